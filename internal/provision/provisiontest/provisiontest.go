@@ -1,0 +1,84 @@
+// Package provisiontest lets tests ask for the shared libraries and the Python
+// interpreter that they need. What is missing skips the test with the reason, or fails it
+// where ONNX_COMPRESS_REQUIRE=1 says that everything should be there.
+package provisiontest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/internal/provision"
+)
+
+const (
+	// EnvRequire set to 1 turns skips for missing things into failures.
+	EnvRequire = "ONNX_COMPRESS_REQUIRE"
+	// EnvPython names the interpreter for tests, in place of the project's virtual environment.
+	EnvPython = "ONNX_COMPRESS_PYTHON"
+)
+
+// Need returns the path of a library's file.
+func Need(t testing.TB, lib provision.Library) string {
+	t.Helper()
+	found, _, err := provision.Find(lib, "")
+	if err != nil {
+		missing(t, "%v", err)
+	}
+	return found.Path
+}
+
+// Python returns a Python interpreter that has the named modules: the one that
+// ONNX_COMPRESS_PYTHON names, else that of .venv in the module's root folder.
+func Python(t testing.TB, modules ...string) string {
+	t.Helper()
+	python := os.Getenv(EnvPython)
+	if python == "" {
+		root, err := Root()
+		if err != nil {
+			t.Fatal(err)
+		}
+		python = filepath.Join(root, ".venv", "bin", "python")
+		if runtime.GOOS == "windows" {
+			python = filepath.Join(root, ".venv", "Scripts", "python.exe")
+		}
+	}
+	if _, err := os.Stat(python); err != nil {
+		missing(t, "no Python for tests: %v; `make venv` makes it, or name one with %s", err, EnvPython)
+	}
+	if len(modules) > 0 {
+		out, err := exec.Command(python, "-c", "import "+strings.Join(modules, ", ")).CombinedOutput()
+		if err != nil {
+			missing(t, "%s lacks a module of %s: %v\n%s", python, strings.Join(modules, ", "), err, out)
+		}
+	}
+	return python
+}
+
+// Root returns the module's root folder, found upwards from the current one.
+func Root() (string, error) {
+	start, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for dir := start; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("no go.mod above %s", start)
+		}
+	}
+}
+
+func missing(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv(EnvRequire) == "1" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}
