@@ -1,0 +1,138 @@
+package rewrite
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+)
+
+// conv classifies a Conv (opset 1, 11, 22): X [N, C, in...], W [M, C/group, window...], B [M].
+func (f *finder) conv(i int, n *onnxpb.NodeProto) error {
+	h, ok := f.operand(i, n, 1)
+	if !ok {
+		return nil
+	}
+	shape := h.shape()
+	if len(shape) < 3 {
+		f.skip(i, n, SkipMalformed, elements(h.tensor), "weight %q of shape %v has no window axes", h.root, shape)
+		return nil
+	}
+	view, err := convView(n, shape)
+	if err != nil {
+		f.skip(i, n, SkipMalformed, elements(h.tensor), "%v", err)
+		return nil
+	}
+	s := f.site(i, n, h, weight{slot: 1, alpha: 1})
+	s.Kernel = decomp.Shape{Out: shape[0], In: shape[1] * view.Groups, Window: view.Window, Groups: view.Groups}
+	s.Input, s.View = input(n, 0), view
+	f.locateConv(&s)
+	s.OutputScale = f.outputScale(&s)
+	f.sites = append(f.sites, s)
+	return nil
+}
+
+// site fills in what all kinds of sites have in common.
+func (f *finder) site(i int, n *onnxpb.NodeProto, h held, w weight) Site {
+	w.tensor, w.perm = h.tensor, h.perm
+	return Site{
+		Node: n, Index: i, Name: f.name(n), Op: n.GetOpType(), Output: n.GetOutput()[0], Weight: h.root,
+		Dtype: h.dtype(), Note: f.note(h), model: f.model, weight: w,
+	}
+}
+
+// convView reads the attributes of a Conv.
+func convView(n *onnxpb.NodeProto, shape []int) (View, error) {
+	rank := len(shape) - 2
+	v := View{Kind: ConvPatches, Window: slices.Clone(shape[2:]), PadBegin: make([]int, rank), PadEnd: make([]int, rank)}
+	group := onnxio.AttrInt(n, "group", 1)
+	if group < 1 || int64(shape[0])%group != 0 {
+		return v, fmt.Errorf("%d groups do not divide %d output channels", group, shape[0])
+	}
+	v.Groups = int(group)
+	var err error
+	if v.Strides, err = spatial(n, "strides", rank); err != nil {
+		return v, err
+	}
+	if v.Dilations, err = spatial(n, "dilations", rank); err != nil {
+		return v, err
+	}
+	window, err := spatial(n, "kernel_shape", rank)
+	if err != nil {
+		return v, err
+	}
+	if onnxio.HasAttr(n, "kernel_shape") && !slices.Equal(window, v.Window) {
+		return v, fmt.Errorf("kernel_shape %v differs from the weight's window %v", window, v.Window)
+	}
+	switch auto := onnxio.AttrString(n, "auto_pad", "NOTSET"); auto {
+	case "SAME_UPPER", "SAME_LOWER":
+		v.AutoPad = auto
+		return v, nil
+	case "VALID":
+		return v, nil
+	case "NOTSET", "":
+	default:
+		return v, fmt.Errorf("auto_pad %q is not defined", auto)
+	}
+	pads := onnxio.AttrInts(n, "pads")
+	if pads == nil {
+		return v, nil
+	}
+	if len(pads) != 2*rank {
+		return v, fmt.Errorf("pads %v for %d spatial axes", pads, rank)
+	}
+	for k := range rank {
+		if min(pads[k], pads[k+rank]) < 0 || max(pads[k], pads[k+rank]) > maxSize {
+			return v, fmt.Errorf("pads %v", pads)
+		}
+		v.PadBegin[k], v.PadEnd[k] = int(pads[k]), int(pads[k+rank])
+	}
+	return v, nil
+}
+
+// maxSize bounds sizes in attributes, so that sums and products of them stay in range.
+const maxSize = 1 << 31
+
+// spatial returns a list attribute with one positive entry per spatial axis, ones where it is absent.
+func spatial(n *onnxpb.NodeProto, name string, rank int) ([]int, error) {
+	list := onnxio.AttrInts(n, name)
+	out := make([]int, rank)
+	for i := range out {
+		out[i] = 1
+	}
+	if list == nil {
+		return out, nil
+	}
+	if len(list) != rank {
+		return nil, fmt.Errorf("%s %v for %d spatial axes", name, list, rank)
+	}
+	for i, v := range list {
+		if v < 1 || v > maxSize {
+			return nil, fmt.Errorf("%s %v", name, list)
+		}
+		out[i] = int(v)
+	}
+	return out, nil
+}
+
+// locateConv finds the spatial sizes before and after a Conv.
+func (f *finder) locateConv(s *Site) {
+	in, ok := f.shapes.Of(s.Input)
+	if !ok {
+		s.Why = f.shapes.Why(s.Input)
+		return
+	}
+	out, ok := f.shapes.Of(s.Output)
+	if !ok {
+		s.Why = f.shapes.Why(s.Output)
+		return
+	}
+	if rank := len(s.Kernel.Window); len(in) != rank+2 || len(out) != rank+2 {
+		s.Why = fmt.Sprintf("input of shape %v and output of shape %v do not fit a weight with %d spatial axes", in, out, rank)
+		return
+	}
+	s.Located, s.Batch = true, in[0]
+	s.Geometry = decomp.Geometry{In: slices.Clone(in[2:]), Out: slices.Clone(out[2:])}
+}

@@ -1,0 +1,73 @@
+package rewrite
+
+import (
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+)
+
+// ledger works out which constants nothing needs any longer once some nodes are gone.
+type ledger struct {
+	index  *onnxio.Index
+	gone   map[*onnxpb.NodeProto]bool // nodes removed, replaced ones included
+	kept   map[string]bool            // values needed by new nodes and by annotations
+	tensor map[string]bool            // initializers to drop
+}
+
+func newLedger(m *onnxio.Model) *ledger {
+	l := &ledger{index: m.Index(), gone: map[*onnxpb.NodeProto]bool{}, kept: map[string]bool{}, tensor: map[string]bool{}}
+	for _, a := range m.Proto.GetGraph().GetQuantizationAnnotation() {
+		for _, e := range a.GetQuantParameterTensorNames() {
+			l.kept[e.GetValue()] = true
+		}
+	}
+	return l
+}
+
+// remove notes that a node goes.
+func (l *ledger) remove(n *onnxpb.NodeProto) { l.gone[n] = true }
+
+// need notes that new nodes read the values.
+func (l *ledger) need(values ...string) {
+	for _, v := range values {
+		l.kept[v] = true
+	}
+}
+
+// release drops what holds a value, unless something still reads it: an
+// initializer, or a Constant node, and the Identity and Transpose nodes on the way.
+func (l *ledger) release(value string) {
+	for value != "" && !l.used(value) {
+		if _, ok := l.index.Initializer(value); ok {
+			l.tensor[value] = true
+			return
+		}
+		n, ok := l.index.Producer(value)
+		if !ok || len(n.GetOutput()) != 1 || len(n.GetInput()) > 1 {
+			return
+		}
+		l.gone[n] = true
+		value = input(n, 0)
+	}
+}
+
+// used tells whether anything that stays reads a value.
+func (l *ledger) used(value string) bool {
+	if l.kept[value] || l.index.IsOutput(value) {
+		return true
+	}
+	for _, u := range l.index.Uses(value) {
+		if u.Nested || !l.gone[u.Node] {
+			return true
+		}
+	}
+	return false
+}
+
+// dropped tells whether the initializer or Constant node of that name goes.
+func (l *ledger) dropped(name string) bool {
+	if l.tensor[name] {
+		return true
+	}
+	n, ok := l.index.Producer(name)
+	return ok && l.gone[n]
+}

@@ -1,0 +1,146 @@
+package rewrite
+
+import (
+	"fmt"
+
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+)
+
+// sides resolves the two operands of a product and picks the constant one. It
+// notes why neither or both cannot be it.
+func (f *finder) sides(i int, n *onnxpb.NodeProto) (h held, slot int, ok bool) {
+	a, aok := f.hold(input(n, 0))
+	b, bok := f.hold(input(n, 1))
+	switch {
+	case aok && bok:
+		f.skip(i, n, SkipBothConst, elements(a.tensor)+elements(b.tensor), "both operands are constant: fold the product into one constant instead")
+		return held{}, 0, false
+	case aok:
+		return a, 0, f.usable(i, n, a)
+	case bok:
+		return b, 1, f.usable(i, n, b)
+	}
+	for _, value := range []string{input(n, 1), input(n, 0)} {
+		if kind, reason := f.computed(value); kind != SkipNoWeight {
+			f.skip(i, n, kind, 0, "operand %q %s", value, reason)
+			return held{}, 0, false
+		}
+	}
+	f.skip(i, n, SkipNoWeight, 0, "no operand is constant: it multiplies two activations")
+	return held{}, 0, false
+}
+
+// gemm classifies a Gemm (opset 1, 6, 7, 9, 11, 13): Y = alpha·op(A)·op(B) + beta·C.
+func (f *finder) gemm(i int, n *onnxpb.NodeProto) error {
+	h, slot, ok := f.sides(i, n)
+	if !ok {
+		return nil
+	}
+	shape := h.shape()
+	if len(shape) != 2 {
+		f.skip(i, n, SkipMalformed, elements(h.tensor), "weight %q of shape %v is no matrix", h.root, shape)
+		return nil
+	}
+	transA, transB := onnxio.AttrInt(n, "transA", 0) != 0, onnxio.AttrInt(n, "transB", 0) != 0
+	w := weight{slot: slot, alpha: float64(onnxio.AttrFloat(n, "alpha", 1))}
+	view := View{Kind: LastAxis}
+	if slot == 1 {
+		// Y = X·op(B): the kernel is op(B) transposed.
+		w.swap = !transB
+		if transA {
+			view.Kind = FirstAxis
+		}
+	} else {
+		// Y = op(A)·X, the columns of op(B) are the inputs.
+		w.swap = transA
+		if !transB {
+			view.Kind = FirstAxis
+		}
+	}
+	s := f.matrixSite(i, n, h, w, shape)
+	s.View = view
+	if out, ok := f.located(&s, 2); ok {
+		s.locateRows(int64(out[1-slot]))
+	}
+	if slot == 1 {
+		s.OutputScale = f.outputScale(&s)
+	}
+	f.sites = append(f.sites, s)
+	return nil
+}
+
+// matMul classifies a MatMul (opset 1, 9, 13), which multiplies as NumPy does.
+func (f *finder) matMul(i int, n *onnxpb.NodeProto) error {
+	h, slot, ok := f.sides(i, n)
+	if !ok {
+		return nil
+	}
+	shape := h.shape()
+	if len(shape) < 2 {
+		f.skip(i, n, SkipRank, elements(h.tensor), "weight %q of shape %v is a vector, which has no rank to reduce", h.root, shape)
+		return nil
+	}
+	lead := len(shape) - 2
+	for _, d := range shape[:lead] {
+		if d != 1 {
+			f.skip(i, n, SkipBatched, elements(h.tensor), "weight %q of shape %v is a stack of matrices, which is not factored yet", h.root, shape)
+			return nil
+		}
+	}
+	s := f.matrixSite(i, n, h, weight{slot: slot, alpha: 1, swap: slot == 1, lead: lead}, shape[lead:])
+	s.View = View{Kind: LastAxis}
+	if slot == 0 {
+		s.View.Kind = SecondLastAxis
+		// The factors of [1, M, K] times a vector would meet a matrix [1, r] half way.
+		if in, ok := f.shapes.Of(s.Input); lead > 0 && (!ok || len(in) < 2) {
+			f.skip(i, n, SkipBatched, elements(h.tensor), "weight %q of shape %v is a stack of one matrix, and %q is not known to have two axes or more", h.root, shape, s.Input)
+			return nil
+		}
+	}
+	if out, ok := f.located(&s, 0); ok {
+		rows := int64(1)
+		for _, d := range out {
+			rows *= int64(d)
+		}
+		s.locateRows(rows / int64(max(s.Kernel.Out, 1)))
+	}
+	if slot == 1 {
+		s.OutputScale = f.outputScale(&s)
+	}
+	f.sites = append(f.sites, s)
+	return nil
+}
+
+// matrixSite describes the site of a plain matrix whose last two axes are shape.
+func (f *finder) matrixSite(i int, n *onnxpb.NodeProto, h held, w weight, shape []int) Site {
+	s := f.site(i, n, h, w)
+	s.Kernel = decomp.Shape{Out: shape[0], In: shape[1], Groups: 1}
+	if w.swap {
+		s.Kernel.Out, s.Kernel.In = shape[1], shape[0]
+	}
+	s.Input = input(n, 1-w.slot)
+	return s
+}
+
+// located returns the output shape of a matrix site, of the given rank unless that
+// is 0, or notes why it is not known.
+func (f *finder) located(s *Site, rank int) ([]int, bool) {
+	out, ok := f.shapes.Of(s.Output)
+	if !ok {
+		s.Why = f.shapes.Why(s.Output)
+		return nil, false
+	}
+	if rank != 0 && len(out) != rank {
+		s.Why = fmt.Sprintf("output %q has the shape %v, a matrix is wanted", s.Output, out)
+		return nil, false
+	}
+	return out, true
+}
+
+// locateRows places a matrix that meets so many vectors in one run.
+func (s *Site) locateRows(rows int64) {
+	s.Located, s.Batch = true, 1
+	s.Geometry = decomp.Geometry{In: []int{int(rows)}, Out: []int{int(rows)}}
+}

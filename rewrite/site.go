@@ -1,0 +1,165 @@
+// Package rewrite finds the nodes of an ONNX graph whose constant weight can be
+// factored, and replaces them by chains of smaller nodes. A replacement is held
+// apart as a Patch until Apply builds the new model, which shares every tensor
+// that did not change with the old one.
+package rewrite
+
+import (
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// Site is a node with a constant weight that acts linearly on its input, and that
+// weight seen as a decomp.Kernel: y_t = W x_t + b, where x_t is the input column at
+// output position t.
+type Site struct {
+	Node   *onnxpb.NodeProto // the node as it stands in the original model; not to be changed
+	Index  int               // position of Node in the main graph
+	Name   string            // unique: the node's name, or the name of its output where it has none
+	Op     string            // Conv, Gemm or MatMul
+	Input  string            // the activation that Node multiplies
+	Output string            // the value that Node computes
+	Weight string            // the initializer, or the output of the Constant node, that holds the weight; sites that share it have the same name here
+
+	Kernel decomp.Shape // channels and window of the weight
+	Dtype  tensor.Type  // element type of the weight; the factors are written in it
+
+	Located  bool            // whether Geometry and Batch are known
+	Geometry decomp.Geometry // spatial sizes; for a matrix the number of columns x_t it meets per run
+	Batch    int             // how often Geometry occurs per run: axis 0 of a Conv's input, 1 for a matrix
+	Why      string          // what kept the geometry from being found, empty when Located
+
+	View View // how the input tensor is cut into columns x_t
+
+	// OutputScale holds |scale/√(var+ε)| per output channel where Output feeds
+	// nothing but one inference BatchNormalization with constant parameters, so that
+	// a loss weighed by it equals the loss at the folded node; nil otherwise.
+	// Entries may be zero: such a channel does not reach the network's output.
+	OutputScale []float64
+
+	// WeightStays tells that something which is no site needs the weight too, so that
+	// it stays in the model even when every site that shares it is replaced.
+	WeightStays bool
+	Note        string // what a reader should know before the weight is replaced; empty in the common case
+
+	model  *onnxio.Model
+	weight weight
+}
+
+// MACs counts the multiply-adds of one run of the model through c instead of
+// the node; 0 where the site is not located.
+func (s *Site) MACs(c decomp.Chain) int64 {
+	if !s.Located {
+		return 0
+	}
+	return int64(s.Batch) * c.MACs(s.Geometry)
+}
+
+// DenseMACs counts the multiply-adds of one run through the node as it is; 0
+// where the site is not located.
+func (s *Site) DenseMACs() int64 {
+	if !s.Located {
+		return 0
+	}
+	return int64(s.Batch) * s.Kernel.Params() * product(s.Geometry.Out)
+}
+
+// Skip is a node that was left alone although its kind can be a site, or
+// multiplies weights in some other way.
+type Skip struct {
+	Node   *onnxpb.NodeProto
+	Index  int        // position in the main graph, or in the subgraph or function named by Where
+	Op     string     // operator, with its domain unless that is the main one
+	Name   string     // node name, or the name of its first output where it has none
+	Where  string     // path of the subgraph or the function that holds the node, empty in the main graph
+	Kind   SkipKind   // why, for programs
+	Reason string     // why, for people
+	Params int64      // elements of the constant weight, 0 when there is none
+}
+
+// SkipKind says why a node is no site.
+type SkipKind string
+
+// The reasons for which a node is left alone.
+const (
+	SkipNoWeight    SkipKind = "no-constant-weight" // activation times activation, or the weight is computed
+	SkipBothConst   SkipKind = "all-constant"       // both operands are constant
+	SkipDepthwise   SkipKind = "depthwise"          // one input channel per output channel
+	SkipNoGain      SkipKind = "no-gain"            // even rank 1 needs as many parameters as the node
+	SkipQuantised   SkipKind = "quantised"          // weights are integers behind a scale
+	SkipType        SkipKind = "type"               // weights are not floating point
+	SkipBatched     SkipKind = "batched"            // a stack of matrices
+	SkipRank        SkipKind = "rank"               // the weight has too few axes
+	SkipSubgraph    SkipKind = "subgraph"           // inside the body of If, Loop or Scan
+	SkipFunction    SkipKind = "function"           // inside a local function
+	SkipDomain      SkipKind = "domain"             // operator of another domain
+	SkipUnsupported SkipKind = "unsupported"        // ConvTranspose, Gather and other operators that have no rule yet
+	SkipMalformed   SkipKind = "malformed"          // shapes or attributes contradict each other
+	SkipSharded     SkipKind = "sharded"            // device configurations name the weight
+)
+
+// ViewKind says which axes of the input tensor make up a column x_t.
+type ViewKind int
+
+// The ways in which a site reads its input.
+const (
+	ConvPatches    ViewKind = iota // im2col: x_t is the window of all input channels of a group, [C/groups, window...] row-major
+	LastAxis                       // x_t runs along the last axis, t over all others
+	SecondLastAxis                 // x_t runs along the axis before the last, t over all others; for a vector it is the only axis
+	FirstAxis                      // x_t runs along axis 0, t over all others
+)
+
+// View says how the input tensor of a site is cut into the columns x_t that the
+// kernel multiplies. All but Kind are meant for ConvPatches and have one entry
+// per spatial axis.
+type View struct {
+	Kind      ViewKind
+	Window    []int // kernel size
+	Strides   []int
+	Dilations []int
+	PadBegin  []int  // explicit pads; all zero where AutoPad is set
+	PadEnd    []int  //
+	AutoPad   string // "", "SAME_UPPER" or "SAME_LOWER"
+	Groups    int
+}
+
+// Pads returns the pads at the begin and end of each spatial axis for the given
+// spatial input sizes (auto_pad depends on them).
+func (v View) Pads(in []int) (begin, end []int) {
+	if v.AutoPad == "" {
+		return v.PadBegin, v.PadEnd
+	}
+	begin, end = make([]int, len(in)), make([]int, len(in))
+	for i, n := range in {
+		out := (n + v.Strides[i] - 1) / v.Strides[i]
+		total := max(0, (out-1)*v.Strides[i]+(v.Window[i]-1)*v.Dilations[i]+1-n)
+		begin[i], end[i] = total/2, total-total/2
+		if v.AutoPad == "SAME_LOWER" {
+			begin[i], end[i] = end[i], begin[i]
+		}
+	}
+	return begin, end
+}
+
+// Output returns the spatial output sizes for the given spatial input sizes, 0
+// where the window does not fit.
+func (v View) Output(in []int) []int {
+	begin, end := v.Pads(in)
+	out := make([]int, len(in))
+	for i, n := range in {
+		if room := n + begin[i] + end[i] - (v.Window[i]-1)*v.Dilations[i] - 1; room >= 0 {
+			out[i] = room/v.Strides[i] + 1
+		}
+	}
+	return out
+}
+
+func product(n []int) int64 {
+	p := int64(1)
+	for _, v := range n {
+		p *= int64(v)
+	}
+	return p
+}

@@ -1,0 +1,195 @@
+package rewrite
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// weight says where the numbers of a site's kernel stand and how they are laid out.
+type weight struct {
+	tensor *onnxpb.TensorProto
+	perm   []int   // axes of the tensor in the order in which the node sees them
+	slot   int     // input of the node that the weight feeds
+	swap   bool    // the last two axes are [In, Out] rather than [Out, In]
+	lead   int     // leading axes of size 1 (MatMul)
+	alpha  float64 // factor that the node applies to the product (Gemm)
+}
+
+// held is a constant operand with its origin.
+type held struct {
+	tensor      *onnxpb.TensorProto
+	root        string // initializer, or output of the Constant node
+	perm        []int
+	overridable bool
+}
+
+// shape returns the shape that the node sees.
+func (h held) shape() []int {
+	out := make([]int, len(h.perm))
+	for i, p := range h.perm {
+		out[i] = int(h.tensor.GetDims()[p])
+	}
+	return out
+}
+
+func (h held) dtype() tensor.Type { return tensor.Type(h.tensor.GetDataType()) }
+
+// hold resolves a value to a constant: an initializer, the output of a Constant
+// node, or one of these behind Identity and Transpose nodes.
+func (f *finder) hold(value string) (held, bool) {
+	var turns [][]int64
+	for range len(f.model.Proto.GetGraph().GetNode()) + 1 {
+		if c, ok := f.index.Constant(value); ok {
+			return f.turned(value, c, turns)
+		}
+		n, ok := f.index.Producer(value)
+		if !ok || !f.main(n) || len(n.GetInput()) != 1 {
+			return held{}, false
+		}
+		switch n.GetOpType() {
+		case "Identity":
+		case "Transpose":
+			turns = append(turns, onnxio.AttrInts(n, "perm"))
+		default:
+			return held{}, false
+		}
+		value = n.GetInput()[0]
+	}
+	return held{}, false
+}
+
+// turned applies the permutations met on the way from a node to its constant, the
+// one nearest to the constant last in turns.
+func (f *finder) turned(value string, c onnxio.Constant, turns [][]int64) (held, bool) {
+	rank := len(c.Tensor.GetDims())
+	h := held{tensor: c.Tensor, root: f.root(value), overridable: c.Overridable, perm: make([]int, rank)}
+	for i := range h.perm {
+		h.perm[i] = i
+	}
+	for k := len(turns) - 1; k >= 0; k-- {
+		next := make([]int, rank)
+		used := make([]bool, rank)
+		if turns[k] != nil && len(turns[k]) != rank {
+			return held{}, false
+		}
+		for i := range next {
+			p := rank - 1 - i
+			if turns[k] != nil {
+				p = int(turns[k][i])
+			}
+			if p < 0 || p >= rank || used[p] {
+				return held{}, false
+			}
+			used[p] = true
+			next[i] = h.perm[p]
+		}
+		h.perm = next
+	}
+	return h, true
+}
+
+// root follows Identity nodes to the name that holds a constant.
+func (f *finder) root(value string) string {
+	for range len(f.model.Proto.GetGraph().GetNode()) {
+		n, ok := f.index.Producer(value)
+		if !ok || n.GetOpType() != "Identity" {
+			break
+		}
+		value = n.GetInput()[0]
+	}
+	return value
+}
+
+// Load reads the weight of the site as a float64 kernel, [Out, In/Groups,
+// Window...] row-major, with the transposition and the alpha of a Gemm folded in.
+// It refuses NaN and infinite numbers, naming the tensor and the element.
+func (s *Site) Load() (decomp.Kernel, error) {
+	t := s.model.Tensor(s.weight.tensor)
+	dense, err := t.Dense()
+	if err != nil {
+		return decomp.Kernel{}, fmt.Errorf("weight %q of node %q: %w", s.Weight, s.Name, err)
+	}
+	v, err := dense.Float64s()
+	if err != nil {
+		return decomp.Kernel{}, fmt.Errorf("weight %q of node %q: %w", s.Weight, s.Name, err)
+	}
+	for i, x := range v {
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return decomp.Kernel{}, fmt.Errorf("weight %q of node %q: element %v is %v; mend the model, or leave the node alone", s.Weight, s.Name, coordinates(i, dense.Shape), x)
+		}
+	}
+	v = permute(v, dense.Shape, s.weight.order())
+	if s.weight.alpha != 1 {
+		for i, x := range v {
+			v[i] = x * s.weight.alpha
+			if math.IsNaN(v[i]) || math.IsInf(v[i], 0) {
+				return decomp.Kernel{}, fmt.Errorf("weight %q of node %q: alpha %v times %v is %v", s.Weight, s.Name, s.weight.alpha, x, v[i])
+			}
+		}
+	}
+	if int64(len(v)) != s.Kernel.Params() {
+		return decomp.Kernel{}, fmt.Errorf("weight %q of node %q has %d elements, its shape %v wants %d", s.Weight, s.Name, len(v), s.Kernel, s.Kernel.Params())
+	}
+	return decomp.Kernel{Shape: s.Kernel, Weights: v}, nil
+}
+
+// order returns the axes of the tensor in the order of the kernel.
+func (w weight) order() []int {
+	order := append([]int(nil), w.perm...)
+	if n := len(order); w.swap {
+		order[n-2], order[n-1] = order[n-1], order[n-2]
+	}
+	return order
+}
+
+// permute returns v, of the given row-major shape, with its axes in a new order.
+func permute(v []float64, shape, order []int) []float64 {
+	sorted := true
+	for i, p := range order {
+		sorted = sorted && p == i
+	}
+	if sorted {
+		return v
+	}
+	n := len(shape)
+	strides, size := make([]int, n), make([]int, n)
+	step := 1
+	for i := n - 1; i >= 0; i-- {
+		strides[i] = step
+		step *= shape[i]
+	}
+	move := make([]int, n)
+	for i, p := range order {
+		size[i], move[i] = shape[p], strides[p]
+	}
+	out := make([]float64, len(v))
+	at := make([]int, n)
+	from := 0
+	for k := range out {
+		out[k] = v[from]
+		for i := n - 1; i >= 0; i-- {
+			from += move[i]
+			if at[i]++; at[i] < size[i] {
+				break
+			}
+			from -= at[i] * move[i]
+			at[i] = 0
+		}
+	}
+	return out
+}
+
+// coordinates turns a row-major index into one per axis.
+func coordinates(i int, shape []int) []int {
+	at := make([]int, len(shape))
+	for k := len(shape) - 1; k >= 0; k-- {
+		at[k] = i % shape[k]
+		i /= shape[k]
+	}
+	return at
+}

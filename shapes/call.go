@@ -1,0 +1,206 @@
+package shapes
+
+import (
+	"fmt"
+
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// rule infers the outputs of one operator. The first min inputs are present; all
+// inputs that are present are known, unless the rule is partial.
+type rule struct {
+	min     int
+	infer   func(*call) error
+	partial bool
+}
+
+// call is one application of a rule to a node.
+type call struct {
+	*walker
+	node  *onnxpb.NodeProto
+	opset int64
+	in    []*value // nil for an absent input
+	out   []*value // nil until set
+}
+
+// set gives output i a shape.
+func (c *call) set(i int, shape []int) { c.put(i, &value{shape: shape}) }
+
+// put gives output i a shape and perhaps numbers; outputs that the node does not have are dropped.
+func (c *call) put(i int, v *value) {
+	if i < len(c.out) {
+		c.out[i] = v
+	}
+}
+
+// shape returns the shape of input i, which must be present.
+func (c *call) shape(i int) []int { return c.in[i].shape }
+
+// has tells whether input i is present and known.
+func (c *call) has(i int) bool { return i < len(c.in) && c.in[i] != nil }
+
+// given tells whether the node names input i.
+func (c *call) given(i int) bool {
+	return i < len(c.node.GetInput()) && c.node.GetInput()[i] != ""
+}
+
+// data returns the numbers of input i, nil where they are not known.
+func (c *call) data(i int) *numbers {
+	if !c.has(i) {
+		return nil
+	}
+	return c.in[i].data
+}
+
+// ints returns the numbers of an integer input whose values decide the shape.
+func (c *call) ints(i int) ([]int64, error) {
+	if !c.has(i) && c.given(i) {
+		return nil, blocked{c.node.GetInput()[i]}
+	}
+	v, ok := c.data(i).ints()
+	if !ok {
+		name := ""
+		if c.given(i) {
+			name = c.node.GetInput()[i]
+		}
+		return nil, fmt.Errorf("the shape depends on the numbers of input %q, which are not known in advance", name)
+	}
+	return v, nil
+}
+
+// scalar returns the only number of integer input i, or of an absent input the default.
+func (c *call) scalar(i int, def int64) (int64, error) {
+	if !c.given(i) {
+		return def, nil
+	}
+	v, err := c.ints(i)
+	if err != nil {
+		return 0, err
+	}
+	if len(v) != 1 {
+		return 0, fmt.Errorf("input %d has %d elements, one is wanted", i, len(v))
+	}
+	return v[0], nil
+}
+
+// list returns an operand that is an attribute in old opsets and input i in new
+// ones; nil without error where it is absent.
+func (c *call) list(attr string, i int) ([]int64, error) {
+	if c.given(i) {
+		return c.ints(i)
+	}
+	return onnxio.AttrInts(c.node, attr), nil
+}
+
+func (c *call) attr(name string, def int64) int64 { return onnxio.AttrInt(c.node, name, def) }
+
+// positive returns an attribute with one positive entry per spatial axis.
+func (c *call) positive(attr string, n int) ([]int, error) {
+	v := onnxio.AttrInts(c.node, attr)
+	if v == nil {
+		return ones(n), nil
+	}
+	if len(v) != n {
+		return nil, fmt.Errorf("attribute %s has %d entries for %d spatial axes", attr, len(v), n)
+	}
+	for _, x := range v {
+		if x <= 0 || x > maxSize {
+			return nil, fmt.Errorf("attribute %s has the entry %d", attr, x)
+		}
+	}
+	return toInts(v), nil
+}
+
+// axis resolves an axis that may count from the end.
+func axis(a int64, rank int) (int, error) {
+	if a < -int64(rank) || a >= int64(rank) {
+		return 0, fmt.Errorf("axis %d is out of range for rank %d", a, rank)
+	}
+	if a < 0 {
+		a += int64(rank)
+	}
+	return int(a), nil
+}
+
+// axes resolves a list of axes into a mask over a rank.
+func axes(list []int64, rank int) ([]bool, error) {
+	mask := make([]bool, rank)
+	for _, a := range list {
+		k, err := axis(a, rank)
+		if err != nil {
+			return nil, err
+		}
+		if mask[k] {
+			return nil, fmt.Errorf("axis %d is named twice", a)
+		}
+		mask[k] = true
+	}
+	return mask, nil
+}
+
+// maxSize bounds single sizes, so that arithmetic on them cannot overflow.
+const maxSize = 1 << 40
+
+// check refuses output shapes that no tensor can have.
+func (c *call) check() error {
+	for _, v := range c.out {
+		if v == nil {
+			continue
+		}
+		if v.shape == nil {
+			v.shape = []int{}
+		}
+		for _, d := range v.shape {
+			if d < 0 || d > maxSize {
+				return fmt.Errorf("the output shape %v is not possible", v.shape)
+			}
+		}
+		if v.data != nil && (!foldable(v.data.typ) || !small(v.shape) || v.data.len() != count(v.shape)) {
+			v.data = nil
+		}
+	}
+	return nil
+}
+
+// count multiplies sizes that are known to be small.
+func count(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
+
+// elements multiplies sizes and refuses products that no tensor can have.
+func elements(shape []int) (int, error) { return tensor.Elements(shape) }
+
+func ones(n int) []int {
+	v := make([]int, n)
+	for i := range v {
+		v[i] = 1
+	}
+	return v
+}
+
+// broadcast merges shapes as NumPy does.
+func broadcast(list ...[]int) ([]int, error) {
+	rank := 0
+	for _, s := range list {
+		rank = max(rank, len(s))
+	}
+	out := ones(rank)
+	for _, s := range list {
+		lead := len(out) - len(s)
+		for i, d := range s {
+			switch o := &out[lead+i]; {
+			case *o == 1:
+				*o = d
+			case d != 1 && d != *o:
+				return nil, fmt.Errorf("shapes %v do not broadcast together", list)
+			}
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,426 @@
+package shapes
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// like gives the first output the shape of the first input.
+func like(c *call) error {
+	c.set(0, c.shape(0))
+	return nil
+}
+
+// unary follows the operators with one operand whose numbers may lead to a shape.
+func unary(c *call) error {
+	c.put(0, &value{shape: c.shape(0), data: c.data(0).apply(c.node.GetOpType())})
+	return nil
+}
+
+// apply evaluates a unary operator elementwise, nil where it is not followed.
+func (n *numbers) apply(op string) *numbers {
+	if n == nil || op == "Identity" {
+		return n
+	}
+	out := &numbers{typ: n.typ}
+	if isInteger(n.typ) {
+		for _, x := range n.i {
+			y, ok := unaryInt(op, x)
+			if !ok {
+				return nil
+			}
+			out.i = append(out.i, y)
+		}
+		return out
+	}
+	for _, x := range n.f {
+		y, ok := unaryReal(op, x)
+		if !ok {
+			return nil
+		}
+		out.f = append(out.f, round(n.typ, y))
+	}
+	return out
+}
+
+func unaryInt(op string, x int64) (int64, bool) {
+	switch op {
+	case "Abs":
+		return max(x, -x), true
+	case "Neg":
+		return -x, true
+	case "Not":
+		return truth(x == 0), true
+	case "Sign":
+		return truth(x > 0) - truth(x < 0), true
+	}
+	return 0, false
+}
+
+func unaryReal(op string, x float64) (float64, bool) {
+	switch op {
+	case "Abs":
+		return math.Abs(x), true
+	case "Ceil":
+		return math.Ceil(x), true
+	case "Floor":
+		return math.Floor(x), true
+	case "Neg":
+		return -x, true
+	case "Reciprocal":
+		return 1 / x, true
+	case "Round":
+		return math.RoundToEven(x), true
+	case "Sqrt":
+		return math.Sqrt(x), true
+	}
+	return 0, false
+}
+
+// binary follows the operators that broadcast their operands. Before opset 7 the
+// arithmetic ones take the shape of the first (attribute broadcast).
+func binary(c *call) error {
+	var list [][]int
+	for i := range c.in {
+		if c.has(i) {
+			list = append(list, c.shape(i))
+		}
+	}
+	op := c.node.GetOpType()
+	if c.opset < 7 && op != "Sum" && op != "Max" && op != "Min" && op != "Mean" {
+		list = list[:1]
+	}
+	shape, err := broadcast(list...)
+	if err != nil {
+		return err
+	}
+	c.put(0, &value{shape: shape, data: c.combine(shape)})
+	return nil
+}
+
+// combine evaluates a two-operand node, nil where its numbers are not known.
+func (c *call) combine(shape []int) *numbers {
+	if len(c.in) != 2 || !c.has(0) || !c.has(1) || !small(shape) {
+		return nil
+	}
+	a, b := c.data(0), c.data(1)
+	if a == nil || b == nil || a.typ != b.typ || len(c.shape(1)) > len(shape) {
+		return nil
+	}
+	if c.opset < 7 && b.len() != 1 && count(shape) != b.len() {
+		return nil
+	}
+	ia := spread(c.shape(0), shape)
+	ib := make([]int, len(ia))
+	if b.len() != 1 {
+		ib = spread(c.shape(1), shape)
+	}
+	op := c.node.GetOpType()
+	out := &numbers{typ: a.typ}
+	if compares(op) {
+		out.typ = tensor.Bool
+	}
+	for k := range ia {
+		if !out.push(op, a, b, ia[k], ib[k]) {
+			return nil
+		}
+	}
+	return out
+}
+
+func compares(op string) bool {
+	switch op {
+	case "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual":
+		return true
+	}
+	return false
+}
+
+// push appends a[i] op b[j]; false where the operator is not followed.
+func (n *numbers) push(op string, a, b *numbers, i, j int) bool {
+	if compares(op) {
+		n.i = append(n.i, truth(holds(op, a.real(i), b.real(j))))
+		return true
+	}
+	if isInteger(a.typ) {
+		v, ok := binaryInt(op, a.i[i], b.i[j])
+		n.i = append(n.i, v)
+		return ok
+	}
+	v, ok := binaryReal(op, a.f[i], b.f[j])
+	n.f = append(n.f, round(n.typ, v))
+	return ok
+}
+
+func holds(op string, x, y float64) bool {
+	switch op {
+	case "Greater":
+		return x > y
+	case "GreaterOrEqual":
+		return x >= y
+	case "Less":
+		return x < y
+	case "LessOrEqual":
+		return x <= y
+	}
+	return x == y
+}
+
+func binaryInt(op string, x, y int64) (int64, bool) {
+	switch op {
+	case "Add":
+		return x + y, true
+	case "Sub":
+		return x - y, true
+	case "Mul":
+		return x * y, true
+	case "Div":
+		if y == 0 {
+			return 0, false
+		}
+		return x / y, true
+	case "Mod": // the sign follows the divisor, as in Python
+		if y == 0 {
+			return 0, false
+		}
+		return ((x % y) + y) % y, true
+	case "Max":
+		return max(x, y), true
+	case "Min":
+		return min(x, y), true
+	case "And":
+		return x & y, true
+	case "Or":
+		return x | y, true
+	case "Xor":
+		return x ^ y, true
+	case "Pow":
+		return int64(math.Pow(float64(x), float64(y))), y >= 0
+	}
+	return 0, false
+}
+
+func binaryReal(op string, x, y float64) (float64, bool) {
+	switch op {
+	case "Add":
+		return x + y, true
+	case "Sub":
+		return x - y, true
+	case "Mul":
+		return x * y, true
+	case "Div":
+		return x / y, true
+	case "Max":
+		return max(x, y), true
+	case "Min":
+		return min(x, y), true
+	case "Pow":
+		return math.Pow(x, y), true
+	}
+	return 0, false
+}
+
+// castTo follows Cast; attribute to holds the element type (before opset 6 its name).
+func castTo(c *call) error {
+	to := tensor.Type(c.attr("to", 0))
+	c.put(0, &value{shape: c.shape(0), data: c.data(0).cast(to)})
+	return nil
+}
+
+func castLike(c *call) error {
+	v := &value{shape: c.shape(0)}
+	if d := c.data(1); d != nil {
+		v.data = c.data(0).cast(d.typ)
+	}
+	c.put(0, v)
+	return nil
+}
+
+// where follows Where: condition, then X where it holds, Y where not.
+func where(c *call) error {
+	shape, err := broadcast(c.shape(0), c.shape(1), c.shape(2))
+	if err != nil {
+		return err
+	}
+	v := &value{shape: shape}
+	cond, x, y := c.data(0), c.data(1), c.data(2)
+	if cond != nil && isInteger(cond.typ) && x != nil && y != nil && x.typ == y.typ && small(shape) {
+		all := join([]*numbers{x, y})
+		ic, ix, iy := spread(c.shape(0), shape), spread(c.shape(1), shape), spread(c.shape(2), shape)
+		at := make([]int, len(ic))
+		for k := range at {
+			at[k] = ix[k]
+			if cond.i[ic[k]] == 0 {
+				at[k] = x.len() + iy[k]
+			}
+		}
+		v.data = all.pick(at)
+	}
+	c.put(0, v)
+	return nil
+}
+
+// reduce follows the Reduce family: axes are an attribute, or input 1 since opset
+// 13 (ReduceSum) or 18; none means all, unless noop_with_empty_axes is set.
+func reduce(c *call) error {
+	list, err := c.list("axes", 1)
+	if err != nil {
+		return err
+	}
+	in := c.shape(0)
+	if len(list) == 0 && c.attr("noop_with_empty_axes", 0) != 0 {
+		c.set(0, in)
+		return nil
+	}
+	mask, err := axes(list, len(in))
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		for i := range mask {
+			mask[i] = true
+		}
+	}
+	v := &value{shape: drop(in, mask, c.attr("keepdims", 1) != 0)}
+	if small(v.shape) && count(v.shape) == 1 {
+		v.data = c.data(0).fold(c.node.GetOpType())
+	}
+	c.put(0, v)
+	return nil
+}
+
+// drop removes the masked axes, or sets them to 1.
+func drop(in []int, mask []bool, keep bool) []int {
+	var out []int
+	for i, d := range in {
+		switch {
+		case !mask[i]:
+			out = append(out, d)
+		case keep:
+			out = append(out, 1)
+		}
+	}
+	return out
+}
+
+// fold reduces all numbers to one, nil where the operator is not followed.
+func (n *numbers) fold(op string) *numbers {
+	step := map[string]string{"ReduceSum": "Add", "ReduceProd": "Mul", "ReduceMax": "Max", "ReduceMin": "Min"}[op]
+	if n == nil || step == "" || n.len() == 0 {
+		return nil
+	}
+	acc := n.pick([]int{0})
+	for k := 1; k < n.len(); k++ {
+		next := &numbers{typ: n.typ}
+		if !next.push(step, acc, n, 0, k) {
+			return nil
+		}
+		acc = next
+	}
+	return acc
+}
+
+// argReduce follows ArgMax and ArgMin.
+func argReduce(c *call) error {
+	k, err := axis(c.attr("axis", 0), len(c.shape(0)))
+	if err != nil {
+		return err
+	}
+	mask := make([]bool, len(c.shape(0)))
+	mask[k] = true
+	c.set(0, drop(c.shape(0), mask, c.attr("keepdims", 1) != 0))
+	return nil
+}
+
+// constant follows Constant in all its forms.
+func constant(c *call) error {
+	n := c.node
+	for _, a := range n.GetAttribute() {
+		switch a.GetName() {
+		case "value":
+			c.put(0, c.constant(a.GetT()))
+		case "sparse_value":
+			c.set(0, toInts(a.GetSparseTensor().GetDims()))
+		case "value_int":
+			c.put(0, &value{shape: []int{}, data: fromInts(tensor.Int64, a.GetI())})
+		case "value_ints":
+			c.put(0, &value{shape: []int{len(a.GetInts())}, data: fromInts(tensor.Int64, a.GetInts()...)})
+		case "value_float":
+			c.put(0, &value{shape: []int{}, data: &numbers{typ: tensor.Float32, f: []float64{float64(a.GetF())}}})
+		case "value_floats":
+			d := &numbers{typ: tensor.Float32}
+			for _, f := range a.GetFloats() {
+				d.f = append(d.f, float64(f))
+			}
+			c.put(0, &value{shape: []int{len(d.f)}, data: d})
+		case "value_string":
+			c.set(0, []int{})
+		case "value_strings":
+			c.set(0, []int{len(a.GetStrings())})
+		}
+	}
+	if len(c.out) == 0 || c.out[0] == nil {
+		return fmt.Errorf("no attribute holds a value")
+	}
+	return nil
+}
+
+// constantOfShape follows ConstantOfShape; the default fill is a float32 zero.
+func constantOfShape(c *call) error {
+	dims, err := c.ints(0)
+	if err != nil {
+		return err
+	}
+	v := &value{shape: toInts(dims)}
+	fill := &numbers{typ: tensor.Float32, f: []float64{0}}
+	if t := onnxio.AttrTensor(c.node, "value"); t != nil {
+		fill = c.constant(t).data
+	}
+	if fill != nil && fill.len() == 1 && valid(v.shape) && small(v.shape) {
+		v.data = fill.pick(make([]int, count(v.shape)))
+	}
+	c.put(0, v)
+	return nil
+}
+
+func valid(shape []int) bool {
+	for _, d := range shape {
+		if d < 0 || d > maxSize {
+			return false
+		}
+	}
+	return true
+}
+
+func randomShape(c *call) error {
+	c.set(0, toInts(onnxio.AttrInts(c.node, "shape")))
+	return nil
+}
+
+// ranged follows Range: start, limit (excluded), delta.
+func ranged(c *call) error {
+	start, limit, delta := c.data(0), c.data(1), c.data(2)
+	if start == nil || limit == nil || delta == nil || start.len() != 1 || limit.len() != 1 || delta.len() != 1 {
+		return fmt.Errorf("start, limit or delta are not known in advance")
+	}
+	s, l, d := start.real(0), limit.real(0), delta.real(0)
+	if d == 0 || start.typ != limit.typ || start.typ != delta.typ {
+		return fmt.Errorf("range from %v to %v in steps of %v", s, l, d)
+	}
+	n := math.Max(0, math.Ceil((l-s)/d))
+	if !(n <= maxSize) {
+		return fmt.Errorf("range has %v elements", n)
+	}
+	v := &value{shape: []int{int(n)}}
+	if isInteger(start.typ) && small(v.shape) {
+		v.data = &numbers{typ: start.typ, i: make([]int64, int(n))}
+		for k := range v.data.i {
+			v.data.i[k] = start.i[0] + int64(k)*delta.i[0]
+		}
+	}
+	c.put(0, v)
+	return nil
+}

@@ -1,0 +1,621 @@
+package shapes
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// moved sets output 0 to a shape whose elements are elements of input 0, taken
+// from the flat index that source gives for each coordinate.
+func (c *call) moved(shape []int, source func(at []int) int) {
+	v := &value{shape: shape}
+	if d := c.data(0); d != nil && valid(shape) && small(shape) {
+		v.data = d.pick(indices(shape, source))
+	}
+	c.put(0, v)
+}
+
+// relabelled sets output 0 to a shape with the elements of input 0 in the same order.
+func (c *call) relabelled(shape []int) { c.put(0, &value{shape: shape, data: c.data(0)}) }
+
+// shapeOf follows Shape, with start and end since opset 15.
+func shapeOf(c *call) error {
+	in := c.shape(0)
+	clampTo := func(v int64) int {
+		if v < 0 {
+			v += int64(len(in))
+		}
+		return int(min(max(v, 0), int64(len(in))))
+	}
+	from, to := clampTo(c.attr("start", 0)), clampTo(c.attr("end", int64(len(in))))
+	part := in[from:max(from, to)]
+	d := fromInts(tensor.Int64)
+	for _, n := range part {
+		d.i = append(d.i, int64(n))
+	}
+	c.put(0, &value{shape: []int{len(part)}, data: d})
+	return nil
+}
+
+func sizeOf(c *call) error {
+	n, err := elements(c.shape(0))
+	if err != nil {
+		return err
+	}
+	c.put(0, &value{shape: []int{}, data: fromInts(tensor.Int64, int64(n))})
+	return nil
+}
+
+// reshape follows Reshape: the target is attribute shape before opset 5, 0 copies
+// a size unless allowzero is set, one -1 is inferred. A target of positive sizes
+// holds even where the input's shape is not known.
+func reshape(c *call) error {
+	target, err := c.list("shape", 1)
+	if err != nil {
+		return err
+	}
+	out := toInts(target)
+	open := -1
+	for i, d := range out {
+		if d > 0 || d == 0 && c.attr("allowzero", 0) != 0 {
+			continue
+		}
+		if !c.has(0) {
+			return blocked{c.node.GetInput()[0]}
+		}
+		switch {
+		case d == 0 && i < len(c.shape(0)):
+			out[i] = c.shape(0)[i]
+		case d == -1 && open < 0:
+			open = i
+			out[i] = 1
+		default:
+			return fmt.Errorf("target %v does not fit input shape %v", target, c.shape(0))
+		}
+	}
+	if !c.has(0) {
+		c.set(0, out)
+		return nil
+	}
+	have, err := elements(c.shape(0))
+	if err != nil {
+		return err
+	}
+	want, err := elements(out)
+	if err != nil {
+		return err
+	}
+	if open >= 0 && want > 0 && have%want == 0 {
+		out[open] = have / want
+		want = have
+	}
+	if want != have {
+		return fmt.Errorf("target %v does not fit input shape %v", target, c.shape(0))
+	}
+	c.relabelled(out)
+	return nil
+}
+
+func flatten(c *call) error {
+	in := c.shape(0)
+	k := c.attr("axis", 1)
+	if k < 0 {
+		k += int64(len(in))
+	}
+	if k < 0 || k > int64(len(in)) {
+		return fmt.Errorf("axis %d is out of range for rank %d", k, len(in))
+	}
+	before, err := elements(in[:k])
+	if err != nil {
+		return err
+	}
+	after, err := elements(in[k:])
+	if err != nil {
+		return err
+	}
+	c.relabelled([]int{before, after})
+	return nil
+}
+
+func transpose(c *call) error {
+	in := c.shape(0)
+	perm := onnxio.AttrInts(c.node, "perm")
+	if perm == nil {
+		for i := range in {
+			perm = append(perm, int64(len(in)-1-i))
+		}
+	}
+	if len(perm) != len(in) {
+		return fmt.Errorf("perm %v for rank %d", perm, len(in))
+	}
+	if _, err := axes(perm, len(in)); err != nil {
+		return err
+	}
+	out, st, from := make([]int, len(in)), strides(in), make([]int, len(in))
+	for i, p := range perm {
+		k, err := axis(p, len(in))
+		if err != nil {
+			return err
+		}
+		out[i], from[i] = in[k], st[k]
+	}
+	c.moved(out, func(at []int) int { return dot(at, from) })
+	return nil
+}
+
+func dot(a, b []int) int {
+	n := 0
+	for i := range a {
+		n += a[i] * b[i]
+	}
+	return n
+}
+
+// squeeze follows Squeeze: axes are input 1 since opset 13; none means every axis of size 1.
+func squeeze(c *call) error {
+	list, err := c.list("axes", 1)
+	if err != nil {
+		return err
+	}
+	in := c.shape(0)
+	mask, err := axes(list, len(in))
+	if err != nil {
+		return err
+	}
+	for i, d := range in {
+		if list == nil {
+			mask[i] = d == 1
+		}
+		if mask[i] && d != 1 {
+			return fmt.Errorf("axis %d has size %d, not 1", i, d)
+		}
+	}
+	c.relabelled(drop(in, mask, false))
+	return nil
+}
+
+// unsqueeze follows Unsqueeze: axes count in the output; they are input 1 since opset 13.
+func unsqueeze(c *call) error {
+	list, err := c.list("axes", 1)
+	if err != nil {
+		return err
+	}
+	in := c.shape(0)
+	mask, err := axes(list, len(in)+len(list))
+	if err != nil {
+		return err
+	}
+	var out []int
+	for _, added := range mask {
+		if added {
+			out = append(out, 1)
+			continue
+		}
+		out, in = append(out, in[0]), in[1:]
+	}
+	c.relabelled(out)
+	return nil
+}
+
+func concat(c *call) error {
+	var parts []*value
+	for _, v := range c.in {
+		if v != nil {
+			parts = append(parts, v)
+		}
+	}
+	def := int64(0)
+	if c.opset < 4 {
+		def = 1
+	}
+	out := slices.Clone(parts[0].shape)
+	k, err := axis(c.attr("axis", def), len(out))
+	if err != nil {
+		return err
+	}
+	out[k] = 0
+	for _, p := range parts {
+		if len(p.shape) != len(out) {
+			return fmt.Errorf("inputs of rank %d and %d", len(out), len(p.shape))
+		}
+		for i, d := range p.shape {
+			if i != k && d != out[i] {
+				return fmt.Errorf("inputs differ in axis %d: %d and %d", i, out[i], d)
+			}
+		}
+		out[k] += p.shape[k]
+	}
+	c.put(0, &value{shape: out, data: concatenate(parts, out, k)})
+	return nil
+}
+
+func concatenate(parts []*value, out []int, k int) *numbers {
+	if !small(out) {
+		return nil
+	}
+	data := make([]*numbers, len(parts))
+	for i, p := range parts {
+		data[i] = p.data
+	}
+	all := join(data)
+	if all == nil {
+		return nil
+	}
+	return all.pick(indices(out, func(at []int) int {
+		base, a := 0, at[k]
+		for _, p := range parts {
+			if a < p.shape[k] {
+				local := slices.Clone(at)
+				local[k] = a
+				return base + dot(local, strides(p.shape))
+			}
+			a -= p.shape[k]
+			base += count(p.shape)
+		}
+		return 0
+	}))
+}
+
+// split follows Split: sizes are an attribute or (opset 1 and since 13) input 1;
+// otherwise the outputs, or num_outputs of them, share the axis evenly.
+func split(c *call) error {
+	in := c.shape(0)
+	k, err := axis(c.attr("axis", 0), len(in))
+	if err != nil {
+		return err
+	}
+	sizes, err := c.list("split", 1)
+	if err != nil {
+		return err
+	}
+	if sizes == nil {
+		n := int(c.attr("num_outputs", int64(len(c.out))))
+		if n <= 0 || n > len(c.out) {
+			return fmt.Errorf("num_outputs is %d for %d outputs", n, len(c.out))
+		}
+		chunk := (in[k] + n - 1) / n
+		for i := range n {
+			sizes = append(sizes, int64(min(chunk, max(0, in[k]-i*chunk))))
+		}
+	}
+	at := 0
+	for i, size := range sizes {
+		if size < 0 || size > int64(in[k]-at) {
+			return fmt.Errorf("parts %v of an axis of size %d", sizes, in[k])
+		}
+		out := slices.Clone(in)
+		out[k] = int(size)
+		v := &value{shape: out}
+		if d := c.data(0); d != nil && small(out) {
+			st, from := strides(in), at
+			v.data = d.pick(indices(out, func(p []int) int { return dot(p, st) + from*st[k] }))
+		}
+		c.put(i, v)
+		at += int(size)
+	}
+	return nil
+}
+
+// slice follows Slice: starts, ends, axes, steps are inputs since opset 10, attributes before.
+func slice(c *call) error {
+	in := c.shape(0)
+	var arg [4][]int64
+	for i, name := range []string{"starts", "ends", "axes", "steps"} {
+		var err error
+		if arg[i], err = c.list(name, i+1); err != nil {
+			return err
+		}
+	}
+	starts, ends, list, steps := arg[0], arg[1], arg[2], arg[3]
+	if list == nil {
+		for i := range starts {
+			list = append(list, int64(i))
+		}
+	}
+	if len(starts) != len(ends) || len(starts) != len(list) || steps != nil && len(steps) != len(starts) {
+		return fmt.Errorf("starts %v, ends %v, axes %v, steps %v", starts, ends, list, steps)
+	}
+	if _, err := axes(list, len(in)); err != nil {
+		return err
+	}
+	out, st := slices.Clone(in), strides(in)
+	move, base := slices.Clone(st), 0
+	for i := range starts {
+		step := int64(1)
+		if steps != nil {
+			step = steps[i]
+		}
+		if step == 0 || step == math.MinInt64 {
+			return fmt.Errorf("step %d", step)
+		}
+		k, _ := axis(list[i], len(in))
+		from, n := span(starts[i], ends[i], step, int64(in[k]))
+		out[k] = int(n)
+		base += int(from) * st[k]
+		move[k] = int(step) * st[k]
+	}
+	c.moved(out, func(at []int) int { return base + dot(at, move) })
+	return nil
+}
+
+// span clamps one slice to an axis of size n: the first index and how many follow.
+func span(start, end, step, n int64) (from, length int64) {
+	fix := func(v, low, high int64) int64 {
+		if v < 0 {
+			v += n // cannot overflow: v is negative, n is not
+		}
+		return min(max(v, low), high)
+	}
+	if step > 0 {
+		from, end = fix(start, 0, n), fix(end, 0, n)
+		if end <= from {
+			return 0, 0
+		}
+		return from, (end-from-1)/step + 1
+	}
+	from, end = fix(start, 0, n-1), fix(end, -1, n-1)
+	if end >= from {
+		return 0, 0
+	}
+	return from, (from-end-1)/(-step) + 1
+}
+
+func gather(c *call) error {
+	in, idx := c.shape(0), c.shape(1)
+	k, err := axis(c.attr("axis", 0), len(in))
+	if err != nil {
+		return err
+	}
+	out := slices.Concat(in[:k], idx, in[k+1:])
+	at, ok := c.data(1).ints()
+	for i, a := range at {
+		if a < -int64(in[k]) || a >= int64(in[k]) {
+			return fmt.Errorf("index %d is out of range for axis %d of size %d", at[i], k, in[k])
+		}
+	}
+	if !ok {
+		c.set(0, out)
+		return nil
+	}
+	st, si := strides(in), strides(idx)
+	c.moved(out, func(p []int) int {
+		a := int(at[dot(p[k:k+len(idx)], si)])
+		if a < 0 {
+			a += in[k]
+		}
+		return dot(p[:k], st[:k]) + a*st[k] + dot(p[k+len(idx):], st[k+1:])
+	})
+	return nil
+}
+
+func gatherElements(c *call) error {
+	c.set(0, c.shape(1))
+	return nil
+}
+
+func gatherND(c *call) error {
+	in, idx := c.shape(0), c.shape(1)
+	b := int(c.attr("batch_dims", 0))
+	if len(idx) == 0 || b < 0 || b >= len(idx) {
+		return fmt.Errorf("indices of shape %v with batch_dims %d", idx, b)
+	}
+	depth := idx[len(idx)-1]
+	if b+depth > len(in) {
+		return fmt.Errorf("indices of depth %d after %d batch axes into rank %d", depth, b, len(in))
+	}
+	c.set(0, slices.Concat(idx[:len(idx)-1], in[b+depth:]))
+	return nil
+}
+
+func expand(c *call) error {
+	target, err := c.ints(1)
+	if err != nil {
+		return err
+	}
+	for _, d := range target {
+		if d < 0 {
+			return fmt.Errorf("target %v", target)
+		}
+	}
+	out, err := broadcast(c.shape(0), toInts(target))
+	if err != nil {
+		return err
+	}
+	v := &value{shape: out}
+	if d := c.data(0); d != nil && valid(out) && small(out) {
+		v.data = d.pick(spread(c.shape(0), out))
+	}
+	c.put(0, v)
+	return nil
+}
+
+// tile follows Tile; opset 1 had one count and an axis.
+func tile(c *call) error {
+	reps, err := c.ints(1)
+	if err != nil {
+		return err
+	}
+	in := c.shape(0)
+	out := slices.Clone(in)
+	if c.opset < 6 {
+		axisValue, err := c.scalar(2, 0)
+		if err != nil {
+			return err
+		}
+		k, err := axis(axisValue, len(in))
+		if err != nil || len(reps) != 1 {
+			return fmt.Errorf("repeats %v along axis %d of %v", reps, axisValue, in)
+		}
+		out[k], err = times(out[k], reps[0])
+		c.set(0, out)
+		return err
+	}
+	if len(reps) != len(in) {
+		return fmt.Errorf("repeats %v for rank %d", reps, len(in))
+	}
+	for i, r := range reps {
+		if out[i], err = times(out[i], r); err != nil {
+			return err
+		}
+	}
+	st := strides(in)
+	c.moved(out, func(at []int) int {
+		k := 0
+		for i, a := range at {
+			k += a % in[i] * st[i]
+		}
+		return k
+	})
+	return nil
+}
+
+// times multiplies sizes and refuses what no tensor can have.
+func times(a int, b int64) (int, error) {
+	if b < 0 || a > 0 && b > maxSize/int64(a) {
+		return 0, fmt.Errorf("size %d times %d", a, b)
+	}
+	return a * int(b), nil
+}
+
+// pad follows Pad: attribute paddings (opset 1) or pads, input 1 since opset 11, axes input 3 since 18.
+func pad(c *call) error {
+	name := "pads"
+	if c.opset < 2 {
+		name = "paddings"
+	}
+	pads, err := c.list(name, 1)
+	if err != nil {
+		return err
+	}
+	out := slices.Clone(c.shape(0))
+	var list []int64
+	if c.given(3) {
+		if list, err = c.ints(3); err != nil {
+			return err
+		}
+	} else {
+		for i := range out {
+			list = append(list, int64(i))
+		}
+	}
+	if len(pads) != 2*len(list) {
+		return fmt.Errorf("pads %v for %d axes", pads, len(list))
+	}
+	for i, a := range list {
+		k, err := axis(a, len(out))
+		if err != nil {
+			return err
+		}
+		begin, end := pads[i], pads[i+len(list)]
+		if max(begin, end) > maxSize || min(begin, end) < -maxSize {
+			return fmt.Errorf("pads %v", pads)
+		}
+		out[k] += int(begin + end)
+	}
+	c.set(0, out)
+	return nil
+}
+
+// nonZero follows NonZero, whose output size depends on its input's numbers.
+func nonZero(c *call) error {
+	d := c.data(0)
+	if d == nil {
+		return fmt.Errorf("the output's size depends on data")
+	}
+	in := c.shape(0)
+	rows := make([][]int64, len(in))
+	k, n := 0, 0
+	walk(in, func(at []int) {
+		if d.real(k) != 0 {
+			n++
+			for i, a := range at {
+				rows[i] = append(rows[i], int64(a))
+			}
+		}
+		k++
+	})
+	c.put(0, &value{shape: []int{len(in), n}, data: fromInts(tensor.Int64, slices.Concat(rows...)...)})
+	return nil
+}
+
+func oneHot(c *call) error {
+	depth := c.data(1)
+	if depth == nil || depth.len() != 1 || !(depth.real(0) >= 0 && depth.real(0) < maxSize) {
+		return fmt.Errorf("depth is not known in advance")
+	}
+	in := c.shape(0)
+	k, err := axis(c.attr("axis", -1), len(in)+1)
+	if err != nil {
+		return err
+	}
+	c.set(0, slices.Concat(in[:k], []int{int(depth.real(0))}, in[k:]))
+	return nil
+}
+
+// topK follows TopK: k is an attribute before opset 10, input 1 since.
+func topK(c *call) error {
+	n, err := c.scalar(1, c.attr("k", -1))
+	if err != nil {
+		return err
+	}
+	out := slices.Clone(c.shape(0))
+	k, err := axis(c.attr("axis", -1), len(out))
+	if err != nil {
+		return err
+	}
+	if n < 0 || n > int64(out[k]) {
+		return fmt.Errorf("k is %d for an axis of size %d", n, out[k])
+	}
+	out[k] = int(n)
+	c.set(0, out)
+	c.set(1, out)
+	return nil
+}
+
+func depthToSpace(c *call) error {
+	in, b := c.shape(0), int(c.attr("blocksize", 0))
+	if len(in) != 4 || b <= 0 || b > 1<<20 || in[1]%(b*b) != 0 {
+		return fmt.Errorf("blocks of %d in shape %v", b, in)
+	}
+	c.set(0, []int{in[0], in[1] / (b * b), in[2] * b, in[3] * b})
+	return nil
+}
+
+func spaceToDepth(c *call) error {
+	in, b := c.shape(0), int(c.attr("blocksize", 0))
+	if len(in) != 4 || b <= 0 || b > 1<<20 || in[2]%b != 0 || in[3]%b != 0 {
+		return fmt.Errorf("blocks of %d in shape %v", b, in)
+	}
+	c.set(0, []int{in[0], in[1] * b * b, in[2] / b, in[3] / b})
+	return nil
+}
+
+func centerCropPad(c *call) error {
+	target, err := c.ints(1)
+	if err != nil {
+		return err
+	}
+	out := slices.Clone(c.shape(0))
+	list := onnxio.AttrInts(c.node, "axes")
+	if list == nil {
+		for i := range out {
+			list = append(list, int64(i))
+		}
+	}
+	if len(list) != len(target) {
+		return fmt.Errorf("target %v for axes %v", target, list)
+	}
+	for i, a := range list {
+		k, err := axis(a, len(out))
+		if err != nil {
+			return err
+		}
+		out[k] = int(target[i])
+	}
+	c.set(0, out)
+	return nil
+}

@@ -1,0 +1,271 @@
+package shapes
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// window is how a sliding window meets the spatial axes of an input.
+type window struct {
+	size, strides, dilations, begin, end []int
+	auto                                 string
+}
+
+// window reads the attributes that Conv, ConvTranspose and the pools share.
+func (c *call) window(size []int) (window, error) {
+	n := len(size)
+	w := window{size: size, auto: onnxio.AttrString(c.node, "auto_pad", "NOTSET"), begin: make([]int, n), end: make([]int, n)}
+	var err error
+	if w.strides, err = c.positive("strides", n); err != nil {
+		return w, err
+	}
+	if w.dilations, err = c.positive("dilations", n); err != nil {
+		return w, err
+	}
+	for _, k := range size {
+		if k <= 0 || k > maxSize {
+			return w, fmt.Errorf("window %v", size)
+		}
+	}
+	pads := onnxio.AttrInts(c.node, "pads")
+	if pads == nil || w.auto != "NOTSET" && w.auto != "" {
+		return w, nil
+	}
+	if len(pads) != 2*n {
+		return w, fmt.Errorf("attribute pads has %d entries for %d spatial axes", len(pads), n)
+	}
+	for _, p := range pads {
+		if p > maxSize || p < -maxSize {
+			return w, fmt.Errorf("pads %v", pads)
+		}
+	}
+	copy(w.begin, toInts(pads[:n]))
+	copy(w.end, toInts(pads[n:]))
+	return w, nil
+}
+
+// slide returns the number of window positions along each axis. With ceil, a last
+// window may hang over the end, but must begin inside the input or its begin pad.
+func (w window) slide(in []int, ceil bool) ([]int, error) {
+	out := make([]int, len(in))
+	for i, n := range in {
+		reach := (w.size[i]-1)*w.dilations[i] + 1
+		switch w.auto {
+		case "SAME_UPPER", "SAME_LOWER":
+			out[i] = (n + w.strides[i] - 1) / w.strides[i]
+			continue
+		case "NOTSET", "", "VALID":
+		default:
+			return nil, fmt.Errorf("auto_pad %q", w.auto)
+		}
+		room := n + w.begin[i] + w.end[i] - reach
+		if room < 0 {
+			return nil, fmt.Errorf("window of %d does not fit axis %d of size %d with pads %d and %d", reach, i, n, w.begin[i], w.end[i])
+		}
+		out[i] = room/w.strides[i] + 1
+		if ceil && room%w.strides[i] != 0 && out[i]*w.strides[i] < n+w.begin[i] {
+			out[i]++
+		}
+	}
+	return out, nil
+}
+
+// conv follows Conv, ConvInteger and DeformConv: X [N, C, ...], W [M, C/group, ...].
+func conv(c *call) error { return c.convolve(c.shape(0), c.shape(1)) }
+
+// qLinearConv follows QLinearConv, whose weight is input 3.
+func qLinearConv(c *call) error { return c.convolve(c.shape(0), c.shape(3)) }
+
+func (c *call) convolve(x, w []int) error {
+	if len(x) < 3 || len(w) != len(x) {
+		return fmt.Errorf("input of shape %v and weight of shape %v", x, w)
+	}
+	if g := c.attr("group", 1); g <= 0 || int64(x[1]) != int64(w[1])*g {
+		return fmt.Errorf("input has %d channels, weight of shape %v in %d groups wants another number", x[1], w, g)
+	}
+	size := w[2:]
+	if k := onnxio.AttrInts(c.node, "kernel_shape"); k != nil && !slices.Equal(toInts(k), size) {
+		return fmt.Errorf("kernel_shape %v differs from weight of shape %v", k, w)
+	}
+	win, err := c.window(size)
+	if err != nil {
+		return err
+	}
+	out, err := win.slide(x[2:], false)
+	if err != nil {
+		return err
+	}
+	c.set(0, slices.Concat([]int{x[0], w[0]}, out))
+	return nil
+}
+
+// convTranspose follows ConvTranspose: W [C, M/group, ...].
+func convTranspose(c *call) error {
+	x, w := c.shape(0), c.shape(1)
+	g := c.attr("group", 1)
+	if len(x) < 3 || len(w) != len(x) || x[1] != w[0] || g <= 0 || g > maxSize {
+		return fmt.Errorf("input of shape %v and weight of shape %v in %d groups", x, w, g)
+	}
+	win, err := c.window(w[2:])
+	if err != nil {
+		return err
+	}
+	n := len(x) - 2
+	extra := onnxio.AttrInts(c.node, "output_padding")
+	if extra == nil {
+		extra = make([]int64, n)
+	}
+	fixed := onnxio.AttrInts(c.node, "output_shape")
+	if len(extra) != n || fixed != nil && len(fixed) != n {
+		return fmt.Errorf("output_padding %v, output_shape %v for %d spatial axes", extra, fixed, n)
+	}
+	out := []int{x[0], w[1] * int(g)}
+	for i, d := range x[2:] {
+		size := win.strides[i]*(d-1) + int(extra[i]) + (win.size[i]-1)*win.dilations[i] + 1 - win.begin[i] - win.end[i]
+		if win.auto == "SAME_UPPER" || win.auto == "SAME_LOWER" {
+			size = d * win.strides[i]
+		}
+		if fixed != nil {
+			size = int(fixed[i])
+		}
+		out = append(out, size)
+	}
+	c.set(0, out)
+	return nil
+}
+
+// pool follows AveragePool, MaxPool and LpPool; ceil_mode since opset 10.
+func pool(c *call) error {
+	x := c.shape(0)
+	size := toInts(onnxio.AttrInts(c.node, "kernel_shape"))
+	if len(x) < 3 || len(size) != len(x)-2 {
+		return fmt.Errorf("kernel_shape %v for input of shape %v", size, x)
+	}
+	win, err := c.window(size)
+	if err != nil {
+		return err
+	}
+	out, err := win.slide(x[2:], c.attr("ceil_mode", 0) != 0)
+	if err != nil {
+		return err
+	}
+	shape := slices.Concat(x[:2], out)
+	c.set(0, shape)
+	c.set(1, shape)
+	return nil
+}
+
+func globalPool(c *call) error {
+	x := c.shape(0)
+	if len(x) < 2 {
+		return fmt.Errorf("input of shape %v", x)
+	}
+	c.set(0, slices.Concat(x[:2], ones(len(x)-2)))
+	return nil
+}
+
+// roiPool follows MaxRoiPool (attribute pooled_shape) and RoiAlign (output_height, output_width).
+func roiPool(c *call) error {
+	x, rois := c.shape(0), c.shape(1)
+	size := toInts(onnxio.AttrInts(c.node, "pooled_shape"))
+	if size == nil || c.node.GetOpType() == "RoiAlign" {
+		size = []int{int(c.attr("output_height", 1)), int(c.attr("output_width", 1))}
+	}
+	if len(x) != 4 || len(rois) != 2 || len(size) != 2 {
+		return fmt.Errorf("input of shape %v, regions of shape %v, output %v", x, rois, size)
+	}
+	c.set(0, []int{rois[0], x[1], size[0], size[1]})
+	return nil
+}
+
+// gridSample follows GridSample: X [N, C, ...], grid [N, out..., rank].
+func gridSample(c *call) error {
+	x, grid := c.shape(0), c.shape(1)
+	if len(x) < 3 || len(grid) != len(x) {
+		return fmt.Errorf("input of shape %v, grid of shape %v", x, grid)
+	}
+	c.set(0, slices.Concat(x[:2], grid[1:len(grid)-1]))
+	return nil
+}
+
+// resize follows Upsample (scales: attribute before opset 9, then input 1) and
+// Resize (scales: input 1 in opset 10, then input 2; sizes: input 3).
+func resize(c *call) error {
+	x := c.shape(0)
+	scaleAt, sizeAt := 1, -1
+	if c.node.GetOpType() == "Resize" && c.opset >= 11 {
+		scaleAt, sizeAt = 2, 3
+	}
+	list := onnxio.AttrInts(c.node, "axes")
+	if list == nil {
+		for i := range x {
+			list = append(list, int64(i))
+		}
+	}
+	if _, err := axes(list, len(x)); err != nil {
+		return err
+	}
+	if c.given(sizeAt) {
+		return c.resizeTo(x, list, sizeAt)
+	}
+	scales := c.data(scaleAt)
+	if !c.given(scaleAt) {
+		scales = &numbers{typ: tensor.Float32}
+		for _, f := range onnxio.AttrFloats(c.node, "scales") {
+			scales.f = append(scales.f, float64(f))
+		}
+	}
+	if scales == nil || scales.len() != len(list) {
+		return fmt.Errorf("scales are not known in advance, or not one for each of %d axes", len(list))
+	}
+	out := slices.Clone(x)
+	for i, a := range list {
+		k, _ := axis(a, len(x))
+		size := math.Floor(float64(x[k]) * scales.real(i))
+		if !(size >= 0 && size < maxSize) {
+			return fmt.Errorf("axis %d of size %d scaled by %v", k, x[k], scales.real(i))
+		}
+		out[k] = int(size)
+	}
+	c.set(0, out)
+	return nil
+}
+
+// resizeTo follows the sizes of Resize, with keep_aspect_ratio_policy since opset 18.
+func (c *call) resizeTo(x []int, list []int64, sizeAt int) error {
+	sizes, err := c.ints(sizeAt)
+	if err != nil {
+		return err
+	}
+	if len(sizes) != len(list) {
+		return fmt.Errorf("sizes %v for axes %v", sizes, list)
+	}
+	policy := onnxio.AttrString(c.node, "keep_aspect_ratio_policy", "stretch")
+	scale := math.NaN()
+	for i, a := range list {
+		k, _ := axis(a, len(x))
+		s := float64(sizes[i]) / float64(x[k])
+		if math.IsNaN(scale) || policy == "not_larger" && s < scale || policy == "not_smaller" && s > scale {
+			scale = s
+		}
+	}
+	out := slices.Clone(x)
+	for i, a := range list {
+		k, _ := axis(a, len(x))
+		out[k] = int(sizes[i])
+		if policy == "stretch" {
+			continue
+		}
+		size := math.Round(scale * float64(x[k]))
+		if !(size >= 0 && size < maxSize) {
+			return fmt.Errorf("sizes %v for input of shape %v", sizes, x)
+		}
+		out[k] = int(size)
+	}
+	c.set(0, out)
+	return nil
+}
