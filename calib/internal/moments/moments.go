@@ -1,0 +1,157 @@
+// Package moments sums the second moments E[x xᵀ] of the columns x that a linear
+// node multiplies: the patches of a convolution, or the rows or columns of a matrix.
+//
+// A [Plan] says how one input size is summed. Its Run adds a batch's products, in
+// float32, to a partial result; a [Sum] adds partial results in float64. Whoever calls
+// them decides the order of the additions, and with it every bit of the outcome.
+package moments
+
+import (
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+)
+
+// Patches is the geometry of a convolution's windows at one input size. All slices
+// have one entry per spatial axis, of which there is at least one.
+type Patches struct {
+	Channels  int // of the input, over all groups
+	Groups    int // divides Channels
+	In        []int
+	Window    []int
+	Strides   []int
+	Dilations []int
+	PadBegin  []int
+	Out       []int // output sizes; they imply the pads at the end
+}
+
+// Columns is K, the length of a patch: channels of a group times window, channels outermost.
+func (p Patches) Columns() int { return p.Channels / p.Groups * product(p.Window) }
+
+// reach is the distance between the first and the last tap of an axis.
+func (p Patches) reach(axis int) int { return (p.Window[axis] - 1) * p.Dilations[axis] }
+
+// unitStride tells whether windows start at every position.
+func (p Patches) unitStride() bool {
+	for _, s := range p.Strides {
+		if s != 1 {
+			return false
+		}
+	}
+	return true
+}
+
+// Plan is a way to sum the second moments of inputs of one geometry. It is immutable.
+type Plan interface {
+	// Size is the length of a partial result.
+	Size() int
+	// Scratch is about the number of floats of working memory that Run takes.
+	Scratch(samples int) int
+	// Run adds the products of the samples in x to the partial result.
+	Run(b linalg.Backend, x []float32, samples int, partial []float32, s *Scratch)
+	// Positions is the number of columns that each group meets in that many samples.
+	Positions(samples int) int64
+	// expand adds a total of partial results to the upper triangles of the
+	// groups' moments, [K, K] each.
+	expand(total []float64, a []*linalg.Matrix)
+	// dense tells whether a partial result is laid out as the moments are, so that
+	// it can be added to them as it is.
+	dense() bool
+}
+
+// Scratch is working memory that a goroutine keeps from one Run to the next.
+type Scratch struct {
+	a, b []float32
+	rows []int
+}
+
+// grow returns n floats of unspecified content over *buf.
+func grow(buf *[]float32, n int) []float32 {
+	if cap(*buf) < n {
+		*buf = make([]float32, n)
+	}
+	return (*buf)[:n]
+}
+
+// Sum is a float64 total of partial results, possibly of several plans for the same
+// site: its inputs may come in several sizes.
+type Sum struct {
+	groups, columns int
+	moments         []*linalg.Matrix
+	plan            Plan      // of the totals below, nil when there are none
+	totals          []float64 // partial results not yet expanded
+}
+
+// NewSum returns an empty sum for moments of the given size.
+func NewSum(groups, columns int) *Sum { return &Sum{groups: groups, columns: columns} }
+
+// Add adds a partial result of plan p.
+func (s *Sum) Add(p Plan, partial []float32) {
+	if p.dense() {
+		s.need()
+		k := s.columns
+		for g, m := range s.moments {
+			part := partial[g*k*k : (g+1)*k*k]
+			for i := range k {
+				row := m.Data[i*k : (i+1)*k]
+				for j := i; j < k; j++ {
+					row[j] += float64(part[i*k+j])
+				}
+			}
+		}
+		return
+	}
+	if s.plan != p {
+		s.flush()
+		s.plan = p
+		if cap(s.totals) < p.Size() {
+			s.totals = make([]float64, p.Size())
+		}
+		s.totals = s.totals[:p.Size()]
+		clear(s.totals)
+	}
+	for i, v := range partial[:p.Size()] {
+		s.totals[i] += float64(v)
+	}
+}
+
+// need makes the moments where there are none yet.
+func (s *Sum) need() {
+	for len(s.moments) < s.groups {
+		s.moments = append(s.moments, linalg.New(s.columns, s.columns))
+	}
+}
+
+// flush brings the pending totals into the moments.
+func (s *Sum) flush() {
+	if s.plan == nil {
+		return
+	}
+	s.need()
+	s.plan.expand(s.totals, s.moments)
+	s.plan = nil
+}
+
+// Mean returns the moments divided by the number of positions, as full symmetric
+// matrices, one per group. The sum is used up.
+func (s *Sum) Mean(positions int64) []*linalg.Matrix {
+	s.flush()
+	s.need()
+	s.totals = nil
+	for _, m := range s.moments {
+		k := m.Rows
+		for i := range k {
+			for j := i; j < k; j++ {
+				v := m.Data[i*k+j] / float64(positions)
+				m.Data[i*k+j], m.Data[j*k+i] = v, v
+			}
+		}
+	}
+	return s.moments
+}
+
+func product(n []int) int {
+	p := 1
+	for _, v := range n {
+		p *= v
+	}
+	return p
+}
