@@ -1,0 +1,104 @@
+package onnxio
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+)
+
+// undefined says why a node cannot read a value that nothing before it defines: the graph
+// has a cycle, its nodes are out of order, or the value is nowhere.
+func undefined(nodes []*onnxpb.NodeProto, value string) error {
+	maker := makers(nodes)
+	by, ok := maker[value]
+	if !ok {
+		return fmt.Errorf("%q is defined nowhere: no graph input, initializer or node output has that name", value)
+	}
+	if cycle := findCycle(nodes, maker); len(cycle) > 0 {
+		names := make([]string, len(cycle))
+		for k, j := range cycle {
+			names[k] = describe(nodes[j], j)
+		}
+		return fmt.Errorf("the graph has a cycle, through %q: %s, and back", value, strings.Join(names, " → "))
+	}
+	return fmt.Errorf("%q is made only later, by %s; nodes must stand in topological order", value, describe(nodes[by], by))
+}
+
+// makers returns the node that makes each value.
+func makers(nodes []*onnxpb.NodeProto) map[string]int {
+	maker := map[string]int{}
+	for j, n := range nodes {
+		for _, out := range n.Output {
+			if out != "" {
+				maker[out] = j
+			}
+		}
+	}
+	return maker
+}
+
+// findCycle returns the nodes of one cycle, each feeding the next, or nil. maker gives the
+// node that makes each value.
+func findCycle(nodes []*onnxpb.NodeProto, maker map[string]int) []int {
+	needs := make([][]int, len(nodes)) // nodes whose outputs each node reads
+	feeds := make([][]int, len(nodes))
+	open := make([]int, len(nodes)) // how many of its needs are not sorted yet
+	for i, n := range nodes {
+		need := func(value string) {
+			if j, ok := maker[value]; ok {
+				needs[i] = append(needs[i], j)
+				feeds[j] = append(feeds[j], i)
+				open[i]++
+			}
+		}
+		for _, in := range n.Input {
+			need(in)
+		}
+		captured(n, func(value string, _ *onnxpb.NodeProto, _ int) { need(value) })
+	}
+	var ready []int
+	for i := range nodes {
+		if open[i] == 0 {
+			ready = append(ready, i)
+		}
+	}
+	for len(ready) > 0 {
+		i := ready[len(ready)-1]
+		ready = ready[:len(ready)-1]
+		for _, j := range feeds[i] {
+			if open[j]--; open[j] == 0 {
+				ready = append(ready, j)
+			}
+		}
+	}
+	// Whatever is still open needs something that is open too, so walking up from it
+	// must come around.
+	for start := range nodes {
+		if open[start] > 0 {
+			return walkUp(start, needs, open)
+		}
+	}
+	return nil
+}
+
+// walkUp follows open needs from a node until one comes up twice.
+func walkUp(start int, needs [][]int, open []int) []int {
+	var path []int
+	at := map[int]int{}
+	for i := start; ; {
+		if first, ok := at[i]; ok {
+			slices.Reverse(path[first:])
+			return path[first:]
+		}
+		at[i] = len(path)
+		path = append(path, i)
+		for _, j := range needs[i] {
+			if open[j] > 0 {
+				i = j
+				break
+			}
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package onnxio
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+)
+
+// maxFile is the largest size of a protobuf message, and so of a model file, that
+// readers accept: 2 GiB less one byte.
+const maxFile = 1<<31 - 1
+
+// Model is one ONNX file in memory. Its methods may be called from several goroutines.
+type Model struct {
+	// Path is the file that the model, or the model it derives from, was read from; ""
+	// for a model made in memory.
+	Path string
+	// Proto is the message itself. It is read-only: a change is a new message, given
+	// to Derive. The raw_data of its tensors may be part of a mapped file and must not be
+	// touched after Close; everything else stays valid.
+	Proto *onnxpb.ModelProto
+
+	folder string
+	files  *files
+	close  sync.Once
+	index  func() *Index
+}
+
+// Read maps the file at path and returns its model, checked as by Check. Close
+// releases the map. The file must not be changed meanwhile.
+func Read(path string) (*Model, error) {
+	data, err := mapFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading model: %w", err)
+	}
+	folder, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("reading model %s: %w", path, err), data.Unmap())
+	}
+	p, err := unmarshal(data)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("reading model %s: %w", path, err), data.Unmap())
+	}
+	m := newModel(p, path, folder, newFiles(data))
+	if err := m.Check(); err != nil {
+		return nil, errors.Join(fmt.Errorf("reading model %s: %w", path, err), m.Close())
+	}
+	return m, nil
+}
+
+// Parse returns the model that data holds, checked as by Check. External data is looked
+// for in folder. The model shares data's memory, so data must not be changed.
+func Parse(data []byte, folder string) (*Model, error) {
+	p, err := unmarshal(data)
+	if err != nil {
+		return nil, fmt.Errorf("parsing model: %w", err)
+	}
+	m := newModel(p, "", folder, newFiles(nil))
+	if err := m.Check(); err != nil {
+		return nil, fmt.Errorf("parsing model: %w", errors.Join(err, m.Close()))
+	}
+	return m, nil
+}
+
+// New returns a model made in memory, unchecked. It has no folder, so its tensors
+// cannot be external.
+func New(p *onnxpb.ModelProto) *Model {
+	return newModel(p, "", "", newFiles(nil))
+}
+
+// Derive returns a new model of the message p, which may share any part of m's message
+// and finds external data where m does. Both must be closed, in any order: what they share
+// is released with the last.
+func (m *Model) Derive(p *onnxpb.ModelProto) *Model {
+	return newModel(p, m.Path, m.folder, m.files.retain())
+}
+
+func newModel(p *onnxpb.ModelProto, path, folder string, f *files) *Model {
+	m := &Model{Path: path, Proto: p, folder: folder, files: f}
+	m.index = sync.OnceValue(func() *Index { return newIndex(m.Proto) })
+	return m
+}
+
+// Close releases the model. The last of a family of derived models to close unmaps
+// their files; no raw_data may be used after that. Closing twice does nothing.
+func (m *Model) Close() error {
+	var err error
+	m.close.Do(func() { err = m.files.release() })
+	return err
+}
+
+// ExternalFolder returns the folder that external data is relative to, or "" for a model
+// that cannot have any.
+func (m *Model) ExternalFolder() string { return m.folder }
+
+// Graph returns the main graph.
+func (m *Model) Graph() *onnxpb.GraphProto { return m.Proto.GetGraph() }
+
+// Opset returns the version of a domain's operators that the model imports, or 0 for
+// none. "" and "ai.onnx" are the same domain. Models older than IR version 3 have no
+// imports and use version 1 of ONNX's own operators.
+func (m *Model) Opset(domain string) int64 {
+	for _, o := range m.Proto.GetOpsetImport() {
+		if sameDomain(o.GetDomain(), domain) {
+			return o.GetVersion()
+		}
+	}
+	if sameDomain(domain, "") && m.Proto.GetIrVersion() < 3 {
+		return 1
+	}
+	return 0
+}
+
+// Index returns the model's index, built on first use.
+func (m *Model) Index() *Index { return m.index() }
+
+// Marshal returns the model as the bytes of a model file, for readers that take bytes.
+// External data stays external, relative to ExternalFolder. A model over 2 GiB is an error.
+func (m *Model) Marshal() ([]byte, error) {
+	if n := m.Proto.SizeVT(); n > maxFile {
+		return nil, fmt.Errorf("the model takes %d bytes, over the 2 GiB that a message may have; write it to a file with external data", n)
+	}
+	b, err := m.Proto.MarshalVT()
+	if err != nil {
+		return nil, fmt.Errorf("encoding model: %w", err)
+	}
+	return b, nil
+}
+
+// plainDomain returns a domain's one spelling: ONNX's own operators have "".
+func plainDomain(domain string) string {
+	if domain == "ai.onnx" {
+		return ""
+	}
+	return domain
+}
+
+func sameDomain(a, b string) bool { return plainDomain(a) == plainDomain(b) }

@@ -1,0 +1,123 @@
+package onnxio
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// WriteOptions says how a model is written.
+type WriteOptions struct {
+	// Overwrite allows an existing file at the target to be replaced.
+	Overwrite bool
+}
+
+// Write writes the model to a file at path, and external data, where it has any, to one
+// file beside it, path with ".data" added. It is Stage and Commit in one: a failure
+// or a cancelled context leaves no trace, and a file being replaced stays whole until
+// its successor is.
+func Write(ctx context.Context, m *Model, path string, o WriteOptions) error {
+	s, err := Stage(ctx, m, path, o)
+	if err != nil {
+		return err
+	}
+	defer s.Discard()
+	return s.Commit()
+}
+
+// CanWrite reports whether Write would accept the target, so that a long computation
+// need not end in a refusal. Refused are a target that is the file the model came from
+// or one of its data files, by whatever name or link; a target that is not a regular
+// file, or whose folder does not exist or cannot be written to; and, unless
+// o.Overwrite is set, one that exists, with an error that is [fs.ErrExist].
+func CanWrite(m *Model, path string, o WriteOptions) error {
+	targets := []string{path}
+	if len(m.files.infos()) > 0 {
+		targets = append(targets, dataPath(path))
+	}
+	err := checkTargets(m.sources(), targets, o)
+	if err == nil {
+		var probe string
+		if probe, err = stagingFolder(path); err == nil {
+			err = os.Remove(probe)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("writing model %s: %w", path, err)
+	}
+	return nil
+}
+
+// ExternalBytes returns the size of the external data files of the model at path: 0 when
+// its weights are all inside.
+func ExternalBytes(path string) (int64, error) {
+	m, err := Read(path)
+	if err != nil {
+		return 0, err
+	}
+	var n int64
+	for _, info := range m.files.infos() {
+		n += info.Size()
+	}
+	return n, m.Close()
+}
+
+// dataPath returns where the external data of a model written to path goes.
+func dataPath(path string) string { return path + ".data" }
+
+// sources returns the files that the model comes from.
+func (m *Model) sources() []os.FileInfo {
+	sources := m.files.infos()
+	if m.Path != "" {
+		// The input may have been moved away since; then nothing can overwrite it.
+		if own, err := os.Stat(m.Path); err == nil {
+			sources = append(sources, own)
+		}
+	}
+	return sources
+}
+
+// checkTargets refuses paths that must not be written to.
+func checkTargets(sources []os.FileInfo, targets []string, o WriteOptions) error {
+	folder := filepath.Dir(targets[0])
+	info, err := os.Stat(folder)
+	if err != nil {
+		return fmt.Errorf("the target's folder: %w", err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s is not a folder", folder)
+	}
+	for _, target := range targets {
+		if err := checkTarget(sources, target, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkTarget(sources []os.FileInfo, path string, o WriteOptions) error {
+	if _, err := os.Lstat(path); err != nil {
+		if os.IsNotExist(err) {
+			return nil
+		}
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("the target is a link that leads nowhere: %w", err)
+	}
+	for _, s := range sources {
+		if os.SameFile(s, info) {
+			return fmt.Errorf("%s is a file that the model is read from; choose another name", path)
+		}
+	}
+	switch {
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s exists and is not a regular file", path)
+	case !o.Overwrite:
+		return fmt.Errorf("%s: %w; choose another name, or allow it to be replaced", path, fs.ErrExist)
+	}
+	return nil
+}
