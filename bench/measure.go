@@ -1,0 +1,96 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/verify"
+)
+
+// usage is what a process took.
+type usage struct {
+	seconds float64
+	peakMiB float64
+	code    int
+}
+
+// call runs the tool once and returns its standard output. An exit code other
+// than 0 is not an error of the bench.
+func (b *bench) call(args ...string) (usage, []byte, string, error) {
+	cmd := exec.CommandContext(b.ctx, b.tool, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	start := time.Now()
+	err := cmd.Run()
+	u := usage{seconds: time.Since(start).Seconds()}
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		u.code, err = exit.ExitCode(), nil
+	}
+	if err != nil {
+		return u, nil, "", err
+	}
+	if r, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		u.peakMiB = float64(r.Maxrss) / 1024
+	}
+	return u, stdout.Bytes(), stderr.String(), nil
+}
+
+// median runs the tool b.runs times and returns the median time, the largest
+// peak, and the last output. Any failure is an error.
+func (b *bench) median(args ...string) (usage, []byte, error) {
+	var all []usage
+	var out []byte
+	for range b.runs {
+		u, stdout, stderr, err := b.call(args...)
+		if err != nil {
+			return u, nil, err
+		}
+		if u.code != 0 {
+			return u, nil, fmt.Errorf("%s: exit code %d: %s", b.command(args...), u.code, stderr)
+		}
+		all, out = append(all, u), stdout
+	}
+	slices.SortFunc(all, func(x, y usage) int {
+		if x.seconds < y.seconds {
+			return -1
+		}
+		return 1
+	})
+	u := all[len(all)/2]
+	for _, v := range all {
+		u.peakMiB = max(u.peakMiB, v.peakMiB)
+	}
+	return u, out, nil
+}
+
+// compress runs the tool with --json and reads the result.
+func (b *bench) compress(args ...string) (usage, *compress.Result, error) {
+	u, out, err := b.median(append(slices.Clone(args), "--force", "-q", "--json")...)
+	if err != nil {
+		return u, nil, err
+	}
+	r := new(compress.Result)
+	return u, r, json.Unmarshal(out, r)
+}
+
+// verify compares two files with --json and reads the report.
+func (b *bench) verify(args ...string) (*verify.Report, error) {
+	u, out, stderr, err := b.call(append(append([]string{"verify"}, args...), "-q", "--json")...)
+	if err != nil {
+		return nil, err
+	}
+	if u.code != 0 {
+		return nil, fmt.Errorf("%s: exit code %d: %s", b.command(args...), u.code, stderr)
+	}
+	r := new(verify.Report)
+	return r, json.Unmarshal(out, r)
+}

@@ -1,0 +1,204 @@
+//go:build unix
+
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/onnx-compress/onnx-compress/verify"
+)
+
+// sections lists the parts in the order of the results.
+func sections() []section {
+	return []section{
+		{"resnet20", "ResNet-20 on CIFAR-10, all 10,000 test images", (*bench).resnet20},
+		{"bn", "Batch-norm kept or folded", (*bench).batchNorm},
+		{"models", "Other trained models", (*bench).models},
+		{"bytes", "Same command, same bytes", (*bench).sameBytes},
+		{"inspect", "Inspecting a model of 1 GiB", (*bench).inspect},
+		{"runtimes", "The written files in other runtimes", (*bench).runtimes},
+	}
+}
+
+// cifar are the flags that the CIFAR networks' inputs need.
+var cifar = []string{"--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225"}
+
+// resnet20Budgets are the fractions of the MACs that are measured.
+var resnet20Budgets = []string{"0.8", "0.7", "0.6", "0.5", "0.4"}
+
+// calibrated are the arguments that compress a CIFAR network to a fraction of
+// its MACs on 1,024 unlabelled training images.
+func (b *bench) calibrated(model, out, macs string) []string {
+	args := []string{b.model(model), "-o", filepath.Join(b.work, out), "--target", "macs=" + macs, "--calib", b.sample("cifar10_train5000.bin"), "--calib-samples", "1024"}
+	return append(args, cifar...)
+}
+
+// top1 measures both files on all CIFAR test images.
+func (b *bench) top1(model, out string) (*verify.Accuracy, error) {
+	r, err := b.verify(append([]string{b.model(model), filepath.Join(b.work, out), "--data", b.sample("cifar10_test.bin")}, cifar...)...)
+	if err != nil {
+		return nil, err
+	}
+	if r.Classes == nil || r.Classes.Accuracy == nil {
+		return nil, fmt.Errorf("%s: no accuracy in the report", out)
+	}
+	return r.Classes.Accuracy, nil
+}
+
+func (b *bench) resnet20() error {
+	const model = "resnet20_cifar10.onnx"
+	b.printf("Calibrated on 1,024 unlabelled training images, input-whitened svd, each site's loss relative to its whole energy; no labels, no gradients.\n\n```\n%s\n%s\n```\n\n",
+		b.command(b.calibrated(model, "small.onnx", "TARGET")...),
+		b.command(append([]string{"verify", b.model(model), "small.onnx", "--data", b.sample("cifar10_test.bin")}, cifar...)...))
+	b.printf("| target | MACs left | parameters left | top-1, original | top-1, compressed | data-free, same target | seconds | peak MiB |\n|---|---|---|---|---|---|---|---|\n")
+	for _, target := range resnet20Budgets {
+		u, r, err := b.compress(b.calibrated(model, "small.onnx", target)...)
+		if err != nil {
+			return err
+		}
+		a, err := b.top1(model, "small.onnx")
+		if err != nil {
+			return err
+		}
+		if _, _, err := b.compress(b.model(model), "-o", filepath.Join(b.work, "free.onnx"), "--target", "macs="+target); err != nil {
+			return err
+		}
+		free, err := b.top1(model, "free.onnx")
+		if err != nil {
+			return err
+		}
+		b.printf("| %s | %.4f | %.3f | %.2f %% | **%.2f %%** | %.2f %% | %.1f | %.0f |\n", target,
+			share(r.Output.MACs, r.Input.MACs), share(r.Output.Params, r.Input.Params), 100*a.Before, 100*a.After, 100*free.After, u.seconds, u.peakMiB)
+	}
+	return nil
+}
+
+func share(after, before int64) float64 { return float64(after) / float64(before) }
+
+func (b *bench) batchNorm() error {
+	b.printf("The same network with its BatchNormalization nodes, and with them folded into the convolutions.\n\n```\n%s\n```\n\n",
+		b.command(b.calibrated("resnet20_cifar10_bn.onnx", "small.onnx", "TARGET")...))
+	b.printf("| target | folded, top-1 | with batch-norm, top-1 | difference |\n|---|---|---|---|\n")
+	for _, target := range []string{"0.6", "0.5"} {
+		var top [2]float64
+		for i, model := range []string{"resnet20_cifar10.onnx", "resnet20_cifar10_bn.onnx"} {
+			if _, _, err := b.compress(b.calibrated(model, "small.onnx", target)...); err != nil {
+				return err
+			}
+			a, err := b.top1(model, "small.onnx")
+			if err != nil {
+				return err
+			}
+			top[i] = 100 * a.After
+		}
+		b.printf("| %s | %.2f %% | %.2f %% | %.2f |\n", target, top[0], top[1], top[1]-top[0])
+	}
+	return nil
+}
+
+// trained are the models of the data folder beside ResNet-20, and the flags
+// that each one needs.
+func (b *bench) trained() [][]string {
+	imagenet := []string{"--calib", b.sample("imagenet"), "--labels", b.sample("imagenet/labels.tsv"), "--calib-samples", "256", "--verify-samples", "256", "--crop", "224"}
+	withData := func(model string, flags ...string) []string {
+		return append(append([]string{b.model(model)}, imagenet...), flags...)
+	}
+	return [][]string{
+		withData("squeezenet1.1_imagenet.onnx", "--normalize", "imagenet", "--target", "macs=0.8"),
+		withData("efficientnet_lite0.onnx", "--mean", "0.498", "--std", "0.502", "--target", "macs=0.8"),
+		append([]string{b.model("resnet56_cifar10_bn.onnx"), "--calib", b.sample("cifar10_train5000.bin"), "--target", "macs=0.5"}, cifar...),
+		{b.model("ppocr4_rec.onnx"), "--input-shape", "x=1x3x48x320", "--target", "macs=0.8"},
+		{b.model("face_age.onnx"), "--target", "macs=0.8"},
+	}
+}
+
+func (b *bench) models() error {
+	b.printf("One run each; verified on samples that calibration did not see (random inputs where no samples were given).\n\n")
+	for _, args := range b.trained() {
+		args = append(args, "-o", filepath.Join(b.work, "small.onnx"))
+		u, r, err := b.compress(args...)
+		if err != nil {
+			return err
+		}
+		b.printf("```\n%s\n```\n\nMACs left %.4f, parameters left %.3f, file %.2f → %.2f MiB, %d of %d sites factored, %.1f s, %.0f MiB. ",
+			b.command(args...), share(r.Output.MACs, r.Input.MACs), share(r.Output.Params, r.Input.Params), mib(r.Input.Bytes), mib(r.Output.Bytes), factored(r.Sites), len(r.Sites), u.seconds, u.peakMiB)
+		if r.Verification == nil {
+			b.printf("Not verified: %s.\n\n", r.Unverified)
+			continue
+		}
+		b.printf("%s\n\n", verdict(r.Verification))
+	}
+	return nil
+}
+
+func mib(n int64) float64 { return float64(n) / (1 << 20) }
+
+// verdict puts a verification in one sentence.
+func verdict(r *verify.Report) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "Verified on %d samples:", r.Samples)
+	for _, o := range r.Outputs {
+		snr := "equal"
+		if o.SNR != nil {
+			snr = fmt.Sprintf("%.1f dB", *o.SNR)
+		}
+		fmt.Fprintf(&s, " `%s` SNR %s, cosine %.4f;", o.Name, snr, o.Cosine)
+	}
+	if c := r.Classes; c != nil {
+		fmt.Fprintf(&s, " top-1 agreement %.1f %%;", 100*c.Agreement)
+		if a := c.Accuracy; a != nil {
+			fmt.Fprintf(&s, " top-1 %.1f %% → %.1f %%;", 100*a.Before, 100*a.After)
+		}
+	}
+	return strings.TrimSuffix(s.String(), ";") + "."
+}
+
+func (b *bench) sameBytes() error {
+	b.printf("SHA-256 of the written file, the command run twice and with one, two and three threads.\n\n```\n%s\n```\n\n| threads | SHA-256 |\n|---|---|\n",
+		b.command(append(b.calibrated("resnet20_cifar10.onnx", "small.onnx", "0.5"), "--threads", "N")...))
+	sums := map[string]bool{}
+	for _, threads := range []string{"1", "2", "2", "3"} {
+		args := append(b.calibrated("resnet20_cifar10.onnx", "small.onnx", "0.5"), "--threads", threads, "--force", "-q")
+		if u, _, stderr, err := b.call(args...); err != nil || u.code != 0 {
+			return fmt.Errorf("exit code %d: %s: %w", u.code, stderr, err)
+		}
+		file, err := os.ReadFile(filepath.Join(b.work, "small.onnx"))
+		if err != nil {
+			return err
+		}
+		sum := fmt.Sprintf("%x", sha256.Sum256(file))
+		sums[sum] = true
+		b.printf("| %s | `%s` |\n", threads, sum)
+	}
+	if len(sums) != 1 {
+		return fmt.Errorf("%d different files came of the same command", len(sums))
+	}
+	return nil
+}
+
+// runtimes asks the Python script to load the written files elsewhere.
+func (b *bench) runtimes() error {
+	if b.python == "" {
+		b.printf("Left out: no -python was given.\n")
+		return nil
+	}
+	resnet, lite := filepath.Join(b.work, "resnet20.onnx"), filepath.Join(b.work, "lite0.onnx")
+	if _, _, err := b.compress(b.calibrated("resnet20_cifar10.onnx", "resnet20.onnx", "0.5")...); err != nil {
+		return err
+	}
+	args := []string{b.model("efficientnet_lite0.onnx"), "-o", lite, "--target", "macs=0.8", "--calib", b.sample("imagenet"), "--crop", "224", "--mean", "0.498", "--std", "0.502", "--calib-samples", "128", "--verify-samples", "64"}
+	if _, _, err := b.compress(args...); err != nil {
+		return err
+	}
+	b.printf("Largest difference to ONNX Runtime's output, relative to its largest value, on 4 seeded random inputs; at most 1e-4 is wanted.\n\n```\npython bench/runtimes.py resnet20.onnx lite0.onnx\n```\n\n")
+	cmd := exec.CommandContext(b.ctx, b.python, "bench/runtimes.py", resnet, lite)
+	cmd.Stderr = os.Stderr
+	text, err := cmd.Output()
+	b.printf("%s", text)
+	return err
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/pflag"
+
+	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/report"
+)
+
+// compressFlags are the words of `onnx-compress compress`.
+type compressFlags struct {
+	opts    compress.Options
+	samples sampleFlags
+	out     outputFlags
+
+	targets, shapes []string
+	calib, memory   string
+}
+
+func runCompress(ctx context.Context, args []string, s streams) error {
+	var c compressFlags
+	f := newFlags("compress")
+	c.add(f)
+	rest, err := parse(f, args, s)
+	if err != nil {
+		return err
+	}
+	path, err := oneModel(rest)
+	if err != nil {
+		return err
+	}
+	if err := c.read(); err != nil {
+		return err
+	}
+	m, err := onnxio.Read(path)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if c.calib != "" {
+		if c.opts.Source, err = openSamples(m, c.calib, &c.samples); err != nil {
+			return err
+		}
+	}
+	progress := newBars(s.err, c.out.quiet)
+	c.opts.Progress = progress.update
+	result, err := compress.Run(ctx, m, c.opts)
+	progress.close()
+	if err != nil {
+		return err
+	}
+	return c.out.write(s.out, result, func(w io.Writer) error { return report.Result(w, result, c.out.verbose) })
+}
+
+func (c *compressFlags) add(f *pflag.FlagSet) {
+	f.StringVarP(&c.opts.Output, "output", "o", "", "")
+	f.StringArrayVar(&c.targets, "target", nil, "")
+	f.StringVar(&c.calib, "calib", "", "")
+	f.IntVar(&c.opts.CalibSamples, "calib-samples", 1024, "")
+	f.IntVar(&c.opts.VerifySamples, "verify-samples", 1024, "")
+	c.samples.add(f)
+	f.StringSliceVar(&c.opts.Methods, "methods", nil, "")
+	f.StringArrayVar(&c.opts.Select.Only, "only", nil, "")
+	f.StringArrayVar(&c.opts.Select.Keep, "keep", nil, "")
+	f.IntVar(&c.opts.RankMultiple, "rank-multiple", 1, "")
+	f.StringArrayVar(&c.shapes, "input-shape", nil, "")
+	f.Uint64Var(&c.opts.Seed, "seed", 0, "")
+	f.IntVar(&c.opts.Batch, "batch", 32, "")
+	f.IntVar(&c.opts.Threads, "threads", 0, "")
+	f.StringVar(&c.memory, "memory", "2GiB", "")
+	f.StringVar(&c.opts.Runtime, "ort", "", "")
+	f.BoolVar(&c.opts.Overwrite, "force", false, "")
+	c.out.add(f)
+}
+
+// read turns the words into options.
+func (c *compressFlags) read() error {
+	if len(c.targets) == 0 {
+		return usagef("no --target: say how small the model should become, for example\n" +
+			"  --target macs=0.5      half the multiply-adds\n" +
+			"  --target params=2M     at most two million parameters")
+	}
+	for _, word := range c.targets {
+		t, err := compress.ParseTarget(word)
+		if err != nil {
+			return usagef("--target: %w", err)
+		}
+		c.opts.Targets = append(c.opts.Targets, t)
+	}
+	var err error
+	if c.opts.Memory, err = byteSize(c.memory); err != nil {
+		return err
+	}
+	c.opts.InputShapes, err = inputShapes(c.shapes)
+	return err
+}
+
+// oneModel wants exactly one argument.
+func oneModel(args []string) (string, error) {
+	switch {
+	case len(args) == 0:
+		return "", usagef("which model? for example: onnx-compress model.onnx -o small.onnx --calib images/ --target macs=0.5")
+	case len(args) > 1:
+		return "", usagef("%d models were named (%q); want one%s", len(args), args, commandWord(args[0]))
+	}
+	if _, err := os.Stat(args[0]); errors.Is(err, os.ErrNotExist) {
+		if hint := commandWord(args[0]); hint != "" {
+			return "", usagef("%q is neither a file nor a command%s", args[0], hint)
+		}
+	}
+	return args[0], nil
+}
+
+// openSamples opens the samples at path for the model.
+func openSamples(m *onnxio.Model, path string, flags *sampleFlags) (calib.Source, error) {
+	o, err := flags.options()
+	if err != nil {
+		return nil, err
+	}
+	inputs, err := calib.Inputs(m)
+	if err != nil {
+		return nil, err
+	}
+	src, err := calib.Open(path, o, inputs)
+	if err != nil {
+		return nil, fmt.Errorf("samples at %s: %w", path, err)
+	}
+	return src, nil
+}

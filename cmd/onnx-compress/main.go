@@ -1,0 +1,9 @@
+// Command onnx-compress makes trained ONNX models smaller and faster by
+// replacing their layers with chains of low-rank factors.
+package main
+
+import "os"
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"io"
+	"os"
+	"sync"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+)
+
+// bars shows one progress bar per stage on a terminal, and nothing elsewhere.
+type bars struct {
+	w     io.Writer
+	mu    sync.Mutex
+	stage string
+	bar   *progressbar.ProgressBar
+}
+
+// newBars returns where progress goes: nil unless w is a terminal.
+func newBars(w io.Writer, quiet bool) *bars {
+	f, ok := w.(*os.File)
+	if quiet || !ok || !term.IsTerminal(int(f.Fd())) {
+		return nil
+	}
+	return &bars{w: w}
+}
+
+// update shows that done of total steps of a stage are over. Several
+// goroutines may call it.
+func (b *bars) update(stage string, done, total int) {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.bar == nil || b.stage != stage {
+		b.finish()
+		b.stage = stage
+		b.bar = progressbar.NewOptions(total,
+			progressbar.OptionSetWriter(b.w), progressbar.OptionSetDescription(stage),
+			progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish())
+	}
+	_ = b.bar.Set(done)
+}
+
+// close takes the bar off the screen.
+func (b *bars) close() {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.finish()
+}
+
+func (b *bars) finish() {
+	if b.bar != nil {
+		_ = b.bar.Finish()
+		_ = b.bar.Clear()
+		b.bar = nil
+	}
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/suggest"
+)
+
+// The exit codes, as help and docs promise them.
+const (
+	exitDone   = 0 // the job is done
+	exitFailed = 1 // something went wrong; nothing was written
+	exitUsage  = 2 // the command line makes no sense
+	exitUnmet  = 3 // a target cannot be met; nothing was written
+)
+
+// streams are the three files of a command.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// command is one subcommand. run gets the arguments behind its name.
+type command struct {
+	name string
+	run  func(ctx context.Context, args []string, s streams) error
+}
+
+// commands lists the subcommands in the order of the help text.
+func commands() []command {
+	return []command{
+		{"compress", runCompress},
+		{"inspect", runInspect},
+		{"verify", runVerify},
+		{"methods", runMethods},
+		{"setup", runSetup},
+		{"doctor", runDoctor},
+		{"help", runHelp},
+		{"version", runVersion},
+	}
+}
+
+// run is the program: it alone turns errors into exit codes.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	s := streams{stdin, stdout, stderr}
+	cmd, rest := dispatch(args)
+	return exitCode(cmd.run(ctx, rest, s), cmd.name, stderr)
+}
+
+// dispatch finds the subcommand; without one the job is to compress.
+func dispatch(args []string) (command, []string) {
+	all := commands()
+	if len(args) == 0 {
+		return byName(all, "help"), nil
+	}
+	switch args[0] {
+	case "-h", "--help":
+		return byName(all, "help"), args[1:]
+	case "--version":
+		return byName(all, "version"), args[1:]
+	}
+	for _, c := range all {
+		if c.name == args[0] {
+			return c, args[1:]
+		}
+	}
+	return all[0], args
+}
+
+func byName(all []command, name string) command {
+	for _, c := range all {
+		if c.name == name {
+			return c
+		}
+	}
+	return all[0]
+}
+
+// errHelp asks for a command's help text, which is no failure.
+var errHelp = errors.New("help wanted")
+
+// usagef makes an error of the command line.
+func usagef(format string, args ...any) error {
+	return &compress.UsageError{Err: fmt.Errorf(format, args...)}
+}
+
+// exitCode reports an error to a person and judges it.
+func exitCode(err error, name string, stderr io.Writer) int {
+	var usage *compress.UsageError
+	var unmet *compress.UnmetError
+	switch {
+	case err == nil, errors.Is(err, errHelp):
+		return exitDone
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(stderr, "onnx-compress: interrupted; nothing was written")
+		return exitFailed
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "onnx-compress: %v\nsee `onnx-compress help %s`\n", err, name)
+		return exitUsage
+	case errors.As(err, &unmet):
+		fmt.Fprintf(stderr, "onnx-compress: %v\nnothing was written\n", err)
+		return exitUnmet
+	}
+	fmt.Fprintf(stderr, "onnx-compress: %v\n", err)
+	return exitFailed
+}
+
+// commandWord says what to call a stray word that is neither a file nor a
+// command.
+func commandWord(word string) string {
+	var names []string
+	for _, c := range commands() {
+		names = append(names, c.name)
+	}
+	if strings.ContainsAny(word, "./\\") {
+		return ""
+	}
+	return suggest.Phrase(word, names)
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"github.com/spf13/pflag"
+
+	"github.com/onnx-compress/onnx-compress/calib"
+)
+
+// sampleFlags say how samples are prepared; compress and verify share them.
+type sampleFlags struct {
+	labels, resize, crop, normalize, mean, std, layout, order string
+	scale                                                     float64
+}
+
+func (s *sampleFlags) add(f *pflag.FlagSet) {
+	f.StringVar(&s.labels, "labels", "", "")
+	f.StringVar(&s.resize, "resize", "", "")
+	f.StringVar(&s.crop, "crop", "", "")
+	f.StringVar(&s.normalize, "normalize", "", "")
+	f.StringVar(&s.mean, "mean", "", "")
+	f.StringVar(&s.std, "std", "", "")
+	f.Float64Var(&s.scale, "scale", 0, "")
+	f.StringVar(&s.layout, "layout", "", "")
+	f.StringVar(&s.order, "order", "rgb", "")
+}
+
+// options reads the flags' words.
+func (s *sampleFlags) options() (calib.SourceOptions, error) {
+	o := calib.SourceOptions{Labels: s.labels}
+	if s.normalize != "" {
+		if err := o.Normalize(s.normalize); err != nil {
+			return o, usagef("--normalize: %w", err)
+		}
+	}
+	if s.scale != 0 {
+		o.Scale = s.scale
+	}
+	for _, p := range []struct {
+		flag, word string
+		read       func(string) error
+	}{
+		{"resize", s.resize, func(w string) (err error) { o.Resize, err = calib.ParseResize(w); return }},
+		{"crop", s.crop, func(w string) (err error) { o.Crop, err = calib.ParseSize(w); return }},
+		{"mean", s.mean, func(w string) (err error) { o.Mean, err = calib.ParseNumbers(w); return }},
+		{"std", s.std, func(w string) (err error) { o.Std, err = calib.ParseNumbers(w); return }},
+		{"layout", s.layout, func(w string) (err error) { o.Layout, err = calib.ParseLayout(w); return }},
+		{"order", s.order, func(w string) (err error) { o.Order, err = calib.ParseOrder(w); return }},
+	} {
+		if p.word == "" {
+			continue
+		}
+		if err := p.read(p.word); err != nil {
+			return o, usagef("--%s: %w", p.flag, err)
+		}
+	}
+	return o, nil
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/report"
+)
+
+func runVerify(ctx context.Context, args []string, s streams) error {
+	var (
+		o       compress.VerifyOptions
+		samples sampleFlags
+		out     outputFlags
+		data    string
+		shapes  []string
+	)
+	f := newFlags("verify")
+	f.StringVar(&data, "data", "", "")
+	f.IntVar(&o.Samples, "samples", 0, "")
+	samples.add(f)
+	f.StringArrayVar(&shapes, "input-shape", nil, "")
+	f.Uint64Var(&o.Seed, "seed", 0, "")
+	f.IntVar(&o.Batch, "batch", 32, "")
+	f.IntVar(&o.Threads, "threads", 0, "")
+	f.StringVar(&o.Runtime, "ort", "", "")
+	out.add(f)
+	rest, err := parse(f, args, s)
+	if err != nil {
+		return err
+	}
+	if len(rest) != 2 {
+		return usagef("want two models, the original and the compressed one; got %d", len(rest))
+	}
+	if o.InputShapes, err = inputShapes(shapes); err != nil {
+		return err
+	}
+	m, err := onnxio.Read(rest[0])
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if data != "" {
+		if o.Source, err = openSamples(m, data, &samples); err != nil {
+			return err
+		}
+	}
+	progress := newBars(s.err, out.quiet)
+	o.Progress = progress.update
+	r, err := compress.Verify(ctx, m, rest[1], o)
+	progress.close()
+	if err != nil {
+		return err
+	}
+	return out.write(s.out, r, func(w io.Writer) error { return report.Verification(w, r) })
+}

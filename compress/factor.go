@@ -1,0 +1,138 @@
+package compress
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+)
+
+// factor turns the sites into offers. With a source, second moments are summed
+// for one group of sites at a time, as many as the memory limit holds, and
+// dropped once the group is factored.
+func (j *job) factor(ctx context.Context) error {
+	j.offers = make([]*offer, len(j.analysis.Sites))
+	if j.opts.Source == nil {
+		all := make([]int, len(j.offers))
+		for i := range all {
+			all[i] = i
+		}
+		return j.factorGroup(ctx, all, nil)
+	}
+	lib, err := j.libs.Need("calibration")
+	if err != nil {
+		return err
+	}
+	groups, err := calib.Groups(j.analysis.Sites, j.calibOptions(""))
+	if err != nil {
+		return err
+	}
+	j.result.Calibration = &Calibration{Source: j.opts.Source.Describe(), Samples: len(j.calibrate), Sweeps: len(groups)}
+	for g, group := range groups {
+		sites := make([]rewrite.Site, len(group))
+		for i, k := range group {
+			sites[i] = j.analysis.Sites[k]
+		}
+		name := "calibrate"
+		if len(groups) > 1 {
+			name = fmt.Sprintf("calibrate %d/%d", g+1, len(groups))
+		}
+		var stats []calib.Stats
+		err := j.stage(name, func() (err error) {
+			stats, err = calib.Collect(ctx, lib, j.model, sites, j.opts.Source, j.calibrate, j.calibOptions(name))
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("calibration on %s: %w", j.opts.Source.Describe(), err)
+		}
+		if err := j.factorGroup(ctx, group, stats); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// calibOptions are the options of the calibration stage called name.
+func (j *job) calibOptions(name string) calib.Options {
+	return calib.Options{
+		Batch: j.opts.Batch, Threads: j.opts.Threads, Memory: j.opts.Memory, Backend: j.libs.Algebra,
+		Progress: func(done, total int) { j.opts.Progress(name, done, total) },
+	}
+}
+
+// factorGroup factors the sites numbered in group, side by side. stats is nil
+// or has one entry per site of the group.
+func (j *job) factorGroup(ctx context.Context, group []int, stats []calib.Stats) error {
+	return j.stage("factor", func() error {
+		workers, ctx := errgroup.WithContext(ctx)
+		workers.SetLimit(j.opts.Threads)
+		done := make(chan struct{}, len(group))
+		for i, k := range group {
+			workers.Go(func() error {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				var moments []*linalg.Matrix
+				if stats != nil {
+					moments = stats[i].A
+				}
+				o, err := j.offer(&j.analysis.Sites[k], moments)
+				if err != nil {
+					return err
+				}
+				j.offers[k] = o
+				done <- struct{}{}
+				j.opts.Progress("factor", len(done), len(group))
+				return nil
+			})
+		}
+		return workers.Wait()
+	})
+}
+
+// offer factors one site by every method that accepts it. moments are the
+// second moments of its input, one per group, or nil.
+func (j *job) offer(s *rewrite.Site, moments []*linalg.Matrix) (*offer, error) {
+	kernel, err := s.Load()
+	if err != nil {
+		return nil, err
+	}
+	metric := decomp.Metric{In: moments, Out: outputMetric(s)}
+	o := &offer{site: *s, spectra: map[string]decomp.Spectrum{}}
+	for _, m := range j.methods {
+		if m.Accepts(s.Kernel) != nil {
+			continue
+		}
+		spectrum, err := m.Factor(j.libs.Algebra, kernel, metric)
+		if err != nil {
+			return nil, fmt.Errorf("node %q (weight %q): %s: %w", s.Name, s.Weight, m.Name, err)
+		}
+		o.spectra[m.Name] = spectrum
+	}
+	o.options, err = options(s, j.methods, o.spectra, j.opts.RankMultiple)
+	return o, err
+}
+
+// outputMetric weighs a site's outputs by what the batch normalization behind
+// it multiplies them with, so that the loss is that of the folded network. It
+// is nil, meaning the identity, where none follows.
+func outputMetric(s *rewrite.Site) []*linalg.Matrix {
+	if s.OutputScale == nil {
+		return nil
+	}
+	rows := s.Kernel.Rows()
+	out := make([]*linalg.Matrix, s.Kernel.Groups)
+	for g := range out {
+		out[g] = &linalg.Matrix{Rows: rows, Cols: rows, Data: make([]float64, rows*rows)}
+		for i := range rows {
+			scale := s.OutputScale[g*rows+i]
+			out[g].Data[i*rows+i] = scale * scale
+		}
+	}
+	return out
+}

@@ -1,0 +1,102 @@
+package compress
+
+import (
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+)
+
+// InspectionSchema names the shape of an Inspection as JSON.
+const InspectionSchema = "onnx-compress/inspection/1"
+
+// Inspection is what a model offers, for people and scripts.
+type Inspection struct {
+	Schema string `json:"schema"`
+	Path   string `json:"path"`
+	// MACs of one inference at the model's own batch, or at batch 1 where it is free.
+	MACs    int64            `json:"macs"`
+	Params  int64            `json:"params"`
+	Sites   []SiteInspection `json:"sites"`
+	Skipped []Skipped        `json:"skipped"`
+	// Unknown are the input sizes that nothing tells.
+	Unknown []string `json:"unknown,omitempty"`
+	// Uncounted are nodes that multiply, but at an unknown size.
+	Uncounted []Skipped `json:"uncounted,omitempty"`
+}
+
+// SiteInspection is a site before anything was decided about it.
+type SiteInspection struct {
+	Name   string `json:"name"`
+	Op     string `json:"op"`
+	Weight string `json:"weight"`
+	Type   string `json:"type"`
+	Out    int    `json:"out"`
+	In     int    `json:"in"`
+	Window []int  `json:"window,omitempty"`
+	Groups int    `json:"groups"`
+	Params int64  `json:"params"`
+	// MACs is 0 where the size is unknown.
+	MACs int64 `json:"macs"`
+	// BreakEven is the largest rank at which two factors are smaller than the
+	// weight; MaxRank the one that rebuilds it.
+	BreakEven int    `json:"break_even"`
+	MaxRank   int    `json:"max_rank"`
+	Note      string `json:"note,omitempty"`
+}
+
+// Inspect lists what Analyse finds, without reading weights.
+func Inspect(m *onnxio.Model, inputs map[string][]int, sel Selection) (*Inspection, error) {
+	a, err := Analyse(m, inputs, sel)
+	if err != nil {
+		return nil, err
+	}
+	out := &Inspection{Schema: InspectionSchema, Path: m.Path, MACs: a.Costs.MACs, Params: a.Costs.Params}
+	for i := range a.Sites {
+		s := &a.Sites[i]
+		out.Sites = append(out.Sites, SiteInspection{
+			Name: s.Name, Op: s.Op, Weight: s.Weight, Type: s.Dtype.String(),
+			Out: s.Kernel.Out, In: s.Kernel.In, Window: s.Kernel.Window, Groups: s.Kernel.Groups,
+			Params: s.Kernel.Params(), MACs: s.DenseMACs(), BreakEven: s.Kernel.BreakEven(),
+			MaxRank: min(s.Kernel.Rows(), s.Kernel.Cols()), Note: s.Note,
+		})
+	}
+	for _, s := range a.Skips {
+		out.Skipped = append(out.Skipped, Skipped{s.Name, s.Op, s.Reason})
+	}
+	for _, u := range a.Unknown {
+		out.Unknown = append(out.Unknown, u.String())
+	}
+	for _, u := range a.Costs.Unlocated {
+		out.Uncounted = append(out.Uncounted, Skipped{u.Name, u.Op, u.Why})
+	}
+	return out, nil
+}
+
+// MethodText is a method's documentation.
+type MethodText struct {
+	Name    string `json:"name"`
+	Title   string `json:"title"`
+	Doc     string `json:"doc"`
+	Formula string `json:"formula"`
+	Chain   string `json:"chain"`
+	Cost    string `json:"cost"`
+	Source  string `json:"source"`
+}
+
+// MethodTexts documents every method there is.
+func MethodTexts() []MethodText {
+	var out []MethodText
+	for _, m := range decomp.Methods() {
+		out = append(out, textOf(m))
+	}
+	return out
+}
+
+// MethodTextNamed documents one method.
+func MethodTextNamed(name string) (MethodText, error) {
+	m, err := MethodNamed(name)
+	return textOf(m), err
+}
+
+func textOf(m decomp.Method) MethodText {
+	return MethodText{m.Name, m.Title, m.Doc, m.Formula, m.ChainText, m.CostText, m.Source}
+}

@@ -1,0 +1,71 @@
+package compress
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/shapes"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// noiseSamples is how many random samples stand in for real ones.
+const noiseSamples = 8
+
+// noise is a source of random samples, for verifying by execution where no
+// data was given: standard normal numbers for floating-point inputs, ones for
+// all others. It shows that a model runs, not how good it is.
+type noise struct {
+	inputs []calib.InputSpec
+	shapes map[string][]int
+	seed   uint64
+}
+
+// newNoise returns the source for m, or an error that says which input's shape
+// is not known.
+func newNoise(m *onnxio.Model, o Options) (calib.Source, error) {
+	inputs, err := calib.Inputs(m)
+	if err != nil {
+		return nil, err
+	}
+	concrete, unknown := shapes.InputShapes(m, o.InputShapes)
+	if len(unknown) > 0 {
+		return nil, fmt.Errorf("no samples were given and %s (--calib or --input-shape tells)", unknown[0])
+	}
+	for _, in := range inputs {
+		if in.Type == tensor.String {
+			return nil, fmt.Errorf("no samples were given and input %q takes text", in.Name)
+		}
+	}
+	return noise{inputs, concrete, o.Seed}, nil
+}
+
+func (n noise) Len() int { return noiseSamples }
+
+func (n noise) Describe() string { return "random inputs" }
+
+// Sample draws every input anew from the seed and the sample's number.
+func (n noise) Sample(i int) (calib.Sample, error) {
+	random := rand.New(rand.NewPCG(n.seed, uint64(i)))
+	s := calib.Sample{Name: fmt.Sprintf("random %d", i), Label: -1, Whole: true, Inputs: map[string]tensor.Dense{}}
+	for _, in := range n.inputs {
+		shape := n.shapes[in.Name]
+		count, err := tensor.Elements(shape)
+		if err != nil {
+			return s, fmt.Errorf("input %q: %w", in.Name, err)
+		}
+		v := make([]float64, count)
+		for k := range v {
+			if v[k] = 1; in.Type.IsFloat() {
+				v[k] = random.NormFloat64()
+			}
+		}
+		data, err := tensor.Encode(in.Type, v)
+		if err != nil {
+			return s, fmt.Errorf("input %q: %w", in.Name, err)
+		}
+		s.Inputs[in.Name] = tensor.Dense{Type: in.Type, Shape: shape, Data: data}
+	}
+	return s, nil
+}

@@ -1,0 +1,138 @@
+package compress
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/suggest"
+)
+
+// Options say what to do with a model. The zero value of a field means its
+// default where one is named.
+type Options struct {
+	// Output is where the compressed model goes. It may not be the input.
+	Output string
+	// Overwrite allows Output to exist.
+	Overwrite bool
+	// Targets must all hold; at least one.
+	Targets []Target
+	// Methods are the names of the schemes on offer; empty means all.
+	Methods []string
+	Select  Selection
+	// RankMultiple restricts every rank to its multiples; default 1.
+	RankMultiple int
+	// InputShapes gives the shapes of graph inputs, by name, where the model
+	// leaves dimensions open. Calibration samples fill in what is missing.
+	InputShapes map[string][]int
+
+	// Source has the calibration samples; nil means data-free: every loss is
+	// then measured on the weights alone.
+	Source calib.Source
+	// CalibSamples is how many samples calibration draws; default 1024.
+	CalibSamples int
+	// VerifySamples bounds how many of the others verification runs; default 1024.
+	VerifySamples int
+	// Seed decides which samples go where.
+	Seed uint64
+
+	// Batch is how many samples run at once where the model's batch is free;
+	// default 32. It does not depend on Threads.
+	Batch int
+	// Threads is how many batches, or sites, are worked on side by side;
+	// default: all processors. The written bytes do not depend on it.
+	Threads int
+	// Memory bounds the calibration sums, in bytes; default 2 GiB.
+	Memory int64
+	// Runtime is the path of ONNX Runtime's shared library; empty means to look
+	// in the usual places.
+	Runtime string
+
+	// Progress, when set, is told how far a stage is.
+	Progress func(stage string, done, total int)
+}
+
+// withDefaults fills the fields left at zero.
+func (o Options) withDefaults() Options {
+	set := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	set(&o.RankMultiple, 1)
+	set(&o.CalibSamples, 1024)
+	set(&o.VerifySamples, 1024)
+	set(&o.Batch, 32)
+	set(&o.Threads, runtime.GOMAXPROCS(0))
+	if o.Memory == 0 {
+		o.Memory = 2 << 30
+	}
+	if o.Progress == nil {
+		o.Progress = func(string, int, int) {}
+	}
+	return o
+}
+
+// check refuses what makes no sense for any model.
+func (o Options) check() error {
+	if len(o.Targets) == 0 {
+		return &UsageError{errors.New("no target: say how small the model should become, for example macs=0.5")}
+	}
+	for i, t := range o.Targets {
+		if slices.ContainsFunc(o.Targets[:i], func(u Target) bool { return u.Resource == t.Resource }) {
+			return &UsageError{fmt.Errorf("two targets bound %s; give one", t.Resource)}
+		}
+	}
+	if o.Output == "" {
+		return &UsageError{errors.New("no output: say where the compressed model goes, for example -o small.onnx")}
+	}
+	for _, n := range []struct {
+		name  string
+		value int64
+	}{
+		{"rank multiple", int64(o.RankMultiple)},
+		{"number of calibration samples", int64(o.CalibSamples)},
+		{"number of verification samples", int64(o.VerifySamples)},
+		{"batch", int64(o.Batch)},
+		{"number of threads", int64(o.Threads)},
+		{"memory limit", o.Memory},
+	} {
+		if n.value < 0 {
+			return &UsageError{fmt.Errorf("the %s is %d; want at least 1", n.name, n.value)}
+		}
+	}
+	return nil
+}
+
+// methods resolves the names of Options.Methods.
+func (o Options) methods() ([]decomp.Method, error) {
+	all := decomp.Methods()
+	if len(o.Methods) == 0 {
+		return all, nil
+	}
+	var out []decomp.Method
+	for _, name := range o.Methods {
+		m, err := MethodNamed(name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+// MethodNamed returns the decomposition method of that name.
+func MethodNamed(name string) (decomp.Method, error) {
+	var names []string
+	for _, m := range decomp.Methods() {
+		if m.Name == name {
+			return m, nil
+		}
+		names = append(names, m.Name)
+	}
+	return decomp.Method{}, &UsageError{fmt.Errorf("unknown method %q%s; known: %s", name, suggest.Phrase(name, names), strings.Join(names, ", "))}
+}

@@ -1,0 +1,113 @@
+package compress
+
+import (
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/verify"
+)
+
+// ResultSchema names the shape of a Result as JSON. A field may be added under
+// the same name; a change of meaning, or a removal, gets a new one.
+const ResultSchema = "onnx-compress/result/1"
+
+// Result is what one run did, and the evidence for it.
+type Result struct {
+	Schema      string       `json:"schema"`
+	Input       File         `json:"input"`
+	Output      File         `json:"output"`
+	Environment Environment  `json:"environment"`
+	Targets     []Reached    `json:"targets"`
+	Calibration *Calibration `json:"calibration"`
+	Plan        PlanSummary  `json:"plan"`
+	Sites       []SiteResult `json:"sites"`
+	Skipped     []Skipped    `json:"skipped"`
+	// Verification is null when nothing was verified by execution;
+	// Unverified then says why.
+	Verification *verify.Report `json:"verification"`
+	Unverified   string         `json:"unverified,omitempty"`
+	Stages       []Stage        `json:"stages"`
+}
+
+// File is a model on disk and what it costs.
+type File struct {
+	Path string `json:"path"`
+	// Bytes counts the file and its external weights.
+	Bytes int64 `json:"bytes"`
+	// SHA256 is the digest of the model file itself, in hex.
+	SHA256 string `json:"sha256"`
+	// MACs of one inference at batch 1; of the nodes whose shapes are known.
+	MACs   int64 `json:"macs"`
+	Params int64 `json:"params"`
+}
+
+// Environment says which numerical libraries did the work.
+type Environment struct {
+	// Runtime is ONNX Runtime's version, empty when none was found.
+	Runtime     string `json:"runtime,omitempty"`
+	RuntimePath string `json:"runtime_path,omitempty"`
+	// Algebra names the linear algebra backend.
+	Algebra string `json:"algebra"`
+	Threads int    `json:"threads"`
+	Seed    uint64 `json:"seed"`
+}
+
+// Reached is a target and what the written model needs of its resource.
+type Reached struct {
+	Target
+	Limit    float64 `json:"limit"`
+	Original int64   `json:"original"`
+	Reached  int64   `json:"reached"`
+}
+
+// Calibration says what the second moments were summed over.
+type Calibration struct {
+	Source  string `json:"source"`
+	Samples int    `json:"samples"`
+	// Sweeps is how often the samples were run: once for each group of sites
+	// whose moments fit the memory limit together.
+	Sweeps int `json:"sweeps"`
+}
+
+// PlanSummary is the search's outcome. Loss sums, over the sites, the share
+// of a site's output energy that its approximation loses; Bound is the least
+// that any plan under the same budgets could have, by Lagrangian duality.
+type PlanSummary struct {
+	Loss  float64 `json:"loss"`
+	Bound float64 `json:"bound"`
+	Gap   float64 `json:"gap"`
+}
+
+// SiteResult is one site's fate. Method is "dense" where the site was offered
+// to the search and left alone.
+type SiteResult struct {
+	Name      string      `json:"name"`
+	Op        string      `json:"op"`
+	Out       int         `json:"out"`
+	In        int         `json:"in"`
+	Window    []int       `json:"window,omitempty"`
+	Groups    int         `json:"groups"`
+	Method    string      `json:"method"`
+	Rank      decomp.Rank `json:"rank,omitempty"`
+	BreakEven int         `json:"break_even"`
+	// Loss is the lost share of the site's output energy, in [0, 1].
+	Loss         float64 `json:"loss"`
+	MACsBefore   int64   `json:"macs_before"`
+	MACsAfter    int64   `json:"macs_after"`
+	ParamsBefore int64   `json:"params_before"`
+	ParamsAfter  int64   `json:"params_after"`
+}
+
+// Skipped is a node that was never offered to the search.
+type Skipped struct {
+	Name   string `json:"name"`
+	Op     string `json:"op"`
+	Reason string `json:"reason"`
+}
+
+// Stage is one step of the run and its duration.
+type Stage struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Dense is the Method of a site that the search left alone.
+const Dense = "dense"

@@ -1,0 +1,92 @@
+package compress
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/onnx-compress/onnx-compress/internal/suggest"
+)
+
+// Resource is what a budget counts.
+type Resource string
+
+const (
+	// MACs are multiply-accumulate operations of one inference at batch 1,
+	// over every Conv, ConvTranspose, Gemm and MatMul of the model.
+	MACs Resource = "macs"
+	// Params are the elements of all constant tensors of the model.
+	Params Resource = "params"
+)
+
+// Resources lists every resource that a target may bound.
+func Resources() []Resource { return []Resource{MACs, Params} }
+
+// Target is an upper bound on one resource of the compressed model.
+type Target struct {
+	Resource Resource `json:"resource"`
+	// Value is a fraction of the original in (0, 1] when Fraction is set,
+	// an absolute count otherwise.
+	Value    float64 `json:"value"`
+	Fraction bool    `json:"fraction"`
+}
+
+// String writes the target as ParseTarget reads it.
+func (t Target) String() string {
+	return string(t.Resource) + "=" + strconv.FormatFloat(t.Value, 'f', -1, 64)
+}
+
+// Limit returns the bound as a count, for a model that now has original of it.
+func (t Target) Limit(original int64) float64 {
+	if t.Fraction {
+		return t.Value * float64(original)
+	}
+	return t.Value
+}
+
+// units are the suffixes of absolute counts.
+var units = []struct {
+	suffix string
+	factor float64
+}{{"k", 1e3}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"T", 1e12}}
+
+// ParseTarget reads KIND=VALUE. A value up to 1, or with a percent sign, is a
+// fraction of the original; a larger one is a count, with an optional suffix
+// k, M, G or T.
+func ParseTarget(s string) (Target, error) {
+	kind, value, ok := strings.Cut(s, "=")
+	if !ok {
+		return Target{}, fmt.Errorf("target %q: want KIND=VALUE, for example macs=0.5 or params=2M", s)
+	}
+	names := make([]string, 0, len(Resources()))
+	for _, r := range Resources() {
+		names = append(names, string(r))
+	}
+	t := Target{Resource: Resource(kind)}
+	if kind != string(MACs) && kind != string(Params) {
+		return Target{}, fmt.Errorf("target %q: unknown kind %q%s; known kinds: %s",
+			s, kind, suggest.Phrase(kind, names), strings.Join(names, ", "))
+	}
+	factor, number, percent := 1.0, value, false
+	if n, found := strings.CutSuffix(value, "%"); found {
+		number, percent, factor = n, true, 0.01
+	} else {
+		for _, u := range units {
+			if n, found := strings.CutSuffix(value, u.suffix); found {
+				number, factor = n, u.factor
+				break
+			}
+		}
+	}
+	v, err := strconv.ParseFloat(number, 64)
+	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) || v <= 0 {
+		return Target{}, fmt.Errorf("target %q: %q is not a positive number; write a fraction (0.5, 50%%) or a count (20M)", s, value)
+	}
+	t.Value = v * factor
+	t.Fraction = percent || (factor == 1 && v <= 1)
+	if t.Fraction && t.Value > 1 {
+		return Target{}, fmt.Errorf("target %q: %s is more than the whole model; want at most 100%%", s, value)
+	}
+	return t, nil
+}

@@ -1,0 +1,61 @@
+package compress
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestParseTarget(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		want Target
+	}{
+		{"macs=0.5", Target{MACs, 0.5, true}},
+		{"macs=1", Target{MACs, 1, true}},
+		{"macs=50%", Target{MACs, 0.5, true}},
+		{"macs=0.5%", Target{MACs, 0.005, true}},
+		{"params=2M", Target{Params, 2e6, false}},
+		{"params=1.5k", Target{Params, 1500, false}},
+		{"macs=20000000", Target{MACs, 2e7, false}},
+		{"macs=0.5G", Target{MACs, 5e8, false}},
+	} {
+		got, err := ParseTarget(c.in)
+		if err != nil || got != c.want {
+			t.Errorf("ParseTarget(%q) = %v, %v; want %v", c.in, got, err, c.want)
+		}
+	}
+}
+
+func TestParseTargetErrors(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{"macs", "want KIND=VALUE"},
+		{"mac=0.5", `did you mean "macs"`},
+		{"latency=3", "known kinds: macs, params"},
+		{"macs=", "not a positive number"},
+		{"macs=-1", "not a positive number"},
+		{"macs=0", "not a positive number"},
+		{"macs=NaN", "not a positive number"},
+		{"macs=half", "not a positive number"},
+		{"macs=120%", "more than the whole model"},
+	} {
+		_, err := ParseTarget(c.in)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("ParseTarget(%q) error = %v; want one with %q", c.in, err, c.want)
+		}
+	}
+}
+
+func FuzzParseTarget(f *testing.F) {
+	for _, s := range []string{"macs=0.5", "params=2M", "=", "macs=1e309", "macs=%"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		target, err := ParseTarget(s)
+		if err != nil {
+			return
+		}
+		if target.Value <= 0 || (target.Fraction && target.Value > 1) {
+			t.Errorf("ParseTarget(%q) accepted %+v", s, target)
+		}
+	})
+}

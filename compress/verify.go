@@ -1,0 +1,66 @@
+package compress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/verify"
+)
+
+// VerifyOptions say how two models are compared. The zero value of a field
+// means its default.
+type VerifyOptions struct {
+	// Source has the samples; nil means random inputs.
+	Source calib.Source
+	// Samples bounds how many of them run, drawn by Seed; 0 means all.
+	Samples int
+	Seed    uint64
+	// InputShapes gives the shapes of random inputs where the model leaves them open.
+	InputShapes map[string][]int
+	// Batch, Threads, Runtime and Progress are as in Options.
+	Batch, Threads int
+	Runtime        string
+	Progress       func(stage string, done, total int)
+}
+
+// Verify runs the model m, read from a file, and the model in the file
+// compressed on the same samples.
+func Verify(ctx context.Context, m *onnxio.Model, compressed string, o VerifyOptions) (*verify.Report, error) {
+	if o.Threads < 0 || o.Batch < 0 || o.Samples < 0 {
+		return nil, &UsageError{errors.New("samples, batch and threads cannot be negative")}
+	}
+	if o.Threads == 0 {
+		o.Threads = runtime.GOMAXPROCS(0)
+	}
+	libs, err := OpenLibraries(o.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	defer libs.Close()
+	lib, err := libs.Need("comparing models")
+	if err != nil {
+		return nil, err
+	}
+	if o.Source == nil {
+		if o.Source, err = newNoise(m, Options{InputShapes: o.InputShapes, Seed: o.Seed}); err != nil {
+			return nil, &UsageError{fmt.Errorf("nothing to run the models on: %w", err)}
+		}
+	}
+	n := o.Source.Len()
+	if o.Samples > 0 {
+		n = min(n, o.Samples)
+	}
+	chosen, _ := calib.Split(o.Source.Len(), n, o.Seed)
+	return verify.Compare(ctx, lib, m.Path, compressed, o.Source, chosen, verify.Options{
+		Batch: o.Batch, Threads: o.Threads,
+		Progress: func(done, total int) {
+			if o.Progress != nil {
+				o.Progress("verify", done, total)
+			}
+		},
+	})
+}

@@ -1,0 +1,153 @@
+// Package report shows a compress.Result to people and to scripts.
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/onnx-compress/onnx-compress/compress"
+)
+
+// JSON writes v as indented JSON with a final newline.
+func JSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// Result writes what a run did as text: the totals, what verification found,
+// and, when verbose, every site and every node left alone.
+func Result(w io.Writer, r *compress.Result, verbose bool) error {
+	p := &printer{w: w}
+	p.line("%s → %s", r.Input.Path, r.Output.Path)
+	p.grid([]column{{"", false}, {"before", true}, {"after", true}, {"left", true}}, [][]any{
+		{"MACs", Count(r.Input.MACs), Count(r.Output.MACs), ratio(r.Output.MACs, r.Input.MACs)},
+		{"parameters", Count(r.Input.Params), Count(r.Output.Params), ratio(r.Output.Params, r.Input.Params)},
+		{"file", Bytes(r.Input.Bytes), Bytes(r.Output.Bytes), ratio(r.Output.Bytes, r.Input.Bytes)},
+	})
+	p.line("")
+	changed := 0
+	for _, s := range r.Sites {
+		if s.Method != compress.Dense {
+			changed++
+		}
+	}
+	p.line("%d of %d sites factored, %d other nodes left alone; lost energy %.4g (no plan can lose less than %.4g)",
+		changed, len(r.Sites), len(r.Skipped), r.Plan.Loss, r.Plan.Bound)
+	if verbose {
+		p.grid(siteColumns, siteRows(r.Sites))
+		p.skipped(r.Skipped)
+	}
+	p.line("%s", calibrationText(r))
+	if r.Verification == nil {
+		p.line("NOT VERIFIED by execution: %s", r.Unverified)
+		return p.err
+	}
+	p.line("")
+	if p.err != nil {
+		return p.err
+	}
+	return Verification(w, r.Verification)
+}
+
+func calibrationText(r *compress.Result) string {
+	if r.Calibration == nil {
+		return "data-free: losses were measured on the weights alone"
+	}
+	return fmt.Sprintf("calibrated on %d samples of %s", r.Calibration.Samples, r.Calibration.Source)
+}
+
+var siteColumns = []column{
+	{"site", false},
+	{"op", false},
+	{"kernel", false},
+	{"method", false},
+	{"rank", true},
+	{"break-even", true},
+	{"lost energy", true},
+	{"MACs", true},
+	{"left", true},
+}
+
+func siteRows(sites []compress.SiteResult) [][]any {
+	rows := make([][]any, 0, len(sites))
+	for _, s := range sites {
+		rank := "–"
+		if len(s.Rank) > 0 {
+			rank = joinInts(s.Rank, ",")
+		}
+		rows = append(rows, []any{
+			s.Name, s.Op, kernel(s.Out, s.In, s.Groups, s.Window), s.Method, rank, s.BreakEven,
+			fmt.Sprintf("%.2f %%", 100*s.Loss), Count(s.MACsAfter), ratio(s.MACsAfter, s.MACsBefore),
+		})
+	}
+	return rows
+}
+
+// kernel writes a weight's shape as out×in, its window, and its groups.
+func kernel(out, in, groups int, window []int) string {
+	s := fmt.Sprintf("%d×%d", out, in)
+	if len(window) > 0 {
+		s += " " + joinInts(window, "×")
+	}
+	if groups > 1 {
+		s += fmt.Sprintf(" /%d", groups)
+	}
+	return s
+}
+
+func joinInts(v []int, by string) string {
+	s := make([]string, len(v))
+	for i, n := range v {
+		s[i] = strconv.Itoa(n)
+	}
+	return strings.Join(s, by)
+}
+
+// printer writes lines until the first error.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) line(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+	}
+}
+
+func (p *printer) grid(columns []column, rows [][]any) {
+	if p.err == nil {
+		p.err = grid(p.w, columns, rows)
+	}
+}
+
+// skipped lists the nodes left alone, those with one reason together.
+func (p *printer) skipped(nodes []compress.Skipped) {
+	if len(nodes) == 0 {
+		return
+	}
+	var reasons []string
+	names := map[string][]string{}
+	for _, n := range nodes {
+		if _, seen := names[n.Reason]; !seen {
+			reasons = append(reasons, n.Reason)
+		}
+		names[n.Reason] = append(names[n.Reason], n.Op+" "+n.Name)
+	}
+	p.line("left alone:")
+	for _, r := range reasons {
+		p.line("  %s", r)
+		const shown = 4
+		for _, n := range names[r][:min(shown, len(names[r]))] {
+			p.line("    %s", n)
+		}
+		if more := len(names[r]) - shown; more > 0 {
+			p.line("    and %d more", more)
+		}
+	}
+}

@@ -1,0 +1,33 @@
+package report
+
+import "testing"
+
+func TestCountAndBytes(t *testing.T) {
+	for _, c := range []struct {
+		n            int64
+		count, bytes string
+	}{
+		{0, "0", "0 B"},
+		{812, "812", "812 B"},
+		{1000, "1 k", "1000 B"},
+		{1024, "1.024 k", "1 KiB"},
+		{40551040, "40.55 M", "38.67 MiB"},
+		{1 << 30, "1.074 G", "1 GiB"},
+	} {
+		if got := Count(c.n); got != c.count {
+			t.Errorf("Count(%d) = %q, want %q", c.n, got, c.count)
+		}
+		if got := Bytes(c.n); got != c.bytes {
+			t.Errorf("Bytes(%d) = %q, want %q", c.n, got, c.bytes)
+		}
+	}
+}
+
+func TestRatio(t *testing.T) {
+	if got := ratio(1, 3); got != "33.3 %" {
+		t.Errorf("ratio(1, 3) = %q", got)
+	}
+	if got := ratio(0, 0); got != "–" {
+		t.Errorf("ratio(0, 0) = %q", got)
+	}
+}

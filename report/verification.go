@@ -1,0 +1,88 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/onnx-compress/onnx-compress/verify"
+)
+
+// worstClasses and movedSamples bound the two lists of a verification.
+const (
+	worstClasses = 3
+	movedSamples = 3
+)
+
+// Verification writes how far two models lie apart.
+func Verification(w io.Writer, r *verify.Report) error {
+	p := &printer{w: w}
+	p.line("verified on %d samples of %s", r.Samples, r.Data)
+	var rows [][]any
+	for _, o := range r.Outputs {
+		rows = append(rows, []any{o.Name, snr(o.SNR), fmt.Sprintf("%.5f", o.Cosine), fmt.Sprintf("%.3g", o.MeanRelative), fmt.Sprintf("%.3g", o.MaxRelative)})
+	}
+	p.grid([]column{{"output", false}, {"SNR", true}, {"cosine", true}, {"mean error", true}, {"largest error", true}}, rows)
+	for _, o := range r.Outputs {
+		if o.NonFiniteCompressed+o.NonFiniteOriginal > 0 {
+			p.line("  %s is NaN or infinite for %d samples before, %d after", o.Name, o.NonFiniteOriginal, o.NonFiniteCompressed)
+		}
+	}
+	if c := r.Classes; c != nil {
+		p.line("same top-1 class for %.2f %% of the samples", 100*c.Agreement)
+		p.accuracy(c.Accuracy)
+	}
+	p.moved(r.Moved)
+	return p.err
+}
+
+// accuracy writes the accuracy, and the classes that lost most.
+func (p *printer) accuracy(a *verify.Accuracy) {
+	if a == nil {
+		return
+	}
+	p.line("top-1 accuracy %.2f %% → %.2f %% on %d labelled samples", 100*a.Before, 100*a.After, a.Labelled)
+	left := append([]verify.ClassAccuracy(nil), a.PerClass...)
+	for range min(worstClasses, len(left)) {
+		worst := 0
+		for i, c := range left {
+			if c.Before-c.After > left[worst].Before-left[worst].After {
+				worst = i
+			}
+		}
+		c := left[worst]
+		left = append(left[:worst], left[worst+1:]...)
+		if c.After < c.Before {
+			p.line("  class %d: %.1f %% → %.1f %% (%d samples)", c.Label, 100*c.Before, 100*c.After, c.Samples)
+		}
+	}
+}
+
+// moved names the samples whose outputs moved most.
+func (p *printer) moved(samples []verify.Moved) {
+	if len(samples) == 0 || (samples[0].Error != nil && *samples[0].Error == 0) {
+		return
+	}
+	p.line("moved most:")
+	for _, m := range samples[:min(movedSamples, len(samples))] {
+		text := "not finite"
+		if m.Error != nil {
+			text = fmt.Sprintf("%.3g", *m.Error)
+		}
+		if m.Before != nil && m.After != nil {
+			text += fmt.Sprintf(", class %d → %d", *m.Before, *m.After)
+		}
+		if m.Label != nil {
+			text += fmt.Sprintf(" (label %d)", *m.Label)
+		}
+		p.line("  %s: %s", m.Name, text)
+	}
+}
+
+// snr writes a ratio in dB; outputs that are equal have none.
+func snr(db *float64) string {
+	if db == nil || math.IsInf(*db, 1) {
+		return "equal"
+	}
+	return fmt.Sprintf("%.2f dB", *db)
+}
