@@ -2,6 +2,12 @@ package rewrite
 
 import (
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -10,34 +16,265 @@ import (
 
 // Patch is the replacement of one node, held apart until Apply.
 type Patch struct {
-	Site    string                    // name of the site
-	Old     *onnxpb.NodeProto         // the node that goes
-	Index   int                       // its position in the main graph
-	New     []*onnxpb.NodeProto       // the nodes that stand in its place, in order
-	Weights []*onnxpb.TensorProto     // new initializers
-	Values  []*onnxpb.ValueInfoProto  // types of the new values between the factors, where the model keeps such entries
+	Site    string                   // name of the site
+	Old     *onnxpb.NodeProto        // the node that goes
+	Index   int                      // its position in the main graph
+	New     []*onnxpb.NodeProto      // the nodes that stand in its place, in order; the last computes the old output
+	Weights []*onnxpb.TensorProto    // new initializers
+	Values  []*onnxpb.ValueInfoProto // types of the values between the factors, where the model keeps such entries
+	Slot    int                      // the input of Old that held the weight
 }
 
 // Replace builds the patch that puts the factors of a chain in the place of a
-// site's node. method names the decomposition and becomes part of the new names:
-// NODE/method.part and NODE/method.part.weight, made unique through names. The
-// factors are rounded to the element type of the weight.
-func Replace(m *onnxio.Model, s *Site, method string, c decomp.Chain, names *onnxio.NameSet) (Patch, error) {
-	return Patch{}, errors.New("not yet")
+// site's node. A factor's node is called SITE/PART, its weight SITE/PART.weight and
+// its output, unless it is the last, SITE/PART.output, made unique through names. The
+// factors are rounded to the element type of the site's weight. What the node added to
+// its product (a bias, beta·C), its doc string and its metadata go to the last factor.
+func Replace(m *onnxio.Model, s *Site, c decomp.Chain, names *onnxio.NameSet) (Patch, error) {
+	if m != s.model {
+		return Patch{}, fmt.Errorf("site %q belongs to another model", s.Name)
+	}
+	if err := fits(s, c); err != nil {
+		return Patch{}, fmt.Errorf("replacing node %q (%s): %w", s.Name, s.Op, err)
+	}
+	b := &builder{site: s, chain: c, names: names, opset: m.Opset("")}
+	b.patch = Patch{Site: s.Name, Old: s.Node, Index: s.Index, Slot: s.weight.slot}
+	for i, f := range c {
+		if err := b.factor(i, f); err != nil {
+			return Patch{}, fmt.Errorf("replacing node %q (%s): factor %q: %w", s.Name, s.Op, f.Part, err)
+		}
+	}
+	b.patch.Values = b.values()
+	return b.patch, nil
 }
 
-// ApplyOptions controls Apply.
-type ApplyOptions struct {
-	// Stop ends after the patch of that number, counted from 1, so that a bad
-	// patch can be found by bisection; 0 applies all.
-	Stop int
+// fits tells whether a chain can stand in the place of a site.
+func fits(s *Site, c decomp.Chain) error {
+	if len(c) == 0 {
+		return errors.New("the chain has no factors")
+	}
+	carried := make([]int, len(s.Kernel.Window))
+	in := s.Kernel.In
+	for i, f := range c {
+		k := f.Kernel
+		if err := k.Check(); err != nil {
+			return fmt.Errorf("factor %q: %w", f.Part, err)
+		}
+		if k.In != in || len(k.Window) != len(carried) || len(f.Axes) != len(carried) {
+			return fmt.Errorf("factor %q has the kernel %v, %d input channels and %d spatial axes are wanted", f.Part, k.Shape, in, len(carried))
+		}
+		for a, carries := range f.Axes {
+			want := 1
+			if carries {
+				carried[a]++
+				want = s.Kernel.Window[a]
+			}
+			if k.Window[a] != want {
+				return fmt.Errorf("factor %q has the window %v, %d is wanted on axis %d", f.Part, k.Window, want, a)
+			}
+		}
+		if i == len(c)-1 && k.Out != s.Kernel.Out {
+			return fmt.Errorf("the last factor has %d output channels, %d are wanted", k.Out, s.Kernel.Out)
+		}
+		in = k.Out
+	}
+	for a, n := range carried {
+		if n != 1 {
+			return fmt.Errorf("%d factors carry spatial axis %d, one is wanted", n, a)
+		}
+	}
+	return nil
 }
 
-// Apply builds the model in which each patch's node is replaced. Nothing in m
-// changes; the new model shares with it every node and tensor that no patch touches.
-// A weight is dropped with its graph input when nothing uses it any longer.
-// Without patches the new model equals m as a message. Errors name the number of
-// the patch and its site.
-func Apply(m *onnxio.Model, patches []Patch, o ApplyOptions) (*onnxio.Model, error) {
-	return nil, errors.New("not yet")
+// builder makes the nodes of one patch.
+type builder struct {
+	site  *Site
+	chain decomp.Chain
+	names *onnxio.NameSet
+	opset int64
+	patch Patch
+}
+
+// factor adds the node of factor i and its weight.
+func (b *builder) factor(i int, f decomp.Factor) error {
+	base := clean(b.site.Name) + "/" + clean(f.Part)
+	old, last := b.site.Node, i == len(b.chain)-1
+	n := &onnxpb.NodeProto{OpType: proto.String(old.GetOpType()), Domain: old.Domain, Name: proto.String(b.names.Fresh(base))}
+	data := b.site.Input
+	if i > 0 {
+		data = b.patch.New[i-1].Output[0]
+	}
+	if last {
+		n.Output = slices.Clone(old.GetOutput())
+		n.DocString, n.MetadataProps = old.DocString, old.MetadataProps
+	} else {
+		n.Output = []string{b.names.Fresh(base + ".output")}
+	}
+	n.DeviceConfigurations = old.DeviceConfigurations
+	kernel := b.names.Fresh(base + ".weight")
+	switch b.site.Op {
+	case "Conv":
+		n.Input = []string{data, kernel}
+		b.conv(n, f, last)
+		if err := b.weight(kernel, convShape(f.Kernel.Shape), f.Kernel.Weights); err != nil {
+			return err
+		}
+	case "Gemm":
+		if err := b.gemm(n, i, data, kernel, base); err != nil {
+			return err
+		}
+	case "MatMul":
+		if err := b.matMul(n, i, data, kernel); err != nil {
+			return err
+		}
+	}
+	b.patch.New = append(b.patch.New, n)
+	return nil
+}
+
+// weight adds an initializer in the element type of the site.
+func (b *builder) weight(name string, shape []int, v []float64) error {
+	t, err := onnxio.NewTensor(name, b.site.Dtype, shape, v)
+	if err != nil {
+		return err
+	}
+	b.patch.Weights = append(b.patch.Weights, t)
+	return nil
+}
+
+// convShape returns the shape of a Conv's weight: [M, C/group, window...].
+func convShape(k decomp.Shape) []int {
+	return append([]int{k.Out, k.In / k.Groups}, k.Window...)
+}
+
+// conv gives a Conv its attributes and, if it is the last, the old bias. Strides,
+// pads and dilations go axis by axis to the factor that carries the axis; auto_pad goes
+// to all that carry any, since along an axis with one tap it pads nothing.
+func (b *builder) conv(n *onnxpb.NodeProto, f decomp.Factor, last bool) {
+	old := b.site.Node
+	all := !slices.Contains(f.Axes, false)
+	any := slices.Contains(f.Axes, true)
+	rank := len(f.Axes)
+	for _, a := range old.GetAttribute() {
+		switch a.GetName() {
+		case "group", "kernel_shape":
+			continue
+		case "strides", "dilations":
+			a = masked(a, f.Axes, 1, rank)
+		case "pads":
+			a = masked(a, f.Axes, 0, rank)
+		}
+		if all || any {
+			n.Attribute = append(n.Attribute, a)
+		}
+	}
+	window := make([]int64, rank)
+	for i, w := range f.Kernel.Window {
+		window[i] = int64(w)
+	}
+	n.Attribute = append(n.Attribute, onnxio.MakeInts("kernel_shape", window...))
+	if f.Kernel.Groups != 1 || onnxio.HasAttr(old, "group") {
+		n.Attribute = append(n.Attribute, onnxio.MakeInt("group", int64(f.Kernel.Groups)))
+	}
+	if last && input(old, 2) != "" {
+		n.Input = append(n.Input, old.GetInput()[2])
+	}
+}
+
+// masked keeps the entries of a list attribute on the carried axes and sets the
+// others to rest. A list of pads has the axes twice.
+func masked(a *onnxpb.AttributeProto, axes []bool, rest int64, rank int) *onnxpb.AttributeProto {
+	if !slices.Contains(axes, false) {
+		return a
+	}
+	v := slices.Clone(a.GetInts())
+	for i := range v {
+		if !axes[i%rank] {
+			v[i] = rest
+		}
+	}
+	return onnxio.MakeInts(a.GetName(), v...)
+}
+
+// gemm makes the Gemm of factor i. The weight keeps the side and the transposition
+// that it had, the first factor transposes the activation as the node did, the last
+// adds beta·C; alpha is in the kernel.
+func (b *builder) gemm(n *onnxpb.NodeProto, i int, data, kernel, base string) error {
+	old, w := b.site.Node, b.site.weight
+	last := i == len(b.chain)-1
+	n.Input = []string{kernel, data}
+	own, other := "transA", "transB"
+	if w.slot == 1 {
+		n.Input = []string{data, kernel}
+		own, other = other, own
+	}
+	for _, a := range old.GetAttribute() {
+		switch name := a.GetName(); {
+		case name == "alpha", name == other && i > 0, (name == "beta" || name == "broadcast") && !last:
+		default:
+			n.Attribute = append(n.Attribute, a)
+		}
+	}
+	k := b.chain[i].Kernel
+	if err := b.matrix(kernel, k, stored(w.slot, onnxio.AttrInt(old, own, 0) != 0), 0); err != nil {
+		return err
+	}
+	switch {
+	case last && input(old, 2) != "":
+		n.Input = append(n.Input, old.GetInput()[2])
+	case b.opset < 11:
+		// C is required: one zero, which broadcasts.
+		zero := b.names.Fresh(base + ".zero")
+		n.Input = append(n.Input, zero)
+		if b.opset < 7 {
+			n.Attribute = append(n.Attribute, onnxio.MakeInt("broadcast", 1))
+		}
+		return b.weight(zero, []int{1}, []float64{0})
+	}
+	return nil
+}
+
+// stored tells whether a factor is stored as [In, Out]: the right operand of a product
+// unless transposed, the left one if transposed.
+func stored(slot int, transposed bool) bool { return (slot == 1) != transposed }
+
+// matMul makes the MatMul of factor i. The leading axes of size 1 stay on the
+// first factor, from which the product inherits its number of axes.
+func (b *builder) matMul(n *onnxpb.NodeProto, i int, data, kernel string) error {
+	w := b.site.weight
+	n.Input = []string{kernel, data}
+	if w.slot == 1 {
+		n.Input = []string{data, kernel}
+	}
+	for _, a := range b.site.Node.GetAttribute() {
+		n.Attribute = append(n.Attribute, a)
+	}
+	lead := 0
+	if i == 0 {
+		lead = w.lead
+	}
+	return b.matrix(kernel, b.chain[i].Kernel, w.slot == 1, lead)
+}
+
+// matrix adds a plain kernel [Out, In] as an initializer, transposed or not, under leading axes of size 1.
+func (b *builder) matrix(name string, k decomp.Kernel, transposed bool, lead int) error {
+	shape, v := []int{k.Out, k.In}, k.Weights
+	if transposed {
+		v = permute(v, shape, []int{1, 0})
+		shape = []int{k.In, k.Out}
+	}
+	for range lead {
+		shape = append([]int{1}, shape...)
+	}
+	return b.weight(name, shape, v)
+}
+
+// clean makes a name printable, without white space.
+func clean(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r == unicode.ReplacementChar || unicode.IsSpace(r) || !unicode.IsPrint(r) {
+			return '_'
+		}
+		return r
+	}, name)
 }

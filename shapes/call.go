@@ -39,11 +39,11 @@ func (c *call) put(i int, v *value) {
 func (c *call) shape(i int) []int { return c.in[i].shape }
 
 // has tells whether input i is present and known.
-func (c *call) has(i int) bool { return i < len(c.in) && c.in[i] != nil }
+func (c *call) has(i int) bool { return i >= 0 && i < len(c.in) && c.in[i] != nil }
 
 // given tells whether the node names input i.
 func (c *call) given(i int) bool {
-	return i < len(c.node.GetInput()) && c.node.GetInput()[i] != ""
+	return i >= 0 && i < len(c.node.GetInput()) && c.node.GetInput()[i] != ""
 }
 
 // data returns the numbers of input i, nil where they are not known.

@@ -119,6 +119,9 @@ func (c *call) combine(shape []int) *numbers {
 		ib = spread(c.shape(1), shape)
 	}
 	op := c.node.GetOpType()
+	if op == "Mod" && c.attr("fmod", 0) != 0 {
+		op = "Fmod"
+	}
 	out := &numbers{typ: a.typ}
 	if compares(op) {
 		out.typ = tensor.Bool
@@ -182,11 +185,16 @@ func binaryInt(op string, x, y int64) (int64, bool) {
 			return 0, false
 		}
 		return x / y, true
-	case "Mod": // the sign follows the divisor, as in Python
+	case "Mod": // the sign follows the divisor, as in Python, unless attribute fmod is set
 		if y == 0 {
 			return 0, false
 		}
 		return ((x % y) + y) % y, true
+	case "Fmod": // the sign follows the dividend, as in C
+		if y == 0 {
+			return 0, false
+		}
+		return x % y, true
 	case "Max":
 		return max(x, y), true
 	case "Min":

@@ -1,8 +1,8 @@
 package shapes
 
 import (
+	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -82,18 +82,10 @@ type walker struct {
 	model  *onnxio.Model
 	rules  map[string]rule
 	opset  int64
+	depth  int // of calls of local functions
 	values map[string]*value
 	why    map[string]string
 	stored map[string][]int
-}
-
-// inner returns a walker for a subgraph, which sees the values around it but
-// keeps its own to itself.
-func (w *walker) inner() *walker {
-	return &walker{
-		model: w.model, rules: w.rules, opset: w.opset,
-		values: maps.Clone(w.values), why: maps.Clone(w.why), stored: map[string][]int{},
-	}
 }
 
 // graph visits the initializers and nodes of a graph.
@@ -156,7 +148,7 @@ func (w *walker) reason(n *onnxpb.NodeProto, output int, err error) string {
 // describe names a node and its operator for people.
 func describe(n *onnxpb.NodeProto) string {
 	op := n.GetOpType()
-	if d := n.GetDomain(); d != "" && d != "ai.onnx" {
+	if d := plain(n.GetDomain()); d != "" {
 		op = d + "::" + op
 	}
 	if n.GetName() != "" {
@@ -167,12 +159,15 @@ func describe(n *onnxpb.NodeProto) string {
 
 // node applies the rule of one node.
 func (w *walker) node(n *onnxpb.NodeProto) ([]*value, error) {
-	if d := n.GetDomain(); d != "" && d != "ai.onnx" {
+	if f := w.function(n); f != nil {
+		return w.callFunction(n, f)
+	}
+	if d := plain(n.GetDomain()); d != "" {
 		return nil, fmt.Errorf("operators of domain %q have no shape rule", d)
 	}
 	r, ok := w.rules[n.GetOpType()]
 	if !ok {
-		return nil, fmt.Errorf("operator has no shape rule")
+		return nil, errors.New("the operator has no shape rule")
 	}
 	if len(n.GetOutput()) == 0 {
 		return nil, nil

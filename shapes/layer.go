@@ -3,9 +3,6 @@ package shapes
 import (
 	"fmt"
 	"slices"
-
-	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 )
 
 // batchNorm follows BatchNormalization; further outputs are per channel.
@@ -69,66 +66,47 @@ func recurrent(c *call) error {
 	return nil
 }
 
-// attention follows Attention (opset 23) without a cache: Q, K, V as [batch,
-// heads, seq, size], or [batch, seq, heads·size] with head counts as attributes.
+// attention follows Attention (opset 23): Q, K, V as [batch, heads, seq, size], or
+// [batch, seq, heads·size] with head counts as attributes; a cache of past keys and
+// values in inputs 4 and 5 goes before K and V. Outputs: Y, the grown cache, the scores.
 func attention(c *call) error {
-	q, v := c.shape(0), c.shape(2)
-	if len(c.out) > 1 {
-		return fmt.Errorf("only the first output has a shape rule")
+	q, k, v := c.shape(0), c.shape(1), c.shape(2)
+	flat := len(q) == 3
+	var err error
+	if q, err = heads(q, c.attr("q_num_heads", 0)); err != nil {
+		return err
 	}
-	switch {
-	case len(q) == 4 && len(v) == 4:
+	if k, err = heads(k, c.attr("kv_num_heads", 0)); err != nil {
+		return err
+	}
+	if v, err = heads(v, c.attr("kv_num_heads", 0)); err != nil {
+		return err
+	}
+	past := 0
+	if c.has(4) {
+		if len(c.shape(4)) != 4 {
+			return fmt.Errorf("past keys of shape %v", c.shape(4))
+		}
+		past = c.shape(4)[2]
+	}
+	if flat {
+		c.set(0, []int{q[0], q[2], q[1] * v[3]})
+	} else {
 		c.set(0, []int{q[0], q[1], q[2], v[3]})
-	case len(q) == 3 && len(v) == 3:
-		heads, kv := c.attr("q_num_heads", 0), c.attr("kv_num_heads", 0)
-		if heads <= 0 || kv <= 0 || v[2]%int(kv) != 0 {
-			return fmt.Errorf("q_num_heads %d, kv_num_heads %d for shapes %v and %v", heads, kv, q, v)
-		}
-		size, err := times(v[2]/int(kv), heads)
-		if err != nil {
-			return err
-		}
-		c.set(0, []int{q[0], q[1], size})
-	default:
-		return fmt.Errorf("shapes %v and %v", q, v)
 	}
+	c.set(1, []int{k[0], k[1], past + k[2], k[3]})
+	c.set(2, []int{v[0], v[1], past + v[2], v[3]})
+	c.set(3, []int{q[0], q[1], q[2], past + k[2]})
 	return nil
 }
 
-// ifElse follows If: the branch that a known condition takes, or both where they agree.
-func ifElse(c *call) error {
-	branches := []*onnxpb.GraphProto{onnxio.Attr(c.node, "then_branch").GetG(), onnxio.Attr(c.node, "else_branch").GetG()}
-	if d, ok := c.data(0).ints(); ok && len(d) == 1 {
-		if d[0] != 0 {
-			branches = branches[:1]
-		} else {
-			branches = branches[1:]
-		}
+// heads returns [batch, heads, seq, size] for an operand of Attention.
+func heads(shape []int, n int64) ([]int, error) {
+	if len(shape) == 4 {
+		return shape, nil
 	}
-	var first []*value
-	for k, g := range branches {
-		if g == nil || len(g.GetOutput()) != len(c.out) {
-			return fmt.Errorf("a branch is missing or has another number of outputs")
-		}
-		inner := c.inner()
-		inner.graph(g)
-		out := make([]*value, len(c.out))
-		for i, o := range g.GetOutput() {
-			if out[i] = inner.values[o.GetName()]; out[i] == nil {
-				return fmt.Errorf("output %q of a branch: %s", o.GetName(), inner.why[o.GetName()])
-			}
-		}
-		if k == 0 {
-			first = out
-			continue
-		}
-		for i, v := range out {
-			if !slices.Equal(v.shape, first[i].shape) {
-				return fmt.Errorf("the branches give shapes %v and %v", first[i].shape, v.shape)
-			}
-			first[i] = &value{shape: v.shape}
-		}
+	if len(shape) != 3 || n <= 0 || int64(shape[2])%n != 0 {
+		return nil, fmt.Errorf("operand of shape %v with %d heads", shape, n)
 	}
-	copy(c.out, first)
-	return nil
+	return []int{shape[0], int(n), shape[1], shape[2] / int(n)}, nil
 }

@@ -51,6 +51,7 @@ func House() Rules {
 			"internal/ort":                     {"tensor"},
 			"internal/provision":               {},
 			"internal/provision/provisiontest": {"internal/provision"},
+			"internal/backendtest":             {"internal/provision/provisiontest", "onnxio"},
 			"internal/suggest":                 {},
 			"internal/depcheck":                {},
 			"testmodels":                       {"onnxio"},
@@ -59,7 +60,8 @@ func House() Rules {
 		TestOnly: map[string][]string{
 			"testmodels":                       {"bench/..."},
 			"decomp/decomptest":                {},
-			"internal/provision/provisiontest": {},
+			"internal/provision/provisiontest": {"internal/backendtest"},
+			"internal/backendtest":             {},
 			"internal/depcheck":                {},
 		},
 		Only: map[string][]string{

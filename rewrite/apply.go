@@ -1,0 +1,199 @@
+package rewrite
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// ApplyOptions controls Apply.
+type ApplyOptions struct {
+	// Stop ends after the patch of that number, counted from 1, so that a bad
+	// patch can be found by bisection; 0 applies all.
+	Stop int
+}
+
+// Apply builds the model in which each patch's node is replaced. Nothing in m
+// changes; the new model shares with it every node and tensor that no patch touches.
+//
+// A weight is dropped when nothing uses it any longer: neither a node, of the main
+// graph or inside a subgraph, nor a graph output, the training information or an
+// annotation. With it go its graph input, its value_info, its annotation, and the
+// Identity and Transpose nodes that led to it. New weights become graph inputs too
+// where the IR version (3 and older) asks for that.
+//
+// Each patch is checked before it is taken in, and the whole model afterwards.
+// Errors name the number of the patch and its site. Without patches the new model
+// equals m as a message.
+func Apply(m *onnxio.Model, patches []Patch, o ApplyOptions) (*onnxio.Model, error) {
+	if o.Stop < 0 || o.Stop > len(patches) {
+		return nil, fmt.Errorf("stopping after patch %d: there are %d", o.Stop, len(patches))
+	}
+	if o.Stop > 0 {
+		patches = patches[:o.Stop]
+	}
+	if len(patches) == 0 {
+		return m.Derive(m.Proto), nil
+	}
+	a := &application{model: m, names: onnxio.NewNameSet(m), at: map[int]*Patch{}, ledger: newLedger(m)}
+	for i := range patches {
+		if err := a.take(&patches[i]); err != nil {
+			return nil, fmt.Errorf("patch %d of %d (site %q): %w", i+1, len(patches), patches[i].Site, err)
+		}
+	}
+	for i := range patches {
+		a.ledger.release(input(patches[i].Old, patches[i].Slot))
+	}
+	p := onnxio.Shallow(m.Proto)
+	p.Graph = a.graph(patches)
+	small := m.Derive(p)
+	if err := small.Check(); err != nil {
+		return nil, errors.Join(fmt.Errorf("after %d patches (apply fewer to find the bad one): %w", len(patches), err), small.Close())
+	}
+	return small, nil
+}
+
+// application collects the patches that were found good.
+type application struct {
+	model  *onnxio.Model
+	names  *onnxio.NameSet
+	at     map[int]*Patch // by the position of the node that goes
+	ledger *ledger
+}
+
+// take checks a patch against the model and the patches before it, and notes it.
+func (a *application) take(p *Patch) error {
+	nodes := a.model.Proto.GetGraph().GetNode()
+	if p.Index < 0 || p.Index >= len(nodes) || nodes[p.Index] != p.Old {
+		return fmt.Errorf("node %d of the model is not the one that the patch was made for", p.Index)
+	}
+	if a.at[p.Index] != nil {
+		return errors.New("an earlier patch has replaced the same node")
+	}
+	if err := a.fresh(p); err != nil {
+		return err
+	}
+	if err := connected(p); err != nil {
+		return err
+	}
+	a.at[p.Index] = p
+	a.ledger.remove(p.Old)
+	for _, n := range p.New {
+		a.ledger.need(n.GetInput()...)
+	}
+	return nil
+}
+
+// fresh takes the names that a patch brings, which nothing may bear yet.
+func (a *application) fresh(p *Patch) error {
+	var names []string
+	for i, n := range p.New {
+		names = append(names, n.GetName())
+		if i < len(p.New)-1 {
+			names = append(names, n.GetOutput()...)
+		}
+	}
+	for _, t := range p.Weights {
+		names = append(names, t.GetName())
+	}
+	for _, name := range names {
+		if name == "" || a.names.Has(name) {
+			return fmt.Errorf("the new name %q is empty or taken", name)
+		}
+		a.names.Add(name)
+	}
+	return nil
+}
+
+// connected tells whether the new nodes form a path from the inputs of the old one
+// to its outputs that uses everything the patch brings.
+func connected(p *Patch) error {
+	if len(p.New) == 0 {
+		return errors.New("no nodes stand in the place of the old one")
+	}
+	if last := p.New[len(p.New)-1]; !slices.Equal(last.GetOutput(), p.Old.GetOutput()) {
+		return fmt.Errorf("the last new node computes %q, the old one %q", last.GetOutput(), p.Old.GetOutput())
+	}
+	unread := map[string]bool{}
+	for _, t := range p.Weights {
+		unread[t.GetName()] = true
+	}
+	known := map[string]bool{"": true}
+	for _, v := range p.Old.GetInput() {
+		known[v] = true
+	}
+	for i, n := range p.New {
+		for _, v := range n.GetInput() {
+			if _, brought := unread[v]; !known[v] && !brought {
+				return fmt.Errorf("new node %q reads %q, which is neither an input of the old node nor new", n.GetName(), v)
+			}
+			if unread[v] {
+				unread[v] = false
+			}
+		}
+		if i == len(p.New)-1 {
+			break
+		}
+		for _, v := range n.GetOutput() {
+			unread[v] = true
+		}
+	}
+	for v, left := range unread {
+		if left {
+			return fmt.Errorf("no new node reads %q", v)
+		}
+	}
+	return nil
+}
+
+// graph assembles the new main graph from the old one.
+func (a *application) graph(patches []Patch) *onnxpb.GraphProto {
+	old := a.model.Proto.GetGraph()
+	g := onnxio.Shallow(old)
+	g.Node = g.Node[:0:0]
+	gone := map[string]bool{}
+	for i, n := range old.GetNode() {
+		switch p := a.at[i]; {
+		case p != nil:
+			g.Node = append(g.Node, p.New...)
+		case a.ledger.gone[n]:
+			for _, v := range n.GetOutput() {
+				gone[v] = true
+			}
+		default:
+			g.Node = append(g.Node, n)
+		}
+	}
+	for name := range a.ledger.tensor {
+		gone[name] = true
+	}
+	g.Initializer = slices.DeleteFunc(g.Initializer, func(t *onnxpb.TensorProto) bool { return gone[t.GetName()] })
+	info := func(v *onnxpb.ValueInfoProto) bool { return gone[v.GetName()] }
+	g.Input = slices.DeleteFunc(g.Input, info)
+	g.ValueInfo = slices.DeleteFunc(g.ValueInfo, info)
+	g.QuantizationAnnotation = slices.DeleteFunc(g.QuantizationAnnotation, func(q *onnxpb.TensorAnnotation) bool { return gone[q.GetTensorName()] })
+	for _, p := range patches {
+		g.Initializer = append(g.Initializer, p.Weights...)
+		g.ValueInfo = append(g.ValueInfo, p.Values...)
+		if a.model.Proto.GetIrVersion() > 3 {
+			continue
+		}
+		for _, t := range p.Weights {
+			g.Input = append(g.Input, weightInput(t))
+		}
+	}
+	return g
+}
+
+// weightInput declares an initializer as a graph input.
+func weightInput(t *onnxpb.TensorProto) *onnxpb.ValueInfoProto {
+	dims := make([]*dimension, len(t.GetDims()))
+	for i, d := range t.GetDims() {
+		dims[i] = size(int(d))
+	}
+	return valueInfo(t.GetName(), tensor.Type(t.GetDataType()), dims)
+}
