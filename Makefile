@@ -1,0 +1,93 @@
+# make demo and make test are all that a visitor needs: Go, and pip or npm.
+# Tests that compare with the Python packages of ONNX need Python 3.11 or newer with pip.
+
+PYTHON ?= python3
+FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+GOFUMPT := go run mvdan.cc/gofumpt@v0.12.0
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+ORT_HEADER_MODULE := github.com/yalue/onnxruntime_go@v1.27.0
+
+TOOL := build/onnx-compress
+VENV := .venv/made
+HAVE_PYTHON := $(shell $(PYTHON) -c 'import pip, sys; print(1 if sys.version_info >= (3, 11) else "")' 2>/dev/null)
+
+# The program is free of cgo; only the race detector needs it.
+export CGO_ENABLED = 0
+
+.PHONY: all build setup venv test race lint cross demo bench generate train clean
+
+all: build
+
+build:
+	go build -o build/ ./cmd/onnx-compress
+
+setup:
+	go run ./cmd/onnx-compress setup
+
+venv: $(VENV)
+
+# A virtual environment without pip of its own: Debian's Python has no ensurepip.
+define venv
+rm -rf $(1)
+$(PYTHON) -m venv --without-pip $(1)
+$(PYTHON) -m pip --python $(1)/bin/python install --quiet --disable-pip-version-check $(2)
+touch $(1)/made
+endef
+
+$(VENV): requirements/test.txt
+	$(call venv,.venv,--require-hashes --requirement $<)
+
+build/train/made: requirements/train.txt
+	$(call venv,build/train,--requirement $<)
+
+build/bench/made: requirements/bench.txt
+	$(call venv,build/bench,--requirement $<)
+
+# With Python and pip everything is there, so that a test that misses something fails.
+test: setup $(if $(HAVE_PYTHON),$(VENV))
+	@$(if $(HAVE_PYTHON),:,echo "No Python 3.11 with pip as $(PYTHON): tests that need it are skipped.")
+	ONNX_COMPRESS_REQUIRE=$(HAVE_PYTHON) go test ./...
+
+# The packages that share memory with C or work on several threads. Needs a C compiler.
+race: setup
+	CGO_ENABLED=1 go test -race ./internal/ort/... ./calib/...
+
+lint:
+	@echo "gofumpt"; out=$$($(GOFUMPT) -l .) && if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
+	go vet ./...
+	$(STATICCHECK) ./...
+
+# Builds everything and compiles the tests for every platform.
+cross:
+	@set -e; for p in $(PLATFORMS); do \
+		echo "build and vet for $$p"; \
+		GOOS=$${p%/*} GOARCH=$${p#*/} go build ./...; \
+		GOOS=$${p%/*} GOARCH=$${p#*/} go vet ./...; \
+	done
+
+# Halves the multiply-adds of the trained network: 512 images calibrate, 1,000 others judge.
+demo: setup build
+	$(TOOL) testmodels/data/fashion_resnet.onnx -o build/fashion_small.onnx --force \
+		--calib testmodels/data/fashion.bin --calib-samples 512 --target macs=0.5
+
+# Go benchmarks; with BENCH_DATA=DIR (models/ and data/) the whole-model results as well.
+bench: setup $(if $(BENCH_DATA),build/bench/made)
+	go test -run '^$$' -bench . ./...
+ifdef BENCH_DATA
+	go run ./bench -data $(BENCH_DATA) -python build/bench/bin/python > build/RESULTS.md
+	mv build/RESULTS.md bench/RESULTS.md
+endif
+
+generate:
+	ONNXRUNTIME_C_API_H="$$(go mod download -json $(ORT_HEADER_MODULE) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')/onnxruntime_c_api.h" \
+		go generate ./...
+
+# Trains the demo network anew. The images come with Debian's package dataset-fashion-mnist.
+train: build/train/made
+	@test -d $(FASHION_MNIST) || { echo "No images in $(FASHION_MNIST): apt-get install dataset-fashion-mnist, or set FASHION_MNIST."; exit 1; }
+	build/train/bin/python testmodels/train/train.py --data $(FASHION_MNIST) --out testmodels/data
+
+clean:
+	rm -rf build .venv
