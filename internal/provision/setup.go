@@ -79,6 +79,10 @@ func (s *setup) run(ctx context.Context, libs []Library) error {
 func (s *setup) provide(ctx context.Context, lib Library) error {
 	pins := s.pins(lib)
 	if len(pins) == 0 {
+		if found, _, err := Find(lib, ""); err == nil {
+			s.say("%s is there: %s (%s)", lib, found.Path, found.Source)
+			return nil
+		}
 		return fmt.Errorf("no package is published for %s/%s; instead: %s", runtime.GOOS, runtime.GOARCH, Mend(lib))
 	}
 	for _, p := range pins {

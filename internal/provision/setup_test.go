@@ -308,6 +308,20 @@ func TestSetupInterrupted(t *testing.T) {
 	r.empty(t)
 }
 
+// Where nothing is published, a library that the user provided is enough.
+func TestSetupWithoutPackages(t *testing.T) {
+	r := newRig(t)
+	r.list = nil
+	t.Setenv(ONNXRuntime.Env(), filepath.Join(r.stock, "ort.whl"))
+	if err := r.run(t.Context(), []Library{ONNXRuntime}); err != nil {
+		t.Error(err)
+	}
+	t.Setenv(ONNXRuntime.Env(), filepath.Join(r.stock, "gone"))
+	if err := r.run(t.Context(), []Library{ONNXRuntime}); err == nil || !strings.Contains(err.Error(), "no package is published") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestSetupOptions(t *testing.T) {
 	err := Setup(t.Context(), &bytes.Buffer{}, SetupOptions{Cache: t.TempDir(), Client: "cargo"})
 	if err == nil || !strings.Contains(err.Error(), "cargo") {
