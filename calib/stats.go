@@ -1,6 +1,9 @@
 package calib
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 )
 
@@ -18,7 +21,7 @@ type Stats struct {
 	// Samples is the number of samples that were summed.
 	Samples int64
 	// OutputShape is the shape of the site's output for the first sample, without
-	// the batch axis; -1 stands for what is not known.
+	// the batch axis.
 	OutputShape []int
 }
 
@@ -28,4 +31,32 @@ func (s Stats) PositionsPerSample() float64 {
 		return 0
 	}
 	return float64(s.Positions) / float64(s.Samples)
+}
+
+// Add returns the statistics of the samples of both: moments are averaged by their
+// numbers of positions. The order in which several are added decides the last bits.
+func Add(a, b Stats) (Stats, error) {
+	if a.Site != b.Site || len(a.A) != len(b.A) {
+		return Stats{}, fmt.Errorf("statistics of site %q with %d groups and of %q with %d do not add up", a.Site, len(a.A), b.Site, len(b.A))
+	}
+	out := Stats{
+		Site: a.Site, Positions: a.Positions + b.Positions, Samples: a.Samples + b.Samples,
+		OutputShape: slices.Clone(a.OutputShape), A: make([]*linalg.Matrix, len(a.A)),
+	}
+	share := 0.
+	if out.Positions > 0 {
+		share = float64(b.Positions) / float64(out.Positions)
+	}
+	for g, x := range a.A {
+		y := b.A[g]
+		if x.Rows != y.Rows || x.Cols != y.Cols {
+			return Stats{}, fmt.Errorf("statistics of site %q have moments of %d×%d and %d×%d and do not add up", a.Site, x.Rows, x.Cols, y.Rows, y.Cols)
+		}
+		sum := linalg.New(x.Rows, x.Cols)
+		for i := range sum.Data {
+			sum.Data[i] = x.Data[i] + share*(y.Data[i]-x.Data[i])
+		}
+		out.A[g] = sum
+	}
+	return out, nil
 }

@@ -46,7 +46,8 @@ func (d *direct) Scratch(int) int {
 func (d *direct) Positions(samples int) int64 { return int64(samples) * int64(product(d.Out)) }
 func (d *direct) dense() bool                 { return true }
 
-func (d *direct) expand([]float64, []*linalg.Matrix) {}
+func (d *direct) same(Plan) bool                  { return true }
+func (d *direct) expand(values, []*linalg.Matrix) {}
 
 // chunk is the number of positions that are written out at a time.
 func (d *direct) chunk() int { return max(256, chunkFloats/d.k) }

@@ -2,6 +2,7 @@ package moments
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 )
@@ -181,6 +182,11 @@ func (l *lag) Size() int { return l.Groups * l.keys * l.channels * l.channels }
 func (l *lag) Positions(samples int) int64 { return int64(samples) * int64(product(l.Out)) }
 func (l *lag) dense() bool                 { return false }
 
+func (l *lag) same(q Plan) bool {
+	o, ok := q.(*lag)
+	return ok && (o == l || slices.Equal(o.In, l.In) && slices.Equal(o.Out, l.Out) && slices.Equal(o.PadBegin, l.PadBegin))
+}
+
 func (l *lag) Scratch(samples int) int {
 	largest := 0
 	for _, s := range l.strips {
@@ -255,7 +261,16 @@ func (l *lag) fill(dst []float32, lay layout, x []float32, from, n, stride int) 
 	}
 }
 
-func (l *lag) expand(total []float64, a []*linalg.Matrix) {
+func (l *lag) expand(v values, a []*linalg.Matrix) {
+	if v.single != nil {
+		expand(l, v.single, a)
+	} else {
+		expand(l, v.double, a)
+	}
+}
+
+// expand adds up the products that make each pair of taps.
+func expand[F float32 | float64](l *lag, total []F, a []*linalg.Matrix) {
 	cc, taps := l.channels*l.channels, len(l.taps)
 	for g, m := range a {
 		part := total[g*l.keys*cc : (g+1)*l.keys*cc]
@@ -263,7 +278,7 @@ func (l *lag) expand(total []float64, a []*linalg.Matrix) {
 		for p := range taps {
 			for q := p; q < taps; q++ {
 				for _, t := range l.terms[pair] {
-					l.addBlock(m, p, q, t.sign, part[t.key*cc:(t.key+1)*cc])
+					addBlock(m, p, q, taps, t.sign, part[t.key*cc:(t.key+1)*cc])
 				}
 				pair++
 			}
@@ -272,16 +287,16 @@ func (l *lag) expand(total []float64, a []*linalg.Matrix) {
 }
 
 // addBlock adds a C×C product to the entries of the taps p ≤ q, in the upper triangle.
-func (l *lag) addBlock(m *linalg.Matrix, p, q int, sign float64, block []float64) {
-	taps := len(l.taps)
-	for c := range l.channels {
+func addBlock[F float32 | float64](m *linalg.Matrix, p, q, taps int, sign float64, block []F) {
+	channels := m.Rows / taps
+	for c := range channels {
 		first := 0
 		if p == q {
 			first = c
 		}
-		for d := first; d < l.channels; d++ {
+		for d := first; d < channels; d++ {
 			i, j := c*taps+p, d*taps+q
-			m.Data[min(i, j)*m.Cols+max(i, j)] += sign * block[c*l.channels+d]
+			m.Data[min(i, j)*m.Cols+max(i, j)] += sign * float64(block[c*channels+d])
 		}
 	}
 }

@@ -49,12 +49,20 @@ type Plan interface {
 	Run(b linalg.Backend, x []float32, samples int, partial []float32, s *Scratch)
 	// Positions is the number of columns that each group meets in that many samples.
 	Positions(samples int) int64
-	// expand adds a total of partial results to the upper triangles of the
-	// groups' moments, [K, K] each.
-	expand(total []float64, a []*linalg.Matrix)
+	// expand adds a partial result, or a total of several, to the upper triangles
+	// of the groups' moments, [K, K] each.
+	expand(partial values, a []*linalg.Matrix)
+	// same tells whether q, of the same site, sums the same products in the same layout.
+	same(q Plan) bool
 	// dense tells whether a partial result is laid out as the moments are, so that
 	// it can be added to them as it is.
 	dense() bool
+}
+
+// values are the numbers of a partial result or of a total; one of the two is nil.
+type values struct {
+	single []float32
+	double []float64
 }
 
 // Scratch is working memory that a goroutine keeps from one Run to the next.
@@ -76,8 +84,11 @@ func grow(buf *[]float32, n int) []float32 {
 type Sum struct {
 	groups, columns int
 	moments         []*linalg.Matrix
-	plan            Plan      // of the totals below, nil when there are none
-	totals          []float64 // partial results not yet expanded
+	// While all partial results are of one plan whose layout is more compact than
+	// the moments, they are totalled in that layout. It is given up when another
+	// plan turns up: then every partial result goes into the moments at once.
+	plan   Plan
+	totals []float64
 }
 
 // NewSum returns an empty sum for moments of the given size.
@@ -85,31 +96,37 @@ func NewSum(groups, columns int) *Sum { return &Sum{groups: groups, columns: col
 
 // Add adds a partial result of plan p.
 func (s *Sum) Add(p Plan, partial []float32) {
-	if p.dense() {
+	partial = partial[:p.Size()]
+	switch {
+	case p.dense():
+		s.flush()
 		s.need()
-		k := s.columns
-		for g, m := range s.moments {
-			part := partial[g*k*k : (g+1)*k*k]
-			for i := range k {
-				row := m.Data[i*k : (i+1)*k]
-				for j := i; j < k; j++ {
-					row[j] += float64(part[i*k+j])
-				}
+		s.addDense(partial)
+	case s.moments == nil && (s.plan == nil || s.plan.same(p)):
+		if s.plan == nil {
+			s.plan, s.totals = p, make([]float64, p.Size())
+		}
+		for i, v := range partial {
+			s.totals[i] += float64(v)
+		}
+	default:
+		s.flush()
+		s.need()
+		p.expand(values{single: partial}, s.moments)
+	}
+}
+
+// addDense adds a partial result that is laid out as the moments are.
+func (s *Sum) addDense(partial []float32) {
+	k := s.columns
+	for g, m := range s.moments {
+		part := partial[g*k*k : (g+1)*k*k]
+		for i := range k {
+			row := m.Data[i*k : (i+1)*k]
+			for j := i; j < k; j++ {
+				row[j] += float64(part[i*k+j])
 			}
 		}
-		return
-	}
-	if s.plan != p {
-		s.flush()
-		s.plan = p
-		if cap(s.totals) < p.Size() {
-			s.totals = make([]float64, p.Size())
-		}
-		s.totals = s.totals[:p.Size()]
-		clear(s.totals)
-	}
-	for i, v := range partial[:p.Size()] {
-		s.totals[i] += float64(v)
 	}
 }
 
@@ -126,8 +143,8 @@ func (s *Sum) flush() {
 		return
 	}
 	s.need()
-	s.plan.expand(s.totals, s.moments)
-	s.plan = nil
+	s.plan.expand(values{double: s.totals}, s.moments)
+	s.plan, s.totals = nil, nil
 }
 
 // Mean returns the moments divided by the number of positions, as full symmetric
@@ -135,7 +152,6 @@ func (s *Sum) flush() {
 func (s *Sum) Mean(positions int64) []*linalg.Matrix {
 	s.flush()
 	s.need()
-	s.totals = nil
 	for _, m := range s.moments {
 		k := m.Rows
 		for i := range k {

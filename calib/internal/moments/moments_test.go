@@ -253,7 +253,7 @@ func TestCopyStrided(t *testing.T) {
 func TestDirectChunks(t *testing.T) {
 	for _, c := range []conv{
 		{2, 1, []int{140000}, []int{3}, []int{2}, nil, []int{1}, []int{1}},
-		{40, 2, []int{60, 61}, []int{3, 3}, []int{1, 2}, nil, []int{1, 1}, []int{1, 1}},
+		{20, 2, []int{60, 61}, []int{3, 3}, []int{1, 2}, nil, []int{1, 1}, []int{1, 1}},
 	} {
 		p := c.patches()
 		x := noise(2*p.Channels*product(p.In), 5)

@@ -14,7 +14,8 @@ func (p *rows) Scratch(int) int             { return 0 }
 func (p *rows) Positions(samples int) int64 { return int64(p.perSample) * int64(samples) }
 func (p *rows) dense() bool                 { return true }
 
-func (p *rows) expand([]float64, []*linalg.Matrix) {}
+func (p *rows) same(Plan) bool                  { return true }
+func (p *rows) expand(values, []*linalg.Matrix) {}
 
 func (p *rows) Run(b linalg.Backend, x []float32, samples int, partial []float32, _ *Scratch) {
 	in := linalg.Block32{Rows: samples * p.perSample, Cols: p.k, Stride: p.k, Data: x}

@@ -1,0 +1,200 @@
+package calib
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// Run is what one call of a model is fed with.
+type Run struct {
+	// Seq numbers the runs from 0, in the order of their samples.
+	Seq int
+	// Samples are the samples in it, in order.
+	Samples []Sample
+	// Inputs are complete: stacked samples, or those of the only one.
+	Inputs map[string]tensor.Dense
+	// Batch is the size of axis 0 of the stacked inputs, 0 where nothing was stacked.
+	// Where it is more than len(Samples), the last sample is repeated to fill the
+	// batch of a model that takes no other.
+	Batch int
+	// Done is the number of samples up to and with this run.
+	Done int
+}
+
+// Count is the number of examples in the run, without filler. A sample that is itself
+// a batch counts by the length of axis 0 where all its inputs share that, else once.
+func (r *Run) Count() int {
+	if r.Batch > 0 {
+		return len(r.Samples)
+	}
+	n := -1
+	for _, t := range r.Inputs {
+		if len(t.Shape) == 0 || n >= 0 && t.Shape[0] != n {
+			return 1
+		}
+		n = t.Shape[0]
+	}
+	if !r.Samples[0].Whole || n < 1 {
+		return 1
+	}
+	return n
+}
+
+// Feed cuts chosen samples of a source into runs. The cut depends on the samples, the
+// model's inputs and the batch alone: consecutive samples make a block of one batch;
+// they are stacked where all have the same shapes, else each runs alone.
+type Feed struct {
+	src     Source
+	indices []int
+	inputs  []InputSpec
+	batch   int // samples of a block
+	fixed   int // the model's own batch, 0 where it is free
+	ahead   int
+
+	mu      sync.Mutex
+	started int           // blocks whose loading has begun
+	loading []chan loaded // those not yet cut, in order
+	ready   []*Run        // runs not yet handed out
+	seq     int
+	done    int
+	err     error // what ended the feed early
+}
+
+// loaded is a block of samples, or what went wrong.
+type loaded struct {
+	samples []Sample
+	err     error
+}
+
+// NewFeed returns a feed of the samples numbered by indices. A model whose first axis
+// is fixed runs in that batch, other models in the given one. Up to ahead blocks are
+// loaded side by side.
+func NewFeed(src Source, indices []int, inputs []InputSpec, batch, ahead int) (*Feed, error) {
+	f := &Feed{src: src, indices: indices, inputs: inputs, batch: max(batch, 1), ahead: max(ahead, 1)}
+	for _, i := range indices {
+		if i < 0 || i >= src.Len() {
+			return nil, fmt.Errorf("sample %d is asked for; there are %d", i, src.Len())
+		}
+	}
+	for _, in := range inputs {
+		if len(in.Shape) == 0 || in.Shape[0] < 0 {
+			continue
+		}
+		f.fixed = max(f.fixed, in.Shape[0])
+	}
+	if f.fixed > 0 {
+		f.batch = f.fixed
+	}
+	return f, nil
+}
+
+// Next returns the next run, or io.EOF after the last. It may be called from several
+// goroutines; each run goes to one of them.
+func (f *Feed) Next(ctx context.Context) (*Run, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.ready) == 0 && f.err == nil {
+		f.start()
+		if len(f.loading) == 0 {
+			return nil, io.EOF
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case block := <-f.loading[0]:
+			f.loading = f.loading[1:]
+			if f.err = block.err; f.err == nil {
+				f.err = f.cut(block.samples)
+			}
+		}
+	}
+	if f.err != nil {
+		return nil, f.err
+	}
+	r := f.ready[0]
+	f.ready = f.ready[1:]
+	return r, nil
+}
+
+// start begins to load blocks until enough are under way.
+func (f *Feed) start() {
+	for len(f.loading) < f.ahead && f.started*f.batch < len(f.indices) {
+		part := f.indices[f.started*f.batch:]
+		part = part[:min(f.batch, len(part))]
+		block := make(chan loaded, 1) // so that a load nobody waits for ends all the same
+		go func() { block <- f.load(part) }()
+		f.loading = append(f.loading, block)
+		f.started++
+	}
+}
+
+func (f *Feed) load(indices []int) loaded {
+	var b loaded
+	for _, i := range indices {
+		s, err := f.src.Sample(i)
+		if err == nil {
+			err = s.check(f.inputs)
+		}
+		if err != nil {
+			return loaded{err: err}
+		}
+		b.samples = append(b.samples, s)
+	}
+	return b
+}
+
+// cut makes runs of a block.
+func (f *Feed) cut(samples []Sample) error {
+	uniform := !slices.ContainsFunc(samples, func(s Sample) bool {
+		return s.alone(f.inputs) || !sameShapes(s, samples[0], f.inputs)
+	})
+	if uniform {
+		return f.add(samples)
+	}
+	for i := range samples {
+		if err := f.add(samples[i : i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sameShapes(a, b Sample, inputs []InputSpec) bool {
+	return !slices.ContainsFunc(inputs, func(in InputSpec) bool {
+		return !slices.Equal(a.Inputs[in.Name].Shape, b.Inputs[in.Name].Shape)
+	})
+}
+
+// add appends the run of samples that fit together.
+func (f *Feed) add(samples []Sample) error {
+	f.done += len(samples)
+	r := &Run{Seq: f.seq, Samples: samples, Done: f.done}
+	f.seq++
+	f.ready = append(f.ready, r)
+	if samples[0].alone(f.inputs) {
+		r.Inputs = samples[0].Inputs
+		return nil
+	}
+	r.Batch = max(len(samples), f.fixed)
+	r.Inputs = map[string]tensor.Dense{}
+	for _, in := range f.inputs {
+		if len(in.Shape) > 0 && in.Shape[0] >= 0 && in.Shape[0] != r.Batch {
+			return fmt.Errorf("the first axes of the model's inputs have different sizes (%s), so single samples cannot be stacked; give test_data_set_* folders with whole inputs", inputsText(f.inputs))
+		}
+		first := samples[0].Inputs[in.Name]
+		t := tensor.New(first.Type, append([]int{r.Batch}, first.Shape...)...)
+		if len(t.Data) != r.Batch*len(first.Data) {
+			return fmt.Errorf("sample %s: input %q: a batch of %d is too large", samples[0].Name, in.Name, r.Batch)
+		}
+		for k := range r.Batch {
+			copy(t.Data[k*len(first.Data):], samples[min(k, len(samples)-1)].Inputs[in.Name].Data)
+		}
+		r.Inputs[in.Name] = t
+	}
+	return nil
+}

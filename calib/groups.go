@@ -1,0 +1,113 @@
+package calib
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+)
+
+// Options control Collect and Groups.
+type Options struct {
+	// Batch is how many samples run at once where the model's first axis is free;
+	// default 32. It is lowered where the sites' inputs of so many samples would take
+	// more than a quarter of Memory. A model with a fixed first axis runs in that batch.
+	Batch int
+	// Threads is how many runs are worked on side by side; default 1. Fewer are, where
+	// Memory does not hold as many. The sums do not depend on it.
+	Threads int
+	// Memory bounds what the sums and the runs' inputs and partial sums take together,
+	// in bytes; default 2 GiB. What the runtime needs for itself comes on top.
+	Memory int64
+	// Backend multiplies matrices; default linalg.Gonum().
+	Backend linalg.Backend
+	// Progress, when set, is told after each run how many of the samples are done.
+	Progress func(done, total int)
+}
+
+// TooLargeError says that the second moments of one site do not fit into memory.
+type TooLargeError struct {
+	Site           string
+	Needed, Memory int64 // bytes
+}
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("node %q: its second moments take %s, the limit is %s; allow more memory, or leave the node as it is",
+		e.Site, bytesText(e.Needed), bytesText(e.Memory))
+}
+
+func bytesText(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}
+
+// sumBytes is what the moments of a site take in float64.
+func sumBytes(s *rewrite.Site) int64 {
+	k := int64(s.Kernel.Cols())
+	return 8 * int64(s.Kernel.Groups) * k * k
+}
+
+// workerBytes is about what a worker takes for its partial sum of a site, in float32,
+// and for the patches it writes out. The same again covers the totals that a site is
+// summed in before they become its moments.
+func workerBytes(s *rewrite.Site) int64 { return sumBytes(s) + 8<<20 }
+
+// Groups cuts the sites, by their position, into groups whose sums fit o.Memory
+// together, in order: half of it is for the sums, except that a site which needs more
+// has a group to itself. A site that does not fit alone is a *TooLargeError. The groups
+// do not depend on o.Threads.
+func Groups(sites []rewrite.Site, o Options) ([][]int, error) {
+	o = o.withDefaults()
+	var groups [][]int
+	var used int64
+	for i := range sites {
+		need := sumBytes(&sites[i])
+		if total := need + workerBytes(&sites[i]); total > o.Memory {
+			return nil, &TooLargeError{sites[i].Name, total, o.Memory}
+		}
+		shared := len(groups) > 0 && sharesColumns(sites, groups[len(groups)-1], i)
+		switch {
+		case shared:
+			need = 0
+			fallthrough
+		case len(groups) > 0 && used+need <= o.Memory/2:
+			groups[len(groups)-1] = append(groups[len(groups)-1], i)
+			used += need
+		default:
+			groups = append(groups, []int{i})
+			used = need
+		}
+	}
+	return groups, nil
+}
+
+// sharesColumns tells whether site i reads the same columns as one of the group.
+func sharesColumns(sites []rewrite.Site, group []int, i int) bool {
+	for _, k := range group {
+		if sameColumns(&sites[k], &sites[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameColumns tells whether two sites cut the same tensor in the same way.
+func sameColumns(a, b *rewrite.Site) bool {
+	return a.Input == b.Input && a.Kernel.In == b.Kernel.In && a.Kernel.Groups == b.Kernel.Groups &&
+		reflect.DeepEqual(a.View, b.View)
+}
+
+// inputBytes is what the site's input takes per sample, 0 where that is not known.
+func inputBytes(s *rewrite.Site) int64 {
+	if !s.Located {
+		return 0
+	}
+	n := 4 * int64(s.Kernel.In) * int64(max(s.Batch, 1))
+	for _, d := range s.Geometry.In {
+		n *= int64(d)
+	}
+	return n
+}

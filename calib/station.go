@@ -1,0 +1,200 @@
+package calib
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/onnx-compress/onnx-compress/calib/internal/moments"
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// station sums the columns that one or more sites read.
+type station struct {
+	site *rewrite.Site // the first of them
+
+	mu        sync.Mutex
+	turned    sync.Cond
+	next      int // the run whose turn it is
+	stopped   bool
+	sum       *moments.Sum
+	positions int64
+	samples   int64
+	shape     []int // of the first sample's input, without filler
+	plans     map[string]moments.Plan
+}
+
+func newStation(s *rewrite.Site) *station {
+	st := &station{site: s, sum: moments.NewSum(s.Kernel.Groups, s.Kernel.Cols()), plans: map[string]moments.Plan{}}
+	st.turned.L = &st.mu
+	return st
+}
+
+// worker is what a goroutine keeps from one run to the next.
+type worker struct {
+	backend linalg.Backend
+	scratch moments.Scratch
+	partial []float32
+}
+
+// add sums the site's input x of a run. Partial sums are computed side by side, but
+// enter the sum in the order of their runs.
+func (st *station) add(ctx context.Context, w *worker, r *Run, x tensor.Dense) error {
+	plan, n, values, err := st.prepare(r, x)
+	if err != nil {
+		return fmt.Errorf("node %q: its input %q: %w", st.site.Name, st.site.Input, err)
+	}
+	if plan != nil {
+		w.partial = slices.Grow(w.partial[:0], plan.Size())[:plan.Size()]
+		clear(w.partial)
+		plan.Run(w.backend, values, n, w.partial, &w.scratch)
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for st.next != r.Seq && !st.stopped {
+		st.turned.Wait()
+	}
+	if st.stopped {
+		return ctx.Err()
+	}
+	if plan != nil {
+		st.sum.Add(plan, w.partial)
+		st.positions += plan.Positions(n)
+		st.samples += int64(r.Count())
+		if st.shape == nil {
+			st.shape = x.Shape
+		}
+	}
+	st.next++
+	st.turned.Broadcast()
+	return nil
+}
+
+// stop lets those go who wait for their turn; the context must have ended.
+func (st *station) stop() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.stopped = true
+	st.turned.Broadcast()
+}
+
+// prepare checks the input of a run, takes off the filler of a batch, and plans its
+// sum: n units of the plan. The plan is nil where filler cannot be told from samples,
+// because axis 0 of the input is not the batch: such a run is left out.
+func (st *station) prepare(r *Run, x tensor.Dense) (plan moments.Plan, n int, values []float32, err error) {
+	if err := x.Check(); err != nil {
+		return nil, 0, nil, err
+	}
+	shape := slices.Clone(x.Shape)
+	if values = x.Float32s(); values == nil && x.Len() > 0 {
+		return nil, 0, nil, fmt.Errorf("it is of type %s, whose second moments cannot be taken", x.Type)
+	}
+	if r.Batch > len(r.Samples) {
+		spare := map[rewrite.ViewKind]int{rewrite.ConvPatches: 1, rewrite.LastAxis: 1, rewrite.SecondLastAxis: 2}
+		axes, ok := spare[st.site.View.Kind]
+		if !ok || len(shape) <= axes || shape[0] != r.Batch {
+			return nil, 0, nil, nil
+		}
+		values = values[:len(values)/r.Batch*len(r.Samples)]
+		shape[0] = len(r.Samples)
+	}
+	plan, n, err = st.planFor(shape)
+	if err == nil && plan.Positions(n) == 0 {
+		plan = nil // nothing to see, such as a sequence of length 0
+	}
+	return plan, n, values, err
+}
+
+// planFor returns the plan for an input of that shape, and of how many units it is.
+func (st *station) planFor(shape []int) (moments.Plan, int, error) {
+	k := st.site.Kernel.In
+	wrong := fmt.Errorf("its shape is %s, which does not fit the weight of %d input channels", shapeText(shape), k)
+	units := func(axes int) int { // the product of the first axes
+		n := 1
+		for _, d := range shape[:axes] {
+			n *= d
+		}
+		return n
+	}
+	last := len(shape) - 1
+	switch kind := st.site.View.Kind; {
+	case kind == rewrite.ConvPatches:
+		if len(shape) != 2+len(st.site.View.Window) || shape[1] != k {
+			return nil, 0, wrong
+		}
+		return st.cached(shape[2:]), shape[0], nil
+	case last < 0:
+		return nil, 0, wrong
+	case kind == rewrite.LastAxis || last == 0:
+		if shape[last] != k {
+			return nil, 0, wrong
+		}
+		return moments.Rows(k, 1), units(last), nil
+	case kind == rewrite.SecondLastAxis && shape[last-1] == k:
+		return moments.Direct(columns(k, shape[last])), units(last - 1), nil
+	case kind == rewrite.FirstAxis && shape[0] == k:
+		return moments.Direct(columns(k, units(last+1)/max(k, 1))), 1, nil
+	}
+	return nil, 0, wrong
+}
+
+// columns is a matrix [k, n] seen as n windows of one tap over k channels.
+func columns(k, n int) moments.Patches {
+	one := []int{1}
+	return moments.Patches{Channels: k, Groups: 1, In: []int{n}, Window: one, Strides: one, Dilations: one, PadBegin: []int{0}, Out: []int{n}}
+}
+
+// cached returns the plan for a convolution's spatial sizes. A few are kept, since
+// samples mostly come in few sizes.
+func (st *station) cached(in []int) moments.Plan {
+	const most = 8
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	key := fmt.Sprint(in)
+	if p, ok := st.plans[key]; ok {
+		return p
+	}
+	if len(st.plans) >= most {
+		clear(st.plans)
+	}
+	v := st.site.View
+	begin, _ := v.Pads(in)
+	p := moments.Conv(moments.Patches{
+		Channels: st.site.Kernel.In, Groups: st.site.Kernel.Groups, In: slices.Clone(in), Window: v.Window,
+		Strides: v.Strides, Dilations: v.Dilations, PadBegin: begin, Out: v.Output(in),
+	})
+	st.plans[key] = p
+	return p
+}
+
+// stats returns the statistics of a site that reads the station's columns; a has the
+// station's moments.
+func (st *station) stats(s *rewrite.Site, a []*linalg.Matrix) Stats {
+	return Stats{Site: s.Name, A: a, Positions: st.positions, Samples: st.samples, OutputShape: outputShape(s, st.shape)}
+}
+
+// outputShape is the shape of the site's output for an input of the given shape,
+// without the batch axis.
+func outputShape(s *rewrite.Site, in []int) []int {
+	out := slices.Clone(in)
+	last := len(out) - 1
+	switch kind := s.View.Kind; {
+	case kind == rewrite.ConvPatches:
+		return append([]int{s.Kernel.Out}, s.View.Output(in[2:])...)
+	case last == 0:
+		return []int{s.Kernel.Out}
+	case kind == rewrite.FirstAxis:
+		return []int{s.Kernel.Out} // of [M, Out]
+	case kind == rewrite.SecondLastAxis:
+		out[last-1] = s.Kernel.Out
+		if last == 1 {
+			return out // a single matrix: no axis is a batch
+		}
+	default:
+		out[last] = s.Kernel.Out
+	}
+	return out[1:]
+}
