@@ -63,6 +63,9 @@ func importSet(list []*onnxpb.OperatorSetIdProto) (map[string]int64, error) {
 		if v, ok := imports[domain]; ok && v != o.GetVersion() {
 			return nil, fmt.Errorf("domain %q is imported both in version %d and in version %d", o.GetDomain(), v, o.GetVersion())
 		}
+		if domain == "" && o.GetVersion() < 1 {
+			return nil, fmt.Errorf("opset_import names version %d of ONNX's operators, which does not exist", o.GetVersion())
+		}
 		imports[domain] = o.GetVersion()
 	}
 	return imports, nil

@@ -17,13 +17,24 @@ func undefined(nodes []*onnxpb.NodeProto, value string) error {
 		return fmt.Errorf("%q is defined nowhere: no graph input, initializer or node output has that name", value)
 	}
 	if cycle := findCycle(nodes, maker); len(cycle) > 0 {
-		names := make([]string, len(cycle))
-		for k, j := range cycle {
-			names[k] = describe(nodes[j], j)
-		}
-		return fmt.Errorf("the graph has a cycle, through %q: %s, and back", value, strings.Join(names, " → "))
+		return fmt.Errorf("the graph has a cycle: %s, and back", cycleText(cycle, nodes))
 	}
 	return fmt.Errorf("%q is made only later, by %s; nodes must stand in topological order", value, describe(nodes[by], by))
+}
+
+// cycleText names the nodes of a cycle, the middle ones of a long one left out.
+func cycleText(cycle []int, nodes []*onnxpb.NodeProto) string {
+	const ends = 5
+	var names []string
+	for k, i := range cycle {
+		switch left := len(cycle) - 2*ends; {
+		case left <= 1 || k < ends || k >= ends+left:
+			names = append(names, describe(nodes[i], i))
+		case k == ends:
+			names = append(names, fmt.Sprintf("%d more nodes", left))
+		}
+	}
+	return strings.Join(names, " → ")
 }
 
 // makers returns the node that makes each value.
@@ -83,14 +94,21 @@ func findCycle(nodes []*onnxpb.NodeProto, maker map[string]int) []int {
 	return nil
 }
 
+// fromFirst turns a cycle found upwards into one in the direction of the values, starting
+// at the node that stands first.
+func fromFirst(cycle []int) []int {
+	slices.Reverse(cycle)
+	first := slices.Index(cycle, slices.Min(cycle))
+	return slices.Concat(cycle[first:], cycle[:first])
+}
+
 // walkUp follows open needs from a node until one comes up twice.
 func walkUp(start int, needs [][]int, open []int) []int {
 	var path []int
 	at := map[int]int{}
 	for i := start; ; {
 		if first, ok := at[i]; ok {
-			slices.Reverse(path[first:])
-			return path[first:]
+			return fromFirst(path[first:])
 		}
 		at[i] = len(path)
 		path = append(path, i)

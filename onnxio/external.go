@@ -71,7 +71,7 @@ func (m *Model) checkExternal(p *onnxpb.TensorProto, l layout) (span, os.FileInf
 		return span{}, nil, err
 	}
 	if m.folder == "" {
-		return span{}, nil, fmt.Errorf("external data %q: the model was made in memory and has no folder to find it in", s.location)
+		return span{}, nil, fmt.Errorf("external data %q: there is no folder to find it in, because the model was not read from a file", s.location)
 	}
 	if s.length >= 0 && s.length != int64(l.bytes) {
 		return span{}, nil, fmt.Errorf("shape %v takes %d bytes, the external data says %d", p.Dims, l.bytes, s.length)

@@ -52,8 +52,15 @@ func Read(path string) (*Model, error) {
 }
 
 // Parse returns the model that data holds, checked as by Check. External data is looked
-// for in folder. The model shares data's memory, so data must not be changed.
+// for in folder; "" refuses it. The model shares data's memory, so data must not be changed.
 func Parse(data []byte, folder string) (*Model, error) {
+	if folder != "" {
+		abs, err := filepath.Abs(folder)
+		if err != nil {
+			return nil, fmt.Errorf("parsing model: %w", err)
+		}
+		folder = abs
+	}
 	p, err := unmarshal(data)
 	if err != nil {
 		return nil, fmt.Errorf("parsing model: %w", err)

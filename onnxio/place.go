@@ -119,7 +119,10 @@ func writeBlobs(w io.Writer, blobs []blob) error {
 func replaceTensors(m protoreflect.Message, f func(*onnxpb.TensorProto) (*onnxpb.TensorProto, error)) (protoreflect.Message, error) {
 	if t, ok := m.Interface().(*onnxpb.TensorProto); ok {
 		out, err := f(t)
-		return out.ProtoReflect(), err
+		if err != nil {
+			return nil, err
+		}
+		return out.ProtoReflect(), nil
 	}
 	result := m
 	own := func() protoreflect.Message {
@@ -128,30 +131,32 @@ func replaceTensors(m protoreflect.Message, f func(*onnxpb.TensorProto) (*onnxpb
 		}
 		return result
 	}
-	var failed error
-	replace := func(v protoreflect.Value, set func(protoreflect.Value)) bool {
-		var out protoreflect.Message
-		if out, failed = replaceTensors(v.Message(), f); failed != nil {
-			return false
-		}
-		if out != v.Message() {
+	replace := func(v protoreflect.Value, set func(protoreflect.Value)) error {
+		out, err := replaceTensors(v.Message(), f)
+		if err == nil && out != v.Message() {
 			set(protoreflect.ValueOfMessage(out))
 		}
-		return true
+		return err
 	}
-	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		if fd.Kind() != protoreflect.MessageKind {
-			return true
+	// Range promises no order, and the order of tensors is that of their data in the file.
+	for i := range m.Descriptor().Fields().Len() {
+		fd := m.Descriptor().Fields().Get(i)
+		if fd.Kind() != protoreflect.MessageKind || !m.Has(fd) {
+			continue
 		}
 		if !fd.IsList() {
-			return replace(v, func(v protoreflect.Value) { own().Set(fd, v) })
+			if err := replace(m.Get(fd), func(v protoreflect.Value) { own().Set(fd, v) }); err != nil {
+				return nil, err
+			}
+			continue
 		}
-		for i := range v.List().Len() {
-			if !replace(v.List().Get(i), func(v protoreflect.Value) { own().Mutable(fd).List().Set(i, v) }) {
-				return false
+		list := m.Get(fd).List()
+		for i := range list.Len() {
+			set := func(v protoreflect.Value) { own().Mutable(fd).List().Set(i, v) }
+			if err := replace(list.Get(i), set); err != nil {
+				return nil, err
 			}
 		}
-		return true
-	})
-	return result, failed
+	}
+	return result, nil
 }

@@ -71,16 +71,11 @@ func (t Type) Size() int { return t.Bits() / 8 }
 // filled in part. It is 0 for types that have no fixed width.
 func (t Type) Bytes(n int) int {
 	bits := t.Bits()
-	if bits < 8 {
-		perByte := 1
-		if bits > 0 {
-			perByte = 8 / bits
-		} else {
-			return 0
-		}
-		return n/perByte + min(n%perByte, 1)
+	if bits == 0 || bits >= 8 {
+		return n * (bits / 8)
 	}
-	return n * (bits / 8)
+	perByte := 8 / bits
+	return n/perByte + min(n%perByte, 1)
 }
 
 // Valid reports whether t is a type that ONNX defines, Undefined excepted.

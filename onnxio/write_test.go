@@ -1,0 +1,389 @@
+package onnxio
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+func TestWriteThenRead(t *testing.T) {
+	m := open(t, save(t, small()))
+	folder := t.TempDir()
+	path := filepath.Join(folder, "out.onnx")
+	if err := Write(context.Background(), m, path, WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if ok, diff := Equal(m, open(t, path)); !ok {
+		t.Error(diff)
+	}
+	if got := listing(t, folder); !slices.Equal(got, []string{"out.onnx"}) {
+		t.Errorf("the folder holds %v", got)
+	}
+}
+
+func TestWriteIsRepeatable(t *testing.T) {
+	for _, input := range []string{save(t, small()), outside(t)} {
+		var first []byte
+		for range 3 {
+			m := open(t, input)
+			folder := t.TempDir()
+			path := filepath.Join(folder, "out.onnx")
+			if err := Write(context.Background(), m, path, WriteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			var all []byte
+			for _, name := range listing(t, folder) {
+				b, err := os.ReadFile(filepath.Join(folder, name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, b...)
+			}
+			if first != nil && !bytes.Equal(all, first) {
+				t.Error("the same model was written as other bytes")
+			}
+			first = all
+		}
+	}
+}
+
+// TestWriteRefuses checks, for each bad target, the error, that CanWrite gives it too, and
+// that nothing in the folder changes.
+func TestWriteRefuses(t *testing.T) {
+	link := func(make func(old, new string) error, old, name string) func(t *testing.T, folder string) string {
+		return func(t *testing.T, folder string) string {
+			path := filepath.Join(folder, name)
+			if err := make(filepath.Join(folder, old), path); err != nil {
+				t.Skipf("no links here: %v", err)
+			}
+			return path
+		}
+	}
+	at := func(name string) func(*testing.T, string) string {
+		return func(_ *testing.T, folder string) string { return filepath.Join(folder, name) }
+	}
+	overwrite := WriteOptions{Overwrite: true}
+	for _, c := range []struct {
+		name   string
+		target func(t *testing.T, folder string) string
+		o      WriteOptions
+		want   string
+	}{
+		{"the input", at("model.onnx"), overwrite, "is a file that the model is read from"},
+		{"the input by another path", at("sub/../model.onnx"), overwrite, "is a file that the model is read from"},
+		{"hard link to the input", link(os.Link, "model.onnx", "hard.onnx"), overwrite, "is a file that the model is read from"},
+		{"symbolic link to the input", link(os.Symlink, "model.onnx", "soft.onnx"), overwrite, "is a file that the model is read from"},
+		{"the input's data", at("a.bin"), overwrite, "is a file that the model is read from"},
+		{"data onto the input's data", link(os.Link, "a.bin", "new.onnx.data"), overwrite, "new.onnx.data is a file that the model is read from"},
+		{"existing file", at("other.onnx"), WriteOptions{}, "file already exists"},
+		{"existing data file", at("used.onnx"), WriteOptions{}, "used.onnx.data: file already exists"},
+		{"folder", at("sub"), overwrite, "is not a regular file"},
+		{"no folder", at("nowhere/new.onnx"), overwrite, "the target's folder"},
+		{"file as folder", at("other.onnx/new.onnx"), overwrite, "not a folder"},
+		{"dangling link", link(os.Symlink, "gone", "dangling.onnx"), overwrite, "a link that leads nowhere"},
+		{"device", func(t *testing.T, _ string) string { return os.DevNull }, overwrite, "is not a regular file"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.name == "device" && runtime.GOOS == "windows" {
+				t.Skip("Windows has no device files")
+			}
+			input := outside(t)
+			folder := filepath.Dir(input)
+			for _, name := range []string{"other.onnx", "used.onnx.data"} {
+				if err := os.WriteFile(filepath.Join(folder, name), []byte("precious"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Mkdir(filepath.Join(folder, "sub"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			m := open(t, input)
+			target := c.target(t, folder)
+			if c.name == "data onto the input's data" {
+				target = filepath.Join(folder, "new.onnx")
+			}
+			before := snapshot(t, folder)
+			err := Write(context.Background(), m, target, c.o)
+			refused(t, err, "writing model "+target, c.want)
+			refused(t, CanWrite(m, target, c.o), "writing model "+target, c.want)
+			if c.o == (WriteOptions{}) && !errors.Is(err, fs.ErrExist) {
+				t.Errorf("%v is not fs.ErrExist", err)
+			}
+			if !slices.Equal(snapshot(t, folder), before) {
+				t.Errorf("the folder changed:\n%q\nwas\n%q", snapshot(t, folder), before)
+			}
+		})
+	}
+}
+
+// snapshot lists the files of a folder with their contents.
+func snapshot(t testing.TB, folder string) []string {
+	t.Helper()
+	var list []string
+	for _, name := range listing(t, folder) {
+		b, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			b = []byte("not readable")
+		}
+		list = append(list, name+": "+string(b))
+	}
+	return list
+}
+
+func TestWriteToClosedFolder(t *testing.T) {
+	m := open(t, save(t, small()))
+	folder := t.TempDir()
+	if runtime.GOOS == "linux" && os.Getuid() == 0 {
+		folder = "/proc" // takes no files, not even from root
+	} else if err := os.Chmod(folder, 0o500); err != nil {
+		t.Fatal(err)
+	} else if f, err := os.CreateTemp(folder, ""); err == nil {
+		f.Close()
+		t.Skip("folders cannot be closed to this user")
+	}
+	target := filepath.Join(folder, "out.onnx")
+	refused(t, Write(context.Background(), m, target, WriteOptions{}), target)
+	refused(t, CanWrite(m, target, WriteOptions{}), target)
+}
+
+func TestOverwrite(t *testing.T) {
+	m := open(t, outside(t))
+	folder := t.TempDir()
+	path := filepath.Join(folder, "out.onnx")
+	for name, mode := range map[string]fs.FileMode{"out.onnx": 0o640, "out.onnx.data": 0o600} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte("old"), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := CanWrite(m, path, WriteOptions{Overwrite: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(context.Background(), m, path, WriteOptions{Overwrite: true}); err != nil {
+		t.Fatal(err)
+	}
+	if ok, diff := Equal(m, open(t, path)); !ok {
+		t.Error(diff)
+	}
+	if got := listing(t, folder); !slices.Equal(got, []string{"out.onnx", "out.onnx.data"}) {
+		t.Errorf("the folder holds %v", got)
+	}
+	if info, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o640 {
+		t.Errorf("permissions are %v, want those of the file replaced", info.Mode())
+	}
+}
+
+// TestCancelled ends the context at every point of the writing where it is looked at.
+func TestCancelled(t *testing.T) {
+	m := open(t, outside(t))
+	for after := range 4 {
+		folder := t.TempDir()
+		path := filepath.Join(folder, "out.onnx")
+		if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		before := snapshot(t, folder)
+		ctx := &countdown{Context: context.Background(), left: after}
+		err := Write(ctx, m, path, WriteOptions{Overwrite: true})
+		if err == nil {
+			if after < 2 {
+				t.Errorf("written although the context ended at look %d", after)
+			}
+			return
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%v is not the context's error", err)
+		}
+		if !slices.Equal(snapshot(t, folder), before) {
+			t.Errorf("ended at look %d, the folder holds %v", after, listing(t, folder))
+		}
+	}
+	t.Error("the writing never came to its end")
+}
+
+// countdown is a context that ends after a number of looks.
+type countdown struct {
+	context.Context
+	left int
+}
+
+func (c *countdown) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestCancelledBetweenBlocks(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	reason := errors.New("enough")
+	var got int
+	w := cancellable{ctx, writerFunc(func(b []byte) (int, error) {
+		got += len(b)
+		cancel(reason)
+		return len(b), nil
+	})}
+	n, err := w.Write(make([]byte, 10<<20))
+	if n != 4<<20 || got != n || !errors.Is(err, reason) {
+		t.Errorf("wrote %d bytes (%d said), %v; want one block and the reason", got, n, err)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+// TestStage follows a staged model from its waiting place to its target.
+func TestStage(t *testing.T) {
+	m := open(t, outside(t))
+	folder := t.TempDir()
+	path := filepath.Join(folder, "out.onnx")
+	s, err := Stage(context.Background(), m, path, WriteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Errorf("the target is there before its time: %v", err)
+	}
+	// The waiting model works, external data and all.
+	waiting, err := Read(s.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, diff := Equal(m, waiting); !ok {
+		t.Error(diff)
+	}
+	if err := waiting.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := s.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	s.Discard()
+	if ok, diff := Equal(m, open(t, path)); !ok {
+		t.Error(diff)
+	}
+	again, err := Stage(context.Background(), m, path, WriteOptions{Overwrite: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Discard()
+	if got := listing(t, folder); !slices.Equal(got, []string{"out.onnx", "out.onnx.data"}) {
+		t.Errorf("the folder holds %v", got)
+	}
+}
+
+// TestCommitRefuses lets the target come into being while a model waits for it.
+func TestCommitRefuses(t *testing.T) {
+	m := open(t, save(t, small()))
+	folder := t.TempDir()
+	path := filepath.Join(folder, "out.onnx")
+	s, err := Stage(context.Background(), m, path, WriteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("precious"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, s.Commit(), "file already exists")
+	s.Discard()
+	if got := snapshot(t, folder); !slices.Equal(got, []string{"out.onnx: precious"}) {
+		t.Errorf("the folder holds %q", got)
+	}
+}
+
+// TestCommitTakesBack makes the second of two moves fail.
+func TestCommitTakesBack(t *testing.T) {
+	m := open(t, outside(t))
+	folder := t.TempDir()
+	path := filepath.Join(folder, "out.onnx")
+	for _, name := range []string{"out.onnx", "out.onnx.data"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte("old "+name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := snapshot(t, folder)
+	s, err := Stage(context.Background(), m, path, WriteOptions{Overwrite: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(s.Path()); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, s.Commit(), "writing model "+path)
+	s.Discard()
+	if got := snapshot(t, folder); !slices.Equal(got, before) {
+		t.Errorf("the folder holds %q, want %q", got, before)
+	}
+}
+
+// TestEncoderAgrees holds the streaming encoder, with no message too small for it, against
+// the generated one, over every kind of field in the schema.
+func TestEncoderAgrees(t *testing.T) {
+	p := small()
+	p.Graph.Initializer = append(p.Graph.Initializer,
+		typed(tensor.Float32, []int64{3}, func(p *onnxpb.TensorProto) { p.FloatData = []float32{1, -2, 3} }),
+		typed(tensor.Float64, []int64{40000}, func(p *onnxpb.TensorProto) { p.DoubleData = make([]float64, 40000) }),
+		typed(tensor.Int64, []int64{3}, func(p *onnxpb.TensorProto) { p.Int64Data = []int64{1, -2, 1 << 60} }),
+		typed(tensor.Uint64, []int64{2}, func(p *onnxpb.TensorProto) { p.Uint64Data = []uint64{1 << 63, 300} }),
+		typed(tensor.Int32, []int64{2}, func(p *onnxpb.TensorProto) { p.Int32Data = []int32{-1, 300} }),
+		typed(tensor.String, []int64{2}, func(p *onnxpb.TensorProto) { p.StringData = [][]byte{[]byte("a"), {}} }),
+	)
+	p.Configuration = []*onnxpb.DeviceConfigurationProto{{Name: proto.String("d"), NumDevices: proto.Int32(-2), Device: []string{"a", ""}}}
+	p.Graph.Node[0].DeviceConfigurations = []*onnxpb.NodeDeviceConfigurationProto{{PipelineStage: proto.Int32(1)}}
+	p.ProtoReflect().SetUnknown([]byte("\xa2\x38\x05hello"))
+	want, err := p.MarshalVT()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	if err := (encoder{w: &got, whole: 0}).message(p.ProtoReflect()); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got.Bytes(), want) {
+		t.Error("the streaming encoder writes other bytes")
+	}
+}
+
+// TestEncoderStopsAtErrors fails each write of a model in turn.
+func TestEncoderStopsAtErrors(t *testing.T) {
+	p := small()
+	total := 0
+	count := writerFunc(func(b []byte) (int, error) { total++; return len(b), nil })
+	if err := (encoder{w: count}).message(p.ProtoReflect()); err != nil {
+		t.Fatal(err)
+	}
+	full := errors.New("disk full")
+	for n := range total {
+		left := n
+		w := writerFunc(func(b []byte) (int, error) {
+			if left--; left < 0 {
+				return 0, full
+			}
+			return len(b), nil
+		})
+		if err := (encoder{w: w}).message(p.ProtoReflect()); !errors.Is(err, full) {
+			t.Fatalf("write %d of %d failed, the encoder says %v", n, total, err)
+		}
+	}
+}
+
+func TestMarshalOver2GiB(t *testing.T) {
+	p := small()
+	big := &onnxpb.TensorProto{Name: proto.String("big"), DataType: proto.Int32(2), Dims: []int64{64 << 20}, RawData: make([]byte, 64<<20)}
+	for range 32 {
+		p.Graph.Initializer = append(p.Graph.Initializer, big)
+	}
+	_, err := New(p).Marshal()
+	refused(t, err, "over the 2 GiB", "external data")
+}
