@@ -1,0 +1,162 @@
+package decomp
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Rank is what a method is asked for: one number for each rank it has. With groups, it is the rank of
+// every group.
+type Rank []int
+
+// Factor is one step of a chain: a smaller kernel of the same kind as the one it helps to replace.
+type Factor struct {
+	Part   string // what the step's node is called after its parent: "svd.first"
+	Kernel Kernel
+	// Axes says for each spatial axis whether this step carries the site's stride, padding and dilation
+	// along it. Every axis is carried by exactly one step; the others have one tap there.
+	Axes []bool
+}
+
+// Chain replaces a kernel: its factors are applied in order, the first to the site's input. The bias of
+// the site belongs to the last.
+type Chain []Factor
+
+// Params returns the number of weights of all factors.
+func (c Chain) Params() int64 {
+	var n int64
+	for _, f := range c {
+		n += f.Kernel.Params()
+	}
+	return n
+}
+
+// MACs returns the multiply-accumulates of the chain for one sample: for each factor, its weights times
+// the positions at which it is applied. Along an axis that no factor up to this one carries, the data
+// still has the extent of the site's input; from the one that carries it on, that of the output.
+func (c Chain) MACs(g Geometry) int64 {
+	carried := make([]bool, len(g.Out))
+	var total int64
+	for _, f := range c {
+		positions := int64(1)
+		for i := range g.Out {
+			if i >= len(f.Axes) || f.Axes[i] {
+				carried[i] = true
+			}
+			if carried[i] {
+				positions *= int64(g.Out[i])
+			} else {
+				positions *= int64(g.In[i])
+			}
+		}
+		total += f.Kernel.Params() * positions
+	}
+	return total
+}
+
+// Compose multiplies the chain out to the kernel of shape s that it stands for.
+func (c Chain) Compose(s Shape) (Kernel, error) {
+	if err := s.Check(); err != nil {
+		return Kernel{}, err
+	}
+	if len(c) == 0 {
+		return Kernel{}, errors.New("decomp: a chain without factors cannot be composed")
+	}
+	whole := Kernel{}
+	for i, f := range c {
+		if err := f.Kernel.Check(); err != nil {
+			return Kernel{}, fmt.Errorf("factor %d (%s): %w", i, f.Part, err)
+		}
+		if i == 0 {
+			whole = f.Kernel.ungrouped()
+			continue
+		}
+		var err error
+		if whole, err = then(whole, f.Kernel); err != nil {
+			return Kernel{}, fmt.Errorf("factor %d (%s): %w", i, f.Part, err)
+		}
+	}
+	if whole.Out != s.Out || whole.In != s.In || !slices.Equal(whole.Window, s.Window) {
+		return Kernel{}, fmt.Errorf("decomp: the chain composes to a kernel of %v, wanted %v", whole.Shape, s)
+	}
+	return whole.grouped(s.Groups)
+}
+
+// ungrouped spreads the kernel out to one group, with zeros between channels of different groups.
+func (k Kernel) ungrouped() Kernel {
+	out := Kernel{Shape: Shape{Out: k.Out, In: k.In, Window: k.Window, Groups: 1}}
+	out.Weights = make([]float64, out.Params())
+	cols := k.Cols()
+	for o := range k.Out {
+		at := o*k.In*k.taps() + o/k.Rows()*cols
+		copy(out.Weights[at:at+cols], k.Weights[o*cols:(o+1)*cols])
+	}
+	return out
+}
+
+// grouped is the reverse of ungrouped; weights between different groups must be zero.
+func (k Kernel) grouped(groups int) (Kernel, error) {
+	out := Kernel{Shape: Shape{Out: k.Out, In: k.In, Window: k.Window, Groups: groups}}
+	cols, all := out.Cols(), k.Cols()
+	for o := range k.Out {
+		row, first := k.Weights[o*all:(o+1)*all], o/out.Rows()*cols
+		for i, v := range row {
+			if v != 0 && (i < first || i >= first+cols) {
+				return Kernel{}, fmt.Errorf("decomp: the chain connects channels of different groups of the %v kernel", out.Shape)
+			}
+		}
+		out.Weights = append(out.Weights, row[first:first+cols]...)
+	}
+	return out, nil
+}
+
+// then returns the one kernel that acts as first (of one group) followed by next. Along each axis at most one of
+// the two may have more than one tap: a stride between two windows on one axis has no single kernel.
+func then(first, next Kernel) (Kernel, error) {
+	if next.In != first.Out || len(next.Window) != len(first.Window) {
+		return Kernel{}, fmt.Errorf("decomp: a %v factor cannot follow one with %d outputs and %d spatial axes", next.Shape, first.Out, len(first.Window))
+	}
+	window := make([]int, len(first.Window))
+	for i := range window {
+		window[i] = first.Window[i] * next.Window[i]
+		if first.Window[i] > 1 && next.Window[i] > 1 {
+			return Kernel{}, fmt.Errorf("decomp: two factors have several taps along spatial axis %d", i)
+		}
+	}
+	out := Kernel{Shape: Shape{Out: next.Out, In: first.In, Window: window, Groups: 1}}
+	out.Weights = make([]float64, out.Params())
+	inner, ft, nt, taps := next.In/next.Groups, first.taps(), next.taps(), out.taps()
+	at := tapTable(first.Window, next.Window, window)
+	for o := range next.Out {
+		for m := range inner {
+			source := o/next.Rows()*inner + m
+			for n := range nt {
+				w := next.Weights[(o*inner+m)*nt+n]
+				for c := range first.In {
+					for f := range ft {
+						out.Weights[(o*first.In+c)*taps+at[f*nt+n]] += w * first.Weights[(source*first.In+c)*ft+f]
+					}
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+// tapTable maps tap f of the first window and tap n of the next to their tap of the combined window, at f·taps(next)+n.
+func tapTable(first, next, window []int) []int {
+	ft, nt := Shape{Window: first}.taps(), Shape{Window: next}.taps()
+	table := make([]int, ft*nt)
+	for f := range ft {
+		for n := range nt {
+			at, step, restF, restN := 0, 1, f, n
+			for i := len(window) - 1; i >= 0; i-- {
+				at += step * (restF%first[i] + restN%next[i])
+				restF, restN, step = restF/first[i], restN/next[i], step*window[i]
+			}
+			table[f*nt+n] = at
+		}
+	}
+	return table
+}

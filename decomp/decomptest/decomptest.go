@@ -1,0 +1,329 @@
+// Package decomptest holds the laws that every method of package decomp must keep, run over kernels and metrics
+// that factorizations find hard.
+package decomptest
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+)
+
+// Specimen is a kernel and a metric to test on.
+type Specimen struct {
+	Name   string
+	Kernel decomp.Kernel
+	Metric decomp.Metric
+	// Condition bounds how far the nonzero eigenvalues of one matrix of the metric lie apart; 0 where it is singular
+	// or worse than any law can be expected to see through.
+	Condition float64
+}
+
+// Loss returns tr(G (W−W') A (W−W')ᵀ) summed over groups, from its definition.
+func Loss(w, approximation decomp.Kernel, m decomp.Metric) float64 {
+	rows, cols, total := w.Rows(), w.Cols(), 0.0
+	for g := range w.Groups {
+		diff := linalg.New(rows, cols)
+		for i := range diff.Data {
+			diff.Data[i] = w.Weights[g*rows*cols+i] - approximation.Weights[g*rows*cols+i]
+		}
+		weighted := times(diff, element(m.In, g))
+		if out := element(m.Out, g); out != nil {
+			weighted = times(out, weighted)
+		}
+		for i, v := range weighted.Data {
+			total += v * diff.Data[i]
+		}
+	}
+	return total
+}
+
+func element(matrices []*linalg.Matrix, g int) *linalg.Matrix {
+	if matrices == nil {
+		return nil
+	}
+	return matrices[g]
+}
+
+// times is a·b from its definition; b nil is the identity.
+func times(a, b *linalg.Matrix) *linalg.Matrix {
+	if b == nil {
+		return a.Clone()
+	}
+	c := linalg.New(a.Rows, b.Cols)
+	for i := range a.Rows {
+		for k, v := range a.Row(i) {
+			for j, w := range b.Row(k) {
+				c.Data[i*c.Cols+j] += v * w
+			}
+		}
+	}
+	return c
+}
+
+// Run holds a method to all laws on all specimens.
+func Run(t *testing.T, b linalg.Backend, m decomp.Method) {
+	described(t, m)
+	for _, s := range Zoo() {
+		t.Run(s.Name, func(t *testing.T) { Laws(t, b, m, s) })
+	}
+}
+
+// described wants every text that explains the method to people.
+func described(t *testing.T, m decomp.Method) {
+	t.Helper()
+	for name, text := range map[string]string{
+		"Name": m.Name, "Title": m.Title, "Doc": m.Doc, "Formula": m.Formula, "ChainText": m.ChainText, "CostText": m.CostText, "Source": m.Source,
+	} {
+		if text == "" {
+			t.Errorf("method %q has no %s", m.Name, name)
+		}
+	}
+}
+
+// Laws holds a method to all laws on one specimen. It passes over shapes that the method does not accept.
+func Laws(t *testing.T, b linalg.Backend, m decomp.Method, s Specimen) {
+	t.Helper()
+	if m.Accepts(s.Kernel.Shape) != nil {
+		return
+	}
+	spectrum, err := m.Factor(b, s.Kernel, s.Metric)
+	if err != nil {
+		t.Fatalf("Factor: %v", err)
+	}
+	ranks := m.Ranks(s.Kernel.Shape)
+	if len(ranks) == 0 {
+		t.Fatal("an accepted shape has no ranks")
+	}
+	zero := s.Kernel
+	zero.Weights = make([]float64, len(s.Kernel.Weights))
+	if want := Loss(s.Kernel, zero, s.Metric); !near(spectrum.Energy(), want, 1e-14*size(s)) {
+		t.Errorf("Energy is %g, measured %g", spectrum.Energy(), want)
+	}
+	for i, r := range ranks {
+		chain, err := spectrum.Chain(r)
+		if err != nil {
+			t.Fatalf("rank %v: %v", r, err)
+		}
+		costsAgree(t, m, s, r, chain)
+		balanced(t, r, chain)
+		lossAgrees(t, s, r, chain, spectrum.Loss(r))
+		if i > 0 && len(r) == 1 && spectrum.Loss(r) > spectrum.Loss(ranks[i-1]) {
+			t.Errorf("loss rises from %g at rank %v to %g at rank %v", spectrum.Loss(ranks[i-1]), ranks[i-1], spectrum.Loss(r), r)
+		}
+	}
+	rebuilt(t, s, spectrum, ranks[len(ranks)-1])
+	stationary(t, s, spectrum, ranks[len(ranks)/2])
+	deterministic(t, b, m, s, spectrum, ranks)
+	refuses(t, spectrum)
+}
+
+func near(got, want, tolerance float64) bool { return math.Abs(got-want) <= tolerance }
+
+func compose(t *testing.T, s Specimen, r decomp.Rank, c decomp.Chain) decomp.Kernel {
+	t.Helper()
+	k, err := c.Compose(s.Kernel.Shape)
+	if err != nil {
+		t.Fatalf("rank %v: %v", r, err)
+	}
+	for i, v := range k.Weights {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			t.Fatalf("rank %v: weight %d of the chain is %v", r, i, v)
+		}
+	}
+	return k
+}
+
+// lossAgrees: the loss that a spectrum promises is the loss of its chain, but for the rounding of the matrices that it
+// is made of.
+func lossAgrees(t *testing.T, s Specimen, r decomp.Rank, c decomp.Chain, promised float64) {
+	t.Helper()
+	measured := Loss(s.Kernel, compose(t, s, r, c), s.Metric)
+	if promised < 0 || !near(promised, measured, 1e-8*promised+1e-14*size(s)) {
+		t.Errorf("rank %v: promised loss %g, measured %g (of numbers of size %g)", r, promised, measured, size(s))
+	}
+}
+
+// size returns ‖G‖·‖W‖²·‖A‖ summed over groups: the scale of the rounding in tr(G W A Wᵀ).
+func size(s Specimen) float64 {
+	rows, total := s.Kernel.Rows()*s.Kernel.Cols(), 0.0
+	for g := range s.Kernel.Groups {
+		w := norm(s.Kernel.Weights[g*rows : (g+1)*rows])
+		product := w * w
+		for _, side := range [][]*linalg.Matrix{s.Metric.In, s.Metric.Out} {
+			if m := element(side, g); m != nil {
+				product *= norm(m.Data)
+			}
+		}
+		total += product
+	}
+	return total
+}
+
+func norm(v []float64) float64 {
+	n := 0.0
+	for _, x := range v {
+		n = math.Hypot(n, x)
+	}
+	return n
+}
+
+// costsAgree: shapes without numbers cost what the numbers cost, and every axis is carried once.
+func costsAgree(t *testing.T, m decomp.Method, s Specimen, r decomp.Rank, c decomp.Chain) {
+	t.Helper()
+	shapes, axes := m.Factors(s.Kernel.Shape, r), len(s.Kernel.Window)
+	geometry := decomp.Geometry{In: make([]int, axes), Out: make([]int, axes)}
+	for i := range axes {
+		geometry.In[i], geometry.Out[i] = 20+i, 10+i
+	}
+	var numbers int64
+	carried := make([]int, axes)
+	for i, f := range c {
+		numbers += int64(len(f.Kernel.Weights))
+		if len(f.Axes) != axes {
+			t.Fatalf("rank %v: factor %s has %d axes, wanted %d", r, f.Part, len(f.Axes), axes)
+		}
+		for a, on := range f.Axes {
+			if on {
+				carried[a]++
+			} else if f.Kernel.Window[a] != 1 {
+				t.Errorf("rank %v: factor %s has a window on axis %d and does not carry it", r, f.Part, a)
+			}
+		}
+		if i < len(shapes) && (shapes[i].Part != f.Part || shapes[i].Kernel.String() != f.Kernel.String() || !slices.Equal(shapes[i].Axes, f.Axes)) {
+			t.Errorf("rank %v: factor %d is declared %s %v, made %s %v", r, i, shapes[i].Part, shapes[i].Kernel.Shape, f.Part, f.Kernel.Shape)
+		}
+	}
+	if len(shapes) != len(c) || shapes.Params() != numbers || c.Params() != numbers || shapes.MACs(geometry) != c.MACs(geometry) {
+		t.Errorf("rank %v: shapes say %d weights and %d MACs, the chain has %d weights and %d MACs",
+			r, shapes.Params(), shapes.MACs(geometry), numbers, c.MACs(geometry))
+	}
+	for a, n := range carried {
+		if n != 1 {
+			t.Errorf("rank %v: axis %d is carried by %d factors, wanted 1", r, a, n)
+		}
+	}
+}
+
+// balanced: all factors carry the same norm.
+func balanced(t *testing.T, r decomp.Rank, c decomp.Chain) {
+	t.Helper()
+	norms := make([]float64, len(c))
+	for i, f := range c {
+		norms[i] = norm(f.Kernel.Weights)
+	}
+	for _, n := range norms {
+		if !near(n, norms[0], 1e-9*norms[0]) {
+			t.Errorf("rank %v: factors have the norms %v, wanted them equal", r, norms)
+			return
+		}
+	}
+}
+
+// rebuilt: the last rank gives the kernel itself, whatever the metric.
+func rebuilt(t *testing.T, s Specimen, spectrum decomp.Spectrum, r decomp.Rank) {
+	t.Helper()
+	c, err := spectrum.Chain(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, largest, worst := compose(t, s, r, c), 0.0, 0.0
+	for i, w := range s.Kernel.Weights {
+		largest, worst = max(largest, math.Abs(w)), max(worst, math.Abs(w-k.Weights[i]))
+	}
+	if worst > 1e-10*largest {
+		t.Errorf("rank %v misses the kernel by %g of its largest weight", r, worst/largest)
+	}
+}
+
+// stationary: no small change of the factors makes the loss smaller. Along every direction the loss has no slope, and
+// does not fall.
+func stationary(t *testing.T, s Specimen, spectrum decomp.Spectrum, r decomp.Rank) {
+	t.Helper()
+	loss, energy := spectrum.Loss(r), spectrum.Energy()
+	if s.Condition == 0 || loss <= 1e-9*energy {
+		return
+	}
+	c, err := spectrum.Chain(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(1, uint64(len(s.Kernel.Weights))))
+	for range 8 {
+		direction := make([][]float64, len(c))
+		for i, f := range c {
+			size := 0.0
+			for _, w := range f.Kernel.Weights {
+				size = max(size, math.Abs(w))
+			}
+			direction[i] = make([]float64, len(f.Kernel.Weights))
+			for j := range direction[i] {
+				direction[i][j] = size * random.NormFloat64()
+			}
+		}
+		const step = 1e-5
+		up := Loss(s.Kernel, compose(t, s, r, moved(c, direction, step)), s.Metric)
+		down := Loss(s.Kernel, compose(t, s, r, moved(c, direction, -step)), s.Metric)
+		if slope := math.Abs(up-down) / (2 * step); slope > 1e-4*s.Condition*math.Sqrt(loss)*math.Sqrt(energy) {
+			t.Errorf("rank %v: slope %g at loss %g (energy %g)", r, slope, loss, energy)
+		}
+	}
+}
+
+func moved(c decomp.Chain, direction [][]float64, step float64) decomp.Chain {
+	out := slices.Clone(c)
+	for i := range out {
+		out[i].Kernel.Weights = slices.Clone(out[i].Kernel.Weights)
+		for j := range out[i].Kernel.Weights {
+			out[i].Kernel.Weights[j] += step * direction[i][j]
+		}
+	}
+	return out
+}
+
+// deterministic: a second factorization gives the same bytes, and neither leaves its mark on the input.
+func deterministic(t *testing.T, b linalg.Backend, m decomp.Method, s Specimen, spectrum decomp.Spectrum, ranks []decomp.Rank) {
+	t.Helper()
+	again, err := m.Factor(b, s.Kernel, s.Metric)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []decomp.Rank{ranks[0], ranks[len(ranks)-1]} {
+		c1, err1 := spectrum.Chain(r)
+		c2, err2 := again.Chain(r)
+		if err1 != nil || err2 != nil {
+			t.Fatal(err1, err2)
+		}
+		if spectrum.Loss(r) != again.Loss(r) {
+			t.Errorf("rank %v: losses %v and %v from the same input", r, spectrum.Loss(r), again.Loss(r))
+		}
+		for i := range c1 {
+			if !slices.Equal(c1[i].Kernel.Weights, c2[i].Kernel.Weights) {
+				t.Errorf("rank %v: factor %s differs from one run to the next", r, c1[i].Part)
+			}
+		}
+	}
+}
+
+// refuses: a rank that there is not has no loss and no chain.
+func refuses(t *testing.T, spectrum decomp.Spectrum) {
+	t.Helper()
+	for _, r := range []decomp.Rank{nil, {0}, {-1}, {math.MaxInt32}, {1, 1, 1, 1, 1}} {
+		if c, err := spectrum.Chain(r); err == nil || !math.IsNaN(spectrum.Loss(r)) {
+			t.Errorf("rank %v: got loss %g and a chain of %d factors, wanted NaN and an error", r, spectrum.Loss(r), len(c))
+		}
+	}
+}
+
+// Random returns a specimen of the given shape with random weights and a random metric of full rank.
+func Random(seed uint64, s decomp.Shape) Specimen {
+	r := rand.New(rand.NewPCG(seed, 1))
+	out := Specimen{Name: fmt.Sprintf("random %v", s), Kernel: kernel(r, s), Condition: 100}
+	out.Metric.In = moments(r, s.Groups, s.Cols(), 0.1)
+	out.Metric.Out = moments(r, s.Groups, s.Rows(), 0.1)
+	return out
+}

@@ -1,0 +1,61 @@
+// Package decomp factors kernels: it replaces one large linear map by a chain of smaller ones.
+//
+// It is pure mathematics in float64 and knows nothing of any file format. A site's kernel W is read as
+// one O×K matrix for each group (Shape.Rows, Shape.Cols). What a replacement W' costs in accuracy is
+//
+//	loss(W') = Σ_groups tr(G (W−W') A (W−W')ᵀ) = Σ_groups ‖G^½ (W−W') A^½‖²_F
+//
+// where A is the second moment of the site's input patches and G that of the network's sensitivity to
+// the site's output (Metric). A method factors a kernel once, into a Spectrum, which then answers for
+// any rank: what the loss would be, and the chain itself.
+package decomp
+
+import (
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+)
+
+// Metric says which errors of a kernel matter, one matrix a group. Both are symmetric positive
+// semidefinite. A nil slice stands for the identity, a nil element for the identity in that group.
+type Metric struct {
+	In  []*linalg.Matrix // A = E[x xᵀ], [K, K]
+	Out []*linalg.Matrix // G = E[g gᵀ], [O, O]
+}
+
+// Spectrum is a kernel factored once.
+type Spectrum interface {
+	// Loss returns tr(G (W−W') A (W−W')ᵀ) summed over groups, in absolute terms and under the metric
+	// as it was given, of the chain that Chain returns for this rank. It never rises with the rank,
+	// and is NaN for a rank that the kernel's shape does not have.
+	Loss(Rank) float64
+	// Energy returns tr(G W A Wᵀ) summed over groups: the loss of replacing the kernel by zero.
+	Energy() float64
+	// Chain returns the factors of this rank, or an error for a rank that the shape does not have.
+	Chain(Rank) (Chain, error)
+}
+
+// Method is one way to factor a kernel, with the text that explains it.
+type Method struct {
+	Name  string // as flags and names of nodes spell it: "svd"
+	Title string // one line
+	Doc   string // a paragraph or two for people
+
+	Formula   string // what is computed
+	ChainText string // which nodes come out
+	CostText  string // weights and multiply-accumulates of the chain
+	Source    string // where the method is described
+
+	// Accepts returns nil when the method can factor kernels of this shape, else the reason.
+	Accepts func(Shape) error
+	// Ranks returns every rank that the method offers for the shape, in ascending order of size; the
+	// last rebuilds the kernel. Which of them save anything is for the caller's costs to say.
+	Ranks func(Shape) []Rank
+	// Factors returns the chain of a rank without its numbers, to count its cost.
+	Factors func(Shape, Rank) Chain
+	// Factor decomposes a kernel under a metric.
+	Factor func(linalg.Backend, Kernel, Metric) (Spectrum, error)
+}
+
+// Methods returns the methods there are, in the order in which they are listed to people.
+func Methods() []Method {
+	return []Method{svd()}
+}

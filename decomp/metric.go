@@ -1,0 +1,86 @@
+package decomp
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+)
+
+// check reports a metric that does not fit the shape or cannot be a second moment.
+func (m Metric) check(s Shape) error {
+	for _, side := range []struct {
+		name     string
+		matrices []*linalg.Matrix
+		order    int
+	}{{"input", m.In, s.Cols()}, {"output", m.Out, s.Rows()}} {
+		if side.matrices != nil && len(side.matrices) != s.Groups {
+			return fmt.Errorf("decomp: %d %s second moments for the %d groups of a %v kernel", len(side.matrices), side.name, s.Groups, s)
+		}
+		for g, a := range side.matrices {
+			if a == nil {
+				continue
+			}
+			if a.Rows != side.order || a.Cols != side.order {
+				return fmt.Errorf("decomp: the %s second moment of group %d is %d×%d, wanted %d×%d for a %v kernel",
+					side.name, g, a.Rows, a.Cols, side.order, side.order, s)
+			}
+			if err := a.Check(); err != nil {
+				return fmt.Errorf("decomp: the %s second moment of group %d: %w", side.name, g, err)
+			}
+			for i := range a.Rows {
+				if a.At(i, i) < 0 {
+					return fmt.Errorf("decomp: the %s second moment of group %d is %g at (%d, %d): a second moment has no negative diagonal",
+						side.name, g, a.At(i, i), i, i)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// of returns the matrix of one group, nil for the identity.
+func of(matrices []*linalg.Matrix, group int) *linalg.Matrix {
+	if matrices == nil {
+		return nil
+	}
+	return matrices[group]
+}
+
+// normalized returns m·2^-e with its largest magnitude in [½, 1), and e. Scaling by powers of two is exact, and
+// keeps the products that follow clear of overflow and underflow. Zero and nil come back as they are.
+func normalized(m *linalg.Matrix) (*linalg.Matrix, int) {
+	if m == nil {
+		return nil, 0
+	}
+	_, e := math.Frexp(m.MaxAbs())
+	if e == 0 {
+		return m, 0
+	}
+	out := m.Clone()
+	for i, v := range out.Data {
+		out.Data[i] = math.Ldexp(v, -e)
+	}
+	return out, e
+}
+
+// roots returns M^½ and M^-½ for the symmetric positive semidefinite M, its eigenvalues lifted by the given fraction
+// of the largest so that the inverse exists, and the lift that was added. Both are nil, for the identity, where M is
+// nil or zero.
+func roots(b linalg.Backend, m *linalg.Matrix, fraction float64) (root, inverse *linalg.Matrix, lift float64, err error) {
+	if m == nil || m.MaxAbs() == 0 {
+		return nil, nil, 0, nil
+	}
+	values, v, err := b.SymEig(m)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	lift = fraction * values[len(values)-1]
+	up, down := v.Clone(), v.Clone()
+	for i := range v.Data {
+		quarter := math.Sqrt(math.Sqrt(max(values[i%v.Cols], 0) + lift))
+		up.Data[i] *= quarter
+		down.Data[i] /= quarter
+	}
+	return b.Mul(false, true, 1, up, up), b.Mul(false, true, 1, down, down), lift, nil
+}

@@ -1,0 +1,317 @@
+package decomp
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+)
+
+// Lifts of the metric's eigenvalues, as fractions of the largest. Only the side whose inverse root is needed is
+// lifted (see factorize), and only to choose the factors: losses are those under the metric itself.
+const (
+	liftIn  = 1e-6
+	liftOut = 1e-4
+)
+
+func svd() Method {
+	return Method{
+		Name:  "svd",
+		Title: "two factors by truncated singular value decomposition",
+		Doc: "Splits one linear map into two with r channels between them. A convolution becomes a k×k convolution to r channels, " +
+			"which keeps the stride, padding, dilation and groups, and a 1×1 convolution; a matrix becomes two matrices.\n\n" +
+			"The split is the best there is of its rank in the metric of the site: with calibration data, errors count as much as " +
+			"the inputs that the site really sees make them count. Without data, it is the singular value decomposition of the " +
+			"weights alone. With groups, every group gets the same rank.",
+		Formula:   "W' = G^-½ · U_r Σ_r V_rᵀ · A^-½, where U Σ Vᵀ = G^½ W A^½;  loss(r) = Σ_{i>r} σ_i²",
+		ChainText: "Conv k×k (C→r; strides, pads, dilations, group) → Conv 1×1 (r→O; bias).  Gemm, MatMul: K→r → r→O.",
+		CostText:  "r·(K + O) weights and, at each output position, as many multiply-accumulates; dense: K·O.  K = C·k·k/groups.",
+		Source: "Eckart and Young, The approximation of one matrix by another of lower rank, Psychometrika 1 (1936); " +
+			"under input second moments: Zhang et al., Accelerating very deep convolutional networks, TPAMI 38 (2016)",
+		Accepts: Shape.Check,
+		Ranks:   svdRanks,
+		Factors: svdFactors,
+		Factor:  svdFactor,
+	}
+}
+
+func svdRanks(s Shape) []Rank {
+	if s.Check() != nil {
+		return nil
+	}
+	ranks := make([]Rank, s.FullRank())
+	for i := range ranks {
+		ranks[i] = Rank{i + 1}
+	}
+	return ranks
+}
+
+// svdRank returns the one number of a rank that shape s has, or an error.
+func svdRank(s Shape, r Rank) (int, error) {
+	if len(r) != 1 || r[0] < 1 || r[0] > s.FullRank() {
+		return 0, fmt.Errorf("decomp: svd rank %v of a %v kernel: wanted one number from 1 to %d", []int(r), s, s.FullRank())
+	}
+	return r[0], nil
+}
+
+func svdFactors(s Shape, r Rank) Chain {
+	if s.Check() != nil {
+		return nil
+	}
+	n, err := svdRank(s, r)
+	if err != nil {
+		return nil
+	}
+	carried, ones := make([]bool, len(s.Window)), make([]int, len(s.Window))
+	for i := range s.Window {
+		carried[i], ones[i] = true, 1
+	}
+	return Chain{
+		{Part: "svd.first", Axes: carried, Kernel: Kernel{Shape: Shape{Out: n * s.Groups, In: s.In, Window: slices.Clone(s.Window), Groups: s.Groups}}},
+		{Part: "svd.last", Axes: make([]bool, len(s.Window)), Kernel: Kernel{Shape: Shape{Out: s.Out, In: n * s.Groups, Window: ones, Groups: s.Groups}}},
+	}
+}
+
+// svdSpectrum holds for each group the components of W = Σ_i last_i · first_iᵀ, most important first.
+type svdSpectrum struct {
+	shape  Shape
+	groups []components
+	losses []float64 // losses[r]: of rank r, for r = 0 to the full rank
+}
+
+// components are rank-one terms of an O×K matrix.
+type components struct {
+	first *linalg.Matrix // [n, K]
+	last  *linalg.Matrix // [n, O]
+	terms []float64      // what leaving out term i alone costs: loss(r) = Σ_{i≥r} terms[i]
+}
+
+func svdFactor(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) {
+	if err := k.Check(); err != nil {
+		return nil, err
+	}
+	if err := m.check(k.Shape); err != nil {
+		return nil, err
+	}
+	rows, cols := k.Rows(), k.Cols()
+	s := &svdSpectrum{shape: k.Shape, losses: make([]float64, k.FullRank()+1)}
+	for g := range k.Groups {
+		w := &linalg.Matrix{Rows: rows, Cols: cols, Data: k.Weights[g*rows*cols : (g+1)*rows*cols]}
+		c, err := factorize(b, w, of(m.In, g), of(m.Out, g))
+		if err != nil {
+			return nil, fmt.Errorf("decomp: svd of group %d of a %v kernel: %w", g, k.Shape, err)
+		}
+		s.groups = append(s.groups, c)
+		tail := 0.0
+		for r := len(c.terms) - 1; r >= 0; r-- { // smallest first loses the least to rounding
+			tail += c.terms[r]
+			s.losses[r] += tail
+		}
+	}
+	return s, nil
+}
+
+func (s *svdSpectrum) Energy() float64 { return s.losses[0] }
+
+func (s *svdSpectrum) Loss(r Rank) float64 {
+	n, err := svdRank(s.shape, r)
+	if err != nil {
+		return math.NaN()
+	}
+	return s.losses[n]
+}
+
+func (s *svdSpectrum) Chain(r Rank) (Chain, error) {
+	n, err := svdRank(s.shape, r)
+	if err != nil {
+		return nil, err
+	}
+	chain := svdFactors(s.shape, r)
+	first, last := &chain[0].Kernel, &chain[1].Kernel
+	first.Weights, last.Weights = make([]float64, 0, first.Params()), make([]float64, 0, last.Params())
+	for _, c := range s.groups {
+		first.Weights = append(first.Weights, c.first.RowRange(0, n).Data...)
+		last.Weights = append(last.Weights, c.last.RowRange(0, n).T().Data...)
+	}
+	return chain, nil
+}
+
+// factorize returns the components of W [O, K] under A [K, K] and G [O, O], nil for the identity.
+//
+// The textbook way takes the singular value decomposition of G^½ W A^½ and undoes both roots: both must be lifted
+// to be invertible, and a K×K eigenproblem must be solved. One side is enough. With Q = G^½ (lifted) and the
+// orthonormal eigenvectors U of the O×O matrix Q W A Wᵀ Q, the rank-r solution is W' = Q⁻¹ U_r · U_rᵀ Q W, the same
+// matrix with A entering only as it is: no inverse of it, no lift, no error where it is singular. The error that is
+// left, Q⁻¹ U_t Λ_t U_tᵀ Q⁻¹ as a second moment over the dropped components t, gives the loss under G itself
+// exactly: Σ_{i in t} λ_i · u_iᵀ Q⁻¹ G Q⁻¹ u_i. Where K < O, the same is done to Wᵀ, with A and G in each other's place.
+func factorize(b linalg.Backend, w, a, g *linalg.Matrix) (components, error) {
+	if w.Rows <= w.Cols {
+		return oneSided(b, w, g, liftOut, a)
+	}
+	c, err := oneSided(b, w.T(), a, liftIn, g)
+	c.first, c.last = c.last, c.first
+	return c, err
+}
+
+// oneSided does the work of factorize for W [p, q], p ≤ q: near [p, p] is the side with the root, lifted by the
+// given fraction, far [q, q] the other.
+func oneSided(b linalg.Backend, w, near *linalg.Matrix, fraction float64, far *linalg.Matrix) (components, error) {
+	w, scaleW := normalized(w)
+	near, scaleNear := normalized(near)
+	far, scaleFar := normalized(far)
+	root, inverse, lift, err := roots(b, near, fraction)
+	if err != nil {
+		return components{}, err
+	}
+	right := w.Clone() // row i becomes u_iᵀ Q W
+	if root != nil {
+		right = b.Mul(false, false, 1, root, w)
+	}
+	u, values, err := diagonalize(b, right, far)
+	if err != nil {
+		return components{}, err
+	}
+	left := u // row i becomes Q⁻¹ u_i
+	if inverse != nil {
+		left = b.Mul(false, false, 1, u, inverse)
+	}
+	terms := make([]float64, len(values))
+	if near == nil || root != nil { // else G = 0, and nothing is lost ever
+		for i, v := range values {
+			kept := 1 - lift*squaredNorm(left.Row(i)) // u_iᵀ Q⁻¹ G Q⁻¹ u_i, as G = Q² − lift
+			terms[i] = math.Ldexp(v*max(kept, 0), 2*scaleW+scaleNear+scaleFar)
+		}
+	}
+	balance(left, right, scaleW)
+	return arranged(components{first: right, last: left, terms: terms}), nil
+}
+
+// Limits of diagonalize.
+const (
+	resolved = 1e-6  // eigenvalues down to this fraction of a block's largest are taken from it
+	nothing  = 1e-24 // eigenvalues below this fraction of the largest of all count as zero
+)
+
+// diagonalize finds the orthonormal u [p, p], vectors in rows, that make X M Xᵀ diagonal for X [p, q] and M [q, q]
+// (nil for the identity), and returns it with the diagonal, not negative and falling. X is replaced by u X.
+//
+// A Gram matrix squares the condition: its small eigenvalues drown in the rounding of its large ones. So only
+// the vectors of the large ones are kept, and the Gram matrix of the rest is formed anew from X, in which their rows
+// are as exact as any, and so on. The result is as accurate as a singular value decomposition of X M^½, without
+// M^½. What M cannot tell apart from zero is arranged by its plain norm.
+func diagonalize(b linalg.Backend, x, m *linalg.Matrix) (u *linalg.Matrix, values []float64, err error) {
+	p := x.Rows
+	u, values = linalg.Identity(p), make([]float64, p)
+	for done, largest := 0, 0.0; done < p; {
+		rest, basis := x.RowRange(done, p), u.RowRange(done, p)
+		found, vectors, err := gramEig(b, rest, m)
+		if err != nil {
+			return nil, nil, err
+		}
+		n := len(found)
+		top := found[n-1]
+		largest = max(largest, top)
+		last := top <= nothing*largest
+		if last && m != nil {
+			if found, vectors, err = gramEig(b, rest, nil); err != nil {
+				return nil, nil, err
+			}
+			clear(found)
+		}
+		reverseColumns(vectors)
+		slices.Reverse(found)
+		copy(rest.Data, b.Mul(true, false, 1, vectors, rest).Data)
+		copy(basis.Data, b.Mul(true, false, 1, vectors, basis).Data)
+		for i, v := range found {
+			if !last && i > 0 && v < resolved*top {
+				break
+			}
+			values[done] = max(v, 0)
+			done++
+		}
+	}
+	return u, values, nil
+}
+
+// gramEig returns the eigen-decomposition of X M Xᵀ, or of X Xᵀ where M is nil.
+func gramEig(b linalg.Backend, x, m *linalg.Matrix) ([]float64, *linalg.Matrix, error) {
+	xm := x
+	if m != nil {
+		xm = b.Mul(false, false, 1, x, m)
+	}
+	gram := b.Mul(false, true, 1, xm, x)
+	for i := range gram.Rows {
+		for j := range i {
+			mean := (gram.At(i, j) + gram.At(j, i)) / 2
+			gram.Set(i, j, mean)
+			gram.Set(j, i, mean)
+		}
+	}
+	return b.SymEig(gram)
+}
+
+func reverseColumns(m *linalg.Matrix) {
+	for i := range m.Rows {
+		slices.Reverse(m.Row(i))
+	}
+}
+
+// balance scales the two vectors of every component to the same norm, and their product by 2^scale. Equal norms on
+// both sides keep half-precision factors in range and gradients of both sides alike; component by component, they
+// hold for every rank at once.
+func balance(left, right *linalg.Matrix, scale int) {
+	whole, odd := scale>>1, scale&1
+	for i := range left.Rows {
+		l, r := left.Row(i), right.Row(i)
+		normL, normR := math.Sqrt(squaredNorm(l)), math.Sqrt(squaredNorm(r))
+		toL, toR := 0.0, 0.0
+		if normL > 0 && normR > 0 {
+			half := math.Ldexp(math.Sqrt(math.Ldexp(1, odd)), whole) // 2^(scale/2)
+			toL, toR = half*math.Sqrt(normR/normL), half*math.Sqrt(normL/normR)
+		}
+		for j := range l {
+			l[j] *= toL
+		}
+		for j := range r {
+			r[j] *= toR
+		}
+	}
+}
+
+// arranged sorts components by what they are worth under the metric itself, which the lift may have disturbed. Every
+// choice of components has as its loss the sum of the terms left out, so this order is the best for every rank, and
+// the losses are convex in it.
+func arranged(c components) components {
+	order := make([]int, len(c.terms))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		switch {
+		case c.terms[i] > c.terms[j]:
+			return -1
+		case c.terms[i] < c.terms[j]:
+			return 1
+		}
+		return 0
+	})
+	if slices.IsSorted(order) {
+		return c
+	}
+	out := components{first: linalg.New(c.first.Rows, c.first.Cols), last: linalg.New(c.last.Rows, c.last.Cols), terms: make([]float64, len(c.terms))}
+	for to, from := range order {
+		copy(out.first.Row(to), c.first.Row(from))
+		copy(out.last.Row(to), c.last.Row(from))
+		out.terms[to] = c.terms[from]
+	}
+	return out
+}
+
+func squaredNorm(v []float64) float64 {
+	sum := 0.0
+	for _, x := range v {
+		sum += x * x
+	}
+	return sum
+}
