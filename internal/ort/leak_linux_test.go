@@ -52,7 +52,7 @@ func residentKB(t *testing.T) int {
 // and watches the process's memory.
 func TestLeaks(t *testing.T) {
 	heap := cHeap(t)
-	const n = 2000
+	const n = 1000
 	const bound = 16 << 10 // less than n of the smallest blocks, 32 bytes
 	l := openLibrary(t)
 	model := marshal(t, mlp())
@@ -126,14 +126,20 @@ func TestLeaks(t *testing.T) {
 			}
 			repeat() // fills the runtime's arena and Go's heap
 			bytes, kb := repeat()
-			bytes2, kb2 := repeat()
-			t.Logf("after %d: C holds %d bytes, %d KB resident; after %d more: %d bytes, %d KB", 2*n, bytes, kb, n, bytes2, kb2)
-			if grown := bytes2 - bytes; grown > bound {
-				t.Errorf("C's memory grew by %d bytes in %d repetitions, want at most %d", grown, n, bound)
+			grown := 0
+			// What leaks does so in every round; other threads stir up a little now and then.
+			for range 3 {
+				bytes2, kb2 := repeat()
+				t.Logf("C holds %d bytes, %d KB resident; after %d repetitions %d bytes, %d KB", bytes, kb, n, bytes2, kb2)
+				if kb2-kb > 8<<10 {
+					t.Errorf("the resident memory grew by %d KB in %d repetitions, want at most 8192", kb2-kb, n)
+				}
+				if grown = bytes2 - bytes; grown <= bound {
+					return
+				}
+				bytes, kb = bytes2, kb2
 			}
-			if grown := kb2 - kb; grown > 8<<10 {
-				t.Errorf("the resident memory grew by %d KB, want at most 8192", grown)
-			}
+			t.Errorf("C's memory grew by %d bytes in %d repetitions, want at most %d", grown, n, bound)
 		})
 	}
 }
