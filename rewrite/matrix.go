@@ -22,13 +22,17 @@ func (f *finder) sides(i int, n *onnxpb.NodeProto) (h held, slot int, ok bool) {
 	case bok:
 		return b, 1, f.usable(i, n, b)
 	}
-	for _, value := range []string{input(n, 1), input(n, 0)} {
-		if kind, reason := f.computed(value); kind != SkipNoWeight {
-			f.skip(i, n, kind, 0, "operand %q %s", value, reason)
-			return held{}, 0, false
-		}
+	left, right := input(n, 0), input(n, 1)
+	leftKind, leftIs := f.computed(left)
+	rightKind, rightIs := f.computed(right)
+	switch {
+	case rightKind != SkipNoWeight:
+		f.skip(i, n, rightKind, 0, "operand %q %s", right, rightIs)
+	case leftKind != SkipNoWeight:
+		f.skip(i, n, leftKind, 0, "operand %q %s", left, leftIs)
+	default:
+		f.skip(i, n, SkipNoWeight, 0, "no operand is constant: %q %s, %q %s", left, leftIs, right, rightIs)
 	}
-	f.skip(i, n, SkipNoWeight, 0, "no operand is constant: it multiplies two activations")
 	return held{}, 0, false
 }
 
@@ -45,7 +49,7 @@ func (f *finder) gemm(i int, n *onnxpb.NodeProto) error {
 	}
 	transA, transB := onnxio.AttrInt(n, "transA", 0) != 0, onnxio.AttrInt(n, "transB", 0) != 0
 	w := weight{slot: slot, alpha: float64(onnxio.AttrFloat(n, "alpha", 1))}
-	view := View{Kind: LastAxis}
+	view := View{Kind: LastAxis, Groups: 1}
 	if slot == 1 {
 		// Y = X·op(B): the kernel is op(B) transposed.
 		w.swap = !transB
@@ -90,7 +94,7 @@ func (f *finder) matMul(i int, n *onnxpb.NodeProto) error {
 		}
 	}
 	s := f.matrixSite(i, n, h, weight{slot: slot, alpha: 1, swap: slot == 1, lead: lead}, shape[lead:])
-	s.View = View{Kind: LastAxis}
+	s.View = View{Kind: LastAxis, Groups: 1}
 	if slot == 0 {
 		s.View.Kind = SecondLastAxis
 		// The factors of [1, M, K] times a vector would meet a matrix [1, r] half way.

@@ -152,9 +152,7 @@ func convShape(k decomp.Shape) []int {
 // to all that carry any, since along an axis with one tap it pads nothing.
 func (b *builder) conv(n *onnxpb.NodeProto, f decomp.Factor, last bool) {
 	old := b.site.Node
-	all := !slices.Contains(f.Axes, false)
-	any := slices.Contains(f.Axes, true)
-	rank := len(f.Axes)
+	rank, carries := len(f.Axes), slices.Contains(f.Axes, true)
 	for _, a := range old.GetAttribute() {
 		switch a.GetName() {
 		case "group", "kernel_shape":
@@ -164,7 +162,7 @@ func (b *builder) conv(n *onnxpb.NodeProto, f decomp.Factor, last bool) {
 		case "pads":
 			a = masked(a, f.Axes, 0, rank)
 		}
-		if all || any {
+		if carries {
 			n.Attribute = append(n.Attribute, a)
 		}
 	}

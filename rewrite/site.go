@@ -70,13 +70,14 @@ func (s *Site) DenseMACs() int64 {
 // multiplies weights in some other way.
 type Skip struct {
 	Node   *onnxpb.NodeProto
-	Index  int        // position in the main graph, or in the subgraph or function named by Where
-	Op     string     // operator, with its domain unless that is the main one
-	Name   string     // node name, or the name of its first output where it has none
-	Where  string     // path of the subgraph or the function that holds the node, empty in the main graph
-	Kind   SkipKind   // why, for programs
-	Reason string     // why, for people
-	Params int64      // elements of the constant weight, 0 when there is none
+	Index  int      // position in the main graph, or in the subgraph or function named by Where
+	Op     string   // operator, with its domain unless that is the main one
+	Name   string   // node name, or the name of its first output where it has none
+	Where  string   // path of the subgraph or the function that holds the node, empty in the main graph
+	Kind   SkipKind // why, for programs
+	Reason string   // why, for people
+	Params int64    // elements of the constant weight, 0 when there is none
+	outer  int      // position of the main graph's node that is, or holds, Node
 }
 
 // SkipKind says why a node is no site.

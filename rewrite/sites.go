@@ -3,6 +3,7 @@ package rewrite
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -28,7 +29,7 @@ func Sites(m *onnxio.Model, s *shapes.Shapes) ([]Site, []Skip, error) {
 		sites = append(sites, site)
 	}
 	f.settle(sites)
-	return sites, f.skips, nil
+	return sites, f.sorted(), nil
 }
 
 // Linear returns every node that can be replaced, whether or not a factored form
@@ -39,13 +40,20 @@ func Linear(m *onnxio.Model, s *shapes.Shapes) ([]Site, []Skip, error) {
 		return nil, nil, err
 	}
 	f.settle(f.sites)
-	return f.sites, f.skips, nil
+	return f.sites, f.sorted(), nil
+}
+
+// sorted returns the skips in the order of the main graph's nodes that are or hold
+// them; those of functions come last.
+func (f *finder) sorted() []Skip {
+	slices.SortStableFunc(f.skips, func(a, b Skip) int { return a.outer - b.outer })
+	return f.skips
 }
 
 // gainless says why a site cannot gain at any rank.
 func gainless(s *Site) (Skip, bool) {
 	k := s.Kernel
-	skip := Skip{Node: s.Node, Index: s.Index, Op: s.Op, Name: s.Name, Params: k.Params()}
+	skip := Skip{Node: s.Node, Index: s.Index, Op: s.Op, Name: s.Name, Params: k.Params(), outer: s.Index}
 	switch {
 	case k.Groups > 1 && k.In == k.Groups:
 		skip.Kind = SkipDepthwise
@@ -80,11 +88,11 @@ func find(m *onnxio.Model, s *shapes.Shapes) (*finder, error) {
 		if err := f.node(i, n); err != nil {
 			return nil, fmt.Errorf("node %q (%s): %w", label(n), n.GetOpType(), err)
 		}
-		f.nested(n, label(n))
+		f.nested(i, n, label(n))
 	}
 	for _, fn := range m.Proto.GetFunctions() {
 		where := "function " + operator(fn.GetDomain(), fn.GetName())
-		f.foreign(fn.GetNode(), where, SkipFunction, "inside local function "+operator(fn.GetDomain(), fn.GetName())+", which may be called from several places")
+		f.foreign(len(m.Proto.GetGraph().GetNode()), fn.GetNode(), where, SkipFunction, "inside local function "+operator(fn.GetDomain(), fn.GetName())+", which may be called from several places")
 	}
 	return f, nil
 }
@@ -101,19 +109,20 @@ func newFinder(m *onnxio.Model, s *shapes.Shapes) *finder {
 }
 
 // nested lists the multiplying nodes of a node's subgraphs; path leads to the node.
-func (f *finder) nested(n *onnxpb.NodeProto, path string) {
+func (f *finder) nested(outer int, n *onnxpb.NodeProto, path string) {
 	for _, g := range subgraphs(n) {
-		f.foreign(g.GetNode(), path, SkipSubgraph, fmt.Sprintf("inside a subgraph of %s %q", n.GetOpType(), path))
+		f.foreign(outer, g.GetNode(), path, SkipSubgraph, fmt.Sprintf("inside a subgraph of %s %q", n.GetOpType(), path))
 	}
 }
 
-// foreign lists the multiplying nodes outside the main graph.
-func (f *finder) foreign(nodes []*onnxpb.NodeProto, where string, kind SkipKind, reason string) {
+// foreign lists the multiplying nodes outside the main graph; outer is the position of
+// the main graph's node that holds them.
+func (f *finder) foreign(outer int, nodes []*onnxpb.NodeProto, where string, kind SkipKind, reason string) {
 	for i, n := range nodes {
 		if f.main(n) && multiplies(n.GetOpType()) {
-			f.skips = append(f.skips, Skip{Node: n, Index: i, Op: operator(n.GetDomain(), n.GetOpType()), Name: label(n), Where: where, Kind: kind, Reason: reason})
+			f.skips = append(f.skips, Skip{Node: n, Index: i, Op: operator(n.GetDomain(), n.GetOpType()), Name: label(n), Where: where, Kind: kind, Reason: reason, outer: outer})
 		}
-		f.nested(n, where+"/"+label(n))
+		f.nested(outer, n, where+"/"+label(n))
 	}
 }
 
@@ -171,7 +180,7 @@ func (f *finder) node(i int, n *onnxpb.NodeProto) error {
 func (f *finder) skip(i int, n *onnxpb.NodeProto, kind SkipKind, params int64, format string, args ...any) {
 	f.skips = append(f.skips, Skip{
 		Node: n, Index: i, Op: operator(n.GetDomain(), n.GetOpType()), Name: f.name(n),
-		Kind: kind, Reason: fmt.Sprintf(format, args...), Params: params,
+		Kind: kind, Reason: fmt.Sprintf(format, args...), Params: params, outer: i,
 	})
 }
 
@@ -201,6 +210,9 @@ func (f *finder) operand(i int, n *onnxpb.NodeProto, slot int) (held, bool) {
 	h, ok := f.hold(value)
 	if !ok {
 		kind, reason := f.computed(value)
+		if kind == SkipNoWeight {
+			reason = "is not constant: it " + reason
+		}
 		f.skip(i, n, kind, 0, "weight %q %s", value, reason)
 		return held{}, false
 	}
@@ -238,27 +250,37 @@ func factorable(t tensor.Type) bool {
 // computed says what a value is that is not constant.
 func (f *finder) computed(value string) (SkipKind, string) {
 	n, ok := f.index.Producer(value)
+	if !ok {
+		return f.outer(value)
+	}
+	origin := n
 	for range len(f.model.Proto.GetGraph().GetNode()) {
-		if !ok || len(n.GetInput()) == 0 || (n.GetOpType() != "Transpose" && n.GetOpType() != "Identity" && n.GetOpType() != "Reshape") {
+		if op := origin.GetOpType(); op != "Transpose" && op != "Identity" && op != "Reshape" {
 			break
 		}
-		n, ok = f.index.Producer(n.GetInput()[0])
+		next, ok := f.index.Producer(input(origin, 0))
+		if !ok {
+			break
+		}
+		origin = next
 	}
-	if ok && n.GetOpType() == "DequantizeLinear" {
-		return SkipQuantised, fmt.Sprintf("is quantised (it comes from DequantizeLinear %q): compress the float model first, then quantise", label(n))
+	if origin.GetOpType() == "DequantizeLinear" {
+		return SkipQuantised, fmt.Sprintf("is quantised (DequantizeLinear %q makes it): compress the float model first, then quantise", label(origin))
 	}
-	if n, ok = f.index.Producer(value); ok {
-		return SkipNoWeight, fmt.Sprintf("is not constant: %s %q computes it", n.GetOpType(), label(n))
-	}
+	return SkipNoWeight, fmt.Sprintf("is computed by %s %q", n.GetOpType(), label(n))
+}
+
+// outer says what a value is that no node computes and that is no dense initializer.
+func (f *finder) outer(value string) (SkipKind, string) {
 	for _, t := range f.model.Proto.GetGraph().GetSparseInitializer() {
 		if t.GetValues().GetName() == value {
-			return SkipUnsupported, "is a sparse initializer"
+			return SkipUnsupported, "is a sparse initializer, which is not factored"
 		}
 	}
 	if f.index.IsInput(value) {
-		return SkipNoWeight, "is not constant: it is a graph input"
+		return SkipNoWeight, "is a graph input"
 	}
-	return SkipNoWeight, "is not constant"
+	return SkipNoWeight, "is not defined"
 }
 
 // settle fills in what depends on all sites together: whether something else
@@ -284,6 +306,11 @@ func (f *finder) settle(sites []Site) {
 
 // note says what is unusual about a weight that is going to be replaced.
 func (f *finder) note(h held) string {
+	for _, u := range f.index.Uses(h.root) {
+		if u.Node == nil {
+			return fmt.Sprintf("the training information binds weight %q, which training then no longer reaches", h.root)
+		}
+	}
 	if !h.overridable {
 		return ""
 	}

@@ -1,0 +1,334 @@
+package rewrite_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/tensor"
+	"github.com/onnx-compress/onnx-compress/testmodels"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// situations are the models whose rewriting is on record in testdata: those of the zoo
+// that differ in how a node or its weight stands in the graph, and some of their own.
+func situations(t *testing.T) map[string]*onnxio.Model {
+	list := map[string]*onnxio.Model{}
+	for _, name := range []string{
+		"conv_plain", "conv_no_bias", "conv_everything", "conv_same_upper", "conv_same_lower", "conv_valid", "conv_line", "conv_volume",
+		"conv_depthwise", "conv_dynamic", "conv_bfloat16", "conv_float64",
+		"gemm_plain", "gemm_no_c", "gemm_trans_a", "gemm_trans_b", "gemm_trans_both", "gemm_alpha_beta", "gemm_c_scalar", "gemm_c_row",
+		"gemm_c_column", "gemm_c_full", "gemm_opset9", "gemm_opset6", "gemm_left",
+		"matmul_right_3d", "matmul_right_1d_input", "matmul_right_1d_weight", "matmul_right_batched_weight",
+		"matmul_right_broadcast_weight", "matmul_left_3d", "matmul_left_1d_input", "matmul_float16",
+		"weight_identity", "weight_transposed", "weight_input", "weight_shared", "weight_used_otherwise", "weight_output",
+		"weight_value_floats", "if", "function", "quantized", "embedding", "transposed_conv", "unnamed", "annotated", "custom_operator",
+	} {
+		list[name] = build(t, name)
+	}
+	for name, make := range ownSituations() {
+		m, err := make().Model()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		list[name] = m
+	}
+	list["names_taken"] = namesTaken(t)
+	list["training"] = training(t)
+	list["annotation_binds"] = annotationBinds(t)
+	list["stored_shapes"] = storedShapes(t)
+	list["sharded"] = sharded(t)
+	return list
+}
+
+// matrix starts a model with an input "x" of four rows and six columns.
+func matrix() (*testmodels.Builder, string) {
+	b := testmodels.NewBuilder(1, 17, 8)
+	return b, b.Input("x", tensor.Float32, 4, 6)
+}
+
+func done(b *testmodels.Builder, dims ...any) *testmodels.Builder {
+	b.Output(b.Rename("y"), tensor.Float32, dims...)
+	return b
+}
+
+func ownSituations() map[string]func() *testmodels.Builder {
+	return map[string]func() *testmodels.Builder{
+		"weight_overridable": func() *testmodels.Builder {
+			b, x := matrix()
+			b.Place(testmodels.Overridable).Linear(x, 6, 9, true)
+			return done(b, 4, 9)
+		},
+		"weight_constant_node": func() *testmodels.Builder {
+			b, x := matrix()
+			b.Place(testmodels.ConstantNodes).Linear(x, 6, 9, true)
+			return done(b, 4, 9)
+		},
+		"weight_behind_three_nodes": func() *testmodels.Builder {
+			b, x := matrix()
+			w := b.Place(testmodels.ConstantNodes).Weight("weight", 6, 9, 6)
+			w = b.Node("Identity", []string{b.Node("Transpose", []string{b.Node("Identity", []string{w})})})
+			b.Node("MatMul", []string{x, w})
+			return done(b, 4, 9)
+		},
+		"weight_in_subgraph_too": func() *testmodels.Builder {
+			b, x := matrix()
+			choice := b.Input("choice", tensor.Bool)
+			w := b.Weight("weight", 6, 6, 6)
+			x = b.Node("MatMul", []string{x, w})
+			body := func(name string, op string) *onnxpb.AttributeProto {
+				g := b.Body(name, func(body *testmodels.Builder) {
+					body.Output(body.Node(op, []string{x, w}), tensor.Float32, 4, 6)
+				})
+				return &onnxpb.AttributeProto{Name: proto.String(name), Type: onnxpb.AttributeProto_GRAPH.Enum(), G: g}
+			}
+			b.Node("If", []string{choice}, body("then_branch", "MatMul"), body("else_branch", "Gemm"))
+			return done(b, 4, 6)
+		},
+		"product_of_constants": func() *testmodels.Builder {
+			b, x := matrix()
+			w := b.Node("MatMul", []string{b.Weight("left", 6, 6, 6), b.Weight("right", 6, 6, 9)})
+			b.Node("MatMul", []string{x, w})
+			return done(b, 4, 9)
+		},
+		"bias_is_weight": func() *testmodels.Builder {
+			b, x := matrix()
+			w := b.Weight("weight", 6, 6, 6)
+			b.Node("Gemm", []string{x, w, b.Node("ReduceMean", []string{w})})
+			return done(b, 4, 6)
+		},
+		"integer_gemm": func() *testmodels.Builder {
+			b := testmodels.NewBuilder(1, 17, 8)
+			x := b.Input("x", tensor.Int32, 4, 6)
+			b.Node("Gemm", []string{x, b.Tensor("weight", tensor.Int32, []int{6, 9}, make([]float64, 54))})
+			b.Output(b.Rename("y"), tensor.Int32, 4, 9)
+			return b
+		},
+		"integer_products": func() *testmodels.Builder {
+			b := testmodels.NewBuilder(1, 17, 8)
+			x := b.Input("x", tensor.Uint8, 4, 6)
+			b.Node("MatMulInteger", []string{x, b.Tensor("weight", tensor.Int8, []int{6, 9}, make([]float64, 54))})
+			b.Output(b.Rename("y"), tensor.Int32, 4, 9)
+			return b
+		},
+		"no_gain": func() *testmodels.Builder {
+			b, x := matrix()
+			b.Linear(x, 6, 1, true)
+			return done(b, 4, 1)
+		},
+		"attention_scores": func() *testmodels.Builder {
+			b, x := matrix()
+			b.Node("MatMul", []string{x, b.Node("Transpose", []string{x})})
+			return done(b, 4, 4)
+		},
+		"einsum": func() *testmodels.Builder {
+			b, x := matrix()
+			b.Node("Einsum", []string{x, b.Weight("weight", 6, 6, 9)}, onnxio.MakeString("equation", "ij,jk->ik"))
+			return done(b, 4, 9)
+		},
+	}
+}
+
+// edited makes a model of the zoo and lets edit change its message before it is used.
+func edited(t *testing.T, name string, edit func(p *onnxpb.ModelProto)) *onnxio.Model {
+	t.Helper()
+	p := proto.Clone(build(t, name).Proto).(*onnxpb.ModelProto)
+	edit(p)
+	m := onnxio.New(p)
+	if err := m.Check(); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// namesTaken has the names that a rewriter would choose in use already, one of them
+// inside a subgraph, and two nodes of one name.
+func namesTaken(t *testing.T) *onnxio.Model {
+	return edited(t, "if", func(p *onnxpb.ModelProto) {
+		nodes := p.Graph.Node
+		last := nodes[len(nodes)-1]
+		nodes[0].Name = proto.String(last.GetName())
+		inner := onnxio.Attr(nodes[1], "else_branch").G.Node[0]
+		inner.Name = proto.String("y/svd.first")
+		p.Graph.Name = proto.String("y/svd.last") // graphs have names of their own
+		nodes[1].Name = proto.String("y/svd.first.weight")
+	})
+}
+
+// training has a weight that the training information updates.
+func training(t *testing.T) *onnxio.Model {
+	return edited(t, "matmul_right", func(p *onnxpb.ModelProto) {
+		p.TrainingInfo = []*onnxpb.TrainingInfoProto{{
+			Algorithm: &onnxpb.GraphProto{
+				Name:   proto.String("algorithm"),
+				Node:   []*onnxpb.NodeProto{{OpType: proto.String("Neg"), Name: proto.String("step"), Input: []string{"weight"}, Output: []string{"weight_next"}}},
+				Output: []*onnxpb.ValueInfoProto{{Name: proto.String("weight_next"), Type: p.Graph.Input[0].Type}},
+			},
+			UpdateBinding: []*onnxpb.StringStringEntryProto{{Key: proto.String("weight"), Value: proto.String("weight_next")}},
+		}}
+	})
+}
+
+// annotationBinds has an annotation that names the weight as the scale of the input.
+func annotationBinds(t *testing.T) *onnxio.Model {
+	return edited(t, "matmul_right", func(p *onnxpb.ModelProto) {
+		p.Graph.QuantizationAnnotation = []*onnxpb.TensorAnnotation{{
+			TensorName:                proto.String("x"),
+			QuantParameterTensorNames: []*onnxpb.StringStringEntryProto{{Key: proto.String("SCALE_TENSOR"), Value: proto.String("weight")}},
+		}}
+	})
+}
+
+// storedShapes has value_info, for the weights too, with symbolic sizes.
+func storedShapes(t *testing.T) *onnxio.Model {
+	b := testmodels.NewBuilder(1, 17, 8)
+	x := b.Input("x", tensor.Float32, "N", 6, "H", "W")
+	x = b.Conv(x, 6, 10, []int{3, 3}, onnxio.MakeInts("pads", 1, 1, 1, 1))
+	x = b.Conv(b.Node("Relu", []string{x}), 10, 8, []int{1, 1})
+	b.Output(b.Rename("y"), tensor.Float32, "N", 8, "H", "W")
+	m, err := b.Model()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = x
+	p := proto.Clone(m.Proto).(*onnxpb.ModelProto)
+	inner := proto.Clone(p.Graph.Output[0]).(*onnxpb.ValueInfoProto)
+	inner.Name = proto.String(p.Graph.Node[0].Output[0])
+	inner.Type.GetTensorType().Shape.Dim[1].Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: 10}
+	weight := &onnxpb.ValueInfoProto{Name: proto.String(p.Graph.Node[0].Input[1]), Type: &onnxpb.TypeProto{
+		Value: &onnxpb.TypeProto_TensorType{TensorType: &onnxpb.TypeProto_Tensor{ElemType: proto.Int32(1)}},
+	}}
+	p.Graph.ValueInfo = []*onnxpb.ValueInfoProto{inner, weight}
+	return onnxio.New(p)
+}
+
+// sharded has a node whose weight is spread over devices.
+func sharded(t *testing.T) *onnxio.Model {
+	return edited(t, "matmul_right", func(p *onnxpb.ModelProto) {
+		p.IrVersion = proto.Int64(11)
+		p.Configuration = []*onnxpb.DeviceConfigurationProto{{Name: proto.String("two"), NumDevices: proto.Int32(2)}}
+		p.Graph.Node[0].DeviceConfigurations = []*onnxpb.NodeDeviceConfigurationProto{{
+			ConfigurationId: proto.String("two"),
+			ShardingSpec:    []*onnxpb.ShardingSpecProto{{TensorName: proto.String("weight"), Device: []int64{0, 1}}},
+		}}
+	})
+}
+
+// describe writes what Linear finds in a model.
+func describe(w *strings.Builder, sites []rewrite.Site, skips []rewrite.Skip) {
+	for _, s := range sites {
+		fmt.Fprintf(w, "site %s: %s %v from %s, %v", s.Name, s.Op, s.Kernel, s.Weight, s.Dtype)
+		if s.Located {
+			fmt.Fprintf(w, ", %d × %v→%v", s.Batch, s.Geometry.In, s.Geometry.Out)
+		} else {
+			fmt.Fprintf(w, ", not located: %s", s.Why)
+		}
+		if s.WeightStays {
+			fmt.Fprint(w, ", weight stays")
+		}
+		if s.Note != "" {
+			fmt.Fprintf(w, ", note: %s", s.Note)
+		}
+		fmt.Fprintln(w)
+	}
+	for _, s := range skips {
+		where := ""
+		if s.Where != "" {
+			where = " in " + s.Where
+		}
+		fmt.Fprintf(w, "skip %s%s: %s, %s: %s\n", s.Name, where, s.Op, s.Kind, s.Reason)
+	}
+}
+
+func print(t *testing.T, m *onnxio.Model) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := onnxio.Print(&b, m); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range m.Graph().GetQuantizationAnnotation() {
+		fmt.Fprintf(&b, "annotation of %s: %v\n", a.GetTensorName(), a.GetQuantParameterTensorNames()[0].GetValue())
+	}
+	for _, n := range m.Graph().GetNode() {
+		if n.GetDocString() != "" || len(n.GetMetadataProps()) > 0 {
+			fmt.Fprintf(&b, "about %s: %q, %d properties\n", n.GetName(), n.GetDocString(), len(n.GetMetadataProps()))
+		}
+	}
+	return b.String()
+}
+
+// TestGolden holds the rewriting of every situation, at rank 2, against testdata.
+func TestGolden(t *testing.T) {
+	seen := map[string]bool{}
+	for name, m := range situations(t) {
+		seen[name+".golden"] = true
+		t.Run(name, func(t *testing.T) {
+			before := print(t, m)
+			saved := proto.Clone(m.Proto).(*onnxpb.ModelProto)
+			sites, skips := linear(t, m)
+			var b strings.Builder
+			b.WriteString(before + "--- found\n")
+			describe(&b, sites, skips)
+			if len(sites) > 0 {
+				after := rewritten(t, m, sites, 2)
+				b.WriteString("--- rewritten at rank 2\n" + print(t, after))
+				untouched(t, m, after)
+			}
+			if !proto.Equal(saved, m.Proto) {
+				t.Error("the original model has changed")
+			}
+			path := filepath.Join("testdata", name+".golden")
+			if *update {
+				if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(want) != b.String() {
+				t.Errorf("differs from %s (go test -update writes it anew):\n%s", path, b.String())
+			}
+		})
+	}
+	files, err := filepath.Glob(filepath.Join("testdata", "*.golden"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if !seen[filepath.Base(f)] {
+			t.Errorf("%s belongs to no situation", f)
+		}
+	}
+}
+
+// untouched tells whether two models share every node and tensor that both have.
+func untouched(t *testing.T, before, after *onnxio.Model) {
+	t.Helper()
+	for _, n := range after.Graph().GetNode() {
+		if strings.Contains(n.GetName(), "/svd.") {
+			continue
+		}
+		if !slices.Contains(before.Graph().GetNode(), n) {
+			t.Errorf("node %q is a copy", n.GetName())
+		}
+	}
+	for _, p := range after.Graph().GetInitializer() {
+		if old, ok := before.Index().Initializer(p.GetName()); ok && old != p {
+			t.Errorf("initializer %q is a copy", p.GetName())
+		}
+	}
+}
