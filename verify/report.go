@@ -1,5 +1,11 @@
 package verify
 
+import (
+	"maps"
+	"math"
+	"slices"
+)
+
 // Report says how far the outputs of two models lie apart, and on what data.
 type Report struct {
 	// Original and Compressed are the paths of the two models.
@@ -10,40 +16,44 @@ type Report struct {
 	Samples int    `json:"samples"`
 	// Outputs has one entry per output of the model, in its order.
 	Outputs []Output `json:"outputs"`
-	// Classes judges the first output that looks like class scores; null where
-	// none does.
+	// Classes judges the first output that looks like class scores: floating-point, of
+	// shape [samples, classes] with at least two classes. It is null where none does.
 	Classes *Classes `json:"classes"`
-	// Moved lists the samples whose outputs moved most, the most moved first.
+	// Moved lists the samples whose outputs moved most, the most moved first; those
+	// that did not move at all are not among them.
 	Moved []Moved `json:"moved"`
 }
 
-// Output compares one output y of the original with its counterpart y'.
+// Output compares one output y of the original with its counterpart y'. Samples where
+// either is not finite are counted and left out of all else; where none is left, or the
+// output does not go by samples, Values is 0 and so are the other numbers.
 type Output struct {
 	Name string `json:"name"`
 	// Values is the number of elements compared.
 	Values int64 `json:"values"`
 	// MaxRelative is max|y' − y| / max|y| over all elements of all samples.
 	MaxRelative float64 `json:"max_relative_error"`
-	// MeanRelative is mean|y' − y| / √mean(y²), relative to the root mean square of
-	// the original's output.
+	// MeanRelative is mean|y' − y| / √mean(y²): relative to the root mean square of
+	// the original's output. Where y is zero throughout, both errors are absolute.
 	MeanRelative float64 `json:"mean_relative_error"`
-	// Cosine is the mean over the samples of the cosine of the angle between y and y'.
+	// Cosine is the mean over the samples of the cosine of the angle between y and y';
+	// it is 1 for two zero vectors and 0 for a zero and another.
 	Cosine float64 `json:"cosine"`
-	// SNR is 10·log10(Σy² / Σ(y' − y)²) in dB; null where the outputs are equal.
+	// SNR is 10·log10(Σy² / Σ(y' − y)²) in dB; null where y' = y, or y = 0.
 	SNR *float64 `json:"snr_db"`
 	// NonFiniteOriginal and NonFiniteCompressed count the samples with a NaN or an
-	// infinity in that output. Such samples are left out of the numbers above.
+	// infinity in that output.
 	NonFiniteOriginal   int `json:"non_finite_original"`
 	NonFiniteCompressed int `json:"non_finite_compressed"`
 }
 
-// Classes compares the classes with the largest score, of an output of shape
-// [samples, classes].
+// Classes compares the classes with the largest score.
 type Classes struct {
 	Output string `json:"output"`
 	// Count is the number of classes.
 	Count int `json:"count"`
-	// Agreement is the share of samples for which both models name the same class.
+	// Agreement is the share of samples for which both models name the same class. A
+	// sample with a score that is NaN agrees with nothing.
 	Agreement float64 `json:"agreement"`
 	// Accuracy is null where the samples have no labels.
 	Accuracy *Accuracy `json:"accuracy"`
@@ -70,12 +80,86 @@ type ClassAccuracy struct {
 // Moved is one sample and how far its outputs moved.
 type Moved struct {
 	Name string `json:"name"`
-	// Error is ‖y' − y‖ / ‖y‖ over all floating-point outputs of the sample; null
-	// where it is not finite.
+	// Error is ‖y' − y‖ / ‖y‖ over all outputs of the sample, ‖y'‖ where y = 0; null
+	// where a number is not finite.
 	Error *float64 `json:"error"`
 	// Label is null where none is known, Before and After where no output looks
-	// like class scores.
+	// like class scores or a score is NaN.
 	Label  *int `json:"label"`
 	Before *int `json:"before"`
 	After  *int `json:"after"`
+}
+
+// report makes a report of the sums.
+func (s *sums) report(outputs []string, classOutput int) *Report {
+	r := &Report{Outputs: make([]Output, len(outputs)), Moved: make([]Moved, len(s.moved))}
+	for i, name := range outputs {
+		r.Outputs[i] = s.outputs[i].report(name)
+	}
+	if s.classes > 0 {
+		r.Classes = &Classes{
+			Output: outputs[classOutput], Count: s.classes,
+			Agreement: share(s.agree, s.scored), Accuracy: s.accuracy(),
+		}
+	}
+	known := func(v int) *int {
+		if v < 0 {
+			return nil
+		}
+		return &v
+	}
+	for i, e := range s.moved {
+		r.Moved[i] = Moved{Name: e.name, Label: known(e.label)}
+		if s.classes > 0 {
+			r.Moved[i].Before, r.Moved[i].After = known(e.before), known(e.after)
+		}
+		if v := e.error(); !notFinite(v) {
+			r.Moved[i].Error = &v
+		}
+	}
+	return r
+}
+
+func (s *outputSums) report(name string) Output {
+	o := Output{Name: name, Values: s.values, NonFiniteOriginal: s.badRef, NonFiniteCompressed: s.badOther}
+	if s.values == 0 {
+		return o
+	}
+	n := float64(s.values)
+	o.MaxRelative, o.MeanRelative = s.maxDiff, s.diff/n
+	if s.ref2 > 0 {
+		o.MaxRelative /= s.maxRef
+		o.MeanRelative /= math.Sqrt(s.ref2 / n)
+	}
+	o.Cosine = s.cosines / float64(s.samples)
+	if s.ref2 > 0 && s.diff2 > 0 {
+		snr := 10 * math.Log10(s.ref2/s.diff2)
+		o.SNR = &snr
+	}
+	return o
+}
+
+// accuracy is nil where no example has a label.
+func (s *sums) accuracy() *Accuracy {
+	if len(s.labels) == 0 {
+		return nil
+	}
+	a := &Accuracy{}
+	var before, after int
+	for _, label := range slices.Sorted(maps.Keys(s.labels)) {
+		t := s.labels[label]
+		a.PerClass = append(a.PerClass, ClassAccuracy{label, t.samples, share(t.before, t.samples), share(t.after, t.samples)})
+		a.Labelled += t.samples
+		before += t.before
+		after += t.after
+	}
+	a.Before, a.After = share(before, a.Labelled), share(after, a.Labelled)
+	return a
+}
+
+func share(part, whole int) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
 }

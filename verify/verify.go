@@ -4,16 +4,23 @@ package verify
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // Options control Compare.
 type Options struct {
 	// Batch is how many samples run at once where the models' first axis is free; default 32.
 	Batch int
-	// Threads is how many batches are worked on side by side; default 1.
+	// Threads is how many batches are worked on side by side; default 1. The report
+	// does not depend on it.
 	Threads int
 	// Moved is how many of the samples that moved most are listed; default 10.
 	Moved int
@@ -21,7 +28,167 @@ type Options struct {
 	Progress func(done, total int)
 }
 
-// Compare runs the models in two files on the samples numbered by indices.
+func (o Options) withDefaults() Options {
+	if o.Batch < 1 {
+		o.Batch = 32
+	}
+	if o.Threads < 1 {
+		o.Threads = 1
+	}
+	if o.Moved < 1 {
+		o.Moved = 10
+	}
+	if o.Progress == nil {
+		o.Progress = func(int, int) {}
+	}
+	return o
+}
+
+// Compare runs the models in two files on the samples numbered by indices. The models
+// must have the same inputs and outputs. Sums are taken in float64, sample by sample in
+// order. In a last batch that samples do not fill, as a model with a fixed batch may
+// get, the filler is left out; an output whose axis 0 is not the batch leaves out that
+// whole run.
 func Compare(ctx context.Context, lib *ort.Library, original, compressed string, src calib.Source, indices []int, o Options) (*Report, error) {
-	return nil, errors.New("not yet")
+	if len(indices) == 0 {
+		return nil, errors.New("there are no samples to compare the models on")
+	}
+	c := &comparison{o: o.withDefaults(), total: len(indices), waiting: map[int]*runSums{}}
+	var err error
+	if c.before, err = lib.NewSessionFile(original, ort.Options{}); err != nil {
+		return nil, fmt.Errorf("original model: %w", err)
+	}
+	defer c.before.Close()
+	if c.after, err = lib.NewSessionFile(compressed, ort.Options{}); err != nil {
+		return nil, fmt.Errorf("compressed model: %w", err)
+	}
+	defer c.after.Close()
+	if err := c.match(); err != nil {
+		return nil, fmt.Errorf("%s and %s cannot be compared: %w", original, compressed, err)
+	}
+	if c.feed, err = calib.NewFeed(src, indices, calib.SessionInputs(c.before), c.o.Batch, c.o.Threads); err != nil {
+		return nil, err
+	}
+	c.sums = newSums(len(c.outputs), c.o.Moved)
+	if err := c.sweep(ctx); err != nil {
+		return nil, err
+	}
+	r := c.sums.report(c.outputs, c.classOutput)
+	r.Original, r.Compressed, r.Data, r.Samples = original, compressed, src.Describe(), len(indices)
+	return r, nil
+}
+
+// comparison is the state of one call of Compare.
+type comparison struct {
+	o             Options
+	total         int
+	before, after *ort.Session
+	outputs       []string
+	classOutput   int // the output that looks like class scores, -1 for none
+	feed          *calib.Feed
+
+	mu      sync.Mutex
+	sums    *sums
+	next    int              // the run that is to be added next
+	waiting map[int]*runSums // later ones
+	done    int
+}
+
+// match checks that the models have the same inputs and outputs.
+func (c *comparison) match() error {
+	ins, outs := c.before.Inputs(), c.before.Outputs()
+	others := map[string]ort.Info{}
+	for _, in := range c.after.Inputs() {
+		others[in.Name] = in
+	}
+	for _, in := range ins {
+		other, ok := others[in.Name]
+		if !ok || other.Type != in.Type {
+			return fmt.Errorf("the first has the input %v, the second does not", in)
+		}
+	}
+	if n := len(others); n != len(ins) {
+		return fmt.Errorf("the first has %d inputs, the second %d", len(ins), n)
+	}
+	clear(others)
+	for _, out := range c.after.Outputs() {
+		others[out.Name] = out
+	}
+	c.classOutput = -1
+	for i, out := range outs {
+		if other, ok := others[out.Name]; !ok || other.Type != out.Type {
+			return fmt.Errorf("the first has the output %v, the second does not", out)
+		}
+		if out.Kind != ort.KindTensor || out.Type == tensor.String {
+			return fmt.Errorf("the output %v has no numbers to compare", out)
+		}
+		c.outputs = append(c.outputs, out.Name)
+		if c.classOutput < 0 && out.Type.IsFloat() && len(out.Shape) == 2 && (out.Shape[1] >= 2 || out.Shape[1] < 0) {
+			c.classOutput = i
+		}
+	}
+	return nil
+}
+
+func (c *comparison) sweep(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for range c.o.Threads {
+		g.Go(func() error {
+			for {
+				r, err := c.feed.Next(ctx)
+				if errors.Is(err, io.EOF) {
+					return nil
+				}
+				var s *runSums
+				if err == nil {
+					s, err = c.run(ctx, r)
+				}
+				if err != nil {
+					return err
+				}
+				c.add(r, s)
+			}
+		})
+	}
+	return g.Wait()
+}
+
+// run feeds both models and compares what comes out.
+func (c *comparison) run(ctx context.Context, r *calib.Run) (*runSums, error) {
+	name := r.Samples[0].Name
+	before, err := c.before.Run(ctx, r.Inputs, c.outputs)
+	if err != nil {
+		return nil, fmt.Errorf("running the original model on sample %s: %w", name, err)
+	}
+	defer before.Close()
+	after, err := c.after.Run(ctx, r.Inputs, c.outputs)
+	if err != nil {
+		return nil, fmt.Errorf("running the compressed model on sample %s: %w", name, err)
+	}
+	defer after.Close()
+	s := newRunSums(r, len(c.outputs))
+	for i, output := range c.outputs {
+		if err := s.compare(i, before.Get(i), after.Get(i), i == c.classOutput); err != nil {
+			return nil, fmt.Errorf("output %q on sample %s: %w", output, name, err)
+		}
+	}
+	return s, nil
+}
+
+// add brings a run into the sums when all before it are in.
+func (c *comparison) add(r *calib.Run, s *runSums) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting[r.Seq] = s
+	for {
+		s, ok := c.waiting[c.next]
+		if !ok {
+			break
+		}
+		delete(c.waiting, c.next)
+		c.next++
+		c.sums.add(s)
+	}
+	c.done += len(r.Samples)
+	c.o.Progress(c.done, c.total)
 }

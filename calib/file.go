@@ -1,0 +1,155 @@
+package calib
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+)
+
+// statsMagic starts a file of statistics; its last byte is the version of the format.
+const statsMagic = "onnx-compress.stats\x01"
+
+// WriteTo writes the statistics in a form that ReadStats reads back exactly.
+//
+// The format is little-endian: the magic with its version, the length and the bytes of
+// the site's name, positions, samples, the number of axes of the output shape and the
+// axes, the number of groups, then for each group K and the upper triangle of the K×K
+// moment, row by row. Counts are uint64, the moments float64.
+func (s Stats) WriteTo(w io.Writer) (int64, error) {
+	var b bytes.Buffer
+	b.WriteString(statsMagic)
+	count := func(n int) { b.Write(binary.LittleEndian.AppendUint64(nil, uint64(n))) }
+	count(len(s.Site))
+	b.WriteString(s.Site)
+	count(int(s.Positions))
+	count(int(s.Samples))
+	count(len(s.OutputShape))
+	for _, n := range s.OutputShape {
+		count(n)
+	}
+	count(len(s.A))
+	var written int64
+	for _, a := range s.A {
+		if a.Rows != a.Cols {
+			return written, fmt.Errorf("statistics of site %q: a moment is %d×%d; want a square one", s.Site, a.Rows, a.Cols)
+		}
+		count(a.Rows)
+		for i := range a.Rows {
+			for _, v := range a.Row(i)[i:] {
+				b.Write(binary.LittleEndian.AppendUint64(b.AvailableBuffer(), math.Float64bits(v)))
+			}
+			n, err := b.WriteTo(w) // a row at a time, so that nothing large is held twice
+			if written += n; err != nil {
+				return written, err
+			}
+		}
+	}
+	n, err := b.WriteTo(w)
+	return written + n, err
+}
+
+// Bounds of what a file of statistics may claim. Memory is taken only as data comes.
+const (
+	maxName   = 1 << 16
+	maxAxes   = 64
+	maxGroups = 1 << 20
+	maxOrder  = 1 << 17
+)
+
+// ReadStats reads what WriteTo wrote, to its end and not beyond. Moments that are not
+// finite, or that no sum of squares can have, are an error.
+func ReadStats(r io.Reader) (Stats, error) {
+	s, err := readStats(r)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return Stats{}, fmt.Errorf("reading statistics: %w", err)
+	}
+	return s, nil
+}
+
+func readStats(r io.Reader) (Stats, error) {
+	magic := make([]byte, len(statsMagic))
+	if _, err := io.ReadFull(r, magic); err != nil {
+		return Stats{}, err
+	}
+	if last := len(magic) - 1; string(magic[:last]) != statsMagic[:last] {
+		return Stats{}, errors.New("this is no file of statistics")
+	} else if magic[last] != statsMagic[last] {
+		return Stats{}, fmt.Errorf("version %d of the format is not known; want %d", magic[last], statsMagic[last])
+	}
+	in := counts{r: r}
+	name := make([]byte, in.next("length of the site's name", maxName))
+	if in.err == nil {
+		_, in.err = io.ReadFull(r, name)
+	}
+	s := Stats{Site: string(name)}
+	s.Positions = int64(in.next("number of positions", math.MaxInt64))
+	s.Samples = int64(in.next("number of samples", math.MaxInt64))
+	for range in.next("number of axes", maxAxes) {
+		s.OutputShape = append(s.OutputShape, in.next("axis", math.MaxInt64))
+	}
+	for range in.next("number of groups", maxGroups) {
+		a, err := readMoment(r, in.next("order of a moment", maxOrder))
+		if in.err = errors.Join(in.err, err); in.err != nil {
+			return Stats{}, in.err
+		}
+		s.A = append(s.A, a)
+	}
+	return s, in.err
+}
+
+// counts reads numbers until the first error.
+type counts struct {
+	r   io.Reader
+	err error
+}
+
+func (c *counts) next(what string, most uint64) int {
+	var b [8]byte
+	if c.err == nil {
+		_, c.err = io.ReadFull(c.r, b[:])
+	}
+	if c.err != nil {
+		return 0
+	}
+	n := binary.LittleEndian.Uint64(b[:])
+	if n > most {
+		c.err = fmt.Errorf("the %s is %d; want at most %d", what, n, most)
+		return 0
+	}
+	return int(n)
+}
+
+// readMoment reads the upper triangle of a k×k matrix.
+func readMoment(r io.Reader, k int) (*linalg.Matrix, error) {
+	var upper []float64 // grows as rows come: k is only a claim
+	row := make([]byte, 8*k)
+	for i := range k {
+		part := row[:8*(k-i)]
+		if _, err := io.ReadFull(r, part); err != nil {
+			return nil, err
+		}
+		for at := 0; at < len(part); at += 8 {
+			v := math.Float64frombits(binary.LittleEndian.Uint64(part[at:]))
+			if math.IsNaN(v) || math.IsInf(v, 0) || at == 0 && v < 0 {
+				return nil, fmt.Errorf("element (%d, %d) of a moment is %v", i, i+at/8, v)
+			}
+			upper = append(upper, v)
+		}
+	}
+	m := linalg.New(k, k)
+	for i := range k {
+		for j := i; j < k; j++ {
+			m.Data[i*k+j], m.Data[j*k+i] = upper[0], upper[0]
+			upper = upper[1:]
+		}
+	}
+	return m, nil
+}

@@ -1,0 +1,242 @@
+package verify
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// outputSums are the sums that an Output is made of.
+type outputSums struct {
+	values           int64
+	maxDiff, maxRef  float64
+	diff, diff2      float64 // Σ|y'−y|, Σ(y'−y)²
+	ref2             float64 // Σy²
+	cosines          float64
+	samples          int64 // finite ones, whose cosines were summed
+	badRef, badOther int   // samples that are not finite
+}
+
+func (s *outputSums) add(o outputSums) {
+	s.values += o.values
+	s.maxDiff, s.maxRef = max(s.maxDiff, o.maxDiff), max(s.maxRef, o.maxRef)
+	s.diff += o.diff
+	s.diff2 += o.diff2
+	s.ref2 += o.ref2
+	s.cosines += o.cosines
+	s.samples += o.samples
+	s.badRef += o.badRef
+	s.badOther += o.badOther
+}
+
+// example is one sample and what became of it.
+type example struct {
+	name          string
+	label         int
+	diff2, ref2   float64 // over all outputs
+	finite        bool
+	before, after int // classes; -1 for none
+}
+
+// runSums are the sums of one run.
+type runSums struct {
+	batch    int // axis 0 of an output that has one entry per example, filler included
+	outputs  []outputSums
+	examples []example
+	classes  int  // of the output with class scores, 0 for none
+	scored   bool // whether that output was there
+}
+
+func newRunSums(r *calib.Run, outputs int) *runSums {
+	s := &runSums{batch: max(r.Batch, r.Count()), outputs: make([]outputSums, outputs)}
+	for i := range r.Count() {
+		e := example{label: -1, finite: true, before: -1, after: -1}
+		if len(r.Samples) == r.Count() {
+			e.name, e.label = r.Samples[i].Name, r.Samples[i].Label
+		} else {
+			e.name = fmt.Sprintf("%s[%d]", r.Samples[0].Name, i)
+		}
+		s.examples = append(s.examples, e)
+	}
+	return s
+}
+
+// compare adds output i of a run; scores says whether it looks like class scores.
+func (s *runSums) compare(i int, before, after tensor.Dense, scores bool) error {
+	if !slices.Equal(before.Shape, after.Shape) || before.Type != after.Type {
+		return fmt.Errorf("the original gives %s%v, the compressed model %s%v", before.Type, before.Shape, after.Type, after.Shape)
+	}
+	y, err := before.Float64s()
+	if err != nil {
+		return err
+	}
+	z, err := after.Float64s()
+	if err != nil {
+		return err
+	}
+	perExample := len(before.Shape) > 0 && before.Shape[0] == s.batch
+	if !perExample {
+		// One result for the whole run. It says nothing of single examples, and
+		// where there is filler it is not about samples alone.
+		if s.batch == len(s.examples) {
+			whole := example{finite: true}
+			s.outputs[i].sample(&whole, y, z)
+			if len(s.examples) == 1 {
+				s.examples[0].merge(whole)
+			}
+		}
+		return nil
+	}
+	n := len(y) / s.batch
+	for k := range s.examples {
+		e := &s.examples[k]
+		s.outputs[i].sample(e, y[k*n:(k+1)*n], z[k*n:(k+1)*n])
+		if scores && len(before.Shape) == 2 && n >= 2 {
+			s.classes, s.scored = n, true
+			e.before, e.after = argmax(y[k*n:(k+1)*n]), argmax(z[k*n:(k+1)*n])
+		}
+	}
+	return nil
+}
+
+func (e *example) merge(o example) {
+	e.diff2 += o.diff2
+	e.ref2 += o.ref2
+	e.finite = e.finite && o.finite
+}
+
+// sample adds one example's part y of an output, and its counterpart z.
+func (s *outputSums) sample(e *example, y, z []float64) {
+	badRef, badOther := slices.ContainsFunc(y, notFinite), slices.ContainsFunc(z, notFinite)
+	if badRef {
+		s.badRef++
+	}
+	if badOther {
+		s.badOther++
+	}
+	if badRef || badOther {
+		e.finite = false
+		return
+	}
+	var diff2, ref2, other2, dot float64
+	for i, v := range y {
+		d := math.Abs(z[i] - v)
+		s.maxDiff, s.maxRef = max(s.maxDiff, d), max(s.maxRef, math.Abs(v))
+		s.diff += d
+		diff2 += d * d
+		ref2 += v * v
+		other2 += z[i] * z[i]
+		dot += v * z[i]
+	}
+	s.values += int64(len(y))
+	s.diff2 += diff2
+	s.ref2 += ref2
+	s.samples++
+	s.cosines += cosine(dot, ref2, other2)
+	e.diff2 += diff2
+	e.ref2 += ref2
+}
+
+// cosine is that of the angle between two vectors; two zero vectors point the same way.
+func cosine(dot, a2, b2 float64) float64 {
+	switch {
+	case a2 == 0 && b2 == 0:
+		return 1
+	case a2 == 0 || b2 == 0:
+		return 0
+	}
+	return max(-1, min(1, dot/math.Sqrt(a2)/math.Sqrt(b2)))
+}
+
+func notFinite(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }
+
+// argmax is the index of the largest score, the first of equals; -1 where one is NaN.
+func argmax(scores []float64) int {
+	best := 0
+	for i, v := range scores {
+		if math.IsNaN(v) {
+			return -1
+		}
+		if v > scores[best] {
+			best = i
+		}
+	}
+	return best
+}
+
+// sums are the sums of all runs.
+type sums struct {
+	outputs []outputSums
+	keep    int
+	moved   []example // those that moved most, in that order
+	classes int       // 0 as long as no run had scores, -1 where runs differ
+	scored  int       // examples with scores
+	agree   int
+	labels  map[int]*tally
+}
+
+// tally counts the examples of one label.
+type tally struct{ samples, before, after int }
+
+func newSums(outputs, keep int) *sums {
+	return &sums{outputs: make([]outputSums, outputs), keep: keep, labels: map[int]*tally{}}
+}
+
+// add adds a run; runs come in their order.
+func (s *sums) add(r *runSums) {
+	for i := range r.outputs {
+		s.outputs[i].add(r.outputs[i])
+	}
+	for _, e := range r.examples {
+		if e.error() > 0 {
+			s.moved = append(s.moved, e)
+		}
+	}
+	slices.SortStableFunc(s.moved, func(a, b example) int { return cmp.Compare(b.error(), a.error()) })
+	s.moved = slices.Clone(s.moved[:min(s.keep, len(s.moved))])
+	if !r.scored {
+		return
+	}
+	if s.classes != 0 && s.classes != r.classes {
+		s.classes = -1
+	} else {
+		s.classes = r.classes
+	}
+	for _, e := range r.examples {
+		s.scored++
+		if e.before == e.after && e.before >= 0 {
+			s.agree++
+		}
+		if e.label < 0 {
+			continue
+		}
+		t, ok := s.labels[e.label]
+		if !ok {
+			t = &tally{}
+			s.labels[e.label] = t
+		}
+		t.samples++
+		if e.before == e.label {
+			t.before++
+		}
+		if e.after == e.label {
+			t.after++
+		}
+	}
+}
+
+// error is ‖y' − y‖ / ‖y‖, the numerator alone where the original is zero, and +Inf
+// where a number is not finite.
+func (e example) error() float64 {
+	switch {
+	case !e.finite:
+		return math.Inf(1)
+	case e.ref2 == 0:
+		return math.Sqrt(e.diff2)
+	}
+	return math.Sqrt(e.diff2 / e.ref2)
+}
