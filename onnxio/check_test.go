@@ -29,8 +29,10 @@ func TestCheckRefuses(t *testing.T) {
 		{"two opsets", func(p *model) {
 			p.OpsetImport = append(p.OpsetImport, &onnxpb.OperatorSetIdProto{Domain: proto.String("ai.onnx"), Version: proto.Int64(3)})
 		}, []string{`domain "ai.onnx"`, "version 17", "version 3"}},
-		{"domain without import", func(p *model) { p.Graph.Node[1].Domain = proto.String("com.test") },
-			[]string{"node 1 (com.test.Flatten)", "no opset_import", `"com.test"`}},
+		{
+			"domain without import", func(p *model) { p.Graph.Node[1].Domain = proto.String("com.test") },
+			[]string{"node 1 (com.test.Flatten)", "no opset_import", `"com.test"`},
+		},
 		{"no operator", func(p *model) { p.Graph.Node[0].OpType = nil }, []string{`node "conv"`, "no op_type"}},
 		{"untyped input", func(p *model) { p.Graph.Input[0].Type = nil }, []string{`graph input "x" has no type`}},
 		{"untyped output", func(p *model) { p.Graph.Output[0].Type = nil }, []string{`graph output "z" has no type`}},
@@ -39,37 +41,59 @@ func TestCheckRefuses(t *testing.T) {
 		{"two inputs", func(p *model) { p.Graph.Input = append(p.Graph.Input, value("x")) }, []string{`two graph inputs are named "x"`}},
 		{"two initializers", func(p *model) { p.Graph.Initializer[1].Name = proto.String("conv.w") }, []string{`two initializers are named "conv.w"`}},
 		{"unnamed initializer", func(p *model) { p.Graph.Initializer[1].Name = nil }, []string{"initializer 1 has no name"}},
-		{"undefined input", func(p *model) { p.Graph.Node[0].Input[0] = "nowhere" },
-			[]string{`node "conv" (Conv, number 0)`, "input 0", `"nowhere" is defined nowhere`}},
+		{
+			"undefined input", func(p *model) { p.Graph.Node[0].Input[0] = "nowhere" },
+			[]string{`node "conv" (Conv, number 0)`, "input 0", `"nowhere" is defined nowhere`},
+		},
 		{"undefined output", func(p *model) { p.Graph.Output[0].Name = proto.String("nowhere") }, []string{`graph output "nowhere" is made by no node`}},
-		{"output twice", func(p *model) { p.Graph.Node[1].Output[0] = "c" },
-			[]string{"node 1 (Flatten)", `the name "c" is already that of an output of node "conv" (Conv, number 0)`}},
+		{
+			"output twice", func(p *model) { p.Graph.Node[1].Output[0] = "c" },
+			[]string{"node 1 (Flatten)", `the name "c" is already that of an output of node "conv" (Conv, number 0)`},
+		},
 		{"output named as an input", func(p *model) { p.Graph.Node[1].Output[0] = "x" }, []string{`"x" is already that of an input`}},
 		{"output named as a weight", func(p *model) { p.Graph.Node[1].Output[0] = "shift" }, []string{`"shift" is already that of an initializer`}},
-		{"out of order", func(p *model) { n := p.Graph.Node; n[0], n[1] = n[1], n[0] },
-			[]string{"node 0 (Flatten)", `"c" is made only later, by node "conv" (Conv, number 1)`, "topological order"}},
-		{"cycle", func(p *model) { p.Graph.Node[0].Input[0] = "y" },
-			[]string{"cycle", `node "conv" (Conv, number 0) → node 1 (Flatten) → node "fc" (Gemm, number 4)`}},
+		{
+			"out of order", func(p *model) { n := p.Graph.Node; n[0], n[1] = n[1], n[0] },
+			[]string{"node 0 (Flatten)", `"c" is made only later, by node "conv" (Conv, number 1)`, "topological order"},
+		},
+		{
+			"cycle", func(p *model) { p.Graph.Node[0].Input[0] = "y" },
+			[]string{"cycle", `node "conv" (Conv, number 0) → node 1 (Flatten) → node "fc" (Gemm, number 4)`},
+		},
 		{"node that feeds itself", func(p *model) { p.Graph.Node[1].Input[0] = "f" }, []string{`the graph has a cycle: node 1 (Flatten), and back`}},
-		{"cycle through a subgraph", func(p *model) { p.Graph.Node[0].Input[0] = "z" },
-			[]string{"cycle", `node "conv" (Conv, number 0)`, `node "if" (If, number 5)`}},
-		{"undefined in a subgraph", func(p *model) { branch(p).Node[0].Input[0] = "nowhere" },
-			[]string{`node "if" (If, number 5)`, `attribute "then_branch"`, `graph "yes"`, `node "yes/op" (Add, number 0)`, `"nowhere" is defined nowhere`}},
-		{"subgraph hides an outer name", func(p *model) { branch(p).Node[0].Output[0] = "c" },
-			[]string{`graph "yes"`, `"c" is already that of an output of node "conv"`}},
+		{
+			"cycle through a subgraph", func(p *model) { p.Graph.Node[0].Input[0] = "z" },
+			[]string{"cycle", `node "conv" (Conv, number 0)`, `node "if" (If, number 5)`},
+		},
+		{
+			"undefined in a subgraph", func(p *model) { branch(p).Node[0].Input[0] = "nowhere" },
+			[]string{`node "if" (If, number 5)`, `attribute "then_branch"`, `graph "yes"`, `node "yes/op" (Add, number 0)`, `"nowhere" is defined nowhere`},
+		},
+		{
+			"subgraph hides an outer name", func(p *model) { branch(p).Node[0].Output[0] = "c" },
+			[]string{`graph "yes"`, `"c" is already that of an output of node "conv"`},
+		},
 		{"subgraph without its output", func(p *model) { branch(p).Output[0].Name = proto.String("nowhere") }, []string{`graph "yes": graph output "nowhere"`}},
 		{"unnamed attribute", func(p *model) { p.Graph.Node[0].Attribute[1].Name = nil }, []string{`node "conv"`, "attribute 1 has no name"}},
 		{"two attributes", func(p *model) { p.Graph.Node[0].Attribute[1].Name = proto.String("pads") }, []string{`two attributes are named "pads"`}},
-		{"initializer no input in IR 3", func(p *model) { p.IrVersion = proto.Int64(3) },
-			[]string{`initializer "conv.w" is not a graph input`, "IR version 3"}},
-		{"short weight", func(p *model) { w := p.Graph.Initializer[0]; w.RawData = w.RawData[1:] },
-			[]string{`tensor "conv.w"`, "float32 tensor of shape [3 2 3 3] takes 216 entries of raw_data, has 215"}},
-		{"short weight in a node", func(p *model) { p.Graph.Node[2].Attribute[0].T.Dims[0] = 49 },
-			[]string{`node "weight"`, `attribute "value"`, "takes 980 entries of raw_data, has 960"}},
-		{"short weight in a subgraph", func(p *model) {
-			branch(p).Initializer = []*onnxpb.TensorProto{{Name: proto.String("w"), DataType: proto.Int32(1)}}
+		{
+			"initializer no input in IR 3", func(p *model) { p.IrVersion = proto.Int64(3) },
+			[]string{`initializer "conv.w" is not a graph input`, "IR version 3"},
 		},
-			[]string{`graph "yes"`, `tensor "w": float32 tensor of shape [] has no data`}},
+		{
+			"short weight", func(p *model) { w := p.Graph.Initializer[0]; w.RawData = w.RawData[1:] },
+			[]string{`tensor "conv.w"`, "float32 tensor of shape [3 2 3 3] takes 216 entries of raw_data, has 215"},
+		},
+		{
+			"short weight in a node", func(p *model) { p.Graph.Node[2].Attribute[0].T.Dims[0] = 49 },
+			[]string{`node "weight"`, `attribute "value"`, "takes 980 entries of raw_data, has 960"},
+		},
+		{
+			"short weight in a subgraph", func(p *model) {
+				branch(p).Initializer = []*onnxpb.TensorProto{{Name: proto.String("w"), DataType: proto.Int32(1)}}
+			},
+			[]string{`graph "yes"`, `tensor "w": float32 tensor of shape [] has no data`},
+		},
 		{"training tensor", func(p *model) {
 			p.TrainingInfo = []*onnxpb.TrainingInfoProto{{Algorithm: &onnxpb.GraphProto{Initializer: []*onnxpb.TensorProto{{Name: proto.String("w")}}}}}
 		}, []string{"training information", `tensor "w"`, "element type 0"}},

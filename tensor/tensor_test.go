@@ -293,11 +293,29 @@ func TestSmallFloats(t *testing.T) {
 		code byte
 		want float64
 	}{
-		{Float8E4M3FN, 0x7e, 448}, {Float8E4M3FN, 0x08, 0x1p-6}, {Float8E4M3FN, 0x81, -0x1p-9}, {Float8E4M3FN, 0x7f, nan}, {Float8E4M3FN, 0xff, nan},
-		{Float8E4M3FNUZ, 0x7f, 240}, {Float8E4M3FNUZ, 0x08, 0x1p-7}, {Float8E4M3FNUZ, 0x81, -0x1p-10}, {Float8E4M3FNUZ, 0x80, nan},
-		{Float8E5M2, 0x7b, 57344}, {Float8E5M2, 0x04, 0x1p-14}, {Float8E5M2, 0x81, -0x1p-16}, {Float8E5M2, 0x7c, math.Inf(1)}, {Float8E5M2, 0xfc, math.Inf(-1)}, {Float8E5M2, 0x7d, nan},
-		{Float8E5M2FNUZ, 0x7f, 57344}, {Float8E5M2FNUZ, 0x04, 0x1p-15}, {Float8E5M2FNUZ, 0x81, -0x1p-17}, {Float8E5M2FNUZ, 0x80, nan},
-		{Float8E8M0, 0, 0x1p-127}, {Float8E8M0, 127, 1}, {Float8E8M0, 254, 0x1p127}, {Float8E8M0, 255, nan},
+		{Float8E4M3FN, 0x7e, 448},
+		{Float8E4M3FN, 0x08, 0x1p-6},
+		{Float8E4M3FN, 0x81, -0x1p-9},
+		{Float8E4M3FN, 0x7f, nan},
+		{Float8E4M3FN, 0xff, nan},
+		{Float8E4M3FNUZ, 0x7f, 240},
+		{Float8E4M3FNUZ, 0x08, 0x1p-7},
+		{Float8E4M3FNUZ, 0x81, -0x1p-10},
+		{Float8E4M3FNUZ, 0x80, nan},
+		{Float8E5M2, 0x7b, 57344},
+		{Float8E5M2, 0x04, 0x1p-14},
+		{Float8E5M2, 0x81, -0x1p-16},
+		{Float8E5M2, 0x7c, math.Inf(1)},
+		{Float8E5M2, 0xfc, math.Inf(-1)},
+		{Float8E5M2, 0x7d, nan},
+		{Float8E5M2FNUZ, 0x7f, 57344},
+		{Float8E5M2FNUZ, 0x04, 0x1p-15},
+		{Float8E5M2FNUZ, 0x81, -0x1p-17},
+		{Float8E5M2FNUZ, 0x80, nan},
+		{Float8E8M0, 0, 0x1p-127},
+		{Float8E8M0, 127, 1},
+		{Float8E8M0, 254, 0x1p127},
+		{Float8E8M0, 255, nan},
 	} {
 		got, err := Dense{Type: c.t, Shape: []int{1}, Data: []byte{c.code}}.Float64s()
 		if err != nil || got[0] != c.want && !(math.IsNaN(got[0]) && math.IsNaN(c.want)) {
