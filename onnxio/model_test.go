@@ -2,11 +2,13 @@ package onnxio
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
@@ -136,6 +138,36 @@ func TestDerivedModelsShareTheMap(t *testing.T) {
 	}
 	if derived.files.own != nil {
 		t.Error("the file is still mapped")
+	}
+}
+
+// TestGoroutines uses one model and its children from several goroutines at once; it is
+// the race detector that judges.
+func TestGoroutines(t *testing.T) {
+	m, err := Read(outside(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group errgroup.Group
+	for range 8 {
+		child := m.Derive(Shallow(m.Proto))
+		group.Go(func() error {
+			for range 50 {
+				if _, err := m.Tensor(m.Graph().Initializer[0]).Dense(); err != nil {
+					return err
+				}
+				if len(m.Index().Uses("c")) != 1 || len(child.Index().Uses("c")) != 1 {
+					return errors.New("a use is lost")
+				}
+				if err := child.Check(); err != nil {
+					return err
+				}
+			}
+			return child.Close()
+		})
+	}
+	if err := errors.Join(group.Wait(), m.Close()); err != nil {
+		t.Error(err)
 	}
 }
 

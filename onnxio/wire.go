@@ -12,7 +12,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 )
 
-// maxDepth is how deep messages may nest: the limit of protobuf's C++ and Python
+// maxDepth is how deep messages may nest in the model: the limit of protobuf's C++ and Python
 // readers, so a deeper file is one that no runtime loads. It also keeps the recursive
 // decoder's stack small.
 const maxDepth = 100
@@ -111,7 +111,7 @@ func scan(data []byte) error {
 			}
 			return damage(data, pos, false, -1)
 		}
-		if len(stack) >= maxDepth {
+		if len(stack) > maxDepth {
 			return fmt.Errorf("messages nest more than %d deep at byte %d, which no ONNX reader accepts", maxDepth, pos)
 		}
 		stack = append(stack, level{end: pos + int(length), kind: child})
