@@ -171,6 +171,9 @@ func (c *Costs) nodes(nodes []*onnxpb.NodeProto) {
 			if a.GetSparseTensor() != nil {
 				c.sparse(a.GetSparseTensor())
 			}
+			if n.GetOpType() == "Constant" {
+				c.list(a)
+			}
 		}
 		for _, g := range subgraphs(n) {
 			c.graph(g)
@@ -188,6 +191,19 @@ func (c *Costs) tensor(t *onnxpb.TensorProto) {
 	for _, s := range t.GetStringData() {
 		c.Bytes += int64(len(s))
 	}
+}
+
+// list counts the value_float, value_floats, value_int or value_ints of a Constant node.
+func (c *Costs) list(a *onnxpb.AttributeProto) {
+	floats, ints := int64(len(a.GetFloats())), int64(len(a.GetInts()))
+	if a.F != nil {
+		floats++
+	}
+	if a.I != nil {
+		ints++
+	}
+	c.Params += floats + ints
+	c.Bytes += 4*floats + 8*ints
 }
 
 // sparse counts the stored values of a sparse tensor; its indices take space but are no parameters.

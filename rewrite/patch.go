@@ -218,8 +218,10 @@ func (b *builder) gemm(n *onnxpb.NodeProto, i int, data, kernel, base string) er
 		return err
 	}
 	switch {
-	case last && input(old, 2) != "":
-		n.Input = append(n.Input, old.GetInput()[2])
+	case last:
+		if c := input(old, 2); c != "" {
+			n.Input = append(n.Input, c)
+		}
 	case b.opset < 11:
 		// C is required: one zero, which broadcasts.
 		zero := b.names.Fresh(base + ".zero")

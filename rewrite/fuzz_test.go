@@ -1,0 +1,213 @@
+package rewrite_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/shapes"
+	"github.com/onnx-compress/onnx-compress/tensor"
+	"github.com/onnx-compress/onnx-compress/testmodels"
+)
+
+// FuzzSites reads arbitrary messages as models, sound or not: nothing may panic, and
+// what comes of a sound model must be sound.
+func FuzzSites(f *testing.F) {
+	for _, c := range testmodels.All() {
+		m, err := c.Build(1)
+		if err != nil {
+			f.Fatal(err)
+		}
+		data, err := m.Marshal()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p := &onnxpb.ModelProto{}
+		if proto.Unmarshal(data, p) != nil {
+			return
+		}
+		m := onnxio.New(p)
+		s := infer(m)
+		if _, _, err := rewrite.Sites(m, s); err != nil {
+			return
+		}
+		rewrite.MeasureCosts(m, s)
+		sites, _, err := rewrite.Linear(m, s)
+		if err != nil || m.Check() != nil {
+			return
+		}
+		replaceAll(t, m, sites)
+	})
+}
+
+// replaceAll puts exact chains in the place of all sites that are small enough.
+func replaceAll(t *testing.T, m *onnxio.Model, sites []rewrite.Site) {
+	names := onnxio.NewNameSet(m)
+	var patches []rewrite.Patch
+	for i := range sites {
+		if k := sites[i].Kernel; k.Check() != nil || k.Params() > 4096 || k.In*k.In > 4096 || k.Out*k.Out > 4096 {
+			continue
+		}
+		kernel, err := sites[i].Load()
+		if err != nil {
+			continue
+		}
+		p, err := rewrite.Replace(m, &sites[i], pointwiseFirst(kernel), names)
+		if err != nil {
+			continue // numbers that the type of the weights cannot hold
+		}
+		patches = append(patches, p)
+	}
+	small, err := rewrite.Apply(m, patches, rewrite.ApplyOptions{})
+	if err != nil {
+		t.Fatalf("a sound model became unsound: %v", err)
+	}
+	if err := small.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// FuzzRandomModels builds sound models at random, rewrites them and compares the shapes
+// and costs with what the sites foretold.
+func FuzzRandomModels(f *testing.F) {
+	for seed := range uint64(20) {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		m := randomModel(t, seed)
+		inputs, unknown := shapes.InputShapes(m, nil)
+		if len(unknown) > 0 {
+			t.Fatal(unknown)
+		}
+		before := shapes.Infer(m, inputs)
+		sites, _, err := rewrite.Linear(m, before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := onnxio.NewNameSet(m)
+		macs := rewrite.MeasureCosts(m, before).MACs
+		var patches []rewrite.Patch
+		for i := range sites {
+			s := &sites[i]
+			if !s.Located {
+				t.Fatalf("site %q: %s", s.Name, s.Why)
+			}
+			kernel, err := s.Load()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var chain decomp.Chain
+			if chain = pointwiseFirst(kernel); len(kernel.Window) > 1 && seed%2 == 0 {
+				chain = splitAxes(kernel)
+			}
+			p, err := rewrite.Replace(m, s, chain, names)
+			if err != nil {
+				t.Fatal(err)
+			}
+			macs += s.MACs(chain) - s.DenseMACs()
+			patches = append(patches, p)
+		}
+		small, err := rewrite.Apply(m, patches, rewrite.ApplyOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		after := shapes.Infer(small, inputs)
+		if got := rewrite.MeasureCosts(small, after).MACs; got != macs {
+			t.Errorf("%d MACs, foretold %d", got, macs)
+		}
+		for _, n := range m.Graph().GetNode() {
+			for _, v := range n.GetOutput() {
+				want, _ := before.Of(v)
+				got, ok := after.Of(v)
+				if ok && !slices.Equal(got, want) {
+					t.Errorf("value %q has the shape %v, was %v", v, got, want)
+				}
+			}
+		}
+		if out := m.Graph().GetOutput()[0].GetName(); len(after.Why(out)) > 0 {
+			t.Error(after.Why(out))
+		}
+	})
+}
+
+// randomModel makes a chain of convolutions and products with shortcuts, shared weights
+// and all placements of weights.
+func randomModel(t *testing.T, seed uint64) *onnxio.Model {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, 1))
+	ir := []struct{ opset, ir int64 }{{7, 3}, {9, 4}, {11, 6}, {13, 7}, {17, 8}, {21, 10}}[r.IntN(6)]
+	b := testmodels.NewBuilder(seed, ir.opset, ir.ir)
+	if ir.ir > 3 {
+		b.Place([]testmodels.Placement{testmodels.Initializers, testmodels.Overridable, testmodels.ConstantNodes}[r.IntN(3)])
+	}
+	channels := 2 + 2*r.IntN(3)
+	rank := 1 + r.IntN(3)
+	dims := []any{"N", channels}
+	for range rank {
+		dims = append(dims, 5+r.IntN(4))
+	}
+	x := b.Input("x", tensor.Float32, dims...)
+	for range 1 + r.IntN(4) {
+		x, channels = randomConv(b, r, x, channels, rank)
+		if r.IntN(2) == 0 {
+			x = b.Node("Relu", []string{x})
+		}
+	}
+	x = b.Node("Flatten", []string{b.Node("GlobalAveragePool", []string{x})})
+	width := channels
+	for range r.IntN(4) {
+		x, width = randomProduct(b, r, x, width, ir.opset)
+	}
+	b.Output(b.Rename("y"), tensor.Float32, "N", width)
+	_ = x
+	return model(t, b)
+}
+
+func randomConv(b *testmodels.Builder, r *rand.Rand, x string, channels, rank int) (string, int) {
+	out := 2 * (1 + r.IntN(4))
+	window, pads, strides := make([]int, rank), make([]int64, 2*rank), make([]int64, rank)
+	for i := range rank {
+		window[i] = 1 + r.IntN(3)
+		pads[i], pads[i+rank] = int64(window[i]-1), int64(r.IntN(2))
+		strides[i] = 1 + int64(r.IntN(2))
+	}
+	a := []*onnxpb.AttributeProto{onnxio.MakeInts("strides", strides...), onnxio.MakeInt("group", 1+int64(r.IntN(2)))}
+	switch r.IntN(3) {
+	case 0:
+		a = append(a, onnxio.MakeString("auto_pad", "SAME_UPPER"))
+	case 1:
+		a = append(a, onnxio.MakeInts("pads", pads...))
+	default:
+		a = append(a, onnxio.MakeInts("pads", pads...), onnxio.MakeInts("dilations", slices.Repeat([]int64{1}, rank)...))
+	}
+	y := b.Conv(x, channels, out, window, a...)
+	if channels == out && r.IntN(3) == 0 {
+		y = b.Node("Sum", []string{y, y})
+	}
+	return y, out
+}
+
+func randomProduct(b *testmodels.Builder, r *rand.Rand, x string, width int, opset int64) (string, int) {
+	out := 1 + r.IntN(9)
+	name := fmt.Sprintf("w%d", r.Uint32())
+	if r.IntN(2) == 0 {
+		return b.Linear(x, width, out, opset >= 7 && r.IntN(2) == 0), out
+	}
+	a := []*onnxpb.AttributeProto{onnxio.MakeFloat("alpha", 0.5)}
+	shape := []int{width, out}
+	if r.IntN(2) == 0 {
+		a = append(a, onnxio.MakeInt("transB", 1))
+		slices.Reverse(shape)
+	}
+	return b.Node("Gemm", []string{x, b.Weight(name, width, shape...), b.Weight(name+"_c", width, out)}, a...), out
+}

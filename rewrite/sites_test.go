@@ -1,0 +1,351 @@
+package rewrite_test
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/shapes"
+	"github.com/onnx-compress/onnx-compress/tensor"
+	"github.com/onnx-compress/onnx-compress/testmodels"
+)
+
+// TestSitesGain holds the reasons of Sites for nodes that Linear accepts but that cannot gain.
+func TestSitesGain(t *testing.T) {
+	for name, want := range map[string]rewrite.SkipKind{
+		"conv_depthwise": rewrite.SkipDepthwise,
+		"conv_plain":     "",
+		"matmul_right":   "",
+	} {
+		sites, skips, err := rewrite.Sites(build(t, name), infer(build(t, name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want == "" {
+			if len(sites) != 1 || len(skips) != 0 {
+				t.Errorf("%s: sites %v, skips %v", name, sites, skips)
+			}
+			continue
+		}
+		if len(sites) != 0 || len(skips) != 1 || skips[0].Kind != want || skips[0].Params == 0 {
+			t.Errorf("%s: sites %v, skips %v, wanted one of kind %s", name, sites, skips, want)
+		}
+	}
+	b, x := matrix()
+	b.Linear(x, 6, 1, true)
+	m := model(t, done(b, 4, 1))
+	sites, skips, err := rewrite.Sites(m, infer(m))
+	if err != nil || len(sites) != 0 || len(skips) != 1 || skips[0].Kind != rewrite.SkipNoGain {
+		t.Errorf("sites %v, skips %v, error %v", sites, skips, err)
+	}
+}
+
+func model(t testing.TB, b *testmodels.Builder) *onnxio.Model {
+	t.Helper()
+	m, err := b.Model()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// TestSkipsInOrder wants the reasons in the order of the graph, those of a subgraph where
+// the node that holds it stands.
+func TestSkipsInOrder(t *testing.T) {
+	b, x := matrix()
+	choice := b.Input("choice", tensor.Bool)
+	x = b.Linear(x, 6, 1, false) // cannot gain
+	body := func(name string) *onnxpb.AttributeProto {
+		g := b.Body(name, func(body *testmodels.Builder) {
+			body.Output(body.Linear(x, 1, 6, false), tensor.Float32, 4, 6)
+		})
+		return &onnxpb.AttributeProto{Name: proto.String(name), Type: onnxpb.AttributeProto_GRAPH.Enum(), G: g}
+	}
+	x = b.Node("If", []string{choice}, body("then_branch"), body("else_branch"))
+	b.Node("MatMul", []string{x, b.Node("Transpose", []string{x})})
+	m := model(t, done(b, 4, 4))
+	_, skips, err := rewrite.Sites(m, infer(m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, s := range skips {
+		names = append(names, s.Name)
+	}
+	if want := []string{"MatMul_1", "MatMul_2", "MatMul_3", "MatMul_4"}; !slices.Equal(names, want) {
+		t.Errorf("skips %v, wanted %v", names, want)
+	}
+}
+
+// normalized makes Conv → BatchNormalization of an opset, edited before it is used.
+func normalized(t *testing.T, opset int64, edit func(p *onnxpb.ModelProto)) (*onnxio.Model, *rewrite.Site) {
+	t.Helper()
+	b := testmodels.NewBuilder(5, opset, 4)
+	x := b.Input("x", tensor.Float32, "N", 4, 7, 7)
+	x = b.ConvBias(x, 4, 6, []int{3, 3}, "")
+	b.BatchNorm(x, 6)
+	b.Output(b.Rename("y"), tensor.Float32, "N", 6, 5, 5)
+	p := proto.Clone(model(t, b).Proto).(*onnxpb.ModelProto)
+	if edit != nil {
+		edit(p)
+	}
+	m := onnxio.New(p)
+	sites, _ := linear(t, m)
+	if len(sites) != 1 {
+		t.Fatalf("%d sites", len(sites))
+	}
+	return m, &sites[0]
+}
+
+// TestOutputScale compares with the definition where the normalization can be folded, and
+// wants nothing where it cannot.
+func TestOutputScale(t *testing.T) {
+	attribute := func(a *onnxpb.AttributeProto) func(*onnxpb.ModelProto) {
+		return func(p *onnxpb.ModelProto) { p.Graph.Node[1].Attribute = append(p.Graph.Node[1].Attribute, a) }
+	}
+	for _, c := range []struct {
+		name  string
+		opset int64
+		edit  func(*onnxpb.ModelProto)
+		folds bool
+	}{
+		{"opset 6, training", 6, nil, false},
+		{"opset 6, is_test", 6, attribute(onnxio.MakeInt("is_test", 1)), true},
+		{"opset 7", 7, nil, true},
+		{"opset 7, not spatial", 7, attribute(onnxio.MakeInt("spatial", 0)), false},
+		{"opset 9", 9, nil, true},
+		{"opset 9, running means", 9, func(p *onnxpb.ModelProto) {
+			p.Graph.Node[1].Output = append(p.Graph.Node[1].Output, "mean", "var")
+		}, false},
+		{"opset 15", 15, nil, true},
+		{"opset 15, training_mode", 15, attribute(onnxio.MakeInt("training_mode", 1)), false},
+		{"other use", 15, func(p *onnxpb.ModelProto) {
+			p.Graph.Node = append(p.Graph.Node, &onnxpb.NodeProto{OpType: proto.String("Relu"), Input: p.Graph.Node[0].Output, Output: []string{"z"}})
+		}, false},
+		{"graph output", 15, func(p *onnxpb.ModelProto) {
+			p.Graph.Output = append(p.Graph.Output, &onnxpb.ValueInfoProto{Name: proto.String(p.Graph.Node[0].Output[0]), Type: p.Graph.Output[0].Type})
+		}, false},
+		{"computed scale", 15, func(p *onnxpb.ModelProto) {
+			abs := &onnxpb.NodeProto{OpType: proto.String("Abs"), Input: []string{p.Graph.Node[1].Input[1]}, Output: []string{"s"}}
+			p.Graph.Node[1].Input[1] = "s"
+			p.Graph.Node = slices.Insert(p.Graph.Node, 1, abs)
+		}, false},
+		{"negative variance", 15, func(p *onnxpb.ModelProto) {
+			p.Graph.Initializer[4].RawData = slices.Repeat([]byte{0, 0, 128, 191}, 6) // −1
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m, s := normalized(t, c.opset, c.edit)
+			if !c.folds {
+				if s.OutputScale != nil {
+					t.Errorf("the scale is %v, wanted none", s.OutputScale)
+				}
+				return
+			}
+			if len(s.OutputScale) != 6 {
+				t.Fatalf("the scale is %v, wanted 6 numbers", s.OutputScale)
+			}
+			numbers := func(i int) []float64 {
+				d, err := m.Tensor(m.Graph().Initializer[i]).Dense()
+				if err != nil {
+					t.Fatal(err)
+				}
+				v, err := d.Float64s()
+				if err != nil {
+					t.Fatal(err)
+				}
+				return v
+			}
+			scale, variance := numbers(1), numbers(4)
+			for i, got := range s.OutputScale {
+				want := math.Abs(scale[i]) / math.Sqrt(variance[i]+float64(float32(1e-5)))
+				if math.Abs(got-want) > 1e-12*want {
+					t.Errorf("channel %d is scaled by %v, wanted %v", i, got, want)
+				}
+			}
+		})
+	}
+}
+
+// TestOutputScaleOfProducts: the normalization's channels are axis 1, so only a product of
+// two axes has its own there.
+func TestOutputScaleOfProducts(t *testing.T) {
+	for _, c := range []struct {
+		dims  []any
+		left  bool
+		folds bool
+	}{
+		{[]any{4, 6}, false, true},
+		{[]any{2, 6, 6}, false, false},
+		{[]any{6, 6}, true, false},
+	} {
+		b := testmodels.NewBuilder(1, 17, 8)
+		operands := []string{b.Input("x", tensor.Float32, c.dims...), b.Weight("weight", 6, 6, 6)}
+		if c.left {
+			slices.Reverse(operands)
+		}
+		b.BatchNorm(b.Node("MatMul", operands), 6)
+		b.Output(b.Rename("y"), tensor.Float32, c.dims...)
+		sites, _ := linear(t, model(t, b))
+		if len(sites) != 1 || (sites[0].OutputScale != nil) != c.folds {
+			t.Errorf("%v, left %t: sites %+v, scale wanted: %t", c.dims, c.left, sites, c.folds)
+		}
+	}
+}
+
+// TestLoadRefuses names the tensor and the element that is no number.
+func TestLoadRefuses(t *testing.T) {
+	for _, c := range []struct {
+		value, alpha float32
+		want         string
+	}{
+		{float32(math.NaN()), 1, `weight "weight" of node "Gemm_1": element [2 3] is NaN`},
+		{float32(math.Inf(-1)), 1, `weight "weight" of node "Gemm_1": element [2 3] is -Inf`},
+		{1, float32(math.NaN()), "alpha NaN"},
+	} {
+		b := testmodels.NewBuilder(1, 17, 8)
+		v := make([]float64, 42)
+		b.Node("Gemm", []string{b.Input("x", tensor.Float32, 4, 7), b.Tensor("weight", tensor.Float32, []int{7, 6}, v)}, onnxio.MakeFloat("alpha", c.alpha))
+		b.Output(b.Rename("y"), tensor.Float32, 4, 6)
+		p := proto.Clone(model(t, b).Proto).(*onnxpb.ModelProto)
+		numbers := make([]float32, 42)
+		numbers[15] = c.value
+		p.Graph.Initializer[0].RawData = tensor.FromFloat32([]int{7, 6}, numbers).Data
+		sites, _ := linear(t, onnxio.New(p))
+		if _, err := sites[0].Load(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("error %v, wanted %s", err, c.want)
+		}
+	}
+}
+
+// TestMalformed wants a reason, not an error, for nodes whose parts contradict each other.
+func TestMalformed(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		a    *onnxpb.AttributeProto
+	}{
+		{"groups", onnxio.MakeInt("group", 4)},
+		{"groups", onnxio.MakeInt("group", -1)},
+		{"strides", onnxio.MakeInts("strides", 1)},
+		{"strides", onnxio.MakeInts("strides", 0, 1)},
+		{"dilations", onnxio.MakeInts("dilations", 1, 1, 1)},
+		{"pads", onnxio.MakeInts("pads", 1, 1)},
+		{"pads", onnxio.MakeInts("pads", 1, -1, 1, 1)},
+		{"auto_pad", onnxio.MakeString("auto_pad", "SAME")},
+		{"kernel_shape", onnxio.MakeInts("kernel_shape", 2, 2)},
+	} {
+		m := edited(t, "conv_plain", func(p *onnxpb.ModelProto) { p.Graph.Node[0].Attribute = []*onnxpb.AttributeProto{c.a} })
+		sites, skips := linear(t, m)
+		if len(sites) != 0 || len(skips) != 1 || skips[0].Kind != rewrite.SkipMalformed || !strings.Contains(skips[0].Reason, c.name) {
+			t.Errorf("%v: sites %v, skips %v", c.a, sites, skips)
+		}
+	}
+}
+
+// TestCosts counts the multiply-adds of networks whose numbers are known.
+func TestCosts(t *testing.T) {
+	resnet20 := func() *onnxio.Model {
+		b := testmodels.NewBuilder(1, 13, 7)
+		x := b.Input("input", tensor.Float32, "batch", 3, 32, 32)
+		in := 3
+		conv := func(out, stride int) {
+			s := int64(stride)
+			x = b.ConvBias(x, in, out, []int{3, 3}, "", onnxio.MakeInts("pads", 1, 1, 1, 1), onnxio.MakeInts("strides", s, s))
+			in = out
+		}
+		conv(16, 1)
+		for stage, out := range []int{16, 32, 64} {
+			for block := range 3 {
+				conv(out, 1+min(stage, 1)*max(0, 1-block))
+				conv(out, 1)
+			}
+		}
+		x = b.Node("Flatten", []string{b.Node("GlobalAveragePool", []string{x})})
+		b.Node("Gemm", []string{x, b.Weight("fc", 64, 10, 64), b.Weight("fc_bias", 64, 10)}, onnxio.MakeInt("transB", 1))
+		b.Output(b.Rename("logits"), tensor.Float32, "batch", 10)
+		return model(t, b)
+	}()
+	for _, c := range []struct {
+		name         string
+		m            *onnxio.Model
+		inputs       map[string][]int
+		macs, params int64
+		nodes        int
+		unlocated    int
+	}{
+		{"resnet20", resnet20, nil, 40_551_040, 267_696 + 650, 20, 0},
+		{"resnet20, batch 4", resnet20, map[string][]int{"input": {4, 3, 32, 32}}, 4 * 40_551_040, 267_696 + 650, 20, 0},
+		// Six products with weights of 12·(4·12+2·40) and 12·5, scores and values of 2 heads.
+		{"transformer", build(t, "transformer"), map[string][]int{"tokens": {2, 9}}, 2*9*(4*144+2*480) + 2*60 + 2*2*(2*9*9*6), -1, 9, 0},
+		{"conv_groups", build(t, "conv_groups"), nil, 9 * 2 * 9 * 9 * 11, 9*2*9 + 9, 1, 0},
+		{"transposed_conv", build(t, "transposed_conv"), nil, 6 * 4 * 9 * 5 * 7, 6 * 4 * 9, 1, 0},
+		{"gemm_trans_both", build(t, "gemm_trans_both"), nil, 4 * 5 * 7, 40, 1, 0},
+		{"matmul_left_1d_input", build(t, "matmul_left_1d_input"), nil, 54, 54, 1, 0},
+		{"if", build(t, "if"), nil, 4 * 9 * 5, 54 + 81 + 9 + 45, 1, 3},
+		{"function", build(t, "function"), nil, 0, 3 * 36, 0, 2},
+		{"weight_value_floats", build(t, "weight_value_floats"), nil, 24, 6, 1, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inputs, unknown := shapes.InputShapes(c.m, c.inputs)
+			if len(unknown) > 0 {
+				t.Fatal(unknown)
+			}
+			got := rewrite.MeasureCosts(c.m, shapes.Infer(c.m, inputs))
+			if got.MACs != c.macs || len(got.Nodes) != c.nodes || len(got.Unlocated) != c.unlocated || c.params >= 0 && got.Params != c.params {
+				t.Errorf("%d MACs in %d nodes, %d not located, %d parameters; wanted %d, %d, %d, %d",
+					got.MACs, len(got.Nodes), len(got.Unlocated), got.Params, c.macs, c.nodes, c.unlocated, c.params)
+			}
+		})
+	}
+}
+
+// TestCostsAgree: the costs of a rewritten model are those that the sites foretold.
+func TestCostsAgree(t *testing.T) {
+	for _, name := range []string{"cnn", "transformer", "cnn_constant_nodes", "conv_volume", "matmul_left_3d", "weight_shared"} {
+		m := build(t, name)
+		s := infer(m)
+		sites, _, err := rewrite.Sites(m, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := rewrite.MeasureCosts(m, s)
+		want := before
+		dropped := map[string]bool{}
+		for i := range sites {
+			c := factor(t, &sites[i], 2)
+			want.MACs += sites[i].MACs(c) - sites[i].DenseMACs()
+			want.Params += c.Params()
+			if !sites[i].WeightStays && !dropped[sites[i].Weight] {
+				dropped[sites[i].Weight] = true
+				want.Params -= sites[i].Kernel.Params()
+			}
+		}
+		small := rewritten(t, m, sites, 2)
+		got := rewrite.MeasureCosts(small, infer(small))
+		if got.MACs != want.MACs || got.Params != want.Params || len(sites) == 0 {
+			t.Errorf("%s: %d MACs and %d parameters, foretold %d and %d", name, got.MACs, got.Params, want.MACs, want.Params)
+		}
+	}
+}
+
+func TestUnlocatedReason(t *testing.T) {
+	b := testmodels.NewBuilder(1, 17, 8)
+	x := b.Input("x", tensor.Float32, 4, 6)
+	kept := b.Node("Compress", []string{x, b.Node("Cast", []string{b.Node("ReduceMax", []string{x}, onnxio.MakeInts("axes", 1), onnxio.MakeInt("keepdims", 0))}, onnxio.MakeInt("to", 9))}, onnxio.MakeInt("axis", 0))
+	b.Linear(kept, 6, 9, false)
+	m := model(t, done(b, nil, 9))
+	costs := rewrite.MeasureCosts(m, infer(m))
+	if len(costs.Unlocated) != 1 || !strings.Contains(costs.Unlocated[0].Why, "Compress") {
+		t.Errorf("not located: %+v", costs.Unlocated)
+	}
+	sites, _ := linear(t, m)
+	if len(sites) != 1 || sites[0].Located || !strings.Contains(sites[0].Why, "Compress") || sites[0].DenseMACs() != 0 {
+		t.Errorf("sites %+v", sites)
+	}
+}
