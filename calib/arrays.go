@@ -64,6 +64,10 @@ func openNPZ(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 		return nil, fmt.Errorf("%s: it is no .npz file: %w", path, err)
 	}
 	defer z.Close()
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
 	entries := map[string]*zip.File{}
 	var names []string
 	for _, f := range z.File {
@@ -82,7 +86,11 @@ func openNPZ(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 			return nil, fmt.Errorf("%s: no array for the input %s; its arrays are %s, so save them by the names of the inputs", path, in, strings.Join(names, ", "))
 		}
 		c := column{input: in, name: path + ":" + f.Name}
-		if err := c.readEntry(f); err != nil {
+		err := c.readEntry(f)
+		if err == nil && c.memory == nil && c.header.size() > info.Size()-c.offset {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.name, err)
 		}
 		columns = append(columns, c)
@@ -124,7 +132,7 @@ func (c *column) readEntry(f *zip.File) error {
 
 func newArrays(path string, o SourceOptions, columns []column) (Source, error) {
 	if (o.Resize != Resize{}) || (o.Crop != Size{}) || o.Order == BGR {
-		return nil, errors.New("resize, crop and BGR apply to images, not to arrays")
+		return nil, fmt.Errorf("%s: resize, crop and BGR apply to images, not to arrays", path)
 	}
 	s := &arrays{path: path, opts: o, columns: columns, n: -1}
 	for i := range columns {

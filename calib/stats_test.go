@@ -1,0 +1,111 @@
+package calib
+
+import (
+	"bytes"
+	"io"
+	"math"
+	"reflect"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+)
+
+func someStats() Stats {
+	return Stats{
+		Site: "/layer1/conv", Positions: 96, Samples: 6, OutputShape: []int{5, 4, 4},
+		A: []*linalg.Matrix{
+			{Rows: 2, Cols: 2, Data: []float64{4, -1.5, -1.5, 1}},
+			{Rows: 2, Cols: 2, Data: []float64{0.1, 0, 0, math.SmallestNonzeroFloat64}},
+		},
+	}
+}
+
+func TestStatsFile(t *testing.T) {
+	for _, want := range []Stats{someStats(), {}} {
+		var b bytes.Buffer
+		n, err := want.WriteTo(&b)
+		if err != nil || n != int64(b.Len()) {
+			t.Fatalf("wrote %d bytes of %d: %v", n, b.Len(), err)
+		}
+		b.WriteString("more")
+		got, err := ReadStats(&b)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("read %+v (%v), want %+v", got, err, want)
+		}
+		if rest, _ := io.ReadAll(&b); string(rest) != "more" {
+			t.Errorf("%q is left, want what came behind", rest)
+		}
+	}
+}
+
+func TestStatsFileErrors(t *testing.T) {
+	var b bytes.Buffer
+	if _, err := someStats().WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	good := b.Bytes()
+	for n := range good {
+		_, err := ReadStats(bytes.NewReader(good[:n]))
+		wantError(t, err, "unexpected EOF")
+	}
+	edit := func(at int, v byte) []byte {
+		out := bytes.Clone(good)
+		out[at] = v
+		return out
+	}
+	_, err := ReadStats(bytes.NewReader(edit(0, 'x')))
+	wantError(t, err, "no file of statistics")
+	_, err = ReadStats(bytes.NewReader(edit(len(statsMagic)-1, 9)))
+	wantError(t, err, "version 9")
+	_, err = ReadStats(bytes.NewReader(edit(len(statsMagic)+7, 1)))
+	wantError(t, err, "length of the site's name")
+	_, err = ReadStats(bytes.NewReader(edit(len(good)-1, 0xff)))
+	wantError(t, err, "element (1, 1)")
+}
+
+func FuzzReadStats(f *testing.F) {
+	for _, s := range []Stats{someStats(), {}} {
+		var b bytes.Buffer
+		if _, err := s.WriteTo(&b); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b.Bytes())
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := ReadStats(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		var b bytes.Buffer
+		n, err := s.WriteTo(&b)
+		if err != nil || !bytes.Equal(b.Bytes(), data[:n]) {
+			t.Errorf("written again it is %d other bytes (%v)", n, err)
+		}
+	})
+}
+
+func TestAdd(t *testing.T) {
+	a, b := someStats(), someStats()
+	b.Positions, b.Samples = 32, 2
+	b.A = []*linalg.Matrix{linalg.New(2, 2), linalg.Identity(2)}
+	sum, err := Add(a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum.Positions != 128 || sum.Samples != 8 || sum.A[0].At(0, 0) != 3 || sum.A[1].At(1, 1) != 0.25 {
+		t.Errorf("sum %+v of 96 and 32 positions", sum)
+	}
+	if !reflect.DeepEqual(a, someStats()) {
+		t.Errorf("the first has changed: %+v", a)
+	}
+	if got := sum.PositionsPerSample(); got != 16 {
+		t.Errorf("%v positions per sample, want 16", got)
+	}
+	b.Site = "other"
+	_, err = Add(a, b)
+	wantError(t, err, "other", "/layer1/conv")
+	b = someStats()
+	b.A[1] = linalg.New(3, 3)
+	_, err = Add(a, b)
+	wantError(t, err, "2×2 and 3×3")
+}
