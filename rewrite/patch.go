@@ -246,9 +246,7 @@ func (b *builder) matMul(n *onnxpb.NodeProto, i int, data, kernel string) error 
 	if w.slot == 1 {
 		n.Input = []string{data, kernel}
 	}
-	for _, a := range b.site.Node.GetAttribute() {
-		n.Attribute = append(n.Attribute, a)
-	}
+	n.Attribute = slices.Clone(b.site.Node.GetAttribute())
 	lead := 0
 	if i == 0 {
 		lead = w.lead

@@ -195,13 +195,17 @@ func (f *finder) matrices(n *onnxpb.NodeProto) int64 {
 	return params
 }
 
-// name returns a name for a node that no other node of the main graph has: its
-// own where it is unique, else that of its first output.
+// name returns a name for a node that no other node of the main graph has: its own
+// where it is unique, else that of its first output, which no other node computes.
 func (f *finder) name(n *onnxpb.NodeProto) string {
 	if n.GetName() != "" && f.names[n.GetName()] == 1 {
 		return n.GetName()
 	}
-	return label(&onnxpb.NodeProto{Output: n.GetOutput()})
+	name := label(&onnxpb.NodeProto{Output: n.GetOutput()})
+	for f.names[name] > 0 {
+		name += "'"
+	}
+	return name
 }
 
 // operand resolves the weight in a slot of a node, or notes why there is none.

@@ -1,4 +1,4 @@
-package shapes_test
+package shapes
 
 import (
 	"slices"
@@ -9,7 +9,6 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/backendtest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
-	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -32,41 +31,61 @@ func frozen(m *onnxio.Model, inputs map[string]tensor.Dense) *onnxio.Model {
 	return m.Derive(p)
 }
 
+// claimed tells whether every operator of the model has a rule.
+func claimed(m *onnxio.Model) bool {
+	table := rules()
+	for _, n := range m.Graph().GetNode() {
+		if _, ok := table[n.GetOpType()]; !ok || plain(n.GetDomain()) != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// TestBackend infers the models of ONNX's backend tests with their inputs as constants, and
+// compares shapes, and numbers where they are folded, with the stored outputs. What
+// consists of operators that have a rule must be found.
 func TestBackend(t *testing.T) {
-	right, values, unknown, other := 0, 0, 0, 0
+	// Numbers of half types are not followed.
+	open := []string{"node/test_range_bfloat16_type_positive_delta", "node/test_range_float16_type_positive_delta"}
+	found, folded := 0, 0
 	for _, c := range backendtest.Cases(t) {
 		m, err := onnxio.Read(c.Path)
 		if err != nil {
-			t.Error(err)
-			continue
+			t.Fatal(err)
 		}
+		defer m.Close()
 		inputs, outputs, err := c.Data(m)
 		if err != nil {
-			other++
+			if claimed(m) {
+				t.Log(err)
+			}
 			continue
 		}
-		s := shapes.Infer(frozen(m, inputs), nil)
+		s := Infer(frozen(m, inputs), nil)
 		for i, o := range m.Graph().GetOutput() {
 			got, ok := s.Of(o.GetName())
 			if !ok {
-				unknown++
-				t.Logf("%s: %s", c.Name, s.Why(o.GetName()))
+				if claimed(m) && !slices.Contains(open, c.Name) {
+					t.Errorf("%s: %s", c.Name, s.Why(o.GetName()))
+				}
 				continue
 			}
+			found++
 			if !slices.Equal(got, outputs[i].Shape) {
 				t.Errorf("%s: output %q: %v, stored %v", c.Name, o.GetName(), got, outputs[i].Shape)
 				continue
 			}
-			right++
 			if v, ok := s.Ints(o.GetName()); ok {
-				values++
-				w, err := outputs[i].Int64s()
-				if err != nil || !slices.Equal(v, w) {
+				folded++
+				if w, err := outputs[i].Int64s(); err != nil || !slices.Equal(v, w) {
 					t.Errorf("%s: output %q holds %v, stored %v", c.Name, o.GetName(), v, w)
 				}
 			}
 		}
-		m.Close()
 	}
-	t.Log(right, values, unknown, other)
+	t.Logf("%d shapes found, numbers of %d", found, folded)
+	if found < 1800 || folded < 60 {
+		t.Errorf("%d shapes found, numbers of %d: there are 1800 and 60 at least", found, folded)
+	}
 }

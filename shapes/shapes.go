@@ -18,11 +18,7 @@ import (
 // Shapes holds what inference found out about the values of a model's main graph.
 type Shapes struct {
 	known map[string]*value
-	why   map[string]string
-	// trusted tells that the caller's input shapes agree with the declared ones,
-	// so that concrete shapes stored in the file hold as well.
-	trusted bool
-	stored  map[string][]int
+	why   map[string]string // what stopped inference, by value
 }
 
 // Of returns the concrete shape of a value of the main graph. A scalar has an
@@ -107,11 +103,12 @@ func InputShapes(m *onnxio.Model, given map[string][]int) (map[string][]int, []U
 	inputs := Inputs(m)
 	for _, in := range inputs {
 		g, ok := given[in.GetName()]
-		if !ok {
+		if !ok || len(g) != len(declared(in)) {
 			continue
 		}
 		for i, d := range declared(in) {
-			if s := d.GetDimParam(); s != "" && i < len(g) {
+			s := d.GetDimParam()
+			if _, named := symbols[s]; !named && s != "" && g[i] >= 0 {
 				symbols[s] = g[i]
 			}
 		}
