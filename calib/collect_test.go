@@ -10,180 +10,10 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
-	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
-
-// linear is a model of one node without bias, and the shape of its input's samples.
-type linear struct {
-	name  string
-	build func() *testmodels.Builder
-	shape []int
-	typ   tensor.Type
-	// axis of the output along which the site's output channels run, counted from 0
-	// with the batch in.
-	axis int
-}
-
-func linears() []linear {
-	ints, number, text := onnxio.MakeInts, onnxio.MakeInt, onnxio.MakeString
-	conv := func(name string, in, out, groups int, size, window []int, a ...*onnxpb.AttributeProto) linear {
-		return linear{name, func() *testmodels.Builder {
-			b := testmodels.NewBuilder(1, 17, 8)
-			dims, open := []any{"N", in}, []any{"N", out}
-			for _, n := range size {
-				dims, open = append(dims, n), append(open, nil)
-			}
-			x := b.Input("x", tensor.Float32, dims...)
-			b.ConvBias(x, in, out, window, "", append(a, number("group", int64(groups)))...)
-			b.Output(b.Rename("y"), tensor.Float32, open...)
-			return b
-		}, append([]int{in}, size...), tensor.Float32, 1}
-	}
-	node := func(name string, shape []int, axis int, typ tensor.Type, dims []any, build func(b *testmodels.Builder, x string)) linear {
-		return linear{name, func() *testmodels.Builder {
-			b := testmodels.NewBuilder(1, 17, 8).Float(typ)
-			build(b, b.Input("x", typ, append([]any{"N"}, dims...)...))
-			b.Output(b.Rename("y"), typ, append([]any{"N"}, slices.Repeat([]any{nil}, len(shape))...)...)
-			return b
-		}, shape, typ, axis}
-	}
-	plane := []int{7, 9}
-	return []linear{
-		conv("conv same", 3, 40, 1, plane, []int{3, 3}, ints("pads", 1, 1, 1, 1)),
-		conv("conv valid", 3, 40, 1, plane, []int{3, 3}),
-		conv("conv pointwise", 12, 20, 1, plane, []int{1, 1}),
-		conv("conv strides", 3, 40, 1, plane, []int{3, 3}, ints("strides", 2, 3), ints("pads", 1, 0, 0, 1)),
-		conv("conv same_upper", 2, 30, 1, plane, []int{4, 3}, text("auto_pad", "SAME_UPPER"), ints("strides", 2, 1)),
-		conv("conv same_lower", 2, 30, 1, plane, []int{4, 3}, text("auto_pad", "SAME_LOWER")),
-		conv("conv dilations", 2, 30, 1, plane, []int{3, 2}, ints("dilations", 2, 3), ints("pads", 2, 1, 2, 2)),
-		conv("conv groups", 6, 60, 3, plane, []int{3, 3}, ints("pads", 1, 1, 1, 1)),
-		conv("conv line", 4, 30, 1, []int{15}, []int{5}, ints("pads", 2, 2)),
-		conv("conv volume", 2, 60, 1, []int{4, 5, 6}, []int{3, 3, 2}, ints("pads", 1, 1, 0, 1, 1, 1)),
-		node("matmul right", []int{6}, 1, tensor.Float32, []any{6}, func(b *testmodels.Builder, x string) {
-			b.Node("MatMul", []string{x, b.Weight("w", 6, 6, 8)})
-		}),
-		node("matmul right, more axes", []int{5, 4, 6}, 3, tensor.Float32, []any{5, 4, 6}, func(b *testmodels.Builder, x string) {
-			b.Node("MatMul", []string{x, b.Weight("w", 6, 6, 8)})
-		}),
-		node("matmul left", []int{6, 5}, 1, tensor.Float32, []any{6, 5}, func(b *testmodels.Builder, x string) {
-			b.Node("MatMul", []string{b.Weight("w", 6, 8, 6), x})
-		}),
-		node("matmul float16", []int{5, 6}, 2, tensor.Float16, []any{5, 6}, func(b *testmodels.Builder, x string) {
-			b.Node("MatMul", []string{x, b.Weight("w", 6, 6, 8)})
-		}),
-		node("matmul float64", []int{5, 6}, 2, tensor.Float64, []any{5, 6}, func(b *testmodels.Builder, x string) {
-			b.Node("MatMul", []string{x, b.Weight("w", 6, 6, 8)})
-		}),
-		node("gemm transB, alpha", []int{6}, 1, tensor.Float32, []any{6}, func(b *testmodels.Builder, x string) {
-			b.Node("Gemm", []string{x, b.Weight("w", 6, 8, 6)}, number("transB", 1), onnxio.MakeFloat("alpha", 0.5))
-		}),
-		node("gemm behind a node", []int{6}, 1, tensor.Float32, []any{6}, func(b *testmodels.Builder, x string) {
-			x = b.Node("Transpose", []string{b.Node("Relu", []string{x})}, ints("perm", 1, 0))
-			b.Node("Gemm", []string{x, b.Weight("w", 6, 6, 8)}, number("transA", 1))
-		}),
-	}
-}
-
-// outputMoments runs the model and returns E[y yᵀ] of its output y per group of
-// channels, over all positions.
-func outputMoments(t *testing.T, m *onnxio.Model, l linear, groups int, src memory) []*linalg.Matrix {
-	t.Helper()
-	data, err := m.Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	session, err := runtime(t).NewSession(data, ort.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer session.Close()
-	var sum []*linalg.Matrix
-	positions := 0
-	for _, s := range src {
-		in := s.Inputs["x"]
-		in.Shape = append([]int{1}, in.Shape...)
-		out, err := session.Run(context.Background(), map[string]tensor.Dense{"x": in}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		y := out.Get(0)
-		v, err := y.Float64s()
-		if err != nil {
-			t.Fatal(err)
-		}
-		channels, inner := y.Shape[l.axis], 1
-		for _, n := range y.Shape[l.axis+1:] {
-			inner *= n
-		}
-		outer, rows := len(v)/channels/inner, channels/groups
-		for g := range groups {
-			if len(sum) <= g {
-				sum = append(sum, linalg.New(rows, rows))
-			}
-			for p := range outer * inner {
-				at := func(c int) float64 { return v[(p/inner*channels+g*rows+c)*inner+p%inner] }
-				for i := range rows {
-					for j := range rows {
-						sum[g].Data[i*rows+j] += at(i) * at(j)
-					}
-				}
-			}
-		}
-		positions += outer * inner
-		out.Close()
-	}
-	for _, s := range sum {
-		for i := range s.Data {
-			s.Data[i] /= float64(positions)
-		}
-	}
-	return sum
-}
-
-// With y = W x, E[y yᵀ] is W A Wᵀ. The left side comes from the runtime alone, so this
-// checks every way of cutting an input into columns against the operators themselves.
-func TestMomentsExplainOutputs(t *testing.T) {
-	lib := runtime(t)
-	for _, l := range linears() {
-		t.Run(l.name, func(t *testing.T) {
-			m := finish(t, l.build())
-			src := random(7, "x", l.typ, l.shape...)
-			sites := sitesOf(t, m, src[0])
-			if len(sites) != 1 {
-				t.Fatalf("%d sites, want 1", len(sites))
-			}
-			stats, err := Collect(context.Background(), lib, m, sites, src, count(7), Options{Batch: 3})
-			if err != nil {
-				t.Fatal(err)
-			}
-			kernel, err := sites[0].Load()
-			if err != nil {
-				t.Fatal(err)
-			}
-			tolerance := 3e-6
-			if l.typ == tensor.Float16 {
-				tolerance = 2e-3 // the outputs themselves are rounded to 11 bits
-			}
-			want := outputMoments(t, m, l, kernel.Groups, src)
-			for g, a := range stats[0].A {
-				rows, cols := kernel.Rows(), kernel.Cols()
-				w := &linalg.Matrix{Rows: rows, Cols: cols, Data: kernel.Weights[g*rows*cols : (g+1)*rows*cols]}
-				b := linalg.Gonum()
-				got := b.Mul(false, true, 1, b.Mul(false, false, 1, w, a), w)
-				if d := worst(got, want[g]); !(d <= tolerance) {
-					t.Errorf("group %d: W A Wᵀ differs from E[y yᵀ] by %.2g of its largest entry", g, d)
-				}
-			}
-			if s := stats[0]; s.Samples != 7 || s.Site != sites[0].Name {
-				t.Errorf("%d samples at %q, want 7 at %q", s.Samples, s.Site, sites[0].Name)
-			}
-		})
-	}
-}
 
 // All runnable models of the zoo, fed with whole inputs.
 func TestCollectOverZoo(t *testing.T) {
@@ -361,14 +191,22 @@ func TestCollectErrors(t *testing.T) {
 		src   memory
 		words []string
 	}{
-		{"shape", with(func(s *Sample) { s.Inputs = random(1, "image", tensor.Float32, 3, 8, 16)[0].Inputs }),
-			[]string{"sample 5", "image: float32[?,3,16,16]", "float32[3,8,16]"}},
-		{"type", with(func(s *Sample) { s.Inputs = random(1, "image", tensor.Float64, 3, 16, 16)[0].Inputs }),
-			[]string{"sample 5", "float64[3,16,16]", "convert"}},
-		{"name", with(func(s *Sample) { s.Inputs = random(1, "picture", tensor.Float32, 3, 16, 16)[0].Inputs }),
-			[]string{"sample 5", "picture", "image"}},
-		{"not finite", with(func(s *Sample) { s.Inputs["image"].Float32s()[7] = float32(math.NaN()) }),
-			[]string{"sample 5", "element 7", "NaN"}},
+		{
+			"shape", with(func(s *Sample) { s.Inputs = random(1, "image", tensor.Float32, 3, 8, 16)[0].Inputs }),
+			[]string{"sample 5", "image: float32[?,3,16,16]", "float32[3,8,16]"},
+		},
+		{
+			"type", with(func(s *Sample) { s.Inputs = random(1, "image", tensor.Float64, 3, 16, 16)[0].Inputs }),
+			[]string{"sample 5", "float64[3,16,16]", "convert"},
+		},
+		{
+			"name", with(func(s *Sample) { s.Inputs = random(1, "picture", tensor.Float32, 3, 16, 16)[0].Inputs }),
+			[]string{"sample 5", "picture", "image"},
+		},
+		{
+			"not finite", with(func(s *Sample) { s.Inputs["image"].Float32s()[7] = float32(math.NaN()) }),
+			[]string{"sample 5", "element 7", "NaN"},
+		},
 		{"overflow", with(huge), []string{"not finite", sites[0].Name}},
 	} {
 		for _, threads := range []int{1, 4} {
