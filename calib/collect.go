@@ -4,10 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
@@ -60,10 +56,11 @@ func Collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rew
 	}
 	defer c.probe.close()
 	workers, batch := c.share(inputs)
-	if c.feed, err = NewFeed(src, indices, inputs, batch, workers); err != nil {
+	feed, err := NewFeed(src, indices, inputs, batch, workers)
+	if err != nil {
 		return nil, err
 	}
-	if err := c.sweep(ctx, workers, len(indices)); err != nil {
+	if err := feed.Each(ctx, workers, o.Progress, c.begin); err != nil {
 		return nil, err
 	}
 	return c.finish(sites)
@@ -77,10 +74,6 @@ type collector struct {
 	values   []string // what the stations read, each value once
 	from     []int    // the value of each station
 	probe    *probe
-	feed     *Feed
-
-	mu   sync.Mutex
-	done int
 }
 
 func newCollector(sites []rewrite.Site, inputs []InputSpec, o Options) *collector {
@@ -137,41 +130,15 @@ func (c *collector) share(inputs []InputSpec) (workers, batch int) {
 	return int(max(1, min(int64(c.o.Threads), (c.o.Memory-sums)/each))), batch
 }
 
-// sweep runs all samples.
-func (c *collector) sweep(ctx context.Context, workers, total int) error {
-	g, ctx := errgroup.WithContext(ctx)
-	defer context.AfterFunc(ctx, func() {
+// begin makes the function of one worker.
+func (c *collector) begin(ctx context.Context) func(*Run) error {
+	context.AfterFunc(ctx, func() {
 		for _, st := range c.stations {
 			st.stop()
 		}
-	})()
-	for range workers {
-		g.Go(func() error {
-			w := &worker{backend: c.o.Backend}
-			for {
-				r, err := c.feed.Next(ctx)
-				if errors.Is(err, io.EOF) {
-					return nil
-				}
-				if err == nil {
-					err = c.run(ctx, w, r)
-				}
-				if err != nil {
-					return err
-				}
-				c.advance(len(r.Samples), total)
-			}
-		})
-	}
-	return g.Wait()
-}
-
-// advance reports progress.
-func (c *collector) advance(samples, total int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.done += samples
-	c.o.Progress(c.done, total)
+	})
+	w := &worker{backend: c.o.Backend}
+	return func(r *Run) error { return c.run(ctx, w, r) }
 }
 
 // run feeds the probe and adds what the sites see.

@@ -2,10 +2,13 @@ package calib
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -197,4 +200,35 @@ func (f *Feed) add(samples []Sample) error {
 		r.Inputs[in.Name] = t
 	}
 	return nil
+}
+
+// Each hands the runs out to workers, until the last is done or one fails. begin makes
+// the function of one worker; its context ends when another worker fails. progress is
+// told after each run how many of the samples are done.
+func (f *Feed) Each(ctx context.Context, workers int, progress func(done, total int), begin func(ctx context.Context) func(*Run) error) error {
+	var mu sync.Mutex
+	done := 0
+	g, ctx := errgroup.WithContext(ctx)
+	for range workers {
+		g.Go(func() error {
+			work := begin(ctx)
+			for {
+				r, err := f.Next(ctx)
+				if errors.Is(err, io.EOF) {
+					return nil
+				}
+				if err == nil {
+					err = work(r)
+				}
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				done += len(r.Samples)
+				progress(done, len(f.indices))
+				mu.Unlock()
+			}
+		})
+	}
+	return g.Wait()
 }

@@ -5,10 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
@@ -53,7 +50,7 @@ func Compare(ctx context.Context, lib *ort.Library, original, compressed string,
 	if len(indices) == 0 {
 		return nil, errors.New("there are no samples to compare the models on")
 	}
-	c := &comparison{o: o.withDefaults(), total: len(indices), waiting: map[int]*runSums{}}
+	c := &comparison{o: o.withDefaults(), waiting: map[int]*runSums{}}
 	var err error
 	if c.before, err = lib.NewSessionFile(original, ort.Options{}); err != nil {
 		return nil, fmt.Errorf("original model: %w", err)
@@ -66,11 +63,12 @@ func Compare(ctx context.Context, lib *ort.Library, original, compressed string,
 	if err := c.match(); err != nil {
 		return nil, fmt.Errorf("%s and %s cannot be compared: %w", original, compressed, err)
 	}
-	if c.feed, err = calib.NewFeed(src, indices, calib.SessionInputs(c.before), c.o.Batch, c.o.Threads); err != nil {
+	feed, err := calib.NewFeed(src, indices, calib.SessionInputs(c.before), c.o.Batch, c.o.Threads)
+	if err != nil {
 		return nil, err
 	}
 	c.sums = newSums(len(c.outputs), c.o.Moved)
-	if err := c.sweep(ctx); err != nil {
+	if err := feed.Each(ctx, c.o.Threads, c.o.Progress, c.begin); err != nil {
 		return nil, err
 	}
 	r := c.sums.report(c.outputs, c.classOutput)
@@ -81,17 +79,14 @@ func Compare(ctx context.Context, lib *ort.Library, original, compressed string,
 // comparison is the state of one call of Compare.
 type comparison struct {
 	o             Options
-	total         int
 	before, after *ort.Session
 	outputs       []string
 	classOutput   int // the output that looks like class scores, -1 for none
-	feed          *calib.Feed
 
 	mu      sync.Mutex
 	sums    *sums
 	next    int              // the run that is to be added next
 	waiting map[int]*runSums // later ones
-	done    int
 }
 
 // match checks that the models have the same inputs and outputs.
@@ -130,27 +125,15 @@ func (c *comparison) match() error {
 	return nil
 }
 
-func (c *comparison) sweep(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for range c.o.Threads {
-		g.Go(func() error {
-			for {
-				r, err := c.feed.Next(ctx)
-				if errors.Is(err, io.EOF) {
-					return nil
-				}
-				var s *runSums
-				if err == nil {
-					s, err = c.run(ctx, r)
-				}
-				if err != nil {
-					return err
-				}
-				c.add(r, s)
-			}
-		})
+// begin makes the function of one worker.
+func (c *comparison) begin(ctx context.Context) func(*calib.Run) error {
+	return func(r *calib.Run) error {
+		s, err := c.run(ctx, r)
+		if err == nil {
+			c.add(r, s)
+		}
+		return err
 	}
-	return g.Wait()
 }
 
 // run feeds both models and compares what comes out.
@@ -189,6 +172,4 @@ func (c *comparison) add(r *calib.Run, s *runSums) {
 		c.next++
 		c.sums.add(s)
 	}
-	c.done += len(r.Samples)
-	c.o.Progress(c.done, c.total)
 }
