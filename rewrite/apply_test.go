@@ -1,6 +1,7 @@
 package rewrite_test
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -28,9 +29,10 @@ func TestNoPatches(t *testing.T) {
 	}
 }
 
-// keepsOutputs rewrites a model at full rank and compares its outputs, if the runtime can
-// run it. The original must not change, and what is not replaced must be shared with it.
-func keepsOutputs(t *testing.T, lib *ort.Library, m *onnxio.Model, runs bool) *onnxio.Model {
+// keepsOutputs rewrites a model at full rank and compares its outputs in the runtime, or
+// where lib is nil in onnx.reference. The original must not change, and what is not
+// replaced must be shared with it.
+func keepsOutputs(t *testing.T, lib *ort.Library, python *pythonCheck, m *onnxio.Model) {
 	t.Helper()
 	saved := proto.Clone(m.Proto)
 	sites, _ := linear(t, m)
@@ -39,15 +41,16 @@ func keepsOutputs(t *testing.T, lib *ort.Library, m *onnxio.Model, runs bool) *o
 		t.Error("the original model has changed")
 	}
 	untouched(t, m, small)
-	if !runs {
-		return small
-	}
 	feeds, err := testmodels.Feeds(m, 7, nil, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if lib == nil {
+		python.addOriginal(t, small, m, feeds)
+		return
+	}
+	python.add(t, small)
 	compare(t, execute(t, lib, m, feeds), execute(t, lib, small, feeds))
-	return small
 }
 
 // TestZoo rewrites every model of the zoo at full rank: its outputs stay, and the onnx
@@ -56,12 +59,15 @@ func TestZoo(t *testing.T) {
 	lib := openRuntime(t)
 	python := newPythonCheck(t)
 	for _, c := range testmodels.All() {
+		if c.Name == "custom_operator" { // nothing can run it
+			continue
+		}
 		t.Run(c.Name, func(t *testing.T) {
-			// The runtime has no kernel for Gemm before opset 7.
-			small := keepsOutputs(t, lib, build(t, c.Name), c.Runs && c.Name != "gemm_opset6")
-			if c.Name != "custom_operator" {
-				python.add(t, small, nil, nil)
+			lib := lib
+			if !c.Runs || c.Name == "gemm_opset6" { // the runtime has no kernel for Gemm before opset 7
+				lib = nil
 			}
+			keepsOutputs(t, lib, python, build(t, c.Name))
 		})
 	}
 	python.done(t)
@@ -73,14 +79,67 @@ func TestSituationsRun(t *testing.T) {
 	lib := openRuntime(t)
 	python := newPythonCheck(t)
 	for name, m := range situations(t) {
-		if _, ok := testmodels.Get(name); ok {
+		if _, ok := testmodels.Get(name); ok || name == "custom_weight" { // which nothing can run
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			python.add(t, keepsOutputs(t, lib, m, name != "names_taken" && name != "integer_gemm"), nil, nil)
+			lib := lib
+			if name == "names_taken" || name == "integer_gemm" {
+				lib = nil
+			}
+			keepsOutputs(t, lib, python, m)
 		})
 	}
 	python.done(t)
+}
+
+// TestExternal rewrites a model whose weights lie in a file of their own.
+func TestExternal(t *testing.T) {
+	lib := openRuntime(t)
+	folder := t.TempDir()
+	path := filepath.Join(folder, "model.onnx")
+	if err := testmodels.WriteLarge(path, 1, 1<<20, 64, true); err != nil {
+		t.Fatal(err)
+	}
+	m, err := onnxio.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	sites, _ := linear(t, m)
+	if len(sites) == 0 {
+		t.Fatal("no sites")
+	}
+	small := rewritten(t, m, sites[:3], 0)
+	out := filepath.Join(folder, "small.onnx")
+	write(t, small, out)
+	again, err := onnxio.Read(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	feeds, err := testmodels.Feeds(m, 7, nil, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, execute(t, lib, m, feeds), execute(t, lib, again, feeds))
+}
+
+// TestSettle: a shared weight stays when only one of its users is replaced.
+func TestSettle(t *testing.T) {
+	m := build(t, "weight_shared")
+	sites, _ := linear(t, m)
+	if len(sites) != 2 || sites[0].WeightStays || sites[1].WeightStays {
+		t.Fatalf("sites %+v", sites)
+	}
+	rewrite.Settle(m, sites[:1])
+	if !sites[0].WeightStays {
+		t.Error("the weight would go although another node needs it")
+	}
+	rewrite.Settle(m, sites)
+	if sites[0].WeightStays || sites[1].WeightStays {
+		t.Error("the weight would stay although both its users go")
+	}
 }
 
 // TestStop applies the first patches only, as bisection does.

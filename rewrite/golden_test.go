@@ -96,6 +96,20 @@ func ownSituations() map[string]func() *testmodels.Builder {
 			b.Node("If", []string{choice}, body("then_branch", "MatMul"), body("else_branch", "Gemm"))
 			return done(b, 4, 6)
 		},
+		"conv_weight_turned": func() *testmodels.Builder {
+			b := testmodels.NewBuilder(1, 17, 8)
+			x := b.Input("x", tensor.Float32, "N", 4, 9, 8)
+			w := b.Node("Transpose", []string{b.Weight("weight", 36, 3, 2, 4, 5)}, onnxio.MakeInts("perm", 1, 2, 3, 0))
+			w = b.Node("Transpose", []string{w}, onnxio.MakeInts("perm", 2, 1, 3, 0)) // [5, 4, 3, 2]
+			b.Node("Conv", []string{x, w}, onnxio.MakeInts("strides", 1, 2))
+			return done(b, "N", 5, 7, 4)
+		},
+		"custom_weight": func() *testmodels.Builder {
+			b, x := matrix()
+			b.Import("org.example", 3)
+			b.Call("org.example", "FusedMatMul", x, b.Weight("weight", 6, 6, 9))
+			return done(b, 4, 9)
+		},
 		"product_of_constants": func() *testmodels.Builder {
 			b, x := matrix()
 			w := b.Node("MatMul", []string{b.Weight("left", 6, 6, 6), b.Weight("right", 6, 6, 9)})

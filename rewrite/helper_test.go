@@ -192,24 +192,46 @@ func newPythonCheck(t testing.TB) *pythonCheck {
 	return &pythonCheck{python: provisiontest.Python(t, "onnx", "numpy"), root: t.TempDir()}
 }
 
-// add writes a model for the check. Where outputs are given, the model has to compute
-// them from the inputs in onnx.reference.
-func (c *pythonCheck) add(t testing.TB, m *onnxio.Model, inputs map[string]tensor.Dense, outputs []tensor.Dense) {
+// add writes a model for the check.
+func (c *pythonCheck) add(t testing.TB, m *onnxio.Model) (folder string) {
 	t.Helper()
-	folder := filepath.Join(c.root, strconv.Itoa(len(c.folders)))
+	folder = filepath.Join(c.root, strconv.Itoa(len(c.folders)))
 	if err := os.Mkdir(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	c.folders = append(c.folders, folder)
-	if err := onnxio.Write(context.Background(), m, filepath.Join(folder, "model.onnx"), onnxio.WriteOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	write(t, m, filepath.Join(folder, "model.onnx"))
+	return folder
+}
+
+// addOutputs is add for a model that has to compute the outputs in onnx.reference.
+func (c *pythonCheck) addOutputs(t testing.TB, m *onnxio.Model, inputs map[string]tensor.Dense, outputs []tensor.Dense) {
+	t.Helper()
+	folder := c.add(t, m)
+	writeInputs(t, folder, inputs)
 	for i, d := range outputs {
 		writeTensor(t, filepath.Join(folder, fmt.Sprintf("output_%d.pb", i)), "", d)
 	}
-	if outputs == nil {
-		return
+}
+
+// addOriginal is add for a model that has to compute in onnx.reference what the original
+// computes there.
+func (c *pythonCheck) addOriginal(t testing.TB, m, original *onnxio.Model, inputs map[string]tensor.Dense) {
+	t.Helper()
+	folder := c.add(t, m)
+	writeInputs(t, folder, inputs)
+	write(t, original, filepath.Join(folder, "original.onnx"))
+}
+
+func write(t testing.TB, m *onnxio.Model, path string) {
+	t.Helper()
+	if err := onnxio.Write(context.Background(), m, path, onnxio.WriteOptions{}); err != nil {
+		t.Fatal(err)
 	}
+}
+
+func writeInputs(t testing.TB, folder string, inputs map[string]tensor.Dense) {
+	t.Helper()
 	for i, name := range slices.Sorted(maps.Keys(inputs)) {
 		writeTensor(t, filepath.Join(folder, fmt.Sprintf("input_%d.pb", i)), name, inputs[name])
 	}

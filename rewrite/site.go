@@ -16,7 +16,7 @@ import (
 // output position t.
 type Site struct {
 	Node   *onnxpb.NodeProto // the node as it stands in the original model; not to be changed
-	Index  int               // position of Node in the main graph
+	Index  int               // position in the main graph of Node or of the node that holds it; for a function's nodes the number of all nodes
 	Name   string            // unique: the node's name, or the name of its output where it has none
 	Op     string            // Conv, Gemm or MatMul
 	Input  string            // the activation that Node multiplies
@@ -70,14 +70,13 @@ func (s *Site) DenseMACs() int64 {
 // multiplies weights in some other way.
 type Skip struct {
 	Node   *onnxpb.NodeProto
-	Index  int      // position in the main graph, or in the subgraph or function named by Where
+	Index  int      // position in the main graph of Node or of the node that holds it; for a function's nodes the number of all nodes
 	Op     string   // operator, with its domain unless that is the main one
 	Name   string   // node name, or the name of its first output where it has none
 	Where  string   // path of the subgraph or the function that holds the node, empty in the main graph
 	Kind   SkipKind // why, for programs
 	Reason string   // why, for people
 	Params int64    // elements of the constant weight, 0 when there is none
-	outer  int      // position of the main graph's node that is, or holds, Node
 }
 
 // SkipKind says why a node is no site.

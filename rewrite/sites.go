@@ -28,7 +28,7 @@ func Sites(m *onnxio.Model, s *shapes.Shapes) ([]Site, []Skip, error) {
 		}
 		sites = append(sites, site)
 	}
-	f.settle(sites)
+	Settle(m, sites)
 	return sites, f.sorted(), nil
 }
 
@@ -39,21 +39,21 @@ func Linear(m *onnxio.Model, s *shapes.Shapes) ([]Site, []Skip, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	f.settle(f.sites)
+	Settle(m, f.sites)
 	return f.sites, f.sorted(), nil
 }
 
 // sorted returns the skips in the order of the main graph's nodes that are or hold
 // them; those of functions come last.
 func (f *finder) sorted() []Skip {
-	slices.SortStableFunc(f.skips, func(a, b Skip) int { return a.outer - b.outer })
+	slices.SortStableFunc(f.skips, func(a, b Skip) int { return a.Index - b.Index })
 	return f.skips
 }
 
 // gainless says why a site cannot gain at any rank.
 func gainless(s *Site) (Skip, bool) {
 	k := s.Kernel
-	skip := Skip{Node: s.Node, Index: s.Index, Op: s.Op, Name: s.Name, Params: k.Params(), outer: s.Index}
+	skip := Skip{Node: s.Node, Index: s.Index, Op: s.Op, Name: s.Name, Params: k.Params()}
 	switch {
 	case k.Groups > 1 && k.In == k.Groups:
 		skip.Kind = SkipDepthwise
@@ -109,20 +109,20 @@ func newFinder(m *onnxio.Model, s *shapes.Shapes) *finder {
 }
 
 // nested lists the multiplying nodes of a node's subgraphs; path leads to the node.
-func (f *finder) nested(outer int, n *onnxpb.NodeProto, path string) {
+func (f *finder) nested(at int, n *onnxpb.NodeProto, path string) {
 	for _, g := range subgraphs(n) {
-		f.foreign(outer, g.GetNode(), path, SkipSubgraph, fmt.Sprintf("inside a subgraph of %s %q", n.GetOpType(), path))
+		f.foreign(at, g.GetNode(), path, SkipSubgraph, fmt.Sprintf("inside a subgraph of %s %q", n.GetOpType(), path))
 	}
 }
 
-// foreign lists the multiplying nodes outside the main graph; outer is the position of
-// the main graph's node that holds them.
-func (f *finder) foreign(outer int, nodes []*onnxpb.NodeProto, where string, kind SkipKind, reason string) {
-	for i, n := range nodes {
+// foreign lists the multiplying nodes outside the main graph; at is the position of the
+// main graph's node that holds them.
+func (f *finder) foreign(at int, nodes []*onnxpb.NodeProto, where string, kind SkipKind, reason string) {
+	for _, n := range nodes {
 		if f.main(n) && multiplies(n.GetOpType()) {
-			f.skips = append(f.skips, Skip{Node: n, Index: i, Op: operator(n.GetDomain(), n.GetOpType()), Name: label(n), Where: where, Kind: kind, Reason: reason, outer: outer})
+			f.skips = append(f.skips, Skip{Node: n, Index: at, Op: operator(n.GetDomain(), n.GetOpType()), Name: label(n), Where: where, Kind: kind, Reason: reason})
 		}
-		f.nested(outer, n, where+"/"+label(n))
+		f.nested(at, n, where+"/"+label(n))
 	}
 }
 
@@ -152,7 +152,7 @@ func (f *finder) node(i int, n *onnxpb.NodeProto) error {
 	}
 	if !f.main(n) {
 		if params := f.matrices(n); params > 0 {
-			f.skip(i, n, SkipDomain, params, "operator of domain %q, whose meaning is not defined by ONNX", n.GetDomain())
+			f.skip(i, n, SkipDomain, params, "operators of domain %q are not known here", n.GetDomain())
 		}
 		return nil
 	}
@@ -180,7 +180,7 @@ func (f *finder) node(i int, n *onnxpb.NodeProto) error {
 func (f *finder) skip(i int, n *onnxpb.NodeProto, kind SkipKind, params int64, format string, args ...any) {
 	f.skips = append(f.skips, Skip{
 		Node: n, Index: i, Op: operator(n.GetDomain(), n.GetOpType()), Name: f.name(n),
-		Kind: kind, Reason: fmt.Sprintf(format, args...), Params: params, outer: i,
+		Kind: kind, Reason: fmt.Sprintf(format, args...), Params: params,
 	})
 }
 
@@ -287,15 +287,16 @@ func (f *finder) outer(value string) (SkipKind, string) {
 	return SkipNoWeight, "is not defined"
 }
 
-// settle fills in what depends on all sites together: whether something else
-// holds on to a weight.
-func (f *finder) settle(sites []Site) {
+// Settle sets WeightStays of sites of m for the case that only these are replaced. Sites
+// and Linear have done so for all that they return; whoever drops some of them calls it
+// again for the rest.
+func Settle(m *onnxio.Model, sites []Site) {
 	users := map[string][]*Site{}
 	for i := range sites {
 		users[sites[i].Weight] = append(users[sites[i].Weight], &sites[i])
 	}
 	for root, list := range users {
-		l := newLedger(f.model)
+		l := newLedger(m)
 		for _, s := range list {
 			l.remove(s.Node)
 		}

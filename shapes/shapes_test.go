@@ -363,6 +363,19 @@ func TestIf(t *testing.T) {
 	}
 }
 
+func BenchmarkInfer(b *testing.B) {
+	c, _ := testmodels.Get("transformer")
+	m, err := c.Build(1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if Infer(m, map[string][]int{"tokens": {1, 9}}).Why("logits") != "" {
+			b.Fatal("not found")
+		}
+	}
+}
+
 // FuzzInfer reads arbitrary messages as models: inference may stop, but not panic, and the
 // shapes that it gives are possible ones.
 func FuzzInfer(f *testing.F) {
