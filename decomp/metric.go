@@ -64,23 +64,36 @@ func normalized(m *linalg.Matrix) (*linalg.Matrix, int) {
 	return out, e
 }
 
-// roots returns M^½ and M^-½ for the symmetric positive semidefinite M, its eigenvalues lifted by the given fraction
-// of the largest so that the inverse exists, and the lift that was added. Both are nil, for the identity, where M is
-// nil or zero.
-func roots(b linalg.Backend, m *linalg.Matrix, fraction float64) (root, inverse *linalg.Matrix, lift float64, err error) {
+// whitening is a second moment taken apart: M = V Λ Vᵀ with the eigenvalues below a fraction of the largest lifted to
+// it, so that M^-½ exists. Where M is nil or zero, all of it is nil and stands for the identity.
+type whitening struct {
+	root    *linalg.Matrix // M^½, lifted
+	inverse *linalg.Matrix // M^-½, lifted
+	// seen is V·√(λ/lifted λ): ‖seenᵀ u‖² = uᵀ M^-½ M M^-½ u, where the outer two are lifted and the inner one is not.
+	// It is nil, for an orthogonal matrix, where nothing had to be lifted.
+	seen *linalg.Matrix
+}
+
+func whiten(b linalg.Backend, m *linalg.Matrix, fraction float64) (whitening, error) {
 	if m == nil || m.MaxAbs() == 0 {
-		return nil, nil, 0, nil
+		return whitening{}, nil
 	}
 	values, v, err := b.SymEig(m)
 	if err != nil {
-		return nil, nil, 0, err
+		return whitening{}, err
 	}
-	lift = fraction * values[len(values)-1]
-	up, down := v.Clone(), v.Clone()
+	least := fraction * values[len(values)-1]
+	up, down, seen := v.Clone(), v.Clone(), v.Clone()
 	for i := range v.Data {
-		quarter := math.Sqrt(math.Sqrt(max(values[i%v.Cols], 0) + lift))
+		value := values[i%v.Cols]
+		quarter := math.Sqrt(math.Sqrt(max(value, least)))
 		up.Data[i] *= quarter
 		down.Data[i] /= quarter
+		seen.Data[i] *= math.Sqrt(min(max(value, 0)/least, 1))
 	}
-	return b.Mul(false, true, 1, up, up), b.Mul(false, true, 1, down, down), lift, nil
+	w := whitening{root: b.Mul(false, true, 1, up, up), inverse: b.Mul(false, true, 1, down, down)}
+	if values[0] < least {
+		w.seen = seen
+	}
+	return w, nil
 }

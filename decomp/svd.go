@@ -8,8 +8,8 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 )
 
-// Lifts of the metric's eigenvalues, as fractions of the largest. Only the side whose inverse root is needed is
-// lifted (see factorize), and only to choose the factors: losses are those under the metric itself.
+// Eigenvalues of the metric below these fractions of the largest are lifted to them. Only the side whose inverse root
+// is needed is lifted (see factorize), and only to choose the factors: losses are those under the metric itself.
 const (
 	liftIn  = 1e-6
 	liftOut = 1e-4
@@ -144,7 +144,8 @@ func (s *svdSpectrum) Chain(r Rank) (Chain, error) {
 // orthonormal eigenvectors U of the O×O matrix Q W A Wᵀ Q, the rank-r solution is W' = Q⁻¹ U_r · U_rᵀ Q W, the same
 // matrix with A entering only as it is: no inverse of it, no lift, no error where it is singular. The error that is
 // left, Q⁻¹ U_t Λ_t U_tᵀ Q⁻¹ as a second moment over the dropped components t, gives the loss under G itself
-// exactly: Σ_{i in t} λ_i · u_iᵀ Q⁻¹ G Q⁻¹ u_i. Where K < O, the same is done to Wᵀ, with A and G in each other's place.
+// exactly: Σ_{i in t} λ_i · u_iᵀ Q⁻¹ G Q⁻¹ u_i, in which the factors after λ_i are 1 where nothing was lifted.
+// Where K < O, the same is done to Wᵀ, with A and G in each other's place.
 func factorize(b linalg.Backend, w, a, g *linalg.Matrix) (components, error) {
 	if w.Rows <= w.Cols {
 		return oneSided(b, w, g, liftOut, a)
@@ -160,28 +161,33 @@ func oneSided(b linalg.Backend, w, near *linalg.Matrix, fraction float64, far *l
 	w, scaleW := normalized(w)
 	near, scaleNear := normalized(near)
 	far, scaleFar := normalized(far)
-	root, inverse, lift, err := roots(b, near, fraction)
+	q, err := whiten(b, near, fraction)
 	if err != nil {
 		return components{}, err
 	}
 	right := w.Clone() // row i becomes u_iᵀ Q W
-	if root != nil {
-		right = b.Mul(false, false, 1, root, w)
+	if q.root != nil {
+		right = b.Mul(false, false, 1, q.root, w)
 	}
-	u, values, err := diagonalize(b, right, far)
+	u, terms, err := diagonalize(b, right, far)
 	if err != nil {
 		return components{}, err
 	}
 	left := u // row i becomes Q⁻¹ u_i
-	if inverse != nil {
-		left = b.Mul(false, false, 1, u, inverse)
+	if q.inverse != nil {
+		left = b.Mul(false, false, 1, u, q.inverse)
 	}
-	terms := make([]float64, len(values))
-	if near == nil || root != nil { // else G = 0, and nothing is lost ever
-		for i, v := range values {
-			kept := 1 - lift*squaredNorm(left.Row(i)) // u_iᵀ Q⁻¹ G Q⁻¹ u_i, as G = Q² − lift
-			terms[i] = math.Ldexp(v*max(kept, 0), 2*scaleW+scaleNear+scaleFar)
+	if q.seen != nil {
+		seen := b.Mul(false, false, 1, u, q.seen)
+		for i := range terms {
+			terms[i] *= squaredNorm(seen.Row(i))
 		}
+	}
+	for i, v := range terms {
+		if near != nil && q.root == nil {
+			v = 0 // G = 0: nothing is ever lost
+		}
+		terms[i] = math.Ldexp(v, 2*scaleW+scaleNear+scaleFar)
 	}
 	balance(left, right, scaleW)
 	return arranged(components{first: right, last: left, terms: terms}), nil

@@ -268,7 +268,7 @@ func stationary(t *testing.T, s Specimen, spectrum decomp.Spectrum, r decomp.Ran
 		const step = 1e-5
 		up := Loss(s.Kernel, compose(t, s, r, moved(c, direction, step)), s.Metric)
 		down := Loss(s.Kernel, compose(t, s, r, moved(c, direction, -step)), s.Metric)
-		if slope := math.Abs(up-down) / (2 * step); slope > 1e-4*s.Condition*math.Sqrt(loss)*math.Sqrt(energy) {
+		if slope := math.Abs(up-down) / (2 * step); slope > 1e-7*s.Condition*math.Sqrt(loss)*math.Sqrt(energy) {
 			t.Errorf("rank %v: slope %g at loss %g (energy %g)", r, slope, loss, energy)
 		}
 	}
