@@ -10,20 +10,20 @@ import (
 )
 
 // conv classifies a Conv (opset 1, 11, 22): X [N, C, in...], W [M, C/group, window...], B [M].
-func (f *finder) conv(i int, n *onnxpb.NodeProto) error {
+func (f *finder) conv(i int, n *onnxpb.NodeProto) {
 	h, ok := f.operand(i, n, 1)
 	if !ok {
-		return nil
+		return
 	}
 	shape := h.shape()
 	if len(shape) < 3 {
 		f.skip(i, n, SkipMalformed, elements(h.tensor), "weight %q of shape %v has no window axes", h.root, shape)
-		return nil
+		return
 	}
 	view, err := convView(n, shape)
 	if err != nil {
 		f.skip(i, n, SkipMalformed, elements(h.tensor), "%v", err)
-		return nil
+		return
 	}
 	s := f.site(i, n, h, weight{slot: 1, alpha: 1})
 	s.Kernel = decomp.Shape{Out: shape[0], In: shape[1] * view.Groups, Window: view.Window, Groups: view.Groups}
@@ -31,7 +31,6 @@ func (f *finder) conv(i int, n *onnxpb.NodeProto) error {
 	f.locateConv(&s)
 	s.OutputScale = f.outputScale(&s)
 	f.sites = append(f.sites, s)
-	return nil
 }
 
 // site fills in what all kinds of sites have in common.

@@ -56,7 +56,7 @@ func (l *ledger) used(value string) bool {
 		return true
 	}
 	for _, u := range l.index.Uses(value) {
-		if u.Nested || !l.gone[u.Node] {
+		if !l.gone[u.Node] { // nodes inside subgraphs and training graphs never go
 			return true
 		}
 	}

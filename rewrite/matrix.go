@@ -37,15 +37,15 @@ func (f *finder) sides(i int, n *onnxpb.NodeProto) (h held, slot int, ok bool) {
 }
 
 // gemm classifies a Gemm (opset 1, 6, 7, 9, 11, 13): Y = alpha·op(A)·op(B) + beta·C.
-func (f *finder) gemm(i int, n *onnxpb.NodeProto) error {
+func (f *finder) gemm(i int, n *onnxpb.NodeProto) {
 	h, slot, ok := f.sides(i, n)
 	if !ok {
-		return nil
+		return
 	}
 	shape := h.shape()
 	if len(shape) != 2 {
 		f.skip(i, n, SkipMalformed, elements(h.tensor), "weight %q of shape %v is no matrix", h.root, shape)
-		return nil
+		return
 	}
 	transA, transB := onnxio.AttrInt(n, "transA", 0) != 0, onnxio.AttrInt(n, "transB", 0) != 0
 	w := weight{slot: slot, alpha: float64(onnxio.AttrFloat(n, "alpha", 1))}
@@ -72,25 +72,24 @@ func (f *finder) gemm(i int, n *onnxpb.NodeProto) error {
 		s.OutputScale = f.outputScale(&s)
 	}
 	f.sites = append(f.sites, s)
-	return nil
 }
 
 // matMul classifies a MatMul (opset 1, 9, 13), which multiplies as NumPy does.
-func (f *finder) matMul(i int, n *onnxpb.NodeProto) error {
+func (f *finder) matMul(i int, n *onnxpb.NodeProto) {
 	h, slot, ok := f.sides(i, n)
 	if !ok {
-		return nil
+		return
 	}
 	shape := h.shape()
 	if len(shape) < 2 {
 		f.skip(i, n, SkipRank, elements(h.tensor), "weight %q of shape %v is a vector, which has no rank to reduce", h.root, shape)
-		return nil
+		return
 	}
 	lead := len(shape) - 2
 	for _, d := range shape[:lead] {
 		if d != 1 {
 			f.skip(i, n, SkipBatched, elements(h.tensor), "weight %q of shape %v is a stack of matrices, which is not factored yet", h.root, shape)
-			return nil
+			return
 		}
 	}
 	s := f.matrixSite(i, n, h, weight{slot: slot, alpha: 1, swap: slot == 1, lead: lead}, shape[lead:])
@@ -100,7 +99,7 @@ func (f *finder) matMul(i int, n *onnxpb.NodeProto) error {
 		// The factors of [1, M, K] times a vector would meet a matrix [1, r] half way.
 		if in, ok := f.shapes.Of(s.Input); lead > 0 && (!ok || len(in) < 2) {
 			f.skip(i, n, SkipBatched, elements(h.tensor), "weight %q of shape %v is a stack of one matrix, and %q is not known to have two axes or more", h.root, shape, s.Input)
-			return nil
+			return
 		}
 	}
 	if out, ok := f.located(&s, 0); ok {
@@ -114,7 +113,6 @@ func (f *finder) matMul(i int, n *onnxpb.NodeProto) error {
 		s.OutputScale = f.outputScale(&s)
 	}
 	f.sites = append(f.sites, s)
-	return nil
 }
 
 // matrixSite describes the site of a plain matrix whose last two axes are shape.

@@ -53,17 +53,17 @@ func (f *finder) sorted() []Skip {
 // gainless says why a site cannot gain at any rank.
 func gainless(s *Site) (Skip, bool) {
 	k := s.Kernel
-	skip := Skip{Node: s.Node, Index: s.Index, Op: s.Op, Name: s.Name, Params: k.Params()}
-	switch {
-	case k.Groups > 1 && k.In == k.Groups:
-		skip.Kind = SkipDepthwise
-		skip.Reason = fmt.Sprintf("depthwise: each of the %d groups has one input channel, so a factored form cannot be smaller", k.Groups)
-	case k.BreakEven() == 0:
-		skip.Kind = SkipNoGain
-		skip.Reason = fmt.Sprintf("no rank gains: a matrix of %d×%d has %d parameters, at rank 1 its factors have %d", k.Rows(), k.Cols(), k.Rows()*k.Cols(), k.Rows()+k.Cols())
-	default:
+	if k.BreakEven() > 0 {
 		return Skip{}, false
 	}
+	skip := Skip{Node: s.Node, Index: s.Index, Op: s.Op, Name: s.Name, Params: k.Params()}
+	if k.Groups > 1 && k.In == k.Groups {
+		skip.Kind = SkipDepthwise
+		skip.Reason = fmt.Sprintf("depthwise: each of the %d groups has one input channel, so a factored form cannot be smaller", k.Groups)
+		return skip, true
+	}
+	skip.Kind = SkipNoGain
+	skip.Reason = fmt.Sprintf("no rank gains: a matrix of %d×%d has %d parameters, at rank 1 its factors have %d", k.Rows(), k.Cols(), k.Rows()*k.Cols(), k.Rows()+k.Cols())
 	return skip, true
 }
 
@@ -85,9 +85,7 @@ func find(m *onnxio.Model, s *shapes.Shapes) (*finder, error) {
 	}
 	f := newFinder(m, s)
 	for i, n := range m.Proto.GetGraph().GetNode() {
-		if err := f.node(i, n); err != nil {
-			return nil, fmt.Errorf("node %q (%s): %w", label(n), n.GetOpType(), err)
-		}
+		f.node(i, n)
 		f.nested(i, n, label(n))
 	}
 	for _, fn := range m.Proto.GetFunctions() {
@@ -143,26 +141,26 @@ func multiplies(op string) bool {
 }
 
 // node classifies one node of the main graph.
-func (f *finder) node(i int, n *onnxpb.NodeProto) error {
+func (f *finder) node(i int, n *onnxpb.NodeProto) {
 	if len(n.GetOutput()) == 0 {
-		return nil
+		return
 	}
 	if f.functions[domain(n.GetDomain())+"\x00"+n.GetOpType()] {
-		return nil // the nodes inside are listed once, with the function
+		return // the nodes inside are listed once, with the function
 	}
 	if !f.main(n) {
 		if params := f.matrices(n); params > 0 {
 			f.skip(i, n, SkipDomain, params, "operators of domain %q are not known here", n.GetDomain())
 		}
-		return nil
+		return
 	}
 	switch op := n.GetOpType(); op {
 	case "Conv":
-		return f.conv(i, n)
+		f.conv(i, n)
 	case "Gemm":
-		return f.gemm(i, n)
+		f.gemm(i, n)
 	case "MatMul":
-		return f.matMul(i, n)
+		f.matMul(i, n)
 	case "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul":
 		f.skip(i, n, SkipQuantised, f.matrices(n), "%s has quantised weights: compress the float model first, then quantise", op)
 	case "Gather":
@@ -174,7 +172,6 @@ func (f *finder) node(i int, n *onnxpb.NodeProto) error {
 			f.skip(i, n, SkipUnsupported, params, "%s is not factored yet", op)
 		}
 	}
-	return nil
 }
 
 func (f *finder) skip(i int, n *onnxpb.NodeProto, kind SkipKind, params int64, format string, args ...any) {

@@ -16,33 +16,47 @@ import (
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
-// TestSitesGain holds the reasons of Sites for nodes that Linear accepts but that cannot gain.
+// TestSitesGain holds the reasons of Sites for nodes that Linear accepts but that cannot
+// gain, and takes those that can: a depthwise Conv with many outputs for each input channel
+// is a matrix with ranks to lose.
 func TestSitesGain(t *testing.T) {
-	for name, want := range map[string]rewrite.SkipKind{
-		"conv_depthwise": rewrite.SkipDepthwise,
-		"conv_plain":     "",
-		"matmul_right":   "",
+	conv := func(in, out, groups int) *onnxio.Model {
+		b := testmodels.NewBuilder(1, 17, 8)
+		b.Conv(b.Input("x", tensor.Float32, "N", in, 9, 9), in, out, []int{3, 3}, onnxio.MakeInt("group", int64(groups)))
+		return model(t, done(b, "N", out, 7, 7))
+	}
+	linear := func(in, out int) *onnxio.Model {
+		b := testmodels.NewBuilder(1, 17, 8)
+		b.Linear(b.Input("x", tensor.Float32, 4, in), in, out, false)
+		return model(t, done(b, 4, out))
+	}
+	for _, c := range []struct {
+		name string
+		m    *onnxio.Model
+		want rewrite.SkipKind
+	}{
+		{"depthwise", conv(6, 6, 6), rewrite.SkipDepthwise},
+		{"depthwise, 2 outputs each", conv(6, 12, 6), ""},
+		{"depthwise, 20 outputs each", conv(2, 40, 2), ""},
+		{"one output", conv(6, 1, 1), rewrite.SkipNoGain},
+		{"plain", conv(6, 6, 1), ""},
+		{"one row", linear(6, 1), rewrite.SkipNoGain},
+		{"2 by 2", linear(2, 2), rewrite.SkipNoGain},
+		{"2 by 3", linear(2, 3), ""},
 	} {
-		sites, skips, err := rewrite.Sites(build(t, name), infer(build(t, name)))
+		sites, skips, err := rewrite.Sites(c.m, infer(c.m))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want == "" {
+		if c.want == "" {
 			if len(sites) != 1 || len(skips) != 0 {
-				t.Errorf("%s: sites %v, skips %v", name, sites, skips)
+				t.Errorf("%s: sites %v, skips %v", c.name, sites, skips)
 			}
 			continue
 		}
-		if len(sites) != 0 || len(skips) != 1 || skips[0].Kind != want || skips[0].Params == 0 {
-			t.Errorf("%s: sites %v, skips %v, wanted one of kind %s", name, sites, skips, want)
+		if len(sites) != 0 || len(skips) != 1 || skips[0].Kind != c.want || skips[0].Params == 0 {
+			t.Errorf("%s: sites %v, skips %v, wanted one of kind %s", c.name, sites, skips, c.want)
 		}
-	}
-	b, x := matrix()
-	b.Linear(x, 6, 1, true)
-	m := model(t, done(b, 4, 1))
-	sites, skips, err := rewrite.Sites(m, infer(m))
-	if err != nil || len(sites) != 0 || len(skips) != 1 || skips[0].Kind != rewrite.SkipNoGain {
-		t.Errorf("sites %v, skips %v, error %v", sites, skips, err)
 	}
 }
 
@@ -53,6 +67,29 @@ func model(t testing.TB, b *testmodels.Builder) *onnxio.Model {
 		t.Fatal(err)
 	}
 	return m
+}
+
+// TestViewPads: auto_pad shares out the padding that the sizes need; an odd one goes to
+// the end for SAME_UPPER, to the begin for SAME_LOWER.
+func TestViewPads(t *testing.T) {
+	v := rewrite.View{Window: []int{4, 3}, Strides: []int{1, 2}, Dilations: []int{1, 2}, PadBegin: []int{1, 2}, PadEnd: []int{3, 4}}
+	for _, c := range []struct {
+		auto            string
+		begin, end, out []int
+	}{
+		{"", []int{1, 2}, []int{3, 4}, []int{8, 5}},
+		{"SAME_UPPER", []int{1, 1}, []int{2, 2}, []int{7, 4}},
+		{"SAME_LOWER", []int{2, 2}, []int{1, 1}, []int{7, 4}},
+	} {
+		v.AutoPad = c.auto
+		begin, end := v.Pads([]int{7, 8})
+		if out := v.Output([]int{7, 8}); !slices.Equal(begin, c.begin) || !slices.Equal(end, c.end) || !slices.Equal(out, c.out) {
+			t.Errorf("%q: pads %v and %v, output %v; wanted %v, %v, %v", c.auto, begin, end, out, c.begin, c.end, c.out)
+		}
+	}
+	if out := (rewrite.View{Window: []int{5}, Strides: []int{2}, Dilations: []int{1}, PadBegin: []int{0}, PadEnd: []int{0}}).Output([]int{4}); out[0] != 0 {
+		t.Errorf("a window that does not fit has %d positions", out[0])
+	}
 }
 
 // TestSkipsInOrder wants the reasons in the order of the graph, those of a subgraph where
