@@ -37,7 +37,7 @@ func House() Rules {
 			"report":                           {"compress"},
 			"compress":                         {"grad", "verify", "search", "internal/provision", "internal/suggest"},
 			"verify":                           {"calib"},
-			"grad":                             {"rewrite"},
+			"grad":                             {"shapes", "internal/ort"},
 			"calib":                            {"calib/internal/moments", "rewrite", "internal/ort"},
 			"calib/internal/moments":           {"internal/linalg"},
 			"rewrite":                          {"decomp", "shapes"},

@@ -1,0 +1,272 @@
+package grad
+
+import (
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+)
+
+// wideChannels is the number of channels from which on a blocked convolution, and a matrix
+// product per tap, pay in ONNX Runtime's CPU provider.
+const wideChannels = 8
+
+// convolutionRules are the rules of Conv and ConvTranspose.
+func convolutionRules() []Rule {
+	return []Rule{
+		{
+			Op: "Conv", Formula: "dX = ConvTranspose(g, W), dW[o,c,t] = Σₙₚ g[n,o,p]·X[n,c,p·stride+t·dilation], dB = Σ g",
+			inputs: first | second | third, need: 2, vjp: convRule,
+		},
+		{
+			Op: "ConvTranspose", Formula: "dX = Conv(g, W), dW[c,m,t] = Σₙₚ X[n,c,p]·g[n,m,p·stride+t·dilation], dB = Σ g",
+			inputs: first | second | third, need: 2, vjp: convTransposeRule,
+		},
+	}
+}
+
+// kernel is the weight [to, from/groups, size...] of a convolution of [batch, from, in...]
+// to [batch, to, out...].
+type kernel struct {
+	window
+	batch, from, to, groups int
+}
+
+func convRule(c *call) error {
+	x, weight, y := c.shape(0), c.shape(1), c.shapeOut(0)
+	k := kernel{groups: c.attrInt("group", 1)}
+	if len(x) < 3 || len(y) != len(x) || x[0] != y[0] {
+		return errShape
+	}
+	k.batch, k.from, k.to = x[0], x[1], y[1]
+	if !k.fits(weight) || len(weight) != len(x) {
+		return errShape
+	}
+	var err error
+	if k.window, err = c.window(weight[2:], x[2:], y[2:]); err != nil {
+		return err
+	}
+	if !k.exact() {
+		return errShape
+	}
+	if c.wanted(0) {
+		c.give(0, c.convInput(k))
+	}
+	if c.wanted(1) {
+		c.give(1, c.convWeight(k, c.x(0), c.g()))
+	}
+	c.giveBias(2)
+	return nil
+}
+
+// convTransposeRule is ConvTranspose, the product with the transpose of a convolution from
+// the shape of its output to that of its input.
+func convTransposeRule(c *call) error {
+	x, weight, y := c.shape(0), c.shape(1), c.shapeOut(0)
+	k := kernel{groups: c.attrInt("group", 1)}
+	if len(x) < 3 || len(y) != len(x) || x[0] != y[0] {
+		return errShape
+	}
+	k.batch, k.from, k.to = x[0], y[1], x[1]
+	if !k.fits(weight) || len(weight) != len(x) {
+		return errShape
+	}
+	var err error
+	if k.window, err = c.window(weight[2:], y[2:], x[2:]); err != nil {
+		return err
+	}
+	auto := c.attrString("auto_pad", "NOTSET")
+	extra := onnxio.AttrInts(c.node, "output_padding")
+	for i := range k.size {
+		total := (k.out[i]-1)*k.stride[i] + k.reach(i) - k.in[i]
+		if i < len(extra) {
+			total += int(extra[i])
+		}
+		if auto == "SAME_UPPER" || auto == "SAME_LOWER" || onnxio.HasAttr(c.node, "output_shape") {
+			k.split(i, max(total, 0), auto != "SAME_UPPER")
+		}
+		k.end[i] = max((k.out[i]-1)*k.stride[i]+k.reach(i)-k.in[i]-k.begin[i], 0)
+	}
+	if !k.exact() {
+		return errShape
+	}
+	if c.wanted(0) {
+		c.give(0, c.emit("Conv", []string{c.g(), c.x(1)}, k.attributes()...))
+	}
+	if c.wanted(1) {
+		c.give(1, c.convWeight(k, c.g(), c.x(0)))
+	}
+	c.giveBias(2)
+	return nil
+}
+
+// giveBias sums over everything but channels.
+func (c *call) giveBias(i int) {
+	if c.wanted(i) {
+		axes := append([]int{0}, span(2, len(c.shapeOut(0)))...)
+		c.give(i, c.sum(c.g(), axes, false))
+	}
+}
+
+// fits reports whether a weight has the shape that channels and groups ask for.
+func (k kernel) fits(weight []int) bool {
+	return k.groups > 0 && len(weight) >= 3 && weight[0] == k.to && weight[1]*k.groups == k.from && k.to%k.groups == 0
+}
+
+// rest is the number of padded entries at the end of an axis that no window reaches.
+func (k kernel) rest(i int) int {
+	return k.in[i] + k.begin[i] + k.end[i] - k.reach(i) - (k.out[i]-1)*k.stride[i]
+}
+
+// exact reports whether the sizes before and after agree.
+func (k kernel) exact() bool {
+	for i := range k.size {
+		if rest := k.rest(i); rest < 0 || rest >= k.stride[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// attributes are those of a Conv or ConvTranspose with this kernel.
+func (k kernel) attributes() []*onnxpb.AttributeProto {
+	a := []*onnxpb.AttributeProto{intsAttr("kernel_shape", k.size)}
+	one := func(x int) bool { return x != 1 }
+	if slices.ContainsFunc(k.stride, one) {
+		a = append(a, intsAttr("strides", k.stride))
+	}
+	if slices.ContainsFunc(k.dilation, one) {
+		a = append(a, intsAttr("dilations", k.dilation))
+	}
+	if pads := slices.Concat(k.begin, k.end); slices.ContainsFunc(pads, nonzero) {
+		a = append(a, intsAttr("pads", pads))
+	}
+	if k.groups != 1 {
+		a = append(a, onnxio.MakeInt("group", int64(k.groups)))
+	}
+	return a
+}
+
+// convInput emits the gradient of a convolution's input. That is a ConvTranspose; with
+// stride 1 it is also a Conv with the kernel turned around, which runs blocked, and so up
+// to twice as fast, where the kernel is constant (then it is turned when the model is
+// loaded) and the result has enough channels.
+func (c *call) convInput(k kernel) string {
+	if c.turns(k) {
+		turned := k
+		turned.begin, turned.end = slices.Clone(k.begin), slices.Clone(k.end)
+		for i := range k.size {
+			turned.begin[i] = k.reach(i) - 1 - k.begin[i]
+			turned.end[i] = k.reach(i) - 1 - k.end[i]
+		}
+		return c.emit("Conv", []string{c.g(), c.turn(k)}, turned.attributes()...)
+	}
+	attributes := k.attributes()
+	extra := filled(len(k.size), 0)
+	for i := range extra {
+		extra[i] = k.rest(i)
+	}
+	if slices.ContainsFunc(extra, nonzero) {
+		attributes = append(attributes, intsAttr("output_padding", extra))
+	}
+	return c.emit("ConvTranspose", []string{c.g(), c.x(1)}, attributes...)
+}
+
+func (c *call) turns(k kernel) bool {
+	for i := range k.size {
+		if k.stride[i] != 1 || k.begin[i] >= k.reach(i) || k.end[i] >= k.reach(i) {
+			return false
+		}
+	}
+	_, constant := c.facts.constant(c.x(1))
+	return constant && (k.from/k.groups >= wideChannels || k.from == k.groups && k.from >= wideChannels)
+}
+
+// turn returns the weight [to, from/groups, size...] as one [from, to/groups, size...] with
+// every axis of the window reversed.
+func (c *call) turn(k kernel) string {
+	shape, taps := c.shape(1), k.taps()
+	w, flat := c.x(1), []int{k.to, k.from / k.groups, taps}
+	w = c.reshape(w, shape, flat)
+	if taps > 1 {
+		reversed := upTo(taps)
+		slices.Reverse(reversed)
+		w = c.gather(w, 2, reversed)
+	}
+	if k.groups == 1 {
+		w = c.transpose(w, []int{1, 0, 2})
+	} else {
+		w = c.reshape(w, flat, []int{k.groups, k.to / k.groups, k.from / k.groups, taps})
+		w = c.transpose(w, []int{0, 2, 1, 3})
+	}
+	return c.op("Reshape", w, c.ints(slices.Concat([]int{k.from, k.to / k.groups}, k.size)))
+}
+
+// convWeight emits the gradient of a convolution's weight: for each tap of the window the
+// product of the cotangent g, of the convolution's output, with the entries of its input x
+// that the tap meets, summed over positions and batch.
+func (c *call) convWeight(k kernel, x, g string) string {
+	positions, channels := product(k.out), k.from/k.groups
+	rows, cols := k.to/k.groups, channels*k.taps()
+	// The groups have an axis of their own only where there are several.
+	groups := []int{k.groups}
+	if k.groups == 1 {
+		groups = nil
+	}
+	columns := func(channels int) []int {
+		return slices.Concat([]int{k.batch}, groups, []int{channels, positions})
+	}
+	rank := len(groups) + 3
+	g = c.reshape(g, slices.Concat([]int{k.batch, k.to}, k.out), columns(rows))
+	times := func(columns string) string { return c.matmul(g, c.swap(columns, rank)) }
+
+	if k.tiles() {
+		patches := c.reshape(c.tiled(k, x), nil, columns(cols))
+		dw := c.sum(times(patches), []int{0}, false)
+		return c.reshape(dw, nil, c.shape(1))
+	}
+	covered, shape := c.cover(x, slices.Concat([]int{k.batch, k.from}, k.in), k.window, 0)
+	var taps []string
+	k.each(func(tap []int) {
+		t := c.tap(covered, shape, k.window, tap)
+		taps = append(taps, c.reshape(t, slices.Concat([]int{k.batch, k.from}, k.out), columns(channels)))
+	})
+	var dw string
+	if channels < wideChannels && k.groups == 1 {
+		dw = times(c.concat(rank-2, taps...))
+	} else {
+		for i, t := range taps {
+			taps[i] = times(t)
+		}
+		dw = c.concat(rank-1, taps...)
+	}
+	dw = c.sum(dw, []int{0}, false)
+	dw = c.reshape(dw, nil, []int{k.to, k.taps(), channels})
+	if k.taps() > 1 && channels > 1 {
+		dw = c.transpose(dw, []int{0, 2, 1})
+	}
+	return c.reshape(dw, nil, c.shape(1))
+}
+
+// tiles reports whether the windows lie side by side and fill the input.
+func (k kernel) tiles() bool {
+	for i, n := range k.size {
+		if k.stride[i] != n || k.dilation[i] != 1 || k.begin[i] != 0 || k.in[i] != n*k.out[i] {
+			return false
+		}
+	}
+	return k.taps() > 1
+}
+
+// tiled orders x, of shape [N, C, in...], as [N, C, size..., out...] for windows that tile it.
+func (c *call) tiled(k kernel, x string) string {
+	split, perm := []int{k.batch, k.from}, []int{0, 1}
+	for i, n := range k.size {
+		split = append(split, k.out[i], n)
+		perm = append(perm, 3+2*i)
+	}
+	for i := range k.size {
+		perm = append(perm, 2+2*i)
+	}
+	return c.transpose(c.reshape(x, nil, split), perm)
+}

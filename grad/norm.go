@@ -1,0 +1,212 @@
+package grad
+
+import (
+	"errors"
+	"slices"
+)
+
+// normRules are the rules of normalizations.
+func normRules() []Rule {
+	const standard = "r = 1/√(var+ε), x̂ = (x-μ)·r, ĝ = g·scale: dx = r·(ĝ - mean(ĝ) - x̂·mean(ĝ·x̂)), dscale = g·x̂, dbias = g"
+	return []Rule{
+		{
+			Op:      "BatchNormalization",
+			Formula: "inference only, r = 1/√(var+ε): dx = g·scale·r, dscale = g·(x-mean)·r, dB = g, dmean = -g·scale·r, dvar = -g·scale·(x-mean)·r³/2",
+			inputs:  1<<5 - 1, need: 5, vjp: batchNormRule,
+		},
+		{Op: "LayerNormalization", Formula: standard, inputs: first | second | third, need: 2, vjp: layerNormRule},
+		{Op: "InstanceNormalization", Formula: standard, inputs: first | second | third, need: 3, vjp: instanceNormRule},
+		{Op: "GroupNormalization", Formula: standard, inputs: first | second | third, need: 3, vjp: groupNormRule},
+		{
+			Op: "RMSNormalization", Formula: "r = 1/√(mean(x²)+ε), x̂ = x·r, ĝ = g·scale: dx = r·(ĝ - x̂·mean(ĝ·x̂)), dscale = g·x̂",
+			inputs: first | second, need: 2, vjp: rmsNormRule,
+		},
+		{
+			Op: "LpNormalization", Formula: "y = x/n: dx = (g - y·Σ g·y)/n for p = 2, (g - sign(x)·Σ g·y)/n for p = 1",
+			inputs: first, need: 1, vjp: lpNormRule,
+		},
+	}
+}
+
+// inverseRoot returns 1/√(variance+ε).
+func (c *call) inverseRoot(variance string) string {
+	return c.op("Reciprocal", c.op("Sqrt", c.shift(variance, c.attrFloat("epsilon", 1e-5))))
+}
+
+func batchNormRule(c *call) error {
+	x := c.shape(0)
+	if c.attrInt("training_mode", 0) != 0 || len(c.node.Output) > 1 && c.opset < 14 {
+		return errors.New("in training mode it has no rule")
+	}
+	if c.attrInt("spatial", 1) != 1 {
+		return errors.New("with spatial=0 it has no rule")
+	}
+	if len(x) < 2 {
+		return errShape
+	}
+	for i := range 4 {
+		if !slices.Equal(c.shape(i+1), x[1:2]) {
+			return errShape
+		}
+		if c.facts.typ(c.x(i+1)) != c.typ {
+			return errors.New("with parameters of another type it has no rule")
+		}
+	}
+	across := append([]int{0}, span(2, len(x))...)
+	channel := slices.Concat(x[1:2], filled(len(x)-2, 1))
+	wide := func(v string) string { return c.reshape(v, x[1:2], channel) }
+	r := c.inverseRoot(c.x(4))
+	slope := c.mul(c.x(1), r)
+	if c.wanted(0) {
+		c.give(0, c.mul(c.g(), wide(slope)))
+	}
+	if c.wanted(1) || c.wanted(4) {
+		centred := c.sub(c.x(0), wide(c.x(3)))
+		moment := c.mul(c.sum(c.mul(c.g(), centred), across, false), r)
+		c.give(1, moment)
+		if c.wanted(4) {
+			c.give(4, c.scale(c.mul(moment, c.mul(slope, r)), -0.5))
+		}
+	}
+	if c.wanted(2) || c.wanted(3) {
+		total := c.sum(c.g(), across, false)
+		c.give(2, total)
+		if c.wanted(3) {
+			c.give(3, c.op("Neg", c.mul(total, slope)))
+		}
+	}
+	return nil
+}
+
+// standard returns (x-μ)·r and r along axes, which the forward pass does not give out.
+func (c *call) standard(x string, axes []int) (normal, r string) {
+	centred := c.sub(x, c.reduce("ReduceMean", x, axes, true))
+	r = c.inverseRoot(c.reduce("ReduceMean", c.mul(centred, centred), axes, true))
+	return c.mul(centred, r), r
+}
+
+// unscale returns r·(g - mean(g) - x̂·mean(g·x̂)); without centre the first mean is left out.
+func (c *call) unscale(g, normal, r string, axes []int, centre bool) string {
+	along := c.mul(normal, c.reduce("ReduceMean", c.mul(g, normal), axes, true))
+	if centre {
+		g = c.sub(g, c.reduce("ReduceMean", g, axes, true))
+	}
+	return c.mul(r, c.sub(g, along))
+}
+
+// layerNormRule normalises over axis and all behind it; scale and bias are broadcast.
+func layerNormRule(c *call) error {
+	x := c.shape(0)
+	axis, err := c.axis("axis", -1, len(x))
+	if err != nil {
+		return err
+	}
+	axes := span(axis, len(x))
+	if c.wanted(0) || c.wanted(1) {
+		normal, r := c.standard(c.x(0), axes)
+		if c.wanted(0) {
+			c.give(0, c.unscale(c.mul(c.g(), c.x(1)), normal, r, axes, true))
+		}
+		if c.wanted(1) {
+			c.giveFrom(1, c.mul(c.g(), normal), x)
+		}
+	}
+	c.giveFrom(2, c.g(), x)
+	return nil
+}
+
+func rmsNormRule(c *call) error {
+	x := c.shape(0)
+	axis, err := c.axis("axis", -1, len(x))
+	if err != nil {
+		return err
+	}
+	axes := span(axis, len(x))
+	r := c.inverseRoot(c.reduce("ReduceMean", c.mul(c.x(0), c.x(0)), axes, true))
+	normal := c.mul(c.x(0), r)
+	if c.wanted(0) {
+		c.give(0, c.unscale(c.mul(c.g(), c.x(1)), normal, r, axes, false))
+	}
+	if c.wanted(1) {
+		c.giveFrom(1, c.mul(c.g(), normal), x)
+	}
+	return nil
+}
+
+// instanceNormRule normalises over the spatial axes, for every sample and channel.
+func instanceNormRule(c *call) error {
+	x := c.shape(0)
+	if len(x) < 3 || !slices.Equal(c.shape(1), x[1:2]) || !slices.Equal(c.shape(2), x[1:2]) {
+		return errShape
+	}
+	axes := span(2, len(x))
+	across := append([]int{0}, axes...)
+	if c.wanted(0) || c.wanted(1) {
+		normal, r := c.standard(c.x(0), axes)
+		if c.wanted(0) {
+			scale := c.reshape(c.x(1), x[1:2], slices.Concat(x[1:2], filled(len(axes), 1)))
+			c.give(0, c.unscale(c.mul(c.g(), scale), normal, r, axes, true))
+		}
+		if c.wanted(1) {
+			c.give(1, c.sum(c.mul(c.g(), normal), across, false))
+		}
+	}
+	if c.wanted(2) {
+		c.give(2, c.sum(c.g(), across, false))
+	}
+	return nil
+}
+
+// groupNormRule normalises over groups of channels. Scale and bias are per group up to
+// operator set 20, and per channel from then on.
+func groupNormRule(c *call) error {
+	x, groups := c.shape(0), c.attrInt("num_groups", 0)
+	if len(x) < 3 || groups < 1 || x[1]%groups != 0 {
+		return errShape
+	}
+	// Everything is seen as [N, groups, channels of a group, positions].
+	full := []int{x[0], groups, x[1] / groups, product(x[2:])}
+	params, over := []int{groups, 1, 1}, []int{0, 2, 3}
+	if c.opset >= 21 {
+		params, over = []int{groups, full[2], 1}, []int{0, 3}
+	}
+	if product(c.shape(1)) != product(params) || product(c.shape(2)) != product(params) {
+		return errShape
+	}
+	axes := []int{2, 3}
+	g := c.reshape(c.g(), x, full)
+	if c.wanted(0) || c.wanted(1) {
+		normal, r := c.standard(c.reshape(c.x(0), x, full), axes)
+		if c.wanted(0) {
+			scale := c.reshape(c.x(1), c.shape(1), params)
+			c.give(0, c.reshape(c.unscale(c.mul(g, scale), normal, r, axes, true), full, x))
+		}
+		if c.wanted(1) {
+			c.give(1, c.reshape(c.sum(c.mul(g, normal), over, false), nil, c.shape(1)))
+		}
+	}
+	if c.wanted(2) {
+		c.give(2, c.reshape(c.sum(g, over, false), nil, c.shape(2)))
+	}
+	return nil
+}
+
+func lpNormRule(c *call) error {
+	axis, err := c.axis("axis", -1, len(c.shape(0)))
+	if err != nil {
+		return err
+	}
+	axes := []int{axis}
+	direction, norm := c.y(), ""
+	switch p := c.attrInt("p", 2); p {
+	case 1:
+		direction, norm = c.sign(c.x(0)), c.sum(c.op("Abs", c.x(0)), axes, true)
+	case 2:
+		norm = c.op("Sqrt", c.sum(c.mul(c.x(0), c.x(0)), axes, true))
+	default:
+		return errShape
+	}
+	along := c.mul(direction, c.sum(c.mul(c.g(), c.y()), axes, true))
+	c.give(0, c.div(c.sub(c.g(), along), norm))
+	return nil
+}

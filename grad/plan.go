@@ -1,0 +1,313 @@
+package grad
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// plan is one differentiation under way.
+type plan struct {
+	m       *onnxio.Model
+	facts   *facts
+	rules   map[string]Rule
+	outputs []string // values with a cotangent
+	wanted  []string
+	steps   []*step // one per node of the main graph, in order
+
+	// active values depend on a wanted one.
+	active     map[string]bool
+	emitter    *emitter
+	cotangents map[string]string   // output to input name
+	parts      map[string][]string // contributions to the gradient of a value
+
+	blocks []Block
+	// tainted values have the blocks of these indices behind them, ascending.
+	tainted map[string][]int
+}
+
+// step is a node with the edges on which gradients could travel.
+type step struct {
+	node *onnxpb.NodeProto
+	rule Rule
+	// known is false where no rule exists.
+	known bool
+	// edges are the inputs that its rule differentiates with respect to.
+	edges []int
+	// foreign are floating-point values that the node reads in another way: through
+	// an input that the rule takes for a constant, or in a subgraph.
+	foreign []string
+	// useful says that an output of the plan depends on the node.
+	useful bool
+}
+
+func newPlan(m *onnxio.Model, o Options) (*plan, error) {
+	opset := m.Opset("")
+	if opset < oldest {
+		return nil, fmt.Errorf("the model uses operator set %d; gradients need %d or newer, so convert the model first", opset, oldest)
+	}
+	p := &plan{
+		m: m, facts: newFacts(m, o.Values, o.Feed), rules: map[string]Rule{},
+		active: map[string]bool{}, cotangents: map[string]string{}, parts: map[string][]string{}, tainted: map[string][]int{},
+		emitter: newEmitter(opset, onnxio.NewNameSet(m)),
+	}
+	for _, r := range Rules() {
+		p.rules[r.Op] = r
+	}
+	if err := p.choose(o); err != nil {
+		return nil, err
+	}
+	for _, n := range m.Graph().GetNode() {
+		p.steps = append(p.steps, p.step(n))
+	}
+	p.mark()
+	return p, nil
+}
+
+// choose checks the names that the caller gave.
+func (p *plan) choose(o Options) error {
+	for _, name := range o.Feed {
+		t, ok := p.m.Index().Initializer(name)
+		if !ok {
+			return fmt.Errorf("the value to feed %q is no initializer", name)
+		}
+		if !carries(tensor.Type(t.GetDataType())) {
+			return fmt.Errorf("the initializer to feed %q is of type %s, wanted a floating-point type", name, tensor.Type(t.GetDataType()))
+		}
+	}
+	p.outputs = slices.Clone(o.Outputs)
+	if o.Outputs == nil {
+		for _, v := range p.m.Graph().GetOutput() {
+			if t := p.facts.typ(v.GetName()); t != tensor.Undefined && carries(t) {
+				p.outputs = append(p.outputs, v.GetName())
+			}
+		}
+	}
+	if len(p.outputs) == 0 {
+		return errors.New("no output of a floating-point type to differentiate")
+	}
+	if len(o.Wanted) == 0 {
+		return errors.New("no value to differentiate with respect to")
+	}
+	p.wanted = o.Wanted
+	for _, name := range slices.Concat(p.outputs, p.wanted) {
+		t := p.facts.typ(name)
+		switch {
+		case !p.facts.exists(name):
+			return fmt.Errorf("value %q is not in the main graph", name)
+		case t == tensor.Undefined:
+			return fmt.Errorf("the type of value %q is not known: give it in Values, as Observe does", name)
+		case !carries(t):
+			return fmt.Errorf("value %q is of type %s, wanted a floating-point type", name, t)
+		case p.facts.shape(name) == nil:
+			return fmt.Errorf("the shape of value %q is not known: give it in Values, as Observe does", name)
+		}
+	}
+	for _, name := range p.outputs {
+		if p.cotangents[name] != "" {
+			return fmt.Errorf("output %q is named twice", name)
+		}
+		p.cotangents[name] = p.emitter.names.Fresh(name + "/cotangent")
+		p.parts[name] = []string{p.cotangents[name]}
+	}
+	return nil
+}
+
+// step finds the edges of a node.
+func (p *plan) step(n *onnxpb.NodeProto) *step {
+	s := &step{node: n}
+	if onnxDomain(n.GetDomain()) {
+		s.rule, s.known = p.rules[n.GetOpType()]
+	}
+	if !slices.ContainsFunc(n.Output, func(out string) bool { return out != "" && carries(p.facts.typ(out)) }) {
+		return s
+	}
+	for i, in := range n.Input {
+		if in == "" || !carries(p.facts.typ(in)) {
+			continue
+		}
+		switch {
+		case s.known && s.rule.carries(i):
+			s.edges = append(s.edges, i)
+		case !s.known || s.rule.vjp != nil:
+			s.foreign = append(s.foreign, in)
+		}
+	}
+	for _, name := range read(n) {
+		if p.facts.exists(name) && carries(p.facts.typ(name)) {
+			s.foreign = append(s.foreign, name)
+		}
+	}
+	return s
+}
+
+// read returns the names that the subgraphs of a node read. Those defined inside are
+// among them; they name no value of the main graph, since ONNX lets no name hide another.
+func read(n *onnxpb.NodeProto) []string {
+	var names []string
+	visit := func(g *onnxpb.GraphProto) {
+		for _, inner := range g.GetNode() {
+			names = append(append(names, inner.Input...), read(inner)...)
+		}
+		for _, v := range g.GetOutput() {
+			names = append(names, v.GetName())
+		}
+	}
+	for _, a := range n.GetAttribute() {
+		if a.G != nil {
+			visit(a.G)
+		}
+		for _, g := range a.Graphs {
+			visit(g)
+		}
+	}
+	return names
+}
+
+// mark finds the steps that outputs depend on and the values that depend on wanted ones.
+func (p *plan) mark() {
+	used := map[string]bool{}
+	for _, name := range p.outputs {
+		used[name] = true
+	}
+	for _, s := range slices.Backward(p.steps) {
+		s.useful = slices.ContainsFunc(s.node.Output, func(out string) bool { return used[out] })
+		if !s.useful {
+			continue
+		}
+		for _, i := range s.edges {
+			used[s.node.Input[i]] = true
+		}
+		for _, name := range s.foreign {
+			used[name] = true
+		}
+	}
+	for _, name := range p.wanted {
+		p.active[name] = true
+	}
+	for _, s := range p.steps {
+		on := slices.ContainsFunc(s.edges, func(i int) bool { return p.active[s.node.Input[i]] }) ||
+			slices.ContainsFunc(s.foreign, func(name string) bool { return p.active[name] })
+		if !on {
+			continue
+		}
+		for _, out := range s.node.Output {
+			if out != "" && carries(p.facts.typ(out)) {
+				p.active[out] = true
+			}
+		}
+	}
+}
+
+// reverse walks the nodes from the last to the first, and lets the rules of those between
+// wanted values and outputs emit their products.
+func (p *plan) reverse() error {
+	for _, s := range slices.Backward(p.steps) {
+		if !s.useful || !slices.ContainsFunc(s.node.Output, func(out string) bool { return p.active[out] }) {
+			continue
+		}
+		for _, name := range s.foreign {
+			if p.active[name] {
+				p.block(s, name, p.foreignReason(s, name))
+			}
+		}
+		c := newCall(p, s)
+		if !slices.Contains(c.wants, true) {
+			continue
+		}
+		err := c.run()
+		for _, i := range s.edges {
+			if !c.wants[i] {
+				continue
+			}
+			if err != nil {
+				p.block(s, s.node.Input[i], err.Error())
+			}
+			p.taint(s, s.node.Input[i])
+		}
+	}
+	return nil
+}
+
+func (p *plan) foreignReason(s *step, name string) string {
+	if !s.known {
+		return "the operator has no rule"
+	}
+	return fmt.Sprintf("the rule has no gradient with respect to %q", name)
+}
+
+// block records that a node stands behind a value.
+func (p *plan) block(s *step, name, reason string) {
+	b := Block{Node: s.node.GetName(), Op: s.node.GetOpType(), Reason: reason}
+	if !onnxDomain(s.node.GetDomain()) {
+		b.Op = s.node.GetDomain() + "." + b.Op
+	}
+	if b.Node == "" && len(s.node.Output) > 0 {
+		b.Node = s.node.Output[0]
+	}
+	if n := len(p.blocks); n == 0 || p.blocks[n-1] != b {
+		p.blocks = append(p.blocks, b)
+	}
+	p.merge(name, []int{len(p.blocks) - 1})
+	p.taint(s, name)
+}
+
+// taint passes the blocks behind a node on to one of its inputs.
+func (p *plan) taint(s *step, name string) {
+	for _, out := range s.node.Output {
+		if out != "" {
+			p.merge(name, p.tainted[out])
+		}
+	}
+}
+
+func (p *plan) merge(name string, blocks []int) {
+	if len(blocks) == 0 {
+		return
+	}
+	all := slices.Concat(p.tainted[name], blocks)
+	slices.Sort(all)
+	p.tainted[name] = slices.Compact(all)
+}
+
+// blocked lists the blocks behind each wanted value.
+func (p *plan) blocked() map[string][]Block {
+	found := map[string][]Block{}
+	for _, name := range p.wanted {
+		var blocks []Block
+		for _, i := range slices.Backward(p.tainted[name]) {
+			blocks = append(blocks, p.blocks[i])
+		}
+		if blocks != nil {
+			found[name] = blocks
+		}
+	}
+	return found
+}
+
+// total returns the sum of the contributions to a value's gradient, or "" for none.
+func (p *plan) total(name string) string {
+	parts := p.parts[name]
+	if len(parts) == 0 {
+		return ""
+	}
+	sum := parts[0]
+	for _, part := range parts[1:] {
+		sum = p.emitter.op("Add", sum, part)
+	}
+	p.parts[name] = []string{sum}
+	return sum
+}
+
+func (p *plan) isCotangent(name string) bool {
+	for _, out := range p.outputs {
+		if p.cotangents[out] == name {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,127 @@
+package grad
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/onnxio"
+)
+
+// window is how a sliding window meets the spatial axes of an input, with the padding
+// resolved to numbers.
+type window struct {
+	size, stride, dilation []int
+	begin, end             []int // padding; in ceil mode the last window may reach beyond end
+	in, out                []int // spatial sizes before and after
+}
+
+// reach is the extent of the window along an axis.
+func (w window) reach(axis int) int { return (w.size[axis]-1)*w.dilation[axis] + 1 }
+
+// taps is the number of places in the window.
+func (w window) taps() int { return product(w.size) }
+
+// window reads the attributes that convolutions and pools share. The size of the window
+// and the spatial sizes are given.
+func (c *call) window(size, in, out []int) (window, error) {
+	n := len(size)
+	w := window{size: size, in: in, out: out, begin: filled(n, 0), end: filled(n, 0)}
+	var err error
+	if w.stride, err = c.perAxis("strides", n); err != nil {
+		return w, err
+	}
+	if w.dilation, err = c.perAxis("dilations", n); err != nil {
+		return w, err
+	}
+	for i, k := range size {
+		if k < 1 || k > 1<<20 || w.stride[i] > 1<<20 || w.dilation[i] > 1<<20 {
+			return w, fmt.Errorf("a window of %v with strides %v and dilations %v", size, w.stride, w.dilation)
+		}
+	}
+	if len(in) != n || len(out) != n {
+		return w, errShape
+	}
+	auto := c.attrString("auto_pad", "NOTSET")
+	switch auto {
+	case "NOTSET", "":
+		if pads := onnxio.AttrInts(c.node, "pads"); pads != nil {
+			if len(pads) != 2*n || slices.ContainsFunc(pads, func(p int64) bool { return p < 0 || p > 1<<20 }) {
+				return w, fmt.Errorf("pads %v", pads)
+			}
+			w.begin, w.end = toInts(pads[:n]), toInts(pads[n:])
+		}
+	case "VALID":
+	case "SAME_UPPER", "SAME_LOWER":
+		for i := range size {
+			total := max((out[i]-1)*w.stride[i]+w.reach(i)-in[i], 0)
+			w.split(i, total, auto == "SAME_LOWER")
+		}
+	default:
+		return w, fmt.Errorf("auto_pad %q", auto)
+	}
+	return w, nil
+}
+
+// split puts half of the padding of an axis on each side; lower puts an odd one first.
+func (w window) split(axis, total int, lower bool) {
+	w.begin[axis] = total / 2
+	if lower {
+		w.begin[axis] = total - total/2
+	}
+	w.end[axis] = total - w.begin[axis]
+}
+
+// perAxis reads an attribute with a positive number per spatial axis, 1 where absent.
+func (c *call) perAxis(name string, n int) ([]int, error) {
+	v := onnxio.AttrInts(c.node, name)
+	if v == nil {
+		return filled(n, 1), nil
+	}
+	if len(v) != n || slices.ContainsFunc(v, func(x int64) bool { return x < 1 }) {
+		return nil, fmt.Errorf("%s %v for %d spatial axes", name, v, n)
+	}
+	return toInts(v), nil
+}
+
+// each calls visit with the index of every tap, in row-major order.
+func (w window) each(visit func(tap []int)) {
+	tap := filled(len(w.size), 0)
+	for {
+		visit(tap)
+		i := len(tap) - 1
+		for ; i >= 0; i-- {
+			if tap[i]++; tap[i] < w.size[i] {
+				break
+			}
+			tap[i] = 0
+		}
+		if i < 0 {
+			return
+		}
+	}
+}
+
+// cover pads x, of shape [N, C, in...], with a number so that every window lies inside, and
+// returns its new shape as well.
+func (c *call) cover(x string, shape []int, w window, v float64) (string, []int) {
+	before, after, padded := filled(len(shape), 0), filled(len(shape), 0), slices.Clone(shape)
+	for i := range w.size {
+		before[i+2] = w.begin[i]
+		after[i+2] = max((w.out[i]-1)*w.stride[i]+w.reach(i)-w.in[i]-w.begin[i], 0)
+		padded[i+2] += before[i+2] + after[i+2]
+	}
+	if !slices.ContainsFunc(before, nonzero) && !slices.ContainsFunc(after, nonzero) {
+		return x, shape
+	}
+	return c.padWith(x, before, after, v), padded
+}
+
+// tap returns the entries of a covered input that one tap of the window meets, one for each
+// output position.
+func (c *call) tap(covered string, shape []int, w window, tap []int) string {
+	begin := filled(len(tap), 0)
+	for i, t := range tap {
+		begin[i] = t * w.dilation[i]
+	}
+	return c.take(covered, shape, begin, w.out, w.stride)
+}
