@@ -18,8 +18,8 @@ const statsMagic = "onnx-compress.stats\x01"
 //
 // The format is little-endian: the magic with its version, the length and the bytes of
 // the site's name, positions, samples, the number of axes of the output shape and the
-// axes, the number of groups, then for each group K and the upper triangle of the K×K
-// moment, row by row. Counts are uint64, the moments float64.
+// axes, the number of groups, then for each group K, the upper triangle of the K×K
+// moment, row by row, and the mean, [K]. Counts are uint64, the moments float64.
 func (s Stats) WriteTo(w io.Writer) (int64, error) {
 	var b bytes.Buffer
 	b.WriteString(statsMagic)
@@ -34,7 +34,10 @@ func (s Stats) WriteTo(w io.Writer) (int64, error) {
 	}
 	count(len(s.A))
 	var written int64
-	for _, a := range s.A {
+	for g, a := range s.A {
+		if g >= len(s.Mean) || len(s.Mean[g]) != a.Rows {
+			return written, fmt.Errorf("statistics of site %q: group %d has no mean of length %d", s.Site, g, a.Rows)
+		}
 		if a.Rows != a.Cols {
 			return written, fmt.Errorf("statistics of site %q: a moment is %d×%d; want a square one", s.Site, a.Rows, a.Cols)
 		}
@@ -47,6 +50,9 @@ func (s Stats) WriteTo(w io.Writer) (int64, error) {
 			if written += n; err != nil {
 				return written, err
 			}
+		}
+		for _, v := range s.Mean[g] {
+			b.Write(binary.LittleEndian.AppendUint64(b.AvailableBuffer(), math.Float64bits(v)))
 		}
 	}
 	n, err := b.WriteTo(w)
@@ -100,7 +106,11 @@ func readStats(r io.Reader) (Stats, error) {
 		if in.err = errors.Join(in.err, err); in.err != nil {
 			return Stats{}, in.err
 		}
-		s.A = append(s.A, a)
+		mean, err := readNumbers(r, a.Rows)
+		if err != nil {
+			return Stats{}, err
+		}
+		s.A, s.Mean = append(s.A, a), append(s.Mean, mean)
 	}
 	return s, in.err
 }
@@ -127,22 +137,33 @@ func (c *counts) next(what string, most uint64) int {
 	return int(n)
 }
 
-// readMoment reads the upper triangle of a k×k matrix.
+// readNumbers reads n finite numbers.
+func readNumbers(r io.Reader, n int) ([]float64, error) {
+	b := make([]byte, 8*n)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return nil, err
+	}
+	out := make([]float64, n)
+	for i := range out {
+		if out[i] = math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:])); math.IsNaN(out[i]) || math.IsInf(out[i], 0) {
+			return nil, fmt.Errorf("element %d of a mean or moment is %v", i, out[i])
+		}
+	}
+	return out, nil
+}
+
+// readMoment reads the upper triangle of a k×k matrix, whose diagonal is a sum of squares.
 func readMoment(r io.Reader, k int) (*linalg.Matrix, error) {
 	var upper []float64 // grows as rows come: k is only a claim
-	row := make([]byte, 8*k)
 	for i := range k {
-		part := row[:8*(k-i)]
-		if _, err := io.ReadFull(r, part); err != nil {
+		row, err := readNumbers(r, k-i)
+		if err != nil {
 			return nil, err
 		}
-		for at := 0; at < len(part); at += 8 {
-			v := math.Float64frombits(binary.LittleEndian.Uint64(part[at:]))
-			if math.IsNaN(v) || math.IsInf(v, 0) || at == 0 && v < 0 {
-				return nil, fmt.Errorf("element (%d, %d) of a moment is %v", i, i+at/8, v)
-			}
-			upper = append(upper, v)
+		if row[0] < 0 {
+			return nil, fmt.Errorf("element (%d, %d) of a moment is %v", i, i, row[0])
 		}
+		upper = append(upper, row...)
 	}
 	m := linalg.New(k, k)
 	for i := range k {

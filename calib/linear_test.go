@@ -84,9 +84,9 @@ func linears() []linear {
 	}
 }
 
-// outputMoments runs the model and returns E[y yᵀ] of its output y per group of
-// channels, over all positions.
-func outputMoments(t *testing.T, m *onnxio.Model, l linear, groups int, src memory) []*linalg.Matrix {
+// outputMoments runs the model and returns E[y yᵀ] and E[y] of its output y per group
+// of channels, over all positions.
+func outputMoments(t *testing.T, m *onnxio.Model, l linear, groups int, src memory) (sum []*linalg.Matrix, mean [][]float64) {
 	t.Helper()
 	data, err := m.Marshal()
 	if err != nil {
@@ -97,7 +97,6 @@ func outputMoments(t *testing.T, m *onnxio.Model, l linear, groups int, src memo
 		t.Fatal(err)
 	}
 	defer session.Close()
-	var sum []*linalg.Matrix
 	positions := 0
 	for _, s := range src {
 		in := s.Inputs["x"]
@@ -119,10 +118,12 @@ func outputMoments(t *testing.T, m *onnxio.Model, l linear, groups int, src memo
 		for g := range groups {
 			if len(sum) <= g {
 				sum = append(sum, linalg.New(rows, rows))
+				mean = append(mean, make([]float64, rows))
 			}
 			for p := range outer * inner {
 				at := func(c int) float64 { return v[(p/inner*channels+g*rows+c)*inner+p%inner] }
 				for i := range rows {
+					mean[g][i] += at(i)
 					for j := range rows {
 						sum[g].Data[i*rows+j] += at(i) * at(j)
 					}
@@ -132,15 +133,18 @@ func outputMoments(t *testing.T, m *onnxio.Model, l linear, groups int, src memo
 		positions += outer * inner
 		out.Close()
 	}
-	for _, s := range sum {
+	for g, s := range sum {
 		for i := range s.Data {
 			s.Data[i] /= float64(positions)
 		}
+		for i := range mean[g] {
+			mean[g][i] /= float64(positions)
+		}
 	}
-	return sum
+	return sum, mean
 }
 
-// With y = W x, E[y yᵀ] is W A Wᵀ. The left side comes from the runtime alone, so this
+// With y = W x, E[y yᵀ] is W A Wᵀ, and E[y] is W E[x]. The left side comes from the runtime alone, so this
 // checks every way of cutting an input into columns against the operators themselves.
 func TestMomentsExplainOutputs(t *testing.T) {
 	lib := runtime(t)
@@ -164,7 +168,7 @@ func TestMomentsExplainOutputs(t *testing.T) {
 			if l.typ == tensor.Float16 {
 				tolerance = 2e-3 // the outputs themselves are rounded to 11 bits
 			}
-			want := outputMoments(t, m, l, kernel.Groups, src)
+			want, mean := outputMoments(t, m, l, kernel.Groups, src)
 			for g, a := range stats[0].A {
 				rows, cols := kernel.Rows(), kernel.Cols()
 				w := &linalg.Matrix{Rows: rows, Cols: cols, Data: kernel.Weights[g*rows*cols : (g+1)*rows*cols]}
@@ -172,6 +176,11 @@ func TestMomentsExplainOutputs(t *testing.T) {
 				got := b.Mul(false, true, 1, b.Mul(false, false, 1, w, a), w)
 				if d := worst(got, want[g]); !(d <= tolerance) {
 					t.Errorf("group %d: W A Wᵀ differs from E[y yᵀ] by %.2g of its largest entry", g, d)
+				}
+				column := &linalg.Matrix{Rows: cols, Cols: 1, Data: stats[0].Mean[g]}
+				y := b.Mul(false, false, 1, w, column)
+				if d := worst(y, &linalg.Matrix{Rows: rows, Cols: 1, Data: mean[g]}); !(d <= tolerance) {
+					t.Errorf("group %d: W E[x] differs from E[y] by %.2g of its largest entry", g, d)
 				}
 			}
 			if s := stats[0]; s.Samples != 7 || s.Site != sites[0].Name {

@@ -21,6 +21,7 @@ type station struct {
 	next      int // the run whose turn it is
 	stopped   bool
 	sum       *moments.Sum
+	columns   []float64 // sum of the columns, group by group
 	positions int64
 	samples   int64
 	shape     []int // of the first sample's input, without filler
@@ -28,7 +29,7 @@ type station struct {
 }
 
 func newStation(s *rewrite.Site) *station {
-	st := &station{site: s, sum: moments.NewSum(s.Kernel.Groups, s.Kernel.Cols()), plans: map[string]moments.Plan{}}
+	st := &station{site: s, sum: moments.NewSum(s.Kernel.Groups, s.Kernel.Cols()), columns: make([]float64, s.Kernel.Groups*s.Kernel.Cols()), plans: map[string]moments.Plan{}}
 	st.turned.L = &st.mu
 	return st
 }
@@ -38,6 +39,7 @@ type worker struct {
 	backend linalg.Backend
 	scratch moments.Scratch
 	partial []float32
+	columns []float64
 }
 
 // add sums the site's input x of a run. Partial sums are computed side by side, but
@@ -51,6 +53,9 @@ func (st *station) add(ctx context.Context, w *worker, r *Run, x tensor.Dense) e
 		w.partial = slices.Grow(w.partial[:0], plan.Size())[:plan.Size()]
 		clear(w.partial)
 		plan.Run(w.backend, values, n, w.partial, &w.scratch)
+		w.columns = slices.Grow(w.columns[:0], len(st.columns))[:len(st.columns)]
+		clear(w.columns)
+		plan.Columns(values, n, w.columns)
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -62,6 +67,9 @@ func (st *station) add(ctx context.Context, w *worker, r *Run, x tensor.Dense) e
 	}
 	if plan != nil {
 		st.sum.Add(plan, w.partial)
+		for i, v := range w.columns {
+			st.columns[i] += v
+		}
 		st.positions += plan.Positions(n)
 		st.samples += int64(r.Count())
 		if st.shape == nil {
@@ -173,7 +181,14 @@ func (st *station) cached(in []int) moments.Plan {
 // stats returns the statistics of a site that reads the station's columns; a has the
 // station's moments.
 func (st *station) stats(s *rewrite.Site, a []*linalg.Matrix) Stats {
-	return Stats{Site: s.Name, A: a, Positions: st.positions, Samples: st.samples, OutputShape: outputShape(s, st.shape)}
+	mean := make([][]float64, s.Kernel.Groups)
+	for g := range mean {
+		mean[g] = make([]float64, s.Kernel.Cols())
+		for i := range mean[g] {
+			mean[g][i] = st.columns[g*len(mean[g])+i] / float64(st.positions)
+		}
+	}
+	return Stats{Site: s.Name, A: a, Mean: mean, Positions: st.positions, Samples: st.samples, OutputShape: outputShape(s, st.shape)}
 }
 
 // outputShape is the shape of the site's output for an input of the given shape,

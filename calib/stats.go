@@ -16,6 +16,8 @@ type Stats struct {
 	// positions of all samples. Statistics of sites that read the same columns
 	// share their matrices, which are to be left as they are.
 	A []*linalg.Matrix
+	// Mean has the first moment E[x] of the same columns, [K] for each group.
+	Mean [][]float64
 	// Positions is the number of output positions, over all samples.
 	Positions int64
 	// Samples is the number of samples that were summed.
@@ -36,7 +38,7 @@ func (s Stats) PositionsPerSample() float64 {
 // Add returns the statistics of the samples of both: moments are averaged by their
 // numbers of positions. The order in which several are added decides the last bits.
 func Add(a, b Stats) (Stats, error) {
-	if a.Site != b.Site || len(a.A) != len(b.A) {
+	if a.Site != b.Site || len(a.A) != len(b.A) || len(a.Mean) != len(b.Mean) {
 		return Stats{}, fmt.Errorf("statistics of site %q with %d groups and of %q with %d do not add up", a.Site, len(a.A), b.Site, len(b.A))
 	}
 	out := Stats{
@@ -57,6 +59,17 @@ func Add(a, b Stats) (Stats, error) {
 			sum.Data[i] = x.Data[i] + share*(y.Data[i]-x.Data[i])
 		}
 		out.A[g] = sum
+	}
+	for g, x := range a.Mean {
+		y := b.Mean[g]
+		if len(x) != len(y) {
+			return Stats{}, fmt.Errorf("statistics of site %q have means of length %d and %d and do not add up", a.Site, len(x), len(y))
+		}
+		sum := make([]float64, len(x))
+		for i := range sum {
+			sum[i] = x[i] + share*(y[i]-x[i])
+		}
+		out.Mean = append(out.Mean, sum)
 	}
 	return out, nil
 }

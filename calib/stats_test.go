@@ -17,6 +17,7 @@ func someStats() Stats {
 			{Rows: 2, Cols: 2, Data: []float64{4, -1.5, -1.5, 1}},
 			{Rows: 2, Cols: 2, Data: []float64{0.1, 0, 0, math.SmallestNonzeroFloat64}},
 		},
+		Mean: [][]float64{{-1.25, 0.5}, {0, 1}},
 	}
 }
 
@@ -59,8 +60,12 @@ func TestStatsFileErrors(t *testing.T) {
 	wantError(t, err, "version 9")
 	_, err = ReadStats(bytes.NewReader(edit(len(statsMagic)+7, 1)))
 	wantError(t, err, "length of the site's name")
-	_, err = ReadStats(bytes.NewReader(edit(len(good)-1, 0xff)))
-	wantError(t, err, "element (1, 1)")
+	_, err = ReadStats(bytes.NewReader(edit(len(good)-1, 0x7f)))
+	wantError(t, err, "element 1 of a mean")
+	lost := someStats()
+	lost.Mean = lost.Mean[:1]
+	_, err = lost.WriteTo(io.Discard)
+	wantError(t, err, "group 1 has no mean")
 }
 
 func FuzzReadStats(f *testing.F) {
@@ -88,11 +93,13 @@ func TestAdd(t *testing.T) {
 	a, b := someStats(), someStats()
 	b.Positions, b.Samples = 32, 2
 	b.A = []*linalg.Matrix{linalg.New(2, 2), linalg.Identity(2)}
+	b.Mean = [][]float64{{2.75, 0.5}, {4, 0}}
 	sum, err := Add(a, b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sum.Positions != 128 || sum.Samples != 8 || sum.A[0].At(0, 0) != 3 || sum.A[1].At(1, 1) != 0.25 {
+	if sum.Positions != 128 || sum.Samples != 8 || sum.A[0].At(0, 0) != 3 || sum.A[1].At(1, 1) != 0.25 ||
+		!reflect.DeepEqual(sum.Mean, [][]float64{{-0.25, 0.5}, {1, 0.75}}) {
 		t.Errorf("sum %+v of 96 and 32 positions", sum)
 	}
 	if !reflect.DeepEqual(a, someStats()) {
@@ -108,4 +115,8 @@ func TestAdd(t *testing.T) {
 	b.A[1] = linalg.New(3, 3)
 	_, err = Add(a, b)
 	wantError(t, err, "2×2 and 3×3")
+	b = someStats()
+	b.Mean[1] = nil
+	_, err = Add(a, b)
+	wantError(t, err, "length 2 and 0")
 }

@@ -33,6 +33,7 @@ func Analyse(m *onnxio.Model, inputs map[string][]int, sel Selection) (*Analysis
 	if err != nil {
 		return nil, err
 	}
+	rewrite.Settle(m, taken)
 	a.Sites, a.Skips = taken, append(skips, left...)
 	slices.SortStableFunc(a.Skips, func(x, y rewrite.Skip) int { return x.Index - y.Index })
 	a.Costs = rewrite.MeasureCosts(m, a.Shapes)
@@ -41,7 +42,7 @@ func Analyse(m *onnxio.Model, inputs map[string][]int, sel Selection) (*Analysis
 
 // place leaves alone the sites whose MACs are unknown, when MACs are a target:
 // they cannot be weighed against the others.
-func (a *Analysis) place(targets []Target) error {
+func (a *Analysis) place(m *onnxio.Model, targets []Target) error {
 	if !slices.ContainsFunc(targets, func(t Target) bool { return t.Resource == MACs }) {
 		return nil
 	}
@@ -57,8 +58,18 @@ func (a *Analysis) place(targets []Target) error {
 		return &UsageError{fmt.Errorf("a macs target needs the sizes that the nodes run at, and they are unknown for all %d sites (%s); give the input's shape, for example --input-shape %s, or bound params instead",
 			len(a.Sites), a.Sites[0].Why, exampleShape(a.Unknown))}
 	}
+	rewrite.Settle(m, located)
 	a.Sites = located
 	return nil
+}
+
+// leave takes a site out and returns it as a node left alone for that reason.
+func (a *Analysis) leave(m *onnxio.Model, at int, reason string) Skipped {
+	s := skip(a.Sites[at], reason)
+	a.Skips = append(a.Skips, s)
+	a.Sites = slices.Delete(slices.Clone(a.Sites), at, at+1)
+	rewrite.Settle(m, a.Sites)
+	return Skipped{s.Name, s.Op, s.Reason}
 }
 
 // exampleShape writes a shape flag for the input that needs one.

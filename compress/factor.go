@@ -2,7 +2,9 @@ package compress
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -16,8 +18,8 @@ import (
 // for one group of sites at a time, as many as the memory limit holds, and
 // dropped once the group is factored.
 func (j *job) factor(ctx context.Context) error {
-	j.offers = make([]*offer, len(j.analysis.Sites))
 	if j.opts.Source == nil {
+		j.offers = make([]*offer, len(j.analysis.Sites))
 		all := make([]int, len(j.offers))
 		for i := range all {
 			all[i] = i
@@ -28,10 +30,11 @@ func (j *job) factor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	groups, err := calib.Groups(j.analysis.Sites, j.calibOptions(""))
+	groups, err := j.groups()
 	if err != nil {
 		return err
 	}
+	j.offers = make([]*offer, len(j.analysis.Sites))
 	j.result.Calibration = &Calibration{Source: j.opts.Source.Describe(), Samples: len(j.calibrate), Sweeps: len(groups)}
 	for g, group := range groups {
 		sites := make([]rewrite.Site, len(group))
@@ -57,6 +60,24 @@ func (j *job) factor(ctx context.Context) error {
 	return nil
 }
 
+// groups cuts the sites so that each group's moments fit the memory limit. A
+// site that is too large for it alone is left as it is.
+func (j *job) groups() ([][]int, error) {
+	for {
+		groups, err := calib.Groups(j.analysis.Sites, j.calibOptions(""))
+		large := (*calib.TooLargeError)(nil)
+		if !errors.As(err, &large) {
+			return groups, err
+		}
+		at := slices.IndexFunc(j.analysis.Sites, func(s rewrite.Site) bool { return s.Name == large.Site })
+		if at < 0 {
+			return nil, err
+		}
+		left := j.analysis.leave(j.model, at, fmt.Sprintf("its second moments take %d MiB, more than the memory limit of %d MiB", large.Needed>>20, large.Memory>>20))
+		j.result.Skipped = append(j.result.Skipped, left)
+	}
+}
+
 // calibOptions are the options of the calibration stage called name.
 func (j *job) calibOptions(name string) calib.Options {
 	return calib.Options{
@@ -77,11 +98,11 @@ func (j *job) factorGroup(ctx context.Context, group []int, stats []calib.Stats)
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				var moments []*linalg.Matrix
+				var seen calib.Stats
 				if stats != nil {
-					moments = stats[i].A
+					seen = stats[i]
 				}
-				o, err := j.offer(&j.analysis.Sites[k], moments)
+				o, err := j.offer(&j.analysis.Sites[k], seen)
 				if err != nil {
 					return err
 				}
@@ -95,14 +116,15 @@ func (j *job) factorGroup(ctx context.Context, group []int, stats []calib.Stats)
 	})
 }
 
-// offer factors one site by every method that accepts it. moments are the
-// second moments of its input, one per group, or nil.
-func (j *job) offer(s *rewrite.Site, moments []*linalg.Matrix) (*offer, error) {
+// offer factors one site by every method that accepts it, under what calibration
+// saw there; the zero Stats is none.
+func (j *job) offer(s *rewrite.Site, seen calib.Stats) (*offer, error) {
 	kernel, err := s.Load()
 	if err != nil {
 		return nil, err
 	}
-	metric := decomp.Metric{In: moments, Out: outputMetric(s)}
+	metric := decomp.Metric{In: seen.A, Out: outputMetric(s)}
+	constant := constantEnergy(s, kernel, seen.Mean)
 	o := &offer{site: *s, spectra: map[string]decomp.Spectrum{}}
 	for _, m := range j.methods {
 		if m.Accepts(s.Kernel) != nil {
@@ -113,9 +135,35 @@ func (j *job) offer(s *rewrite.Site, moments []*linalg.Matrix) (*offer, error) {
 			return nil, fmt.Errorf("node %q (weight %q): %s: %w", s.Name, s.Weight, m.Name, err)
 		}
 		o.spectra[m.Name] = spectrum
+		o.energy = max(spectrum.Energy()-constant, leastEnergy*spectrum.Energy())
 	}
-	o.options, err = options(s, j.methods, o.spectra, j.opts.RankMultiple)
+	o.options, err = options(o, j.methods, j.opts.RankMultiple)
 	return o, err
+}
+
+// leastEnergy bounds an output's variance from below, as a share of its second
+// moment: a site whose output hardly varies would otherwise count without limit.
+const leastEnergy = 1e-6
+
+// constantEnergy is ‖S W E[x]‖², the part of the second moment of a site's
+// output that is the square of its mean, with S the scale of a batch
+// normalization behind it. mean is E[x] per group, or nil for none.
+func constantEnergy(s *rewrite.Site, k decomp.Kernel, mean [][]float64) float64 {
+	rows, cols := k.Rows(), k.Cols()
+	var energy float64
+	for g, x := range mean {
+		for i := range rows {
+			var y float64
+			for c, v := range k.Weights[(g*rows+i)*cols:][:cols] {
+				y += v * x[c]
+			}
+			if s.OutputScale != nil {
+				y *= s.OutputScale[g*rows+i]
+			}
+			energy += y * y
+		}
+	}
+	return energy
 }
 
 // outputMetric weighs a site's outputs by what the batch normalization behind

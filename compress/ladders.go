@@ -16,7 +16,7 @@ type option struct {
 	rank   decomp.Rank
 	macs   int64
 	params int64
-	// loss is the lost share of the site's output energy.
+	// loss is the error of the site's output as a share of its energy.
 	loss float64
 }
 
@@ -24,6 +24,9 @@ type option struct {
 type offer struct {
 	site    rewrite.Site
 	spectra map[string]decomp.Spectrum
+	// energy is the variance of the site's output, or, data-free, the squared
+	// norm of its weight: what losses are shares of.
+	energy  float64
 	options []option
 }
 
@@ -34,16 +37,16 @@ func dense(s *rewrite.Site) option {
 
 // options lists what is open at a site, every rank of every method that saves
 // something, the dense site last. multiple restricts the ranks.
-func options(s *rewrite.Site, methods []decomp.Method, spectra map[string]decomp.Spectrum, multiple int) ([]option, error) {
+func options(f *offer, methods []decomp.Method, multiple int) ([]option, error) {
+	s := &f.site
 	whole := dense(s)
 	var out []option
 	for i := range methods {
 		m := &methods[i]
-		spectrum, ok := spectra[m.Name]
+		spectrum, ok := f.spectra[m.Name]
 		if !ok {
 			continue
 		}
-		energy := spectrum.Energy()
 		for _, r := range m.Ranks(s.Kernel) {
 			if !onGrid(r, multiple) {
 				continue
@@ -53,8 +56,8 @@ func options(s *rewrite.Site, methods []decomp.Method, spectra map[string]decomp
 			if o.macs >= whole.macs && o.params >= whole.params {
 				continue
 			}
-			if energy > 0 {
-				o.loss = spectrum.Loss(r) / energy
+			if f.energy > 0 {
+				o.loss = spectrum.Loss(r) / f.energy
 			}
 			if !(o.loss >= 0) {
 				return nil, fmt.Errorf("node %q: %s at rank %v has the loss %g; want a number of at least 0: are the calibration samples finite?", s.Name, m.Name, r, o.loss)

@@ -108,7 +108,7 @@ func (j *job) analyse(context.Context) error {
 		if j.analysis, err = Analyse(j.model, given, j.opts.Select); err != nil {
 			return err
 		}
-		if err := j.analysis.place(j.opts.Targets); err != nil {
+		if err := j.analysis.place(j.model, j.opts.Targets); err != nil {
 			return err
 		}
 		if j.opts.Source != nil {

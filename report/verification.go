@@ -70,7 +70,10 @@ func (p *printer) moved(samples []verify.Moved) {
 			text = fmt.Sprintf("%.3g", *m.Error)
 		}
 		if m.Before != nil && m.After != nil {
-			text += fmt.Sprintf(", class %d → %d", *m.Before, *m.After)
+			text += fmt.Sprintf(", class %d", *m.Before)
+			if *m.After != *m.Before {
+				text += fmt.Sprintf(" → %d", *m.After)
+			}
 		}
 		if m.Label != nil {
 			text += fmt.Sprintf(" (label %d)", *m.Label)

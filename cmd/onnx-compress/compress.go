@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/pflag"
@@ -54,6 +55,9 @@ func runCompress(ctx context.Context, args []string, s streams) error {
 	c.opts.Progress = progress.update
 	result, err := compress.Run(ctx, m, c.opts)
 	progress.close()
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w; --force replaces it", err)
+	}
 	if err != nil {
 		return err
 	}

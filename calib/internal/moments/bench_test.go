@@ -40,7 +40,7 @@ func BenchmarkConv(b *testing.B) {
 				for b.Loop() {
 					plan.Run(backend, x, samples, partial, &s)
 				}
-				k := float64(p.Columns())
+				k := float64(p.Length())
 				macs := k * (k + 1) / 2 * float64(p.Groups) * float64(plan.Positions(samples)) * float64(b.N)
 				b.ReportMetric(macs/b.Elapsed().Seconds()/1e9, "GMAC/s")
 			})

@@ -13,7 +13,7 @@ type direct struct {
 
 // Direct plans for windows of any kind.
 func Direct(p Patches) Plan {
-	d := &direct{Patches: p, k: p.Columns(), channels: p.Channels / p.Groups, plane: product(p.In), taps: coordinates(p.Window)}
+	d := &direct{Patches: p, k: p.Length(), channels: p.Channels / p.Groups, plane: product(p.In), taps: coordinates(p.Window)}
 	// A product over few positions moves more memory than it computes; then it is
 	// better to gather the positions of several samples first.
 	const fewPositions = 32

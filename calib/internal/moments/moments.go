@@ -1,5 +1,5 @@
-// Package moments sums the second moments E[x xᵀ] of the columns x that a linear
-// node multiplies: the patches of a convolution, or the rows or columns of a matrix.
+// Package moments sums the first and second moments E[x] and E[x xᵀ] of the columns x
+// that a linear node multiplies: the patches of a convolution, or the rows or columns of a matrix.
 //
 // A [Plan] says how one input size is summed. Its Run adds a batch's products, in
 // float32, to a partial result; a [Sum] adds partial results in float64. Whoever calls
@@ -23,8 +23,8 @@ type Patches struct {
 	Out       []int // output sizes; they imply the pads at the end
 }
 
-// Columns is K, the length of a patch: channels of a group times window, channels outermost.
-func (p Patches) Columns() int { return p.Channels / p.Groups * product(p.Window) }
+// Length is K, the length of a patch: channels of a group times window, channels outermost.
+func (p Patches) Length() int { return p.Channels / p.Groups * product(p.Window) }
 
 // reach is the distance between the first and the last tap of an axis.
 func (p Patches) reach(axis int) int { return (p.Window[axis] - 1) * p.Dilations[axis] }
@@ -47,6 +47,8 @@ type Plan interface {
 	Scratch(samples int) int
 	// Run adds the products of the samples in x to the partial result.
 	Run(b linalg.Backend, x []float32, samples int, partial []float32, s *Scratch)
+	// Columns adds to sums, [groups·K], the sums of the columns, group by group.
+	Columns(x []float32, samples int, sums []float64)
 	// Positions is the number of columns that each group meets in that many samples.
 	Positions(samples int) int64
 	// expand adds a partial result, or a total of several, to the upper triangles

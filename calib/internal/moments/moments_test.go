@@ -86,11 +86,13 @@ func noise(n int, seed uint64) []float32 {
 	return out
 }
 
-// plain is the definition, written out: the sum of x xᵀ over all patches, in float64.
-func plain(p Patches, x []float32, samples int) []*linalg.Matrix {
-	cg, k, plane := p.Channels/p.Groups, p.Columns(), product(p.In)
+// plain is the definition, written out: the sums of x xᵀ and of x over all patches, in
+// float64.
+func plain(p Patches, x []float32, samples int) ([]*linalg.Matrix, []float64) {
+	cg, k, plane := p.Channels/p.Groups, p.Length(), product(p.In)
 	taps := coordinates(p.Window)
 	var out []*linalg.Matrix
+	sums := make([]float64, p.Groups*k)
 	for g := range p.Groups {
 		m := linalg.New(k, k)
 		for n := range samples {
@@ -112,6 +114,7 @@ func plain(p Patches, x []float32, samples int) []*linalg.Matrix {
 					}
 				}
 				for i := range k {
+					sums[g*k+i] += column[i]
 					for j := range k {
 						m.Data[i*k+j] += column[i] * column[j]
 					}
@@ -120,7 +123,7 @@ func plain(p Patches, x []float32, samples int) []*linalg.Matrix {
 		}
 		out = append(out, m)
 	}
-	return out
+	return out, sums
 }
 
 // compute runs a plan over the samples in two runs and returns the sums.
@@ -159,16 +162,23 @@ func TestPlansAgreeWithDefinition(t *testing.T) {
 	for _, c := range append(convs(), stridedConvs()...) {
 		p := c.patches()
 		x := noise(samples*p.Channels*product(p.In), 7)
-		want := plain(p, x, samples)
+		want, sums := plain(p, x, samples)
 		plans := map[string]Plan{"direct": Direct(p), "chosen": Conv(p)}
 		if p.unitStride() {
 			plans["lag"] = newLag(p, math.MaxInt)
 		}
 		for name, plan := range plans {
 			t.Run(name+" "+c.String(), func(t *testing.T) {
-				got := compute(plan, p.Groups, p.Columns(), x, p.Channels*product(p.In), samples)
+				got := compute(plan, p.Groups, p.Length(), x, p.Channels*product(p.In), samples)
 				if d := difference(t, got, want); !(d <= tolerance) {
 					t.Errorf("differs from the definition by %.2g of the largest entry", d)
+				}
+				columns := make([]float64, len(sums))
+				plan.Columns(x, samples, columns)
+				for i, v := range columns {
+					if d := math.Abs(v - sums[i]); !(d <= 1e-9*(1+math.Abs(sums[i]))) {
+						t.Errorf("sum of entry %d of the columns is %g, want %g", i, v, sums[i])
+					}
 				}
 				if n := plan.Positions(samples); n != int64(samples*product(p.Out)) {
 					t.Errorf("%d positions, want %d", n, samples*product(p.Out))
@@ -219,7 +229,8 @@ func TestSumOfSeveralPlans(t *testing.T) {
 			plan.Run(linalg.Gonum(), x, 2, partial, &s)
 			sum.Add(plan, partial)
 		}
-		for j, v := range plain(p, x, 2)[0].Data {
+		once, _ := plain(p, x, 2)
+		for j, v := range once[0].Data {
 			want.Data[j] += 2 * v / 10
 		}
 	}
@@ -257,8 +268,9 @@ func TestDirectChunks(t *testing.T) {
 	} {
 		p := c.patches()
 		x := noise(2*p.Channels*product(p.In), 5)
-		got := compute(Direct(p), p.Groups, p.Columns(), x, p.Channels*product(p.In), 2)
-		if d := difference(t, got, plain(p, x, 2)); !(d <= 1e-5) {
+		got := compute(Direct(p), p.Groups, p.Length(), x, p.Channels*product(p.In), 2)
+		want, _ := plain(p, x, 2)
+		if d := difference(t, got, want); !(d <= 1e-5) {
 			t.Errorf("%v: differs from the definition by %.2g of the largest entry", c, d)
 		}
 	}

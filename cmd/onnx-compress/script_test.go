@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/onnx-compress/onnx-compress/internal/provision"
+	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/testmodels"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"onnx-compress": func() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+	})
+}
+
+// TestScripts runs the program as people do, in folders of their own.
+func TestScripts(t *testing.T) {
+	runtime := provisiontest.Need(t, provision.ONNXRuntime)
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			// The scripts have a home of their own, where nothing was set up.
+			e.Setenv(provision.ONNXRuntime.Env(), runtime)
+			e.Setenv(provision.EnvCache, filepath.Join(e.WorkDir, "cache"))
+			program, err := exec.LookPath("onnx-compress")
+			e.Setenv("BIN", filepath.Dir(program))
+			return err
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"model": cmdModel, "records": cmdRecords, "equal": cmdEqual, "same": cmdSame,
+			"truncate": cmdTruncate, "checker": cmdChecker, "clean": cmdClean, "interrupt": cmdInterrupt,
+		},
+		Condition: func(cond string) (bool, error) {
+			switch cond {
+			case "root":
+				return os.Geteuid() == 0, nil
+			case "bare":
+				return bare()
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+	})
+}
+
+// bare says whether the system's own folders hold no ONNX Runtime, which a
+// script could not hide from the program.
+func bare() (bool, error) {
+	for _, folder := range []string{"/lib", "/lib/*", "/usr/lib", "/usr/lib/*", "/usr/lib64", "/usr/local/lib", "/opt/homebrew/lib"} {
+		found, err := filepath.Glob(filepath.Join(folder, "libonnxruntime*"))
+		if err != nil || len(found) > 0 {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// cmdModel writes a model of the zoo: model NAME FILE.
+func cmdModel(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: model NAME FILE")
+	}
+	c, ok := testmodels.Get(args[0])
+	if !ok {
+		ts.Fatalf("no model %q in the zoo", args[0])
+	}
+	m, err := c.Build(1)
+	ts.Check(err)
+	ts.Check(onnxio.Write(context.Background(), m, ts.MkAbs(args[1]), onnxio.WriteOptions{}))
+}
+
+// cmdRecords writes seeded binary records of a label byte and pixels: records
+// FILE COUNT PIXELS CLASSES.
+func cmdRecords(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: records FILE COUNT PIXELS CLASSES")
+	}
+	var n [3]int
+	for i := range n {
+		v, err := strconv.Atoi(args[i+1])
+		ts.Check(err)
+		n[i] = v
+	}
+	var seed [32]byte
+	binary.LittleEndian.PutUint64(seed[:], 1)
+	random := rand.NewChaCha8(seed)
+	data := make([]byte, n[0]*(1+n[1]))
+	_, _ = random.Read(data)
+	for i := range n[0] {
+		data[i*(1+n[1])] %= byte(n[2])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
+}
+
+// cmdEqual holds two models against each other as messages: equal A B.
+func cmdEqual(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: equal A B")
+	}
+	a, err := onnxio.Read(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer a.Close()
+	b, err := onnxio.Read(ts.MkAbs(args[1]))
+	ts.Check(err)
+	defer b.Close()
+	if same, first := onnxio.Equal(a, b); same == neg {
+		ts.Fatalf("equal is %v: %s", same, first)
+	}
+}
+
+// cmdSame holds two files against each other byte for byte: same A B.
+func cmdSame(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: same A B")
+	}
+	a, b := sha256.Sum256([]byte(ts.ReadFile(args[0]))), sha256.Sum256([]byte(ts.ReadFile(args[1])))
+	if (a == b) == neg {
+		ts.Fatalf("same bytes is %v", a == b)
+	}
+}
+
+// cmdTruncate cuts a file to a share of its bytes: truncate FILE PERCENT.
+func cmdTruncate(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: truncate FILE PERCENT")
+	}
+	percent, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	info, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Check(os.Truncate(ts.MkAbs(args[0]), info.Size()*int64(percent)/100))
+}
+
+// cmdChecker asks the onnx package to check files: checker FILE...
+func cmdChecker(ts *testscript.TestScript, neg bool, args []string) {
+	python := pythonFor(ts, "onnx")
+	code := "import sys, onnx\nfor f in sys.argv[1:]: onnx.checker.check_model(f, full_check=True)"
+	for i := range args {
+		args[i] = ts.MkAbs(args[i])
+	}
+	out, err := exec.Command(python, append([]string{"-c", code}, args...)...).CombinedOutput()
+	if (err != nil) != neg {
+		ts.Fatalf("onnx.checker: %v\n%s", err, out)
+	}
+}
+
+// pythonFor finds the interpreter for tests, by the rules of provisiontest.
+func pythonFor(ts *testscript.TestScript, module string) string {
+	python := os.Getenv(provisiontest.EnvPython)
+	if python == "" {
+		root, err := provisiontest.Root()
+		ts.Check(err)
+		python = filepath.Join(root, ".venv", "bin", "python")
+	}
+	if out, err := exec.Command(python, "-c", "import "+module).CombinedOutput(); err != nil {
+		ts.Fatalf("no Python with %s for tests: %v\n%s\n`make venv` makes it", module, err, out)
+	}
+	return python
+}
+
+// cmdClean fails when a folder holds anything but the named files: clean DIR
+// NAME... Hidden left-overs of an unfinished write are what it looks for.
+func cmdClean(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: clean DIR NAME...")
+	}
+	entries, err := os.ReadDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	want := strings.Join(args[1:], " ")
+	if got := strings.Join(names, " "); got != want {
+		ts.Fatalf("%s holds %q, want %q", args[0], got, want)
+	}
+}
+
+// cmdInterrupt runs the program and sends it SIGINT after a number of
+// milliseconds: interrupt MS ARG... The output folder is judged by the script.
+func cmdInterrupt(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: interrupt MS ARG...")
+	}
+	ms, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	ts.Check(interrupted(ts, ms, args[1:]))
+}
