@@ -6,7 +6,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/onnx-compress/onnx-compress/calib/internal/moments"
+	"github.com/onnx-compress/onnx-compress/internal/moments"
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
