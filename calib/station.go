@@ -6,8 +6,8 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/onnx-compress/onnx-compress/internal/moments"
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/internal/moments"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
