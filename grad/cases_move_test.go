@@ -114,6 +114,11 @@ func moveCases() []ruleCase {
 			n.padded(mode, pads)
 		}}
 	}
+	// Images of float32 take a way of their own.
+	image := func(c ruleCase) ruleCase {
+		c.single = true
+		return c
+	}
 	const far = 1 << 40
 	cases := []ruleCase{
 		{"Concat", "axis 1", []int64{7, 11, 13}, false, func(n *net) {
@@ -149,6 +154,10 @@ func moveCases() []ruleCase {
 		slice([]int{7, 5}, []int{5, 9}, []int{0, 0}, []int{0, 1}, []int{-2, -3}),
 		slice([]int{3, 4}, []int{3}, []int{4}, []int{1}, []int{5}),
 		slice([]int{6, 2}, []int{0}, []int{far}, nil, []int{1}),
+		slice([]int{1, 2, 7, 8}, []int{0, 1}, []int{far, far}, []int{2, 3}, []int{2, 3}),
+		image(slice([]int{1, 2, 7, 8}, []int{0, 1}, []int{far, far}, []int{2, 3}, []int{2, 3})),
+		image(slice([]int{1, 2, 5, 8}, []int{1, 0, 1}, []int{2, far, far}, []int{1, 2, 3}, []int{1, 2, 1})),
+		image(slice([]int{2, 2, 5, 4}, []int{0, -1}, []int{far, -far}, []int{0, 3}, []int{2, -2})),
 		pad("constant", []int{0, 1, 2, 0, 3, 0}, 7, 10, 11, 13, 18),
 		pad("constant", []int{0, -1, 2, 0, 1, -1}, 7, 11, 13, 18),
 		pad("reflect", []int{0, 1, 2, 0, 2, 1}, 7, 11, 13, 18),

@@ -85,7 +85,7 @@ func convTransposeRule(c *call) error {
 		if auto == "SAME_UPPER" || auto == "SAME_LOWER" || onnxio.HasAttr(c.node, "output_shape") {
 			k.split(i, max(total, 0), auto != "SAME_UPPER")
 		}
-		k.end[i] = max((k.out[i]-1)*k.stride[i]+k.reach(i)-k.in[i]-k.begin[i], 0)
+		k.end[i] = k.overhang(i)
 	}
 	if !k.exact() {
 		return errShape
@@ -185,18 +185,18 @@ func (c *call) turns(k kernel) bool {
 // turn returns the weight [to, from/groups, size...] as one [from, to/groups, size...] with
 // every axis of the window reversed.
 func (c *call) turn(k kernel) string {
-	shape, taps := c.shape(1), k.taps()
-	w, flat := c.x(1), []int{k.to, k.from / k.groups, taps}
+	shape, places := c.shape(1), k.places()
+	w, flat := c.x(1), []int{k.to, k.from / k.groups, places}
 	w = c.reshape(w, shape, flat)
-	if taps > 1 {
-		reversed := upTo(taps)
+	if places > 1 {
+		reversed := upTo(places)
 		slices.Reverse(reversed)
 		w = c.gather(w, 2, reversed)
 	}
 	if k.groups == 1 {
 		w = c.transpose(w, []int{1, 0, 2})
 	} else {
-		w = c.reshape(w, flat, []int{k.groups, k.to / k.groups, k.from / k.groups, taps})
+		w = c.reshape(w, flat, []int{k.groups, k.to / k.groups, k.from / k.groups, places})
 		w = c.transpose(w, []int{0, 2, 1, 3})
 	}
 	return c.op("Reshape", w, c.ints(slices.Concat([]int{k.from, k.to / k.groups}, k.size)))
@@ -207,7 +207,7 @@ func (c *call) turn(k kernel) string {
 // that the tap meets, summed over positions and batch.
 func (c *call) convWeight(k kernel, x, g string) string {
 	positions, channels := product(k.out), k.from/k.groups
-	rows, cols := k.to/k.groups, channels*k.taps()
+	rows, cols := k.to/k.groups, channels*k.places()
 	// The groups have an axis of their own only where there are several.
 	groups := []int{k.groups}
 	if k.groups == 1 {
@@ -225,24 +225,23 @@ func (c *call) convWeight(k kernel, x, g string) string {
 		dw := c.sum(times(patches), []int{0}, false)
 		return c.reshape(dw, nil, c.shape(1))
 	}
-	covered, shape := c.cover(x, slices.Concat([]int{k.batch, k.from}, k.in), k.window, 0)
-	var taps []string
+	taps := c.taps(x, slices.Concat([]int{k.batch, k.from}, k.in), k.window, 0)
+	var parts []string
 	k.each(func(tap []int) {
-		t := c.tap(covered, shape, k.window, tap)
-		taps = append(taps, c.reshape(t, slices.Concat([]int{k.batch, k.from}, k.out), columns(channels)))
+		parts = append(parts, c.reshape(taps.at(tap), slices.Concat([]int{k.batch, k.from}, k.out), columns(channels)))
 	})
 	var dw string
 	if channels < wideChannels && k.groups == 1 {
-		dw = times(c.concat(rank-2, taps...))
+		dw = times(c.concat(rank-2, parts...))
 	} else {
-		for i, t := range taps {
-			taps[i] = times(t)
+		for i, part := range parts {
+			parts[i] = times(part)
 		}
-		dw = c.concat(rank-1, taps...)
+		dw = c.concat(rank-1, parts...)
 	}
 	dw = c.sum(dw, []int{0}, false)
-	dw = c.reshape(dw, nil, []int{k.to, k.taps(), channels})
-	if k.taps() > 1 && channels > 1 {
+	dw = c.reshape(dw, nil, []int{k.to, k.places(), channels})
+	if k.places() > 1 && channels > 1 {
 		dw = c.transpose(dw, []int{0, 2, 1})
 	}
 	return c.reshape(dw, nil, c.shape(1))
@@ -255,7 +254,7 @@ func (k kernel) tiles() bool {
 			return false
 		}
 	}
-	return k.taps() > 1
+	return k.places() > 1
 }
 
 // tiled orders x, of shape [N, C, in...], as [N, C, size..., out...] for windows that tile it.

@@ -116,6 +116,8 @@ func (p *plan) graph(o Options) (*Graph, error) {
 	graph := onnxio.Shallow(p.m.Graph())
 	graph.Node = append(graph.Node, p.emitter.nodes...)
 	graph.Output = outputs.list
+	graph.ValueInfo = nil // shapes of values that may say otherwise
+	p.fix(graph)
 	p.feed(graph, o.Feed)
 	for _, name := range p.outputs {
 		graph.Input = append(graph.Input, valueInfo(p.cotangents[name], p.facts.typ(name), p.facts.shape(name)))
@@ -127,6 +129,18 @@ func (p *plan) graph(o Options) (*Graph, error) {
 		return nil, errors.Join(fmt.Errorf("the gradients of this model are not a valid model: %w", err), out.Model.Close())
 	}
 	return out, nil
+}
+
+// fix gives the inputs of the new graph the shapes that it holds for.
+func (p *plan) fix(graph *onnxpb.GraphProto) {
+	for i, in := range graph.Input {
+		if _, ok := p.m.Index().Initializer(in.GetName()); ok {
+			continue
+		}
+		if v := p.facts.values[in.GetName()]; v.Shape != nil && v.Type != tensor.Undefined {
+			graph.Input[i] = valueInfo(in.GetName(), v.Type, v.Shape)
+		}
+	}
 }
 
 // feed turns initializers of the new graph into inputs.

@@ -3,6 +3,8 @@ package grad
 import (
 	"fmt"
 	"slices"
+
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // moveRules are the rules of operators that join, cut and pad.
@@ -161,21 +163,46 @@ func sliceRule(c *call) error {
 	return nil
 }
 
-// spread puts step-1 zeros behind every entry, and changes shape accordingly.
+// steps is how many entries lie from one that is cut to the next.
+func steps(k cut) int {
+	if k.count == 1 {
+		return 1
+	}
+	return k.step
+}
+
+// comb returns a constant of the given two sizes with a 1 where both indices are multiples
+// of their steps and 0 elsewhere.
+func (c *call) comb(size []int, cuts []cut) string {
+	v := make([]float64, size[0]*size[1])
+	for i := 0; i < size[0]; i += steps(cuts[0]) {
+		for j := 0; j < size[1]; j += steps(cuts[1]) {
+			v[i*size[1]+j] = 1
+		}
+	}
+	return c.floats(size, v)
+}
+
+// spread puts step-1 zeros behind every entry, and changes shape accordingly. In images
+// it repeats the entries and masks the copies, which the runtime does much faster than
+// padding axes of one entry.
 func (c *call) spread(g string, shape []int, cuts []cut) string {
 	var apart, before, after []int
-	wide := false
+	wide, image := false, true
 	for i, k := range cuts {
 		apart, before, after = append(apart, shape[i]), append(before, 0), append(after, 0)
-		if k.count == 1 || k.step == 1 {
+		if steps(k) == 1 {
 			continue
 		}
-		wide = true
+		wide, image = true, image && i >= 2
 		apart, before, after = append(apart, 1), append(before, 0), append(after, k.step-1)
 		shape[i] *= k.step
 	}
 	if !wide {
 		return g
+	}
+	if image && len(cuts) == 4 && c.opset >= 13 && c.typ == tensor.Float32 {
+		return c.mul(c.repeat(g, []int{steps(cuts[2]), steps(cuts[3])}), c.comb(shape[2:], cuts[2:]))
 	}
 	return c.reshape(c.pad(c.reshape(g, nil, apart), before, after), nil, shape)
 }

@@ -75,15 +75,15 @@ func (c *call) scatterMax() string {
 // and puts them where the taps came from.
 func (c *call) compareMax(w window) string {
 	x := c.shape(0)
-	covered, shape := c.cover(c.x(0), x, w, lowest(c.typ))
+	taps := c.taps(c.x(0), x, w, lowest(c.typ))
 	single := slices.Concat([]int{x[0] * x[1], 1}, w.out)
 	still := []string{c.reshape(c.g(), c.shapeOut(0), single)}
 	missed := ""
 	w.each(func(tap []int) {
-		if len(still) == w.taps() {
+		if len(still) == w.places() {
 			return
 		}
-		less := c.op("Less", c.tap(covered, shape, w, tap), c.y())
+		less := c.op("Less", taps.at(tap), c.y())
 		if missed == "" {
 			missed = less
 		} else {
@@ -91,22 +91,22 @@ func (c *call) compareMax(w window) string {
 		}
 		still = append(still, c.reshape(c.mul(c.mask(missed), c.g()), c.shapeOut(0), single))
 	})
-	k := kernel{window: w, batch: x[0] * x[1], from: 1, to: w.taps(), groups: 1}
+	k := kernel{window: w, batch: x[0] * x[1], from: 1, to: w.places(), groups: 1}
 	k.end = slices.Clone(w.end)
 	extra := filled(len(w.size), 0)
 	for i := range w.size {
-		k.end[i] = max((w.out[i]-1)*w.stride[i]+w.reach(i)-w.in[i]-w.begin[i], 0)
+		k.end[i] = w.overhang(i)
 		extra[i] = k.rest(i)
 	}
-	n := w.taps()
-	places := make([]float64, n*n)
+	n := w.places()
+	differences := make([]float64, n*n)
 	for i := range n {
-		places[i*n+i] = 1
+		differences[i*n+i] = 1
 		if i > 0 {
-			places[i*n+i-1] = -1
+			differences[i*n+i-1] = -1
 		}
 	}
-	weight := c.floats(slices.Concat([]int{n, 1}, w.size), places)
+	weight := c.floats(slices.Concat([]int{n, 1}, w.size), differences)
 	dx := c.emit("ConvTranspose", []string{c.concat(1, still...), weight},
 		append(k.attributes(), intsAttr("output_padding", extra))...)
 	return c.reshape(dx, nil, x)
@@ -131,7 +131,7 @@ func averagePoolRule(c *call) error {
 		return err
 	}
 	if tile := (kernel{window: w}); tile.tiles() && c.opset >= 13 {
-		c.give(0, c.repeat(c.scale(c.g(), 1/float64(w.taps())), w.size))
+		c.give(0, c.repeat(c.scale(c.g(), 1/float64(w.places())), w.size))
 		return nil
 	}
 	padded := c.attrInt("count_include_pad", 0) != 0

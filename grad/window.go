@@ -18,8 +18,8 @@ type window struct {
 // reach is the extent of the window along an axis.
 func (w window) reach(axis int) int { return (w.size[axis]-1)*w.dilation[axis] + 1 }
 
-// taps is the number of places in the window.
-func (w window) taps() int { return product(w.size) }
+// places is the number of places in the window.
+func (w window) places() int { return product(w.size) }
 
 // window reads the attributes that convolutions and pools share. The size of the window
 // and the spatial sizes are given.
@@ -101,27 +101,56 @@ func (w window) each(visit func(tap []int)) {
 	}
 }
 
-// cover pads x, of shape [N, C, in...], with a number so that every window lies inside, and
-// returns its new shape as well.
-func (c *call) cover(x string, shape []int, w window, v float64) (string, []int) {
-	before, after, padded := filled(len(shape), 0), filled(len(shape), 0), slices.Clone(shape)
-	for i := range w.size {
-		before[i+2] = w.begin[i]
-		after[i+2] = max((w.out[i]-1)*w.stride[i]+w.reach(i)-w.in[i]-w.begin[i], 0)
-		padded[i+2] += before[i+2] + after[i+2]
-	}
-	if !slices.ContainsFunc(before, nonzero) && !slices.ContainsFunc(after, nonzero) {
-		return x, shape
-	}
-	return c.padWith(x, before, after, v), padded
+// taps cuts from an input, padded so that every window lies inside, the entries that one
+// tap of the window meets, one for each output position.
+type taps struct {
+	c       *call
+	w       window
+	covered string
+	shape   []int
+	// columns holds what is cut out of the last axis. Entries a stride apart are slow to
+	// take there, entry by entry, and a column of taps shares them.
+	columns map[int]string
 }
 
-// tap returns the entries of a covered input that one tap of the window meets, one for each
-// output position.
-func (c *call) tap(covered string, shape []int, w window, tap []int) string {
-	begin := filled(len(tap), 0)
-	for i, t := range tap {
-		begin[i] = t * w.dilation[i]
+// taps prepares for an input of shape [N, C, in...]; v is the number to pad with.
+func (c *call) taps(x string, shape []int, w window, v float64) *taps {
+	before, after, padded := filled(len(shape), 0), filled(len(shape), 0), slices.Clone(shape)
+	for i := range w.size {
+		before[i+2], after[i+2] = w.begin[i], w.overhang(i)
+		padded[i+2] += before[i+2] + after[i+2]
 	}
-	return c.take(covered, shape, begin, w.out, w.stride)
+	if slices.ContainsFunc(before, nonzero) || slices.ContainsFunc(after, nonzero) {
+		x = c.padWith(x, before, after, v)
+	}
+	return &taps{c: c, w: w, covered: x, shape: padded, columns: map[int]string{}}
+}
+
+// overhang is how far the last window reaches beyond the end of the input.
+func (w window) overhang(axis int) int {
+	return max((w.out[axis]-1)*w.stride[axis]+w.reach(axis)-w.in[axis]-w.begin[axis], 0)
+}
+
+// at returns the entries that a tap meets.
+func (t *taps) at(tap []int) string {
+	begin := filled(len(tap), 0)
+	for i, k := range tap {
+		begin[i] = k * t.w.dilation[i]
+	}
+	last := len(tap) - 1
+	if t.w.stride[last] == 1 || last == 0 {
+		return t.c.take(t.covered, t.shape, begin, t.w.out, t.w.stride)
+	}
+	count, step, shape := slices.Clone(t.shape[2:]), filled(len(tap), 1), slices.Clone(t.shape)
+	count[last], step[last], shape[last+2] = t.w.out[last], t.w.stride[last], t.w.out[last]
+	column, ok := t.columns[tap[last]]
+	if !ok {
+		from := filled(len(tap), 0)
+		from[last] = begin[last]
+		column = t.c.take(t.covered, t.shape, from, count, step)
+		t.columns[tap[last]] = column
+	}
+	count, step = slices.Clone(t.w.out), slices.Clone(t.w.stride)
+	begin[last], step[last] = 0, 1
+	return t.c.take(column, shape, begin, count, step)
 }

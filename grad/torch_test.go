@@ -1,0 +1,150 @@
+package grad
+
+import (
+	"context"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sbinet/npyio/npz"
+
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// reference is what testdata/make.py stored for a network.
+type reference struct {
+	feeds     map[string]tensor.Dense
+	cotangent map[string]tensor.Dense // by output
+	gradients map[string][]float64    // by value
+}
+
+func readReference(t *testing.T, path string) reference {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := npz.NewReader(f, info.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := reference{map[string]tensor.Dense{}, map[string]tensor.Dense{}, map[string][]float64{}}
+	for _, key := range r.Keys() {
+		shape := r.Header(key).Descr.Shape
+		var d tensor.Dense
+		if strings.HasSuffix(r.Header(key).Descr.Type, "i8") {
+			var v []int64
+			err = r.Read(key, &v)
+			d = tensor.FromInt64(shape, v)
+		} else {
+			var v []float32
+			err = r.Read(key, &v)
+			d = tensor.FromFloat32(shape, v)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", key, err)
+		}
+		kind, name, found := strings.Cut(strings.TrimSuffix(key, ".npy"), ":")
+		switch {
+		case !found:
+			ref.feeds[kind] = d
+		case kind == "v":
+			ref.cotangent[name] = d
+		default:
+			if ref.gradients[name], err = d.Float64s(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return ref
+}
+
+// Whole networks against PyTorch, with the weights constant and with the weights fed. The
+// reference is float64, the runtime float32 in sums of up to a thousand terms over some
+// twenty layers: 2e-5 of the largest entry is some hundred roundings. Entries below 1e-3
+// count as 1e-3, since the gradient of the key's bias is zero but for rounding.
+func TestNetworksAgainstPyTorch(t *testing.T) {
+	l := library(t)
+	models, err := filepath.Glob("testdata/*.onnx")
+	if err != nil || len(models) == 0 {
+		t.Fatal("no networks in testdata", err)
+	}
+	for _, path := range models {
+		name := strings.TrimSuffix(filepath.Base(path), ".onnx")
+		base, _, versioned := strings.Cut(name, "_1")
+		if !versioned {
+			base = name
+		}
+		ref := readReference(t, filepath.Join("testdata", base+".npz"))
+		m, err := onnxio.Read(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		shapes := map[string][]int{}
+		for in, d := range ref.feeds {
+			shapes[in] = d.Shape
+		}
+		observed, err := Observe(context.Background(), l, m, ref.feeds)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wanted := slices.Sorted(maps.Keys(ref.gradients))
+		if len(wanted) < 20 {
+			t.Errorf("%s: only %d gradients to compare", name, len(wanted))
+		}
+		var weights []string
+		for _, w := range wanted {
+			if _, ok := m.Index().Initializer(w); ok {
+				weights = append(weights, w)
+			}
+		}
+		for kind, o := range map[string]Options{
+			"observed": {Values: observed, Wanted: wanted},
+			"inferred": {Values: Infer(m, shapes), Wanted: wanted},
+			"fed":      {Values: observed, Wanted: wanted, Feed: weights},
+		} {
+			t.Run(name+"/"+kind, func(t *testing.T) { compareNetwork(t, m, o, ref) })
+		}
+	}
+}
+
+func compareNetwork(t *testing.T, m *onnxio.Model, o Options, ref reference) {
+	g, err := Build(m, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Model.Close()
+	feeds := maps.Clone(ref.feeds)
+	for out, d := range ref.cotangent {
+		feeds[g.Cotangents[out]] = d
+	}
+	for _, name := range o.Feed {
+		p, _ := m.Index().Initializer(name)
+		d, err := m.Tensor(p).Dense()
+		if err != nil {
+			t.Fatal(err)
+		}
+		feeds[name] = d
+	}
+	var names []string
+	for _, w := range o.Wanted {
+		names = append(names, g.Gradients[w])
+	}
+	got := run(t, session(t, library(t), g.Model), feeds, names)
+	for i, w := range o.Wanted {
+		want := ref.gradients[w]
+		if at, off, size := farthest(got[i], want); !(off <= 2e-5*max(size, 1e-3)) {
+			t.Errorf("gradient of %s: entry %d of %d is off by %.3g of %.3g", w, at, len(want), off, size)
+		}
+	}
+}
