@@ -17,6 +17,9 @@ type Factor struct {
 	// Axes says for each spatial axis whether this step carries the site's stride, padding and dilation
 	// along it. Every axis is carried by exactly one step; the others have one tap there.
 	Axes []bool
+	// Shift is added to each output channel of the last step, beside the site's own bias; nil for nothing. A
+	// factorization has none: it comes from fitting a chain to inputs whose mean counts.
+	Shift []float64
 }
 
 // Chain replaces a kernel: its factors are applied in order, the first to the site's input. The bias of
@@ -55,7 +58,7 @@ func (c Chain) MACs(g Geometry) int64 {
 	return total
 }
 
-// Compose multiplies the chain out to the kernel of shape s that it stands for.
+// Compose multiplies the chain out to the kernel of shape s that it stands for, shifts aside.
 func (c Chain) Compose(s Shape) (Kernel, error) {
 	if err := s.Check(); err != nil {
 		return Kernel{}, err

@@ -53,6 +53,14 @@ type Method struct {
 	Factors func(Shape, Rank) Chain
 	// Factor decomposes a kernel under a metric.
 	Factor func(linalg.Backend, Kernel, Metric) (Spectrum, error)
+	// Refit returns a chain of the same sizes as start whose product W' lies close to a target under the
+	// metric. With the target W_ls that a linear regression of wanted outputs z on inputs x gives, and
+	// A = E[x xᵀ], it answers for the reduced-rank regression, since
+	//
+	//	E‖G^½(z − W'x)‖² = E‖G^½(z − W_ls x)‖² + ‖G^½(W_ls − W')A^½‖²_F
+	//
+	// (with means removed from x and z where a shift is fitted too).
+	Refit func(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, error)
 }
 
 // Methods returns the methods there are, in the order in which they are listed to people.

@@ -33,7 +33,20 @@ func svd() Method {
 		Ranks:   svdRanks,
 		Factors: svdFactors,
 		Factor:  svdFactor,
+		Refit:   svdRefit,
 	}
+}
+
+// svdRefit needs nothing of start but its rank: the best chain of a rank is known in closed form.
+func svdRefit(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, error) {
+	if len(start) != 2 || target.Groups < 1 {
+		return nil, fmt.Errorf("decomp: svd refit of a chain with %d factors for a %v kernel: wanted 2", len(start), target.Shape)
+	}
+	s, err := svdFactor(b, target, m)
+	if err != nil {
+		return nil, err
+	}
+	return s.Chain(Rank{start[0].Kernel.Out / target.Groups})
 }
 
 func svdRanks(s Shape) []Rank {

@@ -39,7 +39,7 @@ func Apply(m *onnxio.Model, patches []Patch, o ApplyOptions) (*onnxio.Model, err
 	if len(patches) == 0 {
 		return m.Derive(m.Proto), nil
 	}
-	a := &application{model: m, names: onnxio.NewNameSet(m), at: map[int]*Patch{}, ledger: newLedger(m)}
+	a := &application{model: m, names: onnxio.NewNameSet(m), at: map[int]*Patch{}, swaps: map[int]*Swap{}, ledger: newLedger(m)}
 	for i := range patches {
 		if err := a.take(&patches[i]); err != nil {
 			return nil, fmt.Errorf("patch %d of %d (site %q): %w", i+1, len(patches), patches[i].Site, err)
@@ -47,6 +47,9 @@ func Apply(m *onnxio.Model, patches []Patch, o ApplyOptions) (*onnxio.Model, err
 	}
 	for i := range patches {
 		a.ledger.release(input(patches[i].Old, patches[i].Slot))
+		for _, v := range patches[i].Freed {
+			a.ledger.release(v)
+		}
 	}
 	p := onnxio.Shallow(m.Proto)
 	p.Graph = a.graph(patches)
@@ -62,6 +65,7 @@ type application struct {
 	model  *onnxio.Model
 	names  *onnxio.NameSet
 	at     map[int]*Patch // by the position of the node that goes
+	swaps  map[int]*Swap  // by the position of the node
 	ledger *ledger
 }
 
@@ -71,7 +75,7 @@ func (a *application) take(p *Patch) error {
 	if p.Index < 0 || p.Index >= len(nodes) || nodes[p.Index] != p.Old {
 		return fmt.Errorf("node %d of the model is not the one that the patch was made for", p.Index)
 	}
-	if a.at[p.Index] != nil {
+	if a.at[p.Index] != nil || a.swaps[p.Index] != nil {
 		return errors.New("an earlier patch has replaced the same node")
 	}
 	if err := a.fresh(p); err != nil {
@@ -85,6 +89,27 @@ func (a *application) take(p *Patch) error {
 	for _, n := range p.New {
 		a.ledger.need(n.GetInput()...)
 	}
+	if p.Next != nil {
+		return a.swap(p.Next)
+	}
+	return nil
+}
+
+// swap notes that a node reads something else from now on.
+func (a *application) swap(s *Swap) error {
+	nodes := a.model.Proto.GetGraph().GetNode()
+	if s.Index < 0 || s.Index >= len(nodes) || nodes[s.Index] != s.Old {
+		return fmt.Errorf("node %d of the model is not the one whose constant takes the shift", s.Index)
+	}
+	if a.at[s.Index] != nil || a.swaps[s.Index] != nil {
+		return fmt.Errorf("an earlier patch has changed the node %q, whose constant takes the shift", label(s.Old))
+	}
+	if !swapped(s.Old, s.New) {
+		return fmt.Errorf("the node %q would change in more than an input", label(s.Old))
+	}
+	a.swaps[s.Index] = s
+	a.ledger.remove(s.Old)
+	a.ledger.need(s.New.GetInput()...)
 	return nil
 }
 
@@ -92,7 +117,9 @@ func (a *application) take(p *Patch) error {
 func (a *application) fresh(p *Patch) error {
 	var names []string
 	for i, n := range p.New {
-		names = append(names, n.GetName())
+		if len(p.New) > 1 || n.GetName() != p.Old.GetName() {
+			names = append(names, n.GetName())
+		}
 		if i < len(p.New)-1 {
 			names = append(names, n.GetOutput()...)
 		}
@@ -142,6 +169,13 @@ func connected(p *Patch) error {
 			unread[v] = true
 		}
 	}
+	if p.Next != nil {
+		for _, v := range p.Next.New.GetInput() {
+			if unread[v] {
+				unread[v] = false
+			}
+		}
+	}
 	for v, left := range unread {
 		if left {
 			return fmt.Errorf("no new node reads %q", v)
@@ -160,6 +194,8 @@ func (a *application) graph(patches []Patch) *onnxpb.GraphProto {
 		switch p := a.at[i]; {
 		case p != nil:
 			g.Node = append(g.Node, p.New...)
+		case a.swaps[i] != nil:
+			g.Node = append(g.Node, a.swaps[i].New)
 		case a.ledger.gone[n]:
 			for _, v := range n.GetOutput() {
 				gone[v] = true

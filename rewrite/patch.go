@@ -23,6 +23,15 @@ type Patch struct {
 	Weights []*onnxpb.TensorProto    // new initializers
 	Values  []*onnxpb.ValueInfoProto // types of the values between the factors, where the model keeps such entries
 	Slot    int                      // the input of Old that held the weight
+	Next    *Swap                    // a change of the node behind, which takes a shift of the site's output; nil for none
+	Freed   []string                 // further values that Old or Next.Old reads and nothing new does
+}
+
+// Swap puts one node in the place of another: the same but for an input.
+type Swap struct {
+	Old   *onnxpb.NodeProto
+	Index int // position of Old in the main graph
+	New   *onnxpb.NodeProto
 }
 
 // Replace builds the patch that puts the factors of a chain in the place of a
@@ -30,6 +39,10 @@ type Patch struct {
 // its output, unless it is the last, SITE/PART.output, made unique through names. The
 // factors are rounded to the element type of the site's weight. What the node added to
 // its product (a bias, beta·C), its doc string and its metadata go to the last factor.
+//
+// A chain of one factor is the node itself with another weight: it keeps its name. The
+// last factor's shift is added to the constant that Bias finds; where that is none, a
+// shift is an error.
 func Replace(m *onnxio.Model, s *Site, c decomp.Chain, names *onnxio.NameSet) (Patch, error) {
 	if m != s.model {
 		return Patch{}, fmt.Errorf("site %q belongs to another model", s.Name)
@@ -39,6 +52,11 @@ func Replace(m *onnxio.Model, s *Site, c decomp.Chain, names *onnxio.NameSet) (P
 	}
 	b := &builder{site: s, chain: c, names: names, opset: m.Opset("")}
 	b.patch = Patch{Site: s.Name, Old: s.Node, Index: s.Index, Slot: s.weight.slot}
+	if shift := c[len(c)-1].Shift; shift != nil {
+		if b.bias = s.findBias(); b.bias.place == BiasNone {
+			return Patch{}, fmt.Errorf("replacing node %q (%s): the chain shifts its output, and nothing there adds a constant that could take the shift", s.Name, s.Op)
+		}
+	}
 	for i, f := range c {
 		if err := b.factor(i, f); err != nil {
 			return Patch{}, fmt.Errorf("replacing node %q (%s): factor %q: %w", s.Name, s.Op, f.Part, err)
@@ -76,6 +94,9 @@ func fits(s *Site, c decomp.Chain) error {
 		if i == len(c)-1 && k.Out != s.Kernel.Out {
 			return fmt.Errorf("the last factor has %d output channels, %d are wanted", k.Out, s.Kernel.Out)
 		}
+		if f.Shift != nil && (i < len(c)-1 || len(f.Shift) != s.Kernel.Out) {
+			return fmt.Errorf("factor %q shifts %d channels; only the last may, and all %d", f.Part, len(f.Shift), s.Kernel.Out)
+		}
 		in = k.Out
 	}
 	for a, n := range carried {
@@ -92,6 +113,7 @@ type builder struct {
 	chain decomp.Chain
 	names *onnxio.NameSet
 	opset int64
+	bias  *bias // where the last factor's shift goes, nil without one
 	patch Patch
 }
 
@@ -99,7 +121,10 @@ type builder struct {
 func (b *builder) factor(i int, f decomp.Factor) error {
 	base := clean(b.site.Name) + "/" + clean(f.Part)
 	old, last := b.site.Node, i == len(b.chain)-1
-	n := &onnxpb.NodeProto{OpType: proto.String(old.GetOpType()), Domain: old.Domain, Name: proto.String(b.names.Fresh(base))}
+	n := &onnxpb.NodeProto{OpType: proto.String(old.GetOpType()), Domain: old.Domain, Name: old.Name}
+	if len(b.chain) > 1 {
+		n.Name = proto.String(b.names.Fresh(base))
+	}
 	data := b.site.Input
 	if i > 0 {
 		data = b.patch.New[i-1].Output[0]
@@ -112,15 +137,22 @@ func (b *builder) factor(i int, f decomp.Factor) error {
 	}
 	n.DeviceConfigurations = old.DeviceConfigurations
 	kernel := b.names.Fresh(base + ".weight")
+	added := ""
+	if last {
+		var err error
+		if added, err = b.addend(base, f.Shift); err != nil {
+			return err
+		}
+	}
 	switch b.site.Op {
 	case "Conv":
 		n.Input = []string{data, kernel}
-		b.conv(n, f, last)
+		b.conv(n, f, added)
 		if err := b.weight(kernel, convShape(f.Kernel.Shape), f.Kernel.Weights); err != nil {
 			return err
 		}
 	case "Gemm":
-		if err := b.gemm(n, i, data, kernel, base); err != nil {
+		if err := b.gemm(n, i, data, kernel, base, added); err != nil {
 			return err
 		}
 	case "MatMul":
@@ -147,10 +179,10 @@ func convShape(k decomp.Shape) []int {
 	return append([]int{k.Out, k.In / k.Groups}, k.Window...)
 }
 
-// conv gives a Conv its attributes and, if it is the last, the old bias. Strides,
+// conv gives a Conv its attributes and the bias called added, unless that is empty. Strides,
 // pads and dilations go axis by axis to the factor that carries the axis; auto_pad goes
 // to all that carry any, since along an axis with one tap it pads nothing.
-func (b *builder) conv(n *onnxpb.NodeProto, f decomp.Factor, last bool) {
+func (b *builder) conv(n *onnxpb.NodeProto, f decomp.Factor, added string) {
 	old := b.site.Node
 	rank, carries := len(f.Axes), slices.Contains(f.Axes, true)
 	for _, a := range old.GetAttribute() {
@@ -174,8 +206,8 @@ func (b *builder) conv(n *onnxpb.NodeProto, f decomp.Factor, last bool) {
 	if f.Kernel.Groups != 1 || onnxio.HasAttr(old, "group") {
 		n.Attribute = append(n.Attribute, onnxio.MakeInt("group", int64(f.Kernel.Groups)))
 	}
-	if last && input(old, 2) != "" {
-		n.Input = append(n.Input, old.GetInput()[2])
+	if added != "" {
+		n.Input = append(n.Input, added)
 	}
 }
 
@@ -196,10 +228,11 @@ func masked(a *onnxpb.AttributeProto, axes []bool, rest int64, rank int) *onnxpb
 
 // gemm makes the Gemm of factor i. The weight keeps the side and the transposition
 // that it had, the first factor transposes the activation as the node did, the last
-// adds beta·C; alpha is in the kernel.
-func (b *builder) gemm(n *onnxpb.NodeProto, i int, data, kernel, base string) error {
+// adds beta·C; alpha is in the kernel, and beta in a C that a shift has changed.
+func (b *builder) gemm(n *onnxpb.NodeProto, i int, data, kernel, base, added string) error {
 	old, w := b.site.Node, b.site.weight
 	last := i == len(b.chain)-1
+	changed := last && added != input(old, 2)
 	n.Input = []string{kernel, data}
 	own, other := "transA", "transB"
 	if w.slot == 1 {
@@ -208,7 +241,7 @@ func (b *builder) gemm(n *onnxpb.NodeProto, i int, data, kernel, base string) er
 	}
 	for _, a := range old.GetAttribute() {
 		switch name := a.GetName(); {
-		case name == "alpha", name == other && i > 0, (name == "beta" || name == "broadcast") && !last:
+		case name == "alpha", name == other && i > 0, (name == "beta" || name == "broadcast") && !last, name == "beta" && changed:
 		default:
 			n.Attribute = append(n.Attribute, a)
 		}
@@ -219,8 +252,8 @@ func (b *builder) gemm(n *onnxpb.NodeProto, i int, data, kernel, base string) er
 	}
 	switch {
 	case last:
-		if c := input(old, 2); c != "" {
-			n.Input = append(n.Input, c)
+		if added != "" {
+			n.Input = append(n.Input, added)
 		}
 	case b.opset < 11:
 		// C is required: one zero, which broadcasts.

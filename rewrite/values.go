@@ -52,7 +52,7 @@ func (s *Site) between(before, after []*dimension, carried []bool, channels int)
 		}
 		dims[a+2] = before[a+2]
 	}
-	at := s.channelAxis(len(dims))
+	at := s.ChannelAxis(len(dims))
 	if at < 0 || at >= len(dims) {
 		return nil, false
 	}
@@ -60,8 +60,8 @@ func (s *Site) between(before, after []*dimension, carried []bool, channels int)
 	return dims, true
 }
 
-// channelAxis returns the axis of the site's output, of the given rank, along which its channels lie.
-func (s *Site) channelAxis(rank int) int {
+// ChannelAxis returns the axis of the site's output, of the given rank, along which its channels lie.
+func (s *Site) ChannelAxis(rank int) int {
 	switch {
 	case s.View.Kind == ConvPatches:
 		return 1

@@ -1,0 +1,237 @@
+package rewrite
+
+import (
+	"errors"
+	"math"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+)
+
+// BiasPlace says whether the model can take a shift of a site's output channels.
+type BiasPlace int
+
+// The places for a shift, worst first.
+const (
+	BiasNone  BiasPlace = iota // none: nothing adds a constant to the output, or it is computed
+	BiasGrows                  // there is one, at the price of new parameters: an input that the node leaves out, or a constant that others use too
+	BiasFree                   // a constant of as many numbers as before
+)
+
+// Bias finds where a constant per output channel can be added to what the site computes:
+// the B of a Conv, the C of a Gemm (any that broadcasts), or, for a node without either, the
+// constant operand of the one Add behind it, or the mean of the one BatchNormalization
+// behind it.
+func (s *Site) Bias() BiasPlace { return s.findBias().place }
+
+// bias is a constant that takes a shift.
+type bias struct {
+	place BiasPlace
+	old   held  // what is there; its tensor is nil for none
+	dims  []int // shape of the new constant
+	right int   // how many axes stand behind that of the channels
+	scale float64
+	sign  float64
+	swap  *Swap // the node behind that holds it, nil where it is the site's own; New is the same node
+	slot  int   // of that node
+}
+
+func (s *Site) findBias() *bias {
+	f := newFinder(s.model, nil)
+	b := &bias{scale: 1, sign: 1, slot: 2}
+	switch {
+	case s.Op == "Conv":
+		b.dims = []int{s.Kernel.Out}
+		f.ownBias(s, b)
+	case s.Op == "Gemm":
+		b.right = 1 - s.weight.slot
+		b.dims = s.channelShape(b.right)
+		b.scale = float64(onnxio.AttrFloat(s.Node, "beta", 1))
+		f.ownBias(s, b)
+		if f.opset < 7 && !f.legacyGemm(s, b) {
+			b.place = BiasNone
+		}
+	}
+	if b.place != BiasFree && input(s.Node, 2) == "" {
+		if next := f.nextBias(s); next.place != BiasNone {
+			return next
+		}
+	}
+	return b
+}
+
+// channelShape is the shape of a constant per channel with so many axes behind.
+func (s *Site) channelShape(right int) []int {
+	dims := []int{s.Kernel.Out}
+	for range right {
+		dims = append(dims, 1)
+	}
+	return dims
+}
+
+// ownBias fills in the third input of a Conv or a Gemm.
+func (f *finder) ownBias(s *Site, b *bias) {
+	value := input(s.Node, 2)
+	if value == "" {
+		b.place = BiasGrows
+		return
+	}
+	f.settleBias(value, b)
+}
+
+// settleBias decides on a constant that is there; b.dims holds the shape per channel.
+func (f *finder) settleBias(value string, b *bias) {
+	h, ok := f.hold(value)
+	if !ok || h.overridable || !factorable(h.dtype()) || !slices.IsSorted(h.perm) {
+		return
+	}
+	dims, ok := broadcast(h.shape(), b.dims)
+	if !ok {
+		return
+	}
+	b.old, b.dims, b.place = h, dims, BiasGrows
+	alone := len(f.index.Uses(value)) == 1 && len(f.index.Uses(h.root)) == 1 && !f.index.IsOutput(value) && !f.index.IsOutput(h.root)
+	if alone && product(dims) == elements(h.tensor) {
+		b.place = BiasFree
+	}
+}
+
+// legacyGemm tells whether the C of a Gemm before opset 7 can take a shift: it has the
+// shape of the result, or that of its last axes with broadcast set.
+func (f *finder) legacyGemm(s *Site, b *bias) bool {
+	broadcasts := onnxio.AttrInt(s.Node, "broadcast", 0) != 0
+	switch {
+	case b.old.tensor == nil || b.right != 0:
+		return false
+	case broadcasts:
+		return len(b.dims) == 1
+	}
+	return len(b.dims) == 2
+}
+
+// nextBias finds the constant of the only node behind a site.
+func (f *finder) nextBias(s *Site) *bias {
+	b := &bias{scale: 1, sign: 1}
+	uses := f.index.Uses(s.Output)
+	if len(uses) != 1 || uses[0].Nested || f.index.IsOutput(s.Output) {
+		return b
+	}
+	n := uses[0].Node
+	switch {
+	case !f.main(n):
+		return b
+	case n.GetOpType() == "BatchNormalization" && s.OutputScale != nil:
+		b.sign, b.slot, b.dims = -1, 3, []int{s.Kernel.Out}
+	case n.GetOpType() == "Add" && f.opset >= 7 && (s.View.Kind == ConvPatches || s.weight.slot == 1):
+		b.slot, b.right = 1-uses[0].Slot, len(s.Kernel.Window)
+		b.dims = s.channelShape(b.right)
+	default:
+		return b
+	}
+	f.settleBias(input(n, b.slot), b)
+	b.swap = &Swap{Old: n, Index: slices.Index(f.model.Proto.GetGraph().GetNode(), n), New: n}
+	return b
+}
+
+// broadcast returns the shape that two shapes broadcast to, as NumPy does.
+func broadcast(a, b []int) ([]int, bool) {
+	if len(a) < len(b) {
+		a, b = b, a
+	}
+	out := slices.Clone(a)
+	for i, n := range b {
+		switch at := len(a) - len(b) + i; {
+		case out[at] == n || n == 1:
+		case out[at] == 1:
+			out[at] = n
+		default:
+			return nil, false
+		}
+	}
+	return out, true
+}
+
+// addend returns the name of what the last factor adds to its product: the node's own
+// third input, or, where a shift changes that, a new constant.
+func (b *builder) addend(base string, shift []float64) (string, error) {
+	own := input(b.site.Node, 2)
+	if shift == nil {
+		return own, nil
+	}
+	t := b.site.Dtype
+	if b.bias.old.tensor != nil {
+		t = b.bias.old.dtype()
+	}
+	v, err := b.shifted(shift)
+	if err != nil {
+		return "", err
+	}
+	name := b.names.Fresh(base + ".bias")
+	constant, err := onnxio.NewTensor(name, t, b.bias.dims, v)
+	if err != nil {
+		return "", err
+	}
+	b.patch.Weights = append(b.patch.Weights, constant)
+	swap := b.bias.swap
+	if swap == nil {
+		if own != "" {
+			b.patch.Freed = append(b.patch.Freed, own)
+		}
+		return name, nil
+	}
+	b.patch.Freed = append(b.patch.Freed, swap.Old.GetInput()[b.bias.slot])
+	swap.New = onnxio.Shallow(swap.Old)
+	swap.New.Input[b.bias.slot] = name
+	b.patch.Next = swap
+	return own, nil
+}
+
+// shifted returns the numbers of the new constant: scale·old + sign·shift, broadcast.
+func (b *builder) shifted(shift []float64) ([]float64, error) {
+	dims := b.bias.dims
+	out := make([]float64, product(dims))
+	channel := len(dims) - 1 - b.bias.right
+	var old []float64
+	var shape []int
+	if b.bias.old.tensor != nil {
+		dense, err := b.site.model.Tensor(b.bias.old.tensor).Dense()
+		if err != nil {
+			return nil, err
+		}
+		if old, err = dense.Float64s(); err != nil {
+			return nil, err
+		}
+		shape = dense.Shape
+	}
+	for i := range out {
+		at := coordinates(i, dims)
+		out[i] = b.bias.sign * shift[at[channel]]
+		if old != nil {
+			out[i] += b.bias.scale * old[offset(at, shape)]
+		}
+	}
+	if slices.ContainsFunc(out, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }) {
+		return nil, errors.New("the shifted bias is not finite")
+	}
+	return out, nil
+}
+
+// offset is where an element of a broadcast tensor stands in the tensor of the given shape.
+func offset(at, shape []int) int {
+	k := 0
+	for i, n := range shape {
+		c := at[len(at)-len(shape)+i]
+		if n == 1 {
+			c = 0
+		}
+		k = k*n + c
+	}
+	return k
+}
+
+// swapped tells whether the new node of a swap differs from the old one in inputs alone.
+func swapped(a, b *onnxpb.NodeProto) bool {
+	return a.GetOpType() == b.GetOpType() && a.GetName() == b.GetName() && slices.Equal(a.GetOutput(), b.GetOutput()) && len(a.GetInput()) == len(b.GetInput())
+}
+
