@@ -234,4 +234,3 @@ func offset(at, shape []int) int {
 func swapped(a, b *onnxpb.NodeProto) bool {
 	return a.GetOpType() == b.GetOpType() && a.GetName() == b.GetName() && slices.Equal(a.GetOutput(), b.GetOutput()) && len(a.GetInput()) == len(b.GetInput())
 }
-

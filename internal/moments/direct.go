@@ -63,32 +63,39 @@ func (d *direct) Run(b linalg.Backend, x []float32, samples int, partial []float
 			}
 			continue
 		}
-		width := d.chunk()
-		buf := grow(&s.a, d.k*width)
-		var segments []segment
-		used := 0
-		flush := func() {
-			d.unfold(x[first:], segments, buf, width, s)
-			b.SyrkAdd32(false, linalg.Block32{Rows: d.k, Cols: used, Stride: width, Data: buf}, dst)
-			segments, used = segments[:0], 0
-		}
-		last := len(d.Out) - 1
-		outer := coordinates(d.Out[:last])
-		for n := range samples {
-			for _, at := range outer {
-				for from := 0; from < d.Out[last]; {
-					to := min(d.Out[last], from+width-used)
-					segments = append(segments, segment{n * d.Channels * d.plane, at, from, to, used})
-					used += to - from
-					if from = to; used == width {
-						flush()
-					}
+		d.chunks(x[first:], samples, s, func(buf linalg.Block32, _ []segment) { b.SyrkAdd32(false, buf, dst) })
+	}
+}
+
+// chunks writes the patches of one group out, as many at a time as chunk says, and shows
+// each such matrix, one patch a column, with the segments that its columns come from. x
+// begins at the first channel of the group.
+func (d *direct) chunks(x []float32, samples int, s *Scratch, visit func(buf linalg.Block32, segments []segment)) {
+	width := d.chunk()
+	buf := grow(&s.a, d.k*width)
+	var segments []segment
+	used := 0
+	flush := func() {
+		d.unfold(x, segments, buf, width, s)
+		visit(linalg.Block32{Rows: d.k, Cols: used, Stride: width, Data: buf}, segments)
+		segments, used = segments[:0], 0
+	}
+	last := len(d.Out) - 1
+	outer := coordinates(d.Out[:last])
+	for n := range samples {
+		for i, at := range outer {
+			for from := 0; from < d.Out[last]; {
+				to := min(d.Out[last], from+width-used)
+				segments = append(segments, segment{n * d.Channels * d.plane, at, from, to, used, n, i})
+				used += to - from
+				if from = to; used == width {
+					flush()
 				}
 			}
 		}
-		if used > 0 {
-			flush()
-		}
+	}
+	if used > 0 {
+		flush()
 	}
 }
 
@@ -98,6 +105,8 @@ type segment struct {
 	outer    []int // output coordinates of the other axes
 	from, to int   // positions along the last axis
 	column   int   // where it goes
+	number   int   // of the sample
+	row      int   // the output coordinates outer as one index
 }
 
 // unfold writes the patches at the segments' positions, one a column, into buf,

@@ -1,0 +1,88 @@
+package moments
+
+import "github.com/onnx-compress/onnx-compress/internal/linalg"
+
+// Cross is a way to sum z xᵀ over all positions, where x is the column that a linear node
+// multiplies at a position and z a vector that belongs to its output there: what it
+// computes, or should. It is immutable.
+type Cross interface {
+	// Size is the length of a partial result: for each group its output channels times K, row-major.
+	Size() int
+	// Run adds the products of the samples in z and x to the partial result.
+	Run(b linalg.Backend, z, x []float32, samples int, partial []float32, s *Scratch)
+}
+
+// ConvCross plans for a convolution with out output channels over all groups: z is
+// [samples, out, Out...].
+func ConvCross(p Patches, out int) Cross {
+	return &convCross{direct: Direct(p).(*direct), out: out, rows: out / p.Groups, area: product(p.Out)}
+}
+
+type convCross struct {
+	*direct
+	out, rows int // output channels, over all groups and of one
+	area      int // elements of one output channel
+}
+
+func (c *convCross) Size() int { return c.out * c.k }
+
+func (c *convCross) Run(b linalg.Backend, z, x []float32, samples int, partial []float32, s *Scratch) {
+	for g := range c.Groups {
+		dst := linalg.Block32{Rows: c.rows, Cols: c.k, Stride: c.k, Data: partial[g*c.rows*c.k:][:c.rows*c.k]}
+		first := g * c.channels * c.plane
+		if c.inPlace {
+			for n := range samples {
+				zn := linalg.Block32{Rows: c.rows, Cols: c.area, Stride: c.area, Data: z[(n*c.out+g*c.rows)*c.area:][:c.rows*c.area]}
+				xn := linalg.Block32{Rows: c.k, Cols: c.plane, Stride: c.plane, Data: x[n*c.Channels*c.plane+first:][:c.k*c.plane]}
+				b.GemmAdd32(false, true, zn, xn, dst)
+			}
+			continue
+		}
+		c.chunks(x[first:], samples, s, func(patches linalg.Block32, segments []segment) {
+			b.GemmAdd32(false, true, c.gather(z[g*c.rows*c.area:], segments, patches.Cols, s), patches, dst)
+		})
+	}
+}
+
+// gather copies the outputs at the segments' positions, one position a column. z begins
+// at the first channel of the group.
+func (c *convCross) gather(z []float32, segments []segment, used int, s *Scratch) linalg.Block32 {
+	buf := grow(&s.b, c.rows*used)
+	length := c.Patches.Out[len(c.Patches.Out)-1]
+	for o := range c.rows {
+		row := buf[o*used:][:used]
+		for _, g := range segments {
+			at := (g.number*c.out+o)*c.area + g.row*length
+			copy(row[g.column:], z[at+g.from:at+g.to])
+		}
+	}
+	return linalg.Block32{Rows: c.rows, Cols: used, Stride: used, Data: buf}
+}
+
+// MatrixCross plans for plain matrices of n positions, each one sample: z is [n, out], or
+// [out, n] unless zRows is set, and x is [n, k], or [k, n] unless xRows is set.
+func MatrixCross(out, k, n int, zRows, xRows bool) Cross {
+	return matrixCross{out, k, n, zRows, xRows}
+}
+
+type matrixCross struct {
+	out, k, n    int
+	zRows, xRows bool
+}
+
+func (c matrixCross) Size() int { return c.out * c.k }
+
+func (c matrixCross) Run(b linalg.Backend, z, x []float32, samples int, partial []float32, _ *Scratch) {
+	dst := linalg.Block32{Rows: c.out, Cols: c.k, Stride: c.k, Data: partial[:c.out*c.k]}
+	for i := range samples {
+		b.GemmAdd32(c.zRows, !c.xRows, side(z[i*c.out*c.n:], c.out, c.n, c.zRows), side(x[i*c.k*c.n:], c.k, c.n, c.xRows), dst)
+	}
+}
+
+// side is n vectors of length k, in rows or in columns.
+func side(v []float32, k, n int, inRows bool) linalg.Block32 {
+	if inRows {
+		return linalg.Block32{Rows: n, Cols: k, Stride: k, Data: v[:n*k]}
+	}
+	return linalg.Block32{Rows: k, Cols: n, Stride: n, Data: v[:n*k]}
+}
