@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
@@ -38,6 +39,18 @@ func (o Options) withDefaults() Options {
 // A model with a fixed batch may get a last batch that samples do not fill; the filler
 // is left out. Where a site's input does not have the batch as its axis 0, that whole
 // last run is left out at this site.
+//
+// With o.Probes the sweep runs the graph of the model's gradients (see grad.Build) instead
+// of the model, and sums their second moments G beside A: reverse mode gives the gradients
+// of all sites for about the cost of another forward pass. Each probe is a random
+// direction v in the outputs of every sample, for which E[g gᵀ] has the expectation Σ
+// ∂f/∂y ∂f/∂yᵀ over the outputs (Hutchinson's estimator, see the field Stats.G). The
+// outputs are taken as they are: behind a Softmax, sensitivities are those of
+// probabilities. To second order the replacement of a site's weight by W+ΔW changes the
+// outputs of a sample by E‖Δf‖² = T·tr(G ΔW A ΔWᵀ), T = Stats.PositionsPerSample.
+//
+// Where an operator without a gradient stands behind a site, G = g·I with g measured on the
+// first samples by perturbing the site's output alone; Note then says why.
 func Collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewrite.Site, src Source, indices []int, o Options) ([]Stats, error) {
 	if len(sites) == 0 {
 		return nil, nil
@@ -51,11 +64,20 @@ func Collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rew
 		return nil, err
 	}
 	c := newCollector(sites, inputs, o)
-	if c.probe, err = newProbe(lib, m, inputs, c.values); err != nil {
-		return nil, err
-	}
-	defer c.probe.close()
 	workers, batch := c.share(inputs)
+	if o.Probes > 0 {
+		// A last run of another size would need gradients of its own.
+		batch = even(len(indices), batch)
+		if c.gradients, err = c.newGradients(lib, m, inputs); err != nil {
+			return nil, err
+		}
+		defer c.gradients.close()
+	} else {
+		if c.probe, err = newProbe(lib, m, inputs, c.values); err != nil {
+			return nil, err
+		}
+		defer c.probe.close()
+	}
 	feed, err := NewFeed(src, indices, inputs, batch, workers)
 	if err != nil {
 		return nil, err
@@ -63,7 +85,25 @@ func Collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rew
 	if err := feed.Each(ctx, workers, o.Progress, c.begin); err != nil {
 		return nil, err
 	}
-	return c.finish(sites)
+	out, err := c.finish(sites)
+	if err != nil || o.Probes < 1 {
+		return out, err
+	}
+	if feed, err = NewFeed(src, indices[:min(len(indices), perturbed)], inputs, batch, workers); err != nil {
+		return nil, err
+	}
+	return out, c.finishSensitivities(ctx, out, feed, workers)
+}
+
+// even returns a batch that n samples fill without a rest, where there is one not much
+// smaller than the given one.
+func even(n, batch int) int {
+	for b := min(n, batch); b > batch/2; b-- {
+		if n%b == 0 {
+			return b
+		}
+	}
+	return batch
 }
 
 // collector is the state of one sweep.
@@ -73,7 +113,10 @@ type collector struct {
 	of       []int    // the station of each site
 	values   []string // what the stations read, each value once
 	from     []int    // the value of each station
-	probe    *probe
+	probe    *probe   // without probes of sensitivity
+
+	gradients *gradients // with them
+	sensors   []*sensor  // of each site
 }
 
 func newCollector(sites []rewrite.Site, inputs []InputSpec, o Options) *collector {
@@ -81,6 +124,9 @@ func newCollector(sites []rewrite.Site, inputs []InputSpec, o Options) *collecto
 	index := map[string]int{}
 	for i := range sites {
 		s := &sites[i]
+		if o.Probes > 0 {
+			c.sensors = append(c.sensors, newSensor(s))
+		}
 		c.of[i] = -1
 		for k, st := range c.stations {
 			if sameColumns(st.site, s) {
@@ -116,6 +162,11 @@ func (c *collector) share(inputs []InputSpec) (workers, batch int) {
 			activations += inputBytes(st.site)
 		}
 	}
+	for _, s := range c.sensors {
+		sums += sensitivityBytes(s.site)
+		largest = max(largest, sensitivityBytes(s.site)+workerSpare)
+		activations += outputBytes(s.site)
+	}
 	batch = c.o.Batch
 	if activations > 0 {
 		batch = int(max(1, min(int64(batch), c.o.Memory/4/activations)))
@@ -136,33 +187,98 @@ func (c *collector) begin(ctx context.Context) func(*Run) error {
 		for _, st := range c.stations {
 			st.stop()
 		}
+		for _, s := range c.sensors {
+			s.stop()
+		}
 	})
 	w := &worker{backend: c.o.Backend}
 	return func(r *Run) error { return c.run(ctx, w, r) }
 }
 
-// run feeds the probe and adds what the sites see.
+// run feeds the model and adds what the sites see.
 func (c *collector) run(ctx context.Context, w *worker, r *Run) error {
-	values := map[string]tensor.Dense{}
-	for name, t := range r.Inputs {
-		values[name] = t
+	var err error
+	if c.gradients != nil {
+		err = c.backward(ctx, w, r)
+	} else {
+		err = c.forward(ctx, w, r)
 	}
-	if c.probe.session != nil {
-		out, err := c.probe.session.Run(ctx, r.Inputs, c.probe.outputs)
-		if err != nil {
-			return fmt.Errorf("running the model on sample %s: %w", r.Samples[0].Name, err)
-		}
-		defer out.Close()
-		for i, name := range c.probe.outputs {
-			values[name] = out.Get(i)
+	if err != nil {
+		return fmt.Errorf("sample %s: %w", r.Samples[0].Name, err)
+	}
+	return nil
+}
+
+// forward runs the model and adds the columns of the sites.
+func (c *collector) forward(ctx context.Context, w *worker, r *Run) error {
+	values := maps.Clone(r.Inputs)
+	done, err := c.probe.run(ctx, r.Inputs, c.probe.outputs, values)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return c.addColumns(ctx, w, r, values)
+}
+
+// backward runs the model and its gradients, once per probe, and adds the columns and the
+// sensitivities of the sites.
+func (c *collector) backward(ctx context.Context, w *worker, r *Run) error {
+	p, err := c.gradients.get(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer c.gradients.put(p)
+	for probe := range c.o.Probes {
+		if err := c.backwardOnce(ctx, w, r, p, probe); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+func (c *collector) backwardOnce(ctx context.Context, w *worker, r *Run, p *pass, probe int) error {
+	inputs, why, err := p.directions(r, c.o.Seed, probe)
+	if err != nil {
+		return err
+	}
+	outputs := p.probe.outputs
+	if probe > 0 {
+		outputs = p.found // columns are the same for every direction
+	}
+	values := maps.Clone(r.Inputs)
+	done, err := p.probe.run(ctx, inputs, outputs, values)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if probe == 0 {
+		if err := c.addColumns(ctx, w, r, values); err != nil {
+			return err
+		}
+	}
+	for i, s := range c.sensors {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		reason := p.why[i]
+		if reason == "" {
+			reason = why
+		}
+		if err := s.add(ctx, w, r, r.Seq*c.o.Probes+probe, values[p.gradients[i]], reason); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addColumns adds the values that the stations read.
+func (c *collector) addColumns(ctx context.Context, w *worker, r *Run, values map[string]tensor.Dense) error {
 	for k, st := range c.stations {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if err := st.add(ctx, w, r, values[c.values[c.from[k]]]); err != nil {
-			return fmt.Errorf("sample %s: %w", r.Samples[0].Name, err)
+			return err
 		}
 	}
 	return nil

@@ -19,6 +19,8 @@ type Run struct {
 	Seq int
 	// Samples are the samples in it, in order.
 	Samples []Sample
+	// Indices are the numbers of the samples in their source.
+	Indices []int
 	// Inputs are complete: stacked samples, or those of the only one.
 	Inputs map[string]tensor.Dense
 	// Batch is the size of axis 0 of the stacked inputs, 0 where nothing was stacked.
@@ -176,7 +178,7 @@ func sameShapes(a, b Sample, inputs []InputSpec) bool {
 // add appends the run of samples that fit together.
 func (f *Feed) add(samples []Sample) error {
 	f.done += len(samples)
-	r := &Run{Seq: f.seq, Samples: samples, Done: f.done}
+	r := &Run{Seq: f.seq, Samples: samples, Indices: f.indices[f.done-len(samples) : f.done], Done: f.done}
 	f.seq++
 	f.ready = append(f.ready, r)
 	if samples[0].alone(f.inputs) {

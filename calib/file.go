@@ -12,14 +12,16 @@ import (
 )
 
 // statsMagic starts a file of statistics; its last byte is the version of the format.
-const statsMagic = "onnx-compress.stats\x01"
+const statsMagic = "onnx-compress.stats\x02"
 
 // WriteTo writes the statistics in a form that ReadStats reads back exactly.
 //
 // The format is little-endian: the magic with its version, the length and the bytes of
 // the site's name, positions, samples, the number of axes of the output shape and the
 // axes, the number of groups, then for each group K, the upper triangle of the K×K
-// moment, row by row, and the mean, [K]. Counts are uint64, the moments float64.
+// moment, row by row, and the mean, [K]; the number of groups of sensitivities, then for
+// each O and the upper triangle of the O×O moment; and the length and the bytes of the
+// note. Counts are uint64, the moments float64.
 func (s Stats) WriteTo(w io.Writer) (int64, error) {
 	var b bytes.Buffer
 	b.WriteString(statsMagic)
@@ -38,30 +40,49 @@ func (s Stats) WriteTo(w io.Writer) (int64, error) {
 		if g >= len(s.Mean) || len(s.Mean[g]) != a.Rows {
 			return written, fmt.Errorf("statistics of site %q: group %d has no mean of length %d", s.Site, g, a.Rows)
 		}
-		if a.Rows != a.Cols {
-			return written, fmt.Errorf("statistics of site %q: a moment is %d×%d; want a square one", s.Site, a.Rows, a.Cols)
-		}
-		count(a.Rows)
-		for i := range a.Rows {
-			for _, v := range a.Row(i)[i:] {
-				b.Write(binary.LittleEndian.AppendUint64(b.AvailableBuffer(), math.Float64bits(v)))
-			}
-			n, err := b.WriteTo(w) // a row at a time, so that nothing large is held twice
-			if written += n; err != nil {
-				return written, err
-			}
+		n, err := writeMoment(w, &b, a)
+		if written += n; err != nil {
+			return written, fmt.Errorf("statistics of site %q: %w", s.Site, err)
 		}
 		for _, v := range s.Mean[g] {
 			b.Write(binary.LittleEndian.AppendUint64(b.AvailableBuffer(), math.Float64bits(v)))
 		}
 	}
+	count(len(s.G))
+	for _, m := range s.G {
+		n, err := writeMoment(w, &b, m)
+		if written += n; err != nil {
+			return written, fmt.Errorf("statistics of site %q: %w", s.Site, err)
+		}
+	}
+	count(len(s.Note))
+	b.WriteString(s.Note)
 	n, err := b.WriteTo(w)
 	return written + n, err
 }
 
+// writeMoment writes the order of a matrix and its upper triangle behind what is in b, a
+// row at a time, so that nothing large is held twice.
+func writeMoment(w io.Writer, b *bytes.Buffer, a *linalg.Matrix) (written int64, err error) {
+	if a.Rows != a.Cols {
+		return 0, fmt.Errorf("a moment is %d×%d; want a square one", a.Rows, a.Cols)
+	}
+	b.Write(binary.LittleEndian.AppendUint64(nil, uint64(a.Rows)))
+	for i := range a.Rows {
+		for _, v := range a.Row(i)[i:] {
+			b.Write(binary.LittleEndian.AppendUint64(b.AvailableBuffer(), math.Float64bits(v)))
+		}
+		n, err := b.WriteTo(w)
+		if written += n; err != nil {
+			return written, err
+		}
+	}
+	return written, nil
+}
+
 // Bounds of what a file of statistics may claim. Memory is taken only as data comes.
 const (
-	maxName   = 1 << 16
+	maxText   = 1 << 16
 	maxAxes   = 64
 	maxGroups = 1 << 20
 	maxOrder  = 1 << 17
@@ -91,11 +112,7 @@ func readStats(r io.Reader) (Stats, error) {
 		return Stats{}, fmt.Errorf("version %d of the format is not known; want %d", magic[last], statsMagic[last])
 	}
 	in := counts{r: r}
-	name := make([]byte, in.next("length of the site's name", maxName))
-	if in.err == nil {
-		_, in.err = io.ReadFull(r, name)
-	}
-	s := Stats{Site: string(name)}
+	s := Stats{Site: in.text("length of the site's name")}
 	s.Positions = int64(in.next("number of positions", math.MaxInt64))
 	s.Samples = int64(in.next("number of samples", math.MaxInt64))
 	for range in.next("number of axes", maxAxes) {
@@ -112,6 +129,14 @@ func readStats(r io.Reader) (Stats, error) {
 		}
 		s.A, s.Mean = append(s.A, a), append(s.Mean, mean)
 	}
+	for range in.next("number of groups of sensitivities", maxGroups) {
+		a, err := readMoment(r, in.next("order of a moment", maxOrder))
+		if in.err = errors.Join(in.err, err); in.err != nil {
+			return Stats{}, in.err
+		}
+		s.G = append(s.G, a)
+	}
+	s.Note = in.text("length of the note")
 	return s, in.err
 }
 
@@ -135,6 +160,15 @@ func (c *counts) next(what string, most uint64) int {
 		return 0
 	}
 	return int(n)
+}
+
+// text reads a length, and as many bytes.
+func (c *counts) text(what string) string {
+	b := make([]byte, c.next(what, maxText))
+	if c.err == nil {
+		_, c.err = io.ReadFull(c.r, b)
+	}
+	return string(b)
 }
 
 // readNumbers reads n finite numbers.

@@ -20,6 +20,16 @@ type Options struct {
 	// Memory bounds what the sums and the runs' inputs and partial sums take together,
 	// in bytes; default 2 GiB. What the runtime needs for itself comes on top.
 	Memory int64
+	// Probes is how many random directions in the outputs of each sample sensitivities are
+	// estimated from; 0, the default, collects none. One is enough where there are hundreds
+	// of samples: the estimate is averaged over samples and probes alike.
+	Probes int
+	// Seed decides the directions. Those of a sample depend on it, on the sample's number
+	// in the source and on nothing else that options can change.
+	Seed uint64
+	// Weights are what the squared change of an output, by name, counts in the loss;
+	// default 1 for each. Outputs that are not of a floating-point type never count.
+	Weights map[string]float64
 	// Backend multiplies matrices; default linalg.Gonum().
 	Backend linalg.Backend
 	// Progress, when set, is told after each run how many of the samples are done.
@@ -50,10 +60,19 @@ func sumBytes(s *rewrite.Site) int64 {
 	return 8 * int64(s.Kernel.Groups) * k * k
 }
 
+// sensitivityBytes is what the sensitivities of a site take in float64.
+func sensitivityBytes(s *rewrite.Site) int64 {
+	o := int64(s.Kernel.Rows())
+	return 8 * int64(s.Kernel.Groups) * o * o
+}
+
 // workerBytes is about what a worker takes for its partial sum of a site, in float32,
 // and for the patches it writes out. The same again covers the totals that a site is
 // summed in before they become its moments.
-func workerBytes(s *rewrite.Site) int64 { return sumBytes(s) + 8<<20 }
+func workerBytes(s *rewrite.Site) int64 { return sumBytes(s) + workerSpare }
+
+// workerSpare is for what a worker takes besides its partial sums.
+const workerSpare = 8 << 20
 
 // Groups cuts the sites, by their position, into groups whose sums fit o.Memory
 // together, in order: half of it is for the sums, except that a site which needs more
@@ -64,22 +83,26 @@ func Groups(sites []rewrite.Site, o Options) ([][]int, error) {
 	var groups [][]int
 	var used int64
 	for i := range sites {
-		need := sumBytes(&sites[i])
-		if total := need + workerBytes(&sites[i]); total > o.Memory {
+		need, sensitivity := sumBytes(&sites[i]), int64(0)
+		if o.Probes > 0 {
+			sensitivity = sensitivityBytes(&sites[i])
+		}
+		// A worker's partial sums of the two do not exist at the same time.
+		if total := need + sensitivity + max(need, sensitivity) + workerSpare; total > o.Memory {
 			return nil, &TooLargeError{sites[i].Name, total, o.Memory}
 		}
-		shared := len(groups) > 0 && sharesColumns(sites, groups[len(groups)-1], i)
-		switch {
-		case shared:
-			need = 0
-			fallthrough
-		case len(groups) > 0 && used+need <= o.Memory/2:
-			groups[len(groups)-1] = append(groups[len(groups)-1], i)
-			used += need
-		default:
-			groups = append(groups, []int{i})
-			used = need
+		need += sensitivity
+		extra := need // in the group that there is
+		if len(groups) > 0 && sharesColumns(sites, groups[len(groups)-1], i) {
+			extra = sensitivity
 		}
+		if len(groups) > 0 && (extra == 0 || used+extra <= o.Memory/2) {
+			groups[len(groups)-1] = append(groups[len(groups)-1], i)
+			used += extra
+			continue
+		}
+		groups = append(groups, []int{i})
+		used = need
 	}
 	return groups, nil
 }
@@ -105,8 +128,21 @@ func inputBytes(s *rewrite.Site) int64 {
 	if !s.Located {
 		return 0
 	}
-	n := 4 * int64(s.Kernel.In) * int64(max(s.Batch, 1))
-	for _, d := range s.Geometry.In {
+	return valueBytes(s, s.Kernel.In, s.Geometry.In)
+}
+
+// outputBytes is what the site's output, or its gradient, takes per sample, 0 where that
+// is not known.
+func outputBytes(s *rewrite.Site) int64 {
+	if !s.Located {
+		return 0
+	}
+	return valueBytes(s, s.Kernel.Out, s.Geometry.Out)
+}
+
+func valueBytes(s *rewrite.Site, channels int, size []int) int64 {
+	n := 4 * int64(channels) * int64(max(s.Batch, 1))
+	for _, d := range size {
 		n *= int64(d)
 	}
 	return n

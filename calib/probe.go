@@ -1,12 +1,14 @@
 package calib
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // probe is a session of the model whose outputs are the values that the sites read.
@@ -36,6 +38,21 @@ func newProbe(lib *ort.Library, m *onnxio.Model, inputs []InputSpec, values []st
 		return nil, fmt.Errorf("calibration: ONNX Runtime does not take the model: %w", err)
 	}
 	return p, nil
+}
+
+// run computes the outputs and adds them to values, which are valid until done is called.
+func (p *probe) run(ctx context.Context, inputs map[string]tensor.Dense, outputs []string, values map[string]tensor.Dense) (done func(), err error) {
+	if len(outputs) == 0 {
+		return func() {}, nil
+	}
+	out, err := p.session.Run(ctx, inputs, outputs)
+	if err != nil {
+		return nil, fmt.Errorf("running the model: %w", err)
+	}
+	for i, name := range outputs {
+		values[name] = out.Get(i)
+	}
+	return out.Close, nil
 }
 
 func (p *probe) close() {

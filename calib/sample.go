@@ -104,8 +104,9 @@ func SessionInputs(s *ort.Session) []InputSpec {
 	return out
 }
 
-// Shapes returns the shapes of the model's inputs when the sample runs alone: its
-// own shapes, with an axis of size 1 in front where it is to be stacked.
+// Shapes returns the shapes of the model's inputs when the sample runs alone: its own
+// shapes, and where it is to be stacked an axis in front: of size 1, or of the model's
+// own batch where that is fixed.
 func (s Sample) Shapes(inputs []InputSpec) map[string][]int {
 	out := map[string][]int{}
 	for _, in := range inputs {
@@ -115,7 +116,11 @@ func (s Sample) Shapes(inputs []InputSpec) map[string][]int {
 		case s.Whole || !in.batched(len(t.Shape)):
 			out[in.Name] = slices.Clone(t.Shape)
 		default:
-			out[in.Name] = append([]int{1}, t.Shape...)
+			batch := 1
+			if in.Shape != nil && in.Shape[0] > 0 {
+				batch = in.Shape[0]
+			}
+			out[in.Name] = append([]int{batch}, t.Shape...)
 		}
 	}
 	return out

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/moments"
@@ -14,12 +13,9 @@ import (
 
 // station sums the columns that one or more sites read.
 type station struct {
+	turns
 	site *rewrite.Site // the first of them
 
-	mu        sync.Mutex
-	turned    sync.Cond
-	next      int // the run whose turn it is
-	stopped   bool
 	sum       *moments.Sum
 	columns   []float64 // sum of the columns, group by group
 	positions int64
@@ -30,7 +26,7 @@ type station struct {
 
 func newStation(s *rewrite.Site) *station {
 	st := &station{site: s, sum: moments.NewSum(s.Kernel.Groups, s.Kernel.Cols()), columns: make([]float64, s.Kernel.Groups*s.Kernel.Cols()), plans: map[string]moments.Plan{}}
-	st.turned.L = &st.mu
+	st.init()
 	return st
 }
 
@@ -57,14 +53,10 @@ func (st *station) add(ctx context.Context, w *worker, r *Run, x tensor.Dense) e
 		clear(w.columns)
 		plan.Columns(values, n, w.columns)
 	}
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	for st.next != r.Seq && !st.stopped {
-		st.turned.Wait()
+	if err := st.take(ctx, r.Seq); err != nil {
+		return err
 	}
-	if st.stopped {
-		return ctx.Err()
-	}
+	defer st.pass()
 	if plan != nil {
 		st.sum.Add(plan, w.partial)
 		for i, v := range w.columns {
@@ -76,44 +68,44 @@ func (st *station) add(ctx context.Context, w *worker, r *Run, x tensor.Dense) e
 			st.shape = x.Shape
 		}
 	}
-	st.next++
-	st.turned.Broadcast()
 	return nil
 }
 
-// stop lets those go who wait for their turn; the context must have ended.
-func (st *station) stop() {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.stopped = true
-	st.turned.Broadcast()
-}
-
 // prepare checks the input of a run, takes off the filler of a batch, and plans its
-// sum: n units of the plan. The plan is nil where filler cannot be told from samples,
-// because axis 0 of the input is not the batch: such a run is left out.
+// sum: n units of the plan. The plan is nil where there is nothing to sum.
 func (st *station) prepare(r *Run, x tensor.Dense) (plan moments.Plan, n int, values []float32, err error) {
-	if err := x.Check(); err != nil {
+	shape, values, err := r.trim(st.site.View.Kind, x)
+	if shape == nil || err != nil {
 		return nil, 0, nil, err
-	}
-	shape := slices.Clone(x.Shape)
-	if values = x.Float32s(); values == nil && x.Len() > 0 {
-		return nil, 0, nil, fmt.Errorf("it is of type %s, whose second moments cannot be taken", x.Type)
-	}
-	if r.Batch > len(r.Samples) {
-		spare := map[rewrite.ViewKind]int{rewrite.ConvPatches: 1, rewrite.LastAxis: 1, rewrite.SecondLastAxis: 2}
-		axes, ok := spare[st.site.View.Kind]
-		if !ok || len(shape) <= axes || shape[0] != r.Batch {
-			return nil, 0, nil, nil
-		}
-		values = values[:len(values)/r.Batch*len(r.Samples)]
-		shape[0] = len(r.Samples)
 	}
 	plan, n, err = st.planFor(shape)
 	if err == nil && plan.Positions(n) == 0 {
 		plan = nil // nothing to see, such as a sequence of length 0
 	}
 	return plan, n, values, err
+}
+
+// trim returns the shape and the numbers of a site's input or output without the filler
+// of the batch. The shape is nil where filler cannot be told from samples, because axis 0
+// is not the batch: such a run is left out.
+func (r *Run) trim(kind rewrite.ViewKind, x tensor.Dense) (shape []int, values []float32, err error) {
+	if err := x.Check(); err != nil {
+		return nil, nil, err
+	}
+	shape = append([]int{}, x.Shape...)
+	if values = x.Float32s(); values == nil && x.Len() > 0 {
+		return nil, nil, fmt.Errorf("it is of type %s, whose second moments cannot be taken", x.Type)
+	}
+	if r.Batch > len(r.Samples) {
+		spare := map[rewrite.ViewKind]int{rewrite.ConvPatches: 1, rewrite.LastAxis: 1, rewrite.SecondLastAxis: 2}
+		axes, ok := spare[kind]
+		if !ok || len(shape) <= axes || shape[0] != r.Batch {
+			return nil, nil, nil
+		}
+		values = values[:len(values)/r.Batch*len(r.Samples)]
+		shape[0] = len(r.Samples)
+	}
+	return shape, values, nil
 }
 
 // planFor returns the plan for an input of that shape, and of how many units it is.
@@ -142,17 +134,17 @@ func (st *station) planFor(shape []int) (moments.Plan, int, error) {
 		}
 		return moments.Rows(k, 1), units(last), nil
 	case kind == rewrite.SecondLastAxis && shape[last-1] == k:
-		return moments.Direct(columns(k, shape[last])), units(last - 1), nil
+		return moments.Direct(columns(k, 1, shape[last])), units(last - 1), nil
 	case kind == rewrite.FirstAxis && shape[0] == k:
-		return moments.Direct(columns(k, units(last+1)/max(k, 1))), 1, nil
+		return moments.Direct(columns(k, 1, units(last+1)/max(k, 1))), 1, nil
 	}
 	return nil, 0, wrong
 }
 
 // columns is a matrix [k, n] seen as n windows of one tap over k channels.
-func columns(k, n int) moments.Patches {
+func columns(k, groups, n int) moments.Patches {
 	one := []int{1}
-	return moments.Patches{Channels: k, Groups: 1, In: []int{n}, Window: one, Strides: one, Dilations: one, PadBegin: []int{0}, Out: []int{n}}
+	return moments.Patches{Channels: k, Groups: groups, In: []int{n}, Window: one, Strides: one, Dilations: one, PadBegin: []int{0}, Out: []int{n}}
 }
 
 // cached returns the plan for a convolution's spatial sizes. A few are kept, since

@@ -2,6 +2,7 @@ package calib
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"math"
 	"reflect"
@@ -18,6 +19,11 @@ func someStats() Stats {
 			{Rows: 2, Cols: 2, Data: []float64{0.1, 0, 0, math.SmallestNonzeroFloat64}},
 		},
 		Mean: [][]float64{{-1.25, 0.5}, {0, 1}},
+		G: []*linalg.Matrix{
+			{Rows: 1, Cols: 1, Data: []float64{0.25}},
+			{Rows: 3, Cols: 3, Data: []float64{1, 2, 3, 2, 5, 6, 3, 6, 9}},
+		},
+		Note: "measured",
 	}
 }
 
@@ -60,8 +66,22 @@ func TestStatsFileErrors(t *testing.T) {
 	wantError(t, err, "version 9")
 	_, err = ReadStats(bytes.NewReader(edit(len(statsMagic)+7, 1)))
 	wantError(t, err, "length of the site's name")
-	_, err = ReadStats(bytes.NewReader(edit(len(good)-1, 0x7f)))
+	// The last number of all is G's corner, before the length and the text of the note.
+	corner := len(good) - len(someStats().Note) - 16
+	if got := math.Float64frombits(binary.LittleEndian.Uint64(good[corner:])); got != 9 {
+		t.Fatalf("%v where G's corner is looked for, want 9", got)
+	}
+	_, err = ReadStats(bytes.NewReader(edit(corner+7, 0xc0)))
+	wantError(t, err, "element (2, 2) of a moment is -9")
+	// The mean of the last group ends before the counts, and the 8 numbers, of G.
+	mean := corner - 7*8 - 2*8 - 8
+	if got := math.Float64frombits(binary.LittleEndian.Uint64(good[mean:])); got != 1 {
+		t.Fatalf("%v where the last mean is looked for, want 1", got)
+	}
+	_, err = ReadStats(bytes.NewReader(edit(mean+7, 0x7f)))
 	wantError(t, err, "element 1 of a mean")
+	_, err = ReadStats(bytes.NewReader(edit(len(good)-len(someStats().Note)-1, 1)))
+	wantError(t, err, "length of the note")
 	lost := someStats()
 	lost.Mean = lost.Mean[:1]
 	_, err = lost.WriteTo(io.Discard)
@@ -94,6 +114,7 @@ func TestAdd(t *testing.T) {
 	b.Positions, b.Samples = 32, 2
 	b.A = []*linalg.Matrix{linalg.New(2, 2), linalg.Identity(2)}
 	b.Mean = [][]float64{{2.75, 0.5}, {4, 0}}
+	b.G = []*linalg.Matrix{{Rows: 1, Cols: 1, Data: []float64{2.25}}, linalg.New(3, 3)}
 	sum, err := Add(a, b)
 	if err != nil {
 		t.Fatal(err)
@@ -101,6 +122,19 @@ func TestAdd(t *testing.T) {
 	if sum.Positions != 128 || sum.Samples != 8 || sum.A[0].At(0, 0) != 3 || sum.A[1].At(1, 1) != 0.25 ||
 		!reflect.DeepEqual(sum.Mean, [][]float64{{-0.25, 0.5}, {1, 0.75}}) {
 		t.Errorf("sum %+v of 96 and 32 positions", sum)
+	}
+	if sum.G[0].At(0, 0) != 0.75 || sum.G[1].At(2, 1) != 4.5 || sum.Note != "measured" {
+		t.Errorf("sensitivities %v and %v, note %q", sum.G[0], sum.G[1], sum.Note)
+	}
+	b.Note = "by other means"
+	if sum, _ := Add(a, b); sum.Note != "measured; by other means" {
+		t.Errorf("note %q, want both", sum.Note)
+	}
+	b.Note = ""
+	for _, pair := range [][2]Stats{{a, b}, {b, a}} {
+		if sum, _ := Add(pair[0], pair[1]); sum.Note != "measured" {
+			t.Errorf("note %q, want that of the one", sum.Note)
+		}
 	}
 	if !reflect.DeepEqual(a, someStats()) {
 		t.Errorf("the first has changed: %+v", a)
@@ -115,6 +149,13 @@ func TestAdd(t *testing.T) {
 	b.A[1] = linalg.New(3, 3)
 	_, err = Add(a, b)
 	wantError(t, err, "2×2 and 3×3")
+	b = someStats()
+	b.G[1] = linalg.New(2, 2)
+	_, err = Add(a, b)
+	wantError(t, err, "3×3 and 2×2")
+	b.G = nil
+	_, err = Add(a, b)
+	wantError(t, err, "sensitivities of 2 groups and of 0")
 	b = someStats()
 	b.Mean[1] = nil
 	_, err = Add(a, b)

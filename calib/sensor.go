@@ -1,0 +1,115 @@
+package calib
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/internal/moments"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// sensor sums the sensitivities of one site's output. It has a turn for every probe of
+// every run.
+type sensor struct {
+	turns
+	site      *rewrite.Site
+	sum       *moments.Sum
+	positions int64  // of all samples and probes
+	why       string // what kept the gradient from a run, the first time
+}
+
+func newSensor(s *rewrite.Site) *sensor {
+	out := &sensor{site: s, sum: moments.NewSum(s.Kernel.Groups, s.Kernel.Rows())}
+	out.init()
+	return out
+}
+
+// add sums the gradient of a run with respect to the site's output. Where there is none,
+// why says so.
+func (s *sensor) add(ctx context.Context, w *worker, r *Run, turn int, g tensor.Dense, why string) error {
+	var plan moments.Plan
+	var units int
+	if why == "" {
+		shape, values, err := r.trim(s.site.View.Kind, g)
+		if err == nil && shape != nil {
+			plan, units, err = outputPlan(s.site, shape)
+		}
+		if err != nil {
+			return fmt.Errorf("node %q: the gradient of its output %q: %w", s.site.Name, s.site.Output, err)
+		}
+		if plan == nil {
+			why = "its output does not have the batch as its first axis, and every batch is filled up"
+		} else {
+			w.partial = slices.Grow(w.partial[:0], plan.Size())[:plan.Size()]
+			clear(w.partial)
+			plan.Run(w.backend, values, units, w.partial, &w.scratch)
+		}
+	}
+	if err := s.take(ctx, turn); err != nil {
+		return err
+	}
+	defer s.pass()
+	if plan != nil {
+		s.sum.Add(plan, w.partial)
+		s.positions += plan.Positions(units)
+	}
+	if s.why == "" {
+		s.why = why
+	}
+	return nil
+}
+
+// outputPlan sums the second moments of the columns of a site's output of that shape, one
+// per position, and says of how many units it is.
+func outputPlan(s *rewrite.Site, shape []int) (moments.Plan, int, error) {
+	o, last := s.Kernel.Out, len(shape)-1
+	units := func(axes int) int {
+		n := 1
+		for _, d := range shape[:axes] {
+			n *= d
+		}
+		return n
+	}
+	switch kind := s.View.Kind; {
+	case kind == rewrite.ConvPatches && last >= 1 && shape[1] == o:
+		plane := 1
+		for _, d := range shape[2:] {
+			plane *= d
+		}
+		return moments.Direct(columns(o, s.Kernel.Groups, plane)), shape[0], nil
+	case kind == rewrite.SecondLastAxis && last > 0 && shape[last-1] == o:
+		return moments.Direct(columns(o, 1, shape[last])), units(last - 1), nil
+	case kind != rewrite.ConvPatches && (kind != rewrite.SecondLastAxis || last == 0) && last >= 0 && shape[last] == o:
+		return moments.Rows(o, 1), units(last), nil
+	}
+	return nil, 0, fmt.Errorf("its shape is %s, which does not fit the weight of %d output channels", shapeText(shape), o)
+}
+
+// mean returns G, or false and why where gradients did not give it.
+func (s *sensor) mean() ([]*linalg.Matrix, string, bool) {
+	if s.positions == 0 {
+		return nil, s.why, false
+	}
+	g := s.sum.Mean(s.positions)
+	for _, m := range g {
+		if m.Check() != nil {
+			return nil, "the gradients are not finite", false
+		}
+	}
+	return g, "", true
+}
+
+// scaled returns g·I for each group of the site.
+func scaled(s *rewrite.Site, g float64) []*linalg.Matrix {
+	out := make([]*linalg.Matrix, s.Kernel.Groups)
+	for i := range out {
+		out[i] = linalg.Identity(s.Kernel.Rows())
+		for k := range out[i].Rows {
+			out[i].Set(k, k, g)
+		}
+	}
+	return out
+}
