@@ -1,13 +1,9 @@
-// Package compress is the whole path from a trained ONNX model to a smaller
-// one: find the sites, measure what they see, factor them, choose all ranks
-// at once under a budget, rewrite, write, and verify what was written.
 package compress
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/onnx-compress/onnx-compress/calib"
@@ -15,8 +11,6 @@ import (
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/search"
-	"github.com/onnx-compress/onnx-compress/shapes"
-	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // job is one run on its way through the stages. Each stage reads what the
@@ -27,6 +21,7 @@ type job struct {
 	libs   *Libraries
 	result *Result
 
+	shapes          map[string][]int // of the inputs that samples or the caller tell
 	calibrate, held []int
 	methods         []decomp.Method
 	analysis        *Analysis
@@ -51,6 +46,9 @@ func Run(ctx context.Context, m *onnxio.Model, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if m.Path == "" {
+		return nil, errors.New("the model was made in memory; write it to a file and read it from there, so that the result can be compared with it")
+	}
 	if err := onnxio.CanWrite(m, o.Output, onnxio.WriteOptions{Overwrite: o.Overwrite}); err != nil {
 		return nil, err
 	}
@@ -59,8 +57,11 @@ func Run(ctx context.Context, m *onnxio.Model, o Options) (*Result, error) {
 		return nil, err
 	}
 	defer libs.Close()
-	j := &job{opts: o, model: m, libs: libs, methods: methods, result: &Result{Schema: ResultSchema}}
+	j := &job{opts: o, model: m, libs: libs, methods: methods, result: &Result{
+		Schema: ResultSchema, Sites: []SiteResult{}, Skipped: []Skipped{},
+	}}
 	j.result.Environment = j.environment()
+	defer j.close()
 	if err := j.run(ctx); err != nil {
 		return nil, err
 	}
@@ -72,9 +73,6 @@ func (j *job) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
 		j.analyse, j.factor, j.choose, j.rewrite, j.deliver,
 	} {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -82,8 +80,20 @@ func (j *job) run(ctx context.Context) error {
 	return nil
 }
 
-// stage times f under a name.
-func (j *job) stage(name string, f func() error) error {
+// close releases what the stages opened.
+func (j *job) close() {
+	if j.small != nil {
+		_ = j.small.Close() // it only shares the maps of the original
+	}
+}
+
+// stage announces f under a name and times it. It does not begin one after the
+// context's end.
+func (j *job) stage(ctx context.Context, name string, f func() error) error {
+	j.opts.Progress(name, 0, 0)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	start := time.Now()
 	err := f()
 	j.result.Stages = append(j.result.Stages, Stage{name, time.Since(start).Seconds()})
@@ -99,61 +109,53 @@ func (j *job) environment() Environment {
 }
 
 // analyse finds the sites at the sizes that the samples have.
-func (j *job) analyse(context.Context) error {
-	return j.stage("analyse", func() error {
-		given, err := j.inputShapes()
-		if err != nil {
+func (j *job) analyse(ctx context.Context) error {
+	return j.stage(ctx, "analyse", func() (err error) {
+		if j.shapes, err = j.inputShapes(); err != nil {
 			return err
 		}
-		if j.analysis, err = Analyse(j.model, given, j.opts.Select); err != nil {
+		if j.analysis, err = Analyse(j.model, j.shapes, j.opts.Select); err != nil {
 			return err
 		}
-		if err := j.analysis.place(j.model, j.opts.Targets); err != nil {
+		if err := j.analysis.place(j.opts.Targets); err != nil {
 			return err
 		}
-		if j.opts.Source != nil {
-			j.calibrate, j.held = calib.Split(j.opts.Source.Len(), j.opts.CalibSamples, j.opts.Seed)
+		if src := j.opts.Source; src != nil {
+			j.calibrate, j.held = calib.Split(src.Len(), j.opts.calibSamples(src.Len()), j.opts.Seed)
 			j.held = j.held[:min(len(j.held), j.opts.VerifySamples)]
-		}
-		if j.result.Input, err = describe(j.model.Path, j.analysis.Costs); err != nil {
-			return err
-		}
-		for _, s := range j.analysis.Skips {
-			j.result.Skipped = append(j.result.Skipped, Skipped{s.Name, s.Op, s.Reason})
 		}
 		return nil
 	})
 }
 
-// inputShapes adds the shapes of the first calibration sample to those given.
+// inputShapes adds the shapes of the first sample to those given.
 func (j *job) inputShapes() (map[string][]int, error) {
-	wanted, err := calib.Inputs(j.model)
-	if err != nil {
-		return nil, err
-	}
 	given := map[string][]int{}
 	if src := j.opts.Source; src != nil && src.Len() > 0 {
+		inputs, err := calib.Inputs(j.model)
+		if err != nil {
+			return nil, err
+		}
 		sample, err := src.Sample(0)
 		if err != nil {
 			return nil, err
 		}
-		given = sample.Shapes(wanted)
+		given = sample.Shapes(inputs)
+		if err := checkShapes(j.model, given); err != nil {
+			return nil, fmt.Errorf("%s: sample %s: %w", src.Describe(), sample.Name, err)
+		}
 	}
 	for name, shape := range j.opts.InputShapes {
-		if !slices.ContainsFunc(wanted, func(in calib.InputSpec) bool { return in.Name == name }) {
-			return nil, &UsageError{fmt.Errorf("a shape is given for the input %q, which %s does not have", name, j.model.Path)}
-		}
 		given[name] = shape
 	}
 	return given, nil
 }
 
 // choose picks one rung of every ladder under all targets.
-func (j *job) choose(context.Context) error {
-	return j.stage("search", func() error {
+func (j *job) choose(ctx context.Context) error {
+	return j.stage(ctx, "search", func() error {
 		ls := ladders(j.offers)
-		budgets := j.budgets(ls)
-		plan, err := search.Choose(searchLadders(ls, j.opts.Targets), budgets)
+		plan, err := search.Choose(searchLadders(ls, j.opts.Targets), j.budgets(ls))
 		if unmet := (*search.InfeasibleError)(nil); errors.As(err, &unmet) {
 			return j.unmet(unmet, ls)
 		}
@@ -205,13 +207,20 @@ func count(c rewrite.Costs, r Resource) int64 {
 
 // unmet restates the search's refusal for the whole model.
 func (j *job) unmet(e *search.InfeasibleError, ls []ladder) error {
+	var others []Target
+	var target Target
 	for _, t := range j.opts.Targets {
 		if string(t.Resource) == e.Budget {
-			rest := j.fixed(ls, t.Resource)
-			return &UnmetError{Target: t, Limit: e.Limit + rest, Reachable: e.Reachable + rest, Original: j.original(t.Resource)}
+			target = t
+		} else {
+			others = append(others, t)
 		}
 	}
-	return e
+	rest := j.fixed(ls, target.Resource)
+	return &UnmetError{
+		Target: target, Limit: e.Limit + rest, Reachable: e.Reachable + rest, Original: j.original(target.Resource),
+		Others: others, Sites: len(j.offers),
+	}
 }
 
 func siteResult(o *offer, c option) SiteResult {
@@ -225,112 +234,4 @@ func siteResult(o *offer, c option) SiteResult {
 		r.Method, r.Rank = c.method.Name, c.rank
 	}
 	return r
-}
-
-// rewrite builds the new model and holds its real costs against the targets.
-func (j *job) rewrite(context.Context) error {
-	return j.stage("rewrite", func() error {
-		names := onnxio.NewNameSet(j.model)
-		var patches []rewrite.Patch
-		for i, c := range j.chosen {
-			if c.method == nil {
-				continue
-			}
-			o := j.offers[i]
-			chain, err := o.spectra[c.method.Name].Chain(c.rank)
-			if err != nil {
-				return fmt.Errorf("node %q: %s at rank %v: %w", o.site.Name, c.method.Name, c.rank, err)
-			}
-			p, err := rewrite.Replace(j.model, &o.site, chain, names)
-			if err != nil {
-				return err
-			}
-			patches = append(patches, p)
-		}
-		var err error
-		if j.small, err = rewrite.Apply(j.model, patches, rewrite.ApplyOptions{}); err != nil {
-			return err
-		}
-		return j.holdTargets()
-	})
-}
-
-// holdTargets counts the rewritten model anew. A target that the plan met and
-// the model does not is a fault of ours, and nothing is written.
-func (j *job) holdTargets() error {
-	given, err := j.inputShapes()
-	if err != nil {
-		return err
-	}
-	concrete, _ := shapes.InputShapes(j.small, given)
-	costs := rewrite.MeasureCosts(j.small, shapes.Infer(j.small, concrete))
-	j.result.Output.MACs, j.result.Output.Params = costs.MACs, costs.Params
-	for _, t := range j.opts.Targets {
-		r := Reached{Target: t, Limit: t.Limit(j.original(t.Resource)), Original: j.original(t.Resource), Reached: count(costs, t.Resource)}
-		if float64(r.Reached) > r.Limit {
-			return fmt.Errorf("the rewritten model needs %d %s, the plan allowed %.0f; nothing was written; please report this", r.Reached, t.Resource, r.Limit)
-		}
-		j.result.Targets = append(j.result.Targets, r)
-	}
-	return nil
-}
-
-// deliver writes the model beside its place, verifies that file, and moves it
-// there.
-func (j *job) deliver(ctx context.Context) error {
-	var staged *onnxio.Staged
-	err := j.stage("write", func() (err error) {
-		staged, err = onnxio.Stage(ctx, j.small, j.opts.Output, onnxio.WriteOptions{Overwrite: j.opts.Overwrite})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	defer staged.Discard()
-	if err := j.stage("verify", func() error { return j.verify(ctx, staged.Path()) }); err != nil {
-		return err
-	}
-	costs := rewrite.Costs{MACs: j.result.Output.MACs, Params: j.result.Output.Params}
-	if j.result.Output, err = describe(staged.Path(), costs); err != nil {
-		return err
-	}
-	j.result.Output.Path = j.opts.Output
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return staged.Commit()
-}
-
-// verify runs original and result on samples that calibration did not see, or
-// says why it could not.
-func (j *job) verify(ctx context.Context, path string) error {
-	if j.libs.Runtime == nil {
-		j.result.Unverified = "ONNX Runtime was not found: " + j.libs.Missing.Error()
-		return nil
-	}
-	src, held := j.opts.Source, j.held
-	if src == nil {
-		s, err := newNoise(j.model, j.opts)
-		if err != nil {
-			j.result.Unverified = err.Error()
-			return nil
-		}
-		src = s
-		for i := range s.Len() {
-			held = append(held, i)
-		}
-	}
-	if len(held) == 0 {
-		j.result.Unverified = fmt.Sprintf("all %d samples were used for calibration; give more, or lower --calib-samples", src.Len())
-		return nil
-	}
-	r, err := verify.Compare(ctx, j.libs.Runtime, j.model.Path, path, src, held, verify.Options{
-		Batch: j.opts.Batch, Threads: j.opts.Threads,
-		Progress: func(done, total int) { j.opts.Progress("verify", done, total) },
-	})
-	if err != nil {
-		return fmt.Errorf("verifying the result: %w", err)
-	}
-	j.result.Verification = r
-	return nil
 }

@@ -57,6 +57,17 @@ func (s *Site) MACs(c decomp.Chain) int64 {
 	return int64(s.Batch) * c.MACs(s.Geometry)
 }
 
+// NewParams counts the elements of the constants that Replace adds for c: the weights
+// of its factors and, for a Gemm before opset 11, where C is required, a zero for
+// every factor but the last.
+func (s *Site) NewParams(c decomp.Chain) int64 {
+	n := c.Params()
+	if s.Op == "Gemm" && s.model.Opset("") < 11 {
+		n += int64(len(c) - 1)
+	}
+	return n
+}
+
 // DenseMACs counts the multiply-adds of one run through the node as it is; 0
 // where the site is not located.
 func (s *Site) DenseMACs() int64 {

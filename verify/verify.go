@@ -41,11 +41,19 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// OriginalError says that already the original model cannot be run.
+type OriginalError struct{ Err error }
+
+func (e *OriginalError) Error() string { return "original model: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *OriginalError) Unwrap() error { return e.Err }
+
 // Compare runs the models in two files on the samples numbered by indices. The models
 // must have the same inputs and outputs. Sums are taken in float64, sample by sample in
 // order. In a last batch that samples do not fill, as a model with a fixed batch may
 // get, the filler is left out; an output whose axis 0 is not the batch leaves out that
-// whole run.
+// whole run. Where the original does not run, the error is an *OriginalError.
 func Compare(ctx context.Context, lib *ort.Library, original, compressed string, src calib.Source, indices []int, o Options) (*Report, error) {
 	if len(indices) == 0 {
 		return nil, errors.New("there are no samples to compare the models on")
@@ -53,7 +61,7 @@ func Compare(ctx context.Context, lib *ort.Library, original, compressed string,
 	c := &comparison{o: o.withDefaults(), waiting: map[int]*runSums{}}
 	var err error
 	if c.before, err = lib.NewSessionFile(original, ort.Options{}); err != nil {
-		return nil, fmt.Errorf("original model: %w", err)
+		return nil, &OriginalError{err}
 	}
 	defer c.before.Close()
 	if c.after, err = lib.NewSessionFile(compressed, ort.Options{}); err != nil {
@@ -141,12 +149,12 @@ func (c *comparison) run(ctx context.Context, r *calib.Run) (*runSums, error) {
 	name := r.Samples[0].Name
 	before, err := c.before.Run(ctx, r.Inputs, c.outputs)
 	if err != nil {
-		return nil, fmt.Errorf("running the original model on sample %s: %w", name, err)
+		return nil, &OriginalError{fmt.Errorf("sample %s: %w", name, err)}
 	}
 	defer before.Close()
 	after, err := c.after.Run(ctx, r.Inputs, c.outputs)
 	if err != nil {
-		return nil, fmt.Errorf("running the compressed model on sample %s: %w", name, err)
+		return nil, fmt.Errorf("compressed model: sample %s: %w", name, err)
 	}
 	defer after.Close()
 	s := newRunSums(r, len(c.outputs))

@@ -263,6 +263,39 @@ func TestThreadsDoNotMatter(t *testing.T) {
 	}
 }
 
+// TestOriginalError: callers can tell that the original is what cannot be run.
+func TestOriginalError(t *testing.T) {
+	lib := runtime(t)
+	b := testmodels.NewBuilder(1, 17, 8)
+	x := b.Input("x", tensor.Float32, "N", 3)
+	b.Linear(x, 3, 2, false)
+	b.Output(b.Rename("y"), tensor.Float32, "N", 2)
+	good := save(t, b)
+	unknown := func() string {
+		b := testmodels.NewBuilder(1, 17, 8).Import("org.example", 1)
+		b.Call("org.example", "Mystery", b.Input("x", tensor.Float32, "N", 3))
+		b.Output(b.Rename("y"), tensor.Float32, "N", 2)
+		return save(t, b)
+	}()
+	picky := func() string { // takes any shape for an answer but that of the samples
+		b := testmodels.NewBuilder(1, 17, 8)
+		x := b.Input("x", tensor.Float32, "N", 3)
+		b.Node("Reshape", []string{x, b.Ints("shape", 7, 2)})
+		b.Output(b.Rename("y"), tensor.Float32, "N", 2)
+		return save(t, b)
+	}()
+	for _, c := range []struct {
+		before, after string
+		original      bool
+	}{{unknown, good, true}, {good, unknown, false}, {picky, good, true}, {good, picky, false}} {
+		_, err := Compare(context.Background(), lib, c.before, c.after, vectors(nil, []float32{1, 2, 3}), []int{0}, Options{})
+		original := (*OriginalError)(nil)
+		if err == nil || errors.As(err, &original) != c.original {
+			t.Errorf("%s, %s: error %v; want an OriginalError: %v", c.before, c.after, err, c.original)
+		}
+	}
+}
+
 func TestCompareErrors(t *testing.T) {
 	lib := runtime(t)
 	src := vectors(nil, []float32{1, 2})
