@@ -2,8 +2,12 @@ package compress
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
+	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/shapes"
@@ -16,66 +20,124 @@ type Analysis struct {
 	// Unknown are input dimensions that no shape was given for.
 	Unknown []shapes.Unknown
 	Sites   []rewrite.Site
-	Skips   []rewrite.Skip
-	Costs   rewrite.Costs
+	// Skips are in graph order.
+	Skips []rewrite.Skip
+	Costs rewrite.Costs
+
+	model *onnxio.Model
 }
 
 // Analyse finds a model's sites without reading its weights. inputs gives the
-// shapes of graph inputs, by name, where the model leaves them open.
+// shapes of graph inputs, by name, where the model leaves them open. A
+// *UsageError names a shape that the model contradicts, or a pattern of sel that
+// matches nothing.
 func Analyse(m *onnxio.Model, inputs map[string][]int, sel Selection) (*Analysis, error) {
+	if err := checkShapes(m, inputs); err != nil {
+		return nil, &UsageError{fmt.Errorf("%s: %w", m.Path, err)}
+	}
 	concrete, unknown := shapes.InputShapes(m, inputs)
-	a := &Analysis{Shapes: shapes.Infer(m, concrete), Unknown: unknown}
+	a := &Analysis{Shapes: shapes.Infer(m, concrete), Unknown: unknown, model: m}
 	sites, skips, err := rewrite.Sites(m, a.Shapes)
 	if err != nil {
 		return nil, err
 	}
-	taken, left, err := sel.split(sites)
+	taken, left, err := sel.split(sites, skips)
 	if err != nil {
 		return nil, err
 	}
-	rewrite.Settle(m, taken)
-	a.Sites, a.Skips = taken, append(skips, left...)
-	slices.SortStableFunc(a.Skips, func(x, y rewrite.Skip) int { return x.Index - y.Index })
+	a.settle(taken, append(skips, left...))
 	a.Costs = rewrite.MeasureCosts(m, a.Shapes)
 	return a, nil
 }
 
+// settle makes taken the sites and skips the nodes left alone.
+func (a *Analysis) settle(taken []rewrite.Site, skips []rewrite.Skip) {
+	rewrite.Settle(a.model, taken)
+	slices.SortStableFunc(skips, func(x, y rewrite.Skip) int { return x.Index - y.Index })
+	a.Sites, a.Skips = taken, skips
+}
+
+// leave takes out of the sites those for which why gives a reason.
+func (a *Analysis) leave(why func(*rewrite.Site) string) {
+	var taken []rewrite.Site
+	skips := slices.Clone(a.Skips)
+	for i := range a.Sites {
+		if reason := why(&a.Sites[i]); reason != "" {
+			skips = append(skips, skip(a.Sites[i], reason))
+		} else {
+			taken = append(taken, a.Sites[i])
+		}
+	}
+	a.settle(taken, skips)
+}
+
 // place leaves alone the sites whose MACs are unknown, when MACs are a target:
 // they cannot be weighed against the others.
-func (a *Analysis) place(m *onnxio.Model, targets []Target) error {
+func (a *Analysis) place(targets []Target) error {
 	if !slices.ContainsFunc(targets, func(t Target) bool { return t.Resource == MACs }) {
 		return nil
 	}
-	var located []rewrite.Site
-	for _, s := range a.Sites {
+	all := a.Sites
+	a.leave(func(s *rewrite.Site) string {
 		if s.Located {
-			located = append(located, s)
-			continue
+			return ""
 		}
-		a.Skips = append(a.Skips, skip(s, "its MACs are unknown: "+s.Why))
-	}
-	if len(located) == 0 && len(a.Sites) > 0 {
+		return "its MACs are unknown: " + s.Why
+	})
+	if len(a.Sites) == 0 && len(all) > 0 {
 		return &UsageError{fmt.Errorf("a macs target needs the sizes that the nodes run at, and they are unknown for all %d sites (%s); give the input's shape, for example --input-shape %s, or bound params instead",
-			len(a.Sites), a.Sites[0].Why, exampleShape(a.Unknown))}
+			len(all), all[0].Why, a.exampleShape())}
 	}
-	rewrite.Settle(m, located)
-	a.Sites = located
 	return nil
 }
 
-// leave takes a site out and returns it as a node left alone for that reason.
-func (a *Analysis) leave(m *onnxio.Model, at int, reason string) Skipped {
-	s := skip(a.Sites[at], reason)
-	a.Skips = append(a.Skips, s)
-	a.Sites = slices.Delete(slices.Clone(a.Sites), at, at+1)
-	rewrite.Settle(m, a.Sites)
-	return Skipped{s.Name, s.Op, s.Reason}
-}
-
-// exampleShape writes a shape flag for the input that needs one.
-func exampleShape(unknown []shapes.Unknown) string {
-	if len(unknown) == 0 {
+// exampleShape writes a shape flag for an input that needs one.
+func (a *Analysis) exampleShape() string {
+	if len(a.Unknown) == 0 {
 		return "input=1x3x224x224"
 	}
-	return unknown[0].Input + "=1x3x224x224"
+	name := a.Unknown[0].Input
+	for _, in := range shapes.Inputs(a.model) {
+		dims := in.GetType().GetTensorType().GetShape().GetDim()
+		if in.GetName() != name || len(dims) == 0 {
+			continue
+		}
+		sizes := make([]string, len(dims))
+		for i, d := range dims {
+			switch {
+			case d.GetDimValue() > 0:
+				sizes[i] = strconv.FormatInt(d.GetDimValue(), 10)
+			case i == 0:
+				sizes[i] = "1"
+			case len(dims) == 4: // as images have it
+				sizes[i] = "224"
+			default:
+				sizes[i] = "16"
+			}
+		}
+		return name + "=" + strings.Join(sizes, "x")
+	}
+	return name + "=1x3x224x224"
+}
+
+// checkShapes refuses shapes of inputs that the model does not have, or declares
+// otherwise.
+func checkShapes(m *onnxio.Model, inputs map[string][]int) error {
+	var known []string
+	for _, in := range shapes.Inputs(m) {
+		known = append(known, in.GetName())
+	}
+	for _, name := range slices.Sorted(maps.Keys(inputs)) {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("a shape is given for the input %q, which the model does not have%s; its inputs are %s",
+				name, suggest.Phrase(name, known), strings.Join(known, ", "))
+		}
+	}
+	_, unknown := shapes.InputShapes(m, inputs)
+	for _, u := range unknown {
+		if _, given := inputs[u.Input]; given && u.Given != "" {
+			return fmt.Errorf("%s", u)
+		}
+	}
+	return nil
 }

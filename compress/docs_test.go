@@ -5,8 +5,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-
-	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // TestDocumentedFields holds the JSON documentation against the types: every
@@ -16,14 +14,14 @@ func TestDocumentedFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, root := range []any{Result{}, Inspection{}, verify.Report{}} {
+	for _, root := range []any{Result{}, Inspection{}, Verification{}, MethodList{}} {
 		for _, name := range jsonNames(reflect.TypeOf(root), map[reflect.Type]bool{}) {
 			if !strings.Contains(string(text), "`"+name+"`") && !strings.Contains(string(text), "`"+name+"[]`") && !strings.Contains(string(text), "."+name+"`") {
 				t.Errorf("docs/json.md does not name the field %q of %T", name, root)
 			}
 		}
 	}
-	for _, schema := range []string{ResultSchema, InspectionSchema} {
+	for _, schema := range []string{ResultSchema, InspectionSchema, VerificationSchema, MethodsSchema} {
 		if !strings.Contains(string(text), schema) {
 			t.Errorf("docs/json.md does not name the schema %q", schema)
 		}

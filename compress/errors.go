@@ -2,6 +2,8 @@ package compress
 
 import (
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 )
 
@@ -21,12 +23,27 @@ type UnmetError struct {
 	Limit, Reachable float64
 	// Original is what the model needs now.
 	Original int64
+	// Others are the targets that must hold beside it, and Sites how many nodes
+	// may change.
+	Others []Target
+	Sites  int
 }
 
 func (e *UnmetError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "target %s cannot be met: at most %.0f %s wanted, the least that can be reached is %.0f (%s=%.3g)",
-		e.Target, e.Limit, e.Target.Resource, e.Reachable, e.Target.Resource, e.Reachable/float64(max(e.Original, 1)))
-	b.WriteString("; ask for less, or let more nodes change (--only, --keep, --rank-multiple)")
+	// Both are rounded so that the numbers on the screen can be trusted: the limit
+	// down, what can be reached up.
+	share := math.Ceil(e.Reachable/float64(max(e.Original, 1))*1e4) / 1e4
+	fmt.Fprintf(&b, "target %s cannot be met", e.Target)
+	for _, t := range e.Others {
+		fmt.Fprintf(&b, " beside %s", t)
+	}
+	fmt.Fprintf(&b, ": at most %.0f %s wanted, the least that can be reached is %.0f (%s=%s)",
+		math.Floor(e.Limit), e.Target.Resource, math.Ceil(e.Reachable), e.Target.Resource, strconv.FormatFloat(share, 'f', -1, 64))
+	if e.Sites == 0 {
+		b.WriteString("; no node may change, `onnx-compress inspect` says why")
+	} else {
+		b.WriteString("; allow more, or let more nodes change (--only, --keep, --rank-multiple)")
+	}
 	return b.String()
 }

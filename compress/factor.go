@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -18,42 +18,51 @@ import (
 // for one group of sites at a time, as many as the memory limit holds, and
 // dropped once the group is factored.
 func (j *job) factor(ctx context.Context) error {
-	if j.opts.Source == nil {
-		j.offers = make([]*offer, len(j.analysis.Sites))
-		all := make([]int, len(j.offers))
-		for i := range all {
-			all[i] = i
-		}
-		return j.factorGroup(ctx, all, nil)
+	if j.opts.Source != nil {
+		return j.calibrated(ctx)
 	}
-	lib, err := j.libs.Need("calibration")
-	if err != nil {
-		return err
+	j.offers = make([]*offer, len(j.analysis.Sites))
+	all := make([]int, len(j.offers))
+	for i := range all {
+		all[i] = i
 	}
+	return j.factorGroup(ctx, "factor", all, nil)
+}
+
+// calibrated factors the sites under what they see of the samples.
+func (j *job) calibrated(ctx context.Context) error {
+	j.result.Calibration = &Calibration{Source: j.opts.Source.Describe()}
 	groups, err := j.groups()
 	if err != nil {
 		return err
 	}
 	j.offers = make([]*offer, len(j.analysis.Sites))
-	j.result.Calibration = &Calibration{Source: j.opts.Source.Describe(), Samples: len(j.calibrate), Sweeps: len(groups)}
+	if len(groups) == 0 {
+		return nil
+	}
+	lib, err := j.libs.Need("calibration")
+	if err != nil {
+		return err
+	}
+	j.result.Calibration.Samples, j.result.Calibration.Sweeps = len(j.calibrate), len(groups)
 	for g, group := range groups {
+		turn := ""
+		if len(groups) > 1 {
+			turn = fmt.Sprintf(" %d/%d", g+1, len(groups))
+		}
 		sites := make([]rewrite.Site, len(group))
 		for i, k := range group {
 			sites[i] = j.analysis.Sites[k]
 		}
-		name := "calibrate"
-		if len(groups) > 1 {
-			name = fmt.Sprintf("calibrate %d/%d", g+1, len(groups))
-		}
 		var stats []calib.Stats
-		err := j.stage(name, func() (err error) {
-			stats, err = calib.Collect(ctx, lib, j.model, sites, j.opts.Source, j.calibrate, j.calibOptions(name))
+		err := j.stage(ctx, "calibrate"+turn, func() (err error) {
+			stats, err = calib.Collect(ctx, lib, j.model, sites, j.opts.Source, j.calibrate, j.calibOptions("calibrate"+turn))
 			return err
 		})
 		if err != nil {
 			return fmt.Errorf("calibration on %s: %w", j.opts.Source.Describe(), err)
 		}
-		if err := j.factorGroup(ctx, group, stats); err != nil {
+		if err := j.factorGroup(ctx, "factor"+turn, group, stats); err != nil {
 			return err
 		}
 	}
@@ -69,12 +78,17 @@ func (j *job) groups() ([][]int, error) {
 		if !errors.As(err, &large) {
 			return groups, err
 		}
-		at := slices.IndexFunc(j.analysis.Sites, func(s rewrite.Site) bool { return s.Name == large.Site })
-		if at < 0 {
+		before := len(j.analysis.Sites)
+		j.analysis.leave(func(s *rewrite.Site) string {
+			if s.Name != large.Site {
+				return ""
+			}
+			return fmt.Sprintf("its second moments take %.3g MiB, more than the memory limit of %.3g MiB",
+				float64(large.Needed)/(1<<20), float64(large.Memory)/(1<<20))
+		})
+		if len(j.analysis.Sites) == before {
 			return nil, err
 		}
-		left := j.analysis.leave(j.model, at, fmt.Sprintf("its second moments take %d MiB, more than the memory limit of %d MiB", large.Needed>>20, large.Memory>>20))
-		j.result.Skipped = append(j.result.Skipped, left)
 	}
 }
 
@@ -88,11 +102,12 @@ func (j *job) calibOptions(name string) calib.Options {
 
 // factorGroup factors the sites numbered in group, side by side. stats is nil
 // or has one entry per site of the group.
-func (j *job) factorGroup(ctx context.Context, group []int, stats []calib.Stats) error {
-	return j.stage("factor", func() error {
+func (j *job) factorGroup(ctx context.Context, name string, group []int, stats []calib.Stats) error {
+	return j.stage(ctx, name, func() error {
 		workers, ctx := errgroup.WithContext(ctx)
 		workers.SetLimit(j.opts.Threads)
-		done := make(chan struct{}, len(group))
+		var mu sync.Mutex
+		done := 0
 		for i, k := range group {
 			workers.Go(func() error {
 				if err := ctx.Err(); err != nil {
@@ -104,11 +119,13 @@ func (j *job) factorGroup(ctx context.Context, group []int, stats []calib.Stats)
 				}
 				o, err := j.offer(&j.analysis.Sites[k], seen)
 				if err != nil {
-					return err
+					return fmt.Errorf("%s: %w", j.model.Path, err)
 				}
 				j.offers[k] = o
-				done <- struct{}{}
-				j.opts.Progress("factor", len(done), len(group))
+				mu.Lock()
+				defer mu.Unlock()
+				done++
+				j.opts.Progress(name, done, len(group))
 				return nil
 			})
 		}

@@ -3,6 +3,7 @@ package compress
 import (
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/rewrite"
 )
 
 // InspectionSchema names the shape of an Inspection as JSON.
@@ -49,7 +50,10 @@ func Inspect(m *onnxio.Model, inputs map[string][]int, sel Selection) (*Inspecti
 	if err != nil {
 		return nil, err
 	}
-	out := &Inspection{Schema: InspectionSchema, Path: m.Path, MACs: a.Costs.MACs, Params: a.Costs.Params}
+	out := &Inspection{
+		Schema: InspectionSchema, Path: m.Path, MACs: a.Costs.MACs, Params: a.Costs.Params,
+		Sites: []SiteInspection{}, Skipped: []Skipped{},
+	}
 	for i := range a.Sites {
 		s := &a.Sites[i]
 		out.Sites = append(out.Sites, SiteInspection{
@@ -65,10 +69,17 @@ func Inspect(m *onnxio.Model, inputs map[string][]int, sel Selection) (*Inspecti
 	for _, u := range a.Unknown {
 		out.Unknown = append(out.Unknown, u.String())
 	}
-	for _, u := range a.Costs.Unlocated {
-		out.Uncounted = append(out.Uncounted, Skipped{u.Name, u.Op, u.Why})
-	}
+	out.Uncounted = uncounted(a.Costs)
 	return out, nil
+}
+
+// uncounted lists the nodes that multiply at an unknown size.
+func uncounted(c rewrite.Costs) []Skipped {
+	var out []Skipped
+	for _, u := range c.Unlocated {
+		out = append(out, Skipped{u.Name, u.Op, u.Why})
+	}
+	return out
 }
 
 // MethodText is a method's documentation.
@@ -82,16 +93,25 @@ type MethodText struct {
 	Source  string `json:"source"`
 }
 
+// MethodsSchema names the shape of a MethodList as JSON.
+const MethodsSchema = "onnx-compress/methods/1"
+
+// MethodList documents methods.
+type MethodList struct {
+	Schema  string       `json:"schema"`
+	Methods []MethodText `json:"methods"`
+}
+
 // MethodTexts documents every method there is.
-func MethodTexts() []MethodText {
-	var out []MethodText
+func MethodTexts() *MethodList {
+	out := &MethodList{Schema: MethodsSchema}
 	for _, m := range decomp.Methods() {
-		out = append(out, textOf(m))
+		out.Methods = append(out.Methods, textOf(m))
 	}
 	return out
 }
 
-// MethodTextNamed documents one method.
+// MethodTextNamed documents one method. A name that no method has is a *UsageError.
 func MethodTextNamed(name string) (MethodText, error) {
 	m, err := MethodNamed(name)
 	return textOf(m), err

@@ -2,6 +2,7 @@ package compress
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
@@ -16,7 +17,7 @@ type option struct {
 	rank   decomp.Rank
 	macs   int64
 	params int64
-	// loss is the error of the site's output as a share of its energy.
+	// loss is the error of the site's output as a share of the offer's energy.
 	loss float64
 }
 
@@ -52,15 +53,15 @@ func options(f *offer, methods []decomp.Method, multiple int) ([]option, error) 
 				continue
 			}
 			chain := m.Factors(s.Kernel, r)
-			o := option{method: m, rank: r, macs: s.MACs(chain), params: chain.Params()}
+			o := option{method: m, rank: r, macs: s.MACs(chain), params: s.NewParams(chain)}
 			if o.macs >= whole.macs && o.params >= whole.params {
 				continue
 			}
 			if f.energy > 0 {
 				o.loss = spectrum.Loss(r) / f.energy
 			}
-			if !(o.loss >= 0) {
-				return nil, fmt.Errorf("node %q: %s at rank %v has the loss %g; want a number of at least 0: are the calibration samples finite?", s.Name, m.Name, r, o.loss)
+			if !(o.loss >= 0) || math.IsInf(o.loss, 0) {
+				return nil, fmt.Errorf("node %q (weight %q): %s at rank %v has the loss %g; want a finite number of at least 0: the weight or its input has numbers out of all proportion; leave the node alone with --keep", s.Name, s.Weight, m.Name, r, o.loss)
 			}
 			out = append(out, o)
 		}

@@ -22,23 +22,22 @@ type noise struct {
 	seed   uint64
 }
 
-// newNoise returns the source for m, or an error that says which input's shape
-// is not known.
-func newNoise(m *onnxio.Model, o Options) (calib.Source, error) {
+// newNoise returns the source for m, or an error that says which input no random
+// numbers can be made for. given has shapes of inputs that the model leaves open.
+func newNoise(m *onnxio.Model, given map[string][]int, seed uint64) (calib.Source, error) {
 	inputs, err := calib.Inputs(m)
 	if err != nil {
 		return nil, err
 	}
-	concrete, unknown := shapes.InputShapes(m, o.InputShapes)
+	concrete, unknown := shapes.InputShapes(m, given)
 	if len(unknown) > 0 {
-		return nil, fmt.Errorf("no samples were given and %s (--calib or --input-shape tells)", unknown[0])
+		return nil, fmt.Errorf("no samples were given and %s (give samples, or --input-shape)", unknown[0])
 	}
-	for _, in := range inputs {
-		if in.Type == tensor.String {
-			return nil, fmt.Errorf("no samples were given and input %q takes text", in.Name)
-		}
+	n := noise{inputs, concrete, seed}
+	if _, err := n.Sample(0); err != nil {
+		return nil, fmt.Errorf("no samples were given and none can be made up: %w", err)
 	}
-	return noise{inputs, concrete, o.Seed}, nil
+	return n, nil
 }
 
 func (n noise) Len() int { return noiseSamples }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/decomp"
@@ -33,7 +34,8 @@ type Options struct {
 	// Source has the calibration samples; nil means data-free: every loss is
 	// then measured on the weights alone.
 	Source calib.Source
-	// CalibSamples is how many samples calibration draws; default 1024.
+	// CalibSamples is how many samples calibration draws; default 1024, but at
+	// most nine tenths of what there are, so that some are left to verify on.
 	CalibSamples int
 	// VerifySamples bounds how many of the others verification runs; default 1024.
 	VerifySamples int
@@ -52,7 +54,11 @@ type Options struct {
 	// in the usual places.
 	Runtime string
 
-	// Progress, when set, is told how far a stage is.
+	// Progress, when set, is told that a stage begins, with done and total 0,
+	// and where there is something to count how far it is. Calls do not overlap.
+	// The stages are analyse, calibrate, factor, search, rewrite, write and verify;
+	// calibrate and factor are followed by their turn (" 2/3") where the
+	// memory limit makes several.
 	Progress func(stage string, done, total int)
 }
 
@@ -64,17 +70,32 @@ func (o Options) withDefaults() Options {
 		}
 	}
 	set(&o.RankMultiple, 1)
-	set(&o.CalibSamples, 1024)
 	set(&o.VerifySamples, 1024)
 	set(&o.Batch, 32)
 	set(&o.Threads, runtime.GOMAXPROCS(0))
 	if o.Memory == 0 {
 		o.Memory = 2 << 30
 	}
-	if o.Progress == nil {
-		o.Progress = func(string, int, int) {}
+	progress := o.Progress
+	if progress == nil {
+		progress = func(string, int, int) {}
+	}
+	var mu sync.Mutex
+	o.Progress = func(stage string, done, total int) {
+		mu.Lock()
+		defer mu.Unlock()
+		progress(stage, done, total)
 	}
 	return o
+}
+
+// calibSamples is how many of n samples calibration draws.
+func (o Options) calibSamples(n int) int {
+	if o.CalibSamples > 0 {
+		return min(o.CalibSamples, n)
+	}
+	held := (n + 9) / 10
+	return min(1024, max(n-held, min(n, 1)))
 }
 
 // check refuses what makes no sense for any model.
@@ -115,7 +136,10 @@ func (o Options) methods() ([]decomp.Method, error) {
 		return all, nil
 	}
 	var out []decomp.Method
-	for _, name := range o.Methods {
+	for i, name := range o.Methods {
+		if slices.Contains(o.Methods[:i], name) {
+			continue
+		}
 		m, err := MethodNamed(name)
 		if err != nil {
 			return nil, err

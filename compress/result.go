@@ -20,6 +20,9 @@ type Result struct {
 	Plan        PlanSummary  `json:"plan"`
 	Sites       []SiteResult `json:"sites"`
 	Skipped     []Skipped    `json:"skipped"`
+	// Uncounted are nodes that multiply, but at an unknown size, so that no MACs
+	// of theirs are in the counts.
+	Uncounted []Skipped `json:"uncounted,omitempty"`
 	// Verification is null when nothing was verified by execution;
 	// Unverified then says why.
 	Verification *verify.Report `json:"verification"`
@@ -34,7 +37,8 @@ type File struct {
 	Bytes int64 `json:"bytes"`
 	// SHA256 is the digest of the model file itself, in hex.
 	SHA256 string `json:"sha256"`
-	// MACs of one inference at batch 1; of the nodes whose shapes are known.
+	// MACs of one inference at the model's own batch, at the first sample's where
+	// samples are whole batches, else at batch 1; of the nodes whose shapes are known.
 	MACs   int64 `json:"macs"`
 	Params int64 `json:"params"`
 }
@@ -67,9 +71,9 @@ type Calibration struct {
 	Sweeps int `json:"sweeps"`
 }
 
-// PlanSummary is the search's outcome. Loss sums, over the sites, the share
-// of a site's output energy that its approximation loses; Bound is the least
-// that any plan under the same budgets could have, by Lagrangian duality.
+// PlanSummary is the search's outcome. Loss is the sum of the sites' losses;
+// Bound is the least that any plan under the same budgets could have, by
+// Lagrangian duality; Gap is (Loss−Bound)/Loss.
 type PlanSummary struct {
 	Loss  float64 `json:"loss"`
 	Bound float64 `json:"bound"`
@@ -88,7 +92,8 @@ type SiteResult struct {
 	Method    string      `json:"method"`
 	Rank      decomp.Rank `json:"rank,omitempty"`
 	BreakEven int         `json:"break_even"`
-	// Loss is the lost share of the site's output energy, in [0, 1].
+	// Loss is the mean squared error of the site's output over its variance;
+	// data-free, of its weight over the weight's squared norm.
 	Loss         float64 `json:"loss"`
 	MACsBefore   int64   `json:"macs_before"`
 	MACsAfter    int64   `json:"macs_after"`

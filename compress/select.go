@@ -3,6 +3,7 @@ package compress
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
@@ -37,51 +38,60 @@ func glob(pattern string) *regexp.Regexp {
 }
 
 // split parts the sites into those that may change and the reasons of the
-// others. A pattern that matches no site is an error: it is a mistyped name
-// more often than an intention, unless it is the lone * that means all.
-func (s Selection) split(sites []rewrite.Site) ([]rewrite.Site, []rewrite.Skip, error) {
+// others. skips are the nodes that are no sites. A pattern that matches neither
+// is an error: it is a mistyped name more often than an intention, unless it is
+// the lone * that means all.
+func (s Selection) split(sites []rewrite.Site, skips []rewrite.Skip) ([]rewrite.Site, []rewrite.Skip, error) {
 	names := make([]string, len(sites))
 	for i := range sites {
 		names[i] = sites[i].Name
 	}
-	only, err := matches("--only", s.Only, names)
+	only, err := matches("--only", s.Only, names, skips)
 	if err != nil {
 		return nil, nil, err
 	}
-	keep, err := matches("--keep", s.Keep, names)
+	keep, err := matches("--keep", s.Keep, names, skips)
 	if err != nil {
 		return nil, nil, err
 	}
 	var taken []rewrite.Site
-	var skips []rewrite.Skip
+	var left []rewrite.Skip
 	for i, site := range sites {
 		switch {
 		case keep[i] != "":
-			skips = append(skips, skip(site, fmt.Sprintf("kept as it is by --keep %q", keep[i])))
+			left = append(left, skip(site, fmt.Sprintf("kept as it is by --keep %q", keep[i])))
 		case len(s.Only) > 0 && only[i] == "":
-			skips = append(skips, skip(site, "not named by --only"))
+			left = append(left, skip(site, "not named by --only"))
 		default:
 			taken = append(taken, site)
 		}
 	}
-	return taken, skips, nil
+	return taken, left, nil
 }
 
-// matches returns for each name the first pattern that it matches.
-func matches(flag string, patterns, names []string) ([]string, error) {
+// matches returns for each name of a site the first pattern that it matches. A
+// node that is no site may be kept, but nothing can be changed about it.
+func matches(flag string, patterns, names []string, skips []rewrite.Skip) ([]string, error) {
 	hit := make([]string, len(names))
 	for _, p := range patterns {
-		re, any := glob(p), false
+		re, found := glob(p), p == "*"
 		for i, n := range names {
 			if re.MatchString(n) {
-				any = true
+				found = true
 				if hit[i] == "" {
 					hit[i] = p
 				}
 			}
 		}
-		if !any && p != "*" {
+		if found {
+			continue
+		}
+		i := slices.IndexFunc(skips, func(s rewrite.Skip) bool { return re.MatchString(s.Name) })
+		switch {
+		case i < 0:
 			return nil, &UsageError{fmt.Errorf("%s %q matches no site%s; `onnx-compress inspect` lists their names", flag, p, suggest.Phrase(p, names))}
+		case flag == "--only":
+			return nil, &UsageError{fmt.Errorf("--only %q matches no site, but %s %s, which cannot change: %s", p, skips[i].Op, skips[i].Name, skips[i].Reason)}
 		}
 	}
 	return hit, nil
@@ -89,5 +99,5 @@ func matches(flag string, patterns, names []string) ([]string, error) {
 
 // skip turns a site into a node left alone.
 func skip(s rewrite.Site, reason string) rewrite.Skip {
-	return rewrite.Skip{Node: s.Node, Name: s.Name, Op: s.Op, Reason: reason}
+	return rewrite.Skip{Node: s.Node, Index: s.Index, Name: s.Name, Op: s.Op, Reason: reason, Params: s.Kernel.Params()}
 }

@@ -68,9 +68,10 @@ func ParseTarget(s string) (Target, error) {
 		return Target{}, fmt.Errorf("target %q: unknown kind %q%s; known kinds: %s",
 			s, kind, suggest.Phrase(kind, names), strings.Join(names, ", "))
 	}
-	factor, number, percent := 1.0, value, false
-	if n, found := strings.CutSuffix(value, "%"); found {
-		number, percent, factor = n, true, 0.01
+	factor, number := 1.0, value
+	percent := strings.HasSuffix(value, "%")
+	if percent {
+		number = strings.TrimSuffix(value, "%")
 	} else {
 		for _, u := range units {
 			if n, found := strings.CutSuffix(value, u.suffix); found {
@@ -84,9 +85,15 @@ func ParseTarget(s string) (Target, error) {
 		return Target{}, fmt.Errorf("target %q: %q is not a positive number; write a fraction (0.5, 50%%) or a count (20M)", s, value)
 	}
 	t.Value = v * factor
+	if percent {
+		t.Value = v / 100
+	}
 	t.Fraction = percent || (factor == 1 && v <= 1)
-	if t.Fraction && t.Value > 1 {
+	switch {
+	case t.Fraction && t.Value > 1:
 		return Target{}, fmt.Errorf("target %q: %s is more than the whole model; want at most 100%%", s, value)
+	case t.Value == 0 || math.IsInf(t.Value, 0) || !t.Fraction && t.Value <= 1:
+		return Target{}, fmt.Errorf("target %q: %s is no useful count; write a fraction (0.5, 50%%) or a count (20M)", s, value)
 	}
 	return t, nil
 }

@@ -27,9 +27,18 @@ type VerifyOptions struct {
 	Progress       func(stage string, done, total int)
 }
 
+// VerificationSchema names the shape of a Verification as JSON.
+const VerificationSchema = "onnx-compress/verification/1"
+
+// Verification is a report that stands by itself.
+type Verification struct {
+	Schema string `json:"schema"`
+	*verify.Report
+}
+
 // Verify runs the model m, read from a file, and the model in the file
 // compressed on the same samples.
-func Verify(ctx context.Context, m *onnxio.Model, compressed string, o VerifyOptions) (*verify.Report, error) {
+func Verify(ctx context.Context, m *onnxio.Model, compressed string, o VerifyOptions) (*Verification, error) {
 	if o.Threads < 0 || o.Batch < 0 || o.Samples < 0 {
 		return nil, &UsageError{errors.New("samples, batch and threads cannot be negative")}
 	}
@@ -46,7 +55,10 @@ func Verify(ctx context.Context, m *onnxio.Model, compressed string, o VerifyOpt
 		return nil, err
 	}
 	if o.Source == nil {
-		if o.Source, err = newNoise(m, Options{InputShapes: o.InputShapes, Seed: o.Seed}); err != nil {
+		if err := checkShapes(m, o.InputShapes); err != nil {
+			return nil, &UsageError{fmt.Errorf("%s: %w", m.Path, err)}
+		}
+		if o.Source, err = newNoise(m, o.InputShapes, o.Seed); err != nil {
 			return nil, &UsageError{fmt.Errorf("nothing to run the models on: %w", err)}
 		}
 	}
@@ -55,7 +67,7 @@ func Verify(ctx context.Context, m *onnxio.Model, compressed string, o VerifyOpt
 		n = min(n, o.Samples)
 	}
 	chosen, _ := calib.Split(o.Source.Len(), n, o.Seed)
-	return verify.Compare(ctx, lib, m.Path, compressed, o.Source, chosen, verify.Options{
+	r, err := verify.Compare(ctx, lib, m.Path, compressed, o.Source, chosen, verify.Options{
 		Batch: o.Batch, Threads: o.Threads,
 		Progress: func(done, total int) {
 			if o.Progress != nil {
@@ -63,4 +75,8 @@ func Verify(ctx context.Context, m *onnxio.Model, compressed string, o VerifyOpt
 			}
 		},
 	})
+	if err != nil {
+		return nil, err
+	}
+	return &Verification{VerificationSchema, r}, nil
 }

@@ -7,10 +7,12 @@ import (
 	"github.com/onnx-compress/onnx-compress/compress"
 )
 
-// Inspection writes the sites of a model and the nodes left alone.
-func Inspection(w io.Writer, i *compress.Inspection) error {
+// Inspection writes the sites of a model and the nodes left alone: of those with the
+// same reason the first few, or, when verbose, all.
+func Inspection(w io.Writer, i *compress.Inspection, verbose bool) error {
 	p := &printer{w: w}
-	p.line("%s: %s MACs, %s parameters in %d sites and %d other nodes with weights", i.Path, Count(i.MACs), Count(i.Params), len(i.Sites), len(i.Skipped))
+	p.line("%s: %s MACs, %s parameters; %s, %s with weights",
+		i.Path, Count(i.MACs), Count(i.Params), number(len(i.Sites), "site"), number(len(i.Skipped), "other node"))
 	for _, u := range i.Unknown {
 		p.line("note: %s; sizes that depend on it are unknown (--input-shape NAME=SIZEx… gives it)", u)
 	}
@@ -22,26 +24,28 @@ func Inspection(w io.Writer, i *compress.Inspection) error {
 		}
 		rows = append(rows, []any{s.Name, s.Op, kernel(s.Out, s.In, s.Groups, s.Window), s.Type, Count(s.Params), macs, s.BreakEven, s.MaxRank})
 	}
-	p.grid([]column{
-		{"site", false},
-		{"op", false},
-		{"kernel", false},
-		{"type", false},
-		{"params", true},
-		{"MACs", true},
-		{"break-even", true},
-		{"full rank", true},
-	}, rows)
+	if len(rows) > 0 {
+		p.grid(inspectionColumns, rows)
+	}
 	for _, s := range i.Sites {
 		if s.Note != "" {
 			p.line("note: %s: %s", s.Name, s.Note)
 		}
 	}
-	for _, u := range i.Uncounted {
-		p.line("note: %s %s is not counted: %s", u.Op, u.Name, u.Reason)
-	}
-	p.skipped(i.Skipped)
+	p.nodes("not counted, because their size is unknown:", i.Uncounted, verbose)
+	p.nodes("left alone:", i.Skipped, verbose)
 	return p.err
+}
+
+var inspectionColumns = []column{
+	{"site", false},
+	{"op", false},
+	{"kernel", false},
+	{"type", false},
+	{"params", true},
+	{"MACs", true},
+	{"break-even", true},
+	{"full rank", true},
 }
 
 // Method writes what a decomposition method is.

@@ -36,11 +36,13 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 			changed++
 		}
 	}
-	p.line("%d of %d sites factored, %d other nodes left alone; lost energy %.4g (no plan can lose less than %.4g)",
-		changed, len(r.Sites), len(r.Skipped), r.Plan.Loss, r.Plan.Bound)
+	p.line("%d of %s factored, %s left alone; loss %.4g (no plan within the targets has less than %.4g)",
+		changed, number(len(r.Sites), "site"), number(len(r.Skipped), "other node"), r.Plan.Loss, r.Plan.Bound)
+	if len(r.Uncounted) > 0 {
+		p.line("MACs lack %s of unknown size", number(len(r.Uncounted), "node"))
+	}
 	if verbose {
-		p.grid(siteColumns, siteRows(r.Sites))
-		p.skipped(r.Skipped)
+		p.details(r)
 	}
 	p.line("%s", calibrationText(r))
 	if r.Verification == nil {
@@ -54,11 +56,31 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 	return Verification(w, r.Verification)
 }
 
-func calibrationText(r *compress.Result) string {
-	if r.Calibration == nil {
-		return "data-free: losses were measured on the weights alone"
+// details writes every site, every node left alone, and how long the stages took.
+func (p *printer) details(r *compress.Result) {
+	if len(r.Sites) > 0 {
+		p.grid(siteColumns, siteRows(r.Sites))
 	}
-	return fmt.Sprintf("calibrated on %d samples of %s", r.Calibration.Samples, r.Calibration.Source)
+	p.nodes("not counted, because their size is unknown:", r.Uncounted, true)
+	p.nodes("left alone:", r.Skipped, true)
+	var stages []string
+	for _, s := range r.Stages {
+		stages = append(stages, fmt.Sprintf("%s %.2f s", s.Name, s.Seconds))
+	}
+	p.line("%s", strings.Join(stages, ", "))
+}
+
+func calibrationText(r *compress.Result) string {
+	switch c := r.Calibration; {
+	case c == nil:
+		return "data-free: losses were measured on the weights alone"
+	case c.Sweeps == 0:
+		return "nothing to calibrate: no site may change"
+	case c.Sweeps > 1:
+		return fmt.Sprintf("calibrated on %s of %s, in %d sweeps", number(c.Samples, "sample"), c.Source, c.Sweeps)
+	default:
+		return fmt.Sprintf("calibrated on %s of %s", number(c.Samples, "sample"), c.Source)
+	}
 }
 
 var siteColumns = []column{
@@ -68,7 +90,7 @@ var siteColumns = []column{
 	{"method", false},
 	{"rank", true},
 	{"break-even", true},
-	{"lost energy", true},
+	{"loss", true},
 	{"MACs", true},
 	{"left", true},
 }
@@ -76,7 +98,7 @@ var siteColumns = []column{
 func siteRows(sites []compress.SiteResult) [][]any {
 	rows := make([][]any, 0, len(sites))
 	for _, s := range sites {
-		rank := "–"
+		rank := none
 		if len(s.Rank) > 0 {
 			rank = joinInts(s.Rank, ",")
 		}
@@ -126,8 +148,9 @@ func (p *printer) grid(columns []column, rows [][]any) {
 	}
 }
 
-// skipped lists the nodes left alone, those with one reason together.
-func (p *printer) skipped(nodes []compress.Skipped) {
+// nodes lists nodes under a heading, those with one reason together, and of each
+// reason the first few or all.
+func (p *printer) nodes(heading string, nodes []compress.Skipped, all bool) {
 	if len(nodes) == 0 {
 		return
 	}
@@ -139,10 +162,13 @@ func (p *printer) skipped(nodes []compress.Skipped) {
 		}
 		names[n.Reason] = append(names[n.Reason], n.Op+" "+n.Name)
 	}
-	p.line("left alone:")
+	p.line("%s", heading)
 	for _, r := range reasons {
 		p.line("  %s", r)
-		const shown = 4
+		shown := 4
+		if all {
+			shown = len(names[r])
+		}
 		for _, n := range names[r][:min(shown, len(names[r]))] {
 			p.line("    %s", n)
 		}

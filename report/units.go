@@ -21,15 +21,29 @@ func Bytes(n int64) string {
 // it at or above one.
 func scaled(v, base float64, units []string) string {
 	i := 0
-	for math.Abs(v) >= base && i < len(units)-1 {
+	for i < len(units)-1 && rounded(v, i) >= base {
 		v /= base
 		i++
 	}
-	number := strconv.FormatFloat(v, 'f', 0, 64)
-	if i > 0 {
-		number = strconv.FormatFloat(v, 'g', 4, 64)
+	return strings.TrimSpace(strconv.FormatFloat(rounded(v, i), 'f', -1, 64) + " " + units[i])
+}
+
+// rounded rounds to what scaled writes in unit i: whole numbers in the smallest, four
+// significant digits in others, or more where they stand before the point.
+func rounded(v float64, i int) float64 {
+	if i == 0 || math.Abs(v) >= 1000 {
+		return math.Round(v)
 	}
-	return strings.TrimSpace(number + " " + units[i])
+	digits, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 4, 64), 64) // its own text
+	return digits
+}
+
+// number writes a count with the noun that it counts, in the right number.
+func number(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // Percent writes a share with one digit behind the point.
@@ -38,7 +52,7 @@ func Percent(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) }
 // ratio writes after/before as a percentage, or a dash where there was nothing.
 func ratio(after, before int64) string {
 	if before == 0 {
-		return "–"
+		return none
 	}
 	return Percent(float64(after) / float64(before))
 }

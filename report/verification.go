@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"io"
-	"math"
 
 	"github.com/onnx-compress/onnx-compress/verify"
 )
@@ -17,15 +16,19 @@ const (
 // Verification writes how far two models lie apart.
 func Verification(w io.Writer, r *verify.Report) error {
 	p := &printer{w: w}
-	p.line("verified on %d samples of %s", r.Samples, r.Data)
+	p.line("verified on %s of %s", number(r.Samples, "sample"), r.Data)
 	var rows [][]any
 	for _, o := range r.Outputs {
-		rows = append(rows, []any{o.Name, snr(o.SNR), fmt.Sprintf("%.5f", o.Cosine), fmt.Sprintf("%.3g", o.MeanRelative), fmt.Sprintf("%.3g", o.MaxRelative)})
+		if o.Values == 0 {
+			rows = append(rows, []any{o.Name, none, none, none, none})
+			continue
+		}
+		rows = append(rows, []any{o.Name, snr(o), fmt.Sprintf("%.5f", o.Cosine), fmt.Sprintf("%.3g", o.MeanRelative), fmt.Sprintf("%.3g", o.MaxRelative)})
 	}
 	p.grid([]column{{"output", false}, {"SNR", true}, {"cosine", true}, {"mean error", true}, {"largest error", true}}, rows)
 	for _, o := range r.Outputs {
 		if o.NonFiniteCompressed+o.NonFiniteOriginal > 0 {
-			p.line("  %s is NaN or infinite for %d samples before, %d after", o.Name, o.NonFiniteOriginal, o.NonFiniteCompressed)
+			p.line("  %s is NaN or infinite for %s before, %d after", o.Name, number(o.NonFiniteOriginal, "sample"), o.NonFiniteCompressed)
 		}
 	}
 	if c := r.Classes; c != nil {
@@ -41,7 +44,7 @@ func (p *printer) accuracy(a *verify.Accuracy) {
 	if a == nil {
 		return
 	}
-	p.line("top-1 accuracy %.2f %% → %.2f %% on %d labelled samples", 100*a.Before, 100*a.After, a.Labelled)
+	p.line("top-1 accuracy %.2f %% → %.2f %% on %s", 100*a.Before, 100*a.After, number(a.Labelled, "labelled sample"))
 	left := append([]verify.ClassAccuracy(nil), a.PerClass...)
 	for range min(worstClasses, len(left)) {
 		worst := 0
@@ -53,14 +56,14 @@ func (p *printer) accuracy(a *verify.Accuracy) {
 		c := left[worst]
 		left = append(left[:worst], left[worst+1:]...)
 		if c.After < c.Before {
-			p.line("  class %d: %.1f %% → %.1f %% (%d samples)", c.Label, 100*c.Before, 100*c.After, c.Samples)
+			p.line("  class %d: %.1f %% → %.1f %% (%s)", c.Label, 100*c.Before, 100*c.After, number(c.Samples, "sample"))
 		}
 	}
 }
 
 // moved names the samples whose outputs moved most.
 func (p *printer) moved(samples []verify.Moved) {
-	if len(samples) == 0 || (samples[0].Error != nil && *samples[0].Error == 0) {
+	if len(samples) == 0 {
 		return
 	}
 	p.line("moved most:")
@@ -82,10 +85,17 @@ func (p *printer) moved(samples []verify.Moved) {
 	}
 }
 
-// snr writes a ratio in dB; outputs that are equal have none.
-func snr(db *float64) string {
-	if db == nil || math.IsInf(*db, 1) {
+// none stands where there is no number.
+const none = "–"
+
+// snr writes a ratio in dB. Outputs that are equal have none, and neither have those
+// that were zero throughout.
+func snr(o verify.Output) string {
+	switch {
+	case o.SNR != nil:
+		return fmt.Sprintf("%.2f dB", *o.SNR)
+	case o.MaxRelative == 0:
 		return "equal"
 	}
-	return fmt.Sprintf("%.2f dB", *db)
+	return none
 }

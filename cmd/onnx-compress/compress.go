@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -34,11 +35,14 @@ func runCompress(ctx context.Context, args []string, s streams) error {
 	if err != nil {
 		return err
 	}
-	path, err := oneModel(rest)
+	path, err := oneModel(rest, &c.out)
 	if err != nil {
 		return err
 	}
-	if err := c.read(); err != nil {
+	if err := c.read(f); err != nil {
+		return err
+	}
+	if err := c.out.check(path, c.opts.Output, c.calib, c.samples.labels); err != nil {
 		return err
 	}
 	m, err := onnxio.Read(path)
@@ -51,25 +55,29 @@ func runCompress(ctx context.Context, args []string, s streams) error {
 			return err
 		}
 	}
-	progress := newBars(s.err, c.out.quiet)
-	c.opts.Progress = progress.update
+	update, end := s.progress(c.out.quiet)
+	c.opts.Progress = update
 	result, err := compress.Run(ctx, m, c.opts)
-	progress.close()
+	end()
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w; --force replaces it", err)
+		return fmt.Errorf("%w (--force)", err)
 	}
 	if err != nil {
 		return err
 	}
-	return c.out.write(s.out, result, func(w io.Writer) error { return report.Result(w, result, c.out.verbose) })
+	err = c.out.write(s.out, result, func(w io.Writer) error { return report.Result(w, result, c.out.verbose) })
+	if err != nil {
+		return fmt.Errorf("%s is written, but not what there is to say about it: %w", c.opts.Output, err)
+	}
+	return nil
 }
 
 func (c *compressFlags) add(f *pflag.FlagSet) {
 	f.StringVarP(&c.opts.Output, "output", "o", "", "")
 	f.StringArrayVar(&c.targets, "target", nil, "")
 	f.StringVar(&c.calib, "calib", "", "")
-	f.IntVar(&c.opts.CalibSamples, "calib-samples", 1024, "")
-	f.IntVar(&c.opts.VerifySamples, "verify-samples", 1024, "")
+	f.IntVar(&c.opts.CalibSamples, "calib-samples", 0, "")
+	f.IntVar(&c.opts.VerifySamples, "verify-samples", 0, "")
 	c.samples.add(f)
 	f.StringSliceVar(&c.opts.Methods, "methods", nil, "")
 	f.StringArrayVar(&c.opts.Select.Only, "only", nil, "")
@@ -82,11 +90,11 @@ func (c *compressFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&c.memory, "memory", "2GiB", "")
 	f.StringVar(&c.opts.Runtime, "ort", "", "")
 	f.BoolVar(&c.opts.Overwrite, "force", false, "")
-	c.out.add(f)
+	c.out.add(f, "quiet", "verbose")
 }
 
 // read turns the words into options.
-func (c *compressFlags) read() error {
+func (c *compressFlags) read(f *pflag.FlagSet) error {
 	if len(c.targets) == 0 {
 		return usagef("no --target: say how small the model should become, for example\n" +
 			"  --target macs=0.5      half the multiply-adds\n" +
@@ -99,6 +107,12 @@ func (c *compressFlags) read() error {
 		}
 		c.opts.Targets = append(c.opts.Targets, t)
 	}
+	if err := atLeastOne(f, "calib-samples", "verify-samples", "rank-multiple", "batch", "threads"); err != nil {
+		return err
+	}
+	if err := c.samples.needs(f, "calib", c.calib); err != nil {
+		return err
+	}
 	var err error
 	if c.opts.Memory, err = byteSize(c.memory); err != nil {
 		return err
@@ -108,10 +122,12 @@ func (c *compressFlags) read() error {
 }
 
 // oneModel wants exactly one argument.
-func oneModel(args []string) (string, error) {
+func oneModel(args []string, out *outputFlags) (string, error) {
 	switch {
 	case len(args) == 0:
 		return "", usagef("which model? for example: onnx-compress model.onnx -o small.onnx --calib images/ --target macs=0.5")
+	case len(args) > 1 && out.json == toStdout && strings.HasSuffix(args[len(args)-1], ".json"):
+		return "", usagef("%d models were named (%q); want one: to write JSON to a file, join the two as --json=%s", len(args), args, args[len(args)-1])
 	case len(args) > 1:
 		return "", usagef("%d models were named (%q); want one%s", len(args), args, commandWord(args[0]))
 	}
@@ -133,9 +149,5 @@ func openSamples(m *onnxio.Model, path string, flags *sampleFlags) (calib.Source
 	if err != nil {
 		return nil, err
 	}
-	src, err := calib.Open(path, o, inputs)
-	if err != nil {
-		return nil, fmt.Errorf("samples at %s: %w", path, err)
-	}
-	return src, nil
+	return calib.Open(path, o, inputs)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -41,13 +42,16 @@ func runDoctor(_ context.Context, args []string, s streams) error {
 	var path string
 	f := newFlags("doctor")
 	f.StringVar(&path, "ort", "", "")
-	out.add(f)
+	out.add(f, "quiet", "verbose")
 	rest, err := parse(f, args, s)
 	if err != nil {
 		return err
 	}
 	if len(rest) > 0 {
 		return usagef("doctor takes no arguments, got %q", rest)
+	}
+	if err := out.check(); err != nil {
+		return err
 	}
 	d := diagnose(path)
 	if err := out.write(s.out, d, func(w io.Writer) error { return d.text(w, out.verbose) }); err != nil {
@@ -103,10 +107,9 @@ func examine(lib provision.Library, flag string, open func(path string) error) l
 }
 
 // text writes the diagnosis for people.
-func (d *diagnosis) text(w io.Writer, verbose bool) error {
-	if _, err := fmt.Fprintf(w, "onnx-compress %s on %s\n", d.Version, d.Platform); err != nil {
-		return err
-	}
+func (d *diagnosis) text(out io.Writer, verbose bool) error {
+	w := bufio.NewWriter(out) // which keeps the first error
+	fmt.Fprintf(w, "onnx-compress %s on %s\n", d.Version, d.Platform)
 	for _, l := range d.Libraries {
 		if l.Fault == "" {
 			fmt.Fprintf(w, "%-13s ok       %s\n              %s (%s)\n", l.Name, l.Version, l.Path, l.Source)
@@ -119,8 +122,8 @@ func (d *diagnosis) text(w io.Writer, verbose bool) error {
 			}
 		}
 	}
-	_, err := fmt.Fprintf(w, "%-13s %s\n", "algebra", d.Algebra)
-	return err
+	fmt.Fprintf(w, "%-13s %s\n", "algebra", d.Algebra)
+	return w.Flush()
 }
 
 func runSetup(ctx context.Context, args []string, s streams) error {
@@ -133,6 +136,11 @@ func runSetup(ctx context.Context, args []string, s streams) error {
 	}
 	if len(rest) > 0 {
 		return usagef("setup takes no arguments, got %q", rest)
+	}
+	switch o.Client {
+	case "", "pip", "npm":
+	default:
+		return usagef("--with %q: want pip or npm", o.Client)
 	}
 	return provision.Setup(ctx, s.out, o)
 }

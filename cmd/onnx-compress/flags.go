@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -53,6 +54,18 @@ func flagHint(f *pflag.FlagSet, err error) string {
 	return ""
 }
 
+// atLeastOne refuses numbers below 1 where they were asked for: a default is had by
+// leaving the flag out.
+func atLeastOne(f *pflag.FlagSet, names ...string) error {
+	for _, name := range names {
+		flag := f.Lookup(name)
+		if n, err := strconv.Atoi(flag.Value.String()); flag.Changed && (err != nil || n < 1) {
+			return usagef("--%s %s: want at least 1", name, flag.Value)
+		}
+	}
+	return nil
+}
+
 // byteSize reads sizes such as 512MiB, 2GB, 1.5G or 1000000.
 func byteSize(s string) (int64, error) {
 	number := strings.TrimRightFunc(s, func(r rune) bool { return r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' })
@@ -63,7 +76,7 @@ func byteSize(s string) (int64, error) {
 		"g": 1 << 30, "gib": 1 << 30, "gb": 1e9,
 	}[strings.ToLower(strings.TrimSpace(s[len(number):]))]
 	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-	if !ok || err != nil || !(v > 0) || v*factor > 1<<60 {
+	if !ok || err != nil || !(v*factor >= 1) || v*factor > 1<<60 {
 		return 0, usagef("memory %q: want a size such as 512MiB or 2GiB", s)
 	}
 	return int64(v * factor), nil
@@ -80,13 +93,16 @@ func inputShapes(pairs []string) (map[string][]int, error) {
 		var shape []int
 		for _, d := range strings.FieldsFunc(p[at+1:], func(r rune) bool { return r == 'x' || r == ',' || r == '×' }) {
 			n, err := strconv.Atoi(d)
-			if err != nil || n < 1 || n > 1<<31 {
+			if err != nil || n < 1 || n > math.MaxInt32 {
 				return nil, usagef("input shape %q: %q is not a positive size", p, d)
 			}
 			shape = append(shape, n)
 		}
 		if len(shape) == 0 {
 			return nil, usagef("input shape %q has no sizes; want for example input=1x3x224x224", p)
+		}
+		if _, twice := out[p[:at]]; twice {
+			return nil, usagef("input shape %q: %q has a shape already", p, p[:at])
 		}
 		out[p[:at]] = shape
 	}

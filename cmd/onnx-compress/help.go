@@ -22,14 +22,27 @@ func writeHelp(w io.Writer, name string) error {
 }
 
 func runHelp(_ context.Context, args []string, s streams) error {
-	if len(args) == 0 {
+	rest, err := parse(newFlags("help"), args, s)
+	switch {
+	case err != nil:
+		return err
+	case len(rest) == 0:
 		return writeHelp(s.out, "help")
+	case len(rest) > 1:
+		return usagef("%d commands were named (%q); want one", len(rest), rest)
 	}
-	return writeHelp(s.out, args[0])
+	return writeHelp(s.out, rest[0])
 }
 
-func runVersion(_ context.Context, _ []string, s streams) error {
-	_, err := fmt.Fprintln(s.out, "onnx-compress", version())
+func runVersion(_ context.Context, args []string, s streams) error {
+	rest, err := parse(newFlags("version"), args, s)
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		return usagef("version takes no arguments, got %q", rest)
+	}
+	_, err = fmt.Fprintln(s.out, "onnx-compress", version())
 	return err
 }
 

@@ -19,13 +19,16 @@ func runInspect(_ context.Context, args []string, s streams) error {
 	f.StringArrayVar(&shapes, "input-shape", nil, "")
 	f.StringArrayVar(&sel.Only, "only", nil, "")
 	f.StringArrayVar(&sel.Keep, "keep", nil, "")
-	out.add(f)
+	out.add(f, "quiet", "verbose")
 	rest, err := parse(f, args, s)
 	if err != nil {
 		return err
 	}
-	path, err := oneModel(rest)
+	path, err := oneModel(rest, &out)
 	if err != nil {
+		return err
+	}
+	if err := out.check(path); err != nil {
 		return err
 	}
 	inputs, err := inputShapes(shapes)
@@ -41,7 +44,7 @@ func runInspect(_ context.Context, args []string, s streams) error {
 	if err != nil {
 		return err
 	}
-	return out.write(s.out, inspection, func(w io.Writer) error { return report.Inspection(w, inspection) })
+	return out.write(s.out, inspection, func(w io.Writer) error { return report.Inspection(w, inspection, out.verbose) })
 }
 
 func runMethods(_ context.Context, args []string, s streams) error {
@@ -52,16 +55,22 @@ func runMethods(_ context.Context, args []string, s streams) error {
 	if err != nil {
 		return err
 	}
+	if err := out.check(); err != nil {
+		return err
+	}
+	methods := compress.MethodTexts()
+	text := func(w io.Writer) error { return report.Methods(w, methods.Methods) }
 	switch len(rest) {
 	case 0:
-		all := compress.MethodTexts()
-		return out.write(s.out, all, func(w io.Writer) error { return report.Methods(w, all) })
 	case 1:
 		m, err := compress.MethodTextNamed(rest[0])
 		if err != nil {
 			return err
 		}
-		return out.write(s.out, m, func(w io.Writer) error { return report.Method(w, &m) })
+		methods.Methods = []compress.MethodText{m}
+		text = func(w io.Writer) error { return report.Method(w, &m) }
+	default:
+		return usagef("%d methods were named; want one, or none for the list", len(rest))
 	}
-	return usagef("%d methods were named; want one, or none for the list", len(rest))
+	return out.write(s.out, methods, text)
 }

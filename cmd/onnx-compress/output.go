@@ -1,8 +1,13 @@
 package main
 
 import (
+	"crypto/rand"
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/pflag"
 
@@ -11,18 +16,69 @@ import (
 
 // outputFlags say who is told the outcome, and how.
 type outputFlags struct {
-	json           string
+	json           jsonTarget
 	quiet, verbose bool
 }
+
+// jsonTarget is where --json points: nowhere, standard output, or a file.
+type jsonTarget string
 
 // toStdout is the value of a bare --json.
 const toStdout = "-"
 
-func (o *outputFlags) add(f *pflag.FlagSet) {
-	f.StringVar(&o.json, "json", "", "")
+func (j *jsonTarget) String() string { return string(*j) }
+func (j *jsonTarget) Type() string   { return "file" }
+
+// Set reads the flag's value.
+func (j *jsonTarget) Set(s string) error {
+	if s == "" {
+		return errors.New("want a file, or --json alone for standard output")
+	}
+	*j = jsonTarget(s)
+	return nil
+}
+
+// add defines --json, and those of the flags quiet and verbose that are named.
+func (o *outputFlags) add(f *pflag.FlagSet, others ...string) {
+	f.Var(&o.json, "json", "")
 	f.Lookup("json").NoOptDefVal = toStdout
-	f.BoolVarP(&o.quiet, "quiet", "q", false, "")
-	f.BoolVarP(&o.verbose, "verbose", "v", false, "")
+	for _, name := range others {
+		f.BoolVarP(map[string]*bool{"quiet": &o.quiet, "verbose": &o.verbose}[name], name, name[:1], false, "")
+	}
+}
+
+// check refuses a JSON file that cannot be written, before the work begins, or
+// that is one of the files the work is about.
+func (o *outputFlags) check(files ...string) error {
+	path := string(o.json)
+	if path == "" || path == toStdout {
+		return nil
+	}
+	for _, f := range files {
+		if f != "" && sameFile(path, f) {
+			return usagef("--json=%s would overwrite %s; choose another file", path, f)
+		}
+	}
+	folder := filepath.Dir(path)
+	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+		return usagef("--json=%s: there is no folder %s", path, folder)
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return usagef("--json=%s is a folder; name a file in it", path)
+	}
+	return nil
+}
+
+// sameFile tells whether two paths lead to one file, which need not exist.
+func sameFile(a, b string) bool {
+	x, errA := os.Stat(a)
+	y, errB := os.Stat(b)
+	if errA == nil && errB == nil {
+		return os.SameFile(x, y)
+	}
+	fullA, errA := filepath.Abs(a)
+	fullB, errB := filepath.Abs(b)
+	return errA == nil && errB == nil && fullA == fullB
 }
 
 // write gives v as JSON to where --json says, and as text to people unless
@@ -33,8 +89,8 @@ func (o *outputFlags) write(stdout io.Writer, v any, text func(io.Writer) error)
 	case toStdout:
 		return report.JSON(stdout, v)
 	default:
-		if err := writeFile(o.json, func(w io.Writer) error { return report.JSON(w, v) }); err != nil {
-			return err
+		if err := writeFile(string(o.json), func(w io.Writer) error { return report.JSON(w, v) }); err != nil {
+			return fmt.Errorf("--json=%s: %w", o.json, err)
 		}
 	}
 	if o.quiet {
@@ -43,15 +99,33 @@ func (o *outputFlags) write(stdout io.Writer, v any, text func(io.Writer) error)
 	return text(stdout)
 }
 
-// writeFile writes a file that people asked for by name.
+// writeFile writes a file that people asked for by name: whole, or not at all. What
+// is there already and is no ordinary file, such as a pipe, is written to.
 func writeFile(path string, write func(io.Writer) error) error {
-	f, err := os.Create(path)
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(f), f.Close())
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	waiting := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text())
+	f, err := os.OpenFile(waiting, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
 	}
-	if err := write(f); err != nil {
-		f.Close()
-		return err
+	if err := errors.Join(write(f), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(waiting))
 	}
-	return f.Close()
+	if err := os.Rename(waiting, path); err != nil {
+		return errors.Join(err, os.Remove(waiting))
+	}
+	return nil
 }

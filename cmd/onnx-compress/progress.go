@@ -14,6 +14,7 @@ type bars struct {
 	w     io.Writer
 	mu    sync.Mutex
 	stage string
+	total int
 	bar   *progressbar.ProgressBar
 }
 
@@ -26,20 +27,28 @@ func newBars(w io.Writer, quiet bool) *bars {
 	return &bars{w: w}
 }
 
-// update shows that done of total steps of a stage are over. Several
-// goroutines may call it.
+// update shows that done of total steps of a stage are over; with total 0 only
+// that it has begun. Several goroutines may call it.
 func (b *bars) update(stage string, done, total int) {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.bar == nil || b.stage != stage {
+	if b.bar == nil || b.stage != stage || b.total != total {
 		b.finish()
-		b.stage = stage
-		b.bar = progressbar.NewOptions(total,
+		b.stage, b.total = stage, total
+		steps := total
+		if total == 0 {
+			steps = -1 // a bar without an end
+		}
+		b.bar = progressbar.NewOptions(steps,
 			progressbar.OptionSetWriter(b.w), progressbar.OptionSetDescription(stage),
 			progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish())
+	}
+	if total == 0 {
+		_ = b.bar.RenderBlank()
+		return
 	}
 	_ = b.bar.Set(done)
 }

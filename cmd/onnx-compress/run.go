@@ -22,10 +22,20 @@ const (
 	exitUnmet  = 3 // a target cannot be met; nothing was written
 )
 
-// streams are the three files of a command.
+// streams are where a command says what it has to say.
 type streams struct {
-	in       io.Reader
 	out, err io.Writer
+	// watch, when set, is told of the progress, in place of a terminal.
+	watch func(stage string, done, total int)
+}
+
+// progress returns what shows progress to people, and what ends that.
+func (s streams) progress(quiet bool) (update func(stage string, done, total int), end func()) {
+	if s.watch != nil {
+		return s.watch, func() {}
+	}
+	b := newBars(s.err, quiet)
+	return b.update, b.close
 }
 
 // command is one subcommand. run gets the arguments behind its name.
@@ -49,12 +59,12 @@ func commands() []command {
 }
 
 // run is the program: it alone turns errors into exit codes.
-func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+func run(args []string, s streams) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	s := streams{stdin, stdout, stderr}
+	context.AfterFunc(ctx, stop) // so that a second Ctrl-C ends the program at once
 	cmd, rest := dispatch(args)
-	return exitCode(cmd.run(ctx, rest, s), cmd.name, stderr)
+	return exitCode(cmd.run(ctx, rest, s), cmd.name, s.err)
 }
 
 // dispatch finds the subcommand; without one the job is to compress.
@@ -102,7 +112,11 @@ func exitCode(err error, name string, stderr io.Writer) int {
 	case err == nil, errors.Is(err, errHelp):
 		return exitDone
 	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(stderr, "onnx-compress: interrupted; nothing was written")
+		said := "interrupted"
+		if name == "compress" {
+			said += "; nothing was written"
+		}
+		fmt.Fprintf(stderr, "onnx-compress: %s\n", said)
 		return exitFailed
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "onnx-compress: %v\nsee `onnx-compress help %s`\n", err, name)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"math"
+
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/calib"
@@ -21,7 +23,20 @@ func (s *sampleFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&s.std, "std", "", "")
 	f.Float64Var(&s.scale, "scale", 0, "")
 	f.StringVar(&s.layout, "layout", "", "")
-	f.StringVar(&s.order, "order", "rgb", "")
+	f.StringVar(&s.order, "order", "", "")
+}
+
+// needs refuses flags about samples where the flag that names them is absent.
+func (s *sampleFlags) needs(f *pflag.FlagSet, source, value string) error {
+	own := pflag.NewFlagSet("", pflag.ContinueOnError)
+	new(sampleFlags).add(own)
+	var err error
+	f.Visit(func(flag *pflag.Flag) {
+		if own.Lookup(flag.Name) != nil && value == "" && err == nil {
+			err = usagef("--%s says how samples are prepared, but there are none; name them with --%s", flag.Name, source)
+		}
+	})
+	return err
 }
 
 // options reads the flags' words.
@@ -31,6 +46,9 @@ func (s *sampleFlags) options() (calib.SourceOptions, error) {
 		if err := o.Normalize(s.normalize); err != nil {
 			return o, usagef("--normalize: %w", err)
 		}
+	}
+	if math.IsNaN(s.scale) || math.IsInf(s.scale, 0) {
+		return o, usagef("--scale %v: want a finite number", s.scale)
 	}
 	if s.scale != 0 {
 		o.Scale = s.scale

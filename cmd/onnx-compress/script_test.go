@@ -23,7 +23,8 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"onnx-compress": func() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+		"onnx-compress":             func() { os.Exit(run(os.Args[1:], streams{out: os.Stdout, err: os.Stderr})) },
+		"onnx-compress-interrupted": func() { os.Exit(interruptedRun(os.Args[1], os.Args[2:])) },
 	})
 }
 
@@ -187,15 +188,4 @@ func cmdClean(ts *testscript.TestScript, neg bool, args []string) {
 	if got := strings.Join(names, " "); got != want {
 		ts.Fatalf("%s holds %q, want %q", args[0], got, want)
 	}
-}
-
-// cmdInterrupt runs the program and sends it SIGINT after a number of
-// milliseconds: interrupt MS ARG... The output folder is judged by the script.
-func cmdInterrupt(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: interrupt MS ARG...")
-	}
-	ms, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	ts.Check(interrupted(ts, ms, args[1:]))
 }

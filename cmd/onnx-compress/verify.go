@@ -26,7 +26,7 @@ func runVerify(ctx context.Context, args []string, s streams) error {
 	f.IntVar(&o.Batch, "batch", 32, "")
 	f.IntVar(&o.Threads, "threads", 0, "")
 	f.StringVar(&o.Runtime, "ort", "", "")
-	out.add(f)
+	out.add(f, "quiet")
 	rest, err := parse(f, args, s)
 	if err != nil {
 		return err
@@ -35,6 +35,15 @@ func runVerify(ctx context.Context, args []string, s streams) error {
 		return usagef("want two models, the original and the compressed one; got %d", len(rest))
 	}
 	if o.InputShapes, err = inputShapes(shapes); err != nil {
+		return err
+	}
+	if err := atLeastOne(f, "samples", "batch", "threads"); err != nil {
+		return err
+	}
+	if err := samples.needs(f, "data", data); err != nil {
+		return err
+	}
+	if err := out.check(rest[0], rest[1], data, samples.labels); err != nil {
 		return err
 	}
 	m, err := onnxio.Read(rest[0])
@@ -47,12 +56,12 @@ func runVerify(ctx context.Context, args []string, s streams) error {
 			return err
 		}
 	}
-	progress := newBars(s.err, out.quiet)
-	o.Progress = progress.update
+	update, end := s.progress(out.quiet)
+	o.Progress = update
 	r, err := compress.Verify(ctx, m, rest[1], o)
-	progress.close()
+	end()
 	if err != nil {
 		return err
 	}
-	return out.write(s.out, r, func(w io.Writer) error { return report.Verification(w, r) })
+	return out.write(s.out, r, func(w io.Writer) error { return report.Verification(w, r.Report) })
 }

@@ -3,17 +3,21 @@ package suggest
 
 import (
 	"fmt"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/agnivade/levenshtein"
 )
 
-// Nearest returns the candidate with the smallest edit distance to word, or
-// false when none is close enough to be a likely slip of the fingers: more
-// than a third of the letters, and more than two, would have to change.
+// Nearest returns the candidate with the smallest edit distance to word, capitals
+// aside, or false when none is close enough to be a likely slip of the fingers: more
+// than a third of the letters, and more than two, would have to change, or all of them.
 func Nearest(word string, candidates []string) (string, bool) {
-	best, distance := "", max(2, len(word)/3)+1
+	lower := strings.ToLower(word)
+	letters := utf8.RuneCountInString(lower)
+	best, distance := "", min(max(2, letters/3)+1, letters)
 	for _, c := range candidates {
-		if d := levenshtein.ComputeDistance(word, c); d < distance {
+		if d := levenshtein.ComputeDistance(lower, strings.ToLower(c)); d < distance {
 			best, distance = c, d
 		}
 	}

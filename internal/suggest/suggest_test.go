@@ -13,7 +13,10 @@ func TestNearest(t *testing.T) {
 		{"--calib-sample", "--calib-samples"},
 		{"macs", "macs"},
 		{"latency", ""},
+		{"MACS", "macs"},
+		{"mäcs", "macs"},
 		{"", ""},
+		{"ab", ""},
 	} {
 		got, ok := Nearest(c.word, candidates)
 		if got != c.want || ok != (c.want != "") {
