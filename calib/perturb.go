@@ -28,7 +28,7 @@ import (
 // T·tr(G ΔW A ΔWᵀ) = g·E‖ΔW x‖² summed over positions keeps its unit.
 const (
 	// perturbed is how many samples are enough for it.
-	perturbed = 64
+	perturbed = 256
 	// step is σ as a share of the root mean square of y: small against y, but far above
 	// the rounding of float32 and the steps of 8-bit quantisation.
 	step = 1. / 32
@@ -151,23 +151,25 @@ func (p *perturbation) open(gs *gradients) error {
 // run perturbs one site after the other.
 func (p *perturbation) run(ctx context.Context, r *Run, seed uint64) error {
 	in := maps.Clone(r.Inputs)
-	var outputs []string
+	var of, outputs []string
+	for _, t := range p.targets {
+		of = append(of, t.name)
+	}
 	for i, s := range p.sites {
 		in[p.noise[i]] = tensor.New(s.Dtype, 1)
-		outputs = append(outputs, s.Output)
+		if !slices.Contains(of, s.Output) {
+			outputs = append(outputs, s.Output)
+		}
 	}
-	of := make([]string, len(p.targets))
-	for i, t := range p.targets {
-		of[i] = t.name
-	}
-	base, err := p.session.Run(ctx, in, append(outputs, of...))
+	base := map[string]tensor.Dense{}
+	done, err := (&probe{session: p.session}).run(ctx, in, slices.Concat(of, outputs), base)
 	if err != nil {
 		return err
 	}
-	defer base.Close()
+	defer done()
 	result := make([]response, len(p.sites))
 	for i, s := range p.sites {
-		y := base.Get(i)
+		y := base[s.Output]
 		delta, energy := p.draw(r, s, y, seed)
 		zero := in[p.noise[i]]
 		if in[p.noise[i]], err = encode(y.Type, y.Shape, delta); err != nil {
@@ -180,7 +182,7 @@ func (p *perturbation) run(ctx context.Context, r *Run, seed uint64) error {
 		in[p.noise[i]] = zero
 		result[i].noise = energy
 		for k, t := range p.targets {
-			change, err := t.change(base.Get(len(p.sites)+k), moved.Get(k))
+			change, err := t.change(base[t.name], moved.Get(k))
 			if err != nil {
 				moved.Close()
 				return fmt.Errorf("output %q: %w", t.name, err)

@@ -33,7 +33,7 @@ func (s *sensor) add(ctx context.Context, w *worker, r *Run, turn int, g tensor.
 	var plan moments.Plan
 	var units int
 	if why == "" {
-		shape, values, err := r.trim(s.site.View.Kind, g)
+		shape, values, err := r.trim(outputKind(s.site), g)
 		if err == nil && shape != nil {
 			plan, units, err = outputPlan(s.site, shape)
 		}
@@ -62,6 +62,19 @@ func (s *sensor) add(ctx context.Context, w *worker, r *Run, turn int, g tensor.
 	return nil
 }
 
+// outputKind says along which axis the columns of a site's output run: for a matrix product
+// the last one where the input is on the left, else the one before.
+func outputKind(s *rewrite.Site) rewrite.ViewKind {
+	in := s.Node.GetInput()
+	switch {
+	case s.View.Kind == rewrite.ConvPatches:
+		return rewrite.ConvPatches
+	case len(in) > 1 && in[0] != s.Input && in[1] == s.Input:
+		return rewrite.SecondLastAxis
+	}
+	return rewrite.LastAxis
+}
+
 // outputPlan sums the second moments of the columns of a site's output of that shape, one
 // per position, and says of how many units it is.
 func outputPlan(s *rewrite.Site, shape []int) (moments.Plan, int, error) {
@@ -73,7 +86,7 @@ func outputPlan(s *rewrite.Site, shape []int) (moments.Plan, int, error) {
 		}
 		return n
 	}
-	switch kind := s.View.Kind; {
+	switch kind := outputKind(s); {
 	case kind == rewrite.ConvPatches && last >= 1 && shape[1] == o:
 		plane := 1
 		for _, d := range shape[2:] {
@@ -82,7 +95,7 @@ func outputPlan(s *rewrite.Site, shape []int) (moments.Plan, int, error) {
 		return moments.Direct(columns(o, s.Kernel.Groups, plane)), shape[0], nil
 	case kind == rewrite.SecondLastAxis && last > 0 && shape[last-1] == o:
 		return moments.Direct(columns(o, 1, shape[last])), units(last - 1), nil
-	case kind != rewrite.ConvPatches && (kind != rewrite.SecondLastAxis || last == 0) && last >= 0 && shape[last] == o:
+	case (kind == rewrite.LastAxis && last >= 0 || kind == rewrite.SecondLastAxis && last == 0) && shape[last] == o:
 		return moments.Rows(o, 1), units(last), nil
 	}
 	return nil, 0, fmt.Errorf("its shape is %s, which does not fit the weight of %d output channels", shapeText(shape), o)

@@ -1,0 +1,592 @@
+package calib
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/tensor"
+	"github.com/onnx-compress/onnx-compress/testmodels"
+)
+
+// sensitivities collects over all samples of a source.
+func sensitivities(t *testing.T, m *onnxio.Model, src memory, o Options) []Stats {
+	t.Helper()
+	stats, err := Collect(context.Background(), runtime(t), m, sitesOf(t, m, src[0]), src, count(len(src)), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stats
+}
+
+// matrix returns an initializer of two axes.
+func matrix(t *testing.T, m *onnxio.Model, name string) *linalg.Matrix {
+	t.Helper()
+	p, ok := m.Index().Initializer(name)
+	if !ok {
+		t.Fatalf("no initializer %q", name)
+	}
+	d, err := m.Tensor(p).Dense()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := d.Float64s()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &linalg.Matrix{Rows: d.Shape[0], Cols: d.Shape[1], Data: v}
+}
+
+// centring is the projection that takes the mean off c numbers.
+func centring(c int) *linalg.Matrix {
+	p := linalg.Identity(c)
+	for i := range p.Data {
+		p.Data[i] -= 1 / float64(c)
+	}
+	return p
+}
+
+func trace(m *linalg.Matrix) float64 {
+	sum := 0.
+	for i := range m.Rows {
+		sum += m.At(i, i)
+	}
+	return sum
+}
+
+// chain is x [N,6] → first [5] → op → second [out]: two matrix products, and a node between.
+func chain(t *testing.T, batch any, out int, op func(b *testmodels.Builder, x string) string) *onnxio.Model {
+	b := testmodels.NewBuilder(1, 17, 8)
+	x := b.Input("x", tensor.Float32, batch, 6)
+	x = b.Node("MatMul", []string{x, b.Weight("first", 6, 6, 12)})
+	if op != nil {
+		x = op(b, x)
+	}
+	b.Node("MatMul", []string{x, b.Weight("second", 12, 12, out)})
+	b.Output(b.Rename("y"), tensor.Float32, batch, out)
+	return finish(t, b)
+}
+
+// In y = x F S the sensitivity of x F is v Sᵀ, and that of y is v itself. The directions
+// are drawn again here, sample by sample.
+func TestSensitivityOfProducts(t *testing.T) {
+	m := chain(t, "N", 4, nil)
+	src := random(7, "x", tensor.Float32, 6)
+	const probes = 3
+	stats := sensitivities(t, m, src, Options{Batch: 3, Probes: probes, Seed: 5})
+	s := matrix(t, m, "second")
+	last := linalg.New(4, 4)
+	for i := range src {
+		for p := range probes {
+			v := make([]float32, 4)
+			stream{5, uint64(i), uint64(p), 0}.normal(v, 1)
+			center(v, 4)
+			for k := range last.Data {
+				last.Data[k] += float64(v[k/4]) * float64(v[k%4]) / float64(len(src)*probes)
+			}
+		}
+	}
+	b := linalg.Gonum()
+	first := b.Mul(false, true, 1, b.Mul(false, false, 1, s, last), s)
+	for i, want := range []*linalg.Matrix{first, last} {
+		if d := worst(stats[i].G[0], want); !(d <= 1e-6) {
+			t.Errorf("%s: G differs by %.2g of its largest entry", stats[i].Site, d)
+		}
+		if stats[i].Note != "" {
+			t.Errorf("%s: note %q where gradients exist", stats[i].Site, stats[i].Note)
+		}
+	}
+	for i := range 4 {
+		if sum := total(stats[1].G[0].Row(i)); math.Abs(sum) > 1e-6 {
+			t.Errorf("row %d of G sums to %g: a shift of all scores is seen", i, sum)
+		}
+	}
+}
+
+func total(v []float64) (sum float64) {
+	for _, x := range v {
+		sum += x
+	}
+	return sum
+}
+
+// Where a site gives the model's output, its sensitivity is the direction: this checks
+// every way of cutting an output into columns.
+func TestSensitivityOfOutputs(t *testing.T) {
+	for _, l := range linears() {
+		t.Run(l.name, func(t *testing.T) {
+			m := finish(t, l.build())
+			src := random(7, "x", l.typ, l.shape...)
+			st := sensitivities(t, m, src, Options{Batch: 3, Probes: 1})[0]
+			site := sitesOf(t, m, src[0])[0]
+			rows := site.Kernel.Rows()
+			want := make([]*linalg.Matrix, site.Kernel.Groups)
+			for g := range want {
+				want[g] = linalg.New(rows, rows)
+			}
+			channels, inner, outer := site.Kernel.Out, 1, 1
+			for i, n := range st.OutputShape {
+				if i >= l.axis {
+					inner *= n
+				} else if i < l.axis-1 {
+					outer *= n
+				}
+			}
+			if len(st.OutputShape) != len(l.shape) {
+				// A transposed input hides the batch: the output is [N, channels] all the same.
+				inner, outer = 1, 1
+			}
+			for i := range src {
+				v := make([]float32, outer*channels*inner)
+				stream{0, uint64(i), 0, 0}.normal(v, 1)
+				if len(l.shape) == 1 {
+					center(v, channels)
+				}
+				if l.typ == tensor.Float16 {
+					d, err := encode(l.typ, []int{len(v)}, v)
+					if err != nil {
+						t.Fatal(err)
+					}
+					v = d.Float32s()
+				}
+				for p := range outer * inner {
+					at := func(c int) float64 { return float64(v[(p/inner*channels+c)*inner+p%inner]) }
+					for g, w := range want {
+						for k := range w.Data {
+							w.Data[k] += at(g*rows+k/rows) * at(g*rows+k%rows) / float64(len(src)*outer*inner)
+						}
+					}
+				}
+			}
+			for g := range want {
+				if d := worst(st.G[g], want[g]); !(d <= 2e-6) {
+					t.Errorf("group %d: G differs by %.2g of its largest entry", g, d)
+				}
+			}
+			if got, want := st.PositionsPerSample(), float64(outer*inner); got != want {
+				t.Errorf("%v positions per sample, want %v", got, want)
+			}
+		})
+	}
+}
+
+// The directions have the covariance that the estimate rests on, in every stream.
+func TestDirections(t *testing.T) {
+	const c, n = 5, 4000
+	for name, at := range map[string]func(k uint64) stream{
+		"seeds":   func(k uint64) stream { return stream{seed: k} },
+		"samples": func(k uint64) stream { return stream{sample: k} },
+		"probes":  func(k uint64) stream { return stream{probe: k} },
+		"tensors": func(k uint64) stream { return stream{tensor: k} },
+	} {
+		got, next := linalg.New(c, c), linalg.New(c, c)
+		before := make([]float32, c)
+		for k := range uint64(n) {
+			v := make([]float32, c)
+			at(k).normal(v, 2)
+			center(v, c)
+			for i := range got.Data {
+				got.Data[i] += float64(v[i/c]) * float64(v[i%c]) / (4 * n)
+				next.Data[i] += float64(v[i/c]) * float64(before[i%c]) / (4 * n)
+			}
+			before = v
+		}
+		// The entries deviate by about 1/√n.
+		if d := worst(got, centring(c)) * 0.8; d > 5/math.Sqrt(n) {
+			t.Errorf("%s: the covariance differs by %.2g from a centring", name, d)
+		}
+		if d := next.MaxAbs(); d > 5/math.Sqrt(n) {
+			t.Errorf("%s: neighbours have a covariance of %.2g", name, d)
+		}
+	}
+	for _, shape := range []struct {
+		shape []int
+		want  int
+	}{{[]int{3, 10}, 10}, {[]int{3, 10, 1, 1}, 10}, {[]int{3, 1}, 0}, {[]int{10}, 0}, {nil, 0}, {[]int{3, 10, 4}, 0}, {[]int{3, 1, 1}, 0}, {[]int{0, 2}, 2}} {
+		if got := classes(shape.shape); got != shape.want {
+			t.Errorf("an output %v has %d classes, want %d", shape.shape, got, shape.want)
+		}
+	}
+}
+
+// J = T·tr(G ΔW A ΔWᵀ) is the squared change of the model's output. For one product behind
+// another it is so exactly, but for the chance in G.
+func TestLossIsOutputChange(t *testing.T) {
+	m := chain(t, "N", 4, nil)
+	src := random(300, "x", tensor.Float32, 6)
+	st := sensitivities(t, m, src, Options{Probes: 12})[0]
+	delta := linalg.New(12, 6)
+	for i := range delta.Data {
+		delta.Data[i] = math.Sin(float64(i)) // whatever
+	}
+	b := linalg.Gonum()
+	loss := st.PositionsPerSample() * trace(b.Mul(false, false, 1, st.G[0], b.Mul(false, true, 1, b.Mul(false, false, 1, delta, st.A[0]), delta)))
+	change := 0.
+	p := b.Mul(false, true, 1, centring(4), matrix(t, m, "second")) // [4,12]
+	for _, s := range src {
+		x, err := s.Inputs["x"].Float64s()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := b.Mul(false, false, 1, p, b.Mul(false, false, 1, delta, &linalg.Matrix{Rows: 6, Cols: 1, Data: x}))
+		for _, v := range f.Data {
+			change += v * v / float64(len(src))
+		}
+	}
+	if r := loss / change; math.Abs(r-1) > 0.08 {
+		t.Errorf("the loss is %g, the change of the output %g", loss, change)
+	}
+}
+
+// On a network with convolutions, normalizations and a shortcut, noise at a site's output
+// changes the model's outputs by tr(G)/O of its energy.
+func TestSensitivityAgainstDifferences(t *testing.T) {
+	lib := runtime(t)
+	for _, name := range []string{"cnn", "transformer"} {
+		t.Run(name, func(t *testing.T) {
+			m := zooModel(t, name)
+			src := sourceFor(t, m, 192) // so few that the ratios deviate by about 10 %
+			sites := sitesOf(t, m, src[0])
+			o := Options{Probes: 4, Batch: 8}.withDefaults()
+			stats := sensitivities(t, m, src, o)
+			inputs := specs(t, m)
+			c := newCollector(sites, inputs, o)
+			gs, err := c.newGradients(lib, m, inputs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			feed, err := NewFeed(src, count(len(src)), inputs, 8, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			scales, err := gs.perturb(context.Background(), gs.sites, feed, 1, 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, st := range stats {
+				want := 0.
+				for _, g := range st.G {
+					want += trace(g) / float64(sites[i].Kernel.Out)
+				}
+				if r := scales[i] / want; !(math.Abs(r-1) < 0.25) {
+					t.Errorf("%s: noise is worth %.4g of its energy at the output, gradients say %.4g", st.Site, scales[i], want)
+				}
+			}
+		})
+	}
+}
+
+// sourceFor draws samples for a model of the zoo.
+func sourceFor(t *testing.T, m *onnxio.Model, n int) memory {
+	t.Helper()
+	var src memory
+	for i := range n {
+		feeds, err := testmodels.Feeds(m, uint64(i), map[string]int{"N": 1}, 16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		src = append(src, Sample{Name: fmt.Sprint("sample ", i), Label: -1, Inputs: feeds, Whole: true})
+	}
+	return src
+}
+
+func TestSensitivityOverZoo(t *testing.T) {
+	lib := runtime(t)
+	for _, c := range testmodels.All() {
+		if !c.Runs {
+			continue
+		}
+		t.Run(c.Name, func(t *testing.T) {
+			m, err := c.Build(3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			src := sourceFor(t, m, 3)
+			sites := sitesOf(t, m, src[0])
+			stats, err := Collect(context.Background(), lib, m, sites, src, count(3), Options{Probes: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, st := range stats {
+				if len(st.G) != sites[i].Kernel.Groups {
+					t.Fatalf("%s: %d groups, want %d (%s)", st.Site, len(st.G), sites[i].Kernel.Groups, st.Note)
+				}
+				for _, g := range st.G {
+					if g.Rows != sites[i].Kernel.Rows() || g.Check() != nil {
+						t.Errorf("%s: sensitivities of order %d, want %d finite ones", st.Site, g.Rows, sites[i].Kernel.Rows())
+					}
+				}
+				if st.Note != "" && !strings.Contains(st.Note, "perturbing") {
+					t.Errorf("%s: note %q", st.Site, st.Note)
+				}
+			}
+		})
+	}
+}
+
+func sameBits(a, b []*linalg.Matrix) bool {
+	return slices.EqualFunc(a, b, func(a, b *linalg.Matrix) bool { return slices.Equal(a.Data, b.Data) })
+}
+
+func TestThreadsDoNotMatterForSensitivity(t *testing.T) {
+	m := zooModel(t, "cnn")
+	src := random(23, "image", tensor.Float32, 3, 16, 16)
+	var first []Stats
+	for _, threads := range []int{1, 2, 9} {
+		stats := sensitivities(t, m, src, Options{Batch: 4, Threads: threads, Probes: 2, Seed: 9})
+		if first == nil {
+			first = stats
+		}
+		for i := range stats {
+			if !sameBits(stats[i].G, first[i].G) || !sameBits(stats[i].A, first[i].A) {
+				t.Errorf("%d threads: the moments of %s are other bytes than with one", threads, stats[i].Site)
+			}
+		}
+	}
+	for i, st := range sensitivities(t, m, src, Options{Batch: 7, Probes: 2, Seed: 9}) {
+		if d := worst(st.G[0], first[i].G[0]); d > 1e-5 {
+			t.Errorf("%s: another batch moves G by %.2g", st.Site, d)
+		}
+	}
+	if other := sensitivities(t, m, src, Options{Batch: 4, Probes: 2, Seed: 10}); sameBits(other[0].G, first[0].G) {
+		t.Error("another seed gives the same sensitivities")
+	}
+	if none := sensitivities(t, m, src, Options{Batch: 4}); none[0].G != nil || none[0].Note != "" {
+		t.Errorf("without probes: %d groups of sensitivities, note %q", len(none[0].G), none[0].Note)
+	}
+}
+
+func TestSensitivityOfFixedBatch(t *testing.T) {
+	src := random(6, "x", tensor.Float32, 6)
+	fixed := sensitivities(t, chain(t, 4, 3, nil), src, Options{Probes: 2})
+	free := sensitivities(t, chain(t, "N", 3, nil), src, Options{Probes: 2})
+	for i := range fixed {
+		if d := worst(fixed[i].G[0], free[i].G[0]); d > 1e-6 || fixed[i].Note != "" {
+			t.Errorf("%s: filler moves G by %.2g (%q)", fixed[i].Site, d, fixed[i].Note)
+		}
+	}
+	// Where the output has the batch on another axis, filled batches are left out.
+	m := fixedConv(t, 4)
+	images := random(6, "x", tensor.Float32, 3, 6, 6)
+	all, full := sensitivities(t, m, images, Options{Probes: 1}), sensitivities(t, m, images[:4], Options{Probes: 1})
+	for i := range all {
+		if !sameBits(all[i].G, full[i].G) {
+			t.Errorf("%s: samples of a filled batch count", all[i].Site)
+		}
+	}
+	// The second site has no sample to be calibrated on then; the first is perturbed.
+	stats, err := Collect(context.Background(), runtime(t), m, sitesOf(t, m, images[0])[:1], images, count(3), Options{Probes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := stats[0]; !strings.Contains(st.Note, "filled up") || !(st.G[0].At(0, 0) > 0) || st.G[0].At(0, 1) != 0 {
+		t.Errorf("note %q, G %v…, want a measured scale", st.Note, st.G[0].Data[:2])
+	}
+}
+
+// More sizes than sessions are kept for, coming back one after the other.
+func TestSensitivityOfSeveralSizes(t *testing.T) {
+	m := zooModel(t, "conv_dynamic")
+	const sizes = mostPasses + 2
+	var src memory
+	for i := range 2 * sizes {
+		src = append(src, random(i+1, "x", tensor.Float32, 6, 5+i%sizes, 7)[i])
+	}
+	sites := sitesOf(t, m, src[0])
+	collect := func(indices ...int) Stats {
+		stats, err := Collect(context.Background(), runtime(t), m, sites, src, indices, Options{Batch: 4, Threads: 3, Probes: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stats[0]
+	}
+	mixed, sum := collect(count(len(src))...), collect(0, sizes)
+	for i := 1; i < sizes; i++ {
+		var err error
+		if sum, err = Add(sum, collect(i, i+sizes)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d := worst(mixed.G[0], sum.G[0]); !(d <= 1e-6) || mixed.Positions != sum.Positions || mixed.Note != "" {
+		t.Errorf("sensitivities differ by %.2g; %d positions, want %d (%q)", d, mixed.Positions, sum.Positions, mixed.Note)
+	}
+}
+
+// Of the sites around an operator without a rule, the one before it is perturbed. The
+// operator multiplies by the matrix L of ones on and under the diagonal, so that its G has
+// the trace of (S P Sᵀ) between L and Lᵀ.
+func TestBlockedSite(t *testing.T) {
+	m := chain(t, "N", 4, func(b *testmodels.Builder, x string) string {
+		return b.Node("CumSum", []string{x, b.Ints("axis", 1)})
+	})
+	src := random(perturbed, "x", tensor.Float32, 6)
+	stats := sensitivities(t, m, src, Options{Probes: 1, Threads: 2})
+	if note := stats[0].Note; !strings.Contains(note, "perturbing") || !strings.Contains(note, "CumSum") {
+		t.Errorf("note %q, want one that names CumSum", note)
+	}
+	if stats[1].Note != "" {
+		t.Errorf("behind the operator: note %q", stats[1].Note)
+	}
+	sum := linalg.New(12, 12) // h ↦ h·sum
+	for i := range 12 {
+		for j := i; j < 12; j++ {
+			sum.Set(i, j, 1)
+		}
+	}
+	b := linalg.Gonum()
+	jacobian := b.Mul(false, false, 1, b.Mul(false, false, 1, sum, matrix(t, m, "second")), centring(4))
+	want := 0.
+	for _, v := range jacobian.Data {
+		want += v * v / 12
+	}
+	g := stats[0].G[0]
+	// A single direction of 12 that counts would make the ratio deviate by √(2/256) = 9 %.
+	if r := g.At(0, 0) / want; math.Abs(r-1) > 0.2 {
+		t.Errorf("the scale is %g, want about %g", g.At(0, 0), want)
+	}
+	for i, v := range g.Data {
+		if onDiagonal := i%13 == 0; onDiagonal && v != g.Data[0] || !onDiagonal && v != 0 {
+			t.Fatalf("element %d of G is %g; want a multiple of the identity", i, v)
+		}
+	}
+	again := sensitivities(t, m, src, Options{Probes: 1, Threads: 5})
+	if !sameBits(again[0].G, stats[0].G) {
+		t.Error("the scale depends on the threads")
+	}
+}
+
+func TestUndefinedGradient(t *testing.T) {
+	m := chain(t, "N", 4, func(b *testmodels.Builder, x string) string {
+		return b.Node("Sqrt", []string{b.Node("Relu", []string{x})}) // the slope at 0 is infinite
+	})
+	st := sensitivities(t, m, random(40, "x", tensor.Float32, 6), Options{Probes: 1})[0]
+	if !strings.Contains(st.Note, "not finite") || !(st.G[0].At(0, 0) > 0) {
+		t.Errorf("note %q, scale %g, want a measured one", st.Note, st.G[0].At(0, 0))
+	}
+}
+
+func TestNoOutputToBeSensitive(t *testing.T) {
+	b := testmodels.NewBuilder(1, 17, 8)
+	x := b.Input("x", tensor.Float32, "N", 6)
+	b.Node("ArgMax", []string{b.Linear(x, 6, 8, false)}, onnxio.MakeInt("axis", 1))
+	b.Output(b.Rename("y"), tensor.Int64, "N", 1)
+	st := sensitivities(t, finish(t, b), random(3, "x", tensor.Float32, 6), Options{Probes: 1})[0]
+	if st.G != nil || !strings.Contains(st.Note, "floating-point") || st.A == nil {
+		t.Errorf("%d groups of sensitivities, note %q", len(st.G), st.Note)
+	}
+}
+
+func TestOutputWeights(t *testing.T) {
+	b := testmodels.NewBuilder(1, 17, 8)
+	x := b.Input("x", tensor.Float32, "N", 6)
+	h := b.Node("MatMul", []string{x, b.Weight("w", 6, 6, 12)})
+	for _, name := range []string{"p", "q"} {
+		b.Node("MatMul", []string{h, b.Weight("w"+name, 12, 12, 5)})
+		b.Output(b.Rename(name), tensor.Float32, "N", 5)
+	}
+	m := finish(t, b)
+	src := random(9, "x", tensor.Float32, 6)
+	collect := func(p, q float64) *linalg.Matrix {
+		return sensitivities(t, m, src, Options{Probes: 1, Weights: map[string]float64{"p": p, "q": q}})[0].G[0]
+	}
+	both, p, q, twice := collect(1, 1), collect(1, 0), collect(0, 1), collect(4, 4)
+	four := both.Clone()
+	for i := range four.Data {
+		four.Data[i] *= 4
+	}
+	if d := worst(twice, four); d > 1e-6 {
+		t.Errorf("four times the weight is not four times G, by %.2g", d)
+	}
+	if worst(p, q) < 0.1 || worst(both, p) < 0.1 {
+		t.Error("the outputs share their directions")
+	}
+	for _, c := range []struct {
+		weights map[string]float64
+		words   []string
+	}{
+		{map[string]float64{"r": 1}, []string{`"r"`, "does not have"}},
+		{map[string]float64{"p": -1}, []string{`"p"`, "-1"}},
+		{map[string]float64{"p": math.NaN()}, []string{`"p"`, "NaN"}},
+		{map[string]float64{"p": 0, "q": 0}, []string{"all outputs", "weight 0"}},
+	} {
+		_, err := Collect(context.Background(), runtime(t), m, sitesOf(t, m, src[0]), src, count(9), Options{Probes: 1, Weights: c.weights})
+		wantError(t, err, c.words...)
+	}
+}
+
+func TestGroupsCountSensitivities(t *testing.T) {
+	m := zooModel(t, "cnn")
+	site := sitesOf(t, m, random(1, "image", tensor.Float32, 3, 16, 16)[0])[0]
+	site.Kernel.Out = 4096 // G takes 128 MiB
+	const g, fixed = 128 << 20, 8 << 20
+	a := sumBytes(&site)
+	sites := []rewrite.Site{site, site, site}
+	_, err := Groups(sites, Options{Memory: 2*g + a + fixed - 1, Probes: 1})
+	var large *TooLargeError
+	if !errors.As(err, &large) || large.Needed != 2*g+a+fixed {
+		t.Errorf("%v, want that a site needs %d bytes", err, 2*g+a+fixed)
+	}
+	for _, c := range []struct {
+		probes int
+		memory int64
+		want   [][]int
+	}{
+		{0, 2*g + a + fixed, [][]int{{0, 1, 2}}},
+		{1, 2*g + a + fixed, [][]int{{0}, {1}, {2}}},
+		{1, 2 * (2*g + a), [][]int{{0, 1}, {2}}}, // they read the same columns
+		{1, 2 * (3*g + a), [][]int{{0, 1, 2}}},
+	} {
+		groups, err := Groups(sites, Options{Memory: c.memory, Probes: c.probes})
+		if err != nil || fmt.Sprint(groups) != fmt.Sprint(c.want) {
+			t.Errorf("%d probes in %d bytes: groups %v (%v), want %v", c.probes, c.memory, groups, err, c.want)
+		}
+	}
+}
+
+func TestEven(t *testing.T) {
+	for _, c := range [][3]int{{1024, 32, 32}, {1000, 32, 25}, {33, 32, 32}, {31, 32, 31}, {5, 32, 32}, {7, 3, 3}, {8, 3, 2}, {1, 1, 1}} {
+		if got := even(c[0], c[1]); got != c[2] {
+			t.Errorf("%d samples in batches of %d for %d, want %d", c[0], got, c[1], c[2])
+		}
+	}
+}
+
+func TestCancelSensitivity(t *testing.T) {
+	lib, m := runtime(t), zooModel(t, "cnn")
+	src := random(24, "image", tensor.Float32, 3, 16, 16)
+	sites := sitesOf(t, m, src[0])
+	for after := 1; after < 20; after += 6 {
+		ctx, cancel := context.WithCancel(context.Background())
+		_, err := Collect(ctx, lib, m, sites, src, count(24), Options{Batch: 1, Threads: 3, Probes: 1, Progress: func(done, _ int) {
+			if done >= after {
+				cancel()
+			}
+		}})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled after %d samples: %v", after, err)
+		}
+		cancel()
+	}
+}
+
+// A model keeps its bytes.
+func TestSensitivityLeavesModelAlone(t *testing.T) {
+	m := zooModel(t, "cnn")
+	before, err := m.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sensitivities(t, m, random(2, "image", tensor.Float32, 3, 16, 16), Options{Probes: 1})
+	if after, err := m.Marshal(); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the original has changed (%v)", err)
+	}
+}
