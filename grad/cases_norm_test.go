@@ -2,6 +2,7 @@ package grad
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
@@ -85,12 +86,13 @@ func reduceCases() []ruleCase {
 						if n.opset >= 18 || o.op == "ReduceSum" && n.opset >= 13 {
 							inputs = append(inputs, n.ints(axes...))
 						} else {
-							for i, a := range axes { // negative axes since operator set 11
+							list := slices.Clone(axes)
+							for i, a := range list { // negative axes since operator set 11
 								if a < 0 && n.opset < 11 {
-									axes[i] = a + 3
+									list[i] = a + 3
 								}
 							}
-							attributes = append(attributes, intsAttr("axes", axes))
+							attributes = append(attributes, intsAttr("axes", list))
 						}
 					}
 					n.out(n.op(o.op, inputs, attributes...))

@@ -213,8 +213,11 @@ func padRule(c *call) error {
 	if err != nil {
 		return err
 	}
+	if len(y) != len(x) {
+		return errShape
+	}
 	for i := range x {
-		if len(y) != len(x) || y[i] != x[i]+begin[i]+end[i] {
+		if y[i] != x[i]+begin[i]+end[i] {
 			return errShape
 		}
 	}

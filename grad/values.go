@@ -89,7 +89,7 @@ func outputType(n *onnxpb.NodeProto, output int, types map[string]tensor.Type) t
 		return tensor.Undefined
 	}
 	input := func(i int) tensor.Type {
-		if i < len(n.Input) {
+		if i >= 0 && i < len(n.Input) {
 			return types[n.Input[i]]
 		}
 		return tensor.Undefined
