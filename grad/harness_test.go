@@ -288,7 +288,7 @@ func (n *net) check(t *testing.T, l *ort.Library) {
 // values finds out about the net by a run, and checks that inference says the same.
 func (n *net) values(t *testing.T, l *ort.Library, m *onnxio.Model) Values {
 	t.Helper()
-	values, err := Observe(context.Background(), l, m, n.feeds)
+	values, err := observe(context.Background(), l, m, n.feeds)
 	if err != nil {
 		t.Fatal(err)
 	}

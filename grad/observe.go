@@ -17,88 +17,126 @@ import (
 // fewNumbers bounds the elements of a value whose numbers Observe keeps.
 const fewNumbers = 256
 
-// Observe finds out about a model's values by running it once on sample inputs, of the
-// shapes that the gradients are for. Activations do not pile up: the run gives out their
-// shapes only.
+// Observe finds out everything about a model's values for sample inputs of the shapes that
+// the gradients are for: by inference, and where that does not reach, by running the model
+// once. Activations do not pile up: the run gives out their shapes only.
 //
-// Small integer values that depend on the inputs' shapes, such as the bounds of a Slice, are
-// taken to be the same in later runs.
+// Small integer values that the run finds, such as the bounds of a Slice, are taken to be
+// the same in later runs.
 func Observe(ctx context.Context, lib *ort.Library, m *onnxio.Model, inputs map[string]tensor.Dense) (Values, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("grad: finding the shapes of the model's values: %w", err)
+	}
+	given := map[string][]int{}
+	for _, in := range shapes.Inputs(m) {
+		d, ok := inputs[in.GetName()]
+		if !ok {
+			return nil, fmt.Errorf("grad: finding the shapes of the model's values: no sample for input %q", in.GetName())
+		}
+		given[in.GetName()] = orEmpty(d.Shape)
+	}
+	if values := Infer(m, given); complete(m, values) {
+		return values, nil
+	}
 	values, err := observe(ctx, lib, m, inputs)
 	if err != nil {
-		return nil, fmt.Errorf("grad: finding the shapes of the model's values: %w", err)
+		return nil, fmt.Errorf("grad: finding the shapes of the model's values by a run: %w", err)
 	}
 	return values, nil
 }
 
-func observe(ctx context.Context, lib *ort.Library, m *onnxio.Model, inputs map[string]tensor.Dense) (Values, error) {
-	values := Values{}
-	for _, in := range shapes.Inputs(m) {
-		d, ok := inputs[in.GetName()]
-		if !ok {
-			return nil, fmt.Errorf("no sample for input %q", in.GetName())
+// complete reports whether nothing that a run would find is missing.
+func complete(m *onnxio.Model, values Values) bool {
+	read := readByRules(m)
+	for _, n := range m.Graph().GetNode() {
+		for _, out := range n.Output {
+			v := values[out]
+			if out != "" && (v.Type == tensor.Undefined || v.Shape == nil) {
+				return false
+			}
+			if _, constant := m.Index().Constant(out); read[out] && v.Numbers == nil && !constant {
+				return false
+			}
 		}
-		values[in.GetName()] = Value{Type: d.Type, Shape: orEmpty(d.Shape)}
 	}
+	return true
+}
+
+// observe runs the model.
+func observe(ctx context.Context, lib *ort.Library, m *onnxio.Model, inputs map[string]tensor.Dense) (Values, error) {
 	types, err := observeTypes(lib, m)
 	if err != nil {
 		return nil, err
 	}
-	read := readByRules(m)
-	names := onnxio.NewNameSet(m)
-	graph := onnxio.Shallow(m.Graph())
-	graph.Output = nil
-	var order, outputs []string
-	output := func(name string) {
-		graph.Output = append(graph.Output, &onnxpb.ValueInfoProto{Name: proto.String(name)})
-		outputs = append(outputs, name)
-	}
-	for _, n := range m.Graph().GetNode() {
-		for _, out := range n.Output {
-			if types[out] == tensor.Undefined || out == "" {
-				continue
-			}
-			shape := names.Fresh(out + "/shape")
-			graph.Node = append(graph.Node, &onnxpb.NodeProto{
-				Name: proto.String(shape), OpType: proto.String("Shape"), Input: []string{out}, Output: []string{shape},
-			})
-			order = append(order, out)
-			output(shape)
-		}
-	}
-	shapesOf := len(outputs)
-	for _, out := range order {
-		if read[out] {
-			output(out)
-		}
-	}
-	results, err := runOnce(ctx, lib, m, graph, inputs, outputs)
+	p := newProbe(m, types)
+	results, err := runOnce(ctx, lib, m, p.graph, inputs, slices.Concat(p.shapes, p.read))
 	if err != nil {
 		return nil, err
 	}
 	defer results.Close()
-	for i, out := range order {
+	values := Values{}
+	for _, in := range shapes.Inputs(m) {
+		d := inputs[in.GetName()]
+		values[in.GetName()] = Value{Type: d.Type, Shape: orEmpty(d.Shape)}
+	}
+	for i, name := range p.values {
 		shape, err := results.Get(i).Int64s()
 		if err != nil {
 			return nil, err
 		}
-		values[out] = Value{Type: types[out], Shape: orEmpty(toInts(shape))}
+		values[name] = Value{Type: types[name], Shape: orEmpty(toInts(shape))}
 	}
-	for i := shapesOf; i < len(outputs); i++ {
-		v := values[outputs[i]]
-		if d := results.Get(i); d.Len() <= fewNumbers {
+	for i, name := range p.read {
+		v := values[name]
+		if d := results.Get(len(p.shapes) + i); d.Len() <= fewNumbers {
 			// What has no numbers, such as strings, no rule reads.
 			if numbers, err := d.Float64s(); err == nil {
 				v.Numbers = numbers
 			}
 		}
-		values[outputs[i]] = v
+		values[name] = v
 	}
 	return values, nil
 }
 
+// probe is a model's graph with the shapes of its values as outputs, and the values that
+// rules read.
+type probe struct {
+	graph  *onnxpb.GraphProto
+	values []string // node outputs
+	shapes []string // outputs with their shapes
+	read   []string // those of values that are outputs too
+}
+
+func newProbe(m *onnxio.Model, types map[string]tensor.Type) probe {
+	read := readByRules(m)
+	names := onnxio.NewNameSet(m)
+	p := probe{graph: onnxio.Shallow(m.Graph())}
+	for _, n := range m.Graph().GetNode() {
+		for _, out := range n.Output {
+			if out == "" || types[out] == tensor.Undefined {
+				continue
+			}
+			shape := names.Fresh(out + "/shape")
+			p.graph.Node = append(p.graph.Node, &onnxpb.NodeProto{
+				Name: proto.String(shape), OpType: proto.String("Shape"), Input: []string{out}, Output: []string{shape},
+			})
+			p.values, p.shapes = append(p.values, out), append(p.shapes, shape)
+			if read[out] {
+				p.read = append(p.read, out)
+			}
+		}
+	}
+	p.graph.Output = nil
+	for _, name := range slices.Concat(p.shapes, p.read) {
+		p.graph.Output = append(p.graph.Output, &onnxpb.ValueInfoProto{Name: proto.String(name)})
+	}
+	return p
+}
+
 // readByRules returns the values whose numbers rules may read: those that a node reads
-// in a place that carries no gradient.
+// in a place that carries no gradient. The rules of Gather and Where take indices and
+// conditions as they come, from the graph.
 func readByRules(m *onnxio.Model) map[string]bool {
 	rules := map[string]Rule{}
 	for _, r := range Rules() {

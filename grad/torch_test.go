@@ -94,7 +94,7 @@ func TestNetworksAgainstPyTorch(t *testing.T) {
 		for in, d := range ref.feeds {
 			shapes[in] = d.Shape
 		}
-		observed, err := Observe(context.Background(), l, m, ref.feeds)
+		observed, err := observe(context.Background(), l, m, ref.feeds)
 		if err != nil {
 			t.Fatal(err)
 		}

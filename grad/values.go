@@ -25,7 +25,7 @@ type Value struct {
 type Values map[string]Value
 
 // Infer finds out about a model's values from the shapes of its inputs, without running
-// it. What [shapes.Infer] cannot find stays unknown; [Observe] finds everything.
+// it. What [shapes.Infer] cannot find stays unknown; [Observe] finds that too.
 func Infer(m *onnxio.Model, inputs map[string][]int) Values {
 	known := shapes.Infer(m, inputs)
 	types := inferTypes(m)
