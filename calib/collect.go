@@ -65,9 +65,13 @@ func Collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rew
 	}
 	c := newCollector(sites, inputs, o)
 	workers, batch := c.share(inputs)
+	order := indices
 	if o.Probes > 0 {
-		// A last run of another size would need gradients of its own.
+		// Each size of a run needs gradients of its own.
 		batch = even(len(indices), batch)
+		if order, err = bySize(ctx, src, indices, inputs); err != nil {
+			return nil, err
+		}
 		if c.gradients, err = c.newGradients(lib, m, inputs); err != nil {
 			return nil, err
 		}
@@ -78,7 +82,7 @@ func Collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rew
 		}
 		defer c.probe.close()
 	}
-	feed, err := NewFeed(src, indices, inputs, batch, workers)
+	feed, err := NewFeed(src, order, inputs, batch, workers)
 	if err != nil {
 		return nil, err
 	}

@@ -56,8 +56,8 @@ type cotangent struct {
 	shape []int
 }
 
-// mostPasses is how many sessions are kept, as samples mostly come in few sizes. More are
-// held only while workers use them.
+// mostPasses is how many sessions are kept; more are held only while workers use them.
+// Each has the model's weights.
 const mostPasses = 4
 
 // get returns the pass for the inputs of a run; the caller gives it back by put.

@@ -246,44 +246,6 @@ func TestLossIsOutputChange(t *testing.T) {
 	}
 }
 
-// On a network with convolutions, normalizations and a shortcut, noise at a site's output
-// changes the model's outputs by tr(G)/O of its energy.
-func TestSensitivityAgainstDifferences(t *testing.T) {
-	lib := runtime(t)
-	for _, name := range []string{"cnn", "transformer"} {
-		t.Run(name, func(t *testing.T) {
-			m := zooModel(t, name)
-			src := sourceFor(t, m, 192) // so few that the ratios deviate by about 10 %
-			sites := sitesOf(t, m, src[0])
-			o := Options{Probes: 4, Batch: 8}.withDefaults()
-			stats := sensitivities(t, m, src, o)
-			inputs := specs(t, m)
-			c := newCollector(sites, inputs, o)
-			gs, err := c.newGradients(lib, m, inputs)
-			if err != nil {
-				t.Fatal(err)
-			}
-			feed, err := NewFeed(src, count(len(src)), inputs, 8, 1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			scales, err := gs.perturb(context.Background(), gs.sites, feed, 1, 3)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i, st := range stats {
-				want := 0.
-				for _, g := range st.G {
-					want += trace(g) / float64(sites[i].Kernel.Out)
-				}
-				if r := scales[i] / want; !(math.Abs(r-1) < 0.25) {
-					t.Errorf("%s: noise is worth %.4g of its energy at the output, gradients say %.4g", st.Site, scales[i], want)
-				}
-			}
-		})
-	}
-}
-
 // sourceFor draws samples for a model of the zoo.
 func sourceFor(t *testing.T, m *onnxio.Model, n int) memory {
 	t.Helper()
@@ -365,126 +327,6 @@ func TestThreadsDoNotMatterForSensitivity(t *testing.T) {
 	}
 }
 
-func TestSensitivityOfFixedBatch(t *testing.T) {
-	src := random(6, "x", tensor.Float32, 6)
-	fixed := sensitivities(t, chain(t, 4, 3, nil), src, Options{Probes: 2})
-	free := sensitivities(t, chain(t, "N", 3, nil), src, Options{Probes: 2})
-	for i := range fixed {
-		if d := worst(fixed[i].G[0], free[i].G[0]); d > 1e-6 || fixed[i].Note != "" {
-			t.Errorf("%s: filler moves G by %.2g (%q)", fixed[i].Site, d, fixed[i].Note)
-		}
-	}
-	// Where the output has the batch on another axis, filled batches are left out.
-	m := fixedConv(t, 4)
-	images := random(6, "x", tensor.Float32, 3, 6, 6)
-	all, full := sensitivities(t, m, images, Options{Probes: 1}), sensitivities(t, m, images[:4], Options{Probes: 1})
-	for i := range all {
-		if !sameBits(all[i].G, full[i].G) {
-			t.Errorf("%s: samples of a filled batch count", all[i].Site)
-		}
-	}
-	// The second site has no sample to be calibrated on then; the first is perturbed.
-	stats, err := Collect(context.Background(), runtime(t), m, sitesOf(t, m, images[0])[:1], images, count(3), Options{Probes: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if st := stats[0]; !strings.Contains(st.Note, "filled up") || !(st.G[0].At(0, 0) > 0) || st.G[0].At(0, 1) != 0 {
-		t.Errorf("note %q, G %v…, want a measured scale", st.Note, st.G[0].Data[:2])
-	}
-}
-
-// More sizes than sessions are kept for, coming back one after the other.
-func TestSensitivityOfSeveralSizes(t *testing.T) {
-	m := zooModel(t, "conv_dynamic")
-	const sizes = mostPasses + 2
-	var src memory
-	for i := range 2 * sizes {
-		src = append(src, random(i+1, "x", tensor.Float32, 6, 5+i%sizes, 7)[i])
-	}
-	sites := sitesOf(t, m, src[0])
-	collect := func(indices ...int) Stats {
-		stats, err := Collect(context.Background(), runtime(t), m, sites, src, indices, Options{Batch: 4, Threads: 3, Probes: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return stats[0]
-	}
-	mixed, sum := collect(count(len(src))...), collect(0, sizes)
-	for i := 1; i < sizes; i++ {
-		var err error
-		if sum, err = Add(sum, collect(i, i+sizes)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if d := worst(mixed.G[0], sum.G[0]); !(d <= 1e-6) || mixed.Positions != sum.Positions || mixed.Note != "" {
-		t.Errorf("sensitivities differ by %.2g; %d positions, want %d (%q)", d, mixed.Positions, sum.Positions, mixed.Note)
-	}
-}
-
-// Of the sites around an operator without a rule, the one before it is perturbed. The
-// operator multiplies by the matrix L of ones on and under the diagonal, so that its G has
-// the trace of (S P Sᵀ) between L and Lᵀ.
-func TestBlockedSite(t *testing.T) {
-	m := chain(t, "N", 4, func(b *testmodels.Builder, x string) string {
-		return b.Node("CumSum", []string{x, b.Ints("axis", 1)})
-	})
-	src := random(perturbed, "x", tensor.Float32, 6)
-	stats := sensitivities(t, m, src, Options{Probes: 1, Threads: 2})
-	if note := stats[0].Note; !strings.Contains(note, "perturbing") || !strings.Contains(note, "CumSum") {
-		t.Errorf("note %q, want one that names CumSum", note)
-	}
-	if stats[1].Note != "" {
-		t.Errorf("behind the operator: note %q", stats[1].Note)
-	}
-	sum := linalg.New(12, 12) // h ↦ h·sum
-	for i := range 12 {
-		for j := i; j < 12; j++ {
-			sum.Set(i, j, 1)
-		}
-	}
-	b := linalg.Gonum()
-	jacobian := b.Mul(false, false, 1, b.Mul(false, false, 1, sum, matrix(t, m, "second")), centring(4))
-	want := 0.
-	for _, v := range jacobian.Data {
-		want += v * v / 12
-	}
-	g := stats[0].G[0]
-	// A single direction of 12 that counts would make the ratio deviate by √(2/256) = 9 %.
-	if r := g.At(0, 0) / want; math.Abs(r-1) > 0.2 {
-		t.Errorf("the scale is %g, want about %g", g.At(0, 0), want)
-	}
-	for i, v := range g.Data {
-		if onDiagonal := i%13 == 0; onDiagonal && v != g.Data[0] || !onDiagonal && v != 0 {
-			t.Fatalf("element %d of G is %g; want a multiple of the identity", i, v)
-		}
-	}
-	again := sensitivities(t, m, src, Options{Probes: 1, Threads: 5})
-	if !sameBits(again[0].G, stats[0].G) {
-		t.Error("the scale depends on the threads")
-	}
-}
-
-func TestUndefinedGradient(t *testing.T) {
-	m := chain(t, "N", 4, func(b *testmodels.Builder, x string) string {
-		return b.Node("Sqrt", []string{b.Node("Relu", []string{x})}) // the slope at 0 is infinite
-	})
-	st := sensitivities(t, m, random(40, "x", tensor.Float32, 6), Options{Probes: 1})[0]
-	if !strings.Contains(st.Note, "not finite") || !(st.G[0].At(0, 0) > 0) {
-		t.Errorf("note %q, scale %g, want a measured one", st.Note, st.G[0].At(0, 0))
-	}
-}
-
-func TestNoOutputToBeSensitive(t *testing.T) {
-	b := testmodels.NewBuilder(1, 17, 8)
-	x := b.Input("x", tensor.Float32, "N", 6)
-	b.Node("ArgMax", []string{b.Linear(x, 6, 8, false)}, onnxio.MakeInt("axis", 1))
-	b.Output(b.Rename("y"), tensor.Int64, "N", 1)
-	st := sensitivities(t, finish(t, b), random(3, "x", tensor.Float32, 6), Options{Probes: 1})[0]
-	if st.G != nil || !strings.Contains(st.Note, "floating-point") || st.A == nil {
-		t.Errorf("%d groups of sensitivities, note %q", len(st.G), st.Note)
-	}
-}
-
 func TestOutputWeights(t *testing.T) {
 	b := testmodels.NewBuilder(1, 17, 8)
 	x := b.Input("x", tensor.Float32, "N", 6)
@@ -548,14 +390,6 @@ func TestGroupsCountSensitivities(t *testing.T) {
 		groups, err := Groups(sites, Options{Memory: c.memory, Probes: c.probes})
 		if err != nil || fmt.Sprint(groups) != fmt.Sprint(c.want) {
 			t.Errorf("%d probes in %d bytes: groups %v (%v), want %v", c.probes, c.memory, groups, err, c.want)
-		}
-	}
-}
-
-func TestEven(t *testing.T) {
-	for _, c := range [][3]int{{1024, 32, 32}, {1000, 32, 25}, {33, 32, 32}, {31, 32, 31}, {5, 32, 32}, {7, 3, 3}, {8, 3, 2}, {1, 1, 1}} {
-		if got := even(c[0], c[1]); got != c[2] {
-			t.Errorf("%d samples in batches of %d for %d, want %d", c[0], got, c[1], c[2])
 		}
 	}
 }
