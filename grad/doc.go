@@ -8,15 +8,15 @@
 //
 // # The way through
 //
-//	Model ──Infer or Observe──▶ Values     type and shape of every value; numbers of the small ones that rules read
-//	Model, Values, Options ──▶ plan       which nodes lie between the wanted values and the outputs
-//	plan, in reverse order ──▶ emitter    a Rule per node appends the nodes of its product; the contributions
-//	                                       to a value that is read several times are added up in a fixed order
-//	emitter ──▶ Graph                    the forward nodes, shared by pointer, and the emitted ones behind them
+//	Model, by Infer or Observe ──▶ Values   type and shape of every value; numbers of the small ones that rules read
+//	Model, Values, Options ──▶ plan         which nodes lie between the wanted values and the outputs
+//	plan, in reverse order ──▶ emitter      a Rule per node appends the nodes of its product; the contributions
+//	                                        to a value that is read several times are added up in a fixed order
+//	emitter ──▶ Graph                       the forward nodes, shared by pointer, and the emitted ones behind them
 //
-// A rule reads forward values by their names: nothing is computed twice that the forward
-// pass has already, and weights are never read. What depends on weights alone, such as a
-// transposed kernel, is left to the runtime, which folds it when the model is loaded.
+// A rule reads the values that the forward pass gives out by their names, and never the
+// numbers of weights. What depends on weights alone, such as a transposed kernel, is left
+// to the runtime, which folds it when the model is loaded.
 //
 // # What has a gradient
 //

@@ -119,7 +119,7 @@ func (e *emitter) zeros(shape []int) string {
 	return e.emit("ConstantOfShape", []string{e.ints(shape)}, onnxio.MakeTensor("value", zero))
 }
 
-// attribute of integers, from the ints that shapes are made of.
+// intsAttr returns a list attribute, from the ints that shapes are made of.
 func intsAttr(name string, v []int) *onnxpb.AttributeProto {
 	return onnxio.MakeInts(name, int64s(v)...)
 }

@@ -55,9 +55,7 @@ func Build(m *onnxio.Model, o Options) (*Graph, error) {
 	if err != nil {
 		return nil, fmt.Errorf("grad: %w", err)
 	}
-	if err := p.reverse(); err != nil {
-		return nil, fmt.Errorf("grad: %w", err)
-	}
+	p.reverse()
 	if blocked := p.blocked(); len(blocked) > 0 {
 		return nil, &BlockedError{Values: blocked}
 	}
@@ -76,9 +74,7 @@ func Blocked(m *onnxio.Model, o Options) (map[string][]Block, error) {
 	if err != nil {
 		return nil, fmt.Errorf("grad: %w", err)
 	}
-	if err := p.reverse(); err != nil {
-		return nil, fmt.Errorf("grad: %w", err)
-	}
+	p.reverse()
 	return p.blocked(), nil
 }
 

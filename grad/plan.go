@@ -205,7 +205,7 @@ func (p *plan) mark() {
 
 // reverse walks the nodes from the last to the first, and lets the rules of those between
 // wanted values and outputs emit their products.
-func (p *plan) reverse() error {
+func (p *plan) reverse() {
 	for _, s := range slices.Backward(p.steps) {
 		if !s.useful || !slices.ContainsFunc(s.node.Output, func(out string) bool { return p.active[out] }) {
 			continue
@@ -230,7 +230,6 @@ func (p *plan) reverse() error {
 			p.taint(s, s.node.Input[i])
 		}
 	}
-	return nil
 }
 
 func (p *plan) foreignReason(s *step, name string) string {

@@ -1,6 +1,9 @@
 package grad
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Rule is the vector-Jacobian product of one operator.
 type Rule struct {
@@ -42,12 +45,7 @@ func Rules() []Rule {
 		flatRules(), pointwiseRules(), activationRules(), arithmeticRules(), softmaxRules(), productRules(), convolutionRules(),
 		normRules(), poolRules(), resizeRules(), reduceRules(), reshapeRules(), moveRules(), indexRules(),
 	)
-	slices.SortFunc(all, func(a, b Rule) int {
-		if a.Op < b.Op {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(all, func(a, b Rule) int { return strings.Compare(a.Op, b.Op) })
 	return all
 }
 

@@ -57,9 +57,8 @@ func Infer(m *onnxio.Model, inputs map[string][]int) Values {
 	return values
 }
 
-// inferTypes finds the element types of a model's values, as far as the operators' own
-// rules go. Operators of other domains are taken to keep their first input's type only
-// where that is no floating-point type or they are ONNX's own.
+// inferTypes finds the element types of a model's values: those that the file declares, and
+// what ONNX's own operators make of them. Behind operators of other domains they are open.
 func inferTypes(m *onnxio.Model) map[string]tensor.Type {
 	types := map[string]tensor.Type{}
 	for _, t := range m.Graph().GetInitializer() {
