@@ -96,6 +96,7 @@ func (j *job) groups() ([][]int, error) {
 func (j *job) calibOptions(name string) calib.Options {
 	return calib.Options{
 		Batch: j.opts.Batch, Threads: j.opts.Threads, Memory: j.opts.Memory, Backend: j.libs.Algebra,
+		Probes: j.opts.Probes, Seed: j.opts.Seed,
 		Progress: func(done, total int) { j.opts.Progress(name, done, total) },
 	}
 }
@@ -135,14 +136,25 @@ func (j *job) factorGroup(ctx context.Context, name string, group []int, stats [
 
 // offer factors one site by every method that accepts it, under what calibration
 // saw there; the zero Stats is none.
+//
+// Where a constant can take up the mean error, errors are measured about the mean: the
+// shift b' = b + (W−W')·E[x] makes up for the rest at no cost.
 func (j *job) offer(s *rewrite.Site, seen calib.Stats) (*offer, error) {
 	kernel, err := s.Load()
 	if err != nil {
 		return nil, err
 	}
+	o := &offer{site: *s, spectra: map[string]decomp.Spectrum{}, positions: 1, note: seen.Note}
 	metric := decomp.Metric{In: seen.A, Out: outputMetric(s)}
-	constant := constantEnergy(s, kernel, seen.Mean)
-	o := &offer{site: *s, spectra: map[string]decomp.Spectrum{}}
+	if seen.G != nil {
+		metric.Out, o.sensitive, o.positions = seen.G, true, seen.PositionsPerSample()
+	}
+	var constant float64
+	if takesShift(s) && seen.Mean != nil {
+		metric.In, o.mean = centred(seen.A, seen.Mean), seen.Mean
+	} else {
+		constant = constantEnergy(kernel, seen.Mean, metric.Out)
+	}
 	for _, m := range j.methods {
 		if m.Accepts(s.Kernel) != nil {
 			continue
@@ -158,26 +170,56 @@ func (j *job) offer(s *rewrite.Site, seen calib.Stats) (*offer, error) {
 	return o, err
 }
 
+// takesShift says whether a constant behind the site's product can take a shift
+// at no more than one new parameter per output channel.
+func takesShift(s *rewrite.Site) bool {
+	place := s.Bias()
+	return place == rewrite.BiasFree || place == rewrite.BiasGrows && s.Op == "Conv"
+}
+
+// centred returns the second moments about the mean, A − E[x]E[x]ᵀ.
+func centred(a []*linalg.Matrix, mean [][]float64) []*linalg.Matrix {
+	out := make([]*linalg.Matrix, len(a))
+	for g, m := range a {
+		c := m.Clone()
+		for i, x := range mean[g] {
+			for k, y := range mean[g] {
+				c.Data[i*c.Cols+k] -= x * y
+			}
+			// Rounding must not make a variance negative.
+			c.Data[i*c.Cols+i] = max(c.Data[i*c.Cols+i], 0)
+		}
+		out[g] = c
+	}
+	return out
+}
+
 // leastEnergy bounds an output's variance from below, as a share of its second
 // moment: a site whose output hardly varies would otherwise count without limit.
 const leastEnergy = 1e-6
 
-// constantEnergy is ‖S W E[x]‖², the part of the second moment of a site's
-// output that is the square of its mean, with S the scale of a batch
-// normalization behind it. mean is E[x] per group, or nil for none.
-func constantEnergy(s *rewrite.Site, k decomp.Kernel, mean [][]float64) float64 {
+// constantEnergy is μᵀWᵀ G W μ, the part of the second moment of a site's output
+// that is the square of its mean, μ = E[x]. mean and metric have one entry per
+// group; nil means no mean, and the identity.
+func constantEnergy(k decomp.Kernel, mean [][]float64, metric []*linalg.Matrix) float64 {
 	rows, cols := k.Rows(), k.Cols()
 	var energy float64
+	y := make([]float64, rows)
 	for g, x := range mean {
 		for i := range rows {
-			var y float64
+			y[i] = 0
 			for c, v := range k.Weights[(g*rows+i)*cols:][:cols] {
-				y += v * x[c]
+				y[i] += v * x[c]
 			}
-			if s.OutputScale != nil {
-				y *= s.OutputScale[g*rows+i]
+		}
+		for i, v := range y {
+			if metric == nil || metric[g] == nil {
+				energy += v * v
+				continue
 			}
-			energy += y * y
+			for c, u := range y {
+				energy += v * metric[g].At(i, c) * u
+			}
 		}
 	}
 	return energy

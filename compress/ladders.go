@@ -17,7 +17,10 @@ type option struct {
 	rank   decomp.Rank
 	macs   int64
 	params int64
-	// loss is the error of the site's output as a share of the offer's energy.
+	// share is the error of the site's output as a share of the offer's energy.
+	share float64
+	// loss is what the search adds up: the expected squared change of the model's
+	// outputs where sensitivities were collected, else the share.
 	loss float64
 }
 
@@ -25,9 +28,16 @@ type option struct {
 type offer struct {
 	site    rewrite.Site
 	spectra map[string]decomp.Spectrum
-	// energy is the variance of the site's output, or, data-free, the squared
-	// norm of its weight: what losses are shares of.
-	energy  float64
+	// energy is the variance of the site's output under its metric, or, data-free,
+	// the squared norm of its weight: what shares are of.
+	energy float64
+	// sensitive says that the metric has the sensitivity of the model's outputs,
+	// which makes loss per position times positions their expected change.
+	sensitive bool
+	positions float64
+	// mean is E[x] per group where the chain's output is to be shifted, else nil.
+	mean    [][]float64
+	note    string
 	options []option
 }
 
@@ -54,11 +64,18 @@ func options(f *offer, methods []decomp.Method, multiple int) ([]option, error) 
 			}
 			chain := m.Factors(s.Kernel, r)
 			o := option{method: m, rank: r, macs: s.MACs(chain), params: s.NewParams(chain)}
+			if f.mean != nil && s.Bias() == rewrite.BiasGrows {
+				o.params += int64(s.Kernel.Out)
+			}
 			if o.macs >= whole.macs && o.params >= whole.params {
 				continue
 			}
+			loss := spectrum.Loss(r)
 			if f.energy > 0 {
-				o.loss = spectrum.Loss(r) / f.energy
+				o.share = loss / f.energy
+			}
+			if o.loss = o.share; f.sensitive {
+				o.loss = loss * f.positions
 			}
 			if !(o.loss >= 0) || math.IsInf(o.loss, 0) {
 				return nil, fmt.Errorf("node %q (weight %q): %s at rank %v has the loss %g; want a finite number of at least 0: the weight or its input has numbers out of all proportion; leave the node alone with --keep", s.Name, s.Weight, m.Name, r, o.loss)

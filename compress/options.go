@@ -37,6 +37,10 @@ type Options struct {
 	// CalibSamples is how many samples calibration draws; default 1024, but at
 	// most nine tenths of what there are, so that some are left to verify on.
 	CalibSamples int
+	// Probes is how many random directions in the outputs of every calibration
+	// sample sensitivities are estimated from. With some, losses are expected
+	// changes of the model's outputs; with 0, shares of each site's own variance.
+	Probes int
 	// VerifySamples bounds how many of the others verification runs; default 1024.
 	VerifySamples int
 	// Seed decides which samples go where.
@@ -118,6 +122,7 @@ func (o Options) check() error {
 		{"rank multiple", int64(o.RankMultiple)},
 		{"number of calibration samples", int64(o.CalibSamples)},
 		{"number of verification samples", int64(o.VerifySamples)},
+		{"number of probes", int64(o.Probes)},
 		{"batch", int64(o.Batch)},
 		{"number of threads", int64(o.Threads)},
 		{"memory limit", o.Memory},

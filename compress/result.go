@@ -71,13 +71,26 @@ type Calibration struct {
 	Sweeps int `json:"sweeps"`
 }
 
+// Measure says what a loss is.
+type Measure string
+
+const (
+	// OutputChange is the expected squared change of the model's outputs, per
+	// sample, to second order: T·tr(G ΔW A ΔWᵀ) summed over the sites.
+	OutputChange Measure = "output-change"
+	// EnergyShare is the error of a site's output as a share of its variance,
+	// summed over the sites. Data-free, it is that of the weights.
+	EnergyShare Measure = "energy-share"
+)
+
 // PlanSummary is the search's outcome. Loss is the sum of the sites' losses;
 // Bound is the least that any plan under the same budgets could have, by
 // Lagrangian duality; Gap is (Loss−Bound)/Loss.
 type PlanSummary struct {
-	Loss  float64 `json:"loss"`
-	Bound float64 `json:"bound"`
-	Gap   float64 `json:"gap"`
+	Measure Measure `json:"measure"`
+	Loss    float64 `json:"loss"`
+	Bound   float64 `json:"bound"`
+	Gap     float64 `json:"gap"`
 }
 
 // SiteResult is one site's fate. Method is "dense" where the site was offered
@@ -94,7 +107,12 @@ type SiteResult struct {
 	BreakEven int         `json:"break_even"`
 	// Loss is the mean squared error of the site's output over its variance;
 	// data-free, of its weight over the weight's squared norm.
-	Loss         float64 `json:"loss"`
+	Loss float64 `json:"loss"`
+	// OutputChange is the expected squared change of the model's outputs, per
+	// sample, that this site alone makes; absent without sensitivities.
+	OutputChange *float64 `json:"output_change,omitempty"`
+	// Note says how the sensitivity was found where that was not by gradients.
+	Note         string  `json:"note,omitempty"`
 	MACsBefore   int64   `json:"macs_before"`
 	MACsAfter    int64   `json:"macs_after"`
 	ParamsBefore int64   `json:"params_before"`

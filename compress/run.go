@@ -155,14 +155,14 @@ func (j *job) inputShapes() (map[string][]int, error) {
 func (j *job) choose(ctx context.Context) error {
 	return j.stage(ctx, "search", func() error {
 		ls := ladders(j.offers)
-		plan, err := search.Choose(searchLadders(ls, j.opts.Targets), j.budgets(ls))
+		plan, err := search.Choose(searchLadders(ls, j.opts.Targets), j.budgets(ls), search.Options{})
 		if unmet := (*search.InfeasibleError)(nil); errors.As(err, &unmet) {
 			return j.unmet(unmet, ls)
 		}
 		if err != nil {
 			return fmt.Errorf("choosing ranks: %w", err)
 		}
-		j.result.Plan = PlanSummary{plan.Loss, plan.Bound, plan.Gap}
+		j.result.Plan = PlanSummary{j.measure(), plan.Loss, plan.Bound, plan.Gap}
 		at := map[*offer]option{}
 		for i, l := range ls {
 			for k, o := range l.offers {
@@ -175,6 +175,16 @@ func (j *job) choose(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// measure says what the losses of this run are.
+func (j *job) measure() Measure {
+	for _, o := range j.offers {
+		if o.sensitive {
+			return OutputChange
+		}
+	}
+	return EnergyShare
 }
 
 // budgets are the targets less what the nodes outside the ladders need.
@@ -227,11 +237,14 @@ func siteResult(o *offer, c option) SiteResult {
 	s, whole := &o.site, o.options[len(o.options)-1]
 	r := SiteResult{
 		Name: s.Name, Op: s.Op, Out: s.Kernel.Out, In: s.Kernel.In, Window: s.Kernel.Window, Groups: s.Kernel.Groups,
-		Method: Dense, BreakEven: s.Kernel.BreakEven(), Loss: c.loss,
+		Method: Dense, BreakEven: s.Kernel.BreakEven(), Loss: c.share, Note: o.note,
 		MACsBefore: whole.macs, MACsAfter: c.macs, ParamsBefore: whole.params, ParamsAfter: c.params,
 	}
 	if c.method != nil {
 		r.Method, r.Rank = c.method.Name, c.rank
+	}
+	if o.sensitive {
+		r.OutputChange = &c.loss
 	}
 	return r
 }

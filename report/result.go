@@ -36,8 +36,8 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 			changed++
 		}
 	}
-	p.line("%d of %s factored, %s left alone; loss %.4g (no plan within the targets has less than %.4g)",
-		changed, number(len(r.Sites), "site"), number(len(r.Skipped), "other node"), r.Plan.Loss, r.Plan.Bound)
+	p.line("%d of %s factored, %s left alone; %s %.4g (no plan within the targets has less than %.4g)",
+		changed, number(len(r.Sites), "site"), number(len(r.Skipped), "other node"), measureText(r), r.Plan.Loss, r.Plan.Bound)
 	if len(r.Uncounted) > 0 {
 		p.line("MACs lack %s of unknown size", number(len(r.Uncounted), "node"))
 	}
@@ -68,6 +68,17 @@ func (p *printer) details(r *compress.Result) {
 		stages = append(stages, fmt.Sprintf("%s %.2f s", s.Name, s.Seconds))
 	}
 	p.line("%s", strings.Join(stages, ", "))
+}
+
+// measureText says what the losses of a plan are.
+func measureText(r *compress.Result) string {
+	switch {
+	case r.Plan.Measure == compress.OutputChange:
+		return "expected squared change of the outputs"
+	case r.Calibration == nil:
+		return "lost share of the weights, summed over the sites,"
+	}
+	return "lost share of the variance, summed over the sites,"
 }
 
 func calibrationText(r *compress.Result) string {

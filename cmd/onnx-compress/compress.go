@@ -78,6 +78,7 @@ func (c *compressFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&c.calib, "calib", "", "")
 	f.IntVar(&c.opts.CalibSamples, "calib-samples", 0, "")
 	f.IntVar(&c.opts.VerifySamples, "verify-samples", 0, "")
+	f.IntVar(&c.opts.Probes, "probes", 1, "")
 	c.samples.add(f)
 	f.StringSliceVar(&c.opts.Methods, "methods", nil, "")
 	f.StringArrayVar(&c.opts.Select.Only, "only", nil, "")
