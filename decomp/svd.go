@@ -39,7 +39,7 @@ func svd() Method {
 
 // svdRefit needs nothing of start but its rank: the best chain of a rank is known in closed form.
 func svdRefit(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, error) {
-	if len(start) != 2 || target.Groups < 1 {
+	if len(start) != 2 || target.Groups < 1 || start[0].Kernel.Groups != target.Groups {
 		return nil, fmt.Errorf("decomp: svd refit of a chain with %d factors for a %v kernel: wanted 2", len(start), target.Shape)
 	}
 	s, err := svdFactor(b, target, m)

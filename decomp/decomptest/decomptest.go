@@ -118,6 +118,7 @@ func Laws(t *testing.T, b linalg.Backend, m decomp.Method, s Specimen) {
 	}
 	rebuilt(t, s, spectrum, ranks[len(ranks)-1])
 	stationary(t, s, spectrum, ranks[len(ranks)/2])
+	refits(t, b, m, s, spectrum, ranks[len(ranks)/2])
 	deterministic(t, b, m, s, spectrum, ranks)
 	refuses(t, spectrum)
 }
@@ -170,6 +171,38 @@ func norm(v []float64) float64 {
 		n = math.Hypot(n, x)
 	}
 	return n
+}
+
+// refits wants a chain of the same sizes that lies no further from another target than the chain it starts from.
+func refits(t *testing.T, b linalg.Backend, m decomp.Method, s Specimen, spectrum decomp.Spectrum, r decomp.Rank) {
+	t.Helper()
+	start, err := spectrum.Chain(r)
+	if err != nil {
+		t.Fatalf("rank %v: %v", r, err)
+	}
+	target := s.Kernel
+	target.Weights = slices.Clone(target.Weights)
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range target.Weights {
+		target.Weights[i] *= 1 + 0.3*random.NormFloat64()
+	}
+	chain, err := m.Refit(b, target, s.Metric, start)
+	if err != nil {
+		t.Fatalf("refit at rank %v: %v", r, err)
+	}
+	if len(chain) != len(start) || chain.Params() != start.Params() {
+		t.Fatalf("refit at rank %v: %d factors of %d weights, the start has %d of %d", r, len(chain), chain.Params(), len(start), start.Params())
+	}
+	loss := func(c decomp.Chain) float64 {
+		k, err := c.Compose(target.Shape)
+		if err != nil {
+			t.Fatalf("refit at rank %v: %v", r, err)
+		}
+		return Loss(target, k, s.Metric)
+	}
+	if before, after := loss(start), loss(chain); !(after <= before*(1+1e-6)+1e-12*size(s)) {
+		t.Errorf("refit at rank %v: loss %g, the start has %g", r, after, before)
+	}
 }
 
 // costsAgree: shapes without numbers cost what the numbers cost, and every axis is carried once.
