@@ -50,31 +50,57 @@ func (b *bench) top1(model, out string) (*verify.Accuracy, error) {
 	return r.Classes.Accuracy, nil
 }
 
+// variant is one way to weigh the sites against each other.
+type variant struct {
+	title string
+	flags []string
+}
+
+// variants are what ResNet-20 is compressed with, the default last.
+func variants() []variant {
+	return []variant{
+		{"`--probes 0`: each site's loss as a share of its own variance", []string{"--probes", "0"}},
+		{"default: expected change of the network's outputs", nil},
+	}
+}
+
 func (b *bench) resnet20() error {
 	const model = "resnet20_cifar10.onnx"
-	b.printf("Calibrated on 1,024 unlabelled training images, input-whitened svd, each site's loss relative to its whole energy; no labels, no gradients.\n\n```\n%s\n%s\n```\n\n",
+	b.printf("Calibrated on 1,024 unlabelled training images; input-whitened svd; no labels, no gradient descent.\n\n```\n%s\n%s\n```\n",
 		b.command(b.calibrated(model, "small.onnx", "TARGET")...),
-		b.command(append([]string{"verify", b.model(model), "small.onnx", "--data", b.sample("cifar10_test.bin")}, cifar...)...))
-	b.printf("| target | MACs left | parameters left | top-1, original | top-1, compressed | data-free, same target | seconds | peak MiB |\n|---|---|---|---|---|---|---|---|\n")
+		b.command(append([]string{"verify", b.model(model), filepath.Join(b.work, "small.onnx"), "--data", b.sample("cifar10_test.bin")}, cifar...)...))
+	for _, v := range variants() {
+		b.printf("\n%s\n\n| target | MACs left | parameters left | top-1, original | top-1, compressed | seconds | peak MiB |\n|---|---|---|---|---|---|---|\n", v.title)
+		for _, target := range resnet20Budgets {
+			u, r, err := b.compress(append(b.calibrated(model, "small.onnx", target), v.flags...)...)
+			if err != nil {
+				return err
+			}
+			a, err := b.top1(model, "small.onnx")
+			if err != nil {
+				return err
+			}
+			b.printf("| %s | %.4f | %.3f | %.2f %% | **%.2f %%** | %.1f | %.0f |\n", target,
+				share(r.Output.MACs, r.Input.MACs), share(r.Output.Params, r.Input.Params), 100*a.Before, 100*a.After, u.seconds, u.peakMiB)
+		}
+	}
+	return b.dataFree(model)
+}
+
+// dataFree measures the same budgets without samples.
+func (b *bench) dataFree(model string) error {
+	b.printf("\nData-free, on the weights alone (no `--calib`):")
 	for _, target := range resnet20Budgets {
-		u, r, err := b.compress(b.calibrated(model, "small.onnx", target)...)
-		if err != nil {
-			return err
-		}
-		a, err := b.top1(model, "small.onnx")
-		if err != nil {
-			return err
-		}
 		if _, _, err := b.compress(b.model(model), "-o", filepath.Join(b.work, "free.onnx"), "--target", "macs="+target); err != nil {
 			return err
 		}
-		free, err := b.top1(model, "free.onnx")
+		a, err := b.top1(model, "free.onnx")
 		if err != nil {
 			return err
 		}
-		b.printf("| %s | %.4f | %.3f | %.2f %% | **%.2f %%** | %.2f %% | %.1f | %.0f |\n", target,
-			share(r.Output.MACs, r.Input.MACs), share(r.Output.Params, r.Input.Params), 100*a.Before, 100*a.After, 100*free.After, u.seconds, u.peakMiB)
+		b.printf(" %s: %.2f %%;", target, 100*a.After)
 	}
+	b.printf(" top-1 at each target.\n")
 	return nil
 }
 
@@ -83,20 +109,22 @@ func share(after, before int64) float64 { return float64(after) / float64(before
 func (b *bench) batchNorm() error {
 	b.printf("The same network with its BatchNormalization nodes, and with them folded into the convolutions.\n\n```\n%s\n```\n\n",
 		b.command(b.calibrated("resnet20_cifar10_bn.onnx", "small.onnx", "TARGET")...))
-	b.printf("| target | folded, top-1 | with batch-norm, top-1 | difference |\n|---|---|---|---|\n")
-	for _, target := range []string{"0.6", "0.5"} {
-		var top [2]float64
-		for i, model := range []string{"resnet20_cifar10.onnx", "resnet20_cifar10_bn.onnx"} {
-			if _, _, err := b.compress(b.calibrated(model, "small.onnx", target)...); err != nil {
-				return err
+	b.printf("| target | weighed by | folded, top-1 | with batch-norm, top-1 | difference |\n|---|---|---|---|---|\n")
+	for _, v := range variants() {
+		for _, target := range []string{"0.6", "0.5"} {
+			var top [2]float64
+			for i, model := range []string{"resnet20_cifar10.onnx", "resnet20_cifar10_bn.onnx"} {
+				if _, _, err := b.compress(append(b.calibrated(model, "small.onnx", target), v.flags...)...); err != nil {
+					return err
+				}
+				a, err := b.top1(model, "small.onnx")
+				if err != nil {
+					return err
+				}
+				top[i] = 100 * a.After
 			}
-			a, err := b.top1(model, "small.onnx")
-			if err != nil {
-				return err
-			}
-			top[i] = 100 * a.After
+			b.printf("| %s | %s | %.2f %% | %.2f %% | %.2f |\n", target, v.title, top[0], top[1], top[1]-top[0])
 		}
-		b.printf("| %s | %.2f %% | %.2f %% | %.2f |\n", target, top[0], top[1], top[1]-top[0])
 	}
 	return nil
 }
