@@ -51,6 +51,10 @@ func dense(s *rewrite.Site) option {
 func options(f *offer, methods []decomp.Method, multiple int) ([]option, error) {
 	s := &f.site
 	whole := dense(s)
+	var shift int64
+	if f.mean != nil {
+		shift = s.ShiftParams()
+	}
 	var out []option
 	for i := range methods {
 		m := &methods[i]
@@ -63,10 +67,7 @@ func options(f *offer, methods []decomp.Method, multiple int) ([]option, error) 
 				continue
 			}
 			chain := m.Factors(s.Kernel, r)
-			o := option{method: m, rank: r, macs: s.MACs(chain), params: s.NewParams(chain)}
-			if f.mean != nil && s.Bias() == rewrite.BiasGrows {
-				o.params += int64(s.Kernel.Out)
-			}
+			o := option{method: m, rank: r, macs: s.MACs(chain), params: s.NewParams(chain) + shift}
 			if o.macs >= whole.macs && o.params >= whole.params {
 				continue
 			}

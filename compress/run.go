@@ -155,7 +155,7 @@ func (j *job) inputShapes() (map[string][]int, error) {
 func (j *job) choose(ctx context.Context) error {
 	return j.stage(ctx, "search", func() error {
 		ls := ladders(j.offers)
-		plan, err := search.Choose(searchLadders(ls, j.opts.Targets), j.budgets(ls), search.Options{})
+		plan, err := search.Choose(searchLadders(ls, j.opts.Targets), j.budgets(ls))
 		if unmet := (*search.InfeasibleError)(nil); errors.As(err, &unmet) {
 			return j.unmet(unmet, ls)
 		}

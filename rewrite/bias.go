@@ -25,9 +25,24 @@ const (
 // behind it.
 func (s *Site) Bias() BiasPlace { return s.findBias().place }
 
+// ShiftParams counts the elements by which a shift of the site's output lets the model
+// grow: those of the constant that Replace makes for it, less those of the one that goes.
+func (s *Site) ShiftParams() int64 {
+	b := s.findBias()
+	if b.place == BiasNone {
+		return 0
+	}
+	n := product(b.dims)
+	if b.alone {
+		n -= elements(b.old.tensor)
+	}
+	return n
+}
+
 // bias is a constant that takes a shift.
 type bias struct {
 	place BiasPlace
+	alone bool  // whether nothing else reads what is there
 	old   held  // what is there; its tensor is nil for none
 	dims  []int // shape of the new constant
 	right int   // how many axes stand behind that of the channels
@@ -91,8 +106,8 @@ func (f *finder) settleBias(value string, b *bias) {
 		return
 	}
 	b.old, b.dims, b.place = h, dims, BiasGrows
-	alone := len(f.index.Uses(value)) == 1 && len(f.index.Uses(h.root)) == 1 && !f.index.IsOutput(value) && !f.index.IsOutput(h.root)
-	if alone && product(dims) == elements(h.tensor) {
+	b.alone = len(f.index.Uses(value)) == 1 && len(f.index.Uses(h.root)) == 1 && !f.index.IsOutput(value) && !f.index.IsOutput(h.root)
+	if b.alone && product(dims) == elements(h.tensor) {
 		b.place = BiasFree
 	}
 }

@@ -3,6 +3,7 @@ package rewrite_test
 import (
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
@@ -47,5 +48,37 @@ func TestNewParamsCountsZeros(t *testing.T) {
 		if got := sites[0].NewParams(factor(t, &sites[0], 1)); got != want {
 			t.Errorf("%s: %d new parameters, want %d", name, got, want)
 		}
+	}
+}
+
+// TestShiftParams holds the growth by a shift against the size of the new model.
+func TestShiftParams(t *testing.T) {
+	grown := 0
+	for _, c := range biasCases() {
+		m, s := c.one(t)
+		want := int64(0)
+		if c.place != rewrite.BiasNone {
+			p, err := rewrite.Replace(m, s, shiftedBy(t, s, ramp(s.Kernel.Out)), onnxio.NewNameSet(m))
+			if err != nil {
+				t.Fatal(err)
+			}
+			small, err := rewrite.Apply(m, []rewrite.Patch{p}, rewrite.ApplyOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = rewrite.MeasureCosts(small, infer(small)).Params - rewrite.MeasureCosts(m, infer(m)).Params
+		}
+		if got := s.ShiftParams(); got != want {
+			t.Errorf("%s: ShiftParams = %d, the model grows by %d", c.name, got, want)
+		}
+		if want > 0 {
+			grown++
+		}
+		if (want == 0) != (c.place != rewrite.BiasGrows) {
+			t.Errorf("%s: the model grows by %d, but the place is %d", c.name, want, c.place)
+		}
+	}
+	if grown == 0 {
+		t.Error("no case grows")
 	}
 }
