@@ -112,11 +112,11 @@ type SiteResult struct {
 	// sample, that this site alone makes; absent without sensitivities.
 	OutputChange *float64 `json:"output_change,omitempty"`
 	// Note says how the sensitivity was found where that was not by gradients.
-	Note         string  `json:"note,omitempty"`
-	MACsBefore   int64   `json:"macs_before"`
-	MACsAfter    int64   `json:"macs_after"`
-	ParamsBefore int64   `json:"params_before"`
-	ParamsAfter  int64   `json:"params_after"`
+	Note         string `json:"note,omitempty"`
+	MACsBefore   int64  `json:"macs_before"`
+	MACsAfter    int64  `json:"macs_after"`
+	ParamsBefore int64  `json:"params_before"`
+	ParamsAfter  int64  `json:"params_after"`
 }
 
 // Skipped is a node that was never offered to the search.

@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"math"
 	"strings"
 	"testing"
 )
@@ -14,6 +15,9 @@ func TestParseTarget(t *testing.T) {
 		{"macs=1", Target{MACs, 1, true}},
 		{"macs=50%", Target{MACs, 0.5, true}},
 		{"macs=0.5%", Target{MACs, 0.005, true}},
+		{"macs=57%", Target{MACs, 0.57, true}},
+		{"params=100%", Target{Params, 1, true}},
+		{"macs=2T", Target{MACs, 2e12, false}},
 		{"params=2M", Target{Params, 2e6, false}},
 		{"params=1.5k", Target{Params, 1500, false}},
 		{"macs=20000000", Target{MACs, 2e7, false}},
@@ -37,6 +41,11 @@ func TestParseTargetErrors(t *testing.T) {
 		{"macs=NaN", "not a positive number"},
 		{"macs=half", "not a positive number"},
 		{"macs=120%", "more than the whole model"},
+		{"macs=1e308G", "no useful count"},
+		{"macs=0.0005k", "no useful count"},
+		{"macs=1e-323%", "no useful count"},
+		{"MACS=0.5", `did you mean "macs"`},
+		{"=0.5", "unknown kind"},
 	} {
 		_, err := ParseTarget(c.in)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -45,8 +54,19 @@ func TestParseTargetErrors(t *testing.T) {
 	}
 }
 
+func TestTargetLimit(t *testing.T) {
+	if got := (Target{MACs, 0.5, true}).Limit(101); got != 50.5 {
+		t.Errorf("half of 101 is %g", got)
+	}
+	if got := (Target{Params, 2000, false}).Limit(101); got != 2000 {
+		t.Errorf("a count of 2000 is %g", got)
+	}
+}
+
+// FuzzParseTarget: what is accepted is a bound that can be used, and it can be written and
+// read again.
 func FuzzParseTarget(f *testing.F) {
-	for _, s := range []string{"macs=0.5", "params=2M", "=", "macs=1e309", "macs=%"} {
+	for _, s := range []string{"macs=0.5", "params=2M", "=", "macs=1e309", "macs=%", "macs=1e300T", "params=0.001k", "macs=0x1p-3"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -54,8 +74,11 @@ func FuzzParseTarget(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if target.Value <= 0 || (target.Fraction && target.Value > 1) {
+		if !(target.Value > 0) || math.IsInf(target.Value, 0) || target.Fraction != (target.Value <= 1) {
 			t.Errorf("ParseTarget(%q) accepted %+v", s, target)
+		}
+		if again, err := ParseTarget(target.String()); err != nil || again != target {
+			t.Errorf("%q is written as %q and read as %+v, %v", s, target, again, err)
 		}
 	})
 }

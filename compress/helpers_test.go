@@ -1,0 +1,170 @@
+package compress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/internal/provision"
+	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/tensor"
+	"github.com/onnx-compress/onnx-compress/testmodels"
+)
+
+// memory is a source of given samples.
+type memory []calib.Sample
+
+func (m memory) Len() int                           { return len(m) }
+func (m memory) Sample(i int) (calib.Sample, error) { return m[i], nil }
+func (m memory) Describe() string                   { return "samples in memory" }
+
+// samples draws n samples of the input "x" or another with the given sizes.
+func samples(n int, input string, sizes ...int) memory {
+	random := rand.New(rand.NewPCG(7, 7))
+	var out memory
+	for i := range n {
+		t := tensor.New(tensor.Float32, sizes...)
+		v := t.Float32s()
+		for k := range v {
+			v[k] = float32(random.NormFloat64()) + 0.25
+		}
+		out = append(out, calib.Sample{
+			Name: fmt.Sprintf("sample %d", i), Label: i % 5, Inputs: map[string]tensor.Dense{input: t},
+		})
+	}
+	return out
+}
+
+// save writes a model to a file of its own folder and reads it from there.
+func save(t testing.TB, m *onnxio.Model, err error) *onnxio.Model {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	if err := onnxio.Write(context.Background(), m, path, onnxio.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	read, err := onnxio.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { read.Close() })
+	return read
+}
+
+// zoo returns a model of the zoo, read from a file.
+func zoo(t testing.TB, name string) *onnxio.Model {
+	t.Helper()
+	c, ok := testmodels.Get(name)
+	if !ok {
+		t.Fatalf("no model %q in the zoo", name)
+	}
+	m, err := c.Build(1)
+	return save(t, m, err)
+}
+
+// built returns the model of a builder, read from a file.
+func built(t testing.TB, b *testmodels.Builder) *onnxio.Model {
+	t.Helper()
+	m, err := b.Model()
+	return save(t, m, err)
+}
+
+// out is a path in a folder of its own.
+func out(t testing.TB) string { return filepath.Join(t.TempDir(), "small.onnx") }
+
+// needRuntime skips the test where there is no ONNX Runtime.
+func needRuntime(t testing.TB) {
+	t.Helper()
+	provisiontest.Need(t, provision.ONNXRuntime)
+}
+
+// half asks for half of a resource.
+func half(r Resource) Target { return Target{Resource: r, Value: 0.5, Fraction: true} }
+
+// share asks for a share of a resource.
+func share(r Resource, v float64) Target { return Target{Resource: r, Value: v, Fraction: true} }
+
+// bare is a job without ONNX Runtime, on Go's own algebra.
+func bare(m *onnxio.Model, o Options) *job {
+	o = o.withDefaults()
+	methods, err := o.methods()
+	if err != nil {
+		panic(err) // the names in tests are known
+	}
+	return &job{
+		opts: o, model: m, methods: methods, result: &Result{},
+		libs: &Libraries{Algebra: linalg.Gonum(), Missing: errors.New("hidden from this test")},
+	}
+}
+
+// withRuntime is a job with all libraries.
+func withRuntime(t testing.TB, m *onnxio.Model, o Options) *job {
+	t.Helper()
+	needRuntime(t)
+	j := bare(m, o)
+	var err error
+	if j.libs, err = OpenLibraries(""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(j.libs.Close)
+	return j
+}
+
+// wants reports an error that lacks some words, or the absence of one.
+func wants(t testing.TB, err error, words ...string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("no error; want one with %q", words)
+		return
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("error %q lacks %q", err, w)
+		}
+	}
+}
+
+// empty reports whatever lies in a folder, hidden files included.
+func empty(t testing.TB, folder string) {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		t.Errorf("%s was left in the output's folder", e.Name())
+	}
+}
+
+// event is one call of Options.Progress.
+type event struct {
+	stage       string
+	done, total int
+}
+
+// log keeps the calls of Options.Progress.
+type log struct {
+	busy   sync.Mutex
+	events []event
+	clash  bool
+}
+
+func (l *log) add(stage string, done, total int) {
+	if !l.busy.TryLock() {
+		l.clash = true
+		return
+	}
+	defer l.busy.Unlock()
+	l.events = append(l.events, event{stage, done, total})
+}

@@ -1,0 +1,433 @@
+package compress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/shapes"
+	"github.com/onnx-compress/onnx-compress/tensor"
+	"github.com/onnx-compress/onnx-compress/testmodels"
+)
+
+// offered factors the sites of a model without data.
+func offered(t *testing.T, m *onnxio.Model, o Options) *job {
+	t.Helper()
+	j := bare(m, o)
+	for _, step := range []func(context.Context) error{j.analyse, j.factor} {
+		if err := step(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return j
+}
+
+// twice makes a model with one 12×12 weight in a MatMul and a Gemm, and, if asked, in
+// a third node that can only use it whole.
+func twice(t *testing.T, whole bool) *onnxio.Model {
+	b := testmodels.NewBuilder(3, 17, 8)
+	x := b.Input("x", tensor.Float32, "N", 12)
+	w := b.Weight("weight", 12, 12, 12)
+	x = b.Node("Relu", []string{b.Node("MatMul", []string{x, w})})
+	x = b.Node("Gemm", []string{x, w}, onnxio.MakeInt("transB", 1))
+	x = b.Linear(x, 12, 20, false)
+	if whole {
+		x = b.Node("Add", []string{x, b.Node("ReduceSum", []string{w})})
+	}
+	b.Output(x, tensor.Float32, "N", 20)
+	return built(t, b)
+}
+
+// TestSharedWeightsMoveTogether: the sites of one weight take the same method at the same
+// rank or stay, and the weight's parameters count once, for as long as something needs it.
+func TestSharedWeightsMoveTogether(t *testing.T) {
+	for _, whole := range []bool{false, true} {
+		j := offered(t, twice(t, whole), Options{Targets: []Target{half(Params)}})
+		ls := ladders(j.offers)
+		if len(ls) != 2 || len(ls[0].offers) != 2 || len(ls[1].offers) != 1 {
+			t.Fatalf("whole %v: %d ladders; want one of two sites and one of one", whole, len(ls))
+		}
+		shared := &ls[0]
+		last := len(shared.rungs) - 1
+		for i, rung := range shared.rungs {
+			if len(rung) != 2 || !rung[0].same(rung[1]) || (rung[0].method == nil) != (i == last) {
+				t.Fatalf("whole %v: rung %d has the options %+v", whole, i, rung)
+			}
+			want := int64(144)
+			if i < last {
+				want = 2 * 24 * int64(rung[0].rank[0])
+				if whole {
+					want += 144
+				}
+			}
+			if got := shared.cost(rung, Params); got != want {
+				t.Errorf("whole %v: rung %d costs %d parameters, want %d", whole, i, got, want)
+			}
+			if got, want := shared.cost(rung, MACs), rung[0].macs+rung[1].macs; got != want || got == 0 {
+				t.Errorf("whole %v: rung %d costs %d MACs, want %d", whole, i, got, want)
+			}
+		}
+	}
+}
+
+// TestSharedWeightsInTheResult looks at what a whole run makes of them.
+func TestSharedWeightsInTheResult(t *testing.T) {
+	for _, whole := range []bool{false, true} {
+		for _, r := range Resources() {
+			m, o := twice(t, whole), Options{Output: out(t), Targets: []Target{share(r, 0.8)}}
+			result, err := Run(context.Background(), m, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, b := result.Sites[0], result.Sites[1]
+			if a.Method != b.Method || !slices.Equal(a.Rank, b.Rank) {
+				t.Errorf("whole %v, %s: one weight at rank %v and %v", whole, r, a.Rank, b.Rank)
+			}
+			if whole && r == Params && a.Method != Dense {
+				t.Errorf("a weight that stays anyway was factored to save parameters")
+			}
+			small, err := onnxio.Read(o.Output)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer small.Close()
+			if _, there := small.Index().Initializer("weight"); there != (whole || a.Method == Dense) {
+				t.Errorf("whole %v, %s, %s: the weight is there: %v", whole, r, a.Method, there)
+			}
+		}
+	}
+}
+
+// hard are models whose costs are easy to get wrong.
+func hard(t *testing.T) map[string]*onnxio.Model {
+	return map[string]*onnxio.Model{
+		"shared": twice(t, false), "shared, stays": twice(t, true), "Gemm before opset 11": oldGemms(t), "biases": biases(t),
+	}
+}
+
+// biases makes a model with Conv nodes whose outputs can be shifted at various prices: in a
+// bias of their own, in one that others use, in a new one, and in the position-dependent
+// constant of the Add behind, which another node reads as well.
+func biases(t *testing.T) *onnxio.Model {
+	b := testmodels.NewBuilder(4, 17, 8)
+	x := b.Input("x", tensor.Float32, "N", 8, 5, 5)
+	window := []int{3, 3}
+	pads := onnxio.MakeInts("pads", 1, 1, 1, 1)
+	shared, plane := b.Weight("shared_bias", 8, 8), b.Weight("plane", 1, 8, 5, 5)
+	x = b.Node("Relu", []string{b.ConvBias(x, 8, 8, window, b.Weight("own_bias", 8, 8), pads)})
+	x = b.Node("Relu", []string{b.ConvBias(x, 8, 8, window, shared, pads)})
+	x = b.Node("Relu", []string{b.ConvBias(x, 8, 8, window, shared, pads)})
+	x = b.Node("Relu", []string{b.ConvBias(x, 8, 8, window, "", pads)})
+	x = b.Node("Add", []string{b.ConvBias(x, 8, 8, window, "", pads), plane})
+	x = b.Node("Mul", []string{x, plane})
+	b.Output(x, tensor.Float32, "N", 8, 5, 5)
+	return built(t, b)
+}
+
+// TestCostsAreExact picks rungs at random, in every model of the zoo and in models made
+// to be hard, and holds the ladders' arithmetic against a count of the rewritten model.
+func TestCostsAreExact(t *testing.T) {
+	models := hard(t)
+	for _, c := range testmodels.All() {
+		models[c.Name] = zoo(t, c.Name)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for name, m := range models {
+		o := Options{Targets: []Target{half(Params)}, InputShapes: sizes(m)}
+		holdCosts(t, name, offered(t, m, o), random, 0)
+	}
+}
+
+// TestCostsAreExactWithData does so where outputs are shifted.
+func TestCostsAreExactWithData(t *testing.T) {
+	needRuntime(t)
+	models := hard(t)
+	for _, name := range []string{"cnn", "cnn_ir3", "cnn_constant_nodes", "cnn_overridable", "transformer", "gemm_opset9", "weight_shared", "unnamed"} {
+		models[name] = zoo(t, name)
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	for name, m := range models {
+		for probes := range 2 {
+			j := withRuntime(t, m, Options{Targets: []Target{half(Params)}, Source: whole(t, m, 4), Probes: probes, CalibSamples: 4})
+			for _, step := range []func(context.Context) error{j.analyse, j.factor} {
+				if err := step(context.Background()); err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+			}
+			slack := int64(0)
+			if name == "biases" {
+				slack = 8 // the shared bias counts twice where it goes
+			}
+			holdCosts(t, name, j, random, slack)
+		}
+	}
+}
+
+// holdCosts compares a few random plans with the models that they make. The plans may say
+// up to slack parameters too many, never too few.
+func holdCosts(t *testing.T, name string, j *job, random *rand.Rand, slack int64) {
+	t.Helper()
+	ls := ladders(j.offers)
+	for range 4 {
+		at, want := map[*offer]option{}, map[Resource]int64{}
+		for _, r := range Resources() {
+			want[r] = int64(j.fixed(ls, r))
+		}
+		for i := range ls {
+			rung := ls[i].rungs[random.IntN(len(ls[i].rungs))]
+			for k, f := range ls[i].offers {
+				at[f] = rung[k]
+			}
+			for _, r := range Resources() {
+				want[r] += ls[i].cost(rung, r)
+			}
+		}
+		got := recount(t, j, at)
+		for _, r := range Resources() {
+			if over := want[r] - count(got, r); over < 0 || over > slack || r == MACs && over > 0 {
+				t.Errorf("%s: the ladders say %d %s, the model has %d", name, want[r], r, count(got, r))
+			}
+		}
+	}
+}
+
+// recount rewrites the model and counts it.
+func recount(t *testing.T, j *job, at map[*offer]option) rewrite.Costs {
+	t.Helper()
+	names := onnxio.NewNameSet(j.model)
+	var patches []rewrite.Patch
+	for _, f := range j.offers {
+		c := at[f]
+		if c.method == nil {
+			continue
+		}
+		chain, err := f.chain(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := rewrite.Replace(j.model, &f.site, chain, names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		patches = append(patches, p)
+	}
+	small, err := rewrite.Apply(j.model, patches, rewrite.ApplyOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer small.Close()
+	concrete, _ := shapes.InputShapes(small, j.shapes)
+	return rewrite.MeasureCosts(small, shapes.Infer(small, concrete))
+}
+
+// sizes gives the inputs of a model shapes, with 5 for what is open.
+func sizes(m *onnxio.Model) map[string][]int {
+	given := map[string][]int{}
+	for _, in := range shapes.Inputs(m) {
+		shape := []int{}
+		for _, d := range in.GetType().GetTensorType().GetShape().GetDim() {
+			if n := int(d.GetDimValue()); n > 0 {
+				shape = append(shape, n)
+			} else {
+				shape = append(shape, 5)
+			}
+		}
+		given[in.GetName()] = shape
+	}
+	return given
+}
+
+// oldGemms makes a chain of Gemm nodes of opset 9, whose factors all need a C.
+func oldGemms(t *testing.T) *onnxio.Model {
+	b := testmodels.NewBuilder(3, 9, 4)
+	x := b.Input("x", tensor.Float32, "N", 9)
+	for i, sizes := range [][2]int{{9, 11}, {11, 13}, {13, 9}} {
+		weight, bias := fmt.Sprintf("weight_%d", i), fmt.Sprintf("bias_%d", i)
+		x = b.Node("Gemm", []string{x, b.Weight(weight, sizes[0], sizes[0], sizes[1]), b.Weight(bias, 1, sizes[1])})
+	}
+	b.Output(x, tensor.Float32, "N", 9)
+	return built(t, b)
+}
+
+// TestParamsTargetHolds asks for every count of parameters that a model can be brought
+// to, and for those in between: what is written never has more.
+func TestParamsTargetHolds(t *testing.T) {
+	for name, m := range map[string]*onnxio.Model{"opset 9": oldGemms(t), "shared": twice(t, false), "shared, stays": twice(t, true)} {
+		whole, err := Inspect(m, nil, Selection{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		met := 0
+		for limit := whole.Params; limit > 1; limit -= 7 {
+			j := bare(m, Options{Targets: []Target{{Resource: Params, Value: float64(limit)}}})
+			var err error
+			for _, step := range []func(context.Context) error{j.analyse, j.factor, j.choose, j.rewrite} {
+				if err == nil {
+					err = step(context.Background())
+				}
+			}
+			if j.small != nil {
+				j.small.Close()
+			}
+			if unmet := (*UnmetError)(nil); errors.As(err, &unmet) {
+				if unmet.Reachable <= float64(limit) {
+					t.Errorf("%s: %d parameters are refused, though %g can be reached", name, limit, unmet.Reachable)
+				}
+				continue
+			}
+			if err != nil {
+				t.Fatalf("%s: at most %d parameters: %v", name, limit, err)
+			}
+			if got := j.result.Targets[0].Reached; got > limit {
+				t.Errorf("%s: %d parameters, at most %d wanted", name, got, limit)
+			}
+			met++
+		}
+		if met < 3 {
+			t.Errorf("%s: only %d targets could be met", name, met)
+		}
+	}
+}
+
+func TestRankMultiple(t *testing.T) {
+	m := zoo(t, "cnn")
+	for _, multiple := range []int{1, 2, 4, 1000} {
+		j := offered(t, m, Options{Targets: []Target{half(MACs)}, RankMultiple: multiple})
+		offers := 0
+		for _, f := range j.offers {
+			for _, o := range f.options[:len(f.options)-1] {
+				offers++
+				if o.rank[0]%multiple != 0 {
+					t.Errorf("multiple %d: node %s is offered rank %v", multiple, f.site.Name, o.rank)
+				}
+			}
+			if last := f.options[len(f.options)-1]; last.method != nil || last.loss != 0 {
+				t.Errorf("the last option of node %s is not to leave it alone", f.site.Name)
+			}
+		}
+		if (offers == 0) != (multiple == 1000) {
+			t.Errorf("multiple %d: %d options", multiple, offers)
+		}
+	}
+}
+
+// TestOptionsSave: what is offered needs less of something, and costs less the more it loses.
+func TestOptionsSave(t *testing.T) {
+	j := offered(t, zoo(t, "cnn"), Options{Targets: []Target{half(MACs)}})
+	for _, f := range j.offers {
+		whole := f.options[len(f.options)-1]
+		for i, o := range f.options {
+			if o.loss < 0 || o.loss > 1 {
+				t.Errorf("node %s: loss %g", f.site.Name, o.loss)
+			}
+			if o.method != nil && o.macs >= whole.macs && o.params >= whole.params {
+				t.Errorf("node %s: rank %v saves nothing", f.site.Name, o.rank)
+			}
+			if i > 0 && o.loss > f.options[i-1].loss {
+				t.Errorf("node %s: option %d loses more than the cheaper one before it", f.site.Name, i)
+			}
+		}
+	}
+}
+
+// spectrum answers with fixed numbers.
+type spectrum struct{ loss, energy float64 }
+
+func (s spectrum) Loss(decomp.Rank) float64                { return s.loss }
+func (s spectrum) Energy() float64                         { return s.energy }
+func (s spectrum) Chain(decomp.Rank) (decomp.Chain, error) { return nil, errors.New("no chain") }
+
+// TestLossesThatAreNone: a factorization gone wrong is refused with the node's name.
+func TestLossesThatAreNone(t *testing.T) {
+	j := offered(t, zoo(t, "matmul_right"), Options{Targets: []Target{half(MACs)}})
+	for _, loss := range []float64{math.NaN(), math.Inf(1), -1} {
+		f := &offer{site: j.offers[0].site, energy: 1, spectra: map[string]decomp.Spectrum{"svd": spectrum{loss, 1}}}
+		_, err := options(f, j.methods, 1)
+		wants(t, err, `"MatMul_1"`, `"weight"`, "svd", "loss")
+	}
+	f := &offer{site: j.offers[0].site, energy: 0, spectra: map[string]decomp.Spectrum{"svd": spectrum{0, 0}}}
+	all, err := options(f, j.methods, 1)
+	if err != nil || len(all) < 2 || all[0].loss != 0 {
+		t.Errorf("a weight of zeros: %d options, %v", len(all), err)
+	}
+}
+
+// TestFixedCosts: budgets leave room for what no site can change.
+func TestFixedCosts(t *testing.T) {
+	m := zoo(t, "transformer")
+	o := Options{
+		Targets: []Target{half(MACs), half(Params)}, InputShapes: sizes(m),
+		Select: Selection{Keep: []string{"MatMul_1"}},
+	}
+	j := offered(t, m, o)
+	ls := ladders(j.offers)
+	for k, b := range j.budgets(ls) {
+		r := o.Targets[k].Resource
+		var sites int64
+		for _, s := range j.analysis.Sites {
+			if r == MACs {
+				sites += s.DenseMACs()
+			} else {
+				sites += s.Kernel.Params()
+			}
+		}
+		want := 0.5*float64(j.original(r)) - float64(j.original(r)-sites)
+		if b.Name != string(r) || b.Limit != want {
+			t.Errorf("budget %s: limit %g, want %g", b.Name, b.Limit, want)
+		}
+		if sites == 0 || sites == j.original(r) {
+			t.Errorf("%s: %d of %d lie in sites; the test needs some outside", r, sites, j.original(r))
+		}
+	}
+}
+
+// TestUnmet: the refusal names what can be reached, and that can be.
+func TestUnmet(t *testing.T) {
+	m := zoo(t, "cnn")
+	for _, r := range Resources() {
+		o := Options{Output: out(t), Targets: []Target{share(r, 1e-6)}}
+		_, err := Run(context.Background(), m, o)
+		unmet := (*UnmetError)(nil)
+		if !errors.As(err, &unmet) {
+			t.Fatalf("%s: %v; want an UnmetError", r, err)
+		}
+		wants(t, err, "cannot be met", "the least that can be reached", string(r))
+		empty(t, strings.TrimSuffix(o.Output, "small.onnx"))
+
+		// As a count, and as the share that the message gives.
+		_, text, _ := strings.Cut(err.Error(), "("+string(r)+"=")
+		text, _, _ = strings.Cut(text, ")")
+		printed, parseErr := ParseTarget(string(r) + "=" + text)
+		if parseErr != nil {
+			t.Fatal(parseErr)
+		}
+		for _, target := range []Target{{Resource: r, Value: unmet.Reachable}, printed} {
+			o := Options{Output: out(t), Targets: []Target{target}}
+			if _, err := Run(context.Background(), m, o); err != nil {
+				t.Errorf("%s, said to be reachable, is not: %v", target, err)
+			}
+		}
+		o = Options{Output: out(t), Targets: []Target{{Resource: r, Value: unmet.Reachable - 1}}}
+		if _, err := Run(context.Background(), m, o); !errors.As(err, &unmet) {
+			t.Errorf("one less than can be reached: %v", err)
+		}
+	}
+}
+
+// TestUnmetTogether: where other targets stand in the way, the refusal names them; where
+// nothing may change, it says so.
+func TestUnmetTogether(t *testing.T) {
+	m := zoo(t, "cnn")
+	_, err := Run(context.Background(), m, Options{Output: out(t), Targets: []Target{share(MACs, 0.9), share(Params, 0.01)}})
+	wants(t, err, "target params=0.01 cannot be met beside macs=0.9")
+	_, err = Run(context.Background(), m, Options{Output: out(t), Targets: []Target{half(MACs)}, Select: Selection{Keep: []string{"*"}}})
+	wants(t, err, "(macs=1)", "no node may change")
+}

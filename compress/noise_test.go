@@ -1,0 +1,117 @@
+package compress
+
+import (
+	"errors"
+	"math"
+	"reflect"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/tensor"
+	"github.com/onnx-compress/onnx-compress/testmodels"
+)
+
+// oneInput makes a model with an input "in" of that type and shape.
+func oneInput(t *testing.T, typ tensor.Type, dims ...any) *onnxio.Model {
+	b := testmodels.NewBuilder(1, 17, 8)
+	b.Node("Identity", []string{b.Input("in", typ, dims...)})
+	b.Output(b.Rename("out"), typ, dims...)
+	return built(t, b)
+}
+
+// TestNoiseIsRepeatable: the seed and the number of a sample decide every bit of it.
+func TestNoiseIsRepeatable(t *testing.T) {
+	m := zoo(t, "cnn")
+	draw := func(seed uint64, i int) calib.Sample {
+		n, err := newNoise(m, nil, seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := n.Sample(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	first := draw(1, 3)
+	if !reflect.DeepEqual(first, draw(1, 3)) {
+		t.Error("the same seed draws another sample")
+	}
+	if reflect.DeepEqual(first.Inputs, draw(1, 4).Inputs) || reflect.DeepEqual(first.Inputs, draw(2, 3).Inputs) {
+		t.Error("another number, or another seed, draws the same sample")
+	}
+	v := first.Inputs["image"].Float32s()
+	var mean, square float64
+	for _, x := range v {
+		mean += float64(x) / float64(len(v))
+		square += float64(x) * float64(x) / float64(len(v))
+	}
+	if len(v) != 768 || math.Abs(mean) > 0.2 || math.Abs(square-1) > 0.3 {
+		t.Errorf("%d numbers of mean %g and square %g; want 768 of a standard normal", len(v), mean, square)
+	}
+	if !first.Whole || first.Label != -1 {
+		t.Errorf("whole %v, label %d", first.Whole, first.Label)
+	}
+}
+
+// TestNoiseTypes: whatever type an input has, the sample fits it, or the refusal names it.
+func TestNoiseTypes(t *testing.T) {
+	for _, typ := range []tensor.Type{
+		tensor.Float32, tensor.Float64, tensor.Float16, tensor.BFloat16, tensor.Int64, tensor.Int32, tensor.Int8,
+		tensor.Uint8, tensor.Bool, tensor.Uint32,
+	} {
+		n, err := newNoise(oneInput(t, typ, "N", 3), nil, 1)
+		if err != nil {
+			t.Errorf("%s: %v", typ, err)
+			continue
+		}
+		s, err := n.Sample(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := s.Inputs["in"]
+		if err := in.Check(); err != nil || in.Type != typ || !reflect.DeepEqual(in.Shape, []int{1, 3}) {
+			t.Errorf("%s: got %s%v, %v", typ, in.Type, in.Shape, err)
+		}
+		if typ.IsFloat() {
+			continue
+		}
+		v, err := in.Float64s()
+		if err != nil || !reflect.DeepEqual(v, []float64{1, 1, 1}) {
+			t.Errorf("%s: %v, %v; want ones", typ, v, err)
+		}
+	}
+	_, err := newNoise(oneInput(t, tensor.String, "N", 3), nil, 1)
+	wants(t, err, "no samples were given", `"in"`)
+}
+
+func TestNoiseNeedsShapes(t *testing.T) {
+	m := oneInput(t, tensor.Float32, "N", "T")
+	_, err := newNoise(m, nil, 1)
+	wants(t, err, `"in"`, `"T"`, "--input-shape")
+	n, err := newNoise(m, map[string][]int{"in": {2, 5}}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := n.Sample(0); err != nil || !reflect.DeepEqual(s.Inputs["in"].Shape, []int{2, 5}) {
+		t.Errorf("shape %v, %v", s.Inputs["in"].Shape, err)
+	}
+	if _, err := newNoise(m, map[string][]int{"in": {1 << 40, 1 << 40}}, 1); err == nil {
+		t.Error("a sample beyond all memory was drawn")
+	}
+}
+
+// TestUnverified: without shapes for random inputs a run says what is missing.
+func TestUnverified(t *testing.T) {
+	needRuntime(t)
+	r, _ := run(t, zoo(t, "conv_dynamic"), Options{Targets: []Target{half(Params)}})
+	if r.Verification != nil {
+		t.Errorf("verified on %s", r.Verification.Data)
+	}
+	wants(t, errors.New(r.Unverified), "no samples were given", `"H"`, "--input-shape")
+	r, _ = run(t, zoo(t, "conv_dynamic"), Options{Targets: []Target{half(Params)}, InputShapes: map[string][]int{"x": {1, 6, 9, 11}}})
+	if r.Verification == nil || r.Verification.Samples != noiseSamples || r.Verification.Data != "random inputs" {
+		t.Errorf("verification %+v, unverified %q", r.Verification, r.Unverified)
+	}
+}

@@ -1,0 +1,569 @@
+package compress
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/tensor"
+	"github.com/onnx-compress/onnx-compress/testmodels"
+	"github.com/onnx-compress/onnx-compress/verify"
+)
+
+// images are samples for the convolutional networks of the zoo.
+func images(n int) memory { return samples(n, "image", 3, 16, 16) }
+
+// run compresses and reads what was written.
+func run(t *testing.T, m *onnxio.Model, o Options) (*Result, []byte) {
+	t.Helper()
+	if o.Output == "" {
+		o.Output = out(t)
+	}
+	r, err := Run(context.Background(), m, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	written, err := os.ReadFile(o.Output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, written
+}
+
+// TestResult holds what a run says of itself against the files.
+func TestResult(t *testing.T) {
+	needRuntime(t)
+	for probes, measure := range []Measure{EnergyShare, OutputChange} {
+		o := Options{Targets: []Target{half(MACs), share(Params, 0.7)}, Source: images(40), CalibSamples: 24, Seed: 3, Threads: 2, Probes: probes}
+		r := checkResult(t, zoo(t, "cnn"), o)
+		if r.Plan.Measure != measure {
+			t.Errorf("%d probes: measure %s, want %s", probes, r.Plan.Measure, measure)
+		}
+	}
+}
+
+// checkResult compresses on 24 of 40 samples in memory.
+func checkResult(t *testing.T, m *onnxio.Model, o Options) *Result {
+	t.Helper()
+	o.Output = out(t)
+	r, written := run(t, m, o)
+	original, err := os.ReadFile(m.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		got  File
+		path string
+		data []byte
+	}{{r.Input, m.Path, original}, {r.Output, o.Output, written}} {
+		sum := sha256.Sum256(c.data)
+		if c.got.Path != c.path || c.got.Bytes != int64(len(c.data)) || c.got.SHA256 != hex.EncodeToString(sum[:]) {
+			t.Errorf("%+v is not %s with %d bytes", c.got, c.path, len(c.data))
+		}
+	}
+	if r.Schema != ResultSchema || r.Environment.Seed != 3 || r.Environment.Threads != 2 || r.Environment.Runtime == "" || r.Environment.Algebra == "" {
+		t.Errorf("schema %q, environment %+v", r.Schema, r.Environment)
+	}
+	if c := r.Calibration; c == nil || c.Source != "samples in memory" || c.Samples != 24 || c.Sweeps != 1 {
+		t.Errorf("calibration %+v", r.Calibration)
+	}
+	if v := r.Verification; v == nil || v.Samples != 16 || v.Original != m.Path || v.Compressed != o.Output || r.Unverified != "" {
+		t.Errorf("verification %+v, unverified %q; want 16 samples and the final path", r.Verification, r.Unverified)
+	}
+	if r.Verification.Classes == nil || r.Verification.Classes.Accuracy == nil || r.Verification.Classes.Accuracy.Labelled != 16 {
+		t.Errorf("classes %+v", r.Verification.Classes)
+	}
+	var stages []string
+	for _, s := range r.Stages {
+		stages = append(stages, s.Name)
+	}
+	if want := []string{"analyse", "calibrate", "factor", "search", "rewrite", "write", "verify"}; !slices.Equal(stages, want) {
+		t.Errorf("stages %v", stages)
+	}
+	checkSums(t, r)
+	return r
+}
+
+// checkSums: what the sites save is what the model saves, and the targets hold.
+func checkSums(t *testing.T, r *Result) {
+	t.Helper()
+	var macs, params int64
+	var loss float64
+	for _, s := range r.Sites {
+		if (s.OutputChange != nil) != (r.Plan.Measure == OutputChange) {
+			t.Errorf("site %s: output change %v under the measure %s", s.Name, s.OutputChange, r.Plan.Measure)
+		}
+		macs += s.MACsBefore - s.MACsAfter
+		params += s.ParamsBefore - s.ParamsAfter
+		if s.OutputChange != nil {
+			loss += *s.OutputChange
+		} else {
+			loss += s.Loss
+		}
+		if (s.Method == Dense) != (s.Rank == nil) || s.Method == Dense && s.Loss != 0 {
+			t.Errorf("site %s: method %s, rank %v, loss %g", s.Name, s.Method, s.Rank, s.Loss)
+		}
+	}
+	if r.Input.MACs-r.Output.MACs != macs || r.Input.Params-r.Output.Params != params {
+		t.Errorf("the sites save %d MACs and %d parameters, the model %d and %d", macs, params, r.Input.MACs-r.Output.MACs, r.Input.Params-r.Output.Params)
+	}
+	if math.Abs(loss-r.Plan.Loss) > 1e-9*loss || r.Plan.Bound > r.Plan.Loss+1e-12 || r.Plan.Gap < 0 {
+		t.Errorf("the sites lose %g, the plan %+v", loss, r.Plan)
+	}
+	for _, c := range r.Targets {
+		if float64(c.Reached) > c.Limit || c.Limit != c.Target.Limit(c.Original) {
+			t.Errorf("target %+v", c)
+		}
+	}
+}
+
+// TestBudgetIsUsed: with many ranks to choose from, little of the budget is left.
+func TestBudgetIsUsed(t *testing.T) {
+	for _, v := range []float64{0.3, 0.5, 0.8} {
+		r, _ := run(t, zoo(t, "cnn"), Options{Targets: []Target{share(MACs, v)}})
+		if got := float64(r.Output.MACs) / float64(r.Input.MACs); got > v || got < 0.98*v {
+			t.Errorf("macs=%g reaches %.4f", v, got)
+		}
+	}
+}
+
+// TestZoo compresses every model that the runtime can execute, with and without data. Where
+// a target cannot be met, the refusal must say so, and full freedom must be granted.
+func TestZoo(t *testing.T) {
+	needRuntime(t)
+	for _, c := range testmodels.All() {
+		if !c.Runs {
+			continue
+		}
+		m := zoo(t, c.Name)
+		for _, data := range []bool{false, true} {
+			for _, target := range []Target{share(MACs, 0.75), share(Params, 0.75)} {
+				o := Options{Output: out(t), Targets: []Target{target}, InputShapes: sizes(m)}
+				if data {
+					o.Source = whole(t, m, 6)
+					if target.Resource == Params {
+						o.Probes = 1
+					}
+				}
+				r, err := Run(context.Background(), m, o)
+				if unmet := (*UnmetError)(nil); errors.As(err, &unmet) {
+					// There is nothing to gain in such a model, or not enough.
+					if unmet.Reachable <= unmet.Limit {
+						t.Errorf("%s, %s: %v", c.Name, target, err)
+					}
+					o.Targets = []Target{{Resource: target.Resource, Value: unmet.Reachable}}
+					r, err = Run(context.Background(), m, o)
+				}
+				if err != nil {
+					t.Errorf("%s, %s, data %v: %v", c.Name, target, data, err)
+					continue
+				}
+				if r.Verification == nil || (r.Calibration != nil) != data {
+					t.Errorf("%s, %s, data %v: verification %v (%s), calibration %v", c.Name, target, data, r.Verification, r.Unverified, r.Calibration)
+				}
+				for _, v := range r.Verification.Outputs {
+					if v.NonFiniteCompressed+v.NonFiniteOriginal > 0 {
+						t.Errorf("%s, %s: output %s is not finite", c.Name, target, v.Name)
+					}
+				}
+			}
+		}
+	}
+}
+
+// whole draws ready-made inputs for any model.
+func whole(t *testing.T, m *onnxio.Model, n int) memory {
+	t.Helper()
+	var src memory
+	for i := range n {
+		feeds, err := testmodels.Feeds(m, uint64(i), nil, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		src = append(src, calib.Sample{Name: "feeds", Label: -1, Whole: true, Inputs: feeds})
+	}
+	return src
+}
+
+// TestSameBytes: neither a second run nor the number of threads changes a byte, with data
+// and without; the seed does, because it draws other samples.
+func TestSameBytes(t *testing.T) {
+	needRuntime(t)
+	m := zoo(t, "cnn")
+	for probes, src := range []calib.Source{nil, images(90), images(90)} {
+		o := Options{Targets: []Target{half(MACs)}, Source: src, CalibSamples: 70, Probes: max(probes-1, 0)}
+		var first []byte
+		for _, threads := range []int{1, 1, 2, 5} {
+			o.Threads = threads
+			_, written := run(t, m, o)
+			if first == nil {
+				first = written
+			}
+			if !bytes.Equal(first, written) {
+				t.Errorf("%d threads write other bytes", threads)
+			}
+		}
+		o.Seed = 1
+		if _, written := run(t, m, o); bytes.Equal(first, written) != (src == nil) {
+			t.Errorf("data %v: with another seed the bytes are the same: %v", src != nil, src != nil)
+		}
+	}
+}
+
+// wide makes a model whose second and fourth node read 1000 columns, so that the moments
+// of one take 8 MB.
+func wide(t *testing.T) *onnxio.Model {
+	b := testmodels.NewBuilder(5, 17, 8)
+	x := b.Input("x", tensor.Float32, "N", 12)
+	for _, sizes := range [][2]int{{12, 1000}, {1000, 12}, {12, 1000}, {1000, 9}} {
+		x = b.Node("Relu", []string{b.Linear(x, sizes[0], sizes[1], false)})
+	}
+	b.Output(x, tensor.Float32, "N", 9)
+	return built(t, b)
+}
+
+// TestMemoryGroups: a limit that makes two sweeps of one gives the same bytes, and one
+// below a site's needs leaves that alone with the reason.
+func TestMemoryGroups(t *testing.T) {
+	needRuntime(t)
+	m := wide(t)
+	var first []byte
+	for _, c := range []struct {
+		memory int64
+		sweeps int
+		left   int
+	}{{2 << 30, 1, 0}, {26 << 20, 2, 0}, {20 << 20, 1, 2}} {
+		var seen log
+		o := Options{
+			Targets: []Target{{Resource: MACs, Value: 30000}}, Source: samples(80, "x", 12), CalibSamples: 60,
+			Memory: c.memory, Progress: seen.add,
+		}
+		if c.left > 0 {
+			o.Targets = []Target{share(MACs, 1)}
+		}
+		r, written := run(t, m, o)
+		if r.Calibration.Sweeps != c.sweeps || len(r.Skipped) != c.left {
+			t.Fatalf("memory %d MiB: %d sweeps, %d nodes left alone; want %d and %d", c.memory>>20, r.Calibration.Sweeps, len(r.Skipped), c.sweeps, c.left)
+		}
+		if c.left > 0 {
+			if s := r.Skipped[0]; s.Name != "MatMul_2" || !strings.Contains(s.Reason, "more than the memory limit of 20 MiB") {
+				t.Errorf("left alone: %+v", s)
+			}
+			continue
+		}
+		if first == nil {
+			first = written
+		}
+		if !bytes.Equal(first, written) {
+			t.Errorf("memory %d MiB: other bytes", c.memory>>20)
+		}
+		if c.sweeps > 1 && !slices.Contains(seen.events, event{"calibrate 2/2", 60, 60}) {
+			t.Errorf("the second sweep was not announced: %v", seen.events)
+		}
+	}
+}
+
+// TestNothingToChange: a model without sites comes out as it is, and needs no calibration.
+func TestNothingToChange(t *testing.T) {
+	needRuntime(t)
+	m := zoo(t, "cnn_overridable")
+	for _, src := range []calib.Source{nil, images(20)} {
+		o := Options{Output: out(t), Targets: []Target{share(MACs, 1)}, Select: Selection{Keep: []string{"*"}}, Source: src}
+		r, _ := run(t, m, o)
+		same, err := onnxio.Read(o.Output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer same.Close()
+		if ok, why := onnxio.Equal(m, same); !ok {
+			t.Error(why)
+		}
+		if src != nil && (r.Calibration == nil || r.Calibration.Sweeps != 0) {
+			t.Errorf("calibration %+v", r.Calibration)
+		}
+		text, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(text, []byte(`"sites":[]`)) {
+			t.Errorf("no sites are not an empty list in %s", text)
+		}
+	}
+}
+
+// TestSplitOfSamples: unless told otherwise, a run keeps samples for verification.
+func TestSplitOfSamples(t *testing.T) {
+	for _, c := range []struct{ samples, asked, want int }{
+		{0, 0, 0},
+		{1, 0, 1},
+		{2, 0, 1},
+		{5, 0, 4},
+		{10, 0, 9},
+		{1000, 0, 900},
+		{1138, 0, 1024},
+		{5000, 0, 1024},
+		{10, 10, 10},
+		{10, 3, 3},
+		{10, 30, 10},
+	} {
+		if got := (Options{CalibSamples: c.asked}).calibSamples(c.samples); got != c.want {
+			t.Errorf("%d of %d samples, asked for %d; want %d", got, c.samples, c.asked, c.want)
+		}
+	}
+	needRuntime(t)
+	r, _ := run(t, zoo(t, "cnn"), Options{Targets: []Target{half(MACs)}, Source: images(6), CalibSamples: 6})
+	if r.Verification != nil || !strings.Contains(r.Unverified, "all 6 samples were used for calibration") {
+		t.Errorf("verification %v, unverified %q", r.Verification, r.Unverified)
+	}
+	r, _ = run(t, zoo(t, "cnn"), Options{Targets: []Target{half(MACs)}, Source: images(6), VerifySamples: 1, CalibSamples: 2})
+	if r.Verification == nil || r.Verification.Samples != 1 {
+		t.Errorf("verification %+v; want one sample", r.Verification)
+	}
+}
+
+// TestWithoutRuntime: the run is data-free, unverified, and says so; calibration is refused.
+func TestWithoutRuntime(t *testing.T) {
+	m, o := zoo(t, "cnn"), Options{Output: out(t), Targets: []Target{half(MACs)}}
+	j := bare(m, o)
+	if err := j.run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	j.close()
+	if j.result.Verification != nil || j.result.Calibration != nil || !strings.Contains(j.result.Unverified, "hidden from this test") {
+		t.Errorf("verification %v, calibration %v, unverified %q", j.result.Verification, j.result.Calibration, j.result.Unverified)
+	}
+	if _, err := os.Stat(o.Output); err != nil {
+		t.Error(err)
+	}
+	o.Output, o.Source = out(t), images(10)
+	wants(t, bare(m, o).run(context.Background()), "calibration needs ONNX Runtime", "onnx-compress setup", "hidden from this test")
+	empty(t, filepath.Dir(o.Output))
+}
+
+// TestOriginalThatDoesNotRun: a model that the runtime does not know is compressed all the
+// same, unverified; so is one that random inputs do not suit.
+func TestOriginalThatDoesNotRun(t *testing.T) {
+	needRuntime(t)
+	b := testmodels.NewBuilder(1, 17, 8)
+	x := b.Input("x", tensor.Float32, 1, 8)
+	n := b.Input("which", tensor.Int64, 1)
+	b.Node("Add", []string{b.Linear(x, 8, 8, false), b.Node("Gather", []string{b.Random("table", 0, 1, 1, 8), n})})
+	b.Output(b.Rename("y"), tensor.Float32, 1, 8)
+	for name, m := range map[string]*onnxio.Model{"custom": zoo(t, "custom_operator"), "picky": built(t, b)} {
+		r, _ := run(t, m, Options{Targets: []Target{share(Params, 0.9)}})
+		if r.Verification != nil || !strings.Contains(r.Unverified, "does not run the original on random inputs") {
+			t.Errorf("%s: verification %v, unverified %q", name, r.Verification, r.Unverified)
+		}
+	}
+}
+
+// TestSamplesAtFault: samples that do not fit end the run with their names, and nothing
+// is written.
+func TestSamplesAtFault(t *testing.T) {
+	needRuntime(t)
+	m := zoo(t, "cnn")
+	poison := func(at int, v float32) memory {
+		src := images(12)
+		src[at].Inputs["image"].Float32s()[5] = v
+		return src
+	}
+	wrongType := images(12)
+	for i := range wrongType {
+		wrongType[i].Inputs["image"] = tensor.New(tensor.Float64, 3, 16, 16)
+	}
+	odd := images(12)
+	odd[7] = samples(1, "image", 3, 16, 15)[0]
+	for name, c := range map[string]struct {
+		src   memory
+		words []string
+	}{
+		"wrong shape":    {samples(12, "image", 4, 16, 16), []string{"image", "4", "3", "sample 0"}},
+		"axis missing":   {samples(12, "image", 16), []string{"image", "sample 0"}},
+		"one odd sample": {odd, []string{"image", "15", "sample 0"}},
+		"wrong type":     {wrongType, []string{"image", "float64", "float32"}},
+		"other input":    {samples(12, "picture", 3, 16, 16), []string{"picture", "image"}},
+		"NaN":            {poison(4, float32(math.NaN())), []string{"sample 4", `"image"`, "NaN"}},
+		"infinity":       {poison(9, float32(math.Inf(-1))), []string{"sample 9", `"image"`, "-Inf"}},
+		"none":           {memory{}, []string{"no samples"}},
+	} {
+		o := Options{Output: out(t), Targets: []Target{half(MACs)}, Source: c.src, CalibSamples: 10}
+		_, err := Run(context.Background(), m, o)
+		wants(t, err, c.words...)
+		if usage := (*UsageError)(nil); errors.As(err, &usage) {
+			t.Errorf("%s: %v is not a matter of the options", name, err)
+		}
+		empty(t, filepath.Dir(o.Output))
+	}
+}
+
+// poisoned makes a model with a NaN in the weight of its second node.
+func poisoned(t *testing.T, v float64) *onnxio.Model {
+	b := testmodels.NewBuilder(1, 17, 8)
+	x := b.Linear(b.Input("x", tensor.Float32, "N", 8), 8, 8, false)
+	numbers := make([]float64, 64)
+	numbers[19] = v
+	b.Node("MatMul", []string{x, b.Tensor("bad", tensor.Float32, []int{8, 8}, numbers)})
+	b.Output(b.Rename("y"), tensor.Float32, "N", 8)
+	return built(t, b)
+}
+
+// TestWeightsAtFault: NaN and infinity are refused with file, node and tensor, unless their
+// node is left alone.
+func TestWeightsAtFault(t *testing.T) {
+	for _, v := range []float64{math.NaN(), math.Inf(1)} {
+		m := poisoned(t, v)
+		o := Options{Output: out(t), Targets: []Target{share(Params, 0.8)}}
+		_, err := Run(context.Background(), m, o)
+		wants(t, err, m.Path, `"bad"`, `"MatMul_2"`, "[2 3]")
+		empty(t, filepath.Dir(o.Output))
+		o.Select.Keep = []string{"MatMul_2"}
+		o.Targets = []Target{share(Params, 0.9)}
+		if _, err := Run(context.Background(), m, o); err != nil {
+			t.Errorf("with the node left alone: %v", err)
+		}
+	}
+}
+
+// TestBrokenResult: a result that computes NaN where the original does not is refused.
+func TestBrokenResult(t *testing.T) {
+	needRuntime(t)
+	for _, src := range []calib.Source{nil, images(20)} {
+		o := Options{Output: out(t), Targets: []Target{half(MACs)}, Source: src}
+		j := withRuntime(t, zoo(t, "cnn"), o)
+		for _, step := range []func(context.Context) error{j.analyse, j.factor, j.choose, j.rewrite} {
+			if err := step(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p := proto.Clone(j.small.Proto).(*onnxpb.ModelProto)
+		nan := math.Float32bits(float32(math.NaN()))
+		copy(p.Graph.Initializer[0].RawData, []byte{byte(nan), byte(nan >> 8), byte(nan >> 16), byte(nan >> 24)})
+		j.close()
+		j.small = j.model.Derive(p)
+		defer j.close()
+		wants(t, j.deliver(context.Background()), "NaN or infinite", `"logits"`, "the original for 0")
+		empty(t, filepath.Dir(o.Output))
+	}
+}
+
+func TestBroken(t *testing.T) {
+	for _, c := range []struct {
+		before, after int
+		fails         bool
+	}{{0, 0, false}, {3, 3, false}, {3, 1, false}, {0, 1, true}, {3, 4, true}} {
+		r := &verify.Report{Outputs: []verify.Output{{Name: "fine"}, {Name: "y", NonFiniteOriginal: c.before, NonFiniteCompressed: c.after}}, Samples: 9}
+		if err := broken(r); (err != nil) != c.fails {
+			t.Errorf("%d samples before, %d after: %v", c.before, c.after, err)
+		}
+	}
+}
+
+// TestOutputs: every target that cannot be written is refused before the work begins.
+func TestOutputs(t *testing.T) {
+	m := zoo(t, "cnn")
+	link := filepath.Join(t.TempDir(), "link.onnx")
+	if err := os.Symlink(m.Path, link); err != nil {
+		t.Fatal(err)
+	}
+	there := filepath.Join(t.TempDir(), "there.onnx")
+	if err := os.WriteFile(there, []byte("precious"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		output string
+		force  bool
+		words  []string
+	}{
+		{m.Path, true, []string{"is a file that the model is read from"}},
+		{link, true, []string{"is a file that the model is read from"}},
+		{there, false, []string{"file already exists"}},
+		{filepath.Join(there, "x.onnx"), true, []string{"not a folder"}},
+		{filepath.Join(filepath.Dir(there), "none", "x.onnx"), true, []string{"folder"}},
+		{"", true, []string{"no output"}},
+	} {
+		var seen log
+		_, err := Run(context.Background(), m, Options{Output: c.output, Overwrite: c.force, Targets: []Target{half(MACs)}, Progress: seen.add})
+		wants(t, err, c.words...)
+		if len(seen.events) > 0 {
+			t.Errorf("%s: work began before the refusal", c.output)
+		}
+		if c.output == there && !errors.Is(err, fs.ErrExist) {
+			t.Errorf("%v is not fs.ErrExist", err)
+		}
+	}
+	if data, err := os.ReadFile(there); err != nil || string(data) != "precious" {
+		t.Errorf("the file that was there holds %q, %v", data, err)
+	}
+	o := Options{Output: there, Overwrite: true, Targets: []Target{half(MACs)}}
+	run(t, m, o)
+}
+
+// TestModelMadeInMemory: there is nothing to compare the result with.
+func TestModelMadeInMemory(t *testing.T) {
+	c, _ := testmodels.Get("cnn")
+	m, err := c.Build(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	_, err = Run(context.Background(), m, Options{Output: out(t), Targets: []Target{half(MACs)}})
+	wants(t, err, "made in memory")
+}
+
+// TestOptionsAtFault: what makes no sense for any model is a *UsageError.
+func TestOptionsAtFault(t *testing.T) {
+	m := zoo(t, "cnn")
+	one := []Target{half(MACs)}
+	for _, c := range []struct {
+		o     Options
+		words []string
+	}{
+		{Options{}, []string{"no target", "macs=0.5"}},
+		{Options{Targets: []Target{half(MACs), share(MACs, 0.4)}}, []string{"two targets bound macs"}},
+		{Options{Targets: one, RankMultiple: -1}, []string{"rank multiple is -1"}},
+		{Options{Targets: one, CalibSamples: -5}, []string{"calibration samples is -5"}},
+		{Options{Targets: one, VerifySamples: -1}, []string{"verification samples"}},
+		{Options{Targets: one, Batch: -2}, []string{"batch is -2"}},
+		{Options{Targets: one, Threads: -2}, []string{"threads is -2"}},
+		{Options{Targets: one, Memory: -2}, []string{"memory limit is -2"}},
+		{Options{Targets: one, Methods: []string{"svd", "vsd"}}, []string{`"vsd"`, `did you mean "svd"`}},
+		{Options{Targets: one, InputShapes: map[string][]int{"imago": {1, 3, 16, 16}}}, []string{`"imago"`, `did you mean "image"`, m.Path}},
+		{Options{Targets: one, InputShapes: map[string][]int{"image": {1, 4, 16, 16}}}, []string{`"image"`, "size 4 of axis 1 contradicts 3"}},
+		{Options{Targets: one, InputShapes: map[string][]int{"image": {16, 16}}}, []string{`"image"`, "has 2 axes, the model declares 4"}},
+		{Options{Targets: one, Select: Selection{Only: []string{"Conv_99"}}}, []string{"--only", "Conv_99", "did you mean"}},
+		{Options{Targets: one, Runtime: filepath.Join(t.TempDir(), "none.so")}, []string{"ONNX Runtime", "none.so"}},
+	} {
+		if c.o.Output == "" {
+			c.o.Output = out(t)
+		}
+		_, err := Run(context.Background(), m, c.o)
+		wants(t, err, c.words...)
+		if usage := (*UsageError)(nil); !errors.As(err, &usage) {
+			t.Errorf("%v is no UsageError", err)
+		}
+		empty(t, filepath.Dir(c.o.Output))
+	}
+}
+
+// TestMethodsNamedTwice: a name given twice offers nothing twice.
+func TestMethodsNamedTwice(t *testing.T) {
+	methods, err := Options{Methods: []string{"svd", "svd"}}.methods()
+	if err != nil || len(methods) != 1 {
+		t.Errorf("%d methods, %v", len(methods), err)
+	}
+}

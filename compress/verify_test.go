@@ -1,0 +1,111 @@
+package compress
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/internal/provision"
+	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
+)
+
+func TestVerify(t *testing.T) {
+	needRuntime(t)
+	m := zoo(t, "cnn")
+	o := Options{Output: out(t), Targets: []Target{half(MACs)}}
+	run(t, m, o)
+	var seen log
+	for _, c := range []struct {
+		o       VerifyOptions
+		samples int
+		data    string
+	}{
+		{VerifyOptions{}, noiseSamples, "random inputs"},
+		{VerifyOptions{Source: images(30), Progress: seen.add}, 30, "samples in memory"},
+		{VerifyOptions{Source: images(30), Samples: 12}, 12, "samples in memory"},
+		{VerifyOptions{Source: images(30), Samples: 99}, 30, "samples in memory"},
+	} {
+		v, err := Verify(context.Background(), m, o.Output, c.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v.Report.Samples != c.samples || v.Data != c.data || v.Schema != VerificationSchema || v.Outputs[0].SNR == nil {
+			t.Errorf("%+v: %d samples of %s", c.o, v.Report.Samples, v.Data)
+		}
+		text, err := json.Marshal(v)
+		if err != nil || !strings.HasPrefix(string(text), `{"schema":"onnx-compress/verification/1","original":`) {
+			t.Errorf("%s, %v", text, err)
+		}
+	}
+	if len(seen.events) == 0 || seen.events[len(seen.events)-1] != (event{"verify", 30, 30}) {
+		t.Errorf("progress %v", seen.events)
+	}
+}
+
+func TestVerifyErrors(t *testing.T) {
+	needRuntime(t)
+	m := zoo(t, "cnn")
+	for _, c := range []struct {
+		o     VerifyOptions
+		usage bool
+		words []string
+	}{
+		{VerifyOptions{Samples: -1}, true, []string{"negative"}},
+		{VerifyOptions{Batch: -1}, true, []string{"negative"}},
+		{VerifyOptions{InputShapes: map[string][]int{"y": {1}}}, true, []string{`"y"`, m.Path}},
+		{VerifyOptions{Source: memory{}}, false, []string{"no samples"}},
+		{VerifyOptions{Runtime: filepath.Join(t.TempDir(), "none.so")}, true, []string{"none.so"}},
+	} {
+		_, err := Verify(context.Background(), m, m.Path, c.o)
+		wants(t, err, c.words...)
+		if usage := (*UsageError)(nil); errors.As(err, &usage) != c.usage {
+			t.Errorf("%v: a usage error: %v, want %v", err, !c.usage, c.usage)
+		}
+	}
+	_, err := Verify(context.Background(), zoo(t, "embedding"), m.Path, VerifyOptions{})
+	wants(t, err, "nothing to run the models on", `"ids"`)
+	_, err = Verify(context.Background(), m, filepath.Join(t.TempDir(), "none.onnx"), VerifyOptions{})
+	wants(t, err, "compressed model", "none.onnx")
+	_, err = Verify(context.Background(), m, zoo(t, "matmul_left").Path, VerifyOptions{})
+	wants(t, err, "cannot be compared")
+}
+
+// TestLibrariesNamed: a library that somebody named and that does not open is an error,
+// whatever else could be found.
+func TestLibrariesNamed(t *testing.T) {
+	none := filepath.Join(t.TempDir(), "none.so")
+	text := filepath.Join("testdata", "library.txt")
+	for _, c := range []struct{ flag, ort, blas string }{{flag: none}, {flag: text}, {ort: none}, {ort: text}, {blas: none}, {blas: text}} {
+		t.Run("", func(t *testing.T) {
+			for lib, path := range map[provision.Library]string{provision.ONNXRuntime: c.ort, provision.OpenBLAS: c.blas} {
+				if path != "" {
+					t.Setenv(lib.Env(), path)
+				}
+			}
+			libs, err := OpenLibraries(c.flag)
+			if err == nil {
+				libs.Close()
+			}
+			wants(t, err, filepath.Base(c.flag+c.ort+c.blas))
+			if usage := (*UsageError)(nil); !errors.As(err, &usage) {
+				t.Errorf("%v is no UsageError", err)
+			}
+		})
+	}
+}
+
+func TestLibrariesFound(t *testing.T) {
+	path := provisiontest.Need(t, provision.ONNXRuntime)
+	libs, err := OpenLibraries(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer libs.Close()
+	lib, err := libs.Need("this test")
+	if err != nil || lib.Path() != path || libs.Algebra == nil || libs.Missing != nil {
+		t.Errorf("%+v, %v", libs, err)
+	}
+}
