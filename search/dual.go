@@ -80,19 +80,20 @@ func (d *dual) keep(p *problem, x choice) {
 
 // step is one edge of a site's lower convex hull, from a rung to the next dearer one.
 type step struct {
-	site, to   int
+	site       int
+	from, to   int // rungs
 	cost, gain float64
 }
 
-// hull returns the edges of the lower convex hull of (cost, loss) under one budget, cheapest first, and the cheapest
-// rung. Along it each unit of cost gains less than the one before.
-func hull(k int, site []rung, b int) (cheapest int, edges []step) {
-	order := make([]int, len(site))
-	for i := range order {
-		order[i] = i
+// hull returns the edges of the lower convex hull of (cost, loss), cheapest first, and the cheapest rung. Along it each
+// unit of cost gains less than the one before.
+func hull(k int, site []rung, cost func(rung) float64) (cheapest int, edges []step) {
+	costs, order := make([]float64, len(site)), make([]int, len(site))
+	for i, r := range site {
+		costs[i], order[i] = cost(r), i
 	}
 	slices.SortFunc(order, func(i, j int) int {
-		return cmp.Or(cmp.Compare(site[i].costs[b], site[j].costs[b]), cmp.Compare(site[i].loss, site[j].loss))
+		return cmp.Or(cmp.Compare(costs[i], costs[j]), cmp.Compare(site[i].loss, site[j].loss))
 	})
 	var corners []int
 	for _, i := range order {
@@ -100,8 +101,8 @@ func hull(k int, site []rung, b int) (cheapest int, edges []step) {
 			continue
 		}
 		for len(corners) > 1 {
-			a, z := site[corners[len(corners)-2]], site[corners[len(corners)-1]]
-			if (a.loss-z.loss)*(site[i].costs[b]-z.costs[b]) > (z.loss-site[i].loss)*(z.costs[b]-a.costs[b]) {
+			a, z := corners[len(corners)-2], corners[len(corners)-1]
+			if (site[a].loss-site[z].loss)*(costs[i]-costs[z]) > (site[z].loss-site[i].loss)*(costs[z]-costs[a]) {
 				break
 			}
 			corners = corners[:len(corners)-1]
@@ -109,8 +110,8 @@ func hull(k int, site []rung, b int) (cheapest int, edges []step) {
 		corners = append(corners, i)
 	}
 	for n, i := range corners[1:] {
-		from := site[corners[n]]
-		edges = append(edges, step{site: k, to: i, cost: site[i].costs[b] - from.costs[b], gain: from.loss - site[i].loss})
+		from := corners[n]
+		edges = append(edges, step{site: k, from: from, to: i, cost: costs[i] - costs[from], gain: site[from].loss - site[i].loss})
 	}
 	return corners[0], edges
 }
@@ -121,7 +122,7 @@ func (p *problem) alongHulls(b int) (multipliers []float64, x choice) {
 	x = make(choice, len(p.sites))
 	var edges []step
 	for k, site := range p.sites {
-		cheapest, e := hull(k, site, b)
+		cheapest, e := hull(k, site, func(r rung) float64 { return r.costs[b] })
 		x[k] = cheapest
 		edges = append(edges, e...)
 	}

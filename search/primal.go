@@ -18,7 +18,10 @@ func (p *problem) improve(d dual) (best choice, proved bool) {
 		}
 	}
 	p.polish(best, d)
-	if best, proved = p.prove(best, d); !proved {
+	if best, proved = p.prove(best, d); proved {
+		return best, true
+	}
+	if best, proved = p.sweep(best, d); !proved {
 		p.polish(best, d)
 	}
 	return best, proved

@@ -17,6 +17,7 @@ type rung struct {
 // problem is what is asked, without the rungs that no plan needs.
 type problem struct {
 	budgets []Budget
+	names   []string // of the ladders
 	sites   [][]rung // for each ladder, by rising loss
 	scales  []float64
 }
@@ -36,7 +37,7 @@ func newProblem(ladders []Ladder, budgets []Budget) (*problem, error) {
 			return nil, err
 		}
 		site := undominated(l.Rungs)
-		p.sites = append(p.sites, site)
+		p.names, p.sites = append(p.names, l.Name), append(p.sites, site)
 		for b := range budgets {
 			largest := 0.0
 			for _, r := range site {
@@ -214,7 +215,7 @@ func (p *problem) repair(x choice, multipliers []float64) int {
 			now := site[x[k]]
 			for i, r := range site {
 				for b := range room {
-					after[b] = room[b] - r.costs[b] + now.costs[b]
+					after[b] = room[b] + (now.costs[b] - r.costs[b]) // nothing at all for the rung that is there
 				}
 				left, _ := p.excess(after)
 				gain := over - left
@@ -233,6 +234,11 @@ func (p *problem) repair(x choice, multipliers []float64) int {
 		if bestSite < 0 {
 			return worst
 		}
+		before := x[bestSite]
 		x[bestSite] = bestRung
+		if left, _ := p.excess(p.room(x)); left >= over { // all that was taken off was rounding
+			x[bestSite] = before
+			return worst
+		}
 	}
 }

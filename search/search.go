@@ -51,35 +51,40 @@ func (e *InfeasibleError) Error() string {
 	return fmt.Sprintf("budget %s: %g cannot be reached, the least is %g", e.Budget, e.Limit, e.Reachable)
 }
 
+// Options say how to search.
+type Options struct {
+	Method string // the name of one of Methods; empty for the first of them
+}
+
 // maxLoss keeps sums of losses finite. A larger one comes from a factorization gone wrong.
 const maxLoss = 1e300
 
-// Choose returns the plan of least loss that it can find within all budgets. Same input, same plan.
-//
-// It minimises Σ loss subject to Σ cost ≤ limit by Lagrangian relaxation: for given multipliers μ the sites
-// come apart, each taking the rung of least loss + μ·cost, and the sum is a bound from below. The best
-// multipliers are found exactly along the lower convex hulls for one budget, and by the ellipsoid method for
-// several. From the plan nearest to them, what is left of the budgets is spent greedily on any rungs, on the
-// hulls or not; then single rungs and pairs are exchanged while that helps; and a depth-first search over the
-// rungs that the bound does not rule out, of limited length, improves on the result or proves that nothing can.
+// Choose returns the plan of least loss that the method can find within all budgets: it minimises Σ loss subject to
+// Σ cost ≤ limit. Where every site can have its rung of least loss, that is the plan, by any method. Same input,
+// same plan.
 //
 // Where the budgets cannot be met, the error is an *InfeasibleError. A loss or cost that is NaN, infinite or
 // negative, and a loss beyond 1e300, are refused with the ladder and the rung that have it.
-func Choose(ladders []Ladder, budgets []Budget) (Plan, error) {
+func Choose(ladders []Ladder, budgets []Budget, o Options) (Plan, error) {
+	m, err := method(o.Method)
+	if err != nil {
+		return Plan{}, err
+	}
 	p, err := newProblem(ladders, budgets)
 	if err != nil {
 		return Plan{}, err
 	}
 	best := make(choice, len(p.sites)) // the first rung of every site is that of least loss
-	d := dual{multipliers: make([]float64, len(budgets)), bound: p.loss(best)}
-	proved := true
-	if !p.fits(best) {
-		start, err := p.feasible()
-		if err != nil {
-			return Plan{}, err
-		}
-		d = p.dual(start)
-		best, proved = p.improve(d)
+	if p.fits(best) {
+		return p.plan(best, dual{multipliers: make([]float64, len(budgets)), bound: p.loss(best)}, true), nil
+	}
+	start, err := p.feasible()
+	if err != nil {
+		return Plan{}, err
+	}
+	best, d, proved, err := m.find(p, start)
+	if err != nil {
+		return Plan{}, fmt.Errorf("search: %s: %w", m.Name, err)
 	}
 	return p.plan(best, d, proved), nil
 }

@@ -157,7 +157,7 @@ func TestBruteForce(t *testing.T) {
 			budgets = append(budgets, search.Budget{Name: fmt.Sprint(b), Limit: float64(r.IntN(8*count + 1))})
 		}
 		want, possible := bruteForce(ladders, budgets)
-		p, err := search.Choose(ladders, budgets)
+		p, err := search.Choose(ladders, budgets, search.Options{})
 		var infeasible *search.InfeasibleError
 		switch {
 		case errors.As(err, &infeasible):
@@ -217,7 +217,7 @@ func TestDynamicProgramming(t *testing.T) {
 		for _, fraction := range []float64{0.2, 0.5, 0.8} {
 			limit := int(least + fraction*(full(ladders, 0)-least))
 			budgets := []search.Budget{{Name: "macs", Limit: float64(limit)}}
-			p, err := search.Choose(ladders, budgets)
+			p, err := search.Choose(ladders, budgets, search.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -231,6 +231,14 @@ func TestDynamicProgramming(t *testing.T) {
 			}
 			if p.Loss <= want*(1+1e-12) {
 				exact++
+			}
+			staged, err := search.Choose(ladders, budgets, search.Options{Method: "composite"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(t, ladders, budgets, staged)
+			if staged.Bound > want*(1+1e-12) || staged.Loss > want*(1+1e-3) {
+				t.Errorf("seed %d at %g: composite has loss %g and bound %g, the least is %g", seed, fraction, staged.Loss, staged.Bound, want)
 			}
 		}
 	}
@@ -269,7 +277,7 @@ func TestBudgetIsUsed(t *testing.T) {
 	}
 	for _, fraction := range []float64{0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95} {
 		budgets := []search.Budget{{Name: "macs", Limit: fraction * total}}
-		p, err := search.Choose(ladders, budgets)
+		p, err := search.Choose(ladders, budgets, search.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -295,7 +303,7 @@ func TestSeveralBudgets(t *testing.T) {
 			}
 			var plans []search.Plan
 			for n := range 3 {
-				p, err := search.Choose(first(ladders, n+1), budgets[:n+1])
+				p, err := search.Choose(first(ladders, n+1), budgets[:n+1], search.Options{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -322,7 +330,7 @@ func TestPolished(t *testing.T) {
 	for _, seed := range []uint64{0, 6, 7} {
 		ladders := sites(seed, 200, 60, 2)
 		budgets := []search.Budget{{Name: "macs", Limit: 0.45 * full(ladders, 0)}, {Name: "params", Limit: 0.42 * full(ladders, 1)}}
-		p, err := search.Choose(ladders, budgets)
+		p, err := search.Choose(ladders, budgets, search.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -411,7 +419,7 @@ func TestChoose(t *testing.T) {
 		"costs are fractions":             {[]search.Ladder{{Rungs: rungs(0.1, 1, 0.7, 0)}, {Rungs: rungs(0.2, 1, 0.7, 0)}}, 0.1 + 0.7, []int{0, 1}},
 	} {
 		budgets := []search.Budget{{Name: "macs", Limit: c.limit}}
-		p, err := search.Choose(c.ladders, budgets)
+		p, err := search.Choose(c.ladders, budgets, search.Options{})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -421,21 +429,21 @@ func TestChoose(t *testing.T) {
 			t.Errorf("%s: rungs %v, wanted %v", name, p.Rungs, c.want)
 		}
 	}
-	if p, err := search.Choose([]search.Ladder{{Rungs: []search.Rung{{Loss: 3}, {Loss: 2}, {Loss: 4}}}}, nil); err != nil || p.Rungs[0] != 1 {
+	if p, err := search.Choose([]search.Ladder{{Rungs: []search.Rung{{Loss: 3}, {Loss: 2}, {Loss: 4}}}}, nil, search.Options{}); err != nil || p.Rungs[0] != 1 {
 		t.Errorf("no budgets: %v, %v", p.Rungs, err)
 	}
 }
 
 func TestInfeasible(t *testing.T) {
 	ladders := []search.Ladder{{Rungs: rungs(3, 5, 9, 0)}, {Rungs: rungs(2, 3, 7, 0)}}
-	_, err := search.Choose(ladders, []search.Budget{{Name: "macs", Limit: 4}})
+	_, err := search.Choose(ladders, []search.Budget{{Name: "macs", Limit: 4}}, search.Options{})
 	var infeasible *search.InfeasibleError
 	if !errors.As(err, &infeasible) || *infeasible != (search.InfeasibleError{Budget: "macs", Limit: 4, Reachable: 5}) {
 		t.Errorf("got %v", err)
 	}
 	// Either budget alone can be met, both cannot.
 	torn := []search.Ladder{{Rungs: []search.Rung{{Costs: []float64{0, 5}}, {Costs: []float64{5, 0}}}}}
-	_, err = search.Choose(torn, []search.Budget{{Name: "macs", Limit: 1}, {Name: "params", Limit: 2}})
+	_, err = search.Choose(torn, []search.Budget{{Name: "macs", Limit: 1}, {Name: "params", Limit: 2}}, search.Options{})
 	if !errors.As(err, &infeasible) || infeasible.Reachable <= infeasible.Limit {
 		t.Errorf("got %v", err)
 	}
@@ -463,7 +471,7 @@ func TestRefuses(t *testing.T) {
 		"limit NaN":     {one(1, 1), []search.Budget{{Name: "macs", Limit: math.NaN()}}, "budget macs has the limit NaN"},
 		"costs add up":  {append(one(1e308, 0), one(1e308, 0)...), macs, "more than a float64 holds"},
 	} {
-		if _, err := search.Choose(c.ladders, c.budgets); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := search.Choose(c.ladders, c.budgets, search.Options{}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, wanted %q", name, err, c.want)
 		}
 	}
@@ -472,12 +480,12 @@ func TestRefuses(t *testing.T) {
 func TestDeterministic(t *testing.T) {
 	ladders := sites(3, 30, 100, 2)
 	budgets := []search.Budget{{Name: "macs", Limit: 0.5 * full(ladders, 0)}, {Name: "params", Limit: 0.55 * full(ladders, 1)}}
-	first, err := search.Choose(ladders, budgets)
+	first, err := search.Choose(ladders, budgets, search.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 5 {
-		if again, err := search.Choose(ladders, budgets); err != nil || !reflect.DeepEqual(again, first) {
+		if again, err := search.Choose(ladders, budgets, search.Options{}); err != nil || !reflect.DeepEqual(again, first) {
 			t.Fatalf("another plan from the same input: %v", err)
 		}
 	}
@@ -506,12 +514,15 @@ func FuzzChoose(f *testing.F) {
 		for b := range budgets {
 			budgets[b].Limit = limit * float64(b+1)
 		}
-		if p, err := search.Choose(ladders, budgets); err == nil {
-			check(t, ladders, budgets, p)
+		for _, m := range search.Methods() {
+			if p, err := search.Choose(ladders, budgets, search.Options{Method: m.Name}); err == nil {
+				check(t, ladders, budgets, p)
+			}
 		}
 	})
 }
 
+// BenchmarkChoose reports, beside the time, by how many percent the loss is above the best bound known.
 func BenchmarkChoose(b *testing.B) {
 	for _, n := range []int{1, 2} {
 		ladders := sites(4, 54, 200, n)
@@ -519,12 +530,20 @@ func BenchmarkChoose(b *testing.B) {
 		if n == 2 {
 			budgets = append(budgets, search.Budget{Name: "params", Limit: 0.5 * full(ladders, 1)})
 		}
-		b.Run(fmt.Sprintf("%d budgets", n), func(b *testing.B) {
-			for b.Loop() {
-				if _, err := search.Choose(ladders, budgets); err != nil {
-					b.Fatal(err)
+		best, err := search.Choose(ladders, budgets, search.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, m := range search.Methods() {
+			b.Run(fmt.Sprintf("%s/%d budgets", m.Name, n), func(b *testing.B) {
+				var p search.Plan
+				for b.Loop() {
+					if p, err = search.Choose(ladders, budgets, search.Options{Method: m.Name}); err != nil {
+						b.Fatal(err)
+					}
 				}
-			}
-		})
+				b.ReportMetric(above(p, best.Bound), "%above")
+			})
+		}
 	}
 }
