@@ -207,17 +207,26 @@ func (w *walk) problem(st *stage) (*problem, error) {
 	case rewrite.BiasGrows:
 		p.shift = w.o.Grow
 	}
-	if scale := st.site.OutputScale; p.g == nil && scale != nil {
-		rows := kernel.Rows()
-		for g := range kernel.Groups {
-			m := linalg.New(rows, rows)
-			for i := range rows {
-				m.Set(i, i, scale[g*rows+i]*scale[g*rows+i])
-			}
-			p.g = append(p.g, m)
-		}
+	if p.g == nil {
+		p.g = normWeight(st.site)
 	}
 	return p, nil
+}
+
+// normWeight weighs errors by what the batch normalization behind a site multiplies them with; nil where there is none.
+func normWeight(s *rewrite.Site) []*linalg.Matrix {
+	if s.OutputScale == nil {
+		return nil
+	}
+	rows := s.Kernel.Rows()
+	out := make([]*linalg.Matrix, s.Kernel.Groups)
+	for g := range out {
+		out[g] = linalg.New(rows, rows)
+		for i := range rows {
+			out[g].Set(i, i, s.OutputScale[g*rows+i]*s.OutputScale[g*rows+i])
+		}
+	}
+	return out
 }
 
 func (p *problem) candidates(short bool) []candidate {
@@ -230,7 +239,7 @@ func (p *problem) candidates(short bool) []candidate {
 			out = append(out, candidate{false, math.Inf(1), both})
 		}
 		for _, r := range ridges() {
-			if !math.IsInf(r, 1) || p.choice.Chain != nil {
+			if p.choice.Chain == nil && !math.IsInf(r, 1) || p.choice.Chain != nil && p.choice.Method.Refit != nil {
 				out = append(out, candidate{true, r, both})
 			}
 		}

@@ -103,7 +103,7 @@ func newCrossSum(s *rewrite.Site) crossSum {
 // match tells whether a site's columns are those whose moments are here, complete.
 func (m *inputMoments) match(s *rewrite.Site) bool {
 	return m != nil && m.done[0] != nil && m.site.Input == s.Input && m.site.Kernel.In == s.Kernel.In &&
-		m.site.Kernel.Groups == s.Kernel.Groups && reflect.DeepEqual(m.site.View, s.View)
+		m.site.Kernel.Groups == s.Kernel.Groups && m.site.ChannelAxis(2) == s.ChannelAxis(2) && reflect.DeepEqual(m.site.View, s.View)
 }
 
 // add adds what a run shows.

@@ -25,11 +25,25 @@ type Choice struct {
 	Site rewrite.Site
 	// Chain has the factors chosen, which a refit starts from and falls back to; nil for a site that stays dense.
 	Chain decomp.Chain
-	// Method made the chain; not looked at where that is nil.
+	// Method made the chain; not looked at where that is nil. Without a Refit of its own, only the bias is fitted.
 	Method decomp.Method
 	// Output is G, the weight of errors in the site's output, [O, O] for each group. Nil stands for the squares of
 	// Site.OutputScale, and for the identity where that is nil too.
 	Output []*linalg.Matrix
+}
+
+// check refuses a metric that does not fit the site.
+func (c *Choice) check() error {
+	k := c.Site.Kernel
+	if c.Output != nil && len(c.Output) != k.Groups {
+		return fmt.Errorf("the output metric has %d matrices, want one for each of %d groups", len(c.Output), k.Groups)
+	}
+	for g, m := range c.Output {
+		if m != nil && (m.Rows != k.Rows() || m.Cols != k.Rows()) {
+			return fmt.Errorf("the output metric of group %d is %d×%d, want %d×%d", g, m.Rows, m.Cols, k.Rows(), k.Rows())
+		}
+	}
+	return nil
 }
 
 // Options control Refit. The zero value of a field means its default.
@@ -162,8 +176,10 @@ func Refit(ctx context.Context, lib *ort.Library, m *onnxio.Model, choices []Cho
 
 // newWalk orders the choices and plans the cuts.
 func newWalk(lib *ort.Library, m *onnxio.Model, choices []Choice, o Options) (*walk, error) {
-	w := &walk{lib: lib, model: m, choices: choices, o: o, names: onnxio.NewNameSet(m),
-		patches: map[int]*rewrite.Patch{}, swaps: map[int]*onnxpb.NodeProto{}, differs: map[string]bool{}, weights: map[string]*onnxpb.TensorProto{}}
+	w := &walk{
+		lib: lib, model: m, choices: choices, o: o, names: onnxio.NewNameSet(m),
+		patches: map[int]*rewrite.Patch{}, swaps: map[int]*onnxpb.NodeProto{}, differs: map[string]bool{}, weights: map[string]*onnxpb.TensorProto{},
+	}
 	w.result = &Refitted{Sites: make([]Outcome, len(choices)), nodes: map[side]map[int]int{original: {}, compressed: {}}}
 	w.shelf = newShelf(o.Memory/2, o.Folder)
 	nodes := m.Graph().GetNode()
@@ -172,6 +188,9 @@ func newWalk(lib *ort.Library, m *onnxio.Model, choices []Choice, o Options) (*w
 		s := &choices[i].Site
 		if s.Index < 0 || s.Index >= len(nodes) || nodes[s.Index] != s.Node {
 			return nil, &CutError{s.Name, errors.New("it is no node of the model's main graph")}
+		}
+		if err := choices[i].check(); err != nil {
+			return nil, fmt.Errorf("node %q: %w", s.Name, err)
 		}
 		w.order = append(w.order, i)
 		weights[s.Weight]++

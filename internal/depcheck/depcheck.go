@@ -35,7 +35,8 @@ func House() Rules {
 		Below: map[string][]string{
 			"cmd/onnx-compress":                {"report"},
 			"report":                           {"compress"},
-			"compress":                         {"grad", "verify", "search", "internal/provision", "internal/suggest"},
+			"compress":                         {"grad", "tune", "verify", "search", "internal/provision", "internal/suggest"},
+			"tune":                             {"calib"},
 			"verify":                           {"calib"},
 			"grad":                             {"shapes", "internal/ort"},
 			"calib":                            {"internal/moments", "rewrite", "internal/ort", "grad"},
