@@ -20,8 +20,11 @@ type Options struct {
 	Output string
 	// Overwrite allows Output to exist.
 	Overwrite bool
-	// Targets must all hold; at least one.
+	// Targets must all hold; at least one, unless FromPlan is set.
 	Targets []Target
+	// FromPlan, when set, has the ranks, so that none are searched for. Methods,
+	// Select and RankMultiple must then be left alone.
+	FromPlan *Plan
 	// Methods are the names of the schemes on offer; empty means all.
 	Methods []string
 	Select  Selection
@@ -104,7 +107,12 @@ func (o Options) calibSamples(n int) int {
 
 // check refuses what makes no sense for any model.
 func (o Options) check() error {
-	if len(o.Targets) == 0 {
+	if o.FromPlan != nil {
+		if err := o.checkPlan(); err != nil {
+			return err
+		}
+	}
+	if len(o.Targets) == 0 && o.FromPlan == nil {
 		return &UsageError{errors.New("no target: say how small the model should become, for example macs=0.5")}
 	}
 	for i, t := range o.Targets {

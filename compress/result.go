@@ -88,9 +88,11 @@ const (
 // Lagrangian duality; Gap is (Loss−Bound)/Loss.
 type PlanSummary struct {
 	Measure Measure `json:"measure"`
-	Loss    float64 `json:"loss"`
-	Bound   float64 `json:"bound"`
-	Gap     float64 `json:"gap"`
+	// Given says that the plan came from outside; Bound and Gap are then 0.
+	Given bool    `json:"given"`
+	Loss  float64 `json:"loss"`
+	Bound float64 `json:"bound"`
+	Gap   float64 `json:"gap"`
 }
 
 // SiteResult is one site's fate. Method is "dense" where the site was offered

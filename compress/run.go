@@ -36,7 +36,8 @@ type job struct {
 // path changes.
 //
 // Errors: *UsageError for options that cannot be, *UnmetError when a target is
-// out of reach, the context's error when it ends first.
+// out of reach, *PlanError when a given plan needs more than one allows, the
+// context's error when it ends first.
 func Run(ctx context.Context, m *onnxio.Model, o Options) (*Result, error) {
 	o = o.withDefaults()
 	if err := o.check(); err != nil {
@@ -124,6 +125,9 @@ func (j *job) analyse(ctx context.Context) error {
 			j.calibrate, j.held = calib.Split(src.Len(), j.opts.calibSamples(src.Len()), j.opts.Seed)
 			j.held = j.held[:min(len(j.held), j.opts.VerifySamples)]
 		}
+		if j.opts.FromPlan != nil {
+			return j.fitPlan(ctx)
+		}
 		return nil
 	})
 }
@@ -151,30 +155,39 @@ func (j *job) inputShapes() (map[string][]int, error) {
 	return given, nil
 }
 
-// choose picks one rung of every ladder under all targets.
+// choose picks one rung of every ladder under all targets, or takes those of a
+// given plan.
 func (j *job) choose(ctx context.Context) error {
 	return j.stage(ctx, "search", func() error {
 		ls := ladders(j.offers)
-		plan, err := search.Choose(searchLadders(ls, j.opts.Targets), j.budgets(ls))
+		if j.opts.FromPlan != nil {
+			return j.follow(ls)
+		}
+		plan, err := search.Choose(searchLadders(ls, j.opts.Targets), j.budgets(ls), search.Options{})
 		if unmet := (*search.InfeasibleError)(nil); errors.As(err, &unmet) {
 			return j.unmet(unmet, ls)
 		}
 		if err != nil {
 			return fmt.Errorf("choosing ranks: %w", err)
 		}
-		j.result.Plan = PlanSummary{j.measure(), plan.Loss, plan.Bound, plan.Gap}
-		at := map[*offer]option{}
-		for i, l := range ls {
-			for k, o := range l.offers {
-				at[o] = l.rungs[plan.Rungs[i]][k]
-			}
-		}
-		for _, o := range j.offers {
-			j.chosen = append(j.chosen, at[o])
-			j.result.Sites = append(j.result.Sites, siteResult(o, at[o]))
-		}
+		j.result.Plan = PlanSummary{Measure: j.measure(), Loss: plan.Loss, Bound: plan.Bound, Gap: plan.Gap}
+		j.take(ls, plan.Rungs)
 		return nil
 	})
+}
+
+// take settles on one rung of every ladder.
+func (j *job) take(ls []ladder, chosen []int) {
+	at := map[*offer]option{}
+	for i, l := range ls {
+		for k, o := range l.offers {
+			at[o] = l.rungs[chosen[i]][k]
+		}
+	}
+	for _, o := range j.offers {
+		j.chosen = append(j.chosen, at[o])
+		j.result.Sites = append(j.result.Sites, siteResult(o, at[o]))
+	}
 }
 
 // measure says what the losses of this run are.

@@ -36,8 +36,8 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 			changed++
 		}
 	}
-	p.line("%d of %s factored, %s left alone; %s %.4g (no plan within the targets has less than %.4g)",
-		changed, number(len(r.Sites), "site"), number(len(r.Skipped), "other node"), measureText(r), r.Plan.Loss, r.Plan.Bound)
+	p.line("%d of %s factored, %s left alone; %s %.4g (%s)",
+		changed, number(len(r.Sites), "site"), number(len(r.Skipped), "other node"), measureText(r), r.Plan.Loss, boundText(r.Plan))
 	if len(r.Uncounted) > 0 {
 		p.line("MACs lack %s of unknown size", number(len(r.Uncounted), "node"))
 	}
@@ -68,6 +68,14 @@ func (p *printer) details(r *compress.Result) {
 		stages = append(stages, fmt.Sprintf("%s %.2f s", s.Name, s.Seconds))
 	}
 	p.line("%s", strings.Join(stages, ", "))
+}
+
+// boundText says how good a plan could have been.
+func boundText(p compress.PlanSummary) string {
+	if p.Given {
+		return "as planned"
+	}
+	return fmt.Sprintf("no plan within the targets has less than %.4g", p.Bound)
 }
 
 // measureText says what the losses of a plan are.

@@ -25,6 +25,7 @@ type compressFlags struct {
 
 	targets, shapes []string
 	calib, memory   string
+	plan            planFlags
 }
 
 func runCompress(ctx context.Context, args []string, s streams) error {
@@ -42,7 +43,14 @@ func runCompress(ctx context.Context, args []string, s streams) error {
 	if err := c.read(f); err != nil {
 		return err
 	}
-	if err := c.out.check(path, c.opts.Output, c.calib, c.samples.labels); err != nil {
+	files := []string{path, c.opts.Output, c.calib, c.samples.labels}
+	if err := c.out.check(append(files, c.plan.to, c.plan.from)...); err != nil {
+		return err
+	}
+	if err := c.plan.check(files...); err != nil {
+		return err
+	}
+	if c.opts.FromPlan, err = c.plan.read(); err != nil {
 		return err
 	}
 	m, err := onnxio.Read(path)
@@ -65,6 +73,9 @@ func runCompress(ctx context.Context, args []string, s streams) error {
 	if err != nil {
 		return err
 	}
+	if err := c.plan.write(result); err != nil {
+		return fmt.Errorf("%s is written, but not its plan: %w", c.opts.Output, err)
+	}
 	err = c.out.write(s.out, result, func(w io.Writer) error { return report.Result(w, result, c.out.verbose) })
 	if err != nil {
 		return fmt.Errorf("%s is written, but not what there is to say about it: %w", c.opts.Output, err)
@@ -80,6 +91,7 @@ func (c *compressFlags) add(f *pflag.FlagSet) {
 	f.IntVar(&c.opts.VerifySamples, "verify-samples", 0, "")
 	f.IntVar(&c.opts.Probes, "probes", 1, "")
 	c.samples.add(f)
+	c.plan.add(f)
 	f.StringSliceVar(&c.opts.Methods, "methods", nil, "")
 	f.StringArrayVar(&c.opts.Select.Only, "only", nil, "")
 	f.StringArrayVar(&c.opts.Select.Keep, "keep", nil, "")
@@ -96,7 +108,10 @@ func (c *compressFlags) add(f *pflag.FlagSet) {
 
 // read turns the words into options.
 func (c *compressFlags) read(f *pflag.FlagSet) error {
-	if len(c.targets) == 0 {
+	if err := c.plan.alone(f); err != nil {
+		return err
+	}
+	if len(c.targets) == 0 && c.plan.from == "" {
 		return usagef("no --target: say how small the model should become, for example\n" +
 			"  --target macs=0.5      half the multiply-adds\n" +
 			"  --target params=2M     at most two million parameters")

@@ -54,17 +54,22 @@ func (o *outputFlags) check(files ...string) error {
 	if path == "" || path == toStdout {
 		return nil
 	}
+	return canWrite("--json="+path, path, files...)
+}
+
+// canWrite refuses a path that a flag, as it was written, wants a file at.
+func canWrite(flag, path string, files ...string) error {
 	for _, f := range files {
 		if f != "" && sameFile(path, f) {
-			return usagef("--json=%s would overwrite %s; choose another file", path, f)
+			return usagef("%s would overwrite %s; choose another file", flag, f)
 		}
 	}
 	folder := filepath.Dir(path)
 	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
-		return usagef("--json=%s: there is no folder %s", path, folder)
+		return usagef("%s: there is no folder %s", flag, folder)
 	}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return usagef("--json=%s is a folder; name a file in it", path)
+		return usagef("%s is a folder; name a file in it", flag)
 	}
 	return nil
 }

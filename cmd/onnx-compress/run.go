@@ -108,6 +108,7 @@ func usagef(format string, args ...any) error {
 func exitCode(err error, name string, stderr io.Writer) int {
 	var usage *compress.UsageError
 	var unmet *compress.UnmetError
+	var plan *compress.PlanError
 	switch {
 	case err == nil, errors.Is(err, errHelp):
 		return exitDone
@@ -121,7 +122,7 @@ func exitCode(err error, name string, stderr io.Writer) int {
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "onnx-compress: %v\nsee `onnx-compress help %s`\n", err, name)
 		return exitUsage
-	case errors.As(err, &unmet):
+	case errors.As(err, &unmet), errors.As(err, &plan):
 		fmt.Fprintf(stderr, "onnx-compress: %v\nnothing was written\n", err)
 		return exitUnmet
 	}

@@ -1,0 +1,241 @@
+package compress
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/suggest"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+)
+
+// PlanSchema names the shape of a Plan as JSON.
+const PlanSchema = "onnx-compress/plan/1"
+
+// Plan is a choice of methods and ranks that can be applied again. Sites that
+// it does not name are left alone.
+type Plan struct {
+	Schema string `json:"schema"`
+	// SHA256 is the digest of the model file that the plan is for, in hex.
+	SHA256 string `json:"sha256"`
+	// Original and Planned are what that model needs, and what the model needed
+	// that the plan was made with.
+	Original Totals     `json:"original"`
+	Planned  Totals     `json:"planned"`
+	Sites    []SitePlan `json:"sites"`
+}
+
+// Totals are what a model needs.
+type Totals struct {
+	MACs   int64 `json:"macs"`
+	Params int64 `json:"params"`
+	Bytes  int64 `json:"bytes"`
+}
+
+// SitePlan is the choice at one site. Method is "dense", and Rank empty, where
+// it is left alone.
+type SitePlan struct {
+	Name   string      `json:"name"`
+	Method string      `json:"method"`
+	Rank   decomp.Rank `json:"rank,omitempty"`
+}
+
+// PlanOf returns the plan that a run followed.
+func PlanOf(r *Result) Plan {
+	totals := func(f File) Totals { return Totals{f.MACs, f.Params, f.Bytes} }
+	p := Plan{Schema: PlanSchema, SHA256: r.Input.SHA256, Original: totals(r.Input), Planned: totals(r.Output), Sites: []SitePlan{}}
+	for _, s := range r.Sites {
+		p.Sites = append(p.Sites, SitePlan{s.Name, s.Method, s.Rank})
+	}
+	return p
+}
+
+// ReadPlan reads a plan as JSON, to the end of r.
+func ReadPlan(r io.Reader) (*Plan, error) {
+	d := json.NewDecoder(r)
+	var p Plan
+	if err := d.Decode(&p); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, fmt.Errorf("this is no plan as JSON: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("there is more behind the end of the plan")
+	}
+	if p.Schema != PlanSchema {
+		return nil, fmt.Errorf("the schema is %q; want %q, as --plan writes it", p.Schema, PlanSchema)
+	}
+	seen := map[string]bool{}
+	for i, s := range p.Sites {
+		switch {
+		case seen[s.Name]:
+			return nil, fmt.Errorf("the site %q is planned twice", s.Name)
+		case s.Method == Dense && len(s.Rank) > 0:
+			return nil, fmt.Errorf("the site %q is %s, which has no rank, but has the rank %v", s.Name, Dense, s.Rank)
+		case s.Method != Dense && len(s.Rank) == 0:
+			return nil, fmt.Errorf("the site %q (number %d) has the method %q but no rank", s.Name, i+1, s.Method)
+		}
+		seen[s.Name] = true
+	}
+	return &p, nil
+}
+
+// checkPlan refuses options that a given plan has decided already.
+func (o Options) checkPlan() error {
+	for _, c := range []struct {
+		name string
+		set  bool
+	}{
+		{"methods", len(o.Methods) > 0},
+		{"sites", len(o.Select.Only)+len(o.Select.Keep) > 0},
+		{"a multiple of ranks", o.RankMultiple > 1},
+	} {
+		if c.set {
+			return &UsageError{fmt.Errorf("a plan is given, which has the methods, the sites and the ranks; %s cannot be chosen beside it", c.name)}
+		}
+	}
+	return nil
+}
+
+// fitPlan refuses a plan that is not for this model, before there is any work.
+func (j *job) fitPlan(ctx context.Context) error {
+	plan := j.opts.FromPlan
+	own, err := describe(ctx, j.model.Path, rewrite.Costs{})
+	if err != nil {
+		return err
+	}
+	if !strings.EqualFold(plan.SHA256, own.SHA256) {
+		return &UsageError{fmt.Errorf("the plan is for another model: for a file with the SHA-256 %q, and that of %s is %q", plan.SHA256, j.model.Path, own.SHA256)}
+	}
+	for _, s := range plan.Sites {
+		if err := j.fitSite(s); err != nil {
+			return &UsageError{fmt.Errorf("the plan does not fit %s: %w", j.model.Path, err)}
+		}
+	}
+	return nil
+}
+
+// fitSite holds one entry of a plan against the site.
+func (j *job) fitSite(p SitePlan) error {
+	var names []string
+	for _, s := range j.analysis.Sites {
+		names = append(names, s.Name)
+	}
+	i := slices.Index(names, p.Name)
+	if i < 0 {
+		if p.Method == Dense {
+			return nil // whatever it is, it stays as it is
+		}
+		for _, skip := range j.analysis.Skips {
+			if skip.Name == p.Name {
+				return fmt.Errorf("node %q cannot change: %s", p.Name, skip.Reason)
+			}
+		}
+		return fmt.Errorf("it has no site %q%s; `onnx-compress inspect` lists the names", p.Name, suggest.Phrase(p.Name, names))
+	}
+	if p.Method == Dense {
+		return nil
+	}
+	method, err := MethodNamed(p.Method)
+	if err != nil {
+		return fmt.Errorf("site %q: %w", p.Name, err)
+	}
+	kernel := j.analysis.Sites[i].Kernel
+	if err := method.Accepts(kernel); err != nil {
+		return fmt.Errorf("site %q: %s does not apply: %w", p.Name, p.Method, err)
+	}
+	ranks := method.Ranks(kernel)
+	if len(ranks) == 0 {
+		return fmt.Errorf("site %q has no rank by %s", p.Name, p.Method)
+	}
+	if !slices.ContainsFunc(ranks, func(r decomp.Rank) bool { return slices.Equal(r, p.Rank) }) {
+		return fmt.Errorf("site %q has no rank %v by %s; it has %d, from %v to %v", p.Name, p.Rank, p.Method, len(ranks), ranks[0], ranks[len(ranks)-1])
+	}
+	return nil
+}
+
+// follow takes the rungs that the given plan names, and holds them against the
+// targets.
+func (j *job) follow(ls []ladder) error {
+	entries := map[string]SitePlan{}
+	for _, s := range j.opts.FromPlan.Sites {
+		entries[s.Name] = s
+	}
+	for _, s := range j.opts.FromPlan.Sites {
+		if err := j.fitSite(s); err != nil { // the memory limit may have left a site alone
+			return &UsageError{fmt.Errorf("the plan does not fit %s: %w", j.model.Path, err)}
+		}
+	}
+	chosen := make([]int, len(ls))
+	for i := range ls {
+		var err error
+		if chosen[i], err = ls[i].planned(entries); err != nil {
+			return &UsageError{fmt.Errorf("the plan does not fit %s: %w", j.model.Path, err)}
+		}
+	}
+	for _, t := range j.opts.Targets {
+		need := j.fixed(ls, t.Resource)
+		for i := range ls {
+			need += float64(ls[i].cost(ls[i].rungs[chosen[i]], t.Resource))
+		}
+		if limit := t.Limit(j.original(t.Resource)); need > limit {
+			return &PlanError{Target: t, Limit: limit, Needed: need}
+		}
+	}
+	j.take(ls, chosen)
+	for i, l := range ls {
+		for _, o := range l.rungs[chosen[i]] {
+			j.result.Plan.Loss += o.loss
+		}
+	}
+	j.result.Plan.Measure, j.result.Plan.Given = j.measure(), true
+	return nil
+}
+
+// planned finds the rung at which every site of the ladder is as the plan has it.
+func (l *ladder) planned(plan map[string]SitePlan) (int, error) {
+	fits := func(rung []option) bool {
+		for k, o := range rung {
+			p, named := plan[l.offers[k].site.Name]
+			if !named || p.Method == Dense {
+				if o.method != nil {
+					return false
+				}
+			} else if o.method == nil || o.method.Name != p.Method || !slices.Equal(o.rank, p.Rank) {
+				return false
+			}
+		}
+		return true
+	}
+	if i := slices.IndexFunc(l.rungs, fits); i >= 0 {
+		return i, nil
+	}
+	var names []string
+	for _, o := range l.offers {
+		names = append(names, o.site.Name)
+	}
+	first := plan[names[0]]
+	if len(names) == 1 {
+		return 0, fmt.Errorf("site %q by %s at rank %v needs no fewer MACs and parameters than as it is", names[0], first.Method, first.Rank)
+	}
+	return 0, fmt.Errorf("the sites %s share the weight %q and can only change together, by one method at one rank that saves something", strings.Join(names, ", "), l.offers[0].site.Weight)
+}
+
+// PlanError says that a given plan needs more than a target allows. Nothing is
+// written.
+type PlanError struct {
+	Target        Target
+	Limit, Needed float64
+}
+
+func (e *PlanError) Error() string {
+	return fmt.Sprintf("the plan does not meet the target %s: at most %.0f %s wanted, the plan needs %.0f",
+		e.Target, math.Floor(e.Limit), e.Target.Resource, math.Ceil(e.Needed))
+}
