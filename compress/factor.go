@@ -30,7 +30,7 @@ func (j *job) factor(ctx context.Context) error {
 }
 
 // calibrated factors the sites under what they see of the samples.
-func (j *job) calibrated(ctx context.Context) error {
+func (j *job) calibrated(ctx context.Context) (err error) {
 	j.result.Calibration = &Calibration{Source: j.opts.Source.Describe()}
 	groups, err := j.groups()
 	if err != nil {
@@ -44,6 +44,11 @@ func (j *job) calibrated(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	cache, err := j.openStats(ctx, groups)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, cache.close()) }()
 	j.result.Calibration.Samples, j.result.Calibration.Sweeps = len(j.calibrate), len(groups)
 	for g, group := range groups {
 		turn := ""
@@ -56,17 +61,17 @@ func (j *job) calibrated(ctx context.Context) error {
 		}
 		var stats []calib.Stats
 		err := j.stage(ctx, "calibrate"+turn, func() (err error) {
-			stats, err = calib.Collect(ctx, lib, j.model, sites, j.opts.Source, j.calibrate, j.calibOptions("calibrate"+turn))
+			stats, err = j.collect(ctx, lib, cache, sites, "calibrate"+turn)
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("calibration on %s: %w", j.opts.Source.Describe(), err)
+			return err
 		}
 		if err := j.factorGroup(ctx, "factor"+turn, group, stats); err != nil {
 			return err
 		}
 	}
-	return nil
+	return cache.commit()
 }
 
 // groups cuts the sites so that each group's moments fit the memory limit. A

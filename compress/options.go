@@ -40,6 +40,10 @@ type Options struct {
 	// CalibSamples is how many samples calibration draws; default 1024, but at
 	// most nine tenths of what there are, so that some are left to verify on.
 	CalibSamples int
+	// Stats, when set, is a file for the statistics of the calibration. When it
+	// holds those of the same model, samples and options, they are read; else they
+	// are collected, and written to it. The result is the same.
+	Stats string
 	// Probes is how many random directions in the outputs of every calibration
 	// sample sensitivities are estimated from. With some, losses are expected
 	// changes of the model's outputs; with 0, shares of each site's own variance.
@@ -119,6 +123,9 @@ func (o Options) check() error {
 		if slices.ContainsFunc(o.Targets[:i], func(u Target) bool { return u.Resource == t.Resource }) {
 			return &UsageError{fmt.Errorf("two targets bound %s; give one", t.Resource)}
 		}
+	}
+	if o.Stats != "" && o.Source == nil {
+		return &UsageError{errors.New("a file for calibration statistics is named, but there are no samples to calibrate on")}
 	}
 	if o.Output == "" {
 		return &UsageError{errors.New("no output: say where the compressed model goes, for example -o small.onnx")}

@@ -69,6 +69,8 @@ type Calibration struct {
 	// Sweeps is how often the samples were run: once for each group of sites
 	// whose moments fit the memory limit together.
 	Sweeps int `json:"sweeps"`
+	// Cached says that the moments were read from a file of an earlier run.
+	Cached bool `json:"cached"`
 }
 
 // Measure says what a loss is.

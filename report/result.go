@@ -89,7 +89,11 @@ func measureText(r *compress.Result) string {
 	return "lost share of the variance, summed over the sites,"
 }
 
+// calibrationText says what the losses were measured on.
 func calibrationText(r *compress.Result) string {
+	if r.Calibration != nil && r.Calibration.Cached {
+		return fmt.Sprintf("calibrated on %s of %s, by an earlier run", number(r.Calibration.Samples, "sample"), r.Calibration.Source)
+	}
 	switch c := r.Calibration; {
 	case c == nil:
 		return "data-free: losses were measured on the weights alone"

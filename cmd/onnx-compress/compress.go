@@ -50,6 +50,12 @@ func runCompress(ctx context.Context, args []string, s streams) error {
 	if err := c.plan.check(files...); err != nil {
 		return err
 	}
+	if c.opts.Stats != "" {
+		others := []string{c.plan.to, c.plan.from, string(c.out.json)}
+		if err := canWrite("--stats "+c.opts.Stats, c.opts.Stats, append(files, others...)...); err != nil {
+			return err
+		}
+	}
 	if c.opts.FromPlan, err = c.plan.read(); err != nil {
 		return err
 	}
@@ -89,6 +95,7 @@ func (c *compressFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&c.calib, "calib", "", "")
 	f.IntVar(&c.opts.CalibSamples, "calib-samples", 0, "")
 	f.IntVar(&c.opts.VerifySamples, "verify-samples", 0, "")
+	f.StringVar(&c.opts.Stats, "stats", "", "")
 	f.IntVar(&c.opts.Probes, "probes", 1, "")
 	c.samples.add(f)
 	c.plan.add(f)
@@ -125,6 +132,9 @@ func (c *compressFlags) read(f *pflag.FlagSet) error {
 	}
 	if err := atLeastOne(f, "calib-samples", "verify-samples", "rank-multiple", "batch", "threads"); err != nil {
 		return err
+	}
+	if f.Changed("stats") && (c.calib == "" || c.opts.Stats == "") {
+		return usagef("--stats names a file for what calibration finds in the samples of --calib; want both")
 	}
 	if err := c.samples.needs(f, "calib", c.calib); err != nil {
 		return err

@@ -1,0 +1,229 @@
+package compress
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+)
+
+// calibrationMagic starts a file of the statistics of a whole calibration. Behind
+// it are the key, [32] bytes, the statistics of the sites, group by group, and the
+// SHA-256 of all that.
+const calibrationMagic = "onnx-compress.calibration\x01"
+
+// statsFile is a calibration on disk: being read where one with the right key was
+// there, else being written. The nil statsFile is none.
+type statsFile struct {
+	path, waiting string
+	file          *os.File
+	in            *bufio.Reader // nil when writing
+	out           *bufio.Writer
+	sum           hash.Hash
+}
+
+// openStats opens the file that Options.Stats names.
+func (j *job) openStats(ctx context.Context, groups [][]int) (*statsFile, error) {
+	path := j.opts.Stats
+	if path == "" {
+		return nil, nil
+	}
+	key, err := j.statsKey(ctx, groups)
+	if err != nil {
+		return nil, fmt.Errorf("statistics %s: %w", path, err)
+	}
+	s, err := readStatsFile(ctx, path, key)
+	if err != nil {
+		return nil, fmt.Errorf("statistics %s: %w", path, err)
+	}
+	if s == nil {
+		if s, err = writeStatsFile(path, key); err != nil {
+			return nil, fmt.Errorf("statistics %s: %w", path, err)
+		}
+	}
+	j.result.Calibration.Cached = s.in != nil
+	return s, nil
+}
+
+// readStatsFile returns nil where there is no file, or one of another calibration.
+func readStatsFile(ctx context.Context, path string, key []byte) (*statsFile, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	same, err := checkStatsFile(ctx, f, key)
+	if err != nil || !same {
+		return nil, errors.Join(err, f.Close())
+	}
+	if _, err := f.Seek(int64(len(calibrationMagic)+len(key)), io.SeekStart); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &statsFile{path: path, file: f, in: bufio.NewReaderSize(f, 1<<20)}, nil
+}
+
+// checkStatsFile says whether the file has the key. One that has it, and is not
+// as it was written, is an error.
+func checkStatsFile(ctx context.Context, f *os.File, key []byte) (bool, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	head := make([]byte, len(calibrationMagic)+len(key))
+	if info.Mode().IsRegular() {
+		_, err = io.ReadFull(f, head)
+	}
+	if short := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF); err != nil && !short {
+		return false, err
+	}
+	if string(head[:len(calibrationMagic)]) != calibrationMagic {
+		return false, &UsageError{errors.New("this file is there, and holds no statistics; choose another name")}
+	}
+	if !bytes.Equal(head[len(calibrationMagic):], key) {
+		return false, nil
+	}
+	h := sha256.New()
+	h.Write(head)
+	body := info.Size() - int64(len(head)+h.Size())
+	last := make([]byte, h.Size())
+	if body >= 0 {
+		if _, err := io.CopyN(h, reader{ctx, f}, body); err != nil {
+			return false, err
+		}
+		if _, err := io.ReadFull(f, last); err != nil {
+			return false, err
+		}
+	}
+	if body < 0 || !bytes.Equal(h.Sum(nil), last) {
+		return false, errors.New("the file is damaged; remove it, so that they are collected anew")
+	}
+	return true, nil
+}
+
+// writeStatsFile begins a file beside its place.
+func writeStatsFile(path string, key []byte) (*statsFile, error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	waiting := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text())
+	f, err := os.OpenFile(waiting, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.New()
+	s := &statsFile{path: path, waiting: waiting, file: f, sum: sum, out: bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<20)}
+	if _, err := s.out.Write(append([]byte(calibrationMagic), key...)); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// collect gives the statistics of the next group of sites: those of the file
+// when one is read, else new ones, which are also written.
+func (j *job) collect(ctx context.Context, lib *ort.Library, s *statsFile, sites []rewrite.Site, name string) ([]calib.Stats, error) {
+	if s != nil && s.in != nil {
+		stats, err := s.read(ctx, sites)
+		if err != nil {
+			return nil, fmt.Errorf("statistics %s: %w", s.path, err)
+		}
+		return stats, nil
+	}
+	stats, err := calib.Collect(ctx, lib, j.model, sites, j.opts.Source, j.calibrate, j.calibOptions(name))
+	if err != nil {
+		return nil, fmt.Errorf("calibration on %s: %w", j.opts.Source.Describe(), err)
+	}
+	if s != nil {
+		for i := range stats {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			if _, err := stats[i].WriteTo(s.out); err != nil {
+				return nil, fmt.Errorf("statistics %s: %w", s.path, err)
+			}
+		}
+	}
+	return stats, nil
+}
+
+// read reads one group.
+func (s *statsFile) read(ctx context.Context, sites []rewrite.Site) ([]calib.Stats, error) {
+	var out []calib.Stats
+	var held []*linalg.Matrix
+	for range sites {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		stats, err := calib.ReadStats(s.in)
+		if err != nil {
+			return nil, err
+		}
+		// Sites that read the same columns share their moments, as they do when these
+		// are collected; the memory limit counts on it.
+		for g, a := range stats.A {
+			i := slices.IndexFunc(held, func(b *linalg.Matrix) bool { return b.Rows == a.Rows && slices.Equal(b.Data, a.Data) })
+			if i >= 0 {
+				stats.A[g] = held[i]
+			} else {
+				held = append(held, a)
+			}
+		}
+		out = append(out, stats)
+	}
+	return out, fitStats(out, sites)
+}
+
+// commit puts a file that was written whole in its place.
+func (s *statsFile) commit() error {
+	if s == nil || s.waiting == "" {
+		return nil
+	}
+	err := s.out.Flush()
+	if err == nil {
+		_, err = s.file.Write(s.sum.Sum(nil))
+	}
+	if err == nil {
+		err = s.file.Sync()
+	}
+	if err == nil {
+		err = s.file.Close()
+	}
+	if err == nil {
+		err = os.Rename(s.waiting, s.path)
+	}
+	if err != nil {
+		return fmt.Errorf("statistics %s: %w", s.path, err)
+	}
+	s.waiting = ""
+	return nil
+}
+
+// close releases the file, and removes what was not committed.
+func (s *statsFile) close() error {
+	if s == nil {
+		return nil
+	}
+	err := s.file.Close()
+	if errors.Is(err, os.ErrClosed) {
+		err = nil
+	}
+	if s.waiting != "" {
+		err = errors.Join(err, os.Remove(s.waiting))
+	}
+	return err
+}

@@ -1,0 +1,189 @@
+package compress
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/calib"
+)
+
+// counted counts the samples that are read.
+type counted struct {
+	calib.Source
+	reads *atomic.Int64
+}
+
+func (c counted) Sample(i int) (calib.Sample, error) {
+	c.reads.Add(1)
+	return c.Source.Sample(i)
+}
+
+// TestStats: with the file absent, present, and of another calibration, the bytes are
+// those of a run without one, and samples are only run when they must.
+func TestStats(t *testing.T) {
+	needRuntime(t)
+	for _, c := range []struct {
+		name   string
+		o      Options
+		sweeps int
+	}{
+		{"plain", Options{Source: images(40), CalibSamples: 24}, 1},
+		{"with sensitivities", Options{Source: images(40), CalibSamples: 24, Probes: 1}, 1},
+		{"in several sweeps", Options{Source: samples(40, "x", 12), CalibSamples: 24, Memory: 26 << 20, Threads: 1}, 2},
+	} {
+		m := zoo(t, "cnn")
+		if c.sweeps > 1 {
+			m = wide(t)
+		}
+		c.o.Targets = []Target{half(MACs)}
+		plain, want := run(t, m, c.o)
+		if plain.Calibration.Cached || plain.Calibration.Sweeps != c.sweeps {
+			t.Errorf("%s: calibration %+v", c.name, plain.Calibration)
+		}
+		folder := t.TempDir()
+		c.o.Stats = filepath.Join(folder, "stats.bin")
+		var first []byte
+		var collecting int64 // reads of the turn that collects
+		for turn, cached := range []bool{false, true, true} {
+			var reads atomic.Int64
+			o := c.o
+			o.Source, o.Threads = counted{o.Source, &reads}, turn+1
+			r, got := run(t, m, o)
+			if !bytes.Equal(got, want) {
+				t.Errorf("%s: turn %d gives other bytes", c.name, turn)
+			}
+			if r.Calibration.Cached != cached || r.Calibration.Samples != 24 || r.Calibration.Sweeps != c.sweeps {
+				t.Errorf("%s: turn %d: calibration %+v", c.name, turn, r.Calibration)
+			}
+			if !cached {
+				collecting = reads.Load()
+			} else if saved := collecting - reads.Load(); saved < int64(24*c.sweeps) {
+				t.Errorf("%s: turn %d reads only %d samples less", c.name, turn, saved)
+			}
+			file, err := os.ReadFile(o.Stats)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if first == nil {
+				first = file
+			}
+			if !bytes.Equal(file, first) {
+				t.Errorf("%s: turn %d changes the file", c.name, turn)
+			}
+		}
+		if entries, err := os.ReadDir(folder); err != nil || len(entries) != 1 {
+			t.Errorf("%s: %d files, %v", c.name, len(entries), err)
+		}
+	}
+}
+
+// TestStatsKey: whatever the statistics depend on, a change of it collects them anew.
+func TestStatsKey(t *testing.T) {
+	needRuntime(t)
+	m := zoo(t, "cnn")
+	base := Options{Targets: []Target{half(MACs)}, Source: images(40), CalibSamples: 24, Stats: filepath.Join(t.TempDir(), "stats")}
+	run(t, m, base)
+	for _, c := range []struct {
+		name   string
+		cached bool
+		change func(*Options)
+	}{
+		{"target", true, func(o *Options) { o.Targets = []Target{share(Params, 0.6)} }},
+		{"threads", true, func(o *Options) { o.Threads = 1 }},
+		{"verification", true, func(o *Options) { o.VerifySamples = 3 }},
+		{"seed", false, func(o *Options) { o.Seed = 9 }},
+		{"number", false, func(o *Options) { o.CalibSamples = 20 }},
+		{"batch", false, func(o *Options) { o.Batch = 7 }},
+		{"probes", false, func(o *Options) { o.Probes = 1 }},
+		{"sites", false, func(o *Options) { o.Select.Keep = []string{"Conv_2"} }},
+		{"data", false, func(o *Options) {
+			other := images(40)
+			for i := range other {
+				other[i].Inputs["image"].Float32s()[5]++
+			}
+			o.Source = other
+		}},
+	} {
+		o := base
+		run(t, m, o) // whatever the last case left there
+		c.change(&o)
+		if r, _ := run(t, m, o); r.Calibration.Cached != c.cached {
+			t.Errorf("%s: cached is %v", c.name, r.Calibration.Cached)
+		}
+	}
+	if r, _ := run(t, zoo(t, "cnn_opset22"), base); r.Calibration.Cached {
+		t.Error("the statistics of another model were taken")
+	}
+}
+
+// TestStatsRefused: another file is left alone, and a damaged one is named.
+func TestStatsRefused(t *testing.T) {
+	needRuntime(t)
+	m := zoo(t, "cnn")
+	path := filepath.Join(t.TempDir(), "stats")
+	o := Options{Targets: []Target{half(MACs)}, Source: images(40), CalibSamples: 24, Stats: path}
+	run(t, m, o)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flipped := bytes.Clone(whole)
+	flipped[len(flipped)/2] ^= 1
+	for _, c := range []struct {
+		name, want string
+		data       []byte
+		usage      bool
+	}{
+		{"other", "holds no statistics", []byte("precious"), true},
+		{"empty", "holds no statistics", nil, true},
+		{"cut", "is damaged", whole[:len(whole)-9], false},
+		{"cut to the key", "is damaged", whole[:len(calibrationMagic)+32], false},
+		{"flipped", "is damaged", flipped, false},
+		{"longer", "is damaged", append(bytes.Clone(whole), 0), false},
+	} {
+		if err := os.WriteFile(path, c.data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		o.Output = out(t)
+		_, err := Run(context.Background(), m, o)
+		wants(t, err, path, c.want)
+		if usage := (*UsageError)(nil); errors.As(err, &usage) != c.usage {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if data, err := os.ReadFile(path); err != nil || !bytes.Equal(data, c.data) {
+			t.Errorf("%s: the file has changed, %v", c.name, err)
+		}
+		empty(t, filepath.Dir(o.Output))
+	}
+	o.Source = nil
+	_, err = Run(context.Background(), m, o)
+	wants(t, err, "no samples")
+	o.Source, o.Stats = images(40), filepath.Join(path+".d", "stats")
+	_, err = Run(context.Background(), m, o)
+	wants(t, err, o.Stats)
+}
+
+// TestStatsNotLeftBehind: a run that ends early leaves no half of a file.
+func TestStatsNotLeftBehind(t *testing.T) {
+	needRuntime(t)
+	for _, stage := range []string{"calibrate", "factor"} {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		folder := t.TempDir()
+		o := Options{Output: out(t), Targets: []Target{half(MACs)}, Source: images(40), CalibSamples: 24, Stats: filepath.Join(folder, "stats")}
+		o.Progress = func(s string, done, _ int) {
+			if s == stage && done > 0 {
+				cancel()
+			}
+		}
+		if _, err := Run(ctx, zoo(t, "cnn"), o); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		empty(t, folder)
+	}
+}

@@ -1,0 +1,165 @@
+package compress
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+)
+
+// keySamples is how many samples of each end of the calibration's order are
+// hashed: enough to tell other data or another preparation, and quickly read.
+const keySamples = 3
+
+// statsKey is a digest of all that statistics depend on, so that equal keys mean
+// equal statistics to the last bit.
+func (j *job) statsKey(ctx context.Context, groups [][]int) ([]byte, error) {
+	model, err := describe(ctx, j.model.Path, rewrite.Costs{})
+	if err != nil {
+		return nil, err
+	}
+	weights, err := j.externalDigest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	samples, err := j.sampleDigest()
+	if err != nil {
+		return nil, err
+	}
+	names := make([][]string, len(groups))
+	for g, group := range groups {
+		for _, k := range group {
+			names[g] = append(names[g], j.analysis.Sites[k].Name)
+		}
+	}
+	o := j.calibOptions("")
+	text, err := json.Marshal([]any{
+		model.SHA256, weights, j.opts.Source.Describe(), j.opts.Source.Len(), j.calibrate, samples,
+		o.Seed, o.Probes, o.Batch, o.Memory, j.result.Environment.Runtime, j.result.Environment.Algebra, names,
+	})
+	if err != nil {
+		return nil, err
+	}
+	key := sha256.Sum256(text)
+	return key[:], nil
+}
+
+// sampleDigest hashes the first and the last samples of the calibration.
+func (j *job) sampleDigest() (string, error) {
+	chosen := j.calibrate
+	if len(chosen) > 2*keySamples {
+		chosen = slices.Concat(chosen[:keySamples], chosen[len(chosen)-keySamples:])
+	}
+	h := sha256.New()
+	for _, i := range chosen {
+		s, err := j.opts.Source.Sample(i)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(h, "%q %v\n", s.Name, s.Whole)
+		for _, name := range slices.Sorted(maps.Keys(s.Inputs)) {
+			t := s.Inputs[name]
+			fmt.Fprintf(h, "%q %s %v %d\n", name, t.Type, t.Shape, len(t.Data))
+			h.Write(t.Data)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// externalDigest hashes the files of weights beside the model.
+func (j *job) externalDigest(ctx context.Context) (string, error) {
+	files := map[string]bool{}
+	locations(j.model.Graph(), files)
+	for _, f := range j.model.Proto.GetFunctions() {
+		nodeLocations(f.GetNode(), files)
+	}
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		fmt.Fprintf(h, "%q\n", name)
+		f, err := os.Open(filepath.Join(j.model.ExternalFolder(), filepath.FromSlash(name)))
+		if err != nil {
+			return "", err
+		}
+		n, err := io.Copy(h, reader{ctx, f})
+		_ = f.Close() // it was only read
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(h, "\n%d\n", n)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// locations adds the files that the constants of g lie in.
+func locations(g *onnxpb.GraphProto, files map[string]bool) {
+	for _, t := range g.GetInitializer() {
+		addLocation(t, files)
+	}
+	for _, t := range g.GetSparseInitializer() {
+		sparseLocations(t, files)
+	}
+	nodeLocations(g.GetNode(), files)
+}
+
+func nodeLocations(nodes []*onnxpb.NodeProto, files map[string]bool) {
+	for _, n := range nodes {
+		for _, a := range n.GetAttribute() {
+			addLocation(a.GetT(), files)
+			for _, t := range a.GetTensors() {
+				addLocation(t, files)
+			}
+			sparseLocations(a.GetSparseTensor(), files)
+			for _, t := range a.GetSparseTensors() {
+				sparseLocations(t, files)
+			}
+			locations(a.GetG(), files)
+			for _, g := range a.GetGraphs() {
+				locations(g, files)
+			}
+		}
+	}
+}
+
+func sparseLocations(t *onnxpb.SparseTensorProto, files map[string]bool) {
+	addLocation(t.GetValues(), files)
+	addLocation(t.GetIndices(), files)
+}
+
+func addLocation(t *onnxpb.TensorProto, files map[string]bool) {
+	if t.GetDataLocation() != onnxpb.TensorProto_EXTERNAL {
+		return
+	}
+	for _, e := range t.GetExternalData() {
+		if e.GetKey() == "location" {
+			files[e.GetValue()] = true
+		}
+	}
+}
+
+// fitStats holds statistics from a file against the sites that they are for.
+func fitStats(stats []calib.Stats, sites []rewrite.Site) error {
+	for i, s := range stats {
+		k := sites[i].Kernel
+		fits := s.Site == sites[i].Name && len(s.A) == k.Groups && (s.G == nil || len(s.G) == k.Groups)
+		for _, a := range s.A {
+			fits = fits && a.Rows == k.Cols()
+		}
+		for _, g := range s.G {
+			fits = fits && g.Rows == k.Rows()
+		}
+		if !fits {
+			return fmt.Errorf("the statistics of site %q are not those of site %q", s.Site, sites[i].Name)
+		}
+	}
+	return nil
+}
