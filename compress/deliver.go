@@ -17,16 +17,11 @@ func (j *job) rewrite(ctx context.Context) error {
 	return j.stage(ctx, "rewrite", func() error {
 		names := onnxio.NewNameSet(j.model)
 		var patches []rewrite.Patch
-		for i, c := range j.chosen {
-			if c.method == nil {
+		for i, chain := range j.chains {
+			if chain == nil {
 				continue
 			}
-			o := j.offers[i]
-			chain, err := o.chain(c)
-			if err != nil {
-				return fmt.Errorf("%s: node %q: %s at rank %v: %w", j.model.Path, o.site.Name, c.method.Name, c.rank, err)
-			}
-			p, err := rewrite.Replace(j.model, &o.site, chain, names)
+			p, err := rewrite.Replace(j.model, &j.offers[i].site, chain, names)
 			if err != nil {
 				return fmt.Errorf("%s: %w", j.model.Path, err)
 			}
@@ -38,6 +33,12 @@ func (j *job) rewrite(ctx context.Context) error {
 		}
 		return j.holdTargets()
 	})
+}
+
+// at says at which site of the plan an error came up.
+func (j *job) at(i int, err error) error {
+	c := j.chosen[i]
+	return fmt.Errorf("%s: node %q: %s at rank %v: %w", j.model.Path, j.offers[i].site.Name, c.method.Name, c.rank, err)
 }
 
 // chain returns the factors of an option, with the shift that keeps the mean of

@@ -151,7 +151,7 @@ func (j *job) offer(s *rewrite.Site, seen calib.Stats) (*offer, error) {
 	}
 	o := &offer{site: *s, spectra: map[string]decomp.Spectrum{}, positions: 1, note: seen.Note}
 	metric := decomp.Metric{In: seen.A, Out: outputMetric(s)}
-	if seen.G != nil {
+	if o.output = seen.G; seen.G != nil {
 		metric.Out, o.sensitive, o.positions = seen.G, true, seen.PositionsPerSample()
 	}
 	var constant float64

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/search"
 )
@@ -35,6 +36,8 @@ type offer struct {
 	// which makes loss per position times positions their expected change.
 	sensitive bool
 	positions float64
+	// output is the second moment of the sensitivity per group, nil without.
+	output []*linalg.Matrix
 	// mean is E[x] per group where the chain's output is to be shifted, else nil.
 	mean    [][]float64
 	note    string

@@ -269,7 +269,7 @@ func TestParamsTargetHolds(t *testing.T) {
 		for limit := whole.Params; limit > 1; limit -= 7 {
 			j := bare(m, Options{Targets: []Target{{Resource: Params, Value: float64(limit)}}})
 			var err error
-			for _, step := range []func(context.Context) error{j.analyse, j.factor, j.choose, j.rewrite} {
+			for _, step := range []func(context.Context) error{j.analyse, j.factor, j.choose, j.assemble, j.rewrite} {
 				if err == nil {
 					err = step(context.Background())
 				}

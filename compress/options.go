@@ -11,6 +11,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
+	"github.com/onnx-compress/onnx-compress/search"
 )
 
 // Options say what to do with a model. The zero value of a field means its
@@ -28,6 +29,8 @@ type Options struct {
 	// Methods are the names of the schemes on offer; empty means all.
 	Methods []string
 	Select  Selection
+	// Search is the name of one of search.Methods; empty for the first of them.
+	Search string
 	// RankMultiple restricts every rank to its multiples; default 1.
 	RankMultiple int
 	// InputShapes gives the shapes of graph inputs, by name, where the model
@@ -48,6 +51,9 @@ type Options struct {
 	// sample sensitivities are estimated from. With some, losses are expected
 	// changes of the model's outputs; with 0, shares of each site's own variance.
 	Probes int
+	// NoRefit leaves out the last step of calibration, in which the sites are solved
+	// anew, in order, on what the compressed model really feeds them.
+	NoRefit bool
 	// VerifySamples bounds how many of the others verification runs; default 1024.
 	VerifySamples int
 	// Seed decides which samples go where.
@@ -124,6 +130,9 @@ func (o Options) check() error {
 			return &UsageError{fmt.Errorf("two targets bound %s; give one", t.Resource)}
 		}
 	}
+	if err := o.checkSearch(); err != nil {
+		return err
+	}
 	if o.Stats != "" && o.Source == nil {
 		return &UsageError{errors.New("a file for calibration statistics is named, but there are no samples to calibrate on")}
 	}
@@ -147,6 +156,18 @@ func (o Options) check() error {
 		}
 	}
 	return nil
+}
+
+// checkSearch refuses a search that does not exist before any work is done.
+func (o Options) checkSearch() error {
+	names := []string{""}
+	for _, m := range search.Methods() {
+		names = append(names, m.Name)
+	}
+	if slices.Contains(names, o.Search) {
+		return nil
+	}
+	return &UsageError{fmt.Errorf("unknown search %q%s; known: %s", o.Search, suggest.Phrase(o.Search, names), strings.Join(names[1:], ", "))}
 }
 
 // methods resolves the names of Options.Methods.

@@ -18,8 +18,10 @@ type Result struct {
 	Targets     []Reached    `json:"targets"`
 	Calibration *Calibration `json:"calibration"`
 	Plan        PlanSummary  `json:"plan"`
-	Sites       []SiteResult `json:"sites"`
-	Skipped     []Skipped    `json:"skipped"`
+	// Refit is null where the run made none.
+	Refit   *RefitSummary `json:"refit"`
+	Sites   []SiteResult  `json:"sites"`
+	Skipped []Skipped     `json:"skipped"`
 	// Uncounted are nodes that multiply, but at an unknown size, so that no MACs
 	// of theirs are in the counts.
 	Uncounted []Skipped `json:"uncounted,omitempty"`
@@ -116,7 +118,9 @@ type SiteResult struct {
 	// sample, that this site alone makes; absent without sensitivities.
 	OutputChange *float64 `json:"output_change,omitempty"`
 	// Note says how the sensitivity was found where that was not by gradients.
-	Note         string `json:"note,omitempty"`
+	Note string `json:"note,omitempty"`
+	// Refit is absent where the run made none.
+	Refit        *Refit `json:"refit,omitempty"`
 	MACsBefore   int64  `json:"macs_before"`
 	MACsAfter    int64  `json:"macs_after"`
 	ParamsBefore int64  `json:"params_before"`

@@ -27,6 +27,7 @@ type job struct {
 	analysis        *Analysis
 	offers          []*offer
 	chosen          []option
+	chains          []decomp.Chain // per offer what takes its place, nil for nothing
 	small           *onnxio.Model
 }
 
@@ -72,7 +73,7 @@ func Run(ctx context.Context, m *onnxio.Model, o Options) (*Result, error) {
 // run walks the stages in order.
 func (j *job) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		j.analyse, j.factor, j.choose, j.rewrite, j.deliver,
+		j.analyse, j.factor, j.choose, j.assemble, j.rewrite, j.deliver,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -163,7 +164,7 @@ func (j *job) choose(ctx context.Context) error {
 		if j.opts.FromPlan != nil {
 			return j.follow(ls)
 		}
-		plan, err := search.Choose(searchLadders(ls, j.opts.Targets), j.budgets(ls), search.Options{})
+		plan, err := search.Choose(searchLadders(ls, j.opts.Targets), j.budgets(ls), search.Options{Method: j.opts.Search})
 		if unmet := (*search.InfeasibleError)(nil); errors.As(err, &unmet) {
 			return j.unmet(unmet, ls)
 		}

@@ -92,7 +92,7 @@ func checkResult(t *testing.T, m *onnxio.Model, o Options) *Result {
 	for _, s := range r.Stages {
 		stages = append(stages, s.Name)
 	}
-	if want := []string{"analyse", "calibrate", "factor", "search", "rewrite", "write", "verify"}; !slices.Equal(stages, want) {
+	if want := []string{"analyse", "calibrate", "factor", "search", "refit", "rewrite", "write", "verify"}; !slices.Equal(stages, want) {
 		t.Errorf("stages %v", stages)
 	}
 	checkSums(t, r)
@@ -445,7 +445,7 @@ func TestBrokenResult(t *testing.T) {
 	for _, src := range []calib.Source{nil, images(20)} {
 		o := Options{Output: out(t), Targets: []Target{half(MACs)}, Source: src}
 		j := withRuntime(t, zoo(t, "cnn"), o)
-		for _, step := range []func(context.Context) error{j.analyse, j.factor, j.choose, j.rewrite} {
+		for _, step := range []func(context.Context) error{j.analyse, j.factor, j.choose, j.assemble, j.rewrite} {
 			if err := step(context.Background()); err != nil {
 				t.Fatal(err)
 			}

@@ -100,9 +100,21 @@ func calibrationText(r *compress.Result) string {
 	case c.Sweeps == 0:
 		return "nothing to calibrate: no site may change"
 	case c.Sweeps > 1:
-		return fmt.Sprintf("calibrated on %s of %s, in %d sweeps", number(c.Samples, "sample"), c.Source, c.Sweeps)
+		return fmt.Sprintf("calibrated on %s of %s, in %d sweeps%s", number(c.Samples, "sample"), c.Source, c.Sweeps, refitText(r))
 	default:
-		return fmt.Sprintf("calibrated on %s of %s", number(c.Samples, "sample"), c.Source)
+		return fmt.Sprintf("calibrated on %s of %s%s", number(c.Samples, "sample"), c.Source, refitText(r))
+	}
+}
+
+// refitText says what solving the sites anew gave, behind a calibration.
+func refitText(r *compress.Result) string {
+	switch f := r.Refit; {
+	case f == nil:
+		return ""
+	case f.Skipped != "":
+		return "; no refit: " + f.Skipped
+	default:
+		return fmt.Sprintf("; %d of %s refitted", f.Kept, number(len(r.Sites), "site"))
 	}
 }
 

@@ -129,6 +129,15 @@ func (e *CutError) Error() string {
 
 func (e *CutError) Unwrap() error { return e.Err }
 
+// TooFewError says that there are too few samples to hold some out.
+type TooFewError struct {
+	Samples int
+}
+
+func (e *TooFewError) Error() string {
+	return fmt.Sprintf("%d samples make one run of the model, and a refit needs a second one to judge by; give more", e.Samples)
+}
+
 // Refit solves each site anew, in topological order, on the samples numbered by indices. With z what the original
 // model computes at the site and x̂ what the partly compressed model feeds it, the site's new weights W', of the rank
 // that the choice has, and bias b' are to minimise
@@ -152,7 +161,7 @@ func (e *CutError) Unwrap() error { return e.Err }
 // samples, and no node runs twice on a sample, except that a site runs once more with its original weights. So the
 // cost grows linearly with depth.
 //
-// Errors are *CutError where the model does not allow that.
+// Errors are *CutError where the model does not allow that, and *TooFewError where the samples do not.
 func Refit(ctx context.Context, lib *ort.Library, m *onnxio.Model, choices []Choice, src calib.Source, indices []int, o Options) (*Refitted, error) {
 	o = o.withDefaults()
 	w, err := newWalk(lib, m, choices, o)

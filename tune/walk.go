@@ -82,7 +82,7 @@ func (w *walk) load(ctx context.Context, src calib.Source, indices []int) error 
 	}
 	blocks := (len(indices) + block - 1) / block
 	if blocks < 2 {
-		return fmt.Errorf("%d samples make one run of the model, and a refit needs a second one to judge by; give more", len(indices))
+		return &TooFewError{len(indices)}
 	}
 	feed, err := calib.NewFeed(src, indices, inputs, block, w.o.Threads)
 	if err != nil {
