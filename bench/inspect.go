@@ -28,7 +28,7 @@ func (b *bench) inspect() error {
 	if err := testmodels.WriteLarge(path, 1, 1<<30, 4096, false); err != nil {
 		return err
 	}
-	u, out, err := b.median("inspect", path, "-q", "--json")
+	u, out, err := b.median(b.runs, "inspect", path, "-q", "--json")
 	if err != nil {
 		return err
 	}

@@ -44,12 +44,12 @@ func (b *bench) call(args ...string) (usage, []byte, string, error) {
 	return u, stdout.Bytes(), stderr.String(), nil
 }
 
-// median runs the tool b.runs times and returns the median time, the largest
+// median runs the tool several times and returns the median time, the largest
 // peak, and the last output. Any failure is an error.
-func (b *bench) median(args ...string) (usage, []byte, error) {
+func (b *bench) median(runs int, args ...string) (usage, []byte, error) {
 	var all []usage
 	var out []byte
-	for range b.runs {
+	for range runs {
 		u, stdout, stderr, err := b.call(args...)
 		if err != nil {
 			return u, nil, err
@@ -72,9 +72,14 @@ func (b *bench) median(args ...string) (usage, []byte, error) {
 	return u, out, nil
 }
 
-// compress runs the tool with --json and reads the result.
+// compress runs the tool once with --json and reads the result.
 func (b *bench) compress(args ...string) (usage, *compress.Result, error) {
-	u, out, err := b.median(append(slices.Clone(args), "--force", "-q", "--json")...)
+	return b.timed(1, args...)
+}
+
+// timed is compress for a command that is timed over several runs.
+func (b *bench) timed(runs int, args ...string) (usage, *compress.Result, error) {
+	u, out, err := b.median(runs, append(slices.Clone(args), "--force", "-q", "--json")...)
 	if err != nil {
 		return u, nil, err
 	}
