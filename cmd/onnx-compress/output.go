@@ -68,10 +68,18 @@ func canWrite(flag, path string, files ...string) error {
 	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
 		return usagef("%s: there is no folder %s", flag, folder)
 	}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
 		return usagef("%s is a folder; name a file in it", flag)
+	case err == nil && !info.Mode().IsRegular():
+		return nil // such as a pipe, which is only written to
 	}
-	return nil
+	probe, err := os.CreateTemp(folder, ".onnx-compress-*")
+	if err != nil {
+		return fmt.Errorf("%s: %w", flag, err)
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 // sameFile tells whether two paths lead to one file, which need not exist.

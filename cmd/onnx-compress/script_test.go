@@ -1,16 +1,12 @@
 package main
 
 import (
-	"context"
 	"crypto/sha256"
-	"encoding/binary"
+	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -18,7 +14,6 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/provision"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
 func TestMain(m *testing.M) {
@@ -42,8 +37,9 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"model": cmdModel, "records": cmdRecords, "equal": cmdEqual, "same": cmdSame,
-			"truncate": cmdTruncate, "checker": cmdChecker, "clean": cmdClean, "interrupt": cmdInterrupt,
+			"exits": cmdExits, "stages": cmdStages, "interrupt": cmdInterrupt, "model": cmdModel, "broken": cmdBroken, "fashion": cmdFashion,
+			"records": cmdRecords, "arrays": cmdArrays, "images": cmdImages, "testsets": cmdTestSets, "truncate": cmdTruncate,
+			"equal": cmdEqual, "same": cmdSame, "checker": cmdChecker, "clean": cmdClean, "accuracy": cmdAccuracy,
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
@@ -69,41 +65,21 @@ func bare() (bool, error) {
 	return true, nil
 }
 
-// cmdModel writes a model of the zoo: model NAME FILE.
-func cmdModel(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: model NAME FILE")
+// cmdExits runs the program and wants an exit code: exits CODE ARG...
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE ARG...")
 	}
-	c, ok := testmodels.Get(args[0])
-	if !ok {
-		ts.Fatalf("no model %q in the zoo", args[0])
-	}
-	m, err := c.Build(1)
-	ts.Check(err)
-	ts.Check(onnxio.Write(context.Background(), m, ts.MkAbs(args[1]), onnxio.WriteOptions{}))
-}
-
-// cmdRecords writes seeded binary records of a label byte and pixels: records
-// FILE COUNT PIXELS CLASSES.
-func cmdRecords(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 4 {
-		ts.Fatalf("usage: records FILE COUNT PIXELS CLASSES")
-	}
-	var n [3]int
-	for i := range n {
-		v, err := strconv.Atoi(args[i+1])
+	err := ts.Exec("onnx-compress", args[1:]...)
+	code := 0
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
 		ts.Check(err)
-		n[i] = v
 	}
-	var seed [32]byte
-	binary.LittleEndian.PutUint64(seed[:], 1)
-	random := rand.NewChaCha8(seed)
-	data := make([]byte, n[0]*(1+n[1]))
-	_, _ = random.Read(data)
-	for i := range n[0] {
-		data[i*(1+n[1])] %= byte(n[2])
+	if want := numbers(ts, args[:1])[0]; code != want {
+		ts.Fatalf("exit code %d, want %d", code, want)
 	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
 }
 
 // cmdEqual holds two models against each other as messages: equal A B.
@@ -138,11 +114,9 @@ func cmdTruncate(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: truncate FILE PERCENT")
 	}
-	percent, err := strconv.Atoi(args[1])
-	ts.Check(err)
 	info, err := os.Stat(ts.MkAbs(args[0]))
 	ts.Check(err)
-	ts.Check(os.Truncate(ts.MkAbs(args[0]), info.Size()*int64(percent)/100))
+	ts.Check(os.Truncate(ts.MkAbs(args[0]), info.Size()*int64(numbers(ts, args[1:])[0])/100))
 }
 
 // cmdChecker asks the onnx package to check files: checker FILE...
@@ -178,14 +152,5 @@ func cmdClean(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: clean DIR NAME...")
 	}
-	entries, err := os.ReadDir(ts.MkAbs(args[0]))
-	ts.Check(err)
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	want := strings.Join(args[1:], " ")
-	if got := strings.Join(names, " "); got != want {
-		ts.Fatalf("%s holds %q, want %q", args[0], got, want)
-	}
+	onlyIn(ts, ts.MkAbs(args[0]), "clean", args[1:]...)
 }
