@@ -63,7 +63,10 @@ func (j *job) holdTargets() error {
 	costs := rewrite.MeasureCosts(j.small, shapes.Infer(j.small, concrete))
 	j.result.Output.MACs, j.result.Output.Params = costs.MACs, costs.Params
 	for _, t := range j.opts.Targets {
-		r := Reached{Target: t, Limit: t.Limit(j.original(t.Resource)), Original: j.original(t.Resource), Reached: count(costs, t.Resource)}
+		r := Reached{Target: t, Limit: t.Limit(j.original(t.Resource)), Original: j.original(t.Resource)}
+		if t.Resource != Bytes { // which only the written file tells
+			r.Reached = count(costs, t.Resource)
+		}
 		if float64(r.Reached) > r.Limit {
 			return fmt.Errorf("the rewritten model needs %d %s, the plan allowed %.0f; please report this", r.Reached, t.Resource, r.Limit)
 		}
@@ -84,6 +87,9 @@ func (j *job) deliver(ctx context.Context) error {
 		return err
 	}
 	defer staged.Discard()
+	if err := j.holdBytes(staged.Path()); err != nil {
+		return err
+	}
 	if err := j.stage(ctx, "verify", func() error { return j.verify(ctx, staged.Path()) }); err != nil {
 		return err
 	}

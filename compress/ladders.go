@@ -42,6 +42,9 @@ type offer struct {
 	mean    [][]float64
 	note    string
 	options []option
+	// overhead is what the nodes of each method add to a file, in bytes; nil where
+	// that was not asked for.
+	overhead map[string]int64
 }
 
 // dense is the option that leaves the site alone.
@@ -176,6 +179,9 @@ func searchLadders(ls []ladder, targets []Target) []search.Ladder {
 // stays where something else needs it.
 func (l *ladder) cost(rung []option, r Resource) int64 {
 	var sum int64
+	if r == Bytes {
+		return l.bytes(rung)
+	}
 	if r == MACs {
 		for _, o := range rung {
 			sum += o.macs

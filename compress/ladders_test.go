@@ -81,7 +81,7 @@ func TestSharedWeightsMoveTogether(t *testing.T) {
 // TestSharedWeightsInTheResult looks at what a whole run makes of them.
 func TestSharedWeightsInTheResult(t *testing.T) {
 	for _, whole := range []bool{false, true} {
-		for _, r := range Resources() {
+		for _, r := range countable() {
 			m, o := twice(t, whole), Options{Output: out(t), Targets: []Target{share(r, 0.8)}}
 			result, err := Run(context.Background(), m, o)
 			if err != nil {
@@ -178,7 +178,7 @@ func holdCosts(t *testing.T, name string, j *job, random *rand.Rand, slack int64
 	ls := ladders(j.offers)
 	for range 4 {
 		at, want := map[*offer]option{}, map[Resource]int64{}
-		for _, r := range Resources() {
+		for _, r := range countable() {
 			want[r] = int64(j.fixed(ls, r))
 		}
 		for i := range ls {
@@ -186,12 +186,12 @@ func holdCosts(t *testing.T, name string, j *job, random *rand.Rand, slack int64
 			for k, f := range ls[i].offers {
 				at[f] = rung[k]
 			}
-			for _, r := range Resources() {
+			for _, r := range countable() {
 				want[r] += ls[i].cost(rung, r)
 			}
 		}
 		got := recount(t, j, at)
-		for _, r := range Resources() {
+		for _, r := range countable() {
 			if over := want[r] - count(got, r); over < 0 || over > slack || r == MACs && over > 0 {
 				t.Errorf("%s: the ladders say %d %s, the model has %d", name, want[r], r, count(got, r))
 			}
@@ -392,7 +392,7 @@ func TestFixedCosts(t *testing.T) {
 // TestUnmet: the refusal names what can be reached, and that can be.
 func TestUnmet(t *testing.T) {
 	m := zoo(t, "cnn")
-	for _, r := range Resources() {
+	for _, r := range countable() {
 		o := Options{Output: out(t), Targets: []Target{share(r, 1e-6)}}
 		_, err := Run(context.Background(), m, o)
 		unmet := (*UnmetError)(nil)

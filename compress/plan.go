@@ -181,6 +181,9 @@ func (j *job) follow(ls []ladder) error {
 		}
 	}
 	for _, t := range j.opts.Targets {
+		if t.Resource == Bytes {
+			continue // the written file is held against it
+		}
 		need := j.fixed(ls, t.Resource)
 		for i := range ls {
 			need += float64(ls[i].cost(ls[i].rungs[chosen[i]], t.Resource))

@@ -64,7 +64,7 @@ func (j *job) refit(ctx context.Context) error {
 			choices[i].Method = *m
 		}
 	}
-	bounded := slices.ContainsFunc(j.opts.Targets, func(t Target) bool { return t.Resource == Params })
+	bounded := slices.ContainsFunc(j.opts.Targets, func(t Target) bool { return t.Resource != MACs })
 	r, err := tune.Refit(ctx, lib, j.model, choices, j.opts.Source, j.calibrate, tune.Options{
 		Batch: j.opts.Batch, Threads: j.opts.Threads, Memory: j.opts.Memory, Backend: j.libs.Algebra, Grow: !bounded,
 		Progress: func(done, total int) { j.opts.Progress("refit", done, total) },

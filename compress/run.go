@@ -29,6 +29,8 @@ type job struct {
 	chosen          []option
 	chains          []decomp.Chain // per offer what takes its place, nil for nothing
 	small           *onnxio.Model
+	size            int64   // of the model's files, where bytes are a target
+	tight           float64 // bytes that the search must leave free, after a file that was too large
 }
 
 // Run compresses the model m, which must have been read from a file, and
@@ -72,9 +74,24 @@ func Run(ctx context.Context, m *onnxio.Model, o Options) (*Result, error) {
 
 // run walks the stages in order.
 func (j *job) run(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{
-		j.analyse, j.factor, j.choose, j.assemble, j.rewrite, j.deliver,
-	} {
+	if err := j.walk(ctx, j.analyse, j.factor); err != nil {
+		return err
+	}
+	for {
+		err := j.walk(ctx, j.choose, j.assemble, j.rewrite, j.deliver)
+		heavy := (*heavyError)(nil)
+		if !errors.As(err, &heavy) {
+			return err
+		}
+		if err := j.lighten(heavy); err != nil {
+			return err
+		}
+	}
+}
+
+// walk takes steps until one fails.
+func (j *job) walk(ctx context.Context, steps ...func(context.Context) error) error {
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -160,6 +177,9 @@ func (j *job) inputShapes() (map[string][]int, error) {
 // given plan.
 func (j *job) choose(ctx context.Context) error {
 	return j.stage(ctx, "search", func() error {
+		if err := j.weigh(); err != nil {
+			return err
+		}
 		ls := ladders(j.offers)
 		if j.opts.FromPlan != nil {
 			return j.follow(ls)
@@ -206,6 +226,9 @@ func (j *job) budgets(ls []ladder) []search.Budget {
 	out := make([]search.Budget, len(j.opts.Targets))
 	for k, t := range j.opts.Targets {
 		out[k] = search.Budget{Name: string(t.Resource), Limit: t.Limit(j.original(t.Resource)) - j.fixed(ls, t.Resource)}
+		if t.Resource == Bytes {
+			out[k].Limit -= j.tight
+		}
 	}
 	return out
 }
@@ -219,9 +242,14 @@ func (j *job) fixed(ls []ladder, r Resource) float64 {
 	return float64(rest)
 }
 
-func (j *job) original(r Resource) int64 { return count(j.analysis.Costs, r) }
+func (j *job) original(r Resource) int64 {
+	if r == Bytes {
+		return j.size
+	}
+	return count(j.analysis.Costs, r)
+}
 
-// count is a model's need of a resource.
+// count is a model's need of a resource other than bytes.
 func count(c rewrite.Costs, r Resource) int64 {
 	if r == MACs {
 		return c.MACs
@@ -241,6 +269,9 @@ func (j *job) unmet(e *search.InfeasibleError, ls []ladder) error {
 		}
 	}
 	rest := j.fixed(ls, target.Resource)
+	if target.Resource == Bytes {
+		rest += j.tight
+	}
 	return &UnmetError{
 		Target: target, Limit: e.Limit + rest, Reachable: e.Reachable + rest, Original: j.original(target.Resource),
 		Others: others, Sites: len(j.offers),

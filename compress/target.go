@@ -3,6 +3,7 @@ package compress
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,10 +19,12 @@ const (
 	MACs Resource = "macs"
 	// Params are the elements of all constant tensors of the model.
 	Params Resource = "params"
+	// Bytes are the size of the model file and its external weights.
+	Bytes Resource = "bytes"
 )
 
 // Resources lists every resource that a target may bound.
-func Resources() []Resource { return []Resource{MACs, Params} }
+func Resources() []Resource { return []Resource{MACs, Params, Bytes} }
 
 // Target is an upper bound on one resource of the compressed model.
 type Target struct {
@@ -51,9 +54,23 @@ var units = []struct {
 	factor float64
 }{{"k", 1e3}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"T", 1e12}}
 
+// byteUnits are those of sizes in bytes.
+var byteUnits = []struct {
+	suffix string
+	factor float64
+}{
+	{"KiB", 1 << 10},
+	{"MiB", 1 << 20},
+	{"GiB", 1 << 30},
+	{"kB", 1e3},
+	{"KB", 1e3},
+	{"MB", 1e6},
+	{"GB", 1e9},
+}
+
 // ParseTarget reads KIND=VALUE. A value up to 1, or with a percent sign, is a
 // fraction of the original; a larger one is a count, with an optional suffix
-// k, M, G or T.
+// k, M, G or T; bytes also with kB, MB, GB, KiB, MiB or GiB.
 func ParseTarget(s string) (Target, error) {
 	kind, value, ok := strings.Cut(s, "=")
 	if !ok {
@@ -64,7 +81,7 @@ func ParseTarget(s string) (Target, error) {
 		names = append(names, string(r))
 	}
 	t := Target{Resource: Resource(kind)}
-	if kind != string(MACs) && kind != string(Params) {
+	if !slices.Contains(names, kind) {
 		return Target{}, fmt.Errorf("target %q: unknown kind %q%s; known kinds: %s",
 			s, kind, suggest.Phrase(kind, names), strings.Join(names, ", "))
 	}
@@ -73,7 +90,11 @@ func ParseTarget(s string) (Target, error) {
 	if percent {
 		number = strings.TrimSuffix(value, "%")
 	} else {
-		for _, u := range units {
+		suffixes := units
+		if t.Resource == Bytes {
+			suffixes = slices.Concat(byteUnits, units)
+		}
+		for _, u := range suffixes {
 			if n, found := strings.CutSuffix(value, u.suffix); found {
 				number, factor = n, u.factor
 				break

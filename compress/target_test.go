@@ -22,6 +22,12 @@ func TestParseTarget(t *testing.T) {
 		{"params=1.5k", Target{Params, 1500, false}},
 		{"macs=20000000", Target{MACs, 2e7, false}},
 		{"macs=0.5G", Target{MACs, 5e8, false}},
+		{"bytes=60%", Target{Bytes, 0.6, true}},
+		{"bytes=2MiB", Target{Bytes, 2 << 20, false}},
+		{"bytes=1.5KiB", Target{Bytes, 1536, false}},
+		{"bytes=500kB", Target{Bytes, 5e5, false}},
+		{"bytes=2MB", Target{Bytes, 2e6, false}},
+		{"bytes=3M", Target{Bytes, 3e6, false}},
 	} {
 		got, err := ParseTarget(c.in)
 		if err != nil || got != c.want {
@@ -34,7 +40,9 @@ func TestParseTargetErrors(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{"macs", "want KIND=VALUE"},
 		{"mac=0.5", `did you mean "macs"`},
-		{"latency=3", "known kinds: macs, params"},
+		{"latency=3", "known kinds: macs, params, bytes"},
+		{"macs=2MiB", "not a positive number"},
+		{"byte=1", `did you mean "bytes"`},
 		{"macs=", "not a positive number"},
 		{"macs=-1", "not a positive number"},
 		{"macs=0", "not a positive number"},
@@ -66,7 +74,7 @@ func TestTargetLimit(t *testing.T) {
 // FuzzParseTarget: what is accepted is a bound that can be used, and it can be written and
 // read again.
 func FuzzParseTarget(f *testing.F) {
-	for _, s := range []string{"macs=0.5", "params=2M", "=", "macs=1e309", "macs=%", "macs=1e300T", "params=0.001k", "macs=0x1p-3"} {
+	for _, s := range []string{"macs=0.5", "params=2M", "=", "macs=1e309", "macs=%", "macs=1e300T", "params=0.001k", "macs=0x1p-3", "bytes=2MiB"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -91,14 +91,13 @@ func measureText(r *compress.Result) string {
 
 // calibrationText says what the losses were measured on.
 func calibrationText(r *compress.Result) string {
-	if r.Calibration != nil && r.Calibration.Cached {
-		return fmt.Sprintf("calibrated on %s of %s, by an earlier run", number(r.Calibration.Samples, "sample"), r.Calibration.Source)
-	}
 	switch c := r.Calibration; {
 	case c == nil:
 		return "data-free: losses were measured on the weights alone"
 	case c.Sweeps == 0:
 		return "nothing to calibrate: no site may change"
+	case c.Cached:
+		return fmt.Sprintf("calibrated on %s of %s, by an earlier run%s", number(c.Samples, "sample"), c.Source, refitText(r))
 	case c.Sweeps > 1:
 		return fmt.Sprintf("calibrated on %s of %s, in %d sweeps%s", number(c.Samples, "sample"), c.Source, c.Sweeps, refitText(r))
 	default:

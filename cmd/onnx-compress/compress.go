@@ -123,7 +123,8 @@ func (c *compressFlags) read(f *pflag.FlagSet) error {
 	if len(c.targets) == 0 && c.plan.from == "" {
 		return usagef("no --target: say how small the model should become, for example\n" +
 			"  --target macs=0.5      half the multiply-adds\n" +
-			"  --target params=2M     at most two million parameters")
+			"  --target params=2M     at most two million parameters\n" +
+			"  --target bytes=2MiB    a file of at most two mebibytes")
 	}
 	for _, word := range c.targets {
 		t, err := compress.ParseTarget(word)
