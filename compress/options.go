@@ -73,9 +73,9 @@ type Options struct {
 
 	// Progress, when set, is told that a stage begins, with done and total 0,
 	// and where there is something to count how far it is. Calls do not overlap.
-	// The stages are analyse, calibrate, factor, search, rewrite, write and verify;
-	// calibrate and factor are followed by their turn (" 2/3") where the
-	// memory limit makes several.
+	// The stages are analyse, calibrate, factor, search, refit, rewrite, write and
+	// verify, as far as a run has them; calibrate and factor are followed by their
+	// turn (" 2/3") where the memory limit makes several.
 	Progress func(stage string, done, total int)
 }
 

@@ -142,64 +142,6 @@ func TestBudgetIsUsed(t *testing.T) {
 	}
 }
 
-// TestZoo compresses every model that the runtime can execute, with and without data. Where
-// a target cannot be met, the refusal must say so, and full freedom must be granted.
-func TestZoo(t *testing.T) {
-	needRuntime(t)
-	for _, c := range testmodels.All() {
-		if !c.Runs {
-			continue
-		}
-		m := zoo(t, c.Name)
-		for _, data := range []bool{false, true} {
-			for _, target := range []Target{share(MACs, 0.75), share(Params, 0.75)} {
-				o := Options{Output: out(t), Targets: []Target{target}, InputShapes: sizes(m)}
-				if data {
-					o.Source = whole(t, m, 6)
-					if target.Resource == Params {
-						o.Probes = 1
-					}
-				}
-				r, err := Run(context.Background(), m, o)
-				if unmet := (*UnmetError)(nil); errors.As(err, &unmet) {
-					// There is nothing to gain in such a model, or not enough.
-					if unmet.Reachable <= unmet.Limit {
-						t.Errorf("%s, %s: %v", c.Name, target, err)
-					}
-					o.Targets = []Target{{Resource: target.Resource, Value: unmet.Reachable}}
-					r, err = Run(context.Background(), m, o)
-				}
-				if err != nil {
-					t.Errorf("%s, %s, data %v: %v", c.Name, target, data, err)
-					continue
-				}
-				if r.Verification == nil || (r.Calibration != nil) != data {
-					t.Errorf("%s, %s, data %v: verification %v (%s), calibration %v", c.Name, target, data, r.Verification, r.Unverified, r.Calibration)
-				}
-				for _, v := range r.Verification.Outputs {
-					if v.NonFiniteCompressed+v.NonFiniteOriginal > 0 {
-						t.Errorf("%s, %s: output %s is not finite", c.Name, target, v.Name)
-					}
-				}
-			}
-		}
-	}
-}
-
-// whole draws ready-made inputs for any model.
-func whole(t *testing.T, m *onnxio.Model, n int) memory {
-	t.Helper()
-	var src memory
-	for i := range n {
-		feeds, err := testmodels.Feeds(m, uint64(i), nil, 5)
-		if err != nil {
-			t.Fatal(err)
-		}
-		src = append(src, calib.Sample{Name: "feeds", Label: -1, Whole: true, Inputs: feeds})
-	}
-	return src
-}
-
 // TestSameBytes: neither a second run nor the number of threads changes a byte, with data
 // and without; the seed does, because it draws other samples.
 func TestSameBytes(t *testing.T) {
