@@ -142,6 +142,6 @@ func (j *job) lighten(e *heavyError) error {
 	j.tight += 1.25*(float64(e.size)-e.limit) + 1
 	j.close()
 	j.chosen, j.chains, j.small = nil, nil, nil
-	j.result.Sites, j.result.Targets, j.result.Refit = []SiteResult{}, nil, nil
+	j.result.Sites, j.result.Targets, j.result.Refit = []SiteResult{}, []Reached{}, nil
 	return nil
 }

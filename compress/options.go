@@ -152,7 +152,7 @@ func (o Options) check() error {
 		{"memory limit", o.Memory},
 	} {
 		if n.value < 0 {
-			return &UsageError{fmt.Errorf("the %s is %d; want at least 1", n.name, n.value)}
+			return &UsageError{fmt.Errorf("the %s is %d; it cannot be negative", n.name, n.value)}
 		}
 	}
 	return nil

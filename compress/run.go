@@ -62,7 +62,7 @@ func Run(ctx context.Context, m *onnxio.Model, o Options) (*Result, error) {
 	}
 	defer libs.Close()
 	j := &job{opts: o, model: m, libs: libs, methods: methods, result: &Result{
-		Schema: ResultSchema, Sites: []SiteResult{}, Skipped: []Skipped{},
+		Schema: ResultSchema, Targets: []Reached{}, Sites: []SiteResult{}, Skipped: []Skipped{},
 	}}
 	j.result.Environment = j.environment()
 	defer j.close()

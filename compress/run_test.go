@@ -238,12 +238,12 @@ func TestNothingToChange(t *testing.T) {
 		if src != nil && (r.Calibration == nil || r.Calibration.Sweeps != 0) {
 			t.Errorf("calibration %+v", r.Calibration)
 		}
-		text, err := json.Marshal(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Contains(text, []byte(`"sites":[]`)) {
-			t.Errorf("no sites are not an empty list in %s", text)
+		plan := PlanOf(r)
+		follow, _ := run(t, m, Options{FromPlan: &plan, Source: src})
+		for list, of := range map[string]*Result{`"targets":[]`: follow, `"sites":[]`: r, `"skipped":[]`: follow} {
+			if text, err := json.Marshal(of); err != nil || !bytes.Contains(text, []byte(list)) {
+				t.Errorf("%s is missing in %s, %v", list, text, err)
+			}
 		}
 	}
 }

@@ -61,6 +61,11 @@ func (p *printer) details(r *compress.Result) {
 	if len(r.Sites) > 0 {
 		p.grid(siteColumns, siteRows(r.Sites))
 	}
+	for _, s := range r.Sites {
+		if s.Note != "" {
+			p.line("note: %s: %s", s.Name, s.Note)
+		}
+	}
 	p.nodes("not counted, because their size is unknown:", r.Uncounted, true)
 	p.nodes("left alone:", r.Skipped, true)
 	var stages []string
