@@ -6,6 +6,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -28,6 +29,13 @@ func newNoise(m *onnxio.Model, given map[string][]int, seed uint64) (calib.Sourc
 	inputs, err := calib.Inputs(m)
 	if err != nil {
 		return nil, err
+	}
+	for _, in := range shapes.Inputs(m) {
+		for _, d := range in.GetType().GetTensorType().GetShape().GetDim() {
+			if v, ok := d.GetValue().(*onnxpb.TensorShapeProto_Dimension_DimValue); ok && v.DimValue == 0 {
+				return nil, fmt.Errorf("no samples were given and none can be made up: input %q is declared empty, with an axis of size 0", in.GetName())
+			}
+		}
 	}
 	concrete, unknown := shapes.InputShapes(m, given)
 	if len(unknown) > 0 {

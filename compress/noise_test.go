@@ -84,6 +84,8 @@ func TestNoiseTypes(t *testing.T) {
 	}
 	_, err := newNoise(oneInput(t, tensor.String, "N", 3), nil, 1)
 	wants(t, err, "no samples were given", `"in"`)
+	_, err = newNoise(oneInput(t, tensor.Float32, "N", 0), nil, 1)
+	wants(t, err, "no samples were given", `"in"`, "empty")
 }
 
 func TestNoiseNeedsShapes(t *testing.T) {
