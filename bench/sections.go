@@ -22,6 +22,7 @@ func sections() []section {
 		{"models", "Other trained models", (*bench).models},
 		{"bytes", "Same command, same bytes", (*bench).sameBytes},
 		{"inspect", "Inspecting a model of 1 GiB", (*bench).inspect},
+		{"laws", "Held by tests", (*bench).laws},
 		{"runtimes", "The written files in other runtimes", (*bench).runtimes},
 	}
 }
