@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -68,16 +69,19 @@ func options(f *offer, methods []decomp.Method, multiple int) ([]option, error) 
 		if !ok {
 			continue
 		}
-		for _, r := range m.Ranks(s.Kernel) {
-			if !onGrid(r, multiple) {
-				continue
-			}
+		for _, r := range m.Ranks(s.Kernel, multiple) {
 			chain := m.Factors(s.Kernel, r)
 			o := option{method: m, rank: r, macs: s.MACs(chain), params: s.NewParams(chain) + shift}
 			if o.macs >= whole.macs && o.params >= whole.params {
 				continue
 			}
-			loss := spectrum.Loss(r)
+			loss, err := spectrum.Loss(r)
+			if refused := (*decomp.RefusedError)(nil); errors.As(err, &refused) {
+				continue
+			}
+			if err != nil {
+				return nil, fmt.Errorf("node %q (weight %q): %w", s.Name, s.Weight, err)
+			}
 			if f.energy > 0 {
 				o.share = loss / f.energy
 			}
@@ -91,16 +95,6 @@ func options(f *offer, methods []decomp.Method, multiple int) ([]option, error) 
 		}
 	}
 	return append(out, whole), nil
-}
-
-// onGrid says whether every rank is a multiple of n.
-func onGrid(r decomp.Rank, n int) bool {
-	for _, v := range r {
-		if n > 1 && v%n != 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // ladder is a set of sites that move together, because they share one weight:

@@ -375,7 +375,7 @@ func TestOptionsSave(t *testing.T) {
 // spectrum answers with fixed numbers.
 type spectrum struct{ loss, energy float64 }
 
-func (s spectrum) Loss(decomp.Rank) float64                { return s.loss }
+func (s spectrum) Loss(decomp.Rank) (float64, error)       { return s.loss, nil }
 func (s spectrum) Energy() float64                         { return s.energy }
 func (s spectrum) Chain(decomp.Rank) (decomp.Chain, error) { return nil, errors.New("no chain") }
 

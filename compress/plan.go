@@ -151,12 +151,12 @@ func (j *job) fitSite(p SitePlan) error {
 	if err := method.Accepts(kernel); err != nil {
 		return fmt.Errorf("site %q: %s does not apply: %w", p.Name, p.Method, err)
 	}
-	ranks := method.Ranks(kernel)
+	ranks := method.Ranks(kernel, 1)
 	if len(ranks) == 0 {
 		return fmt.Errorf("site %q has no rank by %s", p.Name, p.Method)
 	}
-	if !slices.ContainsFunc(ranks, func(r decomp.Rank) bool { return slices.Equal(r, p.Rank) }) {
-		return fmt.Errorf("site %q has no rank %v by %s; it has %d, from %v to %v", p.Name, p.Rank, p.Method, len(ranks), ranks[0], ranks[len(ranks)-1])
+	if method.Factors(kernel, p.Rank) == nil {
+		return fmt.Errorf("site %q has no rank %v by %s; its ranks go from %v to %v", p.Name, p.Rank, p.Method, ranks[0], ranks[len(ranks)-1])
 	}
 	return nil
 }

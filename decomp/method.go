@@ -11,6 +11,8 @@
 package decomp
 
 import (
+	"fmt"
+
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 )
 
@@ -24,13 +26,24 @@ type Metric struct {
 // Spectrum is a kernel factored once.
 type Spectrum interface {
 	// Loss returns tr(G (W−W') A (W−W')ᵀ) summed over groups, in absolute terms and under the metric
-	// as it was given, of the chain that Chain returns for this rank. It never rises with the rank,
-	// and is NaN for a rank that the kernel's shape does not have.
-	Loss(Rank) float64
+	// as it was given, of the chain that Chain returns for this rank. Errors are those of Chain.
+	Loss(Rank) (float64, error)
 	// Energy returns tr(G W A Wᵀ) summed over groups: the loss of replacing the kernel by zero.
 	Energy() float64
-	// Chain returns the factors of this rank, or an error for a rank that the shape does not have.
+	// Chain returns the factors of this rank: an error for a rank that the shape does not have, and a
+	// *RefusedError for one at which the method finds no usable factors.
 	Chain(Rank) (Chain, error)
+}
+
+// RefusedError says that a method has no usable factors at a rank, though the shape has that rank.
+type RefusedError struct {
+	Method string
+	Rank   Rank
+	Reason string
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("decomp: %s at rank %v: %s", e.Method, []int(e.Rank), e.Reason)
 }
 
 // Method is one way to factor a kernel, with the text that explains it.
@@ -46,10 +59,15 @@ type Method struct {
 
 	// Accepts returns nil when the method can factor kernels of this shape, else the reason.
 	Accepts func(Shape) error
-	// Ranks returns every rank that the method offers for the shape, in ascending order of size; the
-	// last rebuilds the kernel. Which of them save anything is for the caller's costs to say.
-	Ranks func(Shape) []Rank
-	// Factors returns the chain of a rank without its numbers, to count its cost.
+	// Ranks returns the ranks that a search looks at first, in ascending order of size, all of whose
+	// numbers are multiples of the one given (1 for any). With 1, the last rebuilds the kernel. Which
+	// of them save anything is for the caller's costs to say.
+	Ranks func(s Shape, multiple int) []Rank
+	// Near returns the ranks around r at the finer spacing of a stage, 1 the first after Ranks, r
+	// itself left out; none where the spacing is as fine as it gets. It is nil where Ranks are all there are.
+	Near func(s Shape, r Rank, stage, multiple int) []Rank
+	// Factors returns the chain of a rank without its numbers, to count its cost; nil for a rank that
+	// the shape does not have.
 	Factors func(Shape, Rank) Chain
 	// Factor decomposes a kernel under a metric.
 	Factor func(linalg.Backend, Kernel, Metric) (Spectrum, error)

@@ -49,13 +49,13 @@ func svdRefit(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, er
 	return s.Chain(Rank{start[0].Kernel.Out / target.Groups})
 }
 
-func svdRanks(s Shape) []Rank {
+func svdRanks(s Shape, multiple int) []Rank {
 	if s.Check() != nil {
 		return nil
 	}
-	ranks := make([]Rank, s.FullRank())
-	for i := range ranks {
-		ranks[i] = Rank{i + 1}
+	var ranks []Rank
+	for r := max(multiple, 1); r <= s.FullRank(); r += max(multiple, 1) {
+		ranks = append(ranks, Rank{r})
 	}
 	return ranks
 }
@@ -127,12 +127,12 @@ func svdFactor(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) {
 
 func (s *svdSpectrum) Energy() float64 { return s.losses[0] }
 
-func (s *svdSpectrum) Loss(r Rank) float64 {
+func (s *svdSpectrum) Loss(r Rank) (float64, error) {
 	n, err := svdRank(s.shape, r)
 	if err != nil {
-		return math.NaN()
+		return 0, err
 	}
-	return s.losses[n]
+	return s.losses[n], nil
 }
 
 func (s *svdSpectrum) Chain(r Rank) (Chain, error) {
