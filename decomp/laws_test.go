@@ -32,7 +32,13 @@ func FuzzShapes(f *testing.F) {
 		s := decomp.Shape{Out: (int(out)%12 + 1) * g, In: (int(in)%8 + 1) * g, Groups: g}
 		s.Window = []int{int(height)%4 + 1, int(width)%4 + 1}[:axes%3]
 		for _, m := range decomp.Methods() {
-			decomptest.Laws(t, linalg.Gonum(), m, decomptest.Random(seed, s))
+			specimens := []decomptest.Specimen{decomptest.Random(seed, s)}
+			if len(s.Window) == 0 {
+				specimens = append(specimens, decomptest.Formed(seed, s)...)
+			}
+			for _, specimen := range specimens {
+				decomptest.Laws(t, linalg.Gonum(), m, specimen)
+			}
 		}
 	})
 }

@@ -1,51 +1,10 @@
 package decomp
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 )
-
-// check reports a metric that does not fit the shape or cannot be a second moment.
-func (m Metric) check(s Shape) error {
-	for _, side := range []struct {
-		name     string
-		matrices []*linalg.Matrix
-		order    int
-	}{{"input", m.In, s.Cols()}, {"output", m.Out, s.Rows()}} {
-		if side.matrices != nil && len(side.matrices) != s.Groups {
-			return fmt.Errorf("decomp: %d %s second moments for the %d groups of a %v kernel", len(side.matrices), side.name, s.Groups, s)
-		}
-		for g, a := range side.matrices {
-			if a == nil {
-				continue
-			}
-			if a.Rows != side.order || a.Cols != side.order {
-				return fmt.Errorf("decomp: the %s second moment of group %d is %d×%d, wanted %d×%d for a %v kernel",
-					side.name, g, a.Rows, a.Cols, side.order, side.order, s)
-			}
-			if err := a.Check(); err != nil {
-				return fmt.Errorf("decomp: the %s second moment of group %d: %w", side.name, g, err)
-			}
-			for i := range a.Rows {
-				if a.At(i, i) < 0 {
-					return fmt.Errorf("decomp: the %s second moment of group %d is %g at (%d, %d): a second moment has no negative diagonal",
-						side.name, g, a.At(i, i), i, i)
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// of returns the matrix of one group, nil for the identity.
-func of(matrices []*linalg.Matrix, group int) *linalg.Matrix {
-	if matrices == nil {
-		return nil
-	}
-	return matrices[group]
-}
 
 // normalized returns m·2^-e with its largest magnitude in [½, 1), and e. Scaling by powers of two is exact, and
 // keeps the products that follow clear of overflow and underflow. Zero and nil come back as they are.

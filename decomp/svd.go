@@ -111,7 +111,7 @@ func svdFactor(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) {
 	s := &svdSpectrum{shape: k.Shape, losses: make([]float64, k.FullRank()+1)}
 	for g := range k.Groups {
 		w := &linalg.Matrix{Rows: rows, Cols: cols, Data: k.Weights[g*rows*cols : (g+1)*rows*cols]}
-		c, err := factorize(b, w, of(m.In, g), of(m.Out, g))
+		c, err := factorize(b, w, m.input(g), m.output(g))
 		if err != nil {
 			return nil, fmt.Errorf("decomp: svd of group %d of a %v kernel: %w", g, k.Shape, err)
 		}
@@ -158,8 +158,8 @@ func (s *svdSpectrum) Chain(r Rank) (Chain, error) {
 // matrix with A entering only as it is: no inverse of it, no lift, no error where it is singular. The error that is
 // left, Q⁻¹ U_t Λ_t U_tᵀ Q⁻¹ as a second moment over the dropped components t, gives the loss under G itself
 // exactly: Σ_{i in t} λ_i · u_iᵀ Q⁻¹ G Q⁻¹ u_i, in which the factors after λ_i are 1 where nothing was lifted.
-// Where K < O, the same is done to Wᵀ, with A and G in each other's place.
-func factorize(b linalg.Backend, w, a, g *linalg.Matrix) (components, error) {
+// Where K < O, the same is done to Wᵀ, with A and G in each other's place; a K×K matrix is then smaller than W.
+func factorize(b linalg.Backend, w *linalg.Matrix, a, g moment) (components, error) {
 	if w.Rows <= w.Cols {
 		return oneSided(b, w, g, liftOut, a)
 	}
@@ -170,11 +170,11 @@ func factorize(b linalg.Backend, w, a, g *linalg.Matrix) (components, error) {
 
 // oneSided does the work of factorize for W [p, q], p ≤ q: near [p, p] is the side with the root, lifted by the
 // given fraction, far [q, q] the other.
-func oneSided(b linalg.Backend, w, near *linalg.Matrix, fraction float64, far *linalg.Matrix) (components, error) {
+func oneSided(b linalg.Backend, w *linalg.Matrix, near moment, fraction float64, far moment) (components, error) {
 	w, scaleW := normalized(w)
-	near, scaleNear := normalized(near)
-	far, scaleFar := normalized(far)
-	q, err := whiten(b, near, fraction)
+	near, scaleNear := near.normalized()
+	far, scaleFar := far.normalized()
+	q, err := whiten(b, near.matrix(b), fraction)
 	if err != nil {
 		return components{}, err
 	}
@@ -197,7 +197,7 @@ func oneSided(b linalg.Backend, w, near *linalg.Matrix, fraction float64, far *l
 		}
 	}
 	for i, v := range terms {
-		if near != nil && q.root == nil {
+		if !near.identity() && q.root == nil {
 			v = 0 // G = 0: nothing is ever lost
 		}
 		terms[i] = math.Ldexp(v, 2*scaleW+scaleNear+scaleFar)
@@ -212,14 +212,14 @@ const (
 	nothing  = 1e-24 // eigenvalues below this fraction of the largest of all count as zero
 )
 
-// diagonalize finds the orthonormal u [p, p], vectors in rows, that make X M Xᵀ diagonal for X [p, q] and M [q, q]
-// (nil for the identity), and returns it with the diagonal, not negative and falling. X is replaced by u X.
+// diagonalize finds the orthonormal u [p, p], vectors in rows, that make X M Xᵀ diagonal for X [p, q] and M [q, q],
+// and returns it with the diagonal, not negative and falling. X is replaced by u X.
 //
 // A Gram matrix squares the condition: its small eigenvalues drown in the rounding of its large ones. So only
 // the vectors of the large ones are kept, and the Gram matrix of the rest is formed anew from X, in which their rows
 // are as exact as any, and so on. The result is as accurate as a singular value decomposition of X M^½, without
 // M^½. What M cannot tell apart from zero is arranged by its plain norm.
-func diagonalize(b linalg.Backend, x, m *linalg.Matrix) (u *linalg.Matrix, values []float64, err error) {
+func diagonalize(b linalg.Backend, x *linalg.Matrix, m moment) (u *linalg.Matrix, values []float64, err error) {
 	p := x.Rows
 	u, values = linalg.Identity(p), make([]float64, p)
 	for done, largest := 0, 0.0; done < p; {
@@ -232,8 +232,8 @@ func diagonalize(b linalg.Backend, x, m *linalg.Matrix) (u *linalg.Matrix, value
 		top := found[n-1]
 		largest = max(largest, top)
 		last := top <= nothing*largest
-		if last && m != nil {
-			if found, vectors, err = gramEig(b, rest, nil); err != nil {
+		if last && !m.identity() {
+			if found, vectors, err = gramEig(b, rest, moment{}); err != nil {
 				return nil, nil, err
 			}
 			clear(found)
@@ -253,13 +253,9 @@ func diagonalize(b linalg.Backend, x, m *linalg.Matrix) (u *linalg.Matrix, value
 	return u, values, nil
 }
 
-// gramEig returns the eigen-decomposition of X M Xᵀ, or of X Xᵀ where M is nil.
-func gramEig(b linalg.Backend, x, m *linalg.Matrix) ([]float64, *linalg.Matrix, error) {
-	xm := x
-	if m != nil {
-		xm = b.Mul(false, false, 1, x, m)
-	}
-	gram := b.Mul(false, true, 1, xm, x)
+// gramEig returns the eigen-decomposition of X M Xᵀ.
+func gramEig(b linalg.Backend, x *linalg.Matrix, m moment) ([]float64, *linalg.Matrix, error) {
+	gram := m.gram(b, x)
 	for i := range gram.Rows {
 		for j := range i {
 			mean := (gram.At(i, j) + gram.At(j, i)) / 2

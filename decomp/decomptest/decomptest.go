@@ -31,7 +31,7 @@ func Loss(w, approximation decomp.Kernel, m decomp.Metric) float64 {
 		for i := range diff.Data {
 			diff.Data[i] = w.Weights[g*rows*cols+i] - approximation.Weights[g*rows*cols+i]
 		}
-		weighted := times(diff, element(m.In, g))
+		weighted := times(diff, input(m, g))
 		if out := element(m.Out, g); out != nil {
 			weighted = times(out, weighted)
 		}
@@ -47,6 +47,21 @@ func element(matrices []*linalg.Matrix, g int) *linalg.Matrix {
 		return nil
 	}
 	return matrices[g]
+}
+
+// input is A of a group from the definition of the form that it is given in, nil for the identity.
+func input(m decomp.Metric, g int) *linalg.Matrix {
+	switch {
+	case m.Sample != nil && m.Sample[g] != nil:
+		return times(m.Sample[g].T(), m.Sample[g])
+	case m.Diagonal != nil && m.Diagonal[g] != nil:
+		out := linalg.New(len(m.Diagonal[g]), len(m.Diagonal[g]))
+		for i, v := range m.Diagonal[g] {
+			out.Set(i, i, v)
+		}
+		return out
+	}
+	return element(m.In, g)
 }
 
 // times is a·b from its definition; b nil is the identity.
@@ -167,8 +182,8 @@ func size(s Specimen) float64 {
 	for g := range s.Kernel.Groups {
 		w := norm(s.Kernel.Weights[g*rows : (g+1)*rows])
 		product := w * w
-		for _, side := range [][]*linalg.Matrix{s.Metric.In, s.Metric.Out} {
-			if m := element(side, g); m != nil {
+		for _, m := range []*linalg.Matrix{input(s.Metric, g), element(s.Metric.Out, g)} {
+			if m != nil {
 				product *= norm(m.Data)
 			}
 		}
@@ -372,5 +387,28 @@ func Random(seed uint64, s decomp.Shape) Specimen {
 	out := Specimen{Name: fmt.Sprintf("random %v", s), Kernel: kernel(r, s), Condition: 100}
 	out.Metric.In = moments(r, s.Groups, s.Cols(), 0.1)
 	out.Metric.Out = moments(r, s.Groups, s.Rows(), 0.1)
+	return out
+}
+
+// Formed returns specimens of a shape without a window whose input second moment is given by a sample, of fewer rows than
+// columns and of more, and by a diagonal.
+func Formed(seed uint64, s decomp.Shape) []Specimen {
+	r := rand.New(rand.NewPCG(seed, 2))
+	var out []Specimen
+	for _, form := range []struct {
+		name      string
+		condition float64
+		metric    decomp.Metric
+	}{
+		{"wide sample", 0, decomp.Metric{Sample: samples(r, s.Groups, s.Cols(), (s.Cols()+1)/2)}},
+		{"tall sample", 100, decomp.Metric{Sample: samples(r, s.Groups, s.Cols(), 9*s.Cols())}},
+		{"diagonal", 100, decomp.Metric{Diagonal: diagonals(r, s.Groups, s.Cols())}},
+	} {
+		plain := Specimen{Name: fmt.Sprintf("%s %v", form.name, s), Kernel: kernel(r, s), Metric: form.metric, Condition: form.condition}
+		out = append(out, plain)
+		plain.Name += " and outputs"
+		plain.Metric.Out = moments(r, s.Groups, s.Rows(), 0.1)
+		out = append(out, plain)
+	}
 	return out
 }

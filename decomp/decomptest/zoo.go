@@ -45,6 +45,10 @@ func Zoo() []Specimen {
 	}
 	hardKernels(r, add)
 	hardMetrics(r, add, conv, expand, grouped, matrix)
+	for _, s := range []decomp.Shape{matrix, {Out: 23, In: 6, Groups: 1}, {Out: 11, In: 11, Groups: 1}, {Out: 1, In: 8, Groups: 1}, {Out: 9, In: 1, Groups: 1}, {Out: 6, In: 12, Groups: 2}} {
+		zoo = append(zoo, Formed(8, s)...)
+		zoo = append(zoo, hardForms(r, s)...)
+	}
 	return zoo
 }
 
@@ -142,6 +146,71 @@ func hardMetrics(r *rand.Rand, add adder, shapes ...decomp.Shape) {
 			add("one group measured"+name, k, some, nil, 0)
 		}
 	}
+}
+
+// hardForms returns samples and diagonals that are singular, ill-conditioned or out of scale.
+func hardForms(r *rand.Rand, s decomp.Shape) []Specimen {
+	var out []Specimen
+	add := func(name string, m decomp.Metric, condition float64) {
+		out = append(out, Specimen{Name: name + " " + s.String(), Kernel: kernel(r, s), Metric: m, Condition: condition})
+	}
+	for _, scale := range []struct {
+		name string
+		by   float64
+	}{{"zero", 0}, {"tiny", 1e-120}, {"huge", 1e120}} {
+		sample, diagonal := samples(r, s.Groups, s.Cols(), 3), diagonals(r, s.Groups, s.Cols())
+		for g := range s.Groups {
+			for i := range sample[g].Data {
+				sample[g].Data[i] *= scale.by
+			}
+			for i := range diagonal[g] {
+				diagonal[g][i] *= scale.by * scale.by
+			}
+		}
+		add(scale.name+" sample", decomp.Metric{Sample: sample}, 0)
+		add(scale.name+" diagonal", decomp.Metric{Diagonal: diagonal}, 0)
+	}
+	graded, unseen := diagonals(r, s.Groups, s.Cols()), diagonals(r, s.Groups, s.Cols())
+	for g := range s.Groups {
+		for i := range s.Cols() {
+			graded[g][i] = math.Pow(10, -float64(i))
+			if i%3 == 1 {
+				unseen[g][i] = 0
+			}
+		}
+	}
+	add("graded diagonal", decomp.Metric{Diagonal: graded}, 0)
+	add("diagonal with zeros", decomp.Metric{Diagonal: unseen}, 0)
+	add("one row", decomp.Metric{Sample: samples(r, s.Groups, s.Cols(), 1)}, 0)
+	if s.Groups > 1 {
+		some := make([]*linalg.Matrix, s.Groups)
+		some[1] = samples(r, 1, s.Cols(), 3)[0]
+		add("one group sampled", decomp.Metric{Sample: some}, 0)
+	}
+	return out
+}
+
+// samples returns for each group rows with a common mean, scaled to stand for a second moment.
+func samples(r *rand.Rand, groups, cols, rows int) []*linalg.Matrix {
+	out := make([]*linalg.Matrix, groups)
+	for g := range out {
+		out[g] = linalg.New(rows, cols)
+		for i := range out[g].Data {
+			out[g].Data[i] = (0.3 + r.NormFloat64()) / math.Sqrt(float64(rows))
+		}
+	}
+	return out
+}
+
+// diagonals returns for each group numbers from a tenth to one.
+func diagonals(r *rand.Rand, groups, cols int) [][]float64 {
+	out := make([][]float64, groups)
+	for g := range out {
+		for range cols {
+			out[g] = append(out[g], 0.1+0.9*r.Float64())
+		}
+	}
+	return out
 }
 
 func kernel(r *rand.Rand, s decomp.Shape) decomp.Kernel {

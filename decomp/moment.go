@@ -1,0 +1,160 @@
+package decomp
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+)
+
+// moment is a second moment M in one of its forms; the zero moment is the identity.
+type moment struct {
+	full     *linalg.Matrix // M
+	sample   *linalg.Matrix // S with M = SᵀS
+	diagonal []float64      // of M, which is zero elsewhere
+}
+
+// input returns the second moment of one group's inputs.
+func (m Metric) input(group int) moment {
+	out := moment{full: of(m.In, group), sample: of(m.Sample, group)}
+	if m.Diagonal != nil {
+		out.diagonal = m.Diagonal[group]
+	}
+	return out
+}
+
+// output returns the second moment of the sensitivity to one group's outputs.
+func (m Metric) output(group int) moment { return moment{full: of(m.Out, group)} }
+
+// of returns the matrix of one group, nil for the identity.
+func of(matrices []*linalg.Matrix, group int) *linalg.Matrix {
+	if matrices == nil {
+		return nil
+	}
+	return matrices[group]
+}
+
+func (m moment) identity() bool { return m.full == nil && m.sample == nil && m.diagonal == nil }
+
+// normalized returns M·2^-e, of about the size of one, and e.
+func (m moment) normalized() (moment, int) {
+	switch {
+	case m.sample != nil:
+		s, e := normalized(m.sample)
+		return moment{sample: s}, 2 * e
+	case m.diagonal != nil:
+		d, e := normalized(&linalg.Matrix{Rows: 1, Cols: len(m.diagonal), Data: m.diagonal})
+		return moment{diagonal: d.Data}, e
+	}
+	full, e := normalized(m.full)
+	return moment{full: full}, e
+}
+
+// matrix returns M, nil for the identity.
+func (m moment) matrix(b linalg.Backend) *linalg.Matrix {
+	switch {
+	case m.sample != nil:
+		return b.Mul(true, false, 1, m.sample, m.sample)
+	case m.diagonal != nil:
+		out := linalg.New(len(m.diagonal), len(m.diagonal))
+		for i, v := range m.diagonal {
+			out.Set(i, i, v)
+		}
+		return out
+	}
+	return m.full
+}
+
+// gram returns X M Xᵀ without forming M from another form.
+func (m moment) gram(b linalg.Backend, x *linalg.Matrix) *linalg.Matrix {
+	switch {
+	case m.sample != nil:
+		seen := b.Mul(false, true, 1, x, m.sample)
+		return b.Mul(false, true, 1, seen, seen)
+	case m.diagonal != nil:
+		scaled := x.Clone()
+		for i := range scaled.Rows {
+			row := scaled.Row(i)
+			for j, v := range m.diagonal {
+				row[j] *= v
+			}
+		}
+		return b.Mul(false, true, 1, scaled, x)
+	case m.full != nil:
+		return b.Mul(false, true, 1, b.Mul(false, false, 1, x, m.full), x)
+	}
+	return b.Mul(false, true, 1, x, x)
+}
+
+// check reports a metric that does not fit the shape or cannot be a second moment.
+func (m Metric) check(s Shape) error {
+	forms := 0
+	for _, n := range []int{len(m.In), len(m.Sample), len(m.Diagonal)} {
+		forms += min(n, 1)
+	}
+	if forms > 1 {
+		return fmt.Errorf("decomp: the input second moment of a %v kernel is given in %d forms, wanted one", s, forms)
+	}
+	if len(s.Window) > 0 && (m.Sample != nil || m.Diagonal != nil) {
+		return fmt.Errorf("decomp: the input second moment of a %v kernel is given by a sample or a diagonal, which only plain matrices can have; give a matrix", s)
+	}
+	if err := checkMoments("input", m.In, s, s.Cols()); err != nil {
+		return err
+	}
+	if err := checkMoments("output", m.Out, s, s.Rows()); err != nil {
+		return err
+	}
+	return m.checkForms(s)
+}
+
+// checkMoments checks the second moments of one side, which are matrices of that order.
+func checkMoments(side string, matrices []*linalg.Matrix, s Shape, order int) error {
+	if matrices != nil && len(matrices) != s.Groups {
+		return fmt.Errorf("decomp: %d %s second moments for the %d groups of a %v kernel", len(matrices), side, s.Groups, s)
+	}
+	for g, a := range matrices {
+		if a == nil {
+			continue
+		}
+		if a.Rows != order || a.Cols != order {
+			return fmt.Errorf("decomp: the %s second moment of group %d is %d×%d, wanted %d×%d for a %v kernel", side, g, a.Rows, a.Cols, order, order, s)
+		}
+		if err := a.Check(); err != nil {
+			return fmt.Errorf("decomp: the %s second moment of group %d: %w", side, g, err)
+		}
+		for i := range a.Rows {
+			if a.At(i, i) < 0 {
+				return fmt.Errorf("decomp: the %s second moment of group %d is %g at (%d, %d): a second moment has no negative diagonal", side, g, a.At(i, i), i, i)
+			}
+		}
+	}
+	return nil
+}
+
+// checkForms checks samples and diagonals.
+func (m Metric) checkForms(s Shape) error {
+	if m.Sample != nil && len(m.Sample) != s.Groups || m.Diagonal != nil && len(m.Diagonal) != s.Groups {
+		return fmt.Errorf("decomp: %d input second moments for the %d groups of a %v kernel", max(len(m.Sample), len(m.Diagonal)), s.Groups, s)
+	}
+	for g, x := range m.Sample {
+		if x == nil {
+			continue
+		}
+		if x.Rows < 1 || x.Cols != s.Cols() {
+			return fmt.Errorf("decomp: the input sample of group %d is %d×%d, wanted rows of %d numbers for a %v kernel", g, x.Rows, x.Cols, s.Cols(), s)
+		}
+		if err := x.Check(); err != nil {
+			return fmt.Errorf("decomp: the input sample of group %d: %w", g, err)
+		}
+	}
+	for g, d := range m.Diagonal {
+		if d != nil && len(d) != s.Cols() {
+			return fmt.Errorf("decomp: the diagonal of the input second moment of group %d has %d numbers, wanted %d for a %v kernel", g, len(d), s.Cols(), s)
+		}
+		if i := slices.IndexFunc(d, func(v float64) bool { return !(v >= 0) || math.IsInf(v, 1) }); i >= 0 {
+			return fmt.Errorf("decomp: the diagonal of the input second moment of group %d is %g at %d, wanted a finite number of at least 0", g, d[i], i)
+		}
+	}
+	return nil
+}
