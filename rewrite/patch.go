@@ -39,6 +39,8 @@ type Swap struct {
 // its output, unless it is the last, SITE/PART.output, made unique through names. The
 // factors are rounded to the element type of the site's weight. What the node added to
 // its product (a bias, beta·C), its doc string and its metadata go to the last factor.
+// Along axes on which the kernel has one tap, the stride and padding go to the factor where
+// they are cheapest, whichever the chain names.
 //
 // A chain of one factor is the node itself with another weight: it keeps its name. The
 // last factor's shift is added to the constant that Bias finds; where that is none, a
@@ -50,6 +52,7 @@ func Replace(m *onnxio.Model, s *Site, c decomp.Chain, names *onnxio.NameSet) (P
 	if err := fits(s, c); err != nil {
 		return Patch{}, fmt.Errorf("replacing node %q (%s): %w", s.Name, s.Op, err)
 	}
+	c = s.place(c)
 	b := &builder{site: s, chain: c, names: names, opset: m.Opset("")}
 	b.patch = Patch{Site: s.Name, Old: s.Node, Index: s.Index, Slot: s.weight.slot}
 	if shift := c[len(c)-1].Shift; shift != nil {

@@ -48,13 +48,13 @@ type Site struct {
 	weight weight
 }
 
-// MACs counts the multiply-adds of one run of the model through c instead of
-// the node; 0 where the site is not located.
+// MACs counts the multiply-adds of one run of the model through c, as Replace
+// writes it, instead of the node; 0 where the site is not located.
 func (s *Site) MACs(c decomp.Chain) int64 {
 	if !s.Located {
 		return 0
 	}
-	return int64(s.Batch) * c.MACs(s.Geometry)
+	return int64(s.Batch) * s.place(c).MACs(s.Geometry)
 }
 
 // NewParams counts the elements of the constants that Replace adds for c: the weights
