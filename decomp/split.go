@@ -1,0 +1,244 @@
+package decomp
+
+import (
+	"errors"
+	"math"
+
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+)
+
+// split is one group's kernel W [O, K] under its metric, cut between the head of a chain and its tail. The columns
+// are K = X·a: X = channels times the taps that the head carries, a the taps that the tail carries, column (x, t) at
+// x·a + t. The head is a matrix P [r, X], however many factors it is made of, the tail a matrix L [O, r·a]:
+//
+//	W'[o, (x, t)] = Σ_i L[o, (i, t)] · P[i, x],  or  W' = L · M  with  M = P ⊗ I_a
+//
+// Given a head, the best tail is known in closed form (tail), and with it the loss is a function of the head alone,
+// with a gradient that costs little more (slope): variable projection (Golub and Pereyra, SIAM J. Numer. Anal. 10,
+// 1973). A method writes its head as a product of factors, carries the gradient over to them, and calls descend.
+//
+// The matrices are scaled by powers of two, so that none of the products overflows or vanishes; losses in here are
+// in units of 2^exponent (unit gives them back).
+type split struct {
+	b                 linalg.Backend
+	rows, width, taps int
+	w, wa             *linalg.Matrix // W and W·A [O, K]; the same matrix where A is the identity
+	waByTap           *linalg.Matrix // W·A as [O·a, X]
+	in, out           *linalg.Matrix // A and G, nil for the identity
+	energy            float64        // tr(G W A Wᵀ)
+	exponent          int
+	blind             bool // the metric is zero: no error counts
+}
+
+// newSplit takes W [O, X·taps], A and G, nil for the identity.
+func newSplit(b linalg.Backend, w, a, g *linalg.Matrix, taps int) *split {
+	w, scaleW := normalized(w)
+	a, scaleA := normalized(a)
+	g, scaleG := normalized(g)
+	s := &split{b: b, rows: w.Rows, width: w.Cols / taps, taps: taps, w: w, wa: w, exponent: 2*scaleW + scaleA + scaleG}
+	for _, m := range []*linalg.Matrix{a, g} {
+		s.blind = s.blind || m != nil && m.MaxAbs() == 0
+	}
+	if s.blind { // then the kernel itself is all there is to go by
+		a, g = nil, nil
+	}
+	s.in, s.out = a, g
+	if a != nil {
+		s.wa = b.Mul(false, false, 1, w, a)
+	}
+	s.waByTap = byTap(s.wa, taps)
+	s.energy = max(inner(s.weighted(s.wa), w), 0)
+	return s
+}
+
+// unit gives a loss of the scaled matrices in the units of those that newSplit was given.
+func (s *split) unit(loss float64) float64 {
+	if s.blind {
+		return 0
+	}
+	return math.Ldexp(loss, s.exponent)
+}
+
+// weighted returns G·m.
+func (s *split) weighted(m *linalg.Matrix) *linalg.Matrix {
+	if s.out == nil {
+		return m
+	}
+	return s.b.Mul(false, false, 1, s.out, m)
+}
+
+// seen is what a split sees through a head.
+type seen struct {
+	head *linalg.Matrix // P [r, X]
+	ma   *linalg.Matrix // M·A [r·a, K]; nil where A is the identity
+	gram *linalg.Matrix // M·A·Mᵀ [r·a, r·a]; P·Pᵀ [r, r] where A is the identity
+	wam  *linalg.Matrix // W·A·Mᵀ [O, r·a]
+}
+
+// through returns what the split sees through a head.
+func (s *split) through(head *linalg.Matrix) *seen {
+	v := &seen{head: head, wam: fromTaps(s.b.Mul(false, true, 1, s.waByTap, head), s.taps)}
+	if s.in == nil {
+		v.gram = s.b.Mul(false, true, 1, head, head)
+		return v
+	}
+	// A row by row is [X, a·K]: one product contracts x for every tap and column.
+	wide := &linalg.Matrix{Rows: s.width, Cols: s.taps * s.in.Cols, Data: s.in.Data}
+	ma := s.b.Mul(false, false, 1, head, wide)
+	v.ma = &linalg.Matrix{Rows: head.Rows * s.taps, Cols: s.in.Cols, Data: ma.Data}
+	v.gram = fromTaps(s.b.Mul(false, true, 1, byTap(v.ma, s.taps), head), s.taps)
+	return v
+}
+
+// Ridges of bestTail, as a share of the largest diagonal element of the Gram matrix: the least at which the
+// factorization succeeds.
+const (
+	leastRidge = 1e-13
+	mostRidge  = 1e-3
+)
+
+// bestTail returns argmin_L of the loss, L = W A Mᵀ (M A Mᵀ)⁻¹ [O, r·a], whatever G is. Directions that the Gram
+// matrix does not hold stay zero.
+func (s *split) bestTail(v *seen) (*linalg.Matrix, error) {
+	right := v.wam.T()
+	if s.in == nil {
+		right = byTap(v.wam, s.taps).T()
+	}
+	x, err := solveRidged(s.b, v.gram, right)
+	if err != nil {
+		return nil, err
+	}
+	if s.in == nil {
+		return fromTaps(x.T(), s.taps), nil
+	}
+	return x.T(), nil
+}
+
+// solveRidged returns (m + εI)⁻¹·right for a symmetric positive semidefinite m, with ε as small as it may be.
+func solveRidged(b linalg.Backend, m, right *linalg.Matrix) (*linalg.Matrix, error) {
+	largest := 0.0
+	for i := range m.Rows {
+		largest = max(largest, m.At(i, i))
+	}
+	if largest == 0 {
+		return linalg.New(m.Rows, right.Cols), nil
+	}
+	for ridge := leastRidge; ; ridge *= 100 {
+		lifted := m.Clone()
+		for i := range m.Rows {
+			lifted.Data[i*m.Cols+i] += ridge * largest
+		}
+		x, err := b.SolveSPD(lifted, right)
+		if err == nil || ridge > mostRidge || !errors.Is(err, linalg.ErrNotPositiveDefinite) {
+			return x, err
+		}
+	}
+}
+
+// lossBy returns the loss of a best tail as energy − tr(G L (W A Mᵀ)ᵀ): cheap, and good to the rounding of the energy.
+func (s *split) lossBy(v *seen, tail *linalg.Matrix) float64 {
+	return s.energy - inner(s.weighted(tail), v.wam)
+}
+
+// lossOf returns the loss of any tail from the error itself, which is good to its own rounding.
+func (s *split) lossOf(v *seen, tail *linalg.Matrix) float64 {
+	left, leftA := s.w.Clone(), s.wa.Clone()
+	subtract(left, fromTaps(s.b.Mul(false, false, 1, byTap(tail, s.taps), v.head), s.taps))
+	if s.in == nil {
+		leftA = left
+	} else {
+		subtract(leftA, s.b.Mul(false, false, 1, tail, v.ma))
+	}
+	return max(inner(s.weighted(leftA), left), 0)
+}
+
+// slope returns half the gradient of the loss with respect to the head, [r, X], for a tail that is the best there is
+// (of its kind, where the kind has more constraints), so that its own change does not count:
+//
+//	−½ ∂loss/∂P[i, x] = Σ_{o,t} (G L)[o, (i, t)] · ((W − L M) A)[o, (x, t)]
+func (s *split) slope(v *seen, tail *linalg.Matrix) *linalg.Matrix {
+	weighted := s.weighted(tail)
+	grad := s.b.Mul(true, false, -1, byTap(weighted, s.taps), s.waByTap)
+	if s.in == nil {
+		tailByTap := byTap(tail, s.taps)
+		add(grad, s.b.Mul(false, false, 1, s.b.Mul(true, false, 1, byTap(weighted, s.taps), tailByTap), v.head))
+		return grad
+	}
+	// Σ_t Σ_(j,u) Γ[(i,t), (j,u)] · (M A)[(j,u), (x,t)], as one product over (t, j, u).
+	gram := s.b.Mul(true, false, 1, weighted, tail)
+	r := v.head.Rows
+	flat := &linalg.Matrix{Rows: r, Cols: s.taps * gram.Cols, Data: gram.Data}
+	add(grad, s.b.Mul(false, false, 1, flat, tapsFirst(v.ma, s.taps)))
+	return grad
+}
+
+// byTap turns [n, c·taps] into [n·taps, c].
+func byTap(m *linalg.Matrix, taps int) *linalg.Matrix {
+	cols := m.Cols / taps
+	if taps == 1 {
+		return &linalg.Matrix{Rows: m.Rows, Cols: cols, Data: m.Data}
+	}
+	out := linalg.New(m.Rows*taps, cols)
+	for i := range m.Rows {
+		row := m.Row(i)
+		for t := range taps {
+			to := out.Row(i*taps + t)
+			for c := range to {
+				to[c] = row[c*taps+t]
+			}
+		}
+	}
+	return out
+}
+
+// fromTaps is the reverse of byTap.
+func fromTaps(m *linalg.Matrix, taps int) *linalg.Matrix {
+	if taps == 1 {
+		return m
+	}
+	out := linalg.New(m.Rows/taps, m.Cols*taps)
+	for i := range out.Rows {
+		row := out.Row(i)
+		for t := range taps {
+			for c, v := range m.Row(i*taps + t) {
+				row[c*taps+t] = v
+			}
+		}
+	}
+	return out
+}
+
+// tapsFirst turns [n, c·taps] into [taps·n, c].
+func tapsFirst(m *linalg.Matrix, taps int) *linalg.Matrix {
+	out := linalg.New(taps*m.Rows, m.Cols/taps)
+	for i := range m.Rows {
+		row := m.Row(i)
+		for t := range taps {
+			to := out.Row(t*m.Rows + i)
+			for c := range to {
+				to[c] = row[c*taps+t]
+			}
+		}
+	}
+	return out
+}
+
+func inner(a, b *linalg.Matrix) float64 {
+	sum := 0.0
+	for i, v := range a.Data {
+		sum += v * b.Data[i]
+	}
+	return sum
+}
+
+func add(a, b *linalg.Matrix) {
+	for i, v := range b.Data {
+		a.Data[i] += v
+	}
+}
+
+func subtract(a, b *linalg.Matrix) {
+	for i, v := range b.Data {
+		a.Data[i] -= v
+	}
+}
