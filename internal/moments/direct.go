@@ -1,6 +1,10 @@
 package moments
 
-import "github.com/onnx-compress/onnx-compress/internal/linalg"
+import (
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+)
 
 // direct writes out the patches (im2col) and takes their symmetric product.
 type direct struct {
@@ -17,7 +21,7 @@ func Direct(p Patches) Plan {
 	// A product over few positions moves more memory than it computes; then it is
 	// better to gather the positions of several samples first.
 	const fewPositions = 32
-	d.inPlace = product(p.Window) == 1 && p.unitStride() && product(p.Out) == d.plane && p.zeroPads() && d.plane >= fewPositions
+	d.inPlace = product(p.Window) == 1 && p.unitStride() && slices.Equal(p.Out, p.In) && p.zeroPads() && d.plane >= fewPositions
 	return d
 }
 

@@ -69,8 +69,9 @@ type values struct {
 
 // Scratch is working memory that a goroutine keeps from one Run to the next.
 type Scratch struct {
-	a, b []float32
-	rows []int
+	a, b        []float32
+	phase, part []float32
+	rows        []int
 }
 
 // grow returns n floats of unspecified content over *buf.
@@ -103,7 +104,7 @@ func (s *Sum) Add(p Plan, partial []float32) {
 	case p.dense():
 		s.flush()
 		s.need()
-		s.addDense(partial)
+		values{single: partial}.addDense(s.moments)
 	case s.moments == nil && (s.plan == nil || s.plan.same(p)):
 		if s.plan == nil {
 			s.plan, s.totals = p, make([]float64, p.Size())
@@ -115,20 +116,6 @@ func (s *Sum) Add(p Plan, partial []float32) {
 		s.flush()
 		s.need()
 		p.expand(values{single: partial}, s.moments)
-	}
-}
-
-// addDense adds a partial result that is laid out as the moments are.
-func (s *Sum) addDense(partial []float32) {
-	k := s.columns
-	for g, m := range s.moments {
-		part := partial[g*k*k : (g+1)*k*k]
-		for i := range k {
-			row := m.Data[i*k : (i+1)*k]
-			for j := i; j < k; j++ {
-				row[j] += float64(part[i*k+j])
-			}
-		}
 	}
 }
 
