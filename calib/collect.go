@@ -141,7 +141,7 @@ func newCollector(sites []rewrite.Site, inputs []InputSpec, o Options) *collecto
 			continue
 		}
 		c.of[i] = len(c.stations)
-		c.stations = append(c.stations, newStation(s))
+		c.stations = append(c.stations, newStation(s, o.Samples))
 		v, ok := index[s.Input]
 		if !ok {
 			v = len(c.values)
@@ -159,8 +159,8 @@ func (c *collector) share(inputs []InputSpec) (workers, batch int) {
 	var sums, largest, activations int64
 	seen := map[int]bool{}
 	for k, st := range c.stations {
-		sums += sumBytes(st.site)
-		largest = max(largest, workerBytes(st.site))
+		sums += sumBytes(st.site, c.o.Samples)
+		largest = max(largest, workerBytes(st.site, c.o.Samples))
 		if !seen[c.from[k]] {
 			seen[c.from[k]] = true
 			activations += inputBytes(st.site)
@@ -290,22 +290,17 @@ func (c *collector) addColumns(ctx context.Context, w *worker, r *Run, values ma
 
 // finish turns the sums into statistics.
 func (c *collector) finish(sites []rewrite.Site) ([]Stats, error) {
-	moments := make([][]*linalg.Matrix, len(c.stations))
+	seen := make([]Stats, len(c.stations))
 	for k, st := range c.stations {
-		if st.positions == 0 {
-			return nil, fmt.Errorf("node %q saw no samples: give at least as many as a batch of the model has, and none that are empty", st.site.Name)
-		}
-		moments[k] = st.sum.Mean(st.positions)
-		for g, a := range moments[k] {
-			if err := a.Check(); err != nil {
-				return nil, fmt.Errorf("node %q: the second moments of its input %q (group %d) are not finite, so the model computes infinite or undefined numbers on these samples: %w; look at how the samples are scaled", st.site.Name, st.site.Input, g, err)
-			}
+		var err error
+		if seen[k], err = st.finish(); err != nil {
+			return nil, err
 		}
 	}
 	out := make([]Stats, len(sites))
 	for i := range sites {
-		st := c.stations[c.of[i]]
-		out[i] = st.stats(&sites[i], moments[c.of[i]])
+		out[i] = seen[c.of[i]]
+		out[i].Site, out[i].OutputShape = sites[i].Name, outputShape(&sites[i], c.stations[c.of[i]].shape)
 	}
 	return out, nil
 }

@@ -292,7 +292,7 @@ func TestGroups(t *testing.T) {
 	}
 	var largest int64
 	for i := range sites {
-		largest = max(largest, sumBytes(&sites[i]))
+		largest = max(largest, sumBytes(&sites[i], 0))
 	}
 	several, err := Groups(sites, Options{Memory: fixed + 2*largest, Threads: 7})
 	if err != nil {
@@ -331,7 +331,7 @@ func TestGroupsFillHalfTheMemory(t *testing.T) {
 	for i := range many {
 		many[i].Input = fmt.Sprint("value ", i)
 	}
-	each := sumBytes(&many[0])
+	each := sumBytes(&many[0], 0)
 	groups, err := Groups(many, Options{Memory: 64 << 20})
 	if err != nil {
 		t.Fatal(err)

@@ -12,72 +12,136 @@ import (
 )
 
 // statsMagic starts a file of statistics; its last byte is the version of the format.
-const statsMagic = "onnx-compress.stats\x02"
+const statsMagic = "onnx-compress.stats\x03"
 
 // WriteTo writes the statistics in a form that ReadStats reads back exactly.
 //
 // The format is little-endian: the magic with its version, the length and the bytes of
 // the site's name, positions, samples, the number of axes of the output shape and the
-// axes, the number of groups, then for each group K, the upper triangle of the K×K
-// moment, row by row, and the mean, [K]; the number of groups of sensitivities, then for
-// each O and the upper triangle of the O×O moment; and the length and the bytes of the
-// note. Counts are uint64, the moments float64.
+// axes; the form of the inputs' statistics and what belongs to it; the number of groups of
+// sensitivities, then for each O and the upper triangle of the O×O moment, row by row; and
+// the length and the bytes of the note. Counts are uint64, the moments float64.
+//
+//   - Form 0, moments: the number of groups, then for each K, the upper triangle of the K×K
+//     moment, and the mean, [K].
+//   - Form 1, columns: K, their number n, the columns one after the other, n·K float32, and
+//     the mean, [K].
+//   - Form 2, counts: K, and as many counts.
 func (s Stats) WriteTo(w io.Writer) (int64, error) {
-	var b bytes.Buffer
-	b.WriteString(statsMagic)
-	count := func(n int) { b.Write(binary.LittleEndian.AppendUint64(nil, uint64(n))) }
-	count(len(s.Site))
-	b.WriteString(s.Site)
-	count(int(s.Positions))
-	count(int(s.Samples))
-	count(len(s.OutputShape))
+	out := writer{w: w}
+	out.b.WriteString(statsMagic)
+	out.count(len(s.Site))
+	out.b.WriteString(s.Site)
+	out.count(int(s.Positions))
+	out.count(int(s.Samples))
+	out.count(len(s.OutputShape))
 	for _, n := range s.OutputShape {
-		count(n)
+		out.count(n)
 	}
-	count(len(s.A))
-	var written int64
-	for g, a := range s.A {
-		if g >= len(s.Mean) || len(s.Mean[g]) != a.Rows {
-			return written, fmt.Errorf("statistics of site %q: group %d has no mean of length %d", s.Site, g, a.Rows)
-		}
-		n, err := writeMoment(w, &b, a)
-		if written += n; err != nil {
-			return written, fmt.Errorf("statistics of site %q: %w", s.Site, err)
-		}
-		for _, v := range s.Mean[g] {
-			b.Write(binary.LittleEndian.AppendUint64(b.AvailableBuffer(), math.Float64bits(v)))
-		}
+	if err := out.inputs(&s); err != nil {
+		return out.written, fmt.Errorf("statistics of site %q: %w", s.Site, err)
 	}
-	count(len(s.G))
+	out.count(len(s.G))
 	for _, m := range s.G {
-		n, err := writeMoment(w, &b, m)
-		if written += n; err != nil {
-			return written, fmt.Errorf("statistics of site %q: %w", s.Site, err)
+		if err := out.moment(m); err != nil {
+			return out.written, fmt.Errorf("statistics of site %q: %w", s.Site, err)
 		}
 	}
-	count(len(s.Note))
-	b.WriteString(s.Note)
-	n, err := b.WriteTo(w)
-	return written + n, err
+	out.count(len(s.Note))
+	out.b.WriteString(s.Note)
+	return out.written, out.flush()
 }
 
-// writeMoment writes the order of a matrix and its upper triangle behind what is in b, a
-// row at a time, so that nothing large is held twice.
-func writeMoment(w io.Writer, b *bytes.Buffer, a *linalg.Matrix) (written int64, err error) {
+// The forms of the inputs' statistics.
+const (
+	momentForm = iota
+	columnForm
+	countForm
+)
+
+// writer holds little at a time, so that nothing large is held twice.
+type writer struct {
+	w       io.Writer
+	b       bytes.Buffer
+	written int64
+}
+
+func (w *writer) count(n int) {
+	w.b.Write(binary.LittleEndian.AppendUint64(w.b.AvailableBuffer(), uint64(n)))
+}
+
+func (w *writer) numbers(v []float64) {
+	for _, x := range v {
+		w.b.Write(binary.LittleEndian.AppendUint64(w.b.AvailableBuffer(), math.Float64bits(x)))
+	}
+}
+
+func (w *writer) flush() error {
+	n, err := w.b.WriteTo(w.w)
+	w.written += n
+	return err
+}
+
+// inputs writes the form of the inputs' statistics and what belongs to it.
+func (w *writer) inputs(s *Stats) error {
+	switch {
+	case s.Counts != nil:
+		w.count(countForm)
+		w.count(len(s.Counts))
+		for _, n := range s.Counts {
+			w.count(int(n))
+		}
+		return nil
+	case s.Columns.Rows > 0:
+		return w.columns(s)
+	}
+	w.count(momentForm)
+	w.count(len(s.A))
+	for g, a := range s.A {
+		if g >= len(s.Mean) || len(s.Mean[g]) != a.Rows {
+			return fmt.Errorf("group %d has no mean of length %d", g, a.Rows)
+		}
+		if err := w.moment(a); err != nil {
+			return err
+		}
+		w.numbers(s.Mean[g])
+	}
+	return nil
+}
+
+func (w *writer) columns(s *Stats) error {
+	c := s.Columns
+	if len(s.Mean) != 1 || len(s.Mean[0]) != c.Cols {
+		return fmt.Errorf("columns of length %d have no mean", c.Cols)
+	}
+	w.count(columnForm)
+	w.count(c.Cols)
+	w.count(c.Rows)
+	for i := range c.Rows {
+		for _, v := range c.Data[i*c.Stride:][:c.Cols] {
+			w.b.Write(binary.LittleEndian.AppendUint32(w.b.AvailableBuffer(), math.Float32bits(v)))
+		}
+		if err := w.flush(); err != nil {
+			return err
+		}
+	}
+	w.numbers(s.Mean[0])
+	return nil
+}
+
+// moment writes the order of a matrix and its upper triangle.
+func (w *writer) moment(a *linalg.Matrix) error {
 	if a.Rows != a.Cols {
-		return 0, fmt.Errorf("a moment is %d×%d; want a square one", a.Rows, a.Cols)
+		return fmt.Errorf("a moment is %d×%d; want a square one", a.Rows, a.Cols)
 	}
-	b.Write(binary.LittleEndian.AppendUint64(nil, uint64(a.Rows)))
+	w.count(a.Rows)
 	for i := range a.Rows {
-		for _, v := range a.Row(i)[i:] {
-			b.Write(binary.LittleEndian.AppendUint64(b.AvailableBuffer(), math.Float64bits(v)))
-		}
-		n, err := b.WriteTo(w)
-		if written += n; err != nil {
-			return written, err
+		w.numbers(a.Row(i)[i:])
+		if err := w.flush(); err != nil {
+			return err
 		}
 	}
-	return written, nil
+	return nil
 }
 
 // Bounds of what a file of statistics may claim. Memory is taken only as data comes.
@@ -86,6 +150,8 @@ const (
 	maxAxes   = 64
 	maxGroups = 1 << 20
 	maxOrder  = 1 << 17
+	maxWidth  = 1 << 31 // of columns and tables
+	maxRows   = 1 << 40
 )
 
 // ReadStats reads what WriteTo wrote, to its end and not beyond. Moments that are not
@@ -118,16 +184,8 @@ func readStats(r io.Reader) (Stats, error) {
 	for range in.next("number of axes", maxAxes) {
 		s.OutputShape = append(s.OutputShape, in.next("axis", math.MaxInt64))
 	}
-	for range in.next("number of groups", maxGroups) {
-		a, err := readMoment(r, in.next("order of a moment", maxOrder))
-		if in.err = errors.Join(in.err, err); in.err != nil {
-			return Stats{}, in.err
-		}
-		mean, err := readNumbers(r, a.Rows)
-		if err != nil {
-			return Stats{}, err
-		}
-		s.A, s.Mean = append(s.A, a), append(s.Mean, mean)
+	if err := in.inputs(&s); err != nil {
+		return Stats{}, err
 	}
 	for range in.next("number of groups of sensitivities", maxGroups) {
 		a, err := readMoment(r, in.next("order of a moment", maxOrder))
@@ -138,6 +196,69 @@ func readStats(r io.Reader) (Stats, error) {
 	}
 	s.Note = in.text("length of the note")
 	return s, in.err
+}
+
+// inputs reads the inputs' statistics, in the form that they say they have.
+func (c *counts) inputs(s *Stats) error {
+	switch form := c.next("form of the inputs' statistics", countForm); {
+	case c.err != nil:
+	case form == columnForm:
+		return c.columns(s)
+	case form == countForm:
+		s.Counts = []int64{} // grows as counts come: their number is only a claim
+		left := s.Positions
+		for range c.next("length of a table", maxWidth) {
+			n := int64(c.next("count", uint64(left)))
+			if c.err != nil {
+				return c.err
+			}
+			s.Counts, left = append(s.Counts, n), left-n
+		}
+		if c.err == nil && left != 0 {
+			c.err = fmt.Errorf("the counts make %d, wanted the %d positions", s.Positions-left, s.Positions)
+		}
+		s.Mean = [][]float64{frequencies(s.Counts, s.Positions)}
+	default:
+		for range c.next("number of groups", maxGroups) {
+			a, err := readMoment(c.r, c.next("order of a moment", maxOrder))
+			if c.err = errors.Join(c.err, err); c.err != nil {
+				return c.err
+			}
+			mean, err := readNumbers(c.r, a.Rows)
+			if err != nil {
+				return err
+			}
+			s.A, s.Mean = append(s.A, a), append(s.Mean, mean)
+		}
+	}
+	return c.err
+}
+
+// columns reads columns and their mean.
+func (c *counts) columns(s *Stats) error {
+	k, n := c.next("length of a column", maxWidth), c.next("number of columns", maxRows)
+	if c.err == nil && (k == 0 || n == 0 || int64(n) != s.Positions) {
+		c.err = fmt.Errorf("%d columns of length %d stand for %d positions", n, k, s.Positions)
+	}
+	if c.err != nil {
+		return c.err
+	}
+	s.Columns = linalg.Block32{Rows: n, Cols: k, Stride: k}
+	row := make([]byte, 4*k)
+	for range n {
+		if _, err := io.ReadFull(c.r, row); err != nil {
+			return err
+		}
+		for i := range k {
+			s.Columns.Data = append(s.Columns.Data, math.Float32frombits(binary.LittleEndian.Uint32(row[4*i:])))
+		}
+	}
+	if _, err := s.finite(); err != nil {
+		return err
+	}
+	mean, err := readNumbers(c.r, k)
+	s.Mean = [][]float64{mean}
+	return err
 }
 
 // counts reads numbers until the first error.

@@ -27,6 +27,10 @@ type Options struct {
 	// Seed decides the directions. Those of a sample depend on it, on the sample's number
 	// in the source and on nothing else that options can change.
 	Seed uint64
+	// Samples is how many samples Collect is going to be given. Where it is set, a plain
+	// matrix with more inputs than so many samples show it columns keeps these columns
+	// (Stats.Columns); 0, the default, sums the moments of all.
+	Samples int
 	// Weights are what the squared change of an output, by name, counts in the loss;
 	// default 1 for each. Outputs that are not of a floating-point type never count.
 	Weights map[string]float64
@@ -54,9 +58,16 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 }
 
-// sumBytes is what the moments of a site take in float64.
-func sumBytes(s *rewrite.Site) int64 {
+// sumBytes is what the inputs' statistics of a site take for so many samples: moments in
+// float64, columns in float32, or counts.
+func sumBytes(s *rewrite.Site, samples int) int64 {
 	k := int64(s.Kernel.Cols())
+	switch {
+	case s.View.Kind == rewrite.TableRows:
+		return 8 * k
+	case wide(s, samples):
+		return 4 * k * int64(samples) * int64(s.Batch) * int64(s.Geometry.In[0])
+	}
 	return 8 * int64(s.Kernel.Groups) * k * k
 }
 
@@ -68,8 +79,8 @@ func sensitivityBytes(s *rewrite.Site) int64 {
 
 // workerBytes is about what a worker takes for its partial sum of a site, in float32,
 // and for the patches it writes out. The same again covers the totals that a site is
-// summed in before they become its moments.
-func workerBytes(s *rewrite.Site) int64 { return sumBytes(s) + workerSpare }
+// summed in before they become its moments. Columns that are kept are put together at the end.
+func workerBytes(s *rewrite.Site, samples int) int64 { return sumBytes(s, samples) + workerSpare }
 
 // workerSpare is for what a worker takes besides its partial sums.
 const workerSpare = 8 << 20
@@ -83,7 +94,7 @@ func Groups(sites []rewrite.Site, o Options) ([][]int, error) {
 	var groups [][]int
 	var used int64
 	for i := range sites {
-		need, sensitivity := sumBytes(&sites[i]), int64(0)
+		need, sensitivity := sumBytes(&sites[i], o.Samples), int64(0)
 		if o.Probes > 0 {
 			sensitivity = sensitivityBytes(&sites[i])
 		}

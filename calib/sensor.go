@@ -69,6 +69,8 @@ func outputKind(s *rewrite.Site) rewrite.ViewKind {
 	switch {
 	case s.View.Kind == rewrite.ConvPatches:
 		return rewrite.ConvPatches
+	case s.View.Kind == rewrite.TableRows:
+		return rewrite.LastAxis
 	case len(in) > 1 && in[0] != s.Input && in[1] == s.Input:
 		return rewrite.SecondLastAxis
 	}

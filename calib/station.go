@@ -11,23 +11,50 @@ import (
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// station sums the columns that one or more sites read.
+// station sums the columns that one or more sites read, or keeps them: those of a plain
+// matrix with more inputs than it will meet columns, and of a table how often each row is
+// looked up.
 type station struct {
 	turns
 	site *rewrite.Site // the first of them
 
 	sum       *moments.Sum
-	columns   []float64 // sum of the columns, group by group
+	wide      bool        // whether columns are kept as long as there are no more than K
+	summed    bool        // whether there were more
+	kept      [][]float32 // the columns of each run, one a row
+	counts    []int64     // of the rows of a table, nil elsewhere
+	columns   []float64   // sum of the columns, group by group
 	positions int64
 	samples   int64
 	shape     []int // of the first sample's input, without filler
 	plans     map[string]moments.Plan
 }
 
-func newStation(s *rewrite.Site) *station {
-	st := &station{site: s, sum: moments.NewSum(s.Kernel.Groups, s.Kernel.Cols()), columns: make([]float64, s.Kernel.Groups*s.Kernel.Cols()), plans: map[string]moments.Plan{}}
+func newStation(s *rewrite.Site, samples int) *station {
+	st := &station{
+		site: s, sum: moments.NewSum(s.Kernel.Groups, s.Kernel.Cols()), wide: wide(s, samples),
+		columns: make([]float64, s.Kernel.Groups*s.Kernel.Cols()), plans: map[string]moments.Plan{},
+	}
+	if s.View.Kind == rewrite.TableRows {
+		st.counts = make([]int64, s.Kernel.In)
+	}
 	st.init()
 	return st
+}
+
+// wide tells whether a site is a plain matrix with more inputs K than the columns that so
+// many samples show it, going by the sizes that it was analysed at.
+func wide(s *rewrite.Site, samples int) bool {
+	switch s.View.Kind {
+	case rewrite.LastAxis, rewrite.SecondLastAxis, rewrite.FirstAxis:
+	default:
+		return false
+	}
+	if !s.Located || s.Kernel.Groups != 1 || len(s.Geometry.In) != 1 {
+		return false
+	}
+	columns := int64(samples) * int64(s.Batch) * int64(s.Geometry.In[0])
+	return columns > 0 && columns < int64(s.Kernel.Cols())
 }
 
 // worker is what a goroutine keeps from one run to the next.
@@ -38,17 +65,29 @@ type worker struct {
 	columns []float64
 }
 
-// add sums the site's input x of a run. Partial sums are computed side by side, but
+// add takes in the site's input x of a run. Partial sums are computed side by side, but
 // enter the sum in the order of their runs.
 func (st *station) add(ctx context.Context, w *worker, r *Run, x tensor.Dense) error {
-	plan, n, values, err := st.prepare(r, x)
-	if err != nil {
+	wrong := func(err error) error {
 		return fmt.Errorf("node %q: its input %q: %w", st.site.Name, st.site.Input, err)
 	}
+	if st.counts != nil {
+		if err := st.count(ctx, r, x); err != nil {
+			return wrong(err)
+		}
+		return nil
+	}
+	shape, plan, n, values, err := st.prepare(r, x)
+	if err != nil {
+		return wrong(err)
+	}
+	var columns []float32
 	if plan != nil {
-		w.partial = slices.Grow(w.partial[:0], plan.Size())[:plan.Size()]
-		clear(w.partial)
-		plan.Run(w.backend, values, n, w.partial, &w.scratch)
+		if st.wide {
+			columns = rows(st.site, shape, values)
+		} else {
+			w.sum(plan, values, n)
+		}
 		w.columns = slices.Grow(w.columns[:0], len(st.columns))[:len(st.columns)]
 		clear(w.columns)
 		plan.Columns(values, n, w.columns)
@@ -57,55 +96,89 @@ func (st *station) add(ctx context.Context, w *worker, r *Run, x tensor.Dense) e
 		return err
 	}
 	defer st.pass()
-	if plan != nil {
-		st.sum.Add(plan, w.partial)
-		for i, v := range w.columns {
-			st.columns[i] += v
-		}
-		st.positions += plan.Positions(n)
-		st.samples += int64(r.Count())
-		if st.shape == nil {
-			st.shape = x.Shape
-		}
+	if plan == nil {
+		return nil
 	}
+	if st.wide {
+		st.keep(w, columns)
+	} else {
+		st.sum.Add(plan, w.partial)
+	}
+	for i, v := range w.columns {
+		st.columns[i] += v
+	}
+	st.saw(r, plan.Positions(n), x)
 	return nil
+}
+
+// sum leaves the partial sum of n units of a plan in w.partial.
+func (w *worker) sum(plan moments.Plan, values []float32, n int) {
+	w.partial = slices.Grow(w.partial[:0], plan.Size())[:plan.Size()]
+	clear(w.partial)
+	plan.Run(w.backend, values, n, w.partial, &w.scratch)
+}
+
+// saw counts a run.
+func (st *station) saw(r *Run, positions int64, x tensor.Dense) {
+	st.positions += positions
+	st.samples += int64(r.Count())
+	if st.shape == nil {
+		st.shape = x.Shape
+	}
 }
 
 // prepare checks the input of a run, takes off the filler of a batch, and plans its
 // sum: n units of the plan. The plan is nil where there is nothing to sum.
-func (st *station) prepare(r *Run, x tensor.Dense) (plan moments.Plan, n int, values []float32, err error) {
-	shape, values, err := r.trim(st.site.View.Kind, x)
+func (st *station) prepare(r *Run, x tensor.Dense) (shape []int, plan moments.Plan, n int, values []float32, err error) {
+	shape, values, err = r.trim(st.site.View.Kind, x)
 	if shape == nil || err != nil {
-		return nil, 0, nil, err
+		return nil, nil, 0, nil, err
 	}
 	plan, n, err = st.planFor(shape)
 	if err == nil && plan.Positions(n) == 0 {
 		plan = nil // nothing to see, such as a sequence of length 0
 	}
-	return plan, n, values, err
+	return shape, plan, n, values, err
 }
 
 // trim returns the shape and the numbers of a site's input or output without the filler
-// of the batch. The shape is nil where filler cannot be told from samples, because axis 0
-// is not the batch: such a run is left out.
+// of the batch. The shape is nil where filler cannot be told from samples: such a run is
+// left out.
 func (r *Run) trim(kind rewrite.ViewKind, x tensor.Dense) (shape []int, values []float32, err error) {
 	if err := x.Check(); err != nil {
 		return nil, nil, err
 	}
-	shape = append([]int{}, x.Shape...)
 	if values = x.Float32s(); values == nil && x.Len() > 0 {
 		return nil, nil, fmt.Errorf("it is of type %s, whose second moments cannot be taken", x.Type)
 	}
+	shape = r.unfilled(kind, x.Shape)
+	if shape == nil {
+		return nil, nil, nil
+	}
+	return shape, values[:product(shape)], nil
+}
+
+// unfilled returns a shape without the filler of the batch, nil where axis 0 is not the
+// batch but part of the columns.
+func (r *Run) unfilled(kind rewrite.ViewKind, shape []int) []int {
+	shape = append([]int{}, shape...)
 	if r.Batch > len(r.Samples) {
-		spare := map[rewrite.ViewKind]int{rewrite.ConvPatches: 1, rewrite.LastAxis: 1, rewrite.SecondLastAxis: 2}
+		spare := map[rewrite.ViewKind]int{rewrite.ConvPatches: 1, rewrite.LastAxis: 1, rewrite.SecondLastAxis: 2, rewrite.TableRows: 0}
 		axes, ok := spare[kind]
 		if !ok || len(shape) <= axes || shape[0] != r.Batch {
-			return nil, nil, nil
+			return nil
 		}
-		values = values[:len(values)/r.Batch*len(r.Samples)]
 		shape[0] = len(r.Samples)
 	}
-	return shape, values, nil
+	return shape
+}
+
+func product(n []int) int {
+	p := 1
+	for _, v := range n {
+		p *= v
+	}
+	return p
 }
 
 // planFor returns the plan for an input of that shape, and of how many units it is.
@@ -170,17 +243,32 @@ func (st *station) cached(in []int) moments.Plan {
 	return p
 }
 
-// stats returns the statistics of a site that reads the station's columns; a has the
-// station's moments.
-func (st *station) stats(s *rewrite.Site, a []*linalg.Matrix) Stats {
-	mean := make([][]float64, s.Kernel.Groups)
-	for g := range mean {
-		mean[g] = make([]float64, s.Kernel.Cols())
-		for i := range mean[g] {
-			mean[g][i] = st.columns[g*len(mean[g])+i] / float64(st.positions)
+// finish returns what the station saw, as the statistics of no site yet.
+func (st *station) finish() (Stats, error) {
+	if st.positions == 0 {
+		return Stats{}, fmt.Errorf("node %q saw no samples: give at least as many as a batch of the model has, and none that are empty", st.site.Name)
+	}
+	out := Stats{Positions: st.positions, Samples: st.samples, Counts: st.counts}
+	switch {
+	case st.counts != nil:
+		out.Mean = [][]float64{frequencies(st.counts, st.positions)}
+		return out, nil
+	case st.wide && !st.summed:
+		out.Columns = st.together()
+	default:
+		out.A = st.sum.Mean(st.positions)
+	}
+	out.Mean = make([][]float64, st.site.Kernel.Groups)
+	for g := range out.Mean {
+		out.Mean[g] = make([]float64, st.site.Kernel.Cols())
+		for i := range out.Mean[g] {
+			out.Mean[g][i] = st.columns[g*len(out.Mean[g])+i] / float64(st.positions)
 		}
 	}
-	return Stats{Site: s.Name, A: a, Mean: mean, Positions: st.positions, Samples: st.samples, OutputShape: outputShape(s, st.shape)}
+	if g, err := out.finite(); err != nil {
+		return Stats{}, fmt.Errorf("node %q: the second moments of its input %q (group %d) are not finite, so the model computes infinite or undefined numbers on these samples: %w; look at how the samples are scaled", st.site.Name, st.site.Input, g, err)
+	}
+	return out, nil
 }
 
 // outputShape is the shape of the site's output for an input of the given shape,
@@ -189,6 +277,8 @@ func outputShape(s *rewrite.Site, in []int) []int {
 	out := slices.Clone(in)
 	last := len(out) - 1
 	switch kind := s.View.Kind; {
+	case kind == rewrite.TableRows:
+		return append(out[min(1, len(out)):], s.Kernel.Out)
 	case kind == rewrite.ConvPatches:
 		return append([]int{s.Kernel.Out}, s.View.Output(in[2:])...)
 	case last == 0:

@@ -1,9 +1,9 @@
 package calib
 
 import (
-	"fmt"
-	"slices"
+	"math"
 
+	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 )
 
@@ -14,9 +14,17 @@ type Stats struct {
 	// A has the second moment E[x xᵀ] of the input columns x of each group of
 	// channels, [K, K] with K the columns of the site's kernel: the mean over all
 	// positions of all samples. Statistics of sites that read the same columns
-	// share their matrices, which are to be left as they are.
+	// share their matrices, which are to be left as they are. Nil where Columns or Counts
+	// stand for it.
 	A []*linalg.Matrix
-	// Mean has the first moment E[x] of the same columns, [K] for each group.
+	// Columns has the columns x themselves, one a row, [Positions, K]: at a plain matrix
+	// with more inputs than it met columns, whose A would be larger. Without rows elsewhere.
+	Columns linalg.Block32
+	// Counts tells how often each row of a table was looked up, [K]; nil elsewhere. Columns
+	// x are then one-hot, and A is diagonal, with E[x] on its diagonal.
+	Counts []int64
+	// Mean has the first moment E[x] of the same columns, [K] for each group. With Counts
+	// it is (count+1)/(positions+K), so that rows that no sample looked up count too.
 	Mean [][]float64
 	// G has the second moment E[g gᵀ] of the sensitivity g = ∂(vᵀf)/∂y of the model's
 	// outputs f to the site's output y, for each group of channels, [O, O] with O the
@@ -48,62 +56,56 @@ func (s Stats) PositionsPerSample() float64 {
 	return float64(s.Positions) / float64(s.Samples)
 }
 
-// Add returns the statistics of the samples of both: moments are averaged by their
-// numbers of positions. The order in which several are added decides the last bits.
-func Add(a, b Stats) (Stats, error) {
-	if a.Site != b.Site || len(a.A) != len(b.A) || len(a.Mean) != len(b.Mean) {
-		return Stats{}, fmt.Errorf("statistics of site %q with %d groups and of %q with %d do not add up", a.Site, len(a.A), b.Site, len(b.A))
+// Input returns the input side of the metric of errors at the site, in the form at hand:
+// A or, where centred is set, the second moment about the mean, A − E[x]E[x]ᵀ. Of counts it
+// is always A itself: about the mean it is not diagonal.
+func (s Stats) Input(centred bool) decomp.Metric {
+	switch {
+	case s.Counts != nil:
+		return decomp.Metric{Diagonal: s.Mean}
+	case s.Columns.Rows > 0 && centred:
+		return decomp.Metric{Sample: []*linalg.Matrix{s.sample(s.Mean[0])}}
+	case s.Columns.Rows > 0:
+		return decomp.Metric{Sample: []*linalg.Matrix{s.sample(nil)}}
+	case !centred || s.Mean == nil:
+		return decomp.Metric{In: s.A}
 	}
-	if len(a.G) != len(b.G) {
-		return Stats{}, fmt.Errorf("statistics of site %q with sensitivities of %d groups and of %d do not add up; collect both with probes, or none", a.Site, len(a.G), len(b.G))
-	}
-	out := Stats{
-		Site: a.Site, Positions: a.Positions + b.Positions, Samples: a.Samples + b.Samples,
-		OutputShape: slices.Clone(a.OutputShape), Note: a.Note,
-	}
-	if a.Note != b.Note && a.Note != "" && b.Note != "" {
-		out.Note += "; " + b.Note
-	} else if a.Note == "" {
-		out.Note = b.Note
-	}
-	share := 0.
-	if out.Positions > 0 {
-		share = float64(b.Positions) / float64(out.Positions)
-	}
-	var err error
-	if out.A, err = addMoments(a.A, b.A, share); err == nil {
-		out.G, err = addMoments(a.G, b.G, share)
-	}
-	if err != nil {
-		return Stats{}, fmt.Errorf("statistics of site %q: %w", a.Site, err)
-	}
-	for g, x := range a.Mean {
-		y := b.Mean[g]
-		if len(x) != len(y) {
-			return Stats{}, fmt.Errorf("statistics of site %q have means of length %d and %d and do not add up", a.Site, len(x), len(y))
+	out := make([]*linalg.Matrix, len(s.A))
+	for g, m := range s.A {
+		c := m.Clone()
+		for i, x := range s.Mean[g] {
+			for k, y := range s.Mean[g] {
+				c.Data[i*c.Cols+k] -= x * y
+			}
+			// Rounding must not make a variance negative.
+			c.Data[i*c.Cols+i] = max(c.Data[i*c.Cols+i], 0)
 		}
-		sum := make([]float64, len(x))
-		for i := range sum {
-			sum[i] = x[i] + share*(y[i]-x[i])
-		}
-		out.Mean = append(out.Mean, sum)
+		out[g] = c
 	}
-	return out, nil
+	return decomp.Metric{In: out}
 }
 
-// addMoments returns a + share·(b − a), nil for none.
-func addMoments(a, b []*linalg.Matrix, share float64) ([]*linalg.Matrix, error) {
-	var out []*linalg.Matrix
-	for g, x := range a {
-		y := b[g]
-		if x.Rows != y.Rows || x.Cols != y.Cols {
-			return nil, fmt.Errorf("moments of %d×%d and %d×%d do not add up", x.Rows, x.Cols, y.Rows, y.Cols)
+// sample returns S = (x − mean)/√n, one column x a row, so that SᵀS is their second moment
+// about mean; nil stands for zero.
+func (s Stats) sample(mean []float64) *linalg.Matrix {
+	n, k := s.Columns.Rows, s.Columns.Cols
+	out := linalg.New(n, k)
+	scale := 1 / math.Sqrt(float64(n))
+	for i := range out.Data {
+		v := float64(s.Columns.Data[i])
+		if mean != nil {
+			v -= mean[i%k]
 		}
-		sum := linalg.New(x.Rows, x.Cols)
-		for i := range sum.Data {
-			sum.Data[i] = x.Data[i] + share*(y.Data[i]-x.Data[i])
-		}
-		out = append(out, sum)
+		out.Data[i] = v * scale
 	}
-	return out, nil
+	return out
+}
+
+// frequencies are smoothed shares of counts that make n in total.
+func frequencies(counts []int64, n int64) []float64 {
+	out := make([]float64, len(counts))
+	for i, c := range counts {
+		out[i] = float64(c+1) / float64(n+int64(len(counts)))
+	}
+	return out
 }

@@ -27,8 +27,23 @@ func someStats() Stats {
 	}
 }
 
+// columnStats and countStats have other forms of the inputs' statistics.
+func columnStats() Stats {
+	return Stats{
+		Site: "fc", Positions: 2, Samples: 2, OutputShape: []int{4},
+		Columns: linalg.Block32{Rows: 2, Cols: 3, Stride: 3, Data: []float32{1, -2, 3, 5, 6, -7}}, Mean: [][]float64{{3, 2, -2}},
+	}
+}
+
+func countStats() Stats {
+	return Stats{
+		Site: "words", Positions: 6, Samples: 3, OutputShape: []int{2, 4},
+		Counts: []int64{0, 5, 1, 0}, Mean: [][]float64{{0.1, 0.6, 0.2, 0.1}},
+	}
+}
+
 func TestStatsFile(t *testing.T) {
-	for _, want := range []Stats{someStats(), {}} {
+	for _, want := range []Stats{someStats(), {}, columnStats(), countStats()} {
 		var b bytes.Buffer
 		n, err := want.WriteTo(&b)
 		if err != nil || n != int64(b.Len()) {
@@ -88,8 +103,49 @@ func TestStatsFileErrors(t *testing.T) {
 	wantError(t, err, "group 1 has no mean")
 }
 
+func TestStatsFileErrorsOfForms(t *testing.T) {
+	written := func(s Stats) []byte {
+		var b bytes.Buffer
+		if _, err := s.WriteTo(&b); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	for _, s := range []Stats{columnStats(), countStats()} {
+		good := written(s)
+		for n := range good {
+			_, err := ReadStats(bytes.NewReader(good[:n]))
+			wantError(t, err, "unexpected EOF")
+		}
+	}
+	for _, c := range []struct {
+		change func(*Stats)
+		word   string
+	}{
+		{func(s *Stats) { s.Columns.Data[4] = float32(math.NaN()) }, "element 1 of column 1 is NaN"},
+		{func(s *Stats) { s.Positions = 3 }, "2 columns of length 3 stand for 3 positions"},
+		{func(s *Stats) { s.Mean[0][1] = math.Inf(1) }, "element 1 of a mean"},
+	} {
+		s := columnStats()
+		c.change(&s)
+		_, err := ReadStats(bytes.NewReader(written(s)))
+		wantError(t, err, c.word)
+	}
+	s := countStats()
+	s.Positions = 7
+	_, err := ReadStats(bytes.NewReader(written(s)))
+	wantError(t, err, "the counts make 6, wanted the 7 positions")
+	s.Positions = 4
+	_, err = ReadStats(bytes.NewReader(written(s)))
+	wantError(t, err, "the count is 5; want at most 4")
+	lost := columnStats()
+	lost.Mean = nil
+	_, err = lost.WriteTo(io.Discard)
+	wantError(t, err, "columns of length 3 have no mean")
+}
+
 func FuzzReadStats(f *testing.F) {
-	for _, s := range []Stats{someStats(), {}} {
+	for _, s := range []Stats{someStats(), {}, columnStats(), countStats()} {
 		var b bytes.Buffer
 		if _, err := s.WriteTo(&b); err != nil {
 			f.Fatal(err)
@@ -160,4 +216,26 @@ func TestAdd(t *testing.T) {
 	b.Mean[1] = nil
 	_, err = Add(a, b)
 	wantError(t, err, "length 2 and 0")
+}
+
+func TestAddForms(t *testing.T) {
+	a, b := columnStats(), columnStats()
+	b.Columns.Data, b.Mean = []float32{0, 1, 0, 4, 1, 2}, [][]float64{{2, 1, 1}}
+	sum, err := Add(a, b)
+	if err != nil || sum.Columns.Rows != 4 || sum.Columns.At(3, 2) != 2 || sum.A != nil || !reflect.DeepEqual(sum.Mean, [][]float64{{2.5, 1.5, -0.5}}) {
+		t.Errorf("columns add up to %+v (%v)", sum, err)
+	}
+	// Columns and a moment make a moment.
+	b.Columns, b.A = linalg.Block32{}, []*linalg.Matrix{linalg.Identity(3)}
+	if sum, err = Add(a, b); err != nil || sum.Columns.Rows != 0 || len(sum.A) != 1 || math.Abs(sum.A[0].At(0, 1)-14./2) > 1e-12 || math.Abs(sum.A[0].At(2, 2)-15) > 1e-12 {
+		t.Errorf("columns and a moment add up to %+v (%v)", sum, err)
+	}
+	c, d := countStats(), countStats()
+	d.Positions, d.Counts, d.Mean = 2, []int64{1, 0, 0, 1}, [][]float64{{2. / 6, 1. / 6, 1. / 6, 2. / 6}}
+	if sum, err = Add(c, d); err != nil || !reflect.DeepEqual(sum.Counts, []int64{1, 5, 1, 1}) || !reflect.DeepEqual(sum.Mean, [][]float64{{2. / 12, 6. / 12, 2. / 12, 2. / 12}}) {
+		t.Errorf("counts add up to %+v (%v)", sum, err)
+	}
+	d.Counts, d.A = nil, []*linalg.Matrix{linalg.Identity(4)}
+	_, err = Add(c, d)
+	wantError(t, err, "counts and moments")
 }

@@ -18,7 +18,7 @@ type Site struct {
 	Node   *onnxpb.NodeProto // the node as it stands in the original model; not to be changed
 	Index  int               // position in the main graph of Node or of the node that holds it; for a function's nodes the number of all nodes
 	Name   string            // unique: the node's name, or the name of its output where it has none
-	Op     string            // Conv, Gemm or MatMul
+	Op     string            // Conv, ConvTranspose, Gemm or MatMul
 	Input  string            // the activation that Node multiplies
 	Output string            // the value that Node computes
 	Weight string            // the initializer, or the output of the Constant node, that holds the weight; sites that share it have the same name here
@@ -28,7 +28,7 @@ type Site struct {
 
 	Located  bool            // whether Geometry and Batch are known
 	Geometry decomp.Geometry // spatial sizes; for a matrix the number of columns x_t it meets per run
-	Batch    int             // how often Geometry occurs per run: axis 0 of a Conv's input, 1 for a matrix
+	Batch    int             // how often Geometry occurs per run: axis 0 of a convolution's input, 1 for a matrix
 	Why      string          // what kept the geometry from being found, empty when Located
 
 	View View // how the input tensor is cut into columns x_t
@@ -74,7 +74,11 @@ func (s *Site) DenseMACs() int64 {
 	if !s.Located {
 		return 0
 	}
-	return int64(s.Batch) * s.Kernel.Params() * product(s.Geometry.Out)
+	at := s.Geometry.Out
+	if s.Geometry.Transposed {
+		at = s.Geometry.In
+	}
+	return int64(s.Batch) * s.Kernel.Params() * product(at)
 }
 
 // Skip is a node that was left alone although its kind can be a site, or
@@ -106,7 +110,7 @@ const (
 	SkipSubgraph    SkipKind = "subgraph"           // inside the body of If, Loop or Scan
 	SkipFunction    SkipKind = "function"           // inside a local function
 	SkipDomain      SkipKind = "domain"             // operator of another domain
-	SkipUnsupported SkipKind = "unsupported"        // ConvTranspose, Gather and other operators that have no rule yet
+	SkipUnsupported SkipKind = "unsupported"        // Gather and other operators that have no rule yet
 	SkipMalformed   SkipKind = "malformed"          // shapes or attributes contradict each other
 	SkipSharded     SkipKind = "sharded"            // device configurations name the weight
 )
@@ -120,52 +124,8 @@ const (
 	LastAxis                       // x_t runs along the last axis, t over all others
 	SecondLastAxis                 // x_t runs along the axis before the last, t over all others; for a vector it is the only axis
 	FirstAxis                      // x_t runs along axis 0, t over all others
+	TableRows                      // the input has indices t of rows of a table: x_t is one-hot, 1 at the index
 )
-
-// View says how the input tensor of a site is cut into the columns x_t that the
-// kernel multiplies. All but Kind are meant for ConvPatches and have one entry
-// per spatial axis.
-type View struct {
-	Kind      ViewKind
-	Window    []int // kernel size
-	Strides   []int
-	Dilations []int
-	PadBegin  []int  // explicit pads; all zero where AutoPad is set
-	PadEnd    []int  //
-	AutoPad   string // "", "SAME_UPPER" or "SAME_LOWER"
-	Groups    int
-}
-
-// Pads returns the pads at the begin and end of each spatial axis for the given
-// spatial input sizes (auto_pad depends on them).
-func (v View) Pads(in []int) (begin, end []int) {
-	if v.AutoPad == "" {
-		return v.PadBegin, v.PadEnd
-	}
-	begin, end = make([]int, len(in)), make([]int, len(in))
-	for i, n := range in {
-		out := (n + v.Strides[i] - 1) / v.Strides[i]
-		total := max(0, (out-1)*v.Strides[i]+(v.Window[i]-1)*v.Dilations[i]+1-n)
-		begin[i], end[i] = total/2, total-total/2
-		if v.AutoPad == "SAME_LOWER" {
-			begin[i], end[i] = end[i], begin[i]
-		}
-	}
-	return begin, end
-}
-
-// Output returns the spatial output sizes for the given spatial input sizes, 0
-// where the window does not fit.
-func (v View) Output(in []int) []int {
-	begin, end := v.Pads(in)
-	out := make([]int, len(in))
-	for i, n := range in {
-		if room := n + begin[i] + end[i] - (v.Window[i]-1)*v.Dilations[i] - 1; room >= 0 {
-			out[i] = room/v.Strides[i] + 1
-		}
-	}
-	return out
-}
 
 func product(n []int) int64 {
 	p := int64(1)
