@@ -26,8 +26,8 @@ type split struct {
 	waByTap           *linalg.Matrix // W·A as [O·a, X]
 	in, out           *linalg.Matrix // A and G, nil for the identity
 	energy            float64        // tr(G W A Wᵀ)
-	exponent          int
-	blind             bool // the metric is zero: no error counts
+	scale, exponent   int            // of W by itself, and of losses
+	blind             bool           // the metric is zero: no error counts
 }
 
 // newSplit takes W [O, X·taps], A and G, nil for the identity.
@@ -35,7 +35,7 @@ func newSplit(b linalg.Backend, w, a, g *linalg.Matrix, taps int) *split {
 	w, scaleW := normalized(w)
 	a, scaleA := normalized(a)
 	g, scaleG := normalized(g)
-	s := &split{b: b, rows: w.Rows, width: w.Cols / taps, taps: taps, w: w, wa: w, exponent: 2*scaleW + scaleA + scaleG}
+	s := &split{b: b, rows: w.Rows, width: w.Cols / taps, taps: taps, w: w, wa: w, scale: scaleW, exponent: 2*scaleW + scaleA + scaleG}
 	for _, m := range []*linalg.Matrix{a, g} {
 		s.blind = s.blind || m != nil && m.MaxAbs() == 0
 	}
@@ -90,11 +90,12 @@ func (s *split) through(head *linalg.Matrix) *seen {
 	return v
 }
 
-// Ridges of bestTail, as a share of the largest diagonal element of the Gram matrix: the least at which the
-// factorization succeeds.
+// Ridges of solveRidged, as a share of each diagonal element: the least at which the factorization succeeds.
 const (
-	leastRidge = 1e-13
-	mostRidge  = 1e-3
+	leastRidge = 1e-10
+	mostRidge  = 1e-2
+	// ridgeFloor is the part of the ridge that counts from the largest diagonal element instead.
+	ridgeFloor = 1e-3
 )
 
 // bestTail returns argmin_L of the loss, L = W A Mᵀ (M A Mᵀ)⁻¹ [O, r·a], whatever G is. Directions that the Gram
@@ -114,7 +115,8 @@ func (s *split) bestTail(v *seen) (*linalg.Matrix, error) {
 	return x.T(), nil
 }
 
-// solveRidged returns (m + εI)⁻¹·right for a symmetric positive semidefinite m, with ε as small as it may be.
+// solveRidged returns (m + D)⁻¹·right for a symmetric positive semidefinite m, with D diagonal and as small as it may
+// be: a share of the diagonal of m, so that the scale of single rows does not matter.
 func solveRidged(b linalg.Backend, m, right *linalg.Matrix) (*linalg.Matrix, error) {
 	largest := 0.0
 	for i := range m.Rows {
@@ -126,13 +128,30 @@ func solveRidged(b linalg.Backend, m, right *linalg.Matrix) (*linalg.Matrix, err
 	for ridge := leastRidge; ; ridge *= 100 {
 		lifted := m.Clone()
 		for i := range m.Rows {
-			lifted.Data[i*m.Cols+i] += ridge * largest
+			lifted.Data[i*m.Cols+i] += ridge * (max(m.At(i, i), 0) + ridgeFloor*largest)
 		}
 		x, err := b.SolveSPD(lifted, right)
 		if err == nil || ridge > mostRidge || !errors.Is(err, linalg.ErrNotPositiveDefinite) {
 			return x, err
 		}
 	}
+}
+
+// refined returns a tail that bestTail gave, with what the ridge and the rounding of its solution left out.
+func (s *split) refined(v *seen, tail *linalg.Matrix) (*linalg.Matrix, error) {
+	rest := *v
+	rest.wam = v.wam.Clone()
+	if s.in == nil {
+		subtract(rest.wam, fromTaps(s.b.Mul(false, false, 1, byTap(tail, s.taps), v.gram), s.taps))
+	} else {
+		subtract(rest.wam, s.b.Mul(false, false, 1, tail, v.gram))
+	}
+	more, err := s.bestTail(&rest)
+	if err != nil {
+		return nil, err
+	}
+	add(more, tail)
+	return more, nil
 }
 
 // lossBy returns the loss of a best tail as energy − tr(G L (W A Mᵀ)ᵀ): cheap, and good to the rounding of the energy.
