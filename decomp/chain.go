@@ -37,21 +37,21 @@ func (c Chain) Params() int64 {
 
 // MACs returns the multiply-accumulates of the chain for one sample: for each factor, its weights times
 // the positions at which it is applied. Along an axis that no factor up to this one carries, the data
-// still has the extent of the site's input; from the one that carries it on, that of the output.
+// still has the extent of the site's input; behind the one that carries it, that of the output. That one itself
+// works at each position of the output, or, transposed, at each of the input.
 func (c Chain) MACs(g Geometry) int64 {
 	carried := make([]bool, len(g.Out))
 	var total int64
 	for _, f := range c {
 		positions := int64(1)
 		for i := range g.Out {
-			if i >= len(f.Axes) || f.Axes[i] {
-				carried[i] = true
-			}
-			if carried[i] {
+			carries := i >= len(f.Axes) || f.Axes[i]
+			if carried[i] || carries && !g.Transposed {
 				positions *= int64(g.Out[i])
 			} else {
 				positions *= int64(g.In[i])
 			}
+			carried[i] = carried[i] || carries
 		}
 		total += f.Kernel.Params() * positions
 	}

@@ -42,6 +42,7 @@ func spatial() decomp.Chain {
 
 func TestMACs(t *testing.T) {
 	g := decomp.Geometry{In: []int{32, 30}, Out: []int{16, 15}}
+	transposed := decomp.Geometry{In: []int{16, 15}, Out: []int{32, 30}, Transposed: true}
 	one := decomp.Shape{Out: 6, In: 8, Window: []int{1, 1}, Groups: 1}
 	svd := method(t, "svd").Factors(decomp.Shape{Out: 8, In: 8, Window: []int{3, 3}, Groups: 2}, decomp.Rank{3})
 	for name, c := range map[string]struct {
@@ -49,10 +50,12 @@ func TestMACs(t *testing.T) {
 		g     decomp.Geometry
 		want  int64
 	}{
-		"svd runs at the output's size":          {svd, g, (6*4*9 + 8*3) * 16 * 15},
-		"an axis not yet carried is the input's": {spatial(), g, 4 * 8 * 3 * (16*30 + 16*15)},
-		"a 1×1 in front runs at the input's":     {append(decomp.Chain{{Axes: []bool{false, false}, Kernel: decomp.Kernel{Shape: one}}}, svd...), g, 48*32*30 + (6*4*9+8*3)*16*15},
-		"matrix":                                 {method(t, "svd").Factors(decomp.Shape{Out: 10, In: 20, Groups: 1}, decomp.Rank{2}), decomp.Geometry{In: []int{7}, Out: []int{7}}, 2 * 30 * 7},
+		"svd runs at the output's size":                     {svd, g, (6*4*9 + 8*3) * 16 * 15},
+		"an axis not yet carried is the input's":            {spatial(), g, 4 * 8 * 3 * (16*30 + 16*15)},
+		"a 1×1 in front runs at the input's":                {append(decomp.Chain{{Axes: []bool{false, false}, Kernel: decomp.Kernel{Shape: one}}}, svd...), g, 48*32*30 + (6*4*9+8*3)*16*15},
+		"transposed, svd's first runs at the input's size":  {svd, transposed, 6*4*9*16*15 + 8*3*32*30},
+		"transposed, an axis grows behind the one it is of": {spatial(), transposed, 4 * 8 * 3 * (16*15 + 32*15)},
+		"matrix": {method(t, "svd").Factors(decomp.Shape{Out: 10, In: 20, Groups: 1}, decomp.Rank{2}), decomp.Geometry{In: []int{7}, Out: []int{7}}, 2 * 30 * 7},
 	} {
 		if got := c.chain.MACs(c.g); got != c.want {
 			t.Errorf("%s: %d MACs, wanted %d", name, got, c.want)

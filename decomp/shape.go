@@ -102,4 +102,7 @@ func (s Shape) String() string {
 // plain matrix both hold the number of vectors that it is applied to in one sample.
 type Geometry struct {
 	In, Out []int
+	// Transposed tells that the site is a transposed convolution: its kernel is that of the convolution over the input
+	// with zeros inserted, but each weight meets each position of the input as it is once.
+	Transposed bool
 }

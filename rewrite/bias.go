@@ -20,7 +20,7 @@ const (
 )
 
 // Bias finds where a constant per output channel can be added to what the site computes:
-// the B of a Conv, the C of a Gemm (any that broadcasts), or, for a node without either, the
+// the B of a Conv or ConvTranspose, the C of a Gemm (any that broadcasts), or, for a node without either, the
 // constant operand of the one Add behind it, or the mean of the one BatchNormalization
 // behind it.
 func (s *Site) Bias() BiasPlace { return s.findBias().place }
@@ -56,7 +56,7 @@ func (s *Site) findBias() *bias {
 	f := newFinder(s.model, nil)
 	b := &bias{scale: 1, sign: 1, slot: 2}
 	switch {
-	case s.Op == "Conv":
+	case s.View.Kind == ConvPatches:
 		b.dims = []int{s.Kernel.Out}
 		f.ownBias(s, b)
 	case s.Op == "Gemm":
@@ -85,7 +85,7 @@ func (s *Site) channelShape(right int) []int {
 	return dims
 }
 
-// ownBias fills in the third input of a Conv or a Gemm.
+// ownBias fills in the third input of a Conv, a ConvTranspose or a Gemm.
 func (f *finder) ownBias(s *Site, b *bias) {
 	value := input(s.Node, 2)
 	if value == "" {

@@ -7,6 +7,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/shapes"
 )
 
 // conv classifies a Conv (opset 1, 11, 22): X [N, C, in...], W [M, C/group, window...], B [M].
@@ -33,6 +34,50 @@ func (f *finder) conv(i int, n *onnxpb.NodeProto) {
 	f.sites = append(f.sites, s)
 }
 
+// convTranspose classifies a ConvTranspose (opset 1, 11, 22): X [N, C, in...], W [C, M/group, window...], B [M].
+func (f *finder) convTranspose(i int, n *onnxpb.NodeProto) {
+	h, ok := f.operand(i, n, 1)
+	if !ok {
+		return
+	}
+	shape := h.shape()
+	if len(shape) < 3 {
+		f.skip(i, n, SkipMalformed, elements(h.tensor), "weight %q of shape %v has no window axes", h.root, shape)
+		return
+	}
+	view, err := convTransposeView(n, shape)
+	if err != nil {
+		f.skip(i, n, SkipMalformed, elements(h.tensor), "%v", err)
+		return
+	}
+	if len(view.Window) > 1 && view.OutputShape != nil && !f.fixed() {
+		f.skip(i, n, SkipUnsupported, elements(h.tensor), "output_shape %v fixes the pads by the size of an input that is open; give the pads instead", view.OutputShape)
+		return
+	}
+	s := f.site(i, n, h, weight{slot: 1, alpha: 1})
+	s.Kernel = decomp.Shape{Out: shape[1] * view.Groups, In: shape[0], Window: view.Window, Groups: view.Groups}
+	s.Input, s.View = input(n, 0), view
+	f.locateConv(&s)
+	s.OutputScale = f.outputScale(&s)
+	f.sites = append(f.sites, s)
+}
+
+// fixed tells whether all that is open in the shapes of the model's inputs is their first axis.
+func (f *finder) fixed() bool {
+	for _, v := range shapes.Inputs(f.model) {
+		t := v.GetType().GetTensorType()
+		if t.GetShape() == nil {
+			return false
+		}
+		for i, d := range t.GetShape().GetDim() {
+			if i > 0 && d.GetDimValue() <= 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // site fills in what all kinds of sites have in common.
 func (f *finder) site(i int, n *onnxpb.NodeProto, h held, w weight) Site {
 	w.tensor, w.perm = h.tensor, h.perm
@@ -44,13 +89,50 @@ func (f *finder) site(i int, n *onnxpb.NodeProto, h held, w weight) Site {
 
 // convView reads the attributes of a Conv.
 func convView(n *onnxpb.NodeProto, shape []int) (View, error) {
-	rank := len(shape) - 2
-	v := View{Kind: ConvPatches, Window: slices.Clone(shape[2:]), PadBegin: make([]int, rank), PadEnd: make([]int, rank)}
 	group := onnxio.AttrInt(n, "group", 1)
 	if group < 1 || int64(shape[0])%group != 0 {
-		return v, fmt.Errorf("%d groups do not divide %d output channels", group, shape[0])
+		return View{}, fmt.Errorf("%d groups do not divide %d output channels", group, shape[0])
 	}
-	v.Groups = int(group)
+	return windowView(n, shape[2:], int(group))
+}
+
+// convTransposeView reads the attributes of a ConvTranspose.
+func convTransposeView(n *onnxpb.NodeProto, shape []int) (View, error) {
+	group := onnxio.AttrInt(n, "group", 1)
+	if group < 1 || int64(shape[0])%group != 0 {
+		return View{}, fmt.Errorf("%d groups do not divide %d input channels", group, shape[0])
+	}
+	v, err := windowView(n, shape[2:], int(group))
+	if err != nil {
+		return v, err
+	}
+	v.Transposed, v.OutputPadding = true, make([]int, len(v.Window))
+	for _, list := range []struct {
+		name string
+		to   *[]int
+	}{{"output_padding", &v.OutputPadding}, {"output_shape", &v.OutputShape}} {
+		given := onnxio.AttrInts(n, list.name)
+		if given == nil {
+			continue
+		}
+		*list.to = make([]int, len(v.Window))
+		if len(given) != len(v.Window) {
+			return v, fmt.Errorf("%s %v for %d spatial axes", list.name, given, len(v.Window))
+		}
+		for i, d := range given {
+			if d < 0 || d > maxSize {
+				return v, fmt.Errorf("%s %v", list.name, given)
+			}
+			(*list.to)[i] = int(d)
+		}
+	}
+	return v, nil
+}
+
+// windowView reads the attributes that Conv and ConvTranspose share.
+func windowView(n *onnxpb.NodeProto, window []int, groups int) (View, error) {
+	rank := len(window)
+	v := View{Kind: ConvPatches, Window: slices.Clone(window), PadBegin: make([]int, rank), PadEnd: make([]int, rank), Groups: groups}
 	var err error
 	if v.Strides, err = spatial(n, "strides", rank); err != nil {
 		return v, err
@@ -58,12 +140,12 @@ func convView(n *onnxpb.NodeProto, shape []int) (View, error) {
 	if v.Dilations, err = spatial(n, "dilations", rank); err != nil {
 		return v, err
 	}
-	window, err := spatial(n, "kernel_shape", rank)
+	size, err := spatial(n, "kernel_shape", rank)
 	if err != nil {
 		return v, err
 	}
-	if onnxio.HasAttr(n, "kernel_shape") && !slices.Equal(window, v.Window) {
-		return v, fmt.Errorf("kernel_shape %v differs from the weight's window %v", window, v.Window)
+	if onnxio.HasAttr(n, "kernel_shape") && !slices.Equal(size, v.Window) {
+		return v, fmt.Errorf("kernel_shape %v differs from the weight's window %v", size, v.Window)
 	}
 	switch auto := onnxio.AttrString(n, "auto_pad", "NOTSET"); auto {
 	case "SAME_UPPER", "SAME_LOWER":
@@ -75,20 +157,25 @@ func convView(n *onnxpb.NodeProto, shape []int) (View, error) {
 	default:
 		return v, fmt.Errorf("auto_pad %q is not defined", auto)
 	}
-	pads := onnxio.AttrInts(n, "pads")
+	return v, v.explicit(onnxio.AttrInts(n, "pads"))
+}
+
+// explicit takes the pads of a node.
+func (v View) explicit(pads []int64) error {
 	if pads == nil {
-		return v, nil
+		return nil
 	}
+	rank := len(v.Window)
 	if len(pads) != 2*rank {
-		return v, fmt.Errorf("pads %v for %d spatial axes", pads, rank)
+		return fmt.Errorf("pads %v for %d spatial axes", pads, rank)
 	}
 	for k := range rank {
 		if min(pads[k], pads[k+rank]) < 0 || max(pads[k], pads[k+rank]) > maxSize {
-			return v, fmt.Errorf("pads %v", pads)
+			return fmt.Errorf("pads %v", pads)
 		}
 		v.PadBegin[k], v.PadEnd[k] = int(pads[k]), int(pads[k+rank])
 	}
-	return v, nil
+	return nil
 }
 
 // maxSize bounds sizes in attributes, so that sums and products of them stay in range.
@@ -116,7 +203,7 @@ func spatial(n *onnxpb.NodeProto, name string, rank int) ([]int, error) {
 	return out, nil
 }
 
-// locateConv finds the spatial sizes before and after a Conv.
+// locateConv finds the spatial sizes before and after a Conv or ConvTranspose.
 func (f *finder) locateConv(s *Site) {
 	in, ok := f.shapes.Of(s.Input)
 	if !ok {
@@ -133,5 +220,5 @@ func (f *finder) locateConv(s *Site) {
 		return
 	}
 	s.Located, s.Batch = true, in[0]
-	s.Geometry = decomp.Geometry{In: slices.Clone(in[2:]), Out: slices.Clone(out[2:])}
+	s.Geometry = decomp.Geometry{In: slices.Clone(in[2:]), Out: slices.Clone(out[2:]), Transposed: s.View.Transposed}
 }

@@ -148,10 +148,9 @@ func (b *builder) factor(i int, f decomp.Factor) error {
 		}
 	}
 	switch b.site.Op {
-	case "Conv":
+	case "Conv", "ConvTranspose":
 		n.Input = []string{data, kernel}
-		b.conv(n, f, added)
-		if err := b.weight(kernel, convShape(f.Kernel.Shape), f.Kernel.Weights); err != nil {
+		if err := b.conv(n, i, added); err != nil {
 			return err
 		}
 	case "Gemm":
@@ -175,58 +174,6 @@ func (b *builder) weight(name string, shape []int, v []float64) error {
 	}
 	b.patch.Weights = append(b.patch.Weights, t)
 	return nil
-}
-
-// convShape returns the shape of a Conv's weight: [M, C/group, window...].
-func convShape(k decomp.Shape) []int {
-	return append([]int{k.Out, k.In / k.Groups}, k.Window...)
-}
-
-// conv gives a Conv its attributes and the bias called added, unless that is empty. Strides,
-// pads and dilations go axis by axis to the factor that carries the axis; auto_pad goes
-// to all that carry any, since along an axis with one tap it pads nothing.
-func (b *builder) conv(n *onnxpb.NodeProto, f decomp.Factor, added string) {
-	old := b.site.Node
-	rank, carries := len(f.Axes), slices.Contains(f.Axes, true)
-	for _, a := range old.GetAttribute() {
-		switch a.GetName() {
-		case "group", "kernel_shape":
-			continue
-		case "strides", "dilations":
-			a = masked(a, f.Axes, 1, rank)
-		case "pads":
-			a = masked(a, f.Axes, 0, rank)
-		}
-		if carries {
-			n.Attribute = append(n.Attribute, a)
-		}
-	}
-	window := make([]int64, rank)
-	for i, w := range f.Kernel.Window {
-		window[i] = int64(w)
-	}
-	n.Attribute = append(n.Attribute, onnxio.MakeInts("kernel_shape", window...))
-	if f.Kernel.Groups != 1 || onnxio.HasAttr(old, "group") {
-		n.Attribute = append(n.Attribute, onnxio.MakeInt("group", int64(f.Kernel.Groups)))
-	}
-	if added != "" {
-		n.Input = append(n.Input, added)
-	}
-}
-
-// masked keeps the entries of a list attribute on the carried axes and sets the
-// others to rest. A list of pads has the axes twice.
-func masked(a *onnxpb.AttributeProto, axes []bool, rest int64, rank int) *onnxpb.AttributeProto {
-	if !slices.Contains(axes, false) {
-		return a
-	}
-	v := slices.Clone(a.GetInts())
-	for i := range v {
-		if !axes[i%rank] {
-			v[i] = rest
-		}
-	}
-	return onnxio.MakeInts(a.GetName(), v...)
 }
 
 // gemm makes the Gemm of factor i. The weight keeps the side and the transposition

@@ -10,7 +10,7 @@ import (
 // factor where they are cheapest. Along such an axis any factor may carry them with the same result: nothing but
 // linear maps of single pixels stands between, which map zeros to zeros. Along an axis with several taps only the
 // factor that has them may: striding after it would compute positions that are thrown away, and before it would
-// lose some that it needs.
+// lose some that it needs. A transposed convolution's stride is best at the end, since it makes the extent grow.
 func (s *Site) place(c decomp.Chain) decomp.Chain {
 	if slices.ContainsFunc(c, func(f decomp.Factor) bool { return len(f.Axes) != len(s.Kernel.Window) }) {
 		return c // of another kind of kernel
@@ -67,10 +67,10 @@ func (s *Site) grows(axis int) growth {
 	}
 	pads := v.PadBegin[axis] + v.PadEnd[axis]
 	switch {
-	case v.Strides[axis] > 1:
-		return smaller
-	case pads > 0:
+	case v.Transposed && v.Strides[axis] > 1, !v.Transposed && v.Strides[axis] == 1 && pads > 0:
 		return larger
+	case v.Strides[axis] > 1, pads > 0:
+		return smaller
 	}
 	return same
 }

@@ -157,6 +157,8 @@ func (f *finder) node(i int, n *onnxpb.NodeProto) {
 	switch op := n.GetOpType(); op {
 	case "Conv":
 		f.conv(i, n)
+	case "ConvTranspose":
+		f.convTranspose(i, n)
 	case "Gemm":
 		f.gemm(i, n)
 	case "MatMul":
@@ -168,7 +170,7 @@ func (f *finder) node(i int, n *onnxpb.NodeProto) {
 			f.skip(i, n, SkipUnsupported, elements(h.tensor), "Gather from a constant table (an embedding) is not factored yet")
 		}
 	default:
-		if params := f.matrices(n); multiplies(op) && (params > 0 || op == "ConvTranspose") {
+		if params := f.matrices(n); multiplies(op) && params > 0 {
 			f.skip(i, n, SkipUnsupported, params, "%s is not factored yet", op)
 		}
 	}

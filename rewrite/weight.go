@@ -124,6 +124,9 @@ func (s *Site) Load() (decomp.Kernel, error) {
 		}
 	}
 	v = permute(v, dense.Shape, s.weight.order())
+	if k := s.Kernel; s.View.Transposed {
+		v = turn(v, k.Groups, k.In/k.Groups, k.Rows())
+	}
 	if s.weight.alpha != 1 {
 		for i, x := range v {
 			v[i] = x * s.weight.alpha
@@ -136,6 +139,25 @@ func (s *Site) Load() (decomp.Kernel, error) {
 		return decomp.Kernel{}, fmt.Errorf("weight %q of node %q has %d elements, its shape %v wants %d", s.Weight, s.Name, len(v), s.Kernel, s.Kernel.Params())
 	}
 	return decomp.Kernel{Shape: s.Kernel, Weights: v}, nil
+}
+
+// turn takes numbers [groups·a, b, window...] to [groups·b, a, window...] with the window's taps in reverse order:
+// the weight of a ConvTranspose to the kernel of the convolution that it is over its input with zeros inserted, and
+// back.
+func turn(v []float64, groups, a, b int) []float64 {
+	out := make([]float64, len(v))
+	taps := len(v) / max(groups*a*b, 1)
+	for g := range groups {
+		for i := range a {
+			for j := range b {
+				from, to := v[((g*a+i)*b+j)*taps:][:taps], out[((g*b+j)*a+i)*taps:][:taps]
+				for t, x := range from {
+					to[taps-1-t] = x
+				}
+			}
+		}
+	}
+	return out
 }
 
 // order returns the axes of the tensor in the order of the kernel.

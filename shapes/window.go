@@ -127,7 +127,7 @@ func convTranspose(c *call) error {
 	for i, d := range x[2:] {
 		size := win.strides[i]*(d-1) + int(extra[i]) + (win.size[i]-1)*win.dilations[i] + 1 - win.begin[i] - win.end[i]
 		if win.auto == "SAME_UPPER" || win.auto == "SAME_LOWER" {
-			size = d * win.strides[i]
+			size = min(size, d*win.strides[i]) // pads are never negative
 		}
 		if fixed != nil {
 			size = int(fixed[i])
