@@ -2,11 +2,16 @@ package calib
 
 import (
 	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -130,5 +135,59 @@ func TestGroupsOfWideSites(t *testing.T) {
 		if _, err := Groups(sites, o); err == nil {
 			t.Errorf("%d samples: more than %d bytes fit into as many", samples, want)
 		}
+	}
+}
+
+// TestCounts counts the rows that samples look up, with batches that have filler, and negative indices.
+func TestCounts(t *testing.T) {
+	const rows = 7
+	for _, batch := range []any{"N", 4} {
+		build := func() *testmodels.Builder {
+			b := testmodels.NewBuilder(1, 17, 8)
+			x := b.Input("ids", tensor.Int64, batch, 3)
+			x = b.Node("Gather", []string{b.Weight("table", 1, rows, 5), x})
+			b.Node("ReduceMean", []string{x}, onnxio.MakeInts("axes", 1), onnxio.MakeInt("keepdims", 0))
+			b.Output(b.Rename("y"), tensor.Float32, batch, 5)
+			return b
+		}
+		var src memory
+		want := make([]int64, rows)
+		r := rand.New(rand.NewPCG(1, 1))
+		for i := range 6 {
+			ids := make([]int64, 3)
+			for k := range ids {
+				at := r.IntN(rows - 1) // the last is never looked up
+				want[at]++
+				if ids[k] = int64(at); i%2 == 1 {
+					ids[k] -= rows
+				}
+			}
+			src = append(src, Sample{Name: fmt.Sprint(i), Label: -1, Inputs: map[string]tensor.Dense{"ids": tensor.FromInt64([]int{3}, ids)}})
+		}
+		var first Stats
+		for _, o := range []Options{{Samples: 6, Probes: 1}, {Threads: 3, Batch: 2, Samples: 6}} {
+			got := collected(t, build(), src, o)[0]
+			if !slices.Equal(got.Counts, want) || got.A != nil || got.Positions != 18 || got.Samples != 6 || !slices.Equal(got.OutputShape, []int{3, 5}) {
+				t.Errorf("batch %v: %+v, want the counts %v of 18 positions", batch, got, want)
+			}
+			if last := got.Input(true).Diagonal[0][rows-1]; last != 1./25 {
+				t.Errorf("batch %v: a row that was never looked up has the frequency %g, want 1/25", batch, last)
+			}
+			if o.Probes > 0 {
+				first = got
+			}
+		}
+		// The mean over three words hands each a third of the gradient, whose directions have unit variance.
+		if g := first.G; first.Note != "" || len(g) != 1 || g[0].Rows != 5 || math.Abs(g[0].At(0, 0)-1./9) > 0.1 {
+			t.Errorf("batch %v: sensitivities %v (%s)", batch, g, first.Note)
+		}
+	}
+}
+
+func TestCountsRefuse(t *testing.T) {
+	st := newStation(&rewrite.Site{Name: "words", Input: "ids", View: rewrite.View{Kind: rewrite.TableRows}, Kernel: decomp.Shape{Out: 2, In: 3, Groups: 1}}, 0)
+	for _, v := range []int64{3, -4} {
+		err := st.add(context.Background(), nil, &Run{Samples: make([]Sample, 1)}, tensor.FromInt64([]int{2}, []int64{2, v}))
+		wantError(t, err, "words", "ids", "index 1", "3 rows")
 	}
 }

@@ -139,7 +139,11 @@ func inputBytes(s *rewrite.Site) int64 {
 	if !s.Located {
 		return 0
 	}
-	return valueBytes(s, s.Kernel.In, s.Geometry.In)
+	channels := s.Kernel.In
+	if s.View.Kind == rewrite.TableRows {
+		channels = 2 // an index of 8 bytes
+	}
+	return valueBytes(s, channels, s.Geometry.In)
 }
 
 // outputBytes is what the site's output, or its gradient, takes per sample, 0 where that

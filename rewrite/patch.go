@@ -161,6 +161,10 @@ func (b *builder) factor(i int, f decomp.Factor) error {
 		if err := b.matMul(n, i, data, kernel); err != nil {
 			return err
 		}
+	case "Gather":
+		if err := b.gather(n, i, data, kernel); err != nil {
+			return err
+		}
 	}
 	b.patch.New = append(b.patch.New, n)
 	return nil

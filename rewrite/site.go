@@ -18,7 +18,7 @@ type Site struct {
 	Node   *onnxpb.NodeProto // the node as it stands in the original model; not to be changed
 	Index  int               // position in the main graph of Node or of the node that holds it; for a function's nodes the number of all nodes
 	Name   string            // unique: the node's name, or the name of its output where it has none
-	Op     string            // Conv, ConvTranspose, Gemm or MatMul
+	Op     string            // Conv, ConvTranspose, Gemm, MatMul or Gather
 	Input  string            // the activation that Node multiplies
 	Output string            // the value that Node computes
 	Weight string            // the initializer, or the output of the Constant node, that holds the weight; sites that share it have the same name here
@@ -54,6 +54,9 @@ func (s *Site) MACs(c decomp.Chain) int64 {
 	if !s.Located {
 		return 0
 	}
+	if s.View.Kind == TableRows && len(c) > 0 {
+		c = c[1:] // looking up is free
+	}
 	return int64(s.Batch) * s.place(c).MACs(s.Geometry)
 }
 
@@ -69,9 +72,9 @@ func (s *Site) NewParams(c decomp.Chain) int64 {
 }
 
 // DenseMACs counts the multiply-adds of one run through the node as it is; 0
-// where the site is not located.
+// where the site is not located, and for a table, whose rows are looked up.
 func (s *Site) DenseMACs() int64 {
-	if !s.Located {
+	if !s.Located || s.View.Kind == TableRows {
 		return 0
 	}
 	at := s.Geometry.Out
@@ -110,7 +113,7 @@ const (
 	SkipSubgraph    SkipKind = "subgraph"           // inside the body of If, Loop or Scan
 	SkipFunction    SkipKind = "function"           // inside a local function
 	SkipDomain      SkipKind = "domain"             // operator of another domain
-	SkipUnsupported SkipKind = "unsupported"        // Gather and other operators that have no rule yet
+	SkipUnsupported SkipKind = "unsupported"        // operators that have no rule yet
 	SkipMalformed   SkipKind = "malformed"          // shapes or attributes contradict each other
 	SkipSharded     SkipKind = "sharded"            // device configurations name the weight
 )

@@ -166,9 +166,7 @@ func (f *finder) node(i int, n *onnxpb.NodeProto) {
 	case "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul":
 		f.skip(i, n, SkipQuantised, f.matrices(n), "%s has quantised weights: compress the float model first, then quantise", op)
 	case "Gather":
-		if h, ok := f.hold(input(n, 0)); ok && h.dtype().IsFloat() && len(h.perm) > 1 {
-			f.skip(i, n, SkipUnsupported, elements(h.tensor), "Gather from a constant table (an embedding) is not factored yet")
-		}
+		f.gather(i, n)
 	default:
 		if params := f.matrices(n); multiplies(op) && params > 0 {
 			f.skip(i, n, SkipUnsupported, params, "%s is not factored yet", op)

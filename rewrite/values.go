@@ -65,7 +65,7 @@ func (s *Site) ChannelAxis(rank int) int {
 	switch {
 	case s.View.Kind == ConvPatches:
 		return 1
-	case s.weight.slot == 1 || rank == 1:
+	case s.weight.slot == 1 || rank == 1 || s.View.Kind == TableRows:
 		return rank - 1
 	}
 	return rank - 2

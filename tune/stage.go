@@ -38,6 +38,8 @@ func (w *walk) begin(k int) (*stage, error) {
 		st.shortcut = c
 	}
 	switch dense := st.choice.Chain == nil; {
+	case st.site.View.Kind == rewrite.TableRows:
+		st.why = "what it looks up by index does not change, so its factors are the best of their rank already"
 	case dense && !st.differs && st.shortcut == nil:
 		st.why = "it sees what it sees in the original"
 	case dense && w.shared(st.site):

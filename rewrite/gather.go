@@ -1,0 +1,58 @@
+package rewrite
+
+import (
+	"google.golang.org/protobuf/proto"
+
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+)
+
+// gather classifies a Gather (opset 1, 11, 13) of rows of a constant table [In, Out], an embedding: its
+// kernel has the table's transpose, and its columns x_t are one-hot. Other uses of Gather are no layers, and are
+// listed only where a table of floating-point numbers is looked up in another way.
+func (f *finder) gather(i int, n *onnxpb.NodeProto) {
+	h, ok := f.hold(input(n, 0))
+	if !ok || !h.dtype().IsFloat() || len(h.perm) < 2 {
+		return
+	}
+	shape, params := h.shape(), elements(h.tensor)
+	axis := onnxio.AttrInt(n, "axis", 0)
+	if axis < 0 {
+		axis += int64(len(shape))
+	}
+	switch _, constant := f.hold(input(n, 1)); {
+	case constant:
+		f.skip(i, n, SkipBothConst, params, "table and indices are constant: fold the rows into one constant instead")
+		return
+	case len(shape) != 2:
+		f.skip(i, n, SkipRank, params, "table %q of shape %v is no matrix", h.root, shape)
+		return
+	case axis != 0:
+		f.skip(i, n, SkipUnsupported, params, "it looks up along axis %d of table %q; only rows, along axis 0, are factored", axis, h.root)
+		return
+	}
+	if !f.usable(i, n, h) {
+		return
+	}
+	s := f.matrixSite(i, n, h, weight{slot: 0, alpha: 1, swap: true}, shape)
+	s.View = View{Kind: TableRows, Groups: 1}
+	switch indices, ok := f.shapes.Of(s.Input); {
+	case !ok:
+		s.Why = f.shapes.Why(s.Input)
+	default:
+		s.locateRows(product(indices))
+	}
+	f.sites = append(f.sites, s)
+}
+
+// gather makes the node of factor i of an embedding: a Gather from the narrower table, and a MatMul behind it.
+func (b *builder) gather(n *onnxpb.NodeProto, i int, data, kernel string) error {
+	if i == 0 {
+		n.Input = []string{kernel, data}
+		n.Attribute = b.site.Node.GetAttribute()
+	} else {
+		n.Input = []string{data, kernel}
+		n.OpType = proto.String("MatMul")
+	}
+	return b.matrix(kernel, b.chain[i].Kernel, true, 0)
+}
