@@ -39,6 +39,19 @@ func linears() []linear {
 			return b
 		}, append([]int{in}, size...), tensor.Float32, 1}
 	}
+	transposed := func(name string, in, out, groups int, size, window []int, a ...*onnxpb.AttributeProto) linear {
+		return linear{"transposed " + name, func() *testmodels.Builder {
+			b := testmodels.NewBuilder(1, 17, 8)
+			dims := []any{"N", in}
+			for _, n := range size {
+				dims = append(dims, n)
+			}
+			w := b.Weight("w", in, append([]int{in, out / groups}, window...)...)
+			b.Node("ConvTranspose", []string{b.Input("x", tensor.Float32, dims...), w}, append(a, number("group", int64(groups)))...)
+			b.Output(b.Rename("y"), tensor.Float32, append([]any{"N", out}, slices.Repeat([]any{nil}, len(size))...)...)
+			return b
+		}, append([]int{in}, size...), tensor.Float32, 1}
+	}
 	node := func(name string, shape []int, axis int, typ tensor.Type, dims []any, build func(b *testmodels.Builder, x string)) linear {
 		return linear{name, func() *testmodels.Builder {
 			b := testmodels.NewBuilder(1, 17, 8).Float(typ)
@@ -59,6 +72,16 @@ func linears() []linear {
 		conv("conv groups", 6, 60, 3, plane, []int{3, 3}, ints("pads", 1, 1, 1, 1)),
 		conv("conv line", 4, 30, 1, []int{15}, []int{5}, ints("pads", 2, 2)),
 		conv("conv volume", 2, 60, 1, []int{4, 5, 6}, []int{3, 3, 2}, ints("pads", 1, 1, 0, 1, 1, 1)),
+		transposed("plain", 3, 40, 1, plane, []int{3, 3}),
+		transposed("strides", 3, 60, 1, plane, []int{4, 4}, ints("strides", 2, 2), ints("pads", 1, 1, 1, 1)),
+		transposed("strides above the window", 3, 40, 1, plane, []int{2, 1}, ints("strides", 3, 2), ints("output_padding", 1, 1)),
+		transposed("dilations", 2, 40, 1, plane, []int{3, 2}, ints("strides", 2, 3), ints("dilations", 2, 2), ints("pads", 2, 0, 1, 3)),
+		transposed("groups", 6, 60, 3, plane, []int{3, 3}, ints("strides", 2, 1), ints("output_padding", 1, 0)),
+		transposed("output_shape", 2, 40, 1, plane, []int{3, 3}, ints("strides", 2, 2), ints("output_shape", 14, 17)),
+		transposed("same_upper", 2, 40, 1, plane, []int{4, 3}, ints("strides", 2, 1), text("auto_pad", "SAME_UPPER")),
+		transposed("same_lower", 2, 40, 1, plane, []int{4, 3}, ints("strides", 3, 2), text("auto_pad", "SAME_LOWER")),
+		transposed("line", 4, 30, 1, []int{15}, []int{5}, ints("strides", 2), ints("pads", 2, 1)),
+		transposed("volume", 2, 60, 1, []int{4, 5, 6}, []int{3, 3, 2}, ints("strides", 2, 1, 2), ints("pads", 1, 1, 0, 1, 1, 1)),
 		node("matmul right", []int{6}, 1, tensor.Float32, []any{6}, func(b *testmodels.Builder, x string) {
 			b.Node("MatMul", []string{x, b.Weight("w", 6, 6, 8)})
 		}),

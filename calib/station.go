@@ -233,11 +233,13 @@ func (st *station) cached(in []int) moments.Plan {
 	if len(st.plans) >= most {
 		clear(st.plans)
 	}
-	v := st.site.View
-	begin, _ := v.Pads(in)
-	p := moments.Conv(moments.Patches{
+	v, plan := st.site.View, moments.Conv
+	if v.Transposed {
+		plan = moments.Transposed
+	}
+	p := plan(moments.Patches{
 		Channels: st.site.Kernel.In, Groups: st.site.Kernel.Groups, In: slices.Clone(in), Window: v.Window,
-		Strides: v.Strides, Dilations: v.Dilations, PadBegin: begin, Out: v.Output(in),
+		Strides: v.Strides, Dilations: v.Dilations, PadBegin: v.Lead(in), Out: v.Output(in),
 	})
 	st.plans[key] = p
 	return p

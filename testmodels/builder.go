@@ -248,6 +248,26 @@ func (b *Builder) ConvBias(x string, in, out int, window []int, bias string, att
 	return b.Node("Conv", inputs, attributes...)
 }
 
+// ConvTranspose adds a transposed convolution with bias from in to out channels. The attributes may name group, strides,
+// pads, dilations, output_padding, output_shape and auto_pad; kernel_shape is added.
+func (b *Builder) ConvTranspose(x string, in, out int, window []int, attributes ...*onnxpb.AttributeProto) string {
+	group := 1
+	for _, a := range attributes {
+		if a.GetName() == "group" {
+			group = int(a.GetI())
+		}
+	}
+	fanIn, kernel := in/group, make([]int64, len(window))
+	for i, k := range window {
+		fanIn *= k
+		kernel[i] = int64(k)
+	}
+	w := b.Weight(b.fresh("transposed_weight"), fanIn, append([]int{in, out / group}, window...)...)
+	bias := b.Weight(b.fresh("transposed_bias"), in, out)
+	attributes = append([]*onnxpb.AttributeProto{onnxio.MakeInts("kernel_shape", kernel...)}, attributes...)
+	return b.Node("ConvTranspose", []string{x, w, bias}, attributes...)
+}
+
 // BatchNorm adds an inference batch normalization with random, healthy parameters.
 func (b *Builder) BatchNorm(x string, channels int) string {
 	name := b.fresh("norm")

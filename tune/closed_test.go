@@ -61,8 +61,12 @@ func wide(v []float32) []float64 {
 func patchesOf(s *rewrite.Site, d tensor.Dense) [][][]float64 {
 	v, view := d.Float32s(), s.View
 	height, width := d.Shape[2], d.Shape[3]
-	begin, _ := view.Pads(d.Shape[2:])
+	begin := view.Lead(d.Shape[2:])
 	size := view.Output(d.Shape[2:])
+	step, gap := view.Strides, []int{1, 1} // of the windows, and of the input's entries
+	if view.Transposed {
+		step, gap = gap, step
+	}
 	channels := s.Kernel.In / view.Groups
 	out := make([][][]float64, view.Groups)
 	for n := range d.Shape[0] {
@@ -73,11 +77,11 @@ func patchesOf(s *rewrite.Site, d tensor.Dense) [][][]float64 {
 					for c := range channels {
 						for i := range view.Window[0] {
 							for j := range view.Window[1] {
-								u := y*view.Strides[0] + i*view.Dilations[0] - begin[0]
-								w := x*view.Strides[1] + j*view.Dilations[1] - begin[1]
+								u := y*step[0] + i*view.Dilations[0] - begin[0]
+								w := x*step[1] + j*view.Dilations[1] - begin[1]
 								value := 0.
-								if u >= 0 && u < height && w >= 0 && w < width {
-									value = float64(v[((n*s.Kernel.In+g*channels+c)*height+u)*width+w])
+								if u >= 0 && u%gap[0] == 0 && u/gap[0] < height && w >= 0 && w%gap[1] == 0 && w/gap[1] < width {
+									value = float64(v[((n*s.Kernel.In+g*channels+c)*height+u/gap[0])*width+w/gap[1]])
 								}
 								column = append(column, value)
 							}
@@ -319,6 +323,16 @@ func closedCases() []closedCase {
 			return b.Conv(first(b, x), 6, 5, []int{2, 3}, onnxio.MakeInts("dilations", 3, 1))
 		}, true},
 		{"pointwise conv", image, func(b *testmodels.Builder, x string) string { return b.Conv(first(b, x), 6, 5, []int{1, 1}) }, true},
+		{"transposed conv", image, func(b *testmodels.Builder, x string) string {
+			return b.ConvTranspose(first(b, x), 6, 5, []int{4, 3}, onnxio.MakeInts("strides", 2, 2), onnxio.MakeInts("pads", 1, 1, 1, 0))
+		}, true},
+		{"grouped transposed conv", image, func(b *testmodels.Builder, x string) string {
+			return b.ConvTranspose(first(b, x), 6, 8, []int{3, 2}, onnxio.MakeInt("group", 2), onnxio.MakeInts("strides", 3, 1),
+				onnxio.MakeInts("output_padding", 2, 0), onnxio.MakeInts("dilations", 2, 2))
+		}, true},
+		{"transposed conv, same", image, func(b *testmodels.Builder, x string) string {
+			return b.BatchNorm(b.ConvTranspose(first(b, x), 6, 5, []int{4, 2}, onnxio.MakeInts("strides", 2, 3), onnxio.MakeString("auto_pad", "SAME_UPPER")), 5)
+		}, true},
 		{"matmul", []int{3, 8}, func(b *testmodels.Builder, x string) string { return b.Linear(rows(b, x), 6, 5, false) }, false},
 		{"matmul, addition", []int{3, 8}, func(b *testmodels.Builder, x string) string { return b.Linear(rows(b, x), 6, 5, true) }, true},
 		{"left matmul", []int{3, 8}, func(b *testmodels.Builder, x string) string {

@@ -93,13 +93,16 @@ func convLayout(s *rewrite.Site, x, y []int, wrong error) (*layout, error) {
 	if len(x) != 2+len(v.Window) || x[1] != s.Kernel.In || x[0] != y[0] || !slices.Equal(y[2:], v.Output(x[2:])) {
 		return nil, wrong
 	}
-	begin, _ := v.Pads(x[2:])
 	p := moments.Patches{
 		Channels: s.Kernel.In, Groups: s.Kernel.Groups, In: slices.Clone(x[2:]), Window: v.Window,
-		Strides: v.Strides, Dilations: v.Dilations, PadBegin: begin, Out: slices.Clone(y[2:]),
+		Strides: v.Strides, Dilations: v.Dilations, PadBegin: v.Lead(x[2:]), Out: slices.Clone(y[2:]),
+	}
+	plan, cross := moments.Conv, moments.ConvCross
+	if v.Transposed {
+		plan, cross = moments.Transposed, moments.TransposedCross
 	}
 	return &layout{
-		x: moments.Conv(p), y: moments.Direct(pixels(s.Kernel.Out, s.Kernel.Groups, p.Out)), xy: moments.ConvCross(p, s.Kernel.Out),
+		x: plan(p), y: moments.Direct(pixels(s.Kernel.Out, s.Kernel.Groups, p.Out)), xy: cross(p, s.Kernel.Out),
 		nx: x[0], ny: x[0], nxy: x[0],
 	}, nil
 }
