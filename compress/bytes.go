@@ -140,8 +140,8 @@ func (j *job) lighten(e *heavyError) error {
 		return &PlanError{Target: e.target, Limit: e.limit, Needed: float64(e.size)}
 	}
 	j.tight += 1.25*(float64(e.size)-e.limit) + 1
-	j.close()
-	j.chosen, j.chains, j.small = nil, nil, nil
+	j.drop()
+	j.chosen, j.chains = nil, nil
 	j.result.Sites, j.result.Targets, j.result.Refit = []SiteResult{}, []Reached{}, nil
 	return nil
 }

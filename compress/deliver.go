@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/shapes"
@@ -39,21 +38,6 @@ func (j *job) rewrite(ctx context.Context) error {
 func (j *job) at(i int, err error) error {
 	c := j.chosen[i]
 	return fmt.Errorf("%s: node %q: %s at rank %v: %w", j.model.Path, j.offers[i].site.Name, c.method.Name, c.rank, err)
-}
-
-// chain returns the factors of an option, with the shift that keeps the mean of
-// the site's output where the errors were measured about it.
-func (o *offer) chain(c option) (decomp.Chain, error) {
-	chain, err := o.spectra[c.method.Name].Chain(c.rank)
-	if err != nil || o.mean == nil {
-		return chain, err
-	}
-	kernel, err := o.site.Load()
-	if err != nil {
-		return nil, err
-	}
-	chain[len(chain)-1].Shift, err = chain.BiasShift(kernel, o.mean)
-	return chain, err
 }
 
 // holdTargets counts the rewritten model anew. A target that the plan met and

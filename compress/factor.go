@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/decomp"
@@ -15,13 +12,13 @@ import (
 )
 
 // factor turns the sites into offers. With a source, second moments are summed
-// for one group of sites at a time, as many as the memory limit holds, and
-// dropped once the group is factored.
+// for one group of sites at a time, as many as the memory limit holds.
 func (j *job) factor(ctx context.Context) error {
 	if j.opts.Source != nil {
 		return j.calibrated(ctx)
 	}
 	j.offers = make([]*offer, len(j.analysis.Sites))
+	j.hold = j.holdable()
 	all := make([]int, len(j.offers))
 	for i := range all {
 		all[i] = i
@@ -39,6 +36,11 @@ func (j *job) calibrated(ctx context.Context) (err error) {
 	j.offers = make([]*offer, len(j.analysis.Sites))
 	if len(groups) == 0 {
 		return nil
+	}
+	if j.hold = len(groups) == 1 && j.holdable(); !j.hold {
+		if j.spill, err = newSpill(); err != nil {
+			return err
+		}
 	}
 	lib, err := j.libs.Need("calibration")
 	if err != nil {
@@ -106,73 +108,96 @@ func (j *job) calibOptions(name string) calib.Options {
 	}
 }
 
-// factorGroup factors the sites numbered in group, side by side. stats is nil
-// or has one entry per site of the group.
+// factorGroup makes offers of the sites numbered in group. stats is nil or has one
+// entry per site of the group.
 func (j *job) factorGroup(ctx context.Context, name string, group []int, stats []calib.Stats) error {
 	return j.stage(ctx, name, func() error {
-		workers, ctx := errgroup.WithContext(ctx)
-		workers.SetLimit(j.opts.Threads)
-		var mu sync.Mutex
-		done := 0
+		means := centres{}
+		var first []*inquiry
 		for i, k := range group {
-			workers.Go(func() error {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				var seen calib.Stats
-				if stats != nil {
-					seen = stats[i]
-				}
-				o, err := j.offer(&j.analysis.Sites[k], seen)
-				if err != nil {
-					return fmt.Errorf("%s: %w", j.model.Path, err)
-				}
-				j.offers[k] = o
-				mu.Lock()
-				defer mu.Unlock()
-				done++
-				j.opts.Progress(name, done, len(group))
-				return nil
-			})
+			var seen calib.Stats
+			if stats != nil {
+				seen = stats[i]
+			}
+			o, err := j.offer(&j.analysis.Sites[k], seen, means)
+			if err != nil {
+				return fmt.Errorf("%s: %w", j.model.Path, err)
+			}
+			j.offers[k] = o
+			first = append(first, j.begin(o)...)
 		}
-		return workers.Wait()
+		return j.answer(ctx, name, first)
 	})
 }
 
-// offer factors one site by every method that accepts it, under what calibration
-// saw there; the zero Stats is none.
-//
-// Where a constant can take up the mean error, errors are measured about the mean: the
-// shift b' = b + (W−W')·E[x] makes up for the rest at no cost.
-func (j *job) offer(s *rewrite.Site, seen calib.Stats) (*offer, error) {
+// offer prepares one site to be factored under what calibration saw there; the zero
+// Stats is none.
+func (j *job) offer(s *rewrite.Site, seen calib.Stats, means centres) (*offer, error) {
 	kernel, err := s.Load()
 	if err != nil {
 		return nil, err
 	}
-	o := &offer{site: *s, spectra: map[string]decomp.Spectrum{}, positions: 1, note: seen.Note}
-	metric := decomp.Metric{In: seen.A, Out: outputMetric(s)}
-	if o.output = seen.G; seen.G != nil {
-		metric.Out, o.sensitive, o.positions = seen.G, true, seen.PositionsPerSample()
+	o := &offer{site: *s, positions: 1, note: seen.Note, output: seen.G}
+	if seen.G != nil {
+		o.sensitive, o.positions = true, seen.PositionsPerSample()
+	}
+	metric, mean := means.metric(s, seen)
+	o.mean = mean
+	whole, err := metric.Energy(j.libs.Algebra, kernel)
+	if err != nil {
+		return nil, fmt.Errorf("node %q (weight %q): %w", s.Name, s.Weight, err)
 	}
 	var constant float64
-	if takesShift(s) && seen.Mean != nil {
-		metric.In, o.mean = centred(seen.A, seen.Mean), seen.Mean
-	} else {
+	if mean == nil {
 		constant = constantEnergy(kernel, seen.Mean, metric.Out)
 	}
-	for _, m := range j.methods {
-		if m.Accepts(s.Kernel) != nil {
-			continue
-		}
-		spectrum, err := m.Factor(j.libs.Algebra, kernel, metric)
-		if err != nil {
-			return nil, fmt.Errorf("node %q (weight %q): %s: %w", s.Name, s.Weight, m.Name, err)
-		}
-		o.spectra[m.Name] = spectrum
-		o.energy = max(spectrum.Energy()-constant, leastEnergy*spectrum.Energy())
+	o.energy = max(whole-constant, leastEnergy*whole)
+	o.options = []option{dense(s)}
+	if j.hold {
+		o.metric, o.spectra = &metric, map[string]decomp.Spectrum{}
+		return o, nil
 	}
-	o.options, err = options(o, j.methods, j.opts.RankMultiple)
-	return o, err
+	return o, j.spill.put(o, seen)
+}
+
+// centres keeps the second moments about the mean, by those about zero, so that sites
+// that share the latter share the former. The nil centres keeps nothing.
+type centres map[any]decomp.Metric
+
+// metric returns by what errors of the site are weighed, and the mean of its inputs
+// where a shift of the output is to follow. Where a constant can take up the mean
+// error, errors are measured about the mean: the shift b' = b + (W−W')·E[x] makes up
+// for the rest at no cost.
+func (c centres) metric(s *rewrite.Site, seen calib.Stats) (m decomp.Metric, mean [][]float64) {
+	if takesShift(s) && seen.Mean != nil && seen.Counts == nil {
+		m, mean = c.centred(seen), seen.Mean
+	} else {
+		m = seen.Input(false)
+	}
+	if m.Out = seen.G; m.Out == nil {
+		m.Out = outputMetric(s)
+	}
+	return m, mean
+}
+
+// centred returns the moments of the inputs about their mean, A − E[x]E[x]ᵀ.
+func (c centres) centred(seen calib.Stats) decomp.Metric {
+	var key any
+	switch {
+	case c == nil:
+	case len(seen.A) > 0:
+		key = seen.A[0]
+	case len(seen.Columns.Data) > 0:
+		key = &seen.Columns.Data[0]
+	}
+	if m, known := c[key]; known {
+		return m
+	}
+	m := seen.Input(true)
+	if key != nil {
+		c[key] = m
+	}
+	return m
 }
 
 // takesShift says whether a constant behind the site's product can take a shift
@@ -180,23 +205,6 @@ func (j *job) offer(s *rewrite.Site, seen calib.Stats) (*offer, error) {
 func takesShift(s *rewrite.Site) bool {
 	place := s.Bias()
 	return place == rewrite.BiasFree || place == rewrite.BiasGrows && s.Op == "Conv"
-}
-
-// centred returns the second moments about the mean, A − E[x]E[x]ᵀ.
-func centred(a []*linalg.Matrix, mean [][]float64) []*linalg.Matrix {
-	out := make([]*linalg.Matrix, len(a))
-	for g, m := range a {
-		c := m.Clone()
-		for i, x := range mean[g] {
-			for k, y := range mean[g] {
-				c.Data[i*c.Cols+k] -= x * y
-			}
-			// Rounding must not make a variance negative.
-			c.Data[i*c.Cols+i] = max(c.Data[i*c.Cols+i], 0)
-		}
-		out[g] = c
-	}
-	return out
 }
 
 // leastEnergy bounds an output's variance from below, as a share of its second

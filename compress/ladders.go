@@ -1,9 +1,7 @@
 package compress
 
 import (
-	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
@@ -26,9 +24,20 @@ type option struct {
 	loss float64
 }
 
-// offer is a site with its factorizations, and the options that come of them.
+// key names the method and the rank.
+func (o option) key() string {
+	if o.method == nil {
+		return Dense
+	}
+	return o.method.Name + fmt.Sprint([]int(o.rank))
+}
+
+// offer is a site and the options open at it.
 type offer struct {
-	site    rewrite.Site
+	site rewrite.Site
+	// metric and spectra, by method, are what the site is factored from and its
+	// factorizations so far; both are nil where memory does not allow to hold them.
+	metric  *decomp.Metric
 	spectra map[string]decomp.Spectrum
 	// energy is the variance of the site's output under its metric, or, data-free,
 	// the squared norm of its weight: what shares are of.
@@ -40,9 +49,12 @@ type offer struct {
 	// output is the second moment of the sensitivity per group, nil without.
 	output []*linalg.Matrix
 	// mean is E[x] per group where the chain's output is to be shifted, else nil.
-	mean    [][]float64
-	note    string
+	mean [][]float64
+	note string
+	// options are what is open, the dense site last; asked has the keys of all that
+	// methods were asked about, refused or not.
 	options []option
+	asked   map[string]bool
 	// overhead is what the nodes of each method add to a file, in bytes; nil where
 	// that was not asked for.
 	overhead map[string]int64
@@ -53,48 +65,10 @@ func dense(s *rewrite.Site) option {
 	return option{macs: s.DenseMACs(), params: s.Kernel.Params()}
 }
 
-// options lists what is open at a site, every rank of every method that saves
-// something, the dense site last. multiple restricts the ranks.
-func options(f *offer, methods []decomp.Method, multiple int) ([]option, error) {
-	s := &f.site
-	whole := dense(s)
-	var shift int64
-	if f.mean != nil {
-		shift = s.ShiftParams()
-	}
-	var out []option
-	for i := range methods {
-		m := &methods[i]
-		spectrum, ok := f.spectra[m.Name]
-		if !ok {
-			continue
-		}
-		for _, r := range m.Ranks(s.Kernel, multiple) {
-			chain := m.Factors(s.Kernel, r)
-			o := option{method: m, rank: r, macs: s.MACs(chain), params: s.NewParams(chain) + shift}
-			if o.macs >= whole.macs && o.params >= whole.params {
-				continue
-			}
-			loss, err := spectrum.Loss(r)
-			if refused := (*decomp.RefusedError)(nil); errors.As(err, &refused) {
-				continue
-			}
-			if err != nil {
-				return nil, fmt.Errorf("node %q (weight %q): %w", s.Name, s.Weight, err)
-			}
-			if f.energy > 0 {
-				o.share = loss / f.energy
-			}
-			if o.loss = o.share; f.sensitive {
-				o.loss = loss * f.positions
-			}
-			if !(o.loss >= 0) || math.IsInf(o.loss, 0) {
-				return nil, fmt.Errorf("node %q (weight %q): %s at rank %v has the loss %g; want a finite number of at least 0: the weight or its input has numbers out of all proportion; leave the node alone with --keep", s.Name, s.Weight, m.Name, r, o.loss)
-			}
-			out = append(out, o)
-		}
-	}
-	return append(out, whole), nil
+// add adds options before the dense one.
+func (o *offer) add(more []option) {
+	last := len(o.options) - 1
+	o.options = slices.Insert(o.options, last, more...)
 }
 
 // ladder is a set of sites that move together, because they share one weight:
@@ -127,28 +101,23 @@ func ladders(offers []*offer) []ladder {
 // rungs pairs the options of sites that share a weight: the same method at the
 // same rank in all of them.
 func rungs(offers []*offer) [][]option {
-	var out [][]option
-	for _, first := range offers[0].options {
-		rung := []option{first}
-		for _, o := range offers[1:] {
-			if i := slices.IndexFunc(o.options, first.same); i >= 0 {
-				rung = append(rung, o.options[i])
+	paired := make([][]option, len(offers[0].options))
+	at := map[string]int{}
+	for i, c := range offers[0].options {
+		paired[i], at[c.key()] = []option{c}, i
+	}
+	for n, o := range offers[1:] {
+		for _, c := range o.options {
+			if i, both := at[c.key()]; both && len(paired[i]) == n+1 {
+				paired[i] = append(paired[i], c)
 			}
 		}
-		if len(rung) == len(offers) {
-			out = append(out, rung)
-		}
 	}
-	return out
+	return slices.DeleteFunc(paired, func(rung []option) bool { return len(rung) < len(offers) })
 }
 
 // same says whether both write a site in the same way.
-func (o option) same(p option) bool {
-	if o.method == nil || p.method == nil {
-		return o.method == p.method
-	}
-	return o.method.Name == p.method.Name && slices.Equal(o.rank, p.rank)
-}
+func (o option) same(p option) bool { return o.key() == p.key() }
 
 // searchLadders states the choice as arithmetic: costs per target and losses.
 func searchLadders(ls []ladder, targets []Target) []search.Ladder {

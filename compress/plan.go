@@ -87,6 +87,15 @@ func ReadPlan(r io.Reader) (*Plan, error) {
 	return &p, nil
 }
 
+// entry returns what the plan has for a site, nil for nothing.
+func (p *Plan) entry(site string) *SitePlan {
+	i := slices.IndexFunc(p.Sites, func(s SitePlan) bool { return s.Name == site })
+	if i < 0 {
+		return nil
+	}
+	return &p.Sites[i]
+}
+
 // checkPlan refuses options that a given plan has decided already.
 func (o Options) checkPlan() error {
 	for _, c := range []struct {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/tune"
 )
@@ -34,22 +36,37 @@ type Refit struct {
 // assemble makes the chains of the plan, and solves them anew, site by site, on
 // what the compressed model really feeds them.
 func (j *job) assemble(ctx context.Context) error {
-	j.chains = make([]decomp.Chain, len(j.chosen))
-	factored := false
-	for i, c := range j.chosen {
-		if c.method == nil {
-			continue
-		}
-		factored = true
-		var err error
-		if j.chains[i], err = j.offers[i].chain(c); err != nil {
-			return j.at(i, err)
-		}
+	factored := slices.ContainsFunc(j.chosen, func(c option) bool { return c.method != nil })
+	if err := j.makeChains(ctx); err != nil {
+		return err
 	}
 	if !factored || j.opts.NoRefit || j.opts.Source == nil {
 		return nil
 	}
 	return j.stage(ctx, "refit", func() error { return j.refit(ctx) })
+}
+
+// makeChains makes the chains of the plan, site by site side by side.
+func (j *job) makeChains(ctx context.Context) error {
+	j.chains = make([]decomp.Chain, len(j.chosen))
+	workers, ctx := errgroup.WithContext(ctx)
+	workers.SetLimit(j.opts.Threads)
+	for i, c := range j.chosen {
+		if c.method == nil {
+			continue
+		}
+		workers.Go(func() error {
+			err := ctx.Err()
+			if err == nil {
+				j.chains[i], err = j.chain(j.offers[i], c)
+			}
+			if err != nil {
+				return j.at(i, err)
+			}
+			return nil
+		})
+	}
+	return workers.Wait()
 }
 
 func (j *job) refit(ctx context.Context) error {

@@ -26,6 +26,8 @@ type job struct {
 	methods         []decomp.Method
 	analysis        *Analysis
 	offers          []*offer
+	hold            bool   // whether metrics and factorizations stay in memory
+	spill           *spill // where the moments are if not, nil without any
 	chosen          []option
 	chains          []decomp.Chain // per offer what takes its place, nil for nothing
 	small           *onnxio.Model
@@ -101,9 +103,16 @@ func (j *job) walk(ctx context.Context, steps ...func(context.Context) error) er
 
 // close releases what the stages opened.
 func (j *job) close() {
+	j.drop()
+	_ = j.spill.close() // a temporary file, which nothing is lost with
+}
+
+// drop closes the rewritten model.
+func (j *job) drop() {
 	if j.small != nil {
 		_ = j.small.Close() // it only shares the maps of the original
 	}
+	j.small = nil
 }
 
 // stage announces f under a name and times it. It does not begin one after the
@@ -180,19 +189,18 @@ func (j *job) choose(ctx context.Context) error {
 		if err := j.weigh(); err != nil {
 			return err
 		}
-		ls := ladders(j.offers)
 		if j.opts.FromPlan != nil {
-			return j.follow(ls)
+			return j.follow(ladders(j.offers))
 		}
-		plan, err := search.Choose(searchLadders(ls, j.opts.Targets), j.budgets(ls), search.Options{Method: j.opts.Search})
-		if unmet := (*search.InfeasibleError)(nil); errors.As(err, &unmet) {
-			return j.unmet(unmet, ls)
-		}
+		s, err := j.descend(ctx)
 		if err != nil {
-			return fmt.Errorf("choosing ranks: %w", err)
+			return err
 		}
-		j.result.Plan = PlanSummary{Measure: j.measure(), Loss: plan.Loss, Bound: plan.Bound, Gap: plan.Gap}
-		j.take(ls, plan.Rungs)
+		if s.unmet != nil {
+			return j.unmet(s.unmet, s.ladders)
+		}
+		j.result.Plan = PlanSummary{Measure: j.measure(), Loss: s.plan.Loss, Bound: s.plan.Bound, Gap: s.plan.Gap}
+		j.take(s.ladders, s.plan.Rungs)
 		return nil
 	})
 }

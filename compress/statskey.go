@@ -150,7 +150,15 @@ func addLocation(t *onnxpb.TensorProto, files map[string]bool) {
 func fitStats(stats []calib.Stats, sites []rewrite.Site) error {
 	for i, s := range stats {
 		k := sites[i].Kernel
-		fits := s.Site == sites[i].Name && len(s.A) == k.Groups && (s.G == nil || len(s.G) == k.Groups)
+		fits := s.Site == sites[i].Name && (s.G == nil || len(s.G) == k.Groups)
+		switch {
+		case s.Counts != nil:
+			fits = fits && len(s.Counts) == k.Cols()
+		case s.Columns.Rows > 0:
+			fits = fits && s.Columns.Cols == k.Cols()
+		default:
+			fits = fits && len(s.A) == k.Groups
+		}
 		for _, a := range s.A {
 			fits = fits && a.Rows == k.Cols()
 		}

@@ -1,0 +1,178 @@
+package compress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/search"
+)
+
+// What bounds the stages of the search over ranks.
+const (
+	// rounds is how often ranks of one spacing are added around a choice that moves.
+	rounds = 3
+	// nearHull is by how much of the best a scheme may be worse at a site, loss and price
+	// together, and still be looked at more finely.
+	nearHull = 1. / 8
+)
+
+// standing is a choice among the options known so far.
+type standing struct {
+	ladders []ladder
+	stated  []search.Ladder
+	plan    search.Plan
+	unmet   *search.InfeasibleError // instead of a plan
+	short   int                     // the budget that it is about
+}
+
+// stand chooses among the options known so far.
+func (j *job) stand() (standing, error) {
+	s := standing{ladders: ladders(j.offers)}
+	s.stated = searchLadders(s.ladders, j.opts.Targets)
+	var err error
+	budgets := j.budgets(s.ladders)
+	s.plan, err = search.Choose(s.stated, budgets, search.Options{Method: j.opts.Search})
+	if errors.As(err, &s.unmet) {
+		s.short = slices.IndexFunc(budgets, func(b search.Budget) bool { return b.Name == s.unmet.Budget })
+		return s, nil
+	}
+	if err != nil {
+		return s, fmt.Errorf("choosing ranks: %w", err)
+	}
+	return s, nil
+}
+
+// descend chooses in stages, from coarse to fine. The first choice is among the ranks
+// that every method offers at first. Then each stage asks the methods for ranks at its
+// finer spacing around what is chosen, and around what is next to it, and chooses
+// again, until no method has a finer spacing.
+func (j *job) descend(ctx context.Context) (standing, error) {
+	now, err := j.stand()
+	if err != nil {
+		return now, err
+	}
+	for stage := 1; ; stage++ {
+		finer := false
+		for range rounds {
+			questions, any := j.closer(&now, stage)
+			finer = finer || any
+			if len(questions) == 0 {
+				break
+			}
+			if err := j.answer(ctx, "search", questions); err != nil {
+				return now, err
+			}
+			before := now
+			if now, err = j.stand(); err != nil {
+				return now, err
+			}
+			if now.same(&before) {
+				break
+			}
+		}
+		if !finer {
+			return now, nil
+		}
+	}
+}
+
+// same tells whether two choices write every site in the same way.
+func (s *standing) same(t *standing) bool {
+	if s.unmet != nil || t.unmet != nil {
+		return false
+	}
+	for i, l := range s.ladders {
+		if !l.rungs[s.plan.Rungs[i]][0].same(t.ladders[i].rungs[t.plan.Rungs[i]][0]) {
+			return false
+		}
+	}
+	return true
+}
+
+// closer asks for the ranks at the spacing of a stage around a choice, and says whether
+// any method has such a spacing there.
+func (j *job) closer(s *standing, stage int) (questions []*inquiry, finer bool) {
+	for i := range s.ladders {
+		l := &s.ladders[i]
+		ranks := map[*decomp.Method][]decomp.Rank{}
+		for _, r := range s.around(i) {
+			c := l.rungs[r][0]
+			if c.method == nil || c.method.Near == nil {
+				continue
+			}
+			near := c.method.Near(l.offers[0].site.Kernel, c.rank, stage, j.opts.RankMultiple)
+			ranks[c.method] = append(ranks[c.method], near...)
+			finer = finer || len(near) > 0
+		}
+		for k := range j.methods {
+			m := &j.methods[k]
+			for _, o := range l.offers {
+				if q := o.ask(m, ranks[m]); q != nil {
+					questions = append(questions, q)
+				}
+			}
+		}
+	}
+	return questions, finer
+}
+
+// around returns the rungs of a ladder to look at more closely: the one chosen, those
+// beside it on the hull, and the best of every other scheme that is near the hull. Where
+// the targets cannot be met yet, it is the one that comes closest.
+func (s *standing) around(i int) []int {
+	rungs := s.stated[i].Rungs
+	if s.unmet != nil {
+		return []int{s.cheapest(i)}
+	}
+	prices := s.prices()
+	if prices == nil {
+		return nil // every site has its best option already
+	}
+	chosen := s.plan.Rungs[i]
+	out := search.Around(s.stated[i], prices, chosen)
+	best := map[*decomp.Method]int{}
+	for r := range rungs {
+		m := s.ladders[i].rungs[r][0].method
+		if old, seen := best[m]; !seen || rungs[r].Reduced(prices) < rungs[old].Reduced(prices) {
+			best[m] = r
+		}
+	}
+	for _, r := range best {
+		if rungs[r].Reduced(prices) <= (1+nearHull)*rungs[chosen].Reduced(prices) {
+			out = append(out, r)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// cheapest is the rung that needs least of what there is too little of.
+func (s *standing) cheapest(i int) int {
+	rungs, at := s.stated[i].Rungs, 0
+	for r := range rungs {
+		if rungs[r].Costs[s.short] < rungs[at].Costs[s.short] {
+			at = r
+		}
+	}
+	return at
+}
+
+// prices are what the plan would pay for a unit of each resource; nil where none is
+// short.
+func (s *standing) prices() []float64 {
+	short := func(p float64) bool { return p > 0 }
+	if slices.ContainsFunc(s.plan.Multipliers, short) {
+		return s.plan.Multipliers
+	}
+	if s.plan.Loss == 0 {
+		return nil
+	}
+	out := make([]float64, len(s.plan.Costs))
+	for b, c := range s.plan.Costs {
+		out[b] = s.plan.Loss / max(c, 1)
+	}
+	return out
+}

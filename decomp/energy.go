@@ -1,0 +1,28 @@
+package decomp
+
+import "github.com/onnx-compress/onnx-compress/internal/linalg"
+
+// Energy returns tr(G W A Wᵀ) summed over groups, what replacing the kernel by zero costs, without factoring it.
+func (m Metric) Energy(b linalg.Backend, k Kernel) (float64, error) {
+	if err := k.Check(); err != nil {
+		return 0, err
+	}
+	if err := m.check(k.Shape); err != nil {
+		return 0, err
+	}
+	rows, cols, energy := k.Rows(), k.Cols(), 0.0
+	for g := range k.Groups {
+		w := &linalg.Matrix{Rows: rows, Cols: cols, Data: k.Weights[g*rows*cols : (g+1)*rows*cols]}
+		gram, out := m.input(g).gram(b, w), of(m.Out, g)
+		for i := range rows {
+			if out == nil {
+				energy += gram.At(i, i)
+				continue
+			}
+			for c, v := range out.Row(i) {
+				energy += v * gram.At(i, c)
+			}
+		}
+	}
+	return max(energy, 0), nil
+}
