@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -26,9 +27,12 @@ func bytesTarget(targets []Target) int {
 
 // weigh finds what the search needs to know where bytes are a target: the size
 // of the file, and what the nodes of each method add to the numbers.
-func (j *job) weigh() error {
+func (j *job) weigh(ctx context.Context) error {
 	if bytesTarget(j.opts.Targets) < 0 || j.size > 0 {
 		return nil
+	}
+	if err := j.reserve(ctx); err != nil {
+		return err
 	}
 	external, err := onnxio.ExternalBytes(j.model.Path)
 	if err != nil {

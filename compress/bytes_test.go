@@ -99,6 +99,8 @@ func TestBytesTooLarge(t *testing.T) {
 	}
 
 	plan := PlanOf(j.result)
+	follow, _ := run(t, m, Options{FromPlan: &plan, VerifySamples: 1})
+	written = follow.Output.Bytes // the record names the plan in place of the target
 	for _, c := range []struct {
 		limit int64
 		holds bool

@@ -30,6 +30,9 @@ func (j *job) rewrite(ctx context.Context) error {
 		if j.small, err = rewrite.Apply(j.model, patches, rewrite.ApplyOptions{}); err != nil {
 			return fmt.Errorf("%s: %w", j.model.Path, err)
 		}
+		if err := j.recorded(ctx); err != nil {
+			return err
+		}
 		return j.holdTargets()
 	})
 }

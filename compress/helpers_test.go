@@ -16,6 +16,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/provision"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/provenance"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
@@ -78,6 +79,24 @@ func built(t testing.TB, b *testmodels.Builder) *onnxio.Model {
 	t.Helper()
 	m, err := b.Model()
 	return save(t, m, err)
+}
+
+// unrecorded returns a model file's bytes without the record of what it was made from,
+// which names the options.
+func unrecorded(t testing.TB, data []byte) []byte {
+	t.Helper()
+	m, err := onnxio.Parse(data, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	plain := provenance.Detach(m)
+	defer plain.Close()
+	bytes, err := plain.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes
 }
 
 // out is a path in a folder of its own.

@@ -40,6 +40,9 @@ type Options struct {
 	// Source has the calibration samples; nil means data-free: every loss is
 	// then measured on the weights alone.
 	Source calib.Source
+	// Data says where those samples lie and how they are prepared; the written model
+	// records it. It may be left out.
+	Data Data
 	// CalibSamples is how many samples calibration draws; default 1024, but at
 	// most nine tenths of what there are, so that some are left to verify on.
 	CalibSamples int

@@ -9,6 +9,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/provenance"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/search"
 )
@@ -31,8 +32,9 @@ type job struct {
 	chosen          []option
 	chains          []decomp.Chain // per offer what takes its place, nil for nothing
 	small           *onnxio.Model
-	size            int64   // of the model's files, where bytes are a target
-	tight           float64 // bytes that the search must leave free, after a file that was too large
+	provenance      *provenance.Record // what the result's metadata will say
+	size            int64              // of the model's files, where bytes are a target
+	tight           float64            // bytes that the search must leave free, after a file that was too large
 }
 
 // Run compresses the model m, which must have been read from a file, and
@@ -186,7 +188,7 @@ func (j *job) inputShapes() (map[string][]int, error) {
 // given plan.
 func (j *job) choose(ctx context.Context) error {
 	return j.stage(ctx, "search", func() error {
-		if err := j.weigh(); err != nil {
+		if err := j.weigh(ctx); err != nil {
 			return err
 		}
 		if j.opts.FromPlan != nil {

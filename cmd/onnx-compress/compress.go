@@ -59,6 +59,9 @@ func runCompress(ctx context.Context, args []string, s streams) error {
 	if c.opts.FromPlan, err = c.plan.read(); err != nil {
 		return err
 	}
+	if err := c.prepared(); err != nil {
+		return err
+	}
 	m, err := onnxio.Read(path)
 	if err != nil {
 		return err
@@ -147,6 +150,15 @@ func (c *compressFlags) read(f *pflag.FlagSet) error {
 		return err
 	}
 	c.opts.InputShapes, err = inputShapes(c.shapes)
+	return err
+}
+
+// prepared completes the options with where the samples lie and how they are prepared.
+func (c *compressFlags) prepared() (err error) {
+	if c.calib != "" {
+		c.opts.Data.Path = c.calib
+		c.opts.Data.Preparation, err = c.samples.options()
+	}
 	return err
 }
 

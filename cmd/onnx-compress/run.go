@@ -20,6 +20,7 @@ const (
 	exitFailed = 1 // something went wrong; nothing was written
 	exitUsage  = 2 // the command line makes no sense
 	exitUnmet  = 3 // a target cannot be met; nothing was written
+	exitStale  = 4 // a compressed model does not fit what it was made from
 )
 
 // streams are where a command says what it has to say.
@@ -50,6 +51,7 @@ func commands() []command {
 		{"compress", runCompress},
 		{"inspect", runInspect},
 		{"verify", runVerify},
+		{"status", runStatus},
 		{"methods", runMethods},
 		{"setup", runSetup},
 		{"doctor", runDoctor},
@@ -109,6 +111,7 @@ func exitCode(err error, name string, stderr io.Writer) int {
 	var usage *compress.UsageError
 	var unmet *compress.UnmetError
 	var plan *compress.PlanError
+	var stale *staleError
 	switch {
 	case err == nil, errors.Is(err, errHelp):
 		return exitDone
@@ -125,6 +128,9 @@ func exitCode(err error, name string, stderr io.Writer) int {
 	case errors.As(err, &unmet), errors.As(err, &plan):
 		fmt.Fprintf(stderr, "onnx-compress: %v\nnothing was written\n", err)
 		return exitUnmet
+	case errors.As(err, &stale):
+		fmt.Fprintf(stderr, "onnx-compress: %v\n", err)
+		return exitStale
 	}
 	fmt.Fprintf(stderr, "onnx-compress: %v\n", err)
 	return exitFailed

@@ -35,7 +35,8 @@ func House() Rules {
 		Below: map[string][]string{
 			"cmd/onnx-compress":                {"report"},
 			"report":                           {"compress"},
-			"compress":                         {"grad", "tune", "verify", "search", "internal/provision", "internal/suggest"},
+			"compress":                         {"grad", "tune", "verify", "search", "provenance", "internal/provision", "internal/suggest"},
+			"provenance":                       {"calib"},
 			"tune":                             {"calib"},
 			"verify":                           {"calib"},
 			"grad":                             {"shapes", "internal/ort"},

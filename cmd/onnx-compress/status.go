@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/onnx-compress/onnx-compress/provenance"
+)
+
+// statusSchema names the shape of statuses as JSON.
+const statusSchema = "onnx-compress/status/1"
+
+// statuses are what `onnx-compress status` found.
+type statuses struct {
+	Schema string              `json:"schema"`
+	Files  []provenance.Status `json:"files"`
+}
+
+// staleError says that compressed models do not fit what they were made from.
+type staleError struct{ said string }
+
+func (e *staleError) Error() string { return e.said }
+
+// wantFlags are those of compress, which say what is wanted of a compressed model, and
+// where its source and samples are.
+type wantFlags struct {
+	compress compressFlags
+	words    *pflag.FlagSet // of compress, whole
+	source   string
+	anyData  bool
+}
+
+// ownOutput names the flags of compress that say what becomes of one result; commands that
+// only share its options leave them out.
+func ownOutput() []string {
+	return []string{"output", "plan", "force", "json", "quiet", "verbose"}
+}
+
+// addOptions adds the flags of compress that say how a model is compressed, under their
+// own names, with c as their place. It returns them together with those left out.
+func addOptions(f *pflag.FlagSet, c *compressFlags) *pflag.FlagSet {
+	all := newFlags("compress")
+	c.add(all)
+	all.VisitAll(func(flag *pflag.Flag) {
+		if !slices.Contains(ownOutput(), flag.Name) && f.Lookup(flag.Name) == nil {
+			f.AddFlag(flag)
+		}
+	})
+	return all
+}
+
+func (w *wantFlags) add(f *pflag.FlagSet) {
+	f.StringVar(&w.source, "source", "", "")
+	f.BoolVar(&w.anyData, "any-data", false, "")
+	w.words = addOptions(f, &w.compress)
+}
+
+// want turns the flags into what is wanted. Options are compared where one of them is given.
+func (w *wantFlags) want() (provenance.Want, error) {
+	out := provenance.Want{Source: w.source, Data: w.compress.calib, AnyData: w.anyData}
+	given := false
+	w.words.VisitAll(func(flag *pflag.Flag) {
+		given = given || flag.Changed && flag.Name != "calib"
+	})
+	if !given {
+		return out, nil
+	}
+	if err := w.compress.read(w.words); err != nil {
+		return out, err
+	}
+	var err error
+	if w.compress.opts.FromPlan, err = w.compress.plan.read(); err != nil {
+		return out, err
+	}
+	if err := w.compress.prepared(); err != nil {
+		return out, err
+	}
+	out.Options, err = w.compress.opts.Recorded()
+	return out, err
+}
+
+func runStatus(ctx context.Context, args []string, s streams) error {
+	var (
+		w   wantFlags
+		out outputFlags
+	)
+	f := newFlags("status")
+	w.add(f)
+	out.add(f, "quiet", "verbose")
+	files, err := parse(f, args, s)
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 {
+		return usagef("which compressed models? for example: onnx-compress status small.onnx")
+	}
+	if err := out.check(append([]string{w.source, w.compress.calib}, files...)...); err != nil {
+		return err
+	}
+	want, err := w.want()
+	if err != nil {
+		return err
+	}
+	found, err := provenance.Check(ctx, files, func(string) provenance.Want { return want })
+	if err != nil {
+		return err
+	}
+	all := statuses{statusSchema, found}
+	if err := out.write(s.out, all, func(w io.Writer) error { return all.text(w, out.verbose) }); err != nil {
+		return err
+	}
+	return all.judge()
+}
+
+// judge is an error unless all files are fresh.
+func (s *statuses) judge() error {
+	var stale, unknown []string
+	for _, f := range s.Files {
+		switch f.State {
+		case provenance.Stale:
+			stale = append(stale, f.Path)
+		case provenance.Unknown:
+			unknown = append(unknown, f.Path)
+		}
+	}
+	switch {
+	case len(stale) > 0:
+		return &staleError{"stale: " + strings.Join(stale, ", ")}
+	case len(unknown) > 0:
+		return errors.New("not known to be fresh: " + strings.Join(unknown, ", "))
+	}
+	return nil
+}
+
+// text writes the statuses for people.
+func (s *statuses) text(out io.Writer, verbose bool) error {
+	w := bufio.NewWriter(out) // which keeps the first error
+	for _, f := range s.Files {
+		fmt.Fprintln(w, statusLine(f))
+		for _, o := range f.Options {
+			fmt.Fprintf(w, "  option %s: %s, was %s\n", o.Name, orNone(o.Now), orNone(o.Was))
+		}
+		if verbose && f.State != provenance.Unknown {
+			fmt.Fprintf(w, "  source %s\n  data %s\n  made by onnx-compress %s\n", f.Source, orNone(f.Data), f.Version)
+		}
+	}
+	return w.Flush()
+}
+
+// statusLine says how it is with one file.
+func statusLine(f provenance.Status) string {
+	switch f.State {
+	case provenance.Stale:
+		return fmt.Sprintf("%s: STALE: changed since it was made: %s", f.Path, changes(f))
+	case provenance.Unknown:
+		return fmt.Sprintf("%s: UNKNOWN: %s%s", f.Path, f.Why, whereHint(f.Err))
+	}
+	return f.Path + ": fresh"
+}
+
+// changes names what changed, and where that lies.
+func changes(f provenance.Status) string {
+	var out []string
+	for _, c := range f.Changed {
+		switch path := map[string]string{provenance.Source: f.Source, provenance.Data: f.Data}[c]; {
+		case path != "":
+			out = append(out, c+" ("+path+")")
+		case c == provenance.Data:
+			out = append(out, "data (there are none now)")
+		default:
+			out = append(out, c)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// whereHint names the flag that says where something missing is.
+func whereHint(err error) string {
+	missing := (*provenance.MissingError)(nil)
+	if !errors.As(err, &missing) {
+		return ""
+	}
+	if missing.What == provenance.Source {
+		return "; say where it is with --source"
+	}
+	return "; say where they are with --calib, or pass --any-data"
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}

@@ -1,0 +1,171 @@
+// Package provenance keeps with a compressed model what it was made from, and tells
+// whether that is still so.
+//
+// The record is a few metadata_props of the model whose keys begin with Prefix. It has
+// hashes and relative paths, no times and nothing of the machine, so that the same source,
+// samples and options give the same bytes wherever they lie.
+package provenance
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime/debug"
+
+	"github.com/onnx-compress/onnx-compress/onnxio"
+)
+
+// Prefix begins the keys of a record.
+const Prefix = "onnx_compress."
+
+// The keys, behind Prefix.
+const (
+	keyVersion    = "version"
+	keySource     = "source"
+	keySourceSum  = "source_sha256"
+	keyData       = "data"
+	keyDataSum    = "data_sha256"
+	keyOptions    = "options"
+	keyOptionsSum = "options_sha256"
+)
+
+// Record is what a compressed model was made from.
+type Record struct {
+	// Version is that of the program that made it.
+	Version string
+	// Source is the original model; its digest is that of onnxio.Digest.
+	Source File
+	// Data are the calibration samples, with the digest of DataDigest; both fields are
+	// empty where there were none, or none from files.
+	Data File
+	// Options are those that decide on the result, by name, as text.
+	Options map[string]string
+}
+
+// File is a file or folder and the digest of its contents.
+type File struct {
+	// Path is relative to the folder of the compressed model, with forward slashes, or
+	// absolute where the two have no common root.
+	Path string
+	// SHA256 is in hex.
+	SHA256 string
+}
+
+// NoRecordError says that a model has no record.
+type NoRecordError struct{ Path string }
+
+func (e *NoRecordError) Error() string {
+	return e.Path + " has no record of what it was made from: onnx-compress did not write it, or its metadata was removed"
+}
+
+// Attach returns a model that has the record r in place of any other. It shares everything
+// else with m, and both must be closed.
+func Attach(m *onnxio.Model, r Record) (*onnxio.Model, error) {
+	options, sum, err := encodeOptions(r.Options)
+	if err != nil {
+		return nil, err
+	}
+	props := map[string]string{
+		keyVersion: r.Version, keySource: r.Source.Path, keySourceSum: r.Source.SHA256, keyOptions: options, keyOptionsSum: sum,
+	}
+	if r.Data.SHA256 != "" {
+		props[keyData], props[keyDataSum] = r.Data.Path, r.Data.SHA256
+	}
+	return onnxio.WithMetadata(m, Prefix, props), nil
+}
+
+// Detach returns a model without a record. It shares everything else with m, and both must
+// be closed.
+func Detach(m *onnxio.Model) *onnxio.Model { return onnxio.WithMetadata(m, Prefix, nil) }
+
+// Read returns the record of the model file at path without reading the rest of it. A model
+// without one is a *NoRecordError; a record whose parts do not fit is an error too.
+func Read(path string) (Record, error) {
+	props, err := onnxio.ReadMetadata(path, Prefix)
+	if err != nil {
+		return Record{}, err
+	}
+	if len(props) == 0 {
+		return Record{}, &NoRecordError{path}
+	}
+	r := Record{
+		Version: props[keyVersion],
+		Source:  File{props[keySource], props[keySourceSum]},
+		Data:    File{props[keyData], props[keyDataSum]},
+	}
+	if err := json.Unmarshal([]byte(props[keyOptions]), &r.Options); err != nil {
+		return Record{}, fmt.Errorf("%s: the options in its record cannot be read: %w", path, err)
+	}
+	if r.Source.Path == "" || r.Source.SHA256 == "" {
+		return Record{}, fmt.Errorf("%s: its record does not name the source; compress it anew", path)
+	}
+	if _, sum, err := encodeOptions(r.Options); err != nil || sum != props[keyOptionsSum] {
+		return Record{}, errors.Join(fmt.Errorf("%s: the options in its record do not have the hash beside them; compress it anew", path), err)
+	}
+	return r, nil
+}
+
+// encodeOptions writes options in one form, and hashes that.
+func encodeOptions(o map[string]string) (text, sum string, err error) {
+	if o == nil {
+		o = map[string]string{}
+	}
+	data, err := json.Marshal(o) // which sorts the keys
+	if err != nil {
+		return "", "", err
+	}
+	digest := sha256.Sum256(data)
+	return string(data), hex.EncodeToString(digest[:]), nil
+}
+
+// RelativePath returns the path of a file as the record of a model written to model names it.
+func RelativePath(model, path string) (string, error) {
+	from, err := place(model)
+	if err != nil {
+		return "", err
+	}
+	to, err := place(path)
+	if err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(filepath.Dir(from), to)
+	if err != nil {
+		return filepath.ToSlash(to), nil // on another volume
+	}
+	return filepath.ToSlash(rel), nil
+}
+
+// place is the absolute path of a file whose folder is no link, because ".." behind a link
+// leads elsewhere than it reads.
+func place(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	folder, err := filepath.EvalSymlinks(filepath.Dir(abs))
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(folder, filepath.Base(abs)), nil
+}
+
+// module is the path of the module that this package is in.
+const module = "github.com/onnx-compress/onnx-compress"
+
+// Version is the version of this module in the running program, as the Go toolchain
+// recorded it.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(devel)"
+	}
+	for _, m := range append(info.Deps, &info.Main) {
+		if m.Path == module && m.Version != "" {
+			return m.Version
+		}
+	}
+	return "(devel)"
+}

@@ -1,0 +1,205 @@
+package provenance
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+)
+
+// State says whether a model is what its source, samples and options would give.
+type State string
+
+const (
+	// Fresh: nothing that the record names has changed.
+	Fresh State = "fresh"
+	// Stale: something has.
+	Stale State = "stale"
+	// Unknown: there is no record, or what it names cannot be read.
+	Unknown State = "unknown"
+)
+
+// The things that can change.
+const (
+	Source  = "source"
+	Data    = "data"
+	Options = "options"
+)
+
+// Want says where things lie now, and what is wanted of them. The zero value looks for
+// source and samples where the record says they are, and compares no options.
+type Want struct {
+	// Source is the original model, or a folder that has it by the name in the record.
+	Source string
+	// Data are the calibration samples.
+	Data string
+	// AnyData takes the samples to be what they were, where they are not at hand.
+	AnyData bool
+	// Options, when not nil, are held against those of the record. Then a model that was
+	// calibrated is stale where Data is empty, and one that was not where it is set.
+	Options map[string]string
+}
+
+// Status is what became of one compressed model.
+type Status struct {
+	Path  string `json:"path"`
+	State State  `json:"state"`
+	// Version is that of the program that made the model.
+	Version string `json:"version,omitempty"`
+	// Source and Data are where they were looked for.
+	Source string `json:"source,omitempty"`
+	Data   string `json:"data,omitempty"`
+	// Changed names what is not as it was: "source", "data", "options".
+	Changed []string `json:"changed"`
+	// Options lists the options that differ.
+	Options []OptionChange `json:"options,omitempty"`
+	// Why says what keeps an unknown state from being known.
+	Why string `json:"why,omitempty"`
+	// Err is the error behind Why.
+	Err error `json:"-"`
+}
+
+// OptionChange is an option with another value than it had; "" stands for none.
+type OptionChange struct {
+	Name string `json:"name"`
+	Was  string `json:"was"`
+	Now  string `json:"now"`
+}
+
+// Check judges compressed model files, several at a time, by the contents of what their
+// records name. want gives what is wanted of each. The only error is the context's.
+func Check(ctx context.Context, paths []string, want func(path string) Want) ([]Status, error) {
+	known := &digests{known: map[string]func() (string, error){}}
+	out := make([]Status, len(paths))
+	var wait sync.WaitGroup
+	free := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i, path := range paths {
+		free <- struct{}{}
+		wait.Go(func() {
+			out[i] = check(ctx, known, path, want(path))
+			<-free
+		})
+	}
+	wait.Wait()
+	return out, ctx.Err()
+}
+
+func check(ctx context.Context, known *digests, path string, want Want) Status {
+	s := Status{Path: path, State: Unknown, Changed: []string{}}
+	r, err := Read(path)
+	if err != nil {
+		return s.unknown(err)
+	}
+	s.Version = r.Version
+	s.Source = want.source(path, r.Source.Path)
+	sum, err := known.source(ctx, s.Source)
+	if err != nil {
+		return s.unknown(missing(err, "source", s.Source))
+	}
+	if sum != r.Source.SHA256 {
+		s.Changed = append(s.Changed, Source)
+	}
+	if err := s.checkData(ctx, known, r.Data, want); err != nil {
+		return s.unknown(missing(err, "calibration data", s.Data))
+	}
+	if want.Options != nil {
+		if s.Options = differences(r.Options, want.Options); len(s.Options) > 0 {
+			s.Changed = append(s.Changed, Options)
+		}
+	}
+	s.State = Fresh
+	if len(s.Changed) > 0 {
+		s.State = Stale
+	}
+	return s
+}
+
+// checkData holds the samples against the record.
+func (s *Status) checkData(ctx context.Context, known *digests, recorded File, want Want) error {
+	if want.AnyData {
+		return nil
+	}
+	s.Data = want.Data
+	if s.Data == "" && want.Options == nil && recorded.SHA256 != "" {
+		s.Data = resolve(s.Path, recorded.Path)
+	}
+	if (s.Data == "") != (recorded.SHA256 == "") {
+		if want.Options != nil {
+			s.Changed = append(s.Changed, Data)
+		}
+		return nil
+	}
+	if s.Data == "" {
+		return nil
+	}
+	sum, err := known.data(ctx, s.Data)
+	if err == nil && sum != recorded.SHA256 {
+		s.Changed = append(s.Changed, Data)
+	}
+	return err
+}
+
+// source is where the original of the model at path is looked for.
+func (w Want) source(path, recorded string) string {
+	if w.Source == "" {
+		return resolve(path, recorded)
+	}
+	if info, err := os.Stat(w.Source); err == nil && info.IsDir() {
+		return filepath.Join(w.Source, filepath.Base(filepath.FromSlash(recorded)))
+	}
+	return w.Source
+}
+
+// resolve is where a path of the record of the model at path leads.
+func resolve(path, recorded string) string {
+	recorded = filepath.FromSlash(recorded)
+	if filepath.IsAbs(recorded) {
+		return recorded
+	}
+	folder := filepath.Dir(path)
+	if real, err := filepath.EvalSymlinks(folder); err == nil {
+		folder = real
+	}
+	return filepath.Join(folder, recorded)
+}
+
+func (s Status) unknown(err error) Status {
+	s.State, s.Why, s.Err = Unknown, err.Error(), err
+	s.Changed, s.Options = []string{}, nil
+	return s
+}
+
+// MissingError says that what a record names is not there.
+type MissingError struct{ What, Path string }
+
+func (e *MissingError) Error() string { return "the " + e.What + " is not at " + e.Path }
+
+func missing(err error, what, path string) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return &MissingError{what, path}
+	}
+	return err
+}
+
+// differences lists the options that are not the same, by name.
+func differences(was, now map[string]string) []OptionChange {
+	names := map[string]bool{}
+	for name := range was {
+		names[name] = true
+	}
+	for name := range now {
+		names[name] = true
+	}
+	var out []OptionChange
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if was[name] != now[name] {
+			out = append(out, OptionChange{name, was[name], now[name]})
+		}
+	}
+	return out
+}
