@@ -143,3 +143,29 @@ func (c coordinates) curvature(s *split, tail *linalg.Matrix) (whitening, error)
 	l := c.outside(s, byTap(tail, s.taps))
 	return whiten(s.b, s.b.Mul(true, false, 1, l, l), curvatureLift)
 }
+
+// descend lowers a function of the head from one whose best tail is given, in the coordinates. eval returns the loss of a
+// head and half its gradient.
+func (c coordinates) descend(s *split, head, tail *linalg.Matrix, limit effort, eval func(*linalg.Matrix) (float64, *linalg.Matrix, error)) (*linalg.Matrix, error) {
+	scaling, err := c.curvature(s, tail)
+	if err != nil {
+		return nil, err
+	}
+	times := func(m, x *linalg.Matrix) *linalg.Matrix {
+		if m == nil {
+			return x
+		}
+		return s.b.Mul(false, false, 1, m, x)
+	}
+	back := func(x []float64) *linalg.Matrix {
+		return c.from(s.b, times(scaling.inverse, &linalg.Matrix{Rows: head.Rows, Cols: head.Cols, Data: x}))
+	}
+	best, _, err := descend(times(scaling.root, c.to(s.b, head)).Data, limit, func(x []float64) (float64, []float64, error) {
+		loss, slope, err := eval(back(x))
+		if err != nil {
+			return math.Inf(1), nil, err
+		}
+		return loss / 2, times(scaling.inverse, c.from(s.b, slope)).Data, nil
+	})
+	return normalRows(back(best)), err
+}

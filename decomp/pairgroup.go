@@ -153,34 +153,17 @@ func (g *pairGroup) improve(head *linalg.Matrix) (fitted, error) {
 	return fitted{head: head, tail: tail, loss: g.lossOf(v, tail)}, nil
 }
 
-// descend lowers the loss from a head in coordinates that make its second derivative about the identity.
+// descend lowers the loss from a head.
 func (g *pairGroup) descend(v *seen, tail *linalg.Matrix) (*linalg.Matrix, error) {
-	r := v.head.Rows
-	scaling, err := g.coords.curvature(g.split, tail)
-	if err != nil {
-		return nil, err
-	}
-	start := g.coords.to(g.b, v.head).Clone()
-	if scaling.root != nil {
-		start = g.b.Mul(false, false, 1, scaling.root, start)
-	}
-	cost := 2 * float64(r) * float64(g.in.Rows) * float64(g.in.Rows)
+	cost := 2 * float64(v.head.Rows) * float64(g.in.Rows) * float64(g.in.Rows)
 	limit := effort{evaluations: min(max(int(roundBudget/cost), leastRounds), mostRounds), gain: worthwhile}
-	asHead := func(x []float64) *linalg.Matrix {
-		return g.coords.from(g.b, &linalg.Matrix{Rows: r, Cols: g.width, Data: x})
-	}
-	best, _, err := descend(start.Data, limit, func(x []float64) (float64, []float64, error) {
-		loss, v, tail, err := g.at(asHead(x))
+	return g.coords.descend(g.split, v.head, tail, limit, func(head *linalg.Matrix) (float64, *linalg.Matrix, error) {
+		loss, v, tail, err := g.at(head)
 		if err != nil {
 			return math.Inf(1), nil, err
 		}
-		return loss / 2, g.coords.from(g.b, g.slope(v, tail)).Data, nil
+		return loss, g.slope(v, tail), nil
 	})
-	head := asHead(best)
-	if scaling.inverse != nil {
-		head = g.b.Mul(false, false, 1, scaling.inverse, head)
-	}
-	return normalRows(head), err
 }
 
 // appendTo writes a group's pair to the end of the chain's weights, each component with the same norm in both.

@@ -1,0 +1,313 @@
+package decomp
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+)
+
+func tucker2() Method {
+	return Method{
+		Name:  "tucker2",
+		Title: "three factors by partial Tucker decomposition of the two channel modes",
+		Doc: "Splits a convolution into a 1×1 convolution from the input channels to r1, a k×k convolution from those to r2, which keeps the stride, " +
+			"padding and dilation, and a 1×1 convolution to the outputs. It has two ranks, and saves most where both channel modes have few " +
+			"directions that count; with r2 at its full size it is svd-in, with r1 at its full size it is svd.\n\n" +
+			"Given the first factor, the other two are the truncated singular value decomposition of the best map of what it lets through, so " +
+			"the loss is a function of the first factor alone. It starts from the leading subspace of the input mode, or from the result of a " +
+			"larger r2, and is improved step by step. Without data that is higher-order orthogonal iteration. With groups, every group gets " +
+			"the same ranks.",
+		Formula: "W'[o,c,i,j] = Σ_s Σ_q U[o,q] Z[q,s,i,j] P[s,c];  min tr(G (W−W') A (W−W')ᵀ): for the map M of a head P, U Z = G^-½ [G^½ L B^½]_r2 B^-½ " +
+			"with B = M A Mᵀ, L = W A Mᵀ B⁻¹ and [·]_r the truncated SVD; the loss that is left lowered over P by limited-memory BFGS",
+		ChainText: "Conv 1×1 (C→r1; group) → Conv k×k (r1→r2; strides, pads, dilations, group) → Conv 1×1 (r2→O; group; bias).",
+		CostText: "C·r1 + r1·r2·k·k + r2·O weights a group; the first factor runs at each position of the input, the others at each of the output. " +
+			"dense: C·O·k·k.",
+		Source: "Kim et al., Compression of deep convolutional neural networks for fast and low power mobile applications, ICLR 2016, arXiv 1511.06530 " +
+			"(equations 2 to 5); De Lathauwer, De Moor and Vandewalle, On the best rank-1 and rank-(R1, …, RN) approximation of " +
+			"higher-order tensors, SIAM J. Matrix Anal. Appl. 21 (2000)",
+		Accepts: tuckerAccepts,
+		Ranks:   tuckerRanks,
+		Near:    tuckerNear,
+		Factors: tuckerFactors,
+		Factor:  func(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) { return newTuckerSpectrum(b, k, m) },
+		Refit:   tuckerRefit,
+	}
+}
+
+// tuckerSize is what bounds the ranks at a shape.
+type tuckerSize struct {
+	rows, channels, taps int
+	most                 [2]int // the full pair: r1 and r2
+}
+
+func tuckerSizeOf(s Shape) (tuckerSize, error) {
+	if err := s.Check(); err != nil {
+		return tuckerSize{}, err
+	}
+	t := tuckerSize{rows: s.Rows(), channels: s.In / s.Groups, taps: s.taps()}
+	if t.taps == 1 {
+		return t, fmt.Errorf("decomp: a %v kernel has no window of several taps: its tucker2 is svd with a factor too many", s)
+	}
+	if t.rows == 1 || t.channels == 1 {
+		return t, fmt.Errorf("decomp: tucker2 of a %v kernel: one channel a group on one side leaves nothing to split there", s)
+	}
+	t.most = [2]int{min(t.channels, t.rows*t.taps), min(t.rows, t.channels*t.taps)}
+	return t, nil
+}
+
+func tuckerAccepts(s Shape) error {
+	_, err := tuckerSizeOf(s)
+	return err
+}
+
+// has reports whether there is a pair: beyond these bounds a smaller one does as well.
+func (t tuckerSize) has(r1, r2 int) bool {
+	return r1 >= 1 && r2 >= 1 && r1 <= t.most[0] && r2 <= t.most[1] && r1 <= r2*t.taps && r2 <= r1*t.taps
+}
+
+func (t tuckerSize) params(r1, r2 int) int {
+	return t.channels*r1 + r1*r2*t.taps + r2*t.rows
+}
+
+// worth reports whether a pair has fewer weights than the dense kernel, or is the full one.
+func (t tuckerSize) worth(r1, r2 int) bool {
+	return t.has(r1, r2) && (t.params(r1, r2) < t.rows*t.channels*t.taps || [2]int{r1, r2} == t.most)
+}
+
+// tuckerRungs is about how many numbers the coarse ladder has for each of the two ranks.
+const tuckerRungs = 8
+
+// side returns the coarse numbers of one of the two ranks.
+func (t tuckerSize) side(i, multiple int) []int {
+	return coarse(tuckerRungs, t.most[i], t.most[i], multiple)
+}
+
+func tuckerRanks(s Shape, multiple int) []Rank {
+	t, err := tuckerSizeOf(s)
+	if err != nil {
+		return nil
+	}
+	multiple = max(multiple, 1)
+	var out []Rank
+	for _, r1 := range t.side(0, multiple) {
+		for _, r2 := range t.side(1, multiple) {
+			if t.worth(r1, r2) {
+				out = append(out, Rank{r1, r2})
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Rank) int { return cmp.Compare(t.params(a[0], a[1]), t.params(b[0], b[1])) })
+	return out
+}
+
+func tuckerNear(s Shape, r Rank, stage, multiple int) []Rank {
+	t, err := tuckerSizeOf(s)
+	if err != nil || len(r) != 2 || stage < 1 {
+		return nil
+	}
+	multiple = max(multiple, 1)
+	sides := [2][]int{}
+	for i := range sides {
+		sides[i] = append(nearby(t.side(i, multiple), r[i], stage, t.most[i], multiple), r[i])
+	}
+	var out []Rank
+	for _, r1 := range sides[0] {
+		for _, r2 := range sides[1] {
+			if t.worth(r1, r2) && (r1 != r[0] || r2 != r[1]) {
+				out = append(out, Rank{r1, r2})
+			}
+		}
+	}
+	return out
+}
+
+func (t tuckerSize) rank(s Shape, r Rank) (r1, r2 int, err error) {
+	if len(r) != 2 || !t.has(r[0], r[1]) {
+		return 0, 0, fmt.Errorf("decomp: tucker2 rank %v of a %v kernel: wanted two numbers from 1 to %d and %d, neither more than %d times the other",
+			[]int(r), s, t.most[0], t.most[1], t.taps)
+	}
+	return r[0], r[1], nil
+}
+
+func tuckerFactors(s Shape, r Rank) Chain {
+	t, err := tuckerSizeOf(s)
+	if err != nil {
+		return nil
+	}
+	r1, r2, err := t.rank(s, r)
+	if err != nil {
+		return nil
+	}
+	carried, ones := make([]bool, len(s.Window)), make([]int, len(s.Window))
+	for i := range s.Window {
+		carried[i], ones[i] = true, 1
+	}
+	none, g := make([]bool, len(s.Window)), s.Groups
+	return Chain{
+		{Part: "tucker2.first", Axes: none, Kernel: Kernel{Shape: Shape{Out: r1 * g, In: s.In, Window: ones, Groups: g}}},
+		{Part: "tucker2.core", Axes: carried, Kernel: Kernel{Shape: Shape{Out: r2 * g, In: r1 * g, Window: slices.Clone(s.Window), Groups: g}}},
+		{Part: "tucker2.last", Axes: none, Kernel: Kernel{Shape: Shape{Out: s.Out, In: r2 * g, Window: ones, Groups: g}}},
+	}
+}
+
+// tuckerSpectrum answers for each pair of ranks when it is first asked.
+type tuckerSpectrum struct {
+	shape  Shape
+	size   tuckerSize
+	groups []*tuckerGroup
+}
+
+func newTuckerSpectrum(b linalg.Backend, k Kernel, m Metric) (*tuckerSpectrum, error) {
+	if err := k.Check(); err != nil {
+		return nil, err
+	}
+	if err := m.check(k.Shape); err != nil {
+		return nil, err
+	}
+	size, err := tuckerSizeOf(k.Shape)
+	if err != nil {
+		return nil, err
+	}
+	s := &tuckerSpectrum{shape: k.Shape, size: size}
+	rows, cols := k.Rows(), k.Cols()
+	for g := range k.Groups {
+		w := &linalg.Matrix{Rows: rows, Cols: cols, Data: k.Weights[g*rows*cols : (g+1)*rows*cols]}
+		group, err := newTuckerGroup(newSplit(b, w, of(m.In, g), of(m.Out, g), size.taps), size)
+		if err != nil {
+			return nil, fmt.Errorf("decomp: tucker2 of group %d of a %v kernel: %w", g, k.Shape, err)
+		}
+		s.groups = append(s.groups, group)
+	}
+	return s, nil
+}
+
+func (s *tuckerSpectrum) Energy() float64 {
+	sum := 0.0
+	for _, g := range s.groups {
+		sum += g.unit(g.energy)
+	}
+	return sum
+}
+
+func (s *tuckerSpectrum) Loss(r Rank) (float64, error) {
+	r1, r2, err := s.size.rank(s.shape, r)
+	if err != nil {
+		return 0, err
+	}
+	sum := 0.0
+	for i, g := range s.groups {
+		f, err := g.solve(r1, r2)
+		if err != nil {
+			return 0, fmt.Errorf("decomp: tucker2 at rank %v, group %d of a %v kernel: %w", []int(r), i, s.shape, err)
+		}
+		sum += g.unit(f.loss)
+	}
+	return sum, nil
+}
+
+func (s *tuckerSpectrum) Chain(r Rank) (Chain, error) {
+	if _, err := s.Loss(r); err != nil {
+		return nil, err
+	}
+	chain := tuckerFactors(s.shape, r)
+	for _, g := range s.groups {
+		f, err := g.solve(r[0], r[1])
+		if err != nil {
+			return nil, err
+		}
+		f.appendTo(chain, g.split)
+	}
+	return chain, nil
+}
+
+// tuckerRefit starts from the first two factors of a chain, or from those of a new factorization where they lie closer.
+func tuckerRefit(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, error) {
+	s, err := newTuckerSpectrum(b, target, m)
+	if err != nil {
+		return nil, err
+	}
+	if len(start) != 3 {
+		return nil, fmt.Errorf("decomp: tucker2 refit of a chain with %d factors for a %v kernel: wanted 3", len(start), target.Shape)
+	}
+	r := Rank{start[0].Kernel.Out / target.Groups, start[1].Kernel.Out / target.Groups}
+	if _, _, err := s.size.rank(target.Shape, r); err != nil {
+		return nil, err
+	}
+	chain := tuckerFactors(target.Shape, r)
+	for i, f := range start[:2] {
+		if f.Kernel.String() != chain[i].Kernel.String() || int64(len(f.Kernel.Weights)) != f.Kernel.Params() {
+			return nil, fmt.Errorf("decomp: tucker2 refit of a chain whose factor %d is a %v kernel: wanted %v", i, f.Kernel.Shape, chain[i].Kernel.Shape)
+		}
+	}
+	of := func(k Kernel, rows, group int) *linalg.Matrix {
+		n := len(k.Weights) / target.Groups
+		m, _ := normalized(&linalg.Matrix{Rows: rows, Cols: n / rows, Data: k.Weights[group*n : (group+1)*n]})
+		return m
+	}
+	for i, g := range s.groups {
+		f, err := g.resolve(of(start[0].Kernel, r[0], i), of(start[1].Kernel, r[1], i))
+		if err != nil {
+			return nil, fmt.Errorf("decomp: tucker2 refit of group %d of a %v kernel: %w", i, target.Shape, err)
+		}
+		f.appendTo(chain, g.split)
+	}
+	return chain, nil
+}
+
+// appendTo writes a group's factors to the end of the chain's weights: the rows of the first and the columns of the last
+// of one norm, and all three factors of one norm.
+func (f tuckerFit) appendTo(c Chain, s *split) {
+	first, core, last := f.head.Clone(), f.core.Clone(), f.out.T()
+	for i := range first.Rows {
+		size := unitRow(first.Row(i))
+		for q := range core.Rows {
+			scaleBy(core.Row(q)[i*s.taps:(i+1)*s.taps], size)
+		}
+	}
+	for q := range last.Rows {
+		scaleBy(core.Row(q), unitRow(last.Row(q)))
+	}
+	whole := floorDiv(s.scale, 3)
+	rest := math.Exp2(float64(s.scale-3*whole) / 3)
+	norms := [3]float64{}
+	parts := [3]*linalg.Matrix{first, core, last}
+	product := 1.0
+	for i, m := range parts {
+		norms[i] = math.Sqrt(squaredNorm(m.Data))
+		product *= norms[i]
+	}
+	each := math.Ldexp(math.Cbrt(product)*rest, whole)
+	for i, m := range parts {
+		by := 0.0
+		if product > 0 {
+			by = each / norms[i]
+		}
+		scaleBy(m.Data, by)
+	}
+	for i, m := range []*linalg.Matrix{first, core, last.T()} {
+		c[i].Kernel.Weights = append(c[i].Kernel.Weights, m.Data...)
+	}
+}
+
+// unitRow scales a row to norm one, unless it is zero, and returns the norm that it had.
+func unitRow(row []float64) float64 {
+	norm := math.Sqrt(squaredNorm(row))
+	if norm > 0 {
+		for i := range row {
+			row[i] /= norm
+		}
+	}
+	return norm
+}
+
+func scaleBy(v []float64, by float64) {
+	for i := range v {
+		v[i] *= by
+	}
+}
+
+// floorDiv returns ⌊a/b⌋ for a positive b.
+func floorDiv(a, b int) int { return (a - ((a%b)+b)%b) / b }
