@@ -37,7 +37,7 @@ func House() Rules {
 			"report":                           {"compress"},
 			"compress":                         {"grad", "tune", "verify", "search", "provenance", "internal/provision", "internal/suggest"},
 			"provenance":                       {"calib"},
-			"tune":                             {"calib"},
+			"tune":                             {"calib", "internal/suggest"},
 			"verify":                           {"calib"},
 			"grad":                             {"shapes", "internal/ort"},
 			"calib":                            {"internal/moments", "rewrite", "internal/ort", "grad"},

@@ -1,0 +1,170 @@
+package calib
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// Augment says how images may be changed so that more can be learned from them. The zero value changes nothing.
+type Augment struct {
+	// Flip mirrors every other image left to right.
+	Flip bool
+	// Crop moves images by up to that many pixels along each axis, black coming in at the border: a random crop of the
+	// image's own size out of the image with that much padding.
+	Crop int
+}
+
+// ParseAugment reads a list such as "flip,crop=4"; the empty string changes nothing.
+func ParseAugment(s string) (Augment, error) {
+	var a Augment
+	if s == "" {
+		return a, nil
+	}
+	for word := range strings.SplitSeq(s, ",") {
+		name, value, given := strings.Cut(strings.TrimSpace(word), "=")
+		switch {
+		case name == "flip" && !given:
+			a.Flip = true
+		case name == "crop" && given:
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 || n > maxSide {
+				return a, fmt.Errorf("crop=%s: want a number of pixels from 1, such as crop=4", value)
+			}
+			a.Crop = n
+		default:
+			return a, fmt.Errorf("unknown augmentation %q; known: flip, crop=PIXELS", word)
+		}
+	}
+	return a, nil
+}
+
+// String writes the augmentation as ParseAugment reads it.
+func (a Augment) String() string {
+	var words []string
+	if a.Flip {
+		words = append(words, "flip")
+	}
+	if a.Crop > 0 {
+		words = append(words, fmt.Sprintf("crop=%d", a.Crop))
+	}
+	return strings.Join(words, ",")
+}
+
+// Augmenter changes the images of a source at random, by a seed.
+type Augmenter struct {
+	Augment
+	seed  uint64
+	input InputSpec
+	last  bool     // channels are the last axis
+	black [][]byte // the encoding of a black pixel, per channel
+	typ   tensor.Type
+}
+
+// NewAugmenter returns an augmenter for samples that were prepared with o for the inputs of a model, which must have
+// one, of images.
+func NewAugmenter(a Augment, o SourceOptions, inputs []InputSpec, seed uint64) (*Augmenter, error) {
+	if a.Crop < 0 || a.Crop > maxSide {
+		return nil, fmt.Errorf("augmentation: a crop by %d pixels: want 0 to %d", a.Crop, maxSide)
+	}
+	p, err := newPixels("augmentation", o, inputs, false)
+	if err != nil {
+		return nil, fmt.Errorf("augmentation is for images: %w", err)
+	}
+	out := &Augmenter{Augment: a, seed: seed, input: p.input, last: p.last, typ: p.input.Type}
+	for c := range p.table {
+		if out.typ == tensor.Uint8 {
+			out.black = append(out.black, []byte{0})
+			continue
+		}
+		v, err := convert(tensor.FromFloat32([]int{1}, []float32{p.table[c][0]}), out.typ)
+		if err != nil {
+			return nil, fmt.Errorf("augmentation: %w", err)
+		}
+		out.black = append(out.black, v.Data)
+	}
+	return out, nil
+}
+
+// Apply changes sample number index of a source as it is to be in some epoch. What comes out depends on the seed, the
+// epoch and the index alone.
+func (a *Augmenter) Apply(s Sample, epoch, index int) (Sample, error) {
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], a.seed)
+	binary.LittleEndian.PutUint64(key[8:], uint64(epoch))
+	binary.LittleEndian.PutUint64(key[16:], uint64(index))
+	copy(key[24:], "augment")
+	r := rand.New(rand.NewChaCha8(key))
+	mirror := r.IntN(2) == 1 && a.Flip
+	dy, dx := r.IntN(2*a.Crop+1)-a.Crop, r.IntN(2*a.Crop+1)-a.Crop
+	if !mirror && dy == 0 && dx == 0 {
+		return s, nil
+	}
+	if s.Whole {
+		return s, errors.New("ready-made batches cannot be augmented; give single images")
+	}
+	t, ok := s.Inputs[a.input.Name]
+	if !ok || t.Type != a.typ {
+		return s, fmt.Errorf("sample %s has no %s image for input %q", s.Name, a.typ, a.input.Name)
+	}
+	g, err := a.grid(t)
+	if err != nil {
+		return s, fmt.Errorf("sample %s: %w", s.Name, err)
+	}
+	s.Inputs = map[string]tensor.Dense{a.input.Name: g.moved(t, dy, dx, mirror, a.black)}
+	return s, nil
+}
+
+// grid is how the pixels of an image lie in a tensor: distances in elements.
+type grid struct {
+	channels, height, width int
+	plane, row, column      int
+}
+
+func (a *Augmenter) grid(t tensor.Dense) (grid, error) {
+	var g grid
+	switch s := t.Shape; {
+	case len(s) == 2:
+		g = grid{1, s[0], s[1], s[0] * s[1], s[1], 1}
+	case len(s) == 3 && a.last:
+		g = grid{s[2], s[0], s[1], 1, s[1] * s[2], s[2]}
+	case len(s) == 3:
+		g = grid{s[0], s[1], s[2], s[1] * s[2], s[2], 1}
+	default:
+		return g, fmt.Errorf("its shape %v is not that of an image", s)
+	}
+	if g.channels > len(a.black) {
+		return g, fmt.Errorf("it has %d channels, want at most %d", g.channels, len(a.black))
+	}
+	return g, nil
+}
+
+// moved returns the image moved down by dy and right by dx pixels, mirrored before that.
+func (g grid) moved(t tensor.Dense, dy, dx int, mirror bool, black [][]byte) tensor.Dense {
+	width := t.Type.Size()
+	out := tensor.Dense{Type: t.Type, Shape: slices.Clone(t.Shape), Data: make([]byte, len(t.Data))}
+	for c := range g.channels {
+		for y := range g.height {
+			for x := range g.width {
+				to := (c*g.plane + y*g.row + x*g.column) * width
+				fy, fx := y-dy, x-dx
+				if fy < 0 || fy >= g.height || fx < 0 || fx >= g.width {
+					copy(out.Data[to:to+width], black[c])
+					continue
+				}
+				if mirror {
+					fx = g.width - 1 - fx
+				}
+				from := (c*g.plane + fy*g.row + fx*g.column) * width
+				copy(out.Data[to:to+width], t.Data[from:])
+			}
+		}
+	}
+	return out
+}
