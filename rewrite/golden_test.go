@@ -27,7 +27,8 @@ func situations(t *testing.T) map[string]*onnxio.Model {
 	list := map[string]*onnxio.Model{}
 	for _, name := range []string{
 		"conv_plain", "conv_no_bias", "conv_everything", "conv_same_upper", "conv_same_lower", "conv_valid", "conv_line", "conv_volume",
-		"conv_depthwise", "conv_dynamic", "conv_bfloat16", "conv_float64",
+		"transposed_everything", "transposed_same_upper", "transposed_output_shape", "transposed_output_shape_open", "transposed_line",
+		"transposed_volume", "conv_depthwise", "conv_dynamic", "conv_bfloat16", "conv_float64",
 		"gemm_plain", "gemm_no_c", "gemm_trans_a", "gemm_trans_b", "gemm_trans_both", "gemm_alpha_beta", "gemm_c_scalar", "gemm_c_row",
 		"gemm_c_column", "gemm_c_full", "gemm_opset9", "gemm_opset6", "gemm_left",
 		"matmul_right_3d", "matmul_right_1d_input", "matmul_right_1d_weight", "matmul_right_batched_weight",

@@ -68,6 +68,31 @@ func oneConv(b *Builder, in, out int, size, window []int, a attributes) *Builder
 	return b
 }
 
+// transposed are single ConvTranspose nodes.
+func transposed() []Case {
+	ints, number, text := onnxio.MakeInts, onnxio.MakeInt, onnxio.MakeString
+	node := func(name string, size []any, in, out int, window []int, a ...*onnxpb.AttributeProto) Case {
+		return Case{"transposed_" + name, true, func(seed uint64) *Builder {
+			b := NewBuilder(seed, 17, 8)
+			x := b.Input("x", b.float, append([]any{"N", in}, size...)...)
+			b.ConvTranspose(x, in, out, window, a...)
+			b.Output(b.Rename("y"), b.float, append([]any{"N", out}, make([]any, len(size))...)...)
+			return b
+		}}
+	}
+	plane := []any{5, 7}
+	return []Case{
+		node("everything", plane, 8, 12, []int{3, 4}, number("group", 2), ints("strides", 2, 3), ints("dilations", 1, 2),
+			ints("pads", 1, 2, 0, 3), ints("output_padding", 1, 2)),
+		node("same_upper", plane, 6, 10, []int{4, 3}, text("auto_pad", "SAME_UPPER"), ints("strides", 2, 2)),
+		node("same_lower", plane, 6, 10, []int{4, 3}, text("auto_pad", "SAME_LOWER"), ints("strides", 2, 2)),
+		node("output_shape", plane, 6, 10, []int{3, 3}, ints("strides", 2, 2), ints("output_shape", 10, 15)),
+		node("output_shape_open", []any{"H", "W"}, 6, 10, []int{3, 3}, ints("strides", 2, 2), ints("output_shape", 7, 6)),
+		node("line", []any{9}, 6, 10, []int{5}, ints("strides", 2), ints("pads", 2, 1)),
+		node("volume", []any{3, 4, 5}, 4, 7, []int{2, 3, 3}, ints("strides", 1, 2, 2), ints("pads", 0, 1, 1, 1, 1, 1)),
+	}
+}
+
 // gemms are single Gemm nodes with the weight as B (or, in gemm_left, as A).
 func gemms() []Case {
 	const in, out, rows = 7, 5, 4

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -22,7 +23,7 @@ func (c Case) Build(seed uint64) (*onnxio.Model, error) { return c.build(seed).M
 // weights that a rewriter meets. Sizes differ from axis to axis, so that a swapped pair
 // shows.
 func All() []Case {
-	return slices.Concat(networks(), convolutions(), gemms(), matmuls(), placements(), graphs())
+	return slices.Concat(networks(), convolutions(), transposed(), gemms(), matmuls(), placements(), graphs())
 }
 
 // Get returns the model of the zoo with the given name.
@@ -45,6 +46,7 @@ func networks() []Case {
 		{"cnn_overridable", true, func(seed uint64) *Builder { return cnn(NewBuilder(seed, 13, 7).Place(Overridable)) }},
 		{"cnn_float16", true, func(seed uint64) *Builder { return cnn(NewBuilder(seed, 17, 8).Float(tensor.Float16)) }},
 		{"transformer", true, transformer},
+		{"decoder", true, decoder},
 	}
 }
 
@@ -78,6 +80,19 @@ func residual(b *Builder, x string, in, out, stride int) string {
 		x = convNorm(b, x, in, out, 1, stride)
 	}
 	return b.Node("Relu", []string{b.Node("Add", []string{x, y})})
+}
+
+// decoder makes a small generator of images: input "latent" [N,10,4,5], two transposed convolutions that double its
+// size and normalizations between, output "image" [N,3,16,20].
+func decoder(seed uint64) *Builder {
+	b := NewBuilder(seed, 17, 8)
+	double := []*onnxpb.AttributeProto{onnxio.MakeInts("strides", 2, 2), onnxio.MakeInts("pads", 1, 1, 1, 1)}
+	x := b.Input("latent", b.float, "N", 10, 4, 5)
+	x = b.Node("Relu", []string{b.BatchNorm(b.ConvTranspose(x, 10, 16, []int{4, 4}, double...), 16)})
+	x = b.Node("Relu", []string{b.BatchNorm(b.ConvTranspose(x, 16, 12, []int{4, 4}, double...), 12)})
+	b.Node("Tanh", []string{b.Conv(x, 12, 3, []int{3, 3}, onnxio.MakeInts("pads", 1, 1, 1, 1))})
+	b.Output(b.Rename("image"), b.float, "N", 3, 16, 20)
+	return b
 }
 
 // transformer makes an encoder with one block: token ids "tokens" [N,T] below 32, learned
