@@ -1,0 +1,206 @@
+package decomp
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// cpScheme is one of the two chains that a sum of rank-one terms gives.
+type cpScheme struct {
+	name  string
+	split bool // every spatial axis has a vector of its own, else all of them share one
+}
+
+func cp() Method {
+	c := cpScheme{name: "cp", split: true}
+	return c.method(Method{
+		Title: "four factors by canonical polyadic decomposition, one depthwise factor for each axis",
+		Doc: "Writes the kernel as a sum of r terms, each the outer product of one vector of output channels, one of input channels and one for " +
+			"each spatial axis. A convolution becomes a 1×1 convolution to r channels, a depthwise convolution along each axis (k×1, then 1×k), and a " +
+			"1×1 convolution to the outputs. The depthwise factors cost next to nothing, so nearly all the work is in the two 1×1 factors.\n\n" + cpDoc,
+		Formula: "W'[o,c,i,j] = Σ_s D[s,o] P[s,c] Y[s,i] X[s,j]; " + cpFormula,
+		ChainText: "Conv 1×1 (C→r) → Conv k×1 (r→r, depthwise; stride, padding, dilation of its axis) → Conv 1×k (r→r, depthwise; those of its axis) → " +
+			"Conv 1×1 (r→O; bias). One depthwise factor for every axis with several taps; with groups, every group its own r channels.",
+		CostText: "r·(C + O + k + k) weights a group; the first factor runs at the input's size, the last at the output's. dense: C·O·k·k.",
+	})
+}
+
+func cpWindow() Method {
+	c := cpScheme{name: "cp-window"}
+	return c.method(Method{
+		Title: "three factors by canonical polyadic decomposition, one depthwise factor for the whole window",
+		Doc: "Writes the kernel as a sum of r terms, each the outer product of one vector of output channels, one of input channels and one k×k " +
+			"window. A convolution becomes a 1×1 convolution to r channels, a depthwise k×k convolution, and a 1×1 convolution to the outputs.\n\n" +
+			"A window need not be a product of a column and a row, so a term says more than one of cp, at a few weights more and one node less.\n\n" + cpDoc,
+		Formula: "W'[o,c,t] = Σ_s D[s,o] P[s,c] Z[s,t], t running over the taps of the window; " + cpFormula,
+		ChainText: "Conv 1×1 (C→r) → Conv k×k (r→r, depthwise; strides, pads, dilations) → Conv 1×1 (r→O; bias). " +
+			"With groups, every group its own r channels.",
+		CostText: "r·(C + O + k·k) weights a group; the first factor runs at the input's size, the last at the output's. dense: C·O·k·k.",
+	})
+}
+
+const (
+	cpDoc = "The terms are found by alternating least squares from several starts, in coordinates in which the channels and the axes are whitened " +
+		"one by one, then by Gauss-Newton steps under the metric of the site itself. A best approximation need not exist: terms can grow without " +
+		"limit while they cancel each other. So their norms are held below a bound, and a rank at which nothing better than zero is found is " +
+		"refused. The terms of one rank are not those of the next; a rank starts from the terms of a smaller one and is never worse than it."
+	cpFormula = "min tr(G (W−W') A (W−W')ᵀ) with Σ_s ‖term s‖² bounded"
+	cpSource  = "Lebedev et al., Speeding-up convolutional neural networks using fine-tuned CP-decomposition, ICLR 2015; bounded norms: " +
+		"Phan et al., Stable low-rank tensor decomposition for compression of convolutional neural network, ECCV 2020, arXiv 2008.05441"
+)
+
+// method completes the texts with the functions of the scheme.
+func (c cpScheme) method(m Method) Method {
+	m.Name, m.Source = c.name, cpSource
+	m.Accepts, m.Ranks, m.Near, m.Factors = c.accepts, c.ranks, c.near, c.factors
+	m.Factor = c.factor
+	m.Refit = c.refit
+	return m
+}
+
+// accepts reports shapes for which the chain makes no sense.
+func (c cpScheme) accepts(s Shape) error {
+	if err := s.Check(); err != nil {
+		return err
+	}
+	switch axes := len(windowAxes(s)); {
+	case axes == 0:
+		return fmt.Errorf("decomp: a %v kernel has no window of several taps: its sums of rank-one terms are those of svd", s)
+	case axes == 1 && c.split:
+		return fmt.Errorf("decomp: a %v kernel has several taps along one axis only: its chain is that of cp-window", s)
+	}
+	return nil
+}
+
+// windowAxes returns the spatial axes with several taps.
+func windowAxes(s Shape) []int {
+	var axes []int
+	for i, w := range s.Window {
+		if w > 1 {
+			axes = append(axes, i)
+		}
+	}
+	return axes
+}
+
+// axes returns the spatial axes of each depthwise factor.
+func (c cpScheme) axes(s Shape) [][]int {
+	all := windowAxes(s)
+	if !c.split {
+		return [][]int{all}
+	}
+	var out [][]int
+	for _, a := range all {
+		out = append(out, []int{a})
+	}
+	return out
+}
+
+// modes returns the length of each window vector of a term.
+func (c cpScheme) modes(s Shape) []int {
+	var out []int
+	for _, axes := range c.axes(s) {
+		n := 1
+		for _, a := range axes {
+			n *= s.Window[a]
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+// exactRank is a number of terms that rebuilds any kernel: one for every element of a slice across the longest mode.
+func (c cpScheme) exactRank(s Shape) int {
+	modes := append([]int{s.Rows(), s.In / s.Groups}, c.modes(s)...)
+	n := 1
+	for _, m := range modes {
+		n *= m
+	}
+	return n / slices.Max(modes)
+}
+
+// weight is the number of weights of one term.
+func (c cpScheme) weight(s Shape) int {
+	n := s.Rows() + s.In/s.Groups
+	for _, m := range c.modes(s) {
+		n += m
+	}
+	return n
+}
+
+// cpRungs is the number of ranks that a search looks at first.
+const cpRungs = 14
+
+func (c cpScheme) ranks(s Shape, multiple int) []Rank { return single(c.rungs(s, max(multiple, 1))) }
+
+// limit is the largest rank with fewer weights than the kernel.
+func (c cpScheme) limit(s Shape) int {
+	return min((s.Rows()*s.Cols()-1)/c.weight(s), c.exactRank(s))
+}
+
+// rungs returns a geometric ladder from a 25th of the largest rank that saves anything up to it, and the exact one.
+func (c cpScheme) rungs(s Shape, step int) []int {
+	if c.accepts(s) != nil {
+		return nil
+	}
+	exact, limit := c.exactRank(s), c.limit(s)
+	var out []int
+	for i := range cpRungs {
+		r := float64(limit) * math.Pow(25, float64(i+1-cpRungs)/float64(cpRungs-1))
+		n := max(1, int(math.Round(r/float64(step)))) * step
+		if n <= limit && n < exact && (len(out) == 0 || n > out[len(out)-1]) {
+			out = append(out, n)
+		}
+	}
+	if exact%step == 0 {
+		out = append(out, exact)
+	}
+	return out
+}
+
+func (c cpScheme) near(s Shape, r Rank, stage, multiple int) []Rank {
+	n, err := c.rank(s, r)
+	if err != nil {
+		return nil
+	}
+	step := max(multiple, 1)
+	return single(nearby(c.rungs(s, step), n, stage, c.limit(s), step))
+}
+
+// rank returns the one number of a rank that shape s has, or an error.
+func (c cpScheme) rank(s Shape, r Rank) (int, error) {
+	if err := c.accepts(s); err != nil {
+		return 0, err
+	}
+	if most := c.exactRank(s); len(r) != 1 || r[0] < 1 || r[0] > most {
+		return 0, fmt.Errorf("decomp: %s rank %v of a %v kernel: wanted one number from 1 to %d", c.name, []int(r), s, most)
+	}
+	return r[0], nil
+}
+
+// factors lays out the chain. An axis with one tap is carried by the first factor.
+func (c cpScheme) factors(s Shape, r Rank) Chain {
+	n, err := c.rank(s, r)
+	if err != nil {
+		return nil
+	}
+	ones, none, n := slices.Repeat([]int{1}, len(s.Window)), make([]bool, len(s.Window)), n*s.Groups
+	first := slices.Clone(none)
+	for i, w := range s.Window {
+		first[i] = w == 1
+	}
+	chain := Chain{{Part: c.name + ".first", Axes: first, Kernel: Kernel{Shape: Shape{Out: n, In: s.In, Window: slices.Clone(ones), Groups: s.Groups}}}}
+	for i, axes := range c.axes(s) {
+		window, carried := slices.Clone(ones), slices.Clone(none)
+		for _, a := range axes {
+			window[a], carried[a] = s.Window[a], true
+		}
+		part := c.name + ".window"
+		if c.split {
+			part = fmt.Sprintf("%s.axis%d", c.name, i+1)
+		}
+		chain = append(chain, Factor{Part: part, Axes: carried, Kernel: Kernel{Shape: Shape{Out: n, In: n, Window: window, Groups: n}}})
+	}
+	return append(chain, Factor{Part: c.name + ".last", Axes: none, Kernel: Kernel{Shape: Shape{Out: s.Out, In: n, Window: ones, Groups: s.Groups}}})
+}

@@ -1,0 +1,177 @@
+package decomp
+
+import (
+	"errors"
+	"math"
+
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+)
+
+// cpBound bounds Σ_s ‖term s‖² as a multiple of the energy of the tensor. A tensor need not have a best approximation
+// of rank r: terms may grow without limit while they cancel each other. Within the bound there always is one, and
+// every step below is the best within it, so that the error never rises on account of it.
+//
+// The sweeps keep within the first, so that they do not end in a corner of it; what follows may use the second.
+const (
+	cpBound     = 30
+	cpLastBound = 100
+)
+
+// cpEffort bounds alternating least squares.
+type cpEffort struct {
+	sweeps int
+	gain   float64 // stop when a sweep lowers the squared error by less than this share of it
+}
+
+// Steps beyond a sweep: how much further each success makes the next, and how far at most.
+const (
+	aheadBy   = 0.1
+	aheadMost = 4
+)
+
+// alternate sweeps from x and returns the best terms with their squared error ‖target − W'‖². Between two sweeps it
+// goes on along their difference, further each time that this served and not at all after it did not (Ang, Cohen,
+// Hien and Gillis, Extrapolated alternating algorithms for approximate canonical polyadic decomposition, ICASSP 2020).
+func (s *modeSpace) alternate(x cpTerms, limit cpEffort) (cpTerms, float64, error) {
+	x = x.clone()
+	missed, err := s.sweep(x)
+	if err != nil {
+		return x, math.Inf(1), err
+	}
+	before, ahead := x, 0.0
+	for range limit.sweeps - 1 {
+		next := x.beyond(before, ahead)
+		now, err := s.sweep(next)
+		if err != nil {
+			return x, missed, err
+		}
+		if !(now < missed) {
+			if ahead == 0 {
+				break
+			}
+			before, ahead = x, 0
+			continue
+		}
+		small := missed-now <= limit.gain*missed
+		before, x, missed = x, next, now
+		if small {
+			break
+		}
+		ahead = min(ahead*(1+aheadBy)+aheadBy, aheadMost)
+	}
+	return x, missed, nil
+}
+
+// beyond returns x + ahead·(x − before), both with the norm of a term spread evenly over its vectors.
+func (x cpTerms) beyond(before cpTerms, ahead float64) cpTerms {
+	out, from := x.clone(), before.clone()
+	out.even()
+	from.even()
+	all, old := out.all(), from.all()
+	for i, m := range all {
+		for j, v := range m.Data {
+			m.Data[j] = v + ahead*(v-old[i].Data[j])
+		}
+	}
+	return out
+}
+
+// sweep solves for each factor in turn by least squares on the tensor, all others held, and returns the squared
+// error. Two products with the tensor serve all modes: right = columns·Tᵀ gives D, and n = D·T gives P and, seen
+// through P, every window mode.
+func (s *modeSpace) sweep(x cpTerms) (float64, error) {
+	limit := cpBound * s.energy
+	for _, m := range x.inner() {
+		unitRows(m, x.out)
+	}
+	right := s.b.Mul(false, true, 1, x.columns(), s.target)
+	if err := s.replace(x.out, s.grams(x.inner()...), right, limit); err != nil {
+		return 0, err
+	}
+	unitRows(x.out, x.in)
+	n := s.b.Mul(false, false, 1, x.out, s.target)
+	gram := s.grams(append([]*linalg.Matrix{x.out}, x.window...)...)
+	if err := s.replace(x.in, gram, overLast(n, x.taps()), limit); err != nil {
+		return 0, err
+	}
+	unitRows(x.in, x.window[0])
+	n = overFirst(n, x.in)
+	missed := 0.0
+	for i, m := range x.window {
+		right := x.overOthers(n, i)
+		others := append([]*linalg.Matrix{x.out, x.in}, x.window[:i]...)
+		gram := s.grams(append(others, x.window[i+1:]...)...)
+		if err := s.replace(m, gram, right, limit); err != nil {
+			return 0, err
+		}
+		missed = s.energy - 2*dot(m.Data, right.Data) + dot(s.b.Mul(false, false, 1, gram, m).Data, m.Data)
+		if i+1 < len(x.window) {
+			unitRows(m, x.window[i+1])
+		}
+	}
+	return max(missed, 0), nil
+}
+
+// grams returns the elementwise product of the Gram matrices of some factors [r, r]: the inner products of the outer
+// products of their rows.
+func (s *modeSpace) grams(factors ...*linalg.Matrix) *linalg.Matrix {
+	out := s.b.Mul(false, true, 1, factors[0], factors[0])
+	for _, m := range factors[1:] {
+		for i, v := range s.b.Mul(false, true, 1, m, m).Data {
+			out.Data[i] *= v
+		}
+	}
+	return out
+}
+
+// replace sets x to the bounded solution of gram·x = right.
+func (s *modeSpace) replace(x, gram, right *linalg.Matrix, limit float64) error {
+	solved, err := boundedSolve(s.b, gram, right, limit)
+	if err == nil {
+		copy(x.Data, solved.Data)
+	}
+	return err
+}
+
+// cpRidge keeps the Gram matrix of terms that are nearly parallel from being singular, as a share of its largest
+// diagonal element.
+const cpRidge = 1e-12
+
+// boundedSolve returns the X of least tr(Xᵀ·m·X) − 2·tr(Xᵀ·right) with ‖X‖² ≤ limit, for m symmetric positive
+// semidefinite: X = (m + λI)⁻¹·right, with λ as small as the bound and the rounding let it be. With the other factors'
+// rows of norm 1, ‖X‖² is Σ_s ‖term s‖². λ is found by Newton steps on 1/‖X‖, which is nearly linear in λ and
+// concave, so that they climb to it from below (Moré and Sorensen, SIAM J. Sci. Stat. Comput. 4, 1983).
+func boundedSolve(b linalg.Backend, m, right *linalg.Matrix, limit float64) (*linalg.Matrix, error) {
+	largest := 0.0
+	for i := range m.Rows {
+		largest = max(largest, m.At(i, i))
+	}
+	if largest == 0 {
+		return linalg.New(m.Rows, right.Cols), nil
+	}
+	lambda, lifted := cpRidge*largest, m.Clone()
+	for range 40 {
+		for i := range m.Rows {
+			lifted.Data[i*m.Cols+i] = m.At(i, i) + lambda
+		}
+		x, err := b.SolveSPD(lifted, right)
+		if errors.Is(err, linalg.ErrNotPositiveDefinite) {
+			lambda *= 100
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		size := squaredNorm(x.Data)
+		if size <= limit*(1+1e-3) {
+			return x, nil
+		}
+		again, err := b.SolveSPD(lifted, x)
+		if err != nil {
+			return nil, err
+		}
+		norm, bound := math.Sqrt(size), math.Sqrt(limit)
+		lambda += size / dot(x.Data, again.Data) * (norm - bound) / bound
+	}
+	return nil, errors.New("no terms were found whose norms keep within the bound")
+}

@@ -1,0 +1,113 @@
+package decomp
+
+import (
+	"errors"
+	"math"
+
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+)
+
+// seen returns m·A for rows m, in the coordinates of the space.
+func (s *modeSpace) seen(m *linalg.Matrix) *linalg.Matrix {
+	if s.metric == nil {
+		return m
+	}
+	return s.b.Mul(false, false, 1, m, s.metric)
+}
+
+// lastOf is what is left to D when all other vectors of the terms are given.
+type lastOf struct {
+	seen  *linalg.Matrix // columns·A [r, K]
+	right *linalg.Matrix // columns·A·Tᵀ [r, O]
+	out   *linalg.Matrix // the best D [r, O]
+}
+
+// bestLast solves for D under the metric.
+func (s *modeSpace) bestLast(x cpTerms, limit float64) (lastOf, error) {
+	columns := x.columns()
+	v := lastOf{seen: s.seen(columns)}
+	v.right = s.b.Mul(false, true, 1, v.seen, s.target)
+	var err error
+	v.out, err = boundedSolve(s.b, s.b.Mul(false, true, 1, v.seen, columns), v.right, limit)
+	return v, err
+}
+
+// errTooLarge says that terms have left the bound; a descent takes a shorter step.
+var errTooLarge = errors.New("the norms of the terms exceed their bound")
+
+// fit lowers the loss under the metric from x: with D always the best for the others (variable projection, Golub and
+// Pereyra, SIAM J. Numer. Anal. 10, 1973), it descends in all others together. It returns x with a better D where
+// nothing else helps.
+func (s *modeSpace) fit(x cpTerms, evaluations int) (cpTerms, error) {
+	x = x.clone()
+	limit := cpLastBound * s.energy
+	if err := s.finish(x); err != nil {
+		return x, err
+	}
+	x.even()
+	wanted := s.seen(s.target)
+	free := cpTerms{out: linalg.New(x.out.Rows, 0), in: x.in, window: x.window}
+	at, _, err := descend(free.flat(), effort{evaluations: evaluations, gain: 1e-4}, func(numbers []float64) (float64, []float64, error) {
+		y := free.unflat(numbers)
+		v, err := s.bestLast(y, math.Inf(1))
+		if err != nil {
+			return 0, nil, err
+		}
+		if y.out = v.out; y.size() > limit {
+			return 0, nil, errTooLarge
+		}
+		slope := s.b.Mul(false, false, 1, s.b.Mul(false, true, 2, v.out, v.out), v.seen)
+		axpy(slope.Data, -2, s.b.Mul(false, false, 1, v.out, wanted).Data)
+		return dot(wanted.Data, s.target.Data) - dot(v.out.Data, v.right.Data), s.ontoFactors(y, free.out, slope), nil
+	})
+	if err != nil {
+		return x, nil
+	}
+	better := free.unflat(at)
+	better.out = linalg.New(x.out.Rows, x.out.Cols)
+	if err := s.finish(better); err != nil {
+		return x, nil
+	}
+	return better, nil
+}
+
+// finish sets D to its best under the metric.
+func (s *modeSpace) finish(x cpTerms) error {
+	for _, m := range x.inner() {
+		unitRows(m, x.out)
+	}
+	v, err := s.bestLast(x, cpLastBound*s.energy)
+	if err == nil {
+		copy(x.out.Data, v.out.Data)
+	}
+	return err
+}
+
+// ontoFactors carries the derivative by the columns [r, K] over to the vectors that they are products of.
+func (s *modeSpace) ontoFactors(x cpTerms, none, slope *linalg.Matrix) []float64 {
+	g := cpTerms{out: none, in: overLast(slope, x.taps())}
+	slope = overFirst(slope, x.in)
+	for i := range x.window {
+		g.window = append(g.window, x.overOthers(slope, i))
+	}
+	return g.flat()
+}
+
+// flat returns the numbers of all factors as one list.
+func (x cpTerms) flat() []float64 {
+	var out []float64
+	for _, m := range x.all() {
+		out = append(out, m.Data...)
+	}
+	return out
+}
+
+// unflat gives a list of numbers the sizes of x.
+func (x cpTerms) unflat(numbers []float64) cpTerms {
+	all := x.all()
+	for i, m := range all {
+		all[i] = &linalg.Matrix{Rows: m.Rows, Cols: m.Cols, Data: numbers[:len(m.Data)]}
+		numbers = numbers[len(m.Data):]
+	}
+	return cpOf(all)
+}

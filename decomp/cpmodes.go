@@ -1,0 +1,141 @@
+package decomp
+
+import (
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+)
+
+// modeSpace is the kernel of one group as a tensor [O, C, window modes...] in coordinates in which every mode is
+// whitened by its own marginal of the metric: O by G, the others by A summed over all modes but one.
+//
+// Where there is no A, or it is the Kronecker product of its marginals, plain least squares on target are least squares
+// under the metric; else metric holds what is left of A.
+type modeSpace struct {
+	b      linalg.Backend
+	in     int            // input channels
+	window []int          // length of each window mode
+	target *linalg.Matrix // the kernel in these coordinates [O, K]; K = C·∏window
+	metric *linalg.Matrix // A in these coordinates [K, K], nil for the identity
+	energy float64        // ‖target‖²
+	sides  []whitening    // of O, of C, and of each window mode
+}
+
+// newModeSpace takes a group's kernel w [O, K] and its metric, all normalized; nil for the identity.
+func newModeSpace(b linalg.Backend, w *linalg.Matrix, in int, window []int, a, g *linalg.Matrix) (*modeSpace, error) {
+	if a != nil && a.MaxAbs() == 0 {
+		a = nil
+	}
+	s := &modeSpace{b: b, in: in, window: window, target: w, metric: a, sides: make([]whitening, 2+len(window))}
+	var err error
+	if s.sides[0], err = whiten(b, g, liftOut); err != nil {
+		return nil, err
+	}
+	if a != nil {
+		for i, m := range s.inner() {
+			if s.sides[1+i], err = whiten(b, m.marginal(a), liftIn); err != nil {
+				return nil, err
+			}
+		}
+		for range 2 { // the columns, then the rows
+			for i, m := range s.inner() {
+				s.metric = m.times(b, s.metric, s.sides[1+i].inverse)
+			}
+			s.metric = s.metric.T()
+		}
+	}
+	s.target = s.whitened(w)
+	s.energy = squaredNorm(s.target.Data)
+	return s, nil
+}
+
+// whitened takes a matrix [O, K] into these coordinates.
+func (s *modeSpace) whitened(w *linalg.Matrix) *linalg.Matrix {
+	if root := s.sides[0].root; root != nil {
+		w = s.b.Mul(false, false, 1, root, w)
+	}
+	for i, m := range s.inner() {
+		w = m.times(s.b, w, s.sides[1+i].root)
+	}
+	return w
+}
+
+// turned multiplies vectors in rows by a symmetric matrix, nil for the identity.
+func turned(b linalg.Backend, rows, by *linalg.Matrix) *linalg.Matrix {
+	if by == nil {
+		return rows
+	}
+	return b.Mul(false, false, 1, rows, by)
+}
+
+// mode is one index of several that together number the columns of a matrix: [before, length, after].
+type mode struct{ before, length, after int }
+
+// inner returns the modes of the columns: the input channels, then the window modes.
+func (s *modeSpace) inner() []mode {
+	lengths := append([]int{s.in}, s.window...)
+	out := make([]mode, len(lengths))
+	after := 1
+	for i := len(lengths) - 1; i >= 0; i-- {
+		out[i] = mode{length: lengths[i], after: after}
+		after *= lengths[i]
+	}
+	for i := range out {
+		out[i].before = after / out[i].length / out[i].after
+	}
+	return out
+}
+
+// marginal returns a second moment of all columns summed over all modes but this, scaled to a mean diagonal of 1.
+func (m mode) marginal(a *linalg.Matrix) *linalg.Matrix {
+	out := linalg.New(m.length, m.length)
+	for p := range m.before {
+		for i := range m.length {
+			for n := range m.after {
+				row := a.Row((p*m.length+i)*m.after + n)
+				for j := range m.length {
+					out.Data[i*m.length+j] += row[(p*m.length+j)*m.after+n]
+				}
+			}
+		}
+	}
+	trace := 0.0
+	for i := range m.length {
+		trace += out.At(i, i)
+	}
+	if trace > 0 {
+		for i := range out.Data {
+			out.Data[i] *= float64(m.length) / trace
+		}
+	}
+	return out
+}
+
+// times multiplies this mode of the columns of x by a symmetric matrix, nil for the identity.
+func (m mode) times(b linalg.Backend, x, by *linalg.Matrix) *linalg.Matrix {
+	if by == nil {
+		return x
+	}
+	rows := x.Rows * m.before
+	if m.after == 1 {
+		out := b.Mul(false, false, 1, &linalg.Matrix{Rows: rows, Cols: m.length, Data: x.Data}, by)
+		return &linalg.Matrix{Rows: x.Rows, Cols: x.Cols, Data: out.Data}
+	}
+	moved := linalg.New(rows*m.after, m.length)
+	for r := range rows {
+		transpose(moved.Data[r*m.length*m.after:], x.Data[r*m.length*m.after:], m.length, m.after)
+	}
+	moved = b.Mul(false, false, 1, moved, by)
+	out := linalg.New(x.Rows, x.Cols)
+	for r := range rows {
+		transpose(out.Data[r*m.length*m.after:], moved.Data[r*m.length*m.after:], m.after, m.length)
+	}
+	return out
+}
+
+// transpose writes the transpose of a rows×cols block of from to to.
+func transpose(to, from []float64, rows, cols int) {
+	for i := range rows {
+		for j, v := range from[i*cols : (i+1)*cols] {
+			to[j*rows+i] = v
+		}
+	}
+}

@@ -1,0 +1,156 @@
+package decomp
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+)
+
+// cpSpectrum finds the terms of a rank when it is first asked for them.
+type cpSpectrum struct {
+	scheme cpScheme
+	shape  Shape
+	groups []*cpGroup
+}
+
+func (c cpScheme) factor(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) {
+	s, err := c.spectrum(b, k, m)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (c cpScheme) spectrum(b linalg.Backend, k Kernel, m Metric) (*cpSpectrum, error) {
+	if err := c.accepts(k.Shape); err != nil {
+		return nil, err
+	}
+	if err := k.Check(); err != nil {
+		return nil, err
+	}
+	if err := m.check(k.Shape); err != nil {
+		return nil, err
+	}
+	s := &cpSpectrum{scheme: c, shape: k.Shape}
+	rows, cols := k.Rows(), k.Cols()
+	for g := range k.Groups {
+		w := &linalg.Matrix{Rows: rows, Cols: cols, Data: k.Weights[g*rows*cols : (g+1)*rows*cols]}
+		group, err := newCPGroup(b, w, k.In/k.Groups, c.modes(k.Shape), of(m.In, g), of(m.Out, g))
+		if err != nil {
+			return nil, fmt.Errorf("decomp: %s of group %d of a %v kernel: %w", c.name, g, k.Shape, err)
+		}
+		group.rungs, group.exact = c.rungs(k.Shape, 1), c.exactRank(k.Shape)
+		s.groups = append(s.groups, group)
+	}
+	return s, nil
+}
+
+func (s *cpSpectrum) Energy() float64 {
+	sum := 0.0
+	for _, g := range s.groups {
+		sum += math.Ldexp(g.energy, g.lossBy)
+	}
+	return sum
+}
+
+// at returns the terms of all groups at a rank, and their loss.
+func (s *cpSpectrum) at(r Rank) ([]cpFound, float64, error) {
+	n, err := s.scheme.rank(s.shape, r)
+	if err != nil {
+		return nil, 0, err
+	}
+	var all []cpFound
+	loss := 0.0
+	for i, g := range s.groups {
+		f, err := g.at(n)
+		if err != nil {
+			return nil, 0, &RefusedError{Method: s.scheme.name, Rank: r, Reason: fmt.Sprintf("group %d: %v", i, err)}
+		}
+		all, loss = append(all, f), loss+math.Ldexp(f.loss, g.lossBy)
+	}
+	if math.IsInf(loss, 1) {
+		return nil, 0, &RefusedError{Method: s.scheme.name, Rank: r, Reason: "no terms were found that lose less than a kernel of zeros"}
+	}
+	return all, loss, nil
+}
+
+func (s *cpSpectrum) Loss(r Rank) (float64, error) {
+	_, loss, err := s.at(r)
+	return loss, err
+}
+
+func (s *cpSpectrum) Chain(r Rank) (Chain, error) {
+	all, _, err := s.at(r)
+	if err != nil {
+		return nil, err
+	}
+	chain := s.scheme.factors(s.shape, r)
+	for i, g := range s.groups {
+		g.append(chain, all[i].terms)
+	}
+	return chain, nil
+}
+
+// append adds one group's terms to the weights of a chain.
+func (c *cpGroup) append(chain Chain, x cpTerms) {
+	factors := append(x.inner(), x.out.T())
+	each := math.Exp2(float64(c.scale) / float64(len(factors)))
+	for i, m := range factors {
+		for _, v := range m.Data {
+			chain[i].Kernel.Weights = append(chain[i].Kernel.Weights, v*each)
+		}
+	}
+}
+
+// terms is the reverse of append: the terms of one group of a chain, for a kernel of this group's scale.
+func (c *cpGroup) terms(chain Chain, group, rank int) cpTerms {
+	each := math.Exp2(-float64(c.scale) / float64(len(chain)))
+	all := make([]*linalg.Matrix, len(chain))
+	for i, f := range chain {
+		rows, cols := rank, len(f.Kernel.Weights)/f.Kernel.Out
+		if i == len(chain)-1 {
+			rows, cols = c.w.Rows, rank
+		}
+		m := linalg.New(rows, cols)
+		for j, v := range f.Kernel.Weights[group*rows*cols:][:rows*cols] {
+			m.Data[j] = v * each
+		}
+		all[i] = m
+	}
+	last := len(all) - 1
+	return cpOf(append([]*linalg.Matrix{all[last].T()}, all[:last]...))
+}
+
+// refit improves the terms of a chain on another kernel. It never returns worse ones.
+func (c cpScheme) refit(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, error) {
+	s, err := c.spectrum(b, target, m)
+	if err != nil {
+		return nil, err
+	}
+	if len(start) == 0 {
+		return nil, fmt.Errorf("decomp: %s refit of a chain without factors", c.name)
+	}
+	r := Rank{start[0].Kernel.Out / target.Groups}
+	chain := c.factors(target.Shape, r)
+	if len(chain) != len(start) {
+		return nil, fmt.Errorf("decomp: %s refit of a chain with %d factors for a %v kernel", c.name, len(start), target.Shape)
+	}
+	for i, f := range start {
+		if f.Kernel.String() != chain[i].Kernel.String() || f.Kernel.Check() != nil {
+			return nil, fmt.Errorf("decomp: %s refit of a chain whose factor %d is %v, wanted %v", c.name, i, f.Kernel.Shape, chain[i].Kernel.Shape)
+		}
+	}
+	for i, g := range s.groups {
+		x := g.terms(start, i, r[0])
+		best := cpFound{terms: x, loss: g.lossOf(x)}
+		if better, err := g.improved(g.whitened(x)); err == nil {
+			if f := g.measured(better); f.loss < best.loss {
+				best = f
+			}
+		}
+		best.terms.even()
+		g.append(chain, best.terms)
+	}
+	return chain, nil
+}
