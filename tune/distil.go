@@ -71,8 +71,9 @@ type DistilOptions struct {
 	Seed    uint64
 	// Threads is how many shards are worked on side by side; default 1. The result does not depend on it.
 	Threads int
-	// Checkpoint, when set, is a file that the state is kept in, written every CheckpointSteps steps (default: at the
-	// end of every epoch) and removed at the end. Resume continues from it; the result is the same as without a break.
+	// Checkpoint, when set, is a file that the state is kept in, written at the end of every epoch, every
+	// CheckpointSteps steps where that is not 0, and on an interrupt. Resume goes on from it, where it exists; the
+	// result is the same as without a break.
 	Checkpoint      string
 	CheckpointSteps int
 	Resume          bool

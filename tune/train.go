@@ -48,6 +48,16 @@ func (t *trainer) begin(ctx context.Context) error {
 	if held := t.curve[0].Held; math.IsNaN(held) || math.IsInf(held, 0) {
 		return fmt.Errorf("the compressed model's loss on the held-out samples is %v before the first step", held)
 	}
+	if t.o.Checkpoint != "" {
+		if t.of, err = t.identity(); err != nil {
+			return err
+		}
+	}
+	if t.o.Resume {
+		if err := t.resume(); err != nil {
+			return err
+		}
+	}
 	t.pace = pace{began: time.Now(), from: t.step}
 	return nil
 }
@@ -56,21 +66,39 @@ func (t *trainer) stepsPerEpoch() int { return len(t.learn) / (t.shard * t.shard
 
 // train walks the epochs.
 func (t *trainer) train(ctx context.Context) error {
-	for epoch := t.step/t.stepsPerEpoch() + 1; epoch <= t.o.Epochs; epoch++ {
-		err := t.epoch(ctx, epoch)
-		if err != nil && ctx.Err() != nil {
-			t.end = Interrupted
-			return t.settle(context.WithoutCancel(ctx), epoch)
-		}
-		if err != nil || t.end != "" {
-			return err
-		}
-		if err := t.settle(ctx, epoch); err != nil || t.end != "" {
+	done := t.step / t.stepsPerEpoch()
+	if t.step == done*t.stepsPerEpoch() { // gone on from just before the judgement
+		if err := t.settle(ctx, done); err != nil {
 			return err
 		}
 	}
-	t.end = Completed
+	for epoch := done + 1; epoch <= t.o.Epochs && t.end == ""; epoch++ {
+		err := t.epoch(ctx, epoch)
+		if err == nil && t.end == "" {
+			err = t.settle(ctx, epoch)
+		}
+		if err != nil && ctx.Err() != nil {
+			return t.interrupt(context.WithoutCancel(ctx), epoch)
+		}
+		if err != nil {
+			return err
+		}
+		if err := t.save(); err != nil {
+			return err
+		}
+	}
+	if t.end == "" {
+		t.end = Completed
+	}
 	return nil
+}
+
+// interrupt ends the tuning in an epoch. What the steps since the last point have brought is judged too, but not in
+// the checkpoint: a tuning that goes on from there goes on as if nothing had been.
+func (t *trainer) interrupt(ctx context.Context, epoch int) error {
+	err := t.save()
+	t.end = Interrupted
+	return errors.Join(err, t.settle(ctx, epoch))
 }
 
 // epoch takes the steps of an epoch that are still to be taken.
@@ -102,6 +130,11 @@ func (t *trainer) epoch(ctx context.Context, epoch int) error {
 		}
 		t.sum += loss
 		t.report(epoch, loss)
+		if n := t.o.CheckpointSteps; n > 0 && t.step%n == 0 {
+			if err := t.save(); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -247,6 +280,10 @@ func (t *trainer) settle(ctx context.Context, epoch int) error {
 			p, state = q, t.average.vector
 			p.Averaged = true
 		}
+	}
+	if math.IsNaN(p.Held) || math.IsInf(p.Held, 0) {
+		t.end = Diverged
+		return nil
 	}
 	p.Epoch, p.Loss = epoch, t.sum/float64(t.step-last.Step)
 	t.sum = 0

@@ -50,6 +50,7 @@ type trainer struct {
 	end   End
 	sum   float64 // of the losses of the epoch's steps
 	pace  pace
+	of    map[string]string // what checkpoints say that they are of
 }
 
 // newTrainer prepares everything up to the first step.
