@@ -144,10 +144,9 @@ func (c coordinates) curvature(s *split, tail *linalg.Matrix) (whitening, error)
 	return whiten(s.b, s.b.Mul(true, false, 1, l, l), curvatureLift)
 }
 
-// descend lowers a function of the head from one whose best tail is given, in the coordinates. eval returns the loss of a
-// head and half its gradient.
-func (c coordinates) descend(s *split, head, tail *linalg.Matrix, limit effort, eval func(*linalg.Matrix) (float64, *linalg.Matrix, error)) (*linalg.Matrix, error) {
-	scaling, err := c.curvature(s, tail)
+// descend lowers the loss from a trial, in the coordinates, and returns the best trial that it made.
+func (c coordinates) descend(s *split, from *trial, limit effort, try func(head *linalg.Matrix) (*trial, error)) (*trial, error) {
+	scaling, err := c.curvature(s, from.tail)
 	if err != nil {
 		return nil, err
 	}
@@ -157,15 +156,20 @@ func (c coordinates) descend(s *split, head, tail *linalg.Matrix, limit effort, 
 		}
 		return s.b.Mul(false, false, 1, m, x)
 	}
-	back := func(x []float64) *linalg.Matrix {
-		return c.from(s.b, times(scaling.inverse, &linalg.Matrix{Rows: head.Rows, Cols: head.Cols, Data: x}))
-	}
-	best, _, err := descend(times(scaling.root, c.to(s.b, head)).Data, limit, func(x []float64) (float64, []float64, error) {
-		loss, slope, err := eval(back(x))
-		if err != nil {
-			return math.Inf(1), nil, err
+	best, next := from, from
+	_, _, err = descend(times(scaling.root, c.to(s.b, from.head)).Data, limit, func(x []float64) (float64, []float64, error) {
+		if next == nil {
+			head := times(scaling.inverse, &linalg.Matrix{Rows: from.head.Rows, Cols: from.head.Cols, Data: x})
+			if next, err = try(c.from(s.b, head)); err != nil {
+				return math.Inf(1), nil, err
+			}
 		}
-		return loss / 2, times(scaling.inverse, c.from(s.b, slope)).Data, nil
+		made := next
+		next = nil
+		if made.loss < best.loss {
+			best = made
+		}
+		return made.loss / 2, times(scaling.inverse, c.from(s.b, s.slope(made))).Data, nil
 	})
-	return normalRows(back(best)), err
+	return best, err
 }

@@ -98,7 +98,7 @@ func (l *pairLayout) moment(a *linalg.Matrix) *linalg.Matrix {
 }
 
 // The coarse ladder of a pair has about this many ranks.
-const pairRungs = 18
+const pairRungs = 16
 
 func (p pair) ranks(s Shape, multiple int) []Rank {
 	l, err := p.layout(s)

@@ -1,8 +1,6 @@
 package decomp
 
 import (
-	"math"
-
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 )
 
@@ -99,71 +97,65 @@ func (g *pairGroup) resolve(head *linalg.Matrix) (fitted, error) {
 	if head.Rows == g.start.Rows {
 		return g.exact(), nil
 	}
-	given, _, _, err := g.at(head)
+	given, err := g.try(head)
 	if err != nil {
 		return fitted{}, err
 	}
-	own, _, _, err := g.at(g.start.RowRange(0, head.Rows))
+	own, err := g.try(g.start.RowRange(0, head.Rows))
 	if err != nil {
 		return fitted{}, err
 	}
-	if own < given {
-		head = g.start.RowRange(0, head.Rows)
+	if own.loss < given.loss {
+		given = own
 	}
-	return g.improve(head)
+	return g.lower(given)
 }
 
-// at returns the loss of a head with its best tail, and both.
-func (g *pairGroup) at(head *linalg.Matrix) (float64, *seen, *linalg.Matrix, error) {
-	v := g.through(head)
-	tail, err := g.bestTail(v)
-	if err != nil {
-		return math.Inf(1), nil, nil, err
+// try returns a head with its best tail.
+func (g *pairGroup) try(head *linalg.Matrix) (*trial, error) {
+	f := &trial{seen: g.through(head)}
+	var err error
+	if f.tail, err = g.bestTail(f.seen); err != nil {
+		return nil, err
 	}
-	return g.lossBy(v, tail), v, tail, nil
+	f.loss = g.lossBy(f.seen, f.tail)
+	return f, nil
 }
 
-// Limits of improve.
+// Limits of lower.
 const (
 	negligible    = 1e-10 // a loss below this share of the energy is left alone
 	mostRounds    = 16
 	leastRounds   = 3
 	roundBudget   = 8e9 // multiply-accumulates for which a descent may ask at one rank
-	worthwhile    = 1e-3
+	worthwhile    = 2e-3
 	curvatureLift = 1e-4
 )
 
-// improve lowers the loss from a head and returns the pair. Where A is the identity, the start is the best there is.
+// improve lowers the loss from a head and returns the pair.
 func (g *pairGroup) improve(head *linalg.Matrix) (fitted, error) {
-	loss, v, tail, err := g.at(head)
+	f, err := g.try(head)
 	if err != nil {
 		return fitted{}, err
 	}
-	if g.in != nil && loss > negligible*g.energy {
-		if head, err = g.descend(v, tail); err != nil {
-			return fitted{}, err
-		}
-		if _, v, tail, err = g.at(head); err != nil {
-			return fitted{}, err
-		}
-	}
-	if tail, err = g.refined(v, tail); err != nil {
-		return fitted{}, err
-	}
-	return fitted{head: head, tail: tail, loss: g.lossOf(v, tail)}, nil
+	return g.lower(f)
 }
 
-// descend lowers the loss from a head.
-func (g *pairGroup) descend(v *seen, tail *linalg.Matrix) (*linalg.Matrix, error) {
-	cost := 2 * float64(v.head.Rows) * float64(g.in.Rows) * float64(g.in.Rows)
-	limit := effort{evaluations: min(max(int(roundBudget/cost), leastRounds), mostRounds), gain: worthwhile}
-	return g.coords.descend(g.split, v.head, tail, limit, func(head *linalg.Matrix) (float64, *linalg.Matrix, error) {
-		loss, v, tail, err := g.at(head)
-		if err != nil {
-			return math.Inf(1), nil, err
+// lower lowers the loss from a trial and returns the pair. Where A is the identity, the group's start is the best there is.
+func (g *pairGroup) lower(f *trial) (fitted, error) {
+	if g.in != nil && f.loss > negligible*g.energy {
+		cost := 2 * float64(f.head.Rows) * float64(g.in.Rows) * float64(g.in.Rows)
+		limit := effort{evaluations: min(max(int(roundBudget/cost), leastRounds), mostRounds), gain: worthwhile}
+		var err error
+		if f, err = g.coords.descend(g.split, f, limit, g.try); err != nil {
+			return fitted{}, err
 		}
-		return loss, g.slope(v, tail), nil
-	})
+	}
+	tail, err := g.refined(f.seen, f.tail)
+	if err != nil {
+		return fitted{}, err
+	}
+	return fitted{head: f.head, tail: tail, loss: g.lossOf(f.seen, tail)}, nil
 }
 
 // appendTo writes a group's pair to the end of the chain's weights, each component with the same norm in both.

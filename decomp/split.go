@@ -71,7 +71,7 @@ func (s *split) weighted(m *linalg.Matrix) *linalg.Matrix {
 type seen struct {
 	head *linalg.Matrix // P [r, X]
 	ma   *linalg.Matrix // M·A [r·a, K]; nil where A is the identity
-	gram *linalg.Matrix // M·A·Mᵀ [r·a, r·a]; P·Pᵀ [r, r] where A is the identity
+	mam  *linalg.Matrix // M·A·Mᵀ [r·a, r·a]; P·Pᵀ [r, r] where A is the identity
 	wam  *linalg.Matrix // W·A·Mᵀ [O, r·a]
 }
 
@@ -79,14 +79,14 @@ type seen struct {
 func (s *split) through(head *linalg.Matrix) *seen {
 	v := &seen{head: head, wam: fromTaps(s.b.Mul(false, true, 1, s.waByTap, head), s.taps)}
 	if s.in == nil {
-		v.gram = s.b.Mul(false, true, 1, head, head)
+		v.mam = s.b.Mul(false, true, 1, head, head)
 		return v
 	}
 	// A row by row is [X, a·K]: one product contracts x for every tap and column.
 	wide := &linalg.Matrix{Rows: s.width, Cols: s.taps * s.in.Cols, Data: s.in.Data}
 	ma := s.b.Mul(false, false, 1, head, wide)
 	v.ma = &linalg.Matrix{Rows: head.Rows * s.taps, Cols: s.in.Cols, Data: ma.Data}
-	v.gram = fromTaps(s.b.Mul(false, true, 1, byTap(v.ma, s.taps), head), s.taps)
+	v.mam = fromTaps(s.b.Mul(false, true, 1, byTap(v.ma, s.taps), head), s.taps)
 	return v
 }
 
@@ -105,7 +105,7 @@ func (s *split) bestTail(v *seen) (*linalg.Matrix, error) {
 	if s.in == nil {
 		right = byTap(v.wam, s.taps).T()
 	}
-	x, err := solveRidged(s.b, v.gram, right)
+	x, err := solveRidged(s.b, v.mam, right)
 	if err != nil {
 		return nil, err
 	}
@@ -142,9 +142,9 @@ func (s *split) refined(v *seen, tail *linalg.Matrix) (*linalg.Matrix, error) {
 	rest := *v
 	rest.wam = v.wam.Clone()
 	if s.in == nil {
-		subtract(rest.wam, fromTaps(s.b.Mul(false, false, 1, byTap(tail, s.taps), v.gram), s.taps))
+		subtract(rest.wam, fromTaps(s.b.Mul(false, false, 1, byTap(tail, s.taps), v.mam), s.taps))
 	} else {
-		subtract(rest.wam, s.b.Mul(false, false, 1, tail, v.gram))
+		subtract(rest.wam, s.b.Mul(false, false, 1, tail, v.mam))
 	}
 	more, err := s.bestTail(&rest)
 	if err != nil {
@@ -171,23 +171,33 @@ func (s *split) lossOf(v *seen, tail *linalg.Matrix) float64 {
 	return max(inner(s.weighted(leftA), left), 0)
 }
 
+// trial is a head with a tail for it.
+type trial struct {
+	*seen
+	tail *linalg.Matrix // L [O, r·a]
+	core *linalg.Matrix // where the tail has two factors, the first of them [n, r·a]
+	gram *linalg.Matrix // Lᵀ G L [r·a, r·a], once slope or lossAt has needed it; nil where A is the identity
+	loss float64        // good to the rounding of the energy
+}
+
 // slope returns half the gradient of the loss with respect to the head, [r, X], for a tail that is the best there is
 // (of its kind, where the kind has more constraints), so that its own change does not count:
 //
 //	−½ ∂loss/∂P[i, x] = Σ_{o,t} (G L)[o, (i, t)] · ((W − L M) A)[o, (x, t)]
-func (s *split) slope(v *seen, tail *linalg.Matrix) *linalg.Matrix {
-	weighted := s.weighted(tail)
+func (s *split) slope(f *trial) *linalg.Matrix {
+	weighted := s.weighted(f.tail)
 	grad := s.b.Mul(true, false, -1, byTap(weighted, s.taps), s.waByTap)
 	if s.in == nil {
-		tailByTap := byTap(tail, s.taps)
-		add(grad, s.b.Mul(false, false, 1, s.b.Mul(true, false, 1, byTap(weighted, s.taps), tailByTap), v.head))
+		tailByTap := byTap(f.tail, s.taps)
+		add(grad, s.b.Mul(false, false, 1, s.b.Mul(true, false, 1, byTap(weighted, s.taps), tailByTap), f.head))
 		return grad
 	}
+	if f.gram == nil {
+		f.gram = s.b.Mul(true, false, 1, weighted, f.tail)
+	}
 	// Σ_t Σ_(j,u) Γ[(i,t), (j,u)] · (M A)[(j,u), (x,t)], as one product over (t, j, u).
-	gram := s.b.Mul(true, false, 1, weighted, tail)
-	r := v.head.Rows
-	flat := &linalg.Matrix{Rows: r, Cols: s.taps * gram.Cols, Data: gram.Data}
-	add(grad, s.b.Mul(false, false, 1, flat, tapsFirst(v.ma, s.taps)))
+	flat := &linalg.Matrix{Rows: f.head.Rows, Cols: s.taps * f.gram.Cols, Data: f.gram.Data}
+	add(grad, s.b.Mul(false, false, 1, flat, tapsFirst(f.ma, s.taps)))
 	return grad
 }
 

@@ -43,7 +43,7 @@ func TestSplit(t *testing.T) {
 			if math.Abs(exact-cheap) > 1e-10*s.energy {
 				t.Errorf("%s: loss %g from the error, %g from the energy", name, exact, cheap)
 			}
-			return exact, s.slope(v, tail)
+			return exact, s.slope(&trial{seen: v, tail: tail})
 		}
 		head := randomMatrix(r, rank, width)
 		_, slope := at(head)

@@ -78,7 +78,7 @@ func (t tuckerSize) worth(r1, r2 int) bool {
 }
 
 // tuckerRungs is about how many numbers the coarse ladder has for each of the two ranks.
-const tuckerRungs = 8
+const tuckerRungs = 7
 
 // side returns the coarse numbers of one of the two ranks.
 func (t tuckerSize) side(i, multiple int) []int {

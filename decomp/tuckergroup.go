@@ -1,8 +1,6 @@
 package decomp
 
 import (
-	"math"
-
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 )
 
@@ -86,33 +84,33 @@ func (g *tuckerGroup) exact() tuckerFit {
 	return tuckerFit{head: linalg.Identity(g.width), core: g.w, out: linalg.Identity(g.rows)}
 }
 
-// projection is the best tail of rank r2 for a head: with U the leading eigenvectors of Q (W A Mᵀ B⁻¹ M A Wᵀ) Q, Q = G^½,
-// it is Q⁻¹ U · Uᵀ Q L, L the best tail of any rank.
-type projection struct {
-	u    *linalg.Matrix // Uᵀ [r2, O]
-	core *linalg.Matrix // Uᵀ Q L [r2, r1·taps]
-	tail *linalg.Matrix // [O, r1·taps]
+// tuckerTrial is a head with its best tail of rank r2: with U the leading eigenvectors of Q (W A Mᵀ B⁻¹ M A Wᵀ) Q,
+// Q = G^½, it is Q⁻¹ U · Uᵀ Q L, L the best tail of any rank.
+type tuckerTrial struct {
+	trial
+	u *linalg.Matrix // Uᵀ [r2, O]
 }
 
-func (g *tuckerGroup) project(v *seen, r2 int) (projection, error) {
-	best, err := g.bestTail(v)
+func (g *tuckerGroup) try(head *linalg.Matrix, r2 int) (*tuckerTrial, error) {
+	f := &tuckerTrial{trial: trial{seen: g.through(head)}}
+	best, err := g.bestTail(f.seen)
 	if err != nil {
-		return projection{}, err
+		return nil, err
 	}
-	left := best
-	seen := v.wam
+	left, right := best, f.wam
 	if g.output.root != nil {
 		left = g.b.Mul(false, false, 1, g.output.root, best)
-		seen = g.b.Mul(false, false, 1, g.output.root, v.wam)
+		right = g.b.Mul(false, false, 1, g.output.root, f.wam)
 	}
-	_, vectors, err := symmetricEig(g.b, g.b.Mul(false, true, 1, left, seen))
+	_, vectors, err := symmetricEig(g.b, g.b.Mul(false, true, 1, left, right))
 	if err != nil {
-		return projection{}, err
+		return nil, err
 	}
-	u := leadingRows(vectors, r2)
-	p := projection{u: u, core: g.b.Mul(false, false, 1, u, left)}
-	p.tail = g.b.Mul(false, false, 1, g.mapOut(u), p.core)
-	return p, nil
+	f.u = leadingRows(vectors, r2)
+	f.core = g.b.Mul(false, false, 1, f.u, left)
+	f.tail = g.b.Mul(false, false, 1, g.mapOut(f.u), f.core)
+	f.loss = g.lossAt(&f.trial)
+	return f, nil
 }
 
 // mapOut returns Q⁻¹U for Uᵀ.
@@ -148,43 +146,50 @@ func leadingRows(m *linalg.Matrix, n int) *linalg.Matrix {
 }
 
 // lossAt returns the loss of a tail that need not be the best: energy − 2 tr(G L (W A Mᵀ)ᵀ) + tr(G L B Lᵀ).
-func (g *tuckerGroup) lossAt(v *seen, tail *linalg.Matrix) float64 {
-	weighted := g.weighted(tail)
-	return g.energy - 2*inner(weighted, v.wam) + inner(weighted, g.b.Mul(false, false, 1, tail, v.gram))
+func (g *tuckerGroup) lossAt(f *trial) float64 {
+	weighted := g.weighted(f.tail)
+	loss := g.energy - 2*inner(weighted, f.wam)
+	if g.in == nil {
+		return loss + inner(weighted, g.timesGram(f.tail, f.seen))
+	}
+	f.gram = g.b.Mul(true, false, 1, weighted, f.tail)
+	return loss + inner(f.gram, f.mam)
+}
+
+// timesGram returns m·B for m [n, r·taps].
+func (g *tuckerGroup) timesGram(m *linalg.Matrix, v *seen) *linalg.Matrix {
+	if g.in == nil {
+		return fromTaps(g.b.Mul(false, false, 1, byTap(m, g.taps), v.mam), g.taps)
+	}
+	return g.b.Mul(false, false, 1, m, v.mam)
 }
 
 // improve lowers the loss from a head, and returns the factors.
 func (g *tuckerGroup) improve(head *linalg.Matrix, r2 int) (tuckerFit, error) {
-	v := g.through(head)
-	p, err := g.project(v, r2)
+	f, err := g.try(head, r2)
 	if err != nil {
 		return tuckerFit{}, err
 	}
-	switch {
+	switch best := &f.trial; {
+	case f.loss <= negligible*g.energy || head.Rows == g.width:
+		return g.finish(best)
 	case g.in == nil:
-		v, p, err = g.iterate(v, p)
-	case head.Rows < g.width && g.lossAt(v, p.tail) > negligible*g.energy:
-		if head, err = g.descend(v, p.tail, r2); err == nil {
-			v = g.through(head)
-			p, err = g.project(v, r2)
+		if best, err = g.iterate(f); err != nil {
+			return tuckerFit{}, err
 		}
+		return g.finish(best)
+	default:
+		if best, err = g.descend(best, r2); err != nil {
+			return tuckerFit{}, err
+		}
+		return g.finish(best)
 	}
-	if err != nil {
-		return tuckerFit{}, err
-	}
-	return g.finish(v, p.core)
 }
 
 // finish solves for the last factor.
-func (g *tuckerGroup) finish(v *seen, core *linalg.Matrix) (tuckerFit, error) {
-	coreB := core
-	if g.in == nil {
-		coreB = fromTaps(g.b.Mul(false, false, 1, byTap(core, g.taps), v.gram), g.taps)
-	} else {
-		coreB = g.b.Mul(false, false, 1, core, v.gram)
-	}
-	gram, rest := g.b.Mul(false, true, 1, coreB, core), g.b.Mul(false, true, 1, core, v.wam)
-	out := linalg.New(core.Rows, g.rows)
+func (g *tuckerGroup) finish(f *trial) (tuckerFit, error) {
+	gram, rest := g.b.Mul(false, true, 1, g.timesGram(f.core, f.seen), f.core), g.b.Mul(false, true, 1, f.core, f.wam)
+	out := linalg.New(f.core.Rows, g.rows)
 	for range 2 { // the second time for what the ridge left out
 		more, err := solveRidged(g.b, gram, rest)
 		if err != nil {
@@ -193,31 +198,30 @@ func (g *tuckerGroup) finish(v *seen, core *linalg.Matrix) (tuckerFit, error) {
 		add(out, more)
 		subtract(rest, g.b.Mul(false, false, 1, gram, more))
 	}
-	f := tuckerFit{head: v.head, core: core, out: out.T()}
-	f.loss = g.lossOf(v, g.b.Mul(false, false, 1, f.out, core))
-	return f, nil
+	done := tuckerFit{head: f.head, core: f.core, out: out.T()}
+	done.loss = g.lossOf(f.seen, g.b.Mul(false, false, 1, done.out, f.core))
+	return done, nil
 }
 
 // Limits of the descent of one pair, whose start has been improved for another.
 const (
-	tuckerRounds     = 8
-	tuckerWorthwhile = 2e-3
+	tuckerRounds     = 6
+	tuckerWorthwhile = 5e-3
 )
 
-// descend lowers the loss from a head, as that of a pair does.
-func (g *tuckerGroup) descend(v *seen, tail *linalg.Matrix, r2 int) (*linalg.Matrix, error) {
-	cost := 2 * float64(v.head.Rows) * float64(g.in.Rows) * float64(g.in.Rows)
+// descend lowers the loss from a trial, as that of a pair does.
+func (g *tuckerGroup) descend(f *trial, r2 int) (*trial, error) {
+	cost := 2 * float64(f.head.Rows) * float64(g.in.Rows) * float64(g.in.Rows)
 	limit := effort{evaluations: min(int(roundBudget/8/cost), tuckerRounds), gain: tuckerWorthwhile}
 	if limit.evaluations < 2 {
-		return v.head, nil
+		return f, nil
 	}
-	return g.coords.descend(g.split, v.head, tail, limit, func(head *linalg.Matrix) (float64, *linalg.Matrix, error) {
-		v := g.through(head)
-		p, err := g.project(v, r2)
+	return g.coords.descend(g.split, f, limit, func(head *linalg.Matrix) (*trial, error) {
+		f, err := g.try(head, r2)
 		if err != nil {
-			return math.Inf(1), nil, err
+			return nil, err
 		}
-		return g.lossAt(v, p.tail), g.slope(v, p.tail), nil
+		return &f.trial, nil
 	})
 }
 
@@ -229,37 +233,31 @@ const (
 
 // iterate is higher-order orthogonal iteration for a kernel whose input metric is the identity: the head is the leading
 // subspace of the kernel seen through the tail, and the other way round.
-func (g *tuckerGroup) iterate(v *seen, p projection) (*seen, projection, error) {
-	loss := g.lossBy(v, p.tail)
+func (g *tuckerGroup) iterate(f *tuckerTrial) (*trial, error) {
 	w := g.w
 	if g.output.root != nil {
 		w = g.b.Mul(false, false, 1, g.output.root, g.w)
 	}
 	for range mostIterations {
-		if loss <= negligible*g.energy || v.head.Rows == g.width {
-			break
-		}
-		through := byTap(g.b.Mul(false, false, 1, p.u, w), g.taps)
+		through := byTap(g.b.Mul(false, false, 1, f.u, w), g.taps)
 		_, vectors, err := symmetricEig(g.b, g.b.Mul(true, false, 1, through, through))
 		if err != nil {
-			return nil, p, err
+			return nil, err
 		}
-		nextV := g.through(leadingRows(vectors, v.head.Rows))
-		next, err := g.project(nextV, p.u.Rows)
+		next, err := g.try(leadingRows(vectors, f.head.Rows), f.u.Rows)
 		if err != nil {
-			return nil, p, err
+			return nil, err
 		}
-		after := g.lossBy(nextV, next.tail)
-		if !(after < loss) {
+		if !(next.loss < f.loss) {
 			break
 		}
-		gain := loss - after
-		v, p, loss = nextV, next, after
-		if gain <= stillGaining*loss {
+		gain := f.loss - next.loss
+		f = next
+		if gain <= stillGaining*f.loss {
 			break
 		}
 	}
-	return v, p, nil
+	return &f.trial, nil
 }
 
 // resolve returns the best of what comes of a given head, of the group's own start, and of a given head and core.
@@ -267,7 +265,7 @@ func (g *tuckerGroup) resolve(head, core *linalg.Matrix) (tuckerFit, error) {
 	if [2]int{head.Rows, core.Rows} == g.size.most {
 		return g.exact(), nil
 	}
-	best, err := g.finish(g.through(head), core)
+	best, err := g.finish(&trial{seen: g.through(head), core: core})
 	if err != nil {
 		return tuckerFit{}, err
 	}
