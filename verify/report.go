@@ -57,6 +57,9 @@ type Classes struct {
 	Agreement float64 `json:"agreement"`
 	// Accuracy is null where the samples have no labels.
 	Accuracy *Accuracy `json:"accuracy"`
+	// Changed lists samples whose top class changed, the most moved first: those that
+	// moved most, and those of the class that lost most accuracy.
+	Changed []Moved `json:"changed,omitempty"`
 }
 
 // Accuracy is the share of labelled samples whose label has the largest score.
@@ -102,22 +105,33 @@ func (s *sums) report(outputs []string, classOutput int) *Report {
 			Agreement: share(s.agree, s.scored), Accuracy: s.accuracy(),
 		}
 	}
+	for i, e := range s.moved {
+		r.Moved[i] = e.moved(s.classes > 0)
+	}
+	if r.Classes != nil {
+		for _, e := range s.changes() {
+			r.Classes.Changed = append(r.Classes.Changed, e.moved(true))
+		}
+	}
+	return r
+}
+
+// moved is the example as a report has it, with its classes where there are any.
+func (e example) moved(classes bool) Moved {
 	known := func(v int) *int {
 		if v < 0 {
 			return nil
 		}
 		return &v
 	}
-	for i, e := range s.moved {
-		r.Moved[i] = Moved{Name: e.name, Label: known(e.label)}
-		if s.classes > 0 {
-			r.Moved[i].Before, r.Moved[i].After = known(e.before), known(e.after)
-		}
-		if v := e.error(); !notFinite(v) {
-			r.Moved[i].Error = &v
-		}
+	m := Moved{Name: e.name, Label: known(e.label)}
+	if classes {
+		m.Before, m.After = known(e.before), known(e.after)
 	}
-	return r
+	if v := e.error(); !notFinite(v) {
+		m.Error = &v
+	}
+	return m
 }
 
 func (s *outputSums) report(name string) Output {

@@ -3,6 +3,7 @@ package verify
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -177,13 +178,14 @@ type sums struct {
 	scored  int       // examples with scores
 	agree   int
 	labels  map[int]*tally
+	changed map[int][]example // by label those with another top class that moved most
 }
 
 // tally counts the examples of one label.
 type tally struct{ samples, before, after int }
 
 func newSums(outputs, keep int) *sums {
-	return &sums{outputs: make([]outputSums, outputs), keep: keep, labels: map[int]*tally{}}
+	return &sums{outputs: make([]outputSums, outputs), keep: keep, labels: map[int]*tally{}, changed: map[int][]example{}}
 }
 
 // add adds a run; runs come in their order.
@@ -196,8 +198,7 @@ func (s *sums) add(r *runSums) {
 			s.moved = append(s.moved, e)
 		}
 	}
-	slices.SortStableFunc(s.moved, func(a, b example) int { return cmp.Compare(b.error(), a.error()) })
-	s.moved = slices.Clone(s.moved[:min(s.keep, len(s.moved))])
+	s.moved = farthest(s.moved, s.keep)
 	if !r.scored {
 		return
 	}
@@ -210,6 +211,8 @@ func (s *sums) add(r *runSums) {
 		s.scored++
 		if e.before == e.after && e.before >= 0 {
 			s.agree++
+		} else {
+			s.changed[e.label] = append(s.changed[e.label], e)
 		}
 		if e.label < 0 {
 			continue
@@ -227,6 +230,43 @@ func (s *sums) add(r *runSums) {
 			t.after++
 		}
 	}
+	for label := range s.changed {
+		s.changed[label] = farthest(s.changed[label], s.keep)
+	}
+}
+
+// farthest keeps those of the examples that moved most, in that order.
+func farthest(list []example, keep int) []example {
+	slices.SortStableFunc(list, func(a, b example) int { return cmp.Compare(b.error(), a.error()) })
+	return slices.Clone(list[:min(keep, len(list))])
+}
+
+// worst is the label with the largest loss of accuracy, the least of equals.
+func (s *sums) worst() int {
+	worst, most := 0, math.Inf(-1)
+	for _, label := range slices.Sorted(maps.Keys(s.labels)) {
+		t := s.labels[label]
+		if loss := share(t.before-t.after, t.samples); loss > most {
+			worst, most = label, loss
+		}
+	}
+	return worst
+}
+
+// changes lists the examples whose top class changed: those that moved most, and those of
+// the class that lost most.
+func (s *sums) changes() []example {
+	var all []example
+	for _, label := range slices.Sorted(maps.Keys(s.changed)) {
+		all = append(all, s.changed[label]...)
+	}
+	kept := farthest(all, s.keep)
+	for _, e := range s.changed[s.worst()] {
+		if !slices.ContainsFunc(kept, func(k example) bool { return k.name == e.name }) {
+			kept = append(kept, e)
+		}
+	}
+	return farthest(kept, len(kept))
 }
 
 // error is ‖y' − y‖ / ‖y‖, the numerator alone where the original is zero, and +Inf

@@ -123,6 +123,9 @@ func TestCompareNumbers(t *testing.T) {
 		if m := r.Moved[1]; m.Name != "row 2" || *m.Label != 0 || *m.Before != 0 || *m.After != 1 {
 			t.Errorf("moved %s, label %d, %d → %d; want row 2, label 0, 0 → 1", m.Name, *m.Label, *m.Before, *m.After)
 		}
+		if c := r.Classes.Changed; len(c) != 1 || c[0].Name != "row 2" || *c[0].Before != 0 || *c[0].After != 1 {
+			t.Errorf("changed: %+v, want row 2", c)
+		}
 		if r.Original != before || r.Compressed != after || r.Samples != 4 || r.Data != "samples in memory" {
 			t.Errorf("report %+v", r)
 		}

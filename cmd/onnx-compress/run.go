@@ -21,6 +21,7 @@ const (
 	exitUsage  = 2 // the command line makes no sense
 	exitUnmet  = 3 // a target cannot be met; nothing was written
 	exitStale  = 4 // a compressed model does not fit what it was made from
+	exitBound  = 5 // a comparison does not keep a bound
 )
 
 // streams are where a command says what it has to say.
@@ -112,6 +113,7 @@ func exitCode(err error, name string, stderr io.Writer) int {
 	var unmet *compress.UnmetError
 	var plan *compress.PlanError
 	var stale *staleError
+	var bound *boundError
 	switch {
 	case err == nil, errors.Is(err, errHelp):
 		return exitDone
@@ -131,6 +133,9 @@ func exitCode(err error, name string, stderr io.Writer) int {
 	case errors.As(err, &stale):
 		fmt.Fprintf(stderr, "onnx-compress: %v\n", err)
 		return exitStale
+	case errors.As(err, &bound):
+		fmt.Fprintf(stderr, "onnx-compress: %v\n", err)
+		return exitBound
 	}
 	fmt.Fprintf(stderr, "onnx-compress: %v\n", err)
 	return exitFailed

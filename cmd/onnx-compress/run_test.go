@@ -103,7 +103,7 @@ func TestRun(t *testing.T) {
 		{"setup now", 2, "", "takes no arguments"},
 		{"setup --with conda", 2, "", "want pip or npm"},
 		{"methods svd svd", 2, "", "2 methods were named"},
-		{"methods tucker2", 2, "", `unknown method "tucker2"; known: svd`},
+		{"methods nothing", 2, "", `unknown method "nothing"; known: svd`},
 		{"inspect", 2, "", "which model?"},
 		{"inspect --only", 2, "", "--only"},
 		{"inspect m.onnx --json=none/x.json", 2, "", "there is no folder none"},

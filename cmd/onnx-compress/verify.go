@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"io"
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/report"
 )
 
 func runVerify(ctx context.Context, args []string, s streams) error {
@@ -14,6 +12,7 @@ func runVerify(ctx context.Context, args []string, s streams) error {
 		o       compress.VerifyOptions
 		samples sampleFlags
 		out     outputFlags
+		gate    gateFlags
 		data    string
 		shapes  []string
 	)
@@ -26,6 +25,7 @@ func runVerify(ctx context.Context, args []string, s streams) error {
 	f.IntVar(&o.Batch, "batch", 32, "")
 	f.IntVar(&o.Threads, "threads", 0, "")
 	f.StringVar(&o.Runtime, "ort", "", "")
+	gate.add(f)
 	out.add(f, "quiet")
 	rest, err := parse(f, args, s)
 	if err != nil {
@@ -46,6 +46,9 @@ func runVerify(ctx context.Context, args []string, s streams) error {
 	if err := out.check(rest[0], rest[1], data, samples.labels); err != nil {
 		return err
 	}
+	if err := gate.read(rest[0], rest[1], data, samples.labels, string(out.json)); err != nil {
+		return err
+	}
 	m, err := onnxio.Read(rest[0])
 	if err != nil {
 		return err
@@ -63,5 +66,5 @@ func runVerify(ctx context.Context, args []string, s streams) error {
 	if err != nil {
 		return err
 	}
-	return out.write(s.out, r, func(w io.Writer) error { return report.Verification(w, r.Report) })
+	return gate.judge(r, s, &out)
 }

@@ -33,7 +33,8 @@ func House() Rules {
 	return Rules{
 		Module: "github.com/onnx-compress/onnx-compress",
 		Below: map[string][]string{
-			"cmd/onnx-compress":                {"report"},
+			"cmd/onnx-compress":                {"report", "gate"},
+			"gate":                             {"verify", "internal/suggest"},
 			"report":                           {"compress"},
 			"compress":                         {"grad", "tune", "verify", "search", "provenance", "internal/provision", "internal/suggest"},
 			"provenance":                       {"calib"},
@@ -58,6 +59,7 @@ func House() Rules {
 			"internal/suggest":                 {},
 			"internal/depcheck":                {},
 			"testmodels":                       {"onnxio"},
+			"integration":                      {},
 			"bench/...":                        {"cmd/onnx-compress", "decomp/decomptest", "testmodels"},
 		},
 		TestOnly: map[string][]string{

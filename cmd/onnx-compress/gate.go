@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/gate"
+	"github.com/onnx-compress/onnx-compress/report"
+)
+
+// gateFlags turn a comparison into a gate: what must hold, and who is told.
+type gateFlags struct {
+	words           []string
+	junit, markdown string
+	required        []gate.Requirement
+}
+
+func (g *gateFlags) add(f *pflag.FlagSet) {
+	f.StringArrayVar(&g.words, "require", nil, "")
+	f.StringVar(&g.junit, "junit", "", "")
+	f.StringVar(&g.markdown, "markdown", "", "")
+}
+
+// read turns the words into requirements, and refuses files that would overwrite others.
+func (g *gateFlags) read(files ...string) error {
+	for _, word := range g.words {
+		r, err := gate.Parse(word)
+		if err != nil {
+			return usagef("--require %w", err)
+		}
+		g.required = append(g.required, r)
+	}
+	for _, o := range []struct{ flag, path, other string }{{"junit", g.junit, ""}, {"markdown", g.markdown, g.junit}} {
+		if o.path == "" {
+			continue
+		}
+		if err := canWrite("--"+o.flag+" "+o.path, o.path, append(files, o.other)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judged is a comparison with what was required of it.
+type judged struct {
+	*compress.Verification
+	Checks []gate.Check `json:"checks,omitempty"`
+}
+
+// boundError says which bounds do not hold.
+type boundError struct{ failed []gate.Check }
+
+func (e *boundError) Error() string {
+	var out []string
+	for _, c := range e.failed {
+		s := fmt.Sprintf("%s: required %s, found %s", c.Name, c.Required, c.Found)
+		if c.Where != "" {
+			s += " at " + c.Where
+		}
+		if len(c.Samples) > 0 {
+			s += "; look at " + strings.Join(c.Samples, "; ")
+		}
+		out = append(out, s)
+	}
+	return strings.Join(out, "\nonnx-compress: ")
+}
+
+// judge tells everybody the outcome, and is an error where a bound does not hold.
+func (g *gateFlags) judge(v *compress.Verification, s streams, out *outputFlags) error {
+	var checks []gate.Check
+	if len(g.required) > 0 || g.junit != "" || g.markdown != "" {
+		checks = gate.Judge(v.Report, g.required)
+	}
+	for _, o := range []struct {
+		flag, path string
+		write      func(w io.Writer) error
+	}{
+		{"junit", g.junit, func(w io.Writer) error { return gate.JUnit(w, v.Report, checks) }},
+		{"markdown", g.markdown, func(w io.Writer) error { return gate.Markdown(w, v.Report, checks) }},
+	} {
+		if o.path == "" {
+			continue
+		}
+		if err := writeFile(o.path, o.write); err != nil {
+			return fmt.Errorf("--%s %s: %w", o.flag, o.path, err)
+		}
+	}
+	err := out.write(s.out, judged{v, checks}, func(w io.Writer) error { return report.Verification(w, v.Report) })
+	if failed := gate.Failed(checks); err == nil && len(failed) > 0 {
+		return &boundError{failed}
+	}
+	return err
+}

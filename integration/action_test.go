@@ -1,0 +1,117 @@
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+)
+
+// action is the part of an action's definition that is tested.
+type action struct {
+	Inputs map[string]struct {
+		Description string
+		Required    bool
+		Default     *string
+	}
+	Runs struct {
+		Using string
+		Steps []struct {
+			Name, Uses, Shell, Run string
+			Env                    map[string]string
+		}
+	}
+}
+
+// TestAction runs the steps of action.yml as a runner would: with the inputs in the
+// environment, in the folder of the workflow.
+func TestAction(t *testing.T) {
+	root := moduleRoot(t)
+	data, err := os.ReadFile(filepath.Join(root, "action.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a action
+	if err := yaml.Unmarshal(data, &a); err != nil {
+		t.Fatal(err)
+	}
+	if a.Runs.Using != "composite" || len(a.Runs.Steps) != 4 {
+		t.Fatalf("%+v", a.Runs)
+	}
+	bash := need(t, "bash")
+	folder := t.TempDir()
+	fashion(t, folder)
+	tool(t, folder, 0, "net.onnx", "-o", "small.onnx", "--target", "macs=0.9", "-q")
+	for _, c := range []struct {
+		name    string
+		inputs  map[string]string
+		code    int
+		summary string
+	}{
+		{"holds", map[string]string{"compressed": "small.onnx", "require": "agree=1%\n\ncosine=0.1\n"}, 0, "✅ passed"},
+		{"fails", map[string]string{"compressed": "small.onnx", "require": "snr=200dB", "flags": "--samples=20\n--quiet"}, 5, "1 of 2 checks failed"},
+		{"hostile", map[string]string{"compressed": "$(touch stolen).onnx", "require": "`touch stolen`"}, 2, ""},
+	} {
+		inputs := map[string]string{"original": "net.onnx", "data": "fashion.bin"}
+		for name, in := range a.Inputs {
+			if in.Default != nil && inputs[name] == "" {
+				inputs[name] = *in.Default
+			}
+			if in.Description == "" || !in.Required && in.Default == nil {
+				t.Errorf("input %s needs a description, and a default or to be required", name)
+			}
+		}
+		for name, v := range c.inputs {
+			inputs[name] = v
+		}
+		temp, code := t.TempDir(), 0
+		summary := filepath.Join(temp, "summary")
+		for _, step := range a.Runs.Steps {
+			if step.Run == "" {
+				continue
+			}
+			if strings.Contains(step.Run, "${{") {
+				t.Errorf("step %s: an expression in a script lets an input become code", step.Name)
+			}
+			env := []string{"RUNNER_TEMP=" + temp, "GITHUB_STEP_SUMMARY=" + summary}
+			for name, v := range step.Env {
+				env = append(env, name+"="+expand(t, v, inputs, root))
+			}
+			var out string
+			if code, out = runIn(t, folder, env, bash, "--noprofile", "--norc", "-eo", "pipefail", "-c", step.Run); code != 0 {
+				t.Logf("%s: step %s: %d\n%s", c.name, step.Name, code, out)
+				break
+			}
+		}
+		text, _ := os.ReadFile(summary) // which is not there where nothing was compared
+		if code != c.code || !strings.Contains(string(text), c.summary) {
+			t.Errorf("%s: exit code %d, want %d; summary %q, want %q", c.name, code, c.code, text, c.summary)
+		}
+		if _, err := os.Stat(filepath.Join(folder, "stolen")); err == nil {
+			t.Error("an input was run as code")
+		}
+	}
+}
+
+var expression = regexp.MustCompile(`\$\{\{ *([a-z_.]+) *\}\}`)
+
+// expand evaluates the expressions that action.yml uses.
+func expand(t *testing.T, text string, inputs map[string]string, root string) string {
+	t.Helper()
+	return expression.ReplaceAllStringFunc(text, func(e string) string {
+		name := expression.FindStringSubmatch(e)[1]
+		if input, ok := strings.CutPrefix(name, "inputs."); ok {
+			if v, ok := inputs[input]; ok {
+				return v
+			}
+		}
+		if name == "github.action_path" {
+			return root
+		}
+		t.Fatalf("unknown expression %q", e)
+		return ""
+	})
+}
