@@ -17,7 +17,8 @@ type sensor struct {
 	turns
 	site      *rewrite.Site
 	sum       *moments.Sum
-	positions int64  // of all samples and probes
+	positions int64 // of all samples and probes
+	spread    spread
 	why       string // what kept the gradient from a run, the first time
 }
 
@@ -32,8 +33,9 @@ func newSensor(s *rewrite.Site) *sensor {
 func (s *sensor) add(ctx context.Context, w *worker, r *Run, turn int, g tensor.Dense, why string) error {
 	var plan moments.Plan
 	var units int
+	var seen spread
 	if why == "" {
-		shape, values, err := r.trim(outputKind(s.site), g)
+		shape, values, err := r.trim(outputKind(s.site), s.site.View.Stack, g)
 		if err == nil && shape != nil {
 			plan, units, err = outputPlan(s.site, shape)
 		}
@@ -46,6 +48,9 @@ func (s *sensor) add(ctx context.Context, w *worker, r *Run, turn int, g tensor.
 			w.partial = slices.Grow(w.partial[:0], plan.Size())[:plan.Size()]
 			clear(w.partial)
 			plan.Run(w.backend, values, units, w.partial, &w.scratch)
+			for _, b := range outputBlocks(s.site, shape, values, r) {
+				seen.add(b.offDiagonal(w), b.positions())
+			}
 		}
 	}
 	if err := s.take(ctx, turn); err != nil {
@@ -55,6 +60,7 @@ func (s *sensor) add(ctx context.Context, w *worker, r *Run, turn int, g tensor.
 	if plan != nil {
 		s.sum.Add(plan, w.partial)
 		s.positions += plan.Positions(units)
+		s.spread.merge(&seen)
 	}
 	if s.why == "" {
 		s.why = why
@@ -89,6 +95,10 @@ func outputPlan(s *rewrite.Site, shape []int) (moments.Plan, int, error) {
 		return n
 	}
 	switch kind := outputKind(s); {
+	case s.View.Stack > 0:
+		if plan, n := stacked(s, shape, o, kind == rewrite.LastAxis); plan != nil {
+			return plan, n, nil
+		}
 	case kind == rewrite.ConvPatches && last >= 1 && shape[1] == o:
 		plane := 1
 		for _, d := range shape[2:] {
@@ -103,16 +113,50 @@ func outputPlan(s *rewrite.Site, shape []int) (moments.Plan, int, error) {
 	return nil, 0, fmt.Errorf("its shape is %s, which does not fit the weight of %d output channels", shapeText(shape), o)
 }
 
-// mean returns G, or false and why where gradients did not give it.
+// outputBlocks cuts a site's output, or its gradient, of that shape into samples, or into what
+// is laid out apart in a sample.
+func outputBlocks(s *rewrite.Site, shape []int, values []float32, r *Run) []block {
+	o, last := s.Kernel.Out, len(shape)-1
+	count, turned := shape[0], false
+	switch kind := outputKind(s); {
+	case s.View.Stack > 0:
+		count, turned = product(shape[:last-1-s.View.Stack]), kind == rewrite.LastAxis
+	case kind == rewrite.SecondLastAxis && last > 0:
+		count = product(shape[:last-1])
+	case kind != rewrite.ConvPatches:
+		if turned = true; last == 0 || shape[0] != len(r.Samples) {
+			count = 1
+		}
+	}
+	var out []block
+	for i := range count {
+		one := values[len(values)/count*i : len(values)/count*(i+1)]
+		b := block{turned: turned}
+		n, rows := len(one)/max(o, 1), s.Kernel.Rows()
+		for g := range s.Kernel.Groups {
+			data := one[g*rows*n : (g+1)*rows*n]
+			if turned {
+				b.groups = append(b.groups, linalg.Block32{Rows: n, Cols: rows, Stride: rows, Data: data})
+			} else {
+				b.groups = append(b.groups, linalg.Block32{Rows: rows, Cols: n, Stride: n, Data: data})
+			}
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// mean returns G, less what is noise off its diagonal, or false and why where gradients did not give it.
 func (s *sensor) mean() ([]*linalg.Matrix, string, bool) {
 	if s.positions == 0 {
 		return nil, s.why, false
 	}
 	g := s.sum.Mean(s.positions)
-	for _, m := range g {
+	for i, m := range g {
 		if m.Check() != nil {
 			return nil, "the gradients are not finite", false
 		}
+		shrink(m, s.spread.noise(i, m, s.positions))
 	}
 	return g, "", true
 }

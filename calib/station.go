@@ -62,6 +62,7 @@ type worker struct {
 	backend linalg.Backend
 	scratch moments.Scratch
 	partial []float32
+	gram    []float32
 	columns []float64
 }
 

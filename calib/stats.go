@@ -29,7 +29,8 @@ type Stats struct {
 	// G has the second moment E[g gᵀ] of the sensitivity g = ∂(vᵀf)/∂y of the model's
 	// outputs f to the site's output y, for each group of channels, [O, O] with O the
 	// rows of the site's kernel: the mean over the positions of all samples and the
-	// random directions v. Nil where no sensitivities were asked for, and where Note
+	// random directions v, with entries off the diagonal shrunk by the share of them that
+	// is noise of so many samples. Nil where no sensitivities were asked for, and where Note
 	// says why there are none; then that is so at every site. A zero G is a site that
 	// no output depends on.
 	//
