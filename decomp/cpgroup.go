@@ -8,45 +8,16 @@ import (
 
 // cpGroup is one group's kernel under its metric, with the terms found so far.
 type cpGroup struct {
-	space   *modeSpace
-	w, a, g *linalg.Matrix // normalized; nil for the identity
-	scale   int            // of w alone
-	lossBy  int            // losses here are in units of 2^lossBy
-	energy  float64        // tr(G W A Wᵀ) in those units
-	rungs   []int          // ranks that start from each other, ascending
-	exact   int            // the rank that rebuilds any kernel
-	found   map[int]cpFound
+	*modeGroup
+	rungs []int // ranks that start from each other, ascending
+	exact int   // the rank that rebuilds any kernel
+	found map[int]cpFound
 }
 
 // cpFound are the terms of one rank, in the kernel's own coordinates.
 type cpFound struct {
 	terms cpTerms
 	loss  float64 // infinite where nothing better than zero was found
-}
-
-func newCPGroup(b linalg.Backend, w *linalg.Matrix, in int, window []int, a, g *linalg.Matrix) (*cpGroup, error) {
-	w, scaleW := normalized(w)
-	a, scaleA := normalized(a)
-	g, scaleG := normalized(g)
-	space, err := newModeSpace(b, w, in, window, a, g)
-	if err != nil {
-		return nil, err
-	}
-	out := &cpGroup{space: space, w: w, a: a, g: g, scale: scaleW, lossBy: 2*scaleW + scaleA + scaleG, found: map[int]cpFound{}}
-	out.energy = out.cost(w)
-	return out, nil
-}
-
-// cost returns tr(G E A Eᵀ).
-func (c *cpGroup) cost(e *linalg.Matrix) float64 {
-	b, weighted := c.space.b, e
-	if c.a != nil {
-		weighted = b.Mul(false, false, 1, e, c.a)
-	}
-	if c.g != nil {
-		weighted = b.Mul(false, false, 1, c.g, weighted)
-	}
-	return max(dot(weighted.Data, e.Data), 0)
 }
 
 // measured takes terms out of the whitened coordinates and measures their loss.
@@ -57,19 +28,8 @@ func (c *cpGroup) measured(x cpTerms) cpFound {
 	}
 	out := cpFound{terms: cpOf(all)}
 	out.terms.even()
-	out.loss = c.lossOf(out.terms)
+	out.loss = c.lossOf(out.terms.out, out.terms.columns())
 	return out
-}
-
-func (c *cpGroup) lossOf(x cpTerms) float64 {
-	e := c.space.b.Mul(true, false, 1, x.out, x.columns())
-	for i, v := range c.w.Data {
-		e.Data[i] = v - e.Data[i]
-	}
-	if loss := c.cost(e); !math.IsNaN(loss) {
-		return loss
-	}
-	return math.Inf(1)
 }
 
 // whitened is the reverse of measured.

@@ -7,31 +7,6 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 )
 
-// seen returns m·A for rows m, in the coordinates of the space.
-func (s *modeSpace) seen(m *linalg.Matrix) *linalg.Matrix {
-	if s.metric == nil {
-		return m
-	}
-	return s.b.Mul(false, false, 1, m, s.metric)
-}
-
-// lastOf is what is left to D when all other vectors of the terms are given.
-type lastOf struct {
-	seen  *linalg.Matrix // columns·A [r, K]
-	right *linalg.Matrix // columns·A·Tᵀ [r, O]
-	out   *linalg.Matrix // the best D [r, O]
-}
-
-// bestLast solves for D under the metric.
-func (s *modeSpace) bestLast(x cpTerms, limit float64) (lastOf, error) {
-	columns := x.columns()
-	v := lastOf{seen: s.seen(columns)}
-	v.right = s.b.Mul(false, true, 1, v.seen, s.target)
-	var err error
-	v.out, err = boundedSolve(s.b, s.b.Mul(false, true, 1, v.seen, columns), v.right, limit)
-	return v, err
-}
-
 // errTooLarge says that terms have left the bound; a descent takes a shorter step.
 var errTooLarge = errors.New("the norms of the terms exceed their bound")
 
@@ -46,19 +21,18 @@ func (s *modeSpace) fit(x cpTerms, evaluations int) (cpTerms, error) {
 	}
 	x.even()
 	wanted := s.seen(s.target)
+	energy := dot(wanted.Data, s.target.Data)
 	free := cpTerms{out: linalg.New(x.out.Rows, 0), in: x.in, window: x.window}
 	at, _, err := descend(free.flat(), effort{evaluations: evaluations, gain: 1e-4}, func(numbers []float64) (float64, []float64, error) {
 		y := free.unflat(numbers)
-		v, err := s.bestLast(y, math.Inf(1))
+		v, err := s.bestLast(y.columns(), math.Inf(1))
 		if err != nil {
 			return 0, nil, err
 		}
 		if y.out = v.out; y.size() > limit {
 			return 0, nil, errTooLarge
 		}
-		slope := s.b.Mul(false, false, 1, s.b.Mul(false, true, 2, v.out, v.out), v.seen)
-		axpy(slope.Data, -2, s.b.Mul(false, false, 1, v.out, wanted).Data)
-		return dot(wanted.Data, s.target.Data) - dot(v.out.Data, v.right.Data), s.ontoFactors(y, free.out, slope), nil
+		return energy - dot(v.out.Data, v.right.Data), y.ontoFactors(free.out, s.slope(v, wanted)), nil
 	})
 	if err != nil {
 		return x, nil
@@ -76,7 +50,7 @@ func (s *modeSpace) finish(x cpTerms) error {
 	for _, m := range x.inner() {
 		unitRows(m, x.out)
 	}
-	v, err := s.bestLast(x, cpLastBound*s.energy)
+	v, err := s.bestLast(x.columns(), cpLastBound*s.energy)
 	if err == nil {
 		copy(x.out.Data, v.out.Data)
 	}
@@ -84,7 +58,7 @@ func (s *modeSpace) finish(x cpTerms) error {
 }
 
 // ontoFactors carries the derivative by the columns [r, K] over to the vectors that they are products of.
-func (s *modeSpace) ontoFactors(x cpTerms, none, slope *linalg.Matrix) []float64 {
+func (x cpTerms) ontoFactors(none, slope *linalg.Matrix) []float64 {
 	g := cpTerms{out: none, in: overLast(slope, x.taps())}
 	slope = overFirst(slope, x.in)
 	for i := range x.window {

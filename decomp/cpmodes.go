@@ -1,6 +1,8 @@
 package decomp
 
 import (
+	"math"
+
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 )
 
@@ -56,6 +58,37 @@ func (s *modeSpace) whitened(w *linalg.Matrix) *linalg.Matrix {
 		w = m.times(s.b, w, s.sides[1+i].root)
 	}
 	return w
+}
+
+// seen returns m·A for rows m, in the coordinates of the space.
+func (s *modeSpace) seen(m *linalg.Matrix) *linalg.Matrix {
+	if s.metric == nil {
+		return m
+	}
+	return s.b.Mul(false, false, 1, m, s.metric)
+}
+
+// lastOf is what is left to the last factor D of W' = Dᵀ·columns when the columns are given.
+type lastOf struct {
+	seen  *linalg.Matrix // columns·A [r, K]
+	right *linalg.Matrix // columns·A·Tᵀ [r, O]
+	out   *linalg.Matrix // the best D [r, O]
+}
+
+// bestLast solves for D under the metric, ‖D‖² bounded.
+func (s *modeSpace) bestLast(columns *linalg.Matrix, limit float64) (lastOf, error) {
+	v := lastOf{seen: s.seen(columns)}
+	v.right = s.b.Mul(false, true, 1, v.seen, s.target)
+	var err error
+	v.out, err = boundedSolve(s.b, s.b.Mul(false, true, 1, v.seen, columns), v.right, limit)
+	return v, err
+}
+
+// slope returns the derivative of the loss by the columns [r, K], D being the best for them; wanted is target·A.
+func (s *modeSpace) slope(v lastOf, wanted *linalg.Matrix) *linalg.Matrix {
+	slope := s.b.Mul(false, false, 1, s.b.Mul(false, true, 2, v.out, v.out), v.seen)
+	axpy(slope.Data, -2, s.b.Mul(false, false, 1, v.out, wanted).Data)
+	return slope
 }
 
 // turned multiplies vectors in rows by a symmetric matrix, nil for the identity.
@@ -138,4 +171,50 @@ func transpose(to, from []float64, rows, cols int) {
 			to[j*rows+i] = v
 		}
 	}
+}
+
+// modeGroup is one group's kernel under its metric.
+type modeGroup struct {
+	space   *modeSpace
+	w, a, g *linalg.Matrix // normalized; nil for the identity
+	scale   int            // of w alone
+	lossBy  int            // losses here are in units of 2^lossBy
+	energy  float64        // tr(G W A Wᵀ) in those units
+}
+
+func newModeGroup(b linalg.Backend, w *linalg.Matrix, in int, window []int, a, g *linalg.Matrix) (*modeGroup, error) {
+	w, scaleW := normalized(w)
+	a, scaleA := normalized(a)
+	g, scaleG := normalized(g)
+	space, err := newModeSpace(b, w, in, window, a, g)
+	if err != nil {
+		return nil, err
+	}
+	out := &modeGroup{space: space, w: w, a: a, g: g, scale: scaleW, lossBy: 2*scaleW + scaleA + scaleG}
+	out.energy = out.cost(w)
+	return out, nil
+}
+
+// cost returns tr(G E A Eᵀ).
+func (m *modeGroup) cost(e *linalg.Matrix) float64 {
+	b, weighted := m.space.b, e
+	if m.a != nil {
+		weighted = b.Mul(false, false, 1, e, m.a)
+	}
+	if m.g != nil {
+		weighted = b.Mul(false, false, 1, m.g, weighted)
+	}
+	return max(dot(weighted.Data, e.Data), 0)
+}
+
+// lossOf returns the loss of W' = Dᵀ·columns, infinite where it is not a number.
+func (m *modeGroup) lossOf(d, columns *linalg.Matrix) float64 {
+	e := m.space.b.Mul(true, false, 1, d, columns)
+	for i, v := range m.w.Data {
+		e.Data[i] = v - e.Data[i]
+	}
+	if loss := m.cost(e); !math.IsNaN(loss) {
+		return loss
+	}
+	return math.Inf(1)
 }

@@ -36,12 +36,11 @@ func (c cpScheme) spectrum(b linalg.Backend, k Kernel, m Metric) (*cpSpectrum, e
 	rows, cols := k.Rows(), k.Cols()
 	for g := range k.Groups {
 		w := &linalg.Matrix{Rows: rows, Cols: cols, Data: k.Weights[g*rows*cols : (g+1)*rows*cols]}
-		group, err := newCPGroup(b, w, k.In/k.Groups, c.modes(k.Shape), of(m.In, g), of(m.Out, g))
+		group, err := newModeGroup(b, w, k.In/k.Groups, c.modes(k.Shape), of(m.In, g), of(m.Out, g))
 		if err != nil {
 			return nil, fmt.Errorf("decomp: %s of group %d of a %v kernel: %w", c.name, g, k.Shape, err)
 		}
-		group.rungs, group.exact = c.rungs(k.Shape, 1), c.exactRank(k.Shape)
-		s.groups = append(s.groups, group)
+		s.groups = append(s.groups, &cpGroup{modeGroup: group, rungs: c.rungs(k.Shape, 1), exact: c.exactRank(k.Shape), found: map[int]cpFound{}})
 	}
 	return s, nil
 }
@@ -128,22 +127,17 @@ func (c cpScheme) refit(b linalg.Backend, target Kernel, m Metric, start Chain) 
 	if err != nil {
 		return nil, err
 	}
-	if len(start) == 0 {
-		return nil, fmt.Errorf("decomp: %s refit of a chain without factors", c.name)
+	var r Rank
+	if len(start) > 0 {
+		r = Rank{start[0].Kernel.Out / target.Groups}
 	}
-	r := Rank{start[0].Kernel.Out / target.Groups}
 	chain := c.factors(target.Shape, r)
-	if len(chain) != len(start) {
-		return nil, fmt.Errorf("decomp: %s refit of a chain with %d factors for a %v kernel", c.name, len(start), target.Shape)
-	}
-	for i, f := range start {
-		if f.Kernel.String() != chain[i].Kernel.String() || f.Kernel.Check() != nil {
-			return nil, fmt.Errorf("decomp: %s refit of a chain whose factor %d is %v, wanted %v", c.name, i, f.Kernel.Shape, chain[i].Kernel.Shape)
-		}
+	if err := sameSizes(c.name, start, chain, target.Shape); err != nil {
+		return nil, err
 	}
 	for i, g := range s.groups {
 		x := g.terms(start, i, r[0])
-		best := cpFound{terms: x, loss: g.lossOf(x)}
+		best := cpFound{terms: x, loss: g.lossOf(x.out, x.columns())}
 		if better, err := g.improved(g.whitened(x)); err == nil {
 			if f := g.measured(better); f.loss < best.loss {
 				best = f

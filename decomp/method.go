@@ -88,5 +88,5 @@ type Method struct {
 
 // Methods returns the methods there are, in the order in which they are listed to people.
 func Methods() []Method {
-	return []Method{svd(), svdIn(), spatial(), spatialWH(), tucker2(), cp(), cpWindow()}
+	return []Method{svd(), svdIn(), spatial(), spatialWH(), tucker2(), cp(), cpWindow(), tt()}
 }

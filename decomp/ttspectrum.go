@@ -1,0 +1,185 @@
+package decomp
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+)
+
+// ttSpectrum finds the trains of a rank when it is first asked for them.
+type ttSpectrum struct {
+	shape  Shape
+	groups []*ttGroup
+	found  map[string]ttRung
+}
+
+// ttRung is the trains of all groups at one rank.
+type ttRung struct {
+	trains []train
+	loss   float64
+}
+
+func ttFactor(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) {
+	s, err := newTTSpectrum(b, k, m)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func newTTSpectrum(b linalg.Backend, k Kernel, m Metric) (*ttSpectrum, error) {
+	if err := ttAccepts(k.Shape); err != nil {
+		return nil, err
+	}
+	if err := k.Check(); err != nil {
+		return nil, err
+	}
+	if err := m.check(k.Shape); err != nil {
+		return nil, err
+	}
+	s := &ttSpectrum{shape: k.Shape, found: map[string]ttRung{}}
+	var taps []int
+	for _, a := range windowAxes(k.Shape) {
+		taps = append(taps, k.Window[a])
+	}
+	rows, cols := k.Rows(), k.Cols()
+	for g := range k.Groups {
+		w := &linalg.Matrix{Rows: rows, Cols: cols, Data: k.Weights[g*rows*cols : (g+1)*rows*cols]}
+		group, err := newModeGroup(b, w, k.In/k.Groups, taps, of(m.In, g), of(m.Out, g))
+		if err != nil {
+			return nil, fmt.Errorf("decomp: tt of group %d of a %v kernel: %w", g, k.Shape, err)
+		}
+		s.groups = append(s.groups, newTTGroup(group, ttLimits(k.Shape)))
+	}
+	return s, nil
+}
+
+func (s *ttSpectrum) Energy() float64 {
+	sum := 0.0
+	for _, g := range s.groups {
+		sum += math.Ldexp(g.energy, g.lossBy)
+	}
+	return sum
+}
+
+// at returns the trains of all groups at a rank.
+func (s *ttSpectrum) at(r Rank) (ttRung, error) {
+	if err := ttCheck(s.shape, r); err != nil {
+		return ttRung{}, err
+	}
+	key := fmt.Sprint(r)
+	if known, ok := s.found[key]; ok {
+		return known, nil
+	}
+	rung := ttRung{}
+	for i, g := range s.groups {
+		f, err := g.at(r)
+		if err != nil {
+			return rung, &RefusedError{Method: "tt", Rank: r, Reason: fmt.Sprintf("group %d: %v", i, err)}
+		}
+		rung.trains = append(rung.trains, f.train)
+		rung.loss += math.Ldexp(f.loss, g.lossBy)
+	}
+	if math.IsInf(rung.loss, 1) {
+		return rung, &RefusedError{Method: "tt", Rank: r, Reason: "the factors are not finite"}
+	}
+	s.found[key] = rung
+	return rung, nil
+}
+
+func (s *ttSpectrum) Loss(r Rank) (float64, error) {
+	rung, err := s.at(r)
+	return rung.loss, err
+}
+
+func (s *ttSpectrum) Chain(r Rank) (Chain, error) {
+	rung, err := s.at(r)
+	if err != nil {
+		return nil, err
+	}
+	chain := ttFactors(s.shape, r)
+	for i, g := range s.groups {
+		g.append(chain, rung.trains[i])
+	}
+	return chain, nil
+}
+
+// append adds one group's train to the weights of a chain.
+func (t *ttGroup) append(chain Chain, x train) {
+	factors := []*linalg.Matrix{x.first}
+	for i, m := range x.window {
+		factors = append(factors, swapped(m, m.Rows/x.taps[i], x.taps[i], m.Cols))
+	}
+	factors = append(factors, x.last.T())
+	each := math.Exp2(float64(t.scale) / float64(len(factors)))
+	for i, m := range factors {
+		for _, v := range m.Data {
+			chain[i].Kernel.Weights = append(chain[i].Kernel.Weights, v*each)
+		}
+	}
+}
+
+// train is the reverse of append: the train of one group of a chain, for a kernel of this group's scale.
+func (t *ttGroup) train(chain Chain, group int) train {
+	each := math.Exp2(-float64(t.scale) / float64(len(chain)))
+	factors := make([]*linalg.Matrix, len(chain))
+	for i, f := range chain {
+		m := linalg.New(f.Kernel.Rows(), f.Kernel.Cols())
+		for j, v := range f.Kernel.Weights[group*len(m.Data):][:len(m.Data)] {
+			m.Data[j] = v * each
+		}
+		factors[i] = m
+	}
+	last := len(factors) - 1
+	out := train{first: factors[0], last: factors[last].T(), taps: t.space.window}
+	for i, m := range factors[1:last] {
+		k := out.taps[i]
+		core := swapped(m, m.Rows, m.Cols/k, k)
+		out.window = append(out.window, &linalg.Matrix{Rows: m.Rows * k, Cols: m.Cols / k, Data: core.Data})
+	}
+	return out
+}
+
+// ttRefit improves the train of a chain on another kernel. It never returns a worse one.
+func ttRefit(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, error) {
+	s, err := newTTSpectrum(b, target, m)
+	if err != nil {
+		return nil, err
+	}
+	var r Rank
+	for _, f := range start[:max(len(start)-1, 0)] {
+		r = append(r, f.Kernel.Out/target.Groups)
+	}
+	chain := ttFactors(target.Shape, r)
+	if err := sameSizes("tt", start, chain, target.Shape); err != nil {
+		return nil, err
+	}
+	for i, g := range s.groups {
+		x := g.train(start, i)
+		best := ttFound{train: x.even(), loss: g.lossOf(x.last, x.columns(b))}
+		if better, err := g.improved(g.turned(x, func(w whitening) *linalg.Matrix { return w.root })); err == nil {
+			if f := g.measured(better); f.loss < best.loss {
+				best = f
+			}
+		}
+		g.append(chain, best.train)
+	}
+	return chain, nil
+}
+
+// sameSizes reports a chain to refit that is none of the method's for the shape.
+func sameSizes(method string, start, wanted Chain, s Shape) error {
+	if wanted == nil || len(start) != len(wanted) {
+		return fmt.Errorf("decomp: %s refit of a chain of %d factors that it does not give for a %v kernel", method, len(start), s)
+	}
+	for i, f := range start {
+		if f.Kernel.String() != wanted[i].Kernel.String() {
+			return fmt.Errorf("decomp: %s refit of a chain whose factor %d is %v, wanted %v", method, i, f.Kernel.Shape, wanted[i].Kernel.Shape)
+		}
+		if err := f.Kernel.Check(); err != nil {
+			return fmt.Errorf("decomp: %s refit: factor %d: %w", method, i, err)
+		}
+	}
+	return nil
+}
