@@ -68,11 +68,16 @@ func (p *printer) details(r *compress.Result) {
 	}
 	p.nodes("not counted, because their size is unknown:", r.Uncounted, true)
 	p.nodes("left alone:", r.Skipped, true)
-	var stages []string
-	for _, s := range r.Stages {
-		stages = append(stages, fmt.Sprintf("%s %.2f s", s.Name, s.Seconds))
+	p.durations(r.Stages)
+}
+
+// durations writes how long each stage took.
+func (p *printer) durations(stages []compress.Stage) {
+	var words []string
+	for _, s := range stages {
+		words = append(words, fmt.Sprintf("%s %.2f s", s.Name, s.Seconds))
 	}
-	p.line("%s", strings.Join(stages, ", "))
+	p.line("%s", strings.Join(words, ", "))
 }
 
 // boundText says how good a plan could have been.

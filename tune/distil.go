@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
@@ -35,8 +37,8 @@ type DistilOptions struct {
 	// Optimizer is Adam by default; Rate its largest learning rate, by default 1e-3 for Adam and 1e-2 for SGD.
 	Optimizer Optimizer
 	Rate      float64
-	// WarmUp is the share of the steps in which the rate rises; default 0.05, and at least 20 steps where these are not
-	// more than a quarter of all. It falls along a cosine to zero.
+	// WarmUp is the share of the steps in which the rate rises; default 0.05, and at least 20 steps. It falls along a
+	// cosine to zero.
 	WarmUp float64
 	// Clip bounds the norm of the gradient; default 5, negative for no bound.
 	Clip float64
@@ -140,7 +142,9 @@ type Distilled struct {
 	Learned, Held int
 	// Steps is how many were taken, Batch the samples of each.
 	Steps, Batch int
-	Seconds      float64
+	Optimizer    Optimizer
+	// Seconds is how long all of it took, Rate the samples per second while learning.
+	Seconds, Rate float64
 }
 
 func (o DistilOptions) withDefaults() DistilOptions {
@@ -223,4 +227,14 @@ func Distil(ctx context.Context, lib *ort.Library, original, compressed *onnxio.
 	d := t.finish()
 	d.Seconds = time.Since(start).Seconds()
 	return d, nil
+}
+
+// ParsePart reads the name of a part of the parameters.
+func ParsePart(s string) (Part, error) {
+	switch p := Part(s); p {
+	case AllParameters, Factors, Reachable:
+		return p, nil
+	}
+	names := []string{string(AllParameters), string(Factors), string(Reachable)}
+	return "", fmt.Errorf("unknown part %q%s; known: %s", s, suggest.Phrase(s, names), strings.Join(names, ", "))
 }

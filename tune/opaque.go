@@ -24,7 +24,7 @@ func (e *OpaqueError) Error() string {
 	if len(e.Open) == 0 {
 		return text
 	}
-	return fmt.Sprintf("%s; those that can be, from %q to %q, are tuned alone with --tune-only %s", text, e.Open[0], e.Open[len(e.Open)-1], Reachable)
+	return fmt.Sprintf("%s; those that can be, from %q to %q, are tuned alone where only those that are %s are asked for", text, e.Open[0], e.Open[len(e.Open)-1], Reachable)
 }
 
 // choose finds the parameters that are tuned.

@@ -163,11 +163,10 @@ type schedule struct {
 	warmUp, steps int
 }
 
-// warmUp is a share of the steps: at least 20, since the first estimates of Adam's moments are poor, where these are at
-// most a quarter of all.
+// warmUp is a share of the steps, and at least 20: the first estimates of Adam's moments are poor.
 func warmUp(share float64, steps int) int {
 	const fewest = 20
-	return max(int(share*float64(steps)), min(fewest, steps/4))
+	return max(int(share*float64(steps)), fewest)
 }
 
 // at is the rate of step n, from 1.

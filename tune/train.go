@@ -310,13 +310,15 @@ func (t *trainer) bestPoint() int {
 type pace struct {
 	began time.Time
 	from  int
+	rate  float64 // samples per second
 }
 
 func (t *trainer) report(epoch int, loss float64) {
 	p := Progress{Step: t.step, Steps: t.schedule.steps, Epoch: epoch, Epochs: t.o.Epochs, Loss: loss, Last: t.curve[len(t.curve)-1]}
 	if took := time.Since(t.pace.began); took > 0 && t.step > t.pace.from {
 		steps := float64(t.step - t.pace.from)
-		p.Rate = steps * float64(t.shard*t.shards) / took.Seconds()
+		t.pace.rate = steps * float64(t.shard*t.shards) / took.Seconds()
+		p.Rate = t.pace.rate
 		p.Left = time.Duration(float64(took) / steps * float64(p.Steps-p.Step))
 	}
 	t.o.Progress(p)
@@ -327,6 +329,7 @@ func (t *trainer) finish() *Distilled {
 	d := &Distilled{
 		Improved: t.best != nil, Best: t.at, Curve: t.curve, End: t.end, Parameters: t.params.size, Tensors: len(t.params.list),
 		Learned: len(t.learn), Held: len(t.held), Steps: t.step, Batch: t.shard * t.shards,
+		Optimizer: t.o.Optimizer, Rate: t.pace.rate,
 	}
 	if d.Improved {
 		d.Model = t.params.into(t.compressed, t.best)

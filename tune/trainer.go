@@ -82,22 +82,32 @@ func (t *trainer) close() {
 // Bounds of the default number of held-out samples.
 const fewestHeld, mostHeld = 16, 1000
 
-// divide holds samples out.
-func (t *trainer) divide(indices []int) error {
-	t.held = t.o.Held
-	if t.held == nil {
+// Split returns the samples that are learned from, and those that judge: held where that is given, else every
+// tenth or so, at least 16 and at most 1,000, but never more than half.
+func Split(indices, held []int) (learn, judge []int) {
+	if held == nil {
 		n := min(max(len(indices)/10, fewestHeld), mostHeld, len(indices)/2)
 		for i, v := range indices {
 			if i*n/len(indices) != (i+1)*n/len(indices) {
-				t.held = append(t.held, v)
+				held = append(held, v)
 			}
 		}
 	}
+	out := map[int]bool{}
+	for _, v := range held {
+		out[v] = true
+	}
 	for _, v := range indices {
-		if !slices.Contains(t.held, v) {
-			t.learn = append(t.learn, v)
+		if !out[v] {
+			learn = append(learn, v)
 		}
 	}
+	return learn, held
+}
+
+// divide holds samples out.
+func (t *trainer) divide(indices []int) error {
+	t.learn, t.held = Split(indices, t.o.Held)
 	if len(t.held) == 0 || len(t.learn) == 0 {
 		return &TooFewError{len(indices)}
 	}

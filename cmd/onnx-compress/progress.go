@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/schollz/progressbar/v3"
@@ -28,16 +29,18 @@ func newBars(w io.Writer, quiet bool) *bars {
 }
 
 // update shows that done of total steps of a stage are over; with total 0 only
-// that it has begun. Several goroutines may call it.
+// that it has begun. Behind the stage's name may stand a colon and a remark. Several
+// goroutines may call it.
 func (b *bars) update(stage string, done, total int) {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.bar == nil || b.stage != stage || b.total != total {
+	name, _, _ := strings.Cut(stage, ":")
+	if b.bar == nil || b.stage != name || b.total != total {
 		b.finish()
-		b.stage, b.total = stage, total
+		b.stage, b.total = name, total
 		steps := total
 		if total == 0 {
 			steps = -1 // a bar without an end
@@ -50,6 +53,7 @@ func (b *bars) update(stage string, done, total int) {
 		_ = b.bar.RenderBlank()
 		return
 	}
+	b.bar.Describe(stage)
 	_ = b.bar.Set(done)
 }
 

@@ -51,6 +51,7 @@ func commands() []command {
 	return []command{
 		{"compress", runCompress},
 		{"inspect", runInspect},
+		{"tune", runTune},
 		{"verify", runVerify},
 		{"status", runStatus},
 		{"methods", runMethods},
@@ -114,12 +115,16 @@ func exitCode(err error, name string, stderr io.Writer) int {
 	var plan *compress.PlanError
 	var stale *staleError
 	var bound *boundError
+	var interrupted *interruptedError
 	switch {
 	case err == nil, errors.Is(err, errHelp):
 		return exitDone
+	case errors.As(err, &interrupted):
+		fmt.Fprintf(stderr, "onnx-compress: %v\n", err)
+		return exitFailed
 	case errors.Is(err, context.Canceled):
 		said := "interrupted"
-		if name == "compress" {
+		if name == "compress" || name == "tune" {
 			said += "; nothing was written"
 		}
 		fmt.Fprintf(stderr, "onnx-compress: %s\n", said)
