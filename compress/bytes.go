@@ -144,8 +144,6 @@ func (j *job) lighten(e *heavyError) error {
 		return &PlanError{Target: e.target, Limit: e.limit, Needed: float64(e.size)}
 	}
 	j.tight += 1.25*(float64(e.size)-e.limit) + 1
-	j.drop()
-	j.chosen, j.chains = nil, nil
-	j.result.Sites, j.result.Targets, j.result.Refit = []SiteResult{}, []Reached{}, nil
+	j.forget()
 	return nil
 }

@@ -139,6 +139,7 @@ func (j *job) verify(ctx context.Context, path string) error {
 	case err == nil:
 		r.Compressed = j.opts.Output // where the file is about to go
 		j.result.Verification = r
+		j.prove(r)
 		return broken(r)
 	case ctx.Err() == nil && j.opts.Source == nil && errors.As(err, &original):
 		// The model is not at fault for what it cannot do with random inputs, or in

@@ -21,8 +21,12 @@ type Options struct {
 	Output string
 	// Overwrite allows Output to exist.
 	Overwrite bool
-	// Targets must all hold; at least one, unless FromPlan is set.
+	// Targets must all hold; at least one, unless there are Goals or FromPlan is set.
 	Targets []Target
+	// Goals must all hold for a model within the Targets: of such the smallest is looked
+	// for, in MACs or in what the first target bounds. They need Source, and FromPlan not
+	// to be set.
+	Goals []Goal
 	// FromPlan, when set, has the ranks, so that none are searched for. Methods,
 	// Select and RankMultiple must then be left alone.
 	FromPlan *Plan
@@ -78,7 +82,8 @@ type Options struct {
 	// and where there is something to count how far it is. Calls do not overlap.
 	// The stages are analyse, calibrate, factor, search, refit, rewrite, write and
 	// verify, as far as a run has them; calibrate and factor are followed by their
-	// turn (" 2/3") where the memory limit makes several.
+	// turn (" 2/3") where the memory limit makes several. With Goals, search to judge
+	// come in turns, one for each model that is tried; judge runs it.
 	Progress func(stage string, done, total int)
 }
 
@@ -125,7 +130,10 @@ func (o Options) check() error {
 			return err
 		}
 	}
-	if len(o.Targets) == 0 && o.FromPlan == nil {
+	if err := o.checkGoals(); err != nil {
+		return err
+	}
+	if len(o.Targets)+len(o.Goals) == 0 && o.FromPlan == nil {
 		return &UsageError{errors.New("no target: say how small the model should become, for example macs=0.5")}
 	}
 	for i, t := range o.Targets {

@@ -81,10 +81,10 @@ func (j *job) refit(ctx context.Context) error {
 			choices[i].Method = *m
 		}
 	}
-	bounded := slices.ContainsFunc(j.opts.Targets, func(t Target) bool { return t.Resource != MACs })
+	bounded := slices.ContainsFunc(j.bounds(), func(t Target) bool { return t.Resource != MACs })
 	r, err := tune.Refit(ctx, lib, j.model, choices, j.opts.Source, j.calibrate, tune.Options{
 		Batch: j.opts.Batch, Threads: j.opts.Threads, Memory: j.opts.Memory, Backend: j.libs.Algebra, Grow: !bounded,
-		Progress: func(done, total int) { j.opts.Progress("refit", done, total) },
+		Progress: func(done, total int) { j.opts.Progress(j.named("refit"), done, total) },
 	})
 	cut, few := (*tune.CutError)(nil), (*tune.TooFewError)(nil)
 	if errors.As(err, &cut) || errors.As(err, &few) {

@@ -19,9 +19,11 @@ type Result struct {
 	Calibration *Calibration `json:"calibration"`
 	Plan        PlanSummary  `json:"plan"`
 	// Refit is null where the run made none.
-	Refit   *RefitSummary `json:"refit"`
-	Sites   []SiteResult  `json:"sites"`
-	Skipped []Skipped     `json:"skipped"`
+	Refit *RefitSummary `json:"refit"`
+	// Trials is null where the run had no goals.
+	Trials  *Trials      `json:"trials"`
+	Sites   []SiteResult `json:"sites"`
+	Skipped []Skipped    `json:"skipped"`
 	// Uncounted are nodes that multiply, but at an unknown size, so that no MACs
 	// of theirs are in the counts.
 	Uncounted []Skipped `json:"uncounted,omitempty"`

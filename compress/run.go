@@ -32,6 +32,11 @@ type job struct {
 	chosen          []option
 	chains          []decomp.Chain // per offer what takes its place, nil for nothing
 	small           *onnxio.Model
+	base            Result  // what there is to say before anything is chosen
+	judges          []int   // samples that judge models while goals are searched for
+	soft            *Target // the budget that is being tried for the goals, nil without any
+	trials          *Trials
+	turn            string             // of several, behind the names of stages
 	provenance      *provenance.Record // what the result's metadata will say
 	size            int64              // of the model's files, where bytes are a target
 	tight           float64            // bytes that the search must leave free, after a file that was too large
@@ -78,11 +83,21 @@ func Run(ctx context.Context, m *onnxio.Model, o Options) (*Result, error) {
 
 // run walks the stages in order.
 func (j *job) run(ctx context.Context) error {
-	if err := j.walk(ctx, j.analyse, j.factor); err != nil {
+	if err := j.walk(ctx, j.analyse, j.rehearse, j.factor); err != nil {
 		return err
 	}
+	j.base = *j.result
+	if len(j.opts.Goals) == 0 {
+		return j.carry(ctx, j.deliver)
+	}
+	return j.walk(ctx, j.bisect, j.deliver)
+}
+
+// carry chooses a plan, carries it out, and hands the model to last; where the file is
+// too large then, it begins again with less.
+func (j *job) carry(ctx context.Context, last func(context.Context) error) error {
 	for {
-		err := j.walk(ctx, j.choose, j.assemble, j.rewrite, j.deliver)
+		err := j.walk(ctx, j.choose, j.assemble, j.rewrite, last)
 		heavy := (*heavyError)(nil)
 		if !errors.As(err, &heavy) {
 			return err
@@ -117,9 +132,14 @@ func (j *job) drop() {
 	j.small = nil
 }
 
+// named is a stage's name in progress and result: where there are several turns, it has
+// the turn behind it.
+func (j *job) named(stage string) string { return stage + j.turn }
+
 // stage announces f under a name and times it. It does not begin one after the
 // context's end.
 func (j *job) stage(ctx context.Context, name string, f func() error) error {
+	name = j.named(name)
 	j.opts.Progress(name, 0, 0)
 	if err := ctx.Err(); err != nil {
 		return err
@@ -147,12 +167,14 @@ func (j *job) analyse(ctx context.Context) error {
 		if j.analysis, err = Analyse(j.model, j.shapes, j.opts.Select); err != nil {
 			return err
 		}
-		if err := j.analysis.place(j.opts.Targets); err != nil {
-			return err
-		}
 		if src := j.opts.Source; src != nil {
 			j.calibrate, j.held = calib.Split(src.Len(), j.opts.calibSamples(src.Len()), j.opts.Seed)
-			j.held = j.held[:min(len(j.held), j.opts.VerifySamples)]
+			if err := j.parcel(); err != nil {
+				return err
+			}
+		}
+		if err := j.analysis.place(j.bounds()); err != nil {
+			return err
 		}
 		if j.opts.FromPlan != nil {
 			return j.fitPlan(ctx)
@@ -233,8 +255,8 @@ func (j *job) measure() Measure {
 
 // budgets are the targets less what the nodes outside the ladders need.
 func (j *job) budgets(ls []ladder) []search.Budget {
-	out := make([]search.Budget, len(j.opts.Targets))
-	for k, t := range j.opts.Targets {
+	out := make([]search.Budget, len(j.bounds()))
+	for k, t := range j.bounds() {
 		out[k] = search.Budget{Name: string(t.Resource), Limit: t.Limit(j.original(t.Resource)) - j.fixed(ls, t.Resource)}
 		if t.Resource == Bytes {
 			out[k].Limit -= j.tight
@@ -271,7 +293,7 @@ func count(c rewrite.Costs, r Resource) int64 {
 func (j *job) unmet(e *search.InfeasibleError, ls []ladder) error {
 	var others []Target
 	var target Target
-	for _, t := range j.opts.Targets {
+	for _, t := range j.bounds() {
 		if string(t.Resource) == e.Budget {
 			target = t
 		} else {

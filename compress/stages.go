@@ -31,7 +31,7 @@ type standing struct {
 // stand chooses among the options known so far.
 func (j *job) stand() (standing, error) {
 	s := standing{ladders: ladders(j.offers)}
-	s.stated = searchLadders(s.ladders, j.opts.Targets)
+	s.stated = searchLadders(s.ladders, j.bounds())
 	var err error
 	budgets := j.budgets(s.ladders)
 	s.plan, err = search.Choose(s.stated, budgets, search.Options{Method: j.opts.Search})
@@ -62,7 +62,7 @@ func (j *job) descend(ctx context.Context) (standing, error) {
 			if len(questions) == 0 {
 				break
 			}
-			if err := j.answer(ctx, "search", questions); err != nil {
+			if err := j.answer(ctx, j.named("search"), questions); err != nil {
 				return now, err
 			}
 			before := now

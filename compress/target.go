@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/onnx-compress/onnx-compress/internal/suggest"
 )
 
 // Resource is what a budget counts.
@@ -76,14 +74,9 @@ func ParseTarget(s string) (Target, error) {
 	if !ok {
 		return Target{}, fmt.Errorf("target %q: want KIND=VALUE, for example macs=0.5 or params=2M", s)
 	}
-	names := make([]string, 0, len(Resources()))
-	for _, r := range Resources() {
-		names = append(names, string(r))
-	}
 	t := Target{Resource: Resource(kind)}
-	if !slices.Contains(names, kind) {
-		return Target{}, fmt.Errorf("target %q: unknown kind %q%s; known kinds: %s",
-			s, kind, suggest.Phrase(kind, names), strings.Join(names, ", "))
+	if !slices.Contains(Resources(), t.Resource) {
+		return Target{}, unknownKind(s, kind)
 	}
 	factor, number := 1.0, value
 	percent := strings.HasSuffix(value, "%")

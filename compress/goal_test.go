@@ -1,0 +1,183 @@
+package compress
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/verify"
+)
+
+func TestAddTarget(t *testing.T) {
+	for word, want := range map[string]Goal{
+		"agree=99%": {Agreement, 0.99}, "agree=0.995": {Agreement, 0.995}, "drop=0.5%": {Drop, 0.005}, "drop=0.02": {Drop, 0.02},
+		"snr=30dB": {SNR, 30}, "snr=12.5": {SNR, 12.5},
+	} {
+		var o Options
+		if err := o.AddTarget(word); err != nil || len(o.Goals) != 1 || !near(o.Goals[0].Value, want.Value) || o.Goals[0].Damage != want.Damage {
+			t.Errorf("%s: %+v, %v", word, o.Goals, err)
+			continue
+		}
+		var again Options
+		if err := again.AddTarget(o.Goals[0].String()); err != nil || !near(again.Goals[0].Value, want.Value) {
+			t.Errorf("%s is written as %s: %v", word, o.Goals[0], err)
+		}
+	}
+	var o Options
+	if err := o.AddTarget("macs=0.5"); err != nil || len(o.Targets) != 1 || len(o.Goals) != 0 {
+		t.Errorf("macs=0.5: %+v, %v", o, err)
+	}
+	for word, words := range map[string][]string{
+		"agree=100%": {"no number of samples"}, "agree=1": {"no number of samples"}, "agree=0": {"agree=99%"}, "agree=101%": {"agree=99%"}, "agree=x": {"agree=99%"},
+		"drop=0": {"drop=0.5%"}, "drop=100%": {"bounds nothing"}, "drop=-1%": {"drop=0.5%"}, "snr=0": {"snr=30dB"}, "snr=30%": {"snr=30dB"}, "snr=NaN": {"snr=30dB"}, "agree=NaN": {"agree=99%"},
+		"agre=99%": {"did you mean", "agree"}, "agree": {"KIND=VALUE"}, "speed=2": {"macs", "agree", "snr"},
+	} {
+		wants(t, new(Options).AddTarget(word), words...)
+	}
+}
+
+func TestGoalSamples(t *testing.T) {
+	for g, want := range map[Goal]int{
+		{Agreement, 0.99}: 100, {Agreement, 0.995}: 200, {Agreement, 0.5}: 2, {Drop, 0.005}: 200, {Drop, 0.3}: 4, {SNR, 30}: 1,
+	} {
+		if got := g.samples(); got != want {
+			t.Errorf("%s needs %d samples, want %d", g, got, want)
+		}
+	}
+}
+
+func TestGoalMeasured(t *testing.T) {
+	f := func(v float64) *float64 { return &v }
+	r := &verify.Report{
+		Outputs: []verify.Output{{Values: 3, SNR: f(20)}, {Values: 3, SNR: f(11)}, {Values: 3}, {}},
+		Classes: &verify.Classes{Agreement: 0.75, Accuracy: &verify.Accuracy{Labelled: 40, Before: 0.9, After: 0.8}},
+	}
+	for g, want := range map[Goal]float64{{SNR, 10}: 11, {Agreement, 0.7}: 0.75, {Drop, 0.11}: 0.1} {
+		v, err := g.measured(r)
+		if err != nil || v == nil || *v-want > 1e-12 || want-*v > 1e-12 || !g.met(v) {
+			t.Errorf("%s: %v, %v", g, v, err)
+		}
+	}
+	for _, g := range []Goal{{SNR, 11.1}, {Agreement, 0.76}, {Drop, 0.09}} {
+		if v, _ := g.measured(r); g.met(v) {
+			t.Errorf("%s is met", g)
+		}
+	}
+	if err := (Goal{Drop, 0.01}).countable(r); err == nil || !strings.Contains(err.Error(), "at least 100") {
+		t.Errorf("40 labels for a drop of 1%%: %v", err)
+	}
+	if v, err := (Goal{SNR, 10}).measured(&verify.Report{Outputs: []verify.Output{{Values: 1}}}); v != nil || err != nil || !(Goal{SNR, 10}).met(v) {
+		t.Errorf("equal outputs: %v, %v", v, err)
+	}
+	for _, g := range []Goal{{Agreement, 0.9}, {Drop, 0.1}, {SNR, 10}} {
+		if _, err := g.measured(&verify.Report{}); err == nil {
+			t.Errorf("%s can be judged without outputs", g)
+		}
+	}
+}
+
+// TestBisect: the written model meets the goals on the samples that judged, is smaller than all others that did, and
+// the same bytes come of it again.
+func TestBisect(t *testing.T) {
+	needRuntime(t)
+	m := zoo(t, "cnn")
+	o := Options{Goals: []Goal{{SNR, 12}, {Agreement, 0.7}}, Source: images(90), CalibSamples: 40, Probes: 1, Threads: 2}
+	r, first := run(t, m, o)
+	checkTrials(t, r, 25, 25, false)
+	if best := r.Trials.Goals[0]; *best.Judged < 12 || best.Proved == nil {
+		t.Errorf("the written model has %+v", best)
+	}
+	if r.Output.MACs >= r.Input.MACs || len(r.Trials.Steps) < 4 {
+		t.Errorf("%d MACs of %d after %d steps", r.Output.MACs, r.Input.MACs, len(r.Trials.Steps))
+	}
+	if r.Verification.Samples != 25 || len(r.Sites) == 0 || r.Refit == nil {
+		t.Errorf("verification on %d samples, %d sites, refit %v", r.Verification.Samples, len(r.Sites), r.Refit)
+	}
+	o.Threads = 1
+	if _, again := run(t, m, o); !bytes.Equal(first, again) {
+		t.Error("one thread writes other bytes")
+	}
+}
+
+// checkTrials holds the steps against each other and the model that was written.
+func checkTrials(t *testing.T, r *Result, judged, proved int, shared bool) {
+	t.Helper()
+	s := r.Trials
+	if s == nil || s.Judged != judged || s.Proved != proved || s.Shared != shared {
+		t.Fatalf("trials %+v; want %d and %d samples, shared %v", s, judged, proved, shared)
+	}
+	least := int64(1) << 62
+	for _, step := range s.Steps {
+		met := len(step.Values) > 0
+		for i, g := range s.Goals {
+			met = met && g.met(step.Values[i])
+		}
+		if met != step.Met {
+			t.Errorf("step %+v", step)
+		}
+		if need := map[Resource]int64{MACs: step.MACs, Params: step.Params}[s.Over]; met {
+			least = min(least, need)
+		}
+	}
+	if got := map[Resource]int64{MACs: r.Output.MACs, Params: r.Output.Params}[s.Over]; got != least {
+		t.Errorf("written with %d %s, the least that met the goals has %d", got, s.Over, least)
+	}
+}
+
+// TestBisectWithin: a target beside goals is a bound of every model, and what is bisected.
+func TestBisectWithin(t *testing.T) {
+	needRuntime(t)
+	o := Options{Goals: []Goal{{SNR, 5}}, Targets: []Target{share(Params, 0.8)}, Source: images(60), CalibSamples: 40, Probes: 1}
+	r, _ := run(t, zoo(t, "cnn"), o)
+	checkTrials(t, r, 10, 10, false)
+	if r.Trials.Over != Params || r.Trials.Steps[0].Budget != 0.8 || len(r.Targets) != 1 || float64(r.Output.Params) > 0.8*float64(r.Input.Params) {
+		t.Errorf("over %s, first budget %g, targets %+v", r.Trials.Over, r.Trials.Steps[0].Budget, r.Targets)
+	}
+	checkSums(t, r)
+}
+
+// TestGoalsRefused: what cannot be judged is refused before any work, and what cannot be met with what could.
+func TestGoalsRefused(t *testing.T) {
+	needRuntime(t)
+	cnn, unlabelled := zoo(t, "cnn"), images(60)
+	for i := range unlabelled {
+		unlabelled[i].Label = -1
+	}
+	for name, c := range map[string]struct {
+		o     Options
+		words []string
+		usage bool
+	}{
+		"no samples":     {Options{Goals: []Goal{{SNR, 5}}}, []string{"snr=5dB", "--calib"}, true},
+		"twice":          {Options{Goals: []Goal{{SNR, 5}, {SNR, 6}}, Source: images(60)}, []string{"two targets bound snr"}, true},
+		"with a plan":    {Options{Goals: []Goal{{SNR, 5}}, Source: images(60), FromPlan: &Plan{}}, []string{"snr=5dB", "plan"}, true},
+		"too few":        {Options{Goals: []Goal{{Agreement, 0.99}}, Source: images(60), CalibSamples: 40}, []string{"agree=99%", "at least 100", "there are 20"}, true},
+		"few to verify":  {Options{Goals: []Goal{{Agreement, 0.9}}, Source: images(60), CalibSamples: 40, VerifySamples: 5}, []string{"at least 10", "there are 5"}, true},
+		"no labels":      {Options{Goals: []Goal{{Drop, 0.1}}, Source: unlabelled, CalibSamples: 40}, []string{"drop=10%", "no labels"}, true},
+		"out of reach":   {Options{Goals: []Goal{{SNR, 290}}, Source: images(60), CalibSamples: 40}, []string{"snr=290dB", "macs=0.99", "is reached"}, false},
+		"beside targets": {Options{Goals: []Goal{{SNR, 60}}, Targets: []Target{half(MACs)}, Source: images(60), CalibSamples: 40}, []string{"snr=60dB", "beside macs=0.5", "at macs=0.5"}, false},
+		"target unmet":   {Options{Goals: []Goal{{SNR, 1}}, Targets: []Target{share(MACs, 0.001)}, Source: images(60), CalibSamples: 40}, []string{"macs=0.001", "least that can be reached"}, false},
+	} {
+		c.o.Output = out(t)
+		_, err := Run(context.Background(), cnn, c.o)
+		wants(t, err, c.words...)
+		if usage := (*UsageError)(nil); errors.As(err, &usage) != c.usage {
+			t.Errorf("%s: %v is a usage error: %v", name, err, !c.usage)
+		}
+		empty(t, filepath.Dir(c.o.Output))
+	}
+}
+
+// TestGoalsShareSamples: where there are too few for two sets, the result says that one did both.
+func TestGoalsShareSamples(t *testing.T) {
+	needRuntime(t)
+	o := Options{Goals: []Goal{{Agreement, 0.9}}, Source: images(55), CalibSamples: 40, Probes: 1, NoRefit: true}
+	r, _ := run(t, zoo(t, "cnn"), o)
+	checkTrials(t, r, 15, 15, true)
+	if g := r.Trials.Goals[0]; *g.Judged != *g.Proved {
+		t.Errorf("one set of samples gives %g and %g", *g.Judged, *g.Proved)
+	}
+}
