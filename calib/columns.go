@@ -87,7 +87,7 @@ func (s Stats) finite() (group int, err error) {
 // count counts the rows of a table that a run looks up. As in Gather, a negative index
 // counts from the end.
 func (st *station) count(ctx context.Context, r *Run, x tensor.Dense) error {
-	shape := r.unfilled(rewrite.TableRows, x.Shape)
+	shape := r.unfilled(rewrite.TableRows, 0, x.Shape)
 	var indices []int64
 	if shape != nil {
 		all, err := x.Int64s()

@@ -131,7 +131,7 @@ func (st *station) saw(r *Run, positions int64, x tensor.Dense) {
 // prepare checks the input of a run, takes off the filler of a batch, and plans its
 // sum: n units of the plan. The plan is nil where there is nothing to sum.
 func (st *station) prepare(r *Run, x tensor.Dense) (shape []int, plan moments.Plan, n int, values []float32, err error) {
-	shape, values, err = r.trim(st.site.View.Kind, x)
+	shape, values, err = r.trim(st.site.View.Kind, st.site.View.Stack, x)
 	if shape == nil || err != nil {
 		return nil, nil, 0, nil, err
 	}
@@ -145,14 +145,14 @@ func (st *station) prepare(r *Run, x tensor.Dense) (shape []int, plan moments.Pl
 // trim returns the shape and the numbers of a site's input or output without the filler
 // of the batch. The shape is nil where filler cannot be told from samples: such a run is
 // left out.
-func (r *Run) trim(kind rewrite.ViewKind, x tensor.Dense) (shape []int, values []float32, err error) {
+func (r *Run) trim(kind rewrite.ViewKind, stack int, x tensor.Dense) (shape []int, values []float32, err error) {
 	if err := x.Check(); err != nil {
 		return nil, nil, err
 	}
 	if values = x.Float32s(); values == nil && x.Len() > 0 {
 		return nil, nil, fmt.Errorf("it is of type %s, whose second moments cannot be taken", x.Type)
 	}
-	shape = r.unfilled(kind, x.Shape)
+	shape = r.unfilled(kind, stack, x.Shape)
 	if shape == nil {
 		return nil, nil, nil
 	}
@@ -160,12 +160,15 @@ func (r *Run) trim(kind rewrite.ViewKind, x tensor.Dense) (shape []int, values [
 }
 
 // unfilled returns a shape without the filler of the batch, nil where axis 0 is not the
-// batch but part of the columns.
-func (r *Run) unfilled(kind rewrite.ViewKind, shape []int) []int {
+// batch but part of the columns, or one of the axes of a stack of matrices.
+func (r *Run) unfilled(kind rewrite.ViewKind, stack int, shape []int) []int {
 	shape = append([]int{}, shape...)
 	if r.Batch > len(r.Samples) {
 		spare := map[rewrite.ViewKind]int{rewrite.ConvPatches: 1, rewrite.LastAxis: 1, rewrite.SecondLastAxis: 2, rewrite.TableRows: 0}
 		axes, ok := spare[kind]
+		if stack > 0 {
+			axes = stack + 2
+		}
 		if !ok || len(shape) <= axes || shape[0] != r.Batch {
 			return nil
 		}
@@ -200,6 +203,11 @@ func (st *station) planFor(shape []int) (moments.Plan, int, error) {
 			return nil, 0, wrong
 		}
 		return st.cached(shape[2:]), shape[0], nil
+	case st.site.View.Stack > 0:
+		if plan, n := stacked(st.site, shape, k, kind == rewrite.LastAxis); plan != nil {
+			return plan, n, nil
+		}
+		return nil, 0, wrong
 	case last < 0:
 		return nil, 0, wrong
 	case kind == rewrite.LastAxis || last == 0:
@@ -213,6 +221,27 @@ func (st *station) planFor(shape []int) (moments.Plan, int, error) {
 		return moments.Direct(columns(k, 1, units(last+1)/max(k, 1))), 1, nil
 	}
 	return nil, 0, wrong
+}
+
+// stacked plans for the input or output, of so many channels over all groups, of a stack of
+// matrices, whose columns run along the last axis or, unless inRows is set, the one before;
+// nil where the shape does not fit.
+func stacked(s *rewrite.Site, shape []int, channels int, inRows bool) (moments.Plan, int) {
+	groups, lead := s.Kernel.Groups, len(shape)-2-s.View.Stack
+	if lead < 0 || product(shape[lead:len(shape)-2]) != groups {
+		return nil, 0
+	}
+	k, n := shape[len(shape)-1], shape[len(shape)-2]
+	if !inRows {
+		k, n = n, k
+	}
+	switch {
+	case k*groups != channels:
+		return nil, 0
+	case inRows:
+		return moments.StackedRows(k, groups, n), product(shape[:lead])
+	}
+	return moments.Direct(columns(channels, groups, n)), product(shape[:lead])
 }
 
 // columns is a matrix [k, n] seen as n windows of one tap over k channels.
@@ -284,6 +313,14 @@ func outputShape(s *rewrite.Site, in []int) []int {
 		return append(out[min(1, len(out)):], s.Kernel.Out)
 	case kind == rewrite.ConvPatches:
 		return append([]int{s.Kernel.Out}, s.View.Output(in[2:])...)
+	case s.View.Stack > 0:
+		if kind == rewrite.SecondLastAxis {
+			last--
+		}
+		out[last] = s.Kernel.Rows()
+		if len(out) == s.View.Stack+2 {
+			return out // one stack: no axis is a batch
+		}
 	case last == 0:
 		return []int{s.Kernel.Out}
 	case kind == rewrite.FirstAxis:

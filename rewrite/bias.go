@@ -138,7 +138,7 @@ func (f *finder) nextBias(s *Site) *bias {
 		return b
 	case n.GetOpType() == "BatchNormalization" && s.OutputScale != nil:
 		b.sign, b.slot, b.dims = -1, 3, []int{s.Kernel.Out}
-	case n.GetOpType() == "Add" && f.opset >= 7 && (s.View.Kind == ConvPatches || s.weight.slot == 1):
+	case n.GetOpType() == "Add" && f.opset >= 7 && s.View.Stack == 0 && (s.View.Kind == ConvPatches || s.weight.slot == 1):
 		b.slot, b.right = 1-uses[0].Slot, len(s.Kernel.Window)
 		b.dims = s.channelShape(b.right)
 	default:

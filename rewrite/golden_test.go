@@ -123,6 +123,17 @@ func ownSituations() map[string]func() *testmodels.Builder {
 			b.Node("Gemm", []string{x, w, b.Node("ReduceMean", []string{w})})
 			return done(b, 4, 6)
 		},
+		"matmul_stack_left": func() *testmodels.Builder {
+			b := testmodels.NewBuilder(1, 17, 8)
+			x := b.Input("x", tensor.Float32, "N", 3, 2, 6, 4)
+			b.Node("MatMul", []string{b.Weight("weight", 6, 1, 3, 2, 9, 6), x})
+			return done(b, "N", 3, 2, 9, 4)
+		},
+		"matmul_stack_broadcast": func() *testmodels.Builder {
+			b, x := matrix()
+			b.Node("MatMul", []string{x, b.Weight("weight", 6, 3, 6, 9)})
+			return done(b, 3, 4, 9)
+		},
 		"integer_gemm": func() *testmodels.Builder {
 			b := testmodels.NewBuilder(1, 17, 8)
 			x := b.Input("x", tensor.Int32, 4, 6)

@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -85,15 +86,17 @@ func (f *finder) matMul(i int, n *onnxpb.NodeProto) {
 		f.skip(i, n, SkipRank, elements(h.tensor), "weight %q of shape %v is a vector, which has no rank to reduce", h.root, shape)
 		return
 	}
-	lead := len(shape) - 2
-	for _, d := range shape[:lead] {
-		if d != 1 {
-			f.skip(i, n, SkipBatched, elements(h.tensor), "weight %q of shape %v is a stack of matrices, which is not factored yet", h.root, shape)
-			return
-		}
+	lead, batch := 0, len(shape)-2
+	for lead < batch && shape[lead] == 1 {
+		lead++
 	}
-	s := f.matrixSite(i, n, h, weight{slot: slot, alpha: 1, swap: slot == 1, lead: lead}, shape[lead:])
-	s.View = View{Kind: LastAxis, Groups: 1}
+	stack := shape[lead:batch]
+	if why := f.unmatched(input(n, 1-slot), stack); why != "" {
+		f.skip(i, n, SkipBatched, elements(h.tensor), "weight %q of shape %v is a stack of matrices, and %s", h.root, shape, why)
+		return
+	}
+	s := f.matrixSite(i, n, h, weight{slot: slot, alpha: 1, swap: slot == 1, lead: lead, stack: stack}, shape[batch:])
+	s.View = View{Kind: LastAxis, Groups: s.Kernel.Groups, Stack: len(stack)}
 	if slot == 0 {
 		s.View.Kind = SecondLastAxis
 		// The factors of [1, M, K] times a vector would meet a matrix [1, r] half way.
@@ -115,12 +118,30 @@ func (f *finder) matMul(i int, n *onnxpb.NodeProto) {
 	f.sites = append(f.sites, s)
 }
 
-// matrixSite describes the site of a plain matrix whose last two axes are shape.
+// unmatched says why a value cannot be what a stack of matrices multiplies: each of them needs columns of its own.
+func (f *finder) unmatched(value string, stack []int) string {
+	if len(stack) == 0 {
+		return ""
+	}
+	in, ok := f.shapes.Of(value)
+	if !ok {
+		return fmt.Sprintf("it is not known whether %q has one for each of them: %s", value, f.shapes.Why(value))
+	}
+	if at := len(in) - 2 - len(stack); at < 0 || !slices.Equal(in[at:len(in)-2], stack) {
+		return fmt.Sprintf("%q of shape %v has not one for each of them: they meet the same columns, as one wider matrix would", value, in)
+	}
+	return ""
+}
+
+// matrixSite describes the site of a plain matrix, or a stack of them, whose last two axes are shape.
 func (f *finder) matrixSite(i int, n *onnxpb.NodeProto, h held, w weight, shape []int) Site {
 	s := f.site(i, n, h, w)
 	s.Kernel = decomp.Shape{Out: shape[0], In: shape[1], Groups: 1}
 	if w.swap {
 		s.Kernel.Out, s.Kernel.In = shape[1], shape[0]
+	}
+	if n := int(product(w.stack)); n > 1 {
+		s.Kernel.Out, s.Kernel.In, s.Kernel.Groups = n*s.Kernel.Out, n*s.Kernel.In, n
 	}
 	s.Input = input(n, 1-w.slot)
 	return s

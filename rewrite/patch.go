@@ -81,6 +81,9 @@ func fits(s *Site, c decomp.Chain) error {
 		if err := k.Check(); err != nil {
 			return fmt.Errorf("factor %q: %w", f.Part, err)
 		}
+		if len(carried) == 0 && k.Groups != s.Kernel.Groups {
+			return fmt.Errorf("factor %q has %d groups, a matrix for each of %d is wanted", f.Part, k.Groups, s.Kernel.Groups)
+		}
 		if k.In != in || len(k.Window) != len(carried) || len(f.Axes) != len(carried) {
 			return fmt.Errorf("factor %q has the kernel %v, %d input channels and %d spatial axes are wanted", f.Part, k.Shape, in, len(carried))
 		}
@@ -241,17 +244,16 @@ func (b *builder) matMul(n *onnxpb.NodeProto, i int, data, kernel string) error 
 	return b.matrix(kernel, b.chain[i].Kernel, w.slot == 1, lead)
 }
 
-// matrix adds a plain kernel [Out, In] as an initializer, transposed or not, under leading axes of size 1.
+// matrix adds a plain kernel [Out, In], or one for each matrix of a stack, as an initializer, transposed or not, under
+// leading axes of size 1.
 func (b *builder) matrix(name string, k decomp.Kernel, transposed bool, lead int) error {
-	shape, v := []int{k.Out, k.In}, k.Weights
+	rows, cols, v := k.Rows(), k.Cols(), k.Weights
+	shape := slices.Concat(slices.Repeat([]int{1}, lead), b.site.weight.stack)
 	if transposed {
-		v = permute(v, shape, []int{1, 0})
-		shape = []int{k.In, k.Out}
+		v = permute(v, []int{k.Groups, rows, cols}, []int{0, 2, 1})
+		rows, cols = cols, rows
 	}
-	for range lead {
-		shape = append([]int{1}, shape...)
-	}
-	return b.weight(name, shape, v)
+	return b.weight(name, append(shape, rows, cols), v)
 }
 
 // clean makes a name printable, without white space.

@@ -26,7 +26,11 @@ func (b *builder) values() []*onnxpb.ValueInfoProto {
 		for a, c := range f.Axes {
 			carried[a] = carried[a] || c
 		}
-		dims, ok := s.between(before, after, carried, f.Kernel.Out)
+		channels := f.Kernel.Out
+		if s.View.Stack > 0 {
+			channels = f.Kernel.Rows() // of each matrix
+		}
+		dims, ok := s.between(before, after, carried, channels)
 		if !ok {
 			return list
 		}

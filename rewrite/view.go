@@ -1,8 +1,8 @@
 package rewrite
 
 // View says how the input tensor of a site is cut into the columns x_t that the
-// kernel multiplies. All but Kind are meant for ConvPatches and have one entry
-// per spatial axis.
+// kernel multiplies. All but Kind, Groups and Stack are meant for ConvPatches and have
+// one entry per spatial axis.
 //
 // A ConvTranspose is seen as a convolution with stride 1 over its input with zeros
 // inserted: Strides−1 of them between two neighbours. The taps of its kernel are those
@@ -16,6 +16,9 @@ type View struct {
 	PadEnd    []int  //
 	AutoPad   string // "", "SAME_UPPER" or "SAME_LOWER"
 	Groups    int
+	// Stack is how many axes, before the last two of the input and of the output, tell the
+	// matrices of a stack apart, each of them a group; 0 for a single matrix.
+	Stack int
 
 	Transposed    bool  // a ConvTranspose; what follows is nil otherwise
 	OutputPadding []int // entries added to the end of each axis of the output

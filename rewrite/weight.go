@@ -17,6 +17,7 @@ type weight struct {
 	slot   int     // input of the node that the weight feeds
 	swap   bool    // the last two axes are [In, Out] rather than [Out, In]
 	lead   int     // leading axes of size 1 (MatMul)
+	stack  []int   // axes behind those, along which the matrices lie (MatMul)
 	alpha  float64 // factor that the node applies to the product (Gemm)
 }
 

@@ -19,6 +19,9 @@ func columnsOf(s *rewrite.Site, d tensor.Dense) [][][]float64 {
 	v, n := d.Float32s(), d.Shape
 	k := s.Kernel.In
 	last := len(n) - 1
+	if s.View.Stack > 0 {
+		return stackedColumns(v, n, s.Kernel.Groups, s.View.Kind == rewrite.LastAxis)
+	}
 	var out [][]float64
 	switch s.View.Kind {
 	case rewrite.ConvPatches:
@@ -47,6 +50,29 @@ func columnsOf(s *rewrite.Site, d tensor.Dense) [][][]float64 {
 		}
 	}
 	return [][][]float64{out}
+}
+
+// stackedColumns cuts what a stack of matrices reads or computes into its columns, per group.
+func stackedColumns(v []float32, shape []int, groups int, inRows bool) [][][]float64 {
+	out := make([][][]float64, groups)
+	rows, cols := shape[len(shape)-2], shape[len(shape)-1]
+	for i := 0; i < len(v); i += rows * cols {
+		one, g := v[i:i+rows*cols], i/(rows*cols)%groups
+		if inRows {
+			for t := range rows {
+				out[g] = append(out[g], wide(one[t*cols:(t+1)*cols]))
+			}
+			continue
+		}
+		for t := range cols {
+			column := make([]float64, rows)
+			for k := range column {
+				column[k] = float64(one[k*cols+t])
+			}
+			out[g] = append(out[g], column)
+		}
+	}
+	return out
 }
 
 func wide(v []float32) []float64 {
@@ -98,6 +124,9 @@ func patchesOf(s *rewrite.Site, d tensor.Dense) [][][]float64 {
 // outputsOf writes out the outputs y_t of a site, per group, in the order of columnsOf.
 func outputsOf(s *rewrite.Site, d tensor.Dense) [][][]float64 {
 	v := d.Float32s()
+	if s.View.Stack > 0 {
+		return stackedColumns(v, d.Shape, s.Kernel.Groups, s.View.Kind == rewrite.LastAxis)
+	}
 	axis := s.ChannelAxis(len(d.Shape))
 	inner, groups, rows := 1, s.Kernel.Groups, s.Kernel.Rows()
 	for _, n := range d.Shape[axis+1:] {
@@ -335,6 +364,13 @@ func closedCases() []closedCase {
 		}, true},
 		{"matmul", []int{3, 8}, func(b *testmodels.Builder, x string) string { return b.Linear(rows(b, x), 6, 5, false) }, false},
 		{"matmul, addition", []int{3, 8}, func(b *testmodels.Builder, x string) string { return b.Linear(rows(b, x), 6, 5, true) }, true},
+		{"stack of matmuls", []int{2, 3, 8}, func(b *testmodels.Builder, x string) string {
+			return b.Node("MatMul", []string{rows(b, x), b.Weight("stack", 6, 2, 6, 5)})
+		}, false},
+		{"left stack of matmuls", []int{2, 3, 8}, func(b *testmodels.Builder, x string) string {
+			x = b.Node("Transpose", []string{rows(b, x)}, onnxio.MakeInts("perm", 0, 1, 3, 2))
+			return b.Node("MatMul", []string{b.Weight("stack", 6, 2, 5, 6), x})
+		}, false},
 		{"left matmul", []int{3, 8}, func(b *testmodels.Builder, x string) string {
 			x = b.Node("Transpose", []string{rows(b, x)}, onnxio.MakeInts("perm", 0, 2, 1))
 			return b.Node("MatMul", []string{b.Weight("left", 6, 5, 6), x})

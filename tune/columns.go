@@ -48,10 +48,16 @@ func (l *layouts) of(x, y []int) (*layout, error) {
 
 func newLayout(s *rewrite.Site, x, y []int) (*layout, error) {
 	wrong := fmt.Errorf("its input of shape %v and output of shape %v do not fit a %v kernel", x, y, s.Kernel)
-	if len(x) == 0 || len(y) == 0 || y[s.ChannelAxis(len(y))] != s.Kernel.Out {
+	if len(x) == 0 || len(y) == 0 {
 		return nil, wrong
 	}
-	if s.View.Kind == rewrite.ConvPatches {
+	channels := y[s.ChannelAxis(len(y))]
+	switch {
+	case s.View.Stack > 0 && channels == s.Kernel.Rows():
+		return stackLayout(s, x, y, wrong)
+	case channels != s.Kernel.Out:
+		return nil, wrong
+	case s.View.Kind == rewrite.ConvPatches:
 		return convLayout(s, x, y, wrong)
 	}
 	in, out, last := s.Kernel.In, s.Kernel.Out, len(x)-1
@@ -84,6 +90,27 @@ func newLayout(s *rewrite.Site, x, y []int) (*layout, error) {
 		l.xy = moments.MatrixCross(out, in, n, yRows, false)
 	default:
 		return nil, wrong
+	}
+	return l, nil
+}
+
+// stackLayout is the layout of a stack of matrices: each a group, and each unit one of them all.
+func stackLayout(s *rewrite.Site, x, y []int, wrong error) (*layout, error) {
+	k, lead, last := s.Kernel, len(x)-2-s.View.Stack, len(x)-1
+	inRows := s.View.Kind == rewrite.LastAxis
+	in, along := last, last-1
+	if !inRows {
+		in, along = along, in
+	}
+	if lead < 0 || len(y) != len(x) || !slices.Equal(x[:last-1], y[:last-1]) || product(x[lead:last-1]) != k.Groups || x[in] != k.In/k.Groups || x[along] != y[along] {
+		return nil, wrong
+	}
+	n, units := x[along], product(x[:lead])
+	l := &layout{nx: units, ny: units, nxy: units, xy: moments.StackedCross(k.Groups, k.Rows(), x[in], n, inRows, inRows)}
+	if inRows {
+		l.x, l.y = moments.StackedRows(x[in], k.Groups, n), moments.StackedRows(k.Rows(), k.Groups, n)
+	} else {
+		l.x, l.y = moments.Direct(pixels(k.In, k.Groups, []int{n})), moments.Direct(pixels(k.Out, k.Groups, []int{n}))
 	}
 	return l, nil
 }
@@ -125,6 +152,9 @@ func unfilled(s *rewrite.Site, t tensor.Dense, output bool, size, count int) (te
 	axes := 1
 	if s.View.Kind == rewrite.SecondLastAxis {
 		axes = 2
+	}
+	if s.View.Stack > 0 {
+		axes = s.View.Stack + 2
 	}
 	switch {
 	case len(t.Shape) <= axes || t.Shape[0] != size, s.View.Kind == rewrite.FirstAxis, output && s.ChannelAxis(len(t.Shape)) == 0:

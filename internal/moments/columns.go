@@ -77,9 +77,10 @@ func (p Patches) foldAxis(axis int, in []float64) []float64 {
 
 // Columns adds the sums of the rows.
 func (p *rows) Columns(x []float32, samples int, sums []float64) {
-	for r := range samples * p.perSample {
+	for r := range samples * p.groups * p.perGroup {
+		to := sums[r/p.perGroup%p.groups*p.k:][:p.k]
 		for i, v := range x[r*p.k:][:p.k] {
-			sums[i] += float64(v)
+			to[i] += float64(v)
 		}
 	}
 }

@@ -62,19 +62,25 @@ func (c *convCross) gather(z []float32, segments []segment, used int, s *Scratch
 // MatrixCross plans for plain matrices of n positions, each one sample: z is [n, out], or
 // [out, n] unless zRows is set, and x is [n, k], or [k, n] unless xRows is set.
 func MatrixCross(out, k, n int, zRows, xRows bool) Cross {
-	return matrixCross{out, k, n, zRows, xRows}
+	return matrixCross{1, out, k, n, zRows, xRows}
+}
+
+// StackedCross plans for samples of one pair of such matrices for each group, one behind the
+// other.
+func StackedCross(groups, out, k, n int, zRows, xRows bool) Cross {
+	return matrixCross{groups, out, k, n, zRows, xRows}
 }
 
 type matrixCross struct {
-	out, k, n    int
-	zRows, xRows bool
+	groups, out, k, n int
+	zRows, xRows      bool
 }
 
-func (c matrixCross) Size() int { return c.out * c.k }
+func (c matrixCross) Size() int { return c.groups * c.out * c.k }
 
 func (c matrixCross) Run(b linalg.Backend, z, x []float32, samples int, partial []float32, _ *Scratch) {
-	dst := linalg.Block32{Rows: c.out, Cols: c.k, Stride: c.k, Data: partial[:c.out*c.k]}
-	for i := range samples {
+	for i := range samples * c.groups {
+		dst := linalg.Block32{Rows: c.out, Cols: c.k, Stride: c.k, Data: partial[i%c.groups*c.out*c.k:][:c.out*c.k]}
 		b.GemmAdd32(c.zRows, !c.xRows, side(z[i*c.out*c.n:], c.out, c.n, c.zRows), side(x[i*c.k*c.n:], c.k, c.n, c.xRows), dst)
 	}
 }

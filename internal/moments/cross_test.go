@@ -77,27 +77,29 @@ func TestMatrixCrossAgreesWithDefinition(t *testing.T) {
 		}
 		return v*n + i
 	}
-	for _, zRows := range []bool{false, true} {
-		for _, xRows := range []bool{false, true} {
-			t.Run(fmt.Sprint(zRows, xRows), func(t *testing.T) {
-				z, x := noise(out*n*samples, 1), noise(k*n*samples, 2)
-				want := make([]float64, out*k)
-				for s := range samples {
-					for i := range n {
-						for o := range out {
-							for c := range k {
-								want[o*k+c] += float64(z[s*out*n+at(i, o, out, zRows)]) * float64(x[s*k*n+at(i, c, k, xRows)])
-							}
+	for bits := range 8 {
+		zRows, xRows, groups := bits&1 != 0, bits&2 != 0, 1+bits/4*2
+		t.Run(fmt.Sprint(zRows, xRows, groups), func(t *testing.T) {
+			z, x := noise(out*n*samples*groups, 1), noise(k*n*samples*groups, 2)
+			want := make([]float64, groups*out*k)
+			for s := range samples * groups {
+				for i := range n {
+					for o := range out {
+						for c := range k {
+							want[(s%groups*out+o)*k+c] += float64(z[s*out*n+at(i, o, out, zRows)]) * float64(x[s*k*n+at(i, c, k, xRows)])
 						}
 					}
 				}
-				plan := MatrixCross(out, k, n, zRows, xRows)
-				got := make([]float32, plan.Size())
-				plan.Run(linalg.Gonum(), z, x, samples, got, nil)
-				if d := apart(got, want); !(d <= 1e-6) {
-					t.Errorf("differs from the definition by %.2g of the largest entry", d)
-				}
-			})
-		}
+			}
+			plan := StackedCross(groups, out, k, n, zRows, xRows)
+			if groups == 1 {
+				plan = MatrixCross(out, k, n, zRows, xRows)
+			}
+			got := make([]float32, plan.Size())
+			plan.Run(linalg.Gonum(), z, x, samples, got, nil)
+			if d := apart(got, want); !(d <= 1e-6) {
+				t.Errorf("differs from the definition by %.2g of the largest entry", d)
+			}
+		})
 	}
 }

@@ -200,19 +200,43 @@ func TestLagProducts(t *testing.T) {
 }
 
 func TestRowsAgreeWithDefinition(t *testing.T) {
-	const k, perSample, samples = 7, 3, 4
-	x := noise(k*perSample*samples, 3)
-	want := linalg.New(k, k)
-	for r := range perSample * samples {
-		for i := range k {
-			for j := range k {
-				want.Data[i*k+j] += float64(x[r*k+i]) * float64(x[r*k+j])
+	const k, each, samples = 7, 3, 4
+	for _, groups := range []int{1, 3} {
+		x := noise(k*groups*each*samples, 3)
+		var want []*linalg.Matrix
+		sums := make([]float64, groups*k)
+		for range groups {
+			want = append(want, linalg.New(k, k))
+		}
+		for r := range samples * groups * each {
+			g := r / each % groups
+			for i := range k {
+				sums[g*k+i] += float64(x[r*k+i])
+				for j := range k {
+					want[g].Data[i*k+j] += float64(x[r*k+i]) * float64(x[r*k+j])
+				}
 			}
 		}
-	}
-	got := compute(Rows(k, perSample), 1, k, x, k*perSample, samples)
-	if d := difference(t, got, []*linalg.Matrix{want}); !(d <= 1e-6) {
-		t.Errorf("differs from the definition by %.2g of the largest entry", d)
+		plans := []Plan{StackedRows(k, groups, each)}
+		if groups == 1 {
+			plans = append(plans, Rows(k, each))
+		}
+		for _, plan := range plans {
+			got := compute(plan, groups, k, x, k*groups*each, samples)
+			if d := difference(t, got, want); !(d <= 1e-6) {
+				t.Errorf("%d groups: differs from the definition by %.2g of the largest entry", groups, d)
+			}
+			columns := make([]float64, len(sums))
+			plan.Columns(x, samples, columns)
+			for i, v := range columns {
+				if d := math.Abs(v - sums[i]); !(d <= 1e-9) {
+					t.Errorf("%d groups: sum of entry %d of the columns is %g, want %g", groups, i, v, sums[i])
+				}
+			}
+			if n := plan.Positions(samples); n != samples*each {
+				t.Errorf("%d groups: %d positions, want %d", groups, n, samples*each)
+			}
+		}
 	}
 }
 
