@@ -65,8 +65,12 @@ func (j *job) holdTargets() error {
 // deliver writes the model beside its place, verifies that file, and moves it
 // there.
 func (j *job) deliver(ctx context.Context) error {
+	ctx, err := j.learn(ctx)
+	if err != nil {
+		return err
+	}
 	var staged *onnxio.Staged
-	err := j.stage(ctx, "write", func() (err error) {
+	err = j.stage(ctx, "write", func() (err error) {
 		staged, err = onnxio.Stage(ctx, j.small, j.opts.Output, onnxio.WriteOptions{Overwrite: j.opts.Overwrite})
 		return err
 	})

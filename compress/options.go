@@ -12,6 +12,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/search"
+	"github.com/onnx-compress/onnx-compress/tune"
 )
 
 // Options say what to do with a model. The zero value of a field means its
@@ -61,6 +62,12 @@ type Options struct {
 	// NoRefit leaves out the last step of calibration, in which the sites are solved
 	// anew, in order, on what the compressed model really feeds them.
 	NoRefit bool
+	// Learning, when set, tunes the weights of the rewritten model by gradient descent, so
+	// that it comes closer to the original on Lessons: by default, the samples of Source
+	// that do not verify the result. When the run's context ends meanwhile, the best state
+	// so far is written all the same, and Result.Tuning says so.
+	Learning *tune.DistilOptions
+	Lessons  calib.Source
 	// VerifySamples bounds how many of the others verification runs; default 1024.
 	VerifySamples int
 	// Seed decides which samples go where.

@@ -30,7 +30,7 @@ type Data struct {
 // things lie, who is told, and how fast the work goes.
 func undecided() []string {
 	return []string{
-		"Output", "Overwrite", "Source", "Data", "Stats", "VerifySamples", "Threads", "Runtime", "Progress",
+		"Output", "Overwrite", "Source", "Data", "Stats", "VerifySamples", "Threads", "Learning", "Lessons", "Runtime", "Progress",
 	}
 }
 
@@ -63,6 +63,11 @@ func (o Options) Recorded() (map[string]string, error) {
 			name = "" // its fields have the names of flags
 		}
 		if err := record(out, name, v.Field(i)); err != nil {
+			return nil, err
+		}
+	}
+	if o.Learning != nil {
+		if err := record(out, "Tune", reflect.ValueOf(o.Learning.String())); err != nil {
 			return nil, err
 		}
 	}

@@ -24,6 +24,8 @@ type Result struct {
 	Trials  *Trials      `json:"trials"`
 	Sites   []SiteResult `json:"sites"`
 	Skipped []Skipped    `json:"skipped"`
+	// Tuning is null where the run made none.
+	Tuning *Tuning `json:"tuning"`
 	// Uncounted are nodes that multiply, but at an unknown size, so that no MACs
 	// of theirs are in the counts.
 	Uncounted []Skipped `json:"uncounted,omitempty"`

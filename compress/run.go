@@ -75,6 +75,9 @@ func Run(ctx context.Context, m *onnxio.Model, o Options) (*Result, error) {
 	}}
 	j.result.Environment = j.environment()
 	defer j.close()
+	if err := j.admit(ctx); err != nil {
+		return nil, err
+	}
 	if err := j.run(ctx); err != nil {
 		return nil, err
 	}

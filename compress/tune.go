@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/onnx-compress/onnx-compress/calib"
@@ -217,6 +218,69 @@ func (l *lesson) describe(ctx context.Context, tuned *onnxio.Model, written stri
 	}
 	l.result.Output.Path = l.o.Output
 	return nil
+}
+
+// admit refuses to tune a model that cannot be, before any work is done.
+func (j *job) admit(ctx context.Context) error {
+	if j.opts.Learning == nil {
+		return nil
+	}
+	src := j.lessons()
+	if src == nil || src.Len() == 0 {
+		return &UsageError{errors.New("there are no samples to learn from; give some to calibrate on, or others")}
+	}
+	lib, err := j.libs.Need("tuning")
+	if err != nil {
+		return err
+	}
+	if err := tune.Rehearse(ctx, lib, j.model, src, *j.opts.Learning); err != nil {
+		return fmt.Errorf("%s: %w", j.model.Path, err)
+	}
+	return nil
+}
+
+func (j *job) lessons() calib.Source {
+	if j.opts.Lessons != nil {
+		return j.opts.Lessons
+	}
+	return j.opts.Source
+}
+
+// learn tunes the rewritten model. Where that is interrupted, the context that it returns
+// for what is left to be done has no end.
+func (j *job) learn(ctx context.Context) (context.Context, error) {
+	if j.opts.Learning == nil {
+		return ctx, nil
+	}
+	lib, err := j.libs.Need("tuning")
+	if err != nil {
+		return ctx, err
+	}
+	src := j.lessons()
+	indices, _ := calib.Split(src.Len(), src.Len(), j.opts.Seed)
+	if j.opts.Lessons == nil {
+		indices = slices.DeleteFunc(indices, func(i int) bool { return slices.Contains(j.held, i) })
+	}
+	o := *j.opts.Learning
+	if o.Threads == 0 {
+		o.Threads = j.opts.Threads
+	}
+	err = j.stage(ctx, "tune", func() error {
+		tuned, t, err := learnFrom(ctx, lib, j.model, j.small, src, indices, o, j.opts.Progress)
+		if err != nil {
+			return err
+		}
+		_ = j.small.Close() // it only shares the maps of the original
+		j.small, j.result.Tuning = tuned, t
+		return nil
+	})
+	if err != nil {
+		return ctx, fmt.Errorf("%s: %w", j.model.Path, err)
+	}
+	if j.result.Tuning.End == tune.Interrupted {
+		ctx = context.WithoutCancel(ctx)
+	}
+	return ctx, nil
 }
 
 // learnFrom tunes a model and says how that went. The caller closes the model.

@@ -82,14 +82,7 @@ func (t *trainer) identity() (map[string]string, error) {
 	}
 	of["start"] = digest(tensor.FromFloat32([]int{len(t.start)}, t.start).Data)
 	of["samples"] = fmt.Sprintf("%s; %s", t.src.Describe(), digest(fmt.Append(nil, t.learn, t.held)))
-	augment := ""
-	if t.o.Augment != nil {
-		augment = t.o.Augment.String()
-	}
-	o := t.o
-	of["options"] = fmt.Sprintf("epochs %d, batch %d×%d, %s, rate %g, warm-up %g, clip %g, decay %g, average %g, part %s, losses %v %q, weights %v, temperature %g, values %q %g, labels %v %g, patience %d, augment %q, seed %d",
-		o.Epochs, t.shards, t.shard, o.Optimizer, o.Rate, o.WarmUp, o.Clip, o.Decay, o.Average, o.Part, o.Losses, o.Loss, o.Weights, o.Temperature,
-		o.Values, o.Features, o.Labels, o.Lambda, o.Patience, augment, o.Seed)
+	of["options"] = t.o.String()
 	return of, nil
 }
 

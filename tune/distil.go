@@ -56,8 +56,8 @@ type DistilOptions struct {
 	Loss Loss
 	// Temperature softens class probabilities for KL; default 2.
 	Temperature float64
-	// Values names values inside the model that are held to the original's too (the source paper's Eq. 10, the mean
-	// over them), with the weight Features; default 1 where there are some.
+	// Features is the weight with which values inside the model are held to the original's too (the source paper's Eq. 10,
+	// the mean over them); default 0, or 1 where Values names some. By default they are what layers with weights give out.
 	Values   []string
 	Features float64
 	// Labels adds the cross-entropy with the samples' labels, on the first output that looks like class scores. The
@@ -171,7 +171,9 @@ func (o DistilOptions) withDefaults() DistilOptions {
 	number(&o.Average, 0.99)
 	number(&o.Temperature, 2)
 	number(&o.Lambda, 0.5)
-	number(&o.Features, 1)
+	if len(o.Values) > 0 {
+		number(&o.Features, 1)
+	}
 	if o.Part == "" {
 		o.Part = AllParameters
 	}
@@ -196,6 +198,41 @@ func (o DistilOptions) check() error {
 		return errors.New("to resume, a checkpoint is needed")
 	}
 	return nil
+}
+
+// String writes the options that decide on the result, defaults filled in.
+func (o DistilOptions) String() string {
+	o = o.withDefaults()
+	text := fmt.Sprintf("epochs %d, batch %d, %s, rate %g, warm-up %g, clip %g, decay %g, average %g, part %s, losses %v %q, weights %v, temperature %g, values %q %g, labels %v %g, patience %d, seed %d",
+		o.Epochs, o.Batch, o.Optimizer, o.Rate, o.WarmUp, o.Clip, o.Decay, o.Average, o.Part, o.Losses, o.Loss, o.Weights, o.Temperature,
+		o.Values, o.Features, o.Labels, o.Lambda, o.Patience, o.Seed)
+	if o.Augment != nil {
+		text += ", augment " + o.Augment.String()
+	}
+	return text
+}
+
+// Rehearse reports whether the weights of a model can be tuned on the samples of a source: what Distil would find out
+// before its first step, without what the model is to become. Labels, losses and weights of outputs are looked at too.
+func Rehearse(ctx context.Context, lib *ort.Library, m *onnxio.Model, src calib.Source, o DistilOptions) error {
+	o = o.withDefaults()
+	if err := o.check(); err != nil {
+		return err
+	}
+	if o.Part == Factors { // of which a model has none before it is compressed
+		o.Part = Reachable
+	}
+	indices, _ := calib.Split(src.Len(), src.Len(), o.Seed)
+	t := &trainer{o: o, lib: lib, original: m, compressed: m, src: src}
+	defer t.close()
+	if err := t.divide(indices); err != nil {
+		return err
+	}
+	if err := t.probe(ctx); err != nil {
+		return err
+	}
+	_, err := t.plan(ctx)
+	return err
 }
 
 // Distil tunes the weights of a compressed model by gradient descent, so that on the samples numbered by indices its

@@ -215,7 +215,7 @@ func (t *trainer) taught() ([]string, error) {
 	if t.outputs = len(out); t.outputs == 0 {
 		return nil, errors.New("no output of a floating-point type has a weight")
 	}
-	for _, v := range t.o.Values {
+	for _, v := range t.inside() {
 		if _, ok := t.original.Index().Producer(v); !ok {
 			return nil, fmt.Errorf("the original has no value %q", v)
 		}
@@ -227,6 +227,25 @@ func (t *trainer) taught() ([]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// inside lists the values inside the model that are held to the original's: those asked for, or where only their weight is
+// given, what layers with weights give out in both models.
+func (t *trainer) inside() []string {
+	if t.o.Values != nil || t.o.Features == 0 {
+		return t.o.Values
+	}
+	var out []string
+	for _, n := range t.original.Graph().GetNode() {
+		switch n.GetOpType() {
+		case "Conv", "ConvTranspose", "Gemm", "MatMul":
+			v := n.Output[0]
+			if _, ok := t.compressed.Index().Producer(v); ok && !t.compressed.Index().IsOutput(v) {
+				out = append(out, v)
+			}
+		}
+	}
+	return out
 }
 
 // describe chooses the loss of every value.
@@ -288,11 +307,11 @@ func (t *trainer) weigh(ctx context.Context) error {
 	return err
 }
 
-// differentiate builds the graph of a step.
-func (t *trainer) differentiate(ctx context.Context) error {
+// plan makes the objective and chooses the parameters.
+func (t *trainer) plan(ctx context.Context) (grad.Values, error) {
 	var err error
 	if t.objective, err = newObjective(t.compressed, t.terms, t.labels, t.o.Temperature); err != nil {
-		return err
+		return nil, err
 	}
 	samples := map[string]tensor.Dense{}
 	for _, in := range t.objective.model.Graph().GetInput() {
@@ -311,9 +330,15 @@ func (t *trainer) differentiate(ctx context.Context) error {
 	}
 	values, err := grad.Observe(ctx, t.lib, t.objective.model, samples)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := t.choose(values); err != nil {
+	return values, t.choose(values)
+}
+
+// differentiate builds the graph of a step.
+func (t *trainer) differentiate(ctx context.Context) error {
+	values, err := t.plan(ctx)
+	if err != nil {
 		return err
 	}
 	if t.graph, err = t.objective.differentiate(values, t.params.names()); err != nil {

@@ -26,6 +26,9 @@ type compressFlags struct {
 	targets, shapes []string
 	calib, memory   string
 	plan            planFlags
+	tuning          tuneFlags
+	tune            bool
+	lessons         string
 }
 
 func runCompress(ctx context.Context, args []string, s streams) error {
@@ -72,6 +75,9 @@ func runCompress(ctx context.Context, args []string, s streams) error {
 			return err
 		}
 	}
+	if err := c.learn(m); err != nil {
+		return err
+	}
 	update, end := s.progress(c.out.quiet)
 	c.opts.Progress = update
 	result, err := compress.Run(ctx, m, c.opts)
@@ -89,7 +95,7 @@ func runCompress(ctx context.Context, args []string, s streams) error {
 	if err != nil {
 		return fmt.Errorf("%s is written, but not what there is to say about it: %w", c.opts.Output, err)
 	}
-	return nil
+	return brokenOff(result.Tuning, c.opts.Output)
 }
 
 func (c *compressFlags) add(f *pflag.FlagSet) {
@@ -114,6 +120,9 @@ func (c *compressFlags) add(f *pflag.FlagSet) {
 	f.IntVar(&c.opts.Threads, "threads", 0, "")
 	f.StringVar(&c.memory, "memory", "2GiB", "")
 	f.StringVar(&c.opts.Runtime, "ort", "", "")
+	f.BoolVar(&c.tune, "tune", false, "")
+	f.StringVar(&c.lessons, "tune-data", "", "")
+	c.tuning.add(f, "tune-")
 	f.BoolVar(&c.opts.Overwrite, "force", false, "")
 	c.out.add(f, "quiet", "verbose")
 }
@@ -143,6 +152,9 @@ func (c *compressFlags) read(f *pflag.FlagSet) error {
 		return usagef("--stats names a file for what calibration finds in the samples of --calib; want both")
 	}
 	if err := c.samples.needs(f, "calib", c.calib); err != nil {
+		return err
+	}
+	if err := c.readTuning(f); err != nil {
 		return err
 	}
 	var err error

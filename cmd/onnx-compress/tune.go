@@ -190,6 +190,51 @@ func (t *tuneFlags) augmenter(m *onnxio.Model, samples *sampleFlags) (*calib.Aug
 	return calib.NewAugmenter(a, o, inputs, t.options.Seed)
 }
 
+// readTuning turns the words about tuning into options.
+func (c *compressFlags) readTuning(f *pflag.FlagSet) error {
+	if name, ok := c.tuning.given(f); !c.tune && (ok || c.lessons != "") {
+		if !ok {
+			name = "tune-data"
+		}
+		return usagef("--%s is about tuning; want --tune with it", name)
+	}
+	if !c.tune {
+		return nil
+	}
+	if c.calib == "" && c.lessons == "" {
+		return usagef("--tune learns from samples; name them with --calib or --tune-data")
+	}
+	if err := c.tuning.read(f); err != nil {
+		return err
+	}
+	o := &c.tuning.options
+	o.Seed, o.Threads = c.opts.Seed, c.opts.Threads
+	if f.Changed("batch") {
+		o.Batch = c.opts.Batch
+	}
+	if path := o.Checkpoint; path != "" {
+		return canWrite("--checkpoint "+path, path, c.calib, c.lessons, c.opts.Output, string(c.out.json), c.plan.to, c.plan.from, c.opts.Stats)
+	}
+	return nil
+}
+
+// learn opens what the tuning of a model learns from.
+func (c *compressFlags) learn(m *onnxio.Model) (err error) {
+	if !c.tune {
+		return nil
+	}
+	if c.lessons != "" {
+		if c.opts.Lessons, err = openSamples(m, c.lessons, &c.samples); err != nil {
+			return err
+		}
+	}
+	if c.tuning.options.Augment, err = c.tuning.augmenter(m, &c.samples); err != nil {
+		return err
+	}
+	c.opts.Learning = &c.tuning.options
+	return nil
+}
+
 // interruptedError says that the work was broken off, and what came of it.
 type interruptedError struct{ said string }
 
