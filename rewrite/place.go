@@ -21,10 +21,10 @@ func (s *Site) place(c decomp.Chain) decomp.Chain {
 			continue
 		}
 		at := 0
-		switch s.grows(axis) {
-		case same:
+		switch s.growth(axis) {
+		case stays:
 			continue
-		case larger:
+		case grows:
 			at = len(c) - 1
 		}
 		if placed == nil {
@@ -47,30 +47,30 @@ func (s *Site) place(c decomp.Chain) decomp.Chain {
 type growth int
 
 const (
-	same growth = iota
-	smaller
-	larger
+	stays growth = iota
+	shrinks
+	grows
 )
 
-// grows tells how a site changes the extent of a spatial axis: from its geometry, or, where that is not known, from
+// growth tells how a site changes the extent of a spatial axis: from its geometry, or, where that is not known, from
 // the stride or else the padding.
-func (s *Site) grows(axis int) growth {
+func (s *Site) growth(axis int) growth {
 	v := s.View
 	if s.Located {
 		switch in, out := s.Geometry.In[axis], s.Geometry.Out[axis]; {
 		case out < in:
-			return smaller
+			return shrinks
 		case out > in:
-			return larger
+			return grows
 		}
-		return same
+		return stays
 	}
 	pads := v.PadBegin[axis] + v.PadEnd[axis]
 	switch {
 	case v.Transposed && v.Strides[axis] > 1, !v.Transposed && v.Strides[axis] == 1 && pads > 0:
-		return larger
+		return grows
 	case v.Strides[axis] > 1, pads > 0:
-		return smaller
+		return shrinks
 	}
-	return same
+	return stays
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/shapes"
@@ -53,18 +54,34 @@ func (f *finder) sorted() []Skip {
 // gainless says why a site cannot gain at any rank.
 func gainless(s *Site) (Skip, bool) {
 	k := s.Kernel
-	if k.BreakEven() > 0 {
+	if k.BreakEven() > 0 || smaller(s) {
 		return Skip{}, false
 	}
 	skip := Skip{Node: s.Node, Index: s.Index, Op: s.Op, Name: s.Name, Params: k.Params()}
 	if k.Groups > 1 && k.In == k.Groups {
 		skip.Kind = SkipDepthwise
-		skip.Reason = fmt.Sprintf("depthwise: each of the %d groups has one input channel, so a factored form cannot be smaller", k.Groups)
+		skip.Reason = fmt.Sprintf("depthwise: each of the %d groups has one input channel, and no factored form of its %v window is smaller", k.Groups, k.Window)
 		return skip, true
 	}
 	skip.Kind = SkipNoGain
 	skip.Reason = fmt.Sprintf("no rank gains: a matrix of %d×%d has %d parameters, at rank 1 its factors have %d", k.Rows(), k.Cols(), k.Rows()*k.Cols(), k.Rows()+k.Cols())
 	return skip, true
+}
+
+// smaller tells whether any method has a chain of fewer parameters or multiply-adds than a site.
+func smaller(s *Site) bool {
+	for _, m := range decomp.Methods() {
+		if m.Accepts(s.Kernel) != nil {
+			continue
+		}
+		if ranks := m.Ranks(s.Kernel, 1); len(ranks) > 0 {
+			least := m.Factors(s.Kernel, ranks[0])
+			if least.Params() < s.Kernel.Params() || s.Located && s.MACs(least) < s.DenseMACs() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // finder collects sites and skips of one model.

@@ -18,12 +18,12 @@ import (
 
 // TestSitesGain holds the reasons of Sites for nodes that Linear accepts but that cannot
 // gain, and takes those that can: a depthwise Conv with many outputs for each input channel
-// is a matrix with ranks to lose.
+// is a matrix with ranks to lose, and any window of 3×3 can be split along its axes.
 func TestSitesGain(t *testing.T) {
-	conv := func(in, out, groups int) *onnxio.Model {
+	conv := func(in, out, groups int, window ...int) *onnxio.Model {
 		b := testmodels.NewBuilder(1, 17, 8)
-		b.Conv(b.Input("x", tensor.Float32, "N", in, 9, 9), in, out, []int{3, 3}, onnxio.MakeInt("group", int64(groups)))
-		return model(t, done(b, "N", out, 7, 7))
+		b.Conv(b.Input("x", tensor.Float32, "N", in, 9, 9), in, out, window, onnxio.MakeInt("group", int64(groups)))
+		return model(t, done(b, "N", out, nil, nil))
 	}
 	linear := func(in, out int) *onnxio.Model {
 		b := testmodels.NewBuilder(1, 17, 8)
@@ -35,11 +35,13 @@ func TestSitesGain(t *testing.T) {
 		m    *onnxio.Model
 		want rewrite.SkipKind
 	}{
-		{"depthwise", conv(6, 6, 6), rewrite.SkipDepthwise},
-		{"depthwise, 2 outputs each", conv(6, 12, 6), ""},
-		{"depthwise, 20 outputs each", conv(2, 40, 2), ""},
-		{"one output", conv(6, 1, 1), rewrite.SkipNoGain},
-		{"plain", conv(6, 6, 1), ""},
+		{"depthwise", conv(6, 6, 6, 2, 2), rewrite.SkipDepthwise},
+		{"depthwise, 3×3", conv(6, 6, 6, 3, 3), ""},
+		{"depthwise, 2 outputs each", conv(6, 12, 6, 3, 3), ""},
+		{"depthwise, 20 outputs each", conv(2, 40, 2, 3, 3), ""},
+		{"one output", conv(6, 1, 1, 1, 1), rewrite.SkipNoGain},
+		{"one output, 3×3", conv(6, 1, 1, 3, 3), ""},
+		{"plain", conv(6, 6, 1, 3, 3), ""},
 		{"one row", linear(6, 1), rewrite.SkipNoGain},
 		{"2 by 2", linear(2, 2), rewrite.SkipNoGain},
 		{"2 by 3", linear(2, 3), ""},
