@@ -11,6 +11,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -76,10 +77,11 @@ func run() error {
 	return b.all(pattern)
 }
 
-// all runs the sections that were asked for.
+// all runs the sections that were asked for, those behind one that failed too.
 func (b *bench) all(pattern *regexp.Regexp) error {
 	b.printf("# Results\n\nWritten by `go run ./bench -data DIR -python PYTHON` (`make bench`). Every figure stands under the command that gave it, `DIR` being the folder of models and data.\n")
 	b.printf("\nMachine: %s. Times are of whole processes, medians of %d runs; other work shared the machine, so read ratios.\n", machine(), b.runs)
+	var failed []error
 	for _, s := range sections() {
 		if !pattern.MatchString(s.name) {
 			continue
@@ -87,10 +89,14 @@ func (b *bench) all(pattern *regexp.Regexp) error {
 		fmt.Fprintln(os.Stderr, "bench:", s.name)
 		b.printf("\n## %s\n\n", s.title)
 		if err := s.run(b); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+			failed = append(failed, fmt.Errorf("%s: %w", s.name, err))
+			fmt.Fprintln(os.Stderr, "bench:", failed[len(failed)-1])
+		}
+		if b.ctx.Err() != nil {
+			break
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 func (b *bench) printf(format string, args ...any) { fmt.Fprintf(b.out, format, args...) }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/verify"
@@ -18,6 +19,13 @@ func sections() []section {
 	return []section{
 		{"resnet20", "ResNet-20 on CIFAR-10, all 10,000 test images", (*bench).resnet20},
 		{"times", "Time and memory", (*bench).times},
+		{"prediction", "Predicted and measured change of the outputs", (*bench).prediction},
+		{"searches", "Searches on the same ladders", (*bench).searches},
+		{"resnet20-schemes", "ResNet-20, all schemes", (*bench).resnet20Schemes},
+		{"resnet56", "ResNet-56, all schemes", (*bench).resnet56},
+		{"squeezenet", "SqueezeNet: what each part is worth", (*bench).squeezenet},
+		{"squeezenet-schemes", "SqueezeNet, all schemes", (*bench).squeezenetSchemes},
+		{"minilm", "A sentence encoder: what each part is worth", (*bench).minilm},
 		{"bn", "Batch-norm kept or folded", (*bench).batchNorm},
 		{"models", "Other trained models", (*bench).models},
 		{"bytes", "Same command, same bytes", (*bench).sameBytes},
@@ -52,6 +60,9 @@ func (b *bench) top1(model, out string) (*verify.Accuracy, error) {
 	return r.Classes.Accuracy, nil
 }
 
+// svdOnly keeps to one scheme.
+var svdOnly = []string{"--methods", "svd"}
+
 // variant is one way to weigh the sites against each other.
 type variant struct {
 	title string
@@ -70,12 +81,12 @@ func variants() []variant {
 func (b *bench) resnet20() error {
 	const model = "resnet20_cifar10.onnx"
 	b.printf("Calibrated on 1,024 unlabelled training images; input-whitened svd; no labels, no gradient descent.\n\n```\n%s\n%s\n```\n",
-		b.command(b.calibrated(model, "small.onnx", "TARGET")...),
+		b.command(append(b.calibrated(model, "small.onnx", "TARGET"), svdOnly...)...),
 		b.command(append([]string{"verify", b.model(model), filepath.Join(b.work, "small.onnx"), "--data", b.sample("cifar10_test.bin")}, cifar...)...))
 	for _, v := range variants() {
 		b.printf("\n%s\n\n| target | MACs left | parameters left | top-1, original | top-1, compressed |\n|---|---|---|---|---|\n", v.title)
 		for _, target := range resnet20Budgets {
-			_, r, err := b.compress(append(b.calibrated(model, "small.onnx", target), v.flags...)...)
+			_, r, err := b.compress(slices.Concat(b.calibrated(model, "small.onnx", target), svdOnly, v.flags)...)
 			if err != nil {
 				return err
 			}
@@ -83,6 +94,7 @@ func (b *bench) resnet20() error {
 			if err != nil {
 				return err
 			}
+			b.note("resnet20 %s at %s: %.2f %%", v.title, target, 100*a.After)
 			b.printf("| %s | %.4f | %.3f | %.2f %% | **%.2f %%** |\n", target,
 				share(r.Output.MACs, r.Input.MACs), share(r.Output.Params, r.Input.Params), 100*a.Before, 100*a.After)
 		}
@@ -90,28 +102,45 @@ func (b *bench) resnet20() error {
 	return b.dataFree(model)
 }
 
+// Limits of the whole command on ResNet-20, for an idle machine of two cores.
+const (
+	mostSeconds = 90
+	mostMiB     = 2048
+)
+
 // times measures whole commands.
 func (b *bench) times() error {
-	b.printf("The whole command on ResNet-20, 1,024 images to calibrate on and 1,024 to verify with, target macs=0.5; the stages are those of the last run.\n\n| variant | seconds | peak MiB | stages |\n|---|---|---|---|\n")
-	for _, v := range variants() {
-		u, r, err := b.timed(b.runs, append(b.calibrated("resnet20_cifar10.onnx", "small.onnx", "0.5"), v.flags...)...)
-		if err != nil {
-			return err
+	b.printf("The whole command on ResNet-20, 1,024 images to calibrate on and 1,024 to verify with, target macs=0.5; the stages are those of the last run. At most %d s and %d MiB are wanted on two idle cores.\n\n| schemes | variant | seconds | peak MiB | stages |\n|---|---|---|---|---|\n", mostSeconds, mostMiB)
+	var over error
+	for _, schemes := range [][]string{svdOnly, nil} {
+		name := "all"
+		if schemes != nil {
+			name = "svd"
 		}
-		var stages []string
-		for _, s := range r.Stages {
-			stages = append(stages, fmt.Sprintf("%s %.2f", s.Name, s.Seconds))
+		for _, v := range variants() {
+			u, r, err := b.timed(b.runs, slices.Concat(b.calibrated("resnet20_cifar10.onnx", "small.onnx", "0.5"), schemes, v.flags)...)
+			if err != nil {
+				return err
+			}
+			b.note("times, %s, %v: %.1f s, %.0f MiB", name, v.flags, u.seconds, u.peakMiB)
+			var stages []string
+			for _, s := range r.Stages {
+				stages = append(stages, fmt.Sprintf("%s %.2f", s.Name, s.Seconds))
+			}
+			b.printf("| %s | %s | %.1f | %.0f | %s |\n", name, v.title, u.seconds, u.peakMiB, strings.Join(stages, ", "))
+			if u.seconds > mostSeconds || u.peakMiB > mostMiB {
+				over = fmt.Errorf("%s, %s: %.1f s and %.0f MiB; at most %d s and %d MiB are wanted of two idle cores", name, v.title, u.seconds, u.peakMiB, mostSeconds, mostMiB)
+			}
 		}
-		b.printf("| %s | %.1f | %.0f | %s |\n", v.title, u.seconds, u.peakMiB, strings.Join(stages, ", "))
 	}
-	return nil
+	return over
 }
 
 // dataFree measures the same budgets without samples.
 func (b *bench) dataFree(model string) error {
 	b.printf("\nData-free, on the weights alone (no `--calib`):")
 	for _, target := range resnet20Budgets {
-		if _, _, err := b.compress(b.model(model), "-o", filepath.Join(b.work, "free.onnx"), "--target", "macs="+target); err != nil {
+		if _, _, err := b.compress(b.model(model), "-o", filepath.Join(b.work, "free.onnx"), "--target", "macs="+target, "--methods", "svd"); err != nil {
 			return err
 		}
 		a, err := b.top1(model, "free.onnx")
@@ -128,13 +157,13 @@ func share(after, before int64) float64 { return float64(after) / float64(before
 
 func (b *bench) batchNorm() error {
 	b.printf("The same network with its BatchNormalization nodes, and with them folded into the convolutions.\n\n```\n%s\n```\n\n",
-		b.command(b.calibrated("resnet20_cifar10_bn.onnx", "small.onnx", "TARGET")...))
+		b.command(append(b.calibrated("resnet20_cifar10_bn.onnx", "small.onnx", "TARGET"), svdOnly...)...))
 	b.printf("| target | weighed by | folded, top-1 | with batch-norm, top-1 | difference |\n|---|---|---|---|---|\n")
 	for _, v := range variants() {
 		for _, target := range []string{"0.6", "0.5"} {
 			var top [2]float64
 			for i, model := range []string{"resnet20_cifar10.onnx", "resnet20_cifar10_bn.onnx"} {
-				if _, _, err := b.compress(append(b.calibrated(model, "small.onnx", target), v.flags...)...); err != nil {
+				if _, _, err := b.compress(slices.Concat(b.calibrated(model, "small.onnx", target), svdOnly, v.flags)...); err != nil {
 					return err
 				}
 				a, err := b.top1(model, "small.onnx")
