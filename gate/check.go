@@ -98,7 +98,7 @@ func classDrop(r *verify.Report, bound float64) Check {
 	c.Where = fmt.Sprintf("class %d", worst.Label)
 	if !c.Holds {
 		for _, m := range r.Classes.Changed {
-			if m.Label != nil && *m.Label == worst.Label {
+			if m.Label != nil && *m.Label == worst.Label && len(c.Samples) < shown {
 				c.Samples = append(c.Samples, describe(m))
 			}
 		}
@@ -130,7 +130,7 @@ func snr(o verify.Output) float64 {
 }
 
 // perOutput judges the output at which a measure is worst.
-func perOutput(value func(verify.Output) float64, least bool) func(*verify.Report, float64) Check {
+func perOutput(value func(verify.Output) float64, least bool, unit string) func(*verify.Report, float64) Check {
 	return func(r *verify.Report, bound float64) Check {
 		var worst *verify.Output
 		for i := range r.Outputs {
@@ -146,7 +146,7 @@ func perOutput(value func(verify.Output) float64, least bool) func(*verify.Repor
 			return Check{Found: "not measured: the models have no outputs"}
 		}
 		v := value(*worst)
-		c := Check{Found: number(v), Holds: least && v >= bound || !least && v <= bound, Where: outputName(worst.Name)}
+		c := Check{Found: number(v, unit), Holds: least && v >= bound || !least && v <= bound, Where: outputName(worst.Name)}
 		if !c.Holds {
 			c.Samples = moved(r)
 		}
@@ -159,14 +159,14 @@ func found(unit string, v float64, holds bool) Check {
 }
 
 // number writes a measured value that may be infinite.
-func number(v float64) string {
+func number(v float64, unit string) string {
 	switch {
 	case math.IsInf(v, 1):
 		return "equal outputs"
 	case math.IsInf(v, -1):
 		return "other values where the original has zeros"
 	}
-	return Measure{}.text(v)
+	return Measure{Unit: unit}.text(v)
 }
 
 func percent(v float64) string { return Measure{Unit: "%"}.text(math.Round(v*1e4) / 1e4) }

@@ -79,7 +79,7 @@ func TestJudge(t *testing.T) {
 		{"agree=98.5%", "agree=98.6%", "98.5 %", `output "y"`, "a: moved by 0.5, class 0 → 1 (label 0)|b: not finite, class 2 → 0 (label 2)"},
 		{"drop=1%", "drop=0.99%", "1 % (90 % → 89 %)", "", "a: moved by 0.5, class 0 → 1 (label 0)|b: not finite, class 2 → 0 (label 2)"},
 		{"class-drop=6%", "class-drop=5.9%", "6 % (90 % → 84 % on 50 samples)", "class 2", "b: not finite, class 2 → 0 (label 2)"},
-		{"snr=20dB", "snr=20.01", "20.004", `output "z"`, "far: moved by 0.75 (label 1)"},
+		{"snr=20dB", "snr=20.01", "20 dB", `output "z"`, "far: moved by 0.75 (label 1)"},
 		{"cosine=0.98", "cosine=0.981", "0.98", `output "z"`, "far: moved by 0.75 (label 1)"},
 		{"mean-error=0.05", "mean-error=0.049", "0.05", `output "z"`, "far: moved by 0.75 (label 1)"},
 		{"max-error=0.3", "max-error=0.29", "0.3", `output "z"`, "far: moved by 0.75 (label 1)"},

@@ -29,10 +29,10 @@ func Measures() []Measure {
 		{"agree", "same top class", "%", true, agree},
 		{"drop", "loss of top-1 accuracy", "%", false, drop},
 		{"class-drop", "largest loss of accuracy of a class", "%", false, classDrop},
-		{"snr", "signal to noise ratio", "dB", true, perOutput(snr, true)},
-		{"cosine", "cosine", "", true, perOutput(func(o verify.Output) float64 { return o.Cosine }, true)},
-		{"mean-error", "mean relative error", "", false, perOutput(func(o verify.Output) float64 { return o.MeanRelative }, false)},
-		{"max-error", "largest relative error", "", false, perOutput(func(o verify.Output) float64 { return o.MaxRelative }, false)},
+		{"snr", "signal to noise ratio", "dB", true, perOutput(snr, true, "dB")},
+		{"cosine", "cosine", "", true, perOutput(func(o verify.Output) float64 { return o.Cosine }, true, "")},
+		{"mean-error", "mean relative error", "", false, perOutput(func(o verify.Output) float64 { return o.MeanRelative }, false, "")},
+		{"max-error", "largest relative error", "", false, perOutput(func(o verify.Output) float64 { return o.MaxRelative }, false, "")},
 	}
 }
 

@@ -119,6 +119,9 @@ func model(t testing.TB, name string, seed uint64, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	if err := onnxio.Write(context.Background(), m, path, onnxio.WriteOptions{Overwrite: true}); err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ const (
 	exitUsage  = 2 // the command line makes no sense
 	exitUnmet  = 3 // a target cannot be met; nothing was written
 	exitStale  = 4 // a compressed model does not fit what it was made from
-	exitBound  = 5 // a comparison does not keep a bound
+	exitBound  = 5 // a comparison does not keep a bound, or a model could be smaller
 )
 
 // streams are where a command says what it has to say.
@@ -54,6 +54,8 @@ func commands() []command {
 		{"tune", runTune},
 		{"verify", runVerify},
 		{"status", runStatus},
+		{"check", runCheck},
+		{"convert", runConvert},
 		{"methods", runMethods},
 		{"setup", runSetup},
 		{"doctor", runDoctor},
@@ -116,6 +118,7 @@ func exitCode(err error, name string, stderr io.Writer) int {
 	var stale *staleError
 	var bound *boundError
 	var interrupted *interruptedError
+	var shrink *shrinkError
 	switch {
 	case err == nil, errors.Is(err, errHelp):
 		return exitDone
@@ -138,7 +141,7 @@ func exitCode(err error, name string, stderr io.Writer) int {
 	case errors.As(err, &stale):
 		fmt.Fprintf(stderr, "onnx-compress: %v\n", err)
 		return exitStale
-	case errors.As(err, &bound):
+	case errors.As(err, &bound), errors.As(err, &shrink):
 		fmt.Fprintf(stderr, "onnx-compress: %v\n", err)
 		return exitBound
 	}

@@ -72,6 +72,17 @@ func (w *wantFlags) want() (provenance.Want, error) {
 	if !given {
 		return out, nil
 	}
+	return w.options(out)
+}
+
+// targeted says whether the flags say what to reach, without which they are no options to
+// compare.
+func (w *wantFlags) targeted() bool {
+	return w.words.Changed("target") || w.words.Changed("from-plan")
+}
+
+// options adds the options that are wanted.
+func (w *wantFlags) options(out provenance.Want) (provenance.Want, error) {
 	if err := w.compress.read(w.words); err != nil {
 		return out, err
 	}

@@ -1,0 +1,102 @@
+package compress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/onnx-compress/onnx-compress/onnxio"
+)
+
+// Estimate says by how much a model could shrink where every site may lose a little.
+type Estimate struct {
+	Path string `json:"path"`
+	// Tolerance is the share that every site may lose: of its output's variance, or in a
+	// data-free estimate of its weight's squared norm.
+	Tolerance float64 `json:"tolerance"`
+	DataFree  bool    `json:"data_free"`
+	// Sites counts those that may change, Factored those that would.
+	Sites    int `json:"sites"`
+	Factored int `json:"factored"`
+	// Before and After are what the model needs; the files are not weighed.
+	Before Need `json:"before"`
+	After  Need `json:"after"`
+}
+
+// Need is what a model needs of the two resources that its file need not be written for.
+type Need struct {
+	MACs   int64 `json:"macs"`
+	Params int64 `json:"params"`
+}
+
+// Shrink is the share of the parameters that would go.
+func (e *Estimate) Shrink() float64 {
+	if e.Before.Params == 0 {
+		return 0
+	}
+	return 1 - float64(e.After.Params)/float64(e.Before.Params)
+}
+
+// EstimateShrink finds how few parameters the model m, read from a file, could have if at
+// every site the smallest of the coarse ranks is taken that loses at most the tolerance, a
+// share in [0, 1). No site is weighed against another and nothing is solved anew, so a real
+// run does better; it is a quick look, by svd unless o names other methods. Nothing is
+// written, and what o says of outputs, targets and verification is not looked at.
+func EstimateShrink(ctx context.Context, m *onnxio.Model, o Options, tolerance float64) (*Estimate, error) {
+	if !(tolerance >= 0 && tolerance < 1) {
+		return nil, &UsageError{fmt.Errorf("the tolerance is %v; want a share of at least 0 and below 1", tolerance)}
+	}
+	o = o.withDefaults()
+	o.Targets, o.FromPlan, o.Probes = nil, nil, 0
+	if len(o.Methods) == 0 {
+		o.Methods = []string{"svd"}
+	}
+	methods, err := o.methods()
+	if err != nil {
+		return nil, err
+	}
+	if m.Path == "" {
+		return nil, errors.New("the model was made in memory; write it to a file and read it from there")
+	}
+	libs, err := OpenLibraries(o.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	defer libs.Close()
+	j := &job{opts: o, model: m, libs: libs, methods: methods, result: &Result{}}
+	defer j.close()
+	if err := j.walk(ctx, j.analyse, j.factor); err != nil {
+		return nil, err
+	}
+	e := &Estimate{Path: m.Path, Tolerance: tolerance, DataFree: j.result.Calibration == nil, Sites: len(j.offers)}
+	e.Before = Need{j.analysis.Costs.MACs, j.analysis.Costs.Params}
+	e.After = e.Before
+	for _, l := range ladders(j.offers) {
+		whole := l.rungs[len(l.rungs)-1]
+		rung := l.smallest(tolerance)
+		e.After.MACs += l.cost(rung, MACs) - l.cost(whole, MACs)
+		e.After.Params += l.cost(rung, Params) - l.cost(whole, Params)
+		for _, c := range rung {
+			if c.method != nil {
+				e.Factored++
+			}
+		}
+	}
+	return e, nil
+}
+
+// smallest is the rung with the fewest parameters at which no site loses more than the
+// tolerance; the last one, which loses nothing, where there is no other.
+func (l *ladder) smallest(tolerance float64) []option {
+	best := l.rungs[len(l.rungs)-1]
+	for _, rung := range l.rungs {
+		worst := 0.0
+		for _, c := range rung {
+			worst = max(worst, c.share)
+		}
+		if worst <= tolerance && l.cost(rung, Params) < l.cost(best, Params) {
+			best = rung
+		}
+	}
+	return best
+}
