@@ -129,8 +129,12 @@ func (c cpScheme) weight(s Shape) int {
 	return n
 }
 
-// cpRungs is the number of ranks that a search looks at first.
-const cpRungs = 14
+// The ranks that a search looks at first: how many, and the shares of the break-even rank between which they lie.
+const (
+	cpRungs  = 12
+	cpLowest = 0.04
+	cpMost   = 0.88
+)
 
 func (c cpScheme) ranks(s Shape, multiple int) []Rank { return single(c.rungs(s, max(multiple, 1))) }
 
@@ -139,7 +143,7 @@ func (c cpScheme) limit(s Shape) int {
 	return min((s.Rows()*s.Cols()-1)/c.weight(s), c.exactRank(s))
 }
 
-// rungs returns a geometric ladder from a 25th of the largest rank that saves anything up to it, and the exact one.
+// rungs returns a geometric ladder, and the rank that is exact.
 func (c cpScheme) rungs(s Shape, step int) []int {
 	if c.accepts(s) != nil {
 		return nil
@@ -147,7 +151,7 @@ func (c cpScheme) rungs(s Shape, step int) []int {
 	exact, limit := c.exactRank(s), c.limit(s)
 	var out []int
 	for i := range cpRungs {
-		r := float64(limit) * math.Pow(25, float64(i+1-cpRungs)/float64(cpRungs-1))
+		r := cpLowest * float64(limit) * math.Pow(cpMost/cpLowest, float64(i)/(cpRungs-1))
 		n := max(1, int(math.Round(r/float64(step)))) * step
 		if n <= limit && n < exact && (len(out) == 0 || n > out[len(out)-1]) {
 			out = append(out, n)

@@ -78,7 +78,10 @@ func (c *cpGroup) search(r int) (cpFound, error) {
 	if err != nil {
 		return best, err
 	}
-	if x, err = c.improved(x); err != nil {
+	if x, err = c.swept(x); err != nil {
+		return best, err
+	}
+	if x, err = c.fitted(x, fitWork, mostFits); err != nil {
 		return best, err
 	}
 	if f := c.measured(x); f.loss <= min(best.loss, c.energy) {
@@ -87,60 +90,74 @@ func (c *cpGroup) search(r int) (cpFound, error) {
 	return best, nil
 }
 
-// Effort at one rank, in products of the sizes of the kernel and of A: at most so many multiply-accumulates, at least
-// the second number of rounds, at most the third.
+// Effort at one rank: rounds as there is work for, each round of sweeps or of a descent counted in multiply-accumulates.
 const (
-	sweepWork   = 4e10
-	leastSweeps = 6
-	mostSweeps  = 30
+	manyStarts  = 1e5 // a sweep of less work is worth a trial from every start
+	trialSweeps = 6
+
+	sweepWork   = 2.5e8
+	plainWork   = 2e10 // where nothing follows
+	plainSweeps = 40
+	leastSweeps = 8
+	mostSweeps  = 24
 	sweepGain   = 3e-4
 
-	fitWork   = 4e9
+	fitWork   = 6e8
 	leastFits = 3
-	mostFits  = 20
+	mostFits  = 16
+	refitWork = 4e9 // for a rank that was chosen
+	refits    = 40
 )
 
 func rounds(work, each float64, least, most int) int {
 	return max(least, min(most, int(work/each)))
 }
 
-// sweeps is how many sweeps rank r may take.
-func (c *cpGroup) sweeps(r int) int {
-	return rounds(sweepWork, 2*float64(r)*float64(len(c.w.Data)), leastSweeps, mostSweeps)
+// swept sweeps until little is gained.
+func (c *cpGroup) swept(x cpTerms) (cpTerms, error) {
+	work, most := sweepWork, mostSweeps
+	if c.space.metric == nil {
+		work, most = plainWork, plainSweeps
+	}
+	limit := cpEffort{sweeps: rounds(work, 2*float64(x.out.Rows*len(c.w.Data)), leastSweeps, most), gain: sweepGain}
+	x, _, err := c.space.alternate(x, limit)
+	return x, err
 }
 
-// improved lowers the loss of terms in whitened coordinates under the metric: by plain sweeps where there is none left.
-func (c *cpGroup) improved(x cpTerms) (cpTerms, error) {
-	r, k := float64(x.out.Rows), float64(c.w.Cols)
+// fitted descends under the metric, where it is more than what sweeps see.
+func (c *cpGroup) fitted(x cpTerms, work float64, most int) (cpTerms, error) {
 	if c.space.metric == nil {
-		x, _, err := c.space.alternate(x, cpEffort{sweeps: c.sweeps(x.out.Rows), gain: sweepGain})
-		if err != nil {
-			return x, err
-		}
+		x = x.clone()
 		return x, c.space.finish(x)
 	}
-	return c.space.fit(x, rounds(fitWork, r*k*(k+2*r), leastFits, mostFits))
+	r, k := float64(x.out.Rows), float64(c.w.Cols)
+	return c.space.fit(x, rounds(work, r*k*(k+r), leastFits, most))
 }
 
-// start returns the best of several starts, in whitened coordinates, after a few sweeps: the leading terms of the
-// tensor, random ones, and the terms of a smaller rank with the leading terms of what they leave.
+// start returns the terms from which a rank is searched, in whitened coordinates: those of a smaller rank with the
+// leading terms of what they leave, or the leading terms of the tensor, or random ones. Where that costs little, all
+// are tried.
 func (c *cpGroup) start(r int, smaller cpFound) (cpTerms, error) {
-	leading, err := c.space.leadingTerms(c.space.target, r)
-	if err != nil {
-		return leading, err
-	}
-	starts := []cpTerms{leading.with(c.space.randomTerms(r-leading.out.Rows), r), c.space.randomTerms(r)}
+	var starts []cpTerms
 	if !math.IsInf(smaller.loss, 1) {
 		x := c.whitened(smaller.terms)
 		rest, err := c.space.leadingTerms(c.space.residual(x), r-x.out.Rows)
 		if err != nil {
-			return leading, err
+			return x, err
 		}
 		starts = append(starts, x.with(rest, r))
 	}
+	if len(starts) > 0 && r*len(c.w.Data) > manyStarts {
+		return starts[0], nil
+	}
+	leading, err := c.space.leadingTerms(c.space.target, r)
+	if err != nil {
+		return leading, err
+	}
+	starts = append(starts, leading.with(c.space.randomTerms(r-leading.out.Rows), r), c.space.randomTerms(r))
 	best, least := leading, math.Inf(1)
 	for _, x := range starts {
-		x, missed, err := c.space.alternate(x, cpEffort{sweeps: max(c.sweeps(r)/3, leastSweeps)})
+		x, missed, err := c.space.alternate(x, cpEffort{sweeps: trialSweeps})
 		if err != nil {
 			return leading, err
 		}

@@ -86,9 +86,11 @@ func (s *modeSpace) bestLast(columns *linalg.Matrix, limit float64) (lastOf, err
 
 // slope returns the derivative of the loss by the columns [r, K], D being the best for them; wanted is target·A.
 func (s *modeSpace) slope(v lastOf, wanted *linalg.Matrix) *linalg.Matrix {
-	slope := s.b.Mul(false, false, 1, s.b.Mul(false, true, 2, v.out, v.out), v.seen)
-	axpy(slope.Data, -2, s.b.Mul(false, false, 1, v.out, wanted).Data)
-	return slope
+	missed := s.b.Mul(true, false, 1, v.out, v.seen)
+	for i, w := range wanted.Data {
+		missed.Data[i] -= w
+	}
+	return s.b.Mul(false, false, 2, v.out, missed)
 }
 
 // turned multiplies vectors in rows by a symmetric matrix, nil for the identity.

@@ -121,6 +121,17 @@ func (c *cpGroup) terms(chain Chain, group, rank int) cpTerms {
 	return cpOf(append([]*linalg.Matrix{all[last].T()}, all[:last]...))
 }
 
+// refined improves terms in whitened coordinates that are near their best.
+func (c *cpGroup) refined(x cpTerms) (cpTerms, error) {
+	if c.space.metric == nil {
+		var err error
+		if x, err = c.swept(x); err != nil {
+			return x, err
+		}
+	}
+	return c.fitted(x, refitWork, refits)
+}
+
 // refit improves the terms of a chain on another kernel. It never returns worse ones.
 func (c cpScheme) refit(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, error) {
 	s, err := c.spectrum(b, target, m)
@@ -138,7 +149,7 @@ func (c cpScheme) refit(b linalg.Backend, target Kernel, m Metric, start Chain) 
 	for i, g := range s.groups {
 		x := g.terms(start, i, r[0])
 		best := cpFound{terms: x, loss: g.lossOf(x.out, x.columns())}
-		if better, err := g.improved(g.whitened(x)); err == nil {
+		if better, err := g.refined(g.whitened(x)); err == nil {
 			if f := g.measured(better); f.loss < best.loss {
 				best = f
 			}

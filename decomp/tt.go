@@ -106,7 +106,7 @@ func ttFactors(s Shape, r Rank) Chain {
 
 // Levels of the coarse ladder.
 const (
-	ttLevels = 8
+	ttLevels = 7
 	ttLowest = 0.12 // share of the channels at the lowest level
 	ttMost   = 0.85 // and at the highest
 	ttSkew   = 1.4  // how many times larger one outer share is where they differ

@@ -141,7 +141,7 @@ func filled(m *linalg.Matrix, n int) *linalg.Matrix {
 // Effort at one rank, as in cp.
 const (
 	ttWork     = 4e9
-	ttMostFits = 10
+	ttMostFits = 7
 )
 
 // improved lowers the loss of a train in whitened coordinates under the metric: with the last factor always the best
