@@ -103,24 +103,25 @@ func (c coordinates) outside(s *split, m *linalg.Matrix) *linalg.Matrix {
 }
 
 // leading returns the heads of the truncated singular value decompositions of the kernel as a matrix [O·a, X] under
-// G ⊗ τ and Ā, most important row first: those of rank r are the first r rows. Where A is Ā ⊗ τ, they are the best
-// there are. The eigenproblem is that of the smaller side, and only roots are taken of the larger one.
-func (c coordinates) leading(s *split) (*linalg.Matrix, error) {
+// G ⊗ τ and Ā, most important row first: those of rank r are the first r rows; and the squares of the singular values.
+// Where A is Ā ⊗ τ, the heads are the best there are, and what rank r loses is the sum of the squares from r on. The
+// eigenproblem is that of the smaller side, and only roots are taken of the larger one.
+func (c coordinates) leading(s *split) (*linalg.Matrix, []float64, error) {
 	w := c.outside(s, byTap(s.w, s.taps))
 	if w.Rows <= w.Cols {
 		right := w.Clone()
-		_, _, err := diagonalize(s.b, right, moment{full: c.mean})
+		_, squares, err := diagonalize(s.b, right, moment{full: c.mean})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return normalRows(right), nil
+		return normalRows(right), squares, nil
 	}
 	x := c.to(s.b, w).T()
-	u, _, err := diagonalize(s.b, x, moment{})
+	u, squares, err := diagonalize(s.b, x, moment{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return normalRows(c.from(s.b, u)), nil
+	return normalRows(c.from(s.b, u)), squares, nil
 }
 
 // normalRows scales every row to norm one, zero rows aside.
@@ -136,6 +137,9 @@ func normalRows(m *linalg.Matrix) *linalg.Matrix {
 	}
 	return m
 }
+
+// curvatureLift bounds how unlike the components of a head may become in the coordinates of a descent.
+const curvatureLift = 1e-4
 
 // curvature returns Lᵀ(G ⊗ τ)L [r, r] taken apart: its root, applied to a head in the coordinates whose best tail is L,
 // makes the second derivative of the loss about the identity.

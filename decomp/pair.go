@@ -223,7 +223,9 @@ func (s *pairSpectrum) Chain(r Rank) (Chain, error) {
 		if err != nil {
 			return nil, err
 		}
-		f.appendTo(chain, g.split)
+		if err := g.appendTo(chain, f); err != nil {
+			return nil, err
+		}
 	}
 	return chain, nil
 }
@@ -254,7 +256,9 @@ func (p pair) refit(b linalg.Backend, target Kernel, m Metric, start Chain) (Cha
 		if err != nil {
 			return nil, fmt.Errorf("decomp: %s refit of group %d of a %v kernel: %w", p.name, i, target.Shape, err)
 		}
-		f.appendTo(chain, g.split)
+		if err := g.appendTo(chain, f); err != nil {
+			return nil, err
+		}
 	}
 	return chain, nil
 }

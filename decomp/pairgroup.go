@@ -7,16 +7,19 @@ import (
 // pairGroup is one group's kernel, from which a pair of any rank can be made.
 type pairGroup struct {
 	*split
-	coords coordinates
-	start  *linalg.Matrix // [full rank, X]: the first r rows are the head that rank r starts from
-	rungs  []int          // the ranks of the coarse ladder
-	solved map[int]fitted
+	coords  coordinates
+	start   *linalg.Matrix // [full rank, X]: the first r rows are the head that rank r starts from
+	squares []float64      // what each row of start is worth where A is the identity
+	rungs   []int          // the ranks of the coarse ladder
+	solved  map[int]fitted
+	nested  *seen // through the longest start that is short of the full one, without ma
 }
 
 // fitted is a head with its best tail.
 type fitted struct {
-	head, tail *linalg.Matrix // [r, X] and [O, r·a]
-	loss       float64        // in the units of the split
+	head *linalg.Matrix // [r, X]
+	tail *linalg.Matrix // [O, r·a]; nil to be solved for when it is asked for
+	loss float64        // in the units of the split
 }
 
 func newPairGroup(s *split, rungs []int) (*pairGroup, error) {
@@ -24,11 +27,11 @@ func newPairGroup(s *split, rungs []int) (*pairGroup, error) {
 	if err != nil {
 		return nil, err
 	}
-	start, err := c.leading(s)
+	start, squares, err := c.leading(s)
 	if err != nil {
 		return nil, err
 	}
-	return &pairGroup{split: s, coords: c, start: start, rungs: rungs, solved: map[int]fitted{}}, nil
+	return &pairGroup{split: s, coords: c, start: start, squares: squares, rungs: rungs, solved: map[int]fitted{}}, nil
 }
 
 // solve returns the pair of rank r. It is no worse than that of the coarse rank below, whatever came of its own start.
@@ -63,10 +66,43 @@ func (g *pairGroup) solve(r int) (fitted, error) {
 
 // own returns the pair of rank r from its own start.
 func (g *pairGroup) own(r int) (fitted, error) {
-	if r == g.start.Rows {
+	head := g.start.RowRange(0, min(r, g.start.Rows))
+	switch {
+	case r == g.start.Rows:
 		return g.exact(), nil
+	case g.in == nil:
+		loss := 0.0
+		for i := len(g.squares) - 1; i >= r; i-- { // smallest first loses the least to rounding
+			loss += g.squares[i]
+		}
+		return fitted{head: head, loss: loss}, nil
+	case g.rounds(r) < leastRounds:
+		return g.unmoved(r)
 	}
-	return g.improve(g.start.RowRange(0, r))
+	return g.improve(head, g.rounds(r))
+}
+
+// unmoved returns the pair of rank r with the head that it starts from. Ranks up to the last that the ladder has short of
+// the full one share the product with A.
+func (g *pairGroup) unmoved(r int) (fitted, error) {
+	longest := 0
+	for _, rung := range g.rungs {
+		if rung < g.start.Rows {
+			longest = rung
+		}
+	}
+	if r > longest {
+		return g.improve(g.start.RowRange(0, r), 0)
+	}
+	if g.nested == nil {
+		g.nested = g.through(g.start.RowRange(0, longest))
+		g.nested.ma = nil
+	}
+	f, err := g.solveTail(g.nested.first(r, g.taps))
+	if err != nil {
+		return fitted{}, err
+	}
+	return g.settled(f)
 }
 
 // grown returns a pair of rank r from one of a smaller rank and what the start has beyond it. Rounding aside it
@@ -75,7 +111,7 @@ func (g *pairGroup) grown(smaller fitted, r int) (fitted, error) {
 	head := linalg.New(r, g.width)
 	n := copy(head.Data, smaller.head.Data)
 	copy(head.Data[n:], g.start.RowRange(smaller.head.Rows, r).Data)
-	f, err := g.improve(head)
+	f, err := g.improve(head, g.rounds(r))
 	if err != nil {
 		return fitted{}, err
 	}
@@ -92,77 +128,89 @@ func (g *pairGroup) exact() fitted {
 	return fitted{head: byTap(g.w, g.taps), tail: fromTaps(linalg.Identity(g.rows*g.taps), g.taps)}
 }
 
-// resolve returns the better of the pairs from a given head and from the group's own start.
+// resolve returns the better of the pairs from a given head and from the group's own start, lowered.
 func (g *pairGroup) resolve(head *linalg.Matrix) (fitted, error) {
-	if head.Rows == g.start.Rows {
-		return g.exact(), nil
+	r := head.Rows
+	if r == g.start.Rows || g.in == nil {
+		return g.own(r)
 	}
 	given, err := g.try(head)
 	if err != nil {
 		return fitted{}, err
 	}
-	own, err := g.try(g.start.RowRange(0, head.Rows))
+	own, err := g.try(g.start.RowRange(0, r))
 	if err != nil {
 		return fitted{}, err
 	}
 	if own.loss < given.loss {
 		given = own
 	}
-	return g.lower(given)
+	return g.lower(given, max(g.rounds(r), leastRounds))
 }
 
 // try returns a head with its best tail.
 func (g *pairGroup) try(head *linalg.Matrix) (*trial, error) {
-	f := &trial{seen: g.through(head)}
-	var err error
-	if f.tail, err = g.bestTail(f.seen); err != nil {
-		return nil, err
-	}
-	f.loss = g.lossBy(f.seen, f.tail)
-	return f, nil
+	return g.solveTail(g.through(head))
 }
 
-// Limits of lower.
+// Limits of a descent.
 const (
-	negligible    = 1e-10 // a loss below this share of the energy is left alone
-	mostRounds    = 16
-	leastRounds   = 3
-	roundBudget   = 8e9 // multiply-accumulates for which a descent may ask at one rank
-	worthwhile    = 2e-3
-	curvatureLift = 1e-4
+	negligible  = 1e-10 // a loss below this share of the energy is left alone
+	mostRounds  = 16
+	leastRounds = 3
+	roundBudget = 8e9 // multiply-accumulates with A for which the descent of one rank may ask
+	worthwhile  = 2e-3
 )
 
+// rounds returns how many heads the descent of a rank may try.
+func (g *pairGroup) rounds(r int) int {
+	return min(int(roundBudget/(2*float64(r)*float64(g.in.Rows)*float64(g.in.Rows))), mostRounds)
+}
+
 // improve lowers the loss from a head and returns the pair.
-func (g *pairGroup) improve(head *linalg.Matrix) (fitted, error) {
+func (g *pairGroup) improve(head *linalg.Matrix, rounds int) (fitted, error) {
 	f, err := g.try(head)
 	if err != nil {
 		return fitted{}, err
 	}
-	return g.lower(f)
+	return g.lower(f, rounds)
 }
 
-// lower lowers the loss from a trial and returns the pair. Where A is the identity, the group's start is the best there is.
-func (g *pairGroup) lower(f *trial) (fitted, error) {
-	if g.in != nil && f.loss > negligible*g.energy {
-		cost := 2 * float64(f.head.Rows) * float64(g.in.Rows) * float64(g.in.Rows)
-		limit := effort{evaluations: min(max(int(roundBudget/cost), leastRounds), mostRounds), gain: worthwhile}
+// lower lowers the loss from a trial and returns the pair.
+func (g *pairGroup) lower(f *trial, rounds int) (fitted, error) {
+	if f.loss > negligible*g.energy && rounds > 1 {
 		var err error
-		if f, err = g.coords.descend(g.split, f, limit, g.try); err != nil {
+		if f, err = g.coords.descend(g.split, f, effort{evaluations: rounds, gain: worthwhile}, g.try); err != nil {
 			return fitted{}, err
 		}
 	}
-	tail, err := g.refined(f.seen, f.tail)
-	if err != nil {
-		return fitted{}, err
-	}
-	return fitted{head: f.head, tail: tail, loss: g.lossOf(f.seen, tail)}, nil
+	return g.settled(f)
 }
 
-// appendTo writes a group's pair to the end of the chain's weights, each component with the same norm in both.
-func (f fitted) appendTo(c Chain, s *split) {
+// settled returns a trial as a pair.
+func (g *pairGroup) settled(f *trial) (fitted, error) {
+	var err error
+	if f.tail, err = g.refined(f.seen, f.tail); err != nil {
+		return fitted{}, err
+	}
+	return fitted{head: f.head, loss: g.lossFor(f)}, nil
+}
+
+// appendTo writes a pair to the end of the chain's weights, each component with the same norm in both.
+func (g *pairGroup) appendTo(c Chain, f fitted) error {
+	if f.tail == nil {
+		solved, err := g.try(f.head)
+		if err != nil {
+			return err
+		}
+		if f.tail, err = g.refined(solved.seen, solved.tail); err != nil {
+			return err
+		}
+	}
 	right := f.head.Clone()
-	left := byTap(f.tail, s.taps).T()
-	balance(left, right, s.scale)
+	left := byTap(f.tail, g.taps).T()
+	balance(left, right, g.scale)
 	c[0].Kernel.Weights = append(c[0].Kernel.Weights, right.Data...)
-	c[1].Kernel.Weights = append(c[1].Kernel.Weights, fromTaps(left.T(), s.taps).Data...)
+	c[1].Kernel.Weights = append(c[1].Kernel.Weights, fromTaps(left.T(), g.taps).Data...)
+	return nil
 }

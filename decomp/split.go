@@ -90,6 +90,18 @@ func (s *split) through(head *linalg.Matrix) *seen {
 	return v
 }
 
+// first returns what the split sees through the first r rows of the head, of which it lacks ma.
+func (v *seen) first(r, taps int) *seen {
+	out := &seen{head: v.head.RowRange(0, r), mam: linalg.New(r*taps, r*taps), wam: linalg.New(v.wam.Rows, r*taps)}
+	for i := range out.mam.Rows {
+		copy(out.mam.Row(i), v.mam.Row(i))
+	}
+	for i := range out.wam.Rows {
+		copy(out.wam.Row(i), v.wam.Row(i))
+	}
+	return out
+}
+
 // Ridges of solveRidged, as a share of each diagonal element: the least at which the factorization succeeds.
 const (
 	leastRidge = 1e-10
@@ -141,11 +153,7 @@ func solveRidged(b linalg.Backend, m, right *linalg.Matrix) (*linalg.Matrix, err
 func (s *split) refined(v *seen, tail *linalg.Matrix) (*linalg.Matrix, error) {
 	rest := *v
 	rest.wam = v.wam.Clone()
-	if s.in == nil {
-		subtract(rest.wam, fromTaps(s.b.Mul(false, false, 1, byTap(tail, s.taps), v.mam), s.taps))
-	} else {
-		subtract(rest.wam, s.b.Mul(false, false, 1, tail, v.mam))
-	}
+	subtract(rest.wam, s.timesGram(tail, v))
 	more, err := s.bestTail(&rest)
 	if err != nil {
 		return nil, err
@@ -157,6 +165,40 @@ func (s *split) refined(v *seen, tail *linalg.Matrix) (*linalg.Matrix, error) {
 // lossBy returns the loss of a best tail as energy − tr(G L (W A Mᵀ)ᵀ): cheap, and good to the rounding of the energy.
 func (s *split) lossBy(v *seen, tail *linalg.Matrix) float64 {
 	return s.energy - inner(s.weighted(tail), v.wam)
+}
+
+// lossAt returns the loss of any tail as energy − 2 tr(G L (W A Mᵀ)ᵀ) + tr(G L B Lᵀ), as good as lossBy.
+func (s *split) lossAt(f *trial) float64 {
+	weighted := s.weighted(f.tail)
+	loss := s.energy - 2*inner(weighted, f.wam)
+	if s.in == nil {
+		return loss + inner(weighted, s.timesGram(f.tail, f.seen))
+	}
+	f.gram = s.b.Mul(true, false, 1, weighted, f.tail)
+	return loss + inner(f.gram, f.mam)
+}
+
+// timesGram returns m·B for m [n, r·taps].
+func (s *split) timesGram(m *linalg.Matrix, v *seen) *linalg.Matrix {
+	if s.in == nil {
+		return fromTaps(s.b.Mul(false, false, 1, byTap(m, s.taps), v.mam), s.taps)
+	}
+	return s.b.Mul(false, false, 1, m, v.mam)
+}
+
+// cancels is the share of the energy below which a loss that is taken from the energy is not exact enough to promise.
+const cancels = 1e-5
+
+// lossFor returns the loss of any tail, good to about ten digits: from the energy, or from the error itself where that
+// is small.
+func (s *split) lossFor(f *trial) float64 {
+	if loss := s.lossAt(f); loss > cancels*s.energy {
+		return loss
+	}
+	if f.ma == nil && s.in != nil {
+		f.seen = s.through(f.head)
+	}
+	return s.lossOf(f.seen, f.tail)
 }
 
 // lossOf returns the loss of any tail from the error itself, which is good to its own rounding.
@@ -178,6 +220,17 @@ type trial struct {
 	core *linalg.Matrix // where the tail has two factors, the first of them [n, r·a]
 	gram *linalg.Matrix // Lᵀ G L [r·a, r·a], once slope or lossAt has needed it; nil where A is the identity
 	loss float64        // good to the rounding of the energy
+}
+
+// solveTail returns a head with its best tail.
+func (s *split) solveTail(v *seen) (*trial, error) {
+	f := &trial{seen: v}
+	var err error
+	if f.tail, err = s.bestTail(v); err != nil {
+		return nil, err
+	}
+	f.loss = s.lossBy(v, f.tail)
+	return f, nil
 }
 
 // slope returns half the gradient of the loss with respect to the head, [r, X], for a tail that is the best there is

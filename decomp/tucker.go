@@ -218,6 +218,9 @@ func (s *tuckerSpectrum) Chain(r Rank) (Chain, error) {
 		if err != nil {
 			return nil, err
 		}
+		if f, err = g.whole(f, r[1]); err != nil {
+			return nil, err
+		}
 		f.appendTo(chain, g.split)
 	}
 	return chain, nil

@@ -11,6 +11,7 @@ type tuckerGroup struct {
 	coords coordinates
 	output whitening      // of G, lifted
 	start  *linalg.Matrix // [C or less, C]: the first r1 rows are the leading subspace of the input mode
+	plain  *orthogonal    // where A is the identity
 	rungs  []int          // the coarse numbers of r2
 	solved map[[2]int]tuckerFit
 }
@@ -18,29 +19,32 @@ type tuckerGroup struct {
 // tuckerFit is W' = out · core · (head ⊗ I).
 type tuckerFit struct {
 	head *linalg.Matrix // P [r1, C]
-	core *linalg.Matrix // Z [r2, r1·taps]
+	core *linalg.Matrix // Z [r2, r1·taps]; nil, with out, to be solved for when they are asked for
 	out  *linalg.Matrix // U [O, r2]
 	loss float64        // in the units of the split
 }
 
 func newTuckerGroup(s *split, size tuckerSize) (*tuckerGroup, error) {
-	c, err := s.coordinates()
-	if err != nil {
+	g := &tuckerGroup{split: s, size: size, rungs: size.side(1, 1), solved: map[[2]int]tuckerFit{}}
+	var err error
+	if g.output, err = whiten(s.b, s.out, liftOut); err != nil {
 		return nil, err
 	}
-	start, err := c.leading(s)
-	if err != nil {
+	if s.in == nil {
+		if g.plain, err = newOrthogonal(s, g.output.root); err != nil {
+			return nil, err
+		}
+		g.start = g.plain.leading.RowRange(0, size.most[0])
+		return g, nil
+	}
+	if g.coords, err = s.coordinates(); err != nil {
 		return nil, err
 	}
-	output, err := whiten(s.b, s.out, liftOut)
-	if err != nil {
-		return nil, err
-	}
-	return &tuckerGroup{split: s, size: size, coords: c, output: output, start: start, rungs: size.side(1, 1), solved: map[[2]int]tuckerFit{}}, nil
+	g.start, _, err = g.coords.leading(s)
+	return g, err
 }
 
-// solve returns the factors of a pair of ranks. The head of a pair starts from that of the next larger r2 of the coarse
-// ladder, of which it is a restriction.
+// solve returns the factors of a pair of ranks.
 func (g *tuckerGroup) solve(r1, r2 int) (tuckerFit, error) {
 	at := [2]int{r1, r2}
 	if f, ok := g.solved[at]; ok {
@@ -54,23 +58,58 @@ func (g *tuckerGroup) solve(r1, r2 int) (tuckerFit, error) {
 	return f, nil
 }
 
+// fit finds the factors of a pair. The head starts from that of the next larger r2 of the coarse ladder, of which it is
+// a restriction.
 func (g *tuckerGroup) fit(r1, r2 int) (tuckerFit, error) {
-	if [2]int{r1, r2} == g.size.most {
+	switch {
+	case [2]int{r1, r2} == g.size.most:
 		return g.exact(), nil
-	}
-	if g.in == nil || r1 == g.start.Rows {
-		return g.improve(g.start.RowRange(0, r1), r2)
+	case g.in == nil:
+		return g.iterated(r1, r2)
+	case g.rounds(r1) < 2:
+		return g.unmoved(r1, r2)
 	}
 	for _, larger := range g.rungs {
-		if larger > r2 && g.size.has(r1, larger) {
+		if larger > r2 && g.size.has(r1, larger) && [2]int{r1, larger} != g.size.most {
 			f, err := g.solve(r1, larger)
 			if err != nil {
 				return tuckerFit{}, err
 			}
-			return g.improve(f.head, r2)
+			return g.improve(f.head, r2, g.rounds(r1))
 		}
 	}
-	return g.improve(g.start.RowRange(0, r1), r2)
+	return g.improve(g.start.RowRange(0, r1), r2, g.rounds(r1))
+}
+
+// unmoved returns the factors of a pair with the head that it starts from. The pairs of the coarse ladder with the same
+// head are solved together.
+func (g *tuckerGroup) unmoved(r1, r2 int) (tuckerFit, error) {
+	v, left, vectors, err := g.open(g.start.RowRange(0, r1))
+	if err != nil {
+		return tuckerFit{}, err
+	}
+	for _, rung := range g.rungs {
+		at := [2]int{r1, rung}
+		if _, ok := g.solved[at]; ok || rung == r2 || !g.size.worth(r1, rung) || at == g.size.most {
+			continue
+		}
+		if g.solved[at], err = g.finish(g.cut(v, left, vectors, rung)); err != nil {
+			return tuckerFit{}, err
+		}
+	}
+	return g.finish(g.cut(v, left, vectors, r2))
+}
+
+// iterated returns the factors of a pair where A is the identity.
+func (g *tuckerGroup) iterated(r1, r2 int) (tuckerFit, error) {
+	head, loss, err := g.plain.iterate(r1, r2)
+	if err != nil {
+		return tuckerFit{}, err
+	}
+	if g.out == nil && loss > cancels*g.energy {
+		return tuckerFit{head: head, loss: loss}, nil
+	}
+	return g.improve(head, r2, 0)
 }
 
 // exact returns the factors of the full pair, two of which only sort.
@@ -84,33 +123,37 @@ func (g *tuckerGroup) exact() tuckerFit {
 	return tuckerFit{head: linalg.Identity(g.width), core: g.w, out: linalg.Identity(g.rows)}
 }
 
-// tuckerTrial is a head with its best tail of rank r2: with U the leading eigenvectors of Q (W A Mᵀ B⁻¹ M A Wᵀ) Q,
-// Q = G^½, it is Q⁻¹ U · Uᵀ Q L, L the best tail of any rank.
-type tuckerTrial struct {
-	trial
-	u *linalg.Matrix // Uᵀ [r2, O]
-}
-
-func (g *tuckerGroup) try(head *linalg.Matrix, r2 int) (*tuckerTrial, error) {
-	f := &tuckerTrial{trial: trial{seen: g.through(head)}}
-	best, err := g.bestTail(f.seen)
-	if err != nil {
-		return nil, err
+// open returns what is seen through a head, with the best tail L of any rank and the eigenvectors of
+// Q (W A Mᵀ B⁻¹ M A Wᵀ) Q, Q = G^½.
+func (g *tuckerGroup) open(head *linalg.Matrix) (v *seen, best, vectors *linalg.Matrix, err error) {
+	v = g.through(head)
+	if best, err = g.bestTail(v); err != nil {
+		return nil, nil, nil, err
 	}
-	left, right := best, f.wam
+	left, right := best, v.wam
 	if g.output.root != nil {
 		left = g.b.Mul(false, false, 1, g.output.root, best)
-		right = g.b.Mul(false, false, 1, g.output.root, f.wam)
+		right = g.b.Mul(false, false, 1, g.output.root, v.wam)
 	}
-	_, vectors, err := symmetricEig(g.b, g.b.Mul(false, true, 1, left, right))
+	_, vectors, err = symmetricEig(g.b, g.b.Mul(false, true, 1, left, right))
+	return v, left, vectors, err
+}
+
+// cut returns the best tail of rank r2 for a head: Q⁻¹ U · Uᵀ Q L, with U the leading eigenvectors that open found.
+func (g *tuckerGroup) cut(v *seen, left, vectors *linalg.Matrix, r2 int) *trial {
+	u := leadingRows(vectors, r2)
+	f := &trial{seen: v, core: g.b.Mul(false, false, 1, u, left)}
+	f.tail = g.b.Mul(false, false, 1, g.mapOut(u), f.core)
+	f.loss = g.lossAt(f)
+	return f
+}
+
+func (g *tuckerGroup) try(head *linalg.Matrix, r2 int) (*trial, error) {
+	v, left, vectors, err := g.open(head)
 	if err != nil {
 		return nil, err
 	}
-	f.u = leadingRows(vectors, r2)
-	f.core = g.b.Mul(false, false, 1, f.u, left)
-	f.tail = g.b.Mul(false, false, 1, g.mapOut(f.u), f.core)
-	f.loss = g.lossAt(&f.trial)
-	return f, nil
+	return g.cut(v, left, vectors, r2), nil
 }
 
 // mapOut returns Q⁻¹U for Uᵀ.
@@ -145,138 +188,113 @@ func leadingRows(m *linalg.Matrix, n int) *linalg.Matrix {
 	return out
 }
 
-// lossAt returns the loss of a tail that need not be the best: energy − 2 tr(G L (W A Mᵀ)ᵀ) + tr(G L B Lᵀ).
-func (g *tuckerGroup) lossAt(f *trial) float64 {
-	weighted := g.weighted(f.tail)
-	loss := g.energy - 2*inner(weighted, f.wam)
-	if g.in == nil {
-		return loss + inner(weighted, g.timesGram(f.tail, f.seen))
-	}
-	f.gram = g.b.Mul(true, false, 1, weighted, f.tail)
-	return loss + inner(f.gram, f.mam)
-}
-
-// timesGram returns m·B for m [n, r·taps].
-func (g *tuckerGroup) timesGram(m *linalg.Matrix, v *seen) *linalg.Matrix {
-	if g.in == nil {
-		return fromTaps(g.b.Mul(false, false, 1, byTap(m, g.taps), v.mam), g.taps)
-	}
-	return g.b.Mul(false, false, 1, m, v.mam)
-}
-
 // improve lowers the loss from a head, and returns the factors.
-func (g *tuckerGroup) improve(head *linalg.Matrix, r2 int) (tuckerFit, error) {
+func (g *tuckerGroup) improve(head *linalg.Matrix, r2, rounds int) (tuckerFit, error) {
 	f, err := g.try(head, r2)
 	if err != nil {
 		return tuckerFit{}, err
 	}
-	switch best := &f.trial; {
-	case f.loss <= negligible*g.energy || head.Rows == g.width:
-		return g.finish(best)
-	case g.in == nil:
-		if best, err = g.iterate(f); err != nil {
+	if rounds > 1 && f.loss > negligible*g.energy && head.Rows < g.width {
+		f, err = g.coords.descend(g.split, f, effort{evaluations: rounds, gain: tuckerWorthwhile}, func(head *linalg.Matrix) (*trial, error) {
+			return g.try(head, r2)
+		})
+		if err != nil {
 			return tuckerFit{}, err
 		}
-		return g.finish(best)
-	default:
-		if best, err = g.descend(best, r2); err != nil {
-			return tuckerFit{}, err
-		}
-		return g.finish(best)
 	}
+	return g.finish(f)
 }
 
-// finish solves for the last factor.
+// Limits of the descent of one pair, whose start has been improved for another.
+const (
+	tuckerRounds      = 6
+	tuckerRoundBudget = 1e9
+	tuckerWorthwhile  = 5e-3
+)
+
+// rounds returns how many heads the descent of a pair may try.
+func (g *tuckerGroup) rounds(r1 int) int {
+	if r1 == g.width {
+		return 0
+	}
+	return min(int(tuckerRoundBudget/(2*float64(r1)*float64(g.in.Rows)*float64(g.in.Rows))), tuckerRounds)
+}
+
+// finish solves for the last factor, and keeps what cannot be found again from the head.
 func (g *tuckerGroup) finish(f *trial) (tuckerFit, error) {
+	out, err := g.last(f)
+	if err != nil {
+		return tuckerFit{}, err
+	}
+	f.tail = g.b.Mul(false, false, 1, out, f.core)
+	return tuckerFit{head: f.head, loss: g.lossFor(f)}, nil
+}
+
+// last returns the best last factor for a head and a core.
+func (g *tuckerGroup) last(f *trial) (*linalg.Matrix, error) {
 	gram, rest := g.b.Mul(false, true, 1, g.timesGram(f.core, f.seen), f.core), g.b.Mul(false, true, 1, f.core, f.wam)
 	out := linalg.New(f.core.Rows, g.rows)
 	for range 2 { // the second time for what the ridge left out
 		more, err := solveRidged(g.b, gram, rest)
 		if err != nil {
-			return tuckerFit{}, err
+			return nil, err
 		}
 		add(out, more)
 		subtract(rest, g.b.Mul(false, false, 1, gram, more))
 	}
-	done := tuckerFit{head: f.head, core: f.core, out: out.T()}
-	done.loss = g.lossOf(f.seen, g.b.Mul(false, false, 1, done.out, f.core))
-	return done, nil
+	return out.T(), nil
 }
 
-// Limits of the descent of one pair, whose start has been improved for another.
-const (
-	tuckerRounds     = 6
-	tuckerWorthwhile = 5e-3
-)
-
-// descend lowers the loss from a trial, as that of a pair does.
-func (g *tuckerGroup) descend(f *trial, r2 int) (*trial, error) {
-	cost := 2 * float64(f.head.Rows) * float64(g.in.Rows) * float64(g.in.Rows)
-	limit := effort{evaluations: min(int(roundBudget/8/cost), tuckerRounds), gain: tuckerWorthwhile}
-	if limit.evaluations < 2 {
+// whole returns factors with those that were left to be solved for.
+func (g *tuckerGroup) whole(f tuckerFit, r2 int) (tuckerFit, error) {
+	if f.core != nil {
 		return f, nil
 	}
-	return g.coords.descend(g.split, f, limit, func(head *linalg.Matrix) (*trial, error) {
-		f, err := g.try(head, r2)
-		if err != nil {
-			return nil, err
-		}
-		return &f.trial, nil
-	})
-}
-
-// Limits of iterate.
-const (
-	mostIterations = 10
-	stillGaining   = 2e-4
-)
-
-// iterate is higher-order orthogonal iteration for a kernel whose input metric is the identity: the head is the leading
-// subspace of the kernel seen through the tail, and the other way round.
-func (g *tuckerGroup) iterate(f *tuckerTrial) (*trial, error) {
-	w := g.w
-	if g.output.root != nil {
-		w = g.b.Mul(false, false, 1, g.output.root, g.w)
+	if g.in == nil && g.out == nil {
+		var err error
+		f.core, f.out, err = g.plain.tail(f.head, r2)
+		return f, err
 	}
-	for range mostIterations {
-		through := byTap(g.b.Mul(false, false, 1, f.u, w), g.taps)
-		_, vectors, err := symmetricEig(g.b, g.b.Mul(true, false, 1, through, through))
-		if err != nil {
-			return nil, err
-		}
-		next, err := g.try(leadingRows(vectors, f.head.Rows), f.u.Rows)
-		if err != nil {
-			return nil, err
-		}
-		if !(next.loss < f.loss) {
-			break
-		}
-		gain := f.loss - next.loss
-		f = next
-		if gain <= stillGaining*f.loss {
-			break
-		}
+	t, err := g.try(f.head, r2)
+	if err != nil {
+		return f, err
 	}
-	return &f.trial, nil
+	f.core = t.core
+	f.out, err = g.last(t)
+	return f, err
 }
 
 // resolve returns the best of what comes of a given head, of the group's own start, and of a given head and core.
 func (g *tuckerGroup) resolve(head, core *linalg.Matrix) (tuckerFit, error) {
-	if [2]int{head.Rows, core.Rows} == g.size.most {
+	r1, r2 := head.Rows, core.Rows
+	if [2]int{r1, r2} == g.size.most {
 		return g.exact(), nil
 	}
-	best, err := g.finish(&trial{seen: g.through(head), core: core})
+	rounds := 0
+	if g.in != nil {
+		rounds = max(g.rounds(r1), leastRounds)
+	}
+	given := &trial{seen: g.through(head), core: core}
+	best, err := g.finish(given)
 	if err != nil {
 		return tuckerFit{}, err
 	}
-	for _, from := range []*linalg.Matrix{head, g.start.RowRange(0, head.Rows)} {
-		f, err := g.improve(from, core.Rows)
-		if err != nil {
-			return tuckerFit{}, err
-		}
+	best.core = core
+	if best.out, err = g.last(given); err != nil {
+		return tuckerFit{}, err
+	}
+	own, err := g.fit(r1, r2)
+	if err != nil {
+		return tuckerFit{}, err
+	}
+	moved, err := g.improve(head, r2, rounds)
+	if err != nil {
+		return tuckerFit{}, err
+	}
+	for _, f := range []tuckerFit{own, moved} {
 		if f.loss < best.loss {
 			best = f
 		}
 	}
-	return best, nil
+	return g.whole(best, r2)
 }
