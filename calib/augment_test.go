@@ -1,0 +1,187 @@
+package calib
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// picture is an image whose pixel (c, y, x) is 100c + 10y + x + 1, in either layout.
+func picture(channels, height, width int, last bool) Sample {
+	shape := []int{channels, height, width}
+	if last {
+		shape = []int{height, width, channels}
+	}
+	d := tensor.New(tensor.Float32, shape...)
+	for c := range channels {
+		for y := range height {
+			for x := range width {
+				at := (c*height+y)*width + x
+				if last {
+					at = (y*width+x)*channels + c
+				}
+				d.Float32s()[at] = float32(100*c + 10*y + x + 1)
+			}
+		}
+	}
+	return Sample{Name: "ramp", Inputs: map[string]tensor.Dense{"x": d}}
+}
+
+// Every image is the original one moved by at most the crop and perhaps mirrored, with black where nothing was; all
+// moves occur, and both layouts get the same ones.
+func TestAugmentMoves(t *testing.T) {
+	const height, width, most = 5, 6, 2
+	o := SourceOptions{Scale: 1, Mean: []float64{3, 4, 5}, Std: []float64{2}}
+	first, err := NewAugmenter(Augment{Flip: true, Crop: most}, o, []InputSpec{{"x", tensor.Float32, []int{-1, 3, height, width}}}, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, err := NewAugmenter(Augment{Flip: true, Crop: most}, o, []InputSpec{{"x", tensor.Float32, []int{-1, height, width, 3}}}, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	for i := range 500 {
+		a, err := first.Apply(picture(3, height, width, false), i%5, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := last.Apply(picture(3, height, width, true), i%5, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, y := a.Inputs["x"].Float32s(), b.Inputs["x"].Float32s()
+		at := func(c, row, column int) float32 { return x[(c*height+row)*width+column] }
+		move := ""
+		for dy := -most; dy <= most; dy++ {
+			for dx := -most; dx <= most; dx++ {
+				for _, mirror := range []bool{false, true} {
+					if isMoved(at, height, width, dy, dx, mirror) {
+						move = fmt.Sprint(dy, dx, mirror)
+					}
+				}
+			}
+		}
+		if move == "" {
+			t.Fatalf("image %d is no move of the original: %v", i, x)
+		}
+		seen[move]++
+		for c := range 3 {
+			for k := range height * width {
+				if x[c*height*width+k] != y[k*3+c] {
+					t.Fatalf("image %d differs between layouts", i)
+				}
+			}
+		}
+	}
+	if len(seen) != 2*(2*most+1)*(2*most+1) {
+		t.Errorf("%d different moves, want 50", len(seen))
+	}
+}
+
+func isMoved(at func(c, y, x int) float32, height, width, dy, dx int, mirror bool) bool {
+	for c := range 3 {
+		for y := range height {
+			for x := range width {
+				fy, fx := y-dy, x-dx
+				want := float32((0 - float64(3+c)) / 2)
+				if fy >= 0 && fy < height && fx >= 0 && fx < width {
+					if mirror {
+						fx = width - 1 - fx
+					}
+					want = float32(100*c + 10*fy + fx + 1)
+				}
+				if math.Abs(float64(at(c, y, x)-want)) > 1e-6 {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// The same seed, epoch and index give the same image, another of them another one; the source's own sample stays.
+func TestAugmentSeeds(t *testing.T) {
+	inputs := []InputSpec{{"x", tensor.Float32, []int{-1, 1, 9, 9}}}
+	draw := func(seed uint64, epoch int) []float32 {
+		a, err := NewAugmenter(Augment{Flip: true, Crop: 4}, SourceOptions{}, inputs, seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []float32
+		for i := range 8 {
+			s := picture(1, 9, 9, false)
+			before := slices.Clone(s.Inputs["x"].Float32s())
+			out, err := a.Apply(s, epoch, i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(before, s.Inputs["x"].Float32s()) {
+				t.Fatal("the sample itself was changed")
+			}
+			all = append(all, out.Inputs["x"].Float32s()...)
+		}
+		return all
+	}
+	one := draw(1, 1)
+	if !slices.Equal(one, draw(1, 1)) {
+		t.Error("the same draw gives other images")
+	}
+	if slices.Equal(one, draw(2, 1)) || slices.Equal(one, draw(1, 2)) {
+		t.Error("seed or epoch makes no difference")
+	}
+}
+
+func TestAugmentNothing(t *testing.T) {
+	inputs := []InputSpec{{"x", tensor.Float32, []int{-1, 1, 3, 3}}}
+	a, err := NewAugmenter(Augment{}, SourceOptions{}, inputs, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		s := picture(1, 3, 3, false)
+		out, err := a.Apply(s, 1, i)
+		if err != nil || !slices.Equal(out.Inputs["x"].Float32s(), s.Inputs["x"].Float32s()) {
+			t.Errorf("sample %d: changed, or %v", i, err)
+		}
+	}
+}
+
+func TestParseAugment(t *testing.T) {
+	for word, want := range map[string]Augment{"": {}, "flip": {Flip: true}, "crop=4": {Crop: 4}, "flip,crop=2": {Flip: true, Crop: 2}} {
+		got, err := ParseAugment(word)
+		if err != nil || got != want || got.String() != word {
+			t.Errorf("%q: %+v, %v, written %q", word, got, err, got)
+		}
+	}
+	for _, word := range []string{"flop", "crop", "crop=0", "crop=-1", "crop=x", "flip=1", "flip,"} {
+		if _, err := ParseAugment(word); err == nil {
+			t.Errorf("%q is taken", word)
+		}
+	}
+}
+
+// What is no single image is refused.
+func TestAugmentRefuses(t *testing.T) {
+	if _, err := NewAugmenter(Augment{Flip: true}, SourceOptions{}, []InputSpec{{"ids", tensor.Int64, []int{-1, 7}}}, 1); err == nil {
+		t.Error("token numbers are taken for images")
+	}
+	a, err := NewAugmenter(Augment{Flip: true, Crop: 3}, SourceOptions{}, []InputSpec{{"x", tensor.Float32, []int{-1, 1, 4, 4}}}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := picture(1, 4, 4, false)
+	whole.Whole = true
+	refused := 0
+	for i := range 10 {
+		if _, err := a.Apply(whole, 1, i); err != nil {
+			refused++
+		}
+	}
+	if refused < 8 {
+		t.Errorf("only %d of 10 ready-made batches refused", refused)
+	}
+}
