@@ -9,8 +9,8 @@ import (
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// picture is an image whose pixel (c, y, x) is 100c + 10y + x + 1, in either layout.
-func picture(channels, height, width int, last bool) Sample {
+// numbered is an image whose pixel (c, y, x) is 100c + 10y + x + 1, in either layout.
+func numbered(channels, height, width int, last bool) Sample {
 	shape := []int{channels, height, width}
 	if last {
 		shape = []int{height, width, channels}
@@ -45,11 +45,11 @@ func TestAugmentMoves(t *testing.T) {
 	}
 	seen := map[string]int{}
 	for i := range 500 {
-		a, err := first.Apply(picture(3, height, width, false), i%5, i)
+		a, err := first.Apply(numbered(3, height, width, false), i%5, i)
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := last.Apply(picture(3, height, width, true), i%5, i)
+		b, err := last.Apply(numbered(3, height, width, true), i%5, i)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +113,7 @@ func TestAugmentSeeds(t *testing.T) {
 		}
 		var all []float32
 		for i := range 8 {
-			s := picture(1, 9, 9, false)
+			s := numbered(1, 9, 9, false)
 			before := slices.Clone(s.Inputs["x"].Float32s())
 			out, err := a.Apply(s, epoch, i)
 			if err != nil {
@@ -142,7 +142,7 @@ func TestAugmentNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 20 {
-		s := picture(1, 3, 3, false)
+		s := numbered(1, 3, 3, false)
 		out, err := a.Apply(s, 1, i)
 		if err != nil || !slices.Equal(out.Inputs["x"].Float32s(), s.Inputs["x"].Float32s()) {
 			t.Errorf("sample %d: changed, or %v", i, err)
@@ -173,7 +173,7 @@ func TestAugmentRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole := picture(1, 4, 4, false)
+	whole := numbered(1, 4, 4, false)
 	whole.Whole = true
 	refused := 0
 	for i := range 10 {
