@@ -298,7 +298,7 @@ func TestGroups(t *testing.T) {
 	}
 	var largest int64
 	for i := range sites {
-		largest = max(largest, sumBytes(&sites[i], 0))
+		largest = max(largest, InputBytes(&sites[i], 0))
 	}
 	several, err := Groups(sites, Options{Memory: fixed + 2*largest, Threads: 7})
 	if err != nil {
@@ -337,7 +337,7 @@ func TestGroupsFillHalfTheMemory(t *testing.T) {
 	for i := range many {
 		many[i].Input = fmt.Sprint("value ", i)
 	}
-	each := sumBytes(&many[0], 0)
+	each := InputBytes(&many[0], 0)
 	groups, err := Groups(many, Options{Memory: 64 << 20})
 	if err != nil {
 		t.Fatal(err)

@@ -58,9 +58,9 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 }
 
-// sumBytes is what the inputs' statistics of a site take for so many samples: moments in
+// InputBytes is what the inputs' statistics of a site take for so many samples: moments in
 // float64, columns in float32, or counts.
-func sumBytes(s *rewrite.Site, samples int) int64 {
+func InputBytes(s *rewrite.Site, samples int) int64 {
 	k := int64(s.Kernel.Cols())
 	switch {
 	case s.View.Kind == rewrite.TableRows:
@@ -80,7 +80,7 @@ func sensitivityBytes(s *rewrite.Site) int64 {
 // workerBytes is about what a worker takes for its partial sum of a site, in float32,
 // and for the patches it writes out. The same again covers the totals that a site is
 // summed in before they become its moments. Columns that are kept are put together at the end.
-func workerBytes(s *rewrite.Site, samples int) int64 { return sumBytes(s, samples) + workerSpare }
+func workerBytes(s *rewrite.Site, samples int) int64 { return InputBytes(s, samples) + workerSpare }
 
 // workerSpare is for what a worker takes besides its partial sums.
 const workerSpare = 8 << 20
@@ -94,7 +94,7 @@ func Groups(sites []rewrite.Site, o Options) ([][]int, error) {
 	var groups [][]int
 	var used int64
 	for i := range sites {
-		need, sensitivity := sumBytes(&sites[i], o.Samples), int64(0)
+		need, sensitivity := InputBytes(&sites[i], o.Samples), int64(0)
 		if o.Probes > 0 {
 			sensitivity = sensitivityBytes(&sites[i])
 		}

@@ -422,7 +422,7 @@ func TestGroupsCountSensitivities(t *testing.T) {
 	site := sitesOf(t, m, random(1, "image", tensor.Float32, 3, 16, 16)[0])[0]
 	site.Kernel.Out = 4096 // G takes 128 MiB
 	const g, fixed = 128 << 20, 8 << 20
-	a := sumBytes(&site, 0)
+	a := InputBytes(&site, 0)
 	sites := []rewrite.Site{site, site, site}
 	_, err := Groups(sites, Options{Memory: 2*g + a + fixed - 1, Probes: 1})
 	var large *TooLargeError

@@ -103,7 +103,7 @@ func (j *job) groups() ([][]int, error) {
 func (j *job) calibOptions(name string) calib.Options {
 	return calib.Options{
 		Batch: j.opts.Batch, Threads: j.opts.Threads, Memory: j.opts.Memory, Backend: j.libs.Algebra,
-		Probes: j.opts.Probes, Seed: j.opts.Seed,
+		Probes: j.opts.Probes, Seed: j.opts.Seed, Samples: len(j.calibrate),
 		Progress: func(done, total int) { j.opts.Progress(name, done, total) },
 	}
 }

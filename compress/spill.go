@@ -72,18 +72,17 @@ func (s *spill) close() error {
 func (j *job) holdable() bool {
 	var need float64
 	for i := range j.analysis.Sites {
-		k := j.analysis.Sites[i].Kernel
-		groups, o, c := float64(k.Groups), float64(k.Rows()), float64(k.Cols())
-		moment := 0.0
+		site := &j.analysis.Sites[i]
+		k, moment := site.Kernel, 0.0
 		if j.opts.Source != nil {
-			moment = c*c + o*o
+			moment = float64(calib.InputBytes(site, len(j.calibrate))) + 8*float64(k.Out)*float64(k.Rows())
 		}
 		for _, m := range j.methods {
 			if m.Accepts(k) == nil {
-				need += 8 * groups * (moment + 2*o*c)
+				need += moment + 16*float64(k.Params())
 			}
 		}
-		need += 8 * groups * moment
+		need += moment
 	}
 	return need <= float64(j.opts.Memory)/2
 }

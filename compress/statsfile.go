@@ -165,6 +165,7 @@ func (j *job) collect(ctx context.Context, lib *ort.Library, s *statsFile, sites
 func (s *statsFile) read(ctx context.Context, sites []rewrite.Site) ([]calib.Stats, error) {
 	var out []calib.Stats
 	var held []*linalg.Matrix
+	var columns []linalg.Block32
 	for range sites {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -182,6 +183,13 @@ func (s *statsFile) read(ctx context.Context, sites []rewrite.Site) ([]calib.Sta
 			} else {
 				held = append(held, a)
 			}
+		}
+		if i := slices.IndexFunc(columns, func(b linalg.Block32) bool {
+			return b.Cols == stats.Columns.Cols && slices.Equal(b.Data, stats.Columns.Data)
+		}); i >= 0 {
+			stats.Columns = columns[i]
+		} else if stats.Columns.Rows > 0 {
+			columns = append(columns, stats.Columns)
 		}
 		out = append(out, stats)
 	}
