@@ -42,7 +42,7 @@ func nearby(ranks []int, r, stage, limit, multiple int) []int {
 		down, up = r-below, above-r
 	}
 	var out []int
-	if d := down >> min(stage, 62) / multiple * multiple; d > 0 && r-d > 0 {
+	if d := down >> min(stage, 62) / multiple * multiple; d > 0 && r-d > 0 && r-d <= limit {
 		out = append(out, r-d)
 	}
 	if d := up >> min(stage, 62) / multiple * multiple; d > 0 && r+d <= limit {

@@ -1,6 +1,7 @@
 package decomp_test
 
 import (
+	"math"
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
@@ -27,10 +28,11 @@ func FuzzShapes(f *testing.F) {
 	f.Add(uint64(1), uint8(4), uint8(3), uint8(3), uint8(3), uint8(1), uint8(2))
 	f.Add(uint64(2), uint8(1), uint8(1), uint8(1), uint8(1), uint8(7), uint8(1))
 	f.Add(uint64(3), uint8(9), uint8(1), uint8(2), uint8(1), uint8(2), uint8(0))
+	f.Add(uint64(4), uint8(5), uint8(3), uint8(1), uint8(2), uint8(0), uint8(3))
 	f.Fuzz(func(t *testing.T, seed uint64, out, in, height, width, groups, axes uint8) {
 		g := int(groups)%4 + 1
 		s := decomp.Shape{Out: (int(out)%12 + 1) * g, In: (int(in)%8 + 1) * g, Groups: g}
-		s.Window = []int{int(height)%4 + 1, int(width)%4 + 1}[:axes%3]
+		s.Window = []int{int(height)%4 + 1, int(width)%4 + 1, 2}[:axes%4]
 		for _, m := range decomp.Methods() {
 			specimens := []decomptest.Specimen{decomptest.Random(seed, s)}
 			if len(s.Window) == 0 {
@@ -38,6 +40,38 @@ func FuzzShapes(f *testing.F) {
 			}
 			for _, specimen := range specimens {
 				decomptest.Laws(t, linalg.Gonum(), m, specimen)
+			}
+		}
+	})
+}
+
+// FuzzRanks asks for arbitrary ranks, which must be refused or have the loss that they promise.
+func FuzzRanks(f *testing.F) {
+	f.Add(uint64(1), 1, 1, 1, uint8(1))
+	f.Add(uint64(2), 4, 9, 3, uint8(2))
+	f.Add(uint64(3), 1000, -1, 0, uint8(0))
+	f.Fuzz(func(t *testing.T, seed uint64, r1, r2, r3 int, numbers uint8) {
+		s := decomptest.Random(seed, decomp.Shape{Out: 6, In: 5, Window: []int{3, 2}, Groups: 1})
+		r := decomp.Rank{r1, r2, r3}[:numbers%4]
+		for _, m := range decomp.Methods() {
+			spectrum, err := m.Factor(linalg.Gonum(), s.Kernel, s.Metric)
+			if err != nil {
+				t.Fatal(err)
+			}
+			loss, err := spectrum.Loss(r)
+			chain, chainErr := spectrum.Chain(r)
+			if (err == nil) != (chainErr == nil) || err == nil && m.Factors(s.Kernel.Shape, r) == nil {
+				t.Fatalf("%s, rank %v: loss says %v, chain says %v, factors %v", m.Name, r, err, chainErr, m.Factors(s.Kernel.Shape, r))
+			}
+			if err != nil {
+				continue
+			}
+			whole, err := chain.Compose(s.Kernel.Shape)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := decomptest.Loss(s.Kernel, whole, s.Metric); math.Abs(got-loss) > 1e-8*loss+1e-12*spectrum.Energy() {
+				t.Errorf("%s, rank %v: promised loss %g, measured %g", m.Name, r, loss, got)
 			}
 		}
 	})

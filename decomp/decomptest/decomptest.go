@@ -144,6 +144,7 @@ func Laws(t *testing.T, b linalg.Backend, m decomp.Method, s Specimen) {
 	stationary(t, m, s, spectrum, middle)
 	refits(t, b, m, s, spectrum, middle)
 	nearby(t, m, s, middle)
+	finer(t, m, s, spectrum, middle)
 	deterministic(t, b, m, s, spectrum, []decomp.Rank{found[0], middle, found[len(found)-1]})
 	refuses(t, spectrum)
 }
@@ -281,6 +282,22 @@ func refits(t *testing.T, b linalg.Backend, m decomp.Method, s Specimen, spectru
 	}
 }
 
+// finer: where ranks nest, one near a rank of the ladder is no worse than that if it is larger.
+func finer(t *testing.T, m decomp.Method, s Specimen, spectrum decomp.Spectrum, r decomp.Rank) {
+	t.Helper()
+	if m.Near == nil || len(r) != 1 {
+		return
+	}
+	for _, n := range m.Near(s.Kernel.Shape, r, 1, 1) {
+		if n[0] < r[0] || len(usable(t, spectrum, []decomp.Rank{n})) == 0 {
+			continue
+		}
+		if at, fine := lossOf(t, spectrum, r), lossOf(t, spectrum, n); fine > at {
+			t.Errorf("loss rises from %g at rank %v to %g at rank %v", at, r, fine, n)
+		}
+	}
+}
+
 // costsAgree: shapes without numbers cost what the numbers cost, and every axis is carried once.
 func costsAgree(t *testing.T, m decomp.Method, s Specimen, r decomp.Rank, c decomp.Chain) {
 	t.Helper()
@@ -397,14 +414,15 @@ func moved(c decomp.Chain, direction [][]float64, step float64) decomp.Chain {
 	return out
 }
 
-// deterministic: a second factorization gives the same bytes, and neither leaves its mark on the input.
+// deterministic: a second factorization gives the same bytes, whatever ranks it is asked for and in whichever order, and
+// neither leaves its mark on the input.
 func deterministic(t *testing.T, b linalg.Backend, m decomp.Method, s Specimen, spectrum decomp.Spectrum, ranks []decomp.Rank) {
 	t.Helper()
 	again, err := m.Factor(b, s.Kernel, s.Metric)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range ranks {
+	for _, r := range slices.Backward(ranks) {
 		c1, err1 := spectrum.Chain(r)
 		c2, err2 := again.Chain(r)
 		if err1 != nil || err2 != nil {

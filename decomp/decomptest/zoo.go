@@ -19,10 +19,7 @@ func Zoo() []Specimen {
 	add := func(name string, k decomp.Kernel, in, out []*linalg.Matrix, condition float64) {
 		zoo = append(zoo, Specimen{Name: name, Kernel: k, Metric: decomp.Metric{In: in, Out: out}, Condition: condition})
 	}
-	for _, s := range []struct {
-		name string
-		decomp.Shape
-	}{
+	underMetrics(r, add, []named{
 		{"conv", conv},
 		{"expanding", expand},
 		{"grouped", grouped},
@@ -36,20 +33,36 @@ func Zoo() []Specimen {
 		{"1-D", decomp.Shape{Out: 11, In: 3, Window: []int{7}, Groups: 1}},
 		{"3-D", decomp.Shape{Out: 5, In: 2, Window: []int{3, 2, 3}, Groups: 1}},
 		{"prime", decomp.Shape{Out: 53, In: 61, Groups: 1}},
-	} {
-		k := kernel(r, s.Shape)
-		add(s.name+", no metric", k, nil, nil, 1)
-		add(s.name+", input metric", k, moments(r, s.Groups, s.Cols(), 0.1), nil, 100)
-		add(s.name+", output metric", k, nil, moments(r, s.Groups, s.Rows(), 0.1), 100)
-		add(s.name+", both metrics", k, moments(r, s.Groups, s.Cols(), 0.1), moments(r, s.Groups, s.Rows(), 0.1), 100)
-	}
+	})
 	hardKernels(r, add)
 	hardMetrics(r, add, conv, expand, grouped, matrix)
 	for _, s := range []decomp.Shape{matrix, {Out: 23, In: 6, Groups: 1}, {Out: 11, In: 11, Groups: 1}, {Out: 1, In: 8, Groups: 1}, {Out: 9, In: 1, Groups: 1}, {Out: 6, In: 12, Groups: 2}} {
 		zoo = append(zoo, Formed(8, s)...)
 		zoo = append(zoo, hardForms(r, s)...)
 	}
+	underMetrics(r, add, []named{
+		{"many inputs", decomp.Shape{Out: 2, In: 23, Window: []int{3, 3}, Groups: 1}},
+		{"many outputs", decomp.Shape{Out: 41, In: 2, Window: []int{3, 3}, Groups: 1}},
+		{"grouped windows", decomp.Shape{Out: 10, In: 6, Window: []int{3, 2}, Groups: 2}},
+		{"single taps", decomp.Shape{Out: 7, In: 4, Window: []int{1, 3, 1, 2}, Groups: 1}},
+	})
 	return zoo
+}
+
+type named struct {
+	name string
+	decomp.Shape
+}
+
+// underMetrics adds random kernels of the shapes under no metric, one on either side, and both.
+func underMetrics(r *rand.Rand, add adder, shapes []named) {
+	for _, s := range shapes {
+		k := kernel(r, s.Shape)
+		add(s.name+", no metric", k, nil, nil, 1)
+		add(s.name+", input metric", k, moments(r, s.Groups, s.Cols(), 0.1), nil, 100)
+		add(s.name+", output metric", k, nil, moments(r, s.Groups, s.Rows(), 0.1), 100)
+		add(s.name+", both metrics", k, moments(r, s.Groups, s.Cols(), 0.1), moments(r, s.Groups, s.Rows(), 0.1), 100)
+	}
 }
 
 type adder func(name string, k decomp.Kernel, in, out []*linalg.Matrix, condition float64)
