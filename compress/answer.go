@@ -175,16 +175,24 @@ func (j *job) spectrum(o *offer, m *decomp.Method) (decomp.Spectrum, error) {
 	if err != nil {
 		return nil, err
 	}
-	metric := o.metric
-	if metric == nil {
-		seen, err := j.spill.get(o)
-		if err != nil {
-			return nil, err
-		}
-		again, _ := centres(nil).metric(&o.site, seen)
-		metric = &again
+	metric, err := j.metric(o)
+	if err != nil {
+		return nil, err
 	}
-	return m.Factor(j.libs.Algebra, kernel, *metric)
+	return m.Factor(j.libs.Algebra, kernel, metric)
+}
+
+// metric returns by what errors of the site are weighed: what is held, or its equal.
+func (j *job) metric(o *offer) (decomp.Metric, error) {
+	if o.metric != nil {
+		return *o.metric, nil
+	}
+	seen, err := j.spill.get(o)
+	if err != nil {
+		return decomp.Metric{}, err
+	}
+	metric, _ := centres(nil).metric(&o.site, seen)
+	return metric, nil
 }
 
 // chain returns the factors of an option, with the shift that keeps the mean of

@@ -84,6 +84,9 @@ func (j *job) deliver(ctx context.Context) error {
 	if err := j.stage(ctx, "verify", func() error { return j.verify(ctx, staged.Path()) }); err != nil {
 		return err
 	}
+	if err := j.rounding(ctx); err != nil {
+		return err
+	}
 	if err := j.describe(ctx, staged.Path()); err != nil {
 		return err
 	}
@@ -151,7 +154,7 @@ func (j *job) verify(ctx context.Context, path string) error {
 		j.result.Unverified = "ONNX Runtime does not run the original on random inputs: " + original.Err.Error()
 		return nil
 	}
-	return fmt.Errorf("verifying the result: %w", err)
+	return fmt.Errorf("verifying the result: %w", unrunnable(err))
 }
 
 // broken refuses a result that computes numbers which are not finite where the

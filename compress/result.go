@@ -118,10 +118,15 @@ type SiteResult struct {
 	// Loss is the mean squared error of the site's output over its variance;
 	// data-free, of its weight over the weight's squared norm.
 	Loss float64 `json:"loss"`
+	// Rounding is what writing the factors in the weight's own type adds to Loss, in
+	// the same unit: only for the 16-bit types, absent for others, where it is less than
+	// a part in 10¹² of the site's output.
+	Rounding *float64 `json:"rounding,omitempty"`
 	// OutputChange is the expected squared change of the model's outputs, per
 	// sample, that this site alone makes; absent without sensitivities.
 	OutputChange *float64 `json:"output_change,omitempty"`
-	// Note says how the sensitivity was found where that was not by gradients.
+	// Note says how the sensitivity was found where that was not by gradients, and where
+	// rounding matters.
 	Note string `json:"note,omitempty"`
 	// Refit is absent where the run made none.
 	Refit        *Refit `json:"refit,omitempty"`

@@ -146,7 +146,7 @@ func (j *job) collect(ctx context.Context, lib *ort.Library, s *statsFile, sites
 	}
 	stats, err := calib.Collect(ctx, lib, j.model, sites, j.opts.Source, j.calibrate, j.calibOptions(name))
 	if err != nil {
-		return nil, fmt.Errorf("calibration on %s: %w", j.opts.Source.Describe(), err)
+		return nil, fmt.Errorf("calibration on %s: %w", j.opts.Source.Describe(), unrunnable(err))
 	}
 	if s != nil {
 		for i := range stats {
