@@ -222,7 +222,7 @@ func readState(in *bufio.Reader, sum io.Writer) (state, error) {
 func (t *trainer) same(s state) error {
 	for _, key := range slices.Sorted(maps.Keys(t.of)) {
 		if s.Of[key] != t.of[key] {
-			return fmt.Errorf("it is of another tuning: the %s differs (%s there, %s here)", key, s.Of[key], t.of[key])
+			return fmt.Errorf("it is of another tuning: the %s differ (%s there, %s here)", key, s.Of[key], t.of[key])
 		}
 	}
 	total := t.o.Epochs * t.stepsPerEpoch()

@@ -151,7 +151,7 @@ func TestDistilResumes(t *testing.T) {
 	}
 	o.Progress, o.Rate = nil, 0.5
 	_, err := Distil(context.Background(), lib, original, small, src, count(len(src)), o)
-	if bad := (*CheckpointError)(nil); !errors.As(err, &bad) || !strings.Contains(err.Error(), "options differs") {
+	if bad := (*CheckpointError)(nil); !errors.As(err, &bad) || !strings.Contains(err.Error(), "options differ") {
 		t.Errorf("with another rate: %v", err)
 	}
 }
@@ -212,5 +212,132 @@ func TestDistilInterrupted(t *testing.T) {
 	defer d.Model.Close()
 	if d.End != Interrupted || !d.Improved {
 		t.Errorf("%s, improved %v", d.End, d.Improved)
+	}
+}
+
+// opaque has an operator without a gradient between its first and its second layer.
+func opaque(t testing.TB) *onnxio.Model {
+	b := testmodels.NewBuilder(1, 13, 8)
+	x := b.Input("x", tensor.Float32, "N", 4, 5, 5)
+	y := b.Node("LRN", []string{b.Conv(x, 4, 6, []int{3, 3})}, onnxio.MakeInt("size", 3))
+	b.Output(b.Rename(b.Conv(y, 6, 2, []int{3, 3})), tensor.Float32, "N", 2, 1, 1)
+	return finish(t, b)
+}
+
+// An operator without a gradient is named, and so are the weights that can be tuned; asked for alone, these are.
+func TestDistilOpaque(t *testing.T) {
+	lib := openRuntime(t)
+	m := opaque(t)
+	src := draws(48, "x", 0, 4, 5, 5)
+	_, err := Distil(context.Background(), lib, m, m, src, count(len(src)), DistilOptions{})
+	bad := (*OpaqueError)(nil)
+	if !errors.As(err, &bad) || len(bad.Open) == 0 || len(bad.Blocked) == 0 || !slices.Equal(bad.Operators, []string{"LRN"}) {
+		t.Fatalf("%v: %+v", err, bad)
+	}
+	if err := Rehearse(context.Background(), lib, m, src, DistilOptions{}); !errors.As(err, &bad) {
+		t.Errorf("rehearsed: %v", err)
+	}
+	if err := Rehearse(context.Background(), lib, m, src, DistilOptions{Part: Reachable}); err != nil {
+		t.Errorf("rehearsed: %v", err)
+	}
+	changed := newParameters(m, func(name string) bool { return name == bad.Open[0] })
+	w, err := changed.load(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range w {
+		w[i] *= 1.5
+	}
+	small := changed.into(m, w)
+	defer small.Close()
+	d := distil(t, lib, m, small, src, DistilOptions{Part: Reachable, Epochs: 30, Batch: 16, Rate: 0.02})
+	if !d.Improved || d.Tensors != len(bad.Open) {
+		t.Errorf("improved %v, %d tensors, want %d", d.Improved, d.Tensors, len(bad.Open))
+	}
+}
+
+// Balanced factors compute what they did, and the channels between them have the same norm on both sides.
+func TestBalance(t *testing.T) {
+	lib := openRuntime(t)
+	original, small, src := fashion(t)
+	p := newParameters(small, nil)
+	w, err := p.load(small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range p.list { // out of balance
+		if strings.HasSuffix(v.name, "first") || strings.Contains(v.name, "first") {
+			for i := v.from; i < v.to; i++ {
+				w[i] *= 30
+			}
+		}
+	}
+	rough := p.into(small, w)
+	defer rough.Close()
+	moved := slices.Clone(w)
+	balance(original, rough, p, moved)
+	if slices.Equal(moved, w) {
+		t.Fatal("nothing was balanced")
+	}
+	smooth := p.into(small, moved)
+	defer smooth.Close()
+	a, b := watch(t, lib, rough, src[:4], "logits"), watch(t, lib, smooth, src[:4], "logits")
+	for i := range a {
+		x, _ := a[i][0].Float64s()
+		y, _ := b[i][0].Float64s()
+		if off := apart(y, x); off > 1e-4 {
+			t.Errorf("sample %d: outputs move by %g", i, off)
+		}
+	}
+	again := slices.Clone(moved)
+	balance(original, smooth, p, again)
+	for i := range again {
+		if math.Abs(float64(again[i]-moved[i])) > 1e-4*math.Abs(float64(moved[i]))+1e-9 {
+			t.Fatalf("balanced factors are balanced anew: %g, %g", moved[i], again[i])
+		}
+	}
+}
+
+// What makes no sense is refused before any work.
+func TestDistilRefuses(t *testing.T) {
+	lib := openRuntime(t)
+	original, small, src := fashion(t)
+	src = src[:64]
+	other := opaque(t)
+	for name, c := range map[string]struct {
+		original *onnxio.Model
+		src      memory
+		o        DistilOptions
+		want     string
+	}{
+		"one sample":     {original, src[:1], DistilOptions{}, "1 samples"},
+		"another model":  {other, src, DistilOptions{}, "the original does not"},
+		"no such output": {original, src, DistilOptions{Weights: map[string]float64{"x": 1}}, `output "x", which the model does not have`},
+		"no such loss":   {original, src, DistilOptions{Losses: map[string]Loss{"x": KL}}, `output "x", which the model does not have`},
+		"no output left": {original, src, DistilOptions{Weights: map[string]float64{"logits": 0}}, "no output"},
+		"no such value":  {original, src, DistilOptions{Values: []string{"x"}}, `no value "x"`},
+		"averaging":      {original, src, DistilOptions{Average: 1}, "moving average"},
+		"part":           {original, src, DistilOptions{Part: "half"}, "unknown part"},
+		"no checkpoint":  {original, src, DistilOptions{Resume: true}, "a checkpoint is needed"},
+		"decay":          {original, src, DistilOptions{Decay: 1e5}, "weight decay"},
+	} {
+		_, err := Distil(context.Background(), lib, c.original, small, c.src, count(len(c.src)), c.o)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+	if _, err := Distil(context.Background(), lib, original, original, src, count(len(src)), DistilOptions{Part: Factors}); err == nil || !strings.Contains(err.Error(), "no factors") {
+		t.Errorf("factors of the original: %v", err)
+	}
+}
+
+// The layers inside are held to the original's, and labels count.
+func TestDistilFeaturesAndLabels(t *testing.T) {
+	lib := openRuntime(t)
+	original, small, src := fashion(t)
+	src = src[:200]
+	d := distil(t, lib, original, small, src, DistilOptions{Epochs: 2, Batch: 16, Features: 0.5, Labels: true, Part: Factors, Threads: 2})
+	if !d.Improved || d.Curve[0].Accuracy == nil || d.Tensors == 0 {
+		t.Errorf("improved %v, %d tensors, curve %+v", d.Improved, d.Tensors, d.Curve)
 	}
 }

@@ -23,6 +23,7 @@ func interruptedRun(point string, args []string) int {
 	signal.Notify(arrived, os.Interrupt)
 	passed := map[string]bool{}
 	watch := func(stage string, done, _ int) {
+		stage, _, _ = strings.Cut(stage, ":") // from the remark behind it
 		if done > 0 {
 			stage += "+"
 		}
