@@ -86,12 +86,37 @@ func (a *application) take(p *Patch) error {
 	}
 	a.at[p.Index] = p
 	a.ledger.remove(p.Old)
+	if p.Taken != nil {
+		if err := a.takeAlong(p); err != nil {
+			return err
+		}
+	}
 	for _, n := range p.New {
 		a.ledger.need(n.GetInput()...)
 	}
 	if p.Next != nil {
 		return a.swap(p.Next)
 	}
+	return nil
+}
+
+// takeAlong notes that the node in front of a patch's own goes too.
+func (a *application) takeAlong(p *Patch) error {
+	nodes, t := a.model.Proto.GetGraph().GetNode(), p.Taken
+	if t.Index < 0 || t.Index >= p.Index || nodes[t.Index] != t.Old {
+		return fmt.Errorf("node %d of the model is not the one in front that is to go too", t.Index)
+	}
+	if a.at[t.Index] != nil || a.swaps[t.Index] != nil {
+		return fmt.Errorf("an earlier patch has changed the node %q, which is to go too", label(t.Old))
+	}
+	index := a.model.Index()
+	for _, v := range t.Old.GetOutput() {
+		if uses := index.Uses(v); index.IsOutput(v) || len(uses) != 1 || uses[0].Nested || uses[0].Node != p.Old {
+			return fmt.Errorf("something else reads %q, which the node %q computes that is to go too", v, label(t.Old))
+		}
+	}
+	a.at[t.Index] = &Patch{Old: t.Old}
+	a.ledger.remove(t.Old)
 	return nil
 }
 
@@ -153,6 +178,14 @@ func connected(p *Patch) error {
 	for _, v := range p.Old.GetInput() {
 		known[v] = true
 	}
+	if p.Taken != nil {
+		for _, v := range p.Taken.Old.GetInput() {
+			known[v] = true
+		}
+		for _, v := range p.Taken.Old.GetOutput() {
+			delete(known, v)
+		}
+	}
 	for i, n := range p.New {
 		for _, v := range n.GetInput() {
 			if _, brought := unread[v]; !known[v] && !brought {
@@ -192,6 +225,10 @@ func (a *application) graph(patches []Patch) *onnxpb.GraphProto {
 	gone := map[string]bool{}
 	for i, n := range old.GetNode() {
 		switch p := a.at[i]; {
+		case p != nil && p.New == nil:
+			for _, v := range n.GetOutput() {
+				gone[v] = true
+			}
 		case p != nil:
 			g.Node = append(g.Node, p.New...)
 		case a.swaps[i] != nil:

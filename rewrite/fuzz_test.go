@@ -72,6 +72,13 @@ func replaceAll(t *testing.T, m *onnxio.Model, sites []rewrite.Site) {
 	if err != nil {
 		t.Fatalf("a sound model became unsound: %v", err)
 	}
+	inputs, _ := shapes.InputShapes(m, nil)
+	// Products of numbers that are almost too large are refused.
+	if merged, _, err := rewrite.Merge(small, rewrite.MergeOptions{Inputs: inputs, Patches: patches, Sites: sites}); err == nil {
+		if err := merged.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := small.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +144,29 @@ func FuzzRandomModels(f *testing.F) {
 		if out := m.Graph().GetOutput()[0].GetName(); len(after.Why(out)) > 0 {
 			t.Error(after.Why(out))
 		}
+		holdMerge(t, small, inputs, patches, sites)
 	})
+}
+
+// holdMerge merges what there is to merge: shapes stay, and costs fall by what was said.
+func holdMerge(t *testing.T, m *onnxio.Model, inputs map[string][]int, patches []rewrite.Patch, sites []rewrite.Site) {
+	t.Helper()
+	merged, list, err := rewrite.Merge(m, rewrite.MergeOptions{Inputs: inputs, Patches: patches, Sites: sites})
+	if err != nil {
+		t.Fatal(err)
+	}
+	holdSavings(t, m, merged, list)
+	for _, n := range merged.Graph().GetNode() {
+		for _, v := range n.GetOutput() {
+			want, known := shapes.Infer(m, inputs).Of(v)
+			if got, _ := shapes.Infer(merged, inputs).Of(v); known && !slices.Equal(got, want) {
+				t.Errorf("value %q has the shape %v after merging, was %v", v, got, want)
+			}
+		}
+	}
+	if err := merged.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // randomModel makes a chain of convolutions and products with shortcuts, shared weights
@@ -158,7 +187,11 @@ func randomModel(t *testing.T, seed uint64) *onnxio.Model {
 	}
 	x := b.Input("x", tensor.Float32, dims...)
 	for range 1 + r.IntN(4) {
-		x, channels = randomConv(b, r, x, channels, rank)
+		if r.IntN(3) == 0 {
+			x, channels = randomTransposed(b, r, x, channels, rank)
+		} else {
+			x, channels = randomConv(b, r, x, channels, rank)
+		}
 		if r.IntN(2) == 0 {
 			x = b.Node("Relu", []string{x})
 		}
@@ -171,6 +204,24 @@ func randomModel(t *testing.T, seed uint64) *onnxio.Model {
 	b.Output(b.Rename("y"), tensor.Float32, "N", width)
 	_ = x
 	return model(t, b)
+}
+
+// randomTransposed adds a ConvTranspose whose output grows, shrinks or stays.
+func randomTransposed(b *testmodels.Builder, r *rand.Rand, x string, channels, rank int) (string, int) {
+	out := 2 * (1 + r.IntN(4))
+	window, pads, strides := make([]int, rank), make([]int64, 2*rank), make([]int64, rank)
+	for i := range rank {
+		window[i] = 1 + r.IntN(3)
+		pads[i], pads[i+rank] = int64(r.IntN(window[i])), 0
+		strides[i] = 1 + int64(r.IntN(2))
+	}
+	a := []*onnxpb.AttributeProto{onnxio.MakeInts("strides", strides...), onnxio.MakeInt("group", 1+int64(r.IntN(2)))}
+	if r.IntN(2) == 0 {
+		a = append(a, onnxio.MakeString("auto_pad", []string{"SAME_UPPER", "SAME_LOWER"}[r.IntN(2)]))
+	} else {
+		a = append(a, onnxio.MakeInts("pads", pads...))
+	}
+	return b.ConvTranspose(x, channels, out, window, a...), out
 }
 
 func randomConv(b *testmodels.Builder, r *rand.Rand, x string, channels, rank int) (string, int) {
@@ -200,6 +251,9 @@ func randomConv(b *testmodels.Builder, r *rand.Rand, x string, channels, rank in
 func randomProduct(b *testmodels.Builder, r *rand.Rand, x string, width int, opset int64) (string, int) {
 	out := 1 + r.IntN(9)
 	name := fmt.Sprintf("w%d", r.Uint32())
+	if opset >= 13 && r.IntN(4) == 0 {
+		return randomStack(b, r, x, width, out, name), out
+	}
 	if r.IntN(2) == 0 {
 		return b.Linear(x, width, out, opset >= 7 && r.IntN(2) == 0), out
 	}
@@ -210,4 +264,16 @@ func randomProduct(b *testmodels.Builder, r *rand.Rand, x string, width int, ops
 		slices.Reverse(shape)
 	}
 	return b.Node("Gemm", []string{x, b.Weight(name, width, shape...), b.Weight(name+"_c", width, out)}, a...), out
+}
+
+// randomStack adds a product with a stack of matrices: as many copies of x, multiplied one by one, and summed up.
+func randomStack(b *testmodels.Builder, r *rand.Rand, x string, width, out int, name string) string {
+	stack := 2 + r.IntN(2)
+	copies := make([]string, stack)
+	for i := range copies {
+		copies[i] = b.Node("Unsqueeze", []string{x, b.Ints(fmt.Sprint(name, "_axis", i), 0)})
+	}
+	x = b.Node("Concat", copies, onnxio.MakeInt("axis", 0))
+	x = b.Node("MatMul", []string{x, b.Weight(name, width, stack, width, out)})
+	return b.Node("ReduceSum", []string{x, b.Ints(name+"_sum", 0)}, onnxio.MakeInt("keepdims", 0))
 }

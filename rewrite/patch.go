@@ -24,7 +24,14 @@ type Patch struct {
 	Values  []*onnxpb.ValueInfoProto // types of the values between the factors, where the model keeps such entries
 	Slot    int                      // the input of Old that held the weight
 	Next    *Swap                    // a change of the node behind, which takes a shift of the site's output; nil for none
-	Freed   []string                 // further values that Old or Next.Old reads and nothing new does
+	Freed   []string                 // further values that Old, Next.Old or Taken.Old reads and nothing new does
+	Taken   *Taken                   // the node in front of Old, which goes too; nil for none
+}
+
+// Taken is a node whose output nothing but the node behind it reads, and which goes together with that.
+type Taken struct {
+	Old   *onnxpb.NodeProto
+	Index int // position of Old in the main graph
 }
 
 // Swap puts one node in the place of another: the same but for an input.

@@ -173,9 +173,7 @@ func sideBySide(m *onnxio.Model, patches []rewrite.Patch) *onnxio.Model {
 	y := p.Graph.Output[0]
 	p.Graph.Node, p.Graph.Output, p.Graph.ValueInfo = nil, nil, nil
 	for i, patch := range patches {
-		for _, n := range patch.New[:len(patch.New)-1] {
-			p.Graph.Node = append(p.Graph.Node, n)
-		}
+		p.Graph.Node = append(p.Graph.Node, patch.New[:len(patch.New)-1]...)
 		last := onnxio.Shallow(patch.New[len(patch.New)-1])
 		name := fmt.Sprint("y", i)
 		last.Name, last.Output = proto.String(name), []string{name}

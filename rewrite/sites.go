@@ -68,15 +68,16 @@ func gainless(s *Site) (Skip, bool) {
 	return skip, true
 }
 
-// smaller tells whether any method has a chain of fewer parameters or multiply-adds than a site.
+// smaller tells whether any method has a chain of fewer parameters or multiply-adds than a site: at rank 1, which is the
+// smallest of all.
 func smaller(s *Site) bool {
 	for _, m := range decomp.Methods() {
-		if m.Accepts(s.Kernel) != nil {
+		if s.Kernel.Check() != nil || m.Accepts(s.Kernel) != nil {
 			continue
 		}
-		if ranks := m.Ranks(s.Kernel, 1); len(ranks) > 0 {
-			least := m.Factors(s.Kernel, ranks[0])
-			if least.Params() < s.Kernel.Params() || s.Located && s.MACs(least) < s.DenseMACs() {
+		for numbers := 1; numbers <= 3; numbers++ {
+			least := m.Factors(s.Kernel, slices.Repeat(decomp.Rank{1}, numbers))
+			if least != nil && (least.Params() < s.Kernel.Params() || s.Located && s.MACs(least) < s.DenseMACs()) {
 				return true
 			}
 		}
