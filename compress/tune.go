@@ -79,6 +79,8 @@ type Tuning struct {
 	Advice           string  `json:"advice,omitempty"`
 	Seconds          float64 `json:"seconds"`
 	SamplesPerSecond float64 `json:"samples_per_second"`
+	// StepSeconds is the median duration of a step.
+	StepSeconds float64 `json:"step_seconds"`
 }
 
 // Tune learns from the model original to make the model compressed, both read from files,
@@ -300,7 +302,7 @@ func learnFrom(ctx context.Context, lib *ort.Library, original, compressed *onnx
 	t := &Tuning{
 		Source: src.Describe(), Learned: d.Learned, Held: d.Held, Batch: d.Batch, Steps: d.Steps, Optimizer: d.Optimizer,
 		Parameters: d.Parameters, Tensors: d.Tensors, End: d.End, Improved: d.Improved, Best: d.Best, Curve: d.Curve, Advice: d.Advice, Seconds: d.Seconds,
-		SamplesPerSecond: d.Rate,
+		SamplesPerSecond: d.Rate, StepSeconds: d.StepSeconds,
 	}
 	if o.Augment != nil {
 		t.Augment = o.Augment.String()

@@ -145,6 +145,9 @@ type Distilled struct {
 	Optimizer    Optimizer
 	// Seconds is how long all of it took, Rate the samples per second while learning.
 	Seconds, Rate float64
+	// StepSeconds is the median duration of a step: forward, backward and the optimizer, and the original's outputs where
+	// these are not known yet.
+	StepSeconds float64
 }
 
 func (o DistilOptions) withDefaults() DistilOptions {

@@ -120,10 +120,12 @@ func (t *trainer) epoch(ctx context.Context, epoch int) error {
 				return err
 			}
 		}
+		begin := time.Now()
 		loss, err := t.take(ctx, runs)
 		if err != nil {
 			return err
 		}
+		t.pace.steps = append(t.pace.steps, time.Since(begin).Seconds())
 		if math.IsNaN(loss) || math.IsInf(loss, 0) {
 			t.end = Diverged
 			return nil
@@ -259,6 +261,9 @@ func (t *trainer) sumUp(results []*ort.Results) {
 	})
 }
 
+// tinyLoss is a loss that does not matter, whatever the start's was.
+const tinyLoss = 1e-3
+
 // settle judges the state at the end of an epoch, and keeps it where it is the best.
 func (t *trainer) settle(ctx context.Context, epoch int) error {
 	last := t.curve[len(t.curve)-1]
@@ -293,7 +298,7 @@ func (t *trainer) settle(ctx context.Context, epoch int) error {
 	}
 	switch start := t.curve[0].Held; {
 	case t.end != "":
-	case !(p.Held < 3*start):
+	case !(p.Held < 3*max(start, tinyLoss)):
 		t.end = Diverged
 	case t.o.Patience > 0 && epoch-t.at >= t.o.Patience:
 		t.end = Patient
@@ -310,7 +315,16 @@ func (t *trainer) bestPoint() int {
 type pace struct {
 	began time.Time
 	from  int
-	rate  float64 // samples per second
+	rate  float64   // samples per second
+	steps []float64 // the seconds of each step
+}
+
+// median is that of the seconds of the steps.
+func (p *pace) median() float64 {
+	if len(p.steps) == 0 {
+		return 0
+	}
+	return slices.Sorted(slices.Values(p.steps))[len(p.steps)/2]
 }
 
 func (t *trainer) report(epoch int, loss float64) {
@@ -329,7 +343,7 @@ func (t *trainer) finish() *Distilled {
 	d := &Distilled{
 		Improved: t.best != nil, Best: t.at, Curve: t.curve, End: t.end, Parameters: t.params.size, Tensors: len(t.params.list),
 		Learned: len(t.learn), Held: len(t.held), Steps: t.step, Batch: t.shard * t.shards,
-		Optimizer: t.o.Optimizer, Rate: t.pace.rate,
+		Optimizer: t.o.Optimizer, Rate: t.pace.rate, StepSeconds: t.pace.median(),
 	}
 	if d.Improved {
 		d.Model = t.params.into(t.compressed, t.best)

@@ -1,0 +1,130 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/onnx-compress/onnx-compress/compress"
+)
+
+// tune measures gradient descent after compression.
+func (b *bench) tune() error {
+	b.printf("ResNet-20 compressed on 1,024 unlabelled images, then tuned on unlabelled images with flips and crops; all 10,000 test images judge. Seconds are of the command, the start's own not among them.\n\n```\n%s\n%s\n```\n\n",
+		b.command(b.calibrated(resnet, "small.onnx", "TARGET")...), b.command(b.learning("small.onnx", "tuned.onnx", "N", "40")...))
+	b.printf("| target | images | top-1, original | start | **tuned** | agreement on held-out images | best epoch | seconds | samples/s |\n|---|---|---|---|---|---|---|---|---|\n")
+	for _, c := range []struct{ target, images string }{{"0.5", "5000"}, {"0.3", "5000"}, {"0.7", "1024"}, {"0.5", "1024"}, {"0.3", "1024"}} {
+		if err := b.wonBack(c.target, c.images); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const resnet = "resnet20_cifar10.onnx"
+
+// learning are the arguments that tune a compressed ResNet-20.
+func (b *bench) learning(start, out, images, epochs string) []string {
+	args := []string{"tune", b.model(resnet), filepath.Join(b.work, start), "-o", filepath.Join(b.work, out), "--data", b.sample("cifar10_train5000.bin"),
+		"--samples", images, "--augment", "flip,crop=4", "--epochs", epochs}
+	return append(args, cifar...)
+}
+
+func (b *bench) wonBack(target, images string) error {
+	if _, _, err := b.compress(b.calibrated(resnet, "small.onnx", target)...); err != nil {
+		return err
+	}
+	start, err := b.top1(resnet, "small.onnx")
+	if err != nil {
+		return err
+	}
+	u, t, err := b.learn(b.learning("small.onnx", "tuned.onnx", images, "40")...)
+	if err != nil {
+		return err
+	}
+	tuned, err := b.top1(resnet, "tuned.onnx")
+	if err != nil {
+		return err
+	}
+	first, best := t.Curve[0], t.Curve[0]
+	for _, p := range t.Curve {
+		if p.Epoch == t.Best {
+			best = p
+		}
+	}
+	b.printf("| %s | %s | %.2f %% | %.2f %% | **%.2f %%** | %.1f → %.1f %% | %d | %.0f | %.0f |\n",
+		target, images, 100*tuned.Before, 100*start.After, 100*tuned.After, 100*first.Agreement, 100*best.Agreement, t.Best, u.seconds, t.SamplesPerSecond)
+	return nil
+}
+
+// learn runs tune with --json and reads its result.
+func (b *bench) learn(args ...string) (usage, *compress.Tuning, error) {
+	u, out, stderr, err := b.call(append(slices.Clone(args), "--force", "-q", "--json")...)
+	if err != nil {
+		return u, nil, err
+	}
+	if u.code != 0 {
+		return u, nil, fmt.Errorf("%s: exit code %d: %s", b.command(args...), u.code, stderr)
+	}
+	r := new(compress.TuneResult)
+	if err := json.Unmarshal(out, r); err != nil {
+		return u, nil, err
+	}
+	return u, r.Tuning, nil
+}
+
+// tuneStep compares one training step with PyTorch's, taking turns.
+func (b *bench) tuneStep() error {
+	const batch = 64
+	b.printf("Forward, loss, backward and Adam on a batch of %d: medians of the steps of a run, the least of %d runs that take turns with PyTorch's (two threads). What the original computes is at hand in both.\n\n```\n%s\npython bench/tune_step.py MODEL %d 30\n```\n\n",
+		batch, b.runs, b.command(b.stepArgs("MODEL")...), batch)
+	if b.python == "" {
+		b.printf("Left out: no -python was given.\n")
+		return nil
+	}
+	if _, _, err := b.compress(b.calibrated(resnet, "half.onnx", "0.5")...); err != nil {
+		return err
+	}
+	b.printf("| network | here, ms | PyTorch, ms | ratio |\n|---|---|---|---|\n")
+	for _, c := range []struct{ name, path string }{{"ResNet-20", b.model(resnet)}, {"compressed to half its MACs", filepath.Join(b.work, "half.onnx")}} {
+		var own, other []float64
+		for range b.runs {
+			_, t, err := b.learn(b.stepArgs(c.path)...)
+			if err != nil {
+				return err
+			}
+			own = append(own, 1e3*t.StepSeconds)
+			ms, err := b.torchStep(c.path, batch)
+			if err != nil {
+				return err
+			}
+			other = append(other, ms)
+		}
+		b.printf("| %s | %.1f | %.1f | **%.2f** |\n", c.name, slices.Min(own), slices.Min(other), slices.Min(own)/slices.Min(other))
+	}
+	return nil
+}
+
+// stepArgs tune a model for a few epochs; from the second on, what the original computes is known.
+func (b *bench) stepArgs(path string) []string {
+	args := []string{"tune", b.model(resnet), path, "-o", filepath.Join(b.work, "step.onnx"), "--data", b.sample("cifar10_train5000.bin"),
+		"--samples", "700", "--epochs", "4", "--threads", "2"}
+	return append(args, cifar...)
+}
+
+func (b *bench) torchStep(path string, batch int) (float64, error) {
+	cmd := exec.CommandContext(b.ctx, b.python, "bench/tune_step.py", path, strconv.Itoa(batch), "30")
+	cmd.Stderr = os.Stderr
+	text, err := cmd.Output()
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
+}
