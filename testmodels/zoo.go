@@ -47,6 +47,8 @@ func networks() []Case {
 		{"cnn_float16", true, func(seed uint64) *Builder { return cnn(NewBuilder(seed, 17, 8).Float(tensor.Float16)) }},
 		{"transformer", true, transformer},
 		{"decoder", true, decoder},
+		{"text_classifier", true, textClassifier},
+		{"text_tied", true, tiedText},
 	}
 }
 
