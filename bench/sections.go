@@ -33,6 +33,7 @@ func sections() []section {
 		{"bytes", "Same command, same bytes", (*bench).sameBytes},
 		{"inspect", "Inspecting a model of 1 GiB", (*bench).inspect},
 		{"laws", "Held by tests", (*bench).laws},
+		{"tensorly", "Decompositions beside TensorLy", (*bench).tensorly},
 		{"runtimes", "The written files in other runtimes", (*bench).runtimes},
 	}
 }
