@@ -102,7 +102,7 @@ func (g *pairGroup) unmoved(r int) (fitted, error) {
 	if err != nil {
 		return fitted{}, err
 	}
-	return g.settled(f)
+	return fitted{head: f.head, loss: g.lossFor(f)}, nil
 }
 
 // grown returns a pair of rank r from one of a smaller rank and what the start has beyond it. Rounding aside it

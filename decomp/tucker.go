@@ -72,13 +72,17 @@ func (t tuckerSize) params(r1, r2 int) int {
 	return t.channels*r1 + r1*r2*t.taps + r2*t.rows
 }
 
-// worth reports whether a pair has fewer weights than the dense kernel, or is the full one.
+// worth reports whether a pair has fewer weights than the dense kernel, and neither rank at its full size, where svd or
+// svd-in does the same with a factor less; the full pair is the exception.
 func (t tuckerSize) worth(r1, r2 int) bool {
-	return t.has(r1, r2) && (t.params(r1, r2) < t.rows*t.channels*t.taps || [2]int{r1, r2} == t.most)
+	if [2]int{r1, r2} == t.most {
+		return true
+	}
+	return t.has(r1, r2) && r1 < t.channels && r2 < t.rows && t.params(r1, r2) < t.rows*t.channels*t.taps
 }
 
 // tuckerRungs is about how many numbers the coarse ladder has for each of the two ranks.
-const tuckerRungs = 7
+const tuckerRungs = 8
 
 // side returns the coarse numbers of one of the two ranks.
 func (t tuckerSize) side(i, multiple int) []int {

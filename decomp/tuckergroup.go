@@ -70,7 +70,7 @@ func (g *tuckerGroup) fit(r1, r2 int) (tuckerFit, error) {
 		return g.unmoved(r1, r2)
 	}
 	for _, larger := range g.rungs {
-		if larger > r2 && g.size.has(r1, larger) && [2]int{r1, larger} != g.size.most {
+		if larger > r2 && g.size.worth(r1, larger) && [2]int{r1, larger} != g.size.most {
 			f, err := g.solve(r1, larger)
 			if err != nil {
 				return tuckerFit{}, err

@@ -1,0 +1,72 @@
+package decomp
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+)
+
+// TestWide holds what kernels get whose descents would cost too much, many ranks from one product with A, against the
+// same heads taken one by one.
+func TestWide(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 1))
+	k := Kernel{Shape: Shape{Out: 9, In: 6, Window: []int{3, 3}, Groups: 1}}
+	k.Weights = randomMatrix(r, k.Rows(), k.Cols()).Data
+	m := Metric{In: []*linalg.Matrix{fieldMoment(r, k.In, 3)}, Out: []*linalg.Matrix{randomMoment(r, k.Out)}}
+	for _, p := range []pair{{"svd-in", pointwise}, {"spatial", cut}, {"spatial-wh", cutLast}} {
+		s, err := p.spectrum(linalg.Gonum(), k, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := s.groups[0]
+		for rank := 1; rank < s.layout.full(); rank++ {
+			together, err := g.unmoved(rank)
+			if err != nil {
+				t.Fatal(err)
+			}
+			alone, err := g.improve(g.start.RowRange(0, rank), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if math.Abs(together.loss-alone.loss) > 1e-8*alone.loss+1e-14*g.energy || together.head.Rows != rank {
+				t.Errorf("%s, rank %d: loss %g, alone %g", p.name, rank, together.loss, alone.loss)
+			}
+		}
+	}
+	s, err := newTuckerSpectrum(linalg.Gonum(), k, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := s.groups[0]
+	for _, rank := range tuckerRanks(k.Shape, 1) {
+		if [2]int{rank[0], rank[1]} == g.size.most {
+			continue
+		}
+		together, known := g.solved[[2]int{rank[0], rank[1]}]
+		if !known {
+			if together, err = g.unmoved(rank[0], rank[1]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		alone, err := g.improve(g.start.RowRange(0, rank[0]), rank[1], 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(together.loss-alone.loss) > 1e-8*alone.loss+1e-14*g.energy || together.head.Rows != rank[0] {
+			t.Errorf("tucker2, rank %v: loss %g, alone %g", rank, together.loss, alone.loss)
+		}
+	}
+}
+
+// TestRounds wants the descents of a network's narrow kernels unhindered, and none where one step takes seconds.
+func TestRounds(t *testing.T) {
+	narrow, wide := &split{in: linalg.New(576, 0)}, &split{in: linalg.New(4608, 0)}
+	if n := (&pairGroup{split: narrow}).rounds(96); n != mostRounds {
+		t.Errorf("a narrow kernel gets %d rounds, wanted %d", n, mostRounds)
+	}
+	if n := (&pairGroup{split: wide}).rounds(300); n >= leastRounds {
+		t.Errorf("a wide kernel gets %d rounds", n)
+	}
+}
