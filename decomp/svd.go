@@ -25,7 +25,7 @@ func svd() Method {
 			"the inputs that the site really sees make them count. Without data, it is the singular value decomposition of the " +
 			"weights alone. With groups, every group gets the same rank.",
 		Formula:   "W' = G^-½ · U_r Σ_r V_rᵀ · A^-½, where U Σ Vᵀ = G^½ W A^½;  loss(r) = Σ_{i>r} σ_i²",
-		ChainText: "Conv k×k (C→r; strides, pads, dilations, group) → Conv 1×1 (r→O; bias).  Gemm, MatMul: K→r → r→O.",
+		ChainText: "Conv k×k (C→r; strides, pads, dilations, group) → Conv 1×1 (r→O; bias).  Gemm, MatMul: K→r → r→O.  Gather: rows of r numbers → MatMul r→O.",
 		CostText:  "r·(K + O) weights and, at each output position, as many multiply-accumulates; dense: K·O.  K = C·k·k/groups.",
 		Source: "Eckart and Young, The approximation of one matrix by another of lower rank, Psychometrika 1 (1936); " +
 			"under input second moments: Zhang et al., Accelerating very deep convolutional networks, TPAMI 38 (2016)",
