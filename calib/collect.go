@@ -76,6 +76,13 @@ func Collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rew
 			return nil, err
 		}
 		defer c.gradients.close()
+		held, fixed, err := c.gradients.footprint(ctx, src, order[len(order)-1])
+		if err != nil {
+			return nil, err
+		}
+		batch, workers = within(o.Memory, held, fixed, batch, workers)
+		// Each size of a run needs gradients of its own.
+		batch = even(len(indices), batch)
 	} else {
 		if c.probe, err = newProbe(lib, m, inputs, c.values); err != nil {
 			return nil, err
