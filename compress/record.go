@@ -36,7 +36,7 @@ func undecided() []string {
 
 // longOption is how many bytes of an option are recorded as they are; of a longer one only
 // the hash is.
-const longOption = 200
+const longOption = 400
 
 // Recorded returns the options that decide on the written model, as text by name, as its
 // record has them. Options at their zero value are left out.
@@ -59,8 +59,11 @@ func (o Options) Recorded() (map[string]string, error) {
 		if slices.Contains(skip, name) {
 			continue
 		}
-		if name == "Select" {
-			name = "" // its fields have the names of flags
+		switch name { // to what the flags are called
+		case "Select":
+			name = ""
+		case "Learning":
+			name = "Tune"
 		}
 		if err := record(out, name, v.Field(i)); err != nil {
 			return nil, err

@@ -13,6 +13,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/provenance"
 	"github.com/onnx-compress/onnx-compress/search"
+	"github.com/onnx-compress/onnx-compress/tune"
 )
 
 // TestRecordedOptions: what decides on the result is recorded by the names of the flags,
@@ -47,13 +48,16 @@ func TestRecordedOptions(t *testing.T) {
 	if a, b := must(Options{}), must(Options{Seed: 3, Probes: 2, CalibSamples: 5, NoRefit: true}); !maps.Equal(a, b) {
 		t.Errorf("without samples their options count: %v, %v", a, b)
 	}
-	long := must(Options{Select: Selection{Only: []string{strings.Repeat("x", 300)}}})["only"]
+	long := must(Options{Select: Selection{Only: []string{strings.Repeat("x", 500)}}})["only"]
 	if !strings.HasPrefix(long, "sha256:") || len(long) != 71 {
 		t.Errorf("a long option is recorded as %q", long)
 	}
-	fields := reflect.TypeFor[Options]()
+	learning := &tune.DistilOptions{Epochs: 3, Threads: 2, Progress: func(tune.Progress) {}, Checkpoint: "c", Resume: true}
+	if got := must(Options{Learning: learning, Lessons: images(3)}); got["tune"] != (&tune.DistilOptions{Epochs: 3}).String() || got["lessons"] != "" {
+		t.Errorf("tuning is recorded as %v", got)
+	}
 	for _, name := range undecided() {
-		if _, ok := fields.FieldByName(name); !ok {
+		if _, ok := reflect.TypeFor[Options]().FieldByName(name); !ok {
 			t.Errorf("Options has no field %s", name)
 		}
 	}

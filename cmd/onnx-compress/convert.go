@@ -82,7 +82,7 @@ func (c *convertFlags) convert(ctx context.Context, source, output string, want 
 			return false, fmt.Errorf("%s is there already, and onnx-compress did not write it; move it away, or replace it with --force", output)
 		}
 	}
-	args := append(c.words(), "--force", "--output="+output, "--", source)
+	args := append(c.words(), "--no-config", "--force", "--output="+output, "--", source)
 	if err := runCompress(ctx, args, s); err != nil {
 		return false, fmt.Errorf("%s: %w", source, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,9 +22,19 @@ func newFlags(name string) *pflag.FlagSet {
 	return f
 }
 
-// parse reads args into f. A request for help prints the command's text and
-// returns errHelp; a mistyped flag gets a suggestion.
+// parse reads args into f, and what the configuration says of flags that they leave out.
+// A request for help prints the command's text and returns errHelp; a mistyped flag gets
+// a suggestion.
 func parse(f *pflag.FlagSet, args []string, s streams) ([]string, error) {
+	var config configFlags
+	configured := !slices.Contains(unconfigured(), f.Name())
+	if configured {
+		config.add(f)
+	}
+	if s.declare != nil {
+		s.declare(f)
+		return nil, errDeclared
+	}
 	err := f.Parse(args)
 	if errors.Is(err, pflag.ErrHelp) {
 		if err := writeHelp(s.out, f.Name()); err != nil {
@@ -33,6 +44,11 @@ func parse(f *pflag.FlagSet, args []string, s streams) ([]string, error) {
 	}
 	if err != nil {
 		return nil, usagef("%s%s", err, flagHint(f, err))
+	}
+	if configured {
+		if err := config.apply(f, s); err != nil {
+			return nil, err
+		}
 	}
 	return f.Args(), nil
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/pflag"
+
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 )
@@ -29,6 +31,8 @@ type streams struct {
 	out, err io.Writer
 	// watch, when set, is told of the progress, in place of a terminal.
 	watch func(stage string, done, total int)
+	// declare, when set, is told a command's flags in place of running it.
+	declare func(*pflag.FlagSet)
 }
 
 // progress returns what shows progress to people, and what ends that.
@@ -59,6 +63,9 @@ func commands() []command {
 		{"methods", runMethods},
 		{"setup", runSetup},
 		{"doctor", runDoctor},
+		{"config", runConfig},
+		{"completion", runCompletion},
+		{"man", runMan},
 		{"help", runHelp},
 		{"version", runVersion},
 	}

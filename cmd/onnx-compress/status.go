@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/provenance"
 )
 
@@ -92,6 +93,16 @@ func (w *wantFlags) options(out provenance.Want) (provenance.Want, error) {
 	}
 	if err := w.compress.prepared(); err != nil {
 		return out, err
+	}
+	if w.compress.tune {
+		a, err := calib.ParseAugment(w.compress.tuning.augment)
+		if err != nil {
+			return out, usagef("--tune-augment: %w", err)
+		}
+		if a != (calib.Augment{}) {
+			w.compress.tuning.options.Augment = &calib.Augmenter{Augment: a}
+		}
+		w.compress.opts.Learning = &w.compress.tuning.options
 	}
 	out.Options, err = w.compress.opts.Recorded()
 	return out, err
