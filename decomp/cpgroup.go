@@ -97,10 +97,10 @@ const (
 
 	sweepWork   = 2.5e8
 	plainWork   = 2e10 // where nothing follows
-	plainSweeps = 40
+	plainSweeps = 50
 	leastSweeps = 8
 	mostSweeps  = 24
-	sweepGain   = 3e-4
+	sweepGain   = 2e-4
 
 	fitWork   = 6e8
 	leastFits = 3

@@ -138,10 +138,11 @@ func filled(m *linalg.Matrix, n int) *linalg.Matrix {
 	return out
 }
 
-// Effort at one rank, as in cp.
+// Effort at one rank: evaluations of the descent as there is work for, in multiply-accumulates.
 const (
-	ttWork     = 4e9
-	ttMostFits = 7
+	ttWork      = 4e9
+	ttPlainWork = 3e8 // without a metric, where successive decompositions are nearly the best
+	ttMostFits  = 7
 )
 
 // improved lowers the loss of a train in whitened coordinates under the metric: with the last factor always the best
@@ -149,16 +150,16 @@ const (
 func (t *ttGroup) improved(x train) (train, error) {
 	s := t.space
 	r, k, o := float64(x.last.Rows), float64(t.w.Cols), float64(t.w.Rows)
-	each, least := 2*r*k*(r+o), 0
+	work, each, least := ttPlainWork, 2*r*k*(r+o), 0
 	if s.metric != nil {
-		each, least = each+r*k*k, leastFits
+		work, each, least = ttWork, each+r*k*k, leastFits
 	}
 	finish := func(x train) (train, error) {
 		v, err := s.bestLast(x.columns(s.b), math.Inf(1))
 		x.last = v.out
 		return x, err
 	}
-	evaluations := rounds(ttWork, each, least, ttMostFits)
+	evaluations := rounds(work, each, least, ttMostFits)
 	if evaluations < 2 {
 		return finish(x)
 	}
