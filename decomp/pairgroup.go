@@ -76,10 +76,10 @@ func (g *pairGroup) own(r int) (fitted, error) {
 			loss += g.squares[i]
 		}
 		return fitted{head: head, loss: loss}, nil
-	case g.rounds(r) < leastRounds:
+	case g.ladderEffort(r).evaluations < fewest:
 		return g.unmoved(r)
 	}
-	return g.improve(head, g.rounds(r))
+	return g.improve(head, g.ladderEffort(r))
 }
 
 // unmoved returns the pair of rank r with the head that it starts from. Ranks up to the last that the ladder has short of
@@ -92,7 +92,7 @@ func (g *pairGroup) unmoved(r int) (fitted, error) {
 		}
 	}
 	if r > longest {
-		return g.improve(g.start.RowRange(0, r), 0)
+		return g.improve(g.start.RowRange(0, r), effort{})
 	}
 	if g.nested == nil {
 		g.nested = g.through(g.start.RowRange(0, longest))
@@ -111,7 +111,7 @@ func (g *pairGroup) grown(smaller fitted, r int) (fitted, error) {
 	head := linalg.New(r, g.width)
 	n := copy(head.Data, smaller.head.Data)
 	copy(head.Data[n:], g.start.RowRange(smaller.head.Rows, r).Data)
-	f, err := g.improve(head, g.rounds(r))
+	f, err := g.improve(head, g.ladderEffort(r))
 	if err != nil {
 		return fitted{}, err
 	}
@@ -145,7 +145,7 @@ func (g *pairGroup) resolve(head *linalg.Matrix) (fitted, error) {
 	if own.loss < given.loss {
 		given = own
 	}
-	return g.lower(given, max(g.rounds(r), leastRounds))
+	return g.lower(given, g.refitEffort(r))
 }
 
 // try returns a head with its best tail.
@@ -153,34 +153,31 @@ func (g *pairGroup) try(head *linalg.Matrix) (*trial, error) {
 	return g.solveTail(g.through(head))
 }
 
-// Limits of a descent.
+// Limits of the descent of one rank of a ladder.
 const (
-	negligible  = 1e-10 // a loss below this share of the energy is left alone
-	mostRounds  = 16
-	leastRounds = 3
-	roundBudget = 8e9 // multiply-accumulates with A for which the descent of one rank may ask
-	worthwhile  = 2e-3
+	ladderRounds = 16
+	ladderBudget = 8e9
+	ladderGain   = 2e-3
 )
 
-// rounds returns how many heads the descent of a rank may try.
-func (g *pairGroup) rounds(r int) int {
-	return min(int(roundBudget/(2*float64(r)*float64(g.in.Rows)*float64(g.in.Rows))), mostRounds)
+func (g *pairGroup) ladderEffort(r int) effort {
+	return g.effort(r, ladderRounds, ladderBudget, ladderGain)
 }
 
 // improve lowers the loss from a head and returns the pair.
-func (g *pairGroup) improve(head *linalg.Matrix, rounds int) (fitted, error) {
+func (g *pairGroup) improve(head *linalg.Matrix, limit effort) (fitted, error) {
 	f, err := g.try(head)
 	if err != nil {
 		return fitted{}, err
 	}
-	return g.lower(f, rounds)
+	return g.lower(f, limit)
 }
 
 // lower lowers the loss from a trial and returns the pair.
-func (g *pairGroup) lower(f *trial, rounds int) (fitted, error) {
-	if f.loss > negligible*g.energy && rounds > 1 {
+func (g *pairGroup) lower(f *trial, limit effort) (fitted, error) {
+	if f.loss > negligible*g.energy && limit.evaluations > 1 {
 		var err error
-		if f, err = g.coords.descend(g.split, f, effort{evaluations: rounds, gain: worthwhile}, g.try); err != nil {
+		if f, err = g.coords.descend(g.split, f, limit, g.try); err != nil {
 			return fitted{}, err
 		}
 	}

@@ -233,6 +233,29 @@ func (s *split) solveTail(v *seen) (*trial, error) {
 	return f, nil
 }
 
+// Limits of descents.
+const (
+	negligible  = 1e-10  // a loss below this share of the energy is left alone
+	refitBudget = 1.6e10 // multiply-accumulates with A for which one descent may ask
+	refitRounds = 30
+	refitGain   = 3e-4
+	fewest      = 3 // rounds of a refit, whatever they cost
+)
+
+// effort returns the limits of a descent with a head of r rows: at most a number of rounds, and as many as there may be
+// within a number of multiply-accumulates with A.
+func (s *split) effort(r, rounds int, budget, gain float64) effort {
+	cost := 2 * float64(r) * float64(s.in.Rows) * float64(s.in.Rows)
+	return effort{evaluations: min(int(budget/cost), rounds), gain: gain}
+}
+
+// refitEffort returns the limits of the descent of a refit, which is one rank's and not a ladder's.
+func (s *split) refitEffort(r int) effort {
+	e := s.effort(r, refitRounds, refitBudget, refitGain)
+	e.evaluations = max(e.evaluations, fewest)
+	return e
+}
+
 // slope returns half the gradient of the loss with respect to the head, [r, X], for a tail that is the best there is
 // (of its kind, where the kind has more constraints), so that its own change does not count:
 //

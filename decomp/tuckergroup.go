@@ -66,7 +66,7 @@ func (g *tuckerGroup) fit(r1, r2 int) (tuckerFit, error) {
 		return g.exact(), nil
 	case g.in == nil:
 		return g.iterated(r1, r2)
-	case g.rounds(r1) < 2:
+	case g.ladderEffort(r1).evaluations < 2:
 		return g.unmoved(r1, r2)
 	}
 	for _, larger := range g.rungs {
@@ -75,10 +75,10 @@ func (g *tuckerGroup) fit(r1, r2 int) (tuckerFit, error) {
 			if err != nil {
 				return tuckerFit{}, err
 			}
-			return g.improve(f.head, r2, g.rounds(r1))
+			return g.improve(f.head, r2, g.ladderEffort(r1))
 		}
 	}
-	return g.improve(g.start.RowRange(0, r1), r2, g.rounds(r1))
+	return g.improve(g.start.RowRange(0, r1), r2, g.ladderEffort(r1))
 }
 
 // unmoved returns the factors of a pair with the head that it starts from. The pairs of the coarse ladder with the same
@@ -109,7 +109,7 @@ func (g *tuckerGroup) iterated(r1, r2 int) (tuckerFit, error) {
 	if g.out == nil && loss > cancels*g.energy {
 		return tuckerFit{head: head, loss: loss}, nil
 	}
-	return g.improve(head, r2, 0)
+	return g.improve(head, r2, effort{})
 }
 
 // exact returns the factors of the full pair, two of which only sort.
@@ -189,13 +189,13 @@ func leadingRows(m *linalg.Matrix, n int) *linalg.Matrix {
 }
 
 // improve lowers the loss from a head, and returns the factors.
-func (g *tuckerGroup) improve(head *linalg.Matrix, r2, rounds int) (tuckerFit, error) {
+func (g *tuckerGroup) improve(head *linalg.Matrix, r2 int, limit effort) (tuckerFit, error) {
 	f, err := g.try(head, r2)
 	if err != nil {
 		return tuckerFit{}, err
 	}
-	if rounds > 1 && f.loss > negligible*g.energy && head.Rows < g.width {
-		f, err = g.coords.descend(g.split, f, effort{evaluations: rounds, gain: tuckerWorthwhile}, func(head *linalg.Matrix) (*trial, error) {
+	if limit.evaluations > 1 && f.loss > negligible*g.energy && head.Rows < g.width {
+		f, err = g.coords.descend(g.split, f, limit, func(head *linalg.Matrix) (*trial, error) {
 			return g.try(head, r2)
 		})
 		if err != nil {
@@ -205,19 +205,18 @@ func (g *tuckerGroup) improve(head *linalg.Matrix, r2, rounds int) (tuckerFit, e
 	return g.finish(f)
 }
 
-// Limits of the descent of one pair, whose start has been improved for another.
+// Limits of the descent of one pair of a ladder, whose start has been improved for another.
 const (
-	tuckerRounds      = 6
-	tuckerRoundBudget = 1e9
-	tuckerWorthwhile  = 5e-3
+	tuckerLadderRounds = 6
+	tuckerLadderBudget = 1e9
+	tuckerLadderGain   = 5e-3
 )
 
-// rounds returns how many heads the descent of a pair may try.
-func (g *tuckerGroup) rounds(r1 int) int {
+func (g *tuckerGroup) ladderEffort(r1 int) effort {
 	if r1 == g.width {
-		return 0
+		return effort{}
 	}
-	return min(int(tuckerRoundBudget/(2*float64(r1)*float64(g.in.Rows)*float64(g.in.Rows))), tuckerRounds)
+	return g.effort(r1, tuckerLadderRounds, tuckerLadderBudget, tuckerLadderGain)
 }
 
 // finish solves for the last factor, and keeps what cannot be found again from the head.
@@ -270,9 +269,9 @@ func (g *tuckerGroup) resolve(head, core *linalg.Matrix) (tuckerFit, error) {
 	if [2]int{r1, r2} == g.size.most {
 		return g.exact(), nil
 	}
-	rounds := 0
+	var limit effort
 	if g.in != nil {
-		rounds = max(g.rounds(r1), leastRounds)
+		limit = g.refitEffort(r1)
 	}
 	given := &trial{seen: g.through(head), core: core}
 	best, err := g.finish(given)
@@ -287,7 +286,7 @@ func (g *tuckerGroup) resolve(head, core *linalg.Matrix) (tuckerFit, error) {
 	if err != nil {
 		return tuckerFit{}, err
 	}
-	moved, err := g.improve(head, r2, rounds)
+	moved, err := g.improve(head, r2, limit)
 	if err != nil {
 		return tuckerFit{}, err
 	}

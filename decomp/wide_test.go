@@ -26,7 +26,7 @@ func TestWide(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			alone, err := g.improve(g.start.RowRange(0, rank), 0)
+			alone, err := g.improve(g.start.RowRange(0, rank), effort{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,7 +50,7 @@ func TestWide(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		alone, err := g.improve(g.start.RowRange(0, rank[0]), rank[1], 0)
+		alone, err := g.improve(g.start.RowRange(0, rank[0]), rank[1], effort{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,10 +63,10 @@ func TestWide(t *testing.T) {
 // TestRounds wants the descents of a network's narrow kernels unhindered, and none where one step takes seconds.
 func TestRounds(t *testing.T) {
 	narrow, wide := &split{in: linalg.New(576, 0)}, &split{in: linalg.New(4608, 0)}
-	if n := (&pairGroup{split: narrow}).rounds(96); n != mostRounds {
-		t.Errorf("a narrow kernel gets %d rounds, wanted %d", n, mostRounds)
+	if n := (&pairGroup{split: narrow}).ladderEffort(96).evaluations; n != ladderRounds {
+		t.Errorf("a narrow kernel gets %d rounds, wanted %d", n, ladderRounds)
 	}
-	if n := (&pairGroup{split: wide}).rounds(300); n >= leastRounds {
+	if n := (&pairGroup{split: wide}).ladderEffort(300).evaluations; n >= fewest {
 		t.Errorf("a wide kernel gets %d rounds", n)
 	}
 }
