@@ -42,9 +42,10 @@ func cpWindow() Method {
 
 const (
 	cpDoc = "The terms are found by alternating least squares from several starts, in coordinates in which the channels and the axes are whitened " +
-		"one by one, then by Gauss-Newton steps under the metric of the site itself. A best approximation need not exist: terms can grow without " +
-		"limit while they cancel each other. So their norms are held below a bound, and a rank at which nothing better than zero is found is " +
-		"refused. The terms of one rank are not those of the next; a rank starts from the terms of a smaller one and is never worse than it."
+		"one by one; then all factors descend together under the metric of the site itself, the last always the best for the others. A best " +
+		"approximation need not exist: terms can grow without limit while they cancel each other. So their norms are held below a bound, and a " +
+		"rank at which nothing better than zero is found is refused. The terms of one rank are not among those of the next; a rank starts from " +
+		"the terms of a smaller one and is never worse than it."
 	cpFormula = "min tr(G (W−W') A (W−W')ᵀ) with Σ_s ‖term s‖² bounded"
 	cpSource  = "Lebedev et al., Speeding-up convolutional neural networks using fine-tuned CP-decomposition, ICLR 2015; bounded norms: " +
 		"Phan et al., Stable low-rank tensor decomposition for compression of convolutional neural network, ECCV 2020, arXiv 2008.05441"
@@ -65,6 +66,8 @@ func (c cpScheme) accepts(s Shape) error {
 		return err
 	}
 	switch axes := len(windowAxes(s)); {
+	case depthwise(s):
+		return fmt.Errorf("decomp: a %v kernel is depthwise: it has no input channels to mix", s)
 	case axes == 0:
 		return fmt.Errorf("decomp: a %v kernel has no window of several taps: its sums of rank-one terms are those of svd", s)
 	case axes == 1 && c.split:
@@ -72,6 +75,8 @@ func (c cpScheme) accepts(s Shape) error {
 	}
 	return nil
 }
+
+func depthwise(s Shape) bool { return s.Groups > 1 && s.Groups == s.In }
 
 // windowAxes returns the spatial axes with several taps.
 func windowAxes(s Shape) []int {

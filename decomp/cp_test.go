@@ -140,7 +140,7 @@ func TestCPRanks(t *testing.T) {
 			{Out: 64, In: 64, Window: []int{3, 3}, Groups: 1},
 			{Out: 16, In: 3, Window: []int{3, 3}, Groups: 1},
 			{Out: 512, In: 512, Window: []int{3, 3}, Groups: 1},
-			{Out: 32, In: 32, Window: []int{3, 3}, Groups: 32},
+			{Out: 32, In: 64, Window: []int{3, 3}, Groups: 16},
 			{Out: 8, In: 8, Window: []int{3, 1, 5}, Groups: 2},
 		} {
 			ranks := m.Ranks(s, 1)
@@ -161,7 +161,7 @@ func TestCPRanks(t *testing.T) {
 	}
 }
 
-// TestTensorMethodsRefuse: shapes for which a chain is that of another method are refused with its name.
+// TestTensorMethodsRefuse: shapes for which a chain is that of another method, or nothing, are refused with the reason.
 func TestTensorMethodsRefuse(t *testing.T) {
 	for _, c := range []struct {
 		method string
@@ -175,11 +175,17 @@ func TestTensorMethodsRefuse(t *testing.T) {
 		{"cp-window", []int{1, 1}, "svd"},
 		{"tt", []int{1}, "svd"},
 		{"tt", []int{3, 1}, "tucker2"},
+		{"cp", []int{3, 3}, "no input channels to mix"},
+		{"cp-window", []int{3}, "no input channels to mix"},
+		{"tt", []int{3, 3}, "no input channels to mix"},
 	} {
 		s := decomp.Shape{Out: 4, In: 6, Window: c.window, Groups: 2}
+		if strings.HasPrefix(c.want, "no input") {
+			s.In = 2
+		}
 		m := method(t, c.method)
 		if err := m.Accepts(s); err == nil || !strings.HasSuffix(err.Error(), c.want) {
-			t.Errorf("%s of %v: got %v, wanted the name of %s", c.method, s, err, c.want)
+			t.Errorf("%s of %v: got %v, wanted %q", c.method, s, err, c.want)
 		}
 		k := decomp.Kernel{Shape: s, Weights: make([]float64, s.Params())}
 		if _, err := m.Factor(linalg.Gonum(), k, decomp.Metric{}); err == nil {

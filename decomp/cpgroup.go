@@ -54,6 +54,7 @@ func (c *cpGroup) at(r int) (cpFound, error) {
 	return f, nil
 }
 
+// search does the work of at.
 func (c *cpGroup) search(r int) (cpFound, error) {
 	if r == c.exact {
 		return cpFound{terms: c.exactTerms()}, nil
@@ -74,20 +75,29 @@ func (c *cpGroup) search(r int) (cpFound, error) {
 	if !math.IsInf(smaller.loss, 1) {
 		best = cpFound{terms: smaller.terms.with(cpTerms{}, r), loss: smaller.loss}
 	}
-	x, err := c.start(r, smaller)
+	x, err := c.searched(r, smaller)
+	if err != nil && math.IsInf(best.loss, 1) {
+		return best, err
+	}
 	if err != nil {
-		return best, err
-	}
-	if x, err = c.swept(x); err != nil {
-		return best, err
-	}
-	if x, err = c.fitted(x, fitWork, mostFits); err != nil {
-		return best, err
+		return best, nil // the terms of the rung below serve
 	}
 	if f := c.measured(x); f.loss <= min(best.loss, c.energy) {
 		best = f
 	}
 	return best, nil
+}
+
+// searched returns terms of rank r in whitened coordinates: started, swept, and fitted under the metric.
+func (c *cpGroup) searched(r int, smaller cpFound) (cpTerms, error) {
+	x, err := c.start(r, smaller)
+	if err != nil {
+		return x, err
+	}
+	if x, err = c.swept(x); err != nil {
+		return x, err
+	}
+	return c.fitted(x, fitWork, mostFits)
 }
 
 // Effort at one rank: rounds as there is work for, each round of sweeps or of a descent counted in multiply-accumulates.

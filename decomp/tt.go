@@ -36,10 +36,12 @@ func ttAccepts(s Shape) error {
 	if err := s.Check(); err != nil {
 		return err
 	}
-	switch len(windowAxes(s)) {
-	case 0:
+	switch axes := len(windowAxes(s)); {
+	case depthwise(s):
+		return fmt.Errorf("decomp: a %v kernel is depthwise: it has no input channels to mix", s)
+	case axes == 0:
 		return fmt.Errorf("decomp: a %v kernel has no window of several taps: its tensor train is svd", s)
-	case 1:
+	case axes == 1:
 		return fmt.Errorf("decomp: a %v kernel has several taps along one axis only: its tensor train is tucker2", s)
 	}
 	return nil
