@@ -67,8 +67,6 @@ func Collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rew
 	workers, batch := c.share(inputs)
 	order := indices
 	if o.Probes > 0 {
-		// Each size of a run needs gradients of its own.
-		batch = even(len(indices), batch)
 		if order, err = bySize(ctx, src, indices, inputs); err != nil {
 			return nil, err
 		}
