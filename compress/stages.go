@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
@@ -15,8 +16,12 @@ const (
 	// rounds is how often ranks of one spacing are added around a choice that moves.
 	rounds = 3
 	// nearHull is by how much of the best a scheme may be worse at a site, loss and price
-	// together, and still be looked at more finely.
+	// together, and still be looked at more finely in the first stage; it halves with each.
 	nearHull = 1. / 8
+	// worthwhile is the share of the loss that a stage must win for another to follow,
+	// from the stage called settled on.
+	worthwhile = 1. / 128
+	settled    = 3
 )
 
 // standing is a choice among the options known so far.
@@ -48,14 +53,14 @@ func (j *job) stand() (standing, error) {
 // descend chooses in stages, from coarse to fine. The first choice is among the ranks
 // that every method offers at first. Then each stage asks the methods for ranks at its
 // finer spacing around what is chosen, and around what is next to it, and chooses
-// again, until no method has a finer spacing.
+// again, until no method has a finer spacing, or a late stage has won next to nothing.
 func (j *job) descend(ctx context.Context) (standing, error) {
 	now, err := j.stand()
 	if err != nil {
 		return now, err
 	}
 	for stage := 1; ; stage++ {
-		finer := false
+		finer, start := false, now
 		for range rounds {
 			questions, any := j.closer(&now, stage)
 			finer = finer || any
@@ -73,10 +78,16 @@ func (j *job) descend(ctx context.Context) (standing, error) {
 				break
 			}
 		}
-		if !finer {
+		if !finer || stage >= settled && now.near(&start) {
 			return now, nil
 		}
 	}
+}
+
+// near tells whether a stage that began with start and led to s won too little for
+// another to follow.
+func (s *standing) near(start *standing) bool {
+	return s.unmet == nil && start.unmet == nil && s.plan.Loss >= (1-worthwhile)*start.plan.Loss
 }
 
 // same tells whether two choices write every site in the same way.
@@ -98,7 +109,7 @@ func (j *job) closer(s *standing, stage int) (questions []*inquiry, finer bool) 
 	for i := range s.ladders {
 		l := &s.ladders[i]
 		ranks := map[*decomp.Method][]decomp.Rank{}
-		for _, r := range s.around(i) {
+		for _, r := range s.around(i, stage) {
 			c := l.rungs[r][0]
 			if c.method == nil || c.method.Near == nil {
 				continue
@@ -122,7 +133,7 @@ func (j *job) closer(s *standing, stage int) (questions []*inquiry, finer bool) 
 // around returns the rungs of a ladder to look at more closely: the one chosen, those
 // beside it on the hull, and the best of every other scheme that is near the hull. Where
 // the targets cannot be met yet, it is the one that comes closest.
-func (s *standing) around(i int) []int {
+func (s *standing) around(i, stage int) []int {
 	rungs := s.stated[i].Rungs
 	if s.unmet != nil {
 		return []int{s.cheapest(i)}
@@ -133,6 +144,7 @@ func (s *standing) around(i int) []int {
 	}
 	chosen := s.plan.Rungs[i]
 	out := search.Around(s.stated[i], prices, chosen)
+	slack := math.Ldexp(nearHull, 1-stage)
 	best := map[*decomp.Method]int{}
 	for r := range rungs {
 		m := s.ladders[i].rungs[r][0].method
@@ -141,7 +153,7 @@ func (s *standing) around(i int) []int {
 		}
 	}
 	for _, r := range best {
-		if rungs[r].Reduced(prices) <= (1+nearHull)*rungs[chosen].Reduced(prices) {
+		if rungs[r].Reduced(prices) <= (1+slack)*rungs[chosen].Reduced(prices) {
 			out = append(out, r)
 		}
 	}

@@ -66,7 +66,7 @@ func Method(w io.Writer, m *compress.MethodText) error {
 // Methods lists the methods, a line each.
 func Methods(w io.Writer, ms []compress.MethodText) error {
 	for _, m := range ms {
-		if _, err := fmt.Fprintf(w, "%-10s%s\n", m.Name, m.Title); err != nil {
+		if _, err := fmt.Fprintf(w, "%-11s %s\n", m.Name, m.Title); err != nil {
 			return err
 		}
 	}

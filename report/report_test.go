@@ -68,6 +68,38 @@ func result() *compress.Result {
 	}
 }
 
+// schemes are sites that were factored in many ways.
+func schemes() []compress.SiteResult {
+	var out []compress.SiteResult
+	for i, s := range []struct {
+		method string
+		rank   decomp.Rank
+	}{{"spatial", decomp.Rank{12}}, {"tucker2", decomp.Rank{8, 16}}, {"tt", decomp.Rank{4, 8, 12}}, {"tucker2", decomp.Rank{16, 16}}, {compress.Dense, nil}} {
+		out = append(out, compress.SiteResult{
+			Name: fmt.Sprintf("conv%d", i), Op: "Conv", Out: 32, In: 32, Window: []int{3, 3}, Groups: 1, Method: s.method, Rank: s.rank,
+			BreakEven: 28, Loss: 0.01, MACsBefore: 9437184, MACsAfter: 4718592, ParamsBefore: 9216, ParamsAfter: 4608,
+		})
+	}
+	return out
+}
+
+// trials is a search for a model that meets three goals.
+func trials(shared bool) *compress.Trials {
+	t := &compress.Trials{Over: compress.MACs, Judged: 1000, Proved: 900, Shared: shared, Steps: []compress.Trial{
+		{Budget: 0.5, MACs: 10089216, Params: 82970, Loss: 0.8954, Values: []*float64{ref(0.991), ref(0.002), ref(21.25)}, Met: true},
+		{Budget: 0.25, MACs: 5044608, Params: 41970, Loss: 4.25, Values: []*float64{ref(0.94), ref(-0.001), nil}},
+		{Budget: 0.01, Why: "target macs=0.01 cannot be met"},
+	}}
+	for i, d := range compress.Damages() {
+		g := compress.GoalReached{Goal: compress.Goal{Damage: d, Value: []float64{0.99, 0.005, 20}[i]}, Judged: t.Steps[0].Values[i]}
+		if shared || i == 0 {
+			g.Proved = g.Judged
+		}
+		t.Goals = append(t.Goals, g)
+	}
+	return t
+}
+
 // classified is a report on a classifier.
 func classified() *verify.Report {
 	return &verify.Report{
@@ -156,6 +188,11 @@ func TestResultText(t *testing.T) {
 		r.Calibration.Samples, r.Calibration.Sweeps, r.Plan.Measure = 1, 3, compress.EnergyShare
 		r.Verification, r.Unverified = nil, "all 1 samples were used for calibration"
 	}))
+	golden(t, "result_goals", show(true, func(r *compress.Result) {
+		r.Sites, r.Skipped, r.Uncounted = schemes(), nil, nil
+		r.Trials = trials(false)
+	}))
+	golden(t, "result_goals_shared", show(false, func(r *compress.Result) { r.Trials = trials(true) }))
 	golden(t, "result_nothing", show(true, func(r *compress.Result) {
 		r.Sites, r.Uncounted, r.Calibration = []compress.SiteResult{}, nil, &compress.Calibration{Source: "images"}
 		r.Skipped = r.Skipped[:2]

@@ -2,9 +2,11 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,14 +32,9 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 		{"file", Bytes(r.Input.Bytes), Bytes(r.Output.Bytes), ratio(r.Output.Bytes, r.Input.Bytes)},
 	})
 	p.line("")
-	changed := 0
-	for _, s := range r.Sites {
-		if s.Method != compress.Dense {
-			changed++
-		}
-	}
-	p.line("%d of %s factored, %s left alone; %s %.4g (%s)",
-		changed, number(len(r.Sites), "site"), number(len(r.Skipped), "other node"), measureText(r), r.Plan.Loss, boundText(r.Plan))
+	p.line("%s of %s factored, %s left alone; %s %.4g (%s)",
+		schemesText(r.Sites), number(len(r.Sites), "site"), number(len(r.Skipped), "other node"), measureText(r), r.Plan.Loss, boundText(r.Plan))
+	p.goals(r.Trials, verbose)
 	if len(r.Uncounted) > 0 {
 		p.line("MACs lack %s of unknown size", number(len(r.Uncounted), "node"))
 	}
@@ -83,12 +80,37 @@ func (p *printer) durations(stages []compress.Stage) {
 	p.line("%s", strings.Join(words, ", "))
 }
 
+// schemesText counts the sites that were factored, and those of each scheme, the most
+// used first.
+func schemesText(sites []compress.SiteResult) string {
+	var names []string
+	counts, changed := map[string]int{}, 0
+	for _, s := range sites {
+		if s.Method == compress.Dense {
+			continue
+		}
+		if counts[s.Method] == 0 {
+			names = append(names, s.Method)
+		}
+		counts[s.Method]++
+		changed++
+	}
+	if changed == 0 {
+		return "0"
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(counts[b], counts[a]) })
+	for i, n := range names {
+		names[i] = fmt.Sprintf("%s %d", n, counts[n])
+	}
+	return fmt.Sprintf("%d (%s)", changed, strings.Join(names, ", "))
+}
+
 // boundText says how good a plan could have been.
 func boundText(p compress.PlanSummary) string {
 	if p.Given {
 		return "as planned"
 	}
-	return fmt.Sprintf("no plan within the targets has less than %.4g", p.Bound)
+	return fmt.Sprintf("no plan of these ranks within the targets has less than %.4g", p.Bound)
 }
 
 // measureText says what the losses of a plan are.

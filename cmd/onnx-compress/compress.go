@@ -136,14 +136,13 @@ func (c *compressFlags) read(f *pflag.FlagSet) error {
 		return usagef("no --target: say how small the model should become, for example\n" +
 			"  --target macs=0.5      half the multiply-adds\n" +
 			"  --target params=2M     at most two million parameters\n" +
-			"  --target bytes=2MiB    a file of at most two mebibytes")
+			"  --target bytes=2MiB    a file of at most two mebibytes\n" +
+			"  --target agree=99%%     as small as it can be with the same top class for 99%% of the samples")
 	}
 	for _, word := range c.targets {
-		t, err := compress.ParseTarget(word)
-		if err != nil {
+		if err := c.opts.AddTarget(word); err != nil {
 			return usagef("--target: %w", err)
 		}
-		c.opts.Targets = append(c.opts.Targets, t)
 	}
 	if err := atLeastOne(f, "calib-samples", "verify-samples", "rank-multiple", "batch", "threads"); err != nil {
 		return err

@@ -121,6 +121,7 @@ func usagef(format string, args ...any) error {
 func exitCode(err error, name string, stderr io.Writer) int {
 	var usage *compress.UsageError
 	var unmet *compress.UnmetError
+	var goal *compress.UnmetGoalError
 	var plan *compress.PlanError
 	var stale *staleError
 	var bound *boundError
@@ -142,7 +143,7 @@ func exitCode(err error, name string, stderr io.Writer) int {
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "onnx-compress: %v\nsee `onnx-compress help %s`\n", err, name)
 		return exitUsage
-	case errors.As(err, &unmet), errors.As(err, &plan):
+	case errors.As(err, &unmet), errors.As(err, &goal), errors.As(err, &plan):
 		fmt.Fprintf(stderr, "onnx-compress: %v\nnothing was written\n", err)
 		return exitUnmet
 	case errors.As(err, &stale):

@@ -32,6 +32,9 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			// The scripts have a home of their own, where nothing was set up.
 			e.Setenv(provision.ONNXRuntime.Env(), runtime)
+			if blas, _, err := provision.Find(provision.OpenBLAS, ""); err == nil {
+				e.Setenv(provision.OpenBLAS.Env(), blas.Path)
+			}
 			e.Setenv(provision.EnvCache, filepath.Join(e.WorkDir, "cache"))
 			program, err := exec.LookPath("onnx-compress")
 			e.Setenv("BIN", filepath.Dir(program))

@@ -1,0 +1,198 @@
+package compress
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+)
+
+// coarse makes a method of svd that offers every 8th rank at first, and then ranks at
+// spacings of 4, 2 and 1 around those that it is asked about. It has no factors at ranks
+// that never divides. losses counts how many it computed.
+func coarse(name string, never int, losses *atomic.Int64) decomp.Method {
+	m, _ := MethodNamed("svd")
+	all := m.Ranks
+	keep := func(ranks []decomp.Rank, spacing int) []decomp.Rank {
+		return slices.DeleteFunc(ranks, func(r decomp.Rank) bool { return r[0]%spacing != 0 && r[0] != 1 })
+	}
+	m.Name = name
+	m.Ranks = func(s decomp.Shape, multiple int) []decomp.Rank { return keep(all(s, multiple), 8) }
+	m.Near = func(s decomp.Shape, r decomp.Rank, stage, multiple int) []decomp.Rank {
+		if stage > 3 {
+			return nil
+		}
+		spacing := 8 >> stage
+		return slices.DeleteFunc(keep(all(s, multiple), spacing), func(n decomp.Rank) bool {
+			return max(n[0]-r[0], r[0]-n[0]) > spacing || n[0] == r[0]
+		})
+	}
+	factor := m.Factor
+	m.Factor = func(b linalg.Backend, k decomp.Kernel, metric decomp.Metric) (decomp.Spectrum, error) {
+		s, err := factor(b, k, metric)
+		return lazy{s, never, losses}, err
+	}
+	return m
+}
+
+type lazy struct {
+	decomp.Spectrum
+	never  int
+	losses *atomic.Int64
+}
+
+func (l lazy) Loss(r decomp.Rank) (float64, error) {
+	l.losses.Add(1)
+	if l.never > 0 && r[0]%l.never == 0 {
+		return 0, &decomp.RefusedError{Method: "lazy", Rank: r, Reason: "on purpose"}
+	}
+	return l.Spectrum.Loss(r)
+}
+
+// chosenFrom searches among the given methods.
+func chosenFrom(t *testing.T, o Options, memory int64, methods ...decomp.Method) *job {
+	t.Helper()
+	o.Memory = memory
+	j := bare(zoo(t, "cnn"), o)
+	j.methods = methods
+	if err := j.walk(context.Background(), j.analyse, j.factor, j.choose); err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// TestStages: coarse ranks that are refined near the choice end where all ranks would, and
+// most ranks are never looked at.
+func TestStages(t *testing.T) {
+	for _, v := range []float64{0.8, 0.5, 0.3} {
+		o := Options{Targets: []Target{share(MACs, v)}}
+		var few, most atomic.Int64
+		fine, _ := MethodNamed("svd")
+		whole := chosenFrom(t, o, 0, fine)
+		staged := chosenFrom(t, o, 0, coarse("coarse", 0, &few))
+		if above := staged.result.Plan.Loss/whole.result.Plan.Loss - 1; above > 0.002 || above < -1e-12 {
+			t.Errorf("macs=%g: in stages %g, with all ranks %g", v, staged.result.Plan.Loss, whole.result.Plan.Loss)
+		}
+		all := coarse("all", 0, &most)
+		all.Ranks, all.Near = fine.Ranks, nil
+		if chosenFrom(t, o, 0, all); few.Load() >= most.Load() {
+			t.Errorf("macs=%g: %d of %d losses were computed", v, few.Load(), most.Load())
+		}
+	}
+}
+
+// TestStagesOutOfReach: a target that only ranks between the coarse ones can meet is met.
+func TestStagesOutOfReach(t *testing.T) {
+	var losses atomic.Int64
+	fine := coarse("coarse", 0, &losses)
+	fine.Ranks = func(s decomp.Shape, _ int) []decomp.Rank { return []decomp.Rank{{min(8, s.FullRank())}} }
+	rough := fine
+	rough.Near = nil
+	search := func(m decomp.Method, limit float64) error {
+		j := bare(zoo(t, "cnn"), Options{Targets: []Target{{Resource: MACs, Value: limit}}})
+		j.methods = []decomp.Method{m}
+		return j.walk(context.Background(), j.analyse, j.factor, j.choose)
+	}
+	unmet := (*UnmetError)(nil)
+	if err := search(rough, 2); !errors.As(err, &unmet) || unmet.Reachable >= float64(unmet.Original) {
+		t.Fatalf("two MACs: %v", err)
+	}
+	if err := search(fine, 0.9*unmet.Reachable); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStagesRefusedRanks: ranks without factors are left out.
+func TestStagesRefusedRanks(t *testing.T) {
+	var losses atomic.Int64
+	j := chosenFrom(t, Options{Targets: []Target{half(MACs)}}, 0, coarse("coarse", 3, &losses))
+	factored := 0
+	for _, c := range j.chosen {
+		if c.method != nil {
+			factored++
+			if c.rank[0]%3 == 0 {
+				t.Errorf("rank %v was chosen, which has no factors", c.rank)
+			}
+		}
+	}
+	if factored == 0 {
+		t.Error("nothing was factored")
+	}
+}
+
+// TestStagesWithoutMemory: factoring again in place of holding what was factored changes nothing.
+func TestStagesWithoutMemory(t *testing.T) {
+	o := Options{Targets: []Target{half(MACs)}}
+	var losses atomic.Int64
+	held := chosenFrom(t, o, 1<<30, coarse("coarse", 0, &losses))
+	again := chosenFrom(t, o, 1<<12, coarse("coarse", 0, &losses))
+	if !held.hold || again.hold || again.offers[0].spectra != nil {
+		t.Fatalf("held: %v and %v", held.hold, again.hold)
+	}
+	for _, j := range []*job{held, again} {
+		if err := j.assemble(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, c := range held.chosen {
+		if !c.same(again.chosen[i]) || c.loss != again.chosen[i].loss {
+			t.Errorf("site %d: %s losing %g, and %s losing %g", i, c.key(), c.loss, again.chosen[i].key(), again.chosen[i].loss)
+		}
+		for k, f := range held.chains[i] {
+			if !slices.Equal(f.Kernel.Weights, again.chains[i][k].Kernel.Weights) {
+				t.Errorf("site %d: factor %d differs", i, k)
+			}
+		}
+	}
+}
+
+// TestStagesShareWeights: sites of one weight are asked about the same ranks.
+func TestStagesShareWeights(t *testing.T) {
+	var losses atomic.Int64
+	j := bare(twice(t, false), Options{Targets: []Target{share(Params, 0.7)}})
+	j.methods = []decomp.Method{coarse("coarse", 0, &losses)}
+	if err := j.walk(context.Background(), j.analyse, j.factor, j.choose); err != nil {
+		t.Fatal(err)
+	}
+	a, b := j.offers[0], j.offers[1]
+	if len(a.options) < 3 || len(a.options) != len(b.options) {
+		t.Fatalf("%d and %d options", len(a.options), len(b.options))
+	}
+	for i := range a.options {
+		if !a.options[i].same(b.options[i]) {
+			t.Errorf("option %d is %s and %s", i, a.options[i].key(), b.options[i].key())
+		}
+	}
+}
+
+// TestSchemesOnOneLadder: with all methods the loss is no larger than with any of them
+// alone, and any rank that a method has can be planned, on its grid or not.
+func TestSchemesOnOneLadder(t *testing.T) {
+	m := zoo(t, "cnn")
+	o := Options{Targets: []Target{half(MACs)}}
+	best, _ := run(t, m, o)
+	for _, method := range decomp.Methods() {
+		o.Methods = []string{method.Name}
+		alone, _ := run(t, m, o)
+		if alone.Plan.Loss < best.Plan.Loss*(1-1e-3) {
+			t.Errorf("%s alone loses %g, all methods together %g", method.Name, alone.Plan.Loss, best.Plan.Loss)
+		}
+	}
+	plan := PlanOf(best)
+	plan.Sites = []SitePlan{{"Conv_4", "tucker2", decomp.Rank{7, 5}}, {"Conv_5", "tt", decomp.Rank{5, 7, 3}}, {"Conv_7", "spatial", decomp.Rank{5}}}
+	r, first := run(t, m, Options{FromPlan: &plan})
+	for _, want := range plan.Sites {
+		i := slices.IndexFunc(r.Sites, func(s SiteResult) bool { return s.Name == want.Name })
+		if s := r.Sites[i]; s.Method != want.Method || !slices.Equal(s.Rank, want.Rank) || s.MACsAfter >= s.MACsBefore {
+			t.Errorf("site %s is %s at rank %v; want %+v", s.Name, s.Method, s.Rank, want)
+		}
+	}
+	if _, again := run(t, m, Options{FromPlan: &plan, Threads: 1}); !bytes.Equal(first, again) {
+		t.Error("the same plan gives other bytes")
+	}
+}

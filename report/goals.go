@@ -1,0 +1,59 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/onnx-compress/onnx-compress/compress"
+)
+
+// goals writes what became of the goals that only running the model can judge, and, when
+// verbose, every model that was tried.
+func (p *printer) goals(t *compress.Trials, verbose bool) {
+	if t == nil {
+		return
+	}
+	for _, g := range t.Goals {
+		if t.Shared {
+			p.line("%s: %s on the %s that judged the search and verify the result, because there were too few for both",
+				g, damageText(g.Damage, g.Judged), number(t.Judged, "sample"))
+			continue
+		}
+		p.line("%s: %s on the %s that judged the search, %s on %d others",
+			g, damageText(g.Damage, g.Judged), number(t.Judged, "sample"), damageText(g.Damage, g.Proved), t.Proved)
+	}
+	if !verbose {
+		return
+	}
+	rows := make([][]any, 0, len(t.Steps))
+	for _, s := range t.Steps {
+		rows = append(rows, trialRow(t, s))
+	}
+	p.grid([]column{{"tried", false}, {"MACs", true}, {"parameters", true}, {"predicted loss", true}, {"measured", false}, {"met", false}}, rows)
+}
+
+func trialRow(t *compress.Trials, s compress.Trial) []any {
+	budget := fmt.Sprintf("%s=%.4g", t.Over, s.Budget)
+	if len(s.Values) == 0 {
+		return []any{budget, none, none, none, "out of reach", "no"}
+	}
+	var values []string
+	for i, g := range t.Goals {
+		values = append(values, damageText(g.Damage, s.Values[i]))
+	}
+	met := map[bool]string{true: "yes", false: "no"}[s.Met]
+	return []any{budget, Count(s.MACs), Count(s.Params), fmt.Sprintf("%.4g", s.Loss), strings.Join(values, ", "), met}
+}
+
+// damageText writes a measured damage.
+func damageText(d compress.Damage, v *float64) string {
+	switch {
+	case v == nil:
+		return "equal outputs"
+	case d == compress.SNR:
+		return fmt.Sprintf("%.2f dB", *v)
+	case d == compress.Drop:
+		return fmt.Sprintf("%.2f points lost", 100**v)
+	}
+	return fmt.Sprintf("%.2f %% agree", 100**v)
+}
