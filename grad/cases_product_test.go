@@ -172,6 +172,12 @@ func convCases() []ruleCase {
 		{size: []int{4, 3, 5}, window: []int{2, 2, 3}, from: 2, to: 2, strides: []int{2, 1, 2}, pads: []int{0, 1, 1, 1, 0, 1}, opsets: true},
 		{size: []int{3, 4, 3}, window: []int{2, 3, 2}, from: 8, to: 2, pads: []int{0, 1, 1, 1, 1, 0}},
 		{size: []int{4, 4, 2}, window: []int{2, 2, 2}, from: 2, to: 2, strides: []int{2, 2, 2}},
+		// So many channels that one product over batch and positions gives the gradient of the weight.
+		{size: []int{4, 3}, window: []int{3, 3}, from: 12, to: 13, pads: []int{1, 1, 1, 1}, opsets: true},
+		{size: []int{3, 4}, window: []int{2, 3}, from: 14, to: 12, pads: []int{1, 1, 0, 1}, dilations: []int{2, 1}},
+		{size: []int{5, 6}, window: []int{3, 2}, from: 12, to: 12, strides: []int{2, 3}, pads: []int{1, 0, 1, 1}, opsets: true},
+		{size: []int{6}, window: []int{3}, from: 13, to: 12, pads: []int{1, 1}},
+		{size: []int{2, 3, 2}, window: []int{2, 2, 1}, from: 12, to: 12, pads: []int{0, 1, 0, 1, 0, 0}},
 	} {
 		cases = append(cases, c.rule("Conv"))
 	}
@@ -198,6 +204,8 @@ func convTransposeCases() []ruleCase {
 		{size: []int{4, 4}, window: []int{3, 3}, from: 2, to: 2, strides: []int{2, 2}, auto: "SAME_UPPER", outShape: []int{8, 8}},
 		{size: []int{5}, window: []int{3}, from: 2, to: 3, strides: []int{2}, pads: []int{1, 0}, opsets: true},
 		{size: []int{3, 2, 3}, window: []int{2, 3, 2}, from: 2, to: 2, strides: []int{2, 1, 2}, pads: []int{0, 1, 0, 1, 1, 1}},
+		{size: []int{3, 3}, window: []int{3, 3}, from: 12, to: 13, pads: []int{1, 1, 1, 1}},
+		{size: []int{3, 2}, window: []int{3, 2}, from: 13, to: 12, strides: []int{2, 2}, pads: []int{1, 0, 0, 1}},
 	} {
 		cases = append(cases, c.rule("ConvTranspose"))
 	}

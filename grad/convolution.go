@@ -14,6 +14,11 @@ const (
 	wideChannels = 8
 	// fewChannels is the number up to which one product with all taps is faster than one for each.
 	fewChannels = 4
+	// fewNumbersJoined is the size of the patches up to which one product over batch and positions is faster than one
+	// for each tap and sample: while they fit the second cache.
+	fewNumbersJoined = 600_000
+	// manyChannelsJoined is the number of channels from which on copying them one tap at a time is fast enough for that.
+	manyChannelsJoined = 12
 )
 
 // convolutionRules are the rules of Conv and ConvTranspose.
@@ -214,6 +219,9 @@ func (c *call) turn(k kernel) string {
 // summed over the batch. Either x is cut at what the tap meets, or, with stride 1, g is
 // moved by the tap instead: whichever has fewer channels to copy.
 func (c *call) convWeight(k kernel, x, g string) string {
+	if k.joins() && (c.opset >= 10 || product(k.stride) == 1) {
+		return c.convWeightJoined(k, x, g)
+	}
 	channels, rows := k.from/k.groups, k.to/k.groups
 	xs, gs := slices.Concat([]int{k.batch, k.from}, k.in), slices.Concat([]int{k.batch, k.to}, k.out)
 	columns := func(channels, positions int) []int {
@@ -253,6 +261,28 @@ func (c *call) convWeight(k kernel, x, g string) string {
 	if k.places() > 1 && channels > 1 {
 		dw = c.transpose(c.reshape(dw, nil, []int{k.to, k.places(), channels}), []int{0, 2, 1})
 	}
+	return c.reshape(dw, nil, c.shape(1))
+}
+
+// joins reports whether one product over batch and positions serves better than one for each tap and sample.
+func (k kernel) joins() bool {
+	patches := k.batch * k.places() * k.from * product(k.out)
+	return k.groups == 1 && k.places() > 1 && !k.tiles() && k.batch > 1 &&
+		k.from >= manyChannelsJoined && k.to >= k.from && patches <= fewNumbersJoined
+}
+
+// convWeightJoined emits the gradient of a convolution's weight as one matrix product: with the channels as the last
+// axis, the patches are a matrix with a row for every position of every sample.
+func (c *call) convWeightJoined(k kernel, x, g string) string {
+	rank := len(k.size) + 2
+	last := append(append([]int{0}, span(2, rank)...), 1)
+	taps := c.tapsFrom(1, c.transpose(x, last), slices.Concat([]int{k.batch}, k.in, []int{k.from}), k.window, 0)
+	var parts []string
+	k.each(func(tap []int) { parts = append(parts, taps.at(tap)) })
+	rows := k.batch * product(k.out)
+	patches := c.reshape(c.concat(rank-1, parts...), nil, []int{rows, k.places() * k.from})
+	dw := c.gemm(c.reshape(c.transpose(g, last), nil, []int{rows, k.to}), patches, true, false, 1)
+	dw = c.transpose(c.reshape(dw, nil, []int{k.to, k.places(), k.from}), []int{0, 2, 1})
 	return c.reshape(dw, nil, c.shape(1))
 }
 

@@ -178,18 +178,18 @@ func (e *emitter) slice(x string, axes, begin, end []int) string {
 	return e.emit("Slice", []string{x}, intsAttr("axes", axes), intsAttr("starts", begin), intsAttr("ends", end))
 }
 
-// take cuts count entries, step apart, out of spatial axes (2 and further) of x, of
+// take cuts count entries, step apart, out of spatial axes (first and further) of x, of
 // the given shape, beginning at begin. Before operator set 10 Slice has no steps, and a
-// MaxPool with windows of one entry takes them.
-func (e *emitter) take(x string, shape, begin, count, step []int) string {
+// MaxPool with windows of one entry takes them, if first is 2.
+func (e *emitter) take(first int, x string, shape, begin, count, step []int) string {
 	var axes, from, to, steps []int
 	strided := false
 	for i, n := range count {
 		end := begin[i] + (n-1)*step[i] + 1
-		if begin[i] == 0 && end == shape[i+2] && step[i] == 1 {
+		if begin[i] == 0 && end == shape[first+i] && step[i] == 1 {
 			continue
 		}
-		axes, from, to, steps = append(axes, i+2), append(from, begin[i]), append(to, end), append(steps, step[i])
+		axes, from, to, steps = append(axes, first+i), append(from, begin[i]), append(to, end), append(steps, step[i])
 		strided = strided || step[i] != 1 && n > 1
 	}
 	if !strided {

@@ -108,6 +108,7 @@ type taps struct {
 	w       window
 	covered string
 	shape   []int
+	first   int // the first spatial axis
 	// columns holds what is cut out of the last axis. Entries a stride apart are slow to
 	// take there, entry by entry, and a column of taps shares them.
 	columns map[int]string
@@ -115,15 +116,21 @@ type taps struct {
 
 // taps prepares for an input of shape [N, C, in...]; v is the number to pad with.
 func (c *call) taps(x string, shape []int, w window, v float64) *taps {
+	return c.tapsFrom(2, x, shape, w, v)
+}
+
+// tapsFrom is taps for an input whose spatial axes begin at the axis first.
+func (c *call) tapsFrom(first int, x string, shape []int, w window, v float64) *taps {
 	before, after, padded := filled(len(shape), 0), filled(len(shape), 0), slices.Clone(shape)
 	for i := range w.size {
-		before[i+2], after[i+2] = w.begin[i], w.overhang(i)
-		padded[i+2] += before[i+2] + after[i+2]
+		k := first + i
+		before[k], after[k] = w.begin[i], w.overhang(i)
+		padded[k] += before[k] + after[k]
 	}
 	if slices.ContainsFunc(before, nonzero) || slices.ContainsFunc(after, nonzero) {
 		x = c.padWith(x, before, after, v)
 	}
-	return &taps{c: c, w: w, covered: x, shape: padded, columns: map[int]string{}}
+	return &taps{c: c, w: w, covered: x, shape: padded, first: first, columns: map[int]string{}}
 }
 
 // overhang is how far the last window reaches beyond the end of the input.
@@ -139,18 +146,18 @@ func (t *taps) at(tap []int) string {
 	}
 	last := len(tap) - 1
 	if t.w.stride[last] == 1 || last == 0 {
-		return t.c.take(t.covered, t.shape, begin, t.w.out, t.w.stride)
+		return t.c.take(t.first, t.covered, t.shape, begin, t.w.out, t.w.stride)
 	}
-	count, step, shape := slices.Clone(t.shape[2:]), filled(len(tap), 1), slices.Clone(t.shape)
-	count[last], step[last], shape[last+2] = t.w.out[last], t.w.stride[last], t.w.out[last]
+	count, step, shape := slices.Clone(t.shape[t.first:t.first+len(tap)]), filled(len(tap), 1), slices.Clone(t.shape)
+	count[last], step[last], shape[t.first+last] = t.w.out[last], t.w.stride[last], t.w.out[last]
 	column, ok := t.columns[tap[last]]
 	if !ok {
 		from := filled(len(tap), 0)
 		from[last] = begin[last]
-		column = t.c.take(t.covered, t.shape, from, count, step)
+		column = t.c.take(t.first, t.covered, t.shape, from, count, step)
 		t.columns[tap[last]] = column
 	}
 	count, step = slices.Clone(t.w.out), slices.Clone(t.w.stride)
 	begin[last], step[last] = 0, 1
-	return t.c.take(column, shape, begin, count, step)
+	return t.c.take(t.first, column, shape, begin, count, step)
 }

@@ -104,7 +104,7 @@ type Point struct {
 	// Held is the loss on the held-out samples.
 	Held float64 `json:"held"`
 	// Agreement is the share of the held-out samples for which both models name the same class, or the mean cosine
-	// between their first outputs where none looks like class scores.
+	// between their first outputs where none is held to the original's as class scores.
 	Agreement float64 `json:"agreement"`
 	// Accuracy is the share of the labelled held-out samples that get their label, absent without labels.
 	Accuracy *float64 `json:"accuracy,omitempty"`

@@ -114,10 +114,10 @@ func (t *trainer) judgeRun(ctx context.Context, s *ort.Session, values []string,
 	return v, nil
 }
 
-// classes is the first output that looks like class scores, -1 for none.
+// classes is the first output that is held to the original's as class scores, -1 for none.
 func (t *trainer) classes() int {
 	for i, term := range t.terms[:t.outputs] {
-		if scores(term.shape) {
+		if scores(term.shape) && (term.loss == Logits || term.loss == KL) {
 			return i
 		}
 	}
