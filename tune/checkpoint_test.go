@@ -1,0 +1,64 @@
+package tune
+
+import (
+	"bytes"
+	"math"
+	"slices"
+	"testing"
+)
+
+// still is a trainer that has three weights and nothing to run.
+func still() *trainer {
+	return &trainer{
+		o: DistilOptions{Epochs: 2}, params: &parameters{size: 3}, learn: count(8), shard: 2, shards: 1, of: map[string]string{"runtime": "1"},
+		weights: []float32{1, 2, 3}, descent: newDescent(Adam, 3, 1), average: newAverage(0.9, []float32{4, 5, 6}),
+		curve: []Point{{Held: 1}}, best: []float32{7, 8, 9}, step: 5, sum: 0.25,
+	}
+}
+
+// What is written is read back, to the last bit.
+func TestCheckpointRoundTrip(t *testing.T) {
+	from := still()
+	from.descent.first[1], from.descent.second[2] = math.MaxFloat32, 1e-40
+	var file bytes.Buffer
+	if err := from.write(&file); err != nil {
+		t.Fatal(err)
+	}
+	to := still()
+	to.weights, to.best, to.step, to.sum, to.curve = []float32{0, 0, 0}, nil, 0, 0, nil
+	if err := to.read(&file); err != nil {
+		t.Fatal(err)
+	}
+	a, b := from.vectors(), to.vectors()
+	for i := range a {
+		if !slices.Equal(*a[i].at, *b[i].at) {
+			t.Errorf("%s: %v, want %v", a[i].name, *b[i].at, *a[i].at)
+		}
+	}
+	if to.step != 5 || to.sum != 0.25 || len(to.curve) != 1 {
+		t.Errorf("step %d, sum %g, curve %v", to.step, to.sum, to.curve)
+	}
+}
+
+// Whatever a file holds, it is read or refused, and where it is refused nothing changes.
+func FuzzCheckpoint(f *testing.F) {
+	var file bytes.Buffer
+	if err := still().write(&file); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(file.Bytes())
+	f.Add(file.Bytes()[:60])
+	f.Add([]byte(checkpointMagic + "{}\n"))
+	f.Add([]byte(checkpointMagic + `{"of":{"runtime":"1"},"size":3,"vectors":["weights","weights"]}` + "\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s := still()
+		if err := s.read(bytes.NewReader(data)); err != nil && (!slices.Equal(s.weights, still().weights) || s.step != 5) {
+			t.Errorf("refused with %v, yet changed", err)
+		}
+		for _, v := range s.vectors() {
+			if *v.at != nil && len(*v.at) != 3 {
+				t.Errorf("%s has %d numbers", v.name, len(*v.at))
+			}
+		}
+	})
+}
