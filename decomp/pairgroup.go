@@ -11,8 +11,9 @@ type pairGroup struct {
 	start   *linalg.Matrix // [full rank, X]: the first r rows are the head that rank r starts from
 	squares []float64      // what each row of start is worth where A is the identity
 	rungs   []int          // the ranks of the coarse ladder
-	solved  map[int]fitted
-	nested  *seen // through the longest start that is short of the full one, without ma
+	// unclamped has what came of the ranks' own starts, solved what is promised for them.
+	unclamped, solved map[int]fitted
+	nested            *seen // through the longest start that is short of the full one, without ma
 }
 
 // fitted is a head with its best tail.
@@ -31,17 +32,19 @@ func newPairGroup(s *split, rungs []int) (*pairGroup, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pairGroup{split: s, coords: c, start: start, squares: squares, rungs: rungs, solved: map[int]fitted{}}, nil
+	return &pairGroup{split: s, coords: c, start: start, squares: squares, rungs: rungs, unclamped: map[int]fitted{}, solved: map[int]fitted{}}, nil
 }
 
-// solve returns the pair of rank r. It is no worse than that of the coarse rank below, whatever came of its own start.
+// solve returns the pair of rank r. It is no worse than what the coarse rank below finds from its own start, whatever
+// came of that of r: no loss rises with the rank, unless two descents in a row end badly. To look further down would
+// make every rank cost as much as the whole ladder where a kernel is factored anew for it.
 func (g *pairGroup) solve(r int) (fitted, error) {
 	if f, ok := g.solved[r]; ok {
 		return f, nil
 	}
 	f, err := g.own(r)
 	if err != nil {
-		return fitted{}, err
+		return f, err
 	}
 	below := 0
 	for _, rung := range g.rungs {
@@ -49,14 +52,14 @@ func (g *pairGroup) solve(r int) (fitted, error) {
 			below = rung
 		}
 	}
-	if below > 0 {
-		smaller, err := g.solve(below)
+	if below > 0 && r < g.start.Rows && g.in != nil {
+		smaller, err := g.own(below)
 		if err != nil {
-			return fitted{}, err
+			return f, err
 		}
 		if f.loss > smaller.loss {
 			if f, err = g.grown(smaller, r); err != nil {
-				return fitted{}, err
+				return f, err
 			}
 		}
 	}
@@ -66,6 +69,18 @@ func (g *pairGroup) solve(r int) (fitted, error) {
 
 // own returns the pair of rank r from its own start.
 func (g *pairGroup) own(r int) (fitted, error) {
+	if f, ok := g.unclamped[r]; ok {
+		return f, nil
+	}
+	f, err := g.fit(r)
+	if err == nil {
+		g.unclamped[r] = f
+	}
+	return f, err
+}
+
+// fit finds the pair of rank r from its own start.
+func (g *pairGroup) fit(r int) (fitted, error) {
 	head := g.start.RowRange(0, min(r, g.start.Rows))
 	switch {
 	case r == g.start.Rows:

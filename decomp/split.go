@@ -13,11 +13,11 @@ import (
 //
 //	W'[o, (x, t)] = Σ_i L[o, (i, t)] · P[i, x],  or  W' = L · M  with  M = P ⊗ I_a
 //
-// Given a head, the best tail is known in closed form (tail), and with it the loss is a function of the head alone,
+// Given a head, the best tail is known in closed form (bestTail), and with it the loss is a function of the head alone,
 // with a gradient that costs little more (slope): variable projection (Golub and Pereyra, SIAM J. Numer. Anal. 10,
 // 1973). A method writes its head as a product of factors, carries the gradient over to them, and calls descend.
 //
-// The matrices are scaled by powers of two, so that none of the products overflows or vanishes; losses in here are
+// The matrices are scaled by powers of two where that keeps products from overflowing or vanishing; losses in here are
 // in units of 2^exponent (unit gives them back).
 type split struct {
 	b                 linalg.Backend
@@ -26,6 +26,7 @@ type split struct {
 	waByTap           *linalg.Matrix // W·A as [O·a, X]
 	in, out           *linalg.Matrix // A and G, nil for the identity
 	energy            float64        // tr(G W A Wᵀ)
+	rounding          float64        // losses up to here are rounding
 	scale, exponent   int            // of W by itself, and of losses
 	blind             bool           // the metric is zero: no error counts
 }
@@ -33,7 +34,7 @@ type split struct {
 // newSplit takes W [O, X·taps], A and G, nil for the identity.
 func newSplit(b linalg.Backend, w, a, g *linalg.Matrix, taps int) *split {
 	w, scaleW := normalized(w)
-	a, scaleA := normalized(a)
+	a, scaleA := tame(a)
 	g, scaleG := normalized(g)
 	s := &split{b: b, rows: w.Rows, width: w.Cols / taps, taps: taps, w: w, wa: w, scale: scaleW, exponent: 2*scaleW + scaleA + scaleG}
 	for _, m := range []*linalg.Matrix{a, g} {
@@ -48,7 +49,26 @@ func newSplit(b linalg.Backend, w, a, g *linalg.Matrix, taps int) *split {
 	}
 	s.waByTap = byTap(s.wa, taps)
 	s.energy = max(inner(s.weighted(s.wa), w), 0)
+	s.rounding = 5e-15 * squaredNorm(w.Data)
+	for _, m := range []*linalg.Matrix{a, g} {
+		if m != nil {
+			s.rounding *= math.Sqrt(squaredNorm(m.Data))
+		}
+	}
 	return s
+}
+
+// tame is normalized for a matrix that is far from one, and leaves others alone: a large input moment is shared by all
+// methods that factor a kernel, not copied for each.
+func tame(m *linalg.Matrix) (*linalg.Matrix, int) {
+	if m == nil {
+		return nil, 0
+	}
+	const near = 40 // products of a few such numbers are far from overflow
+	if _, e := math.Frexp(m.MaxAbs()); e >= -near && e <= near {
+		return m, 0
+	}
+	return normalized(m)
 }
 
 // unit gives a loss of the scaled matrices in the units of those that newSplit was given.
@@ -198,7 +218,10 @@ func (s *split) lossFor(f *trial) float64 {
 	if f.ma == nil && s.in != nil {
 		f.seen = s.through(f.head)
 	}
-	return s.lossOf(f.seen, f.tail)
+	if loss := s.lossOf(f.seen, f.tail); loss > s.rounding {
+		return loss
+	}
+	return 0
 }
 
 // lossOf returns the loss of any tail from the error itself, which is good to its own rounding.
