@@ -42,6 +42,9 @@ type SiteInspection struct {
 	BreakEven int    `json:"break_even"`
 	MaxRank   int    `json:"max_rank"`
 	Note      string `json:"note,omitempty"`
+	// Spectra has an entry per method that saves something here; nil where that was not
+	// asked for.
+	Spectra []SpectrumInspection `json:"spectra,omitempty"`
 }
 
 // Inspect lists what Analyse finds, without reading weights.
@@ -50,6 +53,10 @@ func Inspect(m *onnxio.Model, inputs map[string][]int, sel Selection) (*Inspecti
 	if err != nil {
 		return nil, err
 	}
+	return inspection(m, a), nil
+}
+
+func inspection(m *onnxio.Model, a *Analysis) *Inspection {
 	out := &Inspection{
 		Schema: InspectionSchema, Path: m.Path, MACs: a.Costs.MACs, Params: a.Costs.Params,
 		Sites: []SiteInspection{}, Skipped: []Skipped{},
@@ -70,7 +77,7 @@ func Inspect(m *onnxio.Model, inputs map[string][]int, sel Selection) (*Inspecti
 		out.Unknown = append(out.Unknown, u.String())
 	}
 	out.Uncounted = uncounted(a.Costs)
-	return out, nil
+	return out
 }
 
 // uncounted lists the nodes that multiply at an unknown size.

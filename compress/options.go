@@ -157,6 +157,11 @@ func (o Options) check() error {
 	if o.Output == "" {
 		return &UsageError{errors.New("no output: say where the compressed model goes, for example -o small.onnx")}
 	}
+	return o.checkNumbers()
+}
+
+// checkNumbers refuses negative ones.
+func (o Options) checkNumbers() error {
 	for _, n := range []struct {
 		name  string
 		value int64

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
 )
@@ -27,6 +28,7 @@ func Inspection(w io.Writer, i *compress.Inspection, verbose bool) error {
 	if len(rows) > 0 {
 		p.grid(inspectionColumns, rows)
 	}
+	p.spectra(i.Sites, verbose)
 	for _, s := range i.Sites {
 		if s.Note != "" {
 			p.line("note: %s: %s", s.Name, s.Note)
@@ -35,6 +37,41 @@ func Inspection(w io.Writer, i *compress.Inspection, verbose bool) error {
 	p.nodes("not counted, because their size is unknown:", i.Uncounted, verbose)
 	p.nodes("left alone:", i.Skipped, verbose)
 	return p.err
+}
+
+// shownRanks is how many ranks of a spectrum stand in a line.
+const shownRanks = 6
+
+// spectra writes what each method loses at some of its ranks, or, when verbose, at all.
+func (p *printer) spectra(sites []compress.SiteInspection, verbose bool) {
+	var rows [][]any
+	for _, s := range sites {
+		for _, m := range s.Spectra {
+			shown := shownRanks
+			if verbose {
+				shown = len(m.Ranks)
+			}
+			rows = append(rows, []any{s.Name, m.Method, joinInts(m.BreakEven, ","), errorsText(m.Ranks, shown)})
+		}
+	}
+	if len(rows) > 0 {
+		p.grid([]column{{"site", false}, {"method", false}, {"break-even", true}, {"lost at rank", false}}, rows)
+	}
+}
+
+// errorsText writes what is lost at some ranks, spread evenly over all.
+func errorsText(ranks []compress.RankInspection, shown int) string {
+	var out []string
+	shown = min(shown, len(ranks))
+	for i := range shown {
+		at := 0
+		if shown > 1 {
+			at = i * (len(ranks) - 1) / (shown - 1)
+		}
+		r := ranks[at]
+		out = append(out, fmt.Sprintf("%s: %.3g %%", joinInts(r.Rank, ","), 100*r.Loss))
+	}
+	return strings.Join(out, "  ")
 }
 
 var inspectionColumns = []column{

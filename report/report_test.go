@@ -142,6 +142,20 @@ func inspection() *compress.Inspection {
 	return i
 }
 
+// spectra is a model whose second site was factored in two ways.
+func spectra() *compress.Inspection {
+	svd, tucker := compress.SpectrumInspection{Method: "svd"}, compress.SpectrumInspection{Method: "tucker2"}
+	for n := 1; n < 10; n++ {
+		r := compress.RankInspection{Rank: decomp.Rank{n}, Loss: 0.9 / float64(n*n), MACs: int64(1000 * n), Params: int64(100 * n)}
+		svd.Ranks, svd.BreakEven = append(svd.Ranks, r), r.Rank
+	}
+	tucker.Ranks = []compress.RankInspection{{Rank: decomp.Rank{4, 8}, Loss: 0.25}}
+	tucker.BreakEven = tucker.Ranks[0].Rank
+	i := inspection()
+	i.Sites[1].Spectra = []compress.SpectrumInspection{svd, tucker}
+	return i
+}
+
 // golden holds what write writes against a file.
 func golden(t *testing.T, name string, write func(io.Writer) error) {
 	t.Helper()
@@ -204,6 +218,8 @@ func TestResultText(t *testing.T) {
 func TestInspectionText(t *testing.T) {
 	golden(t, "inspection", func(w io.Writer) error { return Inspection(w, inspection(), false) })
 	golden(t, "inspection_verbose", func(w io.Writer) error { return Inspection(w, inspection(), true) })
+	golden(t, "inspection_spectra", func(w io.Writer) error { return Inspection(w, spectra(), false) })
+	golden(t, "inspection_spectra_verbose", func(w io.Writer) error { return Inspection(w, spectra(), true) })
 	golden(t, "inspection_nothing", func(w io.Writer) error {
 		return Inspection(w, &compress.Inspection{Path: "relu.onnx", Sites: []compress.SiteInspection{}}, false)
 	})
