@@ -5,7 +5,8 @@
 //
 //	go run ./bench -data DIR [-only SECTION] > bench/RESULTS.md
 //
-// DIR holds models/ and data/ with the files that the sections name.
+// DIR holds models/ and data/ with the files that the sections name, and minilm/, which
+// bench/minilm.sh makes. What a section needs and does not find is said in its place.
 package main
 
 import (
