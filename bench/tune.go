@@ -32,8 +32,10 @@ const resnet = "resnet20_cifar10.onnx"
 
 // learning are the arguments that tune a compressed ResNet-20.
 func (b *bench) learning(start, out, images, epochs string) []string {
-	args := []string{"tune", b.model(resnet), filepath.Join(b.work, start), "-o", filepath.Join(b.work, out), "--data", b.sample("cifar10_train5000.bin"),
-		"--samples", images, "--augment", "flip,crop=4", "--epochs", epochs}
+	args := []string{
+		"tune", b.model(resnet), filepath.Join(b.work, start), "-o", filepath.Join(b.work, out), "--data", b.sample("cifar10_train5000.bin"),
+		"--samples", images, "--augment", "flip,crop=4", "--epochs", epochs,
+	}
 	return append(args, cifar...)
 }
 
@@ -114,8 +116,10 @@ func (b *bench) tuneStep() error {
 
 // stepArgs tune a model for a few epochs; from the second on, what the original computes is known.
 func (b *bench) stepArgs(path string) []string {
-	args := []string{"tune", b.model(resnet), path, "-o", filepath.Join(b.work, "step.onnx"), "--data", b.sample("cifar10_train5000.bin"),
-		"--samples", "700", "--epochs", "4", "--threads", "2"}
+	args := []string{
+		"tune", b.model(resnet), path, "-o", filepath.Join(b.work, "step.onnx"), "--data", b.sample("cifar10_train5000.bin"),
+		"--samples", "700", "--epochs", "4", "--threads", "2",
+	}
 	return append(args, cifar...)
 }
 

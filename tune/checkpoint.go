@@ -62,8 +62,11 @@ func (t *trainer) vectors() []struct {
 		name string
 		at   *[]float32
 	}{
-		{"weights", &t.weights}, {"first", &t.descent.first}, {"second", &t.descent.second},
-		{"average", &t.average.vector}, {"best", &t.best},
+		{"weights", &t.weights},
+		{"first", &t.descent.first},
+		{"second", &t.descent.second},
+		{"average", &t.average.vector},
+		{"best", &t.best},
 	}
 }
 

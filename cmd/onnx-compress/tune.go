@@ -83,8 +83,12 @@ func (t *tuneFlags) read(f *pflag.FlagSet) error {
 		name       string
 		value, max float64
 	}{
-		{"lr", o.Rate, math.MaxFloat32}, {"warm-up", o.WarmUp, 1}, {"decay", o.Decay, math.MaxFloat32}, {"temperature", o.Temperature, 1e6},
-		{"features", o.Features, 1e12}, {"lambda", o.Lambda, 1e12},
+		{"lr", o.Rate, math.MaxFloat32},
+		{"warm-up", o.WarmUp, 1},
+		{"decay", o.Decay, math.MaxFloat32},
+		{"temperature", o.Temperature, 1e6},
+		{"features", o.Features, 1e12},
+		{"lambda", o.Lambda, 1e12},
 	} {
 		if !(n.value >= 0 && n.value <= n.max) || n.value == 0 && f.Changed(t.prefix+n.name) && (n.name == "lr" || n.name == "temperature") {
 			return usagef("--%s%s %g: want a positive number of at most %g", t.prefix, n.name, n.value, n.max)
