@@ -26,9 +26,12 @@ func (j *job) rewrite(ctx context.Context) error {
 			}
 			patches = append(patches, p)
 		}
-		var err error
-		if j.small, err = rewrite.Apply(j.model, patches, rewrite.ApplyOptions{}); err != nil {
+		applied, err := rewrite.Apply(j.model, patches, rewrite.ApplyOptions{})
+		if err != nil {
 			return fmt.Errorf("%s: %w", j.model.Path, err)
+		}
+		if j.small, err = j.merge(applied, patches); err != nil {
+			return err
 		}
 		if err := j.recorded(ctx); err != nil {
 			return err

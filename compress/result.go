@@ -24,6 +24,8 @@ type Result struct {
 	Trials  *Trials      `json:"trials"`
 	Sites   []SiteResult `json:"sites"`
 	Skipped []Skipped    `json:"skipped"`
+	// Merged are the nodes of neighbouring sites that became one.
+	Merged []MergedNodes `json:"merged,omitempty"`
 	// Tuning is null where the run made none.
 	Tuning *Tuning `json:"tuning"`
 	// Uncounted are nodes that multiply, but at an unknown size, so that no MACs
