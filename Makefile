@@ -16,7 +16,7 @@ HAVE_PYTHON := $(shell $(PYTHON) -c 'import pip, sys; print(1 if sys.version_inf
 # The program is free of cgo; only the race detector needs it.
 export CGO_ENABLED = 0
 
-.PHONY: all build setup venv test race lint cross demo bench generate train clean
+.PHONY: all build setup venv test race lint cross demo bench generate train wheels clean
 
 all: build
 
@@ -88,6 +88,10 @@ generate:
 train: build/train/made
 	@test -d $(FASHION_MNIST) || { echo "No images in $(FASHION_MNIST): apt-get install dataset-fashion-mnist, or set FASHION_MNIST."; exit 1; }
 	build/train/bin/python testmodels/train/train.py --data $(FASHION_MNIST) --out testmodels/data
+
+# The Python wheels, with the program in them: build/dist/*.whl.
+wheels:
+	@set -e; for p in $(PLATFORMS); do $(PYTHON) scripts/wheel.py --goos $${p%/*} --goarch $${p#*/} --out build/dist; done
 
 clean:
 	rm -rf build .venv

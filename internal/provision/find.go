@@ -266,10 +266,10 @@ func older(a, b string) bool {
 	return false
 }
 
-// pythonPaths asks the active virtual environment's interpreter and those on PATH for their
-// module folders. It runs `import sys` alone, so no file of the current folder is executed.
+// pythonPaths asks the interpreters beside the program, of the active virtual environment and
+// on PATH, in this order, for their module folders. It runs `import sys` alone, so no file of the current folder is executed.
 func pythonPaths(goos string, getenv func(string) string) ([]string, []Tried) {
-	var interpreters []string
+	interpreters := besideUs(os.Executable)
 	if venv := getenv("VIRTUAL_ENV"); venv != "" {
 		interpreters = append(interpreters, venvPython(goos, venv))
 	}
@@ -298,6 +298,22 @@ func pythonPaths(goos string, getenv func(string) string) ([]string, []Tried) {
 		}
 	}
 	return paths, tried
+}
+
+// besideUs finds the interpreter in the folder of the running program: that of the
+// environment which a wheel was installed into, whether it is active or not.
+func besideUs(executable func() (string, error)) []string {
+	self, err := executable()
+	if err != nil {
+		return nil
+	}
+	for _, name := range []string{"python", "python.exe"} {
+		path := filepath.Join(filepath.Dir(self), name)
+		if info, err := os.Stat(path); err == nil && !info.IsDir() {
+			return []string{path}
+		}
+	}
+	return nil
 }
 
 func venvPython(goos, venv string) string {

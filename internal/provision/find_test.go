@@ -212,3 +212,19 @@ func TestCacheDir(t *testing.T) {
 		t.Errorf("%s, %v", dir, err)
 	}
 }
+
+// TestBesideUs: the interpreter of the environment that the program lies in is found.
+func TestBesideUs(t *testing.T) {
+	folder := t.TempDir()
+	self := func() (string, error) { return filepath.Join(folder, "onnx-compress"), nil }
+	if got := besideUs(self); got != nil {
+		t.Errorf("found %q in an empty folder", got)
+	}
+	python := touch(t, folder, "python")
+	if got := besideUs(self); !slices.Equal(got, []string{python}) {
+		t.Errorf("found %q, want %q", got, python)
+	}
+	if got := besideUs(func() (string, error) { return "", errors.New("unknown") }); got != nil {
+		t.Errorf("found %q without knowing where", got)
+	}
+}

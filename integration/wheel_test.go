@@ -1,0 +1,85 @@
+package integration
+
+import (
+	"archive/zip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// wheel builds the wheel of this platform.
+func wheel(t *testing.T, python, folder string) string {
+	t.Helper()
+	code, out := runIn(t, moduleRoot(t), nil, python, "scripts/wheel.py", "--version", "1.2.3", "--out", folder)
+	if code != 0 {
+		t.Fatalf("scripts/wheel.py: %d\n%s", code, out)
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	return lines[len(lines)-1]
+}
+
+// TestWheel installs the wheel with its libraries into a fresh virtual environment, and
+// works there with nothing else on the PATH.
+func TestWheel(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the paths here are those of other systems")
+	}
+	python := need(t, "python3")
+	if code, out := runIn(t, t.TempDir(), nil, python, "-c", "import pip, venv"); code != 0 {
+		t.Skipf("python3 has no pip and venv: %s", out)
+	}
+	folder := t.TempDir()
+	path := wheel(t, python, folder)
+	z, err := zip.OpenReader(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	for _, f := range z.File {
+		if exec := f.Mode().Perm()&0o111 != 0; exec != strings.Contains(f.Name, "/scripts/") {
+			t.Errorf("%s has the mode %v", f.Name, f.Mode())
+		}
+	}
+	env := filepath.Join(folder, "env")
+	if code, out := runIn(t, folder, nil, python, "-m", "venv", "--without-pip", env); code != 0 {
+		t.Fatalf("venv: %d\n%s", code, out)
+	}
+	install := []string{"-m", "pip", "--python", filepath.Join(env, "bin", "python"), "install", "--quiet", "--disable-pip-version-check"}
+	if code, out := runIn(t, folder, nil, python, append(install, "--no-deps", "--no-index", path)...); code != 0 {
+		t.Fatalf("pip install: %d\n%s", code, out)
+	}
+	program := filepath.Join(env, "bin", "onnx-compress")
+	alone := []string{"ONNX_COMPRESS_ORT=", "ONNX_COMPRESS_OPENBLAS=", "ONNX_COMPRESS_CACHE=" + filepath.Join(folder, "cache"), "PATH=" + filepath.Join(folder, "nothing"), "VIRTUAL_ENV="}
+	if code, out := runIn(t, folder, alone, program, "version"); code != 0 || !strings.HasPrefix(out, "onnx-compress ") {
+		t.Fatalf("version: %d %s", code, out)
+	}
+	if code, out := runIn(t, folder, nil, python, append(install, path+"[runtime]")...); code != 0 {
+		t.Skipf("the libraries cannot be installed here: %s", out)
+	}
+	code, out := runIn(t, folder, alone, program, "doctor")
+	if code != 0 || !strings.Contains(out, filepath.Join(env, "lib")) || !strings.Contains(out, "(python)") || !strings.Contains(out, "OpenBLAS      ok") {
+		t.Errorf("doctor: %d\n%s", code, out)
+	}
+	model(t, "cnn", 1, filepath.Join(folder, "net.onnx"))
+	if code, out := runIn(t, folder, alone, program, "net.onnx", "-o", "small.onnx", "--target", "macs=0.8", "--methods", "svd"); code != 0 || !strings.Contains(out, "verified on") {
+		t.Errorf("compress: %d\n%s", code, out)
+	}
+}
+
+// TestWheelIsRepeatable: the same sources give the same wheel, of every platform's name.
+func TestWheelIsRepeatable(t *testing.T) {
+	python := need(t, "python3")
+	var first []byte
+	for range 2 {
+		data, err := os.ReadFile(wheel(t, python, t.TempDir()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first != nil && string(data) != string(first) {
+			t.Error("other bytes")
+		}
+		first = data
+	}
+}
