@@ -1,6 +1,7 @@
 package tune
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -17,98 +18,12 @@ import (
 // the moments of the inputs as they are now.
 func ridges() []float64 { return []float64{1e-4, 1e-3, 1e-2, 1e-1, 1, math.Inf(1)} }
 
-// facts are the mean moments of one part of the samples, per group: of inputs x, and of errors e.
-type facts struct {
-	n    int64            // positions
-	xx   []*linalg.Matrix // E[x xᵀ], [K, K]
-	x    [][]float64      // E[x]
-	own  target           // what makes up for the site's own error
-	both target           // and for the shortcut's; own where there is none
-	ee   []*linalg.Matrix // E[e eᵀ] of both, [O, O]
-}
-
-// target has E[e xᵀ], [O, K], and E[e].
-type target struct {
-	ex []*linalg.Matrix
-	e  [][]float64
-}
-
-// means turns the sums of one part into mean moments.
-func (s *sums) means(part int) facts {
-	in, p, k := s.inputs, s.parts[part], s.site.Kernel
-	f := facts{n: in.positions[part]}
-	if in.done[part] == nil {
-		in.done[part] = in.sum[part].Mean(max(f.n, 1))
-	}
-	f.xx = in.done[part]
-	f.x = split(in.columns[part], k.Groups, f.n)
-	f.own = p.own.mean(k, f.n)
-	f.both = f.own
-	if s.short {
-		f.both = p.both.mean(k, f.n)
-	}
-	f.ee = p.ee.Mean(max(f.n, 1))
-	return f
-}
-
-func (c crossSum) mean(k decomp.Shape, n int64) target {
-	t := target{e: split(c.errors, k.Groups, n)}
-	for _, v := range split(c.products, k.Groups, n) {
-		t.ex = append(t.ex, &linalg.Matrix{Rows: k.Rows(), Cols: k.Cols(), Data: v})
-	}
-	return t
-}
-
-// split cuts sums into means per group.
-func split(v []float64, groups int, n int64) [][]float64 {
-	out := make([][]float64, groups)
-	size := len(v) / groups
-	for g := range out {
-		out[g] = make([]float64, size)
-		for i := range out[g] {
-			out[g][i] = v[g*size+i] / float64(max(n, 1))
-		}
-	}
-	return out
-}
-
-// merge returns the moments of both parts together.
-func merge(a, b facts) facts {
-	share := float64(b.n) / float64(max(a.n+b.n, 1))
-	matrices := func(x, y []*linalg.Matrix) []*linalg.Matrix {
-		out := make([]*linalg.Matrix, len(x))
-		for g := range x {
-			out[g] = &linalg.Matrix{Rows: x[g].Rows, Cols: x[g].Cols, Data: blend(x[g].Data, y[g].Data, share)}
-		}
-		return out
-	}
-	vectors := func(x, y [][]float64) [][]float64 {
-		out := make([][]float64, len(x))
-		for g := range x {
-			out[g] = blend(x[g], y[g], share)
-		}
-		return out
-	}
-	targets := func(x, y target) target { return target{matrices(x.ex, y.ex), vectors(x.e, y.e)} }
-	return facts{
-		n: a.n + b.n, xx: matrices(a.xx, b.xx), x: vectors(a.x, b.x), own: targets(a.own, b.own), both: targets(a.both, b.both),
-		ee: matrices(a.ee, b.ee),
-	}
-}
-
-func blend(a, b []float64, share float64) []float64 {
-	out := make([]float64, len(a))
-	for i := range a {
-		out[i] = a[i] + share*(b[i]-a[i])
-	}
-	return out
-}
-
 // candidate is one way to fit a site.
 type candidate struct {
 	fit   bool // whether factors are made anew; else only the shift is
 	ridge float64
 	short bool // whether the target is both
+	whole bool // whether W_ls is left as it is, without factors
 }
 
 // problem is one site's regression.
@@ -143,24 +58,12 @@ func (w *walk) solve(ctx context.Context, st *stage, out *Outcome) error {
 	if err != nil {
 		return err
 	}
-	list := p.candidates(st.sums.short)
-	after := make([]float64, len(list))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(w.solvers(st))
-	for i, c := range list {
-		group.Go(func() error {
-			after[i] = math.Inf(1)
-			chain, err := p.fit(fit, c)
-			if errors.Is(err, linalg.ErrNotPositiveDefinite) {
-				return nil // the ridge is too small for rounding
-			}
-			if err == nil {
-				after[i], err = p.judge(held, chain)
-			}
-			return errors.Join(err, ctx.Err())
-		})
+	list, err := w.shortlist(ctx, st, p, fit, held, p.candidates(st.sums.short))
+	if err != nil {
+		return err
 	}
-	if err := group.Wait(); err != nil {
+	after, err := w.try(ctx, st, p, fit, held, list)
+	if err != nil {
 		return err
 	}
 	best := 0
@@ -184,6 +87,64 @@ func (w *walk) solve(ctx context.Context, st *stage, out *Outcome) error {
 	out.Chain, out.Kept, out.After = chain, true, after[best]/energy
 	out.Shortcut, out.Ridge = list[best].short, list[best].ridge
 	return nil
+}
+
+// try returns what each candidate, fitted on the one part of the samples, leaves of the errors on the other; +Inf
+// for one that cannot be solved for.
+func (w *walk) try(ctx context.Context, st *stage, p *problem, fit, held facts, list []candidate) ([]float64, error) {
+	after := make([]float64, len(list))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(w.solvers(st))
+	for i, c := range list {
+		group.Go(func() error {
+			after[i] = math.Inf(1)
+			chain, err := p.fit(fit, c)
+			if errors.Is(err, linalg.ErrNotPositiveDefinite) {
+				return nil // the ridge is too small for rounding
+			}
+			if err == nil {
+				after[i], err = p.judge(held, chain)
+			}
+			return errors.Join(err, ctx.Err())
+		})
+	}
+	return after, group.Wait()
+}
+
+// finalists is how many ridges, over both targets, are tried on factors.
+const finalists = 3
+
+// shortlist leaves out what is not worth factoring. Factors take most of the time, and what they lose of W_ls
+// depends little on the ridge; so the ridges and targets are held against each other by W_ls as it is, and the best few
+// stay, beside those that keep the weights.
+func (w *walk) shortlist(ctx context.Context, st *stage, p *problem, fit, held facts, list []candidate) ([]candidate, error) {
+	var out, ridged []candidate
+	for _, c := range list {
+		if !c.fit || math.IsInf(c.ridge, 1) {
+			out = append(out, c)
+			continue
+		}
+		c.whole = true
+		ridged = append(ridged, c)
+	}
+	if p.choice.Chain == nil || len(ridged) <= finalists {
+		return list, nil
+	}
+	left, err := w.try(ctx, st, p, fit, held, ridged)
+	if err != nil {
+		return nil, err
+	}
+	order := make([]int, len(ridged))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(left[a], left[b]) })
+	for _, i := range order[:finalists] {
+		c := ridged[i]
+		c.whole = false
+		out = append(out, c)
+	}
+	return out, nil
 }
 
 // negligible is the share of the output's variance below which an error is not worth a refit.
@@ -236,11 +197,11 @@ func (p *problem) candidates(short bool) []candidate {
 			break
 		}
 		if p.shift {
-			out = append(out, candidate{false, math.Inf(1), both})
+			out = append(out, candidate{ridge: math.Inf(1), short: both})
 		}
 		for _, r := range ridges() {
 			if p.choice.Chain == nil && !math.IsInf(r, 1) || p.choice.Chain != nil && p.choice.Method.Refit != nil {
-				out = append(out, candidate{true, r, both})
+				out = append(out, candidate{fit: true, ridge: r, short: both})
 			}
 		}
 	}
@@ -269,7 +230,7 @@ func (p *problem) fit(f facts, c candidate) (decomp.Chain, error) {
 		chain = p.single(p.kernel.Weights)
 	default:
 		var err error
-		if chain, err = p.regress(f, t, c.ridge); err != nil {
+		if chain, err = p.regress(f, t, c); err != nil {
 			return nil, err
 		}
 	}
@@ -301,7 +262,7 @@ func (p *problem) single(weights []float64) decomp.Chain {
 }
 
 // regress solves for new weights and splits them.
-func (p *problem) regress(f facts, t target, ridge float64) (decomp.Chain, error) {
+func (p *problem) regress(f facts, t target, c candidate) (decomp.Chain, error) {
 	k := p.kernel
 	wanted := decomp.Kernel{Shape: k.Shape, Weights: slices.Clone(k.Weights)}
 	metric := decomp.Metric{Out: p.g}
@@ -314,10 +275,10 @@ func (p *problem) regress(f facts, t target, ridge float64) (decomp.Chain, error
 			a.Set(i, i, max(a.At(i, i), 0))
 		}
 		metric.In = append(metric.In, a)
-		if math.IsInf(ridge, 1) || ex.MaxAbs() == 0 {
+		if math.IsInf(c.ridge, 1) || ex.MaxAbs() == 0 {
 			continue
 		}
-		delta, err := p.delta(a, ex, ridge)
+		delta, err := p.delta(a, ex, c.ridge)
 		if err != nil {
 			return nil, err
 		}
@@ -328,7 +289,7 @@ func (p *problem) regress(f facts, t target, ridge float64) (decomp.Chain, error
 			}
 		}
 	}
-	if p.choice.Chain == nil {
+	if p.choice.Chain == nil || c.whole {
 		return p.single(wanted.Weights), nil
 	}
 	return p.choice.Method.Refit(p.backend, wanted, metric, p.choice.Chain)

@@ -153,9 +153,9 @@ func (e *TooFewError) Error() string {
 // (through a batch normalization on the way, divided by its scale). Dense sites take W_ls itself; those that share their
 // weight stay as they are.
 //
-// Every eighth run of samples is held out. On these, in closed form from their own moments, every λ of a small grid, every
-// target and the chain as it was are judged by the error that arrives at the addition, and the best is taken; its
-// final weights are solved for on all samples.
+// Every eighth run of samples is held out. On these, in closed form from their own moments, every λ of a small grid and
+// every target are judged by the error that W_ls leaves at the addition; the best few of them, W split anew, and the chain
+// as it was are judged with their factors, and the best is taken. Its final weights are solved for on all samples.
 //
 // The model is cut into pieces between consecutive sites. Both models keep the values at the current cut for all
 // samples, and no node runs twice on a sample, except that a site runs once more with its original weights. So the
