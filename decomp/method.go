@@ -74,7 +74,8 @@ type Method struct {
 	// Factors returns the chain of a rank without its numbers, to count its cost; nil for a rank that
 	// the shape does not have.
 	Factors func(Shape, Rank) Chain
-	// Factor decomposes a kernel under a metric.
+	// Factor decomposes a kernel under a metric. The spectrum may hold on to the numbers of both, which are to be left
+	// as they are while it is asked.
 	Factor func(linalg.Backend, Kernel, Metric) (Spectrum, error)
 	// Refit returns a chain of the same sizes as start whose product W' lies close to a target under the
 	// metric. With the target W_ls that a linear regression of wanted outputs z on inputs x gives, and
