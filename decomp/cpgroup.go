@@ -108,12 +108,13 @@ const (
 	sweepWork   = 2.5e8
 	plainWork   = 2e10 // where nothing follows
 	plainSweeps = 50
-	leastSweeps = 8
+	leastSweeps = 6
 	mostSweeps  = 24
 	sweepGain   = 2e-4
 
 	fitWork   = 6e8
-	leastFits = 3
+	leastFits = 4
+	hugeFit   = 1.5e10 // too much for even these: the last factor alone is solved for
 	mostFits  = 16
 	refitWork = 4e9 // for a rank that was chosen
 	refits    = 40
@@ -134,14 +135,16 @@ func (c *cpGroup) swept(x cpTerms) (cpTerms, error) {
 	return x, err
 }
 
-// fitted descends under the metric, where it is more than what sweeps see.
+// fitted descends under the metric, where it is more than what sweeps see, and leaves the last factor the best for the
+// others.
 func (c *cpGroup) fitted(x cpTerms, work float64, most int) (cpTerms, error) {
-	if c.space.metric == nil {
+	r, k := float64(x.out.Rows), float64(c.w.Cols)
+	each := r * k * (k + r)
+	if c.space.metric == nil || each > hugeFit {
 		x = x.clone()
 		return x, c.space.finish(x)
 	}
-	r, k := float64(x.out.Rows), float64(c.w.Cols)
-	return c.space.fit(x, rounds(work, r*k*(k+r), leastFits, most))
+	return c.space.fit(x, rounds(work, each, leastFits, most))
 }
 
 // start returns the terms from which a rank is searched, in whitened coordinates: those of a smaller rank with the
