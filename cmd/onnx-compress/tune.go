@@ -32,7 +32,10 @@ type tuneFlags struct {
 
 // learning are the names without their prefix.
 func (t *tuneFlags) learning() []string {
-	return []string{"epochs", "lr", "loss", "weight", "optimizer", "only", "warm-up", "clip", "decay", "average", "temperature", "features", "supervised", "lambda", "patience"}
+	return []string{
+		"epochs", "lr", "loss", "weight", "optimizer", "only", "warm-up", "clip", "decay", "average", "temperature", "features", "supervised", "lambda",
+		"patience",
+	}
 }
 
 func (t *tuneFlags) add(f *pflag.FlagSet, prefix string) {
@@ -244,52 +247,66 @@ type interruptedError struct{ said string }
 
 func (e *interruptedError) Error() string { return "interrupted; " + e.said }
 
-func runTune(ctx context.Context, args []string, s streams) error {
-	var (
-		o       compress.TuneOptions
-		flags   tuneFlags
-		samples sampleFlags
-		out     outputFlags
-		data    string
-	)
-	f := newFlags("tune")
-	f.StringVarP(&o.Output, "output", "o", "", "")
-	f.StringVar(&data, "data", "", "")
-	f.IntVar(&o.Samples, "samples", 0, "")
-	samples.add(f)
-	flags.add(f, "")
-	f.Uint64Var(&flags.options.Seed, "seed", 0, "")
-	f.IntVar(&flags.options.Batch, "batch", 64, "")
-	f.IntVar(&flags.options.Threads, "threads", 0, "")
-	f.StringVar(&o.Runtime, "ort", "", "")
-	f.BoolVar(&o.Overwrite, "force", false, "")
-	out.add(f, "quiet", "verbose")
-	rest, err := parse(f, args, s)
-	if err != nil {
-		return err
-	}
+// lesson are the words of `onnx-compress tune`.
+type lesson struct {
+	opts    compress.TuneOptions
+	tuning  tuneFlags
+	samples sampleFlags
+	out     outputFlags
+	data    string
+}
+
+func (l *lesson) add(f *pflag.FlagSet) {
+	f.StringVarP(&l.opts.Output, "output", "o", "", "")
+	f.StringVar(&l.data, "data", "", "")
+	f.IntVar(&l.opts.Samples, "samples", 0, "")
+	l.samples.add(f)
+	l.tuning.add(f, "")
+	f.Uint64Var(&l.tuning.options.Seed, "seed", 0, "")
+	f.IntVar(&l.tuning.options.Batch, "batch", 64, "")
+	f.IntVar(&l.tuning.options.Threads, "threads", 0, "")
+	f.StringVar(&l.opts.Runtime, "ort", "", "")
+	f.BoolVar(&l.opts.Overwrite, "force", false, "")
+	l.out.add(f, "quiet", "verbose")
+}
+
+// read turns the words into options; models are the two files named.
+func (l *lesson) read(f *pflag.FlagSet, models []string) error {
 	switch {
-	case len(rest) != 2:
-		return usagef("want two models, the original and the compressed one; got %d", len(rest))
-	case data == "":
+	case len(models) != 2:
+		return usagef("want two models, the original and the compressed one; got %d", len(models))
+	case l.data == "":
 		return usagef("which samples to learn from? name them with --data")
-	case o.Output == "":
+	case l.opts.Output == "":
 		return usagef("where does the tuned model go? name its file with -o")
 	}
 	if err := atLeastOne(f, "samples", "batch", "threads"); err != nil {
 		return err
 	}
-	if err := flags.read(f); err != nil {
+	if err := l.tuning.read(f); err != nil {
 		return err
 	}
-	files := []string{rest[0], rest[1], o.Output, data, samples.labels}
-	if err := out.check(append(files, flags.options.Checkpoint)...); err != nil {
+	files := []string{models[0], models[1], l.opts.Output, l.data, l.samples.labels}
+	checkpoint := l.tuning.options.Checkpoint
+	if err := l.out.check(append(files, checkpoint)...); err != nil {
 		return err
 	}
-	if path := flags.options.Checkpoint; path != "" {
-		if err := canWrite("--checkpoint "+path, path, append(files, string(out.json))...); err != nil {
-			return err
-		}
+	if checkpoint == "" {
+		return nil
+	}
+	return canWrite("--checkpoint "+checkpoint, checkpoint, append(files, string(l.out.json))...)
+}
+
+func runTune(ctx context.Context, args []string, s streams) error {
+	var l lesson
+	f := newFlags("tune")
+	l.add(f)
+	rest, err := parse(f, args, s)
+	if err != nil {
+		return err
+	}
+	if err := l.read(f, rest); err != nil {
+		return err
 	}
 	original, small, err := bothModels(rest)
 	if err != nil {
@@ -297,16 +314,16 @@ func runTune(ctx context.Context, args []string, s streams) error {
 	}
 	defer original.Close()
 	defer small.Close()
-	if o.Source, err = openSamples(original, data, &samples); err != nil {
+	if l.opts.Source, err = openSamples(original, l.data, &l.samples); err != nil {
 		return err
 	}
-	if flags.options.Augment, err = flags.augmenter(original, &samples); err != nil {
+	if l.tuning.options.Augment, err = l.tuning.augmenter(original, &l.samples); err != nil {
 		return err
 	}
-	o.Learning = flags.options
-	update, end := s.progress(out.quiet)
-	o.Progress = update
-	r, err := compress.Tune(ctx, original, small, o)
+	l.opts.Learning = l.tuning.options
+	update, end := s.progress(l.out.quiet)
+	l.opts.Progress = update
+	r, err := compress.Tune(ctx, original, small, l.opts)
 	end()
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w (--force)", err)
@@ -314,10 +331,10 @@ func runTune(ctx context.Context, args []string, s streams) error {
 	if err != nil {
 		return err
 	}
-	if err := out.write(s.out, r, func(w io.Writer) error { return report.Tuning(w, r, out.verbose) }); err != nil {
-		return fmt.Errorf("%s is written, but not what there is to say about it: %w", o.Output, err)
+	if err := l.out.write(s.out, r, func(w io.Writer) error { return report.Tuning(w, r, l.out.verbose) }); err != nil {
+		return fmt.Errorf("%s is written, but not what there is to say about it: %w", l.opts.Output, err)
 	}
-	return brokenOff(r.Tuning, o.Output)
+	return brokenOff(r.Tuning, l.opts.Output)
 }
 
 // brokenOff is the error of a tuning that was interrupted, after its best state was written.
