@@ -87,8 +87,9 @@ type Options struct {
 
 	// Progress, when set, is told that a stage begins, with done and total 0,
 	// and where there is something to count how far it is. Calls do not overlap.
-	// The stages are analyse, calibrate, factor, search, refit, rewrite, write and
-	// verify, as far as a run has them; calibrate and factor are followed by their
+	// The stages are analyse, calibrate, factor, search, refit, rewrite, tune, write and
+	// verify, as far as a run has them; behind the name of tune stands, after a colon, how
+	// it does; calibrate and factor are followed by their
 	// turn (" 2/3") where the memory limit makes several. With Goals, search to judge
 	// come in turns, one for each model that is tried; judge runs it.
 	Progress func(stage string, done, total int)
