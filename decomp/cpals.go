@@ -137,7 +137,11 @@ func (s *modeSpace) replace(x, gram, right *linalg.Matrix, limit float64) error 
 // diagonal element.
 const cpRidge = 1e-12
 
-// boundedSolve returns the X of least tr(Xᵀ·m·X) − 2·tr(Xᵀ·right) with ‖X‖² ≤ limit, to a tenth of it, for m symmetric positive
+// cpSlack is how far beyond a bound, as a share of it, a solution may lie. Where it were larger, the error of one sweep
+// could rise above that of the last with the norms.
+const cpSlack = 1e-3
+
+// boundedSolve returns the X of least tr(Xᵀ·m·X) − 2·tr(Xᵀ·right) with ‖X‖² ≤ limit, to within cpSlack, for m symmetric positive
 // semidefinite: X = (m + λI)⁻¹·right, with λ as small as the bound and the rounding let it be. With the other factors'
 // rows of norm 1, ‖X‖² is Σ_s ‖term s‖². λ is found by Newton steps on 1/‖X‖, which is nearly linear in λ and
 // concave, so that they climb to it from below (Moré and Sorensen, SIAM J. Sci. Stat. Comput. 4, 1983).
@@ -163,7 +167,7 @@ func boundedSolve(b linalg.Backend, m, right *linalg.Matrix, limit float64) (*li
 			return nil, err
 		}
 		size := squaredNorm(x.Data)
-		if size <= limit*1.1 {
+		if size <= limit*(1+cpSlack) {
 			return x, nil
 		}
 		again, err := b.SolveSPD(lifted, x)

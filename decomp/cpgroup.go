@@ -106,7 +106,9 @@ const (
 	trialSweeps = 6
 
 	sweepWork   = 2.5e8
-	plainWork   = 2e10 // where nothing follows
+	plainWork   = 4e9 // where nothing follows
+	plainMost   = 2e10
+	plainEnough = 16 // as many where they keep within plainMost
 	plainSweeps = 50
 	leastSweeps = 6
 	mostSweeps  = 24
@@ -126,11 +128,11 @@ func rounds(work, each float64, least, most int) int {
 
 // swept sweeps until little is gained.
 func (c *cpGroup) swept(x cpTerms) (cpTerms, error) {
-	work, most := sweepWork, mostSweeps
+	each := 2 * float64(x.out.Rows*len(c.w.Data))
+	limit := cpEffort{sweeps: rounds(sweepWork, each, leastSweeps, mostSweeps), gain: sweepGain}
 	if c.space.metric == nil {
-		work, most = plainWork, plainSweeps
+		limit.sweeps = rounds(plainWork, each, rounds(plainMost, each, leastSweeps, plainEnough), plainSweeps)
 	}
-	limit := cpEffort{sweeps: rounds(work, 2*float64(x.out.Rows*len(c.w.Data)), leastSweeps, most), gain: sweepGain}
 	x, _, err := c.space.alternate(x, limit)
 	return x, err
 }
