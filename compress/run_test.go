@@ -168,60 +168,6 @@ func TestSameBytes(t *testing.T) {
 	}
 }
 
-// wide makes a model whose second and fourth node read 1000 channels, so that the moments
-// of one take 8 MB.
-func wide(t *testing.T) *onnxio.Model {
-	b := testmodels.NewBuilder(5, 17, 8)
-	x := b.Input("x", tensor.Float32, "N", 12, 1, 1)
-	for _, sizes := range [][2]int{{12, 1000}, {1000, 12}, {12, 1000}, {1000, 9}} {
-		x = b.Node("Relu", []string{b.ConvBias(x, sizes[0], sizes[1], []int{1, 1}, "")})
-	}
-	b.Output(x, tensor.Float32, "N", 9, 1, 1)
-	return built(t, b)
-}
-
-// TestMemoryGroups: a limit that makes two sweeps of one gives the same bytes, and one
-// below a site's needs leaves that alone with the reason.
-func TestMemoryGroups(t *testing.T) {
-	needRuntime(t)
-	m := wide(t)
-	var first []byte
-	for _, c := range []struct {
-		memory int64
-		sweeps int
-		left   int
-	}{{2 << 30, 1, 0}, {26 << 20, 2, 0}, {20 << 20, 1, 2}} {
-		var seen log
-		o := Options{
-			Targets: []Target{{Resource: MACs, Value: 30000}}, Source: samples(80, "x", 12, 1, 1), CalibSamples: 60,
-			Memory: c.memory, Progress: seen.add, NoRefit: true, // which memory limits too
-		}
-		if c.left > 0 {
-			o.Targets = []Target{share(MACs, 1)}
-		}
-		r, written := run(t, m, o)
-		if r.Calibration.Sweeps != c.sweeps || len(r.Skipped) != c.left {
-			t.Fatalf("memory %d MiB: %d sweeps, %d nodes left alone; want %d and %d", c.memory>>20, r.Calibration.Sweeps, len(r.Skipped), c.sweeps, c.left)
-		}
-		if c.left > 0 {
-			if s := r.Skipped[0]; s.Name != "Conv_2" || !strings.Contains(s.Reason, "more than the memory limit of 20 MiB") {
-				t.Errorf("left alone: %+v", s)
-			}
-			continue
-		}
-		written = unrecorded(t, written)
-		if first == nil {
-			first = written
-		}
-		if !bytes.Equal(first, written) {
-			t.Errorf("memory %d MiB: other bytes", c.memory>>20)
-		}
-		if c.sweeps > 1 && !slices.Contains(seen.events, event{"calibrate 2/2", 60, 60}) {
-			t.Errorf("the second sweep was not announced: %v", seen.events)
-		}
-	}
-}
-
 // TestNothingToChange: a model without sites comes out as it is, and needs no calibration.
 func TestNothingToChange(t *testing.T) {
 	needRuntime(t)
