@@ -24,10 +24,7 @@ func BenchmarkLadder(b *testing.B) {
 		full     bool
 	}{{"16", 16, true}, {"32", 32, true}, {"64", 64, true}, {"512-plain", 512, false}, {"512", 512, true}} {
 		s := decomp.Shape{Out: c.channels, In: c.channels, Window: []int{3, 3}, Groups: 1}
-		k, m := decaying(algebra, s)
-		if !c.full {
-			m = decomp.Metric{}
-		}
+		k, m := decaying(algebra, s, c.full)
 		for _, method := range decomp.Methods() {
 			b.Run(method.Name+"/"+c.name, func(b *testing.B) {
 				for b.Loop() {
@@ -48,8 +45,8 @@ func BenchmarkLadder(b *testing.B) {
 	}
 }
 
-// decaying returns a kernel and a metric whose spectra fall like those of trained networks.
-func decaying(algebra linalg.Backend, s decomp.Shape) (decomp.Kernel, decomp.Metric) {
+// decaying returns a kernel and a metric, or none, whose spectra fall like those of trained networks.
+func decaying(algebra linalg.Backend, s decomp.Shape, full bool) (decomp.Kernel, decomp.Metric) {
 	r := rand.New(rand.NewPCG(1, 1))
 	random := func(rows, cols int) *linalg.Matrix {
 		m := linalg.New(rows, cols)
@@ -63,5 +60,9 @@ func decaying(algebra linalg.Backend, s decomp.Shape) (decomp.Kernel, decomp.Met
 		x := algebra.Mul(false, false, 1, random(n, n), random(n, n))
 		return algebra.Mul(true, false, 1/float64(n), x, x)
 	}
-	return decomp.Kernel{Shape: s, Weights: mixed.Data}, decomp.Metric{In: []*linalg.Matrix{moment(s.Cols())}, Out: []*linalg.Matrix{moment(s.Rows())}}
+	k := decomp.Kernel{Shape: s, Weights: mixed.Data}
+	if !full {
+		return k, decomp.Metric{}
+	}
+	return k, decomp.Metric{In: []*linalg.Matrix{moment(s.Cols())}, Out: []*linalg.Matrix{moment(s.Rows())}}
 }
