@@ -22,6 +22,7 @@ func sections() []section {
 		{"prediction", "Predicted and measured change of the outputs", (*bench).prediction},
 		{"searches", "Searches on the same ladders", (*bench).searches},
 		{"resnet20-schemes", "ResNet-20, all schemes", (*bench).resnet20Schemes},
+		{"latency", "Speed of the compressed models", (*bench).latency},
 		{"training-step", "One training step", (*bench).tuneStep},
 		{"tune", "Accuracy won back by tuning", (*bench).tune},
 		{"resnet56", "ResNet-56, all schemes", (*bench).resnet56},
