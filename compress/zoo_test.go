@@ -9,23 +9,27 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
 // TestZoo compresses every model of the zoo, without data, with second moments, and with
-// everything that calibration has. What the runtime can execute is verified there and gives
+// everything that calibration has, by svd and one other method in turn. What the runtime can execute is verified there and gives
 // finite numbers, and the onnx package accepts every file with its types and shapes.
 func TestZoo(t *testing.T) {
 	needRuntime(t)
 	folder := t.TempDir()
 	var files []string
+	methods, turn := decomp.Methods(), 0
 	for _, c := range testmodels.All() {
 		m := zoo(t, c.Name)
 		for _, mode := range []string{"data-free", "moments", "all"} {
 			for _, target := range []Target{share(MACs, 0.75), share(Params, 0.6)} {
+				turn++
 				o := Options{
+					Methods: []string{"svd", methods[turn%len(methods)].Name},
 					Output:  filepath.Join(folder, fmt.Sprintf("%s %s %s.onnx", c.Name, mode, target.Resource)),
 					Targets: []Target{target}, InputShapes: sizes(m), NoRefit: mode == "moments",
 				}
