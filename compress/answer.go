@@ -86,7 +86,8 @@ func (q *inquiry) work() float64 {
 // side, as the stage called name, and adds the options to their offers in the order of
 // the questions.
 func (j *job) answer(ctx context.Context, name string, questions []*inquiry) error {
-	total, done := 0, 0
+	done := j.counted
+	total := done
 	for _, q := range questions {
 		total += len(q.open)
 	}
@@ -113,6 +114,7 @@ func (j *job) answer(ctx context.Context, name string, questions []*inquiry) err
 	if err := workers.Wait(); err != nil {
 		return err
 	}
+	j.counted = total
 	for _, q := range questions {
 		q.offer.add(q.answered)
 		if j.hold {

@@ -58,6 +58,7 @@ func TestCancel(t *testing.T) {
 	} {
 		var seen log
 		c.o.Targets = []Target{share(MACs, 0.8)}
+		c.o.Methods = []string{"svd", "spatial"} // every loss is a place to be interrupted at
 		c.o.Progress = seen.add
 		_, want := run(t, c.m, c.o)
 		points := map[event]bool{}

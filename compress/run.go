@@ -40,6 +40,7 @@ type job struct {
 	provenance      *provenance.Record // what the result's metadata will say
 	size            int64              // of the model's files, where bytes are a target
 	tight           float64            // bytes that the search must leave free, after a file that was too large
+	counted         int                // how many losses the stage has found, which later rounds of it count on from
 }
 
 // Run compresses the model m, which must have been read from a file, and
@@ -144,6 +145,7 @@ func (j *job) named(stage string) string { return stage + j.turn }
 func (j *job) stage(ctx context.Context, name string, f func() error) error {
 	name = j.named(name)
 	j.opts.Progress(name, 0, 0)
+	j.counted = 0
 	if err := ctx.Err(); err != nil {
 		return err
 	}
