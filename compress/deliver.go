@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/shapes"
@@ -14,19 +15,7 @@ import (
 // rewrite builds the new model and holds its real costs against the targets.
 func (j *job) rewrite(ctx context.Context) error {
 	return j.stage(ctx, "rewrite", func() error {
-		names := onnxio.NewNameSet(j.model)
-		var patches []rewrite.Patch
-		for i, chain := range j.chains {
-			if chain == nil {
-				continue
-			}
-			p, err := rewrite.Replace(j.model, &j.offers[i].site, chain, names)
-			if err != nil {
-				return fmt.Errorf("%s: %w", j.model.Path, err)
-			}
-			patches = append(patches, p)
-		}
-		applied, err := rewrite.Apply(j.model, patches, rewrite.ApplyOptions{})
+		applied, patches, err := j.replace(j.chains)
 		if err != nil {
 			return fmt.Errorf("%s: %w", j.model.Path, err)
 		}
@@ -38,6 +27,24 @@ func (j *job) rewrite(ctx context.Context) error {
 		}
 		return j.holdTargets()
 	})
+}
+
+// replace builds the model in which each offer's site is its chain; nil leaves it alone.
+func (j *job) replace(chains []decomp.Chain) (*onnxio.Model, []rewrite.Patch, error) {
+	names := onnxio.NewNameSet(j.model)
+	var patches []rewrite.Patch
+	for i, chain := range chains {
+		if chain == nil {
+			continue
+		}
+		p, err := rewrite.Replace(j.model, &j.offers[i].site, chain, names)
+		if err != nil {
+			return nil, nil, err
+		}
+		patches = append(patches, p)
+	}
+	applied, err := rewrite.Apply(j.model, patches, rewrite.ApplyOptions{})
+	return applied, patches, err
 }
 
 // at says at which site of the plan an error came up.

@@ -46,6 +46,8 @@ type offer struct {
 	// which makes loss per position times positions their expected change.
 	sensitive bool
 	positions float64
+	// ratio corrects that by measurements: all losses are multiplied with it; 1 without.
+	ratio float64
 	// output is the second moment of the sensitivity per group, nil without.
 	output []*linalg.Matrix
 	// mean is E[x] per group where the chain's output is to be shifted, else nil.

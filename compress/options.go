@@ -34,7 +34,9 @@ type Options struct {
 	// Methods are the names of the schemes on offer; empty means all.
 	Methods []string
 	Select  Selection
-	// Search is the name of one of search.Methods; empty for the first of them.
+	// Search is the name of one of search.Methods; empty for the first of them. Where it
+	// Corrects and losses are changes of the outputs, the largest of them are held against
+	// measurements on calibration samples.
 	Search string
 	// RankMultiple restricts every rank to its multiples; default 1.
 	RankMultiple int
@@ -87,8 +89,8 @@ type Options struct {
 
 	// Progress, when set, is told that a stage begins, with done and total 0,
 	// and where there is something to count how far it is. Calls do not overlap.
-	// The stages are analyse, calibrate, factor, search, refit, rewrite, tune, write and
-	// verify, as far as a run has them; behind the name of tune stands, after a colon, how
+	// The stages are analyse, calibrate, factor, search, correct (and search again), refit,
+	// rewrite, tune, write and verify, as far as a run has them; behind the name of tune stands, after a colon, how
 	// it does; calibrate and factor are followed by their
 	// turn (" 2/3") where the memory limit makes several. With Goals, search to judge
 	// come in turns, one for each model that is tried; judge runs it.

@@ -103,6 +103,9 @@ type PlanSummary struct {
 	Loss  float64 `json:"loss"`
 	Bound float64 `json:"bound"`
 	Gap   float64 `json:"gap"`
+	// Corrections are measurements by which losses were corrected before the final
+	// choice, the largest prediction first. Absent where there were none.
+	Corrections []Correction `json:"corrections,omitempty"`
 }
 
 // SiteResult is one site's fate. Method is "dense" where the site was offered
@@ -125,7 +128,8 @@ type SiteResult struct {
 	// a part in 10¹² of the site's output.
 	Rounding *float64 `json:"rounding,omitempty"`
 	// OutputChange is the expected squared change of the model's outputs, per
-	// sample, that this site alone makes; absent without sensitivities.
+	// sample, that this site alone makes, as corrected by measurements where there were
+	// any; absent without sensitivities.
 	OutputChange *float64 `json:"output_change,omitempty"`
 	// Note says how the sensitivity was found where that was not by gradients, and where
 	// rounding matters.

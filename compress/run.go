@@ -36,6 +36,7 @@ type job struct {
 	judges          []int   // samples that judge models while goals are searched for
 	soft            *Target // the budget that is being tried for the goals, nil without any
 	trials          *Trials
+	corrections     []Correction       // of losses; nil where nothing was measured
 	turn            string             // of several, behind the names of stages
 	provenance      *provenance.Record // what the result's metadata will say
 	size            int64              // of the model's files, where bytes are a target
@@ -214,24 +215,47 @@ func (j *job) inputShapes() (map[string][]int, error) {
 // choose picks one rung of every ladder under all targets, or takes those of a
 // given plan.
 func (j *job) choose(ctx context.Context) error {
-	return j.stage(ctx, "search", func() error {
+	if j.opts.FromPlan != nil {
+		return j.stage(ctx, "search", func() error {
+			if err := j.weigh(ctx); err != nil {
+				return err
+			}
+			return j.follow(ladders(j.offers))
+		})
+	}
+	s, err := j.seek(ctx)
+	if err != nil {
+		return err
+	}
+	if doubtful := j.doubtful(&s); len(doubtful) > 0 {
+		if err := j.stage(ctx, "correct", func() error { return j.correct(ctx, &s, doubtful) }); err != nil {
+			return err
+		}
+		if s, err = j.seek(ctx); err != nil {
+			return err
+		}
+	}
+	j.result.Plan = PlanSummary{Measure: j.measure(), Loss: s.plan.Loss, Bound: s.plan.Bound, Gap: s.plan.Gap, Corrections: j.corrections}
+	j.take(s.ladders, s.plan.Rungs)
+	return nil
+}
+
+// seek searches for a plan within all targets.
+func (j *job) seek(ctx context.Context) (s standing, err error) {
+	err = j.stage(ctx, "search", func() error {
 		if err := j.weigh(ctx); err != nil {
 			return err
 		}
-		if j.opts.FromPlan != nil {
-			return j.follow(ladders(j.offers))
-		}
-		s, err := j.descend(ctx)
-		if err != nil {
+		var err error
+		if s, err = j.descend(ctx); err != nil {
 			return err
 		}
 		if s.unmet != nil {
 			return j.unmet(s.unmet, s.ladders)
 		}
-		j.result.Plan = PlanSummary{Measure: j.measure(), Loss: s.plan.Loss, Bound: s.plan.Bound, Gap: s.plan.Gap}
-		j.take(s.ladders, s.plan.Rungs)
 		return nil
 	})
+	return s, err
 }
 
 // take settles on one rung of every ladder.

@@ -206,6 +206,7 @@ func TestResultText(t *testing.T) {
 		r.Sites, r.Skipped, r.Uncounted = schemes(), nil, nil
 		r.Trials = trials(false)
 	}))
+	golden(t, "result_corrected", show(false, func(r *compress.Result) { r.Plan.Corrections = make([]compress.Correction, 2) }))
 	golden(t, "result_goals_shared", show(false, func(r *compress.Result) { r.Trials = trials(true) }))
 	golden(t, "result_nothing", show(true, func(r *compress.Result) {
 		r.Sites, r.Uncounted, r.Calibration = []compress.SiteResult{}, nil, &compress.Calibration{Source: "images"}

@@ -110,7 +110,11 @@ func boundText(p compress.PlanSummary) string {
 	if p.Given {
 		return "as planned"
 	}
-	return fmt.Sprintf("no plan of these ranks within the targets has less than %.4g", p.Bound)
+	text := fmt.Sprintf("no plan of these ranks within the targets has less than %.4g", p.Bound)
+	if n := len(p.Corrections); n > 0 {
+		text += fmt.Sprintf(", with losses corrected by %s", number(n, "measurement"))
+	}
+	return text
 }
 
 // measureText says what the losses of a plan are.

@@ -17,7 +17,10 @@ from the cheapest; each later stage adds rungs in a box around the optimum of th
 shrink by a factor of 4 until nothing between their ends is unseen: of 200 rungs about 20 are looked at. Then
 the ranks are rounded down to rungs, and the plan is finished as lagrange's is, over all rungs: what is left of the
 budgets is spent, rungs are exchanged, and a proof is tried. The bound is that of the Lagrangian dual, at the prices
-of the last stage.`,
+of the last stage. Losses are predictions, and the caller may correct them: compress measures the true change of
+the outputs with the sites of largest loss replaced one at a time, rescales all e_l by what that says, and chooses again.`,
+		Corrects: true,
+
 		Formula: "min over ρ of Σ_l e_l(ρ_l) + λ·Σ_b max(0, Σ_l c_lb(ρ_l)/B_b − 1)",
 		Source:  "after A. Aghababaei-Harandi and M.-R. Amini, arXiv 2409.03555: one loss, continuous ranks, several stages",
 		find: func(p *problem, start choice) (choice, dual, bool, error) {

@@ -14,6 +14,11 @@ type Method struct {
 	Formula string // what is minimised
 	Source  string // where the method is described
 
+	// Corrects says that losses are to be held against measurements: once there is a plan,
+	// the caller measures some of its losses, rescales the ladders, and has a plan chosen
+	// again.
+	Corrects bool
+
 	// find returns the best plan that the method knows, what the Lagrangian dual says of it, and whether it is proved
 	// optimal. start is a plan within the budgets; the plan of least loss in every site is not.
 	find func(p *problem, start choice) (best choice, d dual, proved bool, err error)
