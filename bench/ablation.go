@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/onnx-compress/onnx-compress/compress"
@@ -34,11 +35,12 @@ func parts() []part {
 // sensitive says whether a part uses G, so that its statistics are not those of the others.
 func (p part) sensitive() bool { return len(p.flags) == 0 || p.flags[0] != "--probes" }
 
-// ablation runs every part at every target. common are the arguments without a target; target
+// ablation runs the parts named, or all, at every target. common are the arguments without a target; target
 // turns a fraction into one; limit says what all sites together may need at that fraction, in
 // terms of cost; show prints a cell.
 type ablation struct {
 	name    string // of statistics and plans in the scratch folder
+	parts   []string
 	common  []string
 	targets []string
 	target  func(fraction float64) string
@@ -59,6 +61,9 @@ func (b *bench) ablate(a ablation) error {
 	}
 	b.printf("\n")
 	for _, p := range parts() {
+		if a.parts != nil && !slices.Contains(a.parts, p.title) {
+			continue
+		}
 		b.printf("| %s |", p.title)
 		for _, t := range a.targets {
 			r, err := b.ablated(a, p, t)
@@ -161,11 +166,15 @@ func (b *bench) minilm() error {
 	b.printf("The sentence encoder all-MiniLM-L6-v2 (`bench/minilm.sh DIR/minilm` exports it and tokenizes sentences of 30 to 220 characters from Debian's `fortunes`), svd only, at fractions of the parameters of its 36 linear layers. Cells: mean cosine between the original's and the compressed model's embeddings of 256 other sentences.\n")
 	var short error
 	for _, n := range []string{"256", "1024"} {
+		parts := []string{"search, G", "search, G, refit"} // a refit on 1,024 sentences takes minutes
+		if n == "256" {
+			parts = append(parts, "one ratio", "search")
+		}
 		common := []string{model, "-o", b.file("small.onnx"), "--calib", sentences, "--calib-samples", n, "--verify-samples", "256", "--keep", "*/Gather"}
 		b.printf("\n%s sentences to calibrate on\n\n```\n%s\n```\n\n", n, b.command(append(common, "--methods", "svd", "--target", "params=TARGET")...))
 		plain := map[string]float64{}
 		a := ablation{
-			name: "minilm" + n, common: common, targets: []string{"0.8", "0.7", "0.6", "0.5"}, cost: paramsOf,
+			name: "minilm" + n, parts: parts, common: common, targets: []string{"0.8", "0.7", "0.6", "0.5"}, cost: paramsOf,
 			target: func(f float64) string { return fmt.Sprintf("params=%d", int64(minilmParams-(1-f)*minilmLinear)) },
 			limit:  func(_ *compress.Result, f float64) float64 { return f * minilmLinear },
 			show:   func(r *compress.Result) string { return fmt.Sprintf("%.4f", r.Verification.Outputs[0].Cosine) },
