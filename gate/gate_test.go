@@ -61,7 +61,9 @@ func compared() *verify.Report {
 		},
 		Classes: &verify.Classes{
 			Output: "y", Count: 3, Agreement: 0.985,
-			Accuracy: &verify.Accuracy{Labelled: 200, Before: 0.9, After: 0.89, PerClass: []verify.ClassAccuracy{{0, 100, 0.9, 0.92}, {2, 50, 0.9, 0.84}, {4, 50, 0.9, 0.88}}},
+			Accuracy: &verify.Accuracy{Labelled: 200, Before: 0.9, After: 0.89, PerClass: []verify.ClassAccuracy{
+				{Label: 0, Samples: 100, Before: 0.9, After: 0.92}, {Label: 2, Samples: 50, Before: 0.9, After: 0.84}, {Label: 4, Samples: 50, Before: 0.9, After: 0.88},
+			}},
 			Changed: []verify.Moved{
 				{Name: "a", Error: ref(0.5), Label: ref(0), Before: ref(0), After: ref(1)},
 				{Name: "b", Label: ref(2), Before: ref(2), After: ref(0)},
