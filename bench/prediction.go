@@ -6,20 +6,17 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"image/color"
-	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 
 	"gonum.org/v1/gonum/stat"
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
 
 	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/chart"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
@@ -204,28 +201,20 @@ func ranks(v []float64) []float64 {
 
 // scatter draws measured over predicted, both logarithmic, with the line on which they agree.
 func scatter(path string, predicted, measured []float64) error {
-	p := plot.New()
-	p.X.Label.Text, p.Y.Label.Text = "predicted change of the logits, J", "measured"
-	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
-	p.X.Tick.Marker, p.Y.Tick.Marker = plot.LogTicks{}, plot.LogTicks{}
-	points := make(plotter.XYs, 0, len(predicted))
-	low, high := math.Inf(1), 0.
-	for i, x := range predicted {
-		if x > 0 && measured[i] > 0 {
-			points = append(points, plotter.XY{X: x, Y: measured[i]})
-			low, high = min(low, x, measured[i]), max(high, x, measured[i])
-		}
-	}
-	dots, err := plotter.NewScatter(points)
+	all := slices.Concat(predicted, measured)
+	low, high := slices.Min(all), slices.Max(all)
+	svg, err := chart.SVG(chart.Plot{
+		Title: "Predicted and measured change of the outputs",
+		Desc:  "A dot for every plan. On the grey line both are the same.",
+		X:     "predicted change of the logits, J", Y: "measured", LogX: true, LogY: true,
+		Series: []chart.Series{
+			{Style: chart.Scatter, X: predicted, Y: measured},
+			{Style: chart.Guide, X: []float64{low, high}, Y: []float64{low, high}},
+		},
+		Width: 480, Height: 400,
+	})
 	if err != nil {
 		return err
 	}
-	dots.Color = color.RGBA{R: 30, G: 90, B: 160, A: 255}
-	line, err := plotter.NewLine(plotter.XYs{{X: low, Y: low}, {X: high, Y: high}})
-	if err != nil {
-		return err
-	}
-	line.Color = color.Gray{Y: 150}
-	p.Add(line, dots)
-	return p.Save(10*vg.Centimeter, 10*vg.Centimeter, path)
+	return os.WriteFile(path, svg, 0o644)
 }

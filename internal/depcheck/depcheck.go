@@ -35,7 +35,7 @@ func House() Rules {
 		Below: map[string][]string{
 			"cmd/onnx-compress":                {"report", "gate"},
 			"gate":                             {"verify", "internal/suggest"},
-			"report":                           {"compress"},
+			"report":                           {"compress", "internal/chart"},
 			"compress":                         {"grad", "tune", "verify", "search", "provenance", "internal/provision", "internal/suggest"},
 			"provenance":                       {"calib"},
 			"tune":                             {"calib", "internal/suggest"},
@@ -57,10 +57,11 @@ func House() Rules {
 			"internal/provision/provisiontest": {"internal/provision"},
 			"internal/backendtest":             {"internal/provision/provisiontest", "onnxio"},
 			"internal/suggest":                 {},
+			"internal/chart":                   {},
 			"internal/depcheck":                {},
 			"testmodels":                       {"onnxio"},
 			"integration":                      {},
-			"bench/...":                        {"cmd/onnx-compress", "decomp/decomptest", "testmodels"},
+			"bench/...":                        {"cmd/onnx-compress", "decomp/decomptest", "internal/chart", "testmodels"},
 		},
 		TestOnly: map[string][]string{
 			"testmodels":                       {"bench/..."},
