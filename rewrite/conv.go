@@ -12,51 +12,52 @@ import (
 
 // conv classifies a Conv (opset 1, 11, 22): X [N, C, in...], W [M, C/group, window...], B [M].
 func (f *finder) conv(i int, n *onnxpb.NodeProto) {
-	h, ok := f.operand(i, n, 1)
+	h, view, ok := f.windowed(i, n, convView)
 	if !ok {
 		return
 	}
 	shape := h.shape()
-	if len(shape) < 3 {
-		f.skip(i, n, SkipMalformed, elements(h.tensor), "weight %q of shape %v has no window axes", h.root, shape)
-		return
-	}
-	view, err := convView(n, shape)
-	if err != nil {
-		f.skip(i, n, SkipMalformed, elements(h.tensor), "%v", err)
-		return
-	}
-	s := f.site(i, n, h, weight{slot: 1, alpha: 1})
-	s.Kernel = decomp.Shape{Out: shape[0], In: shape[1] * view.Groups, Window: view.Window, Groups: view.Groups}
-	s.Input, s.View = input(n, 0), view
-	f.locateConv(&s)
-	s.OutputScale = f.outputScale(&s)
-	f.sites = append(f.sites, s)
+	f.addConv(i, n, h, view, decomp.Shape{Out: shape[0], In: shape[1] * view.Groups, Window: view.Window, Groups: view.Groups})
 }
 
 // convTranspose classifies a ConvTranspose (opset 1, 11, 22): X [N, C, in...], W [C, M/group, window...], B [M].
 func (f *finder) convTranspose(i int, n *onnxpb.NodeProto) {
-	h, ok := f.operand(i, n, 1)
+	h, view, ok := f.windowed(i, n, convTransposeView)
 	if !ok {
-		return
-	}
-	shape := h.shape()
-	if len(shape) < 3 {
-		f.skip(i, n, SkipMalformed, elements(h.tensor), "weight %q of shape %v has no window axes", h.root, shape)
-		return
-	}
-	view, err := convTransposeView(n, shape)
-	if err != nil {
-		f.skip(i, n, SkipMalformed, elements(h.tensor), "%v", err)
 		return
 	}
 	if len(view.Window) > 1 && view.OutputShape != nil && !f.fixed() {
 		f.skip(i, n, SkipUnsupported, elements(h.tensor), "output_shape %v fixes the pads by the size of an input that is open; give the pads instead", view.OutputShape)
 		return
 	}
+	shape := h.shape()
+	f.addConv(i, n, h, view, decomp.Shape{Out: shape[1] * view.Groups, In: shape[0], Window: view.Window, Groups: view.Groups})
+}
+
+// windowed returns the weight of a node that slides a window, and its attributes as read by a function of the node and
+// the weight's shape; false where the node is skipped.
+func (f *finder) windowed(i int, n *onnxpb.NodeProto, read func(*onnxpb.NodeProto, []int) (View, error)) (held, View, bool) {
+	h, ok := f.operand(i, n, 1)
+	if !ok {
+		return held{}, View{}, false
+	}
+	shape := h.shape()
+	if len(shape) < 3 {
+		f.skip(i, n, SkipMalformed, elements(h.tensor), "weight %q of shape %v has no window axes", h.root, shape)
+		return held{}, View{}, false
+	}
+	view, err := read(n, shape)
+	if err != nil {
+		f.skip(i, n, SkipMalformed, elements(h.tensor), "%v", err)
+		return held{}, View{}, false
+	}
+	return h, view, true
+}
+
+// addConv makes a site of a Conv or ConvTranspose.
+func (f *finder) addConv(i int, n *onnxpb.NodeProto, h held, view View, kernel decomp.Shape) {
 	s := f.site(i, n, h, weight{slot: 1, alpha: 1})
-	s.Kernel = decomp.Shape{Out: shape[1] * view.Groups, In: shape[0], Window: view.Window, Groups: view.Groups}
-	s.Input, s.View = input(n, 0), view
+	s.Kernel, s.Input, s.View = kernel, input(n, 0), view
 	f.locateConv(&s)
 	s.OutputScale = f.outputScale(&s)
 	f.sites = append(f.sites, s)
