@@ -23,8 +23,8 @@ func (s *modeSpace) fit(x cpTerms, evaluations int) (cpTerms, error) {
 	wanted := s.seen(s.target)
 	energy := dot(wanted.Data, s.target.Data)
 	free := cpTerms{out: linalg.New(x.out.Rows, 0), in: x.in, window: x.window}
-	at, _, err := descend(free.flat(), effort{evaluations: evaluations, gain: 1e-4}, func(numbers []float64) (float64, []float64, error) {
-		y := free.unflat(numbers)
+	at, _, err := descend(flat(free.all()), effort{evaluations: evaluations, gain: 1e-4}, func(numbers []float64) (float64, []float64, error) {
+		y := cpOf(unflat(free.all(), numbers))
 		v, err := s.bestLast(y.columns(), math.Inf(1))
 		if err != nil {
 			return 0, nil, err
@@ -37,7 +37,7 @@ func (s *modeSpace) fit(x cpTerms, evaluations int) (cpTerms, error) {
 	if err != nil {
 		return x, nil
 	}
-	better := free.unflat(at)
+	better := cpOf(unflat(free.all(), at))
 	better.out = linalg.New(x.out.Rows, x.out.Cols)
 	if err := s.finish(better); err != nil {
 		return x, nil
@@ -64,24 +64,5 @@ func (x cpTerms) ontoFactors(none, slope *linalg.Matrix) []float64 {
 	for i := range x.window {
 		g.window = append(g.window, x.overOthers(slope, i))
 	}
-	return g.flat()
-}
-
-// flat returns the numbers of all factors as one list.
-func (x cpTerms) flat() []float64 {
-	var out []float64
-	for _, m := range x.all() {
-		out = append(out, m.Data...)
-	}
-	return out
-}
-
-// unflat gives a list of numbers the sizes of x.
-func (x cpTerms) unflat(numbers []float64) cpTerms {
-	all := x.all()
-	for i, m := range all {
-		all[i] = &linalg.Matrix{Rows: m.Rows, Cols: m.Cols, Data: numbers[:len(m.Data)]}
-		numbers = numbers[len(m.Data):]
-	}
-	return cpOf(all)
+	return flat(g.all())
 }

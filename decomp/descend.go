@@ -1,6 +1,10 @@
 package decomp
 
-import "math"
+import (
+	"math"
+
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
+)
 
 // effort bounds a descent.
 type effort struct {
@@ -121,4 +125,23 @@ func axpy(a []float64, t float64, b []float64) {
 	for i, v := range b {
 		a[i] += t * v
 	}
+}
+
+// flat returns the numbers of matrices as one list.
+func flat(matrices []*linalg.Matrix) []float64 {
+	var out []float64
+	for _, m := range matrices {
+		out = append(out, m.Data...)
+	}
+	return out
+}
+
+// unflat is the reverse of flat: matrices of the sizes of those given, which share the list's numbers.
+func unflat(like []*linalg.Matrix, numbers []float64) []*linalg.Matrix {
+	out := make([]*linalg.Matrix, len(like))
+	for i, m := range like {
+		out[i] = &linalg.Matrix{Rows: m.Rows, Cols: m.Cols, Data: numbers[:len(m.Data)]}
+		numbers = numbers[len(m.Data):]
+	}
+	return out
 }

@@ -60,22 +60,9 @@ func (t train) ontoFactors(b linalg.Backend, grown []*linalg.Matrix, slope *lina
 // head returns the factors but the last.
 func (t train) head() []*linalg.Matrix { return append([]*linalg.Matrix{t.first}, t.window...) }
 
-// flat returns the numbers of the head.
-func (t train) flat() []float64 {
-	var out []float64
-	for _, m := range t.head() {
-		out = append(out, m.Data...)
-	}
-	return out
-}
-
-// unflat gives a list of numbers the sizes of the head.
-func (t train) unflat(numbers []float64) train {
-	head := t.head()
-	for i, m := range head {
-		head[i] = &linalg.Matrix{Rows: m.Rows, Cols: m.Cols, Data: numbers[:len(m.Data)]}
-		numbers = numbers[len(m.Data):]
-	}
+// withHead returns the train of a list of numbers that flat gave for a head of the same sizes, without a last factor.
+func (t train) withHead(numbers []float64) train {
+	head := unflat(t.head(), numbers)
 	return train{first: head[0], window: head[1:], taps: t.taps}
 }
 

@@ -165,19 +165,19 @@ func (t *ttGroup) improved(x train) (train, error) {
 	}
 	wanted := s.seen(s.target)
 	energy := dot(wanted.Data, s.target.Data)
-	at, _, err := descend(x.flat(), effort{evaluations: evaluations, gain: 1e-4}, func(numbers []float64) (float64, []float64, error) {
-		y := x.unflat(numbers)
+	at, _, err := descend(flat(x.head()), effort{evaluations: evaluations, gain: 1e-4}, func(numbers []float64) (float64, []float64, error) {
+		y := x.withHead(numbers)
 		grown := y.grown(s.b)
 		v, err := s.bestLast(grown[len(grown)-1], math.Inf(1))
 		if err != nil {
 			return 0, nil, err
 		}
-		return energy - dot(v.out.Data, v.right.Data), y.ontoFactors(s.b, grown, s.slope(v, wanted)).flat(), nil
+		return energy - dot(v.out.Data, v.right.Data), flat(y.ontoFactors(s.b, grown, s.slope(v, wanted)).head()), nil
 	})
 	if err != nil {
 		return finish(x)
 	}
-	return finish(x.unflat(at))
+	return finish(x.withHead(at))
 }
 
 // exact writes the kernel as a train of the largest ranks: up to the bond where what lies behind becomes smaller than
