@@ -62,6 +62,16 @@ func (c cpScheme) method(m Method) Method {
 
 // accepts reports shapes for which the chain makes no sense.
 func (c cpScheme) accepts(s Shape) error {
+	line := ""
+	if c.split {
+		line = "its chain is that of cp-window"
+	}
+	return acceptsModes(s, "its sums of rank-one terms are those of svd", line)
+}
+
+// acceptsModes reports shapes for which a chain with factors along the axes of the window makes no sense. The errors say
+// what else the chain is where no axis has several taps, and where only one has; line is "" where one axis is enough.
+func acceptsModes(s Shape, flat, line string) error {
 	if err := s.Check(); err != nil {
 		return err
 	}
@@ -69,9 +79,9 @@ func (c cpScheme) accepts(s Shape) error {
 	case depthwise(s):
 		return fmt.Errorf("decomp: a %v kernel is depthwise: it has no input channels to mix", s)
 	case axes == 0:
-		return fmt.Errorf("decomp: a %v kernel has no window of several taps: its sums of rank-one terms are those of svd", s)
-	case axes == 1 && c.split:
-		return fmt.Errorf("decomp: a %v kernel has several taps along one axis only: its chain is that of cp-window", s)
+		return fmt.Errorf("decomp: a %v kernel has no window of several taps: %s", s, flat)
+	case axes == 1 && line != "":
+		return fmt.Errorf("decomp: a %v kernel has several taps along one axis only: %s", s, line)
 	}
 	return nil
 }

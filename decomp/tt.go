@@ -33,18 +33,7 @@ func tt() Method {
 }
 
 func ttAccepts(s Shape) error {
-	if err := s.Check(); err != nil {
-		return err
-	}
-	switch axes := len(windowAxes(s)); {
-	case depthwise(s):
-		return fmt.Errorf("decomp: a %v kernel is depthwise: it has no input channels to mix", s)
-	case axes == 0:
-		return fmt.Errorf("decomp: a %v kernel has no window of several taps: its tensor train is svd", s)
-	case axes == 1:
-		return fmt.Errorf("decomp: a %v kernel has several taps along one axis only: its tensor train is tucker2", s)
-	}
-	return nil
+	return acceptsModes(s, "its tensor train is svd", "its tensor train is tucker2")
 }
 
 // ttLimits returns the largest rank of each bond, which all together rebuild any kernel: the smaller of what lies before
