@@ -127,13 +127,7 @@ func (c coordinates) leading(s *split) (*linalg.Matrix, []float64, error) {
 // normalRows scales every row to norm one, zero rows aside.
 func normalRows(m *linalg.Matrix) *linalg.Matrix {
 	for i := range m.Rows {
-		row := m.Row(i)
-		norm := math.Sqrt(squaredNorm(row))
-		for j := range row {
-			if norm > 0 {
-				row[j] /= norm
-			}
-		}
+		unitRow(m.Row(i))
 	}
 	return m
 }

@@ -117,17 +117,8 @@ func (x cpTerms) overOthers(m *linalg.Matrix, mode int) *linalg.Matrix {
 // unitRows scales every row of m to norm 1 and multiplies the row of to by what it had. Rows of zeros stay.
 func unitRows(m, to *linalg.Matrix) {
 	for s := range m.Rows {
-		row := m.Row(s)
-		n := math.Sqrt(squaredNorm(row))
-		if n == 0 {
-			continue
-		}
-		for i := range row {
-			row[i] /= n
-		}
-		row = to.Row(s)
-		for i := range row {
-			row[i] *= n
+		if n := unitRow(m.Row(s)); n > 0 {
+			scaleBy(to.Row(s), n)
 		}
 	}
 }
