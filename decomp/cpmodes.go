@@ -197,6 +197,29 @@ func newModeGroup(b linalg.Backend, w *linalg.Matrix, in int, window []int, a, g
 	return out, nil
 }
 
+// total is the energy in the units of what newModeGroup was given.
+func (m *modeGroup) total() float64 { return math.Ldexp(m.energy, m.lossBy) }
+
+// write adds the group's factors to the weights of a chain, each with its part of the scale.
+func (m *modeGroup) write(chain Chain, factors []*linalg.Matrix) {
+	each := math.Exp2(float64(m.scale) / float64(len(factors)))
+	for i, f := range factors {
+		for _, v := range f.Data {
+			chain[i].Kernel.Weights = append(chain[i].Kernel.Weights, v*each)
+		}
+	}
+}
+
+// read is the reverse of write: factor i of one group of a chain, without its part of this group's scale.
+func (m *modeGroup) read(chain Chain, i, group, rows, cols int) *linalg.Matrix {
+	each := math.Exp2(-float64(m.scale) / float64(len(chain)))
+	out := linalg.New(rows, cols)
+	for j, v := range chain[i].Kernel.Weights[group*len(out.Data):][:len(out.Data)] {
+		out.Data[j] = v * each
+	}
+	return out
+}
+
 // cost returns tr(G E A Eᵀ).
 func (m *modeGroup) cost(e *linalg.Matrix) float64 {
 	b, weighted := m.space.b, e

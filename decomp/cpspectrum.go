@@ -26,32 +26,17 @@ func (c cpScheme) spectrum(b linalg.Backend, k Kernel, m Metric) (*cpSpectrum, e
 	if err := c.accepts(k.Shape); err != nil {
 		return nil, err
 	}
-	if err := k.Check(); err != nil {
-		return nil, err
-	}
-	if err := m.check(k.Shape); err != nil {
-		return nil, err
-	}
-	s := &cpSpectrum{scheme: c, shape: k.Shape}
-	rows, cols := k.Rows(), k.Cols()
-	for g := range k.Groups {
-		w := &linalg.Matrix{Rows: rows, Cols: cols, Data: k.Weights[g*rows*cols : (g+1)*rows*cols]}
+	groups, err := groupsOf(c.name, k, m, func(g int, w *linalg.Matrix) (*cpGroup, error) {
 		group, err := newModeGroup(b, w, k.In/k.Groups, c.modes(k.Shape), of(m.In, g), of(m.Out, g))
-		if err != nil {
-			return nil, fmt.Errorf("decomp: %s of group %d of a %v kernel: %w", c.name, g, k.Shape, err)
-		}
-		s.groups = append(s.groups, &cpGroup{modeGroup: group, rungs: c.rungs(k.Shape, 1), exact: c.exactRank(k.Shape), found: map[int]cpFound{}})
+		return &cpGroup{modeGroup: group, rungs: c.rungs(k.Shape, 1), exact: c.exactRank(k.Shape), found: map[int]cpFound{}}, err
+	})
+	if err != nil {
+		return nil, err
 	}
-	return s, nil
+	return &cpSpectrum{scheme: c, shape: k.Shape, groups: groups}, nil
 }
 
-func (s *cpSpectrum) Energy() float64 {
-	sum := 0.0
-	for _, g := range s.groups {
-		sum += math.Ldexp(g.energy, g.lossBy)
-	}
-	return sum
-}
+func (s *cpSpectrum) Energy() float64 { return energyOf(s.groups) }
 
 // at returns the terms of all groups at a rank, and their loss.
 func (s *cpSpectrum) at(r Rank) ([]cpFound, float64, error) {
@@ -93,29 +78,18 @@ func (s *cpSpectrum) Chain(r Rank) (Chain, error) {
 
 // append adds one group's terms to the weights of a chain.
 func (c *cpGroup) append(chain Chain, x cpTerms) {
-	factors := append(x.inner(), x.out.T())
-	each := math.Exp2(float64(c.scale) / float64(len(factors)))
-	for i, m := range factors {
-		for _, v := range m.Data {
-			chain[i].Kernel.Weights = append(chain[i].Kernel.Weights, v*each)
-		}
-	}
+	c.write(chain, append(x.inner(), x.out.T()))
 }
 
 // terms is the reverse of append: the terms of one group of a chain, for a kernel of this group's scale.
 func (c *cpGroup) terms(chain Chain, group, rank int) cpTerms {
-	each := math.Exp2(-float64(c.scale) / float64(len(chain)))
 	all := make([]*linalg.Matrix, len(chain))
 	for i, f := range chain {
 		rows, cols := rank, len(f.Kernel.Weights)/f.Kernel.Out
 		if i == len(chain)-1 {
 			rows, cols = c.w.Rows, rank
 		}
-		m := linalg.New(rows, cols)
-		for j, v := range f.Kernel.Weights[group*rows*cols:][:rows*cols] {
-			m.Data[j] = v * each
-		}
-		all[i] = m
+		all[i] = c.read(chain, i, group, rows, cols)
 	}
 	last := len(all) - 1
 	return cpOf(append([]*linalg.Matrix{all[last].T()}, all[:last]...))

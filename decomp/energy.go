@@ -10,11 +10,10 @@ func (m Metric) Energy(b linalg.Backend, k Kernel) (float64, error) {
 	if err := m.check(k.Shape); err != nil {
 		return 0, err
 	}
-	rows, cols, energy := k.Rows(), k.Cols(), 0.0
+	energy := 0.0
 	for g := range k.Groups {
-		w := &linalg.Matrix{Rows: rows, Cols: cols, Data: k.Weights[g*rows*cols : (g+1)*rows*cols]}
-		gram, out := m.input(g).gram(b, w), of(m.Out, g)
-		for i := range rows {
+		gram, out := m.input(g).gram(b, k.group(g)), of(m.Out, g)
+		for i := range gram.Rows {
 			if out == nil {
 				energy += gram.At(i, i)
 				continue

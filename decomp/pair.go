@@ -165,37 +165,21 @@ func (p pair) factor(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) {
 }
 
 func (p pair) spectrum(b linalg.Backend, k Kernel, m Metric) (*pairSpectrum, error) {
-	if err := k.Check(); err != nil {
-		return nil, err
-	}
-	if err := m.check(k.Shape); err != nil {
-		return nil, err
-	}
 	l, err := p.layout(k.Shape)
 	if err != nil {
 		return nil, err
 	}
-	s := &pairSpectrum{pair: p, shape: k.Shape, layout: l}
 	rungs := coarse(pairRungs, l.breakEven(), l.full(), 1)
-	rows, cols := k.Rows(), k.Cols()
-	for g := range k.Groups {
-		w := &linalg.Matrix{Rows: rows, Cols: cols, Data: k.Weights[g*rows*cols : (g+1)*rows*cols]}
-		group, err := newPairGroup(newSplit(b, l.columns(w), l.moment(of(m.In, g)), of(m.Out, g), l.taps), rungs)
-		if err != nil {
-			return nil, fmt.Errorf("decomp: %s of group %d of a %v kernel: %w", p.name, g, k.Shape, err)
-		}
-		s.groups = append(s.groups, group)
+	groups, err := groupsOf(p.name, k, m, func(g int, w *linalg.Matrix) (*pairGroup, error) {
+		return newPairGroup(newSplit(b, l.columns(w), l.moment(of(m.In, g)), of(m.Out, g), l.taps), rungs)
+	})
+	if err != nil {
+		return nil, err
 	}
-	return s, nil
+	return &pairSpectrum{pair: p, shape: k.Shape, layout: l, groups: groups}, nil
 }
 
-func (s *pairSpectrum) Energy() float64 {
-	sum := 0.0
-	for _, g := range s.groups {
-		sum += g.unit(g.energy)
-	}
-	return sum
-}
+func (s *pairSpectrum) Energy() float64 { return energyOf(s.groups) }
 
 func (s *pairSpectrum) Loss(r Rank) (float64, error) {
 	n, err := s.rank(&s.layout, s.shape, r)

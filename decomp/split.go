@@ -79,6 +79,9 @@ func (s *split) unit(loss float64) float64 {
 	return math.Ldexp(loss, s.exponent)
 }
 
+// total is the energy in those units.
+func (s *split) total() float64 { return s.unit(s.energy) }
+
 // weighted returns G·m.
 func (s *split) weighted(m *linalg.Matrix) *linalg.Matrix {
 	if s.out == nil {

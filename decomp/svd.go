@@ -101,21 +101,14 @@ type components struct {
 }
 
 func svdFactor(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) {
-	if err := k.Check(); err != nil {
+	groups, err := groupsOf("svd", k, m, func(g int, w *linalg.Matrix) (components, error) {
+		return factorize(b, w, m.input(g), m.output(g))
+	})
+	if err != nil {
 		return nil, err
 	}
-	if err := m.check(k.Shape); err != nil {
-		return nil, err
-	}
-	rows, cols := k.Rows(), k.Cols()
-	s := &svdSpectrum{shape: k.Shape, losses: make([]float64, k.FullRank()+1)}
-	for g := range k.Groups {
-		w := &linalg.Matrix{Rows: rows, Cols: cols, Data: k.Weights[g*rows*cols : (g+1)*rows*cols]}
-		c, err := factorize(b, w, m.input(g), m.output(g))
-		if err != nil {
-			return nil, fmt.Errorf("decomp: svd of group %d of a %v kernel: %w", g, k.Shape, err)
-		}
-		s.groups = append(s.groups, c)
+	s := &svdSpectrum{shape: k.Shape, groups: groups, losses: make([]float64, k.FullRank()+1)}
+	for _, c := range groups {
 		tail := 0.0
 		for r := len(c.terms) - 1; r >= 0; r-- { // smallest first loses the least to rounding
 			tail += c.terms[r]
@@ -255,15 +248,19 @@ func diagonalize(b linalg.Backend, x *linalg.Matrix, m moment) (u *linalg.Matrix
 
 // gramEig returns the eigen-decomposition of X M Xᵀ.
 func gramEig(b linalg.Backend, x *linalg.Matrix, m moment) ([]float64, *linalg.Matrix, error) {
-	gram := m.gram(b, x)
-	for i := range gram.Rows {
+	return symmetricEig(b, m.gram(b, x))
+}
+
+// symmetricEig is SymEig of a matrix that is symmetric but for its rounding.
+func symmetricEig(b linalg.Backend, m *linalg.Matrix) ([]float64, *linalg.Matrix, error) {
+	for i := range m.Rows {
 		for j := range i {
-			mean := (gram.At(i, j) + gram.At(j, i)) / 2
-			gram.Set(i, j, mean)
-			gram.Set(j, i, mean)
+			mean := (m.At(i, j) + m.At(j, i)) / 2
+			m.Set(i, j, mean)
+			m.Set(j, i, mean)
 		}
 	}
-	return b.SymEig(gram)
+	return b.SymEig(m)
 }
 
 func reverseColumns(m *linalg.Matrix) {

@@ -32,36 +32,21 @@ func newTTSpectrum(b linalg.Backend, k Kernel, m Metric) (*ttSpectrum, error) {
 	if err := ttAccepts(k.Shape); err != nil {
 		return nil, err
 	}
-	if err := k.Check(); err != nil {
-		return nil, err
-	}
-	if err := m.check(k.Shape); err != nil {
-		return nil, err
-	}
-	s := &ttSpectrum{shape: k.Shape, found: map[string]ttRung{}}
 	var taps []int
 	for _, a := range windowAxes(k.Shape) {
 		taps = append(taps, k.Window[a])
 	}
-	rows, cols := k.Rows(), k.Cols()
-	for g := range k.Groups {
-		w := &linalg.Matrix{Rows: rows, Cols: cols, Data: k.Weights[g*rows*cols : (g+1)*rows*cols]}
+	groups, err := groupsOf("tt", k, m, func(g int, w *linalg.Matrix) (*ttGroup, error) {
 		group, err := newModeGroup(b, w, k.In/k.Groups, taps, of(m.In, g), of(m.Out, g))
-		if err != nil {
-			return nil, fmt.Errorf("decomp: tt of group %d of a %v kernel: %w", g, k.Shape, err)
-		}
-		s.groups = append(s.groups, newTTGroup(group, ttLimits(k.Shape)))
+		return newTTGroup(group, ttLimits(k.Shape)), err
+	})
+	if err != nil {
+		return nil, err
 	}
-	return s, nil
+	return &ttSpectrum{shape: k.Shape, groups: groups, found: map[string]ttRung{}}, nil
 }
 
-func (s *ttSpectrum) Energy() float64 {
-	sum := 0.0
-	for _, g := range s.groups {
-		sum += math.Ldexp(g.energy, g.lossBy)
-	}
-	return sum
-}
+func (s *ttSpectrum) Energy() float64 { return energyOf(s.groups) }
 
 // at returns the trains of all groups at a rank.
 func (s *ttSpectrum) at(r Rank) (ttRung, error) {
@@ -111,25 +96,14 @@ func (t *ttGroup) append(chain Chain, x train) {
 	for i, m := range x.window {
 		factors = append(factors, swapped(m, m.Rows/x.taps[i], x.taps[i], m.Cols))
 	}
-	factors = append(factors, x.last.T())
-	each := math.Exp2(float64(t.scale) / float64(len(factors)))
-	for i, m := range factors {
-		for _, v := range m.Data {
-			chain[i].Kernel.Weights = append(chain[i].Kernel.Weights, v*each)
-		}
-	}
+	t.write(chain, append(factors, x.last.T()))
 }
 
 // train is the reverse of append: the train of one group of a chain, for a kernel of this group's scale.
 func (t *ttGroup) train(chain Chain, group int) train {
-	each := math.Exp2(-float64(t.scale) / float64(len(chain)))
 	factors := make([]*linalg.Matrix, len(chain))
 	for i, f := range chain {
-		m := linalg.New(f.Kernel.Rows(), f.Kernel.Cols())
-		for j, v := range f.Kernel.Weights[group*len(m.Data):][:len(m.Data)] {
-			m.Data[j] = v * each
-		}
-		factors[i] = m
+		factors[i] = t.read(chain, i, group, f.Kernel.Rows(), f.Kernel.Cols())
 	}
 	last := len(factors) - 1
 	out := train{first: factors[0], last: factors[last].T(), taps: t.space.window}

@@ -165,36 +165,20 @@ type tuckerSpectrum struct {
 }
 
 func newTuckerSpectrum(b linalg.Backend, k Kernel, m Metric) (*tuckerSpectrum, error) {
-	if err := k.Check(); err != nil {
-		return nil, err
-	}
-	if err := m.check(k.Shape); err != nil {
-		return nil, err
-	}
 	size, err := tuckerSizeOf(k.Shape)
 	if err != nil {
 		return nil, err
 	}
-	s := &tuckerSpectrum{shape: k.Shape, size: size}
-	rows, cols := k.Rows(), k.Cols()
-	for g := range k.Groups {
-		w := &linalg.Matrix{Rows: rows, Cols: cols, Data: k.Weights[g*rows*cols : (g+1)*rows*cols]}
-		group, err := newTuckerGroup(newSplit(b, w, of(m.In, g), of(m.Out, g), size.taps), size)
-		if err != nil {
-			return nil, fmt.Errorf("decomp: tucker2 of group %d of a %v kernel: %w", g, k.Shape, err)
-		}
-		s.groups = append(s.groups, group)
+	groups, err := groupsOf("tucker2", k, m, func(g int, w *linalg.Matrix) (*tuckerGroup, error) {
+		return newTuckerGroup(newSplit(b, w, of(m.In, g), of(m.Out, g), size.taps), size)
+	})
+	if err != nil {
+		return nil, err
 	}
-	return s, nil
+	return &tuckerSpectrum{shape: k.Shape, size: size, groups: groups}, nil
 }
 
-func (s *tuckerSpectrum) Energy() float64 {
-	sum := 0.0
-	for _, g := range s.groups {
-		sum += g.unit(g.energy)
-	}
-	return sum
-}
+func (s *tuckerSpectrum) Energy() float64 { return energyOf(s.groups) }
 
 func (s *tuckerSpectrum) Loss(r Rank) (float64, error) {
 	r1, r2, err := s.size.rank(s.shape, r)

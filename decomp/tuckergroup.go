@@ -164,18 +164,6 @@ func (g *tuckerGroup) mapOut(u *linalg.Matrix) *linalg.Matrix {
 	return g.b.Mul(false, true, 1, g.output.inverse, u)
 }
 
-// symmetricEig is SymEig of a matrix that is symmetric but for its rounding.
-func symmetricEig(b linalg.Backend, m *linalg.Matrix) ([]float64, *linalg.Matrix, error) {
-	for i := range m.Rows {
-		for j := range i {
-			mean := (m.At(i, j) + m.At(j, i)) / 2
-			m.Set(i, j, mean)
-			m.Set(j, i, mean)
-		}
-	}
-	return b.SymEig(m)
-}
-
 // leadingRows returns the last n columns of m as rows, the last first.
 func leadingRows(m *linalg.Matrix, n int) *linalg.Matrix {
 	out := linalg.New(n, m.Rows)
