@@ -134,9 +134,7 @@ func TestInspectReadsNoWeights(t *testing.T) {
 	if err != nil || len(i.Sites) != 2 {
 		t.Fatalf("%+v, %v", i, err)
 	}
-	c, _ := testmodels.Get("quantized")
-	m, err := c.Build(1)
-	if i, err = Inspect(save(t, m, err), nil, Selection{}); err != nil || len(i.Sites) != 0 || len(i.Skipped) == 0 || i.Sites == nil {
+	if i, err = Inspect(zoo(t, "quantized"), nil, Selection{}); err != nil || len(i.Sites) != 0 || len(i.Skipped) == 0 || i.Sites == nil {
 		t.Errorf("%+v, %v; want no sites but an empty list", i, err)
 	}
 }

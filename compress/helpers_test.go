@@ -1,7 +1,6 @@
 package compress
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -15,6 +14,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/provision"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/provenance"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -22,11 +22,7 @@ import (
 )
 
 // memory is a source of given samples.
-type memory []calib.Sample
-
-func (m memory) Len() int                           { return len(m) }
-func (m memory) Sample(i int) (calib.Sample, error) { return m[i], nil }
-func (m memory) Describe() string                   { return "samples in memory" }
+type memory = testkit.Memory[calib.Sample]
 
 // samples draws n samples of the input "x" or another with the given sizes.
 func samples(n int, input string, sizes ...int) memory {
@@ -46,16 +42,9 @@ func samples(n int, input string, sizes ...int) memory {
 }
 
 // save writes a model to a file of its own folder and reads it from there.
-func save(t testing.TB, m *onnxio.Model, err error) *onnxio.Model {
+func save(t testing.TB, m *onnxio.Model) *onnxio.Model {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "model.onnx")
-	if err := onnxio.Write(context.Background(), m, path, onnxio.WriteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	read, err := onnxio.Read(path)
+	read, err := onnxio.Read(testkit.Save(t, m))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,19 +55,13 @@ func save(t testing.TB, m *onnxio.Model, err error) *onnxio.Model {
 // zoo returns a model of the zoo, read from a file.
 func zoo(t testing.TB, name string) *onnxio.Model {
 	t.Helper()
-	c, ok := testmodels.Get(name)
-	if !ok {
-		t.Fatalf("no model %q in the zoo", name)
-	}
-	m, err := c.Build(1)
-	return save(t, m, err)
+	return save(t, testkit.Zoo(t, name))
 }
 
 // built returns the model of a builder, read from a file.
 func built(t testing.TB, b *testmodels.Builder) *onnxio.Model {
 	t.Helper()
-	m, err := b.Model()
-	return save(t, m, err)
+	return save(t, testkit.Built(t, b))
 }
 
 // unrecorded returns a model file's bytes without the record of what it was made from,

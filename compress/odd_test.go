@@ -54,7 +54,7 @@ func odd(t *testing.T) map[string]*onnxio.Model {
 	p.Graph.Input = append(p.Graph.Input, &onnxpb.ValueInfoProto{Name: proto.String("list"), Type: &onnxpb.TypeProto{
 		Value: &onnxpb.TypeProto_SequenceType{SequenceType: &onnxpb.TypeProto_Sequence{ElemType: models["zeros"].Graph().GetInput()[0].GetType()}},
 	}})
-	models["input that is no tensor"] = save(t, onnxio.New(p), nil)
+	models["input that is no tensor"] = save(t, onnxio.New(p))
 	return models
 }
 

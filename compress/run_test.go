@@ -80,7 +80,7 @@ func checkResult(t *testing.T, m *onnxio.Model, o Options) *Result {
 	if r.Schema != ResultSchema || r.Environment.Seed != 3 || r.Environment.Threads != 2 || r.Environment.Runtime == "" || r.Environment.Algebra == "" {
 		t.Errorf("schema %q, environment %+v", r.Schema, r.Environment)
 	}
-	if c := r.Calibration; c == nil || c.Source != "samples in memory" || c.Samples != 24 || c.Sweeps != 1 {
+	if c := r.Calibration; c == nil || c.Source != "40 samples in memory" || c.Samples != 24 || c.Sweeps != 1 {
 		t.Errorf("calibration %+v", r.Calibration)
 	}
 	if v := r.Verification; v == nil || v.Samples != 16 || v.Original != m.Path || v.Compressed != o.Output || r.Unverified != "" {

@@ -24,9 +24,9 @@ func TestVerify(t *testing.T) {
 		data    string
 	}{
 		{VerifyOptions{}, noiseSamples, "random inputs"},
-		{VerifyOptions{Source: images(30), Progress: seen.add}, 30, "samples in memory"},
-		{VerifyOptions{Source: images(30), Samples: 12}, 12, "samples in memory"},
-		{VerifyOptions{Source: images(30), Samples: 99}, 30, "samples in memory"},
+		{VerifyOptions{Source: images(30), Progress: seen.add}, 30, "30 samples in memory"},
+		{VerifyOptions{Source: images(30), Samples: 12}, 12, "30 samples in memory"},
+		{VerifyOptions{Source: images(30), Samples: 99}, 30, "30 samples in memory"},
 	} {
 		v, err := Verify(context.Background(), m, o.Output, c.o)
 		if err != nil {

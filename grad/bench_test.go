@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -27,7 +28,7 @@ func chains(channels, rank, size, depth int) *net {
 }
 
 func BenchmarkChains(b *testing.B) {
-	l := library(b)
+	l := orttest.Open(b)
 	for _, c := range []struct{ channels, rank, size int }{{16, 6, 32}, {32, 12, 16}, {64, 24, 8}} {
 		n := chains(c.channels, c.rank, c.size, 4)
 		m := n.model()

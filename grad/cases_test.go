@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -27,7 +28,7 @@ func allCases() []ruleCase {
 }
 
 func TestRules(t *testing.T) {
-	l := library(t)
+	l := orttest.Open(t)
 	for i, c := range allCases() {
 		for _, opset := range c.opsets {
 			t.Run(fmt.Sprintf("%s/%s/%d", c.op, c.name, opset), func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -51,7 +52,7 @@ func (n *net) gradients(t *testing.T, o Options, cotangents map[string][]float64
 		names[i] = g.Gradients[w]
 	}
 	out := map[string][]float64{}
-	for i, v := range run(t, session(t, library(t), g.Model), feeds, names) {
+	for i, v := range run(t, session(t, orttest.Open(t), g.Model), feeds, names) {
 		out[o.Wanted[i]] = v
 	}
 	return out
@@ -122,7 +123,7 @@ func branching(opset int64) (n *net, x, mid, y, z string) {
 
 // What several nodes read gets the sum, and outputs count together.
 func TestFanOut(t *testing.T) {
-	l := library(t)
+	l := orttest.Open(t)
 	n, _, mid, _, _ := branching(13)
 	n.wanted = slices.DeleteFunc(n.wanted, func(s string) bool { return s == mid })
 	n.check(t, l)
@@ -160,7 +161,7 @@ func run1(t *testing.T, n *net, name string) tensor.Dense {
 	graph.Output = []*onnxpb.ValueInfoProto{{Name: &name}}
 	p := onnxio.Shallow(n.model().Proto)
 	p.Graph = graph
-	r, err := session(t, library(t), onnxio.New(p)).Run(context.Background(), n.feeds, []string{name})
+	r, err := session(t, orttest.Open(t), onnxio.New(p)).Run(context.Background(), n.feeds, []string{name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +270,7 @@ func TestOldModel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		session(t, library(t), g.Model)
+		session(t, orttest.Open(t), g.Model)
 		if err := g.Model.Close(); err != nil {
 			t.Error(err)
 		}
@@ -443,13 +444,13 @@ func TestOutOfTheWay(t *testing.T) {
 // Observe says what a run cannot find.
 func TestObserveErrors(t *testing.T) {
 	n, x, _, _, _ := branching(13)
-	_, err := Observe(context.Background(), library(t), n.model(), nil)
+	_, err := Observe(context.Background(), orttest.Open(t), n.model(), nil)
 	if err == nil || !strings.Contains(err.Error(), x) {
 		t.Errorf("without inputs: error %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := Observe(ctx, library(t), n.model(), n.feeds); !errors.Is(err, context.Canceled) {
+	if _, err := Observe(ctx, orttest.Open(t), n.model(), n.feeds); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: error %v", err)
 	}
 }
@@ -464,7 +465,7 @@ func TestObserveFindsMore(t *testing.T) {
 	if v := n.inferred(m)[y]; v.Shape != nil {
 		t.Fatalf("inferred %v: the case is none", v)
 	}
-	values, err := Observe(context.Background(), library(t), m, n.feeds)
+	values, err := Observe(context.Background(), orttest.Open(t), m, n.feeds)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/onnx-compress/onnx-compress/internal/ort"
-	"github.com/onnx-compress/onnx-compress/internal/provision"
-	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -185,17 +183,6 @@ func (n *net) model() *onnxio.Model {
 		OpsetImport: []*onnxpb.OperatorSetIdProto{{Domain: proto.String(""), Version: proto.Int64(n.opset)}},
 		Graph:       n.graph,
 	})
-}
-
-// library opens ONNX Runtime once for all tests.
-func library(t testing.TB) *ort.Library {
-	t.Helper()
-	l, err := ort.Open(provisiontest.Need(t, provision.ONNXRuntime))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(l.Close)
-	return l
 }
 
 // session makes a session of a model.

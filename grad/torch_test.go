@@ -3,14 +3,13 @@ package grad
 import (
 	"context"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/sbinet/npyio/npz"
-
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -24,45 +23,20 @@ type reference struct {
 
 func readReference(t *testing.T, path string) reference {
 	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := npz.NewReader(f, info.Size())
-	if err != nil {
-		t.Fatal(err)
-	}
 	ref := reference{map[string]tensor.Dense{}, map[string]tensor.Dense{}, map[string][]float64{}}
-	for _, key := range r.Keys() {
-		shape := r.Header(key).Descr.Shape
-		var d tensor.Dense
-		if strings.HasSuffix(r.Header(key).Descr.Type, "i8") {
-			var v []int64
-			err = r.Read(key, &v)
-			d = tensor.FromInt64(shape, v)
-		} else {
-			var v []float32
-			err = r.Read(key, &v)
-			d = tensor.FromFloat32(shape, v)
-		}
-		if err != nil {
-			t.Fatalf("%s: %v", key, err)
-		}
-		kind, name, found := strings.Cut(strings.TrimSuffix(key, ".npy"), ":")
+	for key, d := range testkit.Arrays(t, path) {
+		kind, name, found := strings.Cut(key, ":")
 		switch {
 		case !found:
 			ref.feeds[kind] = d
 		case kind == "v":
 			ref.cotangent[name] = d
 		default:
-			if ref.gradients[name], err = d.Float64s(); err != nil {
+			v, err := d.Float64s()
+			if err != nil {
 				t.Fatal(err)
 			}
+			ref.gradients[name] = v
 		}
 	}
 	return ref
@@ -73,7 +47,7 @@ func readReference(t *testing.T, path string) reference {
 // twenty layers: 2e-5 of the largest entry is some hundred roundings. Entries below 1e-3
 // count as 1e-3, since the gradient of the key's bias is zero but for rounding.
 func TestNetworksAgainstPyTorch(t *testing.T) {
-	l := library(t)
+	l := orttest.Open(t)
 	models, err := filepath.Glob("testdata/*.onnx")
 	if err != nil || len(models) == 0 {
 		t.Fatal("no networks in testdata", err)
@@ -140,7 +114,7 @@ func compareNetwork(t *testing.T, m *onnxio.Model, o Options, ref reference) {
 	for _, w := range o.Wanted {
 		names = append(names, g.Gradients[w])
 	}
-	got := run(t, session(t, library(t), g.Model), feeds, names)
+	got := run(t, session(t, orttest.Open(t), g.Model), feeds, names)
 	for i, w := range o.Wanted {
 		want := ref.gradients[w]
 		if at, off, size := farthest(got[i], want); !(off <= 2e-5*max(size, 1e-3)) {

@@ -9,6 +9,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -18,7 +20,7 @@ import (
 // TestNoPatches: without patches the model is equal as a message.
 func TestNoPatches(t *testing.T) {
 	for _, c := range testmodels.All() {
-		m := build(t, c.Name)
+		m := testkit.Zoo(t, c.Name)
 		out, err := rewrite.Apply(m, nil, rewrite.ApplyOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -56,7 +58,7 @@ func keepsOutputs(t *testing.T, lib *ort.Library, python *pythonCheck, m *onnxio
 // TestZoo rewrites every model of the zoo at full rank: its outputs stay, and the onnx
 // package accepts it.
 func TestZoo(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	python := newPythonCheck(t)
 	for _, c := range testmodels.All() {
 		if c.Name == "custom_operator" { // nothing can run it
@@ -67,7 +69,7 @@ func TestZoo(t *testing.T) {
 			if !c.Runs || c.Name == "gemm_opset6" { // the runtime has no kernel for Gemm before opset 7
 				lib = nil
 			}
-			keepsOutputs(t, lib, python, build(t, c.Name))
+			keepsOutputs(t, lib, python, testkit.Zoo(t, c.Name))
 		})
 	}
 	python.done(t)
@@ -76,7 +78,7 @@ func TestZoo(t *testing.T) {
 // TestSituationsRun does the same for the situations that the zoo does not have. The
 // runtime refuses two nodes of one name and has no kernel for an integer Gemm.
 func TestSituationsRun(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	python := newPythonCheck(t)
 	for name, m := range situations(t) {
 		if _, ok := testmodels.Get(name); ok || name == "custom_weight" { // which nothing can run
@@ -95,7 +97,7 @@ func TestSituationsRun(t *testing.T) {
 
 // TestExternal rewrites a model whose weights lie in a file of their own.
 func TestExternal(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	folder := t.TempDir()
 	path := filepath.Join(folder, "model.onnx")
 	if err := testmodels.WriteLarge(path, 1, 1<<20, 64, true); err != nil {
@@ -127,7 +129,7 @@ func TestExternal(t *testing.T) {
 
 // TestSettle: a shared weight stays when only one of its users is replaced.
 func TestSettle(t *testing.T) {
-	m := build(t, "weight_shared")
+	m := testkit.Zoo(t, "weight_shared")
 	sites, _ := linear(t, m)
 	if len(sites) != 2 || sites[0].WeightStays || sites[1].WeightStays {
 		t.Fatalf("sites %+v", sites)
@@ -144,7 +146,7 @@ func TestSettle(t *testing.T) {
 
 // TestStop applies the first patches only, as bisection does.
 func TestStop(t *testing.T) {
-	m := build(t, "cnn")
+	m := testkit.Zoo(t, "cnn")
 	sites, _ := linear(t, m)
 	patches := patchAll(t, m, sites, 2)
 	for stop := 1; stop <= len(patches); stop++ {
@@ -168,7 +170,7 @@ func TestStop(t *testing.T) {
 
 // TestStopKeepsShared: a weight goes only with its last user.
 func TestStopKeepsShared(t *testing.T) {
-	m := build(t, "weight_shared")
+	m := testkit.Zoo(t, "weight_shared")
 	sites, _ := linear(t, m)
 	patches := patchAll(t, m, sites, 2)
 	for stop, want := range []bool{1: true, 2: false} {
@@ -234,7 +236,7 @@ func TestApplyRefuses(t *testing.T) {
 
 // TestOrderOfPatches: patches may come in any order.
 func TestOrderOfPatches(t *testing.T) {
-	m := build(t, "cnn")
+	m := testkit.Zoo(t, "cnn")
 	sites, _ := linear(t, m)
 	patches := patchAll(t, m, sites, 2)
 	one, err := rewrite.Apply(m, patches, rewrite.ApplyOptions{})
@@ -256,7 +258,7 @@ func TestOrderOfPatches(t *testing.T) {
 // TestClosedOriginal: the rewritten model holds on to what it shares with the original file.
 func TestClosedOriginal(t *testing.T) {
 	path := t.TempDir() + "/model.onnx"
-	if err := onnxio.Write(t.Context(), build(t, "cnn"), path, onnxio.WriteOptions{}); err != nil {
+	if err := onnxio.Write(t.Context(), testkit.Zoo(t, "cnn"), path, onnxio.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	m, err := onnxio.Read(path)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/backendtest"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -50,7 +51,7 @@ func multiplied(m *onnxio.Model) (inputs []string, any bool) {
 // computes with the stored outputs. Models that it cannot run are run by onnx.reference.
 func TestBackendFullRank(t *testing.T) {
 	cases := backendtest.Cases(t)
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	python := newPythonCheck(t)
 	sites, skips := map[string]int{}, map[rewrite.SkipKind]int{}
 	for _, c := range cases {

@@ -3,11 +3,12 @@ package rewrite_test
 import (
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
 
 func BenchmarkSites(b *testing.B) {
-	m := build(b, "transformer")
+	m := testkit.Zoo(b, "transformer")
 	s := infer(m)
 	for b.Loop() {
 		if _, _, err := rewrite.Sites(m, s); err != nil {
@@ -17,7 +18,7 @@ func BenchmarkSites(b *testing.B) {
 }
 
 func BenchmarkApply(b *testing.B) {
-	m := build(b, "cnn")
+	m := testkit.Zoo(b, "cnn")
 	sites, _ := linear(b, m)
 	patches := patchAll(b, m, sites, 2)
 	for b.Loop() {

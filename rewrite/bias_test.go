@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -144,7 +145,7 @@ func ramp(n int) []float64 {
 // A shift of the site's output is a shift of its channels by that much, through a
 // normalization times its factor, whichever constant takes it, and for one factor as for two.
 func TestShift(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	for _, c := range biasCases() {
 		t.Run(c.name, func(t *testing.T) {
 			m, s := c.one(t)

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -74,7 +76,7 @@ func ones(n int) []int { return slices.Repeat([]int{1}, n) }
 // TestConvChains puts chains in the place of a Conv whose factors share out its spatial
 // axes in other ways than svd does, over all combinations of attributes.
 func TestConvChains(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	for i, c := range convCases() {
 		t.Run(c.String(), func(t *testing.T) {
 			m := c.model(t, i)
@@ -108,7 +110,7 @@ func TestConvChains(t *testing.T) {
 
 // TestReplaceRefuses gives Replace chains that do not fit.
 func TestReplaceRefuses(t *testing.T) {
-	m := build(t, "conv_everything")
+	m := testkit.Zoo(t, "conv_everything")
 	sites, _ := linear(t, m)
 	site := &sites[0]
 	good := factor(t, site, 2)
@@ -143,7 +145,7 @@ func TestReplaceRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, err := rewrite.Replace(build(t, "conv_everything"), site, good, onnxio.NewNameSet(m)); err == nil {
+	if _, err := rewrite.Replace(testkit.Zoo(t, "conv_everything"), site, good, onnxio.NewNameSet(m)); err == nil {
 		t.Error("a site of another model was replaced")
 	}
 }

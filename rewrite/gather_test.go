@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -18,7 +19,7 @@ func table(opset, ir int64, t tensor.Type, dims ...any) (b *testmodels.Builder, 
 
 // TestGatherFullRank runs embeddings of all kinds, in full and at full rank.
 func TestGatherFullRank(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	weight := func(b *testmodels.Builder) string { return b.Weight("table", 1, 32, 6) }
 	for name, c := range map[string]func() *testmodels.Builder{
 		"sentences": func() *testmodels.Builder {

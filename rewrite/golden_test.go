@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -36,7 +37,7 @@ func situations(t *testing.T) map[string]*onnxio.Model {
 		"weight_identity", "weight_transposed", "weight_input", "weight_shared", "weight_used_otherwise", "weight_output",
 		"weight_value_floats", "if", "function", "quantized", "embedding", "transposed_conv", "unnamed", "annotated", "custom_operator",
 	} {
-		list[name] = build(t, name)
+		list[name] = testkit.Zoo(t, name)
 	}
 	for name, make := range ownSituations() {
 		m, err := make().Model()
@@ -169,7 +170,7 @@ func ownSituations() map[string]func() *testmodels.Builder {
 // edited makes a model of the zoo and lets edit change its message before it is used.
 func edited(t *testing.T, name string, edit func(p *onnxpb.ModelProto)) *onnxio.Model {
 	t.Helper()
-	p := proto.Clone(build(t, name).Proto).(*onnxpb.ModelProto)
+	p := proto.Clone(testkit.Zoo(t, name).Proto).(*onnxpb.ModelProto)
 	edit(p)
 	m := onnxio.New(p)
 	if err := m.Check(); err != nil {

@@ -17,14 +17,12 @@ import (
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
-	"github.com/onnx-compress/onnx-compress/internal/provision"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
-	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
 // tolerance is how far full-rank factors may move an output, relative to its largest
@@ -50,16 +48,6 @@ func compare(t testing.TB, want, got []tensor.Dense) {
 			t.Errorf("output %d moved by %.2g", i, d)
 		}
 	}
-}
-
-func openRuntime(t testing.TB) *ort.Library {
-	t.Helper()
-	l, err := ort.Open(provisiontest.Need(t, provision.ONNXRuntime))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(l.Close)
-	return l
 }
 
 // infer finds shapes with every open dimension that InputShapes leaves set to 3.
@@ -296,20 +284,6 @@ func distance(t testing.TB, want, got tensor.Dense) float64 {
 		return diff
 	}
 	return diff / size
-}
-
-// build makes a model of the zoo.
-func build(t testing.TB, name string) *onnxio.Model {
-	t.Helper()
-	c, ok := testmodels.Get(name)
-	if !ok {
-		t.Fatalf("the zoo has no model %q", name)
-	}
-	m, err := c.Build(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
 }
 
 func nan() float64 { return math.NaN() }

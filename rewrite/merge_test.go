@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -175,7 +176,7 @@ func holdSavings(t *testing.T, before, after *onnxio.Model, list []rewrite.Merge
 
 // TestMerge merges neighbours of all kinds: outputs stay, costs fall by what was said.
 func TestMerge(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	python := newPythonCheck(t)
 	for _, c := range mergers() {
 		t.Run(c.name, func(t *testing.T) {

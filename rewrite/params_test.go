@@ -3,6 +3,7 @@ package rewrite_test
 import (
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -13,7 +14,7 @@ import (
 func TestNewParams(t *testing.T) {
 	sites := 0
 	for _, c := range testmodels.All() {
-		m := build(t, c.Name)
+		m := testkit.Zoo(t, c.Name)
 		all, _ := linear(t, m)
 		patches := patchAll(t, m, all, 1)
 		for i := range all {
@@ -40,7 +41,7 @@ func TestNewParams(t *testing.T) {
 // zero beside their 5 + 7 weights.
 func TestNewParamsCountsZeros(t *testing.T) {
 	for name, want := range map[string]int64{"gemm_opset9": 13, "gemm_trans_b": 12} {
-		m := build(t, name)
+		m := testkit.Zoo(t, name)
 		sites, _, err := rewrite.Sites(m, infer(m))
 		if err != nil || len(sites) != 1 {
 			t.Fatalf("%s: %d sites, %v", name, len(sites), err)

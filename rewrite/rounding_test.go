@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
@@ -12,7 +13,7 @@ import (
 // TestRounded wants the numbers that Replace writes.
 func TestRounded(t *testing.T) {
 	for _, name := range []string{"matmul_float16", "matmul_bfloat16", "matmul_float64", "conv_bfloat16"} {
-		m := build(t, name)
+		m := testkit.Zoo(t, name)
 		sites, _ := linear(t, m)
 		chain := factor(t, &sites[0], 2)
 		rounded, err := sites[0].Rounded(chain)
@@ -42,7 +43,7 @@ func TestRounded(t *testing.T) {
 
 // TestOverflow: a factor that its type cannot hold is refused, by the names of node and tensor.
 func TestOverflow(t *testing.T) {
-	m := build(t, "matmul_float16")
+	m := testkit.Zoo(t, "matmul_float16")
 	sites, _ := linear(t, m)
 	chain := factor(t, &sites[0], 2)
 	chain[1].Kernel.Weights[3] = 7e4

@@ -10,6 +10,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -186,7 +187,7 @@ func sideBySide(m *onnxio.Model, patches []rewrite.Patch) *onnxio.Model {
 
 // TestConvSchemes holds the chains of every scheme for every combination of attributes of a Conv.
 func TestConvSchemes(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	for i, c := range convCases() {
 		t.Run(c.String(), func(t *testing.T) { holdSchemes(t, lib, c.model(t, i)) })
 	}

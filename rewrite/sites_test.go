@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -321,14 +322,14 @@ func TestCosts(t *testing.T) {
 		{"resnet20", resnet20, nil, 40_551_040, 267_696 + 650, 20, 0},
 		{"resnet20, batch 4", resnet20, map[string][]int{"input": {4, 3, 32, 32}}, 4 * 40_551_040, 267_696 + 650, 20, 0},
 		// Six products with weights of 12·(4·12+2·40) and 12·5, scores and values of 2 heads.
-		{"transformer", build(t, "transformer"), map[string][]int{"tokens": {2, 9}}, 2*9*(4*144+2*480) + 2*60 + 2*2*(2*9*9*6), -1, 9, 0},
-		{"conv_groups", build(t, "conv_groups"), nil, 9 * 2 * 9 * 9 * 11, 9*2*9 + 9, 1, 0},
-		{"transposed_conv", build(t, "transposed_conv"), nil, 6 * 4 * 9 * 5 * 7, 6 * 4 * 9, 1, 0},
-		{"gemm_trans_both", build(t, "gemm_trans_both"), nil, 4 * 5 * 7, 40, 1, 0},
-		{"matmul_left_1d_input", build(t, "matmul_left_1d_input"), nil, 54, 54, 1, 0},
-		{"if", build(t, "if"), nil, 4 * 9 * 5, 54 + 81 + 9 + 45, 1, 3},
-		{"function", build(t, "function"), nil, 0, 3 * 36, 0, 2},
-		{"weight_value_floats", build(t, "weight_value_floats"), nil, 24, 6, 1, 0},
+		{"transformer", testkit.Zoo(t, "transformer"), map[string][]int{"tokens": {2, 9}}, 2*9*(4*144+2*480) + 2*60 + 2*2*(2*9*9*6), -1, 9, 0},
+		{"conv_groups", testkit.Zoo(t, "conv_groups"), nil, 9 * 2 * 9 * 9 * 11, 9*2*9 + 9, 1, 0},
+		{"transposed_conv", testkit.Zoo(t, "transposed_conv"), nil, 6 * 4 * 9 * 5 * 7, 6 * 4 * 9, 1, 0},
+		{"gemm_trans_both", testkit.Zoo(t, "gemm_trans_both"), nil, 4 * 5 * 7, 40, 1, 0},
+		{"matmul_left_1d_input", testkit.Zoo(t, "matmul_left_1d_input"), nil, 54, 54, 1, 0},
+		{"if", testkit.Zoo(t, "if"), nil, 4 * 9 * 5, 54 + 81 + 9 + 45, 1, 3},
+		{"function", testkit.Zoo(t, "function"), nil, 0, 3 * 36, 0, 2},
+		{"weight_value_floats", testkit.Zoo(t, "weight_value_floats"), nil, 24, 6, 1, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inputs, unknown := shapes.InputShapes(c.m, c.inputs)
@@ -347,7 +348,7 @@ func TestCosts(t *testing.T) {
 // TestCostsAgree: the costs of a rewritten model are those that the sites foretold.
 func TestCostsAgree(t *testing.T) {
 	for _, name := range []string{"cnn", "transformer", "cnn_constant_nodes", "conv_volume", "matmul_left_3d", "weight_shared"} {
-		m := build(t, name)
+		m := testkit.Zoo(t, name)
 		s := infer(m)
 		sites, _, err := rewrite.Sites(m, s)
 		if err != nil {

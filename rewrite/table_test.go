@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -133,7 +134,7 @@ func convCases() []convCase {
 }
 
 func TestConvFullRank(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	cases := convCases()
 	t.Logf("%d cases", len(cases))
 	for i, c := range cases {
@@ -153,7 +154,7 @@ func TestConvFullRank(t *testing.T) {
 
 // TestGemmFullRank runs every combination of transposition, factors, C and side.
 func TestGemmFullRank(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	const rows, in, out = 4, 7, 5
 	for _, left := range []bool{false, true} {
 		m, n := rows, out // of Y
@@ -214,7 +215,7 @@ func gemmModel(t *testing.T, left bool, opset int64, a, b, c, y []int, transA, t
 
 // TestMatMulFullRank multiplies operands of one to four axes with a constant on either side.
 func TestMatMulFullRank(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	for _, c := range []struct {
 		input, weight []int
 		left          bool

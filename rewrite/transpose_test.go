@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -147,7 +148,7 @@ func (c transposedCase) invalid() bool {
 
 // TestTransposedSchemes holds the chains of every scheme for every combination of attributes of a ConvTranspose.
 func TestTransposedSchemes(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	cases := transposedCases()
 	t.Logf("%d cases", len(cases))
 	for i, c := range cases {

@@ -7,8 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/onnx-compress/onnx-compress/internal/ort"
-	"github.com/onnx-compress/onnx-compress/internal/provision"
-	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -36,11 +35,7 @@ func exposed(m *onnxio.Model, s *Shapes) (*onnxio.Model, []string) {
 // TestRuntime runs the zoo with every inner value as an output: shapes and folded numbers
 // are those of ONNX Runtime.
 func TestRuntime(t *testing.T) {
-	lib, err := ort.Open(provisiontest.Need(t, provision.ONNXRuntime))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(lib.Close)
+	lib := orttest.Open(t)
 	for _, c := range testmodels.All() {
 		if !c.Runs || c.Name == "gemm_opset6" { // the runtime has no kernel for Gemm before opset 7
 			continue

@@ -4,8 +4,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/ort"
-	"github.com/onnx-compress/onnx-compress/internal/provision"
-	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -47,11 +46,7 @@ func TestFashionFiles(t *testing.T) {
 
 // The network must be worth compressing: 93 % is what the demo promises.
 func TestFashionAccuracy(t *testing.T) {
-	lib, err := ort.Open(provisiontest.Need(t, provision.ONNXRuntime))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lib.Close()
+	lib := orttest.Open(t)
 	session, err := lib.NewSession([]byte(fashionModel), ort.Options{})
 	if err != nil {
 		t.Fatal(err)
