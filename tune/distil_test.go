@@ -78,7 +78,7 @@ func TestDistilImproves(t *testing.T) {
 	y, z := watch(t, lib, d.Model, held, "logits"), watch(t, lib, original, held, "logits")
 	same := 0.
 	for i := range y {
-		if largest(y[i][0].Float32s()) == largest(z[i][0].Float32s()) {
+		if tensor.ArgMax(y[i][0].Float32s()) == tensor.ArgMax(z[i][0].Float32s()) {
 			same++
 		}
 	}

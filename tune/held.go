@@ -3,8 +3,6 @@ package tune
 import (
 	"context"
 	"fmt"
-	"math"
-	"sync"
 
 	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
@@ -17,24 +15,7 @@ func (t *trainer) each(ctx context.Context, work func(context.Context, *calib.Ru
 	if err != nil {
 		return err
 	}
-	var mu sync.Mutex
-	next, waiting := 0, map[int]func(){}
-	return feed.Each(ctx, t.o.Threads, func(int, int) {}, func(ctx context.Context) func(*calib.Run) error {
-		return func(r *calib.Run) error {
-			merge, err := work(ctx, r)
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			waiting[r.Seq] = merge
-			for ; waiting[next] != nil; next++ {
-				waiting[next]()
-				delete(waiting, next)
-			}
-			return nil
-		}
-	})
+	return feed.Merge(ctx, t.o.Threads, func(int, int) {}, work)
 }
 
 // row is what belongs to sample k of a run, in an output that begins with the samples.
@@ -126,8 +107,8 @@ func (t *trainer) classes() int {
 
 // class compares the classes that two rows of scores name, with each other and with the label.
 func (v *verdict) class(y, z []float32, label int, supervised bool) {
-	own := largest(y)
-	if own >= 0 && own == largest(z) {
+	own := tensor.ArgMax(y)
+	if own >= 0 && own == tensor.ArgMax(z) {
 		v.agree++
 	}
 	if supervised && label >= 0 && label < len(y) {
@@ -137,20 +118,6 @@ func (v *verdict) class(y, z []float32, label int, supervised bool) {
 			v.accurate++
 		}
 	}
-}
-
-// largest is the index of the largest number, -1 where one is not a number.
-func largest(v []float32) int {
-	at := 0
-	for i, x := range v {
-		if math.IsNaN(float64(x)) {
-			return -1
-		}
-		if x > v[at] {
-			at = i
-		}
-	}
-	return at
 }
 
 // loss is the objective on the held-out samples.

@@ -98,7 +98,7 @@ func (s *runSums) compare(i int, before, after tensor.Dense, scores bool) error 
 		s.outputs[i].sample(e, y[k*n:(k+1)*n], z[k*n:(k+1)*n])
 		if scores && len(before.Shape) == 2 && n >= 2 {
 			s.classes, s.scored = n, true
-			e.before, e.after = argmax(y[k*n:(k+1)*n]), argmax(z[k*n:(k+1)*n])
+			e.before, e.after = tensor.ArgMax(y[k*n:(k+1)*n]), tensor.ArgMax(z[k*n:(k+1)*n])
 		}
 	}
 	return nil
@@ -154,20 +154,6 @@ func cosine(dot, a2, b2 float64) float64 {
 }
 
 func notFinite(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }
-
-// argmax is the index of the largest score, the first of equals; -1 where one is NaN.
-func argmax(scores []float64) int {
-	best := 0
-	for i, v := range scores {
-		if math.IsNaN(v) {
-			return -1
-		}
-		if v > scores[best] {
-			best = i
-		}
-	}
-	return best
-}
 
 // sums are the sums of all runs.
 type sums struct {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
@@ -58,7 +57,7 @@ func Compare(ctx context.Context, lib *ort.Library, original, compressed string,
 	if len(indices) == 0 {
 		return nil, errors.New("there are no samples to compare the models on")
 	}
-	c := &comparison{o: o.withDefaults(), waiting: map[int]*runSums{}}
+	c := &comparison{o: o.withDefaults()}
 	var err error
 	if c.before, err = lib.NewSessionFile(original, ort.Options{}); err != nil {
 		return nil, &OriginalError{err}
@@ -76,7 +75,7 @@ func Compare(ctx context.Context, lib *ort.Library, original, compressed string,
 		return nil, err
 	}
 	c.sums = newSums(len(c.outputs), c.o.Moved)
-	if err := feed.Each(ctx, c.o.Threads, c.o.Progress, c.begin); err != nil {
+	if err := feed.Merge(ctx, c.o.Threads, c.o.Progress, c.work); err != nil {
 		return nil, err
 	}
 	r := c.sums.report(c.outputs, c.classOutput)
@@ -90,11 +89,7 @@ type comparison struct {
 	before, after *ort.Session
 	outputs       []string
 	classOutput   int // the output that looks like class scores, -1 for none
-
-	mu      sync.Mutex
-	sums    *sums
-	next    int              // the run that is to be added next
-	waiting map[int]*runSums // later ones
+	sums          *sums
 }
 
 // match checks that the models have the same inputs and outputs.
@@ -133,15 +128,10 @@ func (c *comparison) match() error {
 	return nil
 }
 
-// begin makes the function of one worker.
-func (c *comparison) begin(ctx context.Context) func(*calib.Run) error {
-	return func(r *calib.Run) error {
-		s, err := c.run(ctx, r)
-		if err == nil {
-			c.add(r, s)
-		}
-		return err
-	}
+// work compares the models on one run, whose sums are brought in when those of all runs before it are.
+func (c *comparison) work(ctx context.Context, r *calib.Run) (func(), error) {
+	s, err := c.run(ctx, r)
+	return func() { c.sums.add(s) }, err
 }
 
 // run feeds both models and compares what comes out.
@@ -164,20 +154,4 @@ func (c *comparison) run(ctx context.Context, r *calib.Run) (*runSums, error) {
 		}
 	}
 	return s, nil
-}
-
-// add brings a run into the sums when all before it are in.
-func (c *comparison) add(r *calib.Run, s *runSums) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.waiting[r.Seq] = s
-	for {
-		s, ok := c.waiting[c.next]
-		if !ok {
-			break
-		}
-		delete(c.waiting, c.next)
-		c.next++
-		c.sums.add(s)
-	}
 }
