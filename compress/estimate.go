@@ -51,24 +51,17 @@ func EstimateShrink(ctx context.Context, m *onnxio.Model, o Options, tolerance f
 	if len(o.Methods) == 0 {
 		o.Methods = []string{"svd"}
 	}
-	methods, err := o.methods()
-	if err != nil {
-		return nil, err
-	}
 	if m.Path == "" {
 		return nil, errors.New("the model was made in memory; write it to a file and read it from there")
 	}
-	libs, err := OpenLibraries(o.Runtime)
-	if err != nil {
-		return nil, err
-	}
-	defer libs.Close()
-	j := &job{opts: o, model: m, libs: libs, methods: methods, result: &Result{}}
-	defer j.close()
-	if err := j.walk(ctx, j.analyse, j.factor); err != nil {
-		return nil, err
-	}
-	e := &Estimate{Path: m.Path, Tolerance: tolerance, DataFree: j.result.Calibration == nil, Sites: len(j.offers)}
+	var e *Estimate
+	err := factorAll(ctx, m, o, func(j *job) { e = j.estimate(tolerance) })
+	return e, err
+}
+
+// estimate sums up what the sites could lose.
+func (j *job) estimate(tolerance float64) *Estimate {
+	e := &Estimate{Path: j.model.Path, Tolerance: tolerance, DataFree: j.result.Calibration == nil, Sites: len(j.offers)}
 	e.Before = Need{j.analysis.Costs.MACs, j.analysis.Costs.Params}
 	e.After = e.Before
 	for _, l := range ladders(j.offers) {
@@ -82,7 +75,7 @@ func EstimateShrink(ctx context.Context, m *onnxio.Model, o Options, tolerance f
 			}
 		}
 	}
-	return e, nil
+	return e
 }
 
 // smallest is the rung with the fewest parameters at which no site loses more than the

@@ -39,28 +39,37 @@ func InspectSpectra(ctx context.Context, m *onnxio.Model, o Options) (*Inspectio
 	if err := o.checkNumbers(); err != nil {
 		return nil, err
 	}
-	methods, err := o.methods()
-	if err != nil {
-		return nil, err
-	}
 	if m.Path == "" && o.Source != nil {
 		return nil, errors.New("the model was made in memory; write it to a file and read it from there, so that samples can be run")
 	}
+	var out *Inspection
+	err := factorAll(ctx, m, o, func(j *job) {
+		out = inspection(m, j.analysis)
+		for i, offer := range j.offers {
+			out.Sites[i].Spectra = offer.spectraOf(j.methods)
+		}
+	})
+	return out, err
+}
+
+// factorAll analyses a model and factors its sites, and lets use look at what came of that.
+func factorAll(ctx context.Context, m *onnxio.Model, o Options, use func(*job)) error {
+	methods, err := o.methods()
+	if err != nil {
+		return err
+	}
 	libs, err := OpenLibraries(o.Runtime)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer libs.Close()
 	j := &job{opts: o, model: m, libs: libs, methods: methods, result: &Result{}}
 	defer j.close()
 	if err := j.walk(ctx, j.analyse, j.factor); err != nil {
-		return nil, err
+		return err
 	}
-	out := inspection(m, j.analysis)
-	for i, offer := range j.offers {
-		out.Sites[i].Spectra = offer.spectraOf(methods)
-	}
-	return out, nil
+	use(j)
+	return nil
 }
 
 // spectraOf sorts the options by method.
