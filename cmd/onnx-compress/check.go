@@ -162,10 +162,7 @@ func parseShare(flag, s string) (float64, error) {
 func (c *checked) text(out io.Writer) error {
 	w := bufio.NewWriter(out) // which keeps the first error
 	for _, f := range c.Files {
-		fmt.Fprintln(w, statusLine(f))
-		for _, o := range f.Options {
-			fmt.Fprintf(w, "  option %s: %s, was %s\n", o.Name, orNone(o.Now), orNone(o.Was))
-		}
+		printStatus(w, f)
 	}
 	for _, e := range c.Estimates {
 		verdict, measured := "ok", "of the variance of its output"

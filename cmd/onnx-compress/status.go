@@ -165,15 +165,20 @@ func (s *statuses) judge() error {
 func (s *statuses) text(out io.Writer, verbose bool) error {
 	w := bufio.NewWriter(out) // which keeps the first error
 	for _, f := range s.Files {
-		fmt.Fprintln(w, statusLine(f))
-		for _, o := range f.Options {
-			fmt.Fprintf(w, "  option %s: %s, was %s\n", o.Name, orNone(o.Now), orNone(o.Was))
-		}
+		printStatus(w, f)
 		if verbose && f.State != provenance.Unknown {
 			fmt.Fprintf(w, "  source %s\n  data %s\n  made by onnx-compress %s\n", f.Source, orNone(f.Data), f.Version)
 		}
 	}
 	return w.Flush()
+}
+
+// printStatus writes how it is with one file, and the options that are others now. The writer keeps its first error.
+func printStatus(w *bufio.Writer, f provenance.Status) {
+	fmt.Fprintln(w, statusLine(f))
+	for _, o := range f.Options {
+		fmt.Fprintf(w, "  option %s: %s, was %s\n", o.Name, orNone(o.Now), orNone(o.Was))
+	}
 }
 
 // statusLine says how it is with one file.
