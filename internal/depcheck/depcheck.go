@@ -33,8 +33,9 @@ func House() Rules {
 	return Rules{
 		Module: "github.com/onnx-compress/onnx-compress",
 		Below: map[string][]string{
-			"cmd/onnx-compress":                {"report", "gate"},
+			"cmd/onnx-compress":                {"report/page", "gate"},
 			"gate":                             {"verify", "internal/suggest"},
+			"report/page":                      {"report"},
 			"report":                           {"compress", "internal/chart"},
 			"compress":                         {"grad", "tune", "verify", "search", "provenance", "internal/provision", "internal/suggest"},
 			"provenance":                       {"calib"},

@@ -1,0 +1,201 @@
+// Package page writes a result as one HTML page that needs nothing else: no network, no
+// script, no other file. It is for people who decide, and for those who want to look
+// closer.
+package page
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"strings"
+
+	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/suggest"
+)
+
+//go:embed page.html page.css
+var files embed.FS
+
+// document is what a page shows, from top to bottom.
+type document struct {
+	Title    string
+	Lead     string
+	Warnings []string
+	Tiles    []tile
+	Sections []section
+}
+
+// tile is a number that stands out.
+type tile struct{ Name, Value, Note string }
+
+// section is a part of the page with a heading.
+type section struct {
+	ID, Heading string
+	Blocks      []block
+}
+
+// block is one of its fields.
+type block struct {
+	Text     string
+	Points   []point // a list
+	Table    *table
+	Chart    *picture
+	Pictures []picture // side by side
+	Command  string
+	Details  *details
+}
+
+// point is an entry of a list: a word to begin with, and what there is to say.
+type point struct{ Word, Text string }
+
+// picture is an SVG, with its name for those who do not see it.
+type picture struct {
+	Name string
+	SVG  template.HTML
+}
+
+// details are blocks that are shown on request.
+type details struct {
+	Summary string
+	Blocks  []block
+}
+
+// table has a name for every row in its first column.
+type table struct {
+	Caption string
+	Columns []column
+	Rows    [][]string
+}
+
+// column is a heading, and whether its cells are numbers, which stand on the right.
+type column struct {
+	Title string
+	Right bool
+}
+
+// Result writes the page of a compression.
+func Result(w io.Writer, r *compress.Result) error {
+	d, err := ofResult(r)
+	if err != nil {
+		return err
+	}
+	return d.write(w)
+}
+
+// Tuning writes the page of a tuning.
+func Tuning(w io.Writer, r *compress.TuneResult) error {
+	d, err := ofTuning(r)
+	if err != nil {
+		return err
+	}
+	return d.write(w)
+}
+
+// FromJSON writes the page of what --json has written, which its schema tells.
+func FromJSON(w io.Writer, data []byte) error {
+	var head struct {
+		Schema *string `json:"schema"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return fmt.Errorf("no JSON object: %w", err)
+	}
+	if head.Schema == nil {
+		return errors.New("no result of onnx-compress: it names no schema")
+	}
+	var known []string
+	for _, k := range kinds() {
+		if k.schema == *head.Schema {
+			return k.write(w, data)
+		}
+		known = append(known, k.schema)
+	}
+	return fmt.Errorf("there is no page for the schema %q%s; there is one for %s", *head.Schema, suggest.Phrase(*head.Schema, known), strings.Join(known, ", "))
+}
+
+// kind is a kind of document that there is a page for.
+type kind struct {
+	schema string
+	write  func(w io.Writer, data []byte) error
+}
+
+func kinds() []kind {
+	return []kind{
+		{compress.ResultSchema, func(w io.Writer, data []byte) error { return decoded(w, data, Result) }},
+		{compress.TuningSchema, func(w io.Writer, data []byte) error { return decoded(w, data, Tuning) }},
+	}
+}
+
+// decoded hands a document of one kind on.
+func decoded[T any](w io.Writer, data []byte, write func(io.Writer, *T) error) error {
+	var v T
+	if err := json.Unmarshal(data, &v); err != nil {
+		return fmt.Errorf("it says that it is a result, and is not one: %w", err)
+	}
+	return write(w, &v)
+}
+
+// write renders the page, and writes it when it is complete.
+func (d *document) write(w io.Writer) error {
+	css, err := files.ReadFile("page.css")
+	if err != nil {
+		return err
+	}
+	t, err := template.New("page.html").Funcs(template.FuncMap{
+		"style": func() template.CSS { return template.CSS(css) },
+	}).ParseFS(files, "page.html")
+	if err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	if err := t.Execute(&out, d); err != nil {
+		return fmt.Errorf("rendering the page: %w", err)
+	}
+	_, err = w.Write(out.Bytes())
+	return err
+}
+
+// add appends a section that has something to show.
+func (d *document) add(id, heading string, blocks ...block) {
+	var kept []block
+	for _, b := range blocks {
+		if !b.empty() {
+			kept = append(kept, b)
+		}
+	}
+	if len(kept) > 0 {
+		d.Sections = append(d.Sections, section{id, heading, kept})
+	}
+}
+
+func (b *block) empty() bool {
+	return b.Text == "" && len(b.Points) == 0 && b.Table == nil && b.Chart == nil && len(b.Pictures) == 0 && b.Command == "" && b.Details == nil
+}
+
+// text is a paragraph, formatted.
+func text(format string, args ...any) block { return block{Text: fmt.Sprintf(format, args...)} }
+
+// tabled is a table where there are rows, else nothing.
+func tabled(caption string, columns []column, rows [][]string) block {
+	if len(rows) == 0 {
+		return block{}
+	}
+	return block{Table: &table{caption, columns, rows}}
+}
+
+// folded shows blocks on request; nothing where none shows anything.
+func folded(summary string, blocks ...block) block {
+	d := &details{Summary: summary}
+	for _, b := range blocks {
+		if !b.empty() {
+			d.Blocks = append(d.Blocks, b)
+		}
+	}
+	if len(d.Blocks) == 0 {
+		return block{}
+	}
+	return block{Details: d}
+}
