@@ -100,6 +100,10 @@ func (j *job) deliver(ctx context.Context) error {
 	if err := j.describe(ctx, staged.Path()); err != nil {
 		return err
 	}
+	timed := func(ctx context.Context) error { return j.clock(ctx, staged.Path()) }
+	if err := j.walk(ctx, timed, j.outlook); err != nil {
+		return err
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}

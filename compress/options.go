@@ -72,6 +72,12 @@ type Options struct {
 	Lessons  calib.Source
 	// VerifySamples bounds how many of the others verification runs; default 1024.
 	VerifySamples int
+	// Time asks for the time that both models take, in turns on one sample; it costs some
+	// seconds.
+	Time bool
+	// Command is the command line that asked for the run, in words that a shell takes. The
+	// result has it; it may be left out.
+	Command string
 	// Seed decides which samples go where.
 	Seed uint64
 
@@ -90,7 +96,7 @@ type Options struct {
 	// Progress, when set, is told that a stage begins, with done and total 0,
 	// and where there is something to count how far it is. Calls do not overlap.
 	// The stages are analyse, calibrate, factor, search, correct (and search again), refit,
-	// rewrite, tune, write and verify, as far as a run has them; behind the name of tune stands, after a colon, how
+	// rewrite, tune, write, verify and time, as far as a run has them; behind the name of tune stands, after a colon, how
 	// it does; calibrate and factor are followed by their
 	// turn (" 2/3") where the memory limit makes several. With Goals, search to judge
 	// come in turns, one for each model that is tried; judge runs it.

@@ -41,6 +41,9 @@ func TestFromPlan(t *testing.T) {
 		if p := again.Plan; !p.Given || p.Bound != 0 || p.Gap != 0 || p.Measure != first.Plan.Measure || !near(p.Loss, first.Plan.Loss) {
 			t.Errorf("%s: plan summary %+v, first %+v", c.name, p, first.Plan)
 		}
+		for i := range first.Sites { // a given plan needs no other ranks
+			first.Sites[i].Spectra, again.Sites[i].Spectra = nil, nil
+		}
 		if !reflect.DeepEqual(again.Sites, first.Sites) {
 			t.Errorf("%s: the sites differ", c.name)
 		}

@@ -30,7 +30,7 @@ type Data struct {
 // things lie, who is told, and how fast the work goes.
 func undecided() []string {
 	return []string{
-		"Output", "Overwrite", "Source", "Data", "Stats", "VerifySamples", "Threads", "Learning", "Lessons", "Runtime", "Progress",
+		"Output", "Overwrite", "Source", "Data", "Stats", "VerifySamples", "Time", "Command", "Threads", "Learning", "Lessons", "Runtime", "Progress",
 	}
 }
 

@@ -35,7 +35,14 @@ type Result struct {
 	// Unverified then says why.
 	Verification *verify.Report `json:"verification"`
 	Unverified   string         `json:"unverified,omitempty"`
-	Stages       []Stage        `json:"stages"`
+	// Frontier is what other budgets would have given. It is null in results of
+	// versions that did not look.
+	Frontier *Frontier `json:"frontier"`
+	// Latency is null where the run was not asked to time the models.
+	Latency *Latency `json:"latency"`
+	// Command is Options.Command.
+	Command string  `json:"command,omitempty"`
+	Stages  []Stage `json:"stages"`
 }
 
 // File is a model on disk and what it costs.
@@ -134,6 +141,9 @@ type SiteResult struct {
 	// Note says how the sensitivity was found where that was not by gradients, and where
 	// rounding matters.
 	Note string `json:"note,omitempty"`
+	// Spectra has an entry per method that was on offer here: of the ranks that the search
+	// looked at some that are worth their cost, and the one chosen.
+	Spectra []SpectrumInspection `json:"spectra,omitempty"`
 	// Refit is absent where the run made none.
 	Refit        *Refit `json:"refit,omitempty"`
 	MACsBefore   int64  `json:"macs_before"`

@@ -1,0 +1,226 @@
+package compress
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/grad"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// What bounds the timing of the two models.
+const (
+	warmUps   = 3
+	leastTurn = 10
+	mostTurns = 100
+	timeLimit = 3 * time.Second // after which there are no further turns than leastTurn
+)
+
+// Latency says what one inference of the two models takes in ONNX Runtime, on one thread
+// of the machine that the run was on, and on one sample. Both run in turns, so that what
+// else the machine does meets both.
+type Latency struct {
+	// Sample is the name of the sample, and Batch how many are in it; 0 where it is a whole
+	// batch of its own.
+	Sample string `json:"sample"`
+	Batch  int    `json:"batch"`
+	// Turns is how often each model ran, after some that do not count.
+	Turns int `json:"turns"`
+	// Before and After are the medians, in milliseconds.
+	Before float64 `json:"before_ms"`
+	After  float64 `json:"after_ms"`
+	// Speed is the median over the turns of the original's time over the other's, and
+	// Low and High are its quartiles.
+	Speed float64 `json:"speed"`
+	Low   float64 `json:"speed_low"`
+	High  float64 `json:"speed_high"`
+	// Activations is nil where the sizes of values are unknown.
+	Activations *Activations `json:"activations,omitempty"`
+	// Skipped says why nothing was timed; all else is then empty.
+	Skipped string `json:"skipped,omitempty"`
+}
+
+// Activations is what the values of one inference take in bytes, weights aside, at the node
+// where those that are still needed take most: counted from their shapes, with the nodes in
+// the order of the file. What a runtime takes for its work comes on top.
+type Activations struct {
+	Before int64 `json:"before"`
+	After  int64 `json:"after"`
+}
+
+// clock times the two models where that was asked for.
+func (j *job) clock(ctx context.Context, path string) error {
+	if !j.opts.Time {
+		return nil
+	}
+	return j.stage(ctx, "time", func() error {
+		l, err := j.latency(ctx, path)
+		if ended := ctx.Err(); ended != nil {
+			return ended
+		}
+		if err != nil { // the model is verified, whatever cannot be timed
+			l = &Latency{Skipped: err.Error()}
+		}
+		j.result.Latency = l
+		return nil
+	})
+}
+
+func (j *job) latency(ctx context.Context, path string) (*Latency, error) {
+	if j.result.Verification == nil {
+		return nil, fmt.Errorf("nothing was run: %s", j.result.Unverified)
+	}
+	src, index := j.opts.Source, 0
+	if src == nil {
+		var err error
+		if src, err = newNoise(j.model, j.opts.InputShapes, j.opts.Seed); err != nil {
+			return nil, err
+		}
+	} else {
+		index = j.held[0]
+	}
+	before, err := j.libs.Runtime.NewSessionFile(j.model.Path, ort.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer before.Close()
+	after, err := j.libs.Runtime.NewSessionFile(path, ort.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer after.Close()
+	feed, err := calib.NewFeed(src, []int{index}, calib.SessionInputs(before), 1, 1)
+	if err != nil {
+		return nil, err
+	}
+	sample, err := feed.Next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l := &Latency{Sample: sample.Samples[0].Name, Batch: sample.Batch}
+	if err := l.measure(ctx, before, after, sample.Inputs); err != nil {
+		return nil, err
+	}
+	l.Activations = j.activations(ctx, sample.Inputs)
+	return l, nil
+}
+
+// measure runs the two sessions in turns, the one before the other and after it by turns.
+func (l *Latency) measure(ctx context.Context, before, after *ort.Session, inputs map[string]tensor.Dense) error {
+	run := func(s *ort.Session) (float64, error) {
+		start := time.Now()
+		out, err := s.Run(ctx, inputs, nil)
+		took := time.Since(start)
+		if err != nil {
+			return 0, err
+		}
+		out.Close()
+		return max(took.Seconds()*1e3, 1e-6), nil
+	}
+	var first, second, ratios []float64
+	start := time.Now()
+	for turn := -warmUps; turn < mostTurns && (turn < leastTurn || time.Since(start) < timeLimit); turn++ {
+		pair := []*ort.Session{before, after}
+		if turn%2 != 0 {
+			slices.Reverse(pair)
+		}
+		var took [2]float64
+		for i, s := range pair {
+			var err error
+			if took[i], err = run(s); err != nil {
+				return err
+			}
+		}
+		if turn%2 != 0 {
+			took[0], took[1] = took[1], took[0]
+		}
+		if turn >= 0 {
+			first, second, ratios = append(first, took[0]), append(second, took[1]), append(ratios, took[0]/took[1])
+		}
+	}
+	l.Turns, l.Before, l.After = len(ratios), quantile(first, 0.5), quantile(second, 0.5)
+	l.Low, l.Speed, l.High = quantile(ratios, 0.25), quantile(ratios, 0.5), quantile(ratios, 0.75)
+	return nil
+}
+
+// quantile is the number below which that share of them lies, between two of them by
+// proportion.
+func quantile(v []float64, share float64) float64 {
+	sorted := slices.Sorted(slices.Values(v))
+	at := share * float64(len(sorted)-1)
+	i := min(int(at), len(sorted)-1)
+	next := min(i+1, len(sorted)-1)
+	return sorted[i] + (at-float64(i))*(sorted[next]-sorted[i])
+}
+
+// activations counts both models' values for the inputs; nil where they are unknown.
+func (j *job) activations(ctx context.Context, inputs map[string]tensor.Dense) *Activations {
+	var peaks [2]int64
+	for i, m := range []*onnxio.Model{j.model, j.small} {
+		values, err := grad.Observe(ctx, j.libs.Runtime, m, inputs)
+		if err != nil {
+			return nil
+		}
+		var known bool
+		if peaks[i], known = peak(m, values); !known {
+			return nil
+		}
+	}
+	return &Activations{Before: peaks[0], After: peaks[1]}
+}
+
+// peak is the most that values which are still needed take together, while the nodes of the
+// main graph run in their order: a value counts from the node that makes it to the last that
+// reads it, an input from the first node, and what subgraphs read and the model returns to
+// the last. It is false where a size is unknown.
+func peak(m *onnxio.Model, values grad.Values) (most int64, known bool) {
+	nodes := m.Graph().GetNode()
+	at := map[*onnxpb.NodeProto]int{}
+	for i, n := range nodes {
+		at[n] = i
+	}
+	freed := make([]int64, len(nodes)+1) // by the node behind which it happens
+	now := int64(0)
+	take := func(name string, last int) bool {
+		v, ok := values[name]
+		count, err := tensor.Elements(v.Shape)
+		if !ok || err != nil || v.Shape == nil || v.Type.Bits() == 0 {
+			return false
+		}
+		size := int64(v.Type.Bytes(count))
+		for _, u := range m.Index().Uses(name) {
+			i, ours := at[u.Node]
+			if u.Nested || !ours {
+				i = len(nodes)
+			}
+			last = max(last, i)
+		}
+		if m.Index().IsOutput(name) {
+			last = len(nodes)
+		}
+		now += size
+		freed[last] += size
+		return true
+	}
+	for _, in := range m.Graph().GetInput() {
+		if _, constant := m.Index().Constant(in.GetName()); !constant && !take(in.GetName(), 0) {
+			return 0, false
+		}
+	}
+	for i, n := range nodes {
+		for _, out := range n.GetOutput() {
+			if _, constant := m.Index().Constant(out); out != "" && !constant && !take(out, i) {
+				return 0, false
+			}
+		}
+		most = max(most, now)
+		now -= freed[i]
+	}
+	return most, true
+}
