@@ -15,6 +15,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/report"
+	"github.com/onnx-compress/onnx-compress/report/page"
 )
 
 // compressFlags are the words of `onnx-compress compress`.
@@ -29,6 +30,7 @@ type compressFlags struct {
 	tuning          tuneFlags
 	tune            bool
 	lessons         string
+	page            pageFlags
 }
 
 func runCompress(ctx context.Context, args []string, s streams) error {
@@ -53,6 +55,9 @@ func runCompress(ctx context.Context, args []string, s streams) error {
 	if err := c.plan.check(files...); err != nil {
 		return err
 	}
+	if err := c.page.check(f, append(files, c.plan.to, c.plan.from, string(c.out.json), c.opts.Stats)...); err != nil {
+		return err
+	}
 	if c.opts.Stats != "" {
 		others := []string{c.plan.to, c.plan.from, string(c.out.json)}
 		if err := canWrite("--stats "+c.opts.Stats, c.opts.Stats, append(files, others...)...); err != nil {
@@ -65,6 +70,7 @@ func runCompress(ctx context.Context, args []string, s streams) error {
 	if err := c.prepared(); err != nil {
 		return err
 	}
+	c.opts.Command, c.opts.Time = commandLine(f, rest), c.opts.Time || c.page.path != ""
 	m, err := onnxio.Read(path)
 	if err != nil {
 		return err
@@ -91,6 +97,9 @@ func runCompress(ctx context.Context, args []string, s streams) error {
 	if err := c.plan.write(result); err != nil {
 		return fmt.Errorf("%s is written, but not its plan: %w", c.opts.Output, err)
 	}
+	if err := c.page.write(func(w io.Writer) error { return page.Result(w, result) }); err != nil {
+		return fmt.Errorf("%s is written, but not the page about it: %w", c.opts.Output, err)
+	}
 	err = c.out.write(s.out, result, func(w io.Writer) error { return report.Result(w, result, c.out.verbose) })
 	if err != nil {
 		return fmt.Errorf("%s is written, but not what there is to say about it: %w", c.opts.Output, err)
@@ -101,6 +110,8 @@ func runCompress(ctx context.Context, args []string, s streams) error {
 func (c *compressFlags) add(f *pflag.FlagSet) {
 	f.StringVarP(&c.opts.Output, "output", "o", "", "")
 	f.StringArrayVar(&c.targets, "target", nil, "")
+	f.BoolVar(&c.opts.Time, "time", false, "")
+	c.page.add(f)
 	f.StringVar(&c.calib, "calib", "", "")
 	f.IntVar(&c.opts.CalibSamples, "calib-samples", 0, "")
 	f.IntVar(&c.opts.VerifySamples, "verify-samples", 0, "")

@@ -56,6 +56,7 @@ func commands() []command {
 		{"compress", runCompress},
 		{"inspect", runInspect},
 		{"tune", runTune},
+		{"report", runReport},
 		{"verify", runVerify},
 		{"status", runStatus},
 		{"check", runCheck},

@@ -16,6 +16,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/report"
+	"github.com/onnx-compress/onnx-compress/report/page"
 	"github.com/onnx-compress/onnx-compress/tune"
 )
 
@@ -253,6 +254,7 @@ type lesson struct {
 	tuning  tuneFlags
 	samples sampleFlags
 	out     outputFlags
+	page    pageFlags
 	data    string
 }
 
@@ -267,6 +269,7 @@ func (l *lesson) add(f *pflag.FlagSet) {
 	f.IntVar(&l.tuning.options.Threads, "threads", 0, "")
 	f.StringVar(&l.opts.Runtime, "ort", "", "")
 	f.BoolVar(&l.opts.Overwrite, "force", false, "")
+	l.page.add(f)
 	l.out.add(f, "quiet", "verbose")
 }
 
@@ -289,6 +292,9 @@ func (l *lesson) read(f *pflag.FlagSet, models []string) error {
 	files := []string{models[0], models[1], l.opts.Output, l.data, l.samples.labels}
 	checkpoint := l.tuning.options.Checkpoint
 	if err := l.out.check(append(files, checkpoint)...); err != nil {
+		return err
+	}
+	if err := l.page.check(f, append(files, checkpoint, string(l.out.json))...); err != nil {
 		return err
 	}
 	if checkpoint == "" {
@@ -330,6 +336,9 @@ func runTune(ctx context.Context, args []string, s streams) error {
 	}
 	if err != nil {
 		return err
+	}
+	if err := l.page.write(func(w io.Writer) error { return page.Tuning(w, r) }); err != nil {
+		return fmt.Errorf("%s is written, but not the page about it: %w", l.opts.Output, err)
 	}
 	if err := l.out.write(s.out, r, func(w io.Writer) error { return report.Tuning(w, r, l.out.verbose) }); err != nil {
 		return fmt.Errorf("%s is written, but not what there is to say about it: %w", l.opts.Output, err)

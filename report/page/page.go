@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
-	"github.com/onnx-compress/onnx-compress/internal/suggest"
 )
 
 //go:embed page.html page.css
@@ -113,7 +112,7 @@ func FromJSON(w io.Writer, data []byte) error {
 		}
 		known = append(known, k.schema)
 	}
-	return fmt.Errorf("there is no page for the schema %q%s; there is one for %s", *head.Schema, suggest.Phrase(*head.Schema, known), strings.Join(known, ", "))
+	return fmt.Errorf("there is no page for the schema %q; there is one for %s", *head.Schema, strings.Join(known, ", "))
 }
 
 // kind is a kind of document that there is a page for.

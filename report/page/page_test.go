@@ -261,11 +261,11 @@ func TestFromJSON(t *testing.T) {
 		t.Errorf("error %v\n%s", err, b.String())
 	}
 	for text, want := range map[string]string{
-		"":      "no JSON object",
-		"[1]":   "no JSON object",
-		"{}":    "names no schema",
-		"nonse": "no JSON object",
-		`{"schema":"onnx-compress/reslut/1"}`:            "did you mean",
+		"":                                  "no JSON object",
+		"[1]":                               "no JSON object",
+		"{}":                                "names no schema",
+		"nonse":                             "no JSON object",
+		`{"schema":"onnx-compress/plan/1"}`: "there is no page",
 		`{"schema":"onnx-compress/result/1","sites":7}`:  "is not one",
 		`{"schema":"onnx-compress/tuning/1"}`:            "has none in it",
 		`{"schema":"onnx-compress/result/1","sites":[{}`: "no JSON object",
