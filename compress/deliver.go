@@ -79,43 +79,52 @@ func (j *job) deliver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var staged *onnxio.Staged
-	err = j.stage(ctx, "write", func() (err error) {
-		staged, err = onnxio.Stage(ctx, j.small, j.opts.Output, onnxio.WriteOptions{Overwrite: j.opts.Overwrite})
-		return err
-	})
+	staged, err := j.stageAt(ctx, j.opts.Output)
 	if err != nil {
 		return err
 	}
 	defer staged.Discard()
-	if err := j.holdBytes(staged.Path()); err != nil {
-		return err
-	}
-	if err := j.stage(ctx, "verify", func() error { return j.verify(ctx, staged.Path()) }); err != nil {
-		return err
-	}
-	if err := j.rounding(ctx); err != nil {
-		return err
-	}
-	if err := j.describe(ctx, staged.Path()); err != nil {
-		return err
-	}
 	timed := func(ctx context.Context) error { return j.clock(ctx, staged.Path()) }
 	if err := j.walk(ctx, timed, j.outlook); err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	return staged.Commit()
+}
+
+// stageAt writes the model beside a path, verifies that file, and completes the result.
+// The caller commits or discards it.
+func (j *job) stageAt(ctx context.Context, path string) (staged *onnxio.Staged, err error) {
+	err = j.stage(ctx, "write", func() (err error) {
+		staged, err = onnxio.Stage(ctx, j.small, path, onnxio.WriteOptions{Overwrite: j.opts.Overwrite})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = j.walk(ctx,
+		func(context.Context) error { return j.holdBytes(staged.Path()) },
+		func(ctx context.Context) error {
+			return j.stage(ctx, "verify", func() error { return j.verify(ctx, staged.Path()) })
+		},
+		j.rounding,
+		func(ctx context.Context) error { return j.describe(ctx, staged.Path()) },
+		func(ctx context.Context) error { return ctx.Err() },
+	)
+	if err != nil {
+		staged.Discard()
+		return nil, err
+	}
+	return staged, nil
 }
 
 // describe completes the result with what the two files are.
 func (j *job) describe(ctx context.Context, written string) (err error) {
 	r := j.result
 	before, after := j.analysis.Costs, rewrite.Costs{MACs: r.Output.MACs, Params: r.Output.Params}
-	if r.Input, err = describe(ctx, j.model.Path, before); err != nil {
-		return err
+	if r.Input.SHA256 == "" { // else an earlier model of the same source has told
+		if r.Input, err = describe(ctx, j.model.Path, before); err != nil {
+			return err
+		}
 	}
 	if r.Output, err = describe(ctx, written, after); err != nil {
 		return err
@@ -153,7 +162,7 @@ func (j *job) verify(ctx context.Context, path string) error {
 	}
 	r, err := verify.Compare(ctx, j.libs.Runtime, j.model.Path, path, src, held, verify.Options{
 		Batch: j.opts.Batch, Threads: j.opts.Threads,
-		Progress: func(done, total int) { j.opts.Progress("verify", done, total) },
+		Progress: func(done, total int) { j.opts.Progress(j.named("verify"), done, total) },
 	})
 	original := (*verify.OriginalError)(nil)
 	switch {
@@ -176,9 +185,19 @@ func (j *job) verify(ctx context.Context, path string) error {
 func broken(r *verify.Report) error {
 	for _, o := range r.Outputs {
 		if o.NonFiniteCompressed > o.NonFiniteOriginal {
-			return fmt.Errorf("the compressed model gives NaN or infinite numbers at output %q for %d of %d samples, the original for %d, so it is not delivered; ask for less compression, or leave nodes alone with --keep",
-				o.Name, o.NonFiniteCompressed, r.Samples, o.NonFiniteOriginal)
+			return &brokenError{output: o, samples: r.Samples}
 		}
 	}
 	return nil
+}
+
+// brokenError says that a model computes numbers which are not finite.
+type brokenError struct {
+	output  verify.Output
+	samples int
+}
+
+func (e *brokenError) Error() string {
+	return fmt.Sprintf("the compressed model gives NaN or infinite numbers at output %q for %d of %d samples, the original for %d, so it is not delivered; ask for less compression, or leave nodes alone with --keep",
+		e.output.Name, e.output.NonFiniteCompressed, e.samples, e.output.NonFiniteOriginal)
 }

@@ -181,15 +181,36 @@ func (j *job) makeRecord(ctx context.Context) (r provenance.Record, err error) {
 	if r.Source.Path, err = provenance.RelativePath(j.opts.Output, j.model.Path); err != nil {
 		return r, err
 	}
-	if r.Source.SHA256, err = onnxio.Digest(ctx, j.model.Path); err != nil {
+	if err := j.hash(ctx); err != nil {
 		return r, err
 	}
-	if j.opts.Source == nil || j.opts.Data.Path == "" {
-		return r, nil
+	r.Source.SHA256, r.Data.SHA256 = j.sums.source, j.sums.data
+	if j.recordsData() {
+		r.Data.Path, err = provenance.RelativePath(j.opts.Output, j.opts.Data.Path)
 	}
-	if r.Data.Path, err = provenance.RelativePath(j.opts.Output, j.opts.Data.Path); err != nil {
-		return r, err
-	}
-	r.Data.SHA256, err = provenance.DataDigest(ctx, j.opts.Data.Path)
 	return r, err
+}
+
+// recordsData says whether there are samples whose place is known.
+func (j *job) recordsData() bool { return j.opts.Source != nil && j.opts.Data.Path != "" }
+
+// digests are those of what a run reads.
+type digests struct{ source, data string }
+
+// hash finds the digests, once.
+func (j *job) hash(ctx context.Context) (err error) {
+	if j.sums != nil {
+		return nil
+	}
+	var d digests
+	if d.source, err = onnxio.Digest(ctx, j.model.Path); err != nil {
+		return err
+	}
+	if j.recordsData() {
+		if d.data, err = provenance.DataDigest(ctx, j.opts.Data.Path); err != nil {
+			return err
+		}
+	}
+	j.sums = &d
+	return nil
 }

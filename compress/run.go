@@ -39,6 +39,7 @@ type job struct {
 	corrections     []Correction       // of losses; nil where nothing was measured
 	turn            string             // of several, behind the names of stages
 	provenance      *provenance.Record // what the result's metadata will say
+	sums            *digests           // for that, nil until they are needed
 	size            int64              // of the model's files, where bytes are a target
 	tight           float64            // bytes that the search must leave free, after a file that was too large
 	counted         int                // how many losses the stage has found, which later rounds of it count on from

@@ -17,7 +17,7 @@ import (
 type spill struct {
 	file *os.File
 	end  int64
-	at   map[*offer]int64
+	at   map[string]int64 // by the site's name
 }
 
 func newSpill() (*spill, error) {
@@ -25,7 +25,7 @@ func newSpill() (*spill, error) {
 	if err != nil {
 		return nil, fmt.Errorf("a file for moments that do not fit into memory: %w", err)
 	}
-	return &spill{file: f, at: map[*offer]int64{}}, nil
+	return &spill{file: f, at: map[string]int64{}}, nil
 }
 
 // put keeps the statistics of a site.
@@ -41,7 +41,7 @@ func (s *spill) put(o *offer, seen calib.Stats) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.file.Name(), err)
 	}
-	s.at[o], s.end = s.end, s.end+n
+	s.at[o.site.Name], s.end = s.end, s.end+n
 	return nil
 }
 
@@ -50,7 +50,7 @@ func (s *spill) get(o *offer) (calib.Stats, error) {
 	if s == nil {
 		return calib.Stats{}, nil
 	}
-	from := s.at[o]
+	from := s.at[o.site.Name]
 	seen, err := calib.ReadStats(bufio.NewReaderSize(io.NewSectionReader(s.file, from, s.end-from), 1<<20))
 	if err != nil {
 		return seen, fmt.Errorf("%s: %w", s.file.Name(), err)

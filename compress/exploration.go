@@ -1,0 +1,197 @@
+package compress
+
+import (
+	"math"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/onnx-compress/onnx-compress/verify"
+)
+
+// ExplorationSchema names the shape of an Exploration as JSON.
+const ExplorationSchema = "onnx-compress/explore/1"
+
+// Exploration is what a model could become within a range of budgets: the frontier of
+// cost and damage.
+type Exploration struct {
+	Schema string `json:"schema"`
+	Input  File   `json:"input"`
+	// Over is the resource whose budget is swept.
+	Over        Resource     `json:"over"`
+	Environment Environment  `json:"environment"`
+	Calibration *Calibration `json:"calibration"`
+	// Measure says what the predicted losses are.
+	Measure Measure `json:"measure"`
+	// Data describes the samples that judged every point, and Samples counts them; calibration
+	// did not see them. Where there are none, Unmeasured says why, and the points have
+	// predicted numbers only.
+	Data       string `json:"data,omitempty"`
+	Samples    int    `json:"samples"`
+	Unmeasured string `json:"unmeasured,omitempty"`
+	// Points are in descending order of their budgets.
+	Points []Point `json:"points"`
+	// Stages are the steps that all points share.
+	Stages []Stage `json:"stages"`
+}
+
+// Point is the model of one budget.
+type Point struct {
+	// Budget is the share of the resource that the model might have.
+	Budget float64 `json:"budget"`
+	// Why says why there is no such model; all numbers but Seconds are then 0.
+	Why string `json:"why,omitempty"`
+	// Path is the model's file, empty where models are not kept.
+	Path   string `json:"path,omitempty"`
+	MACs   int64  `json:"macs"`
+	Params int64  `json:"params"`
+	Bytes  int64  `json:"bytes"`
+	// Loss, Bound and Gap are as in PlanSummary.
+	Loss  float64 `json:"loss"`
+	Bound float64 `json:"bound"`
+	Gap   float64 `json:"gap"`
+	// Outputs has one entry per output of the model; nil where nothing was measured.
+	Outputs []PointOutput `json:"outputs,omitempty"`
+	// Agreement is the share of samples with the original's top class, nil where no output
+	// looks like class scores; Accuracy is nil without labels.
+	Agreement *float64       `json:"agreement,omitempty"`
+	Accuracy  *PointAccuracy `json:"accuracy,omitempty"`
+	// Refit is nil where there was none.
+	Refit *RefitSummary `json:"refit,omitempty"`
+	// Schemes counts the sites by what became of them, the most used first.
+	Schemes []SchemeCount `json:"schemes"`
+	// Seconds is how long the point took.
+	Seconds float64 `json:"seconds"`
+}
+
+// PointOutput is how far one output lies from the original's.
+type PointOutput struct {
+	Name string `json:"name"`
+	// SNR is nil for equal outputs, and with Cosine as in verify.Output.
+	SNR    *float64 `json:"snr_db"`
+	Cosine float64  `json:"cosine"`
+}
+
+// PointAccuracy is top-1 accuracy.
+type PointAccuracy struct {
+	Labelled int     `json:"labelled"`
+	Before   float64 `json:"before"`
+	After    float64 `json:"after"`
+}
+
+// SchemeCount is how many sites are as one method has them, or Dense.
+type SchemeCount struct {
+	Method string `json:"method"`
+	Sites  int    `json:"sites"`
+}
+
+// ModelName names the model that explore keeps of a budget, in the form of
+// net.macs-0.50.onnx for the source net.onnx.
+func ModelName(source string, over Resource, budget float64) string {
+	share := strconv.FormatFloat(budget, 'f', 2, 64)
+	if v, err := strconv.ParseFloat(share, 64); err != nil || v != budget {
+		share = strconv.FormatFloat(budget, 'f', -1, 64)
+	}
+	name := filepath.Base(source)
+	return strings.TrimSuffix(name, filepath.Ext(name)) + "." + string(over) + "-" + share + ".onnx"
+}
+
+// Value returns what a point has of a damage: nil for equal outputs, as in GoalReached.
+// It is false where that was not measured.
+func (p *Point) Value(d Damage) (*float64, bool) {
+	switch {
+	case d == Agreement:
+		return p.Agreement, p.Agreement != nil
+	case d == Drop && p.Accuracy != nil:
+		v := p.Accuracy.Before - p.Accuracy.After
+		return &v, true
+	case d == SNR:
+		return p.leastSNR(), len(p.Outputs) > 0
+	}
+	return nil, false
+}
+
+func (p *Point) leastSNR() *float64 {
+	var least *float64
+	for _, o := range p.Outputs {
+		if o.SNR != nil && (least == nil || *o.SNR < *least) {
+			least = o.SNR
+		}
+	}
+	return least
+}
+
+// Smallest returns the point of the smallest budget that meets a goal on the samples
+// which judged it, and nil where none does, or where there are too few samples to tell: one
+// of them must be no more than what the goal allows.
+func (e *Exploration) Smallest(g Goal) *Point {
+	if !e.Tells(g) {
+		return nil
+	}
+	for i := range slices.Backward(e.Points) {
+		p := &e.Points[i]
+		if v, measured := p.Value(g.Damage); measured && g.met(v) {
+			return p
+		}
+	}
+	return nil
+}
+
+// Tells says whether there are enough samples to tell whether a point meets a goal.
+func (e *Exploration) Tells(g Goal) bool { return e.Samples >= g.samples() }
+
+// measured adds what a comparison found.
+func (p *Point) measured(r *verify.Report) {
+	for _, o := range r.Outputs {
+		if o.Values > 0 {
+			p.Outputs = append(p.Outputs, PointOutput{o.Name, o.SNR, o.Cosine})
+		}
+	}
+	if c := r.Classes; c != nil {
+		p.Agreement = &c.Agreement
+		if a := c.Accuracy; a != nil {
+			p.Accuracy = &PointAccuracy{a.Labelled, a.Before, a.After}
+		}
+	}
+}
+
+// schemesOf counts what became of the sites.
+func schemesOf(sites []SiteResult) []SchemeCount {
+	out := []SchemeCount{}
+	for _, s := range sites {
+		i := slices.IndexFunc(out, func(c SchemeCount) bool { return c.Method == s.Method })
+		if i < 0 {
+			i, out = len(out), append(out, SchemeCount{Method: s.Method})
+		}
+		out[i].Sites++
+	}
+	slices.SortStableFunc(out, func(a, b SchemeCount) int { return b.Sites - a.Sites })
+	return out
+}
+
+// What budgets are looked at unless some are given.
+const (
+	spreadPoints = 8
+	spreadFrom   = 0.9
+)
+
+// spread returns budgets from spreadFrom down to the least share that can be reached, in
+// steps that people write: about evenly, in multiples of 5 %, or of 1 % where the steps are
+// smaller. There are none where nothing below 1 can be reached.
+func spread(least float64) []float64 {
+	low := math.Ceil(least*100-1e-9) / 100
+	if low >= 1 {
+		return nil
+	}
+	top := max(spreadFrom, low)
+	grid := 100.
+	if (top-low)/(spreadPoints-1) >= 0.05 {
+		grid = 20
+	}
+	var out []float64
+	for i := range spreadPoints - 1 {
+		out = append(out, max(low, math.Round((top-(top-low)*float64(i)/(spreadPoints-1))*grid)/grid))
+	}
+	return slices.Compact(append(out, low))
+}

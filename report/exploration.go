@@ -1,0 +1,165 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/onnx-compress/onnx-compress/compress"
+)
+
+// kept is the goal that the text and the picture of an exploration point at.
+func kept() compress.Goal { return compress.Goal{Damage: compress.Agreement, Value: 0.99} }
+
+// Exploration writes the frontier as a table, one line a budget, and, when verbose, how the
+// points came about.
+func Exploration(w io.Writer, e *compress.Exploration, verbose bool) error {
+	p := &printer{w: w}
+	p.line("%s: %s MACs, %s parameters, %s", e.Input.Path, Count(e.Input.MACs), Count(e.Input.Params), Bytes(e.Input.Bytes))
+	p.line("%s", calibrationText(&compress.Result{Calibration: e.Calibration}))
+	best := e.Smallest(kept())
+	p.frontier(e, best)
+	p.reasons(e)
+	switch {
+	case e.Unmeasured != "":
+		p.line("PREDICTED only, nothing was measured: %s", e.Unmeasured)
+	default:
+		p.line("measured on %s of %s that calibration did not see", number(e.Samples, "sample"), e.Data)
+	}
+	agrees := slices.ContainsFunc(e.Points, func(q compress.Point) bool { return q.Agreement != nil })
+	switch {
+	case best != nil:
+		p.line("* the smallest that keeps the top class for 99 %% of these samples")
+	case agrees && e.Tells(kept()):
+		p.line("none keeps the top class for 99 %% of these samples")
+	case agrees:
+		p.line("too few samples to tell which keep the top class for 99 %%")
+	}
+	if verbose {
+		p.makings(e)
+		p.durations(e.Stages)
+	}
+	for _, q := range e.Points {
+		if q.Path != "" {
+			p.line("%s", q.Path)
+		}
+	}
+	return p.err
+}
+
+// frontier writes what the points need, and what they lose.
+func (p *printer) frontier(e *compress.Exploration, best *compress.Point) {
+	columns := []column{{"budget", false}, {"MACs", true}, {"left", true}, {"parameters", true}, {"left", true}, {"file", true}, {lossTitle(e.Measure), true}}
+	shown := measurements()
+	shown = slices.DeleteFunc(shown, func(m measurement) bool {
+		return !slices.ContainsFunc(e.Points, func(q compress.Point) bool { return m.of(&q) != none })
+	})
+	for _, m := range shown {
+		columns = append(columns, column{m.title, true})
+	}
+	columns = append(columns, column{"", false})
+	var rows [][]any
+	for i := range e.Points {
+		q := &e.Points[i]
+		row := []any{budgetText(e, q)}
+		if q.Why != "" {
+			row = append(row, none, none, none, none, none, none)
+		} else {
+			row = append(row, Count(q.MACs), ratio(q.MACs, e.Input.MACs), Count(q.Params), ratio(q.Params, e.Input.Params), Bytes(q.Bytes), fmt.Sprintf("%.4g", q.Loss))
+		}
+		for _, m := range shown {
+			row = append(row, m.of(q))
+		}
+		mark := ""
+		if q == best {
+			mark = "*"
+		}
+		rows = append(rows, append(row, mark))
+	}
+	p.grid(columns, rows)
+}
+
+// budgetText writes the budget of a point as a target is written.
+func budgetText(e *compress.Exploration, q *compress.Point) string {
+	return compress.Target{Resource: e.Over, Value: q.Budget, Fraction: true}.String()
+}
+
+func lossTitle(m compress.Measure) string {
+	if m == compress.OutputChange {
+		return "predicted change"
+	}
+	return "predicted loss"
+}
+
+// measurement is what running a point's model can tell, none where it did not.
+type measurement struct {
+	title string
+	of    func(q *compress.Point) string
+}
+
+func measurements() []measurement {
+	return []measurement{{"SNR", snrText}, {"same class", agreementText}, {"top-1", accuracyText}}
+}
+
+func snrText(q *compress.Point) string {
+	v, measured := q.Value(compress.SNR)
+	switch {
+	case !measured:
+		return none
+	case v == nil:
+		return "equal"
+	}
+	return fmt.Sprintf("%.2f dB", *v)
+}
+
+func agreementText(q *compress.Point) string {
+	if q.Agreement == nil {
+		return none
+	}
+	return fmt.Sprintf("%.2f %%", 100**q.Agreement)
+}
+
+func accuracyText(q *compress.Point) string {
+	if q.Accuracy == nil {
+		return none
+	}
+	return fmt.Sprintf("%.2f → %.2f %%", 100*q.Accuracy.Before, 100*q.Accuracy.After)
+}
+
+// reasons writes why there are points without a model.
+func (p *printer) reasons(e *compress.Exploration) {
+	for _, q := range e.Points {
+		if q.Why != "" {
+			p.line("  %s: %s", budgetText(e, &q), q.Why)
+		}
+	}
+}
+
+// makings writes how each point came about.
+func (p *printer) makings(e *compress.Exploration) {
+	var rows [][]any
+	for _, q := range e.Points {
+		if q.Why != "" {
+			continue
+		}
+		refitted := none
+		if q.Refit != nil && q.Refit.Skipped == "" {
+			refitted = fmt.Sprint(q.Refit.Kept)
+		}
+		var schemes []string
+		for _, s := range q.Schemes {
+			schemes = append(schemes, fmt.Sprintf("%s %d", s.Method, s.Sites))
+		}
+		cosine := none
+		if len(q.Outputs) > 0 {
+			least := slices.MinFunc(q.Outputs, func(a, b compress.PointOutput) int { return cmp.Compare(a.Cosine, b.Cosine) })
+			cosine = fmt.Sprintf("%.5f", least.Cosine)
+		}
+		rows = append(rows, []any{
+			budgetText(e, &q), fmt.Sprintf("%.4g", q.Bound), Percent(q.Gap), cosine, refitted, strings.Join(schemes, ", "), fmt.Sprintf("%.1f s", q.Seconds),
+		})
+	}
+	p.grid([]column{{"budget", false}, {"bound", true}, {"gap", true}, {"cosine", true}, {"refitted", true}, {"sites", false}, {"took", true}}, rows)
+}

@@ -1,0 +1,98 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/chart"
+)
+
+// ExplorationPicture draws the frontier as SVG: what is left of the resource against what is
+// kept of the model's behaviour, as far as that was measured: the agreement of top classes,
+// and with labels the accuracy; else the signal to noise ratio; else the predicted loss.
+func ExplorationPicture(e *compress.Exploration) ([]byte, error) {
+	p := chart.Plot{
+		Title: "What is kept at which size", XPercent: true,
+		X: "left of the " + map[compress.Resource]string{compress.MACs: "multiply-adds", compress.Params: "parameters", compress.Bytes: "bytes"}[e.Over],
+	}
+	agreement := seriesOf(e, "same top class", func(q *compress.Point) *float64 { return q.Agreement })
+	ratios := seriesOf(e, "signal to noise", func(q *compress.Point) *float64 { v, _ := q.Value(compress.SNR); return v })
+	losses := seriesOf(e, "predicted", func(q *compress.Point) *float64 { return &q.Loss })
+	switch {
+	case len(agreement.X) > 0:
+		p.Y, p.YPercent, p.Series = "of the samples", true, []chart.Series{agreement}
+		if accuracy := seriesOf(e, "top-1 accuracy", accuracyAfter); len(accuracy.X) > 0 {
+			p.Series = append(p.Series, accuracy)
+		}
+		if q := e.Smallest(kept()); q != nil {
+			p.Mark = &chart.Mark{X: shareOf(e, q), Y: *q.Agreement, Name: "the smallest with 99 %"}
+		}
+	case len(ratios.X) > 0:
+		p.Y, p.Series = "signal to noise in dB", []chart.Series{ratios}
+	case len(losses.X) > 0:
+		bounds := seriesOf(e, "least possible", func(q *compress.Point) *float64 { return &q.Bound })
+		bounds.Style = chart.Guide
+		p.Y, p.LogY, p.Series = lossTitle(e.Measure), true, []chart.Series{losses, bounds}
+	default:
+		return nil, errors.New("no budget can be reached, so that there is nothing to draw")
+	}
+	p.Desc = describePoints(e)
+	return chart.SVG(p)
+}
+
+// seriesOf draws one value of the points that have it.
+func seriesOf(e *compress.Exploration, name string, value func(*compress.Point) *float64) chart.Series {
+	s := chart.Series{Name: name}
+	for i := range e.Points {
+		q := &e.Points[i]
+		v := value(q)
+		if q.Why != "" || v == nil {
+			continue
+		}
+		s.X, s.Y, s.Labels = append(s.X, shareOf(e, q)), append(s.Y, *v), append(s.Labels, pointText(e, q))
+	}
+	return s
+}
+
+func accuracyAfter(q *compress.Point) *float64 {
+	if q.Accuracy == nil {
+		return nil
+	}
+	return &q.Accuracy.After
+}
+
+// shareOf is what a point needs of the resource, as a share of the original.
+func shareOf(e *compress.Exploration, q *compress.Point) float64 {
+	before, after := e.Input.MACs, q.MACs
+	switch e.Over {
+	case compress.Params:
+		before, after = e.Input.Params, q.Params
+	case compress.Bytes:
+		before, after = e.Input.Bytes, q.Bytes
+	}
+	return float64(after) / float64(max(before, 1))
+}
+
+// pointText says what a point is.
+func pointText(e *compress.Exploration, q *compress.Point) string {
+	words := []string{fmt.Sprintf("%s: %s MACs", budgetText(e, q), Count(q.MACs)), Count(q.Params) + " parameters", Bytes(q.Bytes)}
+	for _, m := range measurements() {
+		if text := m.of(q); text != none {
+			words = append(words, m.title+" "+text)
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// describePoints says in words what the picture shows.
+func describePoints(e *compress.Exploration) string {
+	var out []string
+	for i := range e.Points {
+		if q := &e.Points[i]; q.Why == "" {
+			out = append(out, pointText(e, q))
+		}
+	}
+	return strings.Join(out, "; ")
+}
