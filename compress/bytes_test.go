@@ -126,7 +126,7 @@ func TestBytesTooLarge(t *testing.T) {
 // in reach is.
 func TestBytesUnmet(t *testing.T) {
 	m := zoo(t, "cnn")
-	o := Options{Output: out(t), Targets: []Target{share(Bytes, 0.001)}}
+	o := quick(Options{Output: out(t), Targets: []Target{share(Bytes, 0.001)}})
 	_, err := Run(context.Background(), m, o)
 	wants(t, err, "bytes=0.001", "least that can be reached")
 	unmet := (*UnmetError)(nil)

@@ -23,7 +23,7 @@ func TestFrontier(t *testing.T) {
 	for name, o := range map[string]Options{
 		"one target":  {Targets: []Target{half(MACs)}},
 		"two targets": {Targets: []Target{share(Params, 0.6), share(MACs, 0.7)}},
-		"a file":      {Targets: []Target{share(Bytes, 0.7)}},
+		"a file":      {Targets: []Target{share(Bytes, 0.7)}, Methods: schemes()},
 		"a count":     {Targets: []Target{{Resource: MACs, Value: 300000}}},
 		"calibrated":  {Targets: []Target{half(MACs)}, Source: images(40), CalibSamples: 24, Probes: 1, Search: "composite"},
 		"a goal":      {Goals: []Goal{{SNR, 10}}, Source: images(40), CalibSamples: 24, Probes: 1},

@@ -162,7 +162,7 @@ func TestGoalsRefused(t *testing.T) {
 		"target unmet":   {Options{Goals: []Goal{{SNR, 1}}, Targets: []Target{share(MACs, 0.001)}, Source: images(60), CalibSamples: 40}, []string{"macs=0.001", "least that can be reached"}, false},
 	} {
 		c.o.Output = out(t)
-		_, err := Run(context.Background(), cnn, c.o)
+		_, err := Run(context.Background(), cnn, quick(c.o))
 		wants(t, err, c.words...)
 		if usage := (*UsageError)(nil); errors.As(err, &usage) != c.usage {
 			t.Errorf("%s: %v is a usage error: %v", name, err, !c.usage)

@@ -97,9 +97,9 @@ func half(r Resource) Target { return Target{Resource: r, Value: 0.5, Fraction: 
 // share asks for a share of a resource.
 func share(r Resource, v float64) Target { return Target{Resource: r, Value: v, Fraction: true} }
 
-// bare is a job without ONNX Runtime, on Go's own algebra.
+// bare is a job without ONNX Runtime, on Go's own algebra, by the methods of quick unless others are named.
 func bare(m *onnxio.Model, o Options) *job {
-	o = o.withDefaults()
+	o = quick(o).withDefaults()
 	methods, err := o.methods()
 	if err != nil {
 		panic(err) // the names in tests are known

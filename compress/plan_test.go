@@ -24,7 +24,7 @@ func TestFromPlan(t *testing.T) {
 		o    Options
 	}{
 		{"calibrated", Options{Source: images(40), CalibSamples: 24, Probes: 1}},
-		{"data-free", Options{}},
+		{"data-free, all schemes", Options{Methods: schemes()}},
 	} {
 		m := zoo(t, "cnn")
 		c.o.Targets = []Target{half(MACs)}
@@ -33,7 +33,7 @@ func TestFromPlan(t *testing.T) {
 		if plan.SHA256 != first.Input.SHA256 || len(plan.Sites) != len(first.Sites) || plan.Planned.MACs != first.Output.MACs || plan.Original.Bytes != first.Input.Bytes {
 			t.Errorf("%s: plan %+v", c.name, plan)
 		}
-		c.o.Targets, c.o.FromPlan, c.o.Output = nil, reread(t, plan), ""
+		c.o.Targets, c.o.Methods, c.o.FromPlan, c.o.Output = nil, nil, reread(t, plan), ""
 		again, got := run(t, m, c.o)
 		if !bytes.Equal(unrecorded(t, got), unrecorded(t, want)) {
 			t.Errorf("%s: the plan gives other bytes", c.name)

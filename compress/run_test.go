@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/provenance"
@@ -29,13 +30,31 @@ import (
 // images are samples for the convolutional networks of the zoo.
 func images(n int) memory { return samples(n, "image", 3, 16, 16) }
 
-// run compresses and reads what was written.
+// schemes are the names of all methods.
+func schemes() []string {
+	var names []string
+	for _, m := range decomp.Methods() {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+// quick has two methods on offer where a test names none, one in closed form and one that descends: enough for what is
+// not about the schemes, and a tenth of the work of all.
+func quick(o Options) Options {
+	if len(o.Methods) == 0 && o.FromPlan == nil {
+		o.Methods = []string{"svd", "spatial"}
+	}
+	return o
+}
+
+// run compresses, by the methods of quick unless others are named, and reads what was written.
 func run(t *testing.T, m *onnxio.Model, o Options) (*Result, []byte) {
 	t.Helper()
 	if o.Output == "" {
 		o.Output = out(t)
 	}
-	r, err := Run(context.Background(), m, o)
+	r, err := Run(context.Background(), m, quick(o))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,10 +167,21 @@ func TestBudgetIsUsed(t *testing.T) {
 func TestSameBytes(t *testing.T) {
 	needRuntime(t)
 	m := zoo(t, "cnn")
-	for probes, src := range []calib.Source{nil, images(90), images(90)} {
-		o := Options{Targets: []Target{half(MACs)}, Source: src, CalibSamples: 70, Probes: max(probes-1, 0)}
+	for _, c := range []struct {
+		src     calib.Source
+		probes  int
+		methods []string
+		threads []int
+	}{
+		{nil, 0, nil, []int{1, 1, 2, 5}},
+		{images(90), 0, nil, []int{1, 1, 2, 5}},
+		{images(90), 1, nil, []int{1, 1, 2, 5}},
+		{nil, 0, schemes(), []int{1, 5}},
+		{images(90), 1, schemes(), []int{1, 5}},
+	} {
+		o := Options{Targets: []Target{half(MACs)}, Source: c.src, CalibSamples: 70, Probes: c.probes, Methods: c.methods}
 		var first []byte
-		for _, threads := range []int{1, 1, 2, 5} {
+		for _, threads := range c.threads {
 			o.Threads = threads
 			_, written := run(t, m, o)
 			if first == nil {
@@ -161,9 +191,12 @@ func TestSameBytes(t *testing.T) {
 				t.Errorf("%d threads write other bytes", threads)
 			}
 		}
+		if c.methods != nil {
+			continue
+		}
 		o.Seed = 1
-		if _, written := run(t, m, o); bytes.Equal(first, written) != (src == nil) {
-			t.Errorf("data %v: with another seed the bytes are the same: %v", src != nil, src != nil)
+		if _, written := run(t, m, o); bytes.Equal(first, written) != (c.src == nil) {
+			t.Errorf("data %v: with another seed the bytes are the same: %v", c.src != nil, c.src != nil)
 		}
 	}
 }
@@ -293,7 +326,7 @@ func TestSamplesAtFault(t *testing.T) {
 		"infinity":       {poison(9, float32(math.Inf(-1))), []string{"sample 9", `"image"`, "-Inf"}},
 		"none":           {memory{}, []string{"no samples"}},
 	} {
-		o := Options{Output: out(t), Targets: []Target{half(MACs)}, Source: c.src, CalibSamples: 10}
+		o := quick(Options{Output: out(t), Targets: []Target{half(MACs)}, Source: c.src, CalibSamples: 10})
 		_, err := Run(context.Background(), m, o)
 		wants(t, err, c.words...)
 		if usage := (*UsageError)(nil); errors.As(err, &usage) {

@@ -175,6 +175,7 @@ func TestStagesShareWeights(t *testing.T) {
 func TestSchemesOnOneLadder(t *testing.T) {
 	m := zoo(t, "cnn")
 	o := Options{Targets: []Target{half(MACs)}}
+	o.Methods = schemes()
 	best, _ := run(t, m, o)
 	for _, method := range decomp.Methods() {
 		o.Methods = []string{method.Name}
