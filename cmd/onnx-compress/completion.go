@@ -157,6 +157,12 @@ func knownValues(flag string) []candidate {
 			out = append(out, candidate{word: string(r) + "="})
 		}
 		return out
+	case "over":
+		var out []candidate
+		for _, r := range compress.Resources() {
+			out = append(out, candidate{word: string(r)})
+		}
+		return out
 	case "require":
 		var out []candidate
 		for _, m := range gate.Measures() {

@@ -110,8 +110,20 @@ func runCompress(ctx context.Context, args []string, s streams) error {
 func (c *compressFlags) add(f *pflag.FlagSet) {
 	f.StringVarP(&c.opts.Output, "output", "o", "", "")
 	f.StringArrayVar(&c.targets, "target", nil, "")
+	c.plan.add(f)
 	f.BoolVar(&c.opts.Time, "time", false, "")
 	c.page.add(f)
+	c.addMeans(f)
+	f.BoolVar(&c.tune, "tune", false, "")
+	f.StringVar(&c.lessons, "tune-data", "", "")
+	c.tuning.add(f, "tune-")
+	f.BoolVar(&c.opts.Overwrite, "force", false, "")
+	c.out.add(f, "quiet", "verbose")
+}
+
+// addMeans adds the flags that say by what means a model is compressed, whatever it is to
+// reach.
+func (c *compressFlags) addMeans(f *pflag.FlagSet) {
 	f.StringVar(&c.calib, "calib", "", "")
 	f.IntVar(&c.opts.CalibSamples, "calib-samples", 0, "")
 	f.IntVar(&c.opts.VerifySamples, "verify-samples", 0, "")
@@ -119,7 +131,6 @@ func (c *compressFlags) add(f *pflag.FlagSet) {
 	f.IntVar(&c.opts.Probes, "probes", 1, "")
 	f.BoolVar(&c.opts.NoRefit, "no-refit", false, "")
 	c.samples.add(f)
-	c.plan.add(f)
 	f.StringSliceVar(&c.opts.Methods, "methods", nil, "")
 	f.StringArrayVar(&c.opts.Select.Only, "only", nil, "")
 	f.StringArrayVar(&c.opts.Select.Keep, "keep", nil, "")
@@ -131,11 +142,6 @@ func (c *compressFlags) add(f *pflag.FlagSet) {
 	f.IntVar(&c.opts.Threads, "threads", 0, "")
 	f.StringVar(&c.memory, "memory", "2GiB", "")
 	f.StringVar(&c.opts.Runtime, "ort", "", "")
-	f.BoolVar(&c.tune, "tune", false, "")
-	f.StringVar(&c.lessons, "tune-data", "", "")
-	c.tuning.add(f, "tune-")
-	f.BoolVar(&c.opts.Overwrite, "force", false, "")
-	c.out.add(f, "quiet", "verbose")
 }
 
 // read turns the words into options.
@@ -155,6 +161,14 @@ func (c *compressFlags) read(f *pflag.FlagSet) error {
 			return usagef("--target: %w", err)
 		}
 	}
+	if err := c.readMeans(f); err != nil {
+		return err
+	}
+	return c.readTuning(f)
+}
+
+// readMeans turns the words of addMeans into options.
+func (c *compressFlags) readMeans(f *pflag.FlagSet) error {
 	if err := atLeastOne(f, "calib-samples", "verify-samples", "rank-multiple", "batch", "threads"); err != nil {
 		return err
 	}
@@ -162,9 +176,6 @@ func (c *compressFlags) read(f *pflag.FlagSet) error {
 		return usagef("--stats names a file for what calibration finds in the samples of --calib; want both")
 	}
 	if err := c.samples.needs(f, "calib", c.calib); err != nil {
-		return err
-	}
-	if err := c.readTuning(f); err != nil {
 		return err
 	}
 	var err error

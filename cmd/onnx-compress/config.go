@@ -222,7 +222,9 @@ func words(n ast.Node) ([]string, error) {
 }
 
 // shared says whether a command takes its options from the section of compress, too.
-func shared(name string) bool { return slices.Contains([]string{"status", "check", "convert"}, name) }
+func shared(name string) bool {
+	return slices.Contains([]string{"explore", "status", "check", "convert"}, name)
+}
 
 // apply sets the flags that have no value yet, those of the command's own section first.
 func (d *configDoc) apply(f *pflag.FlagSet, path string) error {

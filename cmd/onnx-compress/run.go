@@ -54,6 +54,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"compress", runCompress},
+		{"explore", runExplore},
 		{"inspect", runInspect},
 		{"tune", runTune},
 		{"report", runReport},
@@ -136,7 +137,7 @@ func exitCode(err error, name string, stderr io.Writer) int {
 		return exitFailed
 	case errors.Is(err, context.Canceled):
 		said := "interrupted"
-		if name == "compress" || name == "tune" {
+		if name == "compress" || name == "explore" || name == "tune" {
 			said += "; nothing was written"
 		}
 		fmt.Fprintf(stderr, "onnx-compress: %s\n", said)
