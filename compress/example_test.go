@@ -60,3 +60,67 @@ func ExampleInspect() {
 	// stage3.block2.conv1: Conv of 64×64, [3 3]; two factors are smaller up to rank 57
 	// stage3.block2.conv2: Conv of 64×64, [3 3]; two factors are smaller up to rank 57
 }
+
+// Show what several sizes of a model would cost.
+func ExampleExplore() {
+	m, err := onnxio.Read("../testmodels/data/fashion_resnet.onnx")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	e, err := compress.Explore(context.Background(), m, compress.ExploreOptions{
+		Options: compress.Options{Methods: []string{"svd"}, VerifySamples: 1},
+		Budgets: []float64{0.8, 0.6, 0.01},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, p := range e.Points {
+		if p.Why != "" {
+			fmt.Printf("%g is out of reach\n", p.Budget)
+			continue
+		}
+		fmt.Printf("%g: within the budget: %v\n", p.Budget, float64(p.MACs) <= p.Budget*float64(e.Input.MACs))
+	}
+	fmt.Println("measured on samples:", e.Unmeasured == "")
+	// Output:
+	// 0.8: within the budget: true
+	// 0.6: within the budget: true
+	// 0.01 is out of reach
+	// measured on samples: false
+}
+
+// Find the sites of a model and what they cost, without reading a weight.
+func ExampleAnalyse() {
+	m, err := onnxio.Read("../testmodels/data/fashion_resnet.onnx")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	a, err := compress.Analyse(m, map[string][]int{"image": {1, 1, 28, 28}}, compress.Selection{Keep: []string{"stem"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%d multiply-adds, %d parameters, %d sites\n", a.Costs.MACs, a.Costs.Params, len(a.Sites))
+	for _, s := range a.Skips {
+		fmt.Printf("%s: %s\n", s.Name, s.Reason)
+	}
+	// Output:
+	// 20183936 multiply-adds, 176090 parameters, 15 sites
+	// stem: kept as it is by --keep "stem"
+}
+
+// Read a target as people write it.
+func ExampleOptions_AddTarget() {
+	var o compress.Options
+	for _, words := range []string{"macs=50%", "params=2M", "agree=99%"} {
+		if err := o.AddTarget(words); err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Println(o.Targets, o.Goals)
+	fmt.Println(o.AddTarget("mac=0.5"))
+	// Output:
+	// [macs=0.5 params=2000000] [agree=99%]
+	// target "mac=0.5": unknown kind "mac" (did you mean "macs"?); known kinds: macs, params, bytes, agree, drop, snr
+}

@@ -134,7 +134,7 @@ func valuesOf(command string, flag *pflag.Flag, value, prefix string) []candidat
 		return out
 	}
 	switch argument := explained(command, flag.Name).argument; {
-	case strings.Contains(argument, "FILE"), strings.Contains(argument, "PATH"):
+	case strings.Contains(argument, "FILE"), strings.Contains(argument, "PATH"), strings.Contains(argument, "FOLDER"):
 		return []candidate{files}
 	}
 	return nil

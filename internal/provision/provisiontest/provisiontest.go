@@ -4,6 +4,7 @@
 package provisiontest
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -57,6 +58,40 @@ func Python(t testing.TB, modules ...string) string {
 		}
 	}
 	return python
+}
+
+// Main runs the tests of a package, from its TestMain, and returns the exit code. Examples cannot
+// be skipped one by one: where a library is missing, all of them are left out with the reason, or all
+// fails where everything should be there.
+func Main(m *testing.M, libs ...provision.Library) int {
+	for _, lib := range libs {
+		_, _, err := provision.Find(lib, "")
+		if err == nil {
+			continue
+		}
+		if os.Getenv(EnvRequire) == "1" {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		if err := skipExamples(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		fmt.Fprintf(os.Stderr, "the examples are left out: %v\n", err)
+		break
+	}
+	return m.Run()
+}
+
+// skipExamples adds the examples to what -skip leaves out.
+func skipExamples() error {
+	flag.Parse()
+	skip := flag.Lookup("test.skip")
+	pattern := "^Example"
+	if given := skip.Value.String(); given != "" {
+		pattern = given + "|" + pattern
+	}
+	return flag.Set("test.skip", pattern)
 }
 
 // Root returns the module's root folder, found upwards from the current one.

@@ -1,6 +1,7 @@
 package provisiontest
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -76,5 +77,20 @@ func TestFoundIsUsed(t *testing.T) {
 	}
 	if how := ended(t, func(tb testing.TB) { Python(tb, "no_such_module") }); !strings.Contains(how, "no_such_module") {
 		t.Errorf("a missing module: %q", how)
+	}
+}
+
+// TestSkipExamples: the examples are left out beside what was left out already.
+func TestSkipExamples(t *testing.T) {
+	skip := flag.Lookup("test.skip")
+	given := skip.Value.String()
+	defer skip.Value.Set(given)
+	for before, want := range map[string]string{"": "^Example", "^TestSlow$": "^TestSlow$|^Example"} {
+		if err := skip.Value.Set(before); err != nil {
+			t.Fatal(err)
+		}
+		if err := skipExamples(); err != nil || skip.Value.String() != want {
+			t.Errorf("-skip %q becomes %q, %v; want %q", before, skip.Value, err, want)
+		}
 	}
 }
