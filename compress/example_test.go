@@ -11,7 +11,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
-// Halve the multiply-adds of a network, without data.
+// Halve the multiply-adds of a network, without data and by two of the decompositions.
 func ExampleRun() {
 	folder, err := os.MkdirTemp("", "example")
 	if err != nil {
@@ -31,6 +31,7 @@ func ExampleRun() {
 	result, err := compress.Run(context.Background(), m, compress.Options{
 		Output:  filepath.Join(folder, "small.onnx"),
 		Targets: []compress.Target{target},
+		Methods: []string{"svd", "spatial"},
 		Select:  compress.Selection{Keep: []string{"stem", "classifier"}},
 	})
 	if err != nil {

@@ -8,6 +8,9 @@
 // where A is the second moment of the site's input patches and G that of the network's sensitivity to
 // the site's output (Metric). A method factors a kernel once, into a Spectrum, which then answers for
 // any rank: what the loss would be, and the chain itself.
+//
+// Methods lists them. For one that Accepts the kernel's shape, Ranks are the ranks to look at first and Factors
+// the sizes of the chain at each, without numbers; Factor gives the Spectrum, whose Chain then has the numbers.
 package decomp
 
 import (

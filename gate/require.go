@@ -1,5 +1,6 @@
 // Package gate holds a comparison of two models against bounds, for pipelines that stop
-// where one fails.
+// where one fails: Parse reads a bound, Judge holds a verify.Report against several, and JUnit and
+// Markdown write what came of that.
 package gate
 
 import (

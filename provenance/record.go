@@ -4,6 +4,9 @@
 // The record is a few metadata_props of the model whose keys begin with Prefix. It has
 // hashes and relative paths, no times and nothing of the machine, so that the same source,
 // samples and options give the same bytes wherever they lie.
+//
+// Attach gives a model its Record, Read reads that of a file, and Check tells of files whether
+// they are fresh. Detach takes a record off, to compare two models without theirs.
 package provenance
 
 import (

@@ -2,6 +2,10 @@
 // factored, and replaces them by chains of smaller nodes. A replacement is held
 // apart as a Patch until Apply builds the new model, which shares every tensor
 // that did not change with the old one.
+//
+// Sites lists the nodes, given the shapes of the model's values; Site.Load has a weight's numbers as a
+// decomp.Kernel. Replace makes the Patch for a chain of factors, Apply the model of all patches, and
+// Merge joins neighbours in it. MeasureCosts counts what a model costs, before and after.
 package rewrite
 
 import (

@@ -1,6 +1,9 @@
 // Package search chooses how far to compress each site: one rung of each ladder, so that the losses add
 // up to as little as possible while the costs stay within the budgets. It is arithmetic only, and knows
 // neither models nor kernels.
+//
+// A [Ladder] says what one site could become, a [Budget] what all may cost together; [Choose] gives the
+// [Plan]. How good it is it says itself, by a bound that no plan can be below.
 package search
 
 import "fmt"

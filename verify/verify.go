@@ -1,4 +1,8 @@
 // Package verify compares two models by running both on the same samples.
+//
+// [Compare] takes two files, samples of a calib.Source and the numbers of those to run, and gives a
+// [Report]: distances by output, agreement of the top class, with labels the accuracy of both, and
+// the samples that moved most. Package gate holds a Report against bounds.
 package verify
 
 import (
