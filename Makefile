@@ -11,6 +11,8 @@ ORT_HEADER_MODULE := github.com/yalue/onnxruntime_go@v1.27.0
 
 TOOL := build/onnx-compress
 VENV := .venv/made
+AXE := build/browser/made
+HAVE_NPM := $(shell command -v npm 2>/dev/null)
 HAVE_PYTHON := $(shell $(PYTHON) -c 'import pip, sys; print(1 if sys.version_info >= (3, 11) else "")' 2>/dev/null)
 
 # The program is free of cgo; only the race detector needs it.
@@ -45,9 +47,18 @@ build/train/made: requirements/train.txt
 build/bench/made: requirements/bench.txt
 	$(call venv,build/bench,--requirement $<)
 
+# What checks pages in a browser. The browser itself is the system's, as Debian's package chromium.
+$(AXE): requirements/browser/package.json requirements/browser/package-lock.json
+	rm -rf $(@D)
+	mkdir -p $(@D)
+	cp $^ $(@D)
+	npm ci --prefix $(@D) --silent --no-audit --no-fund
+	touch $@
+
 # With Python and pip everything is there, so that a test that misses something fails.
-test: setup $(if $(HAVE_PYTHON),$(VENV))
+test: setup $(if $(HAVE_PYTHON),$(VENV)) $(if $(HAVE_NPM),$(AXE))
 	@$(if $(HAVE_PYTHON),:,echo "No Python 3.11 with pip as $(PYTHON): tests that need it are skipped.")
+	@$(if $(HAVE_NPM),:,echo "No npm: pages are not checked in a browser.")
 	ONNX_COMPRESS_REQUIRE=$(HAVE_PYTHON) go test ./...
 
 # The packages that share memory with C or work on several threads. Needs a C compiler.

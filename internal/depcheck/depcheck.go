@@ -60,6 +60,9 @@ func House() Rules {
 			"internal/backendtest":             {"internal/provision/provisiontest", "onnxio"},
 			"internal/suggest":                 {},
 			"internal/chart":                   {},
+			"internal/chromium":                {},
+			"report/page/pagetest":             {"compress"},
+			"scripts/screenshots":              {"internal/chromium"},
 			"internal/depcheck":                {},
 			"internal/testkit":                 {"testmodels"},
 			"testmodels":                       {"onnxio"},
@@ -74,6 +77,8 @@ func House() Rules {
 			"internal/backendtest":             {},
 			"internal/testkit":                 {},
 			"internal/depcheck":                {},
+			"internal/chromium":                {"scripts/screenshots"},
+			"report/page/pagetest":             {},
 		},
 		Only: map[string][]string{
 			"github.com/ebitengine/purego": {"internal/ort", "internal/linalg"},

@@ -151,8 +151,16 @@ func layerPicture(r *compress.Result) (block, error) {
 // layerTable has a row for every layer.
 func layerTable(r *compress.Result) block {
 	columns := []column{
-		{"Layer", false}, {"Operator", false}, {"Kernel", false}, {"Became", false}, {"Rank", true}, {"Error", true},
-		{"Multiply-adds", true}, {"Left", true}, {"Parameters", true}, {"Left", true},
+		{"Layer", false},
+		{"Operator", false},
+		{"Kernel", false},
+		{"Became", false},
+		{"Rank", true},
+		{"Error", true},
+		{"Multiply-adds", true},
+		{"Left", true},
+		{"Parameters", true},
+		{"Left", true},
 	}
 	refits := slices.ContainsFunc(r.Sites, func(s compress.SiteResult) bool { return s.Refit != nil })
 	if refits {

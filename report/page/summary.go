@@ -74,8 +74,12 @@ func evidenceText(r *compress.Result) string {
 	if t := r.Trials; t != nil && !t.Shared {
 		said += fmt.Sprintf(" None is among the %s that the size was chosen by, either.", grouped(t.Judged))
 	}
-	if !r.Plan.Given && r.Plan.Loss > 0 {
-		said += fmt.Sprintf(" The choice of ranks is at most %s above the best there can be, of those that were looked at, by the measure that the search goes by.", report.Percent(r.Plan.Gap))
+	switch {
+	case r.Plan.Given || r.Plan.Loss == 0:
+	case r.Plan.Gap < 0.0005:
+		said += " By the measure that the search goes by, no choice of the ranks that were looked at is better."
+	default:
+		said += fmt.Sprintf(" By the measure that the search goes by, the loss is at most %s above that of the best choice of the ranks that were looked at.", report.Percent(r.Plan.Gap))
 	}
 	return said
 }
