@@ -2,6 +2,7 @@ package calib
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
@@ -18,7 +19,12 @@ func Add(a, b Stats) (Stats, error) {
 	}
 	out := Stats{
 		Site: a.Site, Positions: a.Positions + b.Positions, Samples: a.Samples + b.Samples,
-		OutputShape: slices.Clone(a.OutputShape), Note: a.Note,
+		OutputShape: slices.Clone(a.OutputShape), Note: a.Note, Felt: maps.Clone(a.Felt),
+	}
+	if out.Felt == nil {
+		out.Felt = maps.Clone(b.Felt)
+	} else {
+		maps.Copy(out.Felt, b.Felt)
 	}
 	if a.Note != b.Note && a.Note != "" && b.Note != "" {
 		out.Note += "; " + b.Note

@@ -226,7 +226,7 @@ func (c *collector) forward(ctx context.Context, w *worker, r *Run) error {
 		return err
 	}
 	defer done()
-	return c.addColumns(ctx, w, r, values)
+	return c.addColumns(ctx, w, r, values, make([][]float32, len(c.stations)))
 }
 
 // backward runs the model and its gradients, once per probe, and adds the columns and the
@@ -237,15 +237,18 @@ func (c *collector) backward(ctx context.Context, w *worker, r *Run) error {
 		return err
 	}
 	defer c.gradients.put(p)
+	weights := make([][]float32, len(c.stations))
 	for probe := range c.o.Probes {
-		if err := c.backwardOnce(ctx, w, r, p, probe); err != nil {
+		if err := c.backwardOnce(ctx, w, r, p, probe, weights); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *collector) backwardOnce(ctx context.Context, w *worker, r *Run, p *pass, probe int) error {
+// backwardOnce is backward for one probe. The first of them weighs the positions of
+// each station: a gradient of zero in a random direction is zero in all of them.
+func (c *collector) backwardOnce(ctx context.Context, w *worker, r *Run, p *pass, probe int, weights [][]float32) error {
 	inputs, why, err := p.directions(r, c.o.Seed, probe)
 	if err != nil {
 		return err
@@ -261,7 +264,10 @@ func (c *collector) backwardOnce(ctx context.Context, w *worker, r *Run, p *pass
 	}
 	defer done()
 	if probe == 0 {
-		if err := c.addColumns(ctx, w, r, values); err != nil {
+		if why == "" {
+			c.weigh(weights, p, r, values)
+		}
+		if err := c.addColumns(ctx, w, r, values, weights); err != nil {
 			return err
 		}
 	}
@@ -273,20 +279,34 @@ func (c *collector) backwardOnce(ctx context.Context, w *worker, r *Run, p *pass
 		if reason == "" {
 			reason = why
 		}
-		if err := s.add(ctx, w, r, r.Seq*c.o.Probes+probe, values[p.gradients[i]], reason); err != nil {
+		if err := s.add(ctx, w, r, r.Seq*c.o.Probes+probe, values[p.gradients[i]], weights[c.of[i]], reason); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// addColumns adds the values that the stations read.
-func (c *collector) addColumns(ctx context.Context, w *worker, r *Run, values map[string]tensor.Dense) error {
+// weigh finds the weights of the positions of a run at each station.
+func (c *collector) weigh(weights [][]float32, p *pass, r *Run, values map[string]tensor.Dense) {
+	for k := range c.stations {
+		var sites []*rewrite.Site
+		var found []tensor.Dense
+		for i, s := range c.sensors {
+			if c.of[i] == k {
+				sites, found = append(sites, s.site), append(found, values[p.gradients[i]])
+			}
+		}
+		weights[k] = weigh(sites, r, found)
+	}
+}
+
+// addColumns adds the values that the stations read, with the weights of their positions.
+func (c *collector) addColumns(ctx context.Context, w *worker, r *Run, values map[string]tensor.Dense, weights [][]float32) error {
 	for k, st := range c.stations {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := st.add(ctx, w, r, values[c.values[c.from[k]]]); err != nil {
+		if err := st.add(ctx, w, r, values[c.values[c.from[k]]], weights[k]); err != nil {
 			return err
 		}
 	}

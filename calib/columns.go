@@ -84,9 +84,9 @@ func (s Stats) finite() (group int, err error) {
 	return 0, nil
 }
 
-// count counts the rows of a table that a run looks up. As in Gather, a negative index
-// counts from the end.
-func (st *station) count(ctx context.Context, r *Run, x tensor.Dense) error {
+// count counts the rows of a table that a run looks up, at the positions that have a weight. As
+// in Gather, a negative index counts from the end.
+func (st *station) count(ctx context.Context, r *Run, x tensor.Dense, weights []float32) error {
 	shape := r.unfilled(rewrite.TableRows, 0, x.Shape)
 	var indices []int64
 	if shape != nil {
@@ -104,6 +104,12 @@ func (st *station) count(ctx context.Context, r *Run, x tensor.Dense) error {
 			}
 		}
 	}
+	if weights = evened(weights); len(weights) == len(indices) && len(weights) > 0 {
+		at := 0
+		indices = slices.DeleteFunc(indices, func(int64) bool { at++; return weights[at-1] == 0 })
+	} else {
+		weights = nil
+	}
 	if err := st.take(ctx, r.Seq); err != nil {
 		return err
 	}
@@ -112,7 +118,7 @@ func (st *station) count(ctx context.Context, r *Run, x tensor.Dense) error {
 		st.counts[v]++
 	}
 	if len(indices) > 0 {
-		st.saw(r, int64(len(indices)), x)
+		st.saw(r, int64(len(indices)), x, weights)
 	}
 	return nil
 }

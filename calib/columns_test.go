@@ -11,6 +11,8 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -20,8 +22,8 @@ import (
 // collected runs one calibration.
 func collected(t *testing.T, b *testmodels.Builder, src memory, o Options) []Stats {
 	t.Helper()
-	m := finish(t, b)
-	stats, err := Collect(context.Background(), runtime(t), m, sitesOf(t, m, src[0]), src, count(len(src)), o)
+	m := testkit.Built(t, b)
+	stats, err := Collect(context.Background(), orttest.Open(t), m, sitesOf(t, m, src[0]), src, testkit.Count(len(src)), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +123,7 @@ func TestGroupsOfWideSites(t *testing.T) {
 	x := b.Input("x", tensor.Float32, "N", 2000)
 	b.Node("MatMul", []string{x, b.Weight("w", 2000, 2000, 8)})
 	b.Output(b.Rename("y"), tensor.Float32, "N", 8)
-	m := finish(t, b)
+	m := testkit.Built(t, b)
 	sites := sitesOf(t, m, random(1, "x", tensor.Float32, 2000)[0])
 	if sites[0].View.Kind != rewrite.LastAxis {
 		t.Fatalf("view %v", sites[0].View)
@@ -187,7 +189,7 @@ func TestCounts(t *testing.T) {
 func TestCountsRefuse(t *testing.T) {
 	st := newStation(&rewrite.Site{Name: "words", Input: "ids", View: rewrite.View{Kind: rewrite.TableRows}, Kernel: decomp.Shape{Out: 2, In: 3, Groups: 1}}, 0)
 	for _, v := range []int64{3, -4} {
-		err := st.add(context.Background(), nil, &Run{Samples: make([]Sample, 1)}, tensor.FromInt64([]int{2}, []int64{2, v}))
-		wantError(t, err, "words", "ids", "index 1", "3 rows")
+		err := st.add(context.Background(), nil, &Run{Samples: make([]Sample, 1)}, tensor.FromInt64([]int{2}, []int64{2, v}), nil)
+		testkit.WantError(t, err, "words", "ids", "index 1", "3 rows")
 	}
 }

@@ -6,21 +6,25 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 )
 
 // statsMagic starts a file of statistics; its last byte is the version of the format.
-const statsMagic = "onnx-compress.stats\x03"
+const statsMagic = "onnx-compress.stats\x04"
 
 // WriteTo writes the statistics in a form that ReadStats reads back exactly.
 //
 // The format is little-endian: the magic with its version, the length and the bytes of
 // the site's name, positions, samples, the number of axes of the output shape and the
 // axes; the form of the inputs' statistics and what belongs to it; the number of groups of
-// sensitivities, then for each O and the upper triangle of the O×O moment, row by row; and
-// the length and the bytes of the note. Counts are uint64, the moments float64.
+// sensitivities, then for each O and the upper triangle of the O×O moment, row by row; the
+// length and the bytes of the note; and the number of samples that have weights, and in
+// the order of their numbers each one's number, how many positions it has, and their weights, float32.
+// Counts are uint64, the moments float64.
 //
 //   - Form 0, moments: the number of groups, then for each K, the upper triangle of the K×K
 //     moment, and the mean, [K].
@@ -49,6 +53,7 @@ func (s Stats) WriteTo(w io.Writer) (int64, error) {
 	}
 	out.count(len(s.Note))
 	out.b.WriteString(s.Note)
+	out.felt(s.Felt)
 	return out.written, out.flush()
 }
 
@@ -195,6 +200,7 @@ func readStats(r io.Reader) (Stats, error) {
 		s.G = append(s.G, a)
 	}
 	s.Note = in.text("length of the note")
+	s.Felt = in.felt()
 	return s, in.err
 }
 
@@ -232,6 +238,64 @@ func (c *counts) inputs(s *Stats) error {
 		}
 	}
 	return c.err
+}
+
+// felt writes the weights of positions.
+func (w *writer) felt(f Felt) {
+	w.count(len(f))
+	for _, i := range slices.Sorted(maps.Keys(f)) {
+		w.count(i)
+		w.count(len(f[i]))
+		for _, v := range f[i] {
+			w.b.Write(binary.LittleEndian.AppendUint32(w.b.AvailableBuffer(), math.Float32bits(v)))
+		}
+	}
+}
+
+// felt reads the weights of positions.
+func (c *counts) felt() Felt {
+	var out Felt
+	last := -1
+	for range c.next("number of samples with weights", maxRows) {
+		i := c.next("number of a sample", math.MaxInt64)
+		n := c.next("number of positions", maxRows)
+		if c.err == nil && i <= last {
+			c.err = fmt.Errorf("weights of sample %d follow those of sample %d", i, last)
+		}
+		if c.err != nil {
+			return nil
+		}
+		weights := c.weights(n)
+		if c.err != nil {
+			return nil
+		}
+		if out == nil {
+			out = Felt{}
+		}
+		out[i], last = weights, i
+	}
+	return out
+}
+
+// weights reads n of them, a piece at a time: n is only a claim.
+func (c *counts) weights(n int) []float32 {
+	out := []float32{}
+	piece := make([]byte, 4*min(n, 1<<14))
+	for len(out) < n && c.err == nil {
+		b := piece[:min(len(piece), 4*(n-len(out)))]
+		if _, c.err = io.ReadFull(c.r, b); c.err != nil {
+			return nil
+		}
+		for ; len(b) > 0; b = b[4:] {
+			v := math.Float32frombits(binary.LittleEndian.Uint32(b))
+			if !(v >= 0) || math.IsInf(float64(v), 0) {
+				c.err = fmt.Errorf("a weight is %v; want a finite one, at least 0", v)
+				return nil
+			}
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // columns reads columns and their mean.

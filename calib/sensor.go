@@ -28,13 +28,14 @@ func newSensor(s *rewrite.Site) *sensor {
 	return out
 }
 
-// add sums the gradient of a run with respect to the site's output. Where there is none,
-// why says so.
-func (s *sensor) add(ctx context.Context, w *worker, r *Run, turn int, g tensor.Dense, why string) error {
+// add sums the gradient of a run with respect to the site's output, where those positions
+// count that have a weight; nil stands for all. Where there is no gradient, why says so.
+func (s *sensor) add(ctx context.Context, w *worker, r *Run, turn int, g tensor.Dense, weights []float32, why string) error {
 	var plan moments.Plan
-	var units int
+	var positions int64
 	var seen spread
 	if why == "" {
+		var units int
 		shape, values, err := r.trim(outputKind(s.site), s.site.View.Stack, g)
 		if err == nil && shape != nil {
 			plan, units, err = outputPlan(s.site, shape)
@@ -48,8 +49,15 @@ func (s *sensor) add(ctx context.Context, w *worker, r *Run, turn int, g tensor.
 			w.partial = slices.Grow(w.partial[:0], plan.Size())[:plan.Size()]
 			clear(w.partial)
 			plan.Run(w.backend, values, units, w.partial, &w.scratch)
+			if positions = plan.Positions(units); weights != nil {
+				positions = int64(felt(weights))
+			}
 			for _, b := range outputBlocks(s.site, shape, values, r) {
-				seen.add(b.offDiagonal(w), b.positions())
+				n := b.positions()
+				if weights != nil {
+					weights, n = weights[n:], felt(weights[:n])
+				}
+				seen.add(b.offDiagonal(w), n)
 			}
 		}
 	}
@@ -59,7 +67,7 @@ func (s *sensor) add(ctx context.Context, w *worker, r *Run, turn int, g tensor.
 	defer s.pass()
 	if plan != nil {
 		s.sum.Add(plan, w.partial)
-		s.positions += plan.Positions(units)
+		s.positions += positions
 		s.spread.merge(&seen)
 	}
 	if s.why == "" {

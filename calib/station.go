@@ -28,6 +28,7 @@ type station struct {
 	samples   int64
 	shape     []int // of the first sample's input, without filler
 	plans     map[string]moments.Plan
+	felt      Felt
 }
 
 func newStation(s *rewrite.Site, samples int) *station {
@@ -66,19 +67,23 @@ type worker struct {
 	columns []float64
 }
 
-// add takes in the site's input x of a run. Partial sums are computed side by side, but
-// enter the sum in the order of their runs.
-func (st *station) add(ctx context.Context, w *worker, r *Run, x tensor.Dense) error {
+// add takes in the site's input x of a run, with the weights of its positions, nil for all equal.
+// Partial sums are computed side by side, but enter the sum in the order of their runs.
+func (st *station) add(ctx context.Context, w *worker, r *Run, x tensor.Dense, weights []float32) error {
 	wrong := func(err error) error {
 		return fmt.Errorf("node %q: its input %q: %w", st.site.Name, st.site.Input, err)
 	}
 	if st.counts != nil {
-		if err := st.count(ctx, r, x); err != nil {
+		if err := st.count(ctx, r, x, weights); err != nil {
 			return wrong(err)
 		}
 		return nil
 	}
-	shape, plan, n, values, err := st.prepare(r, x)
+	if st.wide && weights != nil {
+		weights = evened(weights) // what is kept has no room for weights
+	}
+	roots := roots(weights)
+	shape, plan, n, values, err := st.prepare(r, x, roots)
 	if err != nil {
 		return wrong(err)
 	}
@@ -91,7 +96,11 @@ func (st *station) add(ctx context.Context, w *worker, r *Run, x tensor.Dense) e
 		}
 		w.columns = slices.Grow(w.columns[:0], len(st.columns))[:len(st.columns)]
 		clear(w.columns)
-		plan.Columns(values, n, w.columns)
+		if roots != nil {
+			Columns(values, roots, w.columns)
+		} else {
+			plan.Columns(values, n, w.columns)
+		}
 	}
 	if err := st.take(ctx, r.Seq); err != nil {
 		return err
@@ -108,7 +117,7 @@ func (st *station) add(ctx context.Context, w *worker, r *Run, x tensor.Dense) e
 	for i, v := range w.columns {
 		st.columns[i] += v
 	}
-	st.saw(r, plan.Positions(n), x)
+	st.saw(r, plan.Positions(n), x, weights)
 	return nil
 }
 
@@ -120,22 +129,35 @@ func (w *worker) sum(plan moments.Plan, values []float32, n int) {
 }
 
 // saw counts a run.
-func (st *station) saw(r *Run, positions int64, x tensor.Dense) {
+func (st *station) saw(r *Run, positions int64, x tensor.Dense, weights []float32) {
 	st.positions += positions
+	if weights != nil {
+		if st.felt == nil {
+			st.felt = Felt{}
+		}
+		st.felt.put(r.Indices, weights)
+	}
 	st.samples += int64(r.Count())
 	if st.shape == nil {
 		st.shape = x.Shape
 	}
 }
 
-// prepare checks the input of a run, takes off the filler of a batch, and plans its
-// sum: n units of the plan. The plan is nil where there is nothing to sum.
-func (st *station) prepare(r *Run, x tensor.Dense) (shape []int, plan moments.Plan, n int, values []float32, err error) {
+// prepare checks the input of a run, takes off the filler of a batch, weighs its positions, and
+// plans its sum: n units of the plan. The plan is nil where there is nothing to sum.
+func (st *station) prepare(r *Run, x tensor.Dense, roots []float32) (shape []int, plan moments.Plan, n int, values []float32, err error) {
 	shape, values, err = r.trim(st.site.View.Kind, st.site.View.Stack, x)
 	if shape == nil || err != nil {
 		return nil, nil, 0, nil, err
 	}
 	plan, n, err = st.planFor(shape)
+	if err == nil && roots != nil {
+		if n != len(roots) {
+			return nil, nil, 0, nil, fmt.Errorf("it has %d positions, and the output of the node has %d", n, len(roots))
+		}
+		values, n = Weigh(values, roots), felt(roots)
+		shape = []int{n, st.site.Kernel.In}
+	}
 	if err == nil && plan.Positions(n) == 0 {
 		plan = nil // nothing to see, such as a sequence of length 0
 	}
@@ -280,7 +302,7 @@ func (st *station) finish() (Stats, error) {
 	if st.positions == 0 {
 		return Stats{}, fmt.Errorf("node %q saw no samples: give at least as many as a batch of the model has, and none that are empty", st.site.Name)
 	}
-	out := Stats{Positions: st.positions, Samples: st.samples, Counts: st.counts}
+	out := Stats{Positions: st.positions, Samples: st.samples, Counts: st.counts, Felt: st.felt}
 	switch {
 	case st.counts != nil:
 		out.Mean = [][]float64{frequencies(st.counts, st.positions)}

@@ -12,8 +12,8 @@ type Stats struct {
 	// Site is the name of the site.
 	Site string
 	// A has the second moment E[x xᵀ] of the input columns x of each group of
-	// channels, [K, K] with K the columns of the site's kernel: the mean over all
-	// positions of all samples. Statistics of sites that read the same columns
+	// channels, [K, K] with K the columns of the site's kernel: the mean over the
+	// positions of all samples that have a weight. Statistics of sites that read the same columns
 	// share their matrices, which are to be left as they are. Nil where Columns or Counts
 	// stand for it.
 	A []*linalg.Matrix
@@ -40,7 +40,12 @@ type Stats struct {
 	// Note says how G was found where that was not by gradients, or why there is none,
 	// for people; empty in the common case.
 	Note string
-	// Positions is the number of output positions, over all samples.
+	// Felt has the weights of the positions in A and Mean, by how much the outputs feel them at
+	// this site and at those that read the same columns; Columns and Counts leave out those without.
+	// Empty where all weigh the same, as at a convolution, whose positions overlap. Statistics of sites that
+	// read the same columns share it.
+	Felt Felt
+	// Positions is the number of output positions that have a weight, over all samples.
 	Positions int64
 	// Samples is the number of samples that were summed.
 	Samples int64

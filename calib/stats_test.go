@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 )
 
 func someStats() Stats {
@@ -23,7 +24,7 @@ func someStats() Stats {
 			{Rows: 1, Cols: 1, Data: []float64{0.25}},
 			{Rows: 3, Cols: 3, Data: []float64{1, 2, 3, 2, 5, 6, 3, 6, 9}},
 		},
-		Note: "measured",
+		Note: "measured", Felt: Felt{0: {1, 0, 0.5}, 7: {}},
 	}
 }
 
@@ -68,7 +69,7 @@ func TestStatsFileErrors(t *testing.T) {
 	good := b.Bytes()
 	for n := range good {
 		_, err := ReadStats(bytes.NewReader(good[:n]))
-		wantError(t, err, "unexpected EOF")
+		testkit.WantError(t, err, "unexpected EOF")
 	}
 	edit := func(at int, v byte) []byte {
 		out := bytes.Clone(good)
@@ -76,31 +77,33 @@ func TestStatsFileErrors(t *testing.T) {
 		return out
 	}
 	_, err := ReadStats(bytes.NewReader(edit(0, 'x')))
-	wantError(t, err, "no file of statistics")
+	testkit.WantError(t, err, "no file of statistics")
 	_, err = ReadStats(bytes.NewReader(edit(len(statsMagic)-1, 9)))
-	wantError(t, err, "version 9")
+	testkit.WantError(t, err, "version 9")
 	_, err = ReadStats(bytes.NewReader(edit(len(statsMagic)+7, 1)))
-	wantError(t, err, "length of the site's name")
-	// The last number of all is G's corner, before the length and the text of the note.
-	corner := len(good) - len(someStats().Note) - 16
+	testkit.WantError(t, err, "length of the site's name")
+	// The last number of G is its corner, before the length and the text of the note, and the weights:
+	// how many samples have some, the numbers and lengths of two, and three weights.
+	note := len(good) - 5*8 - 3*4 - len(someStats().Note)
+	corner := note - 16
 	if got := math.Float64frombits(binary.LittleEndian.Uint64(good[corner:])); got != 9 {
 		t.Fatalf("%v where G's corner is looked for, want 9", got)
 	}
 	_, err = ReadStats(bytes.NewReader(edit(corner+7, 0xc0)))
-	wantError(t, err, "element (2, 2) of a moment is -9")
+	testkit.WantError(t, err, "element (2, 2) of a moment is -9")
 	// The mean of the last group ends before the counts, and the 8 numbers, of G.
 	mean := corner - 7*8 - 2*8 - 8
 	if got := math.Float64frombits(binary.LittleEndian.Uint64(good[mean:])); got != 1 {
 		t.Fatalf("%v where the last mean is looked for, want 1", got)
 	}
 	_, err = ReadStats(bytes.NewReader(edit(mean+7, 0x7f)))
-	wantError(t, err, "element 1 of a mean")
-	_, err = ReadStats(bytes.NewReader(edit(len(good)-len(someStats().Note)-1, 1)))
-	wantError(t, err, "length of the note")
+	testkit.WantError(t, err, "element 1 of a mean")
+	_, err = ReadStats(bytes.NewReader(edit(note-1, 1)))
+	testkit.WantError(t, err, "length of the note")
 	lost := someStats()
 	lost.Mean = lost.Mean[:1]
 	_, err = lost.WriteTo(io.Discard)
-	wantError(t, err, "group 1 has no mean")
+	testkit.WantError(t, err, "group 1 has no mean")
 }
 
 func TestStatsFileErrorsOfForms(t *testing.T) {
@@ -115,7 +118,7 @@ func TestStatsFileErrorsOfForms(t *testing.T) {
 		good := written(s)
 		for n := range good {
 			_, err := ReadStats(bytes.NewReader(good[:n]))
-			wantError(t, err, "unexpected EOF")
+			testkit.WantError(t, err, "unexpected EOF")
 		}
 	}
 	for _, c := range []struct {
@@ -125,23 +128,24 @@ func TestStatsFileErrorsOfForms(t *testing.T) {
 		{func(s *Stats) { s.Columns.Data[4] = float32(math.NaN()) }, "element 1 of column 1 is NaN"},
 		{func(s *Stats) { s.Positions = 3 }, "2 columns of length 3 stand for 3 positions"},
 		{func(s *Stats) { s.Mean[0][1] = math.Inf(1) }, "element 1 of a mean"},
+		{func(s *Stats) { s.Felt = Felt{3: {1, -1}} }, "a weight is -1"},
 	} {
 		s := columnStats()
 		c.change(&s)
 		_, err := ReadStats(bytes.NewReader(written(s)))
-		wantError(t, err, c.word)
+		testkit.WantError(t, err, c.word)
 	}
 	s := countStats()
 	s.Positions = 7
 	_, err := ReadStats(bytes.NewReader(written(s)))
-	wantError(t, err, "the counts make 6, wanted the 7 positions")
+	testkit.WantError(t, err, "the counts make 6, wanted the 7 positions")
 	s.Positions = 4
 	_, err = ReadStats(bytes.NewReader(written(s)))
-	wantError(t, err, "the count is 5; want at most 4")
+	testkit.WantError(t, err, "the count is 5; want at most 4")
 	lost := columnStats()
 	lost.Mean = nil
 	_, err = lost.WriteTo(io.Discard)
-	wantError(t, err, "columns of length 3 have no mean")
+	testkit.WantError(t, err, "columns of length 3 have no mean")
 }
 
 func FuzzReadStats(f *testing.F) {
@@ -200,22 +204,22 @@ func TestAdd(t *testing.T) {
 	}
 	b.Site = "other"
 	_, err = Add(a, b)
-	wantError(t, err, "other", "/layer1/conv")
+	testkit.WantError(t, err, "other", "/layer1/conv")
 	b = someStats()
 	b.A[1] = linalg.New(3, 3)
 	_, err = Add(a, b)
-	wantError(t, err, "2×2 and 3×3")
+	testkit.WantError(t, err, "2×2 and 3×3")
 	b = someStats()
 	b.G[1] = linalg.New(2, 2)
 	_, err = Add(a, b)
-	wantError(t, err, "3×3 and 2×2")
+	testkit.WantError(t, err, "3×3 and 2×2")
 	b.G = nil
 	_, err = Add(a, b)
-	wantError(t, err, "sensitivities of 2 groups and of 0")
+	testkit.WantError(t, err, "sensitivities of 2 groups and of 0")
 	b = someStats()
 	b.Mean[1] = nil
 	_, err = Add(a, b)
-	wantError(t, err, "length 2 and 0")
+	testkit.WantError(t, err, "length 2 and 0")
 }
 
 func TestAddForms(t *testing.T) {
@@ -237,5 +241,5 @@ func TestAddForms(t *testing.T) {
 	}
 	d.Counts, d.A = nil, []*linalg.Matrix{linalg.Identity(4)}
 	_, err = Add(c, d)
-	wantError(t, err, "counts and moments")
+	testkit.WantError(t, err, "counts and moments")
 }

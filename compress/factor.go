@@ -137,7 +137,7 @@ func (j *job) offer(s *rewrite.Site, seen calib.Stats, means centres) (*offer, e
 	if err != nil {
 		return nil, err
 	}
-	o := &offer{site: *s, positions: 1, ratio: 1, note: seen.Note, output: seen.G}
+	o := &offer{site: *s, positions: 1, ratio: 1, note: seen.Note, output: seen.G, felt: seen.Felt}
 	if seen.G != nil {
 		o.sensitive, o.positions = true, seen.PositionsPerSample()
 	}

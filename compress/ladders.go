@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -50,6 +51,8 @@ type offer struct {
 	ratio float64
 	// output is the second moment of the sensitivity per group, nil without.
 	output []*linalg.Matrix
+	// felt weighs the output positions; empty where they weigh the same.
+	felt calib.Felt
 	// mean is E[x] per group where the chain's output is to be shifted, else nil.
 	mean [][]float64
 	note string

@@ -76,7 +76,7 @@ func (j *job) refit(ctx context.Context) error {
 	}
 	choices := make([]tune.Choice, len(j.offers))
 	for i, o := range j.offers {
-		choices[i] = tune.Choice{Site: o.site, Chain: j.chains[i], Output: o.output}
+		choices[i] = tune.Choice{Site: o.site, Chain: j.chains[i], Output: o.output, Felt: o.felt}
 		if m := j.chosen[i].method; m != nil {
 			choices[i].Method = *m
 		}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"golang.org/x/sync/errgroup"
@@ -47,8 +48,8 @@ func (w *walk) begin(k int) (*stage, error) {
 	case w.needs(st.site) > w.o.Memory/2:
 		st.why = fmt.Sprintf("its moments take %d MiB, more than half of the memory limit of %d MiB", w.needs(st.site)>>20, w.o.Memory>>20)
 	default:
-		st.sums = newSums(st.site, st.differs, st.shortcut != nil)
-		if w.inputs.match(st.site) {
+		st.sums = newSums(st.choice, st.differs, st.shortcut != nil)
+		if w.inputs.match(st.site, st.choice.Felt) {
 			st.sums.inputs = w.inputs
 		}
 		w.inputs = st.sums.inputs
@@ -286,6 +287,7 @@ type observed struct {
 	layout *layout
 	x      []float32
 	own    []float32 // z − (W x̂ + b); nil where that is zero
+	roots  []float32 // of the positions' weights, by which all was multiplied; nil where they weigh the same
 	both   []float32 // the same, with what the other operand of the addition is short of; nil where there is none
 }
 
@@ -320,10 +322,28 @@ func (st *stage) see(ownValue, otherValue func(string) (tensor.Dense, error), ot
 			return observed{}, err
 		}
 	}
-	if st.shortcut == nil {
+	if st.shortcut != nil {
+		if seen.both, err = st.short(ownValue, otherValue, seen.own, shape, z, b); err != nil {
+			return observed{}, err
+		}
+	}
+	return st.weighed(seen, z, b)
+}
+
+// weighed multiplies all by the roots of the positions' weights.
+func (st *stage) weighed(seen observed, z tensor.Dense, b batch) (observed, error) {
+	k := st.site.Kernel
+	if seen.roots = st.choice.Felt.Roots(b.indices, z.Len()/k.Out); seen.roots == nil {
 		return seen, nil
 	}
-	seen.both, err = st.short(ownValue, otherValue, seen.own, shape, z, b)
+	for _, rows := range []*[]float32{&seen.x, &seen.own, &seen.both} {
+		if *rows != nil {
+			*rows = calib.Weigh(*rows, seen.roots)
+		}
+	}
+	n := len(seen.x) / k.In
+	var err error
+	seen.layout, err = st.layouts.of([]int{n, k.In}, []int{n, k.Out})
 	return seen, err
 }
 

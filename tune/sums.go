@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/moments"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -65,6 +66,7 @@ type sums struct {
 // inputMoments are the moments of a site's input columns. Sites that cut the same value in the same way share them.
 type inputMoments struct {
 	site      *rewrite.Site
+	felt      calib.Felt
 	sum       [2]*moments.Sum
 	columns   [2][]float64
 	positions [2]int64
@@ -83,9 +85,10 @@ type crossSum struct {
 	errors   []float64 // [Out]
 }
 
-func newSums(s *rewrite.Site, errors, short bool) *sums {
+func newSums(c *Choice, errors, short bool) *sums {
+	s := &c.Site
 	k := s.Kernel
-	out := &sums{site: s, errors: errors, short: short, inputs: &inputMoments{site: s}}
+	out := &sums{site: s, errors: errors, short: short, inputs: &inputMoments{site: s, felt: c.Felt}}
 	for i := range out.parts {
 		out.inputs.sum[i] = moments.NewSum(k.Groups, k.Cols())
 		out.inputs.columns[i] = make([]float64, k.Groups*k.Cols())
@@ -101,9 +104,9 @@ func newCrossSum(s *rewrite.Site) crossSum {
 }
 
 // match tells whether a site's columns are those whose moments are here, complete.
-func (m *inputMoments) match(s *rewrite.Site) bool {
+func (m *inputMoments) match(s *rewrite.Site, felt calib.Felt) bool {
 	return m != nil && m.done[0] != nil && m.site.Input == s.Input && m.site.Kernel.In == s.Kernel.In &&
-		m.site.Kernel.Groups == s.Kernel.Groups && m.site.ChannelAxis(2) == s.ChannelAxis(2) && reflect.DeepEqual(m.site.View, s.View)
+		m.site.Kernel.Groups == s.Kernel.Groups && m.site.ChannelAxis(2) == s.ChannelAxis(2) && reflect.DeepEqual(m.site.View, s.View) && m.felt.Equal(felt)
 }
 
 // add adds what a run shows.
@@ -121,16 +124,16 @@ func (s *sums) add(w *worker, t *turn, run int, held bool, seen observed) error 
 	columns := make([]float64, len(s.inputs.columns[at]))
 	if !reuse {
 		l.x.Run(w.backend, seen.x, l.nx, zero(&w.x, l.x.Size()), &w.scratch)
-		l.x.Columns(seen.x, l.nx, columns)
+		columnSums(l.x, seen.x, l.nx, seen.roots, columns)
 	}
 	judged := seen.own
 	if s.short {
 		judged = seen.both
 	}
-	own := cross(w, l, seen.own, seen.x, &w.own, len(part.own.errors))
+	own := cross(w, seen, seen.own, &w.own, len(part.own.errors))
 	var both []float64
 	if s.short {
-		both = cross(w, l, seen.both, seen.x, &w.both, len(part.both.errors))
+		both = cross(w, seen, seen.both, &w.both, len(part.both.errors))
 	}
 	if judged != nil {
 		l.y.Run(w.backend, judged, l.ny, zero(&w.ee, l.y.Size()), &w.scratch)
@@ -157,14 +160,24 @@ func (s *sums) add(w *worker, t *turn, run int, held bool, seen observed) error 
 }
 
 // cross computes e xᵀ into partial, and returns the sums of e; nil where there are no errors.
-func cross(w *worker, l *layout, e, x []float32, partial *[]float32, channels int) []float64 {
+func cross(w *worker, seen observed, e []float32, partial *[]float32, channels int) []float64 {
 	if e == nil {
 		return nil
 	}
-	l.xy.Run(w.backend, e, x, l.nxy, zero(partial, l.xy.Size()), &w.scratch)
+	l := seen.layout
+	l.xy.Run(w.backend, e, seen.x, l.nxy, zero(partial, l.xy.Size()), &w.scratch)
 	out := make([]float64, channels)
-	l.y.Columns(e, l.ny, out)
+	columnSums(l.y, e, l.ny, seen.roots, out)
 	return out
+}
+
+// columnSums adds the sums of n units' columns to sum, of rows that roots have weighed where there are any.
+func columnSums(plan moments.Plan, rows []float32, n int, roots []float32, sum []float64) {
+	if roots != nil {
+		calib.Columns(rows, roots, sum)
+		return
+	}
+	plan.Columns(rows, n, sum)
 }
 
 // zero returns n zeros over *buf, and leaves them there.

@@ -30,6 +30,8 @@ type Choice struct {
 	// Output is G, the weight of errors in the site's output, [O, O] for each group. Nil stands for the squares of
 	// Site.OutputScale, and for the identity where that is nil too.
 	Output []*linalg.Matrix
+	// Felt weighs the output positions of the samples that the refit is given; see calib.Stats.
+	Felt calib.Felt
 }
 
 // check refuses a metric that does not fit the site.

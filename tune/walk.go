@@ -42,6 +42,7 @@ type batch struct {
 	name        string
 	size, count int // of the stacked samples with and without filler; size is 0 where nothing was stacked
 	samples     int
+	indices     []int // the numbers of the samples in their source
 	held        bool
 }
 
@@ -99,7 +100,7 @@ func (w *walk) load(ctx context.Context, src calib.Source, indices []int) error 
 			mu.Lock()
 			defer mu.Unlock()
 			runs[r.Seq] = batch{
-				name: r.Samples[0].Name, size: r.Batch, count: len(r.Samples), samples: len(r.Samples),
+				name: r.Samples[0].Name, size: r.Batch, count: len(r.Samples), samples: len(r.Samples), indices: r.Indices,
 				held: at%heldEvery == heldEvery-1 || blocks < heldEvery && at == blocks-1,
 			}
 			return nil
