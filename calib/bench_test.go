@@ -5,14 +5,16 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/provision"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
 // BenchmarkCollect sweeps 64 samples through the trained demo model on one thread.
 func BenchmarkCollect(b *testing.B) {
-	lib := runtime(b)
+	lib := orttest.Open(b)
 	m, err := testmodels.Fashion()
 	if err != nil {
 		b.Fatal(err)
@@ -28,7 +30,7 @@ func BenchmarkCollect(b *testing.B) {
 	for name, backend := range map[string]linalg.Backend{"gonum": linalg.Gonum(), "openblas": openblas} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := Collect(context.Background(), lib, m, sites, src, count(64), Options{Backend: backend}); err != nil {
+				if _, err := Collect(context.Background(), lib, m, sites, src, testkit.Count(64), Options{Backend: backend}); err != nil {
 					b.Fatal(err)
 				}
 			}

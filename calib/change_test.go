@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -21,7 +23,7 @@ func pair(t *testing.T, batch any) (m, changed *onnxio.Model) {
 		y := b.Node("MatMul", []string{x, w})
 		b.Node("Mul", []string{y, b.Tensor("scale", tensor.Float32, []int{1}, []float64{scale})})
 		b.Output(b.Rename("y"), tensor.Float32, batch, 4)
-		return finish(t, b)
+		return testkit.Built(t, b)
 	}
 	return build(1), build(3)
 }
@@ -29,7 +31,7 @@ func pair(t *testing.T, batch any) (m, changed *onnxio.Model) {
 // The change of x·w to 3·x·w is 4·‖x·w‖² about its mean over the classes, whatever the batch
 // that the model runs in, and whatever fills it up.
 func TestChange(t *testing.T) {
-	lib, src := runtime(t), random(25, "x", tensor.Float32, 6)
+	lib, src := orttest.Open(t), random(25, "x", tensor.Float32, 6)
 	for _, batch := range []any{"N", 1, 10} {
 		m, changed := pair(t, batch)
 		b := linalg.Gonum()
@@ -46,7 +48,7 @@ func TestChange(t *testing.T) {
 		}
 		var first float64
 		for _, threads := range []int{1, 3} {
-			o, err := Observe(t.Context(), lib, m, src, count(len(src)), Options{Batch: 4, Threads: threads})
+			o, err := Observe(t.Context(), lib, m, src, testkit.Count(len(src)), Options{Batch: 4, Threads: threads})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,7 +78,7 @@ func TestChange(t *testing.T) {
 func TestObserveWithinMemory(t *testing.T) {
 	m, changed := pair(t, "N")
 	src := random(25, "x", tensor.Float32, 6)
-	o, err := Observe(t.Context(), runtime(t), m, src, count(len(src)), Options{Batch: 4, Memory: 4 * 16 * 7})
+	o, err := Observe(t.Context(), orttest.Open(t), m, src, testkit.Count(len(src)), Options{Batch: 4, Memory: 4 * 16 * 7})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,11 +91,11 @@ func TestObserveWithinMemory(t *testing.T) {
 }
 
 func TestObserveWeights(t *testing.T) {
-	lib, src := runtime(t), random(5, "x", tensor.Float32, 6)
+	lib, src := orttest.Open(t), random(5, "x", tensor.Float32, 6)
 	m, changed := pair(t, "N")
 	var got [2]float64
 	for i, w := range []float64{1, 5} {
-		o, err := Observe(t.Context(), lib, m, src, count(len(src)), Options{Weights: map[string]float64{m.Graph().GetOutput()[0].GetName(): w}})
+		o, err := Observe(t.Context(), lib, m, src, testkit.Count(len(src)), Options{Weights: map[string]float64{m.Graph().GetOutput()[0].GetName(): w}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,17 +109,17 @@ func TestObserveWeights(t *testing.T) {
 }
 
 func TestObserveCancelled(t *testing.T) {
-	lib, src := runtime(t), random(25, "x", tensor.Float32, 6)
+	lib, src := orttest.Open(t), random(25, "x", tensor.Float32, 6)
 	m, changed := pair(t, "N")
 	ctx, cancel := context.WithCancel(t.Context())
-	o, err := Observe(ctx, lib, m, src, count(len(src)), Options{Batch: 4})
+	o, err := Observe(ctx, lib, m, src, testkit.Count(len(src)), Options{Batch: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := o.Change(ctx, changed, func(int, int) { cancel() }); !errors.Is(err, context.Canceled) {
 		t.Errorf("the change, cancelled after a run: %v", err)
 	}
-	if _, err := Observe(ctx, lib, m, src, count(len(src)), Options{}); !errors.Is(err, context.Canceled) {
+	if _, err := Observe(ctx, lib, m, src, testkit.Count(len(src)), Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("observing, cancelled before: %v", err)
 	}
 }

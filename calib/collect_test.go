@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -17,7 +19,7 @@ import (
 
 // All runnable models of the zoo, fed with whole inputs.
 func TestCollectOverZoo(t *testing.T) {
-	lib := runtime(t)
+	lib := orttest.Open(t)
 	for _, c := range testmodels.All() {
 		if !c.Runs {
 			continue
@@ -73,12 +75,12 @@ func zooModel(t testing.TB, name string) *onnxio.Model {
 }
 
 func TestThreadsDoNotMatter(t *testing.T) {
-	lib, m := runtime(t), zooModel(t, "cnn")
+	lib, m := orttest.Open(t), zooModel(t, "cnn")
 	src := random(41, "image", tensor.Float32, 3, 16, 16)
 	sites := sitesOf(t, m, src[0])
 	var first []Stats
 	for _, threads := range []int{1, 2, 5, 16} {
-		stats, err := Collect(context.Background(), lib, m, sites, src, count(41), Options{Batch: 4, Threads: threads})
+		stats, err := Collect(context.Background(), lib, m, sites, src, testkit.Count(41), Options{Batch: 4, Threads: threads})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,14 +98,14 @@ func TestThreadsDoNotMatter(t *testing.T) {
 
 // Sites that read the same columns share one sum.
 func TestSharedColumns(t *testing.T) {
-	lib := runtime(t)
+	lib := orttest.Open(t)
 	b := testmodels.NewBuilder(1, 17, 8)
 	x := b.Input("x", tensor.Float32, "N", 6)
 	b.Node("Add", []string{b.Linear(x, 6, 8, false), b.Linear(x, 6, 8, false)})
 	b.Output(b.Rename("y"), tensor.Float32, "N", 8)
-	m := finish(t, b)
+	m := testkit.Built(t, b)
 	src := random(3, "x", tensor.Float32, 6)
-	stats, err := Collect(context.Background(), lib, m, sitesOf(t, m, src[0]), src, count(3), Options{})
+	stats, err := Collect(context.Background(), lib, m, sitesOf(t, m, src[0]), src, testkit.Count(3), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,14 +125,14 @@ func fixedConv(t *testing.T, batch any) *onnxio.Model {
 	x = b.Node("Unsqueeze", []string{x, b.Ints("axes", 0)})
 	b.Node("MatMul", []string{x, b.Weight("w", 5, 5, 4)})
 	b.Output(b.Rename("y"), tensor.Float32, 1, batch, 4)
-	return finish(t, b)
+	return testkit.Built(t, b)
 }
 
 func TestFixedBatch(t *testing.T) {
-	lib := runtime(t)
+	lib := orttest.Open(t)
 	src := random(6, "x", tensor.Float32, 3, 6, 6)
 	collect := func(m *onnxio.Model, o Options) []Stats {
-		stats, err := Collect(context.Background(), lib, m, sitesOf(t, m, src[0]), src, count(6), o)
+		stats, err := Collect(context.Background(), lib, m, sitesOf(t, m, src[0]), src, testkit.Count(6), o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +155,7 @@ func TestFixedBatch(t *testing.T) {
 
 // Samples of different sizes run alone; their sums agree with those of runs by size.
 func TestSamplesOfSeveralSizes(t *testing.T) {
-	lib, m := runtime(t), zooModel(t, "conv_dynamic")
+	lib, m := orttest.Open(t), zooModel(t, "conv_dynamic")
 	var src memory
 	for i := range 9 {
 		src = append(src, random(i+1, "x", tensor.Float32, 6, 5+i%3, 7)[i])
@@ -166,7 +168,7 @@ func TestSamplesOfSeveralSizes(t *testing.T) {
 		}
 		return stats[0]
 	}
-	mixed := collect(4, count(9)...)
+	mixed := collect(4, testkit.Count(9)...)
 	sum := collect(4, 0, 3, 6)
 	for first := 1; first < 3; first++ {
 		var err error
@@ -180,7 +182,7 @@ func TestSamplesOfSeveralSizes(t *testing.T) {
 }
 
 func TestCollectErrors(t *testing.T) {
-	lib, m := runtime(t), zooModel(t, "cnn")
+	lib, m := orttest.Open(t), zooModel(t, "cnn")
 	good := random(8, "image", tensor.Float32, 3, 16, 16)
 	sites := sitesOf(t, m, good[0])
 	with := func(change func(*Sample)) memory {
@@ -217,24 +219,24 @@ func TestCollectErrors(t *testing.T) {
 	} {
 		for _, threads := range []int{1, 4} {
 			t.Run(fmt.Sprint(c.name, threads), func(t *testing.T) {
-				_, err := Collect(context.Background(), lib, m, sites, c.src, count(8), Options{Batch: 2, Threads: threads})
-				wantError(t, err, c.words...)
+				_, err := Collect(context.Background(), lib, m, sites, c.src, testkit.Count(8), Options{Batch: 2, Threads: threads})
+				testkit.WantError(t, err, c.words...)
 			})
 		}
 	}
 	_, err := Collect(context.Background(), lib, m, sites, good, nil, Options{})
-	wantError(t, err, "no samples")
+	testkit.WantError(t, err, "no samples")
 	_, err = Collect(context.Background(), lib, m, sites, good, []int{8}, Options{})
-	wantError(t, err, "sample 8", "there are 8")
+	testkit.WantError(t, err, "sample 8", "there are 8")
 }
 
 func TestCancel(t *testing.T) {
-	lib, m := runtime(t), zooModel(t, "cnn")
+	lib, m := orttest.Open(t), zooModel(t, "cnn")
 	src := random(64, "image", tensor.Float32, 3, 16, 16)
 	sites := sitesOf(t, m, src[0])
 	for after := 1; after <= 64; after += 7 {
 		ctx, cancel := context.WithCancel(context.Background())
-		stats, err := Collect(ctx, lib, m, sites, src, count(64), Options{Batch: 1, Threads: 3, Progress: func(done, total int) {
+		stats, err := Collect(ctx, lib, m, sites, src, testkit.Count(64), Options{Batch: 1, Threads: 3, Progress: func(done, total int) {
 			if done >= after {
 				cancel()
 			}
@@ -247,10 +249,10 @@ func TestCancel(t *testing.T) {
 }
 
 func TestProgress(t *testing.T) {
-	lib, m := runtime(t), zooModel(t, "cnn")
+	lib, m := orttest.Open(t), zooModel(t, "cnn")
 	src := random(10, "image", tensor.Float32, 3, 16, 16)
 	var seen []int
-	_, err := Collect(context.Background(), lib, m, sitesOf(t, m, src[0]), src, count(10), Options{Batch: 3, Threads: 2, Progress: func(done, total int) {
+	_, err := Collect(context.Background(), lib, m, sitesOf(t, m, src[0]), src, testkit.Count(10), Options{Batch: 3, Threads: 2, Progress: func(done, total int) {
 		if total != 10 {
 			t.Errorf("total %d, want 10", total)
 		}
@@ -288,12 +290,12 @@ func TestProbeModel(t *testing.T) {
 }
 
 func TestGroups(t *testing.T) {
-	lib, m := runtime(t), zooModel(t, "cnn")
+	lib, m := orttest.Open(t), zooModel(t, "cnn")
 	src := random(8, "image", tensor.Float32, 3, 16, 16)
 	sites := sitesOf(t, m, src[0])
 	const fixed = 8 << 20 // what a worker takes besides its partial sum
 	all, err := Groups(sites, Options{})
-	if err != nil || len(all) != 1 || !slices.Equal(all[0], count(len(sites))) {
+	if err != nil || len(all) != 1 || !slices.Equal(all[0], testkit.Count(len(sites))) {
 		t.Fatalf("groups %v (%v), want one of all %d sites", all, err, len(sites))
 	}
 	var largest int64
@@ -304,7 +306,7 @@ func TestGroups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if flat := slices.Concat(several...); !slices.Equal(flat, count(len(sites))) {
+	if flat := slices.Concat(several...); !slices.Equal(flat, testkit.Count(len(sites))) {
 		t.Errorf("groups %v, want every site once and in order", several)
 	}
 	_, err = Groups(sites, Options{Memory: fixed + 2*largest - 1})
@@ -312,12 +314,12 @@ func TestGroups(t *testing.T) {
 	if !errors.As(err, &large) || large.Needed != fixed+2*largest {
 		t.Errorf("%v, want that a site needs %d bytes", err, fixed+2*largest)
 	}
-	whole, err := Collect(context.Background(), lib, m, sites, src, count(8), Options{})
+	whole, err := Collect(context.Background(), lib, m, sites, src, testkit.Count(8), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range sites {
-		alone, err := Collect(context.Background(), lib, m, sites[i:i+1], src, count(8), Options{})
+		alone, err := Collect(context.Background(), lib, m, sites[i:i+1], src, testkit.Count(8), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -60,7 +61,7 @@ func TestFeedCuts(t *testing.T) {
 		{"whole inputs", whole, spec("x", -1, 3), []string{"0: 0", "0: 1", "0: 2"}},
 	} {
 		for ahead := 1; ahead < 4; ahead++ {
-			got, runs := cuts(t, c.src, count(len(c.src)), []InputSpec{c.input}, 2, ahead)
+			got, runs := cuts(t, c.src, testkit.Count(len(c.src)), []InputSpec{c.input}, 2, ahead)
 			if !slices.Equal(got, c.want) {
 				t.Errorf("%s, %d ahead: runs %q, want %q", c.name, ahead, got, c.want)
 			}
@@ -127,7 +128,7 @@ func (f failing) Sample(i int) (Sample, error) {
 
 func TestFeedErrors(t *testing.T) {
 	src := failing{random(8, "x", tensor.Float32, 2)}
-	f, err := NewFeed(src, count(8), []InputSpec{spec("x", -1, 2)}, 2, 4)
+	f, err := NewFeed(src, testkit.Count(8), []InputSpec{spec("x", -1, 2)}, 2, 4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,21 +137,21 @@ func TestFeedErrors(t *testing.T) {
 	}
 	for range 3 { // the error stays
 		_, err = f.Next(context.Background())
-		wantError(t, err, "sample 3 is gone")
+		testkit.WantError(t, err, "sample 3 is gone")
 	}
 	f, err = NewFeed(src, []int{0}, []InputSpec{spec("x", 2, 2), {"y", tensor.Float32, []int{3}}}, 2, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = f.Next(context.Background())
-	wantError(t, err, "nothing for the input y: float32[3]")
+	testkit.WantError(t, err, "nothing for the input y: float32[3]")
 	two := memory{{Name: "s", Inputs: map[string]tensor.Dense{"x": tensor.New(tensor.Float32, 2), "y": tensor.New(tensor.Float32)}}}
 	f, err = NewFeed(two, []int{0}, []InputSpec{spec("x", 2, 2), spec("y", 3)}, 2, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = f.Next(context.Background())
-	wantError(t, err, "x: float32[2,2]; y: float32[3]", "cannot be stacked")
+	testkit.WantError(t, err, "x: float32[2,2]; y: float32[3]", "cannot be stacked")
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
 	f, err = NewFeed(blocked{}, []int{0}, []InputSpec{spec("x", -1)}, 1, 1)
@@ -174,7 +175,7 @@ func TestSplit(t *testing.T) {
 		t.Fatalf("%d and %d samples, want 30 and 70", len(calib), len(held))
 	}
 	all := slices.Sorted(slices.Values(slices.Concat(calib, held)))
-	if !slices.Equal(all, count(100)) {
+	if !slices.Equal(all, testkit.Count(100)) {
 		t.Errorf("together they are %v, want each number once", all)
 	}
 	if again, _ := Split(100, 30, 7); !slices.Equal(again, calib) {

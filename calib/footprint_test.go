@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -39,7 +40,7 @@ func TestFootprint(t *testing.T) {
 			t.Fatal(err)
 		}
 		col := newCollector(sitesOf(t, m, src[0]), inputs, Options{Probes: 1}.withDefaults())
-		gs, err := col.newGradients(runtime(t), m, inputs)
+		gs, err := col.newGradients(orttest.Open(t), m, inputs)
 		if err != nil {
 			t.Fatal(err)
 		}

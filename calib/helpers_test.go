@@ -6,48 +6,18 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
-	"github.com/onnx-compress/onnx-compress/internal/ort"
-	"github.com/onnx-compress/onnx-compress/internal/provision"
-	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
-	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
 // memory is a source of given samples.
-type memory []Sample
-
-func (m memory) Len() int                     { return len(m) }
-func (m memory) Sample(i int) (Sample, error) { return m[i], nil }
-func (m memory) Describe() string             { return fmt.Sprintf("%d samples in memory", len(m)) }
-
-// runtime opens ONNX Runtime or skips the test.
-func runtime(t testing.TB) *ort.Library {
-	t.Helper()
-	lib, err := ort.Open(provisiontest.Need(t, provision.ONNXRuntime))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(lib.Close)
-	return lib
-}
-
-// finish returns the builder's model.
-func finish(t testing.TB, b *testmodels.Builder) *onnxio.Model {
-	t.Helper()
-	m, err := b.Model()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close() })
-	return m
-}
+type memory = testkit.Memory[Sample]
 
 // specs returns the inputs of a model.
 func specs(t testing.TB, m *onnxio.Model) []InputSpec {
@@ -90,15 +60,6 @@ func random(n int, input string, typ tensor.Type, shape ...int) memory {
 	return out
 }
 
-// count is the list 0, …, n-1.
-func count(n int) []int {
-	out := make([]int, n)
-	for i := range out {
-		out[i] = i
-	}
-	return out
-}
-
 // worst is the largest |a−b| relative to the largest |b|.
 func worst(a, b *linalg.Matrix) float64 {
 	w := 0.
@@ -106,20 +67,6 @@ func worst(a, b *linalg.Matrix) float64 {
 		w = max(w, math.Abs(a.Data[i]-b.Data[i]))
 	}
 	return w / max(b.MaxAbs(), 1e-30)
-}
-
-// wantError checks that an error is there and has all the words.
-func wantError(t *testing.T, err error, words ...string) {
-	t.Helper()
-	if err == nil {
-		t.Errorf("no error; want one with %q", words)
-		return
-	}
-	for _, w := range words {
-		if !strings.Contains(err.Error(), w) {
-			t.Errorf("error %q lacks %q", err, w)
-		}
-	}
 }
 
 // write writes a file into a fresh folder and returns its path.

@@ -7,6 +7,8 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -115,7 +117,7 @@ func outputMoments(t *testing.T, m *onnxio.Model, l linear, groups int, src memo
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, err := runtime(t).NewSession(data, ort.Options{})
+	session, err := orttest.Open(t).NewSession(data, ort.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,16 +172,16 @@ func outputMoments(t *testing.T, m *onnxio.Model, l linear, groups int, src memo
 // With y = W x, E[y yᵀ] is W A Wᵀ, and E[y] is W E[x]. The left side comes from the runtime alone, so this
 // checks every way of cutting an input into columns against the operators themselves.
 func TestMomentsExplainOutputs(t *testing.T) {
-	lib := runtime(t)
+	lib := orttest.Open(t)
 	for _, l := range linears() {
 		t.Run(l.name, func(t *testing.T) {
-			m := finish(t, l.build())
+			m := testkit.Built(t, l.build())
 			src := random(7, "x", l.typ, l.shape...)
 			sites := sitesOf(t, m, src[0])
 			if len(sites) != 1 {
 				t.Fatalf("%d sites, want 1", len(sites))
 			}
-			stats, err := Collect(context.Background(), lib, m, sites, src, count(7), Options{Batch: 3})
+			stats, err := Collect(context.Background(), lib, m, sites, src, testkit.Count(7), Options{Batch: 3})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -117,22 +118,22 @@ func TestArrayErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Open(write(t, "x.npy", c.data), c.o, []InputSpec{c.input})
-			wantError(t, err, append(c.words, "x.npy")...)
+			testkit.WantError(t, err, append(c.words, "x.npy")...)
 		})
 	}
 	path := write(t, "x.npy", npyFloats("(1, 2)", 1, 2.5))
 	_, err := Open(path, SourceOptions{}, []InputSpec{float, spec("y", 1)})
-	wantError(t, err, "one array", "2 inputs", ".npz")
+	testkit.WantError(t, err, "one array", "2 inputs", ".npz")
 	_, err = mustOpen(t, path, SourceOptions{}, InputSpec{"x", tensor.Int64, []int{-1, 2}}).Sample(0)
-	wantError(t, err, "sample 0", "element 1 is 2.5", "int64")
+	testkit.WantError(t, err, "sample 0", "element 1 is 2.5", "int64")
 	data := npz(t, zip.Store, []string{"b", "a"}, npyFloats("(2,)", 7, 8), npyFloats("(3,)", 1, 2, 3))
 	path = write(t, "x.npz", data)
 	_, err = Open(path, SourceOptions{}, []InputSpec{spec("a", -1), spec("b", -1)})
-	wantError(t, err, "b.npy", "has 2 samples", "has 3")
+	testkit.WantError(t, err, "b.npy", "has 2 samples", "has 3")
 	_, err = Open(path, SourceOptions{}, []InputSpec{spec("a", -1), spec("c", -1)})
-	wantError(t, err, "c: float32[?]", "b, a")
+	testkit.WantError(t, err, "c: float32[?]", "b, a")
 	_, err = Open(write(t, "x.npz", npz(t, zip.Deflate, []string{"x"}, npyFloats("(3,)", 7, 8))), SourceOptions{}, []InputSpec{spec("x", -1)})
-	wantError(t, err, "x.npy", "needs")
+	testkit.WantError(t, err, "x.npy", "needs")
 }
 
 // NumPy writes, we read.

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -15,7 +17,7 @@ import (
 // On a network with convolutions, normalizations and a shortcut, noise at a site's output
 // changes the model's outputs by tr(G)/O of its energy.
 func TestSensitivityAgainstDifferences(t *testing.T) {
-	lib := runtime(t)
+	lib := orttest.Open(t)
 	for _, name := range []string{"cnn", "transformer"} {
 		t.Run(name, func(t *testing.T) {
 			m := zooModel(t, name)
@@ -29,7 +31,7 @@ func TestSensitivityAgainstDifferences(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			feed, err := NewFeed(src, count(len(src)), inputs, 8, 1)
+			feed, err := NewFeed(src, testkit.Count(len(src)), inputs, 8, 1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,7 +110,7 @@ func TestNoOutputToBeSensitive(t *testing.T) {
 	x := b.Input("x", tensor.Float32, "N", 6)
 	b.Node("ArgMax", []string{b.Linear(x, 6, 8, false)}, onnxio.MakeInt("axis", 1))
 	b.Output(b.Rename("y"), tensor.Int64, "N", 1)
-	st := sensitivities(t, finish(t, b), random(3, "x", tensor.Float32, 6), Options{Probes: 1})[0]
+	st := sensitivities(t, testkit.Built(t, b), random(3, "x", tensor.Float32, 6), Options{Probes: 1})[0]
 	if st.G != nil || !strings.Contains(st.Note, "floating-point") || st.A == nil {
 		t.Errorf("%d groups of sensitivities, note %q", len(st.G), st.Note)
 	}

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -20,7 +22,7 @@ import (
 // sensitivities collects over all samples of a source.
 func sensitivities(t *testing.T, m *onnxio.Model, src memory, o Options) []Stats {
 	t.Helper()
-	stats, err := Collect(context.Background(), runtime(t), m, sitesOf(t, m, src[0]), src, count(len(src)), o)
+	stats, err := Collect(context.Background(), orttest.Open(t), m, sitesOf(t, m, src[0]), src, testkit.Count(len(src)), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +74,7 @@ func chain(t *testing.T, batch any, out int, op func(b *testmodels.Builder, x st
 	}
 	b.Node("MatMul", []string{x, b.Weight("second", 12, 12, out)})
 	b.Output(b.Rename("y"), tensor.Float32, batch, out)
-	return finish(t, b)
+	return testkit.Built(t, b)
 }
 
 // In y = x F S the sensitivity of x F is v Sᵀ, and that of y is v itself. The directions
@@ -169,7 +171,7 @@ func (p *parts) shrunk() *linalg.Matrix {
 func TestSensitivityOfOutputs(t *testing.T) {
 	for _, l := range linears() {
 		t.Run(l.name, func(t *testing.T) {
-			m := finish(t, l.build())
+			m := testkit.Built(t, l.build())
 			src := random(7, "x", l.typ, l.shape...)
 			st := sensitivities(t, m, src, Options{Batch: 3, Probes: 1})[0]
 			site := sitesOf(t, m, src[0])[0]
@@ -313,7 +315,7 @@ func sourceFor(t *testing.T, m *onnxio.Model, n int) memory {
 }
 
 func TestSensitivityOverZoo(t *testing.T) {
-	lib := runtime(t)
+	lib := orttest.Open(t)
 	for _, c := range testmodels.All() {
 		if !c.Runs {
 			continue
@@ -326,7 +328,7 @@ func TestSensitivityOverZoo(t *testing.T) {
 			defer m.Close()
 			src := sourceFor(t, m, 3)
 			sites := sitesOf(t, m, src[0])
-			stats, err := Collect(context.Background(), lib, m, sites, src, count(3), Options{Probes: 1})
+			stats, err := Collect(context.Background(), lib, m, sites, src, testkit.Count(3), Options{Probes: 1})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -387,7 +389,7 @@ func TestOutputWeights(t *testing.T) {
 		b.Node("MatMul", []string{h, b.Weight("w"+name, 12, 12, 5)})
 		b.Output(b.Rename(name), tensor.Float32, "N", 5)
 	}
-	m := finish(t, b)
+	m := testkit.Built(t, b)
 	src := random(9, "x", tensor.Float32, 6)
 	collect := func(p, q float64) *linalg.Matrix {
 		return sensitivities(t, m, src, Options{Probes: 1, Weights: map[string]float64{"p": p, "q": q}})[0].G[0]
@@ -412,8 +414,8 @@ func TestOutputWeights(t *testing.T) {
 		{map[string]float64{"p": math.NaN()}, []string{`"p"`, "NaN"}},
 		{map[string]float64{"p": 0, "q": 0}, []string{"all outputs", "weight 0"}},
 	} {
-		_, err := Collect(context.Background(), runtime(t), m, sitesOf(t, m, src[0]), src, count(9), Options{Probes: 1, Weights: c.weights})
-		wantError(t, err, c.words...)
+		_, err := Collect(context.Background(), orttest.Open(t), m, sitesOf(t, m, src[0]), src, testkit.Count(9), Options{Probes: 1, Weights: c.weights})
+		testkit.WantError(t, err, c.words...)
 	}
 }
 
@@ -447,12 +449,12 @@ func TestGroupsCountSensitivities(t *testing.T) {
 }
 
 func TestCancelSensitivity(t *testing.T) {
-	lib, m := runtime(t), zooModel(t, "cnn")
+	lib, m := orttest.Open(t), zooModel(t, "cnn")
 	src := random(24, "image", tensor.Float32, 3, 16, 16)
 	sites := sitesOf(t, m, src[0])
 	for after := 1; after < 20; after += 6 {
 		ctx, cancel := context.WithCancel(context.Background())
-		_, err := Collect(ctx, lib, m, sites, src, count(24), Options{Batch: 1, Threads: 3, Probes: 1, Progress: func(done, _ int) {
+		_, err := Collect(ctx, lib, m, sites, src, testkit.Count(24), Options{Batch: 1, Threads: 3, Probes: 1, Progress: func(done, _ int) {
 			if done >= after {
 				cancel()
 			}

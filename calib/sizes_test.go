@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -30,7 +32,7 @@ func TestSensitivityOfFixedBatch(t *testing.T) {
 		}
 	}
 	// The second site has no sample to be calibrated on then; the first is perturbed.
-	stats, err := Collect(context.Background(), runtime(t), m, sitesOf(t, m, images[0])[:1], images, count(3), Options{Probes: 1})
+	stats, err := Collect(context.Background(), orttest.Open(t), m, sitesOf(t, m, images[0])[:1], images, testkit.Count(3), Options{Probes: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,13 +51,13 @@ func TestSensitivityOfSeveralSizes(t *testing.T) {
 	}
 	sites := sitesOf(t, m, src[0])
 	collect := func(indices ...int) Stats {
-		stats, err := Collect(context.Background(), runtime(t), m, sites, src, indices, Options{Batch: 4, Threads: 3, Probes: 1})
+		stats, err := Collect(context.Background(), orttest.Open(t), m, sites, src, indices, Options{Batch: 4, Threads: 3, Probes: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return stats[0]
 	}
-	mixed, sum := collect(count(len(src))...), collect(0, sizes)
+	mixed, sum := collect(testkit.Count(len(src))...), collect(0, sizes)
 	for i := 1; i < sizes; i++ {
 		var err error
 		if sum, err = Add(sum, collect(i, i+sizes)); err != nil {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -263,7 +264,7 @@ func TestTestData(t *testing.T) {
 		t.Errorf("by order the inputs are %v and %v, want 10 and 11", p, q)
 	}
 	_, err := mustOpen(t, dir, SourceOptions{}, spec("a", -1, 3), spec("b", -1, 3), spec("c", -1)).Sample(0)
-	wantError(t, err, "input_2.pb", "c: float32[?]")
+	testkit.WantError(t, err, "input_2.pb", "c: float32[?]")
 }
 
 func TestOpenErrors(t *testing.T) {
@@ -307,16 +308,16 @@ func TestOpenErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Open(c.path, c.o, c.inputs)
-			wantError(t, err, append(c.words, "samples: ")...)
+			testkit.WantError(t, err, append(c.words, "samples: ")...)
 		})
 	}
 	_, err := mustOpen(t, shots, SourceOptions{}, image).Sample(0)
-	wantError(t, err, "x.png", "it is 2x3", "the model wants 2x2", "resize or crop")
+	testkit.WantError(t, err, "x.png", "it is 2x3", "the model wants 2x2", "resize or crop")
 	_, err = mustOpen(t, shots, SourceOptions{Crop: Size{9, 1}}, spec("x", -1, 3, -1, -1)).Sample(0)
-	wantError(t, err, "x.png", "9x1", "resize it first")
+	testkit.WantError(t, err, "x.png", "9x1", "resize it first")
 	broken := file("b.jpg", "no picture")
 	_, err = mustOpen(t, broken, SourceOptions{}, image).Sample(0)
-	wantError(t, err, broken, "cannot be decoded")
+	testkit.WantError(t, err, broken, "cannot be decoded")
 	set := filepath.Join(t.TempDir(), "test_data_set_0")
 	if err := os.Mkdir(set, 0o755); err != nil {
 		t.Fatal(err)
@@ -325,9 +326,9 @@ func TestOpenErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = mustOpen(t, set, SourceOptions{}, image).Sample(0)
-	wantError(t, err, "input_0.pb", "no serialized tensor")
+	testkit.WantError(t, err, "input_0.pb", "no serialized tensor")
 	_, err = Open(set, SourceOptions{Scale: 2}, []InputSpec{image})
-	wantError(t, err, "as they are")
+	testkit.WantError(t, err, "as they are")
 }
 
 func TestLabels(t *testing.T) {
@@ -345,7 +346,7 @@ func TestLabels(t *testing.T) {
 	} {
 		ordered, named, err := parseLabels(strings.NewReader(c.text))
 		if err != nil {
-			wantError(t, err, c.want)
+			testkit.WantError(t, err, c.want)
 		} else if got := fmt.Sprint(ordered, named); got != c.want {
 			t.Errorf("%q gives %s, want %s", c.text, got, c.want)
 		}
@@ -371,18 +372,18 @@ func TestParseOptions(t *testing.T) {
 	}
 	for _, bad := range []string{"", "x", "0", "-3", "3x", "x3", "3x4x5", "99999999"} {
 		_, err := ParseSize(bad)
-		wantError(t, err, bad, "HEIGHTxWIDTH")
+		testkit.WantError(t, err, bad, "HEIGHTxWIDTH")
 		_, err = ParseResize(bad)
-		wantError(t, err, bad)
+		testkit.WantError(t, err, bad)
 	}
 	for _, bad := range []string{"", "1,", "a", "NaN", "1,Inf"} {
 		_, err := ParseNumbers(bad)
-		wantError(t, err, "list of numbers")
+		testkit.WantError(t, err, "list of numbers")
 	}
 	_, err = ParseLayout("hwc")
-	wantError(t, err, "hwc", "nchw, nhwc")
+	testkit.WantError(t, err, "hwc", "nchw, nhwc")
 	_, err = ParseOrder("")
-	wantError(t, err, "rgb, bgr")
+	testkit.WantError(t, err, "rgb, bgr")
 	for _, n := range Normalizations() {
 		var o SourceOptions
 		if err := o.Normalize(n.Name); err != nil || o.Scale != n.Scale || o.check() != nil || n.Doc == "" {
@@ -390,14 +391,14 @@ func TestParseOptions(t *testing.T) {
 		}
 	}
 	var o SourceOptions
-	wantError(t, o.Normalize("imagnet"), "imagnet", "imagenet, cifar10")
+	testkit.WantError(t, o.Normalize("imagnet"), "imagnet", "imagenet, cifar10")
 }
 
 func TestInputs(t *testing.T) {
 	b := testmodels.NewBuilder(1, 17, 8).Place(testmodels.Overridable)
 	b.Linear(b.Input("x", tensor.Float32, "N", 6), 6, 4, true)
 	b.Output(b.Rename("y"), tensor.Float32, "N", 4)
-	in := specs(t, finish(t, b))
+	in := specs(t, testkit.Built(t, b))
 	if len(in) != 1 || in[0].String() != "x: float32[?,6]" {
 		t.Errorf("inputs %v, want x alone: the others have defaults", in)
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -26,12 +28,12 @@ func stackModel(t *testing.T, batch any, left bool) *onnxio.Model {
 		b.Node("MatMul", []string{x, b.Weight("w", 6, 2, 3, 6, 4)})
 		b.Output(b.Rename("y"), tensor.Float32, batch, 2, 3, 5, 4)
 	}
-	return finish(t, b)
+	return testkit.Built(t, b)
 }
 
 // The moments of a stack of matrices are those of each matrix' own columns, filler left out.
 func TestStackedMoments(t *testing.T) {
-	lib := runtime(t)
+	lib := orttest.Open(t)
 	const k, n, groups, samples = 6, 5, 6, 7
 	for _, left := range []bool{false, true} {
 		for _, batch := range []any{"N", 4} {
@@ -43,7 +45,7 @@ func TestStackedMoments(t *testing.T) {
 				}
 				src := random(samples, "x", tensor.Float32, shape...)
 				sites := sitesOf(t, m, src[0])
-				stats, err := Collect(context.Background(), lib, m, sites, src, count(samples), Options{Batch: 3, Probes: 40})
+				stats, err := Collect(context.Background(), lib, m, sites, src, testkit.Count(samples), Options{Batch: 3, Probes: 40})
 				if err != nil {
 					t.Fatal(err)
 				}

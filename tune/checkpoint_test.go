@@ -5,12 +5,14 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 )
 
 // still is a trainer that has three weights and nothing to run.
 func still() *trainer {
 	return &trainer{
-		o: DistilOptions{Epochs: 2}, params: &parameters{size: 3}, learn: count(8), shard: 2, shards: 1, of: map[string]string{"runtime": "1"},
+		o: DistilOptions{Epochs: 2}, params: &parameters{size: 3}, learn: testkit.Count(8), shard: 2, shards: 1, of: map[string]string{"runtime": "1"},
 		weights: []float32{1, 2, 3}, descent: newDescent(Adam, 3, 1), average: newAverage(0.9, []float32{4, 5, 6}),
 		curve: []Point{{Held: 1}}, best: []float32{7, 8, 9}, step: 5, sum: 0.25,
 	}

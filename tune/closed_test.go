@@ -8,6 +8,8 @@ import (
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -406,12 +408,12 @@ func (c closedCase) model(t *testing.T) *onnxio.Model {
 		dims[i] = nil
 	}
 	b.Output(y, tensor.Float32, dims...)
-	return finish(t, b)
+	return testkit.Built(t, b)
 }
 
 // A refit is the reduced-rank regression of what the original computes on what the compressed model feeds the site.
 func TestRefitIsTheRegression(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	for _, c := range closedCases() {
 		t.Run(c.name, func(t *testing.T) {
 			m := c.model(t)
@@ -440,7 +442,7 @@ func TestRefitIsTheRegression(t *testing.T) {
 
 // Grow gives a bias to nodes that had none.
 func TestGrow(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	for _, name := range []string{"conv without bias", "gemm without C"} {
 		c := closedCases()[slices.IndexFunc(closedCases(), func(c closedCase) bool { return c.name == name })]
 		m := c.model(t)
@@ -456,7 +458,7 @@ func TestGrow(t *testing.T) {
 
 // Of a chain that no method refits, the bias is.
 func TestMethodWithoutRefit(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	c := closedCases()[0]
 	m := c.model(t)
 	src := draws(80, "x", 0.4, c.shape...)

@@ -13,6 +13,8 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -49,7 +51,7 @@ func fashion(t testing.TB) (original, small *onnxio.Model, src memory) {
 
 func distil(t testing.TB, lib *ort.Library, original, small *onnxio.Model, src memory, o DistilOptions) *Distilled {
 	t.Helper()
-	d, err := Distil(context.Background(), lib, original, small, src, count(len(src)), o)
+	d, err := Distil(context.Background(), lib, original, small, src, testkit.Count(len(src)), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +62,7 @@ func distil(t testing.TB, lib *ort.Library, original, small *onnxio.Model, src m
 // Two epochs over 320 images bring the loss on held-out images down by more than half, and agreement up; what the
 // curve says of the best state is what the returned model computes.
 func TestDistilImproves(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	original, small, src := fashion(t)
 	src = src[:400]
 	d := distil(t, lib, original, small, src, DistilOptions{Epochs: 2, Batch: 32, Threads: 2})
@@ -89,7 +91,7 @@ func TestDistilImproves(t *testing.T) {
 
 // The same bytes for any number of threads.
 func TestDistilThreads(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	original, small, src := fashion(t)
 	src = src[:160]
 	var first []byte
@@ -113,7 +115,7 @@ func TestDistilThreads(t *testing.T) {
 // A tuning that is interrupted over and over, and goes on from its checkpoint each time, gives the same bytes and the same
 // curve as one without a break.
 func TestDistilResumes(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	original, small, src := fashion(t)
 	src = src[:160]
 	o := DistilOptions{Epochs: 2, Batch: 32, Threads: 2, Average: 0.9}
@@ -131,7 +133,7 @@ func TestDistilResumes(t *testing.T) {
 			}
 		}
 		var err error
-		if got, err = Distil(ctx, lib, original, small, src, count(len(src)), o); err != nil {
+		if got, err = Distil(ctx, lib, original, small, src, testkit.Count(len(src)), o); err != nil {
 			t.Fatal(err)
 		}
 		stop()
@@ -150,7 +152,7 @@ func TestDistilResumes(t *testing.T) {
 		t.Errorf("another model: %s", why)
 	}
 	o.Progress, o.Rate = nil, 0.5
-	_, err := Distil(context.Background(), lib, original, small, src, count(len(src)), o)
+	_, err := Distil(context.Background(), lib, original, small, src, testkit.Count(len(src)), o)
 	if bad := (*CheckpointError)(nil); !errors.As(err, &bad) || !strings.Contains(err.Error(), "options differ") {
 		t.Errorf("with another rate: %v", err)
 	}
@@ -158,7 +160,7 @@ func TestDistilResumes(t *testing.T) {
 
 // Damaged checkpoints are refused, whatever byte is wrong.
 func TestCheckpointDamage(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	original, small, src := fashion(t)
 	src = src[:96]
 	o := DistilOptions{Epochs: 1, Batch: 32, Checkpoint: filepath.Join(t.TempDir(), "state")}
@@ -175,7 +177,7 @@ func TestCheckpointDamage(t *testing.T) {
 		if err := os.WriteFile(o.Checkpoint, damaged, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Distil(context.Background(), lib, original, small, src, count(len(src)), o)
+		_, err := Distil(context.Background(), lib, original, small, src, testkit.Count(len(src)), o)
 		if bad := (*CheckpointError)(nil); !errors.As(err, &bad) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -184,7 +186,7 @@ func TestCheckpointDamage(t *testing.T) {
 
 // A learning rate that is far too large ends with the start, and says so.
 func TestDistilDiverges(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	original, small, src := fashion(t)
 	d := distil(t, lib, original, small, src[:96], DistilOptions{Epochs: 3, Batch: 16, Rate: 30, Clip: -1, Average: -1})
 	if d.End != Diverged || d.Improved || d.Advice == "" {
@@ -197,11 +199,11 @@ func TestDistilDiverges(t *testing.T) {
 
 // An interrupt before the first step leaves the start.
 func TestDistilInterrupted(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	original, small, src := fashion(t)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	d, err := Distil(ctx, lib, original, small, src[:160], count(160), DistilOptions{Epochs: 50, Batch: 32, Progress: func(p Progress) {
+	d, err := Distil(ctx, lib, original, small, src[:160], testkit.Count(160), DistilOptions{Epochs: 50, Batch: 32, Progress: func(p Progress) {
 		if p.Epoch == 2 {
 			stop()
 		}
@@ -221,15 +223,15 @@ func opaque(t testing.TB) *onnxio.Model {
 	x := b.Input("x", tensor.Float32, "N", 4, 5, 5)
 	y := b.Node("LRN", []string{b.Conv(x, 4, 6, []int{3, 3})}, onnxio.MakeInt("size", 3))
 	b.Output(b.Rename(b.Conv(y, 6, 2, []int{3, 3})), tensor.Float32, "N", 2, 1, 1)
-	return finish(t, b)
+	return testkit.Built(t, b)
 }
 
 // An operator without a gradient is named, and so are the weights that can be tuned; asked for alone, these are.
 func TestDistilOpaque(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	m := opaque(t)
 	src := draws(48, "x", 0, 4, 5, 5)
-	_, err := Distil(context.Background(), lib, m, m, src, count(len(src)), DistilOptions{})
+	_, err := Distil(context.Background(), lib, m, m, src, testkit.Count(len(src)), DistilOptions{})
 	bad := (*OpaqueError)(nil)
 	if !errors.As(err, &bad) || len(bad.Open) == 0 || len(bad.Blocked) == 0 || !slices.Equal(bad.Operators, []string{"LRN"}) {
 		t.Fatalf("%v: %+v", err, bad)
@@ -258,7 +260,7 @@ func TestDistilOpaque(t *testing.T) {
 
 // Balanced factors compute what they did, and the channels between them have the same norm on both sides.
 func TestBalance(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	original, small, src := fashion(t)
 	p := newParameters(small, nil)
 	w, err := p.load(small)
@@ -300,7 +302,7 @@ func TestBalance(t *testing.T) {
 
 // What makes no sense is refused before any work.
 func TestDistilRefuses(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	original, small, src := fashion(t)
 	src = src[:64]
 	other := opaque(t)
@@ -321,19 +323,19 @@ func TestDistilRefuses(t *testing.T) {
 		"no checkpoint":  {original, src, DistilOptions{Resume: true}, "a checkpoint is needed"},
 		"decay":          {original, src, DistilOptions{Decay: 1e5}, "weight decay"},
 	} {
-		_, err := Distil(context.Background(), lib, c.original, small, c.src, count(len(c.src)), c.o)
+		_, err := Distil(context.Background(), lib, c.original, small, c.src, testkit.Count(len(c.src)), c.o)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
-	if _, err := Distil(context.Background(), lib, original, original, src, count(len(src)), DistilOptions{Part: Factors}); err == nil || !strings.Contains(err.Error(), "no factors") {
+	if _, err := Distil(context.Background(), lib, original, original, src, testkit.Count(len(src)), DistilOptions{Part: Factors}); err == nil || !strings.Contains(err.Error(), "no factors") {
 		t.Errorf("factors of the original: %v", err)
 	}
 }
 
 // The layers inside are held to the original's, and labels count.
 func TestDistilFeaturesAndLabels(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	original, small, src := fashion(t)
 	src = src[:200]
 	d := distil(t, lib, original, small, src, DistilOptions{Epochs: 2, Batch: 16, Features: 0.5, Labels: true, Part: Factors, Threads: 2})

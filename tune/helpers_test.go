@@ -12,59 +12,16 @@ import (
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
-	"github.com/onnx-compress/onnx-compress/internal/provision"
-	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
-	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
 // memory is a source of given samples.
-type memory []calib.Sample
-
-func (m memory) Len() int                           { return len(m) }
-func (m memory) Sample(i int) (calib.Sample, error) { return m[i], nil }
-func (m memory) Describe() string                   { return fmt.Sprintf("%d samples in memory", len(m)) }
-
-// openRuntime opens ONNX Runtime or skips the test.
-func openRuntime(t testing.TB) *ort.Library {
-	t.Helper()
-	lib, err := ort.Open(provisiontest.Need(t, provision.ONNXRuntime))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(lib.Close)
-	return lib
-}
-
-// finish returns the builder's model.
-func finish(t testing.TB, b *testmodels.Builder) *onnxio.Model {
-	t.Helper()
-	m, err := b.Model()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close() })
-	return m
-}
-
-// build makes a model of the zoo.
-func build(t testing.TB, name string) *onnxio.Model {
-	t.Helper()
-	c, ok := testmodels.Get(name)
-	if !ok {
-		t.Fatalf("the zoo has no model %q", name)
-	}
-	m, err := c.Build(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close() })
-	return m
-}
+type memory = testkit.Memory[calib.Sample]
 
 // sitesOf returns every site of a model, at the sizes of the sample.
 func sitesOf(t testing.TB, m *onnxio.Model, s calib.Sample) []rewrite.Site {
@@ -100,15 +57,6 @@ func draws(n int, input string, mean float64, shape ...int) memory {
 			v[k] = float32(x)
 		}
 		out = append(out, calib.Sample{Name: fmt.Sprint("sample ", i), Label: -1, Inputs: map[string]tensor.Dense{input: d}})
-	}
-	return out
-}
-
-// count is the list 0, …, n-1.
-func count(n int) []int {
-	out := make([]int, n)
-	for i := range out {
-		out[i] = i
 	}
 	return out
 }
@@ -169,7 +117,7 @@ func halves(sites []rewrite.Site) []int {
 // refit runs Refit on all samples.
 func refit(t testing.TB, lib *ort.Library, m *onnxio.Model, choices []Choice, src memory, o Options) *Refitted {
 	t.Helper()
-	r, err := Refit(context.Background(), lib, m, choices, src, count(len(src)), o)
+	r, err := Refit(context.Background(), lib, m, choices, src, testkit.Count(len(src)), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +188,7 @@ func watch(t testing.TB, lib *ort.Library, m *onnxio.Model, src memory, names ..
 	if err != nil {
 		t.Fatal(err)
 	}
-	feed, err := calib.NewFeed(src, count(len(src)), inputs, 1, 1)
+	feed, err := calib.NewFeed(src, testkit.Count(len(src)), inputs, 1, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

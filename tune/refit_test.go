@@ -12,6 +12,8 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -21,8 +23,8 @@ import (
 
 // Where nothing was compressed there is nothing to make up for, and at full rank nothing to win.
 func TestNothingLost(t *testing.T) {
-	lib := openRuntime(t)
-	m := build(t, "cnn")
+	lib := orttest.Open(t)
+	m := testkit.Zoo(t, "cnn")
 	src := draws(64, "image", 0.2, 3, 16, 16)
 	sites := sitesOf(t, m, src[0])
 	r := refit(t, lib, m, choose(t, sites), src, Options{})
@@ -54,7 +56,7 @@ func TestNothingLost(t *testing.T) {
 
 // Refitting lowers the error of the whole network's output.
 func TestRefitHelps(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	for _, c := range []struct {
 		model, output string
 		ranks         func([]rewrite.Site) []int
@@ -65,7 +67,7 @@ func TestRefitHelps(t *testing.T) {
 		{"cnn_opset22", "logits", func(s []rewrite.Site) []int { return []int{3} }},
 	} {
 		t.Run(c.model, func(t *testing.T) {
-			m := build(t, c.model)
+			m := testkit.Zoo(t, c.model)
 			src := draws(300, "image", 0.2, 3, 16, 16)
 			sites := sitesOf(t, m, src[0])
 			choices := choose(t, sites, c.ranks(sites)...)
@@ -95,7 +97,7 @@ func subspaces(t *testing.T, honest bool) (*onnxio.Model, []Choice, memory) {
 	}
 	b.Node("MatMul", []string{x, b.Tensor("w", tensor.Float32, []int{4, 4}, w)})
 	b.Output(b.Rename("y"), tensor.Float32, "N", 4)
-	m := finish(t, b)
+	m := testkit.Built(t, b)
 	var src memory
 	for i := range 64 {
 		v := make([]float32, 4)
@@ -118,7 +120,7 @@ func subspaces(t *testing.T, honest bool) (*onnxio.Model, []Choice, memory) {
 }
 
 func TestRefitThatHurtsIsDropped(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	m, choices, src := subspaces(t, false)
 	r := refit(t, lib, m, choices, src, Options{})
 	if s := r.Sites[0]; s.Kept || !equal(s.Chain, choices[0].Chain) || math.Abs(s.Before-0.01) > 1e-6 || s.After != s.Before {
@@ -156,11 +158,11 @@ func shortcutModel(t *testing.T, late, norm, side bool) (m *onnxio.Model, operan
 	}
 	b.Node("Add", []string{operand, y})
 	b.Output(b.Rename("y"), tensor.Float32, "N", 6, 6, 6)
-	return finish(t, b), operand
+	return testkit.Built(t, b), operand
 }
 
 func TestShortcut(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	for _, c := range []struct{ late, norm, side bool }{{}, {late: true}, {norm: true}, {late: true, norm: true}, {side: true}} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			m, operand := shortcutModel(t, c.late, c.norm, c.side)
@@ -189,7 +191,7 @@ func TestShortcut(t *testing.T) {
 
 // Where the shortcut has a site of its own behind the block's last in the order of the nodes, that one is the last.
 func TestShortcutOfALaterSite(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	m, _ := shortcutModel(t, true, false, true)
 	src := draws(160, "x", 0.3, 4, 6, 6)
 	sites := sitesOf(t, m, src[0])
@@ -204,8 +206,8 @@ func TestShortcutOfALaterSite(t *testing.T) {
 }
 
 func TestFiles(t *testing.T) {
-	lib := openRuntime(t)
-	m := build(t, "cnn")
+	lib := orttest.Open(t)
+	m := testkit.Zoo(t, "cnn")
 	src := draws(64, "image", 0.2, 3, 16, 16)
 	sites := sitesOf(t, m, src[0])
 	choices := choose(t, sites, halves(sites)...)
@@ -229,7 +231,7 @@ func TestFiles(t *testing.T) {
 		t.Errorf("temporary files are left: %v, %v", left, err)
 	}
 	o.Folder = folder + "/none"
-	if _, err := Refit(context.Background(), lib, m, choices, src, count(len(src)), o); err == nil || !strings.Contains(err.Error(), "memory") {
+	if _, err := Refit(context.Background(), lib, m, choices, src, testkit.Count(len(src)), o); err == nil || !strings.Contains(err.Error(), "memory") {
 		t.Errorf("a folder that is not there gives the error %v", err)
 	}
 }
@@ -246,8 +248,8 @@ func same(t *testing.T, a, b *Refitted) {
 }
 
 func TestThreads(t *testing.T) {
-	lib := openRuntime(t)
-	m := build(t, "cnn")
+	lib := orttest.Open(t)
+	m := testkit.Zoo(t, "cnn")
 	src := draws(70, "image", 0.2, 3, 16, 16)
 	sites := sitesOf(t, m, src[0])
 	choices := choose(t, sites, halves(sites)...)
@@ -258,15 +260,15 @@ func TestThreads(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	lib := openRuntime(t)
-	m := build(t, "cnn")
+	lib := orttest.Open(t)
+	m := testkit.Zoo(t, "cnn")
 	src := draws(64, "image", 0.2, 3, 16, 16)
 	sites := sitesOf(t, m, src[0])
 	choices := choose(t, sites, halves(sites)...)
 	for _, at := range []int{1, 200, 450} {
 		ctx, cancel := context.WithCancel(context.Background())
 		folder := t.TempDir()
-		_, err := Refit(ctx, lib, m, choices, src, count(len(src)), Options{Threads: 2, Memory: 1 << 21, Folder: folder, Progress: func(done, total int) {
+		_, err := Refit(ctx, lib, m, choices, src, testkit.Count(len(src)), Options{Threads: 2, Memory: 1 << 21, Folder: folder, Progress: func(done, total int) {
 			if total != 64*(len(sites)+1) {
 				t.Errorf("the work is %d samples times sites, want %d", total, 64*(len(sites)+1))
 			}
@@ -286,7 +288,7 @@ func TestCancel(t *testing.T) {
 
 // No node runs twice on a sample, so that the cost grows with the number of nodes.
 func TestEveryNodeRunsOnce(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	for _, depth := range []int{3, 12} {
 		b := testmodels.NewBuilder(2, 17, 8)
 		x := b.Input("x", tensor.Float32, "N", 5, 6, 6)
@@ -294,7 +296,7 @@ func TestEveryNodeRunsOnce(t *testing.T) {
 			x = b.Node("Relu", []string{b.Conv(x, 5, 5, []int{3, 3}, onnxio.MakeInts("pads", 1, 1, 1, 1))})
 		}
 		b.Output(b.Rename("y"), tensor.Float32, "N", 5, 6, 6)
-		m := finish(t, b)
+		m := testkit.Built(t, b)
 		src := draws(32, "x", 0.2, 5, 6, 6)
 		sites := sitesOf(t, m, src[0])
 		r := refit(t, lib, m, choose(t, sites, halves(sites)...), src, Options{})
@@ -317,14 +319,14 @@ func TestEveryNodeRunsOnce(t *testing.T) {
 // Every model of the zoo is refitted, or refused for a reason; whatever it has between two sites: constants, computed
 // shapes, subgraphs, functions, several inputs.
 func TestZoo(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	refitted := 0
 	for _, c := range testmodels.All() {
 		if !c.Runs {
 			continue
 		}
 		t.Run(c.Name, func(t *testing.T) {
-			m := build(t, c.Name)
+			m := testkit.Zoo(t, c.Name)
 			var src memory
 			for i := range 20 {
 				inputs, err := testmodels.Feeds(m, uint64(i), map[string]int{"T": 5 + i%3}, 3)
@@ -338,7 +340,7 @@ func TestZoo(t *testing.T) {
 				return
 			}
 			choices := choose(t, sites, halves(sites)...)
-			r, err := Refit(context.Background(), lib, m, choices, src, count(len(src)), Options{Threads: 2, Grow: true})
+			r, err := Refit(context.Background(), lib, m, choices, src, testkit.Count(len(src)), Options{Threads: 2, Grow: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -363,7 +365,7 @@ func TestZoo(t *testing.T) {
 
 // The last run of a model with a batch of its own may hold fewer samples than that: filler counts for nothing.
 func TestFixedBatch(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	c := closedCases()[0]
 	m := c.model(t)
 	fixed := onnxio.Shallow(m.Proto)
@@ -371,7 +373,7 @@ func TestFixedBatch(t *testing.T) {
 	b := testmodels.NewBuilder(1, 17, 8)
 	b.Input("x", tensor.Float32, 16, 4, 7, 6)
 	b.Output(b.Node("Relu", []string{"x"}), tensor.Float32, nil, nil, nil, nil)
-	fixed.Graph.Input = []*onnxpb.ValueInfoProto{finish(t, b).Graph().GetInput()[0]}
+	fixed.Graph.Input = []*onnxpb.ValueInfoProto{testkit.Built(t, b).Graph().GetInput()[0]}
 	pinned := m.Derive(fixed)
 	defer pinned.Close()
 	src := draws(120, "x", 0.3, c.shape...) // the last block, which is held out, has 8 of 16
@@ -385,14 +387,14 @@ func TestFixedBatch(t *testing.T) {
 
 // A weight that several dense sites share stays shared.
 func TestSharedWeight(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	b := testmodels.NewBuilder(4, 17, 8)
 	x := b.Node("Relu", []string{b.Linear(b.Input("x", tensor.Float32, "N", 6), 6, 6, true)})
 	w := b.Weight("shared", 6, 6, 6)
 	x = b.Node("Relu", []string{b.Node("MatMul", []string{x, w})})
 	b.Node("MatMul", []string{x, w})
 	b.Output(b.Rename("y"), tensor.Float32, "N", 6)
-	m := finish(t, b)
+	m := testkit.Built(t, b)
 	src := draws(64, "x", 0.3, 6)
 	r := refit(t, lib, m, choose(t, sitesOf(t, m, src[0]), 2), src, Options{})
 	for _, s := range r.Sites[1:] {
@@ -403,8 +405,8 @@ func TestSharedWeight(t *testing.T) {
 }
 
 func TestTooLarge(t *testing.T) {
-	lib := openRuntime(t)
-	m := build(t, "cnn")
+	lib := orttest.Open(t)
+	m := testkit.Zoo(t, "cnn")
 	src := draws(32, "image", 0.2, 3, 16, 16)
 	sites := sitesOf(t, m, src[0])
 	choices := choose(t, sites, halves(sites)...)
@@ -417,22 +419,22 @@ func TestTooLarge(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	lib := openRuntime(t)
-	m := build(t, "cnn")
+	lib := orttest.Open(t)
+	m := testkit.Zoo(t, "cnn")
 	src := draws(8, "image", 0.2, 3, 16, 16)
 	sites := sitesOf(t, m, src[0])
 	good := choose(t, sites, 2)
 	cut := (*CutError)(nil)
 	moved := slices.Clone(good)
 	moved[0].Site.Index++
-	if _, err := Refit(context.Background(), lib, m, moved, src, count(8), Options{}); !errors.As(err, &cut) || cut.Site != sites[0].Name {
+	if _, err := Refit(context.Background(), lib, m, moved, src, testkit.Count(8), Options{}); !errors.As(err, &cut) || cut.Site != sites[0].Name {
 		t.Errorf("a site that is not in the graph gives %v", err)
 	}
 	twice := append(slices.Clone(good), good[0])
-	if _, err := Refit(context.Background(), lib, m, twice, src, count(8), Options{}); err == nil || !strings.Contains(err.Error(), "twice") {
+	if _, err := Refit(context.Background(), lib, m, twice, src, testkit.Count(8), Options{}); err == nil || !strings.Contains(err.Error(), "twice") {
 		t.Errorf("a site chosen twice gives %v", err)
 	}
-	if _, err := Refit(context.Background(), lib, m, good, src, count(1), Options{}); err == nil || !strings.Contains(err.Error(), "give more") {
+	if _, err := Refit(context.Background(), lib, m, good, src, testkit.Count(1), Options{}); err == nil || !strings.Contains(err.Error(), "give more") {
 		t.Errorf("one sample gives %v", err)
 	}
 	if _, err := Refit(context.Background(), lib, m, good, src, []int{9, 10}, Options{}); err == nil {
@@ -440,10 +442,10 @@ func TestErrors(t *testing.T) {
 	}
 	spoiled := slices.Clone(good)
 	spoiled[0].Output = []*linalg.Matrix{linalg.New(2, 2)}
-	if _, err := Refit(context.Background(), lib, m, spoiled, src, count(8), Options{}); err == nil || !strings.Contains(err.Error(), sites[0].Name) {
+	if _, err := Refit(context.Background(), lib, m, spoiled, src, testkit.Count(8), Options{}); err == nil || !strings.Contains(err.Error(), sites[0].Name) {
 		t.Errorf("a metric of the wrong size gives %v", err)
 	}
-	empty, err := Refit(context.Background(), lib, m, nil, src, count(8), Options{})
+	empty, err := Refit(context.Background(), lib, m, nil, src, testkit.Count(8), Options{})
 	if err != nil || len(empty.Sites) != 0 {
 		t.Errorf("no choices give %v, %v", empty, err)
 	}
@@ -462,12 +464,12 @@ func sequenceModel(t *testing.T, again bool) *onnxio.Model {
 	}
 	b.Linear(y, 6, 6, true)
 	b.Output(b.Rename("out"), tensor.Float32, "N", 6)
-	return finish(t, b)
+	return testkit.Built(t, b)
 }
 
 // A value that no tensor holds cannot be kept at a cut; inside a piece it may be what it likes.
 func TestSequenceAtTheCut(t *testing.T) {
-	lib := openRuntime(t)
+	lib := orttest.Open(t)
 	src := draws(32, "x", 0.3, 6)
 	m := sequenceModel(t, false)
 	r := refit(t, lib, m, choose(t, sitesOf(t, m, src[0]), 2, 2, 2), src, Options{})
@@ -475,7 +477,7 @@ func TestSequenceAtTheCut(t *testing.T) {
 		t.Errorf("a site behind a sequence was not refitted: %+v", r.Sites[2])
 	}
 	m = sequenceModel(t, true)
-	_, err := Refit(context.Background(), lib, m, choose(t, sitesOf(t, m, src[0]), 2, 2, 2), src, count(32), Options{})
+	_, err := Refit(context.Background(), lib, m, choose(t, sitesOf(t, m, src[0]), 2, 2, 2), src, testkit.Count(32), Options{})
 	if cut := (*CutError)(nil); !errors.As(err, &cut) {
 		t.Errorf("a sequence that is needed on both sides of a cut gives %v", err)
 	}

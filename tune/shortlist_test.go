@@ -6,6 +6,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 )
 
 // Factors are made for the finalists, for the weights as they are under each of both targets,
@@ -26,7 +27,7 @@ func TestFactorsOfFinalistsOnly(t *testing.T) {
 		}
 		choices[i].Method = counted
 	}
-	r := refit(t, openRuntime(t), m, choices, src, Options{Batch: 4})
+	r := refit(t, orttest.Open(t), m, choices, src, Options{Batch: 4})
 	factored, kept := 0, 0
 	for i, c := range choices {
 		if c.Chain != nil {

@@ -4,66 +4,23 @@ import (
 	"context"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/sbinet/npyio/npz"
-
 	"github.com/onnx-compress/onnx-compress/grad"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// arrays reads an .npz file.
-func arrays(t *testing.T, path string) map[string]tensor.Dense {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := npz.NewReader(f, info.Size())
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[string]tensor.Dense{}
-	for _, key := range r.Keys() {
-		descr := r.Header(key).Descr
-		var d tensor.Dense
-		switch {
-		case strings.HasSuffix(descr.Type, "i8"):
-			var v []int64
-			err = r.Read(key, &v)
-			d = tensor.FromInt64(descr.Shape, v)
-		case strings.HasSuffix(descr.Type, "f8"):
-			var v []float64
-			err = r.Read(key, &v)
-			d = tensor.FromFloat64(descr.Shape, v)
-		default:
-			var v []float32
-			err = r.Read(key, &v)
-			d = tensor.FromFloat32(descr.Shape, v)
-		}
-		if err != nil {
-			t.Fatalf("%s: %v", key, err)
-		}
-		out[strings.TrimSuffix(key, ".npy")] = d
-	}
-	return out
-}
-
 // The whole graph of a training step against PyTorch, for every loss: a residual network and a transformer layer. The loss
 // agrees to 1e-5, each gradient to 1e-4 of its largest entry (PyTorch computes in float64, the runtime in float32).
 func TestTrainingGraphAgainstPyTorch(t *testing.T) {
-	lib := openRuntime(t)
-	want := arrays(t, "testdata/losses.npz")
+	lib := orttest.Open(t)
+	want := testkit.Arrays(t, "testdata/losses.npz")
 	for _, network := range []struct{ name, inside string }{
 		{"resnet", "/blocks/blocks.1/conv2/Conv_output_0"}, {"transformer", "/up/Add_output_0"},
 	} {
@@ -73,7 +30,7 @@ func TestTrainingGraphAgainstPyTorch(t *testing.T) {
 		}
 		defer m.Close()
 		feeds := map[string]tensor.Dense{}
-		for key, d := range arrays(t, filepath.Join("..", "grad", "testdata", network.name+".npz")) {
+		for key, d := range testkit.Arrays(t, filepath.Join("..", "grad", "testdata", network.name+".npz")) {
 			if !strings.Contains(key, ":") {
 				feeds[key] = d
 			}
