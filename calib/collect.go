@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"maps"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/internal/defaults"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -14,21 +14,8 @@ import (
 )
 
 func (o Options) withDefaults() Options {
-	if o.Batch < 1 {
-		o.Batch = 32
-	}
-	if o.Threads < 1 {
-		o.Threads = 1
-	}
-	if o.Memory < 1 {
-		o.Memory = 2 << 30
-	}
-	if o.Backend == nil {
-		o.Backend = linalg.Gonum()
-	}
-	if o.Progress == nil {
-		o.Progress = func(int, int) {}
-	}
+	defaults.Runs(&o.Batch, &o.Threads, &o.Progress)
+	defaults.Sums(&o.Memory, &o.Backend)
 	return o
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/defaults"
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -70,21 +71,8 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	if o.Batch < 1 {
-		o.Batch = 32
-	}
-	if o.Threads < 1 {
-		o.Threads = 1
-	}
-	if o.Memory < 1 {
-		o.Memory = 2 << 30
-	}
-	if o.Backend == nil {
-		o.Backend = linalg.Gonum()
-	}
-	if o.Progress == nil {
-		o.Progress = func(int, int) {}
-	}
+	defaults.Runs(&o.Batch, &o.Threads, &o.Progress)
+	defaults.Sums(&o.Memory, &o.Backend)
 	return o
 }
 

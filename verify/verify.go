@@ -11,6 +11,7 @@ import (
 	"fmt"
 
 	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/internal/defaults"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -29,17 +30,9 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	if o.Batch < 1 {
-		o.Batch = 32
-	}
-	if o.Threads < 1 {
-		o.Threads = 1
-	}
+	defaults.Runs(&o.Batch, &o.Threads, &o.Progress)
 	if o.Moved < 1 {
 		o.Moved = 10
-	}
-	if o.Progress == nil {
-		o.Progress = func(int, int) {}
 	}
 	return o
 }
