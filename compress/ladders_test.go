@@ -344,6 +344,28 @@ func TestTargetsHoldWithData(t *testing.T) {
 	}
 }
 
+func TestRanksFitBlocks(t *testing.T) {
+	conv := func(out, in, groups int) decomp.Shape { return decomp.Shape{Out: out, In: in, Window: []int{3, 3}, Groups: groups} }
+	for _, c := range []struct {
+		asked int
+		shape decomp.Shape
+		want  int
+	}{
+		{0, conv(16, 16, 1), 16},
+		{0, conv(64, 15, 1), 1},
+		{0, conv(15, 64, 1), 1},
+		{0, conv(64, 64, 4), 16},
+		{0, conv(64, 64, 8), 1},
+		{0, decomp.Shape{Out: 64, In: 64, Groups: 1}, 1},
+		{1, conv(16, 16, 1), 1},
+		{8, conv(3, 3, 1), 8},
+	} {
+		if got := (Options{RankMultiple: c.asked}).multiple(c.shape); got != c.want {
+			t.Errorf("multiple %d asked for at %v: %d, want %d", c.asked, c.shape, got, c.want)
+		}
+	}
+}
+
 func TestRankMultiple(t *testing.T) {
 	m := zoo(t, "cnn")
 	for _, multiple := range []int{2, 4, 1000} {

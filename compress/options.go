@@ -38,7 +38,9 @@ type Options struct {
 	// Corrects and losses are changes of the outputs, the largest of them are held against
 	// measurements on calibration samples.
 	Search string
-	// RankMultiple restricts every rank to its multiples; default 1.
+	// RankMultiple restricts every rank to its multiples. With 0 that is 16 at convolutions of at
+	// least 16 channels on either side of a group, and 1 elsewhere: runtimes compute convolutions in blocks of
+	// 8 or 16 channels, and reorder around those that do not fit.
 	RankMultiple int
 	// InputShapes gives the shapes of graph inputs, by name, where the model
 	// leaves dimensions open. Calibration samples fill in what is missing.
@@ -110,7 +112,6 @@ func (o Options) withDefaults() Options {
 			*v = d
 		}
 	}
-	set(&o.RankMultiple, 1)
 	set(&o.VerifySamples, 1024)
 	set(&o.Batch, 32)
 	set(&o.Threads, runtime.GOMAXPROCS(0))
@@ -167,6 +168,20 @@ func (o Options) check() error {
 		return &UsageError{errors.New("no output: say where the compressed model goes, for example -o small.onnx")}
 	}
 	return o.checkNumbers()
+}
+
+// block is how many channels runtimes compute at once at most.
+const block = 16
+
+// multiple is what the ranks at a kernel are multiples of.
+func (o Options) multiple(s decomp.Shape) int {
+	switch {
+	case o.RankMultiple > 0:
+		return o.RankMultiple
+	case len(s.Window) > 0 && min(s.Rows(), s.In/s.Groups) >= block:
+		return block
+	}
+	return 1
 }
 
 // checkNumbers refuses negative ones.

@@ -35,13 +35,13 @@ func TestRecordedOptions(t *testing.T) {
 	}
 	want := map[string]string{
 		"targets": "macs=0.5,params=2000000", "methods": "svd", "keep": "a*,b", "input-shapes": `{"x":[1,3]}`, "probes": "1", "seed": "7",
-		"scale": "0.5", "mean": "1,2", "crop": "4x5", "resize-short": "9", "batch": "32", "memory": "2147483648", "rank-multiple": "1",
+		"scale": "0.5", "mean": "1,2", "crop": "4x5", "resize-short": "9", "batch": "32", "memory": "2147483648",
 		"search": search.Methods()[0].Name,
 	}
 	if got := must(o); !maps.Equal(got, want) {
 		t.Errorf("recorded %v\nwant %v", got, want)
 	}
-	said := Options{RankMultiple: 1, Batch: 32, Memory: 2 << 30, Search: search.Methods()[0].Name, Select: Selection{Only: []string{}}}
+	said := Options{Batch: 32, Memory: 2 << 30, Search: search.Methods()[0].Name, Select: Selection{Only: []string{}}}
 	if a, b := must(Options{}), must(said); !maps.Equal(a, b) {
 		t.Errorf("defaults that are said: %v, left out: %v", b, a)
 	}

@@ -114,7 +114,8 @@ func (j *job) closer(s *standing, stage int) (questions []*inquiry, finer bool) 
 			if c.method == nil || c.method.Near == nil {
 				continue
 			}
-			near := c.method.Near(l.offers[0].site.Kernel, c.rank, stage, j.opts.RankMultiple)
+			kernel := l.offers[0].site.Kernel
+			near := c.method.Near(kernel, c.rank, stage, j.opts.multiple(kernel))
 			ranks[c.method] = append(ranks[c.method], near...)
 			finer = finer || len(near) > 0
 		}

@@ -135,7 +135,7 @@ func (c *compressFlags) addMeans(f *pflag.FlagSet) {
 	f.StringArrayVar(&c.opts.Select.Only, "only", nil, "")
 	f.StringArrayVar(&c.opts.Select.Keep, "keep", nil, "")
 	f.StringVar(&c.opts.Search, "search", "", "")
-	f.IntVar(&c.opts.RankMultiple, "rank-multiple", 1, "")
+	f.IntVar(&c.opts.RankMultiple, "rank-multiple", 0, "")
 	f.StringArrayVar(&c.shapes, "input-shape", nil, "")
 	f.Uint64Var(&c.opts.Seed, "seed", 0, "")
 	f.IntVar(&c.opts.Batch, "batch", 32, "")
