@@ -14,6 +14,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/report"
+	"github.com/onnx-compress/onnx-compress/report/page"
 )
 
 // exploreFlags are the words of `onnx-compress explore`.
@@ -22,6 +23,7 @@ type exploreFlags struct {
 	budgets         []string
 	over            string
 	models, picture string
+	page            pageFlags
 }
 
 func (x *exploreFlags) add(f *pflag.FlagSet) {
@@ -29,6 +31,7 @@ func (x *exploreFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&x.over, "over", string(compress.MACs), "")
 	f.StringVar(&x.models, "models", "", "")
 	f.StringVar(&x.picture, "picture", "", "")
+	x.page.add(f)
 	f.BoolVar(&x.how.opts.Overwrite, "force", false, "")
 	x.how.addMeans(f)
 	x.how.out.add(f, "quiet", "verbose")
@@ -58,11 +61,11 @@ func (x *exploreFlags) read(f *pflag.FlagSet, path string) (o compress.ExploreOp
 		}
 		o.Budgets = append(o.Budgets, t.Value)
 	}
-	return o, x.check(path)
+	return o, x.check(f, path)
 }
 
 // check refuses files that cannot be written, before the work begins.
-func (x *exploreFlags) check(path string) error {
+func (x *exploreFlags) check(f *pflag.FlagSet, path string) error {
 	files := []string{path, x.how.calib, x.how.samples.labels, x.how.opts.Stats}
 	if err := x.how.out.check(append(files, x.picture)...); err != nil {
 		return err
@@ -71,6 +74,9 @@ func (x *exploreFlags) check(path string) error {
 		if err := canWrite("--stats "+x.how.opts.Stats, x.how.opts.Stats, files[:3]...); err != nil {
 			return err
 		}
+	}
+	if err := x.page.check(f, append(files, x.picture, string(x.how.out.json))...); err != nil {
+		return err
 	}
 	if x.picture == "" {
 		return nil
@@ -112,6 +118,9 @@ func runExplore(ctx context.Context, args []string, s streams) error {
 		return unfinished(e, err)
 	}
 	if err := x.draw(e); err != nil {
+		return err
+	}
+	if err := x.page.write(func(w io.Writer) error { return page.Exploration(w, e) }); err != nil {
 		return err
 	}
 	return x.how.out.write(s.out, e, func(w io.Writer) error { return report.Exploration(w, e, x.how.out.verbose) })

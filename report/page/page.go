@@ -125,6 +125,7 @@ func kinds() []kind {
 	return []kind{
 		{compress.ResultSchema, func(w io.Writer, data []byte) error { return decoded(w, data, Result) }},
 		{compress.TuningSchema, func(w io.Writer, data []byte) error { return decoded(w, data, Tuning) }},
+		{compress.ExplorationSchema, func(w io.Writer, data []byte) error { return decoded(w, data, Exploration) }},
 	}
 }
 

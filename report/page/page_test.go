@@ -199,9 +199,59 @@ func TestFromJSON(t *testing.T) {
 	}
 }
 
+// TestExploration: what sizes cost is on the page, and why there is none.
+func TestExploration(t *testing.T) {
+	for name, c := range map[string]struct {
+		change      func(*compress.Exploration)
+		want, never []string
+	}{
+		"all": {
+			func(*compress.Exploration) {},
+			[]string{"&lt;net&gt;.onnx, in several sizes", "For each of 5 budgets", "4 of them can be reached", "has 50.0 % of the multiply-adds left (99.20 %", "target macs=0.01 cannot be met", "90.00 % (−1.00 points)", "What is kept at which size", "sizes/net.3.onnx"},
+			[]string{"Mind:"},
+		},
+		"not run": {
+			func(e *compress.Exploration) {
+				e.Unmeasured = "no samples were given"
+				for i := range e.Points {
+					e.Points[i].Outputs, e.Points[i].Agreement, e.Points[i].Accuracy = nil, nil, nil
+				}
+			},
+			[]string{"no size was run: no samples were given", "predicted"},
+			[]string{"All ran beside"},
+		},
+		"none": {
+			func(e *compress.Exploration) { e.Points = e.Points[4:] },
+			[]string{"0 of them can be reached"},
+			[]string{"<svg"},
+		},
+	} {
+		e := pagetest.Exploration()
+		c.change(e)
+		data, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := FromJSON(&b, data); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(b.String(), want) {
+				t.Errorf("%s: the page lacks %q", name, want)
+			}
+		}
+		for _, never := range append(c.never, "NaN", "%!") {
+			if strings.Contains(b.String(), never) {
+				t.Errorf("%s: the page has %q", name, never)
+			}
+		}
+	}
+}
+
 // FuzzFromJSON: no file makes it panic, and there is a whole page or none.
 func FuzzFromJSON(f *testing.F) {
-	for _, v := range []any{pagetest.Full(3, 3), &compress.TuneResult{Schema: compress.TuningSchema, Tuning: pagetest.Tuning(), Verification: pagetest.Behaviour(3)}, &compress.Result{Schema: compress.ResultSchema}} {
+	for _, v := range []any{pagetest.Full(3, 3), pagetest.Exploration(), &compress.TuneResult{Schema: compress.TuningSchema, Tuning: pagetest.Tuning(), Verification: pagetest.Behaviour(3)}, &compress.Result{Schema: compress.ResultSchema}} {
 		data, err := json.Marshal(v)
 		if err != nil {
 			f.Fatal(err)
