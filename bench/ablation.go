@@ -95,11 +95,11 @@ func (b *bench) ablated(a ablation, p part, text string) (*compress.Result, erro
 	args := append(append([]string{}, a.common...), p.flags...)
 	args = append(args, "--stats", b.file(a.name+kind+".stats"))
 	if !p.uniform {
-		_, r, err := b.compress(append(args, "--methods", "svd", "--target", a.target(fraction))...)
+		_, r, err := b.compress(append(args, "--methods", "svd", "--rank-multiple", "1", "--target", a.target(fraction))...)
 		return r, err
 	}
 	// Any run lists the sites; the plan is made of what they need.
-	_, listed, err := b.compress(append(args, "--methods", "svd", "--no-refit", "--target", a.target(0.95))...)
+	_, listed, err := b.compress(append(args, "--methods", "svd", "--rank-multiple", "1", "--no-refit", "--target", a.target(0.95))...)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (b *bench) minilm() error {
 	for _, n := range []string{"256", "1024"} {
 		parts := []string{"search, G", "search, G, refit"}
 		common := []string{model, "-o", b.file("small.onnx"), "--calib", sentences, "--calib-samples", n, "--verify-samples", "256", "--keep", "*/Gather"}
-		b.printf("\n%s sentences to calibrate on\n\n```\n%s\n```\n\n", n, b.command(append(common, "--methods", "svd", "--target", "params=TARGET")...))
+		b.printf("\n%s sentences to calibrate on\n\n```\n%s\n```\n\n", n, b.command(append(common, "--methods", "svd", "--rank-multiple", "1", "--target", "params=TARGET")...))
 		targets := []string{"0.8", "0.7", "0.6", "0.5"}
 		if n == "1024" {
 			targets = []string{"0.8", "0.6", "0.5"}

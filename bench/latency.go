@@ -25,9 +25,9 @@ func (b *bench) latency() error {
 	plain := []string{"--methods", "svd,svd-in,spatial,spatial-wh,tucker2"}
 	variants := []variant{
 		{"all schemes", nil},
-		{"all schemes, `--rank-multiple 16`", []string{"--rank-multiple", "16"}},
+		{"all schemes, `--rank-multiple 1`", []string{"--rank-multiple", "1"}},
 		{"`--methods svd,svd-in,spatial,spatial-wh,tucker2`", plain},
-		{"the same, `--rank-multiple 16`", append(plain[:2:2], "--rank-multiple", "16")},
+		{"the same, `--rank-multiple 1`", append(plain[:2:2], "--rank-multiple", "1")},
 	}
 	for _, m := range []struct {
 		file   string

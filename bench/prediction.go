@@ -29,7 +29,7 @@ const predictionPlans, predictionSamples = 50, 2048
 func (b *bench) prediction() error {
 	model := b.model("resnet20_cifar10.onnx")
 	stats := []string{"--stats", b.file("prediction.stats"), "--verify-samples", "1"}
-	first := append(append(b.calibrated("resnet20_cifar10.onnx", "small.onnx", "0.7"), "--methods", "svd", "--no-refit"), stats...)
+	first := append(append(b.calibrated("resnet20_cifar10.onnx", "small.onnx", "0.7"), "--methods", "svd", "--rank-multiple", "1", "--no-refit"), stats...)
 	_, base, err := b.compress(first...)
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ func (b *bench) searches() error {
 	b.printf("The same ladders of svd ranks, the same metric, no refit; loss, bound and gap are those of the plan, seconds those of the search alone.\n\n| model | target | search | loss | bound | gap | seconds | top-1, compressed |\n|---|---|---|---|---|---|---|---|\n")
 	for _, m := range search.Methods() {
 		for _, target := range []string{"0.6", "0.4"} {
-			args := append(b.calibrated("resnet20_cifar10.onnx", "small.onnx", target), "--methods", "svd", "--no-refit", "--search", m.Name, "--stats", b.file("searches20.stats"))
+			args := append(b.calibrated("resnet20_cifar10.onnx", "small.onnx", target), "--methods", "svd", "--rank-multiple", "1", "--no-refit", "--search", m.Name, "--stats", b.file("searches20.stats"))
 			b.note("resnet20 %s at %s", m.Name, target)
 			_, r, err := b.compress(args...)
 			if err != nil {
@@ -31,7 +31,7 @@ func (b *bench) searches() error {
 			b.printf("| ResNet-20 | %s | `%s` | %.4g | %.4g | %.3f %% | %.4f | **%.2f %%** |\n", target, m.Name, r.Plan.Loss, r.Plan.Bound, 100*r.Plan.Gap, stage(r, "search"), 100*a.After)
 		}
 		b.note("squeezenet %s", m.Name)
-		_, r, err := b.compress(append(b.squeezed("0.7"), "--methods", "svd", "--no-refit", "--search", m.Name, "--stats", b.file("searchesSqueeze.stats"))...)
+		_, r, err := b.compress(append(b.squeezed("0.7"), "--methods", "svd", "--rank-multiple", "1", "--no-refit", "--search", m.Name, "--stats", b.file("searchesSqueeze.stats"))...)
 		if err != nil {
 			return err
 		}

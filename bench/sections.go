@@ -64,8 +64,8 @@ func (b *bench) top1(model, out string) (*verify.Accuracy, error) {
 	return r.Classes.Accuracy, nil
 }
 
-// svdOnly keeps to one scheme.
-var svdOnly = []string{"--methods", "svd"}
+// svdOnly keeps to one scheme, at any rank.
+var svdOnly = []string{"--methods", "svd", "--rank-multiple", "1"}
 
 // variant is one way to weigh the sites against each other.
 type variant struct {
@@ -144,7 +144,7 @@ func (b *bench) times() error {
 func (b *bench) dataFree(model string) error {
 	b.printf("\nData-free, on the weights alone (no `--calib`):")
 	for _, target := range resnet20Budgets {
-		if _, _, err := b.compress(b.model(model), "-o", filepath.Join(b.work, "free.onnx"), "--target", "macs="+target, "--methods", "svd"); err != nil {
+		if _, _, err := b.compress(b.model(model), "-o", filepath.Join(b.work, "free.onnx"), "--target", "macs="+target, "--methods", "svd", "--rank-multiple", "1"); err != nil {
 			return err
 		}
 		a, err := b.top1(model, "free.onnx")
