@@ -71,7 +71,7 @@ func ExampleExplore() {
 	defer m.Close()
 	e, err := compress.Explore(context.Background(), m, compress.ExploreOptions{
 		Options: compress.Options{Methods: []string{"svd"}, VerifySamples: 1},
-		Budgets: []float64{0.8, 0.6, 0.01},
+		Budgets: []float64{0.9, 0.8, 0.01},
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -85,8 +85,8 @@ func ExampleExplore() {
 	}
 	fmt.Println("measured on samples:", e.Unmeasured == "")
 	// Output:
+	// 0.9: within the budget: true
 	// 0.8: within the budget: true
-	// 0.6: within the budget: true
 	// 0.01 is out of reach
 	// measured on samples: false
 }
