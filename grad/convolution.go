@@ -19,6 +19,8 @@ const (
 	fewNumbersJoined = 600_000
 	// manyChannelsJoined is the number of channels from which on copying them one tap at a time is fast enough for that.
 	manyChannelsJoined = 12
+	// fewPositions is the number of output positions up to which sums number by number are faster than products of vectors.
+	fewPositions = 400
 )
 
 // convolutionRules are the rules of Conv and ConvTranspose.
@@ -222,6 +224,9 @@ func (c *call) convWeight(k kernel, x, g string) string {
 	if k.joins() && (c.opset >= 10 || product(k.stride) == 1) {
 		return c.convWeightJoined(k, x, g)
 	}
+	if k.from == k.groups && k.to == k.groups && product(k.out) <= fewPositions {
+		return c.convWeightDepthwise(k, x, g)
+	}
 	channels, rows := k.from/k.groups, k.to/k.groups
 	xs, gs := slices.Concat([]int{k.batch, k.from}, k.in), slices.Concat([]int{k.batch, k.to}, k.out)
 	columns := func(channels, positions int) []int {
@@ -262,6 +267,19 @@ func (c *call) convWeight(k kernel, x, g string) string {
 		dw = c.transpose(c.reshape(dw, nil, []int{k.to, k.places(), channels}), []int{0, 2, 1})
 	}
 	return c.reshape(dw, nil, c.shape(1))
+}
+
+// convWeightDepthwise emits the gradient of the weight where every channel has its own: sums of products number by
+// number, since a matrix product of two vectors for each channel and sample costs more than it computes.
+func (c *call) convWeightDepthwise(k kernel, x, g string) string {
+	axes := append([]int{0}, span(2, len(k.size)+2)...)
+	taps := c.taps(x, slices.Concat([]int{k.batch, k.from}, k.in), k.window, 0)
+	var parts []string
+	k.each(func(tap []int) {
+		dw := c.sum(c.op("Mul", taps.at(tap), g), axes, false)
+		parts = append(parts, c.reshape(dw, []int{k.to}, []int{k.to, 1}))
+	})
+	return c.reshape(c.concat(1, parts...), nil, c.shape(1))
 }
 
 // joins reports whether one product over batch and positions serves better than one for each tap and sample.
