@@ -54,15 +54,7 @@ func TestLawsSmall(t *testing.T) {
 		r := rand.New(rand.NewPCG(11, 1))
 		plans, refusals := 0, 0
 		for n := range 400 {
-			budgetCount, count := 1+r.IntN(3), 1+r.IntN(5)
-			var ladders []search.Ladder
-			for k := range count {
-				ladders = append(ladders, scattered(r, fmt.Sprint(k), 1+r.IntN(6), budgetCount))
-			}
-			var budgets []search.Budget
-			for b := range budgetCount {
-				budgets = append(budgets, search.Budget{Name: fmt.Sprint(b), Limit: float64(r.IntN(8*count + 1))})
-			}
+			ladders, budgets := problem(r)
 			want, possible := bruteForce(ladders, budgets)
 			p, err := search.Choose(ladders, budgets, o)
 			var infeasible *search.InfeasibleError

@@ -144,25 +144,31 @@ func bruteForce(ladders []search.Ladder, budgets []search.Budget) (float64, bool
 	return best, !math.IsInf(best, 1)
 }
 
+// problem draws ladders and budgets that are small enough to try every plan.
+func problem(r *rand.Rand) ([]search.Ladder, []search.Budget) {
+	budgetCount, count := 1+r.IntN(3), 1+r.IntN(5)
+	var ladders []search.Ladder
+	for k := range count {
+		ladders = append(ladders, scattered(r, fmt.Sprint(k), 1+r.IntN(6), budgetCount))
+	}
+	var budgets []search.Budget
+	for b := range budgetCount {
+		budgets = append(budgets, search.Budget{Name: fmt.Sprint(b), Limit: float64(r.IntN(8*count + 1))})
+	}
+	return ladders, budgets
+}
+
 func TestBruteForce(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for n := range 3000 {
-		budgetCount, count := 1+r.IntN(3), 1+r.IntN(5)
-		var ladders []search.Ladder
-		for k := range count {
-			ladders = append(ladders, scattered(r, fmt.Sprint(k), 1+r.IntN(6), budgetCount))
-		}
-		var budgets []search.Budget
-		for b := range budgetCount {
-			budgets = append(budgets, search.Budget{Name: fmt.Sprint(b), Limit: float64(r.IntN(8*count + 1))})
-		}
+		ladders, budgets := problem(r)
 		want, possible := bruteForce(ladders, budgets)
 		p, err := search.Choose(ladders, budgets, search.Options{})
 		var infeasible *search.InfeasibleError
 		switch {
 		case errors.As(err, &infeasible):
 			if possible {
-				t.Errorf("case %d with %d budgets: %v, but there is a plan of loss %g", n, budgetCount, err, want)
+				t.Errorf("case %d with %d budgets: %v, but there is a plan of loss %g", n, len(budgets), err, want)
 			}
 			if infeasible.Reachable <= infeasible.Limit {
 				t.Errorf("case %d: %v: reachable", n, err)
