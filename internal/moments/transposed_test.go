@@ -2,7 +2,6 @@ package moments
 
 import (
 	"fmt"
-	"math"
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
@@ -52,39 +51,21 @@ func inserted(p Patches, x []float32, samples int) (Patches, []float32) {
 }
 
 func TestTransposedAgreesWithDefinition(t *testing.T) {
-	const samples, tolerance = 5, 2e-6
+	const samples = 5
 	for _, p := range transposedCases() {
 		t.Run(describe(p), func(t *testing.T) {
 			x := noise(samples*p.Channels*product(p.In), 7)
 			wide, spread := inserted(p, x, samples)
 			want, sums := plain(wide, spread, samples)
 			plan := Transposed(p)
-			got := compute(plan, p.Groups, p.Length(), x, p.Channels*product(p.In), samples)
-			if d := difference(t, got, want); !(d <= tolerance) {
-				t.Errorf("differs from the definition by %.2g of the largest entry", d)
-			}
-			columns := make([]float64, len(sums))
-			plan.Columns(x, samples, columns)
-			for i, v := range columns {
-				if d := math.Abs(v - sums[i]); !(d <= 1e-9*(1+math.Abs(sums[i]))) {
-					t.Errorf("sum of entry %d of the columns is %g, want %g", i, v, sums[i])
-				}
-			}
-			if n := plan.Positions(samples); n != int64(samples*product(p.Out)) {
-				t.Errorf("%d positions, want %d", n, samples*product(p.Out))
-			}
+			holdPlan(t, plan, p, x, samples, want, sums)
 			if k := p.Length(); plan.Size() > p.Groups*k*k {
 				t.Errorf("a partial result of %d numbers for moments of %d", plan.Size(), p.Groups*k*k)
 			}
 
 			out := 3 * p.Groups
 			z := noise(samples*out*product(p.Out), 8)
-			cross := TransposedCross(p, out)
-			products := make([]float32, cross.Size())
-			var s Scratch
-			cut := 2
-			cross.Run(linalg.Gonum(), z[:cut*out*product(p.Out)], x[:cut*p.Channels*product(p.In)], cut, products, &s)
-			cross.Run(linalg.Gonum(), z[cut*out*product(p.Out):], x[cut*p.Channels*product(p.In):], samples-cut, products, &s)
+			products := inTwo(TransposedCross(p, out), p, z, x, out, samples)
 			if d := apart(products, plainCross(wide, z, spread, out, samples)); !(d <= 2e-5) {
 				t.Errorf("the products with outputs differ from the definition by %.2g of the largest entry", d)
 			}
