@@ -32,19 +32,8 @@ func sensitivities(t *testing.T, m *onnxio.Model, src memory, o Options) []Stats
 // matrix returns an initializer of two axes.
 func matrix(t *testing.T, m *onnxio.Model, name string) *linalg.Matrix {
 	t.Helper()
-	p, ok := m.Index().Initializer(name)
-	if !ok {
-		t.Fatalf("no initializer %q", name)
-	}
-	d, err := m.Tensor(p).Dense()
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := d.Float64s()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &linalg.Matrix{Rows: d.Shape[0], Cols: d.Shape[1], Data: v}
+	v, shape := testkit.Numbers(t, m, name)
+	return &linalg.Matrix{Rows: shape[0], Cols: shape[1], Data: v}
 }
 
 // centring is the projection that takes the mean off c numbers.

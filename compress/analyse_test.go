@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -72,7 +73,7 @@ func TestUnknownSizes(t *testing.T) {
 			t.Errorf("%s: params need no sizes: %v", c.model, err)
 		}
 		err = a.place([]Target{half(Params), half(MACs)})
-		wants(t, err, "unknown for all", c.flag)
+		testkit.WantError(t, err, "unknown for all", c.flag)
 		if usage := (*UsageError)(nil); !errors.As(err, &usage) {
 			t.Errorf("%v is no UsageError", err)
 		}
@@ -93,7 +94,7 @@ func TestUnknownSizes(t *testing.T) {
 	if len(a.Sites) != 1 || len(a.Skips) != 1 || a.Sites[0].Name != "MatMul_1" {
 		t.Fatalf("%d sites, %d left alone", len(a.Sites), len(a.Skips))
 	}
-	wants(t, errors.New(a.Skips[0].Reason), "its MACs are unknown", `"y"`)
+	testkit.WantError(t, errors.New(a.Skips[0].Reason), "its MACs are unknown", `"y"`)
 }
 
 // TestInspect: the same facts for scripts.

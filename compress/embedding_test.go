@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -70,24 +71,9 @@ func tableLoss(t *testing.T, m *onnxio.Model, r *Result) float64 {
 		t.Fatal(err)
 	}
 	defer small.Close()
-	numbers := func(m *onnxio.Model, name string) ([]float64, []int) {
-		p, ok := m.Index().Initializer(name)
-		if !ok {
-			t.Fatalf("no initializer %q", name)
-		}
-		d, err := m.Tensor(p).Dense()
-		if err != nil {
-			t.Fatal(err)
-		}
-		v, err := d.Float64s()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v, d.Shape
-	}
-	w, shape := numbers(m, "embedding")
-	first, _ := numbers(small, "Gather_1/svd.first.weight")
-	last, middle := numbers(small, "Gather_1/svd.last.weight")
+	w, shape := testkit.Numbers(t, m, "embedding")
+	first, _ := testkit.Numbers(t, small, "Gather_1/svd.first.weight")
+	last, middle := testkit.Numbers(t, small, "Gather_1/svd.last.weight")
 	rows, width := shape[0], shape[1]
 	p := make([]float64, rows)
 	chosen, _ := calib.Split(150, 100, 0)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
@@ -176,13 +177,13 @@ func TestExploreOutOfReach(t *testing.T) {
 
 	o.Budgets, o.Models = []float64{0.002, 0.001}, filepath.Join(t.TempDir(), "none")
 	_, err = Explore(context.Background(), m, o)
-	wants(t, err, "macs=0.002", "least that can be reached")
+	testkit.WantError(t, err, "macs=0.002", "least that can be reached")
 	if _, err := os.Stat(o.Models); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("an empty folder is left: %v", err)
 	}
 	o.Budgets, o.Options.Select.Keep = nil, []string{"*"}
 	_, err = Explore(context.Background(), m, o)
-	wants(t, err, "no node may change")
+	testkit.WantError(t, err, "no node may change")
 }
 
 // TestExploreCancelled: when the context ends, complete models stay, what is unfinished goes, and the points so far are told.
@@ -240,7 +241,7 @@ func TestExploreRefused(t *testing.T) {
 	c := zoo(t, "cnn")
 	c.Path = ""
 	_, err := Explore(context.Background(), c, ExploreOptions{})
-	wants(t, err, "made in memory")
+	testkit.WantError(t, err, "made in memory")
 }
 
 func TestModelName(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
@@ -35,7 +36,7 @@ func TestAddTarget(t *testing.T) {
 		"drop=0": {"drop=0.5%"}, "drop=100%": {"bounds nothing"}, "drop=-1%": {"drop=0.5%"}, "snr=0": {"snr=30dB"}, "snr=30%": {"snr=30dB"}, "snr=NaN": {"snr=30dB"}, "agree=NaN": {"agree=99%"},
 		"agre=99%": {"did you mean", "agree"}, "agree": {"KIND=VALUE"}, "speed=2": {"macs", "agree", "snr"},
 	} {
-		wants(t, new(Options).AddTarget(word), words...)
+		testkit.WantError(t, new(Options).AddTarget(word), words...)
 	}
 }
 
@@ -163,7 +164,7 @@ func TestGoalsRefused(t *testing.T) {
 	} {
 		c.o.Output = out(t)
 		_, err := Run(context.Background(), cnn, quick(c.o))
-		wants(t, err, c.words...)
+		testkit.WantError(t, err, c.words...)
 		if usage := (*UsageError)(nil); errors.As(err, &usage) != c.usage {
 			t.Errorf("%s: %v is a usage error: %v", name, err, !c.usage)
 		}

@@ -1,16 +1,17 @@
 package compress
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/provision"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
@@ -91,6 +92,41 @@ func needRuntime(t testing.TB) {
 	provisiontest.Need(t, provision.ONNXRuntime)
 }
 
+// schemes are the names of all methods.
+func schemes() []string {
+	var names []string
+	for _, m := range decomp.Methods() {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+// quick has two methods on offer where a test names none, one in closed form and one that descends: enough for what is
+// not about the schemes, and a tenth of the work of all.
+func quick(o Options) Options {
+	if len(o.Methods) == 0 && o.FromPlan == nil {
+		o.Methods = []string{"svd", "spatial"}
+	}
+	return o
+}
+
+// run compresses, by the methods of quick unless others are named, and reads what was written.
+func run(t *testing.T, m *onnxio.Model, o Options) (*Result, []byte) {
+	t.Helper()
+	if o.Output == "" {
+		o.Output = out(t)
+	}
+	r, err := Run(context.Background(), m, quick(o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	written, err := os.ReadFile(o.Output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, written
+}
+
 // half asks for half of a resource.
 func half(r Resource) Target { return Target{Resource: r, Value: 0.5, Fraction: true} }
 
@@ -121,20 +157,6 @@ func withRuntime(t testing.TB, m *onnxio.Model, o Options) *job {
 	}
 	t.Cleanup(j.libs.Close)
 	return j
-}
-
-// wants reports an error that lacks some words, or the absence of one.
-func wants(t testing.TB, err error, words ...string) {
-	t.Helper()
-	if err == nil {
-		t.Errorf("no error; want one with %q", words)
-		return
-	}
-	for _, w := range words {
-		if !strings.Contains(err.Error(), w) {
-			t.Errorf("error %q lacks %q", err, w)
-		}
-	}
 }
 
 // empty reports whatever lies in a folder, hidden files included.

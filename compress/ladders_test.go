@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/shapes"
@@ -345,7 +346,9 @@ func TestTargetsHoldWithData(t *testing.T) {
 }
 
 func TestRanksFitBlocks(t *testing.T) {
-	conv := func(out, in, groups int) decomp.Shape { return decomp.Shape{Out: out, In: in, Window: []int{3, 3}, Groups: groups} }
+	conv := func(out, in, groups int) decomp.Shape {
+		return decomp.Shape{Out: out, In: in, Window: []int{3, 3}, Groups: groups}
+	}
 	for _, c := range []struct {
 		asked int
 		shape decomp.Shape
@@ -419,7 +422,7 @@ func TestLossesThatAreNone(t *testing.T) {
 	j := offered(t, zoo(t, "matmul_right"), Options{Targets: []Target{half(MACs)}})
 	for _, loss := range []float64{math.NaN(), math.Inf(1), -1} {
 		f := &offer{site: j.offers[0].site, energy: 1, options: []option{{}}, spectra: map[string]decomp.Spectrum{"svd": spectrum{loss, 1}}}
-		wants(t, j.answer(context.Background(), "factor", j.begin(f)), `"MatMul_1"`, `"weight"`, "svd", "loss")
+		testkit.WantError(t, j.answer(context.Background(), "factor", j.begin(f)), `"MatMul_1"`, `"weight"`, "svd", "loss")
 	}
 	f := &offer{site: j.offers[0].site, energy: 0, options: []option{{}}, spectra: map[string]decomp.Spectrum{"svd": spectrum{0, 0}}}
 	if err := j.answer(context.Background(), "factor", j.begin(f)); err != nil || len(f.options) < 2 || f.options[0].loss != 0 {
@@ -466,7 +469,7 @@ func TestUnmet(t *testing.T) {
 		if !errors.As(err, &unmet) {
 			t.Fatalf("%s: %v; want an UnmetError", r, err)
 		}
-		wants(t, err, "cannot be met", "the least that can be reached", string(r))
+		testkit.WantError(t, err, "cannot be met", "the least that can be reached", string(r))
 		empty(t, strings.TrimSuffix(o.Output, "small.onnx"))
 
 		// As a count, and as the share that the message gives.
@@ -494,7 +497,7 @@ func TestUnmet(t *testing.T) {
 func TestUnmetTogether(t *testing.T) {
 	m := zoo(t, "cnn")
 	_, err := Run(context.Background(), m, quick(Options{Output: out(t), Targets: []Target{share(MACs, 0.9), share(Params, 0.01)}}))
-	wants(t, err, "target params=0.01 cannot be met beside macs=0.9")
+	testkit.WantError(t, err, "target params=0.01 cannot be met beside macs=0.9")
 	_, err = Run(context.Background(), m, quick(Options{Output: out(t), Targets: []Target{half(MACs)}, Select: Selection{Keep: []string{"*"}}}))
-	wants(t, err, "(macs=1)", "no node may change")
+	testkit.WantError(t, err, "(macs=1)", "no node may change")
 }

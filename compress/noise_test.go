@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -83,15 +84,15 @@ func TestNoiseTypes(t *testing.T) {
 		}
 	}
 	_, err := newNoise(oneInput(t, tensor.String, "N", 3), nil, 1)
-	wants(t, err, "no samples were given", `"in"`)
+	testkit.WantError(t, err, "no samples were given", `"in"`)
 	_, err = newNoise(oneInput(t, tensor.Float32, "N", 0), nil, 1)
-	wants(t, err, "no samples were given", `"in"`, "empty")
+	testkit.WantError(t, err, "no samples were given", `"in"`, "empty")
 }
 
 func TestNoiseNeedsShapes(t *testing.T) {
 	m := oneInput(t, tensor.Float32, "N", "T")
 	_, err := newNoise(m, nil, 1)
-	wants(t, err, `"in"`, `"T"`, "--input-shape")
+	testkit.WantError(t, err, `"in"`, `"T"`, "--input-shape")
 	n, err := newNoise(m, map[string][]int{"in": {2, 5}}, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +112,7 @@ func TestUnverified(t *testing.T) {
 	if r.Verification != nil {
 		t.Errorf("verified on %s", r.Verification.Data)
 	}
-	wants(t, errors.New(r.Unverified), "no samples were given", `"H"`, "--input-shape")
+	testkit.WantError(t, errors.New(r.Unverified), "no samples were given", `"H"`, "--input-shape")
 	r, _ = run(t, zoo(t, "conv_dynamic"), Options{Targets: []Target{half(Params)}, InputShapes: map[string][]int{"x": {1, 6, 9, 11}}})
 	if r.Verification == nil || r.Verification.Samples != noiseSamples || r.Verification.Data != "random inputs" {
 		t.Errorf("verification %+v, unverified %q", r.Verification, r.Unverified)

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
 
@@ -121,7 +122,7 @@ func TestPlanRefused(t *testing.T) {
 		c.o.Output = out(t)
 		_, err := Run(context.Background(), m, c.o)
 		t.Logf("%s: %v", c.name, err)
-		wants(t, err, c.words...)
+		testkit.WantError(t, err, c.words...)
 		if usage := (*UsageError)(nil); !errors.As(err, &usage) {
 			t.Errorf("%s: %v is no UsageError", c.name, err)
 		}
@@ -130,11 +131,11 @@ func TestPlanRefused(t *testing.T) {
 
 	o := Options{Output: out(t), FromPlan: good(two, SitePlan{a.Sites[0].Name, "svd", decomp.Rank{1}})}
 	_, err = Run(context.Background(), shared, o)
-	wants(t, err, a.Sites[0].Name, a.Sites[1].Name, "share the weight")
+	testkit.WantError(t, err, a.Sites[0].Name, a.Sites[1].Name, "share the weight")
 
 	o = Options{Output: out(t), FromPlan: good(cnn), Targets: []Target{half(MACs)}}
 	_, err = Run(context.Background(), m, o)
-	wants(t, err, "macs=0.5", "the plan needs")
+	testkit.WantError(t, err, "macs=0.5", "the plan needs")
 	if over := (*PlanError)(nil); !errors.As(err, &over) || over.Needed <= over.Limit {
 		t.Errorf("%v is no PlanError", err)
 	}
@@ -155,7 +156,7 @@ func TestReadPlanErrors(t *testing.T) {
 		{`{"schema":"onnx-compress/plan/1","sites":[{"name":"a","method":"svd","rank":[1.5]}]}`, "no plan as JSON"},
 	} {
 		_, err := ReadPlan(strings.NewReader(c.in))
-		wants(t, err, c.want)
+		testkit.WantError(t, err, c.want)
 	}
 }
 

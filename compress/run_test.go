@@ -18,7 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/onnx-compress/onnx-compress/calib"
-	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/provenance"
@@ -29,41 +29,6 @@ import (
 
 // images are samples for the convolutional networks of the zoo.
 func images(n int) memory { return samples(n, "image", 3, 16, 16) }
-
-// schemes are the names of all methods.
-func schemes() []string {
-	var names []string
-	for _, m := range decomp.Methods() {
-		names = append(names, m.Name)
-	}
-	return names
-}
-
-// quick has two methods on offer where a test names none, one in closed form and one that descends: enough for what is
-// not about the schemes, and a tenth of the work of all.
-func quick(o Options) Options {
-	if len(o.Methods) == 0 && o.FromPlan == nil {
-		o.Methods = []string{"svd", "spatial"}
-	}
-	return o
-}
-
-// run compresses, by the methods of quick unless others are named, and reads what was written.
-func run(t *testing.T, m *onnxio.Model, o Options) (*Result, []byte) {
-	t.Helper()
-	if o.Output == "" {
-		o.Output = out(t)
-	}
-	r, err := Run(context.Background(), m, quick(o))
-	if err != nil {
-		t.Fatal(err)
-	}
-	written, err := os.ReadFile(o.Output)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r, written
-}
 
 // TestResult holds what a run says of itself against the files.
 func TestResult(t *testing.T) {
@@ -276,7 +241,7 @@ func TestWithoutRuntime(t *testing.T) {
 		t.Error(err)
 	}
 	o.Output, o.Source = out(t), images(10)
-	wants(t, bare(m, o).run(context.Background()), "calibration needs ONNX Runtime", "onnx-compress setup", "hidden from this test")
+	testkit.WantError(t, bare(m, o).run(context.Background()), "calibration needs ONNX Runtime", "onnx-compress setup", "hidden from this test")
 	empty(t, filepath.Dir(o.Output))
 }
 
@@ -328,7 +293,7 @@ func TestSamplesAtFault(t *testing.T) {
 	} {
 		o := quick(Options{Output: out(t), Targets: []Target{half(MACs)}, Source: c.src, CalibSamples: 10})
 		_, err := Run(context.Background(), m, o)
-		wants(t, err, c.words...)
+		testkit.WantError(t, err, c.words...)
 		if usage := (*UsageError)(nil); errors.As(err, &usage) {
 			t.Errorf("%s: %v is not a matter of the options", name, err)
 		}
@@ -354,7 +319,7 @@ func TestWeightsAtFault(t *testing.T) {
 		m := poisoned(t, v)
 		o := Options{Output: out(t), Targets: []Target{share(Params, 0.8)}}
 		_, err := Run(context.Background(), m, o)
-		wants(t, err, m.Path, `"bad"`, `"MatMul_2"`, "[2 3]")
+		testkit.WantError(t, err, m.Path, `"bad"`, `"MatMul_2"`, "[2 3]")
 		empty(t, filepath.Dir(o.Output))
 		o.Select.Keep = []string{"MatMul_2"}
 		o.Targets = []Target{share(Params, 0.9)}
@@ -381,7 +346,7 @@ func TestBrokenResult(t *testing.T) {
 		j.close()
 		j.small = j.model.Derive(p)
 		defer j.close()
-		wants(t, j.deliver(context.Background()), "NaN or infinite", `"logits"`, "the original for 0")
+		testkit.WantError(t, j.deliver(context.Background()), "NaN or infinite", `"logits"`, "the original for 0")
 		empty(t, filepath.Dir(o.Output))
 	}
 }
@@ -424,7 +389,7 @@ func TestOutputs(t *testing.T) {
 	} {
 		var seen log
 		_, err := Run(context.Background(), m, Options{Output: c.output, Overwrite: c.force, Targets: []Target{half(MACs)}, Progress: seen.add})
-		wants(t, err, c.words...)
+		testkit.WantError(t, err, c.words...)
 		if len(seen.events) > 0 {
 			t.Errorf("%s: work began before the refusal", c.output)
 		}
@@ -448,7 +413,7 @@ func TestModelMadeInMemory(t *testing.T) {
 	}
 	defer m.Close()
 	_, err = Run(context.Background(), m, Options{Output: out(t), Targets: []Target{half(MACs)}})
-	wants(t, err, "made in memory")
+	testkit.WantError(t, err, "made in memory")
 }
 
 // TestOptionsAtFault: what makes no sense for any model is a *UsageError.
@@ -478,7 +443,7 @@ func TestOptionsAtFault(t *testing.T) {
 			c.o.Output = out(t)
 		}
 		_, err := Run(context.Background(), m, c.o)
-		wants(t, err, c.words...)
+		testkit.WantError(t, err, c.words...)
 		if usage := (*UsageError)(nil); !errors.As(err, &usage) {
 			t.Errorf("%v is no UsageError", err)
 		}

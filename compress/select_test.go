@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
 
@@ -110,7 +111,7 @@ func TestSplitErrors(t *testing.T) {
 		{Selection{Only: []string{"*depth*"}}, []string{"--only", "Conv a/depthwise", "cannot change: too thin"}},
 	} {
 		_, _, err := c.s.split(sites, skips)
-		wants(t, err, c.words...)
+		testkit.WantError(t, err, c.words...)
 		if usage := (*UsageError)(nil); !errors.As(err, &usage) {
 			t.Errorf("%v is no UsageError", err)
 		}

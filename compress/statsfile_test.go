@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 )
 
 // counted counts the samples that are read.
@@ -151,7 +152,7 @@ func TestStatsRefused(t *testing.T) {
 		}
 		o.Output = out(t)
 		_, err := Run(context.Background(), m, o)
-		wants(t, err, path, c.want)
+		testkit.WantError(t, err, path, c.want)
 		if usage := (*UsageError)(nil); errors.As(err, &usage) != c.usage {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -162,10 +163,10 @@ func TestStatsRefused(t *testing.T) {
 	}
 	o.Source = nil
 	_, err = Run(context.Background(), m, o)
-	wants(t, err, "no samples")
+	testkit.WantError(t, err, "no samples")
 	o.Source, o.Stats = images(40), filepath.Join(path+".d", "stats")
 	_, err = Run(context.Background(), m, o)
-	wants(t, err, o.Stats)
+	testkit.WantError(t, err, o.Stats)
 }
 
 // TestStatsNotLeftBehind: a run that ends early leaves no half of a file.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/internal/provision"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 )
 
 func TestVerify(t *testing.T) {
@@ -60,17 +61,17 @@ func TestVerifyErrors(t *testing.T) {
 		{VerifyOptions{Runtime: filepath.Join(t.TempDir(), "none.so")}, true, []string{"none.so"}},
 	} {
 		_, err := Verify(context.Background(), m, m.Path, c.o)
-		wants(t, err, c.words...)
+		testkit.WantError(t, err, c.words...)
 		if usage := (*UsageError)(nil); errors.As(err, &usage) != c.usage {
 			t.Errorf("%v: a usage error: %v, want %v", err, !c.usage, c.usage)
 		}
 	}
 	_, err := Verify(context.Background(), zoo(t, "embedding"), m.Path, VerifyOptions{})
-	wants(t, err, "nothing to run the models on", `"ids"`)
+	testkit.WantError(t, err, "nothing to run the models on", `"ids"`)
 	_, err = Verify(context.Background(), m, filepath.Join(t.TempDir(), "none.onnx"), VerifyOptions{})
-	wants(t, err, "compressed model", "none.onnx")
+	testkit.WantError(t, err, "compressed model", "none.onnx")
 	_, err = Verify(context.Background(), m, zoo(t, "matmul_left").Path, VerifyOptions{})
-	wants(t, err, "cannot be compared")
+	testkit.WantError(t, err, "cannot be compared")
 }
 
 // TestLibrariesNamed: a library that somebody named and that does not open is an error,
@@ -89,7 +90,7 @@ func TestLibrariesNamed(t *testing.T) {
 			if err == nil {
 				libs.Close()
 			}
-			wants(t, err, filepath.Base(c.flag+c.ort+c.blas))
+			testkit.WantError(t, err, filepath.Base(c.flag+c.ort+c.blas))
 			if usage := (*UsageError)(nil); !errors.As(err, &usage) {
 				t.Errorf("%v is no UsageError", err)
 			}

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -20,15 +21,7 @@ import (
 // FuzzSites reads arbitrary messages as models, sound or not: nothing may panic, and
 // what comes of a sound model must be sound.
 func FuzzSites(f *testing.F) {
-	for _, c := range testmodels.All() {
-		m, err := c.Build(1)
-		if err != nil {
-			f.Fatal(err)
-		}
-		data, err := m.Marshal()
-		if err != nil {
-			f.Fatal(err)
-		}
+	for _, data := range testkit.ZooFiles(f) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -379,15 +380,7 @@ func BenchmarkInfer(b *testing.B) {
 // FuzzInfer reads arbitrary messages as models: inference may stop, but not panic, and the
 // shapes that it gives are possible ones.
 func FuzzInfer(f *testing.F) {
-	for _, c := range testmodels.All() {
-		m, err := c.Build(1)
-		if err != nil {
-			f.Fatal(err)
-		}
-		data, err := m.Marshal()
-		if err != nil {
-			f.Fatal(err)
-		}
+	for _, data := range testkit.ZooFiles(f) {
 		f.Add(data, uint8(3))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, size uint8) {

@@ -22,6 +22,20 @@ func Zoo(t testing.TB, name string) *onnxio.Model {
 	return kept(t, m, err)
 }
 
+// ZooFiles returns every model of the zoo as the bytes of its file.
+func ZooFiles(t testing.TB) [][]byte {
+	t.Helper()
+	var files [][]byte
+	for _, c := range testmodels.All() {
+		data, err := Zoo(t, c.Name).Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, data)
+	}
+	return files
+}
+
 // Built returns the model of a builder until the end of the test.
 func Built(t testing.TB, b *testmodels.Builder) *onnxio.Model {
 	t.Helper()
@@ -37,6 +51,24 @@ func Save(t testing.TB, m *onnxio.Model) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// Numbers returns the values and the shape of an initializer.
+func Numbers(t testing.TB, m *onnxio.Model, name string) ([]float64, []int) {
+	t.Helper()
+	p, ok := m.Index().Initializer(name)
+	if !ok {
+		t.Fatalf("no initializer %q", name)
+	}
+	d, err := m.Tensor(p).Dense()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := d.Float64s()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v, d.Shape
 }
 
 func kept(t testing.TB, m *onnxio.Model, err error) *onnxio.Model {
