@@ -25,7 +25,7 @@ func ofExploration(e *compress.Exploration) (*document, error) {
 	d := &document{Title: base(e.Input.Path) + ", in several sizes"}
 	d.Lead = fmt.Sprintf("%s needs %s multiply-adds and has %s parameters; its file takes %s.", e.Input.Path, report.Count(e.Input.MACs), report.Count(e.Input.Params), report.Bytes(e.Input.Bytes))
 	if e.Unmeasured != "" {
-		d.Warnings = append(d.Warnings, "no size was run: "+e.Unmeasured+". All numbers are what the search expects, not what was measured.")
+		d.Warnings = append(d.Warnings, "nothing was measured: "+e.Unmeasured+". All numbers are what the search expects, not what was measured.")
 	}
 	d.add("summary", "Summary", explored(e)...)
 	sizes := []block{}

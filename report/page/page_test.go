@@ -100,6 +100,14 @@ func TestLess(t *testing.T) {
 			[]string{"the samples have no labels"},
 			[]string{"Accuracy goes"},
 		},
+		"few samples of a class": {
+			func(r *compress.Result) {
+				for i := range r.Verification.Classes.Accuracy.PerClass {
+					r.Verification.Classes.Accuracy.PerClass[i].Samples = 2
+				}
+			},
+			[]string{"nothing can be said of any of them", "Accuracy by class, the most changed first"}, []string{"The class that lost most", "before and after</title>"},
+		},
 		"equal": {
 			func(r *compress.Result) {
 				r.Verification.Classes, r.Verification.Outputs = nil, r.Verification.Outputs[1:2]
@@ -217,7 +225,7 @@ func TestExploration(t *testing.T) {
 					e.Points[i].Outputs, e.Points[i].Agreement, e.Points[i].Accuracy = nil, nil, nil
 				}
 			},
-			[]string{"no size was run: no samples were given", "predicted"},
+			[]string{"nothing was measured: no samples were given", "predicted"},
 			[]string{"All ran beside"},
 		},
 		"none": {
