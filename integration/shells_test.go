@@ -33,15 +33,16 @@ func TestCompletion(t *testing.T) {
 			program := need(t, shell)
 			env := []string{path, "HOME=" + t.TempDir(), "TERM=dumb"}
 			for line, want := range map[string][]string{
-				`onnx-compress sta`:                     {"status"},
-				`onnx-compress verify --req`:            {"--require"},
-				`onnx-compress verify --require clas`:   {"class-drop="},
-				`onnx-compress net.onnx --search compo`: {"composite"},
-				`onnx-compress net.onnx --normalize ""`: {"imagenet", "cifar10", "half"},
-				`onnx-compress inspect mod`:             {"model one.onnx"},
-				`onnx-compress net.onnx --target=par`:   {"params="},
-				`onnx-compress status x.onnx --any`:     {"--any-data"},
-				`onnx-compress completion z`:            {"zsh"},
+				`onnx-compress sta`:                       {"status"},
+				`onnx-compress verify --req`:              {"--require"},
+				`onnx-compress verify --require clas`:     {"class-drop="},
+				`onnx-compress net.onnx --search compo`:   {"composite"},
+				`onnx-compress net.onnx --normalize ""`:   {"imagenet", "cifar10", "half"},
+				`onnx-compress inspect mod`:               {"model one.onnx"},
+				`onnx-compress net.onnx --target=par`:     {"params="},
+				`onnx-compress explore net.onnx --over b`: {"bytes"},
+				`onnx-compress status x.onnx --any`:       {"--any-data"},
+				`onnx-compress completion z`:              {"zsh"},
 			} {
 				if shell == "bash" {
 					line = strings.ReplaceAll(line, "=", " = ") // as it breaks words
