@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -113,6 +114,7 @@ func (o Options) withDefaults() Options {
 		}
 	}
 	set(&o.VerifySamples, 1024)
+	o.Search = cmp.Or(o.Search, search.Methods()[0].Name)
 	set(&o.Batch, 32)
 	set(&o.Threads, runtime.GOMAXPROCS(0))
 	if o.Memory == 0 {

@@ -24,7 +24,8 @@ func TestFromPlan(t *testing.T) {
 		name string
 		o    Options
 	}{
-		{"calibrated", Options{Source: images(40), CalibSamples: 24, Probes: 1}},
+		// A search that corrects losses states others than a plan that needs no search.
+		{"calibrated", Options{Source: images(40), CalibSamples: 24, Probes: 1, Search: "lagrange"}},
 		{"data-free, all schemes", Options{Methods: schemes()}},
 	} {
 		m := zoo(t, "cnn")

@@ -14,7 +14,6 @@ import (
 	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/provenance"
-	"github.com/onnx-compress/onnx-compress/search"
 )
 
 // Data says where the samples of Options.Source came from, for the record in the written
@@ -42,9 +41,6 @@ const longOption = 400
 // record has them. Options at their zero value are left out.
 func (o Options) Recorded() (map[string]string, error) {
 	o = o.withDefaults()
-	if o.Search == "" {
-		o.Search = search.Methods()[0].Name
-	}
 	if o.Source == nil && o.Data.Path == "" { // without samples these decide nothing
 		o.CalibSamples, o.Probes, o.NoRefit, o.Seed = 0, 0, false, 0
 	}

@@ -26,7 +26,7 @@ type Method struct {
 
 // Methods returns the methods there are, in the order in which they are listed to people. The first is the default.
 func Methods() []Method {
-	return []Method{lagrange(), composite(), rene()}
+	return []Method{composite(), lagrange(), rene()}
 }
 
 // method finds a method by its name.

@@ -28,7 +28,7 @@ func TestMethods(t *testing.T) {
 		}
 		names = append(names, m.Name)
 	}
-	if want := []string{"lagrange", "composite", "rene"}; !slices.Equal(names, want) {
+	if want := []string{"composite", "lagrange", "rene"}; !slices.Equal(names, want) {
 		t.Errorf("methods %v, wanted %v", names, want)
 	}
 	_, err := search.Choose(nil, nil, search.Options{Method: "lagrnge"})
