@@ -53,6 +53,7 @@ func result() *compress.Result {
 				OutputChange: ref(0.1644), Note: "by differences", MACsBefore: 640, MACsAfter: 592, ParamsBefore: 640, ParamsAfter: 592,
 			},
 		},
+		Merged: []compress.MergedNodes{{First: "expand/svd.second", Second: "squeeze/svd.first", Node: "expand/svd.second+squeeze/svd.first", Params: 1200, MACs: 58800}},
 		Skipped: []compress.Skipped{
 			{Name: "dw1", Op: "Conv", Reason: "one input channel for each output channel"},
 			{Name: "scores", Op: "MatMul", Reason: "neither operand is constant"},

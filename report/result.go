@@ -34,6 +34,7 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 	p.line("")
 	p.line("%s of %s factored, %s left alone; %s %.4g (%s)",
 		schemesText(r.Sites), number(len(r.Sites), "site"), number(len(r.Skipped), "other node"), measureText(r), r.Plan.Loss, boundText(r.Plan))
+	p.merges(r.Merged, verbose)
 	p.goals(r.Trials, verbose)
 	if len(r.Uncounted) > 0 {
 		p.line("MACs lack %s of unknown size", number(len(r.Uncounted), "node"))
@@ -54,6 +55,24 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 		return p.err
 	}
 	return Verification(w, r.Verification)
+}
+
+// merges says what neighbours became one node, and what that saved.
+func (p *printer) merges(merged []compress.MergedNodes, verbose bool) {
+	if len(merged) == 0 {
+		return
+	}
+	var params, macs int64
+	for _, m := range merged {
+		params, macs = params+m.Params, macs+m.MACs
+	}
+	p.line("%s of neighbours merged into one node each, which saves another %s MACs and %s parameters", number(len(merged), "pair"), Count(macs), Count(params))
+	if !verbose {
+		return
+	}
+	for _, m := range merged {
+		p.line("  %s and %s are %s", m.First, m.Second, m.Node)
+	}
 }
 
 // details writes every site, every node left alone, and how long the stages took.
