@@ -7,6 +7,9 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 win
 
 GOFUMPT := go run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# The last release that Go 1.26 builds from what the module proxy serves.
+GORELEASER_VERSION := v2.16.0
+GORELEASER := build/tools/goreleaser
 ORT_HEADER_MODULE := github.com/yalue/onnxruntime_go@v1.27.0
 
 TOOL := build/onnx-compress
@@ -18,7 +21,7 @@ HAVE_PYTHON := $(shell $(PYTHON) -c 'import pip, sys; print(1 if sys.version_inf
 # The program is free of cgo; only the race detector needs it.
 export CGO_ENABLED = 0
 
-.PHONY: all build setup venv test race lint cross demo bench generate train wheels clean
+.PHONY: all build setup venv test race lint cross demo bench generate train wheels snapshot clean
 
 all: build
 
@@ -103,6 +106,15 @@ train: build/train/made
 # The Python wheels, with the program in them: build/dist/*.whl.
 wheels:
 	@set -e; for p in $(PLATFORMS); do $(PYTHON) scripts/wheel.py --goos $${p%/*} --goarch $${p#*/} --out build/dist; done
+
+# Takes minutes to build, once.
+$(GORELEASER):
+	GOBIN=$(abspath $(@D)) go install github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION)
+
+# The archives of a release, for every platform: build/packages.
+snapshot: $(GORELEASER)
+	$(GORELEASER) check
+	$(GORELEASER) release --snapshot --clean
 
 clean:
 	rm -rf build .venv
