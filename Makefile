@@ -21,7 +21,7 @@ HAVE_PYTHON := $(shell $(PYTHON) -c 'import pip, sys; print(1 if sys.version_inf
 # The program is free of cgo; only the race detector needs it.
 export CGO_ENABLED = 0
 
-.PHONY: all build setup venv test race lint cross demo bench generate train wheels snapshot clean
+.PHONY: all build setup venv test race lint cross demo screenshots bench generate train wheels snapshot clean
 
 all: build
 
@@ -58,11 +58,22 @@ $(AXE): requirements/browser/package.json requirements/browser/package-lock.json
 	npm ci --prefix $(@D) --silent --no-audit --no-fund
 	touch $@
 
+# The tests with other programs, of which each that is skipped and each block of the documents that
+# is left out is named with its reason.
+define integration
+mkdir -p build; echo "go test -v ./integration > build/integration.log"; \
+ONNX_COMPRESS_REQUIRE=$(HAVE_PYTHON) go test -v -timeout 60m ./integration >build/integration.log 2>&1; status=$$?; \
+if [ $$status != 0 ]; then cat build/integration.log; fi; \
+grep -B1 -e '--- SKIP' -e ': left out: ' build/integration.log | grep -v -e '^=== ' -e '^--$$' -e '--- PASS'; \
+tail -n 1 build/integration.log; exit $$status
+endef
+
 # With Python and pip everything is there, so that a test that misses something fails.
 test: setup $(if $(HAVE_PYTHON),$(VENV)) $(if $(HAVE_NPM),$(AXE))
 	@$(if $(HAVE_PYTHON),:,echo "No Python 3.11 with pip as $(PYTHON): tests that need it are skipped.")
 	@$(if $(HAVE_NPM),:,echo "No npm: pages are not checked in a browser.")
-	ONNX_COMPRESS_REQUIRE=$(HAVE_PYTHON) go test ./...
+	ONNX_COMPRESS_REQUIRE=$(HAVE_PYTHON) go test $$(go list ./... | grep -v /integration)
+	@$(integration)
 
 # The packages that share memory with C or work on several threads. Needs a C compiler.
 race: setup
@@ -85,6 +96,12 @@ cross:
 demo: setup build
 	$(TOOL) testmodels/data/fashion_resnet.onnx -o build/fashion_small.onnx --force \
 		--calib testmodels/data/fashion.bin --calib-samples 512 --target macs=0.5
+
+# The pictures in docs/ of the page about the demo network's result. Needs Chromium.
+screenshots: setup build
+	$(TOOL) testmodels/data/fashion_resnet.onnx -o build/fashion_small.onnx --force \
+		--calib testmodels/data/fashion.bin --calib-samples 512 --target macs=0.5 --report build/fashion.html
+	go run ./scripts/screenshots build/fashion.html docs/report
 
 # Go benchmarks; with BENCH_DATA=DIR (models/ and data/) the whole-model results as well.
 bench: setup $(if $(BENCH_DATA),build/bench/made)

@@ -56,7 +56,8 @@ func (j *job) outlook(ctx context.Context) error {
 	return nil
 }
 
-// frontier chooses again for budgets from the least to all.
+// frontier chooses again for budgets from the least to all, by the search that is exact to its
+// stated gap, whichever chose the plan.
 func (j *job) frontier(ctx context.Context) (*Frontier, error) {
 	if j.opts.FromPlan != nil {
 		return &Frontier{Over: MACs, Points: []FrontierPoint{}, Skipped: "the plan was given, so that no other was looked for"}, nil
@@ -83,7 +84,7 @@ func (j *job) frontier(ctx context.Context) (*Frontier, error) {
 			continue
 		}
 		budgets[0].Limit = share*original - rest + 1e-9*original // which rounding must not cost a rung
-		p, err := search.Choose(stated, budgets, search.Options{})
+		p, err := search.Choose(stated, budgets, search.Options{Method: "lagrange"})
 		unmet := (*search.InfeasibleError)(nil)
 		if errors.As(err, &unmet) {
 			continue // beside the other targets

@@ -79,7 +79,7 @@ func pagesOf(t *testing.T) []string {
 	tool(t, folder, 0, "tune", "net.onnx", "small.onnx", "-o", "tuned.onnx", "--data", "fashion.bin", "--samples", "128", "--epochs", "2", "--report", "tuned.html", "-q")
 	bare := &compress.Result{Schema: compress.ResultSchema, Unverified: "ONNX Runtime was not found", Input: compress.File{Path: "net.onnx"}, Output: compress.File{Path: "small.onnx"}}
 	paths := []string{filepath.Join(folder, "real.html"), filepath.Join(folder, "tuned.html")}
-	for name, r := range map[string]any{"everything": pagetest.Full(60, 1000), "little": bare, "sizes": pagetest.Exploration()} {
+	for name, r := range map[string]any{"everything": pagetest.Full(30, 1000), "little": bare, "sizes": pagetest.Exploration()} {
 		data, err := json.Marshal(r)
 		if err != nil {
 			t.Fatal(err)

@@ -20,7 +20,7 @@ import (
 type Style int
 
 const (
-	Line    Style = iota // joined in the order of the points; points with labels have dots
+	Line    Style = iota // joined in the order of the points; points with labels have dots, and one alone
 	Scatter              // dots alone
 	Guide                // a thin grey line to read the others by
 )
@@ -188,7 +188,7 @@ func addSeries(g *plot.Plot, s Series, l appearance) (*entry, error) {
 		g.Add(line)
 		e.line = &line.LineStyle
 	}
-	if s.Style == Scatter || len(s.Labels) > 0 && s.Style != Guide {
+	if s.Style == Scatter || (len(s.Labels) > 0 || len(s.X) == 1) && s.Style != Guide {
 		dots, err := plotter.NewScatter(s.xys())
 		if err != nil {
 			return nil, fmt.Errorf("chart: series %q: %w", s.Name, err)

@@ -273,3 +273,12 @@ func TestTicksAreFew(t *testing.T) {
 		}
 	}
 }
+
+// TestAlone: a point that has no neighbour to be joined with can be seen.
+func TestAlone(t *testing.T) {
+	one := drawn(t, Plot{Series: []Series{{X: []float64{1}, Y: []float64{1}}}})
+	two := drawn(t, Plot{Series: []Series{{X: []float64{1, 2}, Y: []float64{1, 2}}}})
+	if dots, lines := strings.Count(string(one), ` fill="#0B62A8"`), strings.Count(string(two), ` fill="#0B62A8"`); dots != 1 || lines != 0 {
+		t.Errorf("%d dots for one point, %d for a line", dots, lines)
+	}
+}

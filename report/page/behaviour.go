@@ -67,13 +67,14 @@ func classBlocks(a *verify.Accuracy) ([]block, error) {
 	})
 	rows := make([][]string, len(classes))
 	for i, c := range classes {
-		rows[i] = []string{"class " + strconv.Itoa(c.Label), grouped(c.Samples), report.Percent(c.Before), report.Percent(c.After), percentPoints(c.After - c.Before)}
+		rows[i] = []string{"class\u00a0" + strconv.Itoa(c.Label), grouped(c.Samples), report.Percent(c.Before), report.Percent(c.After), percentPoints(c.After - c.Before)}
 	}
 	all := tabled("Accuracy by class, the most changed first", []column{{"Class", false}, {"Samples", true}, {"Before", true}, {"After", true}, {"Change", true}}, rows)
 	if len(rows) > openClasses {
 		all = folded("All classes", all)
 	}
-	drawn, err := classPicture(classes[:min(drawnClasses, len(classes))], len(classes))
+	told := slices.DeleteFunc(slices.Clone(classes), func(c classAccuracy) bool { return c.Samples < telling })
+	drawn, err := classPicture(told[:min(drawnClasses, len(told))], len(classes))
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +91,8 @@ func classPicture(classes []classAccuracy, of int) (block, error) {
 		Series: []chart.BarSeries{{Name: "before"}, {Name: "after"}},
 	}
 	if len(classes) < of {
-		p.Title = fmt.Sprintf("Accuracy of the %d classes of %d that changed most", len(classes), of)
+		p.Title = fmt.Sprintf("Accuracy of %d classes of %d that changed most", len(classes), of)
+		p.Desc += fmt.Sprintf(" Classes with fewer than %d samples are left out.", telling)
 	}
 	for _, c := range classes {
 		p.Names = append(p.Names, "class "+strconv.Itoa(c.Label))

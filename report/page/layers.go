@@ -61,7 +61,7 @@ func frontierBlocks(r *compress.Result) ([]block, error) {
 	if positive {
 		p, err := drawn(chart.Plot{
 			Title: "Predicted loss by what is left of the " + resource(f.Over), Desc: "The less is left, the larger the loss. The table below has the numbers.",
-			X: "left of the " + resource(f.Over), Y: "loss", XPercent: true, LogY: true, Series: []chart.Series{found, bound},
+			X: "left of the " + resource(f.Over), Y: "loss", XPercent: true, LogY: true, Series: []chart.Series{found, bound}, Width: 560, Height: 360,
 			Mark: &chart.Mark{X: f.Chosen.Cost, Y: f.Chosen.Loss, Name: fmt.Sprintf("chosen: %s left", report.Percent(f.Chosen.Cost))},
 		})
 		if err != nil {

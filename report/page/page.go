@@ -35,6 +35,8 @@ type tile struct{ Name, Value, Note string }
 type section struct {
 	ID, Heading string
 	Blocks      []block
+	// Beside has a section stand beside its neighbour where there is room.
+	Beside bool
 }
 
 // block is one of its fields.
@@ -167,8 +169,17 @@ func (d *document) add(id, heading string, blocks ...block) {
 		}
 	}
 	if len(kept) > 0 {
-		d.Sections = append(d.Sections, section{id, heading, kept})
+		d.Sections = append(d.Sections, section{ID: id, Heading: heading, Blocks: kept})
 	}
+}
+
+// beside has the last two sections stand beside each other, if these are they.
+func (d *document) beside(first, second string) {
+	n := len(d.Sections)
+	if n < 2 || d.Sections[n-2].ID != first || d.Sections[n-1].ID != second {
+		return
+	}
+	d.Sections[n-2].Beside, d.Sections[n-1].Beside = true, true
 }
 
 func (b *block) empty() bool {

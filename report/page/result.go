@@ -18,13 +18,16 @@ func ofResult(r *compress.Result) (*document, error) {
 		{"What was saved.", savedText(r)},
 		{"What it costs.", costText(r)},
 		{"On what evidence.", evidenceText(r)},
-	}}, text("Before roll-out:"), block{Points: advice(r)})
-	d.add("sizes", "Size and speed", sizes(r), targets(r), latencyText(r))
+	}})
+	d.add("before", "Before roll-out", block{Points: advice(r)})
+	d.beside("summary", "before")
 	frontier, err := frontierBlocks(r)
 	if err != nil {
 		return nil, err
 	}
 	d.add("frontier", "Other budgets", frontier...)
+	d.add("sizes", "Size and speed", sizes(r), targets(r), latencyText(r))
+	d.beside("frontier", "sizes")
 	layers, err := layerBlocks(r)
 	if err != nil {
 		return nil, err

@@ -2,11 +2,11 @@ package page
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/report"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // savedText says what was saved, in one breath.
@@ -46,7 +46,8 @@ func costText(r *compress.Result) string {
 			return said + " Whether the others became better or worse is not known, because the samples have no labels."
 		}
 		said += fmt.Sprintf(" Accuracy goes from %s to %s (%s).", exact(a.Before), exact(a.After), percentPoints(a.After-a.Before))
-		if w := worst(a); w != nil {
+		if lost, _ := losers(a); len(lost) > 0 {
+			w := lost[0]
 			said += fmt.Sprintf(" The class that lost most is %d: from %s to %s, on %s.", w.Label, report.Percent(w.Before), report.Percent(w.After), number(w.Samples, "sample"))
 		}
 		return said
@@ -95,8 +96,8 @@ func advice(r *compress.Result) []point {
 		add("Measure what you care about.", "Run both models on labelled data of your own, and compare the number that the product is judged by.")
 	} else {
 		add("Measure on data of your own", "that had no part in this: the samples here may be easier or harder than what the model will see.")
-		if losers := losers(r); losers != "" {
-			add("Look at the classes that lost most:", "%s. Ask for a bound where one of them matters: onnx-compress verify ORIGINAL COMPRESSED --data … --require class-drop=2%%.", losers)
+		if p := classAdvice(v.Classes.Accuracy); p.Word != "" {
+			out = append(out, p)
 		}
 	}
 	if v := r.Verification; v != nil && len(v.Moved) > 0 && r.Calibration != nil {
@@ -118,25 +119,20 @@ func advice(r *compress.Result) []point {
 	return out
 }
 
-// losers names up to three classes that lost accuracy, those that lost most first.
-func losers(r *compress.Result) string {
-	classes := slices.Clone(r.Verification.Classes.Accuracy.PerClass)
-	slices.SortStableFunc(classes, func(a, b classAccuracy) int {
-		switch da, db := a.Before-a.After, b.Before-b.After; {
-		case da > db:
-			return -1
-		case da < db:
-			return 1
-		}
-		return 0
-	})
-	var out []string
-	for _, c := range classes[:min(3, len(classes))] {
-		if c.After < c.Before {
-			out = append(out, fmt.Sprintf("class %d (%s)", c.Label, percentPoints(c.After-c.Before)))
-		}
+// classAdvice says which classes to look at.
+func classAdvice(a *verify.Accuracy) point {
+	lost, told := losers(a)
+	switch {
+	case !told:
+		return point{"Measure by class.", fmt.Sprintf("Of no class there are %d samples here, so that nothing can be said of any of them. One may have lost much more than the others.", telling)}
+	case len(lost) == 0:
+		return point{}
 	}
-	return strings.Join(out, ", ")
+	var names []string
+	for _, c := range lost[:min(3, len(lost))] {
+		names = append(names, fmt.Sprintf("class %d (%s)", c.Label, percentPoints(c.After-c.Before)))
+	}
+	return point{"Look at the classes that lost most:", strings.Join(names, ", ") + ". Ask for a bound where one of them matters: onnx-compress verify ORIGINAL COMPRESSED --data … --require class-drop=2%."}
 }
 
 // notes counts the layers with something to know.

@@ -1,9 +1,11 @@
 package page
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -140,16 +142,21 @@ func wilson(share float64, n int) (low, high float64) {
 	return max(0, middle-reach), min(1, middle+reach)
 }
 
-// worst is the class that lost most accuracy, nil where none lost any.
-func worst(a *verify.Accuracy) *verify.ClassAccuracy {
-	var out *verify.ClassAccuracy
-	for i := range a.PerClass {
-		c := &a.PerClass[i]
-		if c.After < c.Before && (out == nil || c.Before-c.After > out.Before-out.After) {
-			out = c
+// telling is how many samples of a class it takes to say anything about it: of so many, one
+// is five points.
+const telling = 20
+
+// losers are the classes that lost accuracy, those that lost most first, as far as there are
+// samples enough to tell; told is false where there are of none.
+func losers(a *verify.Accuracy) (out []verify.ClassAccuracy, told bool) {
+	for _, c := range a.PerClass {
+		told = told || c.Samples >= telling
+		if c.Samples >= telling && c.After < c.Before {
+			out = append(out, c)
 		}
 	}
-	return out
+	slices.SortStableFunc(out, func(a, b verify.ClassAccuracy) int { return cmp.Compare(b.Before-b.After, a.Before-a.After) })
+	return out, told
 }
 
 // leastSNR is the output with the least signal to noise ratio, nil where all are equal.
