@@ -106,7 +106,8 @@ func TestLess(t *testing.T) {
 					r.Verification.Classes.Accuracy.PerClass[i].Samples = 2
 				}
 			},
-			[]string{"nothing can be said of any of them", "Accuracy by class, the most changed first"}, []string{"The class that lost most", "before and after</title>"},
+			[]string{"nothing can be said of any of them", "Accuracy by class, the most changed first"},
+			[]string{"The class that lost most", "before and after</title>"},
 		},
 		"equal": {
 			func(r *compress.Result) {
