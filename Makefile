@@ -21,7 +21,7 @@ HAVE_PYTHON := $(shell $(PYTHON) -c 'import pip, sys; print(1 if sys.version_inf
 # The program is free of cgo; only the race detector needs it.
 export CGO_ENABLED = 0
 
-.PHONY: all build setup venv test race lint cross demo bench generate train wheels snapshot clean
+.PHONY: all build setup venv test race lint cross demo screenshots bench generate train wheels snapshot clean
 
 all: build
 
@@ -96,6 +96,12 @@ cross:
 demo: setup build
 	$(TOOL) testmodels/data/fashion_resnet.onnx -o build/fashion_small.onnx --force \
 		--calib testmodels/data/fashion.bin --calib-samples 512 --target macs=0.5
+
+# The pictures in docs/ of the page about the demo network's result. Needs Chromium.
+screenshots: setup build
+	$(TOOL) testmodels/data/fashion_resnet.onnx -o build/fashion_small.onnx --force \
+		--calib testmodels/data/fashion.bin --calib-samples 512 --target macs=0.5 --report build/fashion.html
+	go run ./scripts/screenshots build/fashion.html docs/report
 
 # Go benchmarks; with BENCH_DATA=DIR (models/ and data/) the whole-model results as well.
 bench: setup $(if $(BENCH_DATA),build/bench/made)
