@@ -69,10 +69,21 @@ func (s *Stats) addInputs(a, b Stats, share float64) (err error) {
 	case a.Columns.Rows > 0 && b.Columns.Rows > 0:
 		s.Columns = linalg.NewBlock32(a.Columns.Rows+b.Columns.Rows, a.Columns.Cols)
 		copy(s.Columns.Data[copy(s.Columns.Data, a.Columns.Data):], b.Columns.Data)
+		if a.Roots != nil || b.Roots != nil {
+			s.Roots = slices.Concat(a.rootsOf(), b.rootsOf())
+		}
 	default:
 		s.A, err = addMoments(a.moments(), b.moments(), share)
 	}
 	return err
+}
+
+// rootsOf returns the roots of the columns' weights.
+func (s Stats) rootsOf() []float32 {
+	if s.Roots != nil {
+		return s.Roots
+	}
+	return slices.Repeat([]float32{1}, s.Columns.Rows)
 }
 
 // moments returns A, formed of the columns where these stand for it.

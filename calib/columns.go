@@ -37,9 +37,9 @@ func rows(s *rewrite.Site, shape []int, values []float32) []float32 {
 
 // keep takes in the columns of a run, in its turn. When there turn out to be more than K,
 // which is when the moments take less room, they are summed up, run by run as ever.
-func (st *station) keep(w *worker, columns []float32) {
+func (st *station) keep(w *worker, columns, roots []float32) {
 	k := st.site.Kernel.In
-	st.kept = append(st.kept, columns)
+	st.kept, st.roots = append(st.kept, columns), append(st.roots, roots)
 	if !st.summed {
 		n := 0
 		for _, c := range st.kept {
@@ -55,18 +55,27 @@ func (st *station) keep(w *worker, columns []float32) {
 		w.sum(plan, c, len(c)/k)
 		st.sum.Add(plan, w.partial)
 	}
-	st.kept = nil
+	st.kept, st.roots = nil, nil
 }
 
-// together returns the columns of all runs, and forgets them one by one.
-func (st *station) together() linalg.Block32 {
+// together returns the columns of all runs and the roots of their weights, nil where all are 1, and
+// forgets them one by one.
+func (st *station) together() (linalg.Block32, []float32) {
 	out := linalg.NewBlock32(int(st.positions), st.site.Kernel.In)
-	to := out.Data
+	to, roots := out.Data, []float32(nil)
 	for i, c := range st.kept {
 		to = to[copy(to, c):]
 		st.kept[i] = nil
+		if own := st.roots[i]; own != nil {
+			roots = append(roots, own...)
+		} else {
+			roots = append(roots, slices.Repeat([]float32{1}, len(c)/out.Cols)...)
+		}
 	}
-	return out
+	if !slices.ContainsFunc(roots, func(r float32) bool { return r != 1 }) {
+		roots = nil
+	}
+	return out, roots
 }
 
 // finite reports what is not finite in A or in the columns that stand for it, and in which group.

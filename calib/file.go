@@ -28,8 +28,8 @@ const statsMagic = "onnx-compress.stats\x04"
 //
 //   - Form 0, moments: the number of groups, then for each K, the upper triangle of the K×K
 //     moment, and the mean, [K].
-//   - Form 1, columns: K, their number n, the columns one after the other, n·K float32, and
-//     the mean, [K].
+//   - Form 1, columns: K, their number n, the columns one after the other, n·K float32, the mean, [K],
+//     and the roots of the columns' weights: 0 or n of them, and as many float32.
 //   - Form 2, counts: K, and as many counts.
 func (s Stats) WriteTo(w io.Writer) (int64, error) {
 	out := writer{w: w}
@@ -131,7 +131,19 @@ func (w *writer) columns(s *Stats) error {
 		}
 	}
 	w.numbers(s.Mean[0])
+	if s.Roots != nil && len(s.Roots) != c.Rows {
+		return fmt.Errorf("%d columns have %d weights", c.Rows, len(s.Roots))
+	}
+	w.weights(s.Roots)
 	return nil
+}
+
+// weights writes their number, and them.
+func (w *writer) weights(v []float32) {
+	w.count(len(v))
+	for _, x := range v {
+		w.b.Write(binary.LittleEndian.AppendUint32(w.b.AvailableBuffer(), math.Float32bits(x)))
+	}
 }
 
 // moment writes the order of a matrix and its upper triangle.
@@ -245,10 +257,7 @@ func (w *writer) felt(f Felt) {
 	w.count(len(f))
 	for _, i := range slices.Sorted(maps.Keys(f)) {
 		w.count(i)
-		w.count(len(f[i]))
-		for _, v := range f[i] {
-			w.b.Write(binary.LittleEndian.AppendUint32(w.b.AvailableBuffer(), math.Float32bits(v)))
-		}
+		w.weights(f[i])
 	}
 }
 
@@ -321,8 +330,17 @@ func (c *counts) columns(s *Stats) error {
 		return err
 	}
 	mean, err := readNumbers(c.r, k)
-	s.Mean = [][]float64{mean}
-	return err
+	if s.Mean = [][]float64{mean}; err != nil {
+		return err
+	}
+	switch m := c.next("number of weights", maxRows); {
+	case m == 0 || c.err != nil:
+	case m != n:
+		c.err = fmt.Errorf("%d columns have %d weights", n, m)
+	default:
+		s.Roots = c.weights(m)
+	}
+	return c.err
 }
 
 // counts reads numbers until the first error.

@@ -22,6 +22,7 @@ type station struct {
 	wide      bool        // whether columns are kept as long as there are no more than K
 	summed    bool        // whether there were more
 	kept      [][]float32 // the columns of each run, one a row
+	roots     [][]float32 // of their weights, nil for a run where all are 1
 	counts    []int64     // of the rows of a table, nil elsewhere
 	columns   []float64   // sum of the columns, group by group
 	positions int64
@@ -79,9 +80,6 @@ func (st *station) add(ctx context.Context, w *worker, r *Run, x tensor.Dense, w
 		}
 		return nil
 	}
-	if st.wide && weights != nil {
-		weights = evened(weights) // what is kept has no room for weights
-	}
 	roots := roots(weights)
 	shape, plan, n, values, err := st.prepare(r, x, roots)
 	if err != nil {
@@ -110,7 +108,7 @@ func (st *station) add(ctx context.Context, w *worker, r *Run, x tensor.Dense, w
 		return nil
 	}
 	if st.wide {
-		st.keep(w, columns)
+		st.keep(w, columns, slices.DeleteFunc(roots, func(r float32) bool { return r == 0 }))
 	} else {
 		st.sum.Add(plan, w.partial)
 	}
@@ -308,7 +306,7 @@ func (st *station) finish() (Stats, error) {
 		out.Mean = [][]float64{frequencies(st.counts, st.positions)}
 		return out, nil
 	case st.wide && !st.summed:
-		out.Columns = st.together()
+		out.Columns, out.Roots = st.together()
 	default:
 		out.A = st.sum.Mean(st.positions)
 	}

@@ -18,8 +18,11 @@ type Stats struct {
 	// stand for it.
 	A []*linalg.Matrix
 	// Columns has the columns x themselves, one a row, [Positions, K]: at a plain matrix
-	// with more inputs than it met columns, whose A would be larger. Without rows elsewhere.
+	// with more inputs than it met columns, whose A would be larger. Without rows elsewhere. Each is
+	// multiplied by the root of its weight.
 	Columns linalg.Block32
+	// Roots are those of the weights of Columns, [Positions]; nil where all are 1.
+	Roots []float32
 	// Counts tells how often each row of a table was looked up, [K]; nil elsewhere. Columns
 	// x are then one-hot, and A is diagonal, with E[x] on its diagonal.
 	Counts []int64
@@ -41,7 +44,7 @@ type Stats struct {
 	// for people; empty in the common case.
 	Note string
 	// Felt has the weights of the positions in A and Mean, by how much the outputs feel them at
-	// this site and at those that read the same columns; Columns and Counts leave out those without.
+	// this site and at those that read the same columns; Counts leave out those without.
 	// Empty where all weigh the same, as at a convolution, whose positions overlap. Statistics of sites that
 	// read the same columns share it.
 	Felt Felt
@@ -91,7 +94,7 @@ func (s Stats) Input(centred bool) decomp.Metric {
 	return decomp.Metric{In: out}
 }
 
-// sample returns S = (x − mean)/√n, one column x a row, so that SᵀS is their second moment
+// sample returns S = √w(x − mean)/√n, one column x of weight w a row, so that SᵀS is their second moment
 // about mean; nil stands for zero.
 func (s Stats) sample(mean []float64) *linalg.Matrix {
 	n, k := s.Columns.Rows, s.Columns.Cols
@@ -100,7 +103,11 @@ func (s Stats) sample(mean []float64) *linalg.Matrix {
 	for i := range out.Data {
 		v := float64(s.Columns.Data[i])
 		if mean != nil {
-			v -= mean[i%k]
+			root := 1.
+			if s.Roots != nil {
+				root = float64(s.Roots[i/k])
+			}
+			v -= root * mean[i%k]
 		}
 		out.Data[i] = v * scale
 	}

@@ -32,7 +32,7 @@ func someStats() Stats {
 func columnStats() Stats {
 	return Stats{
 		Site: "fc", Positions: 2, Samples: 2, OutputShape: []int{4},
-		Columns: linalg.Block32{Rows: 2, Cols: 3, Stride: 3, Data: []float32{1, -2, 3, 5, 6, -7}}, Mean: [][]float64{{3, 2, -2}},
+		Columns: linalg.Block32{Rows: 2, Cols: 3, Stride: 3, Data: []float32{1, -2, 3, 5, 6, -7}}, Mean: [][]float64{{3, 2, -2}}, Roots: []float32{1, 0.5},
 	}
 }
 
