@@ -35,7 +35,7 @@ func (j *job) begin(o *offer) []*inquiry {
 		}
 		var ranks []decomp.Rank
 		if j.opts.FromPlan == nil {
-			ranks = m.Ranks(o.site.Kernel, j.opts.multiple(o.site.Kernel))
+			ranks = m.Ranks(o.site.Kernel, j.multiple(o.site.Kernel))
 		} else if p := j.opts.FromPlan.entry(o.site.Name); p != nil && p.Method == m.Name {
 			ranks = []decomp.Rank{p.Rank}
 		}

@@ -48,12 +48,14 @@ func TestExploreWritesWhatRunWrites(t *testing.T) {
 		"composite":   {ExploreOptions{Options: Options{Source: data, CalibSamples: 40, Probes: 1, Search: "composite", Methods: []string{"svd", "spatial"}}}, zoo(t, "cnn"), []float64{0.7, 0.4}},
 		"parameters": {
 			ExploreOptions{Options: Options{Source: data, CalibSamples: 40, NoRefit: true, Threads: 1, RankMultiple: 2}, Over: Params},
-			zoo(t, "cnn"), []float64{0.6, 0.35},
+			zoo(t, "cnn"),
+			[]float64{0.6, 0.35},
 		},
 		"bytes, data-free": {ExploreOptions{Over: Bytes}, zoo(t, "cnn"), []float64{0.9, 0.655, 0.5}},
 		"little memory": {
 			ExploreOptions{Options: Options{Source: samples(40, "x", 12, 1, 1), CalibSamples: 30, Batch: 4, Memory: 26 << 20}},
-			wide(t), []float64{0.8, 0.5},
+			wide(t),
+			[]float64{0.8, 0.5},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

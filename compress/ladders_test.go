@@ -501,3 +501,28 @@ func TestUnmetTogether(t *testing.T) {
 	_, err = Run(context.Background(), m, quick(Options{Output: out(t), Targets: []Target{half(MACs)}, Select: Selection{Keep: []string{"*"}}}))
 	testkit.WantError(t, err, "(macs=1)", "no node may change")
 }
+
+// TestRanksWiden: a target that ranks in blocks cannot meet is met with others, and one that they can
+// meet is met with them.
+func TestRanksWiden(t *testing.T) {
+	b := testmodels.NewBuilder(3, 17, 8)
+	x := b.Input("x", tensor.Float32, "N", 24, 8, 8)
+	for range 2 {
+		x = b.Node("Relu", []string{b.Conv(x, 24, 24, []int{3, 3}, onnxio.MakeInts("pads", 1, 1, 1, 1))})
+	}
+	b.Output(b.Rename("y"), tensor.Float32, "N", 24, 8, 8)
+	m := built(t, b)
+	for _, c := range []struct {
+		share   float64
+		blocked bool
+	}{{0.9, true}, {0.3, false}} {
+		r, _ := run(t, m, Options{Targets: []Target{share(MACs, c.share)}, Methods: []string{"svd"}})
+		blocked := true
+		for _, s := range r.Sites {
+			blocked = blocked && (s.Method == Dense || s.Rank[0]%block == 0)
+		}
+		if blocked != c.blocked {
+			t.Errorf("at %g of the MACs ranks fit blocks: %v, want %v: %+v", c.share, blocked, c.blocked, r.Sites)
+		}
+	}
+}

@@ -40,8 +40,8 @@ type Options struct {
 	// measurements on calibration samples.
 	Search string
 	// RankMultiple restricts every rank to its multiples. With 0 that is 16 at convolutions of at
-	// least 16 channels on either side of a group, and 1 elsewhere: runtimes compute convolutions in blocks of
-	// 8 or 16 channels, and reorder around those that do not fit.
+	// least 16 channels on either side of a group, and 1 elsewhere, or where no plan within the targets is made of these: runtimes compute convolutions in
+	// blocks of 8 or 16 channels, and reorder around those that do not fit.
 	RankMultiple int
 	// InputShapes gives the shapes of graph inputs, by name, where the model
 	// leaves dimensions open. Calibration samples fill in what is missing.

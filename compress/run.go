@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/onnx-compress/onnx-compress/calib"
@@ -37,6 +38,7 @@ type job struct {
 	soft            *Target // the budget that is being tried for the goals, nil without any
 	trials          *Trials
 	corrections     []Correction       // of losses; nil where nothing was measured
+	anyRank         bool               // no target can be met with ranks that fit blocks of channels
 	turn            string             // of several, behind the names of stages
 	provenance      *provenance.Record // what the result's metadata will say
 	sums            *digests           // for that, nil until they are needed
@@ -251,12 +253,43 @@ func (j *job) seek(ctx context.Context) (s standing, err error) {
 		if s, err = j.descend(ctx); err != nil {
 			return err
 		}
+		if s.unmet != nil && j.widen() {
+			var all []*inquiry
+			for _, o := range j.offers {
+				all = append(all, j.begin(o)...)
+			}
+			if err := j.answer(ctx, j.named("search"), all); err != nil {
+				return err
+			}
+			if s, err = j.descend(ctx); err != nil {
+				return err
+			}
+		}
 		if s.unmet != nil {
 			return j.unmet(s.unmet, s.ladders)
 		}
 		return nil
 	})
 	return s, err
+}
+
+// widen lets every rank be offered from now on, where only those were that fit blocks of channels and nobody asked
+// for that; false where that adds none.
+func (j *job) widen() bool {
+	blocked := slices.ContainsFunc(j.offers, func(o *offer) bool { return j.multiple(o.site.Kernel) > 1 })
+	if j.opts.RankMultiple > 0 || !blocked {
+		return false
+	}
+	j.anyRank = true
+	return true
+}
+
+// multiple is what the ranks offered at a kernel are multiples of.
+func (j *job) multiple(s decomp.Shape) int {
+	if j.anyRank {
+		return 1
+	}
+	return j.opts.multiple(s)
 }
 
 // take settles on one rung of every ladder.

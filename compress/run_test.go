@@ -77,7 +77,11 @@ func checkResult(t *testing.T, m *onnxio.Model, o Options) *Result {
 	for _, s := range r.Stages {
 		stages = append(stages, s.Name)
 	}
-	if want := []string{"analyse", "calibrate", "factor", "search", "refit", "rewrite", "write", "verify"}; !slices.Equal(stages, want) {
+	want := []string{"analyse", "calibrate", "factor", "search", "refit", "rewrite", "write", "verify"}
+	if r.Plan.Corrections != nil {
+		want = slices.Insert(want, 4, "correct", "search")
+	}
+	if (r.Plan.Corrections != nil) != (r.Plan.Measure == OutputChange) || !slices.Equal(stages, want) {
 		t.Errorf("stages %v", stages)
 	}
 	checkSums(t, r)

@@ -54,6 +54,7 @@ func InspectSpectra(ctx context.Context, m *onnxio.Model, o Options) (*Inspectio
 
 // factorAll analyses a model and factors its sites, and lets use look at what came of that.
 func factorAll(ctx context.Context, m *onnxio.Model, o Options, use func(*job)) error {
+	o.RankMultiple = max(o.RankMultiple, 1) // no search has to be spared ranks
 	methods, err := o.methods()
 	if err != nil {
 		return err

@@ -115,7 +115,7 @@ func (j *job) closer(s *standing, stage int) (questions []*inquiry, finer bool) 
 				continue
 			}
 			kernel := l.offers[0].site.Kernel
-			near := c.method.Near(kernel, c.rank, stage, j.opts.multiple(kernel))
+			near := c.method.Near(kernel, c.rank, stage, j.multiple(kernel))
 			ranks[c.method] = append(ranks[c.method], near...)
 			finer = finer || len(near) > 0
 		}
