@@ -207,7 +207,7 @@ func TestConfigCommand(t *testing.T) {
 // TestCandidates: what can stand next on a command line.
 func TestCandidates(t *testing.T) {
 	for line, want := range map[string]string{
-		"": "compress inspect", "ver": "verify version :files", "verify --req": "--require", "help st": "status",
+		"": "compress explore inspect", "ver": "verify version :files", "verify --req": "--require", "help st": "status",
 		"verify --require ag": "agree=", "verify --require = ag": "agree=", "m.onnx --require": "", "verify --require=cl": "--require=class-drop=",
 		"m.onnx --targ": "--target", "m.onnx --target ": "macs= params= bytes=", "m.onnx --search la": "lagrange", "compress -o ": ":files",
 		"m.onnx --force ": ":files", "status --norm": "--normalize", "status --normalize im": "imagenet", "m.onnx --seed ": "", "m.onnx --json=": ":files",
