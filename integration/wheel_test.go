@@ -5,8 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/onnx-compress/onnx-compress/internal/provision"
 )
 
 // wheel builds the wheel of this platform.
@@ -65,6 +68,40 @@ func TestWheel(t *testing.T) {
 	model(t, "cnn", 1, filepath.Join(folder, "net.onnx"))
 	if code, out := runIn(t, folder, alone, program, "net.onnx", "-o", "small.onnx", "--target", "macs=0.8", "--methods", "svd"); code != 0 || !strings.Contains(out, "verified on") {
 		t.Errorf("compress: %d\n%s", code, out)
+	}
+}
+
+// TestTutorialFromWheel follows the tutorial as one who installs the wheel: its first
+// sections, with both libraries from the wheel's extra.
+func TestTutorialFromWheel(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the tutorial's commands are those of other systems")
+	}
+	python := need(t, "python3")
+	if code, out := runIn(t, t.TempDir(), nil, python, "-c", "import ensurepip, venv"); code != 0 {
+		t.Skipf("python3 cannot make virtual environments with pip in them: %s", out)
+	}
+	clone, _ := hookRepository(t)
+	s := newSession(t, clone)
+	s.env = append(s.env, provision.EnvCache+"="+t.TempDir())
+	all := documents(t)
+	tutorial := all[slices.IndexFunc(all, func(d document) bool { return d.name == "docs/tutorial.md" })]
+	end := 1 + strings.Count(tutorial.text[:strings.Index(tutorial.text, "\n## 4. ")], "\n")
+	done := 0
+	for _, b := range tutorial.blocks {
+		if b.line > end || b.marks["way"] == "clone" {
+			continue
+		}
+		if strings.Contains(b.text, "pip install") {
+			if code, out, err := s.script("pip download --no-deps --dest \"$STATE\" scipy-openblas32"); code != 0 || err != nil {
+				t.Skipf("the libraries cannot be installed here: %v\n%s", err, out)
+			}
+		}
+		s.run(t, b)
+		done++
+	}
+	if done < 5 {
+		t.Errorf("only %d blocks were run", done)
 	}
 }
 
