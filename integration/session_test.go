@@ -52,7 +52,7 @@ func newSession(t *testing.T, folder string, path ...string) *session {
 	caches := strings.Fields(string(goEnv))
 	s.env = append(os.Environ(),
 		"HOME="+home, "GOBIN="+gobin, "GOMODCACHE="+caches[0], "GOCACHE="+caches[1],
-		"PATH="+strings.Join(path, string(filepath.ListSeparator)), "LC_ALL=C.UTF-8", "MAKEFLAGS=",
+		"PATH="+strings.Join(path, string(filepath.ListSeparator)), "LC_ALL=C.UTF-8", "MAKEFLAGS=", "MFLAGS=", "MAKELEVEL=",
 		provision.EnvCache+"="+own, provision.ONNXRuntime.Env()+"=", provision.OpenBLAS.Env()+"=", "VIRTUAL_ENV=",
 		"PRE_COMMIT_HOME="+filepath.Join(scratch, "pre-commit"), "PRE_COMMIT_COLOR=never",
 		"GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_SYSTEM="+os.DevNull,
