@@ -44,22 +44,31 @@ type kernel struct {
 	batch, from, to, groups int
 }
 
-func convRule(c *call) error {
+// convKernel reads the kernel of a Conv.
+func convKernel(c *call) (kernel, error) {
 	x, weight, y := c.shape(0), c.shape(1), c.shapeOut(0)
 	k := kernel{groups: c.attrInt("group", 1)}
 	if len(x) < 3 || len(y) != len(x) || x[0] != y[0] {
-		return errShape
+		return k, errShape
 	}
 	k.batch, k.from, k.to = x[0], x[1], y[1]
 	if !k.fits(weight) || len(weight) != len(x) {
-		return errShape
+		return k, errShape
 	}
 	var err error
 	if k.window, err = c.window(weight[2:], x[2:], y[2:]); err != nil {
-		return err
+		return k, err
 	}
 	if !k.exact() {
-		return errShape
+		return k, errShape
+	}
+	return k, nil
+}
+
+func convRule(c *call) error {
+	k, err := convKernel(c)
+	if err != nil {
+		return err
 	}
 	if c.wanted(0) {
 		c.give(0, c.convInput(k))
@@ -178,10 +187,13 @@ func (k kernel) turned() (window, bool) {
 // convInput emits the gradient of a convolution's input. That is a ConvTranspose; with
 // stride 1 it is also a Conv with the kernel turned around, which runs blocked, and so up
 // to twice as fast, where the kernel is constant (then it is turned when the model is
-// loaded) and the result has enough channels.
+// loaded) and the result has enough channels, or where the layout takes it.
 func (c *call) convInput(k kernel) string {
 	_, constant := c.facts.constant(c.x(1))
 	w, turns := k.turned()
+	if back := (kernel{window: w, batch: k.batch, from: k.to, to: k.from, groups: k.groups}); turns && !constant && c.layout.takes(back, c.typ) {
+		return c.layout.conv(c.emitter, back, c.g(), c.layout.turnedWeight(c.emitter, k, back, c.x(1)), "", "")
+	}
 	if turns && constant && (k.from/k.groups >= wideChannels || k.from == k.groups && k.from >= wideChannels) {
 		return c.emit("Conv", []string{c.g(), c.turn(k)}, kernel{window: w, groups: k.groups}.attributes()...)
 	}

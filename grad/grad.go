@@ -3,9 +3,11 @@ package grad
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -28,6 +30,9 @@ type Options struct {
 	// Feed names initializers that the new model takes as inputs instead, so that
 	// they can change from run to run.
 	Feed []string
+	// Block is how many channels ONNX Runtime puts in a block on this machine (see ort.Library.ChannelBlock); convolutions
+	// with weights that are fed then run in blocks where their channels fill them. 0 stands for none: ONNX's operators only.
+	Block int
 }
 
 // Graph is a model with its gradients.
@@ -110,7 +115,11 @@ func (p *plan) graph(o Options) (*Graph, error) {
 		return nil, p.emitter.err
 	}
 	graph := onnxio.Shallow(p.m.Graph())
-	graph.Node = append(graph.Node, p.emitter.nodes...)
+	forward, err := p.relay(graph.Node)
+	if err != nil {
+		return nil, err
+	}
+	graph.Node = slices.Concat(forward, p.emitter.nodes)
 	graph.Output = outputs.list
 	graph.ValueInfo = nil // shapes of values that may say otherwise
 	p.fix(graph)
@@ -120,6 +129,10 @@ func (p *plan) graph(o Options) (*Graph, error) {
 	}
 	model := onnxio.Shallow(p.m.Proto)
 	model.Graph = graph
+	if p.layout.used {
+		model.OpsetImport = append(slices.Clone(model.OpsetImport),
+			&onnxpb.OperatorSetIdProto{Domain: proto.String(ort.BlockedDomain), Version: proto.Int64(1)})
+	}
 	out.Model = p.m.Derive(model)
 	if err := out.Model.Check(); err != nil {
 		return nil, errors.Join(fmt.Errorf("the gradients of this model are not a valid model: %w", err), out.Model.Close())

@@ -22,6 +22,7 @@ type plan struct {
 	// active values depend on a wanted one.
 	active     map[string]bool
 	emitter    *emitter
+	layout     *layout
 	cotangents map[string]string   // output to input name
 	parts      map[string][]string // contributions to the gradient of a value
 
@@ -53,7 +54,7 @@ func newPlan(m *onnxio.Model, o Options) (*plan, error) {
 	p := &plan{
 		m: m, facts: newFacts(m, o.Values, o.Feed), rules: map[string]Rule{},
 		active: map[string]bool{}, cotangents: map[string]string{}, parts: map[string][]string{}, tainted: map[string][]int{},
-		emitter: newEmitter(opset, onnxio.NewNameSet(m)),
+		emitter: newEmitter(opset, onnxio.NewNameSet(m)), layout: newLayout(o.Block),
 	}
 	for _, r := range Rules() {
 		p.rules[r.Op] = r

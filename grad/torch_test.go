@@ -82,10 +82,15 @@ func TestNetworksAgainstPyTorch(t *testing.T) {
 				weights = append(weights, w)
 			}
 		}
+		block, err := l.ChannelBlock(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
 		for kind, o := range map[string]Options{
 			"observed": {Values: observed, Wanted: wanted},
 			"inferred": {Values: Infer(m, shapes), Wanted: wanted},
 			"fed":      {Values: observed, Wanted: wanted, Feed: weights},
+			"blocked":  {Values: observed, Wanted: wanted, Feed: weights, Block: block},
 		} {
 			t.Run(name+"/"+kind, func(t *testing.T) { compareNetwork(t, m, o, ref) })
 		}

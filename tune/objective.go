@@ -151,9 +151,9 @@ func (e *emitter) angle(t term, teacher string) string {
 }
 
 // differentiate returns the graph of a training step: the loss and its gradients with respect to the parameters, which
-// are inputs.
-func (o *objective) differentiate(values grad.Values, parameters []string) (*grad.Graph, error) {
-	return grad.Build(o.model, grad.Options{Values: values, Outputs: []string{o.loss}, Wanted: parameters, Feed: parameters})
+// are inputs. Convolutions run in blocks of so many channels.
+func (o *objective) differentiate(values grad.Values, parameters []string, block int) (*grad.Graph, error) {
+	return grad.Build(o.model, grad.Options{Values: values, Outputs: []string{o.loss}, Wanted: parameters, Feed: parameters, Block: block})
 }
 
 // named reports whether a list has a value of that name.

@@ -76,7 +76,11 @@ func compareStep(t *testing.T, lib *ort.Library, o *objective, feeds map[string]
 		t.Fatal(err)
 	}
 	p := newParameters(o.model, nil)
-	g, err := o.differentiate(values, p.names())
+	block, err := lib.ChannelBlock(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := o.differentiate(values, p.names(), block)
 	if err != nil {
 		t.Fatal(err)
 	}

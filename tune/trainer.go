@@ -341,7 +341,11 @@ func (t *trainer) differentiate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if t.graph, err = t.objective.differentiate(values, t.params.names()); err != nil {
+	block, err := t.lib.ChannelBlock(ctx)
+	if err != nil {
+		return err
+	}
+	if t.graph, err = t.objective.differentiate(values, t.params.names(), block); err != nil {
 		return err
 	}
 	defer t.graph.Model.Close()

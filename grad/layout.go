@@ -1,0 +1,137 @@
+package grad
+
+import (
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// layout emits convolutions that run on activations in blocks of channels. ONNX Runtime puts those in by itself where
+// the weights are constants; weights that are fed it leaves alone.
+type layout struct {
+	block int // channels in a block, 0 for none
+	// of holds the blocked form of values that blocked convolutions gave out.
+	of   map[string]string
+	used bool
+}
+
+func newLayout(block int) *layout { return &layout{block: block, of: map[string]string{}} }
+
+// takes reports whether a convolution of numbers of type t can run in blocks.
+func (l *layout) takes(k kernel, t tensor.Type) bool {
+	b := l.block
+	if b < 2 || len(k.size) != 2 || t != tensor.Float32 || k.to%b != 0 {
+		return false
+	}
+	if k.groups == 1 {
+		return k.from%b == 0 || k.from < b
+	}
+	return k.depthwise() || k.from/k.groups%b == 0 && k.to/k.groups%b == 0
+}
+
+// depthwise reports whether every channel has a kernel of its own.
+func (k kernel) depthwise() bool { return k.groups > 1 && k.from == k.groups && k.to == k.groups }
+
+// inner is how many input channels of a group a blocked weight has side by side.
+func (l *layout) inner(k kernel) int {
+	if k.from/k.groups%l.block == 0 {
+		return l.block
+	}
+	return 1
+}
+
+// conv emits a convolution with a weight in blocks. The value that it gives out is in the usual layout, and has the
+// name out where that is not empty.
+func (l *layout) conv(e *emitter, k kernel, x, weight, bias, out string) string {
+	blocked := x
+	if k.groups > 1 || k.from%l.block == 0 {
+		if blocked = l.of[x]; blocked == "" {
+			blocked = l.emit(e, "ReorderInput", []string{x})
+		}
+	}
+	inputs := []string{blocked, weight}
+	if bias != "" {
+		inputs = append(inputs, bias)
+	}
+	y := l.emit(e, "Conv", inputs, intsAttr("kernel_shape", k.size), intsAttr("strides", k.stride), intsAttr("dilations", k.dilation),
+		intsAttr("pads", slices.Concat(k.begin, k.end)), onnxio.MakeInt("group", int64(k.groups)))
+	plain := l.emit(e, "ReorderOutput", []string{y}, onnxio.MakeInt("channels", int64(k.to)))
+	if out != "" {
+		e.nodes[len(e.nodes)-1].Output[0], plain = out, out
+	}
+	l.of[plain] = y
+	return plain
+}
+
+func (l *layout) emit(e *emitter, op string, inputs []string, attributes ...*onnxpb.AttributeProto) string {
+	l.used = true
+	out := e.emit(op, inputs, attributes...)
+	e.nodes[len(e.nodes)-1].Domain = proto.String(ort.BlockedDomain)
+	return out
+}
+
+// weight orders a weight [to, from/groups, size...] in blocks: [to/b, from/groups/i, size..., i, b], with i input
+// channels and b output channels side by side.
+func (l *layout) weight(e *emitter, k kernel, w string) string {
+	i, b := l.inner(k), l.block
+	w = e.op("Reshape", w, e.ints([]int{k.to / b, b, k.from / k.groups / i, i, k.places()}))
+	w = e.transpose(w, []int{0, 2, 4, 3, 1})
+	return e.op("Reshape", w, e.ints(slices.Concat([]int{k.to, k.from / k.groups}, k.size)))
+}
+
+// turnedWeight orders the weight [k.to, k.from/groups, size...] of a convolution in blocks for the one that takes the
+// cotangent back: the channels change places and the window is turned around.
+func (l *layout) turnedWeight(e *emitter, k, back kernel, w string) string {
+	b, places := l.block, k.places()
+	var taps int // the axis of the window
+	if k.depthwise() {
+		w = e.op("Reshape", w, e.ints([]int{k.to / b, b, places}))
+		w, taps = e.transpose(w, []int{0, 2, 1}), 1
+	} else {
+		i := l.inner(back)
+		w = e.op("Reshape", w, e.ints([]int{k.groups, k.to / k.groups / i, i, k.from / k.groups / b, b, places}))
+		w, taps = e.transpose(w, []int{0, 3, 1, 5, 2, 4}), 3
+	}
+	if places > 1 {
+		reversed := upTo(places)
+		slices.Reverse(reversed)
+		w = e.gather(w, taps, reversed)
+	}
+	return e.op("Reshape", w, e.ints(slices.Concat([]int{back.to, back.from / back.groups}, k.size)))
+}
+
+// relay returns the nodes of the forward pass with convolutions in blocks where their weights are fed.
+func (p *plan) relay(nodes []*onnxpb.NodeProto) ([]*onnxpb.NodeProto, error) {
+	if p.layout.block == 0 {
+		return nodes, nil
+	}
+	e := newEmitter(p.emitter.opset, p.emitter.names) // constants of its own, ahead of the nodes that read them
+	for _, n := range nodes {
+		k, ok := p.fedConv(n)
+		if !ok {
+			e.nodes = append(e.nodes, n)
+			continue
+		}
+		e.begin(n.Output[0]+"/blocked", tensor.Float32)
+		bias := ""
+		if len(n.Input) > 2 {
+			bias = n.Input[2]
+		}
+		p.layout.conv(e, k, n.Input[0], p.layout.weight(e, k, n.Input[1]), bias, n.Output[0])
+	}
+	return e.nodes, e.err
+}
+
+// fedConv returns the kernel of a node of the forward pass that is a convolution whose weight is fed and fills blocks.
+func (p *plan) fedConv(n *onnxpb.NodeProto) (kernel, bool) {
+	if n.GetOpType() != "Conv" || !onnxDomain(n.GetDomain()) || len(n.Input) < 2 || !p.facts.fed[n.Input[1]] {
+		return kernel{}, false
+	}
+	k, err := convKernel(&call{emitter: p.emitter, facts: p.facts, node: n})
+	return k, err == nil && p.layout.takes(k, p.facts.typ(n.Output[0]))
+}
