@@ -3,7 +3,8 @@
     python minilm.py MODEL_FOLDER TEXTS_FOLDER OUT_FOLDER
 
 model.onnx: input_ids and attention_mask, int64 [batch, seq] -> embedding, float [batch, 384], the mean
-of the last hidden states over the tokens, normalized. sentences.npz: both inputs, [sentences, 64].
+of the last hidden states over the tokens, normalized. sentences.npz, to calibrate on, tune.npz and
+unseen.npz: both inputs, [sentences, 64], no sentence in two of them.
 """
 
 import pathlib
@@ -13,7 +14,7 @@ import sys
 import numpy as np
 
 TOKENS = 64
-SENTENCES = 1536
+SENTENCES = {"sentences": 1536, "tune": 2000, "unseen": 512}
 
 
 def export(folder, path):
@@ -54,15 +55,22 @@ def sentences(folder):
     return ordered
 
 
-def tokenize(folder, texts, path):
+def tokenize(folder, texts, out):
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(pathlib.Path(folder) / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    rows = [ids for ids in (tokenizer.encode(t).ids for t in texts) if len(ids) <= TOKENS][:SENTENCES]
-    if len(rows) < SENTENCES:
-        sys.exit(f"only {len(rows)} sentences of at most {TOKENS} tokens; wanted {SENTENCES}")
+    rows = [ids for ids in (tokenizer.encode(t).ids for t in texts) if len(ids) <= TOKENS]
+    if len(rows) < sum(SENTENCES.values()):
+        sys.exit(f"only {len(rows)} sentences of at most {TOKENS} tokens; wanted {sum(SENTENCES.values())}")
+    begin = 0
+    for name, count in SENTENCES.items():
+        save(rows[begin : begin + count], out / f"{name}.npz")
+        begin += count
+
+
+def save(rows, path):
     ids = np.zeros((len(rows), TOKENS), np.int64)
     mask = np.zeros_like(ids)
     for i, row in enumerate(rows):
@@ -73,7 +81,7 @@ def tokenize(folder, texts, path):
 
 def main():
     folder, texts, out = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
-    tokenize(folder, sentences(texts), out / "sentences.npz")
+    tokenize(folder, sentences(texts), out)
     export(folder, str(out / "model.onnx"))
 
 

@@ -1,0 +1,172 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// lacking prints what is not there of a section's files.
+func (b *bench) lacking(script string, files ...string) bool {
+	for _, file := range files {
+		if _, err := os.Stat(file); err != nil {
+			b.printf("Not run: %v. `%s` makes what is needed.\n", err, script)
+			return true
+		}
+	}
+	return false
+}
+
+// tuneLabels tunes on all labelled training images.
+func (b *bench) tuneLabels() error {
+	train := filepath.Join(b.data, "cifar", "cifar10_train50000.bin")
+	if b.lacking("bench/cifar.sh DIR/cifar", train) {
+		return nil
+	}
+	start := append([]string{
+		b.model(resnet), "-o", b.file("small.onnx"), "--target", "macs=0.296", "--target", "params=0.277",
+		"--calib", b.sample("cifar10_train5000.bin"), "--calib-samples", "1024",
+	}, cifar...)
+	args := append([]string{
+		"tune", b.model(resnet), b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", train, "--supervised",
+		"--augment", "flip,crop=4", "--epochs", "10", "--seed", "0",
+	}, cifar...)
+	b.printf("ResNet-20 with 29.6 %% of its MACs and 27.7 %% of its parameters, compressed on 1,024 unlabelled images, then tuned on the 50,000 labelled training images (`bench/cifar.sh DIR/cifar` makes the file); all 10,000 test images judge. At least 91.0 %% is wanted.\n\n```\n%s\n%s\n```\n\n", b.command(start...), b.command(args...))
+	_, r, err := b.compress(start...)
+	if err != nil {
+		return err
+	}
+	before, err := b.top1(resnet, "small.onnx")
+	if err != nil {
+		return err
+	}
+	b.note("labelled: start at %.2f %%", 100*before.After)
+	u, t, err := b.learn(args...)
+	if err != nil {
+		return err
+	}
+	after, err := b.top1(resnet, "tuned.onnx")
+	if err != nil {
+		return err
+	}
+	b.note("labelled: tuned to %.2f %%", 100*after.After)
+	b.printf("| MACs left | parameters left | top-1, original | start | **tuned** | best epoch | hours | samples/s |\n|---|---|---|---|---|---|---|---|\n| %.4f | %.4f | %.2f %% | %.2f %% | **%.2f %%** | %d | %.2f | %.0f |\n",
+		share(r.Output.MACs, r.Input.MACs), share(r.Output.Params, r.Input.Params), 100*after.Before, 100*before.After, 100*after.After, t.Best, u.seconds/3600, t.SamplesPerSecond)
+	if after.After < 0.91 {
+		return fmt.Errorf("%.2f %%, want at least 91.0 %%", 100*after.After)
+	}
+	return nil
+}
+
+// tuneMinilm tunes the sentence encoder.
+func (b *bench) tuneMinilm() error {
+	folder := filepath.Join(b.data, "minilm")
+	model, calib := filepath.Join(folder, "model.onnx"), filepath.Join(folder, "sentences.npz")
+	learn, unseen := filepath.Join(folder, "tune.npz"), filepath.Join(folder, "unseen.npz")
+	if b.lacking("bench/minilm.sh DIR/minilm", model, calib, learn, unseen) {
+		return nil
+	}
+	target := strconv.FormatInt(int64(minilmParams-0.5*minilmLinear), 10)
+	start := []string{model, "-o", b.file("small.onnx"), "--target", "params=" + target, "--calib", calib, "--calib-samples", "1024", "--verify-samples", "256", "--keep", "*/Gather"}
+	args := []string{"tune", model, b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", learn, "--loss", "cosine", "--only", "factors", "--epochs", "5"}
+	b.printf("The sentence encoder at half the parameters of its linear layers, tuned on 2,000 sentences from Debian's `fortunes`; mean cosine between its embeddings and the original's on 512 sentences that neither saw.\n\n```\n%s\n%s\n```\n\n", b.command(start...), b.command(args...))
+	if _, _, err := b.compress(start...); err != nil {
+		return err
+	}
+	cosine := func(file string) (float64, error) {
+		r, err := b.verify(model, b.file(file), "--data", unseen)
+		if err != nil {
+			return 0, err
+		}
+		return r.Outputs[0].Cosine, nil
+	}
+	before, err := cosine("small.onnx")
+	if err != nil {
+		return err
+	}
+	b.note("encoder: start at %.4f", before)
+	u, t, err := b.learn(args...)
+	if err != nil {
+		return err
+	}
+	after, err := cosine("tuned.onnx")
+	if err != nil {
+		return err
+	}
+	b.note("encoder: tuned to %.4f", after)
+	b.printf("| start | **tuned** | best epoch | seconds | samples/s |\n|---|---|---|---|---|\n| %.4f | **%.4f** | %d | %.0f | %.1f |\n", before, after, t.Best, u.seconds, t.SamplesPerSecond)
+	if after < before {
+		return fmt.Errorf("tuning took the cosine from %.4f to %.4f", before, after)
+	}
+	return nil
+}
+
+// tuneSqueezenet tunes a network of 1,000 classes.
+func (b *bench) tuneSqueezenet() error {
+	data := filepath.Join(b.data, "data", "imagenet")
+	images := []string{"--labels", filepath.Join(data, "labels.tsv"), "--crop", "224", "--normalize", "imagenet"}
+	learn, judge := b.file("learn"), b.file("judge")
+	if err := parted(data, learn, judge, 700); err != nil {
+		return err
+	}
+	model := b.model("squeezenet1.1_imagenet.onnx")
+	start := append([]string{model, "-o", b.file("small.onnx"), "--target", "macs=0.5", "--calib", learn, "--calib-samples", "512", "--verify-samples", "128"}, images...)
+	args := append([]string{"tune", model, b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", learn, "--augment", "flip", "--epochs", "10", "--lr", "3e-4"}, images...)
+	b.printf("SqueezeNet 1.1 at half its MACs: `learn` holds the first 700 of the images, `judge` the other 300.\n\n```\n%s\n%s\n```\n\n", b.command(start...), b.command(args...))
+	if _, _, err := b.compress(start...); err != nil {
+		return err
+	}
+	agrees := func(file string) (a, accuracy float64, err error) {
+		r, err := b.verify(append([]string{model, b.file(file), "--data", judge}, images...)...)
+		if err != nil {
+			return 0, 0, err
+		}
+		return 100 * r.Classes.Agreement, 100 * r.Classes.Accuracy.After, nil
+	}
+	before, right, err := agrees("small.onnx")
+	if err != nil {
+		return err
+	}
+	b.note("squeezenet: start at %.2f %%", before)
+	u, t, err := b.learn(args...)
+	if err != nil {
+		return err
+	}
+	after, righter, err := agrees("tuned.onnx")
+	if err != nil {
+		return err
+	}
+	b.note("squeezenet: tuned to %.2f %%", after)
+	b.printf("| | same class | top-1 |\n|---|---|---|\n| start | %.2f %% | %.2f %% |\n| **tuned** | **%.2f %%** | **%.2f %%** |\n\nBest epoch %d, %.0f s, %.1f samples/s.\n", before, right, after, righter, t.Best, u.seconds, t.SamplesPerSecond)
+	return nil
+}
+
+// parted links the first n images of a folder into one folder, and the others into another.
+func parted(from, first, rest string, n int) error {
+	images, err := filepath.Glob(filepath.Join(from, "*.jpg"))
+	if err != nil {
+		return err
+	}
+	if len(images) <= n {
+		return fmt.Errorf("%s: %d images, want more than %d", from, len(images), n)
+	}
+	for i, path := range images { // in the order of their names
+		folder := first
+		if i >= n {
+			folder = rest
+		}
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return err
+		}
+		if path, err = filepath.Abs(path); err != nil {
+			return err
+		}
+		if err := os.Symlink(path, filepath.Join(folder, filepath.Base(path))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
