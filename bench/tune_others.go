@@ -109,13 +109,13 @@ func (b *bench) tuneSqueezenet() error {
 	data := filepath.Join(b.data, "data", "imagenet")
 	images := []string{"--labels", filepath.Join(data, "labels.tsv"), "--crop", "224", "--normalize", "imagenet"}
 	learn, judge := b.file("learn"), b.file("judge")
-	if err := parted(data, learn, judge, 700); err != nil {
+	if err := parted(data, learn, judge); err != nil {
 		return err
 	}
 	model := b.model("squeezenet1.1_imagenet.onnx")
 	start := append([]string{model, "-o", b.file("small.onnx"), "--target", "macs=0.5", "--calib", learn, "--calib-samples", "512", "--verify-samples", "128"}, images...)
 	args := append([]string{"tune", model, b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", learn, "--augment", "flip", "--epochs", "10", "--lr", "3e-4"}, images...)
-	b.printf("SqueezeNet 1.1 at half its MACs: `learn` holds the first 700 of the images, `judge` the other 300.\n\n```\n%s\n%s\n```\n\n", b.command(start...), b.command(args...))
+	b.printf("SqueezeNet 1.1 at half its MACs: of every ten images, `learn` holds seven and `judge` the other three.\n\n```\n%s\n%s\n```\n\n", b.command(start...), b.command(args...))
 	if _, _, err := b.compress(start...); err != nil {
 		return err
 	}
@@ -144,19 +144,19 @@ func (b *bench) tuneSqueezenet() error {
 	return nil
 }
 
-// parted links the first n images of a folder into one folder, and the others into another.
-func parted(from, first, rest string, n int) error {
+// parted links seven of every ten images of a folder into one folder, and the others into another.
+func parted(from, learn, judge string) error {
 	images, err := filepath.Glob(filepath.Join(from, "*.jpg"))
 	if err != nil {
 		return err
 	}
-	if len(images) <= n {
-		return fmt.Errorf("%s: %d images, want more than %d", from, len(images), n)
+	if len(images) < 10 {
+		return fmt.Errorf("%s: %d images, want at least 10", from, len(images))
 	}
 	for i, path := range images { // in the order of their names
-		folder := first
-		if i >= n {
-			folder = rest
+		folder := learn
+		if i%10 >= 7 {
+			folder = judge
 		}
 		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return err
