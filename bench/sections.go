@@ -24,6 +24,7 @@ func sections() []section {
 		{"resnet20-schemes", "ResNet-20, all schemes", (*bench).resnet20Schemes},
 		{"latency", "Speed of the compressed models", (*bench).latency},
 		{"training-step", "One training step", (*bench).tuneStep},
+		{"gradients", "Gradients of a step beside PyTorch's", (*bench).gradients},
 		{"tune", "Accuracy won back by tuning", (*bench).tune},
 		{"tune-labels", "Tuning with labels", (*bench).tuneLabels},
 		{"tune-squeezenet", "SqueezeNet, tuned", (*bench).tuneSqueezenet},

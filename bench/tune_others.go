@@ -32,7 +32,7 @@ func (b *bench) tuneLabels() error {
 	}, cifar...)
 	args := append([]string{
 		"tune", b.model(resnet), b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", train, "--supervised",
-		"--augment", "flip,crop=4", "--epochs", "10", "--seed", "0",
+		"--augment", "flip,crop=4", "--epochs", "8", "--seed", "0",
 	}, cifar...)
 	b.printf("ResNet-20 with 29.6 %% of its MACs and 27.7 %% of its parameters, compressed on 1,024 unlabelled images, then tuned on the 50,000 labelled training images (`bench/cifar.sh DIR/cifar` makes the file); all 10,000 test images judge. At least 91.0 %% is wanted.\n\n```\n%s\n%s\n```\n\n", b.command(start...), b.command(args...))
 	_, r, err := b.compress(start...)
@@ -114,7 +114,7 @@ func (b *bench) tuneSqueezenet() error {
 	}
 	model := b.model("squeezenet1.1_imagenet.onnx")
 	start := append([]string{model, "-o", b.file("small.onnx"), "--target", "macs=0.5", "--calib", learn, "--calib-samples", "512", "--verify-samples", "128"}, images...)
-	args := append([]string{"tune", model, b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", learn, "--augment", "flip", "--epochs", "10", "--lr", "3e-4"}, images...)
+	args := append([]string{"tune", model, b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", learn, "--augment", "flip", "--epochs", "10"}, images...)
 	b.printf("SqueezeNet 1.1 at half its MACs: of every ten images, `learn` holds seven and `judge` the other three.\n\n```\n%s\n%s\n```\n\n", b.command(start...), b.command(args...))
 	if _, _, err := b.compress(start...); err != nil {
 		return err

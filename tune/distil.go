@@ -34,7 +34,7 @@ type DistilOptions struct {
 	// Batch is the number of samples of a step; default 64, at most as many as there are to learn from. It is rounded
 	// down to whole shards: a step is computed in shards of up to 16 samples, one run of the model each.
 	Batch int
-	// Optimizer is Adam by default; Rate its largest learning rate, by default 1e-3 for Adam and 1e-2 for SGD.
+	// Optimizer is Adam by default; Rate its largest learning rate, by default 3e-4 for Adam and 1e-2 for SGD.
 	Optimizer Optimizer
 	Rate      float64
 	// WarmUp is the share of the steps in which the rate rises; default 0.05, and at least 20 steps. It falls along a

@@ -34,7 +34,7 @@ func (o Optimizer) rate() float64 {
 	if o == SGD {
 		return 1e-2
 	}
-	return 1e-3
+	return 3e-4
 }
 
 // The optimizers' constants.
