@@ -73,6 +73,8 @@ type Options struct {
 	// so far is written all the same, and Result.Tuning says so.
 	Learning *tune.DistilOptions
 	Lessons  calib.Source
+	// LessonsPath is the file or folder that Lessons are from, for the record in the written model.
+	LessonsPath string
 	// VerifySamples bounds how many of the others verification runs; default 1024.
 	VerifySamples int
 	// Time asks for the time that both models take, in turns on one sample; it costs some

@@ -29,7 +29,7 @@ type Data struct {
 // things lie, who is told, and how fast the work goes.
 func undecided() []string {
 	return []string{
-		"Output", "Overwrite", "Source", "Data", "Stats", "VerifySamples", "Time", "Command", "Threads", "Learning", "Lessons", "Runtime", "Progress",
+		"Output", "Overwrite", "Source", "Data", "Stats", "VerifySamples", "Time", "Command", "Threads", "Learning", "Lessons", "LessonsPath", "Runtime", "Progress",
 	}
 }
 
@@ -184,14 +184,23 @@ func (j *job) makeRecord(ctx context.Context) (r provenance.Record, err error) {
 	if j.recordsData() {
 		r.Data.Path, err = provenance.RelativePath(j.opts.Output, j.opts.Data.Path)
 	}
+	if err == nil && j.recordsLessons() {
+		r.Lessons.SHA256 = j.sums.lessons
+		r.Lessons.Path, err = provenance.RelativePath(j.opts.Output, j.opts.LessonsPath)
+	}
 	return r, err
 }
 
 // recordsData says whether there are samples whose place is known.
 func (j *job) recordsData() bool { return j.opts.Source != nil && j.opts.Data.Path != "" }
 
+// recordsLessons says the same of the samples that the model is tuned on, where those are others.
+func (j *job) recordsLessons() bool {
+	return j.opts.Learning != nil && j.opts.Lessons != nil && j.opts.LessonsPath != ""
+}
+
 // digests are those of what a run reads.
-type digests struct{ source, data string }
+type digests struct{ source, data, lessons string }
 
 // hash finds the digests, once.
 func (j *job) hash(ctx context.Context) (err error) {
@@ -204,6 +213,11 @@ func (j *job) hash(ctx context.Context) (err error) {
 	}
 	if j.recordsData() {
 		if d.data, err = provenance.DataDigest(ctx, j.opts.Data.Path); err != nil {
+			return err
+		}
+	}
+	if j.recordsLessons() {
+		if d.lessons, err = provenance.DataDigest(ctx, j.opts.LessonsPath); err != nil {
 			return err
 		}
 	}

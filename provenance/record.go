@@ -31,6 +31,8 @@ const (
 	keySourceSum  = "source_sha256"
 	keyData       = "data"
 	keyDataSum    = "data_sha256"
+	keyLessons    = "tune_data"
+	keyLessonsSum = "tune_data_sha256"
 	keyOptions    = "options"
 	keyOptionsSum = "options_sha256"
 )
@@ -44,6 +46,8 @@ type Record struct {
 	// Data are the calibration samples, with the digest of DataDigest; both fields are
 	// empty where there were none, or none from files.
 	Data File
+	// Lessons are the samples that the model was tuned on, where those are others.
+	Lessons File
 	// Options are those that decide on the result, by name, as text.
 	Options map[string]string
 }
@@ -77,6 +81,9 @@ func Attach(m *onnxio.Model, r Record) (*onnxio.Model, error) {
 	if r.Data.SHA256 != "" {
 		props[keyData], props[keyDataSum] = r.Data.Path, r.Data.SHA256
 	}
+	if r.Lessons.SHA256 != "" {
+		props[keyLessons], props[keyLessonsSum] = r.Lessons.Path, r.Lessons.SHA256
+	}
 	return onnxio.WithMetadata(m, Prefix, props), nil
 }
 
@@ -98,6 +105,7 @@ func Read(path string) (Record, error) {
 		Version: props[keyVersion],
 		Source:  File{props[keySource], props[keySourceSum]},
 		Data:    File{props[keyData], props[keyDataSum]},
+		Lessons: File{props[keyLessons], props[keyLessonsSum]},
 	}
 	if err := json.Unmarshal([]byte(props[keyOptions]), &r.Options); err != nil {
 		return Record{}, fmt.Errorf("%s: the options in its record cannot be read: %w", path, err)

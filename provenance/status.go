@@ -28,6 +28,7 @@ const (
 const (
 	Source  = "source"
 	Data    = "data"
+	Lessons = "tune-data"
 	Options = "options"
 )
 
@@ -38,10 +39,12 @@ type Want struct {
 	Source string
 	// Data are the calibration samples.
 	Data string
+	// Lessons are the samples that the model is tuned on, where those are others.
+	Lessons string
 	// AnyData takes the samples to be what they were, where they are not at hand.
 	AnyData bool
 	// Options, when not nil, are held against those of the record. Then a model that was
-	// calibrated is stale where Data is empty, and one that was not where it is set.
+	// calibrated is stale where Data is empty, and one that was not where it is set; likewise with Lessons.
 	Options map[string]string
 }
 
@@ -51,10 +54,11 @@ type Status struct {
 	State State  `json:"state"`
 	// Version is that of the program that made the model.
 	Version string `json:"version,omitempty"`
-	// Source and Data are where they were looked for.
-	Source string `json:"source,omitempty"`
-	Data   string `json:"data,omitempty"`
-	// Changed names what is not as it was: "source", "data", "options".
+	// Source, Data and Lessons are where they were looked for.
+	Source  string `json:"source,omitempty"`
+	Data    string `json:"data,omitempty"`
+	Lessons string `json:"tune_data,omitempty"`
+	// Changed names what is not as it was: "source", "data", "tune-data", "options".
 	Changed []string `json:"changed"`
 	// Options lists the options that differ.
 	Options []OptionChange `json:"options,omitempty"`
@@ -104,8 +108,11 @@ func check(ctx context.Context, known *digests, path string, want Want) Status {
 	if sum != r.Source.SHA256 {
 		s.Changed = append(s.Changed, Source)
 	}
-	if err := s.checkData(ctx, known, r.Data, want); err != nil {
+	if s.Data, err = s.checkData(ctx, known, Data, r.Data, want.Data, want); err != nil {
 		return s.unknown(missing(err, "calibration data", s.Data))
+	}
+	if s.Lessons, err = s.checkData(ctx, known, Lessons, r.Lessons, want.Lessons, want); err != nil {
+		return s.unknown(missing(err, "data for tuning", s.Lessons))
 	}
 	if want.Options != nil {
 		if s.Options = differences(r.Options, want.Options); len(s.Options) > 0 {
@@ -119,29 +126,28 @@ func check(ctx context.Context, known *digests, path string, want Want) Status {
 	return s
 }
 
-// checkData holds the samples against the record.
-func (s *Status) checkData(ctx context.Context, known *digests, recorded File, want Want) error {
+// checkData holds samples against the record, and returns where they were looked for.
+func (s *Status) checkData(ctx context.Context, known *digests, what string, recorded File, path string, want Want) (string, error) {
 	if want.AnyData {
-		return nil
+		return "", nil
 	}
-	s.Data = want.Data
-	if s.Data == "" && want.Options == nil && recorded.SHA256 != "" {
-		s.Data = resolve(s.Path, recorded.Path)
+	if path == "" && want.Options == nil && recorded.SHA256 != "" {
+		path = resolve(s.Path, recorded.Path)
 	}
-	if (s.Data == "") != (recorded.SHA256 == "") {
+	if (path == "") != (recorded.SHA256 == "") {
 		if want.Options != nil {
-			s.Changed = append(s.Changed, Data)
+			s.Changed = append(s.Changed, what)
 		}
-		return nil
+		return path, nil
 	}
-	if s.Data == "" {
-		return nil
+	if path == "" {
+		return "", nil
 	}
-	sum, err := known.data(ctx, s.Data)
+	sum, err := known.data(ctx, path)
 	if err == nil && sum != recorded.SHA256 {
-		s.Changed = append(s.Changed, Data)
+		s.Changed = append(s.Changed, what)
 	}
-	return err
+	return path, err
 }
 
 // source is where the original of the model at path is looked for.

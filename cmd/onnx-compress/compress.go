@@ -188,8 +188,11 @@ func (c *compressFlags) readMeans(f *pflag.FlagSet) error {
 
 // prepared completes the options with where the samples lie and how they are prepared.
 func (c *compressFlags) prepared() (err error) {
-	if c.calib != "" {
-		c.opts.Data.Path = c.calib
+	c.opts.Data.Path = c.calib
+	if c.tune {
+		c.opts.LessonsPath = c.lessons
+	}
+	if c.calib != "" || c.opts.LessonsPath != "" {
 		c.opts.Data.Preparation, err = c.samples.options()
 	}
 	return err

@@ -103,6 +103,7 @@ func (w *wantFlags) options(out provenance.Want) (provenance.Want, error) {
 			w.compress.tuning.options.Augment = &calib.Augmenter{Augment: a}
 		}
 		w.compress.opts.Learning = &w.compress.tuning.options
+		out.Lessons = w.compress.lessons
 	}
 	out.Options, err = w.compress.opts.Recorded()
 	return out, err
