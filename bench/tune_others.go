@@ -32,7 +32,7 @@ func (b *bench) tuneLabels() error {
 	}, cifar...)
 	args := append([]string{
 		"tune", b.model(resnet), b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", train, "--supervised",
-		"--augment", "flip,crop=4", "--epochs", "8", "--seed", "0",
+		"--augment", "flip,crop=4", "--epochs", "6", "--seed", "0",
 	}, cifar...)
 	b.printf("ResNet-20 with 29.6 %% of its MACs and 27.7 %% of its parameters, compressed on 1,024 unlabelled images, then tuned on the 50,000 labelled training images (`bench/cifar.sh DIR/cifar` makes the file); all 10,000 test images judge. At least 91.0 %% is wanted.\n\n```\n%s\n%s\n```\n\n", b.command(start...), b.command(args...))
 	_, r, err := b.compress(start...)
@@ -71,7 +71,7 @@ func (b *bench) tuneMinilm() error {
 	}
 	target := strconv.FormatInt(int64(minilmParams-0.5*minilmLinear), 10)
 	start := []string{model, "-o", b.file("small.onnx"), "--target", "params=" + target, "--calib", calib, "--calib-samples", "1024", "--verify-samples", "256", "--keep", "*/Gather"}
-	args := []string{"tune", model, b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", learn, "--loss", "cosine", "--only", "factors", "--epochs", "5"}
+	args := []string{"tune", model, b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", learn, "--loss", "cosine", "--only", "factors", "--epochs", "3"}
 	b.printf("The sentence encoder at half the parameters of its linear layers, tuned on 2,000 sentences from Debian's `fortunes`; mean cosine between its embeddings and the original's on 512 sentences that neither saw.\n\n```\n%s\n%s\n```\n\n", b.command(start...), b.command(args...))
 	if _, _, err := b.compress(start...); err != nil {
 		return err
