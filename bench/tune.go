@@ -79,6 +79,9 @@ func (b *bench) learn(args ...string) (usage, *compress.Tuning, error) {
 	if err := json.Unmarshal(out, r); err != nil {
 		return u, nil, err
 	}
+	for _, p := range r.Tuning.Curve {
+		b.note("  epoch %d: loss %.5f, held-out %.5f, agreement %.4f", p.Epoch, p.Loss, p.Held, p.Agreement)
+	}
 	return u, r.Tuning, nil
 }
 
