@@ -7,7 +7,6 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -30,7 +29,7 @@ type Options struct {
 	// Feed names initializers that the new model takes as inputs instead, so that
 	// they can change from run to run.
 	Feed []string
-	// Block is how many channels ONNX Runtime puts in a block on this machine (see ort.Library.ChannelBlock); convolutions
+	// Block is how many channels ONNX Runtime puts in a block on this machine (see ChannelBlock); convolutions
 	// with weights that are fed then run in blocks where their channels fill them. 0 stands for none: ONNX's operators only.
 	Block int
 }
@@ -131,7 +130,7 @@ func (p *plan) graph(o Options) (*Graph, error) {
 	model.Graph = graph
 	if p.layout.used {
 		model.OpsetImport = append(slices.Clone(model.OpsetImport),
-			&onnxpb.OperatorSetIdProto{Domain: proto.String(ort.BlockedDomain), Version: proto.Int64(1)})
+			&onnxpb.OperatorSetIdProto{Domain: proto.String(blockedDomain), Version: proto.Int64(1)})
 	}
 	out.Model = p.m.Derive(model)
 	if err := out.Model.Check(); err != nil {

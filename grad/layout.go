@@ -5,7 +5,6 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -71,7 +70,7 @@ func (l *layout) conv(e *emitter, k kernel, x, weight, bias, out string) string 
 func (l *layout) emit(e *emitter, op string, inputs []string, attributes ...*onnxpb.AttributeProto) string {
 	l.used = true
 	out := e.emit(op, inputs, attributes...)
-	e.nodes[len(e.nodes)-1].Domain = proto.String(ort.BlockedDomain)
+	e.nodes[len(e.nodes)-1].Domain = proto.String(blockedDomain)
 	return out
 }
 

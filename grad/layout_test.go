@@ -64,7 +64,7 @@ func (c blockCase) net(block int) *net {
 
 func TestBlocks(t *testing.T) {
 	l := orttest.Open(t)
-	block, err := l.ChannelBlock(context.Background())
+	block, err := ChannelBlock(context.Background(), l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func (n *net) fedGradients(t *testing.T, l *ort.Library, m *onnxio.Model, o Opti
 	}
 	ops := map[string]int{}
 	for _, node := range g.Model.Graph().GetNode() {
-		if node.GetDomain() == ort.BlockedDomain {
+		if node.GetDomain() == blockedDomain {
 			ops[node.GetOpType()]++
 		}
 	}

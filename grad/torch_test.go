@@ -82,7 +82,7 @@ func TestNetworksAgainstPyTorch(t *testing.T) {
 				weights = append(weights, w)
 			}
 		}
-		block, err := l.ChannelBlock(context.Background())
+		block, err := ChannelBlock(context.Background(), l)
 		if err != nil {
 			t.Fatal(err)
 		}

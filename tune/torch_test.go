@@ -76,7 +76,7 @@ func compareStep(t *testing.T, lib *ort.Library, o *objective, feeds map[string]
 		t.Fatal(err)
 	}
 	p := newParameters(o.model, nil)
-	block, err := lib.ChannelBlock(context.Background())
+	block, err := grad.ChannelBlock(context.Background(), lib)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -341,7 +341,7 @@ func (t *trainer) differentiate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	block, err := t.lib.ChannelBlock(ctx)
+	block, err := grad.ChannelBlock(ctx, t.lib)
 	if err != nil {
 		return err
 	}

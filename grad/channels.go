@@ -1,4 +1,4 @@
-package ort
+package grad
 
 import (
 	"context"
@@ -6,23 +6,24 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// BlockedDomain is the domain of the operators on blocked activations, [N, C/b, H, W, b] in place of [N, C, H, W], with
+// blockedDomain is the domain of the operators on blocked activations, [N, C/b, H, W, b] in place of [N, C, H, W], with
 // the b channels of a block side by side. The runtime's optimizer puts them in for convolutions with constant weights.
-const BlockedDomain = "com.microsoft.nchwc"
+const blockedDomain = "com.microsoft.nchwc"
 
 // ChannelBlock returns how many channels a block has on this machine, or 0 where the runtime has no blocked
 // convolutions. It is found out by reordering numbers that say where they came from.
-func (l *Library) ChannelBlock(ctx context.Context) (int, error) {
+func ChannelBlock(ctx context.Context, l *ort.Library) (int, error) {
 	const channels = 64 // more than any block has
 	model, err := proto.Marshal(reordering(channels))
 	if err != nil {
-		return 0, fmt.Errorf("ort: %w", err)
+		return 0, fmt.Errorf("channel block: %w", err)
 	}
-	s, err := l.NewSession(model, Options{Optimization: OptimizeNone})
+	s, err := l.NewSession(model, ort.Options{Optimization: ort.OptimizeNone})
 	if err != nil { // the operator is not there
 		return 0, nil
 	}
@@ -55,12 +56,12 @@ func reordering(channels int64) *onnxpb.ModelProto {
 	return &onnxpb.ModelProto{
 		IrVersion: proto.Int64(8),
 		OpsetImport: []*onnxpb.OperatorSetIdProto{
-			{Domain: proto.String(""), Version: proto.Int64(13)}, {Domain: proto.String(BlockedDomain), Version: proto.Int64(1)},
+			{Domain: proto.String(""), Version: proto.Int64(13)}, {Domain: proto.String(blockedDomain), Version: proto.Int64(1)},
 		},
 		Graph: &onnxpb.GraphProto{
 			Name: proto.String("reordering"),
 			Node: []*onnxpb.NodeProto{{
-				OpType: proto.String("ReorderInput"), Domain: proto.String(BlockedDomain), Input: []string{"x"}, Output: []string{"y"},
+				OpType: proto.String("ReorderInput"), Domain: proto.String(blockedDomain), Input: []string{"x"}, Output: []string{"y"},
 			}},
 			Input: []*onnxpb.ValueInfoProto{shaped("x")}, Output: []*onnxpb.ValueInfoProto{shaped("y")},
 		},

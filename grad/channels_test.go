@@ -1,13 +1,14 @@
-package ort
+package grad
 
 import (
 	"context"
 	"testing"
+
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 )
 
 func TestChannelBlock(t *testing.T) {
-	l := openLibrary(t)
-	block, err := l.ChannelBlock(context.Background())
+	block, err := ChannelBlock(context.Background(), orttest.Open(t))
 	if err != nil {
 		t.Fatal(err)
 	}
