@@ -22,12 +22,14 @@ def constants(graph):
 
 
 class Network:
-    def __init__(self, path):
+    def __init__(self, path, dtype=torch.float32):
         self.graph = onnx.load(path).graph
         self.known = constants(self.graph)
-        self.weights = {t.name: torch.nn.Parameter(torch.tensor(numpy_helper.to_array(t)))
+        self.weights = {t.name: torch.nn.Parameter(torch.tensor(numpy_helper.to_array(t), dtype=dtype))
                         for t in self.graph.initializer if t.data_type == onnx.TensorProto.FLOAT and np.prod(t.dims) > 1}
-        self.others = {k: torch.as_tensor(np.array(v)) for k, v in self.known.items() if k not in self.weights}
+        others = {k: torch.as_tensor(np.array(v)) for k, v in self.known.items() if k not in self.weights}
+        self.others = {k: v.to(dtype) if v.is_floating_point() else v for k, v in others.items()}
+        self.dtype = dtype
 
     def __call__(self, *inputs):
         values = {**self.others, **self.weights}
@@ -44,6 +46,9 @@ class Network:
         if rule is None:
             raise ValueError("no rule for " + n.op_type)
         return rule(a, *x)
+
+    def cast(self, a, x):
+        return x.to({1: self.dtype, 7: torch.int64, 9: torch.bool}[a["to"]])
 
     def conv(self, a, x, w, b=None):
         pads = a.get("pads", [0, 0, 0, 0])
@@ -93,7 +98,6 @@ SIMPLE = {
     "Erf": lambda a, x: torch.erf(x),
     "Equal": lambda a, x, y: x == y,
     "Where": lambda a, c, x, y: torch.where(c, x, y),
-    "Cast": lambda a, x: x.to({1: torch.float32, 7: torch.int64, 9: torch.bool}[a["to"]]),
     "Clip": lambda a, x, low=None, high=None: x.clamp(None if low is None else low.item(), None if high is None else high.item()),
     "MatMul": lambda a, x, y: x @ y,
     "Concat": lambda a, *x: torch.cat(x, a["axis"]),
