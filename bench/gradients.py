@@ -48,11 +48,14 @@ def main():
     loss, single = gradients(original, small, inputs, kind, torch.float32)
     _, double = gradients(original, small, inputs, kind, torch.float64)
     own = {k: v.astype(np.float64) * loss / float(value) for k, v in own.items()}
-    # Gradients that are zero but for rounding (a bias that softmax takes away again) are compared on the scale of the largest.
-    tiny = 1e-6 * max(np.linalg.norm(g) for g in double.values())
+    largest = max(np.linalg.norm(g) for g in double.values())
+
+    def scale(k, g):
+        # A gradient that is zero by the mathematics, as that of a bias that softmax takes away again, has no norm to divide by.
+        return np.linalg.norm(g) if np.linalg.norm(double[k]) > 1e-12 * largest else largest
 
     def farthest(a, b):
-        return max(np.linalg.norm(a[k] - b[k]) / max(np.linalg.norm(b[k]), tiny) for k in own)
+        return max(np.linalg.norm(a[k] - b[k]) / scale(k, b[k]) for k in own)
 
     print(farthest(own, single), farthest(own, double), farthest(single, double), len(own))
 
