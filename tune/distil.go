@@ -61,7 +61,8 @@ type DistilOptions struct {
 	Values   []string
 	Features float64
 	// Labels adds the cross-entropy with the samples' labels, on the first output that looks like class scores. The
-	// distance from the original then counts Lambda times (Eq. 11); default 0.5, negative for not at all.
+	// distance from the original then counts Lambda times (Eq. 11); default 10, for it is a share of the variance and small
+	// beside a cross-entropy. Negative for not at all.
 	Labels bool
 	Lambda float64
 	// Held are the samples that judge; by default every tenth of those given, at least 16 and at most 1,000.
@@ -173,7 +174,7 @@ func (o DistilOptions) withDefaults() DistilOptions {
 	number(&o.Clip, 5)
 	number(&o.Average, 0.99)
 	number(&o.Temperature, 2)
-	number(&o.Lambda, 0.5)
+	number(&o.Lambda, 10)
 	if len(o.Values) > 0 {
 		number(&o.Features, 1)
 	}

@@ -55,7 +55,7 @@ func (t *tuneFlags) add(f *pflag.FlagSet, prefix string) {
 	f.Float64Var(&o.Temperature, prefix+"temperature", 2, "")
 	f.Float64Var(&o.Features, prefix+"features", 0, "")
 	f.BoolVar(&t.supervised, prefix+"supervised", false, "")
-	f.Float64Var(&o.Lambda, prefix+"lambda", 0.5, "")
+	f.Float64Var(&o.Lambda, prefix+"lambda", 10, "")
 	f.IntVar(&o.Patience, prefix+"patience", 0, "")
 	f.StringVar(&t.augment, "augment", "", "")
 	f.StringVar(&o.Checkpoint, "checkpoint", "", "")
