@@ -114,7 +114,7 @@ func (b *bench) tuneSqueezenet() error {
 	}
 	model := b.model("squeezenet1.1_imagenet.onnx")
 	start := append([]string{model, "-o", b.file("small.onnx"), "--target", "macs=0.5", "--calib", learn, "--calib-samples", "512", "--verify-samples", "128"}, images...)
-	args := append([]string{"tune", model, b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", learn, "--augment", "flip", "--epochs", "10"}, images...)
+	args := append([]string{"tune", model, b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", learn, "--augment", "flip,crop=16", "--epochs", "16", "--batch", "16", "--lr", "1e-4"}, images...)
 	b.printf("SqueezeNet 1.1 at half its MACs: of every ten images, `learn` holds seven and `judge` the other three.\n\n```\n%s\n%s\n```\n\n", b.command(start...), b.command(args...))
 	if _, _, err := b.compress(start...); err != nil {
 		return err
