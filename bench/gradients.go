@@ -49,8 +49,11 @@ func (b *bench) gradients() error {
 		{"ResNet-20 at macs=0.5", b.model(resnet), append([]string{"--target", "macs=0.5"}, cifar...), small, calib.SourceOptions{Mean: mean, Std: std}, tune.Logits},
 		{"ResNet-20 at macs=0.3", b.model(resnet), append([]string{"--target", "macs=0.3"}, cifar...), small, calib.SourceOptions{Mean: mean, Std: std}, tune.Logits},
 		{
-			"SqueezeNet 1.1 at macs=0.5", b.model("squeezenet1.1_imagenet.onnx"), []string{"--target", "macs=0.5", "--crop", "224", "--normalize", "imagenet"},
-			large, calib.SourceOptions{Crop: calib.Size{Height: 224, Width: 224}, Mean: mean, Std: std}, tune.Logits,
+			"SqueezeNet 1.1 at macs=0.5", b.model("squeezenet1.1_imagenet.onnx"),
+			[]string{"--target", "macs=0.5", "--crop", "224", "--normalize", "imagenet"},
+			large,
+			calib.SourceOptions{Crop: calib.Size{Height: 224, Width: 224}, Mean: mean, Std: std},
+			tune.Logits,
 		},
 		{"sentence encoder at params=" + params, encoder, []string{"--target", "params=" + params, "--keep", "*/Gather"}, sentences, calib.SourceOptions{}, tune.Cosine},
 	} {
