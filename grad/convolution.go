@@ -124,8 +124,7 @@ func convTransposeRule(c *call) error {
 // giveBias sums over everything but channels.
 func (c *call) giveBias(i int) {
 	if c.wanted(i) {
-		axes := append([]int{0}, span(2, len(c.shapeOut(0)))...)
-		c.give(i, c.sum(c.g(), axes, false))
+		c.give(i, c.channelSums(c.g(), c.shapeOut(0)))
 	}
 }
 
@@ -194,6 +193,11 @@ func (c *call) convInput(k kernel) string {
 	if back := (kernel{window: w, batch: k.batch, from: k.to, to: k.from, groups: k.groups}); turns && !constant && c.layout.takes(back, c.typ) {
 		return c.layout.conv(c.emitter, back, c.g(), c.layout.turnedWeight(c.emitter, k, back, c.x(1)), "", "")
 	}
+	if !turns && !constant && c.layout.takes(k, c.typ) && k.depthwise() {
+		if dx := c.depthwiseApart(k); dx != "" {
+			return dx
+		}
+	}
 	if turns && constant && (k.from/k.groups >= wideChannels || k.from == k.groups && k.from >= wideChannels) {
 		return c.emit("Conv", []string{c.g(), c.turn(k)}, kernel{window: w, groups: k.groups}.attributes()...)
 	}
@@ -233,6 +237,9 @@ func (c *call) turn(k kernel) string {
 // summed over the batch. Either x is cut at what the tap meets, or, with stride 1, g is
 // moved by the tap instead: whichever has fewer channels to copy.
 func (c *call) convWeight(k kernel, x, g string) string {
+	if dw := c.convWeightInBlocks(k, x, g); dw != "" {
+		return dw
+	}
 	if k.joins() && (c.opset >= 10 || product(k.stride) == 1) {
 		return c.convWeightJoined(k, x, g)
 	}

@@ -21,13 +21,17 @@ type emitter struct {
 	constants map[string]string // those emitted so far, by content
 	err       error
 
+	// layout, where set, knows which values are in blocks of channels.
+	layout  *layout
+	scalars map[string]bool // constants of one number
+
 	prefix string
 	// typ is the element type of the constants that follow.
 	typ tensor.Type
 }
 
 func newEmitter(opset int64, names *onnxio.NameSet) *emitter {
-	return &emitter{opset: opset, names: names, constants: map[string]string{}}
+	return &emitter{opset: opset, names: names, constants: map[string]string{}, scalars: map[string]bool{}}
 }
 
 // begin sets the prefix of the names and the type of the constants that follow.
@@ -42,8 +46,11 @@ func (e *emitter) fail(err error) {
 // op appends a node without attributes.
 func (e *emitter) op(op string, inputs ...string) string { return e.emit(op, inputs) }
 
-// emit appends a node with one output.
+// emit appends a node with one output, on blocks of channels where its inputs are in blocks and it works on them.
 func (e *emitter) emit(op string, inputs []string, attributes ...*onnxpb.AttributeProto) string {
+	if y := e.emitInBlocks(op, inputs, attributes); y != "" {
+		return y
+	}
 	return e.emitAll(op, inputs, 1, attributes...)[0]
 }
 
@@ -83,6 +90,7 @@ func (e *emitter) constant(t tensor.Type, shape []int, v []float64) string {
 		Attribute: []*onnxpb.AttributeProto{onnxio.MakeTensor("value", p)},
 	})
 	e.constants[key] = name
+	e.scalars[name] = len(v) == 1 && len(shape) == 0
 	return name
 }
 

@@ -114,11 +114,7 @@ func (p *plan) graph(o Options) (*Graph, error) {
 		return nil, p.emitter.err
 	}
 	graph := onnxio.Shallow(p.m.Graph())
-	forward, err := p.relay(graph.Node)
-	if err != nil {
-		return nil, err
-	}
-	graph.Node = slices.Concat(forward, p.emitter.nodes)
+	graph.Node = prune(slices.Concat(p.forward, p.emitter.nodes), outputs.list)
 	graph.Output = outputs.list
 	graph.ValueInfo = nil // shapes of values that may say otherwise
 	p.fix(graph)

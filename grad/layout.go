@@ -10,16 +10,24 @@ import (
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// layout emits convolutions that run on activations in blocks of channels. ONNX Runtime puts those in by itself where
-// the weights are constants; weights that are fed it leaves alone.
+// layout emits nodes that work on activations in blocks of channels. ONNX Runtime puts convolutions on blocks in by
+// itself where the weights are constants; weights that are fed it leaves alone. Between these convolutions, what works
+// number by number is done on the blocks too, so that few activations have to be reordered. Every value keeps its name
+// in the usual layout; where nothing reads it by that name, the node that would reorder it is dropped (see prune).
 type layout struct {
 	block int // channels in a block, 0 for none
-	// of holds the blocked form of values that blocked convolutions gave out.
-	of   map[string]string
+	// of holds the blocked form of values, by their name in the usual layout.
+	of   map[string]inBlocks
 	used bool
 }
 
-func newLayout(block int) *layout { return &layout{block: block, of: map[string]string{}} }
+// inBlocks is the blocked form of a value [N, C, H, W]: [N, C/b, H, W, b] in memory, but of the same shape to the runtime.
+type inBlocks struct {
+	name  string
+	shape []int
+}
+
+func newLayout(block int) *layout { return &layout{block: block, of: map[string]inBlocks{}} }
 
 // takes reports whether a convolution of numbers of type t can run in blocks.
 func (l *layout) takes(k kernel, t tensor.Type) bool {
@@ -49,9 +57,7 @@ func (l *layout) inner(k kernel) int {
 func (l *layout) conv(e *emitter, k kernel, x, weight, bias, out string) string {
 	blocked := x
 	if k.groups > 1 || k.from%l.block == 0 {
-		if blocked = l.of[x]; blocked == "" {
-			blocked = l.emit(e, "ReorderInput", []string{x})
-		}
+		blocked = l.blocks(e, x, slices.Concat([]int{k.batch, k.from}, k.in))
 	}
 	inputs := []string{blocked, weight}
 	if bias != "" {
@@ -59,11 +65,24 @@ func (l *layout) conv(e *emitter, k kernel, x, weight, bias, out string) string 
 	}
 	y := l.emit(e, "Conv", inputs, intsAttr("kernel_shape", k.size), intsAttr("strides", k.stride), intsAttr("dilations", k.dilation),
 		intsAttr("pads", slices.Concat(k.begin, k.end)), onnxio.MakeInt("group", int64(k.groups)))
-	plain := l.emit(e, "ReorderOutput", []string{y}, onnxio.MakeInt("channels", int64(k.to)))
+	return l.usual(e, inBlocks{y, slices.Concat([]int{k.batch, k.to}, k.out)}, out)
+}
+
+// blocks returns the blocked form of a value of that shape, whose channels fill blocks.
+func (l *layout) blocks(e *emitter, x string, shape []int) string {
+	if l.of[x].name == "" {
+		l.of[x] = inBlocks{l.emit(e, "ReorderInput", []string{x}), shape}
+	}
+	return l.of[x].name
+}
+
+// usual brings a value back from blocks. The result has the name out where that is not empty.
+func (l *layout) usual(e *emitter, b inBlocks, out string) string {
+	plain := l.emit(e, "ReorderOutput", []string{b.name}, onnxio.MakeInt("channels", int64(b.shape[1])))
 	if out != "" {
 		e.nodes[len(e.nodes)-1].Output[0], plain = out, out
 	}
-	l.of[plain] = y
+	l.of[plain] = b
 	return plain
 }
 
@@ -104,24 +123,25 @@ func (l *layout) turnedWeight(e *emitter, k, back kernel, w string) string {
 	return e.op("Reshape", w, e.ints(slices.Concat([]int{back.to, back.from / back.groups}, k.size)))
 }
 
-// relay returns the nodes of the forward pass with convolutions in blocks where their weights are fed.
+// relay returns the nodes of the forward pass with convolutions in blocks where their weights are fed, and what lies
+// between them.
 func (p *plan) relay(nodes []*onnxpb.NodeProto) ([]*onnxpb.NodeProto, error) {
 	if p.layout.block == 0 {
 		return nodes, nil
 	}
 	e := newEmitter(p.emitter.opset, p.emitter.names) // constants of its own, ahead of the nodes that read them
+	e.layout = p.layout
 	for _, n := range nodes {
-		k, ok := p.fedConv(n)
-		if !ok {
-			e.nodes = append(e.nodes, n)
-			continue
-		}
 		e.begin(n.Output[0]+"/blocked", tensor.Float32)
-		bias := ""
-		if len(n.Input) > 2 {
-			bias = n.Input[2]
+		if k, ok := p.fedConv(n); ok {
+			bias := ""
+			if len(n.Input) > 2 {
+				bias = n.Input[2]
+			}
+			p.layout.conv(e, k, n.Input[0], p.layout.weight(e, k, n.Input[1]), bias, n.Output[0])
+		} else if !p.layout.relayed(e, n, p.facts) {
+			e.nodes = append(e.nodes, n)
 		}
-		p.layout.conv(e, k, n.Input[0], p.layout.weight(e, k, n.Input[1]), bias, n.Output[0])
 	}
 	return e.nodes, e.err
 }

@@ -14,51 +14,74 @@ import (
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// blockCase is a convolution between two others of 1×1. Channels are in blocks.
+// blockCase is a convolution between two others of 1×1, with a Relu on both sides. Channels are in blocks.
 type blockCase struct {
 	name       string
 	from, to   float64 // channels, in blocks
 	groups     int     // -1 for one to each channel
 	size       []int
 	attributes []*onnxpb.AttributeProto
+	batches    int // the samples, in blocks; 0 for two samples
 	convs      int // that run in blocks, the first one's and the gradient of the last one's input among them
 }
 
 func blockCases() []blockCase {
 	pads := func(v ...int) *onnxpb.AttributeProto { return intsAttr("pads", v) }
+	strides := func(v ...int) *onnxpb.AttributeProto { return intsAttr("strides", v) }
+	dilated := intsAttr("dilations", []int{2, 2})
+	type attributes = []*onnxpb.AttributeProto
 	return []blockCase{
-		{"plain", 1, 2, 1, []int{3, 3}, []*onnxpb.AttributeProto{pads(1, 1, 1, 1)}, 4},
-		{"no padding", 2, 1, 1, []int{3, 1}, nil, 4},
-		{"pads differ", 1, 1, 1, []int{3, 2}, []*onnxpb.AttributeProto{pads(2, 0, 1, 1)}, 4},
-		{"same upper", 1, 1, 1, []int{2, 3}, []*onnxpb.AttributeProto{onnxio.MakeString("auto_pad", "SAME_UPPER")}, 4},
-		{"dilated", 1, 1, 1, []int{3, 3}, []*onnxpb.AttributeProto{pads(2, 2, 2, 2), intsAttr("dilations", []int{2, 2})}, 4},
-		{"stride", 1, 1, 1, []int{3, 3}, []*onnxpb.AttributeProto{pads(1, 1, 1, 1), intsAttr("strides", []int{2, 1})}, 3},
-		{"one by one", 2, 2, 1, []int{1, 1}, nil, 4},
-		{"depthwise", 2, 2, -1, []int{3, 3}, []*onnxpb.AttributeProto{pads(1, 1, 1, 1)}, 4},
-		{"groups", 4, 2, 2, []int{3, 3}, []*onnxpb.AttributeProto{pads(1, 1, 1, 1)}, 4},
-		{"groups too narrow", 2, 1, 2, []int{3, 3}, []*onnxpb.AttributeProto{pads(1, 1, 1, 1)}, 2},
-		{"few in", 0.25, 1, 1, []int{3, 3}, []*onnxpb.AttributeProto{pads(1, 1, 1, 1)}, 2},
-		{"few out", 1, 0.25, 1, []int{3, 3}, []*onnxpb.AttributeProto{pads(1, 1, 1, 1)}, 2},
-		{"not whole", 1.5, 1.5, 1, []int{3, 3}, nil, 0},
+		{"plain", 1, 2, 1, []int{3, 3}, attributes{pads(1, 1, 1, 1)}, 0, 4},
+		{"no padding", 2, 1, 1, []int{3, 1}, nil, 0, 4},
+		{"pads differ", 1, 1, 1, []int{3, 2}, attributes{pads(2, 0, 1, 1)}, 0, 4},
+		{"same upper", 1, 1, 1, []int{2, 3}, attributes{onnxio.MakeString("auto_pad", "SAME_UPPER")}, 0, 4},
+		{"dilated", 1, 1, 1, []int{3, 3}, attributes{pads(2, 2, 2, 2), dilated}, 0, 4},
+		{"stride", 1, 1, 1, []int{3, 3}, attributes{pads(1, 1, 1, 1), strides(2, 1)}, 0, 3},
+		{"one by one", 2, 2, 1, []int{1, 1}, nil, 0, 4},
+		{"one by one, one block", 1, 1, 1, []int{1, 1}, nil, 0, 4},
+		{"one by one, stride", 1, 1, 1, []int{1, 1}, attributes{strides(2, 2)}, 0, 3},
+		{"groups", 4, 2, 2, []int{3, 3}, attributes{pads(1, 1, 1, 1)}, 0, 4},
+		{"groups too narrow", 2, 1, 2, []int{3, 3}, attributes{pads(1, 1, 1, 1)}, 0, 2},
+		{"few in", 0.25, 1, 1, []int{3, 3}, attributes{pads(1, 1, 1, 1)}, 0, 2},
+		{"few out", 1, 0.25, 1, []int{3, 3}, attributes{pads(1, 1, 1, 1)}, 0, 2},
+		{"not whole", 1.5, 1.5, 1, []int{3, 3}, nil, 0, 0},
+		// One convolution more for the gradient of the weight.
+		{"depthwise", 2, 2, -1, []int{3, 3}, attributes{pads(1, 1, 1, 1)}, 0, 5},
+		{"depthwise, column", 1, 1, -1, []int{3, 1}, attributes{pads(0, 0, 2, 0)}, 0, 5},
+		{"depthwise, stride", 2, 2, -1, []int{3, 3}, attributes{pads(1, 1, 1, 1), strides(2, 2)}, 0, 5},
+		{"depthwise, dilated", 1, 1, -1, []int{2, 3}, attributes{pads(2, 2, 2, 2), dilated, strides(1, 2)}, 0, 5},
+		{"depthwise, rest", 1, 1, -1, []int{2, 2}, attributes{strides(2, 4)}, 0, 3},
+		{"batch", 1, 2, 1, []int{3, 3}, attributes{pads(1, 1, 1, 1)}, 1, 5},
+		{"two batches", 2, 1, 1, []int{2, 3}, attributes{pads(1, 0, 0, 2)}, 2, 5},
+		{"batch, stride", 1, 1, 1, []int{3, 3}, attributes{pads(1, 1, 1, 1), strides(2, 1)}, 1, 4},
+		{"batch, dilated", 1, 1, 1, []int{2, 2}, attributes{pads(1, 1, 1, 1), strides(1, 2), dilated}, 1, 4},
 	}
 }
 
-// net makes the network of a case.
+// net makes the network of a case. Past some convolutions that keep the shape there is another way.
 func (c blockCase) net(block int) *net {
 	n := newNet(13, tensor.Float32, 3)
 	channels := func(blocks float64) int { return int(blocks * float64(block)) }
-	from, to, groups := channels(c.from), channels(c.to), c.groups
+	from, to, groups, batch := channels(c.from), channels(c.to), c.groups, 2
 	if groups < 0 {
 		groups = from
+	}
+	if c.batches > 0 {
+		batch = c.batches * block
 	}
 	scaled := func(r *rand.Rand, v []float64) {
 		for i := range v {
 			v[i] = r.NormFloat64() / 8
 		}
 	}
-	x := n.op("Conv", []string{n.data(normal, 2, 3, 7, 6), n.weight(scaled, from, 3, 1, 1), n.weight(scaled, from)})
-	x = n.op("Conv", []string{x, n.weight(scaled, slices.Concat([]int{to, from / groups}, c.size)...)}, append(c.attributes, onnxio.MakeInt("group", int64(groups)))...)
-	n.out(n.op("Conv", []string{x, n.weight(scaled, 5, to, 1, 1)}))
+	x := n.op("Conv", []string{n.data(normal, batch, 3, 7, 6), n.weight(scaled, from, 3, 1, 1), n.weight(scaled, from)})
+	x = n.op("Relu", []string{x})
+	y := n.op("Conv", []string{x, n.weight(scaled, slices.Concat([]int{to, from / groups}, c.size)...), n.weight(scaled, to)}, append(c.attributes, onnxio.MakeInt("group", int64(groups)))...)
+	y = n.op("Relu", []string{y})
+	if slices.Contains([]string{"depthwise", "one by one", "one by one, one block"}, c.name) {
+		y = n.op("Mul", []string{n.op("Add", []string{x, y}), n.op("Sigmoid", []string{y})})
+	}
+	n.out(n.op("Conv", []string{y, n.weight(scaled, 5, to, 1, 1)}))
 	return n
 }
 

@@ -23,6 +23,7 @@ type plan struct {
 	active     map[string]bool
 	emitter    *emitter
 	layout     *layout
+	forward    []*onnxpb.NodeProto // the nodes of the forward pass
 	cotangents map[string]string   // output to input name
 	parts      map[string][]string // contributions to the gradient of a value
 
@@ -66,6 +67,11 @@ func newPlan(m *onnxio.Model, o Options) (*plan, error) {
 		p.steps = append(p.steps, p.step(n))
 	}
 	p.mark()
+	p.emitter.layout = p.layout
+	var err error
+	if p.forward, err = p.relay(m.Graph().GetNode()); err != nil {
+		return nil, err
+	}
 	return p, nil
 }
 

@@ -1,0 +1,120 @@
+package grad
+
+import (
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// elementwise reports whether an operator computes every number from the numbers at the same place, so that it works on
+// blocks as it does on any other layout; truth tells that it gives out truth values, which cannot be reordered.
+func elementwise(op string) (ok, truth bool) {
+	switch op {
+	case "Abs", "Add", "Cast", "Clip", "Div", "Elu", "Erf", "Exp", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Mul", "Neg",
+		"Relu", "Sigmoid", "Sign", "Softplus", "Sqrt", "Sub", "Tanh":
+		return true, false
+	case "And", "Equal", "Greater", "Less", "Not", "Or":
+		return true, true
+	}
+	return false, false
+}
+
+// operands returns the inputs of an elementwise operator in blocks, and the shape of its result: at least one input is
+// in blocks already, and the others are of its shape or scalars. Of a value that is not in blocks, shape tells the
+// shape if it is of 32-bit numbers, and nil else.
+func (l *layout) operands(e *emitter, inputs []string, shape func(name string) []int) ([]string, []int) {
+	if l == nil || l.block == 0 {
+		return nil, nil
+	}
+	i := slices.IndexFunc(inputs, func(in string) bool { return l.of[in].name != "" })
+	if i < 0 {
+		return nil, nil
+	}
+	to := l.of[inputs[i]].shape
+	fits := func(in string) bool {
+		s := shape(in)
+		if b, ok := l.of[in]; ok {
+			s = b.shape
+		}
+		return in == "" || slices.Equal(s, to) || s != nil && len(s) <= len(to) && product(s) == 1
+	}
+	if slices.ContainsFunc(inputs, func(in string) bool { return !fits(in) }) {
+		return nil, nil
+	}
+	out := slices.Clone(inputs)
+	for i, in := range inputs {
+		if l.of[in].name != "" || slices.Equal(shape(in), to) {
+			out[i] = l.blocks(e, in, to)
+		}
+	}
+	return out, to
+}
+
+// relayed emits a node of the forward pass on blocks, where it works number by number on values that are in blocks.
+func (l *layout) relayed(e *emitter, n *onnxpb.NodeProto, f *facts) bool {
+	ok, truth := elementwise(n.GetOpType())
+	if !ok || truth || !onnxDomain(n.GetDomain()) || len(n.Output) != 1 || f.typ(n.Output[0]) != tensor.Float32 {
+		return false
+	}
+	inputs, shape := l.operands(e, n.Input, func(name string) []int {
+		if name == "" || f.typ(name) != tensor.Float32 {
+			return nil
+		}
+		return f.shape(name)
+	})
+	if inputs == nil {
+		return false
+	}
+	y := proto.CloneOf(n)
+	y.Input, y.Output = inputs, []string{e.names.Fresh(n.Output[0] + "/blocked")}
+	e.nodes = append(e.nodes, y)
+	l.usual(e, inBlocks{y.Output[0], shape}, n.Output[0])
+	return true
+}
+
+// emitInBlocks is emit for an elementwise operator whose inputs are in blocks, and else returns "".
+func (e *emitter) emitInBlocks(op string, inputs []string, attributes []*onnxpb.AttributeProto) string {
+	ok, truth := elementwise(op)
+	if !ok || e.typ != tensor.Float32 || op == "Cast" && attributes[0].GetI() != int64(tensor.Float32) {
+		return ""
+	}
+	blocked, shape := e.layout.operands(e, inputs, func(name string) []int {
+		if e.scalars[name] {
+			return []int{}
+		}
+		return nil
+	})
+	if blocked == nil {
+		return ""
+	}
+	y := e.emitAll(op, blocked, 1, attributes...)[0]
+	if !truth {
+		return e.layout.usual(e, inBlocks{y, shape}, "")
+	}
+	plain := e.emitAll(op, inputs, 1, attributes...)[0]
+	e.layout.of[plain] = inBlocks{y, shape}
+	return plain
+}
+
+// prune drops the nodes that no output depends on.
+func prune(nodes []*onnxpb.NodeProto, outputs []*onnxpb.ValueInfoProto) []*onnxpb.NodeProto {
+	used := map[string]bool{}
+	for _, o := range outputs {
+		used[o.GetName()] = true
+	}
+	var kept []*onnxpb.NodeProto
+	for _, n := range slices.Backward(nodes) {
+		if !slices.ContainsFunc(n.Output, func(out string) bool { return used[out] }) {
+			continue
+		}
+		kept = append(kept, n)
+		for _, in := range slices.Concat(n.Input, read(n)) {
+			used[in] = true
+		}
+	}
+	slices.Reverse(kept)
+	return kept
+}
