@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -53,18 +54,26 @@ func (l *layout) operands(e *emitter, inputs []string, shape func(name string) [
 	return out, to
 }
 
-// relayed emits a node of the forward pass on blocks, where it works number by number on values that are in blocks.
+// relayed emits a node of the forward pass on blocks, where it works number by number on values that are in blocks, or
+// joins such values by their channels.
 func (l *layout) relayed(e *emitter, n *onnxpb.NodeProto, f *facts) bool {
 	ok, truth := elementwise(n.GetOpType())
-	if !ok || truth || !onnxDomain(n.GetDomain()) || len(n.Output) != 1 || f.typ(n.Output[0]) != tensor.Float32 {
+	joins := n.GetOpType() == "Concat"
+	if !(ok && !truth || joins) || !onnxDomain(n.GetDomain()) || len(n.Output) != 1 || f.typ(n.Output[0]) != tensor.Float32 {
 		return false
 	}
-	inputs, shape := l.operands(e, n.Input, func(name string) []int {
-		if name == "" || f.typ(name) != tensor.Float32 {
-			return nil
-		}
-		return f.shape(name)
-	})
+	var inputs []string
+	var shape []int
+	if joins {
+		inputs, shape = l.channels(n, f)
+	} else {
+		inputs, shape = l.operands(e, n.Input, func(name string) []int {
+			if name == "" || f.typ(name) != tensor.Float32 {
+				return nil
+			}
+			return f.shape(name)
+		})
+	}
 	if inputs == nil {
 		return false
 	}
@@ -73,6 +82,33 @@ func (l *layout) relayed(e *emitter, n *onnxpb.NodeProto, f *facts) bool {
 	e.nodes = append(e.nodes, y)
 	l.usual(e, inBlocks{y.Output[0], shape}, n.Output[0])
 	return true
+}
+
+// channels returns the inputs of a Concat in blocks, and the shape of its result, where it joins whole blocks of
+// channels and all of them are in blocks: the blocks then follow each other as the channels do.
+func (l *layout) channels(n *onnxpb.NodeProto, f *facts) ([]string, []int) {
+	shape := f.shape(n.Output[0])
+	if axis := onnxio.AttrInt(n, "axis", 0); len(shape) != 4 || axis != 1 && axis != -3 {
+		return nil, nil
+	}
+	var inputs []string
+	for _, in := range n.Input {
+		if l.of[in].name == "" {
+			return nil, nil
+		}
+		inputs = append(inputs, l.of[in].name)
+	}
+	return inputs, shape
+}
+
+// cut emits whole blocks of channels from begin to end, or returns "" where they are not that or x is not in blocks.
+func (l *layout) cut(e *emitter, x string, axes, begin, end []int) string {
+	if l == nil || l.of[x].name == "" || !slices.Equal(axes, []int{1}) || begin[0]%l.block != 0 || end[0]%l.block != 0 {
+		return ""
+	}
+	shape := slices.Clone(l.of[x].shape)
+	shape[1] = end[0] - begin[0]
+	return l.usual(e, inBlocks{e.slice(l.of[x].name, axes, begin, end), shape}, "")
 }
 
 // emitInBlocks is emit for an elementwise operator whose inputs are in blocks, and else returns "".

@@ -172,6 +172,9 @@ func (e *emitter) slice(x string, axes, begin, end []int) string {
 	if len(axes) == 0 {
 		return x
 	}
+	if y := e.layout.cut(e, x, axes, begin, end); y != "" {
+		return y
+	}
 	if e.opset >= 10 {
 		return e.op("Slice", x, e.ints(begin), e.ints(end), e.ints(axes))
 	}

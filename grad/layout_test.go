@@ -40,6 +40,7 @@ func blockCases() []blockCase {
 		{"one by one", 2, 2, 1, []int{1, 1}, nil, 0, 4},
 		{"one by one, one block", 1, 1, 1, []int{1, 1}, nil, 0, 4},
 		{"one by one, stride", 1, 1, 1, []int{1, 1}, attributes{strides(2, 2)}, 0, 3},
+		{"joined", 1, 2, 1, []int{1, 1}, nil, 0, 4},
 		{"groups", 4, 2, 2, []int{3, 3}, attributes{pads(1, 1, 1, 1)}, 0, 4},
 		{"groups too narrow", 2, 1, 2, []int{3, 3}, attributes{pads(1, 1, 1, 1)}, 0, 2},
 		{"few in", 0.25, 1, 1, []int{3, 3}, attributes{pads(1, 1, 1, 1)}, 0, 2},
@@ -58,7 +59,7 @@ func blockCases() []blockCase {
 	}
 }
 
-// net makes the network of a case. Past some convolutions that keep the shape there is another way.
+// net makes the network of a case. Past some convolutions there is another way.
 func (c blockCase) net(block int) *net {
 	n := newNet(13, tensor.Float32, 3)
 	channels := func(blocks float64) int { return int(blocks * float64(block)) }
@@ -80,6 +81,9 @@ func (c blockCase) net(block int) *net {
 	y = n.op("Relu", []string{y})
 	if slices.Contains([]string{"depthwise", "one by one", "one by one, one block"}, c.name) {
 		y = n.op("Mul", []string{n.op("Add", []string{x, y}), n.op("Sigmoid", []string{y})})
+	}
+	if c.name == "joined" {
+		y, to = n.op("Concat", []string{x, y, x}, onnxio.MakeInt("axis", 1)), 2*from+to
 	}
 	n.out(n.op("Conv", []string{y, n.weight(scaled, 5, to, 1, 1)}))
 	return n
