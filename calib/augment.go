@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -19,9 +20,13 @@ type Augment struct {
 	// Crop moves images by up to that many pixels along each axis, black coming in at the border: a random crop of the
 	// image's own size out of the image with that much padding.
 	Crop int
+	// Mix blends every image with another one (mixup, Zhang and others, arXiv 1710.09412, with shares drawn evenly). A
+	// model that is held to another one's outputs learns from such images too, for these are known for all inputs (Beyer
+	// and others, arXiv 2106.05237).
+	Mix bool
 }
 
-// ParseAugment reads a list such as "flip,crop=4"; the empty string changes nothing.
+// ParseAugment reads a list such as "flip,crop=4,mix"; the empty string changes nothing.
 func ParseAugment(s string) (Augment, error) {
 	var a Augment
 	if s == "" {
@@ -32,6 +37,8 @@ func ParseAugment(s string) (Augment, error) {
 		switch {
 		case name == "flip" && !given:
 			a.Flip = true
+		case name == "mix" && !given:
+			a.Mix = true
 		case name == "crop" && given:
 			n, err := strconv.Atoi(value)
 			if err != nil || n < 1 || n > maxSide {
@@ -39,7 +46,7 @@ func ParseAugment(s string) (Augment, error) {
 			}
 			a.Crop = n
 		default:
-			return a, fmt.Errorf("unknown augmentation %q; known: flip, crop=PIXELS", word)
+			return a, fmt.Errorf("unknown augmentation %q; known: flip, crop=PIXELS, mix", word)
 		}
 	}
 	return a, nil
@@ -53,6 +60,9 @@ func (a Augment) String() string {
 	}
 	if a.Crop > 0 {
 		words = append(words, fmt.Sprintf("crop=%d", a.Crop))
+	}
+	if a.Mix {
+		words = append(words, "mix")
 	}
 	return strings.Join(words, ",")
 }
@@ -92,15 +102,80 @@ func NewAugmenter(a Augment, o SourceOptions, inputs []InputSpec, seed uint64) (
 	return out, nil
 }
 
-// Apply changes sample number index of a source as it is to be in some epoch. What comes out depends on the seed, the
-// epoch and the index alone.
-func (a *Augmenter) Apply(s Sample, epoch, index int) (Sample, error) {
+// random draws what is done to a sample in an epoch.
+func (a *Augmenter) random(what string, epoch, index int) *rand.Rand {
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], a.seed)
 	binary.LittleEndian.PutUint64(key[8:], uint64(epoch))
 	binary.LittleEndian.PutUint64(key[16:], uint64(index))
-	copy(key[24:], "augment")
-	r := rand.New(rand.NewChaCha8(key))
+	copy(key[24:], what)
+	return rand.New(rand.NewChaCha8(key))
+}
+
+// Augmented is a source whose samples are changed as they are to be in some epoch. Where they are blended, it is with
+// samples numbered by Among.
+type Augmented struct {
+	Source
+	By    *Augmenter
+	Among []int
+	Epoch int
+}
+
+// Sample implements Source.
+func (a Augmented) Sample(i int) (Sample, error) {
+	s, err := a.moved(i)
+	if err != nil || !a.By.Mix {
+		return s, err
+	}
+	r := a.By.random("mix", a.Epoch, i)
+	other, err := a.moved(a.Among[r.IntN(len(a.Among))])
+	if err != nil {
+		return s, err
+	}
+	return a.By.blend(s, other, r.Float64()/2)
+}
+
+func (a Augmented) moved(i int) (Sample, error) {
+	s, err := a.Source.Sample(i)
+	if err != nil {
+		return s, err
+	}
+	return a.By.Apply(s, a.Epoch, i)
+}
+
+// blend puts a share of another sample into s.
+func (a *Augmenter) blend(s, other Sample, share float64) (Sample, error) {
+	x, y := s.Inputs[a.input.Name], other.Inputs[a.input.Name]
+	if !slices.Equal(x.Shape, y.Shape) {
+		return s, fmt.Errorf("samples %s and %s have the shapes %v and %v, and cannot be blended; crop them to one size", s.Name, other.Name, x.Shape, y.Shape)
+	}
+	v, err := x.Float64s()
+	if err != nil {
+		return s, fmt.Errorf("sample %s: %w", s.Name, err)
+	}
+	w, err := y.Float64s()
+	if err != nil {
+		return s, fmt.Errorf("sample %s: %w", other.Name, err)
+	}
+	out := make([]float64, len(v))
+	for i := range v {
+		if out[i] = (1-share)*v[i] + share*w[i]; !a.typ.IsFloat() {
+			out[i] = math.Round(out[i])
+		}
+	}
+	d, err := convert(tensor.FromFloat64(x.Shape, out), a.typ)
+	if err != nil {
+		return s, fmt.Errorf("sample %s: %w", s.Name, err)
+	}
+	s.Inputs = map[string]tensor.Dense{a.input.Name: d}
+	s.Share, s.Other = share, other.Label
+	return s, nil
+}
+
+// Apply changes sample number index of a source as it is to be in some epoch. What comes out depends on the seed, the
+// epoch and the index alone.
+func (a *Augmenter) Apply(s Sample, epoch, index int) (Sample, error) {
+	r := a.random("augment", epoch, index)
 	mirror := r.IntN(2) == 1 && a.Flip
 	dy, dx := r.IntN(2*a.Crop+1)-a.Crop, r.IntN(2*a.Crop+1)-a.Crop
 	if !mirror && dy == 0 && dx == 0 {

@@ -135,6 +135,77 @@ func TestAugmentSeeds(t *testing.T) {
 	}
 }
 
+// flat is an image of one number.
+func flat(t tensor.Type, label int, v float64) Sample {
+	d, err := convert(tensor.FromFloat64([]int{1, 2, 2}, []float64{v, v, v, v}), t)
+	if err != nil {
+		panic(err)
+	}
+	return Sample{Name: fmt.Sprint("flat ", label), Label: label, Inputs: map[string]tensor.Dense{"x": d}}
+}
+
+// Blends lie between their two images as their shares say, which spread evenly from nothing to a half; partners come
+// from the given samples alone, and all of these occur.
+func TestAugmentMixes(t *testing.T) {
+	for _, typ := range []tensor.Type{tensor.Float32, tensor.Uint8} {
+		a, err := NewAugmenter(Augment{Mix: true}, SourceOptions{Scale: 1}, []InputSpec{{"x", typ, []int{-1, 1, 2, 2}}}, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var src memory
+		for i := range 20 {
+			src = append(src, flat(typ, i, float64(10*i)))
+		}
+		met, shares := map[int]bool{}, []float64{}
+		for epoch := range 50 {
+			of := Augmented{Source: src, By: a, Among: []int{2, 3, 5, 7}, Epoch: epoch}
+			for i := range src.Len() {
+				s, err := of.Sample(i)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if again, err := of.Sample(i); err != nil || !slices.Equal(again.Inputs["x"].Data, s.Inputs["x"].Data) || again.Share != s.Share {
+					t.Fatalf("epoch %d, sample %d: another blend the second time, or %v", epoch, i, err)
+				}
+				met[s.Other] = true
+				shares = append(shares, s.Share)
+				got, err := s.Inputs["x"].Float64s()
+				if err != nil {
+					t.Fatal(err)
+				}
+				want, near := (1-s.Share)*float64(10*i)+s.Share*float64(10*s.Other), 1e-4
+				if typ == tensor.Uint8 {
+					near = 0.5
+				}
+				if s.Label != i || math.Abs(got[3]-want) > near {
+					t.Errorf("%s: sample %d blended with %d at %.3f is %g, want %g", typ, i, s.Other, s.Share, got[3], want)
+				}
+			}
+		}
+		if len(met) != 4 || !met[2] || !met[3] || !met[5] || !met[7] {
+			t.Errorf("blended with %v, want 2, 3, 5 and 7", met)
+		}
+		slices.Sort(shares)
+		for i, v := range shares {
+			if even := 0.5 * float64(i) / float64(len(shares)); math.Abs(v-even) > 0.04 {
+				t.Fatalf("share %d of %d is %.3f, want about %.3f", i, len(shares), v, even)
+			}
+		}
+	}
+}
+
+// Images of two sizes cannot be blended.
+func TestAugmentMixSizes(t *testing.T) {
+	a, err := NewAugmenter(Augment{Mix: true}, SourceOptions{}, []InputSpec{{"x", tensor.Float32, []int{-1, 1, -1, -1}}}, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := memory{numbered(1, 3, 3, false), numbered(1, 4, 3, false)}
+	if _, err := (Augmented{Source: src, By: a, Among: []int{1}}).Sample(0); err == nil {
+		t.Error("blended")
+	}
+}
+
 func TestAugmentNothing(t *testing.T) {
 	inputs := []InputSpec{{"x", tensor.Float32, []int{-1, 1, 3, 3}}}
 	a, err := NewAugmenter(Augment{}, SourceOptions{}, inputs, 1)
@@ -151,13 +222,13 @@ func TestAugmentNothing(t *testing.T) {
 }
 
 func TestParseAugment(t *testing.T) {
-	for word, want := range map[string]Augment{"": {}, "flip": {Flip: true}, "crop=4": {Crop: 4}, "flip,crop=2": {Flip: true, Crop: 2}} {
+	for word, want := range map[string]Augment{"": {}, "flip": {Flip: true}, "crop=4": {Crop: 4}, "flip,crop=2": {Flip: true, Crop: 2}, "crop=3,mix": {Crop: 3, Mix: true}} {
 		got, err := ParseAugment(word)
 		if err != nil || got != want || got.String() != word {
 			t.Errorf("%q: %+v, %v, written %q", word, got, err, got)
 		}
 	}
-	for _, word := range []string{"flop", "crop", "crop=0", "crop=-1", "crop=x", "flip=1", "flip,"} {
+	for _, word := range []string{"flop", "crop", "crop=0", "crop=-1", "crop=x", "flip=1", "flip,", "mix=1"} {
 		if _, err := ParseAugment(word); err == nil {
 			t.Errorf("%q is taken", word)
 		}

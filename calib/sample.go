@@ -16,6 +16,9 @@ type Sample struct {
 	Name string
 	// Label is the index of its class, -1 where none is known.
 	Label int
+	// Share is how much of the sample is one of the class Other, with which it was blended; 0 where it was not.
+	Share float64
+	Other int
 	// Inputs are the model's inputs by name. They lack the batch axis, which is
 	// added when samples are stacked, except where Whole is set.
 	Inputs map[string]tensor.Dense

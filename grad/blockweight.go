@@ -27,7 +27,9 @@ func (c *call) convWeightInBlocks(k kernel, x, g string) string {
 		return ""
 	case k.single() && k.from == b && k.to == b && c.layout.of[x].name != "" && c.layout.of[g].name != "":
 		// One block is [N·P, b] in memory.
-		rows := func(name string) string { return c.reshape(c.layout.of[name].name, nil, []int{k.batch * product(k.in), b}) }
+		rows := func(name string) string {
+			return c.reshape(c.layout.of[name].name, nil, []int{k.batch * product(k.in), b})
+		}
 		return c.reshape(c.gemm(rows(g), rows(x), true, false, 1), []int{b, b}, c.shape(1))
 	case k.size[1] > 1 && k.batch%b == 0 && k.ends():
 		return c.crossInBlocks(k, x, g)

@@ -343,3 +343,14 @@ func TestDistilFeaturesAndLabels(t *testing.T) {
 		t.Errorf("improved %v, %d tensors, curve %+v", d.Improved, d.Tensors, d.Curve)
 	}
 }
+
+// A blended sample has a part of both classes; classes that are not known have none.
+func TestLabelsOfBlends(t *testing.T) {
+	r := &calib.Run{Samples: []calib.Sample{
+		{Label: 1}, {Label: 0, Share: 0.25, Other: 2}, {Label: 2, Share: 0.5, Other: 2}, {Label: 0, Share: 0.25, Other: -1}, {Label: -1},
+	}}
+	want := []float32{0, 1, 0, 0.75, 0, 0.25, 0, 0, 1, 0.75, 0, 0, 0, 0, 0}
+	if got := ones(r, []int{5, 3}).Float32s(); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

@@ -28,16 +28,8 @@ func (t *trainer) begin(ctx context.Context) error {
 	t.weights = slices.Clone(t.start)
 	balance(t.original, t.compressed, t.params, t.weights)
 	t.gradient = make([]float32, t.params.size)
-	if t.decays = nil; t.o.Decay > 0 {
-		t.decays = make([]bool, t.params.size)
-		for _, p := range t.params.list {
-			for i := p.from; i < p.to; i++ {
-				t.decays[i] = p.decays
-			}
-		}
-	}
 	steps := t.o.Epochs * t.stepsPerEpoch()
-	t.descent = newDescent(t.o.Optimizer, t.params.size, t.o.Threads)
+	t.descent = newDescent(t.o.Optimizer, t.o.Backend, t.params, t.o.Threads)
 	t.average = newAverage(t.o.Average, t.weights)
 	t.schedule = schedule{rate: t.o.Rate, warmUp: warmUp(t.o.WarmUp, steps), steps: steps}
 	v, err := t.judge(ctx, t.start)
@@ -109,7 +101,11 @@ func (t *trainer) epoch(ctx context.Context, epoch int) error {
 	}
 	per, done := t.shard*t.shards, t.step-(epoch-1)*t.stepsPerEpoch()
 	order = order[done*per : t.stepsPerEpoch()*per]
-	feed, err := calib.NewFeed(augmented{t.src, t.o.Augment, epoch}, order, t.inputs, t.shard, 2*t.shards)
+	src := t.src
+	if t.o.Augment != nil {
+		src = calib.Augmented{Source: src, By: t.o.Augment, Among: t.learn, Epoch: epoch}
+	}
+	feed, err := calib.NewFeed(src, order, t.inputs, t.shard, 2*t.shards)
 	if err != nil {
 		return err
 	}
@@ -139,22 +135,6 @@ func (t *trainer) epoch(ctx context.Context, epoch int) error {
 		}
 	}
 	return nil
-}
-
-// augmented is a source whose samples are changed as they are to be in some epoch.
-type augmented struct {
-	calib.Source
-	by    *calib.Augmenter
-	epoch int
-}
-
-// Sample implements calib.Source.
-func (a augmented) Sample(i int) (calib.Sample, error) {
-	s, err := a.Source.Sample(i)
-	if err != nil || a.by == nil {
-		return s, err
-	}
-	return a.by.Apply(s, a.epoch, i)
 }
 
 // take takes one step on a batch, and returns its loss. When that is not finite, nothing changes.
@@ -188,7 +168,9 @@ func (t *trainer) take(ctx context.Context, runs []*calib.Run) (float64, error) 
 		return math.NaN(), nil
 	}
 	t.step++
-	t.descent.apply(t.weights, t.gradient, stride{t.step, t.schedule.at(t.step), clip(size, t.o.Clip), t.o.Decay}, t.decays)
+	if err := t.descent.apply(t.weights, t.gradient, stride{t.step, t.schedule.at(t.step), clip(size, t.o.Clip), t.o.Decay}); err != nil {
+		return 0, err
+	}
 	t.average.add(t.weights, t.step, t.o.Threads)
 	return loss, nil
 }
@@ -228,12 +210,16 @@ func (t *trainer) run(ctx context.Context, r *calib.Run) (*ort.Results, error) {
 	return results, nil
 }
 
-// ones has a one at the class of every labelled sample.
+// ones has a one at the class of every labelled sample, parted where two were blended.
 func ones(r *calib.Run, shape []int) tensor.Dense {
 	v := make([]float32, product(shape))
 	for k, s := range r.Samples {
-		if s.Label >= 0 && s.Label < shape[1] {
-			v[k*shape[1]+s.Label] = 1
+		row := v[k*shape[1] : (k+1)*shape[1]]
+		if s.Label >= 0 && s.Label < len(row) {
+			row[s.Label] += float32(1 - s.Share)
+		}
+		if s.Share > 0 && s.Other >= 0 && s.Other < len(row) {
+			row[s.Other] += float32(s.Share)
 		}
 	}
 	return tensor.FromFloat32(shape, v)
