@@ -116,6 +116,7 @@ func Tune(ctx context.Context, original, compressed *onnxio.Model, o TuneOptions
 	if err != nil {
 		return nil, err
 	}
+	o.Learning.Backend = libs.Algebra
 	l := &lesson{o: o, lib: lib, original: original, compressed: compressed, result: &TuneResult{
 		Schema: TuningSchema, Environment: Environment{
 			Runtime: lib.Version(), RuntimePath: lib.Path(), Algebra: libs.Algebra.Name(), Threads: o.Learning.Threads, Seed: o.Learning.Seed,
@@ -264,6 +265,7 @@ func (j *job) learn(ctx context.Context) (context.Context, error) {
 		indices = slices.DeleteFunc(indices, func(i int) bool { return slices.Contains(j.held, i) })
 	}
 	o := *j.opts.Learning
+	o.Backend = j.libs.Algebra
 	if o.Threads == 0 {
 		o.Threads = j.opts.Threads
 	}

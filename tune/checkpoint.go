@@ -37,7 +37,7 @@ type state struct {
 	Sum   float64           `json:"sum"`
 	End   End               `json:"end,omitempty"`
 	Curve []Point           `json:"curve"`
-	// Vectors are weights, first and second moments, average, best: those of them that there are.
+	// Vectors are weights, first and second moments, average, best and the optimizer's bases: those of them that there are.
 	Vectors []string `json:"vectors"`
 }
 
@@ -53,26 +53,35 @@ func (e *CheckpointError) Error() string {
 
 func (e *CheckpointError) Unwrap() error { return e.Err }
 
-// vectors are those of the state by name; those that there are not are nil.
-func (t *trainer) vectors() []struct {
+// vector is one of the state's.
+type vector struct {
 	name string
 	at   *[]float32
-} {
-	return []struct {
-		name string
-		at   *[]float32
-	}{
-		{"weights", &t.weights},
-		{"first", &t.descent.first},
-		{"second", &t.descent.second},
-		{"average", &t.average.vector},
-		{"best", &t.best},
+	size int
+}
+
+// vectors are those of the state; those that there are not are nil.
+func (t *trainer) vectors() []vector {
+	size := t.params.size
+	all := []vector{
+		{"weights", &t.weights, size},
+		{"first", &t.descent.first, size},
+		{"second", &t.descent.second, size},
+		{"average", &t.average.vector, size},
+		{"best", &t.best, size},
 	}
+	if r := t.descent.rotations; r != nil {
+		all = append(all, vector{"bases", &r.numbers, len(r.numbers)})
+	}
+	return all
 }
 
 // identity describes all that the outcome depends on.
 func (t *trainer) identity() (map[string]string, error) {
 	of := map[string]string{"runtime": t.lib.Version()}
+	if t.o.Optimizer == SOAP {
+		of["linear algebra"] = t.o.Backend.Name()
+	}
 	for _, m := range []struct {
 		name  string
 		model *onnxio.Model
@@ -176,7 +185,12 @@ func (t *trainer) read(f io.Reader) error {
 	}
 	read := map[string][]float32{}
 	for _, name := range s.Vectors {
-		v := tensor.New(tensor.Float32, s.Size)
+		of := t.vectors()
+		i := slices.IndexFunc(of, func(v vector) bool { return v.name == name })
+		if i < 0 {
+			return fmt.Errorf("it has a vector %q, which this tuning has not", name)
+		}
+		v := tensor.New(tensor.Float32, of[i].size)
 		if _, err := io.ReadFull(tee, v.Data); err != nil {
 			return fmt.Errorf("it ends early: %w", err)
 		}
@@ -192,7 +206,11 @@ func (t *trainer) read(f io.Reader) error {
 		}
 	}
 	for _, v := range t.vectors() {
-		*v.at = read[v.name]
+		if *v.at == nil {
+			*v.at = read[v.name]
+		} else {
+			copy(*v.at, read[v.name]) // which others look into
+		}
 	}
 	t.step, t.at, t.sum, t.end, t.curve = s.Step, s.Best, s.Sum, s.End, s.Curve
 	return nil

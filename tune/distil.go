@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -34,9 +35,11 @@ type DistilOptions struct {
 	// Batch is the number of samples of a step; default 64, at most as many as there are to learn from. It is rounded
 	// down to whole shards: a step is computed in shards of up to 16 samples, one run of the model each.
 	Batch int
-	// Optimizer is Adam by default; Rate its largest learning rate, by default 3e-4 for Adam and 1e-2 for SGD.
+	// Optimizer is SOAP by default; Rate its largest learning rate, by default 3e-4 for SOAP and Adam, 1e-2 for SGD.
 	Optimizer Optimizer
 	Rate      float64
+	// Backend does SOAP's linear algebra; default linalg.Gonum().
+	Backend linalg.Backend
 	// WarmUp is the share of the steps in which the rate rises; default 0.05, and at least 20 steps. It falls along a
 	// cosine to zero.
 	WarmUp float64
@@ -161,7 +164,10 @@ func (o DistilOptions) withDefaults() DistilOptions {
 	set(&o.Batch, 64)
 	set(&o.Threads, 1)
 	if o.Optimizer == "" {
-		o.Optimizer = Adam
+		o.Optimizer = SOAP
+	}
+	if o.Backend == nil {
+		o.Backend = linalg.Gonum()
 	}
 	number := func(v *float64, d float64) {
 		if *v == 0 {

@@ -1,11 +1,14 @@
 package tune
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 
+	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 )
 
@@ -19,14 +22,24 @@ const (
 	// SGD is gradient descent with Nesterov's momentum 0.9, in the form of Sutskever and others (2013) that the common
 	// training frameworks have.
 	SGD Optimizer = "sgd"
+	// SOAP is Adam in the coordinates that make the second moments of a matrix's gradient diagonal; weights that are no
+	// matrices are moved by Adam.
+	SOAP Optimizer = "soap"
 )
+
+// Optimizers lists those that can be named.
+func Optimizers() []Optimizer { return []Optimizer{SOAP, Adam, SGD} }
 
 // ParseOptimizer reads the name of an optimizer.
 func ParseOptimizer(s string) (Optimizer, error) {
-	if o := Optimizer(s); o == Adam || o == SGD {
+	if o := Optimizer(s); slices.Contains(Optimizers(), o) {
 		return o, nil
 	}
-	return "", fmt.Errorf("unknown optimizer %q%s; known: adam, sgd", s, suggest.Phrase(s, []string{"adam", "sgd"}))
+	var names []string
+	for _, o := range Optimizers() {
+		names = append(names, string(o))
+	}
+	return "", fmt.Errorf("unknown optimizer %q%s; known: %s", s, suggest.Phrase(s, names), strings.Join(names, ", "))
 }
 
 // rate is the learning rate that suits most models.
@@ -44,19 +57,42 @@ const (
 	momentum     = 0.9
 )
 
-// descent is an optimizer at work on one vector of weights. Every number has its own state, so the result does not
-// depend on how the vector is cut.
+// descent is an optimizer at work on the vector of all parameters. Every number, and every matrix of SOAP's, has its own
+// state, so the result does not depend on how the work is parted.
 type descent struct {
 	kind Optimizer
-	// first is Adam's mean of the gradients or SGD's velocity, second Adam's mean of their squares.
+	// first is the mean of the gradients or SGD's velocity, second the mean of their squares.
 	first, second []float32
+	rotations     *rotations // SOAP's, else nil
+	plain         []span     // what the others move
 	threads       int
 }
 
-func newDescent(kind Optimizer, size, threads int) *descent {
-	d := &descent{kind: kind, first: make([]float32, size), threads: threads}
-	if kind == Adam {
-		d.second = make([]float32, size)
+// span is a piece of the vector, and whether weight decay applies to it.
+type span struct {
+	from, to int
+	decays   bool
+}
+
+func newDescent(kind Optimizer, backend linalg.Backend, p *parameters, threads int) *descent {
+	d := &descent{kind: kind, first: make([]float32, p.size), threads: threads}
+	if kind != SGD {
+		d.second = make([]float32, p.size)
+	}
+	turned := map[string]bool{}
+	if kind == SOAP {
+		d.rotations = newRotations(backend, p.list)
+		for _, m := range d.rotations.list {
+			turned[m.name] = true
+		}
+	}
+	for _, v := range p.list {
+		if turned[v.name] {
+			continue
+		}
+		for at := v.from; at < v.to; at += chunk {
+			d.plain = append(d.plain, span{at, min(v.to, at+chunk), v.decays})
+		}
 	}
 	return d
 }
@@ -70,30 +106,41 @@ type stride struct {
 	decay  float64
 }
 
-// apply moves weights w against gradient g. decays tells for every number whether weight decay applies.
-func (d *descent) apply(w, g []float32, s stride, decays []bool) {
+// apply moves weights w against gradient g.
+func (d *descent) apply(w, g []float32, s stride) error {
+	inParallel(len(d.plain), d.threads, func(i int) { d.applyPlain(w, g, s, d.plain[i]) })
+	if d.rotations == nil {
+		return nil
+	}
+	errs := make([]error, len(d.rotations.list))
+	inParallel(len(errs), d.threads, func(i int) {
+		errs[i] = d.rotations.step(&d.rotations.list[i], w, g, d.first, d.second, s)
+	})
+	return errors.Join(errs...)
+}
+
+// applyPlain moves a piece of the weights, number by number.
+func (d *descent) applyPlain(w, g []float32, s stride, p span) {
 	correct1 := 1 - math.Pow(beta1, float64(s.number))
 	correct2 := 1 - math.Pow(beta2, float64(s.number))
-	rate, scale := float32(s.rate), float32(s.scale)
-	shrink := float32(s.rate * s.decay)
-	inChunks(len(w), d.threads, func(_, from, to int) {
-		for i := from; i < to; i++ {
-			gi := g[i] * scale
-			if shrink != 0 && decays[i] {
-				w[i] -= shrink * w[i]
-			}
-			if d.kind == SGD {
-				d.first[i] = momentum*d.first[i] + gi
-				w[i] -= rate * (gi + momentum*d.first[i])
-				continue
-			}
-			m := beta1*d.first[i] + (1-beta1)*gi
-			v := beta2*d.second[i] + (1-beta2)*gi*gi
-			d.first[i], d.second[i] = m, v
-			root := float32(math.Sqrt(float64(v) / correct2))
-			w[i] -= rate * (m / float32(correct1)) / (root + epsilon)
+	rate, scale, shrink := float32(s.rate), float32(s.scale), float32(0)
+	if p.decays {
+		shrink = float32(s.rate * s.decay)
+	}
+	for i := p.from; i < p.to; i++ {
+		gi := g[i] * scale
+		w[i] -= shrink * w[i]
+		if d.kind == SGD {
+			d.first[i] = momentum*d.first[i] + gi
+			w[i] -= rate * (gi + momentum*d.first[i])
+			continue
 		}
-	})
+		m := beta1*d.first[i] + (1-beta1)*gi
+		v := beta2*d.second[i] + (1-beta2)*gi*gi
+		d.first[i], d.second[i] = m, v
+		root := float32(math.Sqrt(float64(v) / correct2))
+		w[i] -= rate * (m / float32(correct1)) / (root + epsilon)
+	}
 }
 
 // chunk is how many numbers are worked on at once.

@@ -38,7 +38,6 @@ type trainer struct {
 	start    []float32 // the parameters as they came
 	weights  []float32
 	gradient []float32
-	decays   []bool
 	descent  *descent
 	average  *average
 	schedule schedule

@@ -46,7 +46,7 @@ func (t *tuneFlags) add(f *pflag.FlagSet, prefix string) {
 	f.Float64Var(&o.Rate, prefix+"lr", 0, "")
 	f.StringArrayVar(&t.losses, prefix+"loss", nil, "")
 	f.StringArrayVar(&t.weights, prefix+"weight", nil, "")
-	f.StringVar(&t.optimizer, prefix+"optimizer", string(tune.Adam), "")
+	f.StringVar(&t.optimizer, prefix+"optimizer", string(tune.SOAP), "")
 	f.StringVar(&t.only, prefix+"only", string(tune.AllParameters), "")
 	f.Float64Var(&o.WarmUp, prefix+"warm-up", 0, "")
 	f.StringVar(&t.clip, prefix+"clip", "5", "")
