@@ -13,10 +13,9 @@ import (
 // call is a rule at work on one node: what it may ask, and where its results go.
 type call struct {
 	*emitter
-	facts  *facts
-	layout *layout
-	node   *onnxpb.NodeProto
-	rule   Rule
+	facts *facts
+	node  *onnxpb.NodeProto
+	rule  Rule
 	// grads holds the cotangent of each output, "" where nothing reads it.
 	grads []string
 	// wants says which inputs need a gradient.
@@ -27,7 +26,7 @@ type call struct {
 // newCall prepares the rule of a step; the cotangents are added up when it runs.
 func newCall(p *plan, s *step) *call {
 	c := &call{
-		emitter: p.emitter, facts: p.facts, layout: p.layout, node: s.node, rule: s.rule, parts: p.parts,
+		emitter: p.emitter, facts: p.facts, node: s.node, rule: s.rule, parts: p.parts,
 		wants: make([]bool, len(s.node.Input)),
 	}
 	for _, i := range s.edges {

@@ -91,6 +91,35 @@ func (c blockCase) net(block int) *net {
 
 func TestBlocks(t *testing.T) {
 	l := orttest.Open(t)
+	block := blockOf(t, l)
+	for _, c := range blockCases() {
+		t.Run(c.name, func(t *testing.T) {
+			if got := c.net(block).compareBlocks(t, l, block); got != c.convs {
+				t.Errorf("%d convolutions in blocks, want %d", got, c.convs)
+			}
+		})
+	}
+}
+
+// Transposed convolutions do not run in blocks, the gradients of their weights do.
+func TestBlocksTransposed(t *testing.T) {
+	l := orttest.Open(t)
+	block := blockOf(t, l)
+	for _, groups := range []int{1, block} {
+		n := newNet(13, tensor.Float32, 3)
+		x := n.op("Relu", []string{n.op("Conv", []string{n.data(normal, block, 3, 4, 5), n.weight(normal, block, 3, 1, 1)})})
+		x = n.op("ConvTranspose", []string{x, n.weight(normal, block, block/groups, 3, 2)}, intsAttr("strides", []int{2, 1}),
+			intsAttr("pads", []int{1, 0, 0, 1}), onnxio.MakeInt("group", int64(groups)))
+		n.out(n.op("Tanh", []string{x}))
+		if got := n.compareBlocks(t, l, block); got != 2 {
+			t.Errorf("%d groups: %d convolutions in blocks, want 2", groups, got)
+		}
+	}
+}
+
+// blockOf is the number of channels in a block; without blocks the test is skipped.
+func blockOf(t *testing.T, l *ort.Library) int {
+	t.Helper()
 	block, err := ChannelBlock(context.Background(), l)
 	if err != nil {
 		t.Fatal(err)
@@ -98,25 +127,24 @@ func TestBlocks(t *testing.T) {
 	if block == 0 {
 		t.Skip("ONNX Runtime has no blocked convolutions on this machine")
 	}
-	for _, c := range blockCases() {
-		t.Run(c.name, func(t *testing.T) {
-			n := c.net(block)
-			m := n.model()
-			defer m.Close()
-			o := Options{Values: n.values(t, l, m), Wanted: n.wanted, Feed: n.wanted}
-			plain, _ := n.fedGradients(t, l, m, o)
-			o.Block = block
-			blocked, ops := n.fedGradients(t, l, m, o)
-			for i, name := range n.wanted {
-				if _, off, size := farthest(blocked[i], plain[i]); !(off <= 1e-5*size) {
-					t.Errorf("gradient of %s is off by %.3g of %.3g", name, off, size)
-				}
-			}
-			if got := ops["Conv"]; got != c.convs {
-				t.Errorf("%d convolutions in blocks, want %d", got, c.convs)
-			}
-		})
+	return block
+}
+
+// compareBlocks holds the gradients in blocks to those without, and returns how many convolutions run in blocks.
+func (n *net) compareBlocks(t *testing.T, l *ort.Library, block int) int {
+	t.Helper()
+	m := n.model()
+	defer m.Close()
+	o := Options{Values: n.values(t, l, m), Wanted: n.wanted, Feed: n.wanted}
+	plain, _ := n.fedGradients(t, l, m, o)
+	o.Block = block
+	blocked, ops := n.fedGradients(t, l, m, o)
+	for i, name := range n.wanted {
+		if _, off, size := farthest(blocked[i], plain[i]); !(off <= 1e-5*size) {
+			t.Errorf("gradient of %s is off by %.3g of %.3g", name, off, size)
+		}
 	}
+	return ops["Conv"]
 }
 
 // fedGradients builds and runs the graph of the gradients, with the same cotangents every time, and counts its blocked nodes.
