@@ -88,8 +88,8 @@ func (b *bench) learn(args ...string) (usage, *compress.Tuning, error) {
 // tuneStep compares one training step with PyTorch's, taking turns.
 func (b *bench) tuneStep() error {
 	const batch = 64
-	b.printf("Forward, loss, backward and Adam on a batch of %d: medians of the steps of a run, the least of %d runs that take turns with PyTorch's (two threads). What the original computes is at hand in both.\n\n```\n%s\npython bench/tune_step.py MODEL %d 30\n```\n\n",
-		batch, b.runs, b.command(b.stepArgs("MODEL")...), batch)
+	b.printf("Forward, loss, backward and Adam on a batch of %d, and the same with SOAP, the default here: medians of the steps of a run, the least of %d runs that take turns with PyTorch's (two threads). What the original computes is at hand in both.\n\n```\n%s\npython bench/tune_step.py MODEL %d 30\n```\n\n",
+		batch, b.runs, b.command(b.stepArgs("MODEL", "adam")...), batch)
 	if b.python == "" {
 		b.printf("Left out: no -python was given.\n")
 		return nil
@@ -97,31 +97,37 @@ func (b *bench) tuneStep() error {
 	if _, _, err := b.compress(b.calibrated(resnet, "half.onnx", "0.5")...); err != nil {
 		return err
 	}
-	b.printf("| network | here, ms | PyTorch, ms | ratio |\n|---|---|---|---|\n")
+	b.printf("| network | here, ms | PyTorch, ms | ratio | here with SOAP, ms | ratio |\n|---|---|---|---|---|---|\n")
 	for _, c := range []struct{ name, path string }{{"ResNet-20", b.model(resnet)}, {"compressed to half its MACs", filepath.Join(b.work, "half.onnx")}} {
-		var own, other []float64
+		var own, soap, other []float64
 		for range b.runs {
-			_, t, err := b.learn(b.stepArgs(c.path)...)
-			if err != nil {
-				return err
+			for _, o := range []struct {
+				optimizer string
+				times     *[]float64
+			}{{"adam", &own}, {"soap", &soap}} {
+				_, t, err := b.learn(b.stepArgs(c.path, o.optimizer)...)
+				if err != nil {
+					return err
+				}
+				*o.times = append(*o.times, 1e3*t.StepSeconds)
 			}
-			own = append(own, 1e3*t.StepSeconds)
 			ms, err := b.torchStep(c.path, batch)
 			if err != nil {
 				return err
 			}
 			other = append(other, ms)
 		}
-		b.printf("| %s | %.1f | %.1f | **%.2f** |\n", c.name, slices.Min(own), slices.Min(other), slices.Min(own)/slices.Min(other))
+		least := slices.Min(other)
+		b.printf("| %s | %.1f | %.1f | **%.2f** | %.1f | **%.2f** |\n", c.name, slices.Min(own), least, slices.Min(own)/least, slices.Min(soap), slices.Min(soap)/least)
 	}
 	return nil
 }
 
 // stepArgs tune a model for a few epochs; from the second on, what the original computes is known.
-func (b *bench) stepArgs(path string) []string {
+func (b *bench) stepArgs(path, optimizer string) []string {
 	args := []string{
 		"tune", b.model(resnet), path, "-o", filepath.Join(b.work, "step.onnx"), "--data", b.sample("cifar10_train5000.bin"),
-		"--samples", "700", "--epochs", "4", "--threads", "2",
+		"--samples", "700", "--epochs", "4", "--threads", "2", "--optimizer", optimizer,
 	}
 	return append(args, cifar...)
 }
