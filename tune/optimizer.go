@@ -1,7 +1,6 @@
 package tune
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -107,16 +106,11 @@ type stride struct {
 }
 
 // apply moves weights w against gradient g.
-func (d *descent) apply(w, g []float32, s stride) error {
+func (d *descent) apply(w, g []float32, s stride) {
 	inParallel(len(d.plain), d.threads, func(i int) { d.applyPlain(w, g, s, d.plain[i]) })
-	if d.rotations == nil {
-		return nil
+	if r := d.rotations; r != nil {
+		inParallel(len(r.list), d.threads, func(i int) { r.step(&r.list[i], w, g, d.first, d.second, s) })
 	}
-	errs := make([]error, len(d.rotations.list))
-	inParallel(len(errs), d.threads, func(i int) {
-		errs[i] = d.rotations.step(&d.rotations.list[i], w, g, d.first, d.second, s)
-	})
-	return errors.Join(errs...)
 }
 
 // applyPlain moves a piece of the weights, number by number.

@@ -25,13 +25,6 @@ func descentOf(kind Optimizer, threads int, shapes ...[]int) *descent {
 	return newDescent(kind, linalg.Gonum(), shaped(shapes...), threads)
 }
 
-func step(t *testing.T, d *descent, w, g []float32, s stride) {
-	t.Helper()
-	if err := d.apply(w, g, s); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // With one gradient for ever, Adam's corrected moments are that gradient and its square, so every step is the rate, against
 // its sign, whatever its size.
 func TestAdamConstantGradient(t *testing.T) {
@@ -40,7 +33,7 @@ func TestAdamConstantGradient(t *testing.T) {
 	d := descentOf(Adam, 1, []int{len(w)})
 	const rate, steps = 0.01, 50
 	for n := 1; n <= steps; n++ {
-		step(t, d, w, g, stride{number: n, rate: rate, scale: 1})
+		d.apply(w, g, stride{number: n, rate: rate, scale: 1})
 	}
 	for i, v := range g {
 		if want := 1 - math.Copysign(rate*steps, float64(v)); math.Abs(float64(w[i])-want) > 1e-4 {
@@ -57,7 +50,7 @@ func TestAdamDefinition(t *testing.T) {
 	for n := 1; n <= 200; n++ {
 		g := float32(r.NormFloat64())
 		rate := 1e-3 * float64(n%7+1)
-		step(t, d, w, []float32{g}, stride{number: n, rate: rate, scale: 0.5})
+		d.apply(w, []float32{g}, stride{number: n, rate: rate, scale: 0.5})
 		h := 0.5 * float64(g)
 		m, v = 0.9*m+0.1*h, 0.999*v+0.001*h*h
 		x -= rate * (m / (1 - math.Pow(0.9, float64(n)))) / (math.Sqrt(v/(1-math.Pow(0.999, float64(n)))) + 1e-8)
@@ -73,7 +66,7 @@ func TestNesterovConstantGradient(t *testing.T) {
 	w, want := []float32{0}, 0.
 	d := descentOf(SGD, 1, []int{1})
 	for n := 1; n <= 60; n++ {
-		step(t, d, w, []float32{2}, stride{number: n, rate: 0.01, scale: 1})
+		d.apply(w, []float32{2}, stride{number: n, rate: 0.01, scale: 1})
 		velocity := 2 * (1 - math.Pow(0.9, float64(n))) / (1 - 0.9)
 		want -= 0.01 * (2 + 0.9*velocity)
 	}
@@ -88,7 +81,7 @@ func TestWeightDecay(t *testing.T) {
 		w := []float32{1, 1, 1, 1, 1}
 		d := descentOf(kind, 1, []int{2, 2}, []int{1})
 		for n := 1; n <= 10; n++ {
-			step(t, d, w, make([]float32, 5), stride{number: n, rate: 0.1, scale: 1, decay: 0.5})
+			d.apply(w, make([]float32, 5), stride{number: n, rate: 0.1, scale: 1, decay: 0.5})
 		}
 		if want := math.Pow(0.95, 10); math.Abs(float64(w[3])-want) > 1e-5 || w[4] != 1 {
 			t.Errorf("%s: %v, want %g and 1", kind, w, want)
@@ -107,7 +100,7 @@ func TestOptimizersDescend(t *testing.T) {
 			for i := range w {
 				g[i] = curvature[i] * w[i]
 			}
-			step(t, d, w, g, stride{number: n, rate: s.at(n), scale: clip(norm(g, 1), 5)})
+			d.apply(w, g, stride{number: n, rate: s.at(n), scale: clip(norm(g, 1), 5)})
 		}
 		for i, v := range w {
 			if math.Abs(float64(v)) > 1e-3 {
@@ -179,7 +172,7 @@ func TestChunksThreads(t *testing.T) {
 			own := slices.Clone(w)
 			d := descentOf(kind, threads, []int{chunk + 1}, []int{40, 30}, []int{20, 3}, []int{n - chunk - 1 - 1200 - 60})
 			for number := 1; number <= 2; number++ {
-				step(t, d, own, g, stride{number: number, rate: 0.1, scale: clip(norm(g, threads), 1)})
+				d.apply(own, g, stride{number: number, rate: 0.1, scale: clip(norm(g, threads), 1)})
 			}
 			if first == nil {
 				first = own

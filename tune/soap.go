@@ -1,7 +1,6 @@
 package tune
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
@@ -75,13 +74,21 @@ func newRotations(backend linalg.Backend, list []parameter) *rotations {
 	}
 	for i := range r.list {
 		if m := &r.list[i]; turns(m.height) {
-			m.rows = &eigenbasis{square(m.height), square(m.height)}
+			m.rows = newEigenbasis(square(m.height), square(m.height))
 		}
 		if m := &r.list[i]; turns(m.width) {
-			m.columns = &eigenbasis{square(m.width), square(m.width)}
+			m.columns = newEigenbasis(square(m.width), square(m.width))
 		}
 	}
 	return r
+}
+
+// newEigenbasis starts with the usual coordinates.
+func newEigenbasis(moment, vectors linalg.Block32) *eigenbasis {
+	for i := range vectors.Rows {
+		vectors.Data[i*vectors.Stride+i] = 1
+	}
+	return &eigenbasis{moment, vectors}
 }
 
 // times is op(a)·op(b).
@@ -122,7 +129,7 @@ func (r *rotations) back(m *rotated, x linalg.Block32) linalg.Block32 {
 
 // step moves a matrix in w against its gradient in g. first and second are Adam's moments, in the coordinates of the
 // bases.
-func (r *rotations) step(m *rotated, w, g, first, second []float32, s stride) error {
+func (r *rotations) step(m *rotated, w, g, first, second []float32, s stride) {
 	x := m.block(g)
 	for i := range x.Data {
 		x.Data[i] *= float32(s.scale)
@@ -134,9 +141,7 @@ func (r *rotations) step(m *rotated, w, g, first, second []float32, s stride) er
 		m.columns.add(r.times(true, false, x, x), s.number)
 	}
 	if (s.number-1)%refresh == 0 {
-		if err := r.turn(m, first); err != nil {
-			return fmt.Errorf("weight %q: %w", m.name, err)
-		}
+		r.turn(m, first)
 	}
 	x = r.into(m, x)
 	first, second, w = first[m.from:m.to], second[m.from:m.to], w[m.from:m.to]
@@ -158,7 +163,6 @@ func (r *rotations) step(m *rotated, w, g, first, second []float32, s stride) er
 	for i, v := range r.back(m, x).Data {
 		w[i] -= shrink*w[i] + float32(s.rate)*v
 	}
-	return nil
 }
 
 // block copies the numbers of a matrix out of a vector.
@@ -169,8 +173,9 @@ func (m *rotated) block(vector []float32) linalg.Block32 {
 }
 
 // turn computes both bases anew, and takes the first moments over into them. The second moments keep their places, for
-// these go by the size of the eigenvalues.
-func (r *rotations) turn(m *rotated, first []float32) error {
+// these go by the size of the eigenvalues. A basis that cannot be computed stays as it is, for any basis will do, and the
+// work so far is not to be lost.
+func (r *rotations) turn(m *rotated, first []float32) {
 	mean := r.back(m, m.block(first))
 	for _, b := range []*eigenbasis{m.rows, m.columns} {
 		if b == nil {
@@ -182,14 +187,13 @@ func (r *rotations) turn(m *rotated, first []float32) error {
 		}
 		_, vectors, err := r.backend.SymEig(moment)
 		if err != nil {
-			return fmt.Errorf("the moments of its gradient: %w", err)
+			continue
 		}
 		for i, v := range vectors.Data {
 			b.vectors.Data[i] = float32(v)
 		}
 	}
 	copy(first[m.from:m.to], r.into(m, mean).Data)
-	return nil
 }
 
 // add takes the moment of one step in. The first one stands for all that came before.

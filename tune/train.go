@@ -168,9 +168,7 @@ func (t *trainer) take(ctx context.Context, runs []*calib.Run) (float64, error) 
 		return math.NaN(), nil
 	}
 	t.step++
-	if err := t.descent.apply(t.weights, t.gradient, stride{t.step, t.schedule.at(t.step), clip(size, t.o.Clip), t.o.Decay}); err != nil {
-		return 0, err
-	}
+	t.descent.apply(t.weights, t.gradient, stride{t.step, t.schedule.at(t.step), clip(size, t.o.Clip), t.o.Decay})
 	t.average.add(t.weights, t.step, t.o.Threads)
 	return loss, nil
 }
