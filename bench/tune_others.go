@@ -71,7 +71,7 @@ func (b *bench) tuneMinilm() error {
 	}
 	target := strconv.FormatInt(int64(minilmParams-0.5*minilmLinear), 10)
 	start := []string{model, "-o", b.file("small.onnx"), "--target", "params=" + target, "--calib", calib, "--calib-samples", "1024", "--verify-samples", "256", "--keep", "*/Gather"}
-	args := []string{"tune", model, b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", learn, "--loss", "cosine", "--only", "factors", "--epochs", "3"}
+	args := []string{"tune", model, b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", learn, "--loss", "cosine", "--only", "factors", "--epochs", "6"}
 	b.printf("The sentence encoder at half the parameters of its linear layers, tuned on 2,000 sentences from Debian's `fortunes`; mean cosine between its embeddings and the original's on 512 sentences that neither saw.\n\n```\n%s\n%s\n```\n\n", b.command(start...), b.command(args...))
 	if _, _, err := b.compress(start...); err != nil {
 		return err
@@ -114,7 +114,7 @@ func (b *bench) tuneSqueezenet() error {
 	}
 	model := b.model("squeezenet1.1_imagenet.onnx")
 	start := append([]string{model, "-o", b.file("small.onnx"), "--target", "macs=0.5", "--calib", learn, "--calib-samples", "512", "--verify-samples", "128"}, images...)
-	args := append([]string{"tune", model, b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", learn, "--augment", "flip,crop=16", "--epochs", "16", "--batch", "16", "--lr", "1e-4"}, images...)
+	args := append([]string{"tune", model, b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", learn, "--augment", "flip,crop=16", "--features", "1", "--epochs", "24", "--batch", "32"}, images...)
 	b.printf("SqueezeNet 1.1 at half its MACs: of every ten images, `learn` holds seven and `judge` the other three.\n\n```\n%s\n%s\n```\n\n", b.command(start...), b.command(args...))
 	if _, _, err := b.compress(start...); err != nil {
 		return err
