@@ -18,7 +18,7 @@ import (
 // tune measures gradient descent after compression.
 func (b *bench) tune() error {
 	b.printf("ResNet-20 compressed on 1,024 unlabelled images, then tuned on unlabelled images with flips, crops and blends; all 10,000 test images judge. Seconds are of the command, the start's own not among them.\n\n```\n%s\n%s\n```\n\n",
-		b.command(b.calibrated(resnet, "small.onnx", "TARGET")...), b.command(b.learning("small.onnx", "tuned.onnx", "N", "40")...))
+		b.command(b.calibrated(resnet, "small.onnx", "TARGET")...), b.command(b.learning("small.onnx", "tuned.onnx", "N", "20")...))
 	b.printf("| target | images | top-1, original | start | **tuned** | agreement on held-out images | best epoch | seconds | samples/s |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, c := range []struct{ target, images string }{{"0.5", "5000"}, {"0.3", "5000"}, {"0.7", "1024"}, {"0.5", "1024"}, {"0.3", "1024"}} {
 		if err := b.wonBack(c.target, c.images); err != nil {
@@ -47,7 +47,7 @@ func (b *bench) wonBack(target, images string) error {
 	if err != nil {
 		return err
 	}
-	u, t, err := b.learn(b.learning("small.onnx", "tuned.onnx", images, "40")...)
+	u, t, err := b.learn(b.learning("small.onnx", "tuned.onnx", images, "20")...)
 	if err != nil {
 		return err
 	}
