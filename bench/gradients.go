@@ -65,7 +65,7 @@ func (b *bench) gradients() error {
 	return short
 }
 
-const gradientSamples = 16
+const gradientSamples = 8
 
 // besideTorch prints the row of a network.
 func (b *bench) besideTorch(d differentiated) error {
