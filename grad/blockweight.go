@@ -3,7 +3,6 @@ package grad
 import (
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -43,11 +42,14 @@ func (k kernel) single() bool {
 	return k.places() == 1 && !slices.ContainsFunc(k.stride, one) && !slices.ContainsFunc(slices.Concat(k.begin, k.end), nonzero)
 }
 
-// spare is the padding at the end of an axis up to the last entry that a window reaches.
-func (k kernel) spare(i int) int { return (k.out[i]-1)*k.stride[i] + k.reach(i) - k.in[i] - k.begin[i] }
-
 // ends reports whether no entries are left over behind the last window of an axis, which would become further taps.
 func (k kernel) ends() bool { return k.spare(0) >= 0 && k.spare(1) >= 0 }
+
+// tapsWindow is the window of the convolution of x with the cotangent that gives the weight's gradient, x being padded
+// by begin and end.
+func (k kernel) tapsWindow(begin, end []int) window {
+	return window{size: k.out, stride: k.dilation, dilation: k.stride, begin: begin, end: end}
+}
 
 // depthwiseInBlocks emits the gradient of the weight where every channel has its own: a depthwise convolution of one
 // sample whose channels are the channels of all samples.
@@ -55,8 +57,7 @@ func (c *call) depthwiseInBlocks(k kernel, x, g string) string {
 	b, all := c.layout.block, k.batch*k.from
 	x = c.reshape(c.layout.blocks(c.emitter, x, slices.Concat([]int{k.batch, k.from}, k.in)), nil, slices.Concat([]int{1, all}, k.in))
 	g = c.reshape(c.layout.blocks(c.emitter, g, slices.Concat([]int{k.batch, k.to}, k.out)), nil, slices.Concat([]int{all, 1}, k.out))
-	dw := c.layout.emit(c.emitter, "Conv", []string{x, g}, intsAttr("kernel_shape", k.out), intsAttr("strides", k.dilation),
-		intsAttr("dilations", k.stride), intsAttr("pads", []int{k.begin[0], k.begin[1], k.spare(0), k.spare(1)}), onnxio.MakeInt("group", int64(all)))
+	dw := c.layout.convNode(c.emitter, k.tapsWindow(k.begin, []int{k.spare(0), k.spare(1)}), all, x, g)
 	dw = c.sum(c.reshape(dw, nil, []int{k.batch, k.from / b, k.places(), b}), []int{0}, false)
 	return c.reshape(c.transpose(dw, []int{0, 2, 1}), nil, c.shape(1))
 }
@@ -78,8 +79,7 @@ func (c *call) crossInBlocks(k kernel, x, g string) string {
 	g = c.layout.blocks(c.emitter, g, slices.Concat([]int{k.batch, k.to}, k.out))
 	g = c.reshape(g, nil, slices.Concat([]int{samples, b, k.to / b}, k.out, []int{b}))
 	g = c.reshape(c.transpose(g, []int{2, 0, 3, 4, 1, 5}), nil, slices.Concat([]int{k.to, k.batch}, k.out))
-	dw := c.layout.emit(c.emitter, "Conv", []string{x, g}, intsAttr("kernel_shape", k.out), intsAttr("strides", k.dilation),
-		intsAttr("dilations", k.stride), intsAttr("pads", []int{0, 0, 0, 0}), onnxio.MakeInt("group", 1))
+	dw := c.layout.convNode(c.emitter, k.tapsWindow([]int{0, 0}, []int{0, 0}), 1, x, g)
 	dw = c.reshape(dw, nil, []int{k.from, k.to / b, k.places(), b})
 	return c.reshape(c.transpose(dw, []int{1, 3, 0, 2}), nil, c.shape(1))
 }

@@ -62,6 +62,7 @@ func (l *layout) relayed(e *emitter, n *onnxpb.NodeProto, f *facts) bool {
 	if !(ok && !truth || joins) || !onnxDomain(n.GetDomain()) || len(n.Output) != 1 || f.typ(n.Output[0]) != tensor.Float32 {
 		return false
 	}
+	e.begin(n.Output[0]+"/blocked", tensor.Float32)
 	var inputs []string
 	var shape []int
 	if joins {

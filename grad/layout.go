@@ -63,9 +63,14 @@ func (l *layout) conv(e *emitter, k kernel, x, weight, bias, out string) string 
 	if bias != "" {
 		inputs = append(inputs, bias)
 	}
-	y := l.emit(e, "Conv", inputs, intsAttr("kernel_shape", k.size), intsAttr("strides", k.stride), intsAttr("dilations", k.dilation),
-		intsAttr("pads", slices.Concat(k.begin, k.end)), onnxio.MakeInt("group", int64(k.groups)))
+	y := l.convNode(e, k.window, k.groups, inputs...)
 	return l.usual(e, inBlocks{y, slices.Concat([]int{k.batch, k.to}, k.out)}, out)
+}
+
+// convNode emits the node of a convolution whose inputs are in blocks.
+func (l *layout) convNode(e *emitter, w window, groups int, inputs ...string) string {
+	return l.emit(e, "Conv", inputs, intsAttr("kernel_shape", w.size), intsAttr("strides", w.stride), intsAttr("dilations", w.dilation),
+		intsAttr("pads", slices.Concat(w.begin, w.end)), onnxio.MakeInt("group", int64(groups)))
 }
 
 // blocks returns the blocked form of a value of that shape, whose channels fill blocks.
@@ -132,8 +137,8 @@ func (p *plan) relay(nodes []*onnxpb.NodeProto) ([]*onnxpb.NodeProto, error) {
 	e := newEmitter(p.emitter.opset, p.emitter.names) // constants of its own, ahead of the nodes that read them
 	e.layout = p.layout
 	for _, n := range nodes {
-		e.begin(n.Output[0]+"/blocked", tensor.Float32)
 		if k, ok := p.fedConv(n); ok {
+			e.begin(n.Output[0]+"/blocked", tensor.Float32)
 			bias := ""
 			if len(n.Input) > 2 {
 				bias = n.Input[2]

@@ -133,10 +133,14 @@ func (c *call) tapsFrom(first int, x string, shape []int, w window, v float64) *
 	return &taps{c: c, w: w, covered: x, shape: padded, first: first, columns: map[int]string{}}
 }
 
-// overhang is how far the last window reaches beyond the end of the input.
-func (w window) overhang(axis int) int {
-	return max((w.out[axis]-1)*w.stride[axis]+w.reach(axis)-w.in[axis]-w.begin[axis], 0)
+// spare is the padding at the end of an axis up to the last entry that a window reaches; below 0, that many entries of
+// the input are left over.
+func (w window) spare(axis int) int {
+	return (w.out[axis]-1)*w.stride[axis] + w.reach(axis) - w.in[axis] - w.begin[axis]
 }
+
+// overhang is how far the last window reaches beyond the end of the input.
+func (w window) overhang(axis int) int { return max(w.spare(axis), 0) }
 
 // at returns the entries that a tap meets.
 func (t *taps) at(tap []int) string {
