@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -17,6 +18,8 @@ import (
 type Augment struct {
 	// Flip mirrors every other image left to right.
 	Flip bool
+	// Mirror is for what the images teach: class scores are averaged over an image and its mirror image. It goes with Flip.
+	Mirror bool
 	// Crop moves images by up to that many pixels along each axis, black coming in at the border: a random crop of the
 	// image's own size out of the image with that much padding.
 	Crop int
@@ -26,7 +29,8 @@ type Augment struct {
 	Mix bool
 }
 
-// ParseAugment reads a list such as "flip,crop=4,mix"; the empty string changes nothing.
+// ParseAugment reads a list such as "flip,crop=4,mix"; the empty string changes nothing. The word "mirror" sets both Flip
+// and Mirror.
 func ParseAugment(s string) (Augment, error) {
 	var a Augment
 	if s == "" {
@@ -37,6 +41,8 @@ func ParseAugment(s string) (Augment, error) {
 		switch {
 		case name == "flip" && !given:
 			a.Flip = true
+		case name == "mirror" && !given:
+			a.Flip, a.Mirror = true, true
 		case name == "mix" && !given:
 			a.Mix = true
 		case name == "crop" && given:
@@ -46,7 +52,7 @@ func ParseAugment(s string) (Augment, error) {
 			}
 			a.Crop = n
 		default:
-			return a, fmt.Errorf("unknown augmentation %q; known: flip, crop=PIXELS, mix", word)
+			return a, fmt.Errorf("unknown augmentation %q; known: flip, mirror, crop=PIXELS, mix", word)
 		}
 	}
 	return a, nil
@@ -55,7 +61,10 @@ func ParseAugment(s string) (Augment, error) {
 // String writes the augmentation as ParseAugment reads it.
 func (a Augment) String() string {
 	var words []string
-	if a.Flip {
+	switch {
+	case a.Mirror:
+		words = append(words, "mirror")
+	case a.Flip:
 		words = append(words, "flip")
 	}
 	if a.Crop > 0 {
@@ -194,6 +203,35 @@ func (a *Augmenter) Apply(s Sample, epoch, index int) (Sample, error) {
 	}
 	s.Inputs = map[string]tensor.Dense{a.input.Name: g.moved(t, dy, dx, mirror, a.black)}
 	return s, nil
+}
+
+// Mirrored returns inputs of a model, of one image or of several stacked, with the images mirrored left to right.
+func (a *Augmenter) Mirrored(inputs map[string]tensor.Dense) (map[string]tensor.Dense, error) {
+	t, ok := inputs[a.input.Name]
+	if !ok || t.Type != a.typ {
+		return nil, fmt.Errorf("there is no %s image for input %q", a.typ, a.input.Name)
+	}
+	axis := len(t.Shape) - 1
+	if a.last {
+		axis--
+	}
+	if axis < 1 {
+		return nil, fmt.Errorf("input %q has the shape %v, which is not that of images", a.input.Name, t.Shape)
+	}
+	pixel := t.Type.Size()
+	for _, n := range t.Shape[axis+1:] {
+		pixel *= n
+	}
+	out := tensor.Dense{Type: t.Type, Shape: slices.Clone(t.Shape), Data: make([]byte, len(t.Data))}
+	row := pixel * t.Shape[axis]
+	for from := 0; from < len(t.Data); from += row {
+		for x := 0; x < row; x += pixel {
+			copy(out.Data[from+x:from+x+pixel], t.Data[from+row-pixel-x:])
+		}
+	}
+	all := maps.Clone(inputs)
+	all[a.input.Name] = out
+	return all, nil
 }
 
 // grid is how the pixels of an image lie in a tensor: distances in elements.

@@ -206,6 +206,50 @@ func TestAugmentMixSizes(t *testing.T) {
 	}
 }
 
+// Mirrored images have their columns in the opposite order, alone and stacked, in either layout; other inputs stay.
+func TestMirrored(t *testing.T) {
+	const height, width = 2, 3
+	for name, c := range map[string]struct {
+		spec  []int
+		image tensor.Dense
+		at    func(c, y, x int) int
+	}{
+		"channels first": {[]int{-1, 3, height, width}, numbered(3, height, width, false).Inputs["x"], func(c, y, x int) int { return (c*height+y)*width + x }},
+		"channels last":  {[]int{-1, height, width, 3}, numbered(3, height, width, true).Inputs["x"], func(c, y, x int) int { return (y*width+x)*3 + c }},
+	} {
+		a, err := NewAugmenter(Augment{Mirror: true}, SourceOptions{}, []InputSpec{{"x", tensor.Float32, c.spec}}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := c.image.Float32s()
+		stacked := tensor.FromFloat32(append([]int{2}, c.image.Shape...), slices.Concat(one, one))
+		for _, d := range []tensor.Dense{c.image, stacked} {
+			got, err := a.Mirrored(map[string]tensor.Dense{"x": d})
+			if err != nil {
+				t.Fatal(err)
+			}
+			v := got["x"].Float32s()
+			for i := range v {
+				if k := i % len(one); k == 0 && !slices.Equal(v[i:i+len(one)], v[:len(one)]) {
+					t.Fatalf("%s: image %d of the stack is another one", name, i/len(one))
+				}
+			}
+			for ch := range 3 {
+				for y := range height {
+					for x := range width {
+						if got, want := v[c.at(ch, y, x)], one[c.at(ch, y, width-1-x)]; got != want {
+							t.Errorf("%s: pixel %d, %d, %d is %g, want %g", name, ch, y, x, got, want)
+						}
+					}
+				}
+			}
+		}
+		if _, err := a.Mirrored(map[string]tensor.Dense{"y": c.image}); err == nil {
+			t.Errorf("%s: another input is mirrored", name)
+		}
+	}
+}
+
 func TestAugmentNothing(t *testing.T) {
 	inputs := []InputSpec{{"x", tensor.Float32, []int{-1, 1, 3, 3}}}
 	a, err := NewAugmenter(Augment{}, SourceOptions{}, inputs, 1)
@@ -222,13 +266,13 @@ func TestAugmentNothing(t *testing.T) {
 }
 
 func TestParseAugment(t *testing.T) {
-	for word, want := range map[string]Augment{"": {}, "flip": {Flip: true}, "crop=4": {Crop: 4}, "flip,crop=2": {Flip: true, Crop: 2}, "crop=3,mix": {Crop: 3, Mix: true}} {
+	for word, want := range map[string]Augment{"": {}, "flip": {Flip: true}, "crop=4": {Crop: 4}, "flip,crop=2": {Flip: true, Crop: 2}, "crop=3,mix": {Crop: 3, Mix: true}, "mirror,crop=1": {Flip: true, Mirror: true, Crop: 1}} {
 		got, err := ParseAugment(word)
 		if err != nil || got != want || got.String() != word {
 			t.Errorf("%q: %+v, %v, written %q", word, got, err, got)
 		}
 	}
-	for _, word := range []string{"flop", "crop", "crop=0", "crop=-1", "crop=x", "flip=1", "flip,", "mix=1"} {
+	for _, word := range []string{"flop", "crop", "crop=0", "crop=-1", "crop=x", "flip=1", "flip,", "mix=1", "mirror=1"} {
 		if _, err := ParseAugment(word); err == nil {
 			t.Errorf("%q is taken", word)
 		}

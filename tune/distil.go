@@ -72,7 +72,8 @@ type DistilOptions struct {
 	Held []int
 	// Patience is after how many epochs without a better state to stop; default 0, never.
 	Patience int
-	// Augment, when set, changes the samples that are learned from.
+	// Augment, when set, changes the samples that are learned from. With its Mirror, "the original" means, for class scores,
+	// the mean over an image and its mirror image, for learning as for judging.
 	Augment *calib.Augmenter
 	Seed    uint64
 	// Threads is how many shards are worked on side by side; default 1. The result does not depend on it.

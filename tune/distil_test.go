@@ -328,6 +328,21 @@ func TestDistilRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
+	b := testmodels.NewBuilder(1, 13, 8)
+	b.Output(b.Rename(b.Conv(b.Input("x", tensor.Float32, "N", 4, 5, 5), 4, 6, []int{3, 3})), tensor.Float32, "N", 6, 3, 3)
+	filter := testkit.Built(t, b)
+	inputs, err := calib.Inputs(filter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := calib.NewAugmenter(calib.Augment{Mirror: true}, calib.SourceOptions{}, inputs, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	images := draws(32, "x", 0, 4, 5, 5)
+	if _, err := Distil(context.Background(), lib, filter, filter, images, testkit.Count(len(images)), DistilOptions{Augment: a}); err == nil || !strings.Contains(err.Error(), "nothing to average over mirror images") {
+		t.Errorf("mirror images without class scores: %v", err)
+	}
 	if _, err := Distil(context.Background(), lib, original, original, src, testkit.Count(len(src)), DistilOptions{Part: Factors}); err == nil || !strings.Contains(err.Error(), "no factors") {
 		t.Errorf("factors of the original: %v", err)
 	}
@@ -341,6 +356,52 @@ func TestDistilFeaturesAndLabels(t *testing.T) {
 	d := distil(t, lib, original, small, src, DistilOptions{Epochs: 2, Batch: 16, Features: 0.5, Labels: true, Part: Factors, Threads: 2})
 	if !d.Improved || d.Curve[0].Accuracy == nil || d.Tensors == 0 {
 		t.Errorf("improved %v, %d tensors, curve %+v", d.Improved, d.Tensors, d.Curve)
+	}
+}
+
+// Held to the mean over mirror images, the start is judged by that mean, and comes closer to it.
+func TestDistilMirror(t *testing.T) {
+	lib := orttest.Open(t)
+	original, small, src := fashion(t)
+	src = src[:200]
+	inputs, err := calib.Inputs(original)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := calib.NewAugmenter(calib.Augment{Flip: true, Mirror: true}, calib.SourceOptions{}, inputs, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := distil(t, lib, original, small, src, DistilOptions{Epochs: 2, Batch: 32, Augment: a})
+	if !d.Improved || d.Curve[d.Best].Held > 0.7*d.Curve[0].Held {
+		t.Errorf("improved %v, curve %+v", d.Improved, d.Curve)
+	}
+	var held, other memory
+	_, judges := Split(testkit.Count(len(src)), nil)
+	for _, i := range judges {
+		s := src[i]
+		held = append(held, s)
+		if s.Inputs, err = a.Mirrored(s.Inputs); err != nil {
+			t.Fatal(err)
+		}
+		other = append(other, s)
+	}
+	y, z, mirrored := watch(t, lib, small, held, "logits"), watch(t, lib, original, held, "logits"), watch(t, lib, original, other, "logits")
+	whole, plain, apart := spread{loss: Logits}, 0., 0.
+	for i := range y {
+		target := slices.Clone(z[i][0].Float32s())
+		for k, v := range mirrored[i][0].Float32s() {
+			target[k] = (target[k] + v) / 2
+		}
+		whole.add(target)
+		apart += Logits.distance(y[i][0].Float32s(), target, 1) / float64(len(y))
+		plain += Logits.distance(y[i][0].Float32s(), z[i][0].Float32s(), 1) / float64(len(y))
+	}
+	if math.Abs(apart-plain) < 1e-3*plain { // ten times the tolerance below
+		t.Fatalf("%g from the mean, %g from the original: so near that nothing is shown", apart, plain)
+	}
+	if want := apart * whole.weight(); math.Abs(d.Curve[0].Held-want) > 1e-4*want {
+		t.Errorf("the start's loss is %g, want %g", d.Curve[0].Held, want)
 	}
 }
 

@@ -19,6 +19,9 @@ import (
 type teacher struct {
 	session *ort.Session
 	values  []string
+	// mirror, where it is set, gives the mirror images of inputs; the scores are then means over both.
+	mirror func(map[string]tensor.Dense) (map[string]tensor.Dense, error)
+	scores []string // the outputs that are class scores
 
 	mu    sync.Mutex
 	known map[int][][]float32 // by sample, of each value
@@ -72,9 +75,45 @@ func (t *teacher) ask(ctx context.Context, r *calib.Run, keep bool) ([]tensor.De
 			return out, nil
 		}
 	}
-	results, err := t.session.Run(ctx, r.Inputs, t.values)
+	out, err := t.answer(ctx, r.Inputs, t.values)
+	if err == nil && t.mirror != nil {
+		err = t.average(ctx, r.Inputs, out)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the original model on sample %s: %w", r.Samples[0].Name, err)
+	}
+	if keep {
+		t.remember(r, out)
+	}
+	return out, nil
+}
+
+// average takes the mean of class scores and those of the mirror images.
+func (t *teacher) average(ctx context.Context, inputs map[string]tensor.Dense, out []tensor.Dense) error {
+	inputs, err := t.mirror(inputs)
+	if err != nil {
+		return err
+	}
+	others, err := t.answer(ctx, inputs, t.scores)
+	if err != nil {
+		return err
+	}
+	for i, name := range t.scores {
+		at := slices.Index(t.values, name)
+		v := out[at].Float32s()
+		for k, x := range others[i].Float32s() {
+			v[k] = (v[k] + x) / 2
+		}
+		out[at] = tensor.FromFloat32(out[at].Shape, v)
+	}
+	return nil
+}
+
+// answer runs the model.
+func (t *teacher) answer(ctx context.Context, inputs map[string]tensor.Dense, values []string) ([]tensor.Dense, error) {
+	results, err := t.session.Run(ctx, inputs, values)
+	if err != nil {
+		return nil, err
 	}
 	defer results.Close()
 	out := make([]tensor.Dense, results.Len())
@@ -85,9 +124,6 @@ func (t *teacher) ask(ctx context.Context, r *calib.Run, keep bool) ([]tensor.De
 			v = slices.Clone(v)
 		}
 		out[i] = tensor.FromFloat32(d.Shape, v)
-	}
-	if keep {
-		t.remember(r, out)
 	}
 	return out, nil
 }

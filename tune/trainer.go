@@ -150,11 +150,31 @@ func (t *trainer) probe(ctx context.Context) error {
 	if t.teacher, err = newTeacher(t.lib, t.original, values); err != nil {
 		return err
 	}
-	answers, err := t.teacher.ask(ctx, run, t.keeps())
+	answers, err := t.teacher.ask(ctx, run, false) // not kept, for mirror images are not in it yet
 	if err != nil {
 		return err
 	}
-	return t.describe(values, answers)
+	if err := t.describe(values, answers); err != nil {
+		return err
+	}
+	return t.reflect()
+}
+
+// reflect has the original's class scores averaged over mirror images, where that is wanted.
+func (t *trainer) reflect() error {
+	if t.o.Augment == nil || !t.o.Augment.Mirror {
+		return nil
+	}
+	for _, term := range t.terms[:t.outputs] {
+		if scores(term.shape) {
+			t.teacher.scores = append(t.teacher.scores, term.value)
+		}
+	}
+	if len(t.teacher.scores) == 0 {
+		return errors.New("no output looks like class scores, so there is nothing to average over mirror images; augment with flip in place of mirror")
+	}
+	t.teacher.mirror = t.o.Augment.Mirrored
+	return nil
 }
 
 // mostShard is how many samples run at once: so few that what a layer gives out stays in the processor's caches, as
