@@ -26,6 +26,7 @@ func sections() []section {
 		{"training-step", "One training step", (*bench).tuneStep},
 		{"gradients", "Gradients of a step beside PyTorch's", (*bench).gradients},
 		{"tune", "Accuracy won back by tuning", (*bench).tune},
+		{"mirror", "The mean over mirror images", (*bench).mirror},
 		{"tune-labels", "Tuning with labels", (*bench).tuneLabels},
 		{"tune-squeezenet", "SqueezeNet, tuned", (*bench).tuneSqueezenet},
 		{"tune-minilm", "A sentence encoder, tuned", (*bench).tuneMinilm},
