@@ -18,7 +18,8 @@ import (
 type Augment struct {
 	// Flip mirrors every other image left to right.
 	Flip bool
-	// Mirror is for what the images teach: class scores are averaged over an image and its mirror image. It goes with Flip.
+	// Mirror is for what the images teach: class scores are averaged over an image and its mirror image. It brings Flip
+	// with it.
 	Mirror bool
 	// Crop moves images by up to that many pixels along each axis, black coming in at the border: a random crop of the
 	// image's own size out of the image with that much padding.
@@ -96,6 +97,7 @@ func NewAugmenter(a Augment, o SourceOptions, inputs []InputSpec, seed uint64) (
 	if err != nil {
 		return nil, fmt.Errorf("augmentation is for images: %w", err)
 	}
+	a.Flip = a.Flip || a.Mirror
 	out := &Augmenter{Augment: a, seed: seed, input: p.input, last: p.last, typ: p.input.Type}
 	for c := range p.table {
 		if out.typ == tensor.Uint8 {
@@ -197,52 +199,49 @@ func (a *Augmenter) Apply(s Sample, epoch, index int) (Sample, error) {
 	if !ok || t.Type != a.typ {
 		return s, fmt.Errorf("sample %s has no %s image for input %q", s.Name, a.typ, a.input.Name)
 	}
-	g, err := a.grid(t)
+	g, err := a.grid(t.Shape)
 	if err != nil {
 		return s, fmt.Errorf("sample %s: %w", s.Name, err)
 	}
-	s.Inputs = map[string]tensor.Dense{a.input.Name: g.moved(t, dy, dx, mirror, a.black)}
+	if mirror {
+		t = g.mirrored(t)
+	}
+	if dy != 0 || dx != 0 {
+		t = g.moved(t, dy, dx, a.black)
+	}
+	s.Inputs = map[string]tensor.Dense{a.input.Name: t}
 	return s, nil
 }
 
-// Mirrored returns inputs of a model, of one image or of several stacked, with the images mirrored left to right.
-func (a *Augmenter) Mirrored(inputs map[string]tensor.Dense) (map[string]tensor.Dense, error) {
-	t, ok := inputs[a.input.Name]
+// Mirrored returns the inputs of a run with its images mirrored left to right.
+func (a *Augmenter) Mirrored(r *Run) (map[string]tensor.Dense, error) {
+	t, ok := r.Inputs[a.input.Name]
 	if !ok || t.Type != a.typ {
 		return nil, fmt.Errorf("there is no %s image for input %q", a.typ, a.input.Name)
 	}
-	axis := len(t.Shape) - 1
-	if a.last {
-		axis--
+	shape := t.Shape
+	if r.Batch > 0 {
+		shape = shape[1:]
 	}
-	if axis < 1 {
-		return nil, fmt.Errorf("input %q has the shape %v, which is not that of images", a.input.Name, t.Shape)
+	g, err := a.grid(shape)
+	if err != nil {
+		return nil, err
 	}
-	pixel := t.Type.Size()
-	for _, n := range t.Shape[axis+1:] {
-		pixel *= n
-	}
-	out := tensor.Dense{Type: t.Type, Shape: slices.Clone(t.Shape), Data: make([]byte, len(t.Data))}
-	row := pixel * t.Shape[axis]
-	for from := 0; from < len(t.Data); from += row {
-		for x := 0; x < row; x += pixel {
-			copy(out.Data[from+x:from+x+pixel], t.Data[from+row-pixel-x:])
-		}
-	}
-	all := maps.Clone(inputs)
-	all[a.input.Name] = out
+	all := maps.Clone(r.Inputs)
+	all[a.input.Name] = g.mirrored(t)
 	return all, nil
 }
 
-// grid is how the pixels of an image lie in a tensor: distances in elements.
+// grid is how the pixels of an image lie in its tensor: distances in elements.
 type grid struct {
 	channels, height, width int
 	plane, row, column      int
 }
 
-func (a *Augmenter) grid(t tensor.Dense) (grid, error) {
+// grid is that of an image of the given shape.
+func (a *Augmenter) grid(s []int) (grid, error) {
 	var g grid
-	switch s := t.Shape; {
+	switch {
 	case len(s) == 2:
 		g = grid{1, s[0], s[1], s[0] * s[1], s[1], 1}
 	case len(s) == 3 && a.last:
@@ -258,8 +257,21 @@ func (a *Augmenter) grid(t tensor.Dense) (grid, error) {
 	return g, nil
 }
 
-// moved returns the image moved down by dy and right by dx pixels, mirrored before that.
-func (g grid) moved(t tensor.Dense, dy, dx int, mirror bool, black [][]byte) tensor.Dense {
+// mirrored returns one such image, or several stacked, mirrored left to right.
+func (g grid) mirrored(t tensor.Dense) tensor.Dense {
+	out := tensor.Dense{Type: t.Type, Shape: slices.Clone(t.Shape), Data: make([]byte, len(t.Data))}
+	pixel := g.column * t.Type.Size()
+	row := g.width * pixel
+	for from := 0; from < len(t.Data); from += row {
+		for x := 0; x < row; x += pixel {
+			copy(out.Data[from+x:from+x+pixel], t.Data[from+row-pixel-x:])
+		}
+	}
+	return out
+}
+
+// moved returns the image moved down by dy and right by dx pixels.
+func (g grid) moved(t tensor.Dense, dy, dx int, black [][]byte) tensor.Dense {
 	width := t.Type.Size()
 	out := tensor.Dense{Type: t.Type, Shape: slices.Clone(t.Shape), Data: make([]byte, len(t.Data))}
 	for c := range g.channels {
@@ -270,9 +282,6 @@ func (g grid) moved(t tensor.Dense, dy, dx int, mirror bool, black [][]byte) ten
 				if fy < 0 || fy >= g.height || fx < 0 || fx >= g.width {
 					copy(out.Data[to:to+width], black[c])
 					continue
-				}
-				if mirror {
-					fx = g.width - 1 - fx
 				}
 				from := (c*g.plane + fy*g.row + fx*g.column) * width
 				copy(out.Data[to:to+width], t.Data[from:])

@@ -221,12 +221,15 @@ func TestMirrored(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		one := c.image.Float32s()
+		one, other := c.image.Float32s(), tensor.FromFloat32([]int{2}, []float32{7, 8})
 		stacked := tensor.FromFloat32(append([]int{2}, c.image.Shape...), slices.Concat(one, one))
-		for _, d := range []tensor.Dense{c.image, stacked} {
-			got, err := a.Mirrored(map[string]tensor.Dense{"x": d})
+		for batch, d := range map[int]tensor.Dense{0: c.image, 2: stacked} {
+			got, err := a.Mirrored(&Run{Inputs: map[string]tensor.Dense{"x": d, "y": other}, Batch: batch})
 			if err != nil {
 				t.Fatal(err)
+			}
+			if !slices.Equal(got["y"].Data, other.Data) {
+				t.Errorf("%s: the other input is %v", name, got["y"].Float32s())
 			}
 			v := got["x"].Float32s()
 			for i := range v {
@@ -244,7 +247,7 @@ func TestMirrored(t *testing.T) {
 				}
 			}
 		}
-		if _, err := a.Mirrored(map[string]tensor.Dense{"y": c.image}); err == nil {
+		if _, err := a.Mirrored(&Run{Inputs: map[string]tensor.Dense{"y": c.image}}); err == nil {
 			t.Errorf("%s: another input is mirrored", name)
 		}
 	}

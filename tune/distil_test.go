@@ -331,16 +331,8 @@ func TestDistilRefuses(t *testing.T) {
 	b := testmodels.NewBuilder(1, 13, 8)
 	b.Output(b.Rename(b.Conv(b.Input("x", tensor.Float32, "N", 4, 5, 5), 4, 6, []int{3, 3})), tensor.Float32, "N", 6, 3, 3)
 	filter := testkit.Built(t, b)
-	inputs, err := calib.Inputs(filter)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := calib.NewAugmenter(calib.Augment{Mirror: true}, calib.SourceOptions{}, inputs, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	images := draws(32, "x", 0, 4, 5, 5)
-	if _, err := Distil(context.Background(), lib, filter, filter, images, testkit.Count(len(images)), DistilOptions{Augment: a}); err == nil || !strings.Contains(err.Error(), "nothing to average over mirror images") {
+	if _, err := Distil(context.Background(), lib, filter, filter, images, testkit.Count(len(images)), DistilOptions{Augment: mirror(t, filter)}); err == nil || !strings.Contains(err.Error(), "nothing to average over mirror images") {
 		t.Errorf("mirror images without class scores: %v", err)
 	}
 	if _, err := Distil(context.Background(), lib, original, original, src, testkit.Count(len(src)), DistilOptions{Part: Factors}); err == nil || !strings.Contains(err.Error(), "no factors") {
@@ -359,19 +351,26 @@ func TestDistilFeaturesAndLabels(t *testing.T) {
 	}
 }
 
+// mirror augments with mirror images.
+func mirror(t testing.TB, m *onnxio.Model) *calib.Augmenter {
+	t.Helper()
+	inputs, err := calib.Inputs(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := calib.NewAugmenter(calib.Augment{Mirror: true}, calib.SourceOptions{}, inputs, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
 // Held to the mean over mirror images, the start is judged by that mean, and comes closer to it.
 func TestDistilMirror(t *testing.T) {
 	lib := orttest.Open(t)
 	original, small, src := fashion(t)
 	src = src[:200]
-	inputs, err := calib.Inputs(original)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := calib.NewAugmenter(calib.Augment{Flip: true, Mirror: true}, calib.SourceOptions{}, inputs, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := mirror(t, original)
 	d := distil(t, lib, original, small, src, DistilOptions{Epochs: 2, Batch: 32, Augment: a})
 	if !d.Improved || d.Curve[d.Best].Held > 0.7*d.Curve[0].Held {
 		t.Errorf("improved %v, curve %+v", d.Improved, d.Curve)
@@ -381,7 +380,8 @@ func TestDistilMirror(t *testing.T) {
 	for _, i := range judges {
 		s := src[i]
 		held = append(held, s)
-		if s.Inputs, err = a.Mirrored(s.Inputs); err != nil {
+		var err error
+		if s.Inputs, err = a.Mirrored(&calib.Run{Inputs: s.Inputs}); err != nil {
 			t.Fatal(err)
 		}
 		other = append(other, s)

@@ -19,8 +19,8 @@ import (
 type teacher struct {
 	session *ort.Session
 	values  []string
-	// mirror, where it is set, gives the mirror images of inputs; the scores are then means over both.
-	mirror func(map[string]tensor.Dense) (map[string]tensor.Dense, error)
+	// mirror, where it is set, gives the inputs of a run with mirror images; the scores are then means over both.
+	mirror func(*calib.Run) (map[string]tensor.Dense, error)
 	scores []string // the outputs that are class scores
 
 	mu    sync.Mutex
@@ -77,7 +77,7 @@ func (t *teacher) ask(ctx context.Context, r *calib.Run, keep bool) ([]tensor.De
 	}
 	out, err := t.answer(ctx, r.Inputs, t.values)
 	if err == nil && t.mirror != nil {
-		err = t.average(ctx, r.Inputs, out)
+		err = t.average(ctx, r, out)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the original model on sample %s: %w", r.Samples[0].Name, err)
@@ -89,8 +89,8 @@ func (t *teacher) ask(ctx context.Context, r *calib.Run, keep bool) ([]tensor.De
 }
 
 // average takes the mean of class scores and those of the mirror images.
-func (t *teacher) average(ctx context.Context, inputs map[string]tensor.Dense, out []tensor.Dense) error {
-	inputs, err := t.mirror(inputs)
+func (t *teacher) average(ctx context.Context, r *calib.Run, out []tensor.Dense) error {
+	inputs, err := t.mirror(r)
 	if err != nil {
 		return err
 	}
