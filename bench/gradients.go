@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 
@@ -32,8 +31,7 @@ type differentiated struct {
 func (b *bench) gradients() error {
 	encoder := filepath.Join(b.data, "minilm", "model.onnx")
 	sentences := filepath.Join(b.data, "minilm", "sentences.npz")
-	if b.python == "" {
-		b.printf("Left out: no -python was given.\n")
+	if b.lacksPython() {
 		return nil
 	}
 	if b.lacking("bench/minilm.sh DIR/minilm", encoder, sentences) {
@@ -78,9 +76,7 @@ func (b *bench) besideTorch(d differentiated) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(b.ctx, b.python, "bench/gradients.py", d.model, small, folder, string(d.loss), fmt.Sprint(loss))
-	cmd.Stderr = os.Stderr
-	text, err := cmd.Output()
+	text, err := b.script("gradients.py", d.model, small, folder, string(d.loss), fmt.Sprint(loss)).Output()
 	if err != nil {
 		return err
 	}

@@ -4,8 +4,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,8 +11,7 @@ import (
 
 // latency measures what multiply-adds saved are worth in ONNX Runtime on this processor.
 func (b *bench) latency() error {
-	if b.python == "" {
-		b.printf("Left out: no -python was given.\n")
+	if b.lacksPython() {
 		return nil
 	}
 	b.printf("Speed is the original's time over the compressed model's, the median of turns taken in one process, on one thread of this processor.\n")
@@ -80,9 +77,7 @@ func (b *bench) latencies(file, target string, calib []string, variants []varian
 
 // beside times files by latency.py, one line a file.
 func (b *bench) beside(batch string, rounds int, paths []string) ([]string, error) {
-	cmd := exec.CommandContext(b.ctx, b.python, append([]string{"bench/latency.py", batch, strconv.Itoa(rounds)}, paths...)...)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
+	out, err := b.script("latency.py", append([]string{batch, strconv.Itoa(rounds)}, paths...)...).Output()
 	if err != nil {
 		return nil, fmt.Errorf("latency.py: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"syscall"
@@ -98,4 +99,19 @@ func (b *bench) verify(args ...string) (*verify.Report, error) {
 	}
 	r := new(verify.Report)
 	return r, json.Unmarshal(out, r)
+}
+
+// lacksPython reports, and prints, that there is no interpreter for a section's script.
+func (b *bench) lacksPython() bool {
+	if b.python == "" {
+		b.printf("Left out: no -python was given.\n")
+	}
+	return b.python == ""
+}
+
+// script is the command of a Python script in this folder; what it says on its standard error is passed on.
+func (b *bench) script(name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(b.ctx, b.python, append([]string{"bench/" + name}, args...)...)
+	cmd.Stderr = os.Stderr
+	return cmd
 }

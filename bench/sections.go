@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -45,7 +44,9 @@ func sections() []section {
 }
 
 // cifar are the flags that the CIFAR networks' inputs need.
-var cifar = []string{"--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225"}
+var cifar = []string{"--mean", cifarMean, "--std", cifarStd}
+
+const cifarMean, cifarStd = "0.485,0.456,0.406", "0.229,0.224,0.225"
 
 // resnet20Budgets are the fractions of the MACs that are measured.
 var resnet20Budgets = []string{"0.7", "0.6", "0.5", "0.4"}
@@ -269,8 +270,7 @@ func (b *bench) sameBytes() error {
 
 // runtimes asks the Python script to load the written files elsewhere.
 func (b *bench) runtimes() error {
-	if b.python == "" {
-		b.printf("Left out: no -python was given.\n")
+	if b.lacksPython() {
 		return nil
 	}
 	resnet, lite := filepath.Join(b.work, "resnet20.onnx"), filepath.Join(b.work, "lite0.onnx")
@@ -282,9 +282,7 @@ func (b *bench) runtimes() error {
 		return err
 	}
 	b.printf("Largest difference to ONNX Runtime's output, relative to its largest value, on 4 seeded random inputs; at most 1e-4 is wanted.\n\n```\npython bench/runtimes.py resnet20.onnx lite0.onnx\n```\n\n")
-	cmd := exec.CommandContext(b.ctx, b.python, "bench/runtimes.py", resnet, lite)
-	cmd.Stderr = os.Stderr
-	text, err := cmd.Output()
+	text, err := b.script("runtimes.py", resnet, lite).Output()
 	b.printf("%s", text)
 	return err
 }

@@ -10,7 +10,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -63,8 +62,7 @@ type peerResult struct {
 
 // tensorly compares tucker2, cp and tt with TensorLy, and the eigen-decomposition with NumPy.
 func (b *bench) tensorly() error {
-	if b.python == "" {
-		b.printf("Left out: no -python was given.\n")
+	if b.lacksPython() {
 		return nil
 	}
 	lib, _, err := provision.Find(provision.OpenBLAS, "")
@@ -188,9 +186,8 @@ func (b *bench) peers(jobs []peerJob, threads int) ([]peerResult, error) {
 	if err := os.WriteFile(path, list, 0o666); err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(b.ctx, b.python, "bench/decompose.py", path)
+	cmd := b.script("decompose.py", path)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("OPENBLAS_NUM_THREADS=%d", threads))
-	cmd.Stderr = os.Stderr
 	text, err := cmd.Output()
 	if err != nil {
 		return nil, err

@@ -5,8 +5,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -90,8 +88,7 @@ func (b *bench) tuneStep() error {
 	const batch = 64
 	b.printf("Forward, loss, backward and Adam on a batch of %d, and the same with SOAP, the default here: medians of the steps of a run, the least of %d runs that take turns with PyTorch's (two threads). What the original computes is at hand in both.\n\n```\n%s\npython bench/tune_step.py MODEL %d 30\n```\n\n",
 		batch, b.runs, b.command(b.stepArgs("MODEL", "adam")...), batch)
-	if b.python == "" {
-		b.printf("Left out: no -python was given.\n")
+	if b.lacksPython() {
 		return nil
 	}
 	if _, _, err := b.compress(b.calibrated(resnet, "half.onnx", "0.5")...); err != nil {
@@ -133,9 +130,7 @@ func (b *bench) stepArgs(path, optimizer string) []string {
 }
 
 func (b *bench) torchStep(path string, batch int) (float64, error) {
-	cmd := exec.CommandContext(b.ctx, b.python, "bench/tune_step.py", path, strconv.Itoa(batch), "30")
-	cmd.Stderr = os.Stderr
-	text, err := cmd.Output()
+	text, err := b.script("tune_step.py", path, strconv.Itoa(batch), "30").Output()
 	if err != nil {
 		return 0, err
 	}

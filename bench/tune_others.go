@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 )
@@ -23,14 +22,11 @@ func (b *bench) lacking(script string, files ...string) bool {
 
 // mirror measures what --augment mirror holds a model to.
 func (b *bench) mirror() error {
-	b.printf("Top-1 on all 10,000 test images of CIFAR-10: of the scores for the images, for their mirror images, and of the means of both, which `--augment mirror` holds a model to.\n\n```\npython bench/mirror.py DIR/data/cifar10_test.bin 0.485,0.456,0.406 0.229,0.224,0.225 DIR/models/MODEL...\n```\n\n")
-	if b.python == "" {
-		b.printf("Left out: no -python was given.\n")
+	b.printf("Top-1 on all 10,000 test images of CIFAR-10: of the scores for the images, for their mirror images, and of the means of both, which `--augment mirror` holds a model to.\n\n```\npython bench/mirror.py DIR/data/cifar10_test.bin %s %s DIR/models/MODEL...\n```\n\n", cifarMean, cifarStd)
+	if b.lacksPython() {
 		return nil
 	}
-	cmd := exec.CommandContext(b.ctx, b.python, "bench/mirror.py", b.sample("cifar10_test.bin"), "0.485,0.456,0.406", "0.229,0.224,0.225", b.model(resnet), b.model("resnet56_cifar10_bn.onnx"))
-	cmd.Stderr = os.Stderr
-	rows, err := cmd.Output()
+	rows, err := b.script("mirror.py", b.sample("cifar10_test.bin"), cifarMean, cifarStd, b.model(resnet), b.model("resnet56_cifar10_bn.onnx")).Output()
 	if err != nil {
 		return fmt.Errorf("bench/mirror.py: %w", err)
 	}
