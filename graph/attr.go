@@ -145,9 +145,14 @@ func Tensor(name string, t onnxio.Tensor) Attr {
 	return Attr{a}
 }
 
+// Reference returns an attribute of a local function's node that takes its value from what a call gives as another.
+func Reference(name, given string) Attr {
+	return Attr{&onnxpb.AttributeProto{Name: proto.String(name), RefAttrName: proto.String(given)}}
+}
+
 // Body returns an attribute that holds a graph.
 func Body(name string, body Parts) Attr {
 	a := attr(name, onnxpb.AttributeProto_GRAPH)
-	a.G = body.graph(nil)
+	a.G = body.body()
 	return Attr{a}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -35,7 +36,7 @@ func biasCases() []biasCase {
 			if c != nil {
 				inputs = append(inputs, b.Random("c", -1, 1, c...))
 			}
-			return b.Node("Gemm", inputs, onnxio.MakeFloat("beta", 0.5), onnxio.MakeFloat("alpha", 2))
+			return b.Node("Gemm", inputs, graph.Float("beta", 0.5), graph.Float("alpha", 2))
 		}
 	}
 	left := func(c []int) func(b *testmodels.Builder) string {
@@ -44,7 +45,7 @@ func biasCases() []biasCase {
 			if c != nil {
 				inputs = append(inputs, b.Random("c", -1, 1, c...))
 			}
-			return b.Node("Gemm", inputs, onnxio.MakeInt("transB", 1))
+			return b.Node("Gemm", inputs, graph.Int("transB", 1))
 		}
 	}
 	return []biasCase{

@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
@@ -89,11 +90,10 @@ func ownSituations() map[string]func() *testmodels.Builder {
 			choice := b.Input("choice", tensor.Bool)
 			w := b.Weight("weight", 6, 6, 6)
 			x = b.Node("MatMul", []string{x, w})
-			body := func(name string, op string) *onnxpb.AttributeProto {
-				g := b.Body(name, func(body *testmodels.Builder) {
+			body := func(name string, op string) graph.Attr {
+				return graph.Body(name, b.Body(name, func(body *testmodels.Builder) {
 					body.Output(body.Node(op, []string{x, w}), tensor.Float32, 4, 6)
-				})
-				return &onnxpb.AttributeProto{Name: proto.String(name), Type: onnxpb.AttributeProto_GRAPH.Enum(), G: g}
+				}))
 			}
 			b.Node("If", []string{choice}, body("then_branch", "MatMul"), body("else_branch", "Gemm"))
 			return done(b, 4, 6)
@@ -101,9 +101,9 @@ func ownSituations() map[string]func() *testmodels.Builder {
 		"conv_weight_turned": func() *testmodels.Builder {
 			b := testmodels.NewBuilder(1, 17, 8)
 			x := b.Input("x", tensor.Float32, "N", 4, 9, 8)
-			w := b.Node("Transpose", []string{b.Weight("weight", 36, 3, 2, 4, 5)}, onnxio.MakeInts("perm", 1, 2, 3, 0))
-			w = b.Node("Transpose", []string{w}, onnxio.MakeInts("perm", 2, 1, 3, 0)) // [5, 4, 3, 2]
-			b.Node("Conv", []string{x, w}, onnxio.MakeInts("strides", 1, 2))
+			w := b.Node("Transpose", []string{b.Weight("weight", 36, 3, 2, 4, 5)}, graph.Ints("perm", 1, 2, 3, 0))
+			w = b.Node("Transpose", []string{w}, graph.Ints("perm", 2, 1, 3, 0)) // [5, 4, 3, 2]
+			b.Node("Conv", []string{x, w}, graph.Ints("strides", 1, 2))
 			return done(b, "N", 5, 7, 4)
 		},
 		"custom_weight": func() *testmodels.Builder {
@@ -161,18 +161,37 @@ func ownSituations() map[string]func() *testmodels.Builder {
 		},
 		"einsum": func() *testmodels.Builder {
 			b, x := matrix()
-			b.Node("Einsum", []string{x, b.Weight("weight", 6, 6, 9)}, onnxio.MakeString("equation", "ij,jk->ik"))
+			b.Node("Einsum", []string{x, b.Weight("weight", 6, 6, 9)}, graph.String("equation", "ij,jk->ik"))
 			return done(b, 4, 9)
 		},
 	}
 }
 
-// edited makes a model of the zoo and lets edit change its message before it is used.
-func edited(t *testing.T, name string, edit func(p *onnxpb.ModelProto)) *onnxio.Model {
+// edited makes a model of the zoo and lets edit change its parts before it is used.
+func edited(t *testing.T, name string, edit func(p *graph.Parts)) *onnxio.Model {
 	t.Helper()
-	p := proto.Clone(testkit.Zoo(t, name).Proto).(*onnxpb.ModelProto)
+	p := graph.Of(testkit.Zoo(t, name)).Parts()
+	edit(&p)
+	return checked(t, p.Model())
+}
+
+// change puts a node in the place of another.
+func change(n *graph.Node, edit func(*graph.Spec)) {
+	spec := n.Spec()
+	edit(&spec)
+	*n = spec.Node()
+}
+
+// messaged makes a model of the zoo and lets edit change its message before it is used.
+func messaged(t *testing.T, name string, edit func(p *onnxpb.ModelProto)) *onnxio.Model {
+	t.Helper()
+	p := proto.CloneOf(testkit.Zoo(t, name).Proto)
 	edit(p)
-	m := onnxio.New(p)
+	return checked(t, onnxio.New(p))
+}
+
+func checked(t *testing.T, m *onnxio.Model) *onnxio.Model {
+	t.Helper()
 	if err := m.Check(); err != nil {
 		t.Fatal(err)
 	}
@@ -182,20 +201,22 @@ func edited(t *testing.T, name string, edit func(p *onnxpb.ModelProto)) *onnxio.
 // namesTaken has the names that a rewriter would choose in use already, one of them
 // inside a subgraph, and two nodes of one name.
 func namesTaken(t *testing.T) *onnxio.Model {
-	return edited(t, "if", func(p *onnxpb.ModelProto) {
-		nodes := p.Graph.Node
-		last := nodes[len(nodes)-1]
-		nodes[0].Name = proto.String(last.GetName())
-		inner := onnxio.Attr(nodes[1], "else_branch").G.Node[0]
-		inner.Name = proto.String("y/svd.first")
-		p.Graph.Name = proto.String("y/svd.last") // graphs have names of their own
-		nodes[1].Name = proto.String("y/svd.first.weight")
+	return edited(t, "if", func(p *graph.Parts) {
+		body, _ := p.Nodes[1].Graph(testkit.Zoo(t, "if"), "else_branch")
+		inner := body.Parts()
+		change(&inner.Nodes[0], func(n *graph.Spec) { n.Name = "y/svd.first" })
+		change(&p.Nodes[1], func(n *graph.Spec) {
+			n.Name, n.Attrs[1] = "y/svd.first.weight", graph.Body("else_branch", inner)
+		})
+		last := p.Nodes[len(p.Nodes)-1]
+		change(&p.Nodes[0], func(n *graph.Spec) { n.Name = last.Name() })
+		p.Name = "y/svd.last" // graphs have names of their own
 	})
 }
 
 // training has a weight that the training information updates.
 func training(t *testing.T) *onnxio.Model {
-	return edited(t, "matmul_right", func(p *onnxpb.ModelProto) {
+	return messaged(t, "matmul_right", func(p *onnxpb.ModelProto) {
 		p.TrainingInfo = []*onnxpb.TrainingInfoProto{{
 			Algorithm: &onnxpb.GraphProto{
 				Name:   proto.String("algorithm"),
@@ -209,11 +230,8 @@ func training(t *testing.T) *onnxio.Model {
 
 // annotationBinds has an annotation that names the weight as the scale of the input.
 func annotationBinds(t *testing.T) *onnxio.Model {
-	return edited(t, "matmul_right", func(p *onnxpb.ModelProto) {
-		p.Graph.QuantizationAnnotation = []*onnxpb.TensorAnnotation{{
-			TensorName:                proto.String("x"),
-			QuantParameterTensorNames: []*onnxpb.StringStringEntryProto{{Key: proto.String("SCALE_TENSOR"), Value: proto.String("weight")}},
-		}}
+	return edited(t, "matmul_right", func(p *graph.Parts) {
+		p.Annotations = []graph.Annotation{graph.NewAnnotation("x", graph.Pair{Key: "SCALE_TENSOR", Value: "weight"})}
 	})
 }
 
@@ -221,7 +239,7 @@ func annotationBinds(t *testing.T) *onnxio.Model {
 func storedShapes(t *testing.T) *onnxio.Model {
 	b := testmodels.NewBuilder(1, 17, 8)
 	x := b.Input("x", tensor.Float32, "N", 6, "H", "W")
-	x = b.Conv(x, 6, 10, []int{3, 3}, onnxio.MakeInts("pads", 1, 1, 1, 1))
+	x = b.Conv(x, 6, 10, []int{3, 3}, graph.Ints("pads", 1, 1, 1, 1))
 	x = b.Conv(b.Node("Relu", []string{x}), 10, 8, []int{1, 1})
 	b.Output(b.Rename("y"), tensor.Float32, "N", 8, "H", "W")
 	m, err := b.Model()
@@ -229,20 +247,16 @@ func storedShapes(t *testing.T) *onnxio.Model {
 		t.Fatal(err)
 	}
 	_ = x
-	p := proto.Clone(m.Proto).(*onnxpb.ModelProto)
-	inner := proto.Clone(p.Graph.Output[0]).(*onnxpb.ValueInfoProto)
-	inner.Name = proto.String(p.Graph.Node[0].Output[0])
-	inner.Type.GetTensorType().Shape.Dim[1].Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: 10}
-	weight := &onnxpb.ValueInfoProto{Name: proto.String(p.Graph.Node[0].Input[1]), Type: &onnxpb.TypeProto{
-		Value: &onnxpb.TypeProto_TensorType{TensorType: &onnxpb.TypeProto_Tensor{ElemType: proto.Int32(1)}},
-	}}
-	p.Graph.ValueInfo = []*onnxpb.ValueInfoProto{inner, weight}
-	return onnxio.New(p)
+	p := graph.Of(m).Parts()
+	dims := p.Outputs[0].Dims()
+	dims[1].Size = 10
+	p.Values = []graph.Value{graph.NewValue(p.Nodes[0].Output(0), tensor.Float32, dims), graph.NewValue(p.Nodes[0].Input(1), tensor.Float32, nil)}
+	return p.Model()
 }
 
 // sharded has a node whose weight is spread over devices.
 func sharded(t *testing.T) *onnxio.Model {
-	return edited(t, "matmul_right", func(p *onnxpb.ModelProto) {
+	return messaged(t, "matmul_right", func(p *onnxpb.ModelProto) {
 		p.IrVersion = proto.Int64(11)
 		p.Configuration = []*onnxpb.DeviceConfigurationProto{{Name: proto.String("two"), NumDevices: proto.Int32(2)}}
 		p.Graph.Node[0].DeviceConfigurations = []*onnxpb.NodeDeviceConfigurationProto{{

@@ -61,11 +61,11 @@ func TestCheapestPlace(t *testing.T) {
 func TestPlaceUnlocated(t *testing.T) {
 	for _, c := range []struct {
 		strides []int
-		pads    []int64
+		pads    []int
 		want    int // the factor that has the attributes
 	}{
-		{[]int{2, 2}, []int64{0, 0, 0, 0}, 0},
-		{[]int{1, 1}, []int64{1, 1, 1, 1}, 1},
+		{[]int{2, 2}, []int{0, 0, 0, 0}, 0},
+		{[]int{1, 1}, []int{1, 1, 1, 1}, 1},
 	} {
 		m := convCase{in: []int{8, 8}, window: []int{1, 1}, strides: c.strides, dilations: []int{1, 1}, pads: c.pads, groups: 1}.model(t, 1)
 		sites, _ := linear(t, m)

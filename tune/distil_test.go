@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
@@ -221,7 +222,7 @@ func TestDistilInterrupted(t *testing.T) {
 func opaque(t testing.TB) *onnxio.Model {
 	b := testmodels.NewBuilder(1, 13, 8)
 	x := b.Input("x", tensor.Float32, "N", 4, 5, 5)
-	y := b.Node("LRN", []string{b.Conv(x, 4, 6, []int{3, 3})}, onnxio.MakeInt("size", 3))
+	y := b.Node("LRN", []string{b.Conv(x, 4, 6, []int{3, 3})}, graph.Int("size", 3))
 	b.Output(b.Rename(b.Conv(y, 6, 2, []int{3, 3})), tensor.Float32, "N", 2, 1, 1)
 	return testkit.Built(t, b)
 }

@@ -67,7 +67,7 @@ func House() Rules {
 			"scripts/screenshots":              {"internal/chromium"},
 			"internal/depcheck":                {},
 			"internal/testkit":                 {"testmodels"},
-			"testmodels":                       {"onnxio"},
+			"testmodels":                       {"graph"},
 			"integration":                      {},
 			"bench/...":                        {"cmd/onnx-compress", "decomp/decomptest", "internal/chart", "testmodels"},
 		},
