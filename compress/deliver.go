@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/shapes"
@@ -31,7 +32,7 @@ func (j *job) rewrite(ctx context.Context) error {
 
 // replace builds the model in which each offer's site is its chain; nil leaves it alone.
 func (j *job) replace(chains []decomp.Chain) (*onnxio.Model, []rewrite.Patch, error) {
-	names := onnxio.NewNameSet(j.model)
+	names := graph.NewNameSet(j.model)
 	var patches []rewrite.Patch
 	for i, chain := range chains {
 		if chain == nil {

@@ -217,7 +217,7 @@ func holdCosts(t *testing.T, name string, j *job, random *rand.Rand, slack int64
 // recount rewrites the model and counts it.
 func recount(t *testing.T, j *job, at map[*offer]option) rewrite.Costs {
 	t.Helper()
-	names := onnxio.NewNameSet(j.model)
+	names := graph.NewNameSet(j.model)
 	var patches []rewrite.Patch
 	for _, f := range j.offers {
 		c := at[f]

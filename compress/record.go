@@ -153,7 +153,7 @@ func (j *job) reserve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	j.tight += float64(m.Proto.SizeVT() - j.model.Proto.SizeVT())
+	j.tight += float64(m.Size() - j.model.Size())
 	return m.Close()
 }
 

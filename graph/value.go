@@ -51,6 +51,9 @@ func dimension(d Dim) *onnxpb.TensorShapeProto_Dimension {
 	return p
 }
 
+// Size returns the bytes that the declaration takes in a model's file, but for its tag and length there.
+func (v Value) Size() int { return v.p.SizeVT() }
+
 // Name returns the value's name.
 func (v Value) Name() string { return v.p.GetName() }
 

@@ -83,6 +83,9 @@ func (t Tensor) Bytes() int {
 	return n
 }
 
+// Overhead returns the bytes that the tensor takes in a model's file beside its elements, but for its tag and length there.
+func (t Tensor) Overhead() int { return t.proto.SizeVT() - len(t.proto.GetRawData()) }
+
 // External reports whether the numbers are kept in a file of their own.
 func (t Tensor) External() bool { return external(t.proto) }
 

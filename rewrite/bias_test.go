@@ -161,7 +161,7 @@ func TestShift(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, chain := range []decomp.Chain{shiftedBy(t, s, shift), two} {
-				p, err := rewrite.Replace(m, s, chain, onnxio.NewNameSet(m))
+				p, err := rewrite.Replace(m, s, chain, graph.NewNameSet(m))
 				if c.place == rewrite.BiasNone {
 					if err == nil || !strings.Contains(err.Error(), "shift") {
 						t.Fatalf("a shift that nothing can take gives the error %v", err)
@@ -237,7 +237,7 @@ func TestShiftOfTheWrongFactor(t *testing.T) {
 	} {
 		chain := factor(t, s, 0)
 		spoil(chain)
-		if _, err := rewrite.Replace(m, s, chain, onnxio.NewNameSet(m)); err == nil {
+		if _, err := rewrite.Replace(m, s, chain, graph.NewNameSet(m)); err == nil {
 			t.Error("the chain was taken")
 		}
 	}
@@ -246,7 +246,7 @@ func TestShiftOfTheWrongFactor(t *testing.T) {
 // Two patches may not change the same node.
 func TestSwapOfAChangedNode(t *testing.T) {
 	m, s := biasCases()[2].one(t)
-	p, err := rewrite.Replace(m, s, shiftedBy(t, s, ramp(s.Kernel.Out)), onnxio.NewNameSet(m))
+	p, err := rewrite.Replace(m, s, shiftedBy(t, s, ramp(s.Kernel.Out)), graph.NewNameSet(m))
 	if err != nil {
 		t.Fatal(err)
 	}

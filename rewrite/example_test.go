@@ -6,6 +6,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/shapes"
@@ -48,7 +49,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	patch, err := rewrite.Replace(m, site, chain, onnxio.NewNameSet(m))
+	patch, err := rewrite.Replace(m, site, chain, graph.NewNameSet(m))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func FuzzSites(f *testing.F) {
 
 // replaceAll puts exact chains in the place of all sites that are small enough.
 func replaceAll(t *testing.T, m *onnxio.Model, sites []rewrite.Site) {
-	names := onnxio.NewNameSet(m)
+	names := graph.NewNameSet(m)
 	var patches []rewrite.Patch
 	for i := range sites {
 		if k := sites[i].Kernel; k.Check() != nil || k.Params() > 4096 || k.In*k.In > 4096 || k.Out*k.Out > 4096 {
@@ -95,7 +95,7 @@ func FuzzRandomModels(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		names := onnxio.NewNameSet(m)
+		names := graph.NewNameSet(m)
 		macs := rewrite.MeasureCosts(m, before).MACs
 		var patches []rewrite.Patch
 		for i := range sites {

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
@@ -111,7 +112,7 @@ func factor(t testing.TB, s *rewrite.Site, rank int) decomp.Chain {
 // patchAll replaces all given sites at a rank.
 func patchAll(t testing.TB, m *onnxio.Model, sites []rewrite.Site, rank int) []rewrite.Patch {
 	t.Helper()
-	names := onnxio.NewNameSet(m)
+	names := graph.NewNameSet(m)
 	var patches []rewrite.Patch
 	for i := range sites {
 		p, err := rewrite.Replace(m, &sites[i], factor(t, &sites[i], rank), names)

@@ -127,7 +127,7 @@ func (c neighbours) pair(t *testing.T) (m, small *onnxio.Model, sites []rewrite.
 	for _, d := range size {
 		(*y).Dim = append((*y).Dim, &onnxpb.TensorShapeProto_Dimension{Value: &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: int64(d)}})
 	}
-	names := onnxio.NewNameSet(m)
+	names := graph.NewNameSet(m)
 	for i, rank := range c.ranks {
 		if rank == 0 {
 			continue

@@ -3,8 +3,8 @@ package rewrite_test
 import (
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
-	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
@@ -59,7 +59,7 @@ func TestShiftParams(t *testing.T) {
 		m, s := c.one(t)
 		want := int64(0)
 		if c.place != rewrite.BiasNone {
-			p, err := rewrite.Replace(m, s, shiftedBy(t, s, ramp(s.Kernel.Out)), onnxio.NewNameSet(m))
+			p, err := rewrite.Replace(m, s, shiftedBy(t, s, ramp(s.Kernel.Out)), graph.NewNameSet(m))
 			if err != nil {
 				t.Fatal(err)
 			}

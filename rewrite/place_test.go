@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
@@ -74,7 +75,7 @@ func TestPlaceUnlocated(t *testing.T) {
 		for i := range chain {
 			chain[i].Axes = slices.Repeat([]bool{i != c.want}, 2)
 		}
-		p, err := rewrite.Replace(m, &sites[0], chain, onnxio.NewNameSet(m))
+		p, err := rewrite.Replace(m, &sites[0], chain, graph.NewNameSet(m))
 		if err != nil {
 			t.Fatal(err)
 		}

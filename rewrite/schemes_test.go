@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -125,7 +126,7 @@ func holdSchemes(t *testing.T, lib *ort.Library, m *onnxio.Model) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := onnxio.NewNameSet(m)
+	names := graph.NewNameSet(m)
 	var labels []string
 	var patches []rewrite.Patch
 	for name, chain := range schemes(site.Kernel) {

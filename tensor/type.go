@@ -175,3 +175,12 @@ func Elements(shape []int) (int, error) {
 	}
 	return n, nil
 }
+
+// Product multiplies sizes that are known to be valid, as Elements checks; without any it is 1.
+func Product(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/shapes"
@@ -51,7 +52,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	names := onnxio.NewNameSet(m)
+	names := graph.NewNameSet(m)
 	var patches []rewrite.Patch
 	for i, s := range r.Sites {
 		if s.Chain == nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
@@ -22,7 +23,7 @@ type walk struct {
 	o       Options
 	plan    *plan
 	shared  func(*rewrite.Site) bool // whether a site's weight is used elsewhere too
-	names   *onnxio.NameSet
+	names   *graph.NameSet
 	result  *Refitted
 
 	shelf   *shelf
@@ -169,10 +170,10 @@ func (w *walk) settle(s *rewrite.Site, chain decomp.Chain, differs bool) error {
 	}
 	w.patches[s.Index] = &p
 	for _, t := range p.Weights {
-		w.weights[t.GetName()] = t
+		w.weights[t.Name()] = t.Proto()
 	}
 	if p.Next != nil {
-		w.swaps[p.Next.Index] = p.Next.New
+		w.swaps[p.Next.Index] = p.Next.New.Proto()
 	}
 	w.differs[s.Output] = true
 	return nil
