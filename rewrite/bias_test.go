@@ -209,15 +209,11 @@ func checkShift(t *testing.T, c biasCase, s *rewrite.Site, shift []float64, befo
 func checkSize(t *testing.T, a, b *onnxio.Model) {
 	t.Helper()
 	count := func(m *onnxio.Model) (n int64, names []string) {
-		for _, t := range m.Graph().GetInitializer() {
-			size := int64(1)
-			for _, d := range t.GetDims() {
-				size *= d
-			}
-			n += size
+		for _, t := range graph.Of(m).Initializers() {
+			n += int64(t.Len())
 		}
-		for _, node := range m.Graph().GetNode() {
-			names = append(names, node.GetName())
+		for _, node := range graph.Of(m).Nodes() {
+			names = append(names, node.Name())
 		}
 		return n, names
 	}
@@ -253,9 +249,7 @@ func TestSwapOfAChangedNode(t *testing.T) {
 	for name, spoil := range map[string]func(*rewrite.Swap){
 		"another position": func(w *rewrite.Swap) { w.Index = 0 },
 		"another operator": func(w *rewrite.Swap) {
-			w.New = onnxio.Shallow(w.New)
-			op := "Relu"
-			w.New.OpType = &op
+			change(&w.New, func(n *graph.Spec) { n.Op = "Relu" })
 		},
 	} {
 		bad, swap := p, *p.Next

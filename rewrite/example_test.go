@@ -59,7 +59,7 @@ func Example() {
 	}
 	defer small.Close()
 	for _, n := range patch.New {
-		fmt.Println(n.GetOpType(), n.GetName())
+		fmt.Println(n.Op(), n.Name())
 	}
 	before, after := rewrite.MeasureCosts(m, known), rewrite.MeasureCosts(small, shapes.Infer(small, inputs))
 	fmt.Printf("%d → %d multiply-adds, %d → %d parameters\n", before.MACs, after.MACs, before.Params, after.Params)

@@ -6,13 +6,10 @@ import (
 	"slices"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -26,11 +23,10 @@ func FuzzSites(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p := &onnxpb.ModelProto{}
-		if proto.Unmarshal(data, p) != nil {
+		m, ok := testkit.Unchecked(data)
+		if !ok {
 			return
 		}
-		m := onnxio.New(p)
 		s := infer(m)
 		if _, _, err := rewrite.Sites(m, s); err != nil {
 			return
@@ -126,8 +122,8 @@ func FuzzRandomModels(f *testing.F) {
 		if got := rewrite.MeasureCosts(small, after).MACs; got != macs {
 			t.Errorf("%d MACs, foretold %d", got, macs)
 		}
-		for _, n := range m.Graph().GetNode() {
-			for _, v := range n.GetOutput() {
+		for _, n := range graph.Of(m).Nodes() {
+			for _, v := range n.Outputs() {
 				want, _ := before.Of(v)
 				got, ok := after.Of(v)
 				if ok && !slices.Equal(got, want) {
@@ -135,7 +131,7 @@ func FuzzRandomModels(f *testing.F) {
 				}
 			}
 		}
-		if out := m.Graph().GetOutput()[0].GetName(); len(after.Why(out)) > 0 {
+		if out := graph.Of(m).Outputs()[0].Name(); len(after.Why(out)) > 0 {
 			t.Error(after.Why(out))
 		}
 		holdMerge(t, small, inputs, patches, sites)
@@ -150,8 +146,8 @@ func holdMerge(t *testing.T, m *onnxio.Model, inputs map[string][]int, patches [
 		t.Fatal(err)
 	}
 	holdSavings(t, m, merged, list)
-	for _, n := range merged.Graph().GetNode() {
-		for _, v := range n.GetOutput() {
+	for _, n := range graph.Of(merged).Nodes() {
+		for _, v := range n.Outputs() {
 			want, known := shapes.Infer(m, inputs).Of(v)
 			if got, _ := shapes.Infer(merged, inputs).Of(v); known && !slices.Equal(got, want) {
 				t.Errorf("value %q has the shape %v after merging, was %v", v, got, want)

@@ -6,16 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-
-	"google.golang.org/protobuf/proto"
 
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -182,14 +178,6 @@ func change(n *graph.Node, edit func(*graph.Spec)) {
 	*n = spec.Node()
 }
 
-// messaged makes a model of the zoo and lets edit change its message before it is used.
-func messaged(t *testing.T, name string, edit func(p *onnxpb.ModelProto)) *onnxio.Model {
-	t.Helper()
-	p := proto.CloneOf(testkit.Zoo(t, name).Proto)
-	edit(p)
-	return checked(t, onnxio.New(p))
-}
-
 func checked(t *testing.T, m *onnxio.Model) *onnxio.Model {
 	t.Helper()
 	if err := m.Check(); err != nil {
@@ -216,16 +204,14 @@ func namesTaken(t *testing.T) *onnxio.Model {
 
 // training has a weight that the training information updates.
 func training(t *testing.T) *onnxio.Model {
-	return messaged(t, "matmul_right", func(p *onnxpb.ModelProto) {
-		p.TrainingInfo = []*onnxpb.TrainingInfoProto{{
-			Algorithm: &onnxpb.GraphProto{
-				Name:   proto.String("algorithm"),
-				Node:   []*onnxpb.NodeProto{{OpType: proto.String("Neg"), Name: proto.String("step"), Input: []string{"weight"}, Output: []string{"weight_next"}}},
-				Output: []*onnxpb.ValueInfoProto{{Name: proto.String("weight_next"), Type: p.Graph.Input[0].Type}},
-			},
-			UpdateBinding: []*onnxpb.StringStringEntryProto{{Key: proto.String("weight"), Value: proto.String("weight_next")}},
-		}}
-	})
+	return checked(t, testkit.With(t, testkit.Zoo(t, "matmul_right"), `training_info {
+		algorithm {
+			name: "algorithm"
+			node { op_type: "Neg" name: "step" input: "weight" output: "weight_next" }
+			output { name: "weight_next" type { tensor_type { elem_type: 1 shape { dim { dim_value: 4 } dim { dim_value: 6 } } } } }
+		}
+		update_binding { key: "weight" value: "weight_next" }
+	}`))
 }
 
 // annotationBinds has an annotation that names the weight as the scale of the input.
@@ -256,14 +242,14 @@ func storedShapes(t *testing.T) *onnxio.Model {
 
 // sharded has a node whose weight is spread over devices.
 func sharded(t *testing.T) *onnxio.Model {
-	return messaged(t, "matmul_right", func(p *onnxpb.ModelProto) {
-		p.IrVersion = proto.Int64(11)
-		p.Configuration = []*onnxpb.DeviceConfigurationProto{{Name: proto.String("two"), NumDevices: proto.Int32(2)}}
-		p.Graph.Node[0].DeviceConfigurations = []*onnxpb.NodeDeviceConfigurationProto{{
-			ConfigurationId: proto.String("two"),
-			ShardingSpec:    []*onnxpb.ShardingSpecProto{{TensorName: proto.String("weight"), Device: []int64{0, 1}}},
-		}}
-	})
+	p := graph.Of(testkit.Zoo(t, "matmul_right")).Parts()
+	p.IR, p.Nodes = 11, nil
+	return checked(t, testkit.With(t, p.Model(), `
+		configuration { name: "two" num_devices: 2 }
+		graph { node {
+			op_type: "MatMul" name: "MatMul_1" input: "x" input: "weight" output: "y"
+			device_configurations { configuration_id: "two" sharding_spec { tensor_name: "weight" device: [0, 1] } }
+		} }`))
 }
 
 // describe writes what Linear finds in a model.
@@ -298,12 +284,12 @@ func print(t *testing.T, m *onnxio.Model) string {
 	if err := onnxio.Print(&b, m); err != nil {
 		t.Fatal(err)
 	}
-	for _, a := range m.Graph().GetQuantizationAnnotation() {
-		fmt.Fprintf(&b, "annotation of %s: %v\n", a.GetTensorName(), a.GetQuantParameterTensorNames()[0].GetValue())
+	for _, a := range graph.Of(m).Annotations() {
+		fmt.Fprintf(&b, "annotation of %s: %v\n", a.Tensor(), a.Parameters()[0])
 	}
-	for _, n := range m.Graph().GetNode() {
-		if n.GetDocString() != "" || len(n.GetMetadataProps()) > 0 {
-			fmt.Fprintf(&b, "about %s: %q, %d properties\n", n.GetName(), n.GetDocString(), len(n.GetMetadataProps()))
+	for _, n := range graph.Of(m).Nodes() {
+		if s := n.Spec(); s.Doc != "" || len(s.Metadata) > 0 {
+			fmt.Fprintf(&b, "about %s: %q, %d properties\n", s.Name, s.Doc, len(s.Metadata))
 		}
 	}
 	return b.String()
@@ -316,7 +302,7 @@ func TestGolden(t *testing.T) {
 		seen[name+".golden"] = true
 		t.Run(name, func(t *testing.T) {
 			before := print(t, m)
-			saved := proto.Clone(m.Proto).(*onnxpb.ModelProto)
+			saved := testkit.Bytes(t, m)
 			sites, skips := linear(t, m)
 			var b strings.Builder
 			b.WriteString(before + "--- found\n")
@@ -326,7 +312,7 @@ func TestGolden(t *testing.T) {
 				b.WriteString("--- rewritten at rank 2\n" + print(t, after))
 				untouched(t, m, after)
 			}
-			if !proto.Equal(saved, m.Proto) {
+			if !bytes.Equal(saved, testkit.Bytes(t, m)) {
 				t.Error("the original model has changed")
 			}
 			path := filepath.Join("testdata", name+".golden")
@@ -359,17 +345,14 @@ func TestGolden(t *testing.T) {
 // untouched tells whether two models share every node and tensor that both have.
 func untouched(t *testing.T, before, after *onnxio.Model) {
 	t.Helper()
-	for _, n := range after.Graph().GetNode() {
-		if strings.Contains(n.GetName(), "/svd.") {
-			continue
-		}
-		if !slices.Contains(before.Graph().GetNode(), n) {
-			t.Errorf("node %q is a copy", n.GetName())
+	for _, n := range graph.Of(after).Nodes() {
+		if !strings.Contains(n.Name(), "/svd.") && graph.Of(before).Position(n) < 0 {
+			t.Errorf("node %q is a copy", n.Name())
 		}
 	}
-	for _, p := range after.Graph().GetInitializer() {
-		if old, ok := before.Index().Initializer(p.GetName()); ok && old != p {
-			t.Errorf("initializer %q is a copy", p.GetName())
+	for _, p := range graph.Of(after).Initializers() {
+		if old, ok := graph.Of(before).Initializer(p.Name()); ok && old.Proto() != p.Proto() {
+			t.Errorf("initializer %q is a copy", p.Name())
 		}
 	}
 }

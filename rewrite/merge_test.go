@@ -11,7 +11,6 @@ import (
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -118,15 +117,12 @@ func (c neighbours) pair(t *testing.T) (m, small *onnxio.Model, sites []rewrite.
 	b := testmodels.NewBuilder(2, 17, 8)
 	c.build(b)
 	b.Output(b.Rename("y"), tensor.Float32)
-	m = model(t, b)
-	y := &m.Proto.Graph.Output[len(m.Proto.Graph.Output)-1].Type.GetTensorType().Shape
-	*y = nil
+	parts := graph.Of(model(t, b)).Parts()
+	parts.Outputs[len(parts.Outputs)-1] = graph.NewValue("y", tensor.Float32, nil)
+	size, _ := infer(parts.Model()).Of("y")
+	parts.Outputs[len(parts.Outputs)-1] = graph.NewValue("y", tensor.Float32, graph.Sizes(size))
+	m = parts.Model()
 	sites, _ = linear(t, m)
-	size, _ := infer(m).Of("y")
-	*y = &onnxpb.TensorShapeProto{}
-	for _, d := range size {
-		(*y).Dim = append((*y).Dim, &onnxpb.TensorShapeProto_Dimension{Value: &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: int64(d)}})
-	}
 	names := graph.NewNameSet(m)
 	for i, rank := range c.ranks {
 		if rank == 0 {
@@ -316,7 +312,7 @@ func TestMergeNames(t *testing.T) {
 	if len(list) != 2 || list[0].First != "Conv_1/svd.last" || list[0].Second != "Conv_2/svd.first" || list[0].Name != want || list[1].First != want {
 		t.Errorf("merged %+v", list)
 	}
-	if !slices.ContainsFunc(merged.Graph().GetNode(), func(n *onnxpb.NodeProto) bool { return n.GetName() == list[1].Name }) {
+	if !slices.ContainsFunc(graph.Of(merged).Nodes(), func(n graph.Node) bool { return n.Name() == list[1].Name }) {
 		t.Errorf("no node is called %q", list[1].Name)
 	}
 }

@@ -20,11 +20,7 @@ func TestNewParams(t *testing.T) {
 		for i := range all {
 			var want int64
 			for _, w := range patches[i].Weights {
-				n := int64(1)
-				for _, d := range w.GetDims() {
-					n *= d
-				}
-				want += n
+				want += int64(w.Len())
 			}
 			if got := all[i].NewParams(factor(t, &all[i], 1)); got != want {
 				t.Errorf("%s: node %s: NewParams = %d, Replace adds %d", c.Name, all[i].Name, got, want)

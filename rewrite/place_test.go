@@ -80,10 +80,10 @@ func TestPlaceUnlocated(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, n := range p.New {
-			has := slices.ContainsFunc(onnxio.AttrInts(n, "strides"), func(v int64) bool { return v != 1 }) ||
-				slices.ContainsFunc(onnxio.AttrInts(n, "pads"), func(v int64) bool { return v != 0 })
+			has := slices.ContainsFunc(n.Ints("strides"), func(v int) bool { return v != 1 }) ||
+				slices.ContainsFunc(n.Ints("pads"), func(v int) bool { return v != 0 })
 			if has != (i == c.want) {
-				t.Errorf("strides %v, pads %v: factor %d has the attributes %v", c.strides, c.pads, i, n.GetAttribute())
+				t.Errorf("strides %v, pads %v: factor %d has the attributes %v", c.strides, c.pads, i, n.Attrs())
 			}
 		}
 	}

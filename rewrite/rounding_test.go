@@ -34,8 +34,12 @@ func TestRounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, p := range exact.Weights {
-			if !slices.Equal(p.GetRawData(), again.Weights[i].GetRawData()) {
-				t.Errorf("%s: %s is written otherwise than it is rounded", name, p.GetName())
+			written, err := p.Raw()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want, err := again.Weights[i].Raw(); err != nil || !slices.Equal(written, want) {
+				t.Errorf("%s: %s is written otherwise than it is rounded (%v)", name, p.Name(), err)
 			}
 		}
 	}

@@ -192,7 +192,7 @@ func TestOutputScale(t *testing.T) {
 				t.Fatalf("the scale is %v, wanted 6 numbers", s.OutputScale)
 			}
 			numbers := func(i int) []float64 {
-				d, err := m.Tensor(m.Graph().Initializer[i]).Dense()
+				d, err := graph.Of(m).Initializers()[i].Dense()
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -183,8 +183,8 @@ func byDefinition(t *testing.T, s *rewrite.Site, m *onnxio.Model, w []float64, x
 	lead, out := v.Lead(in), v.Output(in)
 	values := x.Float32s()
 	bias := make([]float64, k.Out)
-	if init, ok := m.Index().Initializer("bias"); ok {
-		dense, err := m.Tensor(init).Dense()
+	if init, ok := graph.Of(m).Initializer("bias"); ok {
+		dense, err := init.Dense()
 		if err != nil {
 			t.Fatal(err)
 		}
