@@ -246,16 +246,16 @@ func recount(t *testing.T, j *job, at map[*offer]option) rewrite.Costs {
 // sizes gives the inputs of a model shapes, with 5 for what is open.
 func sizes(m *onnxio.Model) map[string][]int {
 	given := map[string][]int{}
-	for _, in := range shapes.Inputs(m) {
+	for _, in := range graph.Of(m).Feeds() {
 		shape := []int{}
-		for _, d := range in.GetType().GetTensorType().GetShape().GetDim() {
-			if n := int(d.GetDimValue()); n > 0 {
+		for _, d := range in.Dims() {
+			if n := d.Size; n > 0 {
 				shape = append(shape, n)
 			} else {
 				shape = append(shape, 5)
 			}
 		}
-		given[in.GetName()] = shape
+		given[in.Name()] = shape
 	}
 	return given
 }

@@ -7,10 +7,10 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
-	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -28,12 +28,12 @@ func Observe(ctx context.Context, lib *ort.Library, m *onnxio.Model, inputs map[
 		return nil, fmt.Errorf("grad: finding the shapes of the model's values: %w", err)
 	}
 	given := map[string][]int{}
-	for _, in := range shapes.Inputs(m) {
-		d, ok := inputs[in.GetName()]
+	for _, in := range graph.Of(m).Feeds() {
+		d, ok := inputs[in.Name()]
 		if !ok {
-			return nil, fmt.Errorf("grad: finding the shapes of the model's values: no sample for input %q", in.GetName())
+			return nil, fmt.Errorf("grad: finding the shapes of the model's values: no sample for input %q", in.Name())
 		}
-		given[in.GetName()] = orEmpty(d.Shape)
+		given[in.Name()] = orEmpty(d.Shape)
 	}
 	if values := Infer(m, given); complete(m, values) {
 		return values, nil
@@ -75,9 +75,9 @@ func observe(ctx context.Context, lib *ort.Library, m *onnxio.Model, inputs map[
 	}
 	defer results.Close()
 	values := Values{}
-	for _, in := range shapes.Inputs(m) {
-		d := inputs[in.GetName()]
-		values[in.GetName()] = Value{Type: d.Type, Shape: orEmpty(d.Shape)}
+	for _, in := range graph.Of(m).Feeds() {
+		d := inputs[in.Name()]
+		values[in.Name()] = Value{Type: d.Type, Shape: orEmpty(d.Shape)}
 	}
 	for i, name := range p.values {
 		shape, err := results.Get(i).Int64s()

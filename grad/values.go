@@ -3,6 +3,7 @@ package grad
 import (
 	"maps"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/shapes"
@@ -46,8 +47,8 @@ func Infer(m *onnxio.Model, inputs map[string][]int) Values {
 		}
 		values[name] = v
 	}
-	for _, in := range shapes.Inputs(m) {
-		add(in.GetName())
+	for _, in := range graph.Of(m).Feeds() {
+		add(in.Name())
 	}
 	for _, n := range m.Graph().GetNode() {
 		for _, out := range n.Output {

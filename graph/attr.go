@@ -24,6 +24,17 @@ func (a Attr) Ints() []int {
 	return toInts(a.p.GetInts())
 }
 
+// Strings returns a copy of the attribute's strings, nil where it has none.
+func (a Attr) Strings() []string {
+	if len(a.p.GetStrings()) == 0 {
+		return nil
+	}
+	return wrap(a.p.GetStrings(), func(s []byte) string { return string(s) })
+}
+
+// Sparse returns the attribute's sparse tensor, an empty one where it has none.
+func (a Attr) Sparse() Sparse { return Sparse{a.p.GetSparseTensor()} }
+
 // Attrs returns the node's attributes in their order.
 func (n Node) Attrs() []Attr {
 	return wrap(n.p.GetAttribute(), func(a *onnxpb.AttributeProto) Attr { return Attr{a} })

@@ -7,12 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
@@ -70,11 +67,13 @@ func (c one) model(t *testing.T) *onnxio.Model {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := proto.Clone(m.Proto).(*onnxpb.ModelProto)
+	p := graph.Of(m).Parts()
+	n := p.Nodes[0].Spec()
 	for i := 1; i < len(c.want); i++ {
-		p.Graph.Node[0].Output = append(p.Graph.Node[0].Output, "y"+string(rune('0'+i)))
+		n.Outputs = append(n.Outputs, "y"+string(rune('0'+i)))
 	}
-	return onnxio.New(p)
+	p.Nodes[0] = n.Node()
+	return p.Model()
 }
 
 // TestOldForms covers forms of operators that the newest opsets no longer have, so that
@@ -208,11 +207,9 @@ func TestStoredShapes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := proto.Clone(m.Proto).(*onnxpb.ModelProto)
-	info := proto.Clone(p.Graph.Input[0]).(*onnxpb.ValueInfoProto)
-	info.Name = proto.String(y)
-	p.Graph.ValueInfo = append(p.Graph.ValueInfo, info)
-	m = onnxio.New(p)
+	p := graph.Of(m).Parts()
+	p.Values = append(p.Values, graph.NewValue(y, tensor.Float32, p.Inputs[0].Dims()))
+	m = p.Model()
 	if shape, ok := Infer(m, map[string][]int{"x": {2, 6}}).Of("out"); !ok || !slices.Equal(shape, []int{2, 6}) {
 		t.Errorf("shape %v from the stored one", shape)
 	}
@@ -278,8 +275,8 @@ func TestInputShapes(t *testing.T) {
 			}
 		})
 	}
-	if len(Inputs(m)) != 4 {
-		t.Errorf("%d inputs to feed", len(Inputs(m)))
+	if n := len(graph.Of(m).Feeds()); n != 4 {
+		t.Errorf("%d inputs to feed", n)
 	}
 }
 
@@ -383,24 +380,19 @@ func FuzzInfer(f *testing.F) {
 		f.Add(data, uint8(3))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, size uint8) {
-		p := &onnxpb.ModelProto{}
-		if proto.Unmarshal(data, p) != nil {
+		m, ok := testkit.Unchecked(data)
+		if !ok {
 			return
 		}
-		m := onnxio.New(p)
 		given := map[string][]int{}
-		for _, in := range Inputs(m) {
-			var shape []int
-			for range in.GetType().GetTensorType().GetShape().GetDim() {
-				shape = append(shape, int(size))
-			}
-			given[in.GetName()] = shape
+		for _, in := range graph.Of(m).Feeds() {
+			given[in.Name()] = slices.Repeat([]int{int(size)}, len(in.Dims()))
 		}
 		inputs, _ := InputShapes(m, given)
 		maps.Copy(given, inputs)
 		s := Infer(m, given)
-		for _, n := range m.Graph().GetNode() {
-			for _, v := range n.GetOutput() {
+		for _, n := range graph.Of(m).Nodes() {
+			for _, v := range n.Outputs() {
 				shape, ok := s.Of(v)
 				if ok == (s.Why(v) != "") && v != "" {
 					t.Errorf("value %q: known %t, reason %q", v, ok, s.Why(v))
