@@ -320,6 +320,6 @@ func (j *junction) addBias(b *builder, n *onnxpb.NodeProto, name string) error {
 	if err != nil {
 		return err
 	}
-	b.patch.Weights = append(b.patch.Weights, t)
+	b.patch.Weights = append(b.patch.Weights, t.Proto())
 	return nil
 }

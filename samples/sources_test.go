@@ -242,7 +242,7 @@ func TestTestData(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			data, err := p.MarshalVT()
+			data, err := p.Marshal()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -434,7 +434,7 @@ func FuzzParseTensor(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	data, err := p.MarshalVT()
+	data, err := p.Marshal()
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -41,8 +41,7 @@ func (e *emitter) constant(t tensor.Type, shape []int, v []float64) string {
 		}
 		return ""
 	}
-	p.Name = nil
-	return e.op("Constant", nil, onnxio.MakeTensor("value", p))
+	return e.op("Constant", nil, onnxio.MakeTensor("value", p.Proto()))
 }
 
 // scale multiplies by a number.
