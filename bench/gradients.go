@@ -132,11 +132,7 @@ func (b *bench) writeGradients(d differentiated, small, folder string) (float64,
 	if err != nil {
 		return 0, err
 	}
-	feed, err := feed.New(source, indices, specs, gradientSamples, 1)
-	if err != nil {
-		return 0, err
-	}
-	run, err := feed.Next(b.ctx)
+	run, err := feed.First(b.ctx, source, indices, specs, gradientSamples)
 	if err != nil {
 		return 0, err
 	}
