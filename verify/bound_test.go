@@ -79,12 +79,25 @@ func TestBoundAllows(t *testing.T) {
 		value float64
 		want  bool
 	}{
-		{Bound{Agreement, 0.986}, 986. / 1000, true}, {Bound{Agreement, 98.6 / 100}, 986. / 1000, true}, {Bound{Agreement, 0.99}, 0.9899, false},
-		{Bound{Drop, 0.01}, 0.91 - 0.9, true}, {Bound{Drop, 0.01}, 0.0101, false}, {Bound{Drop, 0}, -0.5, true},
-		{Bound{ClassDrop, 0.06}, 0.9 - 0.84, true}, {Bound{SNR, 20}, 20, true}, {Bound{SNR, 20}, 19.999, false},
-		{Bound{SNR, 300}, inf, true}, {Bound{SNR, -300}, -inf, false}, {Bound{SNR, -300}, *Number(-inf), false},
-		{Bound{Cosine, 1}, 1, true}, {Bound{MeanError, 0}, 0, true}, {Bound{MaxError, 0.5}, inf, false},
-		{Bound{Agreement, 0}, nan, false}, {Bound{Drop, 1}, nan, false}, {Bound{SNR, -300}, nan, false}, {Bound{MaxError, 1e9}, nan, false},
+		{Bound{Agreement, 0.986}, 986. / 1000, true},
+		{Bound{Agreement, 98.6 / 100}, 986. / 1000, true},
+		{Bound{Agreement, 0.99}, 0.9899, false},
+		{Bound{Drop, 0.01}, 0.91 - 0.9, true},
+		{Bound{Drop, 0.01}, 0.0101, false},
+		{Bound{Drop, 0}, -0.5, true},
+		{Bound{ClassDrop, 0.06}, 0.9 - 0.84, true},
+		{Bound{SNR, 20}, 20, true},
+		{Bound{SNR, 20}, 19.999, false},
+		{Bound{SNR, 300}, inf, true},
+		{Bound{SNR, -300}, -inf, false},
+		{Bound{SNR, -300}, *Number(-inf), false},
+		{Bound{Cosine, 1}, 1, true},
+		{Bound{MeanError, 0}, 0, true},
+		{Bound{MaxError, 0.5}, inf, false},
+		{Bound{Agreement, 0}, nan, false},
+		{Bound{Drop, 1}, nan, false},
+		{Bound{SNR, -300}, nan, false},
+		{Bound{MaxError, 1e9}, nan, false},
 	} {
 		if got := c.bound.Allows(c.value); got != c.want {
 			t.Errorf("%s allows %v: %v", c.bound, c.value, got)

@@ -192,7 +192,6 @@ func (st *stage) close() {
 func (st *stage) sweep(ctx context.Context) error {
 	w := st.w
 	group, ctx := errgroup.WithContext(ctx)
-	turn := newTurn(ctx)
 	var next atomic.Int64
 	var mu sync.Mutex
 	done := 0
@@ -204,7 +203,7 @@ func (st *stage) sweep(ctx context.Context) error {
 				if r >= len(w.runs) {
 					return nil
 				}
-				if err := st.run(ctx, worker, turn, r); err != nil {
+				if err := st.run(ctx, worker, r); err != nil {
 					return err
 				}
 				mu.Lock()
@@ -219,7 +218,7 @@ func (st *stage) sweep(ctx context.Context) error {
 }
 
 // run takes one run of both models up to the site.
-func (st *stage) run(ctx context.Context, worker *worker, turn *turn, r int) error {
+func (st *stage) run(ctx context.Context, worker *worker, r int) error {
 	w := st.w
 	own, other := map[string]tensor.Dense{}, map[string]tensor.Dense{}
 	ownValue := func(v string) (tensor.Dense, error) {
@@ -263,7 +262,7 @@ func (st *stage) run(ctx context.Context, worker *worker, turn *turn, r int) err
 	if err != nil {
 		return fmt.Errorf("refitting node %q, sample %s: %w", st.site.Name, w.runs[r].name, err)
 	}
-	return st.sums.add(worker, turn, r, w.runs[r].held, seen)
+	return st.sums.add(ctx, worker, r, w.runs[r].held, seen)
 }
 
 // keep puts what later stages need on the shelf.
