@@ -1,6 +1,6 @@
 package decomp
 
-import "github.com/onnx-compress/onnx-compress/internal/linalg"
+import "github.com/onnx-compress/onnx-compress/linalg"
 
 // group returns the matrix [O, K] of one group, which shares the kernel's numbers.
 func (k Kernel) group(g int) *linalg.Matrix {

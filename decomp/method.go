@@ -13,7 +13,7 @@
 // the sizes of the chain at each, without numbers; Factor gives the Spectrum, whose Chain then has the numbers.
 package decomp
 
-import "github.com/onnx-compress/onnx-compress/internal/linalg"
+import "github.com/onnx-compress/onnx-compress/linalg"
 
 // Metric says which errors of a kernel matter, one matrix a group. Both are symmetric positive
 // semidefinite. A nil slice stands for the identity, a nil element for the identity in that group.
