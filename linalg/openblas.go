@@ -61,7 +61,7 @@ var versionPattern = regexp.MustCompile(`OpenBLAS\s+(\S+)`)
 // bind finds the symbols of an OpenBLAS and sets it to one thread.
 func bind(library *dynlib.Library) (*openBLAS, error) {
 	prefix := "scipy_"
-	if _, err := library.Symbol(prefix+"openblas_set_num_threads"); err != nil {
+	if _, err := library.Symbol(prefix + "openblas_set_num_threads"); err != nil {
 		prefix = ""
 	}
 	o := &openBLAS{calls: make(chan struct{}, min(runtime.NumCPU(), maxCalls))}
@@ -83,7 +83,7 @@ func bind(library *dynlib.Library) (*openBLAS, error) {
 		{&o.dpotrf, "dpotrf_", "this OpenBLAS was built without LAPACK"},
 		{&o.dpotrs, "dpotrs_", "this OpenBLAS was built without LAPACK"},
 	} {
-		address, err := library.Symbol(prefix+want.symbol)
+		address, err := library.Symbol(prefix + want.symbol)
 		if err != nil {
 			return nil, fmt.Errorf("%s: it has no symbol %s", want.reason, want.symbol)
 		}
