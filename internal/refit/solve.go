@@ -78,7 +78,7 @@ func (w *walk) solve(ctx context.Context, st *stage, out *Outcome) error {
 		return nil
 	}
 	chain, err := p.fit(merge(fit, held), list[best])
-	if errors.Is(err, linalg.ErrNotPositiveDefinite) {
+	if unsolvable(err) {
 		return nil
 	}
 	if err != nil {
@@ -99,8 +99,8 @@ func (w *walk) try(ctx context.Context, st *stage, p *problem, fit, held facts, 
 		group.Go(func() error {
 			after[i] = math.Inf(1)
 			chain, err := p.fit(fit, c)
-			if errors.Is(err, linalg.ErrNotPositiveDefinite) {
-				return nil // the ridge is too small for rounding
+			if unsolvable(err) {
+				return nil // the ridge may be too small for rounding
 			}
 			if err == nil {
 				after[i], err = p.judge(held, chain)
@@ -109,6 +109,13 @@ func (w *walk) try(ctx context.Context, st *stage, p *problem, fit, held facts, 
 		})
 	}
 	return after, group.Wait()
+}
+
+// unsolvable tells whether an error says that a candidate's numbers have no answer.
+func unsolvable(err error) bool {
+	var numerical *linalg.NumericalError
+	var refused *decomp.RefusedError
+	return errors.As(err, &numerical) || errors.As(err, &refused)
 }
 
 // finalists is how many ridges, over both targets, are tried on factors.
