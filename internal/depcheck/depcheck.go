@@ -58,8 +58,9 @@ func House() Rules {
 			"decomp/decomptest":                {"decomp"},
 			"search":                           {},
 			"internal/defaults":                {"linalg"},
-			"linalg":                           {},
-			"internal/ort":                     {"tensor"},
+			"linalg":                           {"internal/dynlib"},
+			"internal/dynlib":                  {},
+			"internal/ort":                     {"tensor", "internal/dynlib"},
 			"internal/ort/orttest":             {"internal/ort", "internal/provision/provisiontest"},
 			"internal/provision":               {},
 			"internal/provision/provisiontest": {"internal/provision"},
@@ -88,7 +89,7 @@ func House() Rules {
 			"internal/report/page/pagetest":    {},
 		},
 		Only: map[string][]string{
-			"github.com/ebitengine/purego": {"internal/ort", "linalg"},
+			"github.com/ebitengine/purego": {"internal/dynlib", "internal/ort", "linalg"},
 			"C":                            {},
 		},
 	}
