@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"os"
@@ -34,34 +35,24 @@ type figure struct {
 }
 
 var (
-	number   = regexp.MustCompile(`(\d[\d,]*(?:\.\d+)?)(?:e[-+]?\d+)?(?: ?(%|×|dB|MiB|ms|s|seconds?|minutes?|hours?|times)(?:[^\d\pL]|$))?`)
-	codeSpan = regexp.MustCompile("`[^`]*`")
-	linkGoal = regexp.MustCompile(`\]\([^)]*\)`)
-	inTime   = map[string]float64{"ms": 1e-3, "s": 1, "second": 1, "minute": 60, "hour": 3600}
+	number = regexp.MustCompile(`(\d[\d,]*(?:\.\d+)?)(?:e[-+]?\d+)?(?: ?(%|×|dB|MiB|ms|s|seconds?|minutes?|hours?|times)(?:[^\d\pL]|$))?`)
+	// What is no text: emphasis, code, and where links lead.
+	markup = regexp.MustCompile("\\*|`[^`]*`|\\]\\([^)]*\\)")
+	inTime = map[string]float64{"ms": 1e-3, "s": 1, "second": 1, "seconds": 1, "minute": 60, "minutes": 60, "hour": 3600, "hours": 3600}
 )
 
 // figuresIn finds the numbers of a line. Those that have no unit are in the unit given.
 func figuresIn(line, unit string) []figure {
-	line = codeSpan.ReplaceAllString(linkGoal.ReplaceAllString(line, "]"), "``")
 	var out []figure
-	for _, m := range number.FindAllStringSubmatchIndex(strings.ReplaceAll(line, "*", ""), -1) {
-		text := strings.ReplaceAll(line, "*", "")
-		f := figure{text: strings.TrimRight(text[m[0]:m[1]], " |.,;:)"), unit: unit}
-		digits := strings.TrimRight(strings.ReplaceAll(text[m[2]:m[3]], ",", ""), ".")
-		f.value, _ = strconv.ParseFloat(digits, 64)
+	for _, m := range number.FindAllStringSubmatch(markup.ReplaceAllString(line, ""), -1) {
+		digits := strings.TrimRight(strings.ReplaceAll(m[1], ",", ""), ".")
+		value, _ := strconv.ParseFloat(digits, 64)
 		_, fraction, _ := strings.Cut(digits, ".")
-		f.half = 0.5 * math.Pow10(-len(fraction))
-		if m[4] >= 0 {
-			f.unit = text[m[4]:m[5]]
-		}
-		if f.unit == "times" {
-			f.unit = "×"
-		}
-		if scale, ok := inTime[f.unit]; ok || inTime[strings.TrimSuffix(f.unit, "s")] > 0 {
-			if !ok {
-				scale = inTime[strings.TrimSuffix(f.unit, "s")]
-			}
+		f := figure{strings.TrimRight(m[0], " |.,;:)"), value, 0.5 * math.Pow10(-len(fraction)), cmp.Or(m[2], unit)}
+		if scale, ok := inTime[f.unit]; ok {
 			f.value, f.half, f.unit = f.value*scale, f.half*scale, "s"
+		} else if f.unit == "times" {
+			f.unit = "×"
 		}
 		out = append(out, f)
 	}
@@ -84,7 +75,7 @@ func measuredFigures(body string) []figure {
 			for _, head := range cells {
 				unit := ""
 				for word := range strings.FieldsSeq(head) {
-					if word = strings.Trim(word, ","); inTime[strings.TrimSuffix(word, "s")] > 0 || word == "ms" {
+					if inTime[word] > 0 {
 						unit = word
 					}
 				}
