@@ -107,8 +107,7 @@ screenshots: setup build
 bench: setup $(if $(BENCH_DATA),build/bench/made)
 	go test -run '^$$' -bench . ./...
 ifdef BENCH_DATA
-	go run ./bench -data $(BENCH_DATA) -python build/bench/bin/python > build/RESULTS.md
-	mv build/RESULTS.md bench/RESULTS.md
+	go run ./bench -data $(BENCH_DATA) -python build/bench/bin/python
 endif
 
 generate:

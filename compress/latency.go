@@ -95,11 +95,7 @@ func (j *job) latency(ctx context.Context, path string) (*Latency, error) {
 		return nil, err
 	}
 	defer after.Close()
-	feed, err := feed.New(src, []int{index}, feed.SessionInputs(before), 1, 1)
-	if err != nil {
-		return nil, err
-	}
-	sample, err := feed.Next(ctx)
+	sample, err := feed.First(ctx, src, []int{index}, feed.SessionInputs(before), 1)
 	if err != nil {
 		return nil, err
 	}
