@@ -37,7 +37,7 @@ func House() Rules {
 			"gate":                             {"verify", "internal/suggest"},
 			"report/page":                      {"report"},
 			"report":                           {"compress", "internal/chart"},
-			"compress":                         {"grad", "tune", "verify", "search", "provenance", "internal/provision", "internal/suggest"},
+			"compress":                         {"grad", "tune", "verify", "search", "provenance", "internal/provision", "internal/suggest", "internal/size"},
 			"provenance":                       {"calib"},
 			"tune":                             {"calib", "internal/suggest"},
 			"verify":                           {"calib"},
@@ -59,6 +59,7 @@ func House() Rules {
 			"internal/provision":               {},
 			"internal/provision/provisiontest": {"internal/provision"},
 			"internal/backendtest":             {"internal/provision/provisiontest", "onnxio"},
+			"internal/size":                    {},
 			"internal/suggest":                 {},
 			"internal/chart":                   {},
 			"internal/chromium":                {},
@@ -83,6 +84,8 @@ func House() Rules {
 		},
 		Only: map[string][]string{
 			"github.com/ebitengine/purego": {"internal/ort", "internal/linalg"},
+			"github.com/spf13/cobra":       {"cmd/onnx-compress"},
+			"github.com/spf13/pflag":       {"cmd/onnx-compress"},
 			"C":                            {},
 		},
 	}
