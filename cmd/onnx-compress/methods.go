@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/onnx-compress/onnx-compress/compress"
-	"github.com/onnx-compress/onnx-compress/report"
+	"github.com/onnx-compress/onnx-compress/internal/report"
 )
 
 type methodsCommand struct {

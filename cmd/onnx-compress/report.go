@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/onnx-compress/onnx-compress/report/page"
+	"github.com/onnx-compress/onnx-compress/internal/report/page"
 )
 
 type reportCommand struct {
