@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/provision"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // tensorlyThreads is how many threads each side may use in total: those of its BLAS for TensorLy, layers side by side,
@@ -62,8 +62,8 @@ type peerResult struct {
 
 // tensorly compares tucker2, cp and tt with TensorLy, and the eigen-decomposition with NumPy.
 func (b *bench) tensorly() error {
-	if b.lacksPython() {
-		return nil
+	if err := b.needPython(); err != nil {
+		return err
 	}
 	lib, _, err := provision.Find(provision.OpenBLAS, "")
 	if err != nil {

@@ -117,7 +117,7 @@ func (j *job) answer(ctx context.Context, name string, questions []*inquiry) err
 	j.counted = total
 	for _, q := range questions {
 		q.offer.add(q.answered)
-		if j.hold {
+		if j.hold && q.spectrum != nil {
 			q.offer.spectra[q.method.Name] = q.spectrum
 		}
 		q.spectrum = nil
@@ -130,7 +130,11 @@ func (j *job) find(ctx context.Context, q *inquiry, progress func()) (err error)
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf(": %w", err)
 	}
-	if q.spectrum, err = j.spectrum(q.offer, q.method); err != nil {
+	refused := (*decomp.RefusedError)(nil)
+	if q.spectrum, err = j.spectrum(q.offer, q.method); errors.As(err, &refused) {
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf(": %w", err)
 	}
 	for _, c := range q.open {
@@ -139,7 +143,7 @@ func (j *job) find(ctx context.Context, q *inquiry, progress func()) (err error)
 		}
 		loss, err := q.spectrum.Loss(c.rank)
 		progress()
-		if refused := (*decomp.RefusedError)(nil); errors.As(err, &refused) {
+		if errors.As(err, &refused) {
 			continue
 		}
 		if err == nil {

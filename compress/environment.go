@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/provision"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // Libraries are the numerical libraries of one run, opened once.

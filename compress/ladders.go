@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/decomp"
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/internal/moments"
+	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/search"
 )
@@ -52,7 +52,7 @@ type offer struct {
 	// output is the second moment of the sensitivity per group, nil without.
 	output []*linalg.Matrix
 	// felt weighs the output positions; empty where they weigh the same.
-	felt calib.Felt
+	felt moments.Felt
 	// mean is E[x] per group where the chain's output is to be shifted, else nil.
 	mean [][]float64
 	note string

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/grad"
+	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
@@ -95,11 +95,7 @@ func (j *job) latency(ctx context.Context, path string) (*Latency, error) {
 		return nil, err
 	}
 	defer after.Close()
-	feed, err := calib.NewFeed(src, []int{index}, calib.SessionInputs(before), 1, 1)
-	if err != nil {
-		return nil, err
-	}
-	sample, err := feed.Next(ctx)
+	sample, err := feed.First(ctx, src, []int{index}, feed.SessionInputs(before), 1)
 	if err != nil {
 		return nil, err
 	}

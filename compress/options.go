@@ -9,11 +9,11 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
+	"github.com/onnx-compress/onnx-compress/internal/tune"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/search"
-	"github.com/onnx-compress/onnx-compress/tune"
 )
 
 // Options say what to do with a model. The zero value of a field means its
@@ -49,7 +49,7 @@ type Options struct {
 
 	// Source has the calibration samples; nil means data-free: every loss is
 	// then measured on the weights alone.
-	Source calib.Source
+	Source samples.Source
 	// Data says where those samples lie and how they are prepared; the written model
 	// records it. It may be left out.
 	Data Data
@@ -71,8 +71,8 @@ type Options struct {
 	// that it comes closer to the original on Lessons: by default, the samples of Source
 	// that do not verify the result. When the run's context ends meanwhile, the best state
 	// so far is written all the same, and Result.Tuning says so.
-	Learning *tune.DistilOptions
-	Lessons  calib.Source
+	Learning *tune.Options
+	Lessons  samples.Source
 	// LessonsPath is the file or folder that Lessons are from, for the record in the written model.
 	LessonsPath string
 	// VerifySamples bounds how many of the others verification runs; default 1024.

@@ -11,9 +11,9 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/provenance"
+	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // Data says where the samples of Options.Source came from, for the record in the written
@@ -22,7 +22,7 @@ type Data struct {
 	// Path is the file or folder that was opened.
 	Path string
 	// Preparation is how.
-	Preparation calib.SourceOptions
+	Preparation samples.SourceOptions
 }
 
 // undecided names the fields of Options that do not decide on the written model: where

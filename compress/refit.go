@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
-	"github.com/onnx-compress/onnx-compress/tune"
+	"github.com/onnx-compress/onnx-compress/internal/refit"
 )
 
 // RefitSummary says what solving the sites anew gave.
@@ -74,19 +74,19 @@ func (j *job) refit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	choices := make([]tune.Choice, len(j.offers))
+	choices := make([]refit.Choice, len(j.offers))
 	for i, o := range j.offers {
-		choices[i] = tune.Choice{Site: o.site, Chain: j.chains[i], Output: o.output, Felt: o.felt}
+		choices[i] = refit.Choice{Site: o.site, Chain: j.chains[i], Output: o.output, Felt: o.felt}
 		if m := j.chosen[i].method; m != nil {
 			choices[i].Method = *m
 		}
 	}
 	bounded := slices.ContainsFunc(j.bounds(), func(t Target) bool { return t.Resource != MACs })
-	r, err := tune.Refit(ctx, lib, j.model, choices, j.opts.Source, j.calibrate, tune.Options{
+	r, err := refit.Run(ctx, lib, j.model, choices, j.opts.Source, j.calibrate, refit.Options{
 		Batch: j.opts.Batch, Threads: j.opts.Threads, Memory: j.opts.Memory, Backend: j.libs.Algebra, Grow: !bounded,
 		Progress: func(done, total int) { j.opts.Progress(j.named("refit"), done, total) },
 	})
-	cut, few := (*tune.CutError)(nil), (*tune.TooFewError)(nil)
+	cut, few := (*refit.CutError)(nil), (*refit.TooFewError)(nil)
 	if errors.As(err, &cut) || errors.As(err, &few) {
 		j.result.Refit = &RefitSummary{Skipped: err.Error()}
 		return nil

@@ -7,11 +7,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/provenance"
 	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/search"
 )
 
@@ -177,7 +177,7 @@ func (j *job) analyse(ctx context.Context) error {
 			return err
 		}
 		if src := j.opts.Source; src != nil {
-			j.calibrate, j.held = calib.Split(src.Len(), j.opts.calibSamples(src.Len()), j.opts.Seed)
+			j.calibrate, j.held = samples.Split(src.Len(), j.opts.calibSamples(src.Len()), j.opts.Seed)
 			if err := j.parcel(); err != nil {
 				return err
 			}
@@ -196,7 +196,7 @@ func (j *job) analyse(ctx context.Context) error {
 func (j *job) inputShapes() (map[string][]int, error) {
 	given := map[string][]int{}
 	if src := j.opts.Source; src != nil && src.Len() > 0 {
-		inputs, err := calib.Inputs(j.model)
+		inputs, err := samples.Inputs(j.model)
 		if err != nil {
 			return nil, err
 		}

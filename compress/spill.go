@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/internal/calib"
 )
 
 // spill is a temporary file for the statistics of sites whose moments and

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // coarse makes a method of svd that offers every 8th rank at first, and then ranks at
@@ -121,6 +121,19 @@ func TestStagesRefusedRanks(t *testing.T) {
 		}
 	}
 	if factored == 0 {
+		t.Error("nothing was factored")
+	}
+}
+
+// TestStagesRefusedMethod: a method that cannot factor the numbers of a site has no ranks there, and the others go on.
+func TestStagesRefusedMethod(t *testing.T) {
+	var losses atomic.Int64
+	never := coarse("never", 0, &losses)
+	never.Factor = func(linalg.Backend, decomp.Kernel, decomp.Metric) (decomp.Spectrum, error) {
+		return nil, &decomp.RefusedError{Method: "never", Reason: "on purpose"}
+	}
+	j := chosenFrom(t, Options{Targets: []Target{half(MACs)}}, 1<<30, never, coarse("coarse", 0, &losses))
+	if !slices.ContainsFunc(j.chosen, func(c option) bool { return c.method != nil && c.method.Name == "coarse" }) {
 		t.Error("nothing was factored")
 	}
 }

@@ -12,14 +12,11 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/samples"
 )
-
-// keySamples is how many samples of each end of the calibration's order are
-// hashed: enough to tell other data or another preparation, and quickly read.
-const keySamples = 3
 
 // statsKey is a digest of all that statistics depend on, so that equal keys mean
 // equal statistics to the last bit.
@@ -32,7 +29,7 @@ func (j *job) statsKey(ctx context.Context, groups [][]int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	samples, err := j.sampleDigest()
+	data, err := samples.Digest(ctx, j.opts.Source, j.calibrate, j.opts.Threads)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +41,7 @@ func (j *job) statsKey(ctx context.Context, groups [][]int) ([]byte, error) {
 	}
 	o := j.calibOptions("")
 	text, err := json.Marshal([]any{
-		model.SHA256, weights, j.opts.Source.Describe(), j.opts.Source.Len(), j.calibrate, samples,
+		model.SHA256, weights, j.opts.Source.Describe(), j.opts.Source.Len(), j.calibrate, data,
 		o.Seed, o.Probes, o.Batch, o.Memory, j.result.Environment.Runtime, j.result.Environment.Algebra, names,
 	})
 	if err != nil {
@@ -52,28 +49,6 @@ func (j *job) statsKey(ctx context.Context, groups [][]int) ([]byte, error) {
 	}
 	key := sha256.Sum256(text)
 	return key[:], nil
-}
-
-// sampleDigest hashes the first and the last samples of the calibration.
-func (j *job) sampleDigest() (string, error) {
-	chosen := j.calibrate
-	if len(chosen) > 2*keySamples {
-		chosen = slices.Concat(chosen[:keySamples], chosen[len(chosen)-keySamples:])
-	}
-	h := sha256.New()
-	for _, i := range chosen {
-		s, err := j.opts.Source.Sample(i)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(h, "%q %v\n", s.Name, s.Whole)
-		for _, name := range slices.Sorted(maps.Keys(s.Inputs)) {
-			t := s.Inputs[name]
-			fmt.Fprintf(h, "%q %s %v %d\n", name, t.Type, t.Shape, len(t.Data))
-			h.Write(t.Data)
-		}
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // externalDigest hashes the files of weights beside the model.

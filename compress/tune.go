@@ -8,12 +8,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/shapes"
-	"github.com/onnx-compress/onnx-compress/tune"
+
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
@@ -24,11 +25,11 @@ type TuneOptions struct {
 	Output    string
 	Overwrite bool
 	// Source has the samples to learn from; it is required.
-	Source calib.Source
+	Source samples.Source
 	// Samples bounds how many of them, drawn by the seed; 0 means all.
 	Samples int
 	// Learning says how; its Threads default to all processors.
-	Learning tune.DistilOptions
+	Learning tune.Options
 	// Runtime and Progress are as in Options. The stages are tune, write and verify; behind
 	// the name of tune stands, after a colon, how the loss does.
 	Runtime  string
@@ -150,7 +151,7 @@ func (l *lesson) run(ctx context.Context) error {
 	if l.o.Samples > 0 {
 		n = min(n, l.o.Samples)
 	}
-	indices, _ := calib.Split(l.o.Source.Len(), n, l.o.Learning.Seed)
+	indices, _ := samples.Split(l.o.Source.Len(), n, l.o.Learning.Seed)
 	learn, held := tune.Split(indices, l.o.Learning.Held)
 	l.o.Learning.Held = held
 	var tuned *onnxio.Model
@@ -198,7 +199,7 @@ func (l *lesson) deliver(ctx context.Context, tuned *onnxio.Model, held []int) e
 
 // describe completes the result with what the three files are.
 func (l *lesson) describe(ctx context.Context, tuned *onnxio.Model, written string) error {
-	inputs, err := calib.Inputs(l.original)
+	inputs, err := samples.Inputs(l.original)
 	if err != nil {
 		return err
 	}
@@ -242,7 +243,7 @@ func (j *job) admit(ctx context.Context) error {
 	return nil
 }
 
-func (j *job) lessons() calib.Source {
+func (j *job) lessons() samples.Source {
 	if j.opts.Lessons != nil {
 		return j.opts.Lessons
 	}
@@ -260,7 +261,7 @@ func (j *job) learn(ctx context.Context) (context.Context, error) {
 		return ctx, err
 	}
 	src := j.lessons()
-	indices, _ := calib.Split(src.Len(), src.Len(), j.opts.Seed)
+	indices, _ := samples.Split(src.Len(), src.Len(), j.opts.Seed)
 	if j.opts.Lessons == nil {
 		indices = slices.DeleteFunc(indices, func(i int) bool { return slices.Contains(j.held, i) })
 	}
@@ -288,7 +289,7 @@ func (j *job) learn(ctx context.Context) (context.Context, error) {
 }
 
 // learnFrom tunes a model and says how that went. The caller closes the model.
-func learnFrom(ctx context.Context, lib *ort.Library, original, compressed *onnxio.Model, src calib.Source, indices []int, o tune.DistilOptions, progress func(string, int, int)) (*onnxio.Model, *Tuning, error) {
+func learnFrom(ctx context.Context, lib *ort.Library, original, compressed *onnxio.Model, src samples.Source, indices []int, o tune.Options, progress func(string, int, int)) (*onnxio.Model, *Tuning, error) {
 	told := o.Progress
 	o.Progress = func(p tune.Progress) {
 		if told != nil {
@@ -297,7 +298,7 @@ func learnFrom(ctx context.Context, lib *ort.Library, original, compressed *onnx
 		progress(fmt.Sprintf("tune: epoch %d/%d, loss %.4f, held out %.4f, agreement %.1f%%, %.0f samples/s",
 			p.Epoch, p.Epochs, p.Loss, p.Last.Held, 100*p.Last.Agreement, p.Rate), p.Step, p.Steps)
 	}
-	d, err := tune.Distil(ctx, lib, original, compressed, src, indices, o)
+	d, err := tune.Run(ctx, lib, original, compressed, src, indices, o)
 	if err != nil {
 		return nil, nil, err
 	}

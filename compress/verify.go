@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"runtime"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
@@ -15,7 +15,7 @@ import (
 // means its default.
 type VerifyOptions struct {
 	// Source has the samples; nil means random inputs.
-	Source calib.Source
+	Source samples.Source
 	// Samples bounds how many of them run, drawn by Seed; 0 means all.
 	Samples int
 	Seed    uint64
@@ -66,7 +66,7 @@ func Verify(ctx context.Context, m *onnxio.Model, compressed string, o VerifyOpt
 	if o.Samples > 0 {
 		n = min(n, o.Samples)
 	}
-	chosen, _ := calib.Split(o.Source.Len(), n, o.Seed)
+	chosen, _ := samples.Split(o.Source.Len(), n, o.Seed)
 	r, err := verify.Compare(ctx, lib, m.Path, compressed, o.Source, chosen, verify.Options{
 		Batch: o.Batch, Threads: o.Threads,
 		Progress: func(done, total int) {

@@ -14,9 +14,9 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/graph"
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
+	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/shapes"

@@ -7,7 +7,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/graph"
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/graph"
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"

@@ -1,0 +1,173 @@
+package refit
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"math"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+)
+
+// ridges are the shares of the mean diagonal of Σ that λ is tried at. At +Inf the weights stay, and are split anew under
+// the moments of the inputs as they are now.
+func ridges() []float64 { return []float64{1e-4, 1e-3, 1e-2, 1e-1, 1, math.Inf(1)} }
+
+// candidate is one way to fit a site.
+type candidate struct {
+	fit   bool // whether factors are made anew; else only the shift is
+	ridge float64
+	short bool // whether the target is both
+	whole bool // whether W_ls is left as it is, without factors
+}
+
+// solve tries all candidates on the samples held out, and leaves the best in out.
+func (w *walk) solve(ctx context.Context, st *stage, out *Outcome) error {
+	p, err := w.problem(st)
+	if err != nil {
+		return err
+	}
+	fit, held := st.sums.means(0), st.sums.means(1)
+	if fit.n == 0 || held.n == 0 {
+		out.Why = "it saw too few samples"
+		return nil
+	}
+	for _, f := range []facts{fit, held} {
+		for g := range f.xx {
+			if err := errors.Join(f.xx[g].Check(), f.both.ex[g].Check(), f.ee[g].Check()); err != nil {
+				return err
+			}
+		}
+	}
+	start := st.choice.Chain
+	before, err := p.judge(held, start)
+	if err != nil {
+		return err
+	}
+	list, err := w.shortlist(ctx, st, p, fit, held, p.candidates(st.sums.short))
+	if err != nil {
+		return err
+	}
+	after, err := w.try(ctx, st, p, fit, held, list)
+	if err != nil {
+		return err
+	}
+	best := 0
+	for i, v := range after {
+		if v < after[best] {
+			best = i
+		}
+	}
+	energy := p.energy(held)
+	out.Before, out.After = before/energy, before/energy
+	if !(after[best] < before) || !(before > negligible*energy) {
+		return nil
+	}
+	chain, err := p.fit(merge(fit, held), list[best])
+	if unsolvable(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	out.Chain, out.Kept, out.After = chain, true, after[best]/energy
+	out.Shortcut, out.Ridge = list[best].short, list[best].ridge
+	return nil
+}
+
+// try returns what each candidate, fitted on the one part of the samples, leaves of the errors on the other; +Inf
+// for one that cannot be solved for.
+func (w *walk) try(ctx context.Context, st *stage, p *problem, fit, held facts, list []candidate) ([]float64, error) {
+	after := make([]float64, len(list))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(w.solvers(st))
+	for i, c := range list {
+		group.Go(func() error {
+			after[i] = math.Inf(1)
+			chain, err := p.fit(fit, c)
+			if unsolvable(err) {
+				return nil // the ridge may be too small for rounding
+			}
+			if err == nil {
+				after[i], err = p.judge(held, chain)
+			}
+			return errors.Join(err, ctx.Err())
+		})
+	}
+	return after, group.Wait()
+}
+
+// unsolvable tells whether an error says that a candidate's numbers have no answer.
+func unsolvable(err error) bool {
+	var numerical *linalg.NumericalError
+	var refused *decomp.RefusedError
+	return errors.As(err, &numerical) || errors.As(err, &refused)
+}
+
+// finalists is how many ridges, over both targets, are tried on factors.
+const finalists = 3
+
+// shortlist leaves out what is not worth factoring. Factors take most of the time, and what they lose of W_ls
+// depends little on the ridge; so the ridges and targets are held against each other by W_ls as it is, and the best few
+// stay, beside those that keep the weights.
+func (w *walk) shortlist(ctx context.Context, st *stage, p *problem, fit, held facts, list []candidate) ([]candidate, error) {
+	var out, ridged []candidate
+	for _, c := range list {
+		if !c.fit || math.IsInf(c.ridge, 1) {
+			out = append(out, c)
+			continue
+		}
+		c.whole = true
+		ridged = append(ridged, c)
+	}
+	if p.choice.Chain == nil || len(ridged) <= finalists {
+		return list, nil
+	}
+	left, err := w.try(ctx, st, p, fit, held, ridged)
+	if err != nil {
+		return nil, err
+	}
+	order := make([]int, len(ridged))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(left[a], left[b]) })
+	for _, i := range order[:finalists] {
+		c := ridged[i]
+		c.whole = false
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// negligible is the share of the output's variance below which an error is not worth a refit.
+const negligible = 1e-12
+
+// solvers is how many candidates fit into memory side by side.
+func (w *walk) solvers(st *stage) int {
+	one := max(w.needs(st.site)/5, 1)
+	return int(max(1, min(int64(w.o.Threads), (w.o.Memory/2-3*one)/(2*one))))
+}
+
+func (w *walk) problem(st *stage) (*problem, error) {
+	kernel, err := st.site.Load()
+	if err != nil {
+		return nil, err
+	}
+	p := &problem{backend: w.o.Backend, choice: st.choice, kernel: kernel, g: st.choice.Output}
+	switch st.site.Bias() {
+	case rewrite.BiasFree:
+		p.shift = true
+	case rewrite.BiasGrows:
+		p.shift = w.o.Grow
+	}
+	if p.g == nil {
+		p.g = st.site.OutputMetric()
+	}
+	return p, nil
+}

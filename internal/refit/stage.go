@@ -1,0 +1,282 @@
+package refit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// stage is one step under way.
+type stage struct {
+	w      *walk
+	k      int
+	choice *Choice
+	site   *rewrite.Site
+
+	own, other *segment // of the original and of the compressed model
+	differs    bool     // whether the site's input is not that of the original
+	shortcut   *shortcut
+	why        string // why there is nothing to solve
+	layouts    *layouts
+	sums       *sums // nil where there is nothing to solve
+}
+
+// begin finds out what stage k has to run and to sum.
+func (w *walk) begin(k int) (*stage, error) {
+	st := &stage{w: w, k: k, choice: &w.choices[w.order[k]]}
+	st.site = &st.choice.Site
+	w.spread(k)
+	st.differs = w.differs[st.site.Input]
+	if c := w.plan.shortcuts[k]; c != nil && w.differs[c.operand] {
+		st.shortcut = c
+	}
+	switch dense := st.choice.Chain == nil; {
+	case st.site.View.Kind == rewrite.TableRows:
+		st.why = "what it looks up by index does not change, so its factors are the best of their rank already"
+	case dense && !st.differs && st.shortcut == nil:
+		st.why = "it sees what it sees in the original"
+	case dense && w.shared(st.site):
+		st.why = "its weight is used elsewhere too"
+	case w.needs(st.site) > w.o.Memory/2:
+		st.why = fmt.Sprintf("its moments take %d MiB, more than half of the memory limit of %d MiB", w.needs(st.site)>>20, w.o.Memory>>20)
+	default:
+		st.sums = newSums(st.choice, st.differs, st.shortcut != nil)
+		if w.inputs.match(st.site, st.choice.Felt) {
+			st.sums.inputs = w.inputs
+		}
+		w.inputs = st.sums.inputs
+		st.layouts = newLayouts(st.site)
+	}
+	return st, st.cut()
+}
+
+// needs is about what the moments of a site take at most.
+func (w *walk) needs(s *rewrite.Site) int64 {
+	k, out := int64(s.Kernel.Cols()), int64(s.Kernel.Rows())
+	one := 8 * int64(s.Kernel.Groups) * (k*k + 2*k*out + out*out)
+	return one * 5
+}
+
+// spread notes which of the values that stage k computes differ from the original's.
+func (w *walk) spread(k int) {
+	for i, at := range w.plan.stages[compressed] {
+		if at != k || !slices.ContainsFunc(w.plan.reads[i], func(v string) bool { return w.differs[v] }) {
+			continue
+		}
+		for _, v := range w.plan.nodes[i].GetOutput() {
+			w.differs[v] = true
+		}
+	}
+}
+
+// cut makes the segments of both models.
+func (st *stage) cut() error {
+	w := st.w
+	other := st.otherPiece()
+	var err error
+	if st.own, err = w.newSegment(st.ownPiece(other)); err != nil {
+		return err
+	}
+	other.form = func(v string) (tensor.Type, []int, error) {
+		if w.differs[v] {
+			return w.formOf(key{compressed, v})
+		}
+		if t, shape, ok := st.own.form(v); ok {
+			return t, shape, nil
+		}
+		return w.formOf(key{original, v})
+	}
+	st.other, err = w.newSegment(other)
+	return err
+}
+
+// formOf returns the type and shape of a value on the shelf.
+func (w *walk) formOf(k key) (tensor.Type, []int, error) {
+	if !w.shelf.has(k) {
+		return 0, nil, fmt.Errorf("value %q is not at hand", k.value)
+	}
+	t, shape := w.shelf.form(k)
+	return t, shape, nil
+}
+
+// ownPiece is what the original runs in this stage.
+func (st *stage) ownPiece(other piece) piece {
+	w := st.w
+	c := piece{form: func(v string) (tensor.Type, []int, error) { return w.formOf(key{original, v}) }}
+	want := map[string]bool{}
+	if st.sums != nil {
+		want[st.site.Input] = !st.differs
+		want[st.site.Output] = true
+		if st.shortcut != nil {
+			want[st.shortcut.operand] = true
+		}
+	}
+	for _, n := range other.nodes {
+		for _, v := range reads(n.node, func(string) bool { return true }) {
+			if !w.differs[v] {
+				want[v] = true
+			}
+		}
+	}
+	for i, at := range w.plan.stages[original] {
+		if at != st.k {
+			continue
+		}
+		c.nodes = append(c.nodes, located{i, 0, w.plan.nodes[i]})
+		w.result.nodes[original][i]++
+		for _, v := range w.plan.nodes[i].GetOutput() {
+			if v != "" && (want[v] || w.plan.needed(original, v, !w.differs[v]) > st.k) {
+				c.wanted = append(c.wanted, v)
+			}
+		}
+	}
+	return c
+}
+
+// otherPiece is what the compressed model runs in this stage: only what differs, and the site as it was, on the new
+// input.
+func (st *stage) otherPiece() piece {
+	w := st.w
+	c := piece{weights: w.weights}
+	want := map[string]bool{}
+	if st.sums != nil {
+		want[st.site.Input] = true
+		if st.shortcut != nil {
+			want[st.shortcut.operand] = true
+		}
+	}
+	for i, at := range w.plan.stages[compressed] {
+		n := w.plan.nodes[i]
+		if at != st.k || !slices.ContainsFunc(n.GetOutput(), func(v string) bool { return w.differs[v] }) {
+			continue
+		}
+		w.result.nodes[compressed][i]++
+		switch {
+		case w.patches[i] != nil:
+			for sub, n := range w.patches[i].New {
+				c.nodes = append(c.nodes, located{i, sub, n.Proto()})
+			}
+		case w.swaps[i] != nil:
+			c.nodes = append(c.nodes, located{i, 0, w.swaps[i]})
+		default:
+			c.nodes = append(c.nodes, located{i, 0, n})
+		}
+		for _, v := range n.GetOutput() {
+			if v != "" && (want[v] || w.plan.needed(compressed, v, false) > st.k) {
+				c.wanted = append(c.wanted, v)
+			}
+		}
+	}
+	if st.sums != nil && st.differs {
+		c.nodes = append(c.nodes, located{st.site.Index, 0, st.site.Node.Proto()})
+		c.wanted = append(c.wanted, st.site.Output)
+	}
+	return c
+}
+
+func (st *stage) close() {
+	st.own.close()
+	st.other.close()
+}
+
+// sweep runs the stage on all samples, several runs side by side. The sums take the runs in their order.
+func (st *stage) sweep(ctx context.Context) error {
+	w := st.w
+	group, ctx := errgroup.WithContext(ctx)
+	var next atomic.Int64
+	var mu sync.Mutex
+	done := 0
+	for range min(w.o.Threads, len(w.runs)) {
+		group.Go(func() error {
+			worker := &worker{backend: w.o.Backend}
+			for ctx.Err() == nil {
+				r := int(next.Add(1)) - 1
+				if r >= len(w.runs) {
+					return nil
+				}
+				if err := st.run(ctx, worker, r); err != nil {
+					return err
+				}
+				mu.Lock()
+				done += w.runs[r].samples
+				w.progress(st.k+1, done)
+				mu.Unlock()
+			}
+			return ctx.Err()
+		})
+	}
+	return group.Wait()
+}
+
+// run takes one run of both models up to the site.
+func (st *stage) run(ctx context.Context, worker *worker, r int) error {
+	w := st.w
+	own, other := map[string]tensor.Dense{}, map[string]tensor.Dense{}
+	ownValue := func(v string) (tensor.Dense, error) {
+		if t, ok := own[v]; ok {
+			return t, nil
+		}
+		return w.shelf.get(key{original, v}, r)
+	}
+	otherValue := func(v string) (tensor.Dense, error) {
+		if t, ok := other[v]; ok {
+			return t, nil
+		}
+		if w.differs[v] {
+			return w.shelf.get(key{compressed, v}, r)
+		}
+		return ownValue(v)
+	}
+	for _, part := range []struct {
+		s     *segment
+		input func(string) (tensor.Dense, error)
+		to    map[string]tensor.Dense
+	}{{st.own, ownValue, own}, {st.other, otherValue, other}} {
+		results, err := part.s.run(ctx, part.input, part.to)
+		if err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return &CutError{st.site.Name, fmt.Errorf("sample %s: %w", w.runs[r].name, err)}
+		}
+		if results != nil {
+			defer results.Close()
+		}
+	}
+	if err := st.keep(own, other, r); err != nil {
+		return err
+	}
+	if st.sums == nil {
+		return nil
+	}
+	seen, err := st.see(ownValue, otherValue, other, r)
+	if err != nil {
+		return fmt.Errorf("refitting node %q, sample %s: %w", st.site.Name, w.runs[r].name, err)
+	}
+	return st.sums.add(ctx, worker, r, w.runs[r].held, seen)
+}
+
+// keep puts what later stages need on the shelf.
+func (st *stage) keep(own, other map[string]tensor.Dense, r int) error {
+	p := st.w.plan
+	var errs []error
+	for v, t := range own {
+		if p.needed(original, v, !st.w.differs[v]) > st.k {
+			errs = append(errs, st.w.shelf.put(key{original, v}, r, t))
+		}
+	}
+	for v, t := range other {
+		if v != st.site.Output && p.needed(compressed, v, false) > st.k {
+			errs = append(errs, st.w.shelf.put(key{compressed, v}, r, t))
+		}
+	}
+	return errors.Join(errs...)
+}
