@@ -74,7 +74,7 @@ func TestValues(t *testing.T) {
 		t.Errorf("sizes %v", got)
 	}
 	open := NewValue("v", tensor.Undefined, nil)
-	sequence := Value{&onnxpb.ValueInfoProto{Type: &onnxpb.TypeProto{Value: &onnxpb.TypeProto_SequenceType{}}}}
+	sequence := NewSequence("v", NewValue("", tensor.Int64, nil))
 	for _, v := range []Value{open, sequence} {
 		if v.Dense() || v.Type() != tensor.Undefined || v.Dims() != nil {
 			t.Errorf("%v is a dense tensor", v.p)

@@ -156,7 +156,7 @@ func TestOldForms(t *testing.T) {
 			continue
 		}
 		for i, want := range c.want {
-			name := m.Graph().Node[0].Output[i]
+			name := graph.Of(m).Nodes()[0].Output(i)
 			if got, _ := s.Of(name); !slices.Equal(got, want) || s.Why(name) != "" {
 				t.Errorf("%s, opset %d, %v: output %d has the shape %v (%s), wanted %v", c.op, c.opset, c.a, i, got, s.Why(name), want)
 			}

@@ -65,7 +65,7 @@ func House() Rules {
 			"internal/provision":               {},
 			"internal/provision/provisiontest": {"internal/provision"},
 			"internal/atomicfile":              {},
-			"internal/backendtest":             {"internal/provision/provisiontest", "onnxio"},
+			"internal/backendtest":             {"internal/provision/provisiontest", "graph"},
 			"internal/size":                    {},
 			"internal/suggest":                 {},
 			"internal/chart":                   {},
