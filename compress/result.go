@@ -14,7 +14,7 @@ type Result struct {
 	Schema      string       `json:"schema"`
 	Input       File         `json:"input"`
 	Output      File         `json:"output"`
-	Environment Environment  `json:"environment"`
+	Environment EnvironmentResult `json:"environment"`
 	Targets     []Reached    `json:"targets"`
 	Calibration *Calibration `json:"calibration"`
 	Plan        PlanSummary  `json:"plan"`
@@ -40,7 +40,7 @@ type Result struct {
 	Frontier *Frontier `json:"frontier"`
 	// Latency is null where the run was not asked to time the models.
 	Latency *Latency `json:"latency"`
-	// Command is Options.Command.
+	// Command is the command line that asked for the run, in words that a shell takes, where a command did.
 	Command string  `json:"command,omitempty"`
 	Stages  []Stage `json:"stages"`
 }
@@ -58,8 +58,8 @@ type File struct {
 	Params int64 `json:"params"`
 }
 
-// Environment says which numerical libraries did the work.
-type Environment struct {
+// EnvironmentResult says which numerical libraries did the work.
+type EnvironmentResult struct {
 	// Runtime is ONNX Runtime's version, empty when none was found.
 	Runtime     string `json:"runtime,omitempty"`
 	RuntimePath string `json:"runtime_path,omitempty"`

@@ -89,9 +89,9 @@ func matches(flag string, patterns, names []string, skips []rewrite.Skip) ([]str
 		i := slices.IndexFunc(skips, func(s rewrite.Skip) bool { return re.MatchString(s.Name) })
 		switch {
 		case i < 0:
-			return nil, &UsageError{fmt.Errorf("%s %q matches no site%s; `onnx-compress inspect` lists their names", flag, p, suggest.Phrase(p, names))}
+			return nil, &UsageError{Err: fmt.Errorf("%s %q matches no site%s; `onnx-compress inspect` lists their names", flag, p, suggest.Phrase(p, names))}
 		case flag == "--only":
-			return nil, &UsageError{fmt.Errorf("--only %q matches no site, but %s %s, which cannot change: %s", p, skips[i].Op, skips[i].Name, skips[i].Reason)}
+			return nil, &UsageError{Err: fmt.Errorf("--only %q matches no site, but %s %s, which cannot change: %s", p, skips[i].Op, skips[i].Name, skips[i].Reason)}
 		}
 	}
 	return hit, nil

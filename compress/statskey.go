@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
@@ -23,29 +24,29 @@ const keySamples = 3
 
 // statsKey is a digest of all that statistics depend on, so that equal keys mean
 // equal statistics to the last bit.
-func (j *job) statsKey(ctx context.Context, groups [][]int) ([]byte, error) {
-	model, err := describe(ctx, j.model.Path, rewrite.Costs{})
+func statsKey(ctx context.Context, env *Environment, a *Analysis, opts Options) ([]byte, error) {
+	model, err := describe(ctx, a.model.Path, rewrite.Costs{})
 	if err != nil {
 		return nil, err
 	}
-	weights, err := j.externalDigest(ctx)
+	weights, err := externalDigest(ctx, a.model)
 	if err != nil {
 		return nil, err
 	}
-	samples, err := j.sampleDigest()
+	samples, err := sampleDigest(opts.Source, a.Calibrate)
 	if err != nil {
 		return nil, err
 	}
-	names := make([][]string, len(groups))
-	for g, group := range groups {
+	names := make([][]string, len(a.Groups))
+	for g, group := range a.Groups {
 		for _, k := range group {
-			names[g] = append(names[g], j.analysis.Sites[k].Name)
+			names[g] = append(names[g], a.Sites[k].Name)
 		}
 	}
-	o := j.calibOptions("")
+	o, libraries := env.calibOptions(a, opts), env.result(opts.Seed)
 	text, err := json.Marshal([]any{
-		model.SHA256, weights, j.opts.Source.Describe(), j.opts.Source.Len(), j.calibrate, samples,
-		o.Seed, o.Probes, o.Batch, o.Memory, j.result.Environment.Runtime, j.result.Environment.Algebra, names,
+		model.SHA256, weights, opts.Source.Describe(), opts.Source.Len(), a.Calibrate, samples,
+		o.Seed, o.Probes, o.Batch, o.Memory, libraries.Runtime, libraries.Algebra, names,
 	})
 	if err != nil {
 		return nil, err
@@ -55,14 +56,13 @@ func (j *job) statsKey(ctx context.Context, groups [][]int) ([]byte, error) {
 }
 
 // sampleDigest hashes the first and the last samples of the calibration.
-func (j *job) sampleDigest() (string, error) {
-	chosen := j.calibrate
+func sampleDigest(src calib.Source, chosen []int) (string, error) {
 	if len(chosen) > 2*keySamples {
 		chosen = slices.Concat(chosen[:keySamples], chosen[len(chosen)-keySamples:])
 	}
 	h := sha256.New()
 	for _, i := range chosen {
-		s, err := j.opts.Source.Sample(i)
+		s, err := src.Sample(i)
 		if err != nil {
 			return "", err
 		}
@@ -77,16 +77,16 @@ func (j *job) sampleDigest() (string, error) {
 }
 
 // externalDigest hashes the files of weights beside the model.
-func (j *job) externalDigest(ctx context.Context) (string, error) {
+func externalDigest(ctx context.Context, m *onnxio.Model) (string, error) {
 	files := map[string]bool{}
-	locations(j.model.Graph(), files)
-	for _, f := range j.model.Proto.GetFunctions() {
+	locations(m.Graph(), files)
+	for _, f := range m.Proto.GetFunctions() {
 		nodeLocations(f.GetNode(), files)
 	}
 	h := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		fmt.Fprintf(h, "%q\n", name)
-		f, err := os.Open(filepath.Join(j.model.ExternalFolder(), filepath.FromSlash(name)))
+		f, err := os.Open(filepath.Join(m.ExternalFolder(), filepath.FromSlash(name)))
 		if err != nil {
 			return "", err
 		}
