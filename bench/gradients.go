@@ -10,12 +10,13 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
-	"github.com/onnx-compress/onnx-compress/tune"
 )
 
 // differentiated is a model whose gradients are compared.
@@ -23,7 +24,7 @@ type differentiated struct {
 	name, model string
 	flags       []string // of compress
 	samples     string
-	prepare     calib.SourceOptions
+	prepare     samples.SourceOptions
 	loss        tune.Loss
 }
 
@@ -44,16 +45,16 @@ func (b *bench) gradients() error {
 	large := filepath.Join(b.data, "data", "imagenet")
 	var short error
 	for _, d := range []differentiated{
-		{"ResNet-20 at macs=0.5", b.model(resnet), append([]string{"--target", "macs=0.5"}, cifar...), small, calib.SourceOptions{Mean: mean, Std: std}, tune.Logits},
-		{"ResNet-20 at macs=0.3", b.model(resnet), append([]string{"--target", "macs=0.3"}, cifar...), small, calib.SourceOptions{Mean: mean, Std: std}, tune.Logits},
+		{"ResNet-20 at macs=0.5", b.model(resnet), append([]string{"--target", "macs=0.5"}, cifar...), small, samples.SourceOptions{Mean: mean, Std: std}, tune.Logits},
+		{"ResNet-20 at macs=0.3", b.model(resnet), append([]string{"--target", "macs=0.3"}, cifar...), small, samples.SourceOptions{Mean: mean, Std: std}, tune.Logits},
 		{
 			"SqueezeNet 1.1 at macs=0.5", b.model("squeezenet1.1_imagenet.onnx"),
 			[]string{"--target", "macs=0.5", "--crop", "224", "--normalize", "imagenet"},
 			large,
-			calib.SourceOptions{Crop: calib.Size{Height: 224, Width: 224}, Mean: mean, Std: std},
+			samples.SourceOptions{Crop: samples.Size{Height: 224, Width: 224}, Mean: mean, Std: std},
 			tune.Logits,
 		},
-		{"sentence encoder at params=" + params, encoder, []string{"--target", "params=" + params, "--keep", "*/Gather"}, sentences, calib.SourceOptions{}, tune.Cosine},
+		{"sentence encoder at params=" + params, encoder, []string{"--target", "params=" + params, "--keep", "*/Gather"}, sentences, samples.SourceOptions{}, tune.Cosine},
 	} {
 		if err := b.besideTorch(d); err != nil {
 			b.note("gradients of %s: %v", d.name, err)
@@ -115,11 +116,11 @@ func (b *bench) writeGradients(d differentiated, small, folder string) (float64,
 		return 0, err
 	}
 	defer compressed.Close()
-	specs, err := calib.Inputs(compressed)
+	specs, err := samples.Inputs(compressed)
 	if err != nil {
 		return 0, err
 	}
-	source, err := calib.Open(d.samples, d.prepare, specs)
+	source, err := samples.Open(d.samples, d.prepare, specs)
 	if err != nil {
 		return 0, err
 	}
@@ -127,11 +128,11 @@ func (b *bench) writeGradients(d differentiated, small, folder string) (float64,
 	for i := range indices {
 		indices[i] = i
 	}
-	loss, gradients, err := tune.Gradient(b.ctx, lib, original, compressed, source, indices, tune.DistilOptions{Loss: d.loss, Part: tune.Reachable})
+	loss, gradients, err := tune.Gradient(b.ctx, lib, original, compressed, source, indices, tune.Options{Loss: d.loss, Part: tune.Reachable})
 	if err != nil {
 		return 0, err
 	}
-	feed, err := calib.NewFeed(source, indices, specs, gradientSamples, 1)
+	feed, err := feed.New(source, indices, specs, gradientSamples, 1)
 	if err != nil {
 		return 0, err
 	}

@@ -13,12 +13,13 @@ import (
 
 	"gonum.org/v1/gonum/stat"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/chart"
+	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // predictionPlans is how many random plans are measured, and predictionSamples on how many
@@ -94,24 +95,24 @@ func randomPlan(r *compress.Result, random *rand.Rand) compress.Plan {
 // outputs runs files on the same samples.
 type outputs struct {
 	libs    *compress.Libraries
-	source  calib.Source
-	inputs  []calib.InputSpec
+	source  samples.Source
+	inputs  []samples.InputSpec
 	samples int
 }
 
 // outputsOf opens samples of the CIFAR records for a model; done closes what was opened.
-func (b *bench) outputsOf(data, model string, samples int) (o *outputs, done func(), err error) {
+func (b *bench) outputsOf(data, model string, count int) (o *outputs, done func(), err error) {
 	m, err := onnxio.Read(model)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer m.Close()
-	o = &outputs{samples: samples}
-	if o.inputs, err = calib.Inputs(m); err != nil {
+	o = &outputs{samples: count}
+	if o.inputs, err = samples.Inputs(m); err != nil {
 		return nil, nil, err
 	}
-	prepare := calib.SourceOptions{Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}}
-	if o.source, err = calib.Open(b.sample(data), prepare, o.inputs); err != nil {
+	prepare := samples.SourceOptions{Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}}
+	if o.source, err = samples.Open(b.sample(data), prepare, o.inputs); err != nil {
 		return nil, nil, err
 	}
 	if o.libs, err = compress.OpenLibraries(""); err != nil {
@@ -135,14 +136,14 @@ func (o *outputs) run(ctx context.Context, file string) ([][]float32, error) {
 	for i := range indices {
 		indices[i] = i
 	}
-	feed, err := calib.NewFeed(o.source, indices, o.inputs, 128, 2)
+	runs, err := feed.New(o.source, indices, o.inputs, 128, 2)
 	if err != nil {
 		return nil, err
 	}
 	out := make([][]float32, len(indices))
 	var mu sync.Mutex
-	err = feed.Each(ctx, 2, func(int, int) {}, func(ctx context.Context) func(*calib.Run) error {
-		return func(r *calib.Run) error {
+	err = runs.Each(ctx, 2, func(int, int) {}, func(ctx context.Context) func(*feed.Run) error {
+		return func(r *feed.Run) error {
 			result, err := session.Run(ctx, r.Inputs, nil)
 			if err != nil {
 				return err

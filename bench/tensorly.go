@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/provision"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // tensorlyThreads is how many threads each side may use in total: those of its BLAS for TensorLy, layers side by side,

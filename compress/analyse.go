@@ -9,11 +9,12 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/shapes"
 )
 
@@ -97,7 +98,7 @@ func Analyse(ctx context.Context, m *onnxio.Model, o Options) (*Analysis, error)
 func (o Options) inputShapes(m *onnxio.Model) (map[string][]int, error) {
 	given := map[string][]int{}
 	if src := o.Source; src != nil && src.Len() > 0 {
-		inputs, err := calib.Inputs(m)
+		inputs, err := samples.Inputs(m)
 		if err != nil {
 			return nil, err
 		}
@@ -121,7 +122,7 @@ func (o Options) deal() (calibrate, judge, held []int, err error) {
 		return nil, nil, nil, nil
 	}
 	n := o.Source.Len()
-	calibrate, held = calib.Split(n, o.calibSamples(n), o.Seed)
+	calibrate, held = samples.Split(n, o.calibSamples(n), o.Seed)
 	need, most := 0, min(len(held), o.VerifySamples)
 	for _, g := range o.Goals {
 		need = max(need, g.samples())

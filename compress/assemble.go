@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/provenance"
+	"github.com/onnx-compress/onnx-compress/internal/refit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/provenance"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/shapes"
-	"github.com/onnx-compress/onnx-compress/tune"
 )
 
 // RefitSummary says what solving the sites anew gave.
@@ -126,18 +126,18 @@ func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options
 	if err != nil {
 		return err
 	}
-	choices := make([]tune.Choice, len(s.Chains))
+	choices := make([]refit.Choice, len(s.Chains))
 	for i, at := range s.Choice.Offers.sites {
-		choices[i] = tune.Choice{Site: at.site, Chain: s.Chains[i], Output: at.output, Felt: at.felt}
+		choices[i] = refit.Choice{Site: at.site, Chain: s.Chains[i], Output: at.output, Felt: at.felt}
 		if m := s.Choice.picks[i].method; m != nil {
 			choices[i].Method = *m
 		}
 	}
 	bounded := slices.ContainsFunc(s.Choice.Bounds, func(t Target) bool { return t.Resource != MACs })
-	r, err := tune.Refit(ctx, lib, a.model, choices, o.Source, a.Calibrate, tune.Options{
+	r, err := refit.Run(ctx, lib, a.model, choices, o.Source, a.Calibrate, refit.Options{
 		Batch: o.Batch, Threads: st.env.Threads, Memory: o.Memory, Backend: st.env.Algebra, Grow: !bounded, Progress: st.told,
 	})
-	cut, few := (*tune.CutError)(nil), (*tune.TooFewError)(nil)
+	cut, few := (*refit.CutError)(nil), (*refit.TooFewError)(nil)
 	if errors.As(err, &cut) || errors.As(err, &few) {
 		s.Refit = &RefitSummary{Skipped: err.Error()}
 		return nil

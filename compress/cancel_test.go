@@ -53,7 +53,7 @@ func TestCancel(t *testing.T) {
 	}{
 		{"with data", zoo(t, "cnn"), Options{Source: images(40), CalibSamples: 30, Batch: 4, Threads: 2}},
 		{"with sensitivities", zoo(t, "cnn"), Options{Source: images(40), CalibSamples: 30, Batch: 4, Threads: 2, Probes: 1}},
-		{"in several sweeps", wide(t), Options{Source: samples(40, "x", 12, 1, 1), CalibSamples: 30, Batch: 4, Memory: 26 << 20, Threads: 1}},
+		{"in several sweeps", wide(t), Options{Source: drawn(40, "x", 12, 1, 1), CalibSamples: 30, Batch: 4, Memory: 26 << 20, Threads: 1}},
 		{"data-free", zoo(t, "cnn"), Options{}},
 	} {
 		var seen log

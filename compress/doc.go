@@ -18,12 +18,12 @@
 //
 //	onnxio.Read                       the model, its weights left in their file
 //	shapes.Infer, rewrite.Sites       the nodes that can change, at the sizes that they run at
-//	calib.Open, calib.Collect         what they see of samples
+//	samples.Open, calib.Collect       what they see of samples
 //	decomp.Method.Factor              a factorization of each that answers for every rank
 //	search.Choose                     one rank for each, so that the least is lost within budgets
-//	tune.Refit                        the factors solved anew on what the smaller model feeds them
+//	refit.Run                         the factors solved anew on what the smaller model feeds them
 //	rewrite.Replace, rewrite.Apply    the new model
-//	tune.Distil                       its weights tuned towards the original's outputs
+//	tune.Run                          its weights tuned towards the original's outputs
 //	provenance.Attach, onnxio.Write   its file
 //	verify.Compare, gate.Judge        how far it lies from the original, and whether that will do
 //

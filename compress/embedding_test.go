@@ -8,9 +8,10 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -23,7 +24,7 @@ func words(n int) memory {
 		for k := range ids {
 			ids[k] = int64(120 * math.Pow(random.Float64(), 3))
 		}
-		out = append(out, calib.Sample{Name: fmt.Sprint("sentence ", i), Label: -1, Inputs: map[string]tensor.Dense{"tokens": tensor.FromInt64([]int{6}, ids)}})
+		out = append(out, samples.Sample{Name: fmt.Sprint("sentence ", i), Label: -1, Inputs: map[string]tensor.Dense{"tokens": tensor.FromInt64([]int{6}, ids)}})
 	}
 	return out
 }
@@ -76,7 +77,7 @@ func tableLoss(t *testing.T, m *onnxio.Model, r *Result) float64 {
 	last, middle := testkit.Numbers(t, small, "Gather_1/svd.last.weight")
 	rows, width := shape[0], shape[1]
 	p := make([]float64, rows)
-	chosen, _ := calib.Split(150, 100, 0)
+	chosen, _ := samples.Split(150, 100, 0)
 	src := words(150)
 	for i := range p {
 		p[i] = 1 / float64(600+rows)

@@ -8,9 +8,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/provision"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // EnvironmentOptions say where work is done, and who is told. Nothing of it decides on a result, but for

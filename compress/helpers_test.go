@@ -10,23 +10,23 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/decomp"
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/internal/provision"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
+	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/provenance"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
 // memory is a source of given samples.
-type memory = testkit.Memory[calib.Sample]
+type memory = testkit.Memory[samples.Sample]
 
 // samples draws n samples of the input "x" or another with the given sizes.
-func samples(n int, input string, sizes ...int) memory {
+func drawn(n int, input string, sizes ...int) memory {
 	random := rand.New(rand.NewPCG(7, 7))
 	var out memory
 	for i := range n {
@@ -35,7 +35,7 @@ func samples(n int, input string, sizes ...int) memory {
 		for k := range v {
 			v[k] = float32(random.NormFloat64()) + 0.25
 		}
-		out = append(out, calib.Sample{
+		out = append(out, samples.Sample{
 			Name: fmt.Sprintf("sample %d", i), Label: i % 5, Inputs: map[string]tensor.Dense{input: t},
 		})
 	}

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/grad"
+	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
@@ -90,7 +90,7 @@ func (d *Delivered) latency(ctx context.Context, env *Environment, a *Analysis, 
 		return nil, err
 	}
 	defer after.Close()
-	feed, err := calib.NewFeed(src, []int{index}, calib.SessionInputs(before), 1, 1)
+	feed, err := feed.New(src, []int{index}, feed.SessionInputs(before), 1, 1)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func TestMemoryGroups(t *testing.T) {
 	}{{2 << 30, 1, 0}, {26 << 20, 2, 0}, {20 << 20, 1, 2}} {
 		var seen log
 		o := Options{
-			Targets: []Target{{Resource: MACs, Value: 30000}}, Source: samples(80, "x", 12, 1, 1), CalibSamples: 60,
+			Targets: []Target{{Resource: MACs, Value: 30000}}, Source: drawn(80, "x", 12, 1, 1), CalibSamples: 60,
 			Memory: c.memory, Progress: seen.add, NoRefit: true, // which memory limits too
 		}
 		if c.left > 0 {

@@ -24,7 +24,7 @@ func bottlenecks() *testmodels.Builder {
 func TestMerged(t *testing.T) {
 	needRuntime(t)
 	for _, kept := range []bool{false, true} {
-		o := Options{Output: out(t), Targets: []Target{share(MACs, 0.6)}, Source: samples(64, "x", 12, 6, 5), CalibSamples: 48, NoRefit: true, RankMultiple: 1}
+		o := Options{Output: out(t), Targets: []Target{share(MACs, 0.6)}, Source: drawn(64, "x", 12, 6, 5), CalibSamples: 48, NoRefit: true, RankMultiple: 1}
 		if kept {
 			o.Select.Keep, o.Targets = []string{"Conv_2"}, []Target{share(MACs, 0.75)}
 		}

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -18,15 +18,15 @@ const noiseSamples = 8
 // data was given: standard normal numbers for floating-point inputs, ones for
 // all others. It shows that a model runs, not how good it is.
 type noise struct {
-	inputs []calib.InputSpec
+	inputs []samples.InputSpec
 	shapes map[string][]int
 	seed   uint64
 }
 
 // newNoise returns the source for m, or an error that says which input no random
 // numbers can be made for. given has shapes of inputs that the model leaves open.
-func newNoise(m *onnxio.Model, given map[string][]int, seed uint64) (calib.Source, error) {
-	inputs, err := calib.Inputs(m)
+func newNoise(m *onnxio.Model, given map[string][]int, seed uint64) (samples.Source, error) {
+	inputs, err := samples.Inputs(m)
 	if err != nil {
 		return nil, err
 	}
@@ -53,9 +53,9 @@ func (n noise) Len() int { return noiseSamples }
 func (n noise) Describe() string { return "random inputs" }
 
 // Sample draws every input anew from the seed and the sample's number.
-func (n noise) Sample(i int) (calib.Sample, error) {
+func (n noise) Sample(i int) (samples.Sample, error) {
 	random := rand.New(rand.NewPCG(n.seed, uint64(i)))
-	s := calib.Sample{Name: fmt.Sprintf("random %d", i), Label: -1, Whole: true, Inputs: map[string]tensor.Dense{}}
+	s := samples.Sample{Name: fmt.Sprintf("random %d", i), Label: -1, Whole: true, Inputs: map[string]tensor.Dense{}}
 	for _, in := range n.inputs {
 		shape := n.shapes[in.Name]
 		count, err := tensor.Elements(shape)

@@ -6,9 +6,9 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
@@ -24,7 +24,7 @@ func oneInput(t *testing.T, typ tensor.Type, dims ...any) *onnxio.Model {
 // TestNoiseIsRepeatable: the seed and the number of a sample decide every bit of it.
 func TestNoiseIsRepeatable(t *testing.T) {
 	m := zoo(t, "cnn")
-	draw := func(seed uint64, i int) calib.Sample {
+	draw := func(seed uint64, i int) samples.Sample {
 		n, err := newNoise(m, nil, seed)
 		if err != nil {
 			t.Fatal(err)

@@ -65,7 +65,7 @@ func TestOddModels(t *testing.T) {
 		if _, err := Inspect(m, nil, Selection{}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		for _, src := range []memory{nil, samples(20, "x", 9)} {
+		for _, src := range []memory{nil, drawn(20, "x", 9)} {
 			for _, target := range []Target{share(Params, 0.9), share(MACs, 0.9), share(MACs, 1), {Resource: Bytes, Value: 0.9, Fraction: true}} {
 				o := Options{Output: out(t), Targets: []Target{target}, Probes: 1}
 				if src != nil {

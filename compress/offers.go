@@ -5,9 +5,9 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/decomp"
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/internal/moments"
+	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
 
@@ -63,7 +63,7 @@ type seen struct {
 	// output is the second moment of the sensitivity per group, nil without.
 	output []*linalg.Matrix
 	// felt weighs the output positions; empty where they weigh the same.
-	felt calib.Felt
+	felt moments.Felt
 	// mean is E[x] per group where the chain's output is to be shifted, else nil.
 	mean [][]float64
 	note string

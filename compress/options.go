@@ -7,11 +7,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
+	"github.com/onnx-compress/onnx-compress/internal/tune"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/search"
-	"github.com/onnx-compress/onnx-compress/tune"
 )
 
 // Options say what to make of a model. The zero value of a field means its
@@ -43,7 +43,7 @@ type Options struct {
 
 	// Source has the calibration samples; nil means data-free: every loss is
 	// then measured on the weights alone.
-	Source calib.Source
+	Source samples.Source
 	// CalibSamples is how many samples calibration draws; default 1024, but at
 	// most nine tenths of what there are, so that some are left to verify on.
 	CalibSamples int
@@ -62,8 +62,8 @@ type Options struct {
 	// that it comes closer to the original on Lessons: by default, the samples of Source
 	// that do not verify the result. When the run's context ends meanwhile, the best state
 	// so far is delivered all the same, and Result.Tuning says so.
-	Learning *tune.DistilOptions
-	Lessons  calib.Source
+	Learning *tune.Options
+	Lessons  samples.Source
 	// VerifySamples bounds how many of the others verification runs; default 1024.
 	VerifySamples int
 	// Time asks for the time that both models take, in turns on one sample; it costs some

@@ -9,9 +9,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/provenance"
+	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // Data says where the samples of a run came from, for the record in the written
@@ -20,7 +20,7 @@ type Data struct {
 	// Path is the file or folder that Options.Source was opened from, and Lessons that of Options.Lessons.
 	Path, Lessons string
 	// Preparation is how.
-	Preparation calib.SourceOptions
+	Preparation samples.SourceOptions
 }
 
 // longOption is how many bytes of an option are recorded as they are; of a longer one only
@@ -62,8 +62,8 @@ func (o RunOptions) Recorded() (map[string]string, error) {
 		{"memory", true, o.Memory},
 		{"tune", o.Learning != nil, o.Learning},
 		{"resize-short", p.Resize.Short != 0, p.Resize.Short},
-		{"resize-exact", p.Resize.Exact != calib.Size{}, p.Resize.Exact},
-		{"crop", p.Crop != calib.Size{}, p.Crop},
+		{"resize-exact", p.Resize.Exact != samples.Size{}, p.Resize.Exact},
+		{"crop", p.Crop != samples.Size{}, p.Crop},
 		{"scale", p.Scale != 0, p.Scale},
 		{"mean", len(p.Mean) > 0, numbers(p.Mean)},
 		{"std", len(p.Std) > 0, numbers(p.Std)},

@@ -9,11 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/internal/provenance"
+	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/provenance"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/search"
-	"github.com/onnx-compress/onnx-compress/tune"
 )
 
 // TestRecordedOptions: what decides on the result is recorded by the names of the flags,
@@ -31,7 +31,7 @@ func TestRecordedOptions(t *testing.T) {
 		Output: "small.onnx", Overwrite: true, Targets: []Target{half(MACs), {Resource: Params, Value: 2e6}},
 		Methods: []string{"svd"}, Select: Selection{Keep: []string{"a*", "b"}}, InputShapes: map[string][]int{"x": {1, 3}},
 		Probes: 1, Seed: 7, Threads: 3, Stats: "s", VerifySamples: 5, Runtime: "lib", Source: images(3), Progress: func(string, int, int) {},
-		Data: Data{"images", calib.SourceOptions{Labels: "l.tsv", Scale: 0.5, Mean: []float64{1, 2}, Crop: calib.Size{Height: 4, Width: 5}, Resize: calib.Resize{Short: 9}}},
+		Data: Data{"images", samples.SourceOptions{Labels: "l.tsv", Scale: 0.5, Mean: []float64{1, 2}, Crop: samples.Size{Height: 4, Width: 5}, Resize: samples.Resize{Short: 9}}},
 	}
 	want := map[string]string{
 		"targets": "macs=0.5,params=2000000", "methods": "svd", "keep": "a*,b", "input-shapes": `{"x":[1,3]}`, "probes": "1", "seed": "7",
@@ -52,8 +52,8 @@ func TestRecordedOptions(t *testing.T) {
 	if !strings.HasPrefix(long, "sha256:") || len(long) != 71 {
 		t.Errorf("a long option is recorded as %q", long)
 	}
-	learning := &tune.DistilOptions{Epochs: 3, Threads: 2, Progress: func(tune.Progress) {}, Checkpoint: "c", Resume: true}
-	if got := must(Options{Learning: learning, Lessons: images(3)}); got["tune"] != (&tune.DistilOptions{Epochs: 3}).String() || got["lessons"] != "" {
+	learning := &tune.Options{Epochs: 3, Threads: 2, Progress: func(tune.Progress) {}, Checkpoint: "c", Resume: true}
+	if got := must(Options{Learning: learning, Lessons: images(3)}); got["tune"] != (&tune.Options{Epochs: 3}).String() || got["lessons"] != "" {
 		t.Errorf("tuning is recorded as %v", got)
 	}
 	for _, name := range undecided() {

@@ -7,9 +7,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/onnx-compress/onnx-compress/internal/provenance"
+	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/provenance"
-	"github.com/onnx-compress/onnx-compress/tune"
 )
 
 // RunOptions are Options with the files around them.

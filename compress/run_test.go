@@ -17,18 +17,18 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
-	"github.com/onnx-compress/onnx-compress/provenance"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // images are samples for the convolutional networks of the zoo.
-func images(n int) memory { return samples(n, "image", 3, 16, 16) }
+func images(n int) memory { return drawn(n, "image", 3, 16, 16) }
 
 // TestResult holds what a run says of itself against the files.
 func TestResult(t *testing.T) {
@@ -137,7 +137,7 @@ func TestSameBytes(t *testing.T) {
 	needRuntime(t)
 	m := zoo(t, "cnn")
 	for _, c := range []struct {
-		src     calib.Source
+		src     samples.Source
 		probes  int
 		methods []string
 		threads []int
@@ -174,7 +174,7 @@ func TestSameBytes(t *testing.T) {
 func TestNothingToChange(t *testing.T) {
 	needRuntime(t)
 	m := zoo(t, "cnn_overridable")
-	for _, src := range []calib.Source{nil, images(20)} {
+	for _, src := range []samples.Source{nil, images(20)} {
 		o := Options{Output: out(t), Targets: []Target{share(MACs, 1)}, Select: Selection{Keep: []string{"*"}}, Source: src}
 		r, _ := run(t, m, o)
 		same, err := onnxio.Read(o.Output)
@@ -281,16 +281,16 @@ func TestSamplesAtFault(t *testing.T) {
 		wrongType[i].Inputs["image"] = tensor.New(tensor.Float64, 3, 16, 16)
 	}
 	odd := images(12)
-	odd[7] = samples(1, "image", 3, 16, 15)[0]
+	odd[7] = drawn(1, "image", 3, 16, 15)[0]
 	for name, c := range map[string]struct {
 		src   memory
 		words []string
 	}{
-		"wrong shape":    {samples(12, "image", 4, 16, 16), []string{"image", "4", "3", "sample 0"}},
-		"axis missing":   {samples(12, "image", 16), []string{"image", "sample 0"}},
+		"wrong shape":    {drawn(12, "image", 4, 16, 16), []string{"image", "4", "3", "sample 0"}},
+		"axis missing":   {drawn(12, "image", 16), []string{"image", "sample 0"}},
 		"one odd sample": {odd, []string{"image", "15", "sample 0"}},
 		"wrong type":     {wrongType, []string{"image", "float64", "float32"}},
-		"other input":    {samples(12, "picture", 3, 16, 16), []string{"picture", "image"}},
+		"other input":    {drawn(12, "picture", 3, 16, 16), []string{"picture", "image"}},
 		"NaN":            {poison(4, float32(math.NaN())), []string{"sample 4", `"image"`, "NaN"}},
 		"infinity":       {poison(9, float32(math.Inf(-1))), []string{"sample 9", `"image"`, "-Inf"}},
 		"none":           {memory{}, []string{"no samples"}},
@@ -336,7 +336,7 @@ func TestWeightsAtFault(t *testing.T) {
 // TestBrokenResult: a result that computes NaN where the original does not is refused.
 func TestBrokenResult(t *testing.T) {
 	needRuntime(t)
-	for _, src := range []calib.Source{nil, images(20)} {
+	for _, src := range []samples.Source{nil, images(20)} {
 		o := Options{Output: out(t), Targets: []Target{half(MACs)}, Source: src}
 		j := withRuntime(t, zoo(t, "cnn"), o)
 		for _, step := range []func(context.Context) error{j.analyse, j.factor, j.choose, j.assemble, j.rewrite} {

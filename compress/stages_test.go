@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // coarse makes a method of svd that offers every 8th rank at first, and then ranks at

@@ -9,17 +9,17 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
+	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // counted counts the samples that are read.
 type counted struct {
-	calib.Source
+	samples.Source
 	reads *atomic.Int64
 }
 
-func (c counted) Sample(i int) (calib.Sample, error) {
+func (c counted) Sample(i int) (samples.Sample, error) {
 	c.reads.Add(1)
 	return c.Source.Sample(i)
 }
@@ -35,7 +35,7 @@ func TestStats(t *testing.T) {
 	}{
 		{"plain", Options{Source: images(40), CalibSamples: 24}, 1},
 		{"with sensitivities", Options{Source: images(40), CalibSamples: 24, Probes: 1}, 1},
-		{"in several sweeps", Options{Source: samples(40, "x", 12, 1, 1), CalibSamples: 24, Memory: 26 << 20, Threads: 1}, 2},
+		{"in several sweeps", Options{Source: drawn(40, "x", 12, 1, 1), CalibSamples: 24, Memory: 26 << 20, Threads: 1}, 2},
 	} {
 		m := zoo(t, "cnn")
 		if c.sweeps > 1 {

@@ -12,10 +12,11 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // keySamples is how many samples of each end of the calibration's order are
@@ -56,7 +57,7 @@ func statsKey(ctx context.Context, env *Environment, a *Analysis, opts Options) 
 }
 
 // sampleDigest hashes the first and the last samples of the calibration.
-func sampleDigest(src calib.Source, chosen []int) (string, error) {
+func sampleDigest(src samples.Source, chosen []int) (string, error) {
 	if len(chosen) > 2*keySamples {
 		chosen = slices.Concat(chosen[:keySamples], chosen[len(chosen)-keySamples:])
 	}

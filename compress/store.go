@@ -7,9 +7,9 @@ import (
 	"os"
 	"sync"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/decomp"
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/internal/calib"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // store has what the sites are factored from, and their factorizations so far: in memory as far as that goes, else the moments

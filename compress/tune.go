@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/shapes"
-	"github.com/onnx-compress/onnx-compress/tune"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
@@ -22,11 +22,11 @@ type TuneOptions struct {
 	Output    string
 	Overwrite bool
 	// Source has the samples to learn from; it is required.
-	Source calib.Source
+	Source samples.Source
 	// Samples bounds how many of them, drawn by the seed; 0 means all.
 	Samples int
 	// Learning says how; its Threads default to those of the environment.
-	Learning tune.DistilOptions
+	Learning tune.Options
 }
 
 // TuningSchema names the shape of a TuneResult as JSON.
@@ -103,7 +103,7 @@ func Tune(ctx context.Context, env *Environment, original, compressed *onnxio.Mo
 	if o.Samples > 0 {
 		n = min(n, o.Samples)
 	}
-	indices, _ := calib.Split(o.Source.Len(), n, o.Learning.Seed)
+	indices, _ := samples.Split(o.Source.Len(), n, o.Learning.Seed)
 	learn, held := tune.Split(indices, o.Learning.Held)
 	o.Learning.Held = held
 	tuned, t, err := learnFrom(ctx, env, original, compressed, o.Source, append(learn, held...), o.Learning)
@@ -180,7 +180,7 @@ func admit(ctx context.Context, env *Environment, m *onnxio.Model, o Options) er
 	return nil
 }
 
-func (o Options) lessons() calib.Source {
+func (o Options) lessons() samples.Source {
 	if o.Lessons != nil {
 		return o.Lessons
 	}
@@ -191,7 +191,7 @@ func (o Options) lessons() calib.Source {
 // When ctx ends meanwhile, that is the best state so far, and its Tuning says so.
 func Learn(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o Options) (*Assembled, error) {
 	src := o.lessons()
-	indices, _ := calib.Split(src.Len(), src.Len(), o.Seed)
+	indices, _ := samples.Split(src.Len(), src.Len(), o.Seed)
 	if o.Lessons == nil {
 		indices = slices.DeleteFunc(indices, func(i int) bool { return slices.Contains(a.Verify, i) })
 	}
@@ -205,7 +205,7 @@ func Learn(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o O
 }
 
 // learnFrom tunes a model and says how that went. The caller closes the model.
-func learnFrom(ctx context.Context, env *Environment, original, compressed *onnxio.Model, src calib.Source, indices []int, o tune.DistilOptions) (*onnxio.Model, *Tuning, error) {
+func learnFrom(ctx context.Context, env *Environment, original, compressed *onnxio.Model, src samples.Source, indices []int, o tune.Options) (*onnxio.Model, *Tuning, error) {
 	lib, err := env.Need("tuning")
 	if err != nil {
 		return nil, nil, err
@@ -219,9 +219,9 @@ func learnFrom(ctx context.Context, env *Environment, original, compressed *onnx
 		env.progress(fmt.Sprintf("tune: epoch %d/%d, loss %.4f, held out %.4f, agreement %.1f%%, %.0f samples/s",
 			p.Epoch, p.Epochs, p.Loss, p.Last.Held, 100*p.Last.Agreement, p.Rate), p.Step, p.Steps)
 	}
-	var d *tune.Distilled
+	var d *tune.Result
 	err = env.stage(ctx, "tune", func(*stage) (err error) {
-		d, err = tune.Distil(ctx, lib, original, compressed, src, indices, o)
+		d, err = tune.Run(ctx, lib, original, compressed, src, indices, o)
 		return err
 	})
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
@@ -14,7 +14,7 @@ import (
 // means its default.
 type VerifyOptions struct {
 	// Source has the samples; nil means random inputs.
-	Source calib.Source
+	Source samples.Source
 	// Samples bounds how many of them run, drawn by Seed; 0 means all.
 	Samples int
 	Seed    uint64
@@ -55,7 +55,7 @@ func Verify(ctx context.Context, env *Environment, m *onnxio.Model, compressed s
 	if o.Samples > 0 {
 		n = min(n, o.Samples)
 	}
-	chosen, _ := calib.Split(o.Source.Len(), n, o.Seed)
+	chosen, _ := samples.Split(o.Source.Len(), n, o.Seed)
 	r, err := verify.Compare(ctx, lib, m.Path, compressed, o.Source, chosen, verify.Options{
 		Batch: o.Batch, Threads: env.Threads,
 		Progress: func(done, total int) { env.progress("verify", done, total) },

@@ -8,10 +8,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
@@ -116,7 +116,7 @@ func whole(t *testing.T, m *onnxio.Model, n int) memory {
 		if err != nil {
 			t.Fatal(err)
 		}
-		src = append(src, calib.Sample{Name: "feeds", Label: -1, Whole: true, Inputs: feeds})
+		src = append(src, samples.Sample{Name: "feeds", Label: -1, Whole: true, Inputs: feeds})
 	}
 	return src
 }

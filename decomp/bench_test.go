@@ -6,9 +6,9 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/provision"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // BenchmarkLadder factors one kernel by each method and asks for the loss of all its coarse ranks: at the three sizes of

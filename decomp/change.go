@@ -3,7 +3,7 @@ package decomp
 import (
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // Change returns tr(G (W'−W″) A (W'−W″)ᵀ) summed over groups: how far the kernels of shape s that two chains stand for

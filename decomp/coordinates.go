@@ -3,7 +3,7 @@ package decomp
 import (
 	"math"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // coordinates are those in which a split's metric is about the identity: A ≈ Ā ⊗ τ, with Ā [X, X] the mean of A over

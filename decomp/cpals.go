@@ -4,7 +4,7 @@ import (
 	"errors"
 	"math"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // cpBound bounds Σ_s ‖term s‖² as a multiple of the energy of the tensor. A tensor need not have a best approximation

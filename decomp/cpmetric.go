@@ -4,7 +4,7 @@ import (
 	"errors"
 	"math"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // errTooLarge says that terms have left the bound; a descent takes a shorter step.

@@ -3,7 +3,7 @@ package decomp
 import (
 	"math"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // modeSpace is the kernel of one group as a tensor [O, C, window modes...] in coordinates in which every mode is

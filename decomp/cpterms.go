@@ -3,7 +3,7 @@ package decomp
 import (
 	"math"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // cpTerms are r rank-one terms of a tensor [O, C, window modes...]: term s is the outer product of row s of all of them.

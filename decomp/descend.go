@@ -3,7 +3,7 @@ package decomp
 import (
 	"math"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // effort bounds a descent.

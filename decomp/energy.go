@@ -1,6 +1,6 @@
 package decomp
 
-import "github.com/onnx-compress/onnx-compress/internal/linalg"
+import "github.com/onnx-compress/onnx-compress/linalg"
 
 // Energy returns tr(G W A Wᵀ) summed over groups, what replacing the kernel by zero costs, without factoring it.
 func (m Metric) Energy(b linalg.Backend, k Kernel) (float64, error) {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/decomp/decomptest"
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // TestEnergy: it is the loss of the kernel of zeros, in every form of the metric.

@@ -3,7 +3,7 @@ package decomp
 import (
 	"fmt"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // group returns the matrix [O, K] of one group, which shares the kernel's numbers.

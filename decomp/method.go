@@ -16,7 +16,7 @@ package decomp
 import (
 	"fmt"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // Metric says which errors of a kernel matter, one matrix a group. Both are symmetric positive

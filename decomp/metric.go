@@ -3,7 +3,7 @@ package decomp
 import (
 	"math"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // normalized returns m·2^-e with its largest magnitude in [½, 1), and e. Scaling by powers of two is exact, and

@@ -5,7 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // moment is a second moment M in one of its forms; the zero moment is the identity.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/decomp/decomptest"
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // TestFormsAgree wants the losses of a sample or a diagonal to be those of the matrix that it stands for.

@@ -1,6 +1,6 @@
 package decomp
 
-import "github.com/onnx-compress/onnx-compress/internal/linalg"
+import "github.com/onnx-compress/onnx-compress/linalg"
 
 // orthogonal is higher-order orthogonal iteration of the two channel modes of a kernel whose input metric is the
 // identity (De Lathauwer et al. 2000): the leading subspace of the one mode is taken of the kernel as it is seen through

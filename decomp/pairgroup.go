@@ -1,7 +1,7 @@
 package decomp
 
 import (
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // pairGroup is one group's kernel, from which a pair of any rank can be made.

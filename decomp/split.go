@@ -4,7 +4,7 @@ import (
 	"errors"
 	"math"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // split is one group's kernel W [O, K] under its metric, cut between the head of a chain and its tail. The columns

@@ -5,7 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // Eigenvalues of the metric below these fractions of the largest are lifted to them. Only the side whose inverse root

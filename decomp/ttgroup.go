@@ -4,7 +4,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // ttGroup is one group's kernel under its metric, with what the trains of several ranks have in common.

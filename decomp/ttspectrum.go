@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // ttSpectrum finds the trains of a rank when it is first asked for them.

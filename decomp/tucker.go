@@ -6,7 +6,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 func tucker2() Method {

@@ -1,7 +1,7 @@
 package decomp
 
 import (
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // tuckerGroup is one group's kernel, from which factors of any pair of ranks can be made.

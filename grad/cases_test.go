@@ -111,7 +111,7 @@ func flatCases() []ruleCase {
 		made("RandomNormalLike", 7, self),
 		made("RandomUniformLike", 7, self),
 		made("ConstantOfShape", 9, func(n *net, x string) []string { return []string{n.op("Shape", []string{x})} },
-			onnxio.MakeTensor("value", must(onnxio.NewTensor("", tensor.Float64, []int{1}, []float64{2})))),
+			onnxio.MakeTensor("value", must(onnxio.NewTensor("", tensor.Float64, []int{1}, []float64{2})).Proto())),
 		{"OneHot", "of a cast", []int64{11}, true, func(n *net) {
 			x := n.in(above, 3)
 			i := n.op("Cast", []string{x}, onnxio.MakeInt("to", int64(tensor.Int64)))

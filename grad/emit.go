@@ -79,15 +79,14 @@ func (e *emitter) constant(t tensor.Type, shape []int, v []float64) string {
 		e.fail(fmt.Errorf("a constant of the gradient: %w", err))
 		return ""
 	}
-	p.Name = nil
-	key := fmt.Sprint(t, shape, ":", string(p.RawData))
+	key := fmt.Sprint(t, shape, ":", string(p.Proto().RawData))
 	if name, ok := e.constants[key]; ok {
 		return name
 	}
 	name := e.names.Fresh("grad/constant")
 	e.nodes = append(e.nodes, &onnxpb.NodeProto{
 		Name: proto.String(name), OpType: proto.String("Constant"), Output: []string{name},
-		Attribute: []*onnxpb.AttributeProto{onnxio.MakeTensor("value", p)},
+		Attribute: []*onnxpb.AttributeProto{onnxio.MakeTensor("value", p.Proto())},
 	})
 	e.constants[key] = name
 	e.scalars[name] = len(v) == 1 && len(shape) == 0
@@ -124,7 +123,7 @@ func (e *emitter) zeros(shape []int) string {
 		e.fail(err)
 		return ""
 	}
-	return e.emit("ConstantOfShape", []string{e.ints(shape)}, onnxio.MakeTensor("value", zero))
+	return e.emit("ConstantOfShape", []string{e.ints(shape)}, onnxio.MakeTensor("value", zero.Proto()))
 }
 
 // intsAttr returns a list attribute, from the ints that shapes are made of.

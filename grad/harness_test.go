@@ -136,8 +136,8 @@ func (n *net) constant(t tensor.Type, shape []int, v []float64) string {
 	if err != nil {
 		panic(err)
 	}
-	n.graph.Initializer = append(n.graph.Initializer, p)
-	return p.GetName()
+	n.graph.Initializer = append(n.graph.Initializer, p.Proto())
+	return p.Name()
 }
 
 // ints adds a 1-D initializer of int64.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/chromium"
-	"github.com/onnx-compress/onnx-compress/report/page/pagetest"
+	"github.com/onnx-compress/onnx-compress/internal/report/page/pagetest"
 )
 
 // What a page may take.

@@ -125,7 +125,7 @@ func forPictures(m *onnxio.Model) (*onnxio.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.Initializer = append(g.Initializer, w, b)
+	g.Initializer = append(g.Initializer, w.Proto(), b.Proto())
 	node := func(op, name, output string, inputs ...string) *onnxpb.NodeProto {
 		return &onnxpb.NodeProto{OpType: proto.String(op), Name: proto.String(name), Input: inputs, Output: []string{output}}
 	}

@@ -61,7 +61,7 @@ func counting(name string, shape ...int) *onnxpb.TensorProto {
 	if err != nil {
 		panic(err)
 	}
-	return t
+	return t.Proto()
 }
 
 // small returns a model with a convolution, a linear layer with its weight in a Constant

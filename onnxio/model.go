@@ -27,6 +27,8 @@ type Model struct {
 	files  *files
 	close  sync.Once
 	index  func() *Index
+	once   sync.Once
+	memo   any
 }
 
 // Read maps the file at path and returns its model, checked as by Check. Close
@@ -119,6 +121,13 @@ func (m *Model) Opset(domain string) int64 {
 		return 1
 	}
 	return 0
+}
+
+// Memo returns what build returned the first time that Memo was called: a place for what is
+// worked out from the model once, the view that package graph has of it.
+func (m *Model) Memo(build func() any) any {
+	m.once.Do(func() { m.memo = build() })
+	return m.memo
 }
 
 // Index returns the model's index, built on first use.

@@ -19,6 +19,25 @@ type Tensor struct {
 // Tensor returns a handle on a tensor of the model's message. Nothing is read.
 func (m *Model) Tensor(p *onnxpb.TensorProto) Tensor { return Tensor{model: m, proto: p} }
 
+// Proto returns the tensor's message, which is read-only.
+func (t Tensor) Proto() *onnxpb.TensorProto { return t.proto }
+
+// ParseTensor returns the tensor that data holds as a serialized TensorProto, the format of ONNX's test data. It is an
+// error for its numbers to be elsewhere.
+func ParseTensor(data []byte) (Tensor, error) {
+	p := &onnxpb.TensorProto{}
+	if err := proto.Unmarshal(data, p); err != nil {
+		return Tensor{}, fmt.Errorf("it is no serialized tensor: %w", err)
+	}
+	if external(p) {
+		return Tensor{}, fmt.Errorf("the tensor keeps its numbers in another file; want them inside")
+	}
+	return Tensor{proto: p}, nil
+}
+
+// Marshal returns the bytes that ParseTensor reads.
+func (t Tensor) Marshal() ([]byte, error) { return t.proto.MarshalVT() }
+
 // Name returns the tensor's name, which may be "" in an attribute.
 func (t Tensor) Name() string { return t.proto.GetName() }
 
@@ -39,6 +58,16 @@ func (t Tensor) Len() int {
 	n, err := elements(t.proto.GetDims())
 	if err != nil {
 		return 0
+	}
+	return n
+}
+
+// Bytes returns how much the elements take, narrow types packed, or strings with nothing
+// between them.
+func (t Tensor) Bytes() int {
+	n := t.Type().Bytes(t.Len())
+	for _, s := range t.proto.GetStringData() {
+		n += len(s)
 	}
 	return n
 }
@@ -76,6 +105,9 @@ func (t Tensor) raw() ([]byte, error) {
 		return nil, fmt.Errorf("strings have no raw data")
 	}
 	if external(p) {
+		if t.model == nil {
+			return nil, fmt.Errorf("its numbers are kept in another file, and it belongs to no model that could say where")
+		}
 		return t.model.readExternal(p, layout)
 	}
 	if n := len(p.RawData); n > 0 {
@@ -124,29 +156,33 @@ func typedData(p *onnxpb.TensorProto) []byte {
 	return out
 }
 
-// NewTensor returns a tensor with v, rounded to nearest even into type t, as its
-// raw_data. It is an error for shape and v to differ in size, and for t not to hold a
+// NewTensor returns a tensor of no model yet, with v, rounded to nearest even into type t,
+// as its raw_data. It is an error for shape and v to differ in size, and for t not to hold a
 // value of v.
-func NewTensor(name string, t tensor.Type, shape []int, v []float64) (*onnxpb.TensorProto, error) {
+func NewTensor(name string, t tensor.Type, shape []int, v []float64) (Tensor, error) {
 	n, err := tensor.Elements(shape)
 	if err != nil {
-		return nil, fmt.Errorf("tensor %q: %w", name, err)
+		return Tensor{}, fmt.Errorf("tensor %q: %w", name, err)
 	}
 	if n != len(v) {
-		return nil, fmt.Errorf("tensor %q: shape %v takes %d numbers, got %d", name, shape, n, len(v))
+		return Tensor{}, fmt.Errorf("tensor %q: shape %v takes %d numbers, got %d", name, shape, n, len(v))
 	}
 	raw, err := tensor.Encode(t, v)
 	if err != nil {
-		return nil, fmt.Errorf("tensor %q: %w", name, err)
+		return Tensor{}, fmt.Errorf("tensor %q: %w", name, err)
 	}
-	p := &onnxpb.TensorProto{
-		Name:     proto.String(name),
-		DataType: proto.Int32(int32(t)),
-		Dims:     make([]int64, len(shape)),
-		RawData:  raw,
+	return DenseTensor(name, tensor.Dense{Type: t, Shape: shape, Data: raw}), nil
+}
+
+// DenseTensor returns a tensor of no model yet that shares its numbers with d. A name "" is
+// left out, as in attributes.
+func DenseTensor(name string, d tensor.Dense) Tensor {
+	p := &onnxpb.TensorProto{DataType: proto.Int32(int32(d.Type)), Dims: make([]int64, len(d.Shape)), RawData: d.Data}
+	if name != "" {
+		p.Name = proto.String(name)
 	}
-	for i, d := range shape {
-		p.Dims[i] = int64(d)
+	for i, n := range d.Shape {
+		p.Dims[i] = int64(n)
 	}
-	return p, nil
+	return Tensor{proto: p}
 }

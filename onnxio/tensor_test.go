@@ -130,8 +130,8 @@ func TestNewTensor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := New(&onnxpb.ModelProto{}).Tensor(p).Dense()
-	if err != nil || fmt.Sprint(d) != "{float16 [2 1] [0 60 0 192]}" {
+	d, err := p.Dense()
+	if err != nil || p.Name() != "w" || fmt.Sprint(d) != "{float16 [2 1] [0 60 0 192]}" {
 		t.Errorf("%v, %v", d, err)
 	}
 	for _, c := range []struct {

@@ -187,7 +187,7 @@ func (b *builder) addend(base string, shift []float64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b.patch.Weights = append(b.patch.Weights, constant)
+	b.patch.Weights = append(b.patch.Weights, constant.Proto())
 	swap := b.bias.swap
 	if swap == nil {
 		if own != "" {

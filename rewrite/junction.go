@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 )
@@ -320,6 +320,6 @@ func (j *junction) addBias(b *builder, n *onnxpb.NodeProto, name string) error {
 	if err != nil {
 		return err
 	}
-	b.patch.Weights = append(b.patch.Weights, t)
+	b.patch.Weights = append(b.patch.Weights, t.Proto())
 	return nil
 }

@@ -186,7 +186,7 @@ func (b *builder) weight(name string, shape []int, v []float64) error {
 	if err != nil {
 		return err
 	}
-	b.patch.Weights = append(b.patch.Weights, t)
+	b.patch.Weights = append(b.patch.Weights, t.Proto())
 	return nil
 }
 

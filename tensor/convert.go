@@ -214,3 +214,35 @@ func float8(t Type, x byte) float64 {
 	}
 	return v
 }
+
+// Convert returns the numbers in another element type. Floating-point numbers are rounded
+// to nearest even; a number that an integer or boolean type cannot hold exactly is an
+// error.
+func (d Dense) Convert(to Type) (Dense, error) {
+	if d.Type == to {
+		return d, nil
+	}
+	if to == Int64 && !d.Type.IsFloat() {
+		v, err := d.Int64s()
+		if err != nil {
+			return Dense{}, err
+		}
+		return FromInt64(d.Shape, v), nil
+	}
+	values, err := d.Float64s()
+	if err != nil {
+		return Dense{}, err
+	}
+	if !to.IsFloat() {
+		for i, v := range values {
+			if v != math.Trunc(v) || math.Abs(v) > 1<<53 || to == Bool && v != 0 && v != 1 {
+				return Dense{}, fmt.Errorf("element %d is %v, which is no %s", i, v, to)
+			}
+		}
+	}
+	data, err := Encode(to, values)
+	if err != nil {
+		return Dense{}, err
+	}
+	return Dense{Type: to, Shape: d.Shape, Data: data}, nil
+}

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"unsafe"
 )
 
@@ -110,4 +112,19 @@ func view[T number](b []byte) ([]T, bool) {
 		return nil, false
 	}
 	return unsafe.Slice((*T)(p), len(b)/width), true
+}
+
+// ShapeText writes a shape as `[2,3]`, with ? for an open dimension; no shape at all
+// is written as `[…]`.
+func ShapeText(shape []int) string {
+	if shape == nil {
+		return "[…]"
+	}
+	parts := make([]string, len(shape))
+	for i, n := range shape {
+		if parts[i] = strconv.Itoa(n); n < 0 {
+			parts[i] = "?"
+		}
+	}
+	return "[" + strings.Join(parts, ",") + "]"
 }

@@ -152,11 +152,11 @@ func (b *Builder) Tensor(name string, t tensor.Type, shape []int, v []float64) s
 		return name
 	}
 	if b.place == ConstantNodes {
-		p.Name = nil
-		b.named(name+".node", "Constant", nil, []string{name}, onnxio.MakeTensor("value", p))
+		p.Proto().Name = nil
+		b.named(name+".node", "Constant", nil, []string{name}, onnxio.MakeTensor("value", p.Proto()))
 		return name
 	}
-	b.graph.Initializer = append(b.graph.Initializer, p)
+	b.graph.Initializer = append(b.graph.Initializer, p.Proto())
 	if b.place == Overridable {
 		dims := make([]any, len(shape))
 		for i, d := range shape {

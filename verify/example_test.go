@@ -7,9 +7,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
@@ -36,11 +36,11 @@ func ExampleCompare() {
 		log.Fatal(err)
 	}
 
-	inputs, err := calib.Inputs(m)
+	inputs, err := samples.Inputs(m)
 	if err != nil {
 		log.Fatal(err)
 	}
-	src, err := calib.Open(images, calib.SourceOptions{}, inputs)
+	src, err := samples.Open(images, samples.SourceOptions{}, inputs)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func ExampleCompare() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	chosen, _ := calib.Split(src.Len(), 200, 0)
+	chosen, _ := samples.Split(src.Len(), 200, 0)
 	r, err := verify.Compare(ctx, lib, original, small, src, chosen, verify.Options{})
 	if err != nil {
 		log.Fatal(err)

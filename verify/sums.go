@@ -7,7 +7,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -52,7 +52,7 @@ type runSums struct {
 	scored   bool // whether that output was there
 }
 
-func newRunSums(r *calib.Run, outputs int) *runSums {
+func newRunSums(r *feed.Run, outputs int) *runSums {
 	s := &runSums{batch: max(r.Batch, r.Count()), outputs: make([]outputSums, outputs)}
 	for i := range r.Count() {
 		e := example{label: -1, finite: true, before: -1, after: -1}

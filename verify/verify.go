@@ -1,6 +1,6 @@
 // Package verify compares two models by running both on the same samples.
 //
-// [Compare] takes two files, samples of a calib.Source and the numbers of those to run, and gives a
+// [Compare] takes two files, samples of a samples.Source and the numbers of those to run, and gives a
 // [Report]: distances by output, agreement of the top class, with labels the accuracy of both, and
 // the samples that moved most. Package gate holds a Report against bounds.
 package verify
@@ -10,9 +10,10 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/internal/defaults"
+	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -50,7 +51,7 @@ func (e *OriginalError) Unwrap() error { return e.Err }
 // order. In a last batch that samples do not fill, as a model with a fixed batch may
 // get, the filler is left out; an output whose axis 0 is not the batch leaves out that
 // whole run. Where the original does not run, the error is an *OriginalError.
-func Compare(ctx context.Context, lib *ort.Library, original, compressed string, src calib.Source, indices []int, o Options) (*Report, error) {
+func Compare(ctx context.Context, lib *ort.Library, original, compressed string, src samples.Source, indices []int, o Options) (*Report, error) {
 	if len(indices) == 0 {
 		return nil, errors.New("there are no samples to compare the models on")
 	}
@@ -67,7 +68,7 @@ func Compare(ctx context.Context, lib *ort.Library, original, compressed string,
 	if err := c.match(); err != nil {
 		return nil, fmt.Errorf("%s and %s cannot be compared: %w", original, compressed, err)
 	}
-	feed, err := calib.NewFeed(src, indices, calib.SessionInputs(c.before), c.o.Batch, c.o.Threads)
+	feed, err := feed.New(src, indices, feed.SessionInputs(c.before), c.o.Batch, c.o.Threads)
 	if err != nil {
 		return nil, err
 	}
@@ -126,13 +127,13 @@ func (c *comparison) match() error {
 }
 
 // work compares the models on one run, whose sums are brought in when those of all runs before it are.
-func (c *comparison) work(ctx context.Context, r *calib.Run) (func(), error) {
+func (c *comparison) work(ctx context.Context, r *feed.Run) (func(), error) {
 	s, err := c.run(ctx, r)
 	return func() { c.sums.add(s) }, err
 }
 
 // run feeds both models and compares what comes out.
-func (c *comparison) run(ctx context.Context, r *calib.Run) (*runSums, error) {
+func (c *comparison) run(ctx context.Context, r *feed.Run) (*runSums, error) {
 	name := r.Samples[0].Name
 	before, err := c.before.Run(ctx, r.Inputs, c.outputs)
 	if err != nil {

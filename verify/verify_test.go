@@ -13,22 +13,22 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
 // memory is a source of given samples.
-type memory = testkit.Memory[calib.Sample]
+type memory = testkit.Memory[samples.Sample]
 
 // vectors are samples of the input "x" with the given rows and labels.
 func vectors(labels []int, rows ...[]float32) memory {
 	var out memory
 	for i, r := range rows {
-		s := calib.Sample{Name: fmt.Sprint("row ", i), Label: -1, Inputs: map[string]tensor.Dense{"x": tensor.FromFloat32([]int{len(r)}, r)}}
+		s := samples.Sample{Name: fmt.Sprint("row ", i), Label: -1, Inputs: map[string]tensor.Dense{"x": tensor.FromFloat32([]int{len(r)}, r)}}
 		if labels != nil {
 			s.Label = labels[i]
 		}

@@ -11,9 +11,9 @@ import (
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/provenance"
+	"github.com/onnx-compress/onnx-compress/internal/report"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/provenance"
-	"github.com/onnx-compress/onnx-compress/report"
 )
 
 // checkSchema names the shape of a check as JSON.

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/compress"
-	"github.com/onnx-compress/onnx-compress/gate"
+	"github.com/onnx-compress/onnx-compress/internal/gate"
 	"github.com/onnx-compress/onnx-compress/search"
 )
 

@@ -11,11 +11,11 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/report"
+	"github.com/onnx-compress/onnx-compress/internal/report/page"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/report"
-	"github.com/onnx-compress/onnx-compress/report/page"
+	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // compressFlags are the words of `onnx-compress compress`.
@@ -217,14 +217,14 @@ func oneModel(args []string, out *outputFlags) (string, error) {
 }
 
 // openSamples opens the samples at path for the model.
-func openSamples(m *onnxio.Model, path string, flags *sampleFlags) (calib.Source, error) {
+func openSamples(m *onnxio.Model, path string, flags *sampleFlags) (samples.Source, error) {
 	o, err := flags.options()
 	if err != nil {
 		return nil, err
 	}
-	inputs, err := calib.Inputs(m)
+	inputs, err := samples.Inputs(m)
 	if err != nil {
 		return nil, err
 	}
-	return calib.Open(path, o, inputs)
+	return samples.Open(path, o, inputs)
 }

@@ -7,9 +7,9 @@ import (
 	"io"
 	"runtime"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/provision"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // diagnosis is what doctor found.

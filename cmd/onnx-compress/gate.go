@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/compress"
-	"github.com/onnx-compress/onnx-compress/gate"
-	"github.com/onnx-compress/onnx-compress/report"
+	"github.com/onnx-compress/onnx-compress/internal/gate"
+	"github.com/onnx-compress/onnx-compress/internal/report"
 )
 
 // gateFlags turn a comparison into a gate: what must hold, and who is told.

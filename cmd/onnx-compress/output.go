@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/onnx-compress/onnx-compress/report"
+	"github.com/onnx-compress/onnx-compress/internal/report"
 )
 
 // outputFlags say who is told the outcome, and how.

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/onnx-compress/onnx-compress/provenance"
+	"github.com/onnx-compress/onnx-compress/internal/provenance"
 )
 
 // namePattern says where the compressed model of a source goes: % stands for the source's

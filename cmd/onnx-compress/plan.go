@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/compress"
-	"github.com/onnx-compress/onnx-compress/report"
+	"github.com/onnx-compress/onnx-compress/internal/report"
 )
 
 // planFlags say where a plan goes, and where one comes from.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/onnx-compress/onnx-compress/report/page"
+	"github.com/onnx-compress/onnx-compress/internal/report/page"
 )
 
 // pageFlags say where a page about the result goes.

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/onnx-compress/onnx-compress/calib"
+	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // sampleFlags say how samples are prepared; compress and verify share them.
@@ -40,8 +40,8 @@ func (s *sampleFlags) needs(f *pflag.FlagSet, source, value string) error {
 }
 
 // options reads the flags' words.
-func (s *sampleFlags) options() (calib.SourceOptions, error) {
-	o := calib.SourceOptions{Labels: s.labels}
+func (s *sampleFlags) options() (samples.SourceOptions, error) {
+	o := samples.SourceOptions{Labels: s.labels}
 	if s.normalize != "" {
 		if err := o.Normalize(s.normalize); err != nil {
 			return o, usagef("--normalize: %w", err)
@@ -57,12 +57,12 @@ func (s *sampleFlags) options() (calib.SourceOptions, error) {
 		flag, word string
 		read       func(string) error
 	}{
-		{"resize", s.resize, func(w string) (err error) { o.Resize, err = calib.ParseResize(w); return }},
-		{"crop", s.crop, func(w string) (err error) { o.Crop, err = calib.ParseSize(w); return }},
-		{"mean", s.mean, func(w string) (err error) { o.Mean, err = calib.ParseNumbers(w); return }},
-		{"std", s.std, func(w string) (err error) { o.Std, err = calib.ParseNumbers(w); return }},
-		{"layout", s.layout, func(w string) (err error) { o.Layout, err = calib.ParseLayout(w); return }},
-		{"order", s.order, func(w string) (err error) { o.Order, err = calib.ParseOrder(w); return }},
+		{"resize", s.resize, func(w string) (err error) { o.Resize, err = samples.ParseResize(w); return }},
+		{"crop", s.crop, func(w string) (err error) { o.Crop, err = samples.ParseSize(w); return }},
+		{"mean", s.mean, func(w string) (err error) { o.Mean, err = samples.ParseNumbers(w); return }},
+		{"std", s.std, func(w string) (err error) { o.Std, err = samples.ParseNumbers(w); return }},
+		{"layout", s.layout, func(w string) (err error) { o.Layout, err = samples.ParseLayout(w); return }},
+		{"order", s.order, func(w string) (err error) { o.Order, err = samples.ParseOrder(w); return }},
 	} {
 		if p.word == "" {
 			continue

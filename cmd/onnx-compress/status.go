@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/onnx-compress/onnx-compress/calib"
-	"github.com/onnx-compress/onnx-compress/provenance"
+	"github.com/onnx-compress/onnx-compress/internal/provenance"
+	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // statusSchema names the shape of statuses as JSON.
@@ -95,12 +95,12 @@ func (w *wantFlags) options(out provenance.Want) (provenance.Want, error) {
 		return out, err
 	}
 	if w.compress.tune {
-		a, err := calib.ParseAugment(w.compress.tuning.augment)
+		a, err := samples.ParseAugment(w.compress.tuning.augment)
 		if err != nil {
 			return out, usagef("--tune-augment: %w", err)
 		}
-		if a != (calib.Augment{}) {
-			w.compress.tuning.options.Augment = &calib.Augmenter{Augment: a}
+		if a != (samples.Augment{}) {
+			w.compress.tuning.options.Augment = &samples.Augmenter{Augment: a}
 		}
 		w.compress.opts.Learning = &w.compress.tuning.options
 		out.Lessons = w.compress.lessons

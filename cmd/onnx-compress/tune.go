@@ -12,19 +12,19 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/onnx-compress/onnx-compress/calib"
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/report"
+	"github.com/onnx-compress/onnx-compress/internal/report/page"
+	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/report"
-	"github.com/onnx-compress/onnx-compress/report/page"
-	"github.com/onnx-compress/onnx-compress/tune"
+	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // tuneFlags say how weights are tuned. They are words of their own for `tune`, and begin
 // with "tune-" for `compress`.
 type tuneFlags struct {
 	prefix  string
-	options tune.DistilOptions
+	options tune.Options
 
 	losses, weights                         []string
 	optimizer, only, augment, average, clip string
@@ -179,23 +179,23 @@ func cutLast(word string) (name, value string, both bool) {
 }
 
 // augmenter reads --augment, nil where it is not given.
-func (t *tuneFlags) augmenter(m *onnxio.Model, samples *sampleFlags) (*calib.Augmenter, error) {
-	a, err := calib.ParseAugment(t.augment)
+func (t *tuneFlags) augmenter(m *onnxio.Model, flags *sampleFlags) (*samples.Augmenter, error) {
+	a, err := samples.ParseAugment(t.augment)
 	if err != nil {
 		return nil, usagef("--augment: %w", err)
 	}
-	if a == (calib.Augment{}) {
+	if a == (samples.Augment{}) {
 		return nil, nil
 	}
-	o, err := samples.options()
+	o, err := flags.options()
 	if err != nil {
 		return nil, err
 	}
-	inputs, err := calib.Inputs(m)
+	inputs, err := samples.Inputs(m)
 	if err != nil {
 		return nil, err
 	}
-	return calib.NewAugmenter(a, o, inputs, t.options.Seed)
+	return samples.NewAugmenter(a, o, inputs, t.options.Seed)
 }
 
 // readTuning turns the words about tuning into options.

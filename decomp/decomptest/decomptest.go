@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // Specimen is a kernel and a metric to test on.

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // Zoo returns kernels and metrics that factorizations find hard.

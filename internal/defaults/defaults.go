@@ -1,7 +1,7 @@
 // Package defaults says what options about work on samples mean where a field has its zero value.
 package defaults
 
-import "github.com/onnx-compress/onnx-compress/internal/linalg"
+import "github.com/onnx-compress/onnx-compress/linalg"
 
 // Runs sets what is below 1 or nil: 32 samples at once, one worker, and nobody who is told how much is done.
 func Runs(batch, threads *int, progress *func(done, total int)) {

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/defaults"
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // Only what was left open is set.

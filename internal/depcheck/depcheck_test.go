@@ -39,14 +39,14 @@ func TestCheckFindsFaults(t *testing.T) {
 		file, imported string
 		fault          string // "" where the import is fine
 	}{
-		{"decomp/a.go", module + "internal/linalg", ""},
+		{"decomp/a.go", module + "linalg", ""},
 		{"decomp/a.go", module + "onnxio", "not below decomp"},
 		{"search/a.go", module + "onnxio", "not below search"},
 		{"onnxio/a.go", module + "rewrite", "not below onnxio"},
 		{"compress/a.go", module + "onnxio/onnxpb", ""},
 		{"compress/a.go", module + "cmd/onnx-compress", "not below compress"},
-		{"calib/a.go", "github.com/ebitengine/purego", "only internal/ort and internal/linalg"},
-		{"calib/a_test.go", "github.com/ebitengine/purego", "only internal/ort and internal/linalg"},
+		{"internal/calib/a.go", "github.com/ebitengine/purego", "only internal/ort and linalg"},
+		{"internal/calib/a_test.go", "github.com/ebitengine/purego", "only internal/ort and linalg"},
 		{"internal/ort/a_windows.go", "github.com/ebitengine/purego", ""},
 		{"internal/ort/a.go", "C", "only nobody may"},
 		{"internal/ort/a_test.go", module + "testmodels", ""},
@@ -56,7 +56,7 @@ func TestCheckFindsFaults(t *testing.T) {
 		{"verify/a.go", module + "internal/provision/provisiontest", "for tests"},
 		{"newroom/a.go", module + "tensor", "not in the rules"},
 		{"tensor/a.go", "strings", ""},
-		{"calib/testdata/a.go", module + "cmd/onnx-compress", ""},
+		{"internal/calib/testdata/a.go", module + "cmd/onnx-compress", ""},
 	} {
 		root := t.TempDir()
 		name := filepath.Join(root, filepath.FromSlash(c.file))

@@ -4,9 +4,9 @@ import (
 	"math"
 	"testing"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
 	"github.com/onnx-compress/onnx-compress/internal/provision"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // BenchmarkConv times the two ways to sum a convolution's moments over a batch of 32.

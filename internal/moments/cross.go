@@ -1,6 +1,6 @@
 package moments
 
-import "github.com/onnx-compress/onnx-compress/internal/linalg"
+import "github.com/onnx-compress/onnx-compress/linalg"
 
 // Cross is a way to sum z xᵀ over all positions, where x is the column that a linear node
 // multiplies at a position and z a vector that belongs to its output there: what it

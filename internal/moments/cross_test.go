@@ -5,7 +5,7 @@ import (
 	"math"
 	"testing"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // plainCross is the definition, written out: the sum of z xᵀ over all patches, in float64.

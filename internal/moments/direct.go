@@ -3,7 +3,7 @@ package moments
 import (
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // direct writes out the patches (im2col) and takes their symmetric product.

@@ -7,7 +7,7 @@
 package moments
 
 import (
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // Patches is the geometry of a convolution's windows at one input size. All slices

@@ -1,6 +1,6 @@
 package moments
 
-import "github.com/onnx-compress/onnx-compress/internal/linalg"
+import "github.com/onnx-compress/onnx-compress/linalg"
 
 // rows sums over the rows of matrices: every row of length k is a column x. A unit has one
 // matrix of perGroup rows for each group, one behind the other.

@@ -3,7 +3,7 @@ package moments
 import (
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // Transposed plans for a transposed convolution, seen as a convolution with stride 1 over its input with zeros

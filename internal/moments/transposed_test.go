@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/onnx-compress/onnx-compress/internal/linalg"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // transposedCases are geometries of transposed convolutions: strides over and under the window, strides and dilations

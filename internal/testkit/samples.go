@@ -2,7 +2,7 @@ package testkit
 
 import "fmt"
 
-// Memory is a source of given samples; S is calib.Sample, which this package cannot name: the tests of calib use it too.
+// Memory is a source of given samples; S is samples.Sample, which this package cannot name: the tests of calib use it too.
 type Memory[S any] []S
 
 // Len returns the number of samples.

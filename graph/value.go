@@ -1,0 +1,76 @@
+package graph
+
+import (
+	"google.golang.org/protobuf/proto"
+
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// Value is what a graph declares of one of its values: an input, an output, or one inside.
+type Value struct{ p *onnxpb.ValueInfoProto }
+
+// Dim is a dimension as a model declares it.
+type Dim struct {
+	Size int    // negative where it is open
+	Name string // of an open dimension, "" where it has none
+
+	denotation string
+}
+
+// NewValue declares a dense tensor. Nil dimensions leave its rank open, the type Undefined all but the name.
+func NewValue(name string, t tensor.Type, dims []Dim) Value {
+	v := &onnxpb.ValueInfoProto{Name: proto.String(name)}
+	if t == tensor.Undefined {
+		return Value{v}
+	}
+	typ := &onnxpb.TypeProto_Tensor{ElemType: proto.Int32(int32(t))}
+	if dims != nil {
+		typ.Shape = &onnxpb.TensorShapeProto{Dim: wrap(dims, dimension)}
+	}
+	v.Type = &onnxpb.TypeProto{Value: &onnxpb.TypeProto_TensorType{TensorType: typ}}
+	return Value{v}
+}
+
+// Sizes returns dimensions of the given sizes, open where one is negative; nil for nil.
+func Sizes(shape []int) []Dim {
+	if shape == nil {
+		return nil
+	}
+	return wrap(shape, func(n int) Dim { return Dim{Size: n} })
+}
+
+func dimension(d Dim) *onnxpb.TensorShapeProto_Dimension {
+	p := &onnxpb.TensorShapeProto_Dimension{Denotation: text(nil, d.denotation)}
+	switch {
+	case d.Size >= 0:
+		p.Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: int64(d.Size)}
+	case d.Name != "":
+		p.Value = &onnxpb.TensorShapeProto_Dimension_DimParam{DimParam: d.Name}
+	}
+	return p
+}
+
+// Name returns the value's name.
+func (v Value) Name() string { return v.p.GetName() }
+
+// Dense reports whether the value is declared as a dense tensor, not as nothing or as something else.
+func (v Value) Dense() bool { return v.p.GetType().GetTensorType() != nil }
+
+// Type returns the type of a dense tensor's elements, or Undefined.
+func (v Value) Type() tensor.Type { return tensor.Type(v.p.GetType().GetTensorType().GetElemType()) }
+
+// Dims returns the dimensions of a dense tensor, nil where no shape is declared; those of a scalar are empty.
+func (v Value) Dims() []Dim {
+	shape := v.p.GetType().GetTensorType().GetShape()
+	if shape == nil {
+		return nil
+	}
+	return wrap(shape.GetDim(), func(d *onnxpb.TensorShapeProto_Dimension) Dim {
+		out := Dim{Size: -1, Name: d.GetDimParam(), denotation: d.GetDenotation()}
+		if n, ok := d.GetValue().(*onnxpb.TensorShapeProto_Dimension_DimValue); ok {
+			out.Size = int(max(n.DimValue, -1))
+		}
+		return out
+	})
+}

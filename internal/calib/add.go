@@ -1,0 +1,116 @@
+package calib
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/linalg"
+)
+
+// Add returns the statistics of the samples of both: moments are averaged by their
+// numbers of positions. The order in which several are added decides the last bits.
+func Add(a, b Stats) (Stats, error) {
+	if a.Site != b.Site || len(a.Mean) != len(b.Mean) {
+		return Stats{}, fmt.Errorf("statistics of site %q with %d groups and of %q with %d do not add up", a.Site, len(a.Mean), b.Site, len(b.Mean))
+	}
+	if len(a.G) != len(b.G) {
+		return Stats{}, fmt.Errorf("statistics of site %q with sensitivities of %d groups and of %d do not add up; collect both with probes, or none", a.Site, len(a.G), len(b.G))
+	}
+	out := Stats{
+		Site: a.Site, Positions: a.Positions + b.Positions, Samples: a.Samples + b.Samples,
+		OutputShape: slices.Clone(a.OutputShape), Note: a.Note, Felt: maps.Clone(a.Felt),
+	}
+	if out.Felt == nil {
+		out.Felt = maps.Clone(b.Felt)
+	} else {
+		maps.Copy(out.Felt, b.Felt)
+	}
+	if a.Note != b.Note && a.Note != "" && b.Note != "" {
+		out.Note += "; " + b.Note
+	} else if a.Note == "" {
+		out.Note = b.Note
+	}
+	share := 0.
+	if out.Positions > 0 {
+		share = float64(b.Positions) / float64(out.Positions)
+	}
+	for g, x := range a.Mean {
+		y := b.Mean[g]
+		if len(x) != len(y) {
+			return Stats{}, fmt.Errorf("statistics of site %q have means of length %d and %d and do not add up", a.Site, len(x), len(y))
+		}
+		sum := make([]float64, len(x))
+		for i := range sum {
+			sum[i] = x[i] + share*(y[i]-x[i])
+		}
+		out.Mean = append(out.Mean, sum)
+	}
+	err := out.addInputs(a, b, share)
+	if err == nil {
+		out.G, err = addMoments(a.G, b.G, share)
+	}
+	if err != nil {
+		return Stats{}, fmt.Errorf("statistics of site %q: %w", a.Site, err)
+	}
+	return out, nil
+}
+
+// addInputs adds what stands for A in both, and brings it to one form.
+func (s *Stats) addInputs(a, b Stats, share float64) (err error) {
+	switch {
+	case (a.Counts != nil) != (b.Counts != nil):
+		return fmt.Errorf("counts and moments do not add up")
+	case a.Counts != nil:
+		for i, n := range a.Counts {
+			s.Counts = append(s.Counts, n+b.Counts[i])
+		}
+		s.Mean = [][]float64{frequencies(s.Counts, s.Positions)}
+	case a.Columns.Rows > 0 && b.Columns.Rows > 0:
+		s.Columns = linalg.NewBlock32(a.Columns.Rows+b.Columns.Rows, a.Columns.Cols)
+		copy(s.Columns.Data[copy(s.Columns.Data, a.Columns.Data):], b.Columns.Data)
+		if a.Roots != nil || b.Roots != nil {
+			s.Roots = slices.Concat(a.rootsOf(), b.rootsOf())
+		}
+	default:
+		s.A, err = addMoments(a.moments(), b.moments(), share)
+	}
+	return err
+}
+
+// rootsOf returns the roots of the columns' weights.
+func (s Stats) rootsOf() []float32 {
+	if s.Roots != nil {
+		return s.Roots
+	}
+	return slices.Repeat([]float32{1}, s.Columns.Rows)
+}
+
+// moments returns A, formed of the columns where these stand for it.
+func (s Stats) moments() []*linalg.Matrix {
+	if s.Columns.Rows == 0 {
+		return s.A
+	}
+	x := s.sample(nil)
+	return []*linalg.Matrix{linalg.Gonum().Mul(true, false, 1, x, x)}
+}
+
+// addMoments returns a + share·(b − a), nil for none.
+func addMoments(a, b []*linalg.Matrix, share float64) ([]*linalg.Matrix, error) {
+	if len(a) != len(b) {
+		return nil, fmt.Errorf("moments of %d groups and of %d do not add up", len(a), len(b))
+	}
+	var out []*linalg.Matrix
+	for g, x := range a {
+		y := b[g]
+		if x.Rows != y.Rows || x.Cols != y.Cols {
+			return nil, fmt.Errorf("moments of %d×%d and %d×%d do not add up", x.Rows, x.Cols, y.Rows, y.Cols)
+		}
+		sum := linalg.New(x.Rows, x.Cols)
+		for i := range sum.Data {
+			sum.Data[i] = x.Data[i] + share*(y.Data[i]-x.Data[i])
+		}
+		out = append(out, sum)
+	}
+	return out, nil
+}

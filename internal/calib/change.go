@@ -1,0 +1,176 @@
+package calib
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// Outputs are what a model computes for some samples, kept to compare changed models with.
+type Outputs struct {
+	lib     *ort.Library
+	src     samples.Source
+	indices []int
+	inputs  []samples.InputSpec
+	targets []target
+	o       Options
+
+	values  [][]tensor.Dense // by run, then target, without filler
+	samples int
+}
+
+// Observe runs a model on the samples numbered by indices and keeps its floating-point
+// outputs; of fewer samples, from the first on, where those of all would take more than a
+// quarter of o.Memory. Of the options Batch, Threads, Memory, Weights and Progress count.
+// A model without a floating-point output that counts gives no samples.
+//
+// The filler of a model's fixed batch is left out. Where an output does not have the batch
+// as its axis 0, that whole last run is.
+func Observe(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples.Source, indices []int, o Options) (*Outputs, error) {
+	out := &Outputs{lib: lib, src: src, o: o.withDefaults()}
+	var err error
+	if out.inputs, err = samples.Inputs(m); err != nil {
+		return nil, err
+	}
+	if out.targets, err = targets(m, o.Weights); err != nil {
+		return nil, err
+	}
+	session, err := out.open(m)
+	if err != nil {
+		return nil, err
+	}
+	defer session.Close()
+	if len(out.targets) == 0 || len(indices) == 0 {
+		return out, nil
+	}
+	var bytes int64 // of one sample
+	err = out.each(ctx, session, indices[:1], func(int, int) {}, func(r *feed.Run, values []tensor.Dense) error {
+		for _, v := range values {
+			bytes += int64(len(v.Data) / max(r.Batch, 1))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	out.indices = indices[:min(int64(len(indices)), max(1, out.o.Memory/4/max(bytes, 1)))]
+	return out, out.keep(ctx, session)
+}
+
+// keep fills in what the session computes.
+func (o *Outputs) keep(ctx context.Context, session *ort.Session) error {
+	var mu sync.Mutex
+	runs := map[int][]tensor.Dense{}
+	err := o.each(ctx, session, o.indices, o.o.Progress, func(r *feed.Run, values []tensor.Dense) error {
+		kept := make([]tensor.Dense, len(values))
+		for i, v := range values {
+			v, ok := r.WithoutFiller(v)
+			if !ok {
+				kept = nil
+				break
+			}
+			kept[i] = tensor.Dense{Type: v.Type, Shape: slices.Clone(v.Shape), Data: slices.Clone(v.Data)}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if runs[r.Seq] = kept; kept != nil {
+			o.samples += r.Count()
+		}
+		return nil
+	})
+	for n := range len(runs) {
+		o.values = append(o.values, runs[n])
+	}
+	return err
+}
+
+// Samples is the number of samples whose outputs are kept. One that is itself a batch
+// counts by its length.
+func (o *Outputs) Samples() int { return o.samples }
+
+// Change runs a changed model on the same samples and returns by how much its outputs
+// differ from those kept: per sample Σ ‖Δf‖², weighed over the outputs, and centred over
+// the classes of class scores. It is what T·tr(G ΔW A ΔWᵀ) predicts for one site whose
+// weight becomes W+ΔW (see Collect), and not a number or infinite where outputs are. The
+// number of threads does not change it. There have to be Samples.
+func (o *Outputs) Change(ctx context.Context, m *onnxio.Model, progress func(done, total int)) (float64, error) {
+	probe := Outputs{lib: o.lib, targets: slices.Clone(o.targets)}
+	session, err := probe.open(m)
+	if err != nil {
+		return 0, err
+	}
+	defer session.Close()
+	if len(probe.targets) != len(o.targets) {
+		return 0, fmt.Errorf("the changed model has %d floating-point outputs that count, the original %d", len(probe.targets), len(o.targets))
+	}
+	changes := make([]float64, len(o.values))
+	err = o.each(ctx, session, o.indices, progress, func(r *feed.Run, values []tensor.Dense) error {
+		before := o.values[r.Seq]
+		for i := range before {
+			after, ok := r.WithoutFiller(values[i])
+			if !ok {
+				return fmt.Errorf("output %q: its shape becomes %s, from %s without filler", o.targets[i].name, tensor.ShapeText(values[i].Shape), tensor.ShapeText(before[i].Shape))
+			}
+			change, err := o.targets[i].change(before[i], after)
+			if err != nil {
+				return fmt.Errorf("output %q: %w", o.targets[i].name, err)
+			}
+			changes[r.Seq] += change
+		}
+		return nil
+	})
+	sum := 0.
+	for _, c := range changes {
+		sum += c / float64(o.samples)
+	}
+	return sum, err
+}
+
+// open makes a session of a model, and leaves the outputs of floating-point types.
+func (o *Outputs) open(m *onnxio.Model) (*ort.Session, error) {
+	data, err := m.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	session, err := o.lib.NewSession(data, ort.Options{ExternalFolder: m.ExternalFolder()})
+	if err != nil {
+		return nil, fmt.Errorf("ONNX Runtime does not take the model: %w", err)
+	}
+	o.targets = slices.DeleteFunc(o.targets, func(t target) bool {
+		return !slices.ContainsFunc(session.Outputs(), func(i ort.Info) bool { return i.Name == t.name && i.Type.IsFloat() })
+	})
+	return session, nil
+}
+
+// each hands the outputs of every run to f, which may not keep them.
+func (o *Outputs) each(ctx context.Context, session *ort.Session, indices []int, progress func(done, total int), f func(*feed.Run, []tensor.Dense) error) error {
+	names := make([]string, len(o.targets))
+	for i, t := range o.targets {
+		names[i] = t.name
+	}
+	runs, err := feed.New(o.src, indices, o.inputs, o.o.Batch, o.o.Threads)
+	if err != nil {
+		return err
+	}
+	return runs.Each(ctx, o.o.Threads, progress, func(ctx context.Context) func(*feed.Run) error {
+		return func(r *feed.Run) error {
+			result, err := session.Run(ctx, r.Inputs, names)
+			if err != nil {
+				return fmt.Errorf("running the model on sample %s: %w", r.Samples[0].Name, err)
+			}
+			defer result.Close()
+			values := make([]tensor.Dense, len(names))
+			for i := range values {
+				values[i] = result.Get(i)
+			}
+			return f(r, values)
+		}
+	})
+}

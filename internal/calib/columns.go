@@ -1,0 +1,134 @@
+package calib
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/moments"
+	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// rows returns the columns x of a plain matrix's input, one a row, as a copy.
+func rows(s *rewrite.Site, shape []int, values []float32) []float32 {
+	k, last := s.Kernel.In, len(shape)-1
+	behind := 1 // how many numbers lie between two of a column
+	switch kind := s.View.Kind; {
+	case kind == rewrite.LastAxis || last == 0:
+		return slices.Clone(values)
+	case kind == rewrite.SecondLastAxis:
+		behind = shape[last]
+	case kind == rewrite.FirstAxis:
+		behind = product(shape[1:])
+	}
+	out := make([]float32, len(values))
+	for first := 0; first < len(values); first += k * behind {
+		for i := range k {
+			for t := range behind {
+				out[first+t*k+i] = values[first+i*behind+t]
+			}
+		}
+	}
+	return out
+}
+
+// keep takes in the columns of a run, in its turn. When there turn out to be more than K,
+// which is when the moments take less room, they are summed up, run by run as ever.
+func (st *station) keep(w *worker, columns, roots []float32) {
+	k := st.site.Kernel.In
+	st.kept, st.roots = append(st.kept, columns), append(st.roots, roots)
+	if !st.summed {
+		n := 0
+		for _, c := range st.kept {
+			n += len(c) / k
+		}
+		st.summed = n > k
+	}
+	if !st.summed {
+		return
+	}
+	for _, c := range st.kept {
+		plan := moments.Rows(k, 1)
+		w.sum(plan, c, len(c)/k)
+		st.sum.Add(plan, w.partial)
+	}
+	st.kept, st.roots = nil, nil
+}
+
+// together returns the columns of all runs and the roots of their weights, nil where all are 1, and
+// forgets them one by one.
+func (st *station) together() (linalg.Block32, []float32) {
+	out := linalg.NewBlock32(int(st.positions), st.site.Kernel.In)
+	to, roots := out.Data, []float32(nil)
+	for i, c := range st.kept {
+		to = to[copy(to, c):]
+		st.kept[i] = nil
+		if own := st.roots[i]; own != nil {
+			roots = append(roots, own...)
+		} else {
+			roots = append(roots, slices.Repeat([]float32{1}, len(c)/out.Cols)...)
+		}
+	}
+	if !slices.ContainsFunc(roots, func(r float32) bool { return r != 1 }) {
+		roots = nil
+	}
+	return out, roots
+}
+
+// finite reports what is not finite in A or in the columns that stand for it, and in which group.
+func (s Stats) finite() (group int, err error) {
+	for i, v := range s.Columns.Data {
+		if v := float64(v); math.IsNaN(v) || math.IsInf(v, 0) {
+			return 0, fmt.Errorf("element %d of column %d is %v", i%s.Columns.Cols, i/s.Columns.Cols, v)
+		}
+	}
+	for g, a := range s.A {
+		if err := a.Check(); err != nil {
+			return g, err
+		}
+	}
+	return 0, nil
+}
+
+// count counts the rows of a table that a run looks up, at the positions that have a weight. As
+// in Gather, a negative index counts from the end.
+func (st *station) count(ctx context.Context, r *feed.Run, x tensor.Dense, weights []float32) error {
+	shape := unfilled(r, rewrite.TableRows, 0, x.Shape)
+	var indices []int64
+	if shape != nil {
+		all, err := x.Int64s()
+		if err != nil {
+			return err
+		}
+		indices = all[:product(shape)]
+		for i, v := range indices {
+			if v < 0 {
+				indices[i] += int64(len(st.counts))
+			}
+			if v = indices[i]; v < 0 || v >= int64(len(st.counts)) {
+				return fmt.Errorf("index %d is %d, and the table has %d rows", i, all[i], len(st.counts))
+			}
+		}
+	}
+	if weights = evened(weights); len(weights) == len(indices) && len(weights) > 0 {
+		at := 0
+		indices = slices.DeleteFunc(indices, func(int64) bool { at++; return weights[at-1] == 0 })
+	} else {
+		weights = nil
+	}
+	if err := st.take(ctx, r.Seq); err != nil {
+		return err
+	}
+	defer st.pass()
+	for _, v := range indices {
+		st.counts[v]++
+	}
+	if len(indices) > 0 {
+		st.saw(r, int64(len(indices)), x, weights)
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+package calib
+
+import (
+	"context"
+
+	"github.com/onnx-compress/onnx-compress/grad"
+	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// footprint is about what the runtime holds while it runs the gradients of the sample with this
+// number, in bytes: as much as all values that the model computes, since gradients take the
+// place of values that are not needed any more. (Measured, of that sum: SqueezeNet twice,
+// EfficientNet-Lite 0.8 times.) Where the model's own first axis is fixed, the sample stands for
+// such a batch. It is 0 where shapes cannot be found out: then neither can gradients, and the
+// model runs forward only.
+func (gs *gradients) footprint(ctx context.Context, src samples.Source, index int) (bytes int64, fixed bool, err error) {
+	runs, err := feed.New(src, []int{index}, gs.inputs, 1, 1)
+	if err != nil {
+		return 0, false, err
+	}
+	r, err := runs.Next(ctx)
+	if err != nil {
+		return 0, false, err
+	}
+	values, err := grad.Observe(ctx, gs.lib, gs.model, r.Inputs)
+	if err != nil {
+		return 0, false, ctx.Err()
+	}
+	return computed(gs.model, values), runs.Fixed(), nil
+}
+
+// computed is what the values take that the nodes of the main graph compute from inputs.
+func computed(m *onnxio.Model, values grad.Values) int64 {
+	var sum int64
+	for _, n := range m.Graph().GetNode() {
+		for _, out := range n.GetOutput() {
+			if _, constant := m.Index().Constant(out); constant {
+				continue
+			}
+			v := values[out]
+			if count, err := tensor.Elements(v.Shape); err == nil && v.Type != tensor.Undefined {
+				sum += int64(v.Type.Bytes(count))
+			}
+		}
+	}
+	return sum
+}
+
+// within lowers the batch until the runs of one worker, of which a sample takes that many bytes,
+// need no more than a quarter of the memory, and the workers until all need no more than half
+// of it. A fixed batch stays, and the bytes are those of all of it.
+func within(memory, sample int64, fixed bool, batch, workers int) (int, int) {
+	if sample == 0 {
+		return batch, workers
+	}
+	run := sample
+	if !fixed {
+		batch = int(max(1, min(int64(batch), memory/4/sample)))
+		run = sample * int64(batch)
+	}
+	return batch, int(max(1, min(int64(workers), memory/2/run)))
+}

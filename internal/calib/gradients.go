@@ -1,0 +1,288 @@
+package calib
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/onnx-compress/onnx-compress/grad"
+	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/samples"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// gradients has a session of the model's gradients for each shape of a run's inputs. Such
+// a session holds for its shapes only.
+type gradients struct {
+	lib     *ort.Library
+	model   *onnxio.Model
+	inputs  []samples.InputSpec
+	targets []target
+	values  []string // what the stations read
+	sites   []*rewrite.Site
+
+	mu     sync.Mutex
+	passes map[string]*pass
+	clock  int
+}
+
+// pass is a session that gives out what stations read and the gradients of the outputs of
+// sites.
+type pass struct {
+	once sync.Once
+	err  error
+
+	probe      *probe
+	cotangents []cotangent
+	gradients  []string // of each site, empty where there is none
+	why        []string // there is none
+	found      []string // the gradients that there are
+
+	users int // workers that use it now
+	used  int // when it was last asked for
+}
+
+// cotangent is the input of a pass that weighs an output.
+type cotangent struct {
+	target
+	input string
+	typ   tensor.Type
+	shape []int
+}
+
+// mostPasses is how many sessions are kept; more are held only while workers use them.
+// Each has the model's weights.
+const mostPasses = 4
+
+// get returns the pass for the inputs of a run; the caller gives it back by put.
+func (gs *gradients) get(ctx context.Context, r *feed.Run) (*pass, error) {
+	var key strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(r.Inputs)) {
+		fmt.Fprint(&key, name, r.Inputs[name].Shape, ";")
+	}
+	gs.mu.Lock()
+	p, ok := gs.passes[key.String()]
+	if !ok {
+		p = &pass{}
+		gs.evict()
+		gs.passes[key.String()] = p
+	}
+	gs.clock++
+	p.used = gs.clock
+	p.users++
+	gs.mu.Unlock()
+	p.once.Do(func() { p.err = gs.build(ctx, p, r.Inputs) })
+	if p.err != nil {
+		gs.put(p)
+		return nil, p.err
+	}
+	return p, nil
+}
+
+func (gs *gradients) put(p *pass) {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	p.users--
+}
+
+// evict closes the pass that was not used for longest, when there are enough of them.
+func (gs *gradients) evict() {
+	if len(gs.passes) < mostPasses {
+		return
+	}
+	oldest := ""
+	for key, p := range gs.passes {
+		if p.users == 0 && (oldest == "" || p.used < gs.passes[oldest].used) {
+			oldest = key
+		}
+	}
+	if oldest != "" {
+		gs.passes[oldest].close()
+		delete(gs.passes, oldest)
+	}
+}
+
+func (gs *gradients) close() {
+	for _, p := range gs.passes {
+		p.close()
+	}
+}
+
+func (p *pass) close() {
+	if p.probe != nil {
+		p.probe.close()
+	}
+}
+
+// build makes the session. A site whose gradient cannot be had does not keep the others
+// from theirs.
+func (gs *gradients) build(ctx context.Context, p *pass, inputs map[string]tensor.Dense) error {
+	p.gradients, p.why = make([]string, len(gs.sites)), make([]string, len(gs.sites))
+	err := gs.differentiate(ctx, p, inputs)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err == nil {
+		return nil
+	}
+	for i := range p.why {
+		if p.gradients[i] = ""; p.why[i] == "" {
+			p.why[i] = err.Error()
+		}
+	}
+	p.cotangents, p.found = nil, nil
+	p.probe, err = newProbe(gs.lib, gs.model, gs.inputs, gs.values)
+	return err
+}
+
+// differentiate builds the graph of the gradients that can be had.
+func (gs *gradients) differentiate(ctx context.Context, p *pass, inputs map[string]tensor.Dense) error {
+	values, err := grad.Observe(ctx, gs.lib, gs.model, inputs)
+	if err != nil {
+		return err
+	}
+	o := grad.Options{Values: values}
+	for _, t := range gs.targets {
+		if v := values[t.name]; v.Type.IsFloat() {
+			o.Outputs = append(o.Outputs, t.name)
+			p.cotangents = append(p.cotangents, cotangent{target: t, typ: v.Type, shape: v.Shape})
+		}
+	}
+	if len(o.Outputs) == 0 {
+		return errNoOutput
+	}
+	for _, s := range gs.sites {
+		o.Wanted = append(o.Wanted, s.Output)
+	}
+	for _, v := range gs.values {
+		if !slices.ContainsFunc(gs.inputs, func(in samples.InputSpec) bool { return in.Name == v }) {
+			o.Keep = append(o.Keep, v)
+		}
+	}
+	blocked, err := grad.Blocked(gs.model, o)
+	if err != nil {
+		return err
+	}
+	for i, s := range gs.sites {
+		if b := blocked[s.Output]; len(b) > 0 {
+			p.why[i] = fmt.Sprintf("no gradient passes %s", b[0])
+		}
+	}
+	o.Wanted = slices.DeleteFunc(o.Wanted, func(v string) bool { return len(blocked[v]) > 0 })
+	if len(o.Wanted) == 0 {
+		return errors.New("no site has a gradient")
+	}
+	g, err := grad.Build(gs.model, o)
+	if err != nil {
+		return err
+	}
+	defer g.Model.Close()
+	for i := range p.cotangents {
+		p.cotangents[i].input = g.Cotangents[p.cotangents[i].name]
+	}
+	for i, s := range gs.sites {
+		if p.gradients[i] = g.Gradients[s.Output]; p.gradients[i] != "" {
+			p.found = append(p.found, p.gradients[i])
+		}
+	}
+	data, err := g.Model.Marshal()
+	if err != nil {
+		return err
+	}
+	session, err := gs.lib.NewSession(data, ort.Options{ExternalFolder: g.Model.ExternalFolder()})
+	if err != nil {
+		return fmt.Errorf("ONNX Runtime does not take the model of the gradients: %w", err)
+	}
+	p.probe = &probe{session: session, outputs: slices.Concat(o.Keep, p.found)}
+	return nil
+}
+
+// errNoOutput says that there is nothing to be sensitive.
+var errNoOutput = errors.New("no output that counts is of a floating-point type")
+
+// directions draws the cotangents of a run: standard normal numbers, centred over the
+// classes of class scores and scaled by the root of the output's weight. Those of a sample
+// depend on the seed, its number in the source and the probe. Filler has the cotangent
+// zero. Where filler cannot be told from samples, because axis 0 of an output is not the
+// batch, why says so, and all are zero.
+func (p *pass) directions(r *feed.Run, seed uint64, probe int) (in map[string]tensor.Dense, why string, err error) {
+	in = maps.Clone(r.Inputs)
+	drawn := make([][]float32, len(p.cotangents))
+	for i, c := range p.cotangents {
+		v := make([]float32, tensor.New(tensor.Uint8, c.shape...).Len())
+		drawn[i] = v
+		each, samples := len(v), 1 // an output for all samples together
+		if r.Batch > 0 && len(c.shape) > 0 && c.shape[0] == r.Batch {
+			each, samples = len(v)/r.Batch, len(r.Samples)
+		} else if r.Batch > len(r.Samples) {
+			why = fmt.Sprintf("output %q does not have the batch as its first axis, and every batch is filled up", c.name)
+			continue
+		}
+		for k := range samples {
+			s := stream{seed, uint64(r.Indices[k]), uint64(probe), uint64(c.number)}
+			s.normal(v[k*each:][:each], math.Sqrt(c.weight))
+		}
+		center(v, classes(c.shape))
+	}
+	for i, c := range p.cotangents {
+		if why != "" {
+			clear(drawn[i])
+		}
+		if in[c.input], err = encode(c.typ, c.shape, drawn[i]); err != nil {
+			return nil, "", fmt.Errorf("the direction in output %q: %w", c.name, err)
+		}
+	}
+	return in, why, nil
+}
+
+// finishSensitivities gives the statistics their sensitivities, measured on the given
+// runs where gradients did not give them.
+func (c *collector) finishSensitivities(ctx context.Context, stats []Stats, runs *feed.Feed, workers int) error {
+	var left []int
+	var sites []*rewrite.Site
+	for i, s := range c.sensors {
+		g, why, ok := s.mean()
+		if stats[i].G, stats[i].Note = g, why; !ok {
+			left, sites = append(left, i), append(sites, s.site)
+		}
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	scales, err := c.gradients.perturb(ctx, sites, runs, workers, c.o.Seed)
+	if errors.Is(err, errNoOutput) {
+		for i := range stats {
+			stats[i].Note = "no sensitivities: " + err.Error()
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("measuring sensitivities: %w", err)
+	}
+	for k, i := range left {
+		stats[i].G = scaled(sites[k], scales[k])
+		stats[i].Note = "sensitivity measured by perturbing the output: " + stats[i].Note
+	}
+	return nil
+}
+
+// newGradients prepares for sessions, which are made as shapes turn up.
+func (c *collector) newGradients(lib *ort.Library, m *onnxio.Model, inputs []samples.InputSpec) (*gradients, error) {
+	targets, err := targets(m, c.o.Weights)
+	if err != nil {
+		return nil, err
+	}
+	gs := &gradients{lib: lib, model: m, inputs: inputs, targets: targets, values: c.values, passes: map[string]*pass{}}
+	for _, s := range c.sensors {
+		gs.sites = append(gs.sites, s.site)
+	}
+	return gs, nil
+}

@@ -1,0 +1,253 @@
+package calib
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// A scale of sensitivity is measured where no gradient leads: noise δ is added to the
+// output y of one site, and the change of the model's outputs compared with it,
+//
+//	g = E‖f(y+δ) − f(y)‖² / E‖δ‖² .
+//
+// With δ independent of variance σ² in all O channels and T positions, E‖δ‖² = T·O·σ², and
+// to first order E‖f(y+δ) − f(y)‖² = T·σ²·tr(G) with the G of the gradients. So g =
+// tr(G)/O: G = g·I has the trace that gradients would have given, and the loss
+// T·tr(G ΔW A ΔWᵀ) = g·E‖ΔW x‖² summed over positions keeps its unit.
+const (
+	// perturbed is how many samples are enough for it.
+	perturbed = 256
+	// step is σ as a share of the root mean square of y: small against y, but far above
+	// the rounding of float32 and the steps of 8-bit quantisation.
+	step = 1. / 32
+)
+
+// perturbation is a session of the model with noise inputs added to outputs of sites.
+type perturbation struct {
+	session *ort.Session
+	sites   []*rewrite.Site
+	noise   []string // the input of each site
+	targets []target
+
+	mu      sync.Mutex
+	results map[int][]response // by run
+}
+
+// response is the energy of noise and that of the change that it makes.
+type response struct{ change, noise float64 }
+
+// perturb measures g for each of the sites.
+func (gs *gradients) perturb(ctx context.Context, sites []*rewrite.Site, runs *feed.Feed, workers int, seed uint64) ([]float64, error) {
+	p := &perturbation{sites: sites, results: map[int][]response{}}
+	if err := p.open(gs); err != nil {
+		return nil, err
+	}
+	defer p.session.Close()
+	err := runs.Each(ctx, workers, func(int, int) {}, func(ctx context.Context) func(*feed.Run) error {
+		return func(r *feed.Run) error {
+			err := p.run(ctx, r, seed)
+			if err != nil {
+				err = fmt.Errorf("perturbing the model on sample %s: %w", r.Samples[0].Name, err)
+			}
+			return err
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]float64, len(sites))
+	for i, s := range sites {
+		var sum response
+		for run := range len(p.results) {
+			sum.change += p.results[run][i].change
+			sum.noise += p.results[run][i].noise
+		}
+		if sum.noise > 0 {
+			out[i] = sum.change / sum.noise
+		}
+		if math.IsNaN(out[i]) || math.IsInf(out[i], 0) {
+			return nil, fmt.Errorf("node %q: a small change of its output makes outputs of the model infinite or undefined", s.Name)
+		}
+	}
+	return out, nil
+}
+
+// open makes the session.
+func (p *perturbation) open(gs *gradients) error {
+	m := gs.model
+	names := onnxio.NewNameSet(m)
+	at := map[string]int{} // the site that makes a value
+	for i, s := range p.sites {
+		at[s.Output] = i
+		p.noise = append(p.noise, names.Fresh(s.Output+"/noise"))
+	}
+	graph := onnxio.Shallow(m.Graph())
+	graph.Node, graph.Input, graph.Output = nil, slices.Clone(graph.Input), slices.Clone(graph.Output)
+	for _, n := range m.Graph().GetNode() {
+		i, ok := -1, false
+		if len(n.Output) > 0 {
+			i, ok = at[n.Output[0]]
+		}
+		if !ok {
+			graph.Node = append(graph.Node, n)
+			continue
+		}
+		y, plain := n.Output[0], names.Fresh(n.Output[0]+"/plain")
+		made := onnxio.Shallow(n)
+		made.Output = slices.Clone(n.Output)
+		made.Output[0] = plain
+		graph.Node = append(graph.Node, made, &onnxpb.NodeProto{
+			Name: proto.String(p.noise[i]), OpType: proto.String("Add"), Input: []string{plain, p.noise[i]}, Output: []string{y},
+		})
+		// Without a shape the input takes noise of any size, and a single zero for none.
+		graph.Input = append(graph.Input, &onnxpb.ValueInfoProto{
+			Name: proto.String(p.noise[i]),
+			Type: &onnxpb.TypeProto{Value: &onnxpb.TypeProto_TensorType{TensorType: &onnxpb.TypeProto_Tensor{ElemType: proto.Int32(int32(p.sites[i].Dtype))}}},
+		})
+		if !slices.ContainsFunc(graph.Output, func(v *onnxpb.ValueInfoProto) bool { return v.GetName() == y }) {
+			graph.Output = append(graph.Output, &onnxpb.ValueInfoProto{Name: &y})
+		}
+	}
+	// The new outputs have no types: the runtime infers them.
+	graph.ValueInfo = slices.DeleteFunc(slices.Clone(graph.ValueInfo), func(v *onnxpb.ValueInfoProto) bool {
+		_, ok := at[v.GetName()]
+		return ok
+	})
+	model := onnxio.Shallow(m.Proto)
+	model.Graph = graph
+	d := m.Derive(model)
+	defer d.Close()
+	data, err := d.Marshal()
+	if err != nil {
+		return err
+	}
+	if p.session, err = gs.lib.NewSession(data, ort.Options{ExternalFolder: m.ExternalFolder()}); err != nil {
+		return fmt.Errorf("ONNX Runtime does not take the model with perturbations: %w", err)
+	}
+	for _, out := range p.session.Outputs() {
+		if i := slices.IndexFunc(gs.targets, func(t target) bool { return t.name == out.Name }); i >= 0 && out.Type.IsFloat() {
+			p.targets = append(p.targets, gs.targets[i])
+		}
+	}
+	if len(p.targets) == 0 {
+		p.session.Close()
+		return errNoOutput
+	}
+	return nil
+}
+
+// run perturbs one site after the other.
+func (p *perturbation) run(ctx context.Context, r *feed.Run, seed uint64) error {
+	in := maps.Clone(r.Inputs)
+	var of, outputs []string
+	for _, t := range p.targets {
+		of = append(of, t.name)
+	}
+	for i, s := range p.sites {
+		in[p.noise[i]] = tensor.New(s.Dtype, 1)
+		if !slices.Contains(of, s.Output) {
+			outputs = append(outputs, s.Output)
+		}
+	}
+	base := map[string]tensor.Dense{}
+	done, err := (&probe{session: p.session}).run(ctx, in, slices.Concat(of, outputs), base)
+	if err != nil {
+		return err
+	}
+	defer done()
+	result := make([]response, len(p.sites))
+	for i, s := range p.sites {
+		y := base[s.Output]
+		delta, energy := p.draw(r, s, y, seed)
+		zero := in[p.noise[i]]
+		if in[p.noise[i]], err = encode(y.Type, y.Shape, delta); err != nil {
+			return err
+		}
+		moved, err := p.session.Run(ctx, in, of)
+		if err != nil {
+			return err
+		}
+		in[p.noise[i]] = zero
+		result[i].noise = energy
+		for k, t := range p.targets {
+			change, err := t.change(base[t.name], moved.Get(k))
+			if err != nil {
+				moved.Close()
+				return fmt.Errorf("output %q: %w", t.name, err)
+			}
+			result[i].change += change
+		}
+		moved.Close()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.results[r.Seq] = result
+	return nil
+}
+
+// draw returns noise for the output y of a site, none for filler, and its energy ‖δ‖².
+func (p *perturbation) draw(r *feed.Run, s *rewrite.Site, y tensor.Dense, seed uint64) ([]float32, float64) {
+	values := y.Float32s()
+	delta := make([]float32, len(values))
+	real, samples := len(values), 1
+	if r.Batch > 0 && len(y.Shape) > 0 && y.Shape[0] == r.Batch {
+		samples = len(r.Samples)
+		real = len(values) / r.Batch * samples
+	}
+	square := 0.
+	for _, v := range values[:real] {
+		square += float64(v) * float64(v)
+	}
+	sigma := step
+	if square > 0 {
+		sigma *= math.Sqrt(square / float64(real))
+	}
+	energy := 0.
+	for k := range samples {
+		part := delta[k*(real/samples):][:real/samples]
+		stream{seed, uint64(r.Indices[k]), 0, noise | uint64(s.Index)}.normal(part, sigma)
+		for _, v := range part {
+			energy += float64(v) * float64(v)
+		}
+	}
+	return delta, energy
+}
+
+// change is the weighed energy of the difference of two values of an output, centred
+// over the classes of class scores.
+func (t target) change(a, b tensor.Dense) (float64, error) {
+	x, err := a.Float64s()
+	if err != nil {
+		return 0, err
+	}
+	y, err := b.Float64s()
+	if err != nil {
+		return 0, err
+	}
+	if len(x) != len(y) {
+		return 0, fmt.Errorf("its shape changes from %s to %s", tensor.ShapeText(a.Shape), tensor.ShapeText(b.Shape))
+	}
+	d := make([]float32, len(x))
+	for i := range d {
+		d[i] = float32(y[i] - x[i])
+	}
+	center(d, classes(a.Shape))
+	sum := 0.
+	for _, v := range d {
+		sum += float64(v) * float64(v)
+	}
+	return t.weight * sum, nil
+}

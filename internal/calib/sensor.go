@@ -1,0 +1,183 @@
+package calib
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/moments"
+	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// sensor sums the sensitivities of one site's output. It has a turn for every probe of
+// every run.
+type sensor struct {
+	turns
+	site      *rewrite.Site
+	sum       *moments.Sum
+	positions int64 // of all samples and probes
+	spread    spread
+	why       string // what kept the gradient from a run, the first time
+}
+
+func newSensor(s *rewrite.Site) *sensor {
+	out := &sensor{site: s, sum: moments.NewSum(s.Kernel.Groups, s.Kernel.Rows())}
+	out.init()
+	return out
+}
+
+// add sums the gradient of a run with respect to the site's output, where those positions
+// count that have a weight; nil stands for all. Where there is no gradient, why says so.
+func (s *sensor) add(ctx context.Context, w *worker, r *feed.Run, turn int, g tensor.Dense, weights []float32, why string) error {
+	var plan moments.Plan
+	var positions int64
+	var seen spread
+	if why == "" {
+		var units int
+		shape, values, err := trim(r, outputKind(s.site), s.site.View.Stack, g)
+		if err == nil && shape != nil {
+			plan, units, err = outputPlan(s.site, shape)
+		}
+		if err != nil {
+			return fmt.Errorf("node %q: the gradient of its output %q: %w", s.site.Name, s.site.Output, err)
+		}
+		if plan == nil {
+			why = "its output does not have the batch as its first axis, and every batch is filled up"
+		} else {
+			w.partial = slices.Grow(w.partial[:0], plan.Size())[:plan.Size()]
+			clear(w.partial)
+			plan.Run(w.backend, values, units, w.partial, &w.scratch)
+			if positions = plan.Positions(units); weights != nil {
+				positions = int64(felt(weights))
+			}
+			for _, b := range outputBlocks(s.site, shape, values, r) {
+				n := b.positions()
+				if weights != nil {
+					weights, n = weights[n:], felt(weights[:n])
+				}
+				seen.add(b.offDiagonal(w), n)
+			}
+		}
+	}
+	if err := s.take(ctx, turn); err != nil {
+		return err
+	}
+	defer s.pass()
+	if plan != nil {
+		s.sum.Add(plan, w.partial)
+		s.positions += positions
+		s.spread.merge(&seen)
+	}
+	if s.why == "" {
+		s.why = why
+	}
+	return nil
+}
+
+// outputKind says along which axis the columns of a site's output run: for a matrix product
+// the last one where the input is on the left, else the one before.
+func outputKind(s *rewrite.Site) rewrite.ViewKind {
+	in := s.Node.GetInput()
+	switch {
+	case s.View.Kind == rewrite.ConvPatches:
+		return rewrite.ConvPatches
+	case s.View.Kind == rewrite.TableRows:
+		return rewrite.LastAxis
+	case len(in) > 1 && in[0] != s.Input && in[1] == s.Input:
+		return rewrite.SecondLastAxis
+	}
+	return rewrite.LastAxis
+}
+
+// outputPlan sums the second moments of the columns of a site's output of that shape, one
+// per position, and says of how many units it is.
+func outputPlan(s *rewrite.Site, shape []int) (moments.Plan, int, error) {
+	o, last := s.Kernel.Out, len(shape)-1
+	units := func(axes int) int {
+		n := 1
+		for _, d := range shape[:axes] {
+			n *= d
+		}
+		return n
+	}
+	switch kind := outputKind(s); {
+	case s.View.Stack > 0:
+		if plan, n := stacked(s, shape, o, kind == rewrite.LastAxis); plan != nil {
+			return plan, n, nil
+		}
+	case kind == rewrite.ConvPatches && last >= 1 && shape[1] == o:
+		plane := 1
+		for _, d := range shape[2:] {
+			plane *= d
+		}
+		return moments.Direct(columns(o, s.Kernel.Groups, plane)), shape[0], nil
+	case kind == rewrite.SecondLastAxis && last > 0 && shape[last-1] == o:
+		return moments.Direct(columns(o, 1, shape[last])), units(last - 1), nil
+	case (kind == rewrite.LastAxis && last >= 0 || kind == rewrite.SecondLastAxis && last == 0) && shape[last] == o:
+		return moments.Rows(o, 1), units(last), nil
+	}
+	return nil, 0, fmt.Errorf("its shape is %s, which does not fit the weight of %d output channels", tensor.ShapeText(shape), o)
+}
+
+// outputBlocks cuts a site's output, or its gradient, of that shape into samples, or into what
+// is laid out apart in a sample.
+func outputBlocks(s *rewrite.Site, shape []int, values []float32, r *feed.Run) []block {
+	o, last := s.Kernel.Out, len(shape)-1
+	count, turned := shape[0], false
+	switch kind := outputKind(s); {
+	case s.View.Stack > 0:
+		count, turned = product(shape[:last-1-s.View.Stack]), kind == rewrite.LastAxis
+	case kind == rewrite.SecondLastAxis && last > 0:
+		count = product(shape[:last-1])
+	case kind != rewrite.ConvPatches:
+		if turned = true; last == 0 || shape[0] != len(r.Samples) {
+			count = 1
+		}
+	}
+	var out []block
+	for i := range count {
+		one := values[len(values)/count*i : len(values)/count*(i+1)]
+		b := block{turned: turned}
+		n, rows := len(one)/max(o, 1), s.Kernel.Rows()
+		for g := range s.Kernel.Groups {
+			data := one[g*rows*n : (g+1)*rows*n]
+			if turned {
+				b.groups = append(b.groups, linalg.Block32{Rows: n, Cols: rows, Stride: rows, Data: data})
+			} else {
+				b.groups = append(b.groups, linalg.Block32{Rows: rows, Cols: n, Stride: n, Data: data})
+			}
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// mean returns G, less what is noise off its diagonal, or false and why where gradients did not give it.
+func (s *sensor) mean() ([]*linalg.Matrix, string, bool) {
+	if s.positions == 0 {
+		return nil, s.why, false
+	}
+	g := s.sum.Mean(s.positions)
+	for i, m := range g {
+		if m.Check() != nil {
+			return nil, "the gradients are not finite", false
+		}
+		shrink(m, s.spread.noise(i, m, s.positions))
+	}
+	return g, "", true
+}
+
+// scaled returns g·I for each group of the site.
+func scaled(s *rewrite.Site, g float64) []*linalg.Matrix {
+	out := make([]*linalg.Matrix, s.Kernel.Groups)
+	for i := range out {
+		out[i] = linalg.Identity(s.Kernel.Rows())
+		for k := range out[i].Rows {
+			out[i].Set(k, k, g)
+		}
+	}
+	return out
+}

@@ -1,0 +1,358 @@
+package calib
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/moments"
+	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// station sums the columns that one or more sites read, or keeps them: those of a plain
+// matrix with more inputs than it will meet columns, and of a table how often each row is
+// looked up.
+type station struct {
+	turns
+	site *rewrite.Site // the first of them
+
+	sum       *moments.Sum
+	wide      bool        // whether columns are kept as long as there are no more than K
+	summed    bool        // whether there were more
+	kept      [][]float32 // the columns of each run, one a row
+	roots     [][]float32 // of their weights, nil for a run where all are 1
+	counts    []int64     // of the rows of a table, nil elsewhere
+	columns   []float64   // sum of the columns, group by group
+	positions int64
+	samples   int64
+	shape     []int // of the first sample's input, without filler
+	plans     map[string]moments.Plan
+	felt      moments.Felt
+}
+
+func newStation(s *rewrite.Site, samples int) *station {
+	st := &station{
+		site: s, sum: moments.NewSum(s.Kernel.Groups, s.Kernel.Cols()), wide: wide(s, samples),
+		columns: make([]float64, s.Kernel.Groups*s.Kernel.Cols()), plans: map[string]moments.Plan{},
+	}
+	if s.View.Kind == rewrite.TableRows {
+		st.counts = make([]int64, s.Kernel.In)
+	}
+	st.init()
+	return st
+}
+
+// wide tells whether a site is a plain matrix with more inputs K than the columns that so
+// many samples show it, going by the sizes that it was analysed at.
+func wide(s *rewrite.Site, samples int) bool {
+	switch s.View.Kind {
+	case rewrite.LastAxis, rewrite.SecondLastAxis, rewrite.FirstAxis:
+	default:
+		return false
+	}
+	if !s.Located || s.Kernel.Groups != 1 || len(s.Geometry.In) != 1 {
+		return false
+	}
+	columns := int64(samples) * int64(s.Batch) * int64(s.Geometry.In[0])
+	return columns > 0 && columns < int64(s.Kernel.Cols())
+}
+
+// worker is what a goroutine keeps from one run to the next.
+type worker struct {
+	backend linalg.Backend
+	scratch moments.Scratch
+	partial []float32
+	gram    []float32
+	columns []float64
+}
+
+// add takes in the site's input x of a run, with the weights of its positions, nil for all equal.
+// Partial sums are computed side by side, but enter the sum in the order of their runs.
+func (st *station) add(ctx context.Context, w *worker, r *feed.Run, x tensor.Dense, weights []float32) error {
+	wrong := func(err error) error {
+		return fmt.Errorf("node %q: its input %q: %w", st.site.Name, st.site.Input, err)
+	}
+	if st.counts != nil {
+		if err := st.count(ctx, r, x, weights); err != nil {
+			return wrong(err)
+		}
+		return nil
+	}
+	roots := moments.Roots(weights)
+	shape, plan, n, values, err := st.prepare(r, x, roots)
+	if err != nil {
+		return wrong(err)
+	}
+	var columns []float32
+	if plan != nil {
+		if st.wide {
+			columns = rows(st.site, shape, values)
+		} else {
+			w.sum(plan, values, n)
+		}
+		w.columns = slices.Grow(w.columns[:0], len(st.columns))[:len(st.columns)]
+		clear(w.columns)
+		if roots != nil {
+			moments.Columns(values, roots, w.columns)
+		} else {
+			plan.Columns(values, n, w.columns)
+		}
+	}
+	if err := st.take(ctx, r.Seq); err != nil {
+		return err
+	}
+	defer st.pass()
+	if plan == nil {
+		return nil
+	}
+	if st.wide {
+		st.keep(w, columns, slices.DeleteFunc(roots, func(r float32) bool { return r == 0 }))
+	} else {
+		st.sum.Add(plan, w.partial)
+	}
+	for i, v := range w.columns {
+		st.columns[i] += v
+	}
+	st.saw(r, plan.Positions(n), x, weights)
+	return nil
+}
+
+// sum leaves the partial sum of n units of a plan in w.partial.
+func (w *worker) sum(plan moments.Plan, values []float32, n int) {
+	w.partial = slices.Grow(w.partial[:0], plan.Size())[:plan.Size()]
+	clear(w.partial)
+	plan.Run(w.backend, values, n, w.partial, &w.scratch)
+}
+
+// saw counts a run.
+func (st *station) saw(r *feed.Run, positions int64, x tensor.Dense, weights []float32) {
+	st.positions += positions
+	if weights != nil {
+		if st.felt == nil {
+			st.felt = moments.Felt{}
+		}
+		st.felt.Put(r.Indices, weights)
+	}
+	st.samples += int64(r.Count())
+	if st.shape == nil {
+		st.shape = x.Shape
+	}
+}
+
+// prepare checks the input of a run, takes off the filler of a batch, weighs its positions, and
+// plans its sum: n units of the plan. The plan is nil where there is nothing to sum.
+func (st *station) prepare(r *feed.Run, x tensor.Dense, roots []float32) (shape []int, plan moments.Plan, n int, values []float32, err error) {
+	shape, values, err = trim(r, st.site.View.Kind, st.site.View.Stack, x)
+	if shape == nil || err != nil {
+		return nil, nil, 0, nil, err
+	}
+	plan, n, err = st.planFor(shape)
+	if err == nil && roots != nil {
+		if n != len(roots) {
+			return nil, nil, 0, nil, fmt.Errorf("it has %d positions, and the output of the node has %d", n, len(roots))
+		}
+		values, n = moments.Weigh(values, roots), felt(roots)
+		shape = []int{n, st.site.Kernel.In}
+	}
+	if err == nil && plan.Positions(n) == 0 {
+		plan = nil // nothing to see, such as a sequence of length 0
+	}
+	return shape, plan, n, values, err
+}
+
+// trim returns the shape and the numbers of a site's input or output without the filler
+// of the batch. The shape is nil where filler cannot be told from samples: such a run is
+// left out.
+func trim(r *feed.Run, kind rewrite.ViewKind, stack int, x tensor.Dense) (shape []int, values []float32, err error) {
+	if err := x.Check(); err != nil {
+		return nil, nil, err
+	}
+	if values = x.Float32s(); values == nil && x.Len() > 0 {
+		return nil, nil, fmt.Errorf("it is of type %s, whose second moments cannot be taken", x.Type)
+	}
+	shape = unfilled(r, kind, stack, x.Shape)
+	if shape == nil {
+		return nil, nil, nil
+	}
+	return shape, values[:product(shape)], nil
+}
+
+// unfilled returns a shape without the filler of the batch, nil where axis 0 is not the
+// batch but part of the columns, or one of the axes of a stack of matrices.
+func unfilled(r *feed.Run, kind rewrite.ViewKind, stack int, shape []int) []int {
+	shape = append([]int{}, shape...)
+	if r.Batch > len(r.Samples) {
+		spare := map[rewrite.ViewKind]int{rewrite.ConvPatches: 1, rewrite.LastAxis: 1, rewrite.SecondLastAxis: 2, rewrite.TableRows: 0}
+		axes, ok := spare[kind]
+		if stack > 0 {
+			axes = stack + 2
+		}
+		if !ok || len(shape) <= axes || shape[0] != r.Batch {
+			return nil
+		}
+		shape[0] = len(r.Samples)
+	}
+	return shape
+}
+
+func product(n []int) int {
+	p := 1
+	for _, v := range n {
+		p *= v
+	}
+	return p
+}
+
+// planFor returns the plan for an input of that shape, and of how many units it is.
+func (st *station) planFor(shape []int) (moments.Plan, int, error) {
+	k := st.site.Kernel.In
+	wrong := fmt.Errorf("its shape is %s, which does not fit the weight of %d input channels", tensor.ShapeText(shape), k)
+	units := func(axes int) int { // the product of the first axes
+		n := 1
+		for _, d := range shape[:axes] {
+			n *= d
+		}
+		return n
+	}
+	last := len(shape) - 1
+	switch kind := st.site.View.Kind; {
+	case kind == rewrite.ConvPatches:
+		if len(shape) != 2+len(st.site.View.Window) || shape[1] != k {
+			return nil, 0, wrong
+		}
+		return st.cached(shape[2:]), shape[0], nil
+	case st.site.View.Stack > 0:
+		if plan, n := stacked(st.site, shape, k, kind == rewrite.LastAxis); plan != nil {
+			return plan, n, nil
+		}
+		return nil, 0, wrong
+	case last < 0:
+		return nil, 0, wrong
+	case kind == rewrite.LastAxis || last == 0:
+		if shape[last] != k {
+			return nil, 0, wrong
+		}
+		return moments.Rows(k, 1), units(last), nil
+	case kind == rewrite.SecondLastAxis && shape[last-1] == k:
+		return moments.Direct(columns(k, 1, shape[last])), units(last - 1), nil
+	case kind == rewrite.FirstAxis && shape[0] == k:
+		return moments.Direct(columns(k, 1, units(last+1)/max(k, 1))), 1, nil
+	}
+	return nil, 0, wrong
+}
+
+// stacked plans for the input or output, of so many channels over all groups, of a stack of
+// matrices, whose columns run along the last axis or, unless inRows is set, the one before;
+// nil where the shape does not fit.
+func stacked(s *rewrite.Site, shape []int, channels int, inRows bool) (moments.Plan, int) {
+	groups, lead := s.Kernel.Groups, len(shape)-2-s.View.Stack
+	if lead < 0 || product(shape[lead:len(shape)-2]) != groups {
+		return nil, 0
+	}
+	k, n := shape[len(shape)-1], shape[len(shape)-2]
+	if !inRows {
+		k, n = n, k
+	}
+	switch {
+	case k*groups != channels:
+		return nil, 0
+	case inRows:
+		return moments.StackedRows(k, groups, n), product(shape[:lead])
+	}
+	return moments.Direct(columns(channels, groups, n)), product(shape[:lead])
+}
+
+// columns is a matrix [k, n] seen as n windows of one tap over k channels.
+func columns(k, groups, n int) moments.Patches {
+	one := []int{1}
+	return moments.Patches{Channels: k, Groups: groups, In: []int{n}, Window: one, Strides: one, Dilations: one, PadBegin: []int{0}, Out: []int{n}}
+}
+
+// cached returns the plan for a convolution's spatial sizes. A few are kept, since
+// samples mostly come in few sizes.
+func (st *station) cached(in []int) moments.Plan {
+	const most = 8
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	key := fmt.Sprint(in)
+	if p, ok := st.plans[key]; ok {
+		return p
+	}
+	if len(st.plans) >= most {
+		clear(st.plans)
+	}
+	v, plan := st.site.View, moments.Conv
+	if v.Transposed {
+		plan = moments.Transposed
+	}
+	p := plan(moments.Patches{
+		Channels: st.site.Kernel.In, Groups: st.site.Kernel.Groups, In: slices.Clone(in), Window: v.Window,
+		Strides: v.Strides, Dilations: v.Dilations, PadBegin: v.Lead(in), Out: v.Output(in),
+	})
+	st.plans[key] = p
+	return p
+}
+
+// finish returns what the station saw, as the statistics of no site yet.
+func (st *station) finish() (Stats, error) {
+	if st.positions == 0 {
+		return Stats{}, fmt.Errorf("node %q saw no samples: give at least as many as a batch of the model has, and none that are empty", st.site.Name)
+	}
+	out := Stats{Positions: st.positions, Samples: st.samples, Counts: st.counts, Felt: st.felt}
+	switch {
+	case st.counts != nil:
+		out.Mean = [][]float64{frequencies(st.counts, st.positions)}
+		return out, nil
+	case st.wide && !st.summed:
+		out.Columns, out.Roots = st.together()
+	default:
+		out.A = st.sum.Mean(st.positions)
+	}
+	out.Mean = make([][]float64, st.site.Kernel.Groups)
+	for g := range out.Mean {
+		out.Mean[g] = make([]float64, st.site.Kernel.Cols())
+		for i := range out.Mean[g] {
+			out.Mean[g][i] = st.columns[g*len(out.Mean[g])+i] / float64(st.positions)
+		}
+	}
+	if g, err := out.finite(); err != nil {
+		return Stats{}, fmt.Errorf("node %q: the second moments of its input %q (group %d) are not finite, so the model computes infinite or undefined numbers on these samples: %w; look at how the samples are scaled", st.site.Name, st.site.Input, g, err)
+	}
+	return out, nil
+}
+
+// outputShape is the shape of the site's output for an input of the given shape,
+// without the batch axis.
+func outputShape(s *rewrite.Site, in []int) []int {
+	out := slices.Clone(in)
+	last := len(out) - 1
+	switch kind := s.View.Kind; {
+	case kind == rewrite.TableRows:
+		return append(out[min(1, len(out)):], s.Kernel.Out)
+	case kind == rewrite.ConvPatches:
+		return append([]int{s.Kernel.Out}, s.View.Output(in[2:])...)
+	case s.View.Stack > 0:
+		if kind == rewrite.SecondLastAxis {
+			last--
+		}
+		out[last] = s.Kernel.Rows()
+		if len(out) == s.View.Stack+2 {
+			return out // one stack: no axis is a batch
+		}
+	case last == 0:
+		return []int{s.Kernel.Out}
+	case kind == rewrite.FirstAxis:
+		return []int{s.Kernel.Out} // of [M, Out]
+	case kind == rewrite.SecondLastAxis:
+		out[last-1] = s.Kernel.Out
+		if last == 1 {
+			return out // a single matrix: no axis is a batch
+		}
+	default:
+		out[last] = s.Kernel.Out
+	}
+	return out[1:]
+}

@@ -1,0 +1,125 @@
+package calib
+
+import (
+	"math"
+
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/moments"
+	"github.com/onnx-compress/onnx-compress/linalg"
+)
+
+// Stats is what calibration saw at one site.
+type Stats struct {
+	// Site is the name of the site.
+	Site string
+	// A has the second moment E[x xᵀ] of the input columns x of each group of
+	// channels, [K, K] with K the columns of the site's kernel: the mean over the
+	// positions of all samples that have a weight. Statistics of sites that read the same columns
+	// share their matrices, which are to be left as they are. Nil where Columns or Counts
+	// stand for it.
+	A []*linalg.Matrix
+	// Columns has the columns x themselves, one a row, [Positions, K]: at a plain matrix
+	// with more inputs than it met columns, whose A would be larger. Without rows elsewhere. Each is
+	// multiplied by the root of its weight.
+	Columns linalg.Block32
+	// Roots are those of the weights of Columns, [Positions]; nil where all are 1.
+	Roots []float32
+	// Counts tells how often each row of a table was looked up, [K]; nil elsewhere. Columns
+	// x are then one-hot, and A is diagonal, with E[x] on its diagonal.
+	Counts []int64
+	// Mean has the first moment E[x] of the same columns, [K] for each group. With Counts
+	// it is (count+1)/(positions+K), so that rows that no sample looked up count too.
+	Mean [][]float64
+	// G has the second moment E[g gᵀ] of the sensitivity g = ∂(vᵀf)/∂y of the model's
+	// outputs f to the site's output y, for each group of channels, [O, O] with O the
+	// rows of the site's kernel: the mean over the positions of all samples and the
+	// random directions v, with entries off the diagonal shrunk by the share of them that
+	// is noise of so many samples. Nil where no sensitivities were asked for, and where Note
+	// says why there are none; then that is so at every site. A zero G is a site that
+	// no output depends on.
+	//
+	// Whatever scales y behind the site, such as a batch normalization, is in G:
+	// Site.OutputScale must not be applied on top.
+	G []*linalg.Matrix
+	// Note says how G was found where that was not by gradients, or why there is none,
+	// for people; empty in the common case.
+	Note string
+	// Felt has the weights of the positions in A and Mean, by how much the outputs feel them at
+	// this site and at those that read the same columns; Counts leave out those without.
+	// Empty where all weigh the same, as at a convolution, whose positions overlap. Statistics of sites that
+	// read the same columns share it.
+	Felt moments.Felt
+	// Positions is the number of output positions that have a weight, over all samples.
+	Positions int64
+	// Samples is the number of samples that were summed.
+	Samples int64
+	// OutputShape is the shape of the site's output for the first sample, without
+	// the batch axis.
+	OutputShape []int
+}
+
+// PositionsPerSample is the factor T of the loss T·tr(G ΔW A ΔWᵀ).
+func (s Stats) PositionsPerSample() float64 {
+	if s.Samples == 0 {
+		return 0
+	}
+	return float64(s.Positions) / float64(s.Samples)
+}
+
+// Input returns the input side of the metric of errors at the site, in the form at hand:
+// A or, where centred is set, the second moment about the mean, A − E[x]E[x]ᵀ. Of counts it
+// is always A itself: about the mean it is not diagonal.
+func (s Stats) Input(centred bool) decomp.Metric {
+	switch {
+	case s.Counts != nil:
+		return decomp.Metric{Diagonal: s.Mean}
+	case s.Columns.Rows > 0 && centred:
+		return decomp.Metric{Sample: []*linalg.Matrix{s.sample(s.Mean[0])}}
+	case s.Columns.Rows > 0:
+		return decomp.Metric{Sample: []*linalg.Matrix{s.sample(nil)}}
+	case !centred || s.Mean == nil:
+		return decomp.Metric{In: s.A}
+	}
+	out := make([]*linalg.Matrix, len(s.A))
+	for g, m := range s.A {
+		c := m.Clone()
+		for i, x := range s.Mean[g] {
+			for k, y := range s.Mean[g] {
+				c.Data[i*c.Cols+k] -= x * y
+			}
+			// Rounding must not make a variance negative.
+			c.Data[i*c.Cols+i] = max(c.Data[i*c.Cols+i], 0)
+		}
+		out[g] = c
+	}
+	return decomp.Metric{In: out}
+}
+
+// sample returns S = √w(x − mean)/√n, one column x of weight w a row, so that SᵀS is their second moment
+// about mean; nil stands for zero.
+func (s Stats) sample(mean []float64) *linalg.Matrix {
+	n, k := s.Columns.Rows, s.Columns.Cols
+	out := linalg.New(n, k)
+	scale := 1 / math.Sqrt(float64(n))
+	for i := range out.Data {
+		v := float64(s.Columns.Data[i])
+		if mean != nil {
+			root := 1.
+			if s.Roots != nil {
+				root = float64(s.Roots[i/k])
+			}
+			v -= root * mean[i%k]
+		}
+		out.Data[i] = v * scale
+	}
+	return out
+}
+
+// frequencies are smoothed shares of counts that make n in total.
+func frequencies(counts []int64, n int64) []float64 {
+	out := make([]float64, len(counts))
+	for i, c := range counts {
+		out[i] = float64(c+1) / float64(n+int64(len(counts)))
+	}
+	return out
+}

@@ -1,0 +1,241 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/onnx-compress/onnx-compress/samples"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// Run is what one call of a model is fed with.
+type Run struct {
+	// Seq numbers the runs from 0, in the order of their samples.
+	Seq int
+	// Samples are the samples in it, in order.
+	Samples []samples.Sample
+	// Indices are the numbers of the samples in their source.
+	Indices []int
+	// Inputs are complete: stacked samples, or those of the only one.
+	Inputs map[string]tensor.Dense
+	// Batch is the size of axis 0 of the stacked inputs, 0 where nothing was stacked.
+	// Where it is more than len(Samples), the last sample is repeated to fill the
+	// batch of a model that takes no other.
+	Batch int
+	// Done is the number of samples up to and with this run.
+	Done int
+}
+
+// Count is the number of examples in the run, without filler. A sample that is itself
+// a batch counts by the length of axis 0 where all its inputs share that, else once.
+func (r *Run) Count() int {
+	if r.Batch > 0 {
+		return len(r.Samples)
+	}
+	n := -1
+	for _, t := range r.Inputs {
+		if len(t.Shape) == 0 || n >= 0 && t.Shape[0] != n {
+			return 1
+		}
+		n = t.Shape[0]
+	}
+	if !r.Samples[0].Whole || n < 1 {
+		return 1
+	}
+	return n
+}
+
+// Feed cuts chosen samples of a source into runs. The cut depends on the samples, the
+// model's inputs and the batch alone: consecutive samples make a block of one batch;
+// they are stacked where all have the same shapes, else each runs alone.
+type Feed struct {
+	src     samples.Source
+	indices []int
+	inputs  []samples.InputSpec
+	batch   int // samples of a block
+	fixed   int // the model's own batch, 0 where it is free
+	ahead   int
+
+	mu      sync.Mutex
+	started int           // blocks whose loading has begun
+	loading []chan loaded // those not yet cut, in order
+	ready   []*Run        // runs not yet handed out
+	seq     int
+	done    int
+	err     error // what ended the feed early
+}
+
+// loaded is a block of samples, or what went wrong.
+type loaded struct {
+	samples []samples.Sample
+	err     error
+}
+
+// New returns a feed of the samples numbered by indices. A model whose first axis
+// is fixed runs in that batch, other models in the given one. Up to ahead blocks are
+// loaded side by side.
+func New(src samples.Source, indices []int, inputs []samples.InputSpec, batch, ahead int) (*Feed, error) {
+	f := &Feed{src: src, indices: indices, inputs: inputs, batch: max(batch, 1), ahead: max(ahead, 1)}
+	for _, i := range indices {
+		if i < 0 || i >= src.Len() {
+			return nil, fmt.Errorf("sample %d is asked for; there are %d", i, src.Len())
+		}
+	}
+	for _, in := range inputs {
+		if len(in.Shape) == 0 || in.Shape[0] < 0 {
+			continue
+		}
+		f.fixed = max(f.fixed, in.Shape[0])
+	}
+	if f.fixed > 0 {
+		f.batch = f.fixed
+	}
+	return f, nil
+}
+
+// Fixed tells whether the model's own batch is what runs have.
+func (f *Feed) Fixed() bool { return f.fixed > 0 }
+
+// Next returns the next run, or io.EOF after the last. It may be called from several
+// goroutines; each run goes to one of them.
+func (f *Feed) Next(ctx context.Context) (*Run, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.ready) == 0 && f.err == nil {
+		f.start()
+		if len(f.loading) == 0 {
+			return nil, io.EOF
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case block := <-f.loading[0]:
+			f.loading = f.loading[1:]
+			if f.err = block.err; f.err == nil {
+				f.err = f.cut(block.samples)
+			}
+		}
+	}
+	if f.err != nil {
+		return nil, f.err
+	}
+	r := f.ready[0]
+	f.ready = f.ready[1:]
+	return r, nil
+}
+
+// start begins to load blocks until enough are under way.
+func (f *Feed) start() {
+	for len(f.loading) < f.ahead && f.started*f.batch < len(f.indices) {
+		part := f.indices[f.started*f.batch:]
+		part = part[:min(f.batch, len(part))]
+		block := make(chan loaded, 1) // so that a load nobody waits for ends all the same
+		go func() { block <- f.load(part) }()
+		f.loading = append(f.loading, block)
+		f.started++
+	}
+}
+
+func (f *Feed) load(indices []int) loaded {
+	var b loaded
+	for _, i := range indices {
+		s, err := f.src.Sample(i)
+		if err == nil {
+			err = s.Check(f.inputs)
+		}
+		if err != nil {
+			return loaded{err: err}
+		}
+		b.samples = append(b.samples, s)
+	}
+	return b
+}
+
+// cut makes runs of a block.
+func (f *Feed) cut(list []samples.Sample) error {
+	uniform := !slices.ContainsFunc(list, func(s samples.Sample) bool {
+		return s.Alone(f.inputs) || !sameShapes(s, list[0], f.inputs)
+	})
+	if uniform {
+		return f.add(list)
+	}
+	for i := range list {
+		if err := f.add(list[i : i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sameShapes(a, b samples.Sample, inputs []samples.InputSpec) bool {
+	return !slices.ContainsFunc(inputs, func(in samples.InputSpec) bool {
+		return !slices.Equal(a.Inputs[in.Name].Shape, b.Inputs[in.Name].Shape)
+	})
+}
+
+// add appends the run of samples that fit together.
+func (f *Feed) add(list []samples.Sample) error {
+	f.done += len(list)
+	r := &Run{Seq: f.seq, Samples: list, Indices: f.indices[f.done-len(list) : f.done], Done: f.done}
+	f.seq++
+	f.ready = append(f.ready, r)
+	if list[0].Alone(f.inputs) {
+		r.Inputs = list[0].Inputs
+		return nil
+	}
+	r.Batch = max(len(list), f.fixed)
+	var err error
+	r.Inputs, err = samples.Stack(list, f.inputs, r.Batch)
+	return err
+}
+
+// Each hands the runs out to workers, until the last is done or one fails. begin makes
+// the function of one worker; its context ends when another worker fails. progress is
+// told after each run how many of the samples are done.
+func (f *Feed) Each(ctx context.Context, workers int, progress func(done, total int), begin func(ctx context.Context) func(*Run) error) error {
+	var mu sync.Mutex
+	done := 0
+	g, ctx := errgroup.WithContext(ctx)
+	for range workers {
+		g.Go(func() error {
+			work := begin(ctx)
+			for {
+				r, err := f.Next(ctx)
+				if errors.Is(err, io.EOF) {
+					return nil
+				}
+				if err == nil {
+					err = work(r)
+				}
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				done += len(r.Samples)
+				progress(done, len(f.indices))
+				mu.Unlock()
+			}
+		})
+	}
+	return g.Wait()
+}
+
+// WithoutFiller cuts what a fixed batch was filled up with off an output, or says that it
+// cannot be told apart.
+func (r *Run) WithoutFiller(d tensor.Dense) (tensor.Dense, bool) {
+	if r.Batch <= len(r.Samples) {
+		return d, true
+	}
+	if len(d.Shape) == 0 || d.Shape[0] != r.Batch {
+		return d, false
+	}
+	d.Data = d.Data[:len(d.Data)/r.Batch*len(r.Samples)]
+	d.Shape = append([]int{len(r.Samples)}, d.Shape[1:]...)
+	return d, true
+}

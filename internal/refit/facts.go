@@ -1,0 +1,93 @@
+package refit
+
+import (
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/linalg"
+)
+
+// facts are the mean moments of one part of the samples, per group: of inputs x, and of errors e.
+type facts struct {
+	n    int64            // positions
+	xx   []*linalg.Matrix // E[x xᵀ], [K, K]
+	x    [][]float64      // E[x]
+	own  target           // what makes up for the site's own error
+	both target           // and for the shortcut's; own where there is none
+	ee   []*linalg.Matrix // E[e eᵀ] of both, [O, O]
+}
+
+// target has E[e xᵀ], [O, K], and E[e].
+type target struct {
+	ex []*linalg.Matrix
+	e  [][]float64
+}
+
+// means turns the sums of one part into mean moments.
+func (s *sums) means(part int) facts {
+	in, p, k := s.inputs, s.parts[part], s.site.Kernel
+	f := facts{n: in.positions[part]}
+	if in.done[part] == nil {
+		in.done[part] = in.sum[part].Mean(max(f.n, 1))
+	}
+	f.xx = in.done[part]
+	f.x = split(in.columns[part], k.Groups, f.n)
+	f.own = p.own.mean(k, f.n)
+	f.both = f.own
+	if s.short {
+		f.both = p.both.mean(k, f.n)
+	}
+	f.ee = p.ee.Mean(max(f.n, 1))
+	return f
+}
+
+func (c crossSum) mean(k decomp.Shape, n int64) target {
+	t := target{e: split(c.errors, k.Groups, n)}
+	for _, v := range split(c.products, k.Groups, n) {
+		t.ex = append(t.ex, &linalg.Matrix{Rows: k.Rows(), Cols: k.Cols(), Data: v})
+	}
+	return t
+}
+
+// split cuts sums into means per group.
+func split(v []float64, groups int, n int64) [][]float64 {
+	out := make([][]float64, groups)
+	size := len(v) / groups
+	for g := range out {
+		out[g] = make([]float64, size)
+		for i := range out[g] {
+			out[g][i] = v[g*size+i] / float64(max(n, 1))
+		}
+	}
+	return out
+}
+
+// merge returns the moments of both parts together.
+func merge(a, b facts) facts {
+	share := float64(b.n) / float64(max(a.n+b.n, 1))
+	matrices := func(x, y []*linalg.Matrix) []*linalg.Matrix {
+		out := make([]*linalg.Matrix, len(x))
+		for g := range x {
+			out[g] = &linalg.Matrix{Rows: x[g].Rows, Cols: x[g].Cols, Data: blend(x[g].Data, y[g].Data, share)}
+		}
+		return out
+	}
+	vectors := func(x, y [][]float64) [][]float64 {
+		out := make([][]float64, len(x))
+		for g := range x {
+			out[g] = blend(x[g], y[g], share)
+		}
+		return out
+	}
+	targets := func(x, y target) target { return target{matrices(x.ex, y.ex), vectors(x.e, y.e)} }
+	return facts{
+		n: a.n + b.n, xx: matrices(a.xx, b.xx), x: vectors(a.x, b.x), own: targets(a.own, b.own), both: targets(a.both, b.both),
+		ee: matrices(a.ee, b.ee),
+	}
+}
+
+func blend(a, b []float64, share float64) []float64 {
+	out := make([]float64, len(a))
+	for i := range a {
+		out[i] = a[i] + share*(b[i]-a[i])
+	}
+	return out
+}

@@ -1,0 +1,195 @@
+package refit
+
+import (
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+)
+
+// side is one of the two models that run side by side.
+type side int
+
+const (
+	original side = iota
+	compressed
+)
+
+// never is the stage of a node that nothing of interest needs.
+const never = -1
+
+// plan says in which stage each node of the main graph runs. Stage k gathers what site k needs: nodes run as late
+// as that, in the order of the graph. The original's sites run in their own stage, to give their output; the compressed
+// model's in the stage of what first reads them, when they have been solved.
+type plan struct {
+	nodes    []*onnxpb.NodeProto
+	reads    [][]string     // of each node: values of the main graph, those that its subgraphs read included
+	maker    map[string]int // the node that computes a value
+	constant map[string]bool
+	inputs   map[string]bool                      // graph inputs that are fed
+	stored   map[string]*onnxpb.TensorProto       // initializers
+	sparse   map[string]*onnxpb.SparseTensorProto // likewise
+
+	site      map[int]int // the stage of each site, by the position of its node
+	shortcuts []*shortcut // of each stage, nil for none
+	stages    [2][]int    // of each node, for each model
+	last      [2]map[string]int
+}
+
+func newPlan(m *onnxio.Model, sites []*rewrite.Site) *plan {
+	g := m.Graph()
+	p := &plan{
+		nodes: g.GetNode(), maker: map[string]int{}, constant: map[string]bool{}, stored: map[string]*onnxpb.TensorProto{},
+		sparse: map[string]*onnxpb.SparseTensorProto{}, site: map[int]int{}, shortcuts: make([]*shortcut, len(sites)), inputs: map[string]bool{},
+	}
+	for _, t := range g.GetInitializer() {
+		p.stored[t.GetName()], p.constant[t.GetName()] = t, true
+	}
+	for _, t := range g.GetSparseInitializer() {
+		p.sparse[t.GetValues().GetName()], p.constant[t.GetValues().GetName()] = t, true
+	}
+	known := map[string]bool{}
+	for _, v := range g.GetInput() {
+		known[v.GetName()] = true
+		p.inputs[v.GetName()] = !p.constant[v.GetName()]
+	}
+	for i, n := range p.nodes {
+		for _, v := range n.GetOutput() {
+			if v != "" {
+				p.maker[v], known[v] = i, true
+			}
+		}
+	}
+	for i, n := range p.nodes {
+		p.reads = append(p.reads, reads(n, func(v string) bool { return known[v] || p.constant[v] }))
+		if !random(n) && !slices.ContainsFunc(p.reads[i], func(v string) bool { return !p.constant[v] }) {
+			for _, v := range n.GetOutput() {
+				p.constant[v] = true
+			}
+		}
+	}
+	p.schedule(m, sites)
+	return p
+}
+
+// random tells whether a node gives something else every time.
+func random(n *onnxpb.NodeProto) bool {
+	switch n.GetOpType() {
+	case "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli":
+		return true
+	}
+	return false
+}
+
+// reads lists the values that a node and its subgraphs read, of those that outer knows. ONNX allows no inner value the
+// name of an outer one.
+func reads(n *onnxpb.NodeProto, outer func(string) bool) []string {
+	var out []string
+	add := func(v string) {
+		if v != "" && outer(v) && !slices.Contains(out, v) {
+			out = append(out, v)
+		}
+	}
+	for _, v := range n.GetInput() {
+		add(v)
+	}
+	for _, a := range n.GetAttribute() {
+		for _, g := range append(slices.Clone(a.GetGraphs()), a.GetG()) {
+			for _, inner := range g.GetNode() {
+				for _, v := range reads(inner, outer) {
+					add(v)
+				}
+			}
+			for _, v := range g.GetOutput() {
+				add(v.GetName())
+			}
+		}
+	}
+	return out
+}
+
+// schedule fills in the stages and how long each value is needed.
+func (p *plan) schedule(m *onnxio.Model, sites []*rewrite.Site) {
+	for s := range p.stages {
+		p.stages[s] = make([]int, len(p.nodes))
+		for i := range p.nodes {
+			p.stages[s][i] = never
+		}
+		p.last[s] = map[string]int{}
+	}
+	for k, s := range sites {
+		p.site[s.Index] = k
+	}
+	for k, s := range sites {
+		p.demand(s.Input, k)
+		if c := findShortcut(m, s, p); c != nil && p.free(c.operand, k) {
+			p.shortcuts[k] = c
+			p.demand(c.operand, k)
+		}
+	}
+	copy(p.stages[original], p.stages[compressed])
+	for i, k := range p.site {
+		p.stages[original][i] = k
+	}
+	for s := range p.stages {
+		for i, k := range p.stages[s] {
+			if k != never {
+				for _, v := range p.reads[i] {
+					p.last[s][v] = max(p.last[s][v], k)
+				}
+			}
+		}
+		for k, site := range sites {
+			p.last[s][site.Input] = max(p.last[s][site.Input], k)
+			if c := p.shortcuts[k]; c != nil {
+				p.last[s][c.operand] = max(p.last[s][c.operand], k)
+			}
+		}
+	}
+}
+
+// demand puts the nodes that a value needs, and that have no stage yet, into stage k of the compressed model.
+func (p *plan) demand(value string, k int) {
+	i, ok := p.maker[value]
+	if !ok || p.constant[value] || p.stages[compressed][i] != never {
+		return
+	}
+	p.stages[compressed][i] = k
+	for _, v := range p.reads[i] {
+		p.demand(v, k)
+	}
+}
+
+// free tells whether a value can be had in stage k: it needs no site that is not solved by then.
+func (p *plan) free(value string, k int) bool {
+	return p.freeOf(value, k, map[int]bool{})
+}
+
+func (p *plan) freeOf(value string, k int, seen map[int]bool) bool {
+	i, ok := p.maker[value]
+	if !ok || p.constant[value] || p.stages[compressed][i] != never || seen[i] {
+		return true
+	}
+	seen[i] = true
+	if at, site := p.site[i]; site && at >= k {
+		return false
+	}
+	for _, v := range p.reads[i] {
+		if !p.freeOf(v, k, seen) {
+			return false
+		}
+	}
+	return true
+}
+
+// needed is the last stage in which either model, or both where the value is the same in them, reads it.
+func (p *plan) needed(s side, value string, same bool) int {
+	last := never
+	for _, m := range []side{original, compressed} {
+		if k, ok := p.last[m][value]; ok && (m == s || same) {
+			last = max(last, k)
+		}
+	}
+	return last
+}

@@ -1,0 +1,46 @@
+package refit
+
+import (
+	"sync/atomic"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/linalg"
+)
+
+// Factors are made for the finalists, for the weights as they are under each of both targets,
+// and once for what was chosen: not for every ridge. What is kept has a lower error on held-out
+// samples than what there was.
+func TestFactorsOfFinalistsOnly(t *testing.T) {
+	m, _ := shortcutModel(t, true, false, true)
+	src := draws(160, "x", 0.3, 4, 6, 6)
+	sites := sitesOf(t, m, src[0])
+	choices := choose(t, sites, 2)
+	var calls atomic.Int64
+	plain := svd(t)
+	for i := range choices {
+		counted := plain
+		counted.Refit = func(b linalg.Backend, target decomp.Kernel, metric decomp.Metric, start decomp.Chain) (decomp.Chain, error) {
+			calls.Add(1)
+			return plain.Refit(b, target, metric, start)
+		}
+		choices[i].Method = counted
+	}
+	r := refit(t, orttest.Open(t), m, choices, src, Options{Batch: 4})
+	factored, kept := 0, 0
+	for i, c := range choices {
+		if c.Chain != nil {
+			factored++
+		}
+		if r.Sites[i].Kept {
+			kept++
+			if !(r.Sites[i].After < r.Sites[i].Before) {
+				t.Errorf("%s: kept at %g, before %g", r.Sites[i].Site, r.Sites[i].After, r.Sites[i].Before)
+			}
+		}
+	}
+	if most := int64(factored * (finalists + 2 + 1)); factored == 0 || kept == 0 || calls.Load() > most {
+		t.Errorf("%d factorizations at %d sites, of which %d were kept; want at most %d", calls.Load(), factored, kept, most)
+	}
+}

@@ -1,0 +1,180 @@
+package refit
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/samples"
+)
+
+// walk is the state of one refit.
+type walk struct {
+	lib     *ort.Library
+	model   *onnxio.Model
+	choices []Choice
+	order   []int // choices in topological order: the site of stage k is that of choices[order[k]]
+	o       Options
+	plan    *plan
+	shared  func(*rewrite.Site) bool // whether a site's weight is used elsewhere too
+	names   *onnxio.NameSet
+	result  *Result
+
+	shelf   *shelf
+	runs    []batch
+	samples int
+
+	// What the compressed model is so far.
+	patches map[int]*rewrite.Patch    // by the position of the node
+	swaps   map[int]*onnxpb.NodeProto // likewise
+	differs map[string]bool           // values that are not what they are in the original
+	weights map[string]*onnxpb.TensorProto
+	inputs  *inputMoments // of the latest site
+}
+
+// batch is one run of the models.
+type batch struct {
+	name        string
+	size, count int // of the stacked samples with and without filler; size is 0 where nothing was stacked
+	samples     int
+	indices     []int // the numbers of the samples in their source
+	held        bool
+}
+
+func (w *walk) sites() []*rewrite.Site {
+	out := make([]*rewrite.Site, len(w.order))
+	for k, i := range w.order {
+		out[k] = &w.choices[i].Site
+	}
+	return out
+}
+
+func (w *walk) close() {
+	// Only temporary files could fail to close, and nothing is lost with them.
+	_ = w.shelf.sweep(func(key) bool { return false })
+}
+
+// Of every heldEvery blocks of samples, the last is held out.
+const heldEvery = 8
+
+// load cuts the samples into runs, and keeps the inputs of all.
+func (w *walk) load(ctx context.Context, src samples.Source, indices []int) error {
+	inputs, err := samples.Inputs(w.model)
+	if err != nil {
+		return err
+	}
+	// At least sixteen runs, so that an eighth of them can be told from the rest.
+	block := max(1, min(w.o.Batch, len(indices)/(2*heldEvery)))
+	for _, in := range inputs {
+		if len(in.Shape) > 0 && in.Shape[0] > 0 {
+			block = max(in.Shape[0], 1) // the model's own, as the feed has it
+		}
+	}
+	blocks := (len(indices) + block - 1) / block
+	if blocks < 2 {
+		return &TooFewError{len(indices)}
+	}
+	cut, err := feed.New(src, indices, inputs, block, w.o.Threads)
+	if err != nil {
+		return err
+	}
+	w.samples = len(indices)
+	var mu sync.Mutex
+	runs := map[int]batch{}
+	err = cut.Each(ctx, w.o.Threads, func(done, _ int) { w.progress(0, done) }, func(context.Context) func(*feed.Run) error {
+		return func(r *feed.Run) error {
+			for name, t := range r.Inputs {
+				if w.plan.needed(original, name, true) == never {
+					continue
+				}
+				if err := w.shelf.put(key{original, name}, r.Seq, t); err != nil {
+					return err
+				}
+			}
+			at := (r.Done - len(r.Samples)) / block
+			mu.Lock()
+			defer mu.Unlock()
+			runs[r.Seq] = batch{
+				name: r.Samples[0].Name, size: r.Batch, count: len(r.Samples), samples: len(r.Samples), indices: r.Indices,
+				held: at%heldEvery == heldEvery-1 || blocks < heldEvery && at == blocks-1,
+			}
+			return nil
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for i := range len(runs) {
+		w.runs = append(w.runs, runs[i])
+		if runs[i].held {
+			w.result.Held += runs[i].samples
+		} else {
+			w.result.Fit += runs[i].samples
+		}
+	}
+	return nil
+}
+
+// progress tells how far stage k-1 is; stage 0 is that of loading.
+func (w *walk) progress(stage, done int) {
+	w.o.Progress(stage*w.samples+done, (len(w.order)+1)*w.samples)
+}
+
+// step runs stage k, solves its site, and moves the cut.
+func (w *walk) step(ctx context.Context, k int) error {
+	choice := &w.choices[w.order[k]]
+	st, err := w.begin(k)
+	if err != nil {
+		return &CutError{choice.Site.Name, err}
+	}
+	defer st.close()
+	if err := st.sweep(ctx); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return err
+	}
+	outcome := &w.result.Sites[w.order[k]]
+	outcome.Site, outcome.Chain, outcome.Why = choice.Site.Name, choice.Chain, st.why
+	if st.sums != nil {
+		if err := w.solve(ctx, st, outcome); err != nil {
+			return fmt.Errorf("refitting node %q: %w", choice.Site.Name, err)
+		}
+	}
+	if err := w.settle(&choice.Site, outcome.Chain, st.differs); err != nil {
+		return err
+	}
+	w.result.Spilled = max(w.result.Spilled, w.shelf.most)
+	return w.shelf.sweep(func(key key) bool {
+		return w.plan.needed(key.side, key.value, key.side == original && !w.differs[key.value]) > k
+	})
+}
+
+// settle puts a site's chain into the compressed model.
+func (w *walk) settle(s *rewrite.Site, chain decomp.Chain, differs bool) error {
+	if chain == nil {
+		if differs {
+			w.differs[s.Output] = true
+		}
+		return nil
+	}
+	p, err := rewrite.Replace(w.model, s, chain, w.names)
+	if err != nil {
+		return err
+	}
+	w.patches[s.Index] = &p
+	for _, t := range p.Weights {
+		w.weights[t.GetName()] = t
+	}
+	if p.Next != nil {
+		w.swaps[p.Next.Index] = p.Next.New
+	}
+	w.differs[s.Output] = true
+	return nil
+}

@@ -1,0 +1,124 @@
+package page
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/onnx-compress/onnx-compress/internal/chart"
+	"github.com/onnx-compress/onnx-compress/internal/report"
+	"github.com/onnx-compress/onnx-compress/verify"
+)
+
+type classAccuracy = verify.ClassAccuracy
+
+// What bounds pictures and lists of classes.
+const (
+	drawnClasses = 20
+	openClasses  = 30
+)
+
+// behaviourBlocks show how the two models' outputs differ.
+func behaviourBlocks(v *verify.Report) ([]block, error) {
+	out := []block{text("Both models ran on %s of %s.", number(v.Samples, "sample"), v.Data), outputTable(v)}
+	if c := v.Classes; c != nil {
+		low, high := wilson(c.Agreement, v.Samples)
+		out = append(out, text("Top class of %s, of %s classes: the same for %s of the samples; with 95 %% confidence between %s and %s of all such samples.",
+			c.Output, grouped(c.Count), exact(c.Agreement), report.Percent(low), report.Percent(high)))
+		if a := c.Accuracy; a != nil {
+			pictures, err := classBlocks(a)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, text("Top-1 accuracy on %s: %s before, %s after (%s).", number(a.Labelled, "labelled sample"), exact(a.Before), exact(a.After), percentPoints(a.After-a.Before)))
+			out = append(out, pictures...)
+		}
+		out = append(out, folded("Samples whose top class changed", movedTable("Samples whose top class changed, the most moved first", c.Changed)))
+	}
+	return append(out, movedTable("Samples whose outputs moved most", v.Moved)), nil
+}
+
+func outputTable(v *verify.Report) block {
+	var rows [][]string
+	for _, o := range v.Outputs {
+		if o.Values == 0 {
+			rows = append(rows, []string{o.Name, none, none, none, none, none})
+			continue
+		}
+		snr := "equal"
+		if o.SNR != nil {
+			snr = fmt.Sprintf("%.2f dB", *o.SNR)
+		}
+		rows = append(rows, []string{
+			o.Name, snr, fmt.Sprintf("%.5f", o.Cosine), report.Percent(o.MeanRelative), report.Percent(o.MaxRelative),
+			fmt.Sprintf("%d, %d", o.NonFiniteOriginal, o.NonFiniteCompressed),
+		})
+	}
+	return tabled("Outputs", []column{{"Output", false}, {"Signal to noise", true}, {"Cosine", true}, {"Mean error", true}, {"Largest error", true}, {"Samples with NaN, before and after", true}}, rows)
+}
+
+// classBlocks show accuracy by class: a picture of those that changed most, and a table of all.
+func classBlocks(a *verify.Accuracy) ([]block, error) {
+	classes := slices.Clone(a.PerClass)
+	slices.SortStableFunc(classes, func(a, b classAccuracy) int {
+		return cmp.Or(cmp.Compare(math.Abs(b.After-b.Before), math.Abs(a.After-a.Before)), cmp.Compare(a.Label, b.Label))
+	})
+	rows := make([][]string, len(classes))
+	for i, c := range classes {
+		rows[i] = []string{"class\u00a0" + strconv.Itoa(c.Label), grouped(c.Samples), report.Percent(c.Before), report.Percent(c.After), percentPoints(c.After - c.Before)}
+	}
+	all := tabled("Accuracy by class, the most changed first", []column{{"Class", false}, {"Samples", true}, {"Before", true}, {"After", true}, {"Change", true}}, rows)
+	if len(rows) > openClasses {
+		all = folded("All classes", all)
+	}
+	told := slices.DeleteFunc(slices.Clone(classes), func(c classAccuracy) bool { return c.Samples < telling })
+	drawn, err := classPicture(told[:min(drawnClasses, len(told))], len(classes))
+	if err != nil {
+		return nil, err
+	}
+	return []block{drawn, all}, nil
+}
+
+func classPicture(classes []classAccuracy, of int) (block, error) {
+	if len(classes) == 0 {
+		return block{}, nil
+	}
+	p := chart.Bars{
+		Title: "Accuracy by class, before and after", X: "of the class's samples", XPercent: true,
+		Desc:   "Two bars for each class, the most changed class first. The table below has the numbers.",
+		Series: []chart.BarSeries{{Name: "before"}, {Name: "after"}},
+	}
+	if len(classes) < of {
+		p.Title = fmt.Sprintf("Accuracy of %d classes of %d that changed most", len(classes), of)
+		p.Desc += fmt.Sprintf(" Classes with fewer than %d samples are left out.", telling)
+	}
+	for _, c := range classes {
+		p.Names = append(p.Names, "class "+strconv.Itoa(c.Label))
+		for i, v := range []float64{c.Before, c.After} {
+			s := &p.Series[i]
+			s.Values = append(s.Values, v)
+			s.Labels = append(s.Labels, fmt.Sprintf("class %d %s: %s of %s", c.Label, s.Name, report.Percent(v), number(c.Samples, "sample")))
+		}
+	}
+	return bars(p)
+}
+
+func movedTable(caption string, moved []verify.Moved) block {
+	var rows [][]string
+	class := func(v *int) string {
+		if v == nil {
+			return none
+		}
+		return strconv.Itoa(*v)
+	}
+	for _, m := range moved {
+		by := "not finite"
+		if m.Error != nil {
+			by = report.Percent(*m.Error)
+		}
+		rows = append(rows, []string{m.Name, by, class(m.Label), class(m.Before), class(m.After)})
+	}
+	return tabled(caption, []column{{"Sample", false}, {"Moved by", true}, {"Label", true}, {"Class before", true}, {"Class after", true}}, rows)
+}

@@ -1,0 +1,109 @@
+package page
+
+import (
+	"fmt"
+	"html/template"
+	"io"
+
+	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/report"
+)
+
+// Exploration writes the page of several sizes of a model.
+func Exploration(w io.Writer, e *compress.Exploration) error {
+	d, err := ofExploration(e)
+	if err != nil {
+		return err
+	}
+	return d.write(w)
+}
+
+// kept is the goal that a page of several sizes points at.
+func kept() compress.Goal { return compress.Goal{Damage: compress.Agreement, Value: 0.99} }
+
+func ofExploration(e *compress.Exploration) (*document, error) {
+	d := &document{Title: base(e.Input.Path) + ", in several sizes"}
+	d.Lead = fmt.Sprintf("%s needs %s multiply-adds and has %s parameters; its file takes %s.", e.Input.Path, report.Count(e.Input.MACs), report.Count(e.Input.Params), report.Bytes(e.Input.Bytes))
+	if e.Unmeasured != "" {
+		d.Warnings = append(d.Warnings, "nothing was measured: "+e.Unmeasured+". All numbers are what the search expects, not what was measured.")
+	}
+	d.add("summary", "Summary", explored(e)...)
+	sizes := []block{}
+	if svg, err := report.ExplorationPicture(e); err == nil { // else no budget can be reached, which the table says
+		sizes = append(sizes, block{Chart: &picture{"What is kept at which size", template.HTML(svg)}})
+	}
+	d.add("sizes", "Sizes", append(sizes, pointTable(e))...)
+	rows := append(environment(e.Environment), []string{"SHA-256 of the original", e.Input.SHA256})
+	if c := e.Calibration; c != nil {
+		rows = append(rows, []string{"Calibration", number(c.Samples, "sample") + " of " + c.Source})
+	}
+	if e.Unmeasured == "" {
+		rows = append(rows, []string{"Measured on", number(e.Samples, "sample") + " of " + e.Data})
+	}
+	d.add("repeat", "To repeat this", tabled("Environment and files", []column{{"What", false}, {"Which", false}}, rows),
+		folded("How long the shared steps took", tabled("Steps", []column{{"Step", false}, {"Seconds", true}}, stages(e.Stages))))
+	return d, nil
+}
+
+// explored says what the sizes show.
+func explored(e *compress.Exploration) []block {
+	reached := 0
+	for _, p := range e.Points {
+		if p.Why == "" {
+			reached++
+		}
+	}
+	out := []block{text("For each of %s of %s a model was made; %d of them can be reached.", number(len(e.Points), "budget"), resource(e.Over), reached)}
+	if e.Unmeasured != "" {
+		return out
+	}
+	out = append(out, text("All ran beside the original on %s of %s that calibration did not see.", number(e.Samples, "sample"), e.Data))
+	if p := e.Smallest(kept()); p != nil {
+		low, _ := wilson(*p.Agreement, e.Samples)
+		out = append(out, text("The smallest that gives the same answer for 99 %% of these samples has %s of the %s left (%s; of all such samples it is at least %s, with 97.5 %% confidence).",
+			report.Percent(p.Budget), resource(e.Over), exact(*p.Agreement), report.Percent(low)))
+	}
+	return append(out, text("Which of them is small enough and good enough is for those to say who know what a wrong answer costs."))
+}
+
+// pointTable has a row for every budget.
+func pointTable(e *compress.Exploration) block {
+	var rows [][]string
+	for i := range e.Points {
+		p := &e.Points[i]
+		row := []string{compress.Target{Resource: e.Over, Value: p.Budget, Fraction: true}.String()}
+		if p.Why != "" {
+			rows = append(rows, append(row, none, none, none, none, none, none, none, p.Why))
+			continue
+		}
+		row = append(row, left(e.Input.MACs, p.MACs), left(e.Input.Params, p.Params), report.Bytes(p.Bytes), small(p.Loss))
+		for _, d := range []compress.Damage{compress.Agreement, compress.SNR} {
+			cell := none
+			if v, measured := p.Value(d); measured {
+				cell = "equal"
+				if v != nil && d == compress.SNR {
+					cell = fmt.Sprintf("%.2f dB", *v)
+				} else if v != nil {
+					cell = exact(*v)
+				}
+			}
+			row = append(row, cell)
+		}
+		accuracy := none
+		if a := p.Accuracy; a != nil {
+			accuracy = exact(a.After) + " (" + percentPoints(a.After-a.Before) + ")"
+		}
+		rows = append(rows, append(row, accuracy, p.Path))
+	}
+	return tabled("Budgets", []column{
+		{"Budget", false},
+		{"Multiply-adds left", true},
+		{"Parameters left", true},
+		{"File", true},
+		{"Predicted loss", true},
+		{"Same answer", true},
+		{"Signal to noise", true},
+		{"Accuracy", true},
+		{"Model, or why there is none", false},
+	}, rows)
+}

@@ -1,0 +1,301 @@
+package page
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"math"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/chart"
+	"github.com/onnx-compress/onnx-compress/internal/report"
+)
+
+// What bounds the pictures of layers: more than that nobody looks at, and the page stays small.
+const (
+	drawnLayers  = 40
+	drawnSpectra = 48
+	drawnMethods = 6
+)
+
+// drawn makes a block of a plot.
+func drawn(p chart.Plot) (block, error) {
+	svg, err := chart.SVG(p)
+	if err != nil {
+		return block{}, err
+	}
+	return block{Chart: &picture{p.Title, template.HTML(svg)}}, nil
+}
+
+// bars makes a block of bars.
+func bars(b chart.Bars) (block, error) {
+	svg, err := chart.BarsSVG(b)
+	if err != nil {
+		return block{}, err
+	}
+	return block{Chart: &picture{b.Title, template.HTML(svg)}}, nil
+}
+
+// frontierBlocks show what other budgets would have given.
+func frontierBlocks(r *compress.Result) ([]block, error) {
+	f := r.Frontier
+	if f == nil || f.Skipped != "" || len(f.Points) == 0 {
+		if f != nil && f.Skipped != "" {
+			return []block{text("No other budget was looked at: %s.", f.Skipped)}, nil
+		}
+		return nil, nil
+	}
+	found, bound := chart.Series{Name: "what the search finds"}, chart.Series{Name: "no plan can be below", Style: chart.Guide}
+	var rows [][]string
+	positive := f.Chosen.Loss > 0
+	for _, p := range f.Points {
+		positive = positive || p.Loss > 0
+		found.X, found.Y = append(found.X, p.Cost), append(found.Y, p.Loss)
+		found.Labels = append(found.Labels, fmt.Sprintf("%s of the %s left: loss %s", report.Percent(p.Cost), resource(f.Over), small(p.Loss)))
+		bound.X, bound.Y = append(bound.X, p.Budget), append(bound.Y, p.Bound)
+		rows = append(rows, []string{report.Percent(p.Budget), report.Percent(p.Cost), small(p.Loss), small(p.Bound)})
+	}
+	out := []block{text("Each point is the plan that the search would choose for another budget of %s, made of the ranks that it looked at for this one. "+
+		"The loss is the %s: a prediction to compare budgets by, not a measurement. The further down, the closer to the original.", resource(f.Over), lossName(r))}
+	if positive {
+		p, err := drawn(chart.Plot{
+			Title: "Predicted loss by what is left of the " + resource(f.Over), Desc: "The less is left, the larger the loss. The table below has the numbers.",
+			X: "left of the " + resource(f.Over), Y: "loss", XPercent: true, LogY: true, Series: []chart.Series{found, bound}, Width: 560, Height: 360,
+			Mark: &chart.Mark{X: f.Chosen.Cost, Y: f.Chosen.Loss, Name: fmt.Sprintf("chosen: %s left", report.Percent(f.Chosen.Cost))},
+		})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	if !r.Plan.Given {
+		out = append(out, text("The plan that was carried out has a loss of %s; no plan within the targets, of these ranks, has less than %s.", small(f.Chosen.Loss), small(f.Chosen.Bound)))
+	}
+	return append(out, folded("The numbers", tabled("Other budgets", []column{{"Allowed", false}, {"Needed", true}, {"Predicted loss", true}, {"Least possible", true}}, rows))), nil
+}
+
+// share is what a layer contributes to the loss of the whole, where losses are changes of the
+// outputs.
+func share(r *compress.Result, s *compress.SiteResult) (float64, bool) {
+	if s.OutputChange == nil || !(r.Plan.Loss > 0) {
+		return 0, false
+	}
+	return *s.OutputChange / r.Plan.Loss, true
+}
+
+// layerBlocks show what became of every layer.
+func layerBlocks(r *compress.Result) ([]block, error) {
+	if len(r.Sites) == 0 {
+		return nil, nil
+	}
+	out := []block{text("%s", layersIntro(r))}
+	picture, err := layerPicture(r)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, picture, layerTable(r), corrections(r))
+	if f := r.Refit; f != nil {
+		if f.Skipped != "" {
+			out = append(out, text("The layers were not solved anew on what the compressed model feeds them: %s.", f.Skipped))
+		} else {
+			out = append(out, text("%d of %s were solved anew on what the compressed model feeds them, on %s, and kept because they did better on %s others.",
+				f.Kept, number(len(r.Sites), "layer"), number(f.Fit, "calibration sample"), grouped(f.Held)))
+		}
+	}
+	spectra, err := spectraBlock(r)
+	return append(out, spectra), err
+}
+
+func layersIntro(r *compress.Result) string {
+	said := "A rank is the width of the bottleneck that takes a layer's place. The error is that of the layer's own output, as a share of its variance, with the layer's own inputs."
+	if r.Calibration == nil {
+		said = "A rank is the width of the bottleneck that takes a layer's place. The error is that of the layer's weights, as a share of their squared sum."
+	}
+	if r.Plan.Measure == compress.OutputChange {
+		said += " How much that matters differs: the last column says which part of the expected change of the model's outputs comes from the layer."
+	}
+	return said
+}
+
+// layerPicture draws the errors of the layers that changed, of the largest where they are many.
+func layerPicture(r *compress.Result) (block, error) {
+	var at []int
+	for i, s := range r.Sites {
+		if s.Method != compress.Dense {
+			at = append(at, i)
+		}
+	}
+	changed := len(at)
+	if changed == 0 {
+		return block{}, nil
+	}
+	b := chart.Bars{Title: "Error of every layer that changed", Desc: "A bar for each layer, in the order of the model. The table below has the numbers.", X: "error of the layer's output", XPercent: true}
+	if changed > drawnLayers {
+		slices.SortStableFunc(at, func(a, b int) int { return cmp.Compare(r.Sites[b].Loss, r.Sites[a].Loss) })
+		at = at[:drawnLayers]
+		slices.Sort(at)
+		b.Title = fmt.Sprintf("Error of the %d layers of %d that lose most", drawnLayers, changed)
+	}
+	s := chart.BarSeries{Name: "error"}
+	for _, i := range at {
+		site := &r.Sites[i]
+		b.Names = append(b.Names, site.Name)
+		s.Values = append(s.Values, site.Loss)
+		s.Labels = append(s.Labels, fmt.Sprintf("%s: %s at rank %s, error %s", site.Name, site.Method, rank(site.Rank), exact(site.Loss)))
+	}
+	b.Series = []chart.BarSeries{s}
+	return bars(b)
+}
+
+// layerTable has a row for every layer.
+func layerTable(r *compress.Result) block {
+	columns := []column{
+		{"Layer", false},
+		{"Operator", false},
+		{"Kernel", false},
+		{"Became", false},
+		{"Rank", true},
+		{"Error", true},
+		{"Multiply-adds", true},
+		{"Left", true},
+		{"Parameters", true},
+		{"Left", true},
+	}
+	refits := slices.ContainsFunc(r.Sites, func(s compress.SiteResult) bool { return s.Refit != nil })
+	if refits {
+		columns = append(columns, column{"Error before refit", true}, column{"After", true})
+	}
+	if r.Plan.Measure == compress.OutputChange {
+		columns = append(columns, column{"Part of the change", true})
+	}
+	noted := notes(r) > 0
+	if noted {
+		columns = append(columns, column{"Note", false})
+	}
+	var rows [][]string
+	for i := range r.Sites {
+		s := &r.Sites[i]
+		row := []string{
+			s.Name, s.Op, kernel(s), s.Method, rank(s.Rank), exact(s.Loss),
+			report.Count(s.MACsAfter), left(s.MACsBefore, s.MACsAfter), report.Count(s.ParamsAfter), left(s.ParamsBefore, s.ParamsAfter),
+		}
+		if s.Method == compress.Dense {
+			row[3], row[5] = "as it was", none
+		}
+		if refits {
+			row = append(row, refitCells(s.Refit)...)
+		}
+		if r.Plan.Measure == compress.OutputChange {
+			cell := none
+			if v, ok := share(r, s); ok && s.Method != compress.Dense {
+				cell = report.Percent(v)
+			}
+			row = append(row, cell)
+		}
+		if noted {
+			row = append(row, s.Note)
+		}
+		rows = append(rows, row)
+	}
+	return tabled("Layers, in the order of the model", columns, rows)
+}
+
+func refitCells(f *compress.Refit) []string {
+	switch {
+	case f == nil || f.Why != "":
+		return []string{none, none}
+	case !f.Kept:
+		return []string{exact(f.Before), "not kept"}
+	}
+	return []string{exact(f.Before), exact(f.After)}
+}
+
+// corrections show the measurements that the search was corrected by.
+func corrections(r *compress.Result) block {
+	var rows [][]string
+	for _, c := range r.Plan.Corrections {
+		name := ""
+		for i, s := range c.Sites {
+			if i > 0 {
+				name += ", "
+			}
+			name += s
+		}
+		rows = append(rows, []string{name, c.Method, rank(c.Rank), small(c.Predicted), small(c.Measured), grouped(c.Samples), fmt.Sprintf("%.3g×", c.Ratio)})
+	}
+	return folded("Measurements that the losses were corrected by", tabled("Corrections",
+		[]column{{"Layers", false}, {"Method", false}, {"Rank", true}, {"Predicted", true}, {"Measured", true}, {"Samples", true}, {"Ratio", true}}, rows))
+}
+
+// spectraBlock draws for each layer what every method could do there.
+func spectraBlock(r *compress.Result) (block, error) {
+	var at []int
+	for i, s := range r.Sites {
+		if len(s.Spectra) > 0 {
+			at = append(at, i)
+		}
+	}
+	if len(at) == 0 {
+		return block{}, nil
+	}
+	said := "The error of a layer against what is left of its multiply-adds, for each method that was on offer there; the ring is what was chosen. A curve that falls early is a layer that is easy to compress."
+	if len(at) > drawnSpectra {
+		said += fmt.Sprintf(" Of %d layers, the %d with the most multiply-adds are shown.", len(at), drawnSpectra)
+		slices.SortStableFunc(at, func(a, b int) int { return cmp.Compare(r.Sites[b].MACsBefore, r.Sites[a].MACsBefore) })
+		at = at[:drawnSpectra]
+		slices.Sort(at)
+	}
+	var pictures []picture
+	for _, i := range at {
+		p := spectrum(&r.Sites[i])
+		svg, err := chart.SVG(p)
+		if err != nil { // no rank loses anything, or none has a size
+			continue
+		}
+		pictures = append(pictures, picture{p.Title, template.HTML(svg)})
+	}
+	if len(pictures) == 0 {
+		return block{}, nil
+	}
+	return folded(fmt.Sprintf("Spectra of %s: what each method could have done", number(len(pictures), "layer")), text("%s", said), block{Pictures: pictures}), nil
+}
+
+// spectrum draws the methods of one layer, those that lose least first.
+func spectrum(s *compress.SiteResult) chart.Plot {
+	p := chart.Plot{
+		Title: s.Name, Desc: "A curve for each method: the more is left, the smaller the error.", X: "multiply-adds left", Y: "error", XPercent: true, LogY: true, YPercent: true,
+		Width: 340, Height: 260,
+	}
+	needs := func(q compress.RankInspection) float64 { return float64(q.MACs) / float64(max(s.MACsBefore, 1)) }
+	if s.MACsBefore == 0 { // such as a table that is looked up
+		p.X = "parameters left"
+		needs = func(q compress.RankInspection) float64 { return float64(q.Params) / float64(max(s.ParamsBefore, 1)) }
+	}
+	type curve struct {
+		series chart.Series
+		price  float64
+	}
+	var curves []curve
+	for _, m := range s.Spectra {
+		c := curve{chart.Series{Name: m.Method}, math.Inf(1)}
+		if m.Method == s.Method {
+			c.price = -1
+		}
+		for _, q := range m.Ranks {
+			x := needs(q)
+			c.series.X, c.series.Y = append(c.series.X, x), append(c.series.Y, q.Loss)
+			c.price = min(c.price, x*q.Loss)
+		}
+		curves = append(curves, c)
+	}
+	slices.SortStableFunc(curves, func(a, b curve) int { return cmp.Compare(a.price, b.price) })
+	for _, c := range curves[:min(drawnMethods, len(curves))] {
+		p.Series = append(p.Series, c.series)
+	}
+	if s.Method != compress.Dense {
+		x := needs(compress.RankInspection{MACs: s.MACsAfter, Params: s.ParamsAfter})
+		p.Mark = &chart.Mark{X: x, Y: s.Loss, Name: fmt.Sprintf("chosen: rank %s", rank(s.Rank))}
+	}
+	return p
+}

@@ -1,0 +1,297 @@
+package page
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/report/page/pagetest"
+)
+
+func rendered(t *testing.T, r *compress.Result) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := Result(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// TestResult: what a result says is on its page, as text and not as markup, once.
+func TestResult(t *testing.T) {
+	html := rendered(t, pagetest.Full(12, 10))
+	for _, want := range []string{
+		"&lt;net&gt;.onnx, compressed", "50.0 % fewer multiply-adds", "1.50 times as fast", "97.00 % of the samples", "−0.70 points",
+		"None of them is among the 1,024", "/gate &amp; co", "2 nodes: it has subgraphs", "its size is unknown", "/a_b", "its sensitivity was estimated",
+		"onnx-compress compress &#39;models/&lt;net&gt;.onnx&#39; --target=macs=0.5", strings.Repeat("cd", 32), "images/&lt;0&gt;.png", "Spectra of 12 layers",
+		"agree=99%", "99.10 % agree", "equal outputs", "out of reach", "The state after epoch 3", "Learn longer.", "4 MiB", "at most 4.0 % above that of the best choice", "chosen: 50.0 % left",
+		"10 of 12 layers with weights",
+	} {
+		if !strings.Contains(html, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	for _, never := range []string{"<net>", "<script", "http://", "https://", "NaN%", "%!", "ZgotmplZ", "<no value>", "var(--c7"} {
+		if found := strings.Replace(html, `xmlns="http://www.w3.org/2000/svg"`, "", -1); strings.Contains(found, never) {
+			t.Errorf("the page has %q", never)
+		}
+	}
+	if again := rendered(t, pagetest.Full(12, 10)); again != html {
+		t.Error("the same result gives another page")
+	}
+}
+
+// TestLandmarks: names of regions and sections differ, and every link in the page leads somewhere.
+func TestLandmarks(t *testing.T) {
+	html := rendered(t, pagetest.Full(12, 60))
+	seen := map[string]bool{}
+	for _, attribute := range []string{` id="`, `role="region" tabindex="0" aria-label="`} {
+		for _, part := range strings.Split(html, attribute)[1:] {
+			name := attribute + part[:strings.Index(part, `"`)]
+			if seen[name] {
+				t.Errorf("%s is there twice", name)
+			}
+			seen[name] = true
+		}
+	}
+	for _, part := range strings.Split(html, `href="#`)[1:] {
+		if id := part[:strings.Index(part, `"`)]; !seen[` id="`+id] {
+			t.Errorf("the link #%s leads nowhere", id)
+		}
+	}
+}
+
+// TestSize: the page of a large model stays small.
+func TestSize(t *testing.T) {
+	if n := len(rendered(t, pagetest.Full(400, 1000))); n > 2_000_000 {
+		t.Errorf("%d bytes", n)
+	}
+}
+
+// TestLess: whatever a run leaves out, the rest is said, and what is not known is not made up.
+func TestLess(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*compress.Result)
+		want   []string
+		never  []string
+	}{
+		"not run": {
+			func(r *compress.Result) {
+				r.Verification, r.Unverified, r.Latency = nil, "ONNX Runtime was not found", &compress.Latency{Skipped: "nothing was run"}
+			},
+			[]string{"the compressed model was not run: ONNX Runtime was not found", "Nothing was measured", "not timed: nothing was run"},
+			[]string{"Same answer", "Behaviour"},
+		},
+		"data-free": {
+			func(r *compress.Result) { r.Calibration = nil },
+			[]string{"no samples were given", "random inputs cannot tell", "Compress it again with samples"},
+			[]string{"Same answer"},
+		},
+		"no classes": {
+			func(r *compress.Result) { r.Verification.Classes = nil },
+			[]string{"31.2 dB", "Measure what you care about"},
+			[]string{"Same answer"},
+		},
+		"no labels": {
+			func(r *compress.Result) { r.Verification.Classes.Accuracy = nil },
+			[]string{"the samples have no labels"},
+			[]string{"Accuracy goes"},
+		},
+		"few samples of a class": {
+			func(r *compress.Result) {
+				for i := range r.Verification.Classes.Accuracy.PerClass {
+					r.Verification.Classes.Accuracy.PerClass[i].Samples = 2
+				}
+			},
+			[]string{"nothing can be said of any of them", "Accuracy by class, the most changed first"},
+			[]string{"The class that lost most", "before and after</title>"},
+		},
+		"equal": {
+			func(r *compress.Result) {
+				r.Verification.Classes, r.Verification.Outputs = nil, r.Verification.Outputs[1:2]
+			},
+			[]string{"the same numbers as before"},
+			nil,
+		},
+		"slower": {
+			func(r *compress.Result) { r.Latency.Speed, r.Latency.Low, r.Latency.High = 0.8, 0.7, 0.9 },
+			[]string{"not faster, but slower"},
+			[]string{"times as fast"},
+		},
+		"as fast": {
+			func(r *compress.Result) { r.Latency.Speed, r.Latency.Low, r.Latency.High = 1.05, 0.9, 1.2 },
+			[]string{"about as fast as before"},
+			[]string{"times as fast"},
+		},
+		"given plan": {
+			func(r *compress.Result) {
+				r.Plan.Given, r.Plan.Bound, r.Frontier = true, 0, &compress.Frontier{Skipped: "the plan was given"}
+			},
+			[]string{"No other budget was looked at: the plan was given"},
+			[]string{"above that of the best"},
+		},
+		"unchanged": {
+			func(r *compress.Result) {
+				for i := range r.Sites {
+					r.Sites[i].Method, r.Sites[i].Rank = compress.Dense, nil
+				}
+			},
+			[]string{"no layer was changed", "12 nodes: on offer"},
+			[]string{"Error of every layer"},
+		},
+		"shared samples": {
+			func(r *compress.Result) { r.Trials.Shared = true },
+			[]string{"the same ones chose the model and judged it"},
+			nil,
+		},
+		"bare": {
+			func(r *compress.Result) { *r = compress.Result{Schema: compress.ResultSchema, Unverified: "why"} },
+			[]string{"Summary", "was not run: why"},
+			[]string{"Layers</h2>", "Other budgets"},
+		},
+	} {
+		r := pagetest.Full(12, 10)
+		c.change(r)
+		html := rendered(t, r)
+		for _, want := range c.want {
+			if !strings.Contains(html, want) {
+				t.Errorf("%s: the page lacks %q", name, want)
+			}
+		}
+		for _, never := range append(c.never, "NaN", "%!") {
+			if strings.Contains(strings.Replace(html, "Samples with NaN", "", -1), never) {
+				t.Errorf("%s: the page has %q", name, never)
+			}
+		}
+	}
+}
+
+// TestFromJSON: a result comes back from its JSON as the same page, and what is none is refused.
+func TestFromJSON(t *testing.T) {
+	r := pagetest.Full(12, 10)
+	data, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := FromJSON(&b, data); err != nil {
+		t.Fatal(err)
+	}
+	if b.String() != rendered(t, r) {
+		t.Error("the page is another by way of JSON")
+	}
+	b.Reset()
+	tuned := &compress.TuneResult{Schema: compress.TuningSchema, Start: compress.File{Path: "small.onnx"}, Tuning: pagetest.Tuning(), Verification: pagetest.Behaviour(3)}
+	if data, err = json.Marshal(tuned); err != nil {
+		t.Fatal(err)
+	}
+	if err := FromJSON(&b, data); err != nil || !strings.Contains(b.String(), "small.onnx, tuned") || !strings.Contains(b.String(), "agreement from 96.00 %") {
+		t.Errorf("error %v\n%s", err, b.String())
+	}
+	for text, want := range map[string]string{
+		"":                                  "no JSON object",
+		"[1]":                               "no JSON object",
+		"{}":                                "names no schema",
+		"nonse":                             "no JSON object",
+		`{"schema":"onnx-compress/plan/1"}`: "there is no page",
+		`{"schema":"onnx-compress/result/1","sites":7}`:  "is not one",
+		`{"schema":"onnx-compress/tuning/1"}`:            "has none in it",
+		`{"schema":"onnx-compress/result/1","sites":[{}`: "no JSON object",
+	} {
+		b.Reset()
+		if err := FromJSON(&b, []byte(text)); err == nil || !strings.Contains(err.Error(), want) || b.Len() > 0 {
+			t.Errorf("%s: error %v and %d bytes, want %q", text, err, b.Len(), want)
+		}
+	}
+}
+
+// TestExploration: what sizes cost is on the page, and why there is none.
+func TestExploration(t *testing.T) {
+	for name, c := range map[string]struct {
+		change      func(*compress.Exploration)
+		want, never []string
+	}{
+		"all": {
+			func(*compress.Exploration) {},
+			[]string{"&lt;net&gt;.onnx, in several sizes", "For each of 5 budgets", "4 of them can be reached", "has 50.0 % of the multiply-adds left (99.20 %", "target macs=0.01 cannot be met", "90.00 % (−1.00 points)", "What is kept at which size", "sizes/net.3.onnx"},
+			[]string{"Mind:"},
+		},
+		"not run": {
+			func(e *compress.Exploration) {
+				e.Unmeasured = "no samples were given"
+				for i := range e.Points {
+					e.Points[i].Outputs, e.Points[i].Agreement, e.Points[i].Accuracy = nil, nil, nil
+				}
+			},
+			[]string{"nothing was measured: no samples were given", "predicted"},
+			[]string{"All ran beside"},
+		},
+		"none": {
+			func(e *compress.Exploration) { e.Points = e.Points[4:] },
+			[]string{"0 of them can be reached"},
+			[]string{"<svg"},
+		},
+	} {
+		e := pagetest.Exploration()
+		c.change(e)
+		data, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := FromJSON(&b, data); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(b.String(), want) {
+				t.Errorf("%s: the page lacks %q", name, want)
+			}
+		}
+		for _, never := range append(c.never, "NaN", "%!") {
+			if strings.Contains(b.String(), never) {
+				t.Errorf("%s: the page has %q", name, never)
+			}
+		}
+	}
+}
+
+// FuzzFromJSON: no file makes it panic, and there is a whole page or none.
+func FuzzFromJSON(f *testing.F) {
+	for _, v := range []any{pagetest.Full(3, 3), pagetest.Exploration(), &compress.TuneResult{Schema: compress.TuningSchema, Tuning: pagetest.Tuning(), Verification: pagetest.Behaviour(3)}, &compress.Result{Schema: compress.ResultSchema}} {
+		data, err := json.Marshal(v)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var b bytes.Buffer
+		err := FromJSON(&b, data)
+		if (err == nil) != strings.HasSuffix(strings.TrimSpace(b.String()), "</html>") {
+			t.Errorf("error %v, and a page of %d bytes", err, b.Len())
+		}
+	})
+}
+
+func TestWords(t *testing.T) {
+	for got, want := range map[string]string{
+		number(1, "sample"): "1 sample", number(1234567, "sample"): "1,234,567 samples", grouped(-1234): "-1,234", grouped(-123): "-123",
+		change(100, 50, "less", "more"): "50.0 % less", change(100, 150, "less", "more"): "50.0 % more", change(0, 5, "less", "more"): "as much as before",
+		percentPoints(0.012): "+1.20 points", percentPoints(-0.5): "−50.00 points", percentPoints(-1e-9): "±0 points",
+		left(0, 4): none, left(8, 4): "50.0 %", rank(nil): none, rank([]int{1, 2}): "1, 2", base(`C:/x/y.onnx`): "y.onnx",
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	low, high := wilson(0.97, 1000)
+	if math.Abs(low-0.95755) > 1e-4 || math.Abs(high-0.97890) > 1e-4 {
+		t.Errorf("from %g to %g", low, high)
+	}
+	if low, high := wilson(1, 10); math.Abs(high-1) > 1e-9 || !(low > 0.7 && low < 0.73) {
+		t.Errorf("from %g to %g", low, high)
+	}
+}

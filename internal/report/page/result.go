@@ -1,0 +1,255 @@
+package page
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/report"
+)
+
+// ofResult is the page of a compression.
+func ofResult(r *compress.Result) (*document, error) {
+	d := &document{Title: base(r.Input.Path) + ", compressed"}
+	d.Lead = fmt.Sprintf("%s became %s: %s.", r.Input.Path, r.Output.Path, factored(r))
+	d.Warnings = warnings(r)
+	d.Tiles = tiles(r)
+	d.add("summary", "Summary", block{Points: []point{
+		{"What was saved.", savedText(r)},
+		{"What it costs.", costText(r)},
+		{"On what evidence.", evidenceText(r)},
+	}})
+	d.add("before", "Before roll-out", block{Points: advice(r)})
+	d.beside("summary", "before")
+	frontier, err := frontierBlocks(r)
+	if err != nil {
+		return nil, err
+	}
+	d.add("frontier", "Other budgets", frontier...)
+	d.add("sizes", "Size and speed", sizes(r), targets(r), latencyText(r))
+	d.beside("frontier", "sizes")
+	layers, err := layerBlocks(r)
+	if err != nil {
+		return nil, err
+	}
+	d.add("layers", "Layers", layers...)
+	if r.Verification != nil {
+		behaviour, err := behaviourBlocks(r.Verification)
+		if err != nil {
+			return nil, err
+		}
+		d.add("behaviour", "Behaviour", behaviour...)
+	}
+	d.add("search", "Search", trialBlocks(r.Trials)...)
+	if r.Tuning != nil {
+		learned, err := tuningBlocks(r.Tuning)
+		if err != nil {
+			return nil, err
+		}
+		d.add("tuning", "Tuning", learned...)
+	}
+	d.add("alone", "What was left alone", aloneBlocks(r)...)
+	d.add("repeat", "To repeat this", append(repeatBlocks(r.Command), recordBlocks(r)...)...)
+	return d, nil
+}
+
+// factored says how many layers became what.
+func factored(r *compress.Result) string {
+	changed, counts, names := 0, map[string]int{}, []string{}
+	for _, s := range r.Sites {
+		if s.Method == compress.Dense {
+			continue
+		}
+		if counts[s.Method]++; counts[s.Method] == 1 {
+			names = append(names, s.Method)
+		}
+		changed++
+	}
+	if changed == 0 {
+		return "no layer was changed"
+	}
+	for i, n := range names {
+		names[i] = fmt.Sprintf("%s %d", n, counts[n])
+	}
+	return fmt.Sprintf("%d of %s with weights became chains of smaller ones (%s)", changed, number(len(r.Sites), "layer"), strings.Join(names, ", "))
+}
+
+// warnings are what nobody may overlook.
+func warnings(r *compress.Result) []string {
+	var out []string
+	if r.Verification == nil {
+		out = append(out, "the compressed model was not run: "+r.Unverified+". What follows is what the search expects, not what was measured.")
+	} else if r.Calibration == nil {
+		out = append(out, "no samples were given. The layers were judged by their weights alone, and the model was run on random inputs, which shows that it runs, not how good it is.")
+	}
+	if t := r.Trials; t != nil && t.Shared {
+		out = append(out, "there were too few samples for two sets, so that the same ones chose the model and judged it. On others it will do a little worse.")
+	}
+	return out
+}
+
+// tiles are the numbers to remember.
+func tiles(r *compress.Result) []tile {
+	out := []tile{
+		{"Multiply-adds left", left(r.Input.MACs, r.Output.MACs), report.Count(r.Input.MACs) + " → " + report.Count(r.Output.MACs)},
+		{"Parameters left", left(r.Input.Params, r.Output.Params), report.Count(r.Input.Params) + " → " + report.Count(r.Output.Params)},
+		{"File left", left(r.Input.Bytes, r.Output.Bytes), report.Bytes(r.Input.Bytes) + " → " + report.Bytes(r.Output.Bytes)},
+	}
+	if l := r.Latency; l != nil && l.Skipped == "" {
+		out = append(out, tile{"Speed", fmt.Sprintf("%.2f×", l.Speed), millis(l.Before) + " → " + millis(l.After)})
+	}
+	if r.Verification == nil {
+		return out
+	}
+	if c := r.Verification.Classes; c != nil && r.Calibration != nil {
+		out = append(out, tile{"Same answer", exact(c.Agreement), "of " + number(r.Verification.Samples, "sample")})
+		if a := c.Accuracy; a != nil {
+			out = append(out, tile{"Accuracy", exact(a.After), "was " + exact(a.Before) + ", " + percentPoints(a.After-a.Before)})
+		}
+	} else if o := leastSNR(r.Verification); o != nil {
+		out = append(out, tile{"Signal to noise", fmt.Sprintf("%.1f dB", *o.SNR), "of output " + o.Name})
+	}
+	return out
+}
+
+// sizes compares the two files.
+func sizes(r *compress.Result) block {
+	a, b := r.Input, r.Output
+	rows := [][]string{
+		{"Multiply-adds of one inference", report.Count(a.MACs), report.Count(b.MACs), left(a.MACs, b.MACs)},
+		{"Parameters", report.Count(a.Params), report.Count(b.Params), left(a.Params, b.Params)},
+		{"File, with its weights", report.Bytes(a.Bytes), report.Bytes(b.Bytes), left(a.Bytes, b.Bytes)},
+	}
+	if l := r.Latency; l != nil && l.Skipped == "" {
+		rows = append(rows, []string{"Time of one inference", millis(l.Before), millis(l.After), report.Percent(l.After / l.Before)})
+		if m := l.Activations; m != nil {
+			rows = append(rows, []string{"Memory for intermediate values", report.Bytes(m.Before), report.Bytes(m.After), left(m.Before, m.After)})
+		}
+	}
+	return tabled("Before and after", []column{{"Need", false}, {"Before", true}, {"After", true}, {"Left", true}}, rows)
+}
+
+// targets says what was asked for.
+func targets(r *compress.Result) block {
+	var rows [][]string
+	for _, t := range r.Targets {
+		rows = append(rows, []string{t.Target.String(), amount(t.Resource, int64(t.Limit)), amount(t.Resource, t.Reached)})
+	}
+	return tabled("Targets", []column{{"Asked for", false}, {"At most", true}, {"Reached", true}}, rows)
+}
+
+// latencyText says how the times came about.
+func latencyText(r *compress.Result) block {
+	l := r.Latency
+	switch {
+	case l == nil:
+		return text("The models were not timed; --time or --report asks for it.")
+	case l.Skipped != "":
+		return text("The models were not timed: %s.", l.Skipped)
+	}
+	said := fmt.Sprintf("Times are medians of %s of each model in ONNX Runtime %s, one after the other by turns, on one thread of the machine that compressed the model, on %s. "+
+		"The original takes %.2f times as long as the compressed model; half of the turns lie between %.2f and %.2f.",
+		number(l.Turns, "run"), r.Environment.Runtime, l.Sample, l.Speed, l.Low, l.High)
+	if l.Activations != nil {
+		said += " Memory is counted from the shapes of the values that are needed at once, at the node where they take most; weights are not in it, nor what a runtime takes for its work."
+	}
+	return text("%s", said)
+}
+
+// aloneBlocks list the nodes that did not change, by reason.
+func aloneBlocks(r *compress.Result) []block {
+	var out []block
+	var kept []string
+	for _, s := range r.Sites {
+		if s.Method == compress.Dense {
+			kept = append(kept, s.Op+" "+s.Name)
+		}
+	}
+	if len(kept) > 0 {
+		out = append(out, listed("on offer, and left alone: at no smaller size were they worth what they lose", kept))
+	}
+	out = append(out, byReason(r.Skipped)...)
+	if len(r.Uncounted) > 0 {
+		out = append(out, text("The size of these is unknown, so that the counts of multiply-adds lack them:"))
+		out = append(out, byReason(r.Uncounted)...)
+	}
+	var rows [][]string
+	for _, m := range r.Merged {
+		rows = append(rows, []string{m.First, m.Second, m.Node, report.Count(m.MACs), report.Count(m.Params)})
+	}
+	return append(out, folded("Neighbouring nodes that became one", tabled("Merged nodes",
+		[]column{{"First", false}, {"Second", false}, {"Became", false}, {"Multiply-adds saved", true}, {"Parameters saved", true}}, rows)))
+}
+
+// byReason lists nodes that have a reason in common together.
+func byReason(nodes []compress.Skipped) []block {
+	var reasons []string
+	names := map[string][]string{}
+	for _, s := range nodes {
+		if _, seen := names[s.Reason]; !seen {
+			reasons = append(reasons, s.Reason)
+		}
+		names[s.Reason] = append(names[s.Reason], s.Op+" "+s.Name)
+	}
+	var out []block
+	for _, reason := range reasons {
+		out = append(out, listed(reason, names[reason]))
+	}
+	return out
+}
+
+// listed shows nodes on request.
+func listed(reason string, nodes []string) block {
+	points := make([]point, len(nodes))
+	for i, n := range nodes {
+		points[i] = point{Text: n}
+	}
+	return folded(fmt.Sprintf("%s: %s", number(len(nodes), "node"), reason), block{Points: points})
+}
+
+// repeatBlocks show the command.
+func repeatBlocks(command string) []block {
+	if command == "" {
+		return []block{text("The run was asked for by a program, not by a command.")}
+	}
+	return []block{text("In the same folder, with the same files:"), {Command: command}}
+}
+
+// recordBlocks say what ran on what.
+func recordBlocks(r *compress.Result) []block {
+	rows := append(environment(r.Environment),
+		[]string{"SHA-256 of the original", r.Input.SHA256},
+		[]string{"SHA-256 of the result", r.Output.SHA256})
+	if c := r.Calibration; c != nil {
+		rows = append(rows, []string{"Calibration", number(c.Samples, "sample") + " of " + c.Source})
+	}
+	if v := r.Verification; v != nil {
+		rows = append(rows, []string{"Verification", number(v.Samples, "sample") + " of " + v.Data})
+	}
+	return []block{
+		text("The compressed model names its source, its data and the options in its metadata; onnx-compress status tells whether it still fits them."),
+		tabled("Environment and files", []column{{"What", false}, {"Which", false}}, rows),
+		folded("How long the steps took", tabled("Steps", []column{{"Step", false}, {"Seconds", true}}, stages(r.Stages))),
+	}
+}
+
+func environment(e compress.Environment) [][]string {
+	runtime := "none"
+	if e.Runtime != "" {
+		runtime = e.Runtime
+	}
+	return [][]string{
+		{"ONNX Runtime", runtime},
+		{"Linear algebra", e.Algebra},
+		{"Threads", fmt.Sprint(e.Threads)},
+		{"Seed", fmt.Sprint(e.Seed)},
+	}
+}
+
+func stages(s []compress.Stage) [][]string {
+	var rows [][]string
+	for _, stage := range s {
+		rows = append(rows, []string{stage.Name, fmt.Sprintf("%.2f", stage.Seconds)})
+	}
+	return rows
+}

@@ -1,0 +1,155 @@
+package page
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/chart"
+	"github.com/onnx-compress/onnx-compress/internal/report"
+)
+
+// trialBlocks show how the size was found that the goals allow.
+func trialBlocks(t *compress.Trials) []block {
+	if t == nil {
+		return nil
+	}
+	var goals [][]string
+	for _, g := range t.Goals {
+		goals = append(goals, []string{g.Goal.String(), damage(g.Damage, g.Judged), damage(g.Damage, g.Proved)})
+	}
+	var steps [][]string
+	for _, s := range t.Steps {
+		row := []string{fmt.Sprintf("%s=%.4g", t.Over, s.Budget), report.Count(s.MACs), report.Count(s.Params), small(s.Loss), "", "no"}
+		if len(s.Values) == 0 {
+			row = []string{row[0], none, none, none, "out of reach", "no"}
+		}
+		var values []string
+		for i, v := range s.Values {
+			if i < len(t.Goals) {
+				values = append(values, damage(t.Goals[i].Damage, v))
+			}
+		}
+		if len(values) > 0 {
+			row[4] = strings.Join(values, ", ")
+		}
+		if s.Met {
+			row[5] = "yes"
+		}
+		steps = append(steps, row)
+	}
+	return []block{
+		text("Models were built and run until the smallest was found that keeps what was asked for: %d of them, on %s; the one that is delivered was then judged on %s.",
+			len(t.Steps), number(t.Judged, "sample"), number(t.Proved, "sample")),
+		tabled("Goals", []column{{"Asked for", false}, {"When chosen", true}, {"On other samples", true}}, goals),
+		tabled("Models that were tried", []column{{"Budget", false}, {"Multiply-adds", true}, {"Parameters", true}, {"Predicted loss", true}, {"Measured", true}, {"Good enough", true}}, steps),
+	}
+}
+
+// damage writes a measured damage.
+func damage(d compress.Damage, v *float64) string {
+	switch {
+	case v == nil:
+		return "equal outputs"
+	case d == compress.SNR:
+		return fmt.Sprintf("%.2f dB", *v)
+	case d == compress.Drop:
+		return percentPoints(-*v)
+	}
+	return exact(*v) + " agree"
+}
+
+// tuningBlocks show what gradient descent gave.
+func tuningBlocks(t *compress.Tuning) ([]block, error) {
+	said := fmt.Sprintf("The compressed model's weights were tuned towards the original's outputs on %s of %s, without labels: %s of %d by %s, %s in %s.",
+		number(t.Learned, "sample"), t.Source, number(t.Steps, "step"), t.Batch, t.Optimizer, number(t.Parameters, "weight"), number(t.Tensors, "tensor"))
+	if t.Augment != "" {
+		said += fmt.Sprintf(" Images were changed meanwhile (%s).", t.Augment)
+	}
+	out := []block{text("%s", said)}
+	if !t.Improved {
+		out = append(out, text("No state was better than the start on %s, so that the start was kept.", number(t.Held, "held-out sample")))
+	} else {
+		out = append(out, text("The state after epoch %d was the best on %s, and was kept.", t.Best, number(t.Held, "held-out sample")))
+	}
+	if t.Advice != "" {
+		out = append(out, text("%s", t.Advice))
+	}
+	picture, err := curve(t)
+	return append(out, picture, folded("The numbers", curveTable(t))), err
+}
+
+// curve draws the losses by epoch.
+func curve(t *compress.Tuning) (block, error) {
+	held, steps := chart.Series{Name: "held-out samples"}, chart.Series{Name: "steps"}
+	var best *chart.Mark
+	for _, p := range t.Curve {
+		held.X, held.Y = append(held.X, float64(p.Epoch)), append(held.Y, p.Held)
+		held.Labels = append(held.Labels, fmt.Sprintf("epoch %d: %s on held-out samples", p.Epoch, small(p.Held)))
+		if p.Epoch > 0 { // the start has no steps
+			steps.X, steps.Y = append(steps.X, float64(p.Epoch)), append(steps.Y, p.Loss)
+		}
+		if p.Epoch == t.Best {
+			best = &chart.Mark{X: float64(p.Epoch), Y: p.Held, Name: fmt.Sprintf("kept: epoch %d", p.Epoch)}
+		}
+	}
+	if len(t.Curve) < 2 {
+		return block{}, nil
+	}
+	return drawn(chart.Plot{
+		Title: "Distance from the original's outputs while tuning", Desc: "The loss after each epoch. The table below has the numbers.",
+		X: "epoch", Y: "loss", Series: []chart.Series{held, steps}, Mark: best,
+	})
+}
+
+func curveTable(t *compress.Tuning) block {
+	var rows [][]string
+	for _, p := range t.Curve {
+		accuracy := none
+		if p.Accuracy != nil {
+			accuracy = exact(*p.Accuracy)
+		}
+		rows = append(rows, []string{grouped(p.Epoch), grouped(p.Step), small(p.Loss), small(p.Held), exact(p.Agreement), accuracy})
+	}
+	return tabled("Epochs", []column{{"Epoch", false}, {"Steps", true}, {"Loss of the steps", true}, {"On held-out samples", true}, {"Agreement", true}, {"Accuracy", true}}, rows)
+}
+
+// ofTuning is the page of a tuning by itself.
+func ofTuning(r *compress.TuneResult) (*document, error) {
+	d := &document{Title: base(r.Start.Path) + ", tuned", Lead: fmt.Sprintf("%s learned from %s and became %s.", r.Start.Path, r.Original.Path, r.Output.Path)}
+	t, v := r.Tuning, r.Verification
+	if t == nil {
+		return nil, fmt.Errorf("it says that it is a tuning, and has none in it")
+	}
+	said := fmt.Sprintf("On %s the distance from the original's outputs", number(t.Held, "held-out sample"))
+	for _, p := range t.Curve {
+		if p.Epoch == t.Best && len(t.Curve) > 0 {
+			said += fmt.Sprintf(" went from %s to %s, and agreement from %s to %s.", small(t.Curve[0].Held), small(p.Held), exact(t.Curve[0].Agreement), exact(p.Agreement))
+		}
+	}
+	if !t.Improved {
+		said += " No state was better than the start, which was kept."
+	}
+	d.add("summary", "Summary", text("%s", said))
+	d.add("sizes", "Size", tabled("Original, compressed and tuned", []column{{"Need", false}, {"Original", true}, {"Compressed", true}, {"Tuned", true}}, [][]string{
+		{"Multiply-adds of one inference", report.Count(r.Original.MACs), report.Count(r.Start.MACs), report.Count(r.Output.MACs)},
+		{"Parameters", report.Count(r.Original.Params), report.Count(r.Start.Params), report.Count(r.Output.Params)},
+		{"File, with its weights", report.Bytes(r.Original.Bytes), report.Bytes(r.Start.Bytes), report.Bytes(r.Output.Bytes)},
+	}))
+	learned, err := tuningBlocks(t)
+	if err != nil {
+		return nil, err
+	}
+	d.add("tuning", "Tuning", learned...)
+	if v != nil {
+		behaviour, err := behaviourBlocks(v)
+		if err != nil {
+			return nil, err
+		}
+		d.add("behaviour", "Behaviour", behaviour...)
+	}
+	d.add("repeat", "To repeat this", tabled("Environment and files", []column{{"What", false}, {"Which", false}}, append(environment(r.Environment),
+		[]string{"SHA-256 of the original", r.Original.SHA256}, []string{"SHA-256 of the start", r.Start.SHA256}, []string{"SHA-256 of the result", r.Output.SHA256})),
+		folded("How long the steps took", tabled("Steps", []column{{"Step", false}, {"Seconds", true}}, stages(r.Stages))))
+	return d, nil
+}

@@ -1,0 +1,172 @@
+package page
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/report"
+	"github.com/onnx-compress/onnx-compress/verify"
+)
+
+// none stands where there is no number.
+const none = "–"
+
+// number writes a count with its noun: 1 sample, 1,024 samples.
+func number(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return grouped(n) + " " + noun + "s"
+}
+
+// grouped writes a count with its thousands apart.
+func grouped(n int) string {
+	s := strconv.Itoa(n)
+	for at := len(s) - 3; at > 0 && s[at-1] != '-'; at -= 3 {
+		s = s[:at] + "," + s[at:]
+	}
+	return s
+}
+
+// change says how a need changed: 50.0 % less, 3.1 % more, as before.
+func change(before, after float64, less, more string) string {
+	if before <= 0 || math.Abs(after/before-1) < 0.0005 {
+		return "as much as before"
+	}
+	if after < before {
+		return report.Percent(1-after/before) + " " + less
+	}
+	return report.Percent(after/before-1) + " " + more
+}
+
+// left is what remains of a need, as a share.
+func left(before, after int64) string {
+	if before <= 0 {
+		return none
+	}
+	return report.Percent(float64(after) / float64(before))
+}
+
+// points writes a difference of shares in percentage points, with its sign.
+func percentPoints(d float64) string {
+	s := fmt.Sprintf("%+.2f", 100*d)
+	if strings.Trim(s, "+-0.") == "" {
+		return "±0 points"
+	}
+	return strings.Replace(s, "-", "−", 1) + " points"
+}
+
+// exact writes a share with two digits behind the point.
+func exact(share float64) string { return fmt.Sprintf("%.2f %%", 100*share) }
+
+// small writes a number with as many digits as say something.
+func small(v float64) string { return strings.Replace(fmt.Sprintf("%.4g", v), "-", "−", 1) }
+
+// millis writes a duration in milliseconds.
+func millis(v float64) string { return fmt.Sprintf("%.3g ms", v) }
+
+// base is a file's name without its folder.
+func base(path string) string { return filepath.Base(filepath.ToSlash(path)) }
+
+// rank writes a rank's numbers by comma.
+func rank(r []int) string {
+	if len(r) == 0 {
+		return none
+	}
+	words := make([]string, len(r))
+	for i, n := range r {
+		words[i] = strconv.Itoa(n)
+	}
+	return strings.Join(words, ", ")
+}
+
+// kernel writes a weight's shape: out×in, its window, and its groups.
+func kernel(s *compress.SiteResult) string {
+	text := fmt.Sprintf("%d×%d", s.Out, s.In)
+	if len(s.Window) > 0 {
+		words := make([]string, len(s.Window))
+		for i, n := range s.Window {
+			words[i] = strconv.Itoa(n)
+		}
+		text += " " + strings.Join(words, "×")
+	}
+	if s.Groups > 1 {
+		text += fmt.Sprintf(", %d groups", s.Groups)
+	}
+	return text
+}
+
+// resource is what people call a resource.
+func resource(r compress.Resource) string {
+	switch r {
+	case compress.MACs:
+		return "multiply-adds"
+	case compress.Params:
+		return "parameters"
+	}
+	return "bytes"
+}
+
+// amount writes a need of a resource.
+func amount(r compress.Resource, n int64) string {
+	if r == compress.Bytes {
+		return report.Bytes(n)
+	}
+	return report.Count(n)
+}
+
+// lossName says what losses are.
+func lossName(r *compress.Result) string {
+	switch {
+	case r.Plan.Measure == compress.OutputChange:
+		return "expected squared change of the outputs"
+	case r.Calibration == nil:
+		return "lost share of the weights, summed over the layers"
+	}
+	return "lost share of the layers' own outputs, summed over the layers"
+}
+
+// wilson is the 95 % interval of a share that was counted on n samples (E. B. Wilson, Journal
+// of the American Statistical Association 22, 1927).
+func wilson(share float64, n int) (low, high float64) {
+	const z = 1.959964
+	count := float64(n)
+	middle := (share + z*z/(2*count)) / (1 + z*z/count)
+	reach := z / (1 + z*z/count) * math.Sqrt(share*(1-share)/count+z*z/(4*count*count))
+	return max(0, middle-reach), min(1, middle+reach)
+}
+
+// telling is how many samples of a class it takes to say anything about it: of so many, one
+// is five points.
+const telling = 20
+
+// losers are the classes that lost accuracy, those that lost most first, as far as there are
+// samples enough to tell; told is false where there are of none.
+func losers(a *verify.Accuracy) (out []verify.ClassAccuracy, told bool) {
+	for _, c := range a.PerClass {
+		told = told || c.Samples >= telling
+		if c.Samples >= telling && c.After < c.Before {
+			out = append(out, c)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b verify.ClassAccuracy) int { return cmp.Compare(b.Before-b.After, a.Before-a.After) })
+	return out, told
+}
+
+// leastSNR is the output with the least signal to noise ratio, nil where all are equal.
+func leastSNR(r *verify.Report) *verify.Output {
+	var out *verify.Output
+	for i := range r.Outputs {
+		o := &r.Outputs[i]
+		if o.SNR != nil && (out == nil || *o.SNR < *out.SNR) {
+			out = o
+		}
+	}
+	return out
+}

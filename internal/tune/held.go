@@ -1,0 +1,144 @@
+package tune
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// each works on the runs of the held-out samples side by side; what work returns is called in the order of the runs.
+func (t *trainer) each(ctx context.Context, work func(context.Context, *feed.Run) (func(), error)) error {
+	feed, err := feed.New(t.src, t.held, t.inputs, t.shard, t.o.Threads)
+	if err != nil {
+		return err
+	}
+	return feed.Merge(ctx, t.o.Threads, func(int, int) {}, work)
+}
+
+// row is what belongs to sample k of a run, in an output that begins with the samples.
+func row(d tensor.Dense, r *feed.Run, k int) []float32 {
+	v := d.Float32s()
+	n := len(v)
+	if r.Batch > 0 {
+		n /= r.Batch
+	}
+	return v[k*n : (k+1)*n]
+}
+
+// verdict is what held-out samples say of a state.
+type verdict struct {
+	samples            int
+	distance           float64 // weighed, over all outputs
+	agree, cosines     float64
+	entropy            float64 // −log softmax at the label
+	labelled, accurate int
+}
+
+func (v *verdict) add(o verdict) {
+	v.samples += o.samples
+	v.distance += o.distance
+	v.agree += o.agree
+	v.cosines += o.cosines
+	v.entropy += o.entropy
+	v.labelled += o.labelled
+	v.accurate += o.accurate
+}
+
+// judge runs the model with the given parameters on the held-out samples.
+func (t *trainer) judge(ctx context.Context, weights []float32) (verdict, error) {
+	var total verdict
+	m := t.params.into(t.compressed, weights)
+	defer m.Close()
+	var values []string
+	for _, term := range t.terms[:t.outputs] {
+		values = append(values, term.value)
+	}
+	s, err := sessionFor(t.lib, m, values)
+	if err != nil {
+		return total, fmt.Errorf("the tuned model: %w", err)
+	}
+	defer s.Close()
+	err = t.each(ctx, func(ctx context.Context, r *feed.Run) (func(), error) {
+		part, err := t.judgeRun(ctx, s, values, r)
+		return func() { total.add(part) }, err
+	})
+	return total, err
+}
+
+func (t *trainer) judgeRun(ctx context.Context, s *ort.Session, values []string, r *feed.Run) (verdict, error) {
+	var v verdict
+	answers, err := t.teacher.ask(ctx, r, true)
+	if err != nil {
+		return v, err
+	}
+	results, err := s.Run(ctx, r.Inputs, values)
+	if err != nil {
+		return v, fmt.Errorf("the tuned model on sample %s: %w", r.Samples[0].Name, err)
+	}
+	defer results.Close()
+	for k, sample := range r.Samples {
+		v.samples++
+		for i, term := range t.terms[:t.outputs] {
+			y, z := row(results.Get(i), r, k), row(answers[i], r, k)
+			v.distance += term.weight * term.loss.distance(y, z, t.o.Temperature)
+			if i == t.classes() {
+				v.class(y, z, sample.Label, t.labels != nil)
+			}
+			if i == 0 {
+				v.cosines += cosine(y, z)
+			}
+		}
+	}
+	return v, nil
+}
+
+// classes is the first output that is held to the original's as class scores, -1 for none.
+func (t *trainer) classes() int {
+	for i, term := range t.terms[:t.outputs] {
+		if scores(term.shape) && (term.loss == Logits || term.loss == KL) {
+			return i
+		}
+	}
+	return -1
+}
+
+// class compares the classes that two rows of scores name, with each other and with the label.
+func (v *verdict) class(y, z []float32, label int, supervised bool) {
+	own := tensor.ArgMax(y)
+	if own >= 0 && own == tensor.ArgMax(z) {
+		v.agree++
+	}
+	if supervised && label >= 0 && label < len(y) {
+		v.labelled++
+		v.entropy -= logSoftmax(y, 1)[label]
+		if own == label {
+			v.accurate++
+		}
+	}
+}
+
+// loss is the objective on the held-out samples.
+func (t *trainer) loss(v verdict) float64 {
+	distance := v.distance / float64(max(v.samples, 1))
+	if t.labels == nil {
+		return distance
+	}
+	return v.entropy/float64(max(v.labelled, 1)) + t.labels.distill*distance
+}
+
+// point is a verdict as a point of the curve.
+func (t *trainer) point(v verdict) Point {
+	p := Point{Step: t.step, Held: t.loss(v)}
+	n := float64(max(v.samples, 1))
+	if p.Agreement = v.cosines / n; t.classes() >= 0 {
+		p.Agreement = v.agree / n
+	}
+	if v.labelled > 0 {
+		share := float64(v.accurate) / float64(v.labelled)
+		p.Accuracy = &share
+	}
+	return p
+}

@@ -1,0 +1,187 @@
+package tune
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// teacher is the original model, asked for the values that the compressed one is held to.
+type teacher struct {
+	session *ort.Session
+	values  []string
+	// mirror, where it is set, gives the inputs of a run with mirror images; the scores are then means over both.
+	mirror func(inputs map[string]tensor.Dense, stacked bool) (map[string]tensor.Dense, error)
+	scores []string // the outputs that are class scores
+
+	mu    sync.Mutex
+	known map[int][][]float32 // by sample, of each value
+	tails [][]int             // the shape of each value of one sample
+	room  int                 // for more numbers
+}
+
+// mostKnown bounds the numbers that a teacher keeps.
+const mostKnown = 1 << 27
+
+func newTeacher(lib *ort.Library, m *onnxio.Model, values []string) (*teacher, error) {
+	s, err := sessionFor(lib, m, values)
+	if err != nil {
+		return nil, fmt.Errorf("the original model: %w", err)
+	}
+	return &teacher{session: s, values: values, known: map[int][][]float32{}, room: mostKnown}, nil
+}
+
+// sessionFor makes a session of a model that gives out the named values.
+func sessionFor(lib *ort.Library, m *onnxio.Model, values []string) (*ort.Session, error) {
+	graph := onnxio.Shallow(m.Graph())
+	graph.Output = nil
+	for _, v := range values {
+		i := slices.IndexFunc(m.Graph().GetOutput(), func(o *onnxpb.ValueInfoProto) bool { return o.GetName() == v })
+		if i >= 0 {
+			graph.Output = append(graph.Output, m.Graph().GetOutput()[i])
+		} else {
+			graph.Output = append(graph.Output, &onnxpb.ValueInfoProto{Name: proto.String(v)})
+		}
+	}
+	p := onnxio.Shallow(m.Proto)
+	p.Graph = graph
+	derived := m.Derive(p)
+	defer derived.Close()
+	return openModel(lib, derived)
+}
+
+// openModel makes a session of a model in memory.
+func openModel(lib *ort.Library, m *onnxio.Model) (*ort.Session, error) {
+	data, err := m.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	return lib.NewSession(data, ort.Options{ExternalFolder: m.ExternalFolder()})
+}
+
+// ask returns the values for the samples of a run, stacked. A teacher that may keep them computes them once.
+func (t *teacher) ask(ctx context.Context, r *feed.Run, keep bool) ([]tensor.Dense, error) {
+	if keep {
+		if out, ok := t.recall(r); ok {
+			return out, nil
+		}
+	}
+	out, err := t.answer(ctx, r.Inputs, t.values)
+	if err == nil && t.mirror != nil {
+		err = t.average(ctx, r, out)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the original model on sample %s: %w", r.Samples[0].Name, err)
+	}
+	if keep {
+		t.remember(r, out)
+	}
+	return out, nil
+}
+
+// average takes the mean of class scores and those of the mirror images.
+func (t *teacher) average(ctx context.Context, r *feed.Run, out []tensor.Dense) error {
+	inputs, err := t.mirror(r.Inputs, r.Batch > 0)
+	if err != nil {
+		return err
+	}
+	others, err := t.answer(ctx, inputs, t.scores)
+	if err != nil {
+		return err
+	}
+	for i, name := range t.scores {
+		at := slices.Index(t.values, name)
+		v := out[at].Float32s()
+		for k, x := range others[i].Float32s() {
+			v[k] = (v[k] + x) / 2
+		}
+		out[at] = tensor.FromFloat32(out[at].Shape, v)
+	}
+	return nil
+}
+
+// answer runs the model.
+func (t *teacher) answer(ctx context.Context, inputs map[string]tensor.Dense, values []string) ([]tensor.Dense, error) {
+	results, err := t.session.Run(ctx, inputs, values)
+	if err != nil {
+		return nil, err
+	}
+	defer results.Close()
+	out := make([]tensor.Dense, results.Len())
+	for i := range out {
+		d := results.Get(i)
+		v := d.Float32s()
+		if d.Type == tensor.Float32 {
+			v = slices.Clone(v)
+		}
+		out[i] = tensor.FromFloat32(d.Shape, v)
+	}
+	return out, nil
+}
+
+// recall stacks what is known of the samples of a run.
+func (t *teacher) recall(r *feed.Run) ([]tensor.Dense, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]tensor.Dense, len(t.values))
+	for k := range t.values {
+		var stacked []float32
+		for _, i := range r.Indices {
+			rows, ok := t.known[i]
+			if !ok {
+				return nil, false
+			}
+			stacked = append(stacked, rows[k]...)
+		}
+		shape := t.tails[k]
+		if r.Batch > 0 {
+			shape = append([]int{len(r.Indices)}, shape...)
+		}
+		out[k] = tensor.FromFloat32(shape, stacked)
+	}
+	return out, true
+}
+
+// remember keeps the values of a run by sample, while there is room. Values that do not go by samples are not kept.
+func (t *teacher) remember(r *feed.Run, values []tensor.Dense) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	total := 0
+	tails := make([][]int, len(values))
+	for k, v := range values {
+		total += v.Len()
+		tails[k] = v.Shape
+		if r.Batch > 0 {
+			if len(v.Shape) == 0 || v.Shape[0] != r.Batch {
+				return
+			}
+			tails[k] = v.Shape[1:]
+		}
+	}
+	if total > t.room {
+		return
+	}
+	t.tails = tails
+	for at, i := range r.Indices {
+		if _, ok := t.known[i]; ok {
+			continue
+		}
+		rows := make([][]float32, len(values))
+		for k, v := range values {
+			all := v.Float32s()
+			n := len(all) / max(r.Batch, 1)
+			rows[k] = all[at*n : (at+1)*n]
+			t.room -= n
+		}
+		t.known[i] = rows
+	}
+}

@@ -1,0 +1,345 @@
+package tune
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/samples"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// begin sets the state before the first step, and judges it.
+func (t *trainer) begin(ctx context.Context) error {
+	var err error
+	if t.start, err = t.params.load(t.compressed); err != nil {
+		return err
+	}
+	if !finite(t.start) {
+		return errors.New("the compressed model has weights that are not finite")
+	}
+	t.weights = slices.Clone(t.start)
+	balance(t.original, t.compressed, t.params, t.weights)
+	t.gradient = make([]float32, t.params.size)
+	steps := t.o.Epochs * t.stepsPerEpoch()
+	t.descent = newDescent(t.o.Optimizer, t.o.Backend, t.params, t.o.Threads)
+	t.average = newAverage(t.o.Average, t.weights)
+	t.schedule = schedule{rate: t.o.Rate, warmUp: warmUp(t.o.WarmUp, steps), steps: steps}
+	v, err := t.judge(ctx, t.start)
+	if err != nil {
+		return err
+	}
+	t.curve = []Point{t.point(v)}
+	if held := t.curve[0].Held; math.IsNaN(held) || math.IsInf(held, 0) {
+		return fmt.Errorf("the compressed model's loss on the held-out samples is %v before the first step", held)
+	}
+	if t.o.Checkpoint != "" {
+		if t.of, err = t.identity(); err != nil {
+			return err
+		}
+	}
+	if t.o.Resume {
+		if err := t.resume(); err != nil {
+			return err
+		}
+	}
+	t.pace = pace{began: time.Now(), from: t.step}
+	return nil
+}
+
+func (t *trainer) stepsPerEpoch() int { return len(t.learn) / (t.shard * t.shards) }
+
+// train walks the epochs.
+func (t *trainer) train(ctx context.Context) error {
+	done := t.step / t.stepsPerEpoch()
+	if t.step == done*t.stepsPerEpoch() { // gone on from just before the judgement
+		if err := t.settle(ctx, done); err != nil {
+			return err
+		}
+	}
+	for epoch := done + 1; epoch <= t.o.Epochs && t.end == ""; epoch++ {
+		err := t.epoch(ctx, epoch)
+		if err == nil && t.end == "" {
+			err = t.settle(ctx, epoch)
+		}
+		if err != nil && ctx.Err() != nil {
+			return t.interrupt(context.WithoutCancel(ctx), epoch)
+		}
+		if err != nil {
+			return err
+		}
+		if err := t.save(); err != nil {
+			return err
+		}
+	}
+	if t.end == "" {
+		t.end = Completed
+	}
+	return nil
+}
+
+// interrupt ends the tuning in an epoch. What the steps since the last point have brought is judged too, but not in
+// the checkpoint: a tuning that goes on from there goes on as if nothing had been.
+func (t *trainer) interrupt(ctx context.Context, epoch int) error {
+	err := t.save()
+	t.end = Interrupted
+	return errors.Join(err, t.settle(ctx, epoch))
+}
+
+// epoch takes the steps of an epoch that are still to be taken.
+func (t *trainer) epoch(ctx context.Context, epoch int) error {
+	order := rand.New(rand.NewPCG(t.o.Seed, uint64(epoch))).Perm(len(t.learn))
+	for i, k := range order {
+		order[i] = t.learn[k]
+	}
+	per, done := t.shard*t.shards, t.step-(epoch-1)*t.stepsPerEpoch()
+	order = order[done*per : t.stepsPerEpoch()*per]
+	src := t.src
+	if t.o.Augment != nil {
+		src = samples.Augmented{Source: src, By: t.o.Augment, Among: t.learn, Epoch: epoch}
+	}
+	source, err := feed.New(src, order, t.inputs, t.shard, 2*t.shards)
+	if err != nil {
+		return err
+	}
+	for range len(order) / per {
+		runs := make([]*feed.Run, t.shards)
+		for i := range runs {
+			if runs[i], err = source.Next(ctx); err != nil {
+				return err
+			}
+		}
+		begin := time.Now()
+		loss, err := t.take(ctx, runs)
+		if err != nil {
+			return err
+		}
+		t.pace.steps = append(t.pace.steps, time.Since(begin).Seconds())
+		if math.IsNaN(loss) || math.IsInf(loss, 0) {
+			t.end = Diverged
+			return nil
+		}
+		t.sum += loss
+		t.report(epoch, loss)
+		if n := t.o.CheckpointSteps; n > 0 && t.step%n == 0 {
+			if err := t.save(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// take takes one step on a batch, and returns its loss. When that is not finite, nothing changes.
+func (t *trainer) take(ctx context.Context, runs []*feed.Run) (float64, error) {
+	results := make([]*ort.Results, len(runs))
+	defer func() {
+		for _, r := range results {
+			if r != nil {
+				r.Close()
+			}
+		}
+	}()
+	g, inner := errgroup.WithContext(ctx)
+	g.SetLimit(t.o.Threads)
+	for i, r := range runs {
+		g.Go(func() (err error) {
+			results[i], err = t.run(inner, r)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return 0, err
+	}
+	loss := 0.
+	for _, r := range results {
+		loss += float64(r.Get(0).Float32s()[0]) / float64(len(results))
+	}
+	t.sumUp(results)
+	size := norm(t.gradient, t.o.Threads)
+	if math.IsNaN(loss+size) || math.IsInf(loss+size, 0) {
+		return math.NaN(), nil
+	}
+	t.step++
+	t.descent.apply(t.weights, t.gradient, stride{t.step, t.schedule.at(t.step), clip(size, t.o.Clip), t.o.Decay})
+	t.average.add(t.weights, t.step, t.o.Threads)
+	return loss, nil
+}
+
+// run computes the loss and the gradients of one shard.
+func (t *trainer) run(ctx context.Context, r *feed.Run) (*ort.Results, error) {
+	for name, d := range r.Inputs {
+		if !slices.Equal(d.Shape, t.shapes[name]) {
+			return nil, fmt.Errorf("sample %s: input %q has the shape %v, the samples before %v; tuning wants samples of one shape, so crop or pad them", r.Samples[0].Name, name, d.Shape, t.shapes[name])
+		}
+	}
+	answers, err := t.teacher.ask(ctx, r, t.keeps())
+	if err != nil {
+		return nil, err
+	}
+	feeds := t.params.feeds(t.weights)
+	for name, d := range r.Inputs {
+		feeds[name] = d
+	}
+	for i, name := range t.objective.teachers {
+		feeds[name] = answers[i]
+	}
+	if t.labels != nil {
+		feeds[t.objective.labels] = ones(r, flat(t.labels.shape))
+	}
+	for _, name := range t.graph.Cotangents {
+		feeds[name] = tensor.FromFloat32([]int{}, []float32{1})
+	}
+	outputs := []string{t.objective.loss}
+	for _, p := range t.params.list {
+		outputs = append(outputs, t.graph.Gradients[p.name])
+	}
+	results, err := t.session.Run(ctx, feeds, outputs)
+	if err != nil {
+		return nil, fmt.Errorf("a step on sample %s and others: %w", r.Samples[0].Name, err)
+	}
+	return results, nil
+}
+
+// ones has a one at the class of every labelled sample, parted where two were blended.
+func ones(r *feed.Run, shape []int) tensor.Dense {
+	v := make([]float32, product(shape))
+	for k, s := range r.Samples {
+		row := v[k*shape[1] : (k+1)*shape[1]]
+		if s.Label >= 0 && s.Label < len(row) {
+			row[s.Label] += float32(1 - s.Share)
+		}
+		if s.Share > 0 && s.Other >= 0 && s.Other < len(row) {
+			row[s.Other] += float32(s.Share)
+		}
+	}
+	return tensor.FromFloat32(shape, v)
+}
+
+// sumUp adds the gradients of shards, in their order, into the mean.
+func (t *trainer) sumUp(results []*ort.Results) {
+	share := 1 / float32(len(results))
+	inParallel(len(t.params.list), t.o.Threads, func(i int) {
+		p := t.params.list[i]
+		out := t.gradient[p.from:p.to]
+		for s, r := range results {
+			g := r.Get(1 + i).Float32s()
+			if s == 0 {
+				copy(out, g)
+				continue
+			}
+			for k, v := range g {
+				out[k] += v
+			}
+		}
+		for k := range out {
+			out[k] *= share
+		}
+	})
+}
+
+// tinyLoss is a loss that does not matter, whatever the start's was.
+const tinyLoss = 1e-3
+
+// settle judges the state at the end of an epoch, and keeps it where it is the best.
+func (t *trainer) settle(ctx context.Context, epoch int) error {
+	last := t.curve[len(t.curve)-1]
+	if t.step == last.Step {
+		return nil
+	}
+	state := t.weights
+	v, err := t.judge(ctx, state)
+	if err != nil {
+		return err
+	}
+	p := t.point(v)
+	if t.average.vector != nil {
+		v, err := t.judge(ctx, t.average.vector)
+		if err != nil {
+			return err
+		}
+		if q := t.point(v); q.Held < p.Held {
+			p, state = q, t.average.vector
+			p.Averaged = true
+		}
+	}
+	if math.IsNaN(p.Held) || math.IsInf(p.Held, 0) {
+		t.end = Diverged
+		return nil
+	}
+	p.Epoch, p.Loss = epoch, t.sum/float64(t.step-last.Step)
+	t.sum = 0
+	t.curve = append(t.curve, p)
+	if p.Held < t.curve[t.bestPoint()].Held {
+		t.best, t.at = slices.Clone(state), epoch
+	}
+	switch start := t.curve[0].Held; {
+	case t.end != "":
+	case !(p.Held < 3*max(start, tinyLoss)):
+		t.end = Diverged
+	case t.o.Patience > 0 && epoch-t.at >= t.o.Patience:
+		t.end = Patient
+	}
+	return nil
+}
+
+// bestPoint is the place in the curve of the best state so far.
+func (t *trainer) bestPoint() int {
+	return slices.IndexFunc(t.curve, func(p Point) bool { return p.Epoch == t.at })
+}
+
+// pace tells how fast steps are taken.
+type pace struct {
+	began time.Time
+	from  int
+	rate  float64   // samples per second
+	steps []float64 // the seconds of each step
+}
+
+// median is that of the seconds of the steps.
+func (p *pace) median() float64 {
+	if len(p.steps) == 0 {
+		return 0
+	}
+	return slices.Sorted(slices.Values(p.steps))[len(p.steps)/2]
+}
+
+func (t *trainer) report(epoch int, loss float64) {
+	p := Progress{Step: t.step, Steps: t.schedule.steps, Epoch: epoch, Epochs: t.o.Epochs, Loss: loss, Last: t.curve[len(t.curve)-1]}
+	if took := time.Since(t.pace.began); took > 0 && t.step > t.pace.from {
+		steps := float64(t.step - t.pace.from)
+		t.pace.rate = steps * float64(t.shard*t.shards) / took.Seconds()
+		p.Rate = t.pace.rate
+		p.Left = time.Duration(float64(took) / steps * float64(p.Steps-p.Step))
+	}
+	t.o.Progress(p)
+}
+
+// finish makes the result.
+func (t *trainer) finish() *Result {
+	d := &Result{
+		Improved: t.best != nil, Best: t.at, Curve: t.curve, End: t.end, Parameters: t.params.size, Tensors: len(t.params.list),
+		Learned: len(t.learn), Held: len(t.held), Steps: t.step, Batch: t.shard * t.shards,
+		Optimizer: t.o.Optimizer, Rate: t.pace.rate, StepSeconds: t.pace.median(),
+	}
+	if d.Improved {
+		d.Model = t.params.into(t.compressed, t.best)
+	} else {
+		d.Model = t.compressed.Derive(t.compressed.Proto)
+	}
+	switch {
+	case t.end == Diverged:
+		d.Advice = fmt.Sprintf("the loss ran away at step %d; try a learning rate of %.2g, or a longer warm-up", t.step, t.o.Rate/10)
+	case !d.Improved && t.end != Interrupted:
+		d.Advice = fmt.Sprintf("no state was better than the start on held-out samples; try a learning rate of %.2g, or more samples", t.o.Rate/10)
+	}
+	return d
+}

@@ -1,0 +1,94 @@
+package linalg_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/linalg"
+)
+
+// TestFloat32 compares the products in single precision with their definition, on windows of larger buffers.
+func TestFloat32(t *testing.T) {
+	everyBackend(t, func(t *testing.T, b linalg.Backend) {
+		r := rand.New(rand.NewPCG(5, 1))
+		for range 60 {
+			m, n, k := 1+r.IntN(80), 1+r.IntN(80), 1+r.IntN(1200)
+			checkGemm32(t, b, r, m, n, k, r.IntN(2) == 0, r.IntN(2) == 0)
+			checkSyrk32(t, b, r, m, k, r.IntN(2) == 0)
+		}
+	})
+}
+
+// window returns a rows×cols window of random numbers inside a larger buffer, and the buffer.
+func window(r *rand.Rand, rows, cols int) linalg.Block32 {
+	left, right := r.IntN(5), r.IntN(5)
+	whole := linalg.NewBlock32(rows+2, left+cols+right)
+	for i := range whole.Data {
+		whole.Data[i] = r.Float32() - 0.5
+	}
+	return whole.Columns(left, left+cols).RowRange(1, rows+1)
+}
+
+func wide(b linalg.Block32) *linalg.Matrix {
+	m := linalg.New(b.Rows, b.Cols)
+	for i := range b.Rows {
+		for j := range b.Cols {
+			m.Set(i, j, float64(b.At(i, j)))
+		}
+	}
+	return m
+}
+
+func checkGemm32(t *testing.T, b linalg.Backend, r *rand.Rand, m, n, k int, transA, transB bool) {
+	t.Helper()
+	x, y, dst := window(r, m, k), window(r, k, n), window(r, m, n)
+	if transA {
+		x = window(r, k, m)
+	}
+	if transB {
+		y = window(r, n, k)
+	}
+	before := slices.Clone(dst.Data)
+	want := naive(transA, transB, 1, wide(x), wide(y))
+	for i, v := range wide(dst).Data {
+		want.Data[i] += v
+	}
+	b.GemmAdd32(transA, transB, x, y, dst)
+	if d := distance(wide(dst), want); d > 1e-5 {
+		t.Errorf("%d×%d×%d, transposed %t %t: off by %g", m, n, k, transA, transB, d)
+	}
+	for i := range before {
+		if i%dst.Stride >= dst.Cols && dst.Data[i] != before[i] {
+			t.Fatalf("%d×%d×%d: wrote outside of its window", m, n, k)
+		}
+	}
+}
+
+func checkSyrk32(t *testing.T, b linalg.Backend, r *rand.Rand, n, k int, trans bool) {
+	t.Helper()
+	x, dst := window(r, n, k), window(r, n, n)
+	if trans {
+		x = window(r, k, n)
+	}
+	want := wide(dst)
+	for i, v := range naive(trans, !trans, 1, wide(x), wide(x)).Data {
+		if i%n >= i/n {
+			want.Data[i] += v
+		}
+	}
+	b.SyrkAdd32(trans, x, dst)
+	if d := distance(wide(dst), want); d > 1e-5 {
+		t.Errorf("order %d, depth %d, transposed %t: off by %g", n, k, trans, d)
+	}
+}
+
+func FuzzFloat32(f *testing.F) {
+	f.Add(uint64(1), uint8(3), uint8(4), uint16(5), false, true)
+	f.Add(uint64(2), uint8(65), uint8(64), uint16(1001), true, false)
+	f.Fuzz(func(t *testing.T, seed uint64, m, n uint8, k uint16, transA, transB bool) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		checkGemm32(t, linalg.Gonum(), r, int(m)%130+1, int(n)%130+1, int(k)%2100+1, transA, transB)
+		checkSyrk32(t, linalg.Gonum(), r, int(m)%130+1, int(k)%2100+1, transA)
+	})
+}

@@ -1,0 +1,44 @@
+package samples
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Files lists the files that the samples at path are read from, as Open would read them,
+// sorted, relative to path and with forward slashes: the images of a folder or all files of
+// its test data sets. Where path itself is a file, the list is ".".
+func Files(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return []string{"."}, nil
+	}
+	sets, err := findTestData(path)
+	if err != nil {
+		return nil, err
+	}
+	if len(sets) == 0 {
+		return findImages(path)
+	}
+	var files []string
+	for _, set := range sets {
+		err := filepath.WalkDir(set, func(file string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			rel, err := filepath.Rel(path, file)
+			files = append(files, filepath.ToSlash(rel))
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(files)
+	return files, nil
+}

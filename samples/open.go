@@ -1,0 +1,71 @@
+package samples
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Open opens the samples at path, prepared for the given inputs:
+//
+//   - a folder of JPEG and PNG images, searched recursively, in the order of their paths;
+//     one image file is also taken;
+//   - a .npy file (models with one input) or a .npz file (one array per input, by name),
+//     whose first axis numbers the samples;
+//   - a folder with test_data_set_* folders as ONNX's test models have them, or one of
+//     those: input_0.pb, input_1.pb, … in the order of the inputs, each sample a whole batch;
+//   - any other file: binary records as those of CIFAR-10, one byte with the label and
+//     then the pixels of an image of the input's size, channel by channel.
+//
+// An option that does not apply to the kind of source is an error.
+func Open(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
+	s, err := open(path, o, inputs)
+	if err != nil {
+		return nil, fmt.Errorf("samples: %w", err)
+	}
+	return s, nil
+}
+
+func open(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
+	if len(inputs) == 0 {
+		return nil, fmt.Errorf("%s: the model has no inputs to feed", path)
+	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		return openFolder(path, o, inputs)
+	}
+	switch ext := strings.ToLower(filepath.Ext(path)); {
+	case ext == ".npy":
+		return openNPY(path, o, inputs)
+	case ext == ".npz":
+		return openNPZ(path, o, inputs)
+	case isImage(path):
+		return openImages(filepath.Dir(path), []string{filepath.Base(path)}, o, inputs)
+	}
+	return openRecords(path, info.Size(), o, inputs)
+}
+
+func openFolder(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
+	sets, err := findTestData(path)
+	if err != nil {
+		return nil, err
+	}
+	if len(sets) > 0 {
+		return openTestData(path, sets, o, inputs)
+	}
+	files, err := findImages(path)
+	if err != nil {
+		return nil, err
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("%s: the folder has neither JPEG or PNG images nor test_data_set_* folders", path)
+	}
+	return openImages(path, files, o, inputs)
+}
