@@ -130,7 +130,7 @@ func (w *wantFlags) estimate(ctx context.Context, path string, tolerance float64
 		return nil, err
 	}
 	defer m.Close()
-	o := w.compress.opts
+	o := w.compress.opts.Options
 	if o.Memory, err = byteSize(w.compress.memory); err != nil {
 		return nil, err
 	}
@@ -142,7 +142,12 @@ func (w *wantFlags) estimate(ctx context.Context, path string, tolerance float64
 			return nil, err
 		}
 	}
-	return compress.EstimateShrink(ctx, m, o, tolerance)
+	env, err := compress.Open(w.compress.env)
+	if err != nil {
+		return nil, err
+	}
+	defer env.Close()
+	return compress.EstimateShrink(ctx, env, m, o, tolerance)
 }
 
 // parseShare reads 0.3 or 30%.

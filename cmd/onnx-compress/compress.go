@@ -20,7 +20,8 @@ import (
 
 // compressFlags are the words of `onnx-compress compress`.
 type compressFlags struct {
-	opts    compress.Options
+	opts    compress.RunOptions
+	env     compress.EnvironmentOptions
 	samples sampleFlags
 	out     outputFlags
 
@@ -70,7 +71,7 @@ func runCompress(ctx context.Context, args []string, s streams) error {
 	if err := c.prepared(); err != nil {
 		return err
 	}
-	c.opts.Command, c.opts.Time = commandLine(f, rest), c.opts.Time || c.page.path != ""
+	c.opts.Time = c.opts.Time || c.page.path != ""
 	m, err := onnxio.Read(path)
 	if err != nil {
 		return err
@@ -84,9 +85,11 @@ func runCompress(ctx context.Context, args []string, s streams) error {
 	if err := c.learn(m); err != nil {
 		return err
 	}
-	update, end := s.progress(c.out.quiet)
-	c.opts.Progress = update
-	result, err := compress.Run(ctx, m, c.opts)
+	env, end, err := s.open(c.env, c.out.quiet)
+	if err != nil {
+		return err
+	}
+	result, err := compress.Run(ctx, env, m, c.opts)
 	end()
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w (--force)", err)
@@ -94,6 +97,7 @@ func runCompress(ctx context.Context, args []string, s streams) error {
 	if err != nil {
 		return err
 	}
+	result.Command = commandLine(f, rest)
 	if err := c.plan.write(result); err != nil {
 		return fmt.Errorf("%s is written, but not its plan: %w", c.opts.Output, err)
 	}
@@ -139,9 +143,9 @@ func (c *compressFlags) addMeans(f *pflag.FlagSet) {
 	f.StringArrayVar(&c.shapes, "input-shape", nil, "")
 	f.Uint64Var(&c.opts.Seed, "seed", 0, "")
 	f.IntVar(&c.opts.Batch, "batch", 32, "")
-	f.IntVar(&c.opts.Threads, "threads", 0, "")
+	f.IntVar(&c.env.Threads, "threads", 0, "")
 	f.StringVar(&c.memory, "memory", "2GiB", "")
-	f.StringVar(&c.opts.Runtime, "ort", "", "")
+	f.StringVar(&c.env.Runtime, "ort", "", "")
 }
 
 // read turns the words into options.
@@ -179,6 +183,9 @@ func (c *compressFlags) readMeans(f *pflag.FlagSet) error {
 		return err
 	}
 	var err error
+	if c.opts.Probes, err = probes(c.opts.Probes); err != nil {
+		return err
+	}
 	if c.opts.Memory, err = byteSize(c.memory); err != nil {
 		return err
 	}
@@ -186,13 +193,24 @@ func (c *compressFlags) readMeans(f *pflag.FlagSet) error {
 	return err
 }
 
+// probes turns the number of --probes, where 0 asks for none, into that of the options.
+func probes(n int) (int, error) {
+	switch {
+	case n < 0:
+		return 0, usagef("--probes %d: want a number, 0 for none", n)
+	case n == 0:
+		return -1, nil
+	}
+	return n, nil
+}
+
 // prepared completes the options with where the samples lie and how they are prepared.
 func (c *compressFlags) prepared() (err error) {
 	c.opts.Data.Path = c.calib
 	if c.tune {
-		c.opts.LessonsPath = c.lessons
+		c.opts.Data.Lessons = c.lessons
 	}
-	if c.calib != "" || c.opts.LessonsPath != "" {
+	if c.calib != "" || c.opts.Data.Lessons != "" {
 		c.opts.Data.Preparation, err = c.samples.options()
 	}
 	return err

@@ -50,7 +50,9 @@ func (x *exploreFlags) read(f *pflag.FlagSet, path string) (o compress.ExploreOp
 	if err := x.how.prepared(); err != nil {
 		return o, err
 	}
-	o = compress.ExploreOptions{Options: x.how.opts, Over: compress.Resource(x.over), Models: x.models}
+	o = compress.ExploreOptions{
+		Options: x.how.opts.Options, Data: x.how.opts.Data, Over: compress.Resource(x.over), Models: x.models, Overwrite: x.how.opts.Overwrite,
+	}
 	if !slices.Contains(compress.Resources(), o.Over) {
 		return o, usagef("--over %s: want macs, params or bytes", x.over)
 	}
@@ -110,9 +112,11 @@ func runExplore(ctx context.Context, args []string, s streams) error {
 			return err
 		}
 	}
-	update, end := s.progress(x.how.out.quiet)
-	o.Options.Progress = update
-	e, err := compress.Explore(ctx, m, o)
+	env, end, err := s.open(x.how.env, x.how.out.quiet)
+	if err != nil {
+		return err
+	}
+	e, err := compress.Explore(ctx, env, m, o)
 	end()
 	if err != nil {
 		return unfinished(e, err)

@@ -14,6 +14,7 @@ import (
 // inspectFlags are the words of `onnx-compress inspect`.
 type inspectFlags struct {
 	opts    compress.Options
+	env     compress.EnvironmentOptions
 	samples sampleFlags
 	out     outputFlags
 
@@ -33,9 +34,9 @@ func (c *inspectFlags) add(f *pflag.FlagSet) {
 	f.IntVar(&c.opts.Probes, "probes", 1, "")
 	c.samples.add(f)
 	f.Uint64Var(&c.opts.Seed, "seed", 0, "")
-	f.IntVar(&c.opts.Threads, "threads", 0, "")
+	f.IntVar(&c.env.Threads, "threads", 0, "")
 	f.StringVar(&c.memory, "memory", "2GiB", "")
-	f.StringVar(&c.opts.Runtime, "ort", "", "")
+	f.StringVar(&c.env.Runtime, "ort", "", "")
 	c.out.add(f, "quiet", "verbose")
 }
 
@@ -52,6 +53,9 @@ func (c *inspectFlags) read(f *pflag.FlagSet) (err error) {
 		return err
 	}
 	if err := c.samples.needs(f, "calib", c.calib); err != nil {
+		return err
+	}
+	if c.opts.Probes, err = probes(c.opts.Probes); err != nil {
 		return err
 	}
 	if c.opts.Memory, err = byteSize(c.memory); err != nil {
@@ -101,10 +105,12 @@ func (c *inspectFlags) inspect(ctx context.Context, m *onnxio.Model, s streams) 
 			return nil, err
 		}
 	}
-	update, end := s.progress(c.out.quiet)
+	env, end, err := s.open(c.env, c.out.quiet)
+	if err != nil {
+		return nil, err
+	}
 	defer end()
-	c.opts.Progress = update
-	return compress.InspectSpectra(ctx, m, c.opts)
+	return compress.InspectSpectra(ctx, env, m, c.opts)
 }
 
 func runMethods(_ context.Context, args []string, s streams) error {

@@ -44,6 +44,16 @@ func (s streams) progress(quiet bool) (update func(stage string, done, total int
 	return b.update, b.close
 }
 
+// open opens what work is done with, and tells people of its progress until end.
+func (s streams) open(o compress.EnvironmentOptions, quiet bool) (env *compress.Environment, end func(), err error) {
+	update, done := s.progress(quiet)
+	o.Progress = update
+	if env, err = compress.Open(o); err != nil {
+		return nil, nil, err
+	}
+	return env, func() { done(); env.Close() }, nil
+}
+
 // command is one subcommand. run gets the arguments behind its name.
 type command struct {
 	name string

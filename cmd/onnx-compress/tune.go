@@ -216,7 +216,7 @@ func (c *compressFlags) readTuning(f *pflag.FlagSet) error {
 		return err
 	}
 	o := &c.tuning.options
-	o.Seed, o.Threads = c.opts.Seed, c.opts.Threads
+	o.Seed, o.Threads = c.opts.Seed, c.env.Threads
 	if f.Changed("batch") {
 		o.Batch = c.opts.Batch
 	}
@@ -251,6 +251,7 @@ func (e *interruptedError) Error() string { return "interrupted; " + e.said }
 // lesson are the words of `onnx-compress tune`.
 type lesson struct {
 	opts    compress.TuneOptions
+	env     compress.EnvironmentOptions
 	tuning  tuneFlags
 	samples sampleFlags
 	out     outputFlags
@@ -267,7 +268,7 @@ func (l *lesson) add(f *pflag.FlagSet) {
 	f.Uint64Var(&l.tuning.options.Seed, "seed", 0, "")
 	f.IntVar(&l.tuning.options.Batch, "batch", 64, "")
 	f.IntVar(&l.tuning.options.Threads, "threads", 0, "")
-	f.StringVar(&l.opts.Runtime, "ort", "", "")
+	f.StringVar(&l.env.Runtime, "ort", "", "")
 	f.BoolVar(&l.opts.Overwrite, "force", false, "")
 	l.page.add(f)
 	l.out.add(f, "quiet", "verbose")
@@ -327,9 +328,11 @@ func runTune(ctx context.Context, args []string, s streams) error {
 		return err
 	}
 	l.opts.Learning = l.tuning.options
-	update, end := s.progress(l.out.quiet)
-	l.opts.Progress = update
-	r, err := compress.Tune(ctx, original, small, l.opts)
+	env, end, err := s.open(l.env, l.out.quiet)
+	if err != nil {
+		return err
+	}
+	r, err := compress.Tune(ctx, env, original, small, l.opts)
 	end()
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w (--force)", err)

@@ -10,6 +10,7 @@ import (
 func runVerify(ctx context.Context, args []string, s streams) error {
 	var (
 		o       compress.VerifyOptions
+		where   compress.EnvironmentOptions
 		samples sampleFlags
 		out     outputFlags
 		gate    gateFlags
@@ -23,8 +24,8 @@ func runVerify(ctx context.Context, args []string, s streams) error {
 	f.StringArrayVar(&shapes, "input-shape", nil, "")
 	f.Uint64Var(&o.Seed, "seed", 0, "")
 	f.IntVar(&o.Batch, "batch", 32, "")
-	f.IntVar(&o.Threads, "threads", 0, "")
-	f.StringVar(&o.Runtime, "ort", "", "")
+	f.IntVar(&where.Threads, "threads", 0, "")
+	f.StringVar(&where.Runtime, "ort", "", "")
 	gate.add(f)
 	out.add(f, "quiet")
 	rest, err := parse(f, args, s)
@@ -59,9 +60,11 @@ func runVerify(ctx context.Context, args []string, s streams) error {
 			return err
 		}
 	}
-	update, end := s.progress(out.quiet)
-	o.Progress = update
-	r, err := compress.Verify(ctx, m, rest[1], o)
+	env, end, err := s.open(where, out.quiet)
+	if err != nil {
+		return err
+	}
+	r, err := compress.Verify(ctx, env, m, rest[1], o)
 	end()
 	if err != nil {
 		return err
