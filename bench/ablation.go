@@ -4,7 +4,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -157,11 +156,8 @@ func minilmFloors() map[string]map[string]float64 {
 // minilm shows the same for a sentence encoder.
 func (b *bench) minilm() error {
 	model, sentences := filepath.Join(b.data, "minilm", "model.onnx"), filepath.Join(b.data, "minilm", "sentences.npz")
-	for _, file := range []string{model, sentences} {
-		if _, err := os.Stat(file); err != nil {
-			b.printf("Not run: %v. `bench/minilm.sh DIR/minilm` makes what is needed.\n", err)
-			return nil
-		}
+	if err := need("bench/minilm.sh", model, sentences); err != nil {
+		return err
 	}
 	b.printf("The sentence encoder all-MiniLM-L6-v2 (`bench/minilm.sh DIR/minilm` exports it and tokenizes sentences of 30 to 220 characters from Debian's `fortunes`), svd only, at fractions of the parameters of its 36 linear layers. Cells: mean cosine between the original's and the compressed model's embeddings of 256 other sentences.\n")
 	var short error
@@ -186,11 +182,11 @@ func (b *bench) minilm() error {
 			case "search, G":
 				plain[at] = cosine
 				if floor := minilmFloors()[n][at]; cosine < floor {
-					short = fmt.Errorf("%s sentences at %s: cosine %.4f, want at least %g", n, at, cosine, floor)
+					short = unmet("%s sentences at %s: cosine %.4f, want at least %g", n, at, cosine, floor)
 				}
 			case "search, G, refit":
 				if cosine < plain[at]-1e-4 {
-					short = fmt.Errorf("%s sentences at %s: the refit takes the cosine from %.4f to %.4f", n, at, plain[at], cosine)
+					short = unmet("%s sentences at %s: the refit takes the cosine from %.4f to %.4f", n, at, plain[at], cosine)
 				}
 			}
 		}

@@ -1,16 +1,16 @@
 //go:build unix
 
 // Command bench measures onnx-compress on trained models and real data, and
-// writes what it finds, each figure with its command, as Markdown.
+// records what it finds, each figure with its command, in bench/RESULTS.md.
 //
-//	go run ./bench -data DIR [-only SECTION] > bench/RESULTS.md
+//	go run ./bench -data DIR [-python PYTHON] [-only SECTION,...]
 //
 // DIR holds models/ and data/ with the files that the sections name, and minilm/, which
-// bench/minilm.sh makes. What a section needs and does not find is said in its place.
+// bench/minilm.sh makes. A section that was measured replaces the one recorded before, and says
+// when, and with which version of the program; the others stay as they are, those too that lack what they need.
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"flag"
@@ -22,7 +22,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
+	"time"
 )
 
 // section is one part of the results.
@@ -33,14 +35,18 @@ type section struct {
 
 // bench is what the sections share.
 type bench struct {
-	ctx    context.Context
-	out    io.Writer
-	tool   string // the built binary
-	data   string
-	work   string // a scratch folder
-	python string // an interpreter with requirements/bench.txt, empty when absent
-	runs   int
+	ctx     context.Context
+	out     io.Writer // the section that is being measured
+	tool    string    // the built binary
+	version string    // its commit
+	day     string
+	data    string
+	work    string // a scratch folder
+	python  string // an interpreter with requirements/bench.txt, empty when absent
+	runs    int
 }
+
+const defaultRuns = 3
 
 func main() {
 	if err := run(); err != nil {
@@ -51,14 +57,14 @@ func main() {
 
 func run() error {
 	data := flag.String("data", "", "folder with models/ and data/")
-	only := flag.String("only", "", "regular expression: run only the sections whose names match")
+	only := flag.String("only", "", "names of sections, with commas between them (default all)")
 	python := flag.String("python", "", "interpreter that has the other runtimes")
-	runs := flag.Int("runs", 3, "how often a timed command runs")
+	runs := flag.Int("runs", defaultRuns, "how often a timed command runs")
 	flag.Parse()
 	if *data == "" {
 		return fmt.Errorf("-data is missing: the folder with models/ and data/")
 	}
-	pattern, err := regexp.Compile(*only)
+	chosen, err := named(*only)
 	if err != nil {
 		return err
 	}
@@ -69,27 +75,58 @@ func run() error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	out := bufio.NewWriter(os.Stdout)
-	defer out.Flush()
-	b := &bench{ctx: ctx, out: out, tool: filepath.Join(work, "onnx-compress"), data: *data, work: work, python: *python, runs: max(1, *runs)}
+	b := &bench{
+		ctx: ctx, tool: filepath.Join(work, "onnx-compress"), day: time.Now().UTC().Format(time.DateOnly),
+		data: *data, work: work, python: *python, runs: max(1, *runs),
+	}
 	if text, err := exec.CommandContext(ctx, "go", "build", "-o", b.tool, "./cmd/onnx-compress").CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, text)
 	}
-	return b.all(pattern)
+	if b.version, err = version(b.tool); err != nil {
+		return err
+	}
+	return b.all(chosen)
 }
 
-// all runs the sections that were asked for, those behind one that failed too.
-func (b *bench) all(pattern *regexp.Regexp) error {
-	b.printf("# Results\n\nWritten by `go run ./bench -data DIR -python PYTHON` (`make bench`). Every figure stands under the command that gave it, `DIR` being the folder of models and data.\n")
-	b.printf("\nMachine: %s. Times are of whole processes, medians of %d runs; other work shared the machine, so read ratios.\n", machine(), b.runs)
-	var failed []error
-	for _, s := range sections() {
-		if !pattern.MatchString(s.name) {
-			continue
+// named finds the sections that -only names.
+func named(only string) ([]section, error) {
+	all := sections()
+	if only == "" {
+		return all, nil
+	}
+	var out []section
+	for name := range strings.SplitSeq(only, ",") {
+		i := slices.IndexFunc(all, func(s section) bool { return s.name == name })
+		if i < 0 {
+			var names []string
+			for _, s := range all {
+				names = append(names, s.name)
+			}
+			return nil, fmt.Errorf("-only: there is no section %q; there are %s", name, strings.Join(names, ", "))
 		}
+		out = append(out, all[i])
+	}
+	return out, nil
+}
+
+// all runs the sections that were asked for, those behind one that failed too, and records each as soon as it is measured.
+func (b *bench) all(chosen []section) error {
+	var failed []error
+	for _, s := range chosen {
 		fmt.Fprintln(os.Stderr, "bench:", s.name)
-		b.printf("\n## %s\n\n", s.title)
-		if err := s.run(b); err != nil {
+		text := new(strings.Builder)
+		b.out = text
+		err := s.run(b)
+		switch {
+		case errors.Is(err, errLeftOut):
+			b.note("%v", err)
+			continue
+		case err == nil || errors.Is(err, errUnmet):
+			err = errors.Join(err, b.record(s, text.String()))
+		case text.Len() > 0:
+			fmt.Printf("Not recorded, as the section came to no end:\n\n%s\n", text)
+		}
+		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", s.name, err))
 			fmt.Fprintln(os.Stderr, "bench:", failed[len(failed)-1])
 		}

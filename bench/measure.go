@@ -101,12 +101,22 @@ func (b *bench) verify(args ...string) (*verify.Report, error) {
 	return r, json.Unmarshal(out, r)
 }
 
-// lacksPython reports, and prints, that there is no interpreter for a section's script.
-func (b *bench) lacksPython() bool {
+// needPython is an error where there is no interpreter for a section's script.
+func (b *bench) needPython() error {
 	if b.python == "" {
-		b.printf("Left out: no -python was given.\n")
+		return fmt.Errorf("%w: no -python was given", errLeftOut)
 	}
-	return b.python == ""
+	return nil
+}
+
+// need is an error where a section's files are not there, which a script makes.
+func need(script string, files ...string) error {
+	for _, file := range files {
+		if _, err := os.Stat(file); err != nil {
+			return fmt.Errorf("%w: %w; %s makes what is needed", errLeftOut, err, script)
+		}
+	}
+	return nil
 }
 
 // script is the command of a Python script in this folder; what it says on its standard error is passed on.

@@ -62,8 +62,8 @@ type peerResult struct {
 
 // tensorly compares tucker2, cp and tt with TensorLy, and the eigen-decomposition with NumPy.
 func (b *bench) tensorly() error {
-	if b.lacksPython() {
-		return nil
+	if err := b.needPython(); err != nil {
+		return err
 	}
 	lib, _, err := provision.Find(provision.OpenBLAS, "")
 	if err != nil {

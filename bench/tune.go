@@ -88,8 +88,8 @@ func (b *bench) tuneStep() error {
 	const batch = 64
 	b.printf("Forward, loss, backward and Adam on a batch of %d, and the same with SOAP, the default here: medians of the steps of a run, the least of %d runs that take turns with PyTorch's (two threads). What the original computes is at hand in both.\n\n```\n%s\npython bench/tune_step.py MODEL %d 30\n```\n\n",
 		batch, b.runs, b.command(b.stepArgs("MODEL", "adam")...), batch)
-	if b.lacksPython() {
-		return nil
+	if err := b.needPython(); err != nil {
+		return err
 	}
 	if _, _, err := b.compress(b.calibrated(resnet, "half.onnx", "0.5")...); err != nil {
 		return err

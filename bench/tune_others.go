@@ -9,23 +9,12 @@ import (
 	"strconv"
 )
 
-// lacking prints what is not there of a section's files.
-func (b *bench) lacking(script string, files ...string) bool {
-	for _, file := range files {
-		if _, err := os.Stat(file); err != nil {
-			b.printf("Not run: %v. `%s` makes what is needed.\n", err, script)
-			return true
-		}
-	}
-	return false
-}
-
 // mirror measures what --augment mirror holds a model to.
 func (b *bench) mirror() error {
-	b.printf("Top-1 on all 10,000 test images of CIFAR-10: of the scores for the images, for their mirror images, and of the means of both, which `--augment mirror` holds a model to.\n\n```\npython bench/mirror.py DIR/data/cifar10_test.bin %s %s DIR/models/MODEL...\n```\n\n", cifarMean, cifarStd)
-	if b.lacksPython() {
-		return nil
+	if err := b.needPython(); err != nil {
+		return err
 	}
+	b.printf("Top-1 on all 10,000 test images of CIFAR-10: of the scores for the images, for their mirror images, and of the means of both, which `--augment mirror` holds a model to.\n\n```\npython bench/mirror.py DIR/data/cifar10_test.bin %s %s DIR/models/MODEL...\n```\n\n", cifarMean, cifarStd)
 	rows, err := b.script("mirror.py", b.sample("cifar10_test.bin"), cifarMean, cifarStd, b.model(resnet), b.model("resnet56_cifar10_bn.onnx")).Output()
 	if err != nil {
 		return fmt.Errorf("bench/mirror.py: %w", err)
@@ -37,8 +26,8 @@ func (b *bench) mirror() error {
 // tuneLabels tunes on all labelled training images.
 func (b *bench) tuneLabels() error {
 	train := filepath.Join(b.data, "cifar", "cifar10_train50000.bin")
-	if b.lacking("bench/cifar.sh DIR/cifar", train) {
-		return nil
+	if err := need("bench/cifar.sh", train); err != nil {
+		return err
 	}
 	start := append([]string{
 		b.model(resnet), "-o", b.file("small.onnx"), "--target", "macs=0.296", "--target", "params=0.277",
@@ -70,7 +59,7 @@ func (b *bench) tuneLabels() error {
 	b.printf("| MACs left | parameters left | top-1, original | start | **tuned** | best epoch | hours | samples/s |\n|---|---|---|---|---|---|---|---|\n| %.4f | %.4f | %.2f %% | %.2f %% | **%.2f %%** | %d | %.2f | %.0f |\n",
 		share(r.Output.MACs, r.Input.MACs), share(r.Output.Params, r.Input.Params), 100*after.Before, 100*before.After, 100*after.After, t.Best, u.seconds/3600, t.SamplesPerSecond)
 	if after.After < 0.91 {
-		return fmt.Errorf("%.2f %%, want at least 91.0 %%", 100*after.After)
+		return unmet("%.2f %%, want at least 91.0 %%", 100*after.After)
 	}
 	return nil
 }
@@ -80,8 +69,8 @@ func (b *bench) tuneMinilm() error {
 	folder := filepath.Join(b.data, "minilm")
 	model, calib := filepath.Join(folder, "model.onnx"), filepath.Join(folder, "sentences.npz")
 	learn, unseen := filepath.Join(folder, "tune.npz"), filepath.Join(folder, "unseen.npz")
-	if b.lacking("bench/minilm.sh DIR/minilm", model, calib, learn, unseen) {
-		return nil
+	if err := need("bench/minilm.sh", model, calib, learn, unseen); err != nil {
+		return err
 	}
 	target := strconv.FormatInt(int64(minilmParams-0.5*minilmLinear), 10)
 	start := []string{model, "-o", b.file("small.onnx"), "--target", "params=" + target, "--calib", calib, "--calib-samples", "1024", "--verify-samples", "256", "--keep", "*/Gather"}
@@ -113,7 +102,7 @@ func (b *bench) tuneMinilm() error {
 	b.note("encoder: tuned to %.4f", after)
 	b.printf("| start | **tuned** | best epoch | seconds | samples/s |\n|---|---|---|---|---|\n| %.4f | **%.4f** | %d | %.0f | %.1f |\n", before, after, t.Best, u.seconds, t.SamplesPerSecond)
 	if after < before {
-		return fmt.Errorf("tuning took the cosine from %.4f to %.4f", before, after)
+		return unmet("tuning took the cosine from %.4f to %.4f", before, after)
 	}
 	return nil
 }

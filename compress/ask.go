@@ -127,7 +127,11 @@ func (of *Offers) find(ctx context.Context, q *inquiry, progress func()) error {
 		return fmt.Errorf(": %w", err)
 	}
 	o := &of.sites[q.site]
+	refused := (*decomp.RefusedError)(nil)
 	spectrum, err := of.store.spectrum(o.seen, q.method)
+	if errors.As(err, &refused) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf(": %w", err)
 	}
@@ -137,7 +141,7 @@ func (of *Offers) find(ctx context.Context, q *inquiry, progress func()) error {
 		}
 		loss, err := spectrum.Loss(c.rank)
 		progress()
-		if refused := (*decomp.RefusedError)(nil); errors.As(err, &refused) {
+		if errors.As(err, &refused) {
 			continue
 		}
 		if err == nil {

@@ -90,11 +90,7 @@ func (d *Delivered) latency(ctx context.Context, env *Environment, a *Analysis, 
 		return nil, err
 	}
 	defer after.Close()
-	feed, err := feed.New(src, []int{index}, feed.SessionInputs(before), 1, 1)
-	if err != nil {
-		return nil, err
-	}
-	sample, err := feed.Next(ctx)
+	sample, err := feed.First(ctx, src, []int{index}, feed.SessionInputs(before), 1)
 	if err != nil {
 		return nil, err
 	}

@@ -127,6 +127,19 @@ func TestStagesRefusedRanks(t *testing.T) {
 	}
 }
 
+// TestStagesRefusedMethod: a method that cannot factor the numbers of a site has no ranks there, and the others go on.
+func TestStagesRefusedMethod(t *testing.T) {
+	var losses atomic.Int64
+	never := coarse("never", 0, &losses)
+	never.Factor = func(linalg.Backend, decomp.Kernel, decomp.Metric) (decomp.Spectrum, error) {
+		return nil, &decomp.RefusedError{Method: "never", Reason: "on purpose"}
+	}
+	_, chosen := chosenFrom(t, zoo(t, "cnn"), Options{Targets: []Target{half(MACs)}}, 1<<30, never, coarse("coarse", 0, &losses))
+	if !slices.ContainsFunc(chosen.picks, func(c option) bool { return c.method != nil && c.method.Name == "coarse" }) {
+		t.Error("nothing was factored")
+	}
+}
+
 // TestStagesWithoutMemory: factoring again in place of holding what was factored changes nothing.
 func TestStagesWithoutMemory(t *testing.T) {
 	o := Options{Targets: []Target{half(MACs)}}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -12,9 +11,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/linalg"
@@ -29,11 +28,12 @@ const calibrationMagic = "onnx-compress.calibration\x01"
 // statsFile is a calibration on disk: being read where one with the right key was
 // there, else being written. The nil statsFile is none.
 type statsFile struct {
-	path, waiting string
-	file          *os.File
-	in            *bufio.Reader // nil when writing
-	out           *bufio.Writer
-	sum           hash.Hash
+	path string
+	in   *bufio.Reader // of from, when reading
+	from *os.File
+	out  *bufio.Writer // to the file and its sum, when writing
+	to   *atomicfile.File
+	sum  hash.Hash
 }
 
 // openStats opens the file that Options.Stats names.
@@ -77,7 +77,7 @@ func readStatsFile(ctx context.Context, path string, key []byte) (*statsFile, er
 	if _, err := f.Seek(int64(len(calibrationMagic)+len(key)), io.SeekStart); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &statsFile{path: path, file: f, in: bufio.NewReaderSize(f, 1<<20)}, nil
+	return &statsFile{path: path, from: f, in: bufio.NewReaderSize(f, 1<<20)}, nil
 }
 
 // checkStatsFile says whether the file has the key. One that has it, and is not
@@ -120,18 +120,15 @@ func checkStatsFile(ctx context.Context, f *os.File, key []byte) (bool, error) {
 
 // writeStatsFile begins a file beside its place.
 func writeStatsFile(path string, key []byte) (*statsFile, error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	waiting := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text())
-	f, err := os.OpenFile(waiting, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := atomicfile.Create(path)
 	if err != nil {
 		return nil, err
 	}
 	sum := sha256.New()
-	s := &statsFile{path: path, waiting: waiting, file: f, sum: sum, out: bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<20)}
+	s := &statsFile{path: path, to: f, sum: sum, out: bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<20)}
 	if _, err := s.out.Write(append([]byte(calibrationMagic), key...)); err != nil {
-		return nil, errors.Join(err, s.close())
+		f.Discard()
+		return nil, err
 	}
 	return s, nil
 }
@@ -202,40 +199,30 @@ func (s *statsFile) read(ctx context.Context, sites []rewrite.Site) ([]calib.Sta
 
 // commit puts a file that was written whole in its place.
 func (s *statsFile) commit() error {
-	if s == nil || s.waiting == "" {
+	if s == nil || s.to == nil {
 		return nil
 	}
 	err := s.out.Flush()
 	if err == nil {
-		_, err = s.file.Write(s.sum.Sum(nil))
+		_, err = s.to.Write(s.sum.Sum(nil))
 	}
 	if err == nil {
-		err = s.file.Sync()
-	}
-	if err == nil {
-		err = s.file.Close()
-	}
-	if err == nil {
-		err = os.Rename(s.waiting, s.path)
+		err = s.to.Commit()
 	}
 	if err != nil {
 		return fmt.Errorf("statistics %s: %w", s.path, err)
 	}
-	s.waiting = ""
 	return nil
 }
 
 // close releases the file, and removes what was not committed.
 func (s *statsFile) close() error {
-	if s == nil {
+	switch {
+	case s == nil:
+		return nil
+	case s.to != nil:
+		s.to.Discard()
 		return nil
 	}
-	err := s.file.Close()
-	if errors.Is(err, os.ErrClosed) {
-		err = nil
-	}
-	if s.waiting != "" {
-		err = errors.Join(err, os.Remove(s.waiting))
-	}
-	return err
+	return s.from.Close()
 }

@@ -108,6 +108,12 @@ func TestStatsKey(t *testing.T) {
 			}
 			o.Source = other
 		}},
+		{"one sample in the middle", false, func(o *Options) {
+			other := images(40)
+			order, _ := samples.Split(len(other), o.CalibSamples, o.Seed)
+			other[order[len(order)/2]].Inputs["image"].Float32s()[5]++
+			o.Source = other
+		}},
 	} {
 		o := base
 		run(t, m, o, threads(1)) // whatever the last case left there

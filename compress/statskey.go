@@ -19,10 +19,6 @@ import (
 	"github.com/onnx-compress/onnx-compress/samples"
 )
 
-// keySamples is how many samples of each end of the calibration's order are
-// hashed: enough to tell other data or another preparation, and quickly read.
-const keySamples = 3
-
 // statsKey is a digest of all that statistics depend on, so that equal keys mean
 // equal statistics to the last bit.
 func statsKey(ctx context.Context, env *Environment, a *Analysis, opts Options) ([]byte, error) {
@@ -34,7 +30,7 @@ func statsKey(ctx context.Context, env *Environment, a *Analysis, opts Options) 
 	if err != nil {
 		return nil, err
 	}
-	samples, err := sampleDigest(opts.Source, a.Calibrate)
+	data, err := samples.Digest(ctx, opts.Source, a.Calibrate, env.Threads)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +42,7 @@ func statsKey(ctx context.Context, env *Environment, a *Analysis, opts Options) 
 	}
 	o, libraries := env.calibOptions(a, opts), env.result(opts.Seed)
 	text, err := json.Marshal([]any{
-		model.SHA256, weights, opts.Source.Describe(), opts.Source.Len(), a.Calibrate, samples,
+		model.SHA256, weights, opts.Source.Describe(), opts.Source.Len(), a.Calibrate, data,
 		o.Seed, o.Probes, o.Batch, o.Memory, libraries.Runtime, libraries.Algebra, names,
 	})
 	if err != nil {
@@ -54,27 +50,6 @@ func statsKey(ctx context.Context, env *Environment, a *Analysis, opts Options) 
 	}
 	key := sha256.Sum256(text)
 	return key[:], nil
-}
-
-// sampleDigest hashes the first and the last samples of the calibration.
-func sampleDigest(src samples.Source, chosen []int) (string, error) {
-	if len(chosen) > 2*keySamples {
-		chosen = slices.Concat(chosen[:keySamples], chosen[len(chosen)-keySamples:])
-	}
-	h := sha256.New()
-	for _, i := range chosen {
-		s, err := src.Sample(i)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(h, "%q %v\n", s.Name, s.Whole)
-		for _, name := range slices.Sorted(maps.Keys(s.Inputs)) {
-			t := s.Inputs[name]
-			fmt.Fprintf(h, "%q %s %v %d\n", name, t.Type, t.Shape, len(t.Data))
-			h.Write(t.Data)
-		}
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // externalDigest hashes the files of weights beside the model.

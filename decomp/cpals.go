@@ -177,5 +177,5 @@ func boundedSolve(b linalg.Backend, m, right *linalg.Matrix, limit float64) (*li
 		norm, bound := math.Sqrt(size), math.Sqrt(limit)
 		lambda += size / dot(x.Data, again.Data) * (norm - bound) / bound
 	}
-	return nil, errors.New("no terms were found whose norms keep within the bound")
+	return nil, &boundError{}
 }

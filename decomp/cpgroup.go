@@ -76,11 +76,11 @@ func (c *cpGroup) search(r int) (cpFound, error) {
 		best = cpFound{terms: smaller.terms.with(cpTerms{}, r), loss: smaller.loss}
 	}
 	x, err := c.searched(r, smaller)
-	if err != nil && math.IsInf(best.loss, 1) {
-		return best, err
+	if unanswered(err) && !math.IsInf(best.loss, 1) {
+		return best, nil // the terms of the rung below serve
 	}
 	if err != nil {
-		return best, nil // the terms of the rung below serve
+		return best, err
 	}
 	if f := c.measured(x); f.loss <= min(best.loss, c.energy) {
 		best = f

@@ -1,14 +1,10 @@
 package decomp
 
 import (
-	"errors"
 	"math"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
-
-// errTooLarge says that terms have left the bound; a descent takes a shorter step.
-var errTooLarge = errors.New("the norms of the terms exceed their bound")
 
 // fit lowers the loss under the metric from x: with D always the best for the others (variable projection, Golub and
 // Pereyra, SIAM J. Numer. Anal. 10, 1973), it descends in all others together. It returns x with a better D where
@@ -30,17 +26,23 @@ func (s *modeSpace) fit(x cpTerms, evaluations int) (cpTerms, error) {
 			return 0, nil, err
 		}
 		if y.out = v.out; y.size() > limit {
-			return 0, nil, errTooLarge
+			return 0, nil, &boundError{}
 		}
 		return energy - dot(v.out.Data, v.right.Data), y.ontoFactors(free.out, s.slope(v, wanted)), nil
 	})
+	if unanswered(err) {
+		return x, nil // D is the best within the bound, but without it another is
+	}
 	if err != nil {
-		return x, nil
+		return x, err
 	}
 	better := cpOf(unflat(free.all(), at))
 	better.out = linalg.New(x.out.Rows, x.out.Cols)
-	if err := s.finish(better); err != nil {
+	switch err := s.finish(better); {
+	case unanswered(err):
 		return x, nil
+	case err != nil:
+		return x, err
 	}
 	return better, nil
 }

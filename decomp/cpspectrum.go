@@ -1,7 +1,6 @@
 package decomp
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
@@ -49,7 +48,7 @@ func (s *cpSpectrum) at(r Rank) ([]cpFound, float64, error) {
 	for i, g := range s.groups {
 		f, err := g.at(n)
 		if err != nil {
-			return nil, 0, &RefusedError{Method: s.scheme.name, Rank: r, Reason: fmt.Sprintf("group %d: %v", i, err)}
+			return nil, 0, refused(s.scheme.name, r, i, s.shape, err)
 		}
 		all, loss = append(all, f), loss+math.Ldexp(f.loss, g.lossBy)
 	}
@@ -123,7 +122,11 @@ func (c cpScheme) refit(b linalg.Backend, target Kernel, m Metric, start Chain) 
 	for i, g := range s.groups {
 		x := g.terms(start, i, r[0])
 		best := cpFound{terms: x, loss: g.lossOf(x.out, x.columns())}
-		if better, err := g.refined(g.whitened(x)); err == nil {
+		better, err := g.refined(g.whitened(x))
+		if err != nil && !unanswered(err) {
+			return nil, refused(c.name, r, i, target.Shape, err)
+		}
+		if err == nil {
 			if f := g.measured(better); f.loss < best.loss {
 				best = f
 			}

@@ -17,8 +17,8 @@ const history = 8
 
 // descend lowers a function from x by limited-memory BFGS with backtracking (Nocedal, Mathematics of Computation 35,
 // 1980) and returns the lowest point seen with its value. eval returns the value and the gradient; coordinates in which
-// the second derivative is about the identity make it converge fast. A point at which eval fails or has no finite value
-// counts as too far. x is not changed.
+// the second derivative is about the identity make it converge fast. A point whose numbers have no answer (see unanswered),
+// or no finite value, counts as too far; any other error of eval ends the descent. x is not changed.
 func descend(x []float64, limit effort, eval func([]float64) (float64, []float64, error)) ([]float64, float64, error) {
 	value, grad, err := eval(x)
 	if err != nil {
@@ -41,6 +41,9 @@ func descend(x []float64, limit effort, eval func([]float64) (float64, []float64
 			next = plus(x, length, direction)
 			v, g, err := eval(next)
 			evaluations++
+			if err != nil && !unanswered(err) {
+				return x, value, err
+			}
 			if err == nil && v <= value+1e-4*length*slope {
 				past = remember(past, x, next, grad, g)
 				x, value, grad, moved = next, v, g, true

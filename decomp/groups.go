@@ -1,10 +1,6 @@
 package decomp
 
-import (
-	"fmt"
-
-	"github.com/onnx-compress/onnx-compress/linalg"
-)
+import "github.com/onnx-compress/onnx-compress/linalg"
 
 // group returns the matrix [O, K] of one group, which shares the kernel's numbers.
 func (k Kernel) group(g int) *linalg.Matrix {
@@ -24,7 +20,7 @@ func groupsOf[G any](method string, k Kernel, m Metric, build func(g int, w *lin
 	for g := range k.Groups {
 		made, err := build(g, k.group(g))
 		if err != nil {
-			return nil, fmt.Errorf("decomp: %s of group %d of a %v kernel: %w", method, g, k.Shape, err)
+			return nil, refused(method, nil, g, k.Shape, err)
 		}
 		out = append(out, made)
 	}

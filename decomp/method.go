@@ -13,11 +13,7 @@
 // the sizes of the chain at each, without numbers; Factor gives the Spectrum, whose Chain then has the numbers.
 package decomp
 
-import (
-	"fmt"
-
-	"github.com/onnx-compress/onnx-compress/linalg"
-)
+import "github.com/onnx-compress/onnx-compress/linalg"
 
 // Metric says which errors of a kernel matter, one matrix a group. Both are symmetric positive
 // semidefinite. A nil slice stands for the identity, a nil element for the identity in that group.
@@ -43,17 +39,6 @@ type Spectrum interface {
 	Chain(Rank) (Chain, error)
 }
 
-// RefusedError says that a method has no usable factors at a rank, though the shape has that rank.
-type RefusedError struct {
-	Method string
-	Rank   Rank
-	Reason string
-}
-
-func (e *RefusedError) Error() string {
-	return fmt.Sprintf("decomp: %s at rank %v: %s", e.Method, []int(e.Rank), e.Reason)
-}
-
 // Method is one way to factor a kernel, with the text that explains it.
 type Method struct {
 	Name  string // as flags and names of nodes spell it: "svd"
@@ -77,8 +62,8 @@ type Method struct {
 	// Factors returns the chain of a rank without its numbers, to count its cost; nil for a rank that
 	// the shape does not have.
 	Factors func(Shape, Rank) Chain
-	// Factor decomposes a kernel under a metric. The spectrum may hold on to the numbers of both, which are to be left
-	// as they are while it is asked.
+	// Factor decomposes a kernel under a metric; a *RefusedError says that the method cannot factor these numbers at any
+	// rank. The spectrum may hold on to the numbers of both, which are to be left as they are while it is asked.
 	Factor func(linalg.Backend, Kernel, Metric) (Spectrum, error)
 	// Refit returns a chain of the same sizes as start whose product W' lies close to a target under the
 	// metric. With the target W_ls that a linear regression of wanted outputs z on inputs x gives, and
@@ -86,7 +71,7 @@ type Method struct {
 	//
 	//	E‖G^½(z − W'x)‖² = E‖G^½(z − W_ls x)‖² + ‖G^½(W_ls − W')A^½‖²_F
 	//
-	// (with means removed from x and z where a shift is fitted too).
+	// (with means removed from x and z where a shift is fitted too). A *RefusedError says that the numbers have no answer.
 	Refit func(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, error)
 }
 

@@ -190,7 +190,7 @@ func (s *pairSpectrum) Loss(r Rank) (float64, error) {
 	for i, g := range s.groups {
 		f, err := g.solve(n)
 		if err != nil {
-			return 0, fmt.Errorf("decomp: %s at rank %d, group %d of a %v kernel: %w", s.name, n, i, s.shape, err)
+			return 0, refused(s.name, r, i, s.shape, err)
 		}
 		sum += g.unit(f.loss)
 	}
@@ -202,13 +202,13 @@ func (s *pairSpectrum) Chain(r Rank) (Chain, error) {
 		return nil, err
 	}
 	chain := s.factors(s.shape, r)
-	for _, g := range s.groups {
+	for i, g := range s.groups {
 		f, err := g.solve(r[0])
-		if err != nil {
-			return nil, err
+		if err == nil {
+			err = g.appendTo(chain, f)
 		}
-		if err := g.appendTo(chain, f); err != nil {
-			return nil, err
+		if err != nil {
+			return nil, refused(s.name, r, i, s.shape, err)
 		}
 	}
 	return chain, nil
@@ -237,11 +237,11 @@ func (p pair) refit(b linalg.Backend, target Kernel, m Metric, start Chain) (Cha
 	for i, g := range s.groups {
 		head, _ := normalized(&linalg.Matrix{Rows: n, Cols: s.layout.width, Data: first.Weights[i*size : (i+1)*size]})
 		f, err := g.resolve(head)
-		if err != nil {
-			return nil, fmt.Errorf("decomp: %s refit of group %d of a %v kernel: %w", p.name, i, target.Shape, err)
+		if err == nil {
+			err = g.appendTo(chain, f)
 		}
-		if err := g.appendTo(chain, f); err != nil {
-			return nil, err
+		if err != nil {
+			return nil, refused(p.name, r, i, target.Shape, err)
 		}
 	}
 	return chain, nil

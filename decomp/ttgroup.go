@@ -174,8 +174,11 @@ func (t *ttGroup) improved(x train) (train, error) {
 		}
 		return energy - dot(v.out.Data, v.right.Data), flat(y.ontoFactors(s.b, grown, s.slope(v, wanted)).head()), nil
 	})
-	if err != nil {
+	if unanswered(err) {
 		return finish(x)
+	}
+	if err != nil {
+		return x, err
 	}
 	return finish(x.withHead(at))
 }

@@ -61,7 +61,7 @@ func (s *ttSpectrum) at(r Rank) (ttRung, error) {
 	for i, g := range s.groups {
 		f, err := g.at(r)
 		if err != nil {
-			return rung, &RefusedError{Method: "tt", Rank: r, Reason: fmt.Sprintf("group %d: %v", i, err)}
+			return rung, refused("tt", r, i, s.shape, err)
 		}
 		rung.trains = append(rung.trains, f.train)
 		rung.loss += math.Ldexp(f.loss, g.lossBy)
@@ -132,7 +132,11 @@ func ttRefit(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, err
 	for i, g := range s.groups {
 		x := g.train(start, i)
 		best := ttFound{train: x.even(), loss: g.lossOf(x.last, x.columns(b))}
-		if better, err := g.improved(g.turned(x, func(w whitening) *linalg.Matrix { return w.root })); err == nil {
+		better, err := g.improved(g.turned(x, func(w whitening) *linalg.Matrix { return w.root }))
+		if err != nil && !unanswered(err) {
+			return nil, refused("tt", r, i, target.Shape, err)
+		}
+		if err == nil {
 			if f := g.measured(better); f.loss < best.loss {
 				best = f
 			}

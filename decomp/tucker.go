@@ -189,7 +189,7 @@ func (s *tuckerSpectrum) Loss(r Rank) (float64, error) {
 	for i, g := range s.groups {
 		f, err := g.solve(r1, r2)
 		if err != nil {
-			return 0, fmt.Errorf("decomp: tucker2 at rank %v, group %d of a %v kernel: %w", []int(r), i, s.shape, err)
+			return 0, refused("tucker2", r, i, s.shape, err)
 		}
 		sum += g.unit(f.loss)
 	}
@@ -201,13 +201,13 @@ func (s *tuckerSpectrum) Chain(r Rank) (Chain, error) {
 		return nil, err
 	}
 	chain := tuckerFactors(s.shape, r)
-	for _, g := range s.groups {
+	for i, g := range s.groups {
 		f, err := g.solve(r[0], r[1])
-		if err != nil {
-			return nil, err
+		if err == nil {
+			f, err = g.whole(f, r[1])
 		}
-		if f, err = g.whole(f, r[1]); err != nil {
-			return nil, err
+		if err != nil {
+			return nil, refused("tucker2", r, i, s.shape, err)
 		}
 		f.appendTo(chain, g.split)
 	}
@@ -241,7 +241,7 @@ func tuckerRefit(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain,
 	for i, g := range s.groups {
 		f, err := g.resolve(of(start[0].Kernel, r[0], i), of(start[1].Kernel, r[1], i))
 		if err != nil {
-			return nil, fmt.Errorf("decomp: tucker2 refit of group %d of a %v kernel: %w", i, target.Shape, err)
+			return nil, refused("tucker2", r, i, target.Shape, err)
 		}
 		f.appendTo(chain, g.split)
 	}

@@ -18,7 +18,7 @@ import (
 //
 // Matrices that do not fit together are a mistake in the calling code, not in anybody's data; as with
 // an index out of range, the operations panic on them. NaN and infinite elements are data: the
-// factorizations return them as errors.
+// factorizations return them as a *NumericalError, and so whatever else keeps them from an answer.
 type Backend interface {
 	// Name says which implementation this is, its version and where it was found.
 	Name() string
@@ -38,7 +38,7 @@ type Backend interface {
 	SVD(a *Matrix) (u *Matrix, s []float64, vt *Matrix, err error)
 
 	// SolveSPD returns X with a·X = b by Cholesky factorization. a is symmetric positive definite
-	// (only its upper triangle is read), else the error wraps ErrNotPositiveDefinite.
+	// (only its upper triangle is read), else the error is a *NumericalError of ErrNotPositiveDefinite.
 	SolveSPD(a, b *Matrix) (*Matrix, error)
 
 	// SyrkAdd32 adds x·xᵀ to dst, or xᵀ·x when trans is set, in float32. Only the upper triangle
@@ -49,8 +49,33 @@ type Backend interface {
 	GemmAdd32(transA, transB bool, a, b, dst Block32)
 }
 
-// ErrNotPositiveDefinite says that a matrix given to SolveSPD has an eigenvalue that is not positive.
-var ErrNotPositiveDefinite = errors.New("matrix is not positive definite")
+// What a NumericalError wraps.
+var (
+	// ErrNotPositiveDefinite says that a matrix given to SolveSPD has an eigenvalue that is not positive.
+	ErrNotPositiveDefinite = errors.New("the matrix is not positive definite")
+	// ErrNotFinite says that a matrix has an element that is NaN or infinite.
+	ErrNotFinite = errors.New("wanted finite numbers")
+	// ErrNotConverged says that the iterations of an eigen- or singular value decomposition did not end.
+	ErrNotConverged = errors.New("the iterations did not converge")
+)
+
+// NumericalError says that an operation has no answer for the numbers that it was given. Other numbers of the same
+// size, such as a shorter step or a larger ridge, may have one, so callers that have others to try look for this error
+// and for no other.
+type NumericalError struct {
+	What string // the operation or the element, and the size of its matrix
+	Err  error  // ErrNotPositiveDefinite, ErrNotFinite or ErrNotConverged
+}
+
+func (e *NumericalError) Error() string { return "linalg: " + e.What + ": " + e.Err.Error() }
+
+// Unwrap returns what is wrong with the numbers.
+func (e *NumericalError) Unwrap() error { return e.Err }
+
+// numerical returns a NumericalError about an operation on a matrix of that size.
+func numerical(err error, what string, rows, cols int) error {
+	return &NumericalError{What: fmt.Sprintf("%s of a %d×%d matrix", what, rows, cols), Err: err}
+}
 
 // mulSize returns the sizes of op(a)·op(b): m×k times k×n.
 func mulSize(transA, transB bool, aRows, aCols, bRows, bCols int) (m, n, k int) {

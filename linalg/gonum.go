@@ -1,8 +1,6 @@
 package linalg
 
 import (
-	"fmt"
-
 	"gonum.org/v1/gonum/blas"
 	gonumblas "gonum.org/v1/gonum/blas/gonum"
 	"gonum.org/v1/gonum/lapack"
@@ -43,7 +41,7 @@ func (g gonumBackend) SymEig(a *Matrix) ([]float64, *Matrix, error) {
 	g.lapack.Dsyev(lapack.EVCompute, blas.Upper, n, vectors.Data, n, values, query, -1)
 	work := make([]float64, int(query[0]))
 	if !g.lapack.Dsyev(lapack.EVCompute, blas.Upper, n, vectors.Data, n, values, work, len(work)) {
-		return nil, nil, fmt.Errorf("linalg: the eigenvalues of a %d×%d matrix did not converge", n, n)
+		return nil, nil, numerical(ErrNotConverged, "eigen-decomposition (dsyev)", n, n)
 	}
 	fixColumnSigns(vectors, nil)
 	return values, vectors, nil
@@ -64,7 +62,7 @@ func (g gonumBackend) SVD(a *Matrix) (*Matrix, []float64, *Matrix, error) {
 	g.lapack.Dgesvd(lapack.SVDStore, lapack.SVDStore, m, n, work.Data, n, s, u.Data, k, vt.Data, n, query, -1)
 	space := make([]float64, int(query[0]))
 	if !g.lapack.Dgesvd(lapack.SVDStore, lapack.SVDStore, m, n, work.Data, n, s, u.Data, k, vt.Data, n, space, len(space)) {
-		return nil, nil, nil, fmt.Errorf("linalg: the singular values of a %d×%d matrix did not converge", m, n)
+		return nil, nil, nil, numerical(ErrNotConverged, "singular value decomposition (dgesvd)", m, n)
 	}
 	fixColumnSigns(u, vt)
 	return u, s, vt, nil
@@ -79,7 +77,7 @@ func (g gonumBackend) SolveSPD(a, b *Matrix) (*Matrix, error) {
 		return x, nil
 	}
 	if !g.lapack.Dpotrf(blas.Upper, n, factor.Data, n) {
-		return nil, fmt.Errorf("linalg: Cholesky factorization of a %d×%d matrix: %w", n, n, ErrNotPositiveDefinite)
+		return nil, numerical(ErrNotPositiveDefinite, "Cholesky factorization", n, n)
 	}
 	g.lapack.Dpotrs(blas.Upper, n, b.Cols, factor.Data, n, x.Data, x.Cols)
 	return x, nil

@@ -72,14 +72,14 @@ func (m *Matrix) MaxAbs() float64 {
 	return largest
 }
 
-// Check reports a size that disagrees with the data, and the first element that is NaN or infinite.
+// Check reports a size that disagrees with the data and, as a *NumericalError, the first element that is NaN or infinite.
 func (m *Matrix) Check() error {
 	if m.Rows < 0 || m.Cols < 0 || len(m.Data) != m.Rows*m.Cols {
 		return fmt.Errorf("linalg: a %d×%d matrix holds %d numbers, wanted %d", m.Rows, m.Cols, len(m.Data), m.Rows*m.Cols)
 	}
 	for i, v := range m.Data {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return fmt.Errorf("linalg: element (%d, %d) of a %d×%d matrix is %v", i/m.Cols, i%m.Cols, m.Rows, m.Cols, v)
+			return numerical(ErrNotFinite, fmt.Sprintf("element (%d, %d) is %v", i/m.Cols, i%m.Cols, v), m.Rows, m.Cols)
 		}
 	}
 	return nil

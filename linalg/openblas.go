@@ -6,9 +6,12 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"strings"
 	"unsafe"
 
 	"github.com/ebitengine/purego"
+
+	"github.com/onnx-compress/onnx-compress/internal/dynlib"
 )
 
 // Open loads OpenBLAS, with its LAPACK, from the shared library at path and returns it as a Backend. The
@@ -19,11 +22,11 @@ import (
 // It is an error when the file cannot be loaded, is no OpenBLAS, lacks LAPACK, threads through OpenMP
 // (which cannot be held to one thread from here), or gives wrong answers to a small test.
 func Open(path string) (Backend, error) {
-	handle, err := loadLibrary(path)
+	library, err := dynlib.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("linalg: loading OpenBLAS from %s: %w", path, err)
+		return nil, fmt.Errorf("linalg: open OpenBLAS: %w", err)
 	}
-	o, err := bind(handle)
+	o, err := bind(library)
 	if err != nil {
 		return nil, fmt.Errorf("linalg: %s: %w", path, err)
 	}
@@ -47,7 +50,7 @@ type openBLAS struct {
 	// the process when more calls come at once; more than there are processors gain nothing anyhow.
 	calls chan struct{}
 
-	dgemm, dsyevd, dgesdd, dpotrf, dpotrs, sgemm, ssyrk uintptr
+	dgemm, dsyevd, dgesdd, dgesvd, dpotrf, dpotrs, sgemm, ssyrk uintptr
 }
 
 // maxCalls stays below the number of work buffers of every build (at least 2 for each of the threads it was
@@ -57,9 +60,9 @@ const maxCalls = 64
 var versionPattern = regexp.MustCompile(`OpenBLAS\s+(\S+)`)
 
 // bind finds the symbols of an OpenBLAS and sets it to one thread.
-func bind(handle uintptr) (*openBLAS, error) {
+func bind(library *dynlib.Library) (*openBLAS, error) {
 	prefix := "scipy_"
-	if _, err := findSymbol(handle, prefix+"openblas_set_num_threads"); err != nil {
+	if _, err := library.Symbol(prefix + "openblas_set_num_threads"); err != nil {
 		prefix = ""
 	}
 	o := &openBLAS{calls: make(chan struct{}, min(runtime.NumCPU(), maxCalls))}
@@ -78,10 +81,11 @@ func bind(handle uintptr) (*openBLAS, error) {
 		{&o.ssyrk, "ssyrk_", "this OpenBLAS has no Fortran interface"},
 		{&o.dsyevd, "dsyevd_", "this OpenBLAS was built without LAPACK"},
 		{&o.dgesdd, "dgesdd_", "this OpenBLAS was built without LAPACK"},
+		{&o.dgesvd, "dgesvd_", "this OpenBLAS was built without LAPACK"},
 		{&o.dpotrf, "dpotrf_", "this OpenBLAS was built without LAPACK"},
 		{&o.dpotrs, "dpotrs_", "this OpenBLAS was built without LAPACK"},
 	} {
-		address, err := findSymbol(handle, prefix+want.symbol)
+		address, err := library.Symbol(prefix + want.symbol)
 		if err != nil {
 			return nil, fmt.Errorf("%s: it has no symbol %s", want.reason, want.symbol)
 		}
@@ -194,7 +198,7 @@ func (o *openBLAS) SymEig(a *Matrix) ([]float64, *Matrix, error) {
 		info = run(make([]float64, lwork), lwork, make([]int64, liwork), liwork)
 	}
 	if info != 0 {
-		return nil, nil, fmt.Errorf("linalg: the eigenvalues of a %d×%d matrix did not converge (dsyevd: %d)", a.Rows, a.Rows, info)
+		return nil, nil, numerical(ErrNotConverged, fmt.Sprintf("eigen-decomposition (dsyevd: %d)", info), a.Rows, a.Rows)
 	}
 	vectors := columns.T()
 	fixColumnSigns(vectors, nil)
@@ -210,28 +214,59 @@ func (o *openBLAS) SVD(a *Matrix) (*Matrix, []float64, *Matrix, error) {
 	if small == 0 {
 		return u, s, vt, nil
 	}
-	// aᵀ = V·S·Uᵀ: LAPACK's left vectors by columns are vt by rows, its right ones are u.
-	copied, job := a.Clone(), byte('S')
-	m, n, k := int64(a.Cols), int64(a.Rows), int64(small)
-	iwork := make([]int64, 8*small)
-	run := func(work []float64, lwork int64) int32 {
+	// Divide and conquer is several times as fast, and fails on rare matrices that iteration still takes apart.
+	var tried []string
+	for _, r := range []struct {
+		name string
+		run  func(a, u *Matrix, s []float64, vt *Matrix) int32
+	}{{"dgesdd", o.divide}, {"dgesvd", o.iterate}} {
+		switch info := r.run(a.Clone(), u, s, vt); {
+		case info == 0:
+			fixColumnSigns(u, vt)
+			return u, s, vt, nil
+		case info < 0:
+			return nil, nil, nil, fmt.Errorf("linalg: singular value decomposition of a %d×%d matrix: %s refuses its argument %d", a.Rows, a.Cols, r.name, -info)
+		default:
+			tried = append(tried, fmt.Sprintf("%s: %d", r.name, info))
+		}
+	}
+	return nil, nil, nil, numerical(ErrNotConverged, "singular value decomposition ("+strings.Join(tried, ", ")+")", a.Rows, a.Cols)
+}
+
+// divide is dgesdd on aᵀ = V·S·Uᵀ: LAPACK's left vectors by columns are vt by rows, its right ones are u. It
+// overwrites a, and returns LAPACK's info: 0, or above it where the iterations did not converge.
+func (o *openBLAS) divide(a, u *Matrix, s []float64, vt *Matrix) int32 {
+	job, m, n, k := byte('S'), int64(a.Cols), int64(a.Rows), int64(len(s))
+	iwork := make([]int64, 8*len(s))
+	return withWork(func(work []float64, lwork int64) int32 {
 		var info int64
-		o.call(o.dgesdd, uintptr(ptr(&job)), uintptr(ptr(&m)), uintptr(ptr(&n)), uintptr(ptr(&copied.Data[0])), uintptr(ptr(&m)),
+		o.call(o.dgesdd, uintptr(ptr(&job)), uintptr(ptr(&m)), uintptr(ptr(&n)), uintptr(ptr(&a.Data[0])), uintptr(ptr(&m)),
 			uintptr(ptr(&s[0])), uintptr(ptr(&vt.Data[0])), uintptr(ptr(&m)), uintptr(ptr(&u.Data[0])), uintptr(ptr(&k)),
 			uintptr(ptr(&work[0])), uintptr(ptr(&lwork)), uintptr(ptr(&iwork[0])), uintptr(ptr(&info)), 1)
 		return int32(info)
-	}
+	})
+}
+
+// iterate is divide by dgesvd.
+func (o *openBLAS) iterate(a, u *Matrix, s []float64, vt *Matrix) int32 {
+	job, m, n, k := byte('S'), int64(a.Cols), int64(a.Rows), int64(len(s))
+	return withWork(func(work []float64, lwork int64) int32 {
+		var info int64
+		o.call(o.dgesvd, uintptr(ptr(&job)), uintptr(ptr(&job)), uintptr(ptr(&m)), uintptr(ptr(&n)), uintptr(ptr(&a.Data[0])), uintptr(ptr(&m)),
+			uintptr(ptr(&s[0])), uintptr(ptr(&vt.Data[0])), uintptr(ptr(&m)), uintptr(ptr(&u.Data[0])), uintptr(ptr(&k)),
+			uintptr(ptr(&work[0])), uintptr(ptr(&lwork)), uintptr(ptr(&info)), 1, 1)
+		return int32(info)
+	})
+}
+
+// withWork runs a routine of LAPACK with the working memory that it asks for.
+func withWork(run func(work []float64, lwork int64) int32) int32 {
 	query := make([]float64, 1)
-	info := run(query, -1)
-	if info == 0 {
-		lwork := int64(query[0])
-		info = run(make([]float64, lwork), lwork)
+	if info := run(query, -1); info != 0 {
+		return info
 	}
-	if info != 0 {
-		return nil, nil, nil, fmt.Errorf("linalg: the singular values of a %d×%d matrix did not converge (dgesdd: %d)", a.Rows, a.Cols, info)
-	}
-	fixColumnSigns(u, vt)
-	return u, s, vt, nil
+	lwork := int64(query[0])
+	return run(make([]float64, lwork), lwork)
 }
 
 func (o *openBLAS) SolveSPD(a, b *Matrix) (*Matrix, error) {
@@ -245,7 +280,7 @@ func (o *openBLAS) SolveSPD(a, b *Matrix) (*Matrix, error) {
 	uplo, n, right, info := byte('L'), int64(a.Rows), int64(b.Cols), int64(0)
 	o.call(o.dpotrf, uintptr(ptr(&uplo)), uintptr(ptr(&n)), uintptr(ptr(&factor.Data[0])), uintptr(ptr(&n)), uintptr(ptr(&info)), 1)
 	if int32(info) != 0 {
-		return nil, fmt.Errorf("linalg: Cholesky factorization of a %d×%d matrix: %w", a.Rows, a.Rows, ErrNotPositiveDefinite)
+		return nil, numerical(ErrNotPositiveDefinite, "Cholesky factorization", a.Rows, a.Rows)
 	}
 	o.call(o.dpotrs, uintptr(ptr(&uplo)), uintptr(ptr(&n)), uintptr(ptr(&right)), uintptr(ptr(&factor.Data[0])), uintptr(ptr(&n)),
 		uintptr(ptr(&x.Data[0])), uintptr(ptr(&n)), uintptr(ptr(&info)), 1)

@@ -3,20 +3,18 @@ package onnxio
 import (
 	"bufio"
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
+
+	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 )
 
 // Staged is a model written in full, but not yet at its target: it waits in a hidden
 // folder beside it, where it can be opened and judged, until Commit or Discard.
 type Staged struct {
-	folder  string
+	set     *atomicfile.Set
 	targets []string // the model's last
 	sources []os.FileInfo
 	options WriteOptions
@@ -50,7 +48,7 @@ func stage(ctx context.Context, m *Model, path string, o WriteOptions, limit int
 	if err := checkTargets(s.sources, s.targets, o); err != nil {
 		return nil, err
 	}
-	if s.folder, err = stagingFolder(path); err != nil {
+	if s.set, err = atomicfile.Beside(path); err != nil {
 		return nil, err
 	}
 	if len(blobs) > 0 {
@@ -68,104 +66,37 @@ func stage(ctx context.Context, m *Model, path string, o WriteOptions, limit int
 	return s, nil
 }
 
-// Path returns where the model file waits.
-func (s *Staged) Path() string { return s.waiting(s.targets[len(s.targets)-1]) }
+// path returns the model's target.
+func (s *Staged) path() string { return s.targets[len(s.targets)-1] }
 
-// waiting returns where the file for a target waits.
-func (s *Staged) waiting(target string) string { return filepath.Join(s.folder, filepath.Base(target)) }
+// Path returns where the model file waits.
+func (s *Staged) Path() string { return s.set.Path(s.path()) }
 
 // Commit moves the files to their targets, external data first. When one cannot be
 // moved, those before it are taken back. The targets are checked once more.
 func (s *Staged) Commit() error {
-	path := s.targets[len(s.targets)-1]
-	if err := checkTargets(s.sources, s.targets, s.options); err != nil {
-		return fmt.Errorf("writing model %s: %w", path, err)
+	err := checkTargets(s.sources, s.targets, s.options)
+	if err == nil {
+		err = s.set.Commit()
 	}
-	var placed []string
-	for _, target := range s.targets {
-		// The last needs no way back: it is either moved or it is not.
-		if err := s.place(target, target != path); err != nil {
-			return fmt.Errorf("writing model %s: %w", path, errors.Join(err, s.takeBack(placed)))
-		}
-		placed = append(placed, target)
+	if err != nil {
+		return fmt.Errorf("writing model %s: %w", s.path(), err)
 	}
-	s.Discard()
-	return syncFolder(filepath.Dir(path))
+	return nil
 }
 
 // Discard removes whatever has not been committed. After Commit it does nothing.
-func (s *Staged) Discard() {
-	// What cannot be removed stays hidden, and is no reason to fail.
-	_ = os.RemoveAll(s.folder)
-}
+func (s *Staged) Discard() { s.set.Discard() }
 
-// place moves one file to its target. With keep, a file already there is kept in
-// the staging folder.
-func (s *Staged) place(target string, keep bool) error {
-	if keep {
-		if err := os.Rename(target, s.kept(target)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// fill writes the file for one target, as long as the context lasts.
+func (s *Staged) fill(ctx context.Context, target string, body func(io.Writer) error) error {
+	return s.set.Write(target, func(f io.Writer) error {
+		w := bufio.NewWriterSize(cancellable{ctx, f}, 1<<20)
+		if err := body(w); err != nil {
 			return err
 		}
-	}
-	return os.Rename(s.waiting(target), target)
-}
-
-func (s *Staged) kept(target string) string { return s.waiting(target) + ".old" }
-
-// takeBack undoes place.
-func (s *Staged) takeBack(placed []string) error {
-	var errs []error
-	for _, target := range placed {
-		errs = append(errs, os.Rename(target, s.waiting(target)))
-		if err := os.Rename(s.kept(target), target); !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// fill writes and syncs the file for one target in the staging folder, with the
-// permissions of the file that it will replace.
-func (s *Staged) fill(ctx context.Context, target string, body func(io.Writer) error) error {
-	f, err := os.OpenFile(s.waiting(target), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
-		return err
-	}
-	if old, statErr := os.Stat(target); statErr == nil {
-		err = f.Chmod(old.Mode().Perm())
-	}
-	w := bufio.NewWriterSize(cancellable{ctx, f}, 1<<20)
-	if err == nil {
-		err = body(w)
-	}
-	if err == nil {
-		err = w.Flush()
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
-// stagingFolder makes a fresh hidden folder beside a target.
-func stagingFolder(target string) (string, error) {
-	folder := filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".tmp-"+rand.Text()[:12])
-	return folder, os.Mkdir(folder, 0o700)
-}
-
-// syncFolder makes renames in a folder durable where the system has a way to.
-func syncFolder(folder string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	f, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	// Some file systems cannot sync a folder. The files themselves are synced.
-	_ = f.Sync()
-	return nil
+		return w.Flush()
+	})
 }
 
 // cancellable stops writing when its context ends, between blocks of a few megabytes.

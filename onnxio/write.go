@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 )
 
 // WriteOptions says how a model is written.
@@ -39,9 +41,9 @@ func CanWrite(m *Model, path string, o WriteOptions) error {
 	}
 	err := checkTargets(m.sources(), targets, o)
 	if err == nil {
-		var probe string
-		if probe, err = stagingFolder(path); err == nil {
-			err = os.Remove(probe)
+		var probe *atomicfile.Set
+		if probe, err = atomicfile.Beside(path); err == nil {
+			probe.Discard()
 		}
 	}
 	if err != nil {

@@ -25,7 +25,8 @@ type Sample struct {
 	Whole bool
 }
 
-// Source has numbered samples. Its methods may be called from several goroutines.
+// Source has numbered samples. Its methods may be called from several goroutines. Whatever takes a Source returns only
+// when its last call of Sample has, so that a source may be closed then; a call that never returns holds it up.
 type Source interface {
 	// Len is the number of samples.
 	Len() int

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// The settings of the paper (its section 5.1), but for what the problem fixes: see the method's documentation.
+// The settings of arXiv 2409.03555 (its section 5.1), but for what the problem fixes: see the method's documentation.
 const (
 	reneGamma    = 0.4  // γ of Eq. 5
 	reneBeta     = 0.8  // β of Eq. 5
@@ -21,11 +21,11 @@ const (
 func rene() Method {
 	return Method{
 		Name:  "rene",
-		Title: "the source paper's own: softmax over candidate ranks, a multiplicative loss, stages",
+		Title: "the search of arXiv 2409.03555: softmax over candidate ranks, a multiplicative loss, stages",
 		Doc: `Every site holds a logit for each candidate rank. The loss is the product of the expected reconstruction error
 under the softmax and a rank loss; the logits go down its gradient by stochastic gradient descent with Nesterov
 momentum. The candidates of a stage are every s-th rung; the next has those around the best, from s/2 below to
-s/2 above, spaced s/10, with fresh logits, until s is below 1. This is the paper's search without data: the
+s/2 above, spaced s/10, with fresh logits, until s is below 1. This is the search of arXiv 2409.03555 without data: the
 reconstruction error stands for the validation loss. A rung's loss is the least that its rank can have, so the
 steps on the factors, which alternate with those on the logits, have nothing left to do. The error of a mixture
 is taken as the mixture of the errors, which is at least as large. The rung that leaves a site alone is a
@@ -34,9 +34,9 @@ candidate like the others.
 A rung's rank r is its cost as a share of its ladder's dearest (the mean of the shares for several budgets): the
 same as r / max R where costs are proportional to ranks, and defined for rank tuples and mixed schemes too.
 
-The paper has no budget. Ours is the bisection of β for the plan of least loss that is within the budgets. γ could
+That search has no budget. Ours is the bisection of β for the plan of least loss that is within the budgets. γ could
 not serve: it is a factor of the whole loss, so that it changes the size of the steps and not where they lead. What
-the plan leaves of the budgets is not spent, and there is no exchange: neither is in the paper. Where no β gives a
+the plan leaves of the budgets is not spent, and there is no exchange: neither is in the source. Where no β gives a
 plan within the budgets, the plan is a cheap one that is.`,
 		Formula: "min over α of [Σ_i Σ_r p_i(r)·e_i(r)] · γ·Σ_i (Σ_r p_i(r)·r / max R_i)^β, p_i = softmax(α_i)",
 		Source:  "A. Aghababaei-Harandi and M.-R. Amini, arXiv 2409.03555, Eq. 5 to 9 and Algorithm 1",
@@ -51,7 +51,7 @@ plan within the budgets, the plan is a cheap one that is.`,
 	}
 }
 
-// rene bisects the β of Eq. 5, from the paper's own outwards: the larger, the smaller the ranks.
+// rene bisects the β of Eq. 5 of arXiv 2409.03555, from its own outwards: the larger, the smaller the ranks.
 func (p *problem) rene(start choice) (choice, error) {
 	const least, most, halvings = -10, 7, 24 // powers of 2
 	sites, scale := p.mixtures(), 0.0
@@ -86,7 +86,7 @@ func (p *problem) rene(start choice) (choice, error) {
 	return best, nil
 }
 
-// mixture is what the paper's search sees of a site: its rungs by rising rank, with the share r/max R of each.
+// mixture is what the search of arXiv 2409.03555 sees of a site: its rungs by rising rank, with the share r/max R of each.
 type mixture struct {
 	name  string
 	rungs []int // in the problem's list
@@ -165,7 +165,7 @@ func firstWindow(rungs int) window {
 }
 
 // around returns the next stage's window: s/2 to both sides of the best by the spacing s of the stage just ended, as in
-// the paper's Fig. 3 (Algorithm 1 as printed divides s one line too early).
+// Fig. 3 of arXiv 2409.03555 (Algorithm 1 as printed divides s one line too early).
 func (w window) around(best, last int) window {
 	return window{
 		low: max(best-w.spacing/2, 0), high: min(best+w.spacing/2, last), spacing: w.spacing / reneShrink,

@@ -58,7 +58,7 @@ func TestReneGradient(t *testing.T) {
 	}
 }
 
-// TestReneLoss works Eq. 5 to 7 out by hand: one site, two candidates of equal probability.
+// TestReneLoss works Eq. 5 to 7 of arXiv 2409.03555 out by hand: one site, two candidates of equal probability.
 func TestReneLoss(t *testing.T) {
 	site := mixture{name: "conv", rungs: []int{1, 0}, share: []float64{0.25, 0.5}, loss: []float64{3, 1}}
 	set := reneSettings{gamma: 0.4, beta: 0.8, scale: 1}
@@ -68,7 +68,7 @@ func TestReneLoss(t *testing.T) {
 	}
 }
 
-// TestReneStages follows the paper's Fig. 3.
+// TestReneStages follows Fig. 3 of arXiv 2409.03555.
 func TestReneStages(t *testing.T) {
 	w := window{low: 100, high: 800, spacing: 100}
 	if got := w.candidates(); !slices.Equal(got, []int{100, 200, 300, 400, 500, 600, 700, 800}) {

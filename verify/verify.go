@@ -68,12 +68,12 @@ func Compare(ctx context.Context, lib *ort.Library, original, compressed string,
 	if err := c.match(); err != nil {
 		return nil, fmt.Errorf("%s and %s cannot be compared: %w", original, compressed, err)
 	}
-	feed, err := feed.New(src, indices, feed.SessionInputs(c.before), c.o.Batch, c.o.Threads)
+	runs, err := feed.New(src, indices, feed.SessionInputs(c.before), c.o.Batch, c.o.Threads)
 	if err != nil {
 		return nil, err
 	}
 	c.sums = newSums(len(c.outputs), c.o.Moved)
-	if err := feed.Merge(ctx, c.o.Threads, c.o.Progress, c.work); err != nil {
+	if err := runs.Merge(ctx, c.o.Threads, c.o.Progress, c.work); err != nil {
 		return nil, err
 	}
 	r := c.sums.report(c.outputs, c.classOutput)

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/compress"
-	"github.com/onnx-compress/onnx-compress/internal/gate"
 	"github.com/onnx-compress/onnx-compress/search"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 //go:embed completion/*
@@ -165,8 +165,8 @@ func knownValues(flag string) []candidate {
 		return out
 	case "require":
 		var out []candidate
-		for _, m := range gate.Measures() {
-			out = append(out, candidate{m.Name + "=", m.Title})
+		for _, m := range verify.Measures() {
+			out = append(out, candidate{string(m) + "=", m.Title()})
 		}
 		return out
 	case "normalize":

@@ -10,13 +10,14 @@ import (
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/gate"
 	"github.com/onnx-compress/onnx-compress/internal/report"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // gateFlags turn a comparison into a gate: what must hold, and who is told.
 type gateFlags struct {
 	words           []string
 	junit, markdown string
-	required        []gate.Requirement
+	required        []verify.Bound
 }
 
 func (g *gateFlags) add(f *pflag.FlagSet) {
@@ -25,14 +26,14 @@ func (g *gateFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&g.markdown, "markdown", "", "")
 }
 
-// read turns the words into requirements, and refuses files that would overwrite others.
+// read turns the words into bounds, and refuses files that would overwrite others.
 func (g *gateFlags) read(files ...string) error {
 	for _, word := range g.words {
-		r, err := gate.Parse(word)
+		b, err := verify.ParseBound(word)
 		if err != nil {
 			return usagef("--require %w", err)
 		}
-		g.required = append(g.required, r)
+		g.required = append(g.required, b)
 	}
 	for _, o := range []struct{ flag, path, other string }{{"junit", g.junit, ""}, {"markdown", g.markdown, g.junit}} {
 		if o.path == "" {

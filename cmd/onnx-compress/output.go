@@ -1,16 +1,15 @@
 package main
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/pflag"
 
+	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 )
 
@@ -75,11 +74,12 @@ func canWrite(flag, path string, files ...string) error {
 	case err == nil && !info.Mode().IsRegular():
 		return nil // such as a pipe, which is only written to
 	}
-	probe, err := os.CreateTemp(folder, ".onnx-compress-*")
+	probe, err := atomicfile.Create(path)
 	if err != nil {
 		return fmt.Errorf("%s: %w", flag, err)
 	}
-	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+	probe.Discard()
+	return nil
 }
 
 // sameFile tells whether two paths lead to one file, which need not exist.
@@ -115,30 +115,12 @@ func (o *outputFlags) write(stdout io.Writer, v any, text func(io.Writer) error)
 // writeFile writes a file that people asked for by name: whole, or not at all. What
 // is there already and is no ordinary file, such as a pipe, is written to.
 func writeFile(path string, write func(io.Writer) error) error {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
+	if info, err := os.Stat(path); err != nil || info.Mode().IsRegular() {
+		return atomicfile.Write(path, write)
 	}
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
-		if err != nil {
-			return err
-		}
-		return errors.Join(write(f), f.Close())
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	waiting := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text())
-	f, err := os.OpenFile(waiting, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(write(f), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(waiting))
-	}
-	if err := os.Rename(waiting, path); err != nil {
-		return errors.Join(err, os.Remove(waiting))
-	}
-	return nil
+	return errors.Join(write(f), f.Close())
 }

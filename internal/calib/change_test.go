@@ -10,6 +10,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
@@ -109,17 +110,18 @@ func TestObserveWeights(t *testing.T) {
 }
 
 func TestObserveCancelled(t *testing.T) {
-	lib, src := orttest.Open(t), random(25, "x", tensor.Float32, 6)
+	lib, src := orttest.Open(t), &testkit.Watched[samples.Sample]{Memory: random(25, "x", tensor.Float32, 6)}
 	m, changed := pair(t, "N")
 	ctx, cancel := context.WithCancel(t.Context())
-	o, err := Observe(ctx, lib, m, src, testkit.Count(len(src)), Options{Batch: 4})
+	o, err := Observe(ctx, lib, m, src, testkit.Count(25), Options{Batch: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := o.Change(ctx, changed, func(int, int) { cancel() }); !errors.Is(err, context.Canceled) {
 		t.Errorf("the change, cancelled after a run: %v", err)
 	}
-	if _, err := Observe(ctx, lib, m, src, testkit.Count(len(src)), Options{}); !errors.Is(err, context.Canceled) {
+	if _, err := Observe(ctx, lib, m, src, testkit.Count(25), Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("observing, cancelled before: %v", err)
 	}
+	src.Returned(t)
 }

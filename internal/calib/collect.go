@@ -169,11 +169,8 @@ func (c *collector) share(inputs []samples.InputSpec) (workers, batch int) {
 	if activations > 0 {
 		batch = int(max(1, min(int64(batch), c.o.Memory/4/activations)))
 	}
-	for _, in := range inputs {
-		if len(in.Shape) > 0 && in.Shape[0] > 0 {
-			activations /= int64(batch) // the model's own batch is counted already
-			break
-		}
+	if feed.Fixed(inputs) > 0 {
+		activations /= int64(batch) // the model's own batch is counted already
 	}
 	each := largest + activations*int64(batch)
 	return int(max(1, min(int64(c.o.Threads), (c.o.Memory-sums)/each))), batch
@@ -181,14 +178,6 @@ func (c *collector) share(inputs []samples.InputSpec) (workers, batch int) {
 
 // begin makes the function of one worker.
 func (c *collector) begin(ctx context.Context) func(*feed.Run) error {
-	context.AfterFunc(ctx, func() {
-		for _, st := range c.stations {
-			st.stop()
-		}
-		for _, s := range c.sensors {
-			s.stop()
-		}
-	})
 	w := &worker{backend: c.o.Backend}
 	return func(r *feed.Run) error { return c.run(ctx, w, r) }
 }

@@ -237,11 +237,13 @@ func TestCancel(t *testing.T) {
 	sites := sitesOf(t, m, src[0])
 	for after := 1; after <= 64; after += 7 {
 		ctx, cancel := context.WithCancel(context.Background())
-		stats, err := Collect(ctx, lib, m, sites, src, testkit.Count(64), Options{Batch: 1, Threads: 3, Progress: func(done, total int) {
+		watched := &testkit.Watched[samples.Sample]{Memory: src}
+		stats, err := Collect(ctx, lib, m, sites, watched, testkit.Count(64), Options{Batch: 1, Threads: 3, Progress: func(done, total int) {
 			if done >= after {
 				cancel()
 			}
 		}})
+		watched.Returned(t)
 		if after < 60 && !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled after %d samples: %v, %d statistics", after, err, len(stats))
 		}

@@ -17,11 +17,7 @@ import (
 // such a batch. It is 0 where shapes cannot be found out: then neither can gradients, and the
 // model runs forward only.
 func (gs *gradients) footprint(ctx context.Context, src samples.Source, index int) (bytes int64, fixed bool, err error) {
-	runs, err := feed.New(src, []int{index}, gs.inputs, 1, 1)
-	if err != nil {
-		return 0, false, err
-	}
-	r, err := runs.Next(ctx)
+	r, err := feed.First(ctx, src, []int{index}, gs.inputs, 1)
 	if err != nil {
 		return 0, false, err
 	}
@@ -29,7 +25,7 @@ func (gs *gradients) footprint(ctx context.Context, src samples.Source, index in
 	if err != nil {
 		return 0, false, ctx.Err()
 	}
-	return computed(gs.model, values), runs.Fixed(), nil
+	return computed(gs.model, values), feed.Fixed(gs.inputs) > 0, nil
 }
 
 // computed is what the values take that the nodes of the main graph compute from inputs.

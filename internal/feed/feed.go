@@ -7,9 +7,11 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/onnx-compress/onnx-compress/internal/ordered"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -53,7 +55,8 @@ func (r *Run) Count() int {
 
 // Feed cuts chosen samples of a source into runs. The cut depends on the samples, the
 // model's inputs and the batch alone: consecutive samples make a block of one batch;
-// they are stacked where all have the same shapes, else each runs alone.
+// they are stacked where all have the same shapes, else each runs alone. Samples are loaded ahead: a feed
+// is to be closed, after which it asks its source for nothing more.
 type Feed struct {
 	src     samples.Source
 	indices []int
@@ -69,6 +72,9 @@ type Feed struct {
 	seq     int
 	done    int
 	err     error // what ended the feed early
+
+	loads  sync.WaitGroup
+	closed atomic.Bool
 }
 
 // loaded is a block of samples, or what went wrong.
@@ -87,20 +93,38 @@ func New(src samples.Source, indices []int, inputs []samples.InputSpec, batch, a
 			return nil, fmt.Errorf("sample %d is asked for; there are %d", i, src.Len())
 		}
 	}
-	for _, in := range inputs {
-		if len(in.Shape) == 0 || in.Shape[0] < 0 {
-			continue
-		}
-		f.fixed = max(f.fixed, in.Shape[0])
-	}
-	if f.fixed > 0 {
+	if f.fixed = Fixed(inputs); f.fixed > 0 {
 		f.batch = f.fixed
 	}
 	return f, nil
 }
 
-// Fixed tells whether the model's own batch is what runs have.
-func (f *Feed) Fixed() bool { return f.fixed > 0 }
+// Fixed is the batch that a model with such inputs takes and no other, 0 where it takes any.
+func Fixed(inputs []samples.InputSpec) int {
+	batch := 0
+	for _, in := range inputs {
+		if len(in.Shape) > 0 {
+			batch = max(batch, in.Shape[0])
+		}
+	}
+	return batch
+}
+
+// First returns the first run that a feed would give.
+func First(ctx context.Context, src samples.Source, indices []int, inputs []samples.InputSpec, batch int) (*Run, error) {
+	f, err := New(src, indices, inputs, batch, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Next(ctx)
+}
+
+// Close gives up what is being loaded, and waits until the source has given out the samples that it is at.
+func (f *Feed) Close() {
+	f.closed.Store(true)
+	f.loads.Wait()
+}
 
 // Next returns the next run, or io.EOF after the last. It may be called from several
 // goroutines; each run goes to one of them.
@@ -136,7 +160,7 @@ func (f *Feed) start() {
 		part := f.indices[f.started*f.batch:]
 		part = part[:min(f.batch, len(part))]
 		block := make(chan loaded, 1) // so that a load nobody waits for ends all the same
-		go func() { block <- f.load(part) }()
+		f.loads.Go(func() { block <- f.load(part) })
 		f.loading = append(f.loading, block)
 		f.started++
 	}
@@ -145,6 +169,9 @@ func (f *Feed) start() {
 func (f *Feed) load(indices []int) loaded {
 	var b loaded
 	for _, i := range indices {
+		if f.closed.Load() {
+			return loaded{err: errors.New("the feed is closed")}
+		}
 		s, err := f.src.Sample(i)
 		if err == nil {
 			err = s.Check(f.inputs)
@@ -197,8 +224,10 @@ func (f *Feed) add(list []samples.Sample) error {
 
 // Each hands the runs out to workers, until the last is done or one fails. begin makes
 // the function of one worker; its context ends when another worker fails. progress is
-// told after each run how many of the samples are done.
+// told after each run how many of the samples are done. Each closes the feed: when it returns, also
+// with an error, no call of the source is under way.
 func (f *Feed) Each(ctx context.Context, workers int, progress func(done, total int), begin func(ctx context.Context) func(*Run) error) error {
+	defer f.Close()
 	var mu sync.Mutex
 	done := 0
 	g, ctx := errgroup.WithContext(ctx)
@@ -224,6 +253,21 @@ func (f *Feed) Each(ctx context.Context, workers int, progress func(done, total 
 		})
 	}
 	return g.Wait()
+}
+
+// Merge is Each for work whose results are brought together: what work returns is called once that of all runs before it
+// has been, one at a time, so that the order is that of the runs whatever the number of workers.
+func (f *Feed) Merge(ctx context.Context, workers int, progress func(done, total int), work func(context.Context, *Run) (func(), error)) error {
+	var turns ordered.Turns
+	return f.Each(ctx, workers, progress, func(ctx context.Context) func(*Run) error {
+		return func(r *Run) error {
+			merge, err := work(ctx, r)
+			if err != nil {
+				return err
+			}
+			return turns.Do(ctx, r.Seq, merge)
+		}
+	})
 }
 
 // WithoutFiller cuts what a fixed batch was filled up with off an output, or says that it

@@ -171,3 +171,31 @@ type blocked struct{ memory }
 
 func (blocked) Len() int                           { return 1 }
 func (blocked) Sample(int) (samples.Sample, error) { select {} }
+
+// When a feed has given up, by an error or because the context has ended, its source is left alone.
+func TestSourceIsLeftAlone(t *testing.T) {
+	broken := errors.New("broken")
+	for name, end := range map[string]func(cancel func()) error{
+		"all runs":  func(func()) error { return nil },
+		"an error":  func(func()) error { return broken },
+		"cancelled": func(cancel func()) error { cancel(); return nil },
+	} {
+		src := &testkit.Watched[samples.Sample]{Memory: random(64, "x", tensor.Float32, 2)}
+		f, err := New(src, testkit.Count(64), []samples.InputSpec{spec("x", -1, 2)}, 4, 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		err = f.Merge(ctx, 2, func(int, int) {}, func(context.Context, *Run) (func(), error) { return func() {}, end(cancel) })
+		src.Returned(t)
+		if want := map[string]error{"an error": broken, "cancelled": context.Canceled}[name]; !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", name, err, want)
+		}
+		cancel()
+	}
+	src := &testkit.Watched[samples.Sample]{Memory: random(64, "x", tensor.Float32, 2)}
+	if r, err := First(context.Background(), src, testkit.Count(64), []samples.InputSpec{spec("x", -1, 2)}, 4); err != nil || len(r.Samples) != 4 {
+		t.Errorf("the first run: %+v, %v", r, err)
+	}
+	src.Returned(t)
+}

@@ -267,8 +267,8 @@ func TestCancel(t *testing.T) {
 	choices := choose(t, sites, halves(sites)...)
 	for _, at := range []int{1, 200, 450} {
 		ctx, cancel := context.WithCancel(context.Background())
-		folder := t.TempDir()
-		_, err := Run(ctx, lib, m, choices, src, testkit.Count(len(src)), Options{Threads: 2, Memory: 1 << 21, Folder: folder, Progress: func(done, total int) {
+		folder, watched := t.TempDir(), &testkit.Watched[samples.Sample]{Memory: src}
+		_, err := Run(ctx, lib, m, choices, watched, testkit.Count(len(src)), Options{Threads: 2, Memory: 1 << 21, Folder: folder, Progress: func(done, total int) {
 			if total != 64*(len(sites)+1) {
 				t.Errorf("the work is %d samples times sites, want %d", total, 64*(len(sites)+1))
 			}
@@ -277,6 +277,7 @@ func TestCancel(t *testing.T) {
 			}
 		}})
 		cancel()
+		watched.Returned(t)
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled after %d: %v", at, err)
 		}

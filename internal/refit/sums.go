@@ -4,47 +4,12 @@ import (
 	"context"
 	"reflect"
 	"slices"
-	"sync"
 
 	"github.com/onnx-compress/onnx-compress/internal/moments"
+	"github.com/onnx-compress/onnx-compress/internal/ordered"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
-
-// turn lets runs that are computed side by side add to sums in their order.
-type turn struct {
-	mu      sync.Mutex
-	changed sync.Cond
-	next    int
-	stopped bool
-}
-
-func newTurn(ctx context.Context) *turn {
-	t := &turn{}
-	t.changed.L = &t.mu
-	context.AfterFunc(ctx, func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.stopped = true
-		t.changed.Broadcast()
-	})
-	return t
-}
-
-// do calls f when all runs before have had their turn; f is not called when the context ends first.
-func (t *turn) do(run int, f func()) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for t.next != run && !t.stopped {
-		t.changed.Wait()
-	}
-	if t.stopped {
-		return
-	}
-	f()
-	t.next++
-	t.changed.Broadcast()
-}
 
 // worker is what a goroutine keeps from one run to the next.
 type worker struct {
@@ -55,6 +20,7 @@ type worker struct {
 
 // sums are the first and second moments at one site: separately for the runs that are solved on and those held out.
 type sums struct {
+	turns  ordered.Turns
 	site   *rewrite.Site
 	errors bool // whether the site's input differs, so that there are errors of its own
 	short  bool // whether there is a shortcut
@@ -109,15 +75,14 @@ func (m *inputMoments) match(s *rewrite.Site, felt moments.Felt) bool {
 }
 
 // add adds what a run shows.
-func (s *sums) add(w *worker, t *turn, run int, held bool, seen observed) error {
+func (s *sums) add(ctx context.Context, w *worker, run int, held bool, seen observed) error {
 	at := 0
 	if held {
 		at = 1
 	}
 	l, part := seen.layout, s.parts[at]
 	if l == nil {
-		t.do(run, func() {})
-		return nil
+		return s.turns.Do(ctx, run, func() {})
 	}
 	reuse := s.inputs.done[0] != nil
 	columns := make([]float64, len(s.inputs.columns[at]))
@@ -137,7 +102,7 @@ func (s *sums) add(w *worker, t *turn, run int, held bool, seen observed) error 
 	if judged != nil {
 		l.y.Run(w.backend, judged, l.ny, zero(&w.ee, l.y.Size()), &w.scratch)
 	}
-	t.do(run, func() {
+	return s.turns.Do(ctx, run, func() {
 		if !reuse {
 			s.inputs.sum[at].Add(l.x, w.x)
 			s.inputs.positions[at] += l.x.Positions(l.nx)
@@ -155,7 +120,6 @@ func (s *sums) add(w *worker, t *turn, run int, held bool, seen observed) error 
 			part.ee.Add(l.y, w.ee)
 		}
 	})
-	return nil
 }
 
 // cross computes e xᵀ into partial, and returns the sums of e; nil where there are no errors.

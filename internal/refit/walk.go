@@ -71,10 +71,8 @@ func (w *walk) load(ctx context.Context, src samples.Source, indices []int) erro
 	}
 	// At least sixteen runs, so that an eighth of them can be told from the rest.
 	block := max(1, min(w.o.Batch, len(indices)/(2*heldEvery)))
-	for _, in := range inputs {
-		if len(in.Shape) > 0 && in.Shape[0] > 0 {
-			block = max(in.Shape[0], 1) // the model's own, as the feed has it
-		}
+	if fixed := feed.Fixed(inputs); fixed > 0 {
+		block = fixed
 	}
 	blocks := (len(indices) + block - 1) / block
 	if blocks < 2 {

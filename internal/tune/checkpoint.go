@@ -3,7 +3,6 @@ package tune
 import (
 	"bufio"
 	"bytes"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -13,9 +12,9 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -108,18 +107,8 @@ func (t *trainer) save() error {
 	if t.o.Checkpoint == "" {
 		return nil
 	}
-	path := t.o.Checkpoint
-	waiting := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text())
-	f, err := os.OpenFile(waiting, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
-		return &CheckpointError{path, err}
-	}
-	err = errors.Join(t.write(f), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(waiting, path)
-	}
-	if err != nil {
-		return &CheckpointError{path, errors.Join(err, os.Remove(waiting))}
+	if err := atomicfile.Write(t.o.Checkpoint, t.write); err != nil {
+		return &CheckpointError{t.o.Checkpoint, err}
 	}
 	return nil
 }

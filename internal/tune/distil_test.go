@@ -213,11 +213,13 @@ func TestDistilInterrupted(t *testing.T) {
 	original, small, src := fashion(t)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	d, err := Run(ctx, lib, original, small, src[:160], testkit.Count(160), Options{Epochs: 50, Batch: 32, Progress: func(p Progress) {
+	watched := &testkit.Watched[samples.Sample]{Memory: src[:160]}
+	d, err := Run(ctx, lib, original, small, watched, testkit.Count(160), Options{Epochs: 50, Batch: 32, Progress: func(p Progress) {
 		if p.Epoch == 2 {
 			stop()
 		}
 	}})
+	watched.Returned(t)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,11 +44,7 @@ func (t *trainer) gradientAt(ctx context.Context) (float64, map[string]tensor.De
 	if t.weights, err = t.params.load(t.compressed); err != nil {
 		return 0, nil, err
 	}
-	feed, err := feed.New(t.src, t.learn, t.inputs, t.shard, 1)
-	if err != nil {
-		return 0, nil, err
-	}
-	run, err := feed.Next(ctx)
+	run, err := feed.First(ctx, t.src, t.learn, t.inputs, t.shard)
 	if err != nil {
 		return 0, nil, err
 	}

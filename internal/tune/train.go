@@ -110,6 +110,7 @@ func (t *trainer) epoch(ctx context.Context, epoch int) error {
 	if err != nil {
 		return err
 	}
+	defer source.Close()
 	for range len(order) / per {
 		runs := make([]*feed.Run, t.shards)
 		for i := range runs {

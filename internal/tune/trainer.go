@@ -127,11 +127,7 @@ func (t *trainer) probe(ctx context.Context) error {
 	if t.shard > mostShard {
 		t.shard /= (t.shard + mostShard - 1) / mostShard
 	}
-	feed, err := feed.New(t.src, t.learn, t.inputs, t.shard, t.o.Threads)
-	if err != nil {
-		return err
-	}
-	run, err := feed.Next(ctx)
+	run, err := feed.First(ctx, t.src, t.learn, t.inputs, t.shard)
 	if err != nil {
 		return err
 	}

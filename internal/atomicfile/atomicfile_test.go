@@ -1,0 +1,283 @@
+package atomicfile
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// text writes a text.
+func text(s string) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := io.WriteString(w, s)
+		return err
+	}
+}
+
+var errFull = errors.New("no space left on device")
+
+// full writes until a disk is full.
+func full(w io.Writer) error {
+	if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+		return err
+	}
+	return errFull
+}
+
+// put makes a file.
+func put(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// holds wants a folder to hold these files, "name: content", and nothing else, hidden or not.
+func holds(t *testing.T, folder string, want ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		content, err := os.ReadFile(filepath.Join(folder, e.Name()))
+		if err != nil {
+			t.Error(err)
+		}
+		got = append(got, e.Name()+": "+string(content))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the folder holds %q, want %q", got, want)
+	}
+}
+
+func TestWrite(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "a")
+	if err := Write(path, full); !errors.Is(err, errFull) {
+		t.Errorf("error %v", err)
+	}
+	holds(t, folder)
+	for _, content := range []string{"one", "two"} { // the second over the first
+		if err := Write(path, text(content)); err != nil {
+			t.Fatal(err)
+		}
+		holds(t, folder, "a: "+content)
+	}
+	if err := Write(path, full); !errors.Is(err, errFull) {
+		t.Errorf("error %v", err)
+	}
+	holds(t, folder, "a: two")
+	for _, bad := range []string{filepath.Join(path, "x"), filepath.Join(folder, "none", "x"), folder} {
+		if err := Write(bad, text("three")); err == nil || !strings.Contains(err.Error(), bad) && !strings.Contains(err.Error(), filepath.Dir(bad)) {
+			t.Errorf("%s: error %v", bad, err)
+		}
+	}
+	holds(t, folder, "a: two")
+}
+
+// TestWritePanic: what a panic passes leaves nothing either.
+func TestWritePanic(t *testing.T) {
+	folder := t.TempDir()
+	func() {
+		defer func() { _ = recover() }()
+		_ = Write(filepath.Join(folder, "a"), func(io.Writer) error { panic("half-way") })
+	}()
+	holds(t, folder)
+}
+
+func TestCreate(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "a")
+	put(t, path, "old")
+	f, err := Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := text("new")(f); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != "old" {
+		t.Errorf("before Commit the file holds %q, %v", got, err)
+	}
+	left, err := filepath.Glob(filepath.Join(folder, ".a.tmp-*"))
+	if err != nil || len(left) != 1 {
+		t.Errorf("%q, %v waits beside it", left, err)
+	}
+	if err := f.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	f.Discard()
+	holds(t, folder, "a: new")
+	if f, err = Create(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := text("newer")(f); err != nil {
+		t.Fatal(err)
+	}
+	f.Discard()
+	holds(t, folder, "a: new")
+	if err := f.Commit(); err == nil {
+		t.Error("a discarded file was committed")
+	}
+	holds(t, folder, "a: new")
+}
+
+func TestPermissions(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no permission bits")
+	}
+	path := filepath.Join(t.TempDir(), "a")
+	put(t, path, "old")
+	if err := os.Chmod(path, 0o604); err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(path, text("new")); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o604 {
+		t.Errorf("permissions %v, %v; want those of the old file", info.Mode(), err)
+	}
+	fresh, plain := filepath.Join(filepath.Dir(path), "b"), filepath.Join(filepath.Dir(path), "c")
+	if err := Write(fresh, text("new")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(plain, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.Stat(fresh)
+	want, wantErr := os.Stat(plain)
+	if err != nil || wantErr != nil || got.Mode() != want.Mode() {
+		t.Errorf("a new file has %v, want %v (%v, %v)", got.Mode(), want.Mode(), err, wantErr)
+	}
+}
+
+// TestLinks: a single file is written where its link leads; of a set the link itself is replaced.
+func TestLinks(t *testing.T) {
+	folder, elsewhere := t.TempDir(), t.TempDir()
+	real, link, dangling := filepath.Join(elsewhere, "real"), filepath.Join(folder, "link"), filepath.Join(folder, "dangling")
+	put(t, real, "old")
+	for at, to := range map[string]string{link: real, dangling: filepath.Join(elsewhere, "gone")} {
+		if err := os.Symlink(to, at); err != nil {
+			t.Skipf("no links here: %v", err)
+		}
+	}
+	if err := Write(link, full); !errors.Is(err, errFull) {
+		t.Errorf("error %v", err)
+	}
+	holds(t, elsewhere, "real: old")
+	if err := Write(link, text("new")); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, elsewhere, "real: new")
+	if to, err := os.Readlink(link); err != nil || to != real {
+		t.Errorf("the link leads to %q, %v", to, err)
+	}
+	if err := Write(dangling, text("new")); err == nil || !strings.Contains(err.Error(), "a link that leads nowhere") {
+		t.Errorf("error %v", err)
+	}
+	holds(t, elsewhere, "real: new")
+	if err := os.Remove(dangling); err != nil {
+		t.Fatal(err)
+	}
+
+	s, err := Beside(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Write(link, text("own")), s.Commit()); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, folder, "link: own")
+	holds(t, elsewhere, "real: new")
+}
+
+func TestIrregular(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no device files")
+	}
+	if err := Write(os.DevNull, text("x")); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("error %v", err)
+	}
+	if info, err := os.Stat(os.DevNull); err != nil || info.Mode().IsRegular() {
+		t.Errorf("%s has become a file: %v", os.DevNull, err)
+	}
+}
+
+// TestSet fails each step of a set of two in turn, over old files: these stay, alone, unless
+// every step went well.
+func TestSet(t *testing.T) {
+	steps := []string{"first write", "second write", "first move", "second move", ""}
+	for _, failing := range steps {
+		t.Run("failing "+failing, func(t *testing.T) {
+			folder := t.TempDir()
+			a, b := filepath.Join(folder, "a"), filepath.Join(folder, "b")
+			put(t, a, "old a")
+			put(t, b, "old b")
+			s, err := Beside(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fill := func(step, target, content string) {
+				body := text(content)
+				if failing == step {
+					body = full
+				}
+				if err == nil {
+					err = s.Write(target, body)
+				}
+			}
+			fill("first write", a, "new a")
+			fill("second write", b, "new b")
+			for step, target := range map[string]string{"first move": a, "second move": b} {
+				if failing == step {
+					err = errors.Join(err, os.Remove(s.Path(target)))
+				}
+			}
+			if err == nil {
+				err = s.Commit()
+			}
+			s.Discard()
+			if failing == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				holds(t, folder, "a: new a", "b: new b")
+				return
+			}
+			if want := map[bool]error{true: errFull, false: fs.ErrNotExist}[strings.HasSuffix(failing, "write")]; !errors.Is(err, want) {
+				t.Errorf("error %v, want %v", err, want)
+			}
+			holds(t, folder, "a: old a", "b: old b")
+		})
+	}
+}
+
+// TestStranded: an old file that cannot be brought back is not thrown away.
+func TestStranded(t *testing.T) {
+	folder := t.TempDir()
+	a := filepath.Join(folder, "a")
+	put(t, a, "old a")
+	s, err := Beside(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Write(a, text("new a")), s.place(a, true), os.Remove(a), os.Mkdir(a, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(a, "in the way"), "")
+	if err := s.restore(a); err == nil || !strings.Contains(err.Error(), s.kept(a)) {
+		t.Errorf("error %v does not say where the old file is", err)
+	}
+	s.Discard()
+	if got, err := os.ReadFile(s.kept(a)); err != nil || string(got) != "old a" {
+		t.Errorf("the old file holds %q, %v", got, err)
+	}
+}
