@@ -127,8 +127,8 @@ func (o Options) deal() (calibrate, judge, held []int, err error) {
 	for _, g := range o.Goals {
 		need = max(need, g.samples())
 		if most < need {
-			return nil, nil, nil, &UsageError{Err: fmt.Errorf("target %s needs at least %d samples that calibration does not use, so that one of them is within it; there are %d: give more, lower --calib-samples, or raise --verify-samples",
-				g, need, most)}
+			return nil, nil, nil, &UsageError{Err: fmt.Errorf("target %s needs at least %d samples that calibration does not use, so that one of them is within it; there are %d: give more, lower %s, or raise %s",
+				g, need, most, OptionCalibSamples, OptionVerifySamples)}
 		}
 	}
 	switch half := len(held) / 2; {
@@ -176,8 +176,8 @@ func (a *Analysis) placed(targets []Target) (*Analysis, error) {
 		return "its MACs are unknown: " + s.Why
 	})
 	if len(next.Sites) == 0 && len(a.Sites) > 0 {
-		return nil, &UsageError{Err: fmt.Errorf("a macs target needs the sizes that the nodes run at, and they are unknown for all %d sites (%s); give the input's shape, for example --input-shape %s, or bound params instead",
-			len(a.Sites), a.Sites[0].Why, a.exampleShape())}
+		return nil, &UsageError{Err: fmt.Errorf("a macs target needs the sizes that the nodes run at, and they are unknown for all %d sites (%s); give the input's shape, for example %s %s, or bound params instead",
+			len(a.Sites), a.Sites[0].Why, OptionInputShapes, a.exampleShape())}
 	}
 	return next, nil
 }

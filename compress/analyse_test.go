@@ -61,8 +61,8 @@ func TestLeaveSettles(t *testing.T) {
 // is all of them, the refusal shows a flag that helps.
 func TestUnknownSizes(t *testing.T) {
 	for _, c := range []struct{ model, flag string }{
-		{"conv_dynamic", "--input-shape x=1x6x224x224"},
-		{"embedding", "--input-shape ids=1x16"},
+		{"conv_dynamic", "Options.InputShapes x=1x6x224x224"},
+		{"embedding", "Options.InputShapes ids=1x16"},
 	} {
 		m := zoo(t, c.model)
 		a, err := Analyse(t.Context(), m, Options{})

@@ -164,7 +164,7 @@ func (c *option) judge(loss float64, o *offer) error {
 		c.loss = loss * o.positions * o.ratio
 	}
 	if !(c.loss >= 0) || math.IsInf(c.loss, 0) {
-		return fmt.Errorf("the loss is %g; want a finite number of at least 0: the weight or its input has numbers out of all proportion; leave the node alone with --keep", c.loss)
+		return fmt.Errorf("the loss is %g; want a finite number of at least 0: the weight or its input has numbers out of all proportion; leave the node alone with %s", c.loss, OptionKeep)
 	}
 	return nil
 }

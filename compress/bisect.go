@@ -75,7 +75,7 @@ func (e *UnmetGoalError) Error() string {
 		text += " beside " + o
 	}
 	if e.Reached == nil {
-		return text + ": no smaller model can be made; `onnx-compress inspect` says why, or let more nodes change (--only, --keep, --rank-multiple)"
+		return fmt.Sprintf("%s: no smaller model can be made; `onnx-compress inspect` says why, or let more nodes change (%s, %s, %s)", text, OptionOnly, OptionKeep, OptionRankMultiple)
 	}
 	return fmt.Sprintf("%s: at %s=%.4g, the largest budget that was tried, %s=%s is reached; allow more damage, or calibrate on more samples",
 		text, e.Over, e.Budget, e.Goal.Damage, e.Goal.Damage.text(*e.Reached))
@@ -88,7 +88,7 @@ func (o Options) checkGoals() error {
 			return &UsageError{Err: fmt.Errorf("two targets bound %s; give one", g.Damage)}
 		}
 		if o.Source == nil {
-			return &UsageError{Err: fmt.Errorf("target %s needs samples to judge by (--calib)", g)}
+			return &UsageError{Err: fmt.Errorf("target %s needs samples to judge by (%s)", g, OptionSource)}
 		}
 		if o.FromPlan != nil {
 			return &UsageError{Err: fmt.Errorf("target %s asks for a search, and a plan is given; leave one of them out", g)}

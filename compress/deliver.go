@@ -98,7 +98,7 @@ func (d *Delivered) verify(ctx context.Context, st *stage, a *Analysis, o Option
 		}
 	}
 	if len(held) == 0 {
-		d.Unverified = fmt.Sprintf("all %d samples were used for calibration; give more, or lower --calib-samples", src.Len())
+		d.Unverified = fmt.Sprintf("all %d samples were used for calibration; give more, or lower %s", src.Len(), OptionCalibSamples)
 		return nil
 	}
 	r, err := verify.Compare(ctx, st.env.Runtime, a.model.Path, d.staged.Path(), src, held, verify.Options{
@@ -137,6 +137,6 @@ type brokenError struct {
 }
 
 func (e *brokenError) Error() string {
-	return fmt.Sprintf("the compressed model gives NaN or infinite numbers at output %q for %d of %d samples, the original for %d, so it is not delivered; ask for less compression, or leave nodes alone with --keep",
-		e.output.Name, e.output.NonFiniteCompressed, e.samples, e.output.NonFiniteOriginal)
+	return fmt.Sprintf("the compressed model gives NaN or infinite numbers at output %q for %d of %d samples, the original for %d, so it is not delivered; ask for less compression, or leave nodes alone with %s",
+		e.output.Name, e.output.NonFiniteCompressed, e.samples, e.output.NonFiniteOriginal, OptionKeep)
 }

@@ -122,7 +122,7 @@ func ExampleAnalyse() {
 	}
 	// Output:
 	// 20183936 multiply-adds, 176090 parameters, 15 sites
-	// stem: kept as it is by --keep "stem"
+	// stem: kept as it is by Options.Select.Keep "stem"
 }
 
 // Read a target as people write it.

@@ -151,7 +151,7 @@ func TestGoalsRefused(t *testing.T) {
 		words []string
 		usage bool
 	}{
-		"no samples":     {Options{Goals: []Goal{{SNR, 5}}}, []string{"snr=5dB", "--calib"}, true},
+		"no samples":     {Options{Goals: []Goal{{SNR, 5}}}, []string{"snr=5dB", string(OptionSource)}, true},
 		"twice":          {Options{Goals: []Goal{{SNR, 5}, {SNR, 6}}, Source: images(60)}, []string{"two targets bound snr"}, true},
 		"with a plan":    {Options{Goals: []Goal{{SNR, 5}}, Source: images(60), FromPlan: &Plan{}}, []string{"snr=5dB", "plan"}, true},
 		"too few":        {Options{Goals: []Goal{{Agreement, 0.99}}, Source: images(60), CalibSamples: 40}, []string{"agree=99%", "at least 100", "there are 20"}, true},

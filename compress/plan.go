@@ -70,7 +70,7 @@ func ReadPlan(r io.Reader) (*Plan, error) {
 		return nil, errors.New("there is more behind the end of the plan")
 	}
 	if p.Schema != PlanSchema {
-		return nil, fmt.Errorf("the schema is %q; want %q, as --plan writes it", p.Schema, PlanSchema)
+		return nil, fmt.Errorf("the schema is %q; want %q, as a Plan is written", p.Schema, PlanSchema)
 	}
 	seen := map[string]bool{}
 	for i, s := range p.Sites {

@@ -38,7 +38,7 @@ func Run(ctx context.Context, env *Environment, m *onnxio.Model, o RunOptions) (
 		return nil, err
 	}
 	if o.Output == "" {
-		return nil, &UsageError{Err: errors.New("no output: say where the compressed model goes, for example -o small.onnx")}
+		return nil, &UsageError{Err: fmt.Errorf("no output: say where the compressed model goes, for example %s small.onnx", OptionOutput)}
 	}
 	if m.Path == "" {
 		return nil, errors.New("the model was made in memory; write it to a file and read it from there, so that the result can be compared with it")

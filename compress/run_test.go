@@ -442,7 +442,7 @@ func TestOptionsAtFault(t *testing.T) {
 		{Options{Targets: one, InputShapes: map[string][]int{"imago": {1, 3, 16, 16}}}, []string{`"imago"`, `did you mean "image"`, m.Path}},
 		{Options{Targets: one, InputShapes: map[string][]int{"image": {1, 4, 16, 16}}}, []string{`"image"`, "size 4 of axis 1 contradicts 3"}},
 		{Options{Targets: one, InputShapes: map[string][]int{"image": {16, 16}}}, []string{`"image"`, "has 2 axes, the model declares 4"}},
-		{Options{Targets: one, Select: Selection{Only: []string{"Conv_99"}}}, []string{"--only", "Conv_99", "did you mean"}},
+		{Options{Targets: one, Select: Selection{Only: []string{"Conv_99"}}}, []string{string(OptionOnly), "Conv_99", "did you mean"}},
 	} {
 		o := to(t, c.o)
 		_, err := Run(context.Background(), in(t), m, o)

@@ -40,7 +40,7 @@ func (p *pageFlags) write(render func(io.Writer) error) error {
 	if p.path == "" {
 		return nil
 	}
-	if err := writeFile(p.path, render); err != nil {
+	if err := writeFile(p.path, inFlags(render)); err != nil {
 		return fmt.Errorf("--report %s: %w", p.path, err)
 	}
 	return nil

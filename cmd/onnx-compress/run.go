@@ -153,10 +153,10 @@ func exitCode(err error, name string, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "onnx-compress: %s\n", said)
 		return exitFailed
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "onnx-compress: %v\nsee `onnx-compress help %s`\n", err, name)
+		fmt.Fprintf(stderr, "onnx-compress: %v\nsee `onnx-compress help %s`\n", flagged(err.Error()), name)
 		return exitUsage
 	case errors.As(err, &unmet), errors.As(err, &goal), errors.As(err, &plan):
-		fmt.Fprintf(stderr, "onnx-compress: %v\nnothing was written\n", err)
+		fmt.Fprintf(stderr, "onnx-compress: %v\nnothing was written\n", flagged(err.Error()))
 		return exitUnmet
 	case errors.As(err, &stale):
 		fmt.Fprintf(stderr, "onnx-compress: %v\n", err)
@@ -165,7 +165,7 @@ func exitCode(err error, name string, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "onnx-compress: %v\n", err)
 		return exitBound
 	}
-	fmt.Fprintf(stderr, "onnx-compress: %v\n", err)
+	fmt.Fprintf(stderr, "onnx-compress: %v\n", flagged(err.Error()))
 	return exitFailed
 }
 
