@@ -48,7 +48,7 @@ type Analysis struct {
 // A *UsageError names a shape that the model contradicts, a pattern of Select that matches nothing, goals that there are too
 // few samples for, or a plan that is not for this model.
 func Analyse(ctx context.Context, m *onnxio.Model, o Options) (*Analysis, error) {
-	o = o.withDefaults()
+	o = o.WithDefaults()
 	methods, err := o.methods()
 	if err != nil {
 		return nil, err

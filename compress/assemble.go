@@ -69,7 +69,7 @@ type MergedNodes struct {
 // Assemble makes the chains of a choice, solves them anew, site by site, on what the compressed model really feeds them, and
 // builds the new model; record, where it is not nil, goes into its metadata.
 func Assemble(ctx context.Context, env *Environment, a *Analysis, c *Choice, o Options, record *provenance.Record) (*Assembled, error) {
-	o = o.withDefaults()
+	o = o.WithDefaults()
 	s := &Assembled{Choice: c}
 	var err error
 	if s.Chains, err = c.chains(ctx, env, a); err != nil {

@@ -28,7 +28,7 @@ type Choice struct {
 // that is asked for corrects its losses, it measures some and picks again. All of that is in the Offers of the choice, to
 // begin the next one with.
 func Choose(ctx context.Context, env *Environment, a *Analysis, of *Offers, o Options, bounds []Target, spare float64) (*Choice, error) {
-	o = o.withDefaults()
+	o = o.WithDefaults()
 	q := &quest{env: env, a: a, o: o, bounds: bounds, spare: spare}
 	if o.FromPlan != nil {
 		var c *Choice

@@ -30,7 +30,7 @@ type Delivered struct {
 // Deliver writes a model beside its place at path, verifies that file on samples that calibration did not see, and times it
 // where that is asked for. The caller commits the file or discards it. A file that is larger than its target is a *heavyError.
 func Deliver(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o Options, path string, w onnxio.WriteOptions) (*Delivered, error) {
-	o = o.withDefaults()
+	o = o.WithDefaults()
 	d := &Delivered{Assembled: s}
 	err := env.stage(ctx, "write", func(*stage) (err error) {
 		d.staged, err = onnxio.Stage(ctx, s.Model, path, w)

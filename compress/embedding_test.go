@@ -128,7 +128,7 @@ func TestTiedEmbedding(t *testing.T) {
 func TestWideLayer(t *testing.T) {
 	needRuntime(t)
 	for probes := range 2 {
-		o := Options{Targets: []Target{half(Params)}, Source: words(30), CalibSamples: 12, Probes: none(probes)}.withDefaults()
+		o := Options{Targets: []Target{half(Params)}, Source: words(30), CalibSamples: 12, Probes: none(probes)}.WithDefaults()
 		m, env := zoo(t, "text_classifier"), in(t)
 		a, err := Analyse(context.Background(), m, o)
 		if err != nil {

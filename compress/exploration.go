@@ -19,9 +19,9 @@ type Exploration struct {
 	Schema string `json:"schema"`
 	Input  File   `json:"input"`
 	// Over is the resource whose budget is swept.
-	Over        Resource     `json:"over"`
-	Environment EnvironmentResult  `json:"environment"`
-	Calibration *Calibration `json:"calibration"`
+	Over        Resource          `json:"over"`
+	Environment EnvironmentResult `json:"environment"`
+	Calibration *Calibration      `json:"calibration"`
 	// Measure says what the predicted losses are.
 	Measure Measure `json:"measure"`
 	// Data describes the samples that judged every point, and Samples counts them; calibration

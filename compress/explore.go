@@ -82,7 +82,7 @@ func (o ExploreOptions) check() error {
 // point returns the options of Run for one budget. Where models are not kept, they are made
 // as if they were to lie beside the source.
 func (o ExploreOptions) point(source string, budget float64) RunOptions {
-	p := RunOptions{Options: o.Options.withDefaults(), Data: o.Data, Overwrite: o.Overwrite}
+	p := RunOptions{Options: o.Options.WithDefaults(), Data: o.Data, Overwrite: o.Overwrite}
 	p.Targets, p.Time = []Target{{Resource: o.Over, Value: budget, Fraction: true}}, false
 	folder := o.Models
 	if folder == "" {

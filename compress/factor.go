@@ -15,7 +15,7 @@ import (
 // search looks at first. Second moments are summed for one group of sites at a time, as many as the memory limit holds.
 // The caller closes the offers; those that come of them later share what they were factored from.
 func Factor(ctx context.Context, env *Environment, a *Analysis, o Options) (*Offers, error) {
-	o = o.withDefaults()
+	o = o.WithDefaults()
 	f := &factoring{env: env, a: a, o: o, out: &Offers{sites: make([]offer, len(a.Sites))}}
 	if err := f.run(ctx); err != nil {
 		if f.out.store != nil {

@@ -137,7 +137,9 @@ func in(t testing.TB, how ...func(*EnvironmentOptions)) *Environment {
 func threads(n int) func(*EnvironmentOptions) { return func(o *EnvironmentOptions) { o.Threads = n } }
 
 // told is an environment whose progress p is told.
-func told(p Progress) func(*EnvironmentOptions) { return func(o *EnvironmentOptions) { o.Progress = p } }
+func told(p Progress) func(*EnvironmentOptions) {
+	return func(o *EnvironmentOptions) { o.Progress = p }
+}
 
 // bare is an environment without ONNX Runtime, on Go's own algebra.
 func bare() *Environment {
@@ -183,7 +185,7 @@ type workshop struct {
 // factoredIn analyses and factors a model, by the methods given, or else by those of quick.
 func factoredIn(t testing.TB, env *Environment, m *onnxio.Model, o Options, methods ...decomp.Method) *workshop {
 	t.Helper()
-	w := &workshop{env: env, o: quick(o).withDefaults()}
+	w := &workshop{env: env, o: quick(o).WithDefaults()}
 	var err error
 	if w.a, err = Analyse(context.Background(), m, w.o); err != nil {
 		t.Fatal(err)

@@ -79,8 +79,8 @@ type Options struct {
 	Memory int64
 }
 
-// withDefaults fills the fields left at zero.
-func (o Options) withDefaults() Options {
+// WithDefaults fills the fields left at zero that have a default of another value.
+func (o Options) WithDefaults() Options {
 	o.Search = cmp.Or(o.Search, search.Methods()[0].Name)
 	o.Probes = cmp.Or(o.Probes, 1)
 	o.VerifySamples = cmp.Or(o.VerifySamples, 1024)

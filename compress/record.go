@@ -31,7 +31,7 @@ const longOption = 400
 // record has them: not where things lie, who is told, or how fast the work goes. What is not set is left out. The keys are in
 // the records of models that were written before, and so never change.
 func (o RunOptions) Recorded() (map[string]string, error) {
-	o.Options = o.withDefaults()
+	o.Options = o.WithDefaults()
 	if o.Source == nil && o.Data.Path == "" { // without samples these decide nothing
 		o.CalibSamples, o.Probes, o.NoRefit, o.Seed = 0, 0, false, 0
 	}

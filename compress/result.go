@@ -11,13 +11,13 @@ const ResultSchema = "onnx-compress/result/1"
 
 // Result is what one run did, and the evidence for it.
 type Result struct {
-	Schema      string       `json:"schema"`
-	Input       File         `json:"input"`
-	Output      File         `json:"output"`
+	Schema      string            `json:"schema"`
+	Input       File              `json:"input"`
+	Output      File              `json:"output"`
 	Environment EnvironmentResult `json:"environment"`
-	Targets     []Reached    `json:"targets"`
-	Calibration *Calibration `json:"calibration"`
-	Plan        PlanSummary  `json:"plan"`
+	Targets     []Reached         `json:"targets"`
+	Calibration *Calibration      `json:"calibration"`
+	Plan        PlanSummary       `json:"plan"`
 	// Refit is null where the run made none.
 	Refit *RefitSummary `json:"refit"`
 	// Trials is null where the run had no goals.

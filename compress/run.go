@@ -33,7 +33,7 @@ type RunOptions struct {
 // out of reach, *UnmetGoalError when a goal is, *PlanError when a given plan needs more than one allows, the
 // context's error when it ends first.
 func Run(ctx context.Context, env *Environment, m *onnxio.Model, o RunOptions) (*Result, error) {
-	o.Options = o.withDefaults()
+	o.Options = o.WithDefaults()
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func Run(ctx context.Context, env *Environment, m *onnxio.Model, o RunOptions) (
 // What has to be run as a file, to judge and to verify, lies in a temporary folder meanwhile. The caller closes the model that
 // it gets, which shares with m what did not change.
 func Compress(ctx context.Context, env *Environment, m *onnxio.Model, o Options) (*onnxio.Model, *Result, error) {
-	o = o.withDefaults()
+	o = o.WithDefaults()
 	if err := o.check(); err != nil {
 		return nil, nil, err
 	}

@@ -53,7 +53,7 @@ func InspectSpectra(ctx context.Context, env *Environment, m *onnxio.Model, o Op
 // factored analyses a model and factors its sites, whatever it is to become.
 func factored(ctx context.Context, env *Environment, m *onnxio.Model, o Options) (*Analysis, *Offers, error) {
 	o.Targets, o.Goals, o.FromPlan = nil, nil, nil
-	o = o.withDefaults()
+	o = o.WithDefaults()
 	if err := o.checkNumbers(); err != nil {
 		return nil, nil, err
 	}

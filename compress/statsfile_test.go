@@ -95,7 +95,7 @@ func TestStatsKey(t *testing.T) {
 		change func(*Options)
 	}{
 		{"target", true, func(o *Options) { o.Targets = []Target{share(Params, 0.6)} }},
-				{"verification", true, func(o *Options) { o.VerifySamples = 3 }},
+		{"verification", true, func(o *Options) { o.VerifySamples = 3 }},
 		{"seed", false, func(o *Options) { o.Seed = 9 }},
 		{"number", false, func(o *Options) { o.CalibSamples = 20 }},
 		{"batch", false, func(o *Options) { o.Batch = 7 }},

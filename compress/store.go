@@ -20,7 +20,7 @@ type store struct {
 	hold    bool
 
 	mu      sync.Mutex
-	metrics map[string]decomp.Metric             // by site, where they are held
+	metrics map[string]decomp.Metric              // by site, where they are held
 	spectra map[string]map[string]decomp.Spectrum // by site and method, likewise
 
 	file *os.File // where they are not, nil without any moments

@@ -37,11 +37,11 @@ type TuneResult struct {
 	Schema string `json:"schema"`
 	// Original is the model that was learned from, Start the compressed one as it came,
 	// Output what was written.
-	Original    File        `json:"original"`
-	Start       File        `json:"start"`
-	Output      File        `json:"output"`
+	Original    File              `json:"original"`
+	Start       File              `json:"start"`
+	Output      File              `json:"output"`
 	Environment EnvironmentResult `json:"environment"`
-	Tuning      *Tuning     `json:"tuning"`
+	Tuning      *Tuning           `json:"tuning"`
 	// Verification compares original and output on the held-out samples.
 	Verification *verify.Report `json:"verification"`
 	Stages       []Stage        `json:"stages"`
