@@ -37,7 +37,7 @@ func House() Rules {
 			"internal/gate":                    {"verify"},
 			"internal/report/page":             {"internal/report"},
 			"internal/report":                  {"compress", "internal/chart"},
-			"compress":                         {"internal/refit", "internal/tune", "internal/calib", "verify", "search", "internal/provenance", "internal/provision", "internal/suggest"},
+			"compress":                         {"internal/refit", "internal/tune", "internal/calib", "verify", "search", "internal/provenance", "internal/provision", "internal/suggest", "internal/size"},
 			"internal/provenance":              {"samples"},
 			"internal/refit":                   {"internal/feed", "internal/moments", "internal/defaults", "rewrite"},
 			"internal/tune":                    {"internal/feed", "internal/defaults", "internal/suggest", "grad", "rewrite"},
@@ -66,6 +66,7 @@ func House() Rules {
 			"internal/provision/provisiontest": {"internal/provision"},
 			"internal/atomicfile":              {},
 			"internal/backendtest":             {"internal/provision/provisiontest", "onnxio"},
+			"internal/size":                    {},
 			"internal/suggest":                 {},
 			"internal/chart":                   {},
 			"internal/chromium":                {},
@@ -90,6 +91,8 @@ func House() Rules {
 		},
 		Only: map[string][]string{
 			"github.com/ebitengine/purego": {"internal/dynlib", "internal/ort", "linalg"},
+			"github.com/spf13/cobra":       {"cmd/onnx-compress"},
+			"github.com/spf13/pflag":       {"cmd/onnx-compress"},
 			"C":                            {},
 		},
 	}
