@@ -2,9 +2,7 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strings"
 
@@ -14,7 +12,6 @@ import (
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 	"github.com/onnx-compress/onnx-compress/internal/report/page"
-	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
 // compressCommand has the flags of compress; other commands take some of them.
@@ -30,7 +27,7 @@ type compressCommand struct {
 	tuning          tuneFlags
 	tune            bool
 	lessons         string
-	page            pageFlags
+	report          string
 }
 
 func newCompress(s streams) *cobra.Command {
@@ -88,7 +85,7 @@ func (c *compressCommand) declare(f *flagSet) {
 	f.group("How to work")
 	c.work(f)
 	f.group("What to say")
-	c.page.declare(f, "a page for people: what was saved, what it costs, on what evidence; the models are timed for it")
+	reportFlag(f, &c.report, "a page for people: what was saved, what it costs, on what evidence; the models are timed for it")
 	f.BoolVar(&c.opts.Time, "time", false, "time both models in ONNX Runtime, by turns, on one sample")
 	c.out.declare(f, "the result as JSON", "no text, no progress", "every node: its rank and loss, or why it was left alone; and how long each stage took")
 }
@@ -192,21 +189,9 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 	if err := c.read(f); err != nil {
 		return err
 	}
-	files := []string{path, c.opts.Output, c.calib, c.samples.labels}
-	if err := c.out.check(append(files, c.plan.to, c.plan.from)...); err != nil {
+	files := []string{path, c.opts.Output, c.calib, c.samples.labels, c.lessons, c.plan.from}
+	if err := writable(f, files, "json", "plan", "report", "stats", "checkpoint"); err != nil {
 		return err
-	}
-	if err := c.plan.check(files...); err != nil {
-		return err
-	}
-	if err := c.page.check(f, append(files, c.plan.to, c.plan.from, string(c.out.json), c.opts.Stats)...); err != nil {
-		return err
-	}
-	if c.opts.Stats != "" {
-		others := []string{c.plan.to, c.plan.from, string(c.out.json)}
-		if err := canWrite("--stats "+c.opts.Stats, c.opts.Stats, append(files, others...)...); err != nil {
-			return err
-		}
 	}
 	if c.opts.FromPlan, err = c.plan.read(); err != nil {
 		return err
@@ -214,17 +199,13 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 	if err := c.prepared(); err != nil {
 		return err
 	}
-	c.opts.Command, c.opts.Time = commandLine(f, args), c.opts.Time || c.page.path != ""
-	m, err := onnxio.Read(path)
+	c.opts.Command, c.opts.Time = commandLine(f, args), c.opts.Time || c.report != ""
+	m, source, err := opened(path, c.calib, &c.samples)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	if c.calib != "" {
-		if c.opts.Source, err = openSamples(m, c.calib, &c.samples); err != nil {
-			return err
-		}
-	}
+	c.opts.Source = source
 	if err := c.learn(m); err != nil {
 		return err
 	}
@@ -232,23 +213,16 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 	c.opts.Progress = update
 	result, err := compress.Run(cmd.Context(), m, c.opts)
 	end()
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w (--force)", err)
-	}
 	if err != nil {
 		return err
 	}
-	if err := c.plan.write(result); err != nil {
-		return fmt.Errorf("%s is written, but not its plan: %w", c.opts.Output, err)
-	}
-	if err := c.page.write(func(w io.Writer) error { return page.Result(w, result) }); err != nil {
-		return fmt.Errorf("%s is written, but not the page about it: %w", c.opts.Output, err)
-	}
-	err = c.out.write(c.streams.out, result, func(w io.Writer) error { return report.Result(w, result, c.out.verbose) })
-	if err != nil {
-		return fmt.Errorf("%s is written, but not what there is to say about it: %w", c.opts.Output, err)
-	}
-	return brokenOff(result.Tuning, c.opts.Output)
+	return errors.Join(
+		butNot(c.opts.Output, "its plan", writeNamed("plan", c.plan.to, func(w io.Writer) error { return report.JSON(w, compress.PlanOf(result)) })),
+		butNot(c.opts.Output, "the page about it", writeNamed("report", c.report, func(w io.Writer) error { return page.Result(w, result) })),
+		butNot(c.opts.Output, "what there is to say about it",
+			c.out.write(c.streams.out, result, func(w io.Writer) error { return report.Result(w, result, c.out.verbose) })),
+		brokenOff(result.Tuning, c.opts.Output),
+	)
 }
 
 // oneModel wants exactly one argument.

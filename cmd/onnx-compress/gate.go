@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -33,22 +34,14 @@ func (g *gateFlags) declare(f *flagSet) {
 	f.completeWith("require", kinds(measureWords()...))
 }
 
-// read turns the words into bounds, and refuses files that would overwrite others.
-func (g *gateFlags) read(files ...string) error {
+// read turns the words into bounds.
+func (g *gateFlags) read() error {
 	for _, word := range g.words {
 		b, err := verify.ParseBound(word)
 		if err != nil {
 			return usagef("--require %w", err)
 		}
 		g.required = append(g.required, b)
-	}
-	for _, o := range []struct{ flag, path, other string }{{"junit", g.junit, ""}, {"markdown", g.markdown, g.junit}} {
-		if o.path == "" {
-			continue
-		}
-		if err := canWrite("--"+o.flag+" "+o.path, o.path, append(files, o.other)...); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -83,19 +76,11 @@ func (g *gateFlags) judge(v *compress.Verification, s streams, out *outputFlags)
 	if len(g.required) > 0 || g.junit != "" || g.markdown != "" {
 		checks = gate.Judge(v.Report, g.required)
 	}
-	for _, o := range []struct {
-		flag, path string
-		write      func(w io.Writer) error
-	}{
-		{"junit", g.junit, func(w io.Writer) error { return gate.JUnit(w, v.Report, checks) }},
-		{"markdown", g.markdown, func(w io.Writer) error { return gate.Markdown(w, v.Report, checks) }},
-	} {
-		if o.path == "" {
-			continue
-		}
-		if err := writeFile(o.path, o.write); err != nil {
-			return fmt.Errorf("--%s %s: %w", o.flag, o.path, err)
-		}
+	if err := errors.Join(
+		writeNamed("junit", g.junit, func(w io.Writer) error { return gate.JUnit(w, v.Report, checks) }),
+		writeNamed("markdown", g.markdown, func(w io.Writer) error { return gate.Markdown(w, v.Report, checks) }),
+	); err != nil {
+		return err
 	}
 	err := out.write(s.out, judged{v, checks}, func(w io.Writer) error { return report.Verification(w, v.Report) })
 	if failed := gate.Failed(checks); err == nil && len(failed) > 0 {

@@ -95,14 +95,15 @@ func (c *inspectCommand) run(cmd *cobra.Command, args []string) error {
 	if err := c.read(cmd.Flags()); err != nil {
 		return err
 	}
-	if err := c.out.check(path, c.calib, c.samples.labels); err != nil {
+	if err := writable(cmd.Flags(), []string{path, c.calib, c.samples.labels}, "json"); err != nil {
 		return err
 	}
-	m, err := onnxio.Read(path)
+	m, source, err := opened(path, c.calib, &c.samples)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
+	c.opts.Source = source
 	inspection, err := c.inspect(cmd.Context(), m)
 	if err != nil {
 		return err
@@ -113,12 +114,6 @@ func (c *inspectCommand) run(cmd *cobra.Command, args []string) error {
 func (c *inspectCommand) inspect(ctx context.Context, m *onnxio.Model) (*compress.Inspection, error) {
 	if !c.spectra {
 		return compress.Inspect(m, c.opts.InputShapes, c.opts.Select)
-	}
-	if c.calib != "" {
-		var err error
-		if c.opts.Source, err = openSamples(m, c.calib, &c.samples); err != nil {
-			return nil, err
-		}
 	}
 	update, end := c.progress(c.out.quiet)
 	defer end()

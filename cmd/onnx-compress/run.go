@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -109,6 +110,8 @@ func exitCode(err error, name string, stderr io.Writer) int {
 		return say(exitStale, "")
 	case errors.As(err, &bound), errors.As(err, &shrink):
 		return say(exitBound, "")
+	case errors.Is(err, fs.ErrExist):
+		err = fmt.Errorf("%w (--force)", err)
 	}
 	return say(exitFailed, "")
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -22,7 +21,7 @@ type tuneCommand struct {
 	tuning  tuneFlags
 	samples sampleFlags
 	out     outputFlags
-	page    pageFlags
+	report  string
 	data    string
 }
 
@@ -69,7 +68,7 @@ func (c *tuneCommand) declare(f *flagSet) {
 	f.group("Long runs")
 	c.tuning.states(f)
 	f.group("What to say")
-	c.page.declare(f, "a page for people")
+	reportFlag(f, &c.report, "a page for people")
 	c.out.declare(f, "the result as JSON", "no text, no progress", "the whole curve, and how long each stage took")
 }
 
@@ -90,32 +89,24 @@ func (c *tuneCommand) read(f *pflag.FlagSet, models []string) error {
 		return err
 	}
 	files := []string{models[0], models[1], c.opts.Output, c.data, c.samples.labels}
-	checkpoint := c.tuning.options.Checkpoint
-	if err := c.out.check(append(files, checkpoint)...); err != nil {
-		return err
-	}
-	if err := c.page.check(f, append(files, checkpoint, string(c.out.json))...); err != nil {
-		return err
-	}
-	if checkpoint == "" {
-		return nil
-	}
-	return canWrite("--checkpoint "+checkpoint, checkpoint, append(files, string(c.out.json))...)
+	return writable(f, files, "json", "report", "checkpoint")
 }
 
 func (c *tuneCommand) run(cmd *cobra.Command, args []string) error {
 	if err := c.read(cmd.Flags(), args); err != nil {
 		return err
 	}
-	original, small, err := bothModels(args)
+	original, source, err := opened(args[0], c.data, &c.samples)
 	if err != nil {
 		return err
 	}
 	defer original.Close()
-	defer small.Close()
-	if c.opts.Source, err = openSamples(original, c.data, &c.samples); err != nil {
+	small, err := onnxio.Read(args[1])
+	if err != nil {
 		return err
 	}
+	defer small.Close()
+	c.opts.Source = source
 	if c.tuning.options.Augment, err = c.tuning.augmenter(original, &c.samples); err != nil {
 		return err
 	}
@@ -124,19 +115,15 @@ func (c *tuneCommand) run(cmd *cobra.Command, args []string) error {
 	c.opts.Progress = update
 	r, err := compress.Tune(cmd.Context(), original, small, c.opts)
 	end()
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w (--force)", err)
-	}
 	if err != nil {
 		return err
 	}
-	if err := c.page.write(func(w io.Writer) error { return page.Tuning(w, r) }); err != nil {
-		return fmt.Errorf("%s is written, but not the page about it: %w", c.opts.Output, err)
-	}
-	if err := c.out.write(c.streams.out, r, func(w io.Writer) error { return report.Tuning(w, r, c.out.verbose) }); err != nil {
-		return fmt.Errorf("%s is written, but not what there is to say about it: %w", c.opts.Output, err)
-	}
-	return brokenOff(r.Tuning, c.opts.Output)
+	return errors.Join(
+		butNot(c.opts.Output, "the page about it", writeNamed("report", c.report, func(w io.Writer) error { return page.Tuning(w, r) })),
+		butNot(c.opts.Output, "what there is to say about it",
+			c.out.write(c.streams.out, r, func(w io.Writer) error { return report.Tuning(w, r, c.out.verbose) })),
+		brokenOff(r.Tuning, c.opts.Output),
+	)
 }
 
 // interruptedError says that the work was broken off, and what came of it.
@@ -153,16 +140,4 @@ func brokenOff(t *compress.Tuning, output string) error {
 		return &interruptedError{fmt.Sprintf("the best state so far, of epoch %d, is written to %s", t.Best, output)}
 	}
 	return &interruptedError{fmt.Sprintf("nothing was better than the start yet, and that is what %s is", output)}
-}
-
-// bothModels reads the two models of a command line.
-func bothModels(paths []string) (original, small *onnxio.Model, err error) {
-	if original, err = onnxio.Read(paths[0]); err != nil {
-		return nil, nil, err
-	}
-	if small, err = onnxio.Read(paths[1]); err != nil {
-		original.Close()
-		return nil, nil, err
-	}
-	return original, small, nil
 }
