@@ -33,11 +33,6 @@ type estimated struct {
 	TooBig bool    `json:"too_big"`
 }
 
-// shrinkError says that models could be smaller than they may.
-type shrinkError struct{ said string }
-
-func (e *shrinkError) Error() string { return e.said }
-
 type checkCommand struct {
 	streams
 	want                    wantFlags
@@ -62,7 +57,7 @@ is there stands for that one, so that a commit of either is checked.`,
 Exit codes: 0 nothing to do, 4 a compressed model is stale, 5 a model could
 shrink by too much, 1 something could not be read or found.`},
 		ValidArgsFunction: ending("onnx"),
-		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
+		RunE:              c.run,
 	}, c.declare, configFlags)
 }
 
@@ -189,8 +184,8 @@ func (c *checked) text(out io.Writer) error {
 func (c *checked) judge(limit float64) error {
 	all := statuses{Files: c.Files}
 	err := all.judge()
-	if stale := (*staleError)(nil); errors.As(err, &stale) {
-		return &staleError{stale.said + "; compress anew with onnx-compress convert"}
+	if stale, ok := errors.AsType[*verdict](err); ok {
+		return &verdict{stale.code, stale.said + "; compress anew with onnx-compress convert"}
 	}
 	var big []string
 	for _, e := range c.Estimates {
@@ -199,7 +194,7 @@ func (c *checked) judge(limit float64) error {
 		}
 	}
 	if len(big) > 0 {
-		return &shrinkError{fmt.Sprintf("could shrink by more than %s: %s; compress with onnx-compress convert, or raise --max-shrink", report.Percent(limit), strings.Join(big, ", "))}
+		return &verdict{exitBound, fmt.Sprintf("could shrink by more than %s: %s; compress with onnx-compress convert, or raise --max-shrink", report.Percent(limit), strings.Join(big, ", "))}
 	}
 	return err
 }

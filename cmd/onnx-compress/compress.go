@@ -12,6 +12,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 	"github.com/onnx-compress/onnx-compress/internal/report/page"
+	"github.com/onnx-compress/onnx-compress/search"
 )
 
 // compressCommand has the flags of compress; other commands take some of them.
@@ -49,7 +50,7 @@ out.`,
 Exit codes: 0 done, 1 failed, 2 usage, 3 a target cannot be met. Nothing is
 written unless it is 0.`},
 		ValidArgsFunction: ending("onnx"),
-		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
+		RunE:              c.run,
 	}, c.declare, configFlags)
 }
 
@@ -111,7 +112,7 @@ func (c *compressCommand) choice(f *flagSet) {
 	f.StringArrayVar(&c.opts.Select.Keep, "keep", nil, "`PATTERN` leave nodes alone whose name matches; may be repeated (in patterns * stands for any characters, ? for one)")
 	f.StringVar(&c.opts.Search, "search", "", "`NAME` how ranks are chosen: composite, continuous in stages, with losses corrected by what sites really do to the outputs (default); "+
 		"lagrange, exact to its stated gap; rene, the search of arXiv 2409.03555")
-	f.completeWith("search", words(searchWords()...))
+	f.completeWith("search", words(each(search.Methods(), func(m search.Method) string { return m.Name })...))
 	f.IntVar(&c.opts.RankMultiple, "rank-multiple", 0, "`N` only ranks all of whose numbers are multiples of N; 1 for the fewest multiply-adds at a given error "+
 		"(default: at convolutions of 16 channels and more 16, which suits the blocks that runtimes compute in, as long as the targets can be met so, and 1 elsewhere)")
 	shapeFlag(f, &c.shapes, "the shape of an input that the model leaves open")

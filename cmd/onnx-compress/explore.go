@@ -46,7 +46,7 @@ half-written does.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 none of the budgets can be reached.`},
 		ValidArgsFunction: ending("onnx"),
-		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
+		RunE:              c.run,
 	}, c.declare, configFlags)
 }
 
@@ -54,7 +54,7 @@ func (c *exploreCommand) declare(f *flagSet) {
 	f.group("What to try")
 	f.StringSliceVar(&c.budgets, "budgets", nil, "`LIST` shares of the original, by comma (about eight, from 0.9 down to the least that can be reached)")
 	f.StringVar(&c.over, "over", string(compress.MACs), "`RESOURCE` what they are shares of: macs, params or bytes (macs)")
-	f.completeWith("over", words(resourceWords("")...))
+	f.completeWith("over", words(each(compress.Resources(), func(r compress.Resource) string { return string(r) })...))
 	f.group("What to keep")
 	f.StringVar(&c.models, "models", "", "`FOLDER` write the model of every budget, as in FOLDER/model.macs-0.50.onnx: the same bytes as compress writes there with --target macs=0.5")
 	f.BoolVar(&c.how.opts.Overwrite, "force", false, "replace models that exist there")
@@ -147,7 +147,7 @@ func unfinished(e *compress.Exploration, err error) error {
 	case len(complete) == 0:
 		return err
 	case errors.Is(err, context.Canceled):
-		return &interruptedError{"complete, and kept: " + strings.Join(complete, ", ")}
+		return &verdict{exitFailed, "interrupted; complete, and kept: " + strings.Join(complete, ", ")}
 	}
 	return fmt.Errorf("%w; complete, and kept: %s", err, strings.Join(complete, ", "))
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/gate"
 	"github.com/onnx-compress/onnx-compress/internal/report"
@@ -31,7 +33,7 @@ func (g *gateFlags) declare(f *flagSet) {
 		"with several outputs the worst one decides")
 	f.StringVar(&g.junit, "junit", "", "`FILE` the checks as JUnit XML")
 	f.StringVar(&g.markdown, "markdown", "", "`FILE` the checks and numbers as Markdown")
-	f.completeWith("require", kinds(measureWords()...))
+	f.completeWith("require", kinds(each(verify.Measures(), func(m verify.Measure) string { return cobra.CompletionWithDesc(string(m)+"=", m.Title()) })...))
 }
 
 // read turns the words into bounds.
@@ -52,12 +54,10 @@ type judged struct {
 	Checks []gate.Check `json:"checks,omitempty"`
 }
 
-// boundError says which bounds do not hold.
-type boundError struct{ failed []gate.Check }
-
-func (e *boundError) Error() string {
+// failures says which bounds do not hold.
+func failures(checks []gate.Check) string {
 	var out []string
-	for _, c := range e.failed {
+	for _, c := range checks {
 		s := fmt.Sprintf("%s: required %s, found %s", c.Name, c.Required, c.Found)
 		if c.Where != "" {
 			s += " at " + c.Where
@@ -84,7 +84,7 @@ func (g *gateFlags) judge(v *compress.Verification, s streams, out *outputFlags)
 	}
 	err := out.write(s.out, judged{v, checks}, func(w io.Writer) error { return report.Verification(w, v.Report) })
 	if failed := gate.Failed(checks); err == nil && len(failed) > 0 {
-		return &boundError{failed}
+		return &verdict{exitBound, failures(failed)}
 	}
 	return err
 }

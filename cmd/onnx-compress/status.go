@@ -24,11 +24,6 @@ type statuses struct {
 	Files  []provenance.Status `json:"files"`
 }
 
-// staleError says that compressed models do not fit what they were made from.
-type staleError struct{ said string }
-
-func (e *staleError) Error() string { return e.said }
-
 // wantFlags are those of compress, which say what is wanted of a compressed model, and
 // where its source and samples are.
 type wantFlags struct {
@@ -133,7 +128,7 @@ has no record, or its source or data are not found.`,
   onnx-compress status small.onnx --target macs=0.5 --calib images/ --crop 224`,
 		Annotations:       map[string]string{notesOf: "Exit codes: 0 all are fresh, 4 one is stale, 1 none is, but one is unknown."},
 		ValidArgsFunction: ending("onnx"),
-		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
+		RunE:              c.run,
 	}, c.declare, configFlags)
 }
 
@@ -179,7 +174,7 @@ func (s *statuses) judge() error {
 	}
 	switch {
 	case len(stale) > 0:
-		return &staleError{"stale: " + strings.Join(stale, ", ")}
+		return &verdict{exitStale, "stale: " + strings.Join(stale, ", ")}
 	case len(unknown) > 0:
 		return errors.New("not known to be fresh: " + strings.Join(unknown, ", "))
 	}

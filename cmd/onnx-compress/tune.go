@@ -43,7 +43,7 @@ tuning early: the best state so far is written. A second SIGINT ends at once.`,
   onnx-compress tune net.onnx small.onnx -o tuned.onnx --data train.bin \
       --supervised --lambda 5 --optimizer sgd --lr 0.01`,
 		ValidArgsFunction: ending("onnx"),
-		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
+		RunE:              c.run,
 	}, c.declare, configFlags)
 }
 
@@ -126,18 +126,13 @@ func (c *tuneCommand) run(cmd *cobra.Command, args []string) error {
 	)
 }
 
-// interruptedError says that the work was broken off, and what came of it.
-type interruptedError struct{ said string }
-
-func (e *interruptedError) Error() string { return "interrupted; " + e.said }
-
 // brokenOff is the error of a tuning that was interrupted, after its best state was written.
 func brokenOff(t *compress.Tuning, output string) error {
 	if t == nil || t.End != tune.Interrupted {
 		return nil
 	}
 	if t.Improved {
-		return &interruptedError{fmt.Sprintf("the best state so far, of epoch %d, is written to %s", t.Best, output)}
+		return &verdict{exitFailed, fmt.Sprintf("interrupted; the best state so far, of epoch %d, is written to %s", t.Best, output)}
 	}
-	return &interruptedError{fmt.Sprintf("nothing was better than the start yet, and that is what %s is", output)}
+	return &verdict{exitFailed, fmt.Sprintf("interrupted; nothing was better than the start yet, and that is what %s is", output)}
 }
