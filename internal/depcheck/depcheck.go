@@ -47,7 +47,7 @@ func House() Rules {
 			"internal/feed":                    {"samples", "internal/ort", "internal/ordered"},
 			"internal/ordered":                 {},
 			"samples":                          {"onnxio"},
-			"internal/moments":                 {"linalg"},
+			"internal/moments":                 {"linalg", "tensor"},
 			"rewrite":                          {"decomp", "shapes"},
 			"shapes":                           {"graph"},
 			"graph":                            {"onnxio"},
