@@ -175,7 +175,7 @@ func (c centres) metric(s *rewrite.Site, seen calib.Stats) (m decomp.Metric, mea
 		m = seen.Input(false)
 	}
 	if m.Out = seen.G; m.Out == nil {
-		m.Out = outputMetric(s)
+		m.Out = s.OutputMetric()
 	}
 	return m, mean
 }
@@ -236,23 +236,4 @@ func constantEnergy(k decomp.Kernel, mean [][]float64, metric []*linalg.Matrix) 
 		}
 	}
 	return energy
-}
-
-// outputMetric weighs a site's outputs by what the batch normalization behind
-// it multiplies them with, so that the loss is that of the folded network. It
-// is nil, meaning the identity, where none follows.
-func outputMetric(s *rewrite.Site) []*linalg.Matrix {
-	if s.OutputScale == nil {
-		return nil
-	}
-	rows := s.Kernel.Rows()
-	out := make([]*linalg.Matrix, s.Kernel.Groups)
-	for g := range out {
-		out[g] = &linalg.Matrix{Rows: rows, Cols: rows, Data: make([]float64, rows*rows)}
-		for i := range rows {
-			scale := s.OutputScale[g*rows+i]
-			out[g].Data[i*rows+i] = scale * scale
-		}
-	}
-	return out
 }

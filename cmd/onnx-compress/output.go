@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/spf13/pflag"
-
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 )
@@ -37,12 +35,16 @@ func (j *jsonTarget) Set(s string) error {
 	return nil
 }
 
-// add defines --json, and those of the flags quiet and verbose that are named.
-func (o *outputFlags) add(f *pflag.FlagSet, others ...string) {
-	f.Var(&o.json, "json", "")
+// declare says what the JSON is, and what --quiet and --verbose change; a command without one of
+// the two leaves its text empty.
+func (o *outputFlags) declare(f *flagSet, json, quiet, verbose string) {
+	f.Var(&o.json, "json", "`[=FILE]` "+json+", to standard output or a file")
 	f.Lookup("json").NoOptDefVal = toStdout
-	for _, name := range others {
-		f.BoolVarP(map[string]*bool{"quiet": &o.quiet, "verbose": &o.verbose}[name], name, name[:1], false, "")
+	if quiet != "" {
+		f.BoolVarP(&o.quiet, "quiet", "q", false, quiet)
+	}
+	if verbose != "" {
+		f.BoolVarP(&o.verbose, "verbose", "v", false, verbose)
 	}
 }
 

@@ -264,7 +264,7 @@ func checkClosed(t *testing.T, lib *ort.Library, m *onnxio.Model, choices []Choi
 		mx, my = append(mx, a), append(my, b)
 	}
 	if metric.Out == nil && s.OutputScale != nil {
-		metric.Out = normWeight(s)
+		metric.Out = s.OutputMetric()
 	}
 	want := wanted
 	if choices[at].Chain != nil {

@@ -167,23 +167,7 @@ func (w *walk) problem(st *stage) (*problem, error) {
 		p.shift = w.o.Grow
 	}
 	if p.g == nil {
-		p.g = normWeight(st.site)
+		p.g = st.site.OutputMetric()
 	}
 	return p, nil
-}
-
-// normWeight weighs errors by what the batch normalization behind a site multiplies them with; nil where there is none.
-func normWeight(s *rewrite.Site) []*linalg.Matrix {
-	if s.OutputScale == nil {
-		return nil
-	}
-	rows := s.Kernel.Rows()
-	out := make([]*linalg.Matrix, s.Kernel.Groups)
-	for g := range out {
-		out[g] = linalg.New(rows, rows)
-		for i := range rows {
-			out[g].Set(i, i, s.OutputScale[g*rows+i]*s.OutputScale[g*rows+i])
-		}
-	}
-	return out
 }
