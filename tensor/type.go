@@ -176,11 +176,11 @@ func Elements(shape []int) (int, error) {
 	return n, nil
 }
 
-// Product multiplies sizes that are known to be valid, as Elements checks; without any it is 1.
-func Product(shape []int) int {
+// Product is the product of sizes, 1 of none: Elements of a shape that is known to be valid.
+func Product(sizes []int) int {
 	n := 1
-	for _, d := range shape {
-		n *= d
+	for _, v := range sizes {
+		n *= v
 	}
 	return n
 }
