@@ -2,8 +2,9 @@ package shapes
 
 import (
 	"fmt"
-	"github.com/onnx-compress/onnx-compress/tensor"
 	"slices"
+
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 func concat(c *call) error {
