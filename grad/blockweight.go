@@ -104,7 +104,7 @@ func (c *call) depthwiseApart(k kernel) string {
 	g = c.reshape(g, nil, []int{rows, k.out[0], 1, k.out[1], b})
 	g = c.pad(g, filled(5, 0), []int{0, 0, k.stride[0] - 1, 0, (k.stride[1] - 1) * b})
 	shape := slices.Concat([]int{k.batch, k.to}, back.in)
-	apart := c.names.Fresh(c.prefix + "/apart")
+	apart := c.Names.Fresh(c.Prefix + "/apart")
 	c.layout.of[apart] = inBlocks{c.reshape(g, nil, shape), shape}
 	return c.layout.conv(c.emitter, back, apart, c.layout.turnedWeight(c.emitter, k, back, c.x(1)), "", "")
 }
