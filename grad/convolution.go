@@ -189,10 +189,10 @@ func (k kernel) turned() (window, bool) {
 func (c *call) convInput(k kernel) string {
 	_, constant := c.facts.constant(c.x(1))
 	w, turns := k.turned()
-	if back := (kernel{window: w, batch: k.batch, from: k.to, to: k.from, groups: k.groups}); turns && !constant && c.layout.takes(back, c.typ) {
-		return c.layout.conv(c.emitter, back, c.g(), c.layout.turnedWeight(c.emitter, k, back, c.x(1)), "", "")
+	if back := (kernel{window: w, batch: k.batch, from: k.to, to: k.from, groups: k.groups}); turns && !constant && c.takes(back, c.typ) {
+		return c.conv(back, c.g(), c.turnedWeight(k, back, c.x(1)), "", "")
 	}
-	if !turns && !constant && c.layout.takes(k, c.typ) && k.depthwise() {
+	if !turns && !constant && c.takes(k, c.typ) && k.depthwise() {
 		if dx := c.depthwiseApart(k); dx != "" {
 			return dx
 		}

@@ -158,7 +158,7 @@ func (e *emitter) slice(x string, axes, begin, end []int) string {
 	if len(axes) == 0 {
 		return x
 	}
-	if y := e.layout.cut(e, x, axes, begin, end); y != "" {
+	if y := e.cut(x, axes, begin, end); y != "" {
 		return y
 	}
 	if e.Opset >= 10 {

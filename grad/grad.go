@@ -116,7 +116,7 @@ func (p *plan) graph(o Options) (*Graph, error) {
 	}
 	parts.Nodes = graph.Needed(slices.Concat(p.forward, p.emitter.Nodes), outputs)
 	parts.Initializers = slices.DeleteFunc(parts.Initializers, func(t onnxio.Tensor) bool { return p.facts.fed[t.Name()] })
-	if p.layout.used {
+	if p.emitter.layout.used {
 		parts.Opsets = append(parts.Opsets, graph.Opset{Domain: blockedDomain, Version: 1})
 	}
 	out.Model = parts.Model()

@@ -21,7 +21,6 @@ type plan struct {
 	// active values depend on a wanted one.
 	active     map[string]bool
 	emitter    *emitter
-	layout     *layout
 	forward    []graph.Node        // of the forward pass
 	cotangents map[string]string   // output to input name
 	parts      map[string][]string // contributions to the gradient of a value
@@ -54,9 +53,8 @@ func newPlan(m *onnxio.Model, o Options) (*plan, error) {
 	p := &plan{
 		facts: newFacts(m, o), rules: ruleTable(),
 		active: map[string]bool{}, cotangents: map[string]string{}, parts: map[string][]string{}, tainted: map[string][]int{},
-		layout: newLayout(o.Block),
 	}
-	p.emitter = newEmitter(opset, graph.NewNameSet(m), p.layout)
+	p.emitter = newEmitter(opset, graph.NewNameSet(m), &layout{block: o.Block, of: map[string]inBlocks{}})
 	if err := p.choose(o); err != nil {
 		return nil, err
 	}
