@@ -69,7 +69,7 @@ func prelu(c *call) error {
 	}
 	if c.wanted(1) {
 		low := c.sub(c.x(0), c.Op("Relu", c.x(0)))
-		c.giveFrom(1, c.mul(c.g(), low), c.shapeOut(0))
+		c.giveFrom(1, c.mul(c.g(), low))
 	}
 	return nil
 }
@@ -80,10 +80,10 @@ func clip(c *call) error {
 		c.give(0, c.mul(c.g(), c.mask(c.equal(c.x(0), c.y()))))
 	}
 	if c.wanted(1) {
-		c.giveFrom(1, c.mul(c.g(), c.mask(c.Op("Less", c.x(0), c.x(1)))), c.shapeOut(0))
+		c.giveFrom(1, c.mul(c.g(), c.mask(c.Op("Less", c.x(0), c.x(1)))))
 	}
 	if c.wanted(2) {
-		c.giveFrom(2, c.mul(c.g(), c.mask(c.Op("Greater", c.x(0), c.x(2)))), c.shapeOut(0))
+		c.giveFrom(2, c.mul(c.g(), c.mask(c.Op("Greater", c.x(0), c.x(2)))))
 	}
 	return nil
 }

@@ -126,10 +126,10 @@ func (c *call) give(i int, g string) {
 	}
 }
 
-// giveFrom adds to the gradient of an input that was broadcast to a shape.
-func (c *call) giveFrom(i int, g string, shape []int) {
+// giveFrom adds to the gradient of an input that was broadcast to the shape of output 0, which g has.
+func (c *call) giveFrom(i int, g string) {
 	if c.wanted(i) {
-		c.give(i, c.reduceTo(g, shape, c.shape(i)))
+		c.give(i, c.reduceTo(g, c.shapeOut(0), c.shape(i)))
 	}
 }
 

@@ -3,6 +3,7 @@ package grad
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/graph"
@@ -82,6 +83,7 @@ func Blocked(m *onnxio.Model, o Options) (map[string][]Block, error) {
 
 // graph puts the new model together.
 func (p *plan) graph(o Options) (*Graph, error) {
+	cotangents := slices.Collect(maps.Values(p.cotangents))
 	out := &Graph{Cotangents: p.cotangents, Gradients: map[string]string{}}
 	parts, outputs := p.facts.Parts(), []string{}
 	parts.Inputs, parts.Outputs, parts.Values = p.inputs(), nil, nil // shapes of values inside may say otherwise
@@ -105,7 +107,7 @@ func (p *plan) graph(o Options) (*Graph, error) {
 		switch {
 		case g == "":
 			g = p.emitter.Op("Sub", name, name)
-		case slices.Contains(outputs, g) || p.facts.exists(g) || p.isCotangent(g):
+		case slices.Contains(outputs, g) || p.facts.exists(g) || slices.Contains(cotangents, g):
 			g = p.emitter.Op("Identity", g)
 		}
 		out.Gradients[name] = g

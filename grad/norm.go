@@ -108,10 +108,10 @@ func layerNormRule(c *call) error {
 			c.give(0, c.unscale(c.mul(c.g(), c.x(1)), normal, r, axes, true))
 		}
 		if c.wanted(1) {
-			c.giveFrom(1, c.mul(c.g(), normal), x)
+			c.giveFrom(1, c.mul(c.g(), normal))
 		}
 	}
-	c.giveFrom(2, c.g(), x)
+	c.giveFrom(2, c.g())
 	return nil
 }
 
@@ -128,7 +128,7 @@ func rmsNormRule(c *call) error {
 		c.give(0, c.unscale(c.mul(c.g(), c.x(1)), normal, r, axes, false))
 	}
 	if c.wanted(1) {
-		c.giveFrom(1, c.mul(c.g(), normal), x)
+		c.giveFrom(1, c.mul(c.g(), normal))
 	}
 	return nil
 }

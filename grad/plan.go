@@ -271,12 +271,3 @@ func (p *plan) total(name string) string {
 	p.parts[name] = []string{sum}
 	return sum
 }
-
-func (p *plan) isCotangent(name string) bool {
-	for _, out := range p.outputs {
-		if p.cotangents[out] == name {
-			return true
-		}
-	}
-	return false
-}
