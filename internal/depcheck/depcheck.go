@@ -42,7 +42,7 @@ func House() Rules {
 			"internal/refit":                   {"internal/feed", "internal/moments", "internal/defaults", "rewrite"},
 			"internal/tune":                    {"internal/feed", "internal/defaults", "internal/suggest", "grad", "rewrite"},
 			"verify":                           {"internal/feed", "internal/defaults", "internal/suggest"},
-			"grad":                             {"shapes", "internal/ort"},
+			"grad":                             {"shapes"},
 			"internal/calib":                   {"internal/feed", "internal/moments", "internal/defaults", "rewrite", "grad"},
 			"internal/feed":                    {"samples", "internal/ort", "internal/ordered"},
 			"internal/ordered":                 {},
@@ -95,8 +95,8 @@ func House() Rules {
 			"github.com/ebitengine/purego": {"internal/dynlib", "internal/ort", "linalg"},
 			// The messages of ONNX's schema, and how they are coded, stay behind graph; testkit reads models that nothing
 			// makes, testmodels writes some larger than memory.
-			"github.com/onnx-compress/onnx-compress/onnxio/onnxpb": {"onnxio/...", "graph", "grad", "compress", "samples", "internal/calib", "internal/refit", "internal/tune", "internal/sitetest"},
-			"google.golang.org/protobuf":                           {"onnxio/...", "graph", "internal/testkit", "testmodels", "grad", "compress", "samples", "internal/calib", "internal/refit", "internal/tune", "internal/sitetest"},
+			"github.com/onnx-compress/onnx-compress/onnxio/onnxpb": {"onnxio/...", "graph", "compress", "samples", "internal/calib", "internal/refit", "internal/tune", "internal/sitetest"},
+			"google.golang.org/protobuf":                           {"onnxio/...", "graph", "internal/testkit", "testmodels", "compress", "samples", "internal/calib", "internal/refit", "internal/tune", "internal/sitetest"},
 			"github.com/spf13/cobra":                               {"cmd/onnx-compress"},
 			"github.com/spf13/pflag":                               {"cmd/onnx-compress"},
 			"C":                                                    {},
