@@ -77,7 +77,7 @@ test: setup $(if $(HAVE_PYTHON),$(VENV)) $(if $(HAVE_NPM),$(AXE))
 
 # The packages that share memory with C or work on several threads. Needs a C compiler.
 race: setup
-	CGO_ENABLED=1 go test -race ./internal/ort/... ./internal/calib/... ./internal/feed/...
+	CGO_ENABLED=1 go test -race ./internal/ort/... ./internal/ordered ./internal/feed ./internal/calib/...
 
 lint:
 	@echo "gofumpt"; out=$$($(GOFUMPT) -l .) && if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi

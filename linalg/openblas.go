@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"github.com/ebitengine/purego"
+
+	"github.com/onnx-compress/onnx-compress/internal/dynlib"
 )
 
 // Open loads OpenBLAS, with its LAPACK, from the shared library at path and returns it as a Backend. The
@@ -20,11 +22,11 @@ import (
 // It is an error when the file cannot be loaded, is no OpenBLAS, lacks LAPACK, threads through OpenMP
 // (which cannot be held to one thread from here), or gives wrong answers to a small test.
 func Open(path string) (Backend, error) {
-	handle, err := loadLibrary(path)
+	library, err := dynlib.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("linalg: loading OpenBLAS from %s: %w", path, err)
+		return nil, fmt.Errorf("linalg: open OpenBLAS: %w", err)
 	}
-	o, err := bind(handle)
+	o, err := bind(library)
 	if err != nil {
 		return nil, fmt.Errorf("linalg: %s: %w", path, err)
 	}
@@ -58,9 +60,9 @@ const maxCalls = 64
 var versionPattern = regexp.MustCompile(`OpenBLAS\s+(\S+)`)
 
 // bind finds the symbols of an OpenBLAS and sets it to one thread.
-func bind(handle uintptr) (*openBLAS, error) {
+func bind(library *dynlib.Library) (*openBLAS, error) {
 	prefix := "scipy_"
-	if _, err := findSymbol(handle, prefix+"openblas_set_num_threads"); err != nil {
+	if _, err := library.Symbol(prefix + "openblas_set_num_threads"); err != nil {
 		prefix = ""
 	}
 	o := &openBLAS{calls: make(chan struct{}, min(runtime.NumCPU(), maxCalls))}
@@ -83,7 +85,7 @@ func bind(handle uintptr) (*openBLAS, error) {
 		{&o.dpotrf, "dpotrf_", "this OpenBLAS was built without LAPACK"},
 		{&o.dpotrs, "dpotrs_", "this OpenBLAS was built without LAPACK"},
 	} {
-		address, err := findSymbol(handle, prefix+want.symbol)
+		address, err := library.Symbol(prefix + want.symbol)
 		if err != nil {
 			return nil, fmt.Errorf("%s: it has no symbol %s", want.reason, want.symbol)
 		}

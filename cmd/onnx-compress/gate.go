@@ -5,34 +5,42 @@ import (
 	"io"
 	"strings"
 
-	"github.com/spf13/pflag"
-
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/gate"
 	"github.com/onnx-compress/onnx-compress/internal/report"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // gateFlags turn a comparison into a gate: what must hold, and who is told.
 type gateFlags struct {
 	words           []string
 	junit, markdown string
-	required        []gate.Requirement
+	required        []verify.Bound
 }
 
-func (g *gateFlags) add(f *pflag.FlagSet) {
-	f.StringArrayVar(&g.words, "require", nil, "")
-	f.StringVar(&g.junit, "junit", "", "")
-	f.StringVar(&g.markdown, "markdown", "", "")
+func (g *gateFlags) declare(f *flagSet) {
+	f.StringArrayVar(&g.words, "require", nil, "`NAME=BOUND` fail unless it holds; may be repeated\n"+
+		"  agree       least share with the same top class\n"+
+		"  drop        largest loss of top-1 accuracy\n"+
+		"  class-drop  largest loss of accuracy of any class\n"+
+		"  snr         least signal to noise ratio, in dB\n"+
+		"  cosine      least cosine\n"+
+		"  mean-error, max-error\n"+
+		"              largest relative error\n"+
+		"with several outputs the worst one decides")
+	f.StringVar(&g.junit, "junit", "", "`FILE` the checks as JUnit XML")
+	f.StringVar(&g.markdown, "markdown", "", "`FILE` the checks and numbers as Markdown")
+	f.completeWith("require", kinds(measureWords()...))
 }
 
-// read turns the words into requirements, and refuses files that would overwrite others.
+// read turns the words into bounds, and refuses files that would overwrite others.
 func (g *gateFlags) read(files ...string) error {
 	for _, word := range g.words {
-		r, err := gate.Parse(word)
+		b, err := verify.ParseBound(word)
 		if err != nil {
 			return usagef("--require %w", err)
 		}
-		g.required = append(g.required, r)
+		g.required = append(g.required, b)
 	}
 	for _, o := range []struct{ flag, path, other string }{{"junit", g.junit, ""}, {"markdown", g.markdown, g.junit}} {
 		if o.path == "" {

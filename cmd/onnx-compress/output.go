@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/spf13/pflag"
-
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 )
@@ -37,12 +35,16 @@ func (j *jsonTarget) Set(s string) error {
 	return nil
 }
 
-// add defines --json, and those of the flags quiet and verbose that are named.
-func (o *outputFlags) add(f *pflag.FlagSet, others ...string) {
-	f.Var(&o.json, "json", "")
+// declare says what the JSON is, and what --quiet and --verbose change; a command without one of
+// the two leaves its text empty.
+func (o *outputFlags) declare(f *flagSet, json, quiet, verbose string) {
+	f.Var(&o.json, "json", "`[=FILE]` "+json+", to standard output or a file")
 	f.Lookup("json").NoOptDefVal = toStdout
-	for _, name := range others {
-		f.BoolVarP(map[string]*bool{"quiet": &o.quiet, "verbose": &o.verbose}[name], name, name[:1], false, "")
+	if quiet != "" {
+		f.BoolVarP(&o.quiet, "quiet", "q", false, quiet)
+	}
+	if verbose != "" {
+		f.BoolVarP(&o.verbose, "verbose", "v", false, verbose)
 	}
 }
 
@@ -97,19 +99,20 @@ func sameFile(a, b string) bool {
 // write gives v as JSON to where --json says, and as text to people unless
 // they want quiet, or standard output holds the JSON.
 func (o *outputFlags) write(stdout io.Writer, v any, text func(io.Writer) error) error {
+	asJSON := inFlags(func(w io.Writer) error { return report.JSON(w, v) })
 	switch o.json {
 	case "":
 	case toStdout:
-		return report.JSON(stdout, v)
+		return asJSON(stdout)
 	default:
-		if err := writeFile(string(o.json), func(w io.Writer) error { return report.JSON(w, v) }); err != nil {
+		if err := writeFile(string(o.json), asJSON); err != nil {
 			return fmt.Errorf("--json=%s: %w", o.json, err)
 		}
 	}
 	if o.quiet {
 		return nil
 	}
-	return text(stdout)
+	return inFlags(text)(stdout)
 }
 
 // writeFile writes a file that people asked for by name: whole, or not at all. What

@@ -14,9 +14,10 @@ import (
 // planFlags say where a plan goes, and where one comes from.
 type planFlags struct{ to, from string }
 
-func (p *planFlags) add(f *pflag.FlagSet) {
-	f.StringVar(&p.to, "plan", "", "")
-	f.StringVar(&p.from, "from-plan", "", "")
+func (p *planFlags) declare(f *flagSet) {
+	f.StringVar(&p.to, "plan", "", "`FILE` save the chosen methods and ranks as JSON")
+	f.StringVar(&p.from, "from-plan", "", "`FILE` use those of a saved plan of the same model instead of searching; targets are optional then, and must hold")
+	f.completeWith("from-plan", ending("json"))
 }
 
 // alone refuses flags whose choice a given plan has made.

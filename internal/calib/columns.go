@@ -134,15 +134,12 @@ func (st *station) count(ctx context.Context, r *feed.Run, x tensor.Dense, weigh
 	} else {
 		weights = nil
 	}
-	if err := st.take(ctx, r.Seq); err != nil {
-		return err
-	}
-	defer st.pass()
-	for _, v := range indices {
-		st.counts[v]++
-	}
-	if len(indices) > 0 {
-		st.saw(r, int64(len(indices)), x, weights)
-	}
-	return nil
+	return st.turns.Do(ctx, r.Seq, func() {
+		for _, v := range indices {
+			st.counts[v]++
+		}
+		if len(indices) > 0 {
+			st.saw(r, int64(len(indices)), x, weights)
+		}
+	})
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/moments"
+	"github.com/onnx-compress/onnx-compress/internal/ordered"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -16,8 +18,8 @@ import (
 // matrix with more inputs than it will meet columns, and of a table how often each row is
 // looked up.
 type station struct {
-	turns
-	site *rewrite.Site // the first of them
+	turns ordered.Turns
+	site  *rewrite.Site // the first of them
 
 	pilot     *moments.Pilot
 	sum       *moments.Inputs
@@ -28,6 +30,7 @@ type station struct {
 	positions int64
 	samples   int64
 	shape     []int // of the first sample's input, without filler
+	planning  sync.Mutex
 	plans     map[string]moments.Plan
 	felt      moments.Felt
 }
@@ -38,7 +41,6 @@ func newStation(s *rewrite.Site, samples int) *station {
 	if s.View.Kind == rewrite.TableRows {
 		st.counts = make([]int64, s.Kernel.In)
 	}
-	st.init()
 	return st
 }
 
@@ -99,20 +101,17 @@ func (st *station) add(ctx context.Context, w *worker, r *feed.Run, x tensor.Den
 	default:
 		st.sum.Run(w.backend, plan, st.pilot.Off(plan, values, n, roots, &w.off), n, roots, &w.part, &w.scratch)
 	}
-	if err := st.take(ctx, r.Seq); err != nil {
-		return err
-	}
-	defer st.pass()
-	if plan == nil {
-		return nil
-	}
-	if st.wide {
-		st.keep(w, kept)
-	} else {
-		st.sum.Add(&w.part)
-	}
-	st.saw(r, plan.Positions(n), x, weights)
-	return nil
+	return st.turns.Do(ctx, r.Seq, func() {
+		if plan == nil {
+			return
+		}
+		if st.wide {
+			st.keep(w, kept)
+		} else {
+			st.sum.Add(&w.part)
+		}
+		st.saw(r, plan.Positions(n), x, weights)
+	})
 }
 
 // saw counts a run.
@@ -263,8 +262,8 @@ func columns(k, groups, n int) moments.Patches {
 // samples mostly come in few sizes.
 func (st *station) cached(in []int) moments.Plan {
 	const most = 8
-	st.mu.Lock()
-	defer st.mu.Unlock()
+	st.planning.Lock()
+	defer st.planning.Unlock()
 	key := fmt.Sprint(in)
 	if p, ok := st.plans[key]; ok {
 		return p

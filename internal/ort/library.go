@@ -3,13 +3,13 @@ package ort
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"unsafe"
 
 	"github.com/ebitengine/purego"
+
+	"github.com/onnx-compress/onnx-compress/internal/dynlib"
 )
 
 // ErrClosed is returned for the use of a library or a session after its Close.
@@ -41,25 +41,15 @@ func Open(path string) (*Library, error) {
 
 // open is Open without the words in front of its errors.
 func open(path string) (*Library, error) {
-	path, err := filepath.Abs(path)
+	library, err := dynlib.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	// The loader's own words for a file that does not exist differ by platform.
-	if info, err := os.Stat(path); err != nil {
-		return nil, err
-	} else if info.IsDir() {
-		return nil, fmt.Errorf("%s is a folder: give the library's file", path)
-	}
-	handle, err := loadLibrary(path)
+	l := &Library{path: library.Path()}
+	entry, err := library.Symbol("OrtGetApiBase")
 	if err != nil {
-		return nil, fmt.Errorf("load %s: %w", path, err)
+		return nil, fmt.Errorf("this is not ONNX Runtime: %w", err)
 	}
-	entry, err := lookup(handle, "OrtGetApiBase")
-	if err != nil {
-		return nil, fmt.Errorf("%s is not ONNX Runtime: it exports no OrtGetApiBase: %w", path, err)
-	}
-	l := &Library{path: path}
 	if err := l.readTable(entry); err != nil {
 		return nil, err
 	}

@@ -4,59 +4,25 @@ import (
 	"context"
 	"errors"
 	"reflect"
-	"sync"
 
 	"github.com/onnx-compress/onnx-compress/internal/moments"
+	"github.com/onnx-compress/onnx-compress/internal/ordered"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
 
-// turn lets runs that are computed side by side add to sums in their order.
-type turn struct {
-	mu      sync.Mutex
-	changed sync.Cond
-	next    int
-	stopped bool
-}
-
-func newTurn(ctx context.Context) *turn {
-	t := &turn{}
-	t.changed.L = &t.mu
-	context.AfterFunc(ctx, func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.stopped = true
-		t.changed.Broadcast()
-	})
-	return t
-}
-
-// do calls f when all runs before have had their turn; f is not called when the context ends first.
-func (t *turn) do(run int, f func()) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for t.next != run && !t.stopped {
-		t.changed.Wait()
-	}
-	if t.stopped {
-		return
-	}
-	f()
-	t.next++
-	t.changed.Broadcast()
-}
-
 // worker is what a goroutine keeps from one run to the next.
 type worker struct {
-	backend     linalg.Backend
-	scratch     moments.Scratch
-	off, ownOff []float32 // inputs and errors without their pilots
-	x, ee       moments.Part
-	own, both   moments.ErrorsPart
+	backend        linalg.Backend
+	scratch        moments.Scratch
+	off, errorsOff []float32 // inputs and errors without their pilots
+	x, ee          moments.Part
+	own, both      moments.ErrorsPart
 }
 
 // sums are the first and second moments at one site: separately for the runs that are solved on and those held out.
 type sums struct {
+	turns  ordered.Turns
 	short  bool // whether there is a shortcut
 	inputs *inputMoments
 	pilot  *moments.Pilot // of the errors that are judged by
@@ -105,7 +71,7 @@ func (m *inputMoments) match(s *rewrite.Site, felt moments.Felt) bool {
 }
 
 // add adds what a run shows. The first run sets the pilots, for which the others wait.
-func (s *sums) add(ctx context.Context, w *worker, t *turn, run int, held bool, seen observed) error {
+func (s *sums) add(ctx context.Context, w *worker, run int, held bool, seen observed) error {
 	at := 0
 	if held {
 		at = 1
@@ -122,8 +88,7 @@ func (s *sums) add(ctx context.Context, w *worker, t *turn, run int, held bool, 
 		return err
 	}
 	if l == nil {
-		t.do(run, func() {})
-		return nil
+		return s.turns.Do(ctx, run, func() {})
 	}
 	off := s.inputs.pilot.Off(l.x, seen.x, l.nx, seen.roots, &w.off)
 	if !reuse {
@@ -136,9 +101,9 @@ func (s *sums) add(ctx context.Context, w *worker, t *turn, run int, held bool, 
 		part.both.Run(w.backend, l.xy, l.nxy, l.y, l.ny, seen.both, off, seen.roots, &w.both, &w.scratch)
 	}
 	if judged != nil {
-		part.ee.Run(w.backend, l.y, s.pilot.Off(l.y, judged, l.ny, seen.roots, &w.ownOff), l.ny, seen.roots, &w.ee, &w.scratch)
+		part.ee.Run(w.backend, l.y, s.pilot.Off(l.y, judged, l.ny, seen.roots, &w.errorsOff), l.ny, seen.roots, &w.ee, &w.scratch)
 	}
-	t.do(run, func() {
+	return s.turns.Do(ctx, run, func() {
 		if !reuse {
 			s.inputs.parts[at].Add(&w.x)
 		}
@@ -152,7 +117,6 @@ func (s *sums) add(ctx context.Context, w *worker, t *turn, run int, held bool, 
 			part.ee.Add(&w.ee)
 		}
 	})
-	return nil
 }
 
 // setPilots sets the pilots by what the first run shows; the inputs' has been set where their moments are complete.

@@ -41,7 +41,7 @@ type supervision struct {
 // newObjective appends to a model the nodes of its loss,
 //
 //	L = Σ w·d(y, t)            without labels,
-//	L = CE(y, labels) + λ·Σ w·d(y, t)   with them (the source paper's Eq. 11),
+//	L = CE(y, labels) + λ·Σ w·d(y, t)   with them (Eq. 11 of arXiv 2409.03555),
 //
 // means over the samples of a shard. The caller closes the model.
 func newObjective(m *onnxio.Model, terms []term, labels *supervision, temperature float64) (*objective, error) {
