@@ -10,8 +10,8 @@ import (
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
-// goalMeasures lists what a goal may bound: what compression does to the model's outputs, which only running it can tell.
-func goalMeasures() []verify.Measure {
+// GoalMeasures lists what a goal may bound: what compression does to the model's outputs, which only running it can tell.
+func GoalMeasures() []verify.Measure {
 	return []verify.Measure{verify.Agreement, verify.Drop, verify.SNR}
 }
 
@@ -35,7 +35,7 @@ func parseGoal(word string) (verify.Bound, error) {
 // where it bounds a resource, to Goals where it bounds what becomes of the outputs.
 func (o *Options) AddTarget(word string) error {
 	kind, _, ok := strings.Cut(word, "=")
-	if ok && slices.Contains(goalMeasures(), verify.Measure(kind)) {
+	if ok && slices.Contains(GoalMeasures(), verify.Measure(kind)) {
 		g, err := parseGoal(word)
 		if err == nil {
 			o.Goals = append(o.Goals, g)
@@ -55,7 +55,7 @@ func kinds() []string {
 	for _, r := range Resources() {
 		out = append(out, string(r))
 	}
-	for _, m := range goalMeasures() {
+	for _, m := range GoalMeasures() {
 		out = append(out, string(m))
 	}
 	return out
