@@ -14,7 +14,7 @@ import (
 func shaped(shapes ...[]int) *parameters {
 	p := &parameters{}
 	for i, shape := range shapes {
-		n := product(shape)
+		n := tensor.Product(shape)
 		p.list = append(p.list, parameter{name: fmt.Sprint("w", i), shape: shape, from: p.size, to: p.size + n, decays: len(shape) > 1})
 		p.size += n
 	}

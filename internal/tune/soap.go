@@ -55,7 +55,7 @@ func newRotations(backend linalg.Backend, list []parameter) *rotations {
 		if len(p.shape) < 2 {
 			continue
 		}
-		m := rotated{parameter: p, height: p.shape[0], width: product(p.shape[1:])}
+		m := rotated{parameter: p, height: p.shape[0], width: tensor.Product(p.shape[1:])}
 		for _, n := range []int{m.height, m.width} {
 			if turns(n) {
 				total += 2 * n * n

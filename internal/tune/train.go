@@ -212,7 +212,7 @@ func (t *trainer) run(ctx context.Context, r *feed.Run) (*ort.Results, error) {
 
 // ones has a one at the class of every labelled sample, parted where two were blended.
 func ones(r *feed.Run, shape []int) tensor.Dense {
-	v := make([]float32, product(shape))
+	v := make([]float32, tensor.Product(shape))
 	for k, s := range r.Samples {
 		row := v[k*shape[1] : (k+1)*shape[1]]
 		if s.Label >= 0 && s.Label < len(row) {
@@ -334,7 +334,7 @@ func (t *trainer) finish() *Result {
 	if d.Improved {
 		d.Model = t.params.into(t.compressed, t.best)
 	} else {
-		d.Model = t.compressed.Derive(t.compressed.Proto)
+		d.Model = graph.Of(t.compressed).Parts().Model()
 	}
 	switch {
 	case t.end == Diverged:

@@ -206,7 +206,7 @@ func (t *trainer) taught() ([]string, error) {
 	for _, v := range t.compressed.Graph().GetOutput() {
 		name := v.GetName()
 		known[name] = true
-		if !named(t.original.Graph().GetOutput(), name) {
+		if !graph.Of(t.original).IsOutput(name) {
 			return nil, fmt.Errorf("the compressed model has the output %q, the original does not", name)
 		}
 		w, given := t.o.Weights[name]
