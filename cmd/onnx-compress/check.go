@@ -148,7 +148,7 @@ func (w *wantFlags) estimate(ctx context.Context, path string, tolerance float64
 		return nil, err
 	}
 	defer m.Close()
-	o := w.compress.opts
+	o := w.compress.opts.Options
 	o.Source = source
 	if o.Memory, err = byteSize(w.compress.memory); err != nil {
 		return nil, err
@@ -156,7 +156,12 @@ func (w *wantFlags) estimate(ctx context.Context, path string, tolerance float64
 	if o.InputShapes, err = inputShapes(w.compress.shapes); err != nil {
 		return nil, err
 	}
-	return compress.EstimateShrink(ctx, m, o, tolerance)
+	env, err := compress.Open(w.compress.env)
+	if err != nil {
+		return nil, err
+	}
+	defer env.Close()
+	return compress.EstimateShrink(ctx, env, m, o, tolerance)
 }
 
 // text writes the check for people.

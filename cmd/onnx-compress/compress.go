@@ -18,7 +18,8 @@ import (
 // compressCommand has the flags of compress; other commands take some of them.
 type compressCommand struct {
 	streams
-	opts    compress.Options
+	opts    compress.RunOptions
+	env     compress.EnvironmentOptions
 	samples sampleFlags
 	out     outputFlags
 
@@ -122,9 +123,9 @@ func (c *compressCommand) choice(f *flagSet) {
 func (c *compressCommand) work(f *flagSet) {
 	seedFlag(f, &c.opts.Seed, "decides which samples go where (0)")
 	batchFlag(f, &c.opts.Batch)
-	threadsFlag(f, &c.opts.Threads, "batches and nodes worked on side by side (all cores); the written bytes do not depend on it")
+	threadsFlag(f, &c.env.Threads, "batches and nodes worked on side by side (all cores); the written bytes do not depend on it")
 	memoryFlag(f, &c.memory)
-	runtimeFlag(f, &c.opts.Runtime)
+	runtimeFlag(f, &c.env.Runtime)
 }
 
 // read turns the words into options.
@@ -162,6 +163,9 @@ func (c *compressCommand) readMeans(f *pflag.FlagSet) error {
 		return err
 	}
 	var err error
+	if c.opts.Probes, err = probes(c.opts.Probes); err != nil {
+		return err
+	}
 	if c.opts.Memory, err = byteSize(c.memory); err != nil {
 		return err
 	}
@@ -173,9 +177,9 @@ func (c *compressCommand) readMeans(f *pflag.FlagSet) error {
 func (c *compressCommand) prepared() (err error) {
 	c.opts.Data.Path = c.calib
 	if c.tune {
-		c.opts.LessonsPath = c.lessons
+		c.opts.Data.Lessons = c.lessons
 	}
-	if c.calib != "" || c.opts.LessonsPath != "" {
+	if c.calib != "" || c.opts.Data.Lessons != "" {
 		c.opts.Data.Preparation, err = c.samples.options()
 	}
 	return err
@@ -200,7 +204,7 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 	if err := c.prepared(); err != nil {
 		return err
 	}
-	c.opts.Command, c.opts.Time = commandLine(f, args), c.opts.Time || c.report != ""
+	c.opts.Time = c.opts.Time || c.report != ""
 	m, source, err := opened(path, c.calib, &c.samples)
 	if err != nil {
 		return err
@@ -210,16 +214,19 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 	if err := c.learn(m); err != nil {
 		return err
 	}
-	update, end := c.progress(c.out.quiet)
-	c.opts.Progress = update
-	result, err := compress.Run(cmd.Context(), m, c.opts)
+	env, end, err := c.open(c.env, c.out.quiet)
+	if err != nil {
+		return err
+	}
+	result, err := compress.Run(cmd.Context(), env, m, c.opts)
 	end()
 	if err != nil {
 		return err
 	}
+	result.Command = commandLine(f, args)
 	return errors.Join(
 		butNot(c.opts.Output, "its plan", writeNamed("plan", c.plan.to, func(w io.Writer) error { return report.JSON(w, compress.PlanOf(result)) })),
-		butNot(c.opts.Output, "the page about it", writeNamed("report", c.report, func(w io.Writer) error { return page.Result(w, result) })),
+		butNot(c.opts.Output, "the page about it", writeNamed("report", c.report, inFlags(func(w io.Writer) error { return page.Result(w, result) }))),
 		butNot(c.opts.Output, "what there is to say about it",
 			c.out.write(c.streams.out, result, func(w io.Writer) error { return report.Result(w, result, c.out.verbose) })),
 		brokenOff(result.Tuning, c.opts.Output),

@@ -80,7 +80,9 @@ func (c *exploreCommand) read(f *pflag.FlagSet, path string) (o compress.Explore
 	if err := c.how.prepared(); err != nil {
 		return o, err
 	}
-	o = compress.ExploreOptions{Options: c.how.opts, Over: compress.Resource(c.over), Models: c.models}
+	o = compress.ExploreOptions{
+		Options: c.how.opts.Options, Data: c.how.opts.Data, Over: compress.Resource(c.over), Models: c.models, Overwrite: c.how.opts.Overwrite,
+	}
 	if !slices.Contains(compress.Resources(), o.Over) {
 		return o, usagef("--over %s: want macs, params or bytes", c.over)
 	}
@@ -110,9 +112,11 @@ func (c *exploreCommand) run(cmd *cobra.Command, args []string) error {
 	}
 	defer m.Close()
 	o.Options.Source = source
-	update, end := c.progress(c.how.out.quiet)
-	o.Options.Progress = update
-	e, err := compress.Explore(cmd.Context(), m, o)
+	env, end, err := c.open(c.how.env, c.how.out.quiet)
+	if err != nil {
+		return err
+	}
+	e, err := compress.Explore(cmd.Context(), env, m, o)
 	end()
 	if err != nil {
 		return unfinished(e, err)
@@ -127,7 +131,7 @@ func (c *exploreCommand) run(cmd *cobra.Command, args []string) error {
 	if err := writeNamed("picture", c.picture, draw); err != nil {
 		return err
 	}
-	if err := writeNamed("report", c.report, func(w io.Writer) error { return page.Exploration(w, e) }); err != nil {
+	if err := writeNamed("report", c.report, inFlags(func(w io.Writer) error { return page.Exploration(w, e) })); err != nil {
 		return err
 	}
 	return c.how.out.write(c.streams.out, e, func(w io.Writer) error { return report.Exploration(w, e, c.how.out.verbose) })

@@ -15,6 +15,7 @@ import (
 type inspectCommand struct {
 	streams
 	opts    compress.Options
+	env     compress.EnvironmentOptions
 	samples sampleFlags
 	out     outputFlags
 
@@ -59,9 +60,9 @@ func (c *inspectCommand) declare(f *flagSet) {
 	f.row(asForCompress, c.samples.declare)
 	f.row("as for compress", func(f *flagSet) {
 		seedFlag(f, &c.opts.Seed, "decides which samples go where (0)")
-		threadsFlag(f, &c.opts.Threads, "nodes worked on side by side (all cores)")
+		threadsFlag(f, &c.env.Threads, "nodes worked on side by side (all cores)")
 		memoryFlag(f, &c.memory)
-		runtimeFlag(f, &c.opts.Runtime)
+		runtimeFlag(f, &c.env.Runtime)
 	})
 }
 
@@ -78,6 +79,9 @@ func (c *inspectCommand) read(f *pflag.FlagSet) (err error) {
 		return err
 	}
 	if err := c.samples.needs(f, "calib", c.calib); err != nil {
+		return err
+	}
+	if c.opts.Probes, err = probes(c.opts.Probes); err != nil {
 		return err
 	}
 	if c.opts.Memory, err = byteSize(c.memory); err != nil {
@@ -115,8 +119,10 @@ func (c *inspectCommand) inspect(ctx context.Context, m *onnxio.Model) (*compres
 	if !c.spectra {
 		return compress.Inspect(m, c.opts.InputShapes, c.opts.Select)
 	}
-	update, end := c.progress(c.out.quiet)
+	env, end, err := c.open(c.env, c.out.quiet)
+	if err != nil {
+		return nil, err
+	}
 	defer end()
-	c.opts.Progress = update
-	return compress.InspectSpectra(ctx, m, c.opts)
+	return compress.InspectSpectra(ctx, env, m, c.opts)
 }

@@ -114,19 +114,20 @@ func sameFile(a, b string) bool {
 // write gives v as JSON to where --json says, and as text to people unless
 // they want quiet, or standard output holds the JSON.
 func (o *outputFlags) write(stdout io.Writer, v any, text func(io.Writer) error) error {
+	asJSON := inFlags(func(w io.Writer) error { return report.JSON(w, v) })
 	switch o.json {
 	case "":
 	case toStdout:
-		return report.JSON(stdout, v)
+		return asJSON(stdout)
 	default:
-		if err := writeFile(string(o.json), func(w io.Writer) error { return report.JSON(w, v) }); err != nil {
+		if err := writeFile(string(o.json), asJSON); err != nil {
 			return fmt.Errorf("--json=%s: %w", o.json, err)
 		}
 	}
 	if o.quiet {
 		return nil
 	}
-	return text(stdout)
+	return inFlags(text)(stdout)
 }
 
 // writeNamed writes the file that a flag names, where it names one.

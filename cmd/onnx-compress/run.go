@@ -39,6 +39,16 @@ func (s streams) progress(quiet bool) (update func(stage string, done, total int
 	return b.update, b.close
 }
 
+// open opens what work is done with, and tells people of its progress until end.
+func (s streams) open(o compress.EnvironmentOptions, quiet bool) (env *compress.Environment, end func(), err error) {
+	update, done := s.progress(quiet)
+	o.Progress = update
+	if env, err = compress.Open(o); err != nil {
+		return nil, nil, err
+	}
+	return env, func() { done(); env.Close() }, nil
+}
+
 // run is the program: it alone turns errors into exit codes.
 func run(args []string, s streams) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -18,6 +18,7 @@ import (
 type tuneCommand struct {
 	streams
 	opts    compress.TuneOptions
+	env     compress.EnvironmentOptions
 	tuning  tuneFlags
 	samples sampleFlags
 	out     outputFlags
@@ -64,7 +65,7 @@ func (c *tuneCommand) declare(f *flagSet) {
 	f.IntVar(&o.Batch, "batch", 64, "`N` samples of a step (64)")
 	seedFlag(f, &o.Seed, "decides on order, held-out samples and augmentation (0)")
 	threadsFlag(f, &o.Threads, "parts of a step worked on side by side (all cores); the written bytes do not depend on it")
-	runtimeFlag(f, &c.opts.Runtime)
+	runtimeFlag(f, &c.env.Runtime)
 	f.group("Long runs")
 	c.tuning.states(f)
 	f.group("What to say")
@@ -111,15 +112,17 @@ func (c *tuneCommand) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	c.opts.Learning = c.tuning.options
-	update, end := c.progress(c.out.quiet)
-	c.opts.Progress = update
-	r, err := compress.Tune(cmd.Context(), original, small, c.opts)
+	env, end, err := c.open(c.env, c.out.quiet)
+	if err != nil {
+		return err
+	}
+	r, err := compress.Tune(cmd.Context(), env, original, small, c.opts)
 	end()
 	if err != nil {
 		return err
 	}
 	return errors.Join(
-		butNot(c.opts.Output, "the page about it", writeNamed("report", c.report, func(w io.Writer) error { return page.Tuning(w, r) })),
+		butNot(c.opts.Output, "the page about it", writeNamed("report", c.report, inFlags(func(w io.Writer) error { return page.Tuning(w, r) }))),
 		butNot(c.opts.Output, "what there is to say about it",
 			c.out.write(c.streams.out, r, func(w io.Writer) error { return report.Tuning(w, r, c.out.verbose) })),
 		brokenOff(r.Tuning, c.opts.Output),

@@ -208,7 +208,7 @@ func (c *compressCommand) readTuning(f *pflag.FlagSet) error {
 		return err
 	}
 	o := &c.tuning.options
-	o.Seed, o.Threads = c.opts.Seed, c.opts.Threads
+	o.Seed, o.Threads = c.opts.Seed, c.env.Threads
 	if f.Changed("batch") {
 		o.Batch = c.opts.Batch
 	}

@@ -12,6 +12,7 @@ import (
 type verifyCommand struct {
 	streams
 	opts    compress.VerifyOptions
+	env     compress.EnvironmentOptions
 	samples sampleFlags
 	out     outputFlags
 	gate    gateFlags
@@ -49,8 +50,8 @@ func (c *verifyCommand) declare(f *flagSet) {
 	shapeFlag(f, &c.shapes, "the shape of a random input that the model leaves open")
 	seedFlag(f, &c.opts.Seed, "draws samples, or random inputs (0)")
 	batchFlag(f, &c.opts.Batch)
-	threadsFlag(f, &c.opts.Threads, "batches worked on side by side (all cores)")
-	runtimeFlag(f, &c.opts.Runtime)
+	threadsFlag(f, &c.env.Threads, "batches worked on side by side (all cores)")
+	runtimeFlag(f, &c.env.Runtime)
 	c.gate.declare(f)
 	c.out.declare(f, "as JSON", "no text, no progress", "")
 }
@@ -85,9 +86,11 @@ func (c *verifyCommand) run(ctx context.Context, f *pflag.FlagSet, models []stri
 	}
 	defer m.Close()
 	c.opts.Source = source
-	update, end := c.progress(c.out.quiet)
-	c.opts.Progress = update
-	r, err := compress.Verify(ctx, m, models[1], c.opts)
+	env, end, err := c.open(c.env, c.out.quiet)
+	if err != nil {
+		return err
+	}
+	r, err := compress.Verify(ctx, env, m, models[1], c.opts)
 	end()
 	if err != nil {
 		return err
