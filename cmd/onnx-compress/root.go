@@ -69,7 +69,7 @@ func restateCompletion(cmd *cobra.Command) {
 	cmd.Use += " " + strings.Join(shells, "|")
 	cmd.Short = "print a script that completes commands in a shell"
 	cmd.Long = "Prints a script that completes commands, flags and their values."
-	cmd.Example = `  # bash
+	cmd.Example = `  # bash, with the package bash-completion
   source <(onnx-compress completion bash)
   # zsh, behind compinit
   source <(onnx-compress completion zsh)
