@@ -42,7 +42,7 @@ func House() Rules {
 			"internal/refit":                   {"internal/feed", "internal/moments", "internal/defaults", "rewrite"},
 			"internal/tune":                    {"internal/feed", "internal/defaults", "internal/suggest", "grad", "rewrite"},
 			"verify":                           {"internal/feed", "internal/defaults", "internal/suggest"},
-			"grad":                             {"shapes", "internal/ort"},
+			"grad":                             {"shapes"},
 			"internal/calib":                   {"internal/feed", "internal/moments", "internal/defaults", "rewrite", "grad"},
 			"internal/feed":                    {"samples", "internal/ort", "internal/ordered"},
 			"internal/ordered":                 {},
