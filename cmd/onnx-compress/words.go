@@ -4,7 +4,6 @@ import (
 	"math"
 	"os"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -32,6 +31,17 @@ func byteSize(s string) (int64, error) {
 		return 0, usagef("memory %q: want a size such as 512MiB or 2GiB", s)
 	}
 	return int64(v), nil
+}
+
+// probes turns the number of --probes, where 0 asks for none, into that of the options.
+func probes(n int) (int, error) {
+	switch {
+	case n < 0:
+		return 0, usagef("--probes %d: want a number, 0 for none", n)
+	case n == 0:
+		return -1, nil
+	}
+	return n, nil
 }
 
 // inputShapes reads NAME=1x3x224x224 pairs.
@@ -88,8 +98,8 @@ func quoted(word string) string {
 // given lists the flags that have a value, as they stand on a command line.
 func given(f *pflag.FlagSet, quote func(string) string) []string {
 	var out []string
-	for _, flag := range flagsOf(f) {
-		if !flag.Changed || slices.Contains(unconfigured(), flag.Name) {
+	for _, flag := range settable(f) {
+		if !flag.Changed {
 			continue
 		}
 		values := []string{flag.Value.String()}

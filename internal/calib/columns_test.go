@@ -10,11 +10,12 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
-	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -25,7 +26,7 @@ import (
 func collected(t *testing.T, b *testmodels.Builder, src memory, o Options) []Stats {
 	t.Helper()
 	m := testkit.Built(t, b)
-	stats, err := Collect(context.Background(), orttest.Open(t), m, sitesOf(t, m, src[0]), src, testkit.Count(len(src)), o)
+	stats, err := Collect(context.Background(), orttest.Open(t), m, sitetest.Sites(t, m, src[0]), src, testkit.Count(len(src)), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +127,7 @@ func TestGroupsOfWideSites(t *testing.T) {
 	b.Node("MatMul", []string{x, b.Weight("w", 2000, 2000, 8)})
 	b.Output(b.Rename("y"), tensor.Float32, "N", 8)
 	m := testkit.Built(t, b)
-	sites := sitesOf(t, m, random(1, "x", tensor.Float32, 2000)[0])
+	sites := sitetest.Sites(t, m, random(1, "x", tensor.Float32, 2000)[0])
 	if sites[0].View.Kind != rewrite.LastAxis {
 		t.Fatalf("view %v", sites[0].View)
 	}
@@ -150,7 +151,7 @@ func TestCounts(t *testing.T) {
 			b := testmodels.NewBuilder(1, 17, 8)
 			x := b.Input("ids", tensor.Int64, batch, 3)
 			x = b.Node("Gather", []string{b.Weight("table", 1, rows, 5), x})
-			b.Node("ReduceMean", []string{x}, onnxio.MakeInts("axes", 1), onnxio.MakeInt("keepdims", 0))
+			b.Node("ReduceMean", []string{x}, graph.Ints("axes", 1), graph.Int("keepdims", 0))
 			b.Output(b.Rename("y"), tensor.Float32, batch, 5)
 			return b
 		}

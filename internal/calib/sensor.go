@@ -76,7 +76,7 @@ func (s *sensor) add(ctx context.Context, w *worker, r *feed.Run, turn int, g te
 // outputKind says along which axis the columns of a site's output run: for a matrix product
 // the last one where the input is on the left, else the one before.
 func outputKind(s *rewrite.Site) rewrite.ViewKind {
-	in := s.Node.GetInput()
+	in := s.Node.Inputs()
 	switch {
 	case s.View.Kind == rewrite.ConvPatches:
 		return rewrite.ConvPatches
@@ -125,9 +125,9 @@ func outputBlocks(s *rewrite.Site, shape []int, values []float32, r *feed.Run) [
 	count, turned := shape[0], false
 	switch kind := outputKind(s); {
 	case s.View.Stack > 0:
-		count, turned = product(shape[:last-1-s.View.Stack]), kind == rewrite.LastAxis
+		count, turned = tensor.Product(shape[:last-1-s.View.Stack]), kind == rewrite.LastAxis
 	case kind == rewrite.SecondLastAxis && last > 0:
-		count = product(shape[:last-1])
+		count = tensor.Product(shape[:last-1])
 	case kind != rewrite.ConvPatches:
 		if turned = true; last == 0 || shape[0] != len(r.Samples) {
 			count = 1

@@ -10,11 +10,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -25,8 +26,8 @@ import (
 func TestNothingLost(t *testing.T) {
 	lib := orttest.Open(t)
 	m := testkit.Zoo(t, "cnn")
-	src := draws(64, "image", 0.2, 3, 16, 16)
-	sites := sitesOf(t, m, src[0])
+	src := sitetest.Draws(64, "image", 0.2, 3, 16, 16)
+	sites := sitetest.Sites(t, m, src[0])
 	r := refit(t, lib, m, choose(t, sites), src, Options{})
 	for _, s := range r.Sites {
 		if s.Kept || s.Chain != nil || !strings.Contains(s.Why, "original") {
@@ -48,7 +49,7 @@ func TestNothingLost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := apart(got.Weights, kernel.Weights); !(d <= 1e-4) {
+		if d := sitetest.Apart(got.Weights, kernel.Weights); !(d <= 1e-4) {
 			t.Errorf("node %q: full-rank factors moved by %.2g of the largest weight", s.Site, d)
 		}
 	}
@@ -68,8 +69,8 @@ func TestRefitHelps(t *testing.T) {
 	} {
 		t.Run(c.model, func(t *testing.T) {
 			m := testkit.Zoo(t, c.model)
-			src := draws(300, "image", 0.2, 3, 16, 16)
-			sites := sitesOf(t, m, src[0])
+			src := sitetest.Draws(300, "image", 0.2, 3, 16, 16)
+			sites := sitetest.Sites(t, m, src[0])
 			choices := choose(t, sites, c.ranks(sites)...)
 			r := refit(t, lib, m, choices, src[:200], Options{})
 			unseen := src[200:]
@@ -109,7 +110,7 @@ func subspaces(t *testing.T, honest bool) (*onnxio.Model, []Choice, memory) {
 		v[at+i%2] = float32(1 - i/2%2*2)
 		src = append(src, samples.Sample{Label: -1, Inputs: map[string]tensor.Dense{"x": tensor.FromFloat32([]int{4}, v)}})
 	}
-	choices := choose(t, sitesOf(t, m, src[0]), 2)
+	choices := choose(t, sitetest.Sites(t, m, src[0]), 2)
 	chain := choices[0].Chain
 	clear(chain[0].Kernel.Weights)
 	clear(chain[1].Kernel.Weights)
@@ -139,7 +140,7 @@ func shortcutModel(t *testing.T, late, norm, side bool) (m *onnxio.Model, operan
 	t.Helper()
 	b := testmodels.NewBuilder(9, 17, 8)
 	x := b.Input("x", tensor.Float32, "N", 4, 6, 6)
-	x = b.Node("Relu", []string{b.Conv(x, 4, 6, []int{3, 3}, onnxio.MakeInts("pads", 1, 1, 1, 1))})
+	x = b.Node("Relu", []string{b.Conv(x, 4, 6, []int{3, 3}, graph.Ints("pads", 1, 1, 1, 1))})
 	detour := func() string {
 		if side {
 			return b.Conv(x, 6, 6, []int{1, 1})
@@ -149,7 +150,7 @@ func shortcutModel(t *testing.T, late, norm, side bool) (m *onnxio.Model, operan
 	if !late {
 		operand = detour()
 	}
-	y := b.Conv(b.Node("Relu", []string{b.Conv(x, 6, 5, []int{1, 1})}), 5, 6, []int{3, 3}, onnxio.MakeInts("pads", 1, 1, 1, 1))
+	y := b.Conv(b.Node("Relu", []string{b.Conv(x, 6, 5, []int{1, 1})}), 5, 6, []int{3, 3}, graph.Ints("pads", 1, 1, 1, 1))
 	if norm {
 		y = b.BatchNorm(y, 6)
 	}
@@ -166,8 +167,8 @@ func TestShortcut(t *testing.T) {
 	for _, c := range []struct{ late, norm, side bool }{{}, {late: true}, {norm: true}, {late: true, norm: true}, {side: true}} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			m, operand := shortcutModel(t, c.late, c.norm, c.side)
-			src := draws(160, "x", 0.3, 4, 6, 6)
-			sites := sitesOf(t, m, src[0])
+			src := sitetest.Draws(160, "x", 0.3, 4, 6, 6)
+			sites := sitetest.Sites(t, m, src[0])
 			choices := choose(t, sites, 2)
 			r := refit(t, lib, m, choices, src, Options{})
 			last := len(sites) - 1
@@ -193,23 +194,23 @@ func TestShortcut(t *testing.T) {
 func TestShortcutOfALaterSite(t *testing.T) {
 	lib := orttest.Open(t)
 	m, _ := shortcutModel(t, true, false, true)
-	src := draws(160, "x", 0.3, 4, 6, 6)
-	sites := sitesOf(t, m, src[0])
+	src := sitetest.Draws(160, "x", 0.3, 4, 6, 6)
+	sites := sitetest.Sites(t, m, src[0])
 	choices := choose(t, sites, 2)
 	r := refit(t, lib, m, choices, src, Options{})
 	if len(sites) != 4 || r.Sites[2].Shortcut || !r.Sites[3].Shortcut {
 		t.Fatalf("of %d sites, these make up for a shortcut: %+v", len(sites), r.Sites)
 	}
-	x, _ := m.Index().Producer("y")
-	operand := x.GetInput()[1]
+	x, _ := graph.Of(m).Producer("y")
+	operand := x.Input(1)
 	checkClosed(t, lib, m, choices, r, 3, operand, nil, src)
 }
 
 func TestFiles(t *testing.T) {
 	lib := orttest.Open(t)
 	m := testkit.Zoo(t, "cnn")
-	src := draws(64, "image", 0.2, 3, 16, 16)
-	sites := sitesOf(t, m, src[0])
+	src := sitetest.Draws(64, "image", 0.2, 3, 16, 16)
+	sites := sitetest.Sites(t, m, src[0])
 	choices := choose(t, sites, halves(sites)...)
 	roomy := refit(t, lib, m, choices, src, Options{})
 	folder := t.TempDir()
@@ -250,8 +251,8 @@ func same(t *testing.T, a, b *Result) {
 func TestThreads(t *testing.T) {
 	lib := orttest.Open(t)
 	m := testkit.Zoo(t, "cnn")
-	src := draws(70, "image", 0.2, 3, 16, 16)
-	sites := sitesOf(t, m, src[0])
+	src := sitetest.Draws(70, "image", 0.2, 3, 16, 16)
+	sites := sitetest.Sites(t, m, src[0])
 	choices := choose(t, sites, halves(sites)...)
 	one := refit(t, lib, m, choices, src, Options{Threads: 1})
 	for _, threads := range []int{2, 5} {
@@ -262,8 +263,8 @@ func TestThreads(t *testing.T) {
 func TestCancel(t *testing.T) {
 	lib := orttest.Open(t)
 	m := testkit.Zoo(t, "cnn")
-	src := draws(64, "image", 0.2, 3, 16, 16)
-	sites := sitesOf(t, m, src[0])
+	src := sitetest.Draws(64, "image", 0.2, 3, 16, 16)
+	sites := sitetest.Sites(t, m, src[0])
 	choices := choose(t, sites, halves(sites)...)
 	for _, at := range []int{1, 200, 450} {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -294,12 +295,12 @@ func TestEveryNodeRunsOnce(t *testing.T) {
 		b := testmodels.NewBuilder(2, 17, 8)
 		x := b.Input("x", tensor.Float32, "N", 5, 6, 6)
 		for range depth {
-			x = b.Node("Relu", []string{b.Conv(x, 5, 5, []int{3, 3}, onnxio.MakeInts("pads", 1, 1, 1, 1))})
+			x = b.Node("Relu", []string{b.Conv(x, 5, 5, []int{3, 3}, graph.Ints("pads", 1, 1, 1, 1))})
 		}
 		b.Output(b.Rename("y"), tensor.Float32, "N", 5, 6, 6)
 		m := testkit.Built(t, b)
-		src := draws(32, "x", 0.2, 5, 6, 6)
-		sites := sitesOf(t, m, src[0])
+		src := sitetest.Draws(32, "x", 0.2, 5, 6, 6)
+		sites := sitetest.Sites(t, m, src[0])
 		r := refit(t, lib, m, choose(t, sites, halves(sites)...), src, Options{})
 		total := 0
 		for _, s := range []side{original, compressed} {
@@ -336,7 +337,7 @@ func TestZoo(t *testing.T) {
 				}
 				src = append(src, samples.Sample{Name: fmt.Sprint("sample ", i), Label: -1, Inputs: inputs, Whole: true})
 			}
-			sites := sitesOf(t, m, src[0])
+			sites := sitetest.Sites(t, m, src[0])
 			if len(sites) == 0 {
 				return
 			}
@@ -354,8 +355,8 @@ func TestZoo(t *testing.T) {
 				}
 			}
 			small := compress(t, m, choices, after(r))
-			for _, o := range m.Graph().GetOutput() {
-				watch(t, lib, small, src[:2], o.GetName())
+			for _, o := range graph.Of(m).Outputs() {
+				sitetest.Watch(t, lib, small, src[:2], o.Name())
 			}
 		})
 	}
@@ -369,17 +370,16 @@ func TestFixedBatch(t *testing.T) {
 	lib := orttest.Open(t)
 	c := closedCases()[0]
 	m := c.model(t)
-	fixed := onnxio.Shallow(m.Proto)
-	fixed.Graph = onnxio.Shallow(m.Graph())
 	b := testmodels.NewBuilder(1, 17, 8)
 	b.Input("x", tensor.Float32, 16, 4, 7, 6)
 	b.Output(b.Node("Relu", []string{"x"}), tensor.Float32, nil, nil, nil, nil)
-	fixed.Graph.Input = []*onnxpb.ValueInfoProto{testkit.Built(t, b).Graph().GetInput()[0]}
-	pinned := m.Derive(fixed)
+	fixed := graph.Of(m).Parts()
+	fixed.Inputs = graph.Of(testkit.Built(t, b)).Inputs()[:1]
+	pinned := fixed.Model()
 	defer pinned.Close()
-	src := draws(120, "x", 0.3, c.shape...) // the last block, which is held out, has 8 of 16
-	choices := choose(t, sitesOf(t, m, src[0]), 2, 2)
-	own := refit(t, lib, pinned, choose(t, sitesOf(t, pinned, src[0]), 2, 2), src, Options{})
+	src := sitetest.Draws(120, "x", 0.3, c.shape...) // the last block, which is held out, has 8 of 16
+	choices := choose(t, sitetest.Sites(t, m, src[0]), 2, 2)
+	own := refit(t, lib, pinned, choose(t, sitetest.Sites(t, pinned, src[0]), 2, 2), src, Options{})
 	if own.Held != 8 || own.Fit != 112 {
 		t.Fatalf("held out %d of %d samples", own.Held, own.Held+own.Fit)
 	}
@@ -396,8 +396,8 @@ func TestSharedWeight(t *testing.T) {
 	b.Node("MatMul", []string{x, w})
 	b.Output(b.Rename("y"), tensor.Float32, "N", 6)
 	m := testkit.Built(t, b)
-	src := draws(64, "x", 0.3, 6)
-	r := refit(t, lib, m, choose(t, sitesOf(t, m, src[0]), 2), src, Options{})
+	src := sitetest.Draws(64, "x", 0.3, 6)
+	r := refit(t, lib, m, choose(t, sitetest.Sites(t, m, src[0]), 2), src, Options{})
 	for _, s := range r.Sites[1:] {
 		if s.Kept || s.Chain != nil || !strings.Contains(s.Why, "elsewhere") {
 			t.Errorf("a shared weight was refitted: %+v", s)
@@ -408,8 +408,8 @@ func TestSharedWeight(t *testing.T) {
 func TestTooLarge(t *testing.T) {
 	lib := orttest.Open(t)
 	m := testkit.Zoo(t, "cnn")
-	src := draws(32, "image", 0.2, 3, 16, 16)
-	sites := sitesOf(t, m, src[0])
+	src := sitetest.Draws(32, "image", 0.2, 3, 16, 16)
+	sites := sitetest.Sites(t, m, src[0])
 	choices := choose(t, sites, halves(sites)...)
 	r := refit(t, lib, m, choices, src, Options{Memory: 1 << 10, Folder: t.TempDir()})
 	for i, s := range r.Sites {
@@ -422,8 +422,8 @@ func TestTooLarge(t *testing.T) {
 func TestErrors(t *testing.T) {
 	lib := orttest.Open(t)
 	m := testkit.Zoo(t, "cnn")
-	src := draws(8, "image", 0.2, 3, 16, 16)
-	sites := sitesOf(t, m, src[0])
+	src := sitetest.Draws(8, "image", 0.2, 3, 16, 16)
+	sites := sitetest.Sites(t, m, src[0])
 	good := choose(t, sites, 2)
 	cut := (*CutError)(nil)
 	moved := slices.Clone(good)
@@ -471,14 +471,14 @@ func sequenceModel(t *testing.T, again bool) *onnxio.Model {
 // A value that no tensor holds cannot be kept at a cut; inside a piece it may be what it likes.
 func TestSequenceAtTheCut(t *testing.T) {
 	lib := orttest.Open(t)
-	src := draws(32, "x", 0.3, 6)
+	src := sitetest.Draws(32, "x", 0.3, 6)
 	m := sequenceModel(t, false)
-	r := refit(t, lib, m, choose(t, sitesOf(t, m, src[0]), 2, 2, 2), src, Options{})
+	r := refit(t, lib, m, choose(t, sitetest.Sites(t, m, src[0]), 2, 2, 2), src, Options{})
 	if !r.Sites[2].Kept {
 		t.Errorf("a site behind a sequence was not refitted: %+v", r.Sites[2])
 	}
 	m = sequenceModel(t, true)
-	_, err := Run(context.Background(), lib, m, choose(t, sitesOf(t, m, src[0]), 2, 2, 2), src, testkit.Count(32), Options{})
+	_, err := Run(context.Background(), lib, m, choose(t, sitetest.Sites(t, m, src[0]), 2, 2, 2), src, testkit.Count(32), Options{})
 	if cut := (*CutError)(nil); !errors.As(err, &cut) {
 		t.Errorf("a sequence that is needed on both sides of a cut gives %v", err)
 	}

@@ -30,7 +30,7 @@ func findShortcut(m *onnxio.Model, s *rewrite.Site, p *plan) *shortcut {
 		switch op := n.Op(); {
 		case op == "Identity":
 		case (op == "Add" || op == "Sum") && len(n.Inputs()) == 2 && !p.constant[n.Input(1-slot)]:
-			c.operand = n.Input(1-slot)
+			c.operand = n.Input(1 - slot)
 			return c
 		case op == "Add" && p.constant[n.Input(1-slot)]:
 		case op == "BatchNormalization" && value == s.Output && s.OutputScale != nil:

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // shaped are parameters of these shapes, all weights that decay but those with one axis.

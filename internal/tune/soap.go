@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // Factors of a chain see each other's ill conditioning, so what is steep and what is flat for them lies across their
