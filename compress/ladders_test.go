@@ -96,7 +96,7 @@ func TestSharedWeightsInTheResult(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer small.Close()
-			if _, there := small.Index().Initializer("weight"); there != (whole || a.Method == Dense) {
+			if _, there := graph.Of(small).Initializer("weight"); there != (whole || a.Method == Dense) {
 				t.Errorf("whole %v, %s, %s: the weight is there: %v", whole, r, a.Method, there)
 			}
 		}
