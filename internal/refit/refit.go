@@ -18,7 +18,6 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
 )
@@ -179,7 +178,7 @@ func Run(ctx context.Context, lib *ort.Library, m *onnxio.Model, choices []Choic
 func newWalk(lib *ort.Library, m *onnxio.Model, choices []Choice, o Options) (*walk, error) {
 	w := &walk{
 		lib: lib, model: m, choices: choices, o: o, names: graph.NewNameSet(m),
-		patches: map[int]*rewrite.Patch{}, swaps: map[int]*onnxpb.NodeProto{}, differs: map[string]bool{}, weights: map[string]*onnxpb.TensorProto{},
+		patches: map[int]*rewrite.Patch{}, swaps: map[int]graph.Node{}, differs: map[string]bool{}, weights: map[string]onnxio.Tensor{},
 	}
 	w.result = &Result{Sites: make([]Outcome, len(choices)), nodes: map[side]map[int]int{original: {}, compressed: {}}}
 	w.shelf = newShelf(o.Memory/2, o.Folder)

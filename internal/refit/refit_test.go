@@ -16,7 +16,6 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -202,8 +201,8 @@ func TestShortcutOfALaterSite(t *testing.T) {
 	if len(sites) != 4 || r.Sites[2].Shortcut || !r.Sites[3].Shortcut {
 		t.Fatalf("of %d sites, these make up for a shortcut: %+v", len(sites), r.Sites)
 	}
-	x, _ := m.Index().Producer("y")
-	operand := x.GetInput()[1]
+	x, _ := graph.Of(m).Producer("y")
+	operand := x.Input(1)
 	checkClosed(t, lib, m, choices, r, 3, operand, nil, src)
 }
 
@@ -356,8 +355,8 @@ func TestZoo(t *testing.T) {
 				}
 			}
 			small := compress(t, m, choices, after(r))
-			for _, o := range m.Graph().GetOutput() {
-				sitetest.Watch(t, lib, small, src[:2], o.GetName())
+			for _, o := range graph.Of(m).Outputs() {
+				sitetest.Watch(t, lib, small, src[:2], o.Name())
 			}
 		})
 	}
@@ -371,13 +370,12 @@ func TestFixedBatch(t *testing.T) {
 	lib := orttest.Open(t)
 	c := closedCases()[0]
 	m := c.model(t)
-	fixed := onnxio.Shallow(m.Proto)
-	fixed.Graph = onnxio.Shallow(m.Graph())
 	b := testmodels.NewBuilder(1, 17, 8)
 	b.Input("x", tensor.Float32, 16, 4, 7, 6)
 	b.Output(b.Node("Relu", []string{"x"}), tensor.Float32, nil, nil, nil, nil)
-	fixed.Graph.Input = []*onnxpb.ValueInfoProto{testkit.Built(t, b).Graph().GetInput()[0]}
-	pinned := m.Derive(fixed)
+	fixed := graph.Of(m).Parts()
+	fixed.Inputs = graph.Of(testkit.Built(t, b)).Inputs()[:1]
+	pinned := fixed.Model()
 	defer pinned.Close()
 	src := sitetest.Draws(120, "x", 0.3, c.shape...) // the last block, which is held out, has 8 of 16
 	choices := choose(t, sitetest.Sites(t, m, src[0]), 2, 2)

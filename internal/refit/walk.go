@@ -10,7 +10,6 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
 )
@@ -32,10 +31,10 @@ type walk struct {
 	samples int
 
 	// What the compressed model is so far.
-	patches map[int]*rewrite.Patch    // by the position of the node
-	swaps   map[int]*onnxpb.NodeProto // likewise
-	differs map[string]bool           // values that are not what they are in the original
-	weights map[string]*onnxpb.TensorProto
+	patches map[int]*rewrite.Patch // by the position of the node
+	swaps   map[int]graph.Node     // likewise
+	differs map[string]bool        // values that are not what they are in the original
+	weights map[string]onnxio.Tensor
 	inputs  *inputMoments // of the latest site
 }
 
@@ -169,10 +168,10 @@ func (w *walk) settle(s *rewrite.Site, chain decomp.Chain, differs bool) error {
 	}
 	w.patches[s.Index] = &p
 	for _, t := range p.Weights {
-		w.weights[t.Name()] = t.Proto()
+		w.weights[t.Name()] = t
 	}
 	if p.Next != nil {
-		w.swaps[p.Next.Index] = p.Next.New.Proto()
+		w.swaps[p.Next.Index] = p.Next.New
 	}
 	w.differs[s.Output] = true
 	return nil
