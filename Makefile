@@ -80,7 +80,8 @@ test: setup $(if $(HAVE_PYTHON),$(VENV)) $(if $(HAVE_NPM),$(AXE))
 # quick, else the tests that look at this by their names. Needs a C compiler.
 CONCURRENT := Threads|Concurrent|Goroutines|Cancel|Interrupted|SameBytes|Progress
 race: setup
-	CGO_ENABLED=1 go test -race ./internal/calib ./internal/feed ./internal/ort/... ./internal/provenance ./verify
+	CGO_ENABLED=1 go test -race ./internal/calib ./internal/feed ./internal/ordered ./internal/ort/... \
+		./internal/provenance ./verify
 	CGO_ENABLED=1 go test -race -run '$(CONCURRENT)' -timeout 20m \
 		./cmd/onnx-compress ./compress ./internal/refit ./internal/tune ./linalg ./onnxio
 

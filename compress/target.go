@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/onnx-compress/onnx-compress/internal/size"
 )
 
 // Resource is what a budget counts.
@@ -46,29 +48,9 @@ func (t Target) Limit(original int64) float64 {
 	return t.Value
 }
 
-// units are the suffixes of absolute counts.
-var units = []struct {
-	suffix string
-	factor float64
-}{{"k", 1e3}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"T", 1e12}}
-
-// byteUnits are those of sizes in bytes.
-var byteUnits = []struct {
-	suffix string
-	factor float64
-}{
-	{"KiB", 1 << 10},
-	{"MiB", 1 << 20},
-	{"GiB", 1 << 30},
-	{"kB", 1e3},
-	{"KB", 1e3},
-	{"MB", 1e6},
-	{"GB", 1e9},
-}
-
 // ParseTarget reads KIND=VALUE. A value up to 1, or with a percent sign, is a
-// fraction of the original; a larger one is a count, with an optional suffix
-// k, M, G or T; bytes also with kB, MB, GB, KiB, MiB or GiB.
+// fraction of the original; a larger one is a count, with or without a unit: k, M, G and
+// T are powers of 1000, and for bytes KiB, MiB, GiB and TiB powers of 1024.
 func ParseTarget(s string) (Target, error) {
 	kind, value, ok := strings.Cut(s, "=")
 	if !ok {
@@ -78,31 +60,24 @@ func ParseTarget(s string) (Target, error) {
 	if !slices.Contains(Resources(), t.Resource) {
 		return Target{}, unknownKind(s, kind)
 	}
-	factor, number := 1.0, value
-	percent := strings.HasSuffix(value, "%")
-	if percent {
-		number = strings.TrimSuffix(value, "%")
-	} else {
-		suffixes := units
-		if t.Resource == Bytes {
-			suffixes = slices.Concat(byteUnits, units)
-		}
-		for _, u := range suffixes {
-			if n, found := strings.CutSuffix(value, u.suffix); found {
-				number, factor = n, u.factor
-				break
-			}
-		}
+	var unit float64
+	var err error
+	number, percent := strings.CutSuffix(value, "%")
+	switch {
+	case percent:
+		t.Value, err = strconv.ParseFloat(number, 64)
+	case t.Resource == Bytes:
+		t.Value, unit, err = size.Bytes(value)
+	default:
+		t.Value, unit, err = size.Count(value)
 	}
-	v, err := strconv.ParseFloat(number, 64)
-	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) || v <= 0 {
+	if err != nil || !(t.Value > 0) {
 		return Target{}, fmt.Errorf("target %q: %q is not a positive number; write a fraction (0.5, 50%%) or a count (20M)", s, value)
 	}
-	t.Value = v * factor
 	if percent {
-		t.Value = v / 100
+		t.Value /= 100
 	}
-	t.Fraction = percent || (factor == 1 && v <= 1)
+	t.Fraction = percent || unit == 1 && t.Value <= 1
 	switch {
 	case t.Fraction && t.Value > 1:
 		return Target{}, fmt.Errorf("target %q: %s is more than the whole model; want at most 100%%", s, value)

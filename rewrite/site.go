@@ -10,6 +10,7 @@ package rewrite
 
 import (
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -50,6 +51,24 @@ type Site struct {
 
 	model  *onnxio.Model
 	weight weight
+}
+
+// OutputMetric weighs the site's output errors by what the BatchNormalization behind it multiplies them with: diagonal,
+// with the squares of OutputScale, [O, O] for each group of channels. It is nil, the identity, where none follows. Under
+// it, as G, a loss equals that at the folded node; a G of gradients has the scales in it already.
+func (s *Site) OutputMetric() []*linalg.Matrix {
+	if s.OutputScale == nil {
+		return nil
+	}
+	rows := s.Kernel.Rows()
+	out := make([]*linalg.Matrix, s.Kernel.Groups)
+	for g := range out {
+		out[g] = linalg.New(rows, rows)
+		for i, scale := range s.OutputScale[g*rows : (g+1)*rows] {
+			out[g].Set(i, i, scale*scale)
+		}
+	}
+	return out
 }
 
 // MACs counts the multiply-adds of one run of the model through c, as Replace

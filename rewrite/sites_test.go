@@ -186,6 +186,9 @@ func TestOutputScale(t *testing.T) {
 				if s.OutputScale != nil {
 					t.Errorf("the scale is %v, wanted none", s.OutputScale)
 				}
+				if g := s.OutputMetric(); g != nil {
+					t.Errorf("the output metric is %v, wanted the identity", g)
+				}
 				return
 			}
 			if len(s.OutputScale) != 6 {
@@ -208,6 +211,20 @@ func TestOutputScale(t *testing.T) {
 				if math.Abs(got-want) > 1e-12*want {
 					t.Errorf("channel %d is scaled by %v, wanted %v", i, got, want)
 				}
+			}
+			for g, metric := range s.OutputMetric() {
+				for i, got := range metric.Data {
+					row, want := i/metric.Cols, 0.
+					if row == i%metric.Cols {
+						want = s.OutputScale[g*metric.Rows+row] * s.OutputScale[g*metric.Rows+row]
+					}
+					if got != want {
+						t.Errorf("element %d of group %d of the output metric is %v, wanted %v", i, g, got, want)
+					}
+				}
+			}
+			if g := s.OutputMetric(); len(g) != s.Kernel.Groups {
+				t.Errorf("%d output metrics, wanted one for each of %d groups", len(g), s.Kernel.Groups)
 			}
 		})
 	}

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/spf13/cobra"
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/internal/report"
-	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
 // checkSchema names the shape of a check as JSON.
@@ -33,69 +33,87 @@ type estimated struct {
 	TooBig bool    `json:"too_big"`
 }
 
-// shrinkError says that models could be smaller than they may.
-type shrinkError struct{ said string }
+type checkCommand struct {
+	streams
+	want                    wantFlags
+	out                     outputFlags
+	pattern, most, tolerant string
+}
 
-func (e *shrinkError) Error() string { return e.said }
+func newCheck(s streams) *cobra.Command {
+	c := &checkCommand{streams: s}
+	return declare(&cobra.Command{
+		Use:   "check FILE... [flags]",
+		Short: "fail where a model could shrink, or its compressed one is stale",
+		Long: `Fails where a compressed model is stale, as status does, or where a model that
+has none could shrink by more than a stated share of its parameters. The
+estimate factors every node by svd (or --methods) at the least rank that loses
+no more than the tolerance; nothing is written. A source whose compressed model
+is there stands for that one, so that a commit of either is checked.`,
+		Example: `
+  onnx-compress check models/*.onnx
+  onnx-compress check net.onnx --max-shrink 20% --tolerance 2% --calib images/`,
+		Annotations: map[string]string{notesOf: `
+Exit codes: 0 nothing to do, 4 a compressed model is stale, 5 a model could
+shrink by too much, 1 something could not be read or found.`},
+		ValidArgsFunction: ending("onnx"),
+		RunE:              c.run,
+	}, c.declare, configFlags)
+}
 
-func runCheck(ctx context.Context, args []string, s streams) error {
-	var (
-		w                       wantFlags
-		out                     outputFlags
-		pattern, most, tolerant string
-	)
-	f := newFlags("check")
-	f.StringVar(&pattern, "compressed", string(defaultPattern), "")
-	f.StringVar(&most, "max-shrink", "30%", "")
-	f.StringVar(&tolerant, "tolerance", "1%", "")
-	w.add(f)
-	out.add(f, "quiet")
-	files, err := parse(f, args, s)
-	if err != nil {
-		return err
-	}
+func (c *checkCommand) declare(f *flagSet) {
+	f.StringVar(&c.most, "max-shrink", "30%", "`X` the share of parameters that may be too many (30%)")
+	f.StringVar(&c.tolerant, "tolerance", "1%", "`X` the share that each node may lose: of its weight, or with --calib of the variance of its output (1%)")
+	f.StringVar(&c.pattern, "compressed", string(defaultPattern), "`PATTERN` where the compressed model of a source is, % being its name without .onnx (%.small.onnx, in the same folder)")
+	f.row("as for status", c.want.files)
+	c.want.options(f, "that decides on the result: what is wanted of compressed models; without --target their options are not compared")
+	f.describe("calib", "samples to estimate on, and the calibration data that a compressed model is held against")
+	c.out.declare(f, "as JSON", "no text", "")
+}
+
+func (c *checkCommand) run(cmd *cobra.Command, files []string) error {
 	if len(files) == 0 {
 		return usagef("which models? for example: onnx-compress check models/*.onnx")
 	}
-	if err := namePattern(pattern).check("--compressed", files); err != nil {
+	if err := namePattern(c.pattern).check("--compressed", files); err != nil {
 		return err
 	}
-	limit, err := parseShare("max-shrink", most)
+	limit, err := parseShare("max-shrink", c.most)
 	if err != nil {
 		return err
 	}
-	tolerance, err := parseShare("tolerance", tolerant)
+	tolerance, err := parseShare("tolerance", c.tolerant)
 	if err != nil {
 		return err
 	}
-	if err := out.check(files...); err != nil {
+	if err := writable(cmd.Flags(), files, "json"); err != nil {
 		return err
 	}
-	want := provenance.Want{Source: w.source, Data: w.compress.calib, AnyData: w.anyData}
-	if w.targeted() {
-		if want, err = w.options(want); err != nil {
+	want := provenance.Want{Source: c.want.source, Data: c.want.compress.calib, AnyData: c.want.anyData}
+	if c.want.targeted() {
+		if want, err = c.want.wanted(want); err != nil {
 			return err
 		}
 	}
-	results, sources, err := sortOut(files, namePattern(pattern))
+	results, sources, err := sortOut(files, namePattern(c.pattern))
 	if err != nil {
 		return err
 	}
-	c := checked{Schema: checkSchema, Files: []provenance.Status{}, Estimates: []estimated{}}
-	if c.Files, err = provenance.Check(ctx, results, func(string) provenance.Want { return want }); err != nil {
+	found := checked{Schema: checkSchema, Files: []provenance.Status{}, Estimates: []estimated{}}
+	if found.Files, err = provenance.Check(cmd.Context(), results, func(string) provenance.Want { return want }); err != nil {
 		return err
 	}
 	for _, path := range sources {
-		e, err := w.estimate(ctx, path, tolerance)
+		e, err := c.want.estimate(cmd.Context(), path, tolerance)
 		if err != nil {
 			return err
 		}
-		c.Estimates = append(c.Estimates, estimated{*e, e.Shrink(), e.Shrink() > limit})
+		found.Estimates = append(found.Estimates, estimated{*e, e.Shrink(), e.Shrink() > limit})
 	}
-	if err := out.write(s.out, c, c.text); err != nil {
+	if err := c.out.write(c.streams.out, found, found.text); err != nil {
 		return err
 	}
-	return c.judge(limit)
+	return found.judge(limit)
 }
 
 // sortOut tells compressed models from those that have none. A source whose compressed
@@ -125,37 +143,25 @@ func sortOut(files []string, pattern namePattern) (results, sources []string, er
 
 // estimate finds by how much a model could shrink.
 func (w *wantFlags) estimate(ctx context.Context, path string, tolerance float64) (*compress.Estimate, error) {
-	m, err := onnxio.Read(path)
+	m, source, err := opened(path, w.compress.calib, &w.compress.samples)
 	if err != nil {
 		return nil, err
 	}
 	defer m.Close()
-	o := w.compress.opts
+	o := w.compress.opts.Options
+	o.Source = source
 	if o.Memory, err = byteSize(w.compress.memory); err != nil {
 		return nil, err
 	}
 	if o.InputShapes, err = inputShapes(w.compress.shapes); err != nil {
 		return nil, err
 	}
-	if w.compress.calib != "" {
-		if o.Source, err = openSamples(m, w.compress.calib, &w.compress.samples); err != nil {
-			return nil, err
-		}
+	env, err := compress.Open(w.compress.env)
+	if err != nil {
+		return nil, err
 	}
-	return compress.EstimateShrink(ctx, m, o, tolerance)
-}
-
-// parseShare reads 0.3 or 30%.
-func parseShare(flag, s string) (float64, error) {
-	number, percent := strings.CutSuffix(s, "%")
-	v, err := strconv.ParseFloat(number, 64)
-	if percent {
-		v /= 100
-	}
-	if err != nil || !(v >= 0 && v <= 1) {
-		return 0, usagef("--%s %q: want a share such as 0.3 or 30%%", flag, s)
-	}
-	return v, nil
+	defer env.Close()
+	return compress.EstimateShrink(ctx, env, m, o, tolerance)
 }
 
 // text writes the check for people.
@@ -183,8 +189,8 @@ func (c *checked) text(out io.Writer) error {
 func (c *checked) judge(limit float64) error {
 	all := statuses{Files: c.Files}
 	err := all.judge()
-	if stale := (*staleError)(nil); errors.As(err, &stale) {
-		return &staleError{stale.said + "; compress anew with onnx-compress convert"}
+	if stale, ok := errors.AsType[*verdict](err); ok {
+		return &verdict{stale.code, stale.said + "; compress anew with onnx-compress convert"}
 	}
 	var big []string
 	for _, e := range c.Estimates {
@@ -193,7 +199,7 @@ func (c *checked) judge(limit float64) error {
 		}
 	}
 	if len(big) > 0 {
-		return &shrinkError{fmt.Sprintf("could shrink by more than %s: %s; compress with onnx-compress convert, or raise --max-shrink", report.Percent(limit), strings.Join(big, ", "))}
+		return &verdict{exitBound, fmt.Sprintf("could shrink by more than %s: %s; compress with onnx-compress convert, or raise --max-shrink", report.Percent(limit), strings.Join(big, ", "))}
 	}
 	return err
 }

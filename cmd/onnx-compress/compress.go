@@ -1,26 +1,25 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 	"github.com/onnx-compress/onnx-compress/internal/report/page"
-	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/samples"
+	"github.com/onnx-compress/onnx-compress/search"
 )
 
-// compressFlags are the words of `onnx-compress compress`.
-type compressFlags struct {
-	opts    compress.Options
+// compressCommand has the flags of compress; other commands take some of them.
+type compressCommand struct {
+	streams
+	opts    compress.RunOptions
+	env     compress.EnvironmentOptions
 	samples sampleFlags
 	out     outputFlags
 
@@ -30,122 +29,107 @@ type compressFlags struct {
 	tuning          tuneFlags
 	tune            bool
 	lessons         string
-	page            pageFlags
+	report          string
 }
 
-func runCompress(ctx context.Context, args []string, s streams) error {
-	var c compressFlags
-	f := newFlags("compress")
-	c.add(f)
-	rest, err := parse(f, args, s)
-	if err != nil {
-		return err
-	}
-	path, err := oneModel(rest, &c.out)
-	if err != nil {
-		return err
-	}
-	if err := c.read(f); err != nil {
-		return err
-	}
-	files := []string{path, c.opts.Output, c.calib, c.samples.labels}
-	if err := c.out.check(append(files, c.plan.to, c.plan.from)...); err != nil {
-		return err
-	}
-	if err := c.plan.check(files...); err != nil {
-		return err
-	}
-	if err := c.page.check(f, append(files, c.plan.to, c.plan.from, string(c.out.json), c.opts.Stats)...); err != nil {
-		return err
-	}
-	if c.opts.Stats != "" {
-		others := []string{c.plan.to, c.plan.from, string(c.out.json)}
-		if err := canWrite("--stats "+c.opts.Stats, c.opts.Stats, append(files, others...)...); err != nil {
-			return err
-		}
-	}
-	if c.opts.FromPlan, err = c.plan.read(); err != nil {
-		return err
-	}
-	if err := c.prepared(); err != nil {
-		return err
-	}
-	c.opts.Command, c.opts.Time = commandLine(f, rest), c.opts.Time || c.page.path != ""
-	m, err := onnxio.Read(path)
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	if c.calib != "" {
-		if c.opts.Source, err = openSamples(m, c.calib, &c.samples); err != nil {
-			return err
-		}
-	}
-	if err := c.learn(m); err != nil {
-		return err
-	}
-	update, end := s.progress(c.out.quiet)
-	c.opts.Progress = update
-	result, err := compress.Run(ctx, m, c.opts)
-	end()
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w (--force)", err)
-	}
-	if err != nil {
-		return err
-	}
-	if err := c.plan.write(result); err != nil {
-		return fmt.Errorf("%s is written, but not its plan: %w", c.opts.Output, err)
-	}
-	if err := c.page.write(func(w io.Writer) error { return page.Result(w, result) }); err != nil {
-		return fmt.Errorf("%s is written, but not the page about it: %w", c.opts.Output, err)
-	}
-	err = c.out.write(s.out, result, func(w io.Writer) error { return report.Result(w, result, c.out.verbose) })
-	if err != nil {
-		return fmt.Errorf("%s is written, but not what there is to say about it: %w", c.opts.Output, err)
-	}
-	return brokenOff(result.Tuning, c.opts.Output)
+func newCompress(s streams) *cobra.Command {
+	c := &compressCommand{streams: s}
+	return declare(&cobra.Command{
+		Use:   "compress MODEL -o OUTPUT --target KIND=VALUE [flags]",
+		Short: "compress a model (the default: the word may be left out)",
+		Long: `Replaces nodes with constant weights (Conv, ConvTranspose, Gemm, MatMul, Gather)
+by chains of smaller ones. Decompositions and ranks are chosen for all nodes at
+once, so that the least is lost within the targets. The output is written only
+when it meets every target and has been verified. The word compress may be left
+out.`,
+		Example: `
+  onnx-compress model.onnx -o small.onnx --calib images/ --target macs=0.5
+  onnx-compress model.onnx -o small.onnx --target params=60%
+  onnx-compress net.onnx -o net2.onnx --calib train.bin --normalize cifar10 \
+      --target macs=0.6 --target params=0.7 --keep '*/conv1' --json=result.json`,
+		Annotations: map[string]string{notesOf: `
+Exit codes: 0 done, 1 failed, 2 usage, 3 a target cannot be met. Nothing is
+written unless it is 0.`},
+		ValidArgsFunction: ending("onnx"),
+		RunE:              c.run,
+	}, c.declare, configFlags)
 }
 
-func (c *compressFlags) add(f *pflag.FlagSet) {
-	f.StringVarP(&c.opts.Output, "output", "o", "", "")
-	f.StringArrayVar(&c.targets, "target", nil, "")
-	c.plan.add(f)
-	f.BoolVar(&c.opts.Time, "time", false, "")
-	c.page.add(f)
-	c.addMeans(f)
-	f.BoolVar(&c.tune, "tune", false, "")
-	f.StringVar(&c.lessons, "tune-data", "", "")
-	c.tuning.add(f, "tune-")
-	f.BoolVar(&c.opts.Overwrite, "force", false, "")
-	c.out.add(f, "quiet", "verbose")
+func (c *compressCommand) declare(f *flagSet) {
+	f.group("What to reach")
+	f.StringVarP(&c.opts.Output, "output", "o", "", "`FILE` where the compressed model goes")
+	f.StringArrayVar(&c.targets, "target", nil, "`KIND=VALUE` an upper bound; may be repeated, all of them hold\n"+
+		"  macs    multiply-adds of one inference\n"+
+		"  params  elements of all constant tensors\n"+
+		"  bytes   size of the written files\n"+
+		"VALUE is a fraction of the original (0.5, 50%) or a count above 1 (20M, 1.5G; 2MiB for bytes); k, M, G, T are powers of 1000, "+
+		"KiB, MiB, GiB, TiB of 1024. Or a bound on the damage, for which models are built and run until the smallest is found that keeps it:\n"+
+		"  agree=99%   the same top class, of the samples\n"+
+		"  drop=0.5%   top-1 accuracy that may be lost\n"+
+		"  snr=30dB    of the outputs\n"+
+		"smallest in MACs, or in what the first target bounds that stands beside it")
+	f.completeWith("target", kinds(targetWords()...))
+	c.plan.declare(f)
+	f.BoolVar(&c.opts.Overwrite, "force", false, "replace OUTPUT if it exists")
+	f.group("Samples (without --calib the run is data-free, and less accurate)")
+	c.calibration(f)
+	f.group("What may change")
+	c.choice(f)
+	f.group("Gradient descent after that (see `onnx-compress help tune`)")
+	f.BoolVar(&c.tune, "tune", false, "tune the weights of the result, so that it comes closer to the original on the samples of --calib that do not verify it; "+
+		"SIGINT meanwhile writes the best state so far")
+	f.StringVar(&c.lessons, "tune-data", "", "`PATH` learn from these samples instead")
+	c.tuning.images(f, "flip, mirror, crop=N, mix: change images meanwhile")
+	f.row("as the flags of tune without \"tune-\"; --batch is that of a step too where it is given (else 64)", func(f *flagSet) {
+		c.tuning.declare(f, "tune-")
+		c.tuning.states(f)
+	})
+	f.group("How to work")
+	c.work(f)
+	f.group("What to say")
+	reportFlag(f, &c.report, "a page for people: what was saved, what it costs, on what evidence; the models are timed for it")
+	f.BoolVar(&c.opts.Time, "time", false, "time both models in ONNX Runtime, by turns, on one sample")
+	c.out.declare(f, "the result as JSON", "no text, no progress", "every node: its rank and loss, or why it was left alone; and how long each stage took")
 }
 
-// addMeans adds the flags that say by what means a model is compressed, whatever it is to
-// reach.
-func (c *compressFlags) addMeans(f *pflag.FlagSet) {
-	f.StringVar(&c.calib, "calib", "", "")
-	f.IntVar(&c.opts.CalibSamples, "calib-samples", 0, "")
-	f.IntVar(&c.opts.VerifySamples, "verify-samples", 0, "")
-	f.StringVar(&c.opts.Stats, "stats", "", "")
-	f.IntVar(&c.opts.Probes, "probes", 1, "")
-	f.BoolVar(&c.opts.NoRefit, "no-refit", false, "")
-	c.samples.add(f)
-	f.StringSliceVar(&c.opts.Methods, "methods", nil, "")
-	f.StringArrayVar(&c.opts.Select.Only, "only", nil, "")
-	f.StringArrayVar(&c.opts.Select.Keep, "keep", nil, "")
-	f.StringVar(&c.opts.Search, "search", "", "")
-	f.IntVar(&c.opts.RankMultiple, "rank-multiple", 0, "")
-	f.StringArrayVar(&c.shapes, "input-shape", nil, "")
-	f.Uint64Var(&c.opts.Seed, "seed", 0, "")
-	f.IntVar(&c.opts.Batch, "batch", 32, "")
-	f.IntVar(&c.opts.Threads, "threads", 0, "")
-	f.StringVar(&c.memory, "memory", "2GiB", "")
-	f.StringVar(&c.opts.Runtime, "ort", "", "")
+// calibration declares what is measured on samples.
+func (c *compressCommand) calibration(f *flagSet) {
+	f.StringVar(&c.calib, "calib", "", "`PATH` a folder of JPEG or PNG images; a .npy file, or .npz with one array per input; a folder of test_data_set_*; "+
+		"or binary records, a label byte and the pixels, as CIFAR-10 has them")
+	f.IntVar(&c.opts.CalibSamples, "calib-samples", 0, "`N` how many samples calibration draws (1024, but at most nine tenths: the others verify the result)")
+	f.IntVar(&c.opts.VerifySamples, "verify-samples", 0, "`N` how many of the others verify the result (1024)")
+	f.IntVar(&c.opts.Probes, "probes", 1, "`N` random directions in the outputs of every sample to estimate from how much each node matters (1); "+
+		"0 weighs the nodes by their own outputs instead")
+	f.BoolVar(&c.opts.NoRefit, "no-refit", false, "do not solve the nodes anew, in order, on what the compressed model really feeds them (on by default with --calib)")
+	f.StringVar(&c.opts.Stats, "stats", "", "`FILE` keep what calibration finds in this file; it is read instead of calibrating when the same model, samples and options come again, "+
+		"and written anew otherwise")
+	c.samples.declare(f)
+}
+
+// choice declares what there is to choose from.
+func (c *compressCommand) choice(f *flagSet) {
+	methodsFlag(f, &c.opts.Methods, "decompositions on offer, by comma (all of them; `onnx-compress methods` lists and explains them)")
+	f.StringArrayVar(&c.opts.Select.Only, "only", nil, "`PATTERN` change only nodes whose name matches; may be repeated")
+	f.StringArrayVar(&c.opts.Select.Keep, "keep", nil, "`PATTERN` leave nodes alone whose name matches; may be repeated (in patterns * stands for any characters, ? for one)")
+	f.StringVar(&c.opts.Search, "search", "", "`NAME` how ranks are chosen: composite, continuous in stages, with losses corrected by what sites really do to the outputs (default); "+
+		"lagrange, exact to its stated gap; rene, the search of arXiv 2409.03555")
+	f.completeWith("search", words(each(search.Methods(), func(m search.Method) string { return m.Name })...))
+	f.IntVar(&c.opts.RankMultiple, "rank-multiple", 0, "`N` only ranks all of whose numbers are multiples of N; 1 for the fewest multiply-adds at a given error "+
+		"(default: at convolutions of 16 channels and more 16, which suits the blocks that runtimes compute in, as long as the targets can be met so, and 1 elsewhere)")
+	shapeFlag(f, &c.shapes, "the shape of an input that the model leaves open")
+}
+
+// work declares how to work.
+func (c *compressCommand) work(f *flagSet) {
+	seedFlag(f, &c.opts.Seed, "decides which samples go where (0)")
+	batchFlag(f, &c.opts.Batch)
+	threadsFlag(f, &c.env.Threads, "batches and nodes worked on side by side (all cores); the written bytes do not depend on it")
+	memoryFlag(f, &c.memory)
+	runtimeFlag(f, &c.env.Runtime)
 }
 
 // read turns the words into options.
-func (c *compressFlags) read(f *pflag.FlagSet) error {
+func (c *compressCommand) read(f *pflag.FlagSet) error {
 	if err := c.plan.alone(f); err != nil {
 		return err
 	}
@@ -167,8 +151,8 @@ func (c *compressFlags) read(f *pflag.FlagSet) error {
 	return c.readTuning(f)
 }
 
-// readMeans turns the words of addMeans into options.
-func (c *compressFlags) readMeans(f *pflag.FlagSet) error {
+// readMeans turns the words about means into options.
+func (c *compressCommand) readMeans(f *pflag.FlagSet) error {
 	if err := atLeastOne(f, "calib-samples", "verify-samples", "rank-multiple", "batch", "threads"); err != nil {
 		return err
 	}
@@ -179,6 +163,9 @@ func (c *compressFlags) readMeans(f *pflag.FlagSet) error {
 		return err
 	}
 	var err error
+	if c.opts.Probes, err = probes(c.opts.Probes); err != nil {
+		return err
+	}
 	if c.opts.Memory, err = byteSize(c.memory); err != nil {
 		return err
 	}
@@ -187,44 +174,79 @@ func (c *compressFlags) readMeans(f *pflag.FlagSet) error {
 }
 
 // prepared completes the options with where the samples lie and how they are prepared.
-func (c *compressFlags) prepared() (err error) {
+func (c *compressCommand) prepared() (err error) {
 	c.opts.Data.Path = c.calib
 	if c.tune {
-		c.opts.LessonsPath = c.lessons
+		c.opts.Data.Lessons = c.lessons
 	}
-	if c.calib != "" || c.opts.LessonsPath != "" {
+	if c.calib != "" || c.opts.Data.Lessons != "" {
 		c.opts.Data.Preparation, err = c.samples.options()
 	}
 	return err
 }
 
+func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
+	f := cmd.Flags()
+	path, err := oneModel(cmd, args, &c.out)
+	if err != nil {
+		return err
+	}
+	if err := c.read(f); err != nil {
+		return err
+	}
+	files := []string{path, c.opts.Output, c.calib, c.samples.labels, c.lessons, c.plan.from}
+	if err := writable(f, files, "json", "plan", "report", "stats", "checkpoint"); err != nil {
+		return err
+	}
+	if c.opts.FromPlan, err = c.plan.read(); err != nil {
+		return err
+	}
+	if err := c.prepared(); err != nil {
+		return err
+	}
+	c.opts.Time = c.opts.Time || c.report != ""
+	m, source, err := opened(path, c.calib, &c.samples)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	c.opts.Source = source
+	if err := c.learn(m); err != nil {
+		return err
+	}
+	env, end, err := c.open(c.env, c.out.quiet)
+	if err != nil {
+		return err
+	}
+	result, err := compress.Run(cmd.Context(), env, m, c.opts)
+	end()
+	if err != nil {
+		return err
+	}
+	result.Command = commandLine(f, args)
+	return errors.Join(
+		butNot(c.opts.Output, "its plan", writeNamed("plan", c.plan.to, func(w io.Writer) error { return report.JSON(w, compress.PlanOf(result)) })),
+		butNot(c.opts.Output, "the page about it", writeNamed("report", c.report, func(w io.Writer) error { return page.Result(w, result) })),
+		butNot(c.opts.Output, "what there is to say about it",
+			c.out.write(c.streams.out, result, func(w io.Writer) error { return report.Result(w, result, c.out.verbose) })),
+		brokenOff(result.Tuning, c.opts.Output),
+	)
+}
+
 // oneModel wants exactly one argument.
-func oneModel(args []string, out *outputFlags) (string, error) {
+func oneModel(cmd *cobra.Command, args []string, out *outputFlags) (string, error) {
 	switch {
 	case len(args) == 0:
 		return "", usagef("which model? for example: onnx-compress model.onnx -o small.onnx --calib images/ --target macs=0.5")
 	case len(args) > 1 && out.json == toStdout && strings.HasSuffix(args[len(args)-1], ".json"):
 		return "", usagef("%d models were named (%q); want one: to write JSON to a file, join the two as --json=%s", len(args), args, args[len(args)-1])
 	case len(args) > 1:
-		return "", usagef("%d models were named (%q); want one%s", len(args), args, commandWord(args[0]))
+		return "", usagef("%d models were named (%q); want one%s", len(args), args, meant(cmd.Root(), args[0]))
 	}
 	if _, err := os.Stat(args[0]); errors.Is(err, os.ErrNotExist) {
-		if hint := commandWord(args[0]); hint != "" {
+		if hint := meant(cmd.Root(), args[0]); hint != "" {
 			return "", usagef("%q is neither a file nor a command%s", args[0], hint)
 		}
 	}
 	return args[0], nil
-}
-
-// openSamples opens the samples at path for the model.
-func openSamples(m *onnxio.Model, path string, flags *sampleFlags) (samples.Source, error) {
-	o, err := flags.options()
-	if err != nil {
-		return nil, err
-	}
-	inputs, err := samples.Inputs(m)
-	if err != nil {
-		return nil, err
-	}
-	return samples.Open(path, o, inputs)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,42 +10,42 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"github.com/onnx-compress/onnx-compress/internal/suggest"
 )
 
 // configName is the file that is read from the current folder where it is there.
 const configName = "onnx-compress.yaml"
 
-// configFlags say which configuration holds; every command that can be configured has them.
-type configFlags struct {
-	path        string
-	none, print bool
+// configFlags declares which configuration holds; every command that can be configured has them.
+func configFlags(f *flagSet) {
+	f.group("Configuration (see `onnx-compress help config`)")
+	f.row("where other flags take their values from", func(f *flagSet) { choiceOfConfig(f) })
 }
 
-// unconfigured names the commands that are about the program itself.
-func unconfigured() []string { return []string{"help", "version", "completion", "man", "config"} }
-
-func (c *configFlags) add(f *pflag.FlagSet) {
-	f.StringVar(&c.path, "config", "", "")
-	f.BoolVar(&c.none, "no-config", false, "")
-	f.BoolVar(&c.print, "print-config", false, "")
+func choiceOfConfig(f *flagSet) {
+	f.String("config", "", "`FILE` read this file instead")
+	f.Bool("no-config", false, "read none")
+	f.Bool("print-config", false, "print the flags that hold, from the command line and the configuration, as a configuration; do nothing else")
+	f.completeWith("config", ending("yaml", "yml"))
 }
 
-// configNames are the flags that no configuration can set.
-func configNames() []string { return []string{"config", "no-config", "print-config"} }
+// unconfigured are the flags that no configuration can set.
+func unconfigured() []string { return []string{"config", "no-config", "print-config", "help"} }
 
-// apply gives the flags that the command line leaves out the values of the configuration,
+// useConfig gives the flags that the command line leaves out the values of the configuration,
 // and prints what holds where that was asked for.
-func (c *configFlags) apply(f *pflag.FlagSet, s streams) error {
-	if c.none && c.path != "" {
+func useConfig(cmd *cobra.Command, _ []string) error {
+	f := cmd.Flags()
+	if f.Lookup("no-config") == nil {
+		return nil // the command is about the program itself
+	}
+	none, path := f.Lookup("no-config").Value.String() == "true", f.Lookup("config").Value.String()
+	if none && path != "" {
 		return usagef("--config and --no-config exclude each other")
 	}
-	if !c.none {
-		path, doc, err := c.read()
+	if !none {
+		path, doc, err := readConfig(path)
 		if err != nil {
 			return err
 		}
@@ -54,224 +53,40 @@ func (c *configFlags) apply(f *pflag.FlagSet, s streams) error {
 			return err
 		}
 	}
-	if c.print {
-		if err := printConfig(s.out, f); err != nil {
-			return err
-		}
-		return errHelp // there is nothing more to do, and nothing wrong
+	if f.Lookup("print-config").Value.String() != "true" {
+		return nil
 	}
-	return nil
+	if err := printConfig(cmd.OutOrStdout(), f); err != nil {
+		return err
+	}
+	return errDone
 }
 
-// read reads the configuration, if there is one.
-func (c *configFlags) read() (string, *configDoc, error) {
-	path := c.path
+// readConfig reads the configuration in a file, or in that of the current folder if there is one.
+func readConfig(named string) (path string, doc *configDoc, err error) {
+	path = named
 	if path == "" {
 		path = configName
 	}
 	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) && c.path == "" {
+	if errors.Is(err, fs.ErrNotExist) && named == "" {
 		return path, &configDoc{}, nil
 	}
 	if err != nil {
 		return path, nil, usagef("configuration: %w", err)
 	}
-	doc, err := parseConfig(data)
-	if err != nil {
+	if doc, err = parseConfig(data); err != nil {
 		return path, nil, usagef("%s: %w", path, err)
 	}
 	return path, doc, nil
 }
 
-// configDoc is a configuration: for each command the values of its flags.
-type configDoc struct{ sections []configSection }
-
-type configSection struct {
-	command string
-	line    int
-	values  []configValue
-}
-
-// configValue is one flag's values, as they would stand on a command line.
-type configValue struct {
-	flag  string
-	line  int
-	words []string
-}
-
-// parseConfig reads a configuration and checks it as a whole, for all commands.
-func parseConfig(data []byte) (*configDoc, error) {
-	file, err := parser.ParseBytes(data, 0)
-	if err != nil {
-		return nil, fmt.Errorf("no YAML: %w", err)
-	}
-	doc := &configDoc{}
-	if len(file.Docs) > 1 {
-		return nil, errors.New("there are several documents in it; want one")
-	}
-	if len(file.Docs) == 0 || file.Docs[0].Body == nil || file.Docs[0].Body.Type() == ast.NullType || file.Docs[0].Body.Type() == ast.CommentType {
-		return doc, nil
-	}
-	entries, err := mapping(file.Docs[0].Body, "the file", "commands")
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		section, err := parseSection(e)
-		if err != nil {
-			return nil, err
-		}
-		doc.sections = append(doc.sections, section)
-	}
-	var plain any
-	if err := yaml.Unmarshal(data, &plain); err != nil {
-		return nil, fmt.Errorf("no YAML: %w", err)
-	}
-	return doc, checkSchemaOf(plain)
-}
-
-// mapping returns the entries of a mapping.
-func mapping(n ast.Node, what, of string) ([]*ast.MappingValueNode, error) {
-	switch n := n.(type) {
-	case *ast.MappingNode:
-		return n.Values, nil
-	case *ast.MappingValueNode:
-		return []*ast.MappingValueNode{n}, nil
-	}
-	return nil, fmt.Errorf("line %d: %s holds a %s; want %s with their values, for example compress: {target: macs=0.5}", line(n), what, strings.ToLower(n.Type().String()), of)
-}
-
-func line(n ast.Node) int {
-	if t := n.GetToken(); t != nil && t.Position != nil {
-		return t.Position.Line
-	}
-	return 0
-}
-
-// parseSection reads the flags of one command.
-func parseSection(e *ast.MappingValueNode) (configSection, error) {
-	s := configSection{command: keyOf(e), line: line(e.Key)}
-	var names []string
-	for _, c := range configurable() {
-		names = append(names, c.name)
-	}
-	i := slices.Index(names, s.command)
-	if i < 0 {
-		return s, fmt.Errorf("line %d: unknown command %q%s; known: %s", s.line, s.command, suggest.Phrase(s.command, names), strings.Join(names, ", "))
-	}
-	f, err := declared(configurable()[i])
-	if err != nil || e.Value.Type() == ast.NullType {
-		return s, err
-	}
-	entries, err := mapping(e.Value, s.command, "flags")
-	if err != nil {
-		return s, err
-	}
-	for _, e := range entries {
-		v := configValue{flag: keyOf(e), line: line(e.Key)}
-		if f.Lookup(v.flag) == nil || slices.Contains(configNames(), v.flag) {
-			return s, fmt.Errorf("line %d: %s has no flag %q%s", v.line, s.command, v.flag, suggest.Phrase(v.flag, flagNames(f)))
-		}
-		if v.words, err = words(e.Value); err != nil {
-			return s, fmt.Errorf("line %d: %s: %s: %w", v.line, s.command, v.flag, err)
-		}
-		s.values = append(s.values, v)
-	}
-	return s, nil
-}
-
-func keyOf(e *ast.MappingValueNode) string {
-	return strings.Trim(e.Key.GetToken().Value, `"'`)
-}
-
-// flagNames are the flags that a configuration can set.
-func flagNames(f *pflag.FlagSet) []string {
-	var out []string
-	f.VisitAll(func(flag *pflag.Flag) {
-		if !slices.Contains(configNames(), flag.Name) {
-			out = append(out, flag.Name)
-		}
-	})
-	return out
-}
-
-// words writes a value, or each of a list, as on a command line.
-func words(n ast.Node) ([]string, error) {
-	switch n := n.(type) {
-	case *ast.StringNode:
-		return []string{n.Value}, nil
-	case *ast.LiteralNode:
-		return []string{n.Value.Value}, nil
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
-		return []string{n.GetToken().Value}, nil
-	case *ast.SequenceNode:
-		out := []string{}
-		for _, v := range n.Values {
-			if v.Type() == ast.SequenceType {
-				return nil, errors.New("a list in a list; want plain values")
-			}
-			w, err := words(v)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, w...)
-		}
-		return out, nil
-	}
-	return nil, fmt.Errorf("a %s; want a plain value, or a list of them", strings.ToLower(n.Type().String()))
-}
-
-// shared says whether a command takes its options from the section of compress, too.
-func shared(name string) bool {
-	return slices.Contains([]string{"explore", "status", "check", "convert"}, name)
-}
-
-// apply sets the flags that have no value yet, those of the command's own section first.
-func (d *configDoc) apply(f *pflag.FlagSet, path string) error {
-	for _, name := range []string{f.Name(), "compress"} {
-		if name == "compress" && f.Name() != name && !shared(f.Name()) {
-			continue
-		}
-		for _, s := range d.sections {
-			if s.command != name {
-				continue
-			}
-			if err := s.apply(f, name != f.Name()); err != nil {
-				return usagef("%s: %w", path, err)
-			}
-		}
-	}
-	return nil
-}
-
-// apply sets flags; from another command's section those that say how to compress.
-func (s *configSection) apply(f *pflag.FlagSet, borrowed bool) error {
-	for _, v := range s.values {
-		flag := f.Lookup(v.flag)
-		if flag == nil || flag.Changed || borrowed && slices.Contains(ownOutput(), v.flag) {
-			continue
-		}
-		for _, word := range v.words {
-			if _, list := flag.Value.(pflag.SliceValue); word == "false" && !list && flag.NoOptDefVal != "" && flag.Value.Type() != "bool" {
-				continue // such as json: false
-			}
-			if word == "true" && flag.NoOptDefVal != "" {
-				word = flag.NoOptDefVal
-			}
-			if err := f.Set(v.flag, word); err != nil {
-				return fmt.Errorf("line %d: %s: %w", v.line, s.command, err)
-			}
-		}
-	}
-	return nil
-}
-
 // printConfig writes the flags that have a value as a configuration of the command.
 func printConfig(w io.Writer, f *pflag.FlagSet) error {
 	values := yaml.MapSlice{}
-	f.VisitAll(func(flag *pflag.Flag) {
-		if !flag.Changed || slices.Contains(configNames(), flag.Name) {
-			return
+	for _, flag := range flagsOf(f) {
+		if !flag.Changed || slices.Contains(unconfigured(), flag.Name) {
+			continue
 		}
 		var v any = flag.Value.String()
 		switch list, ok := flag.Value.(pflag.SliceValue); {
@@ -283,7 +98,7 @@ func printConfig(w io.Writer, f *pflag.FlagSet) error {
 			v = number(flag.Value.String())
 		}
 		values = append(values, yaml.MapItem{Key: flag.Name, Value: v})
-	})
+	}
 	data, err := yaml.Marshal(yaml.MapSlice{{Key: f.Name(), Value: values}})
 	if err != nil {
 		return err
@@ -298,26 +113,63 @@ type number string
 // MarshalYAML writes the text as it is.
 func (n number) MarshalYAML() ([]byte, error) { return []byte(n), nil }
 
-func runConfig(_ context.Context, args []string, s streams) error {
-	var c configFlags
-	var schema bool
-	f := newFlags("config")
-	f.StringVar(&c.path, "config", "", "")
-	f.BoolVar(&schema, "schema", false, "")
-	rest, err := parse(f, args, s)
-	switch {
-	case err != nil:
-		return err
-	case len(rest) > 0:
-		return usagef("config takes no arguments, got %q; a file is named with --config", rest)
-	case schema:
+type configCommand struct {
+	streams
+	path   string
+	schema bool
+}
+
+func newConfig(s streams) *cobra.Command {
+	c := &configCommand{streams: s}
+	var others strings.Builder
+	writeFlags(&others, declare(&cobra.Command{}, func(f *flagSet) {
+		f.group("Flags of all commands that do work")
+		choiceOfConfig(f)
+	}).Flags())
+	return declare(&cobra.Command{
+		Use:   "config [flags]",
+		Short: "check onnx-compress.yaml, or print its schema",
+		Long: `Checks the configuration and says what it has. A file onnx-compress.yaml in the
+current folder is read by every command that does work. Its keys are commands,
+and below each its flags, without dashes; a flag that may be repeated takes a
+list. What stands on the command line wins. The commands explore, status, check
+and convert also take from compress: whatever says how a model is compressed.
+Paths are relative to the current folder, as on the command line.`,
+		Example: `
+  # an onnx-compress.yaml
+  compress:
+    target: [macs=0.5, params=60%]
+    calib: images/
+    crop: 224
+    normalize: imagenet
+  verify:
+    data: val/
+    require: [agree=99%, class-drop=2%]`,
+		Annotations: map[string]string{notesOf: others.String() + "\nExit codes: 0 all is well, 2 something in it makes no sense."},
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("config takes no arguments, got %q; a file is named with --config", args)
+			}
+			return nil
+		},
+		RunE: func(*cobra.Command, []string) error { return c.run() },
+	}, func(f *flagSet) {
+		f.group("Flags of this command")
+		f.StringVar(&c.path, "config", "", "`FILE` read this file instead")
+		f.BoolVar(&c.schema, "schema", false, "print the JSON Schema of configurations")
+		f.completeWith("config", ending("yaml", "yml"))
+	})
+}
+
+func (c *configCommand) run() error {
+	if c.schema {
 		data, err := configSchema()
 		if err == nil {
-			_, err = s.out.Write(data)
+			_, err = c.out.Write(data)
 		}
 		return err
 	}
-	path, doc, err := c.read()
+	path, doc, err := readConfig(c.path)
 	if err != nil {
 		return err
 	}
@@ -326,9 +178,9 @@ func runConfig(_ context.Context, args []string, s streams) error {
 		count += len(section.values)
 	}
 	if len(doc.sections) == 0 {
-		_, err = fmt.Fprintf(s.out, "%s: nothing is configured\n", path)
+		_, err = fmt.Fprintf(c.out, "%s: nothing is configured\n", path)
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "%s: ok, %d values for %d commands\n", path, count, len(doc.sections))
+	_, err = fmt.Fprintf(c.out, "%s: ok, %d values for %d commands\n", path, count, len(doc.sections))
 	return err
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 )
 
 // Run the tests with -update to write the schema anew, and read the difference.
@@ -32,49 +32,20 @@ func TestSchemaIsPublished(t *testing.T) {
 	}
 }
 
-// TestEveryFlagIsExplained: what goes into the schema, completion and the manual is there.
+// TestEveryFlagIsExplained: what goes into help, the schema, completion and the manual is there.
 func TestEveryFlagIsExplained(t *testing.T) {
-	for _, c := range commands() {
-		f, err := declared(c)
-		if err != nil {
-			t.Fatal(err)
+	for _, c := range configurable() {
+		for _, flag := range flagsOf(c.Flags()) {
+			if summary(flag) == "" || strings.Contains(summary(flag), "\n") || annotation(flag, headingOf) == "" {
+				t.Errorf("%s: --%s is not explained", c.Name(), flag.Name)
+			}
+			if (annotation(flag, valueOf) == "") != (flag.Value.Type() == "bool") {
+				t.Errorf("%s: --%s is a %s, and its value is called %q", c.Name(), flag.Name, flag.Value.Type(), annotation(flag, valueOf))
+			}
 		}
-		f.VisitAll(func(flag *pflag.Flag) {
-			text := explained(c.name, flag.Name)
-			if text.summary() == "" && c.name != "setup" {
-				t.Errorf("%s: help does not explain --%s", c.name, flag.Name)
-			}
-			if (text.argument == "") != (flag.Value.Type() == "bool") && text.summary() != "" {
-				t.Errorf("%s: --%s is a %s, and has the argument %q in the help", c.name, flag.Name, flag.Value.Type(), text.argument)
-			}
-			if text.short != flag.Shorthand && text.summary() != "" {
-				t.Errorf("%s: --%s has the short form %q, in the help %q", c.name, flag.Name, flag.Shorthand, text.short)
-			}
-		})
-	}
-}
-
-func TestFlagTexts(t *testing.T) {
-	got := flagTexts("x [flags]\n\nExamples:\n  x --one 1 \\\n      --two 2\n\nFlags:\n  -o, --output FILE     where\n                        it goes\n                          deep  er\n" +
-		"      --long-one NAME=1x3\n                        below\n      --json[=FILE]     as JSON\n  -q, --quiet           no text\nEnd --not\n      --late X text\n")
-	want := []flagText{
-		{"o", "output", "FILE", []string{"where", "it goes", "  deep  er"}, 7, 10},
-		{"", "long-one", "NAME=1x3", []string{"below"}, 10, 12},
-		{"", "json", "[=FILE]", []string{"as JSON"}, 12, 13},
-		{"q", "quiet", "", []string{"no text"}, 13, 14},
-		{"", "late", "X", []string{"text"}, 15, 16},
-	}
-	if len(got) != len(want) {
-		t.Fatalf("%+v", got)
-	}
-	for i, g := range got {
-		w := want[i]
-		if g.short != w.short || g.long != w.long || g.argument != w.argument || !slices.Equal(g.lines, w.lines) || g.from != w.from || g.to != w.to {
-			t.Errorf("%+v, want %+v", g, w)
+		if c.Short == "" || c.Long == "" || c.ValidArgsFunction == nil && c.Args == nil {
+			t.Errorf("%s is not explained, or says nothing of its arguments", c.Name())
 		}
-	}
-	if s := got[0].summary(); s != "where it goes" {
-		t.Errorf("summary %q", s)
 	}
 }
 
@@ -128,11 +99,7 @@ func FuzzConfig(f *testing.F) {
 			return
 		}
 		for _, c := range configurable() {
-			flags, err := declared(c)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = doc.apply(flags, "x") // may refuse a word, such as a number that is too large
+			_ = doc.apply(c.Flags(), "x") // may refuse a word, such as a number that is too large
 		}
 	})
 }
@@ -204,54 +171,86 @@ func TestConfigCommand(t *testing.T) {
 	}
 }
 
-// TestCandidates: what can stand next on a command line.
-func TestCandidates(t *testing.T) {
+// TestCompletion: what can stand next on a command line, and what the shell adds to it.
+func TestCompletion(t *testing.T) {
+	const all = "compress explore inspect tune report verify status check convert methods setup doctor config completion man help version"
 	for line, want := range map[string]string{
-		"": "compress explore inspect", "ver": "verify version :files", "verify --req": "--require", "help st": "status",
-		"verify --require ag": "agree=", "verify --require = ag": "agree=", "m.onnx --require": "", "verify --require=cl": "--require=class-drop=",
-		"m.onnx --targ": "--target", "m.onnx --target ": "macs= params= bytes=", "m.onnx --search la": "lagrange", "compress -o ": ":files",
-		"m.onnx --force ": ":files", "status --norm": "--normalize", "status --normalize im": "imagenet", "m.onnx --seed ": "", "m.onnx --json=": ":files",
-		"completion f": "fish", "methods sv": "svd", "inspect ": ":files", "nonsense --no-such ": ":files",
+		"":    "compress explore inspect tune report verify status check convert methods setup doctor config completion man help version :0",
+		"ver": "verify version :0", "verify --req": "--require :4", "help st": all + " :4",
+		"verify --require ag":   "agree= class-drop= cosine= drop= max-error= mean-error= snr= :6",
+		"verify --require=cl":   "agree= class-drop= cosine= drop= max-error= mean-error= snr= :6",
+		"m.onnx --require ":     ":0",
+		"m.onnx --targ":         "--target :4",
+		"m.onnx --target ":      "agree= bytes= drop= macs= params= snr= :6",
+		"m.onnx --search la":    "composite lagrange rene :4",
+		"compress -o ":          ":0",
+		"m.onnx --force ":       "onnx :8",
+		"m.onnx --from-plan ":   "json :8",
+		"explore --models ":     ":16",
+		"explore --over ":       "bytes macs params :4",
+		"status --norm":         "--normalize :4",
+		"status --normalize im": "cifar10 cifar100 half imagenet raw :4",
+		"status --target ":      "agree= bytes= drop= macs= params= snr= :6",
+		"m.onnx --seed ":        ":4",
+		"m.onnx --json=":        ":0",
+		"setup --with ":         "npm pip :4",
+		"verify --config ":      "yaml yml :8",
+		"completion f":          "fish :4",
+		"inspect ":              "onnx :8",
+		"report ":               "json :8",
+		"man ":                  ":16",
 	} {
-		words := strings.Split(line, " ")
-		var got []string
-		for _, c := range candidates(words) {
-			got = append(got, c.word)
+		var out, errs bytes.Buffer
+		run(append([]string{cobra.ShellCompNoDescRequestCmd}, strings.Split(line, " ")...), streams{out: &out, err: &errs})
+		got, wanted := strings.Fields(out.String()), strings.Fields(want)
+		slices.Sort(got)
+		slices.Sort(wanted)
+		if !slices.Equal(got, wanted) {
+			t.Errorf("%q can become %q, want %q", line, got, wanted)
 		}
-		text := strings.Join(got, " ")
-		if line == "" && strings.HasPrefix(text, want) || line == "methods sv" && strings.HasPrefix(text, want) {
-			continue
-		}
-		if text != want {
-			t.Errorf("%q can become %q, want %q", line, text, want)
-		}
+	}
+	var out, errs bytes.Buffer
+	run([]string{cobra.ShellCompRequestCmd, "methods", "sv"}, streams{out: &out, err: &errs})
+	if !strings.HasPrefix(out.String(), "svd\t") {
+		t.Errorf("methods have no titles: %q", &out)
 	}
 }
 
-// TestManual: the page has all commands and flags.
+// TestManual: there is a page for every command, with all of its flags and words that the
+// formatter does not take for its own.
 func TestManual(t *testing.T) {
-	var b bytes.Buffer
-	if err := writeManual(&b); err != nil {
-		t.Fatal(err)
+	folder := filepath.Join(t.TempDir(), "man1")
+	var out, errs bytes.Buffer
+	if code := run([]string{"man", folder}, streams{out: &out, err: &errs}); code != exitDone || out.Len()+errs.Len() > 0 {
+		t.Fatalf("code %d, %q, %q", code, &out, &errs)
 	}
-	text := b.String()
-	for _, c := range commands() {
-		if c.name != "help" && !strings.Contains(text, "\n.SH "+strings.ToUpper(c.name)+"\n") {
-			t.Errorf("no section on %s", c.name)
-		}
-		help, err := helpTexts.ReadFile(filepath.ToSlash("help/" + c.name + ".txt"))
+	page := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(folder, name+".1"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range flagTexts(string(help)) {
-			if !strings.Contains(text, `\fB\-\-`+roff(f.long)+`\fR`) {
-				t.Errorf("%s: --%s is missing", c.name, f.long)
+		return string(text)
+	}
+	if text := page("onnx-compress"); !strings.Contains(text, "a bound that was required does not hold") {
+		t.Error("the page of the program lacks the exit codes")
+	}
+	for _, c := range configurable() {
+		text := page("onnx-compress-" + c.Name())
+		for _, flag := range flagsOf(c.Flags()) {
+			if name := `\fB--` + flag.Name + `\fP`; !strings.Contains(strings.ReplaceAll(text, `\-`, "-"), name) {
+				t.Errorf("the page of %s lacks %s", c.Name(), name)
 			}
 		}
 	}
-	for _, line := range strings.Split(text, "\n") {
-		if strings.HasPrefix(line, "'") || strings.HasPrefix(line, ".") && !slices.Contains([]string{".TH", ".SH", ".SS", ".PP", ".TP", ".B", ".I", ".br", ".nf", ".fi"}, strings.Fields(line)[0]) {
-			t.Errorf("a line that the formatter would take for its own: %q", line)
+	for page, words := range map[string][]string{
+		page("onnx-compress-compress"): {"--output\\fP=FILE", "*/conv1", "test_data_set_*", "NAME<TAB>CLASS", "Exit codes: 0 done"},
+		page("onnx-compress-config"):   {"onnx-compress.yaml", "print the flags that hold"},
+		page("onnx-compress-verify"):   {"class-drop  largest loss", "--json\\fP[=FILE]"},
+	} {
+		for _, word := range words {
+			if !strings.Contains(strings.ReplaceAll(page, `\-`, "-"), word) {
+				t.Errorf("a page lacks %q:\n%s", word, page)
+			}
 		}
 	}
 }

@@ -14,13 +14,10 @@ func TestExitCodesDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	help, err := helpTexts.ReadFile("help/help.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
+	help := helpOf(t, "help")
 	codes := []int{exitDone, exitFailed, exitUsage, exitUnmet, exitStale, exitBound}
 	for _, code := range codes {
-		if !strings.Contains(string(table), fmt.Sprintf("\n| %d | ", code)) || !strings.Contains(string(help), fmt.Sprintf("\n  %d  ", code)) {
+		if !strings.Contains(string(table), fmt.Sprintf("\n| %d | ", code)) || !strings.Contains(help, fmt.Sprintf("\n  %d  ", code)) {
 			t.Errorf("exit code %d is missing in docs/exit-codes.md or in help", code)
 		}
 	}

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"runtime"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/provision"
@@ -37,24 +39,38 @@ type library struct {
 // diagnosisSchema names the shape of a diagnosis as JSON.
 const diagnosisSchema = "onnx-compress/doctor/1"
 
-func runDoctor(_ context.Context, args []string, s streams) error {
-	var out outputFlags
-	var path string
-	f := newFlags("doctor")
-	f.StringVar(&path, "ort", "", "")
-	out.add(f, "quiet", "verbose")
-	rest, err := parse(f, args, s)
-	if err != nil {
+type doctorCommand struct {
+	streams
+	ort string
+	out outputFlags
+}
+
+func newDoctor(s streams) *cobra.Command {
+	c := &doctorCommand{streams: s}
+	return declare(&cobra.Command{
+		Use:   "doctor [flags]",
+		Short: "say which libraries are found, where, and what is missing",
+		Long: `Says which shared libraries are found, where, in which version, and which
+command mends what is missing. Looked at, in this order: the flag --ort, the
+variables ONNX_COMPRESS_ORT and ONNX_COMPRESS_OPENBLAS, the folder that setup
+fills, installed Python packages, the system.`,
+		Annotations: map[string]string{notesOf: `
+Exit codes: 0 ONNX Runtime can be used, 1 it cannot. OpenBLAS is optional: Go
+code takes its place, more slowly.`},
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Flags()) },
+	}, func(f *flagSet) {
+		runtimeFlag(f, &c.ort)
+		c.out.declare(f, "as JSON", "no text", "every place that was looked at")
+	}, configFlags)
+}
+
+func (c *doctorCommand) run(f *pflag.FlagSet) error {
+	if err := writable(f, nil, "json"); err != nil {
 		return err
 	}
-	if len(rest) > 0 {
-		return usagef("doctor takes no arguments, got %q", rest)
-	}
-	if err := out.check(); err != nil {
-		return err
-	}
-	d := diagnose(path)
-	if err := out.write(s.out, d, func(w io.Writer) error { return d.text(w, out.verbose) }); err != nil {
+	d := diagnose(c.ort)
+	if err := c.out.write(c.streams.out, d, func(w io.Writer) error { return d.text(w, c.out.verbose) }); err != nil {
 		return err
 	}
 	if l := d.Libraries[0]; l.Fault != "" {
@@ -124,23 +140,4 @@ func (d *diagnosis) text(out io.Writer, verbose bool) error {
 	}
 	fmt.Fprintf(w, "%-13s %s\n", "algebra", d.Algebra)
 	return w.Flush()
-}
-
-func runSetup(ctx context.Context, args []string, s streams) error {
-	f := newFlags("setup")
-	var o provision.SetupOptions
-	f.StringVar(&o.Client, "with", "", "")
-	rest, err := parse(f, args, s)
-	if err != nil {
-		return err
-	}
-	if len(rest) > 0 {
-		return usagef("setup takes no arguments, got %q", rest)
-	}
-	switch o.Client {
-	case "", "pip", "npm":
-	default:
-		return usagef("--with %q: want pip or npm", o.Client)
-	}
-	return provision.Setup(ctx, s.out, o)
 }

@@ -5,147 +5,140 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 	"github.com/onnx-compress/onnx-compress/internal/report/page"
-	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
-// exploreFlags are the words of `onnx-compress explore`.
-type exploreFlags struct {
-	how             compressFlags // its means, --force, and who is told
+type exploreCommand struct {
+	streams
+	how             compressCommand // by what means models are compressed, and who is told
 	budgets         []string
 	over            string
 	models, picture string
-	page            pageFlags
+	report          string
 }
 
-func (x *exploreFlags) add(f *pflag.FlagSet) {
-	f.StringSliceVar(&x.budgets, "budgets", nil, "")
-	f.StringVar(&x.over, "over", string(compress.MACs), "")
-	f.StringVar(&x.models, "models", "", "")
-	f.StringVar(&x.picture, "picture", "", "")
-	x.page.add(f)
-	f.BoolVar(&x.how.opts.Overwrite, "force", false, "")
-	x.how.addMeans(f)
-	x.how.out.add(f, "quiet", "verbose")
+func newExplore(s streams) *cobra.Command {
+	c := &exploreCommand{streams: s}
+	return declare(&cobra.Command{
+		Use:   "explore MODEL [flags]",
+		Short: "compress to several sizes at once, and show what each costs",
+		Long: `Compresses a model to several sizes and shows what each of them costs. The model
+is analysed, calibrated and factored once; for each budget ranks are chosen, the
+model is refitted, written, and run on samples that calibration did not see. A
+budget that is out of reach is a line that says why. Without --calib, or
+without ONNX Runtime, only what is predicted can be told.`,
+		Example: `
+  onnx-compress explore model.onnx --calib images/
+  onnx-compress explore model.onnx --calib images/ --budgets 0.8,0.6,0.4 \
+      --models sizes/ --json=sizes.json --picture sizes.svg
+  onnx-compress explore net.onnx --calib val/ --labels val.tsv --over bytes`,
+		Annotations: map[string]string{notesOf: `
+When it is interrupted, the models that are complete by then stay, and nothing
+half-written does.
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 none of the budgets can be reached.`},
+		ValidArgsFunction: ending("onnx"),
+		RunE:              c.run,
+	}, c.declare, configFlags)
+}
+
+func (c *exploreCommand) declare(f *flagSet) {
+	f.group("What to try")
+	f.StringSliceVar(&c.budgets, "budgets", nil, "`LIST` shares of the original, by comma (about eight, from 0.9 down to the least that can be reached)")
+	f.StringVar(&c.over, "over", string(compress.MACs), "`RESOURCE` what they are shares of: macs, params or bytes (macs)")
+	f.completeWith("over", words(each(compress.Resources(), func(r compress.Resource) string { return string(r) })...))
+	f.group("What to keep")
+	f.StringVar(&c.models, "models", "", "`FOLDER` write the model of every budget, as in FOLDER/model.macs-0.50.onnx: the same bytes as compress writes there with --target macs=0.5")
+	f.BoolVar(&c.how.opts.Overwrite, "force", false, "replace models that exist there")
+	f.StringVar(&c.picture, "picture", "", "`FILE` draw the frontier as SVG")
+	f.group("Samples, what may change, how to work")
+	f.row("as `onnx-compress help compress` explains them", c.how.calibration, c.how.choice, c.how.work)
+	f.describe("calib", "samples to calibrate on, and to judge by those that calibration leaves")
+	f.group("What to say")
+	reportFlag(f, &c.report, "a page for people")
+	c.how.out.declare(f, "the frontier as JSON", "no text, no progress", "how each point came about: bound, refit, methods")
 }
 
 // read turns the words into options; path is the model's.
-func (x *exploreFlags) read(f *pflag.FlagSet, path string) (o compress.ExploreOptions, err error) {
-	if err := x.how.readMeans(f); err != nil {
+func (c *exploreCommand) read(f *pflag.FlagSet, path string) (o compress.ExploreOptions, err error) {
+	if err := c.how.readMeans(f); err != nil {
 		return o, err
 	}
-	for _, flag := range []string{"models", "picture", "budgets"} {
+	for _, flag := range []string{"models", "budgets"} {
 		if f.Changed(flag) && f.Lookup(flag).Value.String() == "" {
 			return o, usagef("--%s: want a value", flag)
 		}
 	}
-	if err := x.how.prepared(); err != nil {
+	if err := c.how.prepared(); err != nil {
 		return o, err
 	}
-	o = compress.ExploreOptions{Options: x.how.opts, Over: compress.Resource(x.over), Models: x.models}
-	if !slices.Contains(compress.Resources(), o.Over) {
-		return o, usagef("--over %s: want macs, params or bytes", x.over)
+	o = compress.ExploreOptions{
+		Options: c.how.opts.Options, Data: c.how.opts.Data, Over: compress.Resource(c.over), Models: c.models, Overwrite: c.how.opts.Overwrite,
 	}
-	for _, word := range x.budgets {
-		t, err := compress.ParseTarget(x.over + "=" + strings.TrimSpace(word))
+	if !slices.Contains(compress.Resources(), o.Over) {
+		return o, usagef("--over %s: want macs, params or bytes", c.over)
+	}
+	for _, word := range c.budgets {
+		t, err := compress.ParseTarget(c.over + "=" + strings.TrimSpace(word))
 		if err != nil || !t.Fraction {
 			return o, usagef("--budgets: %q is no share of the original; want for example --budgets 0.8,0.6,40%%", word)
 		}
 		o.Budgets = append(o.Budgets, t.Value)
 	}
-	return o, x.check(f, path)
+	files := []string{path, c.how.calib, c.how.samples.labels}
+	return o, writable(f, files, "stats", "json", "report", "picture")
 }
 
-// check refuses files that cannot be written, before the work begins.
-func (x *exploreFlags) check(f *pflag.FlagSet, path string) error {
-	files := []string{path, x.how.calib, x.how.samples.labels, x.how.opts.Stats}
-	if err := x.how.out.check(append(files, x.picture)...); err != nil {
-		return err
-	}
-	if x.how.opts.Stats != "" {
-		if err := canWrite("--stats "+x.how.opts.Stats, x.how.opts.Stats, files[:3]...); err != nil {
-			return err
-		}
-	}
-	if err := x.page.check(f, append(files, x.picture, string(x.how.out.json))...); err != nil {
-		return err
-	}
-	if x.picture == "" {
-		return nil
-	}
-	return canWrite("--picture "+x.picture, x.picture, files...)
-}
-
-func runExplore(ctx context.Context, args []string, s streams) error {
-	var x exploreFlags
-	f := newFlags("explore")
-	x.add(f)
-	rest, err := parse(f, args, s)
+func (c *exploreCommand) run(cmd *cobra.Command, args []string) error {
+	path, err := oneModel(cmd, args, &c.how.out)
 	if err != nil {
 		return err
 	}
-	path, err := oneModel(rest, &x.how.out)
+	o, err := c.read(cmd.Flags(), path)
 	if err != nil {
 		return err
 	}
-	o, err := x.read(f, path)
-	if err != nil {
-		return err
-	}
-	m, err := onnxio.Read(path)
+	m, source, err := opened(path, c.how.calib, &c.how.samples)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	if x.how.calib != "" {
-		if o.Options.Source, err = openSamples(m, x.how.calib, &x.how.samples); err != nil {
-			return err
-		}
+	o.Options.Source = source
+	env, end, err := c.open(c.how.env, c.how.out.quiet)
+	if err != nil {
+		return err
 	}
-	update, end := s.progress(x.how.out.quiet)
-	o.Options.Progress = update
-	e, err := compress.Explore(ctx, m, o)
+	e, err := compress.Explore(cmd.Context(), env, m, o)
 	end()
 	if err != nil {
 		return unfinished(e, err)
 	}
-	if err := x.draw(e); err != nil {
+	draw := func(w io.Writer) error {
+		svg, err := report.ExplorationPicture(e)
+		if err == nil {
+			_, err = w.Write(svg)
+		}
 		return err
 	}
-	if err := x.page.write(func(w io.Writer) error { return page.Exploration(w, e) }); err != nil {
+	if err := writeNamed("picture", c.picture, draw); err != nil {
 		return err
 	}
-	return x.how.out.write(s.out, e, func(w io.Writer) error { return report.Exploration(w, e, x.how.out.verbose) })
-}
-
-// draw writes the picture that was asked for.
-func (x *exploreFlags) draw(e *compress.Exploration) error {
-	if x.picture == "" {
-		return nil
+	if err := writeNamed("report", c.report, func(w io.Writer) error { return page.Exploration(w, e) }); err != nil {
+		return err
 	}
-	svg, err := report.ExplorationPicture(e)
-	if err == nil {
-		err = writeFile(x.picture, func(w io.Writer) error { _, err := w.Write(svg); return err })
-	}
-	if err != nil {
-		return fmt.Errorf("--picture %s: %w", x.picture, err)
-	}
-	return nil
+	return c.how.out.write(c.streams.out, e, func(w io.Writer) error { return report.Exploration(w, e, c.how.out.verbose) })
 }
 
 // unfinished adds to an error which models were complete before it.
 func unfinished(e *compress.Exploration, err error) error {
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w (--force)", err)
-	}
 	var complete []string
 	if e != nil {
 		for _, p := range e.Points {
@@ -158,7 +151,7 @@ func unfinished(e *compress.Exploration, err error) error {
 	case len(complete) == 0:
 		return err
 	case errors.Is(err, context.Canceled):
-		return &interruptedError{"complete, and kept: " + strings.Join(complete, ", ")}
+		return &verdict{exitFailed, "interrupted; complete, and kept: " + strings.Join(complete, ", ")}
 	}
 	return fmt.Errorf("%w; complete, and kept: %s", err, strings.Join(complete, ", "))
 }

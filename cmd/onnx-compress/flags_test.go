@@ -2,8 +2,7 @@ package main
 
 import (
 	"bytes"
-	"io/fs"
-	"maps"
+	"fmt"
 	"math"
 	"reflect"
 	"regexp"
@@ -11,12 +10,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
+
+	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/tune"
 )
 
 func TestByteSize(t *testing.T) {
 	for word, want := range map[string]int64{
-		"1": 1, "4096": 4096, "512MiB": 512 << 20, "512mib": 512 << 20, "2GiB": 2 << 30, "2G": 2 << 30, "2GB": 2e9, "1.5k": 1536,
+		"1": 1, "4096": 4096, "512MiB": 512 << 20, "512mib": 512 << 20, "2GiB": 2 << 30, "2G": 2e9, "2GB": 2e9, "1.5k": 1500,
 		"64 KiB": 64 << 10, "7b": 7, "1e3": 1000, "0.001kB": 1, "1000000000GiB": 1e9 * (1 << 30),
 	} {
 		got, err := byteSize(word)
@@ -27,6 +29,31 @@ func TestByteSize(t *testing.T) {
 	for _, word := range []string{"", "much", "MiB", "-1", "0", "0.5", "NaN", "inf", "1e30", "2GiBs", "2 3", "1TiB!", "0x10Q", "9e18GiB"} {
 		if got, err := byteSize(word); err == nil || !strings.Contains(err.Error(), "512MiB") {
 			t.Errorf("byteSize(%q) = %d, %v; want an error with an example", word, got, err)
+		}
+	}
+}
+
+// TestSizesAgree: a size means the same bytes for every flag that takes one.
+func TestSizesAgree(t *testing.T) {
+	for word, want := range map[string]int64{
+		"2G": 2e9, "2g": 2e9, "2GB": 2e9, "2GiB": 2 << 30, "512M": 512e6, "512MB": 512e6, "512MiB": 512 << 20, "300k": 300e3, "300kB": 300e3, "300KiB": 300 << 10,
+		"1T": 1e12, "1TiB": 1 << 40, "4096": 4096, "1.5G": 15e8,
+	} {
+		memory, err := byteSize(word)
+		if err != nil || memory != want {
+			t.Errorf("--memory %s is %d, %v; want %d", word, memory, err, want)
+		}
+		target, err := compress.ParseTarget("bytes=" + word)
+		if err != nil || target.Fraction || target.Value != float64(want) {
+			t.Errorf("--target bytes=%s is %v, %v; want %d", word, target, err, want)
+		}
+	}
+	for _, word := range []string{"2Gi", "2P", "G", "2GG", ""} {
+		if n, err := byteSize(word); err == nil {
+			t.Errorf("--memory %s is %d", word, n)
+		}
+		if target, err := compress.ParseTarget("bytes=" + word); err == nil {
+			t.Errorf("--target bytes=%s is %v", word, target)
 		}
 	}
 }
@@ -96,63 +123,168 @@ func FuzzInputShapes(f *testing.F) {
 	})
 }
 
-// documented lists the long flags that a help text names.
-func documented(t *testing.T, command string) []string {
+// helpOf is what help says of a command.
+func helpOf(t *testing.T, name string) string {
 	t.Helper()
-	text, err := fs.ReadFile(helpTexts, "help/"+command+".txt")
-	if err != nil {
-		t.Fatal(err)
+	var out, errs bytes.Buffer
+	if code := run([]string{"help", name}, streams{out: &out, err: &errs}); code != exitDone || errs.Len() > 0 {
+		t.Fatalf("help %s: code %d, %s", name, code, &errs)
 	}
-	names := map[string]bool{}
-	for _, m := range regexp.MustCompile(`--([a-z][a-z-]*)`).FindAllStringSubmatch(string(text), -1) {
-		names[m[1]] = true
-	}
-	return slices.Sorted(maps.Keys(names))
+	return out.String()
 }
 
 // TestHelpNamesTheFlags: every flag that a help text names exists, in that command or the
-// main one, and every flag of the main command is named.
+// main one, and every flag of a command is named, or stands in a row that says where it is.
 func TestHelpNamesTheFlags(t *testing.T) {
-	var c compressFlags
-	f := newFlags("compress")
-	c.add(f)
-	for _, command := range commands() {
-		for _, name := range documented(t, command.name) {
-			if f.Lookup(name) != nil || slices.Contains(configNames(), name) {
-				continue
-			}
-			var out, errs bytes.Buffer
-			// Behind the flag comes one that no command has, so that nothing is done.
-			run([]string{command.name, "--" + name + "=1", "--no-such-flag"}, streams{out: &out, err: &errs})
-			if text := errs.String(); strings.Contains(text, "unknown flag: --"+name) {
-				t.Errorf("help %s names --%s: %s", command.name, name, text)
+	root := newRoot(streams{})
+	main := newCompress(streams{}).Flags()
+	for _, c := range root.Commands() {
+		named := map[string]bool{}
+		for _, m := range regexp.MustCompile(`--([a-z][a-z-]*)`).FindAllStringSubmatch(helpOf(t, c.Name()), -1) {
+			named[m[1]] = true
+			if c.Flags().Lookup(m[1]) == nil && main.Lookup(m[1]) == nil {
+				t.Errorf("help %s names --%s", c.Name(), m[1])
 			}
 		}
-	}
-	known := documented(t, "compress")
-	f.VisitAll(func(flag *pflag.Flag) {
-		if !slices.Contains(known, flag.Name) {
-			t.Errorf("help compress does not name --%s", flag.Name)
+		for _, flag := range flagsOf(c.Flags()) {
+			if !named[flag.Name] && annotation(flag, firstOf) == "" {
+				t.Errorf("help %s does not name --%s", c.Name(), flag.Name)
+			}
 		}
-	})
-	if len(known) < 20 {
-		t.Errorf("only %d flags were found in the text", len(known))
+		if c.Name() == "compress" && len(named) < 20 {
+			t.Errorf("only %d flags were found in the text", len(named))
+		}
 	}
 }
 
 // TestHelpFits: help is read in terminals of 80 columns.
 func TestHelpFits(t *testing.T) {
-	for _, c := range commands() {
-		text, err := fs.ReadFile(helpTexts, "help/"+c.name+".txt")
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		for i, line := range strings.Split(string(text), "\n") {
+	for _, c := range newRoot(streams{}).Commands() {
+		for i, line := range strings.Split(helpOf(t, c.Name()), "\n") {
 			if len([]rune(line)) > 80 || strings.TrimRight(line, " ") != line || strings.Contains(line, "\t") {
-				t.Errorf("help/%s.txt, line %d: %q", c.name, i+1, line)
+				t.Errorf("help %s, line %d: %q", c.Name(), i+1, line)
 			}
 		}
+	}
+}
+
+// TestWriteFlags: headings, rows, tables and long names each have their place.
+func TestWriteFlags(t *testing.T) {
+	cmd := declare(&cobra.Command{}, func(f *flagSet) {
+		f.group("What to do")
+		f.StringP("output", "o", "", "`FILE` where it goes, or else "+strings.Repeat("long ", 12)+"text\n  a  one\n  b  two\nand more")
+		f.BoolP("quiet", "q", false, "no text")
+		f.String("long-one", "", "`NAME=1x3` below")
+		f.String("json", "", "`[=FILE]` as JSON")
+		f.group("How to do it")
+		f.row("as for others", func(f *flagSet) {
+			for i := range 6 {
+				f.Int(fmt.Sprintf("number-%d", i), 0, "`N` a number")
+			}
+		})
+		f.describe("number-2", "a number of its own")
+	})
+	var b bytes.Buffer
+	writeFlags(&b, cmd.Flags())
+	const want = `
+What to do:
+  -o, --output FILE       where it goes, or else long long long long long long
+                          long long long long long long text
+                            a  one
+                            b  two
+                          and more
+  -q, --quiet             no text
+      --long-one NAME=1x3 below
+      --json[=FILE]       as JSON
+
+How to do it:
+      --number-0 N, --number-1 N, --number-3 N, --number-4 N, --number-5 N
+                          as for others
+      --number-2 N        a number of its own
+`
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", &b, want)
+	}
+	if got := summary(cmd.Flags().Lookup("output")); !strings.HasSuffix(got, "long text") {
+		t.Errorf("summary %q", got)
+	}
+}
+
+// TestFieldFlags: every option that texts name has its flag; what is no option stays.
+func TestFieldFlags(t *testing.T) {
+	flags := newCompress(streams{}).Flags()
+	for _, o := range compress.OptionNames() {
+		if flag := fieldFlags()[o]; flags.Lookup(flag) == nil {
+			t.Errorf("%s: there is no flag --%s", o, flag)
+		}
+	}
+	for text, want := range map[string]string{
+		"lower Options.CalibSamples, or raise Options.VerifySamples": "lower --calib-samples, or raise --verify-samples",
+		"Options.Select.Only \"x\" and Options.Select.Keep":          "--only \"x\" and --keep",
+		"Conv InputShapes, Keep, ONNX Runtime":                       "Conv InputShapes, Keep, ONNX Runtime",
+	} {
+		if got := withFlags(text); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+}
+
+// said are options with their defaults, and nothing for what is empty.
+func said(o compress.Options) compress.Options {
+	o = o.WithDefaults()
+	v := reflect.ValueOf(&o).Elem()
+	for i := range v.NumField() {
+		if f := v.Field(i); (f.Kind() == reflect.Slice || f.Kind() == reflect.Map) && f.Len() == 0 {
+			f.SetZero()
+		}
+	}
+	return o
+}
+
+// TestZeroOptions: what a command line without flags asks for is what the zero options mean.
+func TestZeroOptions(t *testing.T) {
+	zero := said(compress.Options{})
+	one := &compressCommand{}
+	cmd := declare(&cobra.Command{}, one.declare)
+	if err := one.readMeans(cmd.Flags()); err != nil {
+		t.Fatal(err)
+	}
+	if got := said(one.opts.Options); !reflect.DeepEqual(got, zero) {
+		t.Errorf("compress: %+v\nthe zero options are %+v", got, zero)
+	}
+	if one.opts.Overwrite || one.env.Threads != 0 || one.env.Runtime != "" {
+		t.Errorf("compress: %+v, %+v", one.opts, one.env)
+	}
+	if err := one.tuning.read(cmd.Flags()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := one.tuning.options.String(), (&tune.Options{}).String(); got != want {
+		t.Errorf("compress --tune: %s\nthe zero options are %s", got, want)
+	}
+	many := &exploreCommand{}
+	cmd = declare(&cobra.Command{}, many.declare)
+	o, err := many.read(cmd.Flags(), "model.onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := said(o.Options); !reflect.DeepEqual(got, zero) || o.Over != compress.MACs || o.Budgets != nil {
+		t.Errorf("explore: %+v\nthe zero options are %+v", o, zero)
+	}
+	look := &inspectCommand{}
+	cmd = declare(&cobra.Command{}, look.declare)
+	if err := look.read(cmd.Flags()); err != nil {
+		t.Fatal(err)
+	}
+	if got := said(look.opts); !reflect.DeepEqual(got, zero) {
+		t.Errorf("inspect: %+v\nthe zero options are %+v", got, zero)
+	}
+	alone := &tuneCommand{}
+	cmd = declare(&cobra.Command{}, alone.declare)
+	if err := alone.tuning.read(cmd.Flags()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := alone.tuning.options.String(), (&tune.Options{}).String(); got != want {
+		t.Errorf("tune: %s\nthe zero options are %s", got, want)
 	}
 }
 
@@ -166,9 +298,7 @@ func TestAtLeastOne(t *testing.T) {
 		{[]string{"--batch=0"}, "--batch 0: want at least 1"},
 		{[]string{"--calib-samples=-3"}, "--calib-samples -3"},
 	} {
-		var flags compressFlags
-		f := newFlags("compress")
-		flags.add(f)
+		f := newCompress(streams{}).Flags()
 		if err := f.Parse(c.args); err != nil {
 			t.Fatal(err)
 		}

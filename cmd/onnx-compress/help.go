@@ -1,55 +1,183 @@
 package main
 
 import (
-	"context"
-	"embed"
+	"bufio"
 	"fmt"
 	"io"
-	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
-//go:embed help/*.txt
-var helpTexts embed.FS
+// Help is as wide as terminals of 80 columns; the texts of flags begin in one column.
+const (
+	helpWidth  = 80
+	helpColumn = 26
+)
 
-// writeHelp prints the text of a command.
-func writeHelp(w io.Writer, name string) error {
-	text, err := helpTexts.ReadFile("help/" + name + ".txt")
-	if err != nil {
-		return usagef("no help on %q%s", name, commandWord(name))
+// The annotations of a command.
+const (
+	notesOf = "notes" // what help says behind the flags
+	orderOf = "order" // the names of its commands, in the order of help
+)
+
+func newHelp(root *cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "explain a command: onnx-compress help compress",
+		RunE: func(_ *cobra.Command, args []string) error {
+			switch len(args) {
+			case 0:
+				return root.Help()
+			case 1:
+				for _, c := range root.Commands() {
+					if c.Name() == args[0] {
+						return c.Help()
+					}
+				}
+				return usagef("no help on %q%s", args[0], meant(root, args[0]))
+			}
+			return usagef("%d commands were named (%q); want one", len(args), args)
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			var out []string
+			for _, c := range inOrder(root) {
+				out = append(out, cobra.CompletionWithDesc(c.Name(), c.Short))
+			}
+			return out, cobra.ShellCompDirectiveNoFileComp
+		},
 	}
-	_, err = w.Write(text)
-	return err
+	cmd.SetHelpFunc(func(*cobra.Command, []string) { _ = root.Help() }) // which has no error; the output keeps it
+	return cmd
 }
 
-func runHelp(_ context.Context, args []string, s streams) error {
-	rest, err := parse(newFlags("help"), args, s)
-	switch {
-	case err != nil:
-		return err
-	case len(rest) == 0:
-		return writeHelp(s.out, "help")
-	case len(rest) > 1:
-		return usagef("%d commands were named (%q); want one", len(rest), rest)
+// writeHelp explains a command: its use, examples, commands below it, and flags by heading.
+func writeHelp(out io.Writer, cmd *cobra.Command) {
+	w := bufio.NewWriter(out)
+	defer w.Flush()
+	fmt.Fprintf(w, "%s\n\n%s\n", cmd.UseLine(), strings.TrimSpace(cmd.Long))
+	if cmd.HasExample() {
+		fmt.Fprintf(w, "\nExamples:\n%s\n", strings.Trim(cmd.Example, "\n"))
 	}
-	return writeHelp(s.out, rest[0])
+	if cmd.HasAvailableSubCommands() {
+		fmt.Fprintf(w, "\nCommands:\n")
+		for _, c := range inOrder(cmd) {
+			fmt.Fprintf(w, "  %-10s %s\n", c.Name(), c.Short)
+		}
+	}
+	writeFlags(w, cmd.Flags())
+	if notes := cmd.Annotations[notesOf]; notes != "" {
+		fmt.Fprintf(w, "\n%s\n", strings.Trim(notes, "\n"))
+	}
 }
 
-func runVersion(_ context.Context, args []string, s streams) error {
-	rest, err := parse(newFlags("version"), args, s)
-	if err != nil {
-		return err
+// inOrder lists the commands below a command in the order of help, where it has one.
+func inOrder(cmd *cobra.Command) []*cobra.Command {
+	var out []*cobra.Command
+	for _, name := range strings.Fields(cmd.Annotations[orderOf]) {
+		for _, c := range cmd.Commands() {
+			if c.Name() == name {
+				out = append(out, c)
+			}
+		}
 	}
-	if len(rest) > 0 {
-		return usagef("version takes no arguments, got %q", rest)
+	if out == nil {
+		return cmd.Commands()
 	}
-	_, err = fmt.Fprintln(s.out, "onnx-compress", version())
-	return err
+	return out
 }
 
-// version is the module's version as the Go toolchain recorded it.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
+// writeFlags lists flags by heading, in the order of their declaration.
+func writeFlags(w io.Writer, flags *pflag.FlagSet) {
+	heading := ""
+	written := map[string]bool{}
+	for _, flag := range flagsOf(flags) {
+		row := annotation(flag, rowOf)
+		if flag.Name == "help" || flag.Hidden || row != "" && written[row] {
+			continue
+		}
+		written[row] = true
+		if h := annotation(flag, headingOf); h != "" && h != heading {
+			heading = h
+			fmt.Fprintf(w, "\n%s:\n", heading)
+		}
+		if row == "" {
+			writeEntry(w, []string{label(flag)}, flag.Usage)
+			continue
+		}
+		var labels []string
+		for _, other := range flagsOf(flags) {
+			if annotation(other, rowOf) == row && annotation(other, headingOf) == heading {
+				labels = append(labels, strings.TrimSpace(label(other)))
+			}
+		}
+		if annotation(flag, firstOf) != "" {
+			labels = labels[:1]
+		}
+		writeEntry(w, filled("      ", labels, ", "), row)
 	}
-	return "(devel)"
+}
+
+// label is how a flag stands in help: its names and the name of its value.
+func label(flag *pflag.Flag) string {
+	out := "      --" + flag.Name
+	if flag.Shorthand != "" {
+		out = "  -" + flag.Shorthand + ", --" + flag.Name
+	}
+	switch value := annotation(flag, valueOf); {
+	case value == "", strings.HasPrefix(value, "["):
+		return out + value
+	default:
+		return out + " " + value
+	}
+}
+
+// writeEntry writes flags and their text, which begins beside the last of them where there is room.
+func writeEntry(w io.Writer, labels []string, text string) {
+	indent := strings.Repeat(" ", helpColumn)
+	for _, line := range labels[:len(labels)-1] {
+		fmt.Fprintln(w, line)
+	}
+	last := labels[len(labels)-1]
+	if len(last) < helpColumn {
+		last += indent[len(last):]
+	} else {
+		last += "\n" + indent
+	}
+	for _, line := range strings.Split(text, "\n") {
+		if strings.HasPrefix(line, " ") {
+			fmt.Fprintln(w, last+line)
+			last = indent
+			continue
+		}
+		for _, l := range filled("", strings.Fields(line), " ") {
+			fmt.Fprintln(w, last+l)
+			last = indent
+		}
+	}
+}
+
+// filled breaks words into lines that help has room for: beside the labels where there is no
+// indent, else below them.
+func filled(indent string, words []string, between string) []string {
+	room := helpWidth - helpColumn
+	if indent != "" {
+		room = helpWidth
+	}
+	var out []string
+	line := indent
+	for i, word := range words {
+		if i < len(words)-1 {
+			word += strings.TrimRight(between, " ")
+		}
+		if line != indent && len([]rune(line))+1+len([]rune(word)) > room {
+			out, line = append(out, line), indent
+		}
+		if line != indent {
+			line += " "
+		}
+		line += word
+	}
+	return append(out, line)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/compress"
@@ -11,9 +12,10 @@ import (
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
-// inspectFlags are the words of `onnx-compress inspect`.
-type inspectFlags struct {
+type inspectCommand struct {
+	streams
 	opts    compress.Options
+	env     compress.EnvironmentOptions
 	samples sampleFlags
 	out     outputFlags
 
@@ -22,25 +24,50 @@ type inspectFlags struct {
 	calib, memory string
 }
 
-func (c *inspectFlags) add(f *pflag.FlagSet) {
-	f.StringArrayVar(&c.shapes, "input-shape", nil, "")
-	f.StringArrayVar(&c.opts.Select.Only, "only", nil, "")
-	f.StringArrayVar(&c.opts.Select.Keep, "keep", nil, "")
-	f.BoolVar(&c.spectra, "spectra", false, "")
-	f.StringSliceVar(&c.opts.Methods, "methods", nil, "")
-	f.StringVar(&c.calib, "calib", "", "")
-	f.IntVar(&c.opts.CalibSamples, "calib-samples", 0, "")
-	f.IntVar(&c.opts.Probes, "probes", 1, "")
-	c.samples.add(f)
-	f.Uint64Var(&c.opts.Seed, "seed", 0, "")
-	f.IntVar(&c.opts.Threads, "threads", 0, "")
-	f.StringVar(&c.memory, "memory", "2GiB", "")
-	f.StringVar(&c.opts.Runtime, "ort", "", "")
-	c.out.add(f, "quiet", "verbose")
+func newInspect(s streams) *cobra.Command {
+	c := &inspectCommand{streams: s}
+	return declare(&cobra.Command{
+		Use:   "inspect MODEL [flags]",
+		Short: "list what can be compressed, what cannot, and why",
+		Long: `Lists the nodes that can be compressed with their shape, parameters, MACs and
+break-even rank (the largest at which two factors are smaller than the weight),
+and every other node with weights, with the reason why it is left alone.
+Weights are not read: large models take no longer.
+
+With --spectra the weights are read and factored: for every node and every
+decomposition, the largest rank that saves something, and what is lost at it and
+at smaller ones, as a share of the variance of the node's output.`,
+		Example: `
+  onnx-compress inspect model.onnx
+  onnx-compress inspect ocr.onnx --input-shape x=1x3x48x320 --json
+  onnx-compress inspect model.onnx --spectra --calib images/ --only '*/conv2'`,
+		ValidArgsFunction: ending("onnx"),
+		RunE:              c.run,
+	}, c.declare, configFlags)
+}
+
+func (c *inspectCommand) declare(f *flagSet) {
+	shapeFlag(f, &c.shapes, "the shape of an input that the model leaves open")
+	f.StringArrayVar(&c.opts.Select.Only, "only", nil, "`PATTERN` list only nodes whose name matches; may be repeated")
+	f.StringArrayVar(&c.opts.Select.Keep, "keep", nil, "`PATTERN` leave nodes out whose name matches; may be repeated")
+	f.BoolVar(&c.spectra, "spectra", false, "factor the nodes, and say what is lost at which rank")
+	c.out.declare(f, "as JSON", "no text", "all nodes that are left alone, not the first of a kind; all ranks of --spectra")
+	f.group("With --spectra")
+	methodsFlag(f, &c.opts.Methods, "decompositions, by comma (all of them)")
+	f.StringVar(&c.calib, "calib", "", "`PATH` samples to measure errors on, as for compress; without it errors are those of the weights alone")
+	f.IntVar(&c.opts.CalibSamples, "calib-samples", 0, "`N` how many of them (1024, but at most nine tenths)")
+	f.IntVar(&c.opts.Probes, "probes", 1, "`N` random directions in the outputs of every sample, whose sensitivities weigh the errors (1; 0 for none)")
+	f.row(asForCompress, c.samples.declare)
+	f.row("as for compress", func(f *flagSet) {
+		seedFlag(f, &c.opts.Seed, "decides which samples go where (0)")
+		threadsFlag(f, &c.env.Threads, "nodes worked on side by side (all cores)")
+		memoryFlag(f, &c.memory)
+		runtimeFlag(f, &c.env.Runtime)
+	})
 }
 
 // read turns the words into options.
-func (c *inspectFlags) read(f *pflag.FlagSet) (err error) {
+func (c *inspectCommand) read(f *pflag.FlagSet) (err error) {
 	if !c.spectra {
 		for _, name := range []string{"methods", "calib", "calib-samples", "probes", "seed", "threads", "memory", "ort"} {
 			if f.Changed(name) {
@@ -54,6 +81,9 @@ func (c *inspectFlags) read(f *pflag.FlagSet) (err error) {
 	if err := c.samples.needs(f, "calib", c.calib); err != nil {
 		return err
 	}
+	if c.opts.Probes, err = probes(c.opts.Probes); err != nil {
+		return err
+	}
 	if c.opts.Memory, err = byteSize(c.memory); err != nil {
 		return err
 	}
@@ -61,76 +91,38 @@ func (c *inspectFlags) read(f *pflag.FlagSet) (err error) {
 	return err
 }
 
-func runInspect(ctx context.Context, args []string, s streams) error {
-	var c inspectFlags
-	f := newFlags("inspect")
-	c.add(f)
-	rest, err := parse(f, args, s)
+func (c *inspectCommand) run(cmd *cobra.Command, args []string) error {
+	path, err := oneModel(cmd, args, &c.out)
 	if err != nil {
 		return err
 	}
-	path, err := oneModel(rest, &c.out)
-	if err != nil {
+	if err := c.read(cmd.Flags()); err != nil {
 		return err
 	}
-	if err := c.read(f); err != nil {
+	if err := writable(cmd.Flags(), []string{path, c.calib, c.samples.labels}, "json"); err != nil {
 		return err
 	}
-	if err := c.out.check(path, c.calib, c.samples.labels); err != nil {
-		return err
-	}
-	m, err := onnxio.Read(path)
+	m, source, err := opened(path, c.calib, &c.samples)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	inspection, err := c.inspect(ctx, m, s)
+	c.opts.Source = source
+	inspection, err := c.inspect(cmd.Context(), m)
 	if err != nil {
 		return err
 	}
-	return c.out.write(s.out, inspection, func(w io.Writer) error { return report.Inspection(w, inspection, c.out.verbose) })
+	return c.out.write(c.streams.out, inspection, func(w io.Writer) error { return report.Inspection(w, inspection, c.out.verbose) })
 }
 
-func (c *inspectFlags) inspect(ctx context.Context, m *onnxio.Model, s streams) (*compress.Inspection, error) {
+func (c *inspectCommand) inspect(ctx context.Context, m *onnxio.Model) (*compress.Inspection, error) {
 	if !c.spectra {
 		return compress.Inspect(m, c.opts.InputShapes, c.opts.Select)
 	}
-	if c.calib != "" {
-		var err error
-		if c.opts.Source, err = openSamples(m, c.calib, &c.samples); err != nil {
-			return nil, err
-		}
-	}
-	update, end := s.progress(c.out.quiet)
-	defer end()
-	c.opts.Progress = update
-	return compress.InspectSpectra(ctx, m, c.opts)
-}
-
-func runMethods(_ context.Context, args []string, s streams) error {
-	var out outputFlags
-	f := newFlags("methods")
-	out.add(f)
-	rest, err := parse(f, args, s)
+	env, end, err := c.open(c.env, c.out.quiet)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := out.check(); err != nil {
-		return err
-	}
-	methods := compress.MethodTexts()
-	text := func(w io.Writer) error { return report.Methods(w, methods.Methods) }
-	switch len(rest) {
-	case 0:
-	case 1:
-		m, err := compress.MethodTextNamed(rest[0])
-		if err != nil {
-			return err
-		}
-		methods.Methods = []compress.MethodText{m}
-		text = func(w io.Writer) error { return report.Method(w, &m) }
-	default:
-		return usagef("%d methods were named; want one, or none for the list", len(rest))
-	}
-	return out.write(s.out, methods, text)
+	defer end()
+	return compress.InspectSpectra(ctx, env, m, c.opts)
 }

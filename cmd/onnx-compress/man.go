@@ -1,124 +1,118 @@
 package main
 
 import (
-	"bufio"
-	"context"
-	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+	"github.com/spf13/pflag"
 )
 
-func runMan(_ context.Context, args []string, s streams) error {
-	rest, err := parse(newFlags("man"), args, s)
-	if err != nil {
+func newMan() *cobra.Command {
+	return &cobra.Command{
+		Use:   "man FOLDER",
+		Short: "write the manual pages",
+		Long: `Writes the manual pages into a folder: onnx-compress.1 and one for each command,
+such as onnx-compress-compress.1. The variable SOURCE_DATE_EPOCH has the date
+that they bear.`,
+		Example: "  onnx-compress man /usr/local/share/man/man1",
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef("where do the pages go? name one folder, for example onnx-compress man /usr/local/share/man/man1")
+			}
+			if err := os.MkdirAll(args[0], 0o777); err != nil {
+				return err
+			}
+			root := newRoot(streams{})
+			asMarkdown(root)
+			return writePages(root, args[0])
+		},
+		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
+	}
+}
+
+// writePages writes the pages of a command and of those below it.
+func writePages(cmd *cobra.Command, folder string) error {
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			if err := writePages(c, folder); err != nil {
+				return err
+			}
+		}
+	}
+	var b strings.Builder
+	if err := doc.GenMan(cmd, &doc.GenManHeader{Source: "onnx-compress", Manual: "User Commands"}, &b); err != nil {
 		return err
 	}
-	if len(rest) > 0 {
-		return usagef("man takes no arguments, got %q", rest)
-	}
-	return writeManual(s.out)
+	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
+	return writeFile(filepath.Join(folder, name), func(w io.Writer) error {
+		_, err := io.WriteString(w, asEntries(b.String()))
+		return err
+	})
 }
 
-// writeManual writes the help texts as one page in the macros of man(7).
-func writeManual(out io.Writer) error {
-	w := bufio.NewWriter(out) // which keeps the first error
-	fmt.Fprintf(w, ".TH ONNX-COMPRESS 1 \"\" \"onnx-compress\" \"User Commands\"\n")
-	fmt.Fprintf(w, ".SH NAME\nonnx-compress \\- make trained ONNX models smaller and faster\n")
-	fmt.Fprintf(w, ".SH SYNOPSIS\n.B onnx-compress\n.I command\n[\\fIflags\\fR] ...\n.SH DESCRIPTION\n")
-	for _, c := range append([]command{{name: "help"}}, commands()...) {
-		text, err := helpTexts.ReadFile("help/" + c.name + ".txt")
-		if err != nil {
-			return err
+// flagLine is a flag in a page, and what begins its paragraph.
+var flagLine = regexp.MustCompile(`(?m)^(?:\.PP\n)?(\\fB-.*?)(?:\[=(?:true|false)\])?\n\t`)
+
+// asEntries makes flags the entries of a list, with the lines of their tables apart, where
+// cobra has tabs.
+func asEntries(page string) string {
+	lines := strings.Split(flagLine.ReplaceAllString(page, ".TP\n$1\n"), "\n")
+	for i, line := range lines {
+		text, found := strings.CutPrefix(line, "\t")
+		if found && !strings.HasPrefix(text, " ") { // which breaks the line by itself
+			text = ".br\n" + text
 		}
-		body := string(text)
-		if c.run != nil {
-			if c.name == "help" {
-				continue // it stands first
-			}
-			first, rest, _ := strings.Cut(body, "\n")
-			fmt.Fprintf(w, ".SH %s\n.B %s\n.PP\n", strings.ToUpper(c.name), roff(first))
-			body = rest
-		}
-		writeRoff(w, body)
+		lines[i] = text
 	}
-	fmt.Fprintf(w, ".SH FILES\n.TP\n.I %s\nin the current folder: values of flags, by command; see \\fBCONFIG\\fR\n", roff(configName))
-	return w.Flush()
+	return strings.Join(lines, "\n")
 }
 
-// writeRoff writes one help text: paragraphs, headings, the entries of flags, and all else
-// that is indented as it stands.
-func writeRoff(w io.Writer, text string) {
-	text = strings.Trim(text, "\n")
-	entries := flagTexts(text)
-	lines := strings.Split(text, "\n")
-	// began says that a paragraph is open, or that one needs no beginning.
-	began, asIs := true, false
-	end := func() {
-		if asIs {
-			fmt.Fprintln(w, ".fi")
+// asMarkdown makes the texts of commands what cobra takes them for.
+func asMarkdown(cmd *cobra.Command) {
+	cmd.DisableAutoGenTag = true
+	cmd.Long = markdown(strings.TrimSpace(cmd.Long) + "\n\n" + strings.Trim(cmd.Annotations[notesOf], "\n"))
+	for _, flag := range flagsOf(cmd.Flags()) {
+		var lines []string
+		for _, line := range strings.Split(flag.Usage, "\n") {
+			indent := len(line) - len(strings.TrimLeft(line, " "))
+			lines = append(lines, line[:indent]+special.ReplaceAllString(line[indent:], `\$0`))
 		}
-		asIs = false
-	}
-	for i := 0; i < len(lines); i++ {
-		line := lines[i]
-		switch {
-		case len(entries) > 0 && i == entries[0].from:
-			end()
-			writeEntry(w, entries[0])
-			i, entries, began = entries[0].to-1, entries[1:], false
-		case line == "":
-			end()
-			began = false
-		case !strings.HasPrefix(line, " ") && strings.HasSuffix(line, ":") && (i == 0 || lines[i-1] == ""):
-			end()
-			fmt.Fprintf(w, ".SS %s\n", roff(strings.TrimSuffix(line, ":")))
-			began = true
-		default:
-			if indented := strings.HasPrefix(line, " "); indented != asIs {
-				end()
-				if !began {
-					fmt.Fprintln(w, ".PP")
-				}
-				if indented {
-					fmt.Fprintln(w, ".nf")
-				}
-				asIs = indented
-			} else if !began {
-				fmt.Fprintln(w, ".PP")
-			}
-			began = true
-			fmt.Fprintln(w, roff(line))
+		flag.Usage = strings.Join(lines, "\n\t")
+		if value := annotation(flag, valueOf); value != "" {
+			flag.DefValue = strings.Trim(value, "[=]")
+			flag.Value = namedValue{flag.Value}
 		}
 	}
-	end()
-}
-
-// writeEntry writes a flag and its explanation; lines that are indented in it begin anew.
-func writeEntry(w io.Writer, f flagText) {
-	head := "\\fB\\-\\-" + roff(f.long) + "\\fR"
-	if f.short != "" {
-		head = "\\fB\\-" + f.short + "\\fR, " + head
-	}
-	if f.argument != "" {
-		if !strings.HasPrefix(f.argument, "[") {
-			head += " "
-		}
-		head += "\\fI" + roff(f.argument) + "\\fR"
-	}
-	fmt.Fprintf(w, ".TP\n%s\n", head)
-	for i, line := range f.lines {
-		if strings.HasPrefix(line, " ") || i > 0 && strings.HasPrefix(f.lines[i-1], " ") {
-			fmt.Fprintln(w, ".br")
-		}
-		fmt.Fprintln(w, roff(strings.TrimLeft(line, " ")))
+	for _, c := range cmd.Commands() {
+		asMarkdown(c)
 	}
 }
 
-// roff escapes what the formatter would take for its own.
-func roff(s string) string {
-	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", "\\(ga", "^", `\(ha`, "~", `\(ti`).Replace(s)
-	if strings.HasPrefix(s, ".") {
-		s = `\&` + s
+// namedValue is a value that is shown by its name, without quotes.
+type namedValue struct{ pflag.Value }
+
+func (namedValue) Type() string { return "name" }
+
+// special has a meaning in Markdown.
+var special = regexp.MustCompile("[\\\\`*_{}\\[\\]<>#|~]")
+
+// markdown keeps the breaks of indented lines.
+func markdown(text string) string {
+	var out []string
+	fenced := false
+	for _, line := range append(strings.Split(text, "\n"), "") {
+		if indented := strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t"); indented != fenced {
+			out, fenced = append(out, "```"), indented
+		}
+		if !fenced {
+			line = special.ReplaceAllString(line, `\$0`)
+		}
+		out = append(out, line)
 	}
-	return s
+	return strings.Join(out, "\n")
 }

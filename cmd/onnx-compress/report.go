@@ -1,137 +1,71 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"regexp"
-	"slices"
-	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/internal/report/page"
 )
 
-// pageFlags say where a page about the result goes.
-type pageFlags struct{ path string }
-
-func (p *pageFlags) add(f *pflag.FlagSet) {
-	f.StringVar(&p.path, "report", "", "")
+type reportCommand struct {
+	output string
+	force  bool
 }
 
-// check refuses a page that cannot be written, or that would overwrite one of the files the
-// work is about.
-func (p *pageFlags) check(f *pflag.FlagSet, files ...string) error {
-	if f.Changed("report") && p.path == "" {
-		return usagef("--report: want a file, for example --report result.html")
-	}
-	if p.path == "" {
-		return nil
-	}
-	return canWrite("--report "+p.path, p.path, files...)
+func newReport() *cobra.Command {
+	c := &reportCommand{}
+	return declare(&cobra.Command{
+		Use:   "report RESULT.json -o PAGE.html [flags]",
+		Short: "make an HTML page of a result",
+		Long: `Makes an HTML page of a result that compress, explore or tune has written with
+--json=FILE: what was saved, what it costs, on what evidence, and what to test
+before roll-out; other budgets, layers, spectra, behaviour by class, what was
+left alone and why, and the command that repeats it. The page is one file and
+loads nothing from elsewhere. With --report FILE these commands make it at
+once.`,
+		Example: `
+  onnx-compress model.onnx -o small.onnx --calib images/ --target macs=0.5 \
+      --time --json=result.json
+  onnx-compress report result.json -o result.html`,
+		Annotations:       map[string]string{notesOf: "Exit codes: 0 done, 1 failed, 2 usage."},
+		ValidArgsFunction: ending("json"),
+		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd.Flags(), args) },
+	}, func(f *flagSet) {
+		f.StringVarP(&c.output, "output", "o", "", "`FILE` where the page goes")
+		f.BoolVar(&c.force, "force", false, "replace it if it exists")
+	}, configFlags)
 }
 
-// write writes the page where one was asked for.
-func (p *pageFlags) write(render func(io.Writer) error) error {
-	if p.path == "" {
-		return nil
-	}
-	if err := writeFile(p.path, render); err != nil {
-		return fmt.Errorf("--report %s: %w", p.path, err)
-	}
-	return nil
-}
-
-// runReport makes the page of a result that --json has written.
-func runReport(_ context.Context, args []string, s streams) error {
-	var output string
-	var force bool
-	f := newFlags("report")
-	f.StringVarP(&output, "output", "o", "", "")
-	f.BoolVar(&force, "force", false, "")
-	rest, err := parse(f, args, s)
-	if err != nil {
-		return err
-	}
+// run makes the page of a result that --json has written.
+func (c *reportCommand) run(f *pflag.FlagSet, args []string) error {
 	switch {
-	case len(rest) != 1:
-		return usagef("want one file that --json=FILE has written; got %d", len(rest))
-	case output == "":
+	case len(args) != 1:
+		return usagef("want one file that --json=FILE has written; got %d", len(args))
+	case c.output == "":
 		return usagef("where does the page go? name its file with -o, for example -o result.html")
 	}
-	if err := canWrite("--output "+output, output, rest[0]); err != nil {
+	if err := writable(f, args, "output"); err != nil {
 		return err
 	}
-	if info, err := os.Stat(output); err == nil && info.Mode().IsRegular() && !force {
-		return fmt.Errorf("%s: %w; choose another name, or allow it to be replaced (--force)", output, fs.ErrExist)
+	if info, err := os.Stat(c.output); err == nil && info.Mode().IsRegular() && !c.force {
+		return fmt.Errorf("%s: %w; choose another name, or allow it to be replaced", c.output, fs.ErrExist)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	data, err := os.ReadFile(rest[0])
+	data, err := os.ReadFile(args[0])
 	if err != nil {
 		return err
 	}
-	err = writeFile(output, func(w io.Writer) error {
+	return writeFile(c.output, func(w io.Writer) error {
 		if err := page.FromJSON(w, data); err != nil {
-			return fmt.Errorf("%s: %w", rest[0], err)
+			return fmt.Errorf("%s: %w", args[0], err)
 		}
 		return nil
 	})
-	return err
-}
-
-// plain is a word that means itself to a shell.
-var plain = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
-
-// quoted writes a word for a POSIX shell.
-func quoted(word string) string {
-	if plain.MatchString(word) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
-
-// commandLine is the command that asks for the same again, whatever a configuration says:
-// the arguments, and every flag that has a value, in the order of their declaration.
-func commandLine(f *pflag.FlagSet, args []string) string {
-	words := []string{"onnx-compress", f.Name()}
-	for _, arg := range args {
-		words = append(words, quoted(arg))
-	}
-	f.VisitAll(func(flag *pflag.Flag) {
-		if !flag.Changed || slices.Contains(configNames(), flag.Name) {
-			return
-		}
-		values := []string{flag.Value.String()}
-		if list, ok := flag.Value.(pflag.SliceValue); ok {
-			values = list.GetSlice()
-			if flag.Value.Type() == "stringSlice" {
-				values = []string{strings.Join(values, ",")}
-			}
-		}
-		for _, v := range values {
-			word := "--" + flag.Name
-			if flag.NoOptDefVal == "" || flag.NoOptDefVal != v {
-				word += "=" + quoted(v)
-			}
-			words = append(words, word)
-		}
-	})
-	if configured(f) {
-		words = append(words, "--no-config")
-	}
-	return strings.Join(words, " ")
-}
-
-// configured tells whether a configuration may have a say.
-func configured(f *pflag.FlagSet) bool {
-	if f.Changed("config") || f.Changed("no-config") {
-		return true
-	}
-	_, err := os.Stat(configName)
-	return err == nil
 }

@@ -18,14 +18,11 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"net.onnx", "--json", "--methods", "svd,cp", "--seed", "3", "--no-config"}, "onnx-compress compress net.onnx --methods=svd,cp --seed=3 --json --no-config"},
 		{[]string{"net.onnx", "--json=x.json", "--no-refit=false", "--calib", ""}, "onnx-compress compress net.onnx --calib='' --no-refit=false --json=x.json"},
 	} {
-		var flags compressFlags
-		f := newFlags("compress")
-		flags.add(f)
-		rest, err := parse(f, c.args, streams{})
-		if err != nil {
+		cmd := newCompress(streams{})
+		if err := cmd.ParseFlags(c.args); err != nil {
 			t.Fatal(err)
 		}
-		if got := commandLine(f, rest); got != c.want {
+		if got := commandLine(cmd.Flags(), cmd.Flags().Args()); got != c.want {
 			t.Errorf("%q:\n%s\nwant\n%s", c.args, got, c.want)
 		}
 	}

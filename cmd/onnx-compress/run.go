@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
-	"github.com/spf13/pflag"
-
 	"github.com/onnx-compress/onnx-compress/compress"
-	"github.com/onnx-compress/onnx-compress/internal/suggest"
 )
 
 // The exit codes, as help and docs promise them.
@@ -31,8 +28,6 @@ type streams struct {
 	out, err io.Writer
 	// watch, when set, is told of the progress, in place of a terminal.
 	watch func(stage string, done, total int)
-	// declare, when set, is told a command's flags in place of running it.
-	declare func(*pflag.FlagSet)
 }
 
 // progress returns what shows progress to people, and what ends that.
@@ -44,33 +39,14 @@ func (s streams) progress(quiet bool) (update func(stage string, done, total int
 	return b.update, b.close
 }
 
-// command is one subcommand. run gets the arguments behind its name.
-type command struct {
-	name string
-	run  func(ctx context.Context, args []string, s streams) error
-}
-
-// commands lists the subcommands in the order of the help text.
-func commands() []command {
-	return []command{
-		{"compress", runCompress},
-		{"explore", runExplore},
-		{"inspect", runInspect},
-		{"tune", runTune},
-		{"report", runReport},
-		{"verify", runVerify},
-		{"status", runStatus},
-		{"check", runCheck},
-		{"convert", runConvert},
-		{"methods", runMethods},
-		{"setup", runSetup},
-		{"doctor", runDoctor},
-		{"config", runConfig},
-		{"completion", runCompletion},
-		{"man", runMan},
-		{"help", runHelp},
-		{"version", runVersion},
+// open opens what work is done with, and tells people of its progress until end.
+func (s streams) open(o compress.EnvironmentOptions, quiet bool) (env *compress.Environment, end func(), err error) {
+	update, done := s.progress(quiet)
+	o.Progress = update
+	if env, err = compress.Open(o); err != nil {
+		return nil, nil, err
 	}
+	return env, func() { done(); env.Close() }, nil
 }
 
 // run is the program: it alone turns errors into exit codes.
@@ -78,41 +54,41 @@ func run(args []string, s streams) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // so that a second Ctrl-C ends the program at once
-	cmd, rest := dispatch(args)
-	return exitCode(cmd.run(ctx, rest, s), cmd.name, s.err)
+	out := &output{to: s.out}
+	s.out = out
+	root := newRoot(s)
+	root.SetArgs(withDefault(root, args))
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		err = out.err
+	}
+	return exitCode(err, cmd.Name(), s.err)
 }
 
-// dispatch finds the subcommand; without one the job is to compress.
-func dispatch(args []string) (command, []string) {
-	all := commands()
-	if len(args) == 0 {
-		return byName(all, "help"), nil
-	}
-	switch args[0] {
-	case "-h", "--help":
-		return byName(all, "help"), args[1:]
-	case "--version":
-		return byName(all, "version"), args[1:]
-	}
-	for _, c := range all {
-		if c.name == args[0] {
-			return c, args[1:]
-		}
-	}
-	return all[0], args
+// output keeps its first error, as help has no way to return one.
+type output struct {
+	to  io.Writer
+	err error
 }
 
-func byName(all []command, name string) command {
-	for _, c := range all {
-		if c.name == name {
-			return c
-		}
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.to.Write(p)
+	if o.err == nil {
+		o.err = err
 	}
-	return all[0]
+	return n, err
 }
 
-// errHelp asks for a command's help text, which is no failure.
-var errHelp = errors.New("help wanted")
+// errDone ends a command that has nothing more to do, which is no failure.
+var errDone = errors.New("done")
+
+// verdict ends a command, whose work is done or broken off, with a code of its own.
+type verdict struct {
+	code int
+	said string
+}
+
+func (v *verdict) Error() string { return v.said }
 
 // usagef makes an error of the command line.
 func usagef(format string, args ...any) error {
@@ -121,53 +97,33 @@ func usagef(format string, args ...any) error {
 
 // exitCode reports an error to a person and judges it.
 func exitCode(err error, name string, stderr io.Writer) int {
-	var usage *compress.UsageError
-	var unmet *compress.UnmetError
-	var goal *compress.UnmetGoalError
-	var plan *compress.PlanError
-	var stale *staleError
-	var bound *boundError
-	var interrupted *interruptedError
-	var shrink *shrinkError
-	switch {
-	case err == nil, errors.Is(err, errHelp):
-		return exitDone
-	case errors.As(err, &interrupted):
-		fmt.Fprintf(stderr, "onnx-compress: %v\n", err)
-		return exitFailed
-	case errors.Is(err, context.Canceled):
-		said := "interrupted"
-		if name == "compress" || name == "explore" || name == "tune" {
-			said += "; nothing was written"
-		}
-		fmt.Fprintf(stderr, "onnx-compress: %s\n", said)
-		return exitFailed
-	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "onnx-compress: %v\nsee `onnx-compress help %s`\n", err, name)
-		return exitUsage
-	case errors.As(err, &unmet), errors.As(err, &goal), errors.As(err, &plan):
-		fmt.Fprintf(stderr, "onnx-compress: %v\nnothing was written\n", err)
-		return exitUnmet
-	case errors.As(err, &stale):
-		fmt.Fprintf(stderr, "onnx-compress: %v\n", err)
-		return exitStale
-	case errors.As(err, &bound), errors.As(err, &shrink):
-		fmt.Fprintf(stderr, "onnx-compress: %v\n", err)
-		return exitBound
+	say := func(code int, more string) int {
+		fmt.Fprintf(stderr, "onnx-compress: %s\n%s", withFlags(err.Error()), more)
+		return code
 	}
-	fmt.Fprintf(stderr, "onnx-compress: %v\n", err)
-	return exitFailed
+	decided, final := errors.AsType[*verdict](err)
+	switch {
+	case err == nil, errors.Is(err, errDone):
+		return exitDone
+	case final:
+		return say(decided.code, "")
+	case errors.Is(err, context.Canceled):
+		err = errors.New("interrupted")
+		if name == "compress" || name == "explore" || name == "tune" {
+			err = errors.New("interrupted; nothing was written")
+		}
+	case is[*compress.UsageError](err):
+		return say(exitUsage, fmt.Sprintf("see `onnx-compress help %s`\n", name))
+	case is[*compress.UnmetError](err), is[*compress.UnmetGoalError](err), is[*compress.PlanError](err):
+		return say(exitUnmet, "nothing was written\n")
+	case errors.Is(err, fs.ErrExist):
+		err = fmt.Errorf("%w (--force)", err)
+	}
+	return say(exitFailed, "")
 }
 
-// commandWord says what to call a stray word that is neither a file nor a
-// command.
-func commandWord(word string) string {
-	var names []string
-	for _, c := range commands() {
-		names = append(names, c.name)
-	}
-	if strings.ContainsAny(word, "./\\") {
-		return ""
-	}
-	return suggest.Phrase(word, names)
+// is tells whether an error is of a type, or wraps one that is.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }

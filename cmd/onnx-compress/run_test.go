@@ -12,26 +12,30 @@ import (
 	"github.com/onnx-compress/onnx-compress/compress"
 )
 
-func TestDispatch(t *testing.T) {
+// TestWithDefault: what a command line asks for, with the word compress left out or not.
+func TestWithDefault(t *testing.T) {
+	root := newRoot(streams{})
 	for _, c := range []struct {
 		args []string
-		name string
-		rest string
+		want string
 	}{
-		{nil, "help", "[]"},
-		{[]string{"-h"}, "help", "[]"},
-		{[]string{"--help", "verify"}, "help", "[verify]"},
-		{[]string{"--version"}, "version", "[]"},
-		{[]string{"inspect", "m.onnx"}, "inspect", "[m.onnx]"},
-		{[]string{"compress", "m.onnx"}, "compress", "[m.onnx]"},
-		{[]string{"m.onnx", "inspect"}, "compress", "[m.onnx inspect]"},
-		{[]string{"-q", "m.onnx"}, "compress", "[-q m.onnx]"},
-		{[]string{"./inspect"}, "compress", "[./inspect]"},
-		{[]string{""}, "compress", "[]"},
+		{nil, "[help]"},
+		{[]string{"-h"}, "[help]"},
+		{[]string{"--help", "verify"}, "[help verify]"},
+		{[]string{"--version"}, "[version]"},
+		{[]string{"inspect", "m.onnx"}, "[inspect m.onnx]"},
+		{[]string{"compress", "m.onnx"}, "[compress m.onnx]"},
+		{[]string{"m.onnx", "inspect"}, "[compress m.onnx inspect]"},
+		{[]string{"-q", "m.onnx"}, "[compress -q m.onnx]"},
+		{[]string{"./inspect"}, "[compress ./inspect]"},
+		{[]string{""}, "[compress ]"},
+		{[]string{"__complete", "ins"}, "[__complete ins]"},
+		{[]string{"__complete", "m.onnx", ""}, "[__complete compress m.onnx ]"},
+		{[]string{"__completeNoDesc", "--ta"}, "[__completeNoDesc compress --ta]"},
+		{[]string{"__complete", "inspect", "m"}, "[__complete inspect m]"},
 	} {
-		cmd, rest := dispatch(c.args)
-		if cmd.name != c.name || fmt.Sprint(rest) != c.rest {
-			t.Errorf("dispatch(%q) = %s %v; want %s %s", c.args, cmd.name, rest, c.name, c.rest)
+		if got := fmt.Sprint(withDefault(root, c.args)); got != c.want {
+			t.Errorf("%q asks for %s; want %s", c.args, got, c.want)
 		}
 	}
 }
@@ -44,8 +48,9 @@ func TestExitCode(t *testing.T) {
 		says string
 	}{
 		{nil, "compress", 0, ""},
-		{errHelp, "compress", 0, ""},
+		{errDone, "compress", 0, ""},
 		{errors.New("disk full"), "compress", 1, "onnx-compress: disk full\n"},
+		{errors.New("give more, or lower Options.CalibSamples"), "compress", 1, "onnx-compress: give more, or lower --calib-samples\n"},
 		{usagef("no such %s", "thing"), "verify", 2, "onnx-compress: no such thing\nsee `onnx-compress help verify`\n"},
 		{fmt.Errorf("model: %w", &compress.UsageError{Err: errors.New("odd")}), "inspect", 2, "onnx-compress: model: odd\nsee `onnx-compress help inspect`\n"},
 		{fmt.Errorf("running: %w", context.Canceled), "compress", 1, "onnx-compress: interrupted; nothing was written\n"},
@@ -64,12 +69,13 @@ func TestExitCode(t *testing.T) {
 	}
 }
 
-func TestCommandWord(t *testing.T) {
+func TestMeant(t *testing.T) {
+	root := newRoot(streams{})
 	for word, want := range map[string]string{
 		"inspct": `did you mean "inspect"`, "Doctor": `did you mean "doctor"`, "model": "", "inspct.onnx": "", "./docto": "", "": "",
 	} {
-		if got := commandWord(word); (want == "") != (got == "") || !strings.Contains(got, want) {
-			t.Errorf("commandWord(%q) = %q, want %q", word, got, want)
+		if got := meant(root, word); (want == "") != (got == "") || !strings.Contains(got, want) {
+			t.Errorf("meant(%q) = %q, want %q", word, got, want)
 		}
 	}
 }
@@ -126,6 +132,16 @@ func TestRun(t *testing.T) {
 		{"a.onnx --target macs=0.5 -o b.onnx --json=./b.onnx", 2, "", "would overwrite b.onnx"},
 		{"--quite", 2, "", "did you mean --quiet?"},
 		{"-x", 2, "", "unknown shorthand flag"},
+		{"help completion", 0, "powershell", ""},
+		{"completion", 2, "", "want one of bash, fish, powershell, zsh"},
+		{"completion csh", 2, "", "completion csh: want one of"},
+		{"completion bash zsh", 2, "", "takes no arguments"},
+		{"completion bash", 0, "__start_onnx-compress", ""},
+		{"completion zsh", 0, "#compdef onnx-compress", ""},
+		{"completion fish", 0, "complete -c onnx-compress", ""},
+		{"completion powershell", 0, "Register-ArgumentCompleter", ""},
+		{"man", 2, "", "where do the pages go?"},
+		{"man a b", 2, "", "where do the pages go?"},
 	} {
 		var out, errs bytes.Buffer
 		code := run(strings.Fields(c.args), streams{out: &out, err: &errs})
@@ -145,7 +161,7 @@ func (shut) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 // TestClosedOutput: output that nobody takes is a failure, not a success in silence.
 func TestClosedOutput(t *testing.T) {
-	for _, args := range []string{"help", "version", "methods", "methods svd", "methods --json", "inspect --help"} {
+	for _, args := range []string{"help", "version", "methods", "methods svd", "methods --json", "inspect --help", "completion bash"} {
 		var errs bytes.Buffer
 		if code := run(strings.Fields(args), streams{out: shut{}, err: &errs}); code != exitFailed || !strings.Contains(errs.String(), "closed pipe") {
 			t.Errorf("%s: code %d, %q", args, code, &errs)

@@ -5,38 +5,42 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
 )
 
-// sampleFlags say how samples are prepared; compress and verify share them.
+// sampleFlags say how samples are prepared.
 type sampleFlags struct {
 	labels, resize, crop, normalize, mean, std, layout, order string
 	scale                                                     float64
 }
 
-func (s *sampleFlags) add(f *pflag.FlagSet) {
-	f.StringVar(&s.labels, "labels", "", "")
-	f.StringVar(&s.resize, "resize", "", "")
-	f.StringVar(&s.crop, "crop", "", "")
-	f.StringVar(&s.normalize, "normalize", "", "")
-	f.StringVar(&s.mean, "mean", "", "")
-	f.StringVar(&s.std, "std", "", "")
-	f.Float64Var(&s.scale, "scale", 0, "")
-	f.StringVar(&s.layout, "layout", "", "")
-	f.StringVar(&s.order, "order", "", "")
+func (s *sampleFlags) declare(f *flagSet) {
+	f.StringVar(&s.labels, "labels", "", "`FILE` classes: one integer a line, or NAME<TAB>CLASS")
+	f.StringVar(&s.resize, "resize", "", "`SIZE` images: length of the short side, or HEIGHTxWIDTH")
+	f.StringVar(&s.crop, "crop", "", "`SIZE` images: cut out the middle, SIDE or HEIGHTxWIDTH")
+	f.StringVar(&s.normalize, "normalize", "", "`NAME` imagenet, cifar10, cifar100, half ([-1, 1]) or raw")
+	f.StringVar(&s.mean, "mean", "", "`A,B,C` per channel, in scaled units (0)")
+	f.StringVar(&s.std, "std", "", "`A,B,C` per channel, in scaled units (1)")
+	f.Float64Var(&s.scale, "scale", 0, "`X` what pixels are multiplied with (1/255)")
+	f.StringVar(&s.layout, "layout", "", "`NAME` nchw or nhwc (what the model's input shows)")
+	f.StringVar(&s.order, "order", "", "`NAME` rgb or bgr (rgb)")
+	f.completeWith("normalize", words("imagenet", "cifar10", "cifar100", "half", "raw"))
+	f.completeWith("layout", words("nchw", "nhwc"))
+	f.completeWith("order", words("rgb", "bgr"))
 }
+
+// asForCompress is the text of these flags where another command has them, too.
+const asForCompress = "how samples are prepared, as for compress"
 
 // needs refuses flags about samples where the flag that names them is absent.
 func (s *sampleFlags) needs(f *pflag.FlagSet, source, value string) error {
-	own := pflag.NewFlagSet("", pflag.ContinueOnError)
-	new(sampleFlags).add(own)
-	var err error
-	f.Visit(func(flag *pflag.Flag) {
-		if own.Lookup(flag.Name) != nil && value == "" && err == nil {
-			err = usagef("--%s says how samples are prepared, but there are none; name them with --%s", flag.Name, source)
+	for _, name := range []string{"labels", "resize", "crop", "normalize", "mean", "std", "scale", "layout", "order"} {
+		if value == "" && f.Changed(name) {
+			return usagef("--%s says how samples are prepared, but there are none; name them with --%s", name, source)
 		}
-	})
-	return err
+	}
+	return nil
 }
 
 // options reads the flags' words.
@@ -72,4 +76,31 @@ func (s *sampleFlags) options() (samples.SourceOptions, error) {
 		}
 	}
 	return o, nil
+}
+
+// opened reads a model, and opens the samples for it that a path names, none where it is empty.
+func opened(path, data string, flags *sampleFlags) (*onnxio.Model, samples.Source, error) {
+	m, err := onnxio.Read(path)
+	if err != nil || data == "" {
+		return m, nil, err
+	}
+	source, err := openSamples(m, data, flags)
+	if err != nil {
+		m.Close()
+		return nil, nil, err
+	}
+	return m, source, nil
+}
+
+// openSamples opens the samples at path for the model.
+func openSamples(m *onnxio.Model, path string, flags *sampleFlags) (samples.Source, error) {
+	o, err := flags.options()
+	if err != nil {
+		return nil, err
+	}
+	inputs, err := samples.Inputs(m)
+	if err != nil {
+		return nil, err
+	}
+	return samples.Open(path, o, inputs)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
@@ -19,8 +20,8 @@ import (
 const schemaID = "https://github.com/onnx-compress/onnx-compress/raw/main/docs/onnx-compress.schema.json"
 
 // configurable lists the commands that a configuration can be for.
-func configurable() []command {
-	return slices.DeleteFunc(commands(), func(c command) bool { return slices.Contains(unconfigured(), c.name) })
+func configurable() []*cobra.Command {
+	return slices.DeleteFunc(inOrder(newRoot(streams{})), func(c *cobra.Command) bool { return c.Flags().Lookup("print-config") == nil })
 }
 
 // object is a JSON object with its keys sorted.
@@ -30,19 +31,15 @@ type object = map[string]any
 func configSchema() ([]byte, error) {
 	properties := object{}
 	for _, c := range configurable() {
-		f, err := declared(c)
-		if err != nil {
-			return nil, err
-		}
 		flags := object{}
-		f.VisitAll(func(flag *pflag.Flag) {
-			if !slices.Contains(configNames(), flag.Name) {
-				flags[flag.Name] = flagSchema(c.name, flag)
+		for _, flag := range flagsOf(c.Flags()) {
+			if !slices.Contains(unconfigured(), flag.Name) {
+				flags[flag.Name] = flagSchema(flag)
 			}
-		})
-		properties[c.name] = object{
+		}
+		properties[c.Name()] = object{
 			"type": []string{"object", "null"}, "additionalProperties": false, "properties": flags,
-			"description": "flags of onnx-compress " + c.name,
+			"description": "flags of onnx-compress " + c.Name(),
 		}
 	}
 	var b bytes.Buffer
@@ -58,7 +55,7 @@ func configSchema() ([]byte, error) {
 }
 
 // flagSchema says what a flag can be set to.
-func flagSchema(name string, flag *pflag.Flag) object {
+func flagSchema(flag *pflag.Flag) object {
 	words := []string{"string", "number"} // such as crop: 224
 	out := object{}
 	_, list := flag.Value.(pflag.SliceValue)
@@ -80,9 +77,7 @@ func flagSchema(name string, flag *pflag.Flag) object {
 	default:
 		out["type"] = words
 	}
-	if text := explained(name, flag.Name).summary(); text != "" {
-		out["description"] = text
-	}
+	out["description"] = summary(flag)
 	return out
 }
 

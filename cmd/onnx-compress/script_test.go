@@ -30,6 +30,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
+			e.Values[theTest{}] = e.T()
 			// The scripts have a home of their own, where nothing was set up.
 			e.Setenv(provision.ONNXRuntime.Env(), runtime)
 			if blas, _, err := provision.Find(provision.OpenBLAS, ""); err == nil {
@@ -56,6 +57,9 @@ func TestScripts(t *testing.T) {
 		},
 	})
 }
+
+// theTest is the key of a script's own test among its values.
+type theTest struct{}
 
 // bare says whether the system's own folders hold no ONNX Runtime, which a
 // script could not hide from the program.
@@ -127,9 +131,14 @@ func cmdTruncate(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.Truncate(ts.MkAbs(args[0]), info.Size()*int64(numbers(ts, args[1:])[0])/100))
 }
 
-// cmdChecker asks the onnx package to check files: checker FILE...
+// cmdChecker asks the onnx package to check files: checker FILE... Without it the script goes
+// on, and at its end is skipped with the reason.
 func cmdChecker(ts *testscript.TestScript, neg bool, args []string) {
-	python := pythonFor(ts, "onnx")
+	python, err := provisiontest.FindPython("onnx")
+	if err != nil {
+		ts.Defer(func() { provisiontest.Missing(ts.Value(theTest{}).(testing.TB), err) })
+		return
+	}
 	code := "import sys, onnx\nfor f in sys.argv[1:]: onnx.checker.check_model(f, full_check=True)"
 	for i := range args {
 		args[i] = ts.MkAbs(args[i])
@@ -138,20 +147,6 @@ func cmdChecker(ts *testscript.TestScript, neg bool, args []string) {
 	if (err != nil) != neg {
 		ts.Fatalf("onnx.checker: %v\n%s", err, out)
 	}
-}
-
-// pythonFor finds the interpreter for tests, by the rules of provisiontest.
-func pythonFor(ts *testscript.TestScript, module string) string {
-	python := os.Getenv(provisiontest.EnvPython)
-	if python == "" {
-		root, err := provisiontest.Root()
-		ts.Check(err)
-		python = filepath.Join(root, ".venv", "bin", "python")
-	}
-	if out, err := exec.Command(python, "-c", "import "+module).CombinedOutput(); err != nil {
-		ts.Fatalf("no Python with %s for tests: %v\n%s\n`make venv` makes it", module, err, out)
-	}
-	return python
 }
 
 // cmdClean fails when a folder holds anything but the named files: clean DIR

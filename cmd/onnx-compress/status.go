@@ -2,13 +2,13 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
@@ -24,15 +24,10 @@ type statuses struct {
 	Files  []provenance.Status `json:"files"`
 }
 
-// staleError says that compressed models do not fit what they were made from.
-type staleError struct{ said string }
-
-func (e *staleError) Error() string { return e.said }
-
 // wantFlags are those of compress, which say what is wanted of a compressed model, and
 // where its source and samples are.
 type wantFlags struct {
-	compress compressFlags
+	compress compressCommand
 	words    *pflag.FlagSet // of compress, whole
 	source   string
 	anyData  bool
@@ -44,36 +39,38 @@ func ownOutput() []string {
 	return []string{"output", "plan", "time", "report", "force", "json", "quiet", "verbose"}
 }
 
-// addOptions adds the flags of compress that say how a model is compressed, under their
-// own names, with c as their place. It returns them together with those left out.
-func addOptions(f *pflag.FlagSet, c *compressFlags) *pflag.FlagSet {
-	all := newFlags("compress")
-	c.add(all)
-	all.VisitAll(func(flag *pflag.Flag) {
-		if !slices.Contains(ownOutput(), flag.Name) && f.Lookup(flag.Name) == nil {
-			f.AddFlag(flag)
+// options declares the flags of compress that say how a model is compressed, under their own names.
+func (w *wantFlags) options(f *flagSet, text string) {
+	all := declare(&cobra.Command{Use: "compress"}, w.compress.declare)
+	w.words = all.Flags()
+	for _, flag := range flagsOf(w.words) {
+		if slices.Contains(ownOutput(), flag.Name) {
+			continue
 		}
-	})
-	return all
+		annotate(flag, headingOf, f.heading)
+		annotate(flag, rowOf, "and every other flag of compress "+text)
+		annotate(flag, firstOf, "yes")
+		f.AddFlag(flag)
+	}
 }
 
-func (w *wantFlags) add(f *pflag.FlagSet) {
-	f.StringVar(&w.source, "source", "", "")
-	f.BoolVar(&w.anyData, "any-data", false, "")
-	w.words = addOptions(f, &w.compress)
+// files declares where a source is, and whether its calibration data matter.
+func (w *wantFlags) files(f *flagSet) {
+	f.StringVar(&w.source, "source", "", "`PATH` where the source is, if not where the record says; a folder is searched for the name in the record")
+	f.BoolVar(&w.anyData, "any-data", false, "do not look at the calibration data")
 }
 
 // want turns the flags into what is wanted. Options are compared where one of them is given.
 func (w *wantFlags) want() (provenance.Want, error) {
 	out := provenance.Want{Source: w.source, Data: w.compress.calib, AnyData: w.anyData}
 	given := false
-	w.words.VisitAll(func(flag *pflag.Flag) {
+	for _, flag := range flagsOf(w.words) {
 		given = given || flag.Changed && flag.Name != "calib"
-	})
+	}
 	if !given {
 		return out, nil
 	}
-	return w.options(out)
+	return w.wanted(out)
 }
 
 // targeted says whether the flags say what to reach, without which they are no options to
@@ -82,8 +79,8 @@ func (w *wantFlags) targeted() bool {
 	return w.words.Changed("target") || w.words.Changed("from-plan")
 }
 
-// options adds the options that are wanted.
-func (w *wantFlags) options(out provenance.Want) (provenance.Want, error) {
+// wanted adds the options that are wanted.
+func (w *wantFlags) wanted(out provenance.Want) (provenance.Want, error) {
 	if err := w.compress.read(w.words); err != nil {
 		return out, err
 	}
@@ -109,34 +106,56 @@ func (w *wantFlags) options(out provenance.Want) (provenance.Want, error) {
 	return out, err
 }
 
-func runStatus(ctx context.Context, args []string, s streams) error {
-	var (
-		w   wantFlags
-		out outputFlags
-	)
-	f := newFlags("status")
-	w.add(f)
-	out.add(f, "quiet", "verbose")
-	files, err := parse(f, args, s)
-	if err != nil {
-		return err
-	}
+type statusCommand struct {
+	streams
+	want wantFlags
+	out  outputFlags
+}
+
+func newStatus(s streams) *cobra.Command {
+	c := &statusCommand{streams: s}
+	return declare(&cobra.Command{
+		Use:   "status FILE... [flags]",
+		Short: "say whether compressed models still fit their sources",
+		Long: `Says of compressed models whether they still fit what they were made from. Each
+has in its metadata the hashes of its source, of the calibration data and of the
+options; source and data are read and hashed again, wherever they lie. A file is
+fresh; or stale, with what changed: source, data, options; or unknown, where it
+has no record, or its source or data are not found.`,
+		Example: `
+  onnx-compress status small.onnx
+  onnx-compress status models/*.small.onnx --any-data
+  onnx-compress status small.onnx --target macs=0.5 --calib images/ --crop 224`,
+		Annotations:       map[string]string{notesOf: "Exit codes: 0 all are fresh, 4 one is stale, 1 none is, but one is unknown."},
+		ValidArgsFunction: ending("onnx"),
+		RunE:              c.run,
+	}, c.declare, configFlags)
+}
+
+func (c *statusCommand) declare(f *flagSet) {
+	c.want.files(f)
+	c.want.options(f, "that decides on the result: the options that are wanted now; without any of them options are not compared")
+	f.describe("calib", "where the calibration data are, if not where the record says")
+	c.out.declare(f, "as JSON", "no text", "where source and data lie, and which version was used")
+}
+
+func (c *statusCommand) run(cmd *cobra.Command, files []string) error {
 	if len(files) == 0 {
 		return usagef("which compressed models? for example: onnx-compress status small.onnx")
 	}
-	if err := out.check(append([]string{w.source, w.compress.calib}, files...)...); err != nil {
+	if err := writable(cmd.Flags(), append([]string{c.want.source, c.want.compress.calib}, files...), "json"); err != nil {
 		return err
 	}
-	want, err := w.want()
+	want, err := c.want.want()
 	if err != nil {
 		return err
 	}
-	found, err := provenance.Check(ctx, files, func(string) provenance.Want { return want })
+	found, err := provenance.Check(cmd.Context(), files, func(string) provenance.Want { return want })
 	if err != nil {
 		return err
 	}
 	all := statuses{statusSchema, found}
-	if err := out.write(s.out, all, func(w io.Writer) error { return all.text(w, out.verbose) }); err != nil {
+	if err := c.out.write(c.streams.out, all, func(w io.Writer) error { return all.text(w, c.out.verbose) }); err != nil {
 		return err
 	}
 	return all.judge()
@@ -155,7 +174,7 @@ func (s *statuses) judge() error {
 	}
 	switch {
 	case len(stale) > 0:
-		return &staleError{"stale: " + strings.Join(stale, ", ")}
+		return &verdict{exitStale, "stale: " + strings.Join(stale, ", ")}
 	case len(unknown) > 0:
 		return errors.New("not known to be fresh: " + strings.Join(unknown, ", "))
 	}

@@ -3,68 +3,97 @@ package main
 import (
 	"context"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"github.com/onnx-compress/onnx-compress/compress"
-	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
-func runVerify(ctx context.Context, args []string, s streams) error {
-	var (
-		o       compress.VerifyOptions
-		samples sampleFlags
-		out     outputFlags
-		gate    gateFlags
-		data    string
-		shapes  []string
-	)
-	f := newFlags("verify")
-	f.StringVar(&data, "data", "", "")
-	f.IntVar(&o.Samples, "samples", 0, "")
-	samples.add(f)
-	f.StringArrayVar(&shapes, "input-shape", nil, "")
-	f.Uint64Var(&o.Seed, "seed", 0, "")
-	f.IntVar(&o.Batch, "batch", 32, "")
-	f.IntVar(&o.Threads, "threads", 0, "")
-	f.StringVar(&o.Runtime, "ort", "", "")
-	gate.add(f)
-	out.add(f, "quiet")
-	rest, err := parse(f, args, s)
-	if err != nil {
-		return err
+type verifyCommand struct {
+	streams
+	opts    compress.VerifyOptions
+	env     compress.EnvironmentOptions
+	samples sampleFlags
+	out     outputFlags
+	gate    gateFlags
+	data    string
+	shapes  []string
+}
+
+func newVerify(s streams) *cobra.Command {
+	c := &verifyCommand{streams: s}
+	return declare(&cobra.Command{
+		Use:   "verify ORIGINAL COMPRESSED [flags]",
+		Short: "compare two models on the same samples",
+		Long: `Runs both files on the same samples: largest and mean error, cosine, signal to
+noise ratio, agreement of the top class; with labels the accuracy before and
+after, overall and per class; and the samples that moved most. Without --data
+the inputs are random, which shows that a model runs, not how good it is.`,
+		Example: `
+  onnx-compress verify model.onnx small.onnx --data test.bin --normalize cifar10
+  onnx-compress verify model.onnx small.onnx --data val/ --labels val.tsv \
+      --resize 256 --crop 224 --normalize imagenet --json=report.json
+  onnx-compress verify model.onnx small.onnx --data val/ --labels val.tsv \
+      --require agree=99% --require class-drop=2% --junit report.xml`,
+		Annotations: map[string]string{notesOf: `
+Exit codes: 0 done, 1 failed, 2 usage, 5 a bound does not hold; it is named,
+with the class or the samples to look at.`},
+		ValidArgsFunction: ending("onnx"),
+		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), cmd.Flags(), args) },
+	}, c.declare, configFlags)
+}
+
+func (c *verifyCommand) declare(f *flagSet) {
+	f.StringVar(&c.data, "data", "", "`PATH` samples, in the forms that compress --calib takes")
+	f.IntVar(&c.opts.Samples, "samples", 0, "`N` run only N of them, drawn by --seed (all)")
+	f.row(asForCompress, c.samples.declare)
+	shapeFlag(f, &c.shapes, "the shape of a random input that the model leaves open")
+	seedFlag(f, &c.opts.Seed, "draws samples, or random inputs (0)")
+	batchFlag(f, &c.opts.Batch)
+	threadsFlag(f, &c.env.Threads, "batches worked on side by side (all cores)")
+	runtimeFlag(f, &c.env.Runtime)
+	c.gate.declare(f)
+	c.out.declare(f, "as JSON", "no text, no progress", "")
+}
+
+// read turns the words into options.
+func (c *verifyCommand) read(f *pflag.FlagSet, models []string) (err error) {
+	if len(models) != 2 {
+		return usagef("want two models, the original and the compressed one; got %d", len(models))
 	}
-	if len(rest) != 2 {
-		return usagef("want two models, the original and the compressed one; got %d", len(rest))
-	}
-	if o.InputShapes, err = inputShapes(shapes); err != nil {
+	if c.opts.InputShapes, err = inputShapes(c.shapes); err != nil {
 		return err
 	}
 	if err := atLeastOne(f, "samples", "batch", "threads"); err != nil {
 		return err
 	}
-	if err := samples.needs(f, "data", data); err != nil {
+	if err := c.samples.needs(f, "data", c.data); err != nil {
 		return err
 	}
-	if err := out.check(rest[0], rest[1], data, samples.labels); err != nil {
+	if err := c.gate.read(); err != nil {
 		return err
 	}
-	if err := gate.read(rest[0], rest[1], data, samples.labels, string(out.json)); err != nil {
+	return writable(f, []string{models[0], models[1], c.data, c.samples.labels}, "json", "junit", "markdown")
+}
+
+func (c *verifyCommand) run(ctx context.Context, f *pflag.FlagSet, models []string) error {
+	if err := c.read(f, models); err != nil {
 		return err
 	}
-	m, err := onnxio.Read(rest[0])
+	m, source, err := opened(models[0], c.data, &c.samples)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	if data != "" {
-		if o.Source, err = openSamples(m, data, &samples); err != nil {
-			return err
-		}
+	c.opts.Source = source
+	env, end, err := c.open(c.env, c.out.quiet)
+	if err != nil {
+		return err
 	}
-	update, end := s.progress(out.quiet)
-	o.Progress = update
-	r, err := compress.Verify(ctx, m, rest[1], o)
+	r, err := compress.Verify(ctx, env, m, models[1], c.opts)
 	end()
 	if err != nil {
 		return err
 	}
-	return gate.judge(r, s, &out)
+	return c.gate.judge(r, c.streams, &c.out)
 }

@@ -178,14 +178,6 @@ func (c *collector) share(inputs []samples.InputSpec) (workers, batch int) {
 
 // begin makes the function of one worker.
 func (c *collector) begin(ctx context.Context) func(*feed.Run) error {
-	context.AfterFunc(ctx, func() {
-		for _, st := range c.stations {
-			st.stop()
-		}
-		for _, s := range c.sensors {
-			s.stop()
-		}
-	})
 	w := &worker{backend: c.o.Backend}
 	return func(r *feed.Run) error { return c.run(ctx, w, r) }
 }

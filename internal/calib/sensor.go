@@ -7,6 +7,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/moments"
+	"github.com/onnx-compress/onnx-compress/internal/ordered"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -15,7 +16,7 @@ import (
 // sensor sums the sensitivities of one site's output. It has a turn for every probe of
 // every run.
 type sensor struct {
-	turns
+	turns     ordered.Turns
 	site      *rewrite.Site
 	sum       *moments.Sum
 	positions int64 // of all samples and probes
@@ -24,9 +25,7 @@ type sensor struct {
 }
 
 func newSensor(s *rewrite.Site) *sensor {
-	out := &sensor{site: s, sum: moments.NewSum(s.Kernel.Groups, s.Kernel.Rows())}
-	out.init()
-	return out
+	return &sensor{site: s, sum: moments.NewSum(s.Kernel.Groups, s.Kernel.Rows())}
 }
 
 // add sums the gradient of a run with respect to the site's output, where those positions
@@ -62,19 +61,16 @@ func (s *sensor) add(ctx context.Context, w *worker, r *feed.Run, turn int, g te
 			}
 		}
 	}
-	if err := s.take(ctx, turn); err != nil {
-		return err
-	}
-	defer s.pass()
-	if plan != nil {
-		s.sum.Add(plan, w.partial)
-		s.positions += positions
-		s.spread.merge(&seen)
-	}
-	if s.why == "" {
-		s.why = why
-	}
-	return nil
+	return s.turns.Do(ctx, turn, func() {
+		if plan != nil {
+			s.sum.Add(plan, w.partial)
+			s.positions += positions
+			s.spread.merge(&seen)
+		}
+		if s.why == "" {
+			s.why = why
+		}
+	})
 }
 
 // outputKind says along which axis the columns of a site's output run: for a matrix product
@@ -129,9 +125,9 @@ func outputBlocks(s *rewrite.Site, shape []int, values []float32, r *feed.Run) [
 	count, turned := shape[0], false
 	switch kind := outputKind(s); {
 	case s.View.Stack > 0:
-		count, turned = product(shape[:last-1-s.View.Stack]), kind == rewrite.LastAxis
+		count, turned = tensor.Product(shape[:last-1-s.View.Stack]), kind == rewrite.LastAxis
 	case kind == rewrite.SecondLastAxis && last > 0:
-		count = product(shape[:last-1])
+		count = tensor.Product(shape[:last-1])
 	case kind != rewrite.ConvPatches:
 		if turned = true; last == 0 || shape[0] != len(r.Samples) {
 			count = 1

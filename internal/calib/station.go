@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/moments"
+	"github.com/onnx-compress/onnx-compress/internal/ordered"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -16,32 +18,29 @@ import (
 // matrix with more inputs than it will meet columns, and of a table how often each row is
 // looked up.
 type station struct {
-	turns
-	site *rewrite.Site // the first of them
+	turns ordered.Turns
+	site  *rewrite.Site // the first of them
 
-	sum       *moments.Sum
-	wide      bool        // whether columns are kept as long as there are no more than K
-	summed    bool        // whether there were more
-	kept      [][]float32 // the columns of each run, one a row
-	roots     [][]float32 // of their weights, nil for a run where all are 1
-	counts    []int64     // of the rows of a table, nil elsewhere
-	columns   []float64   // sum of the columns, group by group
+	pilot     *moments.Pilot
+	sum       *moments.Inputs
+	wide      bool    // whether columns are kept as long as there are no more than K
+	summed    bool    // whether there were more
+	kept      []run   // what each run showed
+	counts    []int64 // of the rows of a table, nil elsewhere
 	positions int64
 	samples   int64
 	shape     []int // of the first sample's input, without filler
+	planning  sync.Mutex
 	plans     map[string]moments.Plan
 	felt      moments.Felt
 }
 
 func newStation(s *rewrite.Site, samples int) *station {
-	st := &station{
-		site: s, sum: moments.NewSum(s.Kernel.Groups, s.Kernel.Cols()), wide: wide(s, samples),
-		columns: make([]float64, s.Kernel.Groups*s.Kernel.Cols()), plans: map[string]moments.Plan{},
-	}
+	st := &station{site: s, pilot: moments.NewPilot(), wide: wide(s, samples), plans: map[string]moments.Plan{}}
+	st.sum = moments.NewInputs(s.Kernel.Groups, s.Kernel.Cols(), st.pilot)
 	if s.View.Kind == rewrite.TableRows {
 		st.counts = make([]int64, s.Kernel.In)
 	}
-	st.init()
 	return st
 }
 
@@ -66,11 +65,13 @@ type worker struct {
 	scratch moments.Scratch
 	partial []float32
 	gram    []float32
-	columns []float64
+	off     []float32 // a site's input without the pilot
+	part    moments.Part
 }
 
 // add takes in the site's input x of a run, with the weights of its positions, nil for all equal.
-// Partial sums are computed side by side, but enter the sum in the order of their runs.
+// Partial sums are computed side by side, but enter the sum in the order of their runs. The first run sets the pilot, for
+// which the others wait.
 func (st *station) add(ctx context.Context, w *worker, r *feed.Run, x tensor.Dense, weights []float32) error {
 	wrong := func(err error) error {
 		return fmt.Errorf("node %q: its input %q: %w", st.site.Name, st.site.Input, err)
@@ -86,45 +87,31 @@ func (st *station) add(ctx context.Context, w *worker, r *feed.Run, x tensor.Den
 	if err != nil {
 		return wrong(err)
 	}
-	var columns []float32
-	if plan != nil {
-		if st.wide {
-			columns = rows(st.site, shape, values)
-		} else {
-			w.sum(plan, values, n)
-		}
-		w.columns = slices.Grow(w.columns[:0], len(st.columns))[:len(st.columns)]
-		clear(w.columns)
-		if roots != nil {
-			moments.Columns(values, roots, w.columns)
-		} else {
-			plan.Columns(values, n, w.columns)
-		}
+	if r.Seq == 0 {
+		st.pilot.Set(plan, values, n, roots)
 	}
-	if err := st.take(ctx, r.Seq); err != nil {
+	if err := st.pilot.Wait(ctx); err != nil {
 		return err
 	}
-	defer st.pass()
-	if plan == nil {
-		return nil
+	var kept run
+	switch {
+	case plan == nil:
+	case st.wide:
+		kept = keep(st.site, shape, values, roots)
+	default:
+		st.sum.Run(w.backend, plan, st.pilot.Off(plan, values, n, roots, &w.off), n, roots, &w.part, &w.scratch)
 	}
-	if st.wide {
-		st.keep(w, columns, slices.DeleteFunc(roots, func(r float32) bool { return r == 0 }))
-	} else {
-		st.sum.Add(plan, w.partial)
-	}
-	for i, v := range w.columns {
-		st.columns[i] += v
-	}
-	st.saw(r, plan.Positions(n), x, weights)
-	return nil
-}
-
-// sum leaves the partial sum of n units of a plan in w.partial.
-func (w *worker) sum(plan moments.Plan, values []float32, n int) {
-	w.partial = slices.Grow(w.partial[:0], plan.Size())[:plan.Size()]
-	clear(w.partial)
-	plan.Run(w.backend, values, n, w.partial, &w.scratch)
+	return st.turns.Do(ctx, r.Seq, func() {
+		if plan == nil {
+			return
+		}
+		if st.wide {
+			st.keep(w, kept)
+		} else {
+			st.sum.Add(&w.part)
+		}
+		st.saw(r, plan.Positions(n), x, weights)
+	})
 }
 
 // saw counts a run.
@@ -177,7 +164,7 @@ func trim(r *feed.Run, kind rewrite.ViewKind, stack int, x tensor.Dense) (shape 
 	if shape == nil {
 		return nil, nil, nil
 	}
-	return shape, values[:product(shape)], nil
+	return shape, values[:tensor.Product(shape)], nil
 }
 
 // unfilled returns a shape without the filler of the batch, nil where axis 0 is not the
@@ -196,14 +183,6 @@ func unfilled(r *feed.Run, kind rewrite.ViewKind, stack int, shape []int) []int 
 		shape[0] = len(r.Samples)
 	}
 	return shape
-}
-
-func product(n []int) int {
-	p := 1
-	for _, v := range n {
-		p *= v
-	}
-	return p
 }
 
 // planFor returns the plan for an input of that shape, and of how many units it is.
@@ -249,7 +228,7 @@ func (st *station) planFor(shape []int) (moments.Plan, int, error) {
 // nil where the shape does not fit.
 func stacked(s *rewrite.Site, shape []int, channels int, inRows bool) (moments.Plan, int) {
 	groups, lead := s.Kernel.Groups, len(shape)-2-s.View.Stack
-	if lead < 0 || product(shape[lead:len(shape)-2]) != groups {
+	if lead < 0 || tensor.Product(shape[lead:len(shape)-2]) != groups {
 		return nil, 0
 	}
 	k, n := shape[len(shape)-1], shape[len(shape)-2]
@@ -260,9 +239,9 @@ func stacked(s *rewrite.Site, shape []int, channels int, inRows bool) (moments.P
 	case k*groups != channels:
 		return nil, 0
 	case inRows:
-		return moments.StackedRows(k, groups, n), product(shape[:lead])
+		return moments.StackedRows(k, groups, n), tensor.Product(shape[:lead])
 	}
-	return moments.Direct(columns(channels, groups, n)), product(shape[:lead])
+	return moments.Direct(columns(channels, groups, n)), tensor.Product(shape[:lead])
 }
 
 // columns is a matrix [k, n] seen as n windows of one tap over k channels.
@@ -275,8 +254,8 @@ func columns(k, groups, n int) moments.Patches {
 // samples mostly come in few sizes.
 func (st *station) cached(in []int) moments.Plan {
 	const most = 8
-	st.mu.Lock()
-	defer st.mu.Unlock()
+	st.planning.Lock()
+	defer st.planning.Unlock()
 	key := fmt.Sprint(in)
 	if p, ok := st.plans[key]; ok {
 		return p
@@ -307,16 +286,9 @@ func (st *station) finish() (Stats, error) {
 		out.Mean = [][]float64{frequencies(st.counts, st.positions)}
 		return out, nil
 	case st.wide && !st.summed:
-		out.Columns, out.Roots = st.together()
+		out.Columns, out.Roots, out.Mean = st.together()
 	default:
-		out.A = st.sum.Mean(st.positions)
-	}
-	out.Mean = make([][]float64, st.site.Kernel.Groups)
-	for g := range out.Mean {
-		out.Mean[g] = make([]float64, st.site.Kernel.Cols())
-		for i := range out.Mean[g] {
-			out.Mean[g][i] = st.columns[g*len(out.Mean[g])+i] / float64(st.positions)
-		}
+		out.A, out.Mean = st.sum.Means()
 	}
 	if g, err := out.finite(); err != nil {
 		return Stats{}, fmt.Errorf("node %q: the second moments of its input %q (group %d) are not finite, so the model computes infinite or undefined numbers on these samples: %w; look at how the samples are scaled", st.site.Name, st.site.Input, g, err)

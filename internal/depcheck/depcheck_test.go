@@ -76,3 +76,18 @@ func TestCheckFindsFaults(t *testing.T) {
 		}
 	}
 }
+
+// What compares, judges and records models knows nothing of how they are made smaller.
+func TestHouseKeepsApart(t *testing.T) {
+	rules := House()
+	for _, pkg := range []string{"internal/gate", "verify", "internal/provenance", "internal/feed", "samples"} {
+		if _, known := rules.Below[pkg]; !known {
+			t.Errorf("there is no package %s", pkg)
+		}
+		for _, far := range []string{"decomp", "rewrite", "grad", "internal/calib", "internal/moments"} {
+			if rules.reaches(pkg, far, map[string]bool{}) {
+				t.Errorf("%s is above %s", pkg, far)
+			}
+		}
+	}
+}

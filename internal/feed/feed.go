@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/onnx-compress/onnx-compress/internal/ordered"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -252,6 +253,21 @@ func (f *Feed) Each(ctx context.Context, workers int, progress func(done, total 
 		})
 	}
 	return g.Wait()
+}
+
+// Merge is Each for work whose results are brought together: what work returns is called once that of all runs before it
+// has been, one at a time, so that the order is that of the runs whatever the number of workers.
+func (f *Feed) Merge(ctx context.Context, workers int, progress func(done, total int), work func(context.Context, *Run) (func(), error)) error {
+	var turns ordered.Turns
+	return f.Each(ctx, workers, progress, func(ctx context.Context) func(*Run) error {
+		return func(r *Run) error {
+			merge, err := work(ctx, r)
+			if err != nil {
+				return err
+			}
+			return turns.Do(ctx, r.Seq, merge)
+		}
+	})
 }
 
 // WithoutFiller cuts what a fixed batch was filled up with off an output, or says that it

@@ -17,9 +17,9 @@ func ExampleJudge() {
 		Outputs: []verify.Output{{Name: "logits", Values: 10000, Cosine: 0.999, SNR: &snr}},
 		Classes: &verify.Classes{Output: "logits", Count: 10, Agreement: 0.985},
 	}
-	var required []gate.Requirement
+	var required []verify.Bound
 	for _, words := range []string{"agree=99%", "snr=25"} {
-		r, err := gate.Parse(words)
+		r, err := verify.ParseBound(words)
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -43,11 +43,11 @@ func ExampleMarkdown() {
 		Original: "model.onnx", Compressed: "small.onnx", Data: "images", Samples: 1000,
 		Outputs: []verify.Output{{Name: "embedding", Values: 64000, Cosine: 0.9991}},
 	}
-	r, err := gate.Parse("cosine=0.999")
+	r, err := verify.ParseBound("cosine=0.999")
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := gate.Markdown(os.Stdout, report, gate.Judge(report, []gate.Requirement{r})); err != nil {
+	if err := gate.Markdown(os.Stdout, report, gate.Judge(report, []verify.Bound{r})); err != nil {
 		log.Fatal(err)
 	}
 	// Output:

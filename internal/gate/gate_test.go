@@ -5,49 +5,12 @@ import (
 	"encoding/xml"
 	"errors"
 	"flag"
-	"fmt"
-	"math"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/verify"
 )
-
-func TestParse(t *testing.T) {
-	for word, want := range map[string]string{
-		"agree=99%": "same top class ≥ 99 %", "agree=0.995": "same top class ≥ 99.5 %", "class-drop=2%": "largest loss of accuracy of a class ≤ 2 %",
-		"drop=0": "loss of top-1 accuracy ≤ 0 %", "snr=30dB": "signal to noise ratio ≥ 30 dB", "snr=-3": "signal to noise ratio ≥ -3 dB",
-		"cosine=0.99": "cosine ≥ 0.99", "mean-error=1e-3": "mean relative error ≤ 0.001", "max-error=0.5": "largest relative error ≤ 0.5",
-	} {
-		if got, err := Parse(word); err != nil || got.String() != want {
-			t.Errorf("Parse(%q) = %s, %v; want %s", word, got, err, want)
-		}
-	}
-	for word, want := range map[string]string{
-		"agree": "want NAME=BOUND", "agre=1": `did you mean "agree"`, "agree=101%": "between 0 and 1", "agree=99": "between 0 and 1", "agree=-1%": "between",
-		"snr=30%": "snr=30dB", "cosine=x": "cosine=0.5", "cosine=2": "between -1 and 1", "drop=NaN": "drop=98%", "snr=inf": "no bound",
-		"max-error=-1": "below 0", "": "want NAME=BOUND", "=5": "want NAME=BOUND", "cosine=0.99dB": "no bound",
-	} {
-		if got, err := Parse(word); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("Parse(%q) = %s, %v; want an error with %q", word, got, err, want)
-		}
-	}
-}
-
-// FuzzParse: what is accepted has a bound that its measure can have.
-func FuzzParse(f *testing.F) {
-	for _, s := range []string{"agree=99%", "snr=30dB", "cosine=.5", "drop=", "max-error=1e400"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		r, err := Parse(s)
-		if err == nil && (math.IsNaN(r.Bound) || math.IsInf(r.Bound, 0) || r.Measure.Unit == "%" && (r.Bound < 0 || r.Bound > 1)) {
-			t.Errorf("Parse(%q) = %+v", s, r)
-		}
-	})
-}
 
 func ref[T any](v T) *T { return &v }
 
@@ -87,11 +50,11 @@ func TestJudge(t *testing.T) {
 		{"max-error=0.3", "max-error=0.29", "0.3", `output "z"`, "far: moved by 0.75 (label 1)"},
 	} {
 		for word, holds := range map[string]bool{c.holds: true, c.fails: false} {
-			q, err := Parse(word)
+			q, err := verify.ParseBound(word)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := Judge(compared(), []Requirement{q})
+			got := Judge(compared(), []verify.Bound{q})
 			if len(got) != 2 || !got[0].Holds || got[0].Name != "finite" {
 				t.Fatalf("%s: %+v", word, got)
 			}
@@ -99,7 +62,7 @@ func TestJudge(t *testing.T) {
 			if !holds {
 				samples = c.samples
 			}
-			if g := got[1]; g.Holds != holds || g.Found != c.found || g.Where != c.where || strings.Join(g.Samples, "|") != samples || g.Required != q.String() {
+			if g := got[1]; g.Holds != holds || g.Found != c.found || g.Where != c.where || strings.Join(g.Samples, "|") != samples || g.Required != q.Words() {
 				t.Errorf("%s: %+v", word, g)
 			}
 		}
@@ -110,24 +73,24 @@ func TestJudge(t *testing.T) {
 func TestJudgeOdd(t *testing.T) {
 	bare := &verify.Report{Samples: 3, Outputs: []verify.Output{{Name: "y", Values: 4, Cosine: 1}}}
 	for word, holds := range map[string]bool{"snr=300": true, "cosine=1": true, "max-error=0": true, "agree=0": false, "drop=1": false, "class-drop=1": false} {
-		q, err := Parse(word)
+		q, err := verify.ParseBound(word)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c := Judge(bare, []Requirement{q})[1]; c.Holds != holds || !holds && !strings.Contains(c.Found, "not measured") {
+		if c := Judge(bare, []verify.Bound{q})[1]; c.Holds != holds || !holds && !strings.Contains(c.Found, "not measured") {
 			t.Errorf("%s: %+v", word, c)
 		}
 	}
-	q, err := Parse("snr=-300")
+	q, err := verify.ParseBound("snr=-300")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, o := range []verify.Output{{Name: "y"}, {Name: "y", Values: 4, MaxRelative: 0.2}} {
-		if c := Judge(&verify.Report{Outputs: []verify.Output{o}}, []Requirement{q})[1]; c.Holds {
+		if c := Judge(&verify.Report{Outputs: []verify.Output{o}}, []verify.Bound{q})[1]; c.Holds {
 			t.Errorf("%+v: %+v", o, c)
 		}
 	}
-	if c := Judge(&verify.Report{}, []Requirement{q})[1]; c.Holds {
+	if c := Judge(&verify.Report{}, []verify.Bound{q})[1]; c.Holds {
 		t.Errorf("no outputs: %+v", c)
 	}
 	r := compared()
@@ -144,9 +107,9 @@ func TestJudgeOdd(t *testing.T) {
 func checks(t *testing.T) (*verify.Report, []Check) {
 	t.Helper()
 	r := compared()
-	var required []Requirement
+	var required []verify.Bound
 	for _, word := range []string{"agree=98%", "class-drop=2%"} {
-		q, err := Parse(word)
+		q, err := verify.ParseBound(word)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,25 +190,5 @@ func TestWriteErrors(t *testing.T) {
 				t.Fatalf("%s with room for %d bytes: %v", name, left, err)
 			}
 		}
-	}
-}
-
-func ExampleParse() {
-	r, err := Parse("agree=99%")
-	fmt.Println(r, err)
-	_, err = Parse("agre=99%")
-	fmt.Println(err)
-	// Output:
-	// same top class ≥ 99 % <nil>
-	// "agre=99%": want NAME=BOUND with one of the names agree, drop, class-drop, snr, cosine, mean-error, max-error (did you mean "agree"?)
-}
-
-func TestMeasureNames(t *testing.T) {
-	var names []string
-	for _, m := range Measures() {
-		if slices.Contains(names, m.Name) || m.judge == nil || m.Title == "" {
-			t.Errorf("%+v", m)
-		}
-		names = append(names, m.Name)
 	}
 }

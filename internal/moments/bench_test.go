@@ -7,6 +7,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/provision"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
 	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // BenchmarkConv times the two ways to sum a convolution's moments over a batch of 32.
@@ -32,7 +33,7 @@ func BenchmarkConv(b *testing.B) {
 		{128, 32, []int{28, 28}, []int{3, 3}, nil, nil, []int{1, 1}, []int{1, 1}},
 	} {
 		p := c.patches()
-		x := noise(samples*p.Channels*product(p.In), 1)
+		x := noise(samples*p.Channels*tensor.Product(p.In), 1)
 		for name, plan := range map[string]Plan{"direct": Direct(p), "lag": newLag(p, math.MaxInt)} {
 			b.Run(c.String()+"/"+name, func(b *testing.B) {
 				var s Scratch
@@ -43,6 +44,39 @@ func BenchmarkConv(b *testing.B) {
 				k := float64(p.Length())
 				macs := k * (k + 1) / 2 * float64(p.Groups) * float64(plan.Positions(samples)) * float64(b.N)
 				b.ReportMetric(macs/b.Elapsed().Seconds()/1e9, "GMAC/s")
+			})
+		}
+	}
+}
+
+// BenchmarkInputs times the sums of a batch of 32 whose pilot is zero, and of one that lies far from zero.
+func BenchmarkInputs(b *testing.B) {
+	const samples = 32
+	backend, err := linalg.Open(provisiontest.Need(b, provision.OpenBLAS))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, c := range []conv{
+		{16, 1, []int{32, 32}, []int{3, 3}, nil, nil, []int{1, 1}, []int{1, 1}},
+		{64, 1, []int{28, 28}, []int{3, 3}, nil, nil, []int{1, 1}, []int{1, 1}},
+		{32, 1, []int{28, 28}, []int{3, 3}, []int{2, 2}, nil, []int{1, 1}, []int{1, 1}},
+		{128, 1, []int{28, 28}, []int{1, 1}, nil, nil, nil, nil},
+		{32, 32, []int{28, 28}, []int{3, 3}, nil, nil, []int{1, 1}, []int{1, 1}},
+	} {
+		p := c.patches()
+		plan := Conv(p)
+		for name, x := range map[string][]float32{"near": noise(samples*p.Channels*tensor.Product(p.In), 1), "far": far(samples, p.Channels, tensor.Product(p.In), 1)} {
+			b.Run(c.String()+"/"+name, func(b *testing.B) {
+				pilot := NewPilot()
+				pilot.Set(plan, x, samples, nil)
+				sum := NewInputs(p.Groups, p.Length(), pilot)
+				var s Scratch
+				var buf []float32
+				var part Part
+				for b.Loop() {
+					sum.Run(backend, plan, pilot.Off(plan, x, samples, nil, &buf), samples, nil, &part, &s)
+					sum.Add(&part)
+				}
 			})
 		}
 	}

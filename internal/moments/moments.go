@@ -2,12 +2,15 @@
 // that a linear node multiplies: the patches of a convolution, or the rows or columns of a matrix.
 //
 // A [Plan] says how one input size is summed. Its Run adds a batch's products, in
-// float32, to a partial result; a [Sum] adds partial results in float64. Whoever calls
-// them decides the order of the additions, and with it every bit of the outcome.
+// float32, to a partial result; a [Sum] adds partial results in float64. [Inputs] and
+// [Errors] do both about a [Pilot], so that moments about the mean keep their digits
+// where means are large. Whoever calls them decides the order of the additions, and with
+// it every bit of the outcome.
 package moments
 
 import (
 	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // Patches is the geometry of a convolution's windows at one input size. All slices
@@ -24,7 +27,7 @@ type Patches struct {
 }
 
 // Length is K, the length of a patch: channels of a group times window, channels outermost.
-func (p Patches) Length() int { return p.Channels / p.Groups * product(p.Window) }
+func (p Patches) Length() int { return p.Channels / p.Groups * tensor.Product(p.Window) }
 
 // reach is the distance between the first and the last tap of an axis.
 func (p Patches) reach(axis int) int { return (p.Window[axis] - 1) * p.Dilations[axis] }
@@ -51,6 +54,13 @@ type Plan interface {
 	Columns(x []float32, samples int, sums []float64)
 	// Positions is the number of columns that each group meets in that many samples.
 	Positions(samples int) int64
+	// pairs adds to sums, [channels, taps, taps] with the channels of all groups, the sums over the positions at which
+	// the second of two taps lies inside the input of what the first meets.
+	pairs(x []float32, samples int, sums []float64)
+	// together returns, [taps, taps], at how many positions of a sample two taps both lie inside the input.
+	together() []float64
+	// grid is how the numbers of so many samples lie in memory.
+	grid(samples int) grid
 	// expand adds a partial result, or a total of several, to the upper triangles
 	// of the groups' moments, [K, K] each.
 	expand(partial values, a []*linalg.Matrix)
@@ -151,12 +161,4 @@ func (s *Sum) Mean(positions int64) []*linalg.Matrix {
 		}
 	}
 	return s.moments
-}
-
-func product(n []int) int {
-	p := 1
-	for _, v := range n {
-		p *= v
-	}
-	return p
 }

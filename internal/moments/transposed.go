@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // Transposed plans for a transposed convolution, seen as a convolution with stride 1 over its input with zeros
@@ -15,7 +16,7 @@ import (
 // equally spaced. So each of these remainders, over all axes, is a convolution with stride 1 and fewer taps over the
 // input as it is, and the moments are those of all of them, tap by tap. Entries for taps that never meet are zero.
 func Transposed(p Patches) Plan {
-	t := &transposed{Patches: p, taps: product(p.Window)}
+	t := &transposed{Patches: p, taps: tensor.Product(p.Window)}
 	for _, ph := range p.phases() {
 		part := transposedPart{phase: ph, plan: Conv(ph.Patches), at: t.size}
 		t.parts = append(t.parts, part)
@@ -98,9 +99,11 @@ type transposedPart struct {
 	at   int // where its partial result begins
 }
 
-func (t *transposed) Size() int                   { return t.size }
-func (t *transposed) Positions(samples int) int64 { return int64(samples) * int64(product(t.Out)) }
-func (t *transposed) dense() bool                 { return false }
+func (t *transposed) Size() int { return t.size }
+func (t *transposed) Positions(samples int) int64 {
+	return int64(samples) * int64(tensor.Product(t.Out))
+}
+func (t *transposed) dense() bool { return false }
 
 func (t *transposed) Scratch(samples int) int {
 	most := 0
@@ -130,6 +133,31 @@ func (t *transposed) Columns(x []float32, samples int, sums []float64) {
 		for i, v := range part {
 			sums[i/k*whole+p.column(i%k, t.taps)] += v
 		}
+	}
+}
+
+func (t *transposed) pairs(x []float32, samples int, sums []float64) {
+	for _, p := range t.parts {
+		taps := len(p.tap)
+		part := make([]float64, t.Channels*taps*taps)
+		p.plan.pairs(x, samples, part)
+		p.spread(part, t.taps, sums)
+	}
+}
+
+func (t *transposed) together() []float64 {
+	out := make([]float64, t.taps*t.taps)
+	for _, p := range t.parts {
+		p.spread(p.plan.together(), t.taps, out)
+	}
+	return out
+}
+
+// spread adds numbers for each two taps of the phase, [.., taps, taps], to those for the taps of the whole window.
+func (ph phase) spread(part []float64, taps int, sums []float64) {
+	own := len(ph.tap)
+	for i, v := range part {
+		sums[(i/(own*own)*taps+ph.tap[i/own%own])*taps+ph.tap[i%own]] += v
 	}
 }
 
@@ -185,7 +213,7 @@ func (v values) addDense(moments []*linalg.Matrix) {
 // TransposedCross plans for a transposed convolution as Transposed does, with out output channels over all groups: z is
 // [samples, out, Out...].
 func TransposedCross(p Patches, out int) Cross {
-	c := &transposedCross{Patches: p, out: out, taps: product(p.Window), phases: p.phases()}
+	c := &transposedCross{Patches: p, out: out, taps: tensor.Product(p.Window), phases: p.phases()}
 	for _, ph := range c.phases {
 		c.parts = append(c.parts, ConvCross(ph.Patches, out))
 	}
@@ -214,9 +242,20 @@ func (c *transposedCross) Run(b linalg.Backend, z, x []float32, samples int, par
 	}
 }
 
+func (c *transposedCross) Inside(z []float32, samples int, sums []float64) {
+	var s Scratch
+	for i, ph := range c.phases {
+		part := make([]float64, c.out*len(ph.tap))
+		c.parts[i].Inside(c.gather(ph, z, samples, &s), samples, part)
+		for at, v := range part {
+			sums[at/len(ph.tap)*c.taps+ph.tap[at%len(ph.tap)]] += v
+		}
+	}
+}
+
 // gather copies the outputs at a phase's positions.
 func (c *transposedCross) gather(ph phase, z []float32, samples int, s *Scratch) []float32 {
-	area, own, last := product(c.Out), product(ph.Out), len(c.Out)-1
+	area, own, last := tensor.Product(c.Out), tensor.Product(ph.Out), len(c.Out)-1
 	buf := grow(&s.phase, samples*c.out*own)
 	rows := coordinates(ph.Out[:last])
 	to := buf

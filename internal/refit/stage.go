@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/onnx-compress/onnx-compress/internal/moments"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -49,11 +48,10 @@ func (w *walk) begin(k int) (*stage, error) {
 	case w.needs(st.site) > w.o.Memory/2:
 		st.why = fmt.Sprintf("its moments take %d MiB, more than half of the memory limit of %d MiB", w.needs(st.site)>>20, w.o.Memory>>20)
 	default:
-		st.sums = newSums(st.choice, st.differs, st.shortcut != nil)
-		if w.inputs.match(st.site, st.choice.Felt) {
-			st.sums.inputs = w.inputs
+		if !w.inputs.match(st.site, st.choice.Felt) {
+			w.inputs = newInputMoments(st.choice)
 		}
-		w.inputs = st.sums.inputs
+		st.sums = newSums(st.site, w.inputs, st.shortcut != nil)
 		st.layouts = newLayouts(st.site)
 	}
 	return st, st.cut()
@@ -192,7 +190,6 @@ func (st *stage) close() {
 func (st *stage) sweep(ctx context.Context) error {
 	w := st.w
 	group, ctx := errgroup.WithContext(ctx)
-	turn := newTurn(ctx)
 	var next atomic.Int64
 	var mu sync.Mutex
 	done := 0
@@ -204,7 +201,7 @@ func (st *stage) sweep(ctx context.Context) error {
 				if r >= len(w.runs) {
 					return nil
 				}
-				if err := st.run(ctx, worker, turn, r); err != nil {
+				if err := st.run(ctx, worker, r); err != nil {
 					return err
 				}
 				mu.Lock()
@@ -219,7 +216,7 @@ func (st *stage) sweep(ctx context.Context) error {
 }
 
 // run takes one run of both models up to the site.
-func (st *stage) run(ctx context.Context, worker *worker, turn *turn, r int) error {
+func (st *stage) run(ctx context.Context, worker *worker, r int) error {
 	w := st.w
 	own, other := map[string]tensor.Dense{}, map[string]tensor.Dense{}
 	ownValue := func(v string) (tensor.Dense, error) {
@@ -263,7 +260,7 @@ func (st *stage) run(ctx context.Context, worker *worker, turn *turn, r int) err
 	if err != nil {
 		return fmt.Errorf("refitting node %q, sample %s: %w", st.site.Name, w.runs[r].name, err)
 	}
-	return st.sums.add(worker, turn, r, w.runs[r].held, seen)
+	return st.sums.add(ctx, worker, r, w.runs[r].held, seen)
 }
 
 // keep puts what later stages need on the shelf.
@@ -281,122 +278,4 @@ func (st *stage) keep(own, other map[string]tensor.Dense, r int) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// observed is what one run shows at a site; its layout is nil where the run has to be left out.
-type observed struct {
-	layout *layout
-	x      []float32
-	own    []float32 // z − (W x̂ + b); nil where that is zero
-	roots  []float32 // of the positions' weights, by which all was multiplied; nil where they weigh the same
-	both   []float32 // the same, with what the other operand of the addition is short of; nil where there is none
-}
-
-// see takes the input and the errors of a run.
-func (st *stage) see(ownValue, otherValue func(string) (tensor.Dense, error), other map[string]tensor.Dense, r int) (observed, error) {
-	b := st.w.runs[r]
-	x, err := otherValue(st.site.Input)
-	if err != nil {
-		return observed{}, err
-	}
-	z, err := ownValue(st.site.Output)
-	if err != nil {
-		return observed{}, err
-	}
-	shape := z.Shape
-	x, okX := unfilled(st.site, x, false, b.size, b.count)
-	z, okZ := unfilled(st.site, z, true, b.size, b.count)
-	if !okX || !okZ || z.Len() == 0 {
-		return observed{}, nil
-	}
-	var seen observed
-	if seen.layout, err = st.layouts.of(x.Shape, z.Shape); err != nil {
-		return observed{}, err
-	}
-	if seen.x = x.Float32s(); seen.x == nil {
-		return observed{}, fmt.Errorf("the input is of type %v", x.Type)
-	}
-	if st.differs {
-		y := other[st.site.Output]
-		y, _ = unfilled(st.site, y, true, b.size, b.count)
-		if seen.own, err = difference(z, y); err != nil {
-			return observed{}, err
-		}
-	}
-	if st.shortcut != nil {
-		if seen.both, err = st.short(ownValue, otherValue, seen.own, shape, z, b); err != nil {
-			return observed{}, err
-		}
-	}
-	return st.weighed(seen, z, b)
-}
-
-// weighed multiplies all by the roots of the positions' weights.
-func (st *stage) weighed(seen observed, z tensor.Dense, b batch) (observed, error) {
-	k := st.site.Kernel
-	if seen.roots = st.choice.Felt.Roots(b.indices, z.Len()/k.Out); seen.roots == nil {
-		return seen, nil
-	}
-	for _, rows := range []*[]float32{&seen.x, &seen.own, &seen.both} {
-		if *rows != nil {
-			*rows = moments.Weigh(*rows, seen.roots)
-		}
-	}
-	n := len(seen.x) / k.In
-	var err error
-	seen.layout, err = st.layouts.of([]int{n, k.In}, []int{n, k.Out})
-	return seen, err
-}
-
-// short adds to the error own what the other operand of the addition is short of, where that has the shape of the
-// site's output; filler is off z, but not off shape.
-func (st *stage) short(ownValue, otherValue func(string) (tensor.Dense, error), own []float32, shape []int, z tensor.Dense, b batch) ([]float32, error) {
-	s, err := ownValue(st.shortcut.operand)
-	if err != nil {
-		return nil, err
-	}
-	now, err := otherValue(st.shortcut.operand)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]float32, z.Len())
-	copy(out, own)
-	if !slices.Equal(s.Shape, shape) || !slices.Equal(now.Shape, shape) {
-		return out, nil // it is broadcast: what one position lacks, another would have to give
-	}
-	s, _ = unfilled(st.site, s, true, b.size, b.count)
-	now, _ = unfilled(st.site, now, true, b.size, b.count)
-	d, err := difference(s, now)
-	if err != nil {
-		return nil, err
-	}
-	axis := st.site.ChannelAxis(len(z.Shape))
-	channels, inner := z.Shape[axis], product(z.Shape[axis+1:])
-	for i, v := range d {
-		if st.shortcut.scale != nil {
-			scale := float32(st.shortcut.scale[i/inner%channels])
-			if scale == 0 {
-				continue
-			}
-			v /= scale
-		}
-		out[i] += v
-	}
-	return out, nil
-}
-
-// difference is a − b.
-func difference(a, b tensor.Dense) ([]float32, error) {
-	if !slices.Equal(a.Shape, b.Shape) {
-		return nil, fmt.Errorf("a value has the shape %v in the original and %v in the compressed model", a.Shape, b.Shape)
-	}
-	x, y := a.Float32s(), b.Float32s()
-	if len(x) != a.Len() || len(y) != b.Len() {
-		return nil, fmt.Errorf("values of type %v cannot be compared", a.Type)
-	}
-	out := make([]float32, len(x))
-	for i := range x {
-		out[i] = x[i] - y[i]
-	}
-	return out, nil
 }

@@ -63,12 +63,12 @@ type Options struct {
 	Loss Loss
 	// Temperature softens class probabilities for KL; default 2.
 	Temperature float64
-	// Features is the weight with which values inside the model are held to the original's too (the source paper's Eq. 10,
+	// Features is the weight with which values inside the model are held to the original's too (Eq. 10 of arXiv 2409.03555,
 	// the mean over them); default 0, or 1 where Values names some. By default they are what layers with weights give out.
 	Values   []string
 	Features float64
 	// Labels adds the cross-entropy with the samples' labels, on the first output that looks like class scores. The
-	// distance from the original then counts Lambda times (Eq. 11); default 10, for it is a share of the variance and small
+	// distance from the original then counts Lambda times (its Eq. 11); default 10, for it is a share of the variance and small
 	// beside a cross-entropy. Negative for not at all.
 	Labels bool
 	Lambda float64

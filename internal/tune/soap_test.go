@@ -35,7 +35,7 @@ func farthest(x []float32, y []float64) float64 {
 	return most
 }
 
-// definition is SOAP of one matrix as the paper has it, in float64.
+// definition is SOAP of one matrix as arXiv 2409.11321 has it, in float64.
 type definition struct {
 	b                          linalg.Backend
 	left, right, u, v          *linalg.Matrix

@@ -28,20 +28,29 @@ func Need(t testing.TB, lib provision.Library) string {
 	t.Helper()
 	found, _, err := provision.Find(lib, "")
 	if err != nil {
-		missing(t, "%v", err)
+		Missing(t, err)
 	}
 	return found.Path
 }
 
-// Python returns a Python interpreter that has the named modules: the one that
-// ONNX_COMPRESS_PYTHON names, else that of .venv in the module's root folder.
+// Python returns what FindPython finds.
 func Python(t testing.TB, modules ...string) string {
 	t.Helper()
+	python, err := FindPython(modules...)
+	if err != nil {
+		Missing(t, err)
+	}
+	return python
+}
+
+// FindPython finds a Python interpreter that has the named modules: the one that
+// ONNX_COMPRESS_PYTHON names, else that of .venv in the module's root folder.
+func FindPython(modules ...string) (string, error) {
 	python := os.Getenv(EnvPython)
 	if python == "" {
 		root, err := Root()
 		if err != nil {
-			t.Fatal(err)
+			return "", err
 		}
 		python = filepath.Join(root, ".venv", "bin", "python")
 		if runtime.GOOS == "windows" {
@@ -49,15 +58,15 @@ func Python(t testing.TB, modules ...string) string {
 		}
 	}
 	if _, err := os.Stat(python); err != nil {
-		missing(t, "no Python for tests: %v; `make venv` makes it, or name one with %s", err, EnvPython)
+		return "", fmt.Errorf("no Python for tests: %w; `make venv` makes it, or name one with %s", err, EnvPython)
 	}
 	if len(modules) > 0 {
 		out, err := exec.Command(python, "-c", "import "+strings.Join(modules, ", ")).CombinedOutput()
 		if err != nil {
-			missing(t, "%s lacks a module of %s: %v\n%s", python, strings.Join(modules, ", "), err, out)
+			return "", fmt.Errorf("%s lacks a module of %s: %w\n%s", python, strings.Join(modules, ", "), err, out)
 		}
 	}
-	return python
+	return python, nil
 }
 
 // Main runs the tests of a package, from its TestMain, and returns the exit code. Examples cannot
@@ -110,10 +119,12 @@ func Root() (string, error) {
 	}
 }
 
-func missing(t testing.TB, format string, args ...any) {
+// Missing ends a test for want of something: it is skipped with the reason, or fails where
+// everything should be there.
+func Missing(t testing.TB, reason error) {
 	t.Helper()
 	if os.Getenv(EnvRequire) == "1" {
-		t.Fatalf(format, args...)
+		t.Fatal(reason)
 	}
-	t.Skipf(format, args...)
+	t.Skip(reason)
 }

@@ -21,13 +21,13 @@ type stop struct{}
 
 func (r *recorder) Helper() {}
 
-func (r *recorder) Skipf(format string, args ...any) {
-	r.ended = "skip: " + fmt.Sprintf(format, args...)
+func (r *recorder) Skip(args ...any) {
+	r.ended = "skip: " + fmt.Sprint(args...)
 	panic(stop{})
 }
 
-func (r *recorder) Fatalf(format string, args ...any) {
-	r.ended = "fatal: " + fmt.Sprintf(format, args...)
+func (r *recorder) Fatal(args ...any) {
+	r.ended = "fatal: " + fmt.Sprint(args...)
 	panic(stop{})
 }
 

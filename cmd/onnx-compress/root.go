@@ -1,0 +1,136 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/onnx-compress/onnx-compress/internal/suggest"
+)
+
+// newRoot is the program as a tree of commands, in the order of the help text.
+func newRoot(s streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "onnx-compress COMMAND",
+		Short: "make trained ONNX models smaller and faster",
+		Long: `onnx-compress makes trained ONNX models smaller and faster: it replaces layers
+by chains of low-rank factors, with the ranks of all layers chosen together
+under a budget, and verifies what it wrote.`,
+		Example: "  onnx-compress model.onnx -o small.onnx --calib images/ --target macs=0.5",
+		Annotations: map[string]string{notesOf: `
+Exit codes:
+  0  done
+  1  failed, or interrupted; nothing was written, except that an interrupted
+     tuning writes its best state so far, and an exploration keeps the models
+     that are complete; both say so
+  2  the command line makes no sense
+  3  a target cannot be met; nothing was written
+  4  a compressed model is stale
+  5  a bound that was required does not hold, or a model could shrink`},
+		// The first word may be a model, too.
+		ValidArgsFunction:          cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
+		PersistentPreRunE:          useConfig,
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		DisableFlagsInUseLine:      true,
+		SuggestionsMinimumDistance: 2,
+	}
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	root.SetFlagErrorFunc(flagFault)
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { writeHelp(cmd.OutOrStdout(), cmd) })
+	root.AddCommand(
+		newCompress(s), newExplore(s), newInspect(s), newTune(s), newReport(), newVerify(s), newStatus(s), newCheck(s), newConvert(s),
+		newMethods(s), newSetup(s), newDoctor(s), newConfig(s),
+	)
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			restateCompletion(c)
+		}
+	}
+	root.SetHelpCommand(newHelp(root))
+	root.InitDefaultHelpCmd()
+	root.AddCommand(newMan(), newVersion(s))
+	root.Annotations[orderOf] = "compress explore inspect tune report verify status check convert methods setup doctor config completion man help version"
+	return root
+}
+
+// restateCompletion gives cobra's own command our words.
+func restateCompletion(cmd *cobra.Command) {
+	var shells []string
+	for _, c := range cmd.Commands() {
+		shells = append(shells, c.Name())
+		c.Args = noArgs
+	}
+	cmd.Use += " " + strings.Join(shells, "|")
+	cmd.Short = "print a script that completes commands in a shell"
+	cmd.Long = "Prints a script that completes commands, flags and their values."
+	cmd.Example = `  # bash
+  source <(onnx-compress completion bash)
+  # zsh, behind compinit
+  source <(onnx-compress completion zsh)
+  # fish
+  onnx-compress completion fish | source
+  # powershell
+  onnx-compress completion powershell | Out-String | Invoke-Expression`
+	cmd.Args = nil
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		return usagef("completion %s: want one of %s", strings.Join(args, " "), strings.Join(shells, ", "))
+	}
+}
+
+// withDefault adds the word compress where the first is no command, but a model or a flag.
+func withDefault(root *cobra.Command, args []string) []string {
+	if len(args) == 0 {
+		return []string{"help"}
+	}
+	switch word, rest := args[0], args[1:]; word {
+	case "-h", "--help":
+		return append([]string{"help"}, rest...)
+	case "--version":
+		return append([]string{"version"}, rest...)
+	case cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd:
+		if len(rest) > 1 || len(rest) == 1 && strings.HasPrefix(rest[0], "-") { // else the first word is still being written
+			return append([]string{word}, withDefault(root, rest)...)
+		}
+		return args
+	}
+	if slices.ContainsFunc(root.Commands(), func(c *cobra.Command) bool { return c.Name() == args[0] }) {
+		return args
+	}
+	return append([]string{"compress"}, args...)
+}
+
+// meant says which command a stray word that is no file may have been.
+func meant(root *cobra.Command, word string) string {
+	if word == "" || strings.ContainsAny(word, "./\\") {
+		return ""
+	}
+	if near := root.SuggestionsFor(word); len(near) > 0 {
+		return fmt.Sprintf(" (did you mean %q?)", near[0])
+	}
+	return ""
+}
+
+// flagFault makes pflag's errors those of the command line, with what a mistyped flag was meant to be.
+func flagFault(cmd *cobra.Command, err error) error {
+	if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) {
+		if near, ok := suggest.Nearest(unknown.GetSpecifiedName(), flagNames(cmd.Flags())); ok {
+			return usagef("%w (did you mean --%s?)", err, near)
+		}
+	}
+	return usagef("%w", err)
+}
+
+// noArgs refuses arguments.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s takes no arguments, got %q", cmd.Name(), args)
+	}
+	return nil
+}

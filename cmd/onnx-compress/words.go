@@ -1,0 +1,145 @@
+package main
+
+import (
+	"math"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/onnx-compress/onnx-compress/internal/size"
+)
+
+// atLeastOne refuses numbers below 1 where they were asked for: a default is had by
+// leaving the flag out.
+func atLeastOne(f *pflag.FlagSet, names ...string) error {
+	for _, name := range names {
+		flag := f.Lookup(name)
+		if n, err := strconv.Atoi(flag.Value.String()); flag.Changed && (err != nil || n < 1) {
+			return usagef("--%s %s: want at least 1", name, flag.Value)
+		}
+	}
+	return nil
+}
+
+// byteSize reads sizes such as 512MiB, 2GB, 1.5G or 1000000.
+func byteSize(s string) (int64, error) {
+	v, _, err := size.Bytes(s)
+	if err != nil || !(v >= 1) || v > 1<<60 {
+		return 0, usagef("memory %q: want a size such as 512MiB or 2GiB", s)
+	}
+	return int64(v), nil
+}
+
+// probes turns the number of --probes, where 0 asks for none, into that of the options.
+func probes(n int) (int, error) {
+	switch {
+	case n < 0:
+		return 0, usagef("--probes %d: want a number, 0 for none", n)
+	case n == 0:
+		return -1, nil
+	}
+	return n, nil
+}
+
+// inputShapes reads NAME=1x3x224x224 pairs.
+func inputShapes(pairs []string) (map[string][]int, error) {
+	out := map[string][]int{}
+	for _, p := range pairs {
+		at := strings.LastIndex(p, "=")
+		if at <= 0 {
+			return nil, usagef("input shape %q: want NAME=SIZExSIZE…, for example input=1x3x224x224", p)
+		}
+		var shape []int
+		for _, d := range strings.FieldsFunc(p[at+1:], func(r rune) bool { return r == 'x' || r == ',' || r == '×' }) {
+			n, err := strconv.Atoi(d)
+			if err != nil || n < 1 || n > math.MaxInt32 {
+				return nil, usagef("input shape %q: %q is not a positive size", p, d)
+			}
+			shape = append(shape, n)
+		}
+		if len(shape) == 0 {
+			return nil, usagef("input shape %q has no sizes; want for example input=1x3x224x224", p)
+		}
+		if _, twice := out[p[:at]]; twice {
+			return nil, usagef("input shape %q: %q has a shape already", p, p[:at])
+		}
+		out[p[:at]] = shape
+	}
+	return out, nil
+}
+
+// parseShare reads 0.3 or 30%.
+func parseShare(flag, s string) (float64, error) {
+	number, percent := strings.CutSuffix(s, "%")
+	v, err := strconv.ParseFloat(number, 64)
+	if percent {
+		v /= 100
+	}
+	if err != nil || !(v >= 0 && v <= 1) {
+		return 0, usagef("--%s %q: want a share such as 0.3 or 30%%", flag, s)
+	}
+	return v, nil
+}
+
+// plain is a word that means itself to a shell.
+var plain = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// quoted writes a word for a POSIX shell.
+func quoted(word string) string {
+	if plain.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// given lists the flags that have a value, as they stand on a command line.
+func given(f *pflag.FlagSet, quote func(string) string) []string {
+	var out []string
+	for _, flag := range flagsOf(f) {
+		if !flag.Changed || slices.Contains(unconfigured(), flag.Name) {
+			continue
+		}
+		values := []string{flag.Value.String()}
+		if list, ok := flag.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+			if flag.Value.Type() == "stringSlice" {
+				values = []string{strings.Join(values, ",")}
+			}
+		}
+		for _, v := range values {
+			word := "--" + flag.Name
+			if flag.NoOptDefVal == "" || flag.NoOptDefVal != v {
+				word += "=" + quote(v)
+			}
+			out = append(out, word)
+		}
+	}
+	return out
+}
+
+// commandLine is the command that asks for the same again, whatever a configuration says:
+// the arguments, and every flag that has a value, in the order of their declaration.
+func commandLine(f *pflag.FlagSet, args []string) string {
+	out := []string{"onnx-compress", f.Name()}
+	for _, arg := range args {
+		out = append(out, quoted(arg))
+	}
+	out = append(out, given(f, quoted)...)
+	if configured(f) {
+		out = append(out, "--no-config")
+	}
+	return strings.Join(out, " ")
+}
+
+// configured tells whether a configuration may have a say.
+func configured(f *pflag.FlagSet) bool {
+	if f.Changed("config") || f.Changed("no-config") {
+		return true
+	}
+	_, err := os.Stat(configName)
+	return err == nil
+}

@@ -1,0 +1,193 @@
+package compress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/search"
+)
+
+// What bounds the stages of the search over ranks.
+const (
+	// rounds is how often ranks of one spacing are added around a choice that moves.
+	rounds = 3
+	// nearHull is by how much of the best a scheme may be worse at a site, loss and price
+	// together, and still be looked at more finely in the first stage; it halves with each.
+	nearHull = 1. / 8
+	// worthwhile is the share of the loss that a stage must win for another to follow,
+	// from the stage called settled on.
+	worthwhile = 1. / 128
+	settled    = 3
+)
+
+// standing is a choice among the options known so far.
+type standing struct {
+	offers  *Offers
+	ladders []ladder
+	stated  []search.Ladder
+	plan    search.Plan
+	unmet   *search.InfeasibleError // instead of a plan
+	short   int                     // the budget that it is about
+}
+
+// stand chooses among the options known so far.
+func (q *quest) stand(of *Offers) (standing, error) {
+	s := standing{offers: of, ladders: of.ladders()}
+	s.stated = searchLadders(s.ladders, q.bounds)
+	var err error
+	budgets := q.budgets(s.ladders)
+	s.plan, err = search.Choose(s.stated, budgets, search.Options{Method: q.o.Search})
+	if errors.As(err, &s.unmet) {
+		s.short = slices.IndexFunc(budgets, func(b search.Budget) bool { return b.Name == s.unmet.Budget })
+		return s, nil
+	}
+	if err != nil {
+		return s, fmt.Errorf("choosing ranks: %w", err)
+	}
+	return s, nil
+}
+
+// descend chooses in stages, from coarse to fine. The first choice is among the ranks
+// that every method offers at first. Then each stage asks the methods for ranks at its
+// finer spacing around what is chosen, and around what is next to it, and chooses
+// again, until no method has a finer spacing, or a late stage has won next to nothing.
+func (q *quest) descend(ctx context.Context, st *stage, of *Offers) (standing, error) {
+	now, err := q.stand(of)
+	if err != nil {
+		return now, err
+	}
+	for stage := 1; ; stage++ {
+		finer, start := false, now
+		for range rounds {
+			questions, any := q.closer(&now, stage)
+			finer = finer || any
+			if len(questions) == 0 {
+				break
+			}
+			known, err := now.offers.answer(ctx, st, q.a, questions)
+			if err != nil {
+				return now, err
+			}
+			before := now
+			if now, err = q.stand(known); err != nil {
+				return now, err
+			}
+			if now.same(&before) {
+				break
+			}
+		}
+		if !finer || stage >= settled && now.near(&start) {
+			return now, nil
+		}
+	}
+}
+
+// near tells whether a stage that began with start and led to s won too little for
+// another to follow.
+func (s *standing) near(start *standing) bool {
+	return s.unmet == nil && start.unmet == nil && s.plan.Loss >= (1-worthwhile)*start.plan.Loss
+}
+
+// same tells whether two choices write every site in the same way.
+func (s *standing) same(t *standing) bool {
+	if s.unmet != nil || t.unmet != nil {
+		return false
+	}
+	for i, l := range s.ladders {
+		if !l.rungs[s.plan.Rungs[i]][0].same(t.ladders[i].rungs[t.plan.Rungs[i]][0]) {
+			return false
+		}
+	}
+	return true
+}
+
+// closer asks for the ranks at the spacing of a stage around a choice, and says whether
+// any method has such a spacing there.
+func (q *quest) closer(s *standing, stage int) (questions []*inquiry, finer bool) {
+	for i := range s.ladders {
+		l := &s.ladders[i]
+		ranks := map[*decomp.Method][]decomp.Rank{}
+		for _, r := range s.around(i, stage) {
+			c := l.rungs[r][0]
+			if c.method == nil || c.method.Near == nil {
+				continue
+			}
+			kernel := l.offers[0].site.Kernel
+			near := c.method.Near(kernel, c.rank, stage, s.offers.multiple(kernel, q.o))
+			ranks[c.method] = append(ranks[c.method], near...)
+			finer = finer || len(near) > 0
+		}
+		for k := range q.a.methods {
+			m := &q.a.methods[k]
+			for _, site := range l.at {
+				if asked := s.offers.ask(site, m, ranks[m]); asked != nil {
+					questions = append(questions, asked)
+				}
+			}
+		}
+	}
+	return questions, finer
+}
+
+// around returns the rungs of a ladder to look at more closely: the one chosen, those
+// beside it on the hull, and the best of every other scheme that is near the hull. Where
+// the targets cannot be met yet, it is the one that comes closest.
+func (s *standing) around(i, stage int) []int {
+	rungs := s.stated[i].Rungs
+	if s.unmet != nil {
+		return []int{s.cheapest(i)}
+	}
+	prices := s.prices()
+	if prices == nil {
+		return nil // every site has its best option already
+	}
+	chosen := s.plan.Rungs[i]
+	out := search.Around(s.stated[i], prices, chosen)
+	slack := math.Ldexp(nearHull, 1-stage)
+	best := map[*decomp.Method]int{}
+	for r := range rungs {
+		m := s.ladders[i].rungs[r][0].method
+		if old, seen := best[m]; !seen || rungs[r].Reduced(prices) < rungs[old].Reduced(prices) {
+			best[m] = r
+		}
+	}
+	for _, r := range best {
+		if rungs[r].Reduced(prices) <= (1+slack)*rungs[chosen].Reduced(prices) {
+			out = append(out, r)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// cheapest is the rung that needs least of what there is too little of.
+func (s *standing) cheapest(i int) int {
+	rungs, at := s.stated[i].Rungs, 0
+	for r := range rungs {
+		if rungs[r].Costs[s.short] < rungs[at].Costs[s.short] {
+			at = r
+		}
+	}
+	return at
+}
+
+// prices are what the plan would pay for a unit of each resource; nil where none is
+// short.
+func (s *standing) prices() []float64 {
+	short := func(p float64) bool { return p > 0 }
+	if slices.ContainsFunc(s.plan.Multipliers, short) {
+		return s.plan.Multipliers
+	}
+	if s.plan.Loss == 0 {
+		return nil
+	}
+	out := make([]float64, len(s.plan.Costs))
+	for b, c := range s.plan.Costs {
+		out[b] = s.plan.Loss / max(c, 1)
+	}
+	return out
+}

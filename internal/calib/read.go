@@ -1,0 +1,254 @@
+package calib
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/onnx-compress/onnx-compress/internal/moments"
+	"github.com/onnx-compress/onnx-compress/linalg"
+)
+
+// Bounds of what a file of statistics may claim. Memory is taken only as data comes.
+const (
+	maxText   = 1 << 16
+	maxAxes   = 64
+	maxGroups = 1 << 20
+	maxOrder  = 1 << 17
+	maxWidth  = 1 << 31 // of columns and tables
+	maxRows   = 1 << 40
+)
+
+// ReadStats reads what WriteTo wrote, to its end and not beyond. Moments that are not
+// finite, or that no sum of squares can have, are an error.
+func ReadStats(r io.Reader) (Stats, error) {
+	s, err := readStats(r)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return Stats{}, fmt.Errorf("reading statistics: %w", err)
+	}
+	return s, nil
+}
+
+func readStats(r io.Reader) (Stats, error) {
+	magic := make([]byte, len(statsMagic))
+	if _, err := io.ReadFull(r, magic); err != nil {
+		return Stats{}, err
+	}
+	if last := len(magic) - 1; string(magic[:last]) != statsMagic[:last] {
+		return Stats{}, errors.New("this is no file of statistics")
+	} else if magic[last] != statsMagic[last] {
+		return Stats{}, fmt.Errorf("version %d of the format is not known; want %d", magic[last], statsMagic[last])
+	}
+	in := counts{r: r}
+	s := Stats{Site: in.text("length of the site's name")}
+	s.Positions = int64(in.next("number of positions", math.MaxInt64))
+	s.Samples = int64(in.next("number of samples", math.MaxInt64))
+	for range in.next("number of axes", maxAxes) {
+		s.OutputShape = append(s.OutputShape, in.next("axis", math.MaxInt64))
+	}
+	if err := in.inputs(&s); err != nil {
+		return Stats{}, err
+	}
+	for range in.next("number of groups of sensitivities", maxGroups) {
+		a, err := readMoment(r, in.next("order of a moment", maxOrder))
+		if in.err = errors.Join(in.err, err); in.err != nil {
+			return Stats{}, in.err
+		}
+		s.G = append(s.G, a)
+	}
+	s.Note = in.text("length of the note")
+	s.Felt = in.felt()
+	return s, in.err
+}
+
+// inputs reads the inputs' statistics, in the form that they say they have.
+func (c *counts) inputs(s *Stats) error {
+	switch form := c.next("form of the inputs' statistics", countForm); {
+	case c.err != nil:
+	case form == columnForm:
+		return c.columns(s)
+	case form == countForm:
+		s.Counts = []int64{} // grows as counts come: their number is only a claim
+		left := s.Positions
+		for range c.next("length of a table", maxWidth) {
+			n := int64(c.next("count", uint64(left)))
+			if c.err != nil {
+				return c.err
+			}
+			s.Counts, left = append(s.Counts, n), left-n
+		}
+		if c.err == nil && left != 0 {
+			c.err = fmt.Errorf("the counts make %d, wanted the %d positions", s.Positions-left, s.Positions)
+		}
+		s.Mean = [][]float64{frequencies(s.Counts, s.Positions)}
+	default:
+		for range c.next("number of groups", maxGroups) {
+			a, err := readMoment(c.r, c.next("order of a moment", maxOrder))
+			if c.err = errors.Join(c.err, err); c.err != nil {
+				return c.err
+			}
+			mean, err := readNumbers(c.r, a.Rows)
+			if err != nil {
+				return err
+			}
+			s.A, s.Mean = append(s.A, a), append(s.Mean, mean)
+		}
+	}
+	return c.err
+}
+
+// felt reads the weights of positions.
+func (c *counts) felt() moments.Felt {
+	var out moments.Felt
+	last := -1
+	for range c.next("number of samples with weights", maxRows) {
+		i := c.next("number of a sample", math.MaxInt64)
+		n := c.next("number of positions", maxRows)
+		if c.err == nil && i <= last {
+			c.err = fmt.Errorf("weights of sample %d follow those of sample %d", i, last)
+		}
+		if c.err != nil {
+			return nil
+		}
+		weights := c.weights(n)
+		if c.err != nil {
+			return nil
+		}
+		if out == nil {
+			out = moments.Felt{}
+		}
+		out[i], last = weights, i
+	}
+	return out
+}
+
+// weights reads n of them, a piece at a time: n is only a claim.
+func (c *counts) weights(n int) []float32 {
+	out := []float32{}
+	piece := make([]byte, 4*min(n, 1<<14))
+	for len(out) < n && c.err == nil {
+		b := piece[:min(len(piece), 4*(n-len(out)))]
+		if _, c.err = io.ReadFull(c.r, b); c.err != nil {
+			return nil
+		}
+		for ; len(b) > 0; b = b[4:] {
+			v := math.Float32frombits(binary.LittleEndian.Uint32(b))
+			if !(v >= 0) || math.IsInf(float64(v), 0) {
+				c.err = fmt.Errorf("a weight is %v; want a finite one, at least 0", v)
+				return nil
+			}
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// columns reads columns and their mean.
+func (c *counts) columns(s *Stats) error {
+	k, n := c.next("length of a column", maxWidth), c.next("number of columns", maxRows)
+	if c.err == nil && (k == 0 || n == 0 || int64(n) != s.Positions) {
+		c.err = fmt.Errorf("%d columns of length %d stand for %d positions", n, k, s.Positions)
+	}
+	if c.err != nil {
+		return c.err
+	}
+	s.Columns = linalg.Block32{Rows: n, Cols: k, Stride: k}
+	row := make([]byte, 4*k)
+	for range n {
+		if _, err := io.ReadFull(c.r, row); err != nil {
+			return err
+		}
+		for i := range k {
+			s.Columns.Data = append(s.Columns.Data, math.Float32frombits(binary.LittleEndian.Uint32(row[4*i:])))
+		}
+	}
+	if _, err := s.finite(); err != nil {
+		return err
+	}
+	mean, err := readNumbers(c.r, k)
+	if s.Mean = [][]float64{mean}; err != nil {
+		return err
+	}
+	switch m := c.next("number of weights", maxRows); {
+	case m == 0 || c.err != nil:
+	case m != n:
+		c.err = fmt.Errorf("%d columns have %d weights", n, m)
+	default:
+		s.Roots = c.weights(m)
+	}
+	return c.err
+}
+
+// counts reads numbers until the first error.
+type counts struct {
+	r   io.Reader
+	err error
+}
+
+func (c *counts) next(what string, most uint64) int {
+	var b [8]byte
+	if c.err == nil {
+		_, c.err = io.ReadFull(c.r, b[:])
+	}
+	if c.err != nil {
+		return 0
+	}
+	n := binary.LittleEndian.Uint64(b[:])
+	if n > most {
+		c.err = fmt.Errorf("the %s is %d; want at most %d", what, n, most)
+		return 0
+	}
+	return int(n)
+}
+
+// text reads a length, and as many bytes.
+func (c *counts) text(what string) string {
+	b := make([]byte, c.next(what, maxText))
+	if c.err == nil {
+		_, c.err = io.ReadFull(c.r, b)
+	}
+	return string(b)
+}
+
+// readNumbers reads n finite numbers.
+func readNumbers(r io.Reader, n int) ([]float64, error) {
+	b := make([]byte, 8*n)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return nil, err
+	}
+	out := make([]float64, n)
+	for i := range out {
+		if out[i] = math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:])); math.IsNaN(out[i]) || math.IsInf(out[i], 0) {
+			return nil, fmt.Errorf("element %d of a mean or moment is %v", i, out[i])
+		}
+	}
+	return out, nil
+}
+
+// readMoment reads the upper triangle of a k×k matrix, whose diagonal is a sum of squares.
+func readMoment(r io.Reader, k int) (*linalg.Matrix, error) {
+	var upper []float64 // grows as rows come: k is only a claim
+	for i := range k {
+		row, err := readNumbers(r, k-i)
+		if err != nil {
+			return nil, err
+		}
+		if row[0] < 0 {
+			return nil, fmt.Errorf("element (%d, %d) of a moment is %v", i, i, row[0])
+		}
+		upper = append(upper, row...)
+	}
+	m := linalg.New(k, k)
+	for i := range k {
+		for j := i; j < k; j++ {
+			m.Data[i*k+j], m.Data[j*k+i] = upper[0], upper[0]
+			upper = upper[1:]
+		}
+	}
+	return m, nil
+}

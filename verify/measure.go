@@ -1,0 +1,185 @@
+package verify
+
+import (
+	"cmp"
+	"errors"
+	"math"
+	"slices"
+	"strconv"
+)
+
+// Measure is something that a Report tells and that can have a bound, by the word that asks for it.
+type Measure string
+
+// The measures. Those of outputs are of the output where they are worst.
+const (
+	// Agreement is the share of samples whose top class is the original's.
+	Agreement Measure = "agree"
+	// Drop is the share of labelled samples by which top-1 accuracy falls.
+	Drop Measure = "drop"
+	// ClassDrop is Drop on the samples of the class that loses most.
+	ClassDrop Measure = "class-drop"
+	// SNR is 10·log10(Σy² / Σ(y' − y)²) in dB: +Inf for equal outputs, and −Inf for others where the original's is zero
+	// throughout.
+	SNR Measure = "snr"
+	// Cosine, MeanError and MaxError are Output.Cosine, MeanRelative and MaxRelative.
+	Cosine    Measure = "cosine"
+	MeanError Measure = "mean-error"
+	MaxError  Measure = "max-error"
+)
+
+// Measures lists all measures.
+func Measures() []Measure {
+	return []Measure{Agreement, Drop, ClassDrop, SNR, Cosine, MeanError, MaxError}
+}
+
+// Title names the measure in words.
+func (m Measure) Title() string {
+	switch m {
+	case Agreement:
+		return "same top class"
+	case Drop:
+		return "loss of top-1 accuracy"
+	case ClassDrop:
+		return "largest loss of accuracy of a class"
+	case SNR:
+		return "signal to noise ratio"
+	case Cosine:
+		return "cosine"
+	case MeanError:
+		return "mean relative error"
+	}
+	return "largest relative error"
+}
+
+// Least tells that large values are good, so that a bound is a least value; else it is the largest.
+func (m Measure) Least() bool { return m == Agreement || m == SNR || m == Cosine }
+
+// unit is "%" for shares, "dB", or "" for plain numbers.
+func (m Measure) unit() string {
+	switch m {
+	case Agreement, Drop, ClassDrop:
+		return "%"
+	case SNR:
+		return "dB"
+	}
+	return ""
+}
+
+// Text writes a value with its unit: 99.2 %, 30 dB.
+func (m Measure) Text(v float64) string {
+	switch {
+	case m == SNR && v > math.MaxFloat64:
+		return "equal outputs"
+	case m == SNR && v <= -math.MaxFloat64:
+		return "other values where the original has zeros"
+	case m == SNR:
+		return round(v, 100) + " dB"
+	case m.unit() == "%":
+		return round(100*v, 1e4) + " %"
+	}
+	return strconv.FormatFloat(v, 'g', 5, 64)
+}
+
+// round writes a number with as many digits as the largest fraction of one asks for.
+func round(v, fraction float64) string {
+	return strconv.FormatFloat(math.Round(v*fraction)/fraction, 'f', -1, 64)
+}
+
+// Finding is what a report says of a measure.
+type Finding struct {
+	// Value is a share, decibels or a plain number.
+	Value float64
+	// Output is the output that decides, empty for accuracies.
+	Output string
+	// Class is the class that decides, nil for all but ClassDrop.
+	Class *ClassAccuracy
+}
+
+// Of returns what a report says of the measure. Where it was not measured, the error says why, and Output at which output.
+func (m Measure) Of(r *Report) (Finding, error) {
+	switch m {
+	case Agreement:
+		if r.Classes == nil {
+			return Finding{}, errors.New("no output looks like class scores")
+		}
+		return Finding{Value: r.Classes.Agreement, Output: r.Classes.Output}, nil
+	case Drop, ClassDrop:
+		if r.Classes == nil || r.Classes.Accuracy == nil {
+			return Finding{}, errors.New("no labels for an output that looks like class scores")
+		}
+		a := r.Classes.Accuracy
+		if m == Drop || len(a.PerClass) == 0 {
+			return Finding{Value: a.Before - a.After}, nil
+		}
+		worst := a.Worst()
+		return Finding{Value: worst.Before - worst.After, Class: &worst}, nil
+	}
+	return m.worst(r.Outputs)
+}
+
+// worst finds the output with the worst value.
+func (m Measure) worst(outputs []Output) (Finding, error) {
+	if len(outputs) == 0 {
+		return Finding{}, errors.New("the models have no outputs")
+	}
+	var out Finding
+	for i, o := range outputs {
+		if o.Values == 0 {
+			return Finding{Output: o.Name}, errors.New("no finite values to compare")
+		}
+		v := o.value(m)
+		if i == 0 || math.IsNaN(v) || m.Least() && v < out.Value || !m.Least() && v > out.Value {
+			out = Finding{Value: v, Output: o.Name}
+		}
+	}
+	return out, nil
+}
+
+// value is that of one output.
+func (o Output) value(m Measure) float64 {
+	switch m {
+	case SNR:
+		return o.Ratio()
+	case Cosine:
+		return o.Cosine
+	case MeanError:
+		return o.MeanRelative
+	}
+	return o.MaxRelative
+}
+
+// Ratio is the SNR without gaps: +Inf for equal outputs, −Inf for others where the original's is zero throughout.
+func (o Output) Ratio() float64 {
+	switch {
+	case o.SNR != nil:
+		return *o.SNR
+	case o.MaxRelative == 0:
+		return math.Inf(1)
+	}
+	return math.Inf(-1)
+}
+
+// Worst is the class that lost most accuracy, the first of equals. There must be one.
+func (a *Accuracy) Worst() ClassAccuracy {
+	return slices.MaxFunc(a.PerClass, func(p, q ClassAccuracy) int {
+		return cmp.Compare(p.Before-p.After, q.Before-q.After)
+	})
+}
+
+// Number is a value as JSON can hold it: nil for +Inf, and the least number for −Inf.
+func Number(v float64) *float64 {
+	if math.IsInf(v, 1) {
+		return nil
+	}
+	v = max(v, -math.MaxFloat64)
+	return &v
+}
+
+// Value is what Number was made of, but for −Inf.
+func Value(number *float64) float64 {
+	if number == nil {
+		return math.Inf(1)
+	}
+	return *number
+}
