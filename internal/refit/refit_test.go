@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
@@ -140,7 +141,7 @@ func shortcutModel(t *testing.T, late, norm, side bool) (m *onnxio.Model, operan
 	t.Helper()
 	b := testmodels.NewBuilder(9, 17, 8)
 	x := b.Input("x", tensor.Float32, "N", 4, 6, 6)
-	x = b.Node("Relu", []string{b.Conv(x, 4, 6, []int{3, 3}, onnxio.MakeInts("pads", 1, 1, 1, 1))})
+	x = b.Node("Relu", []string{b.Conv(x, 4, 6, []int{3, 3}, graph.Ints("pads", 1, 1, 1, 1))})
 	detour := func() string {
 		if side {
 			return b.Conv(x, 6, 6, []int{1, 1})
@@ -150,7 +151,7 @@ func shortcutModel(t *testing.T, late, norm, side bool) (m *onnxio.Model, operan
 	if !late {
 		operand = detour()
 	}
-	y := b.Conv(b.Node("Relu", []string{b.Conv(x, 6, 5, []int{1, 1})}), 5, 6, []int{3, 3}, onnxio.MakeInts("pads", 1, 1, 1, 1))
+	y := b.Conv(b.Node("Relu", []string{b.Conv(x, 6, 5, []int{1, 1})}), 5, 6, []int{3, 3}, graph.Ints("pads", 1, 1, 1, 1))
 	if norm {
 		y = b.BatchNorm(y, 6)
 	}
@@ -295,7 +296,7 @@ func TestEveryNodeRunsOnce(t *testing.T) {
 		b := testmodels.NewBuilder(2, 17, 8)
 		x := b.Input("x", tensor.Float32, "N", 5, 6, 6)
 		for range depth {
-			x = b.Node("Relu", []string{b.Conv(x, 5, 5, []int{3, 3}, onnxio.MakeInts("pads", 1, 1, 1, 1))})
+			x = b.Node("Relu", []string{b.Conv(x, 5, 5, []int{3, 3}, graph.Ints("pads", 1, 1, 1, 1))})
 		}
 		b.Output(b.Rename("y"), tensor.Float32, "N", 5, 6, 6)
 		m := testkit.Built(t, b)

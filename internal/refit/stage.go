@@ -161,7 +161,7 @@ func (st *stage) otherPiece() piece {
 		switch {
 		case w.patches[i] != nil:
 			for sub, n := range w.patches[i].New {
-				c.nodes = append(c.nodes, located{i, sub, n})
+				c.nodes = append(c.nodes, located{i, sub, n.Proto()})
 			}
 		case w.swaps[i] != nil:
 			c.nodes = append(c.nodes, located{i, 0, w.swaps[i]})
@@ -175,7 +175,7 @@ func (st *stage) otherPiece() piece {
 		}
 	}
 	if st.sums != nil && st.differs {
-		c.nodes = append(c.nodes, located{st.site.Index, 0, st.site.Node})
+		c.nodes = append(c.nodes, located{st.site.Index, 0, st.site.Node.Proto()})
 		c.wanted = append(c.wanted, st.site.Output)
 	}
 	return c

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -23,7 +24,7 @@ type walk struct {
 	o       Options
 	plan    *plan
 	shared  func(*rewrite.Site) bool // whether a site's weight is used elsewhere too
-	names   *onnxio.NameSet
+	names   *graph.NameSet
 	result  *Result
 
 	shelf   *shelf
@@ -168,10 +169,10 @@ func (w *walk) settle(s *rewrite.Site, chain decomp.Chain, differs bool) error {
 	}
 	w.patches[s.Index] = &p
 	for _, t := range p.Weights {
-		w.weights[t.GetName()] = t
+		w.weights[t.Name()] = t.Proto()
 	}
 	if p.Next != nil {
-		w.swaps[p.Next.Index] = p.Next.New
+		w.swaps[p.Next.Index] = p.Next.New.Proto()
 	}
 	w.differs[s.Output] = true
 	return nil
