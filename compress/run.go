@@ -204,7 +204,10 @@ func (w *work) attempt(ctx context.Context, last *Choice, bounds []Target, next 
 		if err != nil || c.Unmet != nil {
 			return nil, c, err
 		}
-		s, err := Assemble(ctx, w.env, w.a, c, w.o, w.record)
+		s, err := Assemble(ctx, w.env, w.a, c, w.o)
+		if err == nil && w.record != nil {
+			s, err = s.recorded(w.record)
+		}
 		if err != nil {
 			return nil, c, err
 		}
