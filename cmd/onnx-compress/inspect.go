@@ -42,7 +42,7 @@ at smaller ones, as a share of the variance of the node's output.`,
   onnx-compress inspect ocr.onnx --input-shape x=1x3x48x320 --json
   onnx-compress inspect model.onnx --spectra --calib images/ --only '*/conv2'`,
 		ValidArgsFunction: ending("onnx"),
-		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
+		RunE:              c.run,
 	}, c.declare, configFlags)
 }
 
@@ -99,14 +99,15 @@ func (c *inspectCommand) run(cmd *cobra.Command, args []string) error {
 	if err := c.read(cmd.Flags()); err != nil {
 		return err
 	}
-	if err := c.out.check(path, c.calib, c.samples.labels); err != nil {
+	if err := writable(cmd.Flags(), []string{path, c.calib, c.samples.labels}, "json"); err != nil {
 		return err
 	}
-	m, err := onnxio.Read(path)
+	m, source, err := opened(path, c.calib, &c.samples)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
+	c.opts.Source = source
 	inspection, err := c.inspect(cmd.Context(), m)
 	if err != nil {
 		return err
@@ -117,12 +118,6 @@ func (c *inspectCommand) run(cmd *cobra.Command, args []string) error {
 func (c *inspectCommand) inspect(ctx context.Context, m *onnxio.Model) (*compress.Inspection, error) {
 	if !c.spectra {
 		return compress.Inspect(m, c.opts.InputShapes, c.opts.Select)
-	}
-	if c.calib != "" {
-		var err error
-		if c.opts.Source, err = openSamples(m, c.calib, &c.samples); err != nil {
-			return nil, err
-		}
 	}
 	env, end, err := c.open(c.env, c.out.quiet)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/compress"
-	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
 type verifyCommand struct {
@@ -57,7 +56,7 @@ func (c *verifyCommand) declare(f *flagSet) {
 	c.out.declare(f, "as JSON", "no text, no progress", "")
 }
 
-// read turns the words into options, and refuses files that would overwrite others.
+// read turns the words into options.
 func (c *verifyCommand) read(f *pflag.FlagSet, models []string) (err error) {
 	if len(models) != 2 {
 		return usagef("want two models, the original and the compressed one; got %d", len(models))
@@ -71,27 +70,22 @@ func (c *verifyCommand) read(f *pflag.FlagSet, models []string) (err error) {
 	if err := c.samples.needs(f, "data", c.data); err != nil {
 		return err
 	}
-	files := []string{models[0], models[1], c.data, c.samples.labels}
-	if err := c.out.check(files...); err != nil {
+	if err := c.gate.read(); err != nil {
 		return err
 	}
-	return c.gate.read(append(files, string(c.out.json))...)
+	return writable(f, []string{models[0], models[1], c.data, c.samples.labels}, "json", "junit", "markdown")
 }
 
 func (c *verifyCommand) run(ctx context.Context, f *pflag.FlagSet, models []string) error {
 	if err := c.read(f, models); err != nil {
 		return err
 	}
-	m, err := onnxio.Read(models[0])
+	m, source, err := opened(models[0], c.data, &c.samples)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	if c.data != "" {
-		if c.opts.Source, err = openSamples(m, c.data, &c.samples); err != nil {
-			return err
-		}
-	}
+	c.opts.Source = source
 	env, end, err := c.open(c.env, c.out.quiet)
 	if err != nil {
 		return err
