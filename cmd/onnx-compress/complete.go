@@ -51,7 +51,7 @@ func methodWords() []string {
 // targetWords are what can be bounded.
 func targetWords() []string {
 	return append(each(compress.Resources(), func(r compress.Resource) string { return string(r) + "=" }),
-		each(compress.Damages(), func(d compress.Damage) string { return string(d) + "=" })...)
+		each(compress.GoalMeasures(), func(m verify.Measure) string { return string(m) + "=" })...)
 }
 
 // each lists the words of things.
