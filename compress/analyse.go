@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -223,12 +224,12 @@ func count(c rewrite.Costs, r Resource) int64 {
 	return c.Params
 }
 
-// exampleShape writes a shape flag for an input that needs one.
+// exampleShape writes a shape for an input that needs one.
 func (a *Analysis) exampleShape() string {
-	if len(a.Unknown) == 0 {
-		return "input=1x3x224x224"
+	name, shape := "input", "1x3x224x224"
+	if len(a.Unknown) > 0 {
+		name = a.Unknown[0].Input
 	}
-	name := a.Unknown[0].Input
 	for _, in := range shapes.Inputs(a.model) {
 		dims := in.GetType().GetTensorType().GetShape().GetDim()
 		if in.GetName() != name || len(dims) == 0 {
@@ -236,20 +237,18 @@ func (a *Analysis) exampleShape() string {
 		}
 		sizes := make([]string, len(dims))
 		for i, d := range dims {
+			open := int64(16)
 			switch {
-			case d.GetDimValue() > 0:
-				sizes[i] = strconv.FormatInt(d.GetDimValue(), 10)
 			case i == 0:
-				sizes[i] = "1"
+				open = 1
 			case len(dims) == 4: // as images have it
-				sizes[i] = "224"
-			default:
-				sizes[i] = "16"
+				open = 224
 			}
+			sizes[i] = strconv.FormatInt(cmp.Or(max(d.GetDimValue(), 0), open), 10)
 		}
-		return name + "=" + strings.Join(sizes, "x")
+		shape = strings.Join(sizes, "x")
 	}
-	return name + "=1x3x224x224"
+	return name + "=" + shape
 }
 
 // checkShapes refuses shapes of inputs that the model does not have, or declares
