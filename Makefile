@@ -7,6 +7,7 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 win
 
 GOFUMPT := go run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 # The last release that Go 1.26 builds from what the module proxy serves.
 GORELEASER_VERSION := v2.16.0
 GORELEASER := build/tools/goreleaser
@@ -79,10 +80,19 @@ test: setup $(if $(HAVE_PYTHON),$(VENV)) $(if $(HAVE_NPM),$(AXE))
 race: setup
 	CGO_ENABLED=1 go test -race ./internal/ort/... ./internal/ordered ./internal/feed ./internal/calib/...
 
+# Known vulnerabilities in what the program calls. They are in a database on the network.
+define vulnerabilities
+echo "$(GOVULNCHECK) ./..."; out=$$($(GOVULNCHECK) ./... 2>&1) || case "$$out" in \
+*"govulncheck: fetching vulnerabilities: "*) \
+	echo "SKIPPED: govulncheck: the database cannot be reached:$$(echo "$$out" | sed -n 's/.*fetching vulnerabilities:.*:\( [^:]*\)$$/\1/p')";; \
+*) echo "$$out"; exit 1;; esac
+endef
+
 lint:
 	@echo "gofumpt"; out=$$($(GOFUMPT) -l .) && if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
 	go vet ./...
 	$(STATICCHECK) ./...
+	@$(vulnerabilities)
 
 # Builds everything and compiles the tests for every platform.
 cross:

@@ -100,12 +100,12 @@ func (b *bench) besideTorch(d differentiated) error {
 // writeGradients computes the gradients of a step, and writes each to a file of its own in the folder, and the inputs
 // to the folder's folder "inputs".
 func (b *bench) writeGradients(d differentiated, small, folder string) (float64, error) {
-	libs, err := compress.OpenLibraries("")
+	env, err := compress.Open(compress.EnvironmentOptions{})
 	if err != nil {
 		return 0, err
 	}
-	defer libs.Close()
-	lib, err := libs.Need("gradients")
+	defer env.Close()
+	lib, err := env.Need("gradients")
 	if err != nil {
 		return 0, err
 	}

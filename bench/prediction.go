@@ -93,7 +93,7 @@ func randomPlan(r *compress.Result, random *rand.Rand) compress.Plan {
 
 // outputs runs files on the same samples.
 type outputs struct {
-	libs    *compress.Libraries
+	env    *compress.Environment
 	source  samples.Source
 	inputs  []samples.InputSpec
 	samples int
@@ -114,15 +114,15 @@ func (b *bench) outputsOf(data, model string, count int) (o *outputs, done func(
 	if o.source, err = samples.Open(b.sample(data), prepare, o.inputs); err != nil {
 		return nil, nil, err
 	}
-	if o.libs, err = compress.OpenLibraries(""); err != nil {
+	if o.env, err = compress.Open(compress.EnvironmentOptions{}); err != nil {
 		return nil, nil, err
 	}
-	return o, o.libs.Close, nil
+	return o, o.env.Close, nil
 }
 
 // run returns the first output of a file for every sample, one behind the other.
 func (o *outputs) run(ctx context.Context, file string) ([][]float32, error) {
-	lib, err := o.libs.Need("a measurement")
+	lib, err := o.env.Need("a measurement")
 	if err != nil {
 		return nil, err
 	}

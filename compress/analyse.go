@@ -1,20 +1,25 @@
 package compress
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/shapes"
 )
 
-// Analysis is what a model offers: the sites that may change, the nodes left
-// alone, and what everything costs now.
+// Analysis is what a model and the samples for it offer: the sites that may change, the nodes left alone, what everything
+// costs now, and which samples do what.
 type Analysis struct {
 	Shapes *shapes.Shapes
 	// Unknown are input dimensions that no shape was given for.
@@ -23,42 +28,129 @@ type Analysis struct {
 	// Skips are in graph order.
 	Skips []rewrite.Skip
 	Costs rewrite.Costs
+	// Bytes is the size of the model's files, where that is a target, else 0.
+	Bytes int64
+	// Calibrate, Judge and Verify are numbers of samples: those that sites are calibrated on, those that judge models while
+	// goals are searched for, and those that verify the result. Groups are the numbers of the sites that are calibrated
+	// together. All are empty without samples.
+	Calibrate, Judge, Verify []int
+	Groups                   [][]int
 
-	model *onnxio.Model
+	model   *onnxio.Model
+	inputs  map[string][]int // shapes, as samples or the caller tell them
+	methods []decomp.Method  // on offer
 }
 
-// Analyse finds a model's sites without reading its weights. inputs gives the
-// shapes of graph inputs, by name, where the model leaves them open. A
-// *UsageError names a shape that the model contradicts, or a pattern of sel that
-// matches nothing.
-func Analyse(m *onnxio.Model, inputs map[string][]int, sel Selection) (*Analysis, error) {
+// Analyse finds a model's sites, at the sizes that samples have, without reading its weights, and deals out the samples.
+// Of the options those that bound the result are looked at as far as they keep sites from changing: those of
+// unknown size where MACs are bounded, and those whose moments exceed the memory limit.
+//
+// A *UsageError names a shape that the model contradicts, a pattern of Select that matches nothing, goals that there are too
+// few samples for, or a plan that is not for this model.
+func Analyse(ctx context.Context, m *onnxio.Model, o Options) (*Analysis, error) {
+	o = o.WithDefaults()
+	methods, err := o.methods()
+	if err != nil {
+		return nil, err
+	}
+	inputs, err := o.inputShapes(m)
+	if err != nil {
+		return nil, err
+	}
 	if err := checkShapes(m, inputs); err != nil {
-		return nil, &UsageError{fmt.Errorf("%s: %w", m.Path, err)}
+		return nil, &UsageError{Err: fmt.Errorf("%s: %w", m.Path, err)}
 	}
 	concrete, unknown := shapes.InputShapes(m, inputs)
-	a := &Analysis{Shapes: shapes.Infer(m, concrete), Unknown: unknown, model: m}
+	a := &Analysis{Shapes: shapes.Infer(m, concrete), Unknown: unknown, model: m, inputs: inputs, methods: methods}
 	sites, skips, err := rewrite.Sites(m, a.Shapes)
 	if err != nil {
 		return nil, err
 	}
-	taken, left, err := sel.split(sites, skips)
+	taken, left, err := o.Select.split(sites, skips)
 	if err != nil {
 		return nil, err
 	}
-	a.settle(taken, append(skips, left...))
+	a = a.settled(taken, append(skips, left...))
 	a.Costs = rewrite.MeasureCosts(m, a.Shapes)
+	if a.Calibrate, a.Judge, a.Verify, err = o.deal(); err != nil {
+		return nil, err
+	}
+	if a, err = a.placed(o.bounds(1)); err != nil {
+		return nil, err
+	}
+	if o.Source != nil {
+		if a, err = a.grouped(o); err != nil {
+			return nil, err
+		}
+	}
+	if bytesTarget(o.Targets) >= 0 {
+		if a.Bytes, err = fileBytes(m.Path); err != nil {
+			return nil, err
+		}
+	}
+	if o.FromPlan != nil {
+		return a, a.fitPlan(ctx, o.FromPlan)
+	}
 	return a, nil
 }
 
-// settle makes taken the sites and skips the nodes left alone.
-func (a *Analysis) settle(taken []rewrite.Site, skips []rewrite.Skip) {
-	rewrite.Settle(a.model, taken)
-	slices.SortStableFunc(skips, func(x, y rewrite.Skip) int { return x.Index - y.Index })
-	a.Sites, a.Skips = taken, skips
+// inputShapes adds the shapes of the first sample to those given.
+func (o Options) inputShapes(m *onnxio.Model) (map[string][]int, error) {
+	given := map[string][]int{}
+	if src := o.Source; src != nil && src.Len() > 0 {
+		inputs, err := samples.Inputs(m)
+		if err != nil {
+			return nil, err
+		}
+		sample, err := src.Sample(0)
+		if err != nil {
+			return nil, err
+		}
+		given = sample.Shapes(inputs)
+		if err := checkShapes(m, given); err != nil {
+			return nil, fmt.Errorf("%s: sample %s: %w", src.Describe(), sample.Name, err)
+		}
+	}
+	maps.Copy(given, o.InputShapes)
+	return given, nil
 }
 
-// leave takes out of the sites those for which why gives a reason.
-func (a *Analysis) leave(why func(*rewrite.Site) string) {
+// deal parts the samples into those that calibrate, those that judge the steps of a search for goals, and those that verify
+// the result. The last two are the same where there are too few for both.
+func (o Options) deal() (calibrate, judge, held []int, err error) {
+	if o.Source == nil {
+		return nil, nil, nil, nil
+	}
+	n := o.Source.Len()
+	calibrate, held = samples.Split(n, o.calibSamples(n), o.Seed)
+	need, most := 0, min(len(held), o.VerifySamples)
+	for _, g := range o.Goals {
+		need = max(need, g.samples())
+		if most < need {
+			return nil, nil, nil, &UsageError{Err: fmt.Errorf("target %s needs at least %d samples that calibration does not use, so that one of them is within it; there are %d: give more, lower %s, or raise %s",
+				g, need, most, OptionCalibSamples, OptionVerifySamples)}
+		}
+	}
+	switch half := len(held) / 2; {
+	case len(o.Goals) == 0:
+		return calibrate, nil, held[:most], nil
+	case half >= need:
+		return calibrate, held[:min(half, most)], held[half : half+min(len(held)-half, most)], nil
+	}
+	return calibrate, held[:most], held[:most], nil
+}
+
+// settled is the analysis in which the sites are taken, and skips are the nodes left alone.
+func (a *Analysis) settled(taken []rewrite.Site, skips []rewrite.Skip) *Analysis {
+	next := *a
+	next.Sites, next.Skips = slices.Clone(taken), slices.Clone(skips)
+	rewrite.Settle(a.model, next.Sites)
+	slices.SortStableFunc(next.Skips, func(x, y rewrite.Skip) int { return x.Index - y.Index })
+	return &next
+}
+
+// without is the analysis that leaves those sites alone for which why gives a reason.
+func (a *Analysis) without(why func(*rewrite.Site) string) *Analysis {
 	var taken []rewrite.Site
 	skips := slices.Clone(a.Skips)
 	for i := range a.Sites {
@@ -68,27 +160,67 @@ func (a *Analysis) leave(why func(*rewrite.Site) string) {
 			taken = append(taken, a.Sites[i])
 		}
 	}
-	a.settle(taken, skips)
+	return a.settled(taken, skips)
 }
 
-// place leaves alone the sites whose MACs are unknown, when MACs are a target:
+// placed leaves alone the sites whose MACs are unknown, when MACs are a target:
 // they cannot be weighed against the others.
-func (a *Analysis) place(targets []Target) error {
+func (a *Analysis) placed(targets []Target) (*Analysis, error) {
 	if !slices.ContainsFunc(targets, func(t Target) bool { return t.Resource == MACs }) {
-		return nil
+		return a, nil
 	}
-	all := a.Sites
-	a.leave(func(s *rewrite.Site) string {
+	next := a.without(func(s *rewrite.Site) string {
 		if s.Located {
 			return ""
 		}
 		return "its MACs are unknown: " + s.Why
 	})
-	if len(a.Sites) == 0 && len(all) > 0 {
-		return &UsageError{fmt.Errorf("a macs target needs the sizes that the nodes run at, and they are unknown for all %d sites (%s); give the input's shape, for example --input-shape %s, or bound params instead",
-			len(all), all[0].Why, a.exampleShape())}
+	if len(next.Sites) == 0 && len(a.Sites) > 0 {
+		return nil, &UsageError{Err: fmt.Errorf("a macs target needs the sizes that the nodes run at, and they are unknown for all %d sites (%s); give the input's shape, for example %s %s, or bound params instead",
+			len(a.Sites), a.Sites[0].Why, OptionInputShapes, a.exampleShape())}
 	}
-	return nil
+	return next, nil
+}
+
+// grouped cuts the sites into groups whose moments fit the memory limit. A site that is
+// too large for it alone is left as it is.
+func (a *Analysis) grouped(o Options) (*Analysis, error) {
+	for {
+		groups, err := calib.Groups(a.Sites, calib.Options{Memory: o.Memory, Probes: o.probes(), Samples: len(a.Calibrate)})
+		large := (*calib.TooLargeError)(nil)
+		if !errors.As(err, &large) {
+			next := *a
+			next.Groups = groups
+			return &next, err
+		}
+		next := a.without(func(s *rewrite.Site) string {
+			if s.Name != large.Site {
+				return ""
+			}
+			return fmt.Sprintf("its second moments take %.3g MiB, more than the memory limit of %.3g MiB",
+				float64(large.Needed)/(1<<20), float64(large.Memory)/(1<<20))
+		})
+		if len(next.Sites) == len(a.Sites) {
+			return nil, err
+		}
+		a = next
+	}
+}
+
+// need is what the model needs of a resource now.
+func (a *Analysis) need(r Resource) int64 {
+	if r == Bytes {
+		return a.Bytes
+	}
+	return count(a.Costs, r)
+}
+
+// count is a model's need of a resource other than bytes.
+func count(c rewrite.Costs, r Resource) int64 {
+	if r == MACs {
+		return c.MACs
+	}
+	return c.Params
 }
 
 // exampleShape writes a shape flag for an input that needs one.

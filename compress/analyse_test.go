@@ -15,11 +15,11 @@ import (
 // the reason and whenever it came up.
 func TestSkipsInGraphOrder(t *testing.T) {
 	m := zoo(t, "cnn")
-	a, err := Analyse(m, nil, Selection{Keep: []string{"Conv_5", "Conv_2"}})
+	a, err := Analyse(t.Context(), m, Options{Select: Selection{Keep: []string{"Conv_5", "Conv_2"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.leave(func(s *rewrite.Site) string {
+	a = a.without(func(s *rewrite.Site) string {
 		if s.Name == "Conv_3" || s.Name == "Conv_7" {
 			return "for a test"
 		}
@@ -39,14 +39,14 @@ func TestSkipsInGraphOrder(t *testing.T) {
 
 // TestLeaveSettles: a weight stays when one of the sites that share it is taken out.
 func TestLeaveSettles(t *testing.T) {
-	a, err := Analyse(twice(t, false), nil, Selection{})
+	a, err := Analyse(t.Context(), twice(t, false), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if a.Sites[0].WeightStays {
 		t.Fatal("the weight stays though all its users are sites")
 	}
-	a.leave(func(s *rewrite.Site) string {
+	a = a.without(func(s *rewrite.Site) string {
 		if s.Op == "Gemm" {
 			return "for a test"
 		}
@@ -61,18 +61,18 @@ func TestLeaveSettles(t *testing.T) {
 // is all of them, the refusal shows a flag that helps.
 func TestUnknownSizes(t *testing.T) {
 	for _, c := range []struct{ model, flag string }{
-		{"conv_dynamic", "--input-shape x=1x6x224x224"},
-		{"embedding", "--input-shape ids=1x16"},
+		{"conv_dynamic", "Options.InputShapes x=1x6x224x224"},
+		{"embedding", "Options.InputShapes ids=1x16"},
 	} {
 		m := zoo(t, c.model)
-		a, err := Analyse(m, nil, Selection{})
+		a, err := Analyse(t.Context(), m, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := a.place([]Target{half(Params)}); err != nil {
+		if _, err := a.placed([]Target{half(Params)}); err != nil {
 			t.Errorf("%s: params need no sizes: %v", c.model, err)
 		}
-		err = a.place([]Target{half(Params), half(MACs)})
+		_, err = a.placed([]Target{half(Params), half(MACs)})
 		testkit.WantError(t, err, "unknown for all", c.flag)
 		if usage := (*UsageError)(nil); !errors.As(err, &usage) {
 			t.Errorf("%v is no UsageError", err)
@@ -84,11 +84,11 @@ func TestUnknownSizes(t *testing.T) {
 	x, y := b.Input("x", tensor.Float32, "N", 8), b.Input("y", tensor.Float32, "N", "T", 8)
 	b.Output(b.Linear(x, 8, 8, false), tensor.Float32, "N", 8)
 	b.Output(b.Linear(y, 8, 8, false), tensor.Float32, "N", "T", 8)
-	a, err := Analyse(built(t, b), nil, Selection{})
+	a, err := Analyse(t.Context(), built(t, b), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.place([]Target{half(MACs)}); err != nil {
+	if a, err = a.placed([]Target{half(MACs)}); err != nil {
 		t.Fatal(err)
 	}
 	if len(a.Sites) != 1 || len(a.Skips) != 1 || a.Sites[0].Name != "MatMul_1" {

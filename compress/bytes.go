@@ -1,7 +1,6 @@
 package compress
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -25,23 +24,14 @@ func bytesTarget(targets []Target) int {
 	return slices.IndexFunc(targets, func(t Target) bool { return t.Resource == Bytes })
 }
 
-// weigh finds what the search needs to know where bytes are a target: the size
-// of the file, and what the nodes of each method add to the numbers.
-func (j *job) weigh(ctx context.Context) error {
-	if bytesTarget(j.opts.Targets) < 0 || j.size > 0 {
-		return nil
-	}
-	if err := j.reserve(ctx); err != nil {
-		return err
-	}
-	external, err := onnxio.ExternalBytes(j.model.Path)
+// weigh finds what the nodes of each method add to the numbers in a file.
+func (of *Offers) weigh(a *Analysis) error {
+	external, err := onnxio.ExternalBytes(a.model.Path)
 	if err != nil {
 		return err
 	}
-	if j.size, err = fileBytes(j.model.Path); err != nil {
-		return err
-	}
-	for _, o := range j.offers {
+	for k := range of.sites {
+		o := &of.sites[k]
 		o.overhead = map[string]int64{}
 		for _, c := range o.options {
 			if c.method == nil {
@@ -50,8 +40,8 @@ func (j *job) weigh(ctx context.Context) error {
 			if _, known := o.overhead[c.method.Name]; known {
 				continue
 			}
-			if o.overhead[c.method.Name], err = o.nodeBytes(j.model, c, external > 0); err != nil {
-				return fmt.Errorf("%s: %w", j.model.Path, err)
+			if o.overhead[c.method.Name], err = o.nodeBytes(a.model, c, external > 0); err != nil {
+				return fmt.Errorf("%s: %w", a.model.Path, err)
 			}
 		}
 	}
@@ -69,7 +59,7 @@ const (
 
 // nodeBytes is what an option's nodes and the names of its weights take in the
 // file: an estimate from the patch at one rank, on the safe side.
-func (o *offer) nodeBytes(m *onnxio.Model, c option, external bool) (int64, error) {
+func (o *seen) nodeBytes(m *onnxio.Model, c option, external bool) (int64, error) {
 	chain := c.method.Factors(o.site.Kernel, c.rank)
 	for i := range chain {
 		chain[i].Kernel.Weights = make([]float64, chain[i].Kernel.Params())
@@ -97,18 +87,6 @@ func (o *offer) nodeBytes(m *onnxio.Model, c option, external bool) (int64, erro
 	return int64(max(size, 0)), nil
 }
 
-// bytes is what a rung takes of the file.
-func (l *ladder) bytes(rung []option) int64 {
-	numbers := l.cost(rung, Params)
-	sum := int64(l.offers[0].site.Dtype.Bytes(int(numbers)))
-	for k, o := range rung {
-		if o.method != nil {
-			sum += l.offers[k].overhead[o.method.Name]
-		}
-	}
-	return sum
-}
-
 // heavyError says by how much a written file exceeds its target.
 type heavyError struct {
 	target Target
@@ -120,30 +98,19 @@ func (e *heavyError) Error() string {
 	return fmt.Sprintf("the written file has %d bytes, the target %s allows %.0f", e.size, e.target, e.limit)
 }
 
-// holdBytes holds the written file against the target.
-func (j *job) holdBytes(path string) error {
-	k := bytesTarget(j.opts.Targets)
+// weighed are the targets with the size of the written file; where it exceeds its target, the error is a *heavyError.
+func weighed(targets []Reached, path string) ([]Reached, error) {
+	k := slices.IndexFunc(targets, func(r Reached) bool { return r.Resource == Bytes })
 	if k < 0 {
-		return nil
+		return targets, nil
 	}
 	size, err := fileBytes(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r := &j.result.Targets[k]
-	if r.Reached = size; float64(size) > r.Limit {
-		return &heavyError{r.Target, r.Limit, size}
+	targets = slices.Clone(targets)
+	if targets[k].Reached = size; float64(size) > targets[k].Limit {
+		return nil, &heavyError{targets[k].Target, targets[k].Limit, size}
 	}
-	return nil
-}
-
-// lighten takes back a plan whose file was too large, and asks for less: what
-// a file takes is known before it is written only up to some names and sizes.
-func (j *job) lighten(e *heavyError) error {
-	if j.opts.FromPlan != nil {
-		return &PlanError{Target: e.target, Limit: e.limit, Needed: float64(e.size)}
-	}
-	j.tight += 1.25*(float64(e.size)-e.limit) + 1
-	j.forget()
-	return nil
+	return targets, nil
 }

@@ -62,13 +62,13 @@ func TestBytesExternal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Output: out(t), Targets: []Target{share(Bytes, 0.7)}}
+	o := RunOptions{Output: out(t), Options: Options{Targets: []Target{share(Bytes, 0.7)}}}
 	for i, n := range m.Graph().GetNode() {
 		if i%2 == 0 {
 			o.Select.Only = append(o.Select.Only, n.GetName())
 		}
 	}
-	r, err := Run(context.Background(), m, o)
+	r, err := Run(context.Background(), in(t), m, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,35 +85,51 @@ func TestBytesTooLarge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Output: out(t), Targets: []Target{half(Bytes)}, VerifySamples: 1}
-	j := bare(m, o)
-	j.size = size // so that the names and nodes are taken for nothing
-	if err := j.run(context.Background()); err != nil {
+	w := factoredIn(t, bare(), m, Options{Targets: []Target{half(Bytes)}, VerifySamples: 1})
+	for i := range w.of.sites {
+		w.of.sites[i].overhead = nil // so that the names and nodes are taken for nothing
+	}
+	o := to(t, w.o)
+	record, err := o.record(m, digests{source: "of this test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := &work{env: w.env, o: w.o, a: w.a, record: record, place: place{path: o.Output}}
+	d, last, _, err := job.deliver(context.Background(), &Choice{Offers: w.of})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Assembled.close()
+	if err := d.Commit(); err != nil {
 		t.Fatal(err)
 	}
 	searches := 0
-	for _, s := range j.result.Stages {
+	for _, s := range *w.env.journal {
 		if s.Name == "search" {
 			searches++
 		}
 	}
 	written, err := fileBytes(o.Output)
-	if err != nil || searches < 2 || float64(written) > 0.5*float64(size) || written < size*2/5 {
-		t.Errorf("%d searches, %d of %d bytes, %v", searches, written, size, err)
+	if err != nil || searches < 2 || last.Spare == 0 || float64(written) > 0.5*float64(size) || written < size*2/5 {
+		t.Errorf("%d searches, the last to leave %g bytes; %d of %d bytes, %v", searches, last.Spare, written, size, err)
 	}
-	if len(j.result.Targets) != 1 || len(j.result.Sites) != len(j.offers) {
-		t.Errorf("%d targets, %d sites", len(j.result.Targets), len(j.result.Sites))
+	result, err := job.sum(context.Background(), d, last, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(result.Targets) != 1 || len(result.Sites) != len(w.a.Sites) {
+		t.Errorf("%d targets, %d sites", len(result.Targets), len(result.Sites))
 	}
 
-	plan := PlanOf(j.result)
+	plan := PlanOf(result)
 	follow, _ := run(t, m, Options{FromPlan: &plan, VerifySamples: 1})
 	written = follow.Output.Bytes // the record names the plan in place of the target
 	for _, c := range []struct {
 		limit int64
 		holds bool
 	}{{written, true}, {written - 1, false}} {
-		o := Options{Output: out(t), FromPlan: &plan, Targets: []Target{{Resource: Bytes, Value: float64(c.limit)}}}
-		_, err = Run(context.Background(), m, o)
+		o := to(t, Options{FromPlan: &plan, Targets: []Target{{Resource: Bytes, Value: float64(c.limit)}}})
+		_, err = Run(context.Background(), in(t), m, o)
 		if over := (*PlanError)(nil); c.holds && err != nil || !c.holds && (!errors.As(err, &over) || int64(over.Needed) != written) {
 			t.Errorf("at most %d bytes: error %v", c.limit, err)
 		}
@@ -127,8 +143,8 @@ func TestBytesTooLarge(t *testing.T) {
 // in reach is.
 func TestBytesUnmet(t *testing.T) {
 	m := zoo(t, "cnn")
-	o := quick(Options{Output: out(t), Targets: []Target{share(Bytes, 0.001)}})
-	_, err := Run(context.Background(), m, o)
+	o := to(t, Options{Targets: []Target{share(Bytes, 0.001)}})
+	_, err := Run(context.Background(), in(t), m, o)
 	testkit.WantError(t, err, "bytes=0.001", "least that can be reached")
 	unmet := (*UnmetError)(nil)
 	if !errors.As(err, &unmet) {

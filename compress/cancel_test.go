@@ -17,7 +17,7 @@ import (
 func TestProgress(t *testing.T) {
 	needRuntime(t)
 	var seen log
-	run(t, zoo(t, "cnn"), Options{Targets: []Target{half(MACs)}, Source: images(50), CalibSamples: 40, Batch: 3, Threads: 4, Progress: seen.add})
+	run(t, zoo(t, "cnn"), Options{Targets: []Target{half(MACs)}, Source: images(50), CalibSamples: 40, Batch: 3}, threads(4), told(seen.add))
 	if seen.clash {
 		t.Error("calls of Progress overlap")
 	}
@@ -50,16 +50,16 @@ func TestCancel(t *testing.T) {
 		name string
 		m    *onnxio.Model
 		o    Options
+		how  func(*EnvironmentOptions)
 	}{
-		{"with data", zoo(t, "cnn"), Options{Source: images(40), CalibSamples: 30, Batch: 4, Threads: 2}},
-		{"with sensitivities", zoo(t, "cnn"), Options{Source: images(40), CalibSamples: 30, Batch: 4, Threads: 2, Probes: 1}},
-		{"in several sweeps", wide(t), Options{Source: drawn(40, "x", 12, 1, 1), CalibSamples: 30, Batch: 4, Memory: 26 << 20, Threads: 1}},
-		{"data-free", zoo(t, "cnn"), Options{}},
+		{"with data", zoo(t, "cnn"), Options{Source: images(40), CalibSamples: 30, Batch: 4}, threads(2)},
+		{"with sensitivities", zoo(t, "cnn"), Options{Source: images(40), CalibSamples: 30, Batch: 4, Probes: 1}, threads(2)},
+		{"in several sweeps", wide(t), Options{Source: drawn(40, "x", 12, 1, 1), CalibSamples: 30, Batch: 4, Memory: 26 << 20}, threads(1)},
+		{"data-free", zoo(t, "cnn"), Options{}, threads(0)},
 	} {
 		var seen log
 		c.o.Targets = []Target{share(MACs, 0.8)}
-		c.o.Progress = seen.add
-		_, want := run(t, c.m, c.o)
+		_, want := run(t, c.m, c.o, c.how, told(seen.add))
 		points := map[event]bool{}
 		for _, e := range seen.events {
 			points[event{stage: e.stage, done: min(e.done, 1)}] = true
@@ -68,17 +68,17 @@ func TestCancel(t *testing.T) {
 			t.Fatalf("%s: only %d points to end at", c.name, len(points))
 		}
 		for p := range points {
-			cancelAt(t, c.m, c.o, p, want)
+			cancelAt(t, c.m, c.o, p, want, c.how)
 		}
 	}
 }
 
 // cancelAt ends the context at a point, with a file at the output and without.
-func cancelAt(t *testing.T, m *onnxio.Model, o Options, p event, whole []byte) {
+func cancelAt(t *testing.T, m *onnxio.Model, opts Options, p event, whole []byte, how ...func(*EnvironmentOptions)) {
 	t.Helper()
-	o = quick(o)
 	for _, old := range []string{"", "precious"} {
-		o.Output, o.Overwrite = out(t), old != ""
+		o := to(t, opts)
+		o.Overwrite = old != ""
 		if old != "" {
 			if err := os.WriteFile(o.Output, []byte(old), 0o644); err != nil {
 				t.Fatal(err)
@@ -87,13 +87,13 @@ func cancelAt(t *testing.T, m *onnxio.Model, o Options, p event, whole []byte) {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		reached := false
-		o.Progress = func(stage string, done, _ int) {
+		env := in(t, append(how, told(func(stage string, done, _ int) {
 			if stage == p.stage && min(done, 1) == p.done {
 				reached = true
 				cancel()
 			}
-		}
-		_, err := Run(ctx, m, o)
+		}))...)
+		_, err := Run(ctx, env, m, o)
 		if !errors.Is(err, context.Canceled) || !reached {
 			t.Errorf("ended at %v (reached: %v): error %v", p, reached, err)
 		}
@@ -117,8 +117,8 @@ func cancelAt(t *testing.T, m *onnxio.Model, o Options, p event, whole []byte) {
 func TestCancelledBefore(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	o := Options{Output: out(t), Targets: []Target{half(MACs)}}
-	if _, err := Run(ctx, zoo(t, "cnn"), o); !errors.Is(err, context.Canceled) {
+	o := to(t, Options{Targets: []Target{half(MACs)}})
+	if _, err := Run(ctx, in(t), zoo(t, "cnn"), o); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 	empty(t, filepath.Dir(o.Output))

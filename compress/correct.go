@@ -45,8 +45,8 @@ func (o Options) corrects() bool {
 // doubtful returns the ladders whose losses are worth a measurement: of those that the
 // choice replaces by factors, where losses are changes of the outputs, the ones of the
 // largest losses. There are none where it was done before, or is not wanted.
-func (j *job) doubtful(s *standing) []int {
-	if !j.opts.corrects() || j.opts.Source == nil || j.corrections != nil {
+func (q *quest) doubtful(s *standing) []int {
+	if s.unmet != nil || !q.o.corrects() || q.o.Source == nil || s.offers.Corrections != nil {
 		return nil
 	}
 	var out []int
@@ -63,62 +63,64 @@ func (j *job) doubtful(s *standing) []int {
 }
 
 // correct measures what the outputs really do when one ladder alone is at its chosen rung,
-// one after the other, and rescales all losses. It is done once in a run, however often the
+// one after the other, and gives the offers whose losses are rescaled by that. It is done once in a run, however often the
 // search is.
-func (j *job) correct(ctx context.Context, s *standing, doubtful []int) error {
-	lib, err := j.libs.Need("measuring the change of the outputs")
+func (q *quest) correct(ctx context.Context, st *stage, s *standing, doubtful []int) (*Offers, error) {
+	lib, err := q.env.Need("measuring the change of the outputs")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	indices := j.calibrate[:min(len(j.calibrate), correctedSamples)]
+	indices := q.a.Calibrate[:min(len(q.a.Calibrate), correctedSamples)]
 	models := 0
 	progress := func(done, total int) {
-		j.opts.Progress(j.named("correct"), models*len(indices)+done*len(indices)/total, (1+len(doubtful))*len(indices))
+		st.told(models*len(indices)+done*len(indices)/total, (1+len(doubtful))*len(indices))
 	}
-	o := j.calibOptions("")
+	o := q.env.calibOptions(q.a, q.o)
 	o.Progress = progress
-	before, err := calib.Observe(ctx, lib, j.model, j.opts.Source, indices, o)
+	before, err := calib.Observe(ctx, lib, q.a.model, q.o.Source, indices, o)
 	if err != nil {
-		return fmt.Errorf("%s: observing its outputs: %w", j.model.Path, err)
+		return nil, fmt.Errorf("%s: observing its outputs: %w", q.a.model.Path, err)
 	}
-	j.corrections = []Correction{}
-	if before.Samples() == 0 {
-		return nil
-	}
+	list := []Correction{}
 	for _, i := range doubtful {
+		if before.Samples() == 0 {
+			break
+		}
 		models++
 		l := &s.ladders[i]
 		rung := l.rungs[s.plan.Rungs[i]]
-		change, err := j.alone(ctx, l, rung, before, progress)
+		change, err := q.alone(ctx, s.offers, l, rung, before, progress)
 		if err != nil {
-			return fmt.Errorf("%s: node %q: measuring %s at rank %v: %w", j.model.Path, l.offers[0].site.Name, rung[0].method.Name, rung[0].rank, err)
+			return nil, fmt.Errorf("%s: node %q: measuring %s at rank %v: %w", q.a.model.Path, l.offers[0].site.Name, rung[0].method.Name, rung[0].rank, err)
 		}
 		if c, ok := l.correction(rung, change); ok {
 			c.Samples = before.Samples()
-			j.corrections = append(j.corrections, c)
+			list = append(list, c)
 		}
 	}
-	j.rescale()
-	return nil
+	return s.offers.corrected(list), nil
 }
 
-// rescale corrects the losses of all sites by what was measured.
-func (j *job) rescale() {
-	if len(j.corrections) == 0 {
-		return
+// corrected are the offers with the losses of all sites corrected by what was measured.
+func (of *Offers) corrected(list []Correction) *Offers {
+	next := *of
+	if next.Corrections = list; len(list) == 0 {
+		return &next
 	}
-	common := median(j.corrections)
-	for _, o := range j.offers {
+	common := median(list)
+	next.sites = slices.Clone(of.sites)
+	for k, o := range of.sites {
 		ratio := common
-		for _, c := range j.corrections {
+		for _, c := range list {
 			if slices.Contains(c.Sites, o.site.Name) {
 				ratio = c.Ratio
 			}
 		}
 		if o.sensitive {
-			o.rescale(ratio)
+			next.sites[k] = o.rescaled(ratio)
 		}
 	}
+	return &next
 }
 
 // median is that of the ratios; of an even number, the geometric mean of the two in the middle.
@@ -133,15 +135,15 @@ func median(list []Correction) float64 {
 }
 
 // alone returns by how much the outputs change with the sites of one ladder replaced.
-func (j *job) alone(ctx context.Context, l *ladder, rung []option, before *calib.Outputs, progress func(done, total int)) (float64, error) {
-	chains := make([]decomp.Chain, len(j.offers))
+func (q *quest) alone(ctx context.Context, of *Offers, l *ladder, rung []option, before *calib.Outputs, progress func(done, total int)) (float64, error) {
+	chains := make([]decomp.Chain, len(of.sites))
 	for k, o := range l.offers {
 		var err error
-		if chains[slices.Index(j.offers, o)], err = j.chain(o, rung[k]); err != nil {
+		if chains[l.at[k]], err = of.store.chain(o.seen, rung[k]); err != nil {
 			return 0, err
 		}
 	}
-	m, _, err := j.replace(chains)
+	m, _, err := q.a.replace(chains)
 	if err != nil {
 		return 0, err
 	}
@@ -162,12 +164,4 @@ func (l *ladder) correction(rung []option, measured float64) (Correction, bool) 
 	}
 	c.Ratio = min(max(measured/c.Predicted, 1./mostCorrection), mostCorrection)
 	return c, true
-}
-
-// rescale multiplies the losses of all options, and of those still to come.
-func (o *offer) rescale(ratio float64) {
-	o.ratio *= ratio
-	for i := range o.options {
-		o.options[i].loss *= ratio
-	}
 }

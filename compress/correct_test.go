@@ -7,26 +7,30 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
-// measured is a job that has chosen ranks by composite on sensitivities, and the choice.
-func measured(t *testing.T) (*job, standing) {
+// measured is a choice of ranks by composite on sensitivities, and what it was made by.
+func measured(t *testing.T, m *onnxio.Model, env *Environment) (*quest, standing) {
 	t.Helper()
-	j := withRuntime(t, zoo(t, "cnn"), Options{
-		Targets: []Target{half(MACs)}, Source: images(60), CalibSamples: 50, Probes: 1, Search: "composite", Methods: []string{"svd"}, Threads: 2,
+	w := factoredIn(t, env, m, Options{
+		Targets: []Target{half(MACs)}, Source: images(60), CalibSamples: 50, Probes: 1, Search: "composite", Methods: []string{"svd"},
 	})
-	if err := j.walk(context.Background(), j.analyse, j.factor); err != nil {
-		t.Fatal(err)
-	}
-	s, err := j.descend(context.Background())
+	q := &quest{env: env, a: w.a, o: w.o, bounds: w.o.Targets}
+	var s standing
+	err := env.stage(context.Background(), "search", func(st *stage) (err error) {
+		s, err = q.descend(context.Background(), st, w.of)
+		return err
+	})
 	if err != nil || s.unmet != nil {
 		t.Fatal(err, s.unmet)
 	}
-	return j, s
+	return q, s
 }
 
 // losses are those of an offer's options.
-func losses(o *offer) []float64 {
+func losses(o offer) []float64 {
 	var out []float64
 	for _, c := range o.options {
 		out = append(out, c.loss)
@@ -38,42 +42,48 @@ func losses(o *offer) []float64 {
 // thereafter, also those of ranks that are asked about later.
 func TestCorrectsWrongLosses(t *testing.T) {
 	const wrong = 1. / 3
-	good, s := measured(t)
-	bad, _ := measured(t)
-	doubtful := good.doubtful(&s)
+	q, s := measured(t, zoo(t, "cnn"), in(t, threads(2)))
+	doubtful := q.doubtful(&s)
 	if len(doubtful) < 3 {
 		t.Fatalf("%d ladders would be measured", len(doubtful))
 	}
-	spoiled := bad.offers[slices.Index(good.offers, s.ladders[doubtful[1]].offers[0])]
-	for i := range spoiled.options {
-		spoiled.options[i].loss *= wrong
-	}
-	spoiled.positions *= wrong
+	spoiled := s.ladders[doubtful[1]].at[0]
+	wronged := *s.offers
+	wronged.sites = slices.Clone(s.offers.sites)
+	facts := *wronged.sites[spoiled].seen
+	facts.positions *= wrong
+	wronged.sites[spoiled] = wronged.sites[spoiled].rescaled(wrong)
+	wronged.sites[spoiled].ratio, wronged.sites[spoiled].seen = 1, &facts
 	guess := s
-	guess.ladders = ladders(bad.offers)
-	if err := good.correct(t.Context(), &s, doubtful); err != nil {
-		t.Fatal(err)
+	guess.offers, guess.ladders = &wronged, wronged.ladders()
+	correct := func(s *standing) (of *Offers) {
+		err := q.env.stage(t.Context(), "correct", func(st *stage) (err error) {
+			of, err = q.correct(t.Context(), st, s, doubtful)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return of
 	}
-	if err := bad.correct(t.Context(), &guess, doubtful); err != nil {
-		t.Fatal(err)
-	}
-	for i, c := range bad.corrections {
-		want := good.corrections[i].Ratio
+	good, bad := correct(&s), correct(&guess)
+	for i, c := range bad.Corrections {
+		want := good.Corrections[i].Ratio
 		if i == 1 {
 			want /= wrong
 		}
 		if math.Abs(c.Ratio/want-1) > 1e-9 {
 			t.Errorf("%v: the ratio is %g, want %g", c.Sites, c.Ratio, want)
 		}
-		at := slices.IndexFunc(good.offers, func(o *offer) bool { return o.site.Name == c.Sites[0] })
-		for k, loss := range losses(bad.offers[at]) {
-			if want := losses(good.offers[at])[k]; math.Abs(loss-want) > 1e-9*want {
+		at := slices.IndexFunc(good.sites, func(o offer) bool { return o.site.Name == c.Sites[0] })
+		for k, loss := range losses(bad.sites[at]) {
+			if want := losses(good.sites[at])[k]; math.Abs(loss-want) > 1e-9*want {
 				t.Errorf("%v: option %d loses %g, want %g", c.Sites, k, loss, want)
 			}
 		}
 	}
 	again := option{}
-	if err := again.judge(1, spoiled); err != nil || math.Abs(again.loss/(spoiled.positions*bad.corrections[1].Ratio)-1) > 1e-9 {
+	if err := again.judge(1, &bad.sites[spoiled]); err != nil || math.Abs(again.loss/(facts.positions*bad.Corrections[1].Ratio)-1) > 1e-9 {
 		t.Errorf("a loss of 1 a position, found later, counts %g: %v", again.loss, err)
 	}
 }
@@ -81,31 +91,34 @@ func TestCorrectsWrongLosses(t *testing.T) {
 // TestRescaleUnmeasured: sites without a measurement take the median of the others; ratios
 // have their limits, and what is not finite corrects nothing.
 func TestRescaleUnmeasured(t *testing.T) {
-	site := func(name string, sensitive bool) *offer {
-		o := &offer{ratio: 1, sensitive: sensitive, options: []option{{loss: 1}, {}}}
+	site := func(name string, sensitive bool) offer {
+		o := offer{ratio: 1, seen: &seen{sensitive: sensitive}, options: []option{{loss: 1}, {}}}
 		o.site.Name = name
 		return o
 	}
 	svd, _ := MethodNamed("svd")
-	j := &job{offers: []*offer{site("a", true), site("b", true), site("c", true), site("d", true), site("e", false)}}
+	of := &Offers{sites: []offer{site("a", true), site("b", true), site("c", true), site("d", true), site("e", false)}}
+	var list []Correction
 	for i, change := range []float64{2, 8, 1000, math.NaN()} {
-		l := ladder{offers: j.offers[i : i+1]}
+		l := ladder{offers: []*offer{&of.sites[i]}}
 		c, ok := l.correction([]option{{method: &svd, loss: 1}}, change)
 		if ok == math.IsNaN(change) {
 			t.Errorf("a change of %g is taken: %v", change, ok)
 		}
 		if ok {
-			j.corrections = append(j.corrections, c)
+			list = append(list, c)
 		}
 	}
-	j.rescale()
+	after := of.corrected(list)
 	for i, want := range []float64{2, 8, mostCorrection, 8, 1} {
-		if o := j.offers[i]; o.options[0].loss != want || o.ratio != want || o.options[1].loss != 0 {
+		if o := after.sites[i]; o.options[0].loss != want || o.ratio != want || o.options[1].loss != 0 {
 			t.Errorf("site %s: losses %v with the ratio %g, want %g", o.site.Name, losses(o), o.ratio, want)
 		}
+		if o := of.sites[i]; o.options[0].loss != 1 || o.ratio != 1 || of.Corrections != nil {
+			t.Errorf("site %s: correcting changed what was corrected", o.site.Name)
+		}
 	}
-	j.corrections = j.corrections[:2]
-	if m := median(j.corrections); math.Abs(m-4) > 1e-12 {
+	if m := median(list[:2]); math.Abs(m-4) > 1e-12 {
 		t.Errorf("the median of 2 and 8 is %g, want 4", m)
 	}
 }
@@ -116,8 +129,8 @@ func TestCorrections(t *testing.T) {
 	needRuntime(t)
 	m := zoo(t, "cnn")
 	var seen log
-	o := Options{Targets: []Target{half(MACs)}, Source: images(60), CalibSamples: 50, Probes: 1, Batch: 7, Search: "composite", Methods: []string{"svd"}, Threads: 1, Progress: seen.add}
-	r, one := run(t, m, o)
+	o := Options{Targets: []Target{half(MACs)}, Source: images(60), CalibSamples: 50, Probes: 1, Batch: 7, Search: "composite", Methods: []string{"svd"}}
+	r, one := run(t, m, o, threads(1), told(seen.add))
 	if len(r.Plan.Corrections) < 3 {
 		t.Fatalf("corrections: %+v", r.Plan.Corrections)
 	}
@@ -148,13 +161,12 @@ func TestCorrections(t *testing.T) {
 	if !strings.Contains(strings.Join(stages, " "), "search correct search") {
 		t.Errorf("stages %v", stages)
 	}
-	o.Threads, o.Progress = 3, nil
-	if _, three := run(t, m, o); !bytes.Equal(one, three) {
+	if _, three := run(t, m, o, threads(3)); !bytes.Equal(one, three) {
 		t.Error("three threads write other bytes than one")
 	}
 	for name, change := range map[string]func(*Options){
 		"lagrange": func(o *Options) { o.Search = "lagrange" }, "rene": func(o *Options) { o.Search = "rene" },
-		"without sensitivities": func(o *Options) { o.Probes = 0 }, "data-free": func(o *Options) { o.Source, o.Probes = nil, 0 },
+		"without sensitivities": func(o *Options) { o.Probes = -1 }, "data-free": func(o *Options) { o.Source = nil },
 	} {
 		other := o
 		change(&other)

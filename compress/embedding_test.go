@@ -36,7 +36,7 @@ func TestEmbedding(t *testing.T) {
 	m := zoo(t, "text_classifier")
 	src := words(150)
 	for probes := range 2 {
-		o := Options{Targets: []Target{share(Params, 0.6)}, Source: src, CalibSamples: 100, Probes: probes, NoRefit: true}
+		o := Options{Targets: []Target{share(Params, 0.6)}, Source: src, CalibSamples: 100, Probes: none(probes), NoRefit: true}
 		r, _ := run(t, m, o)
 		s := r.Sites[0]
 		if s.Op != "Gather" || s.Method != "svd" || s.MACsBefore != 0 || s.MACsAfter == 0 || s.ParamsAfter >= s.ParamsBefore {
@@ -128,34 +128,34 @@ func TestTiedEmbedding(t *testing.T) {
 func TestWideLayer(t *testing.T) {
 	needRuntime(t)
 	for probes := range 2 {
-		j := withRuntime(t, zoo(t, "text_classifier"), Options{Targets: []Target{half(Params)}, Source: words(30), CalibSamples: 12, Probes: probes})
-		full := withRuntime(t, zoo(t, "text_classifier"), Options{Targets: []Target{half(Params)}, Source: words(30), CalibSamples: 12, Probes: probes})
-		for _, k := range []*job{j, full} {
-			if err := k.analyse(context.Background()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		lib, err := j.libs.Need("this test")
+		o := Options{Targets: []Target{half(Params)}, Source: words(30), CalibSamples: 12, Probes: none(probes)}.WithDefaults()
+		m, env := zoo(t, "text_classifier"), in(t)
+		a, err := Analyse(context.Background(), m, o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := j.calibOptions("")
-		columns, err := calib.Collect(context.Background(), lib, j.model, j.analysis.Sites, j.opts.Source, j.calibrate, o)
+		lib, err := env.Need("this test")
 		if err != nil {
 			t.Fatal(err)
 		}
-		o.Samples = 0
-		moments, err := calib.Collect(context.Background(), lib, full.model, full.analysis.Sites, full.opts.Source, full.calibrate, o)
+		how := env.calibOptions(a, o)
+		columns, err := calib.Collect(context.Background(), lib, m, a.Sites, o.Source, a.Calibrate, how)
 		if err != nil {
 			t.Fatal(err)
 		}
+		how.Samples = 0
+		moments, err := calib.Collect(context.Background(), lib, m, a.Sites, o.Source, a.Calibrate, how)
+		if err != nil {
+			t.Fatal(err)
+		}
+		narrow, full := offersUnder(t, env, a, o, columns), offersUnder(t, env, a, o, moments)
 		wide := 0
 		for i := range columns {
 			if columns[i].Columns.Rows == 0 {
 				continue
 			}
 			wide++
-			a, b := factored(t, j, i, columns[i]), factored(t, full, i, moments[i])
+			a, b := &narrow.sites[i], &full.sites[i]
 			if math.Abs(a.energy-b.energy) > 1e-6*b.energy || len(a.options) != len(b.options) {
 				t.Fatalf("%s: energy %g and %d options, of the moments %g and %d", a.site.Name, a.energy, len(a.options), b.energy, len(b.options))
 			}
@@ -172,16 +172,20 @@ func TestWideLayer(t *testing.T) {
 	}
 }
 
-// factored makes the offer of a site under given statistics, with all its options.
-func factored(t *testing.T, j *job, i int, seen calib.Stats) *offer {
+// offersUnder makes the offers of all sites under given statistics.
+func offersUnder(t *testing.T, env *Environment, a *Analysis, o Options, stats []calib.Stats) *Offers {
 	t.Helper()
-	j.hold = true
-	o, err := j.offer(&j.analysis.Sites[i], seen, centres{})
-	if err != nil {
+	f := &factoring{env: env, a: a, o: o, out: &Offers{sites: make([]offer, len(a.Sites))}}
+	var err error
+	if f.out.store, err = newStore(env.Algebra, true, true); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.answer(context.Background(), "factor", j.begin(o)); err != nil {
+	all := make([]int, len(a.Sites))
+	for i := range all {
+		all[i] = i
+	}
+	if err := f.group(context.Background(), "factor", all, stats); err != nil {
 		t.Fatal(err)
 	}
-	return o
+	return f.out
 }

@@ -1,48 +1,92 @@
 package compress
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"sync"
+	"time"
 
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/provision"
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
-// Libraries are the numerical libraries of one run, opened once.
-type Libraries struct {
+// EnvironmentOptions say where work is done, and who is told. Nothing of it decides on a result, but for
+// whether ONNX Runtime is there.
+type EnvironmentOptions struct {
+	// Runtime is the path of ONNX Runtime's shared library; empty means to look in the usual places.
+	Runtime string
+	// Threads is how many batches, or sites, are worked on side by side; default: all processors.
+	Threads int
+	// Progress, when set, is told how far the work is.
+	Progress Progress
+}
+
+// Progress is told that a stage begins, with done and total 0, and where there is something to count how far it is. Calls do
+// not overlap. The stages of Run are analyse, calibrate, factor, search, correct (and search again), refit, rewrite, tune,
+// write, verify and time, as far as a run has them; behind the name of tune stands, after a colon, how it does; calibrate
+// and factor are followed by their turn (" 2/3") where the memory limit makes several. With Goals, search to judge come in
+// turns, one for each model that is tried; judge runs it. The points of Explore are turns too.
+type Progress func(stage string, done, total int)
+
+// Environment is what work is done with: the numerical libraries, opened once, and those who are told. It is passed beside the
+// values that stages take and give, and several runs may share one.
+type Environment struct {
 	// Runtime is nil when no ONNX Runtime could be opened; Missing says why.
 	Runtime *ort.Library
 	Missing error
 	Algebra linalg.Backend
 	// Plain says why OpenBLAS does not do the algebra, nil when it does.
-	Plain error
+	Plain   error
+	Threads int
+
+	progress Progress
+	turn     string   // behind the names of stages
+	journal  *[]Stage // of a run: what was done, and how long it took
 }
 
-// OpenLibraries finds and opens ONNX Runtime and OpenBLAS. runtime is a path
-// given by the caller, or empty to look in the usual places. A library that
-// was named, by path or by environment variable, and cannot be opened is an
-// error; one that is nowhere to be found is not.
-func OpenLibraries(runtime string) (*Libraries, error) {
-	libs := &Libraries{Algebra: linalg.Gonum()}
+// Open finds and opens ONNX Runtime and OpenBLAS. A library that was named, by path or by environment variable, and
+// cannot be opened is a *UsageError; one that is nowhere to be found is none. The caller closes the environment.
+func Open(o EnvironmentOptions) (*Environment, error) {
+	if o.Threads < 0 {
+		return nil, negative("number of threads", int64(o.Threads))
+	}
+	e := &Environment{Algebra: linalg.Gonum(), Threads: o.Threads, progress: oneByOne(o.Progress), journal: new([]Stage)}
+	if e.Threads == 0 {
+		e.Threads = runtime.GOMAXPROCS(0)
+	}
 	blas, named, err := find(provision.OpenBLAS, "")
 	if err == nil {
 		var b linalg.Backend
 		if b, err = linalg.Open(blas); err == nil {
-			libs.Algebra = b
+			e.Algebra = b
 		}
 	}
-	if libs.Plain = err; err != nil && named {
-		return nil, &UsageError{fmt.Errorf("OpenBLAS: %w", err)}
+	if e.Plain = err; err != nil && named {
+		return nil, &UsageError{Err: fmt.Errorf("OpenBLAS: %w", err)}
 	}
-	path, named, err := find(provision.ONNXRuntime, runtime)
+	path, named, err := find(provision.ONNXRuntime, o.Runtime)
 	if err == nil {
-		libs.Runtime, err = ort.Open(path)
+		e.Runtime, err = ort.Open(path)
 	}
-	if libs.Missing = err; err != nil && named {
-		return nil, &UsageError{fmt.Errorf("ONNX Runtime: %w", err)}
+	if e.Missing = err; err != nil && named {
+		return nil, &UsageError{Err: fmt.Errorf("ONNX Runtime: %w", err)}
 	}
-	return libs, nil
+	return e, nil
+}
+
+// oneByOne lets calls of p not overlap; nil is told to nobody.
+func oneByOne(p Progress) Progress {
+	var mu sync.Mutex
+	return func(stage string, done, total int) {
+		mu.Lock()
+		defer mu.Unlock()
+		if p != nil {
+			p(stage, done, total)
+		}
+	}
 }
 
 // find looks for a library and says whether somebody named the place.
@@ -58,17 +102,63 @@ func find(lib provision.Library, flag string) (path string, named bool, err erro
 }
 
 // Close releases ONNX Runtime.
-func (l *Libraries) Close() {
-	if l.Runtime != nil {
-		l.Runtime.Close()
+func (e *Environment) Close() {
+	if e.Runtime != nil {
+		e.Runtime.Close()
 	}
 }
 
 // Need returns ONNX Runtime, or an error that says what wants it and how to
 // get it.
-func (l *Libraries) Need(what string) (*ort.Library, error) {
-	if l.Runtime != nil {
-		return l.Runtime, nil
+func (e *Environment) Need(what string) (*ort.Library, error) {
+	if e.Runtime != nil {
+		return e.Runtime, nil
 	}
-	return nil, fmt.Errorf("%s needs ONNX Runtime (run `onnx-compress setup`, or see `onnx-compress doctor`): %w", what, l.Missing)
+	return nil, fmt.Errorf("%s needs ONNX Runtime (run `onnx-compress setup`, or see `onnx-compress doctor`): %w", what, e.Missing)
+}
+
+// afresh is the environment of a run of its own.
+func (e *Environment) afresh() *Environment {
+	run := *e
+	run.turn, run.journal = "", new([]Stage)
+	return &run
+}
+
+// inTurn is the environment of one of several turns of a run, which stands behind the names of stages.
+func (e *Environment) inTurn(turn string) *Environment {
+	one := *e
+	one.turn = turn
+	return &one
+}
+
+// stage is a stage on its way.
+type stage struct {
+	name  string
+	env   *Environment
+	found int // how many losses it has found, which later rounds of it count on from
+}
+
+// told says how far the stage is.
+func (s *stage) told(done, total int) { s.env.progress(s.name, done, total) }
+
+// stage announces work under a name and times it. It does not begin after the context's end.
+func (e *Environment) stage(ctx context.Context, name string, work func(*stage) error) error {
+	s := &stage{name: name + e.turn, env: e}
+	s.told(0, 0)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	start := time.Now()
+	err := work(s)
+	*e.journal = append(*e.journal, Stage{s.name, time.Since(start).Seconds()})
+	return err
+}
+
+// result says which libraries do the work.
+func (e *Environment) result(seed uint64) EnvironmentResult {
+	r := EnvironmentResult{Algebra: e.Algebra.Name(), Threads: e.Threads, Seed: seed}
+	if e.Runtime != nil {
+		r.Runtime, r.RuntimePath = e.Runtime.Version(), e.Runtime.Path()
+	}
+	return r
 }

@@ -7,6 +7,38 @@ import (
 	"strings"
 )
 
+// Option is a field of the options as texts of this package name it: errors, and what results say of nodes left alone or of work
+// not done. A caller that calls the fields otherwise, such as a command by its flags, puts its own words there with Reword.
+type Option string
+
+// The options that texts name.
+const (
+	OptionOutput        Option = "RunOptions.Output"
+	OptionSource        Option = "Options.Source"
+	OptionCalibSamples  Option = "Options.CalibSamples"
+	OptionVerifySamples Option = "Options.VerifySamples"
+	OptionInputShapes   Option = "Options.InputShapes"
+	OptionRankMultiple  Option = "Options.RankMultiple"
+	OptionOnly          Option = "Options.Select.Only"
+	OptionKeep          Option = "Options.Select.Keep"
+	OptionLabels        Option = "SourceOptions.Labels"
+)
+
+// OptionNames lists every option that texts name.
+func OptionNames() []Option {
+	return []Option{
+		OptionOutput, OptionSource, OptionCalibSamples, OptionVerifySamples, OptionInputShapes, OptionRankMultiple, OptionOnly, OptionKeep, OptionLabels,
+	}
+}
+
+// Reword puts the caller's words in the place of the options that a text names.
+func Reword(text string, word func(Option) string) string {
+	for _, o := range OptionNames() {
+		text = strings.ReplaceAll(text, string(o), word(o))
+	}
+	return text
+}
+
 // UsageError is a request that makes no sense as asked, whatever the model:
 // the caller has to change the options.
 type UsageError struct{ Err error }
@@ -43,7 +75,7 @@ func (e *UnmetError) Error() string {
 	if e.Sites == 0 {
 		b.WriteString("; no node may change, `onnx-compress inspect` says why")
 	} else {
-		b.WriteString("; allow more, or let more nodes change (--only, --keep, --rank-multiple)")
+		fmt.Fprintf(&b, "; allow more, or let more nodes change (%s, %s, %s)", OptionOnly, OptionKeep, OptionRankMultiple)
 	}
 	return b.String()
 }

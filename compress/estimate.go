@@ -41,30 +41,32 @@ func (e *Estimate) Shrink() float64 {
 // every site the smallest of the coarse ranks is taken that loses at most the tolerance, a
 // share in [0, 1). No site is weighed against another and nothing is solved anew, so a real
 // run does better; it is a quick look, by svd unless o names other methods. Nothing is
-// written, and what o says of outputs, targets and verification is not looked at.
-func EstimateShrink(ctx context.Context, m *onnxio.Model, o Options, tolerance float64) (*Estimate, error) {
+// written, and what o says of targets and verification is not looked at.
+func EstimateShrink(ctx context.Context, env *Environment, m *onnxio.Model, o Options, tolerance float64) (*Estimate, error) {
 	if !(tolerance >= 0 && tolerance < 1) {
-		return nil, &UsageError{fmt.Errorf("the tolerance is %v; want a share of at least 0 and below 1", tolerance)}
+		return nil, &UsageError{Err: fmt.Errorf("the tolerance is %v; want a share of at least 0 and below 1", tolerance)}
 	}
-	o = o.withDefaults()
-	o.Targets, o.FromPlan, o.Probes = nil, nil, 0
+	o.Probes = -1
 	if len(o.Methods) == 0 {
 		o.Methods = []string{"svd"}
 	}
 	if m.Path == "" {
 		return nil, errors.New("the model was made in memory; write it to a file and read it from there")
 	}
-	var e *Estimate
-	err := factorAll(ctx, m, o, func(j *job) { e = j.estimate(tolerance) })
-	return e, err
+	a, of, err := factored(ctx, env.afresh(), m, o)
+	if err != nil {
+		return nil, err
+	}
+	defer of.close()
+	return estimate(a, of, tolerance), nil
 }
 
 // estimate sums up what the sites could lose.
-func (j *job) estimate(tolerance float64) *Estimate {
-	e := &Estimate{Path: j.model.Path, Tolerance: tolerance, DataFree: j.result.Calibration == nil, Sites: len(j.offers)}
-	e.Before = Need{j.analysis.Costs.MACs, j.analysis.Costs.Params}
+func estimate(a *Analysis, of *Offers, tolerance float64) *Estimate {
+	e := &Estimate{Path: a.model.Path, Tolerance: tolerance, DataFree: of.Calibration == nil, Sites: len(a.Sites)}
+	e.Before = Need{a.Costs.MACs, a.Costs.Params}
 	e.After = e.Before
-	for _, l := range ladders(j.offers) {
+	for _, l := range of.ladders() {
 		whole := l.rungs[len(l.rungs)-1]
 		rung := l.smallest(tolerance)
 		e.After.MACs += l.cost(rung, MACs) - l.cost(whole, MACs)

@@ -25,7 +25,7 @@ func TestEstimateShrink(t *testing.T) {
 	b.Node("MatMul", []string{b.Input("x", tensor.Float32, "N", n), b.Tensor("w", tensor.Float32, []int{n, n}, w)})
 	b.Output(b.Rename("y"), tensor.Float32, "N", n)
 	thin := built(t, b)
-	e, err := EstimateShrink(context.Background(), thin, Options{}, 1e-6)
+	e, err := EstimateShrink(context.Background(), in(t), thin, Options{}, 1e-6)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestEstimateShrink(t *testing.T) {
 	m := zoo(t, "cnn")
 	before := -1.0
 	for _, tolerance := range []float64{0, 0.1, 0.3, 0.6} {
-		e, err := EstimateShrink(context.Background(), m, Options{}, tolerance)
+		e, err := EstimateShrink(context.Background(), in(t), m, Options{}, tolerance)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,14 +49,14 @@ func TestEstimateShrink(t *testing.T) {
 		before = e.Shrink()
 	}
 	for _, bad := range []float64{-0.1, 1} {
-		_, err := EstimateShrink(context.Background(), m, Options{}, bad)
+		_, err := EstimateShrink(context.Background(), in(t), m, Options{}, bad)
 		if usage := (*UsageError)(nil); !errors.As(err, &usage) {
 			t.Errorf("tolerance %v: %v", bad, err)
 		}
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
-	if _, err := EstimateShrink(ctx, m, Options{}, 0.1); !errors.Is(err, context.Canceled) {
+	if _, err := EstimateShrink(ctx, in(t), m, Options{}, 0.1); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -64,7 +64,7 @@ func TestEstimateShrink(t *testing.T) {
 // TestEstimateOnData: with samples the tolerance is one of the outputs' variance.
 func TestEstimateOnData(t *testing.T) {
 	needRuntime(t)
-	e, err := EstimateShrink(context.Background(), zoo(t, "cnn"), Options{Source: images(40), CalibSamples: 32}, 0.2)
+	e, err := EstimateShrink(context.Background(), in(t), zoo(t, "cnn"), Options{Source: images(40), CalibSamples: 32}, 0.2)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,11 +28,18 @@ func ExampleRun() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	result, err := compress.Run(context.Background(), m, compress.Options{
-		Output:  filepath.Join(folder, "small.onnx"),
-		Targets: []compress.Target{target},
-		Methods: []string{"svd", "spatial"},
-		Select:  compress.Selection{Keep: []string{"stem", "classifier"}},
+	env, err := compress.Open(compress.EnvironmentOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer env.Close()
+	result, err := compress.Run(context.Background(), env, m, compress.RunOptions{
+		Output: filepath.Join(folder, "small.onnx"),
+		Options: compress.Options{
+			Targets: []compress.Target{target},
+			Methods: []string{"svd", "spatial"},
+			Select:  compress.Selection{Keep: []string{"stem", "classifier"}},
+		},
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -69,7 +76,12 @@ func ExampleExplore() {
 		log.Fatal(err)
 	}
 	defer m.Close()
-	e, err := compress.Explore(context.Background(), m, compress.ExploreOptions{
+	env, err := compress.Open(compress.EnvironmentOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer env.Close()
+	e, err := compress.Explore(context.Background(), env, m, compress.ExploreOptions{
 		Options: compress.Options{Methods: []string{"svd"}, VerifySamples: 1},
 		Budgets: []float64{0.9, 0.8, 0.01},
 	})
@@ -98,7 +110,9 @@ func ExampleAnalyse() {
 		log.Fatal(err)
 	}
 	defer m.Close()
-	a, err := compress.Analyse(m, map[string][]int{"image": {1, 1, 28, 28}}, compress.Selection{Keep: []string{"stem"}})
+	a, err := compress.Analyse(context.Background(), m, compress.Options{
+		InputShapes: map[string][]int{"image": {1, 1, 28, 28}}, Select: compress.Selection{Keep: []string{"stem"}},
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -108,7 +122,7 @@ func ExampleAnalyse() {
 	}
 	// Output:
 	// 20183936 multiply-adds, 176090 parameters, 15 sites
-	// stem: kept as it is by --keep "stem"
+	// stem: kept as it is by Options.Select.Keep "stem"
 }
 
 // Read a target as people write it.

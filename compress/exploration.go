@@ -19,9 +19,9 @@ type Exploration struct {
 	Schema string `json:"schema"`
 	Input  File   `json:"input"`
 	// Over is the resource whose budget is swept.
-	Over        Resource     `json:"over"`
-	Environment Environment  `json:"environment"`
-	Calibration *Calibration `json:"calibration"`
+	Over        Resource          `json:"over"`
+	Environment EnvironmentResult `json:"environment"`
+	Calibration *Calibration      `json:"calibration"`
 	// Measure says what the predicted losses are.
 	Measure Measure `json:"measure"`
 	// Data describes the samples that judged every point, and Samples counts them; calibration
@@ -156,13 +156,17 @@ func (p *Point) measured(r *verify.Report) {
 	}
 }
 
-// schemesOf counts what became of the sites.
-func schemesOf(sites []SiteResult) []SchemeCount {
+// schemes counts what becomes of the sites.
+func (c *Choice) schemes() []SchemeCount {
 	out := []SchemeCount{}
-	for _, s := range sites {
-		i := slices.IndexFunc(out, func(c SchemeCount) bool { return c.Method == s.Method })
+	for _, p := range c.picks {
+		name := Dense
+		if p.method != nil {
+			name = p.method.Name
+		}
+		i := slices.IndexFunc(out, func(c SchemeCount) bool { return c.Method == name })
 		if i < 0 {
-			i, out = len(out), append(out, SchemeCount{Method: s.Method})
+			i, out = len(out), append(out, SchemeCount{Method: name})
 		}
 		out[i].Sites++
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,9 +16,11 @@ import (
 
 // ExploreOptions say which budgets are looked at, and how models are made for them.
 type ExploreOptions struct {
-	// Options are those of Run. What a model is to reach and where it goes is not said
-	// there: Output, Targets, Goals, FromPlan, Learning and Lessons are to be left alone.
+	// Options say how. What a model is to reach is not said
+	// there: Targets, Goals, FromPlan, Learning and Lessons are to be left alone; Time is not looked at.
 	Options Options
+	// Data is as in RunOptions.
+	Data Data
 	// Over is the resource whose budget is swept; empty means MACs.
 	Over Resource
 	// Budgets are shares of it in (0, 1], in any order. Empty means about eight of them, from 0.9
@@ -27,8 +28,9 @@ type ExploreOptions struct {
 	Budgets []float64
 	// Models, when set, is a folder that gets the model of every point, under its ModelName:
 	// the same bytes as Run writes there with the budget as its one target. The folder is
-	// made where it is missing. Options.Overwrite allows the files to exist.
-	Models string
+	// made where it is missing. Overwrite allows the files to exist.
+	Models    string
+	Overwrite bool
 }
 
 // Explore makes a model for each of several budgets, and judges them. The model m, read from
@@ -39,16 +41,9 @@ type ExploreOptions struct {
 // Errors are those of Run, *UnmetError where all budgets are out of reach. When an error,
 // or the end of the context, comes after the first point, the exploration so far is returned
 // beside it; models that were complete by then stay.
-func Explore(ctx context.Context, m *onnxio.Model, o ExploreOptions) (*Exploration, error) {
-	if o.Over == "" {
-		o.Over = MACs
-	}
+func Explore(ctx context.Context, env *Environment, m *onnxio.Model, o ExploreOptions) (*Exploration, error) {
+	o.Over = cmp.Or(o.Over, MACs)
 	if err := o.check(); err != nil {
-		return nil, err
-	}
-	o.Options = o.Options.withDefaults()
-	methods, err := o.Options.methods()
-	if err != nil {
 		return nil, err
 	}
 	if m.Path == "" {
@@ -56,39 +51,29 @@ func Explore(ctx context.Context, m *onnxio.Model, o ExploreOptions) (*Explorati
 	}
 	o.Budgets = slices.Clone(o.Budgets)
 	slices.SortFunc(o.Budgets, func(a, b float64) int { return cmp.Compare(b, a) })
-	x := &explorer{opts: o}
+	x := &explorer{opts: o, env: env.afresh()}
 	defer x.close()
 	if err := x.place(m); err != nil {
 		return nil, err
 	}
-	libs, err := OpenLibraries(o.Options.Runtime)
-	if err != nil {
-		return nil, err
-	}
-	defer libs.Close()
-	x.root = &job{opts: o.point(m.Path, 1), model: m, libs: libs, methods: methods, result: &Result{
-		Schema: ResultSchema, Targets: []Reached{}, Sites: []SiteResult{}, Skipped: []Skipped{},
-	}}
-	x.root.result.Environment = x.root.environment()
-	defer x.root.close()
-	return x.run(ctx)
+	return x.run(ctx, m)
 }
 
 // check refuses what makes no sense for any model.
 func (o ExploreOptions) check() error {
 	p := o.Options
-	if p.Output != "" || len(p.Targets)+len(p.Goals) > 0 || p.FromPlan != nil || p.Learning != nil || p.Lessons != nil {
-		return &UsageError{errors.New("an exploration says itself what models are to reach and where they go; leave output, targets, plan and tuning out of its options")}
+	if len(p.Targets)+len(p.Goals) > 0 || p.FromPlan != nil || p.Learning != nil || p.Lessons != nil {
+		return &UsageError{Err: errors.New("an exploration says itself what models are to reach and where they go; leave targets, plan and tuning out of its options")}
 	}
 	if !slices.Contains(Resources(), o.Over) {
-		return &UsageError{fmt.Errorf("unknown resource %q to explore; known: macs, params, bytes", o.Over)}
+		return &UsageError{Err: fmt.Errorf("unknown resource %q to explore; known: macs, params, bytes", o.Over)}
 	}
 	for i, b := range o.Budgets {
 		if !(b > 0 && b <= 1) {
-			return &UsageError{fmt.Errorf("budget %v: want a share of the original above 0 and up to 1, for example 0.5", b)}
+			return &UsageError{Err: fmt.Errorf("budget %v: want a share of the original above 0 and up to 1, for example 0.5", b)}
 		}
 		if slices.Contains(o.Budgets[:i], b) {
-			return &UsageError{fmt.Errorf("the budget %v is given twice", b)}
+			return &UsageError{Err: fmt.Errorf("the budget %v is given twice", b)}
 		}
 	}
 	return o.point("model.onnx", 1).check()
@@ -96,9 +81,9 @@ func (o ExploreOptions) check() error {
 
 // point returns the options of Run for one budget. Where models are not kept, they are made
 // as if they were to lie beside the source.
-func (o ExploreOptions) point(source string, budget float64) Options {
-	p := o.Options
-	p.Targets = []Target{{Resource: o.Over, Value: budget, Fraction: true}}
+func (o ExploreOptions) point(source string, budget float64) RunOptions {
+	p := RunOptions{Options: o.Options.WithDefaults(), Data: o.Data, Overwrite: o.Overwrite}
+	p.Targets, p.Time = []Target{{Resource: o.Over, Value: budget, Fraction: true}}, false
 	folder := o.Models
 	if folder == "" {
 		folder = filepath.Dir(source)
@@ -110,7 +95,7 @@ func (o ExploreOptions) point(source string, budget float64) Options {
 // explorer is a call of Explore on its way.
 type explorer struct {
 	opts ExploreOptions
-	root *job // which points branch off from
+	env  *Environment
 	out  *Exploration
 	made string // a folder that was made, to be taken away if it stays empty
 	temp string // a folder for models that are not kept
@@ -128,7 +113,7 @@ func (x *explorer) place(m *onnxio.Model) (err error) {
 	case err == nil:
 		x.made = x.opts.Models
 	case !errors.Is(err, fs.ErrExist):
-		return &UsageError{fmt.Errorf("a folder for the models: %w", err)}
+		return &UsageError{Err: fmt.Errorf("a folder for the models: %w", err)}
 	}
 	return x.writable(m)
 }
@@ -156,34 +141,44 @@ func (x *explorer) close() {
 	}
 }
 
-// run walks the points, from the largest budget to the smallest.
-func (x *explorer) run(ctx context.Context) (*Exploration, error) {
-	j := x.root
-	if err := j.walk(ctx, j.analyse, j.factor, j.hash); err != nil {
+// run walks the points, from the largest budget to the smallest. Each begins with the offers that factoring left, so that it goes
+// the way that Run goes for this budget alone; factorizations are shared, since they answer the same whatever they were
+// asked before.
+func (x *explorer) run(ctx context.Context, m *onnxio.Model) (*Exploration, error) {
+	o := x.opts.point(m.Path, 1)
+	a, err := analysed(ctx, x.env, m, o.Options)
+	if err != nil {
 		return nil, err
 	}
-	var err error
-	if j.result.Input, err = describe(ctx, j.model.Path, j.analysis.Costs); err != nil {
+	of, err := Factor(ctx, x.env, a, o.Options)
+	if err != nil {
+		return nil, err
+	}
+	defer of.close()
+	sums, err := o.hash(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	input, err := describe(ctx, m.Path, a.Costs)
+	if err != nil {
 		return nil, err
 	}
 	if len(x.opts.Budgets) == 0 {
-		if err := x.spread(ctx); err != nil {
+		if err := x.spread(ctx, a, of, sums); err != nil {
 			return nil, err
 		}
 	}
 	x.out = &Exploration{
-		Schema: ExplorationSchema, Input: j.result.Input, Over: x.opts.Over, Environment: j.result.Environment,
-		Calibration: j.result.Calibration, Measure: j.measure(), Points: []Point{}, Stages: j.result.Stages,
+		Schema: ExplorationSchema, Input: input, Over: x.opts.Over, Environment: x.env.result(o.Seed),
+		Calibration: of.Calibration, Measure: of.measure(), Points: []Point{}, Stages: slices.Clone(*x.env.journal),
 	}
 	var unmet error
 	for i, b := range x.opts.Budgets {
-		p, err := x.point(ctx, b, fmt.Sprintf(" %d/%d", i+1, len(x.opts.Budgets)))
+		p, err := x.point(ctx, a, of, sums, b, fmt.Sprintf(" %d/%d", i+1, len(x.opts.Budgets)))
 		refused := (*UnmetError)(nil)
 		if errors.As(err, &refused) {
 			p.Why = err.Error()
-			if unmet == nil {
-				unmet = err
-			}
+			unmet = cmp.Or(unmet, err)
 		} else if err != nil {
 			return x.sofar(), err
 		}
@@ -207,91 +202,78 @@ func (x *explorer) sofar() *Exploration {
 const unreachable = 1e-9
 
 // spread finds the least that can be reached, and the budgets above it.
-func (x *explorer) spread(ctx context.Context) error {
-	b := x.branch(unreachable, "")
-	_, err := b.seek(ctx)
-	x.root.result.Stages = append(x.root.result.Stages, b.result.Stages...)
-	unmet := (*UnmetError)(nil)
+func (x *explorer) spread(ctx context.Context, a *Analysis, of *Offers, sums digests) error {
+	w, start, err := x.work(x.env, a, of, sums, unreachable)
+	if err != nil {
+		return err
+	}
+	c, err := Choose(ctx, w.env, a, of, w.o, w.o.Targets, start.Spare)
 	switch {
-	case errors.As(err, &unmet):
 	case err != nil:
 		return err
-	default:
-		return &UsageError{fmt.Errorf("%s has no %s that could become fewer", x.root.model.Path, x.opts.Over)}
+	case c.Unmet == nil:
+		return &UsageError{Err: fmt.Errorf("%s has no %s that could become fewer", a.model.Path, x.opts.Over)}
 	}
-	x.opts.Budgets = spread(unmet.Reachable / float64(unmet.Original))
+	x.opts.Budgets = spread(c.Unmet.Reachable / float64(c.Unmet.Original))
 	if len(x.opts.Budgets) == 0 {
-		return unmet
+		return c.Unmet
 	}
-	return x.writable(x.root.model)
+	return x.writable(a.model)
 }
 
-// branch is the job of one budget, which goes on from where calibration and the first
-// factorizations have come to. What it learns of finer ranks is its own, so that it goes the
-// way that Run goes for this budget alone; factorizations are shared, since they
-// answer the same whatever they were asked before.
-func (x *explorer) branch(budget float64, turn string) *job {
-	b := *x.root
-	b.opts, b.turn = x.opts.point(x.root.model.Path, budget), turn
-	b.base = *x.root.result
-	b.base.Stages = nil
-	result := b.base
-	b.result = &result
-	b.offers = make([]*offer, len(x.root.offers))
-	for i, o := range x.root.offers {
-		clone := *o
-		clone.options, clone.asked = slices.Clone(o.options), maps.Clone(o.asked)
-		b.offers[i] = &clone
+// work is that of one budget, and what its choice begins with.
+func (x *explorer) work(env *Environment, a *Analysis, of *Offers, sums digests, budget float64) (*work, *Choice, error) {
+	o := x.opts.point(a.model.Path, budget)
+	record, err := o.record(a.model, sums)
+	if err != nil {
+		return nil, nil, fmt.Errorf("recording what the model is made from: %w", err)
 	}
-	return &b
+	to := place{o.Output, onnxio.WriteOptions{Overwrite: o.Overwrite}}
+	if x.temp != "" {
+		to.path = filepath.Join(x.temp, filepath.Base(o.Output))
+	}
+	w := &work{env: env, o: o.Options, a: a, record: record, place: to}
+	start, err := w.start(of)
+	return w, start, err
 }
 
 // point makes the model of one budget and judges it.
-func (x *explorer) point(ctx context.Context, budget float64, turn string) (Point, error) {
-	start := time.Now()
-	b := x.branch(budget, turn)
-	defer b.drop()
+func (x *explorer) point(ctx context.Context, a *Analysis, of *Offers, sums digests, budget float64, turn string) (Point, error) {
+	begun := time.Now()
 	p := Point{Budget: budget, Schemes: []SchemeCount{}}
-	err := b.carry(ctx, func(ctx context.Context) error {
-		staged, err := b.stageAt(ctx, x.path(b.opts.Output))
-		if err != nil {
-			return err
+	w, start, err := x.work(x.env.afresh().inTurn(turn), a, of, sums, budget)
+	if err != nil {
+		return p, err
+	}
+	d, c, _, err := w.deliver(ctx, start)
+	if err == nil {
+		defer d.Assembled.close()
+		defer d.Discard()
+		if x.opts.Models != "" {
+			p.Path, err = w.place.path, d.Commit()
 		}
-		defer staged.Discard()
-		if x.opts.Models == "" {
-			return nil
-		}
-		p.Path = b.opts.Output
-		return staged.Commit()
-	})
-	p.Seconds = time.Since(start).Seconds()
+	}
+	p.Seconds = time.Since(begun).Seconds()
 	broken := (*brokenError)(nil)
 	if errors.As(err, &broken) {
 		p.Why = err.Error()
 		return p, nil
 	}
 	if err == nil {
-		x.tell(&p, b.result)
+		x.tell(&p, d, c)
 	}
 	return p, err
 }
 
-// path is where a model is staged.
-func (x *explorer) path(output string) string {
-	if x.temp == "" {
-		return output
-	}
-	return filepath.Join(x.temp, filepath.Base(output))
-}
-
-// tell fills a point with what its run found.
-func (x *explorer) tell(p *Point, r *Result) {
-	p.MACs, p.Params, p.Bytes = r.Output.MACs, r.Output.Params, r.Output.Bytes
-	p.Loss, p.Bound, p.Gap = r.Plan.Loss, r.Plan.Bound, r.Plan.Gap
-	p.Refit, p.Schemes = r.Refit, schemesOf(r.Sites)
-	switch v := r.Verification; {
+// tell fills a point with what its model is.
+func (x *explorer) tell(p *Point, d *Delivered, c *Choice) {
+	s := d.Assembled
+	p.MACs, p.Params, p.Bytes = s.Costs.MACs, s.Costs.Params, d.Output.Bytes
+	p.Loss, p.Bound, p.Gap = c.Summary.Loss, c.Summary.Bound, c.Summary.Gap
+	p.Refit, p.Schemes = s.Refit, c.schemes()
+	switch v := d.Verification; {
 	case v == nil:
-		x.out.Unmeasured = r.Unverified
+		x.out.Unmeasured = d.Unverified
 	case x.opts.Options.Source == nil:
 		x.out.Unmeasured = "there are no samples; that the models run was seen on random inputs"
 	default:

@@ -2,6 +2,7 @@ package compress
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -18,7 +19,8 @@ import (
 // explore runs an exploration that is to succeed.
 func explore(t *testing.T, m *onnxio.Model, o ExploreOptions) *Exploration {
 	t.Helper()
-	e, err := Explore(context.Background(), m, o)
+	o.Options.Probes = cmp.Or(o.Options.Probes, -1)
+	e, err := Explore(context.Background(), in(t), m, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +49,7 @@ func TestExploreWritesWhatRunWrites(t *testing.T) {
 		"all schemes": {ExploreOptions{Options: Options{Source: data, CalibSamples: 40, Probes: 1, Methods: schemes()}}, zoo(t, "cnn"), []float64{0.4, 0.7}},
 		"composite":   {ExploreOptions{Options: Options{Source: data, CalibSamples: 40, Probes: 1, Search: "composite", Methods: []string{"svd", "spatial"}}}, zoo(t, "cnn"), []float64{0.7, 0.4}},
 		"parameters": {
-			ExploreOptions{Options: Options{Source: data, CalibSamples: 40, NoRefit: true, Threads: 1, RankMultiple: 2}, Over: Params},
+			ExploreOptions{Options: Options{Source: data, CalibSamples: 40, NoRefit: true, RankMultiple: 2}, Over: Params},
 			zoo(t, "cnn"),
 			[]float64{0.6, 0.35},
 		},
@@ -81,9 +83,9 @@ func holdPoint(t *testing.T, m *onnxio.Model, eo ExploreOptions, e *Exploration,
 	if p.Why != "" || filepath.Dir(p.Path) != eo.Models {
 		t.Fatalf("point %+v", p)
 	}
-	o := eo.Options
-	o.Output, o.Targets = filepath.Join(folder, filepath.Base(p.Path)), []Target{share(e.Over, p.Budget)}
-	r, want := run(t, m, o)
+	o := RunOptions{Options: quick(eo.Options), Output: filepath.Join(folder, filepath.Base(p.Path))}
+	o.Targets = []Target{share(e.Over, p.Budget)}
+	r, want := runTo(t, m, o, threads(1))
 	got, err := os.ReadFile(p.Path)
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +137,7 @@ func TestExploreSpreads(t *testing.T) {
 				t.Errorf("over %s: point %+v", over, p)
 			}
 		}
-		_, err := Run(context.Background(), m, Options{Output: out(t), Methods: []string{"svd"}, Targets: []Target{share(over, e.Points[n-1].Budget-0.01)}})
+		_, err := Run(context.Background(), in(t), m, to(t, Options{Methods: []string{"svd"}, Targets: []Target{share(over, e.Points[n-1].Budget-0.01)}}))
 		if unmet := (*UnmetError)(nil); !errors.As(err, &unmet) {
 			t.Errorf("over %s: %g is not the least: %v", over, e.Points[n-1].Budget, err)
 		}
@@ -170,21 +172,21 @@ func TestExploreOutOfReach(t *testing.T) {
 	if err != nil || len(entries) != 1 || entries[0].Name() != "model.macs-0.70.onnx" {
 		t.Errorf("%v, %v", entries, err)
 	}
-	_, err = Explore(context.Background(), m, o)
+	_, err = Explore(context.Background(), in(t), m, o)
 	if !errors.Is(err, fs.ErrExist) {
 		t.Errorf("the model is there already: %v", err)
 	}
-	o.Options.Overwrite = true
+	o.Overwrite = true
 	explore(t, m, o)
 
 	o.Budgets, o.Models = []float64{0.002, 0.001}, filepath.Join(t.TempDir(), "none")
-	_, err = Explore(context.Background(), m, o)
+	_, err = Explore(context.Background(), in(t), m, o)
 	testkit.WantError(t, err, "macs=0.002", "least that can be reached")
 	if _, err := os.Stat(o.Models); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("an empty folder is left: %v", err)
 	}
 	o.Budgets, o.Options.Select.Keep = nil, []string{"*"}
-	_, err = Explore(context.Background(), m, o)
+	_, err = Explore(context.Background(), in(t), m, o)
 	testkit.WantError(t, err, "no node may change")
 }
 
@@ -196,14 +198,13 @@ func TestExploreCancelled(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		o := ExploreOptions{Budgets: []float64{0.8, 0.6}, Models: filepath.Join(t.TempDir(), "models"), Options: Options{
-			Methods: []string{"svd"}, Source: images(40), CalibSamples: 30,
-			Progress: func(name string, _, _ int) {
-				if name == stage {
-					cancel()
-				}
-			},
+			Methods: []string{"svd"}, Source: images(40), CalibSamples: 30, Probes: -1,
 		}}
-		e, err := Explore(ctx, m, o)
+		e, err := Explore(ctx, in(t, told(func(name string, _, _ int) {
+			if name == stage {
+				cancel()
+			}
+		})), m, o)
 		if !errors.Is(err, context.Canceled) {
 			t.Fatalf("%s: %v", stage, err)
 		}
@@ -226,8 +227,7 @@ func TestExploreRefused(t *testing.T) {
 		o    ExploreOptions
 		want string
 	}{
-		"a target":         {ExploreOptions{Options: Options{Targets: []Target{half(MACs)}}}, "leave output, targets"},
-		"an output":        {ExploreOptions{Options: Options{Output: "x.onnx"}}, "leave output, targets"},
+		"a target":         {ExploreOptions{Options: Options{Targets: []Target{half(MACs)}}}, "leave targets"},
 		"a resource":       {ExploreOptions{Over: "time"}, "macs, params, bytes"},
 		"a large budget":   {ExploreOptions{Budgets: []float64{1.5}}, "budget 1.5"},
 		"a budget of 0":    {ExploreOptions{Budgets: []float64{0}}, "budget 0"},
@@ -235,14 +235,14 @@ func TestExploreRefused(t *testing.T) {
 		"an unknown name":  {ExploreOptions{Options: Options{Methods: []string{"svdd"}}}, `did you mean "svd"`},
 		"a folder nowhere": {ExploreOptions{Models: filepath.Join(t.TempDir(), "a", "b")}, "folder for the models"},
 	} {
-		_, err := Explore(context.Background(), m, c.o)
+		_, err := Explore(context.Background(), in(t), m, c.o)
 		if usage := (*UsageError)(nil); !errors.As(err, &usage) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want a usage error with %q", name, err, c.want)
 		}
 	}
 	c := zoo(t, "cnn")
 	c.Path = ""
-	_, err := Explore(context.Background(), c, ExploreOptions{})
+	_, err := Explore(context.Background(), in(t), c, ExploreOptions{})
 	testkit.WantError(t, err, "made in memory")
 }
 

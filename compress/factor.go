@@ -11,153 +11,146 @@ import (
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
 
-// factor turns the sites into offers. With a source, second moments are summed
-// for one group of sites at a time, as many as the memory limit holds.
-func (j *job) factor(ctx context.Context) error {
-	if j.opts.Source != nil {
-		return j.calibrated(ctx)
+// Factor factors the sites under what they see of the samples, and gives for each what could be had at the ranks that a
+// search looks at first. Second moments are summed for one group of sites at a time, as many as the memory limit holds.
+// The caller closes the offers; those that come of them later share what they were factored from.
+func Factor(ctx context.Context, env *Environment, a *Analysis, o Options) (*Offers, error) {
+	o = o.WithDefaults()
+	f := &factoring{env: env, a: a, o: o, out: &Offers{sites: make([]offer, len(a.Sites))}}
+	if err := f.run(ctx); err != nil {
+		if f.out.store != nil {
+			f.out.close()
+		}
+		return nil, err
 	}
-	j.offers = make([]*offer, len(j.analysis.Sites))
-	j.hold = j.holdable()
-	all := make([]int, len(j.offers))
-	for i := range all {
-		all[i] = i
+	return f.out, nil
+}
+
+// factoring is a call of Factor on its way.
+type factoring struct {
+	env *Environment
+	a   *Analysis
+	o   Options
+	out *Offers
+}
+
+func (f *factoring) run(ctx context.Context) (err error) {
+	hold := len(f.a.Groups) <= 1 && f.a.holdable(f.o)
+	if f.out.store, err = newStore(f.env.Algebra, hold, len(f.a.Groups) > 0); err != nil {
+		return err
 	}
-	return j.factorGroup(ctx, "factor", all, nil)
+	if f.o.Source == nil {
+		all := make([]int, len(f.a.Sites))
+		for i := range all {
+			all[i] = i
+		}
+		err = f.group(ctx, "factor", all, nil)
+	} else {
+		err = f.calibrated(ctx)
+	}
+	if err != nil || bytesTarget(f.o.Targets) < 0 {
+		return err
+	}
+	return f.out.weigh(f.a)
 }
 
 // calibrated factors the sites under what they see of the samples.
-func (j *job) calibrated(ctx context.Context) (err error) {
-	j.result.Calibration = &Calibration{Source: j.opts.Source.Describe()}
-	groups, err := j.groups()
-	if err != nil {
-		return err
-	}
-	j.offers = make([]*offer, len(j.analysis.Sites))
-	if len(groups) == 0 {
+func (f *factoring) calibrated(ctx context.Context) (err error) {
+	c := &Calibration{Source: f.o.Source.Describe()}
+	f.out.Calibration = c
+	if len(f.a.Groups) == 0 {
 		return nil
 	}
-	if j.hold = len(groups) == 1 && j.holdable(); !j.hold {
-		if j.spill, err = newSpill(); err != nil {
-			return err
-		}
-	}
-	lib, err := j.libs.Need("calibration")
+	lib, err := f.env.Need("calibration")
 	if err != nil {
 		return err
 	}
-	cache, err := j.openStats(ctx, groups)
+	cache, err := openStats(ctx, f.env, f.a, f.o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, cache.close()) }()
-	j.result.Calibration.Samples, j.result.Calibration.Sweeps = len(j.calibrate), len(groups)
-	for g, group := range groups {
+	c.Samples, c.Sweeps, c.Cached = len(f.a.Calibrate), len(f.a.Groups), cache.cached()
+	for g, group := range f.a.Groups {
 		turn := ""
-		if len(groups) > 1 {
-			turn = fmt.Sprintf(" %d/%d", g+1, len(groups))
+		if len(f.a.Groups) > 1 {
+			turn = fmt.Sprintf(" %d/%d", g+1, len(f.a.Groups))
 		}
 		sites := make([]rewrite.Site, len(group))
 		for i, k := range group {
-			sites[i] = j.analysis.Sites[k]
+			sites[i] = f.a.Sites[k]
 		}
 		var stats []calib.Stats
-		err := j.stage(ctx, "calibrate"+turn, func() (err error) {
-			stats, err = j.collect(ctx, lib, cache, sites, "calibrate"+turn)
+		err := f.env.stage(ctx, "calibrate"+turn, func(st *stage) (err error) {
+			stats, err = cache.collect(ctx, lib, f.a, f.o, st, sites)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		if err := j.factorGroup(ctx, "factor"+turn, group, stats); err != nil {
+		if err := f.group(ctx, "factor"+turn, group, stats); err != nil {
 			return err
 		}
 	}
 	return cache.commit()
 }
 
-// groups cuts the sites so that each group's moments fit the memory limit. A
-// site that is too large for it alone is left as it is.
-func (j *job) groups() ([][]int, error) {
-	for {
-		groups, err := calib.Groups(j.analysis.Sites, j.calibOptions(""))
-		large := (*calib.TooLargeError)(nil)
-		if !errors.As(err, &large) {
-			return groups, err
-		}
-		before := len(j.analysis.Sites)
-		j.analysis.leave(func(s *rewrite.Site) string {
-			if s.Name != large.Site {
-				return ""
-			}
-			return fmt.Sprintf("its second moments take %.3g MiB, more than the memory limit of %.3g MiB",
-				float64(large.Needed)/(1<<20), float64(large.Memory)/(1<<20))
-		})
-		if len(j.analysis.Sites) == before {
-			return nil, err
-		}
-	}
-}
-
-// calibOptions are the options of the calibration stage called name.
-func (j *job) calibOptions(name string) calib.Options {
+// calibOptions are the options of calibration.
+func (e *Environment) calibOptions(a *Analysis, o Options) calib.Options {
 	return calib.Options{
-		Batch: j.opts.Batch, Threads: j.opts.Threads, Memory: j.opts.Memory, Backend: j.libs.Algebra,
-		Probes: j.opts.Probes, Seed: j.opts.Seed, Samples: len(j.calibrate),
-		Progress: func(done, total int) { j.opts.Progress(name, done, total) },
+		Batch: o.Batch, Threads: e.Threads, Memory: o.Memory, Backend: e.Algebra,
+		Probes: o.probes(), Seed: o.Seed, Samples: len(a.Calibrate),
 	}
 }
 
-// factorGroup makes offers of the sites numbered in group. stats is nil or has one
+// group makes offers of the sites numbered in group. stats is nil or has one
 // entry per site of the group.
-func (j *job) factorGroup(ctx context.Context, name string, group []int, stats []calib.Stats) error {
-	return j.stage(ctx, name, func() error {
+func (f *factoring) group(ctx context.Context, name string, group []int, stats []calib.Stats) error {
+	return f.env.stage(ctx, name, func(st *stage) (err error) {
 		means := centres{}
 		var first []*inquiry
 		for i, k := range group {
-			var seen calib.Stats
+			var saw calib.Stats
 			if stats != nil {
-				seen = stats[i]
+				saw = stats[i]
 			}
-			o, err := j.offer(&j.analysis.Sites[k], seen, means)
-			if err != nil {
-				return fmt.Errorf("%s: %w", j.model.Path, err)
+			if f.out.sites[k], err = f.offer(&f.a.Sites[k], saw, means); err != nil {
+				return fmt.Errorf("%s: %w", f.a.model.Path, err)
 			}
-			j.offers[k] = o
-			first = append(first, j.begin(o)...)
+			first = append(first, f.a.first(f.out, k, f.o)...)
 		}
-		return j.answer(ctx, name, first)
+		known, err := f.out.answer(ctx, st, f.a, first)
+		if err != nil {
+			return err
+		}
+		f.out = known
+		return nil
 	})
 }
 
 // offer prepares one site to be factored under what calibration saw there; the zero
 // Stats is none.
-func (j *job) offer(s *rewrite.Site, seen calib.Stats, means centres) (*offer, error) {
+func (f *factoring) offer(s *rewrite.Site, saw calib.Stats, means centres) (offer, error) {
 	kernel, err := s.Load()
 	if err != nil {
-		return nil, err
+		return offer{}, err
 	}
-	o := &offer{site: *s, positions: 1, ratio: 1, note: seen.Note, output: seen.G, felt: seen.Felt}
-	if seen.G != nil {
-		o.sensitive, o.positions = true, seen.PositionsPerSample()
+	o := offer{ratio: 1, options: []option{dense(s)}, seen: &seen{site: *s, positions: 1, note: saw.Note, output: saw.G, felt: saw.Felt}}
+	if saw.G != nil {
+		o.sensitive, o.positions = true, saw.PositionsPerSample()
 	}
-	metric, mean := means.metric(s, seen)
+	metric, mean := means.metric(s, saw)
 	o.mean = mean
-	whole, err := metric.Energy(j.libs.Algebra, kernel)
+	whole, err := metric.Energy(f.env.Algebra, kernel)
 	if err != nil {
-		return nil, fmt.Errorf("node %q (weight %q): %w", s.Name, s.Weight, err)
+		return offer{}, fmt.Errorf("node %q (weight %q): %w", s.Name, s.Weight, err)
 	}
 	var constant float64
 	if mean == nil {
-		constant = constantEnergy(kernel, seen.Mean, metric.Out)
+		constant = constantEnergy(kernel, saw.Mean, metric.Out)
 	}
 	o.energy = max(whole-constant, leastEnergy*whole)
-	o.options = []option{dense(s)}
-	if j.hold {
-		o.metric, o.spectra = &metric, map[string]decomp.Spectrum{}
-		return o, nil
-	}
-	return o, j.spill.put(o, seen)
+	return o, f.out.store.put(s.Name, metric, saw)
 }
 
 // centres keeps the second moments about the mean, by those about zero, so that sites
@@ -168,32 +161,32 @@ type centres map[any]decomp.Metric
 // where a shift of the output is to follow. Where a constant can take up the mean
 // error, errors are measured about the mean: the shift b' = b + (W−W')·E[x] makes up
 // for the rest at no cost.
-func (c centres) metric(s *rewrite.Site, seen calib.Stats) (m decomp.Metric, mean [][]float64) {
-	if takesShift(s) && seen.Mean != nil && seen.Counts == nil {
-		m, mean = c.centred(seen), seen.Mean
+func (c centres) metric(s *rewrite.Site, saw calib.Stats) (m decomp.Metric, mean [][]float64) {
+	if takesShift(s) && saw.Mean != nil && saw.Counts == nil {
+		m, mean = c.centred(saw), saw.Mean
 	} else {
-		m = seen.Input(false)
+		m = saw.Input(false)
 	}
-	if m.Out = seen.G; m.Out == nil {
+	if m.Out = saw.G; m.Out == nil {
 		m.Out = s.OutputMetric()
 	}
 	return m, mean
 }
 
 // centred returns the moments of the inputs about their mean, A − E[x]E[x]ᵀ.
-func (c centres) centred(seen calib.Stats) decomp.Metric {
+func (c centres) centred(saw calib.Stats) decomp.Metric {
 	var key any
 	switch {
 	case c == nil:
-	case len(seen.A) > 0:
-		key = seen.A[0]
-	case len(seen.Columns.Data) > 0:
-		key = &seen.Columns.Data[0]
+	case len(saw.A) > 0:
+		key = saw.A[0]
+	case len(saw.Columns.Data) > 0:
+		key = &saw.Columns.Data[0]
 	}
 	if m, known := c[key]; known {
 		return m
 	}
-	m := seen.Input(true)
+	m := saw.Input(true)
 	if key != nil {
 		c[key] = m
 	}

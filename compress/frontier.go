@@ -42,39 +42,26 @@ type FrontierPoint struct {
 	Bound float64 `json:"bound"`
 }
 
-// outlook completes the result with the command, and with what else could have been chosen:
-// as a whole, and at every site.
-func (j *job) outlook(ctx context.Context) error {
-	f, err := j.frontier(ctx)
-	if err != nil {
-		return err
-	}
-	j.result.Frontier, j.result.Command = f, j.opts.Command
-	for i, o := range j.offers {
-		j.result.Sites[i].Spectra = o.curves(j.methods, j.chosen[i])
-	}
-	return nil
-}
-
-// frontier chooses again for budgets from the least to all, by the search that is exact to its
-// stated gap, whichever chose the plan.
-func (j *job) frontier(ctx context.Context) (*Frontier, error) {
-	if j.opts.FromPlan != nil {
+// frontier chooses again among the offers of the last choice, for budgets from the least to all, by the search that is exact to its
+// stated gap, whichever chose the plan that was carried out.
+func (w *work) frontier(ctx context.Context, last *Choice, trials *Trials, plan PlanSummary, written File) (*Frontier, error) {
+	a := w.a
+	if w.o.FromPlan != nil {
 		return &Frontier{Over: MACs, Points: []FrontierPoint{}, Skipped: "the plan was given, so that no other was looked for"}, nil
 	}
-	bounds := j.bounds()
-	over := bounds[0].Resource
-	original := float64(j.original(over))
+	over := last.Bounds[0].Resource
+	original := float64(a.need(over))
 	f := &Frontier{Over: over, Points: []FrontierPoint{}}
-	if len(j.offers) == 0 || original == 0 {
+	if len(a.Sites) == 0 || original == 0 {
 		f.Skipped = fmt.Sprintf("no site can change what the model needs of %s", over)
 		return f, nil
 	}
-	ls := ladders(j.offers)
-	stated, budgets := searchLadders(ls, bounds), j.budgets(ls)
-	rest := bounds[0].Limit(j.original(over)) - budgets[0].Limit // what is not up to the ladders
+	q := quest{a: a, o: w.o, bounds: last.Bounds, spare: last.Spare}
+	ls := last.Offers.ladders()
+	stated, budgets := searchLadders(ls, q.bounds), q.budgets(ls)
+	rest := q.bounds[0].Limit(a.need(over)) - budgets[0].Limit // what is not up to the ladders
 	least := (leastCost(stated) + rest) / original
-	f.Chosen = FrontierPoint{Budget: j.allowed(over), Cost: j.needed(over) / original, Loss: j.result.Plan.Loss, Bound: j.result.Plan.Bound}
+	f.Chosen = FrontierPoint{Budget: w.allowed(trials, over), Cost: written.of(over) / original, Loss: plan.Loss, Bound: plan.Bound}
 	for i := range frontierPoints {
 		share := least + (1-least)*float64(i)/(frontierPoints-1)
 		if err := ctx.Err(); err != nil {
@@ -110,34 +97,32 @@ func leastCost(ls []search.Ladder) float64 {
 	return sum
 }
 
-// needed is what the written model needs of a resource.
-func (j *job) needed(r Resource) float64 {
+// of is what the file needs of a resource.
+func (f File) of(r Resource) float64 {
 	switch r {
 	case MACs:
-		return float64(j.result.Output.MACs)
+		return float64(f.MACs)
 	case Params:
-		return float64(j.result.Output.Params)
+		return float64(f.Params)
 	}
-	return float64(j.result.Output.Bytes)
+	return float64(f.Bytes)
 }
 
 // allowed is the share of a resource that the plan was allowed: by a target, or, where goals
 // were searched for, by the step of the bisection that was delivered.
-func (j *job) allowed(r Resource) float64 {
-	original := float64(j.original(r))
-	if j.trials == nil {
-		for _, t := range j.opts.Targets {
+func (w *work) allowed(t *Trials, r Resource) float64 {
+	original, least := w.a.need(r), 1.0
+	if t == nil {
+		for _, t := range w.o.Targets {
 			if t.Resource == r {
-				return min(1, t.Limit(j.original(r))/original)
+				least = min(least, t.Limit(original)/float64(original))
 			}
 		}
+		return least
 	}
-	least := 1.0
-	if j.trials != nil {
-		for _, t := range j.trials.Steps {
-			if t.Met {
-				least = min(least, t.Budget)
-			}
+	for _, step := range t.Steps {
+		if step.Met {
+			least = min(least, step.Budget)
 		}
 	}
 	return least
@@ -145,7 +130,7 @@ func (j *job) allowed(r Resource) float64 {
 
 // curves are what each method could do at the site, thinned out.
 func (o *offer) curves(methods []decomp.Method, chosen option) []SpectrumInspection {
-	out := o.spectraOf(methods)
+	out := o.spectra(methods)
 	for i := range out {
 		keep := func(r RankInspection) bool {
 			return chosen.method != nil && chosen.method.Name == out[i].Method && slices.Equal(r.Rank, chosen.rank)

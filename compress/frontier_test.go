@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -135,7 +134,7 @@ func TestLatency(t *testing.T) {
 	for name, o := range map[string]Options{
 		"samples": {Source: images(40), CalibSamples: 24}, "none": {InputShapes: map[string][]int{}},
 	} {
-		o.Targets, o.Time, o.Command = []Target{half(MACs)}, true, "onnx-compress 'a b.onnx'"
+		o.Targets, o.Time = []Target{half(MACs)}, true
 		r, _ := run(t, zoo(t, "cnn"), o)
 		l := r.Latency
 		if l == nil || l.Skipped != "" {
@@ -147,25 +146,20 @@ func TestLatency(t *testing.T) {
 		if a := l.Activations; a == nil || a.Before <= 0 || a.After <= 0 {
 			t.Errorf("%s: activations %+v", name, a)
 		}
-		if r.Command != o.Command {
-			t.Errorf("%s: command %q", name, r.Command)
-		}
 	}
 }
 
 // TestNoLatency: what cannot be timed is delivered all the same, and says why.
 func TestNoLatency(t *testing.T) {
 	m := zoo(t, "cnn")
-	j := bare(m, Options{Targets: []Target{half(MACs)}, Time: true, Output: filepath.Join(t.TempDir(), "small.onnx")})
-	if err := j.run(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	if l := j.result.Latency; l == nil || !strings.Contains(l.Skipped, "nothing was run") || l.Turns != 0 {
-		t.Errorf("%+v", l)
-	}
-	j = bare(m, Options{Targets: []Target{half(MACs)}, Output: filepath.Join(t.TempDir(), "small.onnx")})
-	if err := j.run(context.Background()); err != nil || j.result.Latency != nil {
-		t.Errorf("%+v, error %v", j.result.Latency, err)
+	for _, asked := range []bool{true, false} {
+		r, err := Run(context.Background(), bare(), m, to(t, Options{Targets: []Target{half(MACs)}, Time: asked}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l := r.Latency; (l != nil) != asked || asked && (!strings.Contains(l.Skipped, "nothing was run") || l.Turns != 0) {
+			t.Errorf("%+v", l)
+		}
 	}
 }
 

@@ -141,7 +141,7 @@ func (g Goal) measured(r *verify.Report) (*float64, error) {
 	case g.Damage == Agreement:
 		return &r.Classes.Agreement, nil
 	case r.Classes.Accuracy == nil:
-		return nil, fmt.Errorf("target %s: the samples have no labels (--labels)", g)
+		return nil, fmt.Errorf("target %s: the samples have no labels (%s)", g, OptionLabels)
 	}
 	v := r.Classes.Accuracy.Before - r.Classes.Accuracy.After
 	return &v, nil

@@ -85,8 +85,8 @@ func TestGoalMeasured(t *testing.T) {
 func TestBisect(t *testing.T) {
 	needRuntime(t)
 	m := zoo(t, "cnn")
-	o := Options{Goals: []Goal{{SNR, 12}, {Agreement, 0.7}}, Source: images(90), CalibSamples: 40, Probes: 1, Threads: 2}
-	r, first := run(t, m, o)
+	o := Options{Goals: []Goal{{SNR, 12}, {Agreement, 0.7}}, Source: images(90), CalibSamples: 40, Probes: 1}
+	r, first := run(t, m, o, threads(2))
 	checkTrials(t, r, 25, 25, false)
 	if best := r.Trials.Goals[0]; *best.Judged < 12 || best.Proved == nil {
 		t.Errorf("the written model has %+v", best)
@@ -97,8 +97,7 @@ func TestBisect(t *testing.T) {
 	if r.Verification.Samples != 25 || len(r.Sites) == 0 || r.Refit == nil {
 		t.Errorf("verification on %d samples, %d sites, refit %v", r.Verification.Samples, len(r.Sites), r.Refit)
 	}
-	o.Threads = 1
-	if _, again := run(t, m, o); !bytes.Equal(first, again) {
+	if _, again := run(t, m, o, threads(1)); !bytes.Equal(first, again) {
 		t.Error("one thread writes other bytes")
 	}
 }
@@ -152,7 +151,7 @@ func TestGoalsRefused(t *testing.T) {
 		words []string
 		usage bool
 	}{
-		"no samples":     {Options{Goals: []Goal{{SNR, 5}}}, []string{"snr=5dB", "--calib"}, true},
+		"no samples":     {Options{Goals: []Goal{{SNR, 5}}}, []string{"snr=5dB", string(OptionSource)}, true},
 		"twice":          {Options{Goals: []Goal{{SNR, 5}, {SNR, 6}}, Source: images(60)}, []string{"two targets bound snr"}, true},
 		"with a plan":    {Options{Goals: []Goal{{SNR, 5}}, Source: images(60), FromPlan: &Plan{}}, []string{"snr=5dB", "plan"}, true},
 		"too few":        {Options{Goals: []Goal{{Agreement, 0.99}}, Source: images(60), CalibSamples: 40}, []string{"agree=99%", "at least 100", "there are 20"}, true},
@@ -162,13 +161,13 @@ func TestGoalsRefused(t *testing.T) {
 		"beside targets": {Options{Goals: []Goal{{SNR, 60}}, Targets: []Target{half(MACs)}, Source: images(60), CalibSamples: 40}, []string{"snr=60dB", "beside macs=0.5", "at macs=0.5"}, false},
 		"target unmet":   {Options{Goals: []Goal{{SNR, 1}}, Targets: []Target{share(MACs, 0.001)}, Source: images(60), CalibSamples: 40}, []string{"macs=0.001", "least that can be reached"}, false},
 	} {
-		c.o.Output = out(t)
-		_, err := Run(context.Background(), cnn, quick(c.o))
+		o := to(t, c.o)
+		_, err := Run(context.Background(), in(t), cnn, o)
 		testkit.WantError(t, err, c.words...)
 		if usage := (*UsageError)(nil); errors.As(err, &usage) != c.usage {
 			t.Errorf("%s: %v is a usage error: %v", name, err, !c.usage)
 		}
-		empty(t, filepath.Dir(c.o.Output))
+		empty(t, filepath.Dir(o.Output))
 	}
 }
 

@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,21 +103,61 @@ func schemes() []string {
 }
 
 // quick has two methods on offer where a test names none, one in closed form and one that descends: enough for what is
-// not about the schemes, and a tenth of the work of all.
+// not about the schemes, and a tenth of the work of all. There are no sensitivities unless a test asks for them.
 func quick(o Options) Options {
 	if len(o.Methods) == 0 && o.FromPlan == nil {
 		o.Methods = []string{"svd", "spatial"}
 	}
+	o.Probes = cmp.Or(o.Probes, -1)
 	return o
 }
 
-// run compresses, by the methods of quick unless others are named, and reads what was written.
-func run(t *testing.T, m *onnxio.Model, o Options) (*Result, []byte) {
+// none is a number of probes, where 0 is to be none.
+func none(probes int) int { return cmp.Or(probes, -1) }
+
+// to is quick with a file for the result.
+func to(t testing.TB, o Options) RunOptions { return RunOptions{Options: quick(o), Output: out(t)} }
+
+// in is an environment with all libraries there are.
+func in(t testing.TB, how ...func(*EnvironmentOptions)) *Environment {
 	t.Helper()
-	if o.Output == "" {
-		o.Output = out(t)
+	var o EnvironmentOptions
+	for _, set := range how {
+		set(&o)
 	}
-	r, err := Run(context.Background(), m, quick(o))
+	env, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(env.Close)
+	return env
+}
+
+// threads is an environment with so many.
+func threads(n int) func(*EnvironmentOptions) { return func(o *EnvironmentOptions) { o.Threads = n } }
+
+// told is an environment whose progress p is told.
+func told(p Progress) func(*EnvironmentOptions) {
+	return func(o *EnvironmentOptions) { o.Progress = p }
+}
+
+// bare is an environment without ONNX Runtime, on Go's own algebra.
+func bare() *Environment {
+	return &Environment{
+		Algebra: linalg.Gonum(), Missing: errors.New("hidden from this test"), Threads: 2, progress: oneByOne(nil), journal: new([]Stage),
+	}
+}
+
+// run compresses, by the methods of quick unless others are named, and reads what was written.
+func run(t *testing.T, m *onnxio.Model, o Options, how ...func(*EnvironmentOptions)) (*Result, []byte) {
+	t.Helper()
+	return runTo(t, m, to(t, o), how...)
+}
+
+// runTo is run with a file named for the result.
+func runTo(t *testing.T, m *onnxio.Model, o RunOptions, how ...func(*EnvironmentOptions)) (*Result, []byte) {
+	t.Helper()
+	r, err := Run(context.Background(), in(t, how...), m, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,30 +174,39 @@ func half(r Resource) Target { return Target{Resource: r, Value: 0.5, Fraction: 
 // share asks for a share of a resource.
 func share(r Resource, v float64) Target { return Target{Resource: r, Value: v, Fraction: true} }
 
-// bare is a job without ONNX Runtime, on Go's own algebra, by the methods of quick unless others are named.
-func bare(m *onnxio.Model, o Options) *job {
-	o = quick(o).withDefaults()
-	methods, err := o.methods()
-	if err != nil {
-		panic(err) // the names in tests are known
-	}
-	return &job{
-		opts: o, model: m, methods: methods, result: &Result{},
-		libs: &Libraries{Algebra: linalg.Gonum(), Missing: errors.New("hidden from this test")},
-	}
+// workshop is a model analysed and factored, and what it was done with.
+type workshop struct {
+	env *Environment
+	o   Options
+	a   *Analysis
+	of  *Offers
 }
 
-// withRuntime is a job with all libraries.
-func withRuntime(t testing.TB, m *onnxio.Model, o Options) *job {
+// factoredIn analyses and factors a model, by the methods given, or else by those of quick.
+func factoredIn(t testing.TB, env *Environment, m *onnxio.Model, o Options, methods ...decomp.Method) *workshop {
 	t.Helper()
-	needRuntime(t)
-	j := bare(m, o)
+	w := &workshop{env: env, o: quick(o).WithDefaults()}
 	var err error
-	if j.libs, err = OpenLibraries(""); err != nil {
+	if w.a, err = Analyse(context.Background(), m, w.o); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(j.libs.Close)
-	return j
+	if len(methods) > 0 {
+		w.a.methods = methods
+	}
+	if w.of, err = Factor(context.Background(), env, w.a, w.o); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.of.close)
+	return w
+}
+
+// choose chooses within the targets.
+func (w *workshop) choose(ctx context.Context) (*Choice, error) {
+	c, err := Choose(ctx, w.env, w.a, w.of, w.o, w.o.Targets, 0)
+	if err == nil && c.Unmet != nil {
+		err = c.Unmet
+	}
+	return c, err
 }
 
 // empty reports whatever lies in a folder, hidden files included.
@@ -171,13 +221,13 @@ func empty(t testing.TB, folder string) {
 	}
 }
 
-// event is one call of Options.Progress.
+// event is one call of a Progress.
 type event struct {
 	stage       string
 	done, total int
 }
 
-// log keeps the calls of Options.Progress.
+// log keeps the calls of a Progress.
 type log struct {
 	busy   sync.Mutex
 	events []event

@@ -1,6 +1,8 @@
 package compress
 
 import (
+	"context"
+
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -47,18 +49,18 @@ type SiteInspection struct {
 	Spectra []SpectrumInspection `json:"spectra,omitempty"`
 }
 
-// Inspect lists what Analyse finds, without reading weights.
+// Inspect lists what Analyse finds where nothing bounds the result, without reading weights.
 func Inspect(m *onnxio.Model, inputs map[string][]int, sel Selection) (*Inspection, error) {
-	a, err := Analyse(m, inputs, sel)
+	a, err := Analyse(context.Background(), m, Options{InputShapes: inputs, Select: sel})
 	if err != nil {
 		return nil, err
 	}
-	return inspection(m, a), nil
+	return inspection(a), nil
 }
 
-func inspection(m *onnxio.Model, a *Analysis) *Inspection {
+func inspection(a *Analysis) *Inspection {
 	out := &Inspection{
-		Schema: InspectionSchema, Path: m.Path, MACs: a.Costs.MACs, Params: a.Costs.Params,
+		Schema: InspectionSchema, Path: a.model.Path, MACs: a.Costs.MACs, Params: a.Costs.Params,
 		Sites: []SiteInspection{}, Skipped: []Skipped{},
 	}
 	for i := range a.Sites {

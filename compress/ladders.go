@@ -1,101 +1,33 @@
 package compress
 
 import (
-	"fmt"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/decomp"
-	"github.com/onnx-compress/onnx-compress/internal/moments"
-	"github.com/onnx-compress/onnx-compress/linalg"
-	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/search"
 )
-
-// option is one way to write a site: a method at a rank, or (method nil) as
-// it is.
-type option struct {
-	method *decomp.Method
-	rank   decomp.Rank
-	macs   int64
-	params int64
-	// share is the error of the site's output as a share of the offer's energy.
-	share float64
-	// loss is what the search adds up: the expected squared change of the model's
-	// outputs where sensitivities were collected, else the share.
-	loss float64
-}
-
-// key names the method and the rank.
-func (o option) key() string {
-	if o.method == nil {
-		return Dense
-	}
-	return o.method.Name + fmt.Sprint([]int(o.rank))
-}
-
-// offer is a site and the options open at it.
-type offer struct {
-	site rewrite.Site
-	// metric and spectra, by method, are what the site is factored from and its
-	// factorizations so far; both are nil where memory does not allow to hold them.
-	metric  *decomp.Metric
-	spectra map[string]decomp.Spectrum
-	// energy is the variance of the site's output under its metric, or, data-free,
-	// the squared norm of its weight: what shares are of.
-	energy float64
-	// sensitive says that the metric has the sensitivity of the model's outputs,
-	// which makes loss per position times positions their expected change.
-	sensitive bool
-	positions float64
-	// ratio corrects that by measurements: all losses are multiplied with it; 1 without.
-	ratio float64
-	// output is the second moment of the sensitivity per group, nil without.
-	output []*linalg.Matrix
-	// felt weighs the output positions; empty where they weigh the same.
-	felt moments.Felt
-	// mean is E[x] per group where the chain's output is to be shifted, else nil.
-	mean [][]float64
-	note string
-	// options are what is open, the dense site last; asked has the keys of all that
-	// methods were asked about, refused or not.
-	options []option
-	asked   map[string]bool
-	// overhead is what the nodes of each method add to a file, in bytes; nil where
-	// that was not asked for.
-	overhead map[string]int64
-}
-
-// dense is the option that leaves the site alone.
-func dense(s *rewrite.Site) option {
-	return option{macs: s.DenseMACs(), params: s.Kernel.Params()}
-}
-
-// add adds options before the dense one.
-func (o *offer) add(more []option) {
-	last := len(o.options) - 1
-	o.options = slices.Insert(o.options, last, more...)
-}
 
 // ladder is a set of sites that move together, because they share one weight:
 // it may only be dropped when all of them stop using it.
 type ladder struct {
+	at     []int // numbers of the sites
 	offers []*offer
 	// rungs holds, per rung, the option of every offer.
 	rungs [][]option
 }
 
 // ladders groups the offers by weight, in the order of their first site.
-func ladders(offers []*offer) []ladder {
+func (of *Offers) ladders() []ladder {
 	var out []ladder
 	at := map[string]int{}
-	for _, o := range offers {
-		i, seen := at[o.site.Weight]
-		if !seen {
+	for k := range of.sites {
+		o := &of.sites[k]
+		i, known := at[o.site.Weight]
+		if !known {
 			i = len(out)
 			at[o.site.Weight] = i
 			out = append(out, ladder{})
 		}
-		out[i].offers = append(out[i].offers, o)
+		out[i].at, out[i].offers = append(out[i].at, k), append(out[i].offers, o)
 	}
 	for i := range out {
 		out[i].rungs = rungs(out[i].offers)
@@ -120,9 +52,6 @@ func rungs(offers []*offer) [][]option {
 	}
 	return slices.DeleteFunc(paired, func(rung []option) bool { return len(rung) < len(offers) })
 }
-
-// same says whether both write a site in the same way.
-func (o option) same(p option) bool { return o.key() == p.key() }
 
 // searchLadders states the choice as arithmetic: costs per target and losses.
 func searchLadders(ls []ladder, targets []Target) []search.Ladder {
@@ -168,4 +97,25 @@ func (l *ladder) cost(rung []option, r Resource) int64 {
 		sum += l.offers[0].site.Kernel.Params()
 	}
 	return sum
+}
+
+// bytes is what a rung takes of the file.
+func (l *ladder) bytes(rung []option) int64 {
+	numbers := l.cost(rung, Params)
+	sum := int64(l.offers[0].site.Dtype.Bytes(int(numbers)))
+	for k, o := range rung {
+		if o.method != nil {
+			sum += l.offers[k].overhead[o.method.Name]
+		}
+	}
+	return sum
+}
+
+// fixed is what the model needs of a resource outside the ladders.
+func (a *Analysis) fixed(ls []ladder, r Resource) float64 {
+	rest := a.need(r)
+	for i := range ls {
+		rest -= ls[i].cost(ls[i].rungs[len(ls[i].rungs)-1], r)
+	}
+	return float64(rest)
 }

@@ -21,15 +21,9 @@ import (
 )
 
 // offered factors the sites of a model without data.
-func offered(t *testing.T, m *onnxio.Model, o Options) *job {
+func offered(t *testing.T, m *onnxio.Model, o Options) *workshop {
 	t.Helper()
-	j := bare(m, o)
-	for _, step := range []func(context.Context) error{j.analyse, j.factor} {
-		if err := step(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return j
+	return factoredIn(t, bare(), m, o)
 }
 
 // twice makes a model with one 12×12 weight in a MatMul and a Gemm, and, if asked, in
@@ -53,7 +47,7 @@ func twice(t *testing.T, whole bool) *onnxio.Model {
 func TestSharedWeightsMoveTogether(t *testing.T) {
 	for _, whole := range []bool{false, true} {
 		j := offered(t, twice(t, whole), Options{Targets: []Target{half(Params)}})
-		ls := ladders(j.offers)
+		ls := j.of.ladders()
 		if len(ls) != 2 || len(ls[0].offers) != 2 || len(ls[1].offers) != 1 {
 			t.Fatalf("whole %v: %d ladders; want one of two sites and one of one", whole, len(ls))
 		}
@@ -84,8 +78,8 @@ func TestSharedWeightsMoveTogether(t *testing.T) {
 func TestSharedWeightsInTheResult(t *testing.T) {
 	for _, whole := range []bool{false, true} {
 		for _, r := range countable() {
-			m, o := twice(t, whole), Options{Output: out(t), Targets: []Target{share(r, 0.8)}}
-			result, err := Run(context.Background(), m, o)
+			m, o := twice(t, whole), RunOptions{Output: out(t), Options: Options{Targets: []Target{share(r, 0.8)}}}
+			result, err := Run(context.Background(), in(t), m, o)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -166,16 +160,11 @@ func TestCostsAreExactWithData(t *testing.T) {
 	for turn, name := range slices.Sorted(maps.Keys(models)) {
 		m := models[name]
 		for probes := range 2 {
-			o := Options{Targets: []Target{half(Params)}, Source: whole(t, m, 4), Probes: probes, CalibSamples: 4, Methods: inTurn(2*turn + probes)}
+			o := Options{Targets: []Target{half(Params)}, Source: whole(t, m, 4), Probes: none(probes), CalibSamples: 4, Methods: inTurn(2*turn + probes)}
 			if name == "biases" {
 				o.Methods = schemes()
 			}
-			j := withRuntime(t, m, o)
-			for _, step := range []func(context.Context) error{j.analyse, j.factor} {
-				if err := step(context.Background()); err != nil {
-					t.Fatalf("%s: %v", name, err)
-				}
-			}
+			j := factoredIn(t, in(t), m, o)
 			slack := int64(0)
 			if name == "biases" {
 				slack = 8 // the shared bias counts twice where it goes
@@ -187,24 +176,24 @@ func TestCostsAreExactWithData(t *testing.T) {
 
 // holdCosts compares a few random plans with the models that they make. The plans may say
 // up to slack parameters too many, never too few.
-func holdCosts(t *testing.T, name string, j *job, random *rand.Rand, slack int64) {
+func holdCosts(t *testing.T, name string, j *workshop, random *rand.Rand, slack int64) {
 	t.Helper()
-	ls := ladders(j.offers)
+	ls := j.of.ladders()
 	for range 4 {
-		at, want := map[*offer]option{}, map[Resource]int64{}
+		picks, want := make([]option, len(j.of.sites)), map[Resource]int64{}
 		for _, r := range countable() {
-			want[r] = int64(j.fixed(ls, r))
+			want[r] = int64(j.a.fixed(ls, r))
 		}
 		for i := range ls {
 			rung := ls[i].rungs[random.IntN(len(ls[i].rungs))]
-			for k, f := range ls[i].offers {
-				at[f] = rung[k]
+			for k, site := range ls[i].at {
+				picks[site] = rung[k]
 			}
 			for _, r := range countable() {
 				want[r] += ls[i].cost(rung, r)
 			}
 		}
-		got := recount(t, j, at)
+		got := recount(t, j, picks)
 		for _, r := range countable() {
 			if over := want[r] - count(got, r); over < 0 || over > slack || r == MACs && over > 0 {
 				t.Errorf("%s: the ladders say %d %s, the model has %d", name, want[r], r, count(got, r))
@@ -214,31 +203,18 @@ func holdCosts(t *testing.T, name string, j *job, random *rand.Rand, slack int64
 }
 
 // recount rewrites the model and counts it.
-func recount(t *testing.T, j *job, at map[*offer]option) rewrite.Costs {
+func recount(t *testing.T, j *workshop, picks []option) rewrite.Costs {
 	t.Helper()
-	names := onnxio.NewNameSet(j.model)
-	var patches []rewrite.Patch
-	for _, f := range j.offers {
-		c := at[f]
-		if c.method == nil {
-			continue
-		}
-		chain, err := j.chain(f, c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := rewrite.Replace(j.model, &f.site, chain, names)
-		if err != nil {
-			t.Fatal(err)
-		}
-		patches = append(patches, p)
+	chains, err := (&Choice{Offers: j.of, picks: picks}).chains(context.Background(), j.env, j.a)
+	if err != nil {
+		t.Fatal(err)
 	}
-	small, err := rewrite.Apply(j.model, patches, rewrite.ApplyOptions{})
+	small, _, err := j.a.replace(chains)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer small.Close()
-	concrete, _ := shapes.InputShapes(small, j.shapes)
+	concrete, _ := shapes.InputShapes(small, j.a.inputs)
 	return rewrite.MeasureCosts(small, shapes.Infer(small, concrete))
 }
 
@@ -281,15 +257,12 @@ func TestParamsTargetHolds(t *testing.T) {
 		}
 		met := 0
 		for limit := whole.Params; limit > 1; limit -= 7 {
-			j := bare(m, Options{Targets: []Target{{Resource: Params, Value: float64(limit)}}})
-			var err error
-			for _, step := range []func(context.Context) error{j.analyse, j.factor, j.choose, j.assemble, j.rewrite} {
-				if err == nil {
-					err = step(context.Background())
-				}
-			}
-			if j.small != nil {
-				j.small.Close()
+			j := factoredIn(t, bare(), m, Options{Targets: []Target{{Resource: Params, Value: float64(limit)}}})
+			c, err := j.choose(context.Background())
+			var made *Assembled
+			if err == nil {
+				made, err = Assemble(context.Background(), j.env, j.a, c, j.o, nil)
+				made.close()
 			}
 			if unmet := (*UnmetError)(nil); errors.As(err, &unmet) {
 				if unmet.Reachable <= float64(limit) {
@@ -300,7 +273,7 @@ func TestParamsTargetHolds(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: at most %d parameters: %v", name, limit, err)
 			}
-			if got := j.result.Targets[0].Reached; got > limit {
+			if got := made.Targets[0].Reached; got > limit {
 				t.Errorf("%s: %d parameters, at most %d wanted", name, got, limit)
 			}
 			met++
@@ -324,8 +297,7 @@ func TestTargetsHoldWithData(t *testing.T) {
 		met := 0
 		for _, v := range []float64{1, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5} {
 			for _, r := range Resources() {
-				o := Options{Output: out(t), Targets: []Target{share(r, v)}, Source: src, Probes: 1}
-				result, err := Run(context.Background(), m, quick(o))
+				result, err := Run(context.Background(), in(t), m, to(t, Options{Targets: []Target{share(r, v)}, Source: src, Probes: 1}))
 				if unmet := (*UnmetError)(nil); errors.As(err, &unmet) {
 					continue
 				}
@@ -348,7 +320,7 @@ func TestTargetsHoldWithData(t *testing.T) {
 // TestOptionsSave: what is offered needs less of something, and costs less the more it loses.
 func TestOptionsSave(t *testing.T) {
 	j := offered(t, zoo(t, "cnn"), Options{Targets: []Target{half(MACs)}, Methods: schemes()})
-	for _, f := range j.offers {
+	for _, f := range j.of.sites {
 		whole := f.options[len(f.options)-1]
 		for i, o := range f.options {
 			if o.loss < 0 || o.loss > 1 {
@@ -373,14 +345,27 @@ func (s spectrum) Chain(decomp.Rank) (decomp.Chain, error) { return nil, errors.
 
 // TestLossesThatAreNone: a factorization gone wrong is refused with the node's name.
 func TestLossesThatAreNone(t *testing.T) {
-	j := offered(t, zoo(t, "matmul_right"), Options{Targets: []Target{half(MACs)}})
-	for _, loss := range []float64{math.NaN(), math.Inf(1), -1} {
-		f := &offer{site: j.offers[0].site, energy: 1, options: []option{{}}, spectra: map[string]decomp.Spectrum{"svd": spectrum{loss, 1}}}
-		testkit.WantError(t, j.answer(context.Background(), "factor", j.begin(f)), `"MatMul_1"`, `"weight"`, "svd", "loss")
+	j := offered(t, zoo(t, "matmul_right"), Options{Targets: []Target{half(MACs)}, Methods: []string{"svd"}})
+	site := j.of.sites[0].site
+	ask := func(loss, energy float64) (*Offers, error) {
+		of := &Offers{
+			sites: []offer{{seen: &seen{site: site, energy: energy}, options: []option{{}}}},
+			store: &store{spectra: map[string]map[string]decomp.Spectrum{site.Name: {"svd": spectrum{loss, 1}}}},
+		}
+		var known *Offers
+		err := j.env.stage(context.Background(), "factor", func(st *stage) (err error) {
+			known, err = of.answer(context.Background(), st, j.a, j.a.first(of, 0, j.o))
+			return err
+		})
+		return known, err
 	}
-	f := &offer{site: j.offers[0].site, energy: 0, options: []option{{}}, spectra: map[string]decomp.Spectrum{"svd": spectrum{0, 0}}}
-	if err := j.answer(context.Background(), "factor", j.begin(f)); err != nil || len(f.options) < 2 || f.options[0].loss != 0 {
-		t.Errorf("a weight of zeros: %d options, %v", len(f.options), err)
+	for _, loss := range []float64{math.NaN(), math.Inf(1), -1} {
+		_, err := ask(loss, 1)
+		testkit.WantError(t, err, `"MatMul_1"`, `"weight"`, "svd", "loss")
+	}
+	of, err := ask(0, 0)
+	if err != nil || len(of.sites[0].options) < 2 || of.sites[0].options[0].loss != 0 {
+		t.Errorf("a weight of zeros: %+v, %v", of, err)
 	}
 }
 
@@ -392,23 +377,24 @@ func TestFixedCosts(t *testing.T) {
 		Select: Selection{Keep: []string{"MatMul_1"}},
 	}
 	j := offered(t, m, o)
-	ls := ladders(j.offers)
-	for k, b := range j.budgets(ls) {
+	ls := j.of.ladders()
+	q := &quest{a: j.a, bounds: o.Targets}
+	for k, b := range q.budgets(ls) {
 		r := o.Targets[k].Resource
 		var sites int64
-		for _, s := range j.analysis.Sites {
+		for _, s := range j.a.Sites {
 			if r == MACs {
 				sites += s.DenseMACs()
 			} else {
 				sites += s.Kernel.Params()
 			}
 		}
-		want := 0.5*float64(j.original(r)) - float64(j.original(r)-sites)
+		want := 0.5*float64(j.a.need(r)) - float64(j.a.need(r)-sites)
 		if b.Name != string(r) || b.Limit != want {
 			t.Errorf("budget %s: limit %g, want %g", b.Name, b.Limit, want)
 		}
-		if sites == 0 || sites == j.original(r) {
-			t.Errorf("%s: %d of %d lie in sites; the test needs some outside", r, sites, j.original(r))
+		if sites == 0 || sites == j.a.need(r) {
+			t.Errorf("%s: %d of %d lie in sites; the test needs some outside", r, sites, j.a.need(r))
 		}
 	}
 }
@@ -417,8 +403,8 @@ func TestFixedCosts(t *testing.T) {
 func TestUnmet(t *testing.T) {
 	m := zoo(t, "cnn")
 	for _, r := range countable() {
-		o := quick(Options{Output: out(t), Targets: []Target{share(r, 1e-6)}})
-		_, err := Run(context.Background(), m, o)
+		o := to(t, Options{Targets: []Target{share(r, 1e-6)}})
+		_, err := Run(context.Background(), in(t), m, o)
 		unmet := (*UnmetError)(nil)
 		if !errors.As(err, &unmet) {
 			t.Fatalf("%s: %v; want an UnmetError", r, err)
@@ -434,13 +420,13 @@ func TestUnmet(t *testing.T) {
 			t.Fatal(parseErr)
 		}
 		for _, target := range []Target{{Resource: r, Value: unmet.Reachable}, printed} {
-			o := quick(Options{Output: out(t), Targets: []Target{target}})
-			if _, err := Run(context.Background(), m, o); err != nil {
+			o := to(t, Options{Targets: []Target{target}})
+			if _, err := Run(context.Background(), in(t), m, o); err != nil {
 				t.Errorf("%s, said to be reachable, is not: %v", target, err)
 			}
 		}
-		o = quick(Options{Output: out(t), Targets: []Target{{Resource: r, Value: unmet.Reachable - 1}}})
-		if _, err := Run(context.Background(), m, o); !errors.As(err, &unmet) {
+		o = to(t, Options{Targets: []Target{{Resource: r, Value: unmet.Reachable - 1}}})
+		if _, err := Run(context.Background(), in(t), m, o); !errors.As(err, &unmet) {
 			t.Errorf("one less than can be reached: %v", err)
 		}
 	}
@@ -450,8 +436,8 @@ func TestUnmet(t *testing.T) {
 // nothing may change, it says so.
 func TestUnmetTogether(t *testing.T) {
 	m := zoo(t, "cnn")
-	_, err := Run(context.Background(), m, quick(Options{Output: out(t), Targets: []Target{share(MACs, 0.9), share(Params, 0.01)}}))
+	_, err := Run(context.Background(), in(t), m, to(t, Options{Targets: []Target{share(MACs, 0.9), share(Params, 0.01)}}))
 	testkit.WantError(t, err, "target params=0.01 cannot be met beside macs=0.9")
-	_, err = Run(context.Background(), m, quick(Options{Output: out(t), Targets: []Target{half(MACs)}, Select: Selection{Keep: []string{"*"}}}))
+	_, err = Run(context.Background(), in(t), m, to(t, Options{Targets: []Target{half(MACs)}, Select: Selection{Keep: []string{"*"}}}))
 	testkit.WantError(t, err, "(macs=1)", "no node may change")
 }

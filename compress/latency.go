@@ -54,43 +54,38 @@ type Activations struct {
 	After  int64 `json:"after"`
 }
 
-// clock times the two models where that was asked for.
-func (j *job) clock(ctx context.Context, path string) error {
-	if !j.opts.Time {
-		return nil
+// clock times the two models. What cannot be timed is verified all the same.
+func (d *Delivered) clock(ctx context.Context, env *Environment, a *Analysis, o Options) error {
+	l, err := d.latency(ctx, env, a, o)
+	if ended := ctx.Err(); ended != nil {
+		return ended
 	}
-	return j.stage(ctx, "time", func() error {
-		l, err := j.latency(ctx, path)
-		if ended := ctx.Err(); ended != nil {
-			return ended
-		}
-		if err != nil { // the model is verified, whatever cannot be timed
-			l = &Latency{Skipped: err.Error()}
-		}
-		j.result.Latency = l
-		return nil
-	})
+	if err != nil {
+		l = &Latency{Skipped: err.Error()}
+	}
+	d.Latency = l
+	return nil
 }
 
-func (j *job) latency(ctx context.Context, path string) (*Latency, error) {
-	if j.result.Verification == nil {
-		return nil, fmt.Errorf("nothing was run: %s", j.result.Unverified)
+func (d *Delivered) latency(ctx context.Context, env *Environment, a *Analysis, o Options) (*Latency, error) {
+	if d.Verification == nil {
+		return nil, fmt.Errorf("nothing was run: %s", d.Unverified)
 	}
-	src, index := j.opts.Source, 0
+	src, index := o.Source, 0
 	if src == nil {
 		var err error
-		if src, err = newNoise(j.model, j.opts.InputShapes, j.opts.Seed); err != nil {
+		if src, err = newNoise(a.model, o.InputShapes, o.Seed); err != nil {
 			return nil, err
 		}
 	} else {
-		index = j.held[0]
+		index = a.Verify[0]
 	}
-	before, err := j.libs.Runtime.NewSessionFile(j.model.Path, ort.Options{})
+	before, err := env.Runtime.NewSessionFile(a.model.Path, ort.Options{})
 	if err != nil {
 		return nil, err
 	}
 	defer before.Close()
-	after, err := j.libs.Runtime.NewSessionFile(path, ort.Options{})
+	after, err := env.Runtime.NewSessionFile(d.staged.Path(), ort.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +98,7 @@ func (j *job) latency(ctx context.Context, path string) (*Latency, error) {
 	if err := l.measure(ctx, before, after, sample.Inputs); err != nil {
 		return nil, err
 	}
-	l.Activations = j.activations(ctx, sample.Inputs)
+	l.Activations = activations(ctx, env.Runtime, a.model, d.Assembled.Model, sample.Inputs)
 	return l, nil
 }
 
@@ -156,10 +151,10 @@ func quantile(v []float64, share float64) float64 {
 }
 
 // activations counts both models' values for the inputs; nil where they are unknown.
-func (j *job) activations(ctx context.Context, inputs map[string]tensor.Dense) *Activations {
+func activations(ctx context.Context, lib *ort.Library, before, after *onnxio.Model, inputs map[string]tensor.Dense) *Activations {
 	var peaks [2]int64
-	for i, m := range []*onnxio.Model{j.model, j.small} {
-		values, err := grad.Observe(ctx, j.libs.Runtime, m, inputs)
+	for i, m := range []*onnxio.Model{before, after} {
+		values, err := grad.Observe(ctx, lib, m, inputs)
 		if err != nil {
 			return nil
 		}

@@ -37,12 +37,12 @@ func TestMemoryGroups(t *testing.T) {
 		var seen log
 		o := Options{
 			Targets: []Target{{Resource: MACs, Value: 30000}}, Source: drawn(80, "x", 12, 1, 1), CalibSamples: 60,
-			Memory: c.memory, Progress: seen.add, NoRefit: true, // which memory limits too
+			Memory: c.memory, NoRefit: true, // which memory limits too
 		}
 		if c.left > 0 {
 			o.Targets = []Target{share(MACs, 1)}
 		}
-		r, written := run(t, m, o)
+		r, written := run(t, m, o, told(seen.add))
 		if r.Calibration.Sweeps != c.sweeps || len(r.Skipped) != c.left {
 			t.Fatalf("memory %d MiB: %d sweeps, %d nodes left alone; want %d and %d", c.memory>>20, r.Calibration.Sweeps, len(r.Skipped), c.sweeps, c.left)
 		}

@@ -24,11 +24,11 @@ func bottlenecks() *testmodels.Builder {
 func TestMerged(t *testing.T) {
 	needRuntime(t)
 	for _, kept := range []bool{false, true} {
-		o := Options{Output: out(t), Targets: []Target{share(MACs, 0.6)}, Source: drawn(64, "x", 12, 6, 5), CalibSamples: 48, NoRefit: true, RankMultiple: 1}
+		o := Options{Targets: []Target{share(MACs, 0.6)}, Source: drawn(64, "x", 12, 6, 5), CalibSamples: 48, NoRefit: true, RankMultiple: 1}
 		if kept {
 			o.Select.Keep, o.Targets = []string{"Conv_2"}, []Target{share(MACs, 0.75)}
 		}
-		r, err := Run(context.Background(), built(t, bottlenecks()), o)
+		r, err := Run(context.Background(), in(t), built(t, bottlenecks()), to(t, o))
 		if err != nil {
 			t.Fatal(err)
 		}

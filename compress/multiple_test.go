@@ -38,7 +38,7 @@ func TestRankMultiple(t *testing.T) {
 	for _, multiple := range []int{2, 4, 1000} {
 		j := offered(t, m, Options{Targets: []Target{half(MACs)}, RankMultiple: multiple, Methods: schemes()})
 		offers := 0
-		for _, f := range j.offers {
+		for _, f := range j.of.sites {
 			for _, o := range f.options[:len(f.options)-1] {
 				offers++
 				if o.rank[0]%multiple != 0 {

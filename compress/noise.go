@@ -39,7 +39,7 @@ func newNoise(m *onnxio.Model, given map[string][]int, seed uint64) (samples.Sou
 	}
 	concrete, unknown := shapes.InputShapes(m, given)
 	if len(unknown) > 0 {
-		return nil, fmt.Errorf("no samples were given and %s (give samples, or --input-shape)", unknown[0])
+		return nil, fmt.Errorf("no samples were given and %s (give samples, or %s)", unknown[0], OptionInputShapes)
 	}
 	n := noise{inputs, concrete, seed}
 	if _, err := n.Sample(0); err != nil {

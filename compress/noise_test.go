@@ -92,7 +92,7 @@ func TestNoiseTypes(t *testing.T) {
 func TestNoiseNeedsShapes(t *testing.T) {
 	m := oneInput(t, tensor.Float32, "N", "T")
 	_, err := newNoise(m, nil, 1)
-	testkit.WantError(t, err, `"in"`, `"T"`, "--input-shape")
+	testkit.WantError(t, err, `"in"`, `"T"`, string(OptionInputShapes))
 	n, err := newNoise(m, map[string][]int{"in": {2, 5}}, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func TestUnverified(t *testing.T) {
 	if r.Verification != nil {
 		t.Errorf("verified on %s", r.Verification.Data)
 	}
-	testkit.WantError(t, errors.New(r.Unverified), "no samples were given", `"H"`, "--input-shape")
+	testkit.WantError(t, errors.New(r.Unverified), "no samples were given", `"H"`, string(OptionInputShapes))
 	r, _ = run(t, zoo(t, "conv_dynamic"), Options{Targets: []Target{half(Params)}, InputShapes: map[string][]int{"x": {1, 6, 9, 11}}})
 	if r.Verification == nil || r.Verification.Samples != noiseSamples || r.Verification.Data != "random inputs" {
 		t.Errorf("verification %+v, unverified %q", r.Verification, r.Unverified)

@@ -67,11 +67,11 @@ func TestOddModels(t *testing.T) {
 		}
 		for _, src := range []memory{nil, drawn(20, "x", 9)} {
 			for _, target := range []Target{share(Params, 0.9), share(MACs, 0.9), share(MACs, 1), {Resource: Bytes, Value: 0.9, Fraction: true}} {
-				o := Options{Output: out(t), Targets: []Target{target}, Probes: 1}
+				o := RunOptions{Output: out(t), Options: Options{Targets: []Target{target}, Probes: 1}}
 				if src != nil {
 					o.Source = src
 				}
-				r, err := Run(context.Background(), m, o)
+				r, err := Run(context.Background(), in(t), m, o)
 				switch {
 				case err != nil:
 					t.Logf("%s, %s, data %v: %v", name, target, src != nil, err)
@@ -84,7 +84,7 @@ func TestOddModels(t *testing.T) {
 			}
 		}
 		// What asks for nothing is had without data.
-		_, err := Run(context.Background(), m, Options{Output: out(t), Targets: []Target{share(Params, 1)}})
+		_, err := Run(context.Background(), in(t), m, RunOptions{Output: out(t), Options: Options{Targets: []Target{share(Params, 1)}}})
 		if unmet := (*UnmetError)(nil); err != nil && !errors.As(err, &unmet) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
@@ -16,13 +14,9 @@ import (
 	"github.com/onnx-compress/onnx-compress/search"
 )
 
-// Options say what to do with a model. The zero value of a field means its
+// Options say what to make of a model. The zero value of a field means its
 // default where one is named.
 type Options struct {
-	// Output is where the compressed model goes. It may not be the input.
-	Output string
-	// Overwrite allows Output to exist.
-	Overwrite bool
 	// Targets must all hold; at least one, unless there are Goals or FromPlan is set.
 	Targets []Target
 	// Goals must all hold for a model within the Targets: of such the smallest is looked
@@ -50,9 +44,6 @@ type Options struct {
 	// Source has the calibration samples; nil means data-free: every loss is
 	// then measured on the weights alone.
 	Source samples.Source
-	// Data says where those samples lie and how they are prepared; the written model
-	// records it. It may be left out.
-	Data Data
 	// CalibSamples is how many samples calibration draws; default 1024, but at
 	// most nine tenths of what there are, so that some are left to verify on.
 	CalibSamples int
@@ -61,8 +52,8 @@ type Options struct {
 	// are collected, and written to it. The result is the same.
 	Stats string
 	// Probes is how many random directions in the outputs of every calibration
-	// sample sensitivities are estimated from. With some, losses are expected
-	// changes of the model's outputs; with 0, shares of each site's own variance.
+	// sample sensitivities are estimated from; default 1. With some, losses are expected
+	// changes of the model's outputs; below 0 there are none, and losses are shares of each site's own variance.
 	Probes int
 	// NoRefit leaves out the last step of calibration, in which the sites are solved
 	// anew, in order, on what the compressed model really feeds them.
@@ -70,70 +61,36 @@ type Options struct {
 	// Learning, when set, tunes the weights of the rewritten model by gradient descent, so
 	// that it comes closer to the original on Lessons: by default, the samples of Source
 	// that do not verify the result. When the run's context ends meanwhile, the best state
-	// so far is written all the same, and Result.Tuning says so.
+	// so far is delivered all the same, and Result.Tuning says so.
 	Learning *tune.Options
 	Lessons  samples.Source
-	// LessonsPath is the file or folder that Lessons are from, for the record in the written model.
-	LessonsPath string
 	// VerifySamples bounds how many of the others verification runs; default 1024.
 	VerifySamples int
 	// Time asks for the time that both models take, in turns on one sample; it costs some
 	// seconds.
 	Time bool
-	// Command is the command line that asked for the run, in words that a shell takes. The
-	// result has it; it may be left out.
-	Command string
 	// Seed decides which samples go where.
 	Seed uint64
 
 	// Batch is how many samples run at once where the model's batch is free;
-	// default 32. It does not depend on Threads.
+	// default 32.
 	Batch int
-	// Threads is how many batches, or sites, are worked on side by side;
-	// default: all processors. The written bytes do not depend on it.
-	Threads int
 	// Memory bounds the calibration sums, in bytes; default 2 GiB.
 	Memory int64
-	// Runtime is the path of ONNX Runtime's shared library; empty means to look
-	// in the usual places.
-	Runtime string
-
-	// Progress, when set, is told that a stage begins, with done and total 0,
-	// and where there is something to count how far it is. Calls do not overlap.
-	// The stages are analyse, calibrate, factor, search, correct (and search again), refit,
-	// rewrite, tune, write, verify and time, as far as a run has them; behind the name of tune stands, after a colon, how
-	// it does; calibrate and factor are followed by their
-	// turn (" 2/3") where the memory limit makes several. With Goals, search to judge
-	// come in turns, one for each model that is tried; judge runs it.
-	Progress func(stage string, done, total int)
 }
 
-// withDefaults fills the fields left at zero.
-func (o Options) withDefaults() Options {
-	set := func(v *int, d int) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	set(&o.VerifySamples, 1024)
+// WithDefaults fills the fields left at zero that have a default of another value.
+func (o Options) WithDefaults() Options {
 	o.Search = cmp.Or(o.Search, search.Methods()[0].Name)
-	set(&o.Batch, 32)
-	set(&o.Threads, runtime.GOMAXPROCS(0))
-	if o.Memory == 0 {
-		o.Memory = 2 << 30
-	}
-	progress := o.Progress
-	if progress == nil {
-		progress = func(string, int, int) {}
-	}
-	var mu sync.Mutex
-	o.Progress = func(stage string, done, total int) {
-		mu.Lock()
-		defer mu.Unlock()
-		progress(stage, done, total)
-	}
+	o.Probes = cmp.Or(o.Probes, 1)
+	o.VerifySamples = cmp.Or(o.VerifySamples, 1024)
+	o.Batch = cmp.Or(o.Batch, 32)
+	o.Memory = cmp.Or(o.Memory, 2<<30)
 	return o
 }
+
+// probes is how many there are.
+func (o Options) probes() int { return max(o.Probes, 0) }
 
 // calibSamples is how many of n samples calibration draws.
 func (o Options) calibSamples(n int) int {
@@ -155,21 +112,21 @@ func (o Options) check() error {
 		return err
 	}
 	if len(o.Targets)+len(o.Goals) == 0 && o.FromPlan == nil {
-		return &UsageError{errors.New("no target: say how small the model should become, for example macs=0.5")}
+		return &UsageError{Err: errors.New("no target: say how small the model should become, for example macs=0.5")}
 	}
 	for i, t := range o.Targets {
 		if slices.ContainsFunc(o.Targets[:i], func(u Target) bool { return u.Resource == t.Resource }) {
-			return &UsageError{fmt.Errorf("two targets bound %s; give one", t.Resource)}
+			return &UsageError{Err: fmt.Errorf("two targets bound %s; give one", t.Resource)}
 		}
 	}
 	if err := o.checkSearch(); err != nil {
 		return err
 	}
 	if o.Stats != "" && o.Source == nil {
-		return &UsageError{errors.New("a file for calibration statistics is named, but there are no samples to calibrate on")}
+		return &UsageError{Err: errors.New("a file for calibration statistics is named, but there are no samples to calibrate on")}
 	}
-	if o.Output == "" {
-		return &UsageError{errors.New("no output: say where the compressed model goes, for example -o small.onnx")}
+	if _, err := o.methods(); err != nil {
+		return err
 	}
 	return o.checkNumbers()
 }
@@ -197,16 +154,19 @@ func (o Options) checkNumbers() error {
 		{"rank multiple", int64(o.RankMultiple)},
 		{"number of calibration samples", int64(o.CalibSamples)},
 		{"number of verification samples", int64(o.VerifySamples)},
-		{"number of probes", int64(o.Probes)},
 		{"batch", int64(o.Batch)},
-		{"number of threads", int64(o.Threads)},
 		{"memory limit", o.Memory},
 	} {
 		if n.value < 0 {
-			return &UsageError{fmt.Errorf("the %s is %d; it cannot be negative", n.name, n.value)}
+			return negative(n.name, n.value)
 		}
 	}
 	return nil
+}
+
+// negative refuses a number below 0.
+func negative(name string, value int64) error {
+	return &UsageError{Err: fmt.Errorf("the %s is %d; it cannot be negative", name, value)}
 }
 
 // checkSearch refuses a search that does not exist before any work is done.
@@ -218,7 +178,7 @@ func (o Options) checkSearch() error {
 	if slices.Contains(names, o.Search) {
 		return nil
 	}
-	return &UsageError{fmt.Errorf("unknown search %q%s; known: %s", o.Search, suggest.Phrase(o.Search, names), strings.Join(names[1:], ", "))}
+	return &UsageError{Err: fmt.Errorf("unknown search %q%s; known: %s", o.Search, suggest.Phrase(o.Search, names), strings.Join(names[1:], ", "))}
 }
 
 // methods resolves the names of Options.Methods.
@@ -250,5 +210,5 @@ func MethodNamed(name string) (decomp.Method, error) {
 		}
 		names = append(names, m.Name)
 	}
-	return decomp.Method{}, &UsageError{fmt.Errorf("unknown method %q%s; known: %s", name, suggest.Phrase(name, names), strings.Join(names, ", "))}
+	return decomp.Method{}, &UsageError{Err: fmt.Errorf("unknown method %q%s; known: %s", name, suggest.Phrase(name, names), strings.Join(names, ", "))}
 }

@@ -70,7 +70,7 @@ func ReadPlan(r io.Reader) (*Plan, error) {
 		return nil, errors.New("there is more behind the end of the plan")
 	}
 	if p.Schema != PlanSchema {
-		return nil, fmt.Errorf("the schema is %q; want %q, as --plan writes it", p.Schema, PlanSchema)
+		return nil, fmt.Errorf("the schema is %q; want %q, as a Plan is written", p.Schema, PlanSchema)
 	}
 	seen := map[string]bool{}
 	for i, s := range p.Sites {
@@ -107,34 +107,33 @@ func (o Options) checkPlan() error {
 		{"a multiple of ranks", o.RankMultiple > 1},
 	} {
 		if c.set {
-			return &UsageError{fmt.Errorf("a plan is given, which has the methods, the sites and the ranks; %s cannot be chosen beside it", c.name)}
+			return &UsageError{Err: fmt.Errorf("a plan is given, which has the methods, the sites and the ranks; %s cannot be chosen beside it", c.name)}
 		}
 	}
 	return nil
 }
 
 // fitPlan refuses a plan that is not for this model, before there is any work.
-func (j *job) fitPlan(ctx context.Context) error {
-	plan := j.opts.FromPlan
-	own, err := describe(ctx, j.model.Path, rewrite.Costs{})
+func (a *Analysis) fitPlan(ctx context.Context, plan *Plan) error {
+	own, err := describe(ctx, a.model.Path, rewrite.Costs{})
 	if err != nil {
 		return err
 	}
 	if !strings.EqualFold(plan.SHA256, own.SHA256) {
-		return &UsageError{fmt.Errorf("the plan is for another model: for a file with the SHA-256 %q, and that of %s is %q", plan.SHA256, j.model.Path, own.SHA256)}
+		return &UsageError{Err: fmt.Errorf("the plan is for another model: for a file with the SHA-256 %q, and that of %s is %q", plan.SHA256, a.model.Path, own.SHA256)}
 	}
 	for _, s := range plan.Sites {
-		if err := j.fitSite(s); err != nil {
-			return &UsageError{fmt.Errorf("the plan does not fit %s: %w", j.model.Path, err)}
+		if err := a.fitSite(s); err != nil {
+			return &UsageError{Err: fmt.Errorf("the plan does not fit %s: %w", a.model.Path, err)}
 		}
 	}
 	return nil
 }
 
 // fitSite holds one entry of a plan against the site.
-func (j *job) fitSite(p SitePlan) error {
+func (a *Analysis) fitSite(p SitePlan) error {
 	var names []string
-	for _, s := range j.analysis.Sites {
+	for _, s := range a.Sites {
 		names = append(names, s.Name)
 	}
 	i := slices.Index(names, p.Name)
@@ -142,7 +141,7 @@ func (j *job) fitSite(p SitePlan) error {
 		if p.Method == Dense {
 			return nil // whatever it is, it stays as it is
 		}
-		for _, skip := range j.analysis.Skips {
+		for _, skip := range a.Skips {
 			if skip.Name == p.Name {
 				return fmt.Errorf("node %q cannot change: %s", p.Name, skip.Reason)
 			}
@@ -156,7 +155,7 @@ func (j *job) fitSite(p SitePlan) error {
 	if err != nil {
 		return fmt.Errorf("site %q: %w", p.Name, err)
 	}
-	kernel := j.analysis.Sites[i].Kernel
+	kernel := a.Sites[i].Kernel
 	if err := method.Accepts(kernel); err != nil {
 		return fmt.Errorf("site %q: %s does not apply: %w", p.Name, p.Method, err)
 	}
@@ -167,47 +166,6 @@ func (j *job) fitSite(p SitePlan) error {
 	if method.Factors(kernel, p.Rank) == nil {
 		return fmt.Errorf("site %q has no rank %v by %s; its ranks go from %v to %v", p.Name, p.Rank, p.Method, ranks[0], ranks[len(ranks)-1])
 	}
-	return nil
-}
-
-// follow takes the rungs that the given plan names, and holds them against the
-// targets.
-func (j *job) follow(ls []ladder) error {
-	entries := map[string]SitePlan{}
-	for _, s := range j.opts.FromPlan.Sites {
-		entries[s.Name] = s
-	}
-	for _, s := range j.opts.FromPlan.Sites {
-		if err := j.fitSite(s); err != nil { // the memory limit may have left a site alone
-			return &UsageError{fmt.Errorf("the plan does not fit %s: %w", j.model.Path, err)}
-		}
-	}
-	chosen := make([]int, len(ls))
-	for i := range ls {
-		var err error
-		if chosen[i], err = ls[i].planned(entries); err != nil {
-			return &UsageError{fmt.Errorf("the plan does not fit %s: %w", j.model.Path, err)}
-		}
-	}
-	for _, t := range j.opts.Targets {
-		if t.Resource == Bytes {
-			continue // the written file is held against it
-		}
-		need := j.fixed(ls, t.Resource)
-		for i := range ls {
-			need += float64(ls[i].cost(ls[i].rungs[chosen[i]], t.Resource))
-		}
-		if limit := t.Limit(j.original(t.Resource)); need > limit {
-			return &PlanError{Target: t, Limit: limit, Needed: need}
-		}
-	}
-	j.take(ls, chosen)
-	for i, l := range ls {
-		for _, o := range l.rungs[chosen[i]] {
-			j.result.Plan.Loss += o.loss
-		}
-	}
-	j.result.Plan.Measure, j.result.Plan.Given = j.measure(), true
 	return nil
 }
 

@@ -35,7 +35,7 @@ func TestFromPlan(t *testing.T) {
 		if plan.SHA256 != first.Input.SHA256 || len(plan.Sites) != len(first.Sites) || plan.Planned.MACs != first.Output.MACs || plan.Original.Bytes != first.Input.Bytes {
 			t.Errorf("%s: plan %+v", c.name, plan)
 		}
-		c.o.Targets, c.o.Methods, c.o.FromPlan, c.o.Output = nil, nil, reread(t, plan), ""
+		c.o.Targets, c.o.Methods, c.o.FromPlan = nil, nil, reread(t, plan)
 		again, got := run(t, m, c.o)
 		if !bytes.Equal(unrecorded(t, got), unrecorded(t, want)) {
 			t.Errorf("%s: the plan gives other bytes", c.name)
@@ -99,7 +99,7 @@ func TestPlanRefused(t *testing.T) {
 		return f.SHA256
 	}
 	cnn, two := sum(m.Path), sum(shared.Path)
-	a, err := Analyse(shared, nil, Selection{})
+	a, err := Analyse(context.Background(), shared, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,22 +120,22 @@ func TestPlanRefused(t *testing.T) {
 		{"with sites", Options{FromPlan: good(cnn), Select: Selection{Keep: []string{"*"}}}, []string{"sites cannot be chosen"}},
 		{"with a multiple", Options{FromPlan: good(cnn), RankMultiple: 8}, []string{"multiple of ranks cannot"}},
 	} {
-		c.o.Output = out(t)
-		_, err := Run(context.Background(), m, c.o)
+		o := to(t, c.o)
+		_, err := Run(context.Background(), in(t), m, o)
 		t.Logf("%s: %v", c.name, err)
 		testkit.WantError(t, err, c.words...)
 		if usage := (*UsageError)(nil); !errors.As(err, &usage) {
 			t.Errorf("%s: %v is no UsageError", c.name, err)
 		}
-		empty(t, filepath.Dir(c.o.Output))
+		empty(t, filepath.Dir(o.Output))
 	}
 
-	o := Options{Output: out(t), FromPlan: good(two, SitePlan{a.Sites[0].Name, "svd", decomp.Rank{1}})}
-	_, err = Run(context.Background(), shared, o)
+	o := to(t, Options{FromPlan: good(two, SitePlan{a.Sites[0].Name, "svd", decomp.Rank{1}})})
+	_, err = Run(context.Background(), in(t), shared, o)
 	testkit.WantError(t, err, a.Sites[0].Name, a.Sites[1].Name, "share the weight")
 
-	o = Options{Output: out(t), FromPlan: good(cnn), Targets: []Target{half(MACs)}}
-	_, err = Run(context.Background(), m, o)
+	o = to(t, Options{FromPlan: good(cnn), Targets: []Target{half(MACs)}})
+	_, err = Run(context.Background(), in(t), m, o)
 	testkit.WantError(t, err, "macs=0.5", "the plan needs")
 	if over := (*PlanError)(nil); !errors.As(err, &over) || over.Needed <= over.Limit {
 		t.Errorf("%v is no PlanError", err)

@@ -1,226 +1,178 @@
 package compress
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"reflect"
-	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
 )
 
-// Data says where the samples of Options.Source came from, for the record in the written
+// Data says where the samples of a run came from, for the record in the written
 // model. The zero value records nothing of them.
 type Data struct {
-	// Path is the file or folder that was opened.
-	Path string
+	// Path is the file or folder that Options.Source was opened from, and Lessons that of Options.Lessons.
+	Path, Lessons string
 	// Preparation is how.
 	Preparation samples.SourceOptions
-}
-
-// undecided names the fields of Options that do not decide on the written model: where
-// things lie, who is told, and how fast the work goes.
-func undecided() []string {
-	return []string{
-		"Output", "Overwrite", "Source", "Data", "Stats", "VerifySamples", "Time", "Command", "Threads", "Learning", "Lessons", "LessonsPath", "Runtime", "Progress",
-	}
 }
 
 // longOption is how many bytes of an option are recorded as they are; of a longer one only
 // the hash is.
 const longOption = 400
 
-// Recorded returns the options that decide on the written model, as text by name, as its
-// record has them. Options at their zero value are left out.
-func (o Options) Recorded() (map[string]string, error) {
-	o = o.withDefaults()
+// Recorded returns the options that decide on the written model, as text by key, as its
+// record has them: not where things lie, who is told, or how fast the work goes. What is not set is left out. The keys are in
+// the records of models that were written before, and so never change.
+func (o RunOptions) Recorded() (map[string]string, error) {
+	o.Options = o.WithDefaults()
 	if o.Source == nil && o.Data.Path == "" { // without samples these decide nothing
 		o.CalibSamples, o.Probes, o.NoRefit, o.Seed = 0, 0, false, 0
 	}
 	if o.FromPlan != nil { // which has to meet the targets, and does not follow from them
 		o.Targets = nil
 	}
+	p := o.Data.Preparation
 	out := map[string]string{}
-	skip := undecided()
-	v := reflect.ValueOf(o)
-	for i := range v.NumField() {
-		name := v.Type().Field(i).Name
-		if slices.Contains(skip, name) {
+	for _, e := range []struct {
+		key   string
+		set   bool
+		value any
+	}{
+		{"targets", len(o.Targets) > 0, joined(o.Targets)},
+		{"goals", len(o.Goals) > 0, joined(o.Goals)},
+		{"from-plan", o.FromPlan != nil, o.FromPlan},
+		{"methods", len(o.Methods) > 0, joined(o.Methods)},
+		{"only", len(o.Select.Only) > 0, joined(o.Select.Only)},
+		{"keep", len(o.Select.Keep) > 0, joined(o.Select.Keep)},
+		{"search", true, o.Search},
+		{"rank-multiple", o.RankMultiple != 0, o.RankMultiple},
+		{"input-shapes", len(o.InputShapes) > 0, o.InputShapes},
+		{"calib-samples", o.CalibSamples != 0, o.CalibSamples},
+		{"probes", o.probes() != 0, o.probes()},
+		{"no-refit", o.NoRefit, o.NoRefit},
+		{"seed", o.Seed != 0, o.Seed},
+		{"batch", true, o.Batch},
+		{"memory", true, o.Memory},
+		{"tune", o.Learning != nil, o.Learning},
+		{"resize-short", p.Resize.Short != 0, p.Resize.Short},
+		{"resize-exact", p.Resize.Exact != samples.Size{}, p.Resize.Exact},
+		{"crop", p.Crop != samples.Size{}, p.Crop},
+		{"scale", p.Scale != 0, p.Scale},
+		{"mean", len(p.Mean) > 0, numbers(p.Mean)},
+		{"std", len(p.Std) > 0, numbers(p.Std)},
+		{"layout", p.Layout != "", string(p.Layout)},
+		{"order", p.Order != "", string(p.Order)},
+	} {
+		if !e.set {
 			continue
 		}
-		switch name { // to what the flags are called
-		case "Select":
-			name = ""
-		case "Learning":
-			name = "Tune"
-		}
-		if err := record(out, name, v.Field(i)); err != nil {
-			return nil, err
+		var err error
+		if out[e.key], err = optionText(e.value); err != nil {
+			return nil, fmt.Errorf("recording the option %s: %w", e.key, err)
 		}
 	}
-	if o.Learning != nil {
-		if err := record(out, "Tune", reflect.ValueOf(o.Learning.String())); err != nil {
-			return nil, err
-		}
-	}
-	preparation := o.Data.Preparation
-	preparation.Labels = "" // which the result does not depend on
-	return out, record(out, "", reflect.ValueOf(preparation))
+	return out, nil
 }
 
-// record adds an option that is set, one entry per field where it is a struct.
-func record(out map[string]string, name string, v reflect.Value) error {
-	if v.IsZero() || (v.Kind() == reflect.Slice || v.Kind() == reflect.Map) && v.Len() == 0 {
-		return nil
+// joined writes a list as one word.
+func joined[T any](list []T) string {
+	words := make([]string, len(list))
+	for i, v := range list {
+		words[i] = fmt.Sprint(v)
 	}
-	if _, words := v.Interface().(fmt.Stringer); v.Kind() == reflect.Struct && !words {
-		for i := range v.NumField() {
-			if err := record(out, name+v.Type().Field(i).Name, v.Field(i)); err != nil {
-				return err
-			}
+	return strings.Join(words, ",")
+}
+
+// numbers are written as JSON has them, without the brackets.
+type numbers []float64
+
+func (n numbers) String() string {
+	text, err := json.Marshal([]float64(n))
+	return strings.Trim(cmp.Or(string(text), fmt.Sprint(err)), "[]")
+}
+
+// optionText writes words as they are and all else as JSON, and only the hash of what is long.
+func optionText(v any) (string, error) {
+	var text string
+	switch v := v.(type) {
+	case string:
+		text = v
+	case fmt.Stringer:
+		text = v.String()
+	default:
+		data, err := json.Marshal(v)
+		if err != nil {
+			return "", err
 		}
-		return nil
-	}
-	text, err := optionText(v)
-	if err != nil {
-		return fmt.Errorf("recording the option %s: %w", name, err)
+		text = string(data)
 	}
 	if len(text) > longOption {
 		sum := sha256.Sum256([]byte(text))
 		text = "sha256:" + hex.EncodeToString(sum[:])
 	}
-	out[dashed(name)] = text
-	return nil
-}
-
-// optionText writes words as they are, lists by comma, and all else as JSON.
-func optionText(v reflect.Value) (string, error) {
-	if s, ok := v.Interface().(fmt.Stringer); ok {
-		return s.String(), nil
-	}
-	switch v.Kind() {
-	case reflect.String:
-		return v.String(), nil
-	case reflect.Slice:
-		words := make([]string, v.Len())
-		for i := range words {
-			var err error
-			if words[i], err = optionText(v.Index(i)); err != nil {
-				return "", err
-			}
-		}
-		return strings.Join(words, ","), nil
-	}
-	text, err := json.Marshal(v.Interface())
-	return string(text), err
-}
-
-// dashed writes a field's name as flags are written: RankMultiple as rank-multiple.
-func dashed(name string) string {
-	var b strings.Builder
-	before := rune('A')
-	for _, r := range name {
-		if unicode.IsUpper(r) && !unicode.IsUpper(before) {
-			b.WriteByte('-')
-		}
-		b.WriteRune(unicode.ToLower(r))
-		before = r
-	}
-	return b.String()
-}
-
-// recorded gives the rewritten model the record of what it was made from.
-func (j *job) recorded(ctx context.Context) error {
-	m, err := j.attach(ctx, j.small)
-	if err != nil {
-		return err
-	}
-	_ = j.small.Close() // it only shares the maps of the original
-	j.small = m
-	return nil
-}
-
-// reserve keeps room in the file for the record.
-func (j *job) reserve(ctx context.Context) error {
-	m, err := j.attach(ctx, j.model)
-	if err != nil {
-		return err
-	}
-	j.tight += float64(m.Proto.SizeVT() - j.model.Proto.SizeVT())
-	return m.Close()
-}
-
-// attach returns m with the record of this run, which is made once.
-func (j *job) attach(ctx context.Context, m *onnxio.Model) (*onnxio.Model, error) {
-	if j.provenance == nil {
-		r, err := j.makeRecord(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("recording what the model is made from: %w", err)
-		}
-		j.provenance = &r
-	}
-	return provenance.Attach(m, *j.provenance)
-}
-
-func (j *job) makeRecord(ctx context.Context) (r provenance.Record, err error) {
-	r.Version = provenance.Version()
-	if r.Options, err = j.opts.Recorded(); err != nil {
-		return r, err
-	}
-	if r.Source.Path, err = provenance.RelativePath(j.opts.Output, j.model.Path); err != nil {
-		return r, err
-	}
-	if err := j.hash(ctx); err != nil {
-		return r, err
-	}
-	r.Source.SHA256, r.Data.SHA256 = j.sums.source, j.sums.data
-	if j.recordsData() {
-		r.Data.Path, err = provenance.RelativePath(j.opts.Output, j.opts.Data.Path)
-	}
-	if err == nil && j.recordsLessons() {
-		r.Lessons.SHA256 = j.sums.lessons
-		r.Lessons.Path, err = provenance.RelativePath(j.opts.Output, j.opts.LessonsPath)
-	}
-	return r, err
-}
-
-// recordsData says whether there are samples whose place is known.
-func (j *job) recordsData() bool { return j.opts.Source != nil && j.opts.Data.Path != "" }
-
-// recordsLessons says the same of the samples that the model is tuned on, where those are others.
-func (j *job) recordsLessons() bool {
-	return j.opts.Learning != nil && j.opts.Lessons != nil && j.opts.LessonsPath != ""
+	return text, nil
 }
 
 // digests are those of what a run reads.
 type digests struct{ source, data, lessons string }
 
-// hash finds the digests, once.
-func (j *job) hash(ctx context.Context) (err error) {
-	if j.sums != nil {
-		return nil
+// hash finds the digests.
+func (o RunOptions) hash(ctx context.Context, m *onnxio.Model) (d digests, err error) {
+	if d.source, err = onnxio.Digest(ctx, m.Path); err != nil {
+		return d, err
 	}
-	var d digests
-	if d.source, err = onnxio.Digest(ctx, j.model.Path); err != nil {
-		return err
-	}
-	if j.recordsData() {
-		if d.data, err = provenance.DataDigest(ctx, j.opts.Data.Path); err != nil {
-			return err
+	if o.recordsData() {
+		if d.data, err = provenance.DataDigest(ctx, o.Data.Path); err != nil {
+			return d, err
 		}
 	}
-	if j.recordsLessons() {
-		if d.lessons, err = provenance.DataDigest(ctx, j.opts.LessonsPath); err != nil {
-			return err
+	if o.recordsLessons() {
+		d.lessons, err = provenance.DataDigest(ctx, o.Data.Lessons)
+	}
+	return d, err
+}
+
+// recordsData says whether there are samples whose place is known.
+func (o RunOptions) recordsData() bool { return o.Source != nil && o.Data.Path != "" }
+
+// recordsLessons says the same of the samples that the model is tuned on, where those are others.
+func (o RunOptions) recordsLessons() bool {
+	return o.Learning != nil && o.Lessons != nil && o.Data.Lessons != ""
+}
+
+// record says what a model is made from that is written to o.Output.
+func (o RunOptions) record(m *onnxio.Model, d digests) (r *provenance.Record, err error) {
+	r = &provenance.Record{Version: provenance.Version()}
+	if r.Options, err = o.Recorded(); err != nil {
+		return nil, err
+	}
+	if r.Source.Path, err = provenance.RelativePath(o.Output, m.Path); err != nil {
+		return nil, err
+	}
+	r.Source.SHA256, r.Data.SHA256, r.Lessons.SHA256 = d.source, d.data, d.lessons
+	if o.recordsData() {
+		if r.Data.Path, err = provenance.RelativePath(o.Output, o.Data.Path); err != nil {
+			return nil, err
 		}
 	}
-	j.sums = &d
-	return nil
+	if o.recordsLessons() {
+		r.Lessons.Path, err = provenance.RelativePath(o.Output, o.Data.Lessons)
+	}
+	return r, err
+}
+
+// room is what a record takes in the file of a model.
+func room(m *onnxio.Model, r *provenance.Record) (float64, error) {
+	recorded, err := provenance.Attach(m, *r)
+	if err != nil {
+		return 0, err
+	}
+	return float64(recorded.Proto.SizeVT() - m.Proto.SizeVT()), recorded.Close()
 }

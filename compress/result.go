@@ -11,13 +11,13 @@ const ResultSchema = "onnx-compress/result/1"
 
 // Result is what one run did, and the evidence for it.
 type Result struct {
-	Schema      string       `json:"schema"`
-	Input       File         `json:"input"`
-	Output      File         `json:"output"`
-	Environment Environment  `json:"environment"`
-	Targets     []Reached    `json:"targets"`
-	Calibration *Calibration `json:"calibration"`
-	Plan        PlanSummary  `json:"plan"`
+	Schema      string            `json:"schema"`
+	Input       File              `json:"input"`
+	Output      File              `json:"output"`
+	Environment EnvironmentResult `json:"environment"`
+	Targets     []Reached         `json:"targets"`
+	Calibration *Calibration      `json:"calibration"`
+	Plan        PlanSummary       `json:"plan"`
 	// Refit is null where the run made none.
 	Refit *RefitSummary `json:"refit"`
 	// Trials is null where the run had no goals.
@@ -40,7 +40,7 @@ type Result struct {
 	Frontier *Frontier `json:"frontier"`
 	// Latency is null where the run was not asked to time the models.
 	Latency *Latency `json:"latency"`
-	// Command is Options.Command.
+	// Command is the command line that asked for the run, in words that a shell takes, where a command did.
 	Command string  `json:"command,omitempty"`
 	Stages  []Stage `json:"stages"`
 }
@@ -58,8 +58,8 @@ type File struct {
 	Params int64 `json:"params"`
 }
 
-// Environment says which numerical libraries did the work.
-type Environment struct {
+// EnvironmentResult says which numerical libraries did the work.
+type EnvironmentResult struct {
 	// Runtime is ONNX Runtime's version, empty when none was found.
 	Runtime     string `json:"runtime,omitempty"`
 	RuntimePath string `json:"runtime_path,omitempty"`

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -20,50 +21,42 @@ func unrunnable(err error) error {
 	return err
 }
 
-// Where rounding adds more than this share to a site's loss, the site's note says so.
-const noticeable = 0.1
-
 // rounding counts what each site loses when the factors, which are computed in float64,
-// are written in a 16-bit type.
-func (j *job) rounding(ctx context.Context) error {
+// are written in a 16-bit type; nil where they are not.
+func rounding(ctx context.Context, env *Environment, a *Analysis, s *Assembled) ([]*float64, error) {
+	lost := make([]*float64, len(s.Chains))
 	workers, ctx := errgroup.WithContext(ctx)
-	workers.SetLimit(j.opts.Threads)
-	for i, o := range j.offers {
-		if t := o.site.Dtype; j.chains[i] == nil || t != tensor.Float16 && t != tensor.BFloat16 {
+	workers.SetLimit(env.Threads)
+	for i, chain := range s.Chains {
+		o := s.Choice.Offers.sites[i].seen
+		if t := o.site.Dtype; chain == nil || t != tensor.Float16 && t != tensor.BFloat16 {
 			continue
 		}
 		workers.Go(func() error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			lost, err := j.rounded(i)
+			v, err := s.Choice.Offers.store.rounded(o, chain)
 			if err != nil {
-				return fmt.Errorf("%s: node %q: what rounding loses: %w", j.model.Path, o.site.Name, err)
+				return fmt.Errorf("%s: node %q: what rounding loses: %w", a.model.Path, o.site.Name, err)
 			}
-			s := &j.result.Sites[i]
-			if s.Rounding = &lost; lost > noticeable*s.Loss {
-				if s.Note != "" {
-					s.Note += "; "
-				}
-				s.Note += fmt.Sprintf("rounding the factors to %v adds %.2g to the loss", o.site.Dtype, lost)
-			}
+			lost[i] = &v
 			return nil
 		})
 	}
-	return workers.Wait()
+	return lost, workers.Wait()
 }
 
-// rounded is what rounding costs at a site, in the unit of its loss.
-func (j *job) rounded(i int) (float64, error) {
-	o := j.offers[i]
-	written, err := o.site.Rounded(j.chains[i])
+// rounded is what rounding a chain costs at a site, in the unit of its loss.
+func (s *store) rounded(o *seen, chain decomp.Chain) (float64, error) {
+	written, err := o.site.Rounded(chain)
 	if err != nil || o.energy <= 0 {
 		return 0, err
 	}
-	metric, err := j.metric(o)
+	metric, err := s.metric(o)
 	if err != nil {
 		return 0, err
 	}
-	lost, err := metric.Change(j.libs.Algebra, o.site.Kernel, j.chains[i], written)
+	lost, err := metric.Change(s.algebra, o.site.Kernel, chain, written)
 	return lost / o.energy, err
 }

@@ -34,7 +34,7 @@ func images(n int) memory { return drawn(n, "image", 3, 16, 16) }
 func TestResult(t *testing.T) {
 	needRuntime(t)
 	for probes, measure := range []Measure{EnergyShare, OutputChange} {
-		o := Options{Targets: []Target{half(MACs), share(Params, 0.7)}, Source: images(40), CalibSamples: 24, Seed: 3, Threads: 2, Probes: probes}
+		o := Options{Targets: []Target{half(MACs), share(Params, 0.7)}, Source: images(40), CalibSamples: 24, Seed: 3, Probes: none(probes)}
 		r := checkResult(t, zoo(t, "cnn"), o)
 		if r.Plan.Measure != measure {
 			t.Errorf("%d probes: measure %s, want %s", probes, r.Plan.Measure, measure)
@@ -43,10 +43,10 @@ func TestResult(t *testing.T) {
 }
 
 // checkResult compresses on 24 of 40 samples in memory.
-func checkResult(t *testing.T, m *onnxio.Model, o Options) *Result {
+func checkResult(t *testing.T, m *onnxio.Model, opts Options) *Result {
 	t.Helper()
-	o.Output = out(t)
-	r, written := run(t, m, o)
+	o := to(t, opts)
+	r, written := runTo(t, m, o, threads(2))
 	original, err := os.ReadFile(m.Path)
 	if err != nil {
 		t.Fatal(err)
@@ -148,16 +148,15 @@ func TestSameBytes(t *testing.T) {
 		{nil, 0, schemes(), []int{1, 5}},
 		{images(90), 1, schemes(), []int{1, 5}},
 	} {
-		o := Options{Targets: []Target{half(MACs)}, Source: c.src, CalibSamples: 70, Probes: c.probes, Methods: c.methods}
+		o := Options{Targets: []Target{half(MACs)}, Source: c.src, CalibSamples: 70, Probes: none(c.probes), Methods: c.methods}
 		var first []byte
-		for _, threads := range c.threads {
-			o.Threads = threads
-			_, written := run(t, m, o)
+		for _, n := range c.threads {
+			_, written := run(t, m, o, threads(n))
 			if first == nil {
 				first = written
 			}
 			if !bytes.Equal(first, written) {
-				t.Errorf("%d threads write other bytes", threads)
+				t.Errorf("%d threads write other bytes", n)
 			}
 		}
 		if c.methods != nil {
@@ -175,8 +174,8 @@ func TestNothingToChange(t *testing.T) {
 	needRuntime(t)
 	m := zoo(t, "cnn_overridable")
 	for _, src := range []samples.Source{nil, images(20)} {
-		o := Options{Output: out(t), Targets: []Target{share(MACs, 1)}, Select: Selection{Keep: []string{"*"}}, Source: src}
-		r, _ := run(t, m, o)
+		o := to(t, Options{Targets: []Target{share(MACs, 1)}, Select: Selection{Keep: []string{"*"}}, Source: src})
+		r, _ := runTo(t, m, o)
 		same, err := onnxio.Read(o.Output)
 		if err != nil {
 			t.Fatal(err)
@@ -232,20 +231,20 @@ func TestSplitOfSamples(t *testing.T) {
 
 // TestWithoutRuntime: the run is data-free, unverified, and says so; calibration is refused.
 func TestWithoutRuntime(t *testing.T) {
-	m, o := zoo(t, "cnn"), Options{Output: out(t), Targets: []Target{half(MACs)}}
-	j := bare(m, o)
-	if err := j.run(context.Background()); err != nil {
+	m, o := zoo(t, "cnn"), to(t, Options{Targets: []Target{half(MACs)}})
+	r, err := Run(context.Background(), bare(), m, o)
+	if err != nil {
 		t.Fatal(err)
 	}
-	j.close()
-	if j.result.Verification != nil || j.result.Calibration != nil || !strings.Contains(j.result.Unverified, "hidden from this test") {
-		t.Errorf("verification %v, calibration %v, unverified %q", j.result.Verification, j.result.Calibration, j.result.Unverified)
+	if r.Verification != nil || r.Calibration != nil || !strings.Contains(r.Unverified, "hidden from this test") {
+		t.Errorf("verification %v, calibration %v, unverified %q", r.Verification, r.Calibration, r.Unverified)
 	}
 	if _, err := os.Stat(o.Output); err != nil {
 		t.Error(err)
 	}
 	o.Output, o.Source = out(t), images(10)
-	testkit.WantError(t, bare(m, o).run(context.Background()), "calibration needs ONNX Runtime", "onnx-compress setup", "hidden from this test")
+	_, err = Run(context.Background(), bare(), m, o)
+	testkit.WantError(t, err, "calibration needs ONNX Runtime", "onnx-compress setup", "hidden from this test")
 	empty(t, filepath.Dir(o.Output))
 }
 
@@ -295,8 +294,8 @@ func TestSamplesAtFault(t *testing.T) {
 		"infinity":       {poison(9, float32(math.Inf(-1))), []string{"sample 9", `"image"`, "-Inf"}},
 		"none":           {memory{}, []string{"no samples"}},
 	} {
-		o := quick(Options{Output: out(t), Targets: []Target{half(MACs)}, Source: c.src, CalibSamples: 10})
-		_, err := Run(context.Background(), m, o)
+		o := to(t, Options{Targets: []Target{half(MACs)}, Source: c.src, CalibSamples: 10})
+		_, err := Run(context.Background(), in(t), m, o)
 		testkit.WantError(t, err, c.words...)
 		if usage := (*UsageError)(nil); errors.As(err, &usage) {
 			t.Errorf("%s: %v is not a matter of the options", name, err)
@@ -321,13 +320,13 @@ func poisoned(t *testing.T, v float64) *onnxio.Model {
 func TestWeightsAtFault(t *testing.T) {
 	for _, v := range []float64{math.NaN(), math.Inf(1)} {
 		m := poisoned(t, v)
-		o := Options{Output: out(t), Targets: []Target{share(Params, 0.8)}}
-		_, err := Run(context.Background(), m, o)
+		o := RunOptions{Output: out(t), Options: Options{Targets: []Target{share(Params, 0.8)}}}
+		_, err := Run(context.Background(), in(t), m, o)
 		testkit.WantError(t, err, m.Path, `"bad"`, `"MatMul_2"`, "[2 3]")
 		empty(t, filepath.Dir(o.Output))
 		o.Select.Keep = []string{"MatMul_2"}
 		o.Targets = []Target{share(Params, 0.9)}
-		if _, err := Run(context.Background(), m, o); err != nil {
+		if _, err := Run(context.Background(), in(t), m, o); err != nil {
 			t.Errorf("with the node left alone: %v", err)
 		}
 	}
@@ -337,21 +336,26 @@ func TestWeightsAtFault(t *testing.T) {
 func TestBrokenResult(t *testing.T) {
 	needRuntime(t)
 	for _, src := range []samples.Source{nil, images(20)} {
-		o := Options{Output: out(t), Targets: []Target{half(MACs)}, Source: src}
-		j := withRuntime(t, zoo(t, "cnn"), o)
-		for _, step := range []func(context.Context) error{j.analyse, j.factor, j.choose, j.assemble, j.rewrite} {
-			if err := step(context.Background()); err != nil {
-				t.Fatal(err)
-			}
+		w := factoredIn(t, in(t), zoo(t, "cnn"), Options{Targets: []Target{half(MACs)}, Source: src})
+		c, err := w.choose(context.Background())
+		if err != nil {
+			t.Fatal(err)
 		}
-		p := proto.Clone(j.small.Proto).(*onnxpb.ModelProto)
+		s, err := Assemble(context.Background(), w.env, w.a, c, w.o, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.close()
+		p := proto.Clone(s.Model.Proto).(*onnxpb.ModelProto)
 		nan := math.Float32bits(float32(math.NaN()))
 		copy(p.Graph.Initializer[0].RawData, []byte{byte(nan), byte(nan >> 8), byte(nan >> 16), byte(nan >> 24)})
-		j.close()
-		j.small = j.model.Derive(p)
-		defer j.close()
-		testkit.WantError(t, j.deliver(context.Background()), "NaN or infinite", `"logits"`, "the original for 0")
-		empty(t, filepath.Dir(o.Output))
+		spoiled := *s
+		spoiled.Model = w.a.model.Derive(p)
+		defer spoiled.close()
+		path := out(t)
+		_, err = Deliver(context.Background(), w.env, w.a, &spoiled, w.o, path, onnxio.WriteOptions{})
+		testkit.WantError(t, err, "NaN or infinite", `"logits"`, "the original for 0")
+		empty(t, filepath.Dir(path))
 	}
 }
 
@@ -392,7 +396,7 @@ func TestOutputs(t *testing.T) {
 		{"", true, []string{"no output"}},
 	} {
 		var seen log
-		_, err := Run(context.Background(), m, Options{Output: c.output, Overwrite: c.force, Targets: []Target{half(MACs)}, Progress: seen.add})
+		_, err := Run(context.Background(), in(t, told(seen.add)), m, RunOptions{Output: c.output, Overwrite: c.force, Options: Options{Targets: []Target{half(MACs)}}})
 		testkit.WantError(t, err, c.words...)
 		if len(seen.events) > 0 {
 			t.Errorf("%s: work began before the refusal", c.output)
@@ -404,8 +408,7 @@ func TestOutputs(t *testing.T) {
 	if data, err := os.ReadFile(there); err != nil || string(data) != "precious" {
 		t.Errorf("the file that was there holds %q, %v", data, err)
 	}
-	o := Options{Output: there, Overwrite: true, Targets: []Target{half(MACs)}}
-	run(t, m, o)
+	runTo(t, m, RunOptions{Output: there, Overwrite: true, Options: quick(Options{Targets: []Target{half(MACs)}})})
 }
 
 // TestModelMadeInMemory: there is nothing to compare the result with.
@@ -416,7 +419,7 @@ func TestModelMadeInMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	_, err = Run(context.Background(), m, Options{Output: out(t), Targets: []Target{half(MACs)}})
+	_, err = Run(context.Background(), in(t), m, to(t, Options{Targets: []Target{half(MACs)}}))
 	testkit.WantError(t, err, "made in memory")
 }
 
@@ -434,24 +437,37 @@ func TestOptionsAtFault(t *testing.T) {
 		{Options{Targets: one, CalibSamples: -5}, []string{"calibration samples is -5"}},
 		{Options{Targets: one, VerifySamples: -1}, []string{"verification samples"}},
 		{Options{Targets: one, Batch: -2}, []string{"batch is -2"}},
-		{Options{Targets: one, Threads: -2}, []string{"threads is -2"}},
 		{Options{Targets: one, Memory: -2}, []string{"memory limit is -2"}},
 		{Options{Targets: one, Methods: []string{"svd", "vsd"}}, []string{`"vsd"`, `did you mean "svd"`}},
 		{Options{Targets: one, InputShapes: map[string][]int{"imago": {1, 3, 16, 16}}}, []string{`"imago"`, `did you mean "image"`, m.Path}},
 		{Options{Targets: one, InputShapes: map[string][]int{"image": {1, 4, 16, 16}}}, []string{`"image"`, "size 4 of axis 1 contradicts 3"}},
 		{Options{Targets: one, InputShapes: map[string][]int{"image": {16, 16}}}, []string{`"image"`, "has 2 axes, the model declares 4"}},
-		{Options{Targets: one, Select: Selection{Only: []string{"Conv_99"}}}, []string{"--only", "Conv_99", "did you mean"}},
-		{Options{Targets: one, Runtime: filepath.Join(t.TempDir(), "none.so")}, []string{"ONNX Runtime", "none.so"}},
+		{Options{Targets: one, Select: Selection{Only: []string{"Conv_99"}}}, []string{string(OptionOnly), "Conv_99", "did you mean"}},
 	} {
-		if c.o.Output == "" {
-			c.o.Output = out(t)
-		}
-		_, err := Run(context.Background(), m, c.o)
+		o := to(t, c.o)
+		_, err := Run(context.Background(), in(t), m, o)
 		testkit.WantError(t, err, c.words...)
 		if usage := (*UsageError)(nil); !errors.As(err, &usage) {
 			t.Errorf("%v is no UsageError", err)
 		}
-		empty(t, filepath.Dir(c.o.Output))
+		empty(t, filepath.Dir(o.Output))
+	}
+}
+
+// TestEnvironmentAtFault: likewise for what work is done with.
+func TestEnvironmentAtFault(t *testing.T) {
+	for _, c := range []struct {
+		o     EnvironmentOptions
+		words []string
+	}{
+		{EnvironmentOptions{Threads: -2}, []string{"threads is -2"}},
+		{EnvironmentOptions{Runtime: filepath.Join(t.TempDir(), "none.so")}, []string{"ONNX Runtime", "none.so"}},
+	} {
+		_, err := Open(c.o)
+		testkit.WantError(t, err, c.words...)
+		if usage := (*UsageError)(nil); !errors.As(err, &usage) {
+			t.Errorf("%v is no UsageError", err)
+		}
 	}
 }
 

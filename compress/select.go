@@ -46,11 +46,11 @@ func (s Selection) split(sites []rewrite.Site, skips []rewrite.Skip) ([]rewrite.
 	for i := range sites {
 		names[i] = sites[i].Name
 	}
-	only, err := matches("--only", s.Only, names, skips)
+	only, err := matches(OptionOnly, s.Only, names, skips)
 	if err != nil {
 		return nil, nil, err
 	}
-	keep, err := matches("--keep", s.Keep, names, skips)
+	keep, err := matches(OptionKeep, s.Keep, names, skips)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -59,9 +59,9 @@ func (s Selection) split(sites []rewrite.Site, skips []rewrite.Skip) ([]rewrite.
 	for i, site := range sites {
 		switch {
 		case keep[i] != "":
-			left = append(left, skip(site, fmt.Sprintf("kept as it is by --keep %q", keep[i])))
+			left = append(left, skip(site, fmt.Sprintf("kept as it is by %s %q", OptionKeep, keep[i])))
 		case len(s.Only) > 0 && only[i] == "":
-			left = append(left, skip(site, "not named by --only"))
+			left = append(left, skip(site, "not named by "+string(OptionOnly)))
 		default:
 			taken = append(taken, site)
 		}
@@ -71,7 +71,7 @@ func (s Selection) split(sites []rewrite.Site, skips []rewrite.Skip) ([]rewrite.
 
 // matches returns for each name of a site the first pattern that it matches. A
 // node that is no site may be kept, but nothing can be changed about it.
-func matches(flag string, patterns, names []string, skips []rewrite.Skip) ([]string, error) {
+func matches(option Option, patterns, names []string, skips []rewrite.Skip) ([]string, error) {
 	hit := make([]string, len(names))
 	for _, p := range patterns {
 		re, found := glob(p), p == "*"
@@ -89,9 +89,9 @@ func matches(flag string, patterns, names []string, skips []rewrite.Skip) ([]str
 		i := slices.IndexFunc(skips, func(s rewrite.Skip) bool { return re.MatchString(s.Name) })
 		switch {
 		case i < 0:
-			return nil, &UsageError{fmt.Errorf("%s %q matches no site%s; `onnx-compress inspect` lists their names", flag, p, suggest.Phrase(p, names))}
-		case flag == "--only":
-			return nil, &UsageError{fmt.Errorf("--only %q matches no site, but %s %s, which cannot change: %s", p, skips[i].Op, skips[i].Name, skips[i].Reason)}
+			return nil, &UsageError{Err: fmt.Errorf("%s %q matches no site%s; `onnx-compress inspect` lists their names", option, p, suggest.Phrase(p, names))}
+		case option == OptionOnly:
+			return nil, &UsageError{Err: fmt.Errorf("%s %q matches no site, but %s %s, which cannot change: %s", option, p, skips[i].Op, skips[i].Name, skips[i].Reason)}
 		}
 	}
 	return hit, nil

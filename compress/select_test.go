@@ -73,10 +73,10 @@ func TestSplit(t *testing.T) {
 		reasons    []string
 	}{
 		{nil, nil, []string{"stem", "a/conv1", "a/conv2", "b/conv1"}, nil},
-		{[]string{"*conv1"}, nil, []string{"a/conv1", "b/conv1"}, []string{"not named by --only", "not named by --only"}},
-		{nil, []string{"a/*", "stem"}, []string{"b/conv1"}, []string{`kept as it is by --keep "stem"`, `kept as it is by --keep "a/*"`, `kept as it is by --keep "a/*"`}},
-		{[]string{"a/*"}, []string{"*2"}, []string{"a/conv1"}, []string{"not named by --only", `kept as it is by --keep "*2"`, "not named by --only"}},
-		{nil, []string{"*"}, nil, slices.Repeat([]string{`kept as it is by --keep "*"`}, 4)},
+		{[]string{"*conv1"}, nil, []string{"a/conv1", "b/conv1"}, []string{"not named by Options.Select.Only", "not named by Options.Select.Only"}},
+		{nil, []string{"a/*", "stem"}, []string{"b/conv1"}, []string{`kept as it is by Options.Select.Keep "stem"`, `kept as it is by Options.Select.Keep "a/*"`, `kept as it is by Options.Select.Keep "a/*"`}},
+		{[]string{"a/*"}, []string{"*2"}, []string{"a/conv1"}, []string{"not named by Options.Select.Only", `kept as it is by Options.Select.Keep "*2"`, "not named by Options.Select.Only"}},
+		{nil, []string{"*"}, nil, slices.Repeat([]string{`kept as it is by Options.Select.Keep "*"`}, 4)},
 		{nil, []string{"a/depth*"}, []string{"stem", "a/conv1", "a/conv2", "b/conv1"}, nil},
 	} {
 		taken, left, err := Selection{Only: c.only, Keep: c.keep}.split(sites, skips)
@@ -106,9 +106,9 @@ func TestSplitErrors(t *testing.T) {
 		s     Selection
 		words []string
 	}{
-		{Selection{Only: []string{"stem", "a/conv9"}}, []string{"--only", `"a/conv9"`, `did you mean "a/conv1"`}},
-		{Selection{Keep: []string{"head/*"}}, []string{"--keep", `"head/*"`, "matches no site", "inspect"}},
-		{Selection{Only: []string{"*depth*"}}, []string{"--only", "Conv a/depthwise", "cannot change: too thin"}},
+		{Selection{Only: []string{"stem", "a/conv9"}}, []string{"Options.Select.Only", `"a/conv9"`, `did you mean "a/conv1"`}},
+		{Selection{Keep: []string{"head/*"}}, []string{"Options.Select.Keep", `"head/*"`, "matches no site", "inspect"}},
+		{Selection{Only: []string{"*depth*"}}, []string{"Options.Select.Only", "Conv a/depthwise", "cannot change: too thin"}},
 	} {
 		_, _, err := c.s.split(sites, skips)
 		testkit.WantError(t, err, c.words...)

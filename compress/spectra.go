@@ -31,62 +31,46 @@ type RankInspection struct {
 }
 
 // InspectSpectra lists what Inspect does, and factors every site by every method that
-// accepts it. Of the options those about targets, plans and the output are not looked at;
+// accepts it. Of the options those about targets, plans and statistics are not looked at;
 // with Source, errors are those on its samples.
-func InspectSpectra(ctx context.Context, m *onnxio.Model, o Options) (*Inspection, error) {
-	o.Targets, o.Goals, o.FromPlan, o.Stats = nil, nil, nil, ""
-	o = o.withDefaults()
-	if err := o.checkNumbers(); err != nil {
-		return nil, err
-	}
+func InspectSpectra(ctx context.Context, env *Environment, m *onnxio.Model, o Options) (*Inspection, error) {
 	if m.Path == "" && o.Source != nil {
 		return nil, errors.New("the model was made in memory; write it to a file and read it from there, so that samples can be run")
 	}
-	var out *Inspection
-	err := factorAll(ctx, m, o, func(j *job) {
-		out = inspection(m, j.analysis)
-		for i, offer := range j.offers {
-			out.Sites[i].Spectra = offer.spectraOf(j.methods)
-		}
-	})
-	return out, err
+	o.Stats = ""
+	a, of, err := factored(ctx, env.afresh(), m, o)
+	if err != nil {
+		return nil, err
+	}
+	defer of.close()
+	out := inspection(a)
+	for i := range of.sites {
+		out.Sites[i].Spectra = of.sites[i].spectra(a.methods)
+	}
+	return out, nil
 }
 
-// factorAll analyses a model and factors its sites, and lets use look at what came of that.
-func factorAll(ctx context.Context, m *onnxio.Model, o Options, use func(*job)) error {
+// factored analyses a model and factors its sites, whatever it is to become.
+func factored(ctx context.Context, env *Environment, m *onnxio.Model, o Options) (*Analysis, *Offers, error) {
+	o.Targets, o.Goals, o.FromPlan = nil, nil, nil
+	o = o.WithDefaults()
+	if err := o.checkNumbers(); err != nil {
+		return nil, nil, err
+	}
 	o.RankMultiple = max(o.RankMultiple, 1) // no search has to be spared ranks
-	methods, err := o.methods()
+	a, err := analysed(ctx, env, m, o)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	libs, err := OpenLibraries(o.Runtime)
-	if err != nil {
-		return err
-	}
-	defer libs.Close()
-	j := &job{opts: o, model: m, libs: libs, methods: methods, result: &Result{}}
-	defer j.close()
-	if err := j.walk(ctx, j.analyse, j.factor); err != nil {
-		return err
-	}
-	use(j)
-	return nil
+	of, err := Factor(ctx, env, a, o)
+	return a, of, err
 }
 
-// spectraOf sorts the options by method.
-func (o *offer) spectraOf(methods []decomp.Method) []SpectrumInspection {
-	out := []SpectrumInspection{}
-	for i := range methods {
-		s := SpectrumInspection{Method: methods[i].Name}
-		for _, c := range o.options {
-			if c.method == &methods[i] {
-				s.Ranks = append(s.Ranks, RankInspection{Rank: c.rank, Loss: c.share, MACs: c.macs, Params: c.params})
-				s.BreakEven = c.rank
-			}
-		}
-		if len(s.Ranks) > 0 {
-			out = append(out, s)
-		}
-	}
-	return out
+// analysed is Analyse as a stage.
+func analysed(ctx context.Context, env *Environment, m *onnxio.Model, o Options) (a *Analysis, err error) {
+	err = env.stage(ctx, "analyse", func(*stage) (err error) {
+		a, err = Analyse(ctx, m, o)
+		return err
+	})
+	return a, err
 }

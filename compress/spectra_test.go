@@ -12,7 +12,7 @@ import (
 func TestInspectSpectra(t *testing.T) {
 	m := zoo(t, "cnn")
 	o := Options{Methods: []string{"svd", "spatial"}, Select: Selection{Keep: []string{"Conv_5"}}}
-	i, err := InspectSpectra(context.Background(), m, o)
+	i, err := InspectSpectra(context.Background(), in(t), m, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,12 +40,12 @@ func TestInspectSpectra(t *testing.T) {
 	if found == 0 {
 		t.Error("no choice of the run is in the spectra")
 	}
-	if _, err := InspectSpectra(context.Background(), m, Options{Threads: -1}); err == nil {
-		t.Error("-1 threads are accepted")
+	if _, err := InspectSpectra(context.Background(), in(t), m, Options{Batch: -1}); err == nil {
+		t.Error("a batch of -1 is accepted")
 	}
 	b := testmodels.NewBuilder(3, 17, 8)
 	if made, err := b.Model(); err == nil {
-		if _, err := InspectSpectra(context.Background(), made, Options{Source: images(3)}); err == nil {
+		if _, err := InspectSpectra(context.Background(), in(t), made, Options{Source: images(3)}); err == nil {
 			t.Error("samples run through a model in memory")
 		}
 	}

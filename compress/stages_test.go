@@ -10,6 +10,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
 // coarse makes a method of svd that offers every 8th rank at first, and then ranks at
@@ -55,32 +56,33 @@ func (l lazy) Loss(r decomp.Rank) (float64, error) {
 }
 
 // chosenFrom searches among the given methods.
-func chosenFrom(t *testing.T, o Options, memory int64, methods ...decomp.Method) *job {
+func chosenFrom(t *testing.T, m *onnxio.Model, o Options, memory int64, methods ...decomp.Method) (*workshop, *Choice) {
 	t.Helper()
 	o.Memory = memory
-	j := bare(zoo(t, "cnn"), o)
-	j.methods = methods
-	if err := j.walk(context.Background(), j.analyse, j.factor, j.choose); err != nil {
+	w := factoredIn(t, bare(), m, o, methods...)
+	c, err := w.choose(context.Background())
+	if err != nil {
 		t.Fatal(err)
 	}
-	return j
+	return w, c
 }
 
 // TestStages: coarse ranks that are refined near the choice end where all ranks would, and
 // most ranks are never looked at.
 func TestStages(t *testing.T) {
+	m := zoo(t, "cnn")
 	for _, v := range []float64{0.8, 0.5, 0.3} {
 		o := Options{Targets: []Target{share(MACs, v)}}
 		var few, most atomic.Int64
 		fine, _ := MethodNamed("svd")
-		whole := chosenFrom(t, o, 0, fine)
-		staged := chosenFrom(t, o, 0, coarse("coarse", 0, &few))
-		if above := staged.result.Plan.Loss/whole.result.Plan.Loss - 1; above > 0.002 || above < -1e-12 {
-			t.Errorf("macs=%g: in stages %g, with all ranks %g", v, staged.result.Plan.Loss, whole.result.Plan.Loss)
+		_, whole := chosenFrom(t, m, o, 0, fine)
+		_, staged := chosenFrom(t, m, o, 0, coarse("coarse", 0, &few))
+		if above := staged.Summary.Loss/whole.Summary.Loss - 1; above > 0.002 || above < -1e-12 {
+			t.Errorf("macs=%g: in stages %g, with all ranks %g", v, staged.Summary.Loss, whole.Summary.Loss)
 		}
 		all := coarse("all", 0, &most)
 		all.Ranks, all.Near = fine.Ranks, nil
-		if chosenFrom(t, o, 0, all); few.Load() >= most.Load() {
+		if chosenFrom(t, m, o, 0, all); few.Load() >= most.Load() {
 			t.Errorf("macs=%g: %d of %d losses were computed", v, few.Load(), most.Load())
 		}
 	}
@@ -88,15 +90,15 @@ func TestStages(t *testing.T) {
 
 // TestStagesOutOfReach: a target that only ranks between the coarse ones can meet is met.
 func TestStagesOutOfReach(t *testing.T) {
+	cnn := zoo(t, "cnn")
 	var losses atomic.Int64
 	fine := coarse("coarse", 0, &losses)
 	fine.Ranks = func(s decomp.Shape, _ int) []decomp.Rank { return []decomp.Rank{{min(8, s.FullRank())}} }
 	rough := fine
 	rough.Near = nil
 	search := func(m decomp.Method, limit float64) error {
-		j := bare(zoo(t, "cnn"), Options{Targets: []Target{{Resource: MACs, Value: limit}}})
-		j.methods = []decomp.Method{m}
-		return j.walk(context.Background(), j.analyse, j.factor, j.choose)
+		_, err := factoredIn(t, bare(), cnn, Options{Targets: []Target{{Resource: MACs, Value: limit}}}, m).choose(context.Background())
+		return err
 	}
 	unmet := (*UnmetError)(nil)
 	if err := search(rough, 2); !errors.As(err, &unmet) || unmet.Reachable >= float64(unmet.Original) {
@@ -110,9 +112,9 @@ func TestStagesOutOfReach(t *testing.T) {
 // TestStagesRefusedRanks: ranks without factors are left out.
 func TestStagesRefusedRanks(t *testing.T) {
 	var losses atomic.Int64
-	j := chosenFrom(t, Options{Targets: []Target{half(MACs)}}, 0, coarse("coarse", 3, &losses))
+	_, chosen := chosenFrom(t, zoo(t, "cnn"), Options{Targets: []Target{half(MACs)}}, 0, coarse("coarse", 3, &losses))
 	factored := 0
-	for _, c := range j.chosen {
+	for _, c := range chosen.picks {
 		if c.method != nil {
 			factored++
 			if c.rank[0]%3 == 0 {
@@ -132,8 +134,8 @@ func TestStagesRefusedMethod(t *testing.T) {
 	never.Factor = func(linalg.Backend, decomp.Kernel, decomp.Metric) (decomp.Spectrum, error) {
 		return nil, &decomp.RefusedError{Method: "never", Reason: "on purpose"}
 	}
-	j := chosenFrom(t, Options{Targets: []Target{half(MACs)}}, 1<<30, never, coarse("coarse", 0, &losses))
-	if !slices.ContainsFunc(j.chosen, func(c option) bool { return c.method != nil && c.method.Name == "coarse" }) {
+	_, chosen := chosenFrom(t, zoo(t, "cnn"), Options{Targets: []Target{half(MACs)}}, 1<<30, never, coarse("coarse", 0, &losses))
+	if !slices.ContainsFunc(chosen.picks, func(c option) bool { return c.method != nil && c.method.Name == "coarse" }) {
 		t.Error("nothing was factored")
 	}
 }
@@ -142,23 +144,61 @@ func TestStagesRefusedMethod(t *testing.T) {
 func TestStagesWithoutMemory(t *testing.T) {
 	o := Options{Targets: []Target{half(MACs)}}
 	var losses atomic.Int64
-	held := chosenFrom(t, o, 1<<30, coarse("coarse", 0, &losses))
-	again := chosenFrom(t, o, 1<<12, coarse("coarse", 0, &losses))
-	if !held.hold || again.hold || again.offers[0].spectra != nil {
-		t.Fatalf("held: %v and %v", held.hold, again.hold)
+	m := zoo(t, "cnn")
+	held, first := chosenFrom(t, m, o, 1<<30, coarse("coarse", 0, &losses))
+	again, second := chosenFrom(t, m, o, 1<<12, coarse("coarse", 0, &losses))
+	if !held.of.store.hold || again.of.store.hold || len(held.of.store.spectra) == 0 || len(again.of.store.spectra) > 0 {
+		t.Fatalf("held: %v and %v", held.of.store.hold, again.of.store.hold)
 	}
-	for _, j := range []*job{held, again} {
-		if err := j.assemble(context.Background()); err != nil {
+	var chains [2][]decomp.Chain
+	for i, c := range []*Choice{first, second} {
+		var err error
+		if chains[i], err = c.chains(context.Background(), held.env, held.a); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for i, c := range held.chosen {
-		if !c.same(again.chosen[i]) || c.loss != again.chosen[i].loss {
-			t.Errorf("site %d: %s losing %g, and %s losing %g", i, c.key(), c.loss, again.chosen[i].key(), again.chosen[i].loss)
+	for i, c := range first.picks {
+		if other := second.picks[i]; !c.same(other) || c.loss != other.loss {
+			t.Errorf("site %d: %s losing %g, and %s losing %g", i, c.key(), c.loss, other.key(), other.loss)
 		}
-		for k, f := range held.chains[i] {
-			if !slices.Equal(f.Kernel.Weights, again.chains[i][k].Kernel.Weights) {
+		for k, f := range chains[0][i] {
+			if !slices.Equal(f.Kernel.Weights, chains[1][i][k].Kernel.Weights) {
 				t.Errorf("site %d: factor %d differs", i, k)
+			}
+		}
+	}
+}
+
+// TestChoicesLeaveOffersAlone: what a choice learns is in its own offers; those that it began with stay as they were, and give
+// the same choice again.
+func TestChoicesLeaveOffersAlone(t *testing.T) {
+	var losses atomic.Int64
+	w := factoredIn(t, bare(), zoo(t, "cnn"), Options{Targets: []Target{half(MACs)}}, coarse("coarse", 0, &losses))
+	known := func(of *Offers) (options, asked int) {
+		for _, o := range of.sites {
+			options, asked = options+len(o.options), asked+len(o.asked)
+		}
+		return options, asked
+	}
+	before, asked := known(w.of)
+	var first *Choice
+	for range 2 {
+		c, err := w.choose(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, a := known(w.of); n != before || a != asked {
+			t.Errorf("the offers had %d options of %d that were asked about, and have %d of %d", before, asked, n, a)
+		}
+		if n, _ := known(c.Offers); n <= before {
+			t.Errorf("%d options are known of a choice, %d before it", n, before)
+		}
+		if first == nil {
+			first = c
+		}
+		for i, p := range c.picks {
+			if !p.same(first.picks[i]) {
+				t.Errorf("site %d: %s, and then %s", i, first.picks[i].key(), p.key())
 			}
 		}
 	}
@@ -167,12 +207,8 @@ func TestStagesWithoutMemory(t *testing.T) {
 // TestStagesShareWeights: sites of one weight are asked about the same ranks.
 func TestStagesShareWeights(t *testing.T) {
 	var losses atomic.Int64
-	j := bare(twice(t, false), Options{Targets: []Target{share(Params, 0.7)}})
-	j.methods = []decomp.Method{coarse("coarse", 0, &losses)}
-	if err := j.walk(context.Background(), j.analyse, j.factor, j.choose); err != nil {
-		t.Fatal(err)
-	}
-	a, b := j.offers[0], j.offers[1]
+	_, chosen := chosenFrom(t, twice(t, false), Options{Targets: []Target{share(Params, 0.7)}}, 0, coarse("coarse", 0, &losses))
+	a, b := chosen.Offers.sites[0], chosen.Offers.sites[1]
 	if len(a.options) < 3 || len(a.options) != len(b.options) {
 		t.Fatalf("%d and %d options", len(a.options), len(b.options))
 	}
@@ -206,7 +242,7 @@ func TestSchemesOnOneLadder(t *testing.T) {
 			t.Errorf("site %s is %s at rank %v; want %+v", s.Name, s.Method, s.Rank, want)
 		}
 	}
-	if _, again := run(t, m, Options{FromPlan: &plan, Threads: 1}); !bytes.Equal(first, again) {
+	if _, again := run(t, m, Options{FromPlan: &plan}, threads(1)); !bytes.Equal(first, again) {
 		t.Error("the same plan gives other bytes")
 	}
 }

@@ -37,12 +37,12 @@ type statsFile struct {
 }
 
 // openStats opens the file that Options.Stats names.
-func (j *job) openStats(ctx context.Context, groups [][]int) (*statsFile, error) {
-	path := j.opts.Stats
+func openStats(ctx context.Context, env *Environment, a *Analysis, o Options) (*statsFile, error) {
+	path := o.Stats
 	if path == "" {
 		return nil, nil
 	}
-	key, err := j.statsKey(ctx, groups)
+	key, err := statsKey(ctx, env, a, o)
 	if err != nil {
 		return nil, fmt.Errorf("statistics %s: %w", path, err)
 	}
@@ -55,9 +55,11 @@ func (j *job) openStats(ctx context.Context, groups [][]int) (*statsFile, error)
 			return nil, fmt.Errorf("statistics %s: %w", path, err)
 		}
 	}
-	j.result.Calibration.Cached = s.in != nil
 	return s, nil
 }
+
+// cached tells that the statistics are there already.
+func (s *statsFile) cached() bool { return s != nil && s.in != nil }
 
 // readStatsFile returns nil where there is no file, or one of another calibration.
 func readStatsFile(ctx context.Context, path string, key []byte) (*statsFile, error) {
@@ -93,7 +95,7 @@ func checkStatsFile(ctx context.Context, f *os.File, key []byte) (bool, error) {
 		return false, err
 	}
 	if string(head[:len(calibrationMagic)]) != calibrationMagic {
-		return false, &UsageError{errors.New("this file is there, and holds no statistics; choose another name")}
+		return false, &UsageError{Err: errors.New("this file is there, and holds no statistics; choose another name")}
 	}
 	if !bytes.Equal(head[len(calibrationMagic):], key) {
 		return false, nil
@@ -133,17 +135,19 @@ func writeStatsFile(path string, key []byte) (*statsFile, error) {
 
 // collect gives the statistics of the next group of sites: those of the file
 // when one is read, else new ones, which are also written.
-func (j *job) collect(ctx context.Context, lib *ort.Library, s *statsFile, sites []rewrite.Site, name string) ([]calib.Stats, error) {
-	if s != nil && s.in != nil {
+func (s *statsFile) collect(ctx context.Context, lib *ort.Library, a *Analysis, o Options, st *stage, sites []rewrite.Site) ([]calib.Stats, error) {
+	if s.cached() {
 		stats, err := s.read(ctx, sites)
 		if err != nil {
 			return nil, fmt.Errorf("statistics %s: %w", s.path, err)
 		}
 		return stats, nil
 	}
-	stats, err := calib.Collect(ctx, lib, j.model, sites, j.opts.Source, j.calibrate, j.calibOptions(name))
+	how := st.env.calibOptions(a, o)
+	how.Progress = st.told
+	stats, err := calib.Collect(ctx, lib, a.model, sites, o.Source, a.Calibrate, how)
 	if err != nil {
-		return nil, fmt.Errorf("calibration on %s: %w", j.opts.Source.Describe(), unrunnable(err))
+		return nil, fmt.Errorf("calibration on %s: %w", o.Source.Describe(), unrunnable(err))
 	}
 	if s != nil {
 		for i := range stats {

@@ -35,7 +35,7 @@ func TestStats(t *testing.T) {
 	}{
 		{"plain", Options{Source: images(40), CalibSamples: 24}, 1},
 		{"with sensitivities", Options{Source: images(40), CalibSamples: 24, Probes: 1}, 1},
-		{"in several sweeps", Options{Source: drawn(40, "x", 12, 1, 1), CalibSamples: 24, Memory: 26 << 20, Threads: 1}, 2},
+		{"in several sweeps", Options{Source: drawn(40, "x", 12, 1, 1), CalibSamples: 24, Memory: 26 << 20}, 2},
 	} {
 		m := zoo(t, "cnn")
 		if c.sweeps > 1 {
@@ -53,8 +53,8 @@ func TestStats(t *testing.T) {
 		for turn, cached := range []bool{false, true, true} {
 			var reads atomic.Int64
 			o := c.o
-			o.Source, o.Threads = counted{o.Source, &reads}, turn+1
-			r, got := run(t, m, o)
+			o.Source = counted{o.Source, &reads}
+			r, got := run(t, m, o, threads(turn+1))
 			if !bytes.Equal(got, want) {
 				t.Errorf("%s: turn %d gives other bytes", c.name, turn)
 			}
@@ -95,7 +95,6 @@ func TestStatsKey(t *testing.T) {
 		change func(*Options)
 	}{
 		{"target", true, func(o *Options) { o.Targets = []Target{share(Params, 0.6)} }},
-		{"threads", true, func(o *Options) { o.Threads = 1 }},
 		{"verification", true, func(o *Options) { o.VerifySamples = 3 }},
 		{"seed", false, func(o *Options) { o.Seed = 9 }},
 		{"number", false, func(o *Options) { o.CalibSamples = 20 }},
@@ -117,7 +116,7 @@ func TestStatsKey(t *testing.T) {
 		}},
 	} {
 		o := base
-		run(t, m, o) // whatever the last case left there
+		run(t, m, o, threads(1)) // whatever the last case left there
 		c.change(&o)
 		if r, _ := run(t, m, o); r.Calibration.Cached != c.cached {
 			t.Errorf("%s: cached is %v", c.name, r.Calibration.Cached)
@@ -133,8 +132,8 @@ func TestStatsRefused(t *testing.T) {
 	needRuntime(t)
 	m := zoo(t, "cnn")
 	path := filepath.Join(t.TempDir(), "stats")
-	o := Options{Targets: []Target{half(MACs)}, Source: images(40), CalibSamples: 24, Stats: path}
-	run(t, m, o)
+	o := to(t, Options{Targets: []Target{half(MACs)}, Source: images(40), CalibSamples: 24, Stats: path})
+	runTo(t, m, o)
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -157,7 +156,7 @@ func TestStatsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		o.Output = out(t)
-		_, err := Run(context.Background(), m, o)
+		_, err := Run(context.Background(), in(t), m, o)
 		testkit.WantError(t, err, path, c.want)
 		if usage := (*UsageError)(nil); errors.As(err, &usage) != c.usage {
 			t.Errorf("%s: %v", c.name, err)
@@ -168,10 +167,10 @@ func TestStatsRefused(t *testing.T) {
 		empty(t, filepath.Dir(o.Output))
 	}
 	o.Source = nil
-	_, err = Run(context.Background(), m, o)
+	_, err = Run(context.Background(), in(t), m, o)
 	testkit.WantError(t, err, "no samples")
 	o.Source, o.Stats = images(40), filepath.Join(path+".d", "stats")
-	_, err = Run(context.Background(), m, o)
+	_, err = Run(context.Background(), in(t), m, o)
 	testkit.WantError(t, err, o.Stats)
 }
 
@@ -182,13 +181,13 @@ func TestStatsNotLeftBehind(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		folder := t.TempDir()
-		o := Options{Output: out(t), Targets: []Target{half(MACs)}, Source: images(40), CalibSamples: 24, Stats: filepath.Join(folder, "stats")}
-		o.Progress = func(s string, done, _ int) {
+		o := to(t, Options{Targets: []Target{half(MACs)}, Source: images(40), CalibSamples: 24, Stats: filepath.Join(folder, "stats")})
+		env := in(t, told(func(s string, done, _ int) {
 			if s == stage && done > 0 {
 				cancel()
 			}
-		}
-		if _, err := Run(ctx, zoo(t, "cnn"), o); !errors.Is(err, context.Canceled) {
+		}))
+		if _, err := Run(ctx, env, zoo(t, "cnn"), o); !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v", err)
 		}
 		empty(t, folder)

@@ -10,9 +10,9 @@ import (
 func TestDecoder(t *testing.T) {
 	needRuntime(t)
 	for _, target := range []Target{share(MACs, 0.6), share(MACs, 0.4)} {
-		r, err := Run(context.Background(), zoo(t, "decoder"), Options{
-			Output: out(t), Targets: []Target{target}, Source: drawn(96, "latent", 10, 4, 5), CalibSamples: 64, Probes: 1,
-		})
+		r, err := Run(context.Background(), in(t), zoo(t, "decoder"), RunOptions{Output: out(t), Options: Options{
+			Targets: []Target{target}, Source: drawn(96, "latent", 10, 4, 5), CalibSamples: 64, Probes: 1,
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}

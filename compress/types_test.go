@@ -36,9 +36,9 @@ func TestElementTypes(t *testing.T) {
 				if r.Unverified == "" {
 					t.Error("a model that the runtime does not take was verified")
 				}
-				for _, probes := range []int{0, 1} {
-					data.Probes, data.Output = probes, out(t)
-					_, err := Run(t.Context(), m, data)
+				for _, probes := range []int{-1, 1} {
+					data.Probes = probes
+					_, err := Run(t.Context(), in(t), m, RunOptions{Options: data, Output: out(t)})
 					testkit.WantError(t, err, "NOT_IMPLEMENTED", "data-free", "float32")
 				}
 				return

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -21,10 +20,8 @@ type VerifyOptions struct {
 	Seed    uint64
 	// InputShapes gives the shapes of random inputs where the model leaves them open.
 	InputShapes map[string][]int
-	// Batch, Threads, Runtime and Progress are as in Options.
-	Batch, Threads int
-	Runtime        string
-	Progress       func(stage string, done, total int)
+	// Batch is as in Options.
+	Batch int
 }
 
 // VerificationSchema names the shape of a Verification as JSON.
@@ -38,28 +35,20 @@ type Verification struct {
 
 // Verify runs the model m, read from a file, and the model in the file
 // compressed on the same samples.
-func Verify(ctx context.Context, m *onnxio.Model, compressed string, o VerifyOptions) (*Verification, error) {
-	if o.Threads < 0 || o.Batch < 0 || o.Samples < 0 {
-		return nil, &UsageError{errors.New("samples, batch and threads cannot be negative")}
+func Verify(ctx context.Context, env *Environment, m *onnxio.Model, compressed string, o VerifyOptions) (*Verification, error) {
+	if o.Batch < 0 || o.Samples < 0 {
+		return nil, &UsageError{Err: errors.New("samples and batch cannot be negative")}
 	}
-	if o.Threads == 0 {
-		o.Threads = runtime.GOMAXPROCS(0)
-	}
-	libs, err := OpenLibraries(o.Runtime)
-	if err != nil {
-		return nil, err
-	}
-	defer libs.Close()
-	lib, err := libs.Need("comparing models")
+	lib, err := env.Need("comparing models")
 	if err != nil {
 		return nil, err
 	}
 	if o.Source == nil {
 		if err := checkShapes(m, o.InputShapes); err != nil {
-			return nil, &UsageError{fmt.Errorf("%s: %w", m.Path, err)}
+			return nil, &UsageError{Err: fmt.Errorf("%s: %w", m.Path, err)}
 		}
 		if o.Source, err = newNoise(m, o.InputShapes, o.Seed); err != nil {
-			return nil, &UsageError{fmt.Errorf("nothing to run the models on: %w", err)}
+			return nil, &UsageError{Err: fmt.Errorf("nothing to run the models on: %w", err)}
 		}
 	}
 	n := o.Source.Len()
@@ -68,12 +57,8 @@ func Verify(ctx context.Context, m *onnxio.Model, compressed string, o VerifyOpt
 	}
 	chosen, _ := samples.Split(o.Source.Len(), n, o.Seed)
 	r, err := verify.Compare(ctx, lib, m.Path, compressed, o.Source, chosen, verify.Options{
-		Batch: o.Batch, Threads: o.Threads,
-		Progress: func(done, total int) {
-			if o.Progress != nil {
-				o.Progress("verify", done, total)
-			}
-		},
+		Batch: o.Batch, Threads: env.Threads,
+		Progress: func(done, total int) { env.progress("verify", done, total) },
 	})
 	if err != nil {
 		return nil, err

@@ -16,8 +16,8 @@ import (
 func TestVerify(t *testing.T) {
 	needRuntime(t)
 	m := zoo(t, "cnn")
-	o := Options{Output: out(t), Targets: []Target{half(MACs)}}
-	run(t, m, o)
+	o := to(t, Options{Targets: []Target{half(MACs)}})
+	runTo(t, m, o)
 	var seen log
 	for _, c := range []struct {
 		o       VerifyOptions
@@ -25,11 +25,11 @@ func TestVerify(t *testing.T) {
 		data    string
 	}{
 		{VerifyOptions{}, noiseSamples, "random inputs"},
-		{VerifyOptions{Source: images(30), Progress: seen.add}, 30, "30 samples in memory"},
+		{VerifyOptions{Source: images(30)}, 30, "30 samples in memory"},
 		{VerifyOptions{Source: images(30), Samples: 12}, 12, "30 samples in memory"},
 		{VerifyOptions{Source: images(30), Samples: 99}, 30, "30 samples in memory"},
 	} {
-		v, err := Verify(context.Background(), m, o.Output, c.o)
+		v, err := Verify(context.Background(), in(t, told(seen.add)), m, o.Output, c.o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,19 +58,18 @@ func TestVerifyErrors(t *testing.T) {
 		{VerifyOptions{Batch: -1}, true, []string{"negative"}},
 		{VerifyOptions{InputShapes: map[string][]int{"y": {1}}}, true, []string{`"y"`, m.Path}},
 		{VerifyOptions{Source: memory{}}, false, []string{"no samples"}},
-		{VerifyOptions{Runtime: filepath.Join(t.TempDir(), "none.so")}, true, []string{"none.so"}},
 	} {
-		_, err := Verify(context.Background(), m, m.Path, c.o)
+		_, err := Verify(context.Background(), in(t), m, m.Path, c.o)
 		testkit.WantError(t, err, c.words...)
 		if usage := (*UsageError)(nil); errors.As(err, &usage) != c.usage {
 			t.Errorf("%v: a usage error: %v, want %v", err, !c.usage, c.usage)
 		}
 	}
-	_, err := Verify(context.Background(), zoo(t, "embedding"), m.Path, VerifyOptions{})
+	_, err := Verify(context.Background(), in(t), zoo(t, "embedding"), m.Path, VerifyOptions{})
 	testkit.WantError(t, err, "nothing to run the models on", `"ids"`)
-	_, err = Verify(context.Background(), m, filepath.Join(t.TempDir(), "none.onnx"), VerifyOptions{})
+	_, err = Verify(context.Background(), in(t), m, filepath.Join(t.TempDir(), "none.onnx"), VerifyOptions{})
 	testkit.WantError(t, err, "compressed model", "none.onnx")
-	_, err = Verify(context.Background(), m, zoo(t, "matmul_left").Path, VerifyOptions{})
+	_, err = Verify(context.Background(), in(t), m, zoo(t, "matmul_left").Path, VerifyOptions{})
 	testkit.WantError(t, err, "cannot be compared")
 }
 
@@ -86,9 +85,9 @@ func TestLibrariesNamed(t *testing.T) {
 					t.Setenv(lib.Env(), path)
 				}
 			}
-			libs, err := OpenLibraries(c.flag)
+			env, err := Open(EnvironmentOptions{Runtime: c.flag})
 			if err == nil {
-				libs.Close()
+				env.Close()
 			}
 			testkit.WantError(t, err, filepath.Base(c.flag+c.ort+c.blas))
 			if usage := (*UsageError)(nil); !errors.As(err, &usage) {
@@ -100,7 +99,7 @@ func TestLibrariesNamed(t *testing.T) {
 
 func TestLibrariesFound(t *testing.T) {
 	path := provisiontest.Need(t, provision.ONNXRuntime)
-	libs, err := OpenLibraries(path)
+	libs, err := Open(EnvironmentOptions{Runtime: path})
 	if err != nil {
 		t.Fatal(err)
 	}

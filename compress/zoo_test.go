@@ -28,11 +28,10 @@ func TestZoo(t *testing.T) {
 		for _, mode := range []string{"data-free", "moments", "all"} {
 			for _, target := range []Target{share(MACs, 0.75), share(Params, 0.6)} {
 				turn++
-				o := Options{
+				o := RunOptions{Output: filepath.Join(folder, fmt.Sprintf("%s %s %s.onnx", c.Name, mode, target.Resource)), Options: Options{
 					Methods: []string{"svd", methods[turn%len(methods)].Name},
-					Output:  filepath.Join(folder, fmt.Sprintf("%s %s %s.onnx", c.Name, mode, target.Resource)),
-					Targets: []Target{target}, InputShapes: sizes(m), NoRefit: mode == "moments",
-				}
+					Targets: []Target{target}, InputShapes: sizes(m), NoRefit: mode == "moments", Probes: -1,
+				}}
 				if mode != "data-free" {
 					if !c.Runs {
 						continue // calibration needs to run it
@@ -42,7 +41,7 @@ func TestZoo(t *testing.T) {
 				if mode == "all" {
 					o.Probes = 1
 				}
-				r, err := reachable(m, o)
+				r, err := reachable(in(t), m, o)
 				if err != nil {
 					t.Errorf("%s: %v", filepath.Base(o.Output), err)
 					continue
@@ -57,8 +56,8 @@ func TestZoo(t *testing.T) {
 
 // reachable compresses a model to the target, or where that cannot be met, because there
 // is nothing to gain in the model, or not enough, to what the refusal says can be.
-func reachable(m *onnxio.Model, o Options) (*Result, error) {
-	r, err := Run(context.Background(), m, o)
+func reachable(env *Environment, m *onnxio.Model, o RunOptions) (*Result, error) {
+	r, err := Run(context.Background(), env, m, o)
 	unmet := (*UnmetError)(nil)
 	if !errors.As(err, &unmet) {
 		return r, err
@@ -67,7 +66,7 @@ func reachable(m *onnxio.Model, o Options) (*Result, error) {
 		return nil, fmt.Errorf("refused without need: %w", err)
 	}
 	o.Targets = []Target{{Resource: o.Targets[0].Resource, Value: unmet.Reachable}}
-	return Run(context.Background(), m, o)
+	return Run(context.Background(), env, m, o)
 }
 
 // checkRun looks at what a run says of its verification.

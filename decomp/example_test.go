@@ -10,11 +10,11 @@ import (
 
 // A kernel is factored once; the factorization then answers for every rank.
 func ExampleMethod() {
-	libs, err := compress.OpenLibraries("")
+	env, err := compress.Open(compress.EnvironmentOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer libs.Close()
+	defer env.Close()
 	// A matrix with the singular values 4, 2 and 1.
 	kernel := decomp.Kernel{
 		Shape:   decomp.Shape{Out: 3, In: 3, Groups: 1},
@@ -24,7 +24,7 @@ func ExampleMethod() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	spectrum, err := svd.Factor(libs.Algebra, kernel, decomp.Metric{})
+	spectrum, err := svd.Factor(env.Algebra, kernel, decomp.Metric{})
 	if err != nil {
 		log.Fatal(err)
 	}

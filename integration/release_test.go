@@ -107,7 +107,8 @@ func checkArchive(t *testing.T, dist, platform string, archives map[string]strin
 		t.Fatalf("%s: %v", found[0], err)
 	}
 	for _, want := range []string{
-		program, "LICENSE", "README.md", "completion/onnx-compress.bash", "completion/_onnx-compress", "completion/onnx-compress.fish", "man/onnx-compress.1",
+		program, "LICENSE", "README.md", "completion/onnx-compress.bash", "completion/_onnx-compress", "completion/onnx-compress.fish", "completion/onnx-compress.ps1",
+		"man/onnx-compress.1", "man/onnx-compress-compress.1",
 	} {
 		if !slices.ContainsFunc(names, func(name string) bool { return strings.HasSuffix(name, "/"+want) }) {
 			t.Errorf("%s lacks %s: %q", found[0], want, names)

@@ -27,11 +27,11 @@ func Example() {
 	site := &sites[len(sites)-2]
 	fmt.Printf("%d sites, %d nodes left alone; %s: %s of %v\n", len(sites), len(skips), site.Name, site.Op, site.Kernel)
 
-	libs, err := compress.OpenLibraries("")
+	env, err := compress.Open(compress.EnvironmentOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer libs.Close()
+	defer env.Close()
 	svd, err := compress.MethodNamed("svd")
 	if err != nil {
 		log.Fatal(err)
@@ -40,7 +40,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	spectrum, err := svd.Factor(libs.Algebra, kernel, decomp.Metric{}) // by the weight alone
+	spectrum, err := svd.Factor(env.Algebra, kernel, decomp.Metric{}) // by the weight alone
 	if err != nil {
 		log.Fatal(err)
 	}

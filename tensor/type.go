@@ -175,3 +175,12 @@ func Elements(shape []int) (int, error) {
 	}
 	return n, nil
 }
+
+// Product is the product of sizes, 1 of none: Elements of a shape that is known to be valid.
+func Product(sizes []int) int {
+	n := 1
+	for _, v := range sizes {
+		n *= v
+	}
+	return n
+}

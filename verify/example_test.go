@@ -29,9 +29,14 @@ func ExampleCompare() {
 		log.Fatal(err)
 	}
 	defer m.Close()
-	_, err = compress.Run(ctx, m, compress.Options{
-		Output: small, Methods: []string{"svd"}, Targets: []compress.Target{{Resource: compress.Params, Value: 0.7, Fraction: true}},
-	})
+	env, err := compress.Open(compress.EnvironmentOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer env.Close()
+	_, err = compress.Run(ctx, env, m, compress.RunOptions{Output: small, Options: compress.Options{
+		Methods: []string{"svd"}, Targets: []compress.Target{{Resource: compress.Params, Value: 0.7, Fraction: true}},
+	}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -44,12 +49,7 @@ func ExampleCompare() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	libs, err := compress.OpenLibraries("")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer libs.Close()
-	lib, err := libs.Need("comparing models")
+	lib, err := env.Need("comparing models")
 	if err != nil {
 		log.Fatal(err)
 	}

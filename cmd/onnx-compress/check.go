@@ -14,7 +14,6 @@ import (
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/internal/report"
-	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
 // checkSchema names the shape of a check as JSON.
@@ -33,11 +32,6 @@ type estimated struct {
 	Shrink float64 `json:"shrink"`
 	TooBig bool    `json:"too_big"`
 }
-
-// shrinkError says that models could be smaller than they may.
-type shrinkError struct{ said string }
-
-func (e *shrinkError) Error() string { return e.said }
 
 type checkCommand struct {
 	streams
@@ -63,7 +57,7 @@ is there stands for that one, so that a commit of either is checked.`,
 Exit codes: 0 nothing to do, 4 a compressed model is stale, 5 a model could
 shrink by too much, 1 something could not be read or found.`},
 		ValidArgsFunction: ending("onnx"),
-		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args) },
+		RunE:              c.run,
 	}, c.declare, configFlags)
 }
 
@@ -77,7 +71,7 @@ func (c *checkCommand) declare(f *flagSet) {
 	c.out.declare(f, "as JSON", "no text", "")
 }
 
-func (c *checkCommand) run(ctx context.Context, files []string) error {
+func (c *checkCommand) run(cmd *cobra.Command, files []string) error {
 	if len(files) == 0 {
 		return usagef("which models? for example: onnx-compress check models/*.onnx")
 	}
@@ -92,7 +86,7 @@ func (c *checkCommand) run(ctx context.Context, files []string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.out.check(files...); err != nil {
+	if err := writable(cmd.Flags(), files, "json"); err != nil {
 		return err
 	}
 	want := provenance.Want{Source: c.want.source, Data: c.want.compress.calib, AnyData: c.want.anyData}
@@ -106,11 +100,11 @@ func (c *checkCommand) run(ctx context.Context, files []string) error {
 		return err
 	}
 	found := checked{Schema: checkSchema, Files: []provenance.Status{}, Estimates: []estimated{}}
-	if found.Files, err = provenance.Check(ctx, results, func(string) provenance.Want { return want }); err != nil {
+	if found.Files, err = provenance.Check(cmd.Context(), results, func(string) provenance.Want { return want }); err != nil {
 		return err
 	}
 	for _, path := range sources {
-		e, err := c.want.estimate(ctx, path, tolerance)
+		e, err := c.want.estimate(cmd.Context(), path, tolerance)
 		if err != nil {
 			return err
 		}
@@ -149,24 +143,25 @@ func sortOut(files []string, pattern namePattern) (results, sources []string, er
 
 // estimate finds by how much a model could shrink.
 func (w *wantFlags) estimate(ctx context.Context, path string, tolerance float64) (*compress.Estimate, error) {
-	m, err := onnxio.Read(path)
+	m, source, err := opened(path, w.compress.calib, &w.compress.samples)
 	if err != nil {
 		return nil, err
 	}
 	defer m.Close()
-	o := w.compress.opts
+	o := w.compress.opts.Options
+	o.Source = source
 	if o.Memory, err = byteSize(w.compress.memory); err != nil {
 		return nil, err
 	}
 	if o.InputShapes, err = inputShapes(w.compress.shapes); err != nil {
 		return nil, err
 	}
-	if w.compress.calib != "" {
-		if o.Source, err = openSamples(m, w.compress.calib, &w.compress.samples); err != nil {
-			return nil, err
-		}
+	env, err := compress.Open(w.compress.env)
+	if err != nil {
+		return nil, err
 	}
-	return compress.EstimateShrink(ctx, m, o, tolerance)
+	defer env.Close()
+	return compress.EstimateShrink(ctx, env, m, o, tolerance)
 }
 
 // text writes the check for people.
@@ -194,8 +189,8 @@ func (c *checked) text(out io.Writer) error {
 func (c *checked) judge(limit float64) error {
 	all := statuses{Files: c.Files}
 	err := all.judge()
-	if stale := (*staleError)(nil); errors.As(err, &stale) {
-		return &staleError{stale.said + "; compress anew with onnx-compress convert"}
+	if stale, ok := errors.AsType[*verdict](err); ok {
+		return &verdict{stale.code, stale.said + "; compress anew with onnx-compress convert"}
 	}
 	var big []string
 	for _, e := range c.Estimates {
@@ -204,7 +199,7 @@ func (c *checked) judge(limit float64) error {
 		}
 	}
 	if len(big) > 0 {
-		return &shrinkError{fmt.Sprintf("could shrink by more than %s: %s; compress with onnx-compress convert, or raise --max-shrink", report.Percent(limit), strings.Join(big, ", "))}
+		return &verdict{exitBound, fmt.Sprintf("could shrink by more than %s: %s; compress with onnx-compress convert, or raise --max-shrink", report.Percent(limit), strings.Join(big, ", "))}
 	}
 	return err
 }

@@ -7,8 +7,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/compress"
-	"github.com/onnx-compress/onnx-compress/search"
-	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // completeWith lets a flag's value be completed.
@@ -47,42 +45,20 @@ func ending(all ...string) cobra.CompletionFunc {
 }
 
 func methodWords() []string {
-	var out []string
-	for _, m := range compress.MethodTexts().Methods {
-		out = append(out, cobra.CompletionWithDesc(m.Name, m.Title))
-	}
-	return out
+	return each(compress.MethodTexts().Methods, func(m compress.MethodText) string { return cobra.CompletionWithDesc(m.Name, m.Title) })
 }
 
-func searchWords() []string {
-	var out []string
-	for _, m := range search.Methods() {
-		out = append(out, m.Name)
-	}
-	return out
-}
-
-func resourceWords(behind string) []string {
-	var out []string
-	for _, r := range compress.Resources() {
-		out = append(out, string(r)+behind)
-	}
-	return out
-}
-
-// targetWords are what can be bounded, resources before damages.
+// targetWords are what can be bounded.
 func targetWords() []string {
-	out := resourceWords("=")
-	for _, d := range compress.Damages() {
-		out = append(out, string(d)+"=")
-	}
-	return out
+	return append(each(compress.Resources(), func(r compress.Resource) string { return string(r) + "=" }),
+		each(compress.Damages(), func(d compress.Damage) string { return string(d) + "=" })...)
 }
 
-func measureWords() []string {
+// each lists the words of things.
+func each[T any](things []T, word func(T) string) []string {
 	var out []string
-	for _, m := range verify.Measures() {
-		out = append(out, cobra.CompletionWithDesc(string(m)+"=", m.Title()))
+	for _, thing := range things {
+		out = append(out, word(thing))
 	}
 	return out
 }

@@ -2,9 +2,7 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strings"
 
@@ -14,13 +12,14 @@ import (
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 	"github.com/onnx-compress/onnx-compress/internal/report/page"
-	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/search"
 )
 
 // compressCommand has the flags of compress; other commands take some of them.
 type compressCommand struct {
 	streams
-	opts    compress.Options
+	opts    compress.RunOptions
+	env     compress.EnvironmentOptions
 	samples sampleFlags
 	out     outputFlags
 
@@ -30,7 +29,7 @@ type compressCommand struct {
 	tuning          tuneFlags
 	tune            bool
 	lessons         string
-	page            pageFlags
+	report          string
 }
 
 func newCompress(s streams) *cobra.Command {
@@ -52,7 +51,7 @@ out.`,
 Exit codes: 0 done, 1 failed, 2 usage, 3 a target cannot be met. Nothing is
 written unless it is 0.`},
 		ValidArgsFunction: ending("onnx"),
-		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
+		RunE:              c.run,
 	}, c.declare, configFlags)
 }
 
@@ -88,7 +87,7 @@ func (c *compressCommand) declare(f *flagSet) {
 	f.group("How to work")
 	c.work(f)
 	f.group("What to say")
-	c.page.declare(f, "a page for people: what was saved, what it costs, on what evidence; the models are timed for it")
+	reportFlag(f, &c.report, "a page for people: what was saved, what it costs, on what evidence; the models are timed for it")
 	f.BoolVar(&c.opts.Time, "time", false, "time both models in ONNX Runtime, by turns, on one sample")
 	c.out.declare(f, "the result as JSON", "no text, no progress", "every node: its rank and loss, or why it was left alone; and how long each stage took")
 }
@@ -114,7 +113,7 @@ func (c *compressCommand) choice(f *flagSet) {
 	f.StringArrayVar(&c.opts.Select.Keep, "keep", nil, "`PATTERN` leave nodes alone whose name matches; may be repeated (in patterns * stands for any characters, ? for one)")
 	f.StringVar(&c.opts.Search, "search", "", "`NAME` how ranks are chosen: composite, continuous in stages, with losses corrected by what sites really do to the outputs (default); "+
 		"lagrange, exact to its stated gap; rene, the search of arXiv 2409.03555")
-	f.completeWith("search", words(searchWords()...))
+	f.completeWith("search", words(each(search.Methods(), func(m search.Method) string { return m.Name })...))
 	f.IntVar(&c.opts.RankMultiple, "rank-multiple", 0, "`N` only ranks all of whose numbers are multiples of N; 1 for the fewest multiply-adds at a given error "+
 		"(default: at convolutions of 16 channels and more 16, which suits the blocks that runtimes compute in, as long as the targets can be met so, and 1 elsewhere)")
 	shapeFlag(f, &c.shapes, "the shape of an input that the model leaves open")
@@ -124,9 +123,9 @@ func (c *compressCommand) choice(f *flagSet) {
 func (c *compressCommand) work(f *flagSet) {
 	seedFlag(f, &c.opts.Seed, "decides which samples go where (0)")
 	batchFlag(f, &c.opts.Batch)
-	threadsFlag(f, &c.opts.Threads, "batches and nodes worked on side by side (all cores); the written bytes do not depend on it")
+	threadsFlag(f, &c.env.Threads, "batches and nodes worked on side by side (all cores); the written bytes do not depend on it")
 	memoryFlag(f, &c.memory)
-	runtimeFlag(f, &c.opts.Runtime)
+	runtimeFlag(f, &c.env.Runtime)
 }
 
 // read turns the words into options.
@@ -164,6 +163,9 @@ func (c *compressCommand) readMeans(f *pflag.FlagSet) error {
 		return err
 	}
 	var err error
+	if c.opts.Probes, err = probes(c.opts.Probes); err != nil {
+		return err
+	}
 	if c.opts.Memory, err = byteSize(c.memory); err != nil {
 		return err
 	}
@@ -175,9 +177,9 @@ func (c *compressCommand) readMeans(f *pflag.FlagSet) error {
 func (c *compressCommand) prepared() (err error) {
 	c.opts.Data.Path = c.calib
 	if c.tune {
-		c.opts.LessonsPath = c.lessons
+		c.opts.Data.Lessons = c.lessons
 	}
-	if c.calib != "" || c.opts.LessonsPath != "" {
+	if c.calib != "" || c.opts.Data.Lessons != "" {
 		c.opts.Data.Preparation, err = c.samples.options()
 	}
 	return err
@@ -192,21 +194,9 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 	if err := c.read(f); err != nil {
 		return err
 	}
-	files := []string{path, c.opts.Output, c.calib, c.samples.labels}
-	if err := c.out.check(append(files, c.plan.to, c.plan.from)...); err != nil {
+	files := []string{path, c.opts.Output, c.calib, c.samples.labels, c.lessons, c.plan.from}
+	if err := writable(f, files, "json", "plan", "report", "stats", "checkpoint"); err != nil {
 		return err
-	}
-	if err := c.plan.check(files...); err != nil {
-		return err
-	}
-	if err := c.page.check(f, append(files, c.plan.to, c.plan.from, string(c.out.json), c.opts.Stats)...); err != nil {
-		return err
-	}
-	if c.opts.Stats != "" {
-		others := []string{c.plan.to, c.plan.from, string(c.out.json)}
-		if err := canWrite("--stats "+c.opts.Stats, c.opts.Stats, append(files, others...)...); err != nil {
-			return err
-		}
 	}
 	if c.opts.FromPlan, err = c.plan.read(); err != nil {
 		return err
@@ -214,41 +204,33 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 	if err := c.prepared(); err != nil {
 		return err
 	}
-	c.opts.Command, c.opts.Time = commandLine(f, args), c.opts.Time || c.page.path != ""
-	m, err := onnxio.Read(path)
+	c.opts.Time = c.opts.Time || c.report != ""
+	m, source, err := opened(path, c.calib, &c.samples)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	if c.calib != "" {
-		if c.opts.Source, err = openSamples(m, c.calib, &c.samples); err != nil {
-			return err
-		}
-	}
+	c.opts.Source = source
 	if err := c.learn(m); err != nil {
 		return err
 	}
-	update, end := c.progress(c.out.quiet)
-	c.opts.Progress = update
-	result, err := compress.Run(cmd.Context(), m, c.opts)
-	end()
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w (--force)", err)
-	}
+	env, end, err := c.open(c.env, c.out.quiet)
 	if err != nil {
 		return err
 	}
-	if err := c.plan.write(result); err != nil {
-		return fmt.Errorf("%s is written, but not its plan: %w", c.opts.Output, err)
-	}
-	if err := c.page.write(func(w io.Writer) error { return page.Result(w, result) }); err != nil {
-		return fmt.Errorf("%s is written, but not the page about it: %w", c.opts.Output, err)
-	}
-	err = c.out.write(c.streams.out, result, func(w io.Writer) error { return report.Result(w, result, c.out.verbose) })
+	result, err := compress.Run(cmd.Context(), env, m, c.opts)
+	end()
 	if err != nil {
-		return fmt.Errorf("%s is written, but not what there is to say about it: %w", c.opts.Output, err)
+		return err
 	}
-	return brokenOff(result.Tuning, c.opts.Output)
+	result.Command = commandLine(f, args)
+	return errors.Join(
+		butNot(c.opts.Output, "its plan", writeNamed("plan", c.plan.to, func(w io.Writer) error { return report.JSON(w, compress.PlanOf(result)) })),
+		butNot(c.opts.Output, "the page about it", writeNamed("report", c.report, func(w io.Writer) error { return page.Result(w, result) })),
+		butNot(c.opts.Output, "what there is to say about it",
+			c.out.write(c.streams.out, result, func(w io.Writer) error { return report.Result(w, result, c.out.verbose) })),
+		brokenOff(result.Tuning, c.opts.Output),
+	)
 }
 
 // oneModel wants exactly one argument.

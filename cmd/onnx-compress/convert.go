@@ -69,7 +69,7 @@ func (c *convertCommand) run(ctx context.Context, files []string) error {
 		}
 	}
 	if c.failOnWrite && len(written) > 0 {
-		return &staleError{"written anew: " + strings.Join(written, ", ") + "; add what is new to the commit"}
+		return &verdict{exitStale, "written anew: " + strings.Join(written, ", ") + "; add what is new to the commit"}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"runtime"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/provision"
@@ -57,15 +58,15 @@ fills, installed Python packages, the system.`,
 Exit codes: 0 ONNX Runtime can be used, 1 it cannot. OpenBLAS is optional: Go
 code takes its place, more slowly.`},
 		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error { return c.run() },
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Flags()) },
 	}, func(f *flagSet) {
 		runtimeFlag(f, &c.ort)
 		c.out.declare(f, "as JSON", "no text", "every place that was looked at")
 	}, configFlags)
 }
 
-func (c *doctorCommand) run() error {
-	if err := c.out.check(); err != nil {
+func (c *doctorCommand) run(f *pflag.FlagSet) error {
+	if err := writable(f, nil, "json"); err != nil {
 		return err
 	}
 	d := diagnose(c.ort)

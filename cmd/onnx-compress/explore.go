@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"slices"
 	"strings"
 
@@ -15,7 +14,6 @@ import (
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 	"github.com/onnx-compress/onnx-compress/internal/report/page"
-	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
 type exploreCommand struct {
@@ -24,7 +22,7 @@ type exploreCommand struct {
 	budgets         []string
 	over            string
 	models, picture string
-	page            pageFlags
+	report          string
 }
 
 func newExplore(s streams) *cobra.Command {
@@ -48,7 +46,7 @@ half-written does.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 none of the budgets can be reached.`},
 		ValidArgsFunction: ending("onnx"),
-		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
+		RunE:              c.run,
 	}, c.declare, configFlags)
 }
 
@@ -56,7 +54,7 @@ func (c *exploreCommand) declare(f *flagSet) {
 	f.group("What to try")
 	f.StringSliceVar(&c.budgets, "budgets", nil, "`LIST` shares of the original, by comma (about eight, from 0.9 down to the least that can be reached)")
 	f.StringVar(&c.over, "over", string(compress.MACs), "`RESOURCE` what they are shares of: macs, params or bytes (macs)")
-	f.completeWith("over", words(resourceWords("")...))
+	f.completeWith("over", words(each(compress.Resources(), func(r compress.Resource) string { return string(r) })...))
 	f.group("What to keep")
 	f.StringVar(&c.models, "models", "", "`FOLDER` write the model of every budget, as in FOLDER/model.macs-0.50.onnx: the same bytes as compress writes there with --target macs=0.5")
 	f.BoolVar(&c.how.opts.Overwrite, "force", false, "replace models that exist there")
@@ -65,7 +63,7 @@ func (c *exploreCommand) declare(f *flagSet) {
 	f.row("as `onnx-compress help compress` explains them", c.how.calibration, c.how.choice, c.how.work)
 	f.describe("calib", "samples to calibrate on, and to judge by those that calibration leaves")
 	f.group("What to say")
-	c.page.declare(f, "a page for people")
+	reportFlag(f, &c.report, "a page for people")
 	c.how.out.declare(f, "the frontier as JSON", "no text, no progress", "how each point came about: bound, refit, methods")
 }
 
@@ -74,7 +72,7 @@ func (c *exploreCommand) read(f *pflag.FlagSet, path string) (o compress.Explore
 	if err := c.how.readMeans(f); err != nil {
 		return o, err
 	}
-	for _, flag := range []string{"models", "picture", "budgets"} {
+	for _, flag := range []string{"models", "budgets"} {
 		if f.Changed(flag) && f.Lookup(flag).Value.String() == "" {
 			return o, usagef("--%s: want a value", flag)
 		}
@@ -82,7 +80,9 @@ func (c *exploreCommand) read(f *pflag.FlagSet, path string) (o compress.Explore
 	if err := c.how.prepared(); err != nil {
 		return o, err
 	}
-	o = compress.ExploreOptions{Options: c.how.opts, Over: compress.Resource(c.over), Models: c.models}
+	o = compress.ExploreOptions{
+		Options: c.how.opts.Options, Data: c.how.opts.Data, Over: compress.Resource(c.over), Models: c.models, Overwrite: c.how.opts.Overwrite,
+	}
 	if !slices.Contains(compress.Resources(), o.Over) {
 		return o, usagef("--over %s: want macs, params or bytes", c.over)
 	}
@@ -93,27 +93,8 @@ func (c *exploreCommand) read(f *pflag.FlagSet, path string) (o compress.Explore
 		}
 		o.Budgets = append(o.Budgets, t.Value)
 	}
-	return o, c.check(f, path)
-}
-
-// check refuses files that cannot be written, before the work begins.
-func (c *exploreCommand) check(f *pflag.FlagSet, path string) error {
-	files := []string{path, c.how.calib, c.how.samples.labels, c.how.opts.Stats}
-	if err := c.how.out.check(append(files, c.picture)...); err != nil {
-		return err
-	}
-	if c.how.opts.Stats != "" {
-		if err := canWrite("--stats "+c.how.opts.Stats, c.how.opts.Stats, files[:3]...); err != nil {
-			return err
-		}
-	}
-	if err := c.page.check(f, append(files, c.picture, string(c.how.out.json))...); err != nil {
-		return err
-	}
-	if c.picture == "" {
-		return nil
-	}
-	return canWrite("--picture "+c.picture, c.picture, files...)
+	files := []string{path, c.how.calib, c.how.samples.labels}
+	return o, writable(f, files, "stats", "json", "report", "picture")
 }
 
 func (c *exploreCommand) run(cmd *cobra.Command, args []string) error {
@@ -125,52 +106,39 @@ func (c *exploreCommand) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	m, err := onnxio.Read(path)
+	m, source, err := opened(path, c.how.calib, &c.how.samples)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	if c.how.calib != "" {
-		if o.Options.Source, err = openSamples(m, c.how.calib, &c.how.samples); err != nil {
-			return err
-		}
+	o.Options.Source = source
+	env, end, err := c.open(c.how.env, c.how.out.quiet)
+	if err != nil {
+		return err
 	}
-	update, end := c.progress(c.how.out.quiet)
-	o.Options.Progress = update
-	e, err := compress.Explore(cmd.Context(), m, o)
+	e, err := compress.Explore(cmd.Context(), env, m, o)
 	end()
 	if err != nil {
 		return unfinished(e, err)
 	}
-	if err := c.draw(e); err != nil {
+	draw := func(w io.Writer) error {
+		svg, err := report.ExplorationPicture(e)
+		if err == nil {
+			_, err = w.Write(svg)
+		}
 		return err
 	}
-	if err := c.page.write(func(w io.Writer) error { return page.Exploration(w, e) }); err != nil {
+	if err := writeNamed("picture", c.picture, draw); err != nil {
+		return err
+	}
+	if err := writeNamed("report", c.report, func(w io.Writer) error { return page.Exploration(w, e) }); err != nil {
 		return err
 	}
 	return c.how.out.write(c.streams.out, e, func(w io.Writer) error { return report.Exploration(w, e, c.how.out.verbose) })
 }
 
-// draw writes the picture that was asked for.
-func (c *exploreCommand) draw(e *compress.Exploration) error {
-	if c.picture == "" {
-		return nil
-	}
-	svg, err := report.ExplorationPicture(e)
-	if err == nil {
-		err = writeFile(c.picture, func(w io.Writer) error { _, err := w.Write(svg); return err })
-	}
-	if err != nil {
-		return fmt.Errorf("--picture %s: %w", c.picture, err)
-	}
-	return nil
-}
-
 // unfinished adds to an error which models were complete before it.
 func unfinished(e *compress.Exploration, err error) error {
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w (--force)", err)
-	}
 	var complete []string
 	if e != nil {
 		for _, p := range e.Points {
@@ -183,7 +151,7 @@ func unfinished(e *compress.Exploration, err error) error {
 	case len(complete) == 0:
 		return err
 	case errors.Is(err, context.Canceled):
-		return &interruptedError{"complete, and kept: " + strings.Join(complete, ", ")}
+		return &verdict{exitFailed, "interrupted; complete, and kept: " + strings.Join(complete, ", ")}
 	}
 	return fmt.Errorf("%w; complete, and kept: %s", err, strings.Join(complete, ", "))
 }

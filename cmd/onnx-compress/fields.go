@@ -1,33 +1,35 @@
 package main
 
 import (
-	"regexp"
-	"strings"
+	"bytes"
+	"io"
+
+	"github.com/onnx-compress/onnx-compress/compress"
 )
 
-// fieldFlags says which flag sets a field of the libraries' options. Their errors name fields;
-// one whose name could be an ordinary word is only meant with "Options." before it.
-func fieldFlags() map[string]string {
-	return map[string]string{
-		"Targets": "target", "Goals": "target", "FromPlan": "from-plan", "Output": "output", "Overwrite": "force",
-		"Source": "calib", "CalibSamples": "calib-samples", "VerifySamples": "verify-samples", "Probes": "probes", "NoRefit": "no-refit", "Stats": "stats",
-		"Methods": "methods", "Select.Only": "only", "Select.Keep": "keep", "Search": "search", "RankMultiple": "rank-multiple", "InputShapes": "input-shape",
-		"Lessons": "tune-data", "Learning": "tune", "Seed": "seed", "Batch": "batch", "Threads": "threads", "Memory": "memory", "Runtime": "ort",
+// fieldFlags says which flag sets an option that the library's texts name.
+func fieldFlags() map[compress.Option]string {
+	return map[compress.Option]string{
+		compress.OptionOutput: "output", compress.OptionSource: "calib", compress.OptionCalibSamples: "calib-samples",
+		compress.OptionVerifySamples: "verify-samples", compress.OptionInputShapes: "input-shape", compress.OptionRankMultiple: "rank-multiple",
+		compress.OptionOnly: "only", compress.OptionKeep: "keep", compress.OptionLabels: "labels",
 	}
 }
 
-// fieldName is a word that may be a field.
-var fieldName = regexp.MustCompile(`\b(?:Options\.)?[A-Z][a-z]+(?:\.?[A-Z][a-z]+)*\b`)
-
-// withFlags says in the words of the command line what an error of the libraries says of fields.
-func withFlags(message string) string {
+// withFlags says in the words of the command line what a text of the library says of options.
+func withFlags(text string) string {
 	flags := fieldFlags()
-	return fieldName.ReplaceAllStringFunc(message, func(word string) string {
-		field, whole := strings.CutPrefix(word, "Options.")
-		flag, known := flags[field]
-		if !known || !whole && strings.ToLower(field[1:]) == field[1:] {
-			return word
+	return compress.Reword(text, func(o compress.Option) string { return "--" + flags[o] })
+}
+
+// inFlags is what render writes, in the words of the command line.
+func inFlags(render func(io.Writer) error) func(io.Writer) error {
+	return func(w io.Writer) error {
+		var b bytes.Buffer
+		if err := render(&b); err != nil {
+			return err
 		}
-		return "--" + flag
-	})
+		_, err := io.WriteString(w, withFlags(b.String()))
+		return err
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/tune"
 )
 
 func TestByteSize(t *testing.T) {
@@ -209,32 +210,81 @@ How to do it:
 	}
 }
 
-// TestFieldFlags: every field that is named exists, and so does its flag; what is no field stays.
+// TestFieldFlags: every option that texts name has its flag; what is no option stays.
 func TestFieldFlags(t *testing.T) {
 	flags := newCompress(streams{}).Flags()
-	for field, flag := range fieldFlags() {
-		typ := reflect.TypeFor[compress.Options]()
-		for name := range strings.SplitSeq(field, ".") {
-			f, ok := typ.FieldByName(name)
-			if !ok {
-				t.Errorf("compress.Options has no %s", field)
-				break
-			}
-			typ = f.Type
-		}
-		if flags.Lookup(flag) == nil {
-			t.Errorf("%s: there is no flag --%s", field, flag)
+	for _, o := range compress.OptionNames() {
+		if flag := fieldFlags()[o]; flags.Lookup(flag) == nil {
+			t.Errorf("%s: there is no flag --%s", o, flag)
 		}
 	}
 	for text, want := range map[string]string{
-		"lower CalibSamples, or raise Options.VerifySamples": "lower --calib-samples, or raise --verify-samples",
-		"Select.Only \"x\" and Options.Select.Keep":          "--only \"x\" and --keep",
-		"Options.Seed and Seed; Source":                      "--seed and Seed; Source",
-		"Conv InputShapesX, MatMul, NoRefits, ONNX Runtime":  "Conv InputShapesX, MatMul, NoRefits, ONNX Runtime",
+		"lower Options.CalibSamples, or raise Options.VerifySamples": "lower --calib-samples, or raise --verify-samples",
+		"Options.Select.Only \"x\" and Options.Select.Keep":          "--only \"x\" and --keep",
+		"Conv InputShapes, Keep, ONNX Runtime":                       "Conv InputShapes, Keep, ONNX Runtime",
 	} {
 		if got := withFlags(text); got != want {
 			t.Errorf("%q becomes %q, want %q", text, got, want)
 		}
+	}
+}
+
+// said are options with their defaults, and nothing for what is empty.
+func said(o compress.Options) compress.Options {
+	o = o.WithDefaults()
+	v := reflect.ValueOf(&o).Elem()
+	for i := range v.NumField() {
+		if f := v.Field(i); (f.Kind() == reflect.Slice || f.Kind() == reflect.Map) && f.Len() == 0 {
+			f.SetZero()
+		}
+	}
+	return o
+}
+
+// TestZeroOptions: what a command line without flags asks for is what the zero options mean.
+func TestZeroOptions(t *testing.T) {
+	zero := said(compress.Options{})
+	one := &compressCommand{}
+	cmd := declare(&cobra.Command{}, one.declare)
+	if err := one.readMeans(cmd.Flags()); err != nil {
+		t.Fatal(err)
+	}
+	if got := said(one.opts.Options); !reflect.DeepEqual(got, zero) {
+		t.Errorf("compress: %+v\nthe zero options are %+v", got, zero)
+	}
+	if one.opts.Overwrite || one.env.Threads != 0 || one.env.Runtime != "" {
+		t.Errorf("compress: %+v, %+v", one.opts, one.env)
+	}
+	if err := one.tuning.read(cmd.Flags()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := one.tuning.options.String(), (&tune.Options{}).String(); got != want {
+		t.Errorf("compress --tune: %s\nthe zero options are %s", got, want)
+	}
+	many := &exploreCommand{}
+	cmd = declare(&cobra.Command{}, many.declare)
+	o, err := many.read(cmd.Flags(), "model.onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := said(o.Options); !reflect.DeepEqual(got, zero) || o.Over != compress.MACs || o.Budgets != nil {
+		t.Errorf("explore: %+v\nthe zero options are %+v", o, zero)
+	}
+	look := &inspectCommand{}
+	cmd = declare(&cobra.Command{}, look.declare)
+	if err := look.read(cmd.Flags()); err != nil {
+		t.Fatal(err)
+	}
+	if got := said(look.opts); !reflect.DeepEqual(got, zero) {
+		t.Errorf("inspect: %+v\nthe zero options are %+v", got, zero)
+	}
+	alone := &tuneCommand{}
+	cmd = declare(&cobra.Command{}, alone.declare)
+	if err := alone.tuning.read(cmd.Flags()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := alone.tuning.options.String(), (&tune.Options{}).String(); got != want {
+		t.Errorf("tune: %s\nthe zero options are %s", got, want)
 	}
 }
 

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/spf13/cobra"
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/gate"
@@ -30,25 +33,17 @@ func (g *gateFlags) declare(f *flagSet) {
 		"with several outputs the worst one decides")
 	f.StringVar(&g.junit, "junit", "", "`FILE` the checks as JUnit XML")
 	f.StringVar(&g.markdown, "markdown", "", "`FILE` the checks and numbers as Markdown")
-	f.completeWith("require", kinds(measureWords()...))
+	f.completeWith("require", kinds(each(verify.Measures(), func(m verify.Measure) string { return cobra.CompletionWithDesc(string(m)+"=", m.Title()) })...))
 }
 
-// read turns the words into bounds, and refuses files that would overwrite others.
-func (g *gateFlags) read(files ...string) error {
+// read turns the words into bounds.
+func (g *gateFlags) read() error {
 	for _, word := range g.words {
 		b, err := verify.ParseBound(word)
 		if err != nil {
 			return usagef("--require %w", err)
 		}
 		g.required = append(g.required, b)
-	}
-	for _, o := range []struct{ flag, path, other string }{{"junit", g.junit, ""}, {"markdown", g.markdown, g.junit}} {
-		if o.path == "" {
-			continue
-		}
-		if err := canWrite("--"+o.flag+" "+o.path, o.path, append(files, o.other)...); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -59,12 +54,10 @@ type judged struct {
 	Checks []gate.Check `json:"checks,omitempty"`
 }
 
-// boundError says which bounds do not hold.
-type boundError struct{ failed []gate.Check }
-
-func (e *boundError) Error() string {
+// failures says which bounds do not hold.
+func failures(checks []gate.Check) string {
 	var out []string
-	for _, c := range e.failed {
+	for _, c := range checks {
 		s := fmt.Sprintf("%s: required %s, found %s", c.Name, c.Required, c.Found)
 		if c.Where != "" {
 			s += " at " + c.Where
@@ -83,23 +76,15 @@ func (g *gateFlags) judge(v *compress.Verification, s streams, out *outputFlags)
 	if len(g.required) > 0 || g.junit != "" || g.markdown != "" {
 		checks = gate.Judge(v.Report, g.required)
 	}
-	for _, o := range []struct {
-		flag, path string
-		write      func(w io.Writer) error
-	}{
-		{"junit", g.junit, func(w io.Writer) error { return gate.JUnit(w, v.Report, checks) }},
-		{"markdown", g.markdown, func(w io.Writer) error { return gate.Markdown(w, v.Report, checks) }},
-	} {
-		if o.path == "" {
-			continue
-		}
-		if err := writeFile(o.path, o.write); err != nil {
-			return fmt.Errorf("--%s %s: %w", o.flag, o.path, err)
-		}
+	if err := errors.Join(
+		writeNamed("junit", g.junit, func(w io.Writer) error { return gate.JUnit(w, v.Report, checks) }),
+		writeNamed("markdown", g.markdown, func(w io.Writer) error { return gate.Markdown(w, v.Report, checks) }),
+	); err != nil {
+		return err
 	}
 	err := out.write(s.out, judged{v, checks}, func(w io.Writer) error { return report.Verification(w, v.Report) })
 	if failed := gate.Failed(checks); err == nil && len(failed) > 0 {
-		return &boundError{failed}
+		return &verdict{exitBound, failures(failed)}
 	}
 	return err
 }

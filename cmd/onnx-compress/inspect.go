@@ -15,6 +15,7 @@ import (
 type inspectCommand struct {
 	streams
 	opts    compress.Options
+	env     compress.EnvironmentOptions
 	samples sampleFlags
 	out     outputFlags
 
@@ -41,7 +42,7 @@ at smaller ones, as a share of the variance of the node's output.`,
   onnx-compress inspect ocr.onnx --input-shape x=1x3x48x320 --json
   onnx-compress inspect model.onnx --spectra --calib images/ --only '*/conv2'`,
 		ValidArgsFunction: ending("onnx"),
-		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
+		RunE:              c.run,
 	}, c.declare, configFlags)
 }
 
@@ -59,9 +60,9 @@ func (c *inspectCommand) declare(f *flagSet) {
 	f.row(asForCompress, c.samples.declare)
 	f.row("as for compress", func(f *flagSet) {
 		seedFlag(f, &c.opts.Seed, "decides which samples go where (0)")
-		threadsFlag(f, &c.opts.Threads, "nodes worked on side by side (all cores)")
+		threadsFlag(f, &c.env.Threads, "nodes worked on side by side (all cores)")
 		memoryFlag(f, &c.memory)
-		runtimeFlag(f, &c.opts.Runtime)
+		runtimeFlag(f, &c.env.Runtime)
 	})
 }
 
@@ -80,6 +81,9 @@ func (c *inspectCommand) read(f *pflag.FlagSet) (err error) {
 	if err := c.samples.needs(f, "calib", c.calib); err != nil {
 		return err
 	}
+	if c.opts.Probes, err = probes(c.opts.Probes); err != nil {
+		return err
+	}
 	if c.opts.Memory, err = byteSize(c.memory); err != nil {
 		return err
 	}
@@ -95,14 +99,15 @@ func (c *inspectCommand) run(cmd *cobra.Command, args []string) error {
 	if err := c.read(cmd.Flags()); err != nil {
 		return err
 	}
-	if err := c.out.check(path, c.calib, c.samples.labels); err != nil {
+	if err := writable(cmd.Flags(), []string{path, c.calib, c.samples.labels}, "json"); err != nil {
 		return err
 	}
-	m, err := onnxio.Read(path)
+	m, source, err := opened(path, c.calib, &c.samples)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
+	c.opts.Source = source
 	inspection, err := c.inspect(cmd.Context(), m)
 	if err != nil {
 		return err
@@ -114,14 +119,10 @@ func (c *inspectCommand) inspect(ctx context.Context, m *onnxio.Model) (*compres
 	if !c.spectra {
 		return compress.Inspect(m, c.opts.InputShapes, c.opts.Select)
 	}
-	if c.calib != "" {
-		var err error
-		if c.opts.Source, err = openSamples(m, c.calib, &c.samples); err != nil {
-			return nil, err
-		}
+	env, end, err := c.open(c.env, c.out.quiet)
+	if err != nil {
+		return nil, err
 	}
-	update, end := c.progress(c.out.quiet)
 	defer end()
-	c.opts.Progress = update
-	return compress.InspectSpectra(ctx, m, c.opts)
+	return compress.InspectSpectra(ctx, env, m, c.opts)
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/report"
@@ -22,12 +23,12 @@ func newMethods(s streams) *cobra.Command {
 		Long: `Lists the decompositions, or explains one: what it computes, which nodes it
 becomes, what they cost, and where it is described.`,
 		ValidArgsFunction: words(methodWords()...),
-		RunE:              func(_ *cobra.Command, args []string) error { return c.run(args) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd.Flags(), args) },
 	}, func(f *flagSet) { c.out.declare(f, "as JSON", "", "") }, configFlags)
 }
 
-func (c *methodsCommand) run(args []string) error {
-	if err := c.out.check(); err != nil {
+func (c *methodsCommand) run(f *pflag.FlagSet, args []string) error {
+	if err := writable(f, nil, "json"); err != nil {
 		return err
 	}
 	methods := compress.MethodTexts()

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/spf13/pflag"
+
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 )
@@ -48,14 +50,27 @@ func (o *outputFlags) declare(f *flagSet, json, quiet, verbose string) {
 	}
 }
 
-// check refuses a JSON file that cannot be written, before the work begins, or
-// that is one of the files the work is about.
-func (o *outputFlags) check(files ...string) error {
-	path := string(o.json)
-	if path == "" || path == toStdout {
-		return nil
+// writable refuses the files that flags name where they cannot be written, before the work
+// begins, or where they are one of the files that the work is about.
+func writable(f *pflag.FlagSet, files []string, flags ...string) error {
+	for _, name := range flags {
+		flag := f.Lookup(name)
+		path, sign := flag.Value.String(), " "
+		if flag.NoOptDefVal != "" {
+			sign = "="
+		}
+		switch {
+		case path == "" && flag.Changed:
+			return usagef("--%s: want a file", name)
+		case path == "", path == toStdout && sign == "=":
+			continue
+		}
+		if err := canWrite("--"+name+sign+path, path, files...); err != nil {
+			return err
+		}
+		files = append(files, path)
 	}
-	return canWrite("--json="+path, path, files...)
+	return nil
 }
 
 // canWrite refuses a path that a flag, as it was written, wants a file at.
@@ -99,19 +114,39 @@ func sameFile(a, b string) bool {
 // write gives v as JSON to where --json says, and as text to people unless
 // they want quiet, or standard output holds the JSON.
 func (o *outputFlags) write(stdout io.Writer, v any, text func(io.Writer) error) error {
+	asJSON := inFlags(func(w io.Writer) error { return report.JSON(w, v) })
 	switch o.json {
 	case "":
 	case toStdout:
-		return report.JSON(stdout, v)
+		return asJSON(stdout)
 	default:
-		if err := writeFile(string(o.json), func(w io.Writer) error { return report.JSON(w, v) }); err != nil {
+		if err := writeFile(string(o.json), asJSON); err != nil {
 			return fmt.Errorf("--json=%s: %w", o.json, err)
 		}
 	}
 	if o.quiet {
 		return nil
 	}
-	return text(stdout)
+	return inFlags(text)(stdout)
+}
+
+// writeNamed writes the file that a flag names, where it names one.
+func writeNamed(flag, path string, write func(io.Writer) error) error {
+	if path == "" {
+		return nil
+	}
+	if err := writeFile(path, write); err != nil {
+		return fmt.Errorf("--%s %s: %w", flag, path, err)
+	}
+	return nil
+}
+
+// butNot says what could not be told of an output that is written.
+func butNot(output, what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s is written, but not %s: %w", output, what, err)
+	}
+	return nil
 }
 
 // writeFile writes a file that people asked for by name: whole, or not at all. What

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 // write writes text and fails if it is empty.
@@ -146,7 +148,8 @@ func TestJSONOverwritesNothing(t *testing.T) {
 		folder: false, filepath.Join(folder, "none", "r.json"): false, other: true, filepath.Join(folder, "s.json"): true, toStdout: true,
 	} {
 		o := outputFlags{json: jsonTarget(path)}
-		if err := o.check(model, "", filepath.Join(folder, "new.onnx")); (err == nil) != fine {
+		f := declare(&cobra.Command{}, func(f *flagSet) { o.declare(f, "as JSON", "", "") }).Flags()
+		if err := writable(f, []string{model, "", filepath.Join(folder, "new.onnx")}, "json"); (err == nil) != fine {
 			t.Errorf("--json=%s: %v", path, err)
 		}
 	}

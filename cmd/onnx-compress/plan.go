@@ -2,13 +2,11 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/compress"
-	"github.com/onnx-compress/onnx-compress/internal/report"
 )
 
 // planFlags say where a plan goes, and where one comes from.
@@ -22,12 +20,10 @@ func (p *planFlags) declare(f *flagSet) {
 
 // alone refuses flags whose choice a given plan has made.
 func (p *planFlags) alone(f *pflag.FlagSet) error {
-	for _, name := range []string{"plan", "from-plan"} {
-		if flag := f.Lookup(name); flag.Changed && flag.Value.String() == "" {
-			return usagef("--%s: want a file", name)
-		}
-	}
 	if p.from == "" {
+		if f.Changed("from-plan") {
+			return usagef("--from-plan: want a file")
+		}
 		return nil
 	}
 	for _, name := range []string{"methods", "only", "keep", "rank-multiple"} {
@@ -36,14 +32,6 @@ func (p *planFlags) alone(f *pflag.FlagSet) error {
 		}
 	}
 	return nil
-}
-
-// check refuses a plan that would overwrite one of the files the work is about.
-func (p *planFlags) check(files ...string) error {
-	if p.to == "" {
-		return nil
-	}
-	return canWrite("--plan "+p.to, p.to, append(files, p.from)...)
 }
 
 // read reads the plan to follow, nil where there is none.
@@ -61,16 +49,4 @@ func (p *planFlags) read() (*compress.Plan, error) {
 		return nil, fmt.Errorf("--from-plan %s: %w", p.from, err)
 	}
 	return plan, nil
-}
-
-// write saves the plan that a run followed.
-func (p *planFlags) write(r *compress.Result) error {
-	if p.to == "" {
-		return nil
-	}
-	err := writeFile(p.to, func(w io.Writer) error { return report.JSON(w, compress.PlanOf(r)) })
-	if err != nil {
-		return fmt.Errorf("--plan %s: %w", p.to, err)
-	}
-	return nil
 }

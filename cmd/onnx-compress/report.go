@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/internal/report/page"
 )
@@ -34,7 +35,7 @@ once.`,
   onnx-compress report result.json -o result.html`,
 		Annotations:       map[string]string{notesOf: "Exit codes: 0 done, 1 failed, 2 usage."},
 		ValidArgsFunction: ending("json"),
-		RunE:              func(_ *cobra.Command, args []string) error { return c.run(args) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd.Flags(), args) },
 	}, func(f *flagSet) {
 		f.StringVarP(&c.output, "output", "o", "", "`FILE` where the page goes")
 		f.BoolVar(&c.force, "force", false, "replace it if it exists")
@@ -42,18 +43,18 @@ once.`,
 }
 
 // run makes the page of a result that --json has written.
-func (c *reportCommand) run(args []string) error {
+func (c *reportCommand) run(f *pflag.FlagSet, args []string) error {
 	switch {
 	case len(args) != 1:
 		return usagef("want one file that --json=FILE has written; got %d", len(args))
 	case c.output == "":
 		return usagef("where does the page go? name its file with -o, for example -o result.html")
 	}
-	if err := canWrite("--output "+c.output, c.output, args[0]); err != nil {
+	if err := writable(f, args, "output"); err != nil {
 		return err
 	}
 	if info, err := os.Stat(c.output); err == nil && info.Mode().IsRegular() && !c.force {
-		return fmt.Errorf("%s: %w; choose another name, or allow it to be replaced (--force)", c.output, fs.ErrExist)
+		return fmt.Errorf("%s: %w; choose another name, or allow it to be replaced", c.output, fs.ErrExist)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

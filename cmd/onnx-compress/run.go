@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -36,6 +37,16 @@ func (s streams) progress(quiet bool) (update func(stage string, done, total int
 	}
 	b := newBars(s.err, quiet)
 	return b.update, b.close
+}
+
+// open opens what work is done with, and tells people of its progress until end.
+func (s streams) open(o compress.EnvironmentOptions, quiet bool) (env *compress.Environment, end func(), err error) {
+	update, done := s.progress(quiet)
+	o.Progress = update
+	if env, err = compress.Open(o); err != nil {
+		return nil, nil, err
+	}
+	return env, func() { done(); env.Close() }, nil
 }
 
 // run is the program: it alone turns errors into exit codes.
@@ -71,6 +82,14 @@ func (o *output) Write(p []byte) (int, error) {
 // errDone ends a command that has nothing more to do, which is no failure.
 var errDone = errors.New("done")
 
+// verdict ends a command, whose work is done or broken off, with a code of its own.
+type verdict struct {
+	code int
+	said string
+}
+
+func (v *verdict) Error() string { return v.said }
+
 // usagef makes an error of the command line.
 func usagef(format string, args ...any) error {
 	return &compress.UsageError{Err: fmt.Errorf(format, args...)}
@@ -78,37 +97,33 @@ func usagef(format string, args ...any) error {
 
 // exitCode reports an error to a person and judges it.
 func exitCode(err error, name string, stderr io.Writer) int {
-	var usage *compress.UsageError
-	var unmet *compress.UnmetError
-	var goal *compress.UnmetGoalError
-	var plan *compress.PlanError
-	var stale *staleError
-	var bound *boundError
-	var interrupted *interruptedError
-	var shrink *shrinkError
 	say := func(code int, more string) int {
 		fmt.Fprintf(stderr, "onnx-compress: %s\n%s", withFlags(err.Error()), more)
 		return code
 	}
+	decided, final := errors.AsType[*verdict](err)
 	switch {
 	case err == nil, errors.Is(err, errDone):
 		return exitDone
-	case errors.As(err, &interrupted):
-		return say(exitFailed, "")
+	case final:
+		return say(decided.code, "")
 	case errors.Is(err, context.Canceled):
 		err = errors.New("interrupted")
 		if name == "compress" || name == "explore" || name == "tune" {
 			err = errors.New("interrupted; nothing was written")
 		}
-		return say(exitFailed, "")
-	case errors.As(err, &usage):
+	case is[*compress.UsageError](err):
 		return say(exitUsage, fmt.Sprintf("see `onnx-compress help %s`\n", name))
-	case errors.As(err, &unmet), errors.As(err, &goal), errors.As(err, &plan):
+	case is[*compress.UnmetError](err), is[*compress.UnmetGoalError](err), is[*compress.PlanError](err):
 		return say(exitUnmet, "nothing was written\n")
-	case errors.As(err, &stale):
-		return say(exitStale, "")
-	case errors.As(err, &bound), errors.As(err, &shrink):
-		return say(exitBound, "")
+	case errors.Is(err, fs.ErrExist):
+		err = fmt.Errorf("%w (--force)", err)
 	}
 	return say(exitFailed, "")
+}
+
+// is tells whether an error is of a type, or wraps one that is.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }

@@ -50,7 +50,7 @@ func TestExitCode(t *testing.T) {
 		{nil, "compress", 0, ""},
 		{errDone, "compress", 0, ""},
 		{errors.New("disk full"), "compress", 1, "onnx-compress: disk full\n"},
-		{errors.New("give more, or lower CalibSamples"), "compress", 1, "onnx-compress: give more, or lower --calib-samples\n"},
+		{errors.New("give more, or lower Options.CalibSamples"), "compress", 1, "onnx-compress: give more, or lower --calib-samples\n"},
 		{usagef("no such %s", "thing"), "verify", 2, "onnx-compress: no such thing\nsee `onnx-compress help verify`\n"},
 		{fmt.Errorf("model: %w", &compress.UsageError{Err: errors.New("odd")}), "inspect", 2, "onnx-compress: model: odd\nsee `onnx-compress help inspect`\n"},
 		{fmt.Errorf("running: %w", context.Canceled), "compress", 1, "onnx-compress: interrupted; nothing was written\n"},

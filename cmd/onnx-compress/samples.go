@@ -78,6 +78,20 @@ func (s *sampleFlags) options() (samples.SourceOptions, error) {
 	return o, nil
 }
 
+// opened reads a model, and opens the samples for it that a path names, none where it is empty.
+func opened(path, data string, flags *sampleFlags) (*onnxio.Model, samples.Source, error) {
+	m, err := onnxio.Read(path)
+	if err != nil || data == "" {
+		return m, nil, err
+	}
+	source, err := openSamples(m, data, flags)
+	if err != nil {
+		m.Close()
+		return nil, nil, err
+	}
+	return m, source, nil
+}
+
 // openSamples opens the samples at path for the model.
 func openSamples(m *onnxio.Model, path string, flags *sampleFlags) (samples.Source, error) {
 	o, err := flags.options()

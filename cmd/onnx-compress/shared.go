@@ -30,3 +30,7 @@ func methodsFlag(f *flagSet, methods *[]string, text string) {
 	f.StringSliceVar(methods, "methods", nil, "`LIST` "+text)
 	f.completeWith("methods", words(methodWords()...))
 }
+
+func reportFlag(f *flagSet, path *string, text string) {
+	f.StringVar(path, "report", "", "`FILE` "+text)
+}

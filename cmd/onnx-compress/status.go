@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,11 +23,6 @@ type statuses struct {
 	Schema string              `json:"schema"`
 	Files  []provenance.Status `json:"files"`
 }
-
-// staleError says that compressed models do not fit what they were made from.
-type staleError struct{ said string }
-
-func (e *staleError) Error() string { return e.said }
 
 // wantFlags are those of compress, which say what is wanted of a compressed model, and
 // where its source and samples are.
@@ -134,7 +128,7 @@ has no record, or its source or data are not found.`,
   onnx-compress status small.onnx --target macs=0.5 --calib images/ --crop 224`,
 		Annotations:       map[string]string{notesOf: "Exit codes: 0 all are fresh, 4 one is stale, 1 none is, but one is unknown."},
 		ValidArgsFunction: ending("onnx"),
-		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args) },
+		RunE:              c.run,
 	}, c.declare, configFlags)
 }
 
@@ -145,18 +139,18 @@ func (c *statusCommand) declare(f *flagSet) {
 	c.out.declare(f, "as JSON", "no text", "where source and data lie, and which version was used")
 }
 
-func (c *statusCommand) run(ctx context.Context, files []string) error {
+func (c *statusCommand) run(cmd *cobra.Command, files []string) error {
 	if len(files) == 0 {
 		return usagef("which compressed models? for example: onnx-compress status small.onnx")
 	}
-	if err := c.out.check(append([]string{c.want.source, c.want.compress.calib}, files...)...); err != nil {
+	if err := writable(cmd.Flags(), append([]string{c.want.source, c.want.compress.calib}, files...), "json"); err != nil {
 		return err
 	}
 	want, err := c.want.want()
 	if err != nil {
 		return err
 	}
-	found, err := provenance.Check(ctx, files, func(string) provenance.Want { return want })
+	found, err := provenance.Check(cmd.Context(), files, func(string) provenance.Want { return want })
 	if err != nil {
 		return err
 	}
@@ -180,7 +174,7 @@ func (s *statuses) judge() error {
 	}
 	switch {
 	case len(stale) > 0:
-		return &staleError{"stale: " + strings.Join(stale, ", ")}
+		return &verdict{exitStale, "stale: " + strings.Join(stale, ", ")}
 	case len(unknown) > 0:
 		return errors.New("not known to be fresh: " + strings.Join(unknown, ", "))
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -19,10 +18,11 @@ import (
 type tuneCommand struct {
 	streams
 	opts    compress.TuneOptions
+	env     compress.EnvironmentOptions
 	tuning  tuneFlags
 	samples sampleFlags
 	out     outputFlags
-	page    pageFlags
+	report  string
 	data    string
 }
 
@@ -44,7 +44,7 @@ tuning early: the best state so far is written. A second SIGINT ends at once.`,
   onnx-compress tune net.onnx small.onnx -o tuned.onnx --data train.bin \
       --supervised --lambda 5 --optimizer sgd --lr 0.01`,
 		ValidArgsFunction: ending("onnx"),
-		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
+		RunE:              c.run,
 	}, c.declare, configFlags)
 }
 
@@ -65,11 +65,11 @@ func (c *tuneCommand) declare(f *flagSet) {
 	f.IntVar(&o.Batch, "batch", 64, "`N` samples of a step (64)")
 	seedFlag(f, &o.Seed, "decides on order, held-out samples and augmentation (0)")
 	threadsFlag(f, &o.Threads, "parts of a step worked on side by side (all cores); the written bytes do not depend on it")
-	runtimeFlag(f, &c.opts.Runtime)
+	runtimeFlag(f, &c.env.Runtime)
 	f.group("Long runs")
 	c.tuning.states(f)
 	f.group("What to say")
-	c.page.declare(f, "a page for people")
+	reportFlag(f, &c.report, "a page for people")
 	c.out.declare(f, "the result as JSON", "no text, no progress", "the whole curve, and how long each stage took")
 }
 
@@ -90,59 +90,44 @@ func (c *tuneCommand) read(f *pflag.FlagSet, models []string) error {
 		return err
 	}
 	files := []string{models[0], models[1], c.opts.Output, c.data, c.samples.labels}
-	checkpoint := c.tuning.options.Checkpoint
-	if err := c.out.check(append(files, checkpoint)...); err != nil {
-		return err
-	}
-	if err := c.page.check(f, append(files, checkpoint, string(c.out.json))...); err != nil {
-		return err
-	}
-	if checkpoint == "" {
-		return nil
-	}
-	return canWrite("--checkpoint "+checkpoint, checkpoint, append(files, string(c.out.json))...)
+	return writable(f, files, "json", "report", "checkpoint")
 }
 
 func (c *tuneCommand) run(cmd *cobra.Command, args []string) error {
 	if err := c.read(cmd.Flags(), args); err != nil {
 		return err
 	}
-	original, small, err := bothModels(args)
+	original, source, err := opened(args[0], c.data, &c.samples)
 	if err != nil {
 		return err
 	}
 	defer original.Close()
-	defer small.Close()
-	if c.opts.Source, err = openSamples(original, c.data, &c.samples); err != nil {
+	small, err := onnxio.Read(args[1])
+	if err != nil {
 		return err
 	}
+	defer small.Close()
+	c.opts.Source = source
 	if c.tuning.options.Augment, err = c.tuning.augmenter(original, &c.samples); err != nil {
 		return err
 	}
 	c.opts.Learning = c.tuning.options
-	update, end := c.progress(c.out.quiet)
-	c.opts.Progress = update
-	r, err := compress.Tune(cmd.Context(), original, small, c.opts)
-	end()
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w (--force)", err)
-	}
+	env, end, err := c.open(c.env, c.out.quiet)
 	if err != nil {
 		return err
 	}
-	if err := c.page.write(func(w io.Writer) error { return page.Tuning(w, r) }); err != nil {
-		return fmt.Errorf("%s is written, but not the page about it: %w", c.opts.Output, err)
+	r, err := compress.Tune(cmd.Context(), env, original, small, c.opts)
+	end()
+	if err != nil {
+		return err
 	}
-	if err := c.out.write(c.streams.out, r, func(w io.Writer) error { return report.Tuning(w, r, c.out.verbose) }); err != nil {
-		return fmt.Errorf("%s is written, but not what there is to say about it: %w", c.opts.Output, err)
-	}
-	return brokenOff(r.Tuning, c.opts.Output)
+	return errors.Join(
+		butNot(c.opts.Output, "the page about it", writeNamed("report", c.report, func(w io.Writer) error { return page.Tuning(w, r) })),
+		butNot(c.opts.Output, "what there is to say about it",
+			c.out.write(c.streams.out, r, func(w io.Writer) error { return report.Tuning(w, r, c.out.verbose) })),
+		brokenOff(r.Tuning, c.opts.Output),
+	)
 }
-
-// interruptedError says that the work was broken off, and what came of it.
-type interruptedError struct{ said string }
-
-func (e *interruptedError) Error() string { return "interrupted; " + e.said }
 
 // brokenOff is the error of a tuning that was interrupted, after its best state was written.
 func brokenOff(t *compress.Tuning, output string) error {
@@ -150,19 +135,7 @@ func brokenOff(t *compress.Tuning, output string) error {
 		return nil
 	}
 	if t.Improved {
-		return &interruptedError{fmt.Sprintf("the best state so far, of epoch %d, is written to %s", t.Best, output)}
+		return &verdict{exitFailed, fmt.Sprintf("interrupted; the best state so far, of epoch %d, is written to %s", t.Best, output)}
 	}
-	return &interruptedError{fmt.Sprintf("nothing was better than the start yet, and that is what %s is", output)}
-}
-
-// bothModels reads the two models of a command line.
-func bothModels(paths []string) (original, small *onnxio.Model, err error) {
-	if original, err = onnxio.Read(paths[0]); err != nil {
-		return nil, nil, err
-	}
-	if small, err = onnxio.Read(paths[1]); err != nil {
-		original.Close()
-		return nil, nil, err
-	}
-	return original, small, nil
+	return &verdict{exitFailed, fmt.Sprintf("interrupted; nothing was better than the start yet, and that is what %s is", output)}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,14 +22,6 @@ type tuneFlags struct {
 	losses, weights                         []string
 	optimizer, only, augment, average, clip string
 	supervised                              bool
-}
-
-// learning are the names without their prefix.
-func (t *tuneFlags) learning() []string {
-	return []string{
-		"epochs", "lr", "loss", "weight", "optimizer", "only", "warm-up", "clip", "decay", "average", "temperature", "features", "supervised", "lambda",
-		"patience",
-	}
 }
 
 // declare adds the flags about learning, with a word before their names.
@@ -75,20 +68,6 @@ func (t *tuneFlags) states(f *flagSet) {
 	f.StringVar(&t.options.Checkpoint, "checkpoint", "", "`FILE` keep the state in FILE, at the end of every epoch")
 	f.IntVar(&t.options.CheckpointSteps, "checkpoint-every", 0, "`N` and after every N steps")
 	f.BoolVar(&t.options.Resume, "resume", false, "go on from FILE, where it exists; the result is the same as without a break")
-}
-
-// given names a flag that says how to tune, where there is one.
-func (t *tuneFlags) given(f *pflag.FlagSet) (string, bool) {
-	names := []string{"augment", "checkpoint", "checkpoint-every", "resume"}
-	for _, name := range t.learning() {
-		names = append(names, t.prefix+name)
-	}
-	for _, name := range names {
-		if f.Changed(name) {
-			return name, true
-		}
-	}
-	return "", false
 }
 
 // read turns the words into options.
@@ -155,6 +134,12 @@ func (t *tuneFlags) orNone(name, word string, most float64) (float64, error) {
 // outputs reads the losses and weights of outputs.
 func (t *tuneFlags) outputs() error {
 	o := &t.options
+	if len(t.losses) > 0 {
+		o.Losses = map[string]tune.Loss{}
+	}
+	if len(t.weights) > 0 {
+		o.Weights = map[string]float64{}
+	}
 	for _, word := range t.losses {
 		output, name, one := cutLast(word)
 		loss, err := tune.ParseLoss(name)
@@ -165,9 +150,6 @@ func (t *tuneFlags) outputs() error {
 			o.Loss = loss
 			continue
 		}
-		if o.Losses == nil {
-			o.Losses = map[string]tune.Loss{}
-		}
 		o.Losses[output] = loss
 	}
 	for _, word := range t.weights {
@@ -175,9 +157,6 @@ func (t *tuneFlags) outputs() error {
 		v, err := strconv.ParseFloat(number, 64)
 		if err != nil || !one || !(v >= 0 && v <= 1e12) {
 			return usagef("--%sweight %s: want OUTPUT=NUMBER with a number from 0", t.prefix, word)
-		}
-		if o.Weights == nil {
-			o.Weights = map[string]float64{}
 		}
 		o.Weights[output] = v
 	}
@@ -214,13 +193,12 @@ func (t *tuneFlags) augmenter(m *onnxio.Model, flags *sampleFlags) (*samples.Aug
 
 // readTuning turns the words about tuning into options.
 func (c *compressCommand) readTuning(f *pflag.FlagSet) error {
-	if name, ok := c.tuning.given(f); !c.tune && (ok || c.lessons != "") {
-		if !ok {
-			name = "tune-data"
-		}
-		return usagef("--%s is about tuning; want --tune with it", name)
-	}
 	if !c.tune {
+		for _, flag := range flagsOf(f) {
+			if flag.Changed && (strings.HasPrefix(flag.Name, "tune-") || slices.Contains([]string{"augment", "checkpoint", "checkpoint-every", "resume"}, flag.Name)) {
+				return usagef("--%s is about tuning; want --tune with it", flag.Name)
+			}
+		}
 		return nil
 	}
 	if c.calib == "" && c.lessons == "" {
@@ -230,12 +208,9 @@ func (c *compressCommand) readTuning(f *pflag.FlagSet) error {
 		return err
 	}
 	o := &c.tuning.options
-	o.Seed, o.Threads = c.opts.Seed, c.opts.Threads
+	o.Seed, o.Threads = c.opts.Seed, c.env.Threads
 	if f.Changed("batch") {
 		o.Batch = c.opts.Batch
-	}
-	if path := o.Checkpoint; path != "" {
-		return canWrite("--checkpoint "+path, path, c.calib, c.lessons, c.opts.Output, string(c.out.json), c.plan.to, c.plan.from, c.opts.Stats)
 	}
 	return nil
 }

@@ -7,12 +7,12 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/compress"
-	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
 type verifyCommand struct {
 	streams
 	opts    compress.VerifyOptions
+	env     compress.EnvironmentOptions
 	samples sampleFlags
 	out     outputFlags
 	gate    gateFlags
@@ -50,13 +50,13 @@ func (c *verifyCommand) declare(f *flagSet) {
 	shapeFlag(f, &c.shapes, "the shape of a random input that the model leaves open")
 	seedFlag(f, &c.opts.Seed, "draws samples, or random inputs (0)")
 	batchFlag(f, &c.opts.Batch)
-	threadsFlag(f, &c.opts.Threads, "batches worked on side by side (all cores)")
-	runtimeFlag(f, &c.opts.Runtime)
+	threadsFlag(f, &c.env.Threads, "batches worked on side by side (all cores)")
+	runtimeFlag(f, &c.env.Runtime)
 	c.gate.declare(f)
 	c.out.declare(f, "as JSON", "no text, no progress", "")
 }
 
-// read turns the words into options, and refuses files that would overwrite others.
+// read turns the words into options.
 func (c *verifyCommand) read(f *pflag.FlagSet, models []string) (err error) {
 	if len(models) != 2 {
 		return usagef("want two models, the original and the compressed one; got %d", len(models))
@@ -70,30 +70,27 @@ func (c *verifyCommand) read(f *pflag.FlagSet, models []string) (err error) {
 	if err := c.samples.needs(f, "data", c.data); err != nil {
 		return err
 	}
-	files := []string{models[0], models[1], c.data, c.samples.labels}
-	if err := c.out.check(files...); err != nil {
+	if err := c.gate.read(); err != nil {
 		return err
 	}
-	return c.gate.read(append(files, string(c.out.json))...)
+	return writable(f, []string{models[0], models[1], c.data, c.samples.labels}, "json", "junit", "markdown")
 }
 
 func (c *verifyCommand) run(ctx context.Context, f *pflag.FlagSet, models []string) error {
 	if err := c.read(f, models); err != nil {
 		return err
 	}
-	m, err := onnxio.Read(models[0])
+	m, source, err := opened(models[0], c.data, &c.samples)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	if c.data != "" {
-		if c.opts.Source, err = openSamples(m, c.data, &c.samples); err != nil {
-			return err
-		}
+	c.opts.Source = source
+	env, end, err := c.open(c.env, c.out.quiet)
+	if err != nil {
+		return err
 	}
-	update, end := c.progress(c.out.quiet)
-	c.opts.Progress = update
-	r, err := compress.Verify(ctx, m, models[1], c.opts)
+	r, err := compress.Verify(ctx, env, m, models[1], c.opts)
 	end()
 	if err != nil {
 		return err

@@ -34,6 +34,17 @@ func byteSize(s string) (int64, error) {
 	return int64(v), nil
 }
 
+// probes turns the number of --probes, where 0 asks for none, into that of the options.
+func probes(n int) (int, error) {
+	switch {
+	case n < 0:
+		return 0, usagef("--probes %d: want a number, 0 for none", n)
+	case n == 0:
+		return -1, nil
+	}
+	return n, nil
+}
+
 // inputShapes reads NAME=1x3x224x224 pairs.
 func inputShapes(pairs []string) (map[string][]int, error) {
 	out := map[string][]int{}

@@ -7,6 +7,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/provision"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
+	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -22,7 +23,7 @@ func BenchmarkCollect(b *testing.B) {
 	defer m.Close()
 	in := specs(b, m)[0]
 	src := random(64, in.Name, in.Type, in.Shape[1:]...)
-	sites := sitesOf(b, m, src[0])
+	sites := sitetest.Sites(b, m, src[0])
 	openblas, err := linalg.Open(provisiontest.Need(b, provision.OpenBLAS))
 	if err != nil {
 		b.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -36,7 +37,7 @@ func TestCollectOverZoo(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := samples.Sample{Name: "feed", Label: -1, Inputs: feeds, Whole: true}
-			sites := sitesOf(t, m, s)
+			sites := sitetest.Sites(t, m, s)
 			stats, err := Collect(context.Background(), lib, m, sites, memory{s}, []int{0}, Options{})
 			if err != nil {
 				t.Fatal(err)
@@ -78,7 +79,7 @@ func zooModel(t testing.TB, name string) *onnxio.Model {
 func TestThreadsDoNotMatter(t *testing.T) {
 	lib, m := orttest.Open(t), zooModel(t, "cnn")
 	src := random(41, "image", tensor.Float32, 3, 16, 16)
-	sites := sitesOf(t, m, src[0])
+	sites := sitetest.Sites(t, m, src[0])
 	var first []Stats
 	for _, threads := range []int{1, 2, 5, 16} {
 		stats, err := Collect(context.Background(), lib, m, sites, src, testkit.Count(41), Options{Batch: 4, Threads: threads})
@@ -106,7 +107,7 @@ func TestSharedColumns(t *testing.T) {
 	b.Output(b.Rename("y"), tensor.Float32, "N", 8)
 	m := testkit.Built(t, b)
 	src := random(3, "x", tensor.Float32, 6)
-	stats, err := Collect(context.Background(), lib, m, sitesOf(t, m, src[0]), src, testkit.Count(3), Options{})
+	stats, err := Collect(context.Background(), lib, m, sitetest.Sites(t, m, src[0]), src, testkit.Count(3), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +134,7 @@ func TestFixedBatch(t *testing.T) {
 	lib := orttest.Open(t)
 	src := random(6, "x", tensor.Float32, 3, 6, 6)
 	collect := func(m *onnxio.Model, o Options) []Stats {
-		stats, err := Collect(context.Background(), lib, m, sitesOf(t, m, src[0]), src, testkit.Count(6), o)
+		stats, err := Collect(context.Background(), lib, m, sitetest.Sites(t, m, src[0]), src, testkit.Count(6), o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +162,7 @@ func TestSamplesOfSeveralSizes(t *testing.T) {
 	for i := range 9 {
 		src = append(src, random(i+1, "x", tensor.Float32, 6, 5+i%3, 7)[i])
 	}
-	sites := sitesOf(t, m, src[0])
+	sites := sitetest.Sites(t, m, src[0])
 	collect := func(batch int, indices ...int) Stats {
 		stats, err := Collect(context.Background(), lib, m, sites, src, indices, Options{Batch: batch, Threads: 3})
 		if err != nil {
@@ -185,7 +186,7 @@ func TestSamplesOfSeveralSizes(t *testing.T) {
 func TestCollectErrors(t *testing.T) {
 	lib, m := orttest.Open(t), zooModel(t, "cnn")
 	good := random(8, "image", tensor.Float32, 3, 16, 16)
-	sites := sitesOf(t, m, good[0])
+	sites := sitetest.Sites(t, m, good[0])
 	with := func(change func(*samples.Sample)) memory {
 		src := random(8, "image", tensor.Float32, 3, 16, 16)
 		change(&src[5])
@@ -234,7 +235,7 @@ func TestCollectErrors(t *testing.T) {
 func TestCancel(t *testing.T) {
 	lib, m := orttest.Open(t), zooModel(t, "cnn")
 	src := random(64, "image", tensor.Float32, 3, 16, 16)
-	sites := sitesOf(t, m, src[0])
+	sites := sitetest.Sites(t, m, src[0])
 	for after := 1; after <= 64; after += 7 {
 		ctx, cancel := context.WithCancel(context.Background())
 		watched := &testkit.Watched[samples.Sample]{Memory: src}
@@ -255,7 +256,7 @@ func TestProgress(t *testing.T) {
 	lib, m := orttest.Open(t), zooModel(t, "cnn")
 	src := random(10, "image", tensor.Float32, 3, 16, 16)
 	var seen []int
-	_, err := Collect(context.Background(), lib, m, sitesOf(t, m, src[0]), src, testkit.Count(10), Options{Batch: 3, Threads: 2, Progress: func(done, total int) {
+	_, err := Collect(context.Background(), lib, m, sitetest.Sites(t, m, src[0]), src, testkit.Count(10), Options{Batch: 3, Threads: 2, Progress: func(done, total int) {
 		if total != 10 {
 			t.Errorf("total %d, want 10", total)
 		}
@@ -295,7 +296,7 @@ func TestProbeModel(t *testing.T) {
 func TestGroups(t *testing.T) {
 	lib, m := orttest.Open(t), zooModel(t, "cnn")
 	src := random(8, "image", tensor.Float32, 3, 16, 16)
-	sites := sitesOf(t, m, src[0])
+	sites := sitetest.Sites(t, m, src[0])
 	const fixed = 8 << 20 // what a worker takes besides its partial sum
 	all, err := Groups(sites, Options{})
 	if err != nil || len(all) != 1 || !slices.Equal(all[0], testkit.Count(len(sites))) {
@@ -337,7 +338,7 @@ func TestGroups(t *testing.T) {
 
 func TestGroupsFillHalfTheMemory(t *testing.T) {
 	m := zooModel(t, "cnn")
-	sites := sitesOf(t, m, random(1, "image", tensor.Float32, 3, 16, 16)[0])
+	sites := sitetest.Sites(t, m, random(1, "image", tensor.Float32, 3, 16, 16)[0])
 	many := slices.Repeat(sites[:1], 100)
 	for i := range many {
 		many[i].Input = fmt.Sprint("value ", i)
@@ -367,7 +368,7 @@ func TestGroupsFillHalfTheMemory(t *testing.T) {
 func TestWorkersFitMemory(t *testing.T) {
 	m := zooModel(t, "cnn")
 	in := specs(t, m)
-	sites := sitesOf(t, m, random(1, "image", tensor.Float32, 3, 16, 16)[0])
+	sites := sitetest.Sites(t, m, random(1, "image", tensor.Float32, 3, 16, 16)[0])
 	for _, c := range []struct{ memory, threads, workers int64 }{
 		{1 << 30, 4, 4}, {30 << 20, 4, 3}, {1, 4, 1},
 	} {

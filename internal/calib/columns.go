@@ -23,7 +23,7 @@ func rows(s *rewrite.Site, shape []int, values []float32) []float32 {
 	case kind == rewrite.SecondLastAxis:
 		behind = shape[last]
 	case kind == rewrite.FirstAxis:
-		behind = product(shape[1:])
+		behind = tensor.Product(shape[1:])
 	}
 	out := make([]float32, len(values))
 	for first := 0; first < len(values); first += k * behind {
@@ -104,7 +104,7 @@ func (st *station) count(ctx context.Context, r *feed.Run, x tensor.Dense, weigh
 		if err != nil {
 			return err
 		}
-		indices = all[:product(shape)]
+		indices = all[:tensor.Product(shape)]
 		for i, v := range indices {
 			if v < 0 {
 				indices[i] += int64(len(st.counts))

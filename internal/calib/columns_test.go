@@ -12,6 +12,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -25,7 +26,7 @@ import (
 func collected(t *testing.T, b *testmodels.Builder, src memory, o Options) []Stats {
 	t.Helper()
 	m := testkit.Built(t, b)
-	stats, err := Collect(context.Background(), orttest.Open(t), m, sitesOf(t, m, src[0]), src, testkit.Count(len(src)), o)
+	stats, err := Collect(context.Background(), orttest.Open(t), m, sitetest.Sites(t, m, src[0]), src, testkit.Count(len(src)), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +127,7 @@ func TestGroupsOfWideSites(t *testing.T) {
 	b.Node("MatMul", []string{x, b.Weight("w", 2000, 2000, 8)})
 	b.Output(b.Rename("y"), tensor.Float32, "N", 8)
 	m := testkit.Built(t, b)
-	sites := sitesOf(t, m, random(1, "x", tensor.Float32, 2000)[0])
+	sites := sitetest.Sites(t, m, random(1, "x", tensor.Float32, 2000)[0])
 	if sites[0].View.Kind != rewrite.LastAxis {
 		t.Fatalf("view %v", sites[0].View)
 	}

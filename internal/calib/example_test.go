@@ -36,16 +36,16 @@ func ExampleCollect() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	libs, err := compress.OpenLibraries("")
+	env, err := compress.Open(compress.EnvironmentOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer libs.Close()
-	lib, err := libs.Need("calibration")
+	defer env.Close()
+	lib, err := env.Need("calibration")
 	if err != nil {
 		log.Fatal(err)
 	}
-	stats, err := calib.Collect(context.Background(), lib, m, sites[:3], src, chosen, calib.Options{Probes: 1, Backend: libs.Algebra})
+	stats, err := calib.Collect(context.Background(), lib, m, sites[:3], src, chosen, calib.Options{Probes: 1, Backend: env.Algebra})
 	if err != nil {
 		log.Fatal(err)
 	}

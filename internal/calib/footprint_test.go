@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -40,7 +41,7 @@ func TestFootprint(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		col := newCollector(sitesOf(t, m, src[0]), inputs, Options{Probes: 1}.withDefaults())
+		col := newCollector(sitetest.Sites(t, m, src[0]), inputs, Options{Probes: 1}.withDefaults())
 		gs, err := col.newGradients(orttest.Open(t), m, inputs)
 		if err != nil {
 			t.Fatal(err)

@@ -217,7 +217,7 @@ func (p *pass) directions(r *feed.Run, seed uint64, probe int) (in map[string]te
 	in = maps.Clone(r.Inputs)
 	drawn := make([][]float32, len(p.cotangents))
 	for i, c := range p.cotangents {
-		v := make([]float32, tensor.New(tensor.Uint8, c.shape...).Len())
+		v := make([]float32, tensor.Product(c.shape))
 		drawn[i] = v
 		each, samples := len(v), 1 // an output for all samples together
 		if r.Batch > 0 && len(c.shape) > 0 && c.shape[0] == r.Batch {

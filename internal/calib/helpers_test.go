@@ -9,9 +9,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
-	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -26,16 +24,6 @@ func specs(t testing.TB, m *onnxio.Model) []samples.InputSpec {
 		t.Fatal(err)
 	}
 	return in
-}
-
-// sitesOf returns every site of a model, at the sizes of the sample.
-func sitesOf(t testing.TB, m *onnxio.Model, s samples.Sample) []rewrite.Site {
-	t.Helper()
-	sites, _, err := rewrite.Linear(m, shapes.Infer(m, s.Shapes(specs(t, m))))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sites
 }
 
 // random draws n samples with one tensor of the given shape.

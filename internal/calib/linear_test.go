@@ -7,6 +7,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -177,7 +178,7 @@ func TestMomentsExplainOutputs(t *testing.T) {
 		t.Run(l.name, func(t *testing.T) {
 			m := testkit.Built(t, l.build())
 			src := random(7, "x", l.typ, l.shape...)
-			sites := sitesOf(t, m, src[0])
+			sites := sitetest.Sites(t, m, src[0])
 			if len(sites) != 1 {
 				t.Fatalf("%d sites, want 1", len(sites))
 			}

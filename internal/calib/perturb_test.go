@@ -8,6 +8,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -23,7 +24,7 @@ func TestSensitivityAgainstDifferences(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := zooModel(t, name)
 			src := sourceFor(t, m, 192) // so few that the ratios deviate by about 10 %
-			sites := sitesOf(t, m, src[0])
+			sites := sitetest.Sites(t, m, src[0])
 			o := Options{Probes: 4, Batch: 8}.withDefaults()
 			stats := sensitivities(t, m, src, o)
 			inputs := specs(t, m)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -23,7 +24,7 @@ import (
 // sensitivities collects over all samples of a source.
 func sensitivities(t *testing.T, m *onnxio.Model, src memory, o Options) []Stats {
 	t.Helper()
-	stats, err := Collect(context.Background(), orttest.Open(t), m, sitesOf(t, m, src[0]), src, testkit.Count(len(src)), o)
+	stats, err := Collect(context.Background(), orttest.Open(t), m, sitetest.Sites(t, m, src[0]), src, testkit.Count(len(src)), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +165,7 @@ func TestSensitivityOfOutputs(t *testing.T) {
 			m := testkit.Built(t, l.build())
 			src := random(7, "x", l.typ, l.shape...)
 			st := sensitivities(t, m, src, Options{Batch: 3, Probes: 1})[0]
-			site := sitesOf(t, m, src[0])[0]
+			site := sitetest.Sites(t, m, src[0])[0]
 			rows := site.Kernel.Rows()
 			want := make([]parts, site.Kernel.Groups)
 			channels, inner, outer := site.Kernel.Out, 1, 1
@@ -317,7 +318,7 @@ func TestSensitivityOverZoo(t *testing.T) {
 			}
 			defer m.Close()
 			src := sourceFor(t, m, 3)
-			sites := sitesOf(t, m, src[0])
+			sites := sitetest.Sites(t, m, src[0])
 			stats, err := Collect(context.Background(), lib, m, sites, src, testkit.Count(3), Options{Probes: 1})
 			if err != nil {
 				t.Fatal(err)
@@ -404,14 +405,14 @@ func TestOutputWeights(t *testing.T) {
 		{map[string]float64{"p": math.NaN()}, []string{`"p"`, "NaN"}},
 		{map[string]float64{"p": 0, "q": 0}, []string{"all outputs", "weight 0"}},
 	} {
-		_, err := Collect(context.Background(), orttest.Open(t), m, sitesOf(t, m, src[0]), src, testkit.Count(9), Options{Probes: 1, Weights: c.weights})
+		_, err := Collect(context.Background(), orttest.Open(t), m, sitetest.Sites(t, m, src[0]), src, testkit.Count(9), Options{Probes: 1, Weights: c.weights})
 		testkit.WantError(t, err, c.words...)
 	}
 }
 
 func TestGroupsCountSensitivities(t *testing.T) {
 	m := zooModel(t, "cnn")
-	site := sitesOf(t, m, random(1, "image", tensor.Float32, 3, 16, 16)[0])[0]
+	site := sitetest.Sites(t, m, random(1, "image", tensor.Float32, 3, 16, 16)[0])[0]
 	site.Kernel.Out = 4096 // G takes 128 MiB
 	const g, fixed = 128 << 20, 8 << 20
 	a := InputBytes(&site, 0)
@@ -441,7 +442,7 @@ func TestGroupsCountSensitivities(t *testing.T) {
 func TestCancelSensitivity(t *testing.T) {
 	lib, m := orttest.Open(t), zooModel(t, "cnn")
 	src := random(24, "image", tensor.Float32, 3, 16, 16)
-	sites := sitesOf(t, m, src[0])
+	sites := sitetest.Sites(t, m, src[0])
 	for after := 1; after < 20; after += 6 {
 		ctx, cancel := context.WithCancel(context.Background())
 		_, err := Collect(ctx, lib, m, sites, src, testkit.Count(24), Options{Batch: 1, Threads: 3, Probes: 1, Progress: func(done, _ int) {

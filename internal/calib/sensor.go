@@ -125,9 +125,9 @@ func outputBlocks(s *rewrite.Site, shape []int, values []float32, r *feed.Run) [
 	count, turned := shape[0], false
 	switch kind := outputKind(s); {
 	case s.View.Stack > 0:
-		count, turned = product(shape[:last-1-s.View.Stack]), kind == rewrite.LastAxis
+		count, turned = tensor.Product(shape[:last-1-s.View.Stack]), kind == rewrite.LastAxis
 	case kind == rewrite.SecondLastAxis && last > 0:
-		count = product(shape[:last-1])
+		count = tensor.Product(shape[:last-1])
 	case kind != rewrite.ConvPatches:
 		if turned = true; last == 0 || shape[0] != len(r.Samples) {
 			count = 1

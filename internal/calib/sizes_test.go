@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -33,7 +34,7 @@ func TestSensitivityOfFixedBatch(t *testing.T) {
 		}
 	}
 	// The second site has no sample to be calibrated on then; the first is perturbed.
-	stats, err := Collect(context.Background(), orttest.Open(t), m, sitesOf(t, m, images[0])[:1], images, testkit.Count(3), Options{Probes: 1})
+	stats, err := Collect(context.Background(), orttest.Open(t), m, sitetest.Sites(t, m, images[0])[:1], images, testkit.Count(3), Options{Probes: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,7 @@ func TestSensitivityOfSeveralSizes(t *testing.T) {
 	for i := range 2 * sizes {
 		src = append(src, random(i+1, "x", tensor.Float32, 6, 5+i%sizes, 7)[i])
 	}
-	sites := sitesOf(t, m, src[0])
+	sites := sitetest.Sites(t, m, src[0])
 	collect := func(indices ...int) Stats {
 		stats, err := Collect(context.Background(), orttest.Open(t), m, sites, src, indices, Options{Batch: 4, Threads: 3, Probes: 1})
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -44,7 +45,7 @@ func TestStackedMoments(t *testing.T) {
 					shape = []int{2, 3, k, n}
 				}
 				src := random(samples, "x", tensor.Float32, shape...)
-				sites := sitesOf(t, m, src[0])
+				sites := sitetest.Sites(t, m, src[0])
 				stats, err := Collect(context.Background(), lib, m, sites, src, testkit.Count(samples), Options{Batch: 3, Probes: 40})
 				if err != nil {
 					t.Fatal(err)

@@ -176,7 +176,7 @@ func trim(r *feed.Run, kind rewrite.ViewKind, stack int, x tensor.Dense) (shape 
 	if shape == nil {
 		return nil, nil, nil
 	}
-	return shape, values[:product(shape)], nil
+	return shape, values[:tensor.Product(shape)], nil
 }
 
 // unfilled returns a shape without the filler of the batch, nil where axis 0 is not the
@@ -195,14 +195,6 @@ func unfilled(r *feed.Run, kind rewrite.ViewKind, stack int, shape []int) []int 
 		shape[0] = len(r.Samples)
 	}
 	return shape
-}
-
-func product(n []int) int {
-	p := 1
-	for _, v := range n {
-		p *= v
-	}
-	return p
 }
 
 // planFor returns the plan for an input of that shape, and of how many units it is.
@@ -248,7 +240,7 @@ func (st *station) planFor(shape []int) (moments.Plan, int, error) {
 // nil where the shape does not fit.
 func stacked(s *rewrite.Site, shape []int, channels int, inRows bool) (moments.Plan, int) {
 	groups, lead := s.Kernel.Groups, len(shape)-2-s.View.Stack
-	if lead < 0 || product(shape[lead:len(shape)-2]) != groups {
+	if lead < 0 || tensor.Product(shape[lead:len(shape)-2]) != groups {
 		return nil, 0
 	}
 	k, n := shape[len(shape)-1], shape[len(shape)-2]
@@ -259,9 +251,9 @@ func stacked(s *rewrite.Site, shape []int, channels int, inRows bool) (moments.P
 	case k*groups != channels:
 		return nil, 0
 	case inRows:
-		return moments.StackedRows(k, groups, n), product(shape[:lead])
+		return moments.StackedRows(k, groups, n), tensor.Product(shape[:lead])
 	}
-	return moments.Direct(columns(channels, groups, n)), product(shape[:lead])
+	return moments.Direct(columns(channels, groups, n)), tensor.Product(shape[:lead])
 }
 
 // columns is a matrix [k, n] seen as n windows of one tap over k channels.

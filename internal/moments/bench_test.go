@@ -7,6 +7,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/provision"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
 	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // BenchmarkConv times the two ways to sum a convolution's moments over a batch of 32.
@@ -32,7 +33,7 @@ func BenchmarkConv(b *testing.B) {
 		{128, 32, []int{28, 28}, []int{3, 3}, nil, nil, []int{1, 1}, []int{1, 1}},
 	} {
 		p := c.patches()
-		x := noise(samples*p.Channels*product(p.In), 1)
+		x := noise(samples*p.Channels*tensor.Product(p.In), 1)
 		for name, plan := range map[string]Plan{"direct": Direct(p), "lag": newLag(p, math.MaxInt)} {
 			b.Run(c.String()+"/"+name, func(b *testing.B) {
 				var s Scratch

@@ -1,5 +1,7 @@
 package moments
 
+import "github.com/onnx-compress/onnx-compress/tensor"
+
 // maxTaps bounds the windows whose pairs of taps are enumerated.
 const maxTaps = 256
 
@@ -31,4 +33,4 @@ func (l *lag) work() int {
 	return n
 }
 
-func (d *direct) work() int { return d.k * (d.k + 1) / 2 * product(d.Out) }
+func (d *direct) work() int { return d.k * (d.k + 1) / 2 * tensor.Product(d.Out) }

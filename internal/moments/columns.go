@@ -1,13 +1,15 @@
 package moments
 
+import "github.com/onnx-compress/onnx-compress/tensor"
+
 // Columns adds to sums, [Groups·K], the sums of the columns x that Run multiplies.
 //
 // Which positions a tap visits factors over the axes, so one axis is summed up after
 // the other, the last first: each turns into one entry per tap.
 func (p Patches) Columns(x []float32, samples int, sums []float64) {
 	last := len(p.In) - 1
-	plane, taps := product(p.In), product(p.Window)
-	rows := product(p.In[:last])
+	plane, taps := tensor.Product(p.In), tensor.Product(p.Window)
+	rows := tensor.Product(p.In[:last])
 	prefix := make([]float64, p.In[last]+1)
 	folded := make([]float64, rows*p.Window[last])
 	for n := range samples {
@@ -55,8 +57,8 @@ func (p Patches) foldRow(row []float32, prefix, out []float64) {
 
 // foldAxis sums in, [sizes of the axes up to axis, taps behind it], along axis for each tap.
 func (p Patches) foldAxis(axis int, in []float64) []float64 {
-	size, inner := p.In[axis], product(p.Window[axis+1:])
-	outer := product(p.In[:axis])
+	size, inner := p.In[axis], tensor.Product(p.Window[axis+1:])
+	outer := tensor.Product(p.In[:axis])
 	out := make([]float64, outer*p.Window[axis]*inner)
 	for a := range outer {
 		for t := range p.Window[axis] {

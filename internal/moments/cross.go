@@ -1,6 +1,9 @@
 package moments
 
-import "github.com/onnx-compress/onnx-compress/linalg"
+import (
+	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
 
 // Cross is a way to sum z xᵀ over all positions, where x is the column that a linear node
 // multiplies at a position and z a vector that belongs to its output there: what it
@@ -15,7 +18,7 @@ type Cross interface {
 // ConvCross plans for a convolution with out output channels over all groups: z is
 // [samples, out, Out...].
 func ConvCross(p Patches, out int) Cross {
-	return &convCross{direct: Direct(p).(*direct), out: out, rows: out / p.Groups, area: product(p.Out)}
+	return &convCross{direct: Direct(p).(*direct), out: out, rows: out / p.Groups, area: tensor.Product(p.Out)}
 }
 
 type convCross struct {

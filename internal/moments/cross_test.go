@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // plainCross is the definition, written out: the sum of z xᵀ over all patches, in float64.
 func plainCross(p Patches, z, x []float32, out, samples int) []float64 {
-	cg, k, plane, area, rows := p.Channels/p.Groups, p.Length(), product(p.In), product(p.Out), out/p.Groups
+	cg, k, plane, area, rows := p.Channels/p.Groups, p.Length(), tensor.Product(p.In), tensor.Product(p.Out), out/p.Groups
 	taps := coordinates(p.Window)
 	sum := make([]float64, out*k)
 	for n := range samples {
@@ -53,8 +54,8 @@ func inTwo(plan Cross, p Patches, z, x []float32, out, samples int) []float32 {
 	const cut = 2
 	got := make([]float32, plan.Size())
 	var s Scratch
-	plan.Run(linalg.Gonum(), z[:cut*out*product(p.Out)], x[:cut*p.Channels*product(p.In)], cut, got, &s)
-	plan.Run(linalg.Gonum(), z[cut*out*product(p.Out):], x[cut*p.Channels*product(p.In):], samples-cut, got, &s)
+	plan.Run(linalg.Gonum(), z[:cut*out*tensor.Product(p.Out)], x[:cut*p.Channels*tensor.Product(p.In)], cut, got, &s)
+	plan.Run(linalg.Gonum(), z[cut*out*tensor.Product(p.Out):], x[cut*p.Channels*tensor.Product(p.In):], samples-cut, got, &s)
 	return got
 }
 
@@ -65,7 +66,7 @@ func TestConvCrossAgreesWithDefinition(t *testing.T) {
 		t.Run(c.String(), func(t *testing.T) {
 			p := c.patches()
 			out := 3 * p.Groups
-			x, z := noise(samples*p.Channels*product(p.In), 7), noise(samples*out*product(p.Out), 8)
+			x, z := noise(samples*p.Channels*tensor.Product(p.In), 7), noise(samples*out*tensor.Product(p.Out), 8)
 			got := inTwo(ConvCross(p, out), p, z, x, out, samples)
 			if d := apart(got, plainCross(p, z, x, out, samples)); !(d <= 2e-5) {
 				t.Errorf("differs from the definition by %.2g of the largest entry", d)

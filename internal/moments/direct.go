@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // direct writes out the patches (im2col) and takes their symmetric product.
@@ -17,11 +18,11 @@ type direct struct {
 
 // Direct plans for windows of any kind.
 func Direct(p Patches) Plan {
-	d := &direct{Patches: p, k: p.Length(), channels: p.Channels / p.Groups, plane: product(p.In), taps: coordinates(p.Window)}
+	d := &direct{Patches: p, k: p.Length(), channels: p.Channels / p.Groups, plane: tensor.Product(p.In), taps: coordinates(p.Window)}
 	// A product over few positions moves more memory than it computes; then it is
 	// better to gather the positions of several samples first.
 	const fewPositions = 32
-	d.inPlace = product(p.Window) == 1 && p.unitStride() && slices.Equal(p.Out, p.In) && p.zeroPads() && d.plane >= fewPositions
+	d.inPlace = tensor.Product(p.Window) == 1 && p.unitStride() && slices.Equal(p.Out, p.In) && p.zeroPads() && d.plane >= fewPositions
 	return d
 }
 
@@ -47,7 +48,7 @@ func (d *direct) Scratch(int) int {
 	return d.k * d.chunk()
 }
 
-func (d *direct) Positions(samples int) int64 { return int64(samples) * int64(product(d.Out)) }
+func (d *direct) Positions(samples int) int64 { return int64(samples) * int64(tensor.Product(d.Out)) }
 func (d *direct) dense() bool                 { return true }
 
 func (d *direct) same(Plan) bool                  { return true }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // lag sums the moments of a convolution with stride 1 without writing its patches out.
@@ -60,7 +61,7 @@ type term struct {
 // newLag plans for windows of stride 1, or returns nil where more than limit products
 // would be needed.
 func newLag(p Patches, limit int) *lag {
-	l := &lag{Patches: p, channels: p.Channels / p.Groups, plane: product(p.In), taps: coordinates(p.Window)}
+	l := &lag{Patches: p, channels: p.Channels / p.Groups, plane: tensor.Product(p.In), taps: coordinates(p.Window)}
 	stripOf, keyOf := map[string]int{}, map[string]int{}
 	for i, a := range l.taps {
 		for _, b := range l.taps[i:] {
@@ -179,7 +180,7 @@ func coordinate(n int) []int {
 
 func (l *lag) Size() int { return l.Groups * l.keys * l.channels * l.channels }
 
-func (l *lag) Positions(samples int) int64 { return int64(samples) * int64(product(l.Out)) }
+func (l *lag) Positions(samples int) int64 { return int64(samples) * int64(tensor.Product(l.Out)) }
 func (l *lag) dense() bool                 { return false }
 
 func (l *lag) same(q Plan) bool {

@@ -8,6 +8,7 @@ package moments
 
 import (
 	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // Patches is the geometry of a convolution's windows at one input size. All slices
@@ -24,7 +25,7 @@ type Patches struct {
 }
 
 // Length is K, the length of a patch: channels of a group times window, channels outermost.
-func (p Patches) Length() int { return p.Channels / p.Groups * product(p.Window) }
+func (p Patches) Length() int { return p.Channels / p.Groups * tensor.Product(p.Window) }
 
 // reach is the distance between the first and the last tap of an axis.
 func (p Patches) reach(axis int) int { return (p.Window[axis] - 1) * p.Dilations[axis] }
@@ -151,12 +152,4 @@ func (s *Sum) Mean(positions int64) []*linalg.Matrix {
 		}
 	}
 	return s.moments
-}
-
-func product(n []int) int {
-	p := 1
-	for _, v := range n {
-		p *= v
-	}
-	return p
 }

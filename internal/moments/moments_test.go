@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // conv is a geometry as the tests write it down; Out follows from the pads.
@@ -89,7 +90,7 @@ func noise(n int, seed uint64) []float32 {
 // plain is the definition, written out: the sums of x xᵀ and of x over all patches, in
 // float64.
 func plain(p Patches, x []float32, samples int) ([]*linalg.Matrix, []float64) {
-	cg, k, plane := p.Channels/p.Groups, p.Length(), product(p.In)
+	cg, k, plane := p.Channels/p.Groups, p.Length(), tensor.Product(p.In)
 	taps := coordinates(p.Window)
 	var out []*linalg.Matrix
 	sums := make([]float64, p.Groups*k)
@@ -160,7 +161,7 @@ func difference(t *testing.T, a, b []*linalg.Matrix) float64 {
 // holdPlan holds a plan against moments and sums of columns, [Groups] and one by one, from their definition.
 func holdPlan(t *testing.T, plan Plan, p Patches, x []float32, samples int, want []*linalg.Matrix, sums []float64) {
 	t.Helper()
-	got := compute(plan, p.Groups, p.Length(), x, p.Channels*product(p.In), samples)
+	got := compute(plan, p.Groups, p.Length(), x, p.Channels*tensor.Product(p.In), samples)
 	if d := difference(t, got, want); !(d <= 2e-6) {
 		t.Errorf("differs from the definition by %.2g of the largest entry", d)
 	}
@@ -171,8 +172,8 @@ func holdPlan(t *testing.T, plan Plan, p Patches, x []float32, samples int, want
 			t.Errorf("sum of entry %d of the columns is %g, want %g", i, v, sums[i])
 		}
 	}
-	if n := plan.Positions(samples); n != int64(samples*product(p.Out)) {
-		t.Errorf("%d positions, want %d", n, samples*product(p.Out))
+	if n := plan.Positions(samples); n != int64(samples*tensor.Product(p.Out)) {
+		t.Errorf("%d positions, want %d", n, samples*tensor.Product(p.Out))
 	}
 }
 
@@ -180,7 +181,7 @@ func TestPlansAgreeWithDefinition(t *testing.T) {
 	const samples = 5
 	for _, c := range append(convs(), stridedConvs()...) {
 		p := c.patches()
-		x := noise(samples*p.Channels*product(p.In), 7)
+		x := noise(samples*p.Channels*tensor.Product(p.In), 7)
 		want, sums := plain(p, x, samples)
 		plans := map[string]Plan{"direct": Direct(p), "chosen": Conv(p)}
 		if p.unitStride() {
@@ -253,7 +254,7 @@ func TestSumOfSeveralPlans(t *testing.T) {
 	sum, want := NewSum(1, 18), linalg.New(18, 18)
 	var s Scratch
 	for i, p := range []Patches{a, b, a} {
-		x := noise(2*2*product(p.In), uint64(i))
+		x := noise(2*2*tensor.Product(p.In), uint64(i))
 		for _, plan := range []Plan{newLag(p, math.MaxInt), Direct(p)} {
 			partial := make([]float32, plan.Size())
 			plan.Run(linalg.Gonum(), x, 2, partial, &s)
@@ -297,8 +298,8 @@ func TestDirectChunks(t *testing.T) {
 		{20, 2, []int{60, 61}, []int{3, 3}, []int{1, 2}, nil, []int{1, 1}, []int{1, 1}},
 	} {
 		p := c.patches()
-		x := noise(2*p.Channels*product(p.In), 5)
-		got := compute(Direct(p), p.Groups, p.Length(), x, p.Channels*product(p.In), 2)
+		x := noise(2*p.Channels*tensor.Product(p.In), 5)
+		got := compute(Direct(p), p.Groups, p.Length(), x, p.Channels*tensor.Product(p.In), 2)
 		want, _ := plain(p, x, 2)
 		if d := difference(t, got, want); !(d <= 1e-5) {
 			t.Errorf("%v: differs from the definition by %.2g of the largest entry", c, d)

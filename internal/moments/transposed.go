@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // Transposed plans for a transposed convolution, seen as a convolution with stride 1 over its input with zeros
@@ -15,7 +16,7 @@ import (
 // equally spaced. So each of these remainders, over all axes, is a convolution with stride 1 and fewer taps over the
 // input as it is, and the moments are those of all of them, tap by tap. Entries for taps that never meet are zero.
 func Transposed(p Patches) Plan {
-	t := &transposed{Patches: p, taps: product(p.Window)}
+	t := &transposed{Patches: p, taps: tensor.Product(p.Window)}
 	for _, ph := range p.phases() {
 		part := transposedPart{phase: ph, plan: Conv(ph.Patches), at: t.size}
 		t.parts = append(t.parts, part)
@@ -98,9 +99,11 @@ type transposedPart struct {
 	at   int // where its partial result begins
 }
 
-func (t *transposed) Size() int                   { return t.size }
-func (t *transposed) Positions(samples int) int64 { return int64(samples) * int64(product(t.Out)) }
-func (t *transposed) dense() bool                 { return false }
+func (t *transposed) Size() int { return t.size }
+func (t *transposed) Positions(samples int) int64 {
+	return int64(samples) * int64(tensor.Product(t.Out))
+}
+func (t *transposed) dense() bool { return false }
 
 func (t *transposed) Scratch(samples int) int {
 	most := 0
@@ -185,7 +188,7 @@ func (v values) addDense(moments []*linalg.Matrix) {
 // TransposedCross plans for a transposed convolution as Transposed does, with out output channels over all groups: z is
 // [samples, out, Out...].
 func TransposedCross(p Patches, out int) Cross {
-	c := &transposedCross{Patches: p, out: out, taps: product(p.Window), phases: p.phases()}
+	c := &transposedCross{Patches: p, out: out, taps: tensor.Product(p.Window), phases: p.phases()}
 	for _, ph := range c.phases {
 		c.parts = append(c.parts, ConvCross(ph.Patches, out))
 	}
@@ -216,7 +219,7 @@ func (c *transposedCross) Run(b linalg.Backend, z, x []float32, samples int, par
 
 // gather copies the outputs at a phase's positions.
 func (c *transposedCross) gather(ph phase, z []float32, samples int, s *Scratch) []float32 {
-	area, own, last := product(c.Out), product(ph.Out), len(c.Out)-1
+	area, own, last := tensor.Product(c.Out), tensor.Product(ph.Out), len(c.Out)-1
 	buf := grow(&s.phase, samples*c.out*own)
 	rows := coordinates(ph.Out[:last])
 	to := buf

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // transposedCases are geometries of transposed convolutions: strides over and under the window, strides and dilations
@@ -37,14 +38,14 @@ func inserted(p Patches, x []float32, samples int) (Patches, []float32) {
 	for i, n := range p.In {
 		wide.In[i], wide.Strides[i] = (n-1)*p.Strides[i]+1, 1
 	}
-	out := make([]float32, samples*p.Channels*product(wide.In))
+	out := make([]float32, samples*p.Channels*tensor.Product(wide.In))
 	for n := range samples * p.Channels {
 		for i, at := range coordinates(p.In) {
 			to := 0
 			for axis, u := range at {
 				to = to*wide.In[axis] + u*p.Strides[axis]
 			}
-			out[n*product(wide.In)+to] = x[n*product(p.In)+i]
+			out[n*tensor.Product(wide.In)+to] = x[n*tensor.Product(p.In)+i]
 		}
 	}
 	return wide, out
@@ -54,7 +55,7 @@ func TestTransposedAgreesWithDefinition(t *testing.T) {
 	const samples = 5
 	for _, p := range transposedCases() {
 		t.Run(describe(p), func(t *testing.T) {
-			x := noise(samples*p.Channels*product(p.In), 7)
+			x := noise(samples*p.Channels*tensor.Product(p.In), 7)
 			wide, spread := inserted(p, x, samples)
 			want, sums := plain(wide, spread, samples)
 			plan := Transposed(p)
@@ -64,7 +65,7 @@ func TestTransposedAgreesWithDefinition(t *testing.T) {
 			}
 
 			out := 3 * p.Groups
-			z := noise(samples*out*product(p.Out), 8)
+			z := noise(samples*out*tensor.Product(p.Out), 8)
 			products := inTwo(TransposedCross(p, out), p, z, x, out, samples)
 			if d := apart(products, plainCross(wide, z, spread, out, samples)); !(d <= 2e-5) {
 				t.Errorf("the products with outputs differ from the definition by %.2g of the largest entry", d)
@@ -84,7 +85,7 @@ func TestSumOfTransposedPlans(t *testing.T) {
 	sum, want := NewSum(1, a.Length()), linalg.New(a.Length(), a.Length())
 	var s Scratch
 	for i, p := range []Patches{a, a, b, a} {
-		x := noise(2*2*product(p.In), uint64(i))
+		x := noise(2*2*tensor.Product(p.In), uint64(i))
 		plan := Transposed(p)
 		partial := make([]float32, plan.Size())
 		plan.Run(linalg.Gonum(), x, 2, partial, &s)

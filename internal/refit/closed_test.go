@@ -8,6 +8,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -218,7 +219,7 @@ func checkClosed(t *testing.T, lib *ort.Library, m *onnxio.Model, choices []Choi
 	if operand != "" {
 		names = append(names, operand)
 	}
-	z, now := watch(t, lib, m, src, names...), watch(t, lib, small, src, names...)
+	z, now := sitetest.Watch(t, lib, m, src, names...), sitetest.Watch(t, lib, small, src, names...)
 	kernel, err := s.Load()
 	if err != nil {
 		t.Fatal(err)
@@ -279,7 +280,7 @@ func checkClosed(t *testing.T, lib *ort.Library, m *onnxio.Model, choices []Choi
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := apart(have.Weights, want.Weights); !(d <= 2e-3) {
+	if d := sitetest.Apart(have.Weights, want.Weights); !(d <= 2e-3) {
 		t.Errorf("the weights differ from the regression's by %.2g of the largest", d)
 	}
 	if last.Shift == nil {
@@ -291,7 +292,7 @@ func checkClosed(t *testing.T, lib *ort.Library, m *onnxio.Model, choices []Choi
 			shift = append(shift, my[g][o]-dot(want.Weights[(g*rows+o)*cols:(g*rows+o+1)*cols], mx[g]))
 		}
 	}
-	if d := apart(last.Shift, shift); !(d <= 5e-3) && !(maxAbs(shift) < 1e-3) {
+	if d := sitetest.Apart(last.Shift, shift); !(d <= 5e-3) && !(maxAbs(shift) < 1e-3) {
 		t.Errorf("the shift is %v, that of the regression %v", last.Shift, shift)
 	}
 }
@@ -417,8 +418,8 @@ func TestRefitIsTheRegression(t *testing.T) {
 	for _, c := range closedCases() {
 		t.Run(c.name, func(t *testing.T) {
 			m := c.model(t)
-			src := draws(80, "x", 0.4, c.shape...)
-			sites := sitesOf(t, m, src[0])
+			src := sitetest.Draws(80, "x", 0.4, c.shape...)
+			sites := sitetest.Sites(t, m, src[0])
 			if len(sites) != 2 {
 				t.Fatalf("%d sites, want 2", len(sites))
 			}
@@ -446,8 +447,8 @@ func TestGrow(t *testing.T) {
 	for _, name := range []string{"conv without bias", "gemm without C"} {
 		c := closedCases()[slices.IndexFunc(closedCases(), func(c closedCase) bool { return c.name == name })]
 		m := c.model(t)
-		src := draws(80, "x", 0.4, c.shape...)
-		choices := choose(t, sitesOf(t, m, src[0]), 2, 2)
+		src := sitetest.Draws(80, "x", 0.4, c.shape...)
+		choices := choose(t, sitetest.Sites(t, m, src[0]), 2, 2)
 		r := refit(t, lib, m, choices, src, Options{Grow: true})
 		if r.Sites[1].Chain[1].Shift == nil {
 			t.Errorf("%s: no shift", name)
@@ -461,8 +462,8 @@ func TestMethodWithoutRefit(t *testing.T) {
 	lib := orttest.Open(t)
 	c := closedCases()[0]
 	m := c.model(t)
-	src := draws(80, "x", 0.4, c.shape...)
-	choices := choose(t, sitesOf(t, m, src[0]), 2, 2)
+	src := sitetest.Draws(80, "x", 0.4, c.shape...)
+	choices := choose(t, sitetest.Sites(t, m, src[0]), 2, 2)
 	for i := range choices {
 		choices[i].Method = decomp.Method{}
 	}

@@ -61,8 +61,8 @@ func newLayout(s *rewrite.Site, x, y []int) (*layout, error) {
 		return convLayout(s, x, y, wrong)
 	}
 	in, out, last := s.Kernel.In, s.Kernel.Out, len(x)-1
-	n := product(x) / max(in, 1)
-	if product(y) != n*out {
+	n := tensor.Product(x) / max(in, 1)
+	if tensor.Product(y) != n*out {
 		return nil, wrong
 	}
 	yRows := s.ChannelAxis(len(y)) == len(y)-1
@@ -80,7 +80,7 @@ func newLayout(s *rewrite.Site, x, y []int) (*layout, error) {
 		l.x, l.nx = moments.Rows(in, 1), n
 		l.xy = moments.MatrixCross(out, in, n, yRows, true)
 	case kind == rewrite.SecondLastAxis && x[last-1] == in && !yRows:
-		l.nx = product(x[:last-1])
+		l.nx = tensor.Product(x[:last-1])
 		l.ny, l.nxy = l.nx, l.nx
 		l.x = moments.Direct(pixels(in, 1, x[last:]))
 		l.y = moments.Direct(pixels(out, 1, x[last:]))
@@ -102,10 +102,10 @@ func stackLayout(s *rewrite.Site, x, y []int, wrong error) (*layout, error) {
 	if !inRows {
 		in, along = along, in
 	}
-	if lead < 0 || len(y) != len(x) || !slices.Equal(x[:last-1], y[:last-1]) || product(x[lead:last-1]) != k.Groups || x[in] != k.In/k.Groups || x[along] != y[along] {
+	if lead < 0 || len(y) != len(x) || !slices.Equal(x[:last-1], y[:last-1]) || tensor.Product(x[lead:last-1]) != k.Groups || x[in] != k.In/k.Groups || x[along] != y[along] {
 		return nil, wrong
 	}
-	n, units := x[along], product(x[:lead])
+	n, units := x[along], tensor.Product(x[:lead])
 	l := &layout{nx: units, ny: units, nxy: units, xy: moments.StackedCross(k.Groups, k.Rows(), x[in], n, inRows, inRows)}
 	if inRows {
 		l.x, l.y = moments.StackedRows(x[in], k.Groups, n), moments.StackedRows(k.Rows(), k.Groups, n)
@@ -163,12 +163,4 @@ func unfilled(s *rewrite.Site, t tensor.Dense, output bool, size, count int) (te
 	t.Data = t.Data[:len(t.Data)/size*count]
 	t.Shape = append([]int{count}, t.Shape[1:]...)
 	return t, true
-}
-
-func product(n []int) int {
-	p := 1
-	for _, v := range n {
-		p *= v
-	}
-	return p
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/internal/moments"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -64,7 +65,7 @@ func TestRefitByWeights(t *testing.T) {
 	lib := orttest.Open(t)
 	run := func(src memory, weights ...float32) *Result {
 		m := sequences(t, src[0].Inputs["x"].Shape[0])
-		choices := choose(t, sitesOf(t, m, src[0]), 4, 3)
+		choices := choose(t, sitetest.Sites(t, m, src[0]), 4, 3)
 		if weights != nil {
 			choices = felt(choices, n, weights...)
 		}
@@ -102,11 +103,11 @@ func closeTo(t *testing.T, name string, got, want *Result) {
 	t.Helper()
 	for i, s := range got.Sites {
 		w := want.Sites[i]
-		if s.Kept != w.Kept || apart([]float64{s.Before, s.After}, []float64{w.Before, w.After}) > 1e-4 {
+		if s.Kept != w.Kept || sitetest.Apart([]float64{s.Before, s.After}, []float64{w.Before, w.After}) > 1e-4 {
 			t.Errorf("%s, site %d: kept %v, %v to %v; want %v, %v to %v", name, i, s.Kept, s.Before, s.After, w.Kept, w.Before, w.After)
 		}
 		for k, f := range s.Chain {
-			if d := apart(f.Kernel.Weights, w.Chain[k].Kernel.Weights); d > 1e-3 {
+			if d := sitetest.Apart(f.Kernel.Weights, w.Chain[k].Kernel.Weights); d > 1e-3 {
 				t.Errorf("%s, site %d: factor %d is %g apart", name, i, k, d)
 			}
 		}

@@ -96,7 +96,7 @@ func (st *stage) short(ownValue, otherValue func(string) (tensor.Dense, error), 
 		return nil, err
 	}
 	axis := st.site.ChannelAxis(len(z.Shape))
-	channels, inner := z.Shape[axis], product(z.Shape[axis+1:])
+	channels, inner := z.Shape[axis], tensor.Product(z.Shape[axis+1:])
 	for i, v := range d {
 		if st.shortcut.scale != nil {
 			scale := float32(st.shortcut.scale[i/inner%channels])

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -25,8 +26,8 @@ import (
 func TestNothingLost(t *testing.T) {
 	lib := orttest.Open(t)
 	m := testkit.Zoo(t, "cnn")
-	src := draws(64, "image", 0.2, 3, 16, 16)
-	sites := sitesOf(t, m, src[0])
+	src := sitetest.Draws(64, "image", 0.2, 3, 16, 16)
+	sites := sitetest.Sites(t, m, src[0])
 	r := refit(t, lib, m, choose(t, sites), src, Options{})
 	for _, s := range r.Sites {
 		if s.Kept || s.Chain != nil || !strings.Contains(s.Why, "original") {
@@ -48,7 +49,7 @@ func TestNothingLost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := apart(got.Weights, kernel.Weights); !(d <= 1e-4) {
+		if d := sitetest.Apart(got.Weights, kernel.Weights); !(d <= 1e-4) {
 			t.Errorf("node %q: full-rank factors moved by %.2g of the largest weight", s.Site, d)
 		}
 	}
@@ -68,8 +69,8 @@ func TestRefitHelps(t *testing.T) {
 	} {
 		t.Run(c.model, func(t *testing.T) {
 			m := testkit.Zoo(t, c.model)
-			src := draws(300, "image", 0.2, 3, 16, 16)
-			sites := sitesOf(t, m, src[0])
+			src := sitetest.Draws(300, "image", 0.2, 3, 16, 16)
+			sites := sitetest.Sites(t, m, src[0])
 			choices := choose(t, sites, c.ranks(sites)...)
 			r := refit(t, lib, m, choices, src[:200], Options{})
 			unseen := src[200:]
@@ -109,7 +110,7 @@ func subspaces(t *testing.T, honest bool) (*onnxio.Model, []Choice, memory) {
 		v[at+i%2] = float32(1 - i/2%2*2)
 		src = append(src, samples.Sample{Label: -1, Inputs: map[string]tensor.Dense{"x": tensor.FromFloat32([]int{4}, v)}})
 	}
-	choices := choose(t, sitesOf(t, m, src[0]), 2)
+	choices := choose(t, sitetest.Sites(t, m, src[0]), 2)
 	chain := choices[0].Chain
 	clear(chain[0].Kernel.Weights)
 	clear(chain[1].Kernel.Weights)
@@ -166,8 +167,8 @@ func TestShortcut(t *testing.T) {
 	for _, c := range []struct{ late, norm, side bool }{{}, {late: true}, {norm: true}, {late: true, norm: true}, {side: true}} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			m, operand := shortcutModel(t, c.late, c.norm, c.side)
-			src := draws(160, "x", 0.3, 4, 6, 6)
-			sites := sitesOf(t, m, src[0])
+			src := sitetest.Draws(160, "x", 0.3, 4, 6, 6)
+			sites := sitetest.Sites(t, m, src[0])
 			choices := choose(t, sites, 2)
 			r := refit(t, lib, m, choices, src, Options{})
 			last := len(sites) - 1
@@ -193,8 +194,8 @@ func TestShortcut(t *testing.T) {
 func TestShortcutOfALaterSite(t *testing.T) {
 	lib := orttest.Open(t)
 	m, _ := shortcutModel(t, true, false, true)
-	src := draws(160, "x", 0.3, 4, 6, 6)
-	sites := sitesOf(t, m, src[0])
+	src := sitetest.Draws(160, "x", 0.3, 4, 6, 6)
+	sites := sitetest.Sites(t, m, src[0])
 	choices := choose(t, sites, 2)
 	r := refit(t, lib, m, choices, src, Options{})
 	if len(sites) != 4 || r.Sites[2].Shortcut || !r.Sites[3].Shortcut {
@@ -208,8 +209,8 @@ func TestShortcutOfALaterSite(t *testing.T) {
 func TestFiles(t *testing.T) {
 	lib := orttest.Open(t)
 	m := testkit.Zoo(t, "cnn")
-	src := draws(64, "image", 0.2, 3, 16, 16)
-	sites := sitesOf(t, m, src[0])
+	src := sitetest.Draws(64, "image", 0.2, 3, 16, 16)
+	sites := sitetest.Sites(t, m, src[0])
 	choices := choose(t, sites, halves(sites)...)
 	roomy := refit(t, lib, m, choices, src, Options{})
 	folder := t.TempDir()
@@ -250,8 +251,8 @@ func same(t *testing.T, a, b *Result) {
 func TestThreads(t *testing.T) {
 	lib := orttest.Open(t)
 	m := testkit.Zoo(t, "cnn")
-	src := draws(70, "image", 0.2, 3, 16, 16)
-	sites := sitesOf(t, m, src[0])
+	src := sitetest.Draws(70, "image", 0.2, 3, 16, 16)
+	sites := sitetest.Sites(t, m, src[0])
 	choices := choose(t, sites, halves(sites)...)
 	one := refit(t, lib, m, choices, src, Options{Threads: 1})
 	for _, threads := range []int{2, 5} {
@@ -262,8 +263,8 @@ func TestThreads(t *testing.T) {
 func TestCancel(t *testing.T) {
 	lib := orttest.Open(t)
 	m := testkit.Zoo(t, "cnn")
-	src := draws(64, "image", 0.2, 3, 16, 16)
-	sites := sitesOf(t, m, src[0])
+	src := sitetest.Draws(64, "image", 0.2, 3, 16, 16)
+	sites := sitetest.Sites(t, m, src[0])
 	choices := choose(t, sites, halves(sites)...)
 	for _, at := range []int{1, 200, 450} {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -298,8 +299,8 @@ func TestEveryNodeRunsOnce(t *testing.T) {
 		}
 		b.Output(b.Rename("y"), tensor.Float32, "N", 5, 6, 6)
 		m := testkit.Built(t, b)
-		src := draws(32, "x", 0.2, 5, 6, 6)
-		sites := sitesOf(t, m, src[0])
+		src := sitetest.Draws(32, "x", 0.2, 5, 6, 6)
+		sites := sitetest.Sites(t, m, src[0])
 		r := refit(t, lib, m, choose(t, sites, halves(sites)...), src, Options{})
 		total := 0
 		for _, s := range []side{original, compressed} {
@@ -336,7 +337,7 @@ func TestZoo(t *testing.T) {
 				}
 				src = append(src, samples.Sample{Name: fmt.Sprint("sample ", i), Label: -1, Inputs: inputs, Whole: true})
 			}
-			sites := sitesOf(t, m, src[0])
+			sites := sitetest.Sites(t, m, src[0])
 			if len(sites) == 0 {
 				return
 			}
@@ -355,7 +356,7 @@ func TestZoo(t *testing.T) {
 			}
 			small := compress(t, m, choices, after(r))
 			for _, o := range m.Graph().GetOutput() {
-				watch(t, lib, small, src[:2], o.GetName())
+				sitetest.Watch(t, lib, small, src[:2], o.GetName())
 			}
 		})
 	}
@@ -377,9 +378,9 @@ func TestFixedBatch(t *testing.T) {
 	fixed.Graph.Input = []*onnxpb.ValueInfoProto{testkit.Built(t, b).Graph().GetInput()[0]}
 	pinned := m.Derive(fixed)
 	defer pinned.Close()
-	src := draws(120, "x", 0.3, c.shape...) // the last block, which is held out, has 8 of 16
-	choices := choose(t, sitesOf(t, m, src[0]), 2, 2)
-	own := refit(t, lib, pinned, choose(t, sitesOf(t, pinned, src[0]), 2, 2), src, Options{})
+	src := sitetest.Draws(120, "x", 0.3, c.shape...) // the last block, which is held out, has 8 of 16
+	choices := choose(t, sitetest.Sites(t, m, src[0]), 2, 2)
+	own := refit(t, lib, pinned, choose(t, sitetest.Sites(t, pinned, src[0]), 2, 2), src, Options{})
 	if own.Held != 8 || own.Fit != 112 {
 		t.Fatalf("held out %d of %d samples", own.Held, own.Held+own.Fit)
 	}
@@ -396,8 +397,8 @@ func TestSharedWeight(t *testing.T) {
 	b.Node("MatMul", []string{x, w})
 	b.Output(b.Rename("y"), tensor.Float32, "N", 6)
 	m := testkit.Built(t, b)
-	src := draws(64, "x", 0.3, 6)
-	r := refit(t, lib, m, choose(t, sitesOf(t, m, src[0]), 2), src, Options{})
+	src := sitetest.Draws(64, "x", 0.3, 6)
+	r := refit(t, lib, m, choose(t, sitetest.Sites(t, m, src[0]), 2), src, Options{})
 	for _, s := range r.Sites[1:] {
 		if s.Kept || s.Chain != nil || !strings.Contains(s.Why, "elsewhere") {
 			t.Errorf("a shared weight was refitted: %+v", s)
@@ -408,8 +409,8 @@ func TestSharedWeight(t *testing.T) {
 func TestTooLarge(t *testing.T) {
 	lib := orttest.Open(t)
 	m := testkit.Zoo(t, "cnn")
-	src := draws(32, "image", 0.2, 3, 16, 16)
-	sites := sitesOf(t, m, src[0])
+	src := sitetest.Draws(32, "image", 0.2, 3, 16, 16)
+	sites := sitetest.Sites(t, m, src[0])
 	choices := choose(t, sites, halves(sites)...)
 	r := refit(t, lib, m, choices, src, Options{Memory: 1 << 10, Folder: t.TempDir()})
 	for i, s := range r.Sites {
@@ -422,8 +423,8 @@ func TestTooLarge(t *testing.T) {
 func TestErrors(t *testing.T) {
 	lib := orttest.Open(t)
 	m := testkit.Zoo(t, "cnn")
-	src := draws(8, "image", 0.2, 3, 16, 16)
-	sites := sitesOf(t, m, src[0])
+	src := sitetest.Draws(8, "image", 0.2, 3, 16, 16)
+	sites := sitetest.Sites(t, m, src[0])
 	good := choose(t, sites, 2)
 	cut := (*CutError)(nil)
 	moved := slices.Clone(good)
@@ -471,14 +472,14 @@ func sequenceModel(t *testing.T, again bool) *onnxio.Model {
 // A value that no tensor holds cannot be kept at a cut; inside a piece it may be what it likes.
 func TestSequenceAtTheCut(t *testing.T) {
 	lib := orttest.Open(t)
-	src := draws(32, "x", 0.3, 6)
+	src := sitetest.Draws(32, "x", 0.3, 6)
 	m := sequenceModel(t, false)
-	r := refit(t, lib, m, choose(t, sitesOf(t, m, src[0]), 2, 2, 2), src, Options{})
+	r := refit(t, lib, m, choose(t, sitetest.Sites(t, m, src[0]), 2, 2, 2), src, Options{})
 	if !r.Sites[2].Kept {
 		t.Errorf("a site behind a sequence was not refitted: %+v", r.Sites[2])
 	}
 	m = sequenceModel(t, true)
-	_, err := Run(context.Background(), lib, m, choose(t, sitesOf(t, m, src[0]), 2, 2, 2), src, testkit.Count(32), Options{})
+	_, err := Run(context.Background(), lib, m, choose(t, sitetest.Sites(t, m, src[0]), 2, 2, 2), src, testkit.Count(32), Options{})
 	if cut := (*CutError)(nil); !errors.As(err, &cut) {
 		t.Errorf("a sequence that is needed on both sides of a cut gives %v", err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
@@ -14,11 +15,11 @@ import (
 // samples than what there was.
 func TestFactorsOfFinalistsOnly(t *testing.T) {
 	m, _ := shortcutModel(t, true, false, true)
-	src := draws(160, "x", 0.3, 4, 6, 6)
-	sites := sitesOf(t, m, src[0])
+	src := sitetest.Draws(160, "x", 0.3, 4, 6, 6)
+	sites := sitetest.Sites(t, m, src[0])
 	choices := choose(t, sites, 2)
 	var calls atomic.Int64
-	plain := svd(t)
+	plain := sitetest.SVD(t)
 	for i := range choices {
 		counted := plain
 		counted.Refit = func(b linalg.Backend, target decomp.Kernel, metric decomp.Metric, start decomp.Chain) (decomp.Chain, error) {

@@ -30,7 +30,7 @@ func result() *compress.Result {
 		Schema: compress.ResultSchema,
 		Input:  compress.File{Path: "model.onnx", Bytes: 714987, SHA256: "4d…", MACs: 20183488, Params: 176106},
 		Output: compress.File{Path: "small.onnx", Bytes: 345812, SHA256: "a1…", MACs: 10089216, Params: 82970},
-		Environment: compress.Environment{
+		Environment: compress.EnvironmentResult{
 			Runtime: "1.32.0", RuntimePath: "/lib/libonnxruntime.so", Algebra: "gonum", Threads: 2, Seed: 1,
 		},
 		Targets: []compress.Reached{

@@ -5,6 +5,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // balance gives the factors on both sides of every inner channel of a chain the same norm: a channel between two
@@ -99,7 +100,7 @@ func inChannels(m *onnxio.Model, n *onnxpb.NodeProto, at map[string]parameter) (
 		groups := int(onnxio.AttrInt(n, "group", 1))
 		per, out := w.shape[1], w.shape[0]/max(groups, 1)
 		c.count = per * groups
-		block := product(w.shape[2:])
+		block := tensor.Product(w.shape[2:])
 		c.visit = func(channel int, do func(int)) {
 			g, k := channel/per, channel%per
 			for o := g * out; o < (g+1)*out; o++ {
@@ -128,8 +129,8 @@ func alone(m *onnxio.Model, name string) bool {
 
 // strided visits the numbers with one index along an axis of a weight.
 func strided(w parameter, axis int) func(int, func(int)) {
-	inner, size := product(w.shape[axis+1:]), w.shape[axis]
-	outer := product(w.shape[:axis])
+	inner, size := tensor.Product(w.shape[axis+1:]), w.shape[axis]
+	outer := tensor.Product(w.shape[:axis])
 	return func(channel int, do func(int)) {
 		for o := range outer {
 			for i := range inner {

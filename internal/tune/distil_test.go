@@ -14,6 +14,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -42,11 +43,11 @@ func fashion(t testing.TB) (original, small *onnxio.Model, src memory) {
 	}
 	names := onnxio.NewNameSet(original)
 	var patches []rewrite.Patch
-	for _, s := range sitesOf(t, original, src[0]) {
+	for _, s := range sitetest.Sites(t, original, src[0]) {
 		if s.Op != "Conv" {
 			continue
 		}
-		p, err := rewrite.Replace(original, &s, chainOf(t, &s, (s.Kernel.FullRank()+2)/3), names)
+		p, err := rewrite.Replace(original, &s, sitetest.Chain(t, &s, (s.Kernel.FullRank()+2)/3), names)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +88,7 @@ func TestDistilImproves(t *testing.T) {
 	for i := range 40 {
 		held = append(held, src[i*10+9])
 	}
-	y, z := watch(t, lib, d.Model, held, "logits"), watch(t, lib, original, held, "logits")
+	y, z := sitetest.Watch(t, lib, d.Model, held, "logits"), sitetest.Watch(t, lib, original, held, "logits")
 	same := 0.
 	for i := range y {
 		if tensor.ArgMax(y[i][0].Float32s()) == tensor.ArgMax(z[i][0].Float32s()) {
@@ -242,7 +243,7 @@ func opaque(t testing.TB) *onnxio.Model {
 func TestDistilOpaque(t *testing.T) {
 	lib := orttest.Open(t)
 	m := opaque(t)
-	src := draws(48, "x", 0, 4, 5, 5)
+	src := sitetest.Draws(48, "x", 0, 4, 5, 5)
 	_, err := Run(context.Background(), lib, m, m, src, testkit.Count(len(src)), Options{})
 	bad := (*OpaqueError)(nil)
 	if !errors.As(err, &bad) || len(bad.Open) == 0 || len(bad.Blocked) == 0 || !slices.Equal(bad.Operators, []string{"LRN"}) {
@@ -295,11 +296,11 @@ func TestBalance(t *testing.T) {
 	}
 	smooth := p.into(small, moved)
 	defer smooth.Close()
-	a, b := watch(t, lib, rough, src[:4], "logits"), watch(t, lib, smooth, src[:4], "logits")
+	a, b := sitetest.Watch(t, lib, rough, src[:4], "logits"), sitetest.Watch(t, lib, smooth, src[:4], "logits")
 	for i := range a {
 		x, _ := a[i][0].Float64s()
 		y, _ := b[i][0].Float64s()
-		if off := apart(y, x); off > 1e-4 {
+		if off := sitetest.Apart(y, x); off > 1e-4 {
 			t.Errorf("sample %d: outputs move by %g", i, off)
 		}
 	}
@@ -343,7 +344,7 @@ func TestDistilRefuses(t *testing.T) {
 	b := testmodels.NewBuilder(1, 13, 8)
 	b.Output(b.Rename(b.Conv(b.Input("x", tensor.Float32, "N", 4, 5, 5), 4, 6, []int{3, 3})), tensor.Float32, "N", 6, 3, 3)
 	filter := testkit.Built(t, b)
-	images := draws(32, "x", 0, 4, 5, 5)
+	images := sitetest.Draws(32, "x", 0, 4, 5, 5)
 	if _, err := Run(context.Background(), lib, filter, filter, images, testkit.Count(len(images)), Options{Augment: mirror(t, filter)}); err == nil || !strings.Contains(err.Error(), "nothing to average over mirror images") {
 		t.Errorf("mirror images without class scores: %v", err)
 	}
@@ -398,7 +399,7 @@ func TestDistilMirror(t *testing.T) {
 		}
 		other = append(other, s)
 	}
-	y, z, mirrored := watch(t, lib, small, held, "logits"), watch(t, lib, original, held, "logits"), watch(t, lib, original, other, "logits")
+	y, z, mirrored := sitetest.Watch(t, lib, small, held, "logits"), sitetest.Watch(t, lib, original, held, "logits"), sitetest.Watch(t, lib, original, other, "logits")
 	whole, plain, apart := spread{loss: Logits}, 0., 0.
 	for i := range y {
 		target := slices.Clone(z[i][0].Float32s())

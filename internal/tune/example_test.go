@@ -34,21 +34,21 @@ func Example() {
 		log.Fatal(err)
 	}
 	chosen, _ := samples.Split(src.Len(), 96, 0)
-	libs, err := compress.OpenLibraries("")
+	env, err := compress.Open(compress.EnvironmentOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer libs.Close()
-	lib, err := libs.Need("a refit")
+	defer env.Close()
+	lib, err := env.Need("a refit")
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	choices, err := factored(m, libs)
+	choices, err := factored(m, env)
 	if err != nil {
 		log.Fatal(err)
 	}
-	r, err := refit.Run(ctx, lib, m, choices, src, chosen, refit.Options{Backend: libs.Algebra})
+	r, err := refit.Run(ctx, lib, m, choices, src, chosen, refit.Options{Backend: env.Algebra})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func Example() {
 }
 
 // factored decides on rank 12 by svd for the last residual block, and leaves the rest alone.
-func factored(m *onnxio.Model, libs *compress.Libraries) ([]refit.Choice, error) {
+func factored(m *onnxio.Model, env *compress.Environment) ([]refit.Choice, error) {
 	concrete, _ := shapes.InputShapes(m, nil)
 	sites, _, err := rewrite.Sites(m, shapes.Infer(m, concrete))
 	if err != nil {
@@ -103,7 +103,7 @@ func factored(m *onnxio.Model, libs *compress.Libraries) ([]refit.Choice, error)
 			if err != nil {
 				return nil, err
 			}
-			spectrum, err := svd.Factor(libs.Algebra, kernel, decomp.Metric{})
+			spectrum, err := svd.Factor(env.Algebra, kernel, decomp.Metric{})
 			if err != nil {
 				return nil, err
 			}

@@ -141,7 +141,7 @@ func (e *emitter) scores(x string, shape []int) string {
 // angle emits the mean over the samples of 1 − cos(y, t).
 func (e *emitter) angle(t term, teacher string) string {
 	const tiny = 1e-12
-	rows := []int{t.shape[0], product(t.shape[1:])}
+	rows := []int{t.shape[0], tensor.Product(t.shape[1:])}
 	y, z := e.reshape(t.value, rows), e.reshape(teacher, rows)
 	dot := func(a, b string) string { return e.reduce("ReduceSum", e.binary("Mul", a, b), []int{1}, false) }
 	floor := e.constant(tensor.Float32, []int{}, []float64{tiny})

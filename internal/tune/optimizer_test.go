@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // shaped are parameters of these shapes, all weights that decay but those with one axis.
 func shaped(shapes ...[]int) *parameters {
 	p := &parameters{}
 	for i, shape := range shapes {
-		n := product(shape)
+		n := tensor.Product(shape)
 		p.list = append(p.list, parameter{name: fmt.Sprint("w", i), shape: shape, from: p.size, to: p.size + n, decays: len(shape) > 1})
 		p.size += n
 	}

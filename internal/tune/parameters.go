@@ -160,11 +160,3 @@ func (p *parameters) into(m *onnxio.Model, vector []float32) *onnxio.Model {
 func finite(v []float32) bool {
 	return !slices.ContainsFunc(v, func(x float32) bool { return math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) })
 }
-
-func product(n []int) int {
-	p := 1
-	for _, v := range n {
-		p *= v
-	}
-	return p
-}

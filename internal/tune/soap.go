@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // Factors of a chain see each other's ill conditioning, so what is steep and what is flat for them lies across their
@@ -55,7 +56,7 @@ func newRotations(backend linalg.Backend, list []parameter) *rotations {
 		if len(p.shape) < 2 {
 			continue
 		}
-		m := rotated{parameter: p, height: p.shape[0], width: product(p.shape[1:])}
+		m := rotated{parameter: p, height: p.shape[0], width: tensor.Product(p.shape[1:])}
 		for _, n := range []int{m.height, m.width} {
 			if turns(n) {
 				total += 2 * n * n

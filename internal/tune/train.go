@@ -212,7 +212,7 @@ func (t *trainer) run(ctx context.Context, r *feed.Run) (*ort.Results, error) {
 
 // ones has a one at the class of every labelled sample, parted where two were blended.
 func ones(r *feed.Run, shape []int) tensor.Dense {
-	v := make([]float32, product(shape))
+	v := make([]float32, tensor.Product(shape))
 	for k, s := range r.Samples {
 		row := v[k*shape[1] : (k+1)*shape[1]]
 		if s.Label >= 0 && s.Label < len(row) {

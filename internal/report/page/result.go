@@ -233,7 +233,7 @@ func recordBlocks(r *compress.Result) []block {
 	}
 }
 
-func environment(e compress.Environment) [][]string {
+func environment(e compress.EnvironmentResult) [][]string {
 	runtime := "none"
 	if e.Runtime != "" {
 		runtime = e.Runtime

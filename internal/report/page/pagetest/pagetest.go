@@ -21,7 +21,7 @@ func Full(layers, classes int) *compress.Result {
 		Schema:      compress.ResultSchema,
 		Input:       compress.File{Path: "models/<net>.onnx", Bytes: 5_000_000, SHA256: strings.Repeat("ab", 32), MACs: 40_000_000, Params: 1_200_000},
 		Output:      compress.File{Path: "small.onnx", Bytes: 2_500_000, SHA256: strings.Repeat("cd", 32), MACs: 20_000_000, Params: 700_000},
-		Environment: compress.Environment{Runtime: "1.32.0", RuntimePath: "/lib/ort.so", Algebra: "openblas", Threads: 2, Seed: 7},
+		Environment: compress.EnvironmentResult{Runtime: "1.32.0", RuntimePath: "/lib/ort.so", Algebra: "openblas", Threads: 2, Seed: 7},
 		Targets:     []compress.Reached{{Target: compress.Target{Resource: compress.MACs, Value: 0.5, Fraction: true}, Limit: 20_000_000, Original: 40_000_000, Reached: 20_000_000}},
 		Calibration: &compress.Calibration{Source: "images/", Samples: 1024, Sweeps: 1},
 		Plan: compress.PlanSummary{Measure: compress.OutputChange, Loss: 1.25, Bound: 1.2, Gap: 0.04, Corrections: []compress.Correction{
@@ -102,7 +102,7 @@ func Tuning() *compress.Tuning {
 func Exploration() *compress.Exploration {
 	e := &compress.Exploration{
 		Schema: compress.ExplorationSchema, Input: compress.File{Path: "models/<net>.onnx", Bytes: 5_000_000, SHA256: strings.Repeat("ab", 32), MACs: 40_000_000, Params: 1_200_000},
-		Over: compress.MACs, Environment: compress.Environment{Runtime: "1.32.0", Algebra: "openblas", Threads: 2},
+		Over: compress.MACs, Environment: compress.EnvironmentResult{Runtime: "1.32.0", Algebra: "openblas", Threads: 2},
 		Calibration: &compress.Calibration{Source: "images/", Samples: 512, Sweeps: 1}, Measure: compress.OutputChange, Data: "images/", Samples: 1000,
 		Stages: []compress.Stage{{Name: "analyse", Seconds: 0.25}},
 	}

@@ -26,6 +26,7 @@ const (
 
 // standing is a choice among the options known so far.
 type standing struct {
+	offers  *Offers
 	ladders []ladder
 	stated  []search.Ladder
 	plan    search.Plan
@@ -34,12 +35,12 @@ type standing struct {
 }
 
 // stand chooses among the options known so far.
-func (j *job) stand() (standing, error) {
-	s := standing{ladders: ladders(j.offers)}
-	s.stated = searchLadders(s.ladders, j.bounds())
+func (q *quest) stand(of *Offers) (standing, error) {
+	s := standing{offers: of, ladders: of.ladders()}
+	s.stated = searchLadders(s.ladders, q.bounds)
 	var err error
-	budgets := j.budgets(s.ladders)
-	s.plan, err = search.Choose(s.stated, budgets, search.Options{Method: j.opts.Search})
+	budgets := q.budgets(s.ladders)
+	s.plan, err = search.Choose(s.stated, budgets, search.Options{Method: q.o.Search})
 	if errors.As(err, &s.unmet) {
 		s.short = slices.IndexFunc(budgets, func(b search.Budget) bool { return b.Name == s.unmet.Budget })
 		return s, nil
@@ -54,24 +55,25 @@ func (j *job) stand() (standing, error) {
 // that every method offers at first. Then each stage asks the methods for ranks at its
 // finer spacing around what is chosen, and around what is next to it, and chooses
 // again, until no method has a finer spacing, or a late stage has won next to nothing.
-func (j *job) descend(ctx context.Context) (standing, error) {
-	now, err := j.stand()
+func (q *quest) descend(ctx context.Context, st *stage, of *Offers) (standing, error) {
+	now, err := q.stand(of)
 	if err != nil {
 		return now, err
 	}
 	for stage := 1; ; stage++ {
 		finer, start := false, now
 		for range rounds {
-			questions, any := j.closer(&now, stage)
+			questions, any := q.closer(&now, stage)
 			finer = finer || any
 			if len(questions) == 0 {
 				break
 			}
-			if err := j.answer(ctx, j.named("search"), questions); err != nil {
+			known, err := now.offers.answer(ctx, st, q.a, questions)
+			if err != nil {
 				return now, err
 			}
 			before := now
-			if now, err = j.stand(); err != nil {
+			if now, err = q.stand(known); err != nil {
 				return now, err
 			}
 			if now.same(&before) {
@@ -105,7 +107,7 @@ func (s *standing) same(t *standing) bool {
 
 // closer asks for the ranks at the spacing of a stage around a choice, and says whether
 // any method has such a spacing there.
-func (j *job) closer(s *standing, stage int) (questions []*inquiry, finer bool) {
+func (q *quest) closer(s *standing, stage int) (questions []*inquiry, finer bool) {
 	for i := range s.ladders {
 		l := &s.ladders[i]
 		ranks := map[*decomp.Method][]decomp.Rank{}
@@ -115,15 +117,15 @@ func (j *job) closer(s *standing, stage int) (questions []*inquiry, finer bool) 
 				continue
 			}
 			kernel := l.offers[0].site.Kernel
-			near := c.method.Near(kernel, c.rank, stage, j.multiple(kernel))
+			near := c.method.Near(kernel, c.rank, stage, s.offers.multiple(kernel, q.o))
 			ranks[c.method] = append(ranks[c.method], near...)
 			finer = finer || len(near) > 0
 		}
-		for k := range j.methods {
-			m := &j.methods[k]
-			for _, o := range l.offers {
-				if q := o.ask(m, ranks[m]); q != nil {
-					questions = append(questions, q)
+		for k := range q.a.methods {
+			m := &q.a.methods[k]
+			for _, site := range l.at {
+				if asked := s.offers.ask(site, m, ranks[m]); asked != nil {
+					questions = append(questions, asked)
 				}
 			}
 		}

@@ -1,0 +1,219 @@
+package compress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/provenance"
+	"github.com/onnx-compress/onnx-compress/internal/refit"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/shapes"
+)
+
+// RefitSummary says what solving the sites anew gave.
+type RefitSummary struct {
+	// Kept counts the sites whose refit lowered the error on held-out samples.
+	Kept int `json:"kept"`
+	// Fit and Held are the calibration samples that were solved on and that judged.
+	Fit  int `json:"fit"`
+	Held int `json:"held"`
+	// Skipped says why there was no refit; the other fields are then 0.
+	Skipped string `json:"skipped,omitempty"`
+}
+
+// Refit is what solving one site anew gave: mean squared errors of its output on
+// held-out calibration samples, as shares of the output's variance, with the
+// chain as it was and with the one written.
+type Refit struct {
+	Kept   bool    `json:"kept"`
+	Before float64 `json:"before"`
+	After  float64 `json:"after"`
+	// Why says why nothing was tried.
+	Why string `json:"why,omitempty"`
+}
+
+// Assembled is a choice carried out.
+type Assembled struct {
+	Choice *Choice
+	// Chains are what takes the place of every site, in the order of Analysis.Sites; nil leaves it as it is.
+	Chains []decomp.Chain
+	// Refit is nil where none was made, else Refits has an entry for every site.
+	Refit  *RefitSummary
+	Refits []Refit
+	// Model is the rewritten model, which shares with the original what did not change. Whoever asked for it closes it.
+	Model  *onnxio.Model
+	Merged []MergedNodes
+	// Costs are those of Model, counted anew, and Targets what it has of the targets; of the file's size, 0.
+	Costs   rewrite.Costs
+	Targets []Reached
+	// Tuning is nil where there was none.
+	Tuning *Tuning
+}
+
+// MergedNodes are two nodes that became one, because they follow each other with nothing between and one of them came of
+// the rewriting. What is saved lies beyond what the sites' numbers say, which count their chains apart.
+type MergedNodes struct {
+	First  string `json:"first"`
+	Second string `json:"second"`
+	Node   string `json:"node"`
+	Params int64  `json:"params"`
+	MACs   int64  `json:"macs"`
+}
+
+// Assemble makes the chains of a choice, solves them anew, site by site, on what the compressed model really feeds them, and
+// builds the new model; record, where it is not nil, goes into its metadata.
+func Assemble(ctx context.Context, env *Environment, a *Analysis, c *Choice, o Options, record *provenance.Record) (*Assembled, error) {
+	o = o.WithDefaults()
+	s := &Assembled{Choice: c}
+	var err error
+	if s.Chains, err = c.chains(ctx, env, a); err != nil {
+		return nil, err
+	}
+	factored := slices.ContainsFunc(c.picks, func(p option) bool { return p.method != nil })
+	if factored && !o.NoRefit && o.Source != nil {
+		if err := env.stage(ctx, "refit", func(st *stage) error { return s.refit(ctx, st, a, o) }); err != nil {
+			return nil, err
+		}
+	}
+	err = env.stage(ctx, "rewrite", func(*stage) error { return s.rewrite(env, a, o, record) })
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// close releases the model, which only shares the maps of the original.
+func (s *Assembled) close() {
+	if s != nil && s.Model != nil {
+		_ = s.Model.Close()
+	}
+}
+
+// chains makes the chains of a choice, site by site side by side.
+func (c *Choice) chains(ctx context.Context, env *Environment, a *Analysis) ([]decomp.Chain, error) {
+	chains := make([]decomp.Chain, len(c.picks))
+	workers, ctx := errgroup.WithContext(ctx)
+	workers.SetLimit(env.Threads)
+	for i, p := range c.picks {
+		if p.method == nil {
+			continue
+		}
+		workers.Go(func() error {
+			o := c.Offers.sites[i].seen
+			err := ctx.Err()
+			if err == nil {
+				chains[i], err = c.Offers.store.chain(o, p)
+			}
+			if err != nil {
+				return fmt.Errorf("%s: node %q: %s at rank %v: %w", a.model.Path, o.site.Name, p.method.Name, p.rank, err)
+			}
+			return nil
+		})
+	}
+	return chains, workers.Wait()
+}
+
+// refit solves the chains anew.
+func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options) error {
+	lib, err := st.env.Need("a refit")
+	if err != nil {
+		return err
+	}
+	choices := make([]refit.Choice, len(s.Chains))
+	for i, at := range s.Choice.Offers.sites {
+		choices[i] = refit.Choice{Site: at.site, Chain: s.Chains[i], Output: at.output, Felt: at.felt}
+		if m := s.Choice.picks[i].method; m != nil {
+			choices[i].Method = *m
+		}
+	}
+	bounded := slices.ContainsFunc(s.Choice.Bounds, func(t Target) bool { return t.Resource != MACs })
+	r, err := refit.Run(ctx, lib, a.model, choices, o.Source, a.Calibrate, refit.Options{
+		Batch: o.Batch, Threads: st.env.Threads, Memory: o.Memory, Backend: st.env.Algebra, Grow: !bounded, Progress: st.told,
+	})
+	cut, few := (*refit.CutError)(nil), (*refit.TooFewError)(nil)
+	if errors.As(err, &cut) || errors.As(err, &few) {
+		s.Refit = &RefitSummary{Skipped: err.Error()}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.Refit = &RefitSummary{Fit: r.Fit, Held: r.Held}
+	for i, site := range r.Sites {
+		s.Chains[i] = site.Chain
+		s.Refits = append(s.Refits, Refit{Kept: site.Kept, Before: site.Before, After: site.After, Why: site.Why})
+		if site.Kept {
+			s.Refit.Kept++
+		}
+	}
+	return nil
+}
+
+// rewrite builds the new model, and counts anew what it needs.
+func (s *Assembled) rewrite(env *Environment, a *Analysis, o Options, record *provenance.Record) error {
+	applied, patches, err := a.replace(s.Chains)
+	if err != nil {
+		return fmt.Errorf("%s: %w", a.model.Path, err)
+	}
+	inputs, _ := shapes.InputShapes(applied, a.inputs)
+	merged, list, err := rewrite.Merge(applied, rewrite.MergeOptions{Inputs: inputs, Patches: patches, Sites: a.Sites, Backend: env.Algebra})
+	if err = errors.Join(err, applied.Close()); err != nil {
+		return fmt.Errorf("%s: %w", a.model.Path, err)
+	}
+	s.Model = merged
+	for _, n := range list {
+		s.Merged = append(s.Merged, MergedNodes{First: n.First, Second: n.Second, Node: n.Name, Params: n.Params, MACs: n.MACs})
+	}
+	if record != nil {
+		s.Model, err = provenance.Attach(merged, *record)
+		if _ = merged.Close(); err != nil { // it only shares the maps of the original
+			return err
+		}
+	}
+	concrete, _ := shapes.InputShapes(s.Model, a.inputs)
+	s.Costs = rewrite.MeasureCosts(s.Model, shapes.Infer(s.Model, concrete))
+	s.Targets, err = a.reached(s.Costs, o.Targets)
+	return err
+}
+
+// replace builds the model in which each site is its chain; nil leaves it alone.
+func (a *Analysis) replace(chains []decomp.Chain) (*onnxio.Model, []rewrite.Patch, error) {
+	names := onnxio.NewNameSet(a.model)
+	var patches []rewrite.Patch
+	for i, chain := range chains {
+		if chain == nil {
+			continue
+		}
+		p, err := rewrite.Replace(a.model, &a.Sites[i], chain, names)
+		if err != nil {
+			return nil, nil, err
+		}
+		patches = append(patches, p)
+	}
+	applied, err := rewrite.Apply(a.model, patches, rewrite.ApplyOptions{})
+	return applied, patches, err
+}
+
+// reached holds what a rewritten model needs against the targets. One that the choice met and
+// the model does not is a fault of ours, and nothing is written.
+func (a *Analysis) reached(costs rewrite.Costs, targets []Target) ([]Reached, error) {
+	out := []Reached{}
+	for _, t := range targets {
+		r := Reached{Target: t, Limit: t.Limit(a.need(t.Resource)), Original: a.need(t.Resource)}
+		if t.Resource != Bytes { // which only the written file tells
+			r.Reached = count(costs, t.Resource)
+		}
+		if float64(r.Reached) > r.Limit {
+			return nil, fmt.Errorf("the rewritten model needs %d %s, the plan allowed %.0f; please report this", r.Reached, t.Resource, r.Limit)
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}

@@ -1,0 +1,311 @@
+package compress
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/verify"
+)
+
+// What bounds the bisection.
+const (
+	maxTrials = 8    // models that are built and run
+	closeness = 0.01 // of the original's resource, below which a smaller budget is not worth another
+	rehearsal = 16   // samples that show whether the goals can be judged at all
+)
+
+// Trials say how the budget was found that the goals allow.
+type Trials struct {
+	// Goals has what was asked for, and what came of it.
+	Goals []GoalReached `json:"goals"`
+	// Over is the resource whose budget was bisected.
+	Over Resource `json:"over"`
+	// Judged is the number of samples that judged every step, and Proved that of those
+	// which verified the written model. Shared says that these are the same samples,
+	// because there were too few for two sets.
+	Judged int  `json:"judged"`
+	Proved int  `json:"proved"`
+	Shared bool `json:"shared"`
+	// Steps are the models that were built, in their order.
+	Steps []Trial `json:"steps"`
+}
+
+// GoalReached is a goal and what the written model has of it: on the samples that judged
+// the search, and on those that verified the result. Null stands for equal outputs.
+type GoalReached struct {
+	Goal
+	Judged *float64 `json:"judged"`
+	Proved *float64 `json:"proved"`
+}
+
+// Trial is one step of the bisection.
+type Trial struct {
+	// Budget is the share of the resource that the model might have.
+	Budget float64 `json:"budget"`
+	// MACs and Params are what the model had; 0 where the budget was out of reach.
+	MACs   int64 `json:"macs"`
+	Params int64 `json:"params"`
+	// Loss is what the search predicted.
+	Loss float64 `json:"loss"`
+	// Values has one measurement per goal, null for equal outputs; none where there was
+	// no model.
+	Values []*float64 `json:"values"`
+	Met    bool       `json:"met"`
+	// Why says why there was no model.
+	Why string `json:"why,omitempty"`
+}
+
+// UnmetGoalError says that no model within the budgets met a goal. Nothing is written.
+type UnmetGoalError struct {
+	Goal Goal
+	// Reached is what the largest of the models had that were tried, nil where there was
+	// none at all, and Budget the share of Over that it was allowed.
+	Reached *float64
+	Over    Resource
+	Budget  float64
+	// Others are the targets and goals that had to hold beside it.
+	Others []string
+}
+
+func (e *UnmetGoalError) Error() string {
+	text := fmt.Sprintf("target %s cannot be met", e.Goal)
+	for _, o := range e.Others {
+		text += " beside " + o
+	}
+	if e.Reached == nil {
+		return fmt.Sprintf("%s: no smaller model can be made; `onnx-compress inspect` says why, or let more nodes change (%s, %s, %s)", text, OptionOnly, OptionKeep, OptionRankMultiple)
+	}
+	return fmt.Sprintf("%s: at %s=%.4g, the largest budget that was tried, %s=%s is reached; allow more damage, or calibrate on more samples",
+		text, e.Over, e.Budget, e.Goal.Damage, e.Goal.Damage.text(*e.Reached))
+}
+
+// checkGoals refuses goals that make no sense together, or with the other options.
+func (o Options) checkGoals() error {
+	for i, g := range o.Goals {
+		if slices.ContainsFunc(o.Goals[:i], func(h Goal) bool { return h.Damage == g.Damage }) {
+			return &UsageError{Err: fmt.Errorf("two targets bound %s; give one", g.Damage)}
+		}
+		if o.Source == nil {
+			return &UsageError{Err: fmt.Errorf("target %s needs samples to judge by (%s)", g, OptionSource)}
+		}
+		if o.FromPlan != nil {
+			return &UsageError{Err: fmt.Errorf("target %s asks for a search, and a plan is given; leave one of them out", g)}
+		}
+	}
+	return nil
+}
+
+// bounds are the targets that a choice has to meet where goals allow a share of the resource whose budget is bisected;
+// without goals, the targets.
+func (o Options) bounds(share float64) []Target {
+	if len(o.Goals) == 0 {
+		return o.Targets
+	}
+	out := []Target{{Resource: o.over(), Value: share, Fraction: true}}
+	for _, t := range o.Targets {
+		if t.Resource != o.over() {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// over is the resource whose budget is bisected for goals.
+func (o Options) over() Resource {
+	if len(o.Targets) > 0 {
+		return o.Targets[0].Resource
+	}
+	return MACs
+}
+
+// rehearse compares the model with itself on a few samples: whatever stands against
+// judging the goals is then known before there is any work.
+func rehearse(ctx context.Context, env *Environment, a *Analysis, o Options) error {
+	if len(o.Goals) == 0 {
+		return nil
+	}
+	lib, err := env.Need("judging " + o.Goals[0].String())
+	if err != nil {
+		return err
+	}
+	path := a.model.Path
+	r, err := verify.Compare(ctx, lib, path, path, o.Source, a.Judge[:min(len(a.Judge), rehearsal)], verify.Options{Batch: o.Batch, Threads: env.Threads})
+	if err != nil {
+		return err
+	}
+	for _, g := range o.Goals {
+		if _, err := g.measured(r); err != nil {
+			return &UsageError{Err: err}
+		}
+	}
+	return nil
+}
+
+// bisect looks for the smallest model that meets the goals, by real models: each is
+// chosen and assembled as a result would be, and run. It halves the budget
+// between the smallest that met them and the largest that did not, and gives the smallest model
+// that met them, whatever came before or after it, and the last choice, which knows most offers.
+func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last *Choice, t *Trials, err error) {
+	defer func() {
+		if err != nil {
+			best.close()
+		}
+	}()
+	t = &Trials{Over: w.o.over(), Judged: len(w.a.Judge), Proved: len(w.a.Verify), Steps: []Trial{}}
+	t.Shared = slices.Equal(w.a.Judge, w.a.Verify)
+	low, high, values := 0.0, w.most(), []*float64(nil)
+	budget := (low + high) / 2
+	if len(w.o.Targets) > 0 {
+		budget = high // which is not the original, so that it may be too small already
+	}
+	last = start
+	for n := 1; n <= maxTrials; n++ {
+		in := w.inTurn(fmt.Sprintf(" %d/%d", n, maxTrials))
+		step, s, c, err := in.try(ctx, last, budget, n == 1)
+		if err != nil {
+			return best, nil, nil, err
+		}
+		last = c
+		t.Steps = append(t.Steps, step)
+		if step.Met && (best == nil || t.smaller(s, best)) {
+			best.close()
+			best, values = s, step.Values
+		} else {
+			s.close()
+		}
+		if step.Met {
+			high = budget
+		} else {
+			low = max(low, budget)
+		}
+		if high-low <= closeness || !step.Met && budget == high {
+			break
+		}
+		budget = (low + high) / 2
+	}
+	if best == nil {
+		return nil, nil, nil, w.unmetGoal(t)
+	}
+	for i, g := range w.o.Goals {
+		t.Goals = append(t.Goals, GoalReached{Goal: g, Judged: values[i]})
+	}
+	return best, last, t, nil
+}
+
+// most is the largest share of the resource that the targets allow.
+func (w *work) most() float64 {
+	high := 1.0
+	for _, t := range w.o.Targets {
+		if original := w.a.need(t.Resource); t.Resource == w.o.over() {
+			high = min(high, t.Limit(original)/float64(max(original, 1)))
+		}
+	}
+	return high
+}
+
+// try makes the model of a budget and judges it. There is none where the budget is out of reach; that is an error where it
+// is given and not searched for.
+func (w *work) try(ctx context.Context, last *Choice, budget float64, first bool) (t Trial, s *Assembled, c *Choice, err error) {
+	bounds := w.o.bounds(budget)
+	s, c, err = w.attempt(ctx, last, bounds, func(s *Assembled) error {
+		t = Trial{Budget: budget, MACs: s.Costs.MACs, Params: s.Costs.Params, Loss: s.Choice.Summary.Loss, Values: []*float64{}}
+		return w.env.stage(ctx, "judge", func(st *stage) error { return w.judge(ctx, st, s, &t) })
+	})
+	if err != nil || c.Unmet == nil {
+		return t, s, c, err
+	}
+	if given := len(w.o.Targets) > 0 && first; given || c.Unmet.Target != bounds[0] {
+		return t, nil, c, c.Unmet
+	}
+	return Trial{Budget: budget, Values: []*float64{}, Why: c.Unmet.Error()}, nil, c, nil
+}
+
+// judge writes the model beside its place and compares it with the original.
+func (w *work) judge(ctx context.Context, st *stage, s *Assembled, t *Trial) error {
+	staged, err := onnxio.Stage(ctx, s.Model, w.place.path, w.place.how)
+	if err != nil {
+		return err
+	}
+	defer staged.Discard()
+	if _, err := weighed(s.Targets, staged.Path()); err != nil {
+		return err
+	}
+	r, err := verify.Compare(ctx, w.env.Runtime, w.a.model.Path, staged.Path(), w.o.Source, w.a.Judge, verify.Options{
+		Batch: w.o.Batch, Threads: w.env.Threads, Progress: st.told,
+	})
+	if err != nil {
+		return fmt.Errorf("judging a model: %w", err)
+	}
+	t.Met = broken(r) == nil
+	for _, g := range w.o.Goals {
+		if err := g.countable(r); err != nil {
+			return err
+		}
+		v, err := g.measured(r)
+		if err != nil {
+			return err
+		}
+		t.Values = append(t.Values, v)
+		t.Met = t.Met && g.met(v)
+	}
+	return nil
+}
+
+// countable refuses to judge by fewer labels than the goal needs.
+func (g Goal) countable(r *verify.Report) error {
+	if g.Damage != Drop || r.Classes == nil || r.Classes.Accuracy == nil {
+		return nil
+	}
+	if n := r.Classes.Accuracy.Labelled; n < g.samples() {
+		return &UsageError{Err: fmt.Errorf("target %s needs at least %d labelled samples that calibration does not use; of those that judge, %d have labels", g, g.samples(), n)}
+	}
+	return nil
+}
+
+// smaller tells whether a model needs less than an earlier one: of the resource
+// of the search, else of the other.
+func (t *Trials) smaller(s, than *Assembled) bool {
+	now, before := s.Costs, than.Costs
+	if t.Over == MACs {
+		return now.MACs < before.MACs || now.MACs == before.MACs && now.Params < before.Params
+	}
+	return now.Params < before.Params || now.Params == before.Params && now.MACs < before.MACs
+}
+
+// proved adds what the final verification says of the goals.
+func (t *Trials) proved(r *verify.Report) {
+	for i := range t.Goals {
+		g := &t.Goals[i]
+		if v, err := g.measured(r); err == nil {
+			g.Proved = v
+		}
+	}
+}
+
+// unmetGoal says what could be reached.
+func (w *work) unmetGoal(trials *Trials) error {
+	e := &UnmetGoalError{Goal: w.o.Goals[0], Over: trials.Over}
+	largest := 0.0
+	for _, t := range trials.Steps {
+		if len(t.Values) == 0 || t.Budget < largest {
+			continue
+		}
+		for i, g := range w.o.Goals {
+			if !g.met(t.Values[i]) {
+				e.Goal, e.Reached, e.Budget, largest = g, t.Values[i], t.Budget, t.Budget
+				break
+			}
+		}
+	}
+	for _, t := range w.o.Targets {
+		e.Others = append(e.Others, t.String())
+	}
+	for _, g := range w.o.Goals {
+		if g != e.Goal {
+			e.Others = append(e.Others, g.String())
+		}
+	}
+	return e
+}

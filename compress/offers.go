@@ -1,0 +1,155 @@
+package compress
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/moments"
+	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+)
+
+// Offers are what could be had at every site, and at which loss, as far as that is known: of more ranks the more often a
+// choice was made among them. Asking for further ranks, or correcting losses by measurements, gives other Offers.
+type Offers struct {
+	// Calibration says what losses are measured on, nil where that is the weights alone.
+	Calibration *Calibration
+	// Corrections are measurements that losses were corrected by; nil where nothing was measured, which is done once.
+	Corrections []Correction
+	// AnyRank says that ranks need not fit blocks of channels any more, because no target can be met with those that do.
+	AnyRank bool
+
+	sites []offer // in the order of Analysis.Sites
+	store *store
+}
+
+// option is one way to write a site: a method at a rank, or (method nil) as
+// it is.
+type option struct {
+	method *decomp.Method
+	rank   decomp.Rank
+	macs   int64
+	params int64
+	// share is the error of the site's output as a share of the seen energy.
+	share float64
+	// loss is what the search adds up: the expected squared change of the model's
+	// outputs where sensitivities were collected, else the share.
+	loss float64
+}
+
+// key names the method and the rank.
+func (o option) key() string {
+	if o.method == nil {
+		return Dense
+	}
+	return o.method.Name + fmt.Sprint([]int(o.rank))
+}
+
+// same says whether both write a site in the same way.
+func (o option) same(p option) bool { return o.key() == p.key() }
+
+// seen is a site and what calibration saw there.
+type seen struct {
+	site rewrite.Site
+	// energy is the variance of the site's output under its metric, or, data-free,
+	// the squared norm of its weight: what shares are of.
+	energy float64
+	// sensitive says that the metric has the sensitivity of the model's outputs,
+	// which makes loss per position times positions their expected change.
+	sensitive bool
+	positions float64
+	// output is the second moment of the sensitivity per group, nil without.
+	output []*linalg.Matrix
+	// felt weighs the output positions; empty where they weigh the same.
+	felt moments.Felt
+	// mean is E[x] per group where the chain's output is to be shifted, else nil.
+	mean [][]float64
+	note string
+	// overhead is what the nodes of each method add to a file, in bytes; nil where
+	// that was not asked for.
+	overhead map[string]int64
+}
+
+// offer is what could be had at a site.
+type offer struct {
+	*seen
+	// ratio corrects losses by measurements: all are multiplied with it; 1 without.
+	ratio float64
+	// options are what is open, the dense site last; asked has the keys of all that
+	// methods were asked about, refused or not.
+	options []option
+	asked   map[string]bool
+}
+
+// dense is the option that leaves the site alone.
+func dense(s *rewrite.Site) option {
+	return option{macs: s.DenseMACs(), params: s.Kernel.Params()}
+}
+
+// with is the offer with more options, before the dense one.
+func (o offer) with(q *inquiry) offer {
+	o.options = slices.Insert(slices.Clone(o.options), len(o.options)-1, q.answered...)
+	o.asked = maps.Clone(o.asked)
+	if o.asked == nil {
+		o.asked = map[string]bool{}
+	}
+	for _, c := range q.open {
+		o.asked[c.key()] = true
+	}
+	return o
+}
+
+// rescaled multiplies the losses of all options, and of those still to come.
+func (o offer) rescaled(ratio float64) offer {
+	o.ratio *= ratio
+	o.options = slices.Clone(o.options)
+	for i := range o.options {
+		o.options[i].loss *= ratio
+	}
+	return o
+}
+
+// with are the offers with what was answered, in the order of the questions.
+func (of *Offers) with(questions []*inquiry) *Offers {
+	next := *of
+	next.sites = slices.Clone(of.sites)
+	for _, q := range questions {
+		next.sites[q.site] = next.sites[q.site].with(q)
+	}
+	return &next
+}
+
+// measure says what the losses are.
+func (of *Offers) measure() Measure {
+	if slices.ContainsFunc(of.sites, func(o offer) bool { return o.sensitive }) {
+		return OutputChange
+	}
+	return EnergyShare
+}
+
+// close releases where moments are kept.
+func (of *Offers) close() {
+	if of != nil {
+		of.store.close()
+	}
+}
+
+// spectra sorts the options of a site by method.
+func (o *offer) spectra(methods []decomp.Method) []SpectrumInspection {
+	out := []SpectrumInspection{}
+	for i := range methods {
+		s := SpectrumInspection{Method: methods[i].Name}
+		for _, c := range o.options {
+			if c.method == &methods[i] {
+				s.Ranks = append(s.Ranks, RankInspection{Rank: c.rank, Loss: c.share, MACs: c.macs, Params: c.params})
+				s.BreakEven = c.rank
+			}
+		}
+		if len(s.Ranks) > 0 {
+			out = append(out, s)
+		}
+	}
+	return out
+}

@@ -1,0 +1,73 @@
+package compress
+
+import (
+	"context"
+	"fmt"
+)
+
+// sum sums up a run: what was delivered, and what else could have been, of which the last choice knows most.
+func (w *work) sum(ctx context.Context, d *Delivered, last *Choice, trials *Trials) (*Result, error) {
+	s, c := d.Assembled, d.Assembled.Choice
+	r := &Result{
+		Schema: ResultSchema, Output: d.Output, Environment: w.env.result(w.o.Seed), Targets: d.Targets, Calibration: c.Offers.Calibration,
+		Plan: c.Summary, Refit: s.Refit, Trials: trials, Sites: []SiteResult{}, Skipped: []Skipped{}, Merged: s.Merged, Tuning: s.Tuning,
+		Uncounted: uncounted(w.a.Costs), Verification: d.Verification, Unverified: d.Unverified, Latency: d.Latency, Stages: *w.env.journal,
+	}
+	var err error
+	if r.Input, err = describe(ctx, w.a.model.Path, w.a.Costs); err != nil {
+		return nil, err
+	}
+	if trials != nil && d.Verification != nil {
+		trials.proved(d.Verification)
+	}
+	for _, skip := range w.a.Skips {
+		r.Skipped = append(r.Skipped, Skipped{skip.Name, skip.Op, skip.Reason})
+	}
+	for i := range c.picks {
+		site := c.site(i)
+		if s.Refits != nil {
+			site.Refit = &s.Refits[i]
+		}
+		if lost := d.Rounding[i]; lost != nil {
+			site.round(*lost, c.Offers.sites[i].site.Dtype)
+		}
+		site.Spectra = last.Offers.sites[i].curves(w.a.methods, c.picks[i])
+		r.Sites = append(r.Sites, site)
+	}
+	if r.Frontier, err = w.frontier(ctx, last, trials, c.Summary, d.Output); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// site is what became of one.
+func (c *Choice) site(i int) SiteResult {
+	o, p := &c.Offers.sites[i], &c.picks[i]
+	s, whole := &o.site, dense(&o.site)
+	r := SiteResult{
+		Name: s.Name, Op: s.Op, Out: s.Kernel.Out, In: s.Kernel.In, Window: s.Kernel.Window, Groups: s.Kernel.Groups,
+		Method: Dense, BreakEven: s.Kernel.BreakEven(), Loss: p.share, Note: o.note,
+		MACsBefore: whole.macs, MACsAfter: p.macs, ParamsBefore: whole.params, ParamsAfter: p.params,
+	}
+	if p.method != nil {
+		r.Method, r.Rank = p.method.Name, p.rank
+	}
+	if loss := p.loss; o.sensitive {
+		r.OutputChange = &loss
+	}
+	return r
+}
+
+// Where rounding adds more than this share to a site's loss, the site's note says so.
+const noticeable = 0.1
+
+// round adds what rounding the factors to a type loses.
+func (s *SiteResult) round(lost float64, t fmt.Stringer) {
+	if s.Rounding = &lost; lost <= noticeable*s.Loss {
+		return
+	}
+	if s.Note != "" {
+		s.Note += "; "
+	}
+	s.Note += fmt.Sprintf("rounding the factors to %v adds %.2g to the loss", t, lost)
+}
