@@ -14,6 +14,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/grad"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // TestFrontier holds what a result says of other budgets against what it says of its own.
@@ -25,7 +26,7 @@ func TestFrontier(t *testing.T) {
 		"a file":      {Targets: []Target{share(Bytes, 0.7)}, Methods: schemes()},
 		"a count":     {Targets: []Target{{Resource: MACs, Value: 300000}}},
 		"calibrated":  {Targets: []Target{half(MACs)}, Source: images(40), CalibSamples: 24, Probes: 1, Search: "composite"},
-		"a goal":      {Goals: []Goal{{SNR, 10}}, Source: images(40), CalibSamples: 24, Probes: 1},
+		"a goal":      {Goals: []verify.Bound{snr(10)}, Source: images(40), CalibSamples: 24, Probes: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, _ := run(t, zoo(t, "cnn"), o)

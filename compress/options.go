@@ -12,6 +12,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/search"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // Options say what to make of a model. The zero value of a field means its
@@ -22,7 +23,7 @@ type Options struct {
 	// Goals must all hold for a model within the Targets: of such the smallest is looked
 	// for, in MACs or in what the first target bounds. They need Source, and FromPlan not
 	// to be set.
-	Goals []Goal
+	Goals []verify.Bound
 	// FromPlan, when set, has the ranks, so that none are searched for. Methods,
 	// Select and RankMultiple must then be left alone.
 	FromPlan *Plan
