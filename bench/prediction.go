@@ -93,7 +93,7 @@ func randomPlan(r *compress.Result, random *rand.Rand) compress.Plan {
 
 // outputs runs files on the same samples.
 type outputs struct {
-	env    *compress.Environment
+	env     *compress.Environment
 	source  samples.Source
 	inputs  []samples.InputSpec
 	samples int
