@@ -48,11 +48,10 @@ func (w *walk) begin(k int) (*stage, error) {
 	case w.needs(st.site) > w.o.Memory/2:
 		st.why = fmt.Sprintf("its moments take %d MiB, more than half of the memory limit of %d MiB", w.needs(st.site)>>20, w.o.Memory>>20)
 	default:
-		st.sums = newSums(st.choice, st.differs, st.shortcut != nil)
-		if w.inputs.match(st.site, st.choice.Felt) {
-			st.sums.inputs = w.inputs
+		if !w.inputs.match(st.site, st.choice.Felt) {
+			w.inputs = newInputMoments(st.choice)
 		}
-		w.inputs = st.sums.inputs
+		st.sums = newSums(st.site, w.inputs, st.shortcut != nil)
 		st.layouts = newLayouts(st.site)
 	}
 	return st, st.cut()
