@@ -78,7 +78,7 @@ test: setup $(if $(HAVE_PYTHON),$(VENV)) $(if $(HAVE_NPM),$(AXE))
 
 # The packages that share memory with C or work on several threads. Needs a C compiler.
 race: setup
-	CGO_ENABLED=1 go test -race ./internal/ort/... ./internal/ordered ./internal/feed ./internal/calib ./internal/refit ./internal/tune ./samples ./verify ./compress
+	CGO_ENABLED=1 go test -race ./internal/ort/... ./internal/ordered ./internal/feed ./internal/calib/...
 
 # Known vulnerabilities in what the program calls. They are in a database on the network.
 define vulnerabilities
