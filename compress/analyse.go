@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -229,16 +230,16 @@ func (a *Analysis) exampleShape() string {
 		return "input=1x3x224x224"
 	}
 	name := a.Unknown[0].Input
-	for _, in := range shapes.Inputs(a.model) {
-		dims := in.GetType().GetTensorType().GetShape().GetDim()
-		if in.GetName() != name || len(dims) == 0 {
+	for _, in := range graph.Of(a.model).Feeds() {
+		dims := in.Dims()
+		if in.Name() != name || len(dims) == 0 {
 			continue
 		}
 		sizes := make([]string, len(dims))
 		for i, d := range dims {
 			switch {
-			case d.GetDimValue() > 0:
-				sizes[i] = strconv.FormatInt(d.GetDimValue(), 10)
+			case d.Size > 0:
+				sizes[i] = strconv.Itoa(d.Size)
 			case i == 0:
 				sizes[i] = "1"
 			case len(dims) == 4: // as images have it
@@ -256,8 +257,8 @@ func (a *Analysis) exampleShape() string {
 // otherwise.
 func checkShapes(m *onnxio.Model, inputs map[string][]int) error {
 	var known []string
-	for _, in := range shapes.Inputs(m) {
-		known = append(known, in.GetName())
+	for _, in := range graph.Of(m).Feeds() {
+		known = append(known, in.Name())
 	}
 	for _, name := range slices.Sorted(maps.Keys(inputs)) {
 		if !slices.Contains(known, name) {

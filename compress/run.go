@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -77,7 +78,7 @@ func Compress(ctx context.Context, env *Environment, m *onnxio.Model, o Options)
 	defer os.RemoveAll(folder)
 	original := m
 	if m.Path == "" {
-		original = m.Derive(m.Proto)
+		original = graph.Of(m).Parts().Model()
 		defer original.Close()
 		original.Path = filepath.Join(folder, "original.onnx")
 		if err := onnxio.Write(ctx, m, original.Path, onnxio.WriteOptions{}); err != nil {
