@@ -46,7 +46,7 @@ func House() Rules {
 			"internal/calib":                   {"internal/feed", "internal/moments", "internal/defaults", "rewrite", "grad"},
 			"internal/feed":                    {"samples", "internal/ort", "internal/ordered"},
 			"internal/ordered":                 {},
-			"samples":                          {"onnxio"},
+			"samples":                          {"graph"},
 			"internal/moments":                 {"linalg", "tensor"},
 			"rewrite":                          {"decomp", "shapes"},
 			"shapes":                           {"graph"},
