@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -224,12 +225,12 @@ func count(c rewrite.Costs, r Resource) int64 {
 	return c.Params
 }
 
-// exampleShape writes a shape flag for an input that needs one.
+// exampleShape writes a shape for an input that needs one.
 func (a *Analysis) exampleShape() string {
-	if len(a.Unknown) == 0 {
-		return "input=1x3x224x224"
+	name, shape := "input", "1x3x224x224"
+	if len(a.Unknown) > 0 {
+		name = a.Unknown[0].Input
 	}
-	name := a.Unknown[0].Input
 	for _, in := range graph.Of(a.model).Feeds() {
 		dims := in.Dims()
 		if in.Name() != name || len(dims) == 0 {
@@ -237,20 +238,18 @@ func (a *Analysis) exampleShape() string {
 		}
 		sizes := make([]string, len(dims))
 		for i, d := range dims {
+			open := 16
 			switch {
-			case d.Size > 0:
-				sizes[i] = strconv.Itoa(d.Size)
 			case i == 0:
-				sizes[i] = "1"
+				open = 1
 			case len(dims) == 4: // as images have it
-				sizes[i] = "224"
-			default:
-				sizes[i] = "16"
+				open = 224
 			}
+			sizes[i] = strconv.Itoa(cmp.Or(max(d.Size, 0), open))
 		}
-		return name + "=" + strings.Join(sizes, "x")
+		shape = strings.Join(sizes, "x")
 	}
-	return name + "=1x3x224x224"
+	return name + "=" + shape
 }
 
 // checkShapes refuses shapes of inputs that the model does not have, or declares

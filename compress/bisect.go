@@ -264,14 +264,19 @@ func (t *Trials) smaller(s, than *Assembled) bool {
 	return now.Params < before.Params || now.Params == before.Params && now.MACs < before.MACs
 }
 
-// proved adds what the final verification says of the goals.
-func (t *Trials) proved(r *verify.Report) {
-	for i := range t.Goals {
-		g := &t.Goals[i]
-		if v, err := reached(g.Bound, r); err == nil {
-			g.Proved = v
+// proved are the trials with what the final verification says of the goals; nil for none.
+func (t *Trials) proved(r *verify.Report) *Trials {
+	if t == nil || r == nil {
+		return t
+	}
+	next := *t
+	next.Goals = slices.Clone(t.Goals)
+	for i := range next.Goals {
+		if v, err := reached(next.Goals[i].Bound, r); err == nil {
+			next.Goals[i].Proved = v
 		}
 	}
+	return &next
 }
 
 // unmetGoal says what could be reached.

@@ -262,7 +262,7 @@ func TestParamsTargetHolds(t *testing.T) {
 			c, err := j.choose(context.Background())
 			var made *Assembled
 			if err == nil {
-				made, err = Assemble(context.Background(), j.env, j.a, c, j.o, nil)
+				made, err = Assemble(context.Background(), j.env, j.a, c, j.o)
 				made.close()
 			}
 			if unmet := (*UnmetError)(nil); errors.As(err, &unmet) {

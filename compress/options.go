@@ -172,14 +172,19 @@ func negative(name string, value int64) error {
 
 // checkSearch refuses a search that does not exist before any work is done.
 func (o Options) checkSearch() error {
-	names := []string{""}
+	var names []string
 	for _, m := range search.Methods() {
 		names = append(names, m.Name)
 	}
-	if slices.Contains(names, o.Search) {
+	return known("search", o.Search, names)
+}
+
+// known refuses a name that nothing has.
+func known(what, name string, names []string) error {
+	if slices.Contains(names, name) {
 		return nil
 	}
-	return &UsageError{Err: fmt.Errorf("unknown search %q%s; known: %s", o.Search, suggest.Phrase(o.Search, names), strings.Join(names[1:], ", "))}
+	return &UsageError{Err: fmt.Errorf("unknown %s %q%s; known: %s", what, name, suggest.Phrase(name, names), strings.Join(names, ", "))}
 }
 
 // methods resolves the names of Options.Methods.
@@ -211,5 +216,5 @@ func MethodNamed(name string) (decomp.Method, error) {
 		}
 		names = append(names, m.Name)
 	}
-	return decomp.Method{}, &UsageError{Err: fmt.Errorf("unknown method %q%s; known: %s", name, suggest.Phrase(name, names), strings.Join(names, ", "))}
+	return decomp.Method{}, known("method", name, names)
 }

@@ -59,7 +59,7 @@ func TestRecordedOptions(t *testing.T) {
 	if !strings.HasPrefix(long, "sha256:") || len(long) != 71 {
 		t.Errorf("a long option is recorded as %q", long)
 	}
-	learning := &tune.Options{Epochs: 3, Threads: 2, Progress: func(tune.Progress) {}, Checkpoint: "c", Resume: true}
+	learning := &tune.Options{Epochs: 3, Threads: 2, Progress: func(string, int, int) {}, Checkpoint: "c", Resume: true}
 	if got := just(Options{Learning: learning, Lessons: images(3)}); got["tune"] != (&tune.Options{Epochs: 3}).String() || got["lessons"] != "" {
 		t.Errorf("tuning is recorded as %v", got)
 	}

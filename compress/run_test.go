@@ -339,7 +339,7 @@ func TestBrokenResult(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := Assemble(context.Background(), w.env, w.a, c, w.o, nil)
+		s, err := Assemble(context.Background(), w.env, w.a, c, w.o)
 		if err != nil {
 			t.Fatal(err)
 		}

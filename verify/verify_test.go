@@ -223,7 +223,7 @@ func TestThreadsDoNotMatter(t *testing.T) {
 			indices[i] = 100 - i
 		}
 		done = nil
-		got, err = Compare(context.Background(), lib, before, after, src, indices, Options{Batch: 3, Threads: threads, Progress: func(n, total int) { done = append(done, n) }})
+		got, err = Compare(context.Background(), lib, before, after, src, indices, Options{Batch: 3, Threads: threads, Progress: func(_ string, n, total int) { done = append(done, n) }})
 		if err != nil {
 			t.Fatal(err)
 		}

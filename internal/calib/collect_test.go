@@ -240,7 +240,7 @@ func TestCancel(t *testing.T) {
 	for after := 1; after <= 64; after += 7 {
 		ctx, cancel := context.WithCancel(context.Background())
 		watched := &testkit.Watched[samples.Sample]{Memory: src}
-		stats, err := Collect(ctx, lib, m, sites, watched, testkit.Count(64), Options{Batch: 1, Threads: 3, Progress: func(done, total int) {
+		stats, err := Collect(ctx, lib, m, sites, watched, testkit.Count(64), Options{Batch: 1, Threads: 3, Progress: func(_ string, done, total int) {
 			if done >= after {
 				cancel()
 			}
@@ -257,7 +257,7 @@ func TestProgress(t *testing.T) {
 	lib, m := orttest.Open(t), zooModel(t, "cnn")
 	src := random(10, "image", tensor.Float32, 3, 16, 16)
 	var seen []int
-	_, err := Collect(context.Background(), lib, m, sitetest.Sites(t, m, src[0]), src, testkit.Count(10), Options{Batch: 3, Threads: 2, Progress: func(done, total int) {
+	_, err := Collect(context.Background(), lib, m, sitetest.Sites(t, m, src[0]), src, testkit.Count(10), Options{Batch: 3, Threads: 2, Progress: func(_ string, done, total int) {
 		if total != 10 {
 			t.Errorf("total %d, want 10", total)
 		}

@@ -53,7 +53,7 @@ func (gs *gradients) perturb(ctx context.Context, sites []*rewrite.Site, runs *f
 		return nil, err
 	}
 	defer p.session.Close()
-	err := runs.Each(ctx, workers, func(int, int) {}, func(ctx context.Context) func(*feed.Run) error {
+	err := runs.Each(ctx, workers, func(string, int, int) {}, func(ctx context.Context) func(*feed.Run) error {
 		return func(r *feed.Run) error {
 			err := p.run(ctx, r, seed)
 			if err != nil {

@@ -57,7 +57,7 @@ func House() Rules {
 			"decomp":                           {"linalg"},
 			"decomp/decomptest":                {"decomp"},
 			"search":                           {},
-			"internal/defaults":                {"linalg"},
+			"internal/defaults":                {"linalg", "samples"},
 			"linalg":                           {"internal/dynlib"},
 			"internal/dynlib":                  {},
 			"internal/ort":                     {"tensor", "internal/dynlib"},

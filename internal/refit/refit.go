@@ -68,7 +68,7 @@ type Options struct {
 	// Grow allows a bias for nodes that have none, nor a constant behind them to take it: new parameters.
 	Grow bool
 	// Progress, when set, is told how much of the work is done, in samples times sites.
-	Progress func(done, total int)
+	Progress samples.Progress
 }
 
 func (o Options) withDefaults() Options {

@@ -214,7 +214,7 @@ func TestFiles(t *testing.T) {
 	choices := choose(t, sites, halves(sites)...)
 	roomy := refit(t, lib, m, choices, src, Options{})
 	folder := t.TempDir()
-	o := Options{Folder: folder, Progress: func(int, int) {
+	o := Options{Folder: folder, Progress: func(string, int, int) {
 		if _, err := os.ReadDir(folder); err != nil {
 			t.Error(err)
 		}
@@ -269,7 +269,7 @@ func TestCancel(t *testing.T) {
 	for _, at := range []int{1, 200, 450} {
 		ctx, cancel := context.WithCancel(context.Background())
 		folder, watched := t.TempDir(), &testkit.Watched[samples.Sample]{Memory: src}
-		_, err := Run(ctx, lib, m, choices, watched, testkit.Count(len(src)), Options{Threads: 2, Memory: 1 << 21, Folder: folder, Progress: func(done, total int) {
+		_, err := Run(ctx, lib, m, choices, watched, testkit.Count(len(src)), Options{Threads: 2, Memory: 1 << 21, Folder: folder, Progress: func(_ string, done, total int) {
 			if total != 64*(len(sites)+1) {
 				t.Errorf("the work is %d samples times sites, want %d", total, 64*(len(sites)+1))
 			}

@@ -85,7 +85,7 @@ func (w *walk) load(ctx context.Context, src samples.Source, indices []int) erro
 	w.samples = len(indices)
 	var mu sync.Mutex
 	runs := map[int]batch{}
-	err = cut.Each(ctx, w.o.Threads, func(done, _ int) { w.progress(0, done) }, func(context.Context) func(*feed.Run) error {
+	err = cut.Each(ctx, w.o.Threads, func(_ string, done, _ int) { w.progress(0, done) }, func(context.Context) func(*feed.Run) error {
 		return func(r *feed.Run) error {
 			for name, t := range r.Inputs {
 				if w.plan.needed(original, name, true) == never {
@@ -121,7 +121,7 @@ func (w *walk) load(ctx context.Context, src samples.Source, indices []int) erro
 
 // progress tells how far stage k-1 is; stage 0 is that of loading.
 func (w *walk) progress(stage, done int) {
-	w.o.Progress(stage*w.samples+done, (len(w.order)+1)*w.samples)
+	w.o.Progress("", stage*w.samples+done, (len(w.order)+1)*w.samples)
 }
 
 // step runs stage k, solves its site, and moves the cut.

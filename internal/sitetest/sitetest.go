@@ -121,7 +121,7 @@ func Watch(t testing.TB, lib *ort.Library, m *onnxio.Model, src samples.Source, 
 		t.Fatal(err)
 	}
 	var out [][]tensor.Dense
-	err = runs.Each(context.Background(), 1, func(int, int) {}, func(ctx context.Context) func(*feed.Run) error {
+	err = runs.Each(context.Background(), 1, func(string, int, int) {}, func(ctx context.Context) func(*feed.Run) error {
 		return func(r *feed.Run) error {
 			results, err := session.Run(ctx, r.Inputs, names)
 			if err != nil {

@@ -55,19 +55,17 @@ func run(ctx context.Context, from, to string) error {
 		return err
 	}
 	defer env.Close()
-	options := compress.Options{
-		Targets: []compress.Target{{Resource: compress.MACs, Value: 0.5, Fraction: true}},
-		Source:  source,
-	}
-	small, result, err := compress.Compress(ctx, env, m, options)
+	o := compress.Options{Targets: []compress.Target{{Resource: compress.MACs, Value: 0.5, Fraction: true}}, Source: source}
+	small, _, err := compress.Compress(ctx, env, m, o) // in memory
 	if err != nil {
 		return err
 	}
 	defer small.Close()
-	fmt.Println(result.Input.MACs, result.Output.MACs)
-	if _, err := compress.Run(ctx, env, m, compress.RunOptions{Options: options, Output: to, Overwrite: true}); err != nil {
+	result, err := compress.Run(ctx, env, m, compress.RunOptions{Options: o, Output: to})
+	if err != nil {
 		return err
 	}
+	fmt.Println(result.Input.MACs, result.Output.MACs)
 
 	runtime, err := env.Need("comparing models")
 	if err != nil {
