@@ -93,7 +93,7 @@ func randomPlan(r *compress.Result, random *rand.Rand) compress.Plan {
 
 // outputs runs files on the same samples.
 type outputs struct {
-	env    *compress.Environment
+	env     *compress.Environment
 	source  samples.Source
 	inputs  []samples.InputSpec
 	samples int
@@ -141,7 +141,7 @@ func (o *outputs) run(ctx context.Context, file string) ([][]float32, error) {
 	}
 	out := make([][]float32, len(indices))
 	var mu sync.Mutex
-	err = runs.Each(ctx, 2, func(int, int) {}, func(ctx context.Context) func(*feed.Run) error {
+	err = runs.Each(ctx, 2, func(string, int, int) {}, func(ctx context.Context) func(*feed.Run) error {
 		return func(r *feed.Run) error {
 			result, err := session.Run(ctx, r.Inputs, nil)
 			if err != nil {

@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -125,7 +127,7 @@ func (o Options) deal() (calibrate, judge, held []int, err error) {
 	calibrate, held = samples.Split(n, o.calibSamples(n), o.Seed)
 	need, most := 0, min(len(held), o.VerifySamples)
 	for _, g := range o.Goals {
-		need = max(need, g.samples())
+		need = max(need, needed(g))
 		if most < need {
 			return nil, nil, nil, &UsageError{Err: fmt.Errorf("target %s needs at least %d samples that calibration does not use, so that one of them is within it; there are %d: give more, lower %s, or raise %s",
 				g, need, most, OptionCalibSamples, OptionVerifySamples)}
@@ -223,41 +225,39 @@ func count(c rewrite.Costs, r Resource) int64 {
 	return c.Params
 }
 
-// exampleShape writes a shape flag for an input that needs one.
+// exampleShape writes a shape for an input that needs one.
 func (a *Analysis) exampleShape() string {
-	if len(a.Unknown) == 0 {
-		return "input=1x3x224x224"
+	name, shape := "input", "1x3x224x224"
+	if len(a.Unknown) > 0 {
+		name = a.Unknown[0].Input
 	}
-	name := a.Unknown[0].Input
-	for _, in := range shapes.Inputs(a.model) {
-		dims := in.GetType().GetTensorType().GetShape().GetDim()
-		if in.GetName() != name || len(dims) == 0 {
+	for _, in := range graph.Of(a.model).Feeds() {
+		dims := in.Dims()
+		if in.Name() != name || len(dims) == 0 {
 			continue
 		}
 		sizes := make([]string, len(dims))
 		for i, d := range dims {
+			open := 16
 			switch {
-			case d.GetDimValue() > 0:
-				sizes[i] = strconv.FormatInt(d.GetDimValue(), 10)
 			case i == 0:
-				sizes[i] = "1"
+				open = 1
 			case len(dims) == 4: // as images have it
-				sizes[i] = "224"
-			default:
-				sizes[i] = "16"
+				open = 224
 			}
+			sizes[i] = strconv.Itoa(cmp.Or(max(d.Size, 0), open))
 		}
-		return name + "=" + strings.Join(sizes, "x")
+		shape = strings.Join(sizes, "x")
 	}
-	return name + "=1x3x224x224"
+	return name + "=" + shape
 }
 
 // checkShapes refuses shapes of inputs that the model does not have, or declares
 // otherwise.
 func checkShapes(m *onnxio.Model, inputs map[string][]int) error {
 	var known []string
-	for _, in := range shapes.Inputs(m) {
-		known = append(known, in.GetName())
+	for _, in := range graph.Of(m).Feeds() {
+		known = append(known, in.Name())
 	}
 	for _, name := range slices.Sorted(maps.Keys(inputs)) {
 		if !slices.Contains(known, name) {

@@ -99,7 +99,7 @@ func (of *Offers) answer(ctx context.Context, st *stage, a *Analysis, questions 
 		mu.Lock()
 		defer mu.Unlock()
 		done++
-		st.told(done, total)
+		st.told("", done, total)
 	}
 	order := slices.Clone(questions)
 	slices.SortStableFunc(order, func(p, q *inquiry) int { return cmp.Compare(of.work(q), of.work(p)) })

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/internal/refit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -67,8 +68,8 @@ type MergedNodes struct {
 }
 
 // Assemble makes the chains of a choice, solves them anew, site by site, on what the compressed model really feeds them, and
-// builds the new model; record, where it is not nil, goes into its metadata.
-func Assemble(ctx context.Context, env *Environment, a *Analysis, c *Choice, o Options, record *provenance.Record) (*Assembled, error) {
+// builds the new model.
+func Assemble(ctx context.Context, env *Environment, a *Analysis, c *Choice, o Options) (*Assembled, error) {
 	o = o.WithDefaults()
 	s := &Assembled{Choice: c}
 	var err error
@@ -81,12 +82,21 @@ func Assemble(ctx context.Context, env *Environment, a *Analysis, c *Choice, o O
 			return nil, err
 		}
 	}
-	err = env.stage(ctx, "rewrite", func(*stage) error { return s.rewrite(env, a, o, record) })
+	err = env.stage(ctx, "rewrite", func(*stage) error { return s.rewrite(env, a, o) })
 	if err != nil {
 		s.close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// recorded is what was assembled with the record of what it was made from in the model's metadata. It takes the place of s.
+func (s *Assembled) recorded(r *provenance.Record) (*Assembled, error) {
+	m, err := provenance.Attach(s.Model, *r)
+	s.close()
+	next := *s
+	next.Model = m
+	return &next, err
 }
 
 // close releases the model, which only shares the maps of the original.
@@ -157,7 +167,7 @@ func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options
 }
 
 // rewrite builds the new model, and counts anew what it needs.
-func (s *Assembled) rewrite(env *Environment, a *Analysis, o Options, record *provenance.Record) error {
+func (s *Assembled) rewrite(env *Environment, a *Analysis, o Options) error {
 	applied, patches, err := a.replace(s.Chains)
 	if err != nil {
 		return fmt.Errorf("%s: %w", a.model.Path, err)
@@ -171,12 +181,6 @@ func (s *Assembled) rewrite(env *Environment, a *Analysis, o Options, record *pr
 	for _, n := range list {
 		s.Merged = append(s.Merged, MergedNodes{First: n.First, Second: n.Second, Node: n.Name, Params: n.Params, MACs: n.MACs})
 	}
-	if record != nil {
-		s.Model, err = provenance.Attach(merged, *record)
-		if _ = merged.Close(); err != nil { // it only shares the maps of the original
-			return err
-		}
-	}
 	concrete, _ := shapes.InputShapes(s.Model, a.inputs)
 	s.Costs = rewrite.MeasureCosts(s.Model, shapes.Infer(s.Model, concrete))
 	s.Targets, err = a.reached(s.Costs, o.Targets)
@@ -185,7 +189,7 @@ func (s *Assembled) rewrite(env *Environment, a *Analysis, o Options, record *pr
 
 // replace builds the model in which each site is its chain; nil leaves it alone.
 func (a *Analysis) replace(chains []decomp.Chain) (*onnxio.Model, []rewrite.Patch, error) {
-	names := onnxio.NewNameSet(a.model)
+	names := graph.NewNameSet(a.model)
 	var patches []rewrite.Patch
 	for i, chain := range chains {
 		if chain == nil {

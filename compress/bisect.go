@@ -35,7 +35,7 @@ type Trials struct {
 // GoalReached is a goal and what the written model has of it: on the samples that judged
 // the search, and on those that verified the result. Null stands for equal outputs.
 type GoalReached struct {
-	Goal
+	verify.Bound
 	Judged *float64 `json:"judged"`
 	Proved *float64 `json:"proved"`
 }
@@ -59,7 +59,7 @@ type Trial struct {
 
 // UnmetGoalError says that no model within the budgets met a goal. Nothing is written.
 type UnmetGoalError struct {
-	Goal Goal
+	Goal verify.Bound
 	// Reached is what the largest of the models had that were tried, nil where there was
 	// none at all, and Budget the share of Over that it was allowed.
 	Reached *float64
@@ -77,15 +77,15 @@ func (e *UnmetGoalError) Error() string {
 	if e.Reached == nil {
 		return fmt.Sprintf("%s: no smaller model can be made; `onnx-compress inspect` says why, or let more nodes change (%s, %s, %s)", text, OptionOnly, OptionKeep, OptionRankMultiple)
 	}
-	return fmt.Sprintf("%s: at %s=%.4g, the largest budget that was tried, %s=%s is reached; allow more damage, or calibrate on more samples",
-		text, e.Over, e.Budget, e.Goal.Damage, e.Goal.Damage.text(*e.Reached))
+	return fmt.Sprintf("%s: at %s=%.4g, the largest budget that was tried, %s is reached; allow more damage, or calibrate on more samples",
+		text, e.Over, e.Budget, verify.Bound{Measure: e.Goal.Measure, Value: *e.Reached})
 }
 
 // checkGoals refuses goals that make no sense together, or with the other options.
 func (o Options) checkGoals() error {
 	for i, g := range o.Goals {
-		if slices.ContainsFunc(o.Goals[:i], func(h Goal) bool { return h.Damage == g.Damage }) {
-			return &UsageError{Err: fmt.Errorf("two targets bound %s; give one", g.Damage)}
+		if slices.ContainsFunc(o.Goals[:i], func(h verify.Bound) bool { return h.Measure == g.Measure }) {
+			return &UsageError{Err: fmt.Errorf("two targets bound %s; give one", g.Measure)}
 		}
 		if o.Source == nil {
 			return &UsageError{Err: fmt.Errorf("target %s needs samples to judge by (%s)", g, OptionSource)}
@@ -136,7 +136,7 @@ func rehearse(ctx context.Context, env *Environment, a *Analysis, o Options) err
 		return err
 	}
 	for _, g := range o.Goals {
-		if _, err := g.measured(r); err != nil {
+		if _, err := reached(g, r); err != nil {
 			return &UsageError{Err: err}
 		}
 	}
@@ -189,7 +189,7 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 		return nil, nil, nil, w.unmetGoal(t)
 	}
 	for i, g := range w.o.Goals {
-		t.Goals = append(t.Goals, GoalReached{Goal: g, Judged: values[i]})
+		t.Goals = append(t.Goals, GoalReached{Bound: g, Judged: values[i]})
 	}
 	return best, last, t, nil
 }
@@ -240,26 +240,16 @@ func (w *work) judge(ctx context.Context, st *stage, s *Assembled, t *Trial) err
 	}
 	t.Met = broken(r) == nil
 	for _, g := range w.o.Goals {
-		if err := g.countable(r); err != nil {
+		if err := enoughLabels(g, r); err != nil {
 			return err
 		}
-		v, err := g.measured(r)
+		v, err := reached(g, r)
 		if err != nil {
-			return err
+			t.Values, t.Met, t.Why = []*float64{}, false, err.Error() // it could be measured of the original
+			return nil
 		}
 		t.Values = append(t.Values, v)
-		t.Met = t.Met && g.met(v)
-	}
-	return nil
-}
-
-// countable refuses to judge by fewer labels than the goal needs.
-func (g Goal) countable(r *verify.Report) error {
-	if g.Damage != Drop || r.Classes == nil || r.Classes.Accuracy == nil {
-		return nil
-	}
-	if n := r.Classes.Accuracy.Labelled; n < g.samples() {
-		return &UsageError{Err: fmt.Errorf("target %s needs at least %d labelled samples that calibration does not use; of those that judge, %d have labels", g, g.samples(), n)}
+		t.Met = t.Met && g.Allows(verify.Value(v))
 	}
 	return nil
 }
@@ -274,14 +264,19 @@ func (t *Trials) smaller(s, than *Assembled) bool {
 	return now.Params < before.Params || now.Params == before.Params && now.MACs < before.MACs
 }
 
-// proved adds what the final verification says of the goals.
-func (t *Trials) proved(r *verify.Report) {
-	for i := range t.Goals {
-		g := &t.Goals[i]
-		if v, err := g.measured(r); err == nil {
-			g.Proved = v
+// proved are the trials with what the final verification says of the goals; nil for none.
+func (t *Trials) proved(r *verify.Report) *Trials {
+	if t == nil || r == nil {
+		return t
+	}
+	next := *t
+	next.Goals = slices.Clone(t.Goals)
+	for i := range next.Goals {
+		if v, err := reached(next.Goals[i].Bound, r); err == nil {
+			next.Goals[i].Proved = v
 		}
 	}
+	return &next
 }
 
 // unmetGoal says what could be reached.
@@ -293,7 +288,7 @@ func (w *work) unmetGoal(trials *Trials) error {
 			continue
 		}
 		for i, g := range w.o.Goals {
-			if !g.met(t.Values[i]) {
+			if !g.Allows(verify.Value(t.Values[i])) {
 				e.Goal, e.Reached, e.Budget, largest = g, t.Values[i], t.Budget, t.Budget
 				break
 			}

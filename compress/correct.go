@@ -9,6 +9,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/search"
 )
 
@@ -72,8 +73,8 @@ func (q *quest) correct(ctx context.Context, st *stage, s *standing, doubtful []
 	}
 	indices := q.a.Calibrate[:min(len(q.a.Calibrate), correctedSamples)]
 	models := 0
-	progress := func(done, total int) {
-		st.told(models*len(indices)+done*len(indices)/total, (1+len(doubtful))*len(indices))
+	progress := func(_ string, done, total int) {
+		st.told("", models*len(indices)+done*len(indices)/total, (1+len(doubtful))*len(indices))
 	}
 	o := q.env.calibOptions(q.a, q.o)
 	o.Progress = progress
@@ -135,7 +136,7 @@ func median(list []Correction) float64 {
 }
 
 // alone returns by how much the outputs change with the sites of one ladder replaced.
-func (q *quest) alone(ctx context.Context, of *Offers, l *ladder, rung []option, before *calib.Outputs, progress func(done, total int)) (float64, error) {
+func (q *quest) alone(ctx context.Context, of *Offers, l *ladder, rung []option, before *calib.Outputs, progress samples.Progress) (float64, error) {
 	chains := make([]decomp.Chain, len(of.sites))
 	for k, o := range l.offers {
 		var err error

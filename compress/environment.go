@@ -11,6 +11,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/provision"
 	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // EnvironmentOptions say where work is done, and who is told. Nothing of it decides on a result, but for
@@ -20,16 +21,13 @@ type EnvironmentOptions struct {
 	Runtime string
 	// Threads is how many batches, or sites, are worked on side by side; default: all processors.
 	Threads int
-	// Progress, when set, is told how far the work is.
-	Progress Progress
+	// Progress, when set, is told that a stage begins, and where there is something to count how far it is. The stages of Run are
+	// analyse, calibrate, factor, search, correct (and search again), refit, rewrite, tune, write, verify and time, as far as a
+	// run has them; behind the name of tune stands, after a colon, how it does; calibrate and factor are followed by
+	// their turn (" 2/3") where the memory limit makes several. With Goals, search to judge come in turns, one for each
+	// model that is tried; judge runs it. The points of Explore are turns too.
+	Progress samples.Progress
 }
-
-// Progress is told that a stage begins, with done and total 0, and where there is something to count how far it is. Calls do
-// not overlap. The stages of Run are analyse, calibrate, factor, search, correct (and search again), refit, rewrite, tune,
-// write, verify and time, as far as a run has them; behind the name of tune stands, after a colon, how it does; calibrate
-// and factor are followed by their turn (" 2/3") where the memory limit makes several. With Goals, search to judge come in
-// turns, one for each model that is tried; judge runs it. The points of Explore are turns too.
-type Progress func(stage string, done, total int)
 
 // Environment is what work is done with: the numerical libraries, opened once, and those who are told. It is passed beside the
 // values that stages take and give, and several runs may share one.
@@ -42,7 +40,7 @@ type Environment struct {
 	Plain   error
 	Threads int
 
-	progress Progress
+	progress samples.Progress
 	turn     string   // behind the names of stages
 	journal  *[]Stage // of a run: what was done, and how long it took
 }
@@ -78,7 +76,7 @@ func Open(o EnvironmentOptions) (*Environment, error) {
 }
 
 // oneByOne lets calls of p not overlap; nil is told to nobody.
-func oneByOne(p Progress) Progress {
+func oneByOne(p samples.Progress) samples.Progress {
 	var mu sync.Mutex
 	return func(stage string, done, total int) {
 		mu.Lock()
@@ -138,13 +136,19 @@ type stage struct {
 	found int // how many losses it has found, which later rounds of it count on from
 }
 
-// told says how far the stage is.
-func (s *stage) told(done, total int) { s.env.progress(s.name, done, total) }
+// told says how far the stage is, and how it goes where that is not "".
+func (s *stage) told(how string, done, total int) {
+	name := s.name
+	if how != "" {
+		name += ": " + how
+	}
+	s.env.progress(name, done, total)
+}
 
 // stage announces work under a name and times it. It does not begin after the context's end.
 func (e *Environment) stage(ctx context.Context, name string, work func(*stage) error) error {
 	s := &stage{name: name + e.turn, env: e}
-	s.told(0, 0)
+	s.told("", 0, 0)
 	if err := ctx.Err(); err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package compress
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -50,8 +49,8 @@ func EstimateShrink(ctx context.Context, env *Environment, m *onnxio.Model, o Op
 	if len(o.Methods) == 0 {
 		o.Methods = []string{"svd"}
 	}
-	if m.Path == "" {
-		return nil, errors.New("the model was made in memory; write it to a file and read it from there")
+	if err := onFile(m); err != nil {
+		return nil, err
 	}
 	a, of, err := factored(ctx, env.afresh(), m, o)
 	if err != nil {

@@ -68,7 +68,7 @@ type Point struct {
 // PointOutput is how far one output lies from the original's.
 type PointOutput struct {
 	Name string `json:"name"`
-	// SNR is nil for equal outputs, and with Cosine as in verify.Output.
+	// SNR is nil for equal outputs, the least number where zeros become others, and with Cosine as in verify.Output.
 	SNR    *float64 `json:"snr_db"`
 	Cosine float64  `json:"cosine"`
 }
@@ -97,41 +97,33 @@ func ModelName(source string, over Resource, budget float64) string {
 	return strings.TrimSuffix(name, filepath.Ext(name)) + "." + string(over) + "-" + share + ".onnx"
 }
 
-// Value returns what a point has of a damage: nil for equal outputs, as in GoalReached.
-// It is false where that was not measured.
-func (p *Point) Value(d Damage) (*float64, bool) {
+// Value returns what a point has of a measure. It is false where that was not measured.
+func (p *Point) Value(m verify.Measure) (float64, bool) {
 	switch {
-	case d == Agreement:
-		return p.Agreement, p.Agreement != nil
-	case d == Drop && p.Accuracy != nil:
-		v := p.Accuracy.Before - p.Accuracy.After
-		return &v, true
-	case d == SNR:
-		return p.leastSNR(), len(p.Outputs) > 0
-	}
-	return nil, false
-}
-
-func (p *Point) leastSNR() *float64 {
-	var least *float64
-	for _, o := range p.Outputs {
-		if o.SNR != nil && (least == nil || *o.SNR < *least) {
-			least = o.SNR
+	case m == verify.Agreement && p.Agreement != nil:
+		return *p.Agreement, true
+	case m == verify.Drop && p.Accuracy != nil:
+		return p.Accuracy.Before - p.Accuracy.After, true
+	case m == verify.SNR && len(p.Outputs) > 0:
+		least := math.Inf(1)
+		for _, o := range p.Outputs {
+			least = min(least, verify.Value(o.SNR))
 		}
+		return least, true
 	}
-	return least
+	return 0, false
 }
 
 // Smallest returns the point of the smallest budget that meets a goal on the samples
 // which judged it, and nil where none does, or where there are too few samples to tell: one
 // of them must be no more than what the goal allows.
-func (e *Exploration) Smallest(g Goal) *Point {
+func (e *Exploration) Smallest(g verify.Bound) *Point {
 	if !e.Tells(g) {
 		return nil
 	}
 	for i := range slices.Backward(e.Points) {
 		p := &e.Points[i]
-		if v, measured := p.Value(g.Damage); measured && g.met(v) {
+		if v, measured := p.Value(g.Measure); measured && g.Allows(v) {
 			return p
 		}
 	}
@@ -139,13 +131,13 @@ func (e *Exploration) Smallest(g Goal) *Point {
 }
 
 // Tells says whether there are enough samples to tell whether a point meets a goal.
-func (e *Exploration) Tells(g Goal) bool { return e.Samples >= g.samples() }
+func (e *Exploration) Tells(g verify.Bound) bool { return e.Samples >= needed(g) }
 
 // measured adds what a comparison found.
 func (p *Point) measured(r *verify.Report) {
 	for _, o := range r.Outputs {
 		if o.Values > 0 {
-			p.Outputs = append(p.Outputs, PointOutput{o.Name, o.SNR, o.Cosine})
+			p.Outputs = append(p.Outputs, PointOutput{o.Name, verify.Number(o.Ratio()), o.Cosine})
 		}
 	}
 	if c := r.Classes; c != nil {

@@ -46,17 +46,39 @@ func Explore(ctx context.Context, env *Environment, m *onnxio.Model, o ExploreOp
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	if m.Path == "" {
-		return nil, errors.New("the model was made in memory; write it to a file and read it from there, so that results can be compared with it")
-	}
-	o.Budgets = slices.Clone(o.Budgets)
-	slices.SortFunc(o.Budgets, func(a, b float64) int { return cmp.Compare(b, a) })
-	x := &explorer{opts: o, env: env.afresh()}
-	defer x.close()
-	if err := x.place(m); err != nil {
+	if err := onFile(m); err != nil {
 		return nil, err
 	}
-	return x.run(ctx, m)
+	env = env.afresh()
+	temp, done, err := o.folder()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if err := o.writable(m); err != nil {
+		return nil, err
+	}
+	first := o.point(m.Path, 1)
+	a, err := analysed(ctx, env, m, first.Options)
+	if err != nil {
+		return nil, err
+	}
+	of, err := Factor(ctx, env, a, first.Options)
+	if err != nil {
+		return nil, err
+	}
+	defer of.close()
+	sums, err := first.hash(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	x := &explorer{o: o, env: env, a: a, of: of, sums: sums, temp: temp}
+	if len(o.Budgets) == 0 {
+		if x.o.Budgets, err = x.spread(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return x.run(ctx)
 }
 
 // check refuses what makes no sense for any model.
@@ -92,139 +114,105 @@ func (o ExploreOptions) point(source string, budget float64) RunOptions {
 	return p
 }
 
-// explorer is a call of Explore on its way.
-type explorer struct {
-	opts ExploreOptions
-	env  *Environment
-	out  *Exploration
-	made string // a folder that was made, to be taken away if it stays empty
-	temp string // a folder for models that are not kept
-}
-
-// place finds a place for the models.
-func (x *explorer) place(m *onnxio.Model) (err error) {
-	if x.opts.Models == "" {
-		if x.temp, err = os.MkdirTemp("", "onnx-compress-*"); err != nil {
-			return fmt.Errorf("a folder for models while they are judged: %w", err)
+// folder finds a place for the models: temp is one for those that are not kept, else "". What is not wanted of it goes with done.
+func (o ExploreOptions) folder() (temp string, done func(), err error) {
+	if o.Models == "" {
+		if temp, err = os.MkdirTemp("", "onnx-compress-*"); err != nil {
+			return "", nil, fmt.Errorf("a folder for models while they are judged: %w", err)
 		}
-		return nil
+		return temp, func() { _ = os.RemoveAll(temp) }, nil
 	}
-	switch err := os.Mkdir(x.opts.Models, 0o777); {
+	switch err := os.Mkdir(o.Models, 0o777); {
 	case err == nil:
-		x.made = x.opts.Models
+		return "", func() { _ = os.Remove(o.Models) }, nil // which does nothing where there is a model in it
 	case !errors.Is(err, fs.ErrExist):
-		return &UsageError{Err: fmt.Errorf("a folder for the models: %w", err)}
+		return "", nil, &UsageError{Err: fmt.Errorf("a folder for the models: %w", err)}
 	}
-	return x.writable(m)
+	return "", func() {}, nil
 }
 
 // writable refuses places that models cannot be written to.
-func (x *explorer) writable(m *onnxio.Model) error {
-	if x.opts.Models == "" {
-		return nil
-	}
-	for _, b := range x.opts.Budgets {
-		p := x.opts.point(m.Path, b)
-		if err := onnxio.CanWrite(m, p.Output, onnxio.WriteOptions{Overwrite: p.Overwrite}); err != nil {
+func (o ExploreOptions) writable(m *onnxio.Model) error {
+	for _, b := range o.Budgets {
+		p := o.point(m.Path, b)
+		if err := onnxio.CanWrite(m, p.Output, onnxio.WriteOptions{Overwrite: p.Overwrite}); o.Models != "" && err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (x *explorer) close() {
-	if x.temp != "" {
-		_ = os.RemoveAll(x.temp) // nothing in it is wanted
-	}
-	if x.made != "" {
-		_ = os.Remove(x.made) // which does nothing where there is a model in it
-	}
+// explorer is what all points of an exploration share.
+type explorer struct {
+	o    ExploreOptions
+	env  *Environment
+	a    *Analysis
+	of   *Offers
+	sums digests
+	temp string
 }
 
 // run walks the points, from the largest budget to the smallest. Each begins with the offers that factoring left, so that it goes
 // the way that Run goes for this budget alone; factorizations are shared, since they answer the same whatever they were
 // asked before.
-func (x *explorer) run(ctx context.Context, m *onnxio.Model) (*Exploration, error) {
-	o := x.opts.point(m.Path, 1)
-	a, err := analysed(ctx, x.env, m, o.Options)
-	if err != nil {
+func (x *explorer) run(ctx context.Context) (*Exploration, error) {
+	out := &Exploration{
+		Schema: ExplorationSchema, Over: x.o.Over, Environment: x.env.result(x.o.Options.Seed),
+		Calibration: x.of.Calibration, Measure: x.of.measure(), Points: []Point{}, Stages: slices.Clone(*x.env.journal),
+	}
+	var unmet, err error
+	if out.Input, err = describe(ctx, x.a.model.Path, x.a.Costs); err != nil {
 		return nil, err
 	}
-	of, err := Factor(ctx, x.env, a, o.Options)
-	if err != nil {
-		return nil, err
-	}
-	defer of.close()
-	sums, err := o.hash(ctx, m)
-	if err != nil {
-		return nil, err
-	}
-	input, err := describe(ctx, m.Path, a.Costs)
-	if err != nil {
-		return nil, err
-	}
-	if len(x.opts.Budgets) == 0 {
-		if err := x.spread(ctx, a, of, sums); err != nil {
-			return nil, err
-		}
-	}
-	x.out = &Exploration{
-		Schema: ExplorationSchema, Input: input, Over: x.opts.Over, Environment: x.env.result(o.Seed),
-		Calibration: of.Calibration, Measure: of.measure(), Points: []Point{}, Stages: slices.Clone(*x.env.journal),
-	}
-	var unmet error
-	for i, b := range x.opts.Budgets {
-		p, err := x.point(ctx, a, of, sums, b, fmt.Sprintf(" %d/%d", i+1, len(x.opts.Budgets)))
+	budgets := slices.Clone(x.o.Budgets)
+	slices.SortFunc(budgets, func(a, b float64) int { return cmp.Compare(b, a) })
+	for i, b := range budgets {
+		p, err := x.point(ctx, out, b, fmt.Sprintf(" %d/%d", i+1, len(budgets)))
 		refused := (*UnmetError)(nil)
-		if errors.As(err, &refused) {
+		switch {
+		case errors.As(err, &refused):
 			p.Why = err.Error()
 			unmet = cmp.Or(unmet, err)
-		} else if err != nil {
-			return x.sofar(), err
+		case err != nil && len(out.Points) == 0:
+			return nil, err
+		case err != nil:
+			return out, err
 		}
-		x.out.Points = append(x.out.Points, p)
+		out.Points = append(out.Points, p)
 	}
-	if !slices.ContainsFunc(x.out.Points, func(p Point) bool { return p.Why == "" }) && unmet != nil {
+	if !slices.ContainsFunc(out.Points, func(p Point) bool { return p.Why == "" }) && unmet != nil {
 		return nil, unmet
 	}
-	return x.out, nil
-}
-
-// sofar is the exploration where it has points.
-func (x *explorer) sofar() *Exploration {
-	if len(x.out.Points) == 0 {
-		return nil
-	}
-	return x.out
+	return out, nil
 }
 
 // unreachable is a share that no model has, unless it has nothing of the resource at all.
 const unreachable = 1e-9
 
 // spread finds the least that can be reached, and the budgets above it.
-func (x *explorer) spread(ctx context.Context, a *Analysis, of *Offers, sums digests) error {
-	w, start, err := x.work(x.env, a, of, sums, unreachable)
+func (x *explorer) spread(ctx context.Context) ([]float64, error) {
+	w, start, err := x.work(x.env, unreachable)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c, err := Choose(ctx, w.env, a, of, w.o, w.o.Targets, start.Spare)
+	c, err := Choose(ctx, w.env, x.a, x.of, w.o, w.o.Targets, start.Spare)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case c.Unmet == nil:
-		return &UsageError{Err: fmt.Errorf("%s has no %s that could become fewer", a.model.Path, x.opts.Over)}
+		return nil, &UsageError{Err: fmt.Errorf("%s has no %s that could become fewer", x.a.model.Path, x.o.Over)}
 	}
-	x.opts.Budgets = spread(c.Unmet.Reachable / float64(c.Unmet.Original))
-	if len(x.opts.Budgets) == 0 {
-		return c.Unmet
+	o := x.o
+	if o.Budgets = spread(c.Unmet.Reachable / float64(c.Unmet.Original)); len(o.Budgets) == 0 {
+		return nil, c.Unmet
 	}
-	return x.writable(a.model)
+	return o.Budgets, o.writable(x.a.model)
 }
 
 // work is that of one budget, and what its choice begins with.
-func (x *explorer) work(env *Environment, a *Analysis, of *Offers, sums digests, budget float64) (*work, *Choice, error) {
-	o := x.opts.point(a.model.Path, budget)
-	record, err := o.record(a.model, sums)
+func (x *explorer) work(env *Environment, budget float64) (*work, *Choice, error) {
+	o := x.o.point(x.a.model.Path, budget)
+	record, err := o.record(x.a.model, x.sums)
 	if err != nil {
 		return nil, nil, fmt.Errorf("recording what the model is made from: %w", err)
 	}
@@ -232,16 +220,16 @@ func (x *explorer) work(env *Environment, a *Analysis, of *Offers, sums digests,
 	if x.temp != "" {
 		to.path = filepath.Join(x.temp, filepath.Base(o.Output))
 	}
-	w := &work{env: env, o: o.Options, a: a, record: record, place: to}
-	start, err := w.start(of)
+	w := &work{env: env, o: o.Options, a: x.a, record: record, place: to}
+	start, err := w.start(x.of)
 	return w, start, err
 }
 
-// point makes the model of one budget and judges it.
-func (x *explorer) point(ctx context.Context, a *Analysis, of *Offers, sums digests, budget float64, turn string) (Point, error) {
+// point makes the model of one budget and judges it; out is told of the samples that did.
+func (x *explorer) point(ctx context.Context, out *Exploration, budget float64, turn string) (Point, error) {
 	begun := time.Now()
 	p := Point{Budget: budget, Schemes: []SchemeCount{}}
-	w, start, err := x.work(x.env.afresh().inTurn(turn), a, of, sums, budget)
+	w, start, err := x.work(x.env.afresh().inTurn(turn), budget)
 	if err != nil {
 		return p, err
 	}
@@ -249,7 +237,7 @@ func (x *explorer) point(ctx context.Context, a *Analysis, of *Offers, sums dige
 	if err == nil {
 		defer d.Assembled.close()
 		defer d.Discard()
-		if x.opts.Models != "" {
+		if x.temp == "" {
 			p.Path, err = w.place.path, d.Commit()
 		}
 	}
@@ -259,25 +247,20 @@ func (x *explorer) point(ctx context.Context, a *Analysis, of *Offers, sums dige
 		p.Why = err.Error()
 		return p, nil
 	}
-	if err == nil {
-		x.tell(&p, d, c)
+	if err != nil {
+		return p, err
 	}
-	return p, err
-}
-
-// tell fills a point with what its model is.
-func (x *explorer) tell(p *Point, d *Delivered, c *Choice) {
-	s := d.Assembled
-	p.MACs, p.Params, p.Bytes = s.Costs.MACs, s.Costs.Params, d.Output.Bytes
+	p.MACs, p.Params, p.Bytes = d.Output.MACs, d.Output.Params, d.Output.Bytes
 	p.Loss, p.Bound, p.Gap = c.Summary.Loss, c.Summary.Bound, c.Summary.Gap
-	p.Refit, p.Schemes = s.Refit, c.schemes()
+	p.Refit, p.Schemes = d.Assembled.Refit, c.schemes()
 	switch v := d.Verification; {
 	case v == nil:
-		x.out.Unmeasured = d.Unverified
-	case x.opts.Options.Source == nil:
-		x.out.Unmeasured = "there are no samples; that the models run was seen on random inputs"
+		out.Unmeasured = d.Unverified
+	case x.o.Options.Source == nil:
+		out.Unmeasured = "there are no samples; that the models run was seen on random inputs"
 	default:
-		x.out.Data, x.out.Samples = v.Data, v.Samples
+		out.Data, out.Samples = v.Data, v.Samples
 		p.measured(v)
 	}
+	return p, nil
 }

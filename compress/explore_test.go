@@ -14,6 +14,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // explore runs an exploration that is to succeed.
@@ -263,8 +264,8 @@ func TestSmallest(t *testing.T) {
 		{Budget: 0.4, Agreement: f(0.9), Accuracy: &PointAccuracy{Before: 0.9, After: 0.8}, Outputs: []PointOutput{{SNR: f(10)}}},
 		{Budget: 0.1, Why: "out of reach"},
 	}}
-	for g, want := range map[Goal]float64{
-		{Agreement, 0.99}: 0.6, {Agreement, 0.999}: 0.8, {Agreement, 0.5}: 0.4, {Drop, 0.02}: 0.6, {SNR, 15}: 0.6, {SNR, 25}: 0.8, {Drop, 0.001}: 0,
+	for g, want := range map[verify.Bound]float64{
+		agree(0.99): 0.6, agree(0.999): 0.8, agree(0.5): 0.4, drop(0.02): 0.6, snr(15): 0.6, snr(25): 0.8, drop(0.001): 0,
 	} {
 		got := 0.
 		if p := e.Smallest(g); p != nil {
@@ -275,7 +276,7 @@ func TestSmallest(t *testing.T) {
 		}
 	}
 	e.Samples = 99
-	if p := e.Smallest(Goal{Agreement, 0.99}); p != nil {
+	if p := e.Smallest(agree(0.99)); p != nil {
 		t.Errorf("99 samples show that %+v keeps 99 %%", p)
 	}
 }

@@ -12,8 +12,10 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/grad"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // TestFrontier holds what a result says of other budgets against what it says of its own.
@@ -25,7 +27,7 @@ func TestFrontier(t *testing.T) {
 		"a file":      {Targets: []Target{share(Bytes, 0.7)}, Methods: schemes()},
 		"a count":     {Targets: []Target{{Resource: MACs, Value: 300000}}},
 		"calibrated":  {Targets: []Target{half(MACs)}, Source: images(40), CalibSamples: 24, Probes: 1, Search: "composite"},
-		"a goal":      {Goals: []Goal{{SNR, 10}}, Source: images(40), CalibSamples: 24, Probes: 1},
+		"a goal":      {Goals: []verify.Bound{snr(10)}, Source: images(40), CalibSamples: 24, Probes: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, _ := run(t, zoo(t, "cnn"), o)
@@ -188,20 +190,20 @@ func TestPeak(t *testing.T) {
 	b.Node("Add", []string{sum, x})
 	b.Output(b.Rename("y"), tensor.Float32, 1, 4)
 	m := built(t, b)
-	nodes := m.Graph().GetNode()
+	nodes := graph.Of(m).Nodes()
 	if got := len(nodes); got < 4 {
 		t.Fatalf("%d nodes", got)
 	}
 	values := grad.Values{"x": {Type: tensor.Float32, Shape: []int{1, 4}}}
 	sizes := [][]int{{1, 100}, {1, 100}, {1, 1}, {1, 4}, {1, 4}}
 	for i, n := range nodes {
-		values[n.GetOutput()[0]] = grad.Value{Type: tensor.Float32, Shape: sizes[min(i, len(sizes)-1)]}
+		values[n.Output(0)] = grad.Value{Type: tensor.Float32, Shape: sizes[min(i, len(sizes)-1)]}
 	}
 	// x, what MatMul gives, and what Relu gives.
 	if got, known := peak(m, values); !known || got != 4*(4+100+100) {
 		t.Errorf("%d, %v", got, known)
 	}
-	delete(values, nodes[1].GetOutput()[0])
+	delete(values, nodes[1].Output(0))
 	if _, known := peak(m, values); known {
 		t.Error("a value without a size is counted")
 	}

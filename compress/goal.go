@@ -4,80 +4,39 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
-// Damage is what a Goal bounds: something that only running the model can tell.
-type Damage string
-
-const (
-	// Agreement is the share of samples whose top class is the original's.
-	Agreement Damage = "agree"
-	// Drop is the share of labelled samples by which top-1 accuracy falls.
-	Drop Damage = "drop"
-	// SNR is 10·log10(Σy²/Σ(y'−y)²) in dB, of the output where it is least.
-	SNR Damage = "snr"
-)
-
-// Damages lists every damage that a goal may bound.
-func Damages() []Damage { return []Damage{Agreement, Drop, SNR} }
-
-// Goal is a bound on what compression does to the model's outputs.
-type Goal struct {
-	Damage Damage `json:"damage"`
-	// Value is the least agreement or the largest drop, as a share in (0, 1), or the
-	// least signal-to-noise ratio in dB.
-	Value float64 `json:"value"`
+// GoalMeasures lists what a goal may bound: what compression does to the model's outputs, which only running it can tell.
+func GoalMeasures() []verify.Measure {
+	return []verify.Measure{verify.Agreement, verify.Drop, verify.SNR}
 }
 
-// String writes the goal as a target is written.
-func (g Goal) String() string { return string(g.Damage) + "=" + g.Damage.text(g.Value) }
-
-// text writes a value of a damage: 99.2%, 30dB.
-func (d Damage) text(v float64) string {
-	if d == SNR {
-		return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64) + "dB"
-	}
-	return strconv.FormatFloat(math.Round(v*1e6)/1e4, 'f', -1, 64) + "%"
-}
-
-// parseGoal reads the value of a goal: a share for agree and drop (0.99, 99%), decibels
-// for snr (30, 30dB).
-func parseGoal(damage Damage, value string) (Goal, error) {
-	g := Goal{Damage: damage}
-	number, percent := strings.CutSuffix(value, "%")
-	if damage == SNR {
-		number, percent = strings.TrimSuffix(strings.TrimSuffix(value, "dB"), "db"), false
-	}
-	v, err := strconv.ParseFloat(number, 64)
-	if percent {
-		v /= 100
-	}
+// parseGoal reads a goal: a share for agree and drop (0.99, 99%), decibels for snr (30, 30dB).
+func parseGoal(word string) (verify.Bound, error) {
+	g, err := verify.ParseBound(word)
+	kind, _, _ := strings.Cut(word, "=")
+	want := map[string]string{"agree": "a share, for example agree=99%", "drop": "a share, for example drop=0.5%", "snr": "decibels above 0, for example snr=30dB"}[kind]
 	switch {
-	case damage == SNR && (err != nil || !(v > 0) || v > 300):
-		return g, fmt.Errorf("target %s=%s: want decibels above 0, for example snr=30dB", damage, value)
-	case damage == SNR:
-	case err != nil || !(v > 0) || v > 1:
-		return g, fmt.Errorf("target %s=%s: want a share, for example %s", damage, value, map[Damage]string{Agreement: "agree=99%", Drop: "drop=0.5%"}[damage])
-	case damage == Agreement && v == 1:
-		return g, fmt.Errorf("target %s=%s: no number of samples can show that; ask for less, for example agree=99.5%%", damage, value)
-	case damage == Drop && v == 1:
-		return g, fmt.Errorf("target %s=%s: that bounds nothing", damage, value)
+	case err != nil || g.Value <= 0 || g.Measure == verify.SNR && g.Value > 300:
+		return g, fmt.Errorf("target %s: want %s", word, want)
+	case g.Measure == verify.Agreement && g.Value == 1:
+		return g, fmt.Errorf("target %s: no number of samples can show that; ask for less, for example agree=99.5%%", word)
+	case g.Measure == verify.Drop && g.Value == 1:
+		return g, fmt.Errorf("target %s: that bounds nothing", word)
 	}
-	g.Value = v
 	return g, nil
 }
 
 // AddTarget reads a target as --target spells it, KIND=VALUE, and adds it: to Targets
-// where it bounds a resource, to Goals where it bounds a damage.
+// where it bounds a resource, to Goals where it bounds what becomes of the outputs.
 func (o *Options) AddTarget(word string) error {
-	kind, value, ok := strings.Cut(word, "=")
-	if ok && slices.Contains(Damages(), Damage(kind)) {
-		g, err := parseGoal(Damage(kind), value)
+	kind, _, ok := strings.Cut(word, "=")
+	if ok && slices.Contains(GoalMeasures(), verify.Measure(kind)) {
+		g, err := parseGoal(word)
 		if err == nil {
 			o.Goals = append(o.Goals, g)
 		}
@@ -96,8 +55,8 @@ func kinds() []string {
 	for _, r := range Resources() {
 		out = append(out, string(r))
 	}
-	for _, d := range Damages() {
-		out = append(out, string(d))
+	for _, m := range GoalMeasures() {
+		out = append(out, string(m))
 	}
 	return out
 }
@@ -107,57 +66,41 @@ func unknownKind(target, kind string) error {
 	return fmt.Errorf("target %q: unknown kind %q%s; known kinds: %s", target, kind, suggest.Phrase(kind, kinds()), strings.Join(kinds(), ", "))
 }
 
-// samples is how many samples it takes at least to tell that the goal is met: as many
+// needed is how many samples it takes at least to tell that a goal is met: as many
 // that one of them is no more than what the goal allows.
-func (g Goal) samples() int {
-	switch g.Damage {
-	case Agreement:
+func needed(g verify.Bound) int {
+	switch g.Measure {
+	case verify.Agreement:
 		return int(math.Ceil(1/(1-g.Value) - 1e-9))
-	case Drop:
+	case verify.Drop:
 		return int(math.Ceil(1/g.Value - 1e-9))
 	}
 	return 1
 }
 
-// met tells whether a value is within the goal; nil is that of equal outputs.
-func (g Goal) met(v *float64) bool {
+// reached takes a goal's value from a comparison, as verify.Number writes it.
+func reached(g verify.Bound, r *verify.Report) (*float64, error) {
+	f, err := g.Measure.Of(r)
 	switch {
-	case v == nil:
-		return true
-	case g.Damage == Drop:
-		return *v <= g.Value+1e-12
-	}
-	return *v >= g.Value-1e-12
-}
-
-// measured takes the goal's value from a comparison: nil for equal outputs where that
-// is a ratio without end.
-func (g Goal) measured(r *verify.Report) (*float64, error) {
-	switch {
-	case g.Damage == SNR:
-		return leastSNR(r)
-	case r.Classes == nil:
+	case err == nil:
+		return verify.Number(f.Value), nil
+	case f.Output != "":
+		return nil, fmt.Errorf("target %s: output %q: %w", g, f.Output, err)
+	case r.Classes == nil && g.Measure != verify.SNR:
 		return nil, fmt.Errorf("target %s: no output of the model looks like class scores; bound the signal-to-noise ratio instead, for example snr=30dB", g)
-	case g.Damage == Agreement:
-		return &r.Classes.Agreement, nil
-	case r.Classes.Accuracy == nil:
+	case g.Measure == verify.Drop:
 		return nil, fmt.Errorf("target %s: the samples have no labels (%s)", g, OptionLabels)
 	}
-	v := r.Classes.Accuracy.Before - r.Classes.Accuracy.After
-	return &v, nil
+	return nil, fmt.Errorf("target %s: %w", g, err)
 }
 
-func leastSNR(r *verify.Report) (*float64, error) {
-	var least *float64
-	compared := false
-	for _, o := range r.Outputs {
-		compared = compared || o.Values > 0
-		if o.SNR != nil && (least == nil || *o.SNR < *least) {
-			least = o.SNR
-		}
+// enoughLabels refuses to judge by fewer labels than a goal needs.
+func enoughLabels(g verify.Bound, r *verify.Report) error {
+	if g.Measure != verify.Drop || r.Classes == nil || r.Classes.Accuracy == nil {
+		return nil
 	}
-	if !compared {
-		return nil, fmt.Errorf("target snr: no output of the model can be compared sample by sample")
+	if n := r.Classes.Accuracy.Labelled; n < needed(g) {
+		return &UsageError{Err: fmt.Errorf("target %s needs at least %d labelled samples that calibration does not use; of those that judge, %d have labels", g, needed(g), n)}
 	}
-	return least, nil
+	return nil
 }

@@ -3,6 +3,7 @@ package compress
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -12,13 +13,17 @@ import (
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
+func agree(v float64) verify.Bound { return verify.Bound{Measure: verify.Agreement, Value: v} }
+func drop(v float64) verify.Bound  { return verify.Bound{Measure: verify.Drop, Value: v} }
+func snr(v float64) verify.Bound   { return verify.Bound{Measure: verify.SNR, Value: v} }
+
 func TestAddTarget(t *testing.T) {
-	for word, want := range map[string]Goal{
-		"agree=99%": {Agreement, 0.99}, "agree=0.995": {Agreement, 0.995}, "drop=0.5%": {Drop, 0.005}, "drop=0.02": {Drop, 0.02},
-		"snr=30dB": {SNR, 30}, "snr=12.5": {SNR, 12.5},
+	for word, want := range map[string]verify.Bound{
+		"agree=99%": agree(0.99), "agree=0.995": agree(0.995), "drop=0.5%": drop(0.005), "drop=0.02": drop(0.02),
+		"snr=30dB": snr(30), "snr=12.5": snr(12.5),
 	} {
 		var o Options
-		if err := o.AddTarget(word); err != nil || len(o.Goals) != 1 || !near(o.Goals[0].Value, want.Value) || o.Goals[0].Damage != want.Damage {
+		if err := o.AddTarget(word); err != nil || len(o.Goals) != 1 || !near(o.Goals[0].Value, want.Value) || o.Goals[0].Measure != want.Measure {
 			t.Errorf("%s: %+v, %v", word, o.Goals, err)
 			continue
 		}
@@ -41,10 +46,10 @@ func TestAddTarget(t *testing.T) {
 }
 
 func TestGoalSamples(t *testing.T) {
-	for g, want := range map[Goal]int{
-		{Agreement, 0.99}: 100, {Agreement, 0.995}: 200, {Agreement, 0.5}: 2, {Drop, 0.005}: 200, {Drop, 0.3}: 4, {SNR, 30}: 1,
+	for g, want := range map[verify.Bound]int{
+		agree(0.99): 100, agree(0.995): 200, agree(0.5): 2, drop(0.005): 200, drop(0.3): 4, snr(30): 1,
 	} {
-		if got := g.samples(); got != want {
+		if got := needed(g); got != want {
 			t.Errorf("%s needs %d samples, want %d", g, got, want)
 		}
 	}
@@ -53,28 +58,38 @@ func TestGoalSamples(t *testing.T) {
 func TestGoalMeasured(t *testing.T) {
 	f := func(v float64) *float64 { return &v }
 	r := &verify.Report{
-		Outputs: []verify.Output{{Values: 3, SNR: f(20)}, {Values: 3, SNR: f(11)}, {Values: 3}, {}},
+		Outputs: []verify.Output{{Values: 3, SNR: f(20)}, {Values: 3, SNR: f(11)}, {Values: 3}},
 		Classes: &verify.Classes{Agreement: 0.75, Accuracy: &verify.Accuracy{Labelled: 40, Before: 0.9, After: 0.8}},
 	}
-	for g, want := range map[Goal]float64{{SNR, 10}: 11, {Agreement, 0.7}: 0.75, {Drop, 0.11}: 0.1} {
-		v, err := g.measured(r)
-		if err != nil || v == nil || *v-want > 1e-12 || want-*v > 1e-12 || !g.met(v) {
+	for g, want := range map[verify.Bound]float64{snr(10): 11, agree(0.7): 0.75, drop(0.11): 0.1} {
+		v, err := reached(g, r)
+		if err != nil || v == nil || *v-want > 1e-12 || want-*v > 1e-12 || !g.Allows(verify.Value(v)) {
 			t.Errorf("%s: %v, %v", g, v, err)
 		}
 	}
-	for _, g := range []Goal{{SNR, 11.1}, {Agreement, 0.76}, {Drop, 0.09}} {
-		if v, _ := g.measured(r); g.met(v) {
+	for _, g := range []verify.Bound{snr(11.1), agree(0.76), drop(0.09)} {
+		if v, _ := reached(g, r); g.Allows(verify.Value(v)) {
 			t.Errorf("%s is met", g)
 		}
 	}
-	if err := (Goal{Drop, 0.01}).countable(r); err == nil || !strings.Contains(err.Error(), "at least 100") {
+	if err := enoughLabels(drop(0.01), r); err == nil || !strings.Contains(err.Error(), "at least 100") {
 		t.Errorf("40 labels for a drop of 1%%: %v", err)
 	}
-	if v, err := (Goal{SNR, 10}).measured(&verify.Report{Outputs: []verify.Output{{Values: 1}}}); v != nil || err != nil || !(Goal{SNR, 10}).met(v) {
+	if v, err := reached(snr(10), &verify.Report{Outputs: []verify.Output{{Values: 1}}}); v != nil || err != nil {
 		t.Errorf("equal outputs: %v, %v", v, err)
 	}
-	for _, g := range []Goal{{Agreement, 0.9}, {Drop, 0.1}, {SNR, 10}} {
-		if _, err := g.measured(&verify.Report{}); err == nil {
+	zeros := &verify.Report{Outputs: []verify.Output{{Values: 1}, {Name: "z", Values: 1, MaxRelative: 0.5}}}
+	if v, err := reached(snr(10), zeros); err != nil || snr(10).Allows(verify.Value(v)) {
+		t.Errorf("zeros that become others: %v, %v", v, err)
+	} else if _, err := json.Marshal(Trial{Values: []*float64{v}}); err != nil {
+		t.Errorf("a trial with zeros that become others: %v", err)
+	}
+	lost := &verify.Report{Outputs: []verify.Output{{Values: 1}, {Name: "z", NonFiniteCompressed: 1}}}
+	if _, err := reached(snr(10), lost); err == nil || !strings.Contains(err.Error(), `output "z"`) {
+		t.Errorf("an output without finite numbers: %v", err)
+	}
+	for _, g := range []verify.Bound{agree(0.9), drop(0.1), snr(10)} {
+		if _, err := reached(g, &verify.Report{}); err == nil {
 			t.Errorf("%s can be judged without outputs", g)
 		}
 	}
@@ -85,7 +100,7 @@ func TestGoalMeasured(t *testing.T) {
 func TestBisect(t *testing.T) {
 	needRuntime(t)
 	m := zoo(t, "cnn")
-	o := Options{Goals: []Goal{{SNR, 12}, {Agreement, 0.7}}, Source: images(90), CalibSamples: 40, Probes: 1}
+	o := Options{Goals: []verify.Bound{snr(12), agree(0.7)}, Source: images(90), CalibSamples: 40, Probes: 1}
 	r, first := run(t, m, o, threads(2))
 	checkTrials(t, r, 25, 25, false)
 	if best := r.Trials.Goals[0]; *best.Judged < 12 || best.Proved == nil {
@@ -113,7 +128,7 @@ func checkTrials(t *testing.T, r *Result, judged, proved int, shared bool) {
 	for _, step := range s.Steps {
 		met := len(step.Values) > 0
 		for i, g := range s.Goals {
-			met = met && g.met(step.Values[i])
+			met = met && g.Allows(verify.Value(step.Values[i]))
 		}
 		if met != step.Met {
 			t.Errorf("step %+v", step)
@@ -130,7 +145,7 @@ func checkTrials(t *testing.T, r *Result, judged, proved int, shared bool) {
 // TestBisectWithin: a target beside goals is a bound of every model, and what is bisected.
 func TestBisectWithin(t *testing.T) {
 	needRuntime(t)
-	o := Options{Goals: []Goal{{SNR, 5}}, Targets: []Target{share(Params, 0.8)}, Source: images(60), CalibSamples: 40, Probes: 1}
+	o := Options{Goals: []verify.Bound{snr(5)}, Targets: []Target{share(Params, 0.8)}, Source: images(60), CalibSamples: 40, Probes: 1}
 	r, _ := run(t, zoo(t, "cnn"), o)
 	checkTrials(t, r, 10, 10, false)
 	if r.Trials.Over != Params || r.Trials.Steps[0].Budget != 0.8 || len(r.Targets) != 1 || float64(r.Output.Params) > 0.8*float64(r.Input.Params) {
@@ -151,15 +166,15 @@ func TestGoalsRefused(t *testing.T) {
 		words []string
 		usage bool
 	}{
-		"no samples":     {Options{Goals: []Goal{{SNR, 5}}}, []string{"snr=5dB", string(OptionSource)}, true},
-		"twice":          {Options{Goals: []Goal{{SNR, 5}, {SNR, 6}}, Source: images(60)}, []string{"two targets bound snr"}, true},
-		"with a plan":    {Options{Goals: []Goal{{SNR, 5}}, Source: images(60), FromPlan: &Plan{}}, []string{"snr=5dB", "plan"}, true},
-		"too few":        {Options{Goals: []Goal{{Agreement, 0.99}}, Source: images(60), CalibSamples: 40}, []string{"agree=99%", "at least 100", "there are 20"}, true},
-		"few to verify":  {Options{Goals: []Goal{{Agreement, 0.9}}, Source: images(60), CalibSamples: 40, VerifySamples: 5}, []string{"at least 10", "there are 5"}, true},
-		"no labels":      {Options{Goals: []Goal{{Drop, 0.1}}, Source: unlabelled, CalibSamples: 40}, []string{"drop=10%", "no labels"}, true},
-		"out of reach":   {Options{Goals: []Goal{{SNR, 290}}, Source: images(60), CalibSamples: 40}, []string{"snr=290dB", "macs=0.99", "is reached"}, false},
-		"beside targets": {Options{Goals: []Goal{{SNR, 60}}, Targets: []Target{half(MACs)}, Source: images(60), CalibSamples: 40}, []string{"snr=60dB", "beside macs=0.5", "at macs=0.5"}, false},
-		"target unmet":   {Options{Goals: []Goal{{SNR, 1}}, Targets: []Target{share(MACs, 0.001)}, Source: images(60), CalibSamples: 40}, []string{"macs=0.001", "least that can be reached"}, false},
+		"no samples":     {Options{Goals: []verify.Bound{snr(5)}}, []string{"snr=5dB", string(OptionSource)}, true},
+		"twice":          {Options{Goals: []verify.Bound{snr(5), snr(6)}, Source: images(60)}, []string{"two targets bound snr"}, true},
+		"with a plan":    {Options{Goals: []verify.Bound{snr(5)}, Source: images(60), FromPlan: &Plan{}}, []string{"snr=5dB", "plan"}, true},
+		"too few":        {Options{Goals: []verify.Bound{agree(0.99)}, Source: images(60), CalibSamples: 40}, []string{"agree=99%", "at least 100", "there are 20"}, true},
+		"few to verify":  {Options{Goals: []verify.Bound{agree(0.9)}, Source: images(60), CalibSamples: 40, VerifySamples: 5}, []string{"at least 10", "there are 5"}, true},
+		"no labels":      {Options{Goals: []verify.Bound{drop(0.1)}, Source: unlabelled, CalibSamples: 40}, []string{"drop=10%", "no labels"}, true},
+		"out of reach":   {Options{Goals: []verify.Bound{snr(290)}, Source: images(60), CalibSamples: 40}, []string{"snr=290dB", "macs=0.99", "is reached"}, false},
+		"beside targets": {Options{Goals: []verify.Bound{snr(60)}, Targets: []Target{half(MACs)}, Source: images(60), CalibSamples: 40}, []string{"snr=60dB", "beside macs=0.5", "at macs=0.5"}, false},
+		"target unmet":   {Options{Goals: []verify.Bound{snr(1)}, Targets: []Target{share(MACs, 0.001)}, Source: images(60), CalibSamples: 40}, []string{"macs=0.001", "least that can be reached"}, false},
 	} {
 		o := to(t, c.o)
 		_, err := Run(context.Background(), in(t), cnn, o)
@@ -174,7 +189,7 @@ func TestGoalsRefused(t *testing.T) {
 // TestGoalsShareSamples: where there are too few for two sets, the result says that one did both.
 func TestGoalsShareSamples(t *testing.T) {
 	needRuntime(t)
-	o := Options{Goals: []Goal{{Agreement, 0.9}}, Source: images(55), CalibSamples: 40, Probes: 1, NoRefit: true}
+	o := Options{Goals: []verify.Bound{agree(0.9)}, Source: images(55), CalibSamples: 40, Probes: 1, NoRefit: true}
 	r, _ := run(t, zoo(t, "cnn"), o)
 	checkTrials(t, r, 15, 15, true)
 	if g := r.Trials.Goals[0]; *g.Judged != *g.Proved {

@@ -137,7 +137,7 @@ func in(t testing.TB, how ...func(*EnvironmentOptions)) *Environment {
 func threads(n int) func(*EnvironmentOptions) { return func(o *EnvironmentOptions) { o.Threads = n } }
 
 // told is an environment whose progress p is told.
-func told(p Progress) func(*EnvironmentOptions) {
+func told(p samples.Progress) func(*EnvironmentOptions) {
 	return func(o *EnvironmentOptions) { o.Progress = p }
 }
 

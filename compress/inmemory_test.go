@@ -7,6 +7,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/testmodels"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // TestCompress: what is compressed in memory, of a model that lies in no file or in one, is what Run writes but for its record,
@@ -21,7 +22,7 @@ func TestCompress(t *testing.T) {
 	defer inMemory.Close()
 	for name, o := range map[string]Options{
 		"calibrated": {Targets: []Target{half(MACs)}, Source: images(40), CalibSamples: 24, Probes: 1},
-		"a goal":     {Goals: []Goal{{SNR, 12}}, Source: images(60), CalibSamples: 40},
+		"a goal":     {Goals: []verify.Bound{snr(12)}, Source: images(60), CalibSamples: 40},
 		"data-free":  {Targets: []Target{share(Bytes, 0.6)}},
 	} {
 		t.Run(name, func(t *testing.T) {

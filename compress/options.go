@@ -12,6 +12,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/search"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // Options say what to make of a model. The zero value of a field means its
@@ -22,7 +23,7 @@ type Options struct {
 	// Goals must all hold for a model within the Targets: of such the smallest is looked
 	// for, in MACs or in what the first target bounds. They need Source, and FromPlan not
 	// to be set.
-	Goals []Goal
+	Goals []verify.Bound
 	// FromPlan, when set, has the ranks, so that none are searched for. Methods,
 	// Select and RankMultiple must then be left alone.
 	FromPlan *Plan
@@ -171,14 +172,19 @@ func negative(name string, value int64) error {
 
 // checkSearch refuses a search that does not exist before any work is done.
 func (o Options) checkSearch() error {
-	names := []string{""}
+	var names []string
 	for _, m := range search.Methods() {
 		names = append(names, m.Name)
 	}
-	if slices.Contains(names, o.Search) {
+	return known("search", o.Search, names)
+}
+
+// known refuses a name that nothing has.
+func known(what, name string, names []string) error {
+	if slices.Contains(names, name) {
 		return nil
 	}
-	return &UsageError{Err: fmt.Errorf("unknown search %q%s; known: %s", o.Search, suggest.Phrase(o.Search, names), strings.Join(names[1:], ", "))}
+	return &UsageError{Err: fmt.Errorf("unknown %s %q%s; known: %s", what, name, suggest.Phrase(name, names), strings.Join(names, ", "))}
 }
 
 // methods resolves the names of Options.Methods.
@@ -210,5 +216,5 @@ func MethodNamed(name string) (decomp.Method, error) {
 		}
 		names = append(names, m.Name)
 	}
-	return decomp.Method{}, &UsageError{Err: fmt.Errorf("unknown method %q%s; known: %s", name, suggest.Phrase(name, names), strings.Join(names, ", "))}
+	return decomp.Method{}, known("method", name, names)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/search"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // TestRecordedOptions: what decides on the result is recorded by the names of the flags,
@@ -58,7 +59,7 @@ func TestRecordedOptions(t *testing.T) {
 	if !strings.HasPrefix(long, "sha256:") || len(long) != 71 {
 		t.Errorf("a long option is recorded as %q", long)
 	}
-	learning := &tune.Options{Epochs: 3, Threads: 2, Progress: func(tune.Progress) {}, Checkpoint: "c", Resume: true}
+	learning := &tune.Options{Epochs: 3, Threads: 2, Progress: func(string, int, int) {}, Checkpoint: "c", Resume: true}
 	if got := just(Options{Learning: learning, Lessons: images(3)}); got["tune"] != (&tune.Options{Epochs: 3}).String() || got["lessons"] != "" {
 		t.Errorf("tuning is recorded as %v", got)
 	}
@@ -68,7 +69,7 @@ func TestRecordedOptions(t *testing.T) {
 func TestRecordedKeys(t *testing.T) {
 	o := RunOptions{
 		Options: Options{
-			Targets: []Target{{Resource: Bytes, Value: 0.25, Fraction: true}}, Goals: []Goal{{Agreement, 0.99}, {SNR, 30}},
+			Targets: []Target{{Resource: Bytes, Value: 0.25, Fraction: true}}, Goals: []verify.Bound{agree(0.99), snr(30)},
 			Methods: []string{"svd", "spatial"}, Select: Selection{Only: []string{"a", "b*"}, Keep: []string{"c"}}, Search: "lagrange", RankMultiple: 8,
 			InputShapes: map[string][]int{"y": {2}, "x": {1, 3}}, CalibSamples: 48, Probes: 2, NoRefit: true, Seed: 1 << 40, Batch: 7, Memory: 1 << 40,
 			Source: images(3), Learning: &tune.Options{Epochs: 3},

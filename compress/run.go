@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -40,8 +41,8 @@ func Run(ctx context.Context, env *Environment, m *onnxio.Model, o RunOptions) (
 	if o.Output == "" {
 		return nil, &UsageError{Err: fmt.Errorf("no output: say where the compressed model goes, for example %s small.onnx", OptionOutput)}
 	}
-	if m.Path == "" {
-		return nil, errors.New("the model was made in memory; write it to a file and read it from there, so that the result can be compared with it")
+	if err := onFile(m); err != nil {
+		return nil, err
 	}
 	to := place{o.Output, onnxio.WriteOptions{Overwrite: o.Overwrite}}
 	if err := onnxio.CanWrite(m, to.path, to.how); err != nil {
@@ -59,11 +60,22 @@ func Run(ctx context.Context, env *Environment, m *onnxio.Model, o RunOptions) (
 	}
 	defer d.Assembled.close()
 	defer d.Discard()
-	return r, d.Commit()
+	if err := d.Commit(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// onFile refuses a model that lies in no file.
+func onFile(m *onnxio.Model) error {
+	if m.Path == "" {
+		return errors.New("the model was made in memory; write it to a file and read it from there, so that it can be run and a result compared with it")
+	}
+	return nil
 }
 
 // Compress compresses a model in memory: it does what Run does but for writing the result and recording what it was made from.
-// What has to be run as a file, to judge and to verify, lies in a temporary folder meanwhile. The caller closes the model that
+// Both models lie in a temporary folder meanwhile, to be run as files. The caller closes the model that
 // it gets, which shares with m what did not change.
 func Compress(ctx context.Context, env *Environment, m *onnxio.Model, o Options) (*onnxio.Model, *Result, error) {
 	o = o.WithDefaults()
@@ -75,14 +87,11 @@ func Compress(ctx context.Context, env *Environment, m *onnxio.Model, o Options)
 		return nil, nil, fmt.Errorf("a folder for models while they are judged: %w", err)
 	}
 	defer os.RemoveAll(folder)
-	original := m
-	if m.Path == "" {
-		original = m.Derive(m.Proto)
-		defer original.Close()
-		original.Path = filepath.Join(folder, "original.onnx")
-		if err := onnxio.Write(ctx, m, original.Path, onnxio.WriteOptions{}); err != nil {
-			return nil, nil, err
-		}
+	original := graph.Of(m).Parts().Model() // which may have become another than the file that it was read from
+	defer original.Close()
+	original.Path = filepath.Join(folder, "original.onnx")
+	if err := onnxio.Write(ctx, m, original.Path, onnxio.WriteOptions{}); err != nil {
+		return nil, nil, err
 	}
 	to := place{path: filepath.Join(folder, "model.onnx")}
 	d, r, err := produce(ctx, env, original, o, to, func() (*provenance.Record, error) { return nil, nil })
@@ -204,7 +213,10 @@ func (w *work) attempt(ctx context.Context, last *Choice, bounds []Target, next 
 		if err != nil || c.Unmet != nil {
 			return nil, c, err
 		}
-		s, err := Assemble(ctx, w.env, w.a, c, w.o, w.record)
+		s, err := Assemble(ctx, w.env, w.a, c, w.o)
+		if err == nil && w.record != nil {
+			s, err = s.recorded(w.record)
+		}
 		if err != nil {
 			return nil, c, err
 		}

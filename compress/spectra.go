@@ -2,7 +2,6 @@ package compress
 
 import (
 	"context"
-	"errors"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -34,8 +33,8 @@ type RankInspection struct {
 // accepts it. Of the options those about targets, plans and statistics are not looked at;
 // with Source, errors are those on its samples.
 func InspectSpectra(ctx context.Context, env *Environment, m *onnxio.Model, o Options) (*Inspection, error) {
-	if m.Path == "" && o.Source != nil {
-		return nil, errors.New("the model was made in memory; write it to a file and read it from there, so that samples can be run")
+	if err := onFile(m); err != nil && o.Source != nil {
+		return nil, err
 	}
 	o.Stats = ""
 	a, of, err := factored(ctx, env.afresh(), m, o)

@@ -211,16 +211,9 @@ func learnFrom(ctx context.Context, env *Environment, original, compressed *onnx
 		return nil, nil, err
 	}
 	o.Backend, o.Threads = env.Algebra, cmp.Or(o.Threads, env.Threads)
-	told := o.Progress
-	o.Progress = func(p tune.Progress) {
-		if told != nil {
-			told(p)
-		}
-		env.progress(fmt.Sprintf("tune: epoch %d/%d, loss %.4f, held out %.4f, agreement %.1f%%, %.0f samples/s",
-			p.Epoch, p.Epochs, p.Loss, p.Last.Held, 100*p.Last.Agreement, p.Rate), p.Step, p.Steps)
-	}
 	var d *tune.Result
-	err = env.stage(ctx, "tune", func(*stage) (err error) {
+	err = env.stage(ctx, "tune", func(st *stage) (err error) {
+		o.Progress = st.told
 		d, err = tune.Run(ctx, lib, original, compressed, src, indices, o)
 		return err
 	})

@@ -58,7 +58,7 @@ func Verify(ctx context.Context, env *Environment, m *onnxio.Model, compressed s
 	chosen, _ := samples.Split(o.Source.Len(), n, o.Seed)
 	r, err := verify.Compare(ctx, lib, m.Path, compressed, o.Source, chosen, verify.Options{
 		Batch: o.Batch, Threads: env.Threads,
-		Progress: func(done, total int) { env.progress("verify", done, total) },
+		Progress: (&stage{name: "verify", env: env}).told,
 	})
 	if err != nil {
 		return nil, err

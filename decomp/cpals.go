@@ -153,13 +153,14 @@ func boundedSolve(b linalg.Backend, m, right *linalg.Matrix, limit float64) (*li
 	if largest == 0 {
 		return linalg.New(m.Rows, right.Cols), nil
 	}
-	lambda, lifted := cpRidge*largest, m.Clone()
+	lambda, lifted, indefinite := cpRidge*largest, m.Clone(), false
 	for range 40 {
 		for i := range m.Rows {
 			lifted.Data[i*m.Cols+i] = m.At(i, i) + lambda
 		}
 		x, err := b.SolveSPD(lifted, right)
-		if errors.Is(err, linalg.ErrNotPositiveDefinite) {
+		more := indefinite && math.IsInf(limit, 1) // as in solveRidged, where no bound keeps the solution small
+		if indefinite = errors.Is(err, linalg.ErrNotPositiveDefinite); indefinite || more && err == nil {
 			lambda *= 100
 			continue
 		}

@@ -4,27 +4,29 @@ import (
 	"fmt"
 	"log"
 
-	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
+
+// named returns the method of that name.
+func named(name string) decomp.Method {
+	for _, m := range decomp.Methods() {
+		if m.Name == name {
+			return m
+		}
+	}
+	log.Fatalf("there is no method %q", name)
+	return decomp.Method{}
+}
 
 // A kernel is factored once; the factorization then answers for every rank.
 func ExampleMethod() {
-	env, err := compress.Open(compress.EnvironmentOptions{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer env.Close()
 	// A matrix with the singular values 4, 2 and 1.
 	kernel := decomp.Kernel{
 		Shape:   decomp.Shape{Out: 3, In: 3, Groups: 1},
 		Weights: []float64{0, 4, 0, 0, 0, 2, 1, 0, 0},
 	}
-	svd, err := compress.MethodNamed("svd")
-	if err != nil {
-		log.Fatal(err)
-	}
-	spectrum, err := svd.Factor(env.Algebra, kernel, decomp.Metric{})
+	spectrum, err := named("svd").Factor(linalg.Gonum(), kernel, decomp.Metric{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -47,4 +49,41 @@ func ExampleMethod() {
 	// rank 2 loses 1.000 of 21.000
 	// 2×3
 	// 3×2
+}
+
+// A metric says which errors matter: here the second input is seen a hundred times as strongly as the others, and the
+// third output is felt by nothing.
+func ExampleMetric() {
+	kernel := decomp.Kernel{
+		Shape:   decomp.Shape{Out: 3, In: 3, Groups: 1},
+		Weights: []float64{0, 0.4, 0, 0, 0, 2, 1, 0, 0},
+	}
+	metric := decomp.Metric{
+		In:  []*linalg.Matrix{{Rows: 3, Cols: 3, Data: []float64{1, 0, 0, 0, 100, 0, 0, 0, 1}}},
+		Out: []*linalg.Matrix{{Rows: 3, Cols: 3, Data: []float64{1, 0, 0, 0, 1, 0, 0, 0, 0}}},
+	}
+	svd := named("svd")
+	spectrum, err := svd.Factor(linalg.Gonum(), kernel, metric)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, rank := range svd.Ranks(kernel.Shape, 1) {
+		loss, err := spectrum.Loss(rank)
+		if err != nil {
+			log.Fatal(err)
+		}
+		chain, err := spectrum.Chain(rank)
+		if err != nil {
+			log.Fatal(err)
+		}
+		whole, err := chain.Compose(kernel.Shape)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("rank %d loses %.3f of %.3f: %.1f\n", rank[0], loss, spectrum.Energy(), whole.Weights)
+	}
+	// Output:
+	// rank 1 loses 4.000 of 20.000: [0.0 0.4 0.0 0.0 0.0 0.0 0.0 0.0 0.0]
+	// rank 2 loses 0.000 of 20.000: [0.0 0.4 0.0 0.0 0.0 2.0 0.0 0.0 0.0]
+	// rank 3 loses 0.000 of 20.000: [0.0 0.4 0.0 0.0 0.0 2.0 1.0 0.0 0.0]
 }

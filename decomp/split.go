@@ -151,7 +151,9 @@ func (s *split) bestTail(v *seen) (*linalg.Matrix, error) {
 }
 
 // solveRidged returns (m + D)⁻¹·right for a symmetric positive semidefinite m, with D diagonal and as small as it may
-// be: a share of the diagonal of m, so that the scale of single rows does not matter.
+// be: a share of the diagonal of m, so that the scale of single rows does not matter. Where m has eigenvalues below zero,
+// as the rounding of float32 leaves them of few samples, D is a step larger than what lifts them over it: right above
+// zero, the solution would be all but infinite along their vectors.
 func solveRidged(b linalg.Backend, m, right *linalg.Matrix) (*linalg.Matrix, error) {
 	largest := 0.0
 	for i := range m.Rows {
@@ -160,13 +162,15 @@ func solveRidged(b linalg.Backend, m, right *linalg.Matrix) (*linalg.Matrix, err
 	if largest == 0 {
 		return linalg.New(m.Rows, right.Cols), nil
 	}
+	indefinite := false
 	for ridge := leastRidge; ; ridge *= 100 {
 		lifted := m.Clone()
 		for i := range m.Rows {
 			lifted.Data[i*m.Cols+i] += ridge * (max(m.At(i, i), 0) + ridgeFloor*largest)
 		}
 		x, err := b.SolveSPD(lifted, right)
-		if err == nil || ridge > mostRidge || !errors.Is(err, linalg.ErrNotPositiveDefinite) {
+		again := indefinite
+		if indefinite = errors.Is(err, linalg.ErrNotPositiveDefinite); ridge > mostRidge || !indefinite && !(again && err == nil) {
 			return x, err
 		}
 	}

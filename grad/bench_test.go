@@ -6,6 +6,7 @@ import (
 	"maps"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -19,7 +20,7 @@ func chains(channels, rank, size, depth int) *net {
 	scaled := func(fan int) fill { return off(float64(fan) * 1e9) }
 	x := n.data(normal, 64, channels, size, size)
 	for range depth {
-		x = n.op("Conv", []string{x, n.weight(scaled(channels*9), rank, channels, 3, 3)}, intsAttr("pads", []int{1, 1, 1, 1}))
+		x = n.op("Conv", []string{x, n.weight(scaled(channels*9), rank, channels, 3, 3)}, graph.Ints("pads", 1, 1, 1, 1))
 		x = n.op("Conv", []string{x, n.weight(scaled(rank), channels, rank, 1, 1), n.weight(normal, channels)})
 		x = n.op("Relu", []string{x})
 	}
@@ -34,9 +35,9 @@ func BenchmarkChains(b *testing.B) {
 		m := n.model()
 		o := Options{Values: n.inferred(m), Wanted: n.wanted}
 		var sites []string
-		for _, node := range m.Graph().GetNode() {
-			if node.GetOpType() == "Conv" {
-				sites = append(sites, node.Output[0])
+		for _, node := range n.parts.Nodes {
+			if node.Op() == "Conv" {
+				sites = append(sites, node.Output(0))
 			}
 		}
 		name := fmt.Sprintf("%dx%d", c.channels, c.size)

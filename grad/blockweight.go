@@ -16,7 +16,7 @@ import (
 
 // convWeightInBlocks emits the gradient of a convolution's weight on blocks, or returns "" where it does not fill them.
 func (c *call) convWeightInBlocks(k kernel, x, g string) string {
-	if !c.layout.takes(k, c.typ) {
+	if !c.takes(k, c.typ) {
 		return ""
 	}
 	switch b := c.layout.block; {
@@ -55,9 +55,9 @@ func (k kernel) tapsWindow(begin, end []int) window {
 // sample whose channels are the channels of all samples.
 func (c *call) depthwiseInBlocks(k kernel, x, g string) string {
 	b, all := c.layout.block, k.batch*k.from
-	x = c.reshape(c.layout.blocks(c.emitter, x, slices.Concat([]int{k.batch, k.from}, k.in)), nil, slices.Concat([]int{1, all}, k.in))
-	g = c.reshape(c.layout.blocks(c.emitter, g, slices.Concat([]int{k.batch, k.to}, k.out)), nil, slices.Concat([]int{all, 1}, k.out))
-	dw := c.layout.convNode(c.emitter, k.tapsWindow(k.begin, []int{k.spare(0), k.spare(1)}), all, x, g)
+	x = c.reshape(c.blocks(x, slices.Concat([]int{k.batch, k.from}, k.in)), nil, slices.Concat([]int{1, all}, k.in))
+	g = c.reshape(c.blocks(g, slices.Concat([]int{k.batch, k.to}, k.out)), nil, slices.Concat([]int{all, 1}, k.out))
+	dw := c.convNode(k.tapsWindow(k.begin, []int{k.spare(0), k.spare(1)}), all, x, g)
 	dw = c.sum(c.reshape(dw, nil, []int{k.batch, k.from / b, k.places(), b}), []int{0}, false)
 	return c.reshape(c.transpose(dw, []int{0, 2, 1}), nil, c.shape(1))
 }
@@ -76,10 +76,10 @@ func (c *call) crossInBlocks(k kernel, x, g string) string {
 		x = c.transpose(x, []int{1, 2, 3, 0})
 	}
 	x = c.reshape(x, nil, slices.Concat([]int{k.from, k.batch}, padded))
-	g = c.layout.blocks(c.emitter, g, slices.Concat([]int{k.batch, k.to}, k.out))
+	g = c.blocks(g, slices.Concat([]int{k.batch, k.to}, k.out))
 	g = c.reshape(g, nil, slices.Concat([]int{samples, b, k.to / b}, k.out, []int{b}))
 	g = c.reshape(c.transpose(g, []int{2, 0, 3, 4, 1, 5}), nil, slices.Concat([]int{k.to, k.batch}, k.out))
-	dw := c.layout.convNode(c.emitter, k.tapsWindow([]int{0, 0}, []int{0, 0}), 1, x, g)
+	dw := c.convNode(k.tapsWindow([]int{0, 0}, []int{0, 0}), 1, x, g)
 	dw = c.reshape(dw, nil, []int{k.from, k.to / b, k.places(), b})
 	return c.reshape(c.transpose(dw, []int{1, 3, 0, 2}), nil, c.shape(1))
 }
@@ -100,13 +100,13 @@ func (c *call) depthwiseApart(k kernel) string {
 		}
 	}
 	b, rows := c.layout.block, k.batch*k.to/c.layout.block
-	g := c.layout.blocks(c.emitter, c.g(), slices.Concat([]int{k.batch, k.to}, k.out))
+	g := c.blocks(c.g(), slices.Concat([]int{k.batch, k.to}, k.out))
 	g = c.reshape(g, nil, []int{rows, k.out[0], 1, k.out[1], b})
 	g = c.pad(g, filled(5, 0), []int{0, 0, k.stride[0] - 1, 0, (k.stride[1] - 1) * b})
 	shape := slices.Concat([]int{k.batch, k.to}, back.in)
-	apart := c.names.Fresh(c.prefix + "/apart")
+	apart := c.Names.Fresh(c.Prefix + "/apart")
 	c.layout.of[apart] = inBlocks{c.reshape(g, nil, shape), shape}
-	return c.layout.conv(c.emitter, back, apart, c.layout.turnedWeight(c.emitter, k, back, c.x(1)), "", "")
+	return c.conv(back, apart, c.turnedWeight(k, back, c.x(1)), "", "")
 }
 
 // channelSums adds up a value over everything but its channels.

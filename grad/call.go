@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -14,7 +13,7 @@ import (
 type call struct {
 	*emitter
 	facts *facts
-	node  *onnxpb.NodeProto
+	node  graph.Node
 	rule  Rule
 	// grads holds the cotangent of each output, "" where nothing reads it.
 	grads []string
@@ -27,20 +26,16 @@ type call struct {
 func newCall(p *plan, s *step) *call {
 	c := &call{
 		emitter: p.emitter, facts: p.facts, node: s.node, rule: s.rule, parts: p.parts,
-		wants: make([]bool, len(s.node.Input)),
+		wants: make([]bool, len(s.node.Inputs())),
 	}
 	for _, i := range s.edges {
-		c.wants[i] = p.active[s.node.Input[i]]
+		c.wants[i] = p.active[s.node.Input(i)]
 	}
 	if !slices.Contains(c.wants, true) {
 		return c
 	}
-	prefix := s.node.GetName()
-	if prefix == "" {
-		prefix = s.node.Output[0]
-	}
-	p.emitter.begin(prefix+"/grad", p.facts.typ(s.node.Output[0]))
-	for _, out := range s.node.Output {
+	p.emitter.begin(s.node.Label()+"/grad", p.facts.typ(s.node.Output(0)))
+	for _, out := range s.node.Outputs() {
 		g := ""
 		if out != "" {
 			g = p.total(out)
@@ -55,8 +50,8 @@ func (c *call) run() error {
 	if !slices.ContainsFunc(c.grads, func(g string) bool { return g != "" }) {
 		return nil
 	}
-	if c.emitter.err != nil {
-		return c.emitter.err
+	if c.Err != nil {
+		return c.Err
 	}
 	for i, g := range c.grads {
 		if i > 0 && g != "" && !c.rule.outputs {
@@ -69,8 +64,8 @@ func (c *call) run() error {
 	if err := c.rule.vjp(c); err != nil {
 		return err
 	}
-	err := c.emitter.err
-	c.emitter.err = nil
+	err := c.Err
+	c.Err = nil
 	return err
 }
 
@@ -83,8 +78,8 @@ func (c *call) check() error {
 			return fmt.Errorf("input %d is missing", i)
 		}
 	}
-	names := slices.Clone(c.node.Output)
-	for i, in := range c.node.Input {
+	names := slices.Clone(c.node.Outputs())
+	for i, in := range c.node.Inputs() {
 		if c.rule.carries(i) {
 			names = append(names, in)
 		}
@@ -111,21 +106,16 @@ func (c *call) check() error {
 func (c *call) g() string { return c.grads[0] }
 
 // x is an input, "" where it is left out.
-func (c *call) x(i int) string {
-	if i < len(c.node.Input) {
-		return c.node.Input[i]
-	}
-	return ""
-}
+func (c *call) x(i int) string { return c.node.Input(i) }
 
 // y is output 0.
-func (c *call) y() string { return c.node.Output[0] }
+func (c *call) y() string { return c.node.Output(0) }
 
 // shape is the shape of an input.
 func (c *call) shape(i int) []int { return c.facts.shape(c.x(i)) }
 
 // shapeOut is the shape of an output.
-func (c *call) shapeOut(i int) []int { return c.facts.shape(c.node.Output[i]) }
+func (c *call) shapeOut(i int) []int { return c.facts.shape(c.node.Output(i)) }
 
 func (c *call) wanted(i int) bool { return i < len(c.wants) && c.wants[i] }
 
@@ -136,30 +126,22 @@ func (c *call) give(i int, g string) {
 	}
 }
 
-// giveFrom adds to the gradient of an input that was broadcast to a shape.
-func (c *call) giveFrom(i int, g string, shape []int) {
+// giveFrom adds to the gradient of an input that was broadcast to the shape of output 0, which g has.
+func (c *call) giveFrom(i int, g string) {
 	if c.wanted(i) {
-		c.give(i, c.reduceTo(g, shape, c.shape(i)))
+		c.give(i, c.reduceTo(g, c.shapeOut(0), c.shape(i)))
 	}
 }
 
-func (c *call) attrInt(name string, absent int) int {
-	return int(onnxio.AttrInt(c.node, name, int64(absent)))
-}
-
-func (c *call) attrFloat(name string, absent float64) float64 {
-	return float64(onnxio.AttrFloat(c.node, name, float32(absent)))
-}
-
-func (c *call) attrString(name, absent string) string {
-	return onnxio.AttrString(c.node, name, absent)
+func (c *call) float(name string, absent float64) float64 {
+	return float64(c.node.Float(name, float32(absent)))
 }
 
 // numbers returns the elements of an input that the rule reads, or those of the attribute
 // of integers that older operator sets have in its place; nil where neither is given.
 func (c *call) numbers(i int, attribute string) ([]int, error) {
-	if attribute != "" && onnxio.HasAttr(c.node, attribute) {
-		return orEmpty(toInts(onnxio.AttrInts(c.node, attribute))), nil
+	if attribute != "" && c.node.Has(attribute) {
+		return orEmpty(c.node.Ints(attribute)), nil
 	}
 	if i < 0 || c.x(i) == "" {
 		return nil, nil
@@ -168,11 +150,7 @@ func (c *call) numbers(i int, attribute string) ([]int, error) {
 	if !ok {
 		return nil, fmt.Errorf("the numbers of input %d, %q, are not known", i, c.x(i))
 	}
-	out := make([]int, len(v))
-	for k, x := range v {
-		out[k] = int(x)
-	}
-	return out, nil
+	return integers(v), nil
 }
 
 // axes returns the axes that an input or attribute names, ascending and counted from the
@@ -199,7 +177,7 @@ func (c *call) axes(i int, attribute string, rank int) ([]int, error) {
 
 // axis returns the axis that an attribute names, counted from the front.
 func (c *call) axis(attribute string, absent, rank int) (int, error) {
-	return axisOf(c.attrInt(attribute, absent), rank)
+	return axisOf(c.node.Int(attribute, absent), rank)
 }
 
 func axisOf(a, rank int) (int, error) {

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 func reshapeCases() []ruleCase {
-	all := []int64{7, 13}
+	all := []int{7, 13}
 	squeeze := func(op string, shape, axes []int) ruleCase {
 		return ruleCase{op, fmt.Sprint(shape, axes), all, false, func(n *net) {
 			x := n.in(normal, shape...)
@@ -17,7 +17,7 @@ func reshapeCases() []ruleCase {
 				n.out(n.op(op, []string{x, n.ints(axes...)}))
 				return
 			}
-			n.out(n.op(op, []string{x}, intsAttr("axes", axes)))
+			n.out(n.op(op, []string{x}, graph.Ints("axes", axes...)))
 		}}
 	}
 	tile := func(shape, repeats []int) ruleCase {
@@ -26,7 +26,7 @@ func reshapeCases() []ruleCase {
 		}}
 	}
 	expand := func(from, to []int) ruleCase {
-		return ruleCase{"Expand", fmt.Sprint(from, to), []int64{8, 13}, false, func(n *net) {
+		return ruleCase{"Expand", fmt.Sprint(from, to), []int{8, 13}, false, func(n *net) {
 			n.out(n.op("Expand", []string{n.in(normal, from...), n.ints(to...)}))
 		}}
 	}
@@ -34,46 +34,46 @@ func reshapeCases() []ruleCase {
 		{"Reshape", "fixed", all, false, func(n *net) {
 			n.out(n.op("Reshape", []string{n.in(normal, 2, 3, 4), n.ints(0, -1)}))
 		}},
-		{"Reshape", "by shape arithmetic", []int64{7, 10, 13, 18}, false, func(n *net) {
+		{"Reshape", "by shape arithmetic", []int{7, 10, 13, 18}, false, func(n *net) {
 			x := n.in(normal, 2, 3, 4)
-			first := n.op("Gather", []string{n.op("Shape", []string{x}), n.ints(0)}, onnxio.MakeInt("axis", 0))
-			n.out(n.op("Reshape", []string{x, n.op("Concat", []string{first, n.ints(-1)}, onnxio.MakeInt("axis", 0))}))
+			first := n.op("Gather", []string{n.op("Shape", []string{x}), n.ints(0)}, graph.Int("axis", 0))
+			n.out(n.op("Reshape", []string{x, n.op("Concat", []string{first, n.ints(-1)}, graph.Int("axis", 0))}))
 		}},
 		{"Flatten", "axis 1", all, false, func(n *net) { n.out(n.op("Flatten", []string{n.in(normal, 2, 3, 4)})) }},
 		{"Flatten", "axis 0", all, false, func(n *net) {
-			n.out(n.op("Flatten", []string{n.in(normal, 2, 3)}, onnxio.MakeInt("axis", 0)))
+			n.out(n.op("Flatten", []string{n.in(normal, 2, 3)}, graph.Int("axis", 0)))
 		}},
 		squeeze("Squeeze", []int{1, 3, 1}, []int{0, 2}),
 		squeeze("Unsqueeze", []int{3, 2}, []int{0, 2}),
 		{"Squeeze", "all", all, false, func(n *net) { n.out(n.op("Squeeze", []string{n.in(normal, 1, 3, 1)})) }},
 		unary("Identity", false, normal, all),
 		{"Cast", "to float32 and back", all, true, func(n *net) {
-			y := n.op("Cast", []string{n.in(normal, 3)}, onnxio.MakeInt("to", int64(tensor.Float64)))
-			n.out(n.op("Cast", []string{n.op("Mul", []string{y, y})}, onnxio.MakeInt("to", int64(tensor.Float32))))
+			y := n.op("Cast", []string{n.in(normal, 3)}, graph.Int("to", int(tensor.Float64)))
+			n.out(n.op("Cast", []string{n.op("Mul", []string{y, y})}, graph.Int("to", int(tensor.Float32))))
 		}},
-		{"CastLike", "to float64 and back", []int64{15, 19}, true, func(n *net) {
+		{"CastLike", "to float64 and back", []int{15, 19}, true, func(n *net) {
 			x := n.in(normal, 3)
 			y := n.op("CastLike", []string{x, n.constant(tensor.Float64, []int{1}, []float64{0})})
-			n.out(n.op("Cast", []string{n.op("Mul", []string{y, y})}, onnxio.MakeInt("to", int64(tensor.Float32))))
+			n.out(n.op("Cast", []string{n.op("Mul", []string{y, y})}, graph.Int("to", int(tensor.Float32))))
 		}},
-		{"Dropout", "inference", []int64{7, 10, 12, 13}, false, func(n *net) {
+		{"Dropout", "inference", []int{7, 10, 12, 13}, false, func(n *net) {
 			n.out(n.op("Dropout", []string{n.in(normal, 3)}))
 		}},
-		{"Dropout", "ratio and mode", []int64{12, 13}, false, func(n *net) {
+		{"Dropout", "ratio and mode", []int{12, 13}, false, func(n *net) {
 			n.out(n.op("Dropout", []string{n.in(normal, 3), n.constant(tensor.Float32, []int{}, []float64{0.5}), n.constant(tensor.Bool, []int{}, []float64{0})}))
 		}},
 		{"Transpose", "reversed", all, false, func(n *net) { n.out(n.op("Transpose", []string{n.in(normal, 2, 3, 4)})) }},
 		{"Transpose", "cyclic", all, false, func(n *net) {
-			n.out(n.op("Transpose", []string{n.in(normal, 2, 3, 4)}, intsAttr("perm", []int{1, 2, 0})))
+			n.out(n.op("Transpose", []string{n.in(normal, 2, 3, 4)}, graph.Ints("perm", 1, 2, 0)))
 		}},
-		{"DepthToSpace", "DCR", []int64{7, 11, 13}, true, func(n *net) {
-			n.out(n.op("DepthToSpace", []string{n.in(normal, 2, 8, 2, 3)}, onnxio.MakeInt("blocksize", 2)))
+		{"DepthToSpace", "DCR", []int{7, 11, 13}, true, func(n *net) {
+			n.out(n.op("DepthToSpace", []string{n.in(normal, 2, 8, 2, 3)}, graph.Int("blocksize", 2)))
 		}},
-		{"DepthToSpace", "CRD", []int64{11, 13}, true, func(n *net) {
-			n.out(n.op("DepthToSpace", []string{n.in(normal, 2, 8, 2, 3)}, onnxio.MakeInt("blocksize", 2), onnxio.MakeString("mode", "CRD")))
+		{"DepthToSpace", "CRD", []int{11, 13}, true, func(n *net) {
+			n.out(n.op("DepthToSpace", []string{n.in(normal, 2, 8, 2, 3)}, graph.Int("blocksize", 2), graph.String("mode", "CRD")))
 		}},
-		{"SpaceToDepth", "blocks of 2", []int64{7, 13}, true, func(n *net) {
-			n.out(n.op("SpaceToDepth", []string{n.in(normal, 2, 2, 4, 6)}, onnxio.MakeInt("blocksize", 2)))
+		{"SpaceToDepth", "blocks of 2", []int{7, 13}, true, func(n *net) {
+			n.out(n.op("SpaceToDepth", []string{n.in(normal, 2, 2, 4, 6)}, graph.Int("blocksize", 2)))
 		}},
 		expand([]int{3, 1}, []int{2, 3, 4}), expand([]int{1}, []int{3}), expand([]int{2, 3}, []int{1, 1}), expand([]int{}, []int{2, 2}),
 		tile([]int{2, 3}, []int{2, 1}), tile([]int{2, 1, 3}, []int{1, 4, 2}), tile([]int{2}, []int{1}),
@@ -82,9 +82,9 @@ func reshapeCases() []ruleCase {
 
 func moveCases() []ruleCase {
 	slice := func(shape, starts, ends, axes, steps []int) ruleCase {
-		opsets := []int64{10, 11, 13}
+		opsets := []int{10, 11, 13}
 		if steps == nil {
-			opsets = []int64{7, 10, 13}
+			opsets = []int{7, 10, 13}
 		}
 		return ruleCase{"Slice", fmt.Sprint(shape, starts, ends, axes, steps), opsets, false, func(n *net) {
 			x := n.in(normal, shape...)
@@ -102,14 +102,14 @@ func moveCases() []ruleCase {
 				n.out(n.op("Slice", inputs))
 				return
 			}
-			attributes := attrs(intsAttr("starts", starts), intsAttr("ends", ends))
+			attributes := attrs{graph.Ints("starts", starts...), graph.Ints("ends", ends...)}
 			if axes != nil {
-				attributes = append(attributes, intsAttr("axes", axes))
+				attributes = append(attributes, graph.Ints("axes", axes...))
 			}
 			n.out(n.op("Slice", []string{x}, attributes...))
 		}}
 	}
-	pad := func(mode string, pads []int, opsets ...int64) ruleCase {
+	pad := func(mode string, pads []int, opsets ...int) ruleCase {
 		return ruleCase{"Pad", fmt.Sprint(mode, pads), opsets, false, func(n *net) {
 			n.padded(mode, pads)
 		}}
@@ -121,29 +121,29 @@ func moveCases() []ruleCase {
 	}
 	const far = 1 << 40
 	cases := []ruleCase{
-		{"Concat", "axis 1", []int64{7, 11, 13}, false, func(n *net) {
-			n.out(n.op("Concat", []string{n.in(normal, 2, 1, 3), n.data(normal, 2, 2, 3), n.in(normal, 2, 3, 3)}, onnxio.MakeInt("axis", 1)))
+		{"Concat", "axis 1", []int{7, 11, 13}, false, func(n *net) {
+			n.out(n.op("Concat", []string{n.in(normal, 2, 1, 3), n.data(normal, 2, 2, 3), n.in(normal, 2, 3, 3)}, graph.Int("axis", 1)))
 		}},
-		{"Concat", "one", []int64{7}, false, func(n *net) {
-			n.out(n.op("Concat", []string{n.in(normal, 2, 3)}, onnxio.MakeInt("axis", 0)))
+		{"Concat", "one", []int{7}, false, func(n *net) {
+			n.out(n.op("Concat", []string{n.in(normal, 2, 3)}, graph.Int("axis", 0)))
 		}},
-		{"Concat", "negative axis, twice the same", []int64{11, 13}, false, func(n *net) {
+		{"Concat", "negative axis, twice the same", []int{11, 13}, false, func(n *net) {
 			x := n.in(normal, 2, 3)
-			n.out(n.op("Concat", []string{x, x}, onnxio.MakeInt("axis", -1)))
+			n.out(n.op("Concat", []string{x, x}, graph.Int("axis", -1)))
 		}},
-		{"Split", "all read", []int64{7, 11, 13, 18}, false, func(n *net) {
+		{"Split", "all read", []int{7, 11, 13, 18}, false, func(n *net) {
 			parts := n.split(n.in(normal, 2, 6), 1, 1, 3, 2)
 			n.out(n.op("Mul", []string{parts[0], parts[2]}), parts[1])
 		}},
-		{"Split", "two of three read", []int64{7, 13}, false, func(n *net) {
+		{"Split", "two of three read", []int{7, 13}, false, func(n *net) {
 			parts := n.split(n.in(normal, 6, 2), 0, 1, 3, 2)
 			n.out(parts[0], parts[2])
 		}},
-		{"Split", "one read", []int64{7, 11, 13}, false, func(n *net) {
+		{"Split", "one read", []int{7, 11, 13}, false, func(n *net) {
 			n.out(n.split(n.in(normal, 2, 6), 1, 1, 3, 2)[1])
 		}},
-		{"Split", "into equal parts", []int64{18, 21}, false, func(n *net) {
-			n.out(n.ops("Split", 3, []string{n.in(normal, 5, 2)}, onnxio.MakeInt("num_outputs", 3))...)
+		{"Split", "into equal parts", []int{18, 21}, false, func(n *net) {
+			n.out(n.ops("Split", 3, []string{n.in(normal, 5, 2)}, graph.Int("num_outputs", 3))...)
 		}},
 		slice([]int{4, 5}, []int{1, 2}, []int{3, 5}, nil, nil),
 		slice([]int{4, 5}, []int{-3}, []int{far}, []int{1}, nil),
@@ -163,7 +163,7 @@ func moveCases() []ruleCase {
 		pad("reflect", []int{0, 1, 2, 0, 2, 1}, 7, 11, 13, 18),
 		pad("edge", []int{0, 1, 4, 0, 3, 5}, 7, 11, 13, 18),
 		pad("wrap", []int{0, 1, 2, 0, 3, 4}, 19),
-		{"Pad", "axes", []int64{18, 21}, false, func(n *net) {
+		{"Pad", "axes", []int{18, 21}, false, func(n *net) {
 			x := n.in(normal, 2, 3, 4)
 			n.out(n.op("Pad", []string{x, n.ints(1, 2, 3, 0), "", n.ints(-1, 0)}))
 		}},
@@ -174,25 +174,25 @@ func moveCases() []ruleCase {
 // padded pads an input [2, 3, 4].
 func (n *net) padded(mode string, pads []int) {
 	x := n.in(normal, 2, 3, 4)
-	kind := onnxio.MakeString("mode", mode)
+	kind := graph.String("mode", mode)
 	if n.opset >= 11 {
 		n.out(n.op("Pad", []string{x, n.ints(pads...)}, kind))
 		return
 	}
-	n.out(n.op("Pad", []string{x}, kind, intsAttr("pads", pads)))
+	n.out(n.op("Pad", []string{x}, kind, graph.Ints("pads", pads...)))
 }
 
 // split is a Split into parts of given sizes.
 func (n *net) split(x string, axis int, sizes ...int) []string {
-	at := onnxio.MakeInt("axis", int64(axis))
+	at := graph.Int("axis", axis)
 	if n.opset >= 13 {
 		return n.ops("Split", len(sizes), []string{x, n.ints(sizes...)}, at)
 	}
-	return n.ops("Split", len(sizes), []string{x}, at, intsAttr("split", sizes))
+	return n.ops("Split", len(sizes), []string{x}, at, graph.Ints("split", sizes...))
 }
 
 func indexCases() []ruleCase {
-	gather := func(name string, data []int, axis int64, shape []int, indices []float64, typ tensor.Type, fed bool, opsets ...int64) ruleCase {
+	gather := func(name string, data []int, axis int, shape []int, indices []float64, typ tensor.Type, fed bool, opsets ...int) ruleCase {
 		return ruleCase{"Gather", name, opsets, false, func(n *net) {
 			x := n.in(normal, data...)
 			var i string
@@ -201,12 +201,12 @@ func indexCases() []ruleCase {
 			} else {
 				i = n.constant(typ, shape, indices)
 			}
-			n.out(n.op("Gather", []string{x, i}, onnxio.MakeInt("axis", axis)))
+			n.out(n.op("Gather", []string{x, i}, graph.Int("axis", axis)))
 		}}
 	}
 	i64, i32 := tensor.Int64, tensor.Int32
 	where := func(cond, a, b []int) ruleCase {
-		return ruleCase{"Where", fmt.Sprint(cond, a, b), []int64{9, 13, 16}, false, func(n *net) {
+		return ruleCase{"Where", fmt.Sprint(cond, a, b), []int{9, 13, 16}, false, func(n *net) {
 			v := make([]float64, product(cond))
 			for i := range v {
 				v[i] = float64(n.random.IntN(2))

@@ -3,12 +3,11 @@ package grad
 import (
 	"fmt"
 
-	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-func attrs(a ...*onnxpb.AttributeProto) []*onnxpb.AttributeProto { return a }
+type attrs = []graph.Attr
 
 // poolCase describes a pool of an input [2, 2, size...].
 type poolCase struct {
@@ -17,25 +16,25 @@ type poolCase struct {
 	ceil, include                          bool
 }
 
-func (p poolCase) attributes() []*onnxpb.AttributeProto {
-	a := attrs(intsAttr("kernel_shape", p.window))
+func (p poolCase) attributes() []graph.Attr {
+	a := attrs{graph.Ints("kernel_shape", p.window...)}
 	if p.strides != nil {
-		a = append(a, intsAttr("strides", p.strides))
+		a = append(a, graph.Ints("strides", p.strides...))
 	}
 	if p.pads != nil {
-		a = append(a, intsAttr("pads", p.pads))
+		a = append(a, graph.Ints("pads", p.pads...))
 	}
 	if p.dilations != nil {
-		a = append(a, intsAttr("dilations", p.dilations))
+		a = append(a, graph.Ints("dilations", p.dilations...))
 	}
 	if p.auto != "" {
-		a = append(a, onnxio.MakeString("auto_pad", p.auto))
+		a = append(a, graph.String("auto_pad", p.auto))
 	}
 	if p.ceil {
-		a = append(a, onnxio.MakeInt("ceil_mode", 1))
+		a = append(a, graph.Int("ceil_mode", 1))
 	}
 	if p.include {
-		a = append(a, onnxio.MakeInt("count_include_pad", 1))
+		a = append(a, graph.Int("count_include_pad", 1))
 	}
 	return a
 }
@@ -60,7 +59,7 @@ func poolCases() []ruleCase {
 		{size: []int{7}, window: []int{3}, strides: []int{3}, ceil: true},
 	}
 	var cases []ruleCase
-	add := func(op string, p poolCase, single bool, opsets ...int64) {
+	add := func(op string, p poolCase, single bool, opsets ...int) {
 		name := fmt.Sprint(p.size, p.window, p.strides, p.pads, p.dilations, p.auto, p.ceil, p.include)
 		cases = append(cases, ruleCase{op, name, opsets, single, func(n *net) {
 			n.out(n.op(op, []string{n.in(apart, append([]int{2, 2}, p.size...)...)}, p.attributes()...))
@@ -81,9 +80,9 @@ func poolCases() []ruleCase {
 	dilated := poolCase{size: []int{7, 7}, window: []int{3, 2}, strides: []int{1, 2}, dilations: []int{2, 3}, pads: []int{1, 1, 1, 1}}
 	add("MaxPool", dilated, true, 10, 12, 16)
 	add("AveragePool", dilated, true, 19, 22)
-	return append(cases, ruleCase{"MaxPool", "with indices", []int64{12, 16}, true, func(n *net) {
-		n.out(n.ops("MaxPool", 2, []string{n.in(apart, 1, 2, 5, 5)}, intsAttr("kernel_shape", []int{3, 3}),
-			onnxio.MakeInt("storage_order", 1))[0])
+	return append(cases, ruleCase{"MaxPool", "with indices", []int{12, 16}, true, func(n *net) {
+		n.out(n.ops("MaxPool", 2, []string{n.in(apart, 1, 2, 5, 5)}, graph.Ints("kernel_shape", 3, 3),
+			graph.Int("storage_order", 1))[0])
 	}})
 }
 
@@ -91,34 +90,34 @@ func poolCases() []ruleCase {
 type resizeCase struct {
 	shape, sizes []int
 	scales       []float64
-	opsets       []int64
-	attributes   []*onnxpb.AttributeProto
+	opsets       []int
+	attributes   []graph.Attr
 	only         []int // axes, since operator set 18
 	name         string
 }
 
 func resizeCases() []ruleCase {
-	mode := func(m string) *onnxpb.AttributeProto { return onnxio.MakeString("mode", m) }
-	coordinates := func(m string) *onnxpb.AttributeProto {
-		return onnxio.MakeString("coordinate_transformation_mode", m)
+	mode := func(m string) graph.Attr { return graph.String("mode", m) }
+	coordinates := func(m string) graph.Attr {
+		return graph.String("coordinate_transformation_mode", m)
 	}
-	nearest := func(m string) *onnxpb.AttributeProto { return onnxio.MakeString("nearest_mode", m) }
+	nearest := func(m string) graph.Attr { return graph.String("nearest_mode", m) }
 	image := []int{1, 2, 4, 5}
-	modern := []int64{11, 13, 18, 19}
+	modern := []int{11, 13, 18, 19}
 	var list []resizeCase
 	for _, m := range []string{"nearest", "linear", "cubic"} {
 		for _, c := range []string{"half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric"} {
 			opsets := modern
 			if c == "half_pixel_symmetric" {
-				opsets = []int64{19}
+				opsets = []int{19}
 			}
 			for _, scales := range [][]float64{{1, 1, 2, 2}, {1, 1, 1.5, 2.3}, {1, 1, 0.5, 0.6}, {1, 1, 0.25, 3}} {
 				list = append(list, resizeCase{
-					shape: image, scales: scales, opsets: opsets, attributes: attrs(mode(m), coordinates(c)), name: fmt.Sprint(m, " ", c, " ", scales),
+					shape: image, scales: scales, opsets: opsets, attributes: attrs{mode(m), coordinates(c)}, name: fmt.Sprint(m, " ", c, " ", scales),
 				})
 			}
 			list = append(list, resizeCase{
-				shape: image, sizes: []int{1, 2, 7, 3}, opsets: opsets, attributes: attrs(mode(m), coordinates(c)), name: fmt.Sprint(m, " ", c, " to sizes"),
+				shape: image, sizes: []int{1, 2, 7, 3}, opsets: opsets, attributes: attrs{mode(m), coordinates(c)}, name: fmt.Sprint(m, " ", c, " to sizes"),
 			})
 		}
 	}
@@ -126,7 +125,7 @@ func resizeCases() []ruleCase {
 		for _, c := range []string{"half_pixel", "asymmetric", "align_corners"} {
 			for _, scales := range [][]float64{{1, 1, 2, 2}, {1, 1, 1.6, 0.5}} {
 				list = append(list, resizeCase{
-					shape: image, scales: scales, opsets: []int64{11, 13}, attributes: attrs(mode("nearest"), coordinates(c), nearest(r)),
+					shape: image, scales: scales, opsets: []int{11, 13}, attributes: attrs{mode("nearest"), coordinates(c), nearest(r)},
 					name: fmt.Sprint("nearest ", r, " ", c, " ", scales),
 				})
 			}
@@ -134,18 +133,18 @@ func resizeCases() []ruleCase {
 	}
 	list = append(list,
 		resizeCase{
-			shape: image, scales: []float64{1, 1, 2, 0.6}, opsets: []int64{11}, attributes: attrs(mode("nearest"), coordinates("tf_half_pixel_for_nn")),
+			shape: image, scales: []float64{1, 1, 2, 0.6}, opsets: []int{11}, attributes: attrs{mode("nearest"), coordinates("tf_half_pixel_for_nn")},
 			name: "tf_half_pixel_for_nn",
 		},
 		resizeCase{
-			shape: image, scales: []float64{1, 1, 1.5, 2}, opsets: []int64{11}, attributes: attrs(mode("cubic"), onnxio.MakeInt("exclude_outside", 1), onnxio.MakeFloat("cubic_coeff_a", -0.5)),
+			shape: image, scales: []float64{1, 1, 1.5, 2}, opsets: []int{11}, attributes: attrs{mode("cubic"), graph.Int("exclude_outside", 1), graph.Float("cubic_coeff_a", -0.5)},
 			name: "exclude_outside",
 		},
-		resizeCase{shape: image, scales: []float64{2, 1.5}, only: []int{3, 2}, opsets: []int64{18}, attributes: attrs(mode("linear")), name: "axes"},
-		resizeCase{shape: []int{2, 3, 2, 3, 2}, scales: []float64{1, 1, 2, 1.5, 2}, opsets: []int64{13}, attributes: attrs(mode("linear")), name: "trilinear"},
-		resizeCase{shape: []int{3, 4}, scales: []float64{2, 1.5}, opsets: []int64{13}, attributes: attrs(mode("linear")), name: "a matrix"},
-		resizeCase{shape: []int{2, 3, 4}, scales: []float64{1, 2, 3}, opsets: []int64{13}, attributes: attrs(mode("nearest")), name: "nearest 3-D"},
-		resizeCase{shape: image, scales: []float64{1, 1, 1, 1}, opsets: []int64{13}, attributes: attrs(mode("nearest")), name: "unchanged"},
+		resizeCase{shape: image, scales: []float64{2, 1.5}, only: []int{3, 2}, opsets: []int{18}, attributes: attrs{mode("linear")}, name: "axes"},
+		resizeCase{shape: []int{2, 3, 2, 3, 2}, scales: []float64{1, 1, 2, 1.5, 2}, opsets: []int{13}, attributes: attrs{mode("linear")}, name: "trilinear"},
+		resizeCase{shape: []int{3, 4}, scales: []float64{2, 1.5}, opsets: []int{13}, attributes: attrs{mode("linear")}, name: "a matrix"},
+		resizeCase{shape: []int{2, 3, 4}, scales: []float64{1, 2, 3}, opsets: []int{13}, attributes: attrs{mode("nearest")}, name: "nearest 3-D"},
+		resizeCase{shape: image, scales: []float64{1, 1, 1, 1}, opsets: []int{13}, attributes: attrs{mode("nearest")}, name: "unchanged"},
 	)
 	var cases []ruleCase
 	for _, r := range list {
@@ -154,7 +153,7 @@ func resizeCases() []ruleCase {
 	for _, m := range []string{"nearest", "linear"} {
 		for _, scales := range [][]float64{{1, 1, 2, 3}, {1, 1, 1.5, 2.4}} {
 			cases = append(cases,
-				ruleCase{"Upsample", fmt.Sprint(m, scales), []int64{7, 9}, true, func(n *net) {
+				ruleCase{"Upsample", fmt.Sprint(m, scales), []int{7, 9}, true, func(n *net) {
 					x := n.in(normal, image...)
 					if n.opset >= 9 {
 						n.out(n.op("Upsample", []string{x, n.constant(tensor.Float32, []int{4}, scales)}, mode(m)))
@@ -164,21 +163,17 @@ func resizeCases() []ruleCase {
 					for _, s := range scales {
 						f = append(f, float32(s))
 					}
-					n.out(n.op("Upsample", []string{x}, mode(m), floatsAttr("scales", f)))
+					n.out(n.op("Upsample", []string{x}, mode(m), graph.Floats("scales", f...)))
 				}},
-				ruleCase{"Resize", fmt.Sprint("opset 10 ", m, scales), []int64{10}, true, func(n *net) {
+				ruleCase{"Resize", fmt.Sprint("opset 10 ", m, scales), []int{10}, true, func(n *net) {
 					n.out(n.op("Resize", []string{n.in(normal, image...), n.constant(tensor.Float32, []int{4}, scales)}, mode(m)))
 				}})
 		}
-		cases = append(cases, ruleCase{"Resize", "opset 10 smaller " + m, []int64{10}, true, func(n *net) {
+		cases = append(cases, ruleCase{"Resize", "opset 10 smaller " + m, []int{10}, true, func(n *net) {
 			n.out(n.op("Resize", []string{n.in(normal, image...), n.constant(tensor.Float32, []int{4}, []float64{1, 1, 0.5, 0.6})}, mode(m)))
 		}})
 	}
 	return cases
-}
-
-func floatsAttr(name string, v []float32) *onnxpb.AttributeProto {
-	return &onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_FLOATS.Enum(), Floats: v}
 }
 
 func (r resizeCase) build(n *net) {
@@ -189,7 +184,7 @@ func (r resizeCase) build(n *net) {
 	}
 	attributes := r.attributes
 	if r.only != nil {
-		attributes = append(attributes, intsAttr("axes", r.only))
+		attributes = append(attributes, graph.Ints("axes", r.only...))
 	}
 	if r.sizes != nil {
 		scales := ""

@@ -3,13 +3,12 @@ package grad
 import (
 	"fmt"
 
-	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/graph"
 )
 
 func productCases() []ruleCase {
 	var cases []ruleCase
-	for trans := range int64(4) {
+	for trans := range 4 {
 		a, b := []int{3, 4}, []int{4, 5}
 		if trans&1 != 0 {
 			a = []int{4, 3}
@@ -18,14 +17,14 @@ func productCases() []ruleCase {
 			b = []int{5, 4}
 		}
 		for _, bias := range [][]int{{3, 5}, {5}, {1, 5}, {3, 1}, {1}, {}} {
-			cases = append(cases, ruleCase{"Gemm", fmt.Sprint(a, b, bias), []int64{7, 9, 11, 13}, false, func(n *net) {
+			cases = append(cases, ruleCase{"Gemm", fmt.Sprint(a, b, bias), []int{7, 9, 11, 13}, false, func(n *net) {
 				n.out(n.op("Gemm", []string{n.in(normal, a...), n.weight(normal, b...), n.weight(normal, bias...)},
-					onnxio.MakeInt("transA", trans&1), onnxio.MakeInt("transB", trans>>1),
-					onnxio.MakeFloat("alpha", 0.5), onnxio.MakeFloat("beta", 1.5)))
+					graph.Int("transA", trans&1), graph.Int("transB", trans>>1),
+					graph.Float("alpha", 0.5), graph.Float("beta", 1.5)))
 			}})
 		}
 	}
-	cases = append(cases, ruleCase{"Gemm", "no bias", []int64{11, 13}, false, func(n *net) {
+	cases = append(cases, ruleCase{"Gemm", "no bias", []int{11, 13}, false, func(n *net) {
 		n.out(n.op("Gemm", []string{n.in(normal, 3, 4), n.weight(normal, 4, 5)}))
 	}})
 	for _, s := range [][2][]int{
@@ -42,7 +41,7 @@ func productCases() []ruleCase {
 		{{1, 3, 4}, {2, 2, 4, 2}},
 		{{2, 2, 1, 3}, {3, 2}},
 	} {
-		cases = append(cases, ruleCase{"MatMul", fmt.Sprint(s[0], s[1]), []int64{7, 9, 13}, false, func(n *net) {
+		cases = append(cases, ruleCase{"MatMul", fmt.Sprint(s[0], s[1]), []int{7, 9, 13}, false, func(n *net) {
 			n.out(n.op("MatMul", []string{n.in(normal, s[0]...), n.weight(normal, s[1]...)}))
 		}})
 	}
@@ -65,12 +64,12 @@ func productCases() []ruleCase {
 		{"ij,jk,kl->il", [][]int{{2, 3}, {3, 4}, {4, 2}}},
 		{"i,i->", [][]int{{4}, {4}}},
 	} {
-		cases = append(cases, ruleCase{"Einsum", e.equation, []int64{12}, false, func(n *net) {
+		cases = append(cases, ruleCase{"Einsum", e.equation, []int{12}, false, func(n *net) {
 			inputs := []string{n.in(normal, e.shapes[0]...)}
 			for _, s := range e.shapes[1:] {
 				inputs = append(inputs, n.weight(normal, s...))
 			}
-			n.out(n.op("Einsum", inputs, onnxio.MakeString("equation", e.equation)))
+			n.out(n.op("Einsum", inputs, graph.String("equation", e.equation)))
 		}})
 	}
 	return cases
@@ -90,8 +89,8 @@ type convCase struct {
 	opsets               bool // many of them
 }
 
-func (c convCase) attributes() []*onnxpb.AttributeProto {
-	var a []*onnxpb.AttributeProto
+func (c convCase) attributes() []graph.Attr {
+	var a []graph.Attr
 	for _, list := range []struct {
 		name string
 		v    []int
@@ -103,14 +102,14 @@ func (c convCase) attributes() []*onnxpb.AttributeProto {
 		{"output_shape", c.outShape},
 	} {
 		if list.v != nil {
-			a = append(a, intsAttr(list.name, list.v))
+			a = append(a, graph.Ints(list.name, list.v...))
 		}
 	}
 	if c.auto != "" {
-		a = append(a, onnxio.MakeString("auto_pad", c.auto))
+		a = append(a, graph.String("auto_pad", c.auto))
 	}
 	if c.group > 1 {
-		a = append(a, onnxio.MakeInt("group", int64(c.group)))
+		a = append(a, graph.Int("group", int(c.group)))
 	}
 	return a
 }
@@ -121,9 +120,9 @@ func (c convCase) name() string {
 
 // rule makes the case of a Conv or ConvTranspose.
 func (c convCase) rule(op string) ruleCase {
-	opsets := []int64{11}
+	opsets := []int{11}
 	if c.opsets {
-		opsets = []int64{7, 9, 10, 13, 22}
+		opsets = []int{7, 9, 10, 13, 22}
 	}
 	return ruleCase{op, c.name(), opsets, true, func(n *net) {
 		shape := append([]int{2, c.from}, c.size...)
@@ -181,8 +180,8 @@ func convCases() []ruleCase {
 	} {
 		cases = append(cases, c.rule("Conv"))
 	}
-	return append(cases, ruleCase{"Conv", "svd chain", []int64{13}, true, func(n *net) {
-		mid := n.op("Conv", []string{n.in(normal, 2, 8, 5, 5), n.weight(normal, 2, 8, 3, 3)}, intsAttr("pads", []int{1, 1, 1, 1}))
+	return append(cases, ruleCase{"Conv", "svd chain", []int{13}, true, func(n *net) {
+		mid := n.op("Conv", []string{n.in(normal, 2, 8, 5, 5), n.weight(normal, 2, 8, 3, 3)}, graph.Ints("pads", 1, 1, 1, 1))
 		n.out(n.op("Conv", []string{mid, n.weight(normal, 8, 2, 1, 1), n.weight(normal, 8)}))
 	}})
 }

@@ -3,8 +3,7 @@ package grad
 import (
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/graph"
 )
 
 // What pays in ONNX Runtime's CPU provider, as measured on one core with 64 images of 8² to
@@ -47,7 +46,7 @@ type kernel struct {
 // convKernel reads the kernel of a Conv.
 func convKernel(c *call) (kernel, error) {
 	x, weight, y := c.shape(0), c.shape(1), c.shapeOut(0)
-	k := kernel{groups: c.attrInt("group", 1)}
+	k := kernel{groups: c.node.Int("group", 1)}
 	if len(x) < 3 || len(y) != len(x) || x[0] != y[0] {
 		return k, errShape
 	}
@@ -84,7 +83,7 @@ func convRule(c *call) error {
 // the shape of its output to that of its input.
 func convTransposeRule(c *call) error {
 	x, weight, y := c.shape(0), c.shape(1), c.shapeOut(0)
-	k := kernel{groups: c.attrInt("group", 1)}
+	k := kernel{groups: c.node.Int("group", 1)}
 	if len(x) < 3 || len(y) != len(x) || x[0] != y[0] {
 		return errShape
 	}
@@ -96,14 +95,14 @@ func convTransposeRule(c *call) error {
 	if k.window, err = c.window(weight[2:], y[2:], x[2:]); err != nil {
 		return err
 	}
-	auto := c.attrString("auto_pad", "NOTSET")
-	extra := onnxio.AttrInts(c.node, "output_padding")
+	auto := c.node.String("auto_pad", "NOTSET")
+	extra := c.node.Ints("output_padding")
 	for i := range k.size {
 		total := (k.out[i]-1)*k.stride[i] + k.reach(i) - k.in[i]
 		if i < len(extra) {
-			total += int(extra[i])
+			total += extra[i]
 		}
-		if auto == "SAME_UPPER" || auto == "SAME_LOWER" || onnxio.HasAttr(c.node, "output_shape") {
+		if auto == "SAME_UPPER" || auto == "SAME_LOWER" || c.node.Has("output_shape") {
 			k.split(i, max(total, 0), auto != "SAME_UPPER")
 		}
 		k.end[i] = k.overhang(i)
@@ -112,7 +111,7 @@ func convTransposeRule(c *call) error {
 		return errShape
 	}
 	if c.wanted(0) {
-		c.give(0, c.emit("Conv", []string{c.g(), c.x(1)}, k.attributes()...))
+		c.give(0, c.Node("Conv", []string{c.g(), c.x(1)}, k.attributes()...))
 	}
 	if c.wanted(1) {
 		c.give(1, c.convWeight(k, c.g(), c.x(0)))
@@ -149,20 +148,20 @@ func (k kernel) exact() bool {
 }
 
 // attributes are those of a Conv or ConvTranspose with this kernel.
-func (k kernel) attributes() []*onnxpb.AttributeProto {
-	a := []*onnxpb.AttributeProto{intsAttr("kernel_shape", k.size)}
+func (k kernel) attributes() []graph.Attr {
+	a := []graph.Attr{graph.Ints("kernel_shape", k.size...)}
 	one := func(x int) bool { return x != 1 }
 	if slices.ContainsFunc(k.stride, one) {
-		a = append(a, intsAttr("strides", k.stride))
+		a = append(a, graph.Ints("strides", k.stride...))
 	}
 	if slices.ContainsFunc(k.dilation, one) {
-		a = append(a, intsAttr("dilations", k.dilation))
+		a = append(a, graph.Ints("dilations", k.dilation...))
 	}
 	if pads := slices.Concat(k.begin, k.end); slices.ContainsFunc(pads, nonzero) {
-		a = append(a, intsAttr("pads", pads))
+		a = append(a, graph.Ints("pads", pads...))
 	}
 	if k.groups != 1 {
-		a = append(a, onnxio.MakeInt("group", int64(k.groups)))
+		a = append(a, graph.Int("group", k.groups))
 	}
 	return a
 }
@@ -190,16 +189,16 @@ func (k kernel) turned() (window, bool) {
 func (c *call) convInput(k kernel) string {
 	_, constant := c.facts.constant(c.x(1))
 	w, turns := k.turned()
-	if back := (kernel{window: w, batch: k.batch, from: k.to, to: k.from, groups: k.groups}); turns && !constant && c.layout.takes(back, c.typ) {
-		return c.layout.conv(c.emitter, back, c.g(), c.layout.turnedWeight(c.emitter, k, back, c.x(1)), "", "")
+	if back := (kernel{window: w, batch: k.batch, from: k.to, to: k.from, groups: k.groups}); turns && !constant && c.takes(back, c.typ) {
+		return c.conv(back, c.g(), c.turnedWeight(k, back, c.x(1)), "", "")
 	}
-	if !turns && !constant && c.layout.takes(k, c.typ) && k.depthwise() {
+	if !turns && !constant && c.takes(k, c.typ) && k.depthwise() {
 		if dx := c.depthwiseApart(k); dx != "" {
 			return dx
 		}
 	}
 	if turns && constant && (k.from/k.groups >= wideChannels || k.from == k.groups && k.from >= wideChannels) {
-		return c.emit("Conv", []string{c.g(), c.turn(k)}, kernel{window: w, groups: k.groups}.attributes()...)
+		return c.Node("Conv", []string{c.g(), c.turn(k)}, kernel{window: w, groups: k.groups}.attributes()...)
 	}
 	attributes := k.attributes()
 	extra := filled(len(k.size), 0)
@@ -207,9 +206,9 @@ func (c *call) convInput(k kernel) string {
 		extra[i] = k.rest(i)
 	}
 	if slices.ContainsFunc(extra, nonzero) {
-		attributes = append(attributes, intsAttr("output_padding", extra))
+		attributes = append(attributes, graph.Ints("output_padding", extra...))
 	}
-	return c.emit("ConvTranspose", []string{c.g(), c.x(1)}, attributes...)
+	return c.Node("ConvTranspose", []string{c.g(), c.x(1)}, attributes...)
 }
 
 // turn returns the weight [to, from/groups, size...] as one [from, to/groups, size...] with
@@ -229,7 +228,7 @@ func (c *call) turn(k kernel) string {
 		w = c.reshape(w, flat, []int{k.groups, k.to / k.groups, k.from / k.groups, places})
 		w = c.transpose(w, []int{0, 2, 1, 3})
 	}
-	return c.op("Reshape", w, c.ints(slices.Concat([]int{k.from, k.to / k.groups}, k.size)))
+	return c.Op("Reshape", w, c.Ints(slices.Concat([]int{k.from, k.to / k.groups}, k.size)...))
 }
 
 // convWeight emits the gradient of a convolution's weight, from its input x and the
@@ -240,7 +239,7 @@ func (c *call) convWeight(k kernel, x, g string) string {
 	if dw := c.convWeightInBlocks(k, x, g); dw != "" {
 		return dw
 	}
-	if k.joins() && (c.opset >= 10 || product(k.stride) == 1) {
+	if k.joins() && (c.Opset >= 10 || product(k.stride) == 1) {
 		return c.convWeightJoined(k, x, g)
 	}
 	if k.from == k.groups && k.to == k.groups && product(k.out) <= fewPositions {
@@ -295,7 +294,7 @@ func (c *call) convWeightDepthwise(k kernel, x, g string) string {
 	taps := c.taps(x, slices.Concat([]int{k.batch, k.from}, k.in), k.window, 0)
 	var parts []string
 	k.each(func(tap []int) {
-		dw := c.sum(c.op("Mul", taps.at(tap), g), axes, false)
+		dw := c.sum(c.Op("Mul", taps.at(tap), g), axes, false)
 		parts = append(parts, c.reshape(dw, []int{k.to}, []int{k.to, 1}))
 	})
 	return c.reshape(c.concat(1, parts...), nil, c.shape(1))

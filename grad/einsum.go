@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/graph"
 )
 
 // equation is an Einsum equation with its ellipses written out as indices.
@@ -92,14 +92,14 @@ func (e equation) check(term string) error {
 
 // einsumRule emits, per operand, the equation with that operand and the output exchanged.
 func einsumRule(c *call) error {
-	shapes := make([][]int, len(c.node.Input))
+	shapes := make([][]int, len(c.node.Inputs()))
 	for i := range shapes {
 		if c.x(i) == "" || c.shape(i) == nil {
 			return errShape
 		}
 		shapes[i] = c.shape(i)
 	}
-	e, err := parseEquation(c.attrString("equation", ""), shapes)
+	e, err := parseEquation(c.node.String("equation", ""), shapes)
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (e equation) product(c *call, i int, size map[byte]int) string {
 	}
 	y := c.g()
 	if len(terms) > 0 {
-		y = c.emit("Einsum", inputs, onnxio.MakeString("equation", strings.Join(terms, ",")+"->"+result))
+		y = c.Node("Einsum", inputs, graph.String("equation", strings.Join(terms, ",")+"->"+result))
 		if e.output == "" {
 			y = c.mul(y, c.g())
 		}

@@ -3,10 +3,7 @@ package grad
 import (
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
-	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -26,18 +23,18 @@ func elementwise(op string) (ok, truth bool) {
 // operands returns the inputs of an elementwise operator in blocks, and the shape of its result: at least one input is
 // in blocks already, and the others are of its shape or scalars. Of a value that is not in blocks, shape tells the
 // shape if it is of 32-bit numbers, and nil else.
-func (l *layout) operands(e *emitter, inputs []string, shape func(name string) []int) ([]string, []int) {
-	if l == nil || l.block == 0 {
+func (e *emitter) operands(inputs []string, shape func(name string) []int) ([]string, []int) {
+	if e.layout.block == 0 {
 		return nil, nil
 	}
-	i := slices.IndexFunc(inputs, func(in string) bool { return l.of[in].name != "" })
+	i := slices.IndexFunc(inputs, func(in string) bool { return e.layout.of[in].name != "" })
 	if i < 0 {
 		return nil, nil
 	}
-	to := l.of[inputs[i]].shape
+	to := e.layout.of[inputs[i]].shape
 	fits := func(in string) bool {
 		s := shape(in)
-		if b, ok := l.of[in]; ok {
+		if b, ok := e.layout.of[in]; ok {
 			s = b.shape
 		}
 		return in == "" || slices.Equal(s, to) || s != nil && len(s) <= len(to) && product(s) == 1
@@ -47,8 +44,8 @@ func (l *layout) operands(e *emitter, inputs []string, shape func(name string) [
 	}
 	out := slices.Clone(inputs)
 	for i, in := range inputs {
-		if l.of[in].name != "" || slices.Equal(shape(in), to) {
-			out[i] = l.blocks(e, in, to)
+		if e.layout.of[in].name != "" || slices.Equal(shape(in), to) {
+			out[i] = e.blocks(in, to)
 		}
 	}
 	return out, to
@@ -56,19 +53,19 @@ func (l *layout) operands(e *emitter, inputs []string, shape func(name string) [
 
 // relayed emits a node of the forward pass on blocks, where it works number by number on values that are in blocks, or
 // joins such values by their channels.
-func (l *layout) relayed(e *emitter, n *onnxpb.NodeProto, f *facts) bool {
-	ok, truth := elementwise(n.GetOpType())
-	joins := n.GetOpType() == "Concat"
-	if !(ok && !truth || joins) || !onnxDomain(n.GetDomain()) || len(n.Output) != 1 || f.typ(n.Output[0]) != tensor.Float32 {
+func (e *emitter) relayed(n graph.Node, f *facts) bool {
+	ok, truth := elementwise(n.Op())
+	joins := n.Op() == "Concat"
+	if !(ok && !truth || joins) || len(n.Outputs()) != 1 || f.typ(n.Output(0)) != tensor.Float32 {
 		return false
 	}
-	e.begin(n.Output[0]+"/blocked", tensor.Float32)
+	e.begin(n.Output(0)+"/blocked", tensor.Float32)
 	var inputs []string
 	var shape []int
 	if joins {
-		inputs, shape = l.channels(n, f)
+		inputs, shape = e.channels(n, f)
 	} else {
-		inputs, shape = l.operands(e, n.Input, func(name string) []int {
+		inputs, shape = e.operands(n.Inputs(), func(name string) []int {
 			if name == "" || f.typ(name) != tensor.Float32 {
 				return nil
 			}
@@ -78,47 +75,47 @@ func (l *layout) relayed(e *emitter, n *onnxpb.NodeProto, f *facts) bool {
 	if inputs == nil {
 		return false
 	}
-	y := proto.CloneOf(n)
-	y.Input, y.Output = inputs, []string{e.names.Fresh(n.Output[0] + "/blocked")}
-	e.nodes = append(e.nodes, y)
-	l.usual(e, inBlocks{y.Output[0], shape}, n.Output[0])
+	y := n.Spec()
+	y.Inputs, y.Outputs = inputs, []string{e.Names.Fresh(e.Prefix)}
+	e.Nodes = append(e.Nodes, y.Node())
+	e.usual(inBlocks{y.Outputs[0], shape}, n.Output(0))
 	return true
 }
 
 // channels returns the inputs of a Concat in blocks, and the shape of its result, where it joins whole blocks of
 // channels and all of them are in blocks: the blocks then follow each other as the channels do.
-func (l *layout) channels(n *onnxpb.NodeProto, f *facts) ([]string, []int) {
-	shape := f.shape(n.Output[0])
-	if axis := onnxio.AttrInt(n, "axis", 0); len(shape) != 4 || axis != 1 && axis != -3 {
+func (e *emitter) channels(n graph.Node, f *facts) ([]string, []int) {
+	shape := f.shape(n.Output(0))
+	if axis := n.Int("axis", 0); len(shape) != 4 || axis != 1 && axis != -3 {
 		return nil, nil
 	}
 	var inputs []string
-	for _, in := range n.Input {
-		if l.of[in].name == "" {
+	for _, in := range n.Inputs() {
+		if e.layout.of[in].name == "" {
 			return nil, nil
 		}
-		inputs = append(inputs, l.of[in].name)
+		inputs = append(inputs, e.layout.of[in].name)
 	}
 	return inputs, shape
 }
 
 // cut emits whole blocks of channels from begin to end, or returns "" where they are not that or x is not in blocks.
-func (l *layout) cut(e *emitter, x string, axes, begin, end []int) string {
-	if l == nil || l.of[x].name == "" || !slices.Equal(axes, []int{1}) || begin[0]%l.block != 0 || end[0]%l.block != 0 {
+func (e *emitter) cut(x string, axes, begin, end []int) string {
+	if e.layout.of[x].name == "" || !slices.Equal(axes, []int{1}) || begin[0]%e.layout.block != 0 || end[0]%e.layout.block != 0 {
 		return ""
 	}
-	shape := slices.Clone(l.of[x].shape)
+	shape := slices.Clone(e.layout.of[x].shape)
 	shape[1] = end[0] - begin[0]
-	return l.usual(e, inBlocks{e.slice(l.of[x].name, axes, begin, end), shape}, "")
+	return e.usual(inBlocks{e.slice(e.layout.of[x].name, axes, begin, end), shape}, "")
 }
 
-// emitInBlocks is emit for an elementwise operator whose inputs are in blocks, and else returns "".
-func (e *emitter) emitInBlocks(op string, inputs []string, attributes []*onnxpb.AttributeProto) string {
+// onBlocks is Node for an elementwise operator whose inputs are in blocks, and else returns "".
+func (e *emitter) onBlocks(op string, inputs []string, attributes []graph.Attr) string {
 	ok, truth := elementwise(op)
-	if !ok || e.typ != tensor.Float32 || op == "Cast" && attributes[0].GetI() != int64(tensor.Float32) {
+	if !ok || e.typ != tensor.Float32 || op == "Cast" && attributes[0].Int() != int(tensor.Float32) {
 		return ""
 	}
-	blocked, shape := e.layout.operands(e, inputs, func(name string) []int {
+	blocked, shape := e.operands(inputs, func(name string) []int {
 		if e.scalars[name] {
 			return []int{}
 		}
@@ -127,31 +124,11 @@ func (e *emitter) emitInBlocks(op string, inputs []string, attributes []*onnxpb.
 	if blocked == nil {
 		return ""
 	}
-	y := e.emitAll(op, blocked, 1, attributes...)[0]
+	y := e.Builder.Node(op, blocked, attributes...)
 	if !truth {
-		return e.layout.usual(e, inBlocks{y, shape}, "")
+		return e.usual(inBlocks{y, shape}, "")
 	}
-	plain := e.emitAll(op, inputs, 1, attributes...)[0]
+	plain := e.Builder.Node(op, inputs, attributes...)
 	e.layout.of[plain] = inBlocks{y, shape}
 	return plain
-}
-
-// prune drops the nodes that no output depends on.
-func prune(nodes []*onnxpb.NodeProto, outputs []*onnxpb.ValueInfoProto) []*onnxpb.NodeProto {
-	used := map[string]bool{}
-	for _, o := range outputs {
-		used[o.GetName()] = true
-	}
-	var kept []*onnxpb.NodeProto
-	for _, n := range slices.Backward(nodes) {
-		if !slices.ContainsFunc(n.Output, func(out string) bool { return used[out] }) {
-			continue
-		}
-		kept = append(kept, n)
-		for _, in := range slices.Concat(n.Input, read(n)) {
-			used[in] = true
-		}
-	}
-	slices.Reverse(kept)
-	return kept
 }

@@ -3,18 +3,17 @@ package grad
 import (
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // This file holds what operator sets write differently, and short cuts for what needs no
 // node at all.
 
-func (e *emitter) add(a, b string) string { return e.op("Add", a, b) }
-func (e *emitter) sub(a, b string) string { return e.op("Sub", a, b) }
-func (e *emitter) mul(a, b string) string { return e.op("Mul", a, b) }
-func (e *emitter) div(a, b string) string { return e.op("Div", a, b) }
+func (e *emitter) add(a, b string) string { return e.Op("Add", a, b) }
+func (e *emitter) sub(a, b string) string { return e.Op("Sub", a, b) }
+func (e *emitter) mul(a, b string) string { return e.Op("Mul", a, b) }
+func (e *emitter) div(a, b string) string { return e.Op("Div", a, b) }
 
 // scale multiplies by a number.
 func (e *emitter) scale(x string, k float64) string {
@@ -22,7 +21,7 @@ func (e *emitter) scale(x string, k float64) string {
 	case 1:
 		return x
 	case -1:
-		return e.op("Neg", x)
+		return e.Op("Neg", x)
 	}
 	return e.mul(x, e.scalar(k))
 }
@@ -43,28 +42,28 @@ func (e *emitter) mask(condition string) string {
 
 // cast converts to a type.
 func (e *emitter) cast(x string, t tensor.Type) string {
-	return e.emit("Cast", []string{x}, onnxio.MakeInt("to", int64(t)))
+	return e.Node("Cast", []string{x}, graph.Int("to", int(t)))
 }
 
 // positive returns 1 where x > 0 and 0 elsewhere.
-func (e *emitter) positive(x string) string { return e.mask(e.op("Greater", x, e.scalar(0))) }
+func (e *emitter) positive(x string) string { return e.mask(e.Op("Greater", x, e.scalar(0))) }
 
 // sign returns the sign of x, 0 at 0.
 func (e *emitter) sign(x string) string {
-	if e.opset >= 9 {
-		return e.op("Sign", x)
+	if e.Opset >= 9 {
+		return e.Op("Sign", x)
 	}
 	zero := e.scalar(0)
-	return e.sub(e.mask(e.op("Greater", x, zero)), e.mask(e.op("Less", x, zero)))
+	return e.sub(e.mask(e.Op("Greater", x, zero)), e.mask(e.Op("Less", x, zero)))
 }
 
 // equal compares two tensors of floating-point numbers, for which Equal serves from
 // operator set 11 on.
 func (e *emitter) equal(a, b string) string {
-	if e.opset >= 11 {
-		return e.op("Equal", a, b)
+	if e.Opset >= 11 {
+		return e.Op("Equal", a, b)
 	}
-	return e.op("Not", e.op("Or", e.op("Less", a, b), e.op("Greater", a, b)))
+	return e.Op("Not", e.Op("Or", e.Op("Less", a, b), e.Op("Greater", a, b)))
 }
 
 // choose returns a where mask is 1 and b where it is 0.
@@ -77,7 +76,7 @@ func (e *emitter) reshape(x string, from, to []int) string {
 	if from != nil && slices.Equal(from, to) {
 		return x
 	}
-	return e.op("Reshape", x, e.ints(to))
+	return e.Op("Reshape", x, e.Ints(to...))
 }
 
 // transpose orders the axes of x anew: axis i of the result is axis perm[i] of x.
@@ -85,7 +84,7 @@ func (e *emitter) transpose(x string, perm []int) string {
 	if slices.IsSorted(perm) {
 		return x
 	}
-	return e.emit("Transpose", []string{x}, intsAttr("perm", perm))
+	return e.Node("Transpose", []string{x}, graph.Ints("perm", perm...))
 }
 
 // expand broadcasts x to a shape.
@@ -93,8 +92,8 @@ func (e *emitter) expand(x string, from, to []int) string {
 	if slices.Equal(from, to) {
 		return x
 	}
-	if e.opset >= 8 {
-		return e.op("Expand", x, e.ints(to))
+	if e.Opset >= 8 {
+		return e.Op("Expand", x, e.Ints(to...))
 	}
 	full := slices.Concat(filled(len(to)-len(from), 1), from)
 	repeats := slices.Clone(to)
@@ -103,28 +102,15 @@ func (e *emitter) expand(x string, from, to []int) string {
 			repeats[i] = 1
 		}
 	}
-	return e.op("Tile", e.reshape(x, from, full), e.ints(repeats))
-}
-
-// reduce applies ReduceSum, ReduceMean, ReduceMax or another of their kind along axes.
-// Axes became an input with operator set 13 (ReduceSum) and 18 (the others).
-func (e *emitter) reduce(op, x string, axes []int, keep bool) string {
-	if len(axes) == 0 {
-		return x
-	}
-	kept := onnxio.MakeInt("keepdims", 0)
-	if keep {
-		kept = onnxio.MakeInt("keepdims", 1)
-	}
-	if e.opset >= 18 || op == "ReduceSum" && e.opset >= 13 {
-		return e.emit(op, []string{x, e.ints(axes)}, kept)
-	}
-	return e.emit(op, []string{x}, intsAttr("axes", axes), kept)
+	return e.Op("Tile", e.reshape(x, from, full), e.Ints(repeats...))
 }
 
 // sum adds up along axes, which stay with size 1 if keep is set.
 func (e *emitter) sum(x string, axes []int, keep bool) string {
-	return e.reduce("ReduceSum", x, axes, keep)
+	if len(axes) == 0 {
+		return x
+	}
+	return e.Reduce("ReduceSum", x, axes, keep)
 }
 
 // reduceTo undoes broadcasting: it adds up x, of shape from, to the shape to that was
@@ -161,10 +147,10 @@ func (e *emitter) pad(x string, begin, end []int) string {
 // padWith puts a number around x.
 func (e *emitter) padWith(x string, begin, end []int, v float64) string {
 	pads := slices.Concat(begin, end)
-	if e.opset >= 11 {
-		return e.op("Pad", x, e.ints(pads), e.scalar(v))
+	if e.Opset >= 11 {
+		return e.Op("Pad", x, e.Ints(pads...), e.scalar(v))
 	}
-	return e.emit("Pad", []string{x}, intsAttr("pads", pads), onnxio.MakeFloat("value", float32(v)))
+	return e.Node("Pad", []string{x}, graph.Ints("pads", pads...), graph.Float("value", float32(v)))
 }
 
 // slice cuts [begin, end) out of x along axes.
@@ -172,13 +158,13 @@ func (e *emitter) slice(x string, axes, begin, end []int) string {
 	if len(axes) == 0 {
 		return x
 	}
-	if y := e.layout.cut(e, x, axes, begin, end); y != "" {
+	if y := e.cut(x, axes, begin, end); y != "" {
 		return y
 	}
-	if e.opset >= 10 {
-		return e.op("Slice", x, e.ints(begin), e.ints(end), e.ints(axes))
+	if e.Opset >= 10 {
+		return e.Op("Slice", x, e.Ints(begin...), e.Ints(end...), e.Ints(axes...))
 	}
-	return e.emit("Slice", []string{x}, intsAttr("axes", axes), intsAttr("starts", begin), intsAttr("ends", end))
+	return e.Node("Slice", []string{x}, graph.Ints("axes", axes...), graph.Ints("starts", begin...), graph.Ints("ends", end...))
 }
 
 // take cuts count entries, step apart, out of spatial axes (first and further) of x, of
@@ -198,11 +184,11 @@ func (e *emitter) take(first int, x string, shape, begin, count, step []int) str
 	if !strided {
 		return e.slice(x, axes, from, to)
 	}
-	if e.opset >= 10 {
-		return e.op("Slice", x, e.ints(from), e.ints(to), e.ints(axes), e.ints(steps))
+	if e.Opset >= 10 {
+		return e.Op("Slice", x, e.Ints(from...), e.Ints(to...), e.Ints(axes...), e.Ints(steps...))
 	}
-	return e.emit("MaxPool", []string{e.slice(x, axes, from, to)},
-		intsAttr("kernel_shape", filled(len(count), 1)), intsAttr("strides", step))
+	return e.Node("MaxPool", []string{e.slice(x, axes, from, to)},
+		graph.Ints("kernel_shape", filled(len(count), 1)...), graph.Ints("strides", step...))
 }
 
 // concat joins values along an axis.
@@ -210,35 +196,35 @@ func (e *emitter) concat(axis int, parts ...string) string {
 	if len(parts) == 1 {
 		return parts[0]
 	}
-	return e.emit("Concat", parts, onnxio.MakeInt("axis", int64(axis)))
+	return e.Node("Concat", parts, graph.Int("axis", axis))
 }
 
 // gather picks entries of x along an axis.
 func (e *emitter) gather(x string, axis int, indices []int) string {
-	return e.emit("Gather", []string{x, e.ints(indices)}, onnxio.MakeInt("axis", int64(axis)))
+	return e.Node("Gather", []string{x, e.Ints(indices...)}, graph.Int("axis", axis))
 }
 
 // gemm returns op(a)·op(b) for matrices. C is no option before operator set 11.
 func (e *emitter) gemm(a, b string, transA, transB bool, alpha float64) string {
-	var attributes []*onnxpb.AttributeProto
+	var attributes []graph.Attr
 	if transA {
-		attributes = append(attributes, onnxio.MakeInt("transA", 1))
+		attributes = append(attributes, graph.Int("transA", 1))
 	}
 	if transB {
-		attributes = append(attributes, onnxio.MakeInt("transB", 1))
+		attributes = append(attributes, graph.Int("transB", 1))
 	}
 	if alpha != 1 {
-		attributes = append(attributes, onnxio.MakeFloat("alpha", float32(alpha)))
+		attributes = append(attributes, graph.Float("alpha", float32(alpha)))
 	}
 	inputs := []string{a, b}
-	if e.opset < 11 {
+	if e.Opset < 11 {
 		inputs = append(inputs, e.floats([]int{1}, []float64{0}))
 	}
-	return e.emit("Gemm", inputs, attributes...)
+	return e.Node("Gemm", inputs, attributes...)
 }
 
 // matmul returns a·b; transposing b's last two axes is left to the runtime to fuse.
-func (e *emitter) matmul(a, b string) string { return e.op("MatMul", a, b) }
+func (e *emitter) matmul(a, b string) string { return e.Op("MatMul", a, b) }
 
 // swap exchanges the last two of rank axes.
 func (e *emitter) swap(x string, rank int) string {

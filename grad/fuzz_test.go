@@ -5,10 +5,8 @@ import (
 	"slices"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -46,7 +44,7 @@ func (p *program) shape() []int {
 
 // graph makes a graph of known operators with any inputs, attributes and shapes.
 func (p *program) graph() (m *onnxio.Model, o Options) {
-	n := newNet(int64(7+p.next(18)), tensor.Float32, 1)
+	n := newNet(7+p.next(18), tensor.Float32, 1)
 	if p.next(8) == 7 {
 		n.typ = []tensor.Type{tensor.Float64, tensor.Float16, tensor.BFloat16}[p.next(3)]
 	}
@@ -78,18 +76,18 @@ func (p *program) graph() (m *onnxio.Model, o Options) {
 				inputs = append(inputs, values[p.next(len(values))])
 			}
 		}
-		var a []*onnxpb.AttributeProto
+		var a []graph.Attr
 		for range p.next(5) {
 			name := names[p.next(len(names))]
 			switch p.next(4) {
 			case 0:
-				a = append(a, intsAttr(name, p.ints(6)))
+				a = append(a, graph.Ints(name, p.ints(6)...))
 			case 1:
-				a = append(a, onnxio.MakeInt(name, int64(p.next(12)-3)))
+				a = append(a, graph.Int(name, int(p.next(12)-3)))
 			case 2:
-				a = append(a, onnxio.MakeString(name, texts[p.next(len(texts))]))
+				a = append(a, graph.String(name, texts[p.next(len(texts))]))
 			default:
-				a = append(a, floatsAttr(name, []float32{1, float32(p.next(5)), 0.5}))
+				a = append(a, graph.Floats(name, 1, float32(p.next(5)), 0.5))
 			}
 		}
 		values = append(values, n.ops(rules[p.next(len(rules))].Op, 1+p.next(3), inputs, a...)...)
@@ -113,52 +111,57 @@ func (p *program) spoiled(cases []ruleCase) (m *onnxio.Model, o Options) {
 	c := cases[(p.next(256)<<8|p.next(256))%len(cases)]
 	n := newNet(c.opsets[p.next(len(c.opsets))], tensor.Float32, 1)
 	c.build(n)
-	n.graph = proto.CloneOf(n.graph) // cases share attributes
 	m = n.model()
 	o = Options{Values: n.inferred(m), Wanted: n.wanted}
 	for range 1 + p.next(3) {
-		node := n.graph.Node[p.next(len(n.graph.Node))]
+		at := p.next(len(n.parts.Nodes))
+		node := n.parts.Nodes[at].Spec()
 		switch p.next(6) {
 		case 0:
-			if a := node.Attribute; len(a) > 0 {
-				p.spoil(a[p.next(len(a))])
+			if len(node.Attrs) > 0 {
+				i := p.next(len(node.Attrs))
+				node.Attrs[i] = p.spoil(node.Attrs[i])
 			}
 		case 1:
-			if a := node.Attribute; len(a) > 0 {
-				i := p.next(len(a))
-				node.Attribute = append(slices.Clone(a[:i]), a[i+1:]...)
+			if len(node.Attrs) > 0 {
+				i := p.next(len(node.Attrs))
+				node.Attrs = slices.Delete(node.Attrs, i, i+1)
 			}
 		case 2:
-			node.Input = node.Input[:p.next(len(node.Input)+1)]
+			node.Inputs = node.Inputs[:p.next(len(node.Inputs)+1)]
 		case 3:
-			node.Input[p.next(len(node.Input))] = n.ints(p.ints(8)...)
+			node.Inputs[p.next(len(node.Inputs))] = n.ints(p.ints(8)...)
 		case 4:
-			m.Proto.OpsetImport[0].Version = proto.Int64(int64(7 + p.next(18)))
+			n.parts.Opsets[0].Version = 7 + p.next(18)
 		default:
-			name := slices.Concat(node.Input, node.Output)[p.next(len(node.Input)+len(node.Output))]
+			name := slices.Concat(node.Inputs, node.Outputs)[p.next(len(node.Inputs)+len(node.Outputs))]
 			o.Values[name] = Value{Type: tensor.Float32, Shape: p.shape()}
 		}
-		if len(node.Input) == 0 {
+		n.parts.Nodes[at] = node.Node()
+		if len(node.Inputs) == 0 {
 			break
 		}
 	}
-	return m, o
+	return n.model(), o
 }
 
-func (p *program) spoil(a *onnxpb.AttributeProto) {
-	switch {
-	case a.I != nil:
-		*a.I = int64(p.next(20) - 6)
-	case a.Ints != nil && p.next(2) == 0:
-		a.Ints = int64s(p.ints(6))
-	case len(a.Ints) > 0:
-		a.Ints = slices.Clone(a.Ints)
-		a.Ints[p.next(len(a.Ints))] = int64(p.next(12) - 4)
-	case a.F != nil:
-		*a.F = float32(p.next(5)-2) / 2
-	case a.S != nil:
-		a.S = []byte("other")
+// spoil returns an attribute of the same name and kind with another value.
+func (p *program) spoil(a graph.Attr) graph.Attr {
+	name, n := a.Name(), graph.NewNode("", "", nil, nil, a)
+	switch list := a.Ints(); {
+	case n.Int(name, 0) == n.Int(name, 1):
+		return graph.Int(name, p.next(20)-6)
+	case list != nil && p.next(2) == 0:
+		return graph.Ints(name, p.ints(6)...)
+	case list != nil:
+		list[p.next(len(list))] = p.next(12) - 4
+		return graph.Ints(name, list...)
+	case n.Float(name, 0) == n.Float(name, 1):
+		return graph.Float(name, float32(p.next(5)-2)/2)
+	case n.String(name, "a") == n.String(name, "b"):
+		return graph.String(name, "other")
 	}
+	return a
 }
 
 // tryBuild differentiates a graph, in whatever state it is.

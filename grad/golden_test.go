@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -26,15 +27,15 @@ func text(m *onnxio.Model) string {
 func TestGolden(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		opset int64
+		opset int
 		fed   bool
 		build func(n *net)
 	}{
 		{"chain", 13, false, convChain},
 		{"chain_fed", 13, true, convChain},
 		{"strided_old", 9, false, func(n *net) {
-			y := n.op("Conv", []string{n.in(normal, 2, 3, 9, 9), n.weight(normal, 4, 3, 2, 2)}, intsAttr("strides", []int{3, 2}), intsAttr("pads", []int{1, 1, 1, 1}))
-			n.out(n.op("MaxPool", []string{n.op("Relu", []string{y})}, intsAttr("kernel_shape", []int{2, 1})))
+			y := n.op("Conv", []string{n.in(normal, 2, 3, 9, 9), n.weight(normal, 4, 3, 2, 2)}, graph.Ints("strides", 3, 2), graph.Ints("pads", 1, 1, 1, 1))
+			n.out(n.op("MaxPool", []string{n.op("Relu", []string{y})}, graph.Ints("kernel_shape", 2, 1)))
 		}},
 		{"linear", 17, false, func(n *net) {
 			x := n.in(normal, 2, 5, 8)
@@ -74,6 +75,6 @@ func TestGolden(t *testing.T) {
 }
 
 func convChain(n *net) {
-	mid := n.op("Conv", []string{n.in(normal, 2, 16, 8, 8), n.weight(normal, 4, 16, 1, 3)}, intsAttr("pads", []int{0, 1, 0, 1}))
+	mid := n.op("Conv", []string{n.in(normal, 2, 16, 8, 8), n.weight(normal, 4, 16, 1, 3)}, graph.Ints("pads", 0, 1, 0, 1))
 	n.out(n.op("Relu", []string{n.op("Conv", []string{mid, n.weight(normal, 16, 4, 1, 1), n.weight(normal, 16)})}))
 }

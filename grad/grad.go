@@ -3,12 +3,11 @@ package grad
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -84,16 +83,20 @@ func Blocked(m *onnxio.Model, o Options) (map[string][]Block, error) {
 
 // graph puts the new model together.
 func (p *plan) graph(o Options) (*Graph, error) {
+	cotangents := slices.Collect(maps.Values(p.cotangents))
 	out := &Graph{Cotangents: p.cotangents, Gradients: map[string]string{}}
-	outputs := newOutputs(p.facts)
-	for _, name := range p.outputs {
-		outputs.add(name, name)
+	parts, outputs := p.facts.Parts(), []string{}
+	parts.Inputs, parts.Outputs, parts.Values = p.inputs(), nil, nil // shapes of values inside may say otherwise
+	add := func(name, like string) {
+		if !slices.Contains(outputs, name) {
+			outputs, parts.Outputs = append(outputs, name), append(parts.Outputs, p.facts.declare(name, like))
+		}
 	}
-	for _, name := range o.Keep {
+	for _, name := range slices.Concat(p.outputs, o.Keep) {
 		if !p.facts.exists(name) {
 			return nil, fmt.Errorf("the value to keep %q is not in the main graph", name)
 		}
-		outputs.add(name, name)
+		add(name, name)
 	}
 	for _, name := range p.wanted {
 		if _, done := out.Gradients[name]; done {
@@ -103,108 +106,45 @@ func (p *plan) graph(o Options) (*Graph, error) {
 		g := p.total(name)
 		switch {
 		case g == "":
-			g = p.emitter.op("Sub", name, name)
-		case outputs.has(g) || p.facts.exists(g) || p.isCotangent(g):
-			g = p.emitter.op("Identity", g)
+			g = p.emitter.Op("Sub", name, name)
+		case slices.Contains(outputs, g) || p.facts.exists(g) || slices.Contains(cotangents, g):
+			g = p.emitter.Op("Identity", g)
 		}
 		out.Gradients[name] = g
-		outputs.add(g, name)
+		add(g, name)
 	}
-	if p.emitter.err != nil {
-		return nil, p.emitter.err
+	if p.emitter.Err != nil {
+		return nil, p.emitter.Err
 	}
-	graph := onnxio.Shallow(p.m.Graph())
-	graph.Node = prune(slices.Concat(p.forward, p.emitter.nodes), outputs.list)
-	graph.Output = outputs.list
-	graph.ValueInfo = nil // shapes of values that may say otherwise
-	p.fix(graph)
-	p.feed(graph, o.Feed)
-	for _, name := range p.outputs {
-		graph.Input = append(graph.Input, valueInfo(p.cotangents[name], p.facts.typ(name), p.facts.shape(name)))
+	parts.Nodes = graph.Needed(slices.Concat(p.forward, p.emitter.Nodes), outputs)
+	parts.Initializers = slices.DeleteFunc(parts.Initializers, func(t onnxio.Tensor) bool { return p.facts.fed[t.Name()] })
+	if p.emitter.layout.used {
+		parts.Opsets = append(parts.Opsets, graph.Opset{Domain: blockedDomain, Version: 1})
 	}
-	model := onnxio.Shallow(p.m.Proto)
-	model.Graph = graph
-	if p.layout.used {
-		model.OpsetImport = append(slices.Clone(model.OpsetImport),
-			&onnxpb.OperatorSetIdProto{Domain: proto.String(blockedDomain), Version: proto.Int64(1)})
-	}
-	out.Model = p.m.Derive(model)
+	out.Model = parts.Model()
 	if err := out.Model.Check(); err != nil {
 		return nil, errors.Join(fmt.Errorf("the gradients of this model are not a valid model: %w", err), out.Model.Close())
 	}
 	return out, nil
 }
 
-// fix gives the inputs of the new graph the shapes that it holds for.
-func (p *plan) fix(graph *onnxpb.GraphProto) {
-	for i, in := range graph.Input {
-		if _, ok := p.m.Index().Initializer(in.GetName()); ok {
-			continue
-		}
-		if v := p.facts.values[in.GetName()]; v.Shape != nil && v.Type != tensor.Undefined {
-			graph.Input[i] = valueInfo(in.GetName(), v.Type, v.Shape)
-		}
-	}
-}
-
-// feed turns initializers of the new graph into inputs.
-func (p *plan) feed(graph *onnxpb.GraphProto, names []string) {
-	fed := map[string]bool{}
-	for _, name := range names {
-		fed[name] = true
-	}
-	inputs := map[string]bool{}
-	for _, in := range graph.Input {
-		inputs[in.GetName()] = true
-	}
-	var kept []*onnxpb.TensorProto
-	for _, t := range graph.Initializer {
-		name := t.GetName()
-		switch {
-		case !fed[name]:
-			kept = append(kept, t)
-		case !inputs[name]:
-			graph.Input = append(graph.Input, valueInfo(name, p.facts.typ(name), p.facts.shape(name)))
+// inputs returns the inputs of the new model: the original's, with the shapes that the gradients hold for, the initializers
+// that are fed, and the cotangents.
+func (p *plan) inputs() []graph.Value {
+	list := p.facts.Inputs()
+	for i, in := range list {
+		name := in.Name()
+		if _, stored := p.facts.Initializer(name); !stored && p.facts.typ(name) != tensor.Undefined && p.facts.shape(name) != nil {
+			list[i] = p.facts.declare(name, name)
 		}
 	}
-	graph.Initializer = kept
-}
-
-// outputs is the list of a new model's outputs, without repetition.
-type outputs struct {
-	facts *facts
-	list  []*onnxpb.ValueInfoProto
-	names map[string]bool
-}
-
-func newOutputs(f *facts) *outputs { return &outputs{facts: f, names: map[string]bool{}} }
-
-func (o *outputs) has(name string) bool { return o.names[name] }
-
-// add makes a value an output, with the type and shape of the value like.
-func (o *outputs) add(name, like string) {
-	if o.names[name] {
-		return
-	}
-	o.names[name] = true
-	o.list = append(o.list, valueInfo(name, o.facts.typ(like), o.facts.shape(like)))
-}
-
-// valueInfo describes an input or output; a nil shape leaves even the rank open.
-func valueInfo(name string, t tensor.Type, shape []int) *onnxpb.ValueInfoProto {
-	v := &onnxpb.ValueInfoProto{Name: proto.String(name)}
-	if t == tensor.Undefined {
-		return v
-	}
-	typ := &onnxpb.TypeProto_Tensor{ElemType: proto.Int32(int32(t))}
-	if shape != nil {
-		typ.Shape = &onnxpb.TensorShapeProto{}
-		for _, d := range shape {
-			typ.Shape.Dim = append(typ.Shape.Dim, &onnxpb.TensorShapeProto_Dimension{
-				Value: &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: int64(d)},
-			})
+	for _, t := range p.facts.Initializers() {
+		if p.facts.fed[t.Name()] && !p.facts.IsInput(t.Name()) {
+			list = append(list, p.facts.declare(t.Name(), t.Name()))
 		}
 	}
-	v.Type = &onnxpb.TypeProto{Value: &onnxpb.TypeProto_TensorType{TensorType: typ}}
-	return v
+	for _, name := range p.outputs {
+		list = append(list, p.facts.declare(p.cotangents[name], name))
+	}
+	return list
 }

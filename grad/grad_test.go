@@ -9,11 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -60,15 +58,15 @@ func (n *net) gradients(t *testing.T, o Options, cotangents map[string][]float64
 
 // At kinks and ties the gradients are as the package says.
 func TestConventions(t *testing.T) {
-	window := attrs(intsAttr("kernel_shape", []int{2, 2}))
+	window := attrs{graph.Ints("kernel_shape", 2, 2)}
 	for _, c := range []struct {
 		name   string
-		opset  int64
+		opset  int
 		op     string
 		shape  []int
 		x      []float64
 		more   []float64 // a second input
-		a      []*onnxpb.AttributeProto
+		a      []graph.Attr
 		g      []float64
 		dx, dy []float64
 	}{
@@ -82,8 +80,8 @@ func TestConventions(t *testing.T) {
 		{"Max shares", 13, "Max", []int{3}, []float64{1, 2, 3}, []float64{1, 3, 2}, nil, []float64{2, 2, 2}, []float64{1, 0, 2}, []float64{1, 2, 0}},
 		{"Relu at 0", 13, "Relu", []int{3}, []float64{-1, 0, 1}, nil, nil, []float64{1, 1, 1}, []float64{0, 0, 1}, nil},
 		{"Abs at 0", 13, "Abs", []int{3}, []float64{-1, 0, 1}, nil, nil, []float64{1, 1, 1}, []float64{-1, 0, 1}, nil},
-		{"LeakyRelu at 0", 13, "LeakyRelu", []int{3}, []float64{-1, 0, 1}, nil, attrs(onnxio.MakeFloat("alpha", 0.5)), []float64{1, 1, 1}, []float64{0.5, 0.5, 1}, nil},
-		{"Clip at its bounds", 10, "Clip", []int{4}, []float64{-2, -1, 1, 2}, nil, attrs(onnxio.MakeFloat("min", -1), onnxio.MakeFloat("max", 1)), []float64{1, 1, 1, 1}, []float64{0, 1, 1, 0}, nil},
+		{"LeakyRelu at 0", 13, "LeakyRelu", []int{3}, []float64{-1, 0, 1}, nil, attrs{graph.Float("alpha", 0.5)}, []float64{1, 1, 1}, []float64{0.5, 0.5, 1}, nil},
+		{"Clip at its bounds", 10, "Clip", []int{4}, []float64{-2, -1, 1, 2}, nil, attrs{graph.Float("min", -1), graph.Float("max", 1)}, []float64{1, 1, 1, 1}, []float64{0, 1, 1, 0}, nil},
 		{"ReduceL2 of zeros", 13, "ReduceL2", []int{2}, []float64{0, 0}, nil, nil, []float64{1}, []float64{0, 0}, nil},
 		{"Pow of negative bases", 13, "Pow", []int{2}, []float64{-2, 3}, []float64{2, 0}, nil, []float64{1, 1}, []float64{-4, 0}, []float64{0, 1.0986123}},
 	} {
@@ -107,7 +105,7 @@ func TestConventions(t *testing.T) {
 }
 
 // A small graph with fan-out, two outputs, and an integer branch.
-func branching(opset int64) (n *net, x, mid, y, z string) {
+func branching(opset int) (n *net, x, mid, y, z string) {
 	n = newNet(opset, tensor.Float32, 3)
 	x = n.in(away, 2, 3)
 	w := n.weight(normal, 3, 3)
@@ -115,7 +113,7 @@ func branching(opset int64) (n *net, x, mid, y, z string) {
 	relu := n.op("Relu", []string{mid})
 	shape := n.op("Shape", []string{relu})
 	y = n.op("Add", []string{n.op("Mul", []string{mid, relu}), n.op("Reshape", []string{x, shape})})
-	z = n.op("ReduceSum", []string{n.op("MatMul", []string{relu, w})}, onnxio.MakeInt("keepdims", 0))
+	z = n.op("ReduceSum", []string{n.op("MatMul", []string{relu, w})}, graph.Int("keepdims", 0))
 	n.wanted = append(n.wanted, mid)
 	n.out(y, z)
 	return n, x, mid, y, z
@@ -142,7 +140,7 @@ func TestIntermediateValues(t *testing.T) {
 	cut.count++ // the names that follow are those of the first graph
 	relu := cut.op("Relu", []string{c})
 	cy := cut.op("Add", []string{cut.op("Mul", []string{c, relu}), "x1"})
-	cz := cut.op("ReduceSum", []string{cut.op("MatMul", []string{relu, "c2"})}, onnxio.MakeInt("keepdims", 0))
+	cz := cut.op("ReduceSum", []string{cut.op("MatMul", []string{relu, "c2"})}, graph.Int("keepdims", 0))
 	cut.out(cy, cz)
 	want := cut.gradients(t, Options{Wanted: []string{c}}, map[string][]float64{cz: {2}})
 	if _, off, size := farthest(got[mid], want[c]); off > 1e-6*size {
@@ -157,11 +155,9 @@ func TestIntermediateValues(t *testing.T) {
 // run1 runs the forward pass of a net for one value.
 func run1(t *testing.T, n *net, name string) tensor.Dense {
 	t.Helper()
-	graph := onnxio.Shallow(n.graph)
-	graph.Output = []*onnxpb.ValueInfoProto{{Name: &name}}
-	p := onnxio.Shallow(n.model().Proto)
-	p.Graph = graph
-	r, err := session(t, orttest.Open(t), onnxio.New(p)).Run(context.Background(), n.feeds, []string{name})
+	one := n.parts
+	one.Outputs = undeclared([]string{name})
+	r, err := session(t, orttest.Open(t), one.Model()).Run(context.Background(), n.feeds, []string{name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +169,7 @@ func run1(t *testing.T, n *net, name string) tensor.Dense {
 
 // A value that no output depends on has the gradient zero.
 func TestNoPath(t *testing.T) {
-	for _, opset := range []int64{7, 13} {
+	for _, opset := range []int{7, 13} {
 		n := newNet(opset, tensor.Float32, 1)
 		x, w := n.in(normal, 2, 3), n.weight(normal, 3)
 		dead := n.op("Mul", []string{x, w})
@@ -196,37 +192,33 @@ func TestNoPath(t *testing.T) {
 func TestOptions(t *testing.T) {
 	n, x, mid, _, z := branching(13)
 	m := n.model()
-	before := proto.Clone(m.Proto)
+	before := must(m.Marshal())
 	o := Options{Values: n.inferred(m), Outputs: []string{z}, Wanted: n.wanted, Keep: []string{mid, z}, Feed: []string{"c2"}}
 	g, err := Build(m, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer g.Model.Close()
-	if !proto.Equal(before, m.Proto) {
+	if !bytes.Equal(before, must(m.Marshal())) {
 		t.Error("Build changed the model")
 	}
-	own := map[string]*onnxpb.NodeProto{}
-	for _, node := range m.Graph().GetNode() {
-		own[node.Output[0]] = node
-	}
 	shared := 0
-	for _, node := range g.Model.Graph().GetNode() {
-		if of := own[node.Output[0]]; of == node {
+	for _, node := range graph.Of(g.Model).Nodes() {
+		if own, ok := graph.Of(m).Producer(node.Output(0)); own == node {
 			shared++
-		} else if of != nil {
-			t.Errorf("node %q is not the original's own", node.Output[0])
+		} else if ok {
+			t.Errorf("node %q is not the original's own", node.Output(0))
 		}
 	}
 	if shared == 0 {
 		t.Error("no node is the original's own")
 	}
 	var inputs, outputs []string
-	for _, v := range g.Model.Graph().GetInput() {
-		inputs = append(inputs, v.GetName())
+	for _, v := range graph.Of(g.Model).Inputs() {
+		inputs = append(inputs, v.Name())
 	}
-	for _, v := range g.Model.Graph().GetOutput() {
-		outputs = append(outputs, v.GetName())
+	for _, v := range graph.Of(g.Model).Outputs() {
+		outputs = append(outputs, v.Name())
 	}
 	if want := []string{x, "c2", g.Cotangents[z]}; !slices.Equal(inputs, want) {
 		t.Errorf("inputs %q, wanted %q", inputs, want)
@@ -234,7 +226,7 @@ func TestOptions(t *testing.T) {
 	if want := []string{z, mid, g.Gradients[x], g.Gradients["c2"], g.Gradients[mid]}; !slices.Equal(outputs, want) {
 		t.Errorf("outputs %q, wanted %q", outputs, want)
 	}
-	if len(g.Model.Graph().GetInitializer()) != len(m.Graph().GetInitializer())-1 {
+	if len(graph.Of(g.Model).Initializers()) != len(n.parts.Initializers)-1 {
 		t.Error("the fed initializer is still there")
 	}
 	again, err := Build(m, o)
@@ -270,11 +262,10 @@ func TestOutputsOfTheirOwn(t *testing.T) {
 func TestOldModel(t *testing.T) {
 	n := newNet(7, tensor.Float32, 1)
 	x, w := n.in(normal, 2, 3, 5, 5), n.weight(normal, 2, 3, 3, 3)
-	n.out(n.op("Conv", []string{x, w}, intsAttr("strides", []int{2, 2})))
-	n.graph.Input = append(n.graph.Input, valueInfo(w, n.typ, []int{2, 3, 3, 3}))
-	p := n.model().Proto
-	p.IrVersion = proto.Int64(3)
-	m := onnxio.New(p)
+	n.out(n.op("Conv", []string{x, w}, graph.Ints("strides", 2, 2)))
+	n.declare(w, n.typ, []int{2, 3, 3, 3})
+	n.parts.IR = 3
+	m := n.model()
 	for _, feed := range [][]string{nil, {w}} {
 		g, err := Build(m, Options{Values: n.inferred(m), Wanted: n.wanted, Feed: feed})
 		if err != nil {
@@ -366,44 +357,42 @@ func TestBlocked(t *testing.T) {
 func TestHindrances(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		opset int64
+		opset int
 		build func(n *net)
 		want  string
 	}{
 		{"another domain", 13, func(n *net) {
-			y := n.op("Relu", []string{n.in(normal, 2)})
-			n.graph.Node[0].Domain = proto.String("com.example")
-			n.out(y)
-		}, `com.example.Relu`},
+			n.parts.Opsets = append(n.parts.Opsets, graph.Opset{Domain: "com.example", Version: 1})
+			n.out(n.op("com.example::Relu", []string{n.in(normal, 2)}))
+		}, `com.example::Relu`},
 		{"a subgraph reads it", 13, func(n *net) {
 			x := n.in(normal, 2)
-			branch := func(op string) *onnxpb.AttributeProto {
+			branch := func(op string) graph.Attr {
 				inner := newNet(13, n.typ, 1)
 				inner.count = 100 * len(op)
 				inner.out(inner.op(op, []string{x}))
-				name := map[string]string{"Relu": "then_branch", "Neg": "else_branch"}[op]
-				return &onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_GRAPH.Enum(), G: inner.graph}
+				return graph.Body(map[string]string{"Relu": "then_branch", "Neg": "else_branch"}[op], inner.parts)
 			}
 			n.out(n.op("If", []string{n.constant(tensor.Bool, []int{}, []float64{1})}, branch("Relu"), branch("Neg")))
 		}, `If "If_`},
 		{"normalization in training mode", 14, func(n *net) {
 			n.out(n.ops("BatchNormalization", 3, []string{
 				n.in(normal, 2, 3, 4), n.weight(normal, 3), n.weight(normal, 3), n.weight(normal, 3), n.weight(above, 3),
-			}, onnxio.MakeInt("training_mode", 1))[0])
+			}, graph.Int("training_mode", 1))[0])
 		}, "training mode"},
 		{"dropout in training mode", 13, func(n *net) {
 			n.out(n.op("Dropout", []string{n.in(normal, 3), n.constant(tensor.Float32, []int{}, []float64{0.5}), n.constant(tensor.Bool, []int{}, []float64{1})}))
 		}, "training mode"},
 		{"a diagonal", 13, func(n *net) {
-			n.out(n.op("Einsum", []string{n.in(normal, 3, 3)}, onnxio.MakeString("equation", "ii->i")))
+			n.out(n.op("Einsum", []string{n.in(normal, 3, 3)}, graph.String("equation", "ii->i")))
 		}, "diagonal"},
 		{"antialiased resampling", 18, func(n *net) {
 			n.out(n.op("Resize", []string{n.in(normal, 1, 1, 4, 4), "", n.constant(tensor.Float32, []int{4}, []float64{1, 1, 0.5, 0.5})},
-				onnxio.MakeString("mode", "linear"), onnxio.MakeInt("antialias", 1)))
+				graph.String("mode", "linear"), graph.Int("antialias", 1)))
 		}, "antialiasing"},
 		{"cropped resampling", 13, func(n *net) {
 			n.out(n.op("Resize", []string{n.in(normal, 1, 1, 4, 4), n.constant(tensor.Float32, []int{8}, []float64{0, 0, 0, 0, 1, 1, 1, 1}), n.constant(tensor.Float32, []int{4}, []float64{1, 1, 2, 2})},
-				onnxio.MakeString("coordinate_transformation_mode", "tf_crop_and_resize")))
+				graph.String("coordinate_transformation_mode", "tf_crop_and_resize")))
 		}, "tf_crop_and_resize"},
 		{"a padding value", 13, func(n *net) {
 			v := n.weight(normal)
@@ -424,9 +413,9 @@ func TestHindrances(t *testing.T) {
 			c.build(n)
 			m := n.model()
 			values := n.inferred(m)
-			for _, out := range n.graph.Output { // the outputs' own shapes are no obstacle here
-				if v := values[out.GetName()]; v.Shape == nil {
-					values[out.GetName()] = Value{Type: n.typ, Shape: []int{2}}
+			for _, out := range n.parts.Outputs { // the outputs' own shapes are no obstacle here
+				if v := values[out.Name()]; v.Shape == nil {
+					values[out.Name()] = Value{Type: n.typ, Shape: []int{2}}
 				}
 			}
 			_, err := Build(m, Options{Values: values, Wanted: n.wanted})
@@ -489,7 +478,7 @@ func TestHalfPrecision(t *testing.T) {
 	build := func(typ tensor.Type) *net {
 		n := newNet(13, typ, 5)
 		y := n.op("Relu", []string{n.op("Conv", []string{n.in(away, 1, 3, 4, 4), n.weight(away, 2, 3, 3, 3)})})
-		y = n.op("Softmax", []string{n.op("MaxPool", []string{y}, intsAttr("kernel_shape", []int{2, 2}))}, onnxio.MakeInt("axis", 1))
+		y = n.op("Softmax", []string{n.op("MaxPool", []string{y}, graph.Ints("kernel_shape", 2, 2))}, graph.Int("axis", 1))
 		n.out(n.op("Gemm", []string{n.op("Flatten", []string{y}), n.weight(away, 2, 3)}))
 		return n
 	}

@@ -9,18 +9,16 @@ import (
 	"slices"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // net is a small graph for a test, put together node by node.
 type net struct {
-	graph  *onnxpb.GraphProto
-	opset  int64
+	parts  graph.Parts
+	opset  int
 	typ    tensor.Type // of the floating-point values
 	random *rand.Rand
 	feeds  map[string]tensor.Dense
@@ -29,9 +27,9 @@ type net struct {
 	count  int
 }
 
-func newNet(opset int64, typ tensor.Type, seed uint64) *net {
+func newNet(opset int, typ tensor.Type, seed uint64) *net {
 	return &net{
-		graph: &onnxpb.GraphProto{Name: new("net")}, opset: opset, typ: typ, random: rand.New(rand.NewPCG(seed, 7)),
+		parts: graph.Parts{IR: 8, Opsets: []graph.Opset{{Version: opset}}, Name: "net"}, opset: opset, typ: typ, random: rand.New(rand.NewPCG(seed, 7)),
 		feeds: map[string]tensor.Dense{}, shapes: map[string][]int{},
 	}
 }
@@ -116,7 +114,7 @@ func (n *net) feed(t tensor.Type, shape []int, v []float64) string {
 	}
 	n.feeds[name] = tensor.Dense{Type: t, Shape: shape, Data: raw}
 	n.shapes[name] = shape
-	n.graph.Input = append(n.graph.Input, valueInfo(name, t, orEmpty(shape)))
+	n.declare(name, t, shape)
 	return name
 }
 
@@ -136,7 +134,7 @@ func (n *net) constant(t tensor.Type, shape []int, v []float64) string {
 	if err != nil {
 		panic(err)
 	}
-	n.graph.Initializer = append(n.graph.Initializer, p.Proto())
+	n.parts.Initializers = append(n.parts.Initializers, p)
 	return p.Name()
 }
 
@@ -153,37 +151,34 @@ func (n *net) ints(v ...int) string {
 func (n *net) scalar(v float64) string { return n.constant(n.typ, []int{}, []float64{v}) }
 
 // op adds a node with one output.
-func (n *net) op(op string, inputs []string, attributes ...*onnxpb.AttributeProto) string {
+func (n *net) op(op string, inputs []string, attributes ...graph.Attr) string {
 	return n.ops(op, 1, inputs, attributes...)[0]
 }
 
 // ops adds a node with several outputs.
-func (n *net) ops(op string, outputs int, inputs []string, attributes ...*onnxpb.AttributeProto) []string {
+func (n *net) ops(op string, outputs int, inputs []string, attributes ...graph.Attr) []string {
 	n.count++
-	node := &onnxpb.NodeProto{
-		Name: proto.String(fmt.Sprintf("%s_%d", op, n.count)), OpType: proto.String(op), Input: inputs, Attribute: attributes,
-	}
+	var out []string
 	for i := range outputs {
-		node.Output = append(node.Output, fmt.Sprintf("y%d.%d", n.count, i))
+		out = append(out, fmt.Sprintf("y%d.%d", n.count, i))
 	}
-	n.graph.Node = append(n.graph.Node, node)
-	return node.Output
+	n.parts.Nodes = append(n.parts.Nodes, graph.NewNode(op, fmt.Sprintf("%s_%d", op, n.count), inputs, out, attributes...))
+	return out
 }
 
 // out makes a value an output of the graph.
 func (n *net) out(names ...string) {
 	for _, name := range names {
-		n.graph.Output = append(n.graph.Output, valueInfo(name, n.typ, nil))
+		n.parts.Outputs = append(n.parts.Outputs, graph.NewValue(name, n.typ, nil))
 	}
 }
 
-func (n *net) model() *onnxio.Model {
-	return onnxio.New(&onnxpb.ModelProto{
-		IrVersion:   proto.Int64(8),
-		OpsetImport: []*onnxpb.OperatorSetIdProto{{Domain: proto.String(""), Version: proto.Int64(n.opset)}},
-		Graph:       n.graph,
-	})
+// declare adds a graph input.
+func (n *net) declare(name string, t tensor.Type, shape []int) {
+	n.parts.Inputs = append(n.parts.Inputs, graph.NewValue(name, t, graph.Sizes(orEmpty(shape))))
 }
+
+func (n *net) model() *onnxio.Model { return n.parts.Model() }
 
 // session makes a session of a model.
 func session(t testing.TB, l *ort.Library, m *onnxio.Model) *ort.Session {
@@ -222,25 +217,18 @@ func run(t testing.TB, s *ort.Session, feeds map[string]tensor.Dense, outputs []
 // opened makes every wanted initializer of the net an input, so that differences can be
 // taken with respect to it.
 func (n *net) opened() (*onnxio.Model, map[string]tensor.Dense) {
+	open := *n
+	open.parts.Initializers = nil
 	feeds := maps.Clone(n.feeds)
-	graph := onnxio.Shallow(n.graph)
-	graph.Initializer = nil
-	m := n.model()
-	for _, t := range n.graph.Initializer {
-		if !slices.Contains(n.wanted, t.GetName()) {
-			graph.Initializer = append(graph.Initializer, t)
+	for _, t := range n.parts.Initializers {
+		if !slices.Contains(n.wanted, t.Name()) {
+			open.parts.Initializers = append(open.parts.Initializers, t)
 			continue
 		}
-		d, err := m.Tensor(t).Dense()
-		if err != nil {
-			panic(err)
-		}
-		feeds[t.GetName()] = d
-		graph.Input = append(graph.Input, valueInfo(t.GetName(), d.Type, orEmpty(d.Shape)))
+		feeds[t.Name()] = must(t.Dense())
+		open.declare(t.Name(), t.Type(), t.Shape())
 	}
-	p := onnxio.Shallow(m.Proto)
-	p.Graph = graph
-	return onnxio.New(p), feeds
+	return open.model(), feeds
 }
 
 // check compares the gradients of a net with central differences of order four,
@@ -275,7 +263,7 @@ func (n *net) check(t *testing.T, l *ort.Library) {
 // values finds out about the net by a run, and checks that inference says the same.
 func (n *net) values(t *testing.T, l *ort.Library, m *onnxio.Model) Values {
 	t.Helper()
-	values, err := observe(context.Background(), l, m, n.feeds)
+	values, err := observe(context.Background(), l, graph.Of(m), n.feeds)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,9 +285,9 @@ func (n *net) values(t *testing.T, l *ort.Library, m *onnxio.Model) Values {
 // initializers names the wanted initializers.
 func (n *net) initializers() []string {
 	names := []string{}
-	for _, p := range n.graph.Initializer {
-		if slices.Contains(n.wanted, p.GetName()) {
-			names = append(names, p.GetName())
+	for _, t := range n.parts.Initializers {
+		if slices.Contains(n.wanted, t.Name()) {
+			names = append(names, t.Name())
 		}
 	}
 	return names

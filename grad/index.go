@@ -3,7 +3,7 @@ package grad
 import (
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -21,10 +21,10 @@ func indexRules() []Rule {
 func whereRule(c *call) error {
 	mask := c.mask(c.x(0))
 	if c.wanted(1) {
-		c.giveFrom(1, c.mul(c.g(), mask), c.shapeOut(0))
+		c.giveFrom(1, c.mul(c.g(), mask))
 	}
 	if c.wanted(2) {
-		c.giveFrom(2, c.mul(c.g(), c.sub(c.scalar(1), mask)), c.shapeOut(0))
+		c.giveFrom(2, c.mul(c.g(), c.sub(c.scalar(1), mask)))
 	}
 	return nil
 }
@@ -57,8 +57,8 @@ func gatherRule(c *call) error {
 	g = c.reshape(g, moved, []int{moved[0], rest})
 	list := c.reshape(c.cast(c.x(1), tensor.Int64), nil, []int{-1, 1})
 	var dx string
-	if c.opset >= 16 {
-		dx = c.emit("ScatterND", []string{c.zeros([]int{data[axis], rest}), list, g}, onnxio.MakeString("reduction", "add"))
+	if c.Opset >= 16 {
+		dx = c.Node("ScatterND", []string{c.zeros([]int{data[axis], rest}), list, g}, graph.String("reduction", "add"))
 	} else {
 		dx = c.gemm(c.oneHot(list, data[axis]), g, true, false, 1)
 	}
@@ -121,7 +121,7 @@ func (c *call) oneHot(list string, n int) string {
 	typ := c.typ
 	c.typ = tensor.Float32
 	index := c.cast(list, tensor.Float32)
-	index = c.add(index, c.scale(c.mask(c.op("Less", index, c.scalar(0))), float64(n)))
+	index = c.add(index, c.scale(c.mask(c.Op("Less", index, c.scalar(0))), float64(n)))
 	all := make([]float64, n)
 	for i := range all {
 		all[i] = float64(i)

@@ -3,17 +3,14 @@ package grad
 import (
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
-	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// layout emits nodes that work on activations in blocks of channels. ONNX Runtime puts convolutions on blocks in by
+// layout knows which activations are in blocks of channels. ONNX Runtime puts convolutions on blocks in by
 // itself where the weights are constants; weights that are fed it leaves alone. Between these convolutions, what works
 // number by number is done on the blocks too, so that few activations have to be reordered. Every value keeps its name
-// in the usual layout; where nothing reads it by that name, the node that would reorder it is dropped (see prune).
+// in the usual layout; where nothing reads it by that name, the node that would reorder it is dropped (see graph.Needed).
 type layout struct {
 	block int // channels in a block, 0 for none
 	// of holds the blocked form of values, by their name in the usual layout.
@@ -27,11 +24,9 @@ type inBlocks struct {
 	shape []int
 }
 
-func newLayout(block int) *layout { return &layout{block: block, of: map[string]inBlocks{}} }
-
 // takes reports whether a convolution of numbers of type t can run in blocks.
-func (l *layout) takes(k kernel, t tensor.Type) bool {
-	b := l.block
+func (e *emitter) takes(k kernel, t tensor.Type) bool {
+	b := e.layout.block
 	if b < 2 || len(k.size) != 2 || t != tensor.Float32 || k.to%b != 0 {
 		return false
 	}
@@ -45,79 +40,79 @@ func (l *layout) takes(k kernel, t tensor.Type) bool {
 func (k kernel) depthwise() bool { return k.groups > 1 && k.from == k.groups && k.to == k.groups }
 
 // inner is how many input channels of a group a blocked weight has side by side.
-func (l *layout) inner(k kernel) int {
-	if k.from/k.groups%l.block == 0 {
-		return l.block
+func (e *emitter) inner(k kernel) int {
+	if k.from/k.groups%e.layout.block == 0 {
+		return e.layout.block
 	}
 	return 1
 }
 
 // conv emits a convolution with a weight in blocks. The value that it gives out is in the usual layout, and has the
 // name out where that is not empty.
-func (l *layout) conv(e *emitter, k kernel, x, weight, bias, out string) string {
+func (e *emitter) conv(k kernel, x, weight, bias, out string) string {
 	blocked := x
-	if k.groups > 1 || k.from%l.block == 0 {
-		blocked = l.blocks(e, x, slices.Concat([]int{k.batch, k.from}, k.in))
+	if k.groups > 1 || k.from%e.layout.block == 0 {
+		blocked = e.blocks(x, slices.Concat([]int{k.batch, k.from}, k.in))
 	}
 	inputs := []string{blocked, weight}
 	if bias != "" {
 		inputs = append(inputs, bias)
 	}
-	y := l.convNode(e, k.window, k.groups, inputs...)
-	return l.usual(e, inBlocks{y, slices.Concat([]int{k.batch, k.to}, k.out)}, out)
+	y := e.convNode(k.window, k.groups, inputs...)
+	return e.usual(inBlocks{y, slices.Concat([]int{k.batch, k.to}, k.out)}, out)
 }
 
 // convNode emits the node of a convolution whose inputs are in blocks.
-func (l *layout) convNode(e *emitter, w window, groups int, inputs ...string) string {
-	return l.emit(e, "Conv", inputs, intsAttr("kernel_shape", w.size), intsAttr("strides", w.stride), intsAttr("dilations", w.dilation),
-		intsAttr("pads", slices.Concat(w.begin, w.end)), onnxio.MakeInt("group", int64(groups)))
+func (e *emitter) convNode(w window, groups int, inputs ...string) string {
+	return e.blockNode("Conv", inputs, graph.Ints("kernel_shape", w.size...), graph.Ints("strides", w.stride...), graph.Ints("dilations", w.dilation...),
+		graph.Ints("pads", slices.Concat(w.begin, w.end)...), graph.Int("group", groups))
 }
 
 // blocks returns the blocked form of a value of that shape, whose channels fill blocks.
-func (l *layout) blocks(e *emitter, x string, shape []int) string {
-	if l.of[x].name == "" {
-		l.of[x] = inBlocks{l.emit(e, "ReorderInput", []string{x}), shape}
+func (e *emitter) blocks(x string, shape []int) string {
+	if e.layout.of[x].name == "" {
+		e.layout.of[x] = inBlocks{e.blockNode("ReorderInput", []string{x}), shape}
 	}
-	return l.of[x].name
+	return e.layout.of[x].name
 }
 
 // usual brings a value back from blocks. The result has the name out where that is not empty.
-func (l *layout) usual(e *emitter, b inBlocks, out string) string {
-	plain := l.emit(e, "ReorderOutput", []string{b.name}, onnxio.MakeInt("channels", int64(b.shape[1])))
-	if out != "" {
-		e.nodes[len(e.nodes)-1].Output[0], plain = out, out
+func (e *emitter) usual(b inBlocks, out string) string {
+	plain := e.blockNode("ReorderOutput", []string{b.name}, graph.Int("channels", b.shape[1]))
+	if last := len(e.Nodes) - 1; out != "" {
+		named := e.Nodes[last].Spec()
+		named.Outputs, plain = []string{out}, out
+		e.Nodes[last] = named.Node()
 	}
-	l.of[plain] = b
+	e.layout.of[plain] = b
 	return plain
 }
 
-func (l *layout) emit(e *emitter, op string, inputs []string, attributes ...*onnxpb.AttributeProto) string {
-	l.used = true
-	out := e.emit(op, inputs, attributes...)
-	e.nodes[len(e.nodes)-1].Domain = proto.String(blockedDomain)
-	return out
+func (e *emitter) blockNode(op string, inputs []string, attributes ...graph.Attr) string {
+	e.layout.used = true
+	return e.Node(blockedDomain+"::"+op, inputs, attributes...)
 }
 
 // weight orders a weight [to, from/groups, size...] in blocks: [to/b, from/groups/i, size..., i, b], with i input
 // channels and b output channels side by side.
-func (l *layout) weight(e *emitter, k kernel, w string) string {
-	i, b := l.inner(k), l.block
-	w = e.op("Reshape", w, e.ints([]int{k.to / b, b, k.from / k.groups / i, i, k.places()}))
+func (e *emitter) weight(k kernel, w string) string {
+	i, b := e.inner(k), e.layout.block
+	w = e.Op("Reshape", w, e.Ints(k.to/b, b, k.from/k.groups/i, i, k.places()))
 	w = e.transpose(w, []int{0, 2, 4, 3, 1})
-	return e.op("Reshape", w, e.ints(slices.Concat([]int{k.to, k.from / k.groups}, k.size)))
+	return e.Op("Reshape", w, e.Ints(slices.Concat([]int{k.to, k.from / k.groups}, k.size)...))
 }
 
 // turnedWeight orders the weight [k.to, k.from/groups, size...] of a convolution in blocks for the one that takes the
 // cotangent back: the channels change places and the window is turned around.
-func (l *layout) turnedWeight(e *emitter, k, back kernel, w string) string {
-	b, places := l.block, k.places()
+func (e *emitter) turnedWeight(k, back kernel, w string) string {
+	b, places := e.layout.block, k.places()
 	var taps int // the axis of the window
 	if k.depthwise() {
-		w = e.op("Reshape", w, e.ints([]int{k.to / b, b, places}))
+		w = e.Op("Reshape", w, e.Ints(k.to/b, b, places))
 		w, taps = e.transpose(w, []int{0, 2, 1}), 1
 	} else {
-		i := l.inner(back)
-		w = e.op("Reshape", w, e.ints([]int{k.groups, k.to / k.groups / i, i, k.from / k.groups / b, b, places}))
+		i := e.inner(back)
+		w = e.Op("Reshape", w, e.Ints(k.groups, k.to/k.groups/i, i, k.from/k.groups/b, b, places))
 		w, taps = e.transpose(w, []int{0, 3, 1, 5, 2, 4}), 3
 	}
 	if places > 1 {
@@ -125,37 +120,32 @@ func (l *layout) turnedWeight(e *emitter, k, back kernel, w string) string {
 		slices.Reverse(reversed)
 		w = e.gather(w, taps, reversed)
 	}
-	return e.op("Reshape", w, e.ints(slices.Concat([]int{back.to, back.from / back.groups}, k.size)))
+	return e.Op("Reshape", w, e.Ints(slices.Concat([]int{back.to, back.from / back.groups}, k.size)...))
 }
 
 // relay returns the nodes of the forward pass with convolutions in blocks where their weights are fed, and what lies
 // between them.
-func (p *plan) relay(nodes []*onnxpb.NodeProto) ([]*onnxpb.NodeProto, error) {
-	if p.layout.block == 0 {
-		return nodes, nil
+func (p *plan) relay() ([]graph.Node, error) {
+	if p.emitter.layout.block == 0 {
+		return p.facts.Nodes(), nil
 	}
-	e := newEmitter(p.emitter.opset, p.emitter.names) // constants of its own, ahead of the nodes that read them
-	e.layout = p.layout
-	for _, n := range nodes {
+	e := newEmitter(p.emitter.Opset, p.emitter.Names, p.emitter.layout) // constants of its own, ahead of the nodes that read them
+	for _, n := range p.facts.Nodes() {
 		if k, ok := p.fedConv(n); ok {
-			e.begin(n.Output[0]+"/blocked", tensor.Float32)
-			bias := ""
-			if len(n.Input) > 2 {
-				bias = n.Input[2]
-			}
-			p.layout.conv(e, k, n.Input[0], p.layout.weight(e, k, n.Input[1]), bias, n.Output[0])
-		} else if !p.layout.relayed(e, n, p.facts) {
-			e.nodes = append(e.nodes, n)
+			e.begin(n.Output(0)+"/blocked", tensor.Float32)
+			e.conv(k, n.Input(0), e.weight(k, n.Input(1)), n.Input(2), n.Output(0))
+		} else if !e.relayed(n, p.facts) {
+			e.Nodes = append(e.Nodes, n)
 		}
 	}
-	return e.nodes, e.err
+	return e.Nodes, e.Err
 }
 
 // fedConv returns the kernel of a node of the forward pass that is a convolution whose weight is fed and fills blocks.
-func (p *plan) fedConv(n *onnxpb.NodeProto) (kernel, bool) {
-	if n.GetOpType() != "Conv" || !onnxDomain(n.GetDomain()) || len(n.Input) < 2 || !p.facts.fed[n.Input[1]] {
+func (p *plan) fedConv(n graph.Node) (kernel, bool) {
+	if n.Op() != "Conv" || !p.facts.fed[n.Input(1)] {
 		return kernel{}, false
 	}
 	k, err := convKernel(&call{emitter: p.emitter, facts: p.facts, node: n})
-	return k, err == nil && p.layout.takes(k, p.facts.typ(n.Output[0]))
+	return k, err == nil && p.emitter.takes(k, p.facts.typ(n.Output(0)))
 }

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -20,42 +20,41 @@ type blockCase struct {
 	from, to   float64 // channels, in blocks
 	groups     int     // -1 for one to each channel
 	size       []int
-	attributes []*onnxpb.AttributeProto
+	attributes []graph.Attr
 	batches    int // the samples, in blocks; 0 for two samples
 	convs      int // that run in blocks, the first one's and the gradient of the last one's input among them
 }
 
 func blockCases() []blockCase {
-	pads := func(v ...int) *onnxpb.AttributeProto { return intsAttr("pads", v) }
-	strides := func(v ...int) *onnxpb.AttributeProto { return intsAttr("strides", v) }
-	dilated := intsAttr("dilations", []int{2, 2})
-	type attributes = []*onnxpb.AttributeProto
+	pads := func(v ...int) graph.Attr { return graph.Ints("pads", v...) }
+	strides := func(v ...int) graph.Attr { return graph.Ints("strides", v...) }
+	dilated := graph.Ints("dilations", 2, 2)
 	return []blockCase{
-		{"plain", 1, 2, 1, []int{3, 3}, attributes{pads(1, 1, 1, 1)}, 0, 4},
+		{"plain", 1, 2, 1, []int{3, 3}, attrs{pads(1, 1, 1, 1)}, 0, 4},
 		{"no padding", 2, 1, 1, []int{3, 1}, nil, 0, 4},
-		{"pads differ", 1, 1, 1, []int{3, 2}, attributes{pads(2, 0, 1, 1)}, 0, 4},
-		{"same upper", 1, 1, 1, []int{2, 3}, attributes{onnxio.MakeString("auto_pad", "SAME_UPPER")}, 0, 4},
-		{"dilated", 1, 1, 1, []int{3, 3}, attributes{pads(2, 2, 2, 2), dilated}, 0, 4},
-		{"stride", 1, 1, 1, []int{3, 3}, attributes{pads(1, 1, 1, 1), strides(2, 1)}, 0, 3},
+		{"pads differ", 1, 1, 1, []int{3, 2}, attrs{pads(2, 0, 1, 1)}, 0, 4},
+		{"same upper", 1, 1, 1, []int{2, 3}, attrs{graph.String("auto_pad", "SAME_UPPER")}, 0, 4},
+		{"dilated", 1, 1, 1, []int{3, 3}, attrs{pads(2, 2, 2, 2), dilated}, 0, 4},
+		{"stride", 1, 1, 1, []int{3, 3}, attrs{pads(1, 1, 1, 1), strides(2, 1)}, 0, 3},
 		{"one by one", 2, 2, 1, []int{1, 1}, nil, 0, 4},
 		{"one by one, one block", 1, 1, 1, []int{1, 1}, nil, 0, 4},
-		{"one by one, stride", 1, 1, 1, []int{1, 1}, attributes{strides(2, 2)}, 0, 3},
+		{"one by one, stride", 1, 1, 1, []int{1, 1}, attrs{strides(2, 2)}, 0, 3},
 		{"joined", 1, 2, 1, []int{1, 1}, nil, 0, 4},
-		{"groups", 4, 2, 2, []int{3, 3}, attributes{pads(1, 1, 1, 1)}, 0, 4},
-		{"groups too narrow", 2, 1, 2, []int{3, 3}, attributes{pads(1, 1, 1, 1)}, 0, 2},
-		{"few in", 0.25, 1, 1, []int{3, 3}, attributes{pads(1, 1, 1, 1)}, 0, 2},
-		{"few out", 1, 0.25, 1, []int{3, 3}, attributes{pads(1, 1, 1, 1)}, 0, 2},
+		{"groups", 4, 2, 2, []int{3, 3}, attrs{pads(1, 1, 1, 1)}, 0, 4},
+		{"groups too narrow", 2, 1, 2, []int{3, 3}, attrs{pads(1, 1, 1, 1)}, 0, 2},
+		{"few in", 0.25, 1, 1, []int{3, 3}, attrs{pads(1, 1, 1, 1)}, 0, 2},
+		{"few out", 1, 0.25, 1, []int{3, 3}, attrs{pads(1, 1, 1, 1)}, 0, 2},
 		{"not whole", 1.5, 1.5, 1, []int{3, 3}, nil, 0, 0},
 		// One convolution more for the gradient of the weight.
-		{"depthwise", 2, 2, -1, []int{3, 3}, attributes{pads(1, 1, 1, 1)}, 0, 5},
-		{"depthwise, column", 1, 1, -1, []int{3, 1}, attributes{pads(0, 0, 2, 0)}, 0, 5},
-		{"depthwise, stride", 2, 2, -1, []int{3, 3}, attributes{pads(1, 1, 1, 1), strides(2, 2)}, 0, 5},
-		{"depthwise, dilated", 1, 1, -1, []int{2, 3}, attributes{pads(2, 2, 2, 2), dilated, strides(1, 2)}, 0, 5},
-		{"depthwise, rest", 1, 1, -1, []int{2, 2}, attributes{strides(2, 4)}, 0, 3},
-		{"batch", 1, 2, 1, []int{3, 3}, attributes{pads(1, 1, 1, 1)}, 1, 5},
-		{"two batches", 2, 1, 1, []int{2, 3}, attributes{pads(1, 0, 0, 2)}, 2, 5},
-		{"batch, stride", 1, 1, 1, []int{3, 3}, attributes{pads(1, 1, 1, 1), strides(2, 1)}, 1, 4},
-		{"batch, dilated", 1, 1, 1, []int{2, 2}, attributes{pads(1, 1, 1, 1), strides(1, 2), dilated}, 1, 4},
+		{"depthwise", 2, 2, -1, []int{3, 3}, attrs{pads(1, 1, 1, 1)}, 0, 5},
+		{"depthwise, column", 1, 1, -1, []int{3, 1}, attrs{pads(0, 0, 2, 0)}, 0, 5},
+		{"depthwise, stride", 2, 2, -1, []int{3, 3}, attrs{pads(1, 1, 1, 1), strides(2, 2)}, 0, 5},
+		{"depthwise, dilated", 1, 1, -1, []int{2, 3}, attrs{pads(2, 2, 2, 2), dilated, strides(1, 2)}, 0, 5},
+		{"depthwise, rest", 1, 1, -1, []int{2, 2}, attrs{strides(2, 4)}, 0, 3},
+		{"batch", 1, 2, 1, []int{3, 3}, attrs{pads(1, 1, 1, 1)}, 1, 5},
+		{"two batches", 2, 1, 1, []int{2, 3}, attrs{pads(1, 0, 0, 2)}, 2, 5},
+		{"batch, stride", 1, 1, 1, []int{3, 3}, attrs{pads(1, 1, 1, 1), strides(2, 1)}, 1, 4},
+		{"batch, dilated", 1, 1, 1, []int{2, 2}, attrs{pads(1, 1, 1, 1), strides(1, 2), dilated}, 1, 4},
 	}
 }
 
@@ -77,13 +76,13 @@ func (c blockCase) net(block int) *net {
 	}
 	x := n.op("Conv", []string{n.data(normal, batch, 3, 7, 6), n.weight(scaled, from, 3, 1, 1), n.weight(scaled, from)})
 	x = n.op("Relu", []string{x})
-	y := n.op("Conv", []string{x, n.weight(scaled, slices.Concat([]int{to, from / groups}, c.size)...), n.weight(scaled, to)}, append(c.attributes, onnxio.MakeInt("group", int64(groups)))...)
+	y := n.op("Conv", []string{x, n.weight(scaled, slices.Concat([]int{to, from / groups}, c.size)...), n.weight(scaled, to)}, append(c.attributes, graph.Int("group", groups))...)
 	y = n.op("Relu", []string{y})
 	if slices.Contains([]string{"depthwise", "one by one", "one by one, one block"}, c.name) {
 		y = n.op("Mul", []string{n.op("Add", []string{x, y}), n.op("Sigmoid", []string{y})})
 	}
 	if c.name == "joined" {
-		y, to = n.op("Concat", []string{x, y, x}, onnxio.MakeInt("axis", 1)), 2*from+to
+		y, to = n.op("Concat", []string{x, y, x}, graph.Int("axis", 1)), 2*from+to
 	}
 	n.out(n.op("Conv", []string{y, n.weight(scaled, 5, to, 1, 1)}))
 	return n
@@ -108,8 +107,8 @@ func TestBlocksTransposed(t *testing.T) {
 	for _, groups := range []int{1, block} {
 		n := newNet(13, tensor.Float32, 3)
 		x := n.op("Relu", []string{n.op("Conv", []string{n.data(normal, block, 3, 4, 5), n.weight(normal, block, 3, 1, 1)})})
-		x = n.op("ConvTranspose", []string{x, n.weight(normal, block, block/groups, 3, 2)}, intsAttr("strides", []int{2, 1}),
-			intsAttr("pads", []int{1, 0, 0, 1}), onnxio.MakeInt("group", int64(groups)))
+		x = n.op("ConvTranspose", []string{x, n.weight(normal, block, block/groups, 3, 2)}, graph.Ints("strides", 2, 1),
+			graph.Ints("pads", 1, 0, 0, 1), graph.Int("group", groups))
 		n.out(n.op("Tanh", []string{x}))
 		if got := n.compareBlocks(t, l, block); got != 2 {
 			t.Errorf("%d groups: %d convolutions in blocks, want 2", groups, got)
@@ -169,9 +168,9 @@ func (n *net) fedGradients(t *testing.T, l *ort.Library, m *onnxio.Model, o Opti
 		names = append(names, g.Gradients[w])
 	}
 	ops := map[string]int{}
-	for _, node := range g.Model.Graph().GetNode() {
-		if node.GetDomain() == blockedDomain {
-			ops[node.GetOpType()]++
+	for _, node := range graph.Of(g.Model).Nodes() {
+		if node.Domain() == blockedDomain {
+			ops[node.Type()]++
 		}
 	}
 	return run(t, session(t, l, g.Model), feeds, names), ops

@@ -27,7 +27,7 @@ func concatRule(c *call) error {
 		return err
 	}
 	at := 0
-	for i := range c.node.Input {
+	for i := range c.node.Inputs() {
 		shape := c.shape(i)
 		if len(shape) != len(y) {
 			return errShape
@@ -72,7 +72,7 @@ func splitRule(c *call) error {
 	if used == 1 {
 		begin, end := filled(len(x), 0), filled(len(x), 0)
 		begin[axis] = start
-		end[axis] = x[axis] - start - c.facts.shape(c.node.Output[slices.Index(c.grads, only)])[axis]
+		end[axis] = x[axis] - start - c.shapeOut(slices.Index(c.grads, only))[axis]
 		c.give(0, c.pad(only, begin, end))
 		return nil
 	}
@@ -88,7 +88,7 @@ func (c *call) cuts() ([]cut, error) {
 	x, y := c.shape(0), c.shapeOut(0)
 	var lists [4][]int
 	for i, name := range []string{"starts", "ends", "axes", "steps"} {
-		if c.opset >= 10 {
+		if c.Opset >= 10 {
 			name = ""
 		}
 		var err error
@@ -201,7 +201,7 @@ func (c *call) spread(g string, shape []int, cuts []cut) string {
 	if !wide {
 		return g
 	}
-	if image && len(cuts) == 4 && c.opset >= 13 && c.typ == tensor.Float32 {
+	if image && len(cuts) == 4 && c.Opset >= 13 && c.typ == tensor.Float32 {
 		return c.mul(c.repeat(g, []int{steps(cuts[2]), steps(cuts[3])}), c.comb(shape[2:], cuts[2:]))
 	}
 	return c.reshape(c.pad(c.reshape(g, nil, apart), before, after), nil, shape)
@@ -221,7 +221,7 @@ func padRule(c *call) error {
 			return errShape
 		}
 	}
-	switch mode := c.attrString("mode", "constant"); mode {
+	switch mode := c.node.String("mode", "constant"); mode {
 	case "constant":
 		c.give(0, c.unpad(begin, end))
 		return nil
@@ -249,7 +249,7 @@ func padRule(c *call) error {
 // from operator set 18 on of the axes that input 3 names.
 func (c *call) padding(rank int) (begin, end []int, err error) {
 	name := ""
-	if c.opset < 11 {
+	if c.Opset < 11 {
 		name = "pads"
 	}
 	pads, err := c.numbers(1, name)

@@ -30,15 +30,15 @@ func normRules() []Rule {
 
 // inverseRoot returns 1/√(variance+ε).
 func (c *call) inverseRoot(variance string) string {
-	return c.op("Reciprocal", c.op("Sqrt", c.shift(variance, c.attrFloat("epsilon", 1e-5))))
+	return c.Op("Reciprocal", c.Op("Sqrt", c.shift(variance, c.float("epsilon", 1e-5))))
 }
 
 func batchNormRule(c *call) error {
 	x := c.shape(0)
-	if c.attrInt("training_mode", 0) != 0 || len(c.node.Output) > 1 && c.opset < 14 {
+	if c.node.Int("training_mode", 0) != 0 || len(c.node.Outputs()) > 1 && c.Opset < 14 {
 		return errors.New("in training mode it has no rule")
 	}
-	if c.attrInt("spatial", 1) != 1 {
+	if c.node.Int("spatial", 1) != 1 {
 		return errors.New("with spatial=0 it has no rule")
 	}
 	if len(x) < 2 {
@@ -72,7 +72,7 @@ func batchNormRule(c *call) error {
 		total := c.sum(c.g(), across, false)
 		c.give(2, total)
 		if c.wanted(3) {
-			c.give(3, c.op("Neg", c.mul(total, slope)))
+			c.give(3, c.Op("Neg", c.mul(total, slope)))
 		}
 	}
 	return nil
@@ -80,16 +80,16 @@ func batchNormRule(c *call) error {
 
 // standard returns (x-μ)·r and r along axes, which the forward pass does not give out.
 func (c *call) standard(x string, axes []int) (normal, r string) {
-	centred := c.sub(x, c.reduce("ReduceMean", x, axes, true))
-	r = c.inverseRoot(c.reduce("ReduceMean", c.mul(centred, centred), axes, true))
+	centred := c.sub(x, c.Reduce("ReduceMean", x, axes, true))
+	r = c.inverseRoot(c.Reduce("ReduceMean", c.mul(centred, centred), axes, true))
 	return c.mul(centred, r), r
 }
 
 // unscale returns r·(g - mean(g) - x̂·mean(g·x̂)); without centre the first mean is left out.
 func (c *call) unscale(g, normal, r string, axes []int, centre bool) string {
-	along := c.mul(normal, c.reduce("ReduceMean", c.mul(g, normal), axes, true))
+	along := c.mul(normal, c.Reduce("ReduceMean", c.mul(g, normal), axes, true))
 	if centre {
-		g = c.sub(g, c.reduce("ReduceMean", g, axes, true))
+		g = c.sub(g, c.Reduce("ReduceMean", g, axes, true))
 	}
 	return c.mul(r, c.sub(g, along))
 }
@@ -108,10 +108,10 @@ func layerNormRule(c *call) error {
 			c.give(0, c.unscale(c.mul(c.g(), c.x(1)), normal, r, axes, true))
 		}
 		if c.wanted(1) {
-			c.giveFrom(1, c.mul(c.g(), normal), x)
+			c.giveFrom(1, c.mul(c.g(), normal))
 		}
 	}
-	c.giveFrom(2, c.g(), x)
+	c.giveFrom(2, c.g())
 	return nil
 }
 
@@ -122,13 +122,13 @@ func rmsNormRule(c *call) error {
 		return err
 	}
 	axes := span(axis, len(x))
-	r := c.inverseRoot(c.reduce("ReduceMean", c.mul(c.x(0), c.x(0)), axes, true))
+	r := c.inverseRoot(c.Reduce("ReduceMean", c.mul(c.x(0), c.x(0)), axes, true))
 	normal := c.mul(c.x(0), r)
 	if c.wanted(0) {
 		c.give(0, c.unscale(c.mul(c.g(), c.x(1)), normal, r, axes, false))
 	}
 	if c.wanted(1) {
-		c.giveFrom(1, c.mul(c.g(), normal), x)
+		c.giveFrom(1, c.mul(c.g(), normal))
 	}
 	return nil
 }
@@ -160,14 +160,14 @@ func instanceNormRule(c *call) error {
 // groupNormRule normalises over groups of channels. Scale and bias are per group up to
 // operator set 20, and per channel from then on.
 func groupNormRule(c *call) error {
-	x, groups := c.shape(0), c.attrInt("num_groups", 0)
+	x, groups := c.shape(0), c.node.Int("num_groups", 0)
 	if len(x) < 3 || groups < 1 || x[1]%groups != 0 {
 		return errShape
 	}
 	// Everything is seen as [N, groups, channels of a group, positions].
 	full := []int{x[0], groups, x[1] / groups, product(x[2:])}
 	params, over := []int{groups, 1, 1}, []int{0, 2, 3}
-	if c.opset >= 21 {
+	if c.Opset >= 21 {
 		params, over = []int{groups, full[2], 1}, []int{0, 3}
 	}
 	if product(c.shape(1)) != product(params) || product(c.shape(2)) != product(params) {
@@ -198,11 +198,11 @@ func lpNormRule(c *call) error {
 	}
 	axes := []int{axis}
 	direction, norm := c.y(), ""
-	switch p := c.attrInt("p", 2); p {
+	switch p := c.node.Int("p", 2); p {
 	case 1:
-		direction, norm = c.sign(c.x(0)), c.sum(c.op("Abs", c.x(0)), axes, true)
+		direction, norm = c.sign(c.x(0)), c.sum(c.Op("Abs", c.x(0)), axes, true)
 	case 2:
-		norm = c.op("Sqrt", c.sum(c.mul(c.x(0), c.x(0)), axes, true))
+		norm = c.Op("Sqrt", c.sum(c.mul(c.x(0), c.x(0)), axes, true))
 	default:
 		return errShape
 	}

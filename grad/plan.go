@@ -5,14 +5,13 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // plan is one differentiation under way.
 type plan struct {
-	m       *onnxio.Model
 	facts   *facts
 	rules   map[string]Rule
 	outputs []string // values with a cotangent
@@ -22,8 +21,7 @@ type plan struct {
 	// active values depend on a wanted one.
 	active     map[string]bool
 	emitter    *emitter
-	layout     *layout
-	forward    []*onnxpb.NodeProto // the nodes of the forward pass
+	forward    []graph.Node        // of the forward pass
 	cotangents map[string]string   // output to input name
 	parts      map[string][]string // contributions to the gradient of a value
 
@@ -34,7 +32,7 @@ type plan struct {
 
 // step is a node with the edges on which gradients could travel.
 type step struct {
-	node *onnxpb.NodeProto
+	node graph.Node
 	rule Rule
 	// known is false where no rule exists.
 	known bool
@@ -48,28 +46,24 @@ type step struct {
 }
 
 func newPlan(m *onnxio.Model, o Options) (*plan, error) {
-	opset := m.Opset("")
+	opset := int(m.Opset(""))
 	if opset < oldest {
 		return nil, fmt.Errorf("the model uses operator set %d; gradients need %d or newer, so convert the model first", opset, oldest)
 	}
 	p := &plan{
-		m: m, facts: newFacts(m, o.Values, o.Feed), rules: map[string]Rule{},
+		facts: newFacts(m, o), rules: ruleTable(),
 		active: map[string]bool{}, cotangents: map[string]string{}, parts: map[string][]string{}, tainted: map[string][]int{},
-		emitter: newEmitter(opset, onnxio.NewNameSet(m)), layout: newLayout(o.Block),
 	}
-	for _, r := range Rules() {
-		p.rules[r.Op] = r
-	}
+	p.emitter = newEmitter(opset, graph.NewNameSet(m), &layout{block: o.Block, of: map[string]inBlocks{}})
 	if err := p.choose(o); err != nil {
 		return nil, err
 	}
-	for _, n := range m.Graph().GetNode() {
+	for _, n := range p.facts.Nodes() {
 		p.steps = append(p.steps, p.step(n))
 	}
 	p.mark()
-	p.emitter.layout = p.layout
 	var err error
-	if p.forward, err = p.relay(m.Graph().GetNode()); err != nil {
+	if p.forward, err = p.relay(); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -78,19 +72,19 @@ func newPlan(m *onnxio.Model, o Options) (*plan, error) {
 // choose checks the names that the caller gave.
 func (p *plan) choose(o Options) error {
 	for _, name := range o.Feed {
-		t, ok := p.m.Index().Initializer(name)
+		t, ok := p.facts.Initializer(name)
 		if !ok {
 			return fmt.Errorf("the value to feed %q is no initializer", name)
 		}
-		if !carries(tensor.Type(t.GetDataType())) {
-			return fmt.Errorf("the initializer to feed %q is of type %s, wanted a floating-point type", name, tensor.Type(t.GetDataType()))
+		if !carries(t.Type()) {
+			return fmt.Errorf("the initializer to feed %q is of type %s, wanted a floating-point type", name, t.Type())
 		}
 	}
 	p.outputs = slices.Clone(o.Outputs)
 	if o.Outputs == nil {
-		for _, v := range p.m.Graph().GetOutput() {
-			if t := p.facts.typ(v.GetName()); t != tensor.Undefined && carries(t) {
-				p.outputs = append(p.outputs, v.GetName())
+		for _, v := range p.facts.Outputs() {
+			if t := p.facts.typ(v.Name()); t != tensor.Undefined && carries(t) {
+				p.outputs = append(p.outputs, v.Name())
 			}
 		}
 	}
@@ -118,22 +112,20 @@ func (p *plan) choose(o Options) error {
 		if p.cotangents[name] != "" {
 			return fmt.Errorf("output %q is named twice", name)
 		}
-		p.cotangents[name] = p.emitter.names.Fresh(name + "/cotangent")
+		p.cotangents[name] = p.emitter.Names.Fresh(name + "/cotangent")
 		p.parts[name] = []string{p.cotangents[name]}
 	}
 	return nil
 }
 
 // step finds the edges of a node.
-func (p *plan) step(n *onnxpb.NodeProto) *step {
+func (p *plan) step(n graph.Node) *step {
 	s := &step{node: n}
-	if onnxDomain(n.GetDomain()) {
-		s.rule, s.known = p.rules[n.GetOpType()]
-	}
-	if !slices.ContainsFunc(n.Output, func(out string) bool { return out != "" && carries(p.facts.typ(out)) }) {
+	s.rule, s.known = p.rules[n.Op()]
+	if !slices.ContainsFunc(n.Outputs(), func(out string) bool { return out != "" && carries(p.facts.typ(out)) }) {
 		return s
 	}
-	for i, in := range n.Input {
+	for i, in := range n.Inputs() {
 		if in == "" || !carries(p.facts.typ(in)) {
 			continue
 		}
@@ -144,35 +136,12 @@ func (p *plan) step(n *onnxpb.NodeProto) *step {
 			s.foreign = append(s.foreign, in)
 		}
 	}
-	for _, name := range read(n) {
-		if p.facts.exists(name) && carries(p.facts.typ(name)) {
+	for _, name := range n.Reads() { // what subgraphs read
+		if !slices.Contains(n.Inputs(), name) && carries(p.facts.typ(name)) {
 			s.foreign = append(s.foreign, name)
 		}
 	}
 	return s
-}
-
-// read returns the names that the subgraphs of a node read. Those defined inside are
-// among them; they name no value of the main graph, since ONNX lets no name hide another.
-func read(n *onnxpb.NodeProto) []string {
-	var names []string
-	visit := func(g *onnxpb.GraphProto) {
-		for _, inner := range g.GetNode() {
-			names = append(append(names, inner.Input...), read(inner)...)
-		}
-		for _, v := range g.GetOutput() {
-			names = append(names, v.GetName())
-		}
-	}
-	for _, a := range n.GetAttribute() {
-		if a.G != nil {
-			visit(a.G)
-		}
-		for _, g := range a.Graphs {
-			visit(g)
-		}
-	}
-	return names
 }
 
 // mark finds the steps that outputs depend on and the values that depend on wanted ones.
@@ -182,12 +151,12 @@ func (p *plan) mark() {
 		used[name] = true
 	}
 	for _, s := range slices.Backward(p.steps) {
-		s.useful = slices.ContainsFunc(s.node.Output, func(out string) bool { return used[out] })
+		s.useful = slices.ContainsFunc(s.node.Outputs(), func(out string) bool { return used[out] })
 		if !s.useful {
 			continue
 		}
 		for _, i := range s.edges {
-			used[s.node.Input[i]] = true
+			used[s.node.Input(i)] = true
 		}
 		for _, name := range s.foreign {
 			used[name] = true
@@ -197,12 +166,12 @@ func (p *plan) mark() {
 		p.active[name] = true
 	}
 	for _, s := range p.steps {
-		on := slices.ContainsFunc(s.edges, func(i int) bool { return p.active[s.node.Input[i]] }) ||
+		on := slices.ContainsFunc(s.edges, func(i int) bool { return p.active[s.node.Input(i)] }) ||
 			slices.ContainsFunc(s.foreign, func(name string) bool { return p.active[name] })
 		if !on {
 			continue
 		}
-		for _, out := range s.node.Output {
+		for _, out := range s.node.Outputs() {
 			if out != "" && carries(p.facts.typ(out)) {
 				p.active[out] = true
 			}
@@ -214,7 +183,7 @@ func (p *plan) mark() {
 // wanted values and outputs emit their products.
 func (p *plan) reverse() {
 	for _, s := range slices.Backward(p.steps) {
-		if !s.useful || !slices.ContainsFunc(s.node.Output, func(out string) bool { return p.active[out] }) {
+		if !s.useful || !slices.ContainsFunc(s.node.Outputs(), func(out string) bool { return p.active[out] }) {
 			continue
 		}
 		for _, name := range s.foreign {
@@ -232,9 +201,9 @@ func (p *plan) reverse() {
 				continue
 			}
 			if err != nil {
-				p.block(s, s.node.Input[i], err.Error())
+				p.block(s, s.node.Input(i), err.Error())
 			}
-			p.taint(s, s.node.Input[i])
+			p.taint(s, s.node.Input(i))
 		}
 	}
 }
@@ -248,13 +217,7 @@ func (p *plan) foreignReason(s *step, name string) string {
 
 // block records that a node stands behind a value.
 func (p *plan) block(s *step, name, reason string) {
-	b := Block{Node: s.node.GetName(), Op: s.node.GetOpType(), Reason: reason}
-	if !onnxDomain(s.node.GetDomain()) {
-		b.Op = s.node.GetDomain() + "." + b.Op
-	}
-	if b.Node == "" && len(s.node.Output) > 0 {
-		b.Node = s.node.Output[0]
-	}
+	b := Block{Node: s.node.Label(), Op: s.node.Op(), Reason: reason}
 	if n := len(p.blocks); n == 0 || p.blocks[n-1] != b {
 		p.blocks = append(p.blocks, b)
 	}
@@ -264,7 +227,7 @@ func (p *plan) block(s *step, name, reason string) {
 
 // taint passes the blocks behind a node on to one of its inputs.
 func (p *plan) taint(s *step, name string) {
-	for _, out := range s.node.Output {
+	for _, out := range s.node.Outputs() {
 		if out != "" {
 			p.merge(name, p.tainted[out])
 		}
@@ -303,17 +266,8 @@ func (p *plan) total(name string) string {
 	}
 	sum := parts[0]
 	for _, part := range parts[1:] {
-		sum = p.emitter.op("Add", sum, part)
+		sum = p.emitter.Op("Add", sum, part)
 	}
 	p.parts[name] = []string{sum}
 	return sum
-}
-
-func (p *plan) isCotangent(name string) bool {
-	for _, out := range p.outputs {
-		if p.cotangents[out] == name {
-			return true
-		}
-	}
-	return false
 }

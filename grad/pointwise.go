@@ -14,18 +14,18 @@ func pointwise(op, formula string, dx func(c *call) string) Rule {
 func pointwiseRules() []Rule {
 	return []Rule{
 		pointwise("Abs", "dx = g·sign(x)", func(c *call) string { return c.mul(c.g(), c.sign(c.x(0))) }),
-		pointwise("Cos", "dx = -g·sin(x)", func(c *call) string { return c.op("Neg", c.mul(c.g(), c.op("Sin", c.x(0)))) }),
+		pointwise("Cos", "dx = -g·sin(x)", func(c *call) string { return c.Op("Neg", c.mul(c.g(), c.Op("Sin", c.x(0)))) }),
 		pointwise("Erf", "dx = g·2/√π·exp(-x²)", func(c *call) string {
-			bell := c.op("Exp", c.op("Neg", c.mul(c.x(0), c.x(0))))
+			bell := c.Op("Exp", c.Op("Neg", c.mul(c.x(0), c.x(0))))
 			return c.mul(c.g(), c.scale(bell, 2/math.Sqrt(math.Pi)))
 		}),
 		pointwise("Exp", "dx = g·y", func(c *call) string { return c.mul(c.g(), c.y()) }),
 		pointwise("Log", "dx = g/x", func(c *call) string { return c.div(c.g(), c.x(0)) }),
-		pointwise("Neg", "dx = -g", func(c *call) string { return c.op("Neg", c.g()) }),
+		pointwise("Neg", "dx = -g", func(c *call) string { return c.Op("Neg", c.g()) }),
 		pointwise("Reciprocal", "dx = -g·y²", func(c *call) string {
-			return c.op("Neg", c.mul(c.g(), c.mul(c.y(), c.y())))
+			return c.Op("Neg", c.mul(c.g(), c.mul(c.y(), c.y())))
 		}),
-		pointwise("Sin", "dx = g·cos(x)", func(c *call) string { return c.mul(c.g(), c.op("Cos", c.x(0))) }),
+		pointwise("Sin", "dx = g·cos(x)", func(c *call) string { return c.mul(c.g(), c.Op("Cos", c.x(0))) }),
 		pointwise("Sqrt", "dx = g/(2y)", func(c *call) string { return c.div(c.g(), c.scale(c.y(), 2)) }),
 		pointwise("Tan", "dx = g·(1+y²)", func(c *call) string { return c.mul(c.g(), c.shift(c.mul(c.y(), c.y()), 1)) }),
 		pointwise("Tanh", "dx = g·(1-y²)", func(c *call) string { return c.mul(c.g(), c.oneMinusSquare(c.y())) }),
@@ -33,10 +33,10 @@ func pointwiseRules() []Rule {
 			return c.mul(c.g(), c.sub(c.y(), c.mul(c.y(), c.y())))
 		}),
 		pointwise("Softplus", "dx = g·sigmoid(x)", func(c *call) string {
-			return c.mul(c.g(), c.op("Sigmoid", c.x(0)))
+			return c.mul(c.g(), c.Op("Sigmoid", c.x(0)))
 		}),
 		pointwise("Softsign", "dx = g·(1-|y|)²", func(c *call) string {
-			rest := c.sub(c.scalar(1), c.op("Abs", c.y()))
+			rest := c.sub(c.scalar(1), c.Op("Abs", c.y()))
 			return c.mul(c.g(), c.mul(rest, rest))
 		}),
 	}

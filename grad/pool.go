@@ -4,8 +4,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -21,7 +20,7 @@ func poolRules() []Rule {
 // in ceil mode is more than the node states.
 func (c *call) poolWindow() (window, error) {
 	x, y := c.shape(0), c.shapeOut(0)
-	size := toInts(onnxio.AttrInts(c.node, "kernel_shape"))
+	size := c.node.Ints("kernel_shape")
 	if len(x) < 3 || len(y) != len(x) || !slices.Equal(x[:2], y[:2]) || len(size) != len(x)-2 {
 		return window{}, errShape
 	}
@@ -42,7 +41,7 @@ func maxPoolRule(c *call) error {
 	if err != nil {
 		return err
 	}
-	if c.opset >= 16 {
+	if c.Opset >= 16 {
 		c.give(0, c.scatterMax())
 	} else {
 		c.give(0, c.compareMax(w))
@@ -54,18 +53,13 @@ func maxPoolRule(c *call) error {
 // over the whole tensor. A pool of its own gives them: asked of the forward one, they
 // would slow it down for all its readers.
 func (c *call) scatterMax() string {
-	var attributes []*onnxpb.AttributeProto
-	for _, a := range c.node.GetAttribute() {
-		if a.GetName() != "storage_order" {
-			attributes = append(attributes, a)
-		}
-	}
-	indices := c.emitAll("MaxPool", []string{c.x(0)}, 2, attributes...)[1]
+	attributes := slices.DeleteFunc(c.node.Attrs(), func(a graph.Attr) bool { return a.Name() == "storage_order" })
+	indices := c.Several("MaxPool", []string{c.x(0)}, 2, attributes...)[1]
 	x := c.shape(0)
 	flat := []int{-1}
-	dx := c.emit("ScatterElements",
+	dx := c.Node("ScatterElements",
 		[]string{c.zeros([]int{product(x)}), c.reshape(indices, nil, flat), c.reshape(c.g(), nil, flat)},
-		onnxio.MakeInt("axis", 0), onnxio.MakeString("reduction", "add"))
+		graph.Int("axis", 0), graph.String("reduction", "add"))
 	return c.reshape(dx, nil, x)
 }
 
@@ -83,11 +77,11 @@ func (c *call) compareMax(w window) string {
 		if len(still) == w.places() {
 			return
 		}
-		less := c.op("Less", taps.at(tap), c.y())
+		less := c.Op("Less", taps.at(tap), c.y())
 		if missed == "" {
 			missed = less
 		} else {
-			missed = c.op("And", missed, less)
+			missed = c.Op("And", missed, less)
 		}
 		still = append(still, c.reshape(c.mul(c.mask(missed), c.g()), c.shapeOut(0), single))
 	})
@@ -107,8 +101,8 @@ func (c *call) compareMax(w window) string {
 		}
 	}
 	weight := c.floats(slices.Concat([]int{n, 1}, w.size), differences)
-	dx := c.emit("ConvTranspose", []string{c.concat(1, still...), weight},
-		append(k.attributes(), intsAttr("output_padding", extra))...)
+	dx := c.Node("ConvTranspose", []string{c.concat(1, still...), weight},
+		append(k.attributes(), graph.Ints("output_padding", extra...))...)
 	return c.reshape(dx, nil, x)
 }
 
@@ -130,11 +124,11 @@ func averagePoolRule(c *call) error {
 	if err != nil {
 		return err
 	}
-	if tile := (kernel{window: w}); tile.tiles() && c.opset >= 13 {
+	if tile := (kernel{window: w}); tile.tiles() && c.Opset >= 13 {
 		c.give(0, c.repeat(c.scale(c.g(), 1/float64(w.places())), w.size))
 		return nil
 	}
-	padded := c.attrInt("count_include_pad", 0) != 0
+	padded := c.node.Int("count_include_pad", 0) != 0
 	shape := slices.Clone(c.shapeOut(0))
 	dx := c.g()
 	for i := range w.size {
@@ -174,7 +168,7 @@ func (e *emitter) repeat(x string, times []int) string {
 	for _, t := range times {
 		scales = append(scales, float64(t))
 	}
-	return e.emit("Resize", []string{x, "", e.constant(tensor.Float32, []int{len(scales)}, scales)},
-		onnxio.MakeString("mode", "nearest"), onnxio.MakeString("nearest_mode", "floor"),
-		onnxio.MakeString("coordinate_transformation_mode", "asymmetric"))
+	return e.Node("Resize", []string{x, "", e.Constant(tensor.Float32, []int{len(scales)}, scales)},
+		graph.String("mode", "nearest"), graph.String("nearest_mode", "floor"),
+		graph.String("coordinate_transformation_mode", "asymmetric"))
 }

@@ -24,8 +24,8 @@ func gemmRule(c *call) error {
 		return errShape
 	}
 	g, a, b := c.g(), c.x(0), c.x(1)
-	transA, transB := c.attrInt("transA", 0) != 0, c.attrInt("transB", 0) != 0
-	alpha, beta := c.attrFloat("alpha", 1), c.attrFloat("beta", 1)
+	transA, transB := c.node.Int("transA", 0) != 0, c.node.Int("transB", 0) != 0
+	alpha, beta := c.float("alpha", 1), c.float("beta", 1)
 	if c.wanted(0) {
 		if transA {
 			c.give(0, c.gemm(b, g, transB, true, alpha))

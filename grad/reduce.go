@@ -21,7 +21,7 @@ func reduceRule(op, formula string, dx func(c *call, r reduction) string) Rule {
 			return err
 		}
 		if len(axes) == 0 {
-			if c.attrInt("noop_with_empty_axes", 0) != 0 {
+			if c.node.Int("noop_with_empty_axes", 0) != 0 {
 				axes = []int{}
 			} else {
 				axes = upTo(rank)
@@ -77,10 +77,10 @@ func reduceRules() []Rule {
 			return c.mul(c.scale(r.g, 2), c.x(0))
 		}),
 		reduceRule("ReduceLogSum", "dx = g/exp(y)", func(c *call, r reduction) string {
-			return c.expand(c.div(r.g, c.op("Exp", r.y)), r.shape, c.shape(0))
+			return c.expand(c.div(r.g, c.Op("Exp", r.y)), r.shape, c.shape(0))
 		}),
 		reduceRule("ReduceLogSumExp", "dx = g·exp(x-y)", func(c *call, r reduction) string {
-			return c.mul(r.g, c.op("Exp", c.sub(c.x(0), r.y)))
+			return c.mul(r.g, c.Op("Exp", c.sub(c.x(0), r.y)))
 		}),
 		globalRule("GlobalAveragePool", "dx = g/n", mean),
 		globalRule("GlobalMaxPool", "dx = g·[x = y]/Σ[x = y]", reduceExtreme),

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/graph"
 )
 
 // reshapeRules are the rules of operators that move no number, or only in blocks.
@@ -42,7 +42,7 @@ func dropoutRule(c *call) error {
 	if err != nil {
 		return err
 	}
-	if c.opset >= 12 && slices.ContainsFunc(mode, nonzero) {
+	if c.Opset >= 12 && slices.ContainsFunc(mode, nonzero) {
 		return errors.New("in training mode it has no rule")
 	}
 	c.give(0, c.g())
@@ -51,7 +51,7 @@ func dropoutRule(c *call) error {
 
 func transposeRule(c *call) error {
 	rank := len(c.shape(0))
-	perm := toInts(onnxio.AttrInts(c.node, "perm"))
+	perm := c.node.Ints("perm")
 	if perm == nil {
 		perm = upTo(rank)
 		slices.Reverse(perm)
@@ -68,12 +68,12 @@ func transposeRule(c *call) error {
 }
 
 func depthToSpaceRule(c *call) error {
-	x, b := c.shape(0), c.attrInt("blocksize", 0)
+	x, b := c.shape(0), c.node.Int("blocksize", 0)
 	if len(x) != 4 || b < 1 || x[1]%(b*b) != 0 {
 		return errShape
 	}
-	if c.opset < 11 || c.attrString("mode", "DCR") == "DCR" {
-		c.give(0, c.emit("SpaceToDepth", []string{c.g()}, onnxio.MakeInt("blocksize", int64(b))))
+	if c.Opset < 11 || c.node.String("mode", "DCR") == "DCR" {
+		c.give(0, c.Node("SpaceToDepth", []string{c.g()}, graph.Int("blocksize", b)))
 		return nil
 	}
 	apart := c.reshape(c.g(), nil, []int{x[0], x[1] / (b * b), x[2], b, x[3], b})
@@ -82,11 +82,11 @@ func depthToSpaceRule(c *call) error {
 }
 
 func spaceToDepthRule(c *call) error {
-	b := c.attrInt("blocksize", 0)
+	b := c.node.Int("blocksize", 0)
 	if len(c.shape(0)) != 4 || b < 1 {
 		return errShape
 	}
-	c.give(0, c.emit("DepthToSpace", []string{c.g()}, onnxio.MakeInt("blocksize", int64(b))))
+	c.give(0, c.Node("DepthToSpace", []string{c.g()}, graph.Int("blocksize", b)))
 	return nil
 }
 

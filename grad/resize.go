@@ -6,7 +6,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/graph"
 )
 
 // resizeRules are the rules of resampling.
@@ -35,7 +35,7 @@ func resizeRule(c *call) error {
 	if len(x) != len(y) {
 		return errShape
 	}
-	if c.attrInt("antialias", 0) != 0 {
+	if c.node.Int("antialias", 0) != 0 {
 		return errors.New("with antialiasing it has no rule")
 	}
 	scales, err := c.resizeScales(x, y)
@@ -68,12 +68,12 @@ func resizeRule(c *call) error {
 // and nearest rounds down, or up where an axis shrinks.
 func (c *call) sampling() sampling {
 	s := sampling{
-		mode: c.attrString("mode", "nearest"), coordinates: "asymmetric", nearest: "simple",
-		cubic: c.attrFloat("cubic_coeff_a", -0.75), excludesOutside: c.attrInt("exclude_outside", 0) != 0,
+		mode: c.node.String("mode", "nearest"), coordinates: "asymmetric", nearest: "simple",
+		cubic: c.float("cubic_coeff_a", -0.75), excludesOutside: c.node.Int("exclude_outside", 0) != 0,
 	}
-	if c.node.GetOpType() == "Resize" && c.opset >= 11 {
-		s.coordinates = c.attrString("coordinate_transformation_mode", "half_pixel")
-		s.nearest = c.attrString("nearest_mode", "round_prefer_floor")
+	if c.node.Op() == "Resize" && c.Opset >= 11 {
+		s.coordinates = c.node.String("coordinate_transformation_mode", "half_pixel")
+		s.nearest = c.node.String("nearest_mode", "round_prefer_floor")
 	}
 	return s
 }
@@ -83,7 +83,7 @@ func (c *call) sampling() sampling {
 // 11 on input 2).
 func (c *call) resizeScales(x, y []int) ([]float32, error) {
 	scalesAt, sizesAt := 1, -1
-	if c.node.GetOpType() == "Resize" && c.opset >= 11 {
+	if c.node.Op() == "Resize" && c.Opset >= 11 {
 		scalesAt, sizesAt = 2, 3
 	}
 	out := make([]float32, len(x))
@@ -91,13 +91,13 @@ func (c *call) resizeScales(x, y []int) ([]float32, error) {
 		out[i] = float32(y[i]) / float32(x[i])
 	}
 	if sizesAt > 0 && c.x(sizesAt) != "" {
-		if c.attrString("keep_aspect_ratio_policy", "stretch") != "stretch" {
+		if c.node.String("keep_aspect_ratio_policy", "stretch") != "stretch" {
 			return nil, errors.New("with keep_aspect_ratio_policy it has no rule")
 		}
 		return out, nil
 	}
 	var given []float64
-	if f := onnxio.AttrFloats(c.node, "scales"); f != nil {
+	if f := c.node.Floats("scales"); f != nil {
 		for _, s := range f {
 			given = append(given, float64(s))
 		}
@@ -150,7 +150,7 @@ func (c *call) evenly(s sampling, scales []float32) bool {
 			times = append(times, n)
 		}
 	}
-	mean := c.emit("AveragePool", []string{c.g()}, intsAttr("kernel_shape", times), intsAttr("strides", times))
+	mean := c.Node("AveragePool", []string{c.g()}, graph.Ints("kernel_shape", times...), graph.Ints("strides", times...))
 	c.give(0, c.scale(mean, float64(product(times))))
 	return true
 }

@@ -1,7 +1,5 @@
 package grad
 
-import "github.com/onnx-compress/onnx-compress/onnxio"
-
 func softmaxRules() []Rule {
 	return []Rule{
 		{Op: "Softmax", Formula: "dx = y·(g - Σ g·y)", inputs: first, need: 1, vjp: func(c *call) error {
@@ -18,7 +16,7 @@ func softmaxRules() []Rule {
 			if err != nil {
 				return err
 			}
-			c.give(0, c.sub(c.g(), c.mul(c.op("Exp", c.y()), c.sum(c.g(), axes, true))))
+			c.give(0, c.sub(c.g(), c.mul(c.Op("Exp", c.y()), c.sum(c.g(), axes, true))))
 			return nil
 		}},
 	}
@@ -28,11 +26,11 @@ func softmaxRules() []Rule {
 // set 13 that one with all behind it.
 func softmaxAxes(c *call) ([]int, error) {
 	rank := len(c.shape(0))
-	if c.opset >= 13 {
+	if c.Opset >= 13 {
 		a, err := c.axis("axis", -1, rank)
 		return []int{a}, err
 	}
-	if !onnxio.HasAttr(c.node, "axis") && rank == 1 {
+	if !c.node.Has("axis") && rank == 1 {
 		return nil, errShape
 	}
 	a, err := c.axis("axis", 1, rank)

@@ -49,6 +49,15 @@ func Rules() []Rule {
 	return all
 }
 
+// ruleTable returns the rules by their operators.
+func ruleTable() map[string]Rule {
+	table := map[string]Rule{}
+	for _, r := range Rules() {
+		table[r.Op] = r
+	}
+	return table
+}
+
 // flatRules are operators with floating-point outputs that are constant almost everywhere,
 // or have nothing to do with the numbers of their inputs.
 func flatRules() []Rule {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -68,7 +69,7 @@ func TestNetworksAgainstPyTorch(t *testing.T) {
 		for in, d := range ref.feeds {
 			shapes[in] = d.Shape
 		}
-		observed, err := observe(context.Background(), l, m, ref.feeds)
+		observed, err := observe(context.Background(), l, graph.Of(m), ref.feeds)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +79,7 @@ func TestNetworksAgainstPyTorch(t *testing.T) {
 		}
 		var weights []string
 		for _, w := range wanted {
-			if _, ok := m.Index().Initializer(w); ok {
+			if _, ok := graph.Of(m).Initializer(w); ok {
 				weights = append(weights, w)
 			}
 		}
@@ -108,8 +109,8 @@ func compareNetwork(t *testing.T, m *onnxio.Model, o Options, ref reference) {
 		feeds[g.Cotangents[out]] = d
 	}
 	for _, name := range o.Feed {
-		p, _ := m.Index().Initializer(name)
-		d, err := m.Tensor(p).Dense()
+		p, _ := graph.Of(m).Initializer(name)
+		d, err := p.Dense()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,9 +2,10 @@ package grad
 
 import (
 	"maps"
+	"slices"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -28,7 +29,8 @@ type Values map[string]Value
 // it. What [shapes.Infer] cannot find stays unknown; [Observe] finds that too.
 func Infer(m *onnxio.Model, inputs map[string][]int) Values {
 	known := shapes.Infer(m, inputs)
-	types := inferTypes(m)
+	g := graph.Of(m)
+	types := inferTypes(g)
 	values := Values{}
 	add := func(name string) {
 		if name == "" {
@@ -46,11 +48,11 @@ func Infer(m *onnxio.Model, inputs map[string][]int) Values {
 		}
 		values[name] = v
 	}
-	for _, in := range shapes.Inputs(m) {
-		add(in.GetName())
+	for _, in := range g.Feeds() {
+		add(in.Name())
 	}
-	for _, n := range m.Graph().GetNode() {
-		for _, out := range n.Output {
+	for _, n := range g.Nodes() {
+		for _, out := range n.Outputs() {
 			add(out)
 		}
 	}
@@ -59,23 +61,21 @@ func Infer(m *onnxio.Model, inputs map[string][]int) Values {
 
 // inferTypes finds the element types of a model's values: those that the file declares, and
 // what ONNX's own operators make of them. Behind operators of other domains they are open.
-func inferTypes(m *onnxio.Model) map[string]tensor.Type {
+func inferTypes(g *graph.Graph) map[string]tensor.Type {
 	types := map[string]tensor.Type{}
-	for _, t := range m.Graph().GetInitializer() {
-		types[t.GetName()] = tensor.Type(t.GetDataType())
+	for _, t := range g.Initializers() {
+		types[t.Name()] = t.Type()
 	}
-	for _, list := range [][]*onnxpb.ValueInfoProto{m.Graph().GetInput(), m.Graph().GetOutput(), m.Graph().GetValueInfo()} {
-		for _, v := range list {
-			if t := v.GetType().GetTensorType().GetElemType(); t != 0 {
-				types[v.GetName()] = tensor.Type(t)
-			}
+	for _, v := range slices.Concat(g.Inputs(), g.Outputs(), g.Values()) {
+		if v.Type() != tensor.Undefined {
+			types[v.Name()] = v.Type()
 		}
 	}
 	declared := maps.Clone(types)
-	for _, n := range m.Graph().GetNode() {
-		for i, out := range n.Output {
-			if declared[out] == tensor.Undefined {
-				types[out] = outputType(n, i, types)
+	for _, n := range g.Nodes() {
+		for i, out := range n.Outputs() {
+			if out != "" && declared[out] == tensor.Undefined {
+				types[out] = outputType(g, n, i, types)
 			}
 		}
 	}
@@ -83,21 +83,16 @@ func inferTypes(m *onnxio.Model) map[string]tensor.Type {
 }
 
 // outputType returns the type of a node's output, or Undefined.
-func outputType(n *onnxpb.NodeProto, output int, types map[string]tensor.Type) tensor.Type {
-	if !onnxDomain(n.GetDomain()) {
+func outputType(g *graph.Graph, n graph.Node, output int, types map[string]tensor.Type) tensor.Type {
+	if n.Domain() != "" {
 		return tensor.Undefined
 	}
-	input := func(i int) tensor.Type {
-		if i >= 0 && i < len(n.Input) {
-			return types[n.Input[i]]
-		}
-		return tensor.Undefined
-	}
-	switch op := n.GetOpType(); op {
+	input := func(i int) tensor.Type { return types[n.Input(i)] }
+	switch n.Op() {
 	case "Cast":
-		return tensor.Type(onnxio.AttrInt(n, "to", 0))
+		return tensor.Type(n.Int("to", 0))
 	case "CastLike", "Where", "OneHot":
-		return input(len(n.Input) - 1)
+		return input(len(n.Inputs()) - 1)
 	case "DequantizeLinear":
 		return input(1)
 	case "Shape", "Size", "ArgMax", "ArgMin", "NonZero":
@@ -113,16 +108,22 @@ func outputType(n *onnxpb.NodeProto, output int, types map[string]tensor.Type) t
 			return tensor.Bool
 		}
 	case "Constant":
-		return constantType(n)
+		if c, ok := g.Constant(n.Output(output)); ok {
+			return c.Tensor.Type()
+		}
+		if n.Has("value_string") || n.Has("value_strings") {
+			return tensor.String
+		}
+		return tensor.Undefined
 	case "ConstantOfShape":
-		if t := onnxio.AttrTensor(n, "value"); t != nil {
-			return tensor.Type(t.GetDataType())
+		if t, ok := n.Tensor(g.Model(), "value"); ok {
+			return t.Type()
 		}
 		return tensor.Float32
 	case "EyeLike", "RandomNormalLike", "RandomUniformLike":
-		return tensor.Type(onnxio.AttrInt(n, "dtype", int64(input(0))))
+		return tensor.Type(n.Int("dtype", int(input(0))))
 	case "RandomNormal", "RandomUniform":
-		return tensor.Type(onnxio.AttrInt(n, "dtype", int64(tensor.Float32)))
+		return tensor.Type(n.Int("dtype", int(tensor.Float32)))
 	case "QuantizeLinear":
 		if t := input(2); t != tensor.Undefined {
 			return t
@@ -134,20 +135,3 @@ func outputType(n *onnxpb.NodeProto, output int, types map[string]tensor.Type) t
 	}
 	return input(0)
 }
-
-func constantType(n *onnxpb.NodeProto) tensor.Type {
-	switch {
-	case onnxio.HasAttr(n, "value"):
-		return tensor.Type(onnxio.AttrTensor(n, "value").GetDataType())
-	case onnxio.HasAttr(n, "value_int"), onnxio.HasAttr(n, "value_ints"):
-		return tensor.Int64
-	case onnxio.HasAttr(n, "value_float"), onnxio.HasAttr(n, "value_floats"):
-		return tensor.Float32
-	case onnxio.HasAttr(n, "value_string"), onnxio.HasAttr(n, "value_strings"):
-		return tensor.String
-	}
-	return tensor.Undefined
-}
-
-// onnxDomain reports whether a domain is that of ONNX's own operators.
-func onnxDomain(domain string) bool { return domain == "" || domain == "ai.onnx" }

@@ -3,8 +3,6 @@ package grad
 import (
 	"fmt"
 	"slices"
-
-	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
 // window is how a sliding window meets the spatial axes of an input, with the padding
@@ -41,14 +39,14 @@ func (c *call) window(size, in, out []int) (window, error) {
 	if len(in) != n || len(out) != n {
 		return w, errShape
 	}
-	auto := c.attrString("auto_pad", "NOTSET")
+	auto := c.node.String("auto_pad", "NOTSET")
 	switch auto {
 	case "NOTSET", "":
-		if pads := onnxio.AttrInts(c.node, "pads"); pads != nil {
-			if len(pads) != 2*n || slices.ContainsFunc(pads, func(p int64) bool { return p < 0 || p > 1<<20 }) {
+		if pads := c.node.Ints("pads"); pads != nil {
+			if len(pads) != 2*n || slices.ContainsFunc(pads, func(p int) bool { return p < 0 || p > 1<<20 }) {
 				return w, fmt.Errorf("pads %v", pads)
 			}
-			w.begin, w.end = toInts(pads[:n]), toInts(pads[n:])
+			w.begin, w.end = pads[:n], pads[n:]
 		}
 	case "VALID":
 	case "SAME_UPPER", "SAME_LOWER":
@@ -73,14 +71,14 @@ func (w window) split(axis, total int, lower bool) {
 
 // perAxis reads an attribute with a positive number per spatial axis, 1 where absent.
 func (c *call) perAxis(name string, n int) ([]int, error) {
-	v := onnxio.AttrInts(c.node, name)
+	v := c.node.Ints(name)
 	if v == nil {
 		return filled(n, 1), nil
 	}
-	if len(v) != n || slices.ContainsFunc(v, func(x int64) bool { return x < 1 }) {
+	if len(v) != n || slices.ContainsFunc(v, func(x int) bool { return x < 1 }) {
 		return nil, fmt.Errorf("%s %v for %d spatial axes", name, v, n)
 	}
-	return toInts(v), nil
+	return v, nil
 }
 
 // each calls visit with the index of every tap, in row-major order.

@@ -14,10 +14,10 @@ import (
 type Builder struct {
 	Opset  int    // of ONNX's own operators
 	Prefix string // of the names that follow
+	Names  *NameSet
 	Nodes  []Node // those made so far
 	Err    error
 
-	names     *NameSet
 	root      string
 	constants map[string]string // by content
 }
@@ -25,7 +25,7 @@ type Builder struct {
 // NewBuilder returns a builder for an operator set that draws its names from a set. They begin with root, a slash and, but
 // for constants, which are shared, the Prefix that is set later.
 func NewBuilder(names *NameSet, opset int, root string) *Builder {
-	return &Builder{Opset: opset, Prefix: root, names: names, root: root, constants: map[string]string{}}
+	return &Builder{Opset: opset, Prefix: root, Names: names, root: root, constants: map[string]string{}}
 }
 
 // Fail keeps an error, the first one.
@@ -43,12 +43,12 @@ func (b *Builder) Node(op string, inputs []string, attrs ...Attr) string {
 	return b.Several(op, inputs, 1, attrs...)[0]
 }
 
-// Several makes a node with several outputs.
+// Several makes a node with several outputs. The operator's domain is no part of their names.
 func (b *Builder) Several(op string, inputs []string, outputs int, attrs ...Attr) []string {
-	name := b.names.Fresh(b.Prefix + "/" + strings.ToLower(op))
+	name := b.Names.Fresh(b.Prefix + "/" + strings.ToLower(op[strings.LastIndexByte(op, ':')+1:]))
 	out := []string{name}
 	for i := range outputs - 1 {
-		out = append(out, b.names.Fresh(fmt.Sprintf("%s.%d", name, i+1)))
+		out = append(out, b.Names.Fresh(fmt.Sprintf("%s.%d", name, i+1)))
 	}
 	b.Nodes = append(b.Nodes, NewNode(op, name, inputs, out, attrs...))
 	return out
@@ -66,7 +66,7 @@ func (b *Builder) Constant(t tensor.Type, shape []int, v []float64) string {
 	if name, ok := b.constants[key]; ok {
 		return name
 	}
-	name := b.names.Fresh(b.root + "/constant")
+	name := b.Names.Fresh(b.root + "/constant")
 	b.Nodes = append(b.Nodes, NewNode("Constant", name, nil, []string{name}, Tensor("value", value)))
 	b.constants[key] = name
 	return name

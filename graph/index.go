@@ -75,7 +75,7 @@ func newIndex(g *Graph) *index {
 		captured(n, func(value string, by Node, slot int) { x.use(value, Use{Node: by, Slot: slot, Nested: true}) })
 	}
 	for _, f := range Functions(g.m) {
-		x.functions[[3]string{plain(f.p.GetDomain()), f.p.GetName(), f.p.GetOverload()}] = f
+		x.functions[[3]string{onnxio.PlainDomain(f.p.GetDomain()), f.p.GetName(), f.p.GetOverload()}] = f
 	}
 	if g.p == g.m.Proto.GetGraph() {
 		x.training(g.m.Proto.GetTrainingInfo())
@@ -93,7 +93,9 @@ func (x *index) use(value string, u Use) {
 func (x *index) training(infos []*onnxpb.TrainingInfoProto) {
 	for _, t := range infos {
 		for _, g := range []*onnxpb.GraphProto{t.GetInitialization(), t.GetAlgorithm()} {
-			free(g, Node{}, func(value string, by Node, slot int) { x.use(value, Use{Node: by, Slot: slot, Nested: true}) })
+			onnxio.Free(g, nil, func(value string, by *onnxpb.NodeProto, slot int) {
+				x.use(value, Use{Node: Node{by}, Slot: slot, Nested: true})
+			})
 		}
 		for _, list := range [][]*onnxpb.StringStringEntryProto{t.GetInitializationBinding(), t.GetUpdateBinding()} {
 			for _, b := range list {
@@ -166,7 +168,7 @@ func (g *Graph) Constant(value string) (Constant, bool) {
 		n, ok := g.Producer(value)
 		switch {
 		case ok && n.Op() == "Constant":
-			t, ok := constantValue(g.m, n)
+			t, ok := n.Value(g.m)
 			return Constant{Tensor: t, Node: n}, ok
 		case ok && n.Op() == "Identity" && len(n.Inputs()) == 1:
 			value = n.Input(0)
@@ -177,9 +179,9 @@ func (g *Graph) Constant(value string) (Constant, bool) {
 	return Constant{}, false
 }
 
-// constantValue returns the value of a Constant node; false for strings and sparse tensors (Constant-13: value,
+// Value returns the numbers of a Constant node of m; false for strings and sparse tensors (Constant-13: value,
 // value_float(s), value_int(s), value_string(s), sparse_value).
-func constantValue(m *onnxio.Model, n Node) (onnxio.Tensor, bool) {
+func (n Node) Value(m *onnxio.Model) (onnxio.Tensor, bool) {
 	for _, a := range n.p.GetAttribute() {
 		if a.GetRefAttrName() != "" {
 			return onnxio.Tensor{}, false

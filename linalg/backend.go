@@ -6,6 +6,12 @@
 // any number of goroutines, and for the same input each returns the same bytes every time. The two agree
 // with each other to about 1e-10 relative in everything that is mathematically unique (eigenvalues,
 // singular values, subspaces, products of factors).
+//
+// The routines are those of BLAS and LAPACK (Anderson et al., LAPACK Users' Guide, SIAM 1999), whose names the errors
+// give. A Matrix is a value that anybody can write down:
+//
+//	a := &linalg.Matrix{Rows: 2, Cols: 2, Data: []float64{2, 1, 1, 2}}
+//	values, vectors, err := linalg.Gonum().SymEig(a) // values 1 and 3
 package linalg
 
 import (

@@ -27,14 +27,16 @@ func window(r *rand.Rand, rows, cols int) linalg.Block32 {
 	for i := range whole.Data {
 		whole.Data[i] = r.Float32() - 0.5
 	}
-	return whole.Columns(left, left+cols).RowRange(1, rows+1)
+	block := whole.Columns(left, left+cols)
+	block.Rows, block.Data = rows, block.Data[block.Stride:]
+	return block
 }
 
 func wide(b linalg.Block32) *linalg.Matrix {
 	m := linalg.New(b.Rows, b.Cols)
 	for i := range b.Rows {
 		for j := range b.Cols {
-			m.Set(i, j, float64(b.At(i, j)))
+			m.Set(i, j, float64(b.Data[i*b.Stride+j]))
 		}
 	}
 	return m

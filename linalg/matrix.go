@@ -101,23 +101,11 @@ func NewBlock32(rows, cols int) Block32 {
 	return Block32{Rows: rows, Cols: cols, Stride: cols, Data: make([]float32, rows*cols)}
 }
 
-// At returns element (i, j).
-func (b Block32) At(i, j int) float32 { return b.Data[i*b.Stride+j] }
-
 // Columns returns columns from (included) to to (excluded), over the same buffer.
 func (b Block32) Columns(from, to int) Block32 {
 	out := Block32{Rows: b.Rows, Cols: to - from, Stride: b.Stride}
 	if b.Rows > 0 && to > from {
 		out.Data = b.Data[from : (b.Rows-1)*b.Stride+to]
-	}
-	return out
-}
-
-// RowRange returns rows from (included) to to (excluded), over the same buffer.
-func (b Block32) RowRange(from, to int) Block32 {
-	out := Block32{Rows: to - from, Cols: b.Cols, Stride: b.Stride}
-	if b.Cols > 0 && to > from {
-		out.Data = b.Data[from*b.Stride : (to-1)*b.Stride+b.Cols]
 	}
 	return out
 }

@@ -27,7 +27,7 @@ type Options struct {
 	// Moved is how many of the samples that moved most are listed; default 10.
 	Moved int
 	// Progress, when set, is told after each run how many of the samples are done.
-	Progress func(done, total int)
+	Progress samples.Progress
 }
 
 func (o Options) withDefaults() Options {

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // completeWith lets a flag's value be completed.
@@ -51,7 +52,7 @@ func methodWords() []string {
 // targetWords are what can be bounded.
 func targetWords() []string {
 	return append(each(compress.Resources(), func(r compress.Resource) string { return string(r) + "=" }),
-		each(compress.Damages(), func(d compress.Damage) string { return string(d) + "=" })...)
+		each([]verify.Measure{verify.Agreement, verify.Drop, verify.SNR}, func(m verify.Measure) string { return string(m) + "=" })...)
 }
 
 // each lists the words of things.

@@ -46,7 +46,7 @@ func Zoo() []Specimen {
 		{"grouped windows", decomp.Shape{Out: 10, In: 6, Window: []int{3, 2}, Groups: 2}},
 		{"single taps", decomp.Shape{Out: 7, In: 4, Window: []int{1, 3, 1, 2}, Groups: 1}},
 	})
-	return zoo
+	return append(zoo, Degenerate()...)
 }
 
 type named struct {

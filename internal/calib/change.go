@@ -51,7 +51,7 @@ func Observe(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples
 		return out, nil
 	}
 	var bytes int64 // of one sample
-	err = out.each(ctx, session, indices[:1], func(int, int) {}, func(r *feed.Run, values []tensor.Dense) error {
+	err = out.each(ctx, session, indices[:1], func(string, int, int) {}, func(r *feed.Run, values []tensor.Dense) error {
 		for _, v := range values {
 			bytes += int64(len(v.Data) / max(r.Batch, 1))
 		}
@@ -100,7 +100,7 @@ func (o *Outputs) Samples() int { return o.samples }
 // the classes of class scores. It is what T·tr(G ΔW A ΔWᵀ) predicts for one site whose
 // weight becomes W+ΔW (see Collect), and not a number or infinite where outputs are. The
 // number of threads does not change it. There have to be Samples.
-func (o *Outputs) Change(ctx context.Context, m *onnxio.Model, progress func(done, total int)) (float64, error) {
+func (o *Outputs) Change(ctx context.Context, m *onnxio.Model, progress samples.Progress) (float64, error) {
 	probe := Outputs{lib: o.lib, targets: slices.Clone(o.targets)}
 	session, err := probe.open(m)
 	if err != nil {
@@ -150,7 +150,7 @@ func (o *Outputs) open(m *onnxio.Model) (*ort.Session, error) {
 }
 
 // each hands the outputs of every run to f, which may not keep them.
-func (o *Outputs) each(ctx context.Context, session *ort.Session, indices []int, progress func(done, total int), f func(*feed.Run, []tensor.Dense) error) error {
+func (o *Outputs) each(ctx context.Context, session *ort.Session, indices []int, progress samples.Progress, f func(*feed.Run, []tensor.Dense) error) error {
 	names := make([]string, len(o.targets))
 	for i, t := range o.targets {
 		names[i] = t.name

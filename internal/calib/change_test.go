@@ -6,6 +6,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
@@ -56,7 +57,7 @@ func TestChange(t *testing.T) {
 			if o.Samples() != len(src) {
 				t.Errorf("batch %v: %d samples were kept", batch, o.Samples())
 			}
-			got, err := o.Change(t.Context(), changed, func(int, int) {})
+			got, err := o.Change(t.Context(), changed, func(string, int, int) {})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,7 +69,7 @@ func TestChange(t *testing.T) {
 			} else if got != first {
 				t.Errorf("batch %v: %g in one thread, %g in %d", batch, first, got, threads)
 			}
-			if same, err := o.Change(t.Context(), m, func(int, int) {}); same != 0 || err != nil {
+			if same, err := o.Change(t.Context(), m, func(string, int, int) {}); same != 0 || err != nil {
 				t.Errorf("batch %v: nothing changed, by %g: %v", batch, same, err)
 			}
 		}
@@ -86,7 +87,7 @@ func TestObserveWithinMemory(t *testing.T) {
 	if o.Samples() != 7 {
 		t.Errorf("%d samples were kept, want 7", o.Samples())
 	}
-	if change, err := o.Change(t.Context(), changed, func(int, int) {}); err != nil || change <= 0 {
+	if change, err := o.Change(t.Context(), changed, func(string, int, int) {}); err != nil || change <= 0 {
 		t.Errorf("%g: %v", change, err)
 	}
 }
@@ -96,11 +97,11 @@ func TestObserveWeights(t *testing.T) {
 	m, changed := pair(t, "N")
 	var got [2]float64
 	for i, w := range []float64{1, 5} {
-		o, err := Observe(t.Context(), lib, m, src, testkit.Count(len(src)), Options{Weights: map[string]float64{m.Graph().GetOutput()[0].GetName(): w}})
+		o, err := Observe(t.Context(), lib, m, src, testkit.Count(len(src)), Options{Weights: map[string]float64{graph.Of(m).Outputs()[0].Name(): w}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got[i], err = o.Change(t.Context(), changed, func(int, int) {}); err != nil {
+		if got[i], err = o.Change(t.Context(), changed, func(string, int, int) {}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -117,7 +118,7 @@ func TestObserveCancelled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := o.Change(ctx, changed, func(int, int) { cancel() }); !errors.Is(err, context.Canceled) {
+	if _, err := o.Change(ctx, changed, func(string, int, int) { cancel() }); !errors.Is(err, context.Canceled) {
 		t.Errorf("the change, cancelled after a run: %v", err)
 	}
 	if _, err := Observe(ctx, lib, m, src, testkit.Count(25), Options{}); !errors.Is(err, context.Canceled) {

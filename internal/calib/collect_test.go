@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
@@ -239,7 +240,7 @@ func TestCancel(t *testing.T) {
 	for after := 1; after <= 64; after += 7 {
 		ctx, cancel := context.WithCancel(context.Background())
 		watched := &testkit.Watched[samples.Sample]{Memory: src}
-		stats, err := Collect(ctx, lib, m, sites, watched, testkit.Count(64), Options{Batch: 1, Threads: 3, Progress: func(done, total int) {
+		stats, err := Collect(ctx, lib, m, sites, watched, testkit.Count(64), Options{Batch: 1, Threads: 3, Progress: func(_ string, done, total int) {
 			if done >= after {
 				cancel()
 			}
@@ -256,7 +257,7 @@ func TestProgress(t *testing.T) {
 	lib, m := orttest.Open(t), zooModel(t, "cnn")
 	src := random(10, "image", tensor.Float32, 3, 16, 16)
 	var seen []int
-	_, err := Collect(context.Background(), lib, m, sitetest.Sites(t, m, src[0]), src, testkit.Count(10), Options{Batch: 3, Threads: 2, Progress: func(done, total int) {
+	_, err := Collect(context.Background(), lib, m, sitetest.Sites(t, m, src[0]), src, testkit.Count(10), Options{Batch: 3, Threads: 2, Progress: func(_ string, done, total int) {
 		if total != 10 {
 			t.Errorf("total %d, want 10", total)
 		}
@@ -276,19 +277,19 @@ func TestProbeModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conditional := m.Graph().GetNode()[1].GetOutput()[0]
-	p := probeModel(m.Proto, []string{conditional})
-	if got, want := len(p.GetGraph().GetNode()), len(m.Graph().GetNode())-1; got != want {
+	conditional := graph.Of(m).Nodes()[1].Output(0)
+	p := probed(m, []string{conditional})
+	if got, want := len(p.Nodes), len(graph.Of(m).Nodes())-1; got != want {
 		t.Errorf("%d nodes, want %d: all but the last", got, want)
 	}
-	if out := p.GetGraph().GetOutput(); len(out) != 1 || out[0].GetName() != conditional {
+	if out := p.Outputs; len(out) != 1 || out[0].Name() != conditional {
 		t.Errorf("outputs %v, want %s", out, conditional)
 	}
 	if after, err := m.Marshal(); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("the original has changed (%v)", err)
 	}
 	// The body of the If reads the value that the Relu before it makes.
-	if first := p.GetGraph().GetNode()[0].GetOpType(); first != "Relu" {
+	if first := p.Nodes[0].Op(); first != "Relu" {
 		t.Errorf("the first node is %s, want Relu", first)
 	}
 }

@@ -36,15 +36,23 @@ func rows(s *rewrite.Site, shape []int, values []float32) []float32 {
 	return out
 }
 
+// run is the columns that one run showed, one a row, and the roots of their weights, nil where all are 1.
+type run struct{ columns, roots []float32 }
+
+// keep returns the columns of a site's input as a run of their own.
+func keep(s *rewrite.Site, shape []int, values, roots []float32) run {
+	return run{rows(s, shape, values), slices.DeleteFunc(slices.Clone(roots), func(r float32) bool { return r == 0 })}
+}
+
 // keep takes in the columns of a run, in its turn. When there turn out to be more than K,
 // which is when the moments take less room, they are summed up, run by run as ever.
-func (st *station) keep(w *worker, columns, roots []float32) {
+func (st *station) keep(w *worker, columns run) {
 	k := st.site.Kernel.In
-	st.kept, st.roots = append(st.kept, columns), append(st.roots, roots)
+	st.kept = append(st.kept, columns)
 	if !st.summed {
 		n := 0
 		for _, c := range st.kept {
-			n += len(c) / k
+			n += len(c.columns) / k
 		}
 		st.summed = n > k
 	}
@@ -52,31 +60,37 @@ func (st *station) keep(w *worker, columns, roots []float32) {
 		return
 	}
 	for _, c := range st.kept {
-		plan := moments.Rows(k, 1)
-		w.sum(plan, c, len(c)/k)
-		st.sum.Add(plan, w.partial)
+		plan, n := moments.Rows(k, 1), len(c.columns)/k
+		st.sum.Run(w.backend, plan, st.pilot.Off(plan, c.columns, n, c.roots, &w.off), n, c.roots, &w.part, &w.scratch)
+		st.sum.Add(&w.part)
 	}
-	st.kept, st.roots = nil, nil
+	st.kept = nil
 }
 
-// together returns the columns of all runs and the roots of their weights, nil where all are 1, and
-// forgets them one by one.
-func (st *station) together() (linalg.Block32, []float32) {
-	out := linalg.NewBlock32(int(st.positions), st.site.Kernel.In)
+// together returns the columns of all runs, the roots of their weights, nil where all are 1, and their mean, and
+// forgets the runs one by one.
+func (st *station) together() (linalg.Block32, []float32, [][]float64) {
+	k := st.site.Kernel.In
+	out := linalg.NewBlock32(int(st.positions), k)
 	to, roots := out.Data, []float32(nil)
+	var part moments.Part
+	var off []float32
 	for i, c := range st.kept {
-		to = to[copy(to, c):]
-		st.kept[i] = nil
-		if own := st.roots[i]; own != nil {
-			roots = append(roots, own...)
+		plan, n := moments.Rows(k, 1), len(c.columns)/k
+		st.sum.RunFirst(plan, st.pilot.Off(plan, c.columns, n, c.roots, &off), n, c.roots, &part)
+		st.sum.Add(&part)
+		to = to[copy(to, c.columns):]
+		st.kept[i] = run{}
+		if c.roots != nil {
+			roots = append(roots, c.roots...)
 		} else {
-			roots = append(roots, slices.Repeat([]float32{1}, len(c)/out.Cols)...)
+			roots = append(roots, slices.Repeat([]float32{1}, n)...)
 		}
 	}
 	if !slices.ContainsFunc(roots, func(r float32) bool { return r != 1 }) {
 		roots = nil
 	}
-	return out, roots
+	return out, roots, st.sum.First()
 }
 
 // finite reports what is not finite in A or in the columns that stand for it, and in which group.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // Options control Collect and Groups.
@@ -38,7 +39,7 @@ type Options struct {
 	// Backend multiplies matrices; default linalg.Gonum().
 	Backend linalg.Backend
 	// Progress, when set, is told after each run how many of the samples are done.
-	Progress func(done, total int)
+	Progress samples.Progress
 }
 
 // TooLargeError says that the second moments of one site do not fit into memory.

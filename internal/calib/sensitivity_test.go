@@ -445,7 +445,7 @@ func TestCancelSensitivity(t *testing.T) {
 	sites := sitetest.Sites(t, m, src[0])
 	for after := 1; after < 20; after += 6 {
 		ctx, cancel := context.WithCancel(context.Background())
-		_, err := Collect(ctx, lib, m, sites, src, testkit.Count(24), Options{Batch: 1, Threads: 3, Probes: 1, Progress: func(done, _ int) {
+		_, err := Collect(ctx, lib, m, sites, src, testkit.Count(24), Options{Batch: 1, Threads: 3, Probes: 1, Progress: func(_ string, done, _ int) {
 			if done >= after {
 				cancel()
 			}

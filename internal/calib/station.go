@@ -21,13 +21,12 @@ type station struct {
 	turns ordered.Turns
 	site  *rewrite.Site // the first of them
 
-	sum       *moments.Sum
-	wide      bool        // whether columns are kept as long as there are no more than K
-	summed    bool        // whether there were more
-	kept      [][]float32 // the columns of each run, one a row
-	roots     [][]float32 // of their weights, nil for a run where all are 1
-	counts    []int64     // of the rows of a table, nil elsewhere
-	columns   []float64   // sum of the columns, group by group
+	pilot     *moments.Pilot
+	sum       *moments.Inputs
+	wide      bool    // whether columns are kept as long as there are no more than K
+	summed    bool    // whether there were more
+	kept      []run   // what each run showed
+	counts    []int64 // of the rows of a table, nil elsewhere
 	positions int64
 	samples   int64
 	shape     []int // of the first sample's input, without filler
@@ -37,10 +36,8 @@ type station struct {
 }
 
 func newStation(s *rewrite.Site, samples int) *station {
-	st := &station{
-		site: s, sum: moments.NewSum(s.Kernel.Groups, s.Kernel.Cols()), wide: wide(s, samples),
-		columns: make([]float64, s.Kernel.Groups*s.Kernel.Cols()), plans: map[string]moments.Plan{},
-	}
+	st := &station{site: s, pilot: moments.NewPilot(), wide: wide(s, samples), plans: map[string]moments.Plan{}}
+	st.sum = moments.NewInputs(s.Kernel.Groups, s.Kernel.Cols(), st.pilot)
 	if s.View.Kind == rewrite.TableRows {
 		st.counts = make([]int64, s.Kernel.In)
 	}
@@ -68,11 +65,13 @@ type worker struct {
 	scratch moments.Scratch
 	partial []float32
 	gram    []float32
-	columns []float64
+	off     []float32 // a site's input without the pilot
+	part    moments.Part
 }
 
 // add takes in the site's input x of a run, with the weights of its positions, nil for all equal.
-// Partial sums are computed side by side, but enter the sum in the order of their runs.
+// Partial sums are computed side by side, but enter the sum in the order of their runs. The first run sets the pilot, for
+// which the others wait.
 func (st *station) add(ctx context.Context, w *worker, r *feed.Run, x tensor.Dense, weights []float32) error {
 	wrong := func(err error) error {
 		return fmt.Errorf("node %q: its input %q: %w", st.site.Name, st.site.Input, err)
@@ -88,42 +87,31 @@ func (st *station) add(ctx context.Context, w *worker, r *feed.Run, x tensor.Den
 	if err != nil {
 		return wrong(err)
 	}
-	var columns []float32
-	if plan != nil {
-		if st.wide {
-			columns = rows(st.site, shape, values)
-		} else {
-			w.sum(plan, values, n)
-		}
-		w.columns = slices.Grow(w.columns[:0], len(st.columns))[:len(st.columns)]
-		clear(w.columns)
-		if roots != nil {
-			moments.Columns(values, roots, w.columns)
-		} else {
-			plan.Columns(values, n, w.columns)
-		}
+	if r.Seq == 0 {
+		st.pilot.Set(plan, values, n, roots)
+	}
+	if err := st.pilot.Wait(ctx); err != nil {
+		return err
+	}
+	var kept run
+	switch {
+	case plan == nil:
+	case st.wide:
+		kept = keep(st.site, shape, values, roots)
+	default:
+		st.sum.Run(w.backend, plan, st.pilot.Off(plan, values, n, roots, &w.off), n, roots, &w.part, &w.scratch)
 	}
 	return st.turns.Do(ctx, r.Seq, func() {
 		if plan == nil {
 			return
 		}
 		if st.wide {
-			st.keep(w, columns, slices.DeleteFunc(roots, func(r float32) bool { return r == 0 }))
+			st.keep(w, kept)
 		} else {
-			st.sum.Add(plan, w.partial)
-		}
-		for i, v := range w.columns {
-			st.columns[i] += v
+			st.sum.Add(&w.part)
 		}
 		st.saw(r, plan.Positions(n), x, weights)
 	})
-}
-
-// sum leaves the partial sum of n units of a plan in w.partial.
-func (w *worker) sum(plan moments.Plan, values []float32, n int) {
-	w.partial = slices.Grow(w.partial[:0], plan.Size())[:plan.Size()]
-	clear(w.partial)
-	plan.Run(w.backend, values, n, w.partial, &w.scratch)
 }
 
 // saw counts a run.
@@ -298,16 +286,9 @@ func (st *station) finish() (Stats, error) {
 		out.Mean = [][]float64{frequencies(st.counts, st.positions)}
 		return out, nil
 	case st.wide && !st.summed:
-		out.Columns, out.Roots = st.together()
+		out.Columns, out.Roots, out.Mean = st.together()
 	default:
-		out.A = st.sum.Mean(st.positions)
-	}
-	out.Mean = make([][]float64, st.site.Kernel.Groups)
-	for g := range out.Mean {
-		out.Mean[g] = make([]float64, st.site.Kernel.Cols())
-		for i := range out.Mean[g] {
-			out.Mean[g][i] = st.columns[g*len(out.Mean[g])+i] / float64(st.positions)
-		}
+		out.A, out.Mean = st.sum.Means()
 	}
 	if g, err := out.finite(); err != nil {
 		return Stats{}, fmt.Errorf("node %q: the second moments of its input %q (group %d) are not finite, so the model computes infinite or undefined numbers on these samples: %w; look at how the samples are scaled", st.site.Name, st.site.Input, g, err)

@@ -227,7 +227,7 @@ func TestAddForms(t *testing.T) {
 	a, b := columnStats(), columnStats()
 	b.Columns.Data, b.Mean = []float32{0, 1, 0, 4, 1, 2}, [][]float64{{2, 1, 1}}
 	sum, err := Add(a, b)
-	if err != nil || sum.Columns.Rows != 4 || sum.Columns.At(3, 2) != 2 || sum.A != nil || !reflect.DeepEqual(sum.Mean, [][]float64{{2.5, 1.5, -0.5}}) {
+	if err != nil || sum.Columns.Rows != 4 || sum.Columns.Data[3*sum.Columns.Stride+2] != 2 || sum.A != nil || !reflect.DeepEqual(sum.Mean, [][]float64{{2.5, 1.5, -0.5}}) {
 		t.Errorf("columns add up to %+v (%v)", sum, err)
 	}
 	// Columns and a moment make a moment.

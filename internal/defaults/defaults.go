@@ -1,10 +1,13 @@
 // Package defaults says what options about work on samples mean where a field has its zero value.
 package defaults
 
-import "github.com/onnx-compress/onnx-compress/linalg"
+import (
+	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/samples"
+)
 
 // Runs sets what is below 1 or nil: 32 samples at once, one worker, and nobody who is told how much is done.
-func Runs(batch, threads *int, progress *func(done, total int)) {
+func Runs(batch, threads *int, progress *samples.Progress) {
 	if *batch < 1 {
 		*batch = 32
 	}
@@ -12,7 +15,7 @@ func Runs(batch, threads *int, progress *func(done, total int)) {
 		*threads = 1
 	}
 	if *progress == nil {
-		*progress = func(int, int) {}
+		*progress = func(string, int, int) {}
 	}
 }
 

@@ -226,7 +226,7 @@ func (f *Feed) add(list []samples.Sample) error {
 // the function of one worker; its context ends when another worker fails. progress is
 // told after each run how many of the samples are done. Each closes the feed: when it returns, also
 // with an error, no call of the source is under way.
-func (f *Feed) Each(ctx context.Context, workers int, progress func(done, total int), begin func(ctx context.Context) func(*Run) error) error {
+func (f *Feed) Each(ctx context.Context, workers int, progress samples.Progress, begin func(ctx context.Context) func(*Run) error) error {
 	defer f.Close()
 	var mu sync.Mutex
 	done := 0
@@ -247,7 +247,7 @@ func (f *Feed) Each(ctx context.Context, workers int, progress func(done, total 
 				}
 				mu.Lock()
 				done += len(r.Samples)
-				progress(done, len(f.indices))
+				progress("", done, len(f.indices))
 				mu.Unlock()
 			}
 		})
@@ -257,7 +257,7 @@ func (f *Feed) Each(ctx context.Context, workers int, progress func(done, total 
 
 // Merge is Each for work whose results are brought together: what work returns is called once that of all runs before it
 // has been, one at a time, so that the order is that of the runs whatever the number of workers.
-func (f *Feed) Merge(ctx context.Context, workers int, progress func(done, total int), work func(context.Context, *Run) (func(), error)) error {
+func (f *Feed) Merge(ctx context.Context, workers int, progress samples.Progress, work func(context.Context, *Run) (func(), error)) error {
 	var turns ordered.Turns
 	return f.Each(ctx, workers, progress, func(ctx context.Context) func(*Run) error {
 		return func(r *Run) error {

@@ -186,7 +186,7 @@ func TestSourceIsLeftAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(context.Background())
-		err = f.Merge(ctx, 2, func(int, int) {}, func(context.Context, *Run) (func(), error) { return func() {}, end(cancel) })
+		err = f.Merge(ctx, 2, func(string, int, int) {}, func(context.Context, *Run) (func(), error) { return func() {}, end(cancel) })
 		src.Returned(t)
 		if want := map[string]error{"an error": broken, "cancelled": context.Canceled}[name]; !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", name, err, want)

@@ -48,3 +48,36 @@ func BenchmarkConv(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkInputs times the sums of a batch of 32 whose pilot is zero, and of one that lies far from zero.
+func BenchmarkInputs(b *testing.B) {
+	const samples = 32
+	backend, err := linalg.Open(provisiontest.Need(b, provision.OpenBLAS))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, c := range []conv{
+		{16, 1, []int{32, 32}, []int{3, 3}, nil, nil, []int{1, 1}, []int{1, 1}},
+		{64, 1, []int{28, 28}, []int{3, 3}, nil, nil, []int{1, 1}, []int{1, 1}},
+		{32, 1, []int{28, 28}, []int{3, 3}, []int{2, 2}, nil, []int{1, 1}, []int{1, 1}},
+		{128, 1, []int{28, 28}, []int{1, 1}, nil, nil, nil, nil},
+		{32, 32, []int{28, 28}, []int{3, 3}, nil, nil, []int{1, 1}, []int{1, 1}},
+	} {
+		p := c.patches()
+		plan := Conv(p)
+		for name, x := range map[string][]float32{"near": noise(samples*p.Channels*tensor.Product(p.In), 1), "far": far(samples, p.Channels, tensor.Product(p.In), 1)} {
+			b.Run(c.String()+"/"+name, func(b *testing.B) {
+				pilot := NewPilot()
+				pilot.Set(plan, x, samples, nil)
+				sum := NewInputs(p.Groups, p.Length(), pilot)
+				var s Scratch
+				var buf []float32
+				var part Part
+				for b.Loop() {
+					sum.Run(backend, plan, pilot.Off(plan, x, samples, nil, &buf), samples, nil, &part, &s)
+					sum.Add(&part)
+				}
+			})
+		}
+	}
+}

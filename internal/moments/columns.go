@@ -2,74 +2,152 @@ package moments
 
 import "github.com/onnx-compress/onnx-compress/tensor"
 
+// visit is where something is summed along an axis: at output positions from to (excluded) to, of which o meets the
+// input at first + o·stride.
+type visit struct{ first, from, to int }
+
+// visits lists where the input is met along an axis, for each tap.
+func (p Patches) visits(axis int) []visit {
+	out := make([]visit, p.Window[axis])
+	stride := p.Strides[axis]
+	for t := range out {
+		v := visit{first: t*p.Dilations[axis] - p.PadBegin[axis]}
+		v.from = min(max(0, ceilDiv(-v.first, stride)), p.Out[axis])
+		v.to = max(v.from, min(p.Out[axis], ceilDiv(p.In[axis]-v.first, stride)))
+		out[t] = v
+	}
+	return out
+}
+
+// pairVisits lists where the first of two taps meets the input and the second does too, for each two taps.
+func (p Patches) pairVisits(axis int) []visit {
+	var out []visit
+	for _, a := range p.visits(axis) {
+		for _, b := range p.visits(axis) {
+			from := max(a.from, b.from)
+			out = append(out, visit{a.first, from, max(from, min(a.to, b.to))})
+		}
+	}
+	return out
+}
+
+// ceilDiv is ⌈a/b⌉ for a positive b.
+func ceilDiv(a, b int) int {
+	if a > 0 {
+		return (a + b - 1) / b
+	}
+	return a / b
+}
+
 // Columns adds to sums, [Groups·K], the sums of the columns x that Run multiplies.
-//
-// Which positions a tap visits factors over the axes, so one axis is summed up after
-// the other, the last first: each turns into one entry per tap.
 func (p Patches) Columns(x []float32, samples int, sums []float64) {
+	taps := tensor.Product(p.Window)
+	p.fold(x, samples, p.visits, func(channel int, folded []float64) {
+		for t, v := range folded {
+			sums[channel*taps+t] += v
+		}
+	})
+}
+
+// pairs adds to sums, [Channels, taps, taps], for each two taps what the first meets at the positions at which the
+// second lies inside the input too.
+func (p Patches) pairs(x []float32, samples int, sums []float64) {
+	taps := tensor.Product(p.Window)
+	at := []int{0} // where the pair of taps goes whose coordinates are (a₁, b₁), (a₂, b₂), …
+	behind := taps
+	for _, n := range p.Window {
+		behind /= n
+		next := make([]int, 0, len(at)*n*n)
+		for _, base := range at {
+			for a := range n {
+				for b := range n {
+					next = append(next, base+(a*taps+b)*behind)
+				}
+			}
+		}
+		at = next
+	}
+	p.fold(x, samples, p.pairVisits, func(channel int, folded []float64) {
+		for i, v := range folded {
+			sums[channel*taps*taps+at[i]] += v
+		}
+	})
+}
+
+// together returns, [taps, taps], at how many positions of a sample two taps both lie inside the input: what pairs
+// sums of a channel of ones.
+func (p Patches) together() []float64 {
+	p.Channels, p.Groups = 1, 1
+	ones := make([]float32, tensor.Product(p.In))
+	for i := range ones {
+		ones[i] = 1
+	}
+	out := make([]float64, tensor.Product(p.Window)*tensor.Product(p.Window))
+	p.pairs(ones, 1, out)
+	return out
+}
+
+// fold sums every channel of every sample over the visits of each axis, and gives the sums for all combinations of
+// visits. Visits factor over the axes, so one axis is summed up after the other, the last first: each turns into one
+// entry per visit.
+func (p Patches) fold(x []float32, samples int, visits func(axis int) []visit, add func(channel int, folded []float64)) {
 	last := len(p.In) - 1
-	plane, taps := tensor.Product(p.In), tensor.Product(p.Window)
-	rows := tensor.Product(p.In[:last])
+	plane, rows := tensor.Product(p.In), tensor.Product(p.In[:last])
+	all := make([][]visit, len(p.In))
+	for axis := range all {
+		all[axis] = visits(axis)
+	}
+	width := len(all[last])
 	prefix := make([]float64, p.In[last]+1)
-	folded := make([]float64, rows*p.Window[last])
+	folded := make([]float64, rows*width)
 	for n := range samples {
 		for c := range p.Channels {
 			channel := x[(n*p.Channels+c)*plane:][:plane]
 			for r := range rows {
-				p.foldRow(channel[r*p.In[last]:][:p.In[last]], prefix, folded[r*p.Window[last]:][:p.Window[last]])
+				foldRow(channel[r*p.In[last]:][:p.In[last]], p.Strides[last], all[last], prefix, folded[r*width:][:width])
 			}
-			rest := folded
+			rest, inner := folded, width
 			for axis := last - 1; axis >= 0; axis-- {
-				rest = p.foldAxis(axis, rest)
+				rest = foldAxis(rest, tensor.Product(p.In[:axis]), p.In[axis], inner, p.Strides[axis], all[axis])
+				inner *= len(all[axis])
 			}
-			for t, v := range rest {
-				sums[c*taps+t] += v
-			}
+			add(c, rest)
 		}
 	}
 }
 
-// foldRow sums a row of the last axis for each tap along it.
-func (p Patches) foldRow(row []float32, prefix, out []float64) {
-	last := len(p.In) - 1
-	stride := p.Strides[last]
+// foldRow sums a row of the last axis over each visit.
+func foldRow(row []float32, stride int, visits []visit, prefix, out []float64) {
 	if stride == 1 {
 		for i, v := range row {
 			prefix[i+1] = prefix[i] + float64(v)
 		}
 	}
-	for t := range out {
-		first := t*p.Dilations[last] - p.PadBegin[last]
-		if stride == 1 {
-			from := min(max(first, 0), len(row))
-			out[t] = prefix[max(from, min(first+p.Out[last], len(row)))] - prefix[from]
-			continue
-		}
-		sum := 0.
-		for o := range p.Out[last] {
-			if u := first + o*stride; u >= 0 && u < len(row) {
-				sum += float64(row[u])
+	for i, v := range visits {
+		switch {
+		case v.from == v.to:
+			out[i] = 0
+		case stride == 1:
+			out[i] = prefix[v.first+v.to] - prefix[v.first+v.from]
+		default:
+			sum := 0.
+			for o := v.from; o < v.to; o++ {
+				sum += float64(row[v.first+o*stride])
 			}
+			out[i] = sum
 		}
-		out[t] = sum
 	}
 }
 
-// foldAxis sums in, [sizes of the axes up to axis, taps behind it], along axis for each tap.
-func (p Patches) foldAxis(axis int, in []float64) []float64 {
-	size, inner := p.In[axis], tensor.Product(p.Window[axis+1:])
-	outer := tensor.Product(p.In[:axis])
-	out := make([]float64, outer*p.Window[axis]*inner)
+// foldAxis sums in, [outer, size, inner], along the middle axis over each visit.
+func foldAxis(in []float64, outer, size, inner, stride int, visits []visit) []float64 {
+	out := make([]float64, outer*len(visits)*inner)
 	for a := range outer {
-		for t := range p.Window[axis] {
-			to := out[(a*p.Window[axis]+t)*inner:][:inner]
-			for o := range p.Out[axis] {
-				u := o*p.Strides[axis] + t*p.Dilations[axis] - p.PadBegin[axis]
-				if u < 0 || u >= size {
-					continue
-				}
-				for i, v := range in[(a*size+u)*inner:][:inner] {
-					to[i] += v
+		for i, v := range visits {
+			to := out[(a*len(visits)+i)*inner:][:inner]
+			for o := v.from; o < v.to; o++ {
+				for k, v := range in[(a*size+v.first+o*stride)*inner:][:inner] {
+					to[k] += v
 				}
 			}
 		}
@@ -86,3 +164,8 @@ func (p *rows) Columns(x []float32, samples int, sums []float64) {
 		}
 	}
 }
+
+// pairs are Columns: a row is one tap, and always inside.
+func (p *rows) pairs(x []float32, samples int, sums []float64) { p.Columns(x, samples, sums) }
+
+func (p *rows) together() []float64 { return []float64{float64(p.perGroup)} }

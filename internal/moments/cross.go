@@ -1,6 +1,8 @@
 package moments
 
 import (
+	"slices"
+
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -13,6 +15,8 @@ type Cross interface {
 	Size() int
 	// Run adds the products of the samples in z and x to the partial result.
 	Run(b linalg.Backend, z, x []float32, samples int, partial []float32, s *Scratch)
+	// Inside adds to sums, [out, taps], the sums of z over the positions at which each tap lies inside the input.
+	Inside(z []float32, samples int, sums []float64)
 }
 
 // ConvCross plans for a convolution with out output channels over all groups: z is
@@ -45,6 +49,24 @@ func (c *convCross) Run(b linalg.Backend, z, x []float32, samples int, partial [
 			b.GemmAdd32(false, true, c.gather(z[g*c.rows*c.area:], segments, patches.Cols, s), patches, dst)
 		})
 	}
+}
+
+// Inside is fold, with outputs in place of inputs.
+func (c *convCross) Inside(z []float32, samples int, sums []float64) {
+	outputs := c.Patches
+	outputs.Channels, outputs.In, outputs.Strides = c.out, c.Out, slices.Repeat([]int{1}, len(c.Out))
+	visits := func(axis int) []visit {
+		all := c.visits(axis)
+		for i := range all {
+			all[i].first = 0
+		}
+		return all
+	}
+	outputs.fold(z, samples, visits, func(channel int, folded []float64) {
+		for t, v := range folded {
+			sums[channel*len(folded)+t] += v
+		}
+	})
 }
 
 // gather copies the outputs at the segments' positions, one position a column. z begins
@@ -85,6 +107,17 @@ func (c matrixCross) Run(b linalg.Backend, z, x []float32, samples int, partial 
 	for i := range samples * c.groups {
 		dst := linalg.Block32{Rows: c.out, Cols: c.k, Stride: c.k, Data: partial[i%c.groups*c.out*c.k:][:c.out*c.k]}
 		b.GemmAdd32(c.zRows, !c.xRows, side(z[i*c.out*c.n:], c.out, c.n, c.zRows), side(x[i*c.k*c.n:], c.k, c.n, c.xRows), dst)
+	}
+}
+
+// Inside adds all: a matrix has one tap, and no padding.
+func (c matrixCross) Inside(z []float32, samples int, sums []float64) {
+	for i, v := range z[:samples*c.groups*c.out*c.n] {
+		o := i / c.n % c.out
+		if c.zRows {
+			o = i % c.out
+		}
+		sums[i/(c.out*c.n)%c.groups*c.out+o] += float64(v)
 	}
 }
 

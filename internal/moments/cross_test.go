@@ -3,6 +3,7 @@ package moments
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
@@ -107,5 +108,74 @@ func TestMatrixCrossAgreesWithDefinition(t *testing.T) {
 				t.Errorf("differs from the definition by %.2g of the largest entry", d)
 			}
 		})
+	}
+}
+
+// About a pilot, E[e xᵀ] − E[e]E[x]ᵀ loses no digits where inputs are far from zero.
+func TestErrorsFarFromZero(t *testing.T) {
+	const samples = 5
+	hold := func(t *testing.T, plan Plan, cross Cross, y Plan, p Patches, z, x []float32, out int, want []float64, sums []float64) {
+		t.Helper()
+		k, rows, n := p.Length(), out/p.Groups, plan.Positions(samples)
+		pilot := NewPilot()
+		pilot.Set(plan, x, samples, nil)
+		errors := NewErrors(p.Groups, rows, k, pilot)
+		var s Scratch
+		var buf []float32
+		var part ErrorsPart
+		errors.Run(linalg.Gonum(), cross, samples, y, samples, z, pilot.Off(plan, x, samples, nil, &buf), nil, &part, &s)
+		errors.Add(&part)
+		crossed, first := errors.Means(n)
+		for i, v := range want {
+			o, j := i/k, i%k
+			mean := first[o/rows][o%rows]
+			exact := v/float64(n) - mean*sums[o/rows*k+j]/float64(n)
+			got := crossed[o/rows].At(o%rows, j) - mean*sums[o/rows*k+j]/float64(n)
+			if d := math.Abs(got - exact); !(d <= 5e-6) {
+				t.Fatalf("covariance of error %d and column %d is %v, want %v", o, j, got, exact)
+			}
+		}
+	}
+	for _, c := range append(convs(), stridedConvs()...) {
+		t.Run(c.String(), func(t *testing.T) {
+			p := c.patches()
+			out := 3 * p.Groups
+			x, z := far(samples, p.Channels, tensor.Product(p.In), 7), noise(samples*out*tensor.Product(p.Out), 8)
+			_, sums := plain(p, x, samples)
+			y := Direct(conv{out, p.Groups, p.Out, slices.Repeat([]int{1}, len(p.Out)), nil, nil, nil, nil}.patches())
+			hold(t, Conv(p), ConvCross(p, out), y, p, z, x, out, plainCross(p, z, x, out, samples), sums)
+		})
+	}
+	for _, p := range transposedCases() {
+		t.Run(describe(p), func(t *testing.T) {
+			out := 3 * p.Groups
+			x, z := far(samples, p.Channels, tensor.Product(p.In), 7), noise(samples*out*tensor.Product(p.Out), 8)
+			wide, spread := inserted(p, x, samples)
+			_, sums := plain(wide, spread, samples)
+			y := Direct(conv{out, p.Groups, p.Out, slices.Repeat([]int{1}, len(p.Out)), nil, nil, nil, nil}.patches())
+			hold(t, Transposed(p), TransposedCross(p, out), y, p, z, x, out, plainCross(wide, z, spread, out, samples), sums)
+		})
+	}
+}
+
+// A matrix has one tap, which is always inside, whichever way its operands lie.
+func TestMatrixCrossInside(t *testing.T) {
+	const out, n, samples = 4, 5, 3
+	for _, groups := range []int{1, 2} {
+		for _, inRows := range []bool{false, true} {
+			z := noise(groups*out*n*samples, 1)
+			got, want := make([]float64, groups*out), make([]float64, groups*out)
+			StackedCross(groups, out, 7, n, inRows, true).Inside(z, samples, got)
+			for i, v := range z {
+				o := i / n % out
+				if inRows {
+					o = i % out
+				}
+				want[i/(out*n)%groups*out+o] += float64(v)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%d groups, in rows %t: %v, want %v", groups, inRows, got, want)
+			}
+		}
 	}
 }

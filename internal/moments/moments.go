@@ -2,8 +2,10 @@
 // that a linear node multiplies: the patches of a convolution, or the rows or columns of a matrix.
 //
 // A [Plan] says how one input size is summed. Its Run adds a batch's products, in
-// float32, to a partial result; a [Sum] adds partial results in float64. Whoever calls
-// them decides the order of the additions, and with it every bit of the outcome.
+// float32, to a partial result; a [Sum] adds partial results in float64. [Inputs] and
+// [Errors] do both about a [Pilot], so that moments about the mean keep their digits
+// where means are large. Whoever calls them decides the order of the additions, and with
+// it every bit of the outcome.
 package moments
 
 import (
@@ -52,6 +54,13 @@ type Plan interface {
 	Columns(x []float32, samples int, sums []float64)
 	// Positions is the number of columns that each group meets in that many samples.
 	Positions(samples int) int64
+	// pairs adds to sums, [channels, taps, taps] with the channels of all groups, the sums over the positions at which
+	// the second of two taps lies inside the input of what the first meets.
+	pairs(x []float32, samples int, sums []float64)
+	// together returns, [taps, taps], at how many positions of a sample two taps both lie inside the input.
+	together() []float64
+	// grid is how the numbers of so many samples lie in memory.
+	grid(samples int) grid
 	// expand adds a partial result, or a total of several, to the upper triangles
 	// of the groups' moments, [K, K] each.
 	expand(partial values, a []*linalg.Matrix)

@@ -136,6 +136,31 @@ func (t *transposed) Columns(x []float32, samples int, sums []float64) {
 	}
 }
 
+func (t *transposed) pairs(x []float32, samples int, sums []float64) {
+	for _, p := range t.parts {
+		taps := len(p.tap)
+		part := make([]float64, t.Channels*taps*taps)
+		p.plan.pairs(x, samples, part)
+		p.spread(part, t.taps, sums)
+	}
+}
+
+func (t *transposed) together() []float64 {
+	out := make([]float64, t.taps*t.taps)
+	for _, p := range t.parts {
+		p.spread(p.plan.together(), t.taps, out)
+	}
+	return out
+}
+
+// spread adds numbers for each two taps of the phase, [.., taps, taps], to those for the taps of the whole window.
+func (ph phase) spread(part []float64, taps int, sums []float64) {
+	own := len(ph.tap)
+	for i, v := range part {
+		sums[(i/(own*own)*taps+ph.tap[i/own%own])*taps+ph.tap[i%own]] += v
+	}
+}
+
 func (t *transposed) expand(v values, a []*linalg.Matrix) {
 	for _, p := range t.parts {
 		k := p.Length()
@@ -213,6 +238,17 @@ func (c *transposedCross) Run(b linalg.Backend, z, x []float32, samples int, par
 		c.parts[i].Run(b, c.gather(ph, z, samples, s), x, samples, part, s)
 		for at, v := range part {
 			partial[at/k*whole+ph.column(at%k, c.taps)] += v
+		}
+	}
+}
+
+func (c *transposedCross) Inside(z []float32, samples int, sums []float64) {
+	var s Scratch
+	for i, ph := range c.phases {
+		part := make([]float64, c.out*len(ph.tap))
+		c.parts[i].Inside(c.gather(ph, z, samples, &s), samples, part)
+		for at, v := range part {
+			sums[at/len(ph.tap)*c.taps+ph.tap[at%len(ph.tap)]] += v
 		}
 	}
 }

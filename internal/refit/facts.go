@@ -1,9 +1,6 @@
 package refit
 
-import (
-	"github.com/onnx-compress/onnx-compress/decomp"
-	"github.com/onnx-compress/onnx-compress/linalg"
-)
+import "github.com/onnx-compress/onnx-compress/linalg"
 
 // facts are the mean moments of one part of the samples, per group: of inputs x, and of errors e.
 type facts struct {
@@ -21,43 +18,29 @@ type target struct {
 	e  [][]float64
 }
 
+// inputFacts are those of the facts that are about inputs alone.
+type inputFacts struct {
+	n  int64
+	xx []*linalg.Matrix
+	x  [][]float64
+}
+
 // means turns the sums of one part into mean moments.
 func (s *sums) means(part int) facts {
-	in, p, k := s.inputs, s.parts[part], s.site.Kernel
-	f := facts{n: in.positions[part]}
+	in, p := s.inputs, s.parts[part]
 	if in.done[part] == nil {
-		in.done[part] = in.sum[part].Mean(max(f.n, 1))
+		done := inputFacts{n: in.parts[part].Positions()}
+		done.xx, done.x = in.parts[part].Means()
+		in.done[part] = &done
 	}
-	f.xx = in.done[part]
-	f.x = split(in.columns[part], k.Groups, f.n)
-	f.own = p.own.mean(k, f.n)
+	f := facts{n: in.done[part].n, xx: in.done[part].xx, x: in.done[part].x}
+	f.own.ex, f.own.e = p.own.Means(f.n)
 	f.both = f.own
 	if s.short {
-		f.both = p.both.mean(k, f.n)
+		f.both.ex, f.both.e = p.both.Means(f.n)
 	}
-	f.ee = p.ee.Mean(max(f.n, 1))
+	f.ee, _ = p.ee.Means()
 	return f
-}
-
-func (c crossSum) mean(k decomp.Shape, n int64) target {
-	t := target{e: split(c.errors, k.Groups, n)}
-	for _, v := range split(c.products, k.Groups, n) {
-		t.ex = append(t.ex, &linalg.Matrix{Rows: k.Rows(), Cols: k.Cols(), Data: v})
-	}
-	return t
-}
-
-// split cuts sums into means per group.
-func split(v []float64, groups int, n int64) [][]float64 {
-	out := make([][]float64, groups)
-	size := len(v) / groups
-	for g := range out {
-		out[g] = make([]float64, size)
-		for i := range out[g] {
-			out[g][i] = v[g*size+i] / float64(max(n, 1))
-		}
-	}
-	return out
 }
 
 // merge returns the moments of both parts together.

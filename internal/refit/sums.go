@@ -2,8 +2,8 @@ package refit
 
 import (
 	"context"
+	"errors"
 	"reflect"
-	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/moments"
 	"github.com/onnx-compress/onnx-compress/internal/ordered"
@@ -13,59 +13,55 @@ import (
 
 // worker is what a goroutine keeps from one run to the next.
 type worker struct {
-	backend          linalg.Backend
-	scratch          moments.Scratch
-	x, own, both, ee []float32
+	backend        linalg.Backend
+	scratch        moments.Scratch
+	off, errorsOff []float32 // inputs and errors without their pilots
+	x, ee          moments.Part
+	own, both      moments.ErrorsPart
 }
 
 // sums are the first and second moments at one site: separately for the runs that are solved on and those held out.
 type sums struct {
 	turns  ordered.Turns
-	site   *rewrite.Site
-	errors bool // whether the site's input differs, so that there are errors of its own
 	short  bool // whether there is a shortcut
 	inputs *inputMoments
-	parts  [2]*sumPart // fit, held out
+	pilot  *moments.Pilot // of the errors that are judged by
+	parts  [2]sumPart     // fit, held out
 }
 
 // inputMoments are the moments of a site's input columns. Sites that cut the same value in the same way share them.
 type inputMoments struct {
-	site      *rewrite.Site
-	felt      moments.Felt
-	sum       [2]*moments.Sum
-	columns   [2][]float64
-	positions [2]int64
-	done      [2][]*linalg.Matrix // the means of the products, when summed up
+	site  *rewrite.Site
+	felt  moments.Felt
+	pilot *moments.Pilot
+	parts [2]*moments.Inputs
+	done  [2]*inputFacts // when summed up
 }
 
 // sumPart has the sums that belong to a site's errors.
 type sumPart struct {
-	own, both crossSum
-	ee        *moments.Sum // of the errors that are judged by: both, or own where there is no shortcut
+	own, both *moments.Errors
+	ee        *moments.Inputs // of the errors that are judged by: both, or own where there is no shortcut
 }
 
-// crossSum sums e xᵀ and e.
-type crossSum struct {
-	products []float64 // [Out, K]
-	errors   []float64 // [Out]
-}
-
-func newSums(c *Choice, errors, short bool) *sums {
-	s := &c.Site
-	k := s.Kernel
-	out := &sums{site: s, errors: errors, short: short, inputs: &inputMoments{site: s, felt: c.Felt}}
+func newInputMoments(c *Choice) *inputMoments {
+	k, out := c.Site.Kernel, &inputMoments{site: &c.Site, felt: c.Felt, pilot: moments.NewPilot()}
 	for i := range out.parts {
-		out.inputs.sum[i] = moments.NewSum(k.Groups, k.Cols())
-		out.inputs.columns[i] = make([]float64, k.Groups*k.Cols())
-		p := &sumPart{ee: moments.NewSum(k.Groups, k.Rows())}
-		p.own, p.both = newCrossSum(s), newCrossSum(s)
-		out.parts[i] = p
+		out.parts[i] = moments.NewInputs(k.Groups, k.Cols(), out.pilot)
 	}
 	return out
 }
 
-func newCrossSum(s *rewrite.Site) crossSum {
-	return crossSum{make([]float64, s.Kernel.Out*s.Kernel.Cols()), make([]float64, s.Kernel.Out)}
+func newSums(s *rewrite.Site, inputs *inputMoments, short bool) *sums {
+	k, out := s.Kernel, &sums{inputs: inputs, short: short, pilot: moments.NewPilot()}
+	for i := range out.parts {
+		out.parts[i] = sumPart{
+			own:  moments.NewErrors(k.Groups, k.Rows(), k.Cols(), inputs.pilot),
+			both: moments.NewErrors(k.Groups, k.Rows(), k.Cols(), inputs.pilot),
+			ee:   moments.NewInputs(k.Groups, k.Rows(), out.pilot),
+		}
+	}
+	return out
 }
 
 // match tells whether a site's columns are those whose moments are here, complete.
@@ -74,90 +70,74 @@ func (m *inputMoments) match(s *rewrite.Site, felt moments.Felt) bool {
 		m.site.Kernel.Groups == s.Kernel.Groups && m.site.ChannelAxis(2) == s.ChannelAxis(2) && reflect.DeepEqual(m.site.View, s.View) && m.felt.Equal(felt)
 }
 
-// add adds what a run shows.
+// add adds what a run shows. The first run sets the pilots, for which the others wait.
 func (s *sums) add(ctx context.Context, w *worker, run int, held bool, seen observed) error {
 	at := 0
 	if held {
 		at = 1
 	}
-	l, part := seen.layout, s.parts[at]
-	if l == nil {
-		return s.turns.Do(ctx, run, func() {})
-	}
-	reuse := s.inputs.done[0] != nil
-	columns := make([]float64, len(s.inputs.columns[at]))
-	if !reuse {
-		l.x.Run(w.backend, seen.x, l.nx, zero(&w.x, l.x.Size()), &w.scratch)
-		columnSums(l.x, seen.x, l.nx, seen.roots, columns)
-	}
+	l, part, reuse := seen.layout, s.parts[at], s.inputs.done[0] != nil
 	judged := seen.own
 	if s.short {
 		judged = seen.both
 	}
-	own := cross(w, seen, seen.own, &w.own, len(part.own.errors))
-	var both []float64
+	if run == 0 {
+		s.setPilots(seen, judged, reuse)
+	}
+	if err := errors.Join(s.inputs.pilot.Wait(ctx), s.pilot.Wait(ctx)); err != nil {
+		return err
+	}
+	if l == nil {
+		return s.turns.Do(ctx, run, func() {})
+	}
+	off := s.inputs.pilot.Off(l.x, seen.x, l.nx, seen.roots, &w.off)
+	if !reuse {
+		s.inputs.parts[at].Run(w.backend, l.x, off, l.nx, seen.roots, &w.x, &w.scratch)
+	}
+	if seen.own != nil {
+		part.own.Run(w.backend, l.xy, l.nxy, l.y, l.ny, seen.own, off, seen.roots, &w.own, &w.scratch)
+	}
 	if s.short {
-		both = cross(w, seen, seen.both, &w.both, len(part.both.errors))
+		part.both.Run(w.backend, l.xy, l.nxy, l.y, l.ny, seen.both, off, seen.roots, &w.both, &w.scratch)
 	}
 	if judged != nil {
-		l.y.Run(w.backend, judged, l.ny, zero(&w.ee, l.y.Size()), &w.scratch)
+		part.ee.Run(w.backend, l.y, s.pilot.Off(l.y, judged, l.ny, seen.roots, &w.errorsOff), l.ny, seen.roots, &w.ee, &w.scratch)
 	}
 	return s.turns.Do(ctx, run, func() {
 		if !reuse {
-			s.inputs.sum[at].Add(l.x, w.x)
-			s.inputs.positions[at] += l.x.Positions(l.nx)
-			accumulate(s.inputs.columns[at], columns)
+			s.inputs.parts[at].Add(&w.x)
 		}
-		if own != nil {
-			widen(part.own.products, w.own)
-			accumulate(part.own.errors, own)
+		if seen.own != nil {
+			part.own.Add(&w.own)
 		}
-		if both != nil {
-			widen(part.both.products, w.both)
-			accumulate(part.both.errors, both)
+		if s.short {
+			part.both.Add(&w.both)
 		}
 		if judged != nil {
-			part.ee.Add(l.y, w.ee)
+			part.ee.Add(&w.ee)
 		}
 	})
 }
 
-// cross computes e xᵀ into partial, and returns the sums of e; nil where there are no errors.
-func cross(w *worker, seen observed, e []float32, partial *[]float32, channels int) []float64 {
-	if e == nil {
-		return nil
-	}
+// setPilots sets the pilots by what the first run shows; the inputs' has been set where their moments are complete.
+func (s *sums) setPilots(seen observed, judged []float32, reuse bool) {
+	var x, y moments.Plan
 	l := seen.layout
-	l.xy.Run(w.backend, e, seen.x, l.nxy, zero(partial, l.xy.Size()), &w.scratch)
-	out := make([]float64, channels)
-	columnSums(l.y, e, l.ny, seen.roots, out)
-	return out
-}
-
-// columnSums adds the sums of n units' columns to sum, of rows that roots have weighed where there are any.
-func columnSums(plan moments.Plan, rows []float32, n int, roots []float32, sum []float64) {
-	if roots != nil {
-		moments.Columns(rows, roots, sum)
-		return
+	if l == nil {
+		l = &layout{}
 	}
-	plan.Columns(rows, n, sum)
-}
-
-// zero returns n zeros over *buf, and leaves them there.
-func zero(buf *[]float32, n int) []float32 {
-	*buf = slices.Grow((*buf)[:0], n)[:n]
-	clear(*buf)
-	return *buf
+	x, y = l.x, l.y
+	if judged == nil {
+		y = nil
+	}
+	if !reuse {
+		s.inputs.pilot.Set(x, seen.x, l.nx, seen.roots)
+	}
+	s.pilot.Set(y, judged, l.ny, seen.roots)
 }
 
 func accumulate(to, from []float64) {
 	for i, v := range from {
 		to[i] += v
-	}
-}
-
-func widen(to []float64, from []float32) {
-	for i, v := range from {
-		to[i] += float64(v)
 	}
 }

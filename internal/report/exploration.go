@@ -4,14 +4,16 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // kept is the goal that the text and the picture of an exploration point at.
-func kept() compress.Goal { return compress.Goal{Damage: compress.Agreement, Value: 0.99} }
+func kept() verify.Bound { return verify.Bound{Measure: verify.Agreement, Value: 0.99} }
 
 // Exploration writes the frontier as a table, one line a budget, and, when verbose, how the
 // points came about.
@@ -104,14 +106,14 @@ func measurements() []measurement {
 }
 
 func snrText(q *compress.Point) string {
-	v, measured := q.Value(compress.SNR)
+	v, measured := q.Value(verify.SNR)
 	switch {
 	case !measured:
 		return none
-	case v == nil:
+	case v > math.MaxFloat64:
 		return "equal"
 	}
-	return fmt.Sprintf("%.2f dB", *v)
+	return Decibels(v)
 }
 
 func agreementText(q *compress.Point) string {

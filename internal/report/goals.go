@@ -2,9 +2,11 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // goals writes what became of the goals that only running the model can judge, and, when
@@ -16,11 +18,11 @@ func (p *printer) goals(t *compress.Trials, verbose bool) {
 	for _, g := range t.Goals {
 		if t.Shared {
 			p.line("%s: %s on the %s that judged the search and verify the result, because there were too few for both",
-				g, damageText(g.Damage, g.Judged), number(t.Judged, "sample"))
+				g, goalText(g.Measure, g.Judged), number(t.Judged, "sample"))
 			continue
 		}
 		p.line("%s: %s on the %s that judged the search, %s on %d others",
-			g, damageText(g.Damage, g.Judged), number(t.Judged, "sample"), damageText(g.Damage, g.Proved), t.Proved)
+			g, goalText(g.Measure, g.Judged), number(t.Judged, "sample"), goalText(g.Measure, g.Proved), t.Proved)
 	}
 	if !verbose {
 		return
@@ -39,21 +41,29 @@ func trialRow(t *compress.Trials, s compress.Trial) []any {
 	}
 	var values []string
 	for i, g := range t.Goals {
-		values = append(values, damageText(g.Damage, s.Values[i]))
+		values = append(values, goalText(g.Measure, s.Values[i]))
 	}
 	met := map[bool]string{true: "yes", false: "no"}[s.Met]
 	return []any{budget, Count(s.MACs), Count(s.Params), fmt.Sprintf("%.4g", s.Loss), strings.Join(values, ", "), met}
 }
 
-// damageText writes a measured damage.
-func damageText(d compress.Damage, v *float64) string {
+// goalText writes a measured value.
+func goalText(m verify.Measure, number *float64) string {
 	switch {
-	case v == nil:
+	case number == nil:
 		return "equal outputs"
-	case d == compress.SNR:
-		return fmt.Sprintf("%.2f dB", *v)
-	case d == compress.Drop:
-		return fmt.Sprintf("%.2f points lost", 100**v)
+	case m == verify.SNR:
+		return Decibels(*number)
+	case m == verify.Drop:
+		return fmt.Sprintf("%.2f points lost", 100**number)
 	}
-	return fmt.Sprintf("%.2f %% agree", 100**v)
+	return fmt.Sprintf("%.2f %% agree", 100**number)
+}
+
+// Decibels writes a signal to noise ratio.
+func Decibels(v float64) string {
+	if math.Abs(v) >= math.MaxFloat64 {
+		return verify.SNR.Text(v)
+	}
+	return fmt.Sprintf("%.2f dB", v)
 }

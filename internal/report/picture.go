@@ -3,10 +3,12 @@ package report
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/chart"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // ExplorationPicture draws the frontier as SVG: what is left of the resource against what is
@@ -18,7 +20,7 @@ func ExplorationPicture(e *compress.Exploration) ([]byte, error) {
 		X: "left of the " + map[compress.Resource]string{compress.MACs: "multiply-adds", compress.Params: "parameters", compress.Bytes: "bytes"}[e.Over],
 	}
 	agreement := seriesOf(e, "same top class", func(q *compress.Point) *float64 { return q.Agreement })
-	ratios := seriesOf(e, "signal to noise", func(q *compress.Point) *float64 { v, _ := q.Value(compress.SNR); return v })
+	ratios := seriesOf(e, "signal to noise", drawable)
 	losses := seriesOf(e, "predicted", func(q *compress.Point) *float64 { return &q.Loss })
 	switch {
 	case len(agreement.X) > 0:
@@ -54,6 +56,15 @@ func seriesOf(e *compress.Exploration, name string, value func(*compress.Point) 
 		s.X, s.Y, s.Labels = append(s.X, shareOf(e, q)), append(s.Y, *v), append(s.Labels, pointText(e, q))
 	}
 	return s
+}
+
+// drawable is the signal to noise ratio of a point where it can be drawn.
+func drawable(q *compress.Point) *float64 {
+	v, measured := q.Value(verify.SNR)
+	if !measured || math.Abs(v) >= math.MaxFloat64 {
+		return nil
+	}
+	return &v
 }
 
 func accuracyAfter(q *compress.Point) *float64 {

@@ -91,8 +91,8 @@ func trials(shared bool) *compress.Trials {
 		{Budget: 0.25, MACs: 5044608, Params: 41970, Loss: 4.25, Values: []*float64{ref(0.94), ref(-0.001), nil}},
 		{Budget: 0.01, Why: "target macs=0.01 cannot be met"},
 	}}
-	for i, d := range compress.Damages() {
-		g := compress.GoalReached{Goal: compress.Goal{Damage: d, Value: []float64{0.99, 0.005, 20}[i]}, Judged: t.Steps[0].Values[i]}
+	for i, b := range []verify.Bound{{Measure: verify.Agreement, Value: 0.99}, {Measure: verify.Drop, Value: 0.005}, {Measure: verify.SNR, Value: 20}} {
+		g := compress.GoalReached{Bound: b, Judged: t.Steps[0].Values[i]}
 		if shared || i == 0 {
 			g.Proved = g.Judged
 		}

@@ -88,20 +88,9 @@ type Options struct {
 	Checkpoint      string
 	CheckpointSteps int
 	Resume          bool
-	// Progress, when set, is told after every step.
-	Progress func(Progress)
-}
-
-// Progress is how far a tuning is.
-type Progress struct {
-	Step, Steps   int
-	Epoch, Epochs int
-	// Loss is that of the last steps, and Last the last point of the curve.
-	Loss float64
-	Last Point
-	// Rate is samples per second, and Left the time that the rest will take.
-	Rate float64
-	Left time.Duration
+	// Progress, when set, is told after every step how the tuning goes: the epoch, the loss of the last steps, how it does on
+	// held-out samples, and how many samples it takes in a second.
+	Progress samples.Progress
 }
 
 // Point is the state at the end of an epoch; epoch 0 is the start.
@@ -193,7 +182,7 @@ func (o Options) withDefaults() Options {
 		o.Part = AllParameters
 	}
 	if o.Progress == nil {
-		o.Progress = func(Progress) {}
+		o.Progress = func(string, int, int) {}
 	}
 	return o
 }

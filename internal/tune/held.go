@@ -15,7 +15,7 @@ func (t *trainer) each(ctx context.Context, work func(context.Context, *feed.Run
 	if err != nil {
 		return err
 	}
-	return feed.Merge(ctx, t.o.Threads, func(int, int) {}, work)
+	return feed.Merge(ctx, t.o.Threads, func(string, int, int) {}, work)
 }
 
 // row is what belongs to sample k of a run, in an output that begins with the samples.

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -314,14 +315,12 @@ func (p *pace) median() float64 {
 }
 
 func (t *trainer) report(epoch int, loss float64) {
-	p := Progress{Step: t.step, Steps: t.schedule.steps, Epoch: epoch, Epochs: t.o.Epochs, Loss: loss, Last: t.curve[len(t.curve)-1]}
 	if took := time.Since(t.pace.began); took > 0 && t.step > t.pace.from {
-		steps := float64(t.step - t.pace.from)
-		t.pace.rate = steps * float64(t.shard*t.shards) / took.Seconds()
-		p.Rate = t.pace.rate
-		p.Left = time.Duration(float64(took) / steps * float64(p.Steps-p.Step))
+		t.pace.rate = float64(t.step-t.pace.from) * float64(t.shard*t.shards) / took.Seconds()
 	}
-	t.o.Progress(p)
+	last := t.curve[len(t.curve)-1]
+	t.o.Progress(fmt.Sprintf("epoch %d/%d, loss %.4f, held out %.4f, agreement %.1f%%, %.0f samples/s",
+		epoch, t.o.Epochs, loss, last.Held, 100*last.Agreement, t.pace.rate), t.step, t.schedule.steps)
 }
 
 // finish makes the result.
@@ -334,7 +333,7 @@ func (t *trainer) finish() *Result {
 	if d.Improved {
 		d.Model = t.params.into(t.compressed, t.best)
 	} else {
-		d.Model = t.compressed.Derive(t.compressed.Proto)
+		d.Model = graph.Of(t.compressed).Parts().Model()
 	}
 	switch {
 	case t.end == Diverged:

@@ -47,12 +47,8 @@ func outputTable(v *verify.Report) block {
 			rows = append(rows, []string{o.Name, none, none, none, none, none})
 			continue
 		}
-		snr := "equal"
-		if o.SNR != nil {
-			snr = fmt.Sprintf("%.2f dB", *o.SNR)
-		}
 		rows = append(rows, []string{
-			o.Name, snr, fmt.Sprintf("%.5f", o.Cosine), report.Percent(o.MeanRelative), report.Percent(o.MaxRelative),
+			o.Name, decibels(o.Ratio()), fmt.Sprintf("%.5f", o.Cosine), report.Percent(o.MeanRelative), report.Percent(o.MaxRelative),
 			fmt.Sprintf("%d, %d", o.NonFiniteOriginal, o.NonFiniteCompressed),
 		})
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/report"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // Exploration writes the page of several sizes of a model.
@@ -19,7 +20,7 @@ func Exploration(w io.Writer, e *compress.Exploration) error {
 }
 
 // kept is the goal that a page of several sizes points at.
-func kept() compress.Goal { return compress.Goal{Damage: compress.Agreement, Value: 0.99} }
+func kept() verify.Bound { return verify.Bound{Measure: verify.Agreement, Value: 0.99} }
 
 func ofExploration(e *compress.Exploration) (*document, error) {
 	d := &document{Title: base(e.Input.Path) + ", in several sizes"}
@@ -77,18 +78,14 @@ func pointTable(e *compress.Exploration) block {
 			continue
 		}
 		row = append(row, left(e.Input.MACs, p.MACs), left(e.Input.Params, p.Params), report.Bytes(p.Bytes), small(p.Loss))
-		for _, d := range []compress.Damage{compress.Agreement, compress.SNR} {
-			cell := none
-			if v, measured := p.Value(d); measured {
-				cell = "equal"
-				if v != nil && d == compress.SNR {
-					cell = fmt.Sprintf("%.2f dB", *v)
-				} else if v != nil {
-					cell = exact(*v)
-				}
-			}
-			row = append(row, cell)
+		agreement, ratio := none, none
+		if v, measured := p.Value(verify.Agreement); measured {
+			agreement = exact(v)
 		}
+		if v, measured := p.Value(verify.SNR); measured {
+			ratio = decibels(v)
+		}
+		row = append(row, agreement, ratio)
 		accuracy := none
 		if a := p.Accuracy; a != nil {
 			accuracy = exact(a.After) + " (" + percentPoints(a.After-a.Before) + ")"

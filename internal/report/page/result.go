@@ -106,7 +106,7 @@ func tiles(r *compress.Result) []tile {
 		if a := c.Accuracy; a != nil {
 			out = append(out, tile{"Accuracy", exact(a.After), "was " + exact(a.Before) + ", " + percentPoints(a.After-a.Before)})
 		}
-	} else if o := leastSNR(r.Verification); o != nil {
+	} else if o := leastSNR(r.Verification); o != nil && o.SNR != nil {
 		out = append(out, tile{"Signal to noise", fmt.Sprintf("%.1f dB", *o.SNR), "of output " + o.Name})
 	}
 	return out

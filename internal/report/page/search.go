@@ -7,6 +7,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/chart"
 	"github.com/onnx-compress/onnx-compress/internal/report"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // trialBlocks show how the size was found that the goals allow.
@@ -16,7 +17,7 @@ func trialBlocks(t *compress.Trials) []block {
 	}
 	var goals [][]string
 	for _, g := range t.Goals {
-		goals = append(goals, []string{g.Goal.String(), damage(g.Damage, g.Judged), damage(g.Damage, g.Proved)})
+		goals = append(goals, []string{g.Bound.String(), measured(g.Measure, g.Judged), measured(g.Measure, g.Proved)})
 	}
 	var steps [][]string
 	for _, s := range t.Steps {
@@ -27,7 +28,7 @@ func trialBlocks(t *compress.Trials) []block {
 		var values []string
 		for i, v := range s.Values {
 			if i < len(t.Goals) {
-				values = append(values, damage(t.Goals[i].Damage, v))
+				values = append(values, measured(t.Goals[i].Measure, v))
 			}
 		}
 		if len(values) > 0 {
@@ -46,17 +47,17 @@ func trialBlocks(t *compress.Trials) []block {
 	}
 }
 
-// damage writes a measured damage.
-func damage(d compress.Damage, v *float64) string {
+// measured writes a value of a measure.
+func measured(m verify.Measure, number *float64) string {
 	switch {
-	case v == nil:
+	case number == nil:
 		return "equal outputs"
-	case d == compress.SNR:
-		return fmt.Sprintf("%.2f dB", *v)
-	case d == compress.Drop:
-		return percentPoints(-*v)
+	case m == verify.SNR:
+		return report.Decibels(*number)
+	case m == verify.Drop:
+		return percentPoints(-*number)
 	}
-	return exact(*v) + " agree"
+	return exact(*number) + " agree"
 }
 
 // tuningBlocks show what gradient descent gave.

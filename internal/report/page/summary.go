@@ -56,6 +56,9 @@ func costText(r *compress.Result) string {
 	if o == nil {
 		return "On the samples, the outputs are the same numbers as before."
 	}
+	if o.SNR == nil {
+		return fmt.Sprintf("The outputs change: %s has other values where the original has zeros.", o.Name)
+	}
 	return fmt.Sprintf("The outputs change: of %s, where they change most, the signal is %.1f dB above the noise (a mean error of %s of the outputs' size).", o.Name, *o.SNR, report.Percent(o.MeanRelative))
 }
 

@@ -164,9 +164,17 @@ func leastSNR(r *verify.Report) *verify.Output {
 	var out *verify.Output
 	for i := range r.Outputs {
 		o := &r.Outputs[i]
-		if o.SNR != nil && (out == nil || *o.SNR < *out.SNR) {
+		if o.Values > 0 && !math.IsInf(o.Ratio(), 1) && (out == nil || o.Ratio() < out.Ratio()) {
 			out = o
 		}
 	}
 	return out
+}
+
+// decibels writes a signal to noise ratio in a cell.
+func decibels(v float64) string {
+	if math.IsInf(v, 1) {
+		return "equal"
+	}
+	return report.Decibels(v)
 }

@@ -28,7 +28,7 @@ func Full(layers, classes int) *compress.Result {
 			{Sites: []string{"/conv0"}, Method: "svd", Rank: decomp.Rank{8}, Predicted: 1, Measured: 1.2, Samples: 64, Ratio: 1.2},
 		}},
 		Refit:     &compress.RefitSummary{Kept: 3, Fit: 800, Held: 224},
-		Trials:    &compress.Trials{Goals: []compress.GoalReached{{Goal: compress.Goal{Damage: compress.Agreement, Value: 0.99}, Judged: number64(0.991), Proved: nil}}, Over: compress.MACs, Judged: 500, Proved: 1000},
+		Trials:    &compress.Trials{Goals: []compress.GoalReached{{Bound: verify.Bound{Measure: verify.Agreement, Value: 0.99}, Judged: number64(0.991), Proved: nil}}, Over: compress.MACs, Judged: 500, Proved: 1000},
 		Skipped:   []compress.Skipped{{Name: "/gate & co", Op: "If", Reason: "it has subgraphs"}, {Name: "/other", Op: "If", Reason: "it has subgraphs"}},
 		Uncounted: []compress.Skipped{{Name: "/loop", Op: "Loop", Reason: "its size is unknown"}},
 		Merged:    []compress.MergedNodes{{First: "/a", Second: "/b", Node: "/a_b", Params: 10, MACs: 100}},

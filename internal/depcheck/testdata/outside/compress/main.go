@@ -1,4 +1,5 @@
-// Compresses a model, calibrated on samples that the program makes, and compares the two.
+// Compresses a model in memory and as a file, calibrated on samples that the program makes, and
+// compares the two.
 package main
 
 import (
@@ -49,22 +50,24 @@ func run(ctx context.Context, from, to string) error {
 		return err
 	}
 	var source samples.Source = noise{64, inputs}
-	result, err := compress.Run(ctx, m, compress.Options{
-		Output:  to,
-		Targets: []compress.Target{{Resource: compress.MACs, Value: 0.5, Fraction: true}},
-		Source:  source,
-	})
+	env, err := compress.Open(compress.EnvironmentOptions{})
+	if err != nil {
+		return err
+	}
+	defer env.Close()
+	o := compress.Options{Targets: []compress.Target{{Resource: compress.MACs, Value: 0.5, Fraction: true}}, Source: source}
+	small, _, err := compress.Compress(ctx, env, m, o) // in memory
+	if err != nil {
+		return err
+	}
+	defer small.Close()
+	result, err := compress.Run(ctx, env, m, compress.RunOptions{Options: o, Output: to})
 	if err != nil {
 		return err
 	}
 	fmt.Println(result.Input.MACs, result.Output.MACs)
 
-	libs, err := compress.OpenLibraries("")
-	if err != nil {
-		return err
-	}
-	defer libs.Close()
-	runtime, err := libs.Need("comparing models")
+	runtime, err := env.Need("comparing models")
 	if err != nil {
 		return err
 	}
