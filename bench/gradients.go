@@ -9,13 +9,10 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -155,11 +152,7 @@ func writeTensors(folder string, tensors map[string]tensor.Dense) error {
 	}
 	i := 0
 	for name, d := range tensors {
-		t := &onnxpb.TensorProto{Name: &name, DataType: proto.Int32(int32(d.Type)), RawData: d.Data}
-		for _, n := range d.Shape {
-			t.Dims = append(t.Dims, int64(n))
-		}
-		data, err := proto.Marshal(t)
+		data, err := onnxio.DenseTensor(name, d).Marshal()
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -230,21 +231,21 @@ func (a *Analysis) exampleShape() string {
 	if len(a.Unknown) > 0 {
 		name = a.Unknown[0].Input
 	}
-	for _, in := range shapes.Inputs(a.model) {
-		dims := in.GetType().GetTensorType().GetShape().GetDim()
-		if in.GetName() != name || len(dims) == 0 {
+	for _, in := range graph.Of(a.model).Feeds() {
+		dims := in.Dims()
+		if in.Name() != name || len(dims) == 0 {
 			continue
 		}
 		sizes := make([]string, len(dims))
 		for i, d := range dims {
-			open := int64(16)
+			open := 16
 			switch {
 			case i == 0:
 				open = 1
 			case len(dims) == 4: // as images have it
 				open = 224
 			}
-			sizes[i] = strconv.FormatInt(cmp.Or(max(d.GetDimValue(), 0), open), 10)
+			sizes[i] = strconv.Itoa(cmp.Or(max(d.Size, 0), open))
 		}
 		shape = strings.Join(sizes, "x")
 	}
@@ -255,8 +256,8 @@ func (a *Analysis) exampleShape() string {
 // otherwise.
 func checkShapes(m *onnxio.Model, inputs map[string][]int) error {
 	var known []string
-	for _, in := range shapes.Inputs(m) {
-		known = append(known, in.GetName())
+	for _, in := range graph.Of(m).Feeds() {
+		known = append(known, in.Name())
 	}
 	for _, name := range slices.Sorted(maps.Keys(inputs)) {
 		if !slices.Contains(known, name) {

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/internal/refit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -188,7 +189,7 @@ func (s *Assembled) rewrite(env *Environment, a *Analysis, o Options) error {
 
 // replace builds the model in which each site is its chain; nil leaves it alone.
 func (a *Analysis) replace(chains []decomp.Chain) (*onnxio.Model, []rewrite.Patch, error) {
-	names := onnxio.NewNameSet(a.model)
+	names := graph.NewNameSet(a.model)
 	var patches []rewrite.Patch
 	for i, chain := range chains {
 		if chain == nil {

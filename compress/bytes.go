@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
@@ -67,22 +68,22 @@ func (o *seen) nodeBytes(m *onnxio.Model, c option, external bool) (int64, error
 	if o.mean != nil {
 		chain[len(chain)-1].Shift = make([]float64, o.site.Kernel.Out)
 	}
-	p, err := rewrite.Replace(m, &o.site, chain, onnxio.NewNameSet(m))
+	p, err := rewrite.Replace(m, &o.site, chain, graph.NewNameSet(m))
 	if err != nil {
 		return 0, err
 	}
-	size := -p.Old.SizeVT()
+	size := -p.Old.Size()
 	for _, n := range p.New {
-		size += n.SizeVT() + entryBytes
+		size += n.Size() + entryBytes
 	}
 	for _, t := range p.Weights {
-		size += t.SizeVT() - len(t.GetRawData()) + entryBytes + growthBytes
+		size += t.Overhead() + entryBytes + growthBytes
 		if external {
 			size += externalBytes
 		}
 	}
 	for _, v := range p.Values {
-		size += v.SizeVT() + entryBytes + growthBytes
+		size += v.Size() + entryBytes + growthBytes
 	}
 	return int64(max(size, 0)), nil
 }

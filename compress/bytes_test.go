@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -63,9 +64,9 @@ func TestBytesExternal(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := RunOptions{Output: out(t), Options: Options{Targets: []Target{share(Bytes, 0.7)}}}
-	for i, n := range m.Graph().GetNode() {
+	for i, n := range graph.Of(m).Nodes() {
 		if i%2 == 0 {
-			o.Select.Only = append(o.Select.Only, n.GetName())
+			o.Select.Only = append(o.Select.Only, n.Name())
 		}
 	}
 	r, err := Run(context.Background(), in(t), m, o)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/grad"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 	"github.com/onnx-compress/onnx-compress/verify"
@@ -189,20 +190,20 @@ func TestPeak(t *testing.T) {
 	b.Node("Add", []string{sum, x})
 	b.Output(b.Rename("y"), tensor.Float32, 1, 4)
 	m := built(t, b)
-	nodes := m.Graph().GetNode()
+	nodes := graph.Of(m).Nodes()
 	if got := len(nodes); got < 4 {
 		t.Fatalf("%d nodes", got)
 	}
 	values := grad.Values{"x": {Type: tensor.Float32, Shape: []int{1, 4}}}
 	sizes := [][]int{{1, 100}, {1, 100}, {1, 1}, {1, 4}, {1, 4}}
 	for i, n := range nodes {
-		values[n.GetOutput()[0]] = grad.Value{Type: tensor.Float32, Shape: sizes[min(i, len(sizes)-1)]}
+		values[n.Output(0)] = grad.Value{Type: tensor.Float32, Shape: sizes[min(i, len(sizes)-1)]}
 	}
 	// x, what MatMul gives, and what Relu gives.
 	if got, known := peak(m, values); !known || got != 4*(4+100+100) {
 		t.Errorf("%d, %v", got, known)
 	}
-	delete(values, nodes[1].GetOutput()[0])
+	delete(values, nodes[1].Output(0))
 	if _, known := peak(m, values); known {
 		t.Error("a value without a size is counted")
 	}

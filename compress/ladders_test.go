@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -33,7 +34,7 @@ func twice(t *testing.T, whole bool) *onnxio.Model {
 	x := b.Input("x", tensor.Float32, "N", 12)
 	w := b.Weight("weight", 12, 12, 12)
 	x = b.Node("Relu", []string{b.Node("MatMul", []string{x, w})})
-	x = b.Node("Gemm", []string{x, w}, onnxio.MakeInt("transB", 1))
+	x = b.Node("Gemm", []string{x, w}, graph.Int("transB", 1))
 	x = b.Linear(x, 12, 20, false)
 	if whole {
 		x = b.Node("Add", []string{x, b.Node("ReduceSum", []string{w})})
@@ -95,7 +96,7 @@ func TestSharedWeightsInTheResult(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer small.Close()
-			if _, there := small.Index().Initializer("weight"); there != (whole || a.Method == Dense) {
+			if _, there := graph.Of(small).Initializer("weight"); there != (whole || a.Method == Dense) {
 				t.Errorf("whole %v, %s, %s: the weight is there: %v", whole, r, a.Method, there)
 			}
 		}
@@ -116,7 +117,7 @@ func biases(t *testing.T) *onnxio.Model {
 	b := testmodels.NewBuilder(4, 17, 8)
 	x := b.Input("x", tensor.Float32, "N", 8, 5, 5)
 	window := []int{3, 3}
-	pads := onnxio.MakeInts("pads", 1, 1, 1, 1)
+	pads := graph.Ints("pads", 1, 1, 1, 1)
 	shared, plane := b.Weight("shared_bias", 8, 8), b.Weight("plane", 1, 8, 5, 5)
 	x = b.Node("Relu", []string{b.ConvBias(x, 8, 8, window, b.Weight("own_bias", 8, 8), pads)})
 	x = b.Node("Relu", []string{b.ConvBias(x, 8, 8, window, shared, pads)})
@@ -221,16 +222,16 @@ func recount(t *testing.T, j *workshop, picks []option) rewrite.Costs {
 // sizes gives the inputs of a model shapes, with 5 for what is open.
 func sizes(m *onnxio.Model) map[string][]int {
 	given := map[string][]int{}
-	for _, in := range shapes.Inputs(m) {
+	for _, in := range graph.Of(m).Feeds() {
 		shape := []int{}
-		for _, d := range in.GetType().GetTensorType().GetShape().GetDim() {
-			if n := int(d.GetDimValue()); n > 0 {
+		for _, d := range in.Dims() {
+			if n := d.Size; n > 0 {
 				shape = append(shape, n)
 			} else {
 				shape = append(shape, 5)
 			}
 		}
-		given[in.GetName()] = shape
+		given[in.Name()] = shape
 	}
 	return given
 }

@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"github.com/onnx-compress/onnx-compress/grad"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -171,11 +171,8 @@ func activations(ctx context.Context, lib *ort.Library, before, after *onnxio.Mo
 // reads it, an input from the first node, and what subgraphs read and the model returns to
 // the last. It is false where a size is unknown.
 func peak(m *onnxio.Model, values grad.Values) (most int64, known bool) {
-	nodes := m.Graph().GetNode()
-	at := map[*onnxpb.NodeProto]int{}
-	for i, n := range nodes {
-		at[n] = i
-	}
+	g := graph.Of(m)
+	nodes := g.Nodes()
 	freed := make([]int64, len(nodes)+1) // by the node behind which it happens
 	now := int64(0)
 	take := func(name string, last int) bool {
@@ -185,28 +182,28 @@ func peak(m *onnxio.Model, values grad.Values) (most int64, known bool) {
 			return false
 		}
 		size := int64(v.Type.Bytes(count))
-		for _, u := range m.Index().Uses(name) {
-			i, ours := at[u.Node]
-			if u.Nested || !ours {
+		for _, u := range g.Uses(name) {
+			i := g.Position(u.Node)
+			if u.Nested || i < 0 {
 				i = len(nodes)
 			}
 			last = max(last, i)
 		}
-		if m.Index().IsOutput(name) {
+		if g.IsOutput(name) {
 			last = len(nodes)
 		}
 		now += size
 		freed[last] += size
 		return true
 	}
-	for _, in := range m.Graph().GetInput() {
-		if _, constant := m.Index().Constant(in.GetName()); !constant && !take(in.GetName(), 0) {
+	for _, in := range g.Inputs() {
+		if _, constant := g.Constant(in.Name()); !constant && !take(in.Name(), 0) {
 			return 0, false
 		}
 	}
 	for i, n := range nodes {
-		for _, out := range n.GetOutput() {
-			if _, constant := m.Index().Constant(out); out != "" && !constant && !take(out, i) {
+		for _, out := range n.Outputs() {
+			if _, constant := g.Constant(out); out != "" && !constant && !take(out, i) {
 				return 0, false
 			}
 		}

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
-	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
@@ -61,7 +61,7 @@ func TestRanksWiden(t *testing.T) {
 	b := testmodels.NewBuilder(3, 17, 8)
 	x := b.Input("x", tensor.Float32, "N", 24, 8, 8)
 	for range 2 {
-		x = b.Node("Relu", []string{b.Conv(x, 24, 24, []int{3, 3}, onnxio.MakeInts("pads", 1, 1, 1, 1))})
+		x = b.Node("Relu", []string{b.Conv(x, 24, 24, []int{3, 3}, graph.Ints("pads", 1, 1, 1, 1))})
 	}
 	b.Output(b.Rename("y"), tensor.Float32, "N", 24, 8, 8)
 	m := built(t, b)

@@ -3,9 +3,10 @@ package compress
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -30,11 +31,9 @@ func newNoise(m *onnxio.Model, given map[string][]int, seed uint64) (samples.Sou
 	if err != nil {
 		return nil, err
 	}
-	for _, in := range shapes.Inputs(m) {
-		for _, d := range in.GetType().GetTensorType().GetShape().GetDim() {
-			if v, ok := d.GetValue().(*onnxpb.TensorShapeProto_Dimension_DimValue); ok && v.DimValue == 0 {
-				return nil, fmt.Errorf("no samples were given and none can be made up: input %q is declared empty, with an axis of size 0", in.GetName())
-			}
+	for _, in := range graph.Of(m).Feeds() {
+		if slices.ContainsFunc(in.Dims(), func(d graph.Dim) bool { return d.Size == 0 }) {
+			return nil, fmt.Errorf("no samples were given and none can be made up: input %q is declared empty, with an axis of size 0", in.Name())
 		}
 	}
 	concrete, unknown := shapes.InputShapes(m, given)

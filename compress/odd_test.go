@@ -6,10 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
@@ -50,11 +48,9 @@ func odd(t *testing.T) map[string]*onnxio.Model {
 			b.Output(b.Rename("y"), tensor.Float32, "N", 9)
 		}),
 	}
-	p := proto.Clone(models["zeros"].Proto).(*onnxpb.ModelProto)
-	p.Graph.Input = append(p.Graph.Input, &onnxpb.ValueInfoProto{Name: proto.String("list"), Type: &onnxpb.TypeProto{
-		Value: &onnxpb.TypeProto_SequenceType{SequenceType: &onnxpb.TypeProto_Sequence{ElemType: models["zeros"].Graph().GetInput()[0].GetType()}},
-	}})
-	models["input that is no tensor"] = save(t, onnxio.New(p))
+	p := graph.Of(models["zeros"]).Parts()
+	p.Inputs = append(p.Inputs, graph.NewSequence("list", p.Inputs[0]))
+	models["input that is no tensor"] = save(t, p.Model())
 	return models
 }
 

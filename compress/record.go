@@ -174,5 +174,5 @@ func room(m *onnxio.Model, r *provenance.Record) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return float64(recorded.Proto.SizeVT() - m.Proto.SizeVT()), recorded.Close()
+	return float64(recorded.Size() - m.Size()), recorded.Close()
 }

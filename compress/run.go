@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -86,7 +87,7 @@ func Compress(ctx context.Context, env *Environment, m *onnxio.Model, o Options)
 		return nil, nil, fmt.Errorf("a folder for models while they are judged: %w", err)
 	}
 	defer os.RemoveAll(folder)
-	original := m.Derive(m.Proto) // which may have become another than the file that it was read from
+	original := graph.Of(m).Parts().Model() // which may have become another than the file that it was read from
 	defer original.Close()
 	original.Path = filepath.Join(folder, "original.onnx")
 	if err := onnxio.Write(ctx, m, original.Path, onnxio.WriteOptions{}); err != nil {

@@ -15,12 +15,10 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -346,11 +344,17 @@ func TestBrokenResult(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.close()
-		p := proto.Clone(s.Model.Proto).(*onnxpb.ModelProto)
-		nan := math.Float32bits(float32(math.NaN()))
-		copy(p.Graph.Initializer[0].RawData, []byte{byte(nan), byte(nan >> 8), byte(nan >> 16), byte(nan >> 24)})
+		p := graph.Of(s.Model).Parts()
+		first := p.Initializers[0]
+		d, err := first.Dense()
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := slices.Clone(d.Float32s())
+		v[0] = float32(math.NaN())
+		p.Initializers[0] = onnxio.DenseTensor(first.Name(), tensor.FromFloat32(d.Shape, v))
 		spoiled := *s
-		spoiled.Model = w.a.model.Derive(p)
+		spoiled.Model = p.Model()
 		defer spoiled.close()
 		path := out(t)
 		_, err = Deliver(context.Background(), w.env, w.a, &spoiled, w.o, path, onnxio.WriteOptions{})

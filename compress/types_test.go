@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -62,9 +63,9 @@ func written(t *testing.T, r *Result, typ tensor.Type) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	for _, p := range m.Graph().GetInitializer() {
-		if got := tensor.Type(p.GetDataType()); strings.Contains(p.GetName(), "svd") && got != typ {
-			t.Errorf("%s is of type %v, want %v", p.GetName(), got, typ)
+	for _, p := range graph.Of(m).Initializers() {
+		if got := p.Type(); strings.Contains(p.Name(), "svd") && got != typ {
+			t.Errorf("%s is of type %v, want %v", p.Name(), got, typ)
 		}
 	}
 	unit := map[tensor.Type]float64{tensor.Float16: math.Ldexp(1, -11), tensor.BFloat16: math.Ldexp(1, -8)}[typ]
@@ -97,8 +98,8 @@ func TestHalfPrecisionRange(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer m.Close()
-		for _, p := range m.Graph().GetInitializer() {
-			d, err := m.Tensor(p).Dense()
+		for _, p := range graph.Of(m).Initializers() {
+			d, err := p.Dense()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -107,7 +108,7 @@ func TestHalfPrecisionRange(t *testing.T) {
 				largest = max(largest, v)
 			}
 			if want := math.Sqrt(scale); !(float64(largest) > want/10 && float64(largest) < want*10) {
-				t.Errorf("scale %g: the largest weight of %s is %g, want about %g", scale, p.GetName(), largest, want)
+				t.Errorf("scale %g: the largest weight of %s is %g, want about %g", scale, p.Name(), largest, want)
 			}
 		}
 	}

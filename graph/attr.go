@@ -24,6 +24,17 @@ func (a Attr) Ints() []int {
 	return toInts(a.p.GetInts())
 }
 
+// Strings returns a copy of the attribute's strings, nil where it has none.
+func (a Attr) Strings() []string {
+	if len(a.p.GetStrings()) == 0 {
+		return nil
+	}
+	return wrap(a.p.GetStrings(), func(s []byte) string { return string(s) })
+}
+
+// Sparse returns the attribute's sparse tensor, an empty one where it has none.
+func (a Attr) Sparse() Sparse { return Sparse{a.p.GetSparseTensor()} }
+
 // Attrs returns the node's attributes in their order.
 func (n Node) Attrs() []Attr {
 	return wrap(n.p.GetAttribute(), func(a *onnxpb.AttributeProto) Attr { return Attr{a} })
@@ -145,9 +156,14 @@ func Tensor(name string, t onnxio.Tensor) Attr {
 	return Attr{a}
 }
 
+// Reference returns an attribute of a local function's node that takes its value from what a call gives as another.
+func Reference(name, given string) Attr {
+	return Attr{&onnxpb.AttributeProto{Name: proto.String(name), RefAttrName: proto.String(given)}}
+}
+
 // Body returns an attribute that holds a graph.
 func Body(name string, body Parts) Attr {
 	a := attr(name, onnxpb.AttributeProto_GRAPH)
-	a.G = body.graph(nil)
+	a.G = body.body()
 	return Attr{a}
 }

@@ -23,12 +23,14 @@ func (g *Graph) Called(n Node) (Function, bool) {
 	return f, ok
 }
 
-// NewFunction returns a local function; op is its name as Node.Op has it.
-func NewFunction(op string, inputs, outputs []string, opsets []Opset, nodes []Node) Function {
+// NewFunction returns a local function; op is its name as Node.Op has it. Calls may give the attributes that nodes refer
+// to, and take the defaults where they do not.
+func NewFunction(op string, inputs, outputs []string, opsets []Opset, nodes []Node, defaults ...Attr) Function {
 	n := NewNode(op, "", nil, nil)
 	return Function{&onnxpb.FunctionProto{
 		Name: proto.String(n.Type()), Domain: proto.String(n.Domain()), Input: inputs, Output: outputs,
 		OpsetImport: imports(nil, opsets), Node: wrap(nodes, func(n Node) *onnxpb.NodeProto { return n.p }),
+		AttributeProto: wrap(defaults, func(a Attr) *onnxpb.AttributeProto { return a.p }),
 	}}
 }
 

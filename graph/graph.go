@@ -101,6 +101,11 @@ func (s Sparse) Shape() []int { return toInts(s.p.GetDims()) }
 // Annotation is what a graph says of the quantization of one tensor.
 type Annotation struct{ p *onnxpb.TensorAnnotation }
 
+// NewAnnotation says of a tensor which others hold the parameters of its quantization, such as SCALE_TENSOR.
+func NewAnnotation(tensor string, parameters ...Pair) Annotation {
+	return Annotation{&onnxpb.TensorAnnotation{TensorName: text(nil, tensor), QuantParameterTensorNames: entries(nil, parameters)}}
+}
+
 // Tensor names the tensor.
 func (a Annotation) Tensor() string { return a.p.GetTensorName() }
 

@@ -74,7 +74,7 @@ func TestValues(t *testing.T) {
 		t.Errorf("sizes %v", got)
 	}
 	open := NewValue("v", tensor.Undefined, nil)
-	sequence := Value{&onnxpb.ValueInfoProto{Type: &onnxpb.TypeProto{Value: &onnxpb.TypeProto_SequenceType{}}}}
+	sequence := NewSequence("v", NewValue("", tensor.Int64, nil))
 	for _, v := range []Value{open, sequence} {
 		if v.Dense() || v.Type() != tensor.Undefined || v.Dims() != nil {
 			t.Errorf("%v is a dense tensor", v.p)
@@ -152,12 +152,10 @@ func TestView(t *testing.T) {
 func withFunction() *onnxpb.ModelProto {
 	p := small()
 	deep := Parts{Nodes: []Node{{node("deep", "Mul", "a b", "d", Tensor("odd", counting("", 2)))}}, Initializers: []onnxio.Tensor{counting("inner", 3)}}
-	leaky := node("leaky", "LeakyRelu", "a", "l")
-	leaky.Attribute = []*onnxpb.AttributeProto{{Name: proto.String("alpha"), RefAttrName: proto.String("slope")}, {Name: proto.String("gone"), RefAttrName: proto.String("nothing")}}
+	leaky := node("leaky", "LeakyRelu", "a", "l", Reference("alpha", "slope"), Reference("gone", "nothing"))
 	f := NewFunction("my::F", []string{"a", "b"}, []string{"l"}, []Opset{{"", 11}}, []Node{
 		{leaky}, {node("", "Loop", "", "o", Body("body", deep))}, {node("k", "Constant", "", "n", Floats("value_floats", 1, 2))},
-	})
-	f.p.AttributeProto = []*onnxpb.AttributeProto{Float("slope", 0.25).p}
+	}, Float("slope", 0.25))
 	p.Functions = []*onnxpb.FunctionProto{f.p}
 	return p
 }

@@ -166,7 +166,7 @@ func (g *Graph) Constant(value string) (Constant, bool) {
 		n, ok := g.Producer(value)
 		switch {
 		case ok && n.Op() == "Constant":
-			t, ok := constantValue(g.m, n)
+			t, ok := n.Value(g.m)
 			return Constant{Tensor: t, Node: n}, ok
 		case ok && n.Op() == "Identity" && len(n.Inputs()) == 1:
 			value = n.Input(0)
@@ -177,9 +177,9 @@ func (g *Graph) Constant(value string) (Constant, bool) {
 	return Constant{}, false
 }
 
-// constantValue returns the value of a Constant node; false for strings and sparse tensors (Constant-13: value,
+// Value returns the numbers of a Constant node of m; false for strings and sparse tensors (Constant-13: value,
 // value_float(s), value_int(s), value_string(s), sparse_value).
-func constantValue(m *onnxio.Model, n Node) (onnxio.Tensor, bool) {
+func (n Node) Value(m *onnxio.Model) (onnxio.Tensor, bool) {
 	for _, a := range n.p.GetAttribute() {
 		if a.GetRefAttrName() != "" {
 			return onnxio.Tensor{}, false

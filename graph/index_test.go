@@ -216,7 +216,7 @@ func TestFreshNames(t *testing.T) {
 func TestAttributes(t *testing.T) {
 	n := NewNode("Op", "n", nil, nil,
 		Int("i", 0), Ints("is", 1, 2), Float("f", 0), String("s", ""), Tensor("t", counting("w", 1)), Floats("fs", 1), Ints("empty"),
-		Attr{&onnxpb.AttributeProto{Name: proto.String("ref"), RefAttrName: proto.String("outer")}})
+		Reference("ref", "outer"))
 	if got := n.Int("i", 5); got != 0 {
 		t.Errorf("i is %d", got)
 	}

@@ -17,6 +17,9 @@ type Node struct{ p *onnxpb.NodeProto }
 // IsZero reports whether n is no node.
 func (n Node) IsZero() bool { return n.p == nil }
 
+// Proto returns the node's message, which is read-only, for packages that still handle messages.
+func (n Node) Proto() *onnxpb.NodeProto { return n.p }
+
 // Op returns the operator: its type alone in ONNX's own domain, which "" and "ai.onnx" name, and domain::type in others.
 // So comparing it with "Conv" is comparing both.
 func (n Node) Op() string { return operator(n.p.GetDomain(), n.p.GetOpType()) }
@@ -71,6 +74,9 @@ func (n Node) Sharded() (configuration string, ok bool) {
 	}
 	return "", false
 }
+
+// Size returns the bytes that the node takes in a model's file, but for its tag and length there.
+func (n Node) Size() int { return n.p.SizeVT() }
 
 // plain returns a domain's one spelling.
 func plain(domain string) string {

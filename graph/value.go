@@ -32,6 +32,13 @@ func NewValue(name string, t tensor.Type, dims []Dim) Value {
 	return Value{v}
 }
 
+// NewSequence declares a sequence of what an element is declared as.
+func NewSequence(name string, element Value) Value {
+	return Value{&onnxpb.ValueInfoProto{Name: proto.String(name), Type: &onnxpb.TypeProto{
+		Value: &onnxpb.TypeProto_SequenceType{SequenceType: &onnxpb.TypeProto_Sequence{ElemType: element.p.GetType()}},
+	}}}
+}
+
 // Sizes returns dimensions of the given sizes, open where one is negative; nil for nil.
 func Sizes(shape []int) []Dim {
 	if shape == nil {
@@ -50,6 +57,9 @@ func dimension(d Dim) *onnxpb.TensorShapeProto_Dimension {
 	}
 	return p
 }
+
+// Size returns the bytes that the declaration takes in a model's file, but for its tag and length there.
+func (v Value) Size() int { return v.p.SizeVT() }
 
 // Name returns the value's name.
 func (v Value) Name() string { return v.p.GetName() }

@@ -79,7 +79,7 @@ func Tensors(m *onnxio.Model) iter.Seq2[onnxio.Tensor, bool] {
 					return
 				}
 			}
-			if t, ok := constantValue(m, n); n.Op() == "Constant" && ok && !n.Has("value") && !yield(t, false) {
+			if t, ok := n.Value(m); n.Op() == "Constant" && ok && !n.Has("value") && !yield(t, false) {
 				return
 			}
 			if !every(subgraphs(n.p), graph) {

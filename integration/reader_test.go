@@ -8,14 +8,13 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
@@ -115,8 +114,7 @@ func forPictures(m *onnxio.Model) (*onnxio.Model, error) {
 		weights[c] = std[c] / 3
 		bias += mean[c] / 3
 	}
-	p := proto.CloneOf(m.Proto)
-	g := p.Graph
+	p := graph.Of(m).Parts()
 	w, err := onnxio.NewTensor("gray_weight", tensor.Float32, []int{1, 3, 1, 1}, weights)
 	if err != nil {
 		return nil, err
@@ -125,20 +123,13 @@ func forPictures(m *onnxio.Model) (*onnxio.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.Initializer = append(g.Initializer, w.Proto(), b.Proto())
-	node := func(op, name, output string, inputs ...string) *onnxpb.NodeProto {
-		return &onnxpb.NodeProto{OpType: proto.String(op), Name: proto.String(name), Input: inputs, Output: []string{output}}
-	}
-	pool := node("AveragePool", "blocks", "blocks", "picture")
-	pool.Attribute = []*onnxpb.AttributeProto{onnxio.MakeInts("kernel_shape", enlarged, enlarged), onnxio.MakeInts("strides", enlarged, enlarged)}
-	input := g.Input[0]
-	gray := node("Conv", "gray", input.GetName(), "blocks", "gray_weight", "gray_bias")
-	g.Node = append([]*onnxpb.NodeProto{pool, gray}, g.Node...)
-	input.Name = proto.String("picture")
-	dims := input.GetType().GetTensorType().GetShape().GetDim()
-	for i, d := range []int64{3, testmodels.FashionSize * enlarged, testmodels.FashionSize * enlarged} {
-		dims[i+1].Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: d}
-	}
-	out := onnxio.New(p)
+	p.Initializers = append(p.Initializers, w, b)
+	input, block := &p.Inputs[0], []int{enlarged, enlarged}
+	p.Nodes = slices.Insert(p.Nodes, 0,
+		graph.NewNode("AveragePool", "blocks", []string{"picture"}, []string{"blocks"}, graph.Ints("kernel_shape", block...), graph.Ints("strides", block...)),
+		graph.NewNode("Conv", "gray", []string{"blocks", "gray_weight", "gray_bias"}, []string{input.Name()}))
+	side := testmodels.FashionSize * enlarged
+	*input = graph.NewValue("picture", input.Type(), []graph.Dim{input.Dims()[0], {Size: 3}, {Size: side}, {Size: side}})
+	out := p.Model()
 	return out, out.Check()
 }

@@ -133,10 +133,13 @@ func (m *Model) Memo(build func() any) any {
 // Index returns the model's index, built on first use.
 func (m *Model) Index() *Index { return m.index() }
 
+// Size returns the bytes that Marshal returns.
+func (m *Model) Size() int { return m.Proto.SizeVT() }
+
 // Marshal returns the model as the bytes of a model file, for readers that take bytes.
 // External data stays external, relative to ExternalFolder. A model over 2 GiB is an error.
 func (m *Model) Marshal() ([]byte, error) {
-	if n := m.Proto.SizeVT(); n > maxFile {
+	if n := m.Size(); n > maxFile {
 		return nil, fmt.Errorf("the model takes %d bytes, over the 2 GiB that a message may have; write it to a file with external data", n)
 	}
 	b, err := m.Proto.MarshalVT()

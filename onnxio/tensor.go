@@ -3,6 +3,7 @@ package onnxio
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 
 	"google.golang.org/protobuf/proto"
 
@@ -21,6 +22,16 @@ func (m *Model) Tensor(p *onnxpb.TensorProto) Tensor { return Tensor{model: m, p
 
 // Proto returns the tensor's message, which is read-only.
 func (t Tensor) Proto() *onnxpb.TensorProto { return t.proto }
+
+// ExternalTensor returns a tensor of no model yet whose elements take the given bytes of a file beside the model.
+func ExternalTensor(name string, t tensor.Type, shape []int, location string, offset, length int64) Tensor {
+	out := DenseTensor(name, tensor.Dense{Type: t, Shape: shape})
+	out.proto.DataLocation = onnxpb.TensorProto_EXTERNAL.Enum()
+	for _, e := range [][2]string{{"location", location}, {"offset", strconv.FormatInt(offset, 10)}, {"length", strconv.FormatInt(length, 10)}} {
+		out.proto.ExternalData = append(out.proto.ExternalData, &onnxpb.StringStringEntryProto{Key: proto.String(e[0]), Value: proto.String(e[1])})
+	}
+	return out
+}
 
 // ParseTensor returns the tensor that data holds as a serialized TensorProto, the format of ONNX's test data. It is an
 // error for its numbers to be elsewhere.
@@ -71,6 +82,9 @@ func (t Tensor) Bytes() int {
 	}
 	return n
 }
+
+// Overhead returns the bytes that the tensor takes in a model's file beside its elements, but for its tag and length there.
+func (t Tensor) Overhead() int { return t.proto.SizeVT() - len(t.proto.GetRawData()) }
 
 // External reports whether the numbers are kept in a file of their own.
 func (t Tensor) External() bool { return external(t.proto) }

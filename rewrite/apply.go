@@ -3,11 +3,11 @@ package rewrite
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
-	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // ApplyOptions controls Apply.
@@ -37,23 +37,21 @@ func Apply(m *onnxio.Model, patches []Patch, o ApplyOptions) (*onnxio.Model, err
 		patches = patches[:o.Stop]
 	}
 	if len(patches) == 0 {
-		return m.Derive(m.Proto), nil
+		return graph.Of(m).Parts().Model(), nil
 	}
-	a := &application{model: m, names: onnxio.NewNameSet(m), at: map[int]*Patch{}, swaps: map[int]*Swap{}, ledger: newLedger(m)}
+	a := &application{model: m, names: graph.NewNameSet(m), at: map[int]*Patch{}, swaps: map[int]*Swap{}, ledger: newLedger(m)}
 	for i := range patches {
 		if err := a.take(&patches[i]); err != nil {
 			return nil, fmt.Errorf("patch %d of %d (site %q): %w", i+1, len(patches), patches[i].Site, err)
 		}
 	}
 	for i := range patches {
-		a.ledger.release(input(patches[i].Old, patches[i].Slot))
+		a.ledger.release(patches[i].Old.Input(patches[i].Slot))
 		for _, v := range patches[i].Freed {
 			a.ledger.release(v)
 		}
 	}
-	p := onnxio.Shallow(m.Proto)
-	p.Graph = a.graph(patches)
-	small := m.Derive(p)
+	small := a.parts(patches).Model()
 	if err := small.Check(); err != nil {
 		return nil, errors.Join(fmt.Errorf("after %d patches (apply fewer to find the bad one): %w", len(patches), err), small.Close())
 	}
@@ -63,7 +61,7 @@ func Apply(m *onnxio.Model, patches []Patch, o ApplyOptions) (*onnxio.Model, err
 // application collects the patches that were found good.
 type application struct {
 	model  *onnxio.Model
-	names  *onnxio.NameSet
+	names  *graph.NameSet
 	at     map[int]*Patch // by the position of the node that goes
 	swaps  map[int]*Swap  // by the position of the node
 	ledger *ledger
@@ -71,7 +69,7 @@ type application struct {
 
 // take checks a patch against the model and the patches before it, and notes it.
 func (a *application) take(p *Patch) error {
-	nodes := a.model.Proto.GetGraph().GetNode()
+	nodes := graph.Of(a.model).Nodes()
 	if p.Index < 0 || p.Index >= len(nodes) || nodes[p.Index] != p.Old {
 		return fmt.Errorf("node %d of the model is not the one that the patch was made for", p.Index)
 	}
@@ -92,7 +90,7 @@ func (a *application) take(p *Patch) error {
 		}
 	}
 	for _, n := range p.New {
-		a.ledger.need(n.GetInput()...)
+		a.ledger.need(n.Inputs()...)
 	}
 	if p.Next != nil {
 		return a.swap(p.Next)
@@ -102,17 +100,16 @@ func (a *application) take(p *Patch) error {
 
 // takeAlong notes that the node in front of a patch's own goes too.
 func (a *application) takeAlong(p *Patch) error {
-	nodes, t := a.model.Proto.GetGraph().GetNode(), p.Taken
+	nodes, t := graph.Of(a.model).Nodes(), p.Taken
 	if t.Index < 0 || t.Index >= p.Index || nodes[t.Index] != t.Old {
 		return fmt.Errorf("node %d of the model is not the one in front that is to go too", t.Index)
 	}
 	if a.at[t.Index] != nil || a.swaps[t.Index] != nil {
-		return fmt.Errorf("an earlier patch has changed the node %q, which is to go too", label(t.Old))
+		return fmt.Errorf("an earlier patch has changed the node %q, which is to go too", t.Old.Label())
 	}
-	index := a.model.Index()
-	for _, v := range t.Old.GetOutput() {
-		if uses := index.Uses(v); index.IsOutput(v) || len(uses) != 1 || uses[0].Nested || uses[0].Node != p.Old {
-			return fmt.Errorf("something else reads %q, which the node %q computes that is to go too", v, label(t.Old))
+	for _, v := range t.Old.Outputs() {
+		if use, ok := graph.Of(a.model).Reader(v); !ok || use.Node != p.Old {
+			return fmt.Errorf("something else reads %q, which the node %q computes that is to go too", v, t.Old.Label())
 		}
 	}
 	a.at[t.Index] = &Patch{Old: t.Old}
@@ -122,19 +119,19 @@ func (a *application) takeAlong(p *Patch) error {
 
 // swap notes that a node reads something else from now on.
 func (a *application) swap(s *Swap) error {
-	nodes := a.model.Proto.GetGraph().GetNode()
+	nodes := graph.Of(a.model).Nodes()
 	if s.Index < 0 || s.Index >= len(nodes) || nodes[s.Index] != s.Old {
 		return fmt.Errorf("node %d of the model is not the one whose constant takes the shift", s.Index)
 	}
 	if a.at[s.Index] != nil || a.swaps[s.Index] != nil {
-		return fmt.Errorf("an earlier patch has changed the node %q, whose constant takes the shift", label(s.Old))
+		return fmt.Errorf("an earlier patch has changed the node %q, whose constant takes the shift", s.Old.Label())
 	}
 	if !swapped(s.Old, s.New) {
-		return fmt.Errorf("the node %q would change in more than an input", label(s.Old))
+		return fmt.Errorf("the node %q would change in more than an input", s.Old.Label())
 	}
 	a.swaps[s.Index] = s
 	a.ledger.remove(s.Old)
-	a.ledger.need(s.New.GetInput()...)
+	a.ledger.need(s.New.Inputs()...)
 	return nil
 }
 
@@ -142,15 +139,15 @@ func (a *application) swap(s *Swap) error {
 func (a *application) fresh(p *Patch) error {
 	var names []string
 	for i, n := range p.New {
-		if len(p.New) > 1 || n.GetName() != p.Old.GetName() {
-			names = append(names, n.GetName())
+		if len(p.New) > 1 || n.Name() != p.Old.Name() {
+			names = append(names, n.Name())
 		}
 		if i < len(p.New)-1 {
-			names = append(names, n.GetOutput()...)
+			names = append(names, n.Outputs()...)
 		}
 	}
 	for _, t := range p.Weights {
-		names = append(names, t.GetName())
+		names = append(names, t.Name())
 	}
 	for _, name := range names {
 		if name == "" || a.names.Has(name) {
@@ -167,29 +164,29 @@ func connected(p *Patch) error {
 	if len(p.New) == 0 {
 		return errors.New("no nodes stand in the place of the old one")
 	}
-	if last := p.New[len(p.New)-1]; !slices.Equal(last.GetOutput(), p.Old.GetOutput()) {
-		return fmt.Errorf("the last new node computes %q, the old one %q", last.GetOutput(), p.Old.GetOutput())
+	if last := p.New[len(p.New)-1]; !slices.Equal(last.Outputs(), p.Old.Outputs()) {
+		return fmt.Errorf("the last new node computes %q, the old one %q", last.Outputs(), p.Old.Outputs())
 	}
 	unread := map[string]bool{}
 	for _, t := range p.Weights {
-		unread[t.GetName()] = true
+		unread[t.Name()] = true
 	}
 	known := map[string]bool{"": true}
-	for _, v := range p.Old.GetInput() {
+	for _, v := range p.Old.Inputs() {
 		known[v] = true
 	}
 	if p.Taken != nil {
-		for _, v := range p.Taken.Old.GetInput() {
+		for _, v := range p.Taken.Old.Inputs() {
 			known[v] = true
 		}
-		for _, v := range p.Taken.Old.GetOutput() {
+		for _, v := range p.Taken.Old.Outputs() {
 			delete(known, v)
 		}
 	}
 	for i, n := range p.New {
-		for _, v := range n.GetInput() {
+		for _, v := range n.Inputs() {
 			if _, brought := unread[v]; !known[v] && !brought {
-				return fmt.Errorf("new node %q reads %q, which is neither an input of the old node nor new", n.GetName(), v)
+				return fmt.Errorf("new node %q reads %q, which is neither an input of the old node nor new", n.Name(), v)
 			}
 			if unread[v] {
 				unread[v] = false
@@ -198,12 +195,12 @@ func connected(p *Patch) error {
 		if i == len(p.New)-1 {
 			break
 		}
-		for _, v := range n.GetOutput() {
+		for _, v := range n.Outputs() {
 			unread[v] = true
 		}
 	}
 	if p.Next != nil {
-		for _, v := range p.Next.New.GetInput() {
+		for _, v := range p.Next.New.Inputs() {
 			if unread[v] {
 				unread[v] = false
 			}
@@ -217,56 +214,39 @@ func connected(p *Patch) error {
 	return nil
 }
 
-// graph assembles the new main graph from the old one.
-func (a *application) graph(patches []Patch) *onnxpb.GraphProto {
-	old := a.model.Proto.GetGraph()
-	g := onnxio.Shallow(old)
-	g.Node = g.Node[:0:0]
-	gone := map[string]bool{}
-	for i, n := range old.GetNode() {
+// parts assembles the new model from the old one.
+func (a *application) parts(patches []Patch) graph.Parts {
+	g := graph.Of(a.model)
+	parts := g.Parts()
+	parts.Nodes = nil
+	gone := maps.Clone(a.ledger.tensor)
+	for i, n := range g.Nodes() {
 		switch p := a.at[i]; {
-		case p != nil && p.New == nil:
-			for _, v := range n.GetOutput() {
-				gone[v] = true
-			}
-		case p != nil:
-			g.Node = append(g.Node, p.New...)
+		case p != nil && p.New != nil:
+			parts.Nodes = append(parts.Nodes, p.New...)
 		case a.swaps[i] != nil:
-			g.Node = append(g.Node, a.swaps[i].New)
-		case a.ledger.gone[n]:
-			for _, v := range n.GetOutput() {
+			parts.Nodes = append(parts.Nodes, a.swaps[i].New)
+		case p != nil || a.ledger.gone[n]:
+			for _, v := range n.Outputs() {
 				gone[v] = true
 			}
 		default:
-			g.Node = append(g.Node, n)
+			parts.Nodes = append(parts.Nodes, n)
 		}
 	}
-	for name := range a.ledger.tensor {
-		gone[name] = true
-	}
-	g.Initializer = slices.DeleteFunc(g.Initializer, func(t *onnxpb.TensorProto) bool { return gone[t.GetName()] })
-	info := func(v *onnxpb.ValueInfoProto) bool { return gone[v.GetName()] }
-	g.Input = slices.DeleteFunc(g.Input, info)
-	g.ValueInfo = slices.DeleteFunc(g.ValueInfo, info)
-	g.QuantizationAnnotation = slices.DeleteFunc(g.QuantizationAnnotation, func(q *onnxpb.TensorAnnotation) bool { return gone[q.GetTensorName()] })
+	info := func(v graph.Value) bool { return gone[v.Name()] }
+	parts.Inputs, parts.Values = slices.DeleteFunc(parts.Inputs, info), slices.DeleteFunc(parts.Values, info)
+	parts.Initializers = slices.DeleteFunc(parts.Initializers, func(t onnxio.Tensor) bool { return gone[t.Name()] })
+	parts.Annotations = slices.DeleteFunc(parts.Annotations, func(q graph.Annotation) bool { return gone[q.Tensor()] })
 	for _, p := range patches {
-		g.Initializer = append(g.Initializer, p.Weights...)
-		g.ValueInfo = append(g.ValueInfo, p.Values...)
-		if a.model.Proto.GetIrVersion() > 3 {
+		parts.Initializers = append(parts.Initializers, p.Weights...)
+		parts.Values = append(parts.Values, p.Values...)
+		if parts.IR > 3 {
 			continue
 		}
-		for _, t := range p.Weights {
-			g.Input = append(g.Input, weightInput(t))
+		for _, t := range p.Weights { // which are declared as inputs too
+			parts.Inputs = append(parts.Inputs, graph.NewValue(t.Name(), t.Type(), graph.Sizes(t.Shape())))
 		}
 	}
-	return g
-}
-
-// weightInput declares an initializer as a graph input.
-func weightInput(t *onnxpb.TensorProto) *onnxpb.ValueInfoProto {
-	dims := make([]*dimension, len(t.GetDims()))
-	for i, d := range t.GetDims() {
-		dims[i] = size(int(d))
-	}
-	return valueInfo(t.GetName(), tensor.Type(t.GetDataType()), dims)
+	return parts
 }

@@ -6,14 +6,13 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
@@ -36,10 +35,10 @@ func TestNoPatches(t *testing.T) {
 // replaced must be shared with it.
 func keepsOutputs(t *testing.T, lib *ort.Library, python *pythonCheck, m *onnxio.Model) {
 	t.Helper()
-	saved := proto.Clone(m.Proto)
+	saved := testkit.Bytes(t, m)
 	sites, _ := linear(t, m)
 	small := rewritten(t, m, sites, 0)
-	if !proto.Equal(saved, m.Proto) {
+	if !slices.Equal(saved, testkit.Bytes(t, m)) {
 		t.Error("the original model has changed")
 	}
 	untouched(t, m, small)
@@ -154,10 +153,10 @@ func TestStop(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := len(small.Graph().Node), len(m.Graph().Node)+stop; got != want {
+		if got, want := len(graph.Of(small).Nodes()), len(graph.Of(m).Nodes())+stop; got != want {
 			t.Errorf("%d patches: %d nodes, wanted %d", stop, got, want)
 		}
-		if got, want := len(small.Graph().Initializer), len(m.Graph().Initializer)+stop; got != want {
+		if got, want := len(graph.Of(small).Initializers()), len(graph.Of(m).Initializers())+stop; got != want {
 			t.Errorf("%d patches: %d initializers, wanted %d", stop, got, want)
 		}
 	}
@@ -181,7 +180,7 @@ func TestStopKeepsShared(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, ok := small.Index().Initializer("weight"); ok != want {
+		if _, ok := graph.Of(small).Initializer("weight"); ok != want {
 			t.Errorf("after %d patches the weight is there: %t", stop, ok)
 		}
 	}
@@ -189,6 +188,12 @@ func TestStopKeepsShared(t *testing.T) {
 
 // TestApplyRefuses gives Apply patches that are not right; the error has their number.
 func TestApplyRefuses(t *testing.T) {
+	named := func(patch int, name string) func(p []rewrite.Patch) []rewrite.Patch {
+		return func(p []rewrite.Patch) []rewrite.Patch {
+			change(&p[patch].New[0], func(n *graph.Spec) { n.Name = name })
+			return p
+		}
+	}
 	for _, c := range []struct {
 		name string
 		edit func(p []rewrite.Patch) []rewrite.Patch
@@ -199,21 +204,24 @@ func TestApplyRefuses(t *testing.T) {
 		{"no such place", func(p []rewrite.Patch) []rewrite.Patch { p[2].Index = 99; return p }, "patch 3 of 3"},
 		{"no nodes", func(p []rewrite.Patch) []rewrite.Patch { p[0].New = nil; return p }, "no nodes stand"},
 		{"another output", func(p []rewrite.Patch) []rewrite.Patch {
-			p[0].New[1].Output = []string{"elsewhere"}
+			change(&p[0].New[1], func(n *graph.Spec) { n.Outputs = []string{"elsewhere"} })
 			return p
 		}, "computes"},
-		{"name taken", func(p []rewrite.Patch) []rewrite.Patch { p[0].New[0].Name = proto.String("Relu_1"); return p }, `"Relu_1" is empty or taken`},
-		{"name of an earlier patch", func(p []rewrite.Patch) []rewrite.Patch { p[1].New[0].Name = p[0].New[0].Name; return p }, "patch 2 of 3"},
-		{"no name", func(p []rewrite.Patch) []rewrite.Patch { p[0].New[0].Name = nil; return p }, "empty or taken"},
+		{"name taken", named(0, "Relu_1"), `"Relu_1" is empty or taken`},
+		{"name of an earlier patch", named(1, "MatMul_1/svd.first"), "patch 2 of 3"},
+		{"no name", named(0, ""), "empty or taken"},
 		{"foreign input", func(p []rewrite.Patch) []rewrite.Patch {
-			p[0].New[1].Input = append(p[0].New[1].Input, "Relu_1.out")
+			change(&p[0].New[1], func(n *graph.Spec) { n.Inputs = append(n.Inputs, "Relu_1.out") })
 			return p
 		}, `reads "Relu_1.out"`},
 		{"unread weight", func(p []rewrite.Patch) []rewrite.Patch {
-			p[0].Weights = append(p[0].Weights, &onnxpb.TensorProto{Name: proto.String("more"), Dims: []int64{0}, DataType: proto.Int32(1)})
+			p[0].Weights = append(p[0].Weights, onnxio.DenseTensor("more", tensor.New(tensor.Float32, 0)))
 			return p
 		}, `no new node reads "more"`},
-		{"chain cut", func(p []rewrite.Patch) []rewrite.Patch { p[0].New[1].Input[0] = "x"; return p }, `no new node reads "MatMul_1/svd.first.output"`},
+		{"chain cut", func(p []rewrite.Patch) []rewrite.Patch {
+			change(&p[0].New[1], func(n *graph.Spec) { n.Inputs[0] = "x" })
+			return p
+		}, `no new node reads "MatMul_1/svd.first.output"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b, x := matrix()
@@ -225,7 +233,7 @@ func TestApplyRefuses(t *testing.T) {
 			patches := c.edit(slices.Clip(patchAll(t, m, sites, 2)))
 			out, err := rewrite.Apply(m, patches, rewrite.ApplyOptions{})
 			if err == nil {
-				t.Fatalf("no error, but a model of %d nodes", len(out.Graph().Node))
+				t.Fatalf("no error, but a model of %d nodes", len(graph.Of(out).Nodes()))
 			}
 			if !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %q, wanted %q in it", err, c.want)
@@ -248,8 +256,8 @@ func TestOrderOfPatches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, n := range one.Graph().Node {
-		if other.Graph().Node[i] != n {
+	for i, n := range graph.Of(one).Nodes() {
+		if graph.Of(other).Nodes()[i] != n {
 			t.Fatalf("node %d differs", i)
 		}
 	}

@@ -5,31 +5,30 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/backendtest"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // freeze returns the model with one graph input turned into an initializer.
 func freeze(m *onnxio.Model, name string, d tensor.Dense) *onnxio.Model {
-	p := onnxio.Shallow(m.Proto)
-	p.Graph = onnxio.Shallow(p.Graph)
-	p.Graph.Initializer = append(p.Graph.Initializer, message(name, d))
-	if p.GetIrVersion() > 3 {
-		p.Graph.Input = slices.DeleteFunc(p.Graph.Input, func(v *onnxpb.ValueInfoProto) bool { return v.GetName() == name })
+	p := graph.Of(m).Parts()
+	p.Initializers = append(p.Initializers, onnxio.DenseTensor(name, d))
+	if p.IR > 3 {
+		p.Inputs = slices.DeleteFunc(p.Inputs, func(v graph.Value) bool { return v.Name() == name })
 	}
-	return m.Derive(p)
+	return p.Model()
 }
 
 // multiplied lists the graph inputs that a node of the model can have as its weight, and
 // whether the model has nodes that multiply at all.
 func multiplied(m *onnxio.Model) (inputs []string, any bool) {
-	for _, n := range m.Graph().GetNode() {
+	for _, n := range graph.Of(m).Nodes() {
 		var slots []int
-		switch n.GetOpType() {
+		switch n.Op() {
 		case "Conv":
 			slots = []int{1}
 		case "Gemm", "MatMul":
@@ -37,8 +36,8 @@ func multiplied(m *onnxio.Model) (inputs []string, any bool) {
 		}
 		for _, slot := range slots {
 			any = true
-			name := n.GetInput()[slot]
-			if _, ok := m.Index().Initializer(name); !ok && m.Index().IsInput(name) {
+			name := n.Input(slot)
+			if _, ok := graph.Of(m).Initializer(name); !ok && graph.Of(m).IsInput(name) {
 				inputs = append(inputs, name)
 			}
 		}

@@ -5,8 +5,9 @@ import (
 	"math"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // BiasPlace says whether the model can take a shift of a site's output channels.
@@ -32,9 +33,9 @@ func (s *Site) ShiftParams() int64 {
 	if b.place == BiasNone {
 		return 0
 	}
-	n := product(b.dims)
+	n := int64(tensor.Product(b.dims))
 	if b.alone {
-		n -= elements(b.old.tensor)
+		n -= int64(b.old.tensor.Len())
 	}
 	return n
 }
@@ -43,7 +44,7 @@ func (s *Site) ShiftParams() int64 {
 type bias struct {
 	place BiasPlace
 	alone bool  // whether nothing else reads what is there
-	old   held  // what is there; its tensor is nil for none
+	old   held  // what is there; its root is empty for none
 	dims  []int // shape of the new constant
 	right int   // how many axes stand behind that of the channels
 	scale float64
@@ -62,13 +63,13 @@ func (s *Site) findBias() *bias {
 	case s.Op == "Gemm":
 		b.right = 1 - s.weight.slot
 		b.dims = s.channelShape(b.right)
-		b.scale = float64(onnxio.AttrFloat(s.Node, "beta", 1))
+		b.scale = float64(s.Node.Float("beta", 1))
 		f.ownBias(s, b)
 		if f.opset < 7 && !f.legacyGemm(s, b) {
 			b.place = BiasNone
 		}
 	}
-	if b.place != BiasFree && input(s.Node, 2) == "" {
+	if b.place != BiasFree && s.Node.Input(2) == "" {
 		if next := f.nextBias(s); next.place != BiasNone {
 			return next
 		}
@@ -87,7 +88,7 @@ func (s *Site) channelShape(right int) []int {
 
 // ownBias fills in the third input of a Conv, a ConvTranspose or a Gemm.
 func (f *finder) ownBias(s *Site, b *bias) {
-	value := input(s.Node, 2)
+	value := s.Node.Input(2)
 	if value == "" {
 		b.place = BiasGrows
 		return
@@ -106,8 +107,8 @@ func (f *finder) settleBias(value string, b *bias) {
 		return
 	}
 	b.old, b.dims, b.place = h, dims, BiasGrows
-	b.alone = len(f.index.Uses(value)) == 1 && len(f.index.Uses(h.root)) == 1 && !f.index.IsOutput(value) && !f.index.IsOutput(h.root)
-	if b.alone && product(dims) == elements(h.tensor) {
+	b.alone = len(f.graph.Uses(value)) == 1 && len(f.graph.Uses(h.root)) == 1 && !f.graph.IsOutput(value) && !f.graph.IsOutput(h.root)
+	if b.alone && tensor.Product(dims) == h.tensor.Len() {
 		b.place = BiasFree
 	}
 }
@@ -115,9 +116,9 @@ func (f *finder) settleBias(value string, b *bias) {
 // legacyGemm tells whether the C of a Gemm before opset 7 can take a shift: it has the
 // shape of the result, or that of its last axes with broadcast set.
 func (f *finder) legacyGemm(s *Site, b *bias) bool {
-	broadcasts := onnxio.AttrInt(s.Node, "broadcast", 0) != 0
+	broadcasts := s.Node.Int("broadcast", 0) != 0
 	switch {
-	case b.old.tensor == nil || b.right != 0:
+	case b.old.root == "" || b.right != 0:
 		return false
 	case broadcasts:
 		return len(b.dims) == 1
@@ -128,24 +129,24 @@ func (f *finder) legacyGemm(s *Site, b *bias) bool {
 // nextBias finds the constant of the only node behind a site.
 func (f *finder) nextBias(s *Site) *bias {
 	b := &bias{scale: 1, sign: 1}
-	uses := f.index.Uses(s.Output)
-	if len(uses) != 1 || uses[0].Nested || f.index.IsOutput(s.Output) {
+	use, ok := f.graph.Reader(s.Output)
+	if !ok {
 		return b
 	}
-	n := uses[0].Node
+	n := use.Node
 	switch {
 	case !f.main(n):
 		return b
-	case n.GetOpType() == "BatchNormalization" && s.OutputScale != nil:
+	case n.Op() == "BatchNormalization" && s.OutputScale != nil:
 		b.sign, b.slot, b.dims = -1, 3, []int{s.Kernel.Out}
-	case n.GetOpType() == "Add" && f.opset >= 7 && s.View.Stack == 0 && (s.View.Kind == ConvPatches || s.weight.slot == 1):
-		b.slot, b.right = 1-uses[0].Slot, len(s.Kernel.Window)
+	case n.Op() == "Add" && f.opset >= 7 && s.View.Stack == 0 && (s.View.Kind == ConvPatches || s.weight.slot == 1):
+		b.slot, b.right = 1-use.Slot, len(s.Kernel.Window)
 		b.dims = s.channelShape(b.right)
 	default:
 		return b
 	}
-	f.settleBias(input(n, b.slot), b)
-	b.swap = &Swap{Old: n, Index: slices.Index(f.model.Proto.GetGraph().GetNode(), n), New: n}
+	f.settleBias(n.Input(b.slot), b)
+	b.swap = &Swap{Old: n, Index: f.graph.Position(n), New: n}
 	return b
 }
 
@@ -170,12 +171,12 @@ func broadcast(a, b []int) ([]int, bool) {
 // addend returns the name of what the last factor adds to its product: the node's own
 // third input, or, where a shift changes that, a new constant.
 func (b *builder) addend(base string, shift []float64) (string, error) {
-	own := input(b.site.Node, 2)
+	own := b.site.Node.Input(2)
 	if shift == nil {
 		return own, nil
 	}
 	t := b.site.Dtype
-	if b.bias.old.tensor != nil {
+	if b.bias.old.root != "" {
 		t = b.bias.old.dtype()
 	}
 	v, err := b.shifted(shift)
@@ -187,7 +188,7 @@ func (b *builder) addend(base string, shift []float64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b.patch.Weights = append(b.patch.Weights, constant.Proto())
+	b.patch.Weights = append(b.patch.Weights, constant)
 	swap := b.bias.swap
 	if swap == nil {
 		if own != "" {
@@ -195,9 +196,10 @@ func (b *builder) addend(base string, shift []float64) (string, error) {
 		}
 		return name, nil
 	}
-	b.patch.Freed = append(b.patch.Freed, swap.Old.GetInput()[b.bias.slot])
-	swap.New = onnxio.Shallow(swap.Old)
-	swap.New.Input[b.bias.slot] = name
+	b.patch.Freed = append(b.patch.Freed, swap.Old.Input(b.bias.slot))
+	next := swap.Old.Spec()
+	next.Inputs[b.bias.slot] = name
+	swap.New = next.Node()
 	b.patch.Next = swap
 	return own, nil
 }
@@ -205,12 +207,12 @@ func (b *builder) addend(base string, shift []float64) (string, error) {
 // shifted returns the numbers of the new constant: scale·old + sign·shift, broadcast.
 func (b *builder) shifted(shift []float64) ([]float64, error) {
 	dims := b.bias.dims
-	out := make([]float64, product(dims))
+	out := make([]float64, tensor.Product(dims))
 	channel := len(dims) - 1 - b.bias.right
 	var old []float64
 	var shape []int
-	if b.bias.old.tensor != nil {
-		dense, err := b.site.model.Tensor(b.bias.old.tensor).Dense()
+	if b.bias.old.root != "" {
+		dense, err := b.bias.old.tensor.Dense()
 		if err != nil {
 			return nil, err
 		}
@@ -246,6 +248,6 @@ func offset(at, shape []int) int {
 }
 
 // swapped tells whether the new node of a swap differs from the old one in inputs alone.
-func swapped(a, b *onnxpb.NodeProto) bool {
-	return a.GetOpType() == b.GetOpType() && a.GetName() == b.GetName() && slices.Equal(a.GetOutput(), b.GetOutput()) && len(a.GetInput()) == len(b.GetInput())
+func swapped(a, b graph.Node) bool {
+	return a.Op() == b.Op() && a.Name() == b.Name() && slices.Equal(a.Outputs(), b.Outputs()) && len(a.Inputs()) == len(b.Inputs())
 }

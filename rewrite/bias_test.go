@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -35,7 +36,7 @@ func biasCases() []biasCase {
 			if c != nil {
 				inputs = append(inputs, b.Random("c", -1, 1, c...))
 			}
-			return b.Node("Gemm", inputs, onnxio.MakeFloat("beta", 0.5), onnxio.MakeFloat("alpha", 2))
+			return b.Node("Gemm", inputs, graph.Float("beta", 0.5), graph.Float("alpha", 2))
 		}
 	}
 	left := func(c []int) func(b *testmodels.Builder) string {
@@ -44,7 +45,7 @@ func biasCases() []biasCase {
 			if c != nil {
 				inputs = append(inputs, b.Random("c", -1, 1, c...))
 			}
-			return b.Node("Gemm", inputs, onnxio.MakeInt("transB", 1))
+			return b.Node("Gemm", inputs, graph.Int("transB", 1))
 		}
 	}
 	return []biasCase{
@@ -160,7 +161,7 @@ func TestShift(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, chain := range []decomp.Chain{shiftedBy(t, s, shift), two} {
-				p, err := rewrite.Replace(m, s, chain, onnxio.NewNameSet(m))
+				p, err := rewrite.Replace(m, s, chain, graph.NewNameSet(m))
 				if c.place == rewrite.BiasNone {
 					if err == nil || !strings.Contains(err.Error(), "shift") {
 						t.Fatalf("a shift that nothing can take gives the error %v", err)
@@ -208,15 +209,11 @@ func checkShift(t *testing.T, c biasCase, s *rewrite.Site, shift []float64, befo
 func checkSize(t *testing.T, a, b *onnxio.Model) {
 	t.Helper()
 	count := func(m *onnxio.Model) (n int64, names []string) {
-		for _, t := range m.Graph().GetInitializer() {
-			size := int64(1)
-			for _, d := range t.GetDims() {
-				size *= d
-			}
-			n += size
+		for _, t := range graph.Of(m).Initializers() {
+			n += int64(t.Len())
 		}
-		for _, node := range m.Graph().GetNode() {
-			names = append(names, node.GetName())
+		for _, node := range graph.Of(m).Nodes() {
+			names = append(names, node.Name())
 		}
 		return n, names
 	}
@@ -236,7 +233,7 @@ func TestShiftOfTheWrongFactor(t *testing.T) {
 	} {
 		chain := factor(t, s, 0)
 		spoil(chain)
-		if _, err := rewrite.Replace(m, s, chain, onnxio.NewNameSet(m)); err == nil {
+		if _, err := rewrite.Replace(m, s, chain, graph.NewNameSet(m)); err == nil {
 			t.Error("the chain was taken")
 		}
 	}
@@ -245,16 +242,14 @@ func TestShiftOfTheWrongFactor(t *testing.T) {
 // Two patches may not change the same node.
 func TestSwapOfAChangedNode(t *testing.T) {
 	m, s := biasCases()[2].one(t)
-	p, err := rewrite.Replace(m, s, shiftedBy(t, s, ramp(s.Kernel.Out)), onnxio.NewNameSet(m))
+	p, err := rewrite.Replace(m, s, shiftedBy(t, s, ramp(s.Kernel.Out)), graph.NewNameSet(m))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*rewrite.Swap){
 		"another position": func(w *rewrite.Swap) { w.Index = 0 },
 		"another operator": func(w *rewrite.Swap) {
-			w.New = onnxio.Shallow(w.New)
-			op := "Relu"
-			w.New.OpType = &op
+			change(&w.New, func(n *graph.Spec) { n.Op = "Relu" })
 		},
 	} {
 		bad, swap := p, *p.Next

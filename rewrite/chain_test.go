@@ -6,9 +6,9 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
-	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
@@ -91,7 +91,7 @@ func TestConvChains(t *testing.T) {
 			}
 			want := execute(t, lib, m, feeds)
 			for _, chain := range []decomp.Chain{splitAxes(kernel), pointwiseFirst(kernel)} {
-				p, err := rewrite.Replace(m, &sites[0], chain, onnxio.NewNameSet(m))
+				p, err := rewrite.Replace(m, &sites[0], chain, graph.NewNameSet(m))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -139,13 +139,13 @@ func TestReplaceRefuses(t *testing.T) {
 			for i := range chain {
 				chain[i].Kernel.Weights = slices.Clone(chain[i].Kernel.Weights)
 			}
-			_, err := rewrite.Replace(m, site, c.edit(chain), onnxio.NewNameSet(m))
+			_, err := rewrite.Replace(m, site, c.edit(chain), graph.NewNameSet(m))
 			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), site.Name) {
 				t.Errorf("error %v, wanted one with %q and the site's name", err, c.want)
 			}
 		})
 	}
-	if _, err := rewrite.Replace(testkit.Zoo(t, "conv_everything"), site, good, onnxio.NewNameSet(m)); err == nil {
+	if _, err := rewrite.Replace(testkit.Zoo(t, "conv_everything"), site, good, graph.NewNameSet(m)); err == nil {
 		t.Error("a site of another model was replaced")
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/shapes"
@@ -48,7 +49,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	patch, err := rewrite.Replace(m, site, chain, onnxio.NewNameSet(m))
+	patch, err := rewrite.Replace(m, site, chain, graph.NewNameSet(m))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -58,7 +59,7 @@ func Example() {
 	}
 	defer small.Close()
 	for _, n := range patch.New {
-		fmt.Println(n.GetOpType(), n.GetName())
+		fmt.Println(n.Op(), n.Name())
 	}
 	before, after := rewrite.MeasureCosts(m, known), rewrite.MeasureCosts(small, shapes.Infer(small, inputs))
 	fmt.Printf("%d → %d multiply-adds, %d → %d parameters\n", before.MACs, after.MACs, before.Params, after.Params)

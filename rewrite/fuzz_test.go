@@ -6,12 +6,10 @@ import (
 	"slices"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -25,11 +23,10 @@ func FuzzSites(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p := &onnxpb.ModelProto{}
-		if proto.Unmarshal(data, p) != nil {
+		m, ok := testkit.Unchecked(data)
+		if !ok {
 			return
 		}
-		m := onnxio.New(p)
 		s := infer(m)
 		if _, _, err := rewrite.Sites(m, s); err != nil {
 			return
@@ -45,7 +42,7 @@ func FuzzSites(f *testing.F) {
 
 // replaceAll puts exact chains in the place of all sites that are small enough.
 func replaceAll(t *testing.T, m *onnxio.Model, sites []rewrite.Site) {
-	names := onnxio.NewNameSet(m)
+	names := graph.NewNameSet(m)
 	var patches []rewrite.Patch
 	for i := range sites {
 		if k := sites[i].Kernel; k.Check() != nil || k.Params() > 4096 || k.In*k.In > 4096 || k.Out*k.Out > 4096 {
@@ -94,7 +91,7 @@ func FuzzRandomModels(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		names := onnxio.NewNameSet(m)
+		names := graph.NewNameSet(m)
 		macs := rewrite.MeasureCosts(m, before).MACs
 		var patches []rewrite.Patch
 		for i := range sites {
@@ -125,8 +122,8 @@ func FuzzRandomModels(f *testing.F) {
 		if got := rewrite.MeasureCosts(small, after).MACs; got != macs {
 			t.Errorf("%d MACs, foretold %d", got, macs)
 		}
-		for _, n := range m.Graph().GetNode() {
-			for _, v := range n.GetOutput() {
+		for _, n := range graph.Of(m).Nodes() {
+			for _, v := range n.Outputs() {
 				want, _ := before.Of(v)
 				got, ok := after.Of(v)
 				if ok && !slices.Equal(got, want) {
@@ -134,7 +131,7 @@ func FuzzRandomModels(f *testing.F) {
 				}
 			}
 		}
-		if out := m.Graph().GetOutput()[0].GetName(); len(after.Why(out)) > 0 {
+		if out := graph.Of(m).Outputs()[0].Name(); len(after.Why(out)) > 0 {
 			t.Error(after.Why(out))
 		}
 		holdMerge(t, small, inputs, patches, sites)
@@ -149,8 +146,8 @@ func holdMerge(t *testing.T, m *onnxio.Model, inputs map[string][]int, patches [
 		t.Fatal(err)
 	}
 	holdSavings(t, m, merged, list)
-	for _, n := range merged.Graph().GetNode() {
-		for _, v := range n.GetOutput() {
+	for _, n := range graph.Of(merged).Nodes() {
+		for _, v := range n.Outputs() {
 			want, known := shapes.Infer(m, inputs).Of(v)
 			if got, _ := shapes.Infer(merged, inputs).Of(v); known && !slices.Equal(got, want) {
 				t.Errorf("value %q has the shape %v after merging, was %v", v, got, want)
@@ -202,37 +199,37 @@ func randomModel(t *testing.T, seed uint64) *onnxio.Model {
 // randomTransposed adds a ConvTranspose whose output grows, shrinks or stays.
 func randomTransposed(b *testmodels.Builder, r *rand.Rand, x string, channels, rank int) (string, int) {
 	out := 2 * (1 + r.IntN(4))
-	window, pads, strides := make([]int, rank), make([]int64, 2*rank), make([]int64, rank)
+	window, pads, strides := make([]int, rank), make([]int, 2*rank), make([]int, rank)
 	for i := range rank {
 		window[i] = 1 + r.IntN(3)
-		pads[i], pads[i+rank] = int64(r.IntN(window[i])), 0
-		strides[i] = 1 + int64(r.IntN(2))
+		pads[i], pads[i+rank] = r.IntN(window[i]), 0
+		strides[i] = 1 + r.IntN(2)
 	}
-	a := []*onnxpb.AttributeProto{onnxio.MakeInts("strides", strides...), onnxio.MakeInt("group", 1+int64(r.IntN(2)))}
+	a := []graph.Attr{graph.Ints("strides", strides...), graph.Int("group", 1+r.IntN(2))}
 	if r.IntN(2) == 0 {
-		a = append(a, onnxio.MakeString("auto_pad", []string{"SAME_UPPER", "SAME_LOWER"}[r.IntN(2)]))
+		a = append(a, graph.String("auto_pad", []string{"SAME_UPPER", "SAME_LOWER"}[r.IntN(2)]))
 	} else {
-		a = append(a, onnxio.MakeInts("pads", pads...))
+		a = append(a, graph.Ints("pads", pads...))
 	}
 	return b.ConvTranspose(x, channels, out, window, a...), out
 }
 
 func randomConv(b *testmodels.Builder, r *rand.Rand, x string, channels, rank int) (string, int) {
 	out := 2 * (1 + r.IntN(4))
-	window, pads, strides := make([]int, rank), make([]int64, 2*rank), make([]int64, rank)
+	window, pads, strides := make([]int, rank), make([]int, 2*rank), make([]int, rank)
 	for i := range rank {
 		window[i] = 1 + r.IntN(3)
-		pads[i], pads[i+rank] = int64(window[i]-1), int64(r.IntN(2))
-		strides[i] = 1 + int64(r.IntN(2))
+		pads[i], pads[i+rank] = window[i]-1, r.IntN(2)
+		strides[i] = 1 + r.IntN(2)
 	}
-	a := []*onnxpb.AttributeProto{onnxio.MakeInts("strides", strides...), onnxio.MakeInt("group", 1+int64(r.IntN(2)))}
+	a := []graph.Attr{graph.Ints("strides", strides...), graph.Int("group", 1+r.IntN(2))}
 	switch r.IntN(3) {
 	case 0:
-		a = append(a, onnxio.MakeString("auto_pad", "SAME_UPPER"))
+		a = append(a, graph.String("auto_pad", "SAME_UPPER"))
 	case 1:
-		a = append(a, onnxio.MakeInts("pads", pads...))
+		a = append(a, graph.Ints("pads", pads...))
 	default:
-		a = append(a, onnxio.MakeInts("pads", pads...), onnxio.MakeInts("dilations", slices.Repeat([]int64{1}, rank)...))
+		a = append(a, graph.Ints("pads", pads...), graph.Ints("dilations", slices.Repeat([]int{1}, rank)...))
 	}
 	y := b.Conv(x, channels, out, window, a...)
 	if channels == out && r.IntN(3) == 0 {
@@ -250,10 +247,10 @@ func randomProduct(b *testmodels.Builder, r *rand.Rand, x string, width int, ops
 	if r.IntN(2) == 0 {
 		return b.Linear(x, width, out, opset >= 7 && r.IntN(2) == 0), out
 	}
-	a := []*onnxpb.AttributeProto{onnxio.MakeFloat("alpha", 0.5)}
+	a := []graph.Attr{graph.Float("alpha", 0.5)}
 	shape := []int{width, out}
 	if r.IntN(2) == 0 {
-		a = append(a, onnxio.MakeInt("transB", 1))
+		a = append(a, graph.Int("transB", 1))
 		slices.Reverse(shape)
 	}
 	return b.Node("Gemm", []string{x, b.Weight(name, width, shape...), b.Weight(name+"_c", width, out)}, a...), out
@@ -266,7 +263,7 @@ func randomStack(b *testmodels.Builder, r *rand.Rand, x string, width, out int, 
 	for i := range copies {
 		copies[i] = b.Node("Unsqueeze", []string{x, b.Ints(fmt.Sprint(name, "_axis", i), 0)})
 	}
-	x = b.Node("Concat", copies, onnxio.MakeInt("axis", 0))
+	x = b.Node("Concat", copies, graph.Int("axis", 0))
 	x = b.Node("MatMul", []string{x, b.Weight(name, width, stack, width, out)})
-	return b.Node("ReduceSum", []string{x, b.Ints(name+"_sum", 0)}, onnxio.MakeInt("keepdims", 0))
+	return b.Node("ReduceSum", []string{x, b.Ints(name+"_sum", 0)}, graph.Int("keepdims", 0))
 }

@@ -1,26 +1,24 @@
 package rewrite
 
 import (
-	"google.golang.org/protobuf/proto"
-
-	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // gather classifies a Gather (opset 1, 11, 13) of rows of a constant table [In, Out], an embedding: its
 // kernel has the table's transpose, and its columns x_t are one-hot. Other uses of Gather are no layers, and are
 // listed only where a table of floating-point numbers is looked up in another way.
-func (f *finder) gather(i int, n *onnxpb.NodeProto) {
-	h, ok := f.hold(input(n, 0))
+func (f *finder) gather(i int, n graph.Node) {
+	h, ok := f.hold(n.Input(0))
 	if !ok || !h.dtype().IsFloat() || len(h.perm) < 2 {
 		return
 	}
-	shape, params := h.shape(), elements(h.tensor)
-	axis := onnxio.AttrInt(n, "axis", 0)
+	shape, params := h.shape(), int64(h.tensor.Len())
+	axis := n.Int("axis", 0)
 	if axis < 0 {
-		axis += int64(len(shape))
+		axis += len(shape)
 	}
-	switch _, constant := f.hold(input(n, 1)); {
+	switch _, constant := f.hold(n.Input(1)); {
 	case constant:
 		f.skip(i, n, SkipBothConst, params, "table and indices are constant: fold the rows into one constant instead")
 		return
@@ -40,19 +38,17 @@ func (f *finder) gather(i int, n *onnxpb.NodeProto) {
 	case !ok:
 		s.Why = f.shapes.Why(s.Input)
 	default:
-		s.locateRows(product(indices))
+		s.locateRows(int64(tensor.Product(indices)))
 	}
 	f.sites = append(f.sites, s)
 }
 
 // gather makes the node of factor i of an embedding: a Gather from the narrower table, and a MatMul behind it.
-func (b *builder) gather(n *onnxpb.NodeProto, i int, data, kernel string) error {
+func (b *builder) gather(n *graph.Spec, i int, data, kernel string) error {
 	if i == 0 {
-		n.Input = []string{kernel, data}
-		n.Attribute = b.site.Node.GetAttribute()
+		n.Inputs, n.Attrs = []string{kernel, data}, b.site.Node.Attrs()
 	} else {
-		n.Input = []string{data, kernel}
-		n.OpType = proto.String("MatMul")
+		n.Inputs, n.Op = []string{data, kernel}, "MatMul"
 	}
 	return b.matrix(kernel, b.chain[i].Kernel, true, 0)
 }

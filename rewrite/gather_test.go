@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -35,12 +36,12 @@ func TestGatherFullRank(t *testing.T) {
 		"negative axis and indices": func() *testmodels.Builder {
 			b, ids := table(11, 6, tensor.Float32, "N")
 			ids = b.Node("Sub", []string{ids, b.Ints("rows", 16)})
-			b.Node("Gather", []string{weight(b), ids}, onnxio.MakeInt("axis", -2))
+			b.Node("Gather", []string{weight(b), ids}, graph.Int("axis", -2))
 			return done(b, "N", 6)
 		},
 		"opset 9": func() *testmodels.Builder {
 			b, ids := table(9, 4, tensor.Float32, "N", 3)
-			b.Node("Gather", []string{weight(b), ids}, onnxio.MakeInt("axis", 0))
+			b.Node("Gather", []string{weight(b), ids}, graph.Int("axis", 0))
 			return done(b, "N", 3, 6)
 		},
 		"32-bit indices": func() *testmodels.Builder {
@@ -118,7 +119,7 @@ func TestGatherSkips(t *testing.T) {
 	}{
 		"columns": {func() *testmodels.Builder {
 			b, ids := table(17, 8, tensor.Float32, "N")
-			b.Node("Gather", []string{b.Weight("table", 1, 32, 6), ids}, onnxio.MakeInt("axis", 1))
+			b.Node("Gather", []string{b.Weight("table", 1, 32, 6), ids}, graph.Int("axis", 1))
 			return done(b, 32, "N")
 		}, rewrite.SkipUnsupported, "along axis 1"},
 		"three axes": {func() *testmodels.Builder {
@@ -129,7 +130,7 @@ func TestGatherSkips(t *testing.T) {
 		"constant indices": {func() *testmodels.Builder {
 			b, ids := table(17, 8, tensor.Float32, 6)
 			rows := b.Node("Gather", []string{b.Weight("table", 1, 32, 6), b.Ints("some", 3, 4)})
-			b.Node("Mul", []string{rows, b.Node("Cast", []string{ids}, onnxio.MakeInt("to", 1))})
+			b.Node("Mul", []string{rows, b.Node("Cast", []string{ids}, graph.Int("to", 1))})
 			return done(b, 2, 6)
 		}, rewrite.SkipBothConst, "fold the rows"},
 		"a vector": {func() *testmodels.Builder {
@@ -163,7 +164,7 @@ func TestGatherSkips(t *testing.T) {
 func TestTiedTableStays(t *testing.T) {
 	b, ids := table(17, 8, tensor.Float32, "N", 3)
 	w := b.Weight("table", 1, 32, 6)
-	sum := b.Node("ReduceSum", []string{w}, onnxio.MakeInt("keepdims", 0))
+	sum := b.Node("ReduceSum", []string{w}, graph.Int("keepdims", 0))
 	b.Node("Add", []string{b.Node("Gather", []string{w, ids}), sum})
 	sites, _ := linear(t, model(t, done(b, "N", 3, 6)))
 	if len(sites) != 1 || !sites[0].WeightStays {

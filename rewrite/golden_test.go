@@ -6,15 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -89,11 +86,10 @@ func ownSituations() map[string]func() *testmodels.Builder {
 			choice := b.Input("choice", tensor.Bool)
 			w := b.Weight("weight", 6, 6, 6)
 			x = b.Node("MatMul", []string{x, w})
-			body := func(name string, op string) *onnxpb.AttributeProto {
-				g := b.Body(name, func(body *testmodels.Builder) {
+			body := func(name string, op string) graph.Attr {
+				return graph.Body(name, b.Body(name, func(body *testmodels.Builder) {
 					body.Output(body.Node(op, []string{x, w}), tensor.Float32, 4, 6)
-				})
-				return &onnxpb.AttributeProto{Name: proto.String(name), Type: onnxpb.AttributeProto_GRAPH.Enum(), G: g}
+				}))
 			}
 			b.Node("If", []string{choice}, body("then_branch", "MatMul"), body("else_branch", "Gemm"))
 			return done(b, 4, 6)
@@ -101,9 +97,9 @@ func ownSituations() map[string]func() *testmodels.Builder {
 		"conv_weight_turned": func() *testmodels.Builder {
 			b := testmodels.NewBuilder(1, 17, 8)
 			x := b.Input("x", tensor.Float32, "N", 4, 9, 8)
-			w := b.Node("Transpose", []string{b.Weight("weight", 36, 3, 2, 4, 5)}, onnxio.MakeInts("perm", 1, 2, 3, 0))
-			w = b.Node("Transpose", []string{w}, onnxio.MakeInts("perm", 2, 1, 3, 0)) // [5, 4, 3, 2]
-			b.Node("Conv", []string{x, w}, onnxio.MakeInts("strides", 1, 2))
+			w := b.Node("Transpose", []string{b.Weight("weight", 36, 3, 2, 4, 5)}, graph.Ints("perm", 1, 2, 3, 0))
+			w = b.Node("Transpose", []string{w}, graph.Ints("perm", 2, 1, 3, 0)) // [5, 4, 3, 2]
+			b.Node("Conv", []string{x, w}, graph.Ints("strides", 1, 2))
 			return done(b, "N", 5, 7, 4)
 		},
 		"custom_weight": func() *testmodels.Builder {
@@ -161,18 +157,29 @@ func ownSituations() map[string]func() *testmodels.Builder {
 		},
 		"einsum": func() *testmodels.Builder {
 			b, x := matrix()
-			b.Node("Einsum", []string{x, b.Weight("weight", 6, 6, 9)}, onnxio.MakeString("equation", "ij,jk->ik"))
+			b.Node("Einsum", []string{x, b.Weight("weight", 6, 6, 9)}, graph.String("equation", "ij,jk->ik"))
 			return done(b, 4, 9)
 		},
 	}
 }
 
-// edited makes a model of the zoo and lets edit change its message before it is used.
-func edited(t *testing.T, name string, edit func(p *onnxpb.ModelProto)) *onnxio.Model {
+// edited makes a model of the zoo and lets edit change its parts before it is used.
+func edited(t *testing.T, name string, edit func(p *graph.Parts)) *onnxio.Model {
 	t.Helper()
-	p := proto.Clone(testkit.Zoo(t, name).Proto).(*onnxpb.ModelProto)
-	edit(p)
-	m := onnxio.New(p)
+	p := graph.Of(testkit.Zoo(t, name)).Parts()
+	edit(&p)
+	return checked(t, p.Model())
+}
+
+// change puts a node in the place of another.
+func change(n *graph.Node, edit func(*graph.Spec)) {
+	spec := n.Spec()
+	edit(&spec)
+	*n = spec.Node()
+}
+
+func checked(t *testing.T, m *onnxio.Model) *onnxio.Model {
+	t.Helper()
 	if err := m.Check(); err != nil {
 		t.Fatal(err)
 	}
@@ -182,38 +189,35 @@ func edited(t *testing.T, name string, edit func(p *onnxpb.ModelProto)) *onnxio.
 // namesTaken has the names that a rewriter would choose in use already, one of them
 // inside a subgraph, and two nodes of one name.
 func namesTaken(t *testing.T) *onnxio.Model {
-	return edited(t, "if", func(p *onnxpb.ModelProto) {
-		nodes := p.Graph.Node
-		last := nodes[len(nodes)-1]
-		nodes[0].Name = proto.String(last.GetName())
-		inner := onnxio.Attr(nodes[1], "else_branch").G.Node[0]
-		inner.Name = proto.String("y/svd.first")
-		p.Graph.Name = proto.String("y/svd.last") // graphs have names of their own
-		nodes[1].Name = proto.String("y/svd.first.weight")
+	return edited(t, "if", func(p *graph.Parts) {
+		body, _ := p.Nodes[1].Graph(testkit.Zoo(t, "if"), "else_branch")
+		inner := body.Parts()
+		change(&inner.Nodes[0], func(n *graph.Spec) { n.Name = "y/svd.first" })
+		change(&p.Nodes[1], func(n *graph.Spec) {
+			n.Name, n.Attrs[1] = "y/svd.first.weight", graph.Body("else_branch", inner)
+		})
+		last := p.Nodes[len(p.Nodes)-1]
+		change(&p.Nodes[0], func(n *graph.Spec) { n.Name = last.Name() })
+		p.Name = "y/svd.last" // graphs have names of their own
 	})
 }
 
 // training has a weight that the training information updates.
 func training(t *testing.T) *onnxio.Model {
-	return edited(t, "matmul_right", func(p *onnxpb.ModelProto) {
-		p.TrainingInfo = []*onnxpb.TrainingInfoProto{{
-			Algorithm: &onnxpb.GraphProto{
-				Name:   proto.String("algorithm"),
-				Node:   []*onnxpb.NodeProto{{OpType: proto.String("Neg"), Name: proto.String("step"), Input: []string{"weight"}, Output: []string{"weight_next"}}},
-				Output: []*onnxpb.ValueInfoProto{{Name: proto.String("weight_next"), Type: p.Graph.Input[0].Type}},
-			},
-			UpdateBinding: []*onnxpb.StringStringEntryProto{{Key: proto.String("weight"), Value: proto.String("weight_next")}},
-		}}
-	})
+	return checked(t, testkit.With(t, testkit.Zoo(t, "matmul_right"), `training_info {
+		algorithm {
+			name: "algorithm"
+			node { op_type: "Neg" name: "step" input: "weight" output: "weight_next" }
+			output { name: "weight_next" type { tensor_type { elem_type: 1 shape { dim { dim_value: 4 } dim { dim_value: 6 } } } } }
+		}
+		update_binding { key: "weight" value: "weight_next" }
+	}`))
 }
 
 // annotationBinds has an annotation that names the weight as the scale of the input.
 func annotationBinds(t *testing.T) *onnxio.Model {
-	return edited(t, "matmul_right", func(p *onnxpb.ModelProto) {
-		p.Graph.QuantizationAnnotation = []*onnxpb.TensorAnnotation{{
-			TensorName:                proto.String("x"),
-			QuantParameterTensorNames: []*onnxpb.StringStringEntryProto{{Key: proto.String("SCALE_TENSOR"), Value: proto.String("weight")}},
-		}}
+	return edited(t, "matmul_right", func(p *graph.Parts) {
+		p.Annotations = []graph.Annotation{graph.NewAnnotation("x", graph.Pair{Key: "SCALE_TENSOR", Value: "weight"})}
 	})
 }
 
@@ -221,7 +225,7 @@ func annotationBinds(t *testing.T) *onnxio.Model {
 func storedShapes(t *testing.T) *onnxio.Model {
 	b := testmodels.NewBuilder(1, 17, 8)
 	x := b.Input("x", tensor.Float32, "N", 6, "H", "W")
-	x = b.Conv(x, 6, 10, []int{3, 3}, onnxio.MakeInts("pads", 1, 1, 1, 1))
+	x = b.Conv(x, 6, 10, []int{3, 3}, graph.Ints("pads", 1, 1, 1, 1))
 	x = b.Conv(b.Node("Relu", []string{x}), 10, 8, []int{1, 1})
 	b.Output(b.Rename("y"), tensor.Float32, "N", 8, "H", "W")
 	m, err := b.Model()
@@ -229,27 +233,23 @@ func storedShapes(t *testing.T) *onnxio.Model {
 		t.Fatal(err)
 	}
 	_ = x
-	p := proto.Clone(m.Proto).(*onnxpb.ModelProto)
-	inner := proto.Clone(p.Graph.Output[0]).(*onnxpb.ValueInfoProto)
-	inner.Name = proto.String(p.Graph.Node[0].Output[0])
-	inner.Type.GetTensorType().Shape.Dim[1].Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: 10}
-	weight := &onnxpb.ValueInfoProto{Name: proto.String(p.Graph.Node[0].Input[1]), Type: &onnxpb.TypeProto{
-		Value: &onnxpb.TypeProto_TensorType{TensorType: &onnxpb.TypeProto_Tensor{ElemType: proto.Int32(1)}},
-	}}
-	p.Graph.ValueInfo = []*onnxpb.ValueInfoProto{inner, weight}
-	return onnxio.New(p)
+	p := graph.Of(m).Parts()
+	dims := p.Outputs[0].Dims()
+	dims[1].Size = 10
+	p.Values = []graph.Value{graph.NewValue(p.Nodes[0].Output(0), tensor.Float32, dims), graph.NewValue(p.Nodes[0].Input(1), tensor.Float32, nil)}
+	return p.Model()
 }
 
 // sharded has a node whose weight is spread over devices.
 func sharded(t *testing.T) *onnxio.Model {
-	return edited(t, "matmul_right", func(p *onnxpb.ModelProto) {
-		p.IrVersion = proto.Int64(11)
-		p.Configuration = []*onnxpb.DeviceConfigurationProto{{Name: proto.String("two"), NumDevices: proto.Int32(2)}}
-		p.Graph.Node[0].DeviceConfigurations = []*onnxpb.NodeDeviceConfigurationProto{{
-			ConfigurationId: proto.String("two"),
-			ShardingSpec:    []*onnxpb.ShardingSpecProto{{TensorName: proto.String("weight"), Device: []int64{0, 1}}},
-		}}
-	})
+	p := graph.Of(testkit.Zoo(t, "matmul_right")).Parts()
+	p.IR, p.Nodes = 11, nil
+	return checked(t, testkit.With(t, p.Model(), `
+		configuration { name: "two" num_devices: 2 }
+		graph { node {
+			op_type: "MatMul" name: "MatMul_1" input: "x" input: "weight" output: "y"
+			device_configurations { configuration_id: "two" sharding_spec { tensor_name: "weight" device: [0, 1] } }
+		} }`))
 }
 
 // describe writes what Linear finds in a model.
@@ -284,12 +284,12 @@ func print(t *testing.T, m *onnxio.Model) string {
 	if err := onnxio.Print(&b, m); err != nil {
 		t.Fatal(err)
 	}
-	for _, a := range m.Graph().GetQuantizationAnnotation() {
-		fmt.Fprintf(&b, "annotation of %s: %v\n", a.GetTensorName(), a.GetQuantParameterTensorNames()[0].GetValue())
+	for _, a := range graph.Of(m).Annotations() {
+		fmt.Fprintf(&b, "annotation of %s: %v\n", a.Tensor(), a.Parameters()[0])
 	}
-	for _, n := range m.Graph().GetNode() {
-		if n.GetDocString() != "" || len(n.GetMetadataProps()) > 0 {
-			fmt.Fprintf(&b, "about %s: %q, %d properties\n", n.GetName(), n.GetDocString(), len(n.GetMetadataProps()))
+	for _, n := range graph.Of(m).Nodes() {
+		if s := n.Spec(); s.Doc != "" || len(s.Metadata) > 0 {
+			fmt.Fprintf(&b, "about %s: %q, %d properties\n", s.Name, s.Doc, len(s.Metadata))
 		}
 	}
 	return b.String()
@@ -302,7 +302,7 @@ func TestGolden(t *testing.T) {
 		seen[name+".golden"] = true
 		t.Run(name, func(t *testing.T) {
 			before := print(t, m)
-			saved := proto.Clone(m.Proto).(*onnxpb.ModelProto)
+			saved := testkit.Bytes(t, m)
 			sites, skips := linear(t, m)
 			var b strings.Builder
 			b.WriteString(before + "--- found\n")
@@ -312,7 +312,7 @@ func TestGolden(t *testing.T) {
 				b.WriteString("--- rewritten at rank 2\n" + print(t, after))
 				untouched(t, m, after)
 			}
-			if !proto.Equal(saved, m.Proto) {
+			if !bytes.Equal(saved, testkit.Bytes(t, m)) {
 				t.Error("the original model has changed")
 			}
 			path := filepath.Join("testdata", name+".golden")
@@ -345,17 +345,14 @@ func TestGolden(t *testing.T) {
 // untouched tells whether two models share every node and tensor that both have.
 func untouched(t *testing.T, before, after *onnxio.Model) {
 	t.Helper()
-	for _, n := range after.Graph().GetNode() {
-		if strings.Contains(n.GetName(), "/svd.") {
-			continue
-		}
-		if !slices.Contains(before.Graph().GetNode(), n) {
-			t.Errorf("node %q is a copy", n.GetName())
+	for _, n := range graph.Of(after).Nodes() {
+		if !strings.Contains(n.Name(), "/svd.") && graph.Of(before).Position(n) < 0 {
+			t.Errorf("node %q is a copy", n.Name())
 		}
 	}
-	for _, p := range after.Graph().GetInitializer() {
-		if old, ok := before.Index().Initializer(p.GetName()); ok && old != p {
-			t.Errorf("initializer %q is a copy", p.GetName())
+	for _, p := range graph.Of(after).Initializers() {
+		if old, ok := graph.Of(before).Initializer(p.Name()); ok && old.Proto() != p.Proto() {
+			t.Errorf("initializer %q is a copy", p.Name())
 		}
 	}
 }

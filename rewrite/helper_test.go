@@ -12,14 +12,12 @@ import (
 	"strconv"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -55,19 +53,19 @@ func infer(m *onnxio.Model) *shapes.Shapes {
 	inputs, unknown := shapes.InputShapes(m, nil)
 	for len(unknown) > 0 {
 		given := map[string][]int{}
-		for _, v := range shapes.Inputs(m) {
+		for _, v := range graph.Of(m).Feeds() {
 			var shape []int
-			for i, d := range v.GetType().GetTensorType().GetShape().GetDim() {
+			for i, d := range v.Dims() {
 				switch {
-				case d.GetDimValue() > 0:
-					shape = append(shape, int(d.GetDimValue()))
+				case d.Size > 0:
+					shape = append(shape, d.Size)
 				case i == 0:
 					shape = append(shape, 1)
 				default:
 					shape = append(shape, 3)
 				}
 			}
-			given[v.GetName()] = shape
+			given[v.Name()] = shape
 		}
 		inputs, unknown = given, nil
 	}
@@ -111,7 +109,7 @@ func factor(t testing.TB, s *rewrite.Site, rank int) decomp.Chain {
 // patchAll replaces all given sites at a rank.
 func patchAll(t testing.TB, m *onnxio.Model, sites []rewrite.Site, rank int) []rewrite.Patch {
 	t.Helper()
-	names := onnxio.NewNameSet(m)
+	names := graph.NewNameSet(m)
 	var patches []rewrite.Patch
 	for i := range sites {
 		p, err := rewrite.Replace(m, &sites[i], factor(t, &sites[i], rank), names)
@@ -240,22 +238,13 @@ func (c *pythonCheck) done(t testing.TB) {
 
 func writeTensor(t testing.TB, path, name string, d tensor.Dense) {
 	t.Helper()
-	data, err := proto.Marshal(message(name, d))
+	data, err := onnxio.DenseTensor(name, d).Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// message returns a tensor as a protobuf message.
-func message(name string, d tensor.Dense) *onnxpb.TensorProto {
-	p := &onnxpb.TensorProto{Name: proto.String(name), DataType: proto.Int32(int32(d.Type)), RawData: d.Data}
-	for _, n := range d.Shape {
-		p.Dims = append(p.Dims, int64(n))
-	}
-	return p
 }
 
 // distance is the largest difference of two tensors over the largest entry of the first.

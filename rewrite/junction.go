@@ -5,18 +5,16 @@ import (
 	"math"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 )
 
 // junction is two linear nodes, the second of which alone reads what the first computes.
 type junction struct {
 	first, second *Site
-	names         *onnxio.NameSet
+	names         *graph.NameSet
 	backend       linalg.Backend
 
 	lead *Site // of two convolutions the one that is not pointwise, whose attributes the one node has
@@ -73,7 +71,7 @@ func (s *Site) pointwise() bool {
 // biases reads what the nodes add, and tells whether the one node can add as much.
 func (j *junction) biases() bool {
 	for i, s := range []*Site{j.first, j.second} {
-		if input(s.Node, 2) == "" {
+		if s.Node.Input(2) == "" {
 			continue
 		}
 		if i == 1 && j.own[0] == nil {
@@ -95,14 +93,14 @@ func (j *junction) biases() bool {
 // constantBias returns the constant per channel that a Conv, ConvTranspose or Gemm adds; nil where it is none.
 func (s *Site) constantBias() *constantBias {
 	f := newFinder(s.model, nil)
-	name := input(s.Node, 2)
+	name := s.Node.Input(2)
 	h, ok := f.hold(name)
 	if !ok || h.overridable || h.dtype() != s.Dtype || !slices.IsSorted(h.perm) {
 		return nil
 	}
 	behind, scale := 0, 1.0
 	if s.Op == "Gemm" {
-		behind, scale = 1-s.weight.slot, float64(onnxio.AttrFloat(s.Node, "beta", 1))
+		behind, scale = 1-s.weight.slot, float64(s.Node.Float("beta", 1))
 	}
 	n := s.Kernel.Out
 	shape := h.shape()
@@ -111,7 +109,7 @@ func (s *Site) constantBias() *constantBias {
 			return nil
 		}
 	}
-	dense, err := s.model.Tensor(h.tensor).Dense()
+	dense, err := h.tensor.Dense()
 	if err != nil {
 		return nil
 	}
@@ -143,7 +141,7 @@ func (j *junction) saves() (Merged, bool) {
 	l.remove(j.second.Node)
 	both := []*Site{j.first, j.second}
 	for _, s := range both {
-		l.release(s.Node.GetInput()[s.weight.slot])
+		l.release(s.Node.Input(s.weight.slot))
 	}
 	for _, s := range both {
 		if !l.dropped(s.Weight) {
@@ -163,7 +161,7 @@ func (j *junction) saves() (Merged, bool) {
 				continue
 			}
 			if l.release(b.name); l.dropped(b.held.root) {
-				saved.Params += elements(b.held.tensor)
+				saved.Params += int64(b.held.tensor.Len())
 			}
 		}
 	}
@@ -201,7 +199,7 @@ func (j *junction) patch() (Patch, error) {
 	b := &builder{site: j.second, names: j.names, chain: decomp.Chain{{Kernel: kernel}}, opset: j.second.model.Opset("")}
 	b.patch = Patch{
 		Site: j.second.Name, Old: j.second.Node, Index: j.second.Index, Slot: j.second.weight.slot,
-		Taken: &Taken{Old: j.first.Node, Index: j.first.Index}, Freed: []string{j.first.Node.GetInput()[j.first.weight.slot]},
+		Taken: &Taken{Old: j.first.Node, Index: j.first.Index}, Freed: []string{j.first.Node.Input(j.first.weight.slot)},
 	}
 	return b.patch, j.node(b, kernel)
 }
@@ -240,33 +238,29 @@ func (j *junction) combined(s decomp.Kernel) []float64 {
 // node completes the patch with the one node and its constants.
 func (j *junction) node(b *builder, kernel decomp.Kernel) error {
 	first, second := j.first, j.second
-	old := second.Node
 	name := b.names.Fresh(clean(first.Name) + "+" + clean(second.Name))
-	n := &onnxpb.NodeProto{
-		OpType: proto.String(second.Op), Domain: old.Domain, Name: proto.String(name), Output: slices.Clone(old.GetOutput()),
-		DocString: old.DocString, MetadataProps: old.MetadataProps, DeviceConfigurations: old.DeviceConfigurations,
-	}
+	n := second.Node.Spec()
 	weight := b.names.Fresh(name + ".weight")
-	n.Input = []string{first.Input, weight}
+	n.Name, n.Inputs, n.Attrs = name, []string{first.Input, weight}, nil
 	if j.lead == nil && second.weight.slot == 0 {
-		slices.Reverse(n.Input)
+		slices.Reverse(n.Inputs)
 	}
 	var err error
 	if j.lead != nil {
-		err = j.convolution(b, n, weight, kernel)
+		err = j.convolution(b, &n, weight, kernel)
 	} else {
 		b.site = first // whose leading axes the weight takes over
-		err = j.matrix(b, n, weight, kernel)
+		err = j.matrix(b, &n, weight, kernel)
 	}
 	if err != nil {
 		return err
 	}
-	return j.addBias(b, n, name)
+	return j.addBias(b, &n, name)
 }
 
 // convolution gives the one node the attributes of the convolution that is not pointwise.
-func (j *junction) convolution(b *builder, n *onnxpb.NodeProto, weight string, k decomp.Kernel) error {
-	n.OpType, n.Domain, n.Attribute = proto.String(j.lead.Op), j.lead.Node.Domain, j.lead.Node.GetAttribute()
+func (j *junction) convolution(b *builder, n *graph.Spec, weight string, k decomp.Kernel) error {
+	n.Op, n.Attrs = j.lead.Op, j.lead.Node.Attrs()
 	shape, v := append([]int{k.Out, k.In / k.Groups}, k.Window...), k.Weights
 	if j.lead.View.Transposed {
 		shape[0], shape[1] = k.In, k.Rows()
@@ -276,41 +270,41 @@ func (j *junction) convolution(b *builder, n *onnxpb.NodeProto, weight string, k
 }
 
 // matrix makes the one node a Gemm where one of the two is, since it has what they add, and a MatMul else.
-func (j *junction) matrix(b *builder, n *onnxpb.NodeProto, weight string, k decomp.Kernel) error {
+func (j *junction) matrix(b *builder, n *graph.Spec, weight string, k decomp.Kernel) error {
 	slot := j.first.weight.slot
 	if j.first.Op != "Gemm" && j.second.Op != "Gemm" {
-		n.Attribute = j.second.Node.GetAttribute()
+		n.Attrs = j.second.Node.Attrs()
 		return b.matrix(weight, k, slot == 1, j.first.weight.lead)
 	}
-	n.OpType = proto.String("Gemm")
+	n.Op = "Gemm"
 	switch kind := j.first.View.Kind; { // the activation stays turned as it was
 	case slot == 1 && kind == FirstAxis:
-		n.Attribute = append(n.Attribute, onnxio.MakeInt("transA", 1))
+		n.Attrs = append(n.Attrs, graph.Int("transA", 1))
 	case slot == 0 && kind == LastAxis:
-		n.Attribute = append(n.Attribute, onnxio.MakeInt("transB", 1))
+		n.Attrs = append(n.Attrs, graph.Int("transB", 1))
 	}
-	if onnxio.HasAttr(j.second.Node, "beta") && j.own[0] == nil {
-		n.Attribute = append(n.Attribute, onnxio.Attr(j.second.Node, "beta"))
+	if beta, ok := j.second.Node.Attr("beta"); ok && j.own[0] == nil {
+		n.Attrs = append(n.Attrs, beta)
 	}
 	return b.matrix(weight, k, slot == 1, 0)
 }
 
 // addBias gives the one node what it adds: the second's own third input, or the new constant.
-func (j *junction) addBias(b *builder, n *onnxpb.NodeProto, name string) error {
-	if own := input(j.second.Node, 2); j.bias == nil {
+func (j *junction) addBias(b *builder, n *graph.Spec, name string) error {
+	if own := j.second.Node.Input(2); j.bias == nil {
 		if own != "" {
-			n.Input = append(n.Input, own)
+			n.Inputs = append(n.Inputs, own)
 		}
-		b.patch.New = []*onnxpb.NodeProto{n}
+		b.patch.New = []graph.Node{n.Node()}
 		return nil
 	}
 	dims := []int{len(j.bias)}
-	if n.GetOpType() == "Gemm" {
+	if n.Op == "Gemm" {
 		dims = j.second.channelShape(1 - j.second.weight.slot)
 	}
 	bias := b.names.Fresh(name + ".bias")
-	n.Input = append(n.Input, bias)
-	b.patch.New = []*onnxpb.NodeProto{n}
+	n.Inputs = append(n.Inputs, bias)
+	b.patch.New = []graph.Node{n.Node()}
 	for _, c := range j.own {
 		if c != nil {
 			b.patch.Freed = append(b.patch.Freed, c.name)
@@ -320,6 +314,6 @@ func (j *junction) addBias(b *builder, n *onnxpb.NodeProto, name string) error {
 	if err != nil {
 		return err
 	}
-	b.patch.Weights = append(b.patch.Weights, t.Proto())
+	b.patch.Weights = append(b.patch.Weights, t)
 	return nil
 }

@@ -1,30 +1,28 @@
 package rewrite
 
 import (
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 )
 
 // ledger works out which constants nothing needs any longer once some nodes are gone.
 type ledger struct {
-	index  *onnxio.Index
-	gone   map[*onnxpb.NodeProto]bool // nodes removed, replaced ones included
-	kept   map[string]bool            // values needed by new nodes and by annotations
-	tensor map[string]bool            // initializers to drop
+	graph  *graph.Graph
+	gone   map[graph.Node]bool // nodes removed, replaced ones included
+	kept   map[string]bool     // values needed by new nodes and by annotations
+	tensor map[string]bool     // initializers to drop
 }
 
 func newLedger(m *onnxio.Model) *ledger {
-	l := &ledger{index: m.Index(), gone: map[*onnxpb.NodeProto]bool{}, kept: map[string]bool{}, tensor: map[string]bool{}}
-	for _, a := range m.Proto.GetGraph().GetQuantizationAnnotation() {
-		for _, e := range a.GetQuantParameterTensorNames() {
-			l.kept[e.GetValue()] = true
-		}
+	l := &ledger{graph: graph.Of(m), gone: map[graph.Node]bool{}, kept: map[string]bool{}, tensor: map[string]bool{}}
+	for _, a := range l.graph.Annotations() {
+		l.need(a.Parameters()...)
 	}
 	return l
 }
 
 // remove notes that a node goes.
-func (l *ledger) remove(n *onnxpb.NodeProto) { l.gone[n] = true }
+func (l *ledger) remove(n graph.Node) { l.gone[n] = true }
 
 // need notes that new nodes read the values.
 func (l *ledger) need(values ...string) {
@@ -37,25 +35,25 @@ func (l *ledger) need(values ...string) {
 // initializer, or a Constant node, and the Identity and Transpose nodes on the way.
 func (l *ledger) release(value string) {
 	for value != "" && !l.used(value) {
-		if _, ok := l.index.Initializer(value); ok {
+		if _, ok := l.graph.Initializer(value); ok {
 			l.tensor[value] = true
 			return
 		}
-		n, ok := l.index.Producer(value)
-		if !ok || len(n.GetOutput()) != 1 || len(n.GetInput()) > 1 {
+		n, ok := l.graph.Producer(value)
+		if !ok || len(n.Outputs()) != 1 || len(n.Inputs()) > 1 {
 			return
 		}
 		l.gone[n] = true
-		value = input(n, 0)
+		value = n.Input(0)
 	}
 }
 
 // used tells whether anything that stays reads a value.
 func (l *ledger) used(value string) bool {
-	if l.kept[value] || l.index.IsOutput(value) {
+	if l.kept[value] || l.graph.IsOutput(value) {
 		return true
 	}
-	for _, u := range l.index.Uses(value) {
+	for _, u := range l.graph.Uses(value) {
 		if !l.gone[u.Node] { // nodes inside subgraphs and training graphs never go
 			return true
 		}
@@ -68,6 +66,6 @@ func (l *ledger) dropped(name string) bool {
 	if l.tensor[name] {
 		return true
 	}
-	n, ok := l.index.Producer(name)
+	n, ok := l.graph.Producer(name)
 	return ok && l.gone[n]
 }

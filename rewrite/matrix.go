@@ -5,25 +5,25 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
-	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // sides resolves the two operands of a product and picks the constant one. It
 // notes why neither or both cannot be it.
-func (f *finder) sides(i int, n *onnxpb.NodeProto) (h held, slot int, ok bool) {
-	a, aok := f.hold(input(n, 0))
-	b, bok := f.hold(input(n, 1))
+func (f *finder) sides(i int, n graph.Node) (h held, slot int, ok bool) {
+	a, aok := f.hold(n.Input(0))
+	b, bok := f.hold(n.Input(1))
 	switch {
 	case aok && bok:
-		f.skip(i, n, SkipBothConst, elements(a.tensor)+elements(b.tensor), "both operands are constant: fold the product into one constant instead")
+		f.skip(i, n, SkipBothConst, int64(a.tensor.Len())+int64(b.tensor.Len()), "both operands are constant: fold the product into one constant instead")
 		return held{}, 0, false
 	case aok:
 		return a, 0, f.usable(i, n, a)
 	case bok:
 		return b, 1, f.usable(i, n, b)
 	}
-	left, right := input(n, 0), input(n, 1)
+	left, right := n.Input(0), n.Input(1)
 	leftKind, leftIs := f.computed(left)
 	rightKind, rightIs := f.computed(right)
 	switch {
@@ -38,18 +38,18 @@ func (f *finder) sides(i int, n *onnxpb.NodeProto) (h held, slot int, ok bool) {
 }
 
 // gemm classifies a Gemm (opset 1, 6, 7, 9, 11, 13): Y = alpha·op(A)·op(B) + beta·C.
-func (f *finder) gemm(i int, n *onnxpb.NodeProto) {
+func (f *finder) gemm(i int, n graph.Node) {
 	h, slot, ok := f.sides(i, n)
 	if !ok {
 		return
 	}
 	shape := h.shape()
 	if len(shape) != 2 {
-		f.skip(i, n, SkipMalformed, elements(h.tensor), "weight %q of shape %v is no matrix", h.root, shape)
+		f.skip(i, n, SkipMalformed, int64(h.tensor.Len()), "weight %q of shape %v is no matrix", h.root, shape)
 		return
 	}
-	transA, transB := onnxio.AttrInt(n, "transA", 0) != 0, onnxio.AttrInt(n, "transB", 0) != 0
-	w := weight{slot: slot, alpha: float64(onnxio.AttrFloat(n, "alpha", 1))}
+	transA, transB := n.Int("transA", 0) != 0, n.Int("transB", 0) != 0
+	w := weight{slot: slot, alpha: float64(n.Float("alpha", 1))}
 	view := View{Kind: LastAxis, Groups: 1}
 	if slot == 1 {
 		// Y = X·op(B): the kernel is op(B) transposed.
@@ -76,14 +76,14 @@ func (f *finder) gemm(i int, n *onnxpb.NodeProto) {
 }
 
 // matMul classifies a MatMul (opset 1, 9, 13), which multiplies as NumPy does.
-func (f *finder) matMul(i int, n *onnxpb.NodeProto) {
+func (f *finder) matMul(i int, n graph.Node) {
 	h, slot, ok := f.sides(i, n)
 	if !ok {
 		return
 	}
 	shape := h.shape()
 	if len(shape) < 2 {
-		f.skip(i, n, SkipRank, elements(h.tensor), "weight %q of shape %v is a vector, which has no rank to reduce", h.root, shape)
+		f.skip(i, n, SkipRank, int64(h.tensor.Len()), "weight %q of shape %v is a vector, which has no rank to reduce", h.root, shape)
 		return
 	}
 	lead, batch := 0, len(shape)-2
@@ -91,8 +91,8 @@ func (f *finder) matMul(i int, n *onnxpb.NodeProto) {
 		lead++
 	}
 	stack := shape[lead:batch]
-	if why := f.unmatched(input(n, 1-slot), stack); why != "" {
-		f.skip(i, n, SkipBatched, elements(h.tensor), "weight %q of shape %v is a stack of matrices, and %s", h.root, shape, why)
+	if why := f.unmatched(n.Input(1-slot), stack); why != "" {
+		f.skip(i, n, SkipBatched, int64(h.tensor.Len()), "weight %q of shape %v is a stack of matrices, and %s", h.root, shape, why)
 		return
 	}
 	s := f.matrixSite(i, n, h, weight{slot: slot, alpha: 1, swap: slot == 1, lead: lead, stack: stack}, shape[batch:])
@@ -101,7 +101,7 @@ func (f *finder) matMul(i int, n *onnxpb.NodeProto) {
 		s.View.Kind = SecondLastAxis
 		// The factors of [1, M, K] times a vector would meet a matrix [1, r] half way.
 		if in, ok := f.shapes.Of(s.Input); lead > 0 && (!ok || len(in) < 2) {
-			f.skip(i, n, SkipBatched, elements(h.tensor), "weight %q of shape %v is a stack of one matrix, and %q is not known to have two axes or more", h.root, shape, s.Input)
+			f.skip(i, n, SkipBatched, int64(h.tensor.Len()), "weight %q of shape %v is a stack of one matrix, and %q is not known to have two axes or more", h.root, shape, s.Input)
 			return
 		}
 	}
@@ -134,16 +134,16 @@ func (f *finder) unmatched(value string, stack []int) string {
 }
 
 // matrixSite describes the site of a plain matrix, or a stack of them, whose last two axes are shape.
-func (f *finder) matrixSite(i int, n *onnxpb.NodeProto, h held, w weight, shape []int) Site {
+func (f *finder) matrixSite(i int, n graph.Node, h held, w weight, shape []int) Site {
 	s := f.site(i, n, h, w)
 	s.Kernel = decomp.Shape{Out: shape[0], In: shape[1], Groups: 1}
 	if w.swap {
 		s.Kernel.Out, s.Kernel.In = shape[1], shape[0]
 	}
-	if n := int(product(w.stack)); n > 1 {
+	if n := tensor.Product(w.stack); n > 1 {
 		s.Kernel.Out, s.Kernel.In, s.Kernel.Groups = n*s.Kernel.Out, n*s.Kernel.In, n
 	}
-	s.Input = input(n, 1-w.slot)
+	s.Input = n.Input(1 - w.slot)
 	return s
 }
 

@@ -3,10 +3,11 @@ package rewrite
 import (
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -42,7 +43,7 @@ type Merged struct {
 //
 // Nothing in m changes; the new model shares with it all that stays, and equals it as a message where nothing merges.
 func Merge(m *onnxio.Model, o MergeOptions) (*onnxio.Model, []Merged, error) {
-	g := &merger{o: o, made: map[*onnxpb.NodeProto]bool{}, open: map[*onnxpb.NodeProto]bool{}}
+	g := &merger{o: o, made: map[graph.Node]bool{}, open: map[graph.Node]bool{}}
 	if g.o.Backend == nil {
 		g.o.Backend = linalg.Gonum()
 	}
@@ -55,7 +56,7 @@ func Merge(m *onnxio.Model, o MergeOptions) (*onnxio.Model, []Merged, error) {
 		g.open[o.Sites[i].Node] = true
 	}
 	var all []Merged
-	small := m.Derive(m.Proto)
+	small := graph.Of(m).Parts().Model()
 	for {
 		patches, merged, err := g.round(small)
 		if err == nil && len(patches) == 0 {
@@ -75,7 +76,7 @@ func Merge(m *onnxio.Model, o MergeOptions) (*onnxio.Model, []Merged, error) {
 // merger finds pairs of nodes.
 type merger struct {
 	o          MergeOptions
-	made, open map[*onnxpb.NodeProto]bool // nodes that patches made, and those with the sites beside them
+	made, open map[graph.Node]bool // nodes that patches made, and those with the sites beside them
 }
 
 // round returns the patches of all pairs that merge side by side.
@@ -84,20 +85,20 @@ func (g *merger) round(m *onnxio.Model) ([]Patch, []Merged, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	at := map[*onnxpb.NodeProto]*Site{}
+	at := map[graph.Node]*Site{}
 	for i := range sites {
 		at[sites[i].Node] = &sites[i]
 	}
 	var patches []Patch
 	var list []Merged
-	names, busy := onnxio.NewNameSet(m), map[*onnxpb.NodeProto]bool{}
+	names, busy := graph.NewNameSet(m), map[graph.Node]bool{}
 	for i := range sites {
 		first := &sites[i]
-		uses := m.Index().Uses(first.Output)
-		if len(uses) != 1 || uses[0].Nested || m.Index().IsOutput(first.Output) {
+		use, ok := graph.Of(m).Reader(first.Output)
+		if !ok {
 			continue
 		}
-		second := at[uses[0].Node]
+		second := at[use.Node]
 		if second == nil || second.Input != first.Output || busy[first.Node] || busy[second.Node] || !g.may(first, second) {
 			continue
 		}
@@ -118,7 +119,7 @@ func (g *merger) round(m *onnxio.Model) ([]Patch, []Merged, error) {
 func (g *merger) may(first, second *Site) bool {
 	precise := first.Dtype == tensor.Float32 || first.Dtype == tensor.Float64
 	return g.takes(first) && g.takes(second) && (g.made[first.Node] || g.made[second.Node]) &&
-		precise && first.Dtype == second.Dtype && len(first.Node.GetOutput()) == 1 && !binds(first.model, first.Output)
+		precise && first.Dtype == second.Dtype && len(first.Node.Outputs()) == 1 && !binds(first.model, first.Output)
 }
 
 // takes tells whether a node was made by a patch, or is an open site whose weight nobody can miss.
@@ -128,21 +129,13 @@ func (g *merger) takes(s *Site) bool {
 
 // binds tells whether the quantization annotations say something of a value.
 func binds(m *onnxio.Model, value string) bool {
-	for _, a := range m.Proto.GetGraph().GetQuantizationAnnotation() {
-		if a.GetTensorName() == value {
-			return true
-		}
-		for _, e := range a.GetQuantParameterTensorNames() {
-			if e.GetValue() == value {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(graph.Of(m).Annotations(), func(a graph.Annotation) bool {
+		return a.Tensor() == value || slices.Contains(a.Parameters(), value)
+	})
 }
 
 // merge builds the patch of a pair; false where the two stay apart.
-func (g *merger) merge(first, second *Site, names *onnxio.NameSet) (Patch, Merged, bool, error) {
+func (g *merger) merge(first, second *Site, names *graph.NameSet) (Patch, Merged, bool, error) {
 	j := &junction{first: first, second: second, names: names, backend: g.o.Backend}
 	if !j.fits() || !j.biases() {
 		return Patch{}, Merged{}, false, nil
@@ -154,7 +147,7 @@ func (g *merger) merge(first, second *Site, names *onnxio.NameSet) (Patch, Merge
 	patch, err := j.patch()
 	saved.First, saved.Second = first.Name, second.Name
 	if err == nil {
-		saved.Name = patch.New[0].GetName()
+		saved.Name = patch.New[0].Name()
 	}
 	return patch, saved, err == nil, err
 }

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -32,20 +32,20 @@ func convPair(in [2]int, a, b func(*testmodels.Builder, string) string) func(*te
 
 // mergers are pairs of which something merges, and how many nodes are left.
 func mergers() []neighbours {
-	ints := onnxio.MakeInts
-	conv := func(in, out int, window []int, a ...*onnxpb.AttributeProto) func(*testmodels.Builder, string) string {
+	ints := graph.Ints
+	conv := func(in, out int, window []int, a ...graph.Attr) func(*testmodels.Builder, string) string {
 		return func(b *testmodels.Builder, x string) string { return b.Conv(x, in, out, window, a...) }
 	}
-	plain := func(in, out int, window []int, a ...*onnxpb.AttributeProto) func(*testmodels.Builder, string) string {
+	plain := func(in, out int, window []int, a ...graph.Attr) func(*testmodels.Builder, string) string {
 		return func(b *testmodels.Builder, x string) string { return b.ConvBias(x, in, out, window, "", a...) }
 	}
-	transposed := func(in, out int, window []int, a ...*onnxpb.AttributeProto) func(*testmodels.Builder, string) string {
+	transposed := func(in, out int, window []int, a ...graph.Attr) func(*testmodels.Builder, string) string {
 		return func(b *testmodels.Builder, x string) string { return b.ConvTranspose(x, in, out, window, a...) }
 	}
 	size, one, three := [2]int{9, 7}, []int{1, 1}, []int{3, 3}
 	same := ints("pads", 1, 1, 1, 1)
-	group := onnxio.MakeInt("group", 2)
-	gemm := func(b *testmodels.Builder, x string, left bool, in, out int, c []int, a ...*onnxpb.AttributeProto) string {
+	group := graph.Int("group", 2)
+	gemm := func(b *testmodels.Builder, x string, left bool, in, out int, c []int, a ...graph.Attr) string {
 		shape := []int{in, out}
 		if left {
 			slices.Reverse(shape)
@@ -59,7 +59,7 @@ func mergers() []neighbours {
 		}
 		return b.Node("Gemm", inputs, a...)
 	}
-	alpha, beta := onnxio.MakeFloat("alpha", 0.5), onnxio.MakeFloat("beta", -1.5)
+	alpha, beta := graph.Float("alpha", 0.5), graph.Float("beta", -1.5)
 	return []neighbours{
 		{"pointwise, pointwise", convPair(size, conv(8, 16, one), conv(16, 12, one)), [2]int{2, 3}, 2},
 		{"window, pointwise", convPair(size, conv(8, 16, three, same, ints("strides", 2, 1)), conv(16, 12, one)), [2]int{2, 3}, 2},
@@ -83,7 +83,7 @@ func mergers() []neighbours {
 			b.Node("MatMul", []string{b.Weight("two", 16, 12, 16), x})
 		}, [2]int{2, 3}, 2},
 		{"gemms", func(b *testmodels.Builder) {
-			x := gemm(b, b.Input("x", tensor.Float32, 8, 4), false, 8, 16, []int{16}, onnxio.MakeInt("transA", 1), alpha, beta)
+			x := gemm(b, b.Input("x", tensor.Float32, 8, 4), false, 8, 16, []int{16}, graph.Int("transA", 1), alpha, beta)
 			gemm(b, x, false, 16, 12, []int{1, 12}, alpha, beta)
 		}, [2]int{2, 3}, 2},
 		{"gemms, the second's C a matrix", func(b *testmodels.Builder) {
@@ -97,7 +97,7 @@ func mergers() []neighbours {
 			gemm(b, b.Linear(b.Input("x", tensor.Float32, 4, 8), 8, 16, false), false, 16, 12, []int{12}, alpha)
 		}, [2]int{0, 2}, 2},
 		{"left gemms", func(b *testmodels.Builder) {
-			x := gemm(b, b.Input("x", tensor.Float32, 4, 8), true, 8, 16, []int{16, 1}, onnxio.MakeInt("transB", 1), alpha, beta)
+			x := gemm(b, b.Input("x", tensor.Float32, 4, 8), true, 8, 16, []int{16, 1}, graph.Int("transB", 1), alpha, beta)
 			gemm(b, x, true, 16, 12, []int{12, 1}, beta)
 		}, [2]int{2, 3}, 2},
 		{"left matmul, left gemm", func(b *testmodels.Builder) {
@@ -117,16 +117,13 @@ func (c neighbours) pair(t *testing.T) (m, small *onnxio.Model, sites []rewrite.
 	b := testmodels.NewBuilder(2, 17, 8)
 	c.build(b)
 	b.Output(b.Rename("y"), tensor.Float32)
-	m = model(t, b)
-	y := &m.Proto.Graph.Output[len(m.Proto.Graph.Output)-1].Type.GetTensorType().Shape
-	*y = nil
+	parts := graph.Of(model(t, b)).Parts()
+	parts.Outputs[len(parts.Outputs)-1] = graph.NewValue("y", tensor.Float32, nil)
+	size, _ := infer(parts.Model()).Of("y")
+	parts.Outputs[len(parts.Outputs)-1] = graph.NewValue("y", tensor.Float32, graph.Sizes(size))
+	m = parts.Model()
 	sites, _ = linear(t, m)
-	size, _ := infer(m).Of("y")
-	*y = &onnxpb.TensorShapeProto{}
-	for _, d := range size {
-		(*y).Dim = append((*y).Dim, &onnxpb.TensorShapeProto_Dimension{Value: &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: int64(d)}})
-	}
-	names := onnxio.NewNameSet(m)
+	names := graph.NewNameSet(m)
 	for i, rank := range c.ranks {
 		if rank == 0 {
 			continue
@@ -227,19 +224,19 @@ func TestMergeLeaves(t *testing.T) {
 			pointwise(b, x, 16, 12)
 		}, [2]int{2, 3}, 0}, nil},
 		{neighbours{"a bias before pads", func(b *testmodels.Builder) {
-			b.Conv(pointwise(b, start(b), 8, 16), 16, 12, []int{3, 3}, onnxio.MakeInts("pads", 0, 0, 1, 0))
+			b.Conv(pointwise(b, start(b), 8, 16), 16, 12, []int{3, 3}, graph.Ints("pads", 0, 0, 1, 0))
 		}, [2]int{2, 3}, 0}, nil},
 		{neighbours{"a bias before auto_pad", func(b *testmodels.Builder) {
-			b.Conv(pointwise(b, start(b), 8, 16), 16, 12, []int{3, 3}, onnxio.MakeString("auto_pad", "SAME_UPPER"))
+			b.Conv(pointwise(b, start(b), 8, 16), 16, 12, []int{3, 3}, graph.String("auto_pad", "SAME_UPPER"))
 		}, [2]int{2, 3}, 0}, nil},
 		{neighbours{"a bias before a transposed convolution", func(b *testmodels.Builder) {
-			b.ConvTranspose(pointwise(b, start(b), 8, 16), 16, 12, []int{2, 2}, onnxio.MakeInts("strides", 2, 2))
+			b.ConvTranspose(pointwise(b, start(b), 8, 16), 16, 12, []int{2, 2}, graph.Ints("strides", 2, 2))
 		}, [2]int{2, 3}, 0}, nil},
 		{neighbours{"two windows", func(b *testmodels.Builder) {
 			b.Conv(b.Conv(start(b), 8, 16, []int{1, 3}), 16, 12, []int{3, 1})
 		}, [2]int{0, 2}, 0}, nil},
 		{neighbours{"other groups", func(b *testmodels.Builder) {
-			b.Conv(b.Conv(start(b), 8, 16, []int{1, 1}, onnxio.MakeInt("group", 2)), 16, 16, []int{1, 1}, onnxio.MakeInt("group", 4))
+			b.Conv(b.Conv(start(b), 8, 16, []int{1, 1}, graph.Int("group", 2)), 16, 16, []int{1, 1}, graph.Int("group", 4))
 		}, [2]int{2, 2}, 0}, nil},
 		{neighbours{"sites that are to be left alone", func(b *testmodels.Builder) {
 			pointwise(b, pointwise(b, start(b), 8, 16), 16, 12)
@@ -250,7 +247,7 @@ func TestMergeLeaves(t *testing.T) {
 		{neighbours{"a shared weight", func(b *testmodels.Builder) {
 			x, w := b.Input("x", tensor.Float32, 4, 8), b.Weight("w", 8, 8, 8)
 			y := b.Node("MatMul", []string{b.Node("MatMul", []string{x, w}), b.Weight("v", 8, 8, 4)})
-			b.Node("Add", []string{y, b.Node("ReduceMean", []string{w}, onnxio.MakeInt("keepdims", 0))})
+			b.Node("Add", []string{y, b.Node("ReduceMean", []string{w}, graph.Int("keepdims", 0))})
 		}, [2]int{0, 2}, 0}, nil},
 		{neighbours{"a computed bias", func(b *testmodels.Builder) {
 			x := b.Input("x", tensor.Float32, 4, 8)
@@ -315,7 +312,7 @@ func TestMergeNames(t *testing.T) {
 	if len(list) != 2 || list[0].First != "Conv_1/svd.last" || list[0].Second != "Conv_2/svd.first" || list[0].Name != want || list[1].First != want {
 		t.Errorf("merged %+v", list)
 	}
-	if !slices.ContainsFunc(merged.Graph().GetNode(), func(n *onnxpb.NodeProto) bool { return n.GetName() == list[1].Name }) {
+	if !slices.ContainsFunc(graph.Of(merged).Nodes(), func(n graph.Node) bool { return n.Name() == list[1].Name }) {
 		t.Errorf("no node is called %q", list[1].Name)
 	}
 }

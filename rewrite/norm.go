@@ -3,20 +3,19 @@ package rewrite
 import (
 	"math"
 
-	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/graph"
 )
 
 // outputScale returns |scale/√(var+ε)| per output channel where the site's output
 // feeds nothing but one BatchNormalization in inference mode with constant
 // parameters, so that the two could be folded; nil otherwise.
 func (f *finder) outputScale(s *Site) []float64 {
-	uses := f.index.Uses(s.Output)
-	if len(uses) != 1 || uses[0].Nested || uses[0].Slot != 0 || f.index.IsOutput(s.Output) {
+	use, ok := f.graph.Reader(s.Output)
+	if !ok || use.Slot != 0 {
 		return nil
 	}
-	n := uses[0].Node
-	if !f.main(n) || n.GetOpType() != "BatchNormalization" || !f.inference(n) {
+	n := use.Node
+	if !f.main(n) || n.Op() != "BatchNormalization" || !f.inference(n) {
 		return nil
 	}
 	// The normalization's channels are axis 1, those of a product its last axis.
@@ -27,7 +26,7 @@ func (f *finder) outputScale(s *Site) []float64 {
 	if scale == nil || variance == nil {
 		return nil
 	}
-	epsilon := float64(onnxio.AttrFloat(n, "epsilon", 1e-5))
+	epsilon := float64(n.Float("epsilon", 1e-5))
 	out := make([]float64, len(scale))
 	for i := range out {
 		out[i] = math.Abs(scale[i]) / math.Sqrt(variance[i]+epsilon)
@@ -41,34 +40,34 @@ func (f *finder) outputScale(s *Site) []float64 {
 // inference tells whether a BatchNormalization only scales and shifts each channel:
 // is_test before opset 7, a single output before 14, training_mode since; spatial
 // (before 9) must not be 0.
-func (f *finder) inference(n *onnxpb.NodeProto) bool {
-	if len(n.GetInput()) < 5 || len(n.GetOutput()) == 0 {
+func (f *finder) inference(n graph.Node) bool {
+	if len(n.Inputs()) < 5 || len(n.Outputs()) == 0 {
 		return false
 	}
-	if f.opset < 9 && onnxio.AttrInt(n, "spatial", 1) == 0 {
+	if f.opset < 9 && n.Int("spatial", 1) == 0 {
 		return false
 	}
-	for _, o := range n.GetOutput()[1:] {
+	for _, o := range n.Outputs()[1:] {
 		if o != "" {
 			return false
 		}
 	}
 	switch {
 	case f.opset < 7:
-		return onnxio.AttrInt(n, "is_test", 0) != 0
+		return n.Int("is_test", 0) != 0
 	case f.opset < 14:
 		return true
 	}
-	return onnxio.AttrInt(n, "training_mode", 0) == 0
+	return n.Int("training_mode", 0) == 0
 }
 
 // channels reads a constant vector of n numbers from a slot, nil where it is none.
-func (f *finder) channels(node *onnxpb.NodeProto, slot, n int) []float64 {
-	h, ok := f.hold(input(node, slot))
-	if !ok || elements(h.tensor) != int64(n) {
+func (f *finder) channels(node graph.Node, slot, n int) []float64 {
+	h, ok := f.hold(node.Input(slot))
+	if !ok || h.tensor.Len() != n {
 		return nil
 	}
-	dense, err := f.model.Tensor(h.tensor).Dense()
+	dense, err := h.tensor.Dense()
 	if err != nil {
 		return nil
 	}

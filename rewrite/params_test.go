@@ -3,8 +3,8 @@ package rewrite_test
 import (
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
-	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
@@ -20,11 +20,7 @@ func TestNewParams(t *testing.T) {
 		for i := range all {
 			var want int64
 			for _, w := range patches[i].Weights {
-				n := int64(1)
-				for _, d := range w.GetDims() {
-					n *= d
-				}
-				want += n
+				want += int64(w.Len())
 			}
 			if got := all[i].NewParams(factor(t, &all[i], 1)); got != want {
 				t.Errorf("%s: node %s: NewParams = %d, Replace adds %d", c.Name, all[i].Name, got, want)
@@ -59,7 +55,7 @@ func TestShiftParams(t *testing.T) {
 		m, s := c.one(t)
 		want := int64(0)
 		if c.place != rewrite.BiasNone {
-			p, err := rewrite.Replace(m, s, shiftedBy(t, s, ramp(s.Kernel.Out)), onnxio.NewNameSet(m))
+			p, err := rewrite.Replace(m, s, shiftedBy(t, s, ramp(s.Kernel.Out)), graph.NewNameSet(m))
 			if err != nil {
 				t.Fatal(err)
 			}

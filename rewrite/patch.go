@@ -7,38 +7,36 @@ import (
 	"strings"
 	"unicode"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 )
 
 // Patch is the replacement of one node, held apart until Apply.
 type Patch struct {
-	Site    string                   // name of the site
-	Old     *onnxpb.NodeProto        // the node that goes
-	Index   int                      // its position in the main graph
-	New     []*onnxpb.NodeProto      // the nodes that stand in its place, in order; the last computes the old output
-	Weights []*onnxpb.TensorProto    // new initializers
-	Values  []*onnxpb.ValueInfoProto // types of the values between the factors, where the model keeps such entries
-	Slot    int                      // the input of Old that held the weight
-	Next    *Swap                    // a change of the node behind, which takes a shift of the site's output; nil for none
-	Freed   []string                 // further values that Old, Next.Old or Taken.Old reads and nothing new does
-	Taken   *Taken                   // the node in front of Old, which goes too; nil for none
+	Site    string          // name of the site
+	Old     graph.Node      // the node that goes
+	Index   int             // its position in the main graph
+	New     []graph.Node    // the nodes that stand in its place, in order; the last computes the old output
+	Weights []onnxio.Tensor // new initializers
+	Values  []graph.Value   // types of the values between the factors, where the model keeps such entries
+	Slot    int             // the input of Old that held the weight
+	Next    *Swap           // a change of the node behind, which takes a shift of the site's output; nil for none
+	Freed   []string        // further values that Old, Next.Old or Taken.Old reads and nothing new does
+	Taken   *Taken          // the node in front of Old, which goes too; nil for none
 }
 
 // Taken is a node whose output nothing but the node behind it reads, and which goes together with that.
 type Taken struct {
-	Old   *onnxpb.NodeProto
+	Old   graph.Node
 	Index int // position of Old in the main graph
 }
 
 // Swap puts one node in the place of another: the same but for an input.
 type Swap struct {
-	Old   *onnxpb.NodeProto
+	Old   graph.Node
 	Index int // position of Old in the main graph
-	New   *onnxpb.NodeProto
+	New   graph.Node
 }
 
 // Replace builds the patch that puts the factors of a chain in the place of a
@@ -52,7 +50,7 @@ type Swap struct {
 // A chain of one factor is the node itself with another weight: it keeps its name. The
 // last factor's shift is added to the constant that Bias finds; where that is none, a
 // shift is an error.
-func Replace(m *onnxio.Model, s *Site, c decomp.Chain, names *onnxio.NameSet) (Patch, error) {
+func Replace(m *onnxio.Model, s *Site, c decomp.Chain, names *graph.NameSet) (Patch, error) {
 	if m != s.model {
 		return Patch{}, fmt.Errorf("site %q belongs to another model", s.Name)
 	}
@@ -124,7 +122,7 @@ func fits(s *Site, c decomp.Chain) error {
 type builder struct {
 	site  *Site
 	chain decomp.Chain
-	names *onnxio.NameSet
+	names *graph.NameSet
 	opset int64
 	bias  *bias // where the last factor's shift goes, nil without one
 	patch Patch
@@ -134,21 +132,18 @@ type builder struct {
 func (b *builder) factor(i int, f decomp.Factor) error {
 	base := clean(b.site.Name) + "/" + clean(f.Part)
 	old, last := b.site.Node, i == len(b.chain)-1
-	n := &onnxpb.NodeProto{OpType: proto.String(old.GetOpType()), Domain: old.Domain, Name: old.Name}
+	n := old.Spec()
+	n.Attrs = nil
 	if len(b.chain) > 1 {
-		n.Name = proto.String(b.names.Fresh(base))
+		n.Name = b.names.Fresh(base)
 	}
 	data := b.site.Input
 	if i > 0 {
-		data = b.patch.New[i-1].Output[0]
+		data = b.patch.New[i-1].Output(0)
 	}
-	if last {
-		n.Output = slices.Clone(old.GetOutput())
-		n.DocString, n.MetadataProps = old.DocString, old.MetadataProps
-	} else {
-		n.Output = []string{b.names.Fresh(base + ".output")}
+	if !last {
+		n.Outputs, n.Doc, n.Metadata = []string{b.names.Fresh(base + ".output")}, "", nil
 	}
-	n.DeviceConfigurations = old.DeviceConfigurations
 	kernel := b.names.Fresh(base + ".weight")
 	added := ""
 	if last {
@@ -159,24 +154,24 @@ func (b *builder) factor(i int, f decomp.Factor) error {
 	}
 	switch b.site.Op {
 	case "Conv", "ConvTranspose":
-		n.Input = []string{data, kernel}
-		if err := b.conv(n, i, added); err != nil {
+		n.Inputs = []string{data, kernel}
+		if err := b.conv(&n, i, added); err != nil {
 			return err
 		}
 	case "Gemm":
-		if err := b.gemm(n, i, data, kernel, base, added); err != nil {
+		if err := b.gemm(&n, i, data, kernel, base, added); err != nil {
 			return err
 		}
 	case "MatMul":
-		if err := b.matMul(n, i, data, kernel); err != nil {
+		if err := b.matMul(&n, i, data, kernel); err != nil {
 			return err
 		}
 	case "Gather":
-		if err := b.gather(n, i, data, kernel); err != nil {
+		if err := b.gather(&n, i, data, kernel); err != nil {
 			return err
 		}
 	}
-	b.patch.New = append(b.patch.New, n)
+	b.patch.New = append(b.patch.New, n.Node())
 	return nil
 }
 
@@ -186,45 +181,45 @@ func (b *builder) weight(name string, shape []int, v []float64) error {
 	if err != nil {
 		return err
 	}
-	b.patch.Weights = append(b.patch.Weights, t.Proto())
+	b.patch.Weights = append(b.patch.Weights, t)
 	return nil
 }
 
 // gemm makes the Gemm of factor i. The weight keeps the side and the transposition
 // that it had, the first factor transposes the activation as the node did, the last
 // adds beta·C; alpha is in the kernel, and beta in a C that a shift has changed.
-func (b *builder) gemm(n *onnxpb.NodeProto, i int, data, kernel, base, added string) error {
+func (b *builder) gemm(n *graph.Spec, i int, data, kernel, base, added string) error {
 	old, w := b.site.Node, b.site.weight
 	last := i == len(b.chain)-1
-	changed := last && added != input(old, 2)
-	n.Input = []string{kernel, data}
+	changed := last && added != old.Input(2)
+	n.Inputs = []string{kernel, data}
 	own, other := "transA", "transB"
 	if w.slot == 1 {
-		n.Input = []string{data, kernel}
+		n.Inputs = []string{data, kernel}
 		own, other = other, own
 	}
-	for _, a := range old.GetAttribute() {
-		switch name := a.GetName(); {
+	for _, a := range old.Attrs() {
+		switch name := a.Name(); {
 		case name == "alpha", name == other && i > 0, (name == "beta" || name == "broadcast") && !last, name == "beta" && changed:
 		default:
-			n.Attribute = append(n.Attribute, a)
+			n.Attrs = append(n.Attrs, a)
 		}
 	}
 	k := b.chain[i].Kernel
-	if err := b.matrix(kernel, k, stored(w.slot, onnxio.AttrInt(old, own, 0) != 0), 0); err != nil {
+	if err := b.matrix(kernel, k, stored(w.slot, old.Int(own, 0) != 0), 0); err != nil {
 		return err
 	}
 	switch {
 	case last:
 		if added != "" {
-			n.Input = append(n.Input, added)
+			n.Inputs = append(n.Inputs, added)
 		}
 	case b.opset < 11:
 		// C is required: one zero, which broadcasts.
 		zero := b.names.Fresh(base + ".zero")
-		n.Input = append(n.Input, zero)
+		n.Inputs = append(n.Inputs, zero)
 		if b.opset < 7 {
-			n.Attribute = append(n.Attribute, onnxio.MakeInt("broadcast", 1))
+			n.Attrs = append(n.Attrs, graph.Int("broadcast", 1))
 		}
 		return b.weight(zero, []int{1}, []float64{0})
 	}
@@ -237,13 +232,13 @@ func stored(slot int, transposed bool) bool { return (slot == 1) != transposed }
 
 // matMul makes the MatMul of factor i. The leading axes of size 1 stay on the
 // first factor, from which the product inherits its number of axes.
-func (b *builder) matMul(n *onnxpb.NodeProto, i int, data, kernel string) error {
+func (b *builder) matMul(n *graph.Spec, i int, data, kernel string) error {
 	w := b.site.weight
-	n.Input = []string{kernel, data}
+	n.Inputs = []string{kernel, data}
 	if w.slot == 1 {
-		n.Input = []string{data, kernel}
+		n.Inputs = []string{data, kernel}
 	}
-	n.Attribute = slices.Clone(b.site.Node.GetAttribute())
+	n.Attrs = b.site.Node.Attrs()
 	lead := 0
 	if i == 0 {
 		lead = w.lead

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
@@ -61,11 +62,11 @@ func TestCheapestPlace(t *testing.T) {
 func TestPlaceUnlocated(t *testing.T) {
 	for _, c := range []struct {
 		strides []int
-		pads    []int64
+		pads    []int
 		want    int // the factor that has the attributes
 	}{
-		{[]int{2, 2}, []int64{0, 0, 0, 0}, 0},
-		{[]int{1, 1}, []int64{1, 1, 1, 1}, 1},
+		{[]int{2, 2}, []int{0, 0, 0, 0}, 0},
+		{[]int{1, 1}, []int{1, 1, 1, 1}, 1},
 	} {
 		m := convCase{in: []int{8, 8}, window: []int{1, 1}, strides: c.strides, dilations: []int{1, 1}, pads: c.pads, groups: 1}.model(t, 1)
 		sites, _ := linear(t, m)
@@ -74,15 +75,15 @@ func TestPlaceUnlocated(t *testing.T) {
 		for i := range chain {
 			chain[i].Axes = slices.Repeat([]bool{i != c.want}, 2)
 		}
-		p, err := rewrite.Replace(m, &sites[0], chain, onnxio.NewNameSet(m))
+		p, err := rewrite.Replace(m, &sites[0], chain, graph.NewNameSet(m))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i, n := range p.New {
-			has := slices.ContainsFunc(onnxio.AttrInts(n, "strides"), func(v int64) bool { return v != 1 }) ||
-				slices.ContainsFunc(onnxio.AttrInts(n, "pads"), func(v int64) bool { return v != 0 })
+			has := slices.ContainsFunc(n.Ints("strides"), func(v int) bool { return v != 1 }) ||
+				slices.ContainsFunc(n.Ints("pads"), func(v int) bool { return v != 0 })
 			if has != (i == c.want) {
-				t.Errorf("strides %v, pads %v: factor %d has the attributes %v", c.strides, c.pads, i, n.GetAttribute())
+				t.Errorf("strides %v, pads %v: factor %d has the attributes %v", c.strides, c.pads, i, n.Attrs())
 			}
 		}
 	}

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
-	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
 
@@ -25,17 +25,21 @@ func TestRounded(t *testing.T) {
 				t.Errorf("%s: the weights are as they were: %t", name, same)
 			}
 		}
-		exact, err := rewrite.Replace(m, &sites[0], chain, onnxio.NewNameSet(m))
+		exact, err := rewrite.Replace(m, &sites[0], chain, graph.NewNameSet(m))
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := rewrite.Replace(m, &sites[0], rounded, onnxio.NewNameSet(m))
+		again, err := rewrite.Replace(m, &sites[0], rounded, graph.NewNameSet(m))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i, p := range exact.Weights {
-			if !slices.Equal(p.GetRawData(), again.Weights[i].GetRawData()) {
-				t.Errorf("%s: %s is written otherwise than it is rounded", name, p.GetName())
+			written, err := p.Raw()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want, err := again.Weights[i].Raw(); err != nil || !slices.Equal(written, want) {
+				t.Errorf("%s: %s is written otherwise than it is rounded (%v)", name, p.Name(), err)
 			}
 		}
 	}
@@ -51,7 +55,7 @@ func TestOverflow(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "svd.last") || !strings.Contains(err.Error(), "70000, which float16 cannot hold") {
 		t.Errorf("%v", err)
 	}
-	_, err = rewrite.Replace(m, &sites[0], chain, onnxio.NewNameSet(m))
+	_, err = rewrite.Replace(m, &sites[0], chain, graph.NewNameSet(m))
 	for _, want := range []string{sites[0].Name, `tensor "` + sites[0].Name + `/svd.last.weight"`, "70000, which float16 cannot hold"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v lacks %q", err, want)

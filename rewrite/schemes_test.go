@@ -6,13 +6,11 @@ import (
 	"slices"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
@@ -125,7 +123,7 @@ func holdSchemes(t *testing.T, lib *ort.Library, m *onnxio.Model) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := onnxio.NewNameSet(m)
+	names := graph.NewNameSet(m)
 	var labels []string
 	var patches []rewrite.Patch
 	for name, chain := range schemes(site.Kernel) {
@@ -169,20 +167,18 @@ func holdCosts(t *testing.T, name string, m *onnxio.Model, s *rewrite.Site, c de
 
 // sideBySide makes a model that computes all patches of a model's only node, each to an output of its own.
 func sideBySide(m *onnxio.Model, patches []rewrite.Patch) *onnxio.Model {
-	p := onnxio.Shallow(m.Proto)
-	p.Graph = onnxio.Shallow(m.Graph())
-	y := p.Graph.Output[0]
-	p.Graph.Node, p.Graph.Output, p.Graph.ValueInfo = nil, nil, nil
+	p := graph.Of(m).Parts()
+	y := p.Outputs[0]
+	p.Nodes, p.Outputs, p.Values = nil, nil, nil
 	for i, patch := range patches {
-		p.Graph.Node = append(p.Graph.Node, patch.New[:len(patch.New)-1]...)
-		last := onnxio.Shallow(patch.New[len(patch.New)-1])
 		name := fmt.Sprint("y", i)
-		last.Name, last.Output = proto.String(name), []string{name}
-		p.Graph.Node = append(p.Graph.Node, last)
-		p.Graph.Initializer = append(p.Graph.Initializer, patch.Weights...)
-		p.Graph.Output = append(p.Graph.Output, &onnxpb.ValueInfoProto{Name: last.Name, Type: y.Type})
+		nodes := slices.Clone(patch.New)
+		change(&nodes[len(nodes)-1], func(n *graph.Spec) { n.Name, n.Outputs = name, []string{name} })
+		p.Nodes = append(p.Nodes, nodes...)
+		p.Initializers = append(p.Initializers, patch.Weights...)
+		p.Outputs = append(p.Outputs, graph.NewValue(name, y.Type(), y.Dims()))
 	}
-	return m.Derive(p)
+	return p.Model()
 }
 
 // TestConvSchemes holds the chains of every scheme for every combination of attributes of a Conv.

@@ -10,9 +10,9 @@ package rewrite
 
 import (
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -20,13 +20,13 @@ import (
 // weight seen as a decomp.Kernel: y_t = W x_t + b, where x_t is the input column at
 // output position t.
 type Site struct {
-	Node   *onnxpb.NodeProto // the node as it stands in the original model; not to be changed
-	Index  int               // position in the main graph of Node or of the node that holds it; for a function's nodes the number of all nodes
-	Name   string            // unique: the node's name, or the name of its output where it has none
-	Op     string            // Conv, ConvTranspose, Gemm, MatMul or Gather
-	Input  string            // the activation that Node multiplies
-	Output string            // the value that Node computes
-	Weight string            // the initializer, or the output of the Constant node, that holds the weight; sites that share it have the same name here
+	Node   graph.Node // the node as it stands in the original model; not to be changed
+	Index  int        // position in the main graph of Node or of the node that holds it; for a function's nodes the number of all nodes
+	Name   string     // unique: the node's name, or the name of its output where it has none
+	Op     string     // Conv, ConvTranspose, Gemm, MatMul or Gather
+	Input  string     // the activation that Node multiplies
+	Output string     // the value that Node computes
+	Weight string     // the initializer, or the output of the Constant node, that holds the weight; sites that share it have the same name here
 
 	Kernel decomp.Shape // channels and window of the weight
 	Dtype  tensor.Type  // element type of the weight; the factors are written in it
@@ -104,13 +104,13 @@ func (s *Site) DenseMACs() int64 {
 	if s.Geometry.Transposed {
 		at = s.Geometry.In
 	}
-	return int64(s.Batch) * s.Kernel.Params() * product(at)
+	return int64(s.Batch) * s.Kernel.Params() * int64(tensor.Product(at))
 }
 
 // Skip is a node that was left alone although its kind can be a site, or
 // multiplies weights in some other way.
 type Skip struct {
-	Node   *onnxpb.NodeProto
+	Node   graph.Node
 	Index  int      // position in the main graph of Node or of the node that holds it; for a function's nodes the number of all nodes
 	Op     string   // operator, with its domain unless that is the main one
 	Name   string   // node name, or the name of its first output where it has none
@@ -152,11 +152,3 @@ const (
 	FirstAxis                      // x_t runs along axis 0, t over all others
 	TableRows                      // the input has indices t of rows of a table: x_t is one-hot, 1 at the index
 )
-
-func product(n []int) int64 {
-	p := int64(1)
-	for _, v := range n {
-		p *= int64(v)
-	}
-	return p
-}

@@ -4,11 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -87,14 +86,13 @@ func smaller(s *Site) bool {
 
 // finder collects sites and skips of one model.
 type finder struct {
-	model     *onnxio.Model
-	index     *onnxio.Index
-	shapes    *shapes.Shapes
-	opset     int64
-	functions map[string]bool // domain and name of each local function
-	names     map[string]int  // how many nodes of the main graph bear a name
-	sites     []Site
-	skips     []Skip
+	model  *onnxio.Model
+	graph  *graph.Graph
+	shapes *shapes.Shapes
+	opset  int64
+	names  map[string]int // how many nodes of the main graph bear a name
+	sites  []Site
+	skips  []Skip
 }
 
 func find(m *onnxio.Model, s *shapes.Shapes) (*finder, error) {
@@ -102,49 +100,39 @@ func find(m *onnxio.Model, s *shapes.Shapes) (*finder, error) {
 		return nil, errors.New("the model has no graph")
 	}
 	f := newFinder(m, s)
-	for i, n := range m.Proto.GetGraph().GetNode() {
-		f.node(i, n)
-		f.nested(i, n, label(n))
-	}
-	for _, fn := range m.Proto.GetFunctions() {
-		where := "function " + operator(fn.GetDomain(), fn.GetName())
-		f.foreign(len(m.Proto.GetGraph().GetNode()), fn.GetNode(), where, SkipFunction, "inside local function "+operator(fn.GetDomain(), fn.GetName())+", which may be called from several places")
+	for at, n := range graph.Walk(m) {
+		switch {
+		case at.Path == "":
+			f.node(at.Index, n)
+		case f.main(n) && multiplies(n.Op()):
+			f.skips = append(f.skips, foreign(at, n))
+		}
 	}
 	return f, nil
 }
 
 func newFinder(m *onnxio.Model, s *shapes.Shapes) *finder {
-	f := &finder{model: m, index: m.Index(), shapes: s, opset: m.Opset(""), functions: map[string]bool{}, names: map[string]int{}}
-	for _, fn := range m.Proto.GetFunctions() {
-		f.functions[domain(fn.GetDomain())+"\x00"+fn.GetName()] = true
-	}
-	for _, n := range m.Proto.GetGraph().GetNode() {
-		f.names[n.GetName()]++
+	f := &finder{model: m, graph: graph.Of(m), shapes: s, opset: m.Opset(""), names: map[string]int{}}
+	for _, n := range f.graph.Nodes() {
+		f.names[n.Name()]++
 	}
 	return f
 }
 
-// nested lists the multiplying nodes of a node's subgraphs; path leads to the node.
-func (f *finder) nested(at int, n *onnxpb.NodeProto, path string) {
-	for _, g := range subgraphs(n) {
-		f.foreign(at, g.GetNode(), path, SkipSubgraph, fmt.Sprintf("inside a subgraph of %s %q", n.GetOpType(), path))
+// foreign says why a multiplying node outside the main graph is left alone.
+func foreign(at graph.Place, n graph.Node) Skip {
+	skip := Skip{Node: n, Index: at.Index, Op: n.Op(), Name: n.Label(), Where: at.Path, Kind: SkipFunction}
+	skip.Reason = "inside local " + at.Path + ", which may be called from several places"
+	if !at.Holder.IsZero() {
+		skip.Kind, skip.Reason = SkipSubgraph, fmt.Sprintf("inside a subgraph of %s %q", at.Holder.Type(), at.Path)
 	}
-}
-
-// foreign lists the multiplying nodes outside the main graph; at is the position of the
-// main graph's node that holds them.
-func (f *finder) foreign(at int, nodes []*onnxpb.NodeProto, where string, kind SkipKind, reason string) {
-	for _, n := range nodes {
-		if f.main(n) && multiplies(n.GetOpType()) {
-			f.skips = append(f.skips, Skip{Node: n, Index: at, Op: operator(n.GetDomain(), n.GetOpType()), Name: label(n), Where: where, Kind: kind, Reason: reason})
-		}
-		f.nested(at, n, where+"/"+label(n))
-	}
+	return skip
 }
 
 // main tells whether a node is an operator of the main domain, not a call.
-func (f *finder) main(n *onnxpb.NodeProto) bool {
-	return domain(n.GetDomain()) == "" && !f.functions["\x00"+n.GetOpType()]
+func (f *finder) main(n graph.Node) bool {
+	_, call := f.graph.Called(n)
+	return n.Domain() == "" && !call
 }
 
 // multiplies tells whether an operator of the main domain multiplies its input
@@ -159,20 +147,20 @@ func multiplies(op string) bool {
 }
 
 // node classifies one node of the main graph.
-func (f *finder) node(i int, n *onnxpb.NodeProto) {
-	if len(n.GetOutput()) == 0 {
+func (f *finder) node(i int, n graph.Node) {
+	if len(n.Outputs()) == 0 {
 		return
 	}
-	if f.functions[domain(n.GetDomain())+"\x00"+n.GetOpType()] {
+	if _, call := f.graph.Called(n); call {
 		return // the nodes inside are listed once, with the function
 	}
 	if !f.main(n) {
 		if params := f.matrices(n); params > 0 {
-			f.skip(i, n, SkipDomain, params, "operators of domain %q are not known here", n.GetDomain())
+			f.skip(i, n, SkipDomain, params, "operators of domain %q are not known here", n.Domain())
 		}
 		return
 	}
-	switch op := n.GetOpType(); op {
+	switch op := n.Op(); op {
 	case "Conv":
 		f.conv(i, n)
 	case "ConvTranspose":
@@ -192,19 +180,19 @@ func (f *finder) node(i int, n *onnxpb.NodeProto) {
 	}
 }
 
-func (f *finder) skip(i int, n *onnxpb.NodeProto, kind SkipKind, params int64, format string, args ...any) {
+func (f *finder) skip(i int, n graph.Node, kind SkipKind, params int64, format string, args ...any) {
 	f.skips = append(f.skips, Skip{
-		Node: n, Index: i, Op: operator(n.GetDomain(), n.GetOpType()), Name: f.name(n),
+		Node: n, Index: i, Op: n.Op(), Name: f.name(n),
 		Kind: kind, Reason: fmt.Sprintf(format, args...), Params: params,
 	})
 }
 
 // matrices counts the elements of a node's constant operands that have two axes or more.
-func (f *finder) matrices(n *onnxpb.NodeProto) int64 {
+func (f *finder) matrices(n graph.Node) int64 {
 	var params int64
-	for _, v := range n.GetInput() {
+	for _, v := range n.Inputs() {
 		if h, ok := f.hold(v); ok && len(h.perm) > 1 {
-			params += elements(h.tensor)
+			params += int64(h.tensor.Len())
 		}
 	}
 	return params
@@ -212,11 +200,11 @@ func (f *finder) matrices(n *onnxpb.NodeProto) int64 {
 
 // name returns a name for a node that no other node of the main graph has: its own
 // where it is unique, else that of its first output, which no other node computes.
-func (f *finder) name(n *onnxpb.NodeProto) string {
-	if n.GetName() != "" && f.names[n.GetName()] == 1 {
-		return n.GetName()
+func (f *finder) name(n graph.Node) string {
+	if n.Name() != "" && f.names[n.Name()] == 1 {
+		return n.Name()
 	}
-	name := label(&onnxpb.NodeProto{Output: n.GetOutput()})
+	name := graph.NewNode("", "", nil, n.Outputs()).Label()
 	for f.names[name] > 0 {
 		name += "'"
 	}
@@ -224,8 +212,8 @@ func (f *finder) name(n *onnxpb.NodeProto) string {
 }
 
 // operand resolves the weight in a slot of a node, or notes why there is none.
-func (f *finder) operand(i int, n *onnxpb.NodeProto, slot int) (held, bool) {
-	value := input(n, slot)
+func (f *finder) operand(i int, n graph.Node, slot int) (held, bool) {
+	value := n.Input(slot)
 	h, ok := f.hold(value)
 	if !ok {
 		kind, reason := f.computed(value)
@@ -239,8 +227,8 @@ func (f *finder) operand(i int, n *onnxpb.NodeProto, slot int) (held, bool) {
 }
 
 // usable notes why a constant cannot be factored, whatever its role.
-func (f *finder) usable(i int, n *onnxpb.NodeProto, h held) bool {
-	params := elements(h.tensor)
+func (f *finder) usable(i int, n graph.Node, h held) bool {
+	params := int64(h.tensor.Len())
 	if t := h.dtype(); !factorable(t) {
 		kind := SkipType
 		if t == tensor.Int8 || t == tensor.Uint8 {
@@ -253,11 +241,9 @@ func (f *finder) usable(i int, n *onnxpb.NodeProto, h held) bool {
 		f.skip(i, n, SkipMalformed, 0, "weight %q of shape %v has no elements", h.root, h.shape())
 		return false
 	}
-	for _, d := range n.GetDeviceConfigurations() {
-		if len(d.GetShardingSpec()) > 0 {
-			f.skip(i, n, SkipSharded, params, "device configuration %q shards its tensors", d.GetConfigurationId())
-			return false
-		}
+	if configuration, ok := n.Sharded(); ok {
+		f.skip(i, n, SkipSharded, params, "device configuration %q shards its tensors", configuration)
+		return false
 	}
 	return true
 }
@@ -268,35 +254,33 @@ func factorable(t tensor.Type) bool {
 
 // computed says what a value is that is not constant.
 func (f *finder) computed(value string) (SkipKind, string) {
-	n, ok := f.index.Producer(value)
+	n, ok := f.graph.Producer(value)
 	if !ok {
 		return f.outer(value)
 	}
 	origin := n
-	for range len(f.model.Proto.GetGraph().GetNode()) {
-		if op := origin.GetOpType(); op != "Transpose" && op != "Identity" && op != "Reshape" {
+	for range f.graph.Nodes() {
+		if op := origin.Type(); op != "Transpose" && op != "Identity" && op != "Reshape" {
 			break
 		}
-		next, ok := f.index.Producer(input(origin, 0))
+		next, ok := f.graph.Producer(origin.Input(0))
 		if !ok {
 			break
 		}
 		origin = next
 	}
-	if origin.GetOpType() == "DequantizeLinear" {
-		return SkipQuantised, fmt.Sprintf("is quantised (DequantizeLinear %q makes it): compress the float model first, then quantise", label(origin))
+	if origin.Type() == "DequantizeLinear" {
+		return SkipQuantised, fmt.Sprintf("is quantised (DequantizeLinear %q makes it): compress the float model first, then quantise", origin.Label())
 	}
-	return SkipNoWeight, fmt.Sprintf("is computed by %s %q", n.GetOpType(), label(n))
+	return SkipNoWeight, fmt.Sprintf("is computed by %s %q", n.Type(), n.Label())
 }
 
 // outer says what a value is that no node computes and that is no dense initializer.
 func (f *finder) outer(value string) (SkipKind, string) {
-	for _, t := range f.model.Proto.GetGraph().GetSparseInitializer() {
-		if t.GetValues().GetName() == value {
-			return SkipUnsupported, "is a sparse initializer, which is not factored"
-		}
+	if f.graph.IsSparse(value) {
+		return SkipUnsupported, "is a sparse initializer, which is not factored"
 	}
-	if f.index.IsInput(value) {
+	if f.graph.IsInput(value) {
 		return SkipNoWeight, "is a graph input"
 	}
 	return SkipNoWeight, "is not defined"
@@ -316,7 +300,7 @@ func Settle(m *onnxio.Model, sites []Site) {
 			l.remove(s.Node)
 		}
 		for _, s := range list {
-			l.release(s.Node.GetInput()[s.weight.slot])
+			l.release(s.Node.Input(s.weight.slot))
 		}
 		for _, s := range list {
 			s.WeightStays = !l.dropped(root)
@@ -326,8 +310,8 @@ func Settle(m *onnxio.Model, sites []Site) {
 
 // note says what is unusual about a weight that is going to be replaced.
 func (f *finder) note(h held) string {
-	for _, u := range f.index.Uses(h.root) {
-		if u.Node == nil {
+	for _, u := range f.graph.Uses(h.root) {
+		if u.Node.IsZero() {
 			return fmt.Sprintf("the training information binds weight %q, which training then no longer reaches", h.root)
 		}
 	}
@@ -335,52 +319,4 @@ func (f *finder) note(h held) string {
 		return ""
 	}
 	return fmt.Sprintf("weight %q is also a graph input, so callers could replace it: its default is what is factored, and the input goes when the weight does", h.root)
-}
-
-func input(n *onnxpb.NodeProto, i int) string {
-	if i < len(n.GetInput()) {
-		return n.GetInput()[i]
-	}
-	return ""
-}
-
-// label names a node for people: by its name, or else its first named output.
-func label(n *onnxpb.NodeProto) string {
-	if n.GetName() != "" {
-		return n.GetName()
-	}
-	for _, o := range n.GetOutput() {
-		if o != "" {
-			return o
-		}
-	}
-	return n.GetOpType()
-}
-
-func domain(d string) string {
-	if d == "ai.onnx" {
-		return ""
-	}
-	return d
-}
-
-// operator returns an operator with its domain unless that is the main one.
-func operator(d, op string) string {
-	if domain(d) == "" {
-		return op
-	}
-	return strings.Join([]string{d, op}, "::")
-}
-
-// elements counts the elements of a tensor, 0 for an impossible shape.
-func elements(t *onnxpb.TensorProto) int64 {
-	shape := make([]int, len(t.GetDims()))
-	for i, d := range t.GetDims() {
-		shape[i] = int(d)
-	}
-	n, err := tensor.Elements(shape)
-	if err != nil {
-		return 0
-	}
-	return int64(n)
 }

@@ -6,11 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -23,7 +21,7 @@ import (
 func TestSitesGain(t *testing.T) {
 	conv := func(in, out, groups int, window ...int) *onnxio.Model {
 		b := testmodels.NewBuilder(1, 17, 8)
-		b.Conv(b.Input("x", tensor.Float32, "N", in, 9, 9), in, out, window, onnxio.MakeInt("group", int64(groups)))
+		b.Conv(b.Input("x", tensor.Float32, "N", in, 9, 9), in, out, window, graph.Int("group", groups))
 		return model(t, done(b, "N", out, nil, nil))
 	}
 	linear := func(in, out int) *onnxio.Model {
@@ -101,11 +99,10 @@ func TestSkipsInOrder(t *testing.T) {
 	b, x := matrix()
 	choice := b.Input("choice", tensor.Bool)
 	x = b.Linear(x, 6, 1, false) // cannot gain
-	body := func(name string) *onnxpb.AttributeProto {
-		g := b.Body(name, func(body *testmodels.Builder) {
+	body := func(name string) graph.Attr {
+		return graph.Body(name, b.Body(name, func(body *testmodels.Builder) {
 			body.Output(body.Linear(x, 1, 6, false), tensor.Float32, 4, 6)
-		})
-		return &onnxpb.AttributeProto{Name: proto.String(name), Type: onnxpb.AttributeProto_GRAPH.Enum(), G: g}
+		}))
 	}
 	x = b.Node("If", []string{choice}, body("then_branch"), body("else_branch"))
 	b.Node("MatMul", []string{x, b.Node("Transpose", []string{x})})
@@ -124,18 +121,18 @@ func TestSkipsInOrder(t *testing.T) {
 }
 
 // normalized makes Conv → BatchNormalization of an opset, edited before it is used.
-func normalized(t *testing.T, opset int64, edit func(p *onnxpb.ModelProto)) (*onnxio.Model, *rewrite.Site) {
+func normalized(t *testing.T, opset int64, edit func(p *graph.Parts)) (*onnxio.Model, *rewrite.Site) {
 	t.Helper()
 	b := testmodels.NewBuilder(5, opset, 4)
 	x := b.Input("x", tensor.Float32, "N", 4, 7, 7)
 	x = b.ConvBias(x, 4, 6, []int{3, 3}, "")
 	b.BatchNorm(x, 6)
 	b.Output(b.Rename("y"), tensor.Float32, "N", 6, 5, 5)
-	p := proto.Clone(model(t, b).Proto).(*onnxpb.ModelProto)
+	p := graph.Of(model(t, b)).Parts()
 	if edit != nil {
-		edit(p)
+		edit(&p)
 	}
-	m := onnxio.New(p)
+	m := p.Model()
 	sites, _ := linear(t, m)
 	if len(sites) != 1 {
 		t.Fatalf("%d sites", len(sites))
@@ -146,38 +143,41 @@ func normalized(t *testing.T, opset int64, edit func(p *onnxpb.ModelProto)) (*on
 // TestOutputScale compares with the definition where the normalization can be folded, and
 // wants nothing where it cannot.
 func TestOutputScale(t *testing.T) {
-	attribute := func(a *onnxpb.AttributeProto) func(*onnxpb.ModelProto) {
-		return func(p *onnxpb.ModelProto) { p.Graph.Node[1].Attribute = append(p.Graph.Node[1].Attribute, a) }
+	attribute := func(a graph.Attr) func(*graph.Parts) {
+		return func(p *graph.Parts) {
+			change(&p.Nodes[1], func(n *graph.Spec) { n.Attrs = append(n.Attrs, a) })
+		}
 	}
 	for _, c := range []struct {
 		name  string
 		opset int64
-		edit  func(*onnxpb.ModelProto)
+		edit  func(*graph.Parts)
 		folds bool
 	}{
 		{"opset 6, training", 6, nil, false},
-		{"opset 6, is_test", 6, attribute(onnxio.MakeInt("is_test", 1)), true},
+		{"opset 6, is_test", 6, attribute(graph.Int("is_test", 1)), true},
 		{"opset 7", 7, nil, true},
-		{"opset 7, not spatial", 7, attribute(onnxio.MakeInt("spatial", 0)), false},
+		{"opset 7, not spatial", 7, attribute(graph.Int("spatial", 0)), false},
 		{"opset 9", 9, nil, true},
-		{"opset 9, running means", 9, func(p *onnxpb.ModelProto) {
-			p.Graph.Node[1].Output = append(p.Graph.Node[1].Output, "mean", "var")
+		{"opset 9, running means", 9, func(p *graph.Parts) {
+			change(&p.Nodes[1], func(n *graph.Spec) { n.Outputs = append(n.Outputs, "mean", "var") })
 		}, false},
 		{"opset 15", 15, nil, true},
-		{"opset 15, training_mode", 15, attribute(onnxio.MakeInt("training_mode", 1)), false},
-		{"other use", 15, func(p *onnxpb.ModelProto) {
-			p.Graph.Node = append(p.Graph.Node, &onnxpb.NodeProto{OpType: proto.String("Relu"), Input: p.Graph.Node[0].Output, Output: []string{"z"}})
+		{"opset 15, training_mode", 15, attribute(graph.Int("training_mode", 1)), false},
+		{"other use", 15, func(p *graph.Parts) {
+			p.Nodes = append(p.Nodes, graph.NewNode("Relu", "", p.Nodes[0].Outputs(), []string{"z"}))
 		}, false},
-		{"graph output", 15, func(p *onnxpb.ModelProto) {
-			p.Graph.Output = append(p.Graph.Output, &onnxpb.ValueInfoProto{Name: proto.String(p.Graph.Node[0].Output[0]), Type: p.Graph.Output[0].Type})
+		{"graph output", 15, func(p *graph.Parts) {
+			p.Outputs = append(p.Outputs, graph.NewValue(p.Nodes[0].Output(0), tensor.Float32, p.Outputs[0].Dims()))
 		}, false},
-		{"computed scale", 15, func(p *onnxpb.ModelProto) {
-			abs := &onnxpb.NodeProto{OpType: proto.String("Abs"), Input: []string{p.Graph.Node[1].Input[1]}, Output: []string{"s"}}
-			p.Graph.Node[1].Input[1] = "s"
-			p.Graph.Node = slices.Insert(p.Graph.Node, 1, abs)
+		{"computed scale", 15, func(p *graph.Parts) {
+			abs := graph.NewNode("Abs", "", []string{p.Nodes[1].Input(1)}, []string{"s"})
+			change(&p.Nodes[1], func(n *graph.Spec) { n.Inputs[1] = "s" })
+			p.Nodes = slices.Insert(p.Nodes, 1, abs)
 		}, false},
-		{"negative variance", 15, func(p *onnxpb.ModelProto) {
-			p.Graph.Initializer[4].RawData = slices.Repeat([]byte{0, 0, 128, 191}, 6) // −1
+		{"negative variance", 15, func(p *graph.Parts) {
+			v := p.Initializers[4]
+			p.Initializers[4] = onnxio.DenseTensor(v.Name(), tensor.FromFloat32(v.Shape(), slices.Repeat([]float32{-1}, 6)))
 		}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -195,7 +195,7 @@ func TestOutputScale(t *testing.T) {
 				t.Fatalf("the scale is %v, wanted 6 numbers", s.OutputScale)
 			}
 			numbers := func(i int) []float64 {
-				d, err := m.Tensor(m.Graph().Initializer[i]).Dense()
+				d, err := graph.Of(m).Initializers()[i].Dense()
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -268,13 +268,13 @@ func TestLoadRefuses(t *testing.T) {
 	} {
 		b := testmodels.NewBuilder(1, 17, 8)
 		v := make([]float64, 42)
-		b.Node("Gemm", []string{b.Input("x", tensor.Float32, 4, 7), b.Tensor("weight", tensor.Float32, []int{7, 6}, v)}, onnxio.MakeFloat("alpha", c.alpha))
+		b.Node("Gemm", []string{b.Input("x", tensor.Float32, 4, 7), b.Tensor("weight", tensor.Float32, []int{7, 6}, v)}, graph.Float("alpha", c.alpha))
 		b.Output(b.Rename("y"), tensor.Float32, 4, 6)
-		p := proto.Clone(model(t, b).Proto).(*onnxpb.ModelProto)
+		p := graph.Of(model(t, b)).Parts()
 		numbers := make([]float32, 42)
 		numbers[15] = c.value
-		p.Graph.Initializer[0].RawData = tensor.FromFloat32([]int{7, 6}, numbers).Data
-		sites, _ := linear(t, onnxio.New(p))
+		p.Initializers[0] = onnxio.DenseTensor("weight", tensor.FromFloat32([]int{7, 6}, numbers))
+		sites, _ := linear(t, p.Model())
 		if _, err := sites[0].Load(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, wanted %s", err, c.want)
 		}
@@ -285,19 +285,21 @@ func TestLoadRefuses(t *testing.T) {
 func TestMalformed(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		a    *onnxpb.AttributeProto
+		a    graph.Attr
 	}{
-		{"groups", onnxio.MakeInt("group", 4)},
-		{"groups", onnxio.MakeInt("group", -1)},
-		{"strides", onnxio.MakeInts("strides", 1)},
-		{"strides", onnxio.MakeInts("strides", 0, 1)},
-		{"dilations", onnxio.MakeInts("dilations", 1, 1, 1)},
-		{"pads", onnxio.MakeInts("pads", 1, 1)},
-		{"pads", onnxio.MakeInts("pads", 1, -1, 1, 1)},
-		{"auto_pad", onnxio.MakeString("auto_pad", "SAME")},
-		{"kernel_shape", onnxio.MakeInts("kernel_shape", 2, 2)},
+		{"groups", graph.Int("group", 4)},
+		{"groups", graph.Int("group", -1)},
+		{"strides", graph.Ints("strides", 1)},
+		{"strides", graph.Ints("strides", 0, 1)},
+		{"dilations", graph.Ints("dilations", 1, 1, 1)},
+		{"pads", graph.Ints("pads", 1, 1)},
+		{"pads", graph.Ints("pads", 1, -1, 1, 1)},
+		{"auto_pad", graph.String("auto_pad", "SAME")},
+		{"kernel_shape", graph.Ints("kernel_shape", 2, 2)},
 	} {
-		m := edited(t, "conv_plain", func(p *onnxpb.ModelProto) { p.Graph.Node[0].Attribute = []*onnxpb.AttributeProto{c.a} })
+		m := edited(t, "conv_plain", func(p *graph.Parts) {
+			change(&p.Nodes[0], func(n *graph.Spec) { n.Attrs = []graph.Attr{c.a} })
+		})
 		sites, skips := linear(t, m)
 		if len(sites) != 0 || len(skips) != 1 || skips[0].Kind != rewrite.SkipMalformed || !strings.Contains(skips[0].Reason, c.name) {
 			t.Errorf("%v: sites %v, skips %v", c.a, sites, skips)
@@ -312,8 +314,7 @@ func TestCosts(t *testing.T) {
 		x := b.Input("input", tensor.Float32, "batch", 3, 32, 32)
 		in := 3
 		conv := func(out, stride int) {
-			s := int64(stride)
-			x = b.ConvBias(x, in, out, []int{3, 3}, "", onnxio.MakeInts("pads", 1, 1, 1, 1), onnxio.MakeInts("strides", s, s))
+			x = b.ConvBias(x, in, out, []int{3, 3}, "", graph.Ints("pads", 1, 1, 1, 1), graph.Ints("strides", stride, stride))
 			in = out
 		}
 		conv(16, 1)
@@ -324,7 +325,7 @@ func TestCosts(t *testing.T) {
 			}
 		}
 		x = b.Node("Flatten", []string{b.Node("GlobalAveragePool", []string{x})})
-		b.Node("Gemm", []string{x, b.Weight("fc", 64, 10, 64), b.Weight("fc_bias", 64, 10)}, onnxio.MakeInt("transB", 1))
+		b.Node("Gemm", []string{x, b.Weight("fc", 64, 10, 64), b.Weight("fc_bias", 64, 10)}, graph.Int("transB", 1))
 		b.Output(b.Rename("logits"), tensor.Float32, "batch", 10)
 		return model(t, b)
 	}()
@@ -394,7 +395,7 @@ func TestCostsAgree(t *testing.T) {
 func TestUnlocatedReason(t *testing.T) {
 	b := testmodels.NewBuilder(1, 17, 8)
 	x := b.Input("x", tensor.Float32, 4, 6)
-	kept := b.Node("Compress", []string{x, b.Node("Cast", []string{b.Node("ReduceMax", []string{x}, onnxio.MakeInts("axes", 1), onnxio.MakeInt("keepdims", 0))}, onnxio.MakeInt("to", 9))}, onnxio.MakeInt("axis", 0))
+	kept := b.Node("Compress", []string{x, b.Node("Cast", []string{b.Node("ReduceMax", []string{x}, graph.Ints("axes", 1), graph.Int("keepdims", 0))}, graph.Int("to", 9))}, graph.Int("axis", 0))
 	b.Linear(kept, 6, 9, false)
 	m := model(t, done(b, nil, 9))
 	costs := rewrite.MeasureCosts(m, infer(m))

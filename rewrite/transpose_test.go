@@ -5,9 +5,9 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -32,21 +32,21 @@ func (c transposedCase) model(t *testing.T, seed int) *onnxio.Model {
 	for _, d := range c.in {
 		dims, outDims = append(dims, d), append(outDims, nil)
 	}
-	a := []*onnxpb.AttributeProto{
-		onnxio.MakeInts("strides", int64s(c.strides)...), onnxio.MakeInts("dilations", int64s(c.dilations)...),
-		onnxio.MakeInt("group", int64(c.groups)),
+	a := []graph.Attr{
+		graph.Ints("strides", c.strides...), graph.Ints("dilations", c.dilations...),
+		graph.Int("group", c.groups),
 	}
 	if c.auto != "" {
-		a = append(a, onnxio.MakeString("auto_pad", c.auto))
+		a = append(a, graph.String("auto_pad", c.auto))
 	}
 	if c.pads != nil {
-		a = append(a, onnxio.MakeInts("pads", c.pads...))
+		a = append(a, graph.Ints("pads", c.pads...))
 	}
 	if c.extra != nil {
-		a = append(a, onnxio.MakeInts("output_padding", int64s(c.extra)...))
+		a = append(a, graph.Ints("output_padding", c.extra...))
 	}
 	if c.output != nil {
-		a = append(a, onnxio.MakeInts("output_shape", int64s(c.output)...))
+		a = append(a, graph.Ints("output_shape", c.output...))
 	}
 	inputs := []string{b.Input("x", tensor.Float32, dims...), b.Weight("weight", 4, weight...)}
 	if seed%3 != 0 {
@@ -65,7 +65,7 @@ func transposedCases() []transposedCase {
 	for _, g := range []struct {
 		in                          []int
 		windows, strides, dilations [][]int
-		pads                        [][]int64
+		pads                        [][]int
 		extras, outputs             [][]int
 	}{
 		{
@@ -73,7 +73,7 @@ func transposedCases() []transposedCase {
 			[][]int{{1}, {2}, {5}},
 			[][]int{{1}, {2}, {3}},
 			[][]int{{1}, {2}},
-			[][]int64{nil, {2, 2}, {0, 3}},
+			[][]int{nil, {2, 2}, {0, 3}},
 			[][]int{nil, {1}},
 			[][]int{{16}, {21}},
 		},
@@ -82,7 +82,7 @@ func transposedCases() []transposedCase {
 			[][]int{{1, 1}, {3, 3}, {1, 4}, {4, 2}},
 			[][]int{{1, 1}, {2, 3}},
 			[][]int{{1, 1}, {2, 3}},
-			[][]int64{nil, {1, 1, 1, 1}, {0, 2, 1, 1}},
+			[][]int{nil, {1, 1, 1, 1}, {0, 2, 1, 1}},
 			[][]int{nil, {1, 0}},
 			[][]int{{8, 13}},
 		},
@@ -91,7 +91,7 @@ func transposedCases() []transposedCase {
 			[][]int{{1, 1, 1}, {3, 2, 3}},
 			[][]int{{1, 1, 1}, {1, 2, 3}},
 			[][]int{{1, 1, 1}, {2, 1, 2}},
-			[][]int64{nil, {0, 0, 1, 0, 1, 1}},
+			[][]int{nil, {0, 0, 1, 0, 1, 1}},
 			[][]int{nil, {0, 1, 1}},
 			[][]int{{4, 8, 11}},
 		},
@@ -131,7 +131,7 @@ func (c transposedCase) invalid() bool {
 	for i, n := range c.in {
 		size, more := (n-1)*c.strides[i]+(c.window[i]-1)*c.dilations[i]+1, 0
 		if c.pads != nil {
-			size -= int(c.pads[i] + c.pads[i+len(c.in)])
+			size -= c.pads[i] + c.pads[i+len(c.in)]
 		}
 		if c.extra != nil {
 			more = c.extra[i]
@@ -183,8 +183,8 @@ func byDefinition(t *testing.T, s *rewrite.Site, m *onnxio.Model, w []float64, x
 	lead, out := v.Lead(in), v.Output(in)
 	values := x.Float32s()
 	bias := make([]float64, k.Out)
-	if init, ok := m.Index().Initializer("bias"); ok {
-		dense, err := m.Tensor(init).Dense()
+	if init, ok := graph.Of(m).Initializer("bias"); ok {
+		dense, err := init.Dense()
 		if err != nil {
 			t.Fatal(err)
 		}

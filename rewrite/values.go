@@ -3,24 +3,19 @@ package rewrite
 import (
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
-	"github.com/onnx-compress/onnx-compress/tensor"
+	"github.com/onnx-compress/onnx-compress/graph"
 )
-
-type dimension = onnxpb.TensorShapeProto_Dimension
 
 // values describes the outputs between the factors in the way in which the model
 // describes the values around the site: not at all where it has no entry for them.
-func (b *builder) values() []*onnxpb.ValueInfoProto {
+func (b *builder) values() []graph.Value {
 	s := b.site
 	before, in := b.declared(s.Input)
 	after, out := b.declared(s.Output)
 	if !in && !out || after == nil {
 		return nil
 	}
-	var list []*onnxpb.ValueInfoProto
+	var list []graph.Value
 	carried := make([]bool, len(s.Kernel.Window))
 	for i, f := range b.chain[:len(b.chain)-1] {
 		for a, c := range f.Axes {
@@ -34,7 +29,7 @@ func (b *builder) values() []*onnxpb.ValueInfoProto {
 		if !ok {
 			return list
 		}
-		list = append(list, valueInfo(b.patch.New[i].Output[0], s.Dtype, dims))
+		list = append(list, graph.NewValue(b.patch.New[i].Output(0), s.Dtype, dims))
 	}
 	return list
 }
@@ -42,7 +37,7 @@ func (b *builder) values() []*onnxpb.ValueInfoProto {
 // between returns the dimensions of a value with the given channels between two
 // factors: along spatial axes that were carried already those of the site's
 // output, along others those of its input.
-func (s *Site) between(before, after []*dimension, carried []bool, channels int) ([]*dimension, bool) {
+func (s *Site) between(before, after []graph.Dim, carried []bool, channels int) ([]graph.Dim, bool) {
 	dims := slices.Clone(after)
 	if s.View.Kind == ConvPatches && len(dims) != len(carried)+2 {
 		return nil, false
@@ -60,7 +55,7 @@ func (s *Site) between(before, after []*dimension, carried []bool, channels int)
 	if at < 0 || at >= len(dims) {
 		return nil, false
 	}
-	dims[at] = size(channels)
+	dims[at] = graph.Dim{Size: channels}
 	return dims, true
 }
 
@@ -77,28 +72,14 @@ func (s *Site) ChannelAxis(rank int) int {
 
 // declared returns the dimensions that the graph declares for a value, and whether
 // it does so among the entries for inner values.
-func (b *builder) declared(name string) (dims []*dimension, inner bool) {
-	g := b.site.model.Proto.GetGraph()
-	for i, list := range [][]*onnxpb.ValueInfoProto{g.GetValueInfo(), g.GetInput(), g.GetOutput()} {
+func (b *builder) declared(name string) (dims []graph.Dim, inner bool) {
+	g := graph.Of(b.site.model)
+	for i, list := range [][]graph.Value{g.Values(), g.Inputs(), g.Outputs()} {
 		for _, v := range list {
-			if shape := v.GetType().GetTensorType().GetShape(); v.GetName() == name && shape != nil {
-				return shape.GetDim(), i == 0
+			if v.Name() == name && v.Dims() != nil {
+				return v.Dims(), i == 0
 			}
 		}
 	}
 	return nil, false
-}
-
-func valueInfo(name string, t tensor.Type, dims []*dimension) *onnxpb.ValueInfoProto {
-	return &onnxpb.ValueInfoProto{
-		Name: proto.String(name),
-		Type: &onnxpb.TypeProto{Value: &onnxpb.TypeProto_TensorType{TensorType: &onnxpb.TypeProto_Tensor{
-			ElemType: proto.Int32(int32(t)),
-			Shape:    &onnxpb.TensorShapeProto{Dim: dims},
-		}}},
-	}
-}
-
-func size(n int) *dimension {
-	return &dimension{Value: &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: int64(n)}}
 }

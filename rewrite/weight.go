@@ -5,14 +5,14 @@ import (
 	"math"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // weight says where the numbers of a site's kernel stand and how they are laid out.
 type weight struct {
-	tensor *onnxpb.TensorProto
+	tensor onnxio.Tensor
 	perm   []int   // axes of the tensor in the order in which the node sees them
 	slot   int     // input of the node that the weight feeds
 	swap   bool    // the last two axes are [In, Out] rather than [Out, In]
@@ -23,7 +23,7 @@ type weight struct {
 
 // held is a constant operand with its origin.
 type held struct {
-	tensor      *onnxpb.TensorProto
+	tensor      onnxio.Tensor
 	root        string // initializer, or output of the Constant node
 	perm        []int
 	overridable bool
@@ -31,43 +31,43 @@ type held struct {
 
 // shape returns the shape that the node sees.
 func (h held) shape() []int {
-	out := make([]int, len(h.perm))
+	out, stored := make([]int, len(h.perm)), h.tensor.Shape()
 	for i, p := range h.perm {
-		out[i] = int(h.tensor.GetDims()[p])
+		out[i] = stored[p]
 	}
 	return out
 }
 
-func (h held) dtype() tensor.Type { return tensor.Type(h.tensor.GetDataType()) }
+func (h held) dtype() tensor.Type { return h.tensor.Type() }
 
 // hold resolves a value to a constant: an initializer, the output of a Constant
 // node, or one of these behind Identity and Transpose nodes.
 func (f *finder) hold(value string) (held, bool) {
-	var turns [][]int64
-	for range len(f.model.Proto.GetGraph().GetNode()) + 1 {
-		if c, ok := f.index.Constant(value); ok {
+	var turns [][]int
+	for range len(f.graph.Nodes()) + 1 {
+		if c, ok := f.graph.Constant(value); ok {
 			return f.turned(value, c, turns)
 		}
-		n, ok := f.index.Producer(value)
-		if !ok || !f.main(n) || len(n.GetInput()) != 1 {
+		n, ok := f.graph.Producer(value)
+		if !ok || !f.main(n) || len(n.Inputs()) != 1 {
 			return held{}, false
 		}
-		switch n.GetOpType() {
+		switch n.Op() {
 		case "Identity":
 		case "Transpose":
-			turns = append(turns, onnxio.AttrInts(n, "perm"))
+			turns = append(turns, n.Ints("perm"))
 		default:
 			return held{}, false
 		}
-		value = n.GetInput()[0]
+		value = n.Input(0)
 	}
 	return held{}, false
 }
 
 // turned applies the permutations met on the way from a node to its constant, the
 // one nearest to the constant last in turns.
-func (f *finder) turned(value string, c onnxio.Constant, turns [][]int64) (held, bool) {
-	rank := len(c.Tensor.GetDims())
+func (f *finder) turned(value string, c graph.Constant, turns [][]int) (held, bool) {
+	rank := len(c.Tensor.Shape())
 	h := held{tensor: c.Tensor, root: f.root(value), overridable: c.Overridable, perm: make([]int, rank)}
 	for i := range h.perm {
 		h.perm[i] = i
@@ -81,7 +81,7 @@ func (f *finder) turned(value string, c onnxio.Constant, turns [][]int64) (held,
 		for i := range next {
 			p := rank - 1 - i
 			if turns[k] != nil {
-				p = int(turns[k][i])
+				p = turns[k][i]
 			}
 			if p < 0 || p >= rank || used[p] {
 				return held{}, false
@@ -96,12 +96,12 @@ func (f *finder) turned(value string, c onnxio.Constant, turns [][]int64) (held,
 
 // root follows Identity nodes to the name that holds a constant.
 func (f *finder) root(value string) string {
-	for range len(f.model.Proto.GetGraph().GetNode()) {
-		n, ok := f.index.Producer(value)
-		if !ok || n.GetOpType() != "Identity" {
+	for range f.graph.Nodes() {
+		n, ok := f.graph.Producer(value)
+		if !ok || n.Op() != "Identity" {
 			break
 		}
-		value = n.GetInput()[0]
+		value = n.Input(0)
 	}
 	return value
 }
@@ -110,8 +110,7 @@ func (f *finder) root(value string) string {
 // Window...] row-major, with the transposition and the alpha of a Gemm folded in.
 // It refuses NaN and infinite numbers, naming the tensor and the element.
 func (s *Site) Load() (decomp.Kernel, error) {
-	t := s.model.Tensor(s.weight.tensor)
-	dense, err := t.Dense()
+	dense, err := s.weight.tensor.Dense()
 	if err != nil {
 		return decomp.Kernel{}, fmt.Errorf("weight %q of node %q: %w", s.Weight, s.Name, err)
 	}

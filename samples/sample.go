@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -59,31 +60,18 @@ func (s InputSpec) String() string {
 // Inputs returns the inputs that a caller of the model must give: the graph inputs
 // that are not initializers. An input that is not a tensor is an error.
 func Inputs(m *onnxio.Model) ([]InputSpec, error) {
-	constant := map[string]bool{}
-	for _, t := range m.Proto.GetGraph().GetInitializer() {
-		constant[t.GetName()] = true
-	}
-	for _, t := range m.Proto.GetGraph().GetSparseInitializer() {
-		constant[t.GetValues().GetName()] = true
-	}
 	var out []InputSpec
-	for _, v := range m.Proto.GetGraph().GetInput() {
-		if constant[v.GetName()] {
-			continue
+	for _, v := range graph.Of(m).Feeds() {
+		if !v.Dense() {
+			return nil, fmt.Errorf("%s: input %q is not a dense tensor; models with such inputs cannot be fed", m.Path, v.Name())
 		}
-		t := v.GetType().GetTensorType()
-		if t == nil {
-			return nil, fmt.Errorf("%s: input %q is not a dense tensor; models with such inputs cannot be fed", m.Path, v.GetName())
-		}
-		spec := InputSpec{Name: v.GetName(), Type: tensor.Type(t.GetElemType())}
-		if t.GetShape() != nil {
-			spec.Shape = make([]int, 0, len(t.GetShape().GetDim()))
-			for _, d := range t.GetShape().GetDim() {
-				n := -1
-				if d.GetDimValue() > 0 {
-					n = int(d.GetDimValue())
+		spec := InputSpec{Name: v.Name(), Type: v.Type()}
+		if dims := v.Dims(); dims != nil {
+			spec.Shape = make([]int, len(dims))
+			for i, d := range dims {
+				if spec.Shape[i] = d.Size; d.Size <= 0 {
+					spec.Shape[i] = -1
 				}
-				spec.Shape = append(spec.Shape, n)
 			}
 		}
 		out = append(out, spec)

@@ -8,10 +8,7 @@ import (
 	"slices"
 	"strconv"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -89,16 +86,13 @@ func (s *testData) Sample(i int) (Sample, error) {
 
 // parseTensor reads a serialized TensorProto.
 func parseTensor(data []byte) (tensor.Dense, string, error) {
-	p := &onnxpb.TensorProto{}
-	if err := proto.Unmarshal(data, p); err != nil {
-		return tensor.Dense{}, "", fmt.Errorf("it is no serialized tensor: %w", err)
+	t, err := onnxio.ParseTensor(data)
+	if err != nil {
+		return tensor.Dense{}, "", err
 	}
-	if p.GetDataLocation() == onnxpb.TensorProto_EXTERNAL {
-		return tensor.Dense{}, "", fmt.Errorf("the tensor keeps its numbers in another file; want them inside")
-	}
-	d, err := onnxio.New(&onnxpb.ModelProto{}).Tensor(p).Dense()
+	d, err := t.Dense()
 	if err == nil {
 		err = d.Check()
 	}
-	return d, p.GetName(), err
+	return d, t.Name(), err
 }

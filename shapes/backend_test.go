@@ -4,38 +4,31 @@ import (
 	"slices"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/backendtest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // frozen returns the model with the given inputs as constants and without the shapes
 // that it declares for its outputs.
 func frozen(m *onnxio.Model, inputs map[string]tensor.Dense) *onnxio.Model {
-	p := onnxio.Shallow(m.Proto)
-	p.Graph = onnxio.Shallow(p.Graph)
-	p.Graph.Input, p.Graph.ValueInfo = nil, nil
+	p := graph.Of(m).Parts()
+	p.Inputs, p.Values = nil, nil
 	for name, d := range inputs {
-		t := &onnxpb.TensorProto{Name: proto.String(name), DataType: proto.Int32(int32(d.Type)), RawData: d.Data}
-		for _, n := range d.Shape {
-			t.Dims = append(t.Dims, int64(n))
-		}
-		p.Graph.Initializer = append(p.Graph.Initializer, t)
+		p.Initializers = append(p.Initializers, onnxio.DenseTensor(name, d))
 	}
-	for i, o := range p.Graph.Output {
-		p.Graph.Output[i] = &onnxpb.ValueInfoProto{Name: o.Name}
+	for i, o := range p.Outputs {
+		p.Outputs[i] = graph.NewValue(o.Name(), tensor.Undefined, nil)
 	}
-	return m.Derive(p)
+	return p.Model()
 }
 
 // claimed tells whether every operator of the model has a rule.
 func claimed(m *onnxio.Model) bool {
 	table := rules()
-	for _, n := range m.Graph().GetNode() {
-		if _, ok := table[n.GetOpType()]; !ok || plain(n.GetDomain()) != "" {
+	for _, n := range graph.Of(m).Nodes() {
+		if _, ok := table[n.Op()]; !ok {
 			return false
 		}
 	}
@@ -63,23 +56,23 @@ func TestBackend(t *testing.T) {
 			continue
 		}
 		s := Infer(frozen(m, inputs), nil)
-		for i, o := range m.Graph().GetOutput() {
-			got, ok := s.Of(o.GetName())
+		for i, o := range graph.Of(m).Outputs() {
+			got, ok := s.Of(o.Name())
 			if !ok {
 				if claimed(m) && !slices.Contains(open, c.Name) {
-					t.Errorf("%s: %s", c.Name, s.Why(o.GetName()))
+					t.Errorf("%s: %s", c.Name, s.Why(o.Name()))
 				}
 				continue
 			}
 			found++
 			if !slices.Equal(got, outputs[i].Shape) {
-				t.Errorf("%s: output %q: %v, stored %v", c.Name, o.GetName(), got, outputs[i].Shape)
+				t.Errorf("%s: output %q: %v, stored %v", c.Name, o.Name(), got, outputs[i].Shape)
 				continue
 			}
-			if v, ok := s.Ints(o.GetName()); ok {
+			if v, ok := s.Ints(o.Name()); ok {
 				folded++
 				if w, err := outputs[i].Int64s(); err != nil || !slices.Equal(v, w) {
-					t.Errorf("%s: output %q holds %v, stored %v", c.Name, o.GetName(), v, w)
+					t.Errorf("%s: output %q holds %v, stored %v", c.Name, o.Name(), v, w)
 				}
 			}
 		}

@@ -2,9 +2,9 @@ package shapes
 
 import (
 	"fmt"
+	"slices"
 
-	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -19,8 +19,8 @@ type rule struct {
 // call is one application of a rule to a node.
 type call struct {
 	*walker
-	node  *onnxpb.NodeProto
-	opset int64
+	node  graph.Node
+	opset int
 	in    []*value // nil for an absent input
 	out   []*value // nil until set
 }
@@ -43,7 +43,7 @@ func (c *call) has(i int) bool { return i >= 0 && i < len(c.in) && c.in[i] != ni
 
 // given tells whether the node names input i.
 func (c *call) given(i int) bool {
-	return i >= 0 && i < len(c.node.GetInput()) && c.node.GetInput()[i] != ""
+	return c.node.Input(i) != ""
 }
 
 // data returns the numbers of input i, nil where they are not known.
@@ -55,23 +55,19 @@ func (c *call) data(i int) *numbers {
 }
 
 // ints returns the numbers of an integer input whose values decide the shape.
-func (c *call) ints(i int) ([]int64, error) {
+func (c *call) ints(i int) ([]int, error) {
 	if !c.has(i) && c.given(i) {
-		return nil, blocked{c.node.GetInput()[i]}
+		return nil, blocked{c.node.Input(i)}
 	}
 	v, ok := c.data(i).ints()
 	if !ok {
-		name := ""
-		if c.given(i) {
-			name = c.node.GetInput()[i]
-		}
-		return nil, fmt.Errorf("the shape depends on the numbers of input %q, which are not known in advance", name)
+		return nil, fmt.Errorf("the shape depends on the numbers of input %q, which are not known in advance", c.node.Input(i))
 	}
-	return v, nil
+	return toInts(v), nil
 }
 
 // scalar returns the only number of integer input i, or of an absent input the default.
-func (c *call) scalar(i int, def int64) (int64, error) {
+func (c *call) scalar(i, def int) (int, error) {
 	if !c.given(i) {
 		return def, nil
 	}
@@ -87,18 +83,18 @@ func (c *call) scalar(i int, def int64) (int64, error) {
 
 // list returns an operand that is an attribute in old opsets and input i in new
 // ones; nil without error where it is absent.
-func (c *call) list(attr string, i int) ([]int64, error) {
+func (c *call) list(attr string, i int) ([]int, error) {
 	if c.given(i) {
 		return c.ints(i)
 	}
-	return onnxio.AttrInts(c.node, attr), nil
+	return c.node.Ints(attr), nil
 }
 
-func (c *call) attr(name string, def int64) int64 { return onnxio.AttrInt(c.node, name, def) }
+func (c *call) attr(name string, def int) int { return c.node.Int(name, def) }
 
 // positive returns an attribute with one positive entry per spatial axis.
 func (c *call) positive(attr string, n int) ([]int, error) {
-	v := onnxio.AttrInts(c.node, attr)
+	v := c.node.Ints(attr)
 	if v == nil {
 		return ones(n), nil
 	}
@@ -110,22 +106,22 @@ func (c *call) positive(attr string, n int) ([]int, error) {
 			return nil, fmt.Errorf("attribute %s has the entry %d", attr, x)
 		}
 	}
-	return toInts(v), nil
+	return v, nil
 }
 
 // axis resolves an axis that may count from the end.
-func axis(a int64, rank int) (int, error) {
-	if a < -int64(rank) || a >= int64(rank) {
+func axis(a, rank int) (int, error) {
+	if a < -rank || a >= rank {
 		return 0, fmt.Errorf("axis %d is out of range for rank %d", a, rank)
 	}
 	if a < 0 {
-		a += int64(rank)
+		a += rank
 	}
-	return int(a), nil
+	return a, nil
 }
 
 // axes resolves a list of axes into a mask over a rank.
-func axes(list []int64, rank int) ([]bool, error) {
+func axes(list []int, rank int) ([]bool, error) {
 	mask := make([]bool, rank)
 	for _, a := range list {
 		k, err := axis(a, rank)
@@ -157,32 +153,23 @@ func (c *call) check() error {
 				return fmt.Errorf("the output shape %v is not possible", v.shape)
 			}
 		}
-		if v.data != nil && (!foldable(v.data.typ) || !small(v.shape) || v.data.len() != count(v.shape)) {
+		if v.data != nil && (!foldable(v.data.typ) || !small(v.shape) || v.data.len() != tensor.Product(v.shape)) {
 			v.data = nil
 		}
 	}
 	return nil
 }
 
-// count multiplies sizes that are known to be small.
-func count(shape []int) int {
-	n := 1
-	for _, d := range shape {
-		n *= d
+// upTo lists the first axes, which are those meant where none are named.
+func upTo(rank int) []int {
+	list := make([]int, rank)
+	for i := range list {
+		list[i] = i
 	}
-	return n
+	return list
 }
 
-// elements multiplies sizes and refuses products that no tensor can have.
-func elements(shape []int) (int, error) { return tensor.Elements(shape) }
-
-func ones(n int) []int {
-	v := make([]int, n)
-	for i := range v {
-		v[i] = 1
-	}
-	return v
-}
+func ones(n int) []int { return slices.Repeat([]int{1}, n) }
 
 // broadcast merges shapes as NumPy does.
 func broadcast(list ...[]int) ([]int, error) {

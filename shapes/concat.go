@@ -3,6 +3,8 @@ package shapes
 import (
 	"fmt"
 	"slices"
+
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 func concat(c *call) error {
@@ -12,7 +14,7 @@ func concat(c *call) error {
 			parts = append(parts, v)
 		}
 	}
-	def := int64(0)
+	def := 0
 	if c.opset < 4 {
 		def = 1
 	}
@@ -58,7 +60,7 @@ func concatenate(parts []*value, out []int, k int) *numbers {
 				return base + dot(local, strides(p.shape))
 			}
 			a -= p.shape[k]
-			base += count(p.shape)
+			base += tensor.Product(p.shape)
 		}
 		return 0
 	}))
@@ -77,29 +79,29 @@ func split(c *call) error {
 		return err
 	}
 	if sizes == nil {
-		n := int(c.attr("num_outputs", int64(len(c.out))))
+		n := c.attr("num_outputs", len(c.out))
 		if n <= 0 || n > len(c.out) {
 			return fmt.Errorf("num_outputs is %d for %d outputs", n, len(c.out))
 		}
 		chunk := (in[k] + n - 1) / n
 		for i := range n {
-			sizes = append(sizes, int64(min(chunk, max(0, in[k]-i*chunk))))
+			sizes = append(sizes, min(chunk, max(0, in[k]-i*chunk)))
 		}
 	}
 	at := 0
 	for i, size := range sizes {
-		if size < 0 || size > int64(in[k]-at) {
+		if size < 0 || size > in[k]-at {
 			return fmt.Errorf("parts %v of an axis of size %d", sizes, in[k])
 		}
 		out := slices.Clone(in)
-		out[k] = int(size)
+		out[k] = size
 		v := &value{shape: out}
 		if d := c.data(0); d != nil && small(out) {
 			st, from := strides(in), at
 			v.data = d.pick(indices(out, func(p []int) int { return dot(p, st) + from*st[k] }))
 		}
 		c.put(i, v)
-		at += int(size)
+		at += size
 	}
 	return nil
 }

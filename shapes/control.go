@@ -6,8 +6,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/graph"
 )
 
 // inner returns a walker for a subgraph, which sees the values around it but
@@ -21,7 +20,7 @@ func (w *walker) inner() *walker {
 
 // ifElse follows If: the branch that a known condition takes, or both where they agree.
 func ifElse(c *call) error {
-	branches := []*onnxpb.GraphProto{onnxio.Attr(c.node, "then_branch").GetG(), onnxio.Attr(c.node, "else_branch").GetG()}
+	branches := []string{"then_branch", "else_branch"}
 	if d, ok := c.data(0).ints(); ok && len(d) == 1 {
 		if d[0] != 0 {
 			branches = branches[:1]
@@ -30,16 +29,17 @@ func ifElse(c *call) error {
 		}
 	}
 	var first []*value
-	for k, g := range branches {
-		if g == nil || len(g.GetOutput()) != len(c.out) {
+	for k, name := range branches {
+		g, ok := c.node.Graph(c.model, name)
+		if !ok || len(g.Outputs()) != len(c.out) {
 			return fmt.Errorf("a branch is missing or has another number of outputs")
 		}
 		inner := c.inner()
 		inner.graph(g)
 		out := make([]*value, len(c.out))
-		for i, o := range g.GetOutput() {
-			if out[i] = inner.values[o.GetName()]; out[i] == nil {
-				return fmt.Errorf("output %q of a branch: %s", o.GetName(), inner.why[o.GetName()])
+		for i, o := range g.Outputs() {
+			if out[i] = inner.values[o.Name()]; out[i] == nil {
+				return fmt.Errorf("output %q of a branch: %s", o.Name(), inner.why[o.Name()])
 			}
 		}
 		if k == 0 {
@@ -60,26 +60,8 @@ func ifElse(c *call) error {
 // maxDepth bounds the nesting of calls of local functions, which may not recurse.
 const maxDepth = 64
 
-// function finds the local function that a node calls, nil where it calls none.
-func (w *walker) function(n *onnxpb.NodeProto) *onnxpb.FunctionProto {
-	for _, f := range w.model.Proto.GetFunctions() {
-		if f.GetName() == n.GetOpType() && plain(f.GetDomain()) == plain(n.GetDomain()) && f.GetOverload() == n.GetOverload() {
-			return f
-		}
-	}
-	return nil
-}
-
-// plain returns the one spelling of a domain.
-func plain(domain string) string {
-	if domain == "ai.onnx" {
-		return ""
-	}
-	return domain
-}
-
 // callFunction follows the nodes of a local function with the values of a call.
-func (w *walker) callFunction(n *onnxpb.NodeProto, f *onnxpb.FunctionProto) ([]*value, error) {
+func (w *walker) callFunction(n graph.Node, f graph.Function) ([]*value, error) {
 	if w.depth >= maxDepth {
 		return nil, errors.New("local functions call each other too deeply")
 	}
@@ -87,29 +69,26 @@ func (w *walker) callFunction(n *onnxpb.NodeProto, f *onnxpb.FunctionProto) ([]*
 		model: w.model, rules: w.rules, opset: w.opset, depth: w.depth + 1,
 		values: map[string]*value{}, why: map[string]string{}, stored: map[string][]int{},
 	}
-	for _, o := range f.GetOpsetImport() {
-		if plain(o.GetDomain()) == "" {
-			inner.opset = o.GetVersion()
+	for _, o := range f.Opsets() {
+		if o.Domain == "" {
+			inner.opset = o.Version
 		}
 	}
-	for i, name := range f.GetInput() {
-		if i >= len(n.GetInput()) || n.GetInput()[i] == "" {
+	for i, name := range f.Inputs() {
+		given := n.Input(i)
+		if given == "" {
 			continue
 		}
-		if v := w.values[n.GetInput()[i]]; v != nil {
+		if v := w.values[given]; v != nil {
 			inner.values[name] = v
 		} else {
-			inner.why[name] = w.why[n.GetInput()[i]]
+			inner.why[name] = w.why[given]
 		}
 	}
-	nodes := make([]*onnxpb.NodeProto, len(f.GetNode()))
-	for i, node := range f.GetNode() {
-		nodes[i] = bound(node, n, f)
-	}
-	inner.nodes(nodes)
-	out := make([]*value, len(n.GetOutput()))
-	for i, name := range f.GetOutput() {
-		if i >= len(out) || n.GetOutput()[i] == "" {
+	inner.nodes(f.Expand(n))
+	out := make([]*value, len(n.Outputs()))
+	for i, name := range f.Outputs() {
+		if n.Output(i) == "" {
 			continue
 		}
 		if out[i] = inner.values[name]; out[i] == nil {
@@ -117,34 +96,4 @@ func (w *walker) callFunction(n *onnxpb.NodeProto, f *onnxpb.FunctionProto) ([]*
 		}
 	}
 	return out, nil
-}
-
-// bound returns a node of a function body with the attributes that it takes from the
-// call in place, or from the function's defaults.
-func bound(n, call *onnxpb.NodeProto, f *onnxpb.FunctionProto) *onnxpb.NodeProto {
-	if !slices.ContainsFunc(n.GetAttribute(), func(a *onnxpb.AttributeProto) bool { return a.GetRefAttrName() != "" }) {
-		return n
-	}
-	own := onnxio.Shallow(n)
-	own.Attribute = nil
-	for _, a := range n.GetAttribute() {
-		given := a
-		if ref := a.GetRefAttrName(); ref != "" {
-			given = onnxio.Attr(call, ref)
-			for _, d := range f.GetAttributeProto() {
-				if given == nil && d.GetName() == ref {
-					given = d
-				}
-			}
-		}
-		if given == nil {
-			continue
-		}
-		if given != a {
-			given = onnxio.Shallow(given)
-			given.Name = a.Name
-		}
-		own.Attribute = append(own.Attribute, given)
-	}
-	return own
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -16,7 +15,7 @@ func like(c *call) error {
 
 // unary follows the operators with one operand whose numbers may lead to a shape.
 func unary(c *call) error {
-	c.put(0, &value{shape: c.shape(0), data: c.data(0).apply(c.node.GetOpType())})
+	c.put(0, &value{shape: c.shape(0), data: c.data(0).apply(c.node.Op())})
 	return nil
 }
 
@@ -89,7 +88,7 @@ func binary(c *call) error {
 			list = append(list, c.shape(i))
 		}
 	}
-	op := c.node.GetOpType()
+	op := c.node.Op()
 	if c.opset < 7 && op != "Sum" && op != "Max" && op != "Min" && op != "Mean" {
 		list = list[:1]
 	}
@@ -110,7 +109,7 @@ func (c *call) combine(shape []int) *numbers {
 	if a == nil || b == nil || a.typ != b.typ || len(c.shape(1)) > len(shape) {
 		return nil
 	}
-	if c.opset < 7 && b.len() != 1 && count(shape) != b.len() {
+	if c.opset < 7 && b.len() != 1 && tensor.Product(shape) != b.len() {
 		return nil
 	}
 	ia := spread(c.shape(0), shape)
@@ -118,7 +117,7 @@ func (c *call) combine(shape []int) *numbers {
 	if b.len() != 1 {
 		ib = spread(c.shape(1), shape)
 	}
-	op := c.node.GetOpType()
+	op := c.node.Op()
 	if op == "Mod" && c.attr("fmod", 0) != 0 {
 		op = "Fmod"
 	}
@@ -293,8 +292,8 @@ func reduce(c *call) error {
 		}
 	}
 	v := &value{shape: drop(in, mask, c.attr("keepdims", 1) != 0)}
-	if small(v.shape) && count(v.shape) == 1 {
-		v.data = c.data(0).fold(c.node.GetOpType())
+	if small(v.shape) && tensor.Product(v.shape) == 1 {
+		v.data = c.data(0).fold(c.node.Op())
 	}
 	c.put(0, v)
 	return nil
@@ -345,32 +344,21 @@ func argReduce(c *call) error {
 
 // constant follows Constant in all its forms.
 func constant(c *call) error {
-	n := c.node
-	for _, a := range n.GetAttribute() {
-		switch a.GetName() {
-		case "value":
-			c.put(0, c.constant(a.GetT()))
+	if t, ok := c.node.Value(c.model); ok {
+		c.put(0, c.constant(t))
+		return nil
+	}
+	for _, a := range c.node.Attrs() {
+		switch a.Name() {
 		case "sparse_value":
-			c.set(0, toInts(a.GetSparseTensor().GetDims()))
-		case "value_int":
-			c.put(0, &value{shape: []int{}, data: fromInts(tensor.Int64, a.GetI())})
-		case "value_ints":
-			c.put(0, &value{shape: []int{len(a.GetInts())}, data: fromInts(tensor.Int64, a.GetInts()...)})
-		case "value_float":
-			c.put(0, &value{shape: []int{}, data: &numbers{typ: tensor.Float32, f: []float64{float64(a.GetF())}}})
-		case "value_floats":
-			d := &numbers{typ: tensor.Float32}
-			for _, f := range a.GetFloats() {
-				d.f = append(d.f, float64(f))
-			}
-			c.put(0, &value{shape: []int{len(d.f)}, data: d})
+			c.set(0, a.Sparse().Shape())
 		case "value_string":
 			c.set(0, []int{})
 		case "value_strings":
-			c.set(0, []int{len(a.GetStrings())})
+			c.set(0, []int{len(a.Strings())})
 		}
 	}
-	if len(c.out) == 0 || c.out[0] == nil {
+	if c.out[0] == nil {
 		return fmt.Errorf("no attribute holds a value")
 	}
 	return nil
@@ -382,13 +370,13 @@ func constantOfShape(c *call) error {
 	if err != nil {
 		return err
 	}
-	v := &value{shape: toInts(dims)}
+	v := &value{shape: dims}
 	fill := &numbers{typ: tensor.Float32, f: []float64{0}}
-	if t := onnxio.AttrTensor(c.node, "value"); t != nil {
+	if t, ok := c.node.Tensor(c.model, "value"); ok {
 		fill = c.constant(t).data
 	}
 	if fill != nil && fill.len() == 1 && valid(v.shape) && small(v.shape) {
-		v.data = fill.pick(make([]int, count(v.shape)))
+		v.data = fill.pick(make([]int, tensor.Product(v.shape)))
 	}
 	c.put(0, v)
 	return nil
@@ -404,7 +392,7 @@ func valid(shape []int) bool {
 }
 
 func randomShape(c *call) error {
-	c.set(0, toInts(onnxio.AttrInts(c.node, "shape")))
+	c.set(0, c.node.Ints("shape"))
 	return nil
 }
 

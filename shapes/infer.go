@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -16,27 +16,26 @@ import (
 // the file (unless the given shapes contradict the declared ones, so that stored
 // shapes speak of another size).
 func Infer(m *onnxio.Model, inputs map[string][]int) *Shapes {
-	g := m.Proto.GetGraph()
-	w := &walker{model: m, rules: rules(), values: map[string]*value{}, why: map[string]string{}, stored: map[string][]int{}}
-	w.opset = m.Opset("")
+	g := graph.Of(m)
+	w := &walker{model: m, rules: rules(), opset: int(m.Opset("")), values: map[string]*value{}, why: map[string]string{}, stored: map[string][]int{}}
 	agree := true
-	for _, in := range Inputs(m) {
-		shape, ok := inputs[in.GetName()]
+	for _, in := range g.Feeds() {
+		shape, ok := inputs[in.Name()]
 		if !ok {
 			if d := concrete(in); d != nil {
-				w.values[in.GetName()] = &value{shape: d}
+				w.values[in.Name()] = &value{shape: d}
 				continue
 			}
-			w.why[in.GetName()] = fmt.Sprintf("the shape of input %q is not known", in.GetName())
+			w.why[in.Name()] = fmt.Sprintf("the shape of input %q is not known", in.Name())
 			continue
 		}
-		w.hold(in.GetName(), &value{shape: slices.Clone(shape)})
+		w.hold(in.Name(), &value{shape: slices.Clone(shape)})
 		agree = agree && fits(in, shape)
 	}
 	if agree {
-		for _, v := range slices.Concat(g.GetValueInfo(), g.GetOutput()) {
+		for _, v := range slices.Concat(g.Values(), g.Outputs()) {
 			if d := concrete(v); d != nil {
-				w.stored[v.GetName()] = d
+				w.stored[v.Name()] = d
 			}
 		}
 	}
@@ -45,43 +44,36 @@ func Infer(m *onnxio.Model, inputs map[string][]int) *Shapes {
 }
 
 // concrete returns the shape of a value whose every dimension is a number, else nil.
-func concrete(v *onnxpb.ValueInfoProto) []int {
-	t := v.GetType().GetTensorType()
-	if t.GetShape() == nil {
+func concrete(v graph.Value) []int {
+	if v.Dims() == nil {
 		return nil
 	}
-	shape := make([]int, len(t.GetShape().GetDim()))
-	for i, d := range t.GetShape().GetDim() {
-		if d.GetDimValue() <= 0 {
+	shape := []int{}
+	for _, d := range v.Dims() {
+		if d.Size <= 0 {
 			return nil
 		}
-		shape[i] = int(d.GetDimValue())
+		shape = append(shape, d.Size)
 	}
 	return shape
 }
 
 // fits tells whether a shape agrees with the fixed dimensions that an input declares.
-func fits(in *onnxpb.ValueInfoProto, shape []int) bool {
-	if in.GetType().GetTensorType().GetShape() == nil {
-		return true
-	}
-	dims := declared(in)
-	if len(dims) != len(shape) {
-		return false
-	}
+func fits(in graph.Value, shape []int) bool {
+	dims := in.Dims()
 	for i, d := range dims {
-		if d.GetDimValue() > 0 && int(d.GetDimValue()) != shape[i] {
+		if len(dims) == len(shape) && d.Size > 0 && d.Size != shape[i] {
 			return false
 		}
 	}
-	return true
+	return dims == nil || len(dims) == len(shape)
 }
 
 // walker carries what is known while the nodes of a graph are visited in order.
 type walker struct {
 	model  *onnxio.Model
 	rules  map[string]rule
-	opset  int64
+	opset  int
 	depth  int // of calls of local functions
 	values map[string]*value
 	why    map[string]string
@@ -89,14 +81,14 @@ type walker struct {
 }
 
 // graph visits the initializers and nodes of a graph.
-func (w *walker) graph(g *onnxpb.GraphProto) {
-	for _, t := range g.GetInitializer() {
-		w.hold(t.GetName(), w.constant(t))
+func (w *walker) graph(g *graph.Graph) {
+	for _, t := range g.Initializers() {
+		w.hold(t.Name(), w.constant(t))
 	}
-	for _, t := range g.GetSparseInitializer() {
-		w.hold(t.GetValues().GetName(), &value{shape: toInts(t.GetDims())})
+	for _, t := range g.Sparse() {
+		w.hold(t.Name(), &value{shape: t.Shape()})
 	}
-	w.nodes(g.GetNode())
+	w.nodes(g.Nodes())
 }
 
 // hold notes a value that is not computed, unless its shape is impossible.
@@ -108,10 +100,10 @@ func (w *walker) hold(name string, v *value) {
 	w.values[name] = v
 }
 
-func (w *walker) nodes(nodes []*onnxpb.NodeProto) {
+func (w *walker) nodes(nodes []graph.Node) {
 	for _, n := range nodes {
 		out, err := w.node(n)
-		for i, name := range n.GetOutput() {
+		for i, name := range n.Outputs() {
 			if name == "" {
 				continue
 			}
@@ -133,7 +125,7 @@ type blocked struct{ input string }
 
 func (b blocked) Error() string { return fmt.Sprintf("input %q is not known", b.input) }
 
-func (w *walker) reason(n *onnxpb.NodeProto, output int, err error) string {
+func (w *walker) reason(n graph.Node, output int, err error) string {
 	if b, ok := err.(blocked); ok {
 		if why := w.why[b.input]; why != "" {
 			return why
@@ -146,34 +138,30 @@ func (w *walker) reason(n *onnxpb.NodeProto, output int, err error) string {
 }
 
 // describe names a node and its operator for people.
-func describe(n *onnxpb.NodeProto) string {
-	op := n.GetOpType()
-	if d := plain(n.GetDomain()); d != "" {
-		op = d + "::" + op
+func describe(n graph.Node) string {
+	if n.Name() != "" {
+		return fmt.Sprintf("node %q (%s)", n.Name(), n.Op())
 	}
-	if n.GetName() != "" {
-		return fmt.Sprintf("node %q (%s)", n.GetName(), op)
-	}
-	return fmt.Sprintf("node of output %q (%s)", strings.Join(n.GetOutput(), ", "), op)
+	return fmt.Sprintf("node of output %q (%s)", strings.Join(n.Outputs(), ", "), n.Op())
 }
 
 // node applies the rule of one node.
-func (w *walker) node(n *onnxpb.NodeProto) ([]*value, error) {
-	if f := w.function(n); f != nil {
+func (w *walker) node(n graph.Node) ([]*value, error) {
+	if f, ok := graph.Of(w.model).Called(n); ok {
 		return w.callFunction(n, f)
 	}
-	if d := plain(n.GetDomain()); d != "" {
+	if d := n.Domain(); d != "" {
 		return nil, fmt.Errorf("operators of domain %q have no shape rule", d)
 	}
-	r, ok := w.rules[n.GetOpType()]
+	r, ok := w.rules[n.Op()]
 	if !ok {
 		return nil, errors.New("the operator has no shape rule")
 	}
-	if len(n.GetOutput()) == 0 {
+	if len(n.Outputs()) == 0 {
 		return nil, nil
 	}
-	c := &call{walker: w, node: n, opset: w.opset, in: make([]*value, max(r.min, len(n.GetInput()))), out: make([]*value, len(n.GetOutput()))}
-	for i, name := range n.GetInput() {
+	c := &call{walker: w, node: n, opset: w.opset, in: make([]*value, max(r.min, len(n.Inputs()))), out: make([]*value, len(n.Outputs()))}
+	for i, name := range n.Inputs() {
 		if name == "" {
 			continue
 		}
@@ -183,7 +171,7 @@ func (w *walker) node(n *onnxpb.NodeProto) ([]*value, error) {
 		}
 	}
 	for i := range r.min {
-		if i >= len(n.GetInput()) || n.GetInput()[i] == "" {
+		if n.Input(i) == "" {
 			return nil, fmt.Errorf("input %d is missing", i)
 		}
 	}
@@ -194,13 +182,12 @@ func (w *walker) node(n *onnxpb.NodeProto) ([]*value, error) {
 }
 
 // constant returns shape and, where small, numbers of a constant tensor.
-func (w *walker) constant(t *onnxpb.TensorProto) *value {
-	v := &value{shape: toInts(t.GetDims())}
-	typ := tensor.Type(t.GetDataType())
-	if !foldable(typ) || !valid(v.shape) || !small(v.shape) {
+func (w *walker) constant(t onnxio.Tensor) *value {
+	v := &value{shape: t.Shape()}
+	if !foldable(t.Type()) || !valid(v.shape) || !small(v.shape) {
 		return v
 	}
-	d, err := w.model.Tensor(t).Dense()
+	d, err := t.Dense()
 	if err != nil {
 		return v
 	}
@@ -223,7 +210,10 @@ func numbersOf(d tensor.Dense) *numbers {
 	return nil
 }
 
-func toInts[T int32 | int64](v []T) []int {
+func toInts(v []int64) []int {
+	if v == nil {
+		return nil
+	}
 	out := make([]int, len(v))
 	for i, x := range v {
 		out[i] = int(x)

@@ -101,12 +101,12 @@ func attention(c *call) error {
 }
 
 // heads returns [batch, heads, seq, size] for an operand of Attention.
-func heads(shape []int, n int64) ([]int, error) {
+func heads(shape []int, n int) ([]int, error) {
 	if len(shape) == 4 {
 		return shape, nil
 	}
-	if len(shape) != 3 || n <= 0 || int64(shape[2])%n != 0 {
+	if len(shape) != 3 || n <= 0 || shape[2]%n != 0 {
 		return nil, fmt.Errorf("operand of shape %v with %d heads", shape, n)
 	}
-	return []int{shape[0], int(n), shape[1], shape[2] / int(n)}, nil
+	return []int{shape[0], n, shape[1], shape[2] / n}, nil
 }

@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -25,13 +24,13 @@ func (c *call) relabelled(shape []int) { c.put(0, &value{shape: shape, data: c.d
 // shapeOf follows Shape, with start and end since opset 15.
 func shapeOf(c *call) error {
 	in := c.shape(0)
-	clampTo := func(v int64) int {
+	clampTo := func(v int) int {
 		if v < 0 {
-			v += int64(len(in))
+			v += len(in)
 		}
-		return int(min(max(v, 0), int64(len(in))))
+		return min(max(v, 0), len(in))
 	}
-	from, to := clampTo(c.attr("start", 0)), clampTo(c.attr("end", int64(len(in))))
+	from, to := clampTo(c.attr("start", 0)), clampTo(c.attr("end", len(in)))
 	part := in[from:max(from, to)]
 	d := fromInts(tensor.Int64)
 	for _, n := range part {
@@ -42,7 +41,7 @@ func shapeOf(c *call) error {
 }
 
 func sizeOf(c *call) error {
-	n, err := elements(c.shape(0))
+	n, err := tensor.Elements(c.shape(0))
 	if err != nil {
 		return err
 	}
@@ -58,14 +57,14 @@ func reshape(c *call) error {
 	if err != nil {
 		return err
 	}
-	out := toInts(target)
+	out := slices.Clone(target)
 	open := -1
 	for i, d := range out {
 		if d > 0 || d == 0 && c.attr("allowzero", 0) != 0 {
 			continue
 		}
 		if !c.has(0) {
-			return blocked{c.node.GetInput()[0]}
+			return blocked{c.node.Input(0)}
 		}
 		switch {
 		case d == 0 && i < len(c.shape(0)):
@@ -81,11 +80,11 @@ func reshape(c *call) error {
 		c.set(0, out)
 		return nil
 	}
-	have, err := elements(c.shape(0))
+	have, err := tensor.Elements(c.shape(0))
 	if err != nil {
 		return err
 	}
-	want, err := elements(out)
+	want, err := tensor.Elements(out)
 	if err != nil {
 		return err
 	}
@@ -104,16 +103,16 @@ func flatten(c *call) error {
 	in := c.shape(0)
 	k := c.attr("axis", 1)
 	if k < 0 {
-		k += int64(len(in))
+		k += len(in)
 	}
-	if k < 0 || k > int64(len(in)) {
+	if k < 0 || k > len(in) {
 		return fmt.Errorf("axis %d is out of range for rank %d", k, len(in))
 	}
-	before, err := elements(in[:k])
+	before, err := tensor.Elements(in[:k])
 	if err != nil {
 		return err
 	}
-	after, err := elements(in[k:])
+	after, err := tensor.Elements(in[k:])
 	if err != nil {
 		return err
 	}
@@ -123,10 +122,10 @@ func flatten(c *call) error {
 
 func transpose(c *call) error {
 	in := c.shape(0)
-	perm := onnxio.AttrInts(c.node, "perm")
+	perm := c.node.Ints("perm")
 	if perm == nil {
 		for i := range in {
-			perm = append(perm, int64(len(in)-1-i))
+			perm = append(perm, len(in)-1-i)
 		}
 	}
 	if len(perm) != len(in) {
@@ -204,7 +203,7 @@ func unsqueeze(c *call) error {
 // slice follows Slice: starts, ends, axes, steps are inputs since opset 10, attributes before.
 func slice(c *call) error {
 	in := c.shape(0)
-	var arg [4][]int64
+	var arg [4][]int
 	for i, name := range []string{"starts", "ends", "axes", "steps"} {
 		var err error
 		if arg[i], err = c.list(name, i+1); err != nil {
@@ -213,9 +212,7 @@ func slice(c *call) error {
 	}
 	starts, ends, list, steps := arg[0], arg[1], arg[2], arg[3]
 	if list == nil {
-		for i := range starts {
-			list = append(list, int64(i))
-		}
+		list = upTo(len(starts))
 	}
 	if len(starts) != len(ends) || len(starts) != len(list) || steps != nil && len(steps) != len(starts) {
 		return fmt.Errorf("starts %v, ends %v, axes %v, steps %v", starts, ends, list, steps)
@@ -226,26 +223,26 @@ func slice(c *call) error {
 	out, st := slices.Clone(in), strides(in)
 	move, base := slices.Clone(st), 0
 	for i := range starts {
-		step := int64(1)
+		step := 1
 		if steps != nil {
 			step = steps[i]
 		}
-		if step == 0 || step == math.MinInt64 {
+		if step == 0 || step == math.MinInt {
 			return fmt.Errorf("step %d", step)
 		}
 		k, _ := axis(list[i], len(in))
-		from, n := span(starts[i], ends[i], step, int64(in[k]))
-		out[k] = int(n)
-		base += int(from) * st[k]
-		move[k] = int(step) * st[k]
+		from, n := span(starts[i], ends[i], step, in[k])
+		out[k] = n
+		base += from * st[k]
+		move[k] = step * st[k]
 	}
 	c.moved(out, func(at []int) int { return base + dot(at, move) })
 	return nil
 }
 
 // span clamps one slice to an axis of size n: the first index and how many follow.
-func span(start, end, step, n int64) (from, length int64) {
-	fix := func(v, low, high int64) int64 {
+func span(start, end, step, n int) (from, length int) {
+	fix := func(v, low, high int) int {
 		if v < 0 {
 			v += n // cannot overflow: v is negative, n is not
 		}
@@ -275,7 +272,7 @@ func expand(c *call) error {
 			return fmt.Errorf("target %v", target)
 		}
 	}
-	out, err := broadcast(c.shape(0), toInts(target))
+	out, err := broadcast(c.shape(0), target)
 	if err != nil {
 		return err
 	}
@@ -328,11 +325,11 @@ func tile(c *call) error {
 }
 
 // times multiplies sizes and refuses what no tensor can have.
-func times(a int, b int64) (int, error) {
-	if b < 0 || a > 0 && b > maxSize/int64(a) {
+func times(a, b int) (int, error) {
+	if b < 0 || a > 0 && b > maxSize/a {
 		return 0, fmt.Errorf("size %d times %d", a, b)
 	}
-	return a * int(b), nil
+	return a * b, nil
 }
 
 // pad follows Pad: attribute paddings (opset 1) or pads, input 1 since opset 11, axes input 3 since 18.
@@ -346,14 +343,10 @@ func pad(c *call) error {
 		return err
 	}
 	out := slices.Clone(c.shape(0))
-	var list []int64
+	list := upTo(len(out))
 	if c.given(3) {
 		if list, err = c.ints(3); err != nil {
 			return err
-		}
-	} else {
-		for i := range out {
-			list = append(list, int64(i))
 		}
 	}
 	if len(pads) != 2*len(list) {
@@ -368,14 +361,14 @@ func pad(c *call) error {
 		if max(begin, end) > maxSize || min(begin, end) < -maxSize {
 			return fmt.Errorf("pads %v", pads)
 		}
-		out[k] += int(begin + end)
+		out[k] += begin + end
 	}
 	c.set(0, out)
 	return nil
 }
 
 func depthToSpace(c *call) error {
-	in, b := c.shape(0), int(c.attr("blocksize", 0))
+	in, b := c.shape(0), c.attr("blocksize", 0)
 	if len(in) != 4 || b <= 0 || b > 1<<20 || in[1]%(b*b) != 0 {
 		return fmt.Errorf("blocks of %d in shape %v", b, in)
 	}
@@ -384,7 +377,7 @@ func depthToSpace(c *call) error {
 }
 
 func spaceToDepth(c *call) error {
-	in, b := c.shape(0), int(c.attr("blocksize", 0))
+	in, b := c.shape(0), c.attr("blocksize", 0)
 	if len(in) != 4 || b <= 0 || b > 1<<20 || in[2]%b != 0 || in[3]%b != 0 {
 		return fmt.Errorf("blocks of %d in shape %v", b, in)
 	}
@@ -398,11 +391,9 @@ func centerCropPad(c *call) error {
 		return err
 	}
 	out := slices.Clone(c.shape(0))
-	list := onnxio.AttrInts(c.node, "axes")
+	list := c.node.Ints("axes")
 	if list == nil {
-		for i := range out {
-			list = append(list, int64(i))
-		}
+		list = upTo(len(out))
 	}
 	if len(list) != len(target) {
 		return fmt.Errorf("target %v for axes %v", target, list)
@@ -412,7 +403,7 @@ func centerCropPad(c *call) error {
 		if err != nil {
 			return err
 		}
-		out[k] = int(target[i])
+		out[k] = target[i]
 	}
 	c.set(0, out)
 	return nil

@@ -42,7 +42,7 @@ func gatherElements(c *call) error {
 
 func gatherND(c *call) error {
 	in, idx := c.shape(0), c.shape(1)
-	b := int(c.attr("batch_dims", 0))
+	b := c.attr("batch_dims", 0)
 	if len(idx) == 0 || b < 0 || b >= len(idx) {
 		return fmt.Errorf("indices of shape %v with batch_dims %d", idx, b)
 	}
@@ -101,10 +101,10 @@ func topK(c *call) error {
 	if err != nil {
 		return err
 	}
-	if n < 0 || n > int64(out[k]) {
+	if n < 0 || n > out[k] {
 		return fmt.Errorf("k is %d for an axis of size %d", n, out[k])
 	}
-	out[k] = int(n)
+	out[k] = n
 	c.set(0, out)
 	c.set(1, out)
 	return nil

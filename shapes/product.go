@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
 // matMul follows MatMul and MatMulInteger, which multiply as NumPy does.
@@ -75,7 +73,7 @@ func gemm(c *call) error {
 
 // einsum follows Einsum. An ellipsis stands for broadcast axes.
 func einsum(c *call) error {
-	equation := strings.ReplaceAll(onnxio.AttrString(c.node, "equation", ""), " ", "")
+	equation := strings.ReplaceAll(c.node.String("equation", ""), " ", "")
 	left, right, explicit := strings.Cut(equation, "->")
 	terms := strings.Split(left, ",")
 	if len(terms) != len(c.in) {

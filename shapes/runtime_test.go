@@ -4,12 +4,10 @@ import (
 	"slices"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
@@ -17,19 +15,18 @@ import (
 // exposed returns the model with every value of the main graph that inference knows as
 // an output, in the order of the nodes.
 func exposed(m *onnxio.Model, s *Shapes) (*onnxio.Model, []string) {
-	p := onnxio.Shallow(m.Proto)
-	p.Graph = onnxio.Shallow(p.Graph)
-	p.Graph.Output = nil
+	p := graph.Of(m).Parts()
+	p.Outputs = nil
 	var names []string
-	for _, n := range p.Graph.Node {
-		for _, v := range n.GetOutput() {
+	for _, n := range p.Nodes {
+		for _, v := range n.Outputs() {
 			if _, ok := s.Of(v); ok {
 				names = append(names, v)
-				p.Graph.Output = append(p.Graph.Output, &onnxpb.ValueInfoProto{Name: proto.String(v)})
+				p.Outputs = append(p.Outputs, graph.NewValue(v, tensor.Undefined, nil))
 			}
 		}
 	}
-	return m.Derive(p), names
+	return p.Model(), names
 }
 
 // TestRuntime runs the zoo with every inner value as an output: shapes and folded numbers
@@ -65,8 +62,8 @@ func compareWithRuntime(t *testing.T, lib *ort.Library, m *onnxio.Model, feeds m
 		t.Fatal(unknown)
 	}
 	s := Infer(m, inputs)
-	for _, o := range m.Graph().GetOutput() {
-		if why := s.Why(o.GetName()); why != "" {
+	for _, o := range graph.Of(m).Outputs() {
+		if why := s.Why(o.Name()); why != "" {
 			t.Error(why)
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 )
 
 // Shapes holds what inference found out about the values of a model's main graph.
@@ -73,25 +73,6 @@ func (u Unknown) String() string {
 	return fmt.Sprintf("input %q: size of axis %d is not fixed", u.Input, u.Axis)
 }
 
-// Inputs lists the graph inputs that a caller has to feed: those that are not
-// overridable initializers.
-func Inputs(m *onnxio.Model) []*onnxpb.ValueInfoProto {
-	held := map[string]bool{}
-	for _, t := range m.Proto.GetGraph().GetInitializer() {
-		held[t.GetName()] = true
-	}
-	for _, t := range m.Proto.GetGraph().GetSparseInitializer() {
-		held[t.GetValues().GetName()] = true
-	}
-	var in []*onnxpb.ValueInfoProto
-	for _, v := range m.Proto.GetGraph().GetInput() {
-		if !held[v.GetName()] {
-			in = append(in, v)
-		}
-	}
-	return in
-}
-
 // InputShapes completes the shapes of the graph inputs. What the model declares
 // and what is given must agree; a given size also fills every other dimension of
 // the same symbolic name; an open axis 0 becomes 1 (one sample). Inputs with
@@ -100,63 +81,58 @@ func InputShapes(m *onnxio.Model, given map[string][]int) (map[string][]int, []U
 	shapes := map[string][]int{}
 	var unknown []Unknown
 	symbols := map[string]int{}
-	inputs := Inputs(m)
+	inputs := graph.Of(m).Feeds()
 	for _, in := range inputs {
-		g, ok := given[in.GetName()]
-		if !ok || len(g) != len(declared(in)) {
+		g, ok := given[in.Name()]
+		if !ok || len(g) != len(in.Dims()) {
 			continue
 		}
-		for i, d := range declared(in) {
-			s := d.GetDimParam()
+		for i, d := range in.Dims() {
+			s := d.Name
 			if _, named := symbols[s]; !named && s != "" && g[i] >= 0 {
 				symbols[s] = g[i]
 			}
 		}
 	}
 	for _, in := range inputs {
-		shape, open := complete(in, given[in.GetName()], symbols)
+		shape, open := complete(in, given[in.Name()], symbols)
 		if len(open) > 0 {
 			unknown = append(unknown, open...)
 			continue
 		}
-		shapes[in.GetName()] = shape
+		shapes[in.Name()] = shape
 	}
 	return shapes, unknown
 }
 
-// declared returns the dimensions of an input, nil where it declares no shape.
-func declared(in *onnxpb.ValueInfoProto) []*onnxpb.TensorShapeProto_Dimension {
-	return in.GetType().GetTensorType().GetShape().GetDim()
-}
-
 // complete finds the shape of one input, or what is missing.
-func complete(in *onnxpb.ValueInfoProto, given []int, symbols map[string]int) ([]int, []Unknown) {
-	name := in.GetName()
-	if in.GetType().GetTensorType() == nil {
+func complete(in graph.Value, given []int, symbols map[string]int) ([]int, []Unknown) {
+	name := in.Name()
+	if !in.Dense() {
 		return nil, []Unknown{{Input: name, Axis: -1, Given: "not a dense tensor"}}
 	}
-	if in.GetType().GetTensorType().GetShape() == nil {
+	dims := in.Dims()
+	if dims == nil {
 		if given == nil {
 			return nil, []Unknown{{Input: name, Axis: -1}}
 		}
 		return slices.Clone(given), nil
 	}
-	dims := declared(in)
 	if given != nil && len(given) != len(dims) {
 		return nil, []Unknown{{Input: name, Axis: -1, Given: fmt.Sprintf("given shape %v has %d axes, the model declares %d", given, len(given), len(dims))}}
 	}
 	shape := make([]int, len(dims))
 	var open []Unknown
 	for i, d := range dims {
-		size, fixed := symbols[d.GetDimParam()]
-		if d.GetDimParam() == "" {
-			size, fixed = int(d.GetDimValue()), d.GetDimValue() > 0
+		size, fixed := symbols[d.Name]
+		if d.Name == "" {
+			size, fixed = d.Size, d.Size > 0
 		}
 		switch {
 		case given != nil && given[i] < 0:
-			open = append(open, Unknown{Input: name, Axis: i, Dim: d.GetDimParam(), Given: fmt.Sprintf("given size %d of axis %d is negative", given[i], i)})
+			open = append(open, Unknown{Input: name, Axis: i, Dim: d.Name, Given: fmt.Sprintf("given size %d of axis %d is negative", given[i], i)})
 		case given != nil && fixed && size != given[i]:
-			open = append(open, Unknown{Input: name, Axis: i, Dim: d.GetDimParam(), Given: fmt.Sprintf("given size %d of axis %d contradicts %d", given[i], i, size)})
+			open = append(open, Unknown{Input: name, Axis: i, Dim: d.Name, Given: fmt.Sprintf("given size %d of axis %d contradicts %d", given[i], i, size)})
 		case given != nil:
 			shape[i] = given[i]
 		case fixed:
@@ -164,7 +140,7 @@ func complete(in *onnxpb.ValueInfoProto, given []int, symbols map[string]int) ([
 		case i == 0:
 			shape[i] = 1
 		default:
-			open = append(open, Unknown{Input: name, Axis: i, Dim: d.GetDimParam()})
+			open = append(open, Unknown{Input: name, Axis: i, Dim: d.Name})
 		}
 	}
 	return shape, open

@@ -7,11 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
@@ -22,7 +20,7 @@ type one struct {
 	opset  int64
 	x      []int // shape of the first operand, a float32 input
 	more   []operand
-	a      []*onnxpb.AttributeProto
+	a      []graph.Attr
 	want   [][]int // shapes of the outputs
 	reason string  // in place of a shape: part of the reason
 }
@@ -69,20 +67,20 @@ func (c one) model(t *testing.T) *onnxio.Model {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := proto.Clone(m.Proto).(*onnxpb.ModelProto)
+	p := graph.Of(m).Parts()
+	n := p.Nodes[0].Spec()
 	for i := 1; i < len(c.want); i++ {
-		p.Graph.Node[0].Output = append(p.Graph.Node[0].Output, "y"+string(rune('0'+i)))
+		n.Outputs = append(n.Outputs, "y"+string(rune('0'+i)))
 	}
-	return onnxio.New(p)
+	p.Nodes[0] = n.Node()
+	return p.Model()
 }
 
 // TestOldForms covers forms of operators that the newest opsets no longer have, so that
 // no published test data shows them, and operands that no tensor can have.
 func TestOldForms(t *testing.T) {
-	ints, number, floats := onnxio.MakeInts, onnxio.MakeInt, func(name string, v ...float32) *onnxpb.AttributeProto {
-		return &onnxpb.AttributeProto{Name: proto.String(name), Type: onnxpb.AttributeProto_FLOATS.Enum(), Floats: v}
-	}
-	type list = []*onnxpb.AttributeProto
+	ints, number, floats := graph.Ints, graph.Int, graph.Floats
+	type list = []graph.Attr
 	for _, c := range []one{
 		{op: "Reshape", opset: 1, x: []int{2, 6}, a: list{ints("shape", 0, 3, -1)}, want: [][]int{{2, 3, 2}}},
 		{op: "Reshape", opset: 5, x: []int{2, 6}, more: []operand{{ints: []int64{4, -1}}}, want: [][]int{{4, 3}}},
@@ -158,7 +156,7 @@ func TestOldForms(t *testing.T) {
 			continue
 		}
 		for i, want := range c.want {
-			name := m.Graph().Node[0].Output[i]
+			name := graph.Of(m).Nodes()[0].Output(i)
 			if got, _ := s.Of(name); !slices.Equal(got, want) || s.Why(name) != "" {
 				t.Errorf("%s, opset %d, %v: output %d has the shape %v (%s), wanted %v", c.op, c.opset, c.a, i, got, s.Why(name), want)
 			}
@@ -174,7 +172,7 @@ func TestWhyNamesTheCause(t *testing.T) {
 	for range 3 {
 		y = b.Node("Abs", []string{y})
 	}
-	known := b.Node("Reshape", []string{b.Node("Cast", []string{y}, onnxio.MakeInt("to", 1)), b.Ints("target", 3, 8)})
+	known := b.Node("Reshape", []string{b.Node("Cast", []string{y}, graph.Int("to", 1)), b.Ints("target", 3, 8)})
 	b.Output(b.Rename("out"), tensor.Float32, nil, nil)
 	m, err := b.Model()
 	if err != nil {
@@ -209,11 +207,9 @@ func TestStoredShapes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := proto.Clone(m.Proto).(*onnxpb.ModelProto)
-	info := proto.Clone(p.Graph.Input[0]).(*onnxpb.ValueInfoProto)
-	info.Name = proto.String(y)
-	p.Graph.ValueInfo = append(p.Graph.ValueInfo, info)
-	m = onnxio.New(p)
+	p := graph.Of(m).Parts()
+	p.Values = append(p.Values, graph.NewValue(y, tensor.Float32, p.Inputs[0].Dims()))
+	m = p.Model()
 	if shape, ok := Infer(m, map[string][]int{"x": {2, 6}}).Of("out"); !ok || !slices.Equal(shape, []int{2, 6}) {
 		t.Errorf("shape %v from the stored one", shape)
 	}
@@ -279,8 +275,8 @@ func TestInputShapes(t *testing.T) {
 			}
 		})
 	}
-	if len(Inputs(m)) != 4 {
-		t.Errorf("%d inputs to feed", len(Inputs(m)))
+	if n := len(graph.Of(m).Feeds()); n != 4 {
+		t.Errorf("%d inputs to feed", n)
 	}
 }
 
@@ -291,7 +287,7 @@ func TestFunction(t *testing.T) {
 	x := b.Input("x", tensor.Float32, 2, 3, 4)
 	b.Import("local", 1)
 	b.Function("local", "Turn", []string{"in"}, []string{"out"}, func(body *testmodels.Builder) {
-		body.Node("Transpose", []string{"in"}, &onnxpb.AttributeProto{Name: proto.String("perm"), RefAttrName: proto.String("order"), Type: onnxpb.AttributeProto_INTS.Enum()})
+		body.Node("Transpose", []string{"in"}, graph.Reference("perm", "order"))
 		body.Rename("out")
 	})
 	plain := b.Call("local", "Turn", x)
@@ -302,10 +298,13 @@ func TestFunction(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = given
-	p := proto.Clone(m.Proto).(*onnxpb.ModelProto)
-	p.Functions[0].AttributeProto = []*onnxpb.AttributeProto{onnxio.MakeInts("order", 1, 0, 2)}
-	p.Graph.Node[1].Attribute = []*onnxpb.AttributeProto{onnxio.MakeInts("order", 0, 2, 1)}
-	s := Infer(onnxio.New(p), map[string][]int{"x": {2, 3, 4}})
+	p := graph.Of(m).Parts()
+	f := p.Functions[0]
+	p.Functions[0] = graph.NewFunction(f.Op(), f.Inputs(), f.Outputs(), f.Opsets(), f.Nodes(), graph.Ints("order", 1, 0, 2))
+	second := p.Nodes[1].Spec()
+	second.Attrs = []graph.Attr{graph.Ints("order", 0, 2, 1)}
+	p.Nodes[1] = second.Node()
+	s := Infer(p.Model(), map[string][]int{"x": {2, 3, 4}})
 	for name, want := range map[string][]int{plain: {3, 2, 4}, "y": {2, 4, 3}} {
 		if got, _ := s.Of(name); !slices.Equal(got, want) {
 			t.Errorf("value %q has the shape %v (%s), wanted %v", name, got, s.Why(name), want)
@@ -315,13 +314,11 @@ func TestFunction(t *testing.T) {
 
 // TestRecursion: functions that call themselves, which are not allowed, end.
 func TestRecursion(t *testing.T) {
-	node := &onnxpb.NodeProto{OpType: proto.String("Loop"), Domain: proto.String("local"), Input: []string{"x"}, Output: []string{"y"}}
-	m := onnxio.New(&onnxpb.ModelProto{
-		Functions: []*onnxpb.FunctionProto{{
-			Name: proto.String("Loop"), Domain: proto.String("local"), Input: []string{"x"}, Output: []string{"y"}, Node: []*onnxpb.NodeProto{node},
-		}},
-		Graph: &onnxpb.GraphProto{Node: []*onnxpb.NodeProto{node}, Input: []*onnxpb.ValueInfoProto{{Name: proto.String("x")}}},
-	})
+	node := graph.NewNode("local::Loop", "", []string{"x"}, []string{"y"})
+	m := graph.Parts{
+		Functions: []graph.Function{graph.NewFunction("local::Loop", []string{"x"}, []string{"y"}, nil, []graph.Node{node})},
+		Nodes:     []graph.Node{node}, Inputs: []graph.Value{graph.NewValue("x", tensor.Undefined, nil)},
+	}.Model()
 	if why := Infer(m, map[string][]int{"x": {2}}).Why("y"); !strings.Contains(why, "too deeply") {
 		t.Errorf("reason %q", why)
 	}
@@ -344,12 +341,11 @@ func TestIf(t *testing.T) {
 		b.Input("choice", tensor.Bool)
 		b.Tensor("true", tensor.Bool, nil, []float64{1})
 		b.Tensor("false", tensor.Bool, nil, []float64{0})
-		branch := func(name string, rows int) *onnxpb.AttributeProto {
-			g := b.Body(name, func(body *testmodels.Builder) {
+		branch := func(name string, rows int) graph.Attr {
+			return graph.Body(name, b.Body(name, func(body *testmodels.Builder) {
 				body.Node("Reshape", []string{x, body.Ints(name+"_shape", rows, -1)})
 				body.Output(body.Rename(name+"_out"), tensor.Float32, nil, nil)
-			})
-			return &onnxpb.AttributeProto{Name: proto.String(name), Type: onnxpb.AttributeProto_GRAPH.Enum(), G: g}
+			}))
 		}
 		b.Node("If", []string{c.condition}, branch("then_branch", c.rows[0]), branch("else_branch", c.rows[1]))
 		b.Output(b.Rename("y"), tensor.Float32, nil, nil)
@@ -384,24 +380,19 @@ func FuzzInfer(f *testing.F) {
 		f.Add(data, uint8(3))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, size uint8) {
-		p := &onnxpb.ModelProto{}
-		if proto.Unmarshal(data, p) != nil {
+		m, ok := testkit.Unchecked(data)
+		if !ok {
 			return
 		}
-		m := onnxio.New(p)
 		given := map[string][]int{}
-		for _, in := range Inputs(m) {
-			var shape []int
-			for range in.GetType().GetTensorType().GetShape().GetDim() {
-				shape = append(shape, int(size))
-			}
-			given[in.GetName()] = shape
+		for _, in := range graph.Of(m).Feeds() {
+			given[in.Name()] = slices.Repeat([]int{int(size)}, len(in.Dims()))
 		}
 		inputs, _ := InputShapes(m, given)
 		maps.Copy(given, inputs)
 		s := Infer(m, given)
-		for _, n := range m.Graph().GetNode() {
-			for _, v := range n.GetOutput() {
+		for _, n := range graph.Of(m).Nodes() {
+			for _, v := range n.Outputs() {
 				shape, ok := s.Of(v)
 				if ok == (s.Why(v) != "") && v != "" {
 					t.Errorf("value %q: known %t, reason %q", v, ok, s.Why(v))

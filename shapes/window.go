@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -18,7 +17,7 @@ type window struct {
 // window reads the attributes that Conv, ConvTranspose and the pools share.
 func (c *call) window(size []int) (window, error) {
 	n := len(size)
-	w := window{size: size, auto: onnxio.AttrString(c.node, "auto_pad", "NOTSET"), begin: make([]int, n), end: make([]int, n)}
+	w := window{size: size, auto: c.node.String("auto_pad", "NOTSET"), begin: make([]int, n), end: make([]int, n)}
 	var err error
 	if w.strides, err = c.positive("strides", n); err != nil {
 		return w, err
@@ -31,7 +30,7 @@ func (c *call) window(size []int) (window, error) {
 			return w, fmt.Errorf("window %v", size)
 		}
 	}
-	pads := onnxio.AttrInts(c.node, "pads")
+	pads := c.node.Ints("pads")
 	if pads == nil || w.auto != "NOTSET" && w.auto != "" {
 		return w, nil
 	}
@@ -43,8 +42,8 @@ func (c *call) window(size []int) (window, error) {
 			return w, fmt.Errorf("pads %v", pads)
 		}
 	}
-	copy(w.begin, toInts(pads[:n]))
-	copy(w.end, toInts(pads[n:]))
+	copy(w.begin, pads[:n])
+	copy(w.end, pads[n:])
 	return w, nil
 }
 
@@ -84,11 +83,11 @@ func (c *call) convolve(x, w []int) error {
 	if len(x) < 3 || len(w) != len(x) {
 		return fmt.Errorf("input of shape %v and weight of shape %v", x, w)
 	}
-	if g := c.attr("group", 1); g <= 0 || int64(x[1]) != int64(w[1])*g {
+	if g := c.attr("group", 1); g <= 0 || x[1] != w[1]*g {
 		return fmt.Errorf("input has %d channels, weight of shape %v in %d groups wants another number", x[1], w, g)
 	}
 	size := w[2:]
-	if k := onnxio.AttrInts(c.node, "kernel_shape"); k != nil && !slices.Equal(toInts(k), size) {
+	if k := c.node.Ints("kernel_shape"); k != nil && !slices.Equal(k, size) {
 		return fmt.Errorf("kernel_shape %v differs from weight of shape %v", k, w)
 	}
 	win, err := c.window(size)
@@ -115,22 +114,22 @@ func convTranspose(c *call) error {
 		return err
 	}
 	n := len(x) - 2
-	extra := onnxio.AttrInts(c.node, "output_padding")
+	extra := c.node.Ints("output_padding")
 	if extra == nil {
-		extra = make([]int64, n)
+		extra = make([]int, n)
 	}
-	fixed := onnxio.AttrInts(c.node, "output_shape")
+	fixed := c.node.Ints("output_shape")
 	if len(extra) != n || fixed != nil && len(fixed) != n {
 		return fmt.Errorf("output_padding %v, output_shape %v for %d spatial axes", extra, fixed, n)
 	}
-	out := []int{x[0], w[1] * int(g)}
+	out := []int{x[0], w[1] * g}
 	for i, d := range x[2:] {
-		size := win.strides[i]*(d-1) + int(extra[i]) + (win.size[i]-1)*win.dilations[i] + 1 - win.begin[i] - win.end[i]
+		size := win.strides[i]*(d-1) + extra[i] + (win.size[i]-1)*win.dilations[i] + 1 - win.begin[i] - win.end[i]
 		if win.auto == "SAME_UPPER" || win.auto == "SAME_LOWER" {
 			size = min(size, d*win.strides[i]) // pads are never negative
 		}
 		if fixed != nil {
-			size = int(fixed[i])
+			size = fixed[i]
 		}
 		out = append(out, size)
 	}
@@ -141,7 +140,7 @@ func convTranspose(c *call) error {
 // pool follows AveragePool, MaxPool and LpPool; ceil_mode since opset 10.
 func pool(c *call) error {
 	x := c.shape(0)
-	size := toInts(onnxio.AttrInts(c.node, "kernel_shape"))
+	size := c.node.Ints("kernel_shape")
 	if len(x) < 3 || len(size) != len(x)-2 {
 		return fmt.Errorf("kernel_shape %v for input of shape %v", size, x)
 	}
@@ -171,9 +170,9 @@ func globalPool(c *call) error {
 // roiPool follows MaxRoiPool (attribute pooled_shape) and RoiAlign (output_height, output_width).
 func roiPool(c *call) error {
 	x, rois := c.shape(0), c.shape(1)
-	size := toInts(onnxio.AttrInts(c.node, "pooled_shape"))
-	if size == nil || c.node.GetOpType() == "RoiAlign" {
-		size = []int{int(c.attr("output_height", 1)), int(c.attr("output_width", 1))}
+	size := c.node.Ints("pooled_shape")
+	if c.node.Op() == "RoiAlign" {
+		size = []int{c.attr("output_height", 1), c.attr("output_width", 1)}
 	}
 	if len(x) != 4 || len(rois) != 2 || len(size) != 2 {
 		return fmt.Errorf("input of shape %v, regions of shape %v, output %v", x, rois, size)
@@ -197,14 +196,12 @@ func gridSample(c *call) error {
 func resize(c *call) error {
 	x := c.shape(0)
 	scaleAt, sizeAt := 1, -1
-	if c.node.GetOpType() == "Resize" && c.opset >= 11 {
+	if c.node.Op() == "Resize" && c.opset >= 11 {
 		scaleAt, sizeAt = 2, 3
 	}
-	list := onnxio.AttrInts(c.node, "axes")
+	list := c.node.Ints("axes")
 	if list == nil {
-		for i := range x {
-			list = append(list, int64(i))
-		}
+		list = upTo(len(x))
 	}
 	if _, err := axes(list, len(x)); err != nil {
 		return err
@@ -215,7 +212,7 @@ func resize(c *call) error {
 	scales := c.data(scaleAt)
 	if !c.given(scaleAt) {
 		scales = &numbers{typ: tensor.Float32}
-		for _, f := range onnxio.AttrFloats(c.node, "scales") {
+		for _, f := range c.node.Floats("scales") {
 			scales.f = append(scales.f, float64(f))
 		}
 	}
@@ -236,7 +233,7 @@ func resize(c *call) error {
 }
 
 // resizeTo follows the sizes of Resize, with keep_aspect_ratio_policy since opset 18.
-func (c *call) resizeTo(x []int, list []int64, sizeAt int) error {
+func (c *call) resizeTo(x []int, list []int, sizeAt int) error {
 	sizes, err := c.ints(sizeAt)
 	if err != nil {
 		return err
@@ -244,7 +241,7 @@ func (c *call) resizeTo(x []int, list []int64, sizeAt int) error {
 	if len(sizes) != len(list) {
 		return fmt.Errorf("sizes %v for axes %v", sizes, list)
 	}
-	policy := onnxio.AttrString(c.node, "keep_aspect_ratio_policy", "stretch")
+	policy := c.node.String("keep_aspect_ratio_policy", "stretch")
 	scale := math.NaN()
 	for i, a := range list {
 		k, _ := axis(a, len(x))
@@ -256,7 +253,7 @@ func (c *call) resizeTo(x []int, list []int64, sizeAt int) error {
 	out := slices.Clone(x)
 	for i, a := range list {
 		k, _ := axis(a, len(x))
-		out[k] = int(sizes[i])
+		out[k] = sizes[i]
 		if policy == "stretch" {
 			continue
 		}

@@ -9,10 +9,8 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -30,14 +28,14 @@ const (
 // for use as an input of later nodes. The first error is kept and returned by Model.
 type Builder struct {
 	shared *shared
-	graph  *onnxpb.GraphProto
+	graph  *graph.Parts
 	place  Placement
 	float  tensor.Type
 }
 
 // shared is what a builder and the builders of its subgraphs have in common.
 type shared struct {
-	model  *onnxpb.ModelProto
+	model  graph.Parts // but for its graph
 	random *rand.Rand
 	counts map[string]int
 	err    error
@@ -46,18 +44,13 @@ type shared struct {
 // NewBuilder starts a model for an operator set and IR version, with constants as
 // initializers (which IR version 3 and older wants as inputs too) and float32 weights.
 func NewBuilder(seed uint64, opset, ir int64) *Builder {
-	graph := &onnxpb.GraphProto{Name: proto.String("graph")}
 	b := &Builder{
 		shared: &shared{
-			model: &onnxpb.ModelProto{
-				IrVersion:    proto.Int64(ir),
-				ProducerName: proto.String("testmodels"),
-				Graph:        graph,
-			},
+			model:  graph.Parts{IR: int(ir), About: graph.About{Producer: "testmodels"}},
 			random: rand.New(rand.NewPCG(seed, 0x6f6e6e78)),
 			counts: map[string]int{},
 		},
-		graph: graph,
+		graph: &graph.Parts{Name: "graph"},
 		float: tensor.Float32,
 	}
 	if ir <= 3 {
@@ -68,9 +61,7 @@ func NewBuilder(seed uint64, opset, ir int64) *Builder {
 
 // Import adds a domain's operator set.
 func (b *Builder) Import(domain string, version int64) *Builder {
-	b.shared.model.OpsetImport = append(b.shared.model.OpsetImport, &onnxpb.OperatorSetIdProto{
-		Domain: proto.String(domain), Version: proto.Int64(version),
-	})
+	b.shared.model.Opsets = append(b.shared.model.Opsets, graph.Opset{Domain: domain, Version: int(version)})
 	return b
 }
 
@@ -91,11 +82,18 @@ func (b *Builder) Model() (*onnxio.Model, error) {
 	if b.shared.err != nil {
 		return nil, b.shared.err
 	}
-	m := onnxio.New(b.shared.model)
+	m := b.parts().Model()
 	if err := m.Check(); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
 	return m, nil
+}
+
+// parts returns all that the model is made of.
+func (b *Builder) parts() graph.Parts {
+	p, m := *b.graph, b.shared.model
+	p.IR, p.Opsets, p.Functions, p.About = m.IR, m.Opsets, m.Functions, m.About
+	return p
 }
 
 func (b *Builder) fail(err error) {
@@ -112,36 +110,30 @@ func (b *Builder) fresh(kind string) string {
 
 // Input adds a graph input. A dimension is an int, the name of a free dimension, or nil.
 func (b *Builder) Input(name string, t tensor.Type, dims ...any) string {
-	b.graph.Input = append(b.graph.Input, b.valueInfo(name, t, dims))
+	b.graph.Inputs = append(b.graph.Inputs, b.valueInfo(name, t, dims))
 	return name
 }
 
 // Output makes a value an output of the graph; dimensions as for Input.
 func (b *Builder) Output(name string, t tensor.Type, dims ...any) {
-	b.graph.Output = append(b.graph.Output, b.valueInfo(name, t, dims))
+	b.graph.Outputs = append(b.graph.Outputs, b.valueInfo(name, t, dims))
 }
 
-func (b *Builder) valueInfo(name string, t tensor.Type, dims []any) *onnxpb.ValueInfoProto {
-	shape := &onnxpb.TensorShapeProto{}
-	for _, d := range dims {
-		dim := &onnxpb.TensorShapeProto_Dimension{}
+func (b *Builder) valueInfo(name string, t tensor.Type, dims []any) graph.Value {
+	shape := make([]graph.Dim, len(dims))
+	for i, d := range dims {
+		shape[i].Size = -1
 		switch d := d.(type) {
 		case nil:
 		case int:
-			dim.Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: int64(d)}
+			shape[i].Size = d
 		case string:
-			dim.Value = &onnxpb.TensorShapeProto_Dimension_DimParam{DimParam: d}
+			shape[i].Name = d
 		default:
 			b.fail(fmt.Errorf("value %q: a dimension cannot be a %T", name, d))
 		}
-		shape.Dim = append(shape.Dim, dim)
 	}
-	return &onnxpb.ValueInfoProto{
-		Name: proto.String(name),
-		Type: &onnxpb.TypeProto{Value: &onnxpb.TypeProto_TensorType{TensorType: &onnxpb.TypeProto_Tensor{
-			ElemType: proto.Int32(int32(t)), Shape: shape,
-		}}},
-	}
+	return graph.NewValue(name, t, shape)
 }
 
 // Tensor adds a constant with the given numbers where Place says.
@@ -152,11 +144,11 @@ func (b *Builder) Tensor(name string, t tensor.Type, shape []int, v []float64) s
 		return name
 	}
 	if b.place == ConstantNodes {
-		p.Proto().Name = nil
-		b.named(name+".node", "Constant", nil, []string{name}, onnxio.MakeTensor("value", p.Proto()))
+		p = onnxio.DenseTensor("", tensor.Dense{Type: t, Shape: shape, Data: p.Proto().GetRawData()})
+		b.named(name+".node", "Constant", nil, []string{name}, graph.Tensor("value", p))
 		return name
 	}
-	b.graph.Initializer = append(b.graph.Initializer, p.Proto())
+	b.graph.Initializers = append(b.graph.Initializers, p)
 	if b.place == Overridable {
 		dims := make([]any, len(shape))
 		for i, d := range shape {
@@ -199,72 +191,69 @@ func (b *Builder) Weight(name string, fanIn int, shape ...int) string {
 }
 
 // Node adds a node with one output, which it returns. An input "" is left out.
-func (b *Builder) Node(op string, inputs []string, attributes ...*onnxpb.AttributeProto) string {
+func (b *Builder) Node(op string, inputs []string, attributes ...graph.Attr) string {
 	name := b.fresh(op)
 	return b.named(name, op, inputs, []string{name + ".out"}, attributes...)[0]
 }
 
 // Rename makes the newest node write to a value of the given name, and returns that.
 func (b *Builder) Rename(name string) string {
-	node := b.graph.Node[len(b.graph.Node)-1]
-	node.Output[0] = name
+	node := &b.graph.Nodes[len(b.graph.Nodes)-1]
+	spec := node.Spec()
+	spec.Outputs[0] = name
+	*node = spec.Node()
 	return name
 }
 
-func (b *Builder) named(name, op string, inputs, outputs []string, attributes ...*onnxpb.AttributeProto) []string {
-	b.graph.Node = append(b.graph.Node, &onnxpb.NodeProto{
-		Name: proto.String(name), OpType: proto.String(op), Input: inputs, Output: outputs, Attribute: attributes,
-	})
+func (b *Builder) named(name, op string, inputs, outputs []string, attributes ...graph.Attr) []string {
+	b.graph.Nodes = append(b.graph.Nodes, graph.NewNode(op, name, inputs, outputs, attributes...))
 	return outputs
 }
 
 // Conv adds a convolution with bias from in to out channels. The attributes may name
 // group, strides, pads, dilations and auto_pad; kernel_shape is added.
-func (b *Builder) Conv(x string, in, out int, window []int, attributes ...*onnxpb.AttributeProto) string {
+func (b *Builder) Conv(x string, in, out int, window []int, attributes ...graph.Attr) string {
 	bias := b.Weight(b.fresh("conv_bias"), in, out)
 	return b.ConvBias(x, in, out, window, bias, attributes...)
 }
 
 // ConvBias is Conv with a given bias, or none if that is "".
-func (b *Builder) ConvBias(x string, in, out int, window []int, bias string, attributes ...*onnxpb.AttributeProto) string {
+func (b *Builder) ConvBias(x string, in, out int, window []int, bias string, attributes ...graph.Attr) string {
 	group := 1
 	for _, a := range attributes {
-		if a.GetName() == "group" {
-			group = int(a.GetI())
+		if a.Name() == "group" {
+			group = a.Int()
 		}
 	}
 	shape := append([]int{out, in / group}, window...)
 	fanIn := in / group
-	kernel := make([]int64, len(window))
-	for i, k := range window {
+	for _, k := range window {
 		fanIn *= k
-		kernel[i] = int64(k)
 	}
 	inputs := []string{x, b.Weight(b.fresh("conv_weight"), fanIn, shape...)}
 	if bias != "" {
 		inputs = append(inputs, bias)
 	}
-	attributes = append([]*onnxpb.AttributeProto{onnxio.MakeInts("kernel_shape", kernel...)}, attributes...)
+	attributes = append([]graph.Attr{graph.Ints("kernel_shape", window...)}, attributes...)
 	return b.Node("Conv", inputs, attributes...)
 }
 
 // ConvTranspose adds a transposed convolution with bias from in to out channels. The attributes may name group, strides,
 // pads, dilations, output_padding, output_shape and auto_pad; kernel_shape is added.
-func (b *Builder) ConvTranspose(x string, in, out int, window []int, attributes ...*onnxpb.AttributeProto) string {
+func (b *Builder) ConvTranspose(x string, in, out int, window []int, attributes ...graph.Attr) string {
 	group := 1
 	for _, a := range attributes {
-		if a.GetName() == "group" {
-			group = int(a.GetI())
+		if a.Name() == "group" {
+			group = a.Int()
 		}
 	}
-	fanIn, kernel := in/group, make([]int64, len(window))
-	for i, k := range window {
+	fanIn := in / group
+	for _, k := range window {
 		fanIn *= k
-		kernel[i] = int64(k)
 	}
 	w := b.Weight(b.fresh("transposed_weight"), fanIn, append([]int{in, out / group}, window...)...)
 	bias := b.Weight(b.fresh("transposed_bias"), in, out)
-	attributes = append([]*onnxpb.AttributeProto{onnxio.MakeInts("kernel_shape", kernel...)}, attributes...)
+	attributes = append([]graph.Attr{graph.Ints("kernel_shape", window...)}, attributes...)
 	return b.Node("ConvTranspose", []string{x, w, bias}, attributes...)
 }
 
@@ -277,7 +266,7 @@ func (b *Builder) BatchNorm(x string, channels int) string {
 		b.Random(name+"_bias", -0.2, 0.2, channels),
 		b.Random(name+"_mean", -0.2, 0.2, channels),
 		b.Random(name+"_var", 0.5, 1.5, channels),
-	}, onnxio.MakeFloat("epsilon", 1e-5))
+	}, graph.Float("epsilon", 1e-5))
 }
 
 // Linear adds a MatMul with a constant on the right and, if bias is set, an Add.
@@ -292,10 +281,10 @@ func (b *Builder) Linear(x string, in, out int, bias bool) string {
 
 // Body makes a graph for an attribute: fill adds its nodes and outputs. The body's nodes
 // may use values of the graph around it.
-func (b *Builder) Body(name string, fill func(body *Builder)) *onnxpb.GraphProto {
-	body := &Builder{shared: b.shared, graph: &onnxpb.GraphProto{Name: proto.String(name)}, float: b.float}
+func (b *Builder) Body(name string, fill func(body *Builder)) graph.Parts {
+	body := &Builder{shared: b.shared, graph: &graph.Parts{Name: name}, float: b.float}
 	fill(body)
-	return body.graph
+	return *body.graph
 }
 
 // Function adds a local function: fill adds its nodes, whose constants must be Constant
@@ -304,27 +293,18 @@ func (b *Builder) Function(domain, name string, inputs, outputs []string, fill f
 	body := b.Body(name, func(body *Builder) {
 		fill(body.Place(ConstantNodes))
 	})
-	var opsets []*onnxpb.OperatorSetIdProto
-	for _, o := range b.shared.model.OpsetImport {
-		if o.GetDomain() == "" {
-			opsets = append(opsets, o)
+	var own []graph.Opset
+	for _, o := range b.shared.model.Opsets {
+		if o.Domain == "" {
+			own = append(own, o)
 		}
 	}
-	b.shared.model.Functions = append(b.shared.model.Functions, &onnxpb.FunctionProto{
-		Name: proto.String(name), Domain: proto.String(domain),
-		Input: inputs, Output: outputs, Node: body.Node, OpsetImport: opsets,
-	})
+	b.shared.model.Functions = append(b.shared.model.Functions, graph.NewFunction(domain+"::"+name, inputs, outputs, own, body.Nodes))
 	return b
 }
 
 // Call adds a node of another domain with one output.
 func (b *Builder) Call(domain, op string, inputs ...string) string {
-	out := b.Node(op, inputs)
-	b.graph.Node[len(b.graph.Node)-1].Domain = proto.String(domain)
-	return out
-}
-
-// graphAttribute returns an attribute that holds a graph.
-func graphAttribute(name string, g *onnxpb.GraphProto) *onnxpb.AttributeProto {
-	return &onnxpb.AttributeProto{Name: proto.String(name), Type: onnxpb.AttributeProto_GRAPH.Enum(), G: g}
+	name := b.fresh(op)
+	return b.named(name, domain+"::"+op, inputs, []string{name + ".out"})[0]
 }

@@ -3,6 +3,7 @@ package testmodels
 import (
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -20,8 +21,8 @@ func TestFashionFiles(t *testing.T) {
 		t.Errorf("the network takes %d bytes, over 2 MiB", n)
 	}
 	ops := map[string]int{}
-	for _, node := range m.Graph().GetNode() {
-		ops[node.GetOpType()]++
+	for _, node := range graph.Of(m).Nodes() {
+		ops[node.Op()]++
 	}
 	if ops["Conv"] != 15 || ops["BatchNormalization"] != 15 || ops["Add"] != 6 || ops["Gemm"] != 1 {
 		t.Errorf("not the network that train.py describes: %v", ops)

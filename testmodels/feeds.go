@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -15,27 +16,26 @@ import (
 func Feeds(m *onnxio.Model, seed uint64, free map[string]int, rest int) (map[string]tensor.Dense, error) {
 	random := rand.New(rand.NewPCG(seed, 0x66656564))
 	feeds := map[string]tensor.Dense{}
-	for _, input := range m.Graph().GetInput() {
-		name := input.GetName()
-		if _, ok := m.Index().Initializer(name); ok {
+	for _, input := range graph.Of(m).Inputs() {
+		name := input.Name()
+		if _, ok := graph.Of(m).Initializer(name); ok {
 			continue
 		}
-		declared := input.GetType().GetTensorType()
-		if declared == nil {
+		if !input.Dense() {
 			return nil, fmt.Errorf("input %q is not a tensor", name)
 		}
 		var shape []int
-		for _, dim := range declared.GetShape().GetDim() {
-			size, known := free[dim.GetDimParam()]
+		for _, dim := range input.Dims() {
+			size, known := free[dim.Name]
 			switch {
-			case dim.GetDimValue() > 0:
-				size = int(dim.GetDimValue())
-			case dim.GetDimParam() == "" || !known:
+			case dim.Size > 0:
+				size = dim.Size
+			case dim.Name == "" || !known:
 				size = rest
 			}
 			shape = append(shape, size)
 		}
-		d, err := draw(random, tensor.Type(declared.GetElemType()), shape)
+		d, err := draw(random, input.Type(), shape)
 		if err != nil {
 			return nil, fmt.Errorf("input %q: %w", name, err)
 		}

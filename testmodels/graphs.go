@@ -1,10 +1,7 @@
 package testmodels
 
 import (
-	"google.golang.org/protobuf/proto"
-
-	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -32,7 +29,7 @@ func placements() []Case {
 			b, x := matrix(seed)
 			w := b.Weight("weight", 6, 6, 6)
 			x = b.Node("Relu", []string{b.Node("MatMul", []string{x, w})})
-			b.Node("Gemm", []string{x, w, b.Weight("bias", 6, 6)}, onnxio.MakeInt("transB", 1))
+			b.Node("Gemm", []string{x, w, b.Weight("bias", 6, 6)}, graph.Int("transB", 1))
 			return b.done(4, 6)
 		}},
 		{"weight_used_otherwise", true, func(seed uint64) *Builder {
@@ -52,17 +49,14 @@ func placements() []Case {
 			b, x := matrix(seed)
 			w := b.Weight("weight", 6, 6, 9)
 			b.Node("MatMul", []string{x, w})
-			p := b.graph.Initializer[0]
+			p := b.graph.Initializers[0].Proto()
 			p.FloatData = tensor.Dense{Type: tensor.Float32, Shape: []int{54}, Data: p.RawData}.Float32s()
 			p.RawData = nil
 			return b.done(4, 9)
 		}},
 		{"weight_value_floats", true, func(seed uint64) *Builder {
 			b, x := matrix(seed)
-			b.named("constant", "Constant", nil, []string{"weight"}, &onnxpb.AttributeProto{
-				Name: proto.String("value_floats"), Type: onnxpb.AttributeProto_FLOATS.Enum(),
-				Floats: []float32{0.5, -1, 0.25, 2, -0.75, 1},
-			})
+			b.named("constant", "Constant", nil, []string{"weight"}, graph.Floats("value_floats", 0.5, -1, 0.25, 2, -0.75, 1))
 			b.Node("MatMul", []string{x, "weight"})
 			return b.done(4)
 		}},
@@ -96,14 +90,16 @@ func graphs() []Case {
 		{"transposed_conv", true, func(seed uint64) *Builder {
 			b := NewBuilder(seed, 17, 8)
 			x := b.Input("x", tensor.Float32, "N", 6, 5, 7)
-			b.Node("ConvTranspose", []string{x, b.Weight("weight", 6, 6, 4, 3, 3)}, onnxio.MakeInts("strides", 2, 2))
+			b.Node("ConvTranspose", []string{x, b.Weight("weight", 6, 6, 4, 3, 3)}, graph.Ints("strides", 2, 2))
 			return b.done("N", 4, 11, 15)
 		}},
 		{"unnamed", true, func(seed uint64) *Builder {
 			b, x := matrix(seed)
 			b.Linear(b.Node("Relu", []string{b.Linear(x, 6, 9, true)}), 9, 5, true)
-			for _, node := range b.graph.Node {
-				node.Name = nil
+			for i, node := range b.graph.Nodes {
+				spec := node.Spec()
+				spec.Name = ""
+				b.graph.Nodes[i] = spec.Node()
 			}
 			return b.done(4, 5)
 		}},
@@ -124,8 +120,8 @@ func branches(seed uint64) *Builder {
 	choice := b.Input("choice", tensor.Bool)
 	outer := b.Weight("outer", 6, 6, 9)
 	x = b.Node("Relu", []string{x})
-	branch := func(name string, own bool) *onnxpb.AttributeProto {
-		return graphAttribute(name, b.Body(name, func(body *Builder) {
+	branch := func(name string, own bool) graph.Attr {
+		return graph.Body(name, b.Body(name, func(body *Builder) {
 			y := body.Node("MatMul", []string{x, outer})
 			if own {
 				y = body.Linear(y, 9, 9, true)
@@ -173,21 +169,19 @@ func quantized(seed uint64) *Builder {
 func annotated(seed uint64) *Builder {
 	b := NewBuilder(seed, 21, 10)
 	x := b.Input("x", tensor.Float32, 4, 6)
-	note := func(key, value string) []*onnxpb.StringStringEntryProto {
-		return []*onnxpb.StringStringEntryProto{{Key: proto.String(key), Value: proto.String(value)}}
-	}
+	note := func(key, value string) []graph.Pair { return []graph.Pair{{Key: key, Value: value}} }
 	w := b.Weight("weight", 6, 6, 9)
 	y := b.Node("MatMul", []string{x, w})
-	b.graph.Node[0].DocString = proto.String("the first product")
-	b.graph.Node[0].MetadataProps = note("layer", "first")
-	b.graph.ValueInfo = append(b.graph.ValueInfo, b.valueInfo(y, tensor.Float32, []any{4, 9}))
-	b.graph.QuantizationAnnotation = []*onnxpb.TensorAnnotation{{
-		TensorName: proto.String(w), QuantParameterTensorNames: note("SCALE_TENSOR", b.Tensor("weight_scale", tensor.Float32, nil, []float64{0.25})),
-	}}
+	first := b.graph.Nodes[0].Spec()
+	first.Doc, first.Metadata = "the first product", note("layer", "first")
+	b.graph.Nodes[0] = first.Node()
+	b.graph.Values = append(b.graph.Values, b.valueInfo(y, tensor.Float32, []any{4, 9}))
+	scale := b.Tensor("weight_scale", tensor.Float32, nil, []float64{0.25})
+	b.graph.Annotations = []graph.Annotation{graph.NewAnnotation(w, graph.Pair{Key: "SCALE_TENSOR", Value: scale})}
 	b.Linear(b.Node("Relu", []string{y}), 9, 5, true)
-	m := b.shared.model
-	m.Domain, m.ModelVersion, m.DocString = proto.String("org.example"), proto.Int64(7), proto.String("a model with notes")
-	m.MetadataProps = note("licence", "none")
-	b.graph.DocString, b.graph.MetadataProps = proto.String("a graph with notes"), note("kind", "test")
+	b.shared.model.About = graph.About{
+		Producer: "testmodels", Domain: "org.example", Version: 7, Doc: "a model with notes", Metadata: note("licence", "none"),
+	}
+	b.graph.Doc, b.graph.Metadata = "a graph with notes", note("kind", "test")
 	return b.done(4, 5)
 }

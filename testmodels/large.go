@@ -10,12 +10,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
 
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -43,29 +41,22 @@ func WriteLarge(path string, seed uint64, bytes int64, width int, external bool)
 	if b.shared.err != nil {
 		return b.shared.err
 	}
-	weights := make([]*onnxpb.TensorProto, layers)
+	data := path + ".data"
+	weights := make([]onnxio.Tensor, layers)
 	for i := range weights {
-		weights[i] = &onnxpb.TensorProto{
-			Name: proto.String(largeName(i)), DataType: proto.Int32(int32(tensor.Float32)), Dims: []int64{int64(width), int64(width)},
+		shape := []int{width, width}
+		weights[i] = onnxio.DenseTensor(largeName(i), tensor.Dense{Type: tensor.Float32, Shape: shape})
+		if external {
+			weights[i] = onnxio.ExternalTensor(largeName(i), tensor.Float32, shape, filepath.Base(data), int64(i)*each, each)
 		}
 	}
 	stream := numbers{random: rand.New(rand.NewPCG(seed, 0x6c61726765)), limit: math.Sqrt(3 / float64(width))}
+	parts := b.parts()
 	if !external {
-		return create(path, func(w io.Writer) error { return writeInline(w, b.shared.model, weights, each, &stream) })
+		return create(path, func(w io.Writer) error { return writeInline(w, parts.Model(), weights, each, &stream) })
 	}
-	data := path + ".data"
-	for i, p := range weights {
-		p.DataLocation = onnxpb.TensorProto_EXTERNAL.Enum()
-		for _, e := range []struct{ key, value string }{
-			{"location", filepath.Base(data)},
-			{"offset", strconv.FormatInt(int64(i)*each, 10)},
-			{"length", strconv.FormatInt(each, 10)},
-		} {
-			p.ExternalData = append(p.ExternalData, &onnxpb.StringStringEntryProto{Key: proto.String(e.key), Value: proto.String(e.value)})
-		}
-	}
-	b.graph.Initializer = weights
-	message, err := b.shared.model.MarshalVT()
+	parts.Initializers = weights
+	message, err := parts.Marshal()
 	if err != nil {
 		return err
 	}
@@ -79,15 +70,15 @@ func largeName(i int) string { return fmt.Sprintf("weight_%d", i+1) }
 
 // writeInline writes the model with its weights as raw_data. Protobuf's parts may come in
 // pieces, so the graph is the fields without weights followed by one field for each weight.
-func writeInline(w io.Writer, model *onnxpb.ModelProto, weights []*onnxpb.TensorProto, each int64, stream *numbers) error {
-	graph, err := model.Graph.MarshalVT()
+func writeInline(w io.Writer, m *onnxio.Model, weights []onnxio.Tensor, each int64, stream *numbers) error {
+	graph, err := m.Graph().MarshalVT()
 	if err != nil {
 		return err
 	}
 	heads := make([][]byte, len(weights)) // what comes before each weight's numbers
 	size := uint64(len(graph))
 	for i, p := range weights {
-		body, err := p.MarshalVT()
+		body, err := p.Marshal()
 		if err != nil {
 			return err
 		}
@@ -98,8 +89,8 @@ func writeInline(w io.Writer, model *onnxpb.ModelProto, weights []*onnxpb.Tensor
 		heads[i] = append(heads[i], body...)
 		size += uint64(len(heads[i])) + uint64(each)
 	}
-	model.Graph = nil
-	head, err := model.MarshalVT()
+	m.Proto.Graph = nil
+	head, err := m.Marshal()
 	if err != nil {
 		return err
 	}

@@ -1,18 +1,17 @@
 package testmodels
 
 import (
-	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // attributes is short for a list of attributes.
-type attributes = []*onnxpb.AttributeProto
+type attributes = []graph.Attr
 
 // convolutions are single Conv nodes, one for each attribute and for some together.
 func convolutions() []Case {
-	ints, number, text := onnxio.MakeInts, onnxio.MakeInt, onnxio.MakeString
-	conv := func(name string, in, out int, size, window []int, a ...*onnxpb.AttributeProto) Case {
+	ints, number, text := graph.Ints, graph.Int, graph.String
+	conv := func(name string, in, out int, size, window []int, a ...graph.Attr) Case {
 		return Case{"conv_" + name, true, func(seed uint64) *Builder { return oneConv(NewBuilder(seed, 17, 8), in, out, size, window, a) }}
 	}
 	plane, square := []int{9, 11}, []int{3, 3}
@@ -70,8 +69,8 @@ func oneConv(b *Builder, in, out int, size, window []int, a attributes) *Builder
 
 // transposed are single ConvTranspose nodes.
 func transposed() []Case {
-	ints, number, text := onnxio.MakeInts, onnxio.MakeInt, onnxio.MakeString
-	node := func(name string, size []any, in, out int, window []int, a ...*onnxpb.AttributeProto) Case {
+	ints, number, text := graph.Ints, graph.Int, graph.String
+	node := func(name string, size []any, in, out int, window []int, a ...graph.Attr) Case {
 		return Case{"transposed_" + name, true, func(seed uint64) *Builder {
 			b := NewBuilder(seed, 17, 8)
 			x := b.Input("x", b.float, append([]any{"N", in}, size...)...)
@@ -96,13 +95,13 @@ func transposed() []Case {
 // gemms are single Gemm nodes with the weight as B (or, in gemm_left, as A).
 func gemms() []Case {
 	const in, out, rows = 7, 5, 4
-	number, factor := onnxio.MakeInt, onnxio.MakeFloat
+	number, factor := graph.Int, graph.Float
 	gemm := func(name string, opset int64, a attributes, c []int) Case {
 		return Case{"gemm_" + name, opset >= 7, func(seed uint64) *Builder {
 			b := NewBuilder(seed, opset, map[int64]int64{6: 3, 9: 4, 17: 8}[opset])
 			inDims, weight := []any{rows, in}, []int{in, out}
 			for _, attribute := range a {
-				switch attribute.GetName() {
+				switch attribute.Name() {
 				case "transA":
 					inDims = []any{in, rows}
 				case "transB":

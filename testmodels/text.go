@@ -1,7 +1,7 @@
 package testmodels
 
 import (
-	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -12,7 +12,7 @@ func textClassifier(seed uint64) *Builder {
 	b := NewBuilder(seed, 17, 8)
 	tokens := b.Input("tokens", tensor.Int64, "N", "T")
 	x := b.Node("Gather", []string{b.Weight("embedding", 1, vocabulary, width), tokens})
-	x = b.Node("ReduceMean", []string{x}, onnxio.MakeInts("axes", 1), onnxio.MakeInt("keepdims", 0))
+	x = b.Node("ReduceMean", []string{x}, graph.Ints("axes", 1), graph.Int("keepdims", 0))
 	x = b.Node("Relu", []string{b.Linear(x, width, hidden, true)})
 	b.Linear(x, hidden, classes, true)
 	b.Output(b.Rename("logits"), tensor.Float32, "N", classes)

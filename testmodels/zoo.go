@@ -3,8 +3,8 @@ package testmodels
 import (
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -63,15 +63,15 @@ func cnn(b *Builder) *Builder {
 	x = b.Node("GlobalAveragePool", []string{x})
 	x = b.Node("Flatten", []string{x})
 	b.Node("Gemm", []string{x, b.Weight("classifier_weight", 12, 5, 12), b.Weight("classifier_bias", 12, 5)},
-		onnxio.MakeInt("transB", 1))
+		graph.Int("transB", 1))
 	b.Output(b.Rename("logits"), b.float, "N", 5)
 	return b
 }
 
 func convNorm(b *Builder, x string, in, out, k, stride int) string {
-	pad, step := int64(k/2), int64(stride)
+	pad := k / 2
 	x = b.ConvBias(x, in, out, []int{k, k}, "",
-		onnxio.MakeInts("pads", pad, pad, pad, pad), onnxio.MakeInts("strides", step, step))
+		graph.Ints("pads", pad, pad, pad, pad), graph.Ints("strides", stride, stride))
 	return b.BatchNorm(x, out)
 }
 
@@ -88,11 +88,11 @@ func residual(b *Builder, x string, in, out, stride int) string {
 // size and normalizations between, output "image" [N,3,16,20].
 func decoder(seed uint64) *Builder {
 	b := NewBuilder(seed, 17, 8)
-	double := []*onnxpb.AttributeProto{onnxio.MakeInts("strides", 2, 2), onnxio.MakeInts("pads", 1, 1, 1, 1)}
+	double := []graph.Attr{graph.Ints("strides", 2, 2), graph.Ints("pads", 1, 1, 1, 1)}
 	x := b.Input("latent", b.float, "N", 10, 4, 5)
 	x = b.Node("Relu", []string{b.BatchNorm(b.ConvTranspose(x, 10, 16, []int{4, 4}, double...), 16)})
 	x = b.Node("Relu", []string{b.BatchNorm(b.ConvTranspose(x, 16, 12, []int{4, 4}, double...), 12)})
-	b.Node("Tanh", []string{b.Conv(x, 12, 3, []int{3, 3}, onnxio.MakeInts("pads", 1, 1, 1, 1))})
+	b.Node("Tanh", []string{b.Conv(x, 12, 3, []int{3, 3}, graph.Ints("pads", 1, 1, 1, 1))})
 	b.Output(b.Rename("image"), b.float, "N", 3, 16, 20)
 	return b
 }
@@ -106,7 +106,7 @@ func transformer(seed uint64) *Builder {
 	tokens := b.Input("tokens", tensor.Int64, "N", "T")
 	x := b.Node("Gather", []string{b.Weight("embedding", 1, vocabulary, width), tokens})
 	shape := b.Node("Shape", []string{tokens})
-	steps := b.Node("Gather", []string{shape, b.Ints("axis_1", 1)}, onnxio.MakeInt("axis", 0))
+	steps := b.Node("Gather", []string{shape, b.Ints("axis_1", 1)}, graph.Int("axis", 0))
 	positions := b.Node("Slice", []string{
 		b.Weight("positions", 1, length, width), b.Ints("start", 0), steps, b.Ints("axis_0", 0),
 	})
@@ -117,7 +117,7 @@ func transformer(seed uint64) *Builder {
 	grown := b.Linear(gelu(b, b.Linear(x, width, hidden, true)), hidden, width, true)
 	x = layerNorm(b, b.Node("Add", []string{x, grown}), width)
 
-	x = b.Node("ReduceMean", []string{x}, onnxio.MakeInts("axes", 1), onnxio.MakeInt("keepdims", 0))
+	x = b.Node("ReduceMean", []string{x}, graph.Ints("axes", 1), graph.Int("keepdims", 0))
 	b.Linear(x, width, classes, true)
 	b.Output(b.Rename("logits"), tensor.Float32, "N", classes)
 	return b
@@ -127,23 +127,23 @@ func layerNorm(b *Builder, x string, width int) string {
 	name := b.fresh("layer_norm")
 	return b.Node("LayerNormalization", []string{
 		x, b.Random(name+"_scale", 0.5, 1.5, width), b.Random(name+"_bias", -0.2, 0.2, width),
-	}, onnxio.MakeInt("axis", -1))
+	}, graph.Int("axis", -1))
 }
 
 // attention adds softmax(q kᵀ/√d) v over the heads; the scale is folded into q's side as
 // a multiplication.
 func attention(b *Builder, x, shape string, width, heads int) string {
 	batchAndSteps := b.Node("Slice", []string{shape, b.Ints("first", 0), b.Ints("second", 2)})
-	apart := b.Node("Concat", []string{batchAndSteps, b.Ints("split_heads", heads, width/heads)}, onnxio.MakeInt("axis", 0))
-	together := b.Node("Concat", []string{batchAndSteps, b.Ints("join_heads", width)}, onnxio.MakeInt("axis", 0))
-	project := func(order ...int64) string {
+	apart := b.Node("Concat", []string{batchAndSteps, b.Ints("split_heads", heads, width/heads)}, graph.Int("axis", 0))
+	together := b.Node("Concat", []string{batchAndSteps, b.Ints("join_heads", width)}, graph.Int("axis", 0))
+	project := func(order ...int) string {
 		y := b.Node("Reshape", []string{b.Linear(x, width, width, true), apart})
-		return b.Node("Transpose", []string{y}, onnxio.MakeInts("perm", order...))
+		return b.Node("Transpose", []string{y}, graph.Ints("perm", order...))
 	}
 	q, k, v := project(0, 2, 1, 3), project(0, 2, 3, 1), project(0, 2, 1, 3)
 	q = b.Node("Mul", []string{q, b.Tensor("scale", tensor.Float32, nil, []float64{0.408248290463863})})
-	scores := b.Node("Softmax", []string{b.Node("MatMul", []string{q, k})}, onnxio.MakeInt("axis", -1))
-	y := b.Node("Transpose", []string{b.Node("MatMul", []string{scores, v})}, onnxio.MakeInts("perm", 0, 2, 1, 3))
+	scores := b.Node("Softmax", []string{b.Node("MatMul", []string{q, k})}, graph.Int("axis", -1))
+	y := b.Node("Transpose", []string{b.Node("MatMul", []string{scores, v})}, graph.Ints("perm", 0, 2, 1, 3))
 	return b.Node("Reshape", []string{y, together})
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -225,14 +226,14 @@ func TestWriteLarge(t *testing.T) {
 		}
 		defer func() { _ = m.Close() }()
 		models = append(models, m)
-		if n := len(m.Graph().GetNode()); n != 13 {
+		if n := len(graph.Of(m).Nodes()); n != 13 {
 			t.Errorf("%s has %d nodes", path, n)
 		}
 	}
-	for i := range models[0].Graph().GetInitializer() {
+	for i := range graph.Of(models[0]).Initializers() {
 		var raws [2][]byte
 		for k, m := range models {
-			raw, err := m.Tensor(m.Graph().GetInitializer()[i]).Raw()
+			raw, err := graph.Of(m).Initializers()[i].Raw()
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,9 +13,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
-	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -50,7 +50,7 @@ func scores(t *testing.T, batch any, w ...float64) string {
 	x := b.Input("x", tensor.Float32, batch, 2)
 	b.Node("MatMul", []string{x, b.Tensor("w", tensor.Float32, []int{2, 3}, w)})
 	b.Output(b.Rename("y"), tensor.Float32, batch, 3)
-	b.Node("ReduceMax", []string{x}, onnxio.MakeInt("keepdims", 0))
+	b.Node("ReduceMax", []string{x}, graph.Int("keepdims", 0))
 	b.Output(b.Rename("top"), tensor.Float32)
 	return save(t, b)
 }

@@ -20,7 +20,7 @@ const configName = "onnx-compress.yaml"
 // configFlags declares which configuration holds; every command that can be configured has them.
 func configFlags(f *flagSet) {
 	f.group("Configuration (see `onnx-compress help config`)")
-	f.row("where other flags take their values from", func(f *flagSet) { choiceOfConfig(f) })
+	f.row("where other flags take their values from", choiceOfConfig)
 }
 
 func choiceOfConfig(f *flagSet) {
@@ -30,8 +30,12 @@ func choiceOfConfig(f *flagSet) {
 	f.completeWith("config", ending("yaml", "yml"))
 }
 
-// unconfigured are the flags that no configuration can set.
-func unconfigured() []string { return []string{"config", "no-config", "print-config", "help"} }
+// settable lists the flags that a configuration can set.
+func settable(f *pflag.FlagSet) []*pflag.Flag {
+	return slices.DeleteFunc(flagsOf(f), func(flag *pflag.Flag) bool {
+		return slices.Contains([]string{"config", "no-config", "print-config", "help"}, flag.Name)
+	})
+}
 
 // useConfig gives the flags that the command line leaves out the values of the configuration,
 // and prints what holds where that was asked for.
@@ -84,8 +88,8 @@ func readConfig(named string) (path string, doc *configDoc, err error) {
 // printConfig writes the flags that have a value as a configuration of the command.
 func printConfig(w io.Writer, f *pflag.FlagSet) error {
 	values := yaml.MapSlice{}
-	for _, flag := range flagsOf(f) {
-		if !flag.Changed || slices.Contains(unconfigured(), flag.Name) {
+	for _, flag := range settable(f) {
+		if !flag.Changed {
 			continue
 		}
 		var v any = flag.Value.String()

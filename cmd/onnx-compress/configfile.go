@@ -9,6 +9,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
@@ -83,10 +84,7 @@ func line(n ast.Node) int {
 func parseSection(e *ast.MappingValueNode) (configSection, error) {
 	s := configSection{command: keyOf(e), line: line(e.Key)}
 	commands := configurable()
-	var names []string
-	for _, c := range commands {
-		names = append(names, c.Name())
-	}
+	names := each(commands, (*cobra.Command).Name)
 	i := slices.Index(names, s.command)
 	if i < 0 {
 		return s, fmt.Errorf("line %d: unknown command %q%s; known: %s", s.line, s.command, suggest.Phrase(s.command, names), strings.Join(names, ", "))
@@ -94,16 +92,15 @@ func parseSection(e *ast.MappingValueNode) (configSection, error) {
 	if e.Value.Type() == ast.NullType {
 		return s, nil
 	}
-	f := commands[i].Flags()
-	settable := slices.DeleteFunc(flagNames(f), func(name string) bool { return slices.Contains(unconfigured(), name) })
+	flags := flagNames(settable(commands[i].Flags()))
 	entries, err := mapping(e.Value, s.command, "flags")
 	if err != nil {
 		return s, err
 	}
 	for _, e := range entries {
 		v := configValue{flag: keyOf(e), line: line(e.Key)}
-		if !slices.Contains(settable, v.flag) {
-			return s, fmt.Errorf("line %d: %s has no flag %q%s", v.line, s.command, v.flag, suggest.Phrase(v.flag, settable))
+		if !slices.Contains(flags, v.flag) {
+			return s, fmt.Errorf("line %d: %s has no flag %q%s", v.line, s.command, v.flag, suggest.Phrase(v.flag, flags))
 		}
 		if v.words, err = plainWords(e.Value); err != nil {
 			return s, fmt.Errorf("line %d: %s: %s: %w", v.line, s.command, v.flag, err)

@@ -131,7 +131,7 @@ func (c *exploreCommand) run(cmd *cobra.Command, args []string) error {
 	if err := writeNamed("picture", c.picture, draw); err != nil {
 		return err
 	}
-	if err := writeNamed("report", c.report, func(w io.Writer) error { return page.Exploration(w, e) }); err != nil {
+	if err := writeNamed("report", c.report, inFlags(func(w io.Writer) error { return page.Exploration(w, e) })); err != nil {
 		return err
 	}
 	return c.how.out.write(c.streams.out, e, func(w io.Writer) error { return report.Exploration(w, e, c.how.out.verbose) })

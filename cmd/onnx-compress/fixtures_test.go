@@ -19,11 +19,10 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
@@ -67,21 +66,25 @@ func cmdBroken(ts *testscript.TestScript, neg bool, args []string) {
 	b.Output(b.Rename("y"), tensor.Float32, "N", 8)
 	m, err := b.Model()
 	ts.Check(err)
-	p := proto.Clone(m.Proto).(*onnxpb.ModelProto)
-	weight := p.Graph.Initializer[0]
+	p := graph.Of(m).Parts()
+	weight := &p.Initializers[0]
 	switch args[0] {
 	case "cyclic":
-		p.Graph.Node[0].Input[0] = "y"
+		first := p.Nodes[0].Spec()
+		first.Inputs[0] = "y"
+		p.Nodes[0] = first.Node()
 	case "nan":
-		binary.LittleEndian.PutUint32(weight.RawData[4*13:], math.Float32bits(float32(math.NaN())))
+		d, err := weight.Dense()
+		ts.Check(err)
+		d.Data = bytes.Clone(d.Data)
+		binary.LittleEndian.PutUint32(d.Data[4*13:], math.Float32bits(float32(math.NaN())))
+		*weight = onnxio.DenseTensor(weight.Name(), d)
 	case "external":
-		weight.RawData = nil
-		weight.DataLocation = onnxpb.TensorProto_EXTERNAL.Enum()
-		weight.ExternalData = []*onnxpb.StringStringEntryProto{{Key: proto.String("location"), Value: proto.String(args[2])}}
+		*weight = onnxio.ExternalTensor(weight.Name(), weight.Type(), weight.Shape(), args[2], 0, int64(weight.Bytes()))
 	default:
 		ts.Fatalf("unknown kind %q", args[0])
 	}
-	data, err := proto.Marshal(p)
+	data, err := p.Marshal()
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), data, 0o644))
 }
@@ -220,16 +223,12 @@ func cmdTestSets(ts *testscript.TestScript, neg bool, args []string) {
 		feeds, err := testmodels.Feeds(m, uint64(i), nil, 3)
 		ts.Check(err)
 		k := 0
-		for _, in := range m.Graph().GetInput() {
-			d, ok := feeds[in.GetName()]
+		for _, in := range graph.Of(m).Inputs() {
+			d, ok := feeds[in.Name()]
 			if !ok {
 				continue
 			}
-			p := &onnxpb.TensorProto{Name: in.Name, DataType: proto.Int32(int32(d.Type)), RawData: d.Data}
-			for _, n := range d.Shape {
-				p.Dims = append(p.Dims, int64(n))
-			}
-			data, err := proto.Marshal(p)
+			data, err := onnxio.DenseTensor(in.Name(), d).Marshal()
 			ts.Check(err)
 			ts.Check(os.WriteFile(filepath.Join(folder, fmt.Sprintf("input_%d.pb", k)), data, 0o644))
 			k++

@@ -89,12 +89,8 @@ func flagsOf(f *pflag.FlagSet) []*pflag.Flag {
 }
 
 // flagNames lists their names.
-func flagNames(f *pflag.FlagSet) []string {
-	var out []string
-	for _, flag := range flagsOf(f) {
-		out = append(out, flag.Name)
-	}
-	return out
+func flagNames(flags []*pflag.Flag) []string {
+	return each(flags, func(flag *pflag.Flag) string { return flag.Name })
 }
 
 func annotate(flag *pflag.Flag, key, value string) {

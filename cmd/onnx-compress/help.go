@@ -41,11 +41,7 @@ func newHelp(root *cobra.Command) *cobra.Command {
 			return usagef("%d commands were named (%q); want one", len(args), args)
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			var out []string
-			for _, c := range inOrder(root) {
-				out = append(out, cobra.CompletionWithDesc(c.Name(), c.Short))
-			}
-			return out, cobra.ShellCompDirectiveNoFileComp
+			return each(inOrder(root), func(c *cobra.Command) string { return cobra.CompletionWithDesc(c.Name(), c.Short) }), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 	cmd.SetHelpFunc(func(*cobra.Command, []string) { _ = root.Help() }) // which has no error; the output keeps it

@@ -62,15 +62,14 @@ Exit codes:
 
 // restateCompletion gives cobra's own command our words.
 func restateCompletion(cmd *cobra.Command) {
-	var shells []string
+	shells := each(cmd.Commands(), (*cobra.Command).Name)
 	for _, c := range cmd.Commands() {
-		shells = append(shells, c.Name())
 		c.Args = noArgs
 	}
 	cmd.Use += " " + strings.Join(shells, "|")
 	cmd.Short = "print a script that completes commands in a shell"
 	cmd.Long = "Prints a script that completes commands, flags and their values."
-	cmd.Example = `  # bash
+	cmd.Example = `  # bash, with the package bash-completion
   source <(onnx-compress completion bash)
   # zsh, behind compinit
   source <(onnx-compress completion zsh)
@@ -120,7 +119,7 @@ func meant(root *cobra.Command, word string) string {
 // flagFault makes pflag's errors those of the command line, with what a mistyped flag was meant to be.
 func flagFault(cmd *cobra.Command, err error) error {
 	if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) {
-		if near, ok := suggest.Nearest(unknown.GetSpecifiedName(), flagNames(cmd.Flags())); ok {
+		if near, ok := suggest.Nearest(unknown.GetSpecifiedName(), flagNames(flagsOf(cmd.Flags()))); ok {
 			return usagef("%w (did you mean --%s?)", err, near)
 		}
 	}

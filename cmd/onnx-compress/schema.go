@@ -32,10 +32,8 @@ func configSchema() ([]byte, error) {
 	properties := object{}
 	for _, c := range configurable() {
 		flags := object{}
-		for _, flag := range flagsOf(c.Flags()) {
-			if !slices.Contains(unconfigured(), flag.Name) {
-				flags[flag.Name] = flagSchema(flag)
-			}
+		for _, flag := range settable(c.Flags()) {
+			flags[flag.Name] = flagSchema(flag)
 		}
 		properties[c.Name()] = object{
 			"type": []string{"object", "null"}, "additionalProperties": false, "properties": flags,

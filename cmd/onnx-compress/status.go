@@ -94,7 +94,7 @@ func (w *wantFlags) wanted(out provenance.Want) (provenance.Want, error) {
 	if w.compress.tune {
 		a, err := samples.ParseAugment(w.compress.tuning.augment)
 		if err != nil {
-			return out, usagef("--tune-augment: %w", err)
+			return out, usagef("--augment: %w", err)
 		}
 		if a != (samples.Augment{}) {
 			w.compress.tuning.options.Augment = &samples.Augmenter{Augment: a}

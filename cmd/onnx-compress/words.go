@@ -4,7 +4,6 @@ import (
 	"math"
 	"os"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -99,8 +98,8 @@ func quoted(word string) string {
 // given lists the flags that have a value, as they stand on a command line.
 func given(f *pflag.FlagSet, quote func(string) string) []string {
 	var out []string
-	for _, flag := range flagsOf(f) {
-		if !flag.Changed || slices.Contains(unconfigured(), flag.Name) {
+	for _, flag := range settable(f) {
+		if !flag.Changed {
 			continue
 		}
 		values := []string{flag.Value.String()}

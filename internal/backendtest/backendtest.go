@@ -10,11 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -51,17 +49,17 @@ func Cases(t testing.TB) []Case {
 // error where one of them is no dense tensor, or is not there.
 func (c Case) Data(m *onnxio.Model) (inputs map[string]tensor.Dense, outputs []tensor.Dense, err error) {
 	inputs = map[string]tensor.Dense{}
-	for _, v := range m.Graph().GetInput() {
-		if _, ok := m.Index().Initializer(v.GetName()); ok {
+	for _, v := range graph.Of(m).Inputs() {
+		if _, ok := graph.Of(m).Initializer(v.Name()); ok {
 			continue
 		}
 		d, err := c.read("input", len(inputs), v)
 		if err != nil {
 			return nil, nil, err
 		}
-		inputs[v.GetName()] = d
+		inputs[v.Name()] = d
 	}
-	for i, v := range m.Graph().GetOutput() {
+	for i, v := range graph.Of(m).Outputs() {
 		d, err := c.read("output", i, v)
 		if err != nil {
 			return nil, nil, err
@@ -71,21 +69,21 @@ func (c Case) Data(m *onnxio.Model) (inputs map[string]tensor.Dense, outputs []t
 	return inputs, outputs, nil
 }
 
-func (c Case) read(kind string, i int, v *onnxpb.ValueInfoProto) (tensor.Dense, error) {
-	if v.GetType().GetTensorType() == nil {
-		return tensor.Dense{}, fmt.Errorf("%s: %s %q is no dense tensor", c.Name, kind, v.GetName())
+func (c Case) read(kind string, i int, v graph.Value) (tensor.Dense, error) {
+	if !v.Dense() {
+		return tensor.Dense{}, fmt.Errorf("%s: %s %q is no dense tensor", c.Name, kind, v.Name())
 	}
 	path := filepath.Join(filepath.Dir(c.Path), "test_data_set_0", fmt.Sprintf("%s_%d.pb", kind, i))
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return tensor.Dense{}, err
 	}
-	var p onnxpb.TensorProto
-	if err := proto.Unmarshal(data, &p); err != nil {
+	p, err := onnxio.ParseTensor(data)
+	if err != nil {
 		return tensor.Dense{}, fmt.Errorf("%s: %w", path, err)
 	}
-	if tensor.Type(p.GetDataType()) == tensor.String {
-		return tensor.Dense{Type: tensor.String, Shape: onnxio.New(&onnxpb.ModelProto{}).Tensor(&p).Shape()}, nil
+	if p.Type() == tensor.String {
+		return tensor.Dense{Type: tensor.String, Shape: p.Shape()}, nil
 	}
-	return onnxio.New(&onnxpb.ModelProto{}).Tensor(&p).Dense()
+	return p.Dense()
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
@@ -96,7 +97,7 @@ func TestObserveWeights(t *testing.T) {
 	m, changed := pair(t, "N")
 	var got [2]float64
 	for i, w := range []float64{1, 5} {
-		o, err := Observe(t.Context(), lib, m, src, testkit.Count(len(src)), Options{Weights: map[string]float64{m.Graph().GetOutput()[0].GetName(): w}})
+		o, err := Observe(t.Context(), lib, m, src, testkit.Count(len(src)), Options{Weights: map[string]float64{graph.Of(m).Outputs()[0].Name(): w}})
 		if err != nil {
 			t.Fatal(err)
 		}

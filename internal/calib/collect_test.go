@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
@@ -276,19 +277,19 @@ func TestProbeModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conditional := m.Graph().GetNode()[1].GetOutput()[0]
-	p := probeModel(m.Proto, []string{conditional})
-	if got, want := len(p.GetGraph().GetNode()), len(m.Graph().GetNode())-1; got != want {
+	conditional := graph.Of(m).Nodes()[1].Output(0)
+	p := probed(m, []string{conditional})
+	if got, want := len(p.Nodes), len(graph.Of(m).Nodes())-1; got != want {
 		t.Errorf("%d nodes, want %d: all but the last", got, want)
 	}
-	if out := p.GetGraph().GetOutput(); len(out) != 1 || out[0].GetName() != conditional {
+	if out := p.Outputs; len(out) != 1 || out[0].Name() != conditional {
 		t.Errorf("outputs %v, want %s", out, conditional)
 	}
 	if after, err := m.Marshal(); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("the original has changed (%v)", err)
 	}
 	// The body of the If reads the value that the Relu before it makes.
-	if first := p.GetGraph().GetNode()[0].GetOpType(); first != "Relu" {
+	if first := p.Nodes[0].Op(); first != "Relu" {
 		t.Errorf("the first node is %s, want Relu", first)
 	}
 }

@@ -10,12 +10,12 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
-	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -151,7 +151,7 @@ func TestCounts(t *testing.T) {
 			b := testmodels.NewBuilder(1, 17, 8)
 			x := b.Input("ids", tensor.Int64, batch, 3)
 			x = b.Node("Gather", []string{b.Weight("table", 1, rows, 5), x})
-			b.Node("ReduceMean", []string{x}, onnxio.MakeInts("axes", 1), onnxio.MakeInt("keepdims", 0))
+			b.Node("ReduceMean", []string{x}, graph.Ints("axes", 1), graph.Int("keepdims", 0))
 			b.Output(b.Rename("y"), tensor.Float32, batch, 5)
 			return b
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -64,9 +65,9 @@ type target struct {
 func targets(m *onnxio.Model, weights map[string]float64) ([]target, error) {
 	var out []target
 	known := map[string]bool{}
-	for i, v := range m.Graph().GetOutput() {
-		known[v.GetName()] = true
-		t := target{name: v.GetName(), number: i, weight: 1}
+	for i, v := range graph.Of(m).Outputs() {
+		known[v.Name()] = true
+		t := target{name: v.Name(), number: i, weight: 1}
 		if w, ok := weights[t.name]; ok {
 			t.weight = w
 		}

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -21,7 +22,7 @@ func maskedModel(t *testing.T) *onnxio.Model {
 	x := b.Input("x", tensor.Float32, "N", 5, 6)
 	mask := b.Input("mask", tensor.Float32, "N", 5, 1)
 	ids := b.Input("ids", tensor.Int64, "N", 5)
-	rows := b.Node("Gather", []string{b.Weight("table", 9, 9, 4), ids}, onnxio.MakeInt("axis", 0))
+	rows := b.Node("Gather", []string{b.Weight("table", 9, 9, 4), ids}, graph.Int("axis", 0))
 	first := b.Node("MatMul", []string{x, b.Weight("first", 6, 6, 4)})
 	second := b.Node("MatMul", []string{x, b.Weight("second", 6, 6, 4)})
 	b.Node("Mul", []string{b.Node("Add", []string{b.Node("Add", []string{first, second}), rows}), mask})

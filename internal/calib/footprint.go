@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/onnx-compress/onnx-compress/grad"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -31,9 +32,10 @@ func (gs *gradients) footprint(ctx context.Context, src samples.Source, index in
 // computed is what the values take that the nodes of the main graph compute from inputs.
 func computed(m *onnxio.Model, values grad.Values) int64 {
 	var sum int64
-	for _, n := range m.Graph().GetNode() {
-		for _, out := range n.GetOutput() {
-			if _, constant := m.Index().Constant(out); constant {
+	g := graph.Of(m)
+	for _, n := range g.Nodes() {
+		for _, out := range n.Outputs() {
+			if _, constant := g.Constant(out); constant {
 				continue
 			}
 			v := values[out]

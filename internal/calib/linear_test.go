@@ -5,13 +5,13 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
@@ -28,8 +28,8 @@ type linear struct {
 }
 
 func linears() []linear {
-	ints, number, text := onnxio.MakeInts, onnxio.MakeInt, onnxio.MakeString
-	conv := func(name string, in, out, groups int, size, window []int, a ...*onnxpb.AttributeProto) linear {
+	ints, number, text := graph.Ints, graph.Int, graph.String
+	conv := func(name string, in, out, groups int, size, window []int, a ...graph.Attr) linear {
 		return linear{name, func() *testmodels.Builder {
 			b := testmodels.NewBuilder(1, 17, 8)
 			dims, open := []any{"N", in}, []any{"N", out}
@@ -37,12 +37,12 @@ func linears() []linear {
 				dims, open = append(dims, n), append(open, nil)
 			}
 			x := b.Input("x", tensor.Float32, dims...)
-			b.ConvBias(x, in, out, window, "", append(a, number("group", int64(groups)))...)
+			b.ConvBias(x, in, out, window, "", append(a, number("group", groups))...)
 			b.Output(b.Rename("y"), tensor.Float32, open...)
 			return b
 		}, append([]int{in}, size...), tensor.Float32, 1}
 	}
-	transposed := func(name string, in, out, groups int, size, window []int, a ...*onnxpb.AttributeProto) linear {
+	transposed := func(name string, in, out, groups int, size, window []int, a ...graph.Attr) linear {
 		return linear{"transposed " + name, func() *testmodels.Builder {
 			b := testmodels.NewBuilder(1, 17, 8)
 			dims := []any{"N", in}
@@ -50,7 +50,7 @@ func linears() []linear {
 				dims = append(dims, n)
 			}
 			w := b.Weight("w", in, append([]int{in, out / groups}, window...)...)
-			b.Node("ConvTranspose", []string{b.Input("x", tensor.Float32, dims...), w}, append(a, number("group", int64(groups)))...)
+			b.Node("ConvTranspose", []string{b.Input("x", tensor.Float32, dims...), w}, append(a, number("group", groups))...)
 			b.Output(b.Rename("y"), tensor.Float32, append([]any{"N", out}, slices.Repeat([]any{nil}, len(size))...)...)
 			return b
 		}, append([]int{in}, size...), tensor.Float32, 1}
@@ -101,7 +101,7 @@ func linears() []linear {
 			b.Node("MatMul", []string{x, b.Weight("w", 6, 6, 8)})
 		}),
 		node("gemm transB, alpha", []int{6}, 1, tensor.Float32, []any{6}, func(b *testmodels.Builder, x string) {
-			b.Node("Gemm", []string{x, b.Weight("w", 6, 8, 6)}, number("transB", 1), onnxio.MakeFloat("alpha", 0.5))
+			b.Node("Gemm", []string{x, b.Weight("w", 6, 8, 6)}, number("transB", 1), graph.Float("alpha", 0.5))
 		}),
 		node("gemm behind a node", []int{6}, 1, tensor.Float32, []any{6}, func(b *testmodels.Builder, x string) {
 			x = b.Node("Transpose", []string{b.Node("Relu", []string{x})}, ints("perm", 1, 0))

@@ -8,12 +8,9 @@ import (
 	"slices"
 	"sync"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
-	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -88,49 +85,37 @@ func (gs *gradients) perturb(ctx context.Context, sites []*rewrite.Site, runs *f
 // open makes the session.
 func (p *perturbation) open(gs *gradients) error {
 	m := gs.model
-	names := onnxio.NewNameSet(m)
+	names := graph.NewNameSet(m)
 	at := map[string]int{} // the site that makes a value
 	for i, s := range p.sites {
 		at[s.Output] = i
 		p.noise = append(p.noise, names.Fresh(s.Output+"/noise"))
 	}
-	graph := onnxio.Shallow(m.Graph())
-	graph.Node, graph.Input, graph.Output = nil, slices.Clone(graph.Input), slices.Clone(graph.Output)
-	for _, n := range m.Graph().GetNode() {
-		i, ok := -1, false
-		if len(n.Output) > 0 {
-			i, ok = at[n.Output[0]]
-		}
+	parts := graph.Of(m).Parts()
+	nodes := parts.Nodes
+	parts.Nodes = nil
+	for _, n := range nodes {
+		y := n.Output(0)
+		i, ok := at[y]
 		if !ok {
-			graph.Node = append(graph.Node, n)
+			parts.Nodes = append(parts.Nodes, n)
 			continue
 		}
-		y, plain := n.Output[0], names.Fresh(n.Output[0]+"/plain")
-		made := onnxio.Shallow(n)
-		made.Output = slices.Clone(n.Output)
-		made.Output[0] = plain
-		graph.Node = append(graph.Node, made, &onnxpb.NodeProto{
-			Name: proto.String(p.noise[i]), OpType: proto.String("Add"), Input: []string{plain, p.noise[i]}, Output: []string{y},
-		})
+		made := n.Spec()
+		made.Outputs[0] = names.Fresh(y + "/plain")
+		parts.Nodes = append(parts.Nodes, made.Node(), graph.NewNode("Add", p.noise[i], []string{made.Outputs[0], p.noise[i]}, []string{y}))
 		// Without a shape the input takes noise of any size, and a single zero for none.
-		graph.Input = append(graph.Input, &onnxpb.ValueInfoProto{
-			Name: proto.String(p.noise[i]),
-			Type: &onnxpb.TypeProto{Value: &onnxpb.TypeProto_TensorType{TensorType: &onnxpb.TypeProto_Tensor{ElemType: proto.Int32(int32(p.sites[i].Dtype))}}},
-		})
-		if !slices.ContainsFunc(graph.Output, func(v *onnxpb.ValueInfoProto) bool { return v.GetName() == y }) {
-			graph.Output = append(graph.Output, &onnxpb.ValueInfoProto{Name: &y})
+		parts.Inputs = append(parts.Inputs, graph.NewValue(p.noise[i], p.sites[i].Dtype, nil))
+		if !graph.Of(m).IsOutput(y) {
+			parts.Outputs = append(parts.Outputs, graph.NewValue(y, tensor.Undefined, nil))
 		}
 	}
 	// The new outputs have no types: the runtime infers them.
-	graph.ValueInfo = slices.DeleteFunc(slices.Clone(graph.ValueInfo), func(v *onnxpb.ValueInfoProto) bool {
-		_, ok := at[v.GetName()]
+	parts.Values = slices.DeleteFunc(parts.Values, func(v graph.Value) bool {
+		_, ok := at[v.Name()]
 		return ok
 	})
-	model := onnxio.Shallow(m.Proto)
-	model.Graph = graph
-	d := m.Derive(model)
-	defer d.Close()
-	data, err := d.Marshal()
+	data, err := parts.Marshal()
 	if err != nil {
 		return err
 	}

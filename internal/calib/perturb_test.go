@@ -6,12 +6,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
-	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
@@ -110,7 +110,7 @@ func TestUndefinedGradient(t *testing.T) {
 func TestNoOutputToBeSensitive(t *testing.T) {
 	b := testmodels.NewBuilder(1, 17, 8)
 	x := b.Input("x", tensor.Float32, "N", 6)
-	b.Node("ArgMax", []string{b.Linear(x, 6, 8, false)}, onnxio.MakeInt("axis", 1))
+	b.Node("ArgMax", []string{b.Linear(x, 6, 8, false)}, graph.Int("axis", 1))
 	b.Output(b.Rename("y"), tensor.Int64, "N", 1)
 	st := sensitivities(t, testkit.Built(t, b), random(3, "x", tensor.Float32, 6), Options{Probes: 1})[0]
 	if st.G != nil || !strings.Contains(st.Note, "floating-point") || st.A == nil {

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/linalg"
-	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -92,7 +92,7 @@ func about(columns [][]float64, from, to int) *linalg.Matrix {
 // Covariances keep their digits where means are large, at every kind of site, and are the same for any number of threads.
 func TestCovarianceFarFromZero(t *testing.T) {
 	image := []int{4, 8, 8}
-	pads := onnxio.MakeInts("pads", 1, 1, 1, 1)
+	pads := graph.Ints("pads", 1, 1, 1, 1)
 	for _, c := range []struct {
 		name    string
 		shape   []int
@@ -106,10 +106,10 @@ func TestCovarianceFarFromZero(t *testing.T) {
 			func(src memory) [][]float64 { return windows(src, 4, 8, 1) }, 0,
 		},
 		{"strided conv", image, 9, func(b *testmodels.Builder, x string) string {
-			return b.Conv(x, 4, 5, []int{3, 3}, pads, onnxio.MakeInts("strides", 2, 2))
+			return b.Conv(x, 4, 5, []int{3, 3}, pads, graph.Ints("strides", 2, 2))
 		}, func(src memory) [][]float64 { return windows(src, 4, 8, 2) }, 0},
 		{"depthwise conv", image, 9, func(b *testmodels.Builder, x string) string {
-			return b.Conv(x, 4, 4, []int{3, 3}, pads, onnxio.MakeInt("group", 4))
+			return b.Conv(x, 4, 4, []int{3, 3}, pads, graph.Int("group", 4))
 		}, func(src memory) [][]float64 { return windows(src, 4, 8, 1) }, 0},
 		{
 			"rows",

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -29,9 +29,7 @@ func newProbe(lib *ort.Library, m *onnxio.Model, inputs []samples.InputSpec, val
 	if len(p.outputs) == 0 {
 		return p, nil
 	}
-	d := m.Derive(probeModel(m.Proto, p.outputs))
-	defer d.Close()
-	data, err := d.Marshal()
+	data, err := probed(m, p.outputs).Marshal()
 	if err != nil {
 		return nil, fmt.Errorf("calibration: %w", err)
 	}
@@ -62,57 +60,15 @@ func (p *probe) close() {
 	}
 }
 
-// probeModel returns the model with the given values for outputs, and without the nodes
-// that these do not need. It shares everything else with m.
-func probeModel(m *onnxpb.ModelProto, outputs []string) *onnxpb.ModelProto {
-	g := m.GetGraph()
-	graph := &onnxpb.GraphProto{
-		Name: g.Name, Node: needed(g.GetNode(), outputs), Input: g.Input, ValueInfo: g.ValueInfo,
-		Initializer: g.Initializer, SparseInitializer: g.SparseInitializer, QuantizationAnnotation: g.QuantizationAnnotation,
-	}
-	for _, name := range outputs {
-		graph.Output = append(graph.Output, &onnxpb.ValueInfoProto{Name: &name})
-	}
+// probed is the model with the given values for outputs, and without the nodes that these do not need.
+func probed(m *onnxio.Model, outputs []string) graph.Parts {
+	p := graph.Of(m).Parts().Plain()
+	p.Nodes = graph.Needed(p.Nodes, outputs)
+	p.Outputs = nil
 	// The outputs have no types: the runtime infers them.
-	graph.ValueInfo = slices.DeleteFunc(slices.Clone(graph.ValueInfo), func(v *onnxpb.ValueInfoProto) bool {
-		return slices.Contains(outputs, v.GetName())
-	})
-	return &onnxpb.ModelProto{
-		IrVersion: m.IrVersion, OpsetImport: m.OpsetImport, Domain: m.Domain, Functions: m.Functions, Graph: graph,
+	for _, name := range outputs {
+		p.Outputs = append(p.Outputs, graph.NewValue(name, tensor.Undefined, nil))
 	}
-}
-
-// needed returns the nodes that the values depend on, in order.
-func needed(nodes []*onnxpb.NodeProto, values []string) []*onnxpb.NodeProto {
-	want := map[string]bool{}
-	for _, v := range values {
-		want[v] = true
-	}
-	var out []*onnxpb.NodeProto
-	for _, n := range slices.Backward(nodes) {
-		if !slices.ContainsFunc(n.GetOutput(), func(v string) bool { return v != "" && want[v] }) {
-			continue
-		}
-		out = append(out, n)
-		addInputs(want, n)
-	}
-	slices.Reverse(out)
-	return out
-}
-
-// addInputs adds the values that a node reads, those in its subgraphs included.
-func addInputs(want map[string]bool, n *onnxpb.NodeProto) {
-	for _, v := range n.GetInput() {
-		want[v] = true
-	}
-	for _, a := range n.GetAttribute() {
-		for _, g := range append(slices.Clone(a.GetGraphs()), a.GetG()) {
-			for _, inner := range g.GetNode() {
-				addInputs(want, inner)
-			}
-			for _, v := range g.GetOutput() {
-				want[v.GetName()] = true // a body may return a value of the graph around it
-			}
-		}
-	}
+	p.Values = slices.DeleteFunc(p.Values, func(v graph.Value) bool { return slices.Contains(outputs, v.Name()) })
+	return p
 }

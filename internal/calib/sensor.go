@@ -76,7 +76,7 @@ func (s *sensor) add(ctx context.Context, w *worker, r *feed.Run, turn int, g te
 // outputKind says along which axis the columns of a site's output run: for a matrix product
 // the last one where the input is on the left, else the one before.
 func outputKind(s *rewrite.Site) rewrite.ViewKind {
-	in := s.Node.GetInput()
+	in := s.Node.Inputs()
 	switch {
 	case s.View.Kind == rewrite.ConvPatches:
 		return rewrite.ConvPatches

@@ -9,19 +9,20 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // The types of outputs that the model does not declare, and only those of tensors.
 func TestOutputTypes(t *testing.T) {
 	l := openLibrary(t)
-	g := graph(
+	open := func(name string) graph.Value { return graph.NewValue(name, tensor.Undefined, nil) }
+	p := made(
 		values(value("x", tensor.Float32, 2, 3)),
-		values(&onnxpb.ValueInfoProto{Name: new("shape")}, &onnxpb.ValueInfoProto{Name: new("list")}, &onnxpb.ValueInfoProto{Name: new("y")}), nil,
+		values(open("shape"), open("list"), open("y")), nil,
 		node("Shape", []string{"x"}, "shape"), node("SequenceConstruct", []string{"x"}, "list"), node("Neg", []string{"x"}, "y"),
 	)
-	got, err := l.OutputTypes(marshal(t, g), "")
+	got, err := l.OutputTypes(marshal(t, p), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -59,7 +59,7 @@ func TestTypes(t *testing.T) {
 func TestPacked(t *testing.T) {
 	l := openLibrary(t)
 	for _, typ := range []tensor.Type{tensor.Uint4, tensor.Int4} {
-		s := openSession(t, l, graph(
+		s := openSession(t, l, made(
 			values(value("x", typ, 3, 3)), values(value("y", typ, 3, 3)), nil, node("Transpose", []string{"x"}, "y"),
 		), Options{})
 		x := tensor.Dense{Type: typ, Shape: []int{3, 3}, Data: []byte{0x21, 0x43, 0x65, 0x87, 0x09}}
@@ -180,10 +180,10 @@ func TestUnaligned(t *testing.T) {
 func TestPassThrough(t *testing.T) {
 	l := openLibrary(t)
 	w := random(5, 8)
-	s := openSession(t, l, graph(
+	s := openSession(t, l, made(
 		values(value("x", tensor.Float32, 8)),
 		values(value("x", tensor.Float32, 8), value("w", tensor.Float32, 8), value("y", tensor.Float32, 8)),
-		[]*onnxpb.TensorProto{constant("w", w)}, node("Add", []string{"x", "w"}, "y"),
+		[]onnxio.Tensor{constant("w", w)}, node("Add", []string{"x", "w"}, "y"),
 	), Options{})
 	x := random(6, 8)
 	before := bytes.Clone(x.Data)

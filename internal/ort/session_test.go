@@ -10,29 +10,24 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
-	"google.golang.org/protobuf/proto"
 )
 
 func TestInfos(t *testing.T) {
 	l := openLibrary(t)
-	sequence := &onnxpb.ValueInfoProto{Name: new("s"), Type: &onnxpb.TypeProto{Value: &onnxpb.TypeProto_SequenceType{
-		SequenceType: &onnxpb.TypeProto_Sequence{ElemType: tensorType(tensor.Float32, 2)},
-	}}}
-	unranked := value("u", tensor.Float32)
-	unranked.Type.GetTensorType().Shape = nil
-	s := openSession(t, l, graph(
+	sequence := graph.NewSequence("s", value("", tensor.Float32, 2))
+	unranked := graph.NewValue("u", tensor.Float32, nil)
+	s := openSession(t, l, made(
 		values(value("x", tensor.Float16, "batch", 3, ""), value("scalar", tensor.Int64), value("w", tensor.Float32, 2)),
 		values(value("x2", tensor.Float16, "batch", 3, ""), sequence, unranked),
-		[]*onnxpb.TensorProto{constant("w", random(1, 2))},
+		[]onnxio.Tensor{constant("w", random(1, 2))},
 		node("Identity", []string{"x"}, "x2"),
 		node("SequenceConstruct", []string{"w"}, "s"),
 		node("Reshape", []string{"w", "scalars"}, "u"),
 		node("Unsqueeze", []string{"scalar", "axis"}, "scalars"),
-		&onnxpb.NodeProto{OpType: new("Constant"), Output: []string{"axis"}, Attribute: []*onnxpb.AttributeProto{{
-			Name: new("value_ints"), Type: onnxpb.AttributeProto_INTS.Enum(), Ints: []int64{0},
-		}}},
+		graph.NewNode("Constant", "", nil, []string{"axis"}, graph.Ints("value_ints", 0)),
 	), Options{})
 
 	inputs := []Info{
@@ -76,9 +71,8 @@ func TestInfos(t *testing.T) {
 
 func TestUnranked(t *testing.T) {
 	l := openLibrary(t)
-	x, y := value("x", tensor.Float32), value("y", tensor.Float32)
-	x.Type.GetTensorType().Shape, y.Type.GetTensorType().Shape = nil, nil
-	s := openSession(t, l, graph(values(x), values(y), nil, node("Neg", []string{"x"}, "y")), Options{})
+	x, y := graph.NewValue("x", tensor.Float32, nil), graph.NewValue("y", tensor.Float32, nil)
+	s := openSession(t, l, made(values(x), values(y), nil, node("Neg", []string{"x"}, "y")), Options{})
 	if info := s.Inputs()[0]; !info.Unranked || info.String() != `"x" float32 of any rank` {
 		t.Errorf("input %+v (%v)", info, info)
 	}
@@ -107,7 +101,7 @@ func TestBadModels(t *testing.T) {
 		{"empty", nil, Options{}, "no bytes"},
 		{"garbage", []byte(strings.Repeat("garbage", 100)), Options{}, "INVALID_PROTOBUF"},
 		{"truncated", whole[:len(whole)/2], Options{}, "INVALID_PROTOBUF"},
-		{"unknown operator", marshal(t, graph(values(value("x", tensor.Float32, 1)), values(value("y", tensor.Float32, 1)), nil,
+		{"unknown operator", marshal(t, made(values(value("x", tensor.Float32, 1)), values(value("y", tensor.Float32, 1)), nil,
 			node("NoSuchOperator", []string{"x"}, "y"))), Options{}, "NoSuchOperator"},
 		{"no such level", whole, Options{Optimization: 99}, "no optimisation level 99"},
 		{"dimension below one", whole, Options{FreeDimensions: map[string]int64{"batch": 0}}, `dimension "batch" is to be 0`},
@@ -157,16 +151,9 @@ func TestFreeDimensions(t *testing.T) {
 // the file's content.
 func externalModel(t *testing.T) (model, data []byte) {
 	w := random(7, 64, 8)
-	entry := func(k, v string) *onnxpb.StringStringEntryProto {
-		return &onnxpb.StringStringEntryProto{Key: new(k), Value: new(v)}
-	}
-	return marshal(t, graph(
+	return marshal(t, made(
 		values(value("x", tensor.Float32, 1, 64)), values(value("y", tensor.Float32, 1, 8)),
-		[]*onnxpb.TensorProto{{
-			Name: new("w"), DataType: new(int32(tensor.Float32)), Dims: []int64{64, 8},
-			DataLocation: onnxpb.TensorProto_EXTERNAL.Enum(),
-			ExternalData: []*onnxpb.StringStringEntryProto{entry("location", "w.data"), entry("offset", "0"), entry("length", "2048")},
-		}},
+		[]onnxio.Tensor{onnxio.ExternalTensor("w", tensor.Float32, []int{64, 8}, "w.data", 0, 2048)},
 		node("MatMul", []string{"x", "w"}, "y"),
 	)), w.Data
 }
@@ -182,9 +169,9 @@ func TestExternalData(t *testing.T) {
 	if err := errors.Join(os.WriteFile(filepath.Join(folder, "w.data"), data, 0o644), os.WriteFile(path, model, 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	inside := openSession(t, l, graph(
+	inside := openSession(t, l, made(
 		values(value("x", tensor.Float32, 1, 64)), values(value("y", tensor.Float32, 1, 8)),
-		[]*onnxpb.TensorProto{constant("w", random(7, 64, 8))}, node("MatMul", []string{"x", "w"}, "y"),
+		[]onnxio.Tensor{constant("w", random(7, 64, 8))}, node("MatMul", []string{"x", "w"}, "y"),
 	), Options{})
 	x := map[string]tensor.Dense{"x": random(8, 1, 64)}
 	want := runOne(t, inside, x)
@@ -263,9 +250,9 @@ func TestProfiling(t *testing.T) {
 // level, and not without optimisation.
 func TestOptimizedModel(t *testing.T) {
 	l := openLibrary(t)
-	g := graph(
+	g := made(
 		values(value("x", tensor.Float32, 2)), values(value("y", tensor.Float32, 2)),
-		[]*onnxpb.TensorProto{constant("a", random(1, 2)), constant("b", random(2, 2))},
+		[]onnxio.Tensor{constant("a", random(1, 2)), constant("b", random(2, 2))},
 		node("Add", []string{"a", "b"}, "ab"), node("Add", []string{"x", "ab"}, "y"),
 	)
 	for _, c := range []struct {
@@ -274,15 +261,12 @@ func TestOptimizedModel(t *testing.T) {
 	}{{OptimizeNone, 2}, {OptimizeBasic, 1}, {OptimizeExtended, 1}, {OptimizeAll, 1}} {
 		path := filepath.Join(t.TempDir(), "optimized.onnx")
 		openSession(t, l, g, Options{Optimization: c.level, OptimizedModelPath: path})
-		b, err := os.ReadFile(path)
+		m, err := onnxio.Read(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var m onnxpb.ModelProto
-		if err := proto.Unmarshal(b, &m); err != nil {
-			t.Fatal(err)
-		}
-		if got := len(m.GetGraph().GetNode()); got != c.nodes {
+		got := len(graph.Of(m).Nodes())
+		if err := m.Close(); err != nil || got != c.nodes {
 			t.Errorf("level %d leaves %d nodes, want %d", c.level, got, c.nodes)
 		}
 	}

@@ -104,7 +104,7 @@ func TestQuiet(t *testing.T) {
 	}
 	l := openLibrary(t)
 	model := marshal(t, mlp())
-	for _, bad := range [][]byte{[]byte("garbage"), model[:len(model)/2], marshal(t, graph(nil, nil, nil, node("NoSuchOperator", nil, "y")))} {
+	for _, bad := range [][]byte{[]byte("garbage"), model[:len(model)/2], marshal(t, made(nil, nil, nil, node("NoSuchOperator", nil, "y")))} {
 		if _, err := l.NewSession(bad, Options{}); err == nil {
 			t.Error("a bad model was taken")
 		}
@@ -118,7 +118,7 @@ func TestQuiet(t *testing.T) {
 // BenchmarkRun measures the overhead of a run: the model adds two numbers.
 func BenchmarkRun(b *testing.B) {
 	l := openLibrary(b)
-	s := openSession(b, l, graph(
+	s := openSession(b, l, made(
 		values(value("x", tensor.Float32, 1)), values(value("y", tensor.Float32, 1)), nil, node("Add", []string{"x", "x"}, "y"),
 	), Options{})
 	inputs := map[string]tensor.Dense{"x": random(1, 1)}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/sitetest"
@@ -320,7 +321,7 @@ func closedCases() []closedCase {
 	}
 	rows := func(b *testmodels.Builder, x string) string { return b.Node("Relu", []string{b.Linear(x, 8, 6, true)}) }
 	turned := func(b *testmodels.Builder, x string) string {
-		return b.Node("Transpose", []string{rows(b, x)}, onnxio.MakeInts("perm", 1, 0))
+		return b.Node("Transpose", []string{rows(b, x)}, graph.Ints("perm", 1, 0))
 	}
 	gemm := func(b *testmodels.Builder, x string, left bool, c []int, attributes ...string) string {
 		inputs := []string{x}
@@ -332,12 +333,12 @@ func closedCases() []closedCase {
 		if c != nil {
 			inputs = append(inputs, b.Random("gemm_bias", -1, 1, c...))
 		}
-		return b.Node("Gemm", inputs, onnxio.MakeFloat("alpha", 0.5),
-			onnxio.MakeInt("transA", flag(attributes, "transA")), onnxio.MakeInt("transB", flag(attributes, "transB")))
+		return b.Node("Gemm", inputs, graph.Float("alpha", 0.5),
+			graph.Int("transA", flag(attributes, "transA")), graph.Int("transB", flag(attributes, "transB")))
 	}
 	return []closedCase{
 		{"conv", image, func(b *testmodels.Builder, x string) string {
-			return b.Conv(first(b, x), 6, 5, []int{3, 3}, onnxio.MakeInts("pads", 1, 1, 1, 1))
+			return b.Conv(first(b, x), 6, 5, []int{3, 3}, graph.Ints("pads", 1, 1, 1, 1))
 		}, true},
 		{"conv without bias", image, func(b *testmodels.Builder, x string) string {
 			return b.ConvBias(first(b, x), 6, 5, []int{3, 3}, "")
@@ -346,24 +347,24 @@ func closedCases() []closedCase {
 			return b.BatchNorm(b.ConvBias(first(b, x), 6, 5, []int{3, 3}, ""), 5)
 		}, true},
 		{"grouped strided conv", image, func(b *testmodels.Builder, x string) string {
-			return b.Conv(first(b, x), 6, 8, []int{3, 2}, onnxio.MakeInt("group", 2), onnxio.MakeInts("strides", 2, 1), onnxio.MakeInts("pads", 0, 1, 2, 0))
+			return b.Conv(first(b, x), 6, 8, []int{3, 2}, graph.Int("group", 2), graph.Ints("strides", 2, 1), graph.Ints("pads", 0, 1, 2, 0))
 		}, true},
 		{"conv, same", image, func(b *testmodels.Builder, x string) string {
-			return b.Conv(first(b, x), 6, 5, []int{2, 3}, onnxio.MakeString("auto_pad", "SAME_LOWER"))
+			return b.Conv(first(b, x), 6, 5, []int{2, 3}, graph.String("auto_pad", "SAME_LOWER"))
 		}, true},
 		{"dilated conv", image, func(b *testmodels.Builder, x string) string {
-			return b.Conv(first(b, x), 6, 5, []int{2, 3}, onnxio.MakeInts("dilations", 3, 1))
+			return b.Conv(first(b, x), 6, 5, []int{2, 3}, graph.Ints("dilations", 3, 1))
 		}, true},
 		{"pointwise conv", image, func(b *testmodels.Builder, x string) string { return b.Conv(first(b, x), 6, 5, []int{1, 1}) }, true},
 		{"transposed conv", image, func(b *testmodels.Builder, x string) string {
-			return b.ConvTranspose(first(b, x), 6, 5, []int{4, 3}, onnxio.MakeInts("strides", 2, 2), onnxio.MakeInts("pads", 1, 1, 1, 0))
+			return b.ConvTranspose(first(b, x), 6, 5, []int{4, 3}, graph.Ints("strides", 2, 2), graph.Ints("pads", 1, 1, 1, 0))
 		}, true},
 		{"grouped transposed conv", image, func(b *testmodels.Builder, x string) string {
-			return b.ConvTranspose(first(b, x), 6, 8, []int{3, 2}, onnxio.MakeInt("group", 2), onnxio.MakeInts("strides", 3, 1),
-				onnxio.MakeInts("output_padding", 2, 0), onnxio.MakeInts("dilations", 2, 2))
+			return b.ConvTranspose(first(b, x), 6, 8, []int{3, 2}, graph.Int("group", 2), graph.Ints("strides", 3, 1),
+				graph.Ints("output_padding", 2, 0), graph.Ints("dilations", 2, 2))
 		}, true},
 		{"transposed conv, same", image, func(b *testmodels.Builder, x string) string {
-			return b.BatchNorm(b.ConvTranspose(first(b, x), 6, 5, []int{4, 2}, onnxio.MakeInts("strides", 2, 3), onnxio.MakeString("auto_pad", "SAME_UPPER")), 5)
+			return b.BatchNorm(b.ConvTranspose(first(b, x), 6, 5, []int{4, 2}, graph.Ints("strides", 2, 3), graph.String("auto_pad", "SAME_UPPER")), 5)
 		}, true},
 		{"matmul", []int{3, 8}, func(b *testmodels.Builder, x string) string { return b.Linear(rows(b, x), 6, 5, false) }, false},
 		{"matmul, addition", []int{3, 8}, func(b *testmodels.Builder, x string) string { return b.Linear(rows(b, x), 6, 5, true) }, true},
@@ -371,11 +372,11 @@ func closedCases() []closedCase {
 			return b.Node("MatMul", []string{rows(b, x), b.Weight("stack", 6, 2, 6, 5)})
 		}, false},
 		{"left stack of matmuls", []int{2, 3, 8}, func(b *testmodels.Builder, x string) string {
-			x = b.Node("Transpose", []string{rows(b, x)}, onnxio.MakeInts("perm", 0, 1, 3, 2))
+			x = b.Node("Transpose", []string{rows(b, x)}, graph.Ints("perm", 0, 1, 3, 2))
 			return b.Node("MatMul", []string{b.Weight("stack", 6, 2, 5, 6), x})
 		}, false},
 		{"left matmul", []int{3, 8}, func(b *testmodels.Builder, x string) string {
-			x = b.Node("Transpose", []string{rows(b, x)}, onnxio.MakeInts("perm", 0, 2, 1))
+			x = b.Node("Transpose", []string{rows(b, x)}, graph.Ints("perm", 0, 2, 1))
 			return b.Node("MatMul", []string{b.Weight("left", 6, 5, 6), x})
 		}, false},
 		{"gemm", []int{8}, func(b *testmodels.Builder, x string) string { return gemm(b, rows(b, x), false, []int{5}) }, true},
@@ -390,7 +391,7 @@ func closedCases() []closedCase {
 	}
 }
 
-func flag(list []string, name string) int64 {
+func flag(list []string, name string) int {
 	if slices.Contains(list, name) {
 		return 1
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
@@ -52,7 +53,7 @@ func refit(t testing.TB, lib *ort.Library, m *onnxio.Model, choices []Choice, sr
 // compress puts chains in the places of their sites; a nil chain leaves one alone.
 func compress(t testing.TB, m *onnxio.Model, choices []Choice, chains []decomp.Chain) *onnxio.Model {
 	t.Helper()
-	names := onnxio.NewNameSet(m)
+	names := graph.NewNameSet(m)
 	var patches []rewrite.Patch
 	for i := range choices {
 		if chains[i] == nil {

@@ -3,8 +3,8 @@ package refit
 import (
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
 
@@ -23,13 +23,13 @@ const never = -1
 // as that, in the order of the graph. The original's sites run in their own stage, to give their output; the compressed
 // model's in the stage of what first reads them, when they have been solved.
 type plan struct {
-	nodes    []*onnxpb.NodeProto
+	graph    *graph.Graph
+	nodes    []graph.Node
 	reads    [][]string     // of each node: values of the main graph, those that its subgraphs read included
 	maker    map[string]int // the node that computes a value
 	constant map[string]bool
-	inputs   map[string]bool                      // graph inputs that are fed
-	stored   map[string]*onnxpb.TensorProto       // initializers
-	sparse   map[string]*onnxpb.SparseTensorProto // likewise
+	inputs   map[string]bool // graph inputs that are fed
+	sparse   map[string]graph.Sparse
 
 	site      map[int]int // the stage of each site, by the position of its node
 	shortcuts []*shortcut // of each stage, nil for none
@@ -38,33 +38,29 @@ type plan struct {
 }
 
 func newPlan(m *onnxio.Model, sites []*rewrite.Site) *plan {
-	g := m.Graph()
+	g := graph.Of(m)
 	p := &plan{
-		nodes: g.GetNode(), maker: map[string]int{}, constant: map[string]bool{}, stored: map[string]*onnxpb.TensorProto{},
-		sparse: map[string]*onnxpb.SparseTensorProto{}, site: map[int]int{}, shortcuts: make([]*shortcut, len(sites)), inputs: map[string]bool{},
+		graph: g, nodes: g.Nodes(), maker: map[string]int{}, constant: map[string]bool{}, sparse: map[string]graph.Sparse{},
+		site: map[int]int{}, shortcuts: make([]*shortcut, len(sites)), inputs: map[string]bool{},
 	}
-	for _, t := range g.GetInitializer() {
-		p.stored[t.GetName()], p.constant[t.GetName()] = t, true
+	for _, t := range g.Initializers() {
+		p.constant[t.Name()] = true
 	}
-	for _, t := range g.GetSparseInitializer() {
-		p.sparse[t.GetValues().GetName()], p.constant[t.GetValues().GetName()] = t, true
+	for _, t := range g.Sparse() {
+		p.sparse[t.Name()], p.constant[t.Name()] = t, true
 	}
-	known := map[string]bool{}
-	for _, v := range g.GetInput() {
-		known[v.GetName()] = true
-		p.inputs[v.GetName()] = !p.constant[v.GetName()]
+	for _, v := range g.Feeds() {
+		p.inputs[v.Name()] = true
 	}
 	for i, n := range p.nodes {
-		for _, v := range n.GetOutput() {
+		for _, v := range n.Outputs() {
 			if v != "" {
-				p.maker[v], known[v] = i, true
+				p.maker[v] = i
 			}
 		}
-	}
-	for i, n := range p.nodes {
-		p.reads = append(p.reads, reads(n, func(v string) bool { return known[v] || p.constant[v] }))
+		p.reads = append(p.reads, n.Reads())
 		if !random(n) && !slices.ContainsFunc(p.reads[i], func(v string) bool { return !p.constant[v] }) {
-			for _, v := range n.GetOutput() {
+			for _, v := range n.Outputs() {
 				p.constant[v] = true
 			}
 		}
@@ -74,39 +70,12 @@ func newPlan(m *onnxio.Model, sites []*rewrite.Site) *plan {
 }
 
 // random tells whether a node gives something else every time.
-func random(n *onnxpb.NodeProto) bool {
-	switch n.GetOpType() {
+func random(n graph.Node) bool {
+	switch n.Op() {
 	case "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli":
 		return true
 	}
 	return false
-}
-
-// reads lists the values that a node and its subgraphs read, of those that outer knows. ONNX allows no inner value the
-// name of an outer one.
-func reads(n *onnxpb.NodeProto, outer func(string) bool) []string {
-	var out []string
-	add := func(v string) {
-		if v != "" && outer(v) && !slices.Contains(out, v) {
-			out = append(out, v)
-		}
-	}
-	for _, v := range n.GetInput() {
-		add(v)
-	}
-	for _, a := range n.GetAttribute() {
-		for _, g := range append(slices.Clone(a.GetGraphs()), a.GetG()) {
-			for _, inner := range g.GetNode() {
-				for _, v := range reads(inner, outer) {
-					add(v)
-				}
-			}
-			for _, v := range g.GetOutput() {
-				add(v.GetName())
-			}
-		}
-	}
-	return out
 }
 
 // schedule fills in the stages and how long each value is needed.

@@ -12,12 +12,12 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/defaults"
 	"github.com/onnx-compress/onnx-compress/internal/moments"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
 )
@@ -177,16 +177,15 @@ func Run(ctx context.Context, lib *ort.Library, m *onnxio.Model, choices []Choic
 // newWalk orders the choices and plans the cuts.
 func newWalk(lib *ort.Library, m *onnxio.Model, choices []Choice, o Options) (*walk, error) {
 	w := &walk{
-		lib: lib, model: m, choices: choices, o: o, names: onnxio.NewNameSet(m),
-		patches: map[int]*rewrite.Patch{}, swaps: map[int]*onnxpb.NodeProto{}, differs: map[string]bool{}, weights: map[string]*onnxpb.TensorProto{},
+		lib: lib, model: m, choices: choices, o: o, names: graph.NewNameSet(m),
+		patches: map[int]*rewrite.Patch{}, swaps: map[int]graph.Node{}, differs: map[string]bool{}, weights: map[string]onnxio.Tensor{},
 	}
 	w.result = &Result{Sites: make([]Outcome, len(choices)), nodes: map[side]map[int]int{original: {}, compressed: {}}}
 	w.shelf = newShelf(o.Memory/2, o.Folder)
-	nodes := m.Graph().GetNode()
 	weights := map[string]int{}
 	for i := range choices {
 		s := &choices[i].Site
-		if s.Index < 0 || s.Index >= len(nodes) || nodes[s.Index] != s.Node {
+		if s.Index < 0 || graph.Of(m).Position(s.Node) != s.Index {
 			return nil, &CutError{s.Name, errors.New("it is no node of the model's main graph")}
 		}
 		if err := choices[i].check(); err != nil {

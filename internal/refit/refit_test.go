@@ -10,12 +10,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -140,7 +140,7 @@ func shortcutModel(t *testing.T, late, norm, side bool) (m *onnxio.Model, operan
 	t.Helper()
 	b := testmodels.NewBuilder(9, 17, 8)
 	x := b.Input("x", tensor.Float32, "N", 4, 6, 6)
-	x = b.Node("Relu", []string{b.Conv(x, 4, 6, []int{3, 3}, onnxio.MakeInts("pads", 1, 1, 1, 1))})
+	x = b.Node("Relu", []string{b.Conv(x, 4, 6, []int{3, 3}, graph.Ints("pads", 1, 1, 1, 1))})
 	detour := func() string {
 		if side {
 			return b.Conv(x, 6, 6, []int{1, 1})
@@ -150,7 +150,7 @@ func shortcutModel(t *testing.T, late, norm, side bool) (m *onnxio.Model, operan
 	if !late {
 		operand = detour()
 	}
-	y := b.Conv(b.Node("Relu", []string{b.Conv(x, 6, 5, []int{1, 1})}), 5, 6, []int{3, 3}, onnxio.MakeInts("pads", 1, 1, 1, 1))
+	y := b.Conv(b.Node("Relu", []string{b.Conv(x, 6, 5, []int{1, 1})}), 5, 6, []int{3, 3}, graph.Ints("pads", 1, 1, 1, 1))
 	if norm {
 		y = b.BatchNorm(y, 6)
 	}
@@ -201,8 +201,8 @@ func TestShortcutOfALaterSite(t *testing.T) {
 	if len(sites) != 4 || r.Sites[2].Shortcut || !r.Sites[3].Shortcut {
 		t.Fatalf("of %d sites, these make up for a shortcut: %+v", len(sites), r.Sites)
 	}
-	x, _ := m.Index().Producer("y")
-	operand := x.GetInput()[1]
+	x, _ := graph.Of(m).Producer("y")
+	operand := x.Input(1)
 	checkClosed(t, lib, m, choices, r, 3, operand, nil, src)
 }
 
@@ -295,7 +295,7 @@ func TestEveryNodeRunsOnce(t *testing.T) {
 		b := testmodels.NewBuilder(2, 17, 8)
 		x := b.Input("x", tensor.Float32, "N", 5, 6, 6)
 		for range depth {
-			x = b.Node("Relu", []string{b.Conv(x, 5, 5, []int{3, 3}, onnxio.MakeInts("pads", 1, 1, 1, 1))})
+			x = b.Node("Relu", []string{b.Conv(x, 5, 5, []int{3, 3}, graph.Ints("pads", 1, 1, 1, 1))})
 		}
 		b.Output(b.Rename("y"), tensor.Float32, "N", 5, 6, 6)
 		m := testkit.Built(t, b)
@@ -355,8 +355,8 @@ func TestZoo(t *testing.T) {
 				}
 			}
 			small := compress(t, m, choices, after(r))
-			for _, o := range m.Graph().GetOutput() {
-				sitetest.Watch(t, lib, small, src[:2], o.GetName())
+			for _, o := range graph.Of(m).Outputs() {
+				sitetest.Watch(t, lib, small, src[:2], o.Name())
 			}
 		})
 	}
@@ -370,13 +370,12 @@ func TestFixedBatch(t *testing.T) {
 	lib := orttest.Open(t)
 	c := closedCases()[0]
 	m := c.model(t)
-	fixed := onnxio.Shallow(m.Proto)
-	fixed.Graph = onnxio.Shallow(m.Graph())
 	b := testmodels.NewBuilder(1, 17, 8)
 	b.Input("x", tensor.Float32, 16, 4, 7, 6)
 	b.Output(b.Node("Relu", []string{"x"}), tensor.Float32, nil, nil, nil, nil)
-	fixed.Graph.Input = []*onnxpb.ValueInfoProto{testkit.Built(t, b).Graph().GetInput()[0]}
-	pinned := m.Derive(fixed)
+	fixed := graph.Of(m).Parts()
+	fixed.Inputs = graph.Of(testkit.Built(t, b)).Inputs()[:1]
+	pinned := fixed.Model()
 	defer pinned.Close()
 	src := sitetest.Draws(120, "x", 0.3, c.shape...) // the last block, which is held out, has 8 of 16
 	choices := choose(t, sitetest.Sites(t, m, src[0]), 2, 2)

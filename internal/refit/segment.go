@@ -5,10 +5,9 @@ import (
 	"context"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -22,7 +21,7 @@ type segment struct {
 // piece is what a segment is made of.
 type piece struct {
 	nodes   []located
-	weights map[string]*onnxpb.TensorProto // constants that the original does not have
+	weights map[string]onnxio.Tensor // constants that the original does not have
 	wanted  []string
 	// form tells the type and shape of a value that the piece reads and does not compute, with -1 for open sizes and nil
 	// for an open number of axes.
@@ -32,7 +31,7 @@ type piece struct {
 // located is a node with its place in the order of the graph.
 type located struct {
 	at, sub int
-	node    *onnxpb.NodeProto
+	node    graph.Node
 }
 
 // newSegment builds the model of a piece: with the constants that it needs, and the nodes that compute such, inside.
@@ -41,16 +40,11 @@ func (w *walk) newSegment(c piece) (*segment, error) {
 	if len(c.nodes) == 0 {
 		return s, nil
 	}
-	g, err := w.pieceGraph(&c, s)
+	p, err := w.pieceParts(&c, s)
 	if err != nil {
 		return nil, err
 	}
-	old := w.model.Proto
-	// From IR version 4 on, initializers need not be inputs.
-	p := &onnxpb.ModelProto{IrVersion: proto.Int64(max(old.GetIrVersion(), 4)), OpsetImport: old.OpsetImport, Functions: old.Functions, Graph: g}
-	m := w.model.Derive(p)
-	defer m.Close()
-	data, err := m.Marshal()
+	data, err := p.Marshal()
 	if err != nil {
 		return nil, err
 	}
@@ -60,81 +54,66 @@ func (w *walk) newSegment(c piece) (*segment, error) {
 	return s, nil
 }
 
-// pieceGraph puts the graph of a piece together, and notes its inputs in s.
-func (w *walk) pieceGraph(c *piece, s *segment) (*onnxpb.GraphProto, error) {
-	g := &onnxpb.GraphProto{Name: proto.String("segment")}
+// pieceParts puts the graph of a piece together, and notes its inputs in s.
+func (w *walk) pieceParts(c *piece, s *segment) (graph.Parts, error) {
+	whole := graph.Of(w.model).Parts()
+	// From IR version 4 on, initializers need not be inputs.
+	g := graph.Parts{IR: max(whole.IR, 4), Opsets: whole.Opsets, Functions: whole.Functions, Name: "segment"}
 	made, seen := map[string]bool{}, map[string]bool{}
 	for _, n := range c.nodes {
-		for _, v := range n.node.GetOutput() {
+		for _, v := range n.node.Outputs() {
 			made[v] = true
 		}
 	}
-	known := func(v string) bool {
-		_, computed := w.plan.maker[v]
-		return made[v] || computed || w.plan.constant[v] || c.weights[v] != nil || w.plan.inputs[v]
-	}
 	for k := 0; k < len(c.nodes); k++ { // grows by the nodes that compute constants
-		for _, v := range reads(c.nodes[k].node, known) {
+		for _, v := range c.nodes[k].node.Reads() {
 			if made[v] || seen[v] {
 				continue
 			}
 			seen[v] = true
 			if i, computed := w.plan.maker[v]; computed && w.plan.constant[v] {
 				c.nodes = append(c.nodes, located{i, 0, w.plan.nodes[i]})
-				for _, o := range w.plan.nodes[i].GetOutput() {
+				for _, o := range w.plan.nodes[i].Outputs() {
 					made[o] = true
 				}
 				continue
 			}
-			if err := w.source(c, g, s, v); err != nil {
-				return nil, err
+			if err := w.source(c, &g, s, v); err != nil {
+				return g, err
 			}
 		}
 	}
 	slices.SortStableFunc(c.nodes, func(a, b located) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.sub, b.sub)) })
 	for _, n := range c.nodes {
-		g.Node = append(g.Node, n.node)
+		g.Nodes = append(g.Nodes, n.node)
 	}
 	for _, v := range c.wanted {
-		g.Output = append(g.Output, &onnxpb.ValueInfoProto{Name: proto.String(v)})
+		g.Outputs = append(g.Outputs, graph.NewValue(v, tensor.Undefined, nil))
 	}
 	return g, nil
 }
 
 // source adds to g what gives a piece a value that none of its nodes computes.
-func (w *walk) source(c *piece, g *onnxpb.GraphProto, s *segment, v string) error {
-	switch {
-	case c.weights[v] != nil:
-		g.Initializer = append(g.Initializer, c.weights[v])
-	case w.plan.stored[v] != nil:
-		g.Initializer = append(g.Initializer, w.plan.stored[v])
-	case w.plan.sparse[v] != nil:
-		g.SparseInitializer = append(g.SparseInitializer, w.plan.sparse[v])
-	default:
-		t, shape, err := c.form(v)
-		if err != nil {
-			return err
-		}
-		s.inputs = append(s.inputs, v)
-		g.Input = append(g.Input, declare(v, t, shape))
+func (w *walk) source(c *piece, g *graph.Parts, s *segment, v string) error {
+	if t, ok := c.weights[v]; ok {
+		g.Initializers = append(g.Initializers, t)
+		return nil
 	}
+	if t, ok := w.plan.graph.Initializer(v); ok {
+		g.Initializers = append(g.Initializers, t)
+		return nil
+	}
+	if t, ok := w.plan.sparse[v]; ok {
+		g.Sparse = append(g.Sparse, t)
+		return nil
+	}
+	t, shape, err := c.form(v)
+	if err != nil {
+		return err
+	}
+	s.inputs = append(s.inputs, v)
+	g.Inputs = append(g.Inputs, graph.NewValue(v, t, graph.Sizes(shape)))
 	return nil
-}
-
-// declare describes an input; -1 is an open size, a nil shape an open number of axes.
-func declare(name string, t tensor.Type, shape []int) *onnxpb.ValueInfoProto {
-	typ := &onnxpb.TypeProto_Tensor{ElemType: proto.Int32(int32(t))}
-	if shape != nil {
-		typ.Shape = &onnxpb.TensorShapeProto{}
-		for _, n := range shape {
-			d := &onnxpb.TensorShapeProto_Dimension{}
-			if n >= 0 {
-				d.Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: int64(n)}
-			}
-			typ.Shape.Dim = append(typ.Shape.Dim, d)
-		}
-	}
-	return &onnxpb.ValueInfoProto{Name: proto.String(name), Type: &onnxpb.TypeProto{Value: &onnxpb.TypeProto_TensorType{TensorType: typ}}}
 }
 
 // form returns the type and shape that the runtime infers for an output.

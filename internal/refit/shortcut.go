@@ -3,8 +3,8 @@ package refit
 import (
 	"math"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
 
@@ -20,41 +20,38 @@ type shortcut struct {
 func findShortcut(m *onnxio.Model, s *rewrite.Site, p *plan) *shortcut {
 	c := &shortcut{}
 	value := s.Output
-	x := m.Index()
+	g := graph.Of(m)
 	for range len(p.nodes) {
-		uses := x.Uses(value)
-		if len(uses) != 1 || uses[0].Nested || x.IsOutput(value) {
+		u, ok := g.Reader(value)
+		if !ok {
 			return nil
 		}
-		n, slot := uses[0].Node, uses[0].Slot
-		if d := n.GetDomain(); d != "" && d != "ai.onnx" || len(n.GetOutput()) == 0 {
-			return nil
-		}
-		switch op := n.GetOpType(); {
+		n, slot := u.Node, u.Slot
+		switch op := n.Op(); {
 		case op == "Identity":
-		case (op == "Add" || op == "Sum") && len(n.GetInput()) == 2 && !p.constant[n.GetInput()[1-slot]]:
-			c.operand = n.GetInput()[1-slot]
+		case (op == "Add" || op == "Sum") && len(n.Inputs()) == 2 && !p.constant[n.Input(1-slot)]:
+			c.operand = n.Input(1 - slot)
 			return c
-		case op == "Add" && p.constant[n.GetInput()[1-slot]]:
+		case op == "Add" && p.constant[n.Input(1-slot)]:
 		case op == "BatchNormalization" && value == s.Output && s.OutputScale != nil:
-			if c.scale = signed(m, n, s.OutputScale); c.scale == nil {
+			if c.scale = signed(g, n, s.OutputScale); c.scale == nil {
 				return nil
 			}
 		default:
 			return nil
 		}
-		value = n.GetOutput()[0]
+		value = n.Output(0)
 	}
 	return nil
 }
 
 // signed gives the magnitudes of a batch normalization's factors the signs of its scale.
-func signed(m *onnxio.Model, n *onnxpb.NodeProto, magnitudes []float64) []float64 {
-	t, ok := m.Index().Constant(n.GetInput()[1])
+func signed(g *graph.Graph, n graph.Node, magnitudes []float64) []float64 {
+	t, ok := g.Constant(n.Input(1))
 	if !ok {
 		return nil
 	}
-	dense, err := m.Tensor(t.Tensor).Dense()
+	dense, err := t.Tensor.Dense()
 	if err != nil {
 		return nil
 	}

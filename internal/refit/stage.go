@@ -70,7 +70,7 @@ func (w *walk) spread(k int) {
 		if at != k || !slices.ContainsFunc(w.plan.reads[i], func(v string) bool { return w.differs[v] }) {
 			continue
 		}
-		for _, v := range w.plan.nodes[i].GetOutput() {
+		for _, v := range w.plan.nodes[i].Outputs() {
 			w.differs[v] = true
 		}
 	}
@@ -119,7 +119,7 @@ func (st *stage) ownPiece(other piece) piece {
 		}
 	}
 	for _, n := range other.nodes {
-		for _, v := range reads(n.node, func(string) bool { return true }) {
+		for _, v := range n.node.Reads() {
 			if !w.differs[v] {
 				want[v] = true
 			}
@@ -131,7 +131,7 @@ func (st *stage) ownPiece(other piece) piece {
 		}
 		c.nodes = append(c.nodes, located{i, 0, w.plan.nodes[i]})
 		w.result.nodes[original][i]++
-		for _, v := range w.plan.nodes[i].GetOutput() {
+		for _, v := range w.plan.nodes[i].Outputs() {
 			if v != "" && (want[v] || w.plan.needed(original, v, !w.differs[v]) > st.k) {
 				c.wanted = append(c.wanted, v)
 			}
@@ -154,7 +154,7 @@ func (st *stage) otherPiece() piece {
 	}
 	for i, at := range w.plan.stages[compressed] {
 		n := w.plan.nodes[i]
-		if at != st.k || !slices.ContainsFunc(n.GetOutput(), func(v string) bool { return w.differs[v] }) {
+		if at != st.k || !slices.ContainsFunc(n.Outputs(), func(v string) bool { return w.differs[v] }) {
 			continue
 		}
 		w.result.nodes[compressed][i]++
@@ -163,12 +163,12 @@ func (st *stage) otherPiece() piece {
 			for sub, n := range w.patches[i].New {
 				c.nodes = append(c.nodes, located{i, sub, n})
 			}
-		case w.swaps[i] != nil:
+		case !w.swaps[i].IsZero():
 			c.nodes = append(c.nodes, located{i, 0, w.swaps[i]})
 		default:
 			c.nodes = append(c.nodes, located{i, 0, n})
 		}
-		for _, v := range n.GetOutput() {
+		for _, v := range n.Outputs() {
 			if v != "" && (want[v] || w.plan.needed(compressed, v, false) > st.k) {
 				c.wanted = append(c.wanted, v)
 			}

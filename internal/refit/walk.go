@@ -6,10 +6,10 @@ import (
 	"sync"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
 )
@@ -23,7 +23,7 @@ type walk struct {
 	o       Options
 	plan    *plan
 	shared  func(*rewrite.Site) bool // whether a site's weight is used elsewhere too
-	names   *onnxio.NameSet
+	names   *graph.NameSet
 	result  *Result
 
 	shelf   *shelf
@@ -31,10 +31,10 @@ type walk struct {
 	samples int
 
 	// What the compressed model is so far.
-	patches map[int]*rewrite.Patch    // by the position of the node
-	swaps   map[int]*onnxpb.NodeProto // likewise
-	differs map[string]bool           // values that are not what they are in the original
-	weights map[string]*onnxpb.TensorProto
+	patches map[int]*rewrite.Patch // by the position of the node
+	swaps   map[int]graph.Node     // likewise
+	differs map[string]bool        // values that are not what they are in the original
+	weights map[string]onnxio.Tensor
 	inputs  *inputMoments // of the latest site
 }
 
@@ -168,7 +168,7 @@ func (w *walk) settle(s *rewrite.Site, chain decomp.Chain, differs bool) error {
 	}
 	w.patches[s.Index] = &p
 	for _, t := range p.Weights {
-		w.weights[t.GetName()] = t
+		w.weights[t.Name()] = t
 	}
 	if p.Next != nil {
 		w.swaps[p.Next.Index] = p.Next.New

@@ -10,12 +10,12 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/shapes"
@@ -98,16 +98,12 @@ func Chain(t testing.TB, s *rewrite.Site, rank int) decomp.Chain {
 // Watch runs a model on every sample alone and returns the named values.
 func Watch(t testing.TB, lib *ort.Library, m *onnxio.Model, src samples.Source, names ...string) [][]tensor.Dense {
 	t.Helper()
-	p := onnxio.Shallow(m.Proto)
-	p.Graph = onnxio.Shallow(m.Graph())
-	p.Graph.Output = nil
+	p := graph.Of(m).Parts()
+	p.Outputs, p.Values = nil, nil
 	for _, name := range names {
-		p.Graph.Output = append(p.Graph.Output, &onnxpb.ValueInfoProto{Name: &name})
+		p.Outputs = append(p.Outputs, graph.NewValue(name, tensor.Undefined, nil))
 	}
-	p.Graph.ValueInfo = nil
-	d := m.Derive(p)
-	defer d.Close()
-	data, err := d.Marshal()
+	data, err := p.Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}

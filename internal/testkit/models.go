@@ -5,8 +5,13 @@ package testkit
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"testing"
 
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
@@ -56,11 +61,11 @@ func Save(t testing.TB, m *onnxio.Model) string {
 // Numbers returns the values and the shape of an initializer.
 func Numbers(t testing.TB, m *onnxio.Model, name string) ([]float64, []int) {
 	t.Helper()
-	p, ok := m.Index().Initializer(name)
+	p, ok := graph.Of(m).Initializer(name)
 	if !ok {
 		t.Fatalf("no initializer %q", name)
 	}
-	d, err := m.Tensor(p).Dense()
+	d, err := p.Dense()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +74,34 @@ func Numbers(t testing.TB, m *onnxio.Model, name string) ([]float64, []int) {
 		t.Fatal(err)
 	}
 	return v, d.Shape
+}
+
+// Unchecked returns the model that a file's bytes are, sound or not; false where they are no message.
+func Unchecked(data []byte) (*onnxio.Model, bool) {
+	m := graph.Parts{}.Model()
+	return m, proto.Unmarshal(data, m.Proto) == nil
+}
+
+// With returns an unchecked copy of a model with what a text in protobuf's format adds to it.
+func With(t testing.TB, m *onnxio.Model, text string) *onnxio.Model {
+	t.Helper()
+	more, out := graph.Parts{}.Model(), graph.Parts{}.Model()
+	if err := prototext.Unmarshal([]byte(text), more.Proto); err != nil {
+		t.Fatal(err)
+	}
+	proto.Merge(out.Proto, m.Proto)
+	proto.Merge(out.Proto, more.Proto)
+	return out
+}
+
+// Bytes returns the bytes of a model's file, to hold later ones against.
+func Bytes(t testing.TB, m *onnxio.Model) []byte {
+	t.Helper()
+	data, err := m.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Clone(data)
 }
 
 func kept(t testing.TB, m *onnxio.Model, err error) *onnxio.Model {

@@ -3,8 +3,8 @@ package tune
 import (
 	"math"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -15,23 +15,21 @@ import (
 func balance(original, m *onnxio.Model, p *parameters, vector []float32) {
 	at := map[string]parameter{}
 	for _, v := range p.list {
-		if _, old := original.Index().Initializer(v.name); !old {
+		if _, old := graph.Of(original).Initializer(v.name); !old {
 			at[v.name] = v
 		}
 	}
-	for _, n := range m.Graph().GetNode() {
-		if len(n.Output) == 0 {
+	g := graph.Of(m)
+	for _, n := range g.Nodes() {
+		u, ok := g.Reader(n.Output(0))
+		if !ok || u.Slot != 0 {
 			continue
 		}
-		uses := m.Index().Uses(n.Output[0])
-		if len(uses) != 1 || uses[0].Nested || uses[0].Slot != 0 || m.Index().IsOutput(n.Output[0]) {
-			continue
-		}
-		out, ok := outChannels(m, n, at)
+		out, ok := outChannels(g, n, at)
 		if !ok {
 			continue
 		}
-		in, ok := inChannels(m, uses[0].Node, at)
+		in, ok := inChannels(g, u.Node, at)
 		if ok && out.count == in.count {
 			even(vector, out, in)
 		}
@@ -47,24 +45,21 @@ type channels struct {
 }
 
 // outChannels are the channels that a node gives out.
-func outChannels(m *onnxio.Model, n *onnxpb.NodeProto, at map[string]parameter) (channels, bool) {
+func outChannels(g *graph.Graph, n graph.Node, at map[string]parameter) (channels, bool) {
 	c := channels{bias: -1}
 	weight := 1
-	if n.GetOpType() == "Gather" {
+	if n.Op() == "Gather" {
 		weight = 0
 	}
-	if len(n.Input) <= weight {
+	w, ok := at[n.Input(weight)]
+	if !ok || !alone(g, w.name) {
 		return c, false
 	}
-	w, ok := at[n.Input[weight]]
-	if !ok || !alone(m, w.name) {
-		return c, false
-	}
-	switch op := n.GetOpType(); {
+	switch op := n.Op(); {
 	case op == "Conv":
-		if len(n.Input) > 2 && n.Input[2] != "" {
-			b, ok := at[n.Input[2]]
-			if !ok || !alone(m, b.name) {
+		if n.Input(2) != "" {
+			b, ok := at[n.Input(2)]
+			if !ok || !alone(g, b.name) {
 				return c, false
 			}
 			c.bias = b.from
@@ -74,11 +69,11 @@ func outChannels(m *onnxio.Model, n *onnxpb.NodeProto, at map[string]parameter) 
 	case op == "MatMul" && len(w.shape) == 2:
 		c.count, c.visit = w.shape[1], strided(w, 1)
 		return c, true
-	case op == "Gather" && len(w.shape) == 2 && onnxio.AttrInt(n, "axis", 0) == 0:
+	case op == "Gather" && len(w.shape) == 2 && n.Int("axis", 0) == 0:
 		c.count, c.visit = w.shape[1], strided(w, 1)
 		return c, true
-	case op == "Gemm" && (len(n.Input) < 3 || n.Input[2] == ""):
-		axis := 1 - int(onnxio.AttrInt(n, "transB", 0))
+	case op == "Gemm" && n.Input(2) == "":
+		axis := 1 - n.Int("transB", 0)
 		c.count, c.visit = w.shape[axis], strided(w, axis)
 		return c, true
 	}
@@ -86,24 +81,21 @@ func outChannels(m *onnxio.Model, n *onnxpb.NodeProto, at map[string]parameter) 
 }
 
 // inChannels are the channels that a node takes in.
-func inChannels(m *onnxio.Model, n *onnxpb.NodeProto, at map[string]parameter) (channels, bool) {
+func inChannels(g *graph.Graph, n graph.Node, at map[string]parameter) (channels, bool) {
 	c := channels{bias: -1}
-	if len(n.Input) < 2 {
+	w, ok := at[n.Input(1)]
+	if !ok || !alone(g, w.name) {
 		return c, false
 	}
-	w, ok := at[n.Input[1]]
-	if !ok || !alone(m, w.name) {
-		return c, false
-	}
-	switch op := n.GetOpType(); {
+	switch op := n.Op(); {
 	case op == "Conv":
-		groups := int(onnxio.AttrInt(n, "group", 1))
+		groups := n.Int("group", 1)
 		per, out := w.shape[1], w.shape[0]/max(groups, 1)
 		c.count = per * groups
 		block := tensor.Product(w.shape[2:])
 		c.visit = func(channel int, do func(int)) {
-			g, k := channel/per, channel%per
-			for o := g * out; o < (g+1)*out; o++ {
+			group, k := channel/per, channel%per
+			for o := group * out; o < (group+1)*out; o++ {
 				for i := range block {
 					do(w.from + (o*per+k)*block + i)
 				}
@@ -113,8 +105,8 @@ func inChannels(m *onnxio.Model, n *onnxpb.NodeProto, at map[string]parameter) (
 	case op == "MatMul" && len(w.shape) == 2:
 		c.count, c.visit = w.shape[0], strided(w, 0)
 		return c, true
-	case op == "Gemm" && onnxio.AttrInt(n, "transA", 0) == 0:
-		axis := int(onnxio.AttrInt(n, "transB", 0))
+	case op == "Gemm" && n.Int("transA", 0) == 0:
+		axis := n.Int("transB", 0)
 		c.count, c.visit = w.shape[axis], strided(w, axis)
 		return c, true
 	}
@@ -122,8 +114,8 @@ func inChannels(m *onnxio.Model, n *onnxpb.NodeProto, at map[string]parameter) (
 }
 
 // alone reports whether only one node reads an initializer.
-func alone(m *onnxio.Model, name string) bool {
-	u := m.Index().Uses(name)
+func alone(g *graph.Graph, name string) bool {
+	u := g.Uses(name)
 	return len(u) == 1 && !u[0].Nested
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
@@ -41,7 +42,7 @@ func fashion(t testing.TB) (original, small *onnxio.Model, src memory) {
 		}
 		src = append(src, samples.Sample{Name: fmt.Sprint("image ", i), Label: int(record[0]), Inputs: map[string]tensor.Dense{"image": d}})
 	}
-	names := onnxio.NewNameSet(original)
+	names := graph.NewNameSet(original)
 	var patches []rewrite.Patch
 	for _, s := range sitetest.Sites(t, original, src[0]) {
 		if s.Op != "Conv" {
@@ -234,7 +235,7 @@ func TestDistilInterrupted(t *testing.T) {
 func opaque(t testing.TB) *onnxio.Model {
 	b := testmodels.NewBuilder(1, 13, 8)
 	x := b.Input("x", tensor.Float32, "N", 4, 5, 5)
-	y := b.Node("LRN", []string{b.Conv(x, 4, 6, []int{3, 3})}, onnxio.MakeInt("size", 3))
+	y := b.Node("LRN", []string{b.Conv(x, 4, 6, []int{3, 3})}, graph.Int("size", 3))
 	b.Output(b.Rename(b.Conv(y, 6, 2, []int{3, 3})), tensor.Float32, "N", 2, 1, 1)
 	return testkit.Built(t, b)
 }

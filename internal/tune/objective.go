@@ -2,11 +2,10 @@ package tune
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/onnx-compress/onnx-compress/grad"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -45,13 +44,13 @@ type supervision struct {
 //
 // means over the samples of a shard. The caller closes the model.
 func newObjective(m *onnxio.Model, terms []term, labels *supervision, temperature float64) (*objective, error) {
-	e := &emitter{opset: m.Opset(""), names: onnxio.NewNameSet(m)}
+	names := graph.NewNameSet(m)
+	e := emitter{graph.NewBuilder(names, int(m.Opset("")), "loss")}
 	o := &objective{}
-	graph := onnxio.Shallow(m.Graph())
-	graph.Input, graph.Node = slices.Clone(graph.Input), slices.Clone(graph.Node)
+	p := graph.Of(m).Parts()
 	add := func(name string, shape []int) string {
-		name = e.names.Fresh(name)
-		graph.Input = append(graph.Input, declare(name, tensor.Float32, shape))
+		name = names.Fresh(name)
+		p.Inputs = append(p.Inputs, graph.NewValue(name, tensor.Float32, graph.Sizes(shape)))
 		return name
 	}
 	total := ""
@@ -68,24 +67,14 @@ func newObjective(m *onnxio.Model, terms []term, labels *supervision, temperatur
 		}
 		total = entropy
 	}
-	if e.err != nil {
-		return nil, fmt.Errorf("building the loss: %w", e.err)
+	if e.Err != nil {
+		return nil, fmt.Errorf("building the loss: %w", e.Err)
 	}
 	o.loss = total
-	graph.Node = append(graph.Node, e.nodes...)
-	graph.Output = []*onnxpb.ValueInfoProto{declare(total, tensor.Float32, []int{})}
-	p := onnxio.Shallow(m.Proto)
-	p.Graph = graph
-	o.model = m.Derive(p)
+	p.Nodes = append(p.Nodes, e.Nodes...)
+	p.Outputs = []graph.Value{graph.NewValue(total, tensor.Float32, graph.Sizes([]int{}))}
+	o.model = p.Model()
 	return o, nil
-}
-
-// plus adds two values; an empty name stands for nothing.
-func (e *emitter) plus(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return e.binary("Add", a, b)
 }
 
 // flat is the shape of class scores without the axes of size 1 behind them.
@@ -97,41 +86,41 @@ func flat(shape []int) []int {
 }
 
 // distance emits the mean distance of a value from the teacher's.
-func (e *emitter) distance(t term, teacher string, temperature float64) string {
+func (e emitter) distance(t term, teacher string, temperature float64) string {
 	y := t.value
 	switch t.loss {
 	case Logits:
-		d := e.binary("Sub", y, teacher)
-		d = e.binary("Sub", d, e.reduce("ReduceMean", d, []int{1}, true))
-		return e.reduce("ReduceMean", e.binary("Mul", d, d), nil, false)
+		d := e.Op("Sub", y, teacher)
+		d = e.Op("Sub", d, e.Reduce("ReduceMean", d, []int{1}, true))
+		return e.mean(e.Op("Mul", d, d))
 	case KL:
 		return e.divergence(t, teacher, temperature)
 	case Cosine:
 		return e.angle(t, teacher)
 	}
-	d := e.binary("Sub", y, teacher)
-	return e.reduce("ReduceMean", e.binary("Mul", d, d), nil, false)
+	d := e.Op("Sub", y, teacher)
+	return e.mean(e.Op("Mul", d, d))
 }
 
 // divergence emits T²·KL(softmax(t/T) ‖ softmax(y/T)) up to the teacher's own entropy, which has no gradient.
-func (e *emitter) divergence(t term, teacher string, temperature float64) string {
-	axis := onnxio.MakeInt("axis", 1)
+func (e emitter) divergence(t term, teacher string, temperature float64) string {
+	axis := graph.Int("axis", 1)
 	soften := func(x string) string { return e.scale(e.scores(x, t.shape), 1/temperature) }
-	target := e.op("Softmax", []string{soften(teacher)}, axis)
-	log := e.op("LogSoftmax", []string{soften(t.value)}, axis)
-	own := e.op("LogSoftmax", []string{soften(teacher)}, axis)
-	sum := e.reduce("ReduceSum", e.binary("Mul", target, e.binary("Sub", own, log)), nil, false)
+	target := e.Node("Softmax", []string{soften(teacher)}, axis)
+	log := e.Node("LogSoftmax", []string{soften(t.value)}, axis)
+	own := e.Node("LogSoftmax", []string{soften(teacher)}, axis)
+	sum := e.sum(e.Op("Mul", target, e.Op("Sub", own, log)))
 	return e.scale(sum, temperature*temperature/float64(t.shape[0]))
 }
 
 // crossEntropy emits the mean of −log softmax(y) at the labels.
-func (e *emitter) crossEntropy(value string, shape []int, labels string) string {
-	log := e.op("LogSoftmax", []string{e.scores(value, shape)}, onnxio.MakeInt("axis", 1))
-	return e.scale(e.reduce("ReduceSum", e.binary("Mul", log, labels), nil, false), -1/float64(shape[0]))
+func (e emitter) crossEntropy(value string, shape []int, labels string) string {
+	log := e.Node("LogSoftmax", []string{e.scores(value, shape)}, graph.Int("axis", 1))
+	return e.scale(e.sum(e.Op("Mul", log, labels)), -1/float64(shape[0]))
 }
 
 // scores reshapes class scores to a matrix.
-func (e *emitter) scores(x string, shape []int) string {
+func (e emitter) scores(x string, shape []int) string {
 	if len(shape) == 2 {
 		return x
 	}
@@ -139,24 +128,17 @@ func (e *emitter) scores(x string, shape []int) string {
 }
 
 // angle emits the mean over the samples of 1 − cos(y, t).
-func (e *emitter) angle(t term, teacher string) string {
+func (e emitter) angle(t term, teacher string) string {
 	const tiny = 1e-12
 	rows := []int{t.shape[0], tensor.Product(t.shape[1:])}
 	y, z := e.reshape(t.value, rows), e.reshape(teacher, rows)
-	dot := func(a, b string) string { return e.reduce("ReduceSum", e.binary("Mul", a, b), []int{1}, false) }
-	floor := e.constant(tensor.Float32, []int{}, []float64{tiny})
-	norms := e.unary("Sqrt", e.binary("Add", e.binary("Mul", dot(y, y), dot(z, z)), floor))
-	cosine := e.binary("Div", dot(y, z), norms)
-	return e.binary("Sub", e.constant(tensor.Float32, []int{}, []float64{1}), e.reduce("ReduceMean", cosine, nil, false))
+	dot := func(a, b string) string { return e.Reduce("ReduceSum", e.Op("Mul", a, b), []int{1}, false) }
+	norms := e.Op("Sqrt", e.Op("Add", e.Op("Mul", dot(y, y), dot(z, z)), e.number(tiny)))
+	return e.Op("Sub", e.number(1), e.mean(e.Op("Div", dot(y, z), norms)))
 }
 
 // differentiate returns the graph of a training step: the loss and its gradients with respect to the parameters, which
 // are inputs. Convolutions run in blocks of so many channels.
 func (o *objective) differentiate(values grad.Values, parameters []string, block int) (*grad.Graph, error) {
 	return grad.Build(o.model, grad.Options{Values: values, Outputs: []string{o.loss}, Wanted: parameters, Feed: parameters, Block: block})
-}
-
-// named reports whether a list has a value of that name.
-func named(list []*onnxpb.ValueInfoProto, name string) bool {
-	return slices.ContainsFunc(list, func(v *onnxpb.ValueInfoProto) bool { return v.GetName() == name })
 }

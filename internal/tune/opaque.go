@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/grad"
+	"github.com/onnx-compress/onnx-compress/graph"
 )
 
 // OpaqueError says that operators without a gradient stand between parameters and the loss.
@@ -32,7 +33,7 @@ func (t *trainer) choose(values grad.Values) error {
 	var keep func(string) bool
 	if t.o.Part == Factors {
 		keep = func(name string) bool {
-			_, ok := t.original.Index().Initializer(name)
+			_, ok := graph.Of(t.original).Initializer(name)
 			return !ok
 		}
 	}

@@ -5,10 +5,8 @@ import (
 	"math"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -29,8 +27,8 @@ type parameters struct {
 
 // trainable says which inputs of an operator are weights that gradient descent may change. The running statistics of
 // a BatchNormalization are none: they are no free numbers.
-func trainable(n *onnxpb.NodeProto, input int) bool {
-	switch n.GetOpType() {
+func trainable(n graph.Node, input int) bool {
+	switch n.Op() {
 	case "Conv", "ConvTranspose":
 		return input == 1 || input == 2
 	case "Gemm", "Einsum":
@@ -62,15 +60,14 @@ func passes(op string) bool {
 // given, chooses among them.
 func newParameters(m *onnxio.Model, keep func(name string) bool) *parameters {
 	p := &parameters{}
-	for _, t := range m.Graph().GetInitializer() {
-		h := m.Tensor(t)
-		name := t.GetName()
-		if h.Type() != tensor.Float32 || h.Len() < 2 || !isWeight(m, name, 0) || keep != nil && !keep(name) {
+	for _, t := range graph.Of(m).Initializers() {
+		name := t.Name()
+		if t.Type() != tensor.Float32 || t.Len() < 2 || !isWeight(m, name, 0) || keep != nil && !keep(name) {
 			continue
 		}
-		shape := h.Shape()
-		p.list = append(p.list, parameter{name: name, shape: shape, from: p.size, to: p.size + h.Len(), decays: len(shape) > 1})
-		p.size += h.Len()
+		shape := t.Shape()
+		p.list = append(p.list, parameter{name: name, shape: shape, from: p.size, to: p.size + t.Len(), decays: len(shape) > 1})
+		p.size += t.Len()
 	}
 	return p
 }
@@ -81,14 +78,14 @@ func isWeight(m *onnxio.Model, value string, depth int) bool {
 	if depth > most {
 		return false
 	}
-	for _, u := range m.Index().Uses(value) {
-		if u.Node == nil || u.Node.GetDomain() != "" && u.Node.GetDomain() != "ai.onnx" || u.Nested {
+	for _, u := range graph.Of(m).Uses(value) {
+		if u.Node.IsZero() || u.Nested {
 			continue
 		}
 		if trainable(u.Node, u.Slot) {
 			return true
 		}
-		if passes(u.Node.GetOpType()) && u.Slot == 0 && isWeight(m, u.Node.Output[0], depth+1) {
+		if passes(u.Node.Op()) && u.Slot == 0 && isWeight(m, u.Node.Output(0), depth+1) {
 			return true
 		}
 	}
@@ -107,11 +104,11 @@ func (p *parameters) names() []string {
 func (p *parameters) load(m *onnxio.Model) ([]float32, error) {
 	out := make([]float32, p.size)
 	for _, v := range p.list {
-		t, ok := m.Index().Initializer(v.name)
+		t, ok := graph.Of(m).Initializer(v.name)
 		if !ok {
 			return nil, fmt.Errorf("the model has no initializer %q", v.name)
 		}
-		d, err := m.Tensor(t).Dense()
+		d, err := t.Dense()
 		if err != nil {
 			return nil, fmt.Errorf("initializer %q: %w", v.name, err)
 		}
@@ -135,25 +132,13 @@ func (p *parameters) into(m *onnxio.Model, vector []float32) *onnxio.Model {
 	for _, v := range p.list {
 		at[v.name] = v
 	}
-	graph := onnxio.Shallow(m.Graph())
-	graph.Initializer = slices.Clone(graph.Initializer)
-	for i, t := range graph.Initializer {
-		v, ok := at[t.GetName()]
-		if !ok {
-			continue
+	parts := graph.Of(m).Parts()
+	for i, t := range parts.Initializers {
+		if v, ok := at[t.Name()]; ok {
+			parts.Initializers[i] = onnxio.DenseTensor(v.name, tensor.FromFloat32(v.shape, slices.Clone(vector[v.from:v.to])))
 		}
-		swapped := &onnxpb.TensorProto{
-			Name: proto.String(v.name), DataType: proto.Int32(int32(tensor.Float32)), DocString: t.DocString,
-			RawData: tensor.FromFloat32(v.shape, slices.Clone(vector[v.from:v.to])).Data,
-		}
-		for _, n := range v.shape {
-			swapped.Dims = append(swapped.Dims, int64(n))
-		}
-		graph.Initializer[i] = swapped
 	}
-	out := onnxio.Shallow(m.Proto)
-	out.Graph = graph
-	return m.Derive(out)
+	return parts.Model()
 }
 
 // finite reports whether all numbers are.

@@ -6,12 +6,10 @@ import (
 	"slices"
 	"sync"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -42,19 +40,18 @@ func newTeacher(lib *ort.Library, m *onnxio.Model, values []string) (*teacher, e
 
 // sessionFor makes a session of a model that gives out the named values.
 func sessionFor(lib *ort.Library, m *onnxio.Model, values []string) (*ort.Session, error) {
-	graph := onnxio.Shallow(m.Graph())
-	graph.Output = nil
+	p := graph.Of(m).Parts()
+	declared := p.Outputs
+	p.Outputs = nil
 	for _, v := range values {
-		i := slices.IndexFunc(m.Graph().GetOutput(), func(o *onnxpb.ValueInfoProto) bool { return o.GetName() == v })
-		if i >= 0 {
-			graph.Output = append(graph.Output, m.Graph().GetOutput()[i])
+		at := slices.IndexFunc(declared, func(o graph.Value) bool { return o.Name() == v })
+		if at >= 0 {
+			p.Outputs = append(p.Outputs, declared[at])
 		} else {
-			graph.Output = append(graph.Output, &onnxpb.ValueInfoProto{Name: proto.String(v)})
+			p.Outputs = append(p.Outputs, graph.NewValue(v, tensor.Undefined, nil))
 		}
 	}
-	p := onnxio.Shallow(m.Proto)
-	p.Graph = graph
-	derived := m.Derive(p)
+	derived := p.Model()
 	defer derived.Close()
 	return openModel(lib, derived)
 }

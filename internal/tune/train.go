@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -332,7 +333,7 @@ func (t *trainer) finish() *Result {
 	if d.Improved {
 		d.Model = t.params.into(t.compressed, t.best)
 	} else {
-		d.Model = t.compressed.Derive(t.compressed.Proto)
+		d.Model = graph.Of(t.compressed).Parts().Model()
 	}
 	switch {
 	case t.end == Diverged:

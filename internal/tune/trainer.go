@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/grad"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -203,17 +204,17 @@ func (t *trainer) keeps() bool { return t.o.Augment == nil }
 func (t *trainer) taught() ([]string, error) {
 	var out []string
 	known := map[string]bool{}
-	for _, v := range t.compressed.Graph().GetOutput() {
-		name := v.GetName()
+	for _, v := range graph.Of(t.compressed).Outputs() {
+		name := v.Name()
 		known[name] = true
-		if !named(t.original.Graph().GetOutput(), name) {
+		if !graph.Of(t.original).IsOutput(name) {
 			return nil, fmt.Errorf("the compressed model has the output %q, the original does not", name)
 		}
 		w, given := t.o.Weights[name]
 		if w < 0 {
 			return nil, fmt.Errorf("the weight of output %q is %g, want at least 0", name, w)
 		}
-		if elem := tensor.Type(v.GetType().GetTensorType().GetElemType()); given && w == 0 || elem != tensor.Undefined && !elem.IsFloat() {
+		if elem := v.Type(); given && w == 0 || elem != tensor.Undefined && !elem.IsFloat() {
 			continue
 		}
 		out = append(out, name)
@@ -232,10 +233,10 @@ func (t *trainer) taught() ([]string, error) {
 		return nil, errors.New("no output of a floating-point type has a weight")
 	}
 	for _, v := range t.inside() {
-		if _, ok := t.original.Index().Producer(v); !ok {
+		if _, ok := graph.Of(t.original).Producer(v); !ok {
 			return nil, fmt.Errorf("the original has no value %q", v)
 		}
-		if _, ok := t.compressed.Index().Producer(v); !ok {
+		if _, ok := graph.Of(t.compressed).Producer(v); !ok {
 			return nil, fmt.Errorf("the compressed model has no value %q", v)
 		}
 		if !slices.Contains(out, v) {
@@ -252,11 +253,12 @@ func (t *trainer) inside() []string {
 		return t.o.Values
 	}
 	var out []string
-	for _, n := range t.original.Graph().GetNode() {
-		switch n.GetOpType() {
+	small := graph.Of(t.compressed)
+	for _, n := range graph.Of(t.original).Nodes() {
+		switch n.Op() {
 		case "Conv", "ConvTranspose", "Gemm", "MatMul":
-			v := n.Output[0]
-			if _, ok := t.compressed.Index().Producer(v); ok && !t.compressed.Index().IsOutput(v) {
+			v := n.Output(0)
+			if _, ok := small.Producer(v); ok && !small.IsOutput(v) {
 				out = append(out, v)
 			}
 		}
@@ -330,16 +332,15 @@ func (t *trainer) plan(ctx context.Context) (grad.Values, error) {
 		return nil, err
 	}
 	example := map[string]tensor.Dense{}
-	for _, in := range t.objective.model.Graph().GetInput() {
-		name := in.GetName()
+	for _, in := range graph.Of(t.objective.model).Inputs() {
+		name := in.Name()
 		if shape, ok := t.shapes[name]; ok {
 			i := slices.IndexFunc(t.inputs, func(s samples.InputSpec) bool { return s.Name == name })
 			example[name] = tensor.New(t.inputs[i].Type, shape...)
 		} else {
-			d := in.GetType().GetTensorType()
 			var shape []int
-			for _, n := range d.GetShape().GetDim() {
-				shape = append(shape, int(n.GetDimValue()))
+			for _, d := range in.Dims() {
+				shape = append(shape, max(d.Size, 0))
 			}
 			example[name] = tensor.New(tensor.Float32, shape...)
 		}
