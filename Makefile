@@ -76,9 +76,14 @@ test: setup $(if $(HAVE_PYTHON),$(VENV)) $(if $(HAVE_NPM),$(AXE))
 	ONNX_COMPRESS_REQUIRE=$(HAVE_PYTHON) go test $$(go list ./... | grep -v /integration)
 	@$(integration)
 
-# The packages that share memory with C or work on several threads. Needs a C compiler.
+# The packages that share memory with C or work on several threads: whole where their tests are
+# quick, else the tests that look at this by their names. Needs a C compiler.
+CONCURRENT := Threads|Concurrent|Goroutines|Cancel|Interrupted|SameBytes|Progress
 race: setup
-	CGO_ENABLED=1 go test -race ./internal/ort/... ./internal/ordered ./internal/feed ./internal/calib/...
+	CGO_ENABLED=1 go test -race ./internal/calib ./internal/feed ./internal/ordered ./internal/ort/... \
+		./internal/provenance ./verify
+	CGO_ENABLED=1 go test -race -run '$(CONCURRENT)' -timeout 20m \
+		./cmd/onnx-compress ./compress ./internal/refit ./internal/tune ./linalg ./onnxio
 
 # Known vulnerabilities in what the program calls. They are in a database on the network.
 define vulnerabilities

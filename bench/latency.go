@@ -9,60 +9,47 @@ import (
 	"strings"
 )
 
-const speedIs = "Speed is the original's time over the compressed model's, the median of turns taken in one process, on one thread of this processor.\n"
+// plain are the schemes without depthwise factors.
+var plain = []string{"--methods", "svd,svd-in,spatial,spatial-wh,tucker2"}
 
-// latency measures what multiply-adds saved are worth in ONNX Runtime on this processor.
+// speeds are the ways in which models are compressed whose speed is compared; the last, with the multiples given as well.
+func speeds(multiples ...string) []variant {
+	out := []variant{
+		{"by the defaults", nil}, {"`--rank-multiple 1`", []string{"--rank-multiple", "1"}}, {"`" + strings.Join(plain, " ") + "`", plain},
+	}
+	for _, n := range multiples {
+		out = append(out, variant{"the same, `--rank-multiple " + n + "`", append(plain[:2:2], "--rank-multiple", n)})
+	}
+	return out
+}
+
+// latency measures what multiply-adds saved are worth in ONNX Runtime on this processor. The refit changes weights, and no speed.
 func (b *bench) latency() error {
-	if err := b.needPython(); err != nil {
-		return err
-	}
-	b.printf(speedIs)
-	imagenet := []string{
+	calib := append([]string{"--calib", b.sample("cifar10_train5000.bin"), "--calib-samples", "1024", "--no-refit"}, cifar...)
+	return b.latencies(b.model(resnet), "macs=0.5", calib, speeds(), 200)
+}
+
+func (b *bench) latencySqueezenet() error {
+	return b.latencies(b.model("squeezenet1.1_imagenet.onnx"), "macs=0.7", []string{
 		"--calib", b.sample("imagenet"), "--labels", b.sample("imagenet/labels.tsv"), "--calib-samples", "512",
-		"--verify-samples", "488", "--crop", "224", "--normalize", "imagenet",
-	}
-	plain := []string{"--methods", "svd,svd-in,spatial,spatial-wh,tucker2"}
-	variants := []variant{
-		{"all schemes", nil},
-		{"all schemes, `--rank-multiple 1`", []string{"--rank-multiple", "1"}},
-		{"`--methods svd,svd-in,spatial,spatial-wh,tucker2`", plain},
-		{"the same, `--rank-multiple 1`", append(plain[:2:2], "--rank-multiple", "1")},
-	}
-	for _, m := range []struct {
-		file   string
-		target string
-		calib  []string
-		rounds int
-	}{
-		{resnet, "macs=0.5", append([]string{"--calib", b.sample("cifar10_train5000.bin"), "--calib-samples", "1024"}, cifar...), 200},
-		{"squeezenet1.1_imagenet.onnx", "macs=0.7", imagenet, 30},
-	} {
-		if err := b.latencies(b.model(m.file), m.target, m.calib, variants, m.rounds); err != nil {
-			return err
-		}
-	}
-	return nil
+		"--verify-samples", "488", "--crop", "224", "--normalize", "imagenet", "--no-refit",
+	}, speeds(), 30)
 }
 
 // latencyFashion measures the same on a network of thin layers, where few ranks fill a block.
 func (b *bench) latencyFashion() error {
-	if err := b.needPython(); err != nil {
-		return err
-	}
-	b.printf(speedIs)
-	plain := []string{"--methods", "svd,svd-in,spatial,spatial-wh,tucker2"}
-	variants := []variant{{"all schemes", nil}, {"all schemes, `--rank-multiple 1`", []string{"--rank-multiple", "1"}}, {"`" + strings.Join(plain, " ") + "`", plain}}
-	for _, n := range []string{"8", "4", "1"} {
-		variants = append(variants, variant{"the same, `--rank-multiple " + n + "`", append(plain[:2:2], "--rank-multiple", n)})
-	}
-	return b.latencies("testmodels/data/fashion_resnet.onnx", "macs=0.5", []string{"--calib", "testmodels/data/fashion.bin", "--calib-samples", "512"}, variants, 500)
+	calib := []string{"--calib", "testmodels/data/fashion.bin", "--calib-samples", "512"}
+	return b.latencies("testmodels/data/fashion_resnet.onnx", "macs=0.5", calib, speeds("8", "4", "1"), 500)
 }
 
 // latencies compresses one model in every way, and times the results side by side.
 func (b *bench) latencies(original, target string, calib []string, variants []variant, rounds int) error {
+	if err := b.needPython(); err != nil {
+		return err
+	}
 	file := filepath.Base(original)
 	args := append([]string{original, "-o", b.file("small.onnx"), "--target", target}, calib...)
-	b.printf("\n```\n%s\n```\n\n| %s at %s | MACs left | same class | speed, batch 1 | speed, batch 16 |\n|---|---|---|---|---|\n", b.command(args...), file, target)
+	b.printf("Speed is the original's time over the compressed model's, the median over %d turns taken in one process, on one thread of this processor.\n\n```\n%s\n```\n\n| %s at %s | MACs left | same class | speed, batch 1 | speed, batch 16 |\n|---|---|---|---|---|\n", rounds, b.command(args...), file, target)
 	paths, rows := []string{original}, []string{}
 	for i, v := range variants {
 		args[2] = b.file(fmt.Sprintf("%s.%d.onnx", file, i))

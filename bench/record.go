@@ -22,8 +22,8 @@ The line under a heading says by which command of the bench the section was meas
 where; ` + "`DIR`" + ` is the folder of models and data, and ` + "`PYTHON`" + ` an interpreter with requirements/bench.txt. Where that line
 begins with "Recorded", the section is older than this rule, and the line tells what the history still knows; the machine was an AMD EPYC
 with 2 cores, linux/amd64, go1.26.8. Every figure stands under the command that gave it. Times are of whole processes, medians of the runs
-where timed (3 unless ` + "`-runs`" + ` says otherwise); other work shared the machine, so read ratios. A test holds what README.md and docs/
-quote against these sections.
+where timed (3 unless ` + "`-runs`" + ` says otherwise); other work shared the machine, at times much more of it than it has cores, so read
+ratios. A test holds what README.md and docs/ quote against these sections.
 `
 
 // recorded matches the line under a heading, as the bench writes it and as it stands over what is older.

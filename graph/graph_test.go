@@ -1,11 +1,14 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -292,4 +295,84 @@ func TestBuilder(t *testing.T) {
 			t.Errorf("opset %d: error %v", opset, b.Err)
 		}
 	}
+}
+
+// TestViewIsShared asks for the views of a model and of its children from several goroutines at once; it is the race
+// detector that judges.
+func TestViewIsShared(t *testing.T) {
+	m := onnxio.New(small())
+	var group errgroup.Group
+	for range 8 {
+		child := Of(m).Parts().Model()
+		group.Go(func() error {
+			for range 50 {
+				if len(Of(m).Uses("c")) != 1 || len(Of(child).Uses("c")) != 1 {
+					return errors.New("a use is lost")
+				}
+			}
+			return child.Close()
+		})
+	}
+	if err := errors.Join(group.Wait(), m.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWeightsAreNotCopied looks into a model with 64 MiB of weights and changes it.
+func TestWeightsAreNotCopied(t *testing.T) {
+	const weights, most = 64 << 20, 1 << 20
+	p := Of(onnxio.New(small())).Parts()
+	p.Initializers = append(p.Initializers, onnxio.DenseTensor("large", tensor.New(tensor.Float32, weights/4)))
+	m := p.Model()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for v := range Tensors(m) {
+		if v.Len() == 0 {
+			t.Error("an empty tensor")
+		}
+	}
+	w, ok := Of(Of(m).Parts().Model()).Constant("large")
+	if !ok || w.Tensor.Bytes() != weights {
+		t.Error("the weights are lost")
+	}
+	if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > most {
+		t.Errorf("looking takes %d bytes, want at most %d", after.TotalAlloc-before.TotalAlloc, most)
+	}
+}
+
+// FuzzView looks into arbitrary models, sound or not.
+func FuzzView(f *testing.F) {
+	for _, p := range []*onnxpb.ModelProto{small(), withFunction(), {IrVersion: proto.Int64(8)}} {
+		data, err := proto.Marshal(p)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p := &onnxpb.ModelProto{}
+		if proto.Unmarshal(data, p) != nil {
+			return
+		}
+		m := onnxio.New(p)
+		for _, n := range Walk(m) {
+			for _, in := range n.Inputs() {
+				Of(m).Constant(in)
+				Of(m).Reader(in)
+			}
+			if f, ok := Of(m).Called(n); ok {
+				f.Expand(n)
+			}
+			n.Value(m)
+			n.Reads()
+		}
+		for v := range Tensors(m) {
+			v.Bytes()
+		}
+		Of(m).Feeds()
+		again := Of(m).Parts().Model()
+		if p.Graph != nil && !proto.Equal(again.Proto, p) {
+			t.Error("parts put together again make another model")
+		}
+	})
 }

@@ -75,7 +75,7 @@ func newIndex(g *Graph) *index {
 		captured(n, func(value string, by Node, slot int) { x.use(value, Use{Node: by, Slot: slot, Nested: true}) })
 	}
 	for _, f := range Functions(g.m) {
-		x.functions[[3]string{plain(f.p.GetDomain()), f.p.GetName(), f.p.GetOverload()}] = f
+		x.functions[[3]string{onnxio.PlainDomain(f.p.GetDomain()), f.p.GetName(), f.p.GetOverload()}] = f
 	}
 	if g.p == g.m.Proto.GetGraph() {
 		x.training(g.m.Proto.GetTrainingInfo())
@@ -93,7 +93,9 @@ func (x *index) use(value string, u Use) {
 func (x *index) training(infos []*onnxpb.TrainingInfoProto) {
 	for _, t := range infos {
 		for _, g := range []*onnxpb.GraphProto{t.GetInitialization(), t.GetAlgorithm()} {
-			free(g, Node{}, func(value string, by Node, slot int) { x.use(value, Use{Node: by, Slot: slot, Nested: true}) })
+			onnxio.Free(g, nil, func(value string, by *onnxpb.NodeProto, slot int) {
+				x.use(value, Use{Node: Node{by}, Slot: slot, Nested: true})
+			})
 		}
 		for _, list := range [][]*onnxpb.StringStringEntryProto{t.GetInitializationBinding(), t.GetUpdateBinding()} {
 			for _, b := range list {

@@ -67,7 +67,7 @@ func (s *NameSet) nodes(nodes []*onnxpb.NodeProto) {
 		s.Add(n.GetName())
 		s.Add(n.GetInput()...)
 		s.Add(n.GetOutput()...)
-		for _, g := range subgraphs(n) {
+		for _, g := range onnxio.Subgraphs(n) {
 			s.graph(g)
 		}
 	}

@@ -28,7 +28,7 @@ func (n Node) Op() string { return operator(n.p.GetDomain(), n.p.GetOpType()) }
 func (n Node) Type() string { return n.p.GetOpType() }
 
 // Domain returns the operator's domain, "" for ONNX's own.
-func (n Node) Domain() string { return plain(n.p.GetDomain()) }
+func (n Node) Domain() string { return onnxio.PlainDomain(n.p.GetDomain()) }
 
 // Name returns the node's name, "" where it has none.
 func (n Node) Name() string { return n.p.GetName() }
@@ -78,16 +78,8 @@ func (n Node) Sharded() (configuration string, ok bool) {
 // Size returns the bytes that the node takes in a model's file, but for its tag and length there.
 func (n Node) Size() int { return n.p.SizeVT() }
 
-// plain returns a domain's one spelling.
-func plain(domain string) string {
-	if domain == "ai.onnx" {
-		return ""
-	}
-	return domain
-}
-
 func operator(domain, op string) string {
-	if plain(domain) == "" {
+	if onnxio.PlainDomain(domain) == "" {
 		return op
 	}
 	return domain + "::" + op
@@ -132,7 +124,7 @@ func (s Spec) Node() Node {
 	if !ok {
 		domain, op = "", s.Op
 	}
-	if plain(p.GetDomain()) != domain {
+	if onnxio.PlainDomain(p.GetDomain()) != domain {
 		p.Domain = text(p.Domain, domain)
 	}
 	p.OpType = text(p.OpType, op)

@@ -126,7 +126,9 @@ func number(old *int64, n int) *int64 {
 }
 
 func opsets(list []*onnxpb.OperatorSetIdProto) []Opset {
-	return wrap(list, func(o *onnxpb.OperatorSetIdProto) Opset { return Opset{plain(o.GetDomain()), int(o.GetVersion())} })
+	return wrap(list, func(o *onnxpb.OperatorSetIdProto) Opset {
+		return Opset{onnxio.PlainDomain(o.GetDomain()), int(o.GetVersion())}
+	})
 }
 
 // imports returns operator sets as messages, those of old where they say the same.

@@ -50,7 +50,7 @@ func walk(at Place, nodes []Node, yield func(Place, Node) bool) bool {
 
 // inside visits the nodes in the subgraphs of at.Holder.
 func inside(at Place, yield func(Place, Node) bool) bool {
-	for _, g := range subgraphs(at.Holder.p) {
+	for _, g := range onnxio.Subgraphs(at.Holder.p) {
 		if !walk(at, nodesOf(g.GetNode()), yield) {
 			return false
 		}
@@ -82,7 +82,7 @@ func Tensors(m *onnxio.Model) iter.Seq2[onnxio.Tensor, bool] {
 			if t, ok := n.Value(m); n.Op() == "Constant" && ok && !n.Has("value") && !yield(t, false) {
 				return
 			}
-			if !every(subgraphs(n.p), graph) {
+			if !every(onnxio.Subgraphs(n.p), graph) {
 				return
 			}
 		}
@@ -114,58 +114,5 @@ func (n Node) Reads() []string {
 // captured calls visit for every value that the subgraphs of a node read from around them, with the node that reads it
 // and the input slot, or with n itself and -1 where a subgraph returns the value.
 func captured(n Node, visit func(value string, by Node, slot int)) {
-	for _, g := range subgraphs(n.p) {
-		free(g, n, visit)
-	}
-}
-
-// free calls visit for every name that g reads and does not define; owner is the node that holds g.
-func free(g *onnxpb.GraphProto, owner Node, visit func(value string, by Node, slot int)) {
-	defined := definitions(g)
-	outer := func(value string, by Node, slot int) {
-		if value != "" && !defined[value] {
-			visit(value, by, slot)
-		}
-	}
-	for _, p := range g.GetNode() {
-		for slot, in := range p.GetInput() {
-			outer(in, Node{p}, slot)
-		}
-		captured(Node{p}, outer)
-	}
-	for _, v := range g.GetOutput() {
-		outer(v.GetName(), owner, -1)
-	}
-}
-
-// definitions returns the names that a graph gives values to.
-func definitions(g *onnxpb.GraphProto) map[string]bool {
-	defined := map[string]bool{}
-	for _, v := range g.GetInput() {
-		defined[v.GetName()] = true
-	}
-	for _, t := range g.GetInitializer() {
-		defined[t.GetName()] = true
-	}
-	for _, t := range g.GetSparseInitializer() {
-		defined[t.GetValues().GetName()] = true
-	}
-	for _, n := range g.GetNode() {
-		for _, out := range n.GetOutput() {
-			defined[out] = true
-		}
-	}
-	return defined
-}
-
-// subgraphs returns the graphs in a node's attributes.
-func subgraphs(n *onnxpb.NodeProto) []*onnxpb.GraphProto {
-	var out []*onnxpb.GraphProto
-	for _, a := range n.GetAttribute() {
-		if a.G != nil {
-			out = append(out, a.G)
-		}
-		out = append(out, a.Graphs...)
-	}
-	return out
+	onnxio.Captured(n.p, func(value string, by *onnxpb.NodeProto, slot int) { visit(value, Node{by}, slot) })
 }

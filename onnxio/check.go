@@ -59,7 +59,7 @@ func (m *Model) Check() error {
 func importSet(list []*onnxpb.OperatorSetIdProto) (map[string]int64, error) {
 	imports := map[string]int64{}
 	for _, o := range list {
-		domain := plainDomain(o.GetDomain())
+		domain := PlainDomain(o.GetDomain())
 		if v, ok := imports[domain]; ok && v != o.GetVersion() {
 			return nil, fmt.Errorf("domain %q is imported both in version %d and in version %d", o.GetDomain(), v, o.GetVersion())
 		}
@@ -206,7 +206,7 @@ func (c *checker) node(n *onnxpb.NodeProto, i int, s *scope) error {
 	if n.GetOpType() == "" {
 		return errors.New("there is no op_type")
 	}
-	if _, ok := c.imports[plainDomain(n.GetDomain())]; !ok {
+	if _, ok := c.imports[PlainDomain(n.GetDomain())]; !ok {
 		return fmt.Errorf("there is no opset_import for its domain %q", n.GetDomain())
 	}
 	for slot, in := range n.Input {

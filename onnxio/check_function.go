@@ -27,7 +27,7 @@ func (c *checker) functions(list []*onnxpb.FunctionProto) error {
 		if f.GetName() == "" {
 			return fmt.Errorf("function %d has no name", i)
 		}
-		id := functionID{plainDomain(f.GetDomain()), f.GetName(), f.GetOverload()}
+		id := functionID{PlainDomain(f.GetDomain()), f.GetName(), f.GetOverload()}
 		if seen[id] {
 			return fmt.Errorf("two functions are named %v", id)
 		}
@@ -50,8 +50,8 @@ func (c *checker) functions(list []*onnxpb.FunctionProto) error {
 // callees adds to out what operators nodes and their subgraphs use, written as functions.
 func callees(nodes []*onnxpb.NodeProto, out []string) []string {
 	for _, n := range nodes {
-		out = append(out, functionID{plainDomain(n.GetDomain()), n.GetOpType(), n.GetOverload()}.String())
-		for _, g := range subgraphs(n) {
+		out = append(out, functionID{PlainDomain(n.GetDomain()), n.GetOpType(), n.GetOverload()}.String())
+		for _, g := range Subgraphs(n) {
 			out = callees(g.GetNode(), out)
 		}
 	}

@@ -67,7 +67,7 @@ func findCycle(nodes []*onnxpb.NodeProto, maker map[string]int) []int {
 		for _, in := range n.Input {
 			need(in)
 		}
-		captured(n, func(value string, _ *onnxpb.NodeProto, _ int) { need(value) })
+		Captured(n, func(value string, _ *onnxpb.NodeProto, _ int) { need(value) })
 	}
 	var ready []int
 	for i := range nodes {

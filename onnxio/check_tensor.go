@@ -103,7 +103,7 @@ func (c *checker) graphTensors(g *onnxpb.GraphProto) error {
 				return fmt.Errorf("%s: attribute %q: %w", describe(n, i), a.GetName(), err)
 			}
 		}
-		for _, sub := range subgraphs(n) {
+		for _, sub := range Subgraphs(n) {
 			if err := c.graphTensors(sub); err != nil {
 				return fmt.Errorf("%s: %w", describe(n, i), err)
 			}

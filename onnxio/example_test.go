@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
@@ -18,15 +19,14 @@ func Example() {
 	}
 	defer m.Close()
 	counts := map[string]int{}
-	for _, n := range m.Graph().GetNode() {
-		counts[n.GetOpType()]++
+	for _, n := range graph.Of(m).Nodes() {
+		counts[n.Op()]++
 	}
 	fmt.Printf("opset %d, %d Conv, %d Gemm\n", m.Opset(""), counts["Conv"], counts["Gemm"])
 
 	// The weight of a node is a constant; its numbers are read when they are asked for.
-	weight, _ := m.Index().Constant("classifier.weight")
-	t := m.Tensor(weight.Tensor)
-	fmt.Println(t.Name(), t.Type(), t.Shape())
+	weight, _ := graph.Of(m).Constant("classifier.weight")
+	fmt.Println(weight.Tensor.Name(), weight.Tensor.Type(), weight.Tensor.Shape())
 
 	folder, err := os.MkdirTemp("", "example")
 	if err != nil {

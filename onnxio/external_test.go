@@ -32,7 +32,7 @@ func TestReadExternal(t *testing.T) {
 		t.Errorf("%d external files are known, want 2", n)
 	}
 	for name, tp := range map[string]*onnxpb.TensorProto{
-		"conv.w": m.Graph().Initializer[0], "fc.w": m.Graph().Node[2].Attribute[0].T,
+		"conv.w": m.Proto.GetGraph().Initializer[0], "fc.w": m.Proto.GetGraph().Node[2].Attribute[0].T,
 	} {
 		h := m.Tensor(tp)
 		if !h.External() {
@@ -127,14 +127,14 @@ func TestExternalOdds(t *testing.T) {
 	path := filepath.Join(folder, "model.onnx")
 	saveAt(t, p, path)
 	m := open(t, path)
-	d, err := m.Tensor(m.Graph().Initializer[0]).Dense()
+	d, err := m.Tensor(m.Proto.GetGraph().Initializer[0]).Dense()
 	if err != nil || d.Float32s()[53] != 53 {
 		t.Errorf("through a link inside the folder: %v", err)
 	}
-	if raw, err := m.Tensor(m.Graph().Initializer[3]).Raw(); err != nil || len(raw) != 0 {
+	if raw, err := m.Tensor(m.Proto.GetGraph().Initializer[3]).Raw(); err != nil || len(raw) != 0 {
 		t.Errorf("an empty file: %d bytes, %v", len(raw), err)
 	}
-	_, err = New(m.Proto).Tensor(m.Graph().Initializer[0]).Raw()
+	_, err = New(m.Proto).Tensor(m.Proto.GetGraph().Initializer[0]).Raw()
 	refused(t, err, "no folder to find it in")
 	b, err := m.Marshal()
 	if err != nil {
@@ -162,7 +162,7 @@ func TestExternalAfterClose(t *testing.T) {
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, err = m.Tensor(m.Graph().Initializer[0]).Raw()
+	_, err = m.Tensor(m.Proto.GetGraph().Initializer[0]).Raw()
 	refused(t, err, "the model is closed")
 }
 
@@ -175,7 +175,7 @@ func TestExternalShrinks(t *testing.T) {
 	if err := os.Truncate(filepath.Join(filepath.Dir(path), "a.bin"), 20); err != nil {
 		t.Fatal(err)
 	}
-	_, err := m.Tensor(m.Graph().Initializer[0]).Raw()
+	_, err := m.Tensor(m.Proto.GetGraph().Initializer[0]).Raw()
 	refused(t, err, "a.bin shrank to 20 bytes")
 }
 
@@ -213,13 +213,13 @@ func TestWriteExternal(t *testing.T) {
 		t.Errorf("ExternalBytes says %d, %v", n, err)
 	}
 	for _, init := range []int{0, 3} {
-		s, err := externalSpan(back.Graph().Initializer[init])
+		s, err := externalSpan(back.Proto.GetGraph().Initializer[init])
 		if err != nil || s != (span{"out.onnx.data", 4096, 216}) {
 			t.Errorf("initializer %d stands at %v, %v", init, s, err)
 		}
 	}
 	var keys []string
-	for _, e := range back.Graph().Initializer[3].ExternalData {
+	for _, e := range back.Proto.GetGraph().Initializer[3].ExternalData {
 		keys = append(keys, e.GetKey())
 	}
 	if !slices.Equal(keys, []string{"location", "offset", "length", "note"}) {
@@ -243,11 +243,11 @@ func TestLargeGoesExternal(t *testing.T) {
 	}
 	back := open(t, path)
 	for i, want := range []bool{false, false, false, true, true} {
-		tp := back.Graph().Initializer[i]
+		tp := back.Proto.GetGraph().Initializer[i]
 		if got := back.Tensor(tp).External(); got != want {
 			t.Errorf("initializer %s is external: %v, want %v", tp.GetName(), got, want)
 		}
-		x, err := m.Tensor(m.Graph().Initializer[i]).Raw()
+		x, err := m.Tensor(m.Proto.GetGraph().Initializer[i]).Raw()
 		if err != nil {
 			t.Fatal(err)
 		}

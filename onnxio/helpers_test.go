@@ -91,11 +91,11 @@ func small() *onnxpb.ModelProto {
 			Input:       []*onnxpb.ValueInfoProto{value("x", -1, 2, 4, 4)},
 			Initializer: []*onnxpb.TensorProto{counting("conv.w", 3, 2, 3, 3), counting("shift", 1), flag},
 			Node: []*onnxpb.NodeProto{
-				node("conv", "Conv", "x conv.w _", "c", MakeInts("pads", 1, 1, 1, 1), MakeString("auto_pad", "NOTSET")),
-				node("", "Flatten", "c", "f", MakeInt("axis", 1)),
-				node("weight", "Constant", "", "fc.w", MakeTensor("value", counting("", 48, 5))),
+				node("conv", "Conv", "x conv.w _", "c", attribute("pads", []int64{1, 1, 1, 1}), attribute("auto_pad", "NOTSET")),
+				node("", "Flatten", "c", "f", attribute("axis", int64(1))),
+				node("weight", "Constant", "", "fc.w", attribute("value", counting("", 48, 5))),
 				node("alias", "Identity", "fc.w", "fc.alias"),
-				node("fc", "Gemm", "f fc.alias", "y", MakeFloat("alpha", 0.5)),
+				node("fc", "Gemm", "f fc.alias", "y", attribute("alpha", float32(0.5))),
 				node("if", "If", "flag", "z", branch("then_branch", yes), branch("else_branch", no)),
 			},
 			Output: []*onnxpb.ValueInfoProto{value("z", -1, 5)},
@@ -185,3 +185,21 @@ func makeExternal(t testing.TB, p *onnxpb.TensorProto, folder, location string, 
 
 // v names value number i of a chain.
 func v(i int) string { return "v" + strconv.Itoa(i) }
+
+// attribute returns an attribute with an int64, a []int64, a float32, a string or a tensor.
+func attribute(name string, v any) *onnxpb.AttributeProto {
+	a := &onnxpb.AttributeProto{Name: proto.String(name)}
+	switch v := v.(type) {
+	case int64:
+		a.Type, a.I = onnxpb.AttributeProto_INT.Enum(), &v
+	case []int64:
+		a.Type, a.Ints = onnxpb.AttributeProto_INTS.Enum(), v
+	case float32:
+		a.Type, a.F = onnxpb.AttributeProto_FLOAT.Enum(), &v
+	case string:
+		a.Type, a.S = onnxpb.AttributeProto_STRING.Enum(), []byte(v)
+	case *onnxpb.TensorProto:
+		a.Type, a.T = onnxpb.AttributeProto_TENSOR.Enum(), v
+	}
+	return a
+}

@@ -113,10 +113,9 @@ func TestWeightsAreNotCopied(t *testing.T) {
 	}
 	step("Read", func() (err error) { m, err = Read(path); return err })
 	defer m.Close()
-	step("Index", func() error { m.Index(); return nil })
 	step("Print", func() error { return Print(io.Discard, m) })
 	step("Dense", func() error {
-		for _, w := range m.Graph().Initializer {
+		for _, w := range m.Proto.GetGraph().Initializer {
 			if _, err := m.Tensor(w).Dense(); err != nil {
 				return err
 			}
@@ -146,7 +145,7 @@ func TestWeightsAreNotCopied(t *testing.T) {
 	})
 }
 
-// BenchmarkRead1GiB reads, checks and indexes a model with 1 GiB of weights. It reports how
+// BenchmarkRead1GiB reads and checks a model with 1 GiB of weights. It reports how
 // much of the process is resident afterwards, the map included.
 func BenchmarkRead1GiB(b *testing.B) {
 	path := sparseFile(b, weighty(64, 16<<20))
@@ -155,7 +154,6 @@ func BenchmarkRead1GiB(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		m.Index()
 		b.ReportMetric(resident(), "MiB-resident")
 		if err := m.Close(); err != nil {
 			b.Fatal(err)
@@ -168,7 +166,7 @@ func BenchmarkReadManyNodes(b *testing.B) {
 	p := small()
 	g := &onnxpb.GraphProto{Input: []*onnxpb.ValueInfoProto{value(v(0))}, Output: []*onnxpb.ValueInfoProto{value(v(100_000))}}
 	for i := range 100_000 {
-		g.Node = append(g.Node, node("node/"+strconv.Itoa(i), "Neg", v(i), v(i+1), MakeInt("axis", 1)))
+		g.Node = append(g.Node, node("node/"+strconv.Itoa(i), "Neg", v(i), v(i+1), attribute("axis", int64(1))))
 	}
 	p.Graph = g
 	path := save(b, p)
@@ -177,7 +175,6 @@ func BenchmarkReadManyNodes(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		m.Index()
 		if err := m.Close(); err != nil {
 			b.Fatal(err)
 		}

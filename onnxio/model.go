@@ -26,7 +26,6 @@ type Model struct {
 	folder string
 	files  *files
 	close  sync.Once
-	index  func() *Index
 	once   sync.Once
 	memo   any
 }
@@ -88,9 +87,7 @@ func (m *Model) Derive(p *onnxpb.ModelProto) *Model {
 }
 
 func newModel(p *onnxpb.ModelProto, path, folder string, f *files) *Model {
-	m := &Model{Path: path, Proto: p, folder: folder, files: f}
-	m.index = sync.OnceValue(func() *Index { return newIndex(m.Proto) })
-	return m
+	return &Model{Path: path, Proto: p, folder: folder, files: f}
 }
 
 // Close releases the model. The last of a family of derived models to close unmaps
@@ -105,19 +102,16 @@ func (m *Model) Close() error {
 // that cannot have any.
 func (m *Model) ExternalFolder() string { return m.folder }
 
-// Graph returns the main graph.
-func (m *Model) Graph() *onnxpb.GraphProto { return m.Proto.GetGraph() }
-
 // Opset returns the version of a domain's operators that the model imports, or 0 for
 // none. "" and "ai.onnx" are the same domain. Models older than IR version 3 have no
 // imports and use version 1 of ONNX's own operators.
 func (m *Model) Opset(domain string) int64 {
 	for _, o := range m.Proto.GetOpsetImport() {
-		if sameDomain(o.GetDomain(), domain) {
+		if PlainDomain(o.GetDomain()) == PlainDomain(domain) {
 			return o.GetVersion()
 		}
 	}
-	if sameDomain(domain, "") && m.Proto.GetIrVersion() < 3 {
+	if PlainDomain(domain) == "" && m.Proto.GetIrVersion() < 3 {
 		return 1
 	}
 	return 0
@@ -129,9 +123,6 @@ func (m *Model) Memo(build func() any) any {
 	m.once.Do(func() { m.memo = build() })
 	return m.memo
 }
-
-// Index returns the model's index, built on first use.
-func (m *Model) Index() *Index { return m.index() }
 
 // Size returns the bytes that Marshal returns.
 func (m *Model) Size() int { return m.Proto.SizeVT() }
@@ -148,13 +139,3 @@ func (m *Model) Marshal() ([]byte, error) {
 	}
 	return b, nil
 }
-
-// plainDomain returns a domain's one spelling: ONNX's own operators have "".
-func plainDomain(domain string) string {
-	if domain == "ai.onnx" {
-		return ""
-	}
-	return domain
-}
-
-func sameDomain(a, b string) bool { return plainDomain(a) == plainDomain(b) }

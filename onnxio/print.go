@@ -25,7 +25,7 @@ func Print(w io.Writer, m *Model) error {
 	for _, e := range m.Proto.GetMetadataProps() {
 		p.line("metadata %s=%q", name(e.GetKey()), e.GetValue())
 	}
-	p.graph(m.Graph())
+	p.graph(m.Proto.GetGraph())
 	for _, f := range m.Proto.GetFunctions() {
 		p.line("function %v(%s) → (%s)", functionID{f.GetDomain(), f.GetName(), f.GetOverload()}, names(f.GetInput()), names(f.GetOutput()))
 		p.indented(func() { p.nodes(f.GetNode()) })
@@ -94,7 +94,7 @@ func (p *printer) nodes(nodes []*onnxpb.NodeProto) {
 		}
 		p.line("node %s: %s = %s(%s)%s", name(n.GetName()), names(n.GetOutput()), name(op), names(n.GetInput()), text)
 		p.indented(func() {
-			for _, g := range subgraphs(n) {
+			for _, g := range Subgraphs(n) {
 				p.graph(g)
 			}
 		})

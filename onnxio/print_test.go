@@ -87,7 +87,7 @@ func TestPrintOdds(t *testing.T) {
 	p.Graph.Initializer = []*onnxpb.TensorProto{shape, outside, broken, words}
 	ref := &onnxpb.AttributeProto{Name: proto.String("ref"), RefAttrName: proto.String("outer")}
 	n := node("attributes", "Op", "_ a", "b _",
-		ref, MakeFloat("tenth", 0.1), MakeFloat("million", 1e6), MakeString("s", "a \"b\"\n"), MakeInts("none"),
+		ref, attribute("tenth", float32(0.1)), attribute("million", float32(1e6)), attribute("s", "a \"b\"\n"), attribute("none", []int64(nil)),
 		&onnxpb.AttributeProto{Name: proto.String("fs"), Floats: []float32{1, 2.5}},
 		&onnxpb.AttributeProto{Name: proto.String("ss"), Strings: [][]byte{[]byte("a"), nil}},
 		&onnxpb.AttributeProto{Name: proto.String("ts"), Tensors: []*onnxpb.TensorProto{shape}},

@@ -152,7 +152,7 @@ func TestNewTensor(t *testing.T) {
 // there before.
 func TestRawAliases(t *testing.T) {
 	m := open(t, save(t, small()))
-	w := m.Graph().Initializer[0]
+	w := m.Proto.GetGraph().Initializer[0]
 	raw, err := m.Tensor(w).Raw()
 	if err != nil {
 		t.Fatal(err)

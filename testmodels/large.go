@@ -71,7 +71,7 @@ func largeName(i int) string { return fmt.Sprintf("weight_%d", i+1) }
 // writeInline writes the model with its weights as raw_data. Protobuf's parts may come in
 // pieces, so the graph is the fields without weights followed by one field for each weight.
 func writeInline(w io.Writer, m *onnxio.Model, weights []onnxio.Tensor, each int64, stream *numbers) error {
-	graph, err := m.Graph().MarshalVT()
+	graph, err := m.Proto.GetGraph().MarshalVT()
 	if err != nil {
 		return err
 	}

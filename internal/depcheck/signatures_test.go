@@ -18,8 +18,6 @@ var known = []string{
 	"compress.Tuning.Curve needs internal/tune.Point",
 	"compress.Tuning.End needs internal/tune.End",
 	"compress.Tuning.Optimizer needs internal/tune.Optimizer",
-	"grad.ChannelBlock needs internal/ort.Library",
-	"grad.Observe needs internal/ort.Library",
 	"verify.Compare needs internal/ort.Library",
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 func TestSizes(t *testing.T) {
-	for _, room := range []string{"compress", "samples", "internal/feed", "internal/tune"} {
+	for _, room := range []string{"compress", "samples", "internal/calib", "internal/feed", "internal/refit", "internal/tune"} {
 		faults, err := Long(filepath.Join("..", "..", filepath.FromSlash(room)), 400)
 		if err != nil {
 			t.Fatal(err)

@@ -1,4 +1,5 @@
-// Compresses a model, calibrated on samples that the program makes, and compares the two.
+// Compresses a model in memory and as a file, calibrated on samples that the program makes, and
+// compares the two.
 package main
 
 import (
