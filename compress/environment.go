@@ -42,7 +42,7 @@ type Environment struct {
 
 	progress samples.Progress
 	turn     string   // behind the names of stages
-	journal  *[]Stage // of a run: what was done, and how long it took
+	journal  *[]Stage // of a run: what was done, and how long it took; nil outside of one
 }
 
 // Open finds and opens ONNX Runtime and OpenBLAS. A library that was named, by path or by environment variable, and
@@ -51,7 +51,7 @@ func Open(o EnvironmentOptions) (*Environment, error) {
 	if o.Threads < 0 {
 		return nil, negative("number of threads", int64(o.Threads))
 	}
-	e := &Environment{Algebra: linalg.Gonum(), Threads: o.Threads, progress: oneByOne(o.Progress), journal: new([]Stage)}
+	e := &Environment{Algebra: linalg.Gonum(), Threads: o.Threads, progress: oneByOne(o.Progress)}
 	if e.Threads == 0 {
 		e.Threads = runtime.GOMAXPROCS(0)
 	}
@@ -154,7 +154,9 @@ func (e *Environment) stage(ctx context.Context, name string, work func(*stage) 
 	}
 	start := time.Now()
 	err := work(s)
-	*e.journal = append(*e.journal, Stage{s.name, time.Since(start).Seconds()})
+	if e.journal != nil {
+		*e.journal = append(*e.journal, Stage{s.name, time.Since(start).Seconds()})
+	}
 	return err
 }
 
