@@ -42,9 +42,7 @@ func (c *call) shape(i int) []int { return c.in[i].shape }
 func (c *call) has(i int) bool { return i >= 0 && i < len(c.in) && c.in[i] != nil }
 
 // given tells whether the node names input i.
-func (c *call) given(i int) bool {
-	return c.node.Input(i) != ""
-}
+func (c *call) given(i int) bool { return c.node.Input(i) != "" }
 
 // data returns the numbers of input i, nil where they are not known.
 func (c *call) data(i int) *numbers {
@@ -148,10 +146,8 @@ func (c *call) check() error {
 		if v.shape == nil {
 			v.shape = []int{}
 		}
-		for _, d := range v.shape {
-			if d < 0 || d > maxSize {
-				return fmt.Errorf("the output shape %v is not possible", v.shape)
-			}
+		if !valid(v.shape) {
+			return fmt.Errorf("the output shape %v is not possible", v.shape)
 		}
 		if v.data != nil && (!foldable(v.data.typ) || !small(v.shape) || v.data.len() != tensor.Product(v.shape)) {
 			v.data = nil

@@ -9,12 +9,10 @@ import (
 	"github.com/onnx-compress/onnx-compress/graph"
 )
 
-// inner returns a walker for a subgraph, which sees the values around it but
-// keeps its own to itself.
-func (w *walker) inner() *walker {
+// inner returns a walker for the nodes of a subgraph or a local function, which keeps its values to itself.
+func (w *walker) inner(values map[string]*value, why map[string]string) *walker {
 	return &walker{
-		model: w.model, rules: w.rules, opset: w.opset, depth: w.depth + 1,
-		values: maps.Clone(w.values), why: maps.Clone(w.why), stored: map[string][]int{},
+		model: w.model, rules: w.rules, opset: w.opset, depth: w.depth + 1, values: values, why: why, stored: map[string][]int{},
 	}
 }
 
@@ -34,7 +32,7 @@ func ifElse(c *call) error {
 		if !ok || len(g.Outputs()) != len(c.out) {
 			return fmt.Errorf("a branch is missing or has another number of outputs")
 		}
-		inner := c.inner()
+		inner := c.inner(maps.Clone(c.values), maps.Clone(c.why)) // it sees what is around it
 		inner.graph(g)
 		out := make([]*value, len(c.out))
 		for i, o := range g.Outputs() {
@@ -65,10 +63,7 @@ func (w *walker) callFunction(n graph.Node, f graph.Function) ([]*value, error) 
 	if w.depth >= maxDepth {
 		return nil, errors.New("local functions call each other too deeply")
 	}
-	inner := &walker{
-		model: w.model, rules: w.rules, opset: w.opset, depth: w.depth + 1,
-		values: map[string]*value{}, why: map[string]string{}, stored: map[string][]int{},
-	}
+	inner := w.inner(map[string]*value{}, map[string]string{})
 	for _, o := range f.Opsets() {
 		if o.Domain == "" {
 			inner.opset = o.Version

@@ -3,6 +3,7 @@ package shapes
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -25,58 +26,41 @@ func (n *numbers) apply(op string) *numbers {
 		return n
 	}
 	out := &numbers{typ: n.typ}
-	if isInteger(n.typ) {
-		for _, x := range n.i {
-			y, ok := unaryInt(op, x)
-			if !ok {
-				return nil
-			}
-			out.i = append(out.i, y)
-		}
-		return out
-	}
-	for _, x := range n.f {
-		y, ok := unaryReal(op, x)
-		if !ok {
+	ints, reals := unaryInts()[op], unaryReals()[op]
+	for _, x := range n.i {
+		if ints == nil {
 			return nil
 		}
-		out.f = append(out.f, round(n.typ, y))
+		out.i = append(out.i, ints(x))
+	}
+	for _, x := range n.f {
+		if reals == nil {
+			return nil
+		}
+		out.f = append(out.f, round(n.typ, reals(x)))
 	}
 	return out
 }
 
-func unaryInt(op string, x int64) (int64, bool) {
-	switch op {
-	case "Abs":
-		return max(x, -x), true
-	case "Neg":
-		return -x, true
-	case "Not":
-		return truth(x == 0), true
-	case "Sign":
-		return truth(x > 0) - truth(x < 0), true
+func unaryInts() map[string]func(int64) int64 {
+	return map[string]func(int64) int64{
+		"Abs":  func(x int64) int64 { return max(x, -x) },
+		"Neg":  func(x int64) int64 { return -x },
+		"Not":  func(x int64) int64 { return truth(x == 0) },
+		"Sign": func(x int64) int64 { return truth(x > 0) - truth(x < 0) },
 	}
-	return 0, false
 }
 
-func unaryReal(op string, x float64) (float64, bool) {
-	switch op {
-	case "Abs":
-		return math.Abs(x), true
-	case "Ceil":
-		return math.Ceil(x), true
-	case "Floor":
-		return math.Floor(x), true
-	case "Neg":
-		return -x, true
-	case "Reciprocal":
-		return 1 / x, true
-	case "Round":
-		return math.RoundToEven(x), true
-	case "Sqrt":
-		return math.Sqrt(x), true
+func unaryReals() map[string]func(float64) float64 {
+	return map[string]func(float64) float64{
+		"Abs":        math.Abs,
+		"Ceil":       math.Ceil,
+		"Floor":      math.Floor,
+		"Neg":        func(x float64) float64 { return -x },
+		"Reciprocal": func(x float64) float64 { return 1 / x },
+		"Round":      math.RoundToEven,
+		"Sqrt":       math.Sqrt,
 	}
-	return 0, false
 }
 
 // binary follows the operators that broadcast their operands. Before opset 7 the
@@ -173,31 +157,16 @@ func holds(op string, x, y float64) bool {
 
 func binaryInt(op string, x, y int64) (int64, bool) {
 	switch op {
-	case "Add":
-		return x + y, true
-	case "Sub":
-		return x - y, true
-	case "Mul":
-		return x * y, true
-	case "Div":
-		if y == 0 {
+	case "Div", "Mod", "Fmod":
+		switch {
+		case y == 0:
 			return 0, false
+		case op == "Div":
+			return x / y, true
+		case op == "Mod": // the sign follows the divisor, as in Python, unless attribute fmod is set
+			return ((x % y) + y) % y, true
 		}
-		return x / y, true
-	case "Mod": // the sign follows the divisor, as in Python, unless attribute fmod is set
-		if y == 0 {
-			return 0, false
-		}
-		return ((x % y) + y) % y, true
-	case "Fmod": // the sign follows the dividend, as in C
-		if y == 0 {
-			return 0, false
-		}
-		return x % y, true
-	case "Max":
-		return max(x, y), true
-	case "Min":
-		return min(x, y), true
+		return x % y, true // the sign follows the dividend, as in C
 	case "And":
 		return x & y, true
 	case "Or":
@@ -207,10 +176,21 @@ func binaryInt(op string, x, y int64) (int64, bool) {
 	case "Pow":
 		return int64(math.Pow(float64(x), float64(y))), y >= 0
 	}
-	return 0, false
+	return arithmetic(op, x, y)
 }
 
 func binaryReal(op string, x, y float64) (float64, bool) {
+	switch op {
+	case "Div":
+		return x / y, true
+	case "Pow":
+		return math.Pow(x, y), true
+	}
+	return arithmetic(op, x, y)
+}
+
+// arithmetic evaluates what integers and floating-point numbers have in common.
+func arithmetic[T int64 | float64](op string, x, y T) (T, bool) {
 	switch op {
 	case "Add":
 		return x + y, true
@@ -218,14 +198,10 @@ func binaryReal(op string, x, y float64) (float64, bool) {
 		return x - y, true
 	case "Mul":
 		return x * y, true
-	case "Div":
-		return x / y, true
 	case "Max":
 		return max(x, y), true
 	case "Min":
 		return min(x, y), true
-	case "Pow":
-		return math.Pow(x, y), true
 	}
 	return 0, false
 }
@@ -287,9 +263,7 @@ func reduce(c *call) error {
 		return err
 	}
 	if len(list) == 0 {
-		for i := range mask {
-			mask[i] = true
-		}
+		mask = slices.Repeat([]bool{true}, len(in))
 	}
 	v := &value{shape: drop(in, mask, c.attr("keepdims", 1) != 0)}
 	if small(v.shape) && tensor.Product(v.shape) == 1 {
@@ -332,12 +306,10 @@ func (n *numbers) fold(op string) *numbers {
 
 // argReduce follows ArgMax and ArgMin.
 func argReduce(c *call) error {
-	k, err := axis(c.attr("axis", 0), len(c.shape(0)))
+	mask, err := axes([]int{c.attr("axis", 0)}, len(c.shape(0)))
 	if err != nil {
 		return err
 	}
-	mask := make([]bool, len(c.shape(0)))
-	mask[k] = true
 	c.set(0, drop(c.shape(0), mask, c.attr("keepdims", 1) != 0))
 	return nil
 }
@@ -383,12 +355,7 @@ func constantOfShape(c *call) error {
 }
 
 func valid(shape []int) bool {
-	for _, d := range shape {
-		if d < 0 || d > maxSize {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(shape, func(d int) bool { return d < 0 || d > maxSize })
 }
 
 func randomShape(c *call) error {

@@ -140,28 +140,6 @@ func truth(b bool) int64 {
 	return 0
 }
 
-// walk calls visit with every coordinate of a shape in row-major order. The
-// coordinate is reused between calls.
-func walk(shape []int, visit func(at []int)) {
-	if slices.Contains(shape, 0) {
-		return
-	}
-	at := make([]int, len(shape))
-	for {
-		visit(at)
-		k := len(at) - 1
-		for ; k >= 0; k-- {
-			if at[k]++; at[k] < shape[k] {
-				break
-			}
-			at[k] = 0
-		}
-		if k < 0 {
-			return
-		}
-	}
-}
-
 // strides returns the row-major strides of a shape.
 func strides(shape []int) []int {
 	s := make([]int, len(shape))
@@ -176,7 +154,9 @@ func strides(shape []int) []int {
 // indices returns, for every coordinate of shape, the flat index that source gives.
 func indices(shape []int, source func(at []int) int) []int {
 	var out []int
-	walk(shape, func(at []int) { out = append(out, source(at)) })
+	for i := range tensor.Product(shape) {
+		out = append(out, source(tensor.Coordinates(i, shape)))
+	}
 	return out
 }
 
@@ -202,10 +182,7 @@ func small(shape []int) bool {
 	}
 	n := 1
 	for _, d := range shape {
-		if d > maxFold {
-			return false
-		}
-		if n *= d; n > maxFold {
+		if n *= d; d > maxFold || n > maxFold {
 			return false
 		}
 	}

@@ -187,25 +187,24 @@ func (w *walker) constant(t onnxio.Tensor) *value {
 	if !foldable(t.Type()) || !valid(v.shape) || !small(v.shape) {
 		return v
 	}
-	d, err := t.Dense()
-	if err != nil {
-		return v
+	if d, err := t.Dense(); err == nil {
+		v.data = numbersOf(d)
 	}
-	v.data = numbersOf(d)
 	return v
 }
 
 // numbersOf converts a dense tensor of a type that is folded; nil for others.
 func numbersOf(d tensor.Dense) *numbers {
-	if isInteger(d.Type) {
-		if i, err := d.Int64s(); err == nil {
-			return &numbers{typ: d.Type, i: i}
-		}
+	n := &numbers{typ: d.Type}
+	var err error
+	switch {
+	case isInteger(d.Type):
+		n.i, err = d.Int64s()
+	case isReal(d.Type):
+		n.f, err = d.Float64s()
 	}
-	if isReal(d.Type) {
-		if f, err := d.Float64s(); err == nil {
-			return &numbers{typ: d.Type, f: f}
-		}
+	if err == nil && foldable(d.Type) {
+		return n
 	}
 	return nil
 }

@@ -124,9 +124,8 @@ func transpose(c *call) error {
 	in := c.shape(0)
 	perm := c.node.Ints("perm")
 	if perm == nil {
-		for i := range in {
-			perm = append(perm, len(in)-1-i)
-		}
+		perm = upTo(len(in))
+		slices.Reverse(perm)
 	}
 	if len(perm) != len(in) {
 		return fmt.Errorf("perm %v for rank %d", perm, len(in))
@@ -267,10 +266,8 @@ func expand(c *call) error {
 	if err != nil {
 		return err
 	}
-	for _, d := range target {
-		if d < 0 {
-			return fmt.Errorf("target %v", target)
-		}
+	if slices.ContainsFunc(target, func(d int) bool { return d < 0 }) {
+		return fmt.Errorf("target %v", target)
 	}
 	out, err := broadcast(c.shape(0), target)
 	if err != nil {

@@ -62,16 +62,15 @@ func nonZero(c *call) error {
 	}
 	in := c.shape(0)
 	rows := make([][]int64, len(in))
-	k, n := 0, 0
-	walk(in, func(at []int) {
+	n := 0
+	for k := range d.len() {
 		if d.real(k) != 0 {
 			n++
-			for i, a := range at {
+			for i, a := range tensor.Coordinates(k, in) {
 				rows[i] = append(rows[i], int64(a))
 			}
 		}
-		k++
-	})
+	}
 	c.put(0, &value{shape: []int{len(in), n}, data: fromInts(tensor.Int64, slices.Concat(rows...)...)})
 	return nil
 }

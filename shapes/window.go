@@ -25,10 +25,8 @@ func (c *call) window(size []int) (window, error) {
 	if w.dilations, err = c.positive("dilations", n); err != nil {
 		return w, err
 	}
-	for _, k := range size {
-		if k <= 0 || k > maxSize {
-			return w, fmt.Errorf("window %v", size)
-		}
+	if slices.ContainsFunc(size, func(k int) bool { return k <= 0 || k > maxSize }) {
+		return w, fmt.Errorf("window %v", size)
 	}
 	pads := c.node.Ints("pads")
 	if pads == nil || w.auto != "NOTSET" && w.auto != "" {
@@ -37,19 +35,20 @@ func (c *call) window(size []int) (window, error) {
 	if len(pads) != 2*n {
 		return w, fmt.Errorf("attribute pads has %d entries for %d spatial axes", len(pads), n)
 	}
-	for _, p := range pads {
-		if p > maxSize || p < -maxSize {
-			return w, fmt.Errorf("pads %v", pads)
-		}
+	if slices.ContainsFunc(pads, func(p int) bool { return p > maxSize || p < -maxSize }) {
+		return w, fmt.Errorf("pads %v", pads)
 	}
-	copy(w.begin, pads[:n])
-	copy(w.end, pads[n:])
+	w.begin, w.end = pads[:n], pads[n:]
 	return w, nil
 }
 
-// slide returns the number of window positions along each axis. With ceil, a last
+// slide returns the number of positions along each axis of a window of the given size. With ceil, a last
 // window may hang over the end, but must begin inside the input or its begin pad.
-func (w window) slide(in []int, ceil bool) ([]int, error) {
+func (c *call) slide(in, size []int, ceil bool) ([]int, error) {
+	w, err := c.window(size)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]int, len(in))
 	for i, n := range in {
 		reach := (w.size[i]-1)*w.dilations[i] + 1
@@ -90,11 +89,7 @@ func (c *call) convolve(x, w []int) error {
 	if k := c.node.Ints("kernel_shape"); k != nil && !slices.Equal(k, size) {
 		return fmt.Errorf("kernel_shape %v differs from weight of shape %v", k, w)
 	}
-	win, err := c.window(size)
-	if err != nil {
-		return err
-	}
-	out, err := win.slide(x[2:], false)
+	out, err := c.slide(x[2:], size, false)
 	if err != nil {
 		return err
 	}
@@ -144,11 +139,7 @@ func pool(c *call) error {
 	if len(x) < 3 || len(size) != len(x)-2 {
 		return fmt.Errorf("kernel_shape %v for input of shape %v", size, x)
 	}
-	win, err := c.window(size)
-	if err != nil {
-		return err
-	}
-	out, err := win.slide(x[2:], c.attr("ceil_mode", 0) != 0)
+	out, err := c.slide(x[2:], size, c.attr("ceil_mode", 0) != 0)
 	if err != nil {
 		return err
 	}

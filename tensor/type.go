@@ -184,3 +184,13 @@ func Product(sizes []int) int {
 	}
 	return n
 }
+
+// Coordinates turns a row-major index into one per axis of a shape.
+func Coordinates(i int, shape []int) []int {
+	at := make([]int, len(shape))
+	for k := len(shape) - 1; k >= 0; k-- {
+		at[k] = i % shape[k]
+		i /= shape[k]
+	}
+	return at
+}
