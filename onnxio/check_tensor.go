@@ -56,14 +56,21 @@ func (c *checker) sparse(p *onnxpb.SparseTensorProto) error {
 
 // ownTensors checks the initializers of one graph.
 func (c *checker) ownTensors(g *onnxpb.GraphProto) error {
-	for _, t := range g.GetInitializer() {
+	if err := c.tensors(g.GetInitializer(), g.GetSparseInitializer()); err != nil {
+		return fmt.Errorf("initializer: %w", err)
+	}
+	return nil
+}
+
+func (c *checker) tensors(dense []*onnxpb.TensorProto, sparse []*onnxpb.SparseTensorProto) error {
+	for _, t := range dense {
 		if err := c.tensor(t); err != nil {
-			return fmt.Errorf("initializer: %w", err)
+			return err
 		}
 	}
-	for _, t := range g.GetSparseInitializer() {
+	for _, t := range sparse {
 		if err := c.sparse(t); err != nil {
-			return fmt.Errorf("initializer: %w", err)
+			return err
 		}
 	}
 	return nil
@@ -78,17 +85,7 @@ func (c *checker) attributeTensors(a *onnxpb.AttributeProto) error {
 	if a.SparseTensor != nil {
 		sparse = append([]*onnxpb.SparseTensorProto{a.SparseTensor}, sparse...)
 	}
-	for _, t := range tensors {
-		if err := c.tensor(t); err != nil {
-			return err
-		}
-	}
-	for _, t := range sparse {
-		if err := c.sparse(t); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.tensors(tensors, sparse)
 }
 
 // graphTensors checks all tensors of a graph and of the graphs inside it, and nothing

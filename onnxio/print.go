@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -84,10 +85,7 @@ func (p *printer) nodes(nodes []*onnxpb.NodeProto) {
 		if n.GetOverload() != "" {
 			op += "::" + n.GetOverload()
 		}
-		var attrs []string
-		for _, a := range n.GetAttribute() {
-			attrs = append(attrs, name(a.GetName())+"="+p.attribute(a))
-		}
+		attrs := texts(n.GetAttribute(), func(a *onnxpb.AttributeProto) string { return name(a.GetName()) + "=" + p.attribute(a) })
 		text := ""
 		if len(attrs) > 0 {
 			text = " {" + strings.Join(attrs, ", ") + "}"
@@ -112,7 +110,7 @@ func (p *printer) attribute(a *onnxpb.AttributeProto) string {
 	case a.F != nil:
 		one(float(a.GetF()))
 	case a.I != nil:
-		one(strconv.FormatInt(a.GetI(), 10))
+		one(integer(a.GetI()))
 	case a.S != nil:
 		one(strconv.Quote(string(a.S)))
 	case a.T != nil:
@@ -124,38 +122,29 @@ func (p *printer) attribute(a *onnxpb.AttributeProto) string {
 	case a.Tp != nil:
 		one(typeText(a.Tp))
 	}
-	for _, v := range a.Floats {
-		parts = append(parts, float(v))
-	}
-	for _, v := range a.Ints {
-		parts = append(parts, strconv.FormatInt(v, 10))
-	}
-	for _, v := range a.Strings {
-		parts = append(parts, strconv.Quote(string(v)))
-	}
-	for _, v := range a.Tensors {
-		parts = append(parts, p.tensorText(v))
-	}
-	for _, v := range a.SparseTensors {
-		parts = append(parts, sparseText(v))
-	}
-	for range a.Graphs {
-		parts = append(parts, "graph")
-	}
-	for _, v := range a.TypeProtos {
-		parts = append(parts, typeText(v))
-	}
+	parts = slices.Concat(parts, texts(a.Floats, float), texts(a.Ints, integer),
+		texts(a.Strings, func(s []byte) string { return strconv.Quote(string(s)) }),
+		texts(a.Tensors, p.tensorText), texts(a.SparseTensors, sparseText),
+		texts(a.Graphs, func(*onnxpb.GraphProto) string { return "graph" }), texts(a.TypeProtos, typeText))
 	if list {
 		return "[" + strings.Join(parts, ", ") + "]"
 	}
 	return strings.Join(parts, ", ")
 }
 
+func texts[T any](list []T, text func(T) string) []string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = text(v)
+	}
+	return out
+}
+
 // tensorText gives a tensor's type and shape, where it is kept if outside, and the numbers
 // of a small integer tensor.
 func (p *printer) tensorText(t *onnxpb.TensorProto) string {
 	h := p.model.Tensor(t)
-	text := h.Type().String() + dims(h.Shape())
+	text := fmt.Sprintf("%v[%s]", h.Type(), strings.Join(texts(h.Shape(), strconv.Itoa), ","))
 	if h.External() {
 		return text + " external"
 	}
@@ -174,12 +163,8 @@ func (p *printer) tensorText(t *onnxpb.TensorProto) string {
 }
 
 func sparseText(t *onnxpb.SparseTensorProto) string {
-	var shape []string
-	for _, d := range t.GetDims() {
-		shape = append(shape, strconv.FormatInt(d, 10))
-	}
 	nnz, _ := elements(t.GetValues().GetDims())
-	return fmt.Sprintf("sparse %v[%s] nnz=%d", tensor.Type(t.GetValues().GetDataType()), strings.Join(shape, ","), nnz)
+	return fmt.Sprintf("sparse %v[%s] nnz=%d", tensor.Type(t.GetValues().GetDataType()), strings.Join(texts(t.GetDims(), integer), ","), nnz)
 }
 
 // typeText gives a value's type, such as float32[N,3,?], seq(int64[]) or optional(…).
@@ -205,27 +190,19 @@ func elemText(elem int32, shape *onnxpb.TensorShapeProto) string {
 	if shape == nil {
 		return tensor.Type(elem).String() + "[...]"
 	}
-	parts := make([]string, len(shape.GetDim()))
-	for i, d := range shape.GetDim() {
+	parts := texts(shape.GetDim(), func(d *onnxpb.TensorShapeProto_Dimension) string {
 		switch v := d.GetValue().(type) {
 		case *onnxpb.TensorShapeProto_Dimension_DimValue:
-			parts[i] = strconv.FormatInt(v.DimValue, 10)
+			return integer(v.DimValue)
 		case *onnxpb.TensorShapeProto_Dimension_DimParam:
-			parts[i] = name(v.DimParam)
-		default:
-			parts[i] = "?"
+			return name(v.DimParam)
 		}
-	}
+		return "?"
+	})
 	return tensor.Type(elem).String() + "[" + strings.Join(parts, ",") + "]"
 }
 
-func dims(shape []int) string {
-	parts := make([]string, len(shape))
-	for i, d := range shape {
-		parts[i] = strconv.Itoa(d)
-	}
-	return "[" + strings.Join(parts, ",") + "]"
-}
+func integer(v int64) string { return strconv.FormatInt(v, 10) }
 
 func float(v float32) string {
 	if v == float32(math.Trunc(float64(v))) && math.Abs(float64(v)) < 1e6 {
@@ -235,11 +212,7 @@ func float(v float32) string {
 }
 
 func names(list []string) string {
-	parts := make([]string, len(list))
-	for i, s := range list {
-		parts[i] = name(s)
-	}
-	return strings.Join(parts, ", ")
+	return strings.Join(texts(list, name), ", ")
 }
 
 // name returns a name, quoted where it is empty or has characters that would make a line

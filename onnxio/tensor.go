@@ -3,7 +3,6 @@ package onnxio
 import (
 	"encoding/binary"
 	"fmt"
-	"strconv"
 
 	"google.golang.org/protobuf/proto"
 
@@ -25,12 +24,8 @@ func (t Tensor) Proto() *onnxpb.TensorProto { return t.proto }
 
 // ExternalTensor returns a tensor of no model yet whose elements take the given bytes of a file beside the model.
 func ExternalTensor(name string, t tensor.Type, shape []int, location string, offset, length int64) Tensor {
-	out := DenseTensor(name, tensor.Dense{Type: t, Shape: shape})
-	out.proto.DataLocation = onnxpb.TensorProto_EXTERNAL.Enum()
-	for _, e := range [][2]string{{"location", location}, {"offset", strconv.FormatInt(offset, 10)}, {"length", strconv.FormatInt(length, 10)}} {
-		out.proto.ExternalData = append(out.proto.ExternalData, &onnxpb.StringStringEntryProto{Key: proto.String(e[0]), Value: proto.String(e[1])})
-	}
-	return out
+	p := DenseTensor(name, tensor.Dense{Type: t, Shape: shape}).proto
+	return Tensor{proto: pointOut(p, span{location: location, offset: offset, length: length})}
 }
 
 // ParseTensor returns the tensor that data holds as a serialized TensorProto, the format of ONNX's test data. It is an
@@ -107,6 +102,15 @@ func (t Tensor) Dense() (tensor.Dense, error) {
 		return tensor.Dense{}, err
 	}
 	return tensor.Dense{Type: t.Type(), Shape: t.Shape(), Data: raw}, nil
+}
+
+// Float64s returns the elements converted to float64, a copy, as [tensor.Dense.Float64s] does.
+func (t Tensor) Float64s() ([]float64, error) {
+	d, err := t.Dense()
+	if err != nil {
+		return nil, err
+	}
+	return d.Float64s()
 }
 
 func (t Tensor) raw() ([]byte, error) {
