@@ -212,17 +212,14 @@ func (b *builder) shifted(shift []float64) ([]float64, error) {
 	var old []float64
 	var shape []int
 	if b.bias.old.root != "" {
-		dense, err := b.bias.old.tensor.Dense()
-		if err != nil {
+		var err error
+		if old, err = b.bias.old.tensor.Float64s(); err != nil {
 			return nil, err
 		}
-		if old, err = dense.Float64s(); err != nil {
-			return nil, err
-		}
-		shape = dense.Shape
+		shape = b.bias.old.tensor.Shape()
 	}
 	for i := range out {
-		at := coordinates(i, dims)
+		at := tensor.Coordinates(i, dims)
 		out[i] = b.bias.sign * shift[at[channel]]
 		if old != nil {
 			out[i] += b.bias.scale * old[offset(at, shape)]

@@ -192,16 +192,12 @@ func spatial(n graph.Node, name string, rank int) ([]int, error) {
 
 // locateConv finds the spatial sizes before and after a Conv or ConvTranspose.
 func (f *finder) locateConv(s *Site) {
-	in, ok := f.shapes.Of(s.Input)
+	known, why, ok := f.known(s.Input, s.Output)
 	if !ok {
-		s.Why = f.shapes.Why(s.Input)
+		s.Why = why
 		return
 	}
-	out, ok := f.shapes.Of(s.Output)
-	if !ok {
-		s.Why = f.shapes.Why(s.Output)
-		return
-	}
+	in, out := known[0], known[1]
 	if rank := len(s.Kernel.Window); len(in) != rank+2 || len(out) != rank+2 {
 		s.Why = fmt.Sprintf("input of shape %v and output of shape %v do not fit a weight with %d spatial axes", in, out, rank)
 		return

@@ -99,30 +99,24 @@ func (f *finder) macs(n graph.Node) (int64, string) {
 // perPosition counts a convolution: every weight meets every position of the named
 // side (the output; the input of a ConvTranspose) once.
 func (f *finder) perPosition(n graph.Node, side, weight string) (int64, string) {
-	at, ok := f.shapes.Of(side)
+	known, why, ok := f.known(side, weight, n.Output(0))
 	if !ok {
-		return 0, f.shapes.Why(side)
+		return 0, why
 	}
-	w, ok := f.shapes.Of(weight)
-	if !ok {
-		return 0, f.shapes.Why(weight)
-	}
-	if _, ok := f.shapes.Of(n.Output(0)); !ok || len(at) < 2 {
-		return 0, f.shapes.Why(n.Output(0))
+	at, w := known[0], known[1]
+	if len(at) < 2 {
+		return 0, ""
 	}
 	return int64(at[0]) * int64(tensor.Product(at[2:])*tensor.Product(w)), ""
 }
 
 // perElement counts a matrix product: each output element sums over the given axis of its first operand.
 func (f *finder) perElement(output, operand string, axis int) (int64, string) {
-	out, ok := f.shapes.Of(output)
+	known, why, ok := f.known(output, operand)
 	if !ok {
-		return 0, f.shapes.Why(output)
+		return 0, why
 	}
-	in, ok := f.shapes.Of(operand)
-	if !ok {
-		return 0, f.shapes.Why(operand)
-	}
+	out, in := known[0], known[1]
 	if axis < 0 {
 		axis += len(in)
 	}
@@ -130,4 +124,16 @@ func (f *finder) perElement(output, operand string, axis int) (int64, string) {
 		return 0, fmt.Sprintf("operand %q has the shape %v", operand, in)
 	}
 	return int64(tensor.Product(out)) * int64(in[axis]), ""
+}
+
+// known returns the shapes of values, or why one of them is not known.
+func (f *finder) known(values ...string) (found [][]int, why string, ok bool) {
+	for _, v := range values {
+		shape, ok := f.shapes.Of(v)
+		if !ok {
+			return nil, f.shapes.Why(v), false
+		}
+		found = append(found, shape)
+	}
+	return found, "", true
 }

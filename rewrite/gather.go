@@ -34,11 +34,10 @@ func (f *finder) gather(i int, n graph.Node) {
 	}
 	s := f.matrixSite(i, n, h, weight{slot: 0, alpha: 1, swap: true}, shape)
 	s.View = View{Kind: TableRows, Groups: 1}
-	switch indices, ok := f.shapes.Of(s.Input); {
-	case !ok:
-		s.Why = f.shapes.Why(s.Input)
-	default:
+	if indices, ok := f.shapes.Of(s.Input); ok {
 		s.locateRows(int64(tensor.Product(indices)))
+	} else {
+		s.Why = f.shapes.Why(s.Input)
 	}
 	f.sites = append(f.sites, s)
 }

@@ -109,11 +109,7 @@ func (s *Site) constantBias() *constantBias {
 			return nil
 		}
 	}
-	dense, err := h.tensor.Dense()
-	if err != nil {
-		return nil
-	}
-	v, err := dense.Float64s()
+	v, err := h.tensor.Float64s()
 	if err != nil || len(v) == 0 {
 		return nil
 	}

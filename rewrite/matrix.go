@@ -106,11 +106,7 @@ func (f *finder) matMul(i int, n graph.Node) {
 		}
 	}
 	if out, ok := f.located(&s, 0); ok {
-		rows := int64(1)
-		for _, d := range out {
-			rows *= int64(d)
-		}
-		s.locateRows(rows / int64(max(s.Kernel.Out, 1)))
+		s.locateRows(int64(tensor.Product(out) / max(s.Kernel.Out, 1)))
 	}
 	if slot == 1 {
 		s.OutputScale = f.outputScale(&s)

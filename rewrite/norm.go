@@ -67,11 +67,7 @@ func (f *finder) channels(node graph.Node, slot, n int) []float64 {
 	if !ok || h.tensor.Len() != n {
 		return nil
 	}
-	dense, err := h.tensor.Dense()
-	if err != nil {
-		return nil
-	}
-	v, err := dense.Float64s()
+	v, err := h.tensor.Float64s()
 	if err != nil {
 		return nil
 	}

@@ -145,9 +145,9 @@ func (b *builder) factor(i int, f decomp.Factor) error {
 		n.Outputs, n.Doc, n.Metadata = []string{b.names.Fresh(base + ".output")}, "", nil
 	}
 	kernel := b.names.Fresh(base + ".weight")
-	added := ""
+	var added string
+	var err error
 	if last {
-		var err error
 		if added, err = b.addend(base, f.Shift); err != nil {
 			return err
 		}
@@ -155,24 +155,16 @@ func (b *builder) factor(i int, f decomp.Factor) error {
 	switch b.site.Op {
 	case "Conv", "ConvTranspose":
 		n.Inputs = []string{data, kernel}
-		if err := b.conv(&n, i, added); err != nil {
-			return err
-		}
+		err = b.conv(&n, i, added)
 	case "Gemm":
-		if err := b.gemm(&n, i, data, kernel, base, added); err != nil {
-			return err
-		}
+		err = b.gemm(&n, i, data, kernel, base, added)
 	case "MatMul":
-		if err := b.matMul(&n, i, data, kernel); err != nil {
-			return err
-		}
+		err = b.matMul(&n, i, data, kernel)
 	case "Gather":
-		if err := b.gather(&n, i, data, kernel); err != nil {
-			return err
-		}
+		err = b.gather(&n, i, data, kernel)
 	}
 	b.patch.New = append(b.patch.New, n.Node())
-	return nil
+	return err
 }
 
 // weight adds an initializer in the element type of the site.

@@ -3,6 +3,7 @@ package rewrite
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/graph"
@@ -72,22 +73,18 @@ func (f *finder) turned(value string, c graph.Constant, turns [][]int) (held, bo
 	for i := range h.perm {
 		h.perm[i] = i
 	}
-	for k := len(turns) - 1; k >= 0; k-- {
-		next := make([]int, rank)
-		used := make([]bool, rank)
-		if turns[k] != nil && len(turns[k]) != rank {
+	sorted := slices.Clone(h.perm)
+	for _, turn := range slices.Backward(turns) {
+		next := slices.Clone(h.perm)
+		switch {
+		case turn == nil:
+			slices.Reverse(next)
+		case !slices.Equal(slices.Sorted(slices.Values(turn)), sorted):
 			return held{}, false
-		}
-		for i := range next {
-			p := rank - 1 - i
-			if turns[k] != nil {
-				p = turns[k][i]
+		default:
+			for i, p := range turn {
+				next[i] = h.perm[p]
 			}
-			if p < 0 || p >= rank || used[p] {
-				return held{}, false
-			}
-			used[p] = true
-			next[i] = h.perm[p]
 		}
 		h.perm = next
 	}
@@ -110,20 +107,17 @@ func (f *finder) root(value string) string {
 // Window...] row-major, with the transposition and the alpha of a Gemm folded in.
 // It refuses NaN and infinite numbers, naming the tensor and the element.
 func (s *Site) Load() (decomp.Kernel, error) {
-	dense, err := s.weight.tensor.Dense()
-	if err != nil {
-		return decomp.Kernel{}, fmt.Errorf("weight %q of node %q: %w", s.Weight, s.Name, err)
-	}
-	v, err := dense.Float64s()
+	shape := s.weight.tensor.Shape()
+	v, err := s.weight.tensor.Float64s()
 	if err != nil {
 		return decomp.Kernel{}, fmt.Errorf("weight %q of node %q: %w", s.Weight, s.Name, err)
 	}
 	for i, x := range v {
 		if math.IsNaN(x) || math.IsInf(x, 0) {
-			return decomp.Kernel{}, fmt.Errorf("weight %q of node %q: element %v is %v; mend the model, or leave the node alone", s.Weight, s.Name, coordinates(i, dense.Shape), x)
+			return decomp.Kernel{}, fmt.Errorf("weight %q of node %q: element %v is %v; mend the model, or leave the node alone", s.Weight, s.Name, tensor.Coordinates(i, shape), x)
 		}
 	}
-	v = permute(v, dense.Shape, s.weight.order())
+	v = permute(v, shape, s.weight.order())
 	if k := s.Kernel; s.View.Transposed {
 		v = turn(v, k.Groups, k.In/k.Groups, k.Rows())
 	}
@@ -204,14 +198,4 @@ func permute(v []float64, shape, order []int) []float64 {
 		}
 	}
 	return out
-}
-
-// coordinates turns a row-major index into one per axis.
-func coordinates(i int, shape []int) []int {
-	at := make([]int, len(shape))
-	for k := len(shape) - 1; k >= 0; k-- {
-		at[k] = i % shape[k]
-		i /= shape[k]
-	}
-	return at
 }
