@@ -43,25 +43,28 @@ type kernel struct {
 	batch, from, to, groups int
 }
 
+// kernelBetween reads the kernel of a convolution between two shapes.
+func (c *call) kernelBetween(from, to []int) (k kernel, err error) {
+	weight := c.shape(1)
+	if len(from) < 3 || len(to) != len(from) || from[0] != to[0] {
+		return k, errShape
+	}
+	k.groups = c.node.Int("group", 1)
+	k.batch, k.from, k.to = from[0], from[1], to[1]
+	if !k.fits(weight) || len(weight) != len(from) {
+		return k, errShape
+	}
+	k.window, err = c.window(weight[2:], from[2:], to[2:])
+	return k, err
+}
+
 // convKernel reads the kernel of a Conv.
 func convKernel(c *call) (kernel, error) {
-	x, weight, y := c.shape(0), c.shape(1), c.shapeOut(0)
-	k := kernel{groups: c.node.Int("group", 1)}
-	if len(x) < 3 || len(y) != len(x) || x[0] != y[0] {
-		return k, errShape
+	k, err := c.kernelBetween(c.shape(0), c.shapeOut(0))
+	if err == nil && !k.exact() {
+		err = errShape
 	}
-	k.batch, k.from, k.to = x[0], x[1], y[1]
-	if !k.fits(weight) || len(weight) != len(x) {
-		return k, errShape
-	}
-	var err error
-	if k.window, err = c.window(weight[2:], x[2:], y[2:]); err != nil {
-		return k, err
-	}
-	if !k.exact() {
-		return k, errShape
-	}
-	return k, nil
+	return k, err
 }
 
 func convRule(c *call) error {
@@ -82,17 +85,8 @@ func convRule(c *call) error {
 // convTransposeRule is ConvTranspose, the product with the transpose of a convolution from
 // the shape of its output to that of its input.
 func convTransposeRule(c *call) error {
-	x, weight, y := c.shape(0), c.shape(1), c.shapeOut(0)
-	k := kernel{groups: c.node.Int("group", 1)}
-	if len(x) < 3 || len(y) != len(x) || x[0] != y[0] {
-		return errShape
-	}
-	k.batch, k.from, k.to = x[0], y[1], x[1]
-	if !k.fits(weight) || len(weight) != len(x) {
-		return errShape
-	}
-	var err error
-	if k.window, err = c.window(weight[2:], y[2:], x[2:]); err != nil {
+	k, err := c.kernelBetween(c.shapeOut(0), c.shape(0))
+	if err != nil {
 		return err
 	}
 	auto := c.node.String("auto_pad", "NOTSET")
@@ -218,9 +212,7 @@ func (c *call) turn(k kernel) string {
 	w, flat := c.x(1), []int{k.to, k.from / k.groups, places}
 	w = c.reshape(w, shape, flat)
 	if places > 1 {
-		reversed := upTo(places)
-		slices.Reverse(reversed)
-		w = c.gather(w, 2, reversed)
+		w = c.gather(w, 2, downFrom(places))
 	}
 	if k.groups == 1 {
 		w = c.transpose(w, []int{1, 0, 2})

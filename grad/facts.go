@@ -90,11 +90,7 @@ func (f *facts) numbers(name string) ([]float64, bool) {
 	if t.Len() > manyNumbers {
 		return nil, false
 	}
-	d, err := t.Dense()
-	if err != nil {
-		return nil, false
-	}
-	v, err := d.Float64s()
+	v, err := t.Float64s()
 	return v, err == nil
 }
 

@@ -259,19 +259,17 @@ func (e *emitter) along(x string, shape []int, axis int, matrix []float64, k int
 func nonzero(x int) bool { return x != 0 }
 
 // filled returns n copies of v, none where n is negative.
-func filled(n, v int) []int {
-	if n < 0 {
-		n = 0
-	}
-	out := make([]int, n)
-	for i := range out {
-		out[i] = v
-	}
-	return out
-}
+func filled(n, v int) []int { return slices.Repeat([]int{v}, max(n, 0)) }
 
 // upTo returns 0, 1, …, n-1.
 func upTo(n int) []int { return span(0, n) }
+
+// downFrom returns n-1, …, 1, 0.
+func downFrom(n int) []int {
+	list := upTo(n)
+	slices.Reverse(list)
+	return list
+}
 
 // span returns from, from+1, …, to-1.
 func span(from, to int) []int {

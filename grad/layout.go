@@ -116,9 +116,7 @@ func (e *emitter) turnedWeight(k, back kernel, w string) string {
 		w, taps = e.transpose(w, []int{0, 3, 1, 5, 2, 4}), 3
 	}
 	if places > 1 {
-		reversed := upTo(places)
-		slices.Reverse(reversed)
-		w = e.gather(w, taps, reversed)
+		w = e.gather(w, taps, downFrom(places))
 	}
 	return e.Op("Reshape", w, e.Ints(slices.Concat([]int{back.to, back.from / back.groups}, k.size)...))
 }

@@ -142,9 +142,7 @@ func sliceRule(c *call) error {
 	dx := c.g()
 	for i, k := range cuts {
 		if k.step < 0 {
-			reversed := upTo(k.count)
-			slices.Reverse(reversed)
-			dx = c.gather(dx, i, reversed)
+			dx = c.gather(dx, i, downFrom(k.count))
 			cuts[i] = cut{begin: k.begin + (k.count-1)*k.step, step: -k.step, count: k.count}
 		}
 	}

@@ -78,11 +78,13 @@ func batchNormRule(c *call) error {
 	return nil
 }
 
-// standard returns (x-μ)·r and r along axes, which the forward pass does not give out.
-func (c *call) standard(x string, axes []int) (normal, r string) {
-	centred := c.sub(x, c.Reduce("ReduceMean", x, axes, true))
-	r = c.inverseRoot(c.Reduce("ReduceMean", c.mul(centred, centred), axes, true))
-	return c.mul(centred, r), r
+// standard returns (x-μ)·r and r along axes, which the forward pass does not give out; without centre μ is 0.
+func (c *call) standard(x string, axes []int, centre bool) (normal, r string) {
+	if centre {
+		x = c.sub(x, c.Reduce("ReduceMean", x, axes, true))
+	}
+	r = c.inverseRoot(c.Reduce("ReduceMean", c.mul(x, x), axes, true))
+	return c.mul(x, r), r
 }
 
 // unscale returns r·(g - mean(g) - x̂·mean(g·x̂)); without centre the first mean is left out.
@@ -95,7 +97,11 @@ func (c *call) unscale(g, normal, r string, axes []int, centre bool) string {
 }
 
 // layerNormRule normalises over axis and all behind it; scale and bias are broadcast.
-func layerNormRule(c *call) error {
+func layerNormRule(c *call) error { return c.lastAxesNorm(true) }
+
+func rmsNormRule(c *call) error { return c.lastAxesNorm(false) }
+
+func (c *call) lastAxesNorm(centre bool) error {
 	x := c.shape(0)
 	axis, err := c.axis("axis", -1, len(x))
 	if err != nil {
@@ -103,33 +109,15 @@ func layerNormRule(c *call) error {
 	}
 	axes := span(axis, len(x))
 	if c.wanted(0) || c.wanted(1) {
-		normal, r := c.standard(c.x(0), axes)
+		normal, r := c.standard(c.x(0), axes, centre)
 		if c.wanted(0) {
-			c.give(0, c.unscale(c.mul(c.g(), c.x(1)), normal, r, axes, true))
+			c.give(0, c.unscale(c.mul(c.g(), c.x(1)), normal, r, axes, centre))
 		}
 		if c.wanted(1) {
 			c.giveFrom(1, c.mul(c.g(), normal))
 		}
 	}
 	c.giveFrom(2, c.g())
-	return nil
-}
-
-func rmsNormRule(c *call) error {
-	x := c.shape(0)
-	axis, err := c.axis("axis", -1, len(x))
-	if err != nil {
-		return err
-	}
-	axes := span(axis, len(x))
-	r := c.inverseRoot(c.Reduce("ReduceMean", c.mul(c.x(0), c.x(0)), axes, true))
-	normal := c.mul(c.x(0), r)
-	if c.wanted(0) {
-		c.give(0, c.unscale(c.mul(c.g(), c.x(1)), normal, r, axes, false))
-	}
-	if c.wanted(1) {
-		c.giveFrom(1, c.mul(c.g(), normal))
-	}
 	return nil
 }
 
@@ -142,7 +130,7 @@ func instanceNormRule(c *call) error {
 	axes := span(2, len(x))
 	across := append([]int{0}, axes...)
 	if c.wanted(0) || c.wanted(1) {
-		normal, r := c.standard(c.x(0), axes)
+		normal, r := c.standard(c.x(0), axes, true)
 		if c.wanted(0) {
 			scale := c.reshape(c.x(1), x[1:2], slices.Concat(x[1:2], filled(len(axes), 1)))
 			c.give(0, c.unscale(c.mul(c.g(), scale), normal, r, axes, true))
@@ -176,7 +164,7 @@ func groupNormRule(c *call) error {
 	axes := []int{2, 3}
 	g := c.reshape(c.g(), x, full)
 	if c.wanted(0) || c.wanted(1) {
-		normal, r := c.standard(c.reshape(c.x(0), x, full), axes)
+		normal, r := c.standard(c.reshape(c.x(0), x, full), axes, true)
 		if c.wanted(0) {
 			scale := c.reshape(c.x(1), c.shape(1), params)
 			c.give(0, c.reshape(c.unscale(c.mul(g, scale), normal, r, axes, true), full, x))

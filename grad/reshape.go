@@ -53,8 +53,7 @@ func transposeRule(c *call) error {
 	rank := len(c.shape(0))
 	perm := c.node.Ints("perm")
 	if perm == nil {
-		perm = upTo(rank)
-		slices.Reverse(perm)
+		perm = downFrom(rank)
 	}
 	inverse := filled(rank, -1)
 	for i, a := range perm {

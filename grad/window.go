@@ -3,6 +3,8 @@ package grad
 import (
 	"fmt"
 	"slices"
+
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // window is how a sliding window meets the spatial axes of an input, with the padding
@@ -83,19 +85,8 @@ func (c *call) perAxis(name string, n int) ([]int, error) {
 
 // each calls visit with the index of every tap, in row-major order.
 func (w window) each(visit func(tap []int)) {
-	tap := filled(len(w.size), 0)
-	for {
-		visit(tap)
-		i := len(tap) - 1
-		for ; i >= 0; i-- {
-			if tap[i]++; tap[i] < w.size[i] {
-				break
-			}
-			tap[i] = 0
-		}
-		if i < 0 {
-			return
-		}
+	for i := range w.places() {
+		visit(tensor.Coordinates(i, w.size))
 	}
 }
 
