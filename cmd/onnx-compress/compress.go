@@ -162,14 +162,18 @@ func (c *compressCommand) readMeans(f *pflag.FlagSet) error {
 	if err := c.samples.needs(f, "calib", c.calib); err != nil {
 		return err
 	}
-	var err error
-	if c.opts.Probes, err = probes(c.opts.Probes); err != nil {
+	return readSizes(&c.opts.Options, c.memory, c.shapes)
+}
+
+// readSizes turns the words about probes, memory and input shapes into options.
+func readSizes(o *compress.Options, memory string, shapes []string) (err error) {
+	if o.Probes, err = probes(o.Probes); err != nil {
 		return err
 	}
-	if c.opts.Memory, err = byteSize(c.memory); err != nil {
+	if o.Memory, err = byteSize(memory); err != nil {
 		return err
 	}
-	c.opts.InputShapes, err = inputShapes(c.shapes)
+	o.InputShapes, err = inputShapes(shapes)
 	return err
 }
 
@@ -214,12 +218,9 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 	if err := c.learn(m); err != nil {
 		return err
 	}
-	env, end, err := c.open(c.env, c.out.quiet)
-	if err != nil {
-		return err
-	}
-	result, err := compress.Run(cmd.Context(), env, m, c.opts)
-	end()
+	result, err := working(c.streams, c.env, c.out.quiet, func(env *compress.Environment) (*compress.Result, error) {
+		return compress.Run(cmd.Context(), env, m, c.opts)
+	})
 	if err != nil {
 		return err
 	}

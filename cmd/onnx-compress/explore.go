@@ -112,12 +112,9 @@ func (c *exploreCommand) run(cmd *cobra.Command, args []string) error {
 	}
 	defer m.Close()
 	o.Options.Source = source
-	env, end, err := c.open(c.how.env, c.how.out.quiet)
-	if err != nil {
-		return err
-	}
-	e, err := compress.Explore(cmd.Context(), env, m, o)
-	end()
+	e, err := working(c.streams, c.how.env, c.how.out.quiet, func(env *compress.Environment) (*compress.Exploration, error) {
+		return compress.Explore(cmd.Context(), env, m, o)
+	})
 	if err != nil {
 		return unfinished(e, err)
 	}

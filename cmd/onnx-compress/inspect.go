@@ -67,7 +67,7 @@ func (c *inspectCommand) declare(f *flagSet) {
 }
 
 // read turns the words into options.
-func (c *inspectCommand) read(f *pflag.FlagSet) (err error) {
+func (c *inspectCommand) read(f *pflag.FlagSet) error {
 	if !c.spectra {
 		for _, name := range []string{"methods", "calib", "calib-samples", "probes", "seed", "threads", "memory", "ort"} {
 			if f.Changed(name) {
@@ -81,14 +81,7 @@ func (c *inspectCommand) read(f *pflag.FlagSet) (err error) {
 	if err := c.samples.needs(f, "calib", c.calib); err != nil {
 		return err
 	}
-	if c.opts.Probes, err = probes(c.opts.Probes); err != nil {
-		return err
-	}
-	if c.opts.Memory, err = byteSize(c.memory); err != nil {
-		return err
-	}
-	c.opts.InputShapes, err = inputShapes(c.shapes)
-	return err
+	return readSizes(&c.opts, c.memory, c.shapes)
 }
 
 func (c *inspectCommand) run(cmd *cobra.Command, args []string) error {
@@ -119,10 +112,7 @@ func (c *inspectCommand) inspect(ctx context.Context, m *onnxio.Model) (*compres
 	if !c.spectra {
 		return compress.Inspect(m, c.opts.InputShapes, c.opts.Select)
 	}
-	env, end, err := c.open(c.env, c.out.quiet)
-	if err != nil {
-		return nil, err
-	}
-	defer end()
-	return compress.InspectSpectra(ctx, env, m, c.opts)
+	return working(c.streams, c.env, c.out.quiet, func(env *compress.Environment) (*compress.Inspection, error) {
+		return compress.InspectSpectra(ctx, env, m, c.opts)
+	})
 }

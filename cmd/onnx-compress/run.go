@@ -39,14 +39,17 @@ func (s streams) progress(quiet bool) (update func(stage string, done, total int
 	return b.update, b.close
 }
 
-// open opens what work is done with, and tells people of its progress until end.
-func (s streams) open(o compress.EnvironmentOptions, quiet bool) (env *compress.Environment, end func(), err error) {
+// working is what work gives that is done in an environment, of whose progress people are told meanwhile.
+func working[T any](s streams, o compress.EnvironmentOptions, quiet bool, work func(*compress.Environment) (T, error)) (result T, err error) {
 	update, done := s.progress(quiet)
 	o.Progress = update
-	if env, err = compress.Open(o); err != nil {
-		return nil, nil, err
+	env, err := compress.Open(o)
+	if err != nil {
+		return result, err
 	}
-	return env, func() { done(); env.Close() }, nil
+	defer env.Close()
+	defer done()
+	return work(env)
 }
 
 // run is the program: it alone turns errors into exit codes.

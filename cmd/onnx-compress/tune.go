@@ -112,12 +112,9 @@ func (c *tuneCommand) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	c.opts.Descent = c.tuning.options
-	env, end, err := c.open(c.env, c.out.quiet)
-	if err != nil {
-		return err
-	}
-	r, err := compress.Tune(cmd.Context(), env, original, small, c.opts)
-	end()
+	r, err := working(c.streams, c.env, c.out.quiet, func(env *compress.Environment) (*compress.TuneResult, error) {
+		return compress.Tune(cmd.Context(), env, original, small, c.opts)
+	})
 	if err != nil {
 		return err
 	}

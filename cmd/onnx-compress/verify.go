@@ -86,12 +86,9 @@ func (c *verifyCommand) run(ctx context.Context, f *pflag.FlagSet, models []stri
 	}
 	defer m.Close()
 	c.opts.Source = source
-	env, end, err := c.open(c.env, c.out.quiet)
-	if err != nil {
-		return err
-	}
-	r, err := compress.Verify(ctx, env, m, models[1], c.opts)
-	end()
+	r, err := working(c.streams, c.env, c.out.quiet, func(env *compress.Environment) (*compress.Verification, error) {
+		return compress.Verify(ctx, env, m, models[1], c.opts)
+	})
 	if err != nil {
 		return err
 	}
