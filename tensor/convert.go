@@ -59,39 +59,43 @@ func (d Dense) Int64s() ([]int64, error) {
 	if err := d.Check(); err != nil {
 		return nil, err
 	}
-	out := make([]int64, d.Len())
-	b, le := d.Data, binary.LittleEndian
+	out, at := make([]int64, d.Len()), d.integers()
 	for i := range out {
-		switch d.Type {
-		case Int64:
-			out[i] = int64(le.Uint64(b[8*i:]))
-		case Uint64:
-			u := le.Uint64(b[8*i:])
-			if u > math.MaxInt64 {
-				return nil, fmt.Errorf("element %d is %d, beyond int64", i, u)
-			}
-			out[i] = int64(u)
-		case Int32:
-			out[i] = int64(int32(le.Uint32(b[4*i:])))
-		case Uint32:
-			out[i] = int64(le.Uint32(b[4*i:]))
-		case Int16:
-			out[i] = int64(int16(le.Uint16(b[2*i:])))
-		case Uint16:
-			out[i] = int64(le.Uint16(b[2*i:]))
-		case Int8:
-			out[i] = int64(int8(b[i]))
-		case Uint8:
-			out[i] = int64(b[i])
-		case Bool:
-			out[i] = int64(min(b[i], 1))
-		case Int4, Uint4, Int2, Uint2:
-			out[i] = packed(d.Type, b, i)
-		default:
+		if at == nil {
 			return nil, fmt.Errorf("a tensor of type %v does not hold integers", d.Type)
+		}
+		if out[i] = at(i); d.Type == Uint64 && out[i] < 0 {
+			return nil, fmt.Errorf("element %d is %d, beyond int64", i, uint64(out[i]))
 		}
 	}
 	return out, nil
+}
+
+// integers returns a function that gives element i of an integer or boolean type, wrapped around where it is beyond int64;
+// nil for other types. Data must have passed Check.
+func (d Dense) integers() func(i int) int64 {
+	b, le := d.Data, binary.LittleEndian
+	switch t := d.Type; t {
+	case Int64, Uint64:
+		return func(i int) int64 { return int64(le.Uint64(b[8*i:])) }
+	case Int32:
+		return func(i int) int64 { return int64(int32(le.Uint32(b[4*i:]))) }
+	case Uint32:
+		return func(i int) int64 { return int64(le.Uint32(b[4*i:])) }
+	case Int16:
+		return func(i int) int64 { return int64(int16(le.Uint16(b[2*i:]))) }
+	case Uint16:
+		return func(i int) int64 { return int64(le.Uint16(b[2*i:])) }
+	case Int8:
+		return func(i int) int64 { return int64(int8(b[i])) }
+	case Uint8:
+		return func(i int) int64 { return int64(b[i]) }
+	case Bool:
+		return func(i int) int64 { return int64(min(b[i], 1)) }
+	case Int4, Uint4, Int2, Uint2:
+		return func(i int) int64 { return packed(t, b, i) }
+	}
+	return nil
 }
 
 // packed returns element i of an integer type narrower than a byte.
@@ -119,32 +123,16 @@ func (d Dense) reader() (func(i int) float64, error) {
 		return func(i int) float64 { return half(le.Uint16(b[2*i:])) }, nil
 	case BFloat16:
 		return func(i int) float64 { return float64(math.Float32frombits(uint32(le.Uint16(b[2*i:])) << 16)) }, nil
-	case Int64:
-		return func(i int) float64 { return float64(int64(le.Uint64(b[8*i:]))) }, nil
 	case Uint64:
 		return func(i int) float64 { return float64(le.Uint64(b[8*i:])) }, nil
-	case Int32:
-		return func(i int) float64 { return float64(int32(le.Uint32(b[4*i:]))) }, nil
-	case Uint32:
-		return func(i int) float64 { return float64(le.Uint32(b[4*i:])) }, nil
-	case Int16:
-		return func(i int) float64 { return float64(int16(le.Uint16(b[2*i:]))) }, nil
-	case Uint16:
-		return func(i int) float64 { return float64(le.Uint16(b[2*i:])) }, nil
-	case Int8:
-		return func(i int) float64 { return float64(int8(b[i])) }, nil
-	case Uint8:
-		return func(i int) float64 { return float64(b[i]) }, nil
-	case Bool:
-		return func(i int) float64 { return float64(min(b[i], 1)) }, nil
-	case Int4, Uint4, Int2, Uint2:
-		t := d.Type
-		return func(i int) float64 { return float64(packed(t, b, i)) }, nil
 	case Float4E2M1:
 		return func(i int) float64 { return float4(b[i/2] >> (i % 2 * 4) & 0xf) }, nil
 	case Float8E4M3FN, Float8E4M3FNUZ, Float8E5M2, Float8E5M2FNUZ, Float8E8M0:
 		t := d.Type
 		return func(i int) float64 { return float8(t, b[i]) }, nil
+	}
+	if at := d.integers(); at != nil {
+		return func(i int) float64 { return float64(at(i)) }, nil
 	}
 	return nil, fmt.Errorf("a tensor of type %v does not hold real numbers", d.Type)
 }
