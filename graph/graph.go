@@ -55,11 +55,7 @@ func (g *Graph) Values() []Value { return valuesOf(g.p.GetValueInfo()) }
 
 // Initializers returns the dense initializers.
 func (g *Graph) Initializers() []onnxio.Tensor {
-	out := make([]onnxio.Tensor, len(g.p.GetInitializer()))
-	for i, t := range g.p.GetInitializer() {
-		out[i] = g.m.Tensor(t)
-	}
-	return out
+	return wrap(g.p.GetInitializer(), g.m.Tensor)
 }
 
 // Sparse returns the sparse initializers.

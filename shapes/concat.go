@@ -8,12 +8,7 @@ import (
 )
 
 func concat(c *call) error {
-	var parts []*value
-	for _, v := range c.in {
-		if v != nil {
-			parts = append(parts, v)
-		}
-	}
+	parts := slices.DeleteFunc(slices.Clone(c.in), func(v *value) bool { return v == nil })
 	def := 0
 	if c.opset < 4 {
 		def = 1

@@ -6,6 +6,7 @@ package gate
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/verify"
 )
@@ -51,12 +52,7 @@ func judge(r *verify.Report, b verify.Bound) Check {
 	case f.Class != nil:
 		c.Found += fmt.Sprintf(" (%s → %s on %d samples)", percent(f.Class.Before), percent(f.Class.After), f.Class.Samples)
 		c.Where = fmt.Sprintf("class %d", f.Class.Label)
-		look = nil
-		for _, m := range r.Classes.Changed {
-			if m.Label != nil && *m.Label == f.Class.Label {
-				look = append(look, m)
-			}
-		}
+		look = slices.DeleteFunc(slices.Clone(r.Classes.Changed), func(m verify.Moved) bool { return m.Label == nil || *m.Label != f.Class.Label })
 	case b.Measure == verify.Drop:
 		a := r.Classes.Accuracy
 		c.Found += fmt.Sprintf(" (%s → %s)", percent(a.Before), percent(a.After))
@@ -72,13 +68,7 @@ func judge(r *verify.Report, b verify.Bound) Check {
 
 // Failed returns the checks that do not hold.
 func Failed(checks []Check) []Check {
-	var out []Check
-	for _, c := range checks {
-		if !c.Holds {
-			out = append(out, c)
-		}
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(checks), func(c Check) bool { return c.Holds })
 }
 
 func finite(r *verify.Report) Check {
