@@ -162,7 +162,7 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 	}
 	last = start
 	for n := 1; n <= maxTrials; n++ {
-		in := w.inTurn(fmt.Sprintf(" %d/%d", n, maxTrials))
+		in := w.inPass(fmt.Sprintf(" %d/%d", n, maxTrials))
 		step, s, c, err := in.try(ctx, last, budget, n == 1)
 		if err != nil {
 			return best, nil, nil, err

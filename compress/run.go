@@ -123,10 +123,10 @@ type work struct {
 	place  place
 }
 
-// inTurn is the work of one of several turns.
-func (w *work) inTurn(turn string) *work {
+// inPass is the work of one of several turns.
+func (w *work) inPass(turn string) *work {
 	one := *w
-	one.env = w.env.inTurn(turn)
+	one.env = w.env.inPass(turn)
 	return &one
 }
 

@@ -21,7 +21,7 @@ type walk struct {
 	choices []Choice
 	order   []int // choices in topological order: the site of stage k is that of choices[order[k]]
 	o       Options
-	plan    *plan
+	plan    *schedule
 	shared  func(*rewrite.Site) bool // whether a site's weight is used elsewhere too
 	names   *graph.NameSet
 	result  *Result
