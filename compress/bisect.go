@@ -126,7 +126,7 @@ func rehearse(ctx context.Context, env *Environment, a *Analysis, o Options) err
 	if len(o.Goals) == 0 {
 		return nil
 	}
-	lib, err := env.Need("judging " + o.Goals[0].String())
+	lib, err := env.need("judging " + o.Goals[0].String())
 	if err != nil {
 		return err
 	}
@@ -232,7 +232,7 @@ func (w *work) judge(ctx context.Context, st *stage, s *Assembled, t *Trial) err
 	if _, err := weighed(s.Targets, staged.Path()); err != nil {
 		return err
 	}
-	r, err := verify.Compare(ctx, w.env.Runtime, w.a.model.Path, staged.Path(), w.o.Source, w.a.Judge, verify.Options{
+	r, err := verify.Compare(ctx, w.env.library, w.a.model.Path, staged.Path(), w.o.Source, w.a.Judge, verify.Options{
 		Batch: w.o.Batch, Threads: w.env.Threads, Progress: st.told,
 	})
 	if err != nil {

@@ -81,7 +81,7 @@ func (d *Delivered) prove(ctx context.Context, env *Environment, a *Analysis, o 
 // verify runs original and result on samples that calibration did not see, or
 // says why it could not.
 func (d *Delivered) verify(ctx context.Context, st *stage, a *Analysis, o Options, path string) error {
-	if st.env.Runtime == nil {
+	if st.env.library == nil {
 		d.Unverified = "ONNX Runtime was not found: " + st.env.Missing.Error()
 		return nil
 	}
@@ -101,7 +101,7 @@ func (d *Delivered) verify(ctx context.Context, st *stage, a *Analysis, o Option
 		d.Unverified = fmt.Sprintf("all %d samples were used for calibration; give more, or lower %s", src.Len(), OptionCalibSamples)
 		return nil
 	}
-	r, err := verify.Compare(ctx, st.env.Runtime, a.model.Path, d.staged.Path(), src, held, verify.Options{
+	r, err := verify.Compare(ctx, st.env.library, a.model.Path, d.staged.Path(), src, held, verify.Options{
 		Batch: o.Batch, Threads: st.env.Threads, Progress: st.told,
 	})
 	original := (*verify.OriginalError)(nil)

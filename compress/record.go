@@ -60,7 +60,7 @@ func (o RunOptions) Recorded() (map[string]string, error) {
 		{"seed", o.Seed != 0, o.Seed},
 		{"batch", true, o.Batch},
 		{"memory", true, o.Memory},
-		{"tune", o.Learning != nil, o.Learning},
+		{"tune", o.Descent != nil, o.Descent},
 		{"resize-short", p.Resize.Short != 0, p.Resize.Short},
 		{"resize-exact", p.Resize.Exact != samples.Size{}, p.Resize.Exact},
 		{"crop", p.Crop != samples.Size{}, p.Crop},
@@ -144,7 +144,7 @@ func (o RunOptions) recordsData() bool { return o.Source != nil && o.Data.Path !
 
 // recordsLessons says the same of the samples that the model is tuned on, where those are others.
 func (o RunOptions) recordsLessons() bool {
-	return o.Learning != nil && o.Lessons != nil && o.Data.Lessons != ""
+	return o.Descent != nil && o.Lessons != nil && o.Data.Lessons != ""
 }
 
 // record says what a model is made from that is written to o.Output.

@@ -238,7 +238,7 @@ func (w *work) attempt(ctx context.Context, last *Choice, bounds []Target, next 
 
 // finish tunes a model where that is asked for, and delivers it.
 func (w *work) finish(ctx context.Context, s *Assembled) (*Delivered, error) {
-	if w.o.Learning == nil {
+	if w.o.Descent == nil {
 		return Deliver(ctx, w.env, w.a, s, w.o, w.place.path, w.place.how)
 	}
 	tuned, err := Learn(ctx, w.env, w.a, s, w.o)

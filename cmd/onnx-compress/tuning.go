@@ -228,6 +228,6 @@ func (c *compressCommand) learn(m *onnxio.Model) (err error) {
 	if c.tuning.options.Augment, err = c.tuning.augmenter(m, &c.samples); err != nil {
 		return err
 	}
-	c.opts.Learning = &c.tuning.options
+	c.opts.Descent = &c.tuning.options
 	return nil
 }
