@@ -224,7 +224,7 @@ func (w *work) try(ctx context.Context, last *Choice, budget float64, first bool
 
 // judge writes the model beside its place and compares it with the original.
 func (w *work) judge(ctx context.Context, st *stage, s *Assembled, t *Trial) error {
-	staged, err := onnxio.Stage(ctx, s.Model, w.place.path, w.place.how)
+	staged, err := onnxio.Create(ctx, s.Model, w.place.path, w.place.how)
 	if err != nil {
 		return err
 	}

@@ -137,9 +137,9 @@ func Tune(ctx context.Context, env *Environment, original, compressed *onnxio.Mo
 
 // deliver writes the model beside its place, verifies that file, moves it there, and completes the result.
 func (r *TuneResult) deliver(ctx context.Context, env *Environment, original, start, tuned *onnxio.Model, o TuneOptions) error {
-	var staged *onnxio.Staged
+	var staged *onnxio.Pending
 	err := env.stage(ctx, "write", func(*stage) (err error) {
-		staged, err = onnxio.Stage(ctx, tuned, o.Output, onnxio.WriteOptions{Overwrite: o.Overwrite})
+		staged, err = onnxio.Create(ctx, tuned, o.Output, onnxio.WriteOptions{Overwrite: o.Overwrite})
 		return err
 	})
 	if err != nil {

@@ -100,7 +100,7 @@ func (s *variance) add(squares []float64, n int) {
 	s.q += float64(n) * float64(n)
 }
 
-// merge adds what another spread has.
+// merge adds what another has.
 func (s *variance) merge(t *variance) {
 	if s.squares == nil {
 		s.squares = make([]float64, len(t.squares))

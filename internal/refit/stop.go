@@ -29,7 +29,7 @@ type stop struct {
 	sums       *sums // nil where there is nothing to solve
 }
 
-// begin finds out what stage k has to run and to sum.
+// begin finds out what stop k has to run and to sum.
 func (w *walk) begin(k int) (*stop, error) {
 	st := &stop{w: w, k: k, choice: &w.choices[w.order[k]]}
 	st.site = &st.choice.Site
@@ -64,7 +64,7 @@ func (w *walk) needs(s *rewrite.Site) int64 {
 	return one * 5
 }
 
-// noteDiffering notes which of the values that stage k computes differ from the original's.
+// noteDiffering notes which of the values that stop k computes differ from the original's.
 func (w *walk) noteDiffering(k int) {
 	for i, at := range w.plan.stops[compressed] {
 		if at != k || !slices.ContainsFunc(w.plan.reads[i], func(v string) bool { return w.differs[v] }) {
@@ -106,7 +106,7 @@ func (w *walk) formOf(k key) (tensor.Type, []int, error) {
 	return t, shape, nil
 }
 
-// ownPiece is what the original runs in this stage.
+// ownPiece is what the original runs in this stop.
 func (st *stop) ownPiece(other piece) piece {
 	w := st.w
 	c := piece{form: func(v string) (tensor.Type, []int, error) { return w.formOf(key{original, v}) }}
@@ -140,7 +140,7 @@ func (st *stop) ownPiece(other piece) piece {
 	return c
 }
 
-// otherPiece is what the compressed model runs in this stage: only what differs, and the site as it was, on the new
+// otherPiece is what the compressed model runs in this stop: only what differs, and the site as it was, on the new
 // input.
 func (st *stop) otherPiece() piece {
 	w := st.w
@@ -186,7 +186,7 @@ func (st *stop) close() {
 	st.other.close()
 }
 
-// sweep runs the stage on all samples, several runs side by side. The sums take the runs in their order.
+// sweep runs the stop on all samples, several runs side by side. The sums take the runs in their order.
 func (st *stop) sweep(ctx context.Context) error {
 	w := st.w
 	group, ctx := errgroup.WithContext(ctx)
@@ -263,7 +263,7 @@ func (st *stop) run(ctx context.Context, worker *worker, r int) error {
 	return st.sums.add(ctx, worker, r, w.runs[r].held, seen)
 }
 
-// keep puts what later stages need on the shelf.
+// keep puts what later stops need on the shelf.
 func (st *stop) keep(own, other map[string]tensor.Dense, r int) error {
 	p := st.w.plan
 	var errs []error

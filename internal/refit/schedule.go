@@ -16,12 +16,12 @@ const (
 	compressed
 )
 
-// never is the stage of a node that nothing of interest needs.
+// never is the stop of a node that nothing of interest needs.
 const never = -1
 
-// schedule says in which stage each node of the main graph runs. Stage k gathers what site k needs: nodes run as late
-// as that, in the order of the graph. The original's sites run in their own stage, to give their output; the compressed
-// model's in the stage of what first reads them, when they have been solved.
+// schedule says in which stop each node of the main graph runs. Stop k gathers what site k needs: nodes run as late
+// as that, in the order of the graph. The original's sites run in their own stop, to give their output; the compressed
+// model's in the stop of what first reads them, when they have been solved.
 type schedule struct {
 	graph    *graph.Graph
 	nodes    []graph.Node
@@ -31,8 +31,8 @@ type schedule struct {
 	inputs   map[string]bool // graph inputs that are fed
 	sparse   map[string]graph.Sparse
 
-	site      map[int]int // the stage of each site, by the position of its node
-	shortcuts []*shortcut // of each stage, nil for none
+	site      map[int]int // the stop of each site, by the position of its node
+	shortcuts []*shortcut // of each stop, nil for none
 	stops    [2][]int    // of each node, for each model
 	last      [2]map[string]int
 }
@@ -78,7 +78,7 @@ func random(n graph.Node) bool {
 	return false
 }
 
-// fill fills in the stages and how long each value is needed.
+// fill fills in the stops and how long each value is needed.
 func (p *schedule) fill(m *onnxio.Model, sites []*rewrite.Site) {
 	for s := range p.stops {
 		p.stops[s] = make([]int, len(p.nodes))
@@ -118,7 +118,7 @@ func (p *schedule) fill(m *onnxio.Model, sites []*rewrite.Site) {
 	}
 }
 
-// demand puts the nodes that a value needs, and that have no stage yet, into stage k of the compressed model.
+// demand puts the nodes that a value needs, and that have no stop yet, into stop k of the compressed model.
 func (p *schedule) demand(value string, k int) {
 	i, ok := p.maker[value]
 	if !ok || p.constant[value] || p.stops[compressed][i] != never {
@@ -130,7 +130,7 @@ func (p *schedule) demand(value string, k int) {
 	}
 }
 
-// free tells whether a value can be had in stage k: it needs no site that is not solved by then.
+// free tells whether a value can be had in stop k: it needs no site that is not solved by then.
 func (p *schedule) free(value string, k int) bool {
 	return p.freeOf(value, k, map[int]bool{})
 }
@@ -152,7 +152,7 @@ func (p *schedule) freeOf(value string, k int, seen map[int]bool) bool {
 	return true
 }
 
-// needed is the last stage in which either model, or both where the value is the same in them, reads it.
+// needed is the last stop in which either model, or both where the value is the same in them, reads it.
 func (p *schedule) needed(s side, value string, same bool) int {
 	last := never
 	for _, m := range []side{original, compressed} {
