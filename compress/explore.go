@@ -17,7 +17,7 @@ import (
 // ExploreOptions say which budgets are looked at, and how models are made for them.
 type ExploreOptions struct {
 	// Options say how. What a model is to reach is not said
-	// there: Targets, Goals, FromPlan, Descent and Lessons are to be left alone; Time is not looked at.
+	// there: Targets, Goals, FromPlan, Descent and TuneSource are to be left alone; Time is not looked at.
 	Options Options
 	// Data is as in RunOptions.
 	Data Data
@@ -84,7 +84,7 @@ func Explore(ctx context.Context, env *Environment, m *onnxio.Model, o ExploreOp
 // check refuses what makes no sense for any model.
 func (o ExploreOptions) check() error {
 	p := o.Options
-	if len(p.Targets)+len(p.Goals) > 0 || p.FromPlan != nil || p.Descent != nil || p.Lessons != nil {
+	if len(p.Targets)+len(p.Goals) > 0 || p.FromPlan != nil || p.Descent != nil || p.TuneSource != nil {
 		return &UsageError{Err: errors.New("an exploration says itself what models are to reach and where they go; leave targets, plan and tuning out of its options")}
 	}
 	if !slices.Contains(Resources(), o.Over) {

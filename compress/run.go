@@ -241,7 +241,7 @@ func (w *work) finish(ctx context.Context, s *Assembled) (*Delivered, error) {
 	if w.o.Descent == nil {
 		return Deliver(ctx, w.env, w.a, s, w.o, w.place.path, w.place.how)
 	}
-	tuned, err := Learn(ctx, w.env, w.a, s, w.o)
+	tuned, err := Descend(ctx, w.env, w.a, s, w.o)
 	if err != nil {
 		return nil, err
 	}
