@@ -62,7 +62,7 @@ type Options struct {
 	// that it comes closer to the original on TuneSource: by default, the samples of Source
 	// that do not verify the result. When the run's context ends meanwhile, the best state
 	// so far is delivered all the same, and Result.Tuning says so.
-	Descent *Descent
+	Descent    *Descent
 	TuneSource samples.Source
 	// VerifySamples bounds how many of the others verification runs; default 1024.
 	VerifySamples int

@@ -33,7 +33,7 @@ type schedule struct {
 
 	site      map[int]int // the stop of each site, by the position of its node
 	shortcuts []*shortcut // of each stop, nil for none
-	stops    [2][]int    // of each node, for each model
+	stops     [2][]int    // of each node, for each model
 	last      [2]map[string]int
 }
 
