@@ -44,7 +44,7 @@ func TestModeSpaceOfProduct(t *testing.T) {
 	g := &modeGroup{space: s, w: w, a: a, g: b.Mul(true, false, 1, x, x)}
 	c := &cpGroup{modeGroup: g}
 	terms := s.randomTerms(3)
-	back := c.measured(c.whitened(terms)).terms
+	back := c.measured(c.whitened(terms)).factors
 	want, got := s.product(terms), s.product(back)
 	for i, v := range want.Data {
 		if math.Abs(got.Data[i]-v) > 1e-10*want.MaxAbs() {

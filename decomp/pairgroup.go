@@ -163,6 +163,19 @@ func (g *pairGroup) resolve(head *linalg.Matrix) (fitted, error) {
 	return g.lower(given, g.refitEffort(r))
 }
 
+func (g *pairGroup) loss(r Rank) (float64, error) {
+	f, err := g.solve(r[0])
+	return g.unit(f.loss), err
+}
+
+func (g *pairGroup) add(chain Chain, r Rank) error {
+	f, err := g.solve(r[0])
+	if err != nil {
+		return err
+	}
+	return g.appendTo(chain, f)
+}
+
 // try returns a head with its best tail.
 func (g *pairGroup) try(head *linalg.Matrix) (*trial, error) {
 	return g.solveTail(g.through(head))
