@@ -111,23 +111,13 @@ func (s *modeSpace) randomTerms(n int) cpTerms {
 	for _, m := range x.inner() {
 		unitRows(m, x.out)
 	}
-	small := math.Sqrt(s.energy) * 1e-3
-	for i := range x.out.Data {
-		x.out.Data[i] *= small
-	}
+	scaleBy(x.out.Data, math.Sqrt(s.energy)*1e-3)
 	return x
 }
 
-// product returns W' = Dᵀ·columns [O, K].
-func (s *modeSpace) product(x cpTerms) *linalg.Matrix {
-	return s.b.Mul(true, false, 1, x.out, x.columns())
-}
-
-// residual returns target − W'.
+// residual returns target − W', W' = Dᵀ·columns [O, K].
 func (s *modeSpace) residual(x cpTerms) *linalg.Matrix {
-	out := s.product(x)
-	for i, v := range s.target.Data {
-		out.Data[i] = v - out.Data[i]
-	}
+	out := s.target.Clone()
+	subtract(out, s.b.Mul(true, false, 1, x.out, x.columns()))
 	return out
 }

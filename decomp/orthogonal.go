@@ -21,10 +21,7 @@ type eigen struct {
 }
 
 func newOrthogonal(s *split, root *linalg.Matrix) (*orthogonal, error) {
-	w := s.w
-	if root != nil {
-		w = s.b.Mul(false, false, 1, root, w)
-	}
+	w := times(s.b, root, s.w)
 	o := &orthogonal{b: s.b, rows: s.rows, taps: s.taps, white: byTap(w, s.taps), first: map[int]eigen{}}
 	o.energy = squaredNorm(w.Data)
 	_, vectors, err := symmetricEig(s.b, s.b.Mul(true, false, 1, o.white, o.white))

@@ -17,10 +17,10 @@ type pair struct {
 
 // pairLayout is how a pair cuts one group's kernel of a shape.
 type pairLayout struct {
-	head, tail       []int  // the window of each
-	rows, width      int    // O, and X = channels times taps of the head
-	headTaps, taps   int
-	channels         int
+	head, tail     []int // the window of each
+	rows, width    int   // O, and X = channels times taps of the head
+	headTaps, taps int
+	channels       int
 	// order[t·taps + u] is the place in the kernel's window of tap t of the head with tap u of the tail; nil where
 	// that is t·taps + u itself.
 	order []int

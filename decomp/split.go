@@ -83,12 +83,7 @@ func (s *split) unit(loss float64) float64 {
 func (s *split) total() float64 { return s.unit(s.energy) }
 
 // weighted returns G·m.
-func (s *split) weighted(m *linalg.Matrix) *linalg.Matrix {
-	if s.out == nil {
-		return m
-	}
-	return s.b.Mul(false, false, 1, s.out, m)
-}
+func (s *split) weighted(m *linalg.Matrix) *linalg.Matrix { return times(s.b, s.out, m) }
 
 // seen is what a split sees through a head.
 type seen struct {
@@ -155,10 +150,7 @@ func (s *split) bestTail(v *seen) (*linalg.Matrix, error) {
 // as the rounding of float32 leaves them of few samples, D is a step larger than what lifts them over it: right above
 // zero, the solution would be all but infinite along their vectors.
 func solveRidged(b linalg.Backend, m, right *linalg.Matrix) (*linalg.Matrix, error) {
-	largest := 0.0
-	for i := range m.Rows {
-		largest = max(largest, m.At(i, i))
-	}
+	largest := largestDiagonal(m)
 	if largest == 0 {
 		return linalg.New(m.Rows, right.Cols), nil
 	}
@@ -356,24 +348,4 @@ func tapsFirst(m *linalg.Matrix, taps int) *linalg.Matrix {
 		}
 	}
 	return out
-}
-
-func inner(a, b *linalg.Matrix) float64 {
-	sum := 0.0
-	for i, v := range a.Data {
-		sum += v * b.Data[i]
-	}
-	return sum
-}
-
-func add(a, b *linalg.Matrix) {
-	for i, v := range b.Data {
-		a.Data[i] += v
-	}
-}
-
-func subtract(a, b *linalg.Matrix) {
-	for i, v := range b.Data {
-		a.Data[i] -= v
-	}
 }

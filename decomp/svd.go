@@ -165,10 +165,7 @@ func oneSided(b linalg.Backend, w *linalg.Matrix, near moment, fraction float64,
 	if err != nil {
 		return components{}, err
 	}
-	left := u // row i becomes Q⁻¹ u_i
-	if q.inverse != nil {
-		left = b.Mul(false, false, 1, u, q.inverse)
-	}
+	left := turned(b, u, q.inverse) // row i becomes Q⁻¹ u_i
 	if q.seen != nil {
 		seen := b.Mul(false, false, 1, u, q.seen)
 		for i := range terms {
@@ -293,5 +290,3 @@ func arranged(c components) components {
 	}
 	return out
 }
-
-func squaredNorm(v []float64) float64 { return dot(v, v) }

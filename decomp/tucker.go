@@ -235,22 +235,5 @@ func (f tuckerFit) appendTo(c Chain, s *split) {
 	}
 }
 
-// unitRow scales a row to norm one, unless it is zero, and returns the norm that it had.
-func unitRow(row []float64) float64 {
-	norm := math.Sqrt(squaredNorm(row))
-	if norm > 0 {
-		for i := range row {
-			row[i] /= norm
-		}
-	}
-	return norm
-}
-
-func scaleBy(v []float64, by float64) {
-	for i := range v {
-		v[i] *= by
-	}
-}
-
 // floorDiv returns ⌊a/b⌋ for a positive b.
 func floorDiv(a, b int) int { return (a - ((a%b)+b)%b) / b }

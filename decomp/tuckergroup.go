@@ -130,11 +130,7 @@ func (g *tuckerGroup) open(head *linalg.Matrix) (v *seen, best, vectors *linalg.
 	if best, err = g.bestTail(v); err != nil {
 		return nil, nil, nil, err
 	}
-	left, right := best, v.wam
-	if g.output.root != nil {
-		left = g.b.Mul(false, false, 1, g.output.root, best)
-		right = g.b.Mul(false, false, 1, g.output.root, v.wam)
-	}
+	left, right := times(g.b, g.output.root, best), times(g.b, g.output.root, v.wam)
 	_, vectors, err = symmetricEig(g.b, g.b.Mul(false, true, 1, left, right))
 	return v, left, vectors, err
 }
