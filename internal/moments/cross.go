@@ -62,11 +62,7 @@ func (c *convCross) Inside(z []float32, samples int, sums []float64) {
 		}
 		return all
 	}
-	outputs.fold(z, samples, visits, func(channel int, folded []float64) {
-		for t, v := range folded {
-			sums[channel*len(folded)+t] += v
-		}
-	})
+	outputs.fold(z, samples, visits, func(channel int, folded []float64) { addTo(sums[channel*len(folded):], folded) })
 }
 
 // gather copies the outputs at the segments' positions, one position a column. z begins
@@ -87,7 +83,7 @@ func (c *convCross) gather(z []float32, segments []segment, used int, s *Scratch
 // MatrixCross plans for plain matrices of n positions, each one sample: z is [n, out], or
 // [out, n] unless zRows is set, and x is [n, k], or [k, n] unless xRows is set.
 func MatrixCross(out, k, n int, zRows, xRows bool) Cross {
-	return matrixCross{1, out, k, n, zRows, xRows}
+	return StackedCross(1, out, k, n, zRows, xRows)
 }
 
 // StackedCross plans for samples of one pair of such matrices for each group, one behind the

@@ -10,6 +10,7 @@ import (
 // direct writes out the patches (im2col) and takes their symmetric product.
 type direct struct {
 	Patches
+	densely
 	k, channels int // columns and input channels of a group
 	plane       int // elements of one input channel
 	taps        [][]int
@@ -22,17 +23,8 @@ func Direct(p Patches) Plan {
 	// A product over few positions moves more memory than it computes; then it is
 	// better to gather the positions of several samples first.
 	const fewPositions = 32
-	d.inPlace = tensor.Product(p.Window) == 1 && p.unitStride() && slices.Equal(p.Out, p.In) && p.zeroPads() && d.plane >= fewPositions
+	d.inPlace = tensor.Product(p.Window) == 1 && p.unitStride() && slices.Equal(p.Out, p.In) && all(p.PadBegin, 0) && d.plane >= fewPositions
 	return d
-}
-
-func (p Patches) zeroPads() bool {
-	for _, n := range p.PadBegin {
-		if n != 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // chunkFloats is about the size of the im2col matrix that is built at a time: it
@@ -47,12 +39,6 @@ func (d *direct) Scratch(int) int {
 	}
 	return d.k * d.chunk()
 }
-
-func (d *direct) Positions(samples int) int64 { return int64(samples) * int64(tensor.Product(d.Out)) }
-func (d *direct) dense() bool                 { return true }
-
-func (d *direct) same(Plan) bool                  { return true }
-func (d *direct) expand(values, []*linalg.Matrix) {}
 
 // chunk is the number of positions that are written out at a time.
 func (d *direct) chunk() int { return max(256, chunkFloats/d.k) }
