@@ -98,7 +98,7 @@ func classPicture(classes []classAccuracy, of int) (block, error) {
 			s.Labels = append(s.Labels, fmt.Sprintf("class %d %s: %s of %s", c.Label, s.Name, report.Percent(v), number(c.Samples, "sample")))
 		}
 	}
-	return bars(p)
+	return drawn(p.Title, p, chart.BarsSVG)
 }
 
 func movedTable(caption string, moved []verify.Moved) block {

@@ -97,10 +97,11 @@ func curve(t *compress.Tuning) (block, error) {
 	if len(t.Curve) < 2 {
 		return block{}, nil
 	}
-	return drawn(chart.Plot{
+	plot := chart.Plot{
 		Title: "Distance from the original's outputs while tuning", Desc: "The loss after each epoch. The table below has the numbers.",
 		X: "epoch", Y: "loss", Series: []chart.Series{held, steps}, Mark: best,
-	})
+	}
+	return drawn(plot.Title, plot, chart.SVG)
 }
 
 func curveTable(t *compress.Tuning) block {
@@ -149,8 +150,8 @@ func ofTuning(r *compress.TuneResult) (*document, error) {
 		}
 		d.add("behaviour", "Behaviour", behaviour...)
 	}
-	d.add("repeat", "To repeat this", tabled("Environment and files", []column{{"What", false}, {"Which", false}}, append(environment(r.Environment),
+	d.add("repeat", "To repeat this", filesTable(append(environment(r.Environment),
 		[]string{"SHA-256 of the original", r.Original.SHA256}, []string{"SHA-256 of the start", r.Start.SHA256}, []string{"SHA-256 of the result", r.Output.SHA256})),
-		folded("How long the steps took", tabled("Steps", []column{{"Step", false}, {"Seconds", true}}, stages(r.Stages))))
+		stagesTable("How long the steps took", r.Stages))
 	return d, nil
 }

@@ -75,26 +75,13 @@ func millis(v float64) string { return fmt.Sprintf("%.3g ms", v) }
 func base(path string) string { return filepath.Base(filepath.ToSlash(path)) }
 
 // rank writes a rank's numbers by comma.
-func rank(r []int) string {
-	if len(r) == 0 {
-		return none
-	}
-	words := make([]string, len(r))
-	for i, n := range r {
-		words[i] = strconv.Itoa(n)
-	}
-	return strings.Join(words, ", ")
-}
+func rank(r []int) string { return cmp.Or(report.JoinInts(r, ", "), none) }
 
 // kernel writes a weight's shape: out×in, its window, and its groups.
 func kernel(s *compress.SiteResult) string {
 	text := fmt.Sprintf("%d×%d", s.Out, s.In)
 	if len(s.Window) > 0 {
-		words := make([]string, len(s.Window))
-		for i, n := range s.Window {
-			words[i] = strconv.Itoa(n)
-		}
-		text += " " + strings.Join(words, "×")
+		text += " " + report.JoinInts(s.Window, "×")
 	}
 	if s.Groups > 1 {
 		text += fmt.Sprintf(", %d groups", s.Groups)
