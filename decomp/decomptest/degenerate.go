@@ -3,6 +3,7 @@ package decomptest
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/linalg"
@@ -55,9 +56,9 @@ func degenerateOf(r *rand.Rand, s decomp.Shape) []Specimen {
 		name := map[float64]string{0: "0", 1e-19: "1e-19", 1e-22: "1e-22", 1e-160: "1e-160"}[by]
 		add("inputs of "+name, plain, each(many, false, asleep(by)), outputs)
 		weak := plain
-		weak.Weights = make([]float64, len(plain.Weights))
-		for i, v := range plain.Weights {
-			if weak.Weights[i] = v; i/s.Cols()%4 == 1 || channel(i%s.Cols())%3 == 2 {
+		weak.Weights = slices.Clone(plain.Weights)
+		for i := range weak.Weights {
+			if i/s.Cols()%4 == 1 || channel(i%s.Cols())%3 == 2 {
 				weak.Weights[i] *= by
 			}
 		}
@@ -65,15 +66,9 @@ func degenerateOf(r *rand.Rand, s decomp.Shape) []Specimen {
 		add("weights of "+name+" and no metric", weak, nil, nil)
 		add("weights and inputs of "+name, weak, each(many, false, asleep(by)), outputs)
 		all := plain
-		all.Weights = make([]float64, len(plain.Weights))
-		for i, v := range plain.Weights {
-			all.Weights[i] = by * v
-		}
-		add("kernel and inputs of "+name, all, each(many, false, func(x []float64) {
-			for i := range x {
-				x[i] *= by
-			}
-		}), outputs)
+		all.Weights = slices.Clone(plain.Weights)
+		multiply(all.Weights, by)
+		add("kernel and inputs of "+name, all, each(many, false, func(x []float64) { multiply(x, by) }), outputs)
 	}
 	constant := func(x []float64) {
 		for i := range x {

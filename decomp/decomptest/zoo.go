@@ -81,9 +81,7 @@ func hardKernels(r *rand.Rand, add adder) {
 			by   float64
 		}{{"tiny", 1e-140}, {"huge", 1e140}, {"odd power of two", 8}} {
 			k := kernel(r, s)
-			for i := range k.Weights {
-				k.Weights[i] *= scale.by
-			}
+			multiply(k.Weights, scale.by)
 			add(scale.name+" kernel "+s.String(), k, in, out, 100)
 		}
 		low := kernel(r, s) // rank 2
@@ -144,9 +142,7 @@ func hardMetrics(r *rand.Rand, add adder, shapes ...decomp.Shape) {
 			big := func(n int) func() *linalg.Matrix {
 				return func() *linalg.Matrix {
 					m := gram(r, n, 2*n)
-					for i := range m.Data {
-						m.Data[i] *= scale.by
-					}
+					multiply(m.Data, scale.by)
 					return m
 				}
 			}
@@ -173,12 +169,8 @@ func hardForms(r *rand.Rand, s decomp.Shape) []Specimen {
 	}{{"zero", 0}, {"tiny", 1e-120}, {"huge", 1e120}} {
 		sample, diagonal := samples(r, s.Groups, s.Cols(), 3), diagonals(r, s.Groups, s.Cols())
 		for g := range s.Groups {
-			for i := range sample[g].Data {
-				sample[g].Data[i] *= scale.by
-			}
-			for i := range diagonal[g] {
-				diagonal[g][i] *= scale.by * scale.by
-			}
+			multiply(sample[g].Data, scale.by)
+			multiply(diagonal[g], scale.by*scale.by)
 		}
 		add(scale.name+" sample", decomp.Metric{Sample: sample}, 0)
 		add(scale.name+" diagonal", decomp.Metric{Diagonal: diagonal}, 0)
@@ -201,6 +193,12 @@ func hardForms(r *rand.Rand, s decomp.Shape) []Specimen {
 		add("one group sampled", decomp.Metric{Sample: some}, 0)
 	}
 	return out
+}
+
+func multiply(v []float64, by float64) {
+	for i := range v {
+		v[i] *= by
+	}
 }
 
 // samples returns for each group rows with a common mean, scaled to stand for a second moment.
