@@ -2,8 +2,7 @@ package decomp
 
 import (
 	"math"
-
-	"github.com/onnx-compress/onnx-compress/linalg"
+	"slices"
 )
 
 // cpGroup is one group's kernel under its metric, with the terms found so far.
@@ -37,15 +36,7 @@ func (c *cpGroup) whitened(x cpTerms) cpTerms {
 
 // at returns the terms of rank r: the best that was found, and never worse than those of the rung below.
 func (c *cpGroup) at(r int) (found[cpTerms], error) {
-	if f, ok := c.known[r]; ok {
-		return f, nil
-	}
-	f, err := c.search(r)
-	if err != nil {
-		return f, err
-	}
-	c.known[r] = f
-	return f, nil
+	return known(c.known, r, func() (found[cpTerms], error) { return c.search(r) })
 }
 
 // search does the work of at.
@@ -53,15 +44,10 @@ func (c *cpGroup) search(r int) (found[cpTerms], error) {
 	if r == c.exact {
 		return found[cpTerms]{factors: c.exactTerms()}, nil
 	}
-	below, smaller := 0, found[cpTerms]{loss: math.Inf(1)}
-	for _, n := range c.rungs {
-		if n < r {
-			below = n
-		}
-	}
-	if below > 0 {
+	smaller := found[cpTerms]{loss: math.Inf(1)}
+	if n := below(c.rungs, r); n > 0 {
 		var err error
-		if smaller, err = c.at(below); err != nil {
+		if smaller, err = c.at(n); err != nil {
 			return smaller, err
 		}
 	}
@@ -179,17 +165,10 @@ func (c *cpGroup) start(r int, smaller found[cpTerms]) (cpTerms, error) {
 
 // exactTerms writes the kernel as one term for every element of the slice across its longest mode.
 func (c *cpGroup) exactTerms() cpTerms {
-	lengths := append([]int{c.w.Rows, c.space.in}, c.space.window...)
-	longest := 0
-	for i, n := range lengths {
-		if n > lengths[longest] {
-			longest = i
-		}
-	}
-	all := make([]*linalg.Matrix, len(lengths))
-	for i, n := range lengths {
-		all[i] = linalg.New(c.exact, n)
-	}
+	lengths := c.space.lengths()
+	longest := slices.Index(lengths, slices.Max(lengths))
+	x := c.space.zeros(c.exact)
+	all := x.all()
 	index := make([]int, len(lengths))
 	for _, v := range c.w.Data {
 		term := 0
@@ -211,7 +190,6 @@ func (c *cpGroup) exactTerms() cpTerms {
 			index[i] = 0
 		}
 	}
-	x := cpOf(all)
 	x.even()
 	return x
 }

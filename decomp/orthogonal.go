@@ -74,13 +74,9 @@ const (
 // iterate returns a head [r1, C] of orthonormal rows, and the loss with r2 outputs.
 func (o *orthogonal) iterate(r1, r2 int) (*linalg.Matrix, float64, error) {
 	head := o.leading.RowRange(0, r1)
-	e, ok := o.first[r1]
-	if !ok {
-		var err error
-		if e, err = o.outputs(o.seenThrough(head)); err != nil {
-			return nil, 0, err
-		}
-		o.first[r1] = e
+	e, err := known(o.first, r1, func() (eigen, error) { return o.outputs(o.seenThrough(head)) })
+	if err != nil {
+		return nil, 0, err
 	}
 	loss := o.loss(e, r2)
 	for range mostIterations {

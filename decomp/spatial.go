@@ -107,9 +107,6 @@ func cutLast(window []int) []bool {
 
 // accepts reports shapes for which the scheme makes no sense.
 func (p pair) accepts(s Shape) error {
-	if err := s.Check(); err != nil {
-		return err
-	}
 	l, err := p.layout(s)
 	if err != nil {
 		return err

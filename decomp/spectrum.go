@@ -147,3 +147,15 @@ func better[X any](given found[X], improve func() (X, error), measured func(X) f
 	}
 	return given, nil
 }
+
+// known returns what was found for a key, and finds it first where nothing was.
+func known[K comparable, V any](all map[K]V, key K, find func() (V, error)) (V, error) {
+	if v, ok := all[key]; ok {
+		return v, nil
+	}
+	v, err := find()
+	if err == nil {
+		all[key] = v
+	}
+	return v, err
+}

@@ -301,19 +301,9 @@ func (s *split) slope(f *trial) *linalg.Matrix {
 
 // byTap turns [n, c·taps] into [n·taps, c].
 func byTap(m *linalg.Matrix, taps int) *linalg.Matrix {
-	cols := m.Cols / taps
-	if taps == 1 {
-		return &linalg.Matrix{Rows: m.Rows, Cols: cols, Data: m.Data}
-	}
-	out := linalg.New(m.Rows*taps, cols)
-	for i := range m.Rows {
-		row := m.Row(i)
-		for t := range taps {
-			to := out.Row(i*taps + t)
-			for c := range to {
-				to[c] = row[c*taps+t]
-			}
-		}
+	out := &linalg.Matrix{Rows: m.Rows * taps, Cols: m.Cols / taps, Data: m.Data}
+	if taps > 1 {
+		out.Data = swapped(m, m.Rows, out.Cols, taps).Data
 	}
 	return out
 }
@@ -323,16 +313,7 @@ func fromTaps(m *linalg.Matrix, taps int) *linalg.Matrix {
 	if taps == 1 {
 		return m
 	}
-	out := linalg.New(m.Rows/taps, m.Cols*taps)
-	for i := range out.Rows {
-		row := out.Row(i)
-		for t := range taps {
-			for c, v := range m.Row(i*taps + t) {
-				row[c*taps+t] = v
-			}
-		}
-	}
-	return out
+	return swapped(m, m.Rows/taps, taps, m.Cols)
 }
 
 // tapsFirst turns [n, c·taps] into [taps·n, c].

@@ -24,14 +24,10 @@ func newTTGroup(m *modeGroup, limits Rank) *ttGroup {
 
 // at returns the train of a rank, found when it is first asked for.
 func (t *ttGroup) at(r Rank) (found[train], error) {
-	key := fmt.Sprint(r)
-	f, ok := t.known[key]
-	if ok {
-		return f, nil
-	}
-	if slices.Equal(r, t.limits) {
-		f = found[train]{factors: t.exact().even()}
-	} else {
+	return known(t.known, fmt.Sprint(r), func() (f found[train], err error) {
+		if slices.Equal(r, t.limits) {
+			return found[train]{factors: t.exact().even()}, nil
+		}
 		x, err := t.start(r)
 		if err == nil {
 			x, err = t.improved(x)
@@ -39,10 +35,8 @@ func (t *ttGroup) at(r Rank) (found[train], error) {
 		if err != nil {
 			return f, err
 		}
-		f = t.measured(x)
-	}
-	t.known[key] = f
-	return f, nil
+		return t.measured(x), nil
+	})
 }
 
 // measured takes a train out of the whitened coordinates and measures its loss.

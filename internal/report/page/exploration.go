@@ -64,19 +64,14 @@ func pointTable(e *compress.Exploration) block {
 			continue
 		}
 		row = append(row, left(e.Input.MACs, p.MACs), left(e.Input.Params, p.Params), report.Bytes(p.Bytes), small(p.Loss))
-		agreement, ratio := none, none
-		if v, measured := p.Value(verify.Agreement); measured {
-			agreement = exact(v)
-		}
+		ratio := none
 		if v, measured := p.Value(verify.SNR); measured {
 			ratio = decibels(v)
 		}
-		row = append(row, agreement, ratio)
-		accuracy := none
-		if a := p.Accuracy; a != nil {
-			accuracy = exact(a.After) + " (" + percentPoints(a.After-a.Before) + ")"
+		accuracy := func(a compress.PointAccuracy) string {
+			return exact(a.After) + " (" + percentPoints(a.After-a.Before) + ")"
 		}
-		rows = append(rows, append(row, accuracy, p.Path))
+		rows = append(rows, append(row, orElse(p.Agreement, exact, none), ratio, orElse(p.Accuracy, accuracy, none), p.Path))
 	}
 	titles := columns([]string{"Budget"}, "Multiply-adds left", "Parameters left", "File", "Predicted loss", "Same answer", "Signal to noise", "Accuracy")
 	return tabled("Budgets", append(titles, column{"Model, or why there is none", false}), rows)

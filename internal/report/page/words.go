@@ -62,6 +62,14 @@ func percentPoints(d float64) string {
 	return strings.Replace(s, "-", "−", 1) + " points"
 }
 
+// orElse writes a value where there is one.
+func orElse[T any](v *T, write func(T) string, other string) string {
+	if v == nil {
+		return other
+	}
+	return write(*v)
+}
+
 // exact writes a share with two digits behind the point.
 func exact(share float64) string { return fmt.Sprintf("%.2f %%", 100*share) }
 
