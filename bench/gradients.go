@@ -11,6 +11,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -128,7 +129,7 @@ func (b *bench) writeGradients(d differentiated, small, folder string) (float64,
 	for i := range indices {
 		indices[i] = i
 	}
-	loss, gradients, err := tune.Gradient(b.ctx, lib, original, compressed, source, indices, tune.Options{Loss: d.loss, Part: tune.Reachable})
+	loss, gradients, err := tune.Gradient(b.ctx, ort.Of(lib), original, compressed, source, indices, tune.Options{Loss: d.loss, Part: tune.Reachable})
 	if err != nil {
 		return 0, err
 	}

@@ -126,7 +126,7 @@ func (o *outputs) run(ctx context.Context, file string) ([][]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	session, err := lib.NewSessionFile(file, ort.Options{})
+	session, err := ort.Of(lib).NewSessionFile(file, ort.Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -132,7 +132,7 @@ func (c *Choice) chains(ctx context.Context, env *Environment, a *Analysis) ([]d
 
 // refit solves the chains anew.
 func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options) error {
-	lib, err := st.env.Need("a refit")
+	lib, err := st.env.need("a refit")
 	if err != nil {
 		return err
 	}

@@ -126,7 +126,7 @@ func rehearse(ctx context.Context, env *Environment, a *Analysis, o Options) err
 	if len(o.Goals) == 0 {
 		return nil
 	}
-	lib, err := env.Need("judging " + o.Goals[0].String())
+	lib, err := env.need("judging " + o.Goals[0].String())
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 	}
 	last = start
 	for n := 1; n <= maxTrials; n++ {
-		in := w.inTurn(fmt.Sprintf(" %d/%d", n, maxTrials))
+		in := w.inPass(fmt.Sprintf(" %d/%d", n, maxTrials))
 		step, s, c, err := in.try(ctx, last, budget, n == 1)
 		if err != nil {
 			return best, nil, nil, err
@@ -224,7 +224,7 @@ func (w *work) try(ctx context.Context, last *Choice, budget float64, first bool
 
 // judge writes the model beside its place and compares it with the original.
 func (w *work) judge(ctx context.Context, st *stage, s *Assembled, t *Trial) error {
-	staged, err := onnxio.Stage(ctx, s.Model, w.place.path, w.place.how)
+	staged, err := onnxio.Create(ctx, s.Model, w.place.path, w.place.how)
 	if err != nil {
 		return err
 	}
@@ -232,7 +232,7 @@ func (w *work) judge(ctx context.Context, st *stage, s *Assembled, t *Trial) err
 	if _, err := weighed(s.Targets, staged.Path()); err != nil {
 		return err
 	}
-	r, err := verify.Compare(ctx, w.env.Runtime, w.a.model.Path, staged.Path(), w.o.Source, w.a.Judge, verify.Options{
+	r, err := verify.Compare(ctx, w.env.library, w.a.model.Path, staged.Path(), w.o.Source, w.a.Judge, verify.Options{
 		Batch: w.o.Batch, Threads: w.env.Threads, Progress: st.told,
 	})
 	if err != nil {

@@ -67,7 +67,7 @@ func (q *quest) doubtful(s *standing) []int {
 // one after the other, and gives the offers whose losses are rescaled by that. It is done once in a run, however often the
 // search is.
 func (q *quest) correct(ctx context.Context, st *stage, s *standing, doubtful []int) (*Offers, error) {
-	lib, err := q.env.Need("measuring the change of the outputs")
+	lib, err := q.env.need("measuring the change of the outputs")
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ type Delivered struct {
 	// Latency is nil where it was not asked for.
 	Latency *Latency
 
-	staged *onnxio.Staged
+	staged *onnxio.Pending
 }
 
 // Deliver writes a model beside its place at path, verifies that file on samples that calibration did not see, and times it
@@ -33,7 +33,7 @@ func Deliver(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o
 	o = o.WithDefaults()
 	d := &Delivered{Assembled: s}
 	err := env.stage(ctx, "write", func(*stage) (err error) {
-		d.staged, err = onnxio.Stage(ctx, s.Model, path, w)
+		d.staged, err = onnxio.Create(ctx, s.Model, path, w)
 		return err
 	})
 	if err != nil {
@@ -81,7 +81,7 @@ func (d *Delivered) prove(ctx context.Context, env *Environment, a *Analysis, o 
 // verify runs original and result on samples that calibration did not see, or
 // says why it could not.
 func (d *Delivered) verify(ctx context.Context, st *stage, a *Analysis, o Options, path string) error {
-	if st.env.Runtime == nil {
+	if st.env.library == nil {
 		d.Unverified = "ONNX Runtime was not found: " + st.env.Missing.Error()
 		return nil
 	}
@@ -101,7 +101,7 @@ func (d *Delivered) verify(ctx context.Context, st *stage, a *Analysis, o Option
 		d.Unverified = fmt.Sprintf("all %d samples were used for calibration; give more, or lower %s", src.Len(), OptionCalibSamples)
 		return nil
 	}
-	r, err := verify.Compare(ctx, st.env.Runtime, a.model.Path, d.staged.Path(), src, held, verify.Options{
+	r, err := verify.Compare(ctx, st.env.library, a.model.Path, d.staged.Path(), src, held, verify.Options{
 		Batch: o.Batch, Threads: st.env.Threads, Progress: st.told,
 	})
 	original := (*verify.OriginalError)(nil)

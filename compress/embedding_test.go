@@ -134,7 +134,7 @@ func TestWideLayer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		lib, err := env.Need("this test")
+		lib, err := env.need("this test")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/provision"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/samples"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // EnvironmentOptions say where work is done, and who is told. Nothing of it decides on a result, but for
@@ -32,17 +33,17 @@ type EnvironmentOptions struct {
 // Environment is what work is done with: the numerical libraries, opened once, and those who are told. It is passed beside the
 // values that stages take and give, and several runs may share one.
 type Environment struct {
-	// Runtime is nil when no ONNX Runtime could be opened; Missing says why.
-	Runtime *ort.Library
+	// Missing says why there is no ONNX Runtime, nil where there is.
 	Missing error
 	Algebra linalg.Backend
 	// Plain says why OpenBLAS does not do the algebra, nil when it does.
 	Plain   error
 	Threads int
 
+	library  *ort.Library // nil where it is missing
 	progress samples.Progress
-	turn     string   // behind the names of stages
-	journal  *[]Stage // of a run: what was done, and how long it took
+	pass     string   // behind the names of stages
+	journal  *[]Stage // of a run: what was done, and how long it took; nil outside of one
 }
 
 // Open finds and opens ONNX Runtime and OpenBLAS. A library that was named, by path or by environment variable, and
@@ -51,7 +52,7 @@ func Open(o EnvironmentOptions) (*Environment, error) {
 	if o.Threads < 0 {
 		return nil, negative("number of threads", int64(o.Threads))
 	}
-	e := &Environment{Algebra: linalg.Gonum(), Threads: o.Threads, progress: oneByOne(o.Progress), journal: new([]Stage)}
+	e := &Environment{Algebra: linalg.Gonum(), Threads: o.Threads, progress: oneByOne(o.Progress)}
 	if e.Threads == 0 {
 		e.Threads = runtime.GOMAXPROCS(0)
 	}
@@ -67,7 +68,7 @@ func Open(o EnvironmentOptions) (*Environment, error) {
 	}
 	path, named, err := find(provision.ONNXRuntime, o.Runtime)
 	if err == nil {
-		e.Runtime, err = ort.Open(path)
+		e.library, err = ort.Open(path)
 	}
 	if e.Missing = err; err != nil && named {
 		return nil, &UsageError{Err: fmt.Errorf("ONNX Runtime: %w", err)}
@@ -101,16 +102,23 @@ func find(lib provision.Library, flag string) (path string, named bool, err erro
 
 // Close releases ONNX Runtime.
 func (e *Environment) Close() {
-	if e.Runtime != nil {
-		e.Runtime.Close()
+	if e.library != nil {
+		e.library.Close()
 	}
 }
 
-// Need returns ONNX Runtime, or an error that says what wants it and how to
-// get it.
-func (e *Environment) Need(what string) (*ort.Library, error) {
-	if e.Runtime != nil {
-		return e.Runtime, nil
+// Need returns ONNX Runtime, or an error that says what wants it and how to get it. It is closed with the environment.
+func (e *Environment) Need(what string) (verify.Runtime, error) {
+	lib, err := e.need(what)
+	if err != nil {
+		return nil, err
+	}
+	return lib, nil
+}
+
+func (e *Environment) need(what string) (*ort.Library, error) {
+	if e.library != nil {
+		return e.library, nil
 	}
 	return nil, fmt.Errorf("%s needs ONNX Runtime (run `onnx-compress setup`, or see `onnx-compress doctor`): %w", what, e.Missing)
 }
@@ -118,14 +126,14 @@ func (e *Environment) Need(what string) (*ort.Library, error) {
 // afresh is the environment of a run of its own.
 func (e *Environment) afresh() *Environment {
 	run := *e
-	run.turn, run.journal = "", new([]Stage)
+	run.pass, run.journal = "", new([]Stage)
 	return &run
 }
 
-// inTurn is the environment of one of several turns of a run, which stands behind the names of stages.
-func (e *Environment) inTurn(turn string) *Environment {
+// inPass is the environment of one of several turns of a run, which stands behind the names of stages.
+func (e *Environment) inPass(turn string) *Environment {
 	one := *e
-	one.turn = turn
+	one.pass = turn
 	return &one
 }
 
@@ -147,22 +155,24 @@ func (s *stage) told(how string, done, total int) {
 
 // stage announces work under a name and times it. It does not begin after the context's end.
 func (e *Environment) stage(ctx context.Context, name string, work func(*stage) error) error {
-	s := &stage{name: name + e.turn, env: e}
+	s := &stage{name: name + e.pass, env: e}
 	s.told("", 0, 0)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	start := time.Now()
 	err := work(s)
-	*e.journal = append(*e.journal, Stage{s.name, time.Since(start).Seconds()})
+	if e.journal != nil {
+		*e.journal = append(*e.journal, Stage{s.name, time.Since(start).Seconds()})
+	}
 	return err
 }
 
 // result says which libraries do the work.
 func (e *Environment) result(seed uint64) EnvironmentResult {
 	r := EnvironmentResult{Algebra: e.Algebra.Name(), Threads: e.Threads, Seed: seed}
-	if e.Runtime != nil {
-		r.Runtime, r.RuntimePath = e.Runtime.Version(), e.Runtime.Path()
+	if e.library != nil {
+		r.Runtime, r.RuntimePath = e.library.Version(), e.library.Path()
 	}
 	return r
 }

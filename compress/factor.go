@@ -61,7 +61,7 @@ func (f *factoring) calibrated(ctx context.Context) (err error) {
 	if len(f.a.Groups) == 0 {
 		return nil
 	}
-	lib, err := f.env.Need("calibration")
+	lib, err := f.env.need("calibration")
 	if err != nil {
 		return err
 	}

@@ -80,12 +80,12 @@ func (d *Delivered) latency(ctx context.Context, env *Environment, a *Analysis, 
 	} else {
 		index = a.Verify[0]
 	}
-	before, err := env.Runtime.NewSessionFile(a.model.Path, ort.Options{})
+	before, err := env.library.NewSessionFile(a.model.Path, ort.Options{})
 	if err != nil {
 		return nil, err
 	}
 	defer before.Close()
-	after, err := env.Runtime.NewSessionFile(d.staged.Path(), ort.Options{})
+	after, err := env.library.NewSessionFile(d.staged.Path(), ort.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (d *Delivered) latency(ctx context.Context, env *Environment, a *Analysis, 
 	if err := l.measure(ctx, before, after, sample.Inputs); err != nil {
 		return nil, err
 	}
-	l.Activations = activations(ctx, env.Runtime, a.model, d.Assembled.Model, sample.Inputs)
+	l.Activations = activations(ctx, env.library, a.model, d.Assembled.Model, sample.Inputs)
 	return l, nil
 }
 

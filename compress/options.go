@@ -9,7 +9,6 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
-	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/search"
 	"github.com/onnx-compress/onnx-compress/verify"
@@ -59,12 +58,12 @@ type Options struct {
 	// NoRefit leaves out the last step of calibration, in which the sites are solved
 	// anew, in order, on what the compressed model really feeds them.
 	NoRefit bool
-	// Learning, when set, tunes the weights of the rewritten model by gradient descent, so
-	// that it comes closer to the original on Lessons: by default, the samples of Source
+	// Descent, when set, tunes the weights of the rewritten model by gradient descent, so
+	// that it comes closer to the original on TuneSource: by default, the samples of Source
 	// that do not verify the result. When the run's context ends meanwhile, the best state
 	// so far is delivered all the same, and Result.Tuning says so.
-	Learning *tune.Options
-	Lessons  samples.Source
+	Descent *Descent
+	TuneSource samples.Source
 	// VerifySamples bounds how many of the others verification runs; default 1024.
 	VerifySamples int
 	// Time asks for the time that both models take, in turns on one sample; it costs some

@@ -60,7 +60,7 @@ func TestRecordedOptions(t *testing.T) {
 		t.Errorf("a long option is recorded as %q", long)
 	}
 	learning := &tune.Options{Epochs: 3, Threads: 2, Progress: func(string, int, int) {}, Checkpoint: "c", Resume: true}
-	if got := just(Options{Learning: learning, Lessons: images(3)}); got["tune"] != (&tune.Options{Epochs: 3}).String() || got["lessons"] != "" {
+	if got := just(Options{Descent: learning, TuneSource: images(3)}); got["tune"] != (&tune.Options{Epochs: 3}).String() || got["lessons"] != "" {
 		t.Errorf("tuning is recorded as %v", got)
 	}
 }
@@ -72,7 +72,7 @@ func TestRecordedKeys(t *testing.T) {
 			Targets: []Target{{Resource: Bytes, Value: 0.25, Fraction: true}}, Goals: []verify.Bound{agree(0.99), snr(30)},
 			Methods: []string{"svd", "spatial"}, Select: Selection{Only: []string{"a", "b*"}, Keep: []string{"c"}}, Search: "lagrange", RankMultiple: 8,
 			InputShapes: map[string][]int{"y": {2}, "x": {1, 3}}, CalibSamples: 48, Probes: 2, NoRefit: true, Seed: 1 << 40, Batch: 7, Memory: 1 << 40,
-			Source: images(3), Learning: &tune.Options{Epochs: 3},
+			Source: images(3), Descent: &tune.Options{Epochs: 3},
 		},
 		Data: Data{Preparation: samples.SourceOptions{
 			Resize: samples.Resize{Short: 256, Exact: samples.Size{Height: 3, Width: 4}}, Crop: samples.Size{Height: 224, Width: 224}, Scale: 1e-7,

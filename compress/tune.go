@@ -15,6 +15,22 @@ import (
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
+// What gradient descent works by and what it says of itself.
+type (
+	// Descent says how weights are tuned.
+	Descent = tune.Options
+	// Loss says how an output is held to the original's.
+	Loss = tune.Loss
+	// Part says which parameters are tuned.
+	Part = tune.Part
+	// Optimizer is the rule that turns gradients into steps.
+	Optimizer = tune.Optimizer
+	// Epoch is the state after an epoch of the samples.
+	Epoch = tune.Point
+	// End says why a tuning ended.
+	End = tune.End
+)
+
 // TuneOptions say how a compressed model is tuned by gradient descent. The zero value of a
 // field means its default.
 type TuneOptions struct {
@@ -25,8 +41,8 @@ type TuneOptions struct {
 	Source samples.Source
 	// Samples bounds how many of them, drawn by the seed; 0 means all.
 	Samples int
-	// Learning says how; its Threads default to those of the environment.
-	Learning tune.Options
+	// Descent says how; its Threads default to those of the environment.
+	Descent Descent
 }
 
 // TuningSchema names the shape of a TuneResult as JSON.
@@ -56,19 +72,19 @@ type Tuning struct {
 	// Augment is how images were changed, empty where they were not.
 	Augment string `json:"augment,omitempty"`
 	// Batch is the number of samples of a step.
-	Batch     int            `json:"batch"`
-	Steps     int            `json:"steps"`
-	Optimizer tune.Optimizer `json:"optimizer"`
+	Batch     int       `json:"batch"`
+	Steps     int       `json:"steps"`
+	Optimizer Optimizer `json:"optimizer"`
 	// Parameters counts the numbers that were tuned, in Tensors initializers.
 	Parameters int `json:"parameters"`
 	Tensors    int `json:"tensors"`
 	// End says why it ended.
-	End tune.End `json:"end"`
+	End End `json:"end"`
 	// Improved tells that the written model is better on held-out samples than the start;
 	// else it is the start. Best is the epoch that it is from.
-	Improved bool         `json:"improved"`
-	Best     int          `json:"best"`
-	Curve    []tune.Point `json:"curve"`
+	Improved bool    `json:"improved"`
+	Best     int     `json:"best"`
+	Curve    []Epoch `json:"curve"`
 	// Advice says what to try where the tuning did not do well.
 	Advice           string  `json:"advice,omitempty"`
 	Seconds          float64 `json:"seconds"`
@@ -94,24 +110,24 @@ func Tune(ctx context.Context, env *Environment, original, compressed *onnxio.Mo
 			return nil, err
 		}
 	}
-	if _, err := env.Need("tuning"); err != nil {
+	if _, err := env.need("tuning"); err != nil {
 		return nil, err
 	}
 	env = env.afresh()
-	env.Threads = cmp.Or(o.Learning.Threads, env.Threads)
+	env.Threads = cmp.Or(o.Descent.Threads, env.Threads)
 	n := o.Source.Len()
 	if o.Samples > 0 {
 		n = min(n, o.Samples)
 	}
-	indices, _ := samples.Split(o.Source.Len(), n, o.Learning.Seed)
-	learn, held := tune.Split(indices, o.Learning.Held)
-	o.Learning.Held = held
-	tuned, t, err := learnFrom(ctx, env, original, compressed, o.Source, append(learn, held...), o.Learning)
+	indices, _ := samples.Split(o.Source.Len(), n, o.Descent.Seed)
+	learn, held := tune.Split(indices, o.Descent.Held)
+	o.Descent.Held = held
+	tuned, t, err := descendFrom(ctx, env, original, compressed, o.Source, append(learn, held...), o.Descent)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", compressed.Path, err)
 	}
 	defer tuned.Close()
-	r := &TuneResult{Schema: TuningSchema, Environment: env.result(o.Learning.Seed), Tuning: t}
+	r := &TuneResult{Schema: TuningSchema, Environment: env.result(o.Descent.Seed), Tuning: t}
 	// A tuning that was interrupted has given a model, which is not to be lost.
 	if err := r.deliver(context.WithoutCancel(ctx), env, original, compressed, tuned, o); err != nil {
 		return nil, err
@@ -121,9 +137,9 @@ func Tune(ctx context.Context, env *Environment, original, compressed *onnxio.Mo
 
 // deliver writes the model beside its place, verifies that file, moves it there, and completes the result.
 func (r *TuneResult) deliver(ctx context.Context, env *Environment, original, start, tuned *onnxio.Model, o TuneOptions) error {
-	var staged *onnxio.Staged
+	var staged *onnxio.Pending
 	err := env.stage(ctx, "write", func(*stage) (err error) {
-		staged, err = onnxio.Stage(ctx, tuned, o.Output, onnxio.WriteOptions{Overwrite: o.Overwrite})
+		staged, err = onnxio.Create(ctx, tuned, o.Output, onnxio.WriteOptions{Overwrite: o.Overwrite})
 		return err
 	})
 	if err != nil {
@@ -131,7 +147,7 @@ func (r *TuneResult) deliver(ctx context.Context, env *Environment, original, st
 	}
 	defer staged.Discard()
 	err = env.stage(ctx, "verify", func(st *stage) (err error) {
-		r.Verification, err = verify.Compare(ctx, env.Runtime, original.Path, staged.Path(), o.Source, o.Learning.Held, verify.Options{
+		r.Verification, err = verify.Compare(ctx, env.library, original.Path, staged.Path(), o.Source, o.Descent.Held, verify.Options{
 			Threads: env.Threads, Progress: st.told,
 		})
 		return err
@@ -163,39 +179,39 @@ func (r *TuneResult) deliver(ctx context.Context, env *Environment, original, st
 
 // admit refuses to tune a model that cannot be, before any work is done.
 func admit(ctx context.Context, env *Environment, m *onnxio.Model, o Options) error {
-	if o.Learning == nil {
+	if o.Descent == nil {
 		return nil
 	}
-	src := o.lessons()
+	src := o.tuneSource()
 	if src == nil || src.Len() == 0 {
 		return &UsageError{Err: errors.New("there are no samples to learn from; give some to calibrate on, or others")}
 	}
-	lib, err := env.Need("tuning")
+	lib, err := env.need("tuning")
 	if err != nil {
 		return err
 	}
-	if err := tune.Rehearse(ctx, lib, m, src, *o.Learning); err != nil {
+	if err := tune.Rehearse(ctx, lib, m, src, *o.Descent); err != nil {
 		return fmt.Errorf("%s: %w", m.Path, err)
 	}
 	return nil
 }
 
-func (o Options) lessons() samples.Source {
-	if o.Lessons != nil {
-		return o.Lessons
+func (o Options) tuneSource() samples.Source {
+	if o.TuneSource != nil {
+		return o.TuneSource
 	}
 	return o.Source
 }
 
-// Learn tunes the model of s by gradient descent, as o.Learning says, and gives another that has the tuned weights.
+// Descend tunes the model of s by gradient descent, as o.Descent says, and gives another that has the tuned weights.
 // When ctx ends meanwhile, that is the best state so far, and its Tuning says so.
-func Learn(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o Options) (*Assembled, error) {
-	src := o.lessons()
+func Descend(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o Options) (*Assembled, error) {
+	src := o.tuneSource()
 	indices, _ := samples.Split(src.Len(), src.Len(), o.Seed)
-	if o.Lessons == nil {
+	if o.TuneSource == nil {
 		indices = slices.DeleteFunc(indices, func(i int) bool { return slices.Contains(a.Verify, i) })
 	}
-	tuned, t, err := learnFrom(ctx, env, a.model, s.Model, src, indices, *o.Learning)
+	tuned, t, err := descendFrom(ctx, env, a.model, s.Model, src, indices, *o.Descent)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a.model.Path, err)
 	}
@@ -204,9 +220,9 @@ func Learn(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o O
 	return &next, nil
 }
 
-// learnFrom tunes a model and says how that went. The caller closes the model.
-func learnFrom(ctx context.Context, env *Environment, original, compressed *onnxio.Model, src samples.Source, indices []int, o tune.Options) (*onnxio.Model, *Tuning, error) {
-	lib, err := env.Need("tuning")
+// descendFrom tunes a model and says how that went. The caller closes the model.
+func descendFrom(ctx context.Context, env *Environment, original, compressed *onnxio.Model, src samples.Source, indices []int, o tune.Options) (*onnxio.Model, *Tuning, error) {
+	lib, err := env.need("tuning")
 	if err != nil {
 		return nil, nil, err
 	}

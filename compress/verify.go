@@ -39,7 +39,7 @@ func Verify(ctx context.Context, env *Environment, m *onnxio.Model, compressed s
 	if o.Batch < 0 || o.Samples < 0 {
 		return nil, &UsageError{Err: errors.New("samples and batch cannot be negative")}
 	}
-	lib, err := env.Need("comparing models")
+	lib, err := env.need("comparing models")
 	if err != nil {
 		return nil, err
 	}

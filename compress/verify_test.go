@@ -104,7 +104,7 @@ func TestLibrariesFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer libs.Close()
-	lib, err := libs.Need("this test")
+	lib, err := libs.need("this test")
 	if err != nil || lib.Path() != path || libs.Algebra == nil || libs.Missing != nil {
 		t.Errorf("%+v, %v", libs, err)
 	}

@@ -83,12 +83,6 @@ func (g *Graph) Feeds() []Value {
 	return out
 }
 
-// Declared returns what the graph declares of a value: inside, as an input or as an output, in this order.
-func (g *Graph) Declared(value string) (Value, bool) {
-	v, ok := g.index().declared[value]
-	return v, ok
-}
-
 // Sparse is a sparse initializer.
 type Sparse struct{ p *onnxpb.SparseTensorProto }
 

@@ -108,11 +108,8 @@ func TestView(t *testing.T) {
 	if f := g.Feeds(); len(f) != 1 || f[0].Name() != "x" {
 		t.Errorf("inputs to feed: %v", f)
 	}
-	if v, ok := g.Declared("z"); !ok || v.Dims()[0].Size != 1 {
-		t.Errorf("z is declared %v, outside", v.Dims())
-	}
-	if v, ok := g.Declared("x"); !ok || v.Dims()[0].Name != "N1" {
-		t.Errorf("x is declared %v", v.Dims())
+	if in, v := g.Inputs()[0], g.Values(); in.Dims()[0].Name != "N1" || len(v) != 2 || v[1].Dims()[0].Size != 1 {
+		t.Errorf("x is declared %v, the values inside %v", in.Dims(), v)
 	}
 	if s := g.Sparse(); !g.IsSparse("sparse") || len(s) != 1 || !slices.Equal(s[0].Shape(), []int{7, 2}) {
 		t.Errorf("sparse: %v", s)

@@ -36,25 +36,19 @@ type index struct {
 	initializers    map[string]*onnxpb.TensorProto
 	sparse          map[string]bool
 	inputs, outputs map[string]bool
-	declared        map[string]Value
 	functions       map[[3]string]Function // by domain, name and overload
 }
 
 func newIndex(g *Graph) *index {
 	x := &index{
 		at: map[Node]int{}, producers: map[string]Node{}, uses: map[string][]Use{}, initializers: map[string]*onnxpb.TensorProto{},
-		sparse: map[string]bool{}, inputs: map[string]bool{}, outputs: map[string]bool{}, declared: map[string]Value{}, functions: map[[3]string]Function{},
+		sparse: map[string]bool{}, inputs: map[string]bool{}, outputs: map[string]bool{}, functions: map[[3]string]Function{},
 	}
 	for _, v := range g.Inputs() {
 		x.inputs[v.Name()] = true
 	}
 	for _, v := range g.Outputs() {
 		x.outputs[v.Name()] = true
-	}
-	for _, list := range [][]Value{g.Outputs(), g.Inputs(), g.Values()} {
-		for _, v := range list {
-			x.declared[v.Name()] = v
-		}
 	}
 	for _, t := range g.p.GetInitializer() {
 		x.initializers[t.GetName()] = t

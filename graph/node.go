@@ -17,9 +17,6 @@ type Node struct{ p *onnxpb.NodeProto }
 // IsZero reports whether n is no node.
 func (n Node) IsZero() bool { return n.p == nil }
 
-// Proto returns the node's message, which is read-only, for packages that still handle messages.
-func (n Node) Proto() *onnxpb.NodeProto { return n.p }
-
 // Op returns the operator: its type alone in ONNX's own domain, which "" and "ai.onnx" name, and domain::type in others.
 // So comparing it with "Conv" is comparing both.
 func (n Node) Op() string { return operator(n.p.GetDomain(), n.p.GetOpType()) }

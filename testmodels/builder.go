@@ -138,15 +138,17 @@ func (b *Builder) valueInfo(name string, t tensor.Type, dims []any) graph.Value 
 
 // Tensor adds a constant with the given numbers where Place says.
 func (b *Builder) Tensor(name string, t tensor.Type, shape []int, v []float64) string {
-	p, err := onnxio.NewTensor(name, t, shape, v)
+	own := name
+	if b.place == ConstantNodes {
+		own = ""
+	}
+	p, err := onnxio.NewTensor(own, t, shape, v)
 	if err != nil {
 		b.fail(err)
 		return name
 	}
 	if b.place == ConstantNodes {
-		p = onnxio.DenseTensor("", tensor.Dense{Type: t, Shape: shape, Data: p.Proto().GetRawData()})
-		b.named(name+".node", "Constant", nil, []string{name}, graph.Tensor("value", p))
-		return name
+		return b.named(name+".node", "Constant", nil, []string{name}, graph.Tensor("value", p))[0]
 	}
 	b.graph.Initializers = append(b.graph.Initializers, p)
 	if b.place == Overridable {

@@ -46,16 +46,19 @@ func (e *OriginalError) Error() string { return "original model: " + e.Err.Error
 // Unwrap returns the cause.
 func (e *OriginalError) Unwrap() error { return e.Err }
 
+// Runtime is ONNX Runtime, loaded: compress.Environment has it.
+type Runtime = ort.Runtime
+
 // Compare runs the models in two files on the samples numbered by indices. The models
 // must have the same inputs and outputs. Sums are taken in float64, sample by sample in
 // order. In a last batch that samples do not fill, as a model with a fixed batch may
 // get, the filler is left out; an output whose axis 0 is not the batch leaves out that
 // whole run. Where the original does not run, the error is an *OriginalError.
-func Compare(ctx context.Context, lib *ort.Library, original, compressed string, src samples.Source, indices []int, o Options) (*Report, error) {
+func Compare(ctx context.Context, runtime Runtime, original, compressed string, src samples.Source, indices []int, o Options) (*Report, error) {
 	if len(indices) == 0 {
 		return nil, errors.New("there are no samples to compare the models on")
 	}
-	c := &comparison{o: o.withDefaults()}
+	c, lib := &comparison{o: o.withDefaults()}, ort.Of(runtime)
 	var err error
 	if c.before, err = lib.NewSessionFile(original, ort.Options{}); err != nil {
 		return nil, &OriginalError{err}

@@ -52,7 +52,7 @@ func methodWords() []string {
 // targetWords are what can be bounded.
 func targetWords() []string {
 	return append(each(compress.Resources(), func(r compress.Resource) string { return string(r) + "=" }),
-		each([]verify.Measure{verify.Agreement, verify.Drop, verify.SNR}, func(m verify.Measure) string { return string(m) + "=" })...)
+		each(compress.GoalMeasures(), func(m verify.Measure) string { return string(m) + "=" })...)
 }
 
 // each lists the words of things.

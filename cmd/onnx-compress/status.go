@@ -99,7 +99,7 @@ func (w *wantFlags) wanted(out provenance.Want) (provenance.Want, error) {
 		if a != (samples.Augment{}) {
 			w.compress.tuning.options.Augment = &samples.Augmenter{Augment: a}
 		}
-		w.compress.opts.Learning = &w.compress.tuning.options
+		w.compress.opts.Descent = &w.compress.tuning.options
 		out.Lessons = w.compress.lessons
 	}
 	out.Options, err = w.compress.opts.Recorded()

@@ -111,7 +111,7 @@ func (c *tuneCommand) run(cmd *cobra.Command, args []string) error {
 	if c.tuning.options.Augment, err = c.tuning.augmenter(original, &c.samples); err != nil {
 		return err
 	}
-	c.opts.Learning = c.tuning.options
+	c.opts.Descent = c.tuning.options
 	env, end, err := c.open(c.env, c.out.quiet)
 	if err != nil {
 		return err

@@ -221,13 +221,13 @@ func (c *compressCommand) learn(m *onnxio.Model) (err error) {
 		return nil
 	}
 	if c.lessons != "" {
-		if c.opts.Lessons, err = openSamples(m, c.lessons, &c.samples); err != nil {
+		if c.opts.TuneSource, err = openSamples(m, c.lessons, &c.samples); err != nil {
 			return err
 		}
 	}
 	if c.tuning.options.Augment, err = c.tuning.augmenter(m, &c.samples); err != nil {
 		return err
 	}
-	c.opts.Learning = &c.tuning.options
+	c.opts.Descent = &c.tuning.options
 	return nil
 }

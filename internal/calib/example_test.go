@@ -7,6 +7,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -45,7 +46,7 @@ func ExampleCollect() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	stats, err := calib.Collect(context.Background(), lib, m, sites[:3], src, chosen, calib.Options{Probes: 1, Backend: env.Algebra})
+	stats, err := calib.Collect(context.Background(), ort.Of(lib), m, sites[:3], src, chosen, calib.Options{Probes: 1, Backend: env.Algebra})
 	if err != nil {
 		log.Fatal(err)
 	}

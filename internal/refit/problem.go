@@ -98,9 +98,7 @@ func (p *problem) regress(f facts, t target, c candidate) (decomp.Chain, error) 
 		if p.shift {
 			a, ex = less(xx, f.x[g], f.x[g]), less(ex, t.e[g], f.x[g])
 		}
-		for i := range a.Rows { // float32 rounding must not make a variance negative
-			a.Set(i, i, max(a.At(i, i), 0))
-		}
+		a = variances(a)
 		metric.In = append(metric.In, a)
 		if math.IsInf(c.ridge, 1) || ex.MaxAbs() == 0 {
 			continue
@@ -136,6 +134,20 @@ func (p *problem) delta(a, ex *linalg.Matrix, ridge float64) (*linalg.Matrix, er
 		lifted.Data[i*a.Cols+i] += ridge * trace / float64(a.Rows)
 	}
 	return p.backend.SolveSPD(lifted, ex.T())
+}
+
+// variances returns a matrix whose diagonal float32 rounding has not made negative: m itself, or a copy.
+func variances(m *linalg.Matrix) *linalg.Matrix {
+	out := m
+	for i := range m.Rows {
+		if m.At(i, i) < 0 {
+			if out == m {
+				out = m.Clone()
+			}
+			out.Set(i, i, 0)
+		}
+	}
+	return out
 }
 
 // less returns m − a bᵀ.

@@ -1,6 +1,7 @@
 package refit
 
 import (
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -43,5 +44,18 @@ func TestFactorsOfFinalistsOnly(t *testing.T) {
 	}
 	if most := int64(factored * (finalists + 2 + 1)); factored == 0 || kept == 0 || calls.Load() > most {
 		t.Errorf("%d factorizations at %d sites, of which %d were kept; want at most %d", calls.Load(), factored, kept, most)
+	}
+}
+
+// Candidates are solved side by side on the same moments, which stay as they are.
+func TestVariances(t *testing.T) {
+	m := &linalg.Matrix{Rows: 2, Cols: 2, Data: []float64{1, 2, 2, 3}}
+	if got := variances(m); got != m {
+		t.Errorf("%v is copied", m)
+	}
+	m.Data[3] = -1e-9
+	got := variances(m)
+	if !slices.Equal(got.Data, []float64{1, 2, 2, 0}) || m.Data[3] != -1e-9 {
+		t.Errorf("%v becomes %v", m, got)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/refit"
 	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -49,7 +50,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	r, err := refit.Run(ctx, lib, m, choices, src, chosen, refit.Options{Backend: env.Algebra})
+	r, err := refit.Run(ctx, ort.Of(lib), m, choices, src, chosen, refit.Options{Backend: env.Algebra})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -72,7 +73,7 @@ func Example() {
 	}
 	defer small.Close()
 
-	d, err := tune.Run(ctx, lib, m, small, src, chosen, tune.Options{Epochs: 1, Batch: 16, Part: tune.AllParameters})
+	d, err := tune.Run(ctx, ort.Of(lib), m, small, src, chosen, tune.Options{Epochs: 1, Batch: 16, Part: tune.AllParameters})
 	if err != nil {
 		log.Fatal(err)
 	}
