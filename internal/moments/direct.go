@@ -44,17 +44,23 @@ func (d *direct) Scratch(int) int {
 func (d *direct) chunk() int { return max(256, chunkFloats/d.k) }
 
 func (d *direct) Run(b linalg.Backend, x []float32, samples int, partial []float32, s *Scratch) {
+	d.blocks(x, samples, s, func(g, _ int, patches linalg.Block32, _ []segment) {
+		b.SyrkAdd32(false, patches, square(partial[g*d.k*d.k:], d.k))
+	})
+}
+
+// blocks visits matrices of patches, one a column, group by group: in place those of one sample number each, without
+// segments; else as many as chunks writes out.
+func (d *direct) blocks(x []float32, samples int, s *Scratch, visit func(group, number int, patches linalg.Block32, segments []segment)) {
 	for g := range d.Groups {
-		dst := square(partial[g*d.k*d.k:], d.k)
 		first := g * d.channels * d.plane
-		if d.inPlace {
-			for n := range samples {
-				at := n*d.Channels*d.plane + first
-				b.SyrkAdd32(false, linalg.Block32{Rows: d.k, Cols: d.plane, Stride: d.plane, Data: x[at : at+d.k*d.plane]}, dst)
-			}
+		if !d.inPlace {
+			d.chunks(x[first:], samples, s, func(buf linalg.Block32, segments []segment) { visit(g, 0, buf, segments) })
 			continue
 		}
-		d.chunks(x[first:], samples, s, func(buf linalg.Block32, _ []segment) { b.SyrkAdd32(false, buf, dst) })
+		for n := range samples {
+			visit(g, n, linalg.Block32{Rows: d.k, Cols: d.plane, Stride: d.plane, Data: x[n*d.Channels*d.plane+first:][:d.k*d.plane]}, nil)
+		}
 	}
 }
 
