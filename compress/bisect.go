@@ -162,7 +162,7 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 	}
 	last = start
 	for n := 1; n <= maxTrials; n++ {
-		in := w.inTurn(fmt.Sprintf(" %d/%d", n, maxTrials))
+		in := w.inPass(fmt.Sprintf(" %d/%d", n, maxTrials))
 		step, s, c, err := in.try(ctx, last, budget, n == 1)
 		if err != nil {
 			return best, nil, nil, err
@@ -224,7 +224,7 @@ func (w *work) try(ctx context.Context, last *Choice, budget float64, first bool
 
 // judge writes the model beside its place and compares it with the original.
 func (w *work) judge(ctx context.Context, st *stage, s *Assembled, t *Trial) error {
-	staged, err := onnxio.Stage(ctx, s.Model, w.place.path, w.place.how)
+	staged, err := onnxio.Create(ctx, s.Model, w.place.path, w.place.how)
 	if err != nil {
 		return err
 	}

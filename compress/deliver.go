@@ -24,7 +24,7 @@ type Delivered struct {
 	// Latency is nil where it was not asked for.
 	Latency *Latency
 
-	staged *onnxio.Staged
+	staged *onnxio.Pending
 }
 
 // Deliver writes a model beside its place at path, verifies that file on samples that calibration did not see, and times it
@@ -33,7 +33,7 @@ func Deliver(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o
 	o = o.WithDefaults()
 	d := &Delivered{Assembled: s}
 	err := env.stage(ctx, "write", func(*stage) (err error) {
-		d.staged, err = onnxio.Stage(ctx, s.Model, path, w)
+		d.staged, err = onnxio.Create(ctx, s.Model, path, w)
 		return err
 	})
 	if err != nil {

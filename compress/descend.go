@@ -11,15 +11,15 @@ import (
 	"github.com/onnx-compress/onnx-compress/search"
 )
 
-// What bounds the stages of the search over ranks.
+// What bounds the levels of the search over ranks.
 const (
 	// rounds is how often ranks of one spacing are added around a choice that moves.
 	rounds = 3
 	// nearHull is by how much of the best a scheme may be worse at a site, loss and price
-	// together, and still be looked at more finely in the first stage; it halves with each.
+	// together, and still be looked at more finely in the first level; it halves with each.
 	nearHull = 1. / 8
-	// worthwhile is the share of the loss that a stage must win for another to follow,
-	// from the stage called settled on.
+	// worthwhile is the share of the loss that a level must win for another to follow,
+	// from the level called settled on.
 	worthwhile = 1. / 128
 	settled    = 3
 )
@@ -51,19 +51,19 @@ func (q *quest) stand(of *Offers) (standing, error) {
 	return s, nil
 }
 
-// descend chooses in stages, from coarse to fine. The first choice is among the ranks
-// that every method offers at first. Then each stage asks the methods for ranks at its
+// descend chooses in levels, from coarse to fine. The first choice is among the ranks
+// that every method offers at first. Then each level asks the methods for ranks at its
 // finer spacing around what is chosen, and around what is next to it, and chooses
-// again, until no method has a finer spacing, or a late stage has won next to nothing.
+// again, until no method has a finer spacing, or a late level has won next to nothing.
 func (q *quest) descend(ctx context.Context, st *stage, of *Offers) (standing, error) {
 	now, err := q.stand(of)
 	if err != nil {
 		return now, err
 	}
-	for stage := 1; ; stage++ {
+	for level := 1; ; level++ {
 		finer, start := false, now
 		for range rounds {
-			questions, any := q.closer(&now, stage)
+			questions, any := q.closer(&now, level)
 			finer = finer || any
 			if len(questions) == 0 {
 				break
@@ -80,13 +80,13 @@ func (q *quest) descend(ctx context.Context, st *stage, of *Offers) (standing, e
 				break
 			}
 		}
-		if !finer || stage >= settled && now.near(&start) {
+		if !finer || level >= settled && now.near(&start) {
 			return now, nil
 		}
 	}
 }
 
-// near tells whether a stage that began with start and led to s won too little for
+// near tells whether a level that began with start and led to s won too little for
 // another to follow.
 func (s *standing) near(start *standing) bool {
 	return s.unmet == nil && start.unmet == nil && s.plan.Loss >= (1-worthwhile)*start.plan.Loss
@@ -105,19 +105,19 @@ func (s *standing) same(t *standing) bool {
 	return true
 }
 
-// closer asks for the ranks at the spacing of a stage around a choice, and says whether
+// closer asks for the ranks at the spacing of a level around a choice, and says whether
 // any method has such a spacing there.
-func (q *quest) closer(s *standing, stage int) (questions []*inquiry, finer bool) {
+func (q *quest) closer(s *standing, level int) (questions []*inquiry, finer bool) {
 	for i := range s.ladders {
 		l := &s.ladders[i]
 		ranks := map[*decomp.Method][]decomp.Rank{}
-		for _, r := range s.around(i, stage) {
+		for _, r := range s.around(i, level) {
 			c := l.rungs[r][0]
 			if c.method == nil || c.method.Near == nil {
 				continue
 			}
 			kernel := l.offers[0].site.Kernel
-			near := c.method.Near(kernel, c.rank, stage, s.offers.multiple(kernel, q.o))
+			near := c.method.Near(kernel, c.rank, level, s.offers.multiple(kernel, q.o))
 			ranks[c.method] = append(ranks[c.method], near...)
 			finer = finer || len(near) > 0
 		}
@@ -136,7 +136,7 @@ func (q *quest) closer(s *standing, stage int) (questions []*inquiry, finer bool
 // around returns the rungs of a ladder to look at more closely: the one chosen, those
 // beside it on the hull, and the best of every other scheme that is near the hull. Where
 // the targets cannot be met yet, it is the one that comes closest.
-func (s *standing) around(i, stage int) []int {
+func (s *standing) around(i, level int) []int {
 	rungs := s.stated[i].Rungs
 	if s.unmet != nil {
 		return []int{s.cheapest(i)}
@@ -147,7 +147,7 @@ func (s *standing) around(i, stage int) []int {
 	}
 	chosen := s.plan.Rungs[i]
 	out := search.Around(s.stated[i], prices, chosen)
-	slack := math.Ldexp(nearHull, 1-stage)
+	slack := math.Ldexp(nearHull, 1-level)
 	best := map[*decomp.Method]int{}
 	for r := range rungs {
 		m := s.ladders[i].rungs[r][0].method

@@ -42,7 +42,7 @@ type Environment struct {
 
 	library  *ort.Library // nil where it is missing
 	progress samples.Progress
-	turn     string   // behind the names of stages
+	pass     string   // behind the names of stages
 	journal  *[]Stage // of a run: what was done, and how long it took; nil outside of one
 }
 
@@ -126,14 +126,14 @@ func (e *Environment) need(what string) (*ort.Library, error) {
 // afresh is the environment of a run of its own.
 func (e *Environment) afresh() *Environment {
 	run := *e
-	run.turn, run.journal = "", new([]Stage)
+	run.pass, run.journal = "", new([]Stage)
 	return &run
 }
 
-// inTurn is the environment of one of several turns of a run, which stands behind the names of stages.
-func (e *Environment) inTurn(turn string) *Environment {
+// inPass is the environment of one of several turns of a run, which stands behind the names of stages.
+func (e *Environment) inPass(turn string) *Environment {
 	one := *e
-	one.turn = turn
+	one.pass = turn
 	return &one
 }
 
@@ -155,7 +155,7 @@ func (s *stage) told(how string, done, total int) {
 
 // stage announces work under a name and times it. It does not begin after the context's end.
 func (e *Environment) stage(ctx context.Context, name string, work func(*stage) error) error {
-	s := &stage{name: name + e.turn, env: e}
+	s := &stage{name: name + e.pass, env: e}
 	s.told("", 0, 0)
 	if err := ctx.Err(); err != nil {
 		return err

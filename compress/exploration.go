@@ -172,10 +172,10 @@ const (
 	spreadFrom   = 0.9
 )
 
-// spread returns budgets from spreadFrom down to the least share that can be reached, in
+// evenly returns budgets from spreadFrom down to the least share that can be reached, in
 // steps that people write: about evenly, in multiples of 5 %, or of 1 % where the steps are
 // smaller. There are none where nothing below 1 can be reached.
-func spread(least float64) []float64 {
+func evenly(least float64) []float64 {
 	low := math.Ceil(least*100-1e-9) / 100
 	if low >= 1 {
 		return nil

@@ -17,7 +17,7 @@ import (
 // ExploreOptions say which budgets are looked at, and how models are made for them.
 type ExploreOptions struct {
 	// Options say how. What a model is to reach is not said
-	// there: Targets, Goals, FromPlan, Descent and Lessons are to be left alone; Time is not looked at.
+	// there: Targets, Goals, FromPlan, Descent and TuneSource are to be left alone; Time is not looked at.
 	Options Options
 	// Data is as in RunOptions.
 	Data Data
@@ -74,7 +74,7 @@ func Explore(ctx context.Context, env *Environment, m *onnxio.Model, o ExploreOp
 	}
 	x := &explorer{o: o, env: env, a: a, of: of, sums: sums, temp: temp}
 	if len(o.Budgets) == 0 {
-		if x.o.Budgets, err = x.spread(ctx); err != nil {
+		if x.o.Budgets, err = x.budgets(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -84,7 +84,7 @@ func Explore(ctx context.Context, env *Environment, m *onnxio.Model, o ExploreOp
 // check refuses what makes no sense for any model.
 func (o ExploreOptions) check() error {
 	p := o.Options
-	if len(p.Targets)+len(p.Goals) > 0 || p.FromPlan != nil || p.Descent != nil || p.Lessons != nil {
+	if len(p.Targets)+len(p.Goals) > 0 || p.FromPlan != nil || p.Descent != nil || p.TuneSource != nil {
 		return &UsageError{Err: errors.New("an exploration says itself what models are to reach and where they go; leave targets, plan and tuning out of its options")}
 	}
 	if !slices.Contains(Resources(), o.Over) {
@@ -189,8 +189,8 @@ func (x *explorer) run(ctx context.Context) (*Exploration, error) {
 // unreachable is a share that no model has, unless it has nothing of the resource at all.
 const unreachable = 1e-9
 
-// spread finds the least that can be reached, and the budgets above it.
-func (x *explorer) spread(ctx context.Context) ([]float64, error) {
+// budgets finds the least that can be reached, and the budgets above it.
+func (x *explorer) budgets(ctx context.Context) ([]float64, error) {
 	w, start, err := x.work(x.env, unreachable)
 	if err != nil {
 		return nil, err
@@ -203,7 +203,7 @@ func (x *explorer) spread(ctx context.Context) ([]float64, error) {
 		return nil, &UsageError{Err: fmt.Errorf("%s has no %s that could become fewer", x.a.model.Path, x.o.Over)}
 	}
 	o := x.o
-	if o.Budgets = spread(c.Unmet.Reachable / float64(c.Unmet.Original)); len(o.Budgets) == 0 {
+	if o.Budgets = evenly(c.Unmet.Reachable / float64(c.Unmet.Original)); len(o.Budgets) == 0 {
 		return nil, c.Unmet
 	}
 	return o.Budgets, o.writable(x.a.model)
@@ -229,7 +229,7 @@ func (x *explorer) work(env *Environment, budget float64) (*work, *Choice, error
 func (x *explorer) point(ctx context.Context, out *Exploration, budget float64, turn string) (Point, error) {
 	begun := time.Now()
 	p := Point{Budget: budget, Schemes: []SchemeCount{}}
-	w, start, err := x.work(x.env.afresh().inTurn(turn), budget)
+	w, start, err := x.work(x.env.afresh().inPass(turn), budget)
 	if err != nil {
 		return p, err
 	}

@@ -154,7 +154,7 @@ func TestSpread(t *testing.T) {
 		0.07: {0.9, 0.8, 0.65, 0.55, 0.45, 0.3, 0.2, 0.07}, 0.6181: {0.9, 0.86, 0.82, 0.78, 0.74, 0.7, 0.66, 0.62}, 0.55: {0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55},
 		0.88: {0.9, 0.89, 0.88}, 0.9: {0.9}, 0.951: {0.96}, 0.991: nil, 1: nil, 0: {0.9, 0.75, 0.65, 0.5, 0.4, 0.25, 0.15, 0},
 	} {
-		if got := spread(least); !slices.Equal(got, want) {
+		if got := evenly(least); !slices.Equal(got, want) {
 			t.Errorf("down to %g: %v, want %v", least, got, want)
 		}
 	}

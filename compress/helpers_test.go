@@ -75,7 +75,7 @@ func unrecorded(t testing.TB, data []byte) []byte {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	plain := provenance.Detach(m)
+	plain := onnxio.WithMetadata(m, provenance.Prefix, nil)
 	defer plain.Close()
 	bytes, err := plain.Marshal()
 	if err != nil {

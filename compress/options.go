@@ -59,11 +59,11 @@ type Options struct {
 	// anew, in order, on what the compressed model really feeds them.
 	NoRefit bool
 	// Descent, when set, tunes the weights of the rewritten model by gradient descent, so
-	// that it comes closer to the original on Lessons: by default, the samples of Source
+	// that it comes closer to the original on TuneSource: by default, the samples of Source
 	// that do not verify the result. When the run's context ends meanwhile, the best state
 	// so far is delivered all the same, and Result.Tuning says so.
-	Descent *Descent
-	Lessons samples.Source
+	Descent    *Descent
+	TuneSource samples.Source
 	// VerifySamples bounds how many of the others verification runs; default 1024.
 	VerifySamples int
 	// Time asks for the time that both models take, in turns on one sample; it costs some

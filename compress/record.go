@@ -17,8 +17,8 @@ import (
 // Data says where the samples of a run came from, for the record in the written
 // model. The zero value records nothing of them.
 type Data struct {
-	// Path is the file or folder that Options.Source was opened from, and Lessons that of Options.Lessons.
-	Path, Lessons string
+	// Path is the file or folder that Options.Source was opened from, and Tune that of Options.Tune.
+	Path, Tune string
 	// Preparation is how.
 	Preparation samples.SourceOptions
 }
@@ -121,7 +121,7 @@ func optionText(v any) (string, error) {
 }
 
 // digests are those of what a run reads.
-type digests struct{ source, data, lessons string }
+type digests struct{ source, data, tuned string }
 
 // hash finds the digests.
 func (o RunOptions) hash(ctx context.Context, m *onnxio.Model) (d digests, err error) {
@@ -133,8 +133,8 @@ func (o RunOptions) hash(ctx context.Context, m *onnxio.Model) (d digests, err e
 			return d, err
 		}
 	}
-	if o.recordsLessons() {
-		d.lessons, err = provenance.DataDigest(ctx, o.Data.Lessons)
+	if o.recordsTuneData() {
+		d.tuned, err = provenance.DataDigest(ctx, o.Data.Tune)
 	}
 	return d, err
 }
@@ -142,9 +142,9 @@ func (o RunOptions) hash(ctx context.Context, m *onnxio.Model) (d digests, err e
 // recordsData says whether there are samples whose place is known.
 func (o RunOptions) recordsData() bool { return o.Source != nil && o.Data.Path != "" }
 
-// recordsLessons says the same of the samples that the model is tuned on, where those are others.
-func (o RunOptions) recordsLessons() bool {
-	return o.Descent != nil && o.Lessons != nil && o.Data.Lessons != ""
+// recordsTuneData says the same of the samples that the model is tuned on, where those are others.
+func (o RunOptions) recordsTuneData() bool {
+	return o.Descent != nil && o.TuneSource != nil && o.Data.Tune != ""
 }
 
 // record says what a model is made from that is written to o.Output.
@@ -156,14 +156,14 @@ func (o RunOptions) record(m *onnxio.Model, d digests) (r *provenance.Record, er
 	if r.Source.Path, err = provenance.RelativePath(o.Output, m.Path); err != nil {
 		return nil, err
 	}
-	r.Source.SHA256, r.Data.SHA256, r.Lessons.SHA256 = d.source, d.data, d.lessons
+	r.Source.SHA256, r.Data.SHA256, r.Lessons.SHA256 = d.source, d.data, d.tuned
 	if o.recordsData() {
 		if r.Data.Path, err = provenance.RelativePath(o.Output, o.Data.Path); err != nil {
 			return nil, err
 		}
 	}
-	if o.recordsLessons() {
-		r.Lessons.Path, err = provenance.RelativePath(o.Output, o.Data.Lessons)
+	if o.recordsTuneData() {
+		r.Lessons.Path, err = provenance.RelativePath(o.Output, o.Data.Tune)
 	}
 	return r, err
 }

@@ -60,7 +60,7 @@ func TestRecordedOptions(t *testing.T) {
 		t.Errorf("a long option is recorded as %q", long)
 	}
 	learning := &tune.Options{Epochs: 3, Threads: 2, Progress: func(string, int, int) {}, Checkpoint: "c", Resume: true}
-	if got := just(Options{Descent: learning, Lessons: images(3)}); got["tune"] != (&tune.Options{Epochs: 3}).String() || got["lessons"] != "" {
+	if got := just(Options{Descent: learning, TuneSource: images(3)}); got["tune"] != (&tune.Options{Epochs: 3}).String() || got["lessons"] != "" {
 		t.Errorf("tuning is recorded as %v", got)
 	}
 }

@@ -122,7 +122,7 @@ func Tune(ctx context.Context, env *Environment, original, compressed *onnxio.Mo
 	indices, _ := samples.Split(o.Source.Len(), n, o.Descent.Seed)
 	learn, held := tune.Split(indices, o.Descent.Held)
 	o.Descent.Held = held
-	tuned, t, err := learnFrom(ctx, env, original, compressed, o.Source, append(learn, held...), o.Descent)
+	tuned, t, err := descendFrom(ctx, env, original, compressed, o.Source, append(learn, held...), o.Descent)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", compressed.Path, err)
 	}
@@ -137,9 +137,9 @@ func Tune(ctx context.Context, env *Environment, original, compressed *onnxio.Mo
 
 // deliver writes the model beside its place, verifies that file, moves it there, and completes the result.
 func (r *TuneResult) deliver(ctx context.Context, env *Environment, original, start, tuned *onnxio.Model, o TuneOptions) error {
-	var staged *onnxio.Staged
+	var staged *onnxio.Pending
 	err := env.stage(ctx, "write", func(*stage) (err error) {
-		staged, err = onnxio.Stage(ctx, tuned, o.Output, onnxio.WriteOptions{Overwrite: o.Overwrite})
+		staged, err = onnxio.Create(ctx, tuned, o.Output, onnxio.WriteOptions{Overwrite: o.Overwrite})
 		return err
 	})
 	if err != nil {
@@ -182,7 +182,7 @@ func admit(ctx context.Context, env *Environment, m *onnxio.Model, o Options) er
 	if o.Descent == nil {
 		return nil
 	}
-	src := o.lessons()
+	src := o.tuneSource()
 	if src == nil || src.Len() == 0 {
 		return &UsageError{Err: errors.New("there are no samples to learn from; give some to calibrate on, or others")}
 	}
@@ -196,22 +196,22 @@ func admit(ctx context.Context, env *Environment, m *onnxio.Model, o Options) er
 	return nil
 }
 
-func (o Options) lessons() samples.Source {
-	if o.Lessons != nil {
-		return o.Lessons
+func (o Options) tuneSource() samples.Source {
+	if o.TuneSource != nil {
+		return o.TuneSource
 	}
 	return o.Source
 }
 
-// Learn tunes the model of s by gradient descent, as o.Descent says, and gives another that has the tuned weights.
+// Descend tunes the model of s by gradient descent, as o.Descent says, and gives another that has the tuned weights.
 // When ctx ends meanwhile, that is the best state so far, and its Tuning says so.
-func Learn(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o Options) (*Assembled, error) {
-	src := o.lessons()
+func Descend(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o Options) (*Assembled, error) {
+	src := o.tuneSource()
 	indices, _ := samples.Split(src.Len(), src.Len(), o.Seed)
-	if o.Lessons == nil {
+	if o.TuneSource == nil {
 		indices = slices.DeleteFunc(indices, func(i int) bool { return slices.Contains(a.Verify, i) })
 	}
-	tuned, t, err := learnFrom(ctx, env, a.model, s.Model, src, indices, *o.Descent)
+	tuned, t, err := descendFrom(ctx, env, a.model, s.Model, src, indices, *o.Descent)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a.model.Path, err)
 	}
@@ -220,8 +220,8 @@ func Learn(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o O
 	return &next, nil
 }
 
-// learnFrom tunes a model and says how that went. The caller closes the model.
-func learnFrom(ctx context.Context, env *Environment, original, compressed *onnxio.Model, src samples.Source, indices []int, o tune.Options) (*onnxio.Model, *Tuning, error) {
+// descendFrom tunes a model and says how that went. The caller closes the model.
+func descendFrom(ctx context.Context, env *Environment, original, compressed *onnxio.Model, src samples.Source, indices []int, o tune.Options) (*onnxio.Model, *Tuning, error) {
 	lib, err := env.need("tuning")
 	if err != nil {
 		return nil, nil, err

@@ -22,6 +22,25 @@ type Factor struct {
 	Shift []float64
 }
 
+// factor lays out one step of a chain for s, without its numbers: with the taps of the axes that it carries, one along
+// the others.
+func (s Shape) factor(part string, out, in, groups int, carries func(axis int) bool) Factor {
+	f := Factor{Part: part, Axes: make([]bool, len(s.Window)), Kernel: Kernel{Shape: Shape{Out: out, In: in, Window: slices.Clone(s.Window), Groups: groups}}}
+	for i := range f.Axes {
+		if f.Axes[i] = carries(i); !f.Axes[i] {
+			f.Kernel.Window[i] = 1
+		}
+	}
+	return f
+}
+
+func everyAxis(int) bool { return true }
+
+func noAxis(int) bool { return false }
+
+// flat tells of an axis whether it has one tap only.
+func (s Shape) flat(axis int) bool { return s.Window[axis] == 1 }
+
 // Chain replaces a kernel: its factors are applied in order, the first to the site's input. The bias of
 // the site belongs to the last.
 type Chain []Factor

@@ -42,10 +42,7 @@ func (s *split) coordinates() (coordinates, error) {
 			}
 		}
 	}
-	trace := 0.0
-	for x := range s.width {
-		trace += c.mean.At(x, x)
-	}
+	trace := traceOf(c.mean)
 	if trace == 0 {
 		return c, nil
 	}
@@ -69,18 +66,12 @@ func (s *split) coordinates() (coordinates, error) {
 
 // to takes a head [r, X] into the coordinates.
 func (c coordinates) to(b linalg.Backend, head *linalg.Matrix) *linalg.Matrix {
-	if c.root == nil {
-		return head
-	}
-	return b.Mul(false, false, 1, head, c.root)
+	return turned(b, head, c.root)
 }
 
 // from takes a head back, and a gradient there: both are multiplied by Ā^-½.
 func (c coordinates) from(b linalg.Backend, head *linalg.Matrix) *linalg.Matrix {
-	if c.inverse == nil {
-		return head
-	}
-	return b.Mul(false, false, 1, head, c.inverse)
+	return turned(b, head, c.inverse)
 }
 
 // outside returns (G^½ ⊗ τ^½)·m for m [O·a, n].
@@ -148,16 +139,10 @@ func (c coordinates) descend(s *split, from *trial, limit effort, try func(head 
 	if err != nil {
 		return nil, err
 	}
-	times := func(m, x *linalg.Matrix) *linalg.Matrix {
-		if m == nil {
-			return x
-		}
-		return s.b.Mul(false, false, 1, m, x)
-	}
 	best, next := from, from
-	_, _, err = descend(times(scaling.root, c.to(s.b, from.head)).Data, limit, func(x []float64) (float64, []float64, error) {
+	_, _, err = descend(times(s.b, scaling.root, c.to(s.b, from.head)).Data, limit, func(x []float64) (float64, []float64, error) {
 		if next == nil {
-			head := times(scaling.inverse, &linalg.Matrix{Rows: from.head.Rows, Cols: from.head.Cols, Data: x})
+			head := times(s.b, scaling.inverse, &linalg.Matrix{Rows: from.head.Rows, Cols: from.head.Cols, Data: x})
 			if next, err = try(c.from(s.b, head)); err != nil {
 				return math.Inf(1), nil, err
 			}
@@ -167,7 +152,7 @@ func (c coordinates) descend(s *split, from *trial, limit effort, try func(head 
 		if made.loss < best.loss {
 			best = made
 		}
-		return made.loss / 2, times(scaling.inverse, c.from(s.b, s.slope(made))).Data, nil
+		return made.loss / 2, times(s.b, scaling.inverse, c.from(s.b, s.slope(made))).Data, nil
 	})
 	return best, err
 }

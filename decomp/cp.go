@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // cpScheme is one of the two chains that a sum of rank-one terms gives.
@@ -55,7 +57,7 @@ const (
 func (c cpScheme) method(m Method) Method {
 	m.Name, m.Source = c.name, cpSource
 	m.Accepts, m.Ranks, m.Near, m.Factors = c.accepts, c.ranks, c.near, c.factors
-	m.Factor = c.factor
+	m.Factor = func(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) { return c.spectrum(b, k, m) }
 	m.Refit = c.refit
 	return m
 }
@@ -179,47 +181,34 @@ func (c cpScheme) rungs(s Shape, step int) []int {
 }
 
 func (c cpScheme) near(s Shape, r Rank, stage, multiple int) []Rank {
-	n, err := c.rank(s, r)
-	if err != nil {
+	if c.check(s, r) != nil {
 		return nil
 	}
 	step := max(multiple, 1)
-	return single(nearby(c.rungs(s, step), n, stage, c.limit(s), step))
+	return single(nearby(c.rungs(s, step), r[0], stage, c.limit(s), step))
 }
 
-// rank returns the one number of a rank that shape s has, or an error.
-func (c cpScheme) rank(s Shape, r Rank) (int, error) {
+// check reports a rank that the shape does not have.
+func (c cpScheme) check(s Shape, r Rank) error {
 	if err := c.accepts(s); err != nil {
-		return 0, err
+		return err
 	}
-	if most := c.exactRank(s); len(r) != 1 || r[0] < 1 || r[0] > most {
-		return 0, fmt.Errorf("decomp: %s rank %v of a %v kernel: wanted one number from 1 to %d", c.name, []int(r), s, most)
-	}
-	return r[0], nil
+	return oneNumber(c.name, s, r, c.exactRank(s))
 }
 
 // factors lays out the chain. An axis with one tap is carried by the first factor.
 func (c cpScheme) factors(s Shape, r Rank) Chain {
-	n, err := c.rank(s, r)
-	if err != nil {
+	if c.check(s, r) != nil {
 		return nil
 	}
-	ones, none, n := slices.Repeat([]int{1}, len(s.Window)), make([]bool, len(s.Window)), n*s.Groups
-	first := slices.Clone(none)
-	for i, w := range s.Window {
-		first[i] = w == 1
-	}
-	chain := Chain{{Part: c.name + ".first", Axes: first, Kernel: Kernel{Shape: Shape{Out: n, In: s.In, Window: slices.Clone(ones), Groups: s.Groups}}}}
+	n := r[0] * s.Groups
+	chain := Chain{s.factor(c.name+".first", n, s.In, s.Groups, s.flat)}
 	for i, axes := range c.axes(s) {
-		window, carried := slices.Clone(ones), slices.Clone(none)
-		for _, a := range axes {
-			window[a], carried[a] = s.Window[a], true
-		}
 		part := c.name + ".window"
 		if c.split {
 			part = fmt.Sprintf("%s.axis%d", c.name, i+1)
 		}
-		chain = append(chain, Factor{Part: part, Axes: carried, Kernel: Kernel{Shape: Shape{Out: n, In: n, Window: window, Groups: n}}})
+		chain = append(chain, s.factor(part, n, n, n, func(axis int) bool { return slices.Contains(axes, axis) }))
 	}
-	return append(chain, Factor{Part: c.name + ".last", Axes: none, Kernel: Kernel{Shape: Shape{Out: s.Out, In: n, Window: ones, Groups: s.Groups}}})
+	return append(chain, s.factor(c.name+".last", s.Out, n, s.Groups, noAxis))
 }

@@ -146,10 +146,7 @@ const cpSlack = 1e-3
 // rows of norm 1, ‖X‖² is Σ_s ‖term s‖². λ is found by Newton steps on 1/‖X‖, which is nearly linear in λ and
 // concave, so that they climb to it from below (Moré and Sorensen, SIAM J. Sci. Stat. Comput. 4, 1983).
 func boundedSolve(b linalg.Backend, m, right *linalg.Matrix, limit float64) (*linalg.Matrix, error) {
-	largest := 0.0
-	for i := range m.Rows {
-		largest = max(largest, m.At(i, i))
-	}
+	largest := largestDiagonal(m)
 	if largest == 0 {
 		return linalg.New(m.Rows, right.Cols), nil
 	}

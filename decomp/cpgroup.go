@@ -2,8 +2,7 @@ package decomp
 
 import (
 	"math"
-
-	"github.com/onnx-compress/onnx-compress/linalg"
+	"slices"
 )
 
 // cpGroup is one group's kernel under its metric, with the terms found so far.
@@ -11,24 +10,18 @@ type cpGroup struct {
 	*modeGroup
 	rungs []int // ranks that start from each other, ascending
 	exact int   // the rank that rebuilds any kernel
-	found map[int]cpFound
-}
-
-// cpFound are the terms of one rank, in the kernel's own coordinates.
-type cpFound struct {
-	terms cpTerms
-	loss  float64 // infinite where nothing better than zero was found
+	known map[int]found[cpTerms]
 }
 
 // measured takes terms out of the whitened coordinates and measures their loss.
-func (c *cpGroup) measured(x cpTerms) cpFound {
+func (c *cpGroup) measured(x cpTerms) found[cpTerms] {
 	all := x.all()
 	for i, m := range all {
 		all[i] = turned(c.space.b, m, c.space.sides[i].inverse).Clone()
 	}
-	out := cpFound{terms: cpOf(all)}
-	out.terms.even()
-	out.loss = c.lossOf(out.terms.out, out.terms.columns())
+	out := found[cpTerms]{factors: cpOf(all)}
+	out.factors.even()
+	out.loss = c.lossOf(out.factors.out, out.factors.columns())
 	return out
 }
 
@@ -42,38 +35,25 @@ func (c *cpGroup) whitened(x cpTerms) cpTerms {
 }
 
 // at returns the terms of rank r: the best that was found, and never worse than those of the rung below.
-func (c *cpGroup) at(r int) (cpFound, error) {
-	if f, ok := c.found[r]; ok {
-		return f, nil
-	}
-	f, err := c.search(r)
-	if err != nil {
-		return f, err
-	}
-	c.found[r] = f
-	return f, nil
+func (c *cpGroup) at(r int) (found[cpTerms], error) {
+	return known(c.known, r, func() (found[cpTerms], error) { return c.search(r) })
 }
 
 // search does the work of at.
-func (c *cpGroup) search(r int) (cpFound, error) {
+func (c *cpGroup) search(r int) (found[cpTerms], error) {
 	if r == c.exact {
-		return cpFound{terms: c.exactTerms()}, nil
+		return found[cpTerms]{factors: c.exactTerms()}, nil
 	}
-	below, smaller := 0, cpFound{loss: math.Inf(1)}
-	for _, n := range c.rungs {
-		if n < r {
-			below = n
-		}
-	}
-	if below > 0 {
+	smaller := found[cpTerms]{loss: math.Inf(1)}
+	if n := below(c.rungs, r); n > 0 {
 		var err error
-		if smaller, err = c.at(below); err != nil {
+		if smaller, err = c.at(n); err != nil {
 			return smaller, err
 		}
 	}
-	best := cpFound{loss: math.Inf(1)}
+	best := found[cpTerms]{loss: math.Inf(1)}
 	if !math.IsInf(smaller.loss, 1) {
-		best = cpFound{terms: smaller.terms.with(cpTerms{}, r), loss: smaller.loss}
+		best = found[cpTerms]{factors: smaller.factors.with(cpTerms{}, r), loss: smaller.loss}
 	}
 	x, err := c.searched(r, smaller)
 	if unanswered(err) && !math.IsInf(best.loss, 1) {
@@ -89,7 +69,7 @@ func (c *cpGroup) search(r int) (cpFound, error) {
 }
 
 // searched returns terms of rank r in whitened coordinates: started, swept, and fitted under the metric.
-func (c *cpGroup) searched(r int, smaller cpFound) (cpTerms, error) {
+func (c *cpGroup) searched(r int, smaller found[cpTerms]) (cpTerms, error) {
 	x, err := c.start(r, smaller)
 	if err != nil {
 		return x, err
@@ -152,10 +132,10 @@ func (c *cpGroup) fitted(x cpTerms, work float64, most int) (cpTerms, error) {
 // start returns the terms from which a rank is searched, in whitened coordinates: those of a smaller rank with the
 // leading terms of what they leave, or the leading terms of the tensor, or random ones. Where that costs little, all
 // are tried.
-func (c *cpGroup) start(r int, smaller cpFound) (cpTerms, error) {
+func (c *cpGroup) start(r int, smaller found[cpTerms]) (cpTerms, error) {
 	var starts []cpTerms
 	if !math.IsInf(smaller.loss, 1) {
-		x := c.whitened(smaller.terms)
+		x := c.whitened(smaller.factors)
 		rest, err := c.space.leadingTerms(c.space.residual(x), r-x.out.Rows)
 		if err != nil {
 			return x, err
@@ -185,17 +165,10 @@ func (c *cpGroup) start(r int, smaller cpFound) (cpTerms, error) {
 
 // exactTerms writes the kernel as one term for every element of the slice across its longest mode.
 func (c *cpGroup) exactTerms() cpTerms {
-	lengths := append([]int{c.w.Rows, c.space.in}, c.space.window...)
-	longest := 0
-	for i, n := range lengths {
-		if n > lengths[longest] {
-			longest = i
-		}
-	}
-	all := make([]*linalg.Matrix, len(lengths))
-	for i, n := range lengths {
-		all[i] = linalg.New(c.exact, n)
-	}
+	lengths := c.space.lengths()
+	longest := slices.Index(lengths, slices.Max(lengths))
+	x := c.space.zeros(c.exact)
+	all := x.all()
 	index := make([]int, len(lengths))
 	for _, v := range c.w.Data {
 		term := 0
@@ -217,7 +190,6 @@ func (c *cpGroup) exactTerms() cpTerms {
 			index[i] = 0
 		}
 	}
-	x := cpOf(all)
 	x.even()
 	return x
 }

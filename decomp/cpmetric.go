@@ -30,21 +30,17 @@ func (s *modeSpace) fit(x cpTerms, evaluations int) (cpTerms, error) {
 		}
 		return energy - dot(v.out.Data, v.right.Data), y.ontoFactors(free.out, s.slope(v, wanted)), nil
 	})
+	if err == nil {
+		better := cpOf(unflat(free.all(), at))
+		better.out = linalg.New(x.out.Rows, x.out.Cols)
+		if err = s.finish(better); err == nil {
+			return better, nil
+		}
+	}
 	if unanswered(err) {
 		return x, nil // D is the best within the bound, but without it another is
 	}
-	if err != nil {
-		return x, err
-	}
-	better := cpOf(unflat(free.all(), at))
-	better.out = linalg.New(x.out.Rows, x.out.Cols)
-	switch err := s.finish(better); {
-	case unanswered(err):
-		return x, nil
-	case err != nil:
-		return x, err
-	}
-	return better, nil
+	return x, err
 }
 
 // finish sets D to its best under the metric.

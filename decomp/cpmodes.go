@@ -51,9 +51,7 @@ func newModeSpace(b linalg.Backend, w *linalg.Matrix, in int, window []int, a, g
 
 // whitened takes a matrix [O, K] into these coordinates.
 func (s *modeSpace) whitened(w *linalg.Matrix) *linalg.Matrix {
-	if root := s.sides[0].root; root != nil {
-		w = s.b.Mul(false, false, 1, root, w)
-	}
+	w = times(s.b, s.sides[0].root, w)
 	for i, m := range s.inner() {
 		w = m.times(s.b, w, s.sides[1+i].root)
 	}
@@ -61,12 +59,7 @@ func (s *modeSpace) whitened(w *linalg.Matrix) *linalg.Matrix {
 }
 
 // seen returns m·A for rows m, in the coordinates of the space.
-func (s *modeSpace) seen(m *linalg.Matrix) *linalg.Matrix {
-	if s.metric == nil {
-		return m
-	}
-	return s.b.Mul(false, false, 1, m, s.metric)
-}
+func (s *modeSpace) seen(m *linalg.Matrix) *linalg.Matrix { return turned(s.b, m, s.metric) }
 
 // lastOf is what is left to the last factor D of W' = Dᵀ·columns when the columns are given.
 type lastOf struct {
@@ -87,18 +80,8 @@ func (s *modeSpace) bestLast(columns *linalg.Matrix, limit float64) (lastOf, err
 // slope returns the derivative of the loss by the columns [r, K], D being the best for them; wanted is target·A.
 func (s *modeSpace) slope(v lastOf, wanted *linalg.Matrix) *linalg.Matrix {
 	missed := s.b.Mul(true, false, 1, v.out, v.seen)
-	for i, w := range wanted.Data {
-		missed.Data[i] -= w
-	}
+	subtract(missed, wanted)
 	return s.b.Mul(false, false, 2, v.out, missed)
-}
-
-// turned multiplies vectors in rows by a symmetric matrix, nil for the identity.
-func turned(b linalg.Backend, rows, by *linalg.Matrix) *linalg.Matrix {
-	if by == nil {
-		return rows
-	}
-	return b.Mul(false, false, 1, rows, by)
 }
 
 // mode is one index of several that together number the columns of a matrix: [before, length, after].
@@ -132,14 +115,8 @@ func (m mode) marginal(a *linalg.Matrix) *linalg.Matrix {
 			}
 		}
 	}
-	trace := 0.0
-	for i := range m.length {
-		trace += out.At(i, i)
-	}
-	if trace > 0 {
-		for i := range out.Data {
-			out.Data[i] *= float64(m.length) / trace
-		}
+	if trace := traceOf(out); trace > 0 {
+		scaleBy(out.Data, float64(m.length)/trace)
 	}
 	return out
 }
@@ -222,22 +199,14 @@ func (m *modeGroup) read(chain Chain, i, group, rows, cols int) *linalg.Matrix {
 
 // cost returns tr(G E A Eᵀ).
 func (m *modeGroup) cost(e *linalg.Matrix) float64 {
-	b, weighted := m.space.b, e
-	if m.a != nil {
-		weighted = b.Mul(false, false, 1, e, m.a)
-	}
-	if m.g != nil {
-		weighted = b.Mul(false, false, 1, m.g, weighted)
-	}
-	return max(dot(weighted.Data, e.Data), 0)
+	weighted := times(m.space.b, m.g, turned(m.space.b, e, m.a))
+	return max(inner(weighted, e), 0)
 }
 
 // lossOf returns the loss of W' = Dᵀ·columns, infinite where it is not a number.
 func (m *modeGroup) lossOf(d, columns *linalg.Matrix) float64 {
-	e := m.space.b.Mul(true, false, 1, d, columns)
-	for i, v := range m.w.Data {
-		e.Data[i] = v - e.Data[i]
-	}
+	e := m.w.Clone()
+	subtract(e, m.space.b.Mul(true, false, 1, d, columns))
 	if loss := m.cost(e); !math.IsNaN(loss) {
 		return loss
 	}

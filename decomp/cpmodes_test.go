@@ -44,8 +44,9 @@ func TestModeSpaceOfProduct(t *testing.T) {
 	g := &modeGroup{space: s, w: w, a: a, g: b.Mul(true, false, 1, x, x)}
 	c := &cpGroup{modeGroup: g}
 	terms := s.randomTerms(3)
-	back := c.measured(c.whitened(terms)).terms
-	want, got := s.product(terms), s.product(back)
+	back := c.measured(c.whitened(terms)).factors
+	product := func(x cpTerms) *linalg.Matrix { return s.b.Mul(true, false, 1, x.out, x.columns()) }
+	want, got := product(terms), product(back)
 	for i, v := range want.Data {
 		if math.Abs(got.Data[i]-v) > 1e-10*want.MaxAbs() {
 			t.Fatalf("there and back, weight %d is %g, was %g", i, got.Data[i], v)

@@ -6,73 +6,34 @@ import (
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
-// cpSpectrum finds the terms of a rank when it is first asked for them.
-type cpSpectrum struct {
-	scheme cpScheme
-	shape  Shape
-	groups []*cpGroup
-}
-
-func (c cpScheme) factor(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) {
-	s, err := c.spectrum(b, k, m)
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
-func (c cpScheme) spectrum(b linalg.Backend, k Kernel, m Metric) (*cpSpectrum, error) {
+func (c cpScheme) spectrum(b linalg.Backend, k Kernel, m Metric) (*spectrum[*cpGroup], error) {
 	if err := c.accepts(k.Shape); err != nil {
 		return nil, err
 	}
 	groups, err := groupsOf(c.name, k, m, func(g int, w *linalg.Matrix) (*cpGroup, error) {
 		group, err := newModeGroup(b, w, k.In/k.Groups, c.modes(k.Shape), of(m.In, g), of(m.Out, g))
-		return &cpGroup{modeGroup: group, rungs: c.rungs(k.Shape, 1), exact: c.exactRank(k.Shape), found: map[int]cpFound{}}, err
+		return &cpGroup{modeGroup: group, rungs: c.rungs(k.Shape, 1), exact: c.exactRank(k.Shape), known: map[int]found[cpTerms]{}}, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &cpSpectrum{scheme: c, shape: k.Shape, groups: groups}, nil
+	return &spectrum[*cpGroup]{
+		method: c.name, check: c.check, factors: c.factors, hopeless: "no terms were found that lose less than a kernel of zeros",
+		shape: k.Shape, groups: groups,
+	}, nil
 }
 
-func (s *cpSpectrum) Energy() float64 { return energyOf(s.groups) }
-
-// at returns the terms of all groups at a rank, and their loss.
-func (s *cpSpectrum) at(r Rank) ([]cpFound, float64, error) {
-	n, err := s.scheme.rank(s.shape, r)
-	if err != nil {
-		return nil, 0, err
-	}
-	var all []cpFound
-	loss := 0.0
-	for i, g := range s.groups {
-		f, err := g.at(n)
-		if err != nil {
-			return nil, 0, refused(s.scheme.name, r, i, s.shape, err)
-		}
-		all, loss = append(all, f), loss+math.Ldexp(f.loss, g.lossBy)
-	}
-	if math.IsInf(loss, 1) {
-		return nil, 0, &RefusedError{Method: s.scheme.name, Rank: r, Reason: "no terms were found that lose less than a kernel of zeros"}
-	}
-	return all, loss, nil
+func (c *cpGroup) loss(r Rank) (float64, error) {
+	f, err := c.at(r[0])
+	return math.Ldexp(f.loss, c.lossBy), err
 }
 
-func (s *cpSpectrum) Loss(r Rank) (float64, error) {
-	_, loss, err := s.at(r)
-	return loss, err
-}
-
-func (s *cpSpectrum) Chain(r Rank) (Chain, error) {
-	all, _, err := s.at(r)
-	if err != nil {
-		return nil, err
+func (c *cpGroup) add(chain Chain, r Rank) error {
+	f, err := c.at(r[0])
+	if err == nil {
+		c.append(chain, f.factors)
 	}
-	chain := s.scheme.factors(s.shape, r)
-	for i, g := range s.groups {
-		g.append(chain, all[i].terms)
-	}
-	return chain, nil
+	return err
 }
 
 // append adds one group's terms to the weights of a chain.
@@ -111,28 +72,18 @@ func (c cpScheme) refit(b linalg.Backend, target Kernel, m Metric, start Chain) 
 	if err != nil {
 		return nil, err
 	}
-	var r Rank
-	if len(start) > 0 {
-		r = Rank{start[0].Kernel.Out / target.Groups}
-	}
-	chain := c.factors(target.Shape, r)
-	if err := sameSizes(c.name, start, chain, target.Shape); err != nil {
-		return nil, err
-	}
-	for i, g := range s.groups {
+	r := start.ranks(target.Groups)
+	r = r[:min(len(r), 1)] // all are the same
+	return s.refit(start, r, func(g *cpGroup, i int, chain Chain) error {
 		x := g.terms(start, i, r[0])
-		best := cpFound{terms: x, loss: g.lossOf(x.out, x.columns())}
-		better, err := g.refined(g.whitened(x))
-		if err != nil && !unanswered(err) {
-			return nil, refused(c.name, r, i, target.Shape, err)
+		best, err := better(found[cpTerms]{factors: x, loss: g.lossOf(x.out, x.columns())}, func() (cpTerms, error) {
+			return g.refined(g.whitened(x))
+		}, g.measured)
+		if err != nil {
+			return err
 		}
-		if err == nil {
-			if f := g.measured(better); f.loss < best.loss {
-				best = f
-			}
-		}
-		best.terms.even()
-		g.append(chain, best.terms)
-	}
-	return chain, nil
+		best.factors.even()
+		g.append(chain, best.factors)
+		return nil
+	})
 }

@@ -15,6 +15,18 @@ type term struct {
 	size    float64 // squared norm
 }
 
+// lengths returns those of all modes, in the order of cpTerms.all.
+func (s *modeSpace) lengths() []int { return append([]int{s.target.Rows, s.in}, s.window...) }
+
+// zeros returns n terms of zeros.
+func (s *modeSpace) zeros(n int) cpTerms {
+	var all []*linalg.Matrix
+	for _, length := range s.lengths() {
+		all = append(all, linalg.New(n, length))
+	}
+	return cpOf(all)
+}
+
 // leadingTerms returns the n largest rank-one terms of nested singular value decompositions of m [O, K]: of the tensor
 // by its longer side, of each right singular vector by its first mode, and so on. They are orthogonal, and all
 // together they are the tensor.
@@ -24,23 +36,19 @@ func (s *modeSpace) leadingTerms(m *linalg.Matrix, n int) (cpTerms, error) {
 		return cpTerms{}, err
 	}
 	slices.SortStableFunc(terms, func(a, b term) int { return cmp.Compare(b.size, a.size) })
-	if len(terms) > n {
-		terms = terms[:n]
-	}
-	lengths := append([]int{m.Rows, s.in}, s.window...)
-	all := make([]*linalg.Matrix, len(lengths))
-	for i, length := range lengths {
-		all[i] = linalg.New(len(terms), length)
+	terms = terms[:min(n, len(terms))]
+	x := s.zeros(len(terms))
+	for i, m := range x.all() {
 		for row, t := range terms {
-			copy(all[i].Row(row), t.vectors[i])
+			copy(m.Row(row), t.vectors[i])
 		}
 	}
-	return cpOf(all), nil
+	return x, nil
 }
 
 // nested returns all terms, cutting the shorter of the modes of outputs and inputs off first.
 func (s *modeSpace) nested(m *linalg.Matrix) ([]term, error) {
-	lengths := append([]int{m.Rows, s.in}, s.window...)
+	lengths := s.lengths()
 	if m.Rows <= s.in {
 		return s.cutFirst(m.Data, lengths)
 	}
@@ -99,35 +107,22 @@ func (s *modeSpace) cutFirst(data []float64, lengths []int) ([]term, error) {
 // randomTerms returns n terms of random directions, the same for the same sizes.
 func (s *modeSpace) randomTerms(n int) cpTerms {
 	r := rand.New(rand.NewPCG(uint64(s.target.Rows)<<32|uint64(s.target.Cols), uint64(n)))
-	lengths := append([]int{s.target.Rows, s.in}, s.window...)
-	all := make([]*linalg.Matrix, len(lengths))
-	for i, length := range lengths {
-		all[i] = linalg.New(n, length)
-		for j := range all[i].Data {
-			all[i].Data[j] = r.NormFloat64()
+	x := s.zeros(n)
+	for _, m := range x.all() {
+		for j := range m.Data {
+			m.Data[j] = r.NormFloat64()
 		}
 	}
-	x := cpOf(all)
 	for _, m := range x.inner() {
 		unitRows(m, x.out)
 	}
-	small := math.Sqrt(s.energy) * 1e-3
-	for i := range x.out.Data {
-		x.out.Data[i] *= small
-	}
+	scaleBy(x.out.Data, math.Sqrt(s.energy)*1e-3)
 	return x
 }
 
-// product returns W' = Dᵀ·columns [O, K].
-func (s *modeSpace) product(x cpTerms) *linalg.Matrix {
-	return s.b.Mul(true, false, 1, x.out, x.columns())
-}
-
-// residual returns target − W'.
+// residual returns target − W', W' = Dᵀ·columns [O, K].
 func (s *modeSpace) residual(x cpTerms) *linalg.Matrix {
-	out := s.product(x)
-	for i, v := range s.target.Data {
-		out.Data[i] = v - out.Data[i]
-	}
+	out := s.target.Clone()
+	subtract(out, s.b.Mul(true, false, 1, x.out, x.columns()))
 	return out
 }

@@ -106,30 +106,6 @@ func newton(past []step, grad []float64) []float64 {
 	return d
 }
 
-func dot(a, b []float64) float64 {
-	sum := 0.0
-	for i, v := range a {
-		sum += v * b[i]
-	}
-	return sum
-}
-
-// plus returns a + t·b.
-func plus(a []float64, t float64, b []float64) []float64 {
-	out := make([]float64, len(a))
-	for i, v := range a {
-		out[i] = v + t*b[i]
-	}
-	return out
-}
-
-// axpy adds t·b to a.
-func axpy(a []float64, t float64, b []float64) {
-	for i, v := range b {
-		a[i] += t * v
-	}
-}
-
 // flat returns the numbers of matrices as one list.
 func flat(matrices []*linalg.Matrix) []float64 {
 	var out []float64

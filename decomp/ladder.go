@@ -2,6 +2,7 @@ package decomp
 
 import (
 	"math"
+	"slices"
 )
 
 // coarse returns about n ranks from the multiple to limit, denser among the small ones, where a step counts for more,
@@ -21,25 +22,30 @@ func coarse(n, limit, last, multiple int) []int {
 	return out
 }
 
+// below returns the largest of some ranks that is smaller than r, 0 for none.
+func below(ranks []int, r int) int {
+	at, _ := slices.BinarySearch(ranks, r)
+	if at == 0 {
+		return 0
+	}
+	return ranks[at-1]
+}
+
 // nearby returns the ranks below and above r at the spacing of a stage: the distance to its neighbours among the coarse
 // ones (of each other, where r lies between two), halved at each stage; none where that is less than the multiple.
 // Beyond limit there is nothing to look for.
 func nearby(ranks []int, r, stage, limit, multiple int) []int {
-	below, above := 0, limit
-	on := false
-	for _, rung := range ranks {
-		switch {
-		case rung < r:
-			below = rung
-		case rung == r:
-			on = true
-		case rung < above:
-			above = rung
-		}
-	}
-	down, up := above-below, above-below
+	at, on := slices.BinarySearch(ranks, r)
+	lower, upper := below(ranks, r), limit
 	if on {
-		down, up = r-below, above-r
+		at++
+	}
+	if at < len(ranks) {
+		upper = min(ranks[at], limit)
+	}
+	down, up := upper-lower, upper-lower
+	if on {
+		down, up = r-lower, upper-r
 	}
 	var out []int
 	if d := down >> min(stage, 62) / multiple * multiple; d > 0 && r-d > 0 && r-d <= limit {

@@ -21,10 +21,7 @@ type eigen struct {
 }
 
 func newOrthogonal(s *split, root *linalg.Matrix) (*orthogonal, error) {
-	w := s.w
-	if root != nil {
-		w = s.b.Mul(false, false, 1, root, w)
-	}
+	w := times(s.b, root, s.w)
 	o := &orthogonal{b: s.b, rows: s.rows, taps: s.taps, white: byTap(w, s.taps), first: map[int]eigen{}}
 	o.energy = squaredNorm(w.Data)
 	_, vectors, err := symmetricEig(s.b, s.b.Mul(true, false, 1, o.white, o.white))
@@ -77,13 +74,9 @@ const (
 // iterate returns a head [r1, C] of orthonormal rows, and the loss with r2 outputs.
 func (o *orthogonal) iterate(r1, r2 int) (*linalg.Matrix, float64, error) {
 	head := o.leading.RowRange(0, r1)
-	e, ok := o.first[r1]
-	if !ok {
-		var err error
-		if e, err = o.outputs(o.seenThrough(head)); err != nil {
-			return nil, 0, err
-		}
-		o.first[r1] = e
+	e, err := known(o.first, r1, func() (eigen, error) { return o.outputs(o.seenThrough(head)) })
+	if err != nil {
+		return nil, 0, err
 	}
 	loss := o.loss(e, r2)
 	for range mostIterations {

@@ -17,11 +17,10 @@ type pair struct {
 
 // pairLayout is how a pair cuts one group's kernel of a shape.
 type pairLayout struct {
-	axes             []bool // those of the head
-	head, tail       []int  // the window of each
-	rows, width      int    // O, and X = channels times taps of the head
-	headTaps, taps   int
-	channels, groups int
+	head, tail     []int // the window of each
+	rows, width    int   // O, and X = channels times taps of the head
+	headTaps, taps int
+	channels       int
 	// order[t·taps + u] is the place in the kernel's window of tap t of the head with tap u of the tail; nil where
 	// that is t·taps + u itself.
 	order []int
@@ -35,7 +34,7 @@ func (p pair) layout(s Shape) (pairLayout, error) {
 	if carried == nil {
 		return pairLayout{}, fmt.Errorf("decomp: %s cannot split the window of a %v kernel", p.name, s)
 	}
-	l := pairLayout{axes: carried, rows: s.Rows(), channels: s.In / s.Groups, groups: s.Groups}
+	l := pairLayout{rows: s.Rows(), channels: s.In / s.Groups}
 	for i, w := range s.Window {
 		h, t := w, 1
 		if !carried[i] {
@@ -125,46 +124,35 @@ func single(numbers []int) []Rank {
 	return out
 }
 
-// rank returns the one number of a rank of the layout, or an error.
-func (p pair) rank(l *pairLayout, s Shape, r Rank) (int, error) {
-	if len(r) != 1 || r[0] < 1 || r[0] > l.full() {
-		return 0, fmt.Errorf("decomp: %s rank %v of a %v kernel: wanted one number from 1 to %d", p.name, []int(r), s, l.full())
+// check reports a rank that the shape does not have.
+func (p pair) check(s Shape, r Rank) error {
+	l, err := p.layout(s)
+	if err != nil {
+		return err
 	}
-	return r[0], nil
+	return oneNumber(p.name, s, r, l.full())
+}
+
+// oneNumber reports a rank that is not one number within a limit.
+func oneNumber(method string, s Shape, r Rank, limit int) error {
+	if len(r) != 1 || r[0] < 1 || r[0] > limit {
+		return fmt.Errorf("decomp: %s rank %v of a %v kernel: wanted one number from 1 to %d", method, []int(r), s, limit)
+	}
+	return nil
 }
 
 func (p pair) factors(s Shape, r Rank) Chain {
-	l, err := p.layout(s)
-	if err != nil {
+	if p.check(s, r) != nil {
 		return nil
 	}
-	n, err := p.rank(&l, s, r)
-	if err != nil {
-		return nil
-	}
-	others := make([]bool, len(l.axes))
-	for i, on := range l.axes {
-		others[i] = !on
-	}
+	head, n := p.head(s.Window), r[0]*s.Groups
 	return Chain{
-		{Part: p.name + ".first", Axes: l.axes, Kernel: Kernel{Shape: Shape{Out: n * s.Groups, In: s.In, Window: l.head, Groups: s.Groups}}},
-		{Part: p.name + ".last", Axes: others, Kernel: Kernel{Shape: Shape{Out: s.Out, In: n * s.Groups, Window: l.tail, Groups: s.Groups}}},
+		s.factor(p.name+".first", n, s.In, s.Groups, func(i int) bool { return head[i] }),
+		s.factor(p.name+".last", s.Out, n, s.Groups, func(i int) bool { return !head[i] }),
 	}
 }
 
-// pairSpectrum answers for each rank by alternating minimisation from nested starts, when it is first asked.
-type pairSpectrum struct {
-	pair
-	shape  Shape
-	layout pairLayout
-	groups []*pairGroup
-}
-
-func (p pair) factor(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) {
-	return p.spectrum(b, k, m)
-}
-
-func (p pair) spectrum(b linalg.Backend, k Kernel, m Metric) (*pairSpectrum, error) {
+func (p pair) spectrum(b linalg.Backend, k Kernel, m Metric) (*spectrum[*pairGroup], error) {
 	l, err := p.layout(k.Shape)
 	if err != nil {
 		return nil, err
@@ -176,42 +164,7 @@ func (p pair) spectrum(b linalg.Backend, k Kernel, m Metric) (*pairSpectrum, err
 	if err != nil {
 		return nil, err
 	}
-	return &pairSpectrum{pair: p, shape: k.Shape, layout: l, groups: groups}, nil
-}
-
-func (s *pairSpectrum) Energy() float64 { return energyOf(s.groups) }
-
-func (s *pairSpectrum) Loss(r Rank) (float64, error) {
-	n, err := s.rank(&s.layout, s.shape, r)
-	if err != nil {
-		return 0, err
-	}
-	sum := 0.0
-	for i, g := range s.groups {
-		f, err := g.solve(n)
-		if err != nil {
-			return 0, refused(s.name, r, i, s.shape, err)
-		}
-		sum += g.unit(f.loss)
-	}
-	return sum, nil
-}
-
-func (s *pairSpectrum) Chain(r Rank) (Chain, error) {
-	if _, err := s.Loss(r); err != nil {
-		return nil, err
-	}
-	chain := s.factors(s.shape, r)
-	for i, g := range s.groups {
-		f, err := g.solve(r[0])
-		if err == nil {
-			err = g.appendTo(chain, f)
-		}
-		if err != nil {
-			return nil, refused(s.name, r, i, s.shape, err)
-		}
-	}
-	return chain, nil
+	return &spectrum[*pairGroup]{method: p.name, check: p.check, factors: p.factors, shape: k.Shape, groups: groups}, nil
 }
 
 // refit starts from the head of a chain, or from that of a new factorization where it lies closer to the target.
@@ -220,29 +173,12 @@ func (p pair) refit(b linalg.Backend, target Kernel, m Metric, start Chain) (Cha
 	if err != nil {
 		return nil, err
 	}
-	if len(start) != 2 || start[0].Kernel.Groups != target.Groups {
-		return nil, fmt.Errorf("decomp: %s refit of a chain with %d factors for a %v kernel: wanted 2", p.name, len(start), target.Shape)
-	}
-	r := Rank{start[0].Kernel.Out / target.Groups}
-	n, err := p.rank(&s.layout, target.Shape, r)
-	if err != nil {
-		return nil, err
-	}
-	chain := s.factors(target.Shape, r)
-	first := start[0].Kernel
-	if first.Shape.String() != chain[0].Kernel.Shape.String() || int64(len(first.Weights)) != first.Params() {
-		return nil, fmt.Errorf("decomp: %s refit of a chain that begins with a %v kernel: wanted %v", p.name, first.Shape, chain[0].Kernel.Shape)
-	}
-	size := n * s.layout.width
-	for i, g := range s.groups {
-		head, _ := normalized(&linalg.Matrix{Rows: n, Cols: s.layout.width, Data: first.Weights[i*size : (i+1)*size]})
+	return s.refit(start, start.ranks(target.Groups), func(g *pairGroup, i int, chain Chain) error {
+		head, _ := normalized(start[0].Kernel.group(i))
 		f, err := g.resolve(head)
-		if err == nil {
-			err = g.appendTo(chain, f)
-		}
 		if err != nil {
-			return nil, refused(p.name, r, i, target.Shape, err)
+			return err
 		}
-	}
-	return chain, nil
+		return g.appendTo(chain, f)
+	})
 }

@@ -39,44 +39,23 @@ func newPairGroup(s *split, rungs []int) (*pairGroup, error) {
 // came of that of r: no loss rises with the rank, unless two descents in a row end badly. To look further down would
 // make every rank cost as much as the whole ladder where a kernel is factored anew for it.
 func (g *pairGroup) solve(r int) (fitted, error) {
-	if f, ok := g.solved[r]; ok {
-		return f, nil
-	}
-	f, err := g.own(r)
-	if err != nil {
-		return f, err
-	}
-	below := 0
-	for _, rung := range g.rungs {
-		if rung < r {
-			below = rung
-		}
-	}
-	if below > 0 && r < g.start.Rows && g.in != nil {
-		smaller, err := g.own(below)
-		if err != nil {
+	return known(g.solved, r, func() (fitted, error) {
+		f, err := g.own(r)
+		n := below(g.rungs, r)
+		if err != nil || n == 0 || r == g.start.Rows || g.in == nil {
 			return f, err
 		}
-		if f.loss > smaller.loss {
-			if f, err = g.grown(smaller, r); err != nil {
-				return f, err
-			}
+		smaller, err := g.own(n)
+		if err != nil || !(f.loss > smaller.loss) {
+			return f, err
 		}
-	}
-	g.solved[r] = f
-	return f, nil
+		return g.grown(smaller, r)
+	})
 }
 
 // own returns the pair of rank r from its own start.
 func (g *pairGroup) own(r int) (fitted, error) {
-	if f, ok := g.unclamped[r]; ok {
-		return f, nil
-	}
-	f, err := g.fit(r)
-	if err == nil {
-		g.unclamped[r] = f
-	}
-	return f, err
+	return known(g.unclamped, r, func() (fitted, error) { return g.fit(r) })
 }
 
 // fit finds the pair of rank r from its own start.
@@ -100,12 +79,7 @@ func (g *pairGroup) fit(r int) (fitted, error) {
 // unmoved returns the pair of rank r with the head that it starts from. Ranks up to the last that the ladder has short of
 // the full one share the product with A.
 func (g *pairGroup) unmoved(r int) (fitted, error) {
-	longest := 0
-	for _, rung := range g.rungs {
-		if rung < g.start.Rows {
-			longest = rung
-		}
-	}
+	longest := below(g.rungs, g.start.Rows)
 	if r > longest {
 		return g.improve(g.start.RowRange(0, r), effort{})
 	}
@@ -161,6 +135,19 @@ func (g *pairGroup) resolve(head *linalg.Matrix) (fitted, error) {
 		given = own
 	}
 	return g.lower(given, g.refitEffort(r))
+}
+
+func (g *pairGroup) loss(r Rank) (float64, error) {
+	f, err := g.solve(r[0])
+	return g.unit(f.loss), err
+}
+
+func (g *pairGroup) add(chain Chain, r Rank) error {
+	f, err := g.solve(r[0])
+	if err != nil {
+		return err
+	}
+	return g.appendTo(chain, f)
 }
 
 // try returns a head with its best tail.

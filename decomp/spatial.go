@@ -3,13 +3,16 @@ package decomp
 import (
 	"fmt"
 	"slices"
+
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // method completes the texts of a scheme with its functions.
 func (p pair) method(m Method) Method {
 	m.Name, m.Accepts = p.name, p.accepts
 	m.Ranks, m.Near, m.Factors = p.ranks, p.near, p.factors
-	m.Factor, m.Refit = p.factor, p.refit
+	m.Factor = func(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) { return p.spectrum(b, k, m) }
+	m.Refit = p.refit
 	return m
 }
 
@@ -104,9 +107,6 @@ func cutLast(window []int) []bool {
 
 // accepts reports shapes for which the scheme makes no sense.
 func (p pair) accepts(s Shape) error {
-	if err := s.Check(); err != nil {
-		return err
-	}
 	l, err := p.layout(s)
 	if err != nil {
 		return err

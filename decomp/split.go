@@ -83,12 +83,7 @@ func (s *split) unit(loss float64) float64 {
 func (s *split) total() float64 { return s.unit(s.energy) }
 
 // weighted returns G·m.
-func (s *split) weighted(m *linalg.Matrix) *linalg.Matrix {
-	if s.out == nil {
-		return m
-	}
-	return s.b.Mul(false, false, 1, s.out, m)
-}
+func (s *split) weighted(m *linalg.Matrix) *linalg.Matrix { return times(s.b, s.out, m) }
 
 // seen is what a split sees through a head.
 type seen struct {
@@ -155,10 +150,7 @@ func (s *split) bestTail(v *seen) (*linalg.Matrix, error) {
 // as the rounding of float32 leaves them of few samples, D is a step larger than what lifts them over it: right above
 // zero, the solution would be all but infinite along their vectors.
 func solveRidged(b linalg.Backend, m, right *linalg.Matrix) (*linalg.Matrix, error) {
-	largest := 0.0
-	for i := range m.Rows {
-		largest = max(largest, m.At(i, i))
-	}
+	largest := largestDiagonal(m)
 	if largest == 0 {
 		return linalg.New(m.Rows, right.Cols), nil
 	}
@@ -309,19 +301,9 @@ func (s *split) slope(f *trial) *linalg.Matrix {
 
 // byTap turns [n, c·taps] into [n·taps, c].
 func byTap(m *linalg.Matrix, taps int) *linalg.Matrix {
-	cols := m.Cols / taps
-	if taps == 1 {
-		return &linalg.Matrix{Rows: m.Rows, Cols: cols, Data: m.Data}
-	}
-	out := linalg.New(m.Rows*taps, cols)
-	for i := range m.Rows {
-		row := m.Row(i)
-		for t := range taps {
-			to := out.Row(i*taps + t)
-			for c := range to {
-				to[c] = row[c*taps+t]
-			}
-		}
+	out := &linalg.Matrix{Rows: m.Rows * taps, Cols: m.Cols / taps, Data: m.Data}
+	if taps > 1 {
+		out.Data = swapped(m, m.Rows, out.Cols, taps).Data
 	}
 	return out
 }
@@ -331,16 +313,7 @@ func fromTaps(m *linalg.Matrix, taps int) *linalg.Matrix {
 	if taps == 1 {
 		return m
 	}
-	out := linalg.New(m.Rows/taps, m.Cols*taps)
-	for i := range out.Rows {
-		row := out.Row(i)
-		for t := range taps {
-			for c, v := range m.Row(i*taps + t) {
-				row[c*taps+t] = v
-			}
-		}
-	}
-	return out
+	return swapped(m, m.Rows/taps, taps, m.Cols)
 }
 
 // tapsFirst turns [n, c·taps] into [taps·n, c].
@@ -356,24 +329,4 @@ func tapsFirst(m *linalg.Matrix, taps int) *linalg.Matrix {
 		}
 	}
 	return out
-}
-
-func inner(a, b *linalg.Matrix) float64 {
-	sum := 0.0
-	for i, v := range a.Data {
-		sum += v * b.Data[i]
-	}
-	return sum
-}
-
-func add(a, b *linalg.Matrix) {
-	for i, v := range b.Data {
-		a.Data[i] += v
-	}
-}
-
-func subtract(a, b *linalg.Matrix) {
-	for i, v := range b.Data {
-		a.Data[i] -= v
-	}
 }

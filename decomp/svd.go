@@ -1,6 +1,7 @@
 package decomp
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -60,29 +61,16 @@ func svdRanks(s Shape, multiple int) []Rank {
 	return ranks
 }
 
-// svdRank returns the one number of a rank that shape s has, or an error.
-func svdRank(s Shape, r Rank) (int, error) {
-	if len(r) != 1 || r[0] < 1 || r[0] > s.FullRank() {
-		return 0, fmt.Errorf("decomp: svd rank %v of a %v kernel: wanted one number from 1 to %d", []int(r), s, s.FullRank())
-	}
-	return r[0], nil
-}
+// svdCheck reports a rank that the shape does not have.
+func svdCheck(s Shape, r Rank) error { return oneNumber("svd", s, r, s.FullRank()) }
 
 func svdFactors(s Shape, r Rank) Chain {
-	if s.Check() != nil {
+	if s.Check() != nil || svdCheck(s, r) != nil {
 		return nil
-	}
-	n, err := svdRank(s, r)
-	if err != nil {
-		return nil
-	}
-	carried, ones := make([]bool, len(s.Window)), make([]int, len(s.Window))
-	for i := range s.Window {
-		carried[i], ones[i] = true, 1
 	}
 	return Chain{
-		{Part: "svd.first", Axes: carried, Kernel: Kernel{Shape: Shape{Out: n * s.Groups, In: s.In, Window: slices.Clone(s.Window), Groups: s.Groups}}},
-		{Part: "svd.last", Axes: make([]bool, len(s.Window)), Kernel: Kernel{Shape: Shape{Out: s.Out, In: n * s.Groups, Window: ones, Groups: s.Groups}}},
+		s.factor("svd.first", r[0]*s.Groups, s.In, s.Groups, everyAxis),
+		s.factor("svd.last", s.Out, r[0]*s.Groups, s.Groups, noAxis),
 	}
 }
 
@@ -121,24 +109,22 @@ func svdFactor(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) {
 func (s *svdSpectrum) Energy() float64 { return s.losses[0] }
 
 func (s *svdSpectrum) Loss(r Rank) (float64, error) {
-	n, err := svdRank(s.shape, r)
-	if err != nil {
+	if err := svdCheck(s.shape, r); err != nil {
 		return 0, err
 	}
-	return s.losses[n], nil
+	return s.losses[r[0]], nil
 }
 
 func (s *svdSpectrum) Chain(r Rank) (Chain, error) {
-	n, err := svdRank(s.shape, r)
-	if err != nil {
+	if err := svdCheck(s.shape, r); err != nil {
 		return nil, err
 	}
 	chain := svdFactors(s.shape, r)
 	first, last := &chain[0].Kernel, &chain[1].Kernel
 	first.Weights, last.Weights = make([]float64, 0, first.Params()), make([]float64, 0, last.Params())
 	for _, c := range s.groups {
-		first.Weights = append(first.Weights, c.first.RowRange(0, n).Data...)
-		last.Weights = append(last.Weights, c.last.RowRange(0, n).T().Data...)
+		first.Weights = append(first.Weights, c.first.RowRange(0, r[0]).Data...)
+		last.Weights = append(last.Weights, c.last.RowRange(0, r[0]).T().Data...)
 	}
 	return chain, nil
 }
@@ -179,10 +165,7 @@ func oneSided(b linalg.Backend, w *linalg.Matrix, near moment, fraction float64,
 	if err != nil {
 		return components{}, err
 	}
-	left := u // row i becomes Q⁻¹ u_i
-	if q.inverse != nil {
-		left = b.Mul(false, false, 1, u, q.inverse)
-	}
+	left := turned(b, u, q.inverse) // row i becomes Q⁻¹ u_i
 	if q.seen != nil {
 		seen := b.Mul(false, false, 1, u, q.seen)
 		for i := range terms {
@@ -282,12 +265,8 @@ func balance(left, right *linalg.Matrix, scale int) {
 			half := math.Ldexp(math.Sqrt(math.Ldexp(1, odd)), whole) // 2^(scale/2)
 			toL, toR = half*math.Sqrt(normR/normL), half*math.Sqrt(normL/normR)
 		}
-		for j := range l {
-			l[j] *= toL
-		}
-		for j := range r {
-			r[j] *= toR
-		}
+		scaleBy(l, toL)
+		scaleBy(r, toR)
 	}
 }
 
@@ -299,15 +278,7 @@ func arranged(c components) components {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(i, j int) int {
-		switch {
-		case c.terms[i] > c.terms[j]:
-			return -1
-		case c.terms[i] < c.terms[j]:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(c.terms[j], c.terms[i]) })
 	if slices.IsSorted(order) {
 		return c
 	}
@@ -318,12 +289,4 @@ func arranged(c components) components {
 		out.terms[to] = c.terms[from]
 	}
 	return out
-}
-
-func squaredNorm(v []float64) float64 {
-	sum := 0.0
-	for _, x := range v {
-		sum += x * x
-	}
-	return sum
 }

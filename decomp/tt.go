@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 func tt() Method {
@@ -27,7 +29,7 @@ func tt() Method {
 		Ranks:   ttRanks,
 		Near:    ttNear,
 		Factors: ttFactors,
-		Factor:  ttFactor,
+		Factor:  func(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) { return newTTSpectrum(b, k, m) },
 		Refit:   ttRefit,
 	}
 }
@@ -78,21 +80,12 @@ func ttFactors(s Shape, r Rank) Chain {
 	if ttCheck(s, r) != nil {
 		return nil
 	}
-	ones, none := slices.Repeat([]int{1}, len(s.Window)), make([]bool, len(s.Window))
-	first := slices.Clone(none)
-	for i, w := range s.Window {
-		first[i] = w == 1
-	}
-	factor := func(part string, axes []bool, out, in int, window []int) Factor {
-		return Factor{Part: "tt." + part, Axes: axes, Kernel: Kernel{Shape: Shape{Out: out * s.Groups, In: in * s.Groups, Window: window, Groups: s.Groups}}}
-	}
-	chain := Chain{factor("first", first, r[0], s.In/s.Groups, slices.Clone(ones))}
+	g := s.Groups
+	chain := Chain{s.factor("tt.first", r[0]*g, s.In, g, s.flat)}
 	for i, a := range windowAxes(s) {
-		window, carried := slices.Clone(ones), slices.Clone(none)
-		window[a], carried[a] = s.Window[a], true
-		chain = append(chain, factor(fmt.Sprintf("axis%d", i+1), carried, r[i+1], r[i], window))
+		chain = append(chain, s.factor(fmt.Sprintf("tt.axis%d", i+1), r[i+1]*g, r[i]*g, g, func(axis int) bool { return axis == a }))
 	}
-	return append(chain, factor("last", none, s.Rows(), r[len(r)-1], ones))
+	return append(chain, s.factor("tt.last", s.Out, r[len(r)-1]*g, g, noAxis))
 }
 
 // Levels of the coarse ladder.

@@ -90,9 +90,7 @@ func (t train) even() train {
 		if mean > 0 {
 			by = mean / norms[i]
 		}
-		for j := range m.Data {
-			m.Data[j] *= by
-		}
+		scaleBy(m.Data, by)
 	}
 	return train{first: all[0], window: all[1 : len(all)-1], last: all[len(all)-1], taps: t.taps}
 }
@@ -121,9 +119,7 @@ func (t train) evenBond(all []*linalg.Matrix, i int) {
 			up = math.Sqrt(taken / size)
 			down = math.Sqrt(size / taken)
 		}
-		for j := range made {
-			made[j] *= up
-		}
+		scaleBy(made, up)
 		for j := 0; j < len(column); j += stride {
 			column[j] *= down
 		}

@@ -1,6 +1,7 @@
 package decomp
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -14,37 +15,34 @@ type ttGroup struct {
 	inputs *linalg.Matrix // orthonormal basis of the input mode, leading first [r, C]
 	seen   *linalg.Matrix // the tensor [C, taps·O] in that basis
 	second map[int]*linalg.Matrix
-}
-
-// ttFound is a train in the kernel's own coordinates.
-type ttFound struct {
-	train train
-	loss  float64
+	known  map[string]found[train]
 }
 
 func newTTGroup(m *modeGroup, limits Rank) *ttGroup {
-	return &ttGroup{modeGroup: m, limits: limits, second: map[int]*linalg.Matrix{}}
+	return &ttGroup{modeGroup: m, limits: limits, second: map[int]*linalg.Matrix{}, known: map[string]found[train]{}}
 }
 
-// at returns the train of a rank.
-func (t *ttGroup) at(r Rank) (ttFound, error) {
-	if slices.Equal(r, t.limits) {
-		return ttFound{train: t.exact().even()}, nil
-	}
-	x, err := t.start(r)
-	if err != nil {
-		return ttFound{}, err
-	}
-	if x, err = t.improved(x); err != nil {
-		return ttFound{}, err
-	}
-	return t.measured(x), nil
+// at returns the train of a rank, found when it is first asked for.
+func (t *ttGroup) at(r Rank) (found[train], error) {
+	return known(t.known, fmt.Sprint(r), func() (f found[train], err error) {
+		if slices.Equal(r, t.limits) {
+			return found[train]{factors: t.exact().even()}, nil
+		}
+		x, err := t.start(r)
+		if err == nil {
+			x, err = t.improved(x)
+		}
+		if err != nil {
+			return f, err
+		}
+		return t.measured(x), nil
+	})
 }
 
 // measured takes a train out of the whitened coordinates and measures its loss.
-func (t *ttGroup) measured(x train) ttFound {
+func (t *ttGroup) measured(x train) found[train] {
 	out := t.turned(x, func(w whitening) *linalg.Matrix { return w.inverse }).even()
-	return ttFound{train: out, loss: t.lossOf(out.last, out.columns(t.space.b))}
+	return found[train]{factors: out, loss: t.lossOf(out.last, out.columns(t.space.b))}
 }
 
 // turned multiplies every mode of a train by a matrix of its whitening.
@@ -119,10 +117,7 @@ func leadingBasis(b linalg.Backend, m *linalg.Matrix) (*linalg.Matrix, error) {
 		if !(value > 1e-13*values[0]) { // below that, rounding has turned the vector
 			break
 		}
-		row, by := basis.Row(i), 1/math.Sqrt(squaredNorm(basis.Row(i)))
-		for j := range row {
-			row[j] *= by
-		}
+		scaleBy(basis.Row(i), 1/math.Sqrt(squaredNorm(basis.Row(i))))
 		n++
 	}
 	return basis.RowRange(0, n), nil

@@ -1,34 +1,12 @@
 package decomp
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
-// ttSpectrum finds the trains of a rank when it is first asked for them.
-type ttSpectrum struct {
-	shape  Shape
-	groups []*ttGroup
-	found  map[string]ttRung
-}
-
-// ttRung is the trains of all groups at one rank.
-type ttRung struct {
-	trains []train
-	loss   float64
-}
-
-func ttFactor(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) {
-	s, err := newTTSpectrum(b, k, m)
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
-func newTTSpectrum(b linalg.Backend, k Kernel, m Metric) (*ttSpectrum, error) {
+func newTTSpectrum(b linalg.Backend, k Kernel, m Metric) (*spectrum[*ttGroup], error) {
 	if err := ttAccepts(k.Shape); err != nil {
 		return nil, err
 	}
@@ -43,51 +21,20 @@ func newTTSpectrum(b linalg.Backend, k Kernel, m Metric) (*ttSpectrum, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ttSpectrum{shape: k.Shape, groups: groups, found: map[string]ttRung{}}, nil
+	return &spectrum[*ttGroup]{method: "tt", check: ttCheck, factors: ttFactors, hopeless: "the factors are not finite", shape: k.Shape, groups: groups}, nil
 }
 
-func (s *ttSpectrum) Energy() float64 { return energyOf(s.groups) }
-
-// at returns the trains of all groups at a rank.
-func (s *ttSpectrum) at(r Rank) (ttRung, error) {
-	if err := ttCheck(s.shape, r); err != nil {
-		return ttRung{}, err
-	}
-	key := fmt.Sprint(r)
-	if known, ok := s.found[key]; ok {
-		return known, nil
-	}
-	rung := ttRung{}
-	for i, g := range s.groups {
-		f, err := g.at(r)
-		if err != nil {
-			return rung, refused("tt", r, i, s.shape, err)
-		}
-		rung.trains = append(rung.trains, f.train)
-		rung.loss += math.Ldexp(f.loss, g.lossBy)
-	}
-	if math.IsInf(rung.loss, 1) {
-		return rung, &RefusedError{Method: "tt", Rank: r, Reason: "the factors are not finite"}
-	}
-	s.found[key] = rung
-	return rung, nil
+func (t *ttGroup) loss(r Rank) (float64, error) {
+	f, err := t.at(r)
+	return math.Ldexp(f.loss, t.lossBy), err
 }
 
-func (s *ttSpectrum) Loss(r Rank) (float64, error) {
-	rung, err := s.at(r)
-	return rung.loss, err
-}
-
-func (s *ttSpectrum) Chain(r Rank) (Chain, error) {
-	rung, err := s.at(r)
-	if err != nil {
-		return nil, err
+func (t *ttGroup) add(chain Chain, r Rank) error {
+	f, err := t.at(r)
+	if err == nil {
+		t.append(chain, f.factors)
 	}
-	chain := ttFactors(s.shape, r)
-	for i, g := range s.groups {
-		g.append(chain, rung.trains[i])
-	}
-	return chain, nil
+	return err
 }
 
 // append adds one group's train to the weights of a chain.
@@ -121,43 +68,14 @@ func ttRefit(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, err
 	if err != nil {
 		return nil, err
 	}
-	var r Rank
-	for _, f := range start[:max(len(start)-1, 0)] {
-		r = append(r, f.Kernel.Out/target.Groups)
-	}
-	chain := ttFactors(target.Shape, r)
-	if err := sameSizes("tt", start, chain, target.Shape); err != nil {
-		return nil, err
-	}
-	for i, g := range s.groups {
-		x := g.train(start, i)
-		best := ttFound{train: x.even(), loss: g.lossOf(x.last, x.columns(b))}
-		better, err := g.improved(g.turned(x, func(w whitening) *linalg.Matrix { return w.root }))
-		if err != nil && !unanswered(err) {
-			return nil, refused("tt", r, i, target.Shape, err)
-		}
+	return s.refit(start, start.ranks(target.Groups), func(t *ttGroup, i int, chain Chain) error {
+		x := t.train(start, i)
+		best, err := better(found[train]{factors: x.even(), loss: t.lossOf(x.last, x.columns(b))}, func() (train, error) {
+			return t.improved(t.turned(x, func(w whitening) *linalg.Matrix { return w.root }))
+		}, t.measured)
 		if err == nil {
-			if f := g.measured(better); f.loss < best.loss {
-				best = f
-			}
+			t.append(chain, best.factors)
 		}
-		g.append(chain, best.train)
-	}
-	return chain, nil
-}
-
-// sameSizes reports a chain to refit that is none of the method's for the shape.
-func sameSizes(method string, start, wanted Chain, s Shape) error {
-	if wanted == nil || len(start) != len(wanted) {
-		return fmt.Errorf("decomp: %s refit of a chain of %d factors that it does not give for a %v kernel", method, len(start), s)
-	}
-	for i, f := range start {
-		if f.Kernel.String() != wanted[i].Kernel.String() {
-			return fmt.Errorf("decomp: %s refit of a chain whose factor %d is %v, wanted %v", method, i, f.Kernel.Shape, wanted[i].Kernel.Shape)
-		}
-		if err := f.Kernel.Check(); err != nil {
-			return fmt.Errorf("decomp: %s refit: factor %d: %w", method, i, err)
-		}
-	}
-	return nil
+		return err
+	})
 }

@@ -128,43 +128,32 @@ func tuckerNear(s Shape, r Rank, stage, multiple int) []Rank {
 	return out
 }
 
-func (t tuckerSize) rank(s Shape, r Rank) (r1, r2 int, err error) {
+// tuckerCheck reports a rank that the shape does not have.
+func tuckerCheck(s Shape, r Rank) error {
+	t, err := tuckerSizeOf(s)
+	if err != nil {
+		return err
+	}
 	if len(r) != 2 || !t.has(r[0], r[1]) {
-		return 0, 0, fmt.Errorf("decomp: tucker2 rank %v of a %v kernel: wanted two numbers from 1 to %d and %d, neither more than %d times the other",
+		return fmt.Errorf("decomp: tucker2 rank %v of a %v kernel: wanted two numbers from 1 to %d and %d, neither more than %d times the other",
 			[]int(r), s, t.most[0], t.most[1], t.taps)
 	}
-	return r[0], r[1], nil
+	return nil
 }
 
 func tuckerFactors(s Shape, r Rank) Chain {
-	t, err := tuckerSizeOf(s)
-	if err != nil {
+	if tuckerCheck(s, r) != nil {
 		return nil
 	}
-	r1, r2, err := t.rank(s, r)
-	if err != nil {
-		return nil
-	}
-	carried, ones := make([]bool, len(s.Window)), make([]int, len(s.Window))
-	for i := range s.Window {
-		carried[i], ones[i] = true, 1
-	}
-	none, g := make([]bool, len(s.Window)), s.Groups
+	g := s.Groups
 	return Chain{
-		{Part: "tucker2.first", Axes: none, Kernel: Kernel{Shape: Shape{Out: r1 * g, In: s.In, Window: ones, Groups: g}}},
-		{Part: "tucker2.core", Axes: carried, Kernel: Kernel{Shape: Shape{Out: r2 * g, In: r1 * g, Window: slices.Clone(s.Window), Groups: g}}},
-		{Part: "tucker2.last", Axes: none, Kernel: Kernel{Shape: Shape{Out: s.Out, In: r2 * g, Window: ones, Groups: g}}},
+		s.factor("tucker2.first", r[0]*g, s.In, g, noAxis),
+		s.factor("tucker2.core", r[1]*g, r[0]*g, g, everyAxis),
+		s.factor("tucker2.last", s.Out, r[1]*g, g, noAxis),
 	}
 }
 
-// tuckerSpectrum answers for each pair of ranks when it is first asked.
-type tuckerSpectrum struct {
-	shape  Shape
-	size   tuckerSize
-	groups []*tuckerGroup
-}
-
-func newTuckerSpectrum(b linalg.Backend, k Kernel, m Metric) (*tuckerSpectrum, error) {
+func newTuckerSpectrum(b linalg.Backend, k Kernel, m Metric) (*spectrum[*tuckerGroup], error) {
 	size, err := tuckerSizeOf(k.Shape)
 	if err != nil {
 		return nil, err
@@ -175,43 +164,23 @@ func newTuckerSpectrum(b linalg.Backend, k Kernel, m Metric) (*tuckerSpectrum, e
 	if err != nil {
 		return nil, err
 	}
-	return &tuckerSpectrum{shape: k.Shape, size: size, groups: groups}, nil
+	return &spectrum[*tuckerGroup]{method: "tucker2", check: tuckerCheck, factors: tuckerFactors, shape: k.Shape, groups: groups}, nil
 }
 
-func (s *tuckerSpectrum) Energy() float64 { return energyOf(s.groups) }
-
-func (s *tuckerSpectrum) Loss(r Rank) (float64, error) {
-	r1, r2, err := s.size.rank(s.shape, r)
-	if err != nil {
-		return 0, err
-	}
-	sum := 0.0
-	for i, g := range s.groups {
-		f, err := g.solve(r1, r2)
-		if err != nil {
-			return 0, refused("tucker2", r, i, s.shape, err)
-		}
-		sum += g.unit(f.loss)
-	}
-	return sum, nil
+func (g *tuckerGroup) loss(r Rank) (float64, error) {
+	f, err := g.solve(r[0], r[1])
+	return g.unit(f.loss), err
 }
 
-func (s *tuckerSpectrum) Chain(r Rank) (Chain, error) {
-	if _, err := s.Loss(r); err != nil {
-		return nil, err
+func (g *tuckerGroup) add(chain Chain, r Rank) error {
+	f, err := g.solve(r[0], r[1])
+	if err == nil {
+		f, err = g.whole(f, r[1])
 	}
-	chain := tuckerFactors(s.shape, r)
-	for i, g := range s.groups {
-		f, err := g.solve(r[0], r[1])
-		if err == nil {
-			f, err = g.whole(f, r[1])
-		}
-		if err != nil {
-			return nil, refused("tucker2", r, i, s.shape, err)
-		}
+	if err == nil {
 		f.appendTo(chain, g.split)
 	}
-	return chain, nil
+	return err
 }
 
 // tuckerRefit starts from the first two factors of a chain, or from those of a new factorization where they lie closer.
@@ -220,32 +189,15 @@ func tuckerRefit(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain,
 	if err != nil {
 		return nil, err
 	}
-	if len(start) != 3 {
-		return nil, fmt.Errorf("decomp: tucker2 refit of a chain with %d factors for a %v kernel: wanted 3", len(start), target.Shape)
-	}
-	r := Rank{start[0].Kernel.Out / target.Groups, start[1].Kernel.Out / target.Groups}
-	if _, _, err := s.size.rank(target.Shape, r); err != nil {
-		return nil, err
-	}
-	chain := tuckerFactors(target.Shape, r)
-	for i, f := range start[:2] {
-		if f.Kernel.String() != chain[i].Kernel.String() || int64(len(f.Kernel.Weights)) != f.Kernel.Params() {
-			return nil, fmt.Errorf("decomp: tucker2 refit of a chain whose factor %d is a %v kernel: wanted %v", i, f.Kernel.Shape, chain[i].Kernel.Shape)
+	return s.refit(start, start.ranks(target.Groups), func(g *tuckerGroup, i int, chain Chain) error {
+		head, _ := normalized(start[0].Kernel.group(i))
+		core, _ := normalized(start[1].Kernel.group(i))
+		f, err := g.resolve(head, core)
+		if err == nil {
+			f.appendTo(chain, g.split)
 		}
-	}
-	of := func(k Kernel, rows, group int) *linalg.Matrix {
-		n := len(k.Weights) / target.Groups
-		m, _ := normalized(&linalg.Matrix{Rows: rows, Cols: n / rows, Data: k.Weights[group*n : (group+1)*n]})
-		return m
-	}
-	for i, g := range s.groups {
-		f, err := g.resolve(of(start[0].Kernel, r[0], i), of(start[1].Kernel, r[1], i))
-		if err != nil {
-			return nil, refused("tucker2", r, i, target.Shape, err)
-		}
-		f.appendTo(chain, g.split)
-	}
-	return chain, nil
+		return err
+	})
 }
 
 // appendTo writes a group's factors to the end of the chain's weights: the rows of the first and the columns of the last
@@ -280,23 +232,6 @@ func (f tuckerFit) appendTo(c Chain, s *split) {
 	}
 	for i, m := range []*linalg.Matrix{first, core, last.T()} {
 		c[i].Kernel.Weights = append(c[i].Kernel.Weights, m.Data...)
-	}
-}
-
-// unitRow scales a row to norm one, unless it is zero, and returns the norm that it had.
-func unitRow(row []float64) float64 {
-	norm := math.Sqrt(squaredNorm(row))
-	if norm > 0 {
-		for i := range row {
-			row[i] /= norm
-		}
-	}
-	return norm
-}
-
-func scaleBy(v []float64, by float64) {
-	for i := range v {
-		v[i] *= by
 	}
 }
 

@@ -46,16 +46,7 @@ func newTuckerGroup(s *split, size tuckerSize) (*tuckerGroup, error) {
 
 // solve returns the factors of a pair of ranks.
 func (g *tuckerGroup) solve(r1, r2 int) (tuckerFit, error) {
-	at := [2]int{r1, r2}
-	if f, ok := g.solved[at]; ok {
-		return f, nil
-	}
-	f, err := g.fit(r1, r2)
-	if err != nil {
-		return tuckerFit{}, err
-	}
-	g.solved[at] = f
-	return f, nil
+	return known(g.solved, [2]int{r1, r2}, func() (tuckerFit, error) { return g.fit(r1, r2) })
 }
 
 // fit finds the factors of a pair. The head starts from that of the next larger r2 of the coarse ladder, of which it is
@@ -130,11 +121,7 @@ func (g *tuckerGroup) open(head *linalg.Matrix) (v *seen, best, vectors *linalg.
 	if best, err = g.bestTail(v); err != nil {
 		return nil, nil, nil, err
 	}
-	left, right := best, v.wam
-	if g.output.root != nil {
-		left = g.b.Mul(false, false, 1, g.output.root, best)
-		right = g.b.Mul(false, false, 1, g.output.root, v.wam)
-	}
+	left, right := times(g.b, g.output.root, best), times(g.b, g.output.root, v.wam)
 	_, vectors, err = symmetricEig(g.b, g.b.Mul(false, true, 1, left, right))
 	return v, left, vectors, err
 }

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Backend is one implementation of the operations.
@@ -102,12 +103,7 @@ func mulSize(transA, transB bool, aRows, aCols, bRows, bCols int) (m, n, k int) 
 // gemm32Size checks the blocks of GemmAdd32 and returns the sizes of the product.
 func gemm32Size(transA, transB bool, a, b, dst Block32) (m, n, k int) {
 	m, n, k = mulSize(transA, transB, a.Rows, a.Cols, b.Rows, b.Cols)
-	if dst.Rows != m || dst.Cols != n {
-		panic(fmt.Sprintf("linalg: a %d×%d product added to a %d×%d block", m, n, dst.Rows, dst.Cols))
-	}
-	if !a.valid() || !b.valid() || !dst.valid() {
-		panic("linalg: a float32 block reaches beyond its buffer")
-	}
+	checkBlocks(m, n, dst, a, b)
 	return m, n, k
 }
 
@@ -117,13 +113,18 @@ func syrk32Size(trans bool, x, dst Block32) (n, k int) {
 	if trans {
 		n, k = k, n
 	}
-	if dst.Rows != n || dst.Cols != n {
-		panic(fmt.Sprintf("linalg: a %d×%d product added to a %d×%d block", n, n, dst.Rows, dst.Cols))
+	checkBlocks(n, n, dst, x)
+	return n, k
+}
+
+// checkBlocks refuses an m×n product of operands that dst cannot take, and blocks without room for their elements.
+func checkBlocks(m, n int, dst Block32, operands ...Block32) {
+	if dst.Rows != m || dst.Cols != n {
+		panic(fmt.Sprintf("linalg: a %d×%d product added to a %d×%d block", m, n, dst.Rows, dst.Cols))
 	}
-	if !x.valid() || !dst.valid() {
+	if slices.ContainsFunc(append(operands, dst), func(b Block32) bool { return !b.valid() }) {
 		panic("linalg: a float32 block reaches beyond its buffer")
 	}
-	return n, k
 }
 
 // checkSquare refuses what no symmetric factorization can take.

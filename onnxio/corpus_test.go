@@ -134,7 +134,7 @@ func TestPythonReadsWhatWeWrite(t *testing.T) {
 	folder := t.TempDir()
 	out := func(name string, m *Model, limit int) string {
 		path := filepath.Join(folder, name)
-		s, err := stage(context.Background(), m, path, WriteOptions{}, limit)
+		s, err := create(context.Background(), m, path, WriteOptions{}, limit)
 		if err != nil {
 			t.Fatal(err)
 		}

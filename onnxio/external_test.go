@@ -234,7 +234,7 @@ func TestLargeGoesExternal(t *testing.T) {
 		&onnxpb.TensorProto{Name: proto.String("floats"), DataType: proto.Int32(1), Dims: []int64{256}, FloatData: make([]float32, 256)})
 	m := open(t, save(t, p))
 	path := filepath.Join(t.TempDir(), "out.onnx")
-	s, err := stage(context.Background(), m, path, WriteOptions{}, 2500)
+	s, err := create(context.Background(), m, path, WriteOptions{}, 2500)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,6 +256,6 @@ func TestLargeGoesExternal(t *testing.T) {
 			t.Errorf("initializer %s changed: %v", tp.GetName(), err)
 		}
 	}
-	_, err = stage(context.Background(), m, filepath.Join(t.TempDir(), "out.onnx"), WriteOptions{}, 300)
+	_, err = create(context.Background(), m, filepath.Join(t.TempDir(), "out.onnx"), WriteOptions{}, 300)
 	refused(t, err, "even with its weights outside")
 }

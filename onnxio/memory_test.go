@@ -128,7 +128,7 @@ func TestWeightsAreNotCopied(t *testing.T) {
 	out := filepath.Join(folder, "out.onnx")
 	step("Write", func() error { return Write(context.Background(), derived, out, WriteOptions{}) })
 	step("Write external", func() error {
-		s, err := stage(context.Background(), derived, filepath.Join(folder, "external.onnx"), WriteOptions{}, weights)
+		s, err := create(context.Background(), derived, filepath.Join(folder, "external.onnx"), WriteOptions{}, weights)
 		if err != nil {
 			return err
 		}

@@ -17,11 +17,11 @@ type WriteOptions struct {
 }
 
 // Write writes the model to a file at path, and external data, where it has any, to one
-// file beside it, path with ".data" added. It is Stage and Commit in one: a failure
+// file beside it, path with ".data" added. It is Create and Commit in one: a failure
 // or a cancelled context leaves no trace, and a file being replaced stays whole until
 // its successor is.
 func Write(ctx context.Context, m *Model, path string, o WriteOptions) error {
-	s, err := Stage(ctx, m, path, o)
+	s, err := Create(ctx, m, path, o)
 	if err != nil {
 		return err
 	}

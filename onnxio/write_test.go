@@ -248,7 +248,7 @@ func TestStage(t *testing.T) {
 	m := open(t, outside(t))
 	folder := t.TempDir()
 	path := filepath.Join(folder, "out.onnx")
-	s, err := Stage(context.Background(), m, path, WriteOptions{})
+	s, err := Create(context.Background(), m, path, WriteOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +273,7 @@ func TestStage(t *testing.T) {
 	if ok, diff := Equal(m, open(t, path)); !ok {
 		t.Error(diff)
 	}
-	again, err := Stage(context.Background(), m, path, WriteOptions{Overwrite: true})
+	again, err := Create(context.Background(), m, path, WriteOptions{Overwrite: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +288,7 @@ func TestCommitRefuses(t *testing.T) {
 	m := open(t, save(t, small()))
 	folder := t.TempDir()
 	path := filepath.Join(folder, "out.onnx")
-	s, err := Stage(context.Background(), m, path, WriteOptions{})
+	s, err := Create(context.Background(), m, path, WriteOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,7 +313,7 @@ func TestCommitTakesBack(t *testing.T) {
 		}
 	}
 	before := snapshot(t, folder)
-	s, err := Stage(context.Background(), m, path, WriteOptions{Overwrite: true})
+	s, err := Create(context.Background(), m, path, WriteOptions{Overwrite: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,11 +23,7 @@ the outputs with the sites of largest loss replaced one at a time, rescales all 
 
 		Formula: "min over ρ of Σ_l e_l(ρ_l) + λ·Σ_b max(0, Σ_l c_lb(ρ_l)/B_b − 1)",
 		Source:  "after A. Aghababaei-Harandi and M.-R. Amini, arXiv 2409.03555: one loss, continuous ranks, several stages",
-		find: func(p *problem, start choice) (choice, dual, bool, error) {
-			d := p.composite(start)
-			best, proved := p.improve(d)
-			return best, d, proved, nil
-		},
+		find:    improved((*problem).composite),
 	}
 }
 
@@ -101,15 +97,10 @@ type point struct {
 
 // climb returns the path under given prices.
 func (p *problem) climb(prices []float64) path {
-	if !slices.ContainsFunc(prices, func(m float64) bool { return m > 0 }) {
-		prices = make([]float64, len(p.budgets))
-		for b := range prices {
-			prices[b] = 1 / p.scales[b]
-		}
-	}
+	prices = p.prices(prices)
 	out := path{p: p, bottom: make(choice, len(p.sites))}
 	for k, site := range p.sites {
-		cheapest, edges := hull(k, site, func(r rung) float64 { return p.price(r, func(b int) float64 { return prices[b] }) })
+		cheapest, edges := hull(k, site, func(r rung) float64 { return priced(0, r.costs, prices) })
 		out.bottom[k] = cheapest
 		out.edges = append(out.edges, edges...)
 	}
@@ -198,9 +189,8 @@ func (w path) round(at point) choice {
 // the point to the one above it. Rungs outside stay seen, so that an optimum can return.
 func (p *problem) refine(seen [][]int, w path, at point) bool {
 	const parts = 4
-	boxes := w.boxes(at)
 	grew := false
-	for k, box := range boxes {
+	for k, box := range w.boxes(at) {
 		var more []int
 		for n, i := range seen[k][:len(seen[k])-1] {
 			next := seen[k][n+1]
@@ -236,11 +226,9 @@ func (w path) boxes(at point) []box {
 	above := make([]bool, len(out)) // whether the edge above the point is known
 	for n, e := range w.edges {
 		switch {
-		case n < at.whole:
+		case n < at.whole, n == at.whole && at.part > 0:
 			out[e.site] = box{from: index(e.site, e.to), to: index(e.site, e.from)}
-		case n == at.whole && at.part > 0:
-			out[e.site] = box{from: index(e.site, e.to), to: index(e.site, e.from)}
-			above[e.site] = true
+			above[e.site] = n == at.whole
 		case !above[e.site]:
 			out[e.site].from = index(e.site, e.to)
 			above[e.site] = true

@@ -24,11 +24,7 @@ func (p *problem) relax(multipliers []float64) (float64, choice) {
 	for k, site := range p.sites {
 		least := math.Inf(1)
 		for i, r := range site {
-			v := r.loss
-			for b, m := range multipliers {
-				v += m * r.costs[b]
-			}
-			if v <= least {
+			if v := priced(r.loss, r.costs, multipliers); v <= least {
 				least, x[k] = v, i
 			}
 		}

@@ -57,10 +57,15 @@ and over the rungs that the bound does not rule out a depth-first search, then d
 limited size, improve on the result or prove that nothing can.`,
 		Formula: "max over μ ≥ 0 of Σ_l min_r (loss_l(r) + μ·cost_l(r)) − μ·B",
 		Source:  "H. Everett, Operations Research 11, 1963; Y. Shoham and A. Gersho, IEEE Transactions on Acoustics, Speech, and Signal Processing 36, 1988",
-		find: func(p *problem, start choice) (choice, dual, bool, error) {
-			d := p.dual(start)
-			best, proved := p.improve(d)
-			return best, d, proved, nil
-		},
+		find:    improved((*problem).dual),
+	}
+}
+
+// improved finds the plan that comes of a relaxation.
+func improved(relax func(p *problem, start choice) dual) func(*problem, choice) (choice, dual, bool, error) {
+	return func(p *problem, start choice) (choice, dual, bool, error) {
+		d := relax(p, start)
+		best, proved := p.improve(d)
+		return best, d, proved, nil
 	}
 }

@@ -3,6 +3,7 @@ package search
 import (
 	"math"
 	"slices"
+	"sort"
 )
 
 // improve turns the plan that the relaxation met into the best that can be found, and says whether it is proved to be
@@ -37,12 +38,7 @@ func (p *problem) polish(x choice, d dual) {
 // fill spends what x leaves of the budgets: each time on the rung, of any site and on its hull or not, that takes most
 // off the loss for its price under the multipliers, until none fits.
 func (p *problem) fill(x choice, d dual) {
-	weights := slices.Clone(d.multipliers)
-	if !slices.ContainsFunc(weights, func(w float64) bool { return w > 0 }) {
-		for b := range weights {
-			weights[b] = 1 / p.scales[b]
-		}
-	}
+	weights := p.prices(d.multipliers)
 	for {
 		bestSite, bestRung, best := -1, 0, 0.0
 		room := p.room(x)
@@ -103,12 +99,8 @@ func (p *problem) open(x choice, d dual) [][]candidate {
 		least := math.Inf(1)
 		all := make([]candidate, len(site))
 		for i, r := range site {
-			v := r.loss
-			for b, m := range d.multipliers {
-				v += m * r.costs[b]
-			}
-			least = min(least, v)
-			all[i] = candidate{rung: i, reduced: v}
+			all[i] = candidate{rung: i, reduced: priced(r.loss, r.costs, d.multipliers)}
+			least = min(least, all[i].reduced)
 		}
 		for _, c := range all {
 			c.reduced -= least
@@ -176,11 +168,5 @@ func (p *problem) firstWithin(take []rung, takes []candidate, from int, room []f
 	if len(p.budgets) != 1 {
 		return 0
 	}
-	at, _ := slices.BinarySearchFunc(takes, true, func(t candidate, _ bool) int {
-		if within(take[t.rung].costs, take[from].costs, room) {
-			return 1
-		}
-		return -1
-	})
-	return at
+	return sort.Search(len(takes), func(i int) bool { return within(take[takes[i].rung].costs, take[from].costs, room) })
 }

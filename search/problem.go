@@ -151,8 +151,9 @@ func (p *problem) feasible() (choice, error) {
 			return nil, &InfeasibleError{Budget: budget.Name, Limit: budget.Limit, Reachable: least}
 		}
 	}
+	prices := p.prices(nil)
 	for k, site := range p.sites {
-		x[k] = leastBy(site, func(r rung) float64 { return p.price(r, func(b int) float64 { return 1 / p.scales[b] }) })
+		x[k] = leastBy(site, func(r rung) float64 { return priced(0, r.costs, prices) })
 	}
 	worst := p.repair(x, nil)
 	if worst < 0 {
@@ -175,12 +176,35 @@ func leastBy(site []rung, value func(rung) float64) int {
 	return at
 }
 
-func (p *problem) price(r rung, weight func(b int) float64) float64 {
-	sum := 0.0
-	for b, c := range r.costs {
-		sum += weight(b) * c
+// prices returns multipliers, or where none is positive, one for each budget in units of its scale.
+func (p *problem) prices(multipliers []float64) []float64 {
+	if slices.ContainsFunc(multipliers, func(m float64) bool { return m > 0 }) {
+		return multipliers
 	}
-	return sum
+	out := make([]float64, len(p.scales))
+	for b, s := range p.scales {
+		out[b] = 1 / s
+	}
+	return out
+}
+
+// sorted returns the numbers below n in the order of compare, equal ones by size.
+func sorted(n int, compare func(i, j int) int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i
+	}
+	slices.SortStableFunc(out, compare)
+	return out
+}
+
+// cheapest is the least that one of some rungs of a site costs.
+func (p *problem) cheapest(k int, open []candidate, b int) float64 {
+	least := math.Inf(1)
+	for _, c := range open {
+		least = min(least, p.sites[k][c.rung].costs[b])
+	}
+	return least
 }
 
 // excess returns by how much x exceeds the budgets, as the sum over budgets of fractions of their scale, and the

@@ -35,10 +35,10 @@ func (p *problem) prove(x choice, d dual) (choice, bool) {
 
 // anyPlan looks for a plan within the budgets, and returns nil where it finds none.
 func (p *problem) anyPlan() choice {
-	open := make([][]candidate, len(p.sites))
+	open, prices := make([][]candidate, len(p.sites)), p.prices(nil)
 	for k, site := range p.sites {
 		for i, r := range site { // the order in which to try: cheap ones first
-			open[k] = append(open[k], candidate{rung: i, reduced: p.price(r, func(b int) float64 { return 1 / p.scales[b] })})
+			open[k] = append(open[k], candidate{rung: i, reduced: priced(0, r.costs, prices)})
 		}
 	}
 	s := p.newProver(open)
@@ -48,7 +48,7 @@ func (p *problem) anyPlan() choice {
 }
 
 func (p *problem) newProver(open [][]candidate) *prover {
-	s := &prover{p: p, open: open, x: make(choice, len(p.sites)), left: proofLimit, order: make([]int, len(p.sites))}
+	s := &prover{p: p, open: open, x: make(choice, len(p.sites)), left: proofLimit}
 	freedom := make([]float64, len(p.sites))
 	for k, c := range s.open {
 		slices.SortStableFunc(c, func(a, b candidate) int { return cmp.Compare(a.reduced, b.reduced) })
@@ -56,9 +56,8 @@ func (p *problem) newProver(open [][]candidate) *prover {
 		if len(c) > 1 {
 			freedom[k] = c[0].reduced - c[1].reduced
 		}
-		s.order[k] = k
 	}
-	slices.SortStableFunc(s.order, func(a, b int) int { return cmp.Compare(freedom[a], freedom[b]) })
+	s.order = sorted(len(p.sites), func(a, b int) int { return cmp.Compare(freedom[a], freedom[b]) })
 	depths := len(s.order)
 	for range depths + 1 {
 		s.costs = append(s.costs, make([]float64, len(p.budgets)))
@@ -66,11 +65,7 @@ func (p *problem) newProver(open [][]candidate) *prover {
 	for b := range p.budgets {
 		least := make([]float64, depths+1)
 		for n := depths - 1; n >= 0; n-- {
-			cheapest := math.Inf(1)
-			for _, c := range s.open[s.order[n]] {
-				cheapest = min(cheapest, p.sites[s.order[n]][c.rung].costs[b])
-			}
-			least[n] = least[n+1] + cheapest
+			least[n] = least[n+1] + p.cheapest(s.order[n], s.open[s.order[n]], b)
 		}
 		s.least = append(s.least, least)
 	}

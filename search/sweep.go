@@ -42,18 +42,11 @@ type sweeper struct {
 // sweep looks for a plan better than x. It returns the best one found, and whether that is proved to be the best of all.
 func (p *problem) sweep(x choice, d dual) (choice, bool) {
 	s := &sweeper{p: p, open: p.open(x, d), worst: p.loss(x) * (1 - 1e-12), d: d, sides: sides(d.multipliers), exact: true}
-	for k := range p.sites {
-		s.order = append(s.order, k)
-	}
-	slices.SortStableFunc(s.order, func(a, b int) int { return cmp.Compare(len(s.open[a]), len(s.open[b])) })
+	s.order = sorted(len(p.sites), func(a, b int) int { return cmp.Compare(len(s.open[a]), len(s.open[b])) })
 	for b := range p.budgets {
 		least := make([]float64, len(s.order)+1)
 		for n, k := range s.order {
-			cheapest := math.Inf(1)
-			for _, c := range s.open[k] {
-				cheapest = min(cheapest, p.sites[k][c.rung].costs[b])
-			}
-			least[n+1] = least[n] + cheapest
+			least[n+1] = least[n] + p.cheapest(k, s.open[k], b)
 		}
 		s.least = append(s.least, least)
 	}
@@ -161,12 +154,7 @@ func thin(cells []partial, budgets int) []partial {
 
 // best returns the best of the plans at the end that is within the budgets to the last bit, or x where none is better.
 func (s *sweeper) best(x choice, plans []partial, trail [][]link) choice {
-	order := make([]int, len(plans))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(plans[a].loss, plans[b].loss) })
-	for _, i := range order {
+	for _, i := range sorted(len(plans), func(a, b int) int { return cmp.Compare(plans[a].loss, plans[b].loss) }) {
 		y, at := slices.Clone(x), i
 		for depth := len(s.order) - 1; depth >= 0; depth-- {
 			step := trail[depth][at]

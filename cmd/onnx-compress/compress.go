@@ -181,9 +181,9 @@ func readSizes(o *compress.Options, memory string, shapes []string) (err error) 
 func (c *compressCommand) prepared() (err error) {
 	c.opts.Data.Path = c.calib
 	if c.tune {
-		c.opts.Data.Lessons = c.lessons
+		c.opts.Data.Tune = c.lessons
 	}
-	if c.calib != "" || c.opts.Data.Lessons != "" {
+	if c.calib != "" || c.opts.Data.Tune != "" {
 		c.opts.Data.Preparation, err = c.samples.options()
 	}
 	return err

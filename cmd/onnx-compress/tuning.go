@@ -221,7 +221,7 @@ func (c *compressCommand) learn(m *onnxio.Model) (err error) {
 		return nil
 	}
 	if c.lessons != "" {
-		if c.opts.Lessons, err = openSamples(m, c.lessons, &c.samples); err != nil {
+		if c.opts.TuneSource, err = openSamples(m, c.lessons, &c.samples); err != nil {
 			return err
 		}
 	}

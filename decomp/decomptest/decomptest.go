@@ -50,6 +50,16 @@ func element(matrices []*linalg.Matrix, g int) *linalg.Matrix {
 	return matrices[g]
 }
 
+// chainOf returns the chain of a rank at which there must be one.
+func chainOf(t *testing.T, s decomp.Spectrum, r decomp.Rank) decomp.Chain {
+	t.Helper()
+	c, err := s.Chain(r)
+	if err != nil {
+		t.Fatalf("rank %v: %v", r, err)
+	}
+	return c
+}
+
 // input is A of a group from the definition of the form that it is given in, nil for the identity.
 func input(m decomp.Metric, g int) *linalg.Matrix {
 	switch {
@@ -126,10 +136,7 @@ func Laws(t *testing.T, b linalg.Backend, m decomp.Method, s Specimen) {
 	}
 	last := math.Inf(1)
 	for _, r := range found {
-		chain, err := spectrum.Chain(r)
-		if err != nil {
-			t.Fatalf("rank %v: %v", r, err)
-		}
+		chain := chainOf(t, spectrum, r)
 		costsAgree(t, m, s, r, chain)
 		balanced(t, r, chain)
 		loss := lossOf(t, spectrum, r)
@@ -255,10 +262,7 @@ func norm(v []float64) float64 {
 // refits wants a chain of the same sizes that lies no further from another target than the chain it starts from.
 func refits(t *testing.T, b linalg.Backend, m decomp.Method, s Specimen, spectrum decomp.Spectrum, r decomp.Rank) {
 	t.Helper()
-	start, err := spectrum.Chain(r)
-	if err != nil {
-		t.Fatalf("rank %v: %v", r, err)
-	}
+	start := chainOf(t, spectrum, r)
 	target := s.Kernel
 	target.Weights = slices.Clone(target.Weights)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -355,11 +359,7 @@ func balanced(t *testing.T, r decomp.Rank, c decomp.Chain) {
 // rebuilt: the last rank gives the kernel itself, whatever the metric.
 func rebuilt(t *testing.T, s Specimen, spectrum decomp.Spectrum, r decomp.Rank) {
 	t.Helper()
-	c, err := spectrum.Chain(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	k, largest, worst := compose(t, s, r, c), 0.0, 0.0
+	k, largest, worst := compose(t, s, r, chainOf(t, spectrum, r)), 0.0, 0.0
 	for i, w := range s.Kernel.Weights {
 		largest, worst = max(largest, math.Abs(w)), max(worst, math.Abs(w-k.Weights[i]))
 	}
@@ -376,10 +376,7 @@ func stationary(t *testing.T, m decomp.Method, s Specimen, spectrum decomp.Spect
 	if s.Condition == 0 || loss <= 1e-9*energy {
 		return
 	}
-	c, err := spectrum.Chain(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := chainOf(t, spectrum, r)
 	random := rand.New(rand.NewPCG(1, uint64(len(s.Kernel.Weights))))
 	for range 8 {
 		direction := make([][]float64, len(c))
@@ -425,11 +422,7 @@ func deterministic(t *testing.T, b linalg.Backend, m decomp.Method, s Specimen, 
 		t.Fatal(err)
 	}
 	for _, r := range slices.Backward(ranks) {
-		c1, err1 := spectrum.Chain(r)
-		c2, err2 := again.Chain(r)
-		if err1 != nil || err2 != nil {
-			t.Fatal(err1, err2)
-		}
+		c1, c2 := chainOf(t, spectrum, r), chainOf(t, again, r)
 		if first, second := lossOf(t, spectrum, r), lossOf(t, again, r); first != second {
 			t.Errorf("rank %v: losses %v and %v from the same input", r, first, second)
 		}

@@ -3,6 +3,7 @@ package decomptest
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/linalg"
@@ -31,13 +32,9 @@ func degenerateOf(r *rand.Rand, s decomp.Shape) []Specimen {
 	add := func(name string, k decomp.Kernel, in, g []*linalg.Matrix) {
 		out = append(out, Specimen{Name: "degenerate " + name + " " + s.String(), Kernel: k, Metric: decomp.Metric{In: in, Out: g}})
 	}
-	// each is a second moment of every group, of columns that draw makes of noise [K].
-	each := func(samples int, centred bool, draw func(x []float64)) []*linalg.Matrix {
-		all := make([]*linalg.Matrix, s.Groups)
-		for g := range all {
-			all[g] = drawn(r, s.Cols(), samples, centred, draw)
-		}
-		return all
+	// seen is a second moment of every group, of columns that draw makes of noise [K].
+	seen := func(samples int, centred bool, draw func(x []float64)) []*linalg.Matrix {
+		return each(s.Groups, func() *linalg.Matrix { return drawn(r, s.Cols(), samples, centred, draw) })
 	}
 	channel := func(i int) int { return i / taps }
 	asleep := func(by float64) func(x []float64) {
@@ -53,27 +50,21 @@ func degenerateOf(r *rand.Rand, s decomp.Shape) []Specimen {
 	many := 4 * s.Cols()
 	for _, by := range []float64{0, 1e-19, 1e-22, 1e-160} {
 		name := map[float64]string{0: "0", 1e-19: "1e-19", 1e-22: "1e-22", 1e-160: "1e-160"}[by]
-		add("inputs of "+name, plain, each(many, false, asleep(by)), outputs)
+		add("inputs of "+name, plain, seen(many, false, asleep(by)), outputs)
 		weak := plain
-		weak.Weights = make([]float64, len(plain.Weights))
-		for i, v := range plain.Weights {
-			if weak.Weights[i] = v; i/s.Cols()%4 == 1 || channel(i%s.Cols())%3 == 2 {
+		weak.Weights = slices.Clone(plain.Weights)
+		for i := range weak.Weights {
+			if i/s.Cols()%4 == 1 || channel(i%s.Cols())%3 == 2 {
 				weak.Weights[i] *= by
 			}
 		}
-		add("weights of "+name, weak, each(many, false, func([]float64) {}), outputs)
+		add("weights of "+name, weak, seen(many, false, func([]float64) {}), outputs)
 		add("weights of "+name+" and no metric", weak, nil, nil)
-		add("weights and inputs of "+name, weak, each(many, false, asleep(by)), outputs)
+		add("weights and inputs of "+name, weak, seen(many, false, asleep(by)), outputs)
 		all := plain
-		all.Weights = make([]float64, len(plain.Weights))
-		for i, v := range plain.Weights {
-			all.Weights[i] = by * v
-		}
-		add("kernel and inputs of "+name, all, each(many, false, func(x []float64) {
-			for i := range x {
-				x[i] *= by
-			}
-		}), outputs)
+		all.Weights = slices.Clone(plain.Weights)
+		multiply(all.Weights, by)
+		add("kernel and inputs of "+name, all, seen(many, false, func(x []float64) { multiply(x, by) }), outputs)
 	}
 	constant := func(x []float64) {
 		for i := range x {
@@ -82,41 +73,41 @@ func degenerateOf(r *rand.Rand, s decomp.Shape) []Specimen {
 			}
 		}
 	}
-	add("constant channels", plain, each(many, false, constant), outputs)
-	add("constant channels, about the mean", plain, each(many, true, constant), outputs)
+	add("constant channels", plain, seen(many, false, constant), outputs)
+	add("constant channels, about the mean", plain, seen(many, true, constant), outputs)
 	gray := func(x []float64) {
 		for i := range x {
 			x[i] = x[i%taps]
 		}
 	}
-	add("gray as RGB", plain, each(many, false, gray), outputs)
-	add("gray as RGB, few samples", plain, each(2, true, gray), nil)
-	add("everything constant", plain, each(many, true, func(x []float64) {
+	add("gray as RGB", plain, seen(many, false, gray), outputs)
+	add("gray as RGB, few samples", plain, seen(2, true, gray), nil)
+	add("everything constant", plain, seen(many, true, func(x []float64) {
 		for i := range x {
 			x[i] = 1
 		}
 	}), outputs)
-	add("means of 3000", plain, each(many, false, func(x []float64) {
+	add("means of 3000", plain, seen(many, false, func(x []float64) {
 		for i := range x {
 			x[i] += 3000
 		}
 	}), nil)
-	add("one sample about its mean", plain, each(1, true, func([]float64) {}), outputs)
+	add("one sample about its mean", plain, seen(1, true, func([]float64) {}), outputs)
 	// Rounding leaves eigenvalues below zero.
-	rounded := each(3, true, func([]float64) {})
+	rounded := seen(3, true, func([]float64) {})
 	for _, a := range rounded {
 		for i := range a.Rows {
 			a.Data[i*a.Cols+i] -= 4e-16 * a.MaxAbs()
 		}
 	}
 	add("moment with eigenvalues below zero", plain, rounded, outputs)
-	sleeping := make([]*linalg.Matrix, s.Groups)
-	for g := range sleeping {
-		sleeping[g] = linalg.New(s.Rows(), s.Rows())
-		sleeping[g].Set(0, 0, 1e-30)
-		sleeping[g].Set(1, 1, 1)
-	}
-	add("outputs that are not felt", plain, each(many, false, func([]float64) {}), sleeping)
+	sleeping := each(s.Groups, func() *linalg.Matrix {
+		m := linalg.New(s.Rows(), s.Rows())
+		m.Set(0, 0, 1e-30)
+		m.Set(1, 1, 1)
+		return m
+	})
+	add("outputs that are not felt", plain, seen(many, false, func([]float64) {}), sleeping)
 	return out
 }
 

@@ -81,9 +81,7 @@ func hardKernels(r *rand.Rand, add adder) {
 			by   float64
 		}{{"tiny", 1e-140}, {"huge", 1e140}, {"odd power of two", 8}} {
 			k := kernel(r, s)
-			for i := range k.Weights {
-				k.Weights[i] *= scale.by
-			}
+			multiply(k.Weights, scale.by)
 			add(scale.name+" kernel "+s.String(), k, in, out, 100)
 		}
 		low := kernel(r, s) // rank 2
@@ -111,13 +109,6 @@ func hardKernels(r *rand.Rand, add adder) {
 func hardMetrics(r *rand.Rand, add adder, shapes ...decomp.Shape) {
 	for _, s := range shapes {
 		k, o, c := kernel(r, s), s.Rows(), s.Cols()
-		each := func(n int, make func() *linalg.Matrix) []*linalg.Matrix {
-			out := []*linalg.Matrix{}
-			for range n {
-				out = append(out, make())
-			}
-			return out
-		}
 		name := " " + s.String()
 		add("ill-conditioned input"+name, k, each(s.Groups, func() *linalg.Matrix { return spread(r, c, 1e-12) }), nil, 0)
 		add("ill-conditioned output"+name, k, nil, each(s.Groups, func() *linalg.Matrix { return spread(r, o, 1e-12) }), 0)
@@ -144,9 +135,7 @@ func hardMetrics(r *rand.Rand, add adder, shapes ...decomp.Shape) {
 			big := func(n int) func() *linalg.Matrix {
 				return func() *linalg.Matrix {
 					m := gram(r, n, 2*n)
-					for i := range m.Data {
-						m.Data[i] *= scale.by
-					}
+					multiply(m.Data, scale.by)
 					return m
 				}
 			}
@@ -173,12 +162,8 @@ func hardForms(r *rand.Rand, s decomp.Shape) []Specimen {
 	}{{"zero", 0}, {"tiny", 1e-120}, {"huge", 1e120}} {
 		sample, diagonal := samples(r, s.Groups, s.Cols(), 3), diagonals(r, s.Groups, s.Cols())
 		for g := range s.Groups {
-			for i := range sample[g].Data {
-				sample[g].Data[i] *= scale.by
-			}
-			for i := range diagonal[g] {
-				diagonal[g][i] *= scale.by * scale.by
-			}
+			multiply(sample[g].Data, scale.by)
+			multiply(diagonal[g], scale.by*scale.by)
 		}
 		add(scale.name+" sample", decomp.Metric{Sample: sample}, 0)
 		add(scale.name+" diagonal", decomp.Metric{Diagonal: diagonal}, 0)
@@ -203,44 +188,44 @@ func hardForms(r *rand.Rand, s decomp.Shape) []Specimen {
 	return out
 }
 
-// samples returns for each group rows with a common mean, scaled to stand for a second moment.
-func samples(r *rand.Rand, groups, cols, rows int) []*linalg.Matrix {
-	out := make([]*linalg.Matrix, groups)
-	for g := range out {
-		out[g] = linalg.New(rows, cols)
-		for i := range out[g].Data {
-			out[g].Data[i] = (0.3 + r.NormFloat64()) / math.Sqrt(float64(rows))
-		}
+// each makes n of something, one after the other.
+func each[T any](n int, one func() T) []T {
+	out := make([]T, n)
+	for i := range out {
+		out[i] = one()
 	}
 	return out
+}
+
+func multiply(v []float64, by float64) {
+	for i := range v {
+		v[i] *= by
+	}
+}
+
+// samples returns for each group rows with a common mean, scaled to stand for a second moment.
+func samples(r *rand.Rand, groups, cols, rows int) []*linalg.Matrix {
+	return each(groups, func() *linalg.Matrix {
+		m := linalg.New(rows, cols)
+		for i := range m.Data {
+			m.Data[i] = (0.3 + r.NormFloat64()) / math.Sqrt(float64(rows))
+		}
+		return m
+	})
 }
 
 // diagonals returns for each group numbers from a tenth to one.
 func diagonals(r *rand.Rand, groups, cols int) [][]float64 {
-	out := make([][]float64, groups)
-	for g := range out {
-		for range cols {
-			out[g] = append(out[g], 0.1+0.9*r.Float64())
-		}
-	}
-	return out
+	return each(groups, func() []float64 { return each(cols, func() float64 { return 0.1 + 0.9*r.Float64() }) })
 }
 
 func kernel(r *rand.Rand, s decomp.Shape) decomp.Kernel {
-	k := decomp.Kernel{Shape: s, Weights: make([]float64, s.Params())}
-	for i := range k.Weights {
-		k.Weights[i] = r.NormFloat64() / math.Sqrt(float64(s.Cols()))
-	}
-	return k
+	return decomp.Kernel{Shape: s, Weights: each(int(s.Params()), func() float64 { return r.NormFloat64() / math.Sqrt(float64(s.Cols())) })}
 }
 
 // moments returns second moments whose eigenvalues fall geometrically from 1 to least.
 func moments(r *rand.Rand, groups, n int, least float64) []*linalg.Matrix {
-	out := make([]*linalg.Matrix, groups)
-	for g := range out {
-		out[g] = spread(r, n, least)
-	}
-	return out
+	return each(groups, func() *linalg.Matrix { return spread(r, n, least) })
 }
 
 // gram returns the second moment of a number of random samples with a common mean.

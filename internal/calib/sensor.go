@@ -20,7 +20,7 @@ type sensor struct {
 	site      *rewrite.Site
 	sum       *moments.Sum
 	positions int64 // of all samples and probes
-	spread    spread
+	spread    variance
 	why       string // what kept the gradient from a run, the first time
 }
 
@@ -33,7 +33,7 @@ func newSensor(s *rewrite.Site) *sensor {
 func (s *sensor) add(ctx context.Context, w *worker, r *feed.Run, turn int, g tensor.Dense, weights []float32, why string) error {
 	var plan moments.Plan
 	var positions int64
-	var seen spread
+	var seen variance
 	if why == "" {
 		var units int
 		shape, values, err := trim(r, outputKind(s.site), s.site.View.Stack, g)

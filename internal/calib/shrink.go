@@ -6,7 +6,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
-// spread measures how far the second moments of single samples lie apart, which tells how
+// variance measures how far the second moments of single samples lie apart, which tells how
 // much of the entries off the diagonal of their mean is noise.
 //
 // A random direction in the outputs mixes the rows of the Jacobian, so that G of n samples has
@@ -26,7 +26,7 @@ import (
 // n = Σ n_b and q = Σ n_b², the numerator is estimated without bias, whatever the n_b, by
 //
 //	(Σ_b S_b,ij² − q·G_ij²) / (n² − q),  summed over i ≠ j.
-type spread struct {
+type variance struct {
 	squares []float64 // Σ_b Σ_{i≠j} S_b,ij², of each group
 	q       float64
 }
@@ -90,7 +90,7 @@ func (b block) diagonal(x linalg.Block32) []float64 {
 }
 
 // add takes what offDiagonal found in a sample of n positions.
-func (s *spread) add(squares []float64, n int) {
+func (s *variance) add(squares []float64, n int) {
 	if s.squares == nil {
 		s.squares = make([]float64, len(squares))
 	}
@@ -100,8 +100,8 @@ func (s *spread) add(squares []float64, n int) {
 	s.q += float64(n) * float64(n)
 }
 
-// merge adds what another spread has.
-func (s *spread) merge(t *spread) {
+// merge adds what another has.
+func (s *variance) merge(t *variance) {
 	if s.squares == nil {
 		s.squares = make([]float64, len(t.squares))
 	}
@@ -112,7 +112,7 @@ func (s *spread) merge(t *spread) {
 }
 
 // noise is α of a group with the mean m over n positions; 0 where one sample is all there is.
-func (s *spread) noise(group int, m *linalg.Matrix, n int64) float64 {
+func (s *variance) noise(group int, m *linalg.Matrix, n int64) float64 {
 	norm := 0.
 	for i := range m.Rows {
 		for _, v := range m.Row(i)[i+1:] {

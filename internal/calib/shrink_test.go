@@ -30,7 +30,7 @@ func sampled(r *rand.Rand, mix *linalg.Matrix, n int) linalg.Block32 {
 func estimate(mix *linalg.Matrix, samples, n int, seed uint64) (*linalg.Matrix, float64) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	w := &worker{backend: linalg.Gonum()}
-	sum, s := linalg.New(mix.Rows, mix.Rows), spread{}
+	sum, s := linalg.New(mix.Rows, mix.Rows), variance{}
 	for range samples {
 		x := sampled(r, mix, n)
 		for i := range x.Rows {

@@ -1,6 +1,10 @@
 package moments
 
-import "github.com/onnx-compress/onnx-compress/tensor"
+import (
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
 
 // visit is where something is summed along an axis: at output positions from to (excluded) to, of which o meets the
 // input at first + o·stride.
@@ -42,11 +46,7 @@ func ceilDiv(a, b int) int {
 // Columns adds to sums, [Groups·K], the sums of the columns x that Run multiplies.
 func (p Patches) Columns(x []float32, samples int, sums []float64) {
 	taps := tensor.Product(p.Window)
-	p.fold(x, samples, p.visits, func(channel int, folded []float64) {
-		for t, v := range folded {
-			sums[channel*taps+t] += v
-		}
-	})
+	p.fold(x, samples, p.visits, func(channel int, folded []float64) { addTo(sums[channel*taps:], folded) })
 }
 
 // pairs adds to sums, [Channels, taps, taps], for each two taps what the first meets at the positions at which the
@@ -78,10 +78,7 @@ func (p Patches) pairs(x []float32, samples int, sums []float64) {
 // sums of a channel of ones.
 func (p Patches) together() []float64 {
 	p.Channels, p.Groups = 1, 1
-	ones := make([]float32, tensor.Product(p.In))
-	for i := range ones {
-		ones[i] = 1
-	}
+	ones := slices.Repeat([]float32{1}, tensor.Product(p.In))
 	out := make([]float64, tensor.Product(p.Window)*tensor.Product(p.Window))
 	p.pairs(ones, 1, out)
 	return out
@@ -146,9 +143,7 @@ func foldAxis(in []float64, outer, size, inner, stride int, visits []visit) []fl
 		for i, v := range visits {
 			to := out[(a*len(visits)+i)*inner:][:inner]
 			for o := v.from; o < v.to; o++ {
-				for k, v := range in[(a*size+v.first+o*stride)*inner:][:inner] {
-					to[k] += v
-				}
+				addTo(to, in[(a*size+v.first+o*stride)*inner:][:inner])
 			}
 		}
 	}
@@ -158,10 +153,7 @@ func foldAxis(in []float64, outer, size, inner, stride int, visits []visit) []fl
 // Columns adds the sums of the rows.
 func (p *rows) Columns(x []float32, samples int, sums []float64) {
 	for r := range samples * p.groups * p.perGroup {
-		to := sums[r/p.perGroup%p.groups*p.k:][:p.k]
-		for i, v := range x[r*p.k:][:p.k] {
-			to[i] += float64(v)
-		}
+		addTo(sums[r/p.perGroup%p.groups*p.k:], x[r*p.k:][:p.k])
 	}
 }
 

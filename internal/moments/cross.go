@@ -34,21 +34,13 @@ type convCross struct {
 func (c *convCross) Size() int { return c.out * c.k }
 
 func (c *convCross) Run(b linalg.Backend, z, x []float32, samples int, partial []float32, s *Scratch) {
-	for g := range c.Groups {
-		dst := linalg.Block32{Rows: c.rows, Cols: c.k, Stride: c.k, Data: partial[g*c.rows*c.k:][:c.rows*c.k]}
-		first := g * c.channels * c.plane
-		if c.inPlace {
-			for n := range samples {
-				zn := linalg.Block32{Rows: c.rows, Cols: c.area, Stride: c.area, Data: z[(n*c.out+g*c.rows)*c.area:][:c.rows*c.area]}
-				xn := linalg.Block32{Rows: c.k, Cols: c.plane, Stride: c.plane, Data: x[n*c.Channels*c.plane+first:][:c.k*c.plane]}
-				b.GemmAdd32(false, true, zn, xn, dst)
-			}
-			continue
+	c.blocks(x, samples, s, func(g, n int, patches linalg.Block32, segments []segment) {
+		outputs := side(z[(n*c.out+g*c.rows)*c.area:], c.rows, c.area, false)
+		if segments != nil {
+			outputs = c.gather(z[g*c.rows*c.area:], segments, patches.Cols, s)
 		}
-		c.chunks(x[first:], samples, s, func(patches linalg.Block32, segments []segment) {
-			b.GemmAdd32(false, true, c.gather(z[g*c.rows*c.area:], segments, patches.Cols, s), patches, dst)
-		})
-	}
+		b.GemmAdd32(false, true, outputs, patches, side(partial[g*c.rows*c.k:], c.k, c.rows, true))
+	})
 }
 
 // Inside is fold, with outputs in place of inputs.
@@ -62,11 +54,7 @@ func (c *convCross) Inside(z []float32, samples int, sums []float64) {
 		}
 		return all
 	}
-	outputs.fold(z, samples, visits, func(channel int, folded []float64) {
-		for t, v := range folded {
-			sums[channel*len(folded)+t] += v
-		}
-	})
+	outputs.fold(z, samples, visits, func(channel int, folded []float64) { addTo(sums[channel*len(folded):], folded) })
 }
 
 // gather copies the outputs at the segments' positions, one position a column. z begins
@@ -87,7 +75,7 @@ func (c *convCross) gather(z []float32, segments []segment, used int, s *Scratch
 // MatrixCross plans for plain matrices of n positions, each one sample: z is [n, out], or
 // [out, n] unless zRows is set, and x is [n, k], or [k, n] unless xRows is set.
 func MatrixCross(out, k, n int, zRows, xRows bool) Cross {
-	return matrixCross{1, out, k, n, zRows, xRows}
+	return StackedCross(1, out, k, n, zRows, xRows)
 }
 
 // StackedCross plans for samples of one pair of such matrices for each group, one behind the

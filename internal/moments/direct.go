@@ -10,6 +10,7 @@ import (
 // direct writes out the patches (im2col) and takes their symmetric product.
 type direct struct {
 	Patches
+	densely
 	k, channels int // columns and input channels of a group
 	plane       int // elements of one input channel
 	taps        [][]int
@@ -22,17 +23,8 @@ func Direct(p Patches) Plan {
 	// A product over few positions moves more memory than it computes; then it is
 	// better to gather the positions of several samples first.
 	const fewPositions = 32
-	d.inPlace = tensor.Product(p.Window) == 1 && p.unitStride() && slices.Equal(p.Out, p.In) && p.zeroPads() && d.plane >= fewPositions
+	d.inPlace = tensor.Product(p.Window) == 1 && p.unitStride() && slices.Equal(p.Out, p.In) && all(p.PadBegin, 0) && d.plane >= fewPositions
 	return d
-}
-
-func (p Patches) zeroPads() bool {
-	for _, n := range p.PadBegin {
-		if n != 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // chunkFloats is about the size of the im2col matrix that is built at a time: it
@@ -48,27 +40,27 @@ func (d *direct) Scratch(int) int {
 	return d.k * d.chunk()
 }
 
-func (d *direct) Positions(samples int) int64 { return int64(samples) * int64(tensor.Product(d.Out)) }
-func (d *direct) dense() bool                 { return true }
-
-func (d *direct) same(Plan) bool                  { return true }
-func (d *direct) expand(values, []*linalg.Matrix) {}
-
 // chunk is the number of positions that are written out at a time.
 func (d *direct) chunk() int { return max(256, chunkFloats/d.k) }
 
 func (d *direct) Run(b linalg.Backend, x []float32, samples int, partial []float32, s *Scratch) {
+	d.blocks(x, samples, s, func(g, _ int, patches linalg.Block32, _ []segment) {
+		b.SyrkAdd32(false, patches, square(partial[g*d.k*d.k:], d.k))
+	})
+}
+
+// blocks visits matrices of patches, one a column, group by group: in place those of one sample number each, without
+// segments; else as many as chunks writes out.
+func (d *direct) blocks(x []float32, samples int, s *Scratch, visit func(group, number int, patches linalg.Block32, segments []segment)) {
 	for g := range d.Groups {
-		dst := square(partial[g*d.k*d.k:], d.k)
 		first := g * d.channels * d.plane
-		if d.inPlace {
-			for n := range samples {
-				at := n*d.Channels*d.plane + first
-				b.SyrkAdd32(false, linalg.Block32{Rows: d.k, Cols: d.plane, Stride: d.plane, Data: x[at : at+d.k*d.plane]}, dst)
-			}
+		if !d.inPlace {
+			d.chunks(x[first:], samples, s, func(buf linalg.Block32, segments []segment) { visit(g, 0, buf, segments) })
 			continue
 		}
-		d.chunks(x[first:], samples, s, func(buf linalg.Block32, _ []segment) { b.SyrkAdd32(false, buf, dst) })
+		for n := range samples {
+			visit(g, n, linalg.Block32{Rows: d.k, Cols: d.plane, Stride: d.plane, Data: x[n*d.Channels*d.plane+first:][:d.k*d.plane]}, nil)
+		}
 	}
 }
 

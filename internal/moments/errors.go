@@ -48,12 +48,7 @@ func (s *Errors) Run(b linalg.Backend, plan Cross, n int, y Plan, ny int, e, off
 
 // Add adds what a run found. The order of the additions decides the last bits.
 func (s *Errors) Add(part *ErrorsPart) {
-	if s.products == nil {
-		s.products = make([]float64, len(part.products))
-	}
-	for i, v := range part.products {
-		s.products[i] += float64(v)
-	}
+	s.products = plus(s.products, part.products)
 	s.first, s.inside = plus(s.first, part.first), plus(s.inside, part.inside)
 }
 

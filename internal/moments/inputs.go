@@ -78,13 +78,11 @@ func (s *Inputs) Add(part *Part) {
 }
 
 // plus adds b to a, which is nil at first.
-func plus(a, b []float64) []float64 {
+func plus[F float32 | float64](a []float64, b []F) []float64 {
 	if a == nil {
 		a = make([]float64, len(b))
 	}
-	for i, v := range b {
-		a[i] += v
-	}
+	addTo(a, b)
 	return a
 }
 

@@ -2,7 +2,6 @@ package moments
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -180,12 +179,11 @@ func coordinate(n int) []int {
 
 func (l *lag) Size() int { return l.Groups * l.keys * l.channels * l.channels }
 
-func (l *lag) Positions(samples int) int64 { return int64(samples) * int64(tensor.Product(l.Out)) }
-func (l *lag) dense() bool                 { return false }
+func (l *lag) dense() bool { return false }
 
 func (l *lag) same(q Plan) bool {
 	o, ok := q.(*lag)
-	return ok && (o == l || slices.Equal(o.In, l.In) && slices.Equal(o.Out, l.Out) && slices.Equal(o.PadBegin, l.PadBegin))
+	return ok && (o == l || o.alike(l.Patches))
 }
 
 func (l *lag) Scratch(samples int) int {

@@ -9,6 +9,8 @@
 package moments
 
 import (
+	"slices"
+
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -33,13 +35,20 @@ func (p Patches) Length() int { return p.Channels / p.Groups * tensor.Product(p.
 func (p Patches) reach(axis int) int { return (p.Window[axis] - 1) * p.Dilations[axis] }
 
 // unitStride tells whether windows start at every position.
-func (p Patches) unitStride() bool {
-	for _, s := range p.Strides {
-		if s != 1 {
-			return false
-		}
-	}
-	return true
+func (p Patches) unitStride() bool { return all(p.Strides, 1) }
+
+func all(numbers []int, n int) bool {
+	return !slices.ContainsFunc(numbers, func(v int) bool { return v != n })
+}
+
+// Positions is the number of windows in that many samples.
+func (p Patches) Positions(samples int) int64 {
+	return int64(samples) * int64(tensor.Product(p.Out))
+}
+
+// alike tells whether a plan for q, of the same site, is that for p.
+func (p Patches) alike(q Patches) bool {
+	return slices.Equal(p.In, q.In) && slices.Equal(p.Out, q.Out) && slices.Equal(p.PadBegin, q.PadBegin)
 }
 
 // Plan is a way to sum the second moments of inputs of one geometry. It is immutable.
@@ -70,6 +79,13 @@ type Plan interface {
 	// it can be added to them as it is.
 	dense() bool
 }
+
+// densely is embedded in plans whose partial results are laid out as the moments are.
+type densely struct{}
+
+func (densely) dense() bool                     { return true }
+func (densely) same(Plan) bool                  { return true }
+func (densely) expand(values, []*linalg.Matrix) {}
 
 // values are the numbers of a partial result or of a total; one of the two is nil.
 type values struct {
@@ -119,13 +135,17 @@ func (s *Sum) Add(p Plan, partial []float32) {
 		if s.plan == nil {
 			s.plan, s.totals = p, make([]float64, p.Size())
 		}
-		for i, v := range partial {
-			s.totals[i] += float64(v)
-		}
+		addTo(s.totals, partial)
 	default:
 		s.flush()
 		s.need()
 		p.expand(values{single: partial}, s.moments)
+	}
+}
+
+func addTo[F float32 | float64](sums []float64, more []F) {
+	for i, v := range more {
+		sums[i] += float64(v)
 	}
 }
 

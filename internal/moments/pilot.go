@@ -3,6 +3,7 @@ package moments
 import (
 	"context"
 	"math"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -103,13 +104,7 @@ func (p *Pilot) Off(plan Plan, x []float32, n int, roots []float32, buf *[]float
 
 // felt returns the roots that are not 0, whose rows Weigh has kept.
 func felt(roots []float32) []float32 {
-	var out []float32
-	for _, r := range roots {
-		if r != 0 {
-			out = append(out, r)
-		}
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(roots), func(r float32) bool { return r == 0 })
 }
 
 func root(roots []float32, i int) float64 {

@@ -4,22 +4,23 @@ import "github.com/onnx-compress/onnx-compress/linalg"
 
 // rows sums over the rows of matrices: every row of length k is a column x. A unit has one
 // matrix of perGroup rows for each group, one behind the other.
-type rows struct{ k, groups, perGroup int }
+type rows struct {
+	densely
+	k, groups, perGroup int
+}
 
 // Rows plans for samples of perSample rows of length k, row-major. The product is
 // taken in place.
-func Rows(k, perSample int) Plan { return &rows{k, 1, perSample} }
+func Rows(k, perSample int) Plan { return StackedRows(k, 1, perSample) }
 
 // StackedRows plans for samples [groups, rows, k], each matrix with moments of its own.
-func StackedRows(k, groups, rowsEach int) Plan { return &rows{k, groups, rowsEach} }
+func StackedRows(k, groups, rowsEach int) Plan {
+	return &rows{k: k, groups: groups, perGroup: rowsEach}
+}
 
 func (p *rows) Size() int                   { return p.groups * p.k * p.k }
 func (p *rows) Scratch(int) int             { return 0 }
 func (p *rows) Positions(samples int) int64 { return int64(p.perGroup) * int64(samples) }
-func (p *rows) dense() bool                 { return true }
-
-func (p *rows) same(Plan) bool                  { return true }
-func (p *rows) expand(values, []*linalg.Matrix) {}
 
 func (p *rows) Run(b linalg.Backend, x []float32, samples int, partial []float32, _ *Scratch) {
 	each, n := p.perGroup, samples*p.groups

@@ -99,10 +99,7 @@ type transposedPart struct {
 	at   int // where its partial result begins
 }
 
-func (t *transposed) Size() int { return t.size }
-func (t *transposed) Positions(samples int) int64 {
-	return int64(samples) * int64(tensor.Product(t.Out))
-}
+func (t *transposed) Size() int   { return t.size }
 func (t *transposed) dense() bool { return false }
 
 func (t *transposed) Scratch(samples int) int {
@@ -115,7 +112,7 @@ func (t *transposed) Scratch(samples int) int {
 
 func (t *transposed) same(q Plan) bool {
 	o, ok := q.(*transposed)
-	return ok && (o == t || slices.Equal(o.In, t.In) && slices.Equal(o.Out, t.Out) && slices.Equal(o.PadBegin, t.PadBegin))
+	return ok && (o == t || o.alike(t.Patches))
 }
 
 func (t *transposed) Run(b linalg.Backend, x []float32, samples int, partial []float32, s *Scratch) {

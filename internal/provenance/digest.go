@@ -26,16 +26,9 @@ func DataDigest(ctx context.Context, path string) (string, error) {
 	}
 	sums := make([]string, len(files))
 	errs := make([]error, len(files))
-	var wait sync.WaitGroup
-	free := make(chan struct{}, runtime.GOMAXPROCS(0))
-	for i, name := range files {
-		free <- struct{}{}
-		wait.Go(func() {
-			sums[i], errs[i] = hashFile(ctx, filepath.Join(path, filepath.FromSlash(name)))
-			<-free
-		})
-	}
-	wait.Wait()
+	eachOf(files, func(i int, name string) {
+		sums[i], errs[i] = hashFile(ctx, filepath.Join(path, filepath.FromSlash(name)))
+	})
 	if err := errors.Join(errs...); err != nil {
 		return "", err
 	}
@@ -47,6 +40,20 @@ func DataDigest(ctx context.Context, path string) (string, error) {
 		fmt.Fprintf(list, "%q %s\n", name, sums[i])
 	}
 	return hex.EncodeToString(list.Sum(nil)), nil
+}
+
+// eachOf does something with all of a list, several at a time.
+func eachOf(list []string, do func(i int, v string)) {
+	var wait sync.WaitGroup
+	free := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i, v := range list {
+		free <- struct{}{}
+		wait.Go(func() {
+			do(i, v)
+			<-free
+		})
+	}
+	wait.Wait()
 }
 
 // hashFile is the SHA-256 of one file.

@@ -245,7 +245,7 @@ func TestRecordRefused(t *testing.T) {
 			t.Errorf("%s %q: error %v, want %q", c.key, c.value, err, c.want)
 		}
 	}
-	plain := Detach(m)
+	plain := onnxio.WithMetadata(m, Prefix, nil)
 	defer plain.Close()
 	source, err := onnxio.Read(s.source)
 	if err != nil {

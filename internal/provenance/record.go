@@ -6,7 +6,7 @@
 // samples and options give the same bytes wherever they lie.
 //
 // Attach gives a model its Record, Read reads that of a file, and Check tells of files whether
-// they are fresh. Detach takes a record off, to compare two models without theirs.
+// they are fresh.
 package provenance
 
 import (
@@ -86,10 +86,6 @@ func Attach(m *onnxio.Model, r Record) (*onnxio.Model, error) {
 	}
 	return onnxio.WithMetadata(m, Prefix, props), nil
 }
-
-// Detach returns a model without a record. It shares everything else with m, and both must
-// be closed.
-func Detach(m *onnxio.Model) *onnxio.Model { return onnxio.WithMetadata(m, Prefix, nil) }
 
 // Read returns the record of the model file at path without reading the rest of it. A model
 // without one is a *NoRecordError; a record whose parts do not fit is an error too.

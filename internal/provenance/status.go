@@ -7,9 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"sync"
 )
 
 // State says whether a model is what its source, samples and options would give.
@@ -80,16 +78,7 @@ type OptionChange struct {
 func Check(ctx context.Context, paths []string, want func(path string) Want) ([]Status, error) {
 	known := &digests{known: map[string]func() (string, error){}}
 	out := make([]Status, len(paths))
-	var wait sync.WaitGroup
-	free := make(chan struct{}, runtime.GOMAXPROCS(0))
-	for i, path := range paths {
-		free <- struct{}{}
-		wait.Go(func() {
-			out[i] = check(ctx, known, path, want(path))
-			<-free
-		})
-	}
-	wait.Wait()
+	eachOf(paths, func(i int, path string) { out[i] = check(ctx, known, path, want(path)) })
 	return out, ctx.Err()
 }
 
@@ -194,15 +183,11 @@ func missing(err error, what, path string) error {
 
 // differences lists the options that are not the same, by name.
 func differences(was, now map[string]string) []OptionChange {
-	names := map[string]bool{}
-	for name := range was {
-		names[name] = true
-	}
-	for name := range now {
-		names[name] = true
-	}
+	both := map[string]string{}
+	maps.Copy(both, was)
+	maps.Copy(both, now)
 	var out []OptionChange
-	for _, name := range slices.Sorted(maps.Keys(names)) {
+	for _, name := range slices.Sorted(maps.Keys(both)) {
 		if was[name] != now[name] {
 			out = append(out, OptionChange{name, was[name], now[name]})
 		}

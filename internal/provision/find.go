@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,14 +53,10 @@ func CacheDir() (string, error) {
 
 func (m machine) find(lib Library, flag string) (Found, []Tried, error) {
 	var tried []Tried
-	explicit := []struct {
+	for _, e := range []struct {
 		source      Source
 		name, value string
-	}{
-		{FromFlag, lib.Flag(), flag},
-		{FromEnv, lib.Env(), m.getenv(lib.Env())},
-	}
-	for _, e := range explicit {
+	}{{FromFlag, lib.Flag(), flag}, {FromEnv, lib.Env(), m.getenv(lib.Env())}} {
 		switch {
 		case e.value != "":
 			found, err := m.named(lib, e.source, e.value)
@@ -94,10 +91,8 @@ func (m machine) named(lib Library, source Source, name string) (Found, error) {
 	if !info.IsDir() {
 		return Found{path, source, fileVersion(path)}, nil
 	}
-	for _, pattern := range m.fileNames(lib) {
-		if hits := files(filepath.Join(path, pattern)); len(hits) > 0 {
-			return Found{hits[0], source, fileVersion(hits[0])}, nil
-		}
+	if hits := m.libraries(lib, path); len(hits) > 0 {
+		return Found{hits[0], source, fileVersion(hits[0])}, nil
 	}
 	return Found{}, fmt.Errorf("the folder holds no %s library (wanted one of %s)",
 		lib, strings.Join(m.fileNames(lib), ", "))
@@ -115,7 +110,7 @@ func (m machine) inCache(lib Library) (Found, []Tried) {
 	var tried []Tried
 	for _, p := range pins {
 		path := p.cached(cache)
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+		if isFile(path) {
 			return Found{path, FromCache, p.version}, tried
 		}
 		tried = append(tried, Tried{FromCache, path, "no such file"})
@@ -175,17 +170,24 @@ func (m machine) inSystem(lib Library) (Found, []Tried) {
 // inFolder returns the first usable library of a folder, and those that are too old.
 func (m machine) inFolder(lib Library, source Source, dir string) (Found, []Tried) {
 	var tried []Tried
-	for _, pattern := range m.fileNames(lib) {
-		for _, path := range files(filepath.Join(dir, pattern)) {
-			version := fileVersion(path)
-			if why := tooOld(lib, version); why != "" {
-				tried = append(tried, Tried{source, path, why})
-				continue
-			}
+	for _, path := range m.libraries(lib, dir) {
+		version := fileVersion(path)
+		why := tooOld(lib, version)
+		if why == "" {
 			return Found{path, source, version}, tried
 		}
+		tried = append(tried, Tried{source, path, why})
 	}
 	return Found{}, tried
+}
+
+// libraries returns the files of a folder that may be a library, the best name first.
+func (m machine) libraries(lib Library, dir string) []string {
+	var out []string
+	for _, pattern := range m.fileNames(lib) {
+		out = append(out, files(filepath.Join(dir, pattern))...)
+	}
+	return out
 }
 
 // fileNames lists the patterns that a library's file name may match, the best first.
@@ -211,13 +213,13 @@ func files(pattern string) []string {
 	if err != nil { // a folder name that is not a valid pattern holds nothing of ours
 		return nil
 	}
-	var out []string
-	for _, path := range matches {
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			out = append(out, path)
-		}
-	}
-	return out
+	return slices.DeleteFunc(matches, func(path string) bool { return !isFile(path) })
+}
+
+// isFile tells whether there is a regular file, links followed.
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // fileVersion reads a version from a file's name or, for a link, its target's.
@@ -283,16 +285,13 @@ func pythonPaths(goos string, getenv func(string) string) ([]string, []Tried) {
 		}
 		interpreters = append(interpreters, path)
 	}
-	seen := map[string]bool{}
 	for _, interpreter := range interpreters {
 		folders, err := askPython(interpreter)
 		if err != nil {
 			tried = append(tried, Tried{FromPython, interpreter, err.Error()})
-			continue
 		}
 		for _, folder := range folders {
-			if !seen[folder] {
-				seen[folder] = true
+			if !slices.Contains(paths, folder) {
 				paths = append(paths, folder)
 			}
 		}
@@ -361,33 +360,25 @@ func systemPaths(goos, goarch string, getenv func(string) string) []string {
 			}
 		}
 	}
-	conda := getenv("CONDA_PREFIX")
+	conda := func(below ...string) {
+		if prefix := getenv("CONDA_PREFIX"); prefix != "" {
+			paths = append(paths, filepath.Join(append([]string{prefix}, below...)...))
+		}
+	}
 	switch goos {
 	case "windows":
-		if conda != "" {
-			paths = append(paths, filepath.Join(conda, "Library", "bin"))
-		}
+		conda("Library", "bin")
 		list("PATH")
 		root := strings.ToLower(filepath.Clean(getenv("SystemRoot")))
-		kept := paths[:0]
-		for _, dir := range paths {
-			if root == "." || !strings.HasPrefix(strings.ToLower(dir), root) {
-				kept = append(kept, dir)
-			}
-		}
-		return kept
+		return slices.DeleteFunc(paths, func(dir string) bool { return root != "." && strings.HasPrefix(strings.ToLower(dir), root) })
 	case "darwin":
 		list("DYLD_LIBRARY_PATH")
-		if conda != "" {
-			paths = append(paths, filepath.Join(conda, "lib"))
-		}
+		conda("lib")
 		return append(paths, "/opt/homebrew/lib", "/opt/homebrew/opt/openblas/lib",
 			"/usr/local/lib", "/usr/local/opt/openblas/lib", "/opt/local/lib")
 	}
 	list("LD_LIBRARY_PATH")
-	if conda != "" {
-		paths = append(paths, filepath.Join(conda, "lib"))
-	}
+	conda("lib")
 	paths = append(paths, "/usr/local/lib")
 	if triplet := map[string]string{"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}[goarch]; triplet != "" {
 		paths = append(paths, "/usr/lib/"+triplet, "/usr/lib/"+triplet+"/openblas-pthread")

@@ -1,6 +1,9 @@
 package provision
 
-import "path/filepath"
+import (
+	"path/filepath"
+	"slices"
+)
 
 // client is a package client that fetches pinned archives.
 type client string
@@ -32,13 +35,7 @@ func (p pin) cached(cache string) string {
 
 // pinsFor returns the pins of a library on a platform, the preferred client's first.
 func pinsFor(lib Library, goos, goarch string) []pin {
-	var out []pin
-	for _, p := range pins() {
-		if p.lib == lib && p.goos == goos && p.goarch == goarch {
-			out = append(out, p)
-		}
-	}
-	return out
+	return slices.DeleteFunc(pins(), func(p pin) bool { return p.lib != lib || p.goos != goos || p.goarch != goarch })
 }
 
 // pins is the table of everything that Setup may fetch. There is no ONNX Runtime of

@@ -5,6 +5,7 @@ package provision
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -87,11 +88,9 @@ type NotFoundError struct {
 }
 
 func (e *NotFoundError) Error() string {
-	seen := map[Source]bool{}
 	var sources []string
 	for _, t := range e.Tried {
-		if !seen[t.Source] {
-			seen[t.Source] = true
+		if !slices.Contains(sources, string(t.Source)) {
 			sources = append(sources, string(t.Source))
 		}
 	}

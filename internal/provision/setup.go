@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 )
 
 // SetupOptions changes what Setup does; the zero value is the usual thing.
@@ -137,12 +138,7 @@ func (s *setup) client(ctx context.Context, c client) (command, error) {
 }
 
 func (s *setup) cachedAny(lib Library) bool {
-	for _, p := range s.pins(lib) {
-		if _, err := os.Stat(p.cached(s.cache)); err == nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.pins(lib), func(p pin) bool { return isFile(p.cached(s.cache)) })
 }
 
 // fetch downloads a pin, checks it twice and moves the library into its place.

@@ -18,7 +18,7 @@ type observed struct {
 }
 
 // see takes the input and the errors of a run.
-func (st *stage) see(ownValue, otherValue func(string) (tensor.Dense, error), other map[string]tensor.Dense, r int) (observed, error) {
+func (st *stop) see(ownValue, otherValue func(string) (tensor.Dense, error), other map[string]tensor.Dense, r int) (observed, error) {
 	b := st.w.runs[r]
 	x, err := otherValue(st.site.Input)
 	if err != nil {
@@ -57,7 +57,7 @@ func (st *stage) see(ownValue, otherValue func(string) (tensor.Dense, error), ot
 }
 
 // weighed multiplies all by the roots of the positions' weights.
-func (st *stage) weighed(seen observed, z tensor.Dense, b batch) (observed, error) {
+func (st *stop) weighed(seen observed, z tensor.Dense, b batch) (observed, error) {
 	k := st.site.Kernel
 	if seen.roots = st.choice.Felt.Roots(b.indices, z.Len()/k.Out); seen.roots == nil {
 		return seen, nil
@@ -75,7 +75,7 @@ func (st *stage) weighed(seen observed, z tensor.Dense, b batch) (observed, erro
 
 // short adds to the error own what the other operand of the addition is short of, where that has the shape of the
 // site's output; filler is off z, but not off shape.
-func (st *stage) short(ownValue, otherValue func(string) (tensor.Dense, error), own []float32, shape []int, z tensor.Dense, b batch) ([]float32, error) {
+func (st *stop) short(ownValue, otherValue func(string) (tensor.Dense, error), own []float32, shape []int, z tensor.Dense, b batch) ([]float32, error) {
 	s, err := ownValue(st.shortcut.operand)
 	if err != nil {
 		return nil, err

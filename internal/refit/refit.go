@@ -201,6 +201,6 @@ func newWalk(lib *ort.Library, m *onnxio.Model, choices []Choice, o Options) (*w
 			return nil, fmt.Errorf("node %q is chosen twice", s.Name)
 		}
 	}
-	w.plan = newPlan(m, w.sites())
+	w.plan = newSchedule(m, w.sites())
 	return w, nil
 }

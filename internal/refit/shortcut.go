@@ -17,7 +17,7 @@ type shortcut struct {
 
 // findShortcut follows the site's output, as long as it has one reader, through constant additions and batch
 // normalizations (inference) to an addition of another activation; nil where there is none.
-func findShortcut(m *onnxio.Model, s *rewrite.Site, p *plan) *shortcut {
+func findShortcut(m *onnxio.Model, s *rewrite.Site, p *schedule) *shortcut {
 	c := &shortcut{}
 	value := s.Output
 	g := graph.Of(m)

@@ -27,7 +27,7 @@ type candidate struct {
 }
 
 // solve tries all candidates on the samples held out, and leaves the best in out.
-func (w *walk) solve(ctx context.Context, st *stage, out *Outcome) error {
+func (w *walk) solve(ctx context.Context, st *stop, out *Outcome) error {
 	p, err := w.problem(st)
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func (w *walk) solve(ctx context.Context, st *stage, out *Outcome) error {
 
 // try returns what each candidate, fitted on the one part of the samples, leaves of the errors on the other; +Inf
 // for one that cannot be solved for.
-func (w *walk) try(ctx context.Context, st *stage, p *problem, fit, held facts, list []candidate) ([]float64, error) {
+func (w *walk) try(ctx context.Context, st *stop, p *problem, fit, held facts, list []candidate) ([]float64, error) {
 	after := make([]float64, len(list))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(w.solvers(st))
@@ -115,7 +115,7 @@ const finalists = 3
 // shortlist leaves out what is not worth factoring. Factors take most of the time, and what they lose of W_ls
 // depends little on the ridge; so the ridges and targets are held against each other by W_ls as it is, and the best few
 // stay, beside those that keep the weights.
-func (w *walk) shortlist(ctx context.Context, st *stage, p *problem, fit, held facts, list []candidate) ([]candidate, error) {
+func (w *walk) shortlist(ctx context.Context, st *stop, p *problem, fit, held facts, list []candidate) ([]candidate, error) {
 	var out, ridged []candidate
 	for _, c := range list {
 		if !c.fit || math.IsInf(c.ridge, 1) {
@@ -149,12 +149,12 @@ func (w *walk) shortlist(ctx context.Context, st *stage, p *problem, fit, held f
 const negligible = 1e-12
 
 // solvers is how many candidates fit into memory side by side.
-func (w *walk) solvers(st *stage) int {
+func (w *walk) solvers(st *stop) int {
 	one := max(w.needs(st.site)/5, 1)
 	return int(max(1, min(int64(w.o.Threads), (w.o.Memory/2-3*one)/(2*one))))
 }
 
-func (w *walk) problem(st *stage) (*problem, error) {
+func (w *walk) problem(st *stop) (*problem, error) {
 	kernel, err := st.site.Load()
 	if err != nil {
 		return nil, err

@@ -19,9 +19,9 @@ type walk struct {
 	lib     *ort.Library
 	model   *onnxio.Model
 	choices []Choice
-	order   []int // choices in topological order: the site of stage k is that of choices[order[k]]
+	order   []int // choices in topological order: the site of stop k is that of choices[order[k]]
 	o       Options
-	plan    *plan
+	plan    *schedule
 	shared  func(*rewrite.Site) bool // whether a site's weight is used elsewhere too
 	names   *graph.NameSet
 	result  *Result
@@ -119,12 +119,12 @@ func (w *walk) load(ctx context.Context, src samples.Source, indices []int) erro
 	return nil
 }
 
-// progress tells how far stage k-1 is; stage 0 is that of loading.
-func (w *walk) progress(stage, done int) {
-	w.o.Progress("", stage*w.samples+done, (len(w.order)+1)*w.samples)
+// progress tells how far stop k-1 is; stop 0 is that of loading.
+func (w *walk) progress(stop, done int) {
+	w.o.Progress("", stop*w.samples+done, (len(w.order)+1)*w.samples)
 }
 
-// step runs stage k, solves its site, and moves the cut.
+// step runs stop k, solves its site, and moves the cut.
 func (w *walk) step(ctx context.Context, k int) error {
 	choice := &w.choices[w.order[k]]
 	st, err := w.begin(k)

@@ -12,8 +12,8 @@ import (
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
-// kept is the goal that the text and the picture of an exploration point at.
-func kept() verify.Bound { return verify.Bound{Measure: verify.Agreement, Value: 0.99} }
+// Kept is the goal that the text and the picture of an exploration point at.
+func Kept() verify.Bound { return verify.Bound{Measure: verify.Agreement, Value: 0.99} }
 
 // Exploration writes the frontier as a table, one line a budget, and, when verbose, how the
 // points came about.
@@ -21,7 +21,7 @@ func Exploration(w io.Writer, e *compress.Exploration, verbose bool) error {
 	p := &printer{w: w}
 	p.line("%s: %s MACs, %s parameters, %s", e.Input.Path, Count(e.Input.MACs), Count(e.Input.Params), Bytes(e.Input.Bytes))
 	p.line("%s", calibrationText(&compress.Result{Calibration: e.Calibration}))
-	best := e.Smallest(kept())
+	best := e.Smallest(Kept())
 	p.frontier(e, best)
 	p.reasons(e)
 	switch {
@@ -34,7 +34,7 @@ func Exploration(w io.Writer, e *compress.Exploration, verbose bool) error {
 	switch {
 	case best != nil:
 		p.line("* the smallest that keeps the top class for 99 %% of these samples")
-	case agrees && e.Tells(kept()):
+	case agrees && e.Tells(Kept()):
 		p.line("none keeps the top class for 99 %% of these samples")
 	case agrees:
 		p.line("too few samples to tell which keep the top class for 99 %%")
@@ -53,19 +53,18 @@ func Exploration(w io.Writer, e *compress.Exploration, verbose bool) error {
 
 // frontier writes what the points need, and what they lose.
 func (p *printer) frontier(e *compress.Exploration, best *compress.Point) {
-	columns := []column{{"budget", false}, {"MACs", true}, {"left", true}, {"parameters", true}, {"left", true}, {"file", true}, {lossTitle(e.Measure), true}}
-	shown := measurements()
-	shown = slices.DeleteFunc(shown, func(m measurement) bool {
+	head := columns([]string{"budget"}, "MACs", "left", "parameters", "left", "file", lossTitle(e.Measure))
+	shown := slices.DeleteFunc(measurements(), func(m measurement) bool {
 		return !slices.ContainsFunc(e.Points, func(q compress.Point) bool { return m.of(&q) != none })
 	})
 	for _, m := range shown {
-		columns = append(columns, column{m.title, true})
+		head = append(head, column{m.title, true})
 	}
-	columns = append(columns, column{"", false})
+	head = append(head, column{"", false})
 	var rows [][]any
 	for i := range e.Points {
 		q := &e.Points[i]
-		row := []any{budgetText(e, q)}
+		row := []any{BudgetText(e, q)}
 		if q.Why != "" {
 			row = append(row, none, none, none, none, none, none)
 		} else {
@@ -80,11 +79,11 @@ func (p *printer) frontier(e *compress.Exploration, best *compress.Point) {
 		}
 		rows = append(rows, append(row, mark))
 	}
-	p.grid(columns, rows)
+	p.grid(head, rows)
 }
 
-// budgetText writes the budget of a point as a target is written.
-func budgetText(e *compress.Exploration, q *compress.Point) string {
+// BudgetText writes the budget of a point as a target is written.
+func BudgetText(e *compress.Exploration, q *compress.Point) string {
 	return compress.Target{Resource: e.Over, Value: q.Budget, Fraction: true}.String()
 }
 
@@ -134,7 +133,7 @@ func accuracyText(q *compress.Point) string {
 func (p *printer) reasons(e *compress.Exploration) {
 	for _, q := range e.Points {
 		if q.Why != "" {
-			p.line("  %s: %s", budgetText(e, &q), q.Why)
+			p.line("  %s: %s", BudgetText(e, &q), q.Why)
 		}
 	}
 }
@@ -160,7 +159,7 @@ func (p *printer) makings(e *compress.Exploration) {
 			cosine = fmt.Sprintf("%.5f", least.Cosine)
 		}
 		rows = append(rows, []any{
-			budgetText(e, &q), fmt.Sprintf("%.4g", q.Bound), Percent(q.Gap), cosine, refitted, strings.Join(schemes, ", "), fmt.Sprintf("%.1f s", q.Seconds),
+			BudgetText(e, &q), fmt.Sprintf("%.4g", q.Bound), Percent(q.Gap), cosine, refitted, strings.Join(schemes, ", "), fmt.Sprintf("%.1f s", q.Seconds),
 		})
 	}
 	p.grid([]column{{"budget", false}, {"bound", true}, {"gap", true}, {"cosine", true}, {"refitted", true}, {"sites", false}, {"took", true}}, rows)

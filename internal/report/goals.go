@@ -27,7 +27,7 @@ func (p *printer) goals(t *compress.Trials, verbose bool) {
 	if !verbose {
 		return
 	}
-	rows := make([][]any, 0, len(t.Steps))
+	var rows [][]any
 	for _, s := range t.Steps {
 		rows = append(rows, trialRow(t, s))
 	}

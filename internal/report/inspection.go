@@ -26,13 +26,11 @@ func Inspection(w io.Writer, i *compress.Inspection, verbose bool) error {
 		rows = append(rows, []any{s.Name, s.Op, kernel(s.Out, s.In, s.Groups, s.Window), s.Type, Count(s.Params), macs, s.BreakEven, s.MaxRank})
 	}
 	if len(rows) > 0 {
-		p.grid(inspectionColumns, rows)
+		p.grid(columns([]string{"site", "op", "kernel", "type"}, "params", "MACs", "break-even", "full rank"), rows)
 	}
 	p.spectra(i.Sites, verbose)
 	for _, s := range i.Sites {
-		if s.Note != "" {
-			p.line("note: %s: %s", s.Name, s.Note)
-		}
+		p.note(s.Name, s.Note)
 	}
 	p.nodes("not counted, because their size is unknown:", i.Uncounted, verbose)
 	p.nodes("left alone:", i.Skipped, verbose)
@@ -51,7 +49,7 @@ func (p *printer) spectra(sites []compress.SiteInspection, verbose bool) {
 			if verbose {
 				shown = len(m.Ranks)
 			}
-			rows = append(rows, []any{s.Name, m.Method, joinInts(m.BreakEven, ","), errorsText(m.Ranks, shown)})
+			rows = append(rows, []any{s.Name, m.Method, JoinInts(m.BreakEven, ","), errorsText(m.Ranks, shown)})
 		}
 	}
 	if len(rows) > 0 {
@@ -69,20 +67,9 @@ func errorsText(ranks []compress.RankInspection, shown int) string {
 			at = i * (len(ranks) - 1) / (shown - 1)
 		}
 		r := ranks[at]
-		out = append(out, fmt.Sprintf("%s: %.3g %%", joinInts(r.Rank, ","), 100*r.Loss))
+		out = append(out, fmt.Sprintf("%s: %.3g %%", JoinInts(r.Rank, ","), 100*r.Loss))
 	}
 	return strings.Join(out, "  ")
-}
-
-var inspectionColumns = []column{
-	{"site", false},
-	{"op", false},
-	{"kernel", false},
-	{"type", false},
-	{"params", true},
-	{"MACs", true},
-	{"break-even", true},
-	{"full rank", true},
 }
 
 // Method writes what a decomposition method is.

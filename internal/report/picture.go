@@ -28,7 +28,7 @@ func ExplorationPicture(e *compress.Exploration) ([]byte, error) {
 		if accuracy := seriesOf(e, "top-1 accuracy", accuracyAfter); len(accuracy.X) > 0 {
 			p.Series = append(p.Series, accuracy)
 		}
-		if q := e.Smallest(kept()); q != nil {
+		if q := e.Smallest(Kept()); q != nil {
 			p.Mark = &chart.Mark{X: shareOf(e, q), Y: *q.Agreement, Name: "the smallest with 99 %"}
 		}
 	case len(ratios.X) > 0:
@@ -88,7 +88,7 @@ func shareOf(e *compress.Exploration, q *compress.Point) float64 {
 
 // pointText says what a point is.
 func pointText(e *compress.Exploration, q *compress.Point) string {
-	words := []string{fmt.Sprintf("%s: %s MACs", budgetText(e, q), Count(q.MACs)), Count(q.Params) + " parameters", Bytes(q.Bytes)}
+	words := []string{fmt.Sprintf("%s: %s MACs", BudgetText(e, q), Count(q.MACs)), Count(q.Params) + " parameters", Bytes(q.Bytes)}
 	for _, m := range measurements() {
 		if text := m.of(q); text != none {
 			words = append(words, m.title+" "+text)

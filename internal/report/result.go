@@ -78,16 +78,21 @@ func (p *printer) merges(merged []compress.MergedNodes, verbose bool) {
 // details writes every site, every node left alone, and how long the stages took.
 func (p *printer) details(r *compress.Result) {
 	if len(r.Sites) > 0 {
-		p.grid(siteColumns, siteRows(r.Sites))
+		p.grid(columns([]string{"site", "op", "kernel", "method"}, "rank", "break-even", "loss", "MACs", "left"), siteRows(r.Sites))
 	}
 	for _, s := range r.Sites {
-		if s.Note != "" {
-			p.line("note: %s: %s", s.Name, s.Note)
-		}
+		p.note(s.Name, s.Note)
 	}
 	p.nodes("not counted, because their size is unknown:", r.Uncounted, true)
 	p.nodes("left alone:", r.Skipped, true)
 	p.durations(r.Stages)
+}
+
+// note writes what there is to know of a site, if anything.
+func (p *printer) note(site, note string) {
+	if note != "" {
+		p.line("note: %s: %s", site, note)
+	}
 }
 
 // durations writes how long each stage took.
@@ -99,29 +104,51 @@ func (p *printer) durations(stages []compress.Stage) {
 	p.line("%s", strings.Join(words, ", "))
 }
 
+// Group is what has one name or reason in common.
+type Group[T any] struct {
+	Name    string
+	Members []T
+}
+
+// Grouped puts what has the same name together, in the order in which the names come.
+func Grouped[T any](all []T, name func(T) string) []Group[T] {
+	var out []Group[T]
+	at := map[string]int{}
+	for _, v := range all {
+		n := name(v)
+		if _, seen := at[n]; !seen {
+			at[n] = len(out)
+			out = append(out, Group[T]{Name: n})
+		}
+		out[at[n]].Members = append(out[at[n]].Members, v)
+	}
+	return out
+}
+
+// Factored groups the sites that were factored by their schemes.
+func Factored(sites []compress.SiteResult) (changed int, schemes []Group[compress.SiteResult]) {
+	kept := slices.DeleteFunc(slices.Clone(sites), func(s compress.SiteResult) bool { return s.Method == compress.Dense })
+	return len(kept), Grouped(kept, func(s compress.SiteResult) string { return s.Method })
+}
+
+// Sizes writes groups with the number of their members.
+func Sizes[T any](groups []Group[T]) string {
+	words := make([]string, len(groups))
+	for i, g := range groups {
+		words[i] = fmt.Sprintf("%s %d", g.Name, len(g.Members))
+	}
+	return strings.Join(words, ", ")
+}
+
 // schemesText counts the sites that were factored, and those of each scheme, the most
 // used first.
 func schemesText(sites []compress.SiteResult) string {
-	var names []string
-	counts, changed := map[string]int{}, 0
-	for _, s := range sites {
-		if s.Method == compress.Dense {
-			continue
-		}
-		if counts[s.Method] == 0 {
-			names = append(names, s.Method)
-		}
-		counts[s.Method]++
-		changed++
-	}
+	changed, schemes := Factored(sites)
 	if changed == 0 {
 		return "0"
 	}
-	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(counts[b], counts[a]) })
-	for i, n := range names {
-		names[i] = fmt.Sprintf("%s %d", n, counts[n])
-	}
-	return fmt.Sprintf("%d (%s)", changed, strings.Join(names, ", "))
+	slices.SortStableFunc(schemes, func(a, b Group[compress.SiteResult]) int { return cmp.Compare(len(b.Members), len(a.Members)) })
+	return fmt.Sprintf("%d (%s)", changed, Sizes(schemes))
 }
 
 // boundText says how good a plan could have been.
@@ -175,25 +202,10 @@ func refitText(r *compress.Result) string {
 	}
 }
 
-var siteColumns = []column{
-	{"site", false},
-	{"op", false},
-	{"kernel", false},
-	{"method", false},
-	{"rank", true},
-	{"break-even", true},
-	{"loss", true},
-	{"MACs", true},
-	{"left", true},
-}
-
 func siteRows(sites []compress.SiteResult) [][]any {
 	rows := make([][]any, 0, len(sites))
 	for _, s := range sites {
-		rank := none
-		if len(s.Rank) > 0 {
-			rank = joinInts(s.Rank, ",")
-		}
+		rank := cmp.Or(JoinInts(s.Rank, ","), none)
 		rows = append(rows, []any{
 			s.Name, s.Op, kernel(s.Out, s.In, s.Groups, s.Window), s.Method, rank, s.BreakEven,
 			fmt.Sprintf("%.2f %%", 100*s.Loss), Count(s.MACsAfter), ratio(s.MACsAfter, s.MACsBefore),
@@ -206,7 +218,7 @@ func siteRows(sites []compress.SiteResult) [][]any {
 func kernel(out, in, groups int, window []int) string {
 	s := fmt.Sprintf("%d×%d", out, in)
 	if len(window) > 0 {
-		s += " " + joinInts(window, "×")
+		s += " " + JoinInts(window, "×")
 	}
 	if groups > 1 {
 		s += fmt.Sprintf(" /%d", groups)
@@ -214,12 +226,18 @@ func kernel(out, in, groups int, window []int) string {
 	return s
 }
 
-func joinInts(v []int, by string) string {
+// JoinInts writes numbers with something between them.
+func JoinInts(v []int, by string) string {
 	s := make([]string, len(v))
 	for i, n := range v {
 		s[i] = strconv.Itoa(n)
 	}
 	return strings.Join(s, by)
+}
+
+// ByReason puts nodes with the same reason together.
+func ByReason(nodes []compress.Skipped) []Group[compress.Skipped] {
+	return Grouped(nodes, func(s compress.Skipped) string { return s.Reason })
 }
 
 // printer writes lines until the first error.
@@ -246,25 +264,17 @@ func (p *printer) nodes(heading string, nodes []compress.Skipped, all bool) {
 	if len(nodes) == 0 {
 		return
 	}
-	var reasons []string
-	names := map[string][]string{}
-	for _, n := range nodes {
-		if _, seen := names[n.Reason]; !seen {
-			reasons = append(reasons, n.Reason)
-		}
-		names[n.Reason] = append(names[n.Reason], n.Op+" "+n.Name)
-	}
 	p.line("%s", heading)
-	for _, r := range reasons {
-		p.line("  %s", r)
-		shown := 4
-		if all {
-			shown = len(names[r])
+	for _, g := range ByReason(nodes) {
+		p.line("  %s", g.Name)
+		shown := len(g.Members)
+		if !all {
+			shown = min(4, shown)
 		}
-		for _, n := range names[r][:min(shown, len(names[r]))] {
-			p.line("    %s", n)
+		for _, n := range g.Members[:shown] {
+			p.line("    %s %s", n.Op, n.Name)
 		}
-		if more := len(names[r]) - shown; more > 0 {
+		if more := len(g.Members) - shown; more > 0 {
 			p.line("    and %d more", more)
 		}
 	}

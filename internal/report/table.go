@@ -17,6 +17,18 @@ type column struct {
 	right bool
 }
 
+// columns are those of words, then those of numbers.
+func columns(words []string, numbers ...string) []column {
+	var out []column
+	for _, title := range words {
+		out = append(out, column{title, false})
+	}
+	for _, title := range numbers {
+		out = append(out, column{title, true})
+	}
+	return out
+}
+
 // grid writes an aligned table without borders, each line indented by two.
 func grid(w io.Writer, columns []column, rows [][]any) error {
 	t := table.NewWriter()
@@ -38,7 +50,7 @@ func grid(w io.Writer, columns []column, rows [][]any) error {
 	for _, r := range rows {
 		t.AppendRow(r)
 	}
-	for _, line := range strings.Split(t.Render(), "\n") {
+	for line := range strings.SplitSeq(t.Render(), "\n") {
 		if _, err := fmt.Fprintln(w, strings.TrimRight("  "+line, " ")); err != nil {
 			return err
 		}

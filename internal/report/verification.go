@@ -1,8 +1,10 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/verify"
 )
@@ -45,16 +47,9 @@ func (p *printer) accuracy(a *verify.Accuracy) {
 		return
 	}
 	p.line("top-1 accuracy %.2f %% → %.2f %% on %s", 100*a.Before, 100*a.After, number(a.Labelled, "labelled sample"))
-	left := append([]verify.ClassAccuracy(nil), a.PerClass...)
-	for range min(worstClasses, len(left)) {
-		worst := 0
-		for i, c := range left {
-			if c.Before-c.After > left[worst].Before-left[worst].After {
-				worst = i
-			}
-		}
-		c := left[worst]
-		left = append(left[:worst], left[worst+1:]...)
+	classes := slices.Clone(a.PerClass)
+	slices.SortStableFunc(classes, func(a, b verify.ClassAccuracy) int { return cmp.Compare(b.Before-b.After, a.Before-a.After) })
+	for _, c := range classes[:min(worstClasses, len(classes))] {
 		if c.After < c.Before {
 			p.line("  class %d: %.1f %% → %.1f %% (%s)", c.Label, 100*c.Before, 100*c.After, number(c.Samples, "sample"))
 		}

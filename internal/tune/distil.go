@@ -235,7 +235,7 @@ func Rehearse(ctx context.Context, lib *ort.Library, m *onnxio.Model, src sample
 	if err := t.probe(ctx); err != nil {
 		return err
 	}
-	_, err := t.plan(ctx)
+	_, err := t.prepare(ctx)
 	return err
 }
 

@@ -401,7 +401,7 @@ func TestDistilMirror(t *testing.T) {
 		other = append(other, s)
 	}
 	y, z, mirrored := sitetest.Watch(t, lib, small, held, "logits"), sitetest.Watch(t, lib, original, held, "logits"), sitetest.Watch(t, lib, original, other, "logits")
-	whole, plain, apart := spread{loss: Logits}, 0., 0.
+	whole, plain, apart := variance{loss: Logits}, 0., 0.
 	for i := range y {
 		target := slices.Clone(z[i][0].Float32s())
 		for k, v := range mirrored[i][0].Float32s() {

@@ -121,13 +121,13 @@ func cosine(y, t []float32) float64 {
 	return yt / math.Sqrt(yy*tt)
 }
 
-// spread sums up how much a value of the original varies.
-type spread struct {
+// variance sums up how much a value of the original varies.
+type variance struct {
 	loss            Loss
 	n, sum, squares float64
 }
 
-func (s *spread) add(t []float32) {
+func (s *variance) add(t []float32) {
 	mean := 0.
 	if s.loss == Logits {
 		for _, v := range t {
@@ -143,7 +143,7 @@ func (s *spread) add(t []float32) {
 }
 
 // weight is one over the variance for squared distances, and 1 for the others.
-func (s *spread) weight() float64 {
+func (s *variance) weight() float64 {
 	if !s.loss.squared() || s.n == 0 {
 		return 1
 	}

@@ -142,7 +142,7 @@ func (r *rotations) step(m *rotated, w, g, first, second []float32, s stride) {
 		m.columns.add(r.times(true, false, x, x), s.number)
 	}
 	if (s.number-1)%refresh == 0 {
-		r.turn(m, first)
+		r.refresh(m, first)
 	}
 	x = r.into(m, x)
 	first, second, w = first[m.from:m.to], second[m.from:m.to], w[m.from:m.to]
@@ -173,10 +173,10 @@ func (m *rotated) block(vector []float32) linalg.Block32 {
 	return b
 }
 
-// turn computes both bases anew, and takes the first moments over into them. The second moments keep their places, for
+// refresh computes both bases anew, and takes the first moments over into them. The second moments keep their places, for
 // these go by the size of the eigenvalues. A basis that cannot be computed stays as it is, for any basis will do, and the
 // work so far is not to be lost.
-func (r *rotations) turn(m *rotated, first []float32) {
+func (r *rotations) refresh(m *rotated, first []float32) {
 	mean := r.back(m, m.block(first))
 	for _, b := range []*eigenbasis{m.rows, m.columns} {
 		if b == nil {

@@ -305,7 +305,7 @@ func (t *trainer) describe(values []string, answers []tensor.Dense) error {
 
 // weigh divides squared distances by the variance of the original's values on the held-out samples.
 func (t *trainer) weigh(ctx context.Context) error {
-	spreads := make([]spread, len(t.terms))
+	spreads := make([]variance, len(t.terms))
 	for i, term := range t.terms {
 		spreads[i].loss = term.loss
 	}
@@ -325,8 +325,8 @@ func (t *trainer) weigh(ctx context.Context) error {
 	return err
 }
 
-// plan makes the objective and chooses the parameters.
-func (t *trainer) plan(ctx context.Context) (grad.Values, error) {
+// prepare makes the objective and chooses the parameters.
+func (t *trainer) prepare(ctx context.Context) (grad.Values, error) {
 	var err error
 	if t.objective, err = newObjective(t.compressed, t.terms, t.labels, t.o.Temperature); err != nil {
 		return nil, err
@@ -354,7 +354,7 @@ func (t *trainer) plan(ctx context.Context) (grad.Values, error) {
 
 // differentiate builds the graph of a step.
 func (t *trainer) differentiate(ctx context.Context) error {
-	values, err := t.plan(ctx)
+	values, err := t.prepare(ctx)
 	if err != nil {
 		return err
 	}

@@ -98,23 +98,14 @@ func classPicture(classes []classAccuracy, of int) (block, error) {
 			s.Labels = append(s.Labels, fmt.Sprintf("class %d %s: %s of %s", c.Label, s.Name, report.Percent(v), number(c.Samples, "sample")))
 		}
 	}
-	return bars(p)
+	return drawn(p.Title, p, chart.BarsSVG)
 }
 
 func movedTable(caption string, moved []verify.Moved) block {
 	var rows [][]string
-	class := func(v *int) string {
-		if v == nil {
-			return none
-		}
-		return strconv.Itoa(*v)
-	}
+	class := func(v *int) string { return orElse(v, strconv.Itoa, none) }
 	for _, m := range moved {
-		by := "not finite"
-		if m.Error != nil {
-			by = report.Percent(*m.Error)
-		}
-		rows = append(rows, []string{m.Name, by, class(m.Label), class(m.Before), class(m.After)})
+		rows = append(rows, []string{m.Name, orElse(m.Error, report.Percent, "not finite"), class(m.Label), class(m.Before), class(m.After)})
 	}
 	return tabled(caption, []column{{"Sample", false}, {"Moved by", true}, {"Label", true}, {"Class before", true}, {"Class after", true}}, rows)
 }

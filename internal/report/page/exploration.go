@@ -3,24 +3,11 @@ package page
 import (
 	"fmt"
 	"html/template"
-	"io"
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
-
-// Exploration writes the page of several sizes of a model.
-func Exploration(w io.Writer, e *compress.Exploration) error {
-	d, err := ofExploration(e)
-	if err != nil {
-		return err
-	}
-	return d.write(w)
-}
-
-// kept is the goal that a page of several sizes points at.
-func kept() verify.Bound { return verify.Bound{Measure: verify.Agreement, Value: 0.99} }
 
 func ofExploration(e *compress.Exploration) (*document, error) {
 	d := &document{Title: base(e.Input.Path) + ", in several sizes"}
@@ -41,8 +28,7 @@ func ofExploration(e *compress.Exploration) (*document, error) {
 	if e.Unmeasured == "" {
 		rows = append(rows, []string{"Measured on", number(e.Samples, "sample") + " of " + e.Data})
 	}
-	d.add("repeat", "To repeat this", tabled("Environment and files", []column{{"What", false}, {"Which", false}}, rows),
-		folded("How long the shared steps took", tabled("Steps", []column{{"Step", false}, {"Seconds", true}}, stages(e.Stages))))
+	d.add("repeat", "To repeat this", filesTable(rows), stagesTable("How long the shared steps took", e.Stages))
 	return d, nil
 }
 
@@ -59,7 +45,7 @@ func explored(e *compress.Exploration) []block {
 		return out
 	}
 	out = append(out, text("All ran beside the original on %s of %s that calibration did not see.", number(e.Samples, "sample"), e.Data))
-	if p := e.Smallest(kept()); p != nil {
+	if p := e.Smallest(report.Kept()); p != nil {
 		low, _ := wilson(*p.Agreement, e.Samples)
 		out = append(out, text("The smallest that gives the same answer for 99 %% of these samples has %s of the %s left (%s; of all such samples it is at least %s, with 97.5 %% confidence).",
 			report.Percent(p.Budget), resource(e.Over), exact(*p.Agreement), report.Percent(low)))
@@ -72,35 +58,21 @@ func pointTable(e *compress.Exploration) block {
 	var rows [][]string
 	for i := range e.Points {
 		p := &e.Points[i]
-		row := []string{compress.Target{Resource: e.Over, Value: p.Budget, Fraction: true}.String()}
+		row := []string{report.BudgetText(e, p)}
 		if p.Why != "" {
 			rows = append(rows, append(row, none, none, none, none, none, none, none, p.Why))
 			continue
 		}
 		row = append(row, left(e.Input.MACs, p.MACs), left(e.Input.Params, p.Params), report.Bytes(p.Bytes), small(p.Loss))
-		agreement, ratio := none, none
-		if v, measured := p.Value(verify.Agreement); measured {
-			agreement = exact(v)
-		}
+		ratio := none
 		if v, measured := p.Value(verify.SNR); measured {
 			ratio = decibels(v)
 		}
-		row = append(row, agreement, ratio)
-		accuracy := none
-		if a := p.Accuracy; a != nil {
-			accuracy = exact(a.After) + " (" + percentPoints(a.After-a.Before) + ")"
+		accuracy := func(a compress.PointAccuracy) string {
+			return exact(a.After) + " (" + percentPoints(a.After-a.Before) + ")"
 		}
-		rows = append(rows, append(row, accuracy, p.Path))
+		rows = append(rows, append(row, orElse(p.Agreement, exact, none), ratio, orElse(p.Accuracy, accuracy, none), p.Path))
 	}
-	return tabled("Budgets", []column{
-		{"Budget", false},
-		{"Multiply-adds left", true},
-		{"Parameters left", true},
-		{"File", true},
-		{"Predicted loss", true},
-		{"Same answer", true},
-		{"Signal to noise", true},
-		{"Accuracy", true},
-		{"Model, or why there is none", false},
-	}, rows)
+	titles := columns([]string{"Budget"}, "Multiply-adds left", "Parameters left", "File", "Predicted loss", "Same answer", "Signal to noise", "Accuracy")
+	return tabled("Budgets", append(titles, column{"Model, or why there is none", false}), rows)
 }

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/chart"
@@ -19,22 +20,13 @@ const (
 	drawnMethods = 6
 )
 
-// drawn makes a block of a plot.
-func drawn(p chart.Plot) (block, error) {
-	svg, err := chart.SVG(p)
+// drawn makes a block of a plot or bars.
+func drawn[P any](title string, p P, draw func(P) ([]byte, error)) (block, error) {
+	svg, err := draw(p)
 	if err != nil {
 		return block{}, err
 	}
-	return block{Chart: &picture{p.Title, template.HTML(svg)}}, nil
-}
-
-// bars makes a block of bars.
-func bars(b chart.Bars) (block, error) {
-	svg, err := chart.BarsSVG(b)
-	if err != nil {
-		return block{}, err
-	}
-	return block{Chart: &picture{b.Title, template.HTML(svg)}}, nil
+	return block{Chart: &picture{title, template.HTML(svg)}}, nil
 }
 
 // frontierBlocks show what other budgets would have given.
@@ -59,11 +51,12 @@ func frontierBlocks(r *compress.Result) ([]block, error) {
 	out := []block{text("Each point is the plan that the search would choose for another budget of %s, made of the ranks that it looked at for this one. "+
 		"The loss is the %s: a prediction to compare budgets by, not a measurement. The further down, the closer to the original.", resource(f.Over), lossName(r))}
 	if positive {
-		p, err := drawn(chart.Plot{
+		plot := chart.Plot{
 			Title: "Predicted loss by what is left of the " + resource(f.Over), Desc: "The less is left, the larger the loss. The table below has the numbers.",
 			X: "left of the " + resource(f.Over), Y: "loss", XPercent: true, LogY: true, Series: []chart.Series{found, bound}, Width: 560, Height: 360,
 			Mark: &chart.Mark{X: f.Chosen.Cost, Y: f.Chosen.Loss, Name: fmt.Sprintf("chosen: %s left", report.Percent(f.Chosen.Cost))},
-		})
+		}
+		p, err := drawn(plot.Title, plot, chart.SVG)
 		if err != nil {
 			return nil, err
 		}
@@ -118,23 +111,35 @@ func layersIntro(r *compress.Result) string {
 	return said
 }
 
-// layerPicture draws the errors of the layers that changed, of the largest where they are many.
-func layerPicture(r *compress.Result) (block, error) {
-	var at []int
+// sitesThat lists the sites of which something holds.
+func sitesThat(r *compress.Result, holds func(compress.SiteResult) bool) []int {
+	var out []int
 	for i, s := range r.Sites {
-		if s.Method != compress.Dense {
-			at = append(at, i)
+		if holds(s) {
+			out = append(out, i)
 		}
 	}
+	return out
+}
+
+// largest returns, in their order, the n sites of largest value.
+func largest(sites []int, n int, value func(site int) float64) []int {
+	slices.SortStableFunc(sites, func(a, b int) int { return cmp.Compare(value(b), value(a)) })
+	out := sites[:n]
+	slices.Sort(out)
+	return out
+}
+
+// layerPicture draws the errors of the layers that changed, of the largest where they are many.
+func layerPicture(r *compress.Result) (block, error) {
+	at := sitesThat(r, func(s compress.SiteResult) bool { return s.Method != compress.Dense })
 	changed := len(at)
 	if changed == 0 {
 		return block{}, nil
 	}
 	b := chart.Bars{Title: "Error of every layer that changed", Desc: "A bar for each layer, in the order of the model. The table below has the numbers.", X: "error of the layer's output", XPercent: true}
 	if changed > drawnLayers {
-		slices.SortStableFunc(at, func(a, b int) int { return cmp.Compare(r.Sites[b].Loss, r.Sites[a].Loss) })
-		at = at[:drawnLayers]
-		slices.Sort(at)
+		at = largest(at, drawnLayers, func(i int) float64 { return r.Sites[i].Loss })
 		b.Title = fmt.Sprintf("Error of the %d layers of %d that lose most", drawnLayers, changed)
 	}
 	s := chart.BarSeries{Name: "error"}
@@ -145,33 +150,22 @@ func layerPicture(r *compress.Result) (block, error) {
 		s.Labels = append(s.Labels, fmt.Sprintf("%s: %s at rank %s, error %s", site.Name, site.Method, rank(site.Rank), exact(site.Loss)))
 	}
 	b.Series = []chart.BarSeries{s}
-	return bars(b)
+	return drawn(b.Title, b, chart.BarsSVG)
 }
 
 // layerTable has a row for every layer.
 func layerTable(r *compress.Result) block {
-	columns := []column{
-		{"Layer", false},
-		{"Operator", false},
-		{"Kernel", false},
-		{"Became", false},
-		{"Rank", true},
-		{"Error", true},
-		{"Multiply-adds", true},
-		{"Left", true},
-		{"Parameters", true},
-		{"Left", true},
-	}
+	titles := columns([]string{"Layer", "Operator", "Kernel", "Became"}, "Rank", "Error", "Multiply-adds", "Left", "Parameters", "Left")
 	refits := slices.ContainsFunc(r.Sites, func(s compress.SiteResult) bool { return s.Refit != nil })
 	if refits {
-		columns = append(columns, column{"Error before refit", true}, column{"After", true})
+		titles = append(titles, column{"Error before refit", true}, column{"After", true})
 	}
 	if r.Plan.Measure == compress.OutputChange {
-		columns = append(columns, column{"Part of the change", true})
+		titles = append(titles, column{"Part of the change", true})
 	}
 	noted := notes(r) > 0
 	if noted {
-		columns = append(columns, column{"Note", false})
+		titles = append(titles, column{"Note", false})
 	}
 	var rows [][]string
 	for i := range r.Sites {
@@ -198,7 +192,7 @@ func layerTable(r *compress.Result) block {
 		}
 		rows = append(rows, row)
 	}
-	return tabled("Layers, in the order of the model", columns, rows)
+	return tabled("Layers, in the order of the model", titles, rows)
 }
 
 func refitCells(f *compress.Refit) []string {
@@ -215,14 +209,7 @@ func refitCells(f *compress.Refit) []string {
 func corrections(r *compress.Result) block {
 	var rows [][]string
 	for _, c := range r.Plan.Corrections {
-		name := ""
-		for i, s := range c.Sites {
-			if i > 0 {
-				name += ", "
-			}
-			name += s
-		}
-		rows = append(rows, []string{name, c.Method, rank(c.Rank), small(c.Predicted), small(c.Measured), grouped(c.Samples), fmt.Sprintf("%.3g×", c.Ratio)})
+		rows = append(rows, []string{strings.Join(c.Sites, ", "), c.Method, rank(c.Rank), small(c.Predicted), small(c.Measured), grouped(c.Samples), fmt.Sprintf("%.3g×", c.Ratio)})
 	}
 	return folded("Measurements that the losses were corrected by", tabled("Corrections",
 		[]column{{"Layers", false}, {"Method", false}, {"Rank", true}, {"Predicted", true}, {"Measured", true}, {"Samples", true}, {"Ratio", true}}, rows))
@@ -230,21 +217,14 @@ func corrections(r *compress.Result) block {
 
 // spectraBlock draws for each layer what every method could do there.
 func spectraBlock(r *compress.Result) (block, error) {
-	var at []int
-	for i, s := range r.Sites {
-		if len(s.Spectra) > 0 {
-			at = append(at, i)
-		}
-	}
+	at := sitesThat(r, func(s compress.SiteResult) bool { return len(s.Spectra) > 0 })
 	if len(at) == 0 {
 		return block{}, nil
 	}
 	said := "The error of a layer against what is left of its multiply-adds, for each method that was on offer there; the ring is what was chosen. A curve that falls early is a layer that is easy to compress."
 	if len(at) > drawnSpectra {
 		said += fmt.Sprintf(" Of %d layers, the %d with the most multiply-adds are shown.", len(at), drawnSpectra)
-		slices.SortStableFunc(at, func(a, b int) int { return cmp.Compare(r.Sites[b].MACsBefore, r.Sites[a].MACsBefore) })
-		at = at[:drawnSpectra]
-		slices.Sort(at)
+		at = largest(at, drawnSpectra, func(i int) float64 { return float64(r.Sites[i].MACsBefore) })
 	}
 	var pictures []picture
 	for _, i := range at {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
@@ -78,18 +79,29 @@ type column struct {
 	Right bool
 }
 
-// Result writes the page of a compression.
-func Result(w io.Writer, r *compress.Result) error {
-	d, err := ofResult(r)
-	if err != nil {
-		return err
+// columns are those of words, then those of numbers.
+func columns(words []string, numbers ...string) []column {
+	var out []column
+	for _, title := range words {
+		out = append(out, column{title, false})
 	}
-	return d.write(w)
+	for _, title := range numbers {
+		out = append(out, column{title, true})
+	}
+	return out
 }
 
+// Result writes the page of a compression.
+func Result(w io.Writer, r *compress.Result) error { return written(w, r, ofResult) }
+
 // Tuning writes the page of a tuning.
-func Tuning(w io.Writer, r *compress.TuneResult) error {
-	d, err := ofTuning(r)
+func Tuning(w io.Writer, r *compress.TuneResult) error { return written(w, r, ofTuning) }
+
+// Exploration writes the page of several sizes of a model.
+func Exploration(w io.Writer, e *compress.Exploration) error { return written(w, e, ofExploration) }
+
+func written[T any](w io.Writer, v *T, of func(*T) (*document, error)) error {
+	d, err := of(v)
 	if err != nil {
 		return err
 	}
@@ -162,13 +174,7 @@ func (d *document) write(w io.Writer) error {
 
 // add appends a section that has something to show.
 func (d *document) add(id, heading string, blocks ...block) {
-	var kept []block
-	for _, b := range blocks {
-		if !b.empty() {
-			kept = append(kept, b)
-		}
-	}
-	if len(kept) > 0 {
+	if kept := shown(blocks); len(kept) > 0 {
 		d.Sections = append(d.Sections, section{ID: id, Heading: heading, Blocks: kept})
 	}
 }
@@ -182,8 +188,11 @@ func (d *document) beside(first, second string) {
 	d.Sections[n-2].Beside, d.Sections[n-1].Beside = true, true
 }
 
-func (b *block) empty() bool {
-	return b.Text == "" && len(b.Points) == 0 && b.Table == nil && b.Chart == nil && len(b.Pictures) == 0 && b.Command == "" && b.Details == nil
+// shown returns the blocks that have something to show.
+func shown(blocks []block) []block {
+	return slices.DeleteFunc(slices.Clone(blocks), func(b block) bool {
+		return b.Text == "" && len(b.Points) == 0 && b.Table == nil && b.Chart == nil && len(b.Pictures) == 0 && b.Command == "" && b.Details == nil
+	})
 }
 
 // text is a paragraph, formatted.
@@ -199,14 +208,8 @@ func tabled(caption string, columns []column, rows [][]string) block {
 
 // folded shows blocks on request; nothing where none shows anything.
 func folded(summary string, blocks ...block) block {
-	d := &details{Summary: summary}
-	for _, b := range blocks {
-		if !b.empty() {
-			d.Blocks = append(d.Blocks, b)
-		}
+	if kept := shown(blocks); len(kept) > 0 {
+		return block{Details: &details{summary, kept}}
 	}
-	if len(d.Blocks) == 0 {
-		return block{}
-	}
-	return block{Details: d}
+	return block{}
 }

@@ -1,8 +1,8 @@
 package page
 
 import (
+	"cmp"
 	"fmt"
-	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/report"
@@ -55,23 +55,11 @@ func ofResult(r *compress.Result) (*document, error) {
 
 // factored says how many layers became what.
 func factored(r *compress.Result) string {
-	changed, counts, names := 0, map[string]int{}, []string{}
-	for _, s := range r.Sites {
-		if s.Method == compress.Dense {
-			continue
-		}
-		if counts[s.Method]++; counts[s.Method] == 1 {
-			names = append(names, s.Method)
-		}
-		changed++
-	}
+	changed, schemes := report.Factored(r.Sites)
 	if changed == 0 {
 		return "no layer was changed"
 	}
-	for i, n := range names {
-		names[i] = fmt.Sprintf("%s %d", n, counts[n])
-	}
-	return fmt.Sprintf("%d of %s with weights became chains of smaller ones (%s)", changed, number(len(r.Sites), "layer"), strings.Join(names, ", "))
+	return fmt.Sprintf("%d of %s with weights became chains of smaller ones (%s)", changed, number(len(r.Sites), "layer"), report.Sizes(schemes))
 }
 
 // warnings are what nobody may overlook.
@@ -183,17 +171,13 @@ func aloneBlocks(r *compress.Result) []block {
 
 // byReason lists nodes that have a reason in common together.
 func byReason(nodes []compress.Skipped) []block {
-	var reasons []string
-	names := map[string][]string{}
-	for _, s := range nodes {
-		if _, seen := names[s.Reason]; !seen {
-			reasons = append(reasons, s.Reason)
-		}
-		names[s.Reason] = append(names[s.Reason], s.Op+" "+s.Name)
-	}
 	var out []block
-	for _, reason := range reasons {
-		out = append(out, listed(reason, names[reason]))
+	for _, g := range report.ByReason(nodes) {
+		var names []string
+		for _, n := range g.Members {
+			names = append(names, n.Op+" "+n.Name)
+		}
+		out = append(out, listed(g.Name, names))
 	}
 	return out
 }
@@ -228,28 +212,28 @@ func recordBlocks(r *compress.Result) []block {
 	}
 	return []block{
 		text("The compressed model names its source, its data and the options in its metadata; onnx-compress status tells whether it still fits them."),
-		tabled("Environment and files", []column{{"What", false}, {"Which", false}}, rows),
-		folded("How long the steps took", tabled("Steps", []column{{"Step", false}, {"Seconds", true}}, stages(r.Stages))),
+		filesTable(rows),
+		stagesTable("How long the steps took", r.Stages),
 	}
 }
 
 func environment(e compress.EnvironmentResult) [][]string {
-	runtime := "none"
-	if e.Runtime != "" {
-		runtime = e.Runtime
-	}
 	return [][]string{
-		{"ONNX Runtime", runtime},
+		{"ONNX Runtime", cmp.Or(e.Runtime, "none")},
 		{"Linear algebra", e.Algebra},
 		{"Threads", fmt.Sprint(e.Threads)},
 		{"Seed", fmt.Sprint(e.Seed)},
 	}
 }
 
-func stages(s []compress.Stage) [][]string {
+func filesTable(rows [][]string) block {
+	return tabled("Environment and files", columns([]string{"What", "Which"}), rows)
+}
+
+func stagesTable(summary string, stages []compress.Stage) block {
 	var rows [][]string
-	for _, stage := range s {
-		rows = append(rows, []string{stage.Name, fmt.Sprintf("%.2f", stage.Seconds)})
+	for _, s := range stages {
+		rows = append(rows, []string{s.Name, fmt.Sprintf("%.2f", s.Seconds)})
 	}
-	return rows
+	return folded(summary, tabled("Steps", columns([]string{"Step"}, "Seconds"), rows))
 }

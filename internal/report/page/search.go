@@ -21,23 +21,16 @@ func trialBlocks(t *compress.Trials) []block {
 	}
 	var steps [][]string
 	for _, s := range t.Steps {
-		row := []string{fmt.Sprintf("%s=%.4g", t.Over, s.Budget), report.Count(s.MACs), report.Count(s.Params), small(s.Loss), "", "no"}
+		budget, met := fmt.Sprintf("%s=%.4g", t.Over, s.Budget), map[bool]string{true: "yes", false: "no"}[s.Met]
 		if len(s.Values) == 0 {
-			row = []string{row[0], none, none, none, "out of reach", "no"}
+			steps = append(steps, []string{budget, none, none, none, "out of reach", met})
+			continue
 		}
 		var values []string
-		for i, v := range s.Values {
-			if i < len(t.Goals) {
-				values = append(values, measured(t.Goals[i].Measure, v))
-			}
+		for i, v := range s.Values[:min(len(s.Values), len(t.Goals))] {
+			values = append(values, measured(t.Goals[i].Measure, v))
 		}
-		if len(values) > 0 {
-			row[4] = strings.Join(values, ", ")
-		}
-		if s.Met {
-			row[5] = "yes"
-		}
-		steps = append(steps, row)
+		steps = append(steps, []string{budget, report.Count(s.MACs), report.Count(s.Params), small(s.Loss), strings.Join(values, ", "), met})
 	}
 	return []block{
 		text("Models were built and run until the smallest was found that keeps what was asked for: %d of them, on %s; the one that is delivered was then judged on %s.",
@@ -97,20 +90,17 @@ func curve(t *compress.Tuning) (block, error) {
 	if len(t.Curve) < 2 {
 		return block{}, nil
 	}
-	return drawn(chart.Plot{
+	plot := chart.Plot{
 		Title: "Distance from the original's outputs while tuning", Desc: "The loss after each epoch. The table below has the numbers.",
 		X: "epoch", Y: "loss", Series: []chart.Series{held, steps}, Mark: best,
-	})
+	}
+	return drawn(plot.Title, plot, chart.SVG)
 }
 
 func curveTable(t *compress.Tuning) block {
 	var rows [][]string
 	for _, p := range t.Curve {
-		accuracy := none
-		if p.Accuracy != nil {
-			accuracy = exact(*p.Accuracy)
-		}
-		rows = append(rows, []string{grouped(p.Epoch), grouped(p.Step), small(p.Loss), small(p.Held), exact(p.Agreement), accuracy})
+		rows = append(rows, []string{grouped(p.Epoch), grouped(p.Step), small(p.Loss), small(p.Held), exact(p.Agreement), orElse(p.Accuracy, exact, none)})
 	}
 	return tabled("Epochs", []column{{"Epoch", false}, {"Steps", true}, {"Loss of the steps", true}, {"On held-out samples", true}, {"Agreement", true}, {"Accuracy", true}}, rows)
 }
@@ -149,8 +139,8 @@ func ofTuning(r *compress.TuneResult) (*document, error) {
 		}
 		d.add("behaviour", "Behaviour", behaviour...)
 	}
-	d.add("repeat", "To repeat this", tabled("Environment and files", []column{{"What", false}, {"Which", false}}, append(environment(r.Environment),
+	d.add("repeat", "To repeat this", filesTable(append(environment(r.Environment),
 		[]string{"SHA-256 of the original", r.Original.SHA256}, []string{"SHA-256 of the start", r.Start.SHA256}, []string{"SHA-256 of the result", r.Output.SHA256})),
-		folded("How long the steps took", tabled("Steps", []column{{"Step", false}, {"Seconds", true}}, stages(r.Stages))))
+		stagesTable("How long the steps took", r.Stages))
 	return d, nil
 }

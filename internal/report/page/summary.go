@@ -140,11 +140,5 @@ func classAdvice(a *verify.Accuracy) point {
 
 // notes counts the layers with something to know.
 func notes(r *compress.Result) int {
-	n := 0
-	for _, s := range r.Sites {
-		if s.Note != "" {
-			n++
-		}
-	}
-	return n
+	return len(sitesThat(r, func(s compress.SiteResult) bool { return s.Note != "" }))
 }

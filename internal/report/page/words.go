@@ -62,6 +62,14 @@ func percentPoints(d float64) string {
 	return strings.Replace(s, "-", "−", 1) + " points"
 }
 
+// orElse writes a value where there is one.
+func orElse[T any](v *T, write func(T) string, other string) string {
+	if v == nil {
+		return other
+	}
+	return write(*v)
+}
+
 // exact writes a share with two digits behind the point.
 func exact(share float64) string { return fmt.Sprintf("%.2f %%", 100*share) }
 
@@ -75,26 +83,13 @@ func millis(v float64) string { return fmt.Sprintf("%.3g ms", v) }
 func base(path string) string { return filepath.Base(filepath.ToSlash(path)) }
 
 // rank writes a rank's numbers by comma.
-func rank(r []int) string {
-	if len(r) == 0 {
-		return none
-	}
-	words := make([]string, len(r))
-	for i, n := range r {
-		words[i] = strconv.Itoa(n)
-	}
-	return strings.Join(words, ", ")
-}
+func rank(r []int) string { return cmp.Or(report.JoinInts(r, ", "), none) }
 
 // kernel writes a weight's shape: out×in, its window, and its groups.
 func kernel(s *compress.SiteResult) string {
 	text := fmt.Sprintf("%d×%d", s.Out, s.In)
 	if len(s.Window) > 0 {
-		words := make([]string, len(s.Window))
-		for i, n := range s.Window {
-			words[i] = strconv.Itoa(n)
-		}
-		text += " " + strings.Join(words, "×")
+		text += " " + report.JoinInts(s.Window, "×")
 	}
 	if s.Groups > 1 {
 		text += fmt.Sprintf(", %d groups", s.Groups)

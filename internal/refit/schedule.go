@@ -16,13 +16,13 @@ const (
 	compressed
 )
 
-// never is the stage of a node that nothing of interest needs.
+// never is the stop of a node that nothing of interest needs.
 const never = -1
 
-// plan says in which stage each node of the main graph runs. Stage k gathers what site k needs: nodes run as late
-// as that, in the order of the graph. The original's sites run in their own stage, to give their output; the compressed
-// model's in the stage of what first reads them, when they have been solved.
-type plan struct {
+// schedule says in which stop each node of the main graph runs. Stop k gathers what site k needs: nodes run as late
+// as that, in the order of the graph. The original's sites run in their own stop, to give their output; the compressed
+// model's in the stop of what first reads them, when they have been solved.
+type schedule struct {
 	graph    *graph.Graph
 	nodes    []graph.Node
 	reads    [][]string     // of each node: values of the main graph, those that its subgraphs read included
@@ -31,15 +31,15 @@ type plan struct {
 	inputs   map[string]bool // graph inputs that are fed
 	sparse   map[string]graph.Sparse
 
-	site      map[int]int // the stage of each site, by the position of its node
-	shortcuts []*shortcut // of each stage, nil for none
-	stages    [2][]int    // of each node, for each model
+	site      map[int]int // the stop of each site, by the position of its node
+	shortcuts []*shortcut // of each stop, nil for none
+	stops     [2][]int    // of each node, for each model
 	last      [2]map[string]int
 }
 
-func newPlan(m *onnxio.Model, sites []*rewrite.Site) *plan {
+func newSchedule(m *onnxio.Model, sites []*rewrite.Site) *schedule {
 	g := graph.Of(m)
-	p := &plan{
+	p := &schedule{
 		graph: g, nodes: g.Nodes(), maker: map[string]int{}, constant: map[string]bool{}, sparse: map[string]graph.Sparse{},
 		site: map[int]int{}, shortcuts: make([]*shortcut, len(sites)), inputs: map[string]bool{},
 	}
@@ -65,7 +65,7 @@ func newPlan(m *onnxio.Model, sites []*rewrite.Site) *plan {
 			}
 		}
 	}
-	p.schedule(m, sites)
+	p.fill(m, sites)
 	return p
 }
 
@@ -78,12 +78,12 @@ func random(n graph.Node) bool {
 	return false
 }
 
-// schedule fills in the stages and how long each value is needed.
-func (p *plan) schedule(m *onnxio.Model, sites []*rewrite.Site) {
-	for s := range p.stages {
-		p.stages[s] = make([]int, len(p.nodes))
+// fill fills in the stops and how long each value is needed.
+func (p *schedule) fill(m *onnxio.Model, sites []*rewrite.Site) {
+	for s := range p.stops {
+		p.stops[s] = make([]int, len(p.nodes))
 		for i := range p.nodes {
-			p.stages[s][i] = never
+			p.stops[s][i] = never
 		}
 		p.last[s] = map[string]int{}
 	}
@@ -97,12 +97,12 @@ func (p *plan) schedule(m *onnxio.Model, sites []*rewrite.Site) {
 			p.demand(c.operand, k)
 		}
 	}
-	copy(p.stages[original], p.stages[compressed])
+	copy(p.stops[original], p.stops[compressed])
 	for i, k := range p.site {
-		p.stages[original][i] = k
+		p.stops[original][i] = k
 	}
-	for s := range p.stages {
-		for i, k := range p.stages[s] {
+	for s := range p.stops {
+		for i, k := range p.stops[s] {
 			if k != never {
 				for _, v := range p.reads[i] {
 					p.last[s][v] = max(p.last[s][v], k)
@@ -118,26 +118,26 @@ func (p *plan) schedule(m *onnxio.Model, sites []*rewrite.Site) {
 	}
 }
 
-// demand puts the nodes that a value needs, and that have no stage yet, into stage k of the compressed model.
-func (p *plan) demand(value string, k int) {
+// demand puts the nodes that a value needs, and that have no stop yet, into stop k of the compressed model.
+func (p *schedule) demand(value string, k int) {
 	i, ok := p.maker[value]
-	if !ok || p.constant[value] || p.stages[compressed][i] != never {
+	if !ok || p.constant[value] || p.stops[compressed][i] != never {
 		return
 	}
-	p.stages[compressed][i] = k
+	p.stops[compressed][i] = k
 	for _, v := range p.reads[i] {
 		p.demand(v, k)
 	}
 }
 
-// free tells whether a value can be had in stage k: it needs no site that is not solved by then.
-func (p *plan) free(value string, k int) bool {
+// free tells whether a value can be had in stop k: it needs no site that is not solved by then.
+func (p *schedule) free(value string, k int) bool {
 	return p.freeOf(value, k, map[int]bool{})
 }
 
-func (p *plan) freeOf(value string, k int, seen map[int]bool) bool {
+func (p *schedule) freeOf(value string, k int, seen map[int]bool) bool {
 	i, ok := p.maker[value]
-	if !ok || p.constant[value] || p.stages[compressed][i] != never || seen[i] {
+	if !ok || p.constant[value] || p.stops[compressed][i] != never || seen[i] {
 		return true
 	}
 	seen[i] = true
@@ -152,8 +152,8 @@ func (p *plan) freeOf(value string, k int, seen map[int]bool) bool {
 	return true
 }
 
-// needed is the last stage in which either model, or both where the value is the same in them, reads it.
-func (p *plan) needed(s side, value string, same bool) int {
+// needed is the last stop in which either model, or both where the value is the same in them, reads it.
+func (p *schedule) needed(s side, value string, same bool) int {
 	last := never
 	for _, m := range []side{original, compressed} {
 		if k, ok := p.last[m][value]; ok && (m == s || same) {

@@ -14,8 +14,8 @@ import (
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// stage is one step under way.
-type stage struct {
+// stop is one step under way.
+type stop struct {
 	w      *walk
 	k      int
 	choice *Choice
@@ -29,11 +29,11 @@ type stage struct {
 	sums       *sums // nil where there is nothing to solve
 }
 
-// begin finds out what stage k has to run and to sum.
-func (w *walk) begin(k int) (*stage, error) {
-	st := &stage{w: w, k: k, choice: &w.choices[w.order[k]]}
+// begin finds out what stop k has to run and to sum.
+func (w *walk) begin(k int) (*stop, error) {
+	st := &stop{w: w, k: k, choice: &w.choices[w.order[k]]}
 	st.site = &st.choice.Site
-	w.spread(k)
+	w.noteDiffering(k)
 	st.differs = w.differs[st.site.Input]
 	if c := w.plan.shortcuts[k]; c != nil && w.differs[c.operand] {
 		st.shortcut = c
@@ -64,9 +64,9 @@ func (w *walk) needs(s *rewrite.Site) int64 {
 	return one * 5
 }
 
-// spread notes which of the values that stage k computes differ from the original's.
-func (w *walk) spread(k int) {
-	for i, at := range w.plan.stages[compressed] {
+// noteDiffering notes which of the values that stop k computes differ from the original's.
+func (w *walk) noteDiffering(k int) {
+	for i, at := range w.plan.stops[compressed] {
 		if at != k || !slices.ContainsFunc(w.plan.reads[i], func(v string) bool { return w.differs[v] }) {
 			continue
 		}
@@ -77,7 +77,7 @@ func (w *walk) spread(k int) {
 }
 
 // cut makes the segments of both models.
-func (st *stage) cut() error {
+func (st *stop) cut() error {
 	w := st.w
 	other := st.otherPiece()
 	var err error
@@ -106,8 +106,8 @@ func (w *walk) formOf(k key) (tensor.Type, []int, error) {
 	return t, shape, nil
 }
 
-// ownPiece is what the original runs in this stage.
-func (st *stage) ownPiece(other piece) piece {
+// ownPiece is what the original runs in this stop.
+func (st *stop) ownPiece(other piece) piece {
 	w := st.w
 	c := piece{form: func(v string) (tensor.Type, []int, error) { return w.formOf(key{original, v}) }}
 	want := map[string]bool{}
@@ -125,7 +125,7 @@ func (st *stage) ownPiece(other piece) piece {
 			}
 		}
 	}
-	for i, at := range w.plan.stages[original] {
+	for i, at := range w.plan.stops[original] {
 		if at != st.k {
 			continue
 		}
@@ -140,9 +140,9 @@ func (st *stage) ownPiece(other piece) piece {
 	return c
 }
 
-// otherPiece is what the compressed model runs in this stage: only what differs, and the site as it was, on the new
+// otherPiece is what the compressed model runs in this stop: only what differs, and the site as it was, on the new
 // input.
-func (st *stage) otherPiece() piece {
+func (st *stop) otherPiece() piece {
 	w := st.w
 	c := piece{weights: w.weights}
 	want := map[string]bool{}
@@ -152,7 +152,7 @@ func (st *stage) otherPiece() piece {
 			want[st.shortcut.operand] = true
 		}
 	}
-	for i, at := range w.plan.stages[compressed] {
+	for i, at := range w.plan.stops[compressed] {
 		n := w.plan.nodes[i]
 		if at != st.k || !slices.ContainsFunc(n.Outputs(), func(v string) bool { return w.differs[v] }) {
 			continue
@@ -181,13 +181,13 @@ func (st *stage) otherPiece() piece {
 	return c
 }
 
-func (st *stage) close() {
+func (st *stop) close() {
 	st.own.close()
 	st.other.close()
 }
 
-// sweep runs the stage on all samples, several runs side by side. The sums take the runs in their order.
-func (st *stage) sweep(ctx context.Context) error {
+// sweep runs the stop on all samples, several runs side by side. The sums take the runs in their order.
+func (st *stop) sweep(ctx context.Context) error {
 	w := st.w
 	group, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
@@ -216,7 +216,7 @@ func (st *stage) sweep(ctx context.Context) error {
 }
 
 // run takes one run of both models up to the site.
-func (st *stage) run(ctx context.Context, worker *worker, r int) error {
+func (st *stop) run(ctx context.Context, worker *worker, r int) error {
 	w := st.w
 	own, other := map[string]tensor.Dense{}, map[string]tensor.Dense{}
 	ownValue := func(v string) (tensor.Dense, error) {
@@ -263,8 +263,8 @@ func (st *stage) run(ctx context.Context, worker *worker, r int) error {
 	return st.sums.add(ctx, worker, r, w.runs[r].held, seen)
 }
 
-// keep puts what later stages need on the shelf.
-func (st *stage) keep(own, other map[string]tensor.Dense, r int) error {
+// keep puts what later stops need on the shelf.
+func (st *stop) keep(own, other map[string]tensor.Dense, r int) error {
 	p := st.w.plan
 	var errs []error
 	for v, t := range own {

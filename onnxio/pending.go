@@ -11,37 +11,37 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 )
 
-// Staged is a model written in full, but not yet at its target: it waits in a hidden
+// Pending is a model written in full, but not yet at its target: it waits in a hidden
 // folder beside it, where it can be opened and judged, until Commit or Discard.
-type Staged struct {
+type Pending struct {
 	set     *atomicfile.Set
 	targets []string // the model's last
 	sources []os.FileInfo
 	options WriteOptions
 }
 
-// Stage writes the model, synced, into a hidden folder beside path, to be moved there by
+// Create writes the model, synced, into a hidden folder beside path, to be moved there by
 // Commit. It refuses what CanWrite refuses. When it fails, or the context ends, nothing
 // is left behind.
 //
 // Weights are streamed from where they are. External data stays external: one file of
 // real copies at offsets that are multiples of 4 KiB. A model that would exceed the 2 GiB
 // of a protobuf message has its tensors of 1 KiB and more made external.
-func Stage(ctx context.Context, m *Model, path string, o WriteOptions) (*Staged, error) {
-	s, err := stage(ctx, m, path, o, maxFile)
+func Create(ctx context.Context, m *Model, path string, o WriteOptions) (*Pending, error) {
+	s, err := create(ctx, m, path, o, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("writing model %s: %w", path, err)
 	}
 	return s, nil
 }
 
-func stage(ctx context.Context, m *Model, path string, o WriteOptions, limit int) (*Staged, error) {
+func create(ctx context.Context, m *Model, path string, o WriteOptions, limit int) (*Pending, error) {
 	data := dataPath(path)
 	p, blobs, err := layOut(m, filepath.Base(data), limit)
 	if err != nil {
 		return nil, err
 	}
-	s := &Staged{targets: []string{path}, sources: m.sources(), options: o}
+	s := &Pending{targets: []string{path}, sources: m.sources(), options: o}
 	if len(blobs) > 0 {
 		s.targets = []string{data, path}
 	}
@@ -67,14 +67,14 @@ func stage(ctx context.Context, m *Model, path string, o WriteOptions, limit int
 }
 
 // path returns the model's target.
-func (s *Staged) path() string { return s.targets[len(s.targets)-1] }
+func (s *Pending) path() string { return s.targets[len(s.targets)-1] }
 
 // Path returns where the model file waits.
-func (s *Staged) Path() string { return s.set.Path(s.path()) }
+func (s *Pending) Path() string { return s.set.Path(s.path()) }
 
 // Commit moves the files to their targets, external data first. When one cannot be
 // moved, those before it are taken back. The targets are checked once more.
-func (s *Staged) Commit() error {
+func (s *Pending) Commit() error {
 	err := checkTargets(s.sources, s.targets, s.options)
 	if err == nil {
 		err = s.set.Commit()
@@ -86,10 +86,10 @@ func (s *Staged) Commit() error {
 }
 
 // Discard removes whatever has not been committed. After Commit it does nothing.
-func (s *Staged) Discard() { s.set.Discard() }
+func (s *Pending) Discard() { s.set.Discard() }
 
 // fill writes the file for one target, as long as the context lasts.
-func (s *Staged) fill(ctx context.Context, target string, body func(io.Writer) error) error {
+func (s *Pending) fill(ctx context.Context, target string, body func(io.Writer) error) error {
 	return s.set.Write(target, func(f io.Writer) error {
 		w := bufio.NewWriterSize(cancellable{ctx, f}, 1<<20)
 		if err := body(w); err != nil {
