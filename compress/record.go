@@ -156,14 +156,14 @@ func (o RunOptions) record(m *onnxio.Model, d digests) (r *provenance.Record, er
 	if r.Source.Path, err = provenance.RelativePath(o.Output, m.Path); err != nil {
 		return nil, err
 	}
-	r.Source.SHA256, r.Data.SHA256, r.Lessons.SHA256 = d.source, d.data, d.tuned
+	r.Source.SHA256, r.Data.SHA256, r.TuneData.SHA256 = d.source, d.data, d.tuned
 	if o.recordsData() {
 		if r.Data.Path, err = provenance.RelativePath(o.Output, o.Data.Path); err != nil {
 			return nil, err
 		}
 	}
 	if o.recordsTuneData() {
-		r.Lessons.Path, err = provenance.RelativePath(o.Output, o.Data.Tune)
+		r.TuneData.Path, err = provenance.RelativePath(o.Output, o.Data.Tune)
 	}
 	return r, err
 }

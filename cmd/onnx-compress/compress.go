@@ -28,7 +28,7 @@ type compressCommand struct {
 	plan            planFlags
 	tuning          tuneFlags
 	tune            bool
-	lessons         string
+	tuneData        string
 	report          string
 }
 
@@ -78,7 +78,7 @@ func (c *compressCommand) declare(f *flagSet) {
 	f.group("Gradient descent after that (see `onnx-compress help tune`)")
 	f.BoolVar(&c.tune, "tune", false, "tune the weights of the result, so that it comes closer to the original on the samples of --calib that do not verify it; "+
 		"SIGINT meanwhile writes the best state so far")
-	f.StringVar(&c.lessons, "tune-data", "", "`PATH` learn from these samples instead")
+	f.StringVar(&c.tuneData, "tune-data", "", "`PATH` learn from these samples instead")
 	c.tuning.images(f, "flip, mirror, crop=N, mix: change images meanwhile")
 	f.row("as the flags of tune without \"tune-\"; --batch is that of a step too where it is given (else 64)", func(f *flagSet) {
 		c.tuning.declare(f, "tune-")
@@ -181,7 +181,7 @@ func readSizes(o *compress.Options, memory string, shapes []string) (err error) 
 func (c *compressCommand) prepared() (err error) {
 	c.opts.Data.Path = c.calib
 	if c.tune {
-		c.opts.Data.Tune = c.lessons
+		c.opts.Data.Tune = c.tuneData
 	}
 	if c.calib != "" || c.opts.Data.Tune != "" {
 		c.opts.Data.Preparation, err = c.samples.options()
@@ -198,7 +198,7 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 	if err := c.read(f); err != nil {
 		return err
 	}
-	files := []string{path, c.opts.Output, c.calib, c.samples.labels, c.lessons, c.plan.from}
+	files := []string{path, c.opts.Output, c.calib, c.samples.labels, c.tuneData, c.plan.from}
 	if err := writable(f, files, "json", "plan", "report", "stats", "checkpoint"); err != nil {
 		return err
 	}

@@ -100,7 +100,7 @@ func (w *wantFlags) wanted(out provenance.Want) (provenance.Want, error) {
 			w.compress.tuning.options.Augment = &samples.Augmenter{Augment: a}
 		}
 		w.compress.opts.Descent = &w.compress.tuning.options
-		out.Lessons = w.compress.lessons
+		out.TuneData = w.compress.tuneData
 	}
 	out.Options, err = w.compress.opts.Recorded()
 	return out, err

@@ -201,7 +201,7 @@ func (c *compressCommand) readTuning(f *pflag.FlagSet) error {
 		}
 		return nil
 	}
-	if c.calib == "" && c.lessons == "" {
+	if c.calib == "" && c.tuneData == "" {
 		return usagef("--tune learns from samples; name them with --calib or --tune-data")
 	}
 	if err := c.tuning.read(f); err != nil {
@@ -220,8 +220,8 @@ func (c *compressCommand) learn(m *onnxio.Model) (err error) {
 	if !c.tune {
 		return nil
 	}
-	if c.lessons != "" {
-		if c.opts.TuneSource, err = openSamples(m, c.lessons, &c.samples); err != nil {
+	if c.tuneData != "" {
+		if c.opts.TuneSource, err = openSamples(m, c.tuneData, &c.samples); err != nil {
 			return err
 		}
 	}

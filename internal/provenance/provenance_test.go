@@ -19,7 +19,7 @@ import (
 type shop struct {
 	t                           testing.TB
 	folder, source, data, small string
-	lessons                     string // samples that tuned the model, "" for none
+	tuned                       string // samples that tuned the model, "" for none
 	options                     map[string]string
 }
 
@@ -72,8 +72,8 @@ func (s *shop) make(calibrated bool) {
 	if calibrated {
 		r.Data = File{must(RelativePath(s.small, s.data)), must(DataDigest(ctx, s.data))}
 	}
-	if s.lessons != "" {
-		r.Lessons = File{must(RelativePath(s.small, s.lessons)), must(DataDigest(ctx, s.lessons))}
+	if s.tuned != "" {
+		r.TuneData = File{must(RelativePath(s.small, s.tuned)), must(DataDigest(ctx, s.tuned))}
 	}
 	m, err := onnxio.Read(s.source)
 	if err != nil {
@@ -89,7 +89,7 @@ func (s *shop) make(calibrated bool) {
 		s.t.Fatal(err)
 	}
 	got, err := Read(s.small)
-	if err != nil || got.Version != r.Version || got.Source != r.Source || got.Data != r.Data || got.Lessons != r.Lessons || !maps.Equal(got.Options, r.Options) {
+	if err != nil || got.Version != r.Version || got.Source != r.Source || got.Data != r.Data || got.TuneData != r.TuneData || !maps.Equal(got.Options, r.Options) {
 		s.t.Fatalf("the record reads back as %+v, %v; want %+v", got, err, r)
 	}
 }
@@ -155,17 +155,17 @@ func TestStatus(t *testing.T) {
 // TestStatusTuned changes the samples that a model was tuned on.
 func TestStatusTuned(t *testing.T) {
 	s := newShop(t)
-	s.wants(Want{Data: s.data, Lessons: s.data, Options: s.options}, Stale, Lessons) // it was not tuned on them
-	s.lessons = filepath.Join(s.folder, "lessons.bin")
-	s.write(s.lessons, "three")
+	s.wants(Want{Data: s.data, TuneData: s.data, Options: s.options}, Stale, TuneData) // it was not tuned on them
+	s.tuned = filepath.Join(s.folder, "tuned.bin")
+	s.write(s.tuned, "three")
 	s.make(true)
 	s.wants(Want{}, Fresh)
-	s.wants(Want{Data: s.data, Lessons: s.lessons, Options: s.options}, Fresh)
-	s.wants(Want{Data: s.data, Options: s.options}, Stale, Lessons) // not wanted any more
-	s.write(s.lessons, "four")
-	s.wants(Want{}, Stale, Lessons)
+	s.wants(Want{Data: s.data, TuneData: s.tuned, Options: s.options}, Fresh)
+	s.wants(Want{Data: s.data, Options: s.options}, Stale, TuneData) // not wanted any more
+	s.write(s.tuned, "four")
+	s.wants(Want{}, Stale, TuneData)
 	s.wants(Want{AnyData: true}, Fresh)
-	if err := os.Remove(s.lessons); err != nil {
+	if err := os.Remove(s.tuned); err != nil {
 		t.Fatal(err)
 	}
 	s.wants(Want{}, Unknown)

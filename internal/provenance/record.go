@@ -26,15 +26,15 @@ const Prefix = "onnx_compress."
 
 // The keys, behind Prefix.
 const (
-	keyVersion    = "version"
-	keySource     = "source"
-	keySourceSum  = "source_sha256"
-	keyData       = "data"
-	keyDataSum    = "data_sha256"
-	keyLessons    = "tune_data"
-	keyLessonsSum = "tune_data_sha256"
-	keyOptions    = "options"
-	keyOptionsSum = "options_sha256"
+	keyVersion     = "version"
+	keySource      = "source"
+	keySourceSum   = "source_sha256"
+	keyData        = "data"
+	keyDataSum     = "data_sha256"
+	keyTuneData    = "tune_data"
+	keyTuneDataSum = "tune_data_sha256"
+	keyOptions     = "options"
+	keyOptionsSum  = "options_sha256"
 )
 
 // Record is what a compressed model was made from.
@@ -46,8 +46,8 @@ type Record struct {
 	// Data are the calibration samples, with the digest of DataDigest; both fields are
 	// empty where there were none, or none from files.
 	Data File
-	// Lessons are the samples that the model was tuned on, where those are others.
-	Lessons File
+	// TuneData are the samples that the model was tuned on, where those are others.
+	TuneData File
 	// Options are those that decide on the result, by name, as text.
 	Options map[string]string
 }
@@ -81,8 +81,8 @@ func Attach(m *onnxio.Model, r Record) (*onnxio.Model, error) {
 	if r.Data.SHA256 != "" {
 		props[keyData], props[keyDataSum] = r.Data.Path, r.Data.SHA256
 	}
-	if r.Lessons.SHA256 != "" {
-		props[keyLessons], props[keyLessonsSum] = r.Lessons.Path, r.Lessons.SHA256
+	if r.TuneData.SHA256 != "" {
+		props[keyTuneData], props[keyTuneDataSum] = r.TuneData.Path, r.TuneData.SHA256
 	}
 	return onnxio.WithMetadata(m, Prefix, props), nil
 }
@@ -98,10 +98,10 @@ func Read(path string) (Record, error) {
 		return Record{}, &NoRecordError{path}
 	}
 	r := Record{
-		Version: props[keyVersion],
-		Source:  File{props[keySource], props[keySourceSum]},
-		Data:    File{props[keyData], props[keyDataSum]},
-		Lessons: File{props[keyLessons], props[keyLessonsSum]},
+		Version:  props[keyVersion],
+		Source:   File{props[keySource], props[keySourceSum]},
+		Data:     File{props[keyData], props[keyDataSum]},
+		TuneData: File{props[keyTuneData], props[keyTuneDataSum]},
 	}
 	if err := json.Unmarshal([]byte(props[keyOptions]), &r.Options); err != nil {
 		return Record{}, fmt.Errorf("%s: the options in its record cannot be read: %w", path, err)

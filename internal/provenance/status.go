@@ -24,10 +24,10 @@ const (
 
 // The things that can change.
 const (
-	Source  = "source"
-	Data    = "data"
-	Lessons = "tune-data"
-	Options = "options"
+	Source   = "source"
+	Data     = "data"
+	TuneData = "tune-data"
+	Options  = "options"
 )
 
 // Want says where things lie now, and what is wanted of them. The zero value looks for
@@ -37,12 +37,12 @@ type Want struct {
 	Source string
 	// Data are the calibration samples.
 	Data string
-	// Lessons are the samples that the model is tuned on, where those are others.
-	Lessons string
+	// TuneData are the samples that the model is tuned on, where those are others.
+	TuneData string
 	// AnyData takes the samples to be what they were, where they are not at hand.
 	AnyData bool
 	// Options, when not nil, are held against those of the record. Then a model that was
-	// calibrated is stale where Data is empty, and one that was not where it is set; likewise with Lessons.
+	// calibrated is stale where Data is empty, and one that was not where it is set; likewise with TuneData.
 	Options map[string]string
 }
 
@@ -52,10 +52,10 @@ type Status struct {
 	State State  `json:"state"`
 	// Version is that of the program that made the model.
 	Version string `json:"version,omitempty"`
-	// Source, Data and Lessons are where they were looked for.
-	Source  string `json:"source,omitempty"`
-	Data    string `json:"data,omitempty"`
-	Lessons string `json:"tune_data,omitempty"`
+	// Source, Data and TuneData are where they were looked for.
+	Source   string `json:"source,omitempty"`
+	Data     string `json:"data,omitempty"`
+	TuneData string `json:"tune_data,omitempty"`
 	// Changed names what is not as it was: "source", "data", "tune-data", "options".
 	Changed []string `json:"changed"`
 	// Options lists the options that differ.
@@ -100,8 +100,8 @@ func check(ctx context.Context, known *digests, path string, want Want) Status {
 	if s.Data, err = s.checkData(ctx, known, Data, r.Data, want.Data, want); err != nil {
 		return s.unknown(missing(err, "calibration data", s.Data))
 	}
-	if s.Lessons, err = s.checkData(ctx, known, Lessons, r.Lessons, want.Lessons, want); err != nil {
-		return s.unknown(missing(err, "data for tuning", s.Lessons))
+	if s.TuneData, err = s.checkData(ctx, known, TuneData, r.TuneData, want.TuneData, want); err != nil {
+		return s.unknown(missing(err, "data for tuning", s.TuneData))
 	}
 	if want.Options != nil {
 		if s.Options = differences(r.Options, want.Options); len(s.Options) > 0 {
