@@ -63,8 +63,8 @@ func times(b linalg.Backend, by, m *linalg.Matrix) *linalg.Matrix {
 	return b.Mul(false, false, 1, by, m)
 }
 
-// turned returns m·by, nil for the identity.
-func turned(b linalg.Backend, m, by *linalg.Matrix) *linalg.Matrix {
+// rotated returns m·by, nil for the identity.
+func rotated(b linalg.Backend, m, by *linalg.Matrix) *linalg.Matrix {
 	if by == nil {
 		return m
 	}

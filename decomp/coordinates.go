@@ -66,12 +66,12 @@ func (s *split) coordinates() (coordinates, error) {
 
 // to takes a head [r, X] into the coordinates.
 func (c coordinates) to(b linalg.Backend, head *linalg.Matrix) *linalg.Matrix {
-	return turned(b, head, c.root)
+	return rotated(b, head, c.root)
 }
 
 // from takes a head back, and a gradient there: both are multiplied by Ā^-½.
 func (c coordinates) from(b linalg.Backend, head *linalg.Matrix) *linalg.Matrix {
-	return turned(b, head, c.inverse)
+	return rotated(b, head, c.inverse)
 }
 
 // outside returns (G^½ ⊗ τ^½)·m for m [O·a, n].

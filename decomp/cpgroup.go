@@ -17,7 +17,7 @@ type cpGroup struct {
 func (c *cpGroup) measured(x cpTerms) found[cpTerms] {
 	all := x.all()
 	for i, m := range all {
-		all[i] = turned(c.space.b, m, c.space.sides[i].inverse).Clone()
+		all[i] = rotated(c.space.b, m, c.space.sides[i].inverse).Clone()
 	}
 	out := found[cpTerms]{factors: cpOf(all)}
 	out.factors.even()
@@ -29,7 +29,7 @@ func (c *cpGroup) measured(x cpTerms) found[cpTerms] {
 func (c *cpGroup) whitened(x cpTerms) cpTerms {
 	all := x.all()
 	for i, m := range all {
-		all[i] = turned(c.space.b, m, c.space.sides[i].root).Clone()
+		all[i] = rotated(c.space.b, m, c.space.sides[i].root).Clone()
 	}
 	return cpOf(all)
 }

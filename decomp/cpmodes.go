@@ -59,7 +59,7 @@ func (s *modeSpace) whitened(w *linalg.Matrix) *linalg.Matrix {
 }
 
 // seen returns m·A for rows m, in the coordinates of the space.
-func (s *modeSpace) seen(m *linalg.Matrix) *linalg.Matrix { return turned(s.b, m, s.metric) }
+func (s *modeSpace) seen(m *linalg.Matrix) *linalg.Matrix { return rotated(s.b, m, s.metric) }
 
 // lastOf is what is left to the last factor D of W' = Dᵀ·columns when the columns are given.
 type lastOf struct {
@@ -199,7 +199,7 @@ func (m *modeGroup) read(chain Chain, i, group, rows, cols int) *linalg.Matrix {
 
 // cost returns tr(G E A Eᵀ).
 func (m *modeGroup) cost(e *linalg.Matrix) float64 {
-	weighted := times(m.space.b, m.g, turned(m.space.b, e, m.a))
+	weighted := times(m.space.b, m.g, rotated(m.space.b, e, m.a))
 	return max(inner(weighted, e), 0)
 }
 

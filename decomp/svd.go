@@ -165,7 +165,7 @@ func oneSided(b linalg.Backend, w *linalg.Matrix, near moment, fraction float64,
 	if err != nil {
 		return components{}, err
 	}
-	left := turned(b, u, q.inverse) // row i becomes Q⁻¹ u_i
+	left := rotated(b, u, q.inverse) // row i becomes Q⁻¹ u_i
 	if q.seen != nil {
 		seen := b.Mul(false, false, 1, u, q.seen)
 		for i := range terms {

@@ -41,14 +41,14 @@ func (t *ttGroup) at(r Rank) (found[train], error) {
 
 // measured takes a train out of the whitened coordinates and measures its loss.
 func (t *ttGroup) measured(x train) found[train] {
-	out := t.turned(x, func(w whitening) *linalg.Matrix { return w.inverse }).even()
+	out := t.rotated(x, func(w whitening) *linalg.Matrix { return w.inverse }).even()
 	return found[train]{factors: out, loss: t.lossOf(out.last, out.columns(t.space.b))}
 }
 
-// turned multiplies every mode of a train by a matrix of its whitening.
-func (t *ttGroup) turned(x train, by func(whitening) *linalg.Matrix) train {
+// rotated multiplies every mode of a train by a matrix of its whitening.
+func (t *ttGroup) rotated(x train, by func(whitening) *linalg.Matrix) train {
 	b, sides := t.space.b, t.space.sides
-	out := train{first: turned(b, x.first, by(sides[1])), last: turned(b, x.last, by(sides[0])), taps: x.taps}
+	out := train{first: rotated(b, x.first, by(sides[1])), last: rotated(b, x.last, by(sides[0])), taps: x.taps}
 	for i, m := range x.window {
 		side := by(sides[2+i])
 		if side == nil {

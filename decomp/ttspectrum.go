@@ -71,7 +71,7 @@ func ttRefit(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, err
 	return s.refit(start, start.ranks(target.Groups), func(t *ttGroup, i int, chain Chain) error {
 		x := t.train(start, i)
 		best, err := better(found[train]{factors: x.even(), loss: t.lossOf(x.last, x.columns(b))}, func() (train, error) {
-			return t.improved(t.turned(x, func(w whitening) *linalg.Matrix { return w.root }))
+			return t.improved(t.rotated(x, func(w whitening) *linalg.Matrix { return w.root }))
 		}, t.measured)
 		if err == nil {
 			t.append(chain, best.factors)

@@ -106,7 +106,7 @@ func (c *call) depthwiseApart(k kernel) string {
 	shape := slices.Concat([]int{k.batch, k.to}, back.in)
 	apart := c.Names.Fresh(c.Prefix + "/apart")
 	c.layout.of[apart] = inBlocks{c.reshape(g, nil, shape), shape}
-	return c.conv(back, apart, c.turnedWeight(k, back, c.x(1)), "", "")
+	return c.conv(back, apart, c.flippedWeight(k, back, c.x(1)), "", "")
 }
 
 // channelSums adds up a value over everything but its channels.

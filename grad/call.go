@@ -23,7 +23,7 @@ type call struct {
 }
 
 // newCall prepares the rule of a step; the cotangents are added up when it runs.
-func newCall(p *plan, s *step) *call {
+func newCall(p *route, s *step) *call {
 	c := &call{
 		emitter: p.emitter, facts: p.facts, node: s.node, rule: s.rule, parts: p.parts,
 		wants: make([]bool, len(s.node.Inputs())),

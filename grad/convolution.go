@@ -160,10 +160,10 @@ func (k kernel) attributes() []graph.Attr {
 	return a
 }
 
-// turned returns the window of the convolution that takes the cotangent back to the input:
-// the same one with the kernel turned around. There is one where the stride is 1 and no
+// flipped returns the window of the convolution that takes the cotangent back to the input:
+// the same one with the kernel flipped around. There is one where the stride is 1 and no
 // window lies in the padding altogether.
-func (k kernel) turned() (window, bool) {
+func (k kernel) flipped() (window, bool) {
 	w := k.window
 	w.in, w.out = k.out, k.in
 	w.begin, w.end = slices.Clone(k.begin), slices.Clone(k.end)
@@ -182,9 +182,9 @@ func (k kernel) turned() (window, bool) {
 // loaded) and the result has enough channels, or where the layout takes it.
 func (c *call) convInput(k kernel) string {
 	_, constant := c.facts.constant(c.x(1))
-	w, turns := k.turned()
+	w, turns := k.flipped()
 	if back := (kernel{window: w, batch: k.batch, from: k.to, to: k.from, groups: k.groups}); turns && !constant && c.takes(back, c.typ) {
-		return c.conv(back, c.g(), c.turnedWeight(k, back, c.x(1)), "", "")
+		return c.conv(back, c.g(), c.flippedWeight(k, back, c.x(1)), "", "")
 	}
 	if !turns && !constant && c.takes(k, c.typ) && k.depthwise() {
 		if dx := c.depthwiseApart(k); dx != "" {
@@ -192,7 +192,7 @@ func (c *call) convInput(k kernel) string {
 		}
 	}
 	if turns && constant && (k.from/k.groups >= wideChannels || k.from == k.groups && k.from >= wideChannels) {
-		return c.Node("Conv", []string{c.g(), c.turn(k)}, kernel{window: w, groups: k.groups}.attributes()...)
+		return c.Node("Conv", []string{c.g(), c.flip(k)}, kernel{window: w, groups: k.groups}.attributes()...)
 	}
 	attributes := k.attributes()
 	extra := filled(len(k.size), 0)
@@ -205,9 +205,9 @@ func (c *call) convInput(k kernel) string {
 	return c.Node("ConvTranspose", []string{c.g(), c.x(1)}, attributes...)
 }
 
-// turn returns the weight [to, from/groups, size...] as one [from, to/groups, size...] with
+// flip returns the weight [to, from/groups, size...] as one [from, to/groups, size...] with
 // every axis of the window reversed.
-func (c *call) turn(k kernel) string {
+func (c *call) flip(k kernel) string {
 	shape, places := c.shape(1), k.places()
 	w, flat := c.x(1), []int{k.to, k.from / k.groups, places}
 	w = c.reshape(w, shape, flat)
@@ -248,7 +248,7 @@ func (c *call) convWeight(k kernel, x, g string) string {
 	rank := len(columns(0, 0))
 	times := func(a, b string) string { return c.matmul(a, c.swap(b, rank)) }
 	var dw string
-	w, turns := k.turned()
+	w, turns := k.flipped()
 	switch {
 	case k.tiles():
 		patches := c.reshape(c.tiled(k, x), nil, columns(channels*k.places(), product(k.out)))

@@ -9,8 +9,8 @@
 // # The way through
 //
 //	Model, by Infer or Observe ──▶ Values   type and shape of every value; numbers of the small ones that rules read
-//	Model, Values, Options ──▶ plan         which nodes lie between the wanted values and the outputs
-//	plan, in reverse order ──▶ emitter      a Rule per node appends the nodes of its product; the contributions
+//	Model, Values, Options ──▶ route         which nodes lie between the wanted values and the outputs
+//	route, in reverse order ──▶ emitter      a Rule per node appends the nodes of its product; the contributions
 //	                                        to a value that is read several times are added up in a fixed order
 //	emitter ──▶ Graph                       the forward nodes, shared by pointer, and the emitted ones behind them
 //

@@ -54,7 +54,7 @@ type Graph struct {
 //
 // The error is a *BlockedError where operators stand in the way.
 func Build(m *onnxio.Model, o Options) (*Graph, error) {
-	p, err := newPlan(m, o)
+	p, err := newRoute(m, o)
 	if err != nil {
 		return nil, fmt.Errorf("grad: %w", err)
 	}
@@ -73,7 +73,7 @@ func Build(m *onnxio.Model, o Options) (*Graph, error) {
 // to the nodes that stand in the way, in the order of the graph. Values without
 // hindrance have no entry.
 func Blocked(m *onnxio.Model, o Options) (map[string][]Block, error) {
-	p, err := newPlan(m, o)
+	p, err := newRoute(m, o)
 	if err != nil {
 		return nil, fmt.Errorf("grad: %w", err)
 	}
@@ -82,7 +82,7 @@ func Blocked(m *onnxio.Model, o Options) (map[string][]Block, error) {
 }
 
 // graph puts the new model together.
-func (p *plan) graph(o Options) (*Graph, error) {
+func (p *route) graph(o Options) (*Graph, error) {
 	cotangents := slices.Collect(maps.Values(p.cotangents))
 	out := &Graph{Cotangents: p.cotangents, Gradients: map[string]string{}}
 	parts, outputs := p.facts.Parts(), []string{}
@@ -130,7 +130,7 @@ func (p *plan) graph(o Options) (*Graph, error) {
 
 // inputs returns the inputs of the new model: the original's, with the shapes that the gradients hold for, the initializers
 // that are fed, and the cotangents.
-func (p *plan) inputs() []graph.Value {
+func (p *route) inputs() []graph.Value {
 	list := p.facts.Inputs()
 	for i, in := range list {
 		name := in.Name()

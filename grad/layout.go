@@ -102,9 +102,9 @@ func (e *emitter) weight(k kernel, w string) string {
 	return e.Op("Reshape", w, e.Ints(slices.Concat([]int{k.to, k.from / k.groups}, k.size)...))
 }
 
-// turnedWeight orders the weight [k.to, k.from/groups, size...] of a convolution in blocks for the one that takes the
+// flippedWeight orders the weight [k.to, k.from/groups, size...] of a convolution in blocks for the one that takes the
 // cotangent back: the channels change places and the window is turned around.
-func (e *emitter) turnedWeight(k, back kernel, w string) string {
+func (e *emitter) flippedWeight(k, back kernel, w string) string {
 	b, places := e.layout.block, k.places()
 	var taps int // the axis of the window
 	if k.depthwise() {
@@ -123,7 +123,7 @@ func (e *emitter) turnedWeight(k, back kernel, w string) string {
 
 // relay returns the nodes of the forward pass with convolutions in blocks where their weights are fed, and what lies
 // between them.
-func (p *plan) relay() ([]graph.Node, error) {
+func (p *route) relay() ([]graph.Node, error) {
 	if p.emitter.layout.block == 0 {
 		return p.facts.Nodes(), nil
 	}
@@ -140,7 +140,7 @@ func (p *plan) relay() ([]graph.Node, error) {
 }
 
 // fedConv returns the kernel of a node of the forward pass that is a convolution whose weight is fed and fills blocks.
-func (p *plan) fedConv(n graph.Node) (kernel, bool) {
+func (p *route) fedConv(n graph.Node) (kernel, bool) {
 	if n.Op() != "Conv" || !p.facts.fed[n.Input(1)] {
 		return kernel{}, false
 	}

@@ -146,7 +146,7 @@ func sliceRule(c *call) error {
 			cuts[i] = cut{begin: k.begin + (k.count-1)*k.step, step: -k.step, count: k.count}
 		}
 	}
-	dx = c.spread(dx, shape, cuts)
+	dx = c.scatter(dx, shape, cuts)
 	begin, end := filled(len(x), 0), filled(len(x), 0)
 	var axes, from, to []int
 	for i, k := range cuts {
@@ -181,10 +181,10 @@ func (c *call) comb(size []int, cuts []cut) string {
 	return c.floats(size, v)
 }
 
-// spread puts step-1 zeros behind every entry, and changes shape accordingly. In images
+// scatter puts step-1 zeros behind every entry, and changes shape accordingly. In images
 // it repeats the entries and masks the copies, which the runtime does much faster than
 // padding axes of one entry.
-func (c *call) spread(g string, shape []int, cuts []cut) string {
+func (c *call) scatter(g string, shape []int, cuts []cut) string {
 	var apart, before, after []int
 	wide, image := false, true
 	for i, k := range cuts {

@@ -18,7 +18,7 @@ func (b *builder) conv(n *graph.Spec, i int, added string) error {
 		n.Op = "Conv"
 	}
 	if carries {
-		b.spread(n, i)
+		b.widen(n, i)
 	}
 	n.Attrs = append(n.Attrs, graph.Ints("kernel_shape", k.Window...))
 	if k.Groups != 1 || b.site.Node.Has("group") {
@@ -30,7 +30,7 @@ func (b *builder) conv(n *graph.Spec, i int, added string) error {
 	shape, v := append([]int{k.Out, k.In / k.Groups}, k.Window...), k.Weights
 	if transposed {
 		shape[0], shape[1] = k.In, k.Rows()
-		v = turn(v, k.Groups, k.Rows(), k.In/k.Groups)
+		v = transpose(v, k.Groups, k.Rows(), k.In/k.Groups)
 	}
 	return b.weight(n.Inputs[1], shape, v)
 }
@@ -45,9 +45,9 @@ func (b *builder) still(axes []bool) bool {
 	return true
 }
 
-// spread gives factor i the node's attributes along the axes that it carries. auto_pad goes to all factors that carry
+// widen gives factor i the node's attributes along the axes that it carries. auto_pad goes to all factors that carry
 // any, since along an axis with one tap and no stride it pads nothing.
-func (b *builder) spread(n *graph.Spec, i int) {
+func (b *builder) widen(n *graph.Spec, i int) {
 	axes := b.chain[i].Axes
 	for _, a := range b.site.Node.Attrs() {
 		switch a.Name() {

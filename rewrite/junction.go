@@ -260,7 +260,7 @@ func (j *junction) convolution(b *builder, n *graph.Spec, weight string, k decom
 	shape, v := append([]int{k.Out, k.In / k.Groups}, k.Window...), k.Weights
 	if j.lead.View.Transposed {
 		shape[0], shape[1] = k.In, k.Rows()
-		v = turn(v, k.Groups, k.Rows(), k.In/k.Groups)
+		v = transpose(v, k.Groups, k.Rows(), k.In/k.Groups)
 	}
 	return b.weight(weight, shape, v)
 }

@@ -47,7 +47,7 @@ func (f *finder) hold(value string) (held, bool) {
 	var turns [][]int
 	for range len(f.graph.Nodes()) + 1 {
 		if c, ok := f.graph.Constant(value); ok {
-			return f.turned(value, c, turns)
+			return f.transposed(value, c, turns)
 		}
 		n, ok := f.graph.Producer(value)
 		if !ok || !f.main(n) || len(n.Inputs()) != 1 {
@@ -65,9 +65,9 @@ func (f *finder) hold(value string) (held, bool) {
 	return held{}, false
 }
 
-// turned applies the permutations met on the way from a node to its constant, the
+// transposed applies the permutations met on the way from a node to its constant, the
 // one nearest to the constant last in turns.
-func (f *finder) turned(value string, c graph.Constant, turns [][]int) (held, bool) {
+func (f *finder) transposed(value string, c graph.Constant, turns [][]int) (held, bool) {
 	rank := len(c.Tensor.Shape())
 	h := held{tensor: c.Tensor, root: f.root(value), overridable: c.Overridable, perm: make([]int, rank)}
 	for i := range h.perm {
@@ -119,7 +119,7 @@ func (s *Site) Load() (decomp.Kernel, error) {
 	}
 	v = permute(v, shape, s.weight.order())
 	if k := s.Kernel; s.View.Transposed {
-		v = turn(v, k.Groups, k.In/k.Groups, k.Rows())
+		v = transpose(v, k.Groups, k.In/k.Groups, k.Rows())
 	}
 	if s.weight.alpha != 1 {
 		for i, x := range v {
@@ -135,10 +135,10 @@ func (s *Site) Load() (decomp.Kernel, error) {
 	return decomp.Kernel{Shape: s.Kernel, Weights: v}, nil
 }
 
-// turn takes numbers [groups·a, b, window...] to [groups·b, a, window...] with the window's taps in reverse order:
+// transpose takes numbers [groups·a, b, window...] to [groups·b, a, window...] with the window's taps in reverse order:
 // the weight of a ConvTranspose to the kernel of the convolution that it is over its input with zeros inserted, and
 // back.
-func turn(v []float64, groups, a, b int) []float64 {
+func transpose(v []float64, groups, a, b int) []float64 {
 	out := make([]float64, len(v))
 	taps := len(v) / max(groups*a*b, 1)
 	for g := range groups {

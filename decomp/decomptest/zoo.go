@@ -100,9 +100,9 @@ func hardKernels(r *rand.Rand, add adder) {
 	}
 	n := 16
 	add("identity kernel", decomp.Kernel{Shape: decomp.Shape{Out: n, In: n, Groups: 1}, Weights: linalg.Identity(n).Data}, nil, nil, 0)
-	graded := decomp.Kernel{Shape: decomp.Shape{Out: n, In: n, Groups: 1}, Weights: spread(r, n, 1e-11).Data}
+	graded := decomp.Kernel{Shape: decomp.Shape{Out: n, In: n, Groups: 1}, Weights: decaying(r, n, 1e-11).Data}
 	add("ill-conditioned kernel", graded, nil, nil, 0)
-	add("ill-conditioned kernel and metric", graded, []*linalg.Matrix{spread(r, n, 1e-9)}, []*linalg.Matrix{spread(r, n, 1e-9)}, 0)
+	add("ill-conditioned kernel and metric", graded, []*linalg.Matrix{decaying(r, n, 1e-9)}, []*linalg.Matrix{decaying(r, n, 1e-9)}, 0)
 }
 
 // hardMetrics adds metrics that are singular, ill-conditioned or out of scale.
@@ -110,8 +110,8 @@ func hardMetrics(r *rand.Rand, add adder, shapes ...decomp.Shape) {
 	for _, s := range shapes {
 		k, o, c := kernel(r, s), s.Rows(), s.Cols()
 		name := " " + s.String()
-		add("ill-conditioned input"+name, k, each(s.Groups, func() *linalg.Matrix { return spread(r, c, 1e-12) }), nil, 0)
-		add("ill-conditioned output"+name, k, nil, each(s.Groups, func() *linalg.Matrix { return spread(r, o, 1e-12) }), 0)
+		add("ill-conditioned input"+name, k, each(s.Groups, func() *linalg.Matrix { return decaying(r, c, 1e-12) }), nil, 0)
+		add("ill-conditioned output"+name, k, nil, each(s.Groups, func() *linalg.Matrix { return decaying(r, o, 1e-12) }), 0)
 		add("few samples"+name, k, each(s.Groups, func() *linalg.Matrix { return gram(r, c, max(1, min(o, c)/2)) }), nil, 0)
 		add("one sample, both sides"+name, k, each(s.Groups, func() *linalg.Matrix { return gram(r, c, 1) }),
 			each(s.Groups, func() *linalg.Matrix { return gram(r, o, 1) }), 0)
@@ -225,7 +225,7 @@ func kernel(r *rand.Rand, s decomp.Shape) decomp.Kernel {
 
 // moments returns second moments whose eigenvalues fall geometrically from 1 to least.
 func moments(r *rand.Rand, groups, n int, least float64) []*linalg.Matrix {
-	return each(groups, func() *linalg.Matrix { return spread(r, n, least) })
+	return each(groups, func() *linalg.Matrix { return decaying(r, n, least) })
 }
 
 // gram returns the second moment of a number of random samples with a common mean.
@@ -245,8 +245,8 @@ func gram(r *rand.Rand, n, samples int) *linalg.Matrix {
 	return m
 }
 
-// spread returns a symmetric matrix with random eigenvectors and eigenvalues that fall geometrically from 1 to least.
-func spread(r *rand.Rand, n int, least float64) *linalg.Matrix {
+// decaying returns a symmetric matrix with random eigenvectors and eigenvalues that fall geometrically from 1 to least.
+func decaying(r *rand.Rand, n int, least float64) *linalg.Matrix {
 	m := linalg.New(n, n)
 	for i := range n {
 		m.Data[i*n+i] = math.Pow(least, float64(i)/float64(max(n-1, 1)))

@@ -60,8 +60,8 @@ func (st *station) keep(w *worker, columns run) {
 		return
 	}
 	for _, c := range st.kept {
-		plan, n := moments.Rows(k, 1), len(c.columns)/k
-		st.sum.Run(w.backend, plan, st.pilot.Off(plan, c.columns, n, c.roots, &w.off), n, c.roots, &w.part, &w.scratch)
+		summation, n := moments.Rows(k, 1), len(c.columns)/k
+		st.sum.Run(w.backend, summation, st.pilot.Off(summation, c.columns, n, c.roots, &w.off), n, c.roots, &w.part, &w.scratch)
 		st.sum.Add(&w.part)
 	}
 	st.kept = nil
@@ -76,8 +76,8 @@ func (st *station) together() (linalg.Block32, []float32, [][]float64) {
 	var part moments.Part
 	var off []float32
 	for i, c := range st.kept {
-		plan, n := moments.Rows(k, 1), len(c.columns)/k
-		st.sum.RunFirst(plan, st.pilot.Off(plan, c.columns, n, c.roots, &off), n, c.roots, &part)
+		summation, n := moments.Rows(k, 1), len(c.columns)/k
+		st.sum.RunFirst(summation, st.pilot.Off(summation, c.columns, n, c.roots, &off), n, c.roots, &part)
 		st.sum.Add(&part)
 		to = to[copy(to, c.columns):]
 		st.kept[i] = run{}

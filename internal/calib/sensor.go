@@ -31,25 +31,25 @@ func newSensor(s *rewrite.Site) *sensor {
 // add sums the gradient of a run with respect to the site's output, where those positions
 // count that have a weight; nil stands for all. Where there is no gradient, why says so.
 func (s *sensor) add(ctx context.Context, w *worker, r *feed.Run, turn int, g tensor.Dense, weights []float32, why string) error {
-	var plan moments.Plan
+	var summation moments.Summation
 	var positions int64
 	var seen variance
 	if why == "" {
 		var units int
 		shape, values, err := trim(r, outputKind(s.site), s.site.View.Stack, g)
 		if err == nil && shape != nil {
-			plan, units, err = outputPlan(s.site, shape)
+			summation, units, err = outputSummation(s.site, shape)
 		}
 		if err != nil {
 			return fmt.Errorf("node %q: the gradient of its output %q: %w", s.site.Name, s.site.Output, err)
 		}
-		if plan == nil {
+		if summation == nil {
 			why = "its output does not have the batch as its first axis, and every batch is filled up"
 		} else {
-			w.partial = slices.Grow(w.partial[:0], plan.Size())[:plan.Size()]
+			w.partial = slices.Grow(w.partial[:0], summation.Size())[:summation.Size()]
 			clear(w.partial)
-			plan.Run(w.backend, values, units, w.partial, &w.scratch)
-			if positions = plan.Positions(units); weights != nil {
+			summation.Run(w.backend, values, units, w.partial, &w.scratch)
+			if positions = summation.Positions(units); weights != nil {
 				positions = int64(felt(weights))
 			}
 			for _, b := range outputBlocks(s.site, shape, values, r) {
@@ -62,8 +62,8 @@ func (s *sensor) add(ctx context.Context, w *worker, r *feed.Run, turn int, g te
 		}
 	}
 	return s.turns.Do(ctx, turn, func() {
-		if plan != nil {
-			s.sum.Add(plan, w.partial)
+		if summation != nil {
+			s.sum.Add(summation, w.partial)
 			s.positions += positions
 			s.spread.merge(&seen)
 		}
@@ -88,9 +88,9 @@ func outputKind(s *rewrite.Site) rewrite.ViewKind {
 	return rewrite.LastAxis
 }
 
-// outputPlan sums the second moments of the columns of a site's output of that shape, one
+// outputSummation sums the second moments of the columns of a site's output of that shape, one
 // per position, and says of how many units it is.
-func outputPlan(s *rewrite.Site, shape []int) (moments.Plan, int, error) {
+func outputSummation(s *rewrite.Site, shape []int) (moments.Summation, int, error) {
 	o, last := s.Kernel.Out, len(shape)-1
 	units := func(axes int) int {
 		n := 1
@@ -101,8 +101,8 @@ func outputPlan(s *rewrite.Site, shape []int) (moments.Plan, int, error) {
 	}
 	switch kind := outputKind(s); {
 	case s.View.Stack > 0:
-		if plan, n := stacked(s, shape, o, kind == rewrite.LastAxis); plan != nil {
-			return plan, n, nil
+		if summation, n := stacked(s, shape, o, kind == rewrite.LastAxis); summation != nil {
+			return summation, n, nil
 		}
 	case kind == rewrite.ConvPatches && last >= 1 && shape[1] == o:
 		plane := 1

@@ -21,22 +21,22 @@ type station struct {
 	turns ordered.Turns
 	site  *rewrite.Site // the first of them
 
-	pilot     *moments.Pilot
-	sum       *moments.Inputs
-	wide      bool    // whether columns are kept as long as there are no more than K
-	summed    bool    // whether there were more
-	kept      []run   // what each run showed
-	counts    []int64 // of the rows of a table, nil elsewhere
-	positions int64
-	samples   int64
-	shape     []int // of the first sample's input, without filler
-	planning  sync.Mutex
-	plans     map[string]moments.Plan
-	felt      moments.Felt
+	pilot      *moments.Pilot
+	sum        *moments.Inputs
+	wide       bool    // whether columns are kept as long as there are no more than K
+	summed     bool    // whether there were more
+	kept       []run   // what each run showed
+	counts     []int64 // of the rows of a table, nil elsewhere
+	positions  int64
+	samples    int64
+	shape      []int // of the first sample's input, without filler
+	planning   sync.Mutex
+	summations map[string]moments.Summation
+	felt       moments.Felt
 }
 
 func newStation(s *rewrite.Site, samples int) *station {
-	st := &station{site: s, pilot: moments.NewPilot(), wide: wide(s, samples), plans: map[string]moments.Plan{}}
+	st := &station{site: s, pilot: moments.NewPilot(), wide: wide(s, samples), summations: map[string]moments.Summation{}}
 	st.sum = moments.NewInputs(s.Kernel.Groups, s.Kernel.Cols(), st.pilot)
 	if s.View.Kind == rewrite.TableRows {
 		st.counts = make([]int64, s.Kernel.In)
@@ -83,26 +83,26 @@ func (st *station) add(ctx context.Context, w *worker, r *feed.Run, x tensor.Den
 		return nil
 	}
 	roots := moments.Roots(weights)
-	shape, plan, n, values, err := st.prepare(r, x, roots)
+	shape, summation, n, values, err := st.prepare(r, x, roots)
 	if err != nil {
 		return wrong(err)
 	}
 	if r.Seq == 0 {
-		st.pilot.Set(plan, values, n, roots)
+		st.pilot.Set(summation, values, n, roots)
 	}
 	if err := st.pilot.Wait(ctx); err != nil {
 		return err
 	}
 	var kept run
 	switch {
-	case plan == nil:
+	case summation == nil:
 	case st.wide:
 		kept = keep(st.site, shape, values, roots)
 	default:
-		st.sum.Run(w.backend, plan, st.pilot.Off(plan, values, n, roots, &w.off), n, roots, &w.part, &w.scratch)
+		st.sum.Run(w.backend, summation, st.pilot.Off(summation, values, n, roots, &w.off), n, roots, &w.part, &w.scratch)
 	}
 	return st.turns.Do(ctx, r.Seq, func() {
-		if plan == nil {
+		if summation == nil {
 			return
 		}
 		if st.wide {
@@ -110,7 +110,7 @@ func (st *station) add(ctx context.Context, w *worker, r *feed.Run, x tensor.Den
 		} else {
 			st.sum.Add(&w.part)
 		}
-		st.saw(r, plan.Positions(n), x, weights)
+		st.saw(r, summation.Positions(n), x, weights)
 	})
 }
 
@@ -130,13 +130,13 @@ func (st *station) saw(r *feed.Run, positions int64, x tensor.Dense, weights []f
 }
 
 // prepare checks the input of a run, takes off the filler of a batch, weighs its positions, and
-// plans its sum: n units of the plan. The plan is nil where there is nothing to sum.
-func (st *station) prepare(r *feed.Run, x tensor.Dense, roots []float32) (shape []int, plan moments.Plan, n int, values []float32, err error) {
+// tells how it is summed: n units of the summation. The summation is nil where there is nothing to sum.
+func (st *station) prepare(r *feed.Run, x tensor.Dense, roots []float32) (shape []int, summation moments.Summation, n int, values []float32, err error) {
 	shape, values, err = trim(r, st.site.View.Kind, st.site.View.Stack, x)
 	if shape == nil || err != nil {
 		return nil, nil, 0, nil, err
 	}
-	plan, n, err = st.planFor(shape)
+	summation, n, err = st.summationFor(shape)
 	if err == nil && roots != nil {
 		if n != len(roots) {
 			return nil, nil, 0, nil, fmt.Errorf("it has %d positions, and the output of the node has %d", n, len(roots))
@@ -144,10 +144,10 @@ func (st *station) prepare(r *feed.Run, x tensor.Dense, roots []float32) (shape 
 		values, n = moments.Weigh(values, roots), felt(roots)
 		shape = []int{n, st.site.Kernel.In}
 	}
-	if err == nil && plan.Positions(n) == 0 {
-		plan = nil // nothing to see, such as a sequence of length 0
+	if err == nil && summation.Positions(n) == 0 {
+		summation = nil // nothing to see, such as a sequence of length 0
 	}
-	return shape, plan, n, values, err
+	return shape, summation, n, values, err
 }
 
 // trim returns the shape and the numbers of a site's input or output without the filler
@@ -185,8 +185,8 @@ func unfilled(r *feed.Run, kind rewrite.ViewKind, stack int, shape []int) []int 
 	return shape
 }
 
-// planFor returns the plan for an input of that shape, and of how many units it is.
-func (st *station) planFor(shape []int) (moments.Plan, int, error) {
+// summationFor returns the summation for an input of that shape, and of how many units it is.
+func (st *station) summationFor(shape []int) (moments.Summation, int, error) {
 	k := st.site.Kernel.In
 	wrong := fmt.Errorf("its shape is %s, which does not fit the weight of %d input channels", tensor.ShapeText(shape), k)
 	units := func(axes int) int { // the product of the first axes
@@ -204,8 +204,8 @@ func (st *station) planFor(shape []int) (moments.Plan, int, error) {
 		}
 		return st.cached(shape[2:]), shape[0], nil
 	case st.site.View.Stack > 0:
-		if plan, n := stacked(st.site, shape, k, kind == rewrite.LastAxis); plan != nil {
-			return plan, n, nil
+		if summation, n := stacked(st.site, shape, k, kind == rewrite.LastAxis); summation != nil {
+			return summation, n, nil
 		}
 		return nil, 0, wrong
 	case last < 0:
@@ -223,10 +223,10 @@ func (st *station) planFor(shape []int) (moments.Plan, int, error) {
 	return nil, 0, wrong
 }
 
-// stacked plans for the input or output, of so many channels over all groups, of a stack of
+// stacked is the summation for the input or output, of so many channels over all groups, of a stack of
 // matrices, whose columns run along the last axis or, unless inRows is set, the one before;
 // nil where the shape does not fit.
-func stacked(s *rewrite.Site, shape []int, channels int, inRows bool) (moments.Plan, int) {
+func stacked(s *rewrite.Site, shape []int, channels int, inRows bool) (moments.Summation, int) {
 	groups, lead := s.Kernel.Groups, len(shape)-2-s.View.Stack
 	if lead < 0 || tensor.Product(shape[lead:len(shape)-2]) != groups {
 		return nil, 0
@@ -250,28 +250,28 @@ func columns(k, groups, n int) moments.Patches {
 	return moments.Patches{Channels: k, Groups: groups, In: []int{n}, Window: one, Strides: one, Dilations: one, PadBegin: []int{0}, Out: []int{n}}
 }
 
-// cached returns the plan for a convolution's spatial sizes. A few are kept, since
+// cached returns the summation for a convolution's spatial sizes. A few are kept, since
 // samples mostly come in few sizes.
-func (st *station) cached(in []int) moments.Plan {
+func (st *station) cached(in []int) moments.Summation {
 	const most = 8
 	st.planning.Lock()
 	defer st.planning.Unlock()
 	key := fmt.Sprint(in)
-	if p, ok := st.plans[key]; ok {
+	if p, ok := st.summations[key]; ok {
 		return p
 	}
-	if len(st.plans) >= most {
-		clear(st.plans)
+	if len(st.summations) >= most {
+		clear(st.summations)
 	}
-	v, plan := st.site.View, moments.Conv
+	v, summation := st.site.View, moments.Conv
 	if v.Transposed {
-		plan = moments.Transposed
+		summation = moments.Transposed
 	}
-	p := plan(moments.Patches{
+	p := summation(moments.Patches{
 		Channels: st.site.Kernel.In, Groups: st.site.Kernel.Groups, In: slices.Clone(in), Window: v.Window,
 		Strides: v.Strides, Dilations: v.Dilations, PadBegin: v.Lead(in), Out: v.Output(in),
 	})
-	st.plans[key] = p
+	st.summations[key] = p
 	return p
 }
 

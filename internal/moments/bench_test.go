@@ -34,15 +34,15 @@ func BenchmarkConv(b *testing.B) {
 	} {
 		p := c.patches()
 		x := noise(samples*p.Channels*tensor.Product(p.In), 1)
-		for name, plan := range map[string]Plan{"direct": Direct(p), "lag": newLag(p, math.MaxInt)} {
+		for name, summation := range map[string]Summation{"direct": Direct(p), "lag": newLag(p, math.MaxInt)} {
 			b.Run(c.String()+"/"+name, func(b *testing.B) {
 				var s Scratch
-				partial := make([]float32, plan.Size())
+				partial := make([]float32, summation.Size())
 				for b.Loop() {
-					plan.Run(backend, x, samples, partial, &s)
+					summation.Run(backend, x, samples, partial, &s)
 				}
 				k := float64(p.Length())
-				macs := k * (k + 1) / 2 * float64(p.Groups) * float64(plan.Positions(samples)) * float64(b.N)
+				macs := k * (k + 1) / 2 * float64(p.Groups) * float64(summation.Positions(samples)) * float64(b.N)
 				b.ReportMetric(macs/b.Elapsed().Seconds()/1e9, "GMAC/s")
 			})
 		}
@@ -64,17 +64,17 @@ func BenchmarkInputs(b *testing.B) {
 		{32, 32, []int{28, 28}, []int{3, 3}, nil, nil, []int{1, 1}, []int{1, 1}},
 	} {
 		p := c.patches()
-		plan := Conv(p)
+		summation := Conv(p)
 		for name, x := range map[string][]float32{"near": noise(samples*p.Channels*tensor.Product(p.In), 1), "far": far(samples, p.Channels, tensor.Product(p.In), 1)} {
 			b.Run(c.String()+"/"+name, func(b *testing.B) {
 				pilot := NewPilot()
-				pilot.Set(plan, x, samples, nil)
+				pilot.Set(summation, x, samples, nil)
 				sum := NewInputs(p.Groups, p.Length(), pilot)
 				var s Scratch
 				var buf []float32
 				var part Part
 				for b.Loop() {
-					sum.Run(backend, plan, pilot.Off(plan, x, samples, nil, &buf), samples, nil, &part, &s)
+					sum.Run(backend, summation, pilot.Off(summation, x, samples, nil, &buf), samples, nil, &part, &s)
 					sum.Add(&part)
 				}
 			})

@@ -5,13 +5,13 @@ import "github.com/onnx-compress/onnx-compress/tensor"
 // maxTaps bounds the windows whose pairs of taps are enumerated.
 const maxTaps = 256
 
-// Conv plans for a convolution: by lags where windows start at every position, have
+// Conv is the summation for a convolution: by lags where windows start at every position, have
 // more than one tap, and that takes fewer multiply-adds than the product of patches;
 // else directly. Measured on one core with OpenBLAS, a 3×3 convolution is then 2 to 8
 // times as fast by lags: fewer multiply-adds and no patches to write out.
 //
 // The products kept never take more room than the moments themselves.
-func Conv(p Patches) Plan {
+func Conv(p Patches) Summation {
 	d := Direct(p).(*direct)
 	taps := len(d.taps)
 	if taps < 2 || taps > maxTaps || !p.unitStride() {

@@ -19,7 +19,7 @@ type Cross interface {
 	Inside(z []float32, samples int, sums []float64)
 }
 
-// ConvCross plans for a convolution with out output channels over all groups: z is
+// ConvCross is the summation for a convolution with out output channels over all groups: z is
 // [samples, out, Out...].
 func ConvCross(p Patches, out int) Cross {
 	return &convCross{direct: Direct(p).(*direct), out: out, rows: out / p.Groups, area: tensor.Product(p.Out)}
@@ -72,13 +72,13 @@ func (c *convCross) gather(z []float32, segments []segment, used int, s *Scratch
 	return linalg.Block32{Rows: c.rows, Cols: used, Stride: used, Data: buf}
 }
 
-// MatrixCross plans for plain matrices of n positions, each one sample: z is [n, out], or
+// MatrixCross is the summation for plain matrices of n positions, each one sample: z is [n, out], or
 // [out, n] unless zRows is set, and x is [n, k], or [k, n] unless xRows is set.
 func MatrixCross(out, k, n int, zRows, xRows bool) Cross {
 	return StackedCross(1, out, k, n, zRows, xRows)
 }
 
-// StackedCross plans for samples of one pair of such matrices for each group, one behind the
+// StackedCross is the summation for samples of one pair of such matrices for each group, one behind the
 // other.
 func StackedCross(groups, out, k, n int, zRows, xRows bool) Cross {
 	return matrixCross{groups, out, k, n, zRows, xRows}

@@ -50,13 +50,13 @@ func apart(got []float32, want []float64) float64 {
 	return worst / largest
 }
 
-// inTwo runs a plan over the samples in two runs.
-func inTwo(plan Cross, p Patches, z, x []float32, out, samples int) []float32 {
+// inTwo runs a summation over the samples in two runs.
+func inTwo(summation Cross, p Patches, z, x []float32, out, samples int) []float32 {
 	const cut = 2
-	got := make([]float32, plan.Size())
+	got := make([]float32, summation.Size())
 	var s Scratch
-	plan.Run(linalg.Gonum(), z[:cut*out*tensor.Product(p.Out)], x[:cut*p.Channels*tensor.Product(p.In)], cut, got, &s)
-	plan.Run(linalg.Gonum(), z[cut*out*tensor.Product(p.Out):], x[cut*p.Channels*tensor.Product(p.In):], samples-cut, got, &s)
+	summation.Run(linalg.Gonum(), z[:cut*out*tensor.Product(p.Out)], x[:cut*p.Channels*tensor.Product(p.In)], cut, got, &s)
+	summation.Run(linalg.Gonum(), z[cut*out*tensor.Product(p.Out):], x[cut*p.Channels*tensor.Product(p.In):], samples-cut, got, &s)
 	return got
 }
 
@@ -98,12 +98,12 @@ func TestMatrixCrossAgreesWithDefinition(t *testing.T) {
 					}
 				}
 			}
-			plan := StackedCross(groups, out, k, n, zRows, xRows)
+			summation := StackedCross(groups, out, k, n, zRows, xRows)
 			if groups == 1 {
-				plan = MatrixCross(out, k, n, zRows, xRows)
+				summation = MatrixCross(out, k, n, zRows, xRows)
 			}
-			got := make([]float32, plan.Size())
-			plan.Run(linalg.Gonum(), z, x, samples, got, nil)
+			got := make([]float32, summation.Size())
+			summation.Run(linalg.Gonum(), z, x, samples, got, nil)
 			if d := apart(got, want); !(d <= 1e-6) {
 				t.Errorf("differs from the definition by %.2g of the largest entry", d)
 			}
@@ -114,16 +114,16 @@ func TestMatrixCrossAgreesWithDefinition(t *testing.T) {
 // About a pilot, E[e xᵀ] − E[e]E[x]ᵀ loses no digits where inputs are far from zero.
 func TestErrorsFarFromZero(t *testing.T) {
 	const samples = 5
-	hold := func(t *testing.T, plan Plan, cross Cross, y Plan, p Patches, z, x []float32, out int, want []float64, sums []float64) {
+	hold := func(t *testing.T, summation Summation, cross Cross, y Summation, p Patches, z, x []float32, out int, want []float64, sums []float64) {
 		t.Helper()
-		k, rows, n := p.Length(), out/p.Groups, plan.Positions(samples)
+		k, rows, n := p.Length(), out/p.Groups, summation.Positions(samples)
 		pilot := NewPilot()
-		pilot.Set(plan, x, samples, nil)
+		pilot.Set(summation, x, samples, nil)
 		errors := NewErrors(p.Groups, rows, k, pilot)
 		var s Scratch
 		var buf []float32
 		var part ErrorsPart
-		errors.Run(linalg.Gonum(), cross, samples, y, samples, z, pilot.Off(plan, x, samples, nil, &buf), nil, &part, &s)
+		errors.Run(linalg.Gonum(), cross, samples, y, samples, z, pilot.Off(summation, x, samples, nil, &buf), nil, &part, &s)
 		errors.Add(&part)
 		crossed, first := errors.Means(n)
 		for i, v := range want {

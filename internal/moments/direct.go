@@ -17,8 +17,8 @@ type direct struct {
 	inPlace     bool // every patch is one pixel: the input is its own im2col matrix
 }
 
-// Direct plans for windows of any kind.
-func Direct(p Patches) Plan {
+// Direct is the summation for windows of any kind.
+func Direct(p Patches) Summation {
 	d := &direct{Patches: p, k: p.Length(), channels: p.Channels / p.Groups, plane: tensor.Product(p.In), taps: coordinates(p.Window)}
 	// A product over few positions moves more memory than it computes; then it is
 	// better to gather the positions of several samples first.

@@ -23,12 +23,12 @@ type ErrorsPart struct {
 	first, inside []float64
 }
 
-// Run leaves in part the sums of a run: of n units of a plan for errors e with inputs off, without the pilot, and of ny
+// Run leaves in part the sums of a run: of n units of a summation for errors e with inputs off, without the pilot, and of ny
 // units of one for e alone. Roots are those of the weights of rows that Weigh made, nil where all are 1.
-func (s *Errors) Run(b linalg.Backend, plan Cross, n int, y Plan, ny int, e, off, roots []float32, part *ErrorsPart, scratch *Scratch) {
-	part.products = grow(&part.products, plan.Size())
+func (s *Errors) Run(b linalg.Backend, summation Cross, n int, y Summation, ny int, e, off, roots []float32, part *ErrorsPart, scratch *Scratch) {
+	part.products = grow(&part.products, summation.Size())
 	clear(part.products)
-	plan.Run(b, e, off, n, part.products, scratch)
+	summation.Run(b, e, off, n, part.products, scratch)
 	part.first, part.inside = make([]float64, s.groups*s.rows), nil
 	if roots != nil {
 		Columns(e, roots, part.first)
@@ -42,7 +42,7 @@ func (s *Errors) Run(b linalg.Backend, plan Cross, n int, y Plan, ny int, e, off
 	default:
 		channels := len(s.pilot.values) / s.groups
 		part.inside = make([]float64, len(part.first)*s.columns/channels)
-		plan.Inside(e, n, part.inside)
+		summation.Inside(e, n, part.inside)
 	}
 }
 

@@ -28,7 +28,7 @@ func NewInputs(groups, columns int, pilot *Pilot) *Inputs {
 
 // Part is what one run adds to Inputs.
 type Part struct {
-	plan          Plan // nil for first moments alone
+	summation     Summation // nil for first moments alone
 	products      []float32
 	first, inside []float64
 	positions     int64
@@ -37,21 +37,21 @@ type Part struct {
 // Positions is the number of columns that each group met so far.
 func (s *Inputs) Positions() int64 { return s.positions }
 
-// Run leaves in part the sums of n units of a plan, off being their numbers without the pilot (Pilot.Off). Roots are
+// Run leaves in part the sums of n units of a summation, off being their numbers without the pilot (Pilot.Off). Roots are
 // those of the weights of rows that Weigh made, nil where all are 1.
-func (s *Inputs) Run(b linalg.Backend, plan Plan, off []float32, n int, roots []float32, part *Part, scratch *Scratch) {
-	s.RunFirst(plan, off, n, roots, part)
-	part.plan, part.products = plan, grow(&part.products, plan.Size())
+func (s *Inputs) Run(b linalg.Backend, summation Summation, off []float32, n int, roots []float32, part *Part, scratch *Scratch) {
+	s.RunFirst(summation, off, n, roots, part)
+	part.summation, part.products = summation, grow(&part.products, summation.Size())
 	clear(part.products)
-	plan.Run(b, off, n, part.products, scratch)
+	summation.Run(b, off, n, part.products, scratch)
 }
 
 // RunFirst is Run for the first moments alone.
-func (s *Inputs) RunFirst(plan Plan, off []float32, n int, roots []float32, part *Part) {
-	part.plan, part.positions = nil, plan.Positions(n)
+func (s *Inputs) RunFirst(summation Summation, off []float32, n int, roots []float32, part *Part) {
+	part.summation, part.positions = nil, summation.Positions(n)
 	size, pairs := s.groups*s.columns, s.pilot.values != nil
 	if part.inside = nil; pairs {
-		part.inside = plan.together()
+		part.inside = summation.together()
 		for i := range part.inside {
 			part.inside[i] *= float64(n)
 		}
@@ -62,16 +62,16 @@ func (s *Inputs) RunFirst(plan Plan, off []float32, n int, roots []float32, part
 	case roots != nil:
 		Columns(off, roots, part.first)
 	case pairs:
-		plan.pairs(off, n, part.first)
+		summation.pairs(off, n, part.first)
 	default:
-		plan.Columns(off, n, part.first)
+		summation.Columns(off, n, part.first)
 	}
 }
 
 // Add adds what a run found. The order of the additions decides the last bits.
 func (s *Inputs) Add(part *Part) {
-	if part.plan != nil {
-		s.sum.Add(part.plan, part.products)
+	if part.summation != nil {
+		s.sum.Add(part.summation, part.products)
 	}
 	s.positions += part.positions
 	s.first, s.inside = plus(s.first, part.first), plus(s.inside, part.inside)

@@ -57,7 +57,7 @@ type term struct {
 	sign float64
 }
 
-// newLag plans for windows of stride 1, or returns nil where more than limit products
+// newLag is the summation for windows of stride 1, or returns nil where more than limit products
 // would be needed.
 func newLag(p Patches, limit int) *lag {
 	l := &lag{Patches: p, channels: p.Channels / p.Groups, plane: tensor.Product(p.In), taps: coordinates(p.Window)}
@@ -81,7 +81,7 @@ func newLag(p Patches, limit int) *lag {
 
 // term returns the product of the taps a and b over the positions that a does not
 // visit along the axes in subset; false where there are none. The strip and the
-// product are added to the plan when they are new.
+// product are added to the summation when they are new.
 func (l *lag) term(subset int, a, b []int, stripOf, keyOf map[string]int) (term, bool) {
 	at, shifted := make([][]int, len(l.In)), make([][]int, len(l.In))
 	sign, offset := 1., 0
@@ -181,7 +181,7 @@ func (l *lag) Size() int { return l.Groups * l.keys * l.channels * l.channels }
 
 func (l *lag) dense() bool { return false }
 
-func (l *lag) same(q Plan) bool {
+func (l *lag) same(q Summation) bool {
 	o, ok := q.(*lag)
 	return ok && (o == l || o.alike(l.Patches))
 }

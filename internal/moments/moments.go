@@ -1,7 +1,7 @@
 // Package moments sums the first and second moments E[x] and E[x xᵀ] of the columns x
 // that a linear node multiplies: the patches of a convolution, or the rows or columns of a matrix.
 //
-// A [Plan] says how one input size is summed. Its Run adds a batch's products, in
+// A [Summation] says how one input size is summed. Its Run adds a batch's products, in
 // float32, to a partial result; a [Sum] adds partial results in float64. [Inputs] and
 // [Errors] do both about a [Pilot], so that moments about the mean keep their digits
 // where means are large. Whoever calls them decides the order of the additions, and with
@@ -46,13 +46,13 @@ func (p Patches) Positions(samples int) int64 {
 	return int64(samples) * int64(tensor.Product(p.Out))
 }
 
-// alike tells whether a plan for q, of the same site, is that for p.
+// alike tells whether a summation for q, of the same site, is that for p.
 func (p Patches) alike(q Patches) bool {
 	return slices.Equal(p.In, q.In) && slices.Equal(p.Out, q.Out) && slices.Equal(p.PadBegin, q.PadBegin)
 }
 
-// Plan is a way to sum the second moments of inputs of one geometry. It is immutable.
-type Plan interface {
+// Summation is a way to sum the second moments of inputs of one geometry. It is immutable.
+type Summation interface {
 	// Size is the length of a partial result.
 	Size() int
 	// Scratch is about the number of floats of working memory that Run takes.
@@ -74,17 +74,17 @@ type Plan interface {
 	// of the groups' moments, [K, K] each.
 	expand(partial values, a []*linalg.Matrix)
 	// same tells whether q, of the same site, sums the same products in the same layout.
-	same(q Plan) bool
+	same(q Summation) bool
 	// dense tells whether a partial result is laid out as the moments are, so that
 	// it can be added to them as it is.
 	dense() bool
 }
 
-// densely is embedded in plans whose partial results are laid out as the moments are.
+// densely is embedded in summations whose partial results are laid out as the moments are.
 type densely struct{}
 
 func (densely) dense() bool                     { return true }
-func (densely) same(Plan) bool                  { return true }
+func (densely) same(Summation) bool             { return true }
 func (densely) expand(values, []*linalg.Matrix) {}
 
 // values are the numbers of a partial result or of a total; one of the two is nil.
@@ -108,32 +108,32 @@ func grow(buf *[]float32, n int) []float32 {
 	return (*buf)[:n]
 }
 
-// Sum is a float64 total of partial results, possibly of several plans for the same
+// Sum is a float64 total of partial results, possibly of several is the summation for the same
 // site: its inputs may come in several sizes.
 type Sum struct {
 	groups, columns int
 	moments         []*linalg.Matrix
-	// While all partial results are of one plan whose layout is more compact than
+	// While all partial results are of one summation whose layout is more compact than
 	// the moments, they are totalled in that layout. It is given up when another
-	// plan turns up: then every partial result goes into the moments at once.
-	plan   Plan
-	totals []float64
+	// summation turns up: then every partial result goes into the moments at once.
+	summation Summation
+	totals    []float64
 }
 
 // NewSum returns an empty sum for moments of the given size.
 func NewSum(groups, columns int) *Sum { return &Sum{groups: groups, columns: columns} }
 
-// Add adds a partial result of plan p.
-func (s *Sum) Add(p Plan, partial []float32) {
+// Add adds a partial result of summation p.
+func (s *Sum) Add(p Summation, partial []float32) {
 	partial = partial[:p.Size()]
 	switch {
 	case p.dense():
 		s.flush()
 		s.need()
 		values{single: partial}.addDense(s.moments)
-	case s.moments == nil && (s.plan == nil || s.plan.same(p)):
-		if s.plan == nil {
-			s.plan, s.totals = p, make([]float64, p.Size())
+	case s.moments == nil && (s.summation == nil || s.summation.same(p)):
+		if s.summation == nil {
+			s.summation, s.totals = p, make([]float64, p.Size())
 		}
 		addTo(s.totals, partial)
 	default:
@@ -158,12 +158,12 @@ func (s *Sum) need() {
 
 // flush brings the pending totals into the moments.
 func (s *Sum) flush() {
-	if s.plan == nil {
+	if s.summation == nil {
 		return
 	}
 	s.need()
-	s.plan.expand(values{double: s.totals}, s.moments)
-	s.plan, s.totals = nil, nil
+	s.summation.expand(values{double: s.totals}, s.moments)
+	s.summation, s.totals = nil, nil
 }
 
 // Mean returns the moments divided by the number of positions, as full symmetric

@@ -67,7 +67,7 @@ func convs() []conv {
 	}
 }
 
-// stridedConvs are geometries that only the direct plan takes.
+// stridedConvs are geometries that only the direct summation takes.
 func stridedConvs() []conv {
 	return []conv{
 		{3, 1, []int{8, 8}, []int{3, 3}, []int{2, 2}, nil, []int{1, 1}, []int{1, 1}},
@@ -127,8 +127,8 @@ func plain(p Patches, x []float32, samples int) ([]*linalg.Matrix, []float64) {
 	return out, sums
 }
 
-// compute runs a plan over the samples in two runs and returns the sums.
-func compute(p Plan, groups, k int, x []float32, perSample, samples int) []*linalg.Matrix {
+// compute runs a summation over the samples in two runs and returns the sums.
+func compute(p Summation, groups, k int, x []float32, perSample, samples int) []*linalg.Matrix {
 	sum := NewSum(groups, k)
 	var s Scratch
 	for _, cut := range [][2]int{{0, samples / 2}, {samples / 2, samples}} {
@@ -158,21 +158,21 @@ func difference(t *testing.T, a, b []*linalg.Matrix) float64 {
 	return worst
 }
 
-// holdPlan holds a plan against moments and sums of columns, [Groups] and one by one, from their definition.
-func holdPlan(t *testing.T, plan Plan, p Patches, x []float32, samples int, want []*linalg.Matrix, sums []float64) {
+// holdPlan holds a summation against moments and sums of columns, [Groups] and one by one, from their definition.
+func holdPlan(t *testing.T, summation Summation, p Patches, x []float32, samples int, want []*linalg.Matrix, sums []float64) {
 	t.Helper()
-	got := compute(plan, p.Groups, p.Length(), x, p.Channels*tensor.Product(p.In), samples)
+	got := compute(summation, p.Groups, p.Length(), x, p.Channels*tensor.Product(p.In), samples)
 	if d := difference(t, got, want); !(d <= 2e-6) {
 		t.Errorf("differs from the definition by %.2g of the largest entry", d)
 	}
 	columns := make([]float64, len(sums))
-	plan.Columns(x, samples, columns)
+	summation.Columns(x, samples, columns)
 	for i, v := range columns {
 		if d := math.Abs(v - sums[i]); !(d <= 1e-9*(1+math.Abs(sums[i]))) {
 			t.Errorf("sum of entry %d of the columns is %g, want %g", i, v, sums[i])
 		}
 	}
-	if n := plan.Positions(samples); n != int64(samples*tensor.Product(p.Out)) {
+	if n := summation.Positions(samples); n != int64(samples*tensor.Product(p.Out)) {
 		t.Errorf("%d positions, want %d", n, samples*tensor.Product(p.Out))
 	}
 }
@@ -183,13 +183,13 @@ func TestPlansAgreeWithDefinition(t *testing.T) {
 		p := c.patches()
 		x := noise(samples*p.Channels*tensor.Product(p.In), 7)
 		want, sums := plain(p, x, samples)
-		plans := map[string]Plan{"direct": Direct(p), "chosen": Conv(p)}
+		summations := map[string]Summation{"direct": Direct(p), "chosen": Conv(p)}
 		if p.unitStride() {
-			plans["lag"] = newLag(p, math.MaxInt)
+			summations["lag"] = newLag(p, math.MaxInt)
 		}
-		for name, plan := range plans {
+		for name, summation := range summations {
 			t.Run(name+" "+c.String(), func(t *testing.T) {
-				holdPlan(t, plan, p, x, samples, want, sums)
+				holdPlan(t, summation, p, x, samples, want, sums)
 			})
 		}
 	}
@@ -202,7 +202,7 @@ func TestLagProducts(t *testing.T) {
 		t.Errorf("a 3×3 window has %d lags, want 13", n)
 	}
 	if newLag(same.patches(), l.keys-1) != nil {
-		t.Errorf("a plan of %d products was made under a limit of %d", l.keys, l.keys-1)
+		t.Errorf("a summation of %d products was made under a limit of %d", l.keys, l.keys-1)
 	}
 }
 
@@ -224,30 +224,30 @@ func TestRowsAgreeWithDefinition(t *testing.T) {
 				}
 			}
 		}
-		plans := []Plan{StackedRows(k, groups, each)}
+		summations := []Summation{StackedRows(k, groups, each)}
 		if groups == 1 {
-			plans = append(plans, Rows(k, each))
+			summations = append(summations, Rows(k, each))
 		}
-		for _, plan := range plans {
-			got := compute(plan, groups, k, x, k*groups*each, samples)
+		for _, summation := range summations {
+			got := compute(summation, groups, k, x, k*groups*each, samples)
 			if d := difference(t, got, want); !(d <= 1e-6) {
 				t.Errorf("%d groups: differs from the definition by %.2g of the largest entry", groups, d)
 			}
 			columns := make([]float64, len(sums))
-			plan.Columns(x, samples, columns)
+			summation.Columns(x, samples, columns)
 			for i, v := range columns {
 				if d := math.Abs(v - sums[i]); !(d <= 1e-9) {
 					t.Errorf("%d groups: sum of entry %d of the columns is %g, want %g", groups, i, v, sums[i])
 				}
 			}
-			if n := plan.Positions(samples); n != samples*each {
+			if n := summation.Positions(samples); n != samples*each {
 				t.Errorf("%d groups: %d positions, want %d", groups, n, samples*each)
 			}
 		}
 	}
 }
 
-// A site whose inputs come in several sizes has several plans in one sum.
+// A site whose inputs come in several sizes has several summations in one sum.
 func TestSumOfSeveralPlans(t *testing.T) {
 	a := conv{2, 1, []int{8, 8}, []int{3, 3}, nil, nil, []int{1, 1}, []int{1, 1}}.patches()
 	b := conv{2, 1, []int{5, 9}, []int{3, 3}, nil, nil, []int{1, 1}, []int{1, 1}}.patches()
@@ -255,10 +255,10 @@ func TestSumOfSeveralPlans(t *testing.T) {
 	var s Scratch
 	for i, p := range []Patches{a, b, a} {
 		x := noise(2*2*tensor.Product(p.In), uint64(i))
-		for _, plan := range []Plan{newLag(p, math.MaxInt), Direct(p)} {
-			partial := make([]float32, plan.Size())
-			plan.Run(linalg.Gonum(), x, 2, partial, &s)
-			sum.Add(plan, partial)
+		for _, summation := range []Summation{newLag(p, math.MaxInt), Direct(p)} {
+			partial := make([]float32, summation.Size())
+			summation.Run(linalg.Gonum(), x, 2, partial, &s)
+			sum.Add(summation, partial)
 		}
 		once, _ := plain(p, x, 2)
 		for j, v := range once[0].Data {

@@ -30,14 +30,14 @@ func NewPilot() *Pilot { return &Pilot{known: make(chan struct{})} }
 // moments about the mean keep 18 bits of float32's 24.
 const deviations = 8
 
-// Set makes the pilot of the first run: of n units of a plan, or nothing where plan is nil. Roots are those of the
+// Set makes the pilot of the first run: of n units of a summation, or nothing where summation is nil. Roots are those of the
 // weights of rows that Weigh made, nil where all are 1. It is called once.
-func (p *Pilot) Set(plan Plan, x []float32, n int, roots []float32) {
+func (p *Pilot) Set(summation Summation, x []float32, n int, roots []float32) {
 	defer close(p.known)
-	if plan == nil {
+	if summation == nil {
 		return
 	}
-	g, roots := plan.grid(n), felt(roots)
+	g, roots := summation.grid(n), felt(roots)
 	mean, variance := make([]float64, g.major*g.minor), make([]float64, g.major*g.minor)
 	weights := 0.
 	g.some(func(outer int, _ func(func(channel, at int))) { weights += root(roots, outer) * root(roots, outer) })
@@ -70,12 +70,12 @@ func (p *Pilot) Wait(ctx context.Context) error {
 	}
 }
 
-// Off returns n units of a plan less the pilot: x itself where that is zero, else in buf. Roots are those of Set.
-func (p *Pilot) Off(plan Plan, x []float32, n int, roots []float32, buf *[]float32) []float32 {
+// Off returns n units of a summation less the pilot: x itself where that is zero, else in buf. Roots are those of Set.
+func (p *Pilot) Off(summation Summation, x []float32, n int, roots []float32, buf *[]float32) []float32 {
 	if p.values == nil {
 		return x
 	}
-	out, g := grow(buf, len(x)), plan.grid(n)
+	out, g := grow(buf, len(x)), summation.grid(n)
 	roots = felt(roots)
 	for at := 0; at < len(x); at += g.inner * g.minor {
 		values := p.values[at/(g.inner*g.minor)%g.major*g.minor:][:g.minor]

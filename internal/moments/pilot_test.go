@@ -10,7 +10,7 @@ import (
 )
 
 // gather sums samples in two runs, of which the first sets the pilot.
-func gather(t *testing.T, plan Plan, groups, k int, x []float32, roots []float32, perSample, samples int) ([]*linalg.Matrix, [][]float64, *Pilot) {
+func gather(t *testing.T, summation Summation, groups, k int, x []float32, roots []float32, perSample, samples int) ([]*linalg.Matrix, [][]float64, *Pilot) {
 	t.Helper()
 	pilot := NewPilot()
 	sum := NewInputs(groups, k, pilot)
@@ -25,12 +25,12 @@ func gather(t *testing.T, plan Plan, groups, k int, x []float32, roots []float32
 			own, n = Weigh(own, w), len(felt(w))
 		}
 		if run == 0 {
-			pilot.Set(plan, own, n, w)
+			pilot.Set(summation, own, n, w)
 		}
 		if err := pilot.Wait(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		sum.Run(linalg.Gonum(), plan, pilot.Off(plan, own, n, w, &buf), n, w, &part, &s)
+		sum.Run(linalg.Gonum(), summation, pilot.Off(summation, own, n, w, &buf), n, w, &part, &s)
 		sum.Add(&part)
 	}
 	second, first := sum.Means()
@@ -87,17 +87,17 @@ func TestCovarianceFarFromZero(t *testing.T) {
 		p := c.patches()
 		x := far(samples, p.Channels, tensor.Product(p.In), 11)
 		sums, columns := plain(p, x, samples)
-		plans := map[string]Plan{"direct": Direct(p), "chosen": Conv(p)}
+		summations := map[string]Summation{"direct": Direct(p), "chosen": Conv(p)}
 		if p.unitStride() {
-			plans["lag"] = newLag(p, math.MaxInt)
+			summations["lag"] = newLag(p, math.MaxInt)
 		}
-		for name, plan := range plans {
+		for name, summation := range summations {
 			t.Run(name+" "+c.String(), func(t *testing.T) {
-				second, first, pilot := gather(t, plan, p.Groups, p.Length(), x, nil, p.Channels*tensor.Product(p.In), samples)
+				second, first, pilot := gather(t, summation, p.Groups, p.Length(), x, nil, p.Channels*tensor.Product(p.In), samples)
 				if pilot.values == nil {
 					t.Fatal("there is no pilot")
 				}
-				holdCovariance(t, second, first, sums, columns, float64(plan.Positions(samples)), 2e-6)
+				holdCovariance(t, second, first, sums, columns, float64(summation.Positions(samples)), 2e-6)
 			})
 		}
 	}
@@ -175,7 +175,7 @@ func rowSums(x []float32, k, groups, each int, roots []float32) ([]*linalg.Matri
 
 // A pilot is for means that are many deviations from zero; else inputs are summed as they are.
 func TestPilot(t *testing.T) {
-	plan := Rows(3, 1)
+	summation := Rows(3, 1)
 	x := noise(300, 9)
 	for i := range x {
 		if i%3 == 1 {
@@ -183,14 +183,14 @@ func TestPilot(t *testing.T) {
 		}
 	}
 	p := NewPilot()
-	p.Set(plan, x, 100, nil)
+	p.Set(summation, x, 100, nil)
 	if p.values == nil || p.values[0] != 0 || p.values[2] != 0 || math.Abs(float64(p.values[1])-100.3) > 0.5 {
 		t.Errorf("the pilot is %v, want about 100.3 in the middle and 0 at the sides", p.values)
 	}
 	p = NewPilot()
-	p.Set(plan, noise(300, 9), 100, nil)
+	p.Set(summation, noise(300, 9), 100, nil)
 	var buf []float32
-	if off := p.Off(plan, x, 100, nil, &buf); p.values != nil || &off[0] != &x[0] {
+	if off := p.Off(summation, x, 100, nil, &buf); p.values != nil || &off[0] != &x[0] {
 		t.Errorf("near zero the pilot is %v", p.values)
 	}
 	p = NewPilot()
@@ -209,12 +209,12 @@ func TestPilot(t *testing.T) {
 func TestInputsNearZero(t *testing.T) {
 	p := conv{4, 2, []int{6, 5}, []int{3, 3}, nil, nil, []int{1, 1}, []int{1, 1}}.patches()
 	x := noise(4*p.Channels*tensor.Product(p.In), 7)
-	plan := Conv(p)
-	second, first, _ := gather(t, plan, p.Groups, p.Length(), x, nil, p.Channels*tensor.Product(p.In), 4)
-	want := compute(plan, p.Groups, p.Length(), x, p.Channels*tensor.Product(p.In), 4)
+	summation := Conv(p)
+	second, first, _ := gather(t, summation, p.Groups, p.Length(), x, nil, p.Channels*tensor.Product(p.In), 4)
+	want := compute(summation, p.Groups, p.Length(), x, p.Channels*tensor.Product(p.In), 4)
 	columns := make([]float64, p.Groups*p.Length())
-	plan.Columns(x, 4, columns)
-	n := float64(plan.Positions(4))
+	summation.Columns(x, 4, columns)
+	n := float64(summation.Positions(4))
 	for g, m := range want {
 		for i, v := range m.Data {
 			if got := second[g].Data[i]; math.Abs(got-v/n) > 1e-15*math.Abs(v) {

@@ -9,12 +9,12 @@ type rows struct {
 	k, groups, perGroup int
 }
 
-// Rows plans for samples of perSample rows of length k, row-major. The product is
+// Rows is the summation for samples of perSample rows of length k, row-major. The product is
 // taken in place.
-func Rows(k, perSample int) Plan { return StackedRows(k, 1, perSample) }
+func Rows(k, perSample int) Summation { return StackedRows(k, 1, perSample) }
 
-// StackedRows plans for samples [groups, rows, k], each matrix with moments of its own.
-func StackedRows(k, groups, rowsEach int) Plan {
+// StackedRows is the summation for samples [groups, rows, k], each matrix with moments of its own.
+func StackedRows(k, groups, rowsEach int) Summation {
 	return &rows{k: k, groups: groups, perGroup: rowsEach}
 }
 

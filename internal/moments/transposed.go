@@ -7,7 +7,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// Transposed plans for a transposed convolution, seen as a convolution with stride 1 over its input with zeros
+// Transposed is the summation for a transposed convolution, seen as a convolution with stride 1 over its input with zeros
 // inserted: In is the extent of the input itself, Strides the distance at which its entries lie in the one with zeros,
 // and PadBegin, which may be negative, counts entries of that. Out are the output sizes.
 //
@@ -15,12 +15,12 @@ import (
 // o + t·dilation − pad a multiple of the stride. Which these are depends on o modulo the stride alone, and they are
 // equally spaced. So each of these remainders, over all axes, is a convolution with stride 1 and fewer taps over the
 // input as it is, and the moments are those of all of them, tap by tap. Entries for taps that never meet are zero.
-func Transposed(p Patches) Plan {
+func Transposed(p Patches) Summation {
 	t := &transposed{Patches: p, taps: tensor.Product(p.Window)}
 	for _, ph := range p.phases() {
-		part := transposedPart{phase: ph, plan: Conv(ph.Patches), at: t.size}
+		part := transposedPart{phase: ph, summation: Conv(ph.Patches), at: t.size}
 		t.parts = append(t.parts, part)
-		t.size += part.plan.Size()
+		t.size += part.summation.Size()
 	}
 	return t
 }
@@ -95,8 +95,8 @@ type transposed struct {
 
 type transposedPart struct {
 	phase
-	plan Plan
-	at   int // where its partial result begins
+	summation Summation
+	at        int // where its partial result begins
 }
 
 func (t *transposed) Size() int   { return t.size }
@@ -105,19 +105,19 @@ func (t *transposed) dense() bool { return false }
 func (t *transposed) Scratch(samples int) int {
 	most := 0
 	for _, p := range t.parts {
-		most = max(most, p.plan.Scratch(samples))
+		most = max(most, p.summation.Scratch(samples))
 	}
 	return most
 }
 
-func (t *transposed) same(q Plan) bool {
+func (t *transposed) same(q Summation) bool {
 	o, ok := q.(*transposed)
 	return ok && (o == t || o.alike(t.Patches))
 }
 
 func (t *transposed) Run(b linalg.Backend, x []float32, samples int, partial []float32, s *Scratch) {
 	for _, p := range t.parts {
-		p.plan.Run(b, x, samples, partial[p.at:p.at+p.plan.Size()], s)
+		p.summation.Run(b, x, samples, partial[p.at:p.at+p.summation.Size()], s)
 	}
 }
 
@@ -126,7 +126,7 @@ func (t *transposed) Columns(x []float32, samples int, sums []float64) {
 	for _, p := range t.parts {
 		k := p.Length()
 		part := make([]float64, t.Groups*k)
-		p.plan.Columns(x, samples, part)
+		p.summation.Columns(x, samples, part)
 		for i, v := range part {
 			sums[i/k*whole+p.column(i%k, t.taps)] += v
 		}
@@ -137,21 +137,21 @@ func (t *transposed) pairs(x []float32, samples int, sums []float64) {
 	for _, p := range t.parts {
 		taps := len(p.tap)
 		part := make([]float64, t.Channels*taps*taps)
-		p.plan.pairs(x, samples, part)
-		p.spread(part, t.taps, sums)
+		p.summation.pairs(x, samples, part)
+		p.scatter(part, t.taps, sums)
 	}
 }
 
 func (t *transposed) together() []float64 {
 	out := make([]float64, t.taps*t.taps)
 	for _, p := range t.parts {
-		p.spread(p.plan.together(), t.taps, out)
+		p.scatter(p.summation.together(), t.taps, out)
 	}
 	return out
 }
 
-// spread adds numbers for each two taps of the phase, [.., taps, taps], to those for the taps of the whole window.
-func (ph phase) spread(part []float64, taps int, sums []float64) {
+// scatter adds numbers for each two taps of the phase, [.., taps, taps], to those for the taps of the whole window.
+func (ph phase) scatter(part []float64, taps int, sums []float64) {
 	own := len(ph.tap)
 	for i, v := range part {
 		sums[(i/(own*own)*taps+ph.tap[i/own%own])*taps+ph.tap[i%own]] += v
@@ -165,11 +165,11 @@ func (t *transposed) expand(v values, a []*linalg.Matrix) {
 		for g := range part {
 			part[g] = linalg.New(k, k)
 		}
-		own := v.slice(p.at, p.plan.Size())
-		if p.plan.dense() {
+		own := v.slice(p.at, p.summation.Size())
+		if p.summation.dense() {
 			own.addDense(part)
 		} else {
-			p.plan.expand(own, part)
+			p.summation.expand(own, part)
 		}
 		for g, m := range part {
 			for i := range k {
@@ -207,7 +207,7 @@ func (v values) addDense(moments []*linalg.Matrix) {
 	}
 }
 
-// TransposedCross plans for a transposed convolution as Transposed does, with out output channels over all groups: z is
+// TransposedCross is the summation for a transposed convolution as Transposed does, with out output channels over all groups: z is
 // [samples, out, Out...].
 func TransposedCross(p Patches, out int) Cross {
 	c := &transposedCross{Patches: p, out: out, taps: tensor.Product(p.Window), phases: p.phases()}

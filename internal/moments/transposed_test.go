@@ -58,10 +58,10 @@ func TestTransposedAgreesWithDefinition(t *testing.T) {
 			x := noise(samples*p.Channels*tensor.Product(p.In), 7)
 			wide, spread := inserted(p, x, samples)
 			want, sums := plain(wide, spread, samples)
-			plan := Transposed(p)
-			holdPlan(t, plan, p, x, samples, want, sums)
-			if k := p.Length(); plan.Size() > p.Groups*k*k {
-				t.Errorf("a partial result of %d numbers for moments of %d", plan.Size(), p.Groups*k*k)
+			summation := Transposed(p)
+			holdPlan(t, summation, p, x, samples, want, sums)
+			if k := p.Length(); summation.Size() > p.Groups*k*k {
+				t.Errorf("a partial result of %d numbers for moments of %d", summation.Size(), p.Groups*k*k)
 			}
 
 			out := 3 * p.Groups
@@ -74,7 +74,7 @@ func TestTransposedAgreesWithDefinition(t *testing.T) {
 	}
 }
 
-// A site whose inputs come in several sizes has several plans in one sum.
+// A site whose inputs come in several sizes has several summations in one sum.
 func TestSumOfTransposedPlans(t *testing.T) {
 	a := Patches{
 		Channels: 2, Groups: 1, In: []int{40, 30}, Window: []int{6, 6}, Strides: []int{2, 2}, Dilations: []int{1, 1},
@@ -86,10 +86,10 @@ func TestSumOfTransposedPlans(t *testing.T) {
 	var s Scratch
 	for i, p := range []Patches{a, a, b, a} {
 		x := noise(2*2*tensor.Product(p.In), uint64(i))
-		plan := Transposed(p)
-		partial := make([]float32, plan.Size())
-		plan.Run(linalg.Gonum(), x, 2, partial, &s)
-		sum.Add(plan, partial)
+		summation := Transposed(p)
+		partial := make([]float32, summation.Size())
+		summation.Run(linalg.Gonum(), x, 2, partial, &s)
+		sum.Add(summation, partial)
 		wide, spread := inserted(p, x, 2)
 		once, _ := plain(wide, spread, 2)
 		for j, v := range once[0].Data {

@@ -10,10 +10,10 @@ import (
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// layout says how the input x and the output y of a site, of some shapes, are summed: which plan for each, in units
+// layout says how the input x and the output y of a site, of some shapes, are summed: which summation for each, in units
 // of that many.
 type layout struct {
-	x, y   moments.Plan
+	x, y   moments.Summation
 	xy     moments.Cross
 	nx, ny int // units of x and y
 	nxy    int
@@ -124,12 +124,12 @@ func convLayout(s *rewrite.Site, x, y []int, wrong error) (*layout, error) {
 		Channels: s.Kernel.In, Groups: s.Kernel.Groups, In: slices.Clone(x[2:]), Window: v.Window,
 		Strides: v.Strides, Dilations: v.Dilations, PadBegin: v.Lead(x[2:]), Out: slices.Clone(y[2:]),
 	}
-	plan, cross := moments.Conv, moments.ConvCross
+	sum, cross := moments.Conv, moments.ConvCross
 	if v.Transposed {
-		plan, cross = moments.Transposed, moments.TransposedCross
+		sum, cross = moments.Transposed, moments.TransposedCross
 	}
 	return &layout{
-		x: plan(p), y: moments.Direct(pixels(s.Kernel.Out, s.Kernel.Groups, p.Out)), xy: cross(p, s.Kernel.Out),
+		x: sum(p), y: moments.Direct(pixels(s.Kernel.Out, s.Kernel.Groups, p.Out)), xy: cross(p, s.Kernel.Out),
 		nx: x[0], ny: x[0], nxy: x[0],
 	}, nil
 }

@@ -174,7 +174,7 @@ func Run(ctx context.Context, lib *ort.Library, m *onnxio.Model, choices []Choic
 	return w.result, nil
 }
 
-// newWalk orders the choices and plans the cuts.
+// newWalk orders the choices and schedules the cuts.
 func newWalk(lib *ort.Library, m *onnxio.Model, choices []Choice, o Options) (*walk, error) {
 	w := &walk{
 		lib: lib, model: m, choices: choices, o: o, names: graph.NewNameSet(m),
@@ -201,6 +201,6 @@ func newWalk(lib *ort.Library, m *onnxio.Model, choices []Choice, o Options) (*w
 			return nil, fmt.Errorf("node %q is chosen twice", s.Name)
 		}
 	}
-	w.plan = newSchedule(m, w.sites())
+	w.schedule = newSchedule(m, w.sites())
 	return w, nil
 }

@@ -71,9 +71,9 @@ func (w *walk) pieceParts(c *piece, s *segment) (graph.Parts, error) {
 				continue
 			}
 			seen[v] = true
-			if i, computed := w.plan.maker[v]; computed && w.plan.constant[v] {
-				c.nodes = append(c.nodes, located{i, 0, w.plan.nodes[i]})
-				for _, o := range w.plan.nodes[i].Outputs() {
+			if i, computed := w.schedule.maker[v]; computed && w.schedule.constant[v] {
+				c.nodes = append(c.nodes, located{i, 0, w.schedule.nodes[i]})
+				for _, o := range w.schedule.nodes[i].Outputs() {
 					made[o] = true
 				}
 				continue
@@ -99,11 +99,11 @@ func (w *walk) source(c *piece, g *graph.Parts, s *segment, v string) error {
 		g.Initializers = append(g.Initializers, t)
 		return nil
 	}
-	if t, ok := w.plan.graph.Initializer(v); ok {
+	if t, ok := w.schedule.graph.Initializer(v); ok {
 		g.Initializers = append(g.Initializers, t)
 		return nil
 	}
-	if t, ok := w.plan.sparse[v]; ok {
+	if t, ok := w.schedule.sparse[v]; ok {
 		g.Sparse = append(g.Sparse, t)
 		return nil
 	}

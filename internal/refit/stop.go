@@ -35,7 +35,7 @@ func (w *walk) begin(k int) (*stop, error) {
 	st.site = &st.choice.Site
 	w.noteDiffering(k)
 	st.differs = w.differs[st.site.Input]
-	if c := w.plan.shortcuts[k]; c != nil && w.differs[c.operand] {
+	if c := w.schedule.shortcuts[k]; c != nil && w.differs[c.operand] {
 		st.shortcut = c
 	}
 	switch dense := st.choice.Chain == nil; {
@@ -66,11 +66,11 @@ func (w *walk) needs(s *rewrite.Site) int64 {
 
 // noteDiffering notes which of the values that stop k computes differ from the original's.
 func (w *walk) noteDiffering(k int) {
-	for i, at := range w.plan.stops[compressed] {
-		if at != k || !slices.ContainsFunc(w.plan.reads[i], func(v string) bool { return w.differs[v] }) {
+	for i, at := range w.schedule.stops[compressed] {
+		if at != k || !slices.ContainsFunc(w.schedule.reads[i], func(v string) bool { return w.differs[v] }) {
 			continue
 		}
-		for _, v := range w.plan.nodes[i].Outputs() {
+		for _, v := range w.schedule.nodes[i].Outputs() {
 			w.differs[v] = true
 		}
 	}
@@ -125,14 +125,14 @@ func (st *stop) ownPiece(other piece) piece {
 			}
 		}
 	}
-	for i, at := range w.plan.stops[original] {
+	for i, at := range w.schedule.stops[original] {
 		if at != st.k {
 			continue
 		}
-		c.nodes = append(c.nodes, located{i, 0, w.plan.nodes[i]})
+		c.nodes = append(c.nodes, located{i, 0, w.schedule.nodes[i]})
 		w.result.nodes[original][i]++
-		for _, v := range w.plan.nodes[i].Outputs() {
-			if v != "" && (want[v] || w.plan.needed(original, v, !w.differs[v]) > st.k) {
+		for _, v := range w.schedule.nodes[i].Outputs() {
+			if v != "" && (want[v] || w.schedule.needed(original, v, !w.differs[v]) > st.k) {
 				c.wanted = append(c.wanted, v)
 			}
 		}
@@ -152,8 +152,8 @@ func (st *stop) otherPiece() piece {
 			want[st.shortcut.operand] = true
 		}
 	}
-	for i, at := range w.plan.stops[compressed] {
-		n := w.plan.nodes[i]
+	for i, at := range w.schedule.stops[compressed] {
+		n := w.schedule.nodes[i]
 		if at != st.k || !slices.ContainsFunc(n.Outputs(), func(v string) bool { return w.differs[v] }) {
 			continue
 		}
@@ -169,7 +169,7 @@ func (st *stop) otherPiece() piece {
 			c.nodes = append(c.nodes, located{i, 0, n})
 		}
 		for _, v := range n.Outputs() {
-			if v != "" && (want[v] || w.plan.needed(compressed, v, false) > st.k) {
+			if v != "" && (want[v] || w.schedule.needed(compressed, v, false) > st.k) {
 				c.wanted = append(c.wanted, v)
 			}
 		}
@@ -265,7 +265,7 @@ func (st *stop) run(ctx context.Context, worker *worker, r int) error {
 
 // keep puts what later stops need on the shelf.
 func (st *stop) keep(own, other map[string]tensor.Dense, r int) error {
-	p := st.w.plan
+	p := st.w.schedule
 	var errs []error
 	for v, t := range own {
 		if p.needed(original, v, !st.w.differs[v]) > st.k {

@@ -121,7 +121,7 @@ func (s *sums) add(ctx context.Context, w *worker, run int, held bool, seen obse
 
 // setPilots sets the pilots by what the first run shows; the inputs' has been set where their moments are complete.
 func (s *sums) setPilots(seen observed, judged []float32, reuse bool) {
-	var x, y moments.Plan
+	var x, y moments.Summation
 	l := seen.layout
 	if l == nil {
 		l = &layout{}

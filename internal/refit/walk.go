@@ -16,15 +16,15 @@ import (
 
 // walk is the state of one refit.
 type walk struct {
-	lib     *ort.Library
-	model   *onnxio.Model
-	choices []Choice
-	order   []int // choices in topological order: the site of stop k is that of choices[order[k]]
-	o       Options
-	plan    *schedule
-	shared  func(*rewrite.Site) bool // whether a site's weight is used elsewhere too
-	names   *graph.NameSet
-	result  *Result
+	lib      *ort.Library
+	model    *onnxio.Model
+	choices  []Choice
+	order    []int // choices in topological order: the site of stop k is that of choices[order[k]]
+	o        Options
+	schedule *schedule
+	shared   func(*rewrite.Site) bool // whether a site's weight is used elsewhere too
+	names    *graph.NameSet
+	result   *Result
 
 	shelf   *shelf
 	runs    []batch
@@ -88,7 +88,7 @@ func (w *walk) load(ctx context.Context, src samples.Source, indices []int) erro
 	err = cut.Each(ctx, w.o.Threads, func(_ string, done, _ int) { w.progress(0, done) }, func(context.Context) func(*feed.Run) error {
 		return func(r *feed.Run) error {
 			for name, t := range r.Inputs {
-				if w.plan.needed(original, name, true) == never {
+				if w.schedule.needed(original, name, true) == never {
 					continue
 				}
 				if err := w.shelf.put(key{original, name}, r.Seq, t); err != nil {
@@ -150,7 +150,7 @@ func (w *walk) step(ctx context.Context, k int) error {
 	}
 	w.result.Spilled = max(w.result.Spilled, w.shelf.most)
 	return w.shelf.sweep(func(key key) bool {
-		return w.plan.needed(key.side, key.value, key.side == original && !w.differs[key.value]) > k
+		return w.schedule.needed(key.side, key.value, key.side == original && !w.differs[key.value]) > k
 	})
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// plan is one differentiation under way.
-type plan struct {
+// route is one differentiation under way.
+type route struct {
 	facts   *facts
 	rules   map[string]Rule
 	outputs []string // values with a cotangent
@@ -41,16 +41,16 @@ type step struct {
 	// foreign are floating-point values that the node reads in another way: through
 	// an input that the rule takes for a constant, or in a subgraph.
 	foreign []string
-	// useful says that an output of the plan depends on the node.
+	// useful says that an output of the route depends on the node.
 	useful bool
 }
 
-func newPlan(m *onnxio.Model, o Options) (*plan, error) {
+func newRoute(m *onnxio.Model, o Options) (*route, error) {
 	opset := int(m.Opset(""))
 	if opset < oldest {
 		return nil, fmt.Errorf("the model uses operator set %d; gradients need %d or newer, so convert the model first", opset, oldest)
 	}
-	p := &plan{
+	p := &route{
 		facts: newFacts(m, o), rules: ruleTable(),
 		active: map[string]bool{}, cotangents: map[string]string{}, parts: map[string][]string{}, tainted: map[string][]int{},
 	}
@@ -70,7 +70,7 @@ func newPlan(m *onnxio.Model, o Options) (*plan, error) {
 }
 
 // choose checks the names that the caller gave.
-func (p *plan) choose(o Options) error {
+func (p *route) choose(o Options) error {
 	for _, name := range o.Feed {
 		t, ok := p.facts.Initializer(name)
 		if !ok {
@@ -119,7 +119,7 @@ func (p *plan) choose(o Options) error {
 }
 
 // step finds the edges of a node.
-func (p *plan) step(n graph.Node) *step {
+func (p *route) step(n graph.Node) *step {
 	s := &step{node: n}
 	s.rule, s.known = p.rules[n.Op()]
 	if !slices.ContainsFunc(n.Outputs(), func(out string) bool { return out != "" && carries(p.facts.typ(out)) }) {
@@ -145,7 +145,7 @@ func (p *plan) step(n graph.Node) *step {
 }
 
 // mark finds the steps that outputs depend on and the values that depend on wanted ones.
-func (p *plan) mark() {
+func (p *route) mark() {
 	used := map[string]bool{}
 	for _, name := range p.outputs {
 		used[name] = true
@@ -181,7 +181,7 @@ func (p *plan) mark() {
 
 // reverse walks the nodes from the last to the first, and lets the rules of those between
 // wanted values and outputs emit their products.
-func (p *plan) reverse() {
+func (p *route) reverse() {
 	for _, s := range slices.Backward(p.steps) {
 		if !s.useful || !slices.ContainsFunc(s.node.Outputs(), func(out string) bool { return p.active[out] }) {
 			continue
@@ -208,7 +208,7 @@ func (p *plan) reverse() {
 	}
 }
 
-func (p *plan) foreignReason(s *step, name string) string {
+func (p *route) foreignReason(s *step, name string) string {
 	if !s.known {
 		return "the operator has no rule"
 	}
@@ -216,7 +216,7 @@ func (p *plan) foreignReason(s *step, name string) string {
 }
 
 // block records that a node stands behind a value.
-func (p *plan) block(s *step, name, reason string) {
+func (p *route) block(s *step, name, reason string) {
 	b := Block{Node: s.node.Label(), Op: s.node.Op(), Reason: reason}
 	if n := len(p.blocks); n == 0 || p.blocks[n-1] != b {
 		p.blocks = append(p.blocks, b)
@@ -226,7 +226,7 @@ func (p *plan) block(s *step, name, reason string) {
 }
 
 // taint passes the blocks behind a node on to one of its inputs.
-func (p *plan) taint(s *step, name string) {
+func (p *route) taint(s *step, name string) {
 	for _, out := range s.node.Outputs() {
 		if out != "" {
 			p.merge(name, p.tainted[out])
@@ -234,7 +234,7 @@ func (p *plan) taint(s *step, name string) {
 	}
 }
 
-func (p *plan) merge(name string, blocks []int) {
+func (p *route) merge(name string, blocks []int) {
 	if len(blocks) == 0 {
 		return
 	}
@@ -244,7 +244,7 @@ func (p *plan) merge(name string, blocks []int) {
 }
 
 // blocked lists the blocks behind each wanted value.
-func (p *plan) blocked() map[string][]Block {
+func (p *route) blocked() map[string][]Block {
 	found := map[string][]Block{}
 	for _, name := range p.wanted {
 		var blocks []Block
@@ -259,7 +259,7 @@ func (p *plan) blocked() map[string][]Block {
 }
 
 // total returns the sum of the contributions to a value's gradient, or "" for none.
-func (p *plan) total(name string) string {
+func (p *route) total(name string) string {
 	parts := p.parts[name]
 	if len(parts) == 0 {
 		return ""
