@@ -27,7 +27,7 @@ func (c *call) convWeightInBlocks(k kernel, x, g string) string {
 	case k.single() && k.from == b && k.to == b && c.layout.of[x].name != "" && c.layout.of[g].name != "":
 		// One block is [N·P, b] in memory.
 		rows := func(name string) string {
-			return c.reshape(c.layout.of[name].name, nil, []int{k.batch * product(k.in), b})
+			return c.reshape(c.layout.of[name].name, nil, []int{k.batch * tensor.Product(k.in), b})
 		}
 		return c.reshape(c.gemm(rows(g), rows(x), true, false, 1), []int{b, b}, c.shape(1))
 	case k.size[1] > 1 && k.batch%b == 0 && k.ends():
@@ -116,6 +116,6 @@ func (c *call) channelSums(x string, shape []int) string {
 		return c.sum(x, append([]int{0}, span(2, len(shape))...), false)
 	}
 	block := c.layout.block
-	y := c.reshape(b.name, nil, []int{shape[0], shape[1] / block, product(shape[2:]), block})
+	y := c.reshape(b.name, nil, []int{shape[0], shape[1] / block, tensor.Product(shape[2:]), block})
 	return c.reshape(c.sum(c.sum(y, []int{2}, false), []int{0}, false), nil, []int{shape[1]})
 }

@@ -207,7 +207,7 @@ func indexCases() []ruleCase {
 	i64, i32 := tensor.Int64, tensor.Int32
 	where := func(cond, a, b []int) ruleCase {
 		return ruleCase{"Where", fmt.Sprint(cond, a, b), []int{9, 13, 16}, false, func(n *net) {
-			v := make([]float64, product(cond))
+			v := make([]float64, tensor.Product(cond))
 			for i := range v {
 				v[i] = float64(n.random.IntN(2))
 			}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // What pays in ONNX Runtime's CPU provider, as measured on one core with 64 images of 8² to
@@ -231,10 +232,10 @@ func (c *call) convWeight(k kernel, x, g string) string {
 	if dw := c.convWeightInBlocks(k, x, g); dw != "" {
 		return dw
 	}
-	if k.joins() && (c.Opset >= 10 || product(k.stride) == 1) {
+	if k.joins() && (c.Opset >= 10 || tensor.Product(k.stride) == 1) {
 		return c.convWeightJoined(k, x, g)
 	}
-	if k.from == k.groups && k.to == k.groups && product(k.out) <= fewPositions {
+	if k.from == k.groups && k.to == k.groups && tensor.Product(k.out) <= fewPositions {
 		return c.convWeightDepthwise(k, x, g)
 	}
 	channels, rows := k.from/k.groups, k.to/k.groups
@@ -251,24 +252,24 @@ func (c *call) convWeight(k kernel, x, g string) string {
 	w, turns := k.flipped()
 	switch {
 	case k.tiles():
-		patches := c.reshape(c.tiled(k, x), nil, columns(channels*k.places(), product(k.out)))
-		dw = times(c.reshape(g, gs, columns(rows, product(k.out))), patches)
+		patches := c.reshape(c.tiled(k, x), nil, columns(channels*k.places(), tensor.Product(k.out)))
+		dw = times(c.reshape(g, gs, columns(rows, tensor.Product(k.out))), patches)
 		return c.reshape(c.sum(dw, []int{0}, false), nil, c.shape(1))
 	case turns && k.to < k.from && k.places() > 1:
-		x = c.swap(c.reshape(x, xs, columns(channels, product(k.in))), rank)
+		x = c.swap(c.reshape(x, xs, columns(channels, tensor.Product(k.in))), rank)
 		var parts []string
 		taps := c.taps(g, gs, w, 0)
 		k.each(func(tap []int) {
-			moved := c.reshape(taps.at(k.opposite(tap)), nil, columns(rows, product(k.in)))
+			moved := c.reshape(taps.at(k.opposite(tap)), nil, columns(rows, tensor.Product(k.in)))
 			parts = append(parts, c.matmul(moved, x))
 		})
 		dw = c.concat(rank-1, parts...)
 	default:
-		g = c.reshape(g, gs, columns(rows, product(k.out)))
+		g = c.reshape(g, gs, columns(rows, tensor.Product(k.out)))
 		var parts []string
 		taps := c.taps(x, xs, k.window, 0)
 		k.each(func(tap []int) {
-			parts = append(parts, c.reshape(taps.at(tap), nil, columns(channels, product(k.out))))
+			parts = append(parts, c.reshape(taps.at(tap), nil, columns(channels, tensor.Product(k.out))))
 		})
 		dw = c.overTaps(parts, channels <= fewChannels && k.groups == 1, rank, func(part string) string { return times(g, part) })
 	}
@@ -294,7 +295,7 @@ func (c *call) convWeightDepthwise(k kernel, x, g string) string {
 
 // joins reports whether one product over batch and positions serves better than one for each tap and sample.
 func (k kernel) joins() bool {
-	patches := k.batch * k.places() * k.from * product(k.out)
+	patches := k.batch * k.places() * k.from * tensor.Product(k.out)
 	return k.groups == 1 && k.places() > 1 && !k.tiles() && k.batch > 1 &&
 		k.from >= manyChannelsJoined && k.to >= k.from && patches <= fewNumbersJoined
 }
@@ -307,7 +308,7 @@ func (c *call) convWeightJoined(k kernel, x, g string) string {
 	taps := c.tapsFrom(1, c.transpose(x, last), slices.Concat([]int{k.batch}, k.in, []int{k.from}), k.window, 0)
 	var parts []string
 	k.each(func(tap []int) { parts = append(parts, taps.at(tap)) })
-	rows := k.batch * product(k.out)
+	rows := k.batch * tensor.Product(k.out)
 	patches := c.reshape(c.concat(rank-1, parts...), nil, []int{rows, k.places() * k.from})
 	dw := c.gemm(c.reshape(c.transpose(g, last), nil, []int{rows, k.to}), patches, true, false, 1)
 	dw = c.transpose(c.reshape(dw, nil, []int{k.to, k.places(), k.from}), []int{0, 2, 1})

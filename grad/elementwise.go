@@ -37,7 +37,7 @@ func (e *emitter) operands(inputs []string, shape func(name string) []int) ([]st
 		if b, ok := e.layout.of[in]; ok {
 			s = b.shape
 		}
-		return in == "" || slices.Equal(s, to) || s != nil && len(s) <= len(to) && product(s) == 1
+		return in == "" || slices.Equal(s, to) || s != nil && len(s) <= len(to) && tensor.Product(s) == 1
 	}
 	if slices.ContainsFunc(inputs, func(in string) bool { return !fits(in) }) {
 		return nil, nil

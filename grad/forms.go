@@ -248,7 +248,7 @@ func (e *emitter) along(x string, shape []int, axis int, matrix []float64, k int
 		}
 	}
 	left := e.floats([]int{k, n}, flipped)
-	rest := product(shape[axis+1:])
+	rest := tensor.Product(shape[axis+1:])
 	flat := slices.Concat(shape[:axis], []int{n, rest})
 	y := e.matmul(left, e.reshape(x, shape, flat))
 	to := slices.Clone(shape)
@@ -278,12 +278,4 @@ func span(from, to int) []int {
 		out = append(out, i)
 	}
 	return out
-}
-
-func product(v []int) int {
-	p := 1
-	for _, x := range v {
-		p *= x
-	}
-	return p
 }

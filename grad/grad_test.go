@@ -38,7 +38,7 @@ func (n *net) gradients(t *testing.T, o Options, cotangents map[string][]float64
 		shape := o.Values[out].Shape
 		v, ok := cotangents[out]
 		if !ok {
-			v = make([]float64, product(shape))
+			v = make([]float64, tensor.Product(shape))
 			for i := range v {
 				v[i] = 1
 			}

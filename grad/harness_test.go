@@ -100,7 +100,7 @@ func (n *net) in(draw fill, shape ...int) string {
 
 // data adds a graph input without a gradient.
 func (n *net) data(draw fill, shape ...int) string {
-	v := make([]float64, product(shape))
+	v := make([]float64, tensor.Product(shape))
 	draw(n.random, v)
 	return n.feed(n.typ, shape, v)
 }
@@ -120,7 +120,7 @@ func (n *net) feed(t tensor.Type, shape []int, v []float64) string {
 
 // weight adds an initializer that a gradient is wanted of.
 func (n *net) weight(draw fill, shape ...int) string {
-	v := make([]float64, product(shape))
+	v := make([]float64, tensor.Product(shape))
 	draw(n.random, v)
 	name := n.constant(n.typ, shape, v)
 	n.wanted = append(n.wanted, name)
@@ -304,7 +304,7 @@ func (n *net) compare(t *testing.T, l *ort.Library, g *Graph, values Values, fed
 	cotangents := map[string][]float64{}
 	outputs := slices.Sorted(maps.Keys(g.Cotangents))
 	for _, out := range outputs {
-		v := make([]float64, product(values[out].Shape))
+		v := make([]float64, tensor.Product(values[out].Shape))
 		normal(n.random, v)
 		raw, err := tensor.Encode(n.typ, v)
 		if err != nil {

@@ -41,8 +41,8 @@ func gatherRule(c *call) error {
 		return errShape
 	}
 	picked := slices.Clone(data)
-	picked[axis] = product(indices)
-	if picked[axis] == 0 || product(picked) != product(c.shapeOut(0)) {
+	picked[axis] = tensor.Product(indices)
+	if picked[axis] == 0 || tensor.Product(picked) != tensor.Product(c.shapeOut(0)) {
 		return errShape
 	}
 	if places, ok := c.places(data[axis]); ok {
@@ -52,7 +52,7 @@ func gatherRule(c *call) error {
 	// The axis of the indices goes first, and the rest becomes one axis.
 	front := slices.Insert(slices.Delete(upTo(len(data)), axis, axis+1), 0, axis)
 	moved := slices.Insert(slices.Delete(slices.Clone(picked), axis, axis+1), 0, picked[axis])
-	rest := product(moved[1:])
+	rest := tensor.Product(moved[1:])
 	g := c.transpose(c.reshape(c.g(), c.shapeOut(0), picked), front)
 	g = c.reshape(g, moved, []int{moved[0], rest})
 	list := c.reshape(c.cast(c.x(1), tensor.Int64), nil, []int{-1, 1})

@@ -157,7 +157,7 @@ func (n *net) fedGradients(t *testing.T, l *ort.Library, m *onnxio.Model, o Opti
 	_, feeds := n.opened()
 	random := rand.New(rand.NewPCG(5, 6))
 	for _, out := range slices.Sorted(maps.Keys(g.Cotangents)) {
-		v := make([]float32, product(o.Values[out].Shape))
+		v := make([]float32, tensor.Product(o.Values[out].Shape))
 		for i := range v {
 			v[i] = float32(random.NormFloat64())
 		}

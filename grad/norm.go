@@ -3,6 +3,8 @@ package grad
 import (
 	"errors"
 	"slices"
+
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // normRules are the rules of normalizations.
@@ -153,12 +155,12 @@ func groupNormRule(c *call) error {
 		return errShape
 	}
 	// Everything is seen as [N, groups, channels of a group, positions].
-	full := []int{x[0], groups, x[1] / groups, product(x[2:])}
+	full := []int{x[0], groups, x[1] / groups, tensor.Product(x[2:])}
 	params, over := []int{groups, 1, 1}, []int{0, 2, 3}
 	if c.Opset >= 21 {
 		params, over = []int{groups, full[2], 1}, []int{0, 3}
 	}
-	if product(c.shape(1)) != product(params) || product(c.shape(2)) != product(params) {
+	if tensor.Product(c.shape(1)) != tensor.Product(params) || tensor.Product(c.shape(2)) != tensor.Product(params) {
 		return errShape
 	}
 	axes := []int{2, 3}

@@ -58,7 +58,7 @@ func (c *call) scatterMax() string {
 	x := c.shape(0)
 	flat := []int{-1}
 	dx := c.Node("ScatterElements",
-		[]string{c.zeros([]int{product(x)}), c.reshape(indices, nil, flat), c.reshape(c.g(), nil, flat)},
+		[]string{c.zeros([]int{tensor.Product(x)}), c.reshape(indices, nil, flat), c.reshape(c.g(), nil, flat)},
 		graph.Int("axis", 0), graph.String("reduction", "add"))
 	return c.reshape(dx, nil, x)
 }

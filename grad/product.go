@@ -2,6 +2,8 @@ package grad
 
 import (
 	"slices"
+
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // productRules are the rules of matrix products.
@@ -89,7 +91,7 @@ func matMulRule(c *call) error {
 // rows, and one product sums over it.
 func (c *call) matMulByMatrix(g string, full, left, right []int) {
 	inner, cols := right[0], right[1]
-	rows := product(full[:len(full)-1])
+	rows := tensor.Product(full[:len(full)-1])
 	flat := c.reshape(g, full, []int{rows, cols})
 	b := c.reshape(c.x(1), c.shape(1), right)
 	if c.wanted(0) {

@@ -1,6 +1,10 @@
 package grad
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
 
 // reduction is what the rules of reductions work with: cotangent and output with the
 // reduced axes kept as size 1, so that they broadcast to the input.
@@ -48,7 +52,7 @@ func (c *call) reduceOver(axes []int, dx func(c *call, r reduction) string) erro
 		r.shape[a] = 1
 		r.count *= x[a]
 	}
-	if product(r.shape) != product(c.shapeOut(0)) {
+	if tensor.Product(r.shape) != tensor.Product(c.shapeOut(0)) {
 		return errShape
 	}
 	r.g, r.y = c.reshape(c.g(), c.shapeOut(0), r.shape), c.reshape(c.y(), c.shapeOut(0), r.shape)

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // resizeRules are the rules of resampling.
@@ -151,7 +152,7 @@ func (c *call) evenly(s sampling, scales []float32) bool {
 		}
 	}
 	mean := c.Node("AveragePool", []string{c.g()}, graph.Ints("kernel_shape", times...), graph.Ints("strides", times...))
-	c.give(0, c.scale(mean, float64(product(times))))
+	c.give(0, c.scale(mean, float64(tensor.Product(times))))
 	return true
 }
 

@@ -19,7 +19,7 @@ type window struct {
 func (w window) reach(axis int) int { return (w.size[axis]-1)*w.dilation[axis] + 1 }
 
 // places is the number of places in the window.
-func (w window) places() int { return product(w.size) }
+func (w window) places() int { return tensor.Product(w.size) }
 
 // window reads the attributes that convolutions and pools share. The size of the window
 // and the spatial sizes are given.
