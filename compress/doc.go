@@ -20,7 +20,7 @@
 //	Factor    Analysis                    Offers     per site the ranks looked at so far and what they cost and lose
 //	Choose    Analysis, Offers, bounds    Choice     an option for every site, and the Offers that were learned of on the way
 //	Assemble  Analysis, Choice            Assembled  chains, what a refit gave, the new model and what it needs
-//	Learn     Analysis, Assembled         Assembled  another, whose weights were tuned by gradient descent
+//	Descend   Analysis, Assembled         Assembled  another, whose weights were tuned by gradient descent
 //	Deliver   Analysis, Assembled         Delivered  the file beside its place, compared with the original, and timed
 //
 // Run, the bisection for goals and Explore are loops over these. What one choice learned (finer ranks, corrected losses, ranks

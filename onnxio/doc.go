@@ -5,6 +5,6 @@
 // their file: a model is memory-mapped, and neither raw_data nor external data is
 // read before somebody asks for its numbers through a [Tensor].
 //
-// The generated protobuf package onnxpb is part of this one; nothing else in the
-// project speaks protobuf.
+// The generated protobuf package onnxpb is part of this one; beside it only package graph
+// works with its messages.
 package onnxio

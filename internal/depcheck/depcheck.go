@@ -40,7 +40,7 @@ func House() Rules {
 			"compress":                         {"internal/refit", "internal/tune", "internal/calib", "verify", "search", "internal/provenance", "internal/provision", "internal/suggest", "internal/size"},
 			"internal/provenance":              {"samples"},
 			"internal/refit":                   {"internal/feed", "internal/moments", "internal/defaults", "rewrite"},
-			"internal/tune":                    {"internal/feed", "internal/defaults", "internal/suggest", "grad", "rewrite"},
+			"internal/tune":                    {"internal/feed", "internal/suggest", "grad", "linalg"},
 			"verify":                           {"internal/feed", "internal/defaults", "internal/suggest"},
 			"grad":                             {"shapes"},
 			"internal/calib":                   {"internal/feed", "internal/moments", "internal/defaults", "rewrite", "grad"},

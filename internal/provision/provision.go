@@ -1,6 +1,6 @@
 // Package provision finds and fetches the two shared libraries that are loaded at
 // run time: ONNX Runtime, which executes models, and OpenBLAS, which speeds up dense
-// linear algebra. It deals in files only; internal/ort and internal/linalg open them.
+// linear algebra. It deals in files only; internal/ort and linalg open them.
 package provision
 
 import (
