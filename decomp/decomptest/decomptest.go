@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
@@ -229,7 +230,10 @@ func lossAgrees(t *testing.T, s Specimen, r decomp.Rank, c decomp.Chain, promise
 	t.Helper()
 	whole := s
 	whole.Kernel = compose(t, s, r, c)
-	measured, scale := Loss(s.Kernel, whole.Kernel, s.Metric), max(size(s), size(whole))
+	measured, scale := Loss(s.Kernel, whole.Kernel, s.Metric), size(s)
+	if strings.HasPrefix(s.Name, "degenerate") { // where factors may be large in directions that the metric does not see
+		scale = max(scale, size(whole))
+	}
 	if promised < 0 || !near(promised, measured, 1e-8*promised+1e-14*scale) {
 		t.Errorf("rank %v: promised loss %g, measured %g (of numbers of size %g)", r, promised, measured, scale)
 	}
