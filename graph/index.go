@@ -84,16 +84,15 @@ func newIndex(g *Graph) *index {
 }
 
 // trace notes the origin of a value that Identity nodes pass on, and of all on the way to it, so that each is walked past
-// once. A walk around a circle, which unsound models may have, ends where it began.
+// once.
 func (x *index) trace(value string) {
 	var way []string
-	seen := map[string]bool{}
-	for {
+	for len(way) < len(x.producers) { // more steps than that are a circle, which unsound models may have
 		n, ok := x.producers[value]
-		if !ok || n.Op() != "Identity" || len(n.Inputs()) != 1 || seen[value] {
+		if !ok || n.Op() != "Identity" || len(n.Inputs()) != 1 {
 			break
 		}
-		way, seen[value] = append(way, value), true
+		way = append(way, value)
 		if origin, known := x.origins[value]; known {
 			value = origin
 			break
