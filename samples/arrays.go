@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -39,15 +40,11 @@ func openNPY(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 	if len(inputs) != 1 {
 		return nil, fmt.Errorf("%s has one array, but the model has %d inputs (%s); give a .npz file with an array per input", path, len(inputs), inputsText(inputs))
 	}
-	f, err := os.Open(path)
+	f, info, err := bounded.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
 	h, err := readNPYHeader(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -59,14 +56,14 @@ func openNPY(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 }
 
 func openNPZ(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
-	z, err := zip.OpenReader(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s: it is no .npz file: %w", path, err)
-	}
-	defer z.Close()
-	info, err := os.Stat(path)
+	archive, info, err := bounded.Open(path)
 	if err != nil {
 		return nil, err
+	}
+	defer archive.Close()
+	z, err := zip.NewReader(archive, info.Size())
+	if err != nil {
+		return nil, fmt.Errorf("%s: it is no .npz file: %w", path, err)
 	}
 	entries := map[string]*zip.File{}
 	var names []string
@@ -121,6 +118,9 @@ func (c *column) readEntry(f *zip.File) error {
 		c.offset = start + h.offset
 		return err
 	}
+	if err := bounded.Packed(int64(f.CompressedSize64), h.size()); err != nil {
+		return fmt.Errorf("%w; save it with numpy.savez, unpacked", err)
+	}
 	// The sizes are only claims: let the buffer grow with what really comes.
 	var data bytes.Buffer
 	if n, err := io.Copy(&data, io.LimitReader(r, h.size())); err != nil || n < h.size() {
@@ -144,8 +144,14 @@ func newArrays(path string, o SourceOptions, columns []column) (Source, error) {
 		if s.n >= 0 && shape[0] != s.n {
 			return nil, fmt.Errorf("%s: it has %d samples, %s has %d; every array needs as many", c.name, shape[0], columns[0].name, s.n)
 		}
+		if err := checkCount(c.name, shape[0]); err != nil {
+			return nil, err
+		}
 		if s.n = shape[0]; s.n == 0 {
 			return nil, fmt.Errorf("%s: it has no samples, its shape is %s", c.name, tensor.ShapeText(shape))
+		}
+		if err := checkSize(c.header.typ, shape[1:]); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.name, err)
 		}
 		if err := c.prepare(o); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.name, err)

@@ -9,13 +9,13 @@ import (
 	_ "image/png"  // decoder
 	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"golang.org/x/image/draw"
 
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -121,7 +121,7 @@ func side(n int) string {
 
 // readImage decodes a JPEG or PNG file to colours without premultiplied alpha.
 func readImage(path string) (*image.NRGBA, error) {
-	f, err := os.Open(path)
+	f, info, err := bounded.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +132,9 @@ func readImage(path string) (*image.NRGBA, error) {
 	}
 	if config.Width < 1 || config.Height < 1 || config.Width > maxPixels/config.Height {
 		return nil, fmt.Errorf("image %s: it is %dx%d; want 1 to %d pixels", path, config.Height, config.Width, maxPixels)
+	}
+	if err := bounded.Packed(info.Size(), 4*int64(config.Width)*int64(config.Height)); err != nil {
+		return nil, fmt.Errorf("image %s: %w", path, err)
 	}
 	if _, err := f.Seek(0, 0); err != nil {
 		return nil, err

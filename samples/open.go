@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
 )
 
 // Open opens the samples at path, prepared for the given inputs:
@@ -40,6 +42,9 @@ func open(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 	}
 	if info.IsDir() {
 		return openFolder(path, o, inputs)
+	}
+	if err := bounded.Regular(path, info); err != nil {
+		return nil, err
 	}
 	switch ext := strings.ToLower(filepath.Ext(path)); {
 	case ext == ".npy":

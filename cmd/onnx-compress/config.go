@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
 )
 
 // configName is the file that is read from the current folder where it is there.
@@ -72,7 +73,7 @@ func readConfig(named string) (path string, doc *configDoc, err error) {
 	if path == "" {
 		path = configName
 	}
-	data, err := os.ReadFile(path)
+	data, err := bounded.ReadFile(path, maxConfig)
 	if errors.Is(err, fs.ErrNotExist) && named == "" {
 		return path, &configDoc{}, nil
 	}
