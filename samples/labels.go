@@ -89,7 +89,7 @@ func parseLabels(r io.Reader) (ordered []int, named map[string]int, err error) {
 		named[name] = int(label)
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return nil, nil, fmt.Errorf("a line has more than %s; want a class index from 0, or NAME<TAB>INDEX", bounded.Text(bufio.MaxScanTokenSize))
+		return nil, nil, fmt.Errorf("a line is too long, over %s; want a class index from 0, or NAME<TAB>INDEX", bounded.Text(bufio.MaxScanTokenSize))
 	}
 	return ordered, named, lines.Err()
 }
