@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/moments"
 	"github.com/onnx-compress/onnx-compress/linalg"
@@ -158,9 +159,10 @@ func (c *counts) columns(s *Stats) error {
 		return c.err
 	}
 	s.Columns = linalg.Block32{Rows: n, Cols: k, Stride: k}
-	row := make([]byte, 4*k)
+	var row []byte
 	for range n {
-		if _, err := io.ReadFull(c.r, row); err != nil {
+		var err error
+		if row, err = fill(row, c.r, 4*k); err != nil {
 			return err
 		}
 		for i := range k {
@@ -215,10 +217,23 @@ func (c *counts) text(what string) string {
 	return string(b)
 }
 
+// fill reads n bytes, into b where that has room. Else it takes memory as they come: n is only a claim.
+func fill(b []byte, r io.Reader, n int) ([]byte, error) {
+	for b = b[:0]; len(b) < n; {
+		from := len(b)
+		b = slices.Grow(b, min(n-from, max(from, 1<<20)))
+		b = b[:min(n, cap(b))]
+		if _, err := io.ReadFull(r, b[from:]); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
 // readNumbers reads n finite numbers.
 func readNumbers(r io.Reader, n int) ([]float64, error) {
-	b := make([]byte, 8*n)
-	if _, err := io.ReadFull(r, b); err != nil {
+	b, err := fill(nil, r, 8*n)
+	if err != nil {
 		return nil, err
 	}
 	out := make([]float64, n)
