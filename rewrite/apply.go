@@ -167,11 +167,7 @@ func connected(p *Patch) error {
 	if last := p.New[len(p.New)-1]; !slices.Equal(last.Outputs(), p.Old.Outputs()) {
 		return fmt.Errorf("the last new node computes %q, the old one %q", last.Outputs(), p.Old.Outputs())
 	}
-	unread := map[string]bool{}
-	for _, t := range p.Weights {
-		unread[t.Name()] = true
-	}
-	known := map[string]bool{"": true}
+	known, unread := map[string]bool{"": true}, map[string]bool{}
 	for _, v := range p.Old.Inputs() {
 		known[v] = true
 	}
@@ -183,33 +179,30 @@ func connected(p *Patch) error {
 			delete(known, v)
 		}
 	}
+	bring := func(name string) { known[name], unread[name] = true, true }
+	for _, t := range p.Weights {
+		bring(t.Name())
+	}
 	for i, n := range p.New {
 		for _, v := range n.Inputs() {
-			if _, brought := unread[v]; !known[v] && !brought {
+			if !known[v] {
 				return fmt.Errorf("new node %q reads %q, which is neither an input of the old node nor new", n.Name(), v)
 			}
-			if unread[v] {
-				unread[v] = false
+			delete(unread, v)
+		}
+		if i < len(p.New)-1 {
+			for _, v := range n.Outputs() {
+				bring(v)
 			}
-		}
-		if i == len(p.New)-1 {
-			break
-		}
-		for _, v := range n.Outputs() {
-			unread[v] = true
 		}
 	}
 	if p.Next != nil {
 		for _, v := range p.Next.New.Inputs() {
-			if unread[v] {
-				unread[v] = false
-			}
+			delete(unread, v)
 		}
 	}
-	for v, left := range unread {
-		if left {
-			return fmt.Errorf("no new node reads %q", v)
-		}
+	for v := range unread {
+		return fmt.Errorf("no new node reads %q", v)
 	}
 	return nil
 }

@@ -189,13 +189,6 @@ func unfilled(r *feed.Run, kind rewrite.ViewKind, stack int, shape []int) []int 
 func (st *station) summationFor(shape []int) (moments.Summation, int, error) {
 	k := st.site.Kernel.In
 	wrong := fmt.Errorf("its shape is %s, which does not fit the weight of %d input channels", tensor.ShapeText(shape), k)
-	units := func(axes int) int { // the product of the first axes
-		n := 1
-		for _, d := range shape[:axes] {
-			n *= d
-		}
-		return n
-	}
 	last := len(shape) - 1
 	switch kind := st.site.View.Kind; {
 	case kind == rewrite.ConvPatches:
@@ -214,11 +207,11 @@ func (st *station) summationFor(shape []int) (moments.Summation, int, error) {
 		if shape[last] != k {
 			return nil, 0, wrong
 		}
-		return moments.Rows(k, 1), units(last), nil
+		return moments.Rows(k, 1), tensor.Product(shape[:last]), nil
 	case kind == rewrite.SecondLastAxis && shape[last-1] == k:
-		return moments.Direct(columns(k, 1, shape[last])), units(last - 1), nil
+		return moments.Direct(columns(k, 1, shape[last])), tensor.Product(shape[:last-1]), nil
 	case kind == rewrite.FirstAxis && shape[0] == k:
-		return moments.Direct(columns(k, 1, units(last+1)/max(k, 1))), 1, nil
+		return moments.Direct(columns(k, 1, tensor.Product(shape)/max(k, 1))), 1, nil
 	}
 	return nil, 0, wrong
 }

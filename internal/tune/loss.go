@@ -1,10 +1,7 @@
 package tune
 
 import (
-	"fmt"
 	"math"
-	"slices"
-	"strings"
 
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 )
@@ -34,14 +31,7 @@ func ParseLoss(s string) (Loss, error) {
 	if s == "auto" {
 		return AutoLoss, nil
 	}
-	if l := Loss(s); slices.Contains(Losses(), l) {
-		return l, nil
-	}
-	names := []string{"auto"}
-	for _, l := range Losses() {
-		names = append(names, string(l))
-	}
-	return "", fmt.Errorf("unknown loss %q%s; known: %s", s, suggest.Phrase(s, names), strings.Join(names, ", "))
+	return suggest.Named("loss", s, append([]Loss{"auto"}, Losses()...))
 }
 
 // scores reports whether a shape is that of class scores: [samples, classes] with at least two classes, where axes of

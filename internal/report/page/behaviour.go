@@ -52,7 +52,7 @@ func outputTable(v *verify.Report) block {
 			fmt.Sprintf("%d, %d", o.NonFiniteOriginal, o.NonFiniteCompressed),
 		})
 	}
-	return tabled("Outputs", []column{{"Output", false}, {"Signal to noise", true}, {"Cosine", true}, {"Mean error", true}, {"Largest error", true}, {"Samples with NaN, before and after", true}}, rows)
+	return tabled("Outputs", report.Columns([]string{"Output"}, "Signal to noise", "Cosine", "Mean error", "Largest error", "Samples with NaN, before and after"), rows)
 }
 
 // classBlocks show accuracy by class: a picture of those that changed most, and a table of all.
@@ -65,7 +65,7 @@ func classBlocks(a *verify.Accuracy) ([]block, error) {
 	for i, c := range classes {
 		rows[i] = []string{"class\u00a0" + strconv.Itoa(c.Label), grouped(c.Samples), report.Percent(c.Before), report.Percent(c.After), percentPoints(c.After - c.Before)}
 	}
-	all := tabled("Accuracy by class, the most changed first", []column{{"Class", false}, {"Samples", true}, {"Before", true}, {"After", true}, {"Change", true}}, rows)
+	all := tabled("Accuracy by class, the most changed first", report.Columns([]string{"Class"}, "Samples", "Before", "After", "Change"), rows)
 	if len(rows) > openClasses {
 		all = folded("All classes", all)
 	}
@@ -107,5 +107,5 @@ func movedTable(caption string, moved []verify.Moved) block {
 	for _, m := range moved {
 		rows = append(rows, []string{m.Name, orElse(m.Error, report.Percent, "not finite"), class(m.Label), class(m.Before), class(m.After)})
 	}
-	return tabled(caption, []column{{"Sample", false}, {"Moved by", true}, {"Label", true}, {"Class before", true}, {"Class after", true}}, rows)
+	return tabled(caption, report.Columns([]string{"Sample"}, "Moved by", "Label", "Class before", "Class after"), rows)
 }

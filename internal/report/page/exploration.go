@@ -73,6 +73,6 @@ func pointTable(e *compress.Exploration) block {
 		}
 		rows = append(rows, append(row, orElse(p.Agreement, exact, none), ratio, orElse(p.Accuracy, accuracy, none), p.Path))
 	}
-	titles := columns([]string{"Budget"}, "Multiply-adds left", "Parameters left", "File", "Predicted loss", "Same answer", "Signal to noise", "Accuracy")
-	return tabled("Budgets", append(titles, column{"Model, or why there is none", false}), rows)
+	titles := report.Columns([]string{"Budget"}, "Multiply-adds left", "Parameters left", "File", "Predicted loss", "Same answer", "Signal to noise", "Accuracy")
+	return tabled("Budgets", append(titles, report.Column{Title: "Model, or why there is none"}), rows)
 }

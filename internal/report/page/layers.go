@@ -65,7 +65,7 @@ func frontierBlocks(r *compress.Result) ([]block, error) {
 	if !r.Plan.Given {
 		out = append(out, text("The plan that was carried out has a loss of %s; no plan within the targets, of these ranks, has less than %s.", small(f.Chosen.Loss), small(f.Chosen.Bound)))
 	}
-	return append(out, folded("The numbers", tabled("Other budgets", []column{{"Allowed", false}, {"Needed", true}, {"Predicted loss", true}, {"Least possible", true}}, rows))), nil
+	return append(out, folded("The numbers", tabled("Other budgets", report.Columns([]string{"Allowed"}, "Needed", "Predicted loss", "Least possible"), rows))), nil
 }
 
 // share is what a layer contributes to the loss of the whole, where losses are changes of the
@@ -155,17 +155,17 @@ func layerPicture(r *compress.Result) (block, error) {
 
 // layerTable has a row for every layer.
 func layerTable(r *compress.Result) block {
-	titles := columns([]string{"Layer", "Operator", "Kernel", "Became"}, "Rank", "Error", "Multiply-adds", "Left", "Parameters", "Left")
+	titles := report.Columns([]string{"Layer", "Operator", "Kernel", "Became"}, "Rank", "Error", "Multiply-adds", "Left", "Parameters", "Left")
 	refits := slices.ContainsFunc(r.Sites, func(s compress.SiteResult) bool { return s.Refit != nil })
 	if refits {
-		titles = append(titles, column{"Error before refit", true}, column{"After", true})
+		titles = append(titles, report.Columns(nil, "Error before refit", "After")...)
 	}
 	if r.Plan.Measure == compress.OutputChange {
-		titles = append(titles, column{"Part of the change", true})
+		titles = append(titles, report.Column{Title: "Part of the change", Right: true})
 	}
 	noted := notes(r) > 0
 	if noted {
-		titles = append(titles, column{"Note", false})
+		titles = append(titles, report.Column{Title: "Note"})
 	}
 	var rows [][]string
 	for i := range r.Sites {
@@ -212,7 +212,7 @@ func corrections(r *compress.Result) block {
 		rows = append(rows, []string{strings.Join(c.Sites, ", "), c.Method, rank(c.Rank), small(c.Predicted), small(c.Measured), grouped(c.Samples), fmt.Sprintf("%.3g×", c.Ratio)})
 	}
 	return folded("Measurements that the losses were corrected by", tabled("Corrections",
-		[]column{{"Layers", false}, {"Method", false}, {"Rank", true}, {"Predicted", true}, {"Measured", true}, {"Samples", true}, {"Ratio", true}}, rows))
+		report.Columns([]string{"Layers", "Method"}, "Rank", "Predicted", "Measured", "Samples", "Ratio"), rows))
 }
 
 // spectraBlock draws for each layer what every method could do there.

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/report"
 )
 
 //go:embed page.html page.css
@@ -69,26 +70,8 @@ type details struct {
 // table has a name for every row in its first column.
 type table struct {
 	Caption string
-	Columns []column
+	Columns []report.Column
 	Rows    [][]string
-}
-
-// column is a heading, and whether its cells are numbers, which stand on the right.
-type column struct {
-	Title string
-	Right bool
-}
-
-// columns are those of words, then those of numbers.
-func columns(words []string, numbers ...string) []column {
-	var out []column
-	for _, title := range words {
-		out = append(out, column{title, false})
-	}
-	for _, title := range numbers {
-		out = append(out, column{title, true})
-	}
-	return out
 }
 
 // Result writes the page of a compression.
@@ -199,7 +182,7 @@ func shown(blocks []block) []block {
 func text(format string, args ...any) block { return block{Text: fmt.Sprintf(format, args...)} }
 
 // tabled is a table where there are rows, else nothing.
-func tabled(caption string, columns []column, rows [][]string) block {
+func tabled(caption string, columns []report.Column, rows [][]string) block {
 	if len(rows) == 0 {
 		return block{}
 	}

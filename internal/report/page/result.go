@@ -114,7 +114,7 @@ func sizes(r *compress.Result) block {
 			rows = append(rows, []string{"Memory for intermediate values", report.Bytes(m.Before), report.Bytes(m.After), left(m.Before, m.After)})
 		}
 	}
-	return tabled("Before and after", []column{{"Need", false}, {"Before", true}, {"After", true}, {"Left", true}}, rows)
+	return tabled("Before and after", report.Columns([]string{"Need"}, "Before", "After", "Left"), rows)
 }
 
 // targets says what was asked for.
@@ -123,7 +123,7 @@ func targets(r *compress.Result) block {
 	for _, t := range r.Targets {
 		rows = append(rows, []string{t.Target.String(), amount(t.Resource, int64(t.Limit)), amount(t.Resource, t.Reached)})
 	}
-	return tabled("Targets", []column{{"Asked for", false}, {"At most", true}, {"Reached", true}}, rows)
+	return tabled("Targets", report.Columns([]string{"Asked for"}, "At most", "Reached"), rows)
 }
 
 // latencyText says how the times came about.
@@ -166,7 +166,7 @@ func aloneBlocks(r *compress.Result) []block {
 		rows = append(rows, []string{m.First, m.Second, m.Node, report.Count(m.MACs), report.Count(m.Params)})
 	}
 	return append(out, folded("Neighbouring nodes that became one", tabled("Merged nodes",
-		[]column{{"First", false}, {"Second", false}, {"Became", false}, {"Multiply-adds saved", true}, {"Parameters saved", true}}, rows)))
+		report.Columns([]string{"First", "Second", "Became"}, "Multiply-adds saved", "Parameters saved"), rows)))
 }
 
 // byReason lists nodes that have a reason in common together.
@@ -227,7 +227,7 @@ func environment(e compress.EnvironmentResult) [][]string {
 }
 
 func filesTable(rows [][]string) block {
-	return tabled("Environment and files", columns([]string{"What", "Which"}), rows)
+	return tabled("Environment and files", report.Columns([]string{"What", "Which"}), rows)
 }
 
 func stagesTable(summary string, stages []compress.Stage) block {
@@ -235,5 +235,5 @@ func stagesTable(summary string, stages []compress.Stage) block {
 	for _, s := range stages {
 		rows = append(rows, []string{s.Name, fmt.Sprintf("%.2f", s.Seconds)})
 	}
-	return folded(summary, tabled("Steps", columns([]string{"Step"}, "Seconds"), rows))
+	return folded(summary, tabled("Steps", report.Columns([]string{"Step"}, "Seconds"), rows))
 }

@@ -35,8 +35,8 @@ func trialBlocks(t *compress.Trials) []block {
 	return []block{
 		text("Models were built and run until the smallest was found that keeps what was asked for: %d of them, on %s; the one that is delivered was then judged on %s.",
 			len(t.Steps), number(t.Judged, "sample"), number(t.Proved, "sample")),
-		tabled("Goals", []column{{"Asked for", false}, {"When chosen", true}, {"On other samples", true}}, goals),
-		tabled("Models that were tried", []column{{"Budget", false}, {"Multiply-adds", true}, {"Parameters", true}, {"Predicted loss", true}, {"Measured", true}, {"Good enough", true}}, steps),
+		tabled("Goals", report.Columns([]string{"Asked for"}, "When chosen", "On other samples"), goals),
+		tabled("Models that were tried", report.Columns([]string{"Budget"}, "Multiply-adds", "Parameters", "Predicted loss", "Measured", "Good enough"), steps),
 	}
 }
 
@@ -102,7 +102,7 @@ func curveTable(t *compress.Tuning) block {
 	for _, p := range t.Curve {
 		rows = append(rows, []string{grouped(p.Epoch), grouped(p.Step), small(p.Loss), small(p.Held), exact(p.Agreement), orElse(p.Accuracy, exact, none)})
 	}
-	return tabled("Epochs", []column{{"Epoch", false}, {"Steps", true}, {"Loss of the steps", true}, {"On held-out samples", true}, {"Agreement", true}, {"Accuracy", true}}, rows)
+	return tabled("Epochs", report.Columns([]string{"Epoch"}, "Steps", "Loss of the steps", "On held-out samples", "Agreement", "Accuracy"), rows)
 }
 
 // ofTuning is the page of a tuning by itself.
@@ -122,7 +122,7 @@ func ofTuning(r *compress.TuneResult) (*document, error) {
 		said += " No state was better than the start, which was kept."
 	}
 	d.add("summary", "Summary", text("%s", said))
-	d.add("sizes", "Size", tabled("Original, compressed and tuned", []column{{"Need", false}, {"Original", true}, {"Compressed", true}, {"Tuned", true}}, [][]string{
+	d.add("sizes", "Size", tabled("Original, compressed and tuned", report.Columns([]string{"Need"}, "Original", "Compressed", "Tuned"), [][]string{
 		{"Multiply-adds of one inference", report.Count(r.Original.MACs), report.Count(r.Start.MACs), report.Count(r.Output.MACs)},
 		{"Parameters", report.Count(r.Original.Params), report.Count(r.Start.Params), report.Count(r.Output.Params)},
 		{"File, with its weights", report.Bytes(r.Original.Bytes), report.Bytes(r.Start.Bytes), report.Bytes(r.Output.Bytes)},
