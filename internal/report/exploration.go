@@ -68,7 +68,7 @@ func (p *printer) frontier(e *compress.Exploration, best *compress.Point) {
 		if q.Why != "" {
 			row = append(row, none, none, none, none, none, none)
 		} else {
-			row = append(row, Count(q.MACs), ratio(q.MACs, e.Input.MACs), Count(q.Params), ratio(q.Params, e.Input.Params), Bytes(q.Bytes), fmt.Sprintf("%.4g", q.Loss))
+			row = append(row, Count(q.MACs), Ratio(q.MACs, e.Input.MACs), Count(q.Params), Ratio(q.Params, e.Input.Params), Bytes(q.Bytes), fmt.Sprintf("%.4g", q.Loss))
 		}
 		for _, m := range shown {
 			row = append(row, m.of(q))

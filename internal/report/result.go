@@ -27,9 +27,9 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 	p := &printer{w: w}
 	p.line("%s → %s", r.Input.Path, r.Output.Path)
 	p.grid([]Column{{"", false}, {"before", true}, {"after", true}, {"left", true}}, [][]any{
-		{"MACs", Count(r.Input.MACs), Count(r.Output.MACs), ratio(r.Output.MACs, r.Input.MACs)},
-		{"parameters", Count(r.Input.Params), Count(r.Output.Params), ratio(r.Output.Params, r.Input.Params)},
-		{"file", Bytes(r.Input.Bytes), Bytes(r.Output.Bytes), ratio(r.Output.Bytes, r.Input.Bytes)},
+		{"MACs", Count(r.Input.MACs), Count(r.Output.MACs), Ratio(r.Output.MACs, r.Input.MACs)},
+		{"parameters", Count(r.Input.Params), Count(r.Output.Params), Ratio(r.Output.Params, r.Input.Params)},
+		{"file", Bytes(r.Input.Bytes), Bytes(r.Output.Bytes), Ratio(r.Output.Bytes, r.Input.Bytes)},
 	})
 	p.line("")
 	p.line("%s of %s factored, %s left alone; %s %.4g (%s)",
@@ -208,7 +208,7 @@ func siteRows(sites []compress.SiteResult) [][]any {
 		rank := cmp.Or(JoinInts(s.Rank, ","), none)
 		rows = append(rows, []any{
 			s.Name, s.Op, kernel(s.Out, s.In, s.Groups, s.Window), s.Method, rank, s.BreakEven,
-			fmt.Sprintf("%.2f %%", 100*s.Loss), Count(s.MACsAfter), ratio(s.MACsAfter, s.MACsBefore),
+			fmt.Sprintf("%.2f %%", 100*s.Loss), Count(s.MACsAfter), Ratio(s.MACsAfter, s.MACsBefore),
 		})
 	}
 	return rows
