@@ -49,17 +49,6 @@ func (l Loss) squared() bool { return l == Logits || l == MSE }
 // distance is the loss of one sample, with the sums that the graph of a training step has, in float64.
 func (l Loss) distance(y, t []float32, temperature float64) float64 {
 	switch l {
-	case Logits:
-		mean := 0.
-		for i := range y {
-			mean += (float64(y[i]) - float64(t[i])) / float64(len(y))
-		}
-		sum := 0.
-		for i := range y {
-			d := float64(y[i]) - float64(t[i]) - mean
-			sum += d * d
-		}
-		return sum / float64(len(y))
 	case KL:
 		p, q := logSoftmax(t, temperature), logSoftmax(y, temperature)
 		sum := 0.
@@ -70,9 +59,14 @@ func (l Loss) distance(y, t []float32, temperature float64) float64 {
 	case Cosine:
 		return 1 - cosine(y, t)
 	}
-	sum := 0.
+	mean, sum := 0., 0.
+	if l == Logits {
+		for i := range y {
+			mean += (float64(y[i]) - float64(t[i])) / float64(len(y))
+		}
+	}
 	for i := range y {
-		d := float64(y[i]) - float64(t[i])
+		d := float64(y[i]) - float64(t[i]) - mean
 		sum += d * d
 	}
 	return sum / float64(len(y))

@@ -2,6 +2,7 @@ package tune
 
 import (
 	"math"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -49,7 +50,6 @@ type rotations struct {
 
 // newRotations finds the matrices among parameters.
 func newRotations(backend linalg.Backend, list []parameter) *rotations {
-	turns := func(n int) bool { return n > 1 && n <= widest }
 	r := &rotations{backend: backend}
 	total := 0
 	for _, p := range list {
@@ -57,12 +57,10 @@ func newRotations(backend linalg.Backend, list []parameter) *rotations {
 			continue
 		}
 		m := rotated{parameter: p, height: p.shape[0], width: tensor.Product(p.shape[1:])}
-		for _, n := range []int{m.height, m.width} {
-			if turns(n) {
-				total += 2 * n * n
-			}
+		for _, side := range m.sides() {
+			total += 2 * side.n * side.n
 		}
-		if turns(m.height) || turns(m.width) {
+		if len(m.sides()) > 0 {
 			r.list = append(r.list, m)
 		}
 	}
@@ -74,14 +72,21 @@ func newRotations(backend linalg.Backend, list []parameter) *rotations {
 		return b
 	}
 	for i := range r.list {
-		if m := &r.list[i]; turns(m.height) {
-			m.rows = newEigenbasis(square(m.height), square(m.height))
-		}
-		if m := &r.list[i]; turns(m.width) {
-			m.columns = newEigenbasis(square(m.width), square(m.width))
+		for _, side := range r.list[i].sides() {
+			*side.basis = newEigenbasis(square(side.n), square(side.n))
 		}
 	}
 	return r
+}
+
+// side is one that gets a basis of its own, and its length.
+type side struct {
+	n     int
+	basis **eigenbasis
+}
+
+func (m *rotated) sides() []side {
+	return slices.DeleteFunc([]side{{m.height, &m.rows}, {m.width, &m.columns}}, func(s side) bool { return s.n < 2 || s.n > widest })
 }
 
 // newEigenbasis starts with the usual coordinates.
