@@ -77,6 +77,8 @@ func FuzzRecords(f *testing.F) {
 	f.Add([]byte("\x07a"), 1, 1, 1, uint8(1))
 	f.Add([]byte(""), 1, 1<<40, 1<<40, uint8(2))
 	f.Add([]byte("\x07abc"), -1, 0, 3, uint8(3))
+	f.Add([]byte(""), 1<<40, 19, 3, uint8(1))
+	f.Add([]byte(""), 1<<40, 19, 3, uint8(0))
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, data []byte, channels, height, width int, how uint8) {
 		path := filepath.Join(dir, "a.bin")

@@ -13,6 +13,7 @@ const (
 	maxSamples     = 1 << 24 // all of ImageNet-21k
 	maxSampleBytes = 1 << 30 // of one sample at one input
 	maxLabelBytes  = 1 << 28
+	maxChannels    = 1 << 16 // of pictures, each with a table of its own
 )
 
 // checkSize refuses samples of a shape that no memory holds.

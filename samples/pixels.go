@@ -39,6 +39,9 @@ func newPixels(what string, o SourceOptions, inputs []InputSpec, flat bool) (*pi
 	if in.Type == tensor.Uint8 && (o.Scale != 0 && o.Scale != 1 || o.Mean != nil || o.Std != nil) {
 		return nil, fmt.Errorf("the model's input is %s, so pixels go in as they are; leave out scale, mean and std", in)
 	}
+	if p.channels > maxChannels {
+		return nil, fmt.Errorf("the model's input is %s; %s can have %d channels at most (if the layout was mistaken, name it)", in, what, maxChannels)
+	}
 	return p, p.tabulate(o)
 }
 
