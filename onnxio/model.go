@@ -30,7 +30,8 @@ type Model struct {
 	memo   any
 }
 
-// Read maps the file at path and returns its model, checked as by Check. Close
+// Read maps the file at path and returns its model, checked as by Check. Nodes that do not
+// stand in topological order are brought into it, as far as there is one. Close
 // releases the map. The file must not be changed meanwhile.
 func Read(path string) (*Model, error) {
 	data, err := mapFile(path)
@@ -52,7 +53,7 @@ func Read(path string) (*Model, error) {
 	return m, nil
 }
 
-// Parse returns the model that data holds, checked as by Check. External data is looked
+// Parse returns the model that data holds, sorted and checked as by Read. External data is looked
 // for in folder; "" refuses it. The model shares data's memory, so data must not be changed.
 func Parse(data []byte, folder string) (*Model, error) {
 	if folder != "" {
