@@ -106,7 +106,7 @@ func (f *files) look(folder, location string) (*externalFile, error) {
 	defer root.Close()
 	info, err := root.Stat(filepath.FromSlash(location))
 	if err != nil {
-		return nil, fmt.Errorf("external data in folder %s: %w", folder, err)
+		return nil, unreachable(folder, location, err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("external data %s in folder %s is not a regular file", location, folder)
@@ -139,7 +139,7 @@ func mapFile(path string) (mmap.MMap, error) {
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s is not a regular file; save the model to one first", path)
 	case info.Size() == 0:
-		return nil, fmt.Errorf("%s is empty", path)
+		return nil, fmt.Errorf("%s is empty; copy or download it again", path)
 	case info.Size() > maxFile:
 		return nil, fmt.Errorf("%s has %d bytes, over the 2 GiB that a model file may have; larger models keep their weights in external data", path, info.Size())
 	}
