@@ -86,7 +86,10 @@ func (m *Model) checkExternal(p *onnxpb.TensorProto, l layout) (span, os.FileInf
 	}
 	if s.offset > info.Size() || s.length > info.Size()-s.offset {
 		err := fmt.Errorf("external data takes bytes %d to %d of %s, which has %d", s.offset, s.offset+s.length, s.location, info.Size())
-		return span{}, nil, filekind.Explain(filepath.Join(m.folder, filepath.FromSlash(s.location)), err)
+		if k := filekind.At(filepath.Join(m.folder, filepath.FromSlash(s.location))); k != nil {
+			err = fmt.Errorf("%w: %s", err, k)
+		}
+		return span{}, nil, err
 	}
 	return s, info, nil
 }

@@ -7,19 +7,18 @@ import (
 	"image/color"
 	_ "image/jpeg" // decoder
 	_ "image/png"  // decoder
-	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"golang.org/x/image/draw"
+	_ "golang.org/x/image/webp" // decoder
 
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// images is a folder of JPEG and PNG files.
+// images is a folder of JPEG, PNG and WebP files.
 //
 // They are resampled with the bilinear kernel, widened by the ratio when shrinking, as
 // PIL and with it torchvision's Resize do; the crop is torchvision's CenterCrop. Gray
@@ -37,7 +36,7 @@ type images struct {
 const maxPixels = 1 << 27
 
 func isImage(name string) bool {
-	return slices.Contains([]string{".jpg", ".jpeg", ".png"}, strings.ToLower(filepath.Ext(name)))
+	return slices.Contains([]string{".jpg", ".jpeg", ".png", ".webp"}, strings.ToLower(filepath.Ext(name)))
 }
 
 func openImages(root string, files []string, o SourceOptions, inputs []InputSpec) (Source, error) {
@@ -58,19 +57,7 @@ func openImages(root string, files []string, o SourceOptions, inputs []InputSpec
 }
 
 // findImages lists the images under a folder, relative to it.
-func findImages(root string) ([]string, error) {
-	var files []string
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !isImage(path) {
-			return err
-		}
-		rel, err := filepath.Rel(root, path)
-		files = append(files, filepath.ToSlash(rel))
-		return err
-	})
-	slices.Sort(files)
-	return files, err
-}
+func findImages(root string) ([]string, error) { return walkFiles(root, isImage) }
 
 func (s *images) Len() int { return len(s.files) }
 
@@ -119,16 +106,16 @@ func side(n int) string {
 	return fmt.Sprint(n)
 }
 
-// readImage decodes a JPEG or PNG file to colours without premultiplied alpha.
+// readImage decodes a JPEG, PNG or WebP file to colours without premultiplied alpha.
 func readImage(path string) (*image.NRGBA, error) {
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	config, _, err := image.DecodeConfig(f)
 	if err != nil {
-		return nil, fmt.Errorf("image %s: it cannot be decoded as JPEG or PNG: %w", path, err)
+		return nil, undecoded(path, err)
 	}
 	if config.Width < 1 || config.Height < 1 || config.Width > maxPixels/config.Height {
 		return nil, fmt.Errorf("image %s: it is %dx%d; want 1 to %d pixels", path, config.Height, config.Width, maxPixels)
@@ -138,9 +125,14 @@ func readImage(path string) (*image.NRGBA, error) {
 	}
 	img, _, err := image.Decode(f)
 	if err != nil {
-		return nil, fmt.Errorf("image %s: it cannot be decoded as JPEG or PNG: %w", path, err)
+		return nil, undecoded(path, err)
 	}
 	return opaque(img), nil
+}
+
+// undecoded is the error of a file that is no image, or a damaged one.
+func undecoded(path string, err error) error {
+	return explained(path, fmt.Errorf("image %s: it cannot be decoded as JPEG, PNG or WebP: %w", path, err))
 }
 
 // opaque returns the colours of an image, its transparency dropped.

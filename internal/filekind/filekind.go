@@ -5,7 +5,6 @@ package filekind
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -18,9 +17,11 @@ type Kind struct {
 	Do   string // such as "unpack it first"
 	// Sure says that nothing else begins like this, so that no other reading of the file need be tried.
 	Sure bool
+	// Data says that samples may be of this kind.
+	Data bool
 }
 
-// String is both, for the end of an error.
+// String says both.
 func (k *Kind) String() string { return "it is " + k.What + ": " + k.Do }
 
 // HeadSize is how many bytes of a file Of looks at.
@@ -34,11 +35,11 @@ func Of(head []byte) *Kind {
 	}
 	has := func(at int, magic string) bool { return len(head) >= at && bytes.HasPrefix(head[at:], []byte(magic)) }
 	if has(0, "PK\x03\x04") && (bytes.Contains(head, []byte("data.pkl")) || bytes.Contains(head, []byte("/byteorder"))) {
-		return &Kind{"a file of PyTorch", export, false}
+		return &Kind{What: "a file of PyTorch", Do: export}
 	}
 	for _, m := range magics() {
 		if has(m.at, m.magic) && has(m.at2, m.magic2) {
-			return &Kind{m.what, m.do, false}
+			return &Kind{What: m.what, Do: m.do, Data: m.do == samples}
 		}
 	}
 	return nil
@@ -53,19 +54,19 @@ func ofText(text []byte) *Kind {
 	const again = "download it again, by the address of the file itself"
 	switch {
 	case begins("version https://git-lfs.github.com/spec/", "version https://hawser.github.com/spec/", "version http://git-media.io/v/"):
-		return &Kind{"a pointer of git-lfs, which stands for a file that was not fetched", "run `git lfs pull` in its repository", true}
+		return &Kind{What: "a pointer of git-lfs, which stands for a file that was not fetched", Do: "run `git lfs pull` in its repository", Sure: true}
 	case begins("/annex/objects/"):
-		return &Kind{"a pointer of git-annex, which stands for a file that was not fetched", "run `git annex get` on it", true}
+		return &Kind{What: "a pointer of git-annex, which stands for a file that was not fetched", Do: "run `git annex get` on it", Sure: true}
 	case begins("outs:") && has("md5:"):
-		return &Kind{"a pointer of DVC", "run `dvc pull`, and name the file that it stands for", true}
+		return &Kind{What: "a pointer of DVC", Do: "run `dvc pull`, and name the file that it stands for", Sure: true}
 	case begins("<!doctype html", "<html"):
-		return &Kind{"a web page, as servers send in place of a file", again, true}
+		return &Kind{What: "a web page, as servers send in place of a file", Do: again, Sure: true}
 	case begins("<?xml") && has("<Error>"):
-		return &Kind{"an error that a server sent in place of a file", again, true}
+		return &Kind{What: "an error that a server sent in place of a file", Do: again, Sure: true}
 	case begins("<?xml"):
-		return &Kind{"an XML file", "if it is a model of OpenVINO, take the ONNX model that it was made from", true}
+		return &Kind{What: "an XML file", Do: "if it is a model of OpenVINO, take the ONNX model that it was made from", Sure: true}
 	case begins("{", "[") && isText(text):
-		return &Kind{"a text such as JSON", "if a server sent it in place of a file, " + again, false}
+		return &Kind{What: "a text such as JSON", Do: "if a server sent it in place of a file, " + again}
 	}
 	return nil
 }
@@ -75,7 +76,7 @@ const (
 	export  = "export the model to ONNX, with torch.onnx.export"
 	origin  = "take the model that it was made from, and export that to ONNX"
 	convert = "convert it to PNG, JPEG or WebP"
-	isImage = "images are samples, not models"
+	samples = "it holds samples, and is no model"
 )
 
 // magic is what a kind of file has at one or two places.
@@ -105,10 +106,10 @@ func magics() []magic {
 		{8, "{\"", 4, "\x00\x00\x00\x00", "a file of safetensors, which has weights and no graph", export},
 		{0, "GGUF", 0, "", "a model in GGUF", origin},
 		{0, "\x89HDF\r\n\x1a\n", 0, "", "a file of HDF5, such as a model of Keras", "export a model with tf2onnx, save arrays with numpy.save"},
-		{0, "\x93NUMPY", 0, "", "an array of NumPy", "arrays are samples, in files that end in .npy"},
-		{0, "\x89PNG\r\n\x1a\n", 0, "", "a PNG image", isImage},
-		{0, "\xff\xd8\xff", 0, "", "a JPEG image", isImage},
-		{0, "RIFF", 8, "WEBP", "a WebP image", isImage},
+		{0, "\x93NUMPY", 0, "", "an array of NumPy", samples},
+		{0, "\x89PNG\r\n\x1a\n", 0, "", "a PNG image", samples},
+		{0, "\xff\xd8\xff", 0, "", "a JPEG image", samples},
+		{0, "RIFF", 8, "WEBP", "a WebP image", samples},
 		{4, "ftypavif", 0, "", "an AVIF image", convert},
 		{4, "ftyphe", 0, "", "a HEIF image", convert},
 		{4, "ftypmif1", 0, "", "a HEIF image", convert},
@@ -132,31 +133,20 @@ func isText(b []byte) bool {
 	return true
 }
 
-// OfReader is Of for what r starts with.
-func OfReader(r io.ReaderAt) *Kind {
+// At is Of for the file at path; nil also where that cannot be read.
+func At(path string) *Kind {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
 	head := make([]byte, HeadSize)
-	n, err := r.ReadAt(head, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil
 	}
 	return Of(head[:n])
-}
-
-// Explain adds to an error of reading the file at path what the file is, where that is known.
-func Explain(path string, err error) error {
-	if err == nil {
-		return nil
-	}
-	f, failed := os.Open(path)
-	if failed != nil {
-		return err
-	}
-	defer f.Close()
-	if info, failed := f.Stat(); failed != nil || !info.Mode().IsRegular() {
-		return err
-	}
-	if k := OfReader(f); k != nil {
-		return fmt.Errorf("%w; %s", err, k)
-	}
-	return err
 }

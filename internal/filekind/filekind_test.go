@@ -1,7 +1,6 @@
 package filekind
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,22 +51,20 @@ func TestOf(t *testing.T) {
 	}
 }
 
-func TestExplain(t *testing.T) {
+func TestAt(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "a")
-	fault := errors.New("no array")
 	for _, gone := range []string{path, folder} {
-		if err := Explain(gone, fault); err != fault {
-			t.Errorf("of %s: %v", gone, err)
+		if k := At(gone); k != nil {
+			t.Errorf("of %s: %v", gone, k)
 		}
 	}
-	if err := os.WriteFile(path, []byte("<html>"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := Explain(path, fault); !errors.Is(err, fault) || !strings.Contains(err.Error(), "no array; it is a web page") {
-		t.Error(err)
-	}
-	if err := Explain(path, nil); err != nil {
-		t.Error(err)
+	for text, want := range map[string]bool{"<html>": true, "": false, "<html>" + strings.Repeat("x", 2*HeadSize): true} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if k := At(path); (k != nil) != want {
+			t.Errorf("of %.9q: %v", text, k)
+		}
 	}
 }
