@@ -9,6 +9,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // Factor factors the sites under what they see of the samples, and gives for each what could be had at the ranks that a
@@ -69,7 +70,10 @@ func (f *factoring) calibrated(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, cache.close()) }()
+	defer func() {
+		err = errors.Join(err, cache.close())
+		c.Source = samples.Account(f.o.Source)
+	}()
 	c.Samples, c.Sweeps, c.Cached = len(f.a.Calibrate), len(f.a.Groups), cache.cached()
 	for g, group := range f.a.Groups {
 		turn := ""

@@ -13,7 +13,9 @@ import (
 const maxFolders = 100_000
 
 // hidden tells whether a file is one that systems leave beside those of people, such as ._x.png, .DS_Store and Thumbs.db.
-func hidden(name string) bool { return strings.HasPrefix(name, ".") || strings.EqualFold(name, "Thumbs.db") }
+func hidden(name string) bool {
+	return strings.HasPrefix(name, ".") || strings.EqualFold(name, "Thumbs.db")
+}
 
 // walkFiles lists the files under a folder that keep accepts by their names, relative to it, with slashes, sorted. Links to files and
 // folders are followed, wherever they lead, since whoever names the folder wants what it shows; a link to a folder that it lies in

@@ -7,6 +7,7 @@ import (
 	"image/color"
 	_ "image/jpeg" // decoder
 	_ "image/png"  // decoder
+	"io"
 	"math"
 	"path/filepath"
 	"slices"
@@ -30,6 +31,7 @@ type images struct {
 	opts   SourceOptions
 	pixels *pixels
 	labels []int
+	faults faults
 }
 
 // maxPixels bounds the size of a picture that is decoded.
@@ -52,8 +54,10 @@ func openImages(root string, files []string, o SourceOptions, inputs []InputSpec
 		return nil, fmt.Errorf("the model's input %s has %d channels; images have 1 or 3 (if the layout was mistaken, name it)", p.input, p.channels)
 	}
 	s := &images{root: root, files: files, opts: o, pixels: p}
-	s.labels, err = readLabels(o.Labels, len(files), files)
-	return s, err
+	if s.labels, err = readLabels(o.Labels, len(files), files); err != nil {
+		return nil, err
+	}
+	return s, s.probe()
 }
 
 // findImages lists the images under a folder, relative to it.
@@ -78,13 +82,29 @@ func (s *images) Describe() string {
 	return text + s.opts.describe(true)
 }
 
+func (s *images) accounted() string { return s.faults.text(len(s.files)) }
+
+func (s *images) path(name string) string { return filepath.Join(s.root, filepath.FromSlash(name)) }
+
 func (s *images) Sample(i int) (Sample, error) {
-	path := filepath.Join(s.root, filepath.FromSlash(s.files[i]))
-	img, err := readImage(path)
-	if err != nil {
-		return Sample{}, err
+	for {
+		name := s.files[i]
+		img, err := readImage(s.path(name))
+		if err == nil {
+			return s.prepare(img, i)
+		}
+		if err := s.faults.add(name, err, len(s.files)); err != nil {
+			return Sample{}, err
+		}
+		i = (i + 1) % len(s.files)
 	}
-	if img, err = s.shape(img); err != nil {
+}
+
+// prepare makes sample i of its picture.
+func (s *images) prepare(img *image.NRGBA, i int) (Sample, error) {
+	path := s.path(s.files[i])
+	img, err := s.shape(img)
+	if err != nil {
 		return Sample{}, fmt.Errorf("image %s: %w", path, err)
 	}
 	size := img.Bounds().Size()
@@ -113,12 +133,8 @@ func readImage(path string) (*image.NRGBA, error) {
 		return nil, err
 	}
 	defer f.Close()
-	config, _, err := image.DecodeConfig(f)
-	if err != nil {
-		return nil, undecoded(path, err)
-	}
-	if config.Width < 1 || config.Height < 1 || config.Width > maxPixels/config.Height {
-		return nil, fmt.Errorf("image %s: it is %dx%d; want 1 to %d pixels", path, config.Height, config.Width, maxPixels)
+	if err := checkHeader(f, path); err != nil {
+		return nil, err
 	}
 	if _, err := f.Seek(0, 0); err != nil {
 		return nil, err
@@ -128,6 +144,27 @@ func readImage(path string) (*image.NRGBA, error) {
 		return nil, undecoded(path, err)
 	}
 	return opaque(img), nil
+}
+
+// headerOf is what is wrong with the start of an image, nil where nothing is.
+func headerOf(path string) error {
+	f, err := openFile(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return checkHeader(f, path)
+}
+
+func checkHeader(f io.Reader, path string) error {
+	config, _, err := image.DecodeConfig(f)
+	if err != nil {
+		return undecoded(path, err)
+	}
+	if config.Width < 1 || config.Height < 1 || config.Width > maxPixels/config.Height {
+		return fmt.Errorf("image %s: it is %dx%d; want 1 to %d pixels", path, config.Height, config.Width, maxPixels)
+	}
+	return nil
 }
 
 // undecoded is the error of a file that is no image, or a damaged one.
