@@ -169,7 +169,7 @@ func (c *collector) share(inputs []samples.InputSpec) (workers, batch int) {
 	if activations > 0 {
 		batch = int(max(1, min(int64(batch), c.o.Memory/4/activations)))
 	}
-	if feed.Fixed(inputs) > 0 {
+	if samples.Batch(inputs) > 0 {
 		activations /= int64(batch) // the model's own batch is counted already
 	}
 	each := largest + activations*int64(batch)

@@ -93,21 +93,10 @@ func New(src samples.Source, indices []int, inputs []samples.InputSpec, batch, a
 			return nil, fmt.Errorf("sample %d is asked for; there are %d", i, src.Len())
 		}
 	}
-	if f.fixed = Fixed(inputs); f.fixed > 0 {
+	if f.fixed = samples.Batch(inputs); f.fixed > 0 {
 		f.batch = f.fixed
 	}
 	return f, nil
-}
-
-// Fixed is the batch that a model with such inputs takes and no other, 0 where it takes any.
-func Fixed(inputs []samples.InputSpec) int {
-	batch := 0
-	for _, in := range inputs {
-		if len(in.Shape) > 0 {
-			batch = max(batch, in.Shape[0])
-		}
-	}
-	return batch
 }
 
 // First returns the first run that a feed would give.
@@ -188,7 +177,9 @@ func (f *Feed) load(indices []int) loaded {
 func (f *Feed) cut(list []samples.Sample) error {
 	uniform := !slices.ContainsFunc(list, func(s samples.Sample) bool {
 		return s.Alone(f.inputs) || !sameShapes(s, list[0], f.inputs)
-	})
+	}) && (f.fixed > 0 || !slices.ContainsFunc(f.inputs, func(in samples.InputSpec) bool {
+		return len(in.Shape) > 0 && in.Shape[0] >= 0 // which takes one sample at a time
+	}))
 	if uniform {
 		return f.add(list)
 	}
@@ -213,7 +204,7 @@ func (f *Feed) add(list []samples.Sample) error {
 	f.seq++
 	f.ready = append(f.ready, r)
 	if list[0].Alone(f.inputs) {
-		r.Inputs = list[0].Inputs
+		r.Inputs = list[0].Complete(f.inputs)
 		return nil
 	}
 	r.Batch = max(len(list), f.fixed)

@@ -95,6 +95,34 @@ func TestFeedStacks(t *testing.T) {
 	}
 }
 
+// TestFeedByOwnShapes feeds a number beside a batch, one sample at a time, and a model whose inputs take different batches.
+func TestFeedByOwnShapes(t *testing.T) {
+	src := random(3, "x", tensor.Float32, 2)
+	for i := range src {
+		src[i].Inputs["t"] = tensor.FromFloat32([]int{}, []float32{float32(i)})
+		src[i].Inputs["ids"] = tensor.FromFloat32([]int{3}, []float32{1, 2, 3})
+	}
+	for name, c := range map[string]struct {
+		inputs []samples.InputSpec
+		want   []string
+		shapes string
+	}{
+		"a number":             {[]samples.InputSpec{spec("x", -1, 2), spec("t", []int{}...), spec("ids", -1, -1)}, []string{"0: 0", "0: 1", "0: 2"}, "[1 2] [] [1 3]"},
+		"different batches":    {[]samples.InputSpec{spec("x", -1, 2), spec("t", -1), spec("ids", 1, -1)}, []string{"1: 0", "1: 1", "1: 2"}, "[1 2] [1] [1 3]"},
+		"a number in a batch":  {[]samples.InputSpec{spec("x", -1, 2), spec("t", -1), spec("ids", -1, 3)}, []string{"2: 0 1", "1: 2"}, "[1 2] [1] [1 3]"},
+		"a fixed batch of one": {[]samples.InputSpec{spec("x", 1, 2), spec("t", []int{}...), spec("ids", 1, 3)}, []string{"0: 0", "0: 1", "0: 2"}, "[1 2] [] [1 3]"},
+	} {
+		got, runs := cuts(t, src, testkit.Count(3), c.inputs, 2, 1)
+		last := runs[len(runs)-1].Inputs
+		if shapes := fmt.Sprint(last["x"].Shape, last["t"].Shape, last["ids"].Shape); !slices.Equal(got, c.want) || shapes != c.shapes {
+			t.Errorf("%s: runs %q, the last of %s; want %q, %s", name, got, shapes, c.want, c.shapes)
+		}
+		if v := last["t"].Float32s(); len(v) != 1 || v[0] != 2 {
+			t.Errorf("%s: the last number is %v", name, v)
+		}
+	}
+}
+
 func TestRunCount(t *testing.T) {
 	inputs := func(shapes ...[]int) map[string]tensor.Dense {
 		out := map[string]tensor.Dense{}

@@ -71,7 +71,7 @@ func (w *walk) load(ctx context.Context, src samples.Source, indices []int) erro
 	}
 	// At least sixteen runs, so that an eighth of them can be told from the rest.
 	block := max(1, min(w.o.Batch, len(indices)/(2*heldEvery)))
-	if fixed := feed.Fixed(inputs); fixed > 0 {
+	if fixed := samples.Batch(inputs); fixed > 0 {
 		block = fixed
 	}
 	blocks := (len(indices) + block - 1) / block
