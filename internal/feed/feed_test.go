@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -226,4 +228,31 @@ func TestSourceIsLeftAlone(t *testing.T) {
 		t.Errorf("the first run: %+v, %v", r, err)
 	}
 	src.Returned(t)
+}
+
+// TestExplain: a refusal by the runtime of several samples at once has the advice to run one at a time, where there is a choice.
+func TestExplain(t *testing.T) {
+	src := random(4, "x", tensor.Float32, 2)
+	refusal := fmt.Errorf("running: %w", &ort.Error{Op: "run", Code: "FAIL", Message: "cannot be reshaped"})
+	for name, c := range map[string]struct {
+		input samples.InputSpec
+		batch int
+		fault error
+		want  bool
+	}{
+		"a free batch":     {spec("x", -1, 2), 4, refusal, true},
+		"a batch of one":   {spec("x", -1, 2), 1, refusal, false},
+		"a fixed batch":    {spec("x", 4, 2), 4, refusal, false},
+		"another error":    {spec("x", -1, 2), 4, errors.New("no space"), false},
+		"a missing kernel": {spec("x", -1, 2), 4, &ort.Error{Code: "NOT_IMPLEMENTED"}, false},
+	} {
+		f, err := New(src, testkit.Count(4), []samples.InputSpec{c.input}, c.batch, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = f.Merge(context.Background(), 1, func(string, int, int) {}, func(context.Context, *Run) (func(), error) { return nil, c.fault })
+		if !errors.Is(err, c.fault) || strings.Contains(err.Error(), "4 samples ran at once, and the model may have been made for one at a time: try batch 1") != c.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
