@@ -170,6 +170,13 @@ func TestOtherFiles(t *testing.T) {
 	}
 }
 
+// TestFolderOfModel suggests a model in a folder that is named in place of one.
+func TestFolderOfModel(t *testing.T) {
+	path := outside(t)
+	_, err := Read(filepath.Dir(path))
+	refused(t, err, "is a folder, not a model file; name one in it, such as "+path)
+}
+
 // TestPointerAsData names the pointer that stands in place of external data.
 func TestPointerAsData(t *testing.T) {
 	path := outside(t)

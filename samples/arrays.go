@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -93,7 +94,7 @@ func openNPZ(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 			f, ok = entries[names[0]], true
 		}
 		if !ok {
-			return nil, fmt.Errorf("%s: no array for the input %s; its arrays are %s, so save them by the names of the inputs", path, in, strings.Join(names, ", "))
+			return nil, fmt.Errorf("%s: no array for the input %s%s; its arrays are %s, so save them by the names of the inputs", path, in, suggest.Phrase(in.Name, names), strings.Join(names, ", "))
 		}
 		c := column{input: in, name: path + ":" + f.Name}
 		err := c.readEntry(f)

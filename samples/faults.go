@@ -51,7 +51,7 @@ func (f *faults) text(n int) string {
 	if len(f.found) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; %d of the %d cannot be read, and the next ones stood in: %s", len(f.found), n, f.names())
+	return fmt.Sprintf(" (%d of the %d cannot be read, and the next ones stood in: %s)", len(f.found), n, f.names())
 }
 
 // Account describes a source after it was read from: what Describe says, and which of the samples could not be read and were

@@ -57,7 +57,7 @@ func TestUnreadable(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	if got := Account(s); !strings.HasSuffix(got, "; 2 of the 200 cannot be read, and the next ones stood in: 0003.png, 0199.png") || s.Describe() == got {
+	if got := Account(s); !strings.HasSuffix(got, " (2 of the 200 cannot be read, and the next ones stood in: 0003.png, 0199.png)") || s.Describe() == got {
 		t.Errorf("afterwards: %q", got)
 	}
 	s = mustOpen(t, album(t, 200, 3, 4, 5), SourceOptions{}, image)

@@ -125,6 +125,7 @@ func TestOtherSamples(t *testing.T) {
 		{"cut.npz", "PK\x03\x04 and no more", []string{"a damaged one"}},
 		{"x.bin", pointer, []string{"git lfs pull"}},
 		{"x.csv", "<!DOCTYPE html>", []string{"a web page"}},
+		{"numbers.csv", "1,2,3,4\n", []string{"a text", "numpy.save"}},
 		{"x.tar.gz", "\x1f\x8b" + string(make([]byte, 11)), []string{"compressed by gzip: unpack it first"}},
 		{"x.png", pointer, []string{"cannot be decoded", "git lfs pull"}},
 		{"y.jpg", "<html>", []string{"cannot be decoded", "a web page"}},

@@ -150,6 +150,8 @@ func TestArrayErrors(t *testing.T) {
 	testkit.WantError(t, err, "b.npy", "has 2 samples", "has 3")
 	_, err = Open(path, SourceOptions{}, []InputSpec{spec("a", -1), spec("c", -1)})
 	testkit.WantError(t, err, "c: float32[?]", "b, a")
+	_, err = Open(write(t, "x.npz", npz(t, zip.Store, []string{"input_id", "mask"}, npyFloats("(1,)", 1), npyFloats("(1,)", 1))), SourceOptions{}, []InputSpec{spec("input_ids", -1), spec("mask", -1)})
+	testkit.WantError(t, err, `(did you mean "input_id"?)`)
 	_, err = Open(write(t, "x.npz", npz(t, zip.Deflate, []string{"x"}, npyFloats("(3,)", 7, 8))), SourceOptions{}, []InputSpec{spec("x", -1)})
 	testkit.WantError(t, err, "x.npy", "needs")
 }

@@ -64,6 +64,20 @@ func TestConfigOfWindows(t *testing.T) {
 	}
 }
 
+// TestMistypedFile suggests the file beside it that was meant.
+func TestMistypedFile(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "model.onnx"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"modle.onnx": true, "model.onnx": false, "other.bin": false, filepath.Join("none", "model.onnx"): false} {
+		_, _, err := opened(filepath.Join(folder, name), "", nil)
+		if err == nil || strings.Contains(err.Error(), `(did you mean "model.onnx"?)`) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestEveryWordIsChecked: a flag of words either has a check or is free text.
 func TestEveryWordIsChecked(t *testing.T) {
 	free := strings.Fields(`calib checkpoint compressed data from-plan json junit keep labels markdown models only ort output picture plan report source stats

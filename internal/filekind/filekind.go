@@ -42,6 +42,9 @@ func Of(head []byte) *Kind {
 			return &Kind{What: m.what, Do: m.do, Data: m.do == samples}
 		}
 	}
+	if len(head) > 0 && isText(head) {
+		return &Kind{What: "a text", Do: "models are binary files, and numbers are read from what numpy.save makes of them", Data: true}
+	}
 	return nil
 }
 
@@ -117,6 +120,7 @@ func magics() []magic {
 		{0, "II*\x00", 0, "", "a TIFF image", convert},
 		{0, "MM\x00*", 0, "", "a TIFF image", convert},
 		{0, "BM", 6, "\x00\x00\x00\x00", "a BMP image", convert},
+		{0, "\x00\x05\x16\x07", 0, "", "what macOS keeps beside another file", "name that file, without the ._ in front"},
 		{0, "PAR1", 0, "", "a file of Parquet", "save what is in it with numpy.save, or as images"},
 	}
 }
