@@ -131,7 +131,8 @@ func orders() []string  { return []string{string(RGB), string(BGR)} }
 
 // unknown is the error of a word that is none of those that there are.
 func unknown(what, word string, known []string) error {
-	return fmt.Errorf("unknown %s %q%s; known: %s", what, word, suggest.Phrase(word, known), strings.Join(known, ", "))
+	_, err := suggest.Named(what, word, known)
+	return err
 }
 
 // Normalization is a named choice of Scale, Mean and Std.
