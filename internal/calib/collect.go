@@ -53,7 +53,7 @@ func Collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rew
 		return nil, err
 	}
 	c := newCollector(sites, inputs, o)
-	workers, batch := c.share(inputs)
+	workers, batch := c.share(inputs) // and at least two runs, where the model's own batch allows, which tell what is noise
 	order := indices
 	if o.Probes > 0 {
 		if order, err = bySize(ctx, src, indices, inputs); err != nil {
@@ -69,12 +69,13 @@ func Collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rew
 		}
 		batch, workers = within(o.Memory, held, fixed, batch, workers)
 		// Each size of a run needs gradients of its own.
-		batch = even(len(indices), batch)
+		batch = even(len(indices), min(batch, (len(indices)+1)/2))
 	} else {
 		if c.probe, err = newProbe(lib, m, inputs, c.values); err != nil {
 			return nil, err
 		}
 		defer c.probe.close()
+		batch = min(batch, (len(indices)+1)/2)
 	}
 	runs, err := feed.New(src, order, inputs, batch, workers)
 	if err != nil {
@@ -153,7 +154,7 @@ func (c *collector) share(inputs []samples.InputSpec) (workers, batch int) {
 	var sums, largest, activations int64
 	seen := map[int]bool{}
 	for k, st := range c.stations {
-		sums += InputBytes(st.site, c.o.Samples)
+		sums += sumBytes(st.site, c.o.Samples)
 		largest = max(largest, workerBytes(st.site, c.o.Samples))
 		if !seen[c.from[k]] {
 			seen[c.from[k]] = true
@@ -296,7 +297,7 @@ func (c *collector) finish(sites []rewrite.Site) ([]Stats, error) {
 	seen := make([]Stats, len(c.stations))
 	for k, st := range c.stations {
 		var err error
-		if seen[k], err = st.finish(); err != nil {
+		if seen[k], err = st.finish(c.o.Backend); err != nil {
 			return nil, err
 		}
 	}

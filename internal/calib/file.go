@@ -14,7 +14,7 @@ import (
 )
 
 // statsMagic starts a file of statistics; its last byte is the version of the format.
-const statsMagic = "onnx-compress.stats\x04"
+const statsMagic = "onnx-compress.stats\x05"
 
 // WriteTo writes the statistics in a form that ReadStats reads back exactly.
 //
@@ -31,6 +31,8 @@ const statsMagic = "onnx-compress.stats\x04"
 //   - Form 1, columns: K, their number n, the columns one after the other, n·K float32, the mean, [K],
 //     and the roots of the columns' weights: 0 or n of them, and as many float32.
 //   - Form 2, counts: K, and as many counts.
+//
+// Behind forms 0 and 1 follow the number of groups whose noise is known, and α and β of each.
 func (s Stats) WriteTo(w io.Writer) (int64, error) {
 	out := writer{w: w}
 	out.b.WriteString(statsMagic)
@@ -111,7 +113,15 @@ func (w *writer) inputs(s *Stats) error {
 		}
 		w.numbers(s.Mean[g])
 	}
+	w.noise(s)
 	return nil
+}
+
+func (w *writer) noise(s *Stats) {
+	w.count(len(s.Noise))
+	for _, n := range s.Noise {
+		w.numbers([]float64{n.OffDiagonal, n.Diagonal})
+	}
 }
 
 func (w *writer) columns(s *Stats) error {
@@ -135,6 +145,7 @@ func (w *writer) columns(s *Stats) error {
 		return fmt.Errorf("%d columns have %d weights", c.Rows, len(s.Roots))
 	}
 	w.weights(s.Roots)
+	w.noise(s)
 	return nil
 }
 

@@ -98,6 +98,31 @@ func (c *counts) inputs(s *Stats) error {
 			}
 			s.A, s.Mean = append(s.A, a), append(s.Mean, mean)
 		}
+		return c.noise(s, len(s.A))
+	}
+	return c.err
+}
+
+// noise reads the noise of all groups, or that it is not known.
+func (c *counts) noise(s *Stats, groups int) error {
+	n := c.next("number of groups whose noise is known", uint64(groups))
+	if c.err == nil && n != 0 && n != groups {
+		c.err = fmt.Errorf("the noise of %d groups is known, wanted all %d or none", n, groups)
+	}
+	for range n {
+		if c.err != nil {
+			break
+		}
+		var shares []float64
+		if shares, c.err = readNumbers(c.r, 2); c.err != nil {
+			break
+		}
+		for _, v := range shares {
+			if v < 0 || v > 1 {
+				c.err = fmt.Errorf("a share of noise is %g, wanted 0 to 1", v)
+			}
+		}
+		s.Noise = append(s.Noise, Noise{shares[0], shares[1]})
 	}
 	return c.err
 }
@@ -181,7 +206,7 @@ func (c *counts) columns(s *Stats) error {
 	default:
 		s.Roots = c.weights(m)
 	}
-	return c.err
+	return c.noise(s, 1)
 }
 
 // counts reads numbers until the first error.
