@@ -48,6 +48,9 @@ func (f *factoring) run(ctx context.Context) (err error) {
 	} else {
 		err = f.calibrated(ctx)
 	}
+	if c := f.out.Calibration; err == nil && c != nil {
+		f.out.Calibration = c.wanting(f.out)
+	}
 	if err != nil || bytesTarget(f.o.Targets) < 0 {
 		return err
 	}
@@ -141,6 +144,9 @@ func (f *factoring) offer(s *rewrite.Site, saw calib.Stats, means centres) (offe
 	}
 	metric, mean := means.metric(s, saw)
 	o.mean = mean
+	for _, n := range saw.Noise {
+		o.noise = max(o.noise, n.Whole)
+	}
 	whole, err := metric.Energy(f.env.Algebra, kernel)
 	if err != nil {
 		return offer{}, fmt.Errorf("node %q (weight %q): %w", s.Name, s.Weight, err)

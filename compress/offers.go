@@ -67,6 +67,8 @@ type seen struct {
 	// mean is E[x] per group where the chain's output is to be shifted, else nil.
 	mean [][]float64
 	note string
+	// noise is how much of the inputs' covariance is noise of so few samples; 0 without samples.
+	noise float64
 	// overhead is what the nodes of each method add to a file, in bytes; nil where
 	// that was not asked for.
 	overhead map[string]int64

@@ -43,7 +43,7 @@ func (c *Choice) site(i int) SiteResult {
 	s, whole := &o.site, dense(&o.site)
 	r := SiteResult{
 		Name: s.Name, Op: s.Op, Out: s.Kernel.Out, In: s.Kernel.In, Window: s.Kernel.Window, Groups: s.Kernel.Groups,
-		Method: Dense, BreakEven: s.Kernel.BreakEven(), Loss: p.share, Note: o.note,
+		Method: Dense, BreakEven: s.Kernel.BreakEven(), Loss: p.share, Noise: o.noise, Note: o.note,
 		MACsBefore: whole.macs, MACsAfter: p.macs, ParamsBefore: whole.params, ParamsAfter: p.params,
 	}
 	if p.method != nil {

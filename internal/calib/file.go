@@ -32,7 +32,7 @@ const statsMagic = "onnx-compress.stats\x05"
 //     and the roots of the columns' weights: 0 or n of them, and as many float32.
 //   - Form 2, counts: K, and as many counts.
 //
-// Behind forms 0 and 1 follow the number of groups whose noise is known, and α and β of each.
+// Behind forms 0 and 1 follow the number of groups whose noise is known, and the three shares of each.
 func (s Stats) WriteTo(w io.Writer) (int64, error) {
 	out := writer{w: w}
 	out.b.WriteString(statsMagic)
@@ -120,7 +120,7 @@ func (w *writer) inputs(s *Stats) error {
 func (w *writer) noise(s *Stats) {
 	w.count(len(s.Noise))
 	for _, n := range s.Noise {
-		w.numbers([]float64{n.OffDiagonal, n.Diagonal})
+		w.numbers([]float64{n.OffDiagonal, n.Diagonal, n.Whole})
 	}
 }
 

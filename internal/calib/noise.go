@@ -8,7 +8,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
-// Noise says how much of a covariance A − E[x]E[x]ᵀ is noise of so many samples, as shares of sums of squares, from 0 to 1.
+// Noise says how much of a covariance C = A − E[x]E[x]ᵀ is noise of so many samples, as shares of sums of squares.
 //
 // The rank of a covariance is at most the number of columns seen, and what they do not span looks free: a factorization puts
 // its errors there. The remedy is that of [variance] for sensitivities, on both parts. With α and β the shares, entries off the
@@ -20,12 +20,27 @@ import (
 // of their covariances C₁ and C₂, of n₁ and n₂ positions, has the variance of n/(n₁n₂) positions, so that that of an entry of the
 // whole is estimated by (C₁ − C₂)²·n₁n₂/n². Both are taken about the common mean, which of m samples leaves m − 2 to differ.
 type Noise struct {
-	OffDiagonal float64 // α, of Σ_{i≠j} C_ij²
-	Diagonal    float64 // β, of Σ_i (C_ii − median)²
+	OffDiagonal float64 // α, of Σ_{i≠j} C_ij², from 0 to 1
+	Diagonal    float64 // β, of Σ_i (C_ii − median)², from 0 to 1
+	// Whole is the noise off the diagonal over Σ_ij C_ij². Of independent normal columns it is how many inputs there are,
+	// counted as far as they vary apart, (tr C)²/‖C‖², over the number of columns. At most mostNoise.
+	Whole float64
 }
 
+// mostNoise stands for no knowledge at all.
+const mostNoise = 1e6
+
 // unknownNoise is that of samples that cannot be told apart: nothing but their scale is believed.
-var unknownNoise = Noise{1, 1}
+var unknownNoise = Noise{1, 1, mostNoise}
+
+// noiseOf returns the shares of the expected squared errors off the diagonal and on it.
+func noiseOf(offNoise, off, noise float64, diagonal []float64) Noise {
+	squares := off
+	for _, v := range diagonal {
+		squares += v * v
+	}
+	return Noise{shareOf(offNoise, off, 1), shareOf(noise, spread(diagonal), 1), shareOf(offNoise, squares, mostNoise)}
+}
 
 // half is what one half of the samples says of a group of columns.
 type half struct {
@@ -64,7 +79,7 @@ func join(a, b half, samples int64) (half, Noise) {
 	}
 	scale := scaleOfNoise(a.positions, b.positions, samples)
 	a.positions = n
-	return a, Noise{shareOf(offNoise*scale, off), shareOf(noise*scale, spread(diagonal))}
+	return a, noiseOf(offNoise*scale, off, noise*scale, diagonal)
 }
 
 // scaleOfNoise is what the squared difference of halves is multiplied with: infinite where they cannot differ.
@@ -76,15 +91,15 @@ func scaleOfNoise(n1, n2, samples int64) float64 {
 	return float64(n1) / n * (float64(n2) / n) * float64(samples) / float64(samples-2)
 }
 
-// shareOf is noise as a share of all, 1 where there is too little to tell.
-func shareOf(noise, all float64) float64 {
+// shareOf is noise as a share of all, at most the given one, which is also where there is too little to tell.
+func shareOf(noise, all, most float64) float64 {
 	switch {
 	case math.IsNaN(noise) || math.IsInf(noise, 1): // also 0·∞, where the halves could not differ
-		return 1
+		return most
 	case noise == 0:
 		return 0
 	}
-	return min(noise/all, 1)
+	return min(noise/all, most)
 }
 
 // median returns that of numbers, 0 of none.
@@ -156,7 +171,7 @@ func columnNoise(b linalg.Backend, x linalg.Block32, roots []float32, mean []flo
 		all -= diagonal[k] * diagonal[k]
 	}
 	scale := scaleOfNoise(int64(first), int64(n-first), samples)
-	return Noise{shareOf(max(noise-own, 0)*scale, all), shareOf(own*scale, spread(diagonal))}
+	return noiseOf(max(noise-own, 0)*scale, max(all, 0), own*scale, diagonal)
 }
 
 // centredRows returns columns from (included) to to (excluded) about their mean.

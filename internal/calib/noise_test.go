@@ -128,7 +128,7 @@ func TestTooFewToTell(t *testing.T) {
 }
 
 func TestNoiseInFile(t *testing.T) {
-	for _, n := range []Noise{{1.5, 0}, {0, -1}, {math.NaN(), 0}} {
+	for _, n := range []Noise{{1.5, 0, 0}, {0, -1, 0}, {math.NaN(), 0, 0}, {0, 0, 1e7}} {
 		s := someStats()
 		s.Noise[1] = n
 		var b bytes.Buffer

@@ -114,15 +114,15 @@ func (c *counts) noise(s *Stats, groups int) error {
 			break
 		}
 		var shares []float64
-		if shares, c.err = readNumbers(c.r, 2); c.err != nil {
+		if shares, c.err = readNumbers(c.r, 3); c.err != nil {
 			break
 		}
-		for _, v := range shares {
-			if v < 0 || v > 1 {
-				c.err = fmt.Errorf("a share of noise is %g, wanted 0 to 1", v)
+		for i, most := range []float64{1, 1, mostNoise} {
+			if v := shares[i]; v < 0 || v > most {
+				c.err = fmt.Errorf("a share of noise is %g, wanted 0 to %g", v, most)
 			}
 		}
-		s.Noise = append(s.Noise, Noise{shares[0], shares[1]})
+		s.Noise = append(s.Noise, Noise{shares[0], shares[1], shares[2]})
 	}
 	return c.err
 }
