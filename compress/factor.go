@@ -139,6 +139,10 @@ func (f *factoring) offer(s *rewrite.Site, saw calib.Stats, means centres) (offe
 		return offer{}, err
 	}
 	o := offer{ratio: 1, options: []option{dense(s)}, seen: &seen{site: *s, positions: 1, note: saw.Note, output: saw.G, felt: saw.Felt}}
+	if saw.Unusable != "" {
+		o.note, o.blind = "left alone: "+saw.Unusable, true
+		return o, f.out.store.put(s.Name, decomp.Metric{}, saw)
+	}
 	if saw.G != nil {
 		o.sensitive, o.positions = true, saw.PositionsPerSample()
 	}

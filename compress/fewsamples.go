@@ -12,11 +12,12 @@ import (
 const (
 	enough     = 0.05 // below it there are enough samples
 	measurable = 0.1  // above it, the change of the outputs on the samples calibrated on says little of that on others
+	maxNoise   = 1e4  // above it nothing is known
 	tooNoisy   = 1    // above it there are fewer independent columns than inputs that vary: weights alone may serve better
 )
 
 // DataFree says that a model was chosen by the weights alone, because on samples held out it changes the outputs less than
-// one calibrated on too few: the mean squared changes on so many samples.
+// one calibrated on too few: the mean squared changes on so many samples, of which there may be none.
 type DataFree struct {
 	Samples    int     `json:"samples"`
 	Change     float64 `json:"change"`
@@ -44,7 +45,7 @@ func (c Calibration) wanting(of *Offers) *Calibration {
 		return &c
 	}
 	c.Noisiest = worst.site.Name
-	if noise < tooNoisy*float64(max(c.Samples, 1)) { // beyond, nothing is known but that they are few
+	if noise < maxNoise { // beyond, nothing is known but that they are few
 		c.Wanted = roundedUp(float64(c.Samples) * noise / enough)
 	}
 	return &c
@@ -69,7 +70,7 @@ func (c *Choice) few() bool {
 // better is the model itself or, where it was calibrated on too few samples, one chosen by the weights alone if that changes the
 // outputs less on the samples held out. The other is closed.
 func (w *work) better(ctx context.Context, s *Assembled) (*Assembled, error) {
-	if w.o.Source == nil || w.o.FromPlan != nil || len(w.a.Verify) == 0 || !s.Choice.few() {
+	if w.o.Source == nil || w.o.FromPlan != nil || !s.Choice.few() {
 		return s, nil
 	}
 	free, err := w.dataFree(ctx, s.Choice)
@@ -84,7 +85,7 @@ func (w *work) better(ctx context.Context, s *Assembled) (*Assembled, error) {
 		free.close()
 		return s, err
 	}
-	if !(d.Change < d.Calibrated) {
+	if d.Samples > 0 && !(d.Change < d.Calibrated) {
 		free.close()
 		return s, nil
 	}
@@ -124,7 +125,7 @@ func (w *work) changes(ctx context.Context, st *stage, s, free *Assembled) (*Dat
 	}
 	d := &DataFree{Samples: before.Samples()}
 	if d.Samples == 0 {
-		return d, nil
+		return d, nil // which says nothing for the samples
 	}
 	if d.Calibrated, err = before.Change(ctx, s.Model, st.told); err == nil {
 		d.Change, err = before.Change(ctx, free.Model, st.told)

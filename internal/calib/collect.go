@@ -84,9 +84,9 @@ func Collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rew
 	if err := runs.Each(ctx, workers, o.Progress, c.begin); err != nil {
 		return nil, err
 	}
-	out, err := c.finish(sites)
-	if err != nil || o.Probes < 1 {
-		return out, err
+	out := c.finish(sites)
+	if o.Probes < 1 {
+		return out, nil
 	}
 	if runs, err = feed.New(src, indices[:min(len(indices), perturbed)], inputs, batch, workers); err != nil {
 		return nil, err
@@ -293,18 +293,17 @@ func (c *collector) addColumns(ctx context.Context, w *worker, r *feed.Run, valu
 }
 
 // finish turns the sums into statistics.
-func (c *collector) finish(sites []rewrite.Site) ([]Stats, error) {
+func (c *collector) finish(sites []rewrite.Site) []Stats {
 	seen := make([]Stats, len(c.stations))
 	for k, st := range c.stations {
-		var err error
-		if seen[k], err = st.finish(c.o.Backend); err != nil {
-			return nil, err
-		}
+		seen[k] = st.finish(c.o.Backend)
 	}
 	out := make([]Stats, len(sites))
 	for i := range sites {
 		out[i] = seen[c.of[i]]
-		out[i].Site, out[i].OutputShape = sites[i].Name, outputShape(&sites[i], c.stations[c.of[i]].shape)
+		if out[i].Site = sites[i].Name; out[i].Unusable == "" {
+			out[i].OutputShape = outputShape(&sites[i], c.stations[c.of[i]].shape)
+		}
 	}
-	return out, nil
+	return out
 }

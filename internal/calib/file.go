@@ -22,7 +22,7 @@ const statsMagic = "onnx-compress.stats\x05"
 // the site's name, positions, samples, the number of axes of the output shape and the
 // axes; the form of the inputs' statistics and what belongs to it; the number of groups of
 // sensitivities, then for each O and the upper triangle of the O×O moment, row by row; the
-// length and the bytes of the note; and the number of samples that have weights, and in
+// length and the bytes of the note, and of why they are unusable; and the number of samples that have weights, and in
 // the order of their numbers each one's number, how many positions it has, and their weights, float32.
 // Counts are uint64, the moments float64.
 //
@@ -36,8 +36,7 @@ const statsMagic = "onnx-compress.stats\x05"
 func (s Stats) WriteTo(w io.Writer) (int64, error) {
 	out := writer{w: w}
 	out.b.WriteString(statsMagic)
-	out.count(len(s.Site))
-	out.b.WriteString(s.Site)
+	out.text(s.Site)
 	out.count(int(s.Positions))
 	out.count(int(s.Samples))
 	out.count(len(s.OutputShape))
@@ -53,8 +52,8 @@ func (s Stats) WriteTo(w io.Writer) (int64, error) {
 			return out.written, fmt.Errorf("statistics of site %q: %w", s.Site, err)
 		}
 	}
-	out.count(len(s.Note))
-	out.b.WriteString(s.Note)
+	out.text(s.Note)
+	out.text(s.Unusable)
 	out.felt(s.Felt)
 	return out.written, out.flush()
 }
@@ -71,6 +70,12 @@ type writer struct {
 	w       io.Writer
 	b       bytes.Buffer
 	written int64
+}
+
+// text writes a length, and as many bytes.
+func (w *writer) text(s string) {
+	w.count(len(s))
+	w.b.WriteString(s)
 }
 
 func (w *writer) count(n int) {

@@ -22,8 +22,8 @@ import (
 type Noise struct {
 	OffDiagonal float64 // α, of Σ_{i≠j} C_ij², from 0 to 1
 	Diagonal    float64 // β, of Σ_i (C_ii − median)², from 0 to 1
-	// Whole is the noise off the diagonal over Σ_ij C_ij². Of independent normal columns it is how many inputs there are,
-	// counted as far as they vary apart, (tr C)²/‖C‖², over the number of columns. At most mostNoise.
+	// Whole is the noise off the diagonal over what is none of Σ_ij C_ij². Of independent normal columns it is how many inputs
+	// there are, counted as far as they vary apart, (tr C)²/‖C‖², over the number of columns. At most mostNoise.
 	Whole float64
 }
 
@@ -39,7 +39,7 @@ func noiseOf(offNoise, off, noise float64, diagonal []float64) Noise {
 	for _, v := range diagonal {
 		squares += v * v
 	}
-	return Noise{shareOf(offNoise, off, 1), shareOf(noise, spread(diagonal), 1), shareOf(offNoise, squares, mostNoise)}
+	return Noise{shareOf(offNoise, off, 1), shareOf(noise, spread(diagonal), 1), shareOf(offNoise, max(squares-offNoise, 0), mostNoise)}
 }
 
 // half is what one half of the samples says of a group of columns.
@@ -244,11 +244,11 @@ func (s Stats) noise(g int) Noise {
 	return s.Noise[g]
 }
 
-// lessened returns the diagonal of a covariance less its noise, at least 0. The second moments about zero stand for variances
-// where these are nothing but noise, and nowhere above it.
+// lessened returns the diagonal of a covariance less its noise, at least 0. The second moments about zero
+// stand for variances of which nothing is known.
 func (n Noise) lessened(variances, moments []float64) []float64 {
 	out, target := slices.Clone(variances), median(variances)
-	if n == unknownNoise && !(target > 0) {
+	if n == unknownNoise {
 		target = 0
 		for _, v := range moments {
 			target += v / float64(len(moments))

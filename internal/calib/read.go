@@ -61,7 +61,7 @@ func readStats(r io.Reader) (Stats, error) {
 		}
 		s.G = append(s.G, a)
 	}
-	s.Note = in.text("length of the note")
+	s.Note, s.Unusable = in.text("length of the note"), in.text("length of why they are unusable")
 	s.Felt = in.felt()
 	return s, in.err
 }

@@ -284,16 +284,16 @@ func (st *station) cached(in []int) moments.Summation {
 	return p
 }
 
-// finish returns what the station saw, as the statistics of no site yet.
-func (st *station) finish(b linalg.Backend) (Stats, error) {
+// finish returns what the station saw, as the statistics of no site yet; or that it is of no use.
+func (st *station) finish(b linalg.Backend) Stats {
 	if st.positions == 0 {
-		return Stats{}, fmt.Errorf("node %q saw no samples: give at least as many as a batch of the model has, and none that are empty", st.site.Name)
+		return Stats{Unusable: "it saw no samples: give at least as many as a batch of the model has, and none that are empty"}
 	}
 	out := Stats{Positions: st.positions, Samples: st.samples, Counts: st.counts, Felt: st.felt}
 	switch {
 	case st.counts != nil:
 		out.Mean = [][]float64{frequencies(st.counts, st.positions)}
-		return out, nil
+		return out
 	case st.wide && !st.summed:
 		first := st.together(&out)
 		out.Noise = []Noise{columnNoise(b, out.Columns, out.Roots, out.Mean[0], first, st.samples)}
@@ -301,9 +301,9 @@ func (st *station) finish(b linalg.Backend) (Stats, error) {
 		st.join(&out)
 	}
 	if g, err := out.finite(); err != nil {
-		return Stats{}, fmt.Errorf("node %q: the second moments of its input %q (group %d) are not finite, so the model computes infinite or undefined numbers on these samples: %w; look at how the samples are scaled", st.site.Name, st.site.Input, g, err)
+		return Stats{Unusable: fmt.Sprintf("the second moments of its input %q (group %d) are not finite, so the model computes infinite or undefined numbers on these samples: %v; look at how the samples are scaled", st.site.Input, g, err)}
 	}
-	return out, nil
+	return out
 }
 
 // join brings the halves together.

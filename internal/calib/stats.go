@@ -44,6 +44,9 @@ type Stats struct {
 	// Note says how G was found where that was not by gradients, or why there is none,
 	// for people; empty in the common case.
 	Note string
+	// Unusable says why there is neither A nor what could stand for it: the site saw no samples, or numbers that are not finite.
+	// Empty in the common case.
+	Unusable string
 	// Felt has the weights of the positions in A and Mean, by how much the outputs feel them at
 	// this site and at those that read the same columns; Counts leave out those without.
 	// Empty where all weigh the same, as at a convolution, whose positions overlap. Statistics of sites that

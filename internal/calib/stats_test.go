@@ -25,7 +25,7 @@ func someStats() Stats {
 			{Rows: 1, Cols: 1, Data: []float64{0.25}},
 			{Rows: 3, Cols: 3, Data: []float64{1, 2, 3, 2, 5, 6, 3, 6, 9}},
 		},
-		Note: "measured", Felt: moments.Felt{0: {1, 0, 0.5}, 7: {}},
+		Note: "measured", Unusable: "not", Felt: moments.Felt{0: {1, 0, 0.5}, 7: {}},
 	}
 }
 
@@ -83,9 +83,9 @@ func TestStatsFileErrors(t *testing.T) {
 	testkit.WantError(t, err, "version 9")
 	_, err = ReadStats(bytes.NewReader(edit(len(statsMagic)+7, 1)))
 	testkit.WantError(t, err, "length of the site's name")
-	// The last number of G is its corner, before the length and the text of the note, and the weights:
+	// The last number of G is its corner, before the lengths and the texts of the note and of why they are unusable, and the weights:
 	// how many samples have some, the numbers and lengths of two, and three weights.
-	note := len(good) - 5*8 - 3*4 - len(someStats().Note)
+	note := len(good) - 6*8 - 3*4 - len(someStats().Note) - len(someStats().Unusable)
 	corner := note - 16
 	if got := math.Float64frombits(binary.LittleEndian.Uint64(good[corner:])); got != 9 {
 		t.Fatalf("%v where G's corner is looked for, want 9", got)

@@ -195,6 +195,8 @@ func measuredText(r *compress.Result) string {
 		return "data-free: losses were measured on the weights alone"
 	case c.Sweeps == 0:
 		return "nothing to calibrate: no site may change"
+	case c.DataFree != nil && c.DataFree.Samples == 0:
+		return fmt.Sprintf("chosen by the weights alone: %s of %s are too few, and none is held out to judge by", number(c.Samples, "sample"), c.Source)
 	case c.DataFree != nil:
 		return fmt.Sprintf("chosen by the weights alone: on %s held out the outputs change by %.4g, with ranks and factors calibrated on %s of %s by %.4g",
 			number(c.DataFree.Samples, "sample"), c.DataFree.Change, number(c.Samples, "sample"), c.Source, c.DataFree.Calibrated)

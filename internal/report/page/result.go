@@ -76,7 +76,7 @@ func warnings(r *compress.Result) []string {
 			text += fmt.Sprintf(" About %s would do.", grouped(c.Wanted))
 		}
 		if c.DataFree != nil {
-			text += " The layers were judged by their weights alone, which served better on the samples held out."
+			text += " The layers were judged by their weights alone."
 		}
 		out = append(out, text)
 	}
