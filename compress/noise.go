@@ -50,8 +50,8 @@ func newNoise(m *onnxio.Model, given map[string][]int, seed uint64) (samples.Sou
 	return n, nil
 }
 
-// maxNoise is how many numbers a random sample may have: 2 GiB while they are drawn.
-const maxNoise = 1 << 28
+// maxRandom is how many numbers a random sample may have: 2 GiB while they are drawn.
+const maxRandom = 1 << 28
 
 // checkNoise refuses inputs that are too large to be made up.
 func checkNoise(inputs []samples.InputSpec, concrete map[string][]int) error {
@@ -61,8 +61,8 @@ func checkNoise(inputs []samples.InputSpec, concrete map[string][]int) error {
 		if err != nil {
 			return fmt.Errorf("input %q: %w", in.Name, err)
 		}
-		if total += min(count, maxNoise+1); total > maxNoise {
-			return fmt.Errorf("input %q of shape %v has %d numbers; at most %d are made up for a sample", in.Name, concrete[in.Name], count, maxNoise)
+		if total += min(count, maxRandom+1); total > maxRandom {
+			return fmt.Errorf("input %q of shape %v has %d numbers; at most %d are made up for a sample", in.Name, concrete[in.Name], count, maxRandom)
 		}
 	}
 	return nil

@@ -81,7 +81,7 @@ func Regular(path string, info fs.FileInfo) error {
 	if info.Mode().IsRegular() {
 		return nil
 	}
-	return fmt.Errorf("%s is %s; save its content to a regular file first", path, kind(info.Mode()))
+	return fmt.Errorf("%s is not a regular file but %s; save its content to one first", path, kind(info.Mode()))
 }
 
 func kind(m fs.FileMode) string {
@@ -93,7 +93,7 @@ func kind(m fs.FileMode) string {
 	case m&fs.ModeNamedPipe != 0:
 		return "a pipe"
 	}
-	return "no regular file"
+	return "something else"
 }
 
 // Text writes a number of bytes in the largest binary unit that it has one of.

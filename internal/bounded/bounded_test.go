@@ -40,7 +40,7 @@ func TestDevices(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _, err = Open(link)
-	testkit.WantError(t, err, link, "a device", "regular file")
+	testkit.WantError(t, err, link, "not a regular file", "a device")
 	_, _, err = Open(t.TempDir())
 	testkit.WantError(t, err, "a folder")
 }
