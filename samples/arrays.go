@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -41,15 +42,11 @@ func openNPY(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 	if len(inputs) != 1 {
 		return nil, fmt.Errorf("%s has one array, but the model has %d inputs (%s); give a .npz file with an array per input", path, len(inputs), inputsText(inputs))
 	}
-	f, err := os.Open(path)
+	f, info, err := bounded.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
 	h, err := readNPYHeader(f)
 	if err != nil {
 		return nil, explained(path, fmt.Errorf("%s: %w", path, err))
@@ -65,19 +62,14 @@ func openNPY(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 }
 
 func openNPZ(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
-	z, err := zip.OpenReader(path)
+	archive, info, err := bounded.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer archive.Close()
+	z, err := zip.NewReader(archive, info.Size())
 	if err != nil {
 		return nil, explained(path, fmt.Errorf("%s: it is no .npz file, or a damaged one: %w", path, err))
-	}
-	defer z.Close()
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
 	}
 	entries := map[string]*zip.File{}
 	var names []string
@@ -102,7 +94,7 @@ func openNPZ(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 			err = io.ErrUnexpectedEOF
 		}
 		if err == nil {
-			err = c.turn(file)
+			err = c.turn(archive)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.name, err)
@@ -134,6 +126,9 @@ func (c *column) readEntry(f *zip.File) error {
 		start, err := f.DataOffset()
 		c.offset = start + h.offset
 		return err
+	}
+	if err := bounded.Packed(int64(f.CompressedSize64), h.size()); err != nil {
+		return fmt.Errorf("%w; save it with numpy.savez, unpacked", err)
 	}
 	// The sizes are only claims: let the buffer grow with what really comes.
 	var data bytes.Buffer
@@ -177,8 +172,14 @@ func newArrays(path string, o SourceOptions, columns []column) (Source, error) {
 		if s.n >= 0 && shape[0] != s.n {
 			return nil, fmt.Errorf("%s: it has %d samples, %s has %d; every array needs as many", c.name, shape[0], columns[0].name, s.n)
 		}
+		if err := checkCount(c.name, shape[0]); err != nil {
+			return nil, err
+		}
 		if s.n = shape[0]; s.n == 0 {
 			return nil, fmt.Errorf("%s: it has no samples, its shape is %s", c.name, tensor.ShapeText(shape))
+		}
+		if err := checkSize(c.header.typ, shape[1:]); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.name, err)
 		}
 		if err := c.prepare(o); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.name, err)

@@ -2,12 +2,14 @@ package samples
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"path"
 	"strconv"
 	"strings"
 
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
 	"github.com/onnx-compress/onnx-compress/internal/plaintext"
 )
 
@@ -18,12 +20,12 @@ func readLabels(file string, n int, names []string) ([]int, error) {
 	if file == "" {
 		return nil, nil
 	}
-	f, err := openFile(file)
+	f, _, err := bounded.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("labels: %w", err)
 	}
 	defer f.Close()
-	ordered, named, err := parseLabels(f)
+	ordered, named, err := parseLabels(bounded.Reader(f, file, maxLabelBytes))
 	if err != nil {
 		return nil, explained(file, fmt.Errorf("labels %s: %w", file, err))
 	}
@@ -85,6 +87,9 @@ func parseLabels(r io.Reader) (ordered []int, named map[string]int, err error) {
 			return nil, nil, fmt.Errorf("line %d: %s has the label %d here and %d before", number, name, label, before)
 		}
 		named[name] = int(label)
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return nil, nil, fmt.Errorf("a line is too long, over %s; want a class index from 0, or NAME<TAB>INDEX", bounded.Text(bufio.MaxScanTokenSize))
 	}
 	return ordered, named, lines.Err()
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
+	"github.com/onnx-compress/onnx-compress/internal/seeds"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -200,6 +201,7 @@ func FuzzNPY(f *testing.F) {
 	f.Add(npyFloats("(2, 1, 3)", 0, 1, 2, 3, 4, 5))
 	f.Add(npy("{'descr': '>i2', 'fortran_order': True, 'shape': (1, 2)}", []byte{1, 2, 3, 4}))
 	f.Add(npy(`{"descr": [('a', '<f4')], 'shape': (1L,), }`, nil))
+	seeds.Add(f, "arrays", "")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := bytes.NewReader(data)
 		h, err := readNPYHeader(r)
@@ -224,6 +226,7 @@ func FuzzNPY(f *testing.F) {
 func FuzzNPZ(f *testing.F) {
 	f.Add(npz(f, zip.Store, []string{"x"}, npyFloats("(2,)", 7, 8)))
 	f.Add(npz(f, zip.Deflate, []string{"x", "y"}, npyFloats("(2, 1)", 7, 8), npyFloats("()", 7)))
+	seeds.Add(f, "archives", "")
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		path := filepath.Join(dir, fmt.Sprint(len(data), ".npz"))

@@ -2,11 +2,11 @@ package samples
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
 	"github.com/onnx-compress/onnx-compress/internal/filekind"
 )
 
@@ -44,8 +44,8 @@ func open(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 	if info.IsDir() {
 		return openFolder(path, o, inputs)
 	}
-	if !info.Mode().IsRegular() {
-		return nil, irregular(path)
+	if err := bounded.Regular(path, info); err != nil {
+		return nil, err
 	}
 	switch ext := strings.ToLower(filepath.Ext(path)); {
 	case ext == ".npy":
@@ -97,32 +97,6 @@ func instead(folder string) string {
 		}
 	}
 	return ""
-}
-
-// openFile opens a file that samples are read from; what is no plain file, such as a pipe, could keep its reader waiting.
-func openFile(path string) (*os.File, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, irregular(path)
-	}
-	return os.Open(path)
-}
-
-// readFile is os.ReadFile for such files.
-func readFile(path string) ([]byte, error) {
-	f, err := openFile(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(f)
-}
-
-func irregular(path string) error {
-	return fmt.Errorf("%s is not a regular file; save the samples to one first", path)
 }
 
 // explained adds to the error of a file what it is, where it is something else than its name says.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/internal/filekind"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // records is a file of records as CIFAR-10 is published: a byte with the label, then
@@ -45,6 +46,12 @@ func openRecords(path string, size int64, o SourceOptions, inputs []InputSpec) (
 	s := &records{path: path, channels: p.channels, height: p.height, width: p.width, opts: o, pixels: p}
 	if p.order == BGR && p.channels != 3 {
 		return nil, fmt.Errorf("%s: BGR is an order of 3 channels, the model's input %s has %d", path, p.input, p.channels)
+	}
+	if err := checkSize(tensor.Uint8, []int{p.channels, p.height, p.width}); err != nil {
+		return nil, fmt.Errorf("%s: a record of the input %s: %w", path, s.pixels.input, err)
+	}
+	if err := checkCount(path, int(size)/s.length()); err != nil {
+		return nil, err
 	}
 	switch length := int64(s.length()); {
 	case size == 0:

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/internal/seeds"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -443,6 +444,7 @@ func FuzzParseTensor(f *testing.F) {
 	}
 	f.Add(data)
 	f.Add(binary.LittleEndian.AppendUint64(data, 7))
+	seeds.Add(f, "tensors", "")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if d, _, err := parseTensor(data); err == nil && d.Check() != nil {
 			t.Errorf("a tensor that does not pass its own check: %v", d.Check())

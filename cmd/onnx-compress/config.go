@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
 	"github.com/onnx-compress/onnx-compress/internal/plaintext"
 )
 
@@ -74,7 +74,7 @@ func readConfig(named string) (path string, doc *configDoc, err error) {
 	if path == "" {
 		path = configName
 	}
-	data, err := os.ReadFile(path)
+	data, err := bounded.ReadFile(path, maxConfig)
 	if errors.Is(err, fs.ErrNotExist) && named == "" {
 		return path, &configDoc{}, nil
 	}

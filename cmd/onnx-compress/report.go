@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
 	"github.com/onnx-compress/onnx-compress/internal/plaintext"
 	"github.com/onnx-compress/onnx-compress/internal/report/page"
 )
@@ -59,7 +60,7 @@ func (c *reportCommand) run(f *pflag.FlagSet, args []string) error {
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	data, err := os.ReadFile(args[0])
+	data, err := bounded.ReadFile(args[0], 1<<28)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/moments"
 	"github.com/onnx-compress/onnx-compress/linalg"
@@ -170,9 +171,9 @@ func (c *counts) columns(s *Stats) {
 		return
 	}
 	s.Columns = linalg.Block32{Rows: n, Cols: k, Stride: k}
-	row := make([]byte, 4*k)
+	var row []byte
 	for range n {
-		if _, c.err = io.ReadFull(c.r, row); c.err != nil {
+		if row = c.fill(row, 4*k); c.err != nil {
 			return
 		}
 		for i := range k {
@@ -224,11 +225,22 @@ func (c *counts) text(what string) string {
 	return string(b)
 }
 
+// fill reads n bytes, into b where that has room. Else it takes memory as they come: n is only a claim.
+func (c *counts) fill(b []byte, n int) []byte {
+	for b = b[:0]; len(b) < n && c.err == nil; {
+		from := len(b)
+		b = slices.Grow(b, min(n-from, max(from, 1<<20)))
+		b = b[:min(n, cap(b))]
+		_, c.err = io.ReadFull(c.r, b[from:])
+	}
+	return b
+}
+
 // numbers reads n finite numbers.
 func (c *counts) numbers(n int) []float64 {
-	b := make([]byte, 8*n)
-	if c.err == nil {
-		_, c.err = io.ReadFull(c.r, b)
+	b := c.fill(nil, 8*n)
+	if c.err != nil {
+		return nil
 	}
 	out := make([]float64, n)
 	for i := range out {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"reflect"
+	"runtime"
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/moments"
@@ -147,6 +148,24 @@ func TestStatsFileErrorsOfForms(t *testing.T) {
 	lost.Mean = nil
 	_, err = lost.WriteTo(io.Discard)
 	testkit.WantError(t, err, "columns of length 3 have no mean")
+}
+
+// A claim of gigabytes in a file of bytes takes no memory.
+func TestReadStatsClaims(t *testing.T) {
+	var b bytes.Buffer
+	if _, err := columnStats().WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(b.Bytes(), binary.LittleEndian.AppendUint64([]byte{columnForm, 0, 0, 0, 0, 0, 0, 0}, 3)) + 8
+	binary.LittleEndian.PutUint64(b.Bytes()[at:], 1<<30)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := ReadStats(&b)
+	runtime.ReadMemStats(&after)
+	testkit.WantError(t, err, "unexpected EOF")
+	if took := after.TotalAlloc - before.TotalAlloc; took > 64<<20 {
+		t.Errorf("%d MiB were taken", took>>20)
+	}
 }
 
 func FuzzReadStats(f *testing.F) {
