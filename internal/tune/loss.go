@@ -44,15 +44,6 @@ func ParseLoss(s string) (Loss, error) {
 	return "", fmt.Errorf("unknown loss %q%s; known: %s", s, suggest.Phrase(s, names), strings.Join(names, ", "))
 }
 
-// scores reports whether a shape is that of class scores: [samples, classes] with at least two classes, where axes of
-// size 1 may follow.
-func scores(shape []int) bool {
-	for len(shape) > 2 && shape[len(shape)-1] == 1 {
-		shape = shape[:len(shape)-1]
-	}
-	return len(shape) == 2 && shape[1] >= 2
-}
-
 // squared reports whether the loss is a squared distance, to be divided by a variance.
 func (l Loss) squared() bool { return l == Logits || l == MSE }
 
