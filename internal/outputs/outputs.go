@@ -7,7 +7,6 @@ package outputs
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -167,11 +166,4 @@ func shaped(v graph.Value) bool {
 func cached(name string) bool {
 	rest, ok := strings.CutPrefix(name, "present")
 	return ok && (rest == "" || strings.ContainsRune("._/0123456789", rune(rest[0])))
-}
-
-// NearChance tells whether a share of right answers is about what guessing among the classes gives.
-func NearChance(accuracy float64, samples, classes int) bool {
-	p := 1 / float64(max(classes, 1))
-	deviation := math.Sqrt(p * (1 - p) / float64(max(samples, 1)))
-	return accuracy <= p+min(2*deviation, (1-p)/4)
 }

@@ -50,7 +50,7 @@ func (w *walk) node(n graph.Node) {
 	switch n.Op() {
 	case "Shape", "Size":
 		fed = origin != "" // sizes that depend on numbers are numbers that do
-	case "NonMaxSuppression", "NonZero", "Unique", "Compress":
+	case "NonMaxSuppression", "NonZero", "Unique", "Compress", "If", "Loop":
 		if fed {
 			origin = n.Label()
 		}
