@@ -64,6 +64,9 @@ func Analyse(ctx context.Context, m *onnxio.Model, o Options) (*Analysis, error)
 	}
 	concrete, unknown := shapes.InputShapes(m, inputs)
 	a := &Analysis{Shapes: shapes.Infer(m, concrete), Unknown: unknown, model: m, inputs: inputs, methods: methods}
+	if err := a.judgeable(o); err != nil {
+		return nil, &UsageError{Err: fmt.Errorf("%s: %w", m.Path, err)}
+	}
 	sites, skips, err := rewrite.Sites(m, a.Shapes)
 	if err != nil {
 		return nil, err

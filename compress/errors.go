@@ -22,12 +22,15 @@ const (
 	OptionOnly          Option = "Options.Select.Only"
 	OptionKeep          Option = "Options.Select.Keep"
 	OptionLabels        Option = "SourceOptions.Labels"
+	OptionClasses       Option = "Options.Classes"
+	OptionDamage        Option = "Options.AcceptDamage"
 )
 
 // OptionNames lists every option that texts name.
 func OptionNames() []Option {
 	return []Option{
-		OptionOutput, OptionSource, OptionCalibSamples, OptionVerifySamples, OptionInputShapes, OptionRankMultiple, OptionOnly, OptionKeep, OptionLabels,
+		OptionOutput, OptionSource, OptionCalibSamples, OptionVerifySamples, OptionInputShapes, OptionRankMultiple, OptionOnly, OptionKeep, OptionLabels, OptionClasses,
+		OptionDamage,
 	}
 }
 

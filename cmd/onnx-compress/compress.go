@@ -21,6 +21,7 @@ type compressCommand struct {
 	opts    compress.RunOptions
 	env     compress.EnvironmentOptions
 	samples sampleFlags
+	judge   judgeFlags
 	out     outputFlags
 
 	targets, shapes []string
@@ -104,6 +105,7 @@ func (c *compressCommand) calibration(f *flagSet) {
 	f.StringVar(&c.opts.Stats, "stats", "", "`FILE` keep what calibration finds in this file; it is read instead of calibrating when the same model, samples and options come again, "+
 		"and written anew otherwise")
 	c.samples.declare(f)
+	c.judge.declare(f)
 }
 
 // choice declares what there is to choose from.
@@ -160,6 +162,11 @@ func (c *compressCommand) readMeans(f *pflag.FlagSet) error {
 		return usagef("--stats names a file for what calibration finds in the samples of --calib; want both")
 	}
 	if err := c.samples.needs(f, "calib", c.calib); err != nil {
+		return err
+	}
+	var err error
+	c.opts.Classes = c.judge.classes
+	if c.opts.Weights, err = c.judge.read(); err != nil {
 		return err
 	}
 	return readSizes(&c.opts.Options, c.memory, c.shapes)

@@ -19,7 +19,7 @@ type tuneFlags struct {
 	prefix  string
 	options tune.Options
 
-	losses, weights                         []string
+	losses                                  []string
 	optimizer, only, augment, average, clip string
 	supervised                              bool
 }
@@ -36,7 +36,6 @@ func (t *tuneFlags) losing(f *flagSet, prefix string) {
 	o := &t.options
 	f.StringArrayVar(&t.losses, prefix+"loss", nil, "`NAME` how outputs are held to the original's: logits, squared distance of centred class scores; kl, divergence of class probabilities; "+
 		"cosine, for embeddings; mse; auto: logits for class scores, else mse. OUTPUT=NAME for one output; may be repeated")
-	f.StringArrayVar(&t.weights, prefix+"weight", nil, "`OUTPUT=X` how much an output counts (1); 0 for not at all")
 	f.Float64Var(&o.Temperature, prefix+"temperature", 2, "`T` softens the probabilities of kl (2)")
 	f.Float64Var(&o.Features, prefix+"features", 0, "`X` weight of the outputs of layers inside, which are held to the original's too (0)")
 	f.BoolVar(&t.supervised, prefix+"supervised", false, "the cross-entropy with labels, plus --"+prefix+"lambda times that")
@@ -131,14 +130,11 @@ func (t *tuneFlags) orNone(name, word string, most float64) (float64, error) {
 	return v, nil
 }
 
-// outputs reads the losses and weights of outputs.
+// outputs reads the losses of outputs.
 func (t *tuneFlags) outputs() error {
 	o := &t.options
 	if len(t.losses) > 0 {
 		o.Losses = map[string]tune.Loss{}
-	}
-	if len(t.weights) > 0 {
-		o.Weights = map[string]float64{}
 	}
 	for _, word := range t.losses {
 		output, name, one := cutLast(word)
@@ -151,14 +147,6 @@ func (t *tuneFlags) outputs() error {
 			continue
 		}
 		o.Losses[output] = loss
-	}
-	for _, word := range t.weights {
-		output, number, one := cutLast(word)
-		v, err := strconv.ParseFloat(number, 64)
-		if err != nil || !one || !(v >= 0 && v <= 1e12) {
-			return usagef("--%sweight %s: want OUTPUT=NUMBER with a number from 0", t.prefix, word)
-		}
-		o.Weights[output] = v
 	}
 	return nil
 }
