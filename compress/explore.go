@@ -63,6 +63,11 @@ func Explore(ctx context.Context, env *Environment, m *onnxio.Model, o ExploreOp
 	if err != nil {
 		return nil, err
 	}
+	if len(o.Budgets) > 0 {
+		if err := a.impossible(first.Options, []Target{{Resource: o.Over, Value: slices.Max(o.Budgets), Fraction: true}}); err != nil {
+			return nil, err
+		}
+	}
 	of, err := Factor(ctx, env, a, first.Options)
 	if err != nil {
 		return nil, err

@@ -134,11 +134,14 @@ func (w *work) inPass(turn string) *work {
 // closes its model.
 func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, to place, trace func() (*provenance.Record, error)) (*Delivered, *Result, error) {
 	env = env.afresh()
-	if err := admit(ctx, env, m, o); err != nil {
-		return nil, nil, err
-	}
 	a, err := analysed(ctx, env, m, o)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := a.impossible(o, o.bounds(1)); err != nil {
+		return nil, nil, err
+	}
+	if err := admit(ctx, env, m, o); err != nil {
 		return nil, nil, err
 	}
 	if err := rehearse(ctx, env, a, o); err != nil {
