@@ -110,6 +110,7 @@ func (o ExploreOptions) check() error {
 // as if they were to lie beside the source.
 func (o ExploreOptions) point(source string, budget float64) RunOptions {
 	p := RunOptions{Options: o.Options.WithDefaults(), Data: o.Data, Overwrite: o.Overwrite}
+	p.AcceptDamage = true // points that no data judges are predictions
 	p.Targets, p.Time = []Target{{Resource: o.Over, Value: budget, Fraction: true}}, false
 	folder := o.Models
 	if folder == "" {

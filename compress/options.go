@@ -76,6 +76,9 @@ type Options struct {
 	Time bool
 	// Seed decides which samples go where.
 	Seed uint64
+	// AcceptDamage writes a model also where no real data judged it and random inputs show that it does not do what the
+	// original does; else that is a *DamageError.
+	AcceptDamage bool
 
 	// Batch is how many samples run at once where the model's batch is free;
 	// default 32.

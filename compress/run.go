@@ -31,7 +31,7 @@ type RunOptions struct {
 // path changes.
 //
 // Errors: *UsageError for options that cannot be, *UnmetError when a target is
-// out of reach, *UnmetGoalError when a goal is, *PlanError when a given plan needs more than one allows, the
+// out of reach, *UnmetGoalError when a goal is, *DamageError when random inputs show that the model is destroyed, *PlanError when a given plan needs more than one allows, the
 // context's error when it ends first.
 func Run(ctx context.Context, env *Environment, m *onnxio.Model, o RunOptions) (*Result, error) {
 	o.Options = o.WithDefaults()

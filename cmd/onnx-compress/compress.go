@@ -49,8 +49,9 @@ out.`,
   onnx-compress net.onnx -o net2.onnx --calib train.bin --normalize cifar10 \
       --target macs=0.6 --target params=0.7 --keep '*/conv1' --json=result.json`,
 		Annotations: map[string]string{notesOf: `
-Exit codes: 0 done, 1 failed, 2 usage, 3 a target cannot be met. Nothing is
-written unless it is 0.`},
+Exit codes: 0 done, 1 failed, 2 usage, 3 a target cannot be met, 6 random inputs
+show that a result is destroyed which no samples judged (--accept-damage). Nothing
+is written unless it is 0.`},
 		ValidArgsFunction: ending("onnx"),
 		RunE:              c.run,
 	}, c.declare, configFlags)
@@ -71,6 +72,7 @@ func (c *compressCommand) declare(f *flagSet) {
 		"smallest in MACs, or in what the first target bounds that stands beside it")
 	f.completeWith("target", kinds(targetWords()...))
 	c.plan.declare(f)
+	f.BoolVar(&c.opts.AcceptDamage, "accept-damage", false, "without samples: write the result also where random inputs show that it does not do what the original does")
 	f.BoolVar(&c.opts.Overwrite, "force", false, "replace OUTPUT if it exists")
 	f.group("Samples (without --calib the run is data-free, and less accurate)")
 	c.calibration(f)

@@ -51,6 +51,9 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 		return p.err
 	}
 	p.line("")
+	if r.Unjudged != "" {
+		p.line("%s", r.Unjudged)
+	}
 	if p.err != nil {
 		return p.err
 	}
