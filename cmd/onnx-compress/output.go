@@ -149,11 +149,16 @@ func butNot(output, what string, err error) error {
 	return nil
 }
 
-// writeFile writes a file that people asked for by name: whole, or not at all. What
-// is there already and is no ordinary file, such as a pipe, is written to.
+// writeFile writes a file that people asked for by name: whole, or not at all. Where that fails, a file that is there of an
+// earlier run goes, for it would be taken for this one's. What is there already and is no ordinary file, such as a pipe, is
+// written to.
 func writeFile(path string, write func(io.Writer) error) error {
 	if info, err := os.Stat(path); err != nil || info.Mode().IsRegular() {
-		return atomicfile.Write(path, write)
+		err := atomicfile.Write(path, write)
+		if err != nil && info != nil {
+			err = errors.Join(err, os.Remove(path))
+		}
+		return err
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
