@@ -120,7 +120,7 @@ func (o *outputFlags) write(stdout io.Writer, v any, text func(io.Writer) error)
 	case toStdout:
 		return asJSON(stdout)
 	default:
-		if err := writeFile(string(o.json), asJSON); err != nil {
+		if err := writeAnew(string(o.json), asJSON); err != nil {
 			return fmt.Errorf("--json=%s: %w", o.json, err)
 		}
 	}
@@ -135,7 +135,7 @@ func writeNamed(flag, path string, write func(io.Writer) error) error {
 	if path == "" {
 		return nil
 	}
-	if err := writeFile(path, write); err != nil {
+	if err := writeAnew(path, write); err != nil {
 		return fmt.Errorf("--%s %s: %w", flag, path, err)
 	}
 	return nil
@@ -149,16 +149,21 @@ func butNot(output, what string, err error) error {
 	return nil
 }
 
-// writeFile writes a file that people asked for by name: whole, or not at all. Where that fails, a file that is there of an
-// earlier run goes, for it would be taken for this one's. What is there already and is no ordinary file, such as a pipe, is
-// written to.
+// writeAnew writes a file about work that is done. Where that fails, a file of an earlier run goes, for it would be taken for
+// this one's.
+func writeAnew(path string, write func(io.Writer) error) error {
+	err := writeFile(path, write)
+	if info, gone := os.Lstat(path); err != nil && gone == nil && info.Mode().IsRegular() {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
+}
+
+// writeFile writes a file that people asked for by name: whole, or not at all. What
+// is there already and is no ordinary file, such as a pipe, is written to.
 func writeFile(path string, write func(io.Writer) error) error {
 	if info, err := os.Stat(path); err != nil || info.Mode().IsRegular() {
-		err := atomicfile.Write(path, write)
-		if err != nil && info != nil {
-			err = errors.Join(err, os.Remove(path))
-		}
-		return err
+		return atomicfile.Write(path, write)
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
