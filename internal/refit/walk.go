@@ -141,7 +141,10 @@ func (w *walk) step(ctx context.Context, k int) error {
 	outcome := &w.result.Sites[w.order[k]]
 	outcome.Site, outcome.Chain, outcome.Why = choice.Site.Name, choice.Chain, st.why
 	if st.sums != nil {
-		if err := w.solve(ctx, st, outcome); err != nil {
+		err := w.solve(ctx, st, outcome)
+		if unsolvable(err) {
+			*outcome = Outcome{Site: choice.Site.Name, Chain: choice.Chain, Why: fmt.Sprintf("the numbers have no answer: %v", err)}
+		} else if err != nil {
 			return fmt.Errorf("refitting node %q: %w", choice.Site.Name, err)
 		}
 	}
