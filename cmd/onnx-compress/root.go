@@ -79,7 +79,7 @@ func restateCompletion(cmd *cobra.Command) {
 	cmd.Args = nil
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		word := strings.Join(args, " ")
-		return usagef("completion %s%s: want one of %s", word, suggest.Phrase(word, shells), strings.Join(shells, ", "))
+		return usagef("completion %s: want one of %s%s", word, strings.Join(shells, ", "), suggest.Phrase(word, shells))
 	}
 }
 
