@@ -40,6 +40,8 @@ type Analysis struct {
 
 	model   *onnxio.Model
 	inputs  map[string][]int // shapes, as samples or the caller tell them
+	seen    map[string][]int // shapes of values that a run has shown
+	sampled bool             // whether there are samples
 	methods []decomp.Method  // on offer
 }
 
@@ -50,6 +52,11 @@ type Analysis struct {
 // A *UsageError names a shape that the model contradicts, a pattern of Select that matches nothing, goals that there are too
 // few samples for, or a plan that is not for this model.
 func Analyse(ctx context.Context, m *onnxio.Model, o Options) (*Analysis, error) {
+	return analyse(ctx, m, o, nil)
+}
+
+// analyse is Analyse where a run has shown the shapes of some values.
+func analyse(ctx context.Context, m *onnxio.Model, o Options, seen map[string][]int) (*Analysis, error) {
 	o = o.WithDefaults()
 	methods, err := o.methods()
 	if err != nil {
@@ -63,7 +70,10 @@ func Analyse(ctx context.Context, m *onnxio.Model, o Options) (*Analysis, error)
 		return nil, &UsageError{Err: fmt.Errorf("%s: %w", m.Path, err)}
 	}
 	concrete, unknown := shapes.InputShapes(m, inputs)
-	a := &Analysis{Shapes: shapes.Infer(m, concrete), Unknown: unknown, model: m, inputs: inputs, methods: methods}
+	a := &Analysis{Shapes: shapes.InferSeen(m, concrete, seen), Unknown: unknown, model: m, inputs: inputs, seen: seen, sampled: o.Source != nil, methods: methods}
+	if err := a.judgeable(o); err != nil {
+		return nil, &UsageError{Err: fmt.Errorf("%s: %w", m.Path, err)}
+	}
 	sites, skips, err := rewrite.Sites(m, a.Shapes)
 	if err != nil {
 		return nil, err
@@ -78,6 +88,9 @@ func Analyse(ctx context.Context, m *onnxio.Model, o Options) (*Analysis, error)
 		return nil, err
 	}
 	if a, err = a.placed(o.bounds(1)); err != nil {
+		return nil, err
+	}
+	if err := a.countable(o, o.bounds(1)); err != nil {
 		return nil, err
 	}
 	if o.Source != nil {
@@ -168,7 +181,8 @@ func (a *Analysis) without(why func(*rewrite.Site) string) *Analysis {
 // placed leaves alone the sites whose MACs are unknown, when MACs are a target:
 // they cannot be weighed against the others.
 func (a *Analysis) placed(targets []Target) (*Analysis, error) {
-	if !slices.ContainsFunc(targets, func(t Target) bool { return t.Resource == MACs }) {
+	at := slices.IndexFunc(targets, func(t Target) bool { return t.Resource == MACs })
+	if at < 0 {
 		return a, nil
 	}
 	next := a.without(func(s *rewrite.Site) string {
@@ -177,11 +191,50 @@ func (a *Analysis) placed(targets []Target) (*Analysis, error) {
 		}
 		return "its MACs are unknown: " + s.Why
 	})
+	if len(next.Sites) == 0 && len(a.Sites) > 0 && len(a.Unknown) == 0 {
+		return nil, a.unmet(targets[at], fmt.Sprintf("how often the %d sites multiply is unknown (%s); %s", len(a.Sites), a.Sites[0].Why, a.sizesAdvice()))
+	}
 	if len(next.Sites) == 0 && len(a.Sites) > 0 {
 		return nil, &UsageError{Err: fmt.Errorf("a macs target needs the sizes that the nodes run at, and they are unknown for all %d sites (%s); give the input's shape, for example %s %s, or bound params instead",
 			len(a.Sites), a.Sites[0].Why, OptionInputShapes, a.exampleShape())}
 	}
 	return next, nil
+}
+
+// countable refuses targets on what the model has nothing of, as far as that can be counted: every model would meet them.
+func (a *Analysis) countable(o Options, targets []Target) error {
+	for _, t := range targets {
+		if a.need(t.Resource) > 0 || t.Resource == Bytes || o.FromPlan != nil {
+			continue
+		}
+		why := "the model has no constant tensors"
+		switch unknown := a.Costs.Unlocated; {
+		case t.Resource == MACs && len(unknown) > 0:
+			why = fmt.Sprintf("nothing of the model's multiply-adds can be counted: %d of its nodes multiply, at an unknown size (%s: %s); %s",
+				len(unknown), unknown[0].Name, unknown[0].Why, a.sizesAdvice())
+		case t.Resource == MACs:
+			why = "the model has no node that is known to multiply (Conv, ConvTranspose, Gemm, MatMul and what is made of them); bound params or bytes instead"
+		}
+		return a.unmet(t, why)
+	}
+	return nil
+}
+
+// unmet refuses a target for a reason that numbers do not tell.
+func (a *Analysis) unmet(t Target, why string) error {
+	need := a.need(t.Resource)
+	return &UnmetError{Target: t, Limit: t.Limit(need), Reachable: float64(need), Original: need, Sites: len(a.Sites), Why: why}
+}
+
+// sizesAdvice says what would tell the sizes that nodes run at.
+func (a *Analysis) sizesAdvice() string {
+	switch {
+	case len(a.Unknown) > 0:
+		return fmt.Sprintf("give the input's shape, for example %s %s, or bound params instead", OptionInputShapes, a.exampleShape())
+	case !a.sampled:
+		return fmt.Sprintf("give samples (%s), on which a run shows the sizes, or bound params instead", OptionSource)
+	}
+	return "bound params instead"
 }
 
 // grouped cuts the sites into groups whose moments fit the memory limit. A site that is

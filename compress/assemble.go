@@ -182,7 +182,7 @@ func (s *Assembled) rewrite(env *Environment, a *Analysis, o Options) error {
 		s.Merged = append(s.Merged, MergedNodes{First: n.First, Second: n.Second, Node: n.Name, Params: n.Params, MACs: n.MACs})
 	}
 	concrete, _ := shapes.InputShapes(s.Model, a.inputs)
-	s.Costs = rewrite.MeasureCosts(s.Model, shapes.Infer(s.Model, concrete))
+	s.Costs = rewrite.MeasureCosts(s.Model, shapes.InferSeen(s.Model, concrete, a.seen))
 	s.Targets, err = a.reached(s.Costs, o.Targets)
 	return err
 }

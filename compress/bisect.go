@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
@@ -120,6 +121,11 @@ func (o Options) over() Resource {
 	return MACs
 }
 
+// judging are the options of a comparison.
+func (o Options) judging(env *Environment, progress samples.Progress) verify.Options {
+	return verify.Options{Batch: o.Batch, Threads: env.Threads, Classes: o.Classes, Weights: o.Weights, Progress: progress}
+}
+
 // rehearse compares the model with itself on a few samples: whatever stands against
 // judging the goals is then known before there is any work.
 func rehearse(ctx context.Context, env *Environment, a *Analysis, o Options) error {
@@ -131,7 +137,11 @@ func rehearse(ctx context.Context, env *Environment, a *Analysis, o Options) err
 		return err
 	}
 	path := a.model.Path
-	r, err := verify.Compare(ctx, lib, path, path, o.Source, a.Judge[:min(len(a.Judge), rehearsal)], verify.Options{Batch: o.Batch, Threads: env.Threads})
+	judges := a.Judge[:min(len(a.Judge), rehearsal)]
+	if slices.ContainsFunc(o.Goals, func(g verify.Bound) bool { return g.Measure == verify.Drop }) {
+		judges = a.Judge // whether the original does better than guessing takes more than a few
+	}
+	r, err := verify.Compare(ctx, lib, path, path, o.Source, judges, o.judging(env, nil))
 	if err != nil {
 		return err
 	}
@@ -232,9 +242,7 @@ func (w *work) judge(ctx context.Context, st *stage, s *Assembled, t *Trial) err
 	if _, err := weighed(s.Targets, staged.Path()); err != nil {
 		return err
 	}
-	r, err := verify.Compare(ctx, w.env.library, w.a.model.Path, staged.Path(), w.o.Source, w.a.Judge, verify.Options{
-		Batch: w.o.Batch, Threads: w.env.Threads, Progress: st.told,
-	})
+	r, err := verify.Compare(ctx, w.env.library, w.a.model.Path, staged.Path(), w.o.Source, w.a.Judge, w.o.judging(w.env, st.told))
 	if err != nil {
 		return fmt.Errorf("judging a model: %w", err)
 	}

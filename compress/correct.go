@@ -77,7 +77,7 @@ func (q *quest) correct(ctx context.Context, st *stage, s *standing, doubtful []
 		st.told("", models*len(indices)+done*len(indices)/total, (1+len(doubtful))*len(indices))
 	}
 	o := q.env.calibOptions(q.a, q.o)
-	o.Progress = progress
+	o.Progress, o.Weights = progress, s.offers.weights
 	before, err := calib.Observe(ctx, lib, q.a.model, q.o.Source, indices, o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: observing its outputs: %w", q.a.model.Path, err)

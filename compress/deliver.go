@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
@@ -19,6 +20,8 @@ type Delivered struct {
 	// Verification is nil where nothing was verified by execution; Unverified then says why.
 	Verification *verify.Report
 	Unverified   string
+	// Unjudged says that no real data judged the model, where none did.
+	Unjudged string
 	// Rounding has for every site what writing the factors in a 16-bit type adds to its loss, nil elsewhere.
 	Rounding []*float64
 	// Latency is nil where it was not asked for.
@@ -101,15 +104,16 @@ func (d *Delivered) verify(ctx context.Context, st *stage, a *Analysis, o Option
 		d.Unverified = fmt.Sprintf("all %d samples were used for calibration; give more, or lower %s", src.Len(), OptionCalibSamples)
 		return nil
 	}
-	r, err := verify.Compare(ctx, st.env.library, a.model.Path, d.staged.Path(), src, held, verify.Options{
-		Batch: o.Batch, Threads: st.env.Threads, Progress: st.told,
-	})
+	r, err := verify.Compare(ctx, st.env.library, a.model.Path, d.staged.Path(), src, held, o.judging(st.env, st.told))
 	original := (*verify.OriginalError)(nil)
 	switch {
 	case err == nil:
 		r.Compressed = path // where the file is about to go
 		d.Verification = r
-		return broken(r)
+		if err := broken(r); err != nil || o.Source != nil {
+			return err
+		}
+		return d.unjudged(a, o, r)
 	case ctx.Err() == nil && o.Source == nil && errors.As(err, &original):
 		// The model is not at fault for what it cannot do with random inputs, or in
 		// this runtime.
@@ -117,6 +121,19 @@ func (d *Delivered) verify(ctx context.Context, st *stage, a *Analysis, o Option
 		return nil
 	}
 	return fmt.Errorf("verifying the result: %w", unrunnable(err))
+}
+
+// unjudged judges by random inputs a model that no real data judged, and says so.
+func (d *Delivered) unjudged(a *Analysis, o Options, r *verify.Report) error {
+	if d.Assembled.Tuning != nil { // which real data judged
+		return nil
+	}
+	d.Unjudged = unjudged
+	inputs, err := samples.Inputs(a.model)
+	if err != nil || o.AcceptDamage || !tells(inputs) {
+		return err
+	}
+	return damaged(r)
 }
 
 // broken refuses a result that computes numbers which are not finite where the

@@ -22,12 +22,15 @@ const (
 	OptionOnly          Option = "Options.Select.Only"
 	OptionKeep          Option = "Options.Select.Keep"
 	OptionLabels        Option = "SourceOptions.Labels"
+	OptionClasses       Option = "Options.Classes"
+	OptionDamage        Option = "Options.AcceptDamage"
 )
 
 // OptionNames lists every option that texts name.
 func OptionNames() []Option {
 	return []Option{
-		OptionOutput, OptionSource, OptionCalibSamples, OptionVerifySamples, OptionInputShapes, OptionRankMultiple, OptionOnly, OptionKeep, OptionLabels,
+		OptionOutput, OptionSource, OptionCalibSamples, OptionVerifySamples, OptionInputShapes, OptionRankMultiple, OptionOnly, OptionKeep, OptionLabels, OptionClasses,
+		OptionDamage,
 	}
 }
 
@@ -59,10 +62,15 @@ type UnmetError struct {
 	// may change.
 	Others []Target
 	Sites  int
+	// Why is the reason where the numbers are none: nothing can be counted, or nothing of what counts may change.
+	Why string
 }
 
 func (e *UnmetError) Error() string {
 	var b strings.Builder
+	if e.Why != "" {
+		return fmt.Sprintf("target %s cannot be met: %s", e.Target, e.Why)
+	}
 	// Both are rounded so that the numbers on the screen can be trusted: the limit
 	// down, what can be reached up.
 	share := math.Ceil(e.Reachable/float64(max(e.Original, 1))*1e4) / 1e4

@@ -136,7 +136,7 @@ func (e *Exploration) Tells(g verify.Bound) bool { return e.Samples >= needed(g)
 // measured adds what a comparison found.
 func (p *Point) measured(r *verify.Report) {
 	for _, o := range r.Outputs {
-		if o.Values > 0 {
+		if o.Values > 0 && !o.Ignored {
 			p.Outputs = append(p.Outputs, PointOutput{o.Name, verify.Number(o.Ratio()), o.Cosine})
 		}
 	}

@@ -63,6 +63,11 @@ func Explore(ctx context.Context, env *Environment, m *onnxio.Model, o ExploreOp
 	if err != nil {
 		return nil, err
 	}
+	if len(o.Budgets) > 0 {
+		if err := a.impossible(first.Options, []Target{{Resource: o.Over, Value: slices.Max(o.Budgets), Fraction: true}}); err != nil {
+			return nil, err
+		}
+	}
 	of, err := Factor(ctx, env, a, first.Options)
 	if err != nil {
 		return nil, err
@@ -105,6 +110,7 @@ func (o ExploreOptions) check() error {
 // as if they were to lie beside the source.
 func (o ExploreOptions) point(source string, budget float64) RunOptions {
 	p := RunOptions{Options: o.Options.WithDefaults(), Data: o.Data, Overwrite: o.Overwrite}
+	p.AcceptDamage = true // points that no data judges are predictions
 	p.Targets, p.Time = []Target{{Resource: o.Over, Value: budget, Fraction: true}}, false
 	folder := o.Models
 	if folder == "" {

@@ -69,6 +69,13 @@ func (f *factoring) calibrated(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if f.o.probes() > 0 {
+		shares, err := calib.Shares(ctx, lib, f.a.model, f.o.Source, f.a.Calibrate, f.env.calibOptions(f.a, f.o))
+		if err != nil {
+			return fmt.Errorf("%s: how much its outputs vary: %w", f.a.model.Path, err)
+		}
+		f.o.Weights, f.out.weights = shares, shares
+	}
 	cache, err := openStats(ctx, f.env, f.a, f.o)
 	if err != nil {
 		return err
@@ -106,7 +113,7 @@ func (f *factoring) calibrated(ctx context.Context) (err error) {
 func (e *Environment) calibOptions(a *Analysis, o Options) calib.Options {
 	return calib.Options{
 		Batch: o.Batch, Threads: e.Threads, Memory: o.Memory, Backend: e.Algebra,
-		Probes: o.probes(), Seed: o.Seed, Samples: len(a.Calibrate),
+		Probes: o.probes(), Seed: o.Seed, Samples: len(a.Calibrate), Classes: o.Classes, Weights: o.Weights,
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 const (
 	enough     = 0.05 // below it there are enough samples
 	measurable = 0.1  // above it, the change of the outputs on the samples calibrated on says little of that on others
-	maxNoise   = 1e4  // above it nothing is known
+	unknowable   = 1e4  // above it nothing is known
 	tooNoisy   = 1    // above it there are fewer independent columns than inputs that vary: weights alone may serve better
 )
 
@@ -45,7 +45,7 @@ func (c Calibration) wanting(of *Offers) *Calibration {
 		return &c
 	}
 	c.Noisiest = worst.site.Name
-	if noise < maxNoise { // beyond, nothing is known but that they are few
+	if noise < unknowable { // beyond, nothing is known but that they are few
 		c.Wanted = roundedUp(float64(c.Samples) * noise / enough)
 	}
 	return &c

@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -84,10 +85,12 @@ func reached(g verify.Bound, r *verify.Report) (*float64, error) {
 	switch {
 	case err == nil:
 		return verify.Number(f.Value), nil
+	case errors.As(err, new(*verify.GuessingError)):
+		return nil, fmt.Errorf("target %s: %w", g, err)
 	case f.Output != "":
 		return nil, fmt.Errorf("target %s: output %q: %w", g, f.Output, err)
 	case r.Classes == nil && g.Measure != verify.SNR:
-		return nil, fmt.Errorf("target %s: no output of the model looks like class scores; bound the signal-to-noise ratio instead, for example snr=30dB", g)
+		return nil, fmt.Errorf("target %s: no output of the model looks like class scores; say which one has them (%s), or bound the signal-to-noise ratio instead, for example snr=30dB", g, OptionClasses)
 	case g.Measure == verify.Drop:
 		return nil, fmt.Errorf("target %s: the samples have no labels (%s)", g, OptionLabels)
 	}

@@ -21,8 +21,10 @@ type Offers struct {
 	// AnyRank says that ranks need not fit blocks of channels any more, because no target can be met with those that do.
 	AnyRank bool
 
-	sites []offer // in the order of Analysis.Sites
-	store *store
+	// weights are those of the outputs, by which all have the same share.
+	weights map[string]float64
+	sites   []offer // in the order of Analysis.Sites
+	store   *store
 }
 
 // option is one way to write a site: a method at a rank, or (method nil) as

@@ -51,6 +51,11 @@ type Options struct {
 	// holds those of the same model, samples and options, they are read; else they
 	// are collected, and written to it. The result is the same.
 	Stats string
+	// Classes names the output whose numbers are class scores, or is "none". Empty means the first that looks like it.
+	Classes string
+	// Weights say by name how much the change of an output counts beside that of the others, each as a share of its own
+	// variance; default 1, and 0 for the state of a cache (present.*).
+	Weights map[string]float64
 	// Probes is how many random directions in the outputs of every calibration
 	// sample sensitivities are estimated from; default 1. With some, losses are expected
 	// changes of the model's outputs; below 0 there are none, and losses are shares of each site's own variance.
@@ -71,6 +76,9 @@ type Options struct {
 	Time bool
 	// Seed decides which samples go where.
 	Seed uint64
+	// AcceptDamage writes a model also where no real data judged it and random inputs show that it does not do what the
+	// original does; else that is a *DamageError.
+	AcceptDamage bool
 
 	// Batch is how many samples run at once where the model's batch is free;
 	// default 32.

@@ -57,6 +57,8 @@ func (o RunOptions) Recorded() (map[string]string, error) {
 		{"input-shapes", len(o.InputShapes) > 0, o.InputShapes},
 		{"calib-samples", o.CalibSamples != 0, o.CalibSamples},
 		{"probes", o.probes() != 0, o.probes()},
+		{"classes", o.Classes != "", o.Classes},
+		{"weights", len(o.Weights) > 0, o.Weights},
 		{"no-refit", o.NoRefit, o.NoRefit},
 		{"seed", o.Seed != 0, o.Seed},
 		{"batch", true, o.Batch},

@@ -35,6 +35,8 @@ type Result struct {
 	// Unverified then says why.
 	Verification *verify.Report `json:"verification"`
 	Unverified   string         `json:"unverified,omitempty"`
+	// Unjudged says that no real data judged the model: it was verified on random inputs, which show that it runs.
+	Unjudged string `json:"unjudged,omitempty"`
 	// Frontier is what other budgets would have given. It is null in results of
 	// versions that did not look.
 	Frontier *Frontier `json:"frontier"`

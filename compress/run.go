@@ -31,7 +31,7 @@ type RunOptions struct {
 // path changes.
 //
 // Errors: *UsageError for options that cannot be, *UnmetError when a target is
-// out of reach, *UnmetGoalError when a goal is, *PlanError when a given plan needs more than one allows, the
+// out of reach, *UnmetGoalError when a goal is, *DamageError when random inputs show that the model is destroyed, *PlanError when a given plan needs more than one allows, the
 // context's error when it ends first.
 func Run(ctx context.Context, env *Environment, m *onnxio.Model, o RunOptions) (*Result, error) {
 	o.Options = o.WithDefaults()
@@ -134,11 +134,14 @@ func (w *work) inPass(turn string) *work {
 // closes its model.
 func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, to place, trace func() (*provenance.Record, error)) (*Delivered, *Result, error) {
 	env = env.afresh()
-	if err := admit(ctx, env, m, o); err != nil {
-		return nil, nil, err
-	}
 	a, err := analysed(ctx, env, m, o)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := a.impossible(o, o.bounds(1)); err != nil {
+		return nil, nil, err
+	}
+	if err := admit(ctx, env, m, o); err != nil {
 		return nil, nil, err
 	}
 	if err := rehearse(ctx, env, a, o); err != nil {

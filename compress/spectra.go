@@ -65,10 +65,14 @@ func factored(ctx context.Context, env *Environment, m *onnxio.Model, o Options)
 	return a, of, err
 }
 
-// analysed is Analyse as a stage.
+// analysed is Analyse as a stage. Where samples are there to run the model on, a run shows the sizes that inference cannot tell.
 func analysed(ctx context.Context, env *Environment, m *onnxio.Model, o Options) (a *Analysis, err error) {
 	err = env.stage(ctx, "analyse", func(*stage) (err error) {
-		a, err = Analyse(ctx, m, o)
+		seen, err := see(ctx, env, m, o)
+		if err != nil {
+			return err
+		}
+		a, err = analyse(ctx, m, o, seen)
 		return err
 	})
 	return a, err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -113,6 +114,14 @@ func Tune(ctx context.Context, env *Environment, original, compressed *onnxio.Mo
 	if _, err := env.need("tuning"); err != nil {
 		return nil, err
 	}
+	inputs, err := Options{Source: o.Source}.inputShapes(original)
+	if err != nil {
+		return nil, err
+	}
+	concrete, _ := shapes.InputShapes(original, inputs)
+	if err := judgeable(original, shapes.Infer(original, concrete), o.Source, outputs.Options{Classes: o.Descent.Classes, Weights: o.Descent.Weights}); err != nil {
+		return nil, &UsageError{Err: fmt.Errorf("%s: %w", original.Path, err)}
+	}
 	env = env.afresh()
 	env.Threads = cmp.Or(o.Descent.Threads, env.Threads)
 	n := o.Source.Len()
@@ -148,7 +157,7 @@ func (r *TuneResult) deliver(ctx context.Context, env *Environment, original, st
 	defer staged.Discard()
 	err = env.stage(ctx, "verify", func(st *stage) (err error) {
 		r.Verification, err = verify.Compare(ctx, env.library, original.Path, staged.Path(), o.Source, o.Descent.Held, verify.Options{
-			Threads: env.Threads, Progress: st.told,
+			Threads: env.Threads, Progress: st.told, Classes: o.Descent.Classes, Weights: o.Descent.Weights,
 		})
 		return err
 	})
@@ -190,10 +199,20 @@ func admit(ctx context.Context, env *Environment, m *onnxio.Model, o Options) er
 	if err != nil {
 		return err
 	}
-	if err := tune.Rehearse(ctx, lib, m, src, *o.Descent); err != nil {
+	if err := tune.Rehearse(ctx, lib, m, src, o.descent()); err != nil {
 		return fmt.Errorf("%s: %w", m.Path, err)
 	}
 	return nil
+}
+
+// descent is how weights are tuned, by what the outputs are and count.
+func (o Options) descent() Descent {
+	d := *o.Descent
+	d.Classes = cmp.Or(d.Classes, o.Classes)
+	if d.Weights == nil {
+		d.Weights = o.Weights
+	}
+	return d
 }
 
 func (o Options) tuneSource() samples.Source {
@@ -211,7 +230,7 @@ func Descend(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o
 	if o.TuneSource == nil {
 		indices = slices.DeleteFunc(indices, func(i int) bool { return slices.Contains(a.Verify, i) })
 	}
-	tuned, t, err := descendFrom(ctx, env, a.model, s.Model, src, indices, *o.Descent)
+	tuned, t, err := descendFrom(ctx, env, a.model, s.Model, src, indices, o.descent())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a.model.Path, err)
 	}

@@ -20,8 +20,10 @@ type VerifyOptions struct {
 	Seed    uint64
 	// InputShapes gives the shapes of random inputs where the model leaves them open.
 	InputShapes map[string][]int
-	// Batch is as in Options.
-	Batch int
+	// Batch, Classes and Weights are as in Options.
+	Batch   int
+	Classes string
+	Weights map[string]float64
 }
 
 // VerificationSchema names the shape of a Verification as JSON.
@@ -57,9 +59,12 @@ func Verify(ctx context.Context, env *Environment, m *onnxio.Model, compressed s
 	}
 	chosen, _ := samples.Split(o.Source.Len(), n, o.Seed)
 	r, err := verify.Compare(ctx, lib, m.Path, compressed, o.Source, chosen, verify.Options{
-		Batch: o.Batch, Threads: env.Threads,
+		Batch: o.Batch, Threads: env.Threads, Classes: o.Classes, Weights: o.Weights,
 		Progress: (&stage{name: "verify", env: env}).told,
 	})
+	if labels := (*verify.LabelError)(nil); errors.As(err, &labels) {
+		return nil, &UsageError{Err: err}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -64,6 +64,9 @@ func (v Value) Size() int { return v.p.SizeVT() }
 // Name returns the value's name.
 func (v Value) Name() string { return v.p.GetName() }
 
+// Declared reports whether the value's type is declared at all.
+func (v Value) Declared() bool { return v.p.GetType().GetValue() != nil }
+
 // Dense reports whether the value is declared as a dense tensor, not as nothing or as something else.
 func (v Value) Dense() bool { return v.p.GetType().GetTensorType() != nil }
 

@@ -7,8 +7,8 @@ import (
 	"image/color"
 	_ "image/jpeg" // decoder
 	_ "image/png"  // decoder
+	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -129,12 +129,12 @@ func side(n int) string {
 
 // readImage decodes a JPEG, PNG or WebP file to colours without premultiplied alpha.
 func readImage(path string) (*image.NRGBA, error) {
-	f, err := openFile(path)
+	f, info, err := bounded.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if err := checkHeader(f, path); err != nil {
+	if err := checkHeader(f, info.Size(), path); err != nil {
 		return nil, err
 	}
 	if _, err := f.Seek(0, 0); err != nil {
@@ -149,15 +149,16 @@ func readImage(path string) (*image.NRGBA, error) {
 
 // headerOf is what is wrong with the start of an image, nil where nothing is.
 func headerOf(path string) error {
-	f, err := openFile(path)
+	f, info, err := bounded.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return checkHeader(f, path)
+	return checkHeader(f, info.Size(), path)
 }
 
-func checkHeader(f *os.File, path string) error {
+// checkHeader refuses an image of so many bytes that is none, or too large.
+func checkHeader(f io.Reader, size int64, path string) error {
 	config, _, err := image.DecodeConfig(f)
 	if err != nil {
 		return undecoded(path, err)
@@ -165,11 +166,7 @@ func checkHeader(f *os.File, path string) error {
 	if config.Width < 1 || config.Height < 1 || config.Width > maxPixels/config.Height {
 		return fmt.Errorf("image %s: it is %dx%d; want 1 to %d pixels", path, config.Height, config.Width, maxPixels)
 	}
-	info, err := f.Stat()
-	if err == nil {
-		err = bounded.Packed(info.Size(), 4*int64(config.Width)*int64(config.Height))
-	}
-	if err != nil {
+	if err := bounded.Packed(size, 4*int64(config.Width)*int64(config.Height)); err != nil {
 		return fmt.Errorf("image %s: %w", path, err)
 	}
 	return nil

@@ -20,7 +20,7 @@ func readLabels(file string, n int, names []string) ([]int, error) {
 	if file == "" {
 		return nil, nil
 	}
-	f, err := openFile(file)
+	f, _, err := bounded.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("labels: %w", err)
 	}

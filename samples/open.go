@@ -2,7 +2,6 @@ package samples
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,22 +97,6 @@ func instead(folder string) string {
 		}
 	}
 	return ""
-}
-
-// openFile opens a file that samples are read from; what is no plain file, such as a pipe, could keep its reader waiting.
-func openFile(path string) (*os.File, error) {
-	f, _, err := bounded.Open(path)
-	return f, err
-}
-
-// readFile is os.ReadFile for such files.
-func readFile(path string) ([]byte, error) {
-	f, err := openFile(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(bounded.Reader(f, path, maxSampleBytes))
 }
 
 // explained adds to the error of a file what it is, where it is something else than its name says.

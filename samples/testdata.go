@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -69,7 +70,7 @@ func (s *testData) Sample(i int) (Sample, error) {
 	tensors, names := make([]tensor.Dense, len(s.inputs)), make([]string, len(s.inputs))
 	for k := range s.inputs {
 		path := filepath.Join(folder, fmt.Sprintf("input_%d.pb", k))
-		data, err := readFile(path)
+		data, err := bounded.ReadFile(path, maxSampleBytes)
 		if err != nil {
 			return Sample{}, fmt.Errorf("test data for the inputs %s: %w", inputsText(s.inputs), err)
 		}

@@ -3,6 +3,7 @@ package shapes
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -15,7 +16,11 @@ import (
 // the model's constants and, where neither reaches, the concrete shapes stored in
 // the file (unless the given shapes contradict the declared ones, so that stored
 // shapes speak of another size).
-func Infer(m *onnxio.Model, inputs map[string][]int) *Shapes {
+func Infer(m *onnxio.Model, inputs map[string][]int) *Shapes { return InferSeen(m, inputs, nil) }
+
+// InferSeen is Infer where the shapes of some values are known from a run for these inputs. They stand in where no rule tells,
+// before what the file says.
+func InferSeen(m *onnxio.Model, inputs, seen map[string][]int) *Shapes {
 	g := graph.Of(m)
 	w := &walker{model: m, rules: rules(), opset: int(m.Opset("")), limits: newLimits(), values: map[string]*value{}, why: map[string]string{}, stored: map[string][]int{}}
 	agree := true
@@ -39,6 +44,7 @@ func Infer(m *onnxio.Model, inputs map[string][]int) *Shapes {
 			}
 		}
 	}
+	maps.Copy(w.stored, seen)
 	w.graph(g)
 	return &Shapes{known: w.values, why: w.why}
 }

@@ -4,15 +4,19 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
 )
 
 // TestChanges: of the samples with another top class those that moved most are kept, and
 // those of the class that lost most, however little they moved.
 func TestChanges(t *testing.T) {
-	s := newSums(1, 2)
-	run := &runSums{outputs: make([]outputSums, 1), classes: 3, scored: true}
+	s := newSums([]output{{Output: outputs.Output{Weight: 1}}}, 2)
+	run := &runSums{outputs: []outputSums{{samples: 1}}, classes: 3}
 	add := func(name string, label int, moved float64, before, after int) {
-		run.examples = append(run.examples, example{name: name, label: label, diff2: moved * moved, ref2: 1, finite: true, before: before, after: after})
+		run.examples = append(run.examples, example{
+			name: name, label: label, parts: []energy{{moved * moved, 1}}, finite: true, scored: true, before: before, after: after,
+		})
 	}
 	for i := range 6 {
 		add(fmt.Sprint("wide ", i), 0, 0.9-0.1*float64(i), 1, 2) // wrong before and after
@@ -21,6 +25,7 @@ func TestChanges(t *testing.T) {
 	}
 	add("NaN", -1, 0.02, 1, -1)
 	s.add(run)
+	s.weigh()
 	var names []string
 	for _, e := range s.changes() {
 		names = append(names, e.name)

@@ -3,9 +3,12 @@ package verify
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
+
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
 )
 
 // Measure is something that a Report tells and that can have a bound, by the word that asks for it.
@@ -109,6 +112,9 @@ func (m Measure) Of(r *Report) (Finding, error) {
 			return Finding{}, errors.New("no labels for an output that looks like class scores")
 		}
 		a := r.Classes.Accuracy
+		if outputs.NearChance(a.Before, a.Labelled, r.Classes.Count) {
+			return Finding{}, &GuessingError{Accuracy: a.Before, Labelled: a.Labelled, Classes: r.Classes.Count}
+		}
 		if m == Drop || len(a.PerClass) == 0 {
 			return Finding{Value: a.Before - a.After}, nil
 		}
@@ -118,20 +124,40 @@ func (m Measure) Of(r *Report) (Finding, error) {
 	return m.worst(r.Outputs)
 }
 
-// worst finds the output with the worst value.
-func (m Measure) worst(outputs []Output) (Finding, error) {
-	if len(outputs) == 0 {
+// GuessingError says that already the original is right as seldom as guessing is, so that there is no accuracy to lose.
+type GuessingError struct {
+	Accuracy float64
+	Labelled int
+	Classes  int
+}
+
+func (e *GuessingError) Error() string {
+	return fmt.Sprintf("the original is right for %s of %d labelled samples, which is what guessing among %d classes gives, so there is no accuracy to lose; are these the labels for this model, from 0 and in its order of classes, and are the samples prepared as it wants them (size, normalization, order of colours)?",
+		Drop.Text(math.Round(e.Accuracy*1e4)/1e4), e.Labelled, e.Classes)
+}
+
+// worst finds the output with the worst value, of those that count and have something to compare.
+func (m Measure) worst(list []Output) (Finding, error) {
+	if len(list) == 0 {
 		return Finding{}, errors.New("the models have no outputs")
 	}
 	var out Finding
-	for i, o := range outputs {
+	none := true
+	for _, o := range list {
+		if o.Ignored || o.Uncompared != "" {
+			continue
+		}
 		if o.Values == 0 {
 			return Finding{Output: o.Name}, errors.New("no finite values to compare")
 		}
 		v := o.value(m)
-		if i == 0 || math.IsNaN(v) || m.Least() && v < out.Value || !m.Least() && v > out.Value {
+		if none || math.IsNaN(v) || m.Least() && v < out.Value || !m.Least() && v > out.Value {
 			out = Finding{Value: v, Output: o.Name}
 		}
+		none = false
+	}
+	if none {
+		return Finding{}, errors.New("no output that counts can be compared")
 	}
 	return out, nil
 }

@@ -1,9 +1,12 @@
 package verify
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"slices"
+
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
 )
 
 // Report says how far the outputs of two models lie apart, and on what data.
@@ -16,8 +19,9 @@ type Report struct {
 	Samples int    `json:"samples"`
 	// Outputs has one entry per output of the model, in its order.
 	Outputs []Output `json:"outputs"`
-	// Classes judges the first output that looks like class scores: floating-point, of
-	// shape [samples, classes] with at least two classes. It is null where none does.
+	// Classes judges the output with class scores: the one that was named, or the first that is floating-point, of shape
+	// [samples, classes] with at least two classes (axes of size 1 may follow), and made by a linear layer or a softmax, not
+	// by what normalizes it. It is null where none is.
 	Classes *Classes `json:"classes"`
 	// Moved lists the samples whose outputs moved most, the most moved first; those
 	// that did not move at all are not among them.
@@ -29,6 +33,14 @@ type Report struct {
 // output does not go by samples, Values is 0 and so are the other numbers.
 type Output struct {
 	Name string `json:"name"`
+	// Kind is "scores" of classes, other "values", the "state" of a cache, or "opaque" without numbers.
+	Kind outputs.Kind `json:"kind"`
+	// Ignored says that the output counts nothing, as the state of a cache does, so that no measure takes it.
+	Ignored bool `json:"ignored,omitempty"`
+	// Uncompared says why nothing of the output was compared, empty where something was.
+	Uncompared string `json:"uncompared,omitempty"`
+	// Differing counts the samples for which the data made the sizes differ between the models, so that they were left out.
+	Differing int `json:"differing_sizes,omitempty"`
 	// Values is the number of elements compared.
 	Values int64 `json:"values"`
 	// MaxRelative is max|y' − y| / max|y| over all elements of all samples.
@@ -83,8 +95,8 @@ type ClassAccuracy struct {
 // Moved is one sample and how far its outputs moved.
 type Moved struct {
 	Name string `json:"name"`
-	// Error is ‖y' − y‖ / ‖y‖ over all outputs of the sample, ‖y'‖ where y = 0; null
-	// where a number is not finite.
+	// Error is ‖y' − y‖ / ‖y‖ over the outputs of the sample that count, each divided by its root mean square over all
+	// samples and multiplied with its weight; ‖y'‖ where y = 0; null where a number is not finite.
 	Error *float64 `json:"error"`
 	// Label is null where none is known, Before and After where no output looks
 	// like class scores or a score is NaN.
@@ -94,18 +106,20 @@ type Moved struct {
 }
 
 // report makes a report of the sums.
-func (s *sums) report(outputs []string, classOutput int) *Report {
-	r := &Report{Outputs: make([]Output, len(outputs)), Moved: make([]Moved, len(s.moved))}
-	for i, name := range outputs {
-		r.Outputs[i] = s.outputs[i].report(name)
+func (s *sums) report() *Report {
+	s.weigh()
+	moved := s.moved()
+	r := &Report{Outputs: make([]Output, len(s.list)), Moved: make([]Moved, len(moved))}
+	for i, o := range s.list {
+		r.Outputs[i] = s.outputs[i].report(o)
 	}
 	if s.classes > 0 {
 		r.Classes = &Classes{
-			Output: outputs[classOutput], Count: s.classes,
-			Agreement: share(s.agree, s.scored), Accuracy: s.accuracy(),
+			Output: s.list[s.scored].Name, Count: s.classes,
+			Agreement: share(s.agree, s.judged), Accuracy: s.accuracy(),
 		}
 	}
-	for i, e := range s.moved {
+	for i, e := range moved {
 		r.Moved[i] = e.moved(s.classes > 0)
 	}
 	if r.Classes != nil {
@@ -128,15 +142,21 @@ func (e example) moved(classes bool) Moved {
 	if classes {
 		m.Before, m.After = known(e.before), known(e.after)
 	}
-	if v := e.error(); !notFinite(v) {
+	if v := e.error; !notFinite(v) {
 		m.Error = &v
 	}
 	return m
 }
 
-func (s *outputSums) report(name string) Output {
-	o := Output{Name: name, Values: s.values, NonFiniteOriginal: s.badRef, NonFiniteCompressed: s.badOther}
+func (s *outputSums) report(of output) Output {
+	o := Output{
+		Name: of.Name, Kind: of.Kind, Ignored: of.Weight == 0, Uncompared: of.why, Differing: s.differing,
+		Values: s.values, NonFiniteOriginal: s.badRef, NonFiniteCompressed: s.badOther,
+	}
 	if s.values == 0 {
+		if s.differing > 0 {
+			o.Uncompared = fmt.Sprintf("its sizes depend on the data (node %q), and differ for all samples", of.Varies)
+		}
 		return o
 	}
 	n := float64(s.values)

@@ -13,6 +13,8 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/defaults"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
+	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -24,6 +26,10 @@ type Options struct {
 	// Threads is how many batches are worked on side by side; default 1. The report
 	// does not depend on it.
 	Threads int
+	// Classes names the output with class scores, or is "none"; empty means to look for one.
+	Classes string
+	// Weights say by name how much an output counts; default 1, and 0 for the state of a cache.
+	Weights map[string]float64
 	// Moved is how many of the samples that moved most are listed; default 10.
 	Moved int
 	// Progress, when set, is told after each run how many of the samples are done.
@@ -49,11 +55,20 @@ func (e *OriginalError) Unwrap() error { return e.Err }
 // Runtime is ONNX Runtime, loaded: compress.Environment has it.
 type Runtime = ort.Runtime
 
+// LabelError says that there are labels which no class of the model has.
+type LabelError struct{ Err error }
+
+func (e *LabelError) Error() string { return "labels: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *LabelError) Unwrap() error { return e.Err }
+
 // Compare runs the models in two files on the samples numbered by indices. The models
 // must have the same inputs and outputs. Sums are taken in float64, sample by sample in
 // order. In a last batch that samples do not fill, as a model with a fixed batch may
 // get, the filler is left out; an output whose axis 0 is not the batch leaves out that
-// whole run. Where the original does not run, the error is an *OriginalError.
+// whole run. Outputs without numbers, and those whose sizes the data makes differ, are named and not compared. Where the
+// original does not run, the error is an *OriginalError, where labels lie beyond the classes a *LabelError.
 func Compare(ctx context.Context, runtime Runtime, original, compressed string, src samples.Source, indices []int, o Options) (*Report, error) {
 	if len(indices) == 0 {
 		return nil, errors.New("there are no samples to compare the models on")
@@ -68,6 +83,9 @@ func Compare(ctx context.Context, runtime Runtime, original, compressed string, 
 		return nil, fmt.Errorf("compressed model: %w", err)
 	}
 	defer c.after.Close()
+	if err := c.describe(original); err != nil {
+		return nil, err
+	}
 	if err := c.match(); err != nil {
 		return nil, fmt.Errorf("%s and %s cannot be compared: %w", original, compressed, err)
 	}
@@ -75,11 +93,17 @@ func Compare(ctx context.Context, runtime Runtime, original, compressed string, 
 	if err != nil {
 		return nil, err
 	}
-	c.sums = newSums(len(c.outputs), c.o.Moved)
-	if err := runs.Merge(ctx, c.o.Threads, c.o.Progress, c.work); err != nil {
+	c.known = samples.Labels(src)
+	c.sums = newSums(c.outputs, c.o.Moved)
+	if len(c.names) > 0 {
+		if err := runs.Merge(ctx, c.o.Threads, c.o.Progress, c.work); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.sums.fit(); err != nil {
 		return nil, err
 	}
-	r := c.sums.report(c.outputs, c.classOutput)
+	r := c.sums.report()
 	r.Original, r.Compressed, r.Data, r.Samples = original, compressed, samples.Account(src), len(indices)
 	return r, nil
 }
@@ -88,9 +112,35 @@ func Compare(ctx context.Context, runtime Runtime, original, compressed string, 
 type comparison struct {
 	o             Options
 	before, after *ort.Session
-	outputs       []string
-	classOutput   int // the output that looks like class scores, -1 for none
+	outputs       []output
+	names         []string // of those that are compared
+	known         []int    // labels, as far as they are known before the samples are read
 	sums          *sums
+}
+
+// output is one of the models', and how it is compared.
+type output struct {
+	outputs.Output
+	// at is its place among those that are compared, -1 where it is not; why then says why.
+	at  int
+	why string
+}
+
+// describe says what the outputs of the original are.
+func (c *comparison) describe(path string) error {
+	m, err := onnxio.Read(path)
+	if err != nil {
+		return &OriginalError{err}
+	}
+	defer m.Close()
+	list, err := outputs.Of(m, outputs.Options{Classes: c.o.Classes, Weights: c.o.Weights})
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	for _, o := range list {
+		c.outputs = append(c.outputs, output{Output: o})
+	}
+	return nil
 }
 
 // match checks that the models have the same inputs and outputs.
@@ -113,18 +163,22 @@ func (c *comparison) match() error {
 	for _, out := range c.after.Outputs() {
 		others[out.Name] = out
 	}
-	c.classOutput = -1
 	for i, out := range outs {
-		if other, ok := others[out.Name]; !ok || other.Type != out.Type {
+		if other, ok := others[out.Name]; !ok || other.Kind != out.Kind || other.Type != out.Type {
 			return fmt.Errorf("the first has the output %v, the second does not", out)
 		}
-		if out.Kind != ort.KindTensor || out.Type == tensor.String {
-			return fmt.Errorf("the output %v has no numbers to compare", out)
+		o := &c.outputs[i]
+		switch o.at = -1; {
+		case out.Kind != ort.KindTensor:
+			o.why = fmt.Sprintf("a %v has no numbers to compare", out.Kind)
+		case out.Type == tensor.String:
+			o.why = "strings are not compared"
+		default:
+			o.at = len(c.names)
+			c.names = append(c.names, out.Name)
+			continue
 		}
-		c.outputs = append(c.outputs, out.Name)
-		if c.classOutput < 0 && out.Type.IsFloat() && len(out.Shape) == 2 && (out.Shape[1] >= 2 || out.Shape[1] < 0) {
-			c.classOutput = i
-		}
+		o.Kind, o.Weight = outputs.Opaque, 0
 	}
 	return nil
 }
@@ -138,20 +192,28 @@ func (c *comparison) work(ctx context.Context, r *feed.Run) (func(), error) {
 // run feeds both models and compares what comes out.
 func (c *comparison) run(ctx context.Context, r *feed.Run) (*runSums, error) {
 	name := r.Samples[0].Name
-	before, err := c.before.Run(ctx, r.Inputs, c.outputs)
+	before, err := c.before.Run(ctx, r.Inputs, c.names)
 	if err != nil {
 		return nil, &OriginalError{fmt.Errorf("sample %s: %w", name, err)}
 	}
 	defer before.Close()
-	after, err := c.after.Run(ctx, r.Inputs, c.outputs)
+	after, err := c.after.Run(ctx, r.Inputs, c.names)
 	if err != nil {
 		return nil, fmt.Errorf("compressed model: sample %s: %w", name, err)
 	}
 	defer after.Close()
 	s := newRunSums(r, len(c.outputs))
-	for i, output := range c.outputs {
-		if err := s.compare(i, before.Get(i), after.Get(i), i == c.classOutput); err != nil {
-			return nil, fmt.Errorf("output %q on sample %s: %w", output, name, err)
+	for i, o := range c.outputs {
+		if o.at < 0 {
+			continue
+		}
+		if err := s.compare(i, o.Output, before.Get(o.at), after.Get(o.at)); err != nil {
+			return nil, fmt.Errorf("output %q on sample %s: %w", o.Name, name, err)
+		}
+	}
+	if s.scored >= 0 {
+		if err := outputs.CheckLabels(c.known, c.outputs[s.scored].Name, s.classes); err != nil {
+			return nil, &LabelError{err}
 		}
 	}
 	return s, nil

@@ -21,6 +21,7 @@ type compressCommand struct {
 	opts    compress.RunOptions
 	env     compress.EnvironmentOptions
 	samples sampleFlags
+	judge   judgeFlags
 	out     outputFlags
 
 	targets, shapes []string
@@ -48,8 +49,9 @@ out.`,
   onnx-compress net.onnx -o net2.onnx --calib train.bin --normalize cifar10 \
       --target macs=0.6 --target params=0.7 --keep '*/conv1' --json=result.json`,
 		Annotations: map[string]string{notesOf: `
-Exit codes: 0 done, 1 failed, 2 usage, 3 a target cannot be met. Nothing is
-written unless it is 0.`},
+Exit codes: 0 done, 1 failed, 2 usage, 3 a target cannot be met, 6 random inputs
+show that a result is destroyed which no samples judged (--accept-damage). Nothing
+is written unless it is 0.`},
 		ValidArgsFunction: ending("onnx"),
 		RunE:              c.run,
 	}, c.declare, configFlags)
@@ -70,6 +72,7 @@ func (c *compressCommand) declare(f *flagSet) {
 		"smallest in MACs, or in what the first target bounds that stands beside it")
 	f.completeWith("target", kinds(targetWords()...))
 	c.plan.declare(f)
+	f.BoolVar(&c.opts.AcceptDamage, "accept-damage", false, "without samples: write the result also where random inputs show that it does not do what the original does")
 	f.BoolVar(&c.opts.Overwrite, "force", false, "replace OUTPUT if it exists")
 	f.group("Samples (without --calib the run is data-free, and less accurate)")
 	c.calibration(f)
@@ -104,6 +107,7 @@ func (c *compressCommand) calibration(f *flagSet) {
 	f.StringVar(&c.opts.Stats, "stats", "", "`FILE` keep what calibration finds in this file; it is read instead of calibrating when the same model, samples and options come again, "+
 		"and written anew otherwise")
 	c.samples.declare(f)
+	c.judge.declare(f)
 }
 
 // choice declares what there is to choose from.
@@ -160,6 +164,11 @@ func (c *compressCommand) readMeans(f *pflag.FlagSet) error {
 		return usagef("--stats names a file for what calibration finds in the samples of --calib; want both")
 	}
 	if err := c.samples.needs(f, "calib", c.calib); err != nil {
+		return err
+	}
+	var err error
+	c.opts.Classes = c.judge.classes
+	if c.opts.Weights, err = c.judge.read(); err != nil {
 		return err
 	}
 	return readSizes(&c.opts.Options, c.memory, c.shapes)

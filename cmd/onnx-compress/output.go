@@ -120,7 +120,7 @@ func (o *outputFlags) write(stdout io.Writer, v any, text func(io.Writer) error)
 	case toStdout:
 		return asJSON(stdout)
 	default:
-		if err := writeFile(string(o.json), asJSON); err != nil {
+		if err := writeAnew(string(o.json), asJSON); err != nil {
 			return fmt.Errorf("--json=%s: %w", o.json, err)
 		}
 	}
@@ -135,7 +135,7 @@ func writeNamed(flag, path string, write func(io.Writer) error) error {
 	if path == "" {
 		return nil
 	}
-	if err := writeFile(path, write); err != nil {
+	if err := writeAnew(path, write); err != nil {
 		return fmt.Errorf("--%s %s: %w", flag, path, err)
 	}
 	return nil
@@ -147,6 +147,16 @@ func butNot(output, what string, err error) error {
 		return fmt.Errorf("%s is written, but not %s: %w", output, what, err)
 	}
 	return nil
+}
+
+// writeAnew writes a file about work that is done. Where that fails, a file of an earlier run goes, for it would be taken for
+// this one's.
+func writeAnew(path string, write func(io.Writer) error) error {
+	err := writeFile(path, write)
+	if info, gone := os.Lstat(path); err != nil && gone == nil && info.Mode().IsRegular() {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
 }
 
 // writeFile writes a file that people asked for by name: whole, or not at all. What

@@ -65,6 +65,23 @@ func TestWriteFile(t *testing.T) {
 	}
 }
 
+// TestWriteAnew: what cannot be written anew does not stay as an earlier run left it.
+func TestWriteAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.json")
+	for _, text := range []string{"one", "two"} {
+		if err := writeAnew(path, write(text)); err != nil {
+			t.Fatal(err)
+		}
+		holds(t, path, text)
+	}
+	if err := writeAnew(path, write("")); err == nil || !strings.Contains(err.Error(), "it went wrong") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what an earlier run wrote is still there: %v", err)
+	}
+}
+
 // TestWriteFileThroughLinks: a link stays a link, and what is no ordinary file is written to.
 func TestWriteFileThroughLinks(t *testing.T) {
 	folder := t.TempDir()

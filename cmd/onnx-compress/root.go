@@ -29,7 +29,8 @@ Exit codes:
   2  the command line makes no sense
   3  a target cannot be met; nothing was written
   4  a compressed model is stale
-  5  a bound that was required does not hold, or a model could shrink`},
+  5  a bound that was required does not hold, or a model could shrink
+  6  without samples: random inputs show that a result is destroyed`},
 		// The first word may be a model, too.
 		ValidArgsFunction:     cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
 		PersistentPreRunE:     useConfig,
@@ -78,7 +79,7 @@ func restateCompletion(cmd *cobra.Command) {
 	cmd.Args = nil
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		word := strings.Join(args, " ")
-		return usagef("completion %s%s: want one of %s", word, suggest.Phrase(word, shells), strings.Join(shells, ", "))
+		return usagef("completion %s: want one of %s%s", word, strings.Join(shells, ", "), suggest.Phrase(word, shells))
 	}
 }
 

@@ -21,6 +21,7 @@ const (
 	exitUnmet  = 3 // a target cannot be met; nothing was written
 	exitStale  = 4 // a compressed model does not fit what it was made from
 	exitBound  = 5 // a comparison does not keep a bound, or a model could be smaller
+	exitDamage = 6 // random inputs show that a data-free result is destroyed; nothing was written
 )
 
 // streams are where a command says what it has to say.
@@ -119,6 +120,8 @@ func exitCode(err error, name string, stderr io.Writer) int {
 		return say(exitUsage, fmt.Sprintf("see `onnx-compress help %s`\n", name))
 	case is[*compress.UnmetError](err), is[*compress.UnmetGoalError](err), is[*compress.PlanError](err):
 		return say(exitUnmet, "nothing was written\n")
+	case is[*compress.DamageError](err):
+		return say(exitDamage, "nothing was written\n")
 	case errors.Is(err, fs.ErrExist):
 		err = fmt.Errorf("%w (--force)", err)
 	}

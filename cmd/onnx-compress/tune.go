@@ -21,6 +21,7 @@ type tuneCommand struct {
 	env     compress.EnvironmentOptions
 	tuning  tuneFlags
 	samples sampleFlags
+	judge   judgeFlags
 	out     outputFlags
 	report  string
 	data    string
@@ -53,13 +54,14 @@ func (c *tuneCommand) declare(f *flagSet) {
 	f.group("Files")
 	f.StringVarP(&c.opts.Output, "output", "o", "", "`FILE` where the tuned model goes")
 	f.BoolVar(&c.opts.Overwrite, "force", false, "replace OUTPUT if it exists")
-	f.StringVar(&c.data, "data", "", "`PATH` samples, in the forms that compress --calib takes; all of one shape")
+	f.StringVar(&c.data, "data", "", "`PATH` samples, in the forms that compress --calib takes")
 	f.IntVar(&c.opts.Samples, "samples", 0, "`N` use only N of them, drawn by --seed (all)")
 	f.row(asForCompress, c.samples.declare)
 	c.tuning.images(f, "change images while learning, by comma: flip, left to right; mirror, flip, and learn the mean of the class scores that the original gives "+
 		"an image and its mirror image; crop=N, move by up to N pixels; mix, blend each with another one")
 	f.group("What to learn")
 	c.tuning.losing(f, "")
+	c.judge.declare(f)
 	f.group("How to learn")
 	c.tuning.stepping(f, "")
 	f.IntVar(&o.Batch, "batch", 64, "`N` samples of a step (64)")
@@ -87,6 +89,12 @@ func (c *tuneCommand) read(f *pflag.FlagSet, models []string) error {
 		return err
 	}
 	if err := c.tuning.read(f); err != nil {
+		return err
+	}
+	o := &c.tuning.options
+	o.Classes = c.judge.classes
+	var err error
+	if o.Weights, err = c.judge.read(); err != nil {
 		return err
 	}
 	files := []string{models[0], models[1], c.opts.Output, c.data, c.samples.labels}

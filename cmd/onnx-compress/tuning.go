@@ -22,7 +22,7 @@ type tuneFlags struct {
 	prefix  string
 	options tune.Options
 
-	losses, weights                         []string
+	losses                                  []string
 	optimizer, only, augment, average, clip string
 	supervised                              bool
 }
@@ -39,7 +39,6 @@ func (t *tuneFlags) losing(f *flagSet, prefix string) {
 	o := &t.options
 	f.StringArrayVar(&t.losses, prefix+"loss", nil, "`NAME` how outputs are held to the original's: logits, squared distance of centred class scores; kl, divergence of class probabilities; "+
 		"cosine, for embeddings; mse; auto: logits for class scores, else mse. OUTPUT=NAME for one output; may be repeated")
-	f.StringArrayVar(&t.weights, prefix+"weight", nil, "`OUTPUT=X` how much an output counts (1); 0 for not at all")
 	f.Float64Var(&o.Temperature, prefix+"temperature", 2, "`T` softens the probabilities of kl (2)")
 	f.Float64Var(&o.Features, prefix+"features", 0, "`X` weight of the outputs of layers inside, which are held to the original's too (0)")
 	f.BoolVar(&t.supervised, prefix+"supervised", false, "the cross-entropy with labels, plus --"+prefix+"lambda times that")
@@ -151,14 +150,11 @@ func numberOrNone(word string, most float64) (float64, error) {
 	return v, nil
 }
 
-// outputs reads the losses and weights of outputs.
+// outputs reads the losses of outputs.
 func (t *tuneFlags) outputs() error {
 	o := &t.options
 	if len(t.losses) > 0 {
 		o.Losses = map[string]tune.Loss{}
-	}
-	if len(t.weights) > 0 {
-		o.Weights = map[string]float64{}
 	}
 	for _, word := range t.losses {
 		output, name, one := cutLast(word)
@@ -171,13 +167,6 @@ func (t *tuneFlags) outputs() error {
 			continue
 		}
 		o.Losses[output] = loss
-	}
-	for _, word := range t.weights {
-		output, v, err := outputWeight(word)
-		if err != nil {
-			return usagef("--%sweight %s: %w", t.prefix, word, err)
-		}
-		o.Weights[output] = v
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ type verifyCommand struct {
 	opts    compress.VerifyOptions
 	env     compress.EnvironmentOptions
 	samples sampleFlags
+	judge   judgeFlags
 	out     outputFlags
 	gate    gateFlags
 	data    string
@@ -47,6 +48,7 @@ func (c *verifyCommand) declare(f *flagSet) {
 	f.StringVar(&c.data, "data", "", "`PATH` samples, in the forms that compress --calib takes")
 	f.IntVar(&c.opts.Samples, "samples", 0, "`N` run only N of them, drawn by --seed (all)")
 	f.row(asForCompress, c.samples.declare)
+	c.judge.declare(f)
 	shapeFlag(f, &c.shapes, "the shape of a random input that the model leaves open")
 	seedFlag(f, &c.opts.Seed, "draws samples, or random inputs (0)")
 	batchFlag(f, &c.opts.Batch)
@@ -68,6 +70,10 @@ func (c *verifyCommand) read(f *pflag.FlagSet, models []string) (err error) {
 		return err
 	}
 	if err := c.samples.needs(f, "data", c.data); err != nil {
+		return err
+	}
+	c.opts.Classes = c.judge.classes
+	if c.opts.Weights, err = c.judge.read(); err != nil {
 		return err
 	}
 	if err := c.gate.read(); err != nil {

@@ -2,7 +2,9 @@ package calib
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 
@@ -39,7 +41,7 @@ func Observe(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples
 	if out.inputs, err = samples.Inputs(m); err != nil {
 		return nil, err
 	}
-	if out.targets, err = targets(m, o.Weights); err != nil {
+	if out.targets, err = targets(m, o); err != nil {
 		return nil, err
 	}
 	session, err := out.open(m)
@@ -98,7 +100,7 @@ func (o *Outputs) Samples() int { return o.samples }
 // Change runs a changed model on the same samples and returns by how much its outputs
 // differ from those kept: per sample Σ ‖Δf‖², weighed over the outputs, and centred over
 // the classes of class scores. It is what T·tr(G ΔW A ΔWᵀ) predicts for one site whose
-// weight becomes W+ΔW (see Collect), and not a number or infinite where outputs are. The
+// weight becomes W+ΔW (see Collect), and not a number or infinite where outputs are, or change their shape. The
 // number of threads does not change it. There have to be Samples.
 func (o *Outputs) Change(ctx context.Context, m *onnxio.Model, progress samples.Progress) (float64, error) {
 	probe := Outputs{lib: o.lib, targets: slices.Clone(o.targets)}
@@ -119,6 +121,9 @@ func (o *Outputs) Change(ctx context.Context, m *onnxio.Model, progress samples.
 				return fmt.Errorf("output %q: its shape becomes %s, from %s without filler", o.targets[i].name, tensor.ShapeText(values[i].Shape), tensor.ShapeText(before[i].Shape))
 			}
 			change, err := o.targets[i].change(before[i], after)
+			if errors.Is(err, errSizes) {
+				change, err = math.Inf(1), nil
+			}
 			if err != nil {
 				return fmt.Errorf("output %q: %w", o.targets[i].name, err)
 			}

@@ -38,9 +38,18 @@ func (o Options) withDefaults() Options {
 // probabilities. To second order the replacement of a site's weight by W+ΔW changes the
 // outputs of a sample by E‖Δf‖² = T·tr(G ΔW A ΔWᵀ), T = Stats.PositionsPerSample.
 //
-// Where an operator without a gradient stands behind a site, G = g·I with g measured on the
-// first samples by perturbing the site's output alone; Note then says why.
+// Where an operator without a gradient stands behind a site, or the data decides on sizes that gradients depend on, G = g·I
+// with g measured on the first samples by perturbing the site's output alone; Note then says why.
 func Collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewrite.Site, src samples.Source, indices []int, o Options) ([]Stats, error) {
+	out, err := collect(ctx, lib, m, sites, src, indices, o, "")
+	if failed := (*gradientError)(nil); errors.As(err, &failed) && ctx.Err() == nil {
+		return collect(ctx, lib, m, sites, src, indices, o, "the model's gradients depend on sizes that the data decides")
+	}
+	return out, err
+}
+
+// collect is Collect; why says, where it is not empty, that the model's gradients are not to be used.
+func collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewrite.Site, src samples.Source, indices []int, o Options, why string) ([]Stats, error) {
 	if len(sites) == 0 {
 		return nil, nil
 	}
@@ -62,6 +71,7 @@ func Collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rew
 		if c.gradients, err = c.newGradients(lib, m, inputs); err != nil {
 			return nil, err
 		}
+		c.gradients.none = why
 		defer c.gradients.close()
 		held, fixed, err := c.gradients.footprint(ctx, src, order[len(order)-1])
 		if err != nil {
@@ -238,6 +248,9 @@ func (c *collector) backwardOnce(ctx context.Context, w *worker, r *feed.Run, p 
 	}
 	values := maps.Clone(r.Inputs)
 	done, err := p.probe.run(ctx, inputs, outputs, values)
+	if err != nil && len(p.found) > 0 {
+		return &gradientError{err}
+	}
 	if err != nil {
 		return err
 	}

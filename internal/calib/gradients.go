@@ -28,6 +28,7 @@ type gradients struct {
 	targets []target
 	values  []string // what the stations read
 	sites   []*rewrite.Site
+	none    string // why there are to be no gradients, empty where there are
 
 	mu     sync.Mutex
 	passes map[string]*pass
@@ -145,6 +146,9 @@ func (gs *gradients) build(ctx context.Context, p *pass, inputs map[string]tenso
 
 // differentiate builds the graph of the gradients that can be had.
 func (gs *gradients) differentiate(ctx context.Context, p *pass, inputs map[string]tensor.Dense) error {
+	if gs.none != "" {
+		return errors.New(gs.none)
+	}
 	values, err := grad.Observe(ctx, gs.lib, gs.model, inputs)
 	if err != nil {
 		return err
@@ -205,6 +209,18 @@ func (gs *gradients) differentiate(ctx context.Context, p *pass, inputs map[stri
 	return nil
 }
 
+// gradientError says that a model's gradients cannot be computed for a run: they are made for the sizes that values have in the
+// run that was looked at, and data made them others.
+type gradientError struct{ err error }
+
+func (e *gradientError) Error() string { return "its gradients: " + e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *gradientError) Unwrap() error { return e.err }
+
+// errSizes says that a change inside the model changes the shape of an output.
+var errSizes = errors.New("its shape changes")
+
 // errNoOutput says that there is nothing to be sensitive.
 var errNoOutput = errors.New("no output that counts is of a floating-point type")
 
@@ -230,7 +246,7 @@ func (p *pass) directions(r *feed.Run, seed uint64, probe int) (in map[string]te
 			s := stream{seed, uint64(r.Indices[k]), uint64(probe), uint64(c.number)}
 			s.normal(v[k*each:][:each], math.Sqrt(c.weight))
 		}
-		center(v, classes(c.shape))
+		center(v, c.Classes(c.shape))
 	}
 	for i, c := range p.cotangents {
 		if why != "" {
@@ -258,8 +274,9 @@ func (c *collector) finishSensitivities(ctx context.Context, stats []Stats, runs
 		return nil
 	}
 	scales, err := c.gradients.perturb(ctx, sites, runs, workers, c.o.Seed)
-	if errors.Is(err, errNoOutput) {
-		for i := range stats {
+	if errors.Is(err, errNoOutput) || errors.Is(err, errSizes) {
+		for i := range stats { // losses of sites with sensitivities and without could not be added up
+			stats[i].G = nil
 			stats[i].Note = "no sensitivities: " + err.Error()
 		}
 		return nil
@@ -276,7 +293,7 @@ func (c *collector) finishSensitivities(ctx context.Context, stats []Stats, runs
 
 // newGradients prepares for sessions, which are made as shapes turn up.
 func (c *collector) newGradients(lib *ort.Library, m *onnxio.Model, inputs []samples.InputSpec) (*gradients, error) {
-	targets, err := targets(m, c.o.Weights)
+	targets, err := targets(m, c.o)
 	if err != nil {
 		return nil, err
 	}

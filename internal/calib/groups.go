@@ -35,8 +35,11 @@ type Options struct {
 	// (Stats.Columns); 0, the default, sums the moments of all.
 	Samples int
 	// Weights are what the squared change of an output, by name, counts in the loss;
-	// default 1 for each. Outputs that are not of a floating-point type never count.
+	// default 1 for each, and 0 for the state of a cache. Outputs that are not of a floating-point type, and those whose
+	// sizes depend on the data, never count. Shares finds weights with which all have the same share.
 	Weights map[string]float64
+	// Classes names the output with class scores, or is "none"; empty means to look.
+	Classes string
 	// Backend multiplies matrices; default linalg.Gonum().
 	Backend linalg.Backend
 	// Progress, when set, is told after each run how many of the samples are done.

@@ -39,7 +39,7 @@ func noiseOf(offNoise, off, noise float64, diagonal []float64) Noise {
 	for _, v := range diagonal {
 		squares += v * v
 	}
-	return Noise{shareOf(offNoise, off, 1), shareOf(noise, spread(diagonal), 1), shareOf(offNoise, max(squares-offNoise, 0), mostNoise)}
+	return Noise{shareOf(offNoise, off, 1), shareOf(noise, scatter(diagonal), 1), shareOf(offNoise, max(squares-offNoise, 0), mostNoise)}
 }
 
 // half is what one half of the samples says of a group of columns.
@@ -111,8 +111,8 @@ func median(v []float64) float64 {
 	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
 
-// spread is the sum of the squared distances from the median.
-func spread(v []float64) float64 {
+// scatter is the sum of the squared distances from the median.
+func scatter(v []float64) float64 {
 	sum, m := 0., median(v)
 	for _, x := range v {
 		sum += (x - m) * (x - m)

@@ -223,13 +223,13 @@ func (t target) change(a, b tensor.Dense) (float64, error) {
 		return 0, err
 	}
 	if len(x) != len(y) {
-		return 0, fmt.Errorf("its shape changes from %s to %s", tensor.ShapeText(a.Shape), tensor.ShapeText(b.Shape))
+		return 0, fmt.Errorf("%w from %s to %s", errSizes, tensor.ShapeText(a.Shape), tensor.ShapeText(b.Shape))
 	}
 	d := make([]float32, len(x))
 	for i := range d {
 		d[i] = float32(y[i] - x[i])
 	}
-	center(d, classes(a.Shape))
+	center(d, t.Classes(a.Shape))
 	sum := 0.
 	for _, v := range d {
 		sum += float64(v) * float64(v)

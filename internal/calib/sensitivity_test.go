@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/linalg"
@@ -256,7 +257,7 @@ func TestDirections(t *testing.T) {
 		shape []int
 		want  int
 	}{{[]int{3, 10}, 10}, {[]int{3, 10, 1, 1}, 10}, {[]int{3, 1}, 0}, {[]int{10}, 0}, {nil, 0}, {[]int{3, 10, 4}, 0}, {[]int{3, 1, 1}, 0}, {[]int{0, 2}, 2}} {
-		if got := classes(shape.shape); got != shape.want {
+		if got := outputs.Classes(shape.shape); got != shape.want {
 			t.Errorf("an output %v has %d classes, want %d", shape.shape, got, shape.want)
 		}
 	}

@@ -3,7 +3,6 @@ package report
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -12,14 +11,6 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/compress"
 )
-
-// JSON writes v as indented JSON with a final newline.
-func JSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
-}
 
 // Result writes what a run did as text: the totals, what verification found,
 // and, when verbose, every site and every node left alone.
@@ -51,6 +42,9 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 		return p.err
 	}
 	p.line("")
+	if r.Unjudged != "" {
+		p.line("%s", r.Unjudged)
+	}
 	if p.err != nil {
 		return p.err
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
@@ -29,6 +30,9 @@ func Verification(w io.Writer, r *verify.Report) error {
 	}
 	p.grid([]Column{{"output", false}, {"SNR", true}, {"cosine", true}, {"mean error", true}, {"largest error", true}}, rows)
 	for _, o := range r.Outputs {
+		if words := Uncompared(o); words != "" {
+			p.line("  %s %s", o.Name, words)
+		}
 		if o.NonFiniteCompressed+o.NonFiniteOriginal > 0 {
 			p.line("  %s is NaN or infinite for %s before, %d after", o.Name, number(o.NonFiniteOriginal, "sample"), o.NonFiniteCompressed)
 		}
@@ -39,6 +43,21 @@ func Verification(w io.Writer, r *verify.Report) error {
 	}
 	p.moved(r.Moved)
 	return p.err
+}
+
+// Uncompared says what of an output was not compared, or counts nothing; empty where all of it was and does.
+func Uncompared(o verify.Output) string {
+	switch {
+	case o.Uncompared != "":
+		return "is not compared: " + o.Uncompared
+	case o.Differing > 0:
+		return fmt.Sprintf("has sizes that depend on the data, and differ for %s, which are left out", number(o.Differing, "sample"))
+	case o.Kind == outputs.State && o.Ignored:
+		return "is the state of a cache, and counts nothing"
+	case o.Ignored:
+		return "counts nothing"
+	}
+	return ""
 }
 
 // accuracy writes the accuracy, and the classes that lost most.

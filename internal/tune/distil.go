@@ -55,9 +55,11 @@ type Options struct {
 	// Part says which parameters are tuned; default AllParameters.
 	Part Part
 	// Losses and Weights say by output how it is held to the original's, by default by AutoLoss with weight 1. Weight 0
-	// leaves an output alone.
+	// leaves an output alone; the state of a cache and outputs whose sizes depend on the data have it by default.
 	Losses  map[string]Loss
 	Weights map[string]float64
+	// Classes names the output with class scores, or is "none"; empty means to look.
+	Classes string
 	// Loss is that of the outputs that Losses does not name.
 	Loss Loss
 	// Temperature softens class probabilities for KL; default 2.
@@ -208,6 +210,9 @@ func (o Options) String() string {
 	text := fmt.Sprintf("epochs %d, batch %d, %s, rate %g, warm-up %g, clip %g, decay %g, average %g, part %s, losses %v %q, weights %v, temperature %g, values %q %g, labels %v %g, patience %d, seed %d",
 		o.Epochs, o.Batch, o.Optimizer, o.Rate, o.WarmUp, o.Clip, o.Decay, o.Average, o.Part, o.Losses, o.Loss, o.Weights, o.Temperature,
 		o.Values, o.Features, o.Labels, o.Lambda, o.Patience, o.Seed)
+	if o.Classes != "" {
+		text += ", classes " + o.Classes
+	}
 	if o.Augment != nil {
 		text += ", augment " + o.Augment.String()
 	}
@@ -233,7 +238,13 @@ func Rehearse(ctx context.Context, lib *ort.Library, m *onnxio.Model, src sample
 	if err := t.probe(ctx); err != nil {
 		return err
 	}
-	_, err := t.prepare(ctx)
+	r, err := t.first(ctx)
+	if err != nil {
+		return err
+	}
+	p := &plan{}
+	defer p.close()
+	_, err = t.prepare(ctx, p, r)
 	return err
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -32,7 +31,7 @@ func Gradient(ctx context.Context, lib *ort.Library, original, compressed *onnxi
 
 // gradientAt computes the gradient at the start.
 func (t *trainer) gradientAt(ctx context.Context) (float64, map[string]tensor.Dense, error) {
-	for _, step := range []func(context.Context) error{t.probe, t.weigh, t.differentiate} {
+	for _, step := range []func(context.Context) error{t.probe, t.weigh, t.open} {
 		if err := step(ctx); err != nil {
 			return 0, nil, err
 		}
@@ -44,7 +43,7 @@ func (t *trainer) gradientAt(ctx context.Context) (float64, map[string]tensor.De
 	if t.weights, err = t.params.load(t.compressed); err != nil {
 		return 0, nil, err
 	}
-	run, err := feed.First(ctx, t.src, t.learn, t.inputs, t.shard)
+	run, err := t.first(ctx)
 	if err != nil {
 		return 0, nil, err
 	}

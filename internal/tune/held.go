@@ -18,20 +18,26 @@ func (t *trainer) each(ctx context.Context, work func(context.Context, *feed.Run
 	return feed.Merge(ctx, t.o.Threads, func(string, int, int) {}, work)
 }
 
-// row is what belongs to sample k of a run, in an output that begins with the samples.
-func row(d tensor.Dense, r *feed.Run, k int) []float32 {
-	v := d.Float32s()
-	n := len(v)
-	if r.Batch > 0 {
-		n /= r.Batch
+// rows are what belongs to sample k of a run, in an output whose axis 0 begins with the samples: one or several entries of
+// that axis.
+func rows(d tensor.Dense, r *feed.Run, k int) [][]float32 {
+	if d.Shape[0] == 0 {
+		return nil
 	}
-	return v[k*n : (k+1)*n]
+	v := d.Float32s()
+	n, count := len(v)/d.Shape[0], d.Shape[0]/max(r.Batch, 1)
+	out := make([][]float32, count)
+	for i := range out {
+		out[i] = v[(k*count+i)*n : (k*count+i+1)*n]
+	}
+	return out
 }
 
 // verdict is what held-out samples say of a state.
 type verdict struct {
 	samples            int
 	distance           float64 // weighed, over all outputs
+	rows               int     // of class scores, or of the first output
 	agree, cosines     float64
 	entropy            float64 // −log softmax at the label
 	labelled, accurate int
@@ -39,6 +45,7 @@ type verdict struct {
 
 func (v *verdict) add(o verdict) {
 	v.samples += o.samples
+	v.rows += o.rows
 	v.distance += o.distance
 	v.agree += o.agree
 	v.cosines += o.cosines
@@ -82,13 +89,21 @@ func (t *trainer) judgeRun(ctx context.Context, s *ort.Session, values []string,
 	for k, sample := range r.Samples {
 		v.samples++
 		for i, term := range t.terms[:t.outputs] {
-			y, z := row(results.Get(i), r, k), row(answers[i], r, k)
-			v.distance += term.weight * term.loss.distance(y, z, t.o.Temperature)
-			if i == t.classes() {
-				v.class(y, z, sample.Label, t.labels != nil)
+			y, z := rows(results.Get(i), r, k), rows(answers[i], r, k)
+			if len(y) != len(z) {
+				return v, fmt.Errorf("output %q on sample %s: the shape is %v, the original's %v", term.value, sample.Name, results.Get(i).Shape, answers[i].Shape)
 			}
-			if i == 0 {
-				v.cosines += cosine(y, z)
+			for n := range y {
+				v.distance += term.weight * term.loss.distance(y[n], z[n], t.o.Temperature) / float64(len(y))
+				if i == t.classes() {
+					v.class(y[n], z[n], sample.Label, t.labels != nil)
+				}
+				if i == 0 {
+					v.cosines += cosine(y[n], z[n])
+				}
+			}
+			if i == max(t.classes(), 0) {
+				v.rows += len(y)
 			}
 		}
 	}
@@ -98,7 +113,7 @@ func (t *trainer) judgeRun(ctx context.Context, s *ort.Session, values []string,
 // classes is the first output that is held to the original's as class scores, -1 for none.
 func (t *trainer) classes() int {
 	for i, term := range t.terms[:t.outputs] {
-		if scores(term.shape) && (term.loss == Logits || term.loss == KL) {
+		if term.classes > 0 && (term.loss == Logits || term.loss == KL) {
 			return i
 		}
 	}
@@ -132,7 +147,7 @@ func (t *trainer) loss(v verdict) float64 {
 // point is a verdict as a point of the curve.
 func (t *trainer) point(v verdict) Point {
 	p := Point{Step: t.step, Held: t.loss(v)}
-	n := float64(max(v.samples, 1))
+	n := float64(max(v.rows, 1))
 	if p.Agreement = v.cosines / n; t.classes() >= 0 {
 		p.Agreement = v.agree / n
 	}

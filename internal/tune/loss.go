@@ -34,15 +34,6 @@ func ParseLoss(s string) (Loss, error) {
 	return suggest.Named("loss", s, append([]Loss{"auto"}, Losses()...))
 }
 
-// scores reports whether a shape is that of class scores: [samples, classes] with at least two classes, where axes of
-// size 1 may follow.
-func scores(shape []int) bool {
-	for len(shape) > 2 && shape[len(shape)-1] == 1 {
-		shape = shape[:len(shape)-1]
-	}
-	return len(shape) == 2 && shape[1] >= 2
-}
-
 // squared reports whether the loss is a squared distance, to be divided by a variance.
 func (l Loss) squared() bool { return l == Logits || l == MSE }
 

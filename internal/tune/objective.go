@@ -16,7 +16,10 @@ type term struct {
 	// weight multiplies the term. For losses that are squared distances it holds one over the variance of the original's
 	// value, so that they are shares.
 	weight float64
-	shape  []int // of a shard
+	shape  []int       // of a shard
+	typ    tensor.Type // of the value's elements; the loss is computed in float32
+	// classes is their number where the value has class scores, else 0.
+	classes int
 }
 
 // objective is a model whose output is its distance from the original.
@@ -34,6 +37,7 @@ type objective struct {
 type supervision struct {
 	value   string
 	shape   []int // of the scores, of a shard
+	typ     tensor.Type
 	distill float64
 }
 
@@ -61,7 +65,7 @@ func newObjective(m *onnxio.Model, terms []term, labels *supervision, temperatur
 	}
 	if labels != nil {
 		o.labels = add("labels", flat(labels.shape))
-		entropy := e.crossEntropy(labels.value, labels.shape, o.labels)
+		entropy := e.crossEntropy(e.plain(labels.value, labels.typ), labels.shape, o.labels)
 		if total != "" && labels.distill != 0 {
 			entropy = e.plus(entropy, e.scale(total, labels.distill))
 		}
@@ -87,6 +91,7 @@ func flat(shape []int) []int {
 
 // distance emits the mean distance of a value from the teacher's.
 func (e emitter) distance(t term, teacher string, temperature float64) string {
+	t.value = e.plain(t.value, t.typ)
 	switch t.loss {
 	case KL:
 		return e.divergence(t, teacher, temperature)
@@ -115,6 +120,14 @@ func (e emitter) divergence(t term, teacher string, temperature float64) string 
 func (e emitter) crossEntropy(value string, shape []int, labels string) string {
 	log := e.Node("LogSoftmax", []string{e.scores(value, shape)}, graph.Int("axis", 1))
 	return e.scale(e.sum(e.Op("Mul", log, labels)), -1/float64(shape[0]))
+}
+
+// plain converts a value of another floating-point type to float32.
+func (e emitter) plain(x string, t tensor.Type) string {
+	if t == tensor.Float32 || t == tensor.Undefined {
+		return x
+	}
+	return e.Node("Cast", []string{x}, graph.Int("to", int(tensor.Float32)))
 }
 
 // scores reshapes class scores to a matrix.

@@ -29,7 +29,7 @@ func (e *OpaqueError) Error() string {
 }
 
 // choose finds the parameters that are tuned.
-func (t *trainer) choose(values grad.Values) error {
+func (t *trainer) choose(objective *objective, values grad.Values) error {
 	var keep func(string) bool
 	if t.o.Part == Factors {
 		keep = func(name string) bool {
@@ -44,8 +44,8 @@ func (t *trainer) choose(values grad.Values) error {
 		}
 		return fmt.Errorf("the compressed model has no float32 weights to tune")
 	}
-	blocked, err := grad.Blocked(t.objective.model, grad.Options{
-		Values: values, Outputs: []string{t.objective.loss}, Wanted: t.params.names(), Feed: t.params.names(),
+	blocked, err := grad.Blocked(objective.model, grad.Options{
+		Values: values, Outputs: []string{objective.loss}, Wanted: t.params.names(), Feed: t.params.names(),
 	})
 	if err != nil || len(blocked) == 0 {
 		return err

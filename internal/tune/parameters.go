@@ -58,7 +58,11 @@ func newParameters(m *onnxio.Model, keep func(name string) bool) *parameters {
 	p := &parameters{}
 	for _, t := range graph.Of(m).Initializers() {
 		name := t.Name()
-		if t.Type() != tensor.Float32 || t.Len() < 2 || !isWeight(m, name, 0) || keep != nil && !keep(name) {
+		if t.Type() != tensor.Float32 || t.Len() < 2 || keep != nil && !keep(name) {
+			continue
+		}
+		weight, summand := role(graph.Of(m), name, 0)
+		if !weight && !summand || !weight && masks(t) {
 			continue
 		}
 		shape := t.Shape()
@@ -68,24 +72,85 @@ func newParameters(m *onnxio.Model, keep func(name string) bool) *parameters {
 	return p
 }
 
-// isWeight reports whether a node uses a value as a weight, directly or arranged anew.
-func isWeight(m *onnxio.Model, value string, depth int) bool {
-	const most = 8
-	if depth > most {
-		return false
+// How far a constant is followed.
+const (
+	mostArranged = 8  // nodes that arrange it
+	mostScored   = 16 // nodes between it and a softmax
+)
+
+// role says what a value is to the nodes that read it, directly or arranged anew: the weight of a layer, or a summand or factor
+// of what flows by, such as a bias. What is added to the scores of an attention is neither: a mask, or a bias for how far
+// positions lie apart.
+func role(g *graph.Graph, value string, depth int) (weight, summand bool) {
+	if depth > mostArranged {
+		return false, false
 	}
-	for _, u := range graph.Of(m).Uses(value) {
+	for _, u := range g.Uses(value) {
 		if u.Node.IsZero() || u.Nested {
 			continue
 		}
-		if trainable(u.Node, u.Slot) {
-			return true
-		}
-		if passes(u.Node.Op()) && u.Slot == 0 && isWeight(m, u.Node.Output(0), depth+1) {
-			return true
+		switch op := u.Node.Op(); {
+		case !trainable(u.Node, u.Slot):
+			if passes(op) && u.Slot == 0 {
+				w, s := role(g, u.Node.Output(0), depth+1)
+				weight, summand = weight || w, summand || s
+			}
+		case op == "Gather":
+			weight = weight || !attends(g, u.Node.Output(0), 0)
+		case op == "Add" || op == "Sub" || op == "Mul":
+			summand = summand || !attends(g, u.Node.Output(0), 0)
+		default:
+			weight = true
 		}
 	}
-	return false
+	return weight, summand
+}
+
+// attends tells whether a value is the scores of an attention: it goes through a softmax into a product.
+func attends(g *graph.Graph, value string, depth int) bool {
+	if depth > mostScored {
+		return false
+	}
+	return slices.ContainsFunc(g.Uses(value), func(u graph.Use) bool {
+		if u.Node.IsZero() || u.Nested {
+			return false
+		}
+		switch op := u.Node.Op(); op {
+		case "Softmax":
+			return multiplied(g, u.Node.Output(0), 0)
+		case "Add", "Sub", "Mul", "Div", "Where", "Max", "Min", "Clip":
+			return attends(g, u.Node.Output(0), depth+1)
+		default:
+			return passes(op) && u.Slot == 0 && attends(g, u.Node.Output(0), depth+1)
+		}
+	})
+}
+
+// multiplied tells whether a product of matrices reads a value, arranged or dropped out at most.
+func multiplied(g *graph.Graph, value string, depth int) bool {
+	return depth <= mostArranged && slices.ContainsFunc(g.Uses(value), func(u graph.Use) bool {
+		switch op := u.Node.Op(); {
+		case u.Node.IsZero() || u.Nested:
+			return false
+		case op == "MatMul" || op == "Einsum":
+			return true
+		default:
+			return (passes(op) || op == "Dropout" || op == "Where" || op == "Mul") && multiplied(g, u.Node.Output(0), depth+1)
+		}
+	})
+}
+
+// masking is how large a number is that stands for minus infinity in a mask: no bias or scale comes near, and 16-bit masks
+// have it too.
+const masking = 1e4
+
+// masks tells whether a constant has numbers as masks have them, which stand for "not at all".
+func masks(t onnxio.Tensor) bool {
+	d, err := t.Dense()
+	if err != nil {
+		return false // which loading it says
+	}
+	return slices.ContainsFunc(d.Float32s(), func(v float32) bool { return !(math.Abs(float64(v)) < masking) })
 }
 
 func (p *parameters) names() []string {
@@ -137,7 +202,17 @@ func (p *parameters) into(m *onnxio.Model, vector []float32) *onnxio.Model {
 	return parts.Model()
 }
 
-// finite reports whether all numbers are.
-func finite(v []float32) bool {
-	return !slices.ContainsFunc(v, func(x float32) bool { return math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) })
+// finite refuses numbers that are not, with the initializer that has them.
+func (p *parameters) finite(vector []float32) error {
+	for _, v := range p.list {
+		if at := slices.IndexFunc(vector[v.from:v.to], infinite); at >= 0 {
+			return fmt.Errorf("element %d of the weight %q is %v; want finite numbers", at, v.name, vector[v.from+at])
+		}
+	}
+	return nil
 }
+
+// finite reports whether all numbers are.
+func finite(v []float32) bool { return !slices.ContainsFunc(v, infinite) }
+
+func infinite(x float32) bool { return math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) }

@@ -22,9 +22,8 @@ type teacher struct {
 	scores []string // the outputs that are class scores
 
 	mu    sync.Mutex
-	known map[int][][]float32 // by sample, of each value
-	tails [][]int             // the shape of each value of one sample
-	room  int                 // for more numbers
+	known map[int][]tensor.Dense // by sample, each value
+	room  int                    // for more numbers
 }
 
 // mostKnown bounds the numbers that a teacher keeps.
@@ -35,7 +34,7 @@ func newTeacher(lib *ort.Library, m *onnxio.Model, values []string) (*teacher, e
 	if err != nil {
 		return nil, fmt.Errorf("the original model: %w", err)
 	}
-	return &teacher{session: s, values: values, known: map[int][][]float32{}, room: mostKnown}, nil
+	return &teacher{session: s, values: values, known: map[int][]tensor.Dense{}, room: mostKnown}, nil
 }
 
 // sessionFor makes a session of a model that gives out the named values.
@@ -125,23 +124,23 @@ func (t *teacher) answer(ctx context.Context, inputs map[string]tensor.Dense, va
 	return out, nil
 }
 
-// recall stacks what is known of the samples of a run.
+// recall stacks what is known of the samples of a run, with the last one repeated where the run is filled up so.
 func (t *teacher) recall(r *feed.Run) ([]tensor.Dense, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	out := make([]tensor.Dense, len(t.values))
 	for k := range t.values {
 		var stacked []float32
-		for _, i := range r.Indices {
-			rows, ok := t.known[i]
+		var shape []int
+		for n := range max(r.Batch, 1) {
+			values, ok := t.known[r.Indices[min(n, len(r.Indices)-1)]]
 			if !ok {
 				return nil, false
 			}
-			stacked = append(stacked, rows[k]...)
+			stacked, shape = append(stacked, values[k].Float32s()...), values[k].Shape
 		}
-		shape := t.tails[k]
 		if r.Batch > 0 {
-			shape = append([]int{len(r.Indices)}, shape...)
+			shape = append([]int{r.Batch}, shape...)
 		}
 		out[k] = tensor.FromFloat32(shape, stacked)
 	}
@@ -153,32 +152,29 @@ func (t *teacher) remember(r *feed.Run, values []tensor.Dense) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	total := 0
-	tails := make([][]int, len(values))
-	for k, v := range values {
+	for _, v := range values {
 		total += v.Len()
-		tails[k] = v.Shape
-		if r.Batch > 0 {
-			if len(v.Shape) == 0 || v.Shape[0] != r.Batch {
-				return
-			}
-			tails[k] = v.Shape[1:]
+		if r.Batch > 0 && (len(v.Shape) == 0 || v.Shape[0] != r.Batch) {
+			return
 		}
 	}
 	if total > t.room {
 		return
 	}
-	t.tails = tails
 	for at, i := range r.Indices {
 		if _, ok := t.known[i]; ok {
 			continue
 		}
-		rows := make([][]float32, len(values))
+		one := make([]tensor.Dense, len(values))
 		for k, v := range values {
-			all := v.Float32s()
+			all, shape := v.Float32s(), v.Shape
 			n := len(all) / max(r.Batch, 1)
-			rows[k] = all[at*n : (at+1)*n]
+			if r.Batch > 0 {
+				shape = shape[1:]
+			}
+			one[k] = tensor.FromFloat32(shape, all[at*n:(at+1)*n])
 			t.room -= n
 		}
-		t.known[i] = rows
+		t.known[i] = one
 	}
 }

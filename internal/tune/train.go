@@ -24,8 +24,8 @@ func (t *trainer) begin(ctx context.Context) error {
 	if t.start, err = t.params.load(t.compressed); err != nil {
 		return err
 	}
-	if !finite(t.start) {
-		return errors.New("the compressed model has weights that are not finite")
+	if err := t.params.finite(t.start); err != nil {
+		return err
 	}
 	t.weights = slices.Clone(t.start)
 	balance(t.original, t.compressed, t.params, t.weights)
@@ -56,7 +56,12 @@ func (t *trainer) begin(ctx context.Context) error {
 	return nil
 }
 
-func (t *trainer) stepsPerEpoch() int { return len(t.learn) / (t.shard * t.shards) }
+func (t *trainer) stepsPerEpoch() int {
+	if t.sizes.of == nil {
+		return len(t.learn) / t.shard / t.shards
+	}
+	return t.sizes.runs / t.shards
+}
 
 // train walks the epochs.
 func (t *trainer) train(ctx context.Context) error {
@@ -101,21 +106,21 @@ func (t *trainer) epoch(ctx context.Context, epoch int) error {
 	for i, k := range order {
 		order[i] = t.learn[k]
 	}
-	per, done := t.shard*t.shards, t.step-(epoch-1)*t.stepsPerEpoch()
-	order = order[done*per : t.stepsPerEpoch()*per]
+	done := t.step - (epoch-1)*t.stepsPerEpoch()
+	parts := t.sizes.deal(order)[done*t.shards : t.stepsPerEpoch()*t.shards]
 	src := t.src
 	if t.o.Augment != nil {
 		src = samples.Augmented{Source: src, By: t.o.Augment, Among: t.learn, Epoch: epoch}
 	}
-	source, err := feed.New(src, order, t.inputs, t.shard, 2*t.shards)
+	next, end, err := t.runs(src, parts)
 	if err != nil {
 		return err
 	}
-	defer source.Close()
-	for range len(order) / per {
+	defer end()
+	for range len(parts) / t.shards {
 		runs := make([]*feed.Run, t.shards)
 		for i := range runs {
-			if runs[i], err = source.Next(ctx); err != nil {
+			if runs[i], err = next(ctx); err != nil {
 				return err
 			}
 		}
@@ -161,11 +166,11 @@ func (t *trainer) take(ctx context.Context, runs []*feed.Run) (float64, error) {
 	if err := g.Wait(); err != nil {
 		return 0, err
 	}
-	loss := 0.
-	for _, r := range results {
-		loss += float64(r.Get(0).Float32s()[0]) / float64(len(results))
+	loss, total := 0., samplesOf(runs)
+	for i, r := range results {
+		loss += float64(r.Get(0).Float32s()[0]) * float64(len(runs[i].Samples)) / float64(total)
 	}
-	t.sumUp(results)
+	t.sumUp(results, runs)
 	size := norm(t.gradient, t.o.Threads)
 	if math.IsNaN(loss+size) || math.IsInf(loss+size, 0) {
 		return math.NaN(), nil
@@ -178,11 +183,11 @@ func (t *trainer) take(ctx context.Context, runs []*feed.Run) (float64, error) {
 
 // run computes the loss and the gradients of one shard.
 func (t *trainer) run(ctx context.Context, r *feed.Run) (*ort.Results, error) {
-	for name, d := range r.Inputs {
-		if !slices.Equal(d.Shape, t.shapes[name]) {
-			return nil, fmt.Errorf("sample %s: input %q has the shape %v, the samples before %v; tuning wants samples of one shape, so crop or pad them", r.Samples[0].Name, name, d.Shape, t.shapes[name])
-		}
+	p, err := t.plan(ctx, r)
+	if err != nil {
+		return nil, err
 	}
+	defer t.plans.put(p)
 	answers, err := t.teacher.ask(ctx, r, t.keeps())
 	if err != nil {
 		return nil, err
@@ -191,20 +196,20 @@ func (t *trainer) run(ctx context.Context, r *feed.Run) (*ort.Results, error) {
 	for name, d := range r.Inputs {
 		feeds[name] = d
 	}
-	for i, name := range t.objective.teachers {
+	for i, name := range p.objective.teachers {
 		feeds[name] = answers[i]
 	}
-	if t.labels != nil {
-		feeds[t.objective.labels] = ones(r, flat(t.labels.shape))
+	if p.labels != nil {
+		feeds[p.objective.labels] = ones(r, p.labels)
 	}
-	for _, name := range t.graph.Cotangents {
+	for _, name := range p.graph.Cotangents {
 		feeds[name] = tensor.FromFloat32([]int{}, []float32{1})
 	}
-	outputs := []string{t.objective.loss}
-	for _, p := range t.params.list {
-		outputs = append(outputs, t.graph.Gradients[p.name])
+	wanted := []string{p.objective.loss}
+	for _, v := range t.params.list {
+		wanted = append(wanted, p.graph.Gradients[v.name])
 	}
-	results, err := t.session.Run(ctx, feeds, outputs)
+	results, err := p.session.Run(ctx, feeds, wanted)
 	if err != nil {
 		return nil, fmt.Errorf("a step on sample %s and others: %w", r.Samples[0].Name, err)
 	}
@@ -226,20 +231,38 @@ func ones(r *feed.Run, shape []int) tensor.Dense {
 	return tensor.FromFloat32(shape, v)
 }
 
-// sumUp adds the gradients of shards, in their order, into the mean.
-func (t *trainer) sumUp(results []*ort.Results) {
+// samplesOf counts those of a step.
+func samplesOf(runs []*feed.Run) int {
+	total := 0
+	for _, r := range runs {
+		total += len(r.Samples)
+	}
+	return total
+}
+
+// sumUp adds the gradients of shards, in their order, into the mean over the samples.
+func (t *trainer) sumUp(results []*ort.Results, runs []*feed.Run) {
 	share := 1 / float32(len(results))
+	uneven := slices.ContainsFunc(runs, func(r *feed.Run) bool { return len(r.Samples) != len(runs[0].Samples) })
+	parts, total := make([]float32, len(runs)), float32(samplesOf(runs))
+	for i, r := range runs {
+		if parts[i] = 1; uneven {
+			parts[i], share = float32(len(r.Samples))/total, 1
+		}
+	}
 	inParallel(len(t.params.list), t.o.Threads, func(i int) {
 		p := t.params.list[i]
 		out := t.gradient[p.from:p.to]
 		for s, r := range results {
 			g := r.Get(1 + i).Float32s()
 			if s == 0 {
-				copy(out, g)
+				for k, v := range g {
+					out[k] = parts[s] * v
+				}
 				continue
 			}
 			for k, v := range g {
-				out[k] += v
+				out[k] += parts[s] * v
 			}
 		}
 		for k := range out {

@@ -7,10 +7,10 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/grad"
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -28,16 +28,15 @@ type trainer struct {
 
 	shard   int // samples of a run
 	shards  int // of a step
-	shapes  map[string][]int
+	sizes   sizes
+	kinds   map[string]outputs.Output
 	terms   []term
 	outputs int // how many of the terms are outputs; the others are values inside
 	labels  *supervision
 	teacher *teacher
 	params  *parameters
-
-	session   *ort.Session // of the training graph
-	objective *objective
-	graph     *grad.Graph
+	block   int // of channels
+	plans   plans
 
 	start    []float32 // the parameters as they came
 	weights  []float32
@@ -60,7 +59,7 @@ type trainer struct {
 func newTrainer(ctx context.Context, lib *ort.Library, original, compressed *onnxio.Model, src samples.Source, indices []int, o Options) (*trainer, error) {
 	t := &trainer{o: o, lib: lib, original: original, compressed: compressed, src: src}
 	for _, step := range []func(context.Context) error{
-		func(context.Context) error { return t.divide(indices) }, t.probe, t.weigh, t.differentiate, t.begin,
+		func(context.Context) error { return t.divide(indices) }, t.probe, t.weigh, t.open, t.begin,
 	} {
 		if err := step(ctx); err != nil {
 			t.close()
@@ -74,12 +73,7 @@ func (t *trainer) close() {
 	if t.teacher != nil {
 		t.teacher.session.Close()
 	}
-	if t.session != nil {
-		t.session.Close()
-	}
-	if t.objective != nil {
-		_ = t.objective.model.Close() // it only shares the maps of the compressed model
-	}
+	t.plans.close()
 }
 
 // Bounds of the default number of held-out samples.
@@ -130,18 +124,12 @@ func (t *trainer) probe(ctx context.Context) error {
 	if t.shard > mostShard {
 		t.shard /= (t.shard + mostShard - 1) / mostShard
 	}
-	run, err := feed.First(ctx, t.src, t.learn, t.inputs, t.shard)
-	if err != nil {
+	if err := t.size(ctx); err != nil {
 		return err
 	}
-	t.shard = len(run.Samples)
-	if run.Batch > 0 && run.Batch != t.shard {
-		return fmt.Errorf("the model takes batches of %d samples, and there are %d to learn from; give more", run.Batch, t.shard)
-	}
-	t.shards = min(max(t.o.Batch/t.shard, 1), len(t.learn)/t.shard)
-	t.shapes = map[string][]int{}
-	for name, d := range run.Inputs {
-		t.shapes[name] = d.Shape
+	run, err := t.first(ctx)
+	if err != nil {
+		return err
 	}
 	values, err := t.taught()
 	if err != nil {
@@ -154,7 +142,7 @@ func (t *trainer) probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := t.describe(values, answers); err != nil {
+	if err := t.describe(values, answers, max(run.Batch, 1)); err != nil {
 		return err
 	}
 	return t.reflect()
@@ -166,7 +154,7 @@ func (t *trainer) reflect() error {
 		return nil
 	}
 	for _, term := range t.terms[:t.outputs] {
-		if scores(term.shape) {
+		if term.classes > 0 {
 			t.teacher.scores = append(t.teacher.scores, term.value)
 		}
 	}
@@ -204,35 +192,39 @@ func (t *trainer) keeps() bool { return t.o.Augment == nil }
 
 // taught lists the values that are held to the original's: outputs with a weight, then those inside.
 func (t *trainer) taught() ([]string, error) {
+	list, err := outputs.Of(t.original, outputs.Options{Classes: t.o.Classes, Weights: t.o.Weights})
+	if err != nil {
+		return nil, err
+	}
+	t.kinds = map[string]outputs.Output{}
+	for _, v := range list {
+		t.kinds[v.Name] = v
+	}
 	var out []string
-	known := map[string]bool{}
+	varying := ""
 	for _, v := range graph.Of(t.compressed).Outputs() {
 		name := v.Name()
-		known[name] = true
-		if !graph.Of(t.original).IsOutput(name) {
+		kind, known := t.kinds[name]
+		if !known {
 			return nil, fmt.Errorf("the compressed model has the output %q, the original does not", name)
 		}
-		w, given := t.o.Weights[name]
-		if w < 0 {
-			return nil, fmt.Errorf("the weight of output %q is %g, want at least 0", name, w)
-		}
-		if elem := v.Type(); given && w == 0 || elem != tensor.Undefined && !elem.IsFloat() {
-			continue
-		}
-		out = append(out, name)
-	}
-	for name := range t.o.Weights {
-		if !known[name] {
-			return nil, fmt.Errorf("a weight is given for output %q, which the model does not have%s", name, suggest.Phrase(name, slices.Sorted(maps.Keys(known))))
+		_, given := t.o.Weights[name]
+		elem := v.Type()
+		switch {
+		case kind.Weight == 0 || elem != tensor.Undefined && !elem.IsFloat():
+		case kind.Varies != "" && !given:
+			varying = fmt.Sprintf("; the sizes of output %q depend on the data (node %q), so that nothing can be held to it", name, kind.Varies)
+		default:
+			out = append(out, name)
 		}
 	}
 	for name := range t.o.Losses {
-		if !known[name] {
-			return nil, fmt.Errorf("a loss is given for output %q, which the model does not have%s", name, suggest.Phrase(name, slices.Sorted(maps.Keys(known))))
+		if _, known := t.kinds[name]; !known {
+			return nil, fmt.Errorf("a loss is given for output %q, which the model does not have%s", name, suggest.Phrase(name, slices.Sorted(maps.Keys(t.kinds))))
 		}
 	}
 	if t.outputs = len(out); t.outputs == 0 {
-		return nil, errors.New("no output of a floating-point type has a weight")
+		return nil, fmt.Errorf("no output of a floating-point type has a weight%s", varying)
 	}
 	for _, v := range t.inside() {
 		if _, ok := graph.Of(t.original).Producer(v); !ok {
@@ -269,32 +261,31 @@ func (t *trainer) inside() []string {
 }
 
 // describe chooses the loss of every value.
-func (t *trainer) describe(values []string, answers []tensor.Dense) error {
+func (t *trainer) describe(values []string, answers []tensor.Dense, batch int) error {
 	for i, v := range values {
 		a := answers[i]
-		if len(a.Shape) == 0 || a.Shape[0]%t.shard != 0 && t.shard > 1 {
-			return fmt.Errorf("output %q has the shape %v for %d samples, which does not begin with the samples; give it the weight 0", v, a.Shape, t.shard)
+		if len(a.Shape) == 0 || a.Shape[0] == 0 || a.Shape[0]%batch != 0 {
+			return fmt.Errorf("output %q has the shape %v for %d samples, which does not begin with the samples; give it the weight 0", v, a.Shape, batch)
 		}
 		one := term{value: v, loss: MSE, weight: 1, shape: a.Shape}
 		if i < t.outputs {
+			one.classes = t.kinds[v].Classes(a.Shape)
 			if one.loss = t.o.Losses[v]; one.loss == AutoLoss {
 				one.loss = t.o.Loss
 			}
 			if one.loss == AutoLoss {
-				if one.loss = MSE; scores(a.Shape) {
+				if one.loss = MSE; one.classes > 0 {
 					one.loss = Logits
 				}
 			}
-			if one.loss != MSE && one.loss != Cosine && !scores(a.Shape) {
+			if one.loss != MSE && one.loss != Cosine && outputs.Classes(a.Shape) == 0 {
 				return fmt.Errorf("output %q has the shape %v, which is not that of class scores; %s is no loss for it", v, a.Shape, one.loss)
 			}
-			if w, ok := t.o.Weights[v]; ok {
-				one.weight = w
-			}
+			one.weight = t.kinds[v].Weight
 		} else {
 			one.weight = t.o.Features / float64(len(values)-t.outputs)
 		}
-		if t.o.Labels && t.labels == nil && i < t.outputs && scores(a.Shape) {
+		if t.o.Labels && t.labels == nil && one.classes > 0 {
 			t.labels = &supervision{value: v, shape: a.Shape, distill: t.o.Lambda}
 		}
 		t.terms = append(t.terms, one)
@@ -316,7 +307,9 @@ func (t *trainer) weigh(ctx context.Context) error {
 		return func() {
 			for i, a := range answers {
 				for k := range r.Samples {
-					spreads[i].add(row(a, r, k))
+					for _, row := range rows(a, r, k) {
+						spreads[i].add(row)
+					}
 				}
 			}
 		}, err
@@ -325,51 +318,4 @@ func (t *trainer) weigh(ctx context.Context) error {
 		t.terms[i].weight *= spreads[i].weight()
 	}
 	return err
-}
-
-// prepare makes the objective and chooses the parameters.
-func (t *trainer) prepare(ctx context.Context) (grad.Values, error) {
-	var err error
-	if t.objective, err = newObjective(t.compressed, t.terms, t.labels, t.o.Temperature); err != nil {
-		return nil, err
-	}
-	example := map[string]tensor.Dense{}
-	for _, in := range graph.Of(t.objective.model).Inputs() {
-		name := in.Name()
-		if shape, ok := t.shapes[name]; ok {
-			i := slices.IndexFunc(t.inputs, func(s samples.InputSpec) bool { return s.Name == name })
-			example[name] = tensor.New(t.inputs[i].Type, shape...)
-		} else {
-			var shape []int
-			for _, d := range in.Dims() {
-				shape = append(shape, max(d.Size, 0))
-			}
-			example[name] = tensor.New(tensor.Float32, shape...)
-		}
-	}
-	values, err := grad.Observe(ctx, t.lib, t.objective.model, example)
-	if err != nil {
-		return nil, err
-	}
-	return values, t.choose(values)
-}
-
-// differentiate builds the graph of a step.
-func (t *trainer) differentiate(ctx context.Context) error {
-	values, err := t.prepare(ctx)
-	if err != nil {
-		return err
-	}
-	block, err := grad.ChannelBlock(ctx, t.lib)
-	if err != nil {
-		return err
-	}
-	if t.graph, err = t.objective.differentiate(values, t.params.names(), block); err != nil {
-		return err
-	}
-	defer t.graph.Model.Close()
-	if t.session, err = openModel(t.lib, t.graph.Model); err != nil {
-		return fmt.Errorf("ONNX Runtime does not take the graph of a step: %w", err)
-	}
-	return nil
 }

@@ -39,12 +39,16 @@ func behaviourBlocks(v *verify.Report) []block {
 func outputTable(v *verify.Report) block {
 	var rows [][]string
 	for _, o := range v.Outputs {
+		name := o.Name
+		if words := report.Uncompared(o); words != "" {
+			name += " " + words
+		}
 		if o.Values == 0 {
-			rows = append(rows, []string{o.Name, none, none, none, none, none})
+			rows = append(rows, []string{name, none, none, none, none, none})
 			continue
 		}
 		rows = append(rows, []string{
-			o.Name, decibels(o.Ratio()), fmt.Sprintf("%.5f", o.Cosine), report.Percent(o.MeanRelative), report.Percent(o.MaxRelative),
+			name, decibels(o.Ratio()), fmt.Sprintf("%.5f", o.Cosine), report.Percent(o.MeanRelative), report.Percent(o.MaxRelative),
 			fmt.Sprintf("%d, %d", o.NonFiniteOriginal, o.NonFiniteCompressed),
 		})
 	}

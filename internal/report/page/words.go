@@ -151,7 +151,7 @@ func leastSNR(r *verify.Report) *verify.Output {
 	var out *verify.Output
 	for i := range r.Outputs {
 		o := &r.Outputs[i]
-		if o.Values > 0 && !math.IsInf(o.Ratio(), 1) && (out == nil || o.Ratio() < out.Ratio()) {
+		if o.Values > 0 && !o.Ignored && !math.IsInf(o.Ratio(), 1) && (out == nil || o.Ratio() < out.Ratio()) {
 			out = o
 		}
 	}

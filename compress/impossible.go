@@ -1,0 +1,69 @@
+package compress
+
+import "github.com/onnx-compress/onnx-compress/decomp"
+
+// impossible refuses bounds that no choice of ranks can meet, by the sites' shapes alone: at each site, the least that any method
+// needs at the smallest ranks. It knows nothing of what methods refuse, so that a search may still find a bound out of reach.
+func (a *Analysis) impossible(o Options, bounds []Target) error {
+	if o.FromPlan != nil {
+		return nil
+	}
+	of := &Offers{sites: make([]offer, len(a.Sites))}
+	for i := range a.Sites {
+		s := &a.Sites[i]
+		of.sites[i] = offer{seen: &seen{site: *s}, options: append(a.smallest(i, o), dense(s))}
+	}
+	q := &quest{a: a, o: o, bounds: bounds}
+	ls := of.ladders()
+	for k, b := range q.budgets(ls) {
+		if bounds[k].Resource == Bytes {
+			continue // which names and sizes have a part in
+		}
+		least := 0.
+		for i := range ls {
+			cost := func(rung []option) float64 { return float64(ls[i].cost(rung, bounds[k].Resource)) }
+			part := cost(ls[i].rungs[0])
+			for _, rung := range ls[i].rungs {
+				part = min(part, cost(rung))
+			}
+			least += part
+		}
+		if least > b.Limit {
+			rest := a.fixed(ls, bounds[k].Resource)
+			e := &UnmetError{Target: bounds[k], Limit: b.Limit + rest, Reachable: least + rest, Original: a.need(bounds[k].Resource), Sites: len(a.Sites)}
+			for j, t := range bounds {
+				if j != k {
+					e.Others = append(e.Others, t)
+				}
+			}
+			return e
+		}
+	}
+	return nil
+}
+
+// smallest are the options of every method at the smallest of its ranks.
+func (a *Analysis) smallest(site int, o Options) []option {
+	var out []option
+	s := &a.Sites[site]
+	for i := range a.methods {
+		m := &a.methods[i]
+		if m.Accepts(s.Kernel) != nil {
+			continue
+		}
+		ranks := m.Ranks(s.Kernel, max(o.RankMultiple, 1))
+		if o.RankMultiple <= 1 && len(ranks) > 0 {
+			one := make(decomp.Rank, len(ranks[0]))
+			for k := range one {
+				one[k] = 1
+			}
+			ranks = append(ranks, one)
+		}
+		for _, r := range ranks {
+			if chain := m.Factors(s.Kernel, r); chain != nil {
+				out = append(out, option{method: m, rank: r, macs: s.MACs(chain), params: s.NewParams(chain)})
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,33 @@
+package compress
+
+import (
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
+	"github.com/onnx-compress/onnx-compress/shapes"
+)
+
+// judgeable refuses what is said of outputs that the model does not have, and labels that none of its classes has, as far as
+// both are known before anything runs.
+func (a *Analysis) judgeable(o Options) error {
+	for _, src := range []samples.Source{o.Source, o.TuneSource} {
+		if err := judgeable(a.model, a.Shapes, src, outputs.Options{Classes: o.Classes, Weights: o.Weights}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judgeable is that of a model whose values have certain shapes, and samples, which may be none.
+func judgeable(m *onnxio.Model, s *shapes.Shapes, src samples.Source, o outputs.Options) error {
+	list, err := outputs.Of(m, o)
+	if err != nil || src == nil {
+		return err
+	}
+	for _, v := range list {
+		if shape, _ := s.Of(v.Name); v.Classes(shape) > 0 {
+			return outputs.CheckLabels(samples.Labels(src), v.Name, v.Classes(shape))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package calib
+
+import (
+	"context"
+	"maps"
+	"sync"
+
+	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// sharing is how many samples tell well enough how much outputs vary.
+const sharing = 256
+
+// Shares returns the weights with which every output of a model that counts has the same share in the loss, whatever the size of
+// its numbers: o.Weights, divided by how much the output varies among the samples numbered by indices, Σ(f−f̄)² a sample with f̄ the
+// mean of its numbers. So the change of an output counts as a share of its variance. Where one output alone counts its share is
+// all there is, and the weights are o.Weights.
+//
+// Of the options Batch, Threads, Classes and Weights count.
+func Shares(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples.Source, indices []int, o Options) (map[string]float64, error) {
+	out := &Outputs{lib: lib, src: src, o: o.withDefaults()}
+	var err error
+	if out.inputs, err = samples.Inputs(m); err != nil {
+		return nil, err
+	}
+	if out.targets, err = targets(m, o); err != nil {
+		return nil, err
+	}
+	if len(out.targets) < 2 {
+		return o.Weights, nil
+	}
+	session, err := out.open(m)
+	if err != nil {
+		return nil, err
+	}
+	defer session.Close()
+	if len(out.targets) < 2 || len(indices) == 0 {
+		return o.Weights, nil
+	}
+	var mu sync.Mutex
+	runs := map[int][]spread{}
+	err = out.each(ctx, session, indices[:min(len(indices), sharing)], func(string, int, int) {}, func(r *feed.Run, values []tensor.Dense) error {
+		part := make([]spread, len(values))
+		for i, v := range values {
+			if v, ok := r.WithoutFiller(v); ok {
+				part[i].add(out.targets[i], v, r.Count())
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		runs[r.Seq] = part
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	weights := maps.Clone(o.Weights)
+	if weights == nil {
+		weights = map[string]float64{}
+	}
+	for i, t := range out.targets {
+		var sum spread
+		for n := range len(runs) {
+			sum.merge(runs[n][i])
+		}
+		if v := sum.variance(); v > 0 {
+			weights[t.name] = min(t.weight/v, maxWeight)
+		}
+	}
+	return weights, nil
+}
+
+// spread sums up how much an output varies.
+type spread struct{ samples, numbers, sum, squares float64 }
+
+func (s *spread) add(t target, v tensor.Dense, samples int) {
+	x := append([]float32{}, v.Float32s()...)
+	center(x, t.Classes(v.Shape))
+	s.samples += float64(samples)
+	s.numbers += float64(len(x))
+	for _, x := range x {
+		s.sum += float64(x)
+		s.squares += float64(x) * float64(x)
+	}
+}
+
+func (s *spread) merge(o spread) {
+	s.samples += o.samples
+	s.numbers += o.numbers
+	s.sum += o.sum
+	s.squares += o.squares
+}
+
+// variance is that of the output of a sample, summed over its numbers.
+func (s *spread) variance() float64 {
+	if s.numbers == 0 || s.samples == 0 {
+		return 0
+	}
+	mean := s.sum / s.numbers
+	return max(s.squares/s.numbers-mean*mean, 0) * s.numbers / s.samples
+}

@@ -1,0 +1,32 @@
+package outputs
+
+import (
+	"fmt"
+	"math"
+)
+
+// CheckLabels refuses labels that no class of an output has, from 0 to one less than their number; -1 is none.
+func CheckLabels(labels []int, output string, classes int) error {
+	least, most := math.MaxInt, -1
+	for _, l := range labels {
+		if l >= 0 {
+			least, most = min(least, l), max(most, l)
+		}
+	}
+	if most < classes {
+		return nil
+	}
+	text := fmt.Sprintf("there is a label %d, but output %q has %d classes, from 0 to %d", most, output, classes, classes-1)
+	if least == 1 && most == classes {
+		return fmt.Errorf("%s; the labels go from 1 to %d, so they seem to count from 1: take 1 off each", text, most)
+	}
+	return fmt.Errorf("%s; are these the labels for this model, and is it this output that has the classes?", text)
+}
+
+// NearChance tells whether a share of right answers among so many samples is about what guessing among the classes gives: at
+// most two standard deviations above it, where samples are few a quarter of what guessing leaves.
+func NearChance(accuracy float64, samples, classes int) bool {
+	p := 1 / float64(max(classes, 1))
+	deviation := math.Sqrt(p * (1 - p) / float64(max(samples, 1)))
+	return accuracy <= p+min(2*deviation, (1-p)/4)
+}

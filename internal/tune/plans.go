@@ -1,0 +1,199 @@
+package tune
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/onnx-compress/onnx-compress/grad"
+	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// plan is what a step is computed with for inputs of certain shapes: a graph of gradients holds for its shapes only.
+type plan struct {
+	once sync.Once
+	err  error
+
+	objective *objective
+	graph     *grad.Graph
+	session   *ort.Session
+	labels    []int // the shape of the labels, nil without
+
+	users int // steps that use it now
+	used  int // when it was last asked for
+}
+
+// plans has those of the shapes that were seen last.
+type plans struct {
+	mu    sync.Mutex
+	all   map[string]*plan
+	clock int
+}
+
+// mostPlans is how many are kept; more are held only while steps use them. Each has the weights that are not tuned.
+const mostPlans = 16
+
+// get returns the plan of some shapes, which build completes where it is new. The caller gives it back by put.
+func (ps *plans) get(shapes map[string][]int, build func(*plan) error) (*plan, error) {
+	key := shapesKey(shapes)
+	ps.mu.Lock()
+	p, ok := ps.all[key]
+	if !ok {
+		if ps.all == nil {
+			ps.all = map[string]*plan{}
+		}
+		ps.evict()
+		p = &plan{}
+		ps.all[key] = p
+	}
+	ps.clock++
+	p.used = ps.clock
+	p.users++
+	ps.mu.Unlock()
+	p.once.Do(func() { p.err = build(p) })
+	if p.err != nil {
+		ps.put(p)
+		return nil, p.err
+	}
+	return p, nil
+}
+
+func (ps *plans) put(p *plan) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	p.users--
+}
+
+// evict closes the plan that was not used for longest, when there are enough of them.
+func (ps *plans) evict() {
+	if len(ps.all) < mostPlans {
+		return
+	}
+	oldest := ""
+	for key, p := range ps.all {
+		if p.users == 0 && (oldest == "" || p.used < ps.all[oldest].used) {
+			oldest = key
+		}
+	}
+	if oldest != "" {
+		ps.all[oldest].close()
+		delete(ps.all, oldest)
+	}
+}
+
+func (ps *plans) close() {
+	for _, p := range ps.all {
+		p.close()
+	}
+}
+
+func (p *plan) close() {
+	if p.session != nil {
+		p.session.Close()
+	}
+	if p.objective != nil {
+		_ = p.objective.model.Close() // it only shares the maps of the compressed model
+	}
+}
+
+func shapesKey(shapes map[string][]int) string {
+	var key strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(shapes)) {
+		fmt.Fprint(&key, name, shapes[name], ";")
+	}
+	return key.String()
+}
+
+// shapesOf are the shapes of a run's inputs.
+func shapesOf(r *feed.Run) map[string][]int {
+	out := map[string][]int{}
+	for name, d := range r.Inputs {
+		out[name] = d.Shape
+	}
+	return out
+}
+
+// plan returns the plan for a run. The caller gives it back.
+func (t *trainer) plan(ctx context.Context, r *feed.Run) (*plan, error) {
+	return t.plans.get(shapesOf(r), func(p *plan) error {
+		values, err := t.prepare(ctx, p, r)
+		if err != nil {
+			return err
+		}
+		return t.differentiate(p, values)
+	})
+}
+
+// prepare makes the objective for the shapes of a run, and chooses the parameters where that is not done yet.
+func (t *trainer) prepare(ctx context.Context, p *plan, r *feed.Run) (grad.Values, error) {
+	answers, err := t.teacher.ask(ctx, r, false)
+	if err != nil {
+		return nil, err
+	}
+	terms, labels := slices.Clone(t.terms), t.labels
+	types := t.teacher.session.Outputs()
+	for i := range terms {
+		terms[i].shape, terms[i].typ = answers[i].Shape, types[i].Type
+		if labels != nil && labels.value == terms[i].value {
+			one := *labels
+			one.shape, one.typ, labels = terms[i].shape, terms[i].typ, &one
+			p.labels = flat(one.shape)
+		}
+	}
+	if p.objective, err = newObjective(t.compressed, terms, labels, t.o.Temperature); err != nil {
+		return nil, err
+	}
+	example := map[string]tensor.Dense{}
+	for _, in := range graph.Of(p.objective.model).Inputs() {
+		name := in.Name()
+		if d, ok := r.Inputs[name]; ok {
+			example[name] = d
+			continue
+		}
+		var shape []int
+		for _, d := range in.Dims() {
+			shape = append(shape, max(d.Size, 0))
+		}
+		example[name] = tensor.New(tensor.Float32, shape...)
+	}
+	values, err := grad.Observe(ctx, t.lib, p.objective.model, example)
+	if err != nil || t.params != nil {
+		return values, err
+	}
+	return values, t.choose(p.objective, values)
+}
+
+// differentiate builds the graph of a step.
+func (t *trainer) differentiate(p *plan, values grad.Values) (err error) {
+	if p.graph, err = p.objective.differentiate(values, t.params.names(), t.block); err != nil {
+		return err
+	}
+	defer p.graph.Model.Close()
+	if p.session, err = openModel(t.lib, p.graph.Model); err != nil {
+		return fmt.Errorf("ONNX Runtime does not take the graph of a step: %w", err)
+	}
+	return nil
+}
+
+// open makes the plan of the first run, which chooses the parameters.
+func (t *trainer) open(ctx context.Context) (err error) {
+	if t.block, err = grad.ChannelBlock(ctx, t.lib); err != nil {
+		return err
+	}
+	r, err := t.first(ctx)
+	if err != nil {
+		return err
+	}
+	p, err := t.plan(ctx, r)
+	if err != nil {
+		return err
+	}
+	t.plans.put(p)
+	return nil
+}
