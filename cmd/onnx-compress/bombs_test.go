@@ -73,7 +73,7 @@ func TestBombs(t *testing.T) {
 				t.Fatal(err)
 			}
 		}), 1, []string{"a.png", "a device"}},
-		{"a tensor that is a device", tensorBomb, 1, []string{"input_0.pb", "not a regular file"}},
+		{"a tensor that is a device", tensorBomb, 1, []string{"input_0.pb", "more than 16 MiB"}},
 		{"labels that are a device", func(t *testing.T) []string {
 			args := sampled("a.npy", func(t *testing.T, path string) { holes(t, path, npyHead(8, 7), 8*7*4+128) })(t)
 			return append(args, "--labels", device(t, "labels.txt"))
@@ -107,8 +107,8 @@ func TestBombs(t *testing.T) {
 					t.Errorf("%q is not said in\n%.2000s", w, text)
 				}
 			}
-			// A second, on a machine that has nothing else to do.
-			if took > 10*time.Second {
+			// About a second where nothing else runs; what grows with the square takes many minutes.
+			if took > time.Minute {
 				t.Errorf("it took %v", took)
 			}
 			if total := after.TotalAlloc - before.TotalAlloc; total > 2<<30 {
