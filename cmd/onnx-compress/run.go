@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"os/signal"
-	"syscall"
 
 	"github.com/onnx-compress/onnx-compress/compress"
 )
@@ -21,6 +19,8 @@ const (
 	exitUnmet  = 3 // a target cannot be met; nothing was written
 	exitStale  = 4 // a compressed model does not fit what it was made from
 	exitBound  = 5 // a comparison does not keep a bound, or a model could be smaller
+	// 6 is for a result that is damaged
+	exitCrashed = 7 // the process that did the work died
 )
 
 // streams are where a command says what it has to say.
@@ -52,11 +52,16 @@ func working[T any](s streams, o compress.EnvironmentOptions, quiet bool, work f
 	return work(env)
 }
 
-// run is the program: it alone turns errors into exit codes.
+// run is the program in one process.
 func run(args []string, s streams) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), interrupts()...)
 	defer stop()
 	context.AfterFunc(ctx, stop) // so that a second Ctrl-C ends the program at once
+	return execute(ctx, args, s)
+}
+
+// execute does what a command line says: it alone turns errors into exit codes.
+func execute(ctx context.Context, args []string, s streams) int {
 	out := &output{to: s.out}
 	s.out = out
 	root := newRoot(s)
