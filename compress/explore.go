@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
@@ -117,10 +118,11 @@ func (o ExploreOptions) point(source string, budget float64) RunOptions {
 // folder finds a place for the models: temp is one for those that are not kept, else "". What is not wanted of it goes with done.
 func (o ExploreOptions) folder() (temp string, done func(), err error) {
 	if o.Models == "" {
-		if temp, err = os.MkdirTemp("", "onnx-compress-*"); err != nil {
+		made, err := atomicfile.MakeFolder("", "onnx-compress")
+		if err != nil {
 			return "", nil, fmt.Errorf("a folder for models while they are judged: %w", err)
 		}
-		return temp, func() { _ = os.RemoveAll(temp) }, nil
+		return made.Path, made.Remove, nil
 	}
 	switch err := os.Mkdir(o.Models, 0o777); {
 	case err == nil:

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -82,18 +82,18 @@ func Compress(ctx context.Context, env *Environment, m *onnxio.Model, o Options)
 	if err := o.check(); err != nil {
 		return nil, nil, err
 	}
-	folder, err := os.MkdirTemp("", "onnx-compress-*")
+	temp, err := atomicfile.MakeFolder("", "onnx-compress")
 	if err != nil {
 		return nil, nil, fmt.Errorf("a folder for models while they are judged: %w", err)
 	}
-	defer os.RemoveAll(folder)
+	defer temp.Remove()
 	original := graph.Of(m).Parts().Model() // which may have become another than the file that it was read from
 	defer original.Close()
-	original.Path = filepath.Join(folder, "original.onnx")
+	original.Path = filepath.Join(temp.Path, "original.onnx")
 	if err := onnxio.Write(ctx, m, original.Path, onnxio.WriteOptions{}); err != nil {
 		return nil, nil, err
 	}
-	to := place{path: filepath.Join(folder, "model.onnx")}
+	to := place{path: filepath.Join(temp.Path, "model.onnx")}
 	d, r, err := produce(ctx, env, original, o, to, func() (*provenance.Record, error) { return nil, nil })
 	if err != nil {
 		return nil, nil, err

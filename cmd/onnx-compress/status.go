@@ -120,8 +120,9 @@ func newStatus(s streams) *cobra.Command {
 		Long: `Says of compressed models whether they still fit what they were made from. Each
 has in its metadata the hashes of its source, of the calibration data and of the
 options; source and data are read and hashed again, wherever they lie. A file is
-fresh; or stale, with what changed: source, data, options; or unknown, where it
-has no record, or its source or data are not found.`,
+fresh; or stale, with what changed: source, data, options, or the weights where
+they lie in a file of their own; or unknown, where it has no record, or its
+source or data are not found.`,
 		Example: `
   onnx-compress status small.onnx
   onnx-compress status models/*.small.onnx --any-data
@@ -221,6 +222,8 @@ func changes(f provenance.Status) string {
 			out = append(out, c+" ("+path+")")
 		case c == provenance.Data:
 			out = append(out, "data (there are none now)")
+		case c == provenance.Weights:
+			out = append(out, "weights ("+f.Why+")")
 		default:
 			out = append(out, c)
 		}
