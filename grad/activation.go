@@ -64,9 +64,7 @@ func (e *emitter) between(x string, low, high float64) string {
 
 // prelu is PRelu; the slope is broadcast to x.
 func prelu(c *call) error {
-	if c.wanted(0) {
-		c.give(0, c.mul(c.g(), c.choose(c.positive(c.x(0)), c.scalar(1), c.x(1))))
-	}
+	c.want(0, func() string { return c.mul(c.g(), c.choose(c.positive(c.x(0)), c.scalar(1), c.x(1))) })
 	if c.wanted(1) {
 		low := c.sub(c.x(0), c.Op("Relu", c.x(0)))
 		c.giveFrom(1, c.mul(c.g(), low))
@@ -76,15 +74,9 @@ func prelu(c *call) error {
 
 // clip is Clip, with the bounds as attributes before operator set 11.
 func clip(c *call) error {
-	if c.wanted(0) {
-		c.give(0, c.mul(c.g(), c.mask(c.equal(c.x(0), c.y()))))
-	}
-	if c.wanted(1) {
-		c.giveFrom(1, c.mul(c.g(), c.mask(c.Op("Less", c.x(0), c.x(1)))))
-	}
-	if c.wanted(2) {
-		c.giveFrom(2, c.mul(c.g(), c.mask(c.Op("Greater", c.x(0), c.x(2)))))
-	}
+	c.want(0, func() string { return c.mul(c.g(), c.mask(c.equal(c.x(0), c.y()))) })
+	c.wantFrom(1, func() string { return c.mul(c.g(), c.mask(c.Op("Less", c.x(0), c.x(1)))) })
+	c.wantFrom(2, func() string { return c.mul(c.g(), c.mask(c.Op("Greater", c.x(0), c.x(2)))) })
 	return nil
 }
 

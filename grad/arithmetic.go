@@ -6,26 +6,18 @@ func arithmeticRules() []Rule {
 		{Op: "Add", Formula: "da = g, db = g", inputs: first | second, need: 2, vjp: sum},
 		{Op: "Sub", Formula: "da = g, db = -g", inputs: first | second, need: 2, vjp: func(c *call) error {
 			c.giveFrom(0, c.g())
-			if c.wanted(1) {
-				c.give(1, c.Op("Neg", c.reduceTo(c.g(), c.shapeOut(0), c.shape(1))))
-			}
+			c.want(1, func() string { return c.Op("Neg", c.reduceTo(c.g(), c.shapeOut(0), c.shape(1))) })
 			return nil
 		}},
 		{Op: "Mul", Formula: "da = g·b, db = g·a", inputs: first | second, need: 2, vjp: func(c *call) error {
-			if c.wanted(0) {
-				c.giveFrom(0, c.mul(c.g(), c.x(1)))
-			}
-			if c.wanted(1) {
-				c.giveFrom(1, c.mul(c.g(), c.x(0)))
-			}
+			c.wantFrom(0, func() string { return c.mul(c.g(), c.x(1)) })
+			c.wantFrom(1, func() string { return c.mul(c.g(), c.x(0)) })
 			return nil
 		}},
 		{Op: "Div", Formula: "da = g/b, db = -g·y/b", inputs: first | second, need: 2, vjp: func(c *call) error {
 			quotient := c.div(c.g(), c.x(1))
 			c.giveFrom(0, quotient)
-			if c.wanted(1) {
-				c.give(1, c.Op("Neg", c.reduceTo(c.mul(quotient, c.y()), c.shapeOut(0), c.shape(1))))
-			}
+			c.want(1, func() string { return c.Op("Neg", c.reduceTo(c.mul(quotient, c.y()), c.shapeOut(0), c.shape(1))) })
 			return nil
 		}},
 		{Op: "Pow", Formula: "da = g·b·aᵇ⁻¹, db = g·y·ln(a) for a > 0, else 0", inputs: first | second, need: 2, vjp: power},
@@ -53,9 +45,7 @@ func sum(c *call) error {
 // power is Pow. Integer exponents down to 0 work for all bases.
 func power(c *call) error {
 	a, b := c.x(0), c.x(1)
-	if c.wanted(0) {
-		c.giveFrom(0, c.mul(c.g(), powerSlope(c, a, b)))
-	}
+	c.wantFrom(0, func() string { return c.mul(c.g(), powerSlope(c, a, b)) })
 	if c.wanted(1) {
 		above := c.positive(a)
 		// The logarithm of 1 stands in where a has none.
@@ -104,9 +94,7 @@ func extreme(c *call) error {
 	}
 	share := c.div(c.g(), count)
 	for i := range hits {
-		if c.wanted(i) {
-			c.giveFrom(i, c.mul(share, hits[i]))
-		}
+		c.wantFrom(i, func() string { return c.mul(share, hits[i]) })
 	}
 	return nil
 }

@@ -121,16 +121,24 @@ func (c *call) wanted(i int) bool { return i < len(c.wants) && c.wants[i] }
 
 // give adds to the gradient of an input; g has the input's shape.
 func (c *call) give(i int, g string) {
+	c.want(i, func() string { return g })
+}
+
+// want is give where g costs nodes, which are made only if the input needs a gradient.
+func (c *call) want(i int, g func() string) {
 	if c.wanted(i) {
-		c.parts[c.x(i)] = append(c.parts[c.x(i)], g)
+		c.parts[c.x(i)] = append(c.parts[c.x(i)], g())
 	}
 }
 
 // giveFrom adds to the gradient of an input that was broadcast to the shape of output 0, which g has.
 func (c *call) giveFrom(i int, g string) {
-	if c.wanted(i) {
-		c.give(i, c.reduceTo(g, c.shapeOut(0), c.shape(i)))
-	}
+	c.wantFrom(i, func() string { return g })
+}
+
+// wantFrom is to giveFrom as want is to give.
+func (c *call) wantFrom(i int, g func() string) {
+	c.want(i, func() string { return c.reduceTo(g(), c.shapeOut(0), c.shape(i)) })
 }
 
 func (c *call) float(name string, absent float64) float64 {
@@ -160,34 +168,14 @@ func (c *call) axes(i int, attribute string, rank int) ([]int, error) {
 	if list == nil || err != nil {
 		return nil, err
 	}
-	out := []int{}
-	for _, a := range list {
-		k, err := axisOf(a, rank)
-		if err != nil {
-			return nil, err
-		}
-		if slices.Contains(out, k) {
-			return nil, fmt.Errorf("axis %d is named twice", a)
-		}
-		out = append(out, k)
-	}
+	out, err := graph.Axes(list, rank)
 	slices.Sort(out)
-	return out, nil
+	return out, err
 }
 
 // axis returns the axis that an attribute names, counted from the front.
 func (c *call) axis(attribute string, absent, rank int) (int, error) {
-	return axisOf(c.node.Int(attribute, absent), rank)
-}
-
-func axisOf(a, rank int) (int, error) {
-	if a < -rank || a >= rank {
-		return 0, fmt.Errorf("axis %d of a value of rank %d", a, rank)
-	}
-	if a < 0 {
-		a += rank
-	}
-	return a, nil
+	return graph.Axis(c.node.Int(attribute, absent), rank)
 }
 
 // errShape is a node whose inputs do not fit its operator, which the runtime refuses too.

@@ -73,12 +73,8 @@ func convRule(c *call) error {
 	if err != nil {
 		return err
 	}
-	if c.wanted(0) {
-		c.give(0, c.convInput(k))
-	}
-	if c.wanted(1) {
-		c.give(1, c.convWeight(k, c.x(0), c.g()))
-	}
+	c.want(0, func() string { return c.convInput(k) })
+	c.want(1, func() string { return c.convWeight(k, c.x(0), c.g()) })
 	c.giveBias(2)
 	return nil
 }
@@ -105,21 +101,15 @@ func convTransposeRule(c *call) error {
 	if !k.exact() {
 		return errShape
 	}
-	if c.wanted(0) {
-		c.give(0, c.Node("Conv", []string{c.g(), c.x(1)}, k.attributes()...))
-	}
-	if c.wanted(1) {
-		c.give(1, c.convWeight(k, c.g(), c.x(0)))
-	}
+	c.want(0, func() string { return c.Node("Conv", []string{c.g(), c.x(1)}, k.attributes()...) })
+	c.want(1, func() string { return c.convWeight(k, c.g(), c.x(0)) })
 	c.giveBias(2)
 	return nil
 }
 
 // giveBias sums over everything but channels.
 func (c *call) giveBias(i int) {
-	if c.wanted(i) {
-		c.give(i, c.channelSums(c.g(), c.shapeOut(0)))
-	}
+	c.want(i, func() string { return c.channelSums(c.g(), c.shapeOut(0)) })
 }
 
 // fits reports whether a weight has the shape that channels and groups ask for.

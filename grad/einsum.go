@@ -113,9 +113,7 @@ func einsumRule(c *call) error {
 		}
 	}
 	for i := range shapes {
-		if c.wanted(i) {
-			c.give(i, e.product(c, i, size))
-		}
+		c.want(i, func() string { return e.product(c, i, size) })
 	}
 	return nil
 }

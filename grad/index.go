@@ -20,12 +20,8 @@ func indexRules() []Rule {
 
 func whereRule(c *call) error {
 	mask := c.mask(c.x(0))
-	if c.wanted(1) {
-		c.giveFrom(1, c.mul(c.g(), mask))
-	}
-	if c.wanted(2) {
-		c.giveFrom(2, c.mul(c.g(), c.sub(c.scalar(1), mask)))
-	}
+	c.wantFrom(1, func() string { return c.mul(c.g(), mask) })
+	c.wantFrom(2, func() string { return c.mul(c.g(), c.sub(c.scalar(1), mask)) })
 	return nil
 }
 

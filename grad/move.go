@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -34,11 +35,10 @@ func concatRule(c *call) error {
 		}
 		end := at + shape[axis]
 		switch {
-		case !c.wanted(i):
 		case at == 0 && end == y[axis]:
 			c.give(i, c.g())
 		default:
-			c.give(i, c.slice(c.g(), []int{axis}, []int{at}, []int{end}))
+			c.want(i, func() string { return c.slice(c.g(), []int{axis}, []int{at}, []int{end}) })
 		}
 		at = end
 	}
@@ -110,11 +110,11 @@ func (c *call) cuts() ([]cut, error) {
 	for i := range x {
 		out[i] = cut{step: 1, count: y[i]}
 	}
-	for i, a := range axes {
-		k, err := axisOf(a, len(x))
-		if err != nil {
-			return nil, err
-		}
+	axes, err := graph.Axes(axes, len(x))
+	if err != nil {
+		return nil, err
+	}
+	for i, k := range axes {
 		begin, last := starts[i], x[k]
 		if begin < 0 {
 			begin += x[k]
@@ -265,11 +265,10 @@ func (c *call) padding(rank int) (begin, end []int, err error) {
 		return nil, nil, errShape
 	}
 	begin, end = filled(rank, 0), filled(rank, 0)
-	for i, a := range axes {
-		k, err := axisOf(a, rank)
-		if err != nil {
-			return nil, nil, err
-		}
+	if axes, err = graph.Axes(axes, rank); err != nil {
+		return nil, nil, err
+	}
+	for i, k := range axes {
 		begin[k], end[k] = pads[i], pads[len(axes)+i]
 	}
 	return begin, end, nil

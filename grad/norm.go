@@ -59,23 +59,17 @@ func batchNormRule(c *call) error {
 	wide := func(v string) string { return c.reshape(v, x[1:2], channel) }
 	r := c.inverseRoot(c.x(4))
 	slope := c.mul(c.x(1), r)
-	if c.wanted(0) {
-		c.give(0, c.mul(c.g(), wide(slope)))
-	}
+	c.want(0, func() string { return c.mul(c.g(), wide(slope)) })
 	if c.wanted(1) || c.wanted(4) {
 		centred := c.sub(c.x(0), wide(c.x(3)))
 		moment := c.mul(c.sum(c.mul(c.g(), centred), across, false), r)
 		c.give(1, moment)
-		if c.wanted(4) {
-			c.give(4, c.scale(c.mul(moment, c.mul(slope, r)), -0.5))
-		}
+		c.want(4, func() string { return c.scale(c.mul(moment, c.mul(slope, r)), -0.5) })
 	}
 	if c.wanted(2) || c.wanted(3) {
 		total := c.sum(c.g(), across, false)
 		c.give(2, total)
-		if c.wanted(3) {
-			c.give(3, c.Op("Neg", c.mul(total, slope)))
-		}
+		c.want(3, func() string { return c.Op("Neg", c.mul(total, slope)) })
 	}
 	return nil
 }
@@ -109,18 +103,30 @@ func (c *call) lastAxesNorm(centre bool) error {
 	if err != nil {
 		return err
 	}
-	axes := span(axis, len(x))
-	if c.wanted(0) || c.wanted(1) {
-		normal, r := c.standard(c.x(0), axes, centre)
-		if c.wanted(0) {
-			c.give(0, c.unscale(c.mul(c.g(), c.x(1)), normal, r, axes, centre))
-		}
-		if c.wanted(1) {
-			c.giveFrom(1, c.mul(c.g(), normal))
-		}
-	}
-	c.giveFrom(2, c.g())
+	c.normalised(norm{x: c.x(0), g: c.g(), axes: span(axis, len(x)), centre: centre, scale: func() string { return c.x(1) }},
+		func(g string) string { return g },
+		func(i int, g string) string { return c.reduceTo(g, c.shapeOut(0), c.shape(i)) })
 	return nil
+}
+
+// norm is a normalization along axes, without centre by the root mean square: its input and cotangent as they are seen, and
+// the scale, which is broadcast to them.
+type norm struct {
+	x, g   string
+	axes   []int
+	centre bool
+	scale  func() string
+}
+
+// normalised gives the gradients of a normalization, its scale and its bias. back brings what is seen into the shape of
+// input 0, and total adds it up to that of another input.
+func (c *call) normalised(n norm, back func(g string) string, total func(input int, g string) string) {
+	if c.wanted(0) || c.wanted(1) {
+		normal, r := c.standard(n.x, n.axes, n.centre)
+		c.want(0, func() string { return back(c.unscale(c.mul(n.g, n.scale()), normal, r, n.axes, n.centre)) })
+		c.want(1, func() string { return total(1, c.mul(n.g, normal)) })
+	}
+	c.want(2, func() string { return total(2, n.g) })
 }
 
 // instanceNormRule normalises over the spatial axes, for every sample and channel.
@@ -131,19 +137,10 @@ func instanceNormRule(c *call) error {
 	}
 	axes := span(2, len(x))
 	across := append([]int{0}, axes...)
-	if c.wanted(0) || c.wanted(1) {
-		normal, r := c.standard(c.x(0), axes, true)
-		if c.wanted(0) {
-			scale := c.reshape(c.x(1), x[1:2], slices.Concat(x[1:2], filled(len(axes), 1)))
-			c.give(0, c.unscale(c.mul(c.g(), scale), normal, r, axes, true))
-		}
-		if c.wanted(1) {
-			c.give(1, c.sum(c.mul(c.g(), normal), across, false))
-		}
-	}
-	if c.wanted(2) {
-		c.give(2, c.sum(c.g(), across, false))
-	}
+	scale := func() string { return c.reshape(c.x(1), x[1:2], slices.Concat(x[1:2], filled(len(axes), 1))) }
+	c.normalised(norm{c.x(0), c.g(), axes, true, scale},
+		func(g string) string { return g },
+		func(_ int, g string) string { return c.sum(g, across, false) })
 	return nil
 }
 
@@ -163,21 +160,11 @@ func groupNormRule(c *call) error {
 	if tensor.Product(c.shape(1)) != tensor.Product(params) || tensor.Product(c.shape(2)) != tensor.Product(params) {
 		return errShape
 	}
-	axes := []int{2, 3}
 	g := c.reshape(c.g(), x, full)
-	if c.wanted(0) || c.wanted(1) {
-		normal, r := c.standard(c.reshape(c.x(0), x, full), axes, true)
-		if c.wanted(0) {
-			scale := c.reshape(c.x(1), c.shape(1), params)
-			c.give(0, c.reshape(c.unscale(c.mul(g, scale), normal, r, axes, true), full, x))
-		}
-		if c.wanted(1) {
-			c.give(1, c.reshape(c.sum(c.mul(g, normal), over, false), nil, c.shape(1)))
-		}
-	}
-	if c.wanted(2) {
-		c.give(2, c.reshape(c.sum(g, over, false), nil, c.shape(2)))
-	}
+	scale := func() string { return c.reshape(c.x(1), c.shape(1), params) }
+	c.normalised(norm{c.reshape(c.x(0), x, full), g, []int{2, 3}, true, scale},
+		func(g string) string { return c.reshape(g, full, x) },
+		func(i int, g string) string { return c.reshape(c.sum(g, over, false), nil, c.shape(i)) })
 	return nil
 }
 

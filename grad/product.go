@@ -28,23 +28,19 @@ func gemmRule(c *call) error {
 	g, a, b := c.g(), c.x(0), c.x(1)
 	transA, transB := c.node.Int("transA", 0) != 0, c.node.Int("transB", 0) != 0
 	alpha, beta := c.float("alpha", 1), c.float("beta", 1)
-	if c.wanted(0) {
+	c.want(0, func() string {
 		if transA {
-			c.give(0, c.gemm(b, g, transB, true, alpha))
-		} else {
-			c.give(0, c.gemm(g, b, false, !transB, alpha))
+			return c.gemm(b, g, transB, true, alpha)
 		}
-	}
-	if c.wanted(1) {
+		return c.gemm(g, b, false, !transB, alpha)
+	})
+	c.want(1, func() string {
 		if transB {
-			c.give(1, c.gemm(g, a, true, transA, alpha))
-		} else {
-			c.give(1, c.gemm(a, g, !transA, false, alpha))
+			return c.gemm(g, a, true, transA, alpha)
 		}
-	}
-	if c.wanted(2) {
-		c.give(2, c.scale(c.reduceTo(g, c.shapeOut(0), c.shape(2)), beta))
-	}
+		return c.gemm(a, g, !transA, false, alpha)
+	})
+	c.want(2, func() string { return c.scale(c.reduceTo(g, c.shapeOut(0), c.shape(2)), beta) })
 	return nil
 }
 
@@ -94,9 +90,7 @@ func (c *call) matMulByMatrix(g string, full, left, right []int) {
 	rows := tensor.Product(full[:len(full)-1])
 	flat := c.reshape(g, full, []int{rows, cols})
 	b := c.reshape(c.x(1), c.shape(1), right)
-	if c.wanted(0) {
-		c.give(0, c.reshape(c.gemm(flat, b, false, true, 1), []int{rows, inner}, c.shape(0)))
-	}
+	c.want(0, func() string { return c.reshape(c.gemm(flat, b, false, true, 1), []int{rows, inner}, c.shape(0)) })
 	if c.wanted(1) {
 		a := c.reshape(c.x(0), c.shape(0), []int{rows, inner})
 		c.give(1, c.reshape(c.gemm(a, flat, true, false, 1), right, c.shape(1)))

@@ -118,9 +118,11 @@ func (c *call) resizeScales(x, y []int) ([]float32, error) {
 	if len(given) != len(axes) {
 		return nil, errShape
 	}
-	for i, a := range axes {
-		k, err := axisOf(a, len(x))
-		if err != nil || !(given[i] > 0) {
+	if axes, err = graph.Axes(axes, len(x)); err != nil {
+		return nil, err
+	}
+	for i, k := range axes {
+		if !(given[i] > 0) {
 			return nil, errShape
 		}
 		out[k] = float32(given[i])

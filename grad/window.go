@@ -25,39 +25,29 @@ func (w window) places() int { return tensor.Product(w.size) }
 // and the spatial sizes are given.
 func (c *call) window(size, in, out []int) (window, error) {
 	n := len(size)
-	w := window{size: size, in: in, out: out, begin: filled(n, 0), end: filled(n, 0)}
-	var err error
-	if w.stride, err = c.perAxis("strides", n); err != nil {
+	w := window{size: size, in: in, out: out}
+	read, err := c.node.Window(n)
+	if err != nil {
 		return w, err
 	}
-	if w.dilation, err = c.perAxis("dilations", n); err != nil {
-		return w, err
-	}
-	for i, k := range size {
-		if k < 1 || k > 1<<20 || w.stride[i] > 1<<20 || w.dilation[i] > 1<<20 {
-			return w, fmt.Errorf("a window of %v with strides %v and dilations %v", size, w.stride, w.dilation)
-		}
+	w.stride, w.dilation = read.Strides, read.Dilations
+	far := func(v int) bool { return v > 1<<20 }
+	if slices.ContainsFunc(slices.Concat(size, w.stride, w.dilation), far) || slices.ContainsFunc(size, func(k int) bool { return k < 1 }) {
+		return w, fmt.Errorf("a window of %v with strides %v and dilations %v", size, w.stride, w.dilation)
 	}
 	if len(in) != n || len(out) != n {
 		return w, errShape
 	}
-	auto := c.node.String("auto_pad", "NOTSET")
-	switch auto {
-	case "NOTSET", "":
-		if pads := c.node.Ints("pads"); pads != nil {
-			if len(pads) != 2*n || slices.ContainsFunc(pads, func(p int) bool { return p < 0 || p > 1<<20 }) {
-				return w, fmt.Errorf("pads %v", pads)
-			}
-			w.begin, w.end = pads[:n], pads[n:]
-		}
-	case "VALID":
-	case "SAME_UPPER", "SAME_LOWER":
+	pads := slices.Concat(read.Begin, read.End)
+	if slices.ContainsFunc(pads, far) || slices.ContainsFunc(pads, func(p int) bool { return p < 0 }) {
+		return w, fmt.Errorf("pads %v", pads)
+	}
+	w.begin, w.end = read.Begin, read.End
+	if read.Auto != "" {
 		for i := range size {
 			total := max((out[i]-1)*w.stride[i]+w.reach(i)-in[i], 0)
-			w.split(i, total, auto == "SAME_LOWER")
+			w.split(i, total, read.Auto == "SAME_LOWER")
 		}
-	default:
-		return w, fmt.Errorf("auto_pad %q", auto)
 	}
 	return w, nil
 }
@@ -69,18 +59,6 @@ func (w window) split(axis, total int, lower bool) {
 		w.begin[axis] = total - total/2
 	}
 	w.end[axis] = total - w.begin[axis]
-}
-
-// perAxis reads an attribute with a positive number per spatial axis, 1 where absent.
-func (c *call) perAxis(name string, n int) ([]int, error) {
-	v := c.node.Ints(name)
-	if v == nil {
-		return filled(n, 1), nil
-	}
-	if len(v) != n || slices.ContainsFunc(v, func(x int) bool { return x < 1 }) {
-		return nil, fmt.Errorf("%s %v for %d spatial axes", name, v, n)
-	}
-	return v, nil
 }
 
 // each calls visit with the index of every tap, in row-major order.

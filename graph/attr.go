@@ -110,50 +110,35 @@ func (n Node) Graph(m *onnxio.Model, name string) (*Graph, bool) {
 	return nil, false
 }
 
-func attr(name string, kind onnxpb.AttributeProto_AttributeType) *onnxpb.AttributeProto {
-	return &onnxpb.AttributeProto{Name: proto.String(name), Type: kind.Enum()}
-}
-
 // Int returns an integer attribute.
 func Int(name string, v int) Attr {
-	a := attr(name, onnxpb.AttributeProto_INT)
-	a.I = proto.Int64(int64(v))
-	return Attr{a}
+	return Attr{&onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_INT.Enum(), I: proto.Int64(int64(v))}}
 }
 
 // Ints returns a list attribute of integers.
 func Ints(name string, v ...int) Attr {
-	a := attr(name, onnxpb.AttributeProto_INTS)
-	a.Ints = wrap(v, func(n int) int64 { return int64(n) })
-	return Attr{a}
+	list := wrap(v, func(n int) int64 { return int64(n) })
+	return Attr{&onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_INTS.Enum(), Ints: list}}
 }
 
 // Float returns a float attribute.
 func Float(name string, v float32) Attr {
-	a := attr(name, onnxpb.AttributeProto_FLOAT)
-	a.F = proto.Float32(v)
-	return Attr{a}
+	return Attr{&onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_FLOAT.Enum(), F: &v}}
 }
 
 // Floats returns a list attribute of floats.
 func Floats(name string, v ...float32) Attr {
-	a := attr(name, onnxpb.AttributeProto_FLOATS)
-	a.Floats = v
-	return Attr{a}
+	return Attr{&onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_FLOATS.Enum(), Floats: v}}
 }
 
 // String returns a string attribute.
 func String(name, v string) Attr {
-	a := attr(name, onnxpb.AttributeProto_STRING)
-	a.S = []byte(v)
-	return Attr{a}
+	return Attr{&onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_STRING.Enum(), S: []byte(v)}}
 }
 
 // Tensor returns a tensor attribute.
 func Tensor(name string, t onnxio.Tensor) Attr {
-	a := attr(name, onnxpb.AttributeProto_TENSOR)
-	a.T = t.Proto()
-	return Attr{a}
+	return Attr{&onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_TENSOR.Enum(), T: t.Proto()}}
 }
 
 // Reference returns an attribute of a local function's node that takes its value from what a call gives as another.
@@ -163,7 +148,5 @@ func Reference(name, given string) Attr {
 
 // Body returns an attribute that holds a graph.
 func Body(name string, body Parts) Attr {
-	a := attr(name, onnxpb.AttributeProto_GRAPH)
-	a.G = body.body()
-	return Attr{a}
+	return Attr{&onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_GRAPH.Enum(), G: body.body()}}
 }

@@ -67,13 +67,21 @@ type application struct {
 	ledger *ledger
 }
 
+// holds tells whether a node stands at a position of the model.
+func (a *application) holds(index int, n graph.Node) bool {
+	nodes := graph.Of(a.model).Nodes()
+	return index >= 0 && index < len(nodes) && nodes[index] == n
+}
+
+// changed tells whether a patch before has changed the node at a position.
+func (a *application) changed(index int) bool { return a.at[index] != nil || a.swaps[index] != nil }
+
 // take checks a patch against the model and the patches before it, and notes it.
 func (a *application) take(p *Patch) error {
-	nodes := graph.Of(a.model).Nodes()
-	if p.Index < 0 || p.Index >= len(nodes) || nodes[p.Index] != p.Old {
+	if !a.holds(p.Index, p.Old) {
 		return fmt.Errorf("node %d of the model is not the one that the patch was made for", p.Index)
 	}
-	if a.at[p.Index] != nil || a.swaps[p.Index] != nil {
+	if a.changed(p.Index) {
 		return errors.New("an earlier patch has replaced the same node")
 	}
 	if err := a.fresh(p); err != nil {
@@ -100,11 +108,11 @@ func (a *application) take(p *Patch) error {
 
 // takeAlong notes that the node in front of a patch's own goes too.
 func (a *application) takeAlong(p *Patch) error {
-	nodes, t := graph.Of(a.model).Nodes(), p.Taken
-	if t.Index < 0 || t.Index >= p.Index || nodes[t.Index] != t.Old {
+	t := p.Taken
+	if t.Index >= p.Index || !a.holds(t.Index, t.Old) {
 		return fmt.Errorf("node %d of the model is not the one in front that is to go too", t.Index)
 	}
-	if a.at[t.Index] != nil || a.swaps[t.Index] != nil {
+	if a.changed(t.Index) {
 		return fmt.Errorf("an earlier patch has changed the node %q, which is to go too", t.Old.Label())
 	}
 	for _, v := range t.Old.Outputs() {
@@ -119,11 +127,10 @@ func (a *application) takeAlong(p *Patch) error {
 
 // swap notes that a node reads something else from now on.
 func (a *application) swap(s *Swap) error {
-	nodes := graph.Of(a.model).Nodes()
-	if s.Index < 0 || s.Index >= len(nodes) || nodes[s.Index] != s.Old {
+	if !a.holds(s.Index, s.Old) {
 		return fmt.Errorf("node %d of the model is not the one whose constant takes the shift", s.Index)
 	}
-	if a.at[s.Index] != nil || a.swaps[s.Index] != nil {
+	if a.changed(s.Index) {
 		return fmt.Errorf("an earlier patch has changed the node %q, whose constant takes the shift", s.Old.Label())
 	}
 	if !swapped(s.Old, s.New) {
@@ -167,11 +174,7 @@ func connected(p *Patch) error {
 	if last := p.New[len(p.New)-1]; !slices.Equal(last.Outputs(), p.Old.Outputs()) {
 		return fmt.Errorf("the last new node computes %q, the old one %q", last.Outputs(), p.Old.Outputs())
 	}
-	unread := map[string]bool{}
-	for _, t := range p.Weights {
-		unread[t.Name()] = true
-	}
-	known := map[string]bool{"": true}
+	known, unread := map[string]bool{"": true}, map[string]bool{}
 	for _, v := range p.Old.Inputs() {
 		known[v] = true
 	}
@@ -183,33 +186,30 @@ func connected(p *Patch) error {
 			delete(known, v)
 		}
 	}
+	bring := func(name string) { known[name], unread[name] = true, true }
+	for _, t := range p.Weights {
+		bring(t.Name())
+	}
 	for i, n := range p.New {
 		for _, v := range n.Inputs() {
-			if _, brought := unread[v]; !known[v] && !brought {
+			if !known[v] {
 				return fmt.Errorf("new node %q reads %q, which is neither an input of the old node nor new", n.Name(), v)
 			}
-			if unread[v] {
-				unread[v] = false
+			delete(unread, v)
+		}
+		if i < len(p.New)-1 {
+			for _, v := range n.Outputs() {
+				bring(v)
 			}
-		}
-		if i == len(p.New)-1 {
-			break
-		}
-		for _, v := range n.Outputs() {
-			unread[v] = true
 		}
 	}
 	if p.Next != nil {
 		for _, v := range p.Next.New.Inputs() {
-			if unread[v] {
-				unread[v] = false
-			}
+			delete(unread, v)
 		}
 	}
-	for v, left := range unread {
-		if left {
-			return fmt.Errorf("no new node reads %q", v)
-		}
+	for v := range unread {
+		return fmt.Errorf("no new node reads %q", v)
 	}
 	return nil
 }

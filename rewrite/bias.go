@@ -7,6 +7,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -102,8 +103,8 @@ func (f *finder) settleBias(value string, b *bias) {
 	if !ok || h.overridable || !factorable(h.dtype()) || !slices.IsSorted(h.perm) {
 		return
 	}
-	dims, ok := broadcast(h.shape(), b.dims)
-	if !ok {
+	dims, err := shapes.Broadcast(h.shape(), b.dims)
+	if err != nil {
 		return
 	}
 	b.old, b.dims, b.place = h, dims, BiasGrows
@@ -148,24 +149,6 @@ func (f *finder) nextBias(s *Site) *bias {
 	f.settleBias(n.Input(b.slot), b)
 	b.swap = &Swap{Old: n, Index: f.graph.Position(n), New: n}
 	return b
-}
-
-// broadcast returns the shape that two shapes broadcast to, as NumPy does.
-func broadcast(a, b []int) ([]int, bool) {
-	if len(a) < len(b) {
-		a, b = b, a
-	}
-	out := slices.Clone(a)
-	for i, n := range b {
-		switch at := len(a) - len(b) + i; {
-		case out[at] == n || n == 1:
-		case out[at] == 1:
-			out[at] = n
-		default:
-			return nil, false
-		}
-	}
-	return out, true
 }
 
 // addend returns the name of what the last factor adds to its product: the node's own

@@ -113,7 +113,7 @@ func convTransposeView(n graph.Node, shape []int) (View, error) {
 		if len(given) != len(v.Window) {
 			return v, fmt.Errorf("%s %v for %d spatial axes", list.name, given, len(v.Window))
 		}
-		if outside(given, 0) {
+		if outside(given) {
 			return v, fmt.Errorf("%s %v", list.name, given)
 		}
 	}
@@ -123,71 +123,28 @@ func convTransposeView(n graph.Node, shape []int) (View, error) {
 // windowView reads the attributes that Conv and ConvTranspose share.
 func windowView(n graph.Node, window []int, groups int) (View, error) {
 	rank := len(window)
-	v := View{Kind: ConvPatches, Window: slices.Clone(window), PadBegin: make([]int, rank), PadEnd: make([]int, rank), Groups: groups}
-	var err error
-	if v.Strides, err = spatial(n, "strides", rank); err != nil {
-		return v, err
-	}
-	if v.Dilations, err = spatial(n, "dilations", rank); err != nil {
-		return v, err
-	}
-	size, err := spatial(n, "kernel_shape", rank)
+	v := View{Kind: ConvPatches, Window: slices.Clone(window), Groups: groups}
+	size, err := n.Spatial("kernel_shape", rank)
 	if err != nil {
 		return v, err
 	}
 	if n.Has("kernel_shape") && !slices.Equal(size, v.Window) {
 		return v, fmt.Errorf("kernel_shape %v differs from the weight's window %v", size, v.Window)
 	}
-	switch auto := n.String("auto_pad", "NOTSET"); auto {
-	case "SAME_UPPER", "SAME_LOWER":
-		v.AutoPad = auto
-		return v, nil
-	case "VALID":
-		return v, nil
-	case "NOTSET", "":
-	default:
-		return v, fmt.Errorf("auto_pad %q is not defined", auto)
+	w, err := n.Window(rank)
+	if err != nil {
+		return v, err
 	}
-	return v, v.explicit(n.Ints("pads"))
+	if pads := slices.Concat(w.Begin, w.End); outside(pads) {
+		return v, fmt.Errorf("pads %v", pads)
+	}
+	v.Strides, v.Dilations, v.PadBegin, v.PadEnd, v.AutoPad = w.Strides, w.Dilations, w.Begin, w.End, w.Auto
+	return v, nil
 }
 
-// explicit takes the pads of a node.
-func (v View) explicit(pads []int) error {
-	if pads == nil {
-		return nil
-	}
-	rank := len(v.Window)
-	if len(pads) != 2*rank {
-		return fmt.Errorf("pads %v for %d spatial axes", pads, rank)
-	}
-	if outside(pads, 0) {
-		return fmt.Errorf("pads %v", pads)
-	}
-	copy(v.PadBegin, pads[:rank])
-	copy(v.PadEnd, pads[rank:])
-	return nil
-}
-
-// maxSize bounds sizes in attributes, so that sums and products of them stay in range.
-const maxSize = 1 << 31
-
-// outside tells whether any of the sizes is less than the least one allowed, or too large.
-func outside(list []int, least int) bool {
-	return slices.ContainsFunc(list, func(v int) bool { return v < least || v > maxSize })
-}
-
-// spatial returns a list attribute with one positive entry per spatial axis, ones where it is absent.
-func spatial(n graph.Node, name string, rank int) ([]int, error) {
-	list := n.Ints(name)
-	switch {
-	case list == nil:
-		return slices.Repeat([]int{1}, rank), nil
-	case len(list) != rank:
-		return nil, fmt.Errorf("%s %v for %d spatial axes", name, list, rank)
-	case outside(list, 1):
-		return nil, fmt.Errorf("%s %v", name, list)
-	}
-	return list, nil
+// outside tells whether any of the sizes is negative, or too large for sums and products of them.
+func outside(list []int) bool {
+	return slices.ContainsFunc(list, func(v int) bool { return v < 0 || v > 1<<31 })
 }
 
 // locateConv finds the spatial sizes before and after a Conv or ConvTranspose.

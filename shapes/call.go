@@ -90,50 +90,6 @@ func (c *call) list(attr string, i int) ([]int, error) {
 
 func (c *call) attr(name string, def int) int { return c.node.Int(name, def) }
 
-// positive returns an attribute with one positive entry per spatial axis.
-func (c *call) positive(attr string, n int) ([]int, error) {
-	v := c.node.Ints(attr)
-	if v == nil {
-		return ones(n), nil
-	}
-	if len(v) != n {
-		return nil, fmt.Errorf("attribute %s has %d entries for %d spatial axes", attr, len(v), n)
-	}
-	for _, x := range v {
-		if x <= 0 || x > maxSize {
-			return nil, fmt.Errorf("attribute %s has the entry %d", attr, x)
-		}
-	}
-	return v, nil
-}
-
-// axis resolves an axis that may count from the end.
-func axis(a, rank int) (int, error) {
-	if a < -rank || a >= rank {
-		return 0, fmt.Errorf("axis %d is out of range for rank %d", a, rank)
-	}
-	if a < 0 {
-		a += rank
-	}
-	return a, nil
-}
-
-// axes resolves a list of axes into a mask over a rank.
-func axes(list []int, rank int) ([]bool, error) {
-	mask := make([]bool, rank)
-	for _, a := range list {
-		k, err := axis(a, rank)
-		if err != nil {
-			return nil, err
-		}
-		if mask[k] {
-			return nil, fmt.Errorf("axis %d is named twice", a)
-		}
-		mask[k] = true
-	}
-	return mask, nil
-}
-
 // maxSize bounds single sizes, so that arithmetic on them cannot overflow.
 const maxSize = 1 << 40
 
@@ -167,8 +123,8 @@ func upTo(rank int) []int {
 
 func ones(n int) []int { return slices.Repeat([]int{1}, n) }
 
-// broadcast merges shapes as NumPy does.
-func broadcast(list ...[]int) ([]int, error) {
+// Broadcast returns the shape that shapes broadcast to, as NumPy does.
+func Broadcast(list ...[]int) ([]int, error) {
 	rank := 0
 	for _, s := range list {
 		rank = max(rank, len(s))

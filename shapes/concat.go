@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -14,7 +15,7 @@ func concat(c *call) error {
 		def = 1
 	}
 	out := slices.Clone(parts[0].shape)
-	k, err := axis(c.attr("axis", def), len(out))
+	k, err := graph.Axis(c.attr("axis", def), len(out))
 	if err != nil {
 		return err
 	}
@@ -65,7 +66,7 @@ func concatenate(parts []*value, out []int, k int) *numbers {
 // otherwise the outputs, or num_outputs of them, share the axis evenly.
 func split(c *call) error {
 	in := c.shape(0)
-	k, err := axis(c.attr("axis", 0), len(in))
+	k, err := graph.Axis(c.attr("axis", 0), len(in))
 	if err != nil {
 		return err
 	}

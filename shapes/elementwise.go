@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -76,7 +77,7 @@ func binary(c *call) error {
 	if c.opset < 7 && op != "Sum" && op != "Max" && op != "Min" && op != "Mean" {
 		list = list[:1]
 	}
-	shape, err := broadcast(list...)
+	shape, err := Broadcast(list...)
 	if err != nil {
 		return err
 	}
@@ -224,7 +225,7 @@ func castLike(c *call) error {
 
 // where follows Where: condition, then X where it holds, Y where not.
 func where(c *call) error {
-	shape, err := broadcast(c.shape(0), c.shape(1), c.shape(2))
+	shape, err := Broadcast(c.shape(0), c.shape(1), c.shape(2))
 	if err != nil {
 		return err
 	}
@@ -258,14 +259,14 @@ func reduce(c *call) error {
 		c.set(0, in)
 		return nil
 	}
-	mask, err := axes(list, len(in))
+	if len(list) == 0 {
+		list = upTo(len(in))
+	}
+	gone, err := graph.Axes(list, len(in))
 	if err != nil {
 		return err
 	}
-	if len(list) == 0 {
-		mask = slices.Repeat([]bool{true}, len(in))
-	}
-	v := &value{shape: drop(in, mask, c.attr("keepdims", 1) != 0)}
+	v := &value{shape: drop(in, gone, c.attr("keepdims", 1) != 0)}
 	if small(v.shape) && tensor.Product(v.shape) == 1 {
 		v.data = c.data(0).fold(c.node.Op())
 	}
@@ -273,12 +274,12 @@ func reduce(c *call) error {
 	return nil
 }
 
-// drop removes the masked axes, or sets them to 1.
-func drop(in []int, mask []bool, keep bool) []int {
+// drop removes axes, or sets them to 1.
+func drop(in, axes []int, keep bool) []int {
 	var out []int
 	for i, d := range in {
 		switch {
-		case !mask[i]:
+		case !slices.Contains(axes, i):
 			out = append(out, d)
 		case keep:
 			out = append(out, 1)
@@ -306,11 +307,11 @@ func (n *numbers) fold(op string) *numbers {
 
 // argReduce follows ArgMax and ArgMin.
 func argReduce(c *call) error {
-	mask, err := axes([]int{c.attr("axis", 0)}, len(c.shape(0)))
+	k, err := graph.Axis(c.attr("axis", 0), len(c.shape(0)))
 	if err != nil {
 		return err
 	}
-	c.set(0, drop(c.shape(0), mask, c.attr("keepdims", 1) != 0))
+	c.set(0, drop(c.shape(0), []int{k}, c.attr("keepdims", 1) != 0))
 	return nil
 }
 

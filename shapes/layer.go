@@ -3,6 +3,8 @@ package shapes
 import (
 	"fmt"
 	"slices"
+
+	"github.com/onnx-compress/onnx-compress/graph"
 )
 
 // batchNorm follows BatchNormalization; further outputs are per channel.
@@ -22,7 +24,7 @@ func batchNorm(c *call) error {
 // layerNorm follows LayerNormalization; mean and deviation keep the axes before axis.
 func layerNorm(c *call) error {
 	x := c.shape(0)
-	k, err := axis(c.attr("axis", -1), len(x))
+	k, err := graph.Axis(c.attr("axis", -1), len(x))
 	if err != nil {
 		return err
 	}

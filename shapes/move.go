@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -130,15 +131,12 @@ func transpose(c *call) error {
 	if len(perm) != len(in) {
 		return fmt.Errorf("perm %v for rank %d", perm, len(in))
 	}
-	if _, err := axes(perm, len(in)); err != nil {
+	perm, err := graph.Axes(perm, len(in))
+	if err != nil {
 		return err
 	}
 	out, st, from := make([]int, len(in)), strides(in), make([]int, len(in))
-	for i, p := range perm {
-		k, err := axis(p, len(in))
-		if err != nil {
-			return err
-		}
+	for i, k := range perm {
 		out[i], from[i] = in[k], st[k]
 	}
 	c.moved(out, func(at []int) int { return dot(at, from) })
@@ -160,19 +158,19 @@ func squeeze(c *call) error {
 		return err
 	}
 	in := c.shape(0)
-	mask, err := axes(list, len(in))
+	gone, err := graph.Axes(list, len(in))
 	if err != nil {
 		return err
 	}
 	for i, d := range in {
-		if list == nil {
-			mask[i] = d == 1
+		if list == nil && d == 1 {
+			gone = append(gone, i)
 		}
-		if mask[i] && d != 1 {
+		if d != 1 && slices.Contains(gone, i) {
 			return fmt.Errorf("axis %d has size %d, not 1", i, d)
 		}
 	}
-	c.relabelled(drop(in, mask, false))
+	c.relabelled(drop(in, gone, false))
 	return nil
 }
 
@@ -183,17 +181,14 @@ func unsqueeze(c *call) error {
 		return err
 	}
 	in := c.shape(0)
-	mask, err := axes(list, len(in)+len(list))
+	added, err := graph.Axes(list, len(in)+len(list))
 	if err != nil {
 		return err
 	}
-	var out []int
-	for _, added := range mask {
-		if added {
-			out = append(out, 1)
-			continue
-		}
-		out, in = append(out, in[0]), in[1:]
+	slices.Sort(added)
+	out := slices.Clone(in)
+	for _, k := range added {
+		out = slices.Insert(out, k, 1)
 	}
 	c.relabelled(out)
 	return nil
@@ -216,12 +211,13 @@ func slice(c *call) error {
 	if len(starts) != len(ends) || len(starts) != len(list) || steps != nil && len(steps) != len(starts) {
 		return fmt.Errorf("starts %v, ends %v, axes %v, steps %v", starts, ends, list, steps)
 	}
-	if _, err := axes(list, len(in)); err != nil {
+	list, err := graph.Axes(list, len(in))
+	if err != nil {
 		return err
 	}
 	out, st := slices.Clone(in), strides(in)
 	move, base := slices.Clone(st), 0
-	for i := range starts {
+	for i, k := range list {
 		step := 1
 		if steps != nil {
 			step = steps[i]
@@ -229,7 +225,6 @@ func slice(c *call) error {
 		if step == 0 || step == math.MinInt {
 			return fmt.Errorf("step %d", step)
 		}
-		k, _ := axis(list[i], len(in))
 		from, n := span(starts[i], ends[i], step, in[k])
 		out[k] = n
 		base += from * st[k]
@@ -269,7 +264,7 @@ func expand(c *call) error {
 	if slices.ContainsFunc(target, func(d int) bool { return d < 0 }) {
 		return fmt.Errorf("target %v", target)
 	}
-	out, err := broadcast(c.shape(0), target)
+	out, err := Broadcast(c.shape(0), target)
 	if err != nil {
 		return err
 	}
@@ -294,7 +289,7 @@ func tile(c *call) error {
 		if err != nil {
 			return err
 		}
-		k, err := axis(axisValue, len(in))
+		k, err := graph.Axis(axisValue, len(in))
 		if err != nil || len(reps) != 1 {
 			return fmt.Errorf("repeats %v along axis %d of %v", reps, axisValue, in)
 		}
@@ -349,11 +344,10 @@ func pad(c *call) error {
 	if len(pads) != 2*len(list) {
 		return fmt.Errorf("pads %v for %d axes", pads, len(list))
 	}
-	for i, a := range list {
-		k, err := axis(a, len(out))
-		if err != nil {
-			return err
-		}
+	if list, err = graph.Axes(list, len(out)); err != nil {
+		return err
+	}
+	for i, k := range list {
 		begin, end := pads[i], pads[i+len(list)]
 		if max(begin, end) > maxSize || min(begin, end) < -maxSize {
 			return fmt.Errorf("pads %v", pads)
@@ -395,11 +389,10 @@ func centerCropPad(c *call) error {
 	if len(list) != len(target) {
 		return fmt.Errorf("target %v for axes %v", target, list)
 	}
-	for i, a := range list {
-		k, err := axis(a, len(out))
-		if err != nil {
-			return err
-		}
+	if list, err = graph.Axes(list, len(out)); err != nil {
+		return err
+	}
+	for i, k := range list {
 		out[k] = target[i]
 	}
 	c.set(0, out)

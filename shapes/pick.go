@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 func gather(c *call) error {
 	in, idx := c.shape(0), c.shape(1)
-	k, err := axis(c.attr("axis", 0), len(in))
+	k, err := graph.Axis(c.attr("axis", 0), len(in))
 	if err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ func oneHot(c *call) error {
 		return fmt.Errorf("depth is not known in advance")
 	}
 	in := c.shape(0)
-	k, err := axis(c.attr("axis", -1), len(in)+1)
+	k, err := graph.Axis(c.attr("axis", -1), len(in)+1)
 	if err != nil {
 		return err
 	}
@@ -96,7 +97,7 @@ func topK(c *call) error {
 		return err
 	}
 	out := slices.Clone(c.shape(0))
-	k, err := axis(c.attr("axis", -1), len(out))
+	k, err := graph.Axis(c.attr("axis", -1), len(out))
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func product(a, b []int) ([]int, error) {
 	if left[n-1] != right[m-2] {
 		return nil, fmt.Errorf("shapes %v and %v do not multiply", a, b)
 	}
-	out, err := broadcast(left[:n-2], right[:m-2])
+	out, err := Broadcast(left[:n-2], right[:m-2])
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func einsum(c *call) error {
 		}
 		dots = append(dots, rest)
 	}
-	free, err := broadcast(dots...)
+	free, err := Broadcast(dots...)
 	if err != nil {
 		return err
 	}

@@ -78,34 +78,33 @@ func rules() map[string]rule {
 		"LayerNormalization":    {1, layerNorm, false},
 		"RNN":                   {3, recurrent, false},
 	}
-	for _, op := range []string{
-		"Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Bernoulli", "BitwiseNot", "Celu", "Clip", "Cos", "Cosh",
-		"CumProd", "CumSum", "DequantizeLinear", "Elu", "Erf", "Exp", "Gelu", "GroupNormalization", "HardSigmoid",
-		"HardSwish", "Hardmax", "InstanceNormalization", "IsInf", "IsNaN", "LRN", "LeakyRelu", "Log", "LogSoftmax",
-		"LpNormalization", "MeanVarianceNormalization", "Mish", "PRelu", "QuantizeLinear", "RMSNormalization",
-		"RandomNormalLike", "RandomUniformLike", "Relu", "ReverseSequence", "RotaryEmbedding", "Scatter",
-		"ScatterElements", "ScatterND", "Selu", "Shrink", "Sigmoid", "Sin", "Sinh", "Softmax", "Softplus", "Softsign",
-		"Swish", "Tan", "Tanh", "TensorScatter", "ThresholdedRelu", "Trilu",
+	for _, many := range []struct {
+		infer func(*call) error
+		ops   []string
+	}{
+		{like, []string{
+			"Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Bernoulli", "BitwiseNot", "Celu", "Clip", "Cos", "Cosh",
+			"CumProd", "CumSum", "DequantizeLinear", "Elu", "Erf", "Exp", "Gelu", "GroupNormalization", "HardSigmoid",
+			"HardSwish", "Hardmax", "InstanceNormalization", "IsInf", "IsNaN", "LRN", "LeakyRelu", "Log", "LogSoftmax",
+			"LpNormalization", "MeanVarianceNormalization", "Mish", "PRelu", "QuantizeLinear", "RMSNormalization",
+			"RandomNormalLike", "RandomUniformLike", "Relu", "ReverseSequence", "RotaryEmbedding", "Scatter",
+			"ScatterElements", "ScatterND", "Selu", "Shrink", "Sigmoid", "Sin", "Sinh", "Softmax", "Softplus", "Softsign",
+			"Swish", "Tan", "Tanh", "TensorScatter", "ThresholdedRelu", "Trilu",
+		}},
+		{unary, []string{"Abs", "Ceil", "Floor", "Identity", "Neg", "Not", "Reciprocal", "Round", "Sign", "Sqrt"}},
+		{binary, []string{
+			"Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal", "Greater", "GreaterOrEqual",
+			"Less", "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or", "Pow", "Sub", "Sum", "Xor",
+		}},
+		{reduce, []string{
+			"ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd",
+			"ReduceSum", "ReduceSumSquare",
+		}},
+		{argReduce, []string{"ArgMax", "ArgMin"}},
 	} {
-		t[op] = rule{1, like, false}
-	}
-	for _, op := range []string{"Abs", "Ceil", "Floor", "Identity", "Neg", "Not", "Reciprocal", "Round", "Sign", "Sqrt"} {
-		t[op] = rule{1, unary, false}
-	}
-	for _, op := range []string{
-		"Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal", "Greater", "GreaterOrEqual",
-		"Less", "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or", "Pow", "Sub", "Sum", "Xor",
-	} {
-		t[op] = rule{1, binary, false}
-	}
-	for _, op := range []string{
-		"ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd",
-		"ReduceSum", "ReduceSumSquare",
-	} {
-		t[op] = rule{1, reduce, false}
-	}
-	for _, op := range []string{"ArgMax", "ArgMin"} {
-		t[op] = rule{1, argReduce, false}
+		for _, op := range many.ops {
+			t[op] = rule{1, many.infer, false}
+		}
 	}
 	return t
 }

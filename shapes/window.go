@@ -5,41 +5,16 @@ import (
 	"math"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// window is how a sliding window meets the spatial axes of an input.
-type window struct {
-	size, strides, dilations, begin, end []int
-	auto                                 string
-}
-
-// window reads the attributes that Conv, ConvTranspose and the pools share.
-func (c *call) window(size []int) (window, error) {
-	n := len(size)
-	w := window{size: size, auto: c.node.String("auto_pad", "NOTSET"), begin: make([]int, n), end: make([]int, n)}
-	var err error
-	if w.strides, err = c.positive("strides", n); err != nil {
-		return w, err
-	}
-	if w.dilations, err = c.positive("dilations", n); err != nil {
-		return w, err
-	}
+// window reads how a window of the given size slides.
+func (c *call) window(size []int) (graph.Window, error) {
 	if slices.ContainsFunc(size, func(k int) bool { return k <= 0 || k > maxSize }) {
-		return w, fmt.Errorf("window %v", size)
+		return graph.Window{}, fmt.Errorf("window %v", size)
 	}
-	pads := c.node.Ints("pads")
-	if pads == nil || w.auto != "NOTSET" && w.auto != "" {
-		return w, nil
-	}
-	if len(pads) != 2*n {
-		return w, fmt.Errorf("attribute pads has %d entries for %d spatial axes", len(pads), n)
-	}
-	if slices.ContainsFunc(pads, func(p int) bool { return p > maxSize || p < -maxSize }) {
-		return w, fmt.Errorf("pads %v", pads)
-	}
-	w.begin, w.end = pads[:n], pads[n:]
-	return w, nil
+	return c.node.Window(len(size))
 }
 
 // slide returns the number of positions along each axis of a window of the given size. With ceil, a last
@@ -51,21 +26,18 @@ func (c *call) slide(in, size []int, ceil bool) ([]int, error) {
 	}
 	out := make([]int, len(in))
 	for i, n := range in {
-		reach := (w.size[i]-1)*w.dilations[i] + 1
-		switch w.auto {
-		case "SAME_UPPER", "SAME_LOWER":
-			out[i] = (n + w.strides[i] - 1) / w.strides[i]
+		stride, begin, end := w.Strides[i], w.Begin[i], w.End[i]
+		if w.Auto != "" {
+			out[i] = (n + stride - 1) / stride
 			continue
-		case "NOTSET", "", "VALID":
-		default:
-			return nil, fmt.Errorf("auto_pad %q", w.auto)
 		}
-		room := n + w.begin[i] + w.end[i] - reach
+		reach := (size[i]-1)*w.Dilations[i] + 1
+		room := n + begin + end - reach
 		if room < 0 {
-			return nil, fmt.Errorf("window of %d does not fit axis %d of size %d with pads %d and %d", reach, i, n, w.begin[i], w.end[i])
+			return nil, fmt.Errorf("window of %d does not fit axis %d of size %d with pads %d and %d", reach, i, n, begin, end)
 		}
-		out[i] = room/w.strides[i] + 1
-		if ceil && room%w.strides[i] != 0 && out[i]*w.strides[i] < n+w.begin[i] {
+		out[i] = room/stride + 1
+		if ceil && room%stride != 0 && out[i]*stride < n+begin {
 			out[i]++
 		}
 	}
@@ -108,7 +80,7 @@ func convTranspose(c *call) error {
 	if err != nil {
 		return err
 	}
-	n := len(x) - 2
+	n, window := len(x)-2, w[2:]
 	extra := c.node.Ints("output_padding")
 	if extra == nil {
 		extra = make([]int, n)
@@ -119,9 +91,9 @@ func convTranspose(c *call) error {
 	}
 	out := []int{x[0], w[1] * g}
 	for i, d := range x[2:] {
-		size := win.strides[i]*(d-1) + extra[i] + (win.size[i]-1)*win.dilations[i] + 1 - win.begin[i] - win.end[i]
-		if win.auto == "SAME_UPPER" || win.auto == "SAME_LOWER" {
-			size = min(size, d*win.strides[i]) // pads are never negative
+		size := win.Strides[i]*(d-1) + extra[i] + (window[i]-1)*win.Dilations[i] + 1 - win.Begin[i] - win.End[i]
+		if win.Auto != "" {
+			size = min(size, d*win.Strides[i]) // pads are never negative
 		}
 		if fixed != nil {
 			size = fixed[i]
@@ -194,7 +166,8 @@ func resize(c *call) error {
 	if list == nil {
 		list = upTo(len(x))
 	}
-	if _, err := axes(list, len(x)); err != nil {
+	list, err := graph.Axes(list, len(x))
+	if err != nil {
 		return err
 	}
 	if c.given(sizeAt) {
@@ -211,8 +184,7 @@ func resize(c *call) error {
 		return fmt.Errorf("scales are not known in advance, or not one for each of %d axes", len(list))
 	}
 	out := slices.Clone(x)
-	for i, a := range list {
-		k, _ := axis(a, len(x))
+	for i, k := range list {
 		size := math.Floor(float64(x[k]) * scales.real(i))
 		if !(size >= 0 && size < maxSize) {
 			return fmt.Errorf("axis %d of size %d scaled by %v", k, x[k], scales.real(i))
@@ -234,16 +206,14 @@ func (c *call) resizeTo(x []int, list []int, sizeAt int) error {
 	}
 	policy := c.node.String("keep_aspect_ratio_policy", "stretch")
 	scale := math.NaN()
-	for i, a := range list {
-		k, _ := axis(a, len(x))
+	for i, k := range list {
 		s := float64(sizes[i]) / float64(x[k])
 		if math.IsNaN(scale) || policy == "not_larger" && s < scale || policy == "not_smaller" && s > scale {
 			scale = s
 		}
 	}
 	out := slices.Clone(x)
-	for i, a := range list {
-		k, _ := axis(a, len(x))
+	for i, k := range list {
 		out[k] = sizes[i]
 		if policy == "stretch" {
 			continue

@@ -7,6 +7,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // Options control Collect and Groups.
@@ -158,9 +159,5 @@ func outputBytes(s *rewrite.Site) int64 {
 }
 
 func valueBytes(s *rewrite.Site, channels int, size []int) int64 {
-	n := 4 * int64(channels) * int64(max(s.Batch, 1))
-	for _, d := range size {
-		n *= int64(d)
-	}
-	return n
+	return 4 * int64(channels) * int64(max(s.Batch, 1)) * int64(tensor.Product(size))
 }

@@ -51,15 +51,11 @@ func readStats(r io.Reader) (Stats, error) {
 	for range in.next("number of axes", maxAxes) {
 		s.OutputShape = append(s.OutputShape, in.next("axis", math.MaxInt64))
 	}
-	if err := in.inputs(&s); err != nil {
-		return Stats{}, err
-	}
+	in.inputs(&s)
 	for range in.next("number of groups of sensitivities", maxGroups) {
-		a, err := readMoment(r, in.next("order of a moment", maxOrder))
-		if in.err = errors.Join(in.err, err); in.err != nil {
-			return Stats{}, in.err
+		if s.G = append(s.G, in.moment()); in.err != nil {
+			break
 		}
-		s.G = append(s.G, a)
 	}
 	s.Note = in.text("length of the note")
 	s.Felt = in.felt()
@@ -67,18 +63,18 @@ func readStats(r io.Reader) (Stats, error) {
 }
 
 // inputs reads the inputs' statistics, in the form that they say they have.
-func (c *counts) inputs(s *Stats) error {
+func (c *counts) inputs(s *Stats) {
 	switch form := c.next("form of the inputs' statistics", countForm); {
 	case c.err != nil:
 	case form == columnForm:
-		return c.columns(s)
+		c.columns(s)
 	case form == countForm:
 		s.Counts = []int64{} // grows as counts come: their number is only a claim
 		left := s.Positions
 		for range c.next("length of a table", maxWidth) {
 			n := int64(c.next("count", uint64(left)))
 			if c.err != nil {
-				return c.err
+				return
 			}
 			s.Counts, left = append(s.Counts, n), left-n
 		}
@@ -88,18 +84,13 @@ func (c *counts) inputs(s *Stats) error {
 		s.Mean = [][]float64{frequencies(s.Counts, s.Positions)}
 	default:
 		for range c.next("number of groups", maxGroups) {
-			a, err := readMoment(c.r, c.next("order of a moment", maxOrder))
-			if c.err = errors.Join(c.err, err); c.err != nil {
-				return c.err
+			a := c.moment()
+			if c.err != nil {
+				return
 			}
-			mean, err := readNumbers(c.r, a.Rows)
-			if err != nil {
-				return err
-			}
-			s.A, s.Mean = append(s.A, a), append(s.Mean, mean)
+			s.A, s.Mean = append(s.A, a), append(s.Mean, c.numbers(a.Rows))
 		}
 	}
-	return c.err
 }
 
 // felt reads the weights of positions.
@@ -149,31 +140,28 @@ func (c *counts) weights(n int) []float32 {
 }
 
 // columns reads columns and their mean.
-func (c *counts) columns(s *Stats) error {
+func (c *counts) columns(s *Stats) {
 	k, n := c.next("length of a column", maxWidth), c.next("number of columns", maxRows)
 	if c.err == nil && (k == 0 || n == 0 || int64(n) != s.Positions) {
 		c.err = fmt.Errorf("%d columns of length %d stand for %d positions", n, k, s.Positions)
 	}
 	if c.err != nil {
-		return c.err
+		return
 	}
 	s.Columns = linalg.Block32{Rows: n, Cols: k, Stride: k}
 	row := make([]byte, 4*k)
 	for range n {
-		if _, err := io.ReadFull(c.r, row); err != nil {
-			return err
+		if _, c.err = io.ReadFull(c.r, row); c.err != nil {
+			return
 		}
 		for i := range k {
 			s.Columns.Data = append(s.Columns.Data, math.Float32frombits(binary.LittleEndian.Uint32(row[4*i:])))
 		}
 	}
-	if _, err := s.finite(); err != nil {
-		return err
+	if _, c.err = s.finite(); c.err != nil {
+		return
 	}
-	mean, err := readNumbers(c.r, k)
-	if s.Mean = [][]float64{mean}; err != nil {
-		return err
-	}
+	s.Mean = [][]float64{c.numbers(k)}
 	switch m := c.next("number of weights", maxRows); {
 	case m == 0 || c.err != nil:
 	case m != n:
@@ -181,7 +169,6 @@ func (c *counts) columns(s *Stats) error {
 	default:
 		s.Roots = c.weights(m)
 	}
-	return c.err
 }
 
 // counts reads numbers until the first error.
@@ -215,31 +202,33 @@ func (c *counts) text(what string) string {
 	return string(b)
 }
 
-// readNumbers reads n finite numbers.
-func readNumbers(r io.Reader, n int) ([]float64, error) {
+// numbers reads n finite numbers.
+func (c *counts) numbers(n int) []float64 {
 	b := make([]byte, 8*n)
-	if _, err := io.ReadFull(r, b); err != nil {
-		return nil, err
+	if c.err == nil {
+		_, c.err = io.ReadFull(c.r, b)
 	}
 	out := make([]float64, n)
 	for i := range out {
-		if out[i] = math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:])); math.IsNaN(out[i]) || math.IsInf(out[i], 0) {
-			return nil, fmt.Errorf("element %d of a mean or moment is %v", i, out[i])
+		out[i] = math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:]))
+		if c.err == nil && (math.IsNaN(out[i]) || math.IsInf(out[i], 0)) {
+			c.err = fmt.Errorf("element %d of a mean or moment is %v", i, out[i])
 		}
 	}
-	return out, nil
+	return out
 }
 
-// readMoment reads the upper triangle of a k×k matrix, whose diagonal is a sum of squares.
-func readMoment(r io.Reader, k int) (*linalg.Matrix, error) {
+// moment reads the order k and the upper triangle of a k×k matrix, whose diagonal is a sum of squares.
+func (c *counts) moment() *linalg.Matrix {
 	var upper []float64 // grows as rows come: k is only a claim
+	k := c.next("order of a moment", maxOrder)
 	for i := range k {
-		row, err := readNumbers(r, k-i)
-		if err != nil {
-			return nil, err
+		row := c.numbers(k - i)
+		if c.err == nil && row[0] < 0 {
+			c.err = fmt.Errorf("element (%d, %d) of a moment is %v", i, i, row[0])
 		}
-		if row[0] < 0 {
-			return nil, fmt.Errorf("element (%d, %d) of a moment is %v", i, i, row[0])
+		if c.err != nil {
+			return nil
 		}
 		upper = append(upper, row...)
 	}
@@ -250,5 +239,5 @@ func readMoment(r io.Reader, k int) (*linalg.Matrix, error) {
 			upper = upper[1:]
 		}
 	}
-	return m, nil
+	return m
 }

@@ -91,29 +91,12 @@ func outputKind(s *rewrite.Site) rewrite.ViewKind {
 // outputSummation sums the second moments of the columns of a site's output of that shape, one
 // per position, and says of how many units it is.
 func outputSummation(s *rewrite.Site, shape []int) (moments.Summation, int, error) {
-	o, last := s.Kernel.Out, len(shape)-1
-	units := func(axes int) int {
-		n := 1
-		for _, d := range shape[:axes] {
-			n *= d
-		}
-		return n
+	o, kind := s.Kernel.Out, outputKind(s)
+	if kind == rewrite.ConvPatches && len(shape) >= 2 && shape[1] == o {
+		return moments.Direct(columns(o, s.Kernel.Groups, tensor.Product(shape[2:]))), shape[0], nil
 	}
-	switch kind := outputKind(s); {
-	case s.View.Stack > 0:
-		if summation, n := stacked(s, shape, o, kind == rewrite.LastAxis); summation != nil {
-			return summation, n, nil
-		}
-	case kind == rewrite.ConvPatches && last >= 1 && shape[1] == o:
-		plane := 1
-		for _, d := range shape[2:] {
-			plane *= d
-		}
-		return moments.Direct(columns(o, s.Kernel.Groups, plane)), shape[0], nil
-	case kind == rewrite.SecondLastAxis && last > 0 && shape[last-1] == o:
-		return moments.Direct(columns(o, 1, shape[last])), units(last - 1), nil
-	case (kind == rewrite.LastAxis && last >= 0 || kind == rewrite.SecondLastAxis && last == 0) && shape[last] == o:
-		return moments.Rows(o, 1), units(last), nil
+	if summation, n := matrixSummation(s, kind, shape, o); summation != nil {
+		return summation, n, nil
 	}
 	return nil, 0, fmt.Errorf("its shape is %s, which does not fit the weight of %d output channels", tensor.ShapeText(shape), o)
 }

@@ -91,13 +91,7 @@ func (b block) diagonal(x linalg.Block32) []float64 {
 
 // add takes what offDiagonal found in a sample of n positions.
 func (s *variance) add(squares []float64, n int) {
-	if s.squares == nil {
-		s.squares = make([]float64, len(squares))
-	}
-	for g, v := range squares {
-		s.squares[g] += v
-	}
-	s.q += float64(n) * float64(n)
+	s.merge(&variance{squares, float64(n) * float64(n)})
 }
 
 // merge adds what another has.

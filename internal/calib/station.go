@@ -187,40 +187,32 @@ func unfilled(r *feed.Run, kind rewrite.ViewKind, stack int, shape []int) []int 
 
 // summationFor returns the summation for an input of that shape, and of how many units it is.
 func (st *station) summationFor(shape []int) (moments.Summation, int, error) {
-	k := st.site.Kernel.In
-	wrong := fmt.Errorf("its shape is %s, which does not fit the weight of %d input channels", tensor.ShapeText(shape), k)
-	units := func(axes int) int { // the product of the first axes
-		n := 1
-		for _, d := range shape[:axes] {
-			n *= d
-		}
-		return n
-	}
-	last := len(shape) - 1
-	switch kind := st.site.View.Kind; {
-	case kind == rewrite.ConvPatches:
-		if len(shape) != 2+len(st.site.View.Window) || shape[1] != k {
-			return nil, 0, wrong
-		}
+	k, kind := st.site.Kernel.In, st.site.View.Kind
+	if kind == rewrite.ConvPatches && len(shape) == 2+len(st.site.View.Window) && shape[1] == k {
 		return st.cached(shape[2:]), shape[0], nil
-	case st.site.View.Stack > 0:
-		if summation, n := stacked(st.site, shape, k, kind == rewrite.LastAxis); summation != nil {
-			return summation, n, nil
-		}
-		return nil, 0, wrong
-	case last < 0:
-		return nil, 0, wrong
-	case kind == rewrite.LastAxis || last == 0:
-		if shape[last] != k {
-			return nil, 0, wrong
-		}
-		return moments.Rows(k, 1), units(last), nil
-	case kind == rewrite.SecondLastAxis && shape[last-1] == k:
-		return moments.Direct(columns(k, 1, shape[last])), units(last - 1), nil
-	case kind == rewrite.FirstAxis && shape[0] == k:
-		return moments.Direct(columns(k, 1, units(last+1)/max(k, 1))), 1, nil
 	}
-	return nil, 0, wrong
+	if summation, n := matrixSummation(st.site, kind, shape, k); summation != nil {
+		return summation, n, nil
+	}
+	return nil, 0, fmt.Errorf("its shape is %s, which does not fit the weight of %d input channels", tensor.ShapeText(shape), k)
+}
+
+// matrixSummation is the summation for the input or output, of so many channels, of a matrix or a stack of them; nil where
+// the shape does not fit.
+func matrixSummation(s *rewrite.Site, kind rewrite.ViewKind, shape []int, channels int) (moments.Summation, int) {
+	last := len(shape) - 1
+	vector := last == 0 && kind != rewrite.ConvPatches
+	switch {
+	case s.View.Stack > 0:
+		return stacked(s, shape, channels, kind == rewrite.LastAxis)
+	case (kind == rewrite.LastAxis && last >= 0 || vector) && shape[last] == channels:
+		return moments.Rows(channels, 1), tensor.Product(shape[:last])
+	case kind == rewrite.SecondLastAxis && last > 0 && shape[last-1] == channels:
+		return moments.Direct(columns(channels, 1, shape[last])), tensor.Product(shape[:last-1])
+	case kind == rewrite.FirstAxis && last > 0 && shape[0] == channels:
+		return moments.Direct(columns(channels, 1, tensor.Product(shape)/max(channels, 1))), 1
+	}
+	return nil, 0
 }
 
 // stacked is the summation for the input or output, of so many channels over all groups, of a stack of

@@ -171,15 +171,9 @@ func copyStrided(dst, src []float32, first, stride int) {
 // coordinates lists all coordinates of a shape in row-major order; the empty shape
 // has one, the empty coordinate.
 func coordinates(shape []int) [][]int {
-	out := [][]int{{}}
-	for _, n := range shape {
-		next := make([][]int, 0, len(out)*n)
-		for _, at := range out {
-			for i := range n {
-				next = append(next, append(at[:len(at):len(at)], i))
-			}
-		}
-		out = next
+	out := make([][]int, tensor.Product(shape))
+	for i := range out {
+		out[i] = tensor.Coordinates(i, shape)
 	}
 	return out
 }

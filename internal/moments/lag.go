@@ -260,16 +260,8 @@ func (l *lag) fill(dst []float32, lay layout, x []float32, from, n, stride int) 
 	}
 }
 
-func (l *lag) expand(v values, a []*linalg.Matrix) {
-	if v.single != nil {
-		expand(l, v.single, a)
-	} else {
-		expand(l, v.double, a)
-	}
-}
-
 // expand adds up the products that make each pair of taps.
-func expand[F float32 | float64](l *lag, total []F, a []*linalg.Matrix) {
+func (l *lag) expand(total []float64, a []*linalg.Matrix) {
 	cc, taps := l.channels*l.channels, len(l.taps)
 	for g, m := range a {
 		part := total[g*l.keys*cc : (g+1)*l.keys*cc]
@@ -286,7 +278,7 @@ func expand[F float32 | float64](l *lag, total []F, a []*linalg.Matrix) {
 }
 
 // addBlock adds a C×C product to the entries of the taps p ≤ q, in the upper triangle.
-func addBlock[F float32 | float64](m *linalg.Matrix, p, q, taps int, sign float64, block []F) {
+func addBlock(m *linalg.Matrix, p, q, taps int, sign float64, block []float64) {
 	channels := m.Rows / taps
 	for c := range channels {
 		first := 0
@@ -295,7 +287,7 @@ func addBlock[F float32 | float64](m *linalg.Matrix, p, q, taps int, sign float6
 		}
 		for d := first; d < channels; d++ {
 			i, j := c*taps+p, d*taps+q
-			m.Data[min(i, j)*m.Cols+max(i, j)] += sign * float64(block[c*channels+d])
+			m.Data[min(i, j)*m.Cols+max(i, j)] += sign * block[c*channels+d]
 		}
 	}
 }

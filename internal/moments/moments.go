@@ -70,9 +70,8 @@ type Summation interface {
 	together() []float64
 	// grid is how the numbers of so many samples lie in memory.
 	grid(samples int) grid
-	// expand adds a partial result, or a total of several, to the upper triangles
-	// of the groups' moments, [K, K] each.
-	expand(partial values, a []*linalg.Matrix)
+	// expand adds a total of partial results to the upper triangles of the groups' moments, [K, K] each.
+	expand(total []float64, a []*linalg.Matrix)
 	// same tells whether q, of the same site, sums the same products in the same layout.
 	same(q Summation) bool
 	// dense tells whether a partial result is laid out as the moments are, so that
@@ -83,15 +82,9 @@ type Summation interface {
 // densely is embedded in summations whose partial results are laid out as the moments are.
 type densely struct{}
 
-func (densely) dense() bool                     { return true }
-func (densely) same(Summation) bool             { return true }
-func (densely) expand(values, []*linalg.Matrix) {}
-
-// values are the numbers of a partial result or of a total; one of the two is nil.
-type values struct {
-	single []float32
-	double []float64
-}
+func (densely) dense() bool                        { return true }
+func (densely) same(Summation) bool                { return true }
+func (densely) expand([]float64, []*linalg.Matrix) {}
 
 // Scratch is working memory that a goroutine keeps from one Run to the next.
 type Scratch struct {
@@ -130,16 +123,13 @@ func (s *Sum) Add(p Summation, partial []float32) {
 	case p.dense():
 		s.flush()
 		s.need()
-		values{single: partial}.addDense(s.moments)
+		addDense(partial, s.moments)
 	case s.moments == nil && (s.summation == nil || s.summation.same(p)):
-		if s.summation == nil {
-			s.summation, s.totals = p, make([]float64, p.Size())
-		}
-		addTo(s.totals, partial)
+		s.summation, s.totals = p, plus(s.totals, partial)
 	default:
 		s.flush()
 		s.need()
-		p.expand(values{single: partial}, s.moments)
+		p.expand(plus(nil, partial), s.moments)
 	}
 }
 
@@ -162,7 +152,7 @@ func (s *Sum) flush() {
 		return
 	}
 	s.need()
-	s.summation.expand(values{double: s.totals}, s.moments)
+	s.summation.expand(s.totals, s.moments)
 	s.summation, s.totals = nil, nil
 }
 

@@ -158,16 +158,16 @@ func (ph phase) scatter(part []float64, taps int, sums []float64) {
 	}
 }
 
-func (t *transposed) expand(v values, a []*linalg.Matrix) {
+func (t *transposed) expand(total []float64, a []*linalg.Matrix) {
 	for _, p := range t.parts {
 		k := p.Length()
 		part := make([]*linalg.Matrix, len(a))
 		for g := range part {
 			part[g] = linalg.New(k, k)
 		}
-		own := v.slice(p.at, p.summation.Size())
+		own := total[p.at:][:p.summation.Size()]
 		if p.summation.dense() {
-			own.addDense(part)
+			addDense(own, part)
 		} else {
 			p.summation.expand(own, part)
 		}
@@ -182,27 +182,12 @@ func (t *transposed) expand(v values, a []*linalg.Matrix) {
 	}
 }
 
-// slice is a part of the values.
-func (v values) slice(at, n int) values {
-	if v.single != nil {
-		return values{single: v.single[at : at+n]}
-	}
-	return values{double: v.double[at : at+n]}
-}
-
 // addDense adds values that are laid out as the moments are.
-func (v values) addDense(moments []*linalg.Matrix) {
+func addDense[F float32 | float64](values []F, moments []*linalg.Matrix) {
 	for g, m := range moments {
 		k := m.Rows
 		for i := range k {
-			row, at := m.Row(i), (g*k+i)*k
-			for j := i; j < k; j++ {
-				if v.single != nil {
-					row[j] += float64(v.single[at+j])
-				} else {
-					row[j] += v.double[at+j]
-				}
-			}
+			addTo(m.Row(i)[i:], values[(g*k+i)*k+i:][:k-i])
 		}
 	}
 }

@@ -53,14 +53,14 @@ func Exploration(w io.Writer, e *compress.Exploration, verbose bool) error {
 
 // frontier writes what the points need, and what they lose.
 func (p *printer) frontier(e *compress.Exploration, best *compress.Point) {
-	head := columns([]string{"budget"}, "MACs", "left", "parameters", "left", "file", lossTitle(e.Measure))
+	head := Columns([]string{"budget"}, "MACs", "left", "parameters", "left", "file", lossTitle(e.Measure))
 	shown := slices.DeleteFunc(measurements(), func(m measurement) bool {
 		return !slices.ContainsFunc(e.Points, func(q compress.Point) bool { return m.of(&q) != none })
 	})
 	for _, m := range shown {
-		head = append(head, column{m.title, true})
+		head = append(head, Column{m.title, true})
 	}
-	head = append(head, column{"", false})
+	head = append(head, Column{"", false})
 	var rows [][]any
 	for i := range e.Points {
 		q := &e.Points[i]
@@ -68,7 +68,7 @@ func (p *printer) frontier(e *compress.Exploration, best *compress.Point) {
 		if q.Why != "" {
 			row = append(row, none, none, none, none, none, none)
 		} else {
-			row = append(row, Count(q.MACs), ratio(q.MACs, e.Input.MACs), Count(q.Params), ratio(q.Params, e.Input.Params), Bytes(q.Bytes), fmt.Sprintf("%.4g", q.Loss))
+			row = append(row, Count(q.MACs), Ratio(q.MACs, e.Input.MACs), Count(q.Params), Ratio(q.Params, e.Input.Params), Bytes(q.Bytes), fmt.Sprintf("%.4g", q.Loss))
 		}
 		for _, m := range shown {
 			row = append(row, m.of(q))
@@ -162,5 +162,5 @@ func (p *printer) makings(e *compress.Exploration) {
 			BudgetText(e, &q), fmt.Sprintf("%.4g", q.Bound), Percent(q.Gap), cosine, refitted, strings.Join(schemes, ", "), fmt.Sprintf("%.1f s", q.Seconds),
 		})
 	}
-	p.grid([]column{{"budget", false}, {"bound", true}, {"gap", true}, {"cosine", true}, {"refitted", true}, {"sites", false}, {"took", true}}, rows)
+	p.grid([]Column{{"budget", false}, {"bound", true}, {"gap", true}, {"cosine", true}, {"refitted", true}, {"sites", false}, {"took", true}}, rows)
 }

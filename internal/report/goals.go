@@ -31,7 +31,7 @@ func (p *printer) goals(t *compress.Trials, verbose bool) {
 	for _, s := range t.Steps {
 		rows = append(rows, trialRow(t, s))
 	}
-	p.grid([]column{{"tried", false}, {"MACs", true}, {"parameters", true}, {"predicted loss", true}, {"measured", false}, {"met", false}}, rows)
+	p.grid([]Column{{"tried", false}, {"MACs", true}, {"parameters", true}, {"predicted loss", true}, {"measured", false}, {"met", false}}, rows)
 }
 
 func trialRow(t *compress.Trials, s compress.Trial) []any {

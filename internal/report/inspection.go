@@ -26,7 +26,7 @@ func Inspection(w io.Writer, i *compress.Inspection, verbose bool) error {
 		rows = append(rows, []any{s.Name, s.Op, kernel(s.Out, s.In, s.Groups, s.Window), s.Type, Count(s.Params), macs, s.BreakEven, s.MaxRank})
 	}
 	if len(rows) > 0 {
-		p.grid(columns([]string{"site", "op", "kernel", "type"}, "params", "MACs", "break-even", "full rank"), rows)
+		p.grid(Columns([]string{"site", "op", "kernel", "type"}, "params", "MACs", "break-even", "full rank"), rows)
 	}
 	p.spectra(i.Sites, verbose)
 	for _, s := range i.Sites {
@@ -53,7 +53,7 @@ func (p *printer) spectra(sites []compress.SiteInspection, verbose bool) {
 		}
 	}
 	if len(rows) > 0 {
-		p.grid([]column{{"site", false}, {"method", false}, {"break-even", true}, {"lost at rank", false}}, rows)
+		p.grid([]Column{{"site", false}, {"method", false}, {"break-even", true}, {"lost at rank", false}}, rows)
 	}
 }
 

@@ -26,10 +26,10 @@ func JSON(w io.Writer, v any) error {
 func Result(w io.Writer, r *compress.Result, verbose bool) error {
 	p := &printer{w: w}
 	p.line("%s → %s", r.Input.Path, r.Output.Path)
-	p.grid([]column{{"", false}, {"before", true}, {"after", true}, {"left", true}}, [][]any{
-		{"MACs", Count(r.Input.MACs), Count(r.Output.MACs), ratio(r.Output.MACs, r.Input.MACs)},
-		{"parameters", Count(r.Input.Params), Count(r.Output.Params), ratio(r.Output.Params, r.Input.Params)},
-		{"file", Bytes(r.Input.Bytes), Bytes(r.Output.Bytes), ratio(r.Output.Bytes, r.Input.Bytes)},
+	p.grid([]Column{{"", false}, {"before", true}, {"after", true}, {"left", true}}, [][]any{
+		{"MACs", Count(r.Input.MACs), Count(r.Output.MACs), Ratio(r.Output.MACs, r.Input.MACs)},
+		{"parameters", Count(r.Input.Params), Count(r.Output.Params), Ratio(r.Output.Params, r.Input.Params)},
+		{"file", Bytes(r.Input.Bytes), Bytes(r.Output.Bytes), Ratio(r.Output.Bytes, r.Input.Bytes)},
 	})
 	p.line("")
 	p.line("%s of %s factored, %s left alone; %s %.4g (%s)",
@@ -78,7 +78,7 @@ func (p *printer) merges(merged []compress.MergedNodes, verbose bool) {
 // details writes every site, every node left alone, and how long the stages took.
 func (p *printer) details(r *compress.Result) {
 	if len(r.Sites) > 0 {
-		p.grid(columns([]string{"site", "op", "kernel", "method"}, "rank", "break-even", "loss", "MACs", "left"), siteRows(r.Sites))
+		p.grid(Columns([]string{"site", "op", "kernel", "method"}, "rank", "break-even", "loss", "MACs", "left"), siteRows(r.Sites))
 	}
 	for _, s := range r.Sites {
 		p.note(s.Name, s.Note)
@@ -208,7 +208,7 @@ func siteRows(sites []compress.SiteResult) [][]any {
 		rank := cmp.Or(JoinInts(s.Rank, ","), none)
 		rows = append(rows, []any{
 			s.Name, s.Op, kernel(s.Out, s.In, s.Groups, s.Window), s.Method, rank, s.BreakEven,
-			fmt.Sprintf("%.2f %%", 100*s.Loss), Count(s.MACsAfter), ratio(s.MACsAfter, s.MACsBefore),
+			fmt.Sprintf("%.2f %%", 100*s.Loss), Count(s.MACsAfter), Ratio(s.MACsAfter, s.MACsBefore),
 		})
 	}
 	return rows
@@ -252,7 +252,7 @@ func (p *printer) line(format string, args ...any) {
 	}
 }
 
-func (p *printer) grid(columns []column, rows [][]any) {
+func (p *printer) grid(columns []Column, rows [][]any) {
 	if p.err == nil {
 		p.err = grid(p.w, columns, rows)
 	}

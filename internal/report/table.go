@@ -10,41 +10,40 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
-// column is a heading, and whether its cells are numbers, which stand on the
-// right.
-type column struct {
-	title string
-	right bool
+// Column is a heading, and whether its cells are numbers, which stand on the right.
+type Column struct {
+	Title string
+	Right bool
 }
 
-// columns are those of words, then those of numbers.
-func columns(words []string, numbers ...string) []column {
-	var out []column
+// Columns are those of words, then those of numbers.
+func Columns(words []string, numbers ...string) []Column {
+	var out []Column
 	for _, title := range words {
-		out = append(out, column{title, false})
+		out = append(out, Column{title, false})
 	}
 	for _, title := range numbers {
-		out = append(out, column{title, true})
+		out = append(out, Column{title, true})
 	}
 	return out
 }
 
 // grid writes an aligned table without borders, each line indented by two.
-func grid(w io.Writer, columns []column, rows [][]any) error {
+func grid(w io.Writer, columns []Column, rows [][]any) error {
 	t := table.NewWriter()
 	t.SetStyle(plain())
 	var configs []table.ColumnConfig
 	var header table.Row
 	for i, c := range columns {
-		header = append(header, c.title)
+		header = append(header, c.Title)
 		align := text.AlignLeft
-		if c.right {
+		if c.Right {
 			align = text.AlignRight
 		}
 		configs = append(configs, table.ColumnConfig{Number: i + 1, Align: align, AlignHeader: align})
 	}
 	t.SetColumnConfigs(configs)
-	if slices.ContainsFunc(columns, func(c column) bool { return c.title != "" }) {
+	if slices.ContainsFunc(columns, func(c Column) bool { return c.Title != "" }) {
 		t.AppendHeader(header)
 	}
 	for _, r := range rows {

@@ -55,5 +55,5 @@ func (p *printer) learning(t *compress.Tuning, verbose bool) {
 		}
 		rows = append(rows, []any{c.Epoch, c.Step, fmt.Sprintf("%.4g", c.Loss), fmt.Sprintf("%.4g", c.Held), fmt.Sprintf("%.2f %%", 100*c.Agreement), accuracy})
 	}
-	p.grid([]column{{"epoch", true}, {"steps", true}, {"loss", true}, {"held out", true}, {"agreement", true}, {"accuracy", true}}, rows)
+	p.grid([]Column{{"epoch", true}, {"steps", true}, {"loss", true}, {"held out", true}, {"agreement", true}, {"accuracy", true}}, rows)
 }

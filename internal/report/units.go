@@ -49,8 +49,8 @@ func number(n int, noun string) string {
 // Percent writes a share with one digit behind the point.
 func Percent(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) }
 
-// ratio writes after/before as a percentage, or a dash where there was nothing.
-func ratio(after, before int64) string {
+// Ratio writes after/before as a percentage, or a dash where there was nothing.
+func Ratio(after, before int64) string {
 	if before == 0 {
 		return none
 	}

@@ -41,10 +41,10 @@ func TestNumber(t *testing.T) {
 }
 
 func TestRatio(t *testing.T) {
-	if got := ratio(1, 3); got != "33.3 %" {
-		t.Errorf("ratio(1, 3) = %q", got)
+	if got := Ratio(1, 3); got != "33.3 %" {
+		t.Errorf("Ratio(1, 3) = %q", got)
 	}
-	if got := ratio(0, 0); got != "–" {
-		t.Errorf("ratio(0, 0) = %q", got)
+	if got := Ratio(0, 0); got != "–" {
+		t.Errorf("Ratio(0, 0) = %q", got)
 	}
 }

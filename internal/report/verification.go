@@ -27,7 +27,7 @@ func Verification(w io.Writer, r *verify.Report) error {
 		}
 		rows = append(rows, []any{o.Name, snr(o), fmt.Sprintf("%.5f", o.Cosine), fmt.Sprintf("%.3g", o.MeanRelative), fmt.Sprintf("%.3g", o.MaxRelative)})
 	}
-	p.grid([]column{{"output", false}, {"SNR", true}, {"cosine", true}, {"mean error", true}, {"largest error", true}}, rows)
+	p.grid([]Column{{"output", false}, {"SNR", true}, {"cosine", true}, {"mean error", true}, {"largest error", true}}, rows)
 	for _, o := range r.Outputs {
 		if o.NonFiniteCompressed+o.NonFiniteOriginal > 0 {
 			p.line("  %s is NaN or infinite for %s before, %d after", o.Name, number(o.NonFiniteOriginal, "sample"), o.NonFiniteCompressed)

@@ -3,6 +3,7 @@ package suggest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -30,4 +31,16 @@ func Phrase(word string, candidates []string) string {
 		return fmt.Sprintf(" (did you mean %q?)", c)
 	}
 	return ""
+}
+
+// Named returns the one of the known names that a word is; the error says of what it is none, and lists them.
+func Named[T ~string](what, word string, known []T) (T, error) {
+	if slices.Contains(known, T(word)) {
+		return T(word), nil
+	}
+	names := make([]string, len(known))
+	for i, name := range known {
+		names[i] = string(name)
+	}
+	return "", fmt.Errorf("unknown %s %q%s; known: %s", what, word, Phrase(word, names), strings.Join(names, ", "))
 }

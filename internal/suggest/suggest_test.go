@@ -33,3 +33,15 @@ func TestPhrase(t *testing.T) {
 		t.Errorf("Phrase for a far word = %q, want nothing", got)
 	}
 }
+
+func TestNamed(t *testing.T) {
+	type colour string
+	known := []colour{"red", "green"}
+	if got, err := Named("colour", "green", known); err != nil || got != "green" {
+		t.Errorf("%q (%v), want green", got, err)
+	}
+	const want = `unknown colour "gren" (did you mean "green"?); known: red, green`
+	if got, err := Named("colour", "gren", known); err == nil || err.Error() != want || got != "" {
+		t.Errorf("%q (%v), want the error %s", got, err, want)
+	}
+}

@@ -25,11 +25,11 @@ func balance(original, m *onnxio.Model, p *parameters, vector []float32) {
 		if !ok || u.Slot != 0 {
 			continue
 		}
-		out, ok := outChannels(g, n, at)
+		out, ok := channelsOf(g, n, at, true)
 		if !ok {
 			continue
 		}
-		in, ok := inChannels(g, u.Node, at)
+		in, ok := channelsOf(g, u.Node, at, false)
 		if ok && out.count == in.count {
 			even(vector, out, in)
 		}
@@ -44,73 +44,55 @@ type channels struct {
 	bias int
 }
 
-// outChannels are the channels that a node gives out.
-func outChannels(g *graph.Graph, n graph.Node, at map[string]parameter) (channels, bool) {
-	c := channels{bias: -1}
-	weight := 1
+// channelsOf are the channels that a node gives out, or takes in, where only it reads their weights and these are no
+// longer the original's.
+func channelsOf(g *graph.Graph, n graph.Node, at map[string]parameter, out bool) (channels, bool) {
+	own := func(slot int) (parameter, bool) {
+		p, ok := at[n.Input(slot)]
+		return p, ok && alone(g, p.name)
+	}
+	slot, axis := 1, 0 // axis of a matrix [in, out]
 	if n.Op() == "Gather" {
-		weight = 0
+		slot = 0
 	}
-	w, ok := at[n.Input(weight)]
-	if !ok || !alone(g, w.name) {
-		return c, false
+	if out {
+		axis = 1
 	}
-	switch op := n.Op(); {
-	case op == "Conv":
-		if n.Input(2) != "" {
-			b, ok := at[n.Input(2)]
-			if !ok || !alone(g, b.name) {
-				return c, false
-			}
-			c.bias = b.from
+	w, ok := own(slot)
+	if !ok {
+		return channels{}, false
+	}
+	along := func(axis int) channels { return channels{w.shape[axis], strided(w, axis), -1} }
+	switch op, matrix := n.Op(), len(w.shape) == 2; {
+	case op == "Conv" && out:
+		c := along(0)
+		if n.Input(2) == "" {
+			return c, true
 		}
-		c.count, c.visit = w.shape[0], strided(w, 0)
-		return c, true
-	case op == "MatMul" && len(w.shape) == 2:
-		c.count, c.visit = w.shape[1], strided(w, 1)
-		return c, true
-	case op == "Gather" && len(w.shape) == 2 && n.Int("axis", 0) == 0:
-		c.count, c.visit = w.shape[1], strided(w, 1)
-		return c, true
-	case op == "Gemm" && n.Input(2) == "":
-		axis := 1 - n.Int("transB", 0)
-		c.count, c.visit = w.shape[axis], strided(w, axis)
-		return c, true
+		b, ok := own(2)
+		c.bias = b.from
+		return c, ok
+	case op == "Conv":
+		return grouped(w, n.Int("group", 1)), true
+	case op == "MatMul" && matrix, op == "Gather" && matrix && out && n.Int("axis", 0) == 0:
+		return along(axis), true
+	case op == "Gemm" && (out && n.Input(2) == "" || !out && n.Int("transA", 0) == 0):
+		return along((axis + n.Int("transB", 0)) % 2), true
 	}
-	return c, false
+	return channels{}, false
 }
 
-// inChannels are the channels that a node takes in.
-func inChannels(g *graph.Graph, n graph.Node, at map[string]parameter) (channels, bool) {
-	c := channels{bias: -1}
-	w, ok := at[n.Input(1)]
-	if !ok || !alone(g, w.name) {
-		return c, false
-	}
-	switch op := n.Op(); {
-	case op == "Conv":
-		groups := n.Int("group", 1)
-		per, out := w.shape[1], w.shape[0]/max(groups, 1)
-		c.count = per * groups
-		block := tensor.Product(w.shape[2:])
-		c.visit = func(channel int, do func(int)) {
-			group, k := channel/per, channel%per
-			for o := group * out; o < (group+1)*out; o++ {
-				for i := range block {
-					do(w.from + (o*per+k)*block + i)
-				}
+// grouped are the channels that a convolution takes in.
+func grouped(w parameter, groups int) channels {
+	per, out, block := w.shape[1], w.shape[0]/max(groups, 1), tensor.Product(w.shape[2:])
+	return channels{per * groups, func(channel int, do func(int)) {
+		group, k := channel/per, channel%per
+		for o := group * out; o < (group+1)*out; o++ {
+			for i := range block {
+				do(w.from + (o*per+k)*block + i)
 			}
 		}
-		return c, true
-	case op == "MatMul" && len(w.shape) == 2:
-		c.count, c.visit = w.shape[0], strided(w, 0)
-		return c, true
-	case op == "Gemm" && n.Int("transA", 0) == 0:
-		axis := n.Int("transB", 0)
-		c.count, c.visit = w.shape[axis], strided(w, axis)
-		return c, true
-	}
-	return c, false
+	}, -1}
 }
 
 // alone reports whether only one node reads an initializer.

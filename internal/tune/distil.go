@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/onnx-compress/onnx-compress/internal/ort"
@@ -196,12 +195,11 @@ func (o Options) check() error {
 		return fmt.Errorf("a moving average with decay %g: want less than 1", o.Average)
 	case o.Rate*o.Decay >= 1 || o.Decay < 0:
 		return fmt.Errorf("a weight decay of %g: want from 0 to less than 1/%g", o.Decay, o.Rate)
-	case o.Part != AllParameters && o.Part != Factors && o.Part != Reachable:
-		return fmt.Errorf("unknown part %q of the parameters; known: %s, %s, %s", o.Part, AllParameters, Factors, Reachable)
 	case o.Resume && o.Checkpoint == "":
 		return errors.New("to resume, a checkpoint is needed")
 	}
-	return nil
+	_, err := ParsePart(string(o.Part))
+	return err
 }
 
 // String writes the options that decide on the result, defaults filled in.
@@ -272,10 +270,5 @@ func Run(ctx context.Context, lib *ort.Library, original, compressed *onnxio.Mod
 
 // ParsePart reads the name of a part of the parameters.
 func ParsePart(s string) (Part, error) {
-	switch p := Part(s); p {
-	case AllParameters, Factors, Reachable:
-		return p, nil
-	}
-	names := []string{string(AllParameters), string(Factors), string(Reachable)}
-	return "", fmt.Errorf("unknown part %q%s; known: %s", s, suggest.Phrase(s, names), strings.Join(names, ", "))
+	return suggest.Named("part", s, []Part{AllParameters, Factors, Reachable})
 }

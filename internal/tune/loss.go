@@ -1,10 +1,7 @@
 package tune
 
 import (
-	"fmt"
 	"math"
-	"slices"
-	"strings"
 
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 )
@@ -34,14 +31,7 @@ func ParseLoss(s string) (Loss, error) {
 	if s == "auto" {
 		return AutoLoss, nil
 	}
-	if l := Loss(s); slices.Contains(Losses(), l) {
-		return l, nil
-	}
-	names := []string{"auto"}
-	for _, l := range Losses() {
-		names = append(names, string(l))
-	}
-	return "", fmt.Errorf("unknown loss %q%s; known: %s", s, suggest.Phrase(s, names), strings.Join(names, ", "))
+	return suggest.Named("loss", s, append([]Loss{"auto"}, Losses()...))
 }
 
 // scores reports whether a shape is that of class scores: [samples, classes] with at least two classes, where axes of
@@ -59,17 +49,6 @@ func (l Loss) squared() bool { return l == Logits || l == MSE }
 // distance is the loss of one sample, with the sums that the graph of a training step has, in float64.
 func (l Loss) distance(y, t []float32, temperature float64) float64 {
 	switch l {
-	case Logits:
-		mean := 0.
-		for i := range y {
-			mean += (float64(y[i]) - float64(t[i])) / float64(len(y))
-		}
-		sum := 0.
-		for i := range y {
-			d := float64(y[i]) - float64(t[i]) - mean
-			sum += d * d
-		}
-		return sum / float64(len(y))
 	case KL:
 		p, q := logSoftmax(t, temperature), logSoftmax(y, temperature)
 		sum := 0.
@@ -80,9 +59,14 @@ func (l Loss) distance(y, t []float32, temperature float64) float64 {
 	case Cosine:
 		return 1 - cosine(y, t)
 	}
-	sum := 0.
+	mean, sum := 0., 0.
+	if l == Logits {
+		for i := range y {
+			mean += (float64(y[i]) - float64(t[i])) / float64(len(y))
+		}
+	}
 	for i := range y {
-		d := float64(y[i]) - float64(t[i])
+		d := float64(y[i]) - float64(t[i]) - mean
 		sum += d * d
 	}
 	return sum / float64(len(y))

@@ -87,18 +87,16 @@ func flat(shape []int) []int {
 
 // distance emits the mean distance of a value from the teacher's.
 func (e emitter) distance(t term, teacher string, temperature float64) string {
-	y := t.value
 	switch t.loss {
-	case Logits:
-		d := e.Op("Sub", y, teacher)
-		d = e.Op("Sub", d, e.Reduce("ReduceMean", d, []int{1}, true))
-		return e.mean(e.Op("Mul", d, d))
 	case KL:
 		return e.divergence(t, teacher, temperature)
 	case Cosine:
 		return e.angle(t, teacher)
 	}
-	d := e.Op("Sub", y, teacher)
+	d := e.Op("Sub", t.value, teacher)
+	if t.loss == Logits {
+		d = e.Op("Sub", d, e.Reduce("ReduceMean", d, []int{1}, true))
+	}
 	return e.mean(e.Op("Mul", d, d))
 }
 

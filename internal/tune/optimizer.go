@@ -1,10 +1,8 @@
 package tune
 
 import (
-	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
@@ -31,14 +29,7 @@ func Optimizers() []Optimizer { return []Optimizer{SOAP, Adam, SGD} }
 
 // ParseOptimizer reads the name of an optimizer.
 func ParseOptimizer(s string) (Optimizer, error) {
-	if o := Optimizer(s); slices.Contains(Optimizers(), o) {
-		return o, nil
-	}
-	var names []string
-	for _, o := range Optimizers() {
-		names = append(names, string(o))
-	}
-	return "", fmt.Errorf("unknown optimizer %q%s; known: %s", s, suggest.Phrase(s, names), strings.Join(names, ", "))
+	return suggest.Named("optimizer", s, Optimizers())
 }
 
 // rate is the learning rate that suits most models.

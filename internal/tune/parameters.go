@@ -29,20 +29,16 @@ type parameters struct {
 // a BatchNormalization are none: they are no free numbers.
 func trainable(n graph.Node, input int) bool {
 	switch n.Op() {
-	case "Conv", "ConvTranspose":
-		return input == 1 || input == 2
-	case "Gemm", "Einsum":
+	case "Gemm", "Einsum", "Add", "Sub", "Mul":
 		return true
 	case "MatMul":
 		return input < 2
 	case "Gather":
 		return input == 0
-	case "BatchNormalization", "InstanceNormalization", "GroupNormalization", "LayerNormalization":
+	case "Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "GroupNormalization", "LayerNormalization":
 		return input == 1 || input == 2
 	case "RMSNormalization", "PRelu":
 		return input == 1
-	case "Add", "Sub", "Mul":
-		return true
 	}
 	return false
 }

@@ -2,6 +2,7 @@ package tune
 
 import (
 	"math"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -49,7 +50,6 @@ type rotations struct {
 
 // newRotations finds the matrices among parameters.
 func newRotations(backend linalg.Backend, list []parameter) *rotations {
-	turns := func(n int) bool { return n > 1 && n <= widest }
 	r := &rotations{backend: backend}
 	total := 0
 	for _, p := range list {
@@ -57,12 +57,10 @@ func newRotations(backend linalg.Backend, list []parameter) *rotations {
 			continue
 		}
 		m := rotated{parameter: p, height: p.shape[0], width: tensor.Product(p.shape[1:])}
-		for _, n := range []int{m.height, m.width} {
-			if turns(n) {
-				total += 2 * n * n
-			}
+		for _, side := range m.sides() {
+			total += 2 * side.n * side.n
 		}
-		if turns(m.height) || turns(m.width) {
+		if len(m.sides()) > 0 {
 			r.list = append(r.list, m)
 		}
 	}
@@ -74,14 +72,21 @@ func newRotations(backend linalg.Backend, list []parameter) *rotations {
 		return b
 	}
 	for i := range r.list {
-		if m := &r.list[i]; turns(m.height) {
-			m.rows = newEigenbasis(square(m.height), square(m.height))
-		}
-		if m := &r.list[i]; turns(m.width) {
-			m.columns = newEigenbasis(square(m.width), square(m.width))
+		for _, side := range r.list[i].sides() {
+			*side.basis = newEigenbasis(square(side.n), square(side.n))
 		}
 	}
 	return r
+}
+
+// side is one that gets a basis of its own, and its length.
+type side struct {
+	n     int
+	basis **eigenbasis
+}
+
+func (m *rotated) sides() []side {
+	return slices.DeleteFunc([]side{{m.height, &m.rows}, {m.width, &m.columns}}, func(s side) bool { return s.n < 2 || s.n > widest })
 }
 
 // newEigenbasis starts with the usual coordinates.
@@ -106,24 +111,13 @@ func (r *rotations) times(transA, transB bool, a, b linalg.Block32) linalg.Block
 	return out
 }
 
-// into expresses a matrix in the bases, Uᵀ X V.
-func (r *rotations) into(m *rotated, x linalg.Block32) linalg.Block32 {
+// turned expresses a matrix in the bases, Uᵀ X V, or leads it back, U X Vᵀ.
+func (r *rotations) turned(m *rotated, x linalg.Block32, back bool) linalg.Block32 {
 	if m.rows != nil {
-		x = r.times(true, false, m.rows.vectors, x)
+		x = r.times(!back, false, m.rows.vectors, x)
 	}
 	if m.columns != nil {
-		x = r.times(false, false, x, m.columns.vectors)
-	}
-	return x
-}
-
-// back undoes into, U X Vᵀ.
-func (r *rotations) back(m *rotated, x linalg.Block32) linalg.Block32 {
-	if m.rows != nil {
-		x = r.times(false, false, m.rows.vectors, x)
-	}
-	if m.columns != nil {
-		x = r.times(false, true, x, m.columns.vectors)
+		x = r.times(false, back, x, m.columns.vectors)
 	}
 	return x
 }
@@ -144,7 +138,7 @@ func (r *rotations) step(m *rotated, w, g, first, second []float32, s stride) {
 	if (s.number-1)%refresh == 0 {
 		r.refresh(m, first)
 	}
-	x = r.into(m, x)
+	x = r.turned(m, x, false)
 	first, second, w = first[m.from:m.to], second[m.from:m.to], w[m.from:m.to]
 	correct1, correct2 := float32(1-math.Pow(beta1, float64(s.number))), 1-math.Pow(betaBasis, float64(s.number))
 	largest := float32(0)
@@ -161,7 +155,7 @@ func (r *rotations) step(m *rotated, w, g, first, second []float32, s stride) {
 	if m.decays {
 		shrink = float32(s.rate * s.decay)
 	}
-	for i, v := range r.back(m, x).Data {
+	for i, v := range r.turned(m, x, true).Data {
 		w[i] -= shrink*w[i] + float32(s.rate)*v
 	}
 }
@@ -177,7 +171,7 @@ func (m *rotated) block(vector []float32) linalg.Block32 {
 // these go by the size of the eigenvalues. A basis that cannot be computed stays as it is, for any basis will do, and the
 // work so far is not to be lost.
 func (r *rotations) refresh(m *rotated, first []float32) {
-	mean := r.back(m, m.block(first))
+	mean := r.turned(m, m.block(first), true)
 	for _, b := range []*eigenbasis{m.rows, m.columns} {
 		if b == nil {
 			continue
@@ -194,7 +188,7 @@ func (r *rotations) refresh(m *rotated, first []float32) {
 			b.vectors.Data[i] = float32(v)
 		}
 	}
-	copy(first[m.from:m.to], r.into(m, mean).Data)
+	copy(first[m.from:m.to], r.turned(m, mean, false).Data)
 }
 
 // add takes the moment of one step in. The first one stands for all that came before.

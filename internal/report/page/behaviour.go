@@ -21,23 +21,19 @@ const (
 )
 
 // behaviourBlocks show how the two models' outputs differ.
-func behaviourBlocks(v *verify.Report) ([]block, error) {
+func behaviourBlocks(v *verify.Report) []block {
 	out := []block{text("Both models ran on %s of %s.", number(v.Samples, "sample"), v.Data), outputTable(v)}
 	if c := v.Classes; c != nil {
 		low, high := wilson(c.Agreement, v.Samples)
 		out = append(out, text("Top class of %s, of %s classes: the same for %s of the samples; with 95 %% confidence between %s and %s of all such samples.",
 			c.Output, grouped(c.Count), exact(c.Agreement), report.Percent(low), report.Percent(high)))
 		if a := c.Accuracy; a != nil {
-			pictures, err := classBlocks(a)
-			if err != nil {
-				return nil, err
-			}
 			out = append(out, text("Top-1 accuracy on %s: %s before, %s after (%s).", number(a.Labelled, "labelled sample"), exact(a.Before), exact(a.After), percentPoints(a.After-a.Before)))
-			out = append(out, pictures...)
+			out = append(out, classBlocks(a)...)
 		}
 		out = append(out, folded("Samples whose top class changed", movedTable("Samples whose top class changed, the most moved first", c.Changed)))
 	}
-	return append(out, movedTable("Samples whose outputs moved most", v.Moved)), nil
+	return append(out, movedTable("Samples whose outputs moved most", v.Moved))
 }
 
 func outputTable(v *verify.Report) block {
@@ -52,11 +48,11 @@ func outputTable(v *verify.Report) block {
 			fmt.Sprintf("%d, %d", o.NonFiniteOriginal, o.NonFiniteCompressed),
 		})
 	}
-	return tabled("Outputs", []column{{"Output", false}, {"Signal to noise", true}, {"Cosine", true}, {"Mean error", true}, {"Largest error", true}, {"Samples with NaN, before and after", true}}, rows)
+	return tabled("Outputs", report.Columns([]string{"Output"}, "Signal to noise", "Cosine", "Mean error", "Largest error", "Samples with NaN, before and after"), rows)
 }
 
 // classBlocks show accuracy by class: a picture of those that changed most, and a table of all.
-func classBlocks(a *verify.Accuracy) ([]block, error) {
+func classBlocks(a *verify.Accuracy) []block {
 	classes := slices.Clone(a.PerClass)
 	slices.SortStableFunc(classes, func(a, b classAccuracy) int {
 		return cmp.Or(cmp.Compare(math.Abs(b.After-b.Before), math.Abs(a.After-a.Before)), cmp.Compare(a.Label, b.Label))
@@ -65,21 +61,17 @@ func classBlocks(a *verify.Accuracy) ([]block, error) {
 	for i, c := range classes {
 		rows[i] = []string{"class\u00a0" + strconv.Itoa(c.Label), grouped(c.Samples), report.Percent(c.Before), report.Percent(c.After), percentPoints(c.After - c.Before)}
 	}
-	all := tabled("Accuracy by class, the most changed first", []column{{"Class", false}, {"Samples", true}, {"Before", true}, {"After", true}, {"Change", true}}, rows)
+	all := tabled("Accuracy by class, the most changed first", report.Columns([]string{"Class"}, "Samples", "Before", "After", "Change"), rows)
 	if len(rows) > openClasses {
 		all = folded("All classes", all)
 	}
 	told := slices.DeleteFunc(slices.Clone(classes), func(c classAccuracy) bool { return c.Samples < telling })
-	drawn, err := classPicture(told[:min(drawnClasses, len(told))], len(classes))
-	if err != nil {
-		return nil, err
-	}
-	return []block{drawn, all}, nil
+	return []block{classPicture(told[:min(drawnClasses, len(told))], len(classes)), all}
 }
 
-func classPicture(classes []classAccuracy, of int) (block, error) {
+func classPicture(classes []classAccuracy, of int) block {
 	if len(classes) == 0 {
-		return block{}, nil
+		return block{}
 	}
 	p := chart.Bars{
 		Title: "Accuracy by class, before and after", X: "of the class's samples", XPercent: true,
@@ -107,5 +99,5 @@ func movedTable(caption string, moved []verify.Moved) block {
 	for _, m := range moved {
 		rows = append(rows, []string{m.Name, orElse(m.Error, report.Percent, "not finite"), class(m.Label), class(m.Before), class(m.After)})
 	}
-	return tabled(caption, []column{{"Sample", false}, {"Moved by", true}, {"Label", true}, {"Class before", true}, {"Class after", true}}, rows)
+	return tabled(caption, report.Columns([]string{"Sample"}, "Moved by", "Label", "Class before", "Class after"), rows)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
-func ofExploration(e *compress.Exploration) (*document, error) {
+func ofExploration(e *compress.Exploration) *document {
 	d := &document{Title: base(e.Input.Path) + ", in several sizes"}
 	d.Lead = fmt.Sprintf("%s needs %s multiply-adds and has %s parameters; its file takes %s.", e.Input.Path, report.Count(e.Input.MACs), report.Count(e.Input.Params), report.Bytes(e.Input.Bytes))
 	if e.Unmeasured != "" {
@@ -29,7 +29,7 @@ func ofExploration(e *compress.Exploration) (*document, error) {
 		rows = append(rows, []string{"Measured on", number(e.Samples, "sample") + " of " + e.Data})
 	}
 	d.add("repeat", "To repeat this", filesTable(rows), stagesTable("How long the shared steps took", e.Stages))
-	return d, nil
+	return d
 }
 
 // explored says what the sizes show.
@@ -63,7 +63,7 @@ func pointTable(e *compress.Exploration) block {
 			rows = append(rows, append(row, none, none, none, none, none, none, none, p.Why))
 			continue
 		}
-		row = append(row, left(e.Input.MACs, p.MACs), left(e.Input.Params, p.Params), report.Bytes(p.Bytes), small(p.Loss))
+		row = append(row, report.Ratio(p.MACs, e.Input.MACs), report.Ratio(p.Params, e.Input.Params), report.Bytes(p.Bytes), small(p.Loss))
 		ratio := none
 		if v, measured := p.Value(verify.SNR); measured {
 			ratio = decibels(v)
@@ -73,6 +73,6 @@ func pointTable(e *compress.Exploration) block {
 		}
 		rows = append(rows, append(row, orElse(p.Agreement, exact, none), ratio, orElse(p.Accuracy, accuracy, none), p.Path))
 	}
-	titles := columns([]string{"Budget"}, "Multiply-adds left", "Parameters left", "File", "Predicted loss", "Same answer", "Signal to noise", "Accuracy")
-	return tabled("Budgets", append(titles, column{"Model, or why there is none", false}), rows)
+	titles := report.Columns([]string{"Budget"}, "Multiply-adds left", "Parameters left", "File", "Predicted loss", "Same answer", "Signal to noise", "Accuracy")
+	return tabled("Budgets", append(titles, report.Column{Title: "Model, or why there is none"}), rows)
 }

@@ -21,22 +21,22 @@ const (
 )
 
 // drawn makes a block of a plot or bars.
-func drawn[P any](title string, p P, draw func(P) ([]byte, error)) (block, error) {
+func drawn[P any](title string, p P, draw func(P) ([]byte, error)) block {
 	svg, err := draw(p)
 	if err != nil {
-		return block{}, err
+		return block{err: err}
 	}
-	return block{Chart: &picture{title, template.HTML(svg)}}, nil
+	return block{Chart: &picture{title, template.HTML(svg)}}
 }
 
 // frontierBlocks show what other budgets would have given.
-func frontierBlocks(r *compress.Result) ([]block, error) {
+func frontierBlocks(r *compress.Result) []block {
 	f := r.Frontier
 	if f == nil || f.Skipped != "" || len(f.Points) == 0 {
 		if f != nil && f.Skipped != "" {
-			return []block{text("No other budget was looked at: %s.", f.Skipped)}, nil
+			return []block{text("No other budget was looked at: %s.", f.Skipped)}
 		}
-		return nil, nil
+		return nil
 	}
 	found, bound := chart.Series{Name: "what the search finds"}, chart.Series{Name: "no plan can be below", Style: chart.Guide}
 	var rows [][]string
@@ -56,16 +56,12 @@ func frontierBlocks(r *compress.Result) ([]block, error) {
 			X: "left of the " + resource(f.Over), Y: "loss", XPercent: true, LogY: true, Series: []chart.Series{found, bound}, Width: 560, Height: 360,
 			Mark: &chart.Mark{X: f.Chosen.Cost, Y: f.Chosen.Loss, Name: fmt.Sprintf("chosen: %s left", report.Percent(f.Chosen.Cost))},
 		}
-		p, err := drawn(plot.Title, plot, chart.SVG)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, p)
+		out = append(out, drawn(plot.Title, plot, chart.SVG))
 	}
 	if !r.Plan.Given {
 		out = append(out, text("The plan that was carried out has a loss of %s; no plan within the targets, of these ranks, has less than %s.", small(f.Chosen.Loss), small(f.Chosen.Bound)))
 	}
-	return append(out, folded("The numbers", tabled("Other budgets", []column{{"Allowed", false}, {"Needed", true}, {"Predicted loss", true}, {"Least possible", true}}, rows))), nil
+	return append(out, folded("The numbers", tabled("Other budgets", report.Columns([]string{"Allowed"}, "Needed", "Predicted loss", "Least possible"), rows)))
 }
 
 // share is what a layer contributes to the loss of the whole, where losses are changes of the
@@ -78,16 +74,11 @@ func share(r *compress.Result, s *compress.SiteResult) (float64, bool) {
 }
 
 // layerBlocks show what became of every layer.
-func layerBlocks(r *compress.Result) ([]block, error) {
+func layerBlocks(r *compress.Result) []block {
 	if len(r.Sites) == 0 {
-		return nil, nil
+		return nil
 	}
-	out := []block{text("%s", layersIntro(r))}
-	picture, err := layerPicture(r)
-	if err != nil {
-		return nil, err
-	}
-	out = append(out, picture, layerTable(r), corrections(r))
+	out := []block{text("%s", layersIntro(r)), layerPicture(r), layerTable(r), corrections(r)}
 	if f := r.Refit; f != nil {
 		if f.Skipped != "" {
 			out = append(out, text("The layers were not solved anew on what the compressed model feeds them: %s.", f.Skipped))
@@ -96,8 +87,7 @@ func layerBlocks(r *compress.Result) ([]block, error) {
 				f.Kept, number(len(r.Sites), "layer"), number(f.Fit, "calibration sample"), grouped(f.Held)))
 		}
 	}
-	spectra, err := spectraBlock(r)
-	return append(out, spectra), err
+	return append(out, spectraBlock(r))
 }
 
 func layersIntro(r *compress.Result) string {
@@ -131,11 +121,11 @@ func largest(sites []int, n int, value func(site int) float64) []int {
 }
 
 // layerPicture draws the errors of the layers that changed, of the largest where they are many.
-func layerPicture(r *compress.Result) (block, error) {
+func layerPicture(r *compress.Result) block {
 	at := sitesThat(r, func(s compress.SiteResult) bool { return s.Method != compress.Dense })
 	changed := len(at)
 	if changed == 0 {
-		return block{}, nil
+		return block{}
 	}
 	b := chart.Bars{Title: "Error of every layer that changed", Desc: "A bar for each layer, in the order of the model. The table below has the numbers.", X: "error of the layer's output", XPercent: true}
 	if changed > drawnLayers {
@@ -155,24 +145,24 @@ func layerPicture(r *compress.Result) (block, error) {
 
 // layerTable has a row for every layer.
 func layerTable(r *compress.Result) block {
-	titles := columns([]string{"Layer", "Operator", "Kernel", "Became"}, "Rank", "Error", "Multiply-adds", "Left", "Parameters", "Left")
+	titles := report.Columns([]string{"Layer", "Operator", "Kernel", "Became"}, "Rank", "Error", "Multiply-adds", "Left", "Parameters", "Left")
 	refits := slices.ContainsFunc(r.Sites, func(s compress.SiteResult) bool { return s.Refit != nil })
 	if refits {
-		titles = append(titles, column{"Error before refit", true}, column{"After", true})
+		titles = append(titles, report.Columns(nil, "Error before refit", "After")...)
 	}
 	if r.Plan.Measure == compress.OutputChange {
-		titles = append(titles, column{"Part of the change", true})
+		titles = append(titles, report.Column{Title: "Part of the change", Right: true})
 	}
 	noted := notes(r) > 0
 	if noted {
-		titles = append(titles, column{"Note", false})
+		titles = append(titles, report.Column{Title: "Note"})
 	}
 	var rows [][]string
 	for i := range r.Sites {
 		s := &r.Sites[i]
 		row := []string{
 			s.Name, s.Op, kernel(s), s.Method, rank(s.Rank), exact(s.Loss),
-			report.Count(s.MACsAfter), left(s.MACsBefore, s.MACsAfter), report.Count(s.ParamsAfter), left(s.ParamsBefore, s.ParamsAfter),
+			report.Count(s.MACsAfter), report.Ratio(s.MACsAfter, s.MACsBefore), report.Count(s.ParamsAfter), report.Ratio(s.ParamsAfter, s.ParamsBefore),
 		}
 		if s.Method == compress.Dense {
 			row[3], row[5] = "as it was", none
@@ -212,14 +202,14 @@ func corrections(r *compress.Result) block {
 		rows = append(rows, []string{strings.Join(c.Sites, ", "), c.Method, rank(c.Rank), small(c.Predicted), small(c.Measured), grouped(c.Samples), fmt.Sprintf("%.3g×", c.Ratio)})
 	}
 	return folded("Measurements that the losses were corrected by", tabled("Corrections",
-		[]column{{"Layers", false}, {"Method", false}, {"Rank", true}, {"Predicted", true}, {"Measured", true}, {"Samples", true}, {"Ratio", true}}, rows))
+		report.Columns([]string{"Layers", "Method"}, "Rank", "Predicted", "Measured", "Samples", "Ratio"), rows))
 }
 
 // spectraBlock draws for each layer what every method could do there.
-func spectraBlock(r *compress.Result) (block, error) {
+func spectraBlock(r *compress.Result) block {
 	at := sitesThat(r, func(s compress.SiteResult) bool { return len(s.Spectra) > 0 })
 	if len(at) == 0 {
-		return block{}, nil
+		return block{}
 	}
 	said := "The error of a layer against what is left of its multiply-adds, for each method that was on offer there; the ring is what was chosen. A curve that falls early is a layer that is easy to compress."
 	if len(at) > drawnSpectra {
@@ -236,9 +226,9 @@ func spectraBlock(r *compress.Result) (block, error) {
 		pictures = append(pictures, picture{p.Title, template.HTML(svg)})
 	}
 	if len(pictures) == 0 {
-		return block{}, nil
+		return block{}
 	}
-	return folded(fmt.Sprintf("Spectra of %s: what each method could have done", number(len(pictures), "layer")), text("%s", said), block{Pictures: pictures}), nil
+	return folded(fmt.Sprintf("Spectra of %s: what each method could have done", number(len(pictures), "layer")), text("%s", said), block{Pictures: pictures})
 }
 
 // spectrum draws the methods of one layer, those that lose least first.

@@ -5,6 +5,7 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/report"
 )
 
 //go:embed page.html page.css
@@ -27,6 +29,8 @@ type document struct {
 	Warnings []string
 	Tiles    []tile
 	Sections []section
+
+	err error // of a picture
 }
 
 // tile is a number that stands out.
@@ -49,6 +53,8 @@ type block struct {
 	Pictures []picture // side by side
 	Command  string
 	Details  *details
+
+	err error // why it could not be drawn
 }
 
 // point is an entry of a list: a word to begin with, and what there is to say.
@@ -69,26 +75,8 @@ type details struct {
 // table has a name for every row in its first column.
 type table struct {
 	Caption string
-	Columns []column
+	Columns []report.Column
 	Rows    [][]string
-}
-
-// column is a heading, and whether its cells are numbers, which stand on the right.
-type column struct {
-	Title string
-	Right bool
-}
-
-// columns are those of words, then those of numbers.
-func columns(words []string, numbers ...string) []column {
-	var out []column
-	for _, title := range words {
-		out = append(out, column{title, false})
-	}
-	for _, title := range numbers {
-		out = append(out, column{title, true})
-	}
-	return out
 }
 
 // Result writes the page of a compression.
@@ -100,13 +88,7 @@ func Tuning(w io.Writer, r *compress.TuneResult) error { return written(w, r, of
 // Exploration writes the page of several sizes of a model.
 func Exploration(w io.Writer, e *compress.Exploration) error { return written(w, e, ofExploration) }
 
-func written[T any](w io.Writer, v *T, of func(*T) (*document, error)) error {
-	d, err := of(v)
-	if err != nil {
-		return err
-	}
-	return d.write(w)
-}
+func written[T any](w io.Writer, v *T, of func(*T) *document) error { return of(v).write(w) }
 
 // FromJSON writes the page of what --json has written, which its schema tells.
 func FromJSON(w io.Writer, data []byte) error {
@@ -154,6 +136,9 @@ func decoded[T any](w io.Writer, data []byte, write func(io.Writer, *T) error) e
 
 // write renders the page, and writes it when it is complete.
 func (d *document) write(w io.Writer) error {
+	if d.err != nil {
+		return d.err
+	}
 	css, err := files.ReadFile("page.css")
 	if err != nil {
 		return err
@@ -174,6 +159,9 @@ func (d *document) write(w io.Writer) error {
 
 // add appends a section that has something to show.
 func (d *document) add(id, heading string, blocks ...block) {
+	for _, b := range blocks {
+		d.err = cmp.Or(d.err, b.err)
+	}
 	if kept := shown(blocks); len(kept) > 0 {
 		d.Sections = append(d.Sections, section{ID: id, Heading: heading, Blocks: kept})
 	}
@@ -199,7 +187,7 @@ func shown(blocks []block) []block {
 func text(format string, args ...any) block { return block{Text: fmt.Sprintf(format, args...)} }
 
 // tabled is a table where there are rows, else nothing.
-func tabled(caption string, columns []column, rows [][]string) block {
+func tabled(caption string, columns []report.Column, rows [][]string) block {
 	if len(rows) == 0 {
 		return block{}
 	}

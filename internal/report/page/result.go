@@ -9,7 +9,7 @@ import (
 )
 
 // ofResult is the page of a compression.
-func ofResult(r *compress.Result) (*document, error) {
+func ofResult(r *compress.Result) *document {
 	d := &document{Title: base(r.Input.Path) + ", compressed"}
 	d.Lead = fmt.Sprintf("%s became %s: %s.", r.Input.Path, r.Output.Path, factored(r))
 	d.Warnings = warnings(r)
@@ -21,36 +21,20 @@ func ofResult(r *compress.Result) (*document, error) {
 	}})
 	d.add("before", "Before roll-out", block{Points: advice(r)})
 	d.beside("summary", "before")
-	frontier, err := frontierBlocks(r)
-	if err != nil {
-		return nil, err
-	}
-	d.add("frontier", "Other budgets", frontier...)
+	d.add("frontier", "Other budgets", frontierBlocks(r)...)
 	d.add("sizes", "Size and speed", sizes(r), targets(r), latencyText(r))
 	d.beside("frontier", "sizes")
-	layers, err := layerBlocks(r)
-	if err != nil {
-		return nil, err
-	}
-	d.add("layers", "Layers", layers...)
+	d.add("layers", "Layers", layerBlocks(r)...)
 	if r.Verification != nil {
-		behaviour, err := behaviourBlocks(r.Verification)
-		if err != nil {
-			return nil, err
-		}
-		d.add("behaviour", "Behaviour", behaviour...)
+		d.add("behaviour", "Behaviour", behaviourBlocks(r.Verification)...)
 	}
 	d.add("search", "Search", trialBlocks(r.Trials)...)
 	if r.Tuning != nil {
-		learned, err := tuningBlocks(r.Tuning)
-		if err != nil {
-			return nil, err
-		}
-		d.add("tuning", "Tuning", learned...)
+		d.add("tuning", "Tuning", tuningBlocks(r.Tuning)...)
 	}
 	d.add("alone", "What was left alone", aloneBlocks(r)...)
 	d.add("repeat", "To repeat this", append(repeatBlocks(r.Command), recordBlocks(r)...)...)
-	return d, nil
+	return d
 }
 
 // factored says how many layers became what.
@@ -79,9 +63,9 @@ func warnings(r *compress.Result) []string {
 // tiles are the numbers to remember.
 func tiles(r *compress.Result) []tile {
 	out := []tile{
-		{"Multiply-adds left", left(r.Input.MACs, r.Output.MACs), report.Count(r.Input.MACs) + " → " + report.Count(r.Output.MACs)},
-		{"Parameters left", left(r.Input.Params, r.Output.Params), report.Count(r.Input.Params) + " → " + report.Count(r.Output.Params)},
-		{"File left", left(r.Input.Bytes, r.Output.Bytes), report.Bytes(r.Input.Bytes) + " → " + report.Bytes(r.Output.Bytes)},
+		{"Multiply-adds left", report.Ratio(r.Output.MACs, r.Input.MACs), report.Count(r.Input.MACs) + " → " + report.Count(r.Output.MACs)},
+		{"Parameters left", report.Ratio(r.Output.Params, r.Input.Params), report.Count(r.Input.Params) + " → " + report.Count(r.Output.Params)},
+		{"File left", report.Ratio(r.Output.Bytes, r.Input.Bytes), report.Bytes(r.Input.Bytes) + " → " + report.Bytes(r.Output.Bytes)},
 	}
 	if l := r.Latency; l != nil && l.Skipped == "" {
 		out = append(out, tile{"Speed", fmt.Sprintf("%.2f×", l.Speed), millis(l.Before) + " → " + millis(l.After)})
@@ -104,17 +88,17 @@ func tiles(r *compress.Result) []tile {
 func sizes(r *compress.Result) block {
 	a, b := r.Input, r.Output
 	rows := [][]string{
-		{"Multiply-adds of one inference", report.Count(a.MACs), report.Count(b.MACs), left(a.MACs, b.MACs)},
-		{"Parameters", report.Count(a.Params), report.Count(b.Params), left(a.Params, b.Params)},
-		{"File, with its weights", report.Bytes(a.Bytes), report.Bytes(b.Bytes), left(a.Bytes, b.Bytes)},
+		{"Multiply-adds of one inference", report.Count(a.MACs), report.Count(b.MACs), report.Ratio(b.MACs, a.MACs)},
+		{"Parameters", report.Count(a.Params), report.Count(b.Params), report.Ratio(b.Params, a.Params)},
+		{"File, with its weights", report.Bytes(a.Bytes), report.Bytes(b.Bytes), report.Ratio(b.Bytes, a.Bytes)},
 	}
 	if l := r.Latency; l != nil && l.Skipped == "" {
 		rows = append(rows, []string{"Time of one inference", millis(l.Before), millis(l.After), report.Percent(l.After / l.Before)})
 		if m := l.Activations; m != nil {
-			rows = append(rows, []string{"Memory for intermediate values", report.Bytes(m.Before), report.Bytes(m.After), left(m.Before, m.After)})
+			rows = append(rows, []string{"Memory for intermediate values", report.Bytes(m.Before), report.Bytes(m.After), report.Ratio(m.After, m.Before)})
 		}
 	}
-	return tabled("Before and after", []column{{"Need", false}, {"Before", true}, {"After", true}, {"Left", true}}, rows)
+	return tabled("Before and after", report.Columns([]string{"Need"}, "Before", "After", "Left"), rows)
 }
 
 // targets says what was asked for.
@@ -123,7 +107,7 @@ func targets(r *compress.Result) block {
 	for _, t := range r.Targets {
 		rows = append(rows, []string{t.Target.String(), amount(t.Resource, int64(t.Limit)), amount(t.Resource, t.Reached)})
 	}
-	return tabled("Targets", []column{{"Asked for", false}, {"At most", true}, {"Reached", true}}, rows)
+	return tabled("Targets", report.Columns([]string{"Asked for"}, "At most", "Reached"), rows)
 }
 
 // latencyText says how the times came about.
@@ -166,7 +150,7 @@ func aloneBlocks(r *compress.Result) []block {
 		rows = append(rows, []string{m.First, m.Second, m.Node, report.Count(m.MACs), report.Count(m.Params)})
 	}
 	return append(out, folded("Neighbouring nodes that became one", tabled("Merged nodes",
-		[]column{{"First", false}, {"Second", false}, {"Became", false}, {"Multiply-adds saved", true}, {"Parameters saved", true}}, rows)))
+		report.Columns([]string{"First", "Second", "Became"}, "Multiply-adds saved", "Parameters saved"), rows)))
 }
 
 // byReason lists nodes that have a reason in common together.
@@ -227,7 +211,7 @@ func environment(e compress.EnvironmentResult) [][]string {
 }
 
 func filesTable(rows [][]string) block {
-	return tabled("Environment and files", columns([]string{"What", "Which"}), rows)
+	return tabled("Environment and files", report.Columns([]string{"What", "Which"}), rows)
 }
 
 func stagesTable(summary string, stages []compress.Stage) block {
@@ -235,5 +219,5 @@ func stagesTable(summary string, stages []compress.Stage) block {
 	for _, s := range stages {
 		rows = append(rows, []string{s.Name, fmt.Sprintf("%.2f", s.Seconds)})
 	}
-	return folded(summary, tabled("Steps", columns([]string{"Step"}, "Seconds"), rows))
+	return folded(summary, tabled("Steps", report.Columns([]string{"Step"}, "Seconds"), rows))
 }

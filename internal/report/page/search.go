@@ -1,6 +1,7 @@
 package page
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -35,8 +36,8 @@ func trialBlocks(t *compress.Trials) []block {
 	return []block{
 		text("Models were built and run until the smallest was found that keeps what was asked for: %d of them, on %s; the one that is delivered was then judged on %s.",
 			len(t.Steps), number(t.Judged, "sample"), number(t.Proved, "sample")),
-		tabled("Goals", []column{{"Asked for", false}, {"When chosen", true}, {"On other samples", true}}, goals),
-		tabled("Models that were tried", []column{{"Budget", false}, {"Multiply-adds", true}, {"Parameters", true}, {"Predicted loss", true}, {"Measured", true}, {"Good enough", true}}, steps),
+		tabled("Goals", report.Columns([]string{"Asked for"}, "When chosen", "On other samples"), goals),
+		tabled("Models that were tried", report.Columns([]string{"Budget"}, "Multiply-adds", "Parameters", "Predicted loss", "Measured", "Good enough"), steps),
 	}
 }
 
@@ -54,7 +55,7 @@ func measured(m verify.Measure, number *float64) string {
 }
 
 // tuningBlocks show what gradient descent gave.
-func tuningBlocks(t *compress.Tuning) ([]block, error) {
+func tuningBlocks(t *compress.Tuning) []block {
 	said := fmt.Sprintf("The compressed model's weights were tuned towards the original's outputs on %s of %s, without labels: %s of %d by %s, %s in %s.",
 		number(t.Learned, "sample"), t.Source, number(t.Steps, "step"), t.Batch, t.Optimizer, number(t.Parameters, "weight"), number(t.Tensors, "tensor"))
 	if t.Augment != "" {
@@ -69,12 +70,11 @@ func tuningBlocks(t *compress.Tuning) ([]block, error) {
 	if t.Advice != "" {
 		out = append(out, text("%s", t.Advice))
 	}
-	picture, err := curve(t)
-	return append(out, picture, folded("The numbers", curveTable(t))), err
+	return append(out, curve(t), folded("The numbers", curveTable(t)))
 }
 
 // curve draws the losses by epoch.
-func curve(t *compress.Tuning) (block, error) {
+func curve(t *compress.Tuning) block {
 	held, steps := chart.Series{Name: "held-out samples"}, chart.Series{Name: "steps"}
 	var best *chart.Mark
 	for _, p := range t.Curve {
@@ -88,7 +88,7 @@ func curve(t *compress.Tuning) (block, error) {
 		}
 	}
 	if len(t.Curve) < 2 {
-		return block{}, nil
+		return block{}
 	}
 	plot := chart.Plot{
 		Title: "Distance from the original's outputs while tuning", Desc: "The loss after each epoch. The table below has the numbers.",
@@ -102,15 +102,16 @@ func curveTable(t *compress.Tuning) block {
 	for _, p := range t.Curve {
 		rows = append(rows, []string{grouped(p.Epoch), grouped(p.Step), small(p.Loss), small(p.Held), exact(p.Agreement), orElse(p.Accuracy, exact, none)})
 	}
-	return tabled("Epochs", []column{{"Epoch", false}, {"Steps", true}, {"Loss of the steps", true}, {"On held-out samples", true}, {"Agreement", true}, {"Accuracy", true}}, rows)
+	return tabled("Epochs", report.Columns([]string{"Epoch"}, "Steps", "Loss of the steps", "On held-out samples", "Agreement", "Accuracy"), rows)
 }
 
 // ofTuning is the page of a tuning by itself.
-func ofTuning(r *compress.TuneResult) (*document, error) {
+func ofTuning(r *compress.TuneResult) *document {
 	d := &document{Title: base(r.Start.Path) + ", tuned", Lead: fmt.Sprintf("%s learned from %s and became %s.", r.Start.Path, r.Original.Path, r.Output.Path)}
 	t, v := r.Tuning, r.Verification
 	if t == nil {
-		return nil, fmt.Errorf("it says that it is a tuning, and has none in it")
+		d.err = errors.New("it says that it is a tuning, and has none in it")
+		return d
 	}
 	said := fmt.Sprintf("On %s the distance from the original's outputs", number(t.Held, "held-out sample"))
 	for _, p := range t.Curve {
@@ -122,25 +123,17 @@ func ofTuning(r *compress.TuneResult) (*document, error) {
 		said += " No state was better than the start, which was kept."
 	}
 	d.add("summary", "Summary", text("%s", said))
-	d.add("sizes", "Size", tabled("Original, compressed and tuned", []column{{"Need", false}, {"Original", true}, {"Compressed", true}, {"Tuned", true}}, [][]string{
+	d.add("sizes", "Size", tabled("Original, compressed and tuned", report.Columns([]string{"Need"}, "Original", "Compressed", "Tuned"), [][]string{
 		{"Multiply-adds of one inference", report.Count(r.Original.MACs), report.Count(r.Start.MACs), report.Count(r.Output.MACs)},
 		{"Parameters", report.Count(r.Original.Params), report.Count(r.Start.Params), report.Count(r.Output.Params)},
 		{"File, with its weights", report.Bytes(r.Original.Bytes), report.Bytes(r.Start.Bytes), report.Bytes(r.Output.Bytes)},
 	}))
-	learned, err := tuningBlocks(t)
-	if err != nil {
-		return nil, err
-	}
-	d.add("tuning", "Tuning", learned...)
+	d.add("tuning", "Tuning", tuningBlocks(t)...)
 	if v != nil {
-		behaviour, err := behaviourBlocks(v)
-		if err != nil {
-			return nil, err
-		}
-		d.add("behaviour", "Behaviour", behaviour...)
+		d.add("behaviour", "Behaviour", behaviourBlocks(v)...)
 	}
 	d.add("repeat", "To repeat this", filesTable(append(environment(r.Environment),
 		[]string{"SHA-256 of the original", r.Original.SHA256}, []string{"SHA-256 of the start", r.Start.SHA256}, []string{"SHA-256 of the result", r.Output.SHA256})),
 		stagesTable("How long the steps took", r.Stages))
-	return d, nil
+	return d
 }

@@ -45,14 +45,6 @@ func change(before, after float64, less, more string) string {
 	return report.Percent(after/before-1) + " " + more
 }
 
-// left is what remains of a need, as a share.
-func left(before, after int64) string {
-	if before <= 0 {
-		return none
-	}
-	return report.Percent(float64(after) / float64(before))
-}
-
 // points writes a difference of shares in percentage points, with its sign.
 func percentPoints(d float64) string {
 	s := fmt.Sprintf("%+.2f", 100*d)
