@@ -240,7 +240,10 @@ func (x *explorer) point(ctx context.Context, out *Exploration, budget float64, 
 		defer d.Assembled.close()
 		defer d.Discard()
 		if x.temp == "" {
-			p.Path, err = w.place.path, d.Commit()
+			p.Path = w.place.path
+			if err = x.a.model.Unchanged(ctx, x.sums.source); err == nil {
+				err = d.Commit()
+			}
 		}
 	}
 	p.Seconds = time.Since(begun).Seconds()

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
@@ -48,18 +50,21 @@ func Run(ctx context.Context, env *Environment, m *onnxio.Model, o RunOptions) (
 	if err := onnxio.CanWrite(m, to.path, to.how); err != nil {
 		return nil, err
 	}
-	d, r, err := produce(ctx, env, m, o.Options, to, func() (*provenance.Record, error) {
-		d, err := o.hash(ctx, m)
-		if err != nil {
+	var read digests
+	d, r, err := produce(ctx, env, m, o.Options, to, func() (_ *provenance.Record, err error) {
+		if read, err = o.hash(ctx, m); err != nil {
 			return nil, err
 		}
-		return o.record(m, d)
+		return o.record(m, read)
 	})
 	if err != nil {
 		return nil, err
 	}
 	defer d.Assembled.close()
 	defer d.Discard()
+	if err := m.Unchanged(d.Assembled.lasting(ctx), read.source); err != nil {
+		return nil, err
+	}
 	if err := d.Commit(); err != nil {
 		return nil, err
 	}
@@ -112,6 +117,15 @@ func Compress(ctx context.Context, env *Environment, m *onnxio.Model, o Options)
 type place struct {
 	path string
 	how  onnxio.WriteOptions
+}
+
+// aside is a place for a model whose tuning was broken off: another one where there is an older file, which that is not to replace.
+func (p place) aside() place {
+	if _, err := os.Lstat(p.path); err != nil {
+		return p
+	}
+	kind := filepath.Ext(p.path)
+	return place{strings.TrimSuffix(p.path, kind) + ".interrupted" + kind, onnxio.WriteOptions{Overwrite: true}}
 }
 
 // work is what all stages of a run share. Nothing of it changes on the way.
@@ -245,7 +259,11 @@ func (w *work) finish(ctx context.Context, s *Assembled) (*Delivered, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := Deliver(tuned.lasting(ctx), w.env, w.a, tuned, w.o, w.place.path, w.place.how)
+	to := w.place
+	if tuned.Tuning.End == tune.Interrupted {
+		to = to.aside()
+	}
+	d, err := Deliver(tuned.lasting(ctx), w.env, w.a, tuned, w.o, to.path, to.how)
 	if err != nil {
 		tuned.close()
 		return nil, err

@@ -1,6 +1,7 @@
 package onnxio
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -17,7 +18,7 @@ func (e *ChangedError) Error() string {
 // SourceDigest is Digest of the file that the model was read from. Where the files are not those that were read, which size, time
 // and identity tell, the error is a *ChangedError.
 func (m *Model) SourceDigest(ctx context.Context) (string, error) {
-	sum, err := Digest(ctx, m.Path)
+	sum, err := Digest(ctx, cmp.Or(m.files.path, m.Path))
 	if err != nil {
 		return "", err
 	}
@@ -35,7 +36,7 @@ func (m *Model) Unchanged(ctx context.Context, sum string) error {
 	if file == "" {
 		return nil
 	}
-	if now, err := Digest(ctx, m.Path); ctx.Err() != nil {
+	if now, err := Digest(ctx, m.files.path); ctx.Err() != nil {
 		return ctx.Err()
 	} else if err != nil || now != sum {
 		return &ChangedError{file}
@@ -51,8 +52,8 @@ func (m *Model) touched() string {
 		now, err := os.Stat(path)
 		return err != nil || !os.SameFile(was, now) || now.Size() != was.Size() || !now.ModTime().Equal(was.ModTime())
 	}
-	if m.files.info != nil && other(m.Path, m.files.info) {
-		return m.Path
+	if m.files.info != nil && other(m.files.path, m.files.info) {
+		return m.files.path
 	}
 	for location, e := range m.files.external {
 		if path := filepath.Join(m.folder, filepath.FromSlash(location)); other(path, e.info) {

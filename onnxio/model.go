@@ -3,6 +3,7 @@ package onnxio
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 
@@ -33,6 +34,10 @@ type Model struct {
 // Read maps the file at path and returns its model, checked as by Check. Close
 // releases the map. The file must not be changed meanwhile.
 func Read(path string) (*Model, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading model: %w", err)
+	}
 	data, err := mapFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading model: %w", err)
@@ -46,6 +51,7 @@ func Read(path string) (*Model, error) {
 		return nil, errors.Join(fmt.Errorf("reading model %s: %w", path, err), data.Unmap())
 	}
 	m := newModel(p, path, folder, newFiles(data))
+	m.files.path, m.files.info = path, info
 	if err := m.Check(); err != nil {
 		return nil, errors.Join(fmt.Errorf("reading model %s: %w", path, err), m.Close())
 	}
