@@ -9,6 +9,7 @@ import (
 	"os/signal"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/quote"
 )
 
 // The exit codes, as help and docs promise them.
@@ -26,6 +27,8 @@ const (
 // streams are where a command says what it has to say.
 type streams struct {
 	out, err io.Writer
+	// screen is err as it came, for what moves about on a terminal.
+	screen io.Writer
 	// watch, when set, is told of the progress, in place of a terminal.
 	watch func(stage string, done, total int)
 }
@@ -35,7 +38,7 @@ func (s streams) progress(quiet bool) (update func(stage string, done, total int
 	if s.watch != nil {
 		return s.watch, func() {}
 	}
-	b := newBars(s.err, quiet)
+	b := newBars(s.screen, quiet)
 	return b.update, b.close
 }
 
@@ -62,8 +65,8 @@ func run(args []string, s streams) int {
 
 // execute does what a command line says: it alone turns errors into exit codes.
 func execute(ctx context.Context, args []string, s streams) int {
-	out := &output{to: s.out}
-	s.out = out
+	out := &output{to: &quote.Writer{To: s.out}}
+	s.out, s.err, s.screen = out, &quote.Writer{To: s.err}, s.err
 	root := newRoot(s)
 	root.SetArgs(withDefault(root, args))
 	cmd, err := root.ExecuteContextC(ctx)
