@@ -4,10 +4,11 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/onnx-compress/onnx-compress/internal/plaintext"
 )
 
 // readLabels reads the labels of n samples from a file; nil where file is empty. names
@@ -17,14 +18,14 @@ func readLabels(file string, n int, names []string) ([]int, error) {
 	if file == "" {
 		return nil, nil
 	}
-	f, err := os.Open(file)
+	f, err := openFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("labels: %w", err)
 	}
 	defer f.Close()
 	ordered, named, err := parseLabels(f)
 	if err != nil {
-		return nil, fmt.Errorf("labels %s: %w", file, err)
+		return nil, explained(file, fmt.Errorf("labels %s: %w", file, err))
 	}
 	if named == nil {
 		if len(ordered) != n {
@@ -56,7 +57,7 @@ func readLabels(file string, n int, names []string) ([]int, error) {
 // parseLabels reads either one label a line, or lines NAME<TAB>LABEL. Empty lines are
 // passed over.
 func parseLabels(r io.Reader) (ordered []int, named map[string]int, err error) {
-	lines := bufio.NewScanner(r)
+	lines := bufio.NewScanner(plaintext.Reader(r))
 	for number := 1; lines.Scan(); number++ {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" {

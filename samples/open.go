@@ -2,15 +2,18 @@ package samples
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/onnx-compress/onnx-compress/internal/filekind"
 )
 
 // Open opens the samples at path, prepared for the given inputs:
 //
-//   - a folder of JPEG and PNG images, searched recursively, in the order of their paths;
-//     one image file is also taken;
+//   - a folder of JPEG, PNG and WebP images, searched recursively, in the order of their paths; links are
+//     followed, hidden files passed over; one image file is also taken;
 //   - a .npy file (models with one input) or a .npz file (one array per input, by name),
 //     whose first axis numbers the samples;
 //   - a folder with test_data_set_* folders as ONNX's test models have them, or one of
@@ -41,6 +44,9 @@ func open(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 	if info.IsDir() {
 		return openFolder(path, o, inputs)
 	}
+	if !info.Mode().IsRegular() {
+		return nil, irregular(path)
+	}
 	switch ext := strings.ToLower(filepath.Ext(path)); {
 	case ext == ".npy":
 		return openNPY(path, o, inputs)
@@ -65,7 +71,65 @@ func openFolder(path string, o SourceOptions, inputs []InputSpec) (Source, error
 		return nil, err
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("%s: the folder has neither JPEG or PNG images nor test_data_set_* folders", path)
+		return nil, fmt.Errorf("%s: the folder has neither JPEG or PNG images nor test_data_set_* folders%s", path, instead(path))
 	}
 	return openImages(path, files, o, inputs)
+}
+
+// instead says what a folder without images has that could be samples in another form.
+func instead(folder string) string {
+	found := map[string]int{}
+	files, err := walkFiles(folder, func(string) bool { return true })
+	if err != nil {
+		return ""
+	}
+	for _, f := range files {
+		found[strings.ToLower(filepath.Ext(f))]++
+	}
+	for _, ext := range []string{".bmp", ".gif", ".tif", ".tiff", ".heic", ".avif", ".jp2", ".ppm"} {
+		if n := found[ext]; n > 0 {
+			return fmt.Sprintf("; its images that end in %s, %d of them, cannot be decoded: convert them to PNG, JPEG or WebP", ext, n)
+		}
+	}
+	for _, ext := range []string{".npy", ".npz", ".bin"} {
+		if found[ext] > 0 {
+			return fmt.Sprintf("; name one of its files that end in %s itself", ext)
+		}
+	}
+	return ""
+}
+
+// openFile opens a file that samples are read from; what is no plain file, such as a pipe, could keep its reader waiting.
+func openFile(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, irregular(path)
+	}
+	return os.Open(path)
+}
+
+// readFile is os.ReadFile for such files.
+func readFile(path string) ([]byte, error) {
+	f, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
+}
+
+func irregular(path string) error {
+	return fmt.Errorf("%s is not a regular file; save the samples to one first", path)
+}
+
+// explained adds to the error of a file what it is, where it is something else than its name says.
+func explained(path string, err error) error {
+	zipped := strings.EqualFold(filepath.Ext(path), ".npz") // which is a zip archive
+	if k := filekind.At(path); k != nil && !k.Data && (k.Sure || !zipped) {
+		return fmt.Errorf("%w; %s", err, k)
+	}
+	return err
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/onnx-compress/onnx-compress/internal/plaintext"
 )
 
 // configName is the file that is read from the current folder where it is there.
@@ -76,7 +78,7 @@ func readConfig(named string) (path string, doc *configDoc, err error) {
 	if err != nil {
 		return path, nil, usagef("configuration: %w", err)
 	}
-	if doc, err = parseConfig(data); err != nil {
+	if doc, err = parseConfig(plaintext.Bytes(data)); err != nil {
 		return path, nil, usagef("%s: %w", path, err)
 	}
 	return path, doc, nil

@@ -59,7 +59,19 @@ func parseConfig(data []byte) (*configDoc, error) {
 	if err := yaml.Unmarshal(data, &plain); err != nil {
 		return nil, fmt.Errorf("no YAML: %w", err)
 	}
-	return doc, checkSchemaOf(plain)
+	if err := checkSchemaOf(plain); err != nil {
+		return doc, err
+	}
+	for _, c := range configurable() {
+		for i := range doc.sections {
+			if s := &doc.sections[i]; s.command == c.Name() {
+				if err := s.checkValues(c.Flags()); err != nil {
+					return doc, err
+				}
+			}
+		}
+	}
+	return doc, nil
 }
 
 // mapping returns the entries of a mapping.

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/plaintext"
 )
 
 // planFlags say where a plan goes, and where one comes from.
@@ -44,7 +45,7 @@ func (p *planFlags) read() (*compress.Plan, error) {
 		return nil, fmt.Errorf("--from-plan: %w", err)
 	}
 	defer f.Close()
-	plan, err := compress.ReadPlan(f)
+	plan, err := compress.ReadPlan(plaintext.Reader(f))
 	if err != nil {
 		return nil, fmt.Errorf("--from-plan %s: %w", p.from, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/onnx-compress/onnx-compress/internal/plaintext"
 	"github.com/onnx-compress/onnx-compress/internal/report/page"
 )
 
@@ -63,7 +64,7 @@ func (c *reportCommand) run(f *pflag.FlagSet, args []string) error {
 		return err
 	}
 	return writeFile(c.output, func(w io.Writer) error {
-		if err := page.FromJSON(w, data); err != nil {
+		if err := page.FromJSON(w, plaintext.Bytes(data)); err != nil {
 			return fmt.Errorf("%s: %w", args[0], err)
 		}
 		return nil

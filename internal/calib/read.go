@@ -57,7 +57,7 @@ func readStats(r io.Reader) (Stats, error) {
 			break
 		}
 	}
-	s.Note = in.text("length of the note")
+	s.Note, s.Unusable = in.text("length of the note"), in.text("length of why they are unusable")
 	s.Felt = in.felt()
 	return s, in.err
 }
@@ -90,6 +90,27 @@ func (c *counts) inputs(s *Stats) {
 			}
 			s.A, s.Mean = append(s.A, a), append(s.Mean, c.numbers(a.Rows))
 		}
+		c.noise(s, len(s.A))
+	}
+}
+
+// noise reads the noise of all groups, or that it is not known.
+func (c *counts) noise(s *Stats, groups int) {
+	n := c.next("number of groups whose noise is known", uint64(groups))
+	if c.err == nil && n != 0 && n != groups {
+		c.err = fmt.Errorf("the noise of %d groups is known, wanted all %d or none", n, groups)
+	}
+	for range n {
+		shares := c.numbers(3)
+		if c.err != nil {
+			return
+		}
+		for i, most := range []float64{1, 1, mostNoise} {
+			if v := shares[i]; v < 0 || v > most {
+				c.err = fmt.Errorf("a share of noise is %g, wanted 0 to %g", v, most)
+			}
+		}
+		s.Noise = append(s.Noise, Noise{shares[0], shares[1], shares[2]})
 	}
 }
 
@@ -169,6 +190,7 @@ func (c *counts) columns(s *Stats) {
 	default:
 		s.Roots = c.weights(m)
 	}
+	c.noise(s, 1)
 }
 
 // counts reads numbers until the first error.
