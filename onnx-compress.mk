@@ -18,7 +18,7 @@
 
 # The program.
 ONNX_COMPRESS ?= onnx-compress
-# Flags of `onnx-compress convert` but -o; --target at least.
+# Flags of `onnx-compress convert` but -o; --target at least, or --config FILE for one that says it.
 ONNX_COMPRESS_FLAGS ?=
 # What takes the place of .onnx.
 ONNX_COMPRESS_SUFFIX ?= .small.onnx
@@ -27,7 +27,7 @@ ONNX_COMPRESS_SUFFIX ?= .small.onnx
 .onnx-compress-always:
 
 %$(ONNX_COMPRESS_SUFFIX): %.onnx .onnx-compress-always
-	@$(ONNX_COMPRESS) convert $(ONNX_COMPRESS_FLAGS) --output $@ -- $<
+	@$(ONNX_COMPRESS) convert --no-config $(ONNX_COMPRESS_FLAGS) --output $@ -- $<
 
 # A model that only led to another target is kept.
 .PRECIOUS: %$(ONNX_COMPRESS_SUFFIX)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
@@ -123,10 +124,11 @@ func (o ExploreOptions) point(source string, budget float64) RunOptions {
 // folder finds a place for the models: temp is one for those that are not kept, else "". What is not wanted of it goes with done.
 func (o ExploreOptions) folder() (temp string, done func(), err error) {
 	if o.Models == "" {
-		if temp, err = os.MkdirTemp("", "onnx-compress-*"); err != nil {
+		made, err := atomicfile.MakeFolder("", "onnx-compress")
+		if err != nil {
 			return "", nil, fmt.Errorf("a folder for models while they are judged: %w", err)
 		}
-		return temp, func() { _ = os.RemoveAll(temp) }, nil
+		return made.Path, made.Remove, nil
 	}
 	switch err := os.Mkdir(o.Models, 0o777); {
 	case err == nil:
@@ -244,7 +246,10 @@ func (x *explorer) point(ctx context.Context, out *Exploration, budget float64, 
 		defer d.Assembled.close()
 		defer d.Discard()
 		if x.temp == "" {
-			p.Path, err = w.place.path, d.Commit()
+			p.Path = w.place.path
+			if err = x.a.model.Unchanged(ctx, x.sums.source); err == nil {
+				err = d.Commit()
+			}
 		}
 	}
 	p.Seconds = time.Since(begun).Seconds()

@@ -12,7 +12,7 @@ import (
 const (
 	enough     = 0.05 // below it there are enough samples
 	measurable = 0.1  // above it, the change of the outputs on the samples calibrated on says little of that on others
-	unknowable   = 1e4  // above it nothing is known
+	unknowable = 1e4  // above it nothing is known
 	tooNoisy   = 1    // above it there are fewer independent columns than inputs that vary: weights alone may serve better
 )
 

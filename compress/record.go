@@ -138,7 +138,7 @@ type digests struct{ source, data, tuned string }
 
 // hash finds the digests.
 func (o RunOptions) hash(ctx context.Context, m *onnxio.Model) (d digests, err error) {
-	if d.source, err = onnxio.Digest(ctx, m.Path); err != nil {
+	if d.source, err = m.SourceDigest(ctx); err != nil {
 		return d, err
 	}
 	if o.recordsData() {

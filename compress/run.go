@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -48,18 +50,21 @@ func Run(ctx context.Context, env *Environment, m *onnxio.Model, o RunOptions) (
 	if err := onnxio.CanWrite(m, to.path, to.how); err != nil {
 		return nil, err
 	}
-	d, r, err := produce(ctx, env, m, o.Options, to, func() (*provenance.Record, error) {
-		d, err := o.hash(ctx, m)
-		if err != nil {
+	var read digests
+	d, r, err := produce(ctx, env, m, o.Options, to, func() (_ *provenance.Record, err error) {
+		if read, err = o.hash(ctx, m); err != nil {
 			return nil, err
 		}
-		return o.record(m, d)
+		return o.record(m, read)
 	})
 	if err != nil {
 		return nil, err
 	}
 	defer d.Assembled.close()
 	defer d.Discard()
+	if err := m.Unchanged(d.Assembled.lasting(ctx), read.source); err != nil {
+		return nil, err
+	}
 	if err := d.Commit(); err != nil {
 		return nil, err
 	}
@@ -82,18 +87,18 @@ func Compress(ctx context.Context, env *Environment, m *onnxio.Model, o Options)
 	if err := o.check(); err != nil {
 		return nil, nil, err
 	}
-	folder, err := os.MkdirTemp("", "onnx-compress-*")
+	temp, err := atomicfile.MakeFolder("", "onnx-compress")
 	if err != nil {
 		return nil, nil, fmt.Errorf("a folder for models while they are judged: %w", err)
 	}
-	defer os.RemoveAll(folder)
+	defer temp.Remove()
 	original := graph.Of(m).Parts().Model() // which may have become another than the file that it was read from
 	defer original.Close()
-	original.Path = filepath.Join(folder, "original.onnx")
+	original.Path = filepath.Join(temp.Path, "original.onnx")
 	if err := onnxio.Write(ctx, m, original.Path, onnxio.WriteOptions{}); err != nil {
 		return nil, nil, err
 	}
-	to := place{path: filepath.Join(folder, "model.onnx")}
+	to := place{path: filepath.Join(temp.Path, "model.onnx")}
 	d, r, err := produce(ctx, env, original, o, to, func() (*provenance.Record, error) { return nil, nil })
 	if err != nil {
 		return nil, nil, err
@@ -112,6 +117,15 @@ func Compress(ctx context.Context, env *Environment, m *onnxio.Model, o Options)
 type place struct {
 	path string
 	how  onnxio.WriteOptions
+}
+
+// aside is a place for a model whose tuning was broken off: another one where there is an older file, which that is not to replace.
+func (p place) aside() place {
+	if _, err := os.Lstat(p.path); err != nil {
+		return p
+	}
+	kind := filepath.Ext(p.path)
+	return place{strings.TrimSuffix(p.path, kind) + ".interrupted" + kind, onnxio.WriteOptions{Overwrite: true}}
 }
 
 // work is what all stages of a run share. Nothing of it changes on the way.
@@ -252,7 +266,11 @@ func (w *work) finish(ctx context.Context, s *Assembled) (*Delivered, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := Deliver(tuned.lasting(ctx), w.env, w.a, tuned, w.o, w.place.path, w.place.how)
+	to := w.place
+	if tuned.Tuning.End == tune.Interrupted {
+		to = to.aside()
+	}
+	d, err := Deliver(tuned.lasting(ctx), w.env, w.a, tuned, w.o, to.path, to.how)
 	if err != nil {
 		tuned.close()
 		return nil, err

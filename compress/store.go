@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
@@ -23,9 +25,10 @@ type store struct {
 	metrics map[string]decomp.Metric              // by site, where they are held
 	spectra map[string]map[string]decomp.Spectrum // by site and method, likewise
 
-	file *os.File // where they are not, nil without any moments
-	end  int64
-	at   map[string]int64
+	folder *atomicfile.Folder // of the file
+	file   *os.File           // where they are not, nil without any moments
+	end    int64
+	at     map[string]int64
 }
 
 // newStore makes a store, with a file where there are moments that are not held.
@@ -34,11 +37,14 @@ func newStore(algebra linalg.Backend, hold, moments bool) (*store, error) {
 	if hold || !moments {
 		return s, nil
 	}
-	f, err := os.CreateTemp("", "onnx-compress-*.stats")
+	var err error
+	if s.folder, err = atomicfile.MakeFolder("", "onnx-compress"); err == nil {
+		s.file, err = os.Create(filepath.Join(s.folder.Path, "moments"))
+	}
 	if err != nil {
+		s.folder.Remove()
 		return nil, fmt.Errorf("a file for moments that do not fit into memory: %w", err)
 	}
-	s.file = f
 	return s, nil
 }
 
@@ -80,7 +86,7 @@ func (s *store) get(site string) (calib.Stats, error) {
 func (s *store) close() {
 	if s.file != nil {
 		_ = s.file.Close() // a temporary file, which nothing is lost with
-		_ = os.Remove(s.file.Name())
+		s.folder.Remove()
 	}
 }
 

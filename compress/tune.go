@@ -122,6 +122,13 @@ func Tune(ctx context.Context, env *Environment, original, compressed *onnxio.Mo
 	if err := judgeable(original, shapes.Infer(original, concrete), o.Source, outputs.Options{Classes: o.Descent.Classes, Weights: o.Descent.Weights}); err != nil {
 		return nil, &UsageError{Err: fmt.Errorf("%s: %w", original.Path, err)}
 	}
+	var read [2]string
+	for i, m := range []*onnxio.Model{original, compressed} {
+		var err error
+		if read[i], err = m.SourceDigest(ctx); err != nil {
+			return nil, err
+		}
+	}
 	env = env.afresh()
 	env.Threads = cmp.Or(o.Descent.Threads, env.Threads)
 	n := o.Source.Len()
@@ -136,26 +143,51 @@ func Tune(ctx context.Context, env *Environment, original, compressed *onnxio.Mo
 		return nil, fmt.Errorf("%s: %w", compressed.Path, err)
 	}
 	defer tuned.Close()
+	to := place{o.Output, onnxio.WriteOptions{Overwrite: o.Overwrite}}
+	if t.End == tune.Interrupted {
+		if to = to.aside(); !t.Improved && to.path != o.Output {
+			return nil, context.Cause(ctx) // the start is there already, and so is what was to be replaced
+		}
+	}
 	r := &TuneResult{Schema: TuningSchema, Environment: env.result(o.Descent.Seed), Tuning: t}
 	// A tuning that was interrupted has given a model, which is not to be lost.
-	if err := r.deliver(context.WithoutCancel(ctx), env, original, compressed, tuned, o); err != nil {
+	pending, err := r.deliver(context.WithoutCancel(ctx), env, original, compressed, tuned, o, to)
+	if err != nil {
+		return nil, err
+	}
+	defer pending.Discard()
+	for i, m := range []*onnxio.Model{original, compressed} {
+		if err := m.Unchanged(context.WithoutCancel(ctx), read[i]); err != nil {
+			return nil, err
+		}
+	}
+	if err := pending.Commit(); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-// deliver writes the model beside its place, verifies that file, moves it there, and completes the result.
-func (r *TuneResult) deliver(ctx context.Context, env *Environment, original, start, tuned *onnxio.Model, o TuneOptions) error {
+// deliver writes the model beside its place, verifies that file, and completes the result. The caller commits the file or discards it.
+func (r *TuneResult) deliver(ctx context.Context, env *Environment, original, start, tuned *onnxio.Model, o TuneOptions, to place) (*onnxio.Pending, error) {
 	var staged *onnxio.Pending
 	err := env.stage(ctx, "write", func(*stage) (err error) {
-		staged, err = onnxio.Create(ctx, tuned, o.Output, onnxio.WriteOptions{Overwrite: o.Overwrite})
+		staged, err = onnxio.Create(ctx, tuned, to.path, to.how)
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer staged.Discard()
-	err = env.stage(ctx, "verify", func(st *stage) (err error) {
+	if err := r.prove(ctx, env, original, start, tuned, o, staged); err != nil {
+		staged.Discard()
+		return nil, err
+	}
+	r.Verification.Compressed, r.Output.Path, r.Stages = to.path, to.path, *env.journal
+	return staged, nil
+}
+
+// prove verifies a model that waits beside its place, and describes all three.
+func (r *TuneResult) prove(ctx context.Context, env *Environment, original, start, tuned *onnxio.Model, o TuneOptions, staged *onnxio.Pending) error {
+	err := env.stage(ctx, "verify", func(st *stage) (err error) {
 		r.Verification, err = verify.Compare(ctx, env.library, original.Path, staged.Path(), o.Source, o.Descent.Held, verify.Options{
 			Threads: env.Threads, Progress: st.told, Classes: o.Descent.Classes, Weights: o.Descent.Weights,
 		})
@@ -164,7 +196,6 @@ func (r *TuneResult) deliver(ctx context.Context, env *Environment, original, st
 	if err != nil {
 		return fmt.Errorf("verifying the result: %w", err)
 	}
-	r.Verification.Compressed = o.Output
 	if err := broken(r.Verification); err != nil {
 		return err
 	}
@@ -182,8 +213,7 @@ func (r *TuneResult) deliver(ctx context.Context, env *Environment, original, st
 			return err
 		}
 	}
-	r.Output.Path, r.Stages = o.Output, *env.journal
-	return staged.Commit()
+	return nil
 }
 
 // admit refuses to tune a model that cannot be, before any work is done.

@@ -15,6 +15,8 @@ import (
 type files struct {
 	mu       sync.Mutex
 	models   int
+	path     string      // that the model's own file was read from, "" for none
+	info     os.FileInfo // of that file, from before it was read
 	own      mmap.MMap
 	external map[string]*externalFile
 }

@@ -3,6 +3,7 @@ package onnxio
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 
@@ -38,6 +39,10 @@ type Model struct {
 // External data lies below the model's folder. Links are followed while they stay there; where path is a link itself, as in
 // the cache of a model hub, the data may be links into the folder that path leads to.
 func Read(path string) (*Model, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading model: %w", err)
+	}
 	data, err := mapFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading model: %w", err)
@@ -52,6 +57,7 @@ func Read(path string) (*Model, error) {
 	}
 	folder, p = settle(path, folder, p)
 	m := newModel(p, path, folder, newFiles(data))
+	m.files.path, m.files.info = path, info
 	if err := m.Check(); err != nil {
 		if p.GetGraph() == nil {
 			err = recognised(data, err)

@@ -3,19 +3,22 @@ package onnxio
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 )
 
 // Pending is a model written in full, but not yet at its target: it waits in a hidden
 // folder beside it, where it can be opened and judged, until Commit or Discard.
 type Pending struct {
 	set     *atomicfile.Set
-	targets []string // the model's last
+	target  string // the model's
+	data    string // that of its external data, "" where it has none
 	sources []os.FileInfo
 	options WriteOptions
 }
@@ -25,7 +28,7 @@ type Pending struct {
 // is left behind.
 //
 // Weights are streamed from where they are. External data stays external: one file of
-// real copies at offsets that are multiples of 4 KiB. A model that would exceed the 2 GiB
+// real copies at offsets that are multiples of 4 KiB, whose name has the hash of its content. A model that would exceed the 2 GiB
 // of a protobuf message has its tensors of 1 KiB and more made external.
 func Create(ctx context.Context, m *Model, path string, o WriteOptions) (*Pending, error) {
 	s, err := create(ctx, m, path, o, maxFile)
@@ -36,23 +39,20 @@ func Create(ctx context.Context, m *Model, path string, o WriteOptions) (*Pendin
 }
 
 func create(ctx context.Context, m *Model, path string, o WriteOptions, limit int) (*Pending, error) {
-	data := dataPath(path)
+	data := dataPath(path, make([]byte, sha256.Size)) // for the length of the name, until there is the content
 	p, blobs, err := layOut(m, filepath.Base(data), limit)
 	if err != nil {
 		return nil, err
 	}
-	s := &Pending{targets: []string{path}, sources: m.sources(), options: o}
-	if len(blobs) > 0 {
-		s.targets = []string{data, path}
-	}
-	if err := checkTargets(s.sources, s.targets, o); err != nil {
+	s := &Pending{target: path, sources: m.sources(), options: o}
+	if err := checkTarget(s.sources, path, o); err != nil {
 		return nil, err
 	}
 	if s.set, err = atomicfile.Beside(path); err != nil {
 		return nil, err
 	}
 	if len(blobs) > 0 {
-		err = s.fill(ctx, data, func(w io.Writer) error { return writeBlobs(w, blobs) })
+		p, err = s.fillData(ctx, m, data, blobs, limit)
 	}
 	if err == nil {
 		err = s.fill(ctx, path, func(w io.Writer) error {
@@ -66,22 +66,35 @@ func create(ctx context.Context, m *Model, path string, o WriteOptions, limit in
 	return s, nil
 }
 
-// path returns the model's target.
-func (s *Pending) path() string { return s.targets[len(s.targets)-1] }
+// fillData writes the external data, and returns the message that refers to them by the name that they get from their content.
+func (s *Pending) fillData(ctx context.Context, m *Model, target string, blobs []blob, limit int) (*onnxpb.ModelProto, error) {
+	sum := sha256.New()
+	err := s.fill(ctx, target, func(w io.Writer) error { return writeBlobs(io.MultiWriter(w, sum), blobs) })
+	if err != nil {
+		return nil, err
+	}
+	s.data = dataPath(s.target, sum.Sum(nil))
+	if err := s.set.Retarget(target, s.data); err != nil {
+		return nil, err
+	}
+	p, _, err := layOut(m, filepath.Base(s.data), limit)
+	return p, err
+}
 
 // Path returns where the model file waits.
-func (s *Pending) Path() string { return s.set.Path(s.path()) }
+func (s *Pending) Path() string { return s.set.Path(s.target) }
 
-// Commit moves the files to their targets, external data first. When one cannot be
-// moved, those before it are taken back. The targets are checked once more.
+// Commit moves the files to their places, the model last: until then an old one is there, with its data. Then external data that
+// were written for this place and are not the model's go. The target is checked once more.
 func (s *Pending) Commit() error {
-	err := checkTargets(s.sources, s.targets, s.options)
+	err := checkTarget(s.sources, s.target, s.options)
 	if err == nil {
 		err = s.set.Commit()
 	}
 	if err != nil {
-		return fmt.Errorf("writing model %s: %w", s.path(), err)
+		return fmt.Errorf("writing model %s: %w", s.target, err)
 	}
+	removeOldData(s.sources, s.target, s.data)
 	return nil
 }
 

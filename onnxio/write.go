@@ -17,7 +17,7 @@ type WriteOptions struct {
 }
 
 // Write writes the model to a file at path, and external data, where it has any, to one
-// file beside it, path with ".data" added. It is Create and Commit in one: a failure
+// file beside it, named path with the first of its SHA-256 and ".data" added. It is Create and Commit in one: a failure
 // or a cancelled context leaves no trace, and a file being replaced stays whole until
 // its successor is.
 func Write(ctx context.Context, m *Model, path string, o WriteOptions) error {
@@ -35,11 +35,7 @@ func Write(ctx context.Context, m *Model, path string, o WriteOptions) error {
 // file, or whose folder does not exist or cannot be written to; and, unless
 // o.Overwrite is set, one that exists, with an error that is [fs.ErrExist].
 func CanWrite(m *Model, path string, o WriteOptions) error {
-	targets := []string{path}
-	if len(m.files.infos()) > 0 {
-		targets = append(targets, dataPath(path))
-	}
-	err := checkTargets(m.sources(), targets, o)
+	err := checkTarget(m.sources(), path, o)
 	if err == nil {
 		var probe *atomicfile.Set
 		if probe, err = atomicfile.Beside(path); err == nil {
@@ -66,9 +62,6 @@ func ExternalBytes(path string) (int64, error) {
 	return n, m.Close()
 }
 
-// dataPath returns where the external data of a model written to path goes.
-func dataPath(path string) string { return path + ".data" }
-
 // sources returns the files that the model comes from.
 func (m *Model) sources() []os.FileInfo {
 	sources := m.files.infos()
@@ -81,9 +74,9 @@ func (m *Model) sources() []os.FileInfo {
 	return sources
 }
 
-// checkTargets refuses paths that must not be written to.
-func checkTargets(sources []os.FileInfo, targets []string, o WriteOptions) error {
-	folder := filepath.Dir(targets[0])
+// checkTarget refuses a path that must not be written to.
+func checkTarget(sources []os.FileInfo, path string, o WriteOptions) error {
+	folder := filepath.Dir(path)
 	info, err := os.Stat(folder)
 	if err != nil {
 		return fmt.Errorf("the target's folder: %w", err)
@@ -91,35 +84,37 @@ func checkTargets(sources []os.FileInfo, targets []string, o WriteOptions) error
 	if !info.IsDir() {
 		return fmt.Errorf("%s is not a folder", folder)
 	}
-	for _, target := range targets {
-		if err := checkTarget(sources, target, o); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func checkTarget(sources []os.FileInfo, path string, o WriteOptions) error {
 	if _, err := os.Lstat(path); err != nil {
 		if os.IsNotExist(err) {
 			return nil
 		}
 		return err
 	}
-	info, err := os.Stat(path)
-	if err != nil {
+	if info, err = os.Stat(path); err != nil {
 		return fmt.Errorf("the target is a link that leads nowhere: %w", err)
 	}
-	for _, s := range sources {
-		if os.SameFile(s, info) {
-			return fmt.Errorf("%s is a file that the model is read from; choose another name", path)
-		}
+	if err := notASource(sources, path); err != nil {
+		return err
 	}
 	switch {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s exists and is not a regular file", path)
 	case !o.Overwrite:
 		return fmt.Errorf("%s: %w; choose another name, or allow it to be replaced", path, fs.ErrExist)
+	}
+	return nil
+}
+
+// notASource refuses a path that leads to a file that the model is read from.
+func notASource(sources []os.FileInfo, path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil // there is none
+	}
+	for _, s := range sources {
+		if os.SameFile(s, info) {
+			return fmt.Errorf("%s is a file that the model is read from; choose another name", path)
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package onnxio
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io/fs"
 	"os"
@@ -85,9 +86,7 @@ func TestWriteRefuses(t *testing.T) {
 		{"hard link to the input", link(os.Link, "model.onnx", "hard.onnx"), overwrite, "is a file that the model is read from"},
 		{"symbolic link to the input", link(os.Symlink, "model.onnx", "soft.onnx"), overwrite, "is a file that the model is read from"},
 		{"the input's data", at("a.bin"), overwrite, "is a file that the model is read from"},
-		{"data onto the input's data", link(os.Link, "a.bin", "new.onnx.data"), overwrite, "new.onnx.data is a file that the model is read from"},
 		{"existing file", at("other.onnx"), WriteOptions{}, "file already exists"},
-		{"existing data file", at("used.onnx"), WriteOptions{}, "used.onnx.data: file already exists"},
 		{"folder", at("sub"), overwrite, "is not a regular file"},
 		{"no folder", at("nowhere/new.onnx"), overwrite, "the target's folder"},
 		{"file as folder", at("other.onnx/new.onnx"), overwrite, "not a folder"},
@@ -100,19 +99,14 @@ func TestWriteRefuses(t *testing.T) {
 			}
 			input := outside(t)
 			folder := filepath.Dir(input)
-			for _, name := range []string{"other.onnx", "used.onnx.data"} {
-				if err := os.WriteFile(filepath.Join(folder, name), []byte("precious"), 0o644); err != nil {
-					t.Fatal(err)
-				}
+			if err := os.WriteFile(filepath.Join(folder, "other.onnx"), []byte("precious"), 0o644); err != nil {
+				t.Fatal(err)
 			}
 			if err := os.Mkdir(filepath.Join(folder, "sub"), 0o755); err != nil {
 				t.Fatal(err)
 			}
 			m := open(t, input)
 			target := c.target(t, folder)
-			if c.name == "data onto the input's data" {
-				target = filepath.Join(folder, "new.onnx")
-			}
 			before := snapshot(t, folder)
 			err := Write(context.Background(), m, target, c.o)
 			refused(t, err, "writing model "+target, c.want)
@@ -161,7 +155,8 @@ func TestOverwrite(t *testing.T) {
 	m := open(t, outside(t))
 	folder := t.TempDir()
 	path := filepath.Join(folder, "out.onnx")
-	for name, mode := range map[string]fs.FileMode{"out.onnx": 0o640, "out.onnx.data": 0o600} {
+	const old = "out.onnx.0123456789abcdef.data"
+	for name, mode := range map[string]fs.FileMode{"out.onnx": 0o640, old: 0o600, "out.onnx.data": 0o600, "in.onnx.0123456789abcdef.data": 0o600} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte("old"), mode); err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +170,8 @@ func TestOverwrite(t *testing.T) {
 	if ok, diff := Equal(m, open(t, path)); !ok {
 		t.Error(diff)
 	}
-	if got := listing(t, folder); !slices.Equal(got, []string{"out.onnx", "out.onnx.data"}) {
+	// What was written for the old model is gone, and nothing else.
+	if got := listing(t, folder); !slices.Equal(got, []string{"in.onnx.0123456789abcdef.data", "out.onnx", filepath.Base(theData(t, path)), "out.onnx.data"}) {
 		t.Errorf("the folder holds %v", got)
 	}
 	if info, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o640 {
@@ -278,7 +274,7 @@ func TestStage(t *testing.T) {
 		t.Fatal(err)
 	}
 	again.Discard()
-	if got := listing(t, folder); !slices.Equal(got, []string{"out.onnx", "out.onnx.data"}) {
+	if got := listing(t, folder); !slices.Equal(got, []string{"out.onnx", filepath.Base(theData(t, path))}) {
 		t.Errorf("the folder holds %v", got)
 	}
 }
@@ -307,7 +303,7 @@ func TestCommitTakesBack(t *testing.T) {
 	m := open(t, outside(t))
 	folder := t.TempDir()
 	path := filepath.Join(folder, "out.onnx")
-	for _, name := range []string{"out.onnx", "out.onnx.data"} {
+	for _, name := range []string{"out.onnx", "out.onnx.0123456789abcdef.data"} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte("old "+name), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -386,4 +382,77 @@ func TestMarshalOver2GiB(t *testing.T) {
 	}
 	_, err := New(p).Marshal()
 	refused(t, err, "over the 2 GiB", "external data")
+}
+
+// theData finds the one file of external data of the model at path.
+func theData(t testing.TB, path string) string {
+	t.Helper()
+	names, folder, err := externalNames(path)
+	if err != nil || len(names) != 1 {
+		t.Fatalf("%s has the external data %q, %v", path, names, err)
+	}
+	return filepath.Join(folder, names[0])
+}
+
+// TestDataFile: external data are named by their content, so that an old model has its own until the new one is in
+// its place; a source's are never removed; and what is not as it was written can be told.
+func TestDataFile(t *testing.T) {
+	m := open(t, outside(t))
+	folder := t.TempDir()
+	path, moved := filepath.Join(folder, "out.onnx"), filepath.Join(folder, "moved.onnx")
+	if err := Write(context.Background(), m, path, WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	data := theData(t, path)
+	content, err := os.ReadFile(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum := sha256.Sum256(content); data != dataPath(path, sum[:]) || CheckData(context.Background(), path) != nil {
+		t.Errorf("%s is not named by its content", data)
+	}
+	// Another model takes the place, and is made of what lies there under another name.
+	if err := os.Rename(path, moved); err != nil {
+		t.Fatal(err)
+	}
+	plain := open(t, save(t, small()))
+	if err := Write(context.Background(), open(t, moved), path, WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(data); err != nil {
+		t.Errorf("the source's data: %v", err)
+	}
+	if err := os.Remove(moved); err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(context.Background(), plain, path, WriteOptions{Overwrite: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got := listing(t, folder); !slices.Equal(got, []string{"out.onnx"}) {
+		t.Errorf("the folder holds %v", got)
+	}
+}
+
+func TestCheckData(t *testing.T) {
+	m := open(t, outside(t))
+	for name, spoil := range map[string]func(path string) error{
+		"missing": os.Remove,
+		"short":   func(path string) error { return os.Truncate(path, 1) },
+		"changed": func(path string) error {
+			content, err := os.ReadFile(path)
+			content[0] ^= 1
+			return errors.Join(err, os.WriteFile(path, content, 0o644))
+		},
+	} {
+		path := filepath.Join(t.TempDir(), "out.onnx")
+		if err := Write(context.Background(), m, path, WriteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := spoil(theData(t, path)); err != nil {
+			t.Fatal(err)
+		}
+		if err, bad := errors.AsType[*DataError](CheckData(context.Background(), path)); !bad {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

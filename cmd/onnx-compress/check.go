@@ -13,6 +13,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
+	"github.com/onnx-compress/onnx-compress/internal/quote"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 )
 
@@ -179,7 +180,7 @@ func (c *checked) text(out io.Writer) error {
 			measured = "of the weight of a node"
 		}
 		fmt.Fprintf(w, "%s: %s: could lose %s of its parameters (%s → %s) and %s MACs, with at most %s %s lost at each of %d nodes\n",
-			e.Path, verdict, report.Percent(e.Shrink), report.Count(e.Before.Params), report.Count(e.After.Params),
+			quote.Name(e.Path), verdict, report.Percent(e.Shrink), report.Count(e.Before.Params), report.Count(e.After.Params),
 			report.Count(e.Before.MACs-e.After.MACs), report.Percent(e.Tolerance), measured, e.Factored)
 	}
 	return w.Flush()

@@ -239,7 +239,7 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 		butNot(c.opts.Output, "the page about it", writeNamed("report", c.report, inFlags(func(w io.Writer) error { return page.Result(w, result) }))),
 		butNot(c.opts.Output, "what there is to say about it",
 			c.out.write(c.streams.out, result, func(w io.Writer) error { return report.Result(w, result, c.out.verbose) })),
-		brokenOff(result.Tuning, c.opts.Output),
+		brokenOff(result.Tuning, result.Output.Path),
 	)
 }
 

@@ -27,7 +27,7 @@ func configFlags(f *flagSet) {
 
 func choiceOfConfig(f *flagSet) {
 	f.String("config", "", "`FILE` read this file instead")
-	f.Bool("no-config", false, "read none")
+	f.Bool("no-config", false, "read none that is merely found in the current folder")
 	f.Bool("print-config", false, "print the flags that hold, from the command line and the configuration, as a configuration; do nothing else")
 	f.completeWith("config", ending("yaml", "yml"))
 }
@@ -46,16 +46,13 @@ func useConfig(cmd *cobra.Command, _ []string) error {
 	if f.Lookup("no-config") == nil {
 		return nil // the command is about the program itself
 	}
-	none, path := f.Lookup("no-config").Value.String() == "true", f.Lookup("config").Value.String()
-	if none && path != "" {
-		return usagef("--config and --no-config exclude each other")
-	}
-	if !none {
-		path, doc, err := readConfig(path)
+	none, named := f.Lookup("no-config").Value.String() == "true", f.Lookup("config").Value.String()
+	if !none || named != "" {
+		path, doc, err := readConfig(named)
 		if err != nil {
 			return err
 		}
-		if err := doc.apply(f, path); err != nil {
+		if err := doc.apply(f, path, named == ""); err != nil {
 			return err
 		}
 	}
@@ -140,7 +137,12 @@ current folder is read by every command that does work. Its keys are commands,
 and below each its flags, without dashes; a flag that may be repeated takes a
 list. What stands on the command line wins. The commands explore, status, check
 and convert also take from compress: whatever says how a model is compressed.
-Paths are relative to the current folder, as on the command line.`,
+Paths are relative to the current folder, as on the command line.
+
+A file that is merely found may be somebody else's. It says what is computed; it
+cannot set what is loaded or written (ort, output, force, report, json, plan,
+stats, checkpoint and the like), name paths outside the folder, or ease a bound
+that stands on the command line. One that --config names can.`,
 		Example: `
   # an onnx-compress.yaml
   compress:

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"flag"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -99,7 +101,7 @@ func FuzzConfig(f *testing.F) {
 			return
 		}
 		for _, c := range configurable() {
-			_ = doc.apply(c.Flags(), "x") // may refuse a word, such as a number that is too large
+			_ = doc.apply(c.Flags(), "x", false) // may refuse a word, such as a number that is too large
 		}
 	})
 }
@@ -108,6 +110,12 @@ func FuzzConfig(f *testing.F) {
 func inFolder(t *testing.T, config string, args ...string) (code int, out, errs string) {
 	t.Helper()
 	t.Chdir(t.TempDir())
+	return inThisFolder(t, config, args...)
+}
+
+// inThisFolder runs it in the current folder.
+func inThisFolder(t *testing.T, config string, args ...string) (code int, out, errs string) {
+	t.Helper()
 	if config != "" {
 		if err := os.WriteFile(configName, []byte(config), 0o644); err != nil {
 			t.Fatal(err)
@@ -133,7 +141,11 @@ func TestPrintConfig(t *testing.T) {
 		{"verify --print-config --no-config", "verify: {}\n"},
 		{"inspect --print-config", "inspect: {}\n"},
 	} {
-		code, out, errs := inFolder(t, config, strings.Fields(c.args)...)
+		args := strings.Fields(c.args)
+		if !strings.Contains(c.args, "--no-config") {
+			args = append(args, "--config", configName) // else it could not say where things go
+		}
+		code, out, errs := inFolder(t, config, args...)
 		if code != 0 || errs != "" || out != c.want {
 			t.Errorf("%s: code %d, %q, printed\n%s\nwant\n%s", c.args, code, errs, out, c.want)
 		}
@@ -141,7 +153,7 @@ func TestPrintConfig(t *testing.T) {
 		if words[0] == "m.onnx" {
 			words = append([]string{"compress"}, words...)
 		}
-		if _, again, errs := inFolder(t, out, words[0], "--print-config"); again != out {
+		if _, again, errs := inFolder(t, out, words[0], "--print-config", "--config", configName); again != out {
 			t.Errorf("%s: read again it prints\n%s%s\nwas\n%s", c.args, again, errs, out)
 		}
 	}
@@ -160,7 +172,7 @@ func TestConfigCommand(t *testing.T) {
 		{"compress:\n  seedd: 1\n", "inspect none.onnx --no-config", 1, "", "none.onnx"},
 		{"compress:\n  seed: 99999999999999999999999\n", "m.onnx", 2, "", "seed"},
 		{"", "inspect m.onnx --config none.yaml", 2, "", "none.yaml"},
-		{"", "inspect m.onnx --config a --no-config", 2, "", "exclude each other"},
+		{"", "inspect m.onnx --config a --no-config", 2, "", "open a"},
 		{"", "config --schema", 0, `"additionalProperties": false`, ""},
 		{"", "config x", 2, "", "takes no arguments"},
 	} {
@@ -252,5 +264,61 @@ func TestManual(t *testing.T) {
 				t.Errorf("a page lacks %q:\n%s", word, page)
 			}
 		}
+	}
+}
+
+// TestFoundConfig: what came with a folder has no say in what is loaded or written, in paths elsewhere, or against a bound that
+// was asked for; what --config names has.
+func TestFoundConfig(t *testing.T) {
+	elsewhere := t.TempDir()
+	for _, c := range []struct{ config, args, why string }{
+		{"compress: {ort: ./evil.so}", "m.onnx", "line 1: compress: ort is not for a configuration that is merely found"},
+		{"compress: {ort: ./evil.so}", "status m.onnx", "ort is not for"},
+		{"compress:\n  seed: 1\n  output: x.onnx", "m.onnx", "line 3: compress: output is not for"},
+		{"compress: {report: x.html}", "m.onnx", "report is not for"},
+		{"compress: {json: x.json}", "m.onnx", "json is not for"},
+		{"compress: {plan: x.json}", "m.onnx", "plan is not for"},
+		{"compress: {stats: x}", "m.onnx", "stats is not for"},
+		{"compress: {checkpoint: x}", "m.onnx", "checkpoint is not for"},
+		{"compress: {force: true}", "m.onnx", "force is not for"},
+		{"convert: {output: '%.onnx'}", "convert m.onnx", "output is not for"},
+		{"explore: {models: x}", "explore m.onnx", "models is not for"},
+		{"verify: {junit: x.xml}", "verify a b", "junit is not for"},
+		{"verify: {markdown: x.md}", "verify a b", "markdown is not for"},
+		{"compress: {calib: ../x}", "m.onnx", "calib ../x leads out of the folder"},
+		{"compress: {calib: " + elsewhere + "}", "m.onnx", "leads out of the folder"},
+		{"compress: {calib: link/x}", "m.onnx", "leads out of the folder"},
+		{"verify: {samples: 1}", "verify a b --require agree=99%", "samples would ease what --require asks for"},
+		{"check: {max-shrink: 99%}", "check m.onnx --tolerance 1%", "max-shrink would ease"},
+		{"compress: {keep: '*'}", "check m.onnx --max-shrink 1%", "keep would ease"},
+		{"status: {any-data: true}", "status m.onnx --calib x", "any-data would ease"},
+	} {
+		args := append(strings.Fields(c.args), "--print-config")
+		link := func() {
+			if err := os.Mkdir(filepath.Join(elsewhere, "x"), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(elsewhere, "link"); err != nil {
+				t.Skip(err)
+			}
+		}
+		run := func(more ...string) (int, string, string) {
+			t.Chdir(t.TempDir())
+			link()
+			return inThisFolder(t, c.config, append(args, more...)...)
+		}
+		if code, out, errs := run(); code != exitUsage || !strings.Contains(errs, c.why) || out != "" {
+			t.Errorf("%s, %s: code %d, %q, %q; want %q", c.config, c.args, code, out, errs, c.why)
+		}
+		if code, _, errs := run("--config", configName); code != 0 {
+			t.Errorf("%s, %s, by hand: code %d, %q", c.config, c.args, code, errs)
+		}
+		if code, out, errs := run("--no-config"); code != 0 || strings.Contains(out, "evil") {
+			t.Errorf("%s, %s, without it: code %d, %q, %q", c.config, c.args, code, out, errs)
+		}
+	}
+	// What it says is left aside where the command line says it, and what is computed it may say.
+	if code, out, errs := inFolder(t, "compress: {output: x.onnx, seed: 3, calib: images}", "m.onnx", "-o", "y.onnx", "--print-config"); code != 0 || !strings.Contains(out, "output: y.onnx") || !strings.Contains(out, "seed: 3") {
+		t.Errorf("code %d, %q, %q", code, out, errs)
 	}
 }

@@ -171,8 +171,16 @@ func shared(name string) bool {
 	return slices.Contains([]string{"explore", "status", "check", "convert"}, name)
 }
 
-// apply sets the flags that have no value yet, those of the command's own section first.
-func (d *configDoc) apply(f *pflag.FlagSet, path string) error {
+// apply sets the flags that have no value yet, those of the command's own section first. A file that was merely found may not set
+// all of them.
+func (d *configDoc) apply(f *pflag.FlagSet, path string, found bool) error {
+	said := asked(f)
+	may := func(flag string, words []string) error {
+		if !found {
+			return nil
+		}
+		return admits(f.Name(), flag, words, said)
+	}
 	for _, name := range []string{f.Name(), "compress"} {
 		if name == "compress" && f.Name() != name && !shared(f.Name()) {
 			continue
@@ -181,7 +189,7 @@ func (d *configDoc) apply(f *pflag.FlagSet, path string) error {
 			if s.command != name {
 				continue
 			}
-			if err := s.apply(f, name != f.Name()); err != nil {
+			if err := s.apply(f, name != f.Name(), may); err != nil {
 				return usagef("%s: %w", path, err)
 			}
 		}
@@ -190,11 +198,14 @@ func (d *configDoc) apply(f *pflag.FlagSet, path string) error {
 }
 
 // apply sets flags; from another command's section those that say how to compress.
-func (s *configSection) apply(f *pflag.FlagSet, borrowed bool) error {
+func (s *configSection) apply(f *pflag.FlagSet, borrowed bool, may func(flag string, words []string) error) error {
 	for _, v := range s.values {
 		flag := f.Lookup(v.flag)
 		if flag == nil || flag.Changed || borrowed && slices.Contains(ownOutput(), v.flag) {
 			continue
+		}
+		if err := may(v.flag, v.words); err != nil {
+			return fmt.Errorf("line %d: %s: %w", v.line, s.command, err)
 		}
 		for _, word := range v.words {
 			if _, list := flag.Value.(pflag.SliceValue); word == "false" && !list && flag.NoOptDefVal != "" && flag.Value.Type() != "bool" {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/gate"
+	"github.com/onnx-compress/onnx-compress/internal/quote"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
@@ -58,12 +59,12 @@ type judged struct {
 func failures(checks []gate.Check) string {
 	var out []string
 	for _, c := range checks {
-		s := fmt.Sprintf("%s: required %s, found %s", c.Name, c.Required, c.Found)
+		s := fmt.Sprintf("%s: required %s, found %s", quote.Name(c.Name), c.Required, quote.Name(c.Found))
 		if c.Where != "" {
-			s += " at " + c.Where
+			s += " at " + quote.Name(c.Where)
 		}
 		if len(c.Samples) > 0 {
-			s += "; look at " + strings.Join(c.Samples, "; ")
+			s += "; look at " + strings.Join(each(c.Samples, quote.Name), "; ")
 		}
 		out = append(out, s)
 	}

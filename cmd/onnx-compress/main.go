@@ -4,6 +4,16 @@ package main
 
 import "os"
 
-func main() {
-	os.Exit(run(os.Args[1:], streams{out: os.Stdout, err: os.Stderr}))
+func main() { os.Exit(begin(os.Args[1:])) }
+
+// begin is the program as one process or two: commands that may run models do so in a worker.
+func begin(args []string) int {
+	s := streams{out: os.Stdout, err: os.Stderr}
+	switch {
+	case isWorker():
+		return work(args, s.out)
+	case runsModels(args):
+		return supervise(args, s.err)
+	}
+	return run(args, s)
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
+
+	"github.com/onnx-compress/onnx-compress/internal/quote"
 )
 
 // bars shows one progress bar per stage on a terminal, and nothing elsewhere.
@@ -37,6 +39,7 @@ func (b *bars) update(stage string, done, total int) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	stage = quote.Name(stage)
 	name, _, _ := strings.Cut(stage, ":")
 	if b.bar == nil || b.stage != name || b.total != total {
 		b.finish()

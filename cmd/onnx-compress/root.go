@@ -30,7 +30,8 @@ Exit codes:
   3  a target cannot be met; nothing was written
   4  a compressed model is stale
   5  a bound that was required does not hold, or a model could shrink
-  6  without samples: random inputs show that a result is destroyed`},
+  6  without samples: random inputs show that a result is destroyed
+  7  the process that ran the model died: a library crashed, or memory ran out`},
 		// The first word may be a model, too.
 		ValidArgsFunction:     cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
 		PersistentPreRunE:     useConfig,

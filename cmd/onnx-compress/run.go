@@ -6,27 +6,29 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"os/signal"
-	"syscall"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/quote"
 )
 
 // The exit codes, as help and docs promise them.
 const (
-	exitDone   = 0 // the job is done
-	exitFailed = 1 // something went wrong; nothing was written
-	exitUsage  = 2 // the command line makes no sense
-	exitUnmet  = 3 // a target cannot be met; nothing was written
-	exitStale  = 4 // a compressed model does not fit what it was made from
-	exitBound  = 5 // a comparison does not keep a bound, or a model could be smaller
-	exitDamage = 6 // random inputs show that a data-free result is destroyed; nothing was written
+	exitDone    = 0 // the job is done
+	exitFailed  = 1 // something went wrong; nothing was written
+	exitUsage   = 2 // the command line makes no sense
+	exitUnmet   = 3 // a target cannot be met; nothing was written
+	exitStale   = 4 // a compressed model does not fit what it was made from
+	exitBound   = 5 // a comparison does not keep a bound, or a model could be smaller
+	exitDamage  = 6 // random inputs show that a data-free result is destroyed; nothing was written
+	exitCrashed = 7 // the process that did the work died
 )
 
 // streams are where a command says what it has to say.
 type streams struct {
 	out, err io.Writer
+	// screen is err as it came, for what moves about on a terminal.
+	screen io.Writer
 	// watch, when set, is told of the progress, in place of a terminal.
 	watch func(stage string, done, total int)
 }
@@ -36,7 +38,7 @@ func (s streams) progress(quiet bool) (update func(stage string, done, total int
 	if s.watch != nil {
 		return s.watch, func() {}
 	}
-	b := newBars(s.err, quiet)
+	b := newBars(s.screen, quiet)
 	return b.update, b.close
 }
 
@@ -53,13 +55,18 @@ func working[T any](s streams, o compress.EnvironmentOptions, quiet bool, work f
 	return work(env)
 }
 
-// run is the program: it alone turns errors into exit codes.
+// run is the program in one process.
 func run(args []string, s streams) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), interrupts()...)
 	defer stop()
 	context.AfterFunc(ctx, stop) // so that a second Ctrl-C ends the program at once
-	out := &output{to: s.out}
-	s.out = out
+	return execute(ctx, args, s)
+}
+
+// execute does what a command line says: it alone turns errors into exit codes.
+func execute(ctx context.Context, args []string, s streams) int {
+	out := &output{to: &quote.Writer{To: s.out}}
+	s.out, s.err, s.screen = out, &quote.Writer{To: s.err}, s.err
 	root := newRoot(s)
 	root.SetArgs(withDefault(root, args))
 	cmd, err := root.ExecuteContextC(ctx)

@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"onnx-compress":             func() { os.Exit(run(os.Args[1:], streams{out: os.Stdout, err: os.Stderr})) },
+		"onnx-compress":             func() { os.Exit(begin(os.Args[1:])) },
 		"onnx-compress-interrupted": func() { os.Exit(interruptedRun(os.Args[1], os.Args[2:])) },
 	})
 }

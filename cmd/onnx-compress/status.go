@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
+	"github.com/onnx-compress/onnx-compress/internal/quote"
 	"github.com/onnx-compress/onnx-compress/samples"
 )
 
@@ -120,8 +121,9 @@ func newStatus(s streams) *cobra.Command {
 		Long: `Says of compressed models whether they still fit what they were made from. Each
 has in its metadata the hashes of its source, of the calibration data and of the
 options; source and data are read and hashed again, wherever they lie. A file is
-fresh; or stale, with what changed: source, data, options; or unknown, where it
-has no record, or its source or data are not found.`,
+fresh; or stale, with what changed: source, data, options, or the weights where
+they lie in a file of their own; or unknown, where it has no record, or its
+source or data are not found.`,
 		Example: `
   onnx-compress status small.onnx
   onnx-compress status models/*.small.onnx --any-data
@@ -187,7 +189,7 @@ func (s *statuses) text(out io.Writer, verbose bool) error {
 	for _, f := range s.Files {
 		printStatus(w, f)
 		if verbose && f.State != provenance.Unknown {
-			fmt.Fprintf(w, "  source %s\n  data %s\n  made by onnx-compress %s\n", f.Source, orNone(f.Data), f.Version)
+			fmt.Fprintf(w, "  source %s\n  data %s\n  made by onnx-compress %s\n", quote.Name(f.Source), quote.Name(orNone(f.Data)), quote.Name(f.Version))
 		}
 	}
 	return w.Flush()
@@ -197,19 +199,20 @@ func (s *statuses) text(out io.Writer, verbose bool) error {
 func printStatus(w *bufio.Writer, f provenance.Status) {
 	fmt.Fprintln(w, statusLine(f))
 	for _, o := range f.Options {
-		fmt.Fprintf(w, "  option %s: %s, was %s\n", o.Name, orNone(o.Now), orNone(o.Was))
+		fmt.Fprintf(w, "  option %s: %s, was %s\n", quote.Name(o.Name), quote.Name(orNone(o.Now)), quote.Name(orNone(o.Was)))
 	}
 }
 
 // statusLine says how it is with one file.
 func statusLine(f provenance.Status) string {
+	path := quote.Name(f.Path)
 	switch f.State {
 	case provenance.Stale:
-		return fmt.Sprintf("%s: STALE: changed since it was made: %s", f.Path, changes(f))
+		return fmt.Sprintf("%s: STALE: changed since it was made: %s", path, quote.Name(changes(f)))
 	case provenance.Unknown:
-		return fmt.Sprintf("%s: UNKNOWN: %s%s", f.Path, f.Why, whereHint(f.Err))
+		return fmt.Sprintf("%s: UNKNOWN: %s%s", path, quote.Name(f.Why), whereHint(f.Err))
 	}
-	return f.Path + ": fresh"
+	return path + ": fresh"
 }
 
 // changes names what changed, and where that lies.
@@ -221,6 +224,8 @@ func changes(f provenance.Status) string {
 			out = append(out, c+" ("+path+")")
 		case c == provenance.Data:
 			out = append(out, "data (there are none now)")
+		case c == provenance.Weights:
+			out = append(out, "weights ("+f.Why+")")
 		default:
 			out = append(out, c)
 		}

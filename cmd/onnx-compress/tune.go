@@ -36,7 +36,9 @@ func newTune(s streams) *cobra.Command {
 outputs come closer to the original's on the samples. No labels are needed.
 Some samples are held out; the best state on them is written, never simply the
 last one, and where none is better than the start, the start. SIGINT ends the
-tuning early: the best state so far is written. A second SIGINT ends at once.`,
+tuning early: the best state so far is written. A second SIGINT ends at once.
+An OUTPUT that --force was to replace stays then, and what there is goes beside
+it, to NAME.interrupted.onnx.`,
 		Example: `
   onnx-compress tune model.onnx small.onnx -o tuned.onnx --data images/ \
       --augment flip,crop=4 --epochs 40
@@ -130,7 +132,7 @@ func (c *tuneCommand) run(cmd *cobra.Command, args []string) error {
 		butNot(c.opts.Output, "the page about it", writeNamed("report", c.report, inFlags(func(w io.Writer) error { return page.Tuning(w, r) }))),
 		butNot(c.opts.Output, "what there is to say about it",
 			c.out.write(c.streams.out, r, func(w io.Writer) error { return report.Tuning(w, r, c.out.verbose) })),
-		brokenOff(r.Tuning, c.opts.Output),
+		brokenOff(r.Tuning, r.Output.Path),
 	)
 }
 

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -211,15 +212,14 @@ func TestIrregular(t *testing.T) {
 	}
 }
 
-// TestSet fails each step of a set of two in turn, over old files: these stay, alone, unless
+// TestSet fails each step of a set of two in turn, the last over an old file: this stays, alone, unless
 // every step went well.
 func TestSet(t *testing.T) {
 	steps := []string{"first write", "second write", "first move", "second move", ""}
 	for _, failing := range steps {
 		t.Run("failing "+failing, func(t *testing.T) {
 			folder := t.TempDir()
-			a, b := filepath.Join(folder, "a"), filepath.Join(folder, "b")
-			put(t, a, "old a")
+			waits, a, b := filepath.Join(folder, "waits"), filepath.Join(folder, "a"), filepath.Join(folder, "b")
 			put(t, b, "old b")
 			s, err := Beside(b)
 			if err != nil {
@@ -234,7 +234,10 @@ func TestSet(t *testing.T) {
 					err = s.Write(target, body)
 				}
 			}
-			fill("first write", a, "new a")
+			fill("first write", waits, "new a")
+			if err == nil {
+				err = s.Retarget(waits, a)
+			}
 			fill("second write", b, "new b")
 			for step, target := range map[string]string{"first move": a, "second move": b} {
 				if failing == step {
@@ -255,29 +258,80 @@ func TestSet(t *testing.T) {
 			if want := map[bool]error{true: errFull, false: fs.ErrNotExist}[strings.HasSuffix(failing, "write")]; !errors.Is(err, want) {
 				t.Errorf("error %v, want %v", err, want)
 			}
-			holds(t, folder, "a: old a", "b: old b")
+			holds(t, folder, "b: old b")
 		})
 	}
 }
 
-// TestStranded: an old file that cannot be brought back is not thrown away.
-func TestStranded(t *testing.T) {
+// TestSweep: what a dead process left goes when the next file is written beside it, and nothing else does.
+func TestSweep(t *testing.T) {
 	folder := t.TempDir()
-	a := filepath.Join(folder, "a")
-	put(t, a, "old a")
-	s, err := Beside(a)
+	dead, err := MakeFolder(folder, ".a")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.Write(a, text("new a")), s.place(a, true), os.Remove(a), os.Mkdir(a, 0o755)); err != nil {
+	put(t, filepath.Join(dead.Path, "a"), "half")
+	if err := dead.close(); err != nil { // as the end of a process does
 		t.Fatal(err)
 	}
-	put(t, filepath.Join(a, "in the way"), "")
-	if err := s.restore(a); err == nil || !strings.Contains(err.Error(), s.kept(a)) {
-		t.Errorf("error %v does not say where the old file is", err)
+	const name = ".tmp-ABCDEFGHIJKL"
+	for _, path := range []string{".unlocked" + name, ".others" + name, ".b.tmp-x"} {
+		if err := os.Mkdir(filepath.Join(folder, path), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
-	s.Discard()
-	if got, err := os.ReadFile(s.kept(a)); err != nil || string(got) != "old a" {
-		t.Errorf("the old file holds %q, %v", got, err)
+	put(t, filepath.Join(folder, ".others"+name, "file"), "not ours")
+	put(t, filepath.Join(folder, ".file"+name), "no folder")
+	elsewhere := t.TempDir()
+	put(t, filepath.Join(elsewhere, lockName), "")
+	if err := os.Symlink(elsewhere, filepath.Join(folder, ".link"+name)); err != nil {
+		t.Skipf("no links here: %v", err)
 	}
+	alive, err := MakeFolder(folder, ".c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(filepath.Join(folder, "a"), text("new")); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	if want := []string{".b.tmp-x", filepath.Base(alive.Path), ".file" + name, ".link" + name, ".others" + name, "a"}; !slices.Equal(got, want) {
+		t.Errorf("the folder holds %q, want %q", got, want)
+	}
+	holds(t, elsewhere, lockName+": ")
+	alive.Remove()
+	alive.Remove()
+	if _, err := os.Stat(alive.Path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s: %v", alive.Path, err)
+	}
+}
+
+// TestFoldersConcurrently: makers do not sweep each other's.
+func TestFoldersConcurrently(t *testing.T) {
+	in := t.TempDir()
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 30 {
+				f, err := MakeFolder(in, "x")
+				if err == nil {
+					err = os.WriteFile(filepath.Join(f.Path, "file"), []byte("x"), 0o600)
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				f.Remove()
+			}
+		})
+	}
+	all.Wait()
+	holds(t, in)
 }

@@ -1,11 +1,11 @@
 // Package atomicfile writes files whole or not at all. They are written, synced, in a hidden
 // folder beside their places, `.NAME.tmp-RANDOM`, and renamed into these: on the same file
 // system, where a rename replaces an old file in one step. A failure before that leaves the
-// old file as it is, and nothing beside it.
+// old file as it is, and nothing beside it; what a process that was killed leaves, the next one
+// that writes beside it removes.
 package atomicfile
 
 import (
-	"crypto/rand"
 	"errors"
 	"io"
 	"io/fs"
@@ -19,19 +19,19 @@ import (
 // for. A link at such a place is replaced itself, not what it leads to: what refers to files
 // beside it would look for them where the link leads.
 type Set struct {
-	folder  string // hidden, in which the files wait under their names
+	folder  *Folder // in which the files wait under their names
+	parent  string
 	targets []string
-	// An old file could not be brought back: it is in the folder, which must stay.
-	stranded bool
 }
 
 // Beside begins a set with a hidden folder beside path.
 func Beside(path string) (*Set, error) {
-	folder := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp-"+rand.Text()[:12])
-	if err := os.Mkdir(folder, 0o700); err != nil {
+	parent := filepath.Dir(path)
+	folder, err := MakeFolder(parent, "."+filepath.Base(path))
+	if err != nil {
 		return nil, err
 	}
-	return &Set{folder: folder}, nil
+	return &Set{folder: folder, parent: parent}, nil
 }
 
 // Write adds the file for a target, as body writes it, which does the buffering. Until Commit
@@ -64,62 +64,45 @@ func (s *Set) create(target string) (*os.File, error) {
 	return f, nil
 }
 
-// Path returns where the file for a target waits.
-func (s *Set) Path(target string) string { return filepath.Join(s.folder, filepath.Base(target)) }
+// Retarget gives the file that waits for a target another one: a name that its content decides on.
+func (s *Set) Retarget(from, to string) error {
+	if err := os.Rename(s.Path(from), s.Path(to)); err != nil {
+		return err
+	}
+	s.targets[slices.Index(s.targets, from)] = to
+	return nil
+}
 
-// Commit moves the files to their targets, in the order in which they were written. When one
-// cannot be moved, those before it are taken back, so that the last file is new exactly when
-// all are.
+// Path returns where the file for a target waits.
+func (s *Set) Path(target string) string { return filepath.Join(s.folder.Path, filepath.Base(target)) }
+
+// Commit moves the files to their targets, in the order in which they were written. The last is what refers to the others, which
+// have names of their own content: until it is in its place, what was there before is whole. When one cannot be moved, those that
+// were moved to where nothing was are removed again.
 func (s *Set) Commit() error {
-	for i, target := range s.targets {
-		// The last needs no way back: it is either moved or it is not.
-		if err := s.place(target, i < len(s.targets)-1); err != nil {
-			for _, placed := range slices.Backward(s.targets[:i]) {
-				err = errors.Join(err, os.Rename(placed, s.Path(placed)), s.restore(placed))
+	var fresh []string
+	for _, target := range s.targets {
+		_, missing := os.Lstat(target)
+		if err := os.Rename(s.Path(target), target); err != nil {
+			for _, path := range fresh {
+				err = errors.Join(err, os.Remove(path))
 			}
 			return err
 		}
-	}
-	parent := filepath.Dir(s.folder)
-	s.Discard()
-	return syncFolder(parent)
-}
-
-// Discard removes whatever has not been committed. After Commit it does nothing.
-func (s *Set) Discard() {
-	if s.stranded {
-		return
-	}
-	// What cannot be removed stays hidden, and is no reason to fail.
-	_ = os.RemoveAll(s.folder)
-}
-
-// place moves one file to its target. With keep, a file already there is kept in the hidden
-// folder.
-func (s *Set) place(target string, keep bool) error {
-	if keep {
-		if err := os.Rename(target, s.kept(target)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(missing, fs.ErrNotExist) {
+			fresh = append(fresh, target)
+		}
+		// The others are to be there for good before what refers to them.
+		if err := syncFolder(s.parent); err != nil {
 			return err
 		}
 	}
-	err := os.Rename(s.Path(target), target)
-	if err != nil && keep {
-		err = errors.Join(err, s.restore(target))
-	}
-	return err
+	s.Discard()
+	return nil
 }
 
-func (s *Set) kept(target string) string { return s.Path(target) + ".old" }
-
-// restore brings the file that was kept, if any, back to its target.
-func (s *Set) restore(target string) error {
-	err := os.Rename(s.kept(target), target)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	s.stranded = s.stranded || err != nil
-	return err
-}
+// Discard removes whatever has not been committed. After Commit it does nothing.
+func (s *Set) Discard() { s.folder.Remove() }
 
 // syncFolder makes renames in a folder durable where the system has a way to.
 func syncFolder(folder string) error {

@@ -41,6 +41,11 @@ func Open(path string) (*Library, error) {
 
 // open is Open without the words in front of its errors.
 func open(path string) (*Library, error) {
+	// The runtime begins to send events to its maker, and to write a device's identity into the user's
+	// folders, before there is an environment to turn that off in.
+	if err := dynlib.Setenv("ORT_DISABLE_TELEMETRY", "1"); err != nil {
+		return nil, err
+	}
 	library, err := dynlib.Open(path)
 	if err != nil {
 		return nil, err

@@ -317,3 +317,34 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 }
+
+// TestWeights: a model whose external data are missing, or not those that were written, is not fresh.
+func TestWeights(t *testing.T) {
+	s := newShop(t)
+	if err := testmodels.WriteLarge(s.source, 1, 1<<14, 32, true); err != nil {
+		t.Fatal(err)
+	}
+	s.make(true)
+	found, err := filepath.Glob(s.small + ".*.data")
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	if got := s.check(Want{}); got.State != Fresh {
+		t.Fatalf("%+v", got)
+	}
+	whole, err := os.ReadFile(found[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole[5] ^= 1
+	s.write(found[0], string(whole))
+	if got := s.check(Want{}); got.State != Stale || !slices.Equal(got.Changed, []string{Weights}) || !strings.Contains(got.Why, found[0][len(filepath.Dir(found[0]))+1:]) {
+		t.Errorf("changed: %+v", got)
+	}
+	if err := os.Remove(found[0]); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.check(Want{}); got.State != Stale || !slices.Equal(got.Changed, []string{Weights}) {
+		t.Errorf("missing: %+v", got)
+	}
+}

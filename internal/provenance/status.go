@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
 // State says whether a model is what its source, samples and options would give.
@@ -28,6 +30,7 @@ const (
 	Data     = "data"
 	TuneData = "tune-data"
 	Options  = "options"
+	Weights  = "weights"
 )
 
 // Want says where things lie now, and what is wanted of them. The zero value looks for
@@ -56,11 +59,12 @@ type Status struct {
 	Source   string `json:"source,omitempty"`
 	Data     string `json:"data,omitempty"`
 	TuneData string `json:"tune_data,omitempty"`
-	// Changed names what is not as it was: "source", "data", "tune-data", "options".
+	// Changed names what is not as it was: "source", "data", "tune-data", "options", and "weights" where external data of the model
+	// itself are missing or are not those that were written.
 	Changed []string `json:"changed"`
 	// Options lists the options that differ.
 	Options []OptionChange `json:"options,omitempty"`
-	// Why says what keeps an unknown state from being known.
+	// Why says what keeps an unknown state from being known, or what is wrong with the weights.
 	Why string `json:"why,omitempty"`
 	// Err is the error behind Why.
 	Err error `json:"-"`
@@ -107,6 +111,12 @@ func check(ctx context.Context, known *digests, path string, want Want) Status {
 		if s.Options = differences(r.Options, want.Options); len(s.Options) > 0 {
 			s.Changed = append(s.Changed, Options)
 		}
+	}
+	if err := onnxio.CheckData(ctx, path); err != nil {
+		if damage := (*onnxio.DataError)(nil); !errors.As(err, &damage) {
+			return s.unknown(err)
+		}
+		s.Changed, s.Why = append(s.Changed, Weights), err.Error()
 	}
 	s.State = Fresh
 	if len(s.Changed) > 0 {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -27,6 +28,7 @@ type shelf struct {
 	filed   int64 // bytes in files
 	most    int64 // largest filed ever
 	entries map[key]*entry
+	temp    *atomicfile.Folder // in folder, nil until there is a file
 }
 
 type entry struct {
@@ -76,7 +78,7 @@ func (s *shelf) reserve(k key, run int, t tensor.Dense) (*os.File, int64, error)
 		return nil, 0, nil
 	}
 	if e.file == nil {
-		file, err := os.CreateTemp(s.folder, "onnx-compress-*.values")
+		file, err := s.create()
 		if err != nil {
 			return nil, 0, fmt.Errorf("the values at a cut need more than the %d MiB of memory allowed: %w", s.limit>>20, err)
 		}
@@ -88,6 +90,17 @@ func (s *shelf) reserve(k key, run int, t tensor.Dense) (*os.File, int64, error)
 	s.filed += int64(len(t.Data))
 	s.most = max(s.most, s.filed)
 	return e.file, p.at, nil
+}
+
+// create makes a temporary file. s.mu must be held.
+func (s *shelf) create() (*os.File, error) {
+	if s.temp == nil {
+		var err error
+		if s.temp, err = atomicfile.MakeFolder(s.folder, "onnx-compress"); err != nil {
+			return nil, err
+		}
+	}
+	return os.CreateTemp(s.temp.Path, "values-")
 }
 
 // get returns a tensor that was put; it is not to be changed.
@@ -145,6 +158,12 @@ func (s *shelf) form(k key) (tensor.Type, []int) {
 		}
 	}
 	return t, shape
+}
+
+// close forgets all values.
+func (s *shelf) close() {
+	_ = s.sweep(func(key) bool { return false }) // of temporary files, which nothing is lost with
+	s.temp.Remove()
 }
 
 // sweep forgets the values for which keep says so.

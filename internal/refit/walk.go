@@ -57,7 +57,7 @@ func (w *walk) sites() []*rewrite.Site {
 
 func (w *walk) close() {
 	// Only temporary files could fail to close, and nothing is lost with them.
-	_ = w.shelf.sweep(func(key) bool { return false })
+	w.shelf.close()
 }
 
 // Of every heldEvery blocks of samples, the last is held out.

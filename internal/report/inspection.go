@@ -75,7 +75,7 @@ func errorsText(ranks []compress.RankInspection, shown int) string {
 // Method writes what a decomposition method is.
 func Method(w io.Writer, m *compress.MethodText) error {
 	p := &printer{w: w}
-	p.line("%s: %s\n\n%s\n", m.Name, m.Title, m.Doc)
+	_, p.err = fmt.Fprintf(w, "%s: %s\n\n%s\n\n", m.Name, m.Title, m.Doc)
 	for _, part := range []struct{ name, text string }{
 		{"computes", m.Formula},
 		{"becomes", m.Chain},

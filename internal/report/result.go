@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/quote"
 )
 
 // Result writes what a run did as text: the totals, what verification found,
@@ -259,9 +260,10 @@ type printer struct {
 	err error
 }
 
+// line writes a line, in which names are as they can be read.
 func (p *printer) line(format string, args ...any) {
 	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+		_, p.err = fmt.Fprintf(p.w, format+"\n", quote.Words(args)...)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/onnx-compress/onnx-compress/internal/quote"
 )
 
 // Column is a heading, and whether its cells are numbers, which stand on the right.
@@ -31,7 +33,7 @@ func Columns(words []string, numbers ...string) []Column {
 // grid writes an aligned table without borders, each line indented by two.
 func grid(w io.Writer, columns []Column, rows [][]any) error {
 	t := table.NewWriter()
-	t.SetStyle(plain())
+	t.SetStyle(bare())
 	var configs []table.ColumnConfig
 	var header table.Row
 	for i, c := range columns {
@@ -47,7 +49,7 @@ func grid(w io.Writer, columns []Column, rows [][]any) error {
 		t.AppendHeader(header)
 	}
 	for _, r := range rows {
-		t.AppendRow(r)
+		t.AppendRow(quote.Words(r))
 	}
 	for line := range strings.SplitSeq(t.Render(), "\n") {
 		if _, err := fmt.Fprintln(w, strings.TrimRight("  "+line, " ")); err != nil {
@@ -57,9 +59,9 @@ func grid(w io.Writer, columns []Column, rows [][]any) error {
 	return nil
 }
 
-// plain is a style of spaces alone, so that a table can be cut by column and
+// bare is a style of spaces alone, so that a table can be cut by column and
 // read aloud.
-func plain() table.Style {
+func bare() table.Style {
 	s := table.StyleDefault
 	s.Options = table.Options{}
 	s.Box.PaddingLeft, s.Box.PaddingRight = "", "  "
