@@ -22,7 +22,7 @@ HAVE_PYTHON := $(shell $(PYTHON) -c 'import pip, sys; print(1 if sys.version_inf
 # The program is free of cgo; only the race detector needs it.
 export CGO_ENABLED = 0
 
-.PHONY: all build setup venv test race fuzz lint cross demo screenshots bench generate train wheels snapshot clean
+.PHONY: all build setup venv test kills race fuzz lint cross demo screenshots bench generate train wheels snapshot clean
 
 all: build
 
@@ -75,6 +75,11 @@ test: setup $(if $(HAVE_PYTHON),$(VENV)) $(if $(HAVE_NPM),$(AXE))
 	@$(if $(HAVE_NPM),:,echo "No npm: pages are not checked in a browser.")
 	ONNX_COMPRESS_REQUIRE=$(HAVE_PYTHON) go test $$(go list ./... | grep -v /integration)
 	@$(integration)
+
+# The program is killed at random moments, and runs on disks that are too small; as a part of the other tests, a dozen times.
+KILLS ?= 200
+kills: setup
+	ONNX_COMPRESS_KILLS=$(KILLS) go test -v -count 1 -timeout 60m -run 'TestKills|TestFullDisk' ./cmd/onnx-compress
 
 # The packages that share memory with C or work on several threads: whole where their tests are
 # quick, else the tests that look at this by their names. Needs a C compiler.

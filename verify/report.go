@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/internal/outputs"
 )
 
 // Report says how far the outputs of two models lie apart, and on what data.
@@ -34,7 +33,7 @@ type Report struct {
 type Output struct {
 	Name string `json:"name"`
 	// Kind is "scores" of classes, other "values", the "state" of a cache, or "opaque" without numbers.
-	Kind outputs.Kind `json:"kind"`
+	Kind string `json:"kind"`
 	// Ignored says that the output counts nothing, as the state of a cache does, so that no measure takes it.
 	Ignored bool `json:"ignored,omitempty"`
 	// Uncompared says why nothing of the output was compared, empty where something was.
@@ -150,7 +149,7 @@ func (e example) moved(classes bool) Moved {
 
 func (s *outputSums) report(of output) Output {
 	o := Output{
-		Name: of.Name, Kind: of.Kind, Ignored: of.Weight == 0, Uncompared: of.why, Differing: s.differing,
+		Name: of.Name, Kind: string(of.Kind), Ignored: of.Weight == 0, Uncompared: of.why, Differing: s.differing,
 		Values: s.values, NonFiniteOriginal: s.badRef, NonFiniteCompressed: s.badOther,
 	}
 	if s.values == 0 {

@@ -7,10 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
@@ -22,12 +20,7 @@ func TestNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	const evil = "\x1b[2J\u009b\u202eevil\nforged: fresh\r"
-	p := proto.Clone(made.Proto).(*onnxpb.ModelProto)
-	for _, n := range p.GetGraph().Node {
-		n.Name = proto.String(n.GetName() + evil)
-	}
-	p.Graph.Name = proto.String(evil)
-	m := onnxio.New(p)
+	m := testkit.Suffixed(made, evil)
 	t.Chdir(t.TempDir())
 	path := "net" + evil + ".onnx"
 	if err := onnxio.Write(context.Background(), m, path, onnxio.WriteOptions{}); err != nil {

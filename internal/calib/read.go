@@ -252,19 +252,28 @@ func (c *counts) numbers(n int) []float64 {
 	return out
 }
 
+// negative is how far below zero, as a share of the largest, a sum of squares about a mean comes by rounding: products are in float32.
+const negative = 1e-6
+
 // moment reads the order k and the upper triangle of a k×k matrix, whose diagonal is a sum of squares.
 func (c *counts) moment() *linalg.Matrix {
 	var upper []float64 // grows as rows come: k is only a claim
 	k := c.next("order of a moment", maxOrder)
+	least, at, largest := 0.0, 0, 0.0
 	for i := range k {
 		row := c.numbers(k - i)
-		if c.err == nil && row[0] < 0 {
-			c.err = fmt.Errorf("element (%d, %d) of a moment is %v", i, i, row[0])
-		}
 		if c.err != nil {
 			return nil
 		}
+		if row[0] < least {
+			least, at = row[0], i
+		}
+		largest = max(largest, math.Abs(row[0]))
 		upper = append(upper, row...)
+	}
+	if least < -negative*largest {
+		c.err = fmt.Errorf("element (%d, %d) of a moment is %v", at, at, least)
+		return nil
 	}
 	m := linalg.New(k, k)
 	for i := range k {

@@ -15,7 +15,7 @@ import (
 func Setenv(name, value string) error {
 	set, err := symbol(purego.RTLD_DEFAULT, "setenv")
 	if err != nil {
-		return fmt.Errorf("C's environment: %w", err)
+		return fmt.Errorf("the environment of C: %w", err)
 	}
 	key, text := append([]byte(name), 0), append([]byte(value), 0)
 	var pin runtime.Pinner
@@ -24,7 +24,7 @@ func Setenv(name, value string) error {
 	defer pin.Unpin()
 	failed, _, _ := purego.SyscallN(set, uintptr(unsafe.Pointer(&key[0])), uintptr(unsafe.Pointer(&text[0])), 1)
 	if int32(failed) != 0 {
-		return fmt.Errorf("C's environment takes no %s=%s", name, value)
+		return fmt.Errorf("the environment of C takes no %s=%s", name, value)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -91,6 +92,24 @@ func With(t testing.TB, m *onnxio.Model, text string) *onnxio.Model {
 	}
 	proto.Merge(out.Proto, m.Proto)
 	proto.Merge(out.Proto, more.Proto)
+	return out
+}
+
+// Suffixed returns an unchecked copy of a model whose graph and nodes have that behind their names.
+func Suffixed(m *onnxio.Model, suffix string) *onnxio.Model {
+	out := graph.Parts{}.Model()
+	proto.Merge(out.Proto, m.Proto)
+	suffixed := func(m protoreflect.Message) {
+		name := m.Descriptor().Fields().ByName("name")
+		m.Set(name, protoreflect.ValueOfString(m.Get(name).String()+suffix))
+	}
+	model := out.Proto.ProtoReflect()
+	main := model.Mutable(model.Descriptor().Fields().ByName("graph")).Message()
+	suffixed(main)
+	nodes := main.Mutable(main.Descriptor().Fields().ByName("node")).List()
+	for i := range nodes.Len() {
+		suffixed(nodes.Get(i).Message())
+	}
 	return out
 }
 
