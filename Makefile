@@ -22,7 +22,7 @@ HAVE_PYTHON := $(shell $(PYTHON) -c 'import pip, sys; print(1 if sys.version_inf
 # The program is free of cgo; only the race detector needs it.
 export CGO_ENABLED = 0
 
-.PHONY: all build setup venv test race lint cross demo screenshots bench generate train wheels snapshot clean
+.PHONY: all build setup venv test race fuzz lint cross demo screenshots bench generate train wheels snapshot clean
 
 all: build
 
@@ -84,6 +84,11 @@ race: setup
 		./internal/provenance ./verify
 	CGO_ENABLED=1 go test -race -run '$(CONCURRENT)' -timeout 20m \
 		./cmd/onnx-compress ./compress ./internal/refit ./internal/tune ./linalg ./onnxio
+
+# Every fuzz target in turn; as many side by side as there are processors.
+FUZZ_TIME ?= 10m
+fuzz:
+	go run ./scripts/fuzz -time $(FUZZ_TIME)
 
 # Known vulnerabilities in what the program calls. They are in a database on the network.
 define vulnerabilities

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // inquiry asks what some ranks of one method lose at one site.
@@ -21,6 +22,23 @@ type inquiry struct {
 	open   []option // what is asked for; losses are still to be found
 
 	answered []option // those of open that are not refused, in their order
+	dropped  int      // those that the numbers had no answer for
+	why      error    // for the first of these
+}
+
+// drop leaves out the next n ranks, for which the numbers have no answer.
+func (q *inquiry) drop(n int, why error) {
+	if q.dropped += n; q.why == nil {
+		q.why = why
+	}
+}
+
+// note says what was dropped, empty for nothing.
+func (q *inquiry) note() string {
+	if q.dropped == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s dropped at %d of %d ranks: %v", q.method.Name, q.dropped, len(q.open), q.why)
 }
 
 // first asks what the search looks at first at a site: the coarse ranks of every method, or only what a given plan has.
@@ -61,6 +79,9 @@ func (of *Offers) ask(site int, m *decomp.Method, ranks []decomp.Rank) *inquiry 
 	var shift int64
 	if o.mean != nil {
 		shift = s.ShiftParams()
+	}
+	if o.blind {
+		return nil
 	}
 	q, twice := &inquiry{site: site, method: m}, map[string]bool{}
 	for _, r := range ranks {
@@ -127,9 +148,9 @@ func (of *Offers) find(ctx context.Context, q *inquiry, progress func()) error {
 		return fmt.Errorf(": %w", err)
 	}
 	o := &of.sites[q.site]
-	refused := (*decomp.RefusedError)(nil)
 	spectrum, err := of.store.spectrum(o.seen, q.method)
-	if errors.As(err, &refused) {
+	if errors.As(err, new(*decomp.RefusedError)) {
+		q.drop(len(q.open), err)
 		return nil
 	}
 	if err != nil {
@@ -141,21 +162,22 @@ func (of *Offers) find(ctx context.Context, q *inquiry, progress func()) error {
 		}
 		loss, err := spectrum.Loss(c.rank)
 		progress()
-		if errors.As(err, &refused) {
-			continue
-		}
 		if err == nil {
 			err = c.judge(loss, o)
 		}
-		if err != nil {
+		switch {
+		case err == nil:
+			q.answered = append(q.answered, c)
+		case errors.As(err, new(*linalg.NumericalError)):
+			q.drop(1, err)
+		case !errors.As(err, new(*decomp.RefusedError)):
 			return fmt.Errorf(" at rank %v: %w", c.rank, err)
 		}
-		q.answered = append(q.answered, c)
 	}
 	return nil
 }
 
-// judge turns a method's loss into what the search adds up.
+// judge turns a method's loss into what the search adds up. A loss that is no number is a *linalg.NumericalError.
 func (c *option) judge(loss float64, o *offer) error {
 	if o.energy > 0 {
 		c.share = loss / o.energy
@@ -164,7 +186,7 @@ func (c *option) judge(loss float64, o *offer) error {
 		c.loss = loss * o.positions * o.ratio
 	}
 	if !(c.loss >= 0) || math.IsInf(c.loss, 0) {
-		return fmt.Errorf("the loss is %g; want a finite number of at least 0: the weight or its input has numbers out of all proportion; leave the node alone with %s", c.loss, OptionKeep)
+		return &linalg.NumericalError{What: fmt.Sprintf("the loss %g at rank %v", c.loss, c.rank), Err: linalg.ErrNotFinite}
 	}
 	return nil
 }

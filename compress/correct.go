@@ -44,8 +44,8 @@ func (o Options) corrects() bool {
 }
 
 // doubtful returns the ladders whose losses are worth a measurement: of those that the
-// choice replaces by factors, where losses are changes of the outputs, the ones of the
-// largest losses. There are none where it was done before, or is not wanted.
+// choice replaces by factors, where losses are changes of the outputs and what the sites read is known well enough for
+// the samples that it is known from to judge, the ones of the largest losses. There are none where it was done before, or is not wanted.
 func (q *quest) doubtful(s *standing) []int {
 	if s.unmet != nil || !q.o.corrects() || q.o.Source == nil || s.offers.Corrections != nil {
 		return nil
@@ -54,7 +54,7 @@ func (q *quest) doubtful(s *standing) []int {
 	loss := func(i int) float64 { return s.stated[i].Rungs[s.plan.Rungs[i]].Loss }
 	for i := range s.ladders {
 		l := &s.ladders[i]
-		guessed := slices.ContainsFunc(l.offers, func(o *offer) bool { return !o.sensitive })
+		guessed := slices.ContainsFunc(l.offers, func(o *offer) bool { return !o.sensitive || o.noise > measurable })
 		if !guessed && l.rungs[s.plan.Rungs[i]][0].method != nil && loss(i) > 0 {
 			out = append(out, i)
 		}

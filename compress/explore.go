@@ -92,8 +92,8 @@ func (o ExploreOptions) check() error {
 	if len(p.Targets)+len(p.Goals) > 0 || p.FromPlan != nil || p.Descent != nil || p.TuneSource != nil {
 		return &UsageError{Err: errors.New("an exploration says itself what models are to reach and where they go; leave targets, plan and tuning out of its options")}
 	}
-	if !slices.Contains(Resources(), o.Over) {
-		return &UsageError{Err: fmt.Errorf("unknown resource %q to explore; known: macs, params, bytes", o.Over)}
+	if err := known("resource", string(o.Over), []string{string(MACs), string(Params), string(Bytes)}); err != nil {
+		return err
 	}
 	for i, b := range o.Budgets {
 		if !(b > 0 && b <= 1) {

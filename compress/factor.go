@@ -9,6 +9,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // Factor factors the sites under what they see of the samples, and gives for each what could be had at the ranks that a
@@ -48,6 +49,9 @@ func (f *factoring) run(ctx context.Context) (err error) {
 	} else {
 		err = f.calibrated(ctx)
 	}
+	if c := f.out.Calibration; err == nil && c != nil {
+		f.out.Calibration = c.wanting(f.out)
+	}
 	if err != nil || bytesTarget(f.o.Targets) < 0 {
 		return err
 	}
@@ -76,7 +80,10 @@ func (f *factoring) calibrated(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, cache.close()) }()
+	defer func() {
+		err = errors.Join(err, cache.close())
+		c.Source = samples.Account(f.o.Source)
+	}()
 	c.Samples, c.Sweeps, c.Cached = len(f.a.Calibrate), len(f.a.Groups), cache.cached()
 	for g, group := range f.a.Groups {
 		turn := ""
@@ -143,11 +150,18 @@ func (f *factoring) offer(s *rewrite.Site, saw calib.Stats, means centres) (offe
 		return offer{}, err
 	}
 	o := offer{ratio: 1, options: []option{dense(s)}, seen: &seen{site: *s, positions: 1, note: saw.Note, output: saw.G, felt: saw.Felt}}
+	if saw.Unusable != "" {
+		o.note, o.blind = "left alone: "+saw.Unusable, true
+		return o, f.out.store.put(s.Name, decomp.Metric{}, saw)
+	}
 	if saw.G != nil {
 		o.sensitive, o.positions = true, saw.PositionsPerSample()
 	}
 	metric, mean := means.metric(s, saw)
 	o.mean = mean
+	for _, n := range saw.Noise {
+		o.noise = max(o.noise, n.Whole)
+	}
 	whole, err := metric.Energy(f.env.Algebra, kernel)
 	if err != nil {
 		return offer{}, fmt.Errorf("node %q (weight %q): %w", s.Name, s.Weight, err)
@@ -160,41 +174,47 @@ func (f *factoring) offer(s *rewrite.Site, saw calib.Stats, means centres) (offe
 	return o, f.out.store.put(s.Name, metric, saw)
 }
 
-// centres keeps the second moments about the mean, by those about zero, so that sites
-// that share the latter share the former. The nil centres keeps nothing.
-type centres map[any]decomp.Metric
+// centres keeps the metrics of the inputs by what they are made of, so that sites that share the latter share the former. The nil
+// centres keeps nothing.
+type centres map[centre]decomp.Metric
+
+// centre is the first of a site's moments, or of its columns, and whether it is taken about the mean.
+type centre struct {
+	from  any
+	about bool
+}
 
 // metric returns by what errors of the site are weighed, and the mean of its inputs
 // where a shift of the output is to follow. Where a constant can take up the mean
 // error, errors are measured about the mean: the shift b' = b + (W−W')·E[x] makes up
 // for the rest at no cost.
 func (c centres) metric(s *rewrite.Site, saw calib.Stats) (m decomp.Metric, mean [][]float64) {
-	if takesShift(s) && saw.Mean != nil && saw.Counts == nil {
-		m, mean = c.centred(saw), saw.Mean
-	} else {
-		m = saw.Input(false)
+	about := takesShift(s) && saw.Mean != nil && saw.Counts == nil
+	if about {
+		mean = saw.Mean
 	}
+	m = c.inputs(saw, about)
 	if m.Out = saw.G; m.Out == nil {
 		m.Out = s.OutputMetric()
 	}
 	return m, mean
 }
 
-// centred returns the moments of the inputs about their mean, A − E[x]E[x]ᵀ.
-func (c centres) centred(saw calib.Stats) decomp.Metric {
-	var key any
+// inputs returns the moments of the inputs, about their mean or not.
+func (c centres) inputs(saw calib.Stats, about bool) decomp.Metric {
+	key := centre{about: about}
 	switch {
-	case c == nil:
 	case len(saw.A) > 0:
-		key = saw.A[0]
+		key.from = saw.A[0]
 	case len(saw.Columns.Data) > 0:
-		key = &saw.Columns.Data[0]
+		key.from = &saw.Columns.Data[0]
 	}
-	if m, known := c[key]; known {
-		return m
+	if c == nil || key.from == nil {
+		return saw.Input(about)
 	}
-	m := saw.Input(true)
-	if key != nil {
+	m, known := c[key]
+	if !known {
+		m = saw.Input(about)
 		c[key] = m
 	}
 	return m

@@ -40,11 +40,32 @@ func newNoise(m *onnxio.Model, given map[string][]int, seed uint64) (samples.Sou
 	if len(unknown) > 0 {
 		return nil, fmt.Errorf("no samples were given and %s (give samples, or %s)", unknown[0], OptionInputShapes)
 	}
+	if err := checkNoise(inputs, concrete); err != nil {
+		return nil, fmt.Errorf("no samples were given and none can be made up: %w", err)
+	}
 	n := noise{inputs, concrete, seed}
 	if _, err := n.Sample(0); err != nil {
 		return nil, fmt.Errorf("no samples were given and none can be made up: %w", err)
 	}
 	return n, nil
+}
+
+// maxNoise is how many numbers a random sample may have: 2 GiB while they are drawn.
+const maxNoise = 1 << 28
+
+// checkNoise refuses inputs that are too large to be made up.
+func checkNoise(inputs []samples.InputSpec, concrete map[string][]int) error {
+	total := 0
+	for _, in := range inputs {
+		count, err := tensor.Elements(concrete[in.Name])
+		if err != nil {
+			return fmt.Errorf("input %q: %w", in.Name, err)
+		}
+		if total += min(count, maxNoise+1); total > maxNoise {
+			return fmt.Errorf("input %q of shape %v has %d numbers; at most %d are made up for a sample", in.Name, concrete[in.Name], count, maxNoise)
+		}
+	}
+	return nil
 }
 
 func (n noise) Len() int { return noiseSamples }

@@ -69,6 +69,10 @@ type seen struct {
 	// mean is E[x] per group where the chain's output is to be shifted, else nil.
 	mean [][]float64
 	note string
+	// noise is how much of the inputs' covariance is noise of so few samples; 0 without samples.
+	noise float64
+	// blind says that calibration saw nothing that can be used; note says why.
+	blind bool
 	// overhead is what the nodes of each method add to a file, in bytes; nil where
 	// that was not asked for.
 	overhead map[string]int64
@@ -83,6 +87,8 @@ type offer struct {
 	// methods were asked about, refused or not.
 	options []option
 	asked   map[string]bool
+	// dropped are notes on ranks that the numbers had no answer for.
+	dropped []string
 }
 
 // dense is the option that leaves the site alone.
@@ -99,6 +105,9 @@ func (o offer) with(q *inquiry) offer {
 	}
 	for _, c := range q.open {
 		o.asked[c.key()] = true
+	}
+	if note := q.note(); note != "" {
+		o.dropped = append(slices.Clone(o.dropped), note)
 	}
 	return o
 }

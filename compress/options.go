@@ -127,7 +127,7 @@ func (o Options) check() error {
 			return &UsageError{Err: fmt.Errorf("two targets bound %s; give one", t.Resource)}
 		}
 	}
-	if err := o.checkSearch(); err != nil {
+	if err := o.CheckSearch(); err != nil {
 		return err
 	}
 	if o.Stats != "" && o.Source == nil {
@@ -177,8 +177,8 @@ func negative(name string, value int64) error {
 	return &UsageError{Err: fmt.Errorf("the %s is %d; it cannot be negative", name, value)}
 }
 
-// checkSearch refuses a search that does not exist before any work is done.
-func (o Options) checkSearch() error {
+// CheckSearch refuses a search that does not exist.
+func (o Options) CheckSearch() error {
 	var names []string
 	for _, m := range search.Methods() {
 		names = append(names, m.Name)

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
@@ -45,12 +46,12 @@ func (o RunOptions) Recorded() (map[string]string, error) {
 		set   bool
 		value any
 	}{
-		{"targets", len(o.Targets) > 0, joined(o.Targets)},
+		{"targets", len(o.Targets) > 0, o.targetText()},
 		{"goals", len(o.Goals) > 0, joined(o.Goals)},
 		{"from-plan", o.FromPlan != nil, o.FromPlan},
 		{"methods", len(o.Methods) > 0, joined(o.Methods)},
-		{"only", len(o.Select.Only) > 0, joined(o.Select.Only)},
-		{"keep", len(o.Select.Keep) > 0, joined(o.Select.Keep)},
+		{"only", len(o.Select.Only) > 0, joined(slices.Sorted(slices.Values(o.Select.Only)))},
+		{"keep", len(o.Select.Keep) > 0, joined(slices.Sorted(slices.Values(o.Select.Keep)))},
 		{"search", true, o.Search},
 		{"rank-multiple", o.RankMultiple != 0, o.RankMultiple},
 		{"input-shapes", len(o.InputShapes) > 0, o.InputShapes},
@@ -81,6 +82,16 @@ func (o RunOptions) Recorded() (map[string]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// targetText lists the targets, in the order of their words: that in which they were given decides nothing, but with goals,
+// where the first is what is bisected.
+func (o RunOptions) targetText() string {
+	list := slices.Clone(o.Targets)
+	if len(o.Goals) == 0 {
+		slices.SortFunc(list, func(a, b Target) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	}
+	return joined(list)
 }
 
 // joined writes a list as one word.

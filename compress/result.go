@@ -88,6 +88,12 @@ type Calibration struct {
 	Sweeps int `json:"sweeps"`
 	// Cached says that the moments were read from a file of an earlier run.
 	Cached bool `json:"cached"`
+	// Noisiest is the site with the most noise in what it reads (SiteResult.Noise), where that is too much, and Wanted about how
+	// many samples would be enough for it; 0 where there are too few to tell.
+	Noisiest string `json:"noisiest,omitempty"`
+	Wanted   int    `json:"wanted,omitempty"`
+	// DataFree is null where the result is calibrated: else the samples were too few, and the weights alone served better.
+	DataFree *DataFree `json:"data_free,omitempty"`
 }
 
 // Measure says what a loss is.
@@ -140,6 +146,9 @@ type SiteResult struct {
 	// sample, that this site alone makes, as corrected by measurements where there were
 	// any; absent without sensitivities.
 	OutputChange *float64 `json:"output_change,omitempty"`
+	// Noise is how much of the covariance of what the site reads is noise of so many samples, as a share of its sum of squares:
+	// about how many inputs vary apart over the number of independent columns that were seen. Absent without samples.
+	Noise float64 `json:"noise,omitempty"`
 	// Note says how the sensitivity was found where that was not by gradients, and where
 	// rounding matters.
 	Note string `json:"note,omitempty"`

@@ -217,12 +217,16 @@ func (w *work) attempt(ctx context.Context, last *Choice, bounds []Target, next 
 			return nil, c, err
 		}
 		s, err := Assemble(ctx, w.env, w.a, c, w.o)
+		if err == nil {
+			s, err = w.better(ctx, s)
+		}
 		if err == nil && w.record != nil {
 			s, err = s.recorded(w.record)
 		}
 		if err != nil {
 			return nil, c, err
 		}
+		c = s.Choice
 		err = next(s)
 		if err == nil {
 			return s, c, nil

@@ -256,7 +256,7 @@ func descendFrom(ctx context.Context, env *Environment, original, compressed *on
 		return nil, nil, err
 	}
 	t := &Tuning{
-		Source: src.Describe(), Learned: d.Learned, Held: d.Held, Batch: d.Batch, Steps: d.Steps, Optimizer: d.Optimizer,
+		Source: samples.Account(src), Learned: d.Learned, Held: d.Held, Batch: d.Batch, Steps: d.Steps, Optimizer: d.Optimizer,
 		Parameters: d.Parameters, Tensors: d.Tensors, End: d.End, Improved: d.Improved, Best: d.Best, Curve: d.Curve, Advice: d.Advice, Seconds: d.Seconds,
 		SamplesPerSecond: d.Rate, StepSeconds: d.StepSeconds,
 	}

@@ -18,12 +18,12 @@ import "github.com/onnx-compress/onnx-compress/linalg"
 // Metric says which errors of a kernel matter, one matrix a group. Both are symmetric positive
 // semidefinite. A nil slice stands for the identity, a nil element for the identity in that group.
 //
-// The input side comes in one of three forms. A sample or a diagonal is for plain matrices (an empty window)
-// too wide for a K×K matrix; of the methods, only svd takes such shapes.
+// The input side is a matrix or the sum of a sample's moment and a diagonal matrix, either of which may be missing. These
+// are for plain matrices (an empty window) too wide for a K×K matrix; of the methods, only svd takes such shapes.
 type Metric struct {
 	In       []*linalg.Matrix // A = E[x xᵀ], [K, K]
 	Sample   []*linalg.Matrix // S with A = SᵀS, [n, K]: the columns x, one a row, times 1/√n
-	Diagonal [][]float64      // the diagonal of A, [K], which is zero elsewhere
+	Diagonal [][]float64      // what A has, [K], on its diagonal beyond SᵀS
 	Out      []*linalg.Matrix // G = E[g gᵀ], [O, O]
 }
 

@@ -8,11 +8,12 @@ import (
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
-// moment is a second moment M in one of its forms; the zero moment is the identity.
+// moment is a second moment M in one of its forms: a matrix, or SᵀS and a diagonal matrix, of which one may be missing. The
+// zero moment is the identity.
 type moment struct {
 	full     *linalg.Matrix // M
-	sample   *linalg.Matrix // S with M = SᵀS
-	diagonal []float64      // of M, which is zero elsewhere
+	sample   *linalg.Matrix // S
+	diagonal []float64      // what is added to the diagonal of SᵀS
 }
 
 // input returns the second moment of one group's inputs.
@@ -39,62 +40,81 @@ func (m moment) identity() bool { return m.full == nil && m.sample == nil && m.d
 
 // normalized returns M·2^-e, of about the size of one, and e.
 func (m moment) normalized() (moment, int) {
-	switch {
-	case m.sample != nil:
-		s, e := normalized(m.sample)
-		return moment{sample: s}, 2 * e
-	case m.diagonal != nil:
-		d, e := normalized(&linalg.Matrix{Rows: 1, Cols: len(m.diagonal), Data: m.diagonal})
-		return moment{diagonal: d.Data}, e
+	if m.sample == nil && m.diagonal == nil {
+		full, e := normalized(m.full)
+		return moment{full: full}, e
 	}
-	full, e := normalized(m.full)
-	return moment{full: full}, e
+	half := 0 // of the exponent, so that the sample's is whole
+	most := 0.0
+	if m.sample != nil {
+		most = m.sample.MaxAbs()
+	}
+	for _, v := range m.diagonal {
+		most = max(most, math.Sqrt(v))
+	}
+	_, half = math.Frexp(most)
+	out := moment{diagonal: slices.Clone(m.diagonal)}
+	for i, v := range out.diagonal {
+		out.diagonal[i] = math.Ldexp(v, -2*half)
+	}
+	if m.sample != nil {
+		out.sample = m.sample.Clone()
+		for i, v := range out.sample.Data {
+			out.sample.Data[i] = math.Ldexp(v, -half)
+		}
+	}
+	return out, 2 * half
 }
 
 // matrix returns M, nil for the identity.
 func (m moment) matrix(b linalg.Backend) *linalg.Matrix {
-	switch {
-	case m.sample != nil:
-		return b.Mul(true, false, 1, m.sample, m.sample)
-	case m.diagonal != nil:
-		out := linalg.New(len(m.diagonal), len(m.diagonal))
-		for i, v := range m.diagonal {
-			out.Set(i, i, v)
-		}
-		return out
+	if m.sample == nil && m.diagonal == nil {
+		return m.full
 	}
-	return m.full
+	out := linalg.New(len(m.diagonal), len(m.diagonal))
+	if m.sample != nil {
+		out = b.Mul(true, false, 1, m.sample, m.sample)
+	}
+	for i, v := range m.diagonal {
+		out.Data[i*out.Cols+i] += v
+	}
+	return out
 }
 
 // gram returns X M Xᵀ without forming M from another form.
 func (m moment) gram(b linalg.Backend, x *linalg.Matrix) *linalg.Matrix {
 	switch {
-	case m.sample != nil:
-		seen := b.Mul(false, true, 1, x, m.sample)
-		return b.Mul(false, true, 1, seen, seen)
-	case m.diagonal != nil:
-		scaled := x.Clone()
-		for i := range scaled.Rows {
-			row := scaled.Row(i)
-			for j, v := range m.diagonal {
-				row[j] *= v
-			}
-		}
-		return b.Mul(false, true, 1, scaled, x)
 	case m.full != nil:
 		return b.Mul(false, true, 1, b.Mul(false, false, 1, x, m.full), x)
+	case m.identity():
+		return b.Mul(false, true, 1, x, x)
 	}
-	return b.Mul(false, true, 1, x, x)
+	var out *linalg.Matrix
+	if m.sample != nil {
+		seen := b.Mul(false, true, 1, x, m.sample)
+		out = b.Mul(false, true, 1, seen, seen)
+	}
+	if m.diagonal == nil {
+		return out
+	}
+	scaled := x.Clone()
+	for i := range scaled.Rows {
+		row := scaled.Row(i)
+		for j, v := range m.diagonal {
+			row[j] *= v
+		}
+	}
+	weighted := b.Mul(false, true, 1, scaled, x)
+	if out != nil {
+		axpy(weighted.Data, 1, out.Data)
+	}
+	return weighted
 }
 
 // check reports a metric that does not fit the shape or cannot be a second moment.
 func (m Metric) check(s Shape) error {
-	forms := 0
-	for _, n := range []int{len(m.In), len(m.Sample), len(m.Diagonal)} {
-		forms += min(n, 1)
-	}
-	if forms > 1 {
-		return fmt.Errorf("decomp: the input second moment of a %v kernel is given in %d forms, wanted one", s, forms)
+	if len(m.In) > 0 && len(m.Sample)+len(m.Diagonal) > 0 {
+		return fmt.Errorf("decomp: the input second moment of a %v kernel is given as a matrix and by a sample or a diagonal, wanted one of the two", s)
 	}
 	if len(s.Window) > 0 && (m.Sample != nil || m.Diagonal != nil) {
 		return fmt.Errorf("decomp: the input second moment of a %v kernel is given by a sample or a diagonal, which only plain matrices can have; give a matrix", s)

@@ -19,9 +19,10 @@ func TestFormsAgree(t *testing.T) {
 				a := linalg.New(shape.Cols(), shape.Cols())
 				if s.Metric.Sample != nil {
 					a = linalg.Gonum().Mul(true, false, 1, s.Metric.Sample[g], s.Metric.Sample[g])
-				} else {
+				}
+				if s.Metric.Diagonal != nil {
 					for i, v := range s.Metric.Diagonal[g] {
-						a.Set(i, i, v)
+						a.Set(i, i, a.At(i, i)+v)
 					}
 				}
 				full.In = append(full.In, a)
@@ -51,7 +52,7 @@ func TestFormsRefused(t *testing.T) {
 		metric decomp.Metric
 		want   string
 	}{
-		"two forms":         {plain, decomp.Metric{Sample: []*linalg.Matrix{rows(2, 3), nil}, Diagonal: [][]float64{nil, nil}}, "in 2 forms"},
+		"two forms":         {plain, decomp.Metric{Sample: []*linalg.Matrix{rows(2, 3), nil}, In: []*linalg.Matrix{nil, nil}}, "wanted one of the two"},
 		"sample of a conv":  {conv, decomp.Metric{Sample: []*linalg.Matrix{rows(2, 6)}}, "only plain matrices"},
 		"one sample":        {plain, decomp.Metric{Sample: []*linalg.Matrix{rows(2, 3)}}, "1 input second moments for the 2 groups"},
 		"length of columns": {plain, decomp.Metric{Sample: []*linalg.Matrix{nil, rows(2, 4)}}, "group 1 is 2×4"},

@@ -71,33 +71,43 @@ func (c *call) run() error {
 
 // check reports whether rules know what they rely on: the type and shape of every input
 // and output that carries a gradient, the inputs that the operator requires, and no
-// empty tensor.
+// empty tensor among those that a gradient goes through.
 func (c *call) check() error {
 	for i := range c.rule.need {
 		if c.x(i) == "" {
 			return fmt.Errorf("input %d is missing", i)
 		}
 	}
-	names := slices.Clone(c.node.Outputs())
-	for i, in := range c.node.Inputs() {
-		if c.rule.carries(i) {
-			names = append(names, in)
+	for _, out := range c.node.Outputs() {
+		if err := c.checkValue(out); err != nil {
+			return err
 		}
 	}
-	for _, name := range names {
-		if name == "" || !carries(c.facts.typ(name)) {
-			continue
+	for i, in := range c.node.Inputs() {
+		empty := !c.wants[i] && slices.Contains(c.facts.shape(in), 0) // such as the past that a present is joined to
+		if c.rule.carries(i) && !empty {
+			if err := c.checkValue(in); err != nil {
+				return err
+			}
 		}
-		if c.facts.typ(name) == tensor.Undefined {
-			return fmt.Errorf("the type of %q is not known", name)
-		}
-		shape := c.facts.shape(name)
-		if shape == nil {
-			return fmt.Errorf("the shape of %q is not known", name)
-		}
-		if n, err := tensor.Elements(shape); err != nil || n == 0 {
-			return fmt.Errorf("%q has the shape %v", name, shape)
-		}
+	}
+	return nil
+}
+
+// checkValue is check for one input or output.
+func (c *call) checkValue(name string) error {
+	if name == "" || !carries(c.facts.typ(name)) {
+		return nil
+	}
+	if c.facts.typ(name) == tensor.Undefined {
+		return fmt.Errorf("the type of %q is not known", name)
+	}
+	shape := c.facts.shape(name)
+	if shape == nil {
+		return fmt.Errorf("the shape of %q is not known", name)
+	}
+	if n, err := tensor.Elements(shape); err != nil || n == 0 {
+		return fmt.Errorf("%q has the shape %v", name, shape)
 	}
 	return nil
 }

@@ -124,6 +124,9 @@ func moveCases() []ruleCase {
 		{"Concat", "axis 1", []int{7, 11, 13}, false, func(n *net) {
 			n.out(n.op("Concat", []string{n.in(normal, 2, 1, 3), n.data(normal, 2, 2, 3), n.in(normal, 2, 3, 3)}, graph.Int("axis", 1)))
 		}},
+		{"Concat", "an empty part", []int{11, 13}, false, func(n *net) {
+			n.out(n.op("Concat", []string{n.data(normal, 2, 0, 3), n.in(normal, 2, 3, 3)}, graph.Int("axis", 1)))
+		}},
 		{"Concat", "one", []int{7}, false, func(n *net) {
 			n.out(n.op("Concat", []string{n.in(normal, 2, 3)}, graph.Int("axis", 0)))
 		}},

@@ -32,6 +32,7 @@ type Constant struct {
 type index struct {
 	at              map[Node]int // positions
 	producers       map[string]Node
+	origins         map[string]string // of what Identity nodes make: the value that they pass on
 	uses            map[string][]Use
 	initializers    map[string]*onnxpb.TensorProto
 	sparse          map[string]bool
@@ -41,7 +42,7 @@ type index struct {
 
 func newIndex(g *Graph) *index {
 	x := &index{
-		at: map[Node]int{}, producers: map[string]Node{}, uses: map[string][]Use{}, initializers: map[string]*onnxpb.TensorProto{},
+		at: map[Node]int{}, producers: map[string]Node{}, origins: map[string]string{}, uses: map[string][]Use{}, initializers: map[string]*onnxpb.TensorProto{},
 		sparse: map[string]bool{}, inputs: map[string]bool{}, outputs: map[string]bool{}, functions: map[[3]string]Function{},
 	}
 	for _, v := range g.Inputs() {
@@ -68,6 +69,11 @@ func newIndex(g *Graph) *index {
 		}
 		captured(n, func(value string, by Node, slot int) { x.use(value, Use{Node: by, Slot: slot, Nested: true}) })
 	}
+	for _, n := range g.Nodes() {
+		if n.Op() == "Identity" {
+			x.trace(n.Output(0))
+		}
+	}
 	for _, f := range Functions(g.m) {
 		x.functions[[3]string{onnxio.PlainDomain(f.p.GetDomain()), f.p.GetName(), f.p.GetOverload()}] = f
 	}
@@ -75,6 +81,27 @@ func newIndex(g *Graph) *index {
 		x.training(g.m.Proto.GetTrainingInfo())
 	}
 	return x
+}
+
+// trace notes the origin of a value that Identity nodes pass on, and of all on the way to it, so that each is walked past
+// once.
+func (x *index) trace(value string) {
+	var way []string
+	for len(way) < len(x.producers) { // more steps than that are a circle, which unsound models may have
+		n, ok := x.producers[value]
+		if !ok || n.Op() != "Identity" || len(n.Inputs()) != 1 {
+			break
+		}
+		way = append(way, value)
+		if origin, known := x.origins[value]; known {
+			value = origin
+			break
+		}
+		value = n.Input(0)
+	}
+	for _, v := range way {
+		x.origins[v] = value
+	}
 }
 
 func (x *index) use(value string, u Use) {
@@ -152,23 +179,27 @@ func (g *Graph) Overridable(name string) bool {
 	return ok && g.IsInput(name) && g.m.Proto.GetIrVersion() >= 4
 }
 
+// Origin returns the value that a value is through Identity nodes: itself where no Identity node makes it.
+func (g *Graph) Origin(value string) string {
+	if origin, ok := g.index().origins[value]; ok {
+		return origin
+	}
+	return value
+}
+
 // Constant returns what a value is known to be: an initializer, the output of a Constant node with a dense numeric value,
 // or one of these through Identity nodes.
 func (g *Graph) Constant(value string) (Constant, bool) {
-	for range len(g.index().producers) + 1 { // more steps than that would be a cycle
-		if t, ok := g.Initializer(value); ok {
-			return Constant{Tensor: t, Overridable: g.Overridable(value)}, true
-		}
-		n, ok := g.Producer(value)
-		switch {
-		case ok && n.Op() == "Constant":
-			t, ok := n.Value(g.m)
-			return Constant{Tensor: t, Node: n}, ok
-		case ok && n.Op() == "Identity" && len(n.Inputs()) == 1:
-			value = n.Input(0)
-		default:
-			return Constant{}, false
-		}
+	if t, ok := g.Initializer(value); ok { // before its producer: unsound models have both
+		return Constant{Tensor: t, Overridable: g.Overridable(value)}, true
+	}
+	value = g.Origin(value)
+	if t, ok := g.Initializer(value); ok {
+		return Constant{Tensor: t, Overridable: g.Overridable(value)}, true
+	}
+	if n, ok := g.Producer(value); ok && n.Op() == "Constant" {
+		t, ok := n.Value(g.m)
+		return Constant{Tensor: t, Node: n}, ok
 	}
 	return Constant{}, false
 }

@@ -19,6 +19,8 @@ import (
 //   - up to IR version 3, every initializer also a graph input;
 //   - local functions with distinct names that do not call themselves.
 //
+// And it refuses models of more than MaxNodes nodes.
+//
 // Operators are not checked against their schemas, so custom ones are welcome.
 func (m *Model) Check() error {
 	p := m.Proto
@@ -43,6 +45,9 @@ func (m *Model) Check() error {
 		return err
 	}
 	if err := c.functions(p.Functions); err != nil {
+		return err
+	}
+	if err := checkSize(p); err != nil {
 		return err
 	}
 	for _, t := range p.TrainingInfo {

@@ -1,6 +1,7 @@
 package onnxio
 
 import (
+	"container/heap"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,18 +51,22 @@ func makers(nodes []*onnxpb.NodeProto) map[string]int {
 	return maker
 }
 
-// findCycle returns the nodes of one cycle, each feeding the next, or nil. maker gives the
-// node that makes each value.
-func findCycle(nodes []*onnxpb.NodeProto, maker map[string]int) []int {
-	needs := make([][]int, len(nodes)) // nodes whose outputs each node reads
-	feeds := make([][]int, len(nodes))
-	open := make([]int, len(nodes)) // how many of its needs are not sorted yet
+// order is which nodes of a list read what others make.
+type order struct {
+	needs [][]int // nodes whose outputs each node reads
+	feeds [][]int
+	open  []int // how many of its needs are not sorted yet
+}
+
+// orderOf looks at what nodes and their subgraphs read; maker gives the node that makes each value.
+func orderOf(nodes []*onnxpb.NodeProto, maker map[string]int) *order {
+	o := &order{make([][]int, len(nodes)), make([][]int, len(nodes)), make([]int, len(nodes))}
 	for i, n := range nodes {
 		need := func(value string) {
 			if j, ok := maker[value]; ok {
-				needs[i] = append(needs[i], j)
-				feeds[j] = append(feeds[j], i)
-				open[i]++
+				o.needs[i] = append(o.needs[i], j)
+				o.feeds[j] = append(o.feeds[j], i)
+				o.open[i]++
 			}
 		}
 		for _, in := range n.Input {
@@ -69,26 +74,54 @@ func findCycle(nodes []*onnxpb.NodeProto, maker map[string]int) []int {
 		}
 		Captured(n, func(value string, _ *onnxpb.NodeProto, _ int) { need(value) })
 	}
-	var ready []int
-	for i := range nodes {
-		if open[i] == 0 {
-			ready = append(ready, i)
+	return o
+}
+
+// sort returns the nodes with each behind those that it reads from: of all that could stand next, always the first
+// of the list, so that nodes in order stay as they are. Nodes on or behind a cycle are left out; they stay open.
+func (o *order) sort() []int {
+	var ready firstOf
+	for i, n := range o.open {
+		if n == 0 {
+			ready = append(ready, i) // ascending, and so a heap
 		}
 	}
+	sorted := make([]int, 0, len(o.open))
 	for len(ready) > 0 {
-		i := ready[len(ready)-1]
-		ready = ready[:len(ready)-1]
-		for _, j := range feeds[i] {
-			if open[j]--; open[j] == 0 {
-				ready = append(ready, j)
+		i := heap.Pop(&ready).(int)
+		sorted = append(sorted, i)
+		for _, j := range o.feeds[i] {
+			if o.open[j]--; o.open[j] == 0 {
+				heap.Push(&ready, j)
 			}
 		}
 	}
+	return sorted
+}
+
+// firstOf is a heap of node numbers, the least first.
+type firstOf []int
+
+func (h firstOf) Len() int           { return len(h) }
+func (h firstOf) Less(i, j int) bool { return h[i] < h[j] }
+func (h firstOf) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *firstOf) Push(x any)        { *h = append(*h, x.(int)) }
+func (h *firstOf) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
+}
+
+// findCycle returns the nodes of one cycle, each feeding the next, or nil. maker gives the
+// node that makes each value.
+func findCycle(nodes []*onnxpb.NodeProto, maker map[string]int) []int {
+	o := orderOf(nodes, maker)
+	o.sort()
 	// Whatever is still open needs something that is open too, so walking up from it
 	// must come around.
 	for start := range nodes {
-		if open[start] > 0 {
-			return walkUp(start, needs, open)
+		if o.open[start] > 0 {
+			return walkUp(start, o.needs, o.open)
 		}
 	}
 	return nil

@@ -53,10 +53,6 @@ func TestCheckRefuses(t *testing.T) {
 		{"output named as an input", func(p *model) { p.Graph.Node[1].Output[0] = "x" }, []string{`"x" is already that of an input`}},
 		{"output named as a weight", func(p *model) { p.Graph.Node[1].Output[0] = "shift" }, []string{`"shift" is already that of an initializer`}},
 		{
-			"out of order", func(p *model) { n := p.Graph.Node; n[0], n[1] = n[1], n[0] },
-			[]string{"node 0 (Flatten)", `"c" is made only later, by node "conv" (Conv, number 1)`, "topological order"},
-		},
-		{
 			"cycle", func(p *model) { p.Graph.Node[0].Input[0] = "y" },
 			[]string{"cycle", `node "conv" (Conv, number 0) → node 1 (Flatten) → node "fc" (Gemm, number 4)`},
 		},

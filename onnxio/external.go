@@ -3,10 +3,12 @@ package onnxio
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/onnx-compress/onnx-compress/internal/filekind"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 )
 
@@ -23,7 +25,8 @@ type span struct {
 }
 
 // externalSpan reads a tensor's external_data entries. The location must name a file
-// below the model's folder by a relative path with forward slashes.
+// below the model's folder by a relative path with forward slashes; which links are followed there
+// stands in links.go.
 func externalSpan(p *onnxpb.TensorProto) (span, error) {
 	s := span{length: -1}
 	for _, e := range p.GetExternalData() {
@@ -79,10 +82,14 @@ func (m *Model) checkExternal(p *onnxpb.TensorProto, l layout) (span, os.FileInf
 	s.length = int64(l.bytes)
 	info, err := m.files.stat(m.folder, s.location)
 	if err != nil {
-		return span{}, nil, err
+		return span{}, nil, m.besideTarget(s.location, err)
 	}
 	if s.offset > info.Size() || s.length > info.Size()-s.offset {
-		return span{}, nil, fmt.Errorf("external data takes bytes %d to %d of %s, which has %d", s.offset, s.offset+s.length, s.location, info.Size())
+		err := fmt.Errorf("external data takes bytes %d to %d of %s, which has %d", s.offset, s.offset+s.length, s.location, info.Size())
+		if k := filekind.At(filepath.Join(m.folder, filepath.FromSlash(s.location))); k != nil {
+			err = fmt.Errorf("%w: %s", err, k)
+		}
+		return span{}, nil, err
 	}
 	return s, info, nil
 }

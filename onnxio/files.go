@@ -106,7 +106,7 @@ func (f *files) look(folder, location string) (*externalFile, error) {
 	defer root.Close()
 	info, err := root.Stat(filepath.FromSlash(location))
 	if err != nil {
-		return nil, fmt.Errorf("external data in folder %s: %w", folder, err)
+		return nil, unreachable(folder, location, err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("external data %s in folder %s is not a regular file", location, folder)
@@ -135,11 +135,11 @@ func mapFile(path string) (mmap.MMap, error) {
 	}
 	switch {
 	case info.IsDir():
-		return nil, fmt.Errorf("%s is a folder, not a model file", path)
+		return nil, fmt.Errorf("%s is a folder, not a model file%s", path, modelIn(path))
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s is not a regular file; save the model to one first", path)
 	case info.Size() == 0:
-		return nil, fmt.Errorf("%s is empty", path)
+		return nil, fmt.Errorf("%s is empty; copy or download it again", path)
 	case info.Size() > maxFile:
 		return nil, fmt.Errorf("%s has %d bytes, over the 2 GiB that a model file may have; larger models keep their weights in external data", path, info.Size())
 	}
@@ -148,6 +148,17 @@ func mapFile(path string) (mmap.MMap, error) {
 		return nil, err
 	}
 	return mapOpen(file)
+}
+
+// modelIn names a model file in a folder, where there is one.
+func modelIn(folder string) string {
+	entries, _ := os.ReadDir(folder) // without it there is nothing to suggest
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) == ".onnx" {
+			return "; name one in it, such as " + filepath.Join(folder, e.Name())
+		}
+	}
+	return ""
 }
 
 // mapOpen maps an open file for reading and closes it. An empty file gives no bytes.

@@ -3,10 +3,14 @@ package onnxio
 import (
 	"bytes"
 	"io"
+	"os"
+	"path/filepath"
+	"strconv"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/onnx-compress/onnx-compress/internal/seeds"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -32,6 +36,7 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(b)
 	}
+	seeds.Add(f, "models", "")
 	f.Add([]byte("\x89PNG\r\n\x1a\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := Parse(data, "")
@@ -80,6 +85,7 @@ func FuzzTensor(f *testing.F) {
 		}
 		f.Add(b)
 	}
+	seeds.Add(f, "tensors", "")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p := &onnxpb.TensorProto{}
 		if p.UnmarshalVTUnsafe(data) != nil {
@@ -95,6 +101,56 @@ func FuzzTensor(f *testing.F) {
 		}
 		if v, err := d.Float64s(); err == nil && len(v) != h.Len() {
 			t.Errorf("%d numbers, want %d", len(v), h.Len())
+		}
+	})
+}
+
+// FuzzExternal reads weights from wherever a model says that they are: from nowhere but its folder, and no more than there is.
+func FuzzExternal(f *testing.F) {
+	root := f.TempDir()
+	folder := filepath.Join(root, "model")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		f.Fatal(err)
+	}
+	for path, content := range map[string]string{"model/w.data": "........", "secret": "secret", "model/empty": ""} {
+		if err := os.WriteFile(filepath.Join(root, path), []byte(content), 0o644); err != nil {
+			f.Fatal(err)
+		}
+	}
+	if err := os.Symlink(filepath.Join("..", "secret"), filepath.Join(folder, "link")); err != nil {
+		f.Log(err) // where there are no links
+	}
+	for _, location := range []string{"w.data", "./w.data", "../secret", "link", "empty", "/etc/passwd", "model/../../secret", "a\\b", "c:x", ".", "w.data/", "w.data\x00"} {
+		f.Add(location, "0", "4", int64(1))
+	}
+	f.Add("w.data", "4", "", int64(1))
+	f.Add("w.data", "-1", "4", int64(1))
+	f.Add("w.data", "9223372036854775807", "4", int64(1))
+	f.Add("w.data", "0", "", int64(1<<61))
+	f.Fuzz(func(t *testing.T, location, offset, length string, elements int64) {
+		w := typed(tensor.Float32, []int64{elements}, func(p *onnxpb.TensorProto) {
+			p.Name, p.DataLocation = proto.String("w"), onnxpb.TensorProto_EXTERNAL.Enum()
+			for key, v := range map[string]string{"location": location, "offset": offset, "length": length} {
+				if v != "" {
+					p.ExternalData = append(p.ExternalData, &onnxpb.StringStringEntryProto{Key: proto.String(key), Value: proto.String(v)})
+				}
+			}
+		})
+		p := small()
+		p.Graph.Initializer = append(p.Graph.Initializer, w)
+		data, err := proto.Marshal(p)
+		if err != nil {
+			return // text that is not UTF-8
+		}
+		m, err := Parse(data, folder)
+		if err != nil {
+			return
+		}
+		defer m.Close()
+		raw, err := m.Tensor(m.Proto.Graph.Initializer[len(p.Graph.Initializer)-1]).Raw()
+		from, _ := strconv.ParseInt(offset, 10, 64)
+		if err != nil || int64(len(raw)) != 4*elements || from+4*elements > 8 || len(bytes.Trim(raw, ".")) > 0 {
+			t.Errorf("%q from %s, %s bytes for %d numbers: %q, %v", location, offset, length, elements, raw, err)
 		}
 	})
 }

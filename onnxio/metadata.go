@@ -46,6 +46,7 @@ func ReadMetadata(path, prefix string) (map[string]string, error) {
 	}
 	props, err := metadata(data, prefix)
 	if err != nil {
+		err = recognised(data, err)
 		_ = data.Unmap() // the error that counts is err
 		return nil, fmt.Errorf("reading metadata of %s: %w", path, err)
 	}

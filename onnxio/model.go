@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/onnx-compress/onnx-compress/internal/filekind"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 )
 
@@ -30,8 +31,12 @@ type Model struct {
 	memo   any
 }
 
-// Read maps the file at path and returns its model, checked as by Check. Close
+// Read maps the file at path and returns its model, checked as by Check. Nodes that do not
+// stand in topological order are brought into it, as far as there is one. Close
 // releases the map. The file must not be changed meanwhile.
+//
+// External data lies below the model's folder. Links are followed while they stay there; where path is a link itself, as in
+// the cache of a model hub, the data may be links into the folder that path leads to.
 func Read(path string) (*Model, error) {
 	data, err := mapFile(path)
 	if err != nil {
@@ -43,16 +48,28 @@ func Read(path string) (*Model, error) {
 	}
 	p, err := unmarshal(data)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("reading model %s: %w", path, err), data.Unmap())
+		return nil, errors.Join(fmt.Errorf("reading model %s: %w", path, recognised(data, err)), data.Unmap())
 	}
+	folder, p = settle(path, folder, p)
 	m := newModel(p, path, folder, newFiles(data))
 	if err := m.Check(); err != nil {
+		if p.GetGraph() == nil {
+			err = recognised(data, err)
+		}
 		return nil, errors.Join(fmt.Errorf("reading model %s: %w", path, err), m.Close())
 	}
 	return m, nil
 }
 
-// Parse returns the model that data holds, checked as by Check. External data is looked
+// recognised puts before the error of a file that is no model what it is, where that is known.
+func recognised(data []byte, err error) error {
+	if k := filekind.Of(data); k != nil {
+		return fmt.Errorf("%s (%w)", k, err)
+	}
+	return err
+}
+
+// Parse returns the model that data holds, sorted and checked as by Read. External data is looked
 // for in folder; "" refuses it. The model shares data's memory, so data must not be changed.
 func Parse(data []byte, folder string) (*Model, error) {
 	if folder != "" {
@@ -64,7 +81,7 @@ func Parse(data []byte, folder string) (*Model, error) {
 	}
 	p, err := unmarshal(data)
 	if err != nil {
-		return nil, fmt.Errorf("parsing model: %w", err)
+		return nil, fmt.Errorf("parsing model: %w", recognised(data, err))
 	}
 	m := newModel(p, "", folder, newFiles(nil))
 	if err := m.Check(); err != nil {

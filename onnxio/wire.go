@@ -17,7 +17,7 @@ import (
 // decoder's stack small.
 const maxDepth = 100
 
-// unmarshal decodes a model file. Only raw_data shares data's memory.
+// unmarshal decodes a model file, its nodes sorted. Only raw_data shares data's memory.
 func unmarshal(data []byte) (*onnxpb.ModelProto, error) {
 	if err := scan(data); err != nil {
 		return nil, err
@@ -27,6 +27,7 @@ func unmarshal(data []byte) (*onnxpb.ModelProto, error) {
 		return nil, fmt.Errorf("not an ONNX model, or a damaged one: %w", err)
 	}
 	detach(p.ProtoReflect(), map[string]string{})
+	sortModel(p)
 	return p, nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/seeds"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -19,6 +20,7 @@ import (
 // FuzzSites reads arbitrary messages as models, sound or not: nothing may panic, and
 // what comes of a sound model must be sound.
 func FuzzSites(f *testing.F) {
+	seeds.Add(f, "models", "")
 	for _, data := range testkit.ZooFiles(f) {
 		f.Add(data)
 	}

@@ -11,10 +11,11 @@ type ledger struct {
 	gone   map[graph.Node]bool // nodes removed, replaced ones included
 	kept   map[string]bool     // values needed by new nodes and by annotations
 	tensor map[string]bool     // initializers to drop
+	passed map[string]int      // how many of a value's uses, from the first on, are known to be gone: what is gone stays so
 }
 
 func newLedger(m *onnxio.Model) *ledger {
-	l := &ledger{graph: graph.Of(m), gone: map[graph.Node]bool{}, kept: map[string]bool{}, tensor: map[string]bool{}}
+	l := &ledger{graph: graph.Of(m), gone: map[graph.Node]bool{}, kept: map[string]bool{}, tensor: map[string]bool{}, passed: map[string]int{}}
 	for _, a := range l.graph.Annotations() {
 		l.need(a.Parameters()...)
 	}
@@ -34,7 +35,7 @@ func (l *ledger) need(values ...string) {
 // release drops what holds a value, unless something still reads it: an
 // initializer, or a Constant node, and the Identity and Transpose nodes on the way.
 func (l *ledger) release(value string) {
-	for value != "" && !l.used(value) {
+	for value != "" && !l.tensor[value] && !l.used(value) {
 		if _, ok := l.graph.Initializer(value); ok {
 			l.tensor[value] = true
 			return
@@ -53,12 +54,12 @@ func (l *ledger) used(value string) bool {
 	if l.kept[value] || l.graph.IsOutput(value) {
 		return true
 	}
-	for _, u := range l.graph.Uses(value) {
-		if !l.gone[u.Node] { // nodes inside subgraphs and training graphs never go
-			return true
-		}
+	uses, at := l.graph.Uses(value), l.passed[value]
+	for at < len(uses) && l.gone[uses[at].Node] {
+		at++
 	}
-	return false
+	l.passed[value] = at
+	return at < len(uses) // nodes inside subgraphs and training graphs never go
 }
 
 // dropped tells whether the initializer or Constant node of that name goes.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/graph"
@@ -90,7 +91,8 @@ type finder struct {
 	graph  *graph.Graph
 	shapes *shapes.Shapes
 	opset  int64
-	names  map[string]int // how many nodes of the main graph bear a name
+	names  func() map[string]int // how many nodes of the main graph bear a name
+	held   map[string]held       // what values are resolved to, without a permutation where they are no constants
 	sites  []Site
 	skips  []Skip
 }
@@ -112,10 +114,14 @@ func find(m *onnxio.Model, s *shapes.Shapes) (*finder, error) {
 }
 
 func newFinder(m *onnxio.Model, s *shapes.Shapes) *finder {
-	f := &finder{model: m, graph: graph.Of(m), shapes: s, opset: m.Opset(""), names: map[string]int{}}
-	for _, n := range f.graph.Nodes() {
-		f.names[n.Name()]++
-	}
+	f := &finder{model: m, graph: graph.Of(m), shapes: s, opset: m.Opset(""), held: map[string]held{}}
+	f.names = sync.OnceValue(func() map[string]int {
+		names := map[string]int{}
+		for _, n := range f.graph.Nodes() {
+			names[n.Name()]++
+		}
+		return names
+	})
 	return f
 }
 
@@ -174,7 +180,10 @@ func (f *finder) node(i int, n graph.Node) {
 	case "Gather":
 		f.gather(i, n)
 	default:
-		if params := f.matrices(n); multiplies(op) && params > 0 {
+		if !multiplies(op) {
+			return
+		}
+		if params := f.matrices(n); params > 0 {
 			f.skip(i, n, SkipUnsupported, params, "%s is not factored yet", op)
 		}
 	}
@@ -201,11 +210,11 @@ func (f *finder) matrices(n graph.Node) int64 {
 // name returns a name for a node that no other node of the main graph has: its own
 // where it is unique, else that of its first output, which no other node computes.
 func (f *finder) name(n graph.Node) string {
-	if n.Name() != "" && f.names[n.Name()] == 1 {
+	if n.Name() != "" && f.names()[n.Name()] == 1 {
 		return n.Name()
 	}
 	name := graph.NewNode("", "", nil, n.Outputs()).Label()
-	for f.names[name] > 0 {
+	for f.names()[name] > 0 {
 		name += "'"
 	}
 	return name
@@ -259,7 +268,7 @@ func (f *finder) computed(value string) (SkipKind, string) {
 		return f.outer(value)
 	}
 	origin := n
-	for range f.graph.Nodes() {
+	for range 100 { // more nodes that only move numbers stand nowhere but in a bomb
 		if op := origin.Type(); op != "Transpose" && op != "Identity" && op != "Reshape" {
 			break
 		}

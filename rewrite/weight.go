@@ -42,65 +42,62 @@ func (h held) shape() []int {
 func (h held) dtype() tensor.Type { return h.tensor.Type() }
 
 // hold resolves a value to a constant: an initializer, the output of a Constant
-// node, or one of these behind Identity and Transpose nodes.
+// node, or one of these behind Identity and Transpose nodes. Each value is resolved once, however long the way.
 func (f *finder) hold(value string) (held, bool) {
-	var turns [][]int
-	for range len(f.graph.Nodes()) + 1 {
-		if c, ok := f.graph.Constant(value); ok {
-			return f.transposed(value, c, turns)
-		}
-		n, ok := f.graph.Producer(value)
-		if !ok || !f.main(n) || len(n.Inputs()) != 1 {
-			return held{}, false
-		}
-		switch n.Op() {
-		case "Identity":
-		case "Transpose":
-			turns = append(turns, n.Ints("perm"))
-		default:
-			return held{}, false
-		}
-		value = n.Input(0)
-	}
-	return held{}, false
-}
-
-// transposed applies the permutations met on the way from a node to its constant, the
-// one nearest to the constant last in turns.
-func (f *finder) transposed(value string, c graph.Constant, turns [][]int) (held, bool) {
-	rank := len(c.Tensor.Shape())
-	h := held{tensor: c.Tensor, root: f.root(value), overridable: c.Overridable, perm: make([]int, rank)}
-	for i := range h.perm {
-		h.perm[i] = i
-	}
-	sorted := slices.Clone(h.perm)
-	for _, turn := range slices.Backward(turns) {
-		next := slices.Clone(h.perm)
-		switch {
-		case turn == nil:
-			slices.Reverse(next)
-		case !slices.Equal(slices.Sorted(slices.Values(turn)), sorted):
-			return held{}, false
-		default:
-			for i, p := range turn {
-				next[i] = h.perm[p]
-			}
-		}
-		h.perm = next
-	}
-	return h, true
-}
-
-// root follows Identity nodes to the name that holds a constant.
-func (f *finder) root(value string) string {
-	for range f.graph.Nodes() {
-		n, ok := f.graph.Producer(value)
-		if !ok || n.Op() != "Identity" {
+	var turns []graph.Node // from the value to its constant
+	var h held
+	var ok bool
+	for {
+		value = f.graph.Origin(value)
+		if h, ok = f.held[value]; ok {
 			break
 		}
-		value = n.Input(0)
+		if c, constant := f.graph.Constant(value); constant {
+			h, ok = held{tensor: c.Tensor, root: value, overridable: c.Overridable, perm: axes(len(c.Tensor.Shape()))}, true
+			break
+		}
+		n, made := f.graph.Producer(value)
+		if !made || !f.main(n) || n.Op() != "Transpose" || len(n.Inputs()) != 1 {
+			break
+		}
+		f.held[value] = held{} // for all that goes in circles
+		turns, value = append(turns, n), n.Input(0)
 	}
-	return value
+	for _, n := range slices.Backward(turns) {
+		if ok = ok && h.perm != nil; ok {
+			h.perm = turned(h.perm, n.Ints("perm"))
+		}
+		if !ok || h.perm == nil {
+			h = held{}
+		}
+		f.held[n.Output(0)] = h
+	}
+	return h, ok && h.perm != nil
+}
+
+// axes lists the axes of a rank in order.
+func axes(rank int) []int {
+	out := make([]int, rank)
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+// turned returns the permutation behind a Transpose node, nil where it is none of that rank. Without one it reverses the axes.
+func turned(perm, turn []int) []int {
+	next := slices.Clone(perm)
+	switch {
+	case turn == nil:
+		slices.Reverse(next)
+	case !slices.Equal(slices.Sorted(slices.Values(turn)), axes(len(perm))):
+		return nil
+	default:
+		for i, p := range turn {
+			next[i] = perm[p]
+		}
+	}
+	return next
 }
 
 // Load reads the weight of the site as a float64 kernel, [Out, In/Groups,

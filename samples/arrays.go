@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	slashpath "path"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
+	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -39,39 +42,39 @@ func openNPY(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 	if len(inputs) != 1 {
 		return nil, fmt.Errorf("%s has one array, but the model has %d inputs (%s); give a .npz file with an array per input", path, len(inputs), inputsText(inputs))
 	}
-	f, err := os.Open(path)
+	f, info, err := bounded.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
 	h, err := readNPYHeader(f)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, explained(path, fmt.Errorf("%s: %w", path, err))
 	}
 	if got := info.Size() - h.offset; got < h.size() {
 		return nil, fmt.Errorf("%s: the array %s%s needs %d bytes, the file has %d; it is cut off", path, h.typ, tensor.ShapeText(h.shape), h.size(), got)
 	}
-	return newArrays(path, o, []column{{input: inputs[0], name: path, header: h, offset: h.offset}})
+	c := column{input: inputs[0], name: path, header: h, offset: h.offset}
+	if err := c.turn(f); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return newArrays(path, o, []column{c})
 }
 
 func openNPZ(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
-	z, err := zip.OpenReader(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s: it is no .npz file: %w", path, err)
-	}
-	defer z.Close()
-	info, err := os.Stat(path)
+	archive, info, err := bounded.Open(path)
 	if err != nil {
 		return nil, err
+	}
+	defer archive.Close()
+	z, err := zip.NewReader(archive, info.Size())
+	if err != nil {
+		return nil, explained(path, fmt.Errorf("%s: it is no .npz file, or a damaged one: %w", path, err))
 	}
 	entries := map[string]*zip.File{}
 	var names []string
 	for _, f := range z.File {
-		if name, ok := strings.CutSuffix(f.Name, ".npy"); ok {
+		if name, ok := strings.CutSuffix(f.Name, ".npy"); ok && !hidden(slashpath.Base(name)) {
 			entries[name] = f
 			names = append(names, name)
 		}
@@ -83,12 +86,15 @@ func openNPZ(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 			f, ok = entries[names[0]], true
 		}
 		if !ok {
-			return nil, fmt.Errorf("%s: no array for the input %s; its arrays are %s, so save them by the names of the inputs", path, in, strings.Join(names, ", "))
+			return nil, fmt.Errorf("%s: no array for the input %s%s; its arrays are %s, so save them by the names of the inputs", path, in, suggest.Phrase(in.Name, names), strings.Join(names, ", "))
 		}
 		c := column{input: in, name: path + ":" + f.Name}
 		err := c.readEntry(f)
 		if err == nil && c.memory == nil && c.header.size() > info.Size()-c.offset {
 			err = io.ErrUnexpectedEOF
+		}
+		if err == nil {
+			err = c.turn(archive)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.name, err)
@@ -121,12 +127,34 @@ func (c *column) readEntry(f *zip.File) error {
 		c.offset = start + h.offset
 		return err
 	}
+	if err := bounded.Packed(int64(f.CompressedSize64), h.size()); err != nil {
+		return fmt.Errorf("%w; save it with numpy.savez, unpacked", err)
+	}
 	// The sizes are only claims: let the buffer grow with what really comes.
 	var data bytes.Buffer
 	if n, err := io.Copy(&data, io.LimitReader(r, h.size())); err != nil || n < h.size() {
 		return fmt.Errorf("the array %s%s is cut off: %w", h.typ, tensor.ShapeText(h.shape), errors.Join(err, io.ErrUnexpectedEOF))
 	}
 	c.memory = data.Bytes()
+	return nil
+}
+
+// turn reads an array that is stored column by column into memory, sample by sample.
+func (c *column) turn(file io.ReaderAt) error {
+	h := c.header
+	if !h.column {
+		return nil
+	}
+	if h.size() > maxColumns {
+		return fmt.Errorf("the array %s%s is stored column by column (fortran_order), and too large to be turned; save numpy.ascontiguousarray of it", h.typ, tensor.ShapeText(h.shape))
+	}
+	if c.memory == nil {
+		c.memory = make([]byte, h.size())
+		if _, err := file.ReadAt(c.memory, c.offset); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+	}
+	c.memory, c.offset = h.rows(c.memory), 0
 	return nil
 }
 
@@ -144,8 +172,14 @@ func newArrays(path string, o SourceOptions, columns []column) (Source, error) {
 		if s.n >= 0 && shape[0] != s.n {
 			return nil, fmt.Errorf("%s: it has %d samples, %s has %d; every array needs as many", c.name, shape[0], columns[0].name, s.n)
 		}
+		if err := checkCount(c.name, shape[0]); err != nil {
+			return nil, err
+		}
 		if s.n = shape[0]; s.n == 0 {
 			return nil, fmt.Errorf("%s: it has no samples, its shape is %s", c.name, tensor.ShapeText(shape))
+		}
+		if err := checkSize(c.header.typ, shape[1:]); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.name, err)
 		}
 		if err := c.prepare(o); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.name, err)

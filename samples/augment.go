@@ -53,7 +53,7 @@ func ParseAugment(s string) (Augment, error) {
 			}
 			a.Crop = n
 		default:
-			return a, fmt.Errorf("unknown augmentation %q; known: flip, mirror, crop=PIXELS, mix", word)
+			return a, unknown("augmentation", word, []string{"flip", "mirror", "crop=PIXELS", "mix"})
 		}
 	}
 	return a, nil

@@ -19,11 +19,17 @@ func inputsText(inputs []InputSpec) string {
 }
 
 // Alone tells whether the sample has to run by itself: it is a ready-made batch, or
-// one of the inputs has no axis to stack samples along.
+// one of the inputs has no first axis to stack samples along.
 func (s Sample) Alone(inputs []InputSpec) bool {
-	return s.Whole || slices.ContainsFunc(inputs, func(in InputSpec) bool {
-		return !in.batched(len(s.Inputs[in.Name].Shape))
-	})
+	if s.Whole {
+		return true
+	}
+	for i, in := range inputs {
+		if axisOf(inputs, i, s.Inputs[in.Name].Shape) != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Check refuses a sample that does not fit the inputs, or has numbers that are not finite.
@@ -33,19 +39,26 @@ func (s Sample) Check(inputs []InputSpec) error {
 			return fmt.Errorf("sample %s: it has a tensor %q, which is no input of the model; the inputs are %s", s.Name, name, inputsText(inputs))
 		}
 	}
-	for _, in := range inputs {
+	empty := true // a past of length 0 is none
+	for i, in := range inputs {
 		t, ok := s.Inputs[in.Name]
 		if !ok {
 			return fmt.Errorf("sample %s: nothing for the input %s", s.Name, in)
 		}
-		if err := s.checkInput(in, t); err != nil {
+		if err := s.checkInput(inputs, i, t); err != nil {
 			return fmt.Errorf("sample %s: %w", s.Name, err)
 		}
+		empty = empty && slices.Contains(t.Shape, 0)
+	}
+	if empty {
+		in := inputs[0]
+		return fmt.Errorf("sample %s: input %q: the sample is empty, its shape is %s", s.Name, in.Name, tensor.ShapeText(s.Inputs[in.Name].Shape))
 	}
 	return nil
 }
 
-func (s Sample) checkInput(in InputSpec, t tensor.Dense) error {
+func (s Sample) checkInput(inputs []InputSpec, i int, t tensor.Dense) error {
+	in := inputs[i]
 	if err := t.Check(); err != nil {
 		return fmt.Errorf("input %q: %w", in.Name, err)
 	}
@@ -53,18 +66,11 @@ func (s Sample) checkInput(in InputSpec, t tensor.Dense) error {
 		return fmt.Errorf("the model wants %s, the sample has %s%s; convert the samples to %s", in, t.Type, tensor.ShapeText(t.Shape), in.Type)
 	}
 	want := in.Shape
-	if want != nil && len(want) == len(t.Shape)+1 && !s.Whole {
-		want = want[1:]
+	if axis := axisOf(inputs, i, t.Shape); want != nil && axis >= 0 && !s.Whole {
+		want = slices.Delete(slices.Clone(want), axis, axis+1)
 	}
-	fits := want == nil || len(want) == len(t.Shape)
-	for i := 0; fits && want != nil && i < len(want); i++ {
-		fits = want[i] < 0 || want[i] == t.Shape[i]
-	}
-	if !fits {
+	if want != nil && !fits(want, t.Shape) {
 		return fmt.Errorf("the model wants %s, the sample has %s%s; bring the samples to %s", in, t.Type, tensor.ShapeText(t.Shape), tensor.ShapeText(want))
-	}
-	if slices.Contains(t.Shape, 0) {
-		return fmt.Errorf("input %q: the sample is empty, its shape is %s", in.Name, tensor.ShapeText(t.Shape))
 	}
 	return checkFinite(in.Name, t)
 }

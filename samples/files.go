@@ -1,8 +1,8 @@
 package samples
 
 import (
-	"io/fs"
 	"os"
+	slashpath "path"
 	"path/filepath"
 	"slices"
 )
@@ -27,16 +27,16 @@ func Files(path string) ([]string, error) {
 	}
 	var files []string
 	for _, set := range sets {
-		err := filepath.WalkDir(set, func(file string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return err
-			}
-			rel, err := filepath.Rel(path, file)
-			files = append(files, filepath.ToSlash(rel))
-			return err
-		})
+		rel, err := filepath.Rel(path, set)
 		if err != nil {
 			return nil, err
+		}
+		inside, err := walkFiles(set, func(string) bool { return true })
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range inside {
+			files = append(files, slashpath.Join(filepath.ToSlash(rel), file))
 		}
 	}
 	slices.Sort(files)

@@ -7,19 +7,20 @@ import (
 	"image/color"
 	_ "image/jpeg" // decoder
 	_ "image/png"  // decoder
-	"io/fs"
+	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"golang.org/x/image/draw"
+	_ "golang.org/x/image/webp" // decoder
 
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// images is a folder of JPEG and PNG files.
+// images is a folder of JPEG, PNG and WebP files.
 //
 // They are resampled with the bilinear kernel, widened by the ratio when shrinking, as
 // PIL and with it torchvision's Resize do; the crop is torchvision's CenterCrop. Gray
@@ -31,13 +32,14 @@ type images struct {
 	opts   SourceOptions
 	pixels *pixels
 	labels []int
+	faults faults
 }
 
 // maxPixels bounds the size of a picture that is decoded.
 const maxPixels = 1 << 27
 
 func isImage(name string) bool {
-	return slices.Contains([]string{".jpg", ".jpeg", ".png"}, strings.ToLower(filepath.Ext(name)))
+	return slices.Contains([]string{".jpg", ".jpeg", ".png", ".webp"}, strings.ToLower(filepath.Ext(name)))
 }
 
 func openImages(root string, files []string, o SourceOptions, inputs []InputSpec) (Source, error) {
@@ -53,24 +55,14 @@ func openImages(root string, files []string, o SourceOptions, inputs []InputSpec
 		return nil, fmt.Errorf("the model's input %s has %d channels; images have 1 or 3 (if the layout was mistaken, name it)", p.input, p.channels)
 	}
 	s := &images{root: root, files: files, opts: o, pixels: p}
-	s.labels, err = readLabels(o.Labels, len(files), files)
-	return s, err
+	if s.labels, err = readLabels(o.Labels, len(files), files); err != nil {
+		return nil, err
+	}
+	return s, s.probe()
 }
 
 // findImages lists the images under a folder, relative to it.
-func findImages(root string) ([]string, error) {
-	var files []string
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !isImage(path) {
-			return err
-		}
-		rel, err := filepath.Rel(root, path)
-		files = append(files, filepath.ToSlash(rel))
-		return err
-	})
-	slices.Sort(files)
-	return files, err
-}
+func findImages(root string) ([]string, error) { return walkFiles(root, isImage) }
 
 func (s *images) Len() int { return len(s.files) }
 
@@ -91,13 +83,29 @@ func (s *images) Describe() string {
 	return text + s.opts.describe(true)
 }
 
+func (s *images) accounted() string { return s.faults.text(len(s.files)) }
+
+func (s *images) path(name string) string { return filepath.Join(s.root, filepath.FromSlash(name)) }
+
 func (s *images) Sample(i int) (Sample, error) {
-	path := filepath.Join(s.root, filepath.FromSlash(s.files[i]))
-	img, err := readImage(path)
-	if err != nil {
-		return Sample{}, err
+	for {
+		name := s.files[i]
+		img, err := readImage(s.path(name))
+		if err == nil {
+			return s.prepare(img, i)
+		}
+		if err := s.faults.add(name, err, len(s.files)); err != nil {
+			return Sample{}, err
+		}
+		i = (i + 1) % len(s.files)
 	}
-	if img, err = s.shape(img); err != nil {
+}
+
+// prepare makes sample i of its picture.
+func (s *images) prepare(img *image.NRGBA, i int) (Sample, error) {
+	path := s.path(s.files[i])
+	img, err := s.shape(img)
+	if err != nil {
 		return Sample{}, fmt.Errorf("image %s: %w", path, err)
 	}
 	size := img.Bounds().Size()
@@ -119,28 +127,54 @@ func side(n int) string {
 	return fmt.Sprint(n)
 }
 
-// readImage decodes a JPEG or PNG file to colours without premultiplied alpha.
+// readImage decodes a JPEG, PNG or WebP file to colours without premultiplied alpha.
 func readImage(path string) (*image.NRGBA, error) {
-	f, err := os.Open(path)
+	f, info, err := bounded.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	config, _, err := image.DecodeConfig(f)
-	if err != nil {
-		return nil, fmt.Errorf("image %s: it cannot be decoded as JPEG or PNG: %w", path, err)
-	}
-	if config.Width < 1 || config.Height < 1 || config.Width > maxPixels/config.Height {
-		return nil, fmt.Errorf("image %s: it is %dx%d; want 1 to %d pixels", path, config.Height, config.Width, maxPixels)
+	if err := checkHeader(f, info.Size(), path); err != nil {
+		return nil, err
 	}
 	if _, err := f.Seek(0, 0); err != nil {
 		return nil, err
 	}
 	img, _, err := image.Decode(f)
 	if err != nil {
-		return nil, fmt.Errorf("image %s: it cannot be decoded as JPEG or PNG: %w", path, err)
+		return nil, undecoded(path, err)
 	}
 	return opaque(img), nil
+}
+
+// headerOf is what is wrong with the start of an image, nil where nothing is.
+func headerOf(path string) error {
+	f, info, err := bounded.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return checkHeader(f, info.Size(), path)
+}
+
+// checkHeader refuses an image of so many bytes that is none, or too large.
+func checkHeader(f io.Reader, size int64, path string) error {
+	config, _, err := image.DecodeConfig(f)
+	if err != nil {
+		return undecoded(path, err)
+	}
+	if config.Width < 1 || config.Height < 1 || config.Width > maxPixels/config.Height {
+		return fmt.Errorf("image %s: it is %dx%d; want 1 to %d pixels", path, config.Height, config.Width, maxPixels)
+	}
+	if err := bounded.Packed(size, 4*int64(config.Width)*int64(config.Height)); err != nil {
+		return fmt.Errorf("image %s: %w", path, err)
+	}
+	return nil
+}
+
+// undecoded is the error of a file that is no image, or a damaged one.
+func undecoded(path string, err error) error {
+	return explained(path, fmt.Errorf("image %s: it cannot be decoded as JPEG, PNG or WebP: %w", path, err))
 }
 
 // opaque returns the colours of an image, its transparency dropped.

@@ -2,12 +2,15 @@ package samples
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
+	"github.com/onnx-compress/onnx-compress/internal/plaintext"
 )
 
 // readLabels reads the labels of n samples from a file; nil where file is empty. names
@@ -17,14 +20,14 @@ func readLabels(file string, n int, names []string) ([]int, error) {
 	if file == "" {
 		return nil, nil
 	}
-	f, err := os.Open(file)
+	f, _, err := bounded.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("labels: %w", err)
 	}
 	defer f.Close()
-	ordered, named, err := parseLabels(f)
+	ordered, named, err := parseLabels(bounded.Reader(f, file, maxLabelBytes))
 	if err != nil {
-		return nil, fmt.Errorf("labels %s: %w", file, err)
+		return nil, explained(file, fmt.Errorf("labels %s: %w", file, err))
 	}
 	if named == nil {
 		if len(ordered) != n {
@@ -56,7 +59,7 @@ func readLabels(file string, n int, names []string) ([]int, error) {
 // parseLabels reads either one label a line, or lines NAME<TAB>LABEL. Empty lines are
 // passed over.
 func parseLabels(r io.Reader) (ordered []int, named map[string]int, err error) {
-	lines := bufio.NewScanner(r)
+	lines := bufio.NewScanner(plaintext.Reader(r))
 	for number := 1; lines.Scan(); number++ {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" {
@@ -84,6 +87,9 @@ func parseLabels(r io.Reader) (ordered []int, named map[string]int, err error) {
 			return nil, nil, fmt.Errorf("line %d: %s has the label %d here and %d before", number, name, label, before)
 		}
 		named[name] = int(label)
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return nil, nil, fmt.Errorf("a line is too long, over %s; want a class index from 0, or NAME<TAB>INDEX", bounded.Text(bufio.MaxScanTokenSize))
 	}
 	return ordered, named, lines.Err()
 }

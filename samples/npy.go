@@ -18,6 +18,7 @@ import (
 type npyHeader struct {
 	typ    tensor.Type
 	swap   bool // big-endian
+	column bool // column by column: the first axis runs fastest
 	shape  []int
 	offset int64 // of the data
 }
@@ -77,9 +78,7 @@ func parseNPYHeader(text string) (npyHeader, error) {
 	case "False":
 	case "True":
 		long := slices.IndexFunc(h.shape, func(n int) bool { return n > 1 })
-		if long >= 0 && slices.ContainsFunc(h.shape[long+1:], func(n int) bool { return n > 1 }) {
-			return h, errors.New("the array is stored column by column (fortran_order); save numpy.ascontiguousarray of it")
-		}
+		h.column = long >= 0 && slices.ContainsFunc(h.shape[long+1:], func(n int) bool { return n > 1 })
 	default:
 		return h, fmt.Errorf("the .npy header says fortran_order is %q; want True or False", fields["fortran_order"])
 	}
@@ -198,4 +197,35 @@ func (h npyHeader) row(r io.ReaderAt, offset int64, i int) (tensor.Dense, error)
 		}
 	}
 	return d, nil
+}
+
+// maxColumns bounds the arrays that are turned in memory.
+const maxColumns = 4 << 30
+
+// rows turns an array that is stored column by column, so that each entry of the first axis lies in one piece.
+func (h npyHeader) rows(data []byte) []byte {
+	out := make([]byte, len(data))
+	width := h.typ.Size()
+	if len(data) == 0 || width == 0 {
+		return out
+	}
+	steps := make([]int, len(h.shape)) // of each axis, in the data
+	step := width
+	for a, n := range h.shape {
+		steps[a] = step
+		step *= n
+	}
+	at, from := make([]int, len(h.shape)), 0
+	for to := 0; to < len(out); to += width {
+		copy(out[to:to+width], data[from:])
+		for a := len(at) - 1; a >= 0; a-- { // the next element, the last axis first
+			if at[a]++; at[a] < h.shape[a] {
+				from += steps[a]
+				break
+			}
+			from -= (h.shape[a] - 1) * steps[a]
+			at[a] = 0
+		}
+	}
+	return out
 }

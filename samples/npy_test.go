@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
+	"github.com/onnx-compress/onnx-compress/internal/seeds"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -75,6 +76,24 @@ func TestNPY(t *testing.T) {
 	}
 }
 
+// TestColumnOrder reads arrays whose first axis runs fastest, as numpy.save keeps the transpose of an array.
+func TestColumnOrder(t *testing.T) {
+	// numpy.arange(12).reshape(2, 3, 2) by columns.
+	data := tensor.FromFloat32([]int{12}, []float32{0, 6, 2, 8, 4, 10, 1, 7, 3, 9, 5, 11}).Data
+	array := npy("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3, 2)}", data)
+	input := spec("x", -1, 3, 2)
+	for name, path := range map[string]string{
+		"npy":        write(t, "x.npy", array),
+		"npz":        write(t, "x.npz", npz(t, zip.Store, []string{"x"}, array)),
+		"compressed": write(t, "x.npz", npz(t, zip.Deflate, []string{"x"}, array)),
+	} {
+		x := mustSample(t, mustOpen(t, path, SourceOptions{}, input), 1).Inputs["x"]
+		if want := []float32{6, 7, 8, 9, 10, 11}; !slices.Equal(x.Float32s(), want) || !slices.Equal(x.Shape, []int{3, 2}) {
+			t.Errorf("%s: the second sample is %v%v, want %v", name, x.Shape, x.Float32s(), want)
+		}
+	}
+}
+
 func TestNPZ(t *testing.T) {
 	for _, method := range []uint16{zip.Store, zip.Deflate} {
 		data := npz(t, method, []string{"b", "a", "more"}, npyFloats("(2,)", 7, 8), npyFloats("(2, 2)", 1, 2, 3, 4), npyFloats("()", 5))
@@ -108,7 +127,7 @@ func TestArrayErrors(t *testing.T) {
 		{"structure", header("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}"), float, SourceOptions{}, []string{"[('a', '<f4')]"}},
 		{"text", header("{'descr': '<U4', 'fortran_order': False, 'shape': (1,)}"), float, SourceOptions{}, []string{"<U4"}},
 		{"complex", header("{'descr': '<c8', 'fortran_order': False, 'shape': (1,)}"), float, SourceOptions{}, []string{"<c8"}},
-		{"by columns", header("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 2)}"), float, SourceOptions{}, []string{"ascontiguousarray"}},
+		{"by columns, cut off", npy("{'descr': '<f4', 'fortran_order': True, 'shape': (3, 2)}", make([]byte, 20)), float, SourceOptions{}, []string{"needs 24 bytes", "has 20"}},
 		{"order", header("{'descr': '<f4', 'shape': (2, 2)}"), float, SourceOptions{}, []string{"fortran_order"}},
 		{"negative", header("{'descr': '<f4', 'fortran_order': False, 'shape': (-2, 2)}"), float, SourceOptions{}, []string{"(-2, 2)"}},
 		{"overflow", header("{'descr': '<f4', 'fortran_order': False, 'shape': (4000000000, 4000000000)}"), float, SourceOptions{}, []string{"too large"}},
@@ -132,6 +151,8 @@ func TestArrayErrors(t *testing.T) {
 	testkit.WantError(t, err, "b.npy", "has 2 samples", "has 3")
 	_, err = Open(path, SourceOptions{}, []InputSpec{spec("a", -1), spec("c", -1)})
 	testkit.WantError(t, err, "c: float32[?]", "b, a")
+	_, err = Open(write(t, "x.npz", npz(t, zip.Store, []string{"input_id", "mask"}, npyFloats("(1,)", 1), npyFloats("(1,)", 1))), SourceOptions{}, []InputSpec{spec("input_ids", -1), spec("mask", -1)})
+	testkit.WantError(t, err, `(did you mean "input_id"?)`)
 	_, err = Open(write(t, "x.npz", npz(t, zip.Deflate, []string{"x"}, npyFloats("(3,)", 7, 8))), SourceOptions{}, []InputSpec{spec("x", -1)})
 	testkit.WantError(t, err, "x.npy", "needs")
 }
@@ -180,6 +201,7 @@ func FuzzNPY(f *testing.F) {
 	f.Add(npyFloats("(2, 1, 3)", 0, 1, 2, 3, 4, 5))
 	f.Add(npy("{'descr': '>i2', 'fortran_order': True, 'shape': (1, 2)}", []byte{1, 2, 3, 4}))
 	f.Add(npy(`{"descr": [('a', '<f4')], 'shape': (1L,), }`, nil))
+	seeds.Add(f, "arrays", "")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := bytes.NewReader(data)
 		h, err := readNPYHeader(r)
@@ -204,6 +226,7 @@ func FuzzNPY(f *testing.F) {
 func FuzzNPZ(f *testing.F) {
 	f.Add(npz(f, zip.Store, []string{"x"}, npyFloats("(2,)", 7, 8)))
 	f.Add(npz(f, zip.Deflate, []string{"x", "y"}, npyFloats("(2, 1)", 7, 8), npyFloats("()", 7)))
+	seeds.Add(f, "archives", "")
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		path := filepath.Join(dir, fmt.Sprint(len(data), ".npz"))

@@ -5,12 +5,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
+	"github.com/onnx-compress/onnx-compress/internal/filekind"
 )
 
 // Open opens the samples at path, prepared for the given inputs:
 //
-//   - a folder of JPEG and PNG images, searched recursively, in the order of their paths;
-//     one image file is also taken;
+//   - a folder of JPEG, PNG and WebP images, searched recursively, in the order of their paths; links are
+//     followed, hidden files passed over; one image file is also taken;
 //   - a .npy file (models with one input) or a .npz file (one array per input, by name),
 //     whose first axis numbers the samples;
 //   - a folder with test_data_set_* folders as ONNX's test models have them, or one of
@@ -41,6 +44,9 @@ func open(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 	if info.IsDir() {
 		return openFolder(path, o, inputs)
 	}
+	if err := bounded.Regular(path, info); err != nil {
+		return nil, err
+	}
 	switch ext := strings.ToLower(filepath.Ext(path)); {
 	case ext == ".npy":
 		return openNPY(path, o, inputs)
@@ -65,7 +71,39 @@ func openFolder(path string, o SourceOptions, inputs []InputSpec) (Source, error
 		return nil, err
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("%s: the folder has neither JPEG or PNG images nor test_data_set_* folders", path)
+		return nil, fmt.Errorf("%s: the folder has neither JPEG or PNG images nor test_data_set_* folders%s", path, instead(path))
 	}
 	return openImages(path, files, o, inputs)
+}
+
+// instead says what a folder without images has that could be samples in another form.
+func instead(folder string) string {
+	found := map[string]int{}
+	files, err := walkFiles(folder, func(string) bool { return true })
+	if err != nil {
+		return ""
+	}
+	for _, f := range files {
+		found[strings.ToLower(filepath.Ext(f))]++
+	}
+	for _, ext := range []string{".bmp", ".gif", ".tif", ".tiff", ".heic", ".avif", ".jp2", ".ppm"} {
+		if n := found[ext]; n > 0 {
+			return fmt.Sprintf("; its images that end in %s, %d of them, cannot be decoded: convert them to PNG, JPEG or WebP", ext, n)
+		}
+	}
+	for _, ext := range []string{".npy", ".npz", ".bin"} {
+		if found[ext] > 0 {
+			return fmt.Sprintf("; name one of its files that end in %s itself", ext)
+		}
+	}
+	return ""
+}
+
+// explained adds to the error of a file what it is, where it is something else than its name says.
+func explained(path string, err error) error {
+	zipped := strings.EqualFold(filepath.Ext(path), ".npz") // which is a zip archive
+	if k := filekind.At(path); k != nil && !k.Data && (k.Sure || !zipped) {
+		return fmt.Errorf("%w; %s", err, k)
+	}
+	return err
 }

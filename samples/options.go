@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/onnx-compress/onnx-compress/internal/suggest"
 )
 
 // SourceOptions say how samples are prepared. The zero value feeds pixels scaled to
@@ -113,7 +115,7 @@ func ParseLayout(s string) (Layout, error) {
 	if l := Layout(strings.ToLower(s)); l == AutoLayout || l == NCHW || l == NHWC {
 		return l, nil
 	}
-	return "", fmt.Errorf("unknown layout %q; known: nchw, nhwc", s)
+	return "", unknown("layout", s, layouts())
 }
 
 // ParseOrder reads "rgb" or "bgr".
@@ -121,7 +123,16 @@ func ParseOrder(s string) (Order, error) {
 	if o := Order(strings.ToLower(s)); o == RGB || o == BGR {
 		return o, nil
 	}
-	return "", fmt.Errorf("unknown channel order %q; known: rgb, bgr", s)
+	return "", unknown("channel order", s, orders())
+}
+
+func layouts() []string { return []string{string(NCHW), string(NHWC)} }
+func orders() []string  { return []string{string(RGB), string(BGR)} }
+
+// unknown is the error of a word that is none of those that there are.
+func unknown(what, word string, known []string) error {
+	_, err := suggest.Named(what, word, known)
+	return err
 }
 
 // Normalization is a named choice of Scale, Mean and Std.
@@ -147,13 +158,13 @@ func Normalizations() []Normalization {
 func (o *SourceOptions) Normalize(name string) error {
 	var names []string
 	for _, n := range Normalizations() {
-		if n.Name == name {
+		if strings.EqualFold(n.Name, name) {
 			o.Scale, o.Mean, o.Std = n.Scale, n.Mean, n.Std
 			return nil
 		}
 		names = append(names, n.Name)
 	}
-	return fmt.Errorf("unknown normalization %q; known: %s", name, strings.Join(names, ", "))
+	return unknown("normalization", name, names)
 }
 
 // check refuses options that make no sense for any source.
@@ -169,9 +180,9 @@ func (o SourceOptions) check() error {
 	case !finite(o.Scale):
 		return fmt.Errorf("scale %v: want a finite number", o.Scale)
 	case !slices.Contains([]Layout{AutoLayout, NCHW, NHWC}, o.Layout):
-		return fmt.Errorf("unknown layout %q; known: nchw, nhwc", o.Layout)
+		return unknown("layout", string(o.Layout), layouts())
 	case !slices.Contains([]Order{"", RGB, BGR}, o.Order):
-		return fmt.Errorf("unknown channel order %q; known: rgb, bgr", o.Order)
+		return unknown("channel order", string(o.Order), orders())
 	}
 	for _, v := range o.Mean {
 		if !finite(v) {

@@ -6,6 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+
+	"github.com/onnx-compress/onnx-compress/internal/filekind"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // records is a file of records as CIFAR-10 is published: a byte with the label, then
@@ -21,6 +25,11 @@ type records struct {
 }
 
 func openRecords(path string, size int64, o SourceOptions, inputs []InputSpec) (Source, error) {
+	// Records begin with any bytes, but in a file of another ending those of another format are no accident.
+	ext := strings.ToLower(filepath.Ext(path))
+	if k := filekind.At(path); k != nil && (k.Sure || ext != ".bin" && ext != "") {
+		return nil, fmt.Errorf("%s: %s", path, k)
+	}
 	if o.Labels != "" {
 		return nil, errors.New("binary records have their labels in them; leave out the labels file")
 	}
@@ -38,11 +47,17 @@ func openRecords(path string, size int64, o SourceOptions, inputs []InputSpec) (
 	if p.order == BGR && p.channels != 3 {
 		return nil, fmt.Errorf("%s: BGR is an order of 3 channels, the model's input %s has %d", path, p.input, p.channels)
 	}
+	if err := checkSize(tensor.Uint8, []int{p.channels, p.height, p.width}); err != nil {
+		return nil, fmt.Errorf("%s: a record of the input %s: %w", path, s.pixels.input, err)
+	}
+	if err := checkCount(path, int(size)/s.length()); err != nil {
+		return nil, err
+	}
 	switch length := int64(s.length()); {
 	case size == 0:
 		return nil, fmt.Errorf("%s: the file is empty", path)
 	case size%length != 0:
-		return nil, fmt.Errorf("%s: its %d bytes are no multiple of %d, the size of a record (a label byte and %d×%d×%d pixels, as the input %s has it); other kinds of samples are .npy and .npz files and folders of images or test_data_set_*", path, size, length, s.channels, s.height, s.width, p.input)
+		return nil, explained(path, fmt.Errorf("%s: its %d bytes are no multiple of %d, the size of a record (a label byte and %d×%d×%d pixels, as the input %s has it); other kinds of samples are .npy and .npz files and folders of images or test_data_set_*", path, size, length, s.channels, s.height, s.width, p.input))
 	default:
 		s.n = int(size / length)
 	}

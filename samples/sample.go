@@ -46,10 +46,45 @@ type InputSpec struct {
 	Shape []int
 }
 
-// batched tells whether the input has an axis before those of a sample with the
-// given number of axes.
-func (s InputSpec) batched(sampleAxes int) bool {
-	return s.Shape == nil || len(s.Shape) == sampleAxes+1
+// axisOf is the axis of the input number i that stacks samples of the given shape: 0; or, where samples are stacked in other
+// inputs and this one fixes its first axis, one that it leaves open and the sample lacks, as in states of recurrent layers
+// (float32[2,N,64] for a sample [2,64]); or -1 where the sample is the input as it is.
+func axisOf(inputs []InputSpec, i int, sample []int) int {
+	shape := inputs[i].Shape
+	switch {
+	case shape == nil:
+		return 0
+	case len(shape) != len(sample)+1:
+		return -1
+	case shape[0] >= 0 && slices.ContainsFunc(inputs, InputSpec.open):
+		for k := 1; k < len(shape); k++ {
+			if shape[k] < 0 && fits(slices.Concat(shape[:k], shape[k+1:]), sample) {
+				return k
+			}
+		}
+	}
+	return 0
+}
+
+// open tells whether the first axis of an input is left open.
+func (s InputSpec) open() bool { return len(s.Shape) > 0 && s.Shape[0] < 0 }
+
+// fits tells whether a shape is one of those that want allows.
+func fits(want, shape []int) bool {
+	return slices.EqualFunc(want, shape, func(w, n int) bool { return w < 0 || w == n })
+}
+
+// Batch is the size of the first axis that a model with such inputs takes and no other, 0 where it takes any. Inputs that leave
+// another axis open do not decide where others leave their first one open.
+func Batch(inputs []InputSpec) int {
+	free := slices.ContainsFunc(inputs, InputSpec.open)
+	batch := 0
+	for _, in := range inputs {
+		if len(in.Shape) > 0 && !(free && slices.ContainsFunc(in.Shape, func(n int) bool { return n < 0 })) {
+			batch = max(batch, in.Shape[0])
+		}
+	}
+	return batch
 }
 
 // String writes the input as the model declares it: `input: float32[?,3,32,32]`.
@@ -80,23 +115,25 @@ func Inputs(m *onnxio.Model) ([]InputSpec, error) {
 }
 
 // Shapes returns the shapes of the model's inputs when the sample runs alone: its own
-// shapes, and where it is to be stacked an axis in front: of size 1, or of the model's
+// shapes, and where it is to be stacked an axis more: of size 1, or of the model's
 // own batch where that is fixed.
 func (s Sample) Shapes(inputs []InputSpec) map[string][]int {
 	out := map[string][]int{}
-	for _, in := range inputs {
+	for i, in := range inputs {
 		t, ok := s.Inputs[in.Name]
-		switch {
-		case !ok:
-		case s.Whole || !in.batched(len(t.Shape)):
-			out[in.Name] = slices.Clone(t.Shape)
-		default:
-			batch := 1
-			if in.Shape != nil && in.Shape[0] > 0 {
-				batch = in.Shape[0]
-			}
-			out[in.Name] = append([]int{batch}, t.Shape...)
+		if !ok {
+			continue
 		}
+		axis := axisOf(inputs, i, t.Shape)
+		if s.Whole || axis < 0 {
+			out[in.Name] = slices.Clone(t.Shape)
+			continue
+		}
+		batch := 1
+		if in.Shape != nil && in.Shape[axis] > 0 {
+			batch = in.Shape[axis]
+		}
+		out[in.Name] = slices.Insert(slices.Clone(t.Shape), axis, batch)
 	}
 	return out
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/internal/seeds"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -336,6 +337,9 @@ func TestLabels(t *testing.T) {
 		{"3\n\n 4 \n", "[3 4] map[]"},
 		{"a.jpg\t3\nb c.jpg\t4\na.jpg\t3\n", "[] map[a.jpg:3 b c.jpg:4]"},
 		{"", "[] map[]"},
+		{"\ufeff3\r\n4", "[3 4] map[]"},
+		{"\xff\xfe3\x00\r\x00\n\x00", "[3] map[]"},
+		{"\ufeffa.jpg\t3\r\n", "[] map[a.jpg:3]"},
 		{"3\nb\t4\n", "line 2"},
 		{"b\t4\n3\n", "line 2"},
 		{"x\n", "line 1"},
@@ -440,6 +444,7 @@ func FuzzParseTensor(f *testing.F) {
 	}
 	f.Add(data)
 	f.Add(binary.LittleEndian.AppendUint64(data, 7))
+	seeds.Add(f, "tensors", "")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if d, _, err := parseTensor(data); err == nil && d.Check() != nil {
 			t.Errorf("a tensor that does not pass its own check: %v", d.Check())

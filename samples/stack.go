@@ -1,10 +1,26 @@
 package samples
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
+
+// Complete returns the sample's inputs as a model takes them by themselves, each with the axis that it lacks.
+func (s Sample) Complete(inputs []InputSpec) map[string]tensor.Dense {
+	shapes := s.Shapes(inputs)
+	out := map[string]tensor.Dense{}
+	for _, in := range inputs {
+		t := s.Inputs[in.Name]
+		full := tensor.Dense{Type: t.Type, Shape: shapes[in.Name], Data: t.Data}
+		if n := full.Len() / max(t.Len(), 1); n > 1 { // in a batch of the model's own size
+			full.Data = bytes.Repeat(t.Data, n)
+		}
+		out[in.Name] = full
+	}
+	return out
+}
 
 // Stack puts samples of the same shapes one behind the other along a new axis 0 of the given size, which the last of
 // them fills up.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -35,7 +36,10 @@ func findTestData(path string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if e.IsDir() && testDataName.MatchString(e.Name()) {
+		if !testDataName.MatchString(e.Name()) {
+			continue
+		}
+		if info, err := os.Stat(filepath.Join(path, e.Name())); err == nil && info.IsDir() { // or a link to one
 			names = append(names, e.Name())
 		}
 	}
@@ -66,12 +70,12 @@ func (s *testData) Sample(i int) (Sample, error) {
 	tensors, names := make([]tensor.Dense, len(s.inputs)), make([]string, len(s.inputs))
 	for k := range s.inputs {
 		path := filepath.Join(folder, fmt.Sprintf("input_%d.pb", k))
-		data, err := os.ReadFile(path)
+		data, err := bounded.ReadFile(path, maxSampleBytes)
 		if err != nil {
 			return Sample{}, fmt.Errorf("test data for the inputs %s: %w", inputsText(s.inputs), err)
 		}
 		if tensors[k], names[k], err = parseTensor(data); err != nil {
-			return Sample{}, fmt.Errorf("%s: %w", path, err)
+			return Sample{}, explained(path, fmt.Errorf("%s: %w", path, err))
 		}
 	}
 	byName := !slices.ContainsFunc(s.inputs, func(in InputSpec) bool { return !slices.Contains(names, in.Name) })

@@ -3,16 +3,17 @@ package shapes
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/graph"
 )
 
-// inner returns a walker for the nodes of a subgraph or a local function, which keeps its values to itself.
-func (w *walker) inner(values map[string]*value, why map[string]string) *walker {
+// inner returns a walker for the nodes of a subgraph, which sees what is around it, or of a local function, which does not.
+// It keeps its values to itself.
+func (w *walker) inner(outer *walker) *walker {
 	return &walker{
-		model: w.model, rules: w.rules, opset: w.opset, depth: w.depth + 1, values: values, why: why, stored: map[string][]int{},
+		model: w.model, rules: w.rules, opset: w.opset, depth: w.depth + 1, limits: w.limits, outer: outer,
+		values: map[string]*value{}, why: map[string]string{}, stored: map[string][]int{},
 	}
 }
 
@@ -32,12 +33,12 @@ func ifElse(c *call) error {
 		if !ok || len(g.Outputs()) != len(c.out) {
 			return fmt.Errorf("a branch is missing or has another number of outputs")
 		}
-		inner := c.inner(maps.Clone(c.values), maps.Clone(c.why)) // it sees what is around it
+		inner := c.inner(c.walker)
 		inner.graph(g)
 		out := make([]*value, len(c.out))
 		for i, o := range g.Outputs() {
-			if out[i] = inner.values[o.Name()]; out[i] == nil {
-				return fmt.Errorf("output %q of a branch: %s", o.Name(), inner.why[o.Name()])
+			if out[i] = inner.value(o.Name()); out[i] == nil {
+				return fmt.Errorf("output %q of a branch: %s", o.Name(), inner.reasonFor(o.Name()))
 			}
 		}
 		if k == 0 {
@@ -63,7 +64,7 @@ func (w *walker) callFunction(n graph.Node, f graph.Function) ([]*value, error) 
 	if w.depth >= maxDepth {
 		return nil, errors.New("local functions call each other too deeply")
 	}
-	inner := w.inner(map[string]*value{}, map[string]string{})
+	inner := w.inner(nil)
 	for _, o := range f.Opsets() {
 		if o.Domain == "" {
 			inner.opset = o.Version
@@ -74,10 +75,10 @@ func (w *walker) callFunction(n graph.Node, f graph.Function) ([]*value, error) 
 		if given == "" {
 			continue
 		}
-		if v := w.values[given]; v != nil {
+		if v := w.value(given); v != nil {
 			inner.values[name] = v
 		} else {
-			inner.why[name] = w.why[given]
+			inner.why[name] = w.reasonFor(given)
 		}
 	}
 	inner.nodes(f.Expand(n))

@@ -153,9 +153,16 @@ func strides(shape []int) []int {
 
 // indices returns, for every coordinate of shape, the flat index that source gives.
 func indices(shape []int, source func(at []int) int) []int {
-	var out []int
-	for i := range tensor.Product(shape) {
-		out = append(out, source(tensor.Coordinates(i, shape)))
+	out := make([]int, tensor.Product(shape))
+	at := make([]int, len(shape))
+	for i := range out {
+		out[i] = source(at)
+		for a := len(at) - 1; a >= 0; a-- {
+			if at[a]++; at[a] < shape[a] {
+				break
+			}
+			at[a] = 0
+		}
 	}
 	return out
 }

@@ -22,7 +22,7 @@ func Infer(m *onnxio.Model, inputs map[string][]int) *Shapes { return InferSeen(
 // before what the file says.
 func InferSeen(m *onnxio.Model, inputs, seen map[string][]int) *Shapes {
 	g := graph.Of(m)
-	w := &walker{model: m, rules: rules(), opset: int(m.Opset("")), values: map[string]*value{}, why: map[string]string{}, stored: map[string][]int{}}
+	w := &walker{model: m, rules: rules(), opset: int(m.Opset("")), limits: newLimits(), values: map[string]*value{}, why: map[string]string{}, stored: map[string][]int{}}
 	agree := true
 	for _, in := range g.Feeds() {
 		shape, ok := inputs[in.Name()]
@@ -81,6 +81,8 @@ type walker struct {
 	rules  map[string]rule
 	opset  int
 	depth  int // of calls of local functions
+	limits *limits
+	outer  *walker // of the graph around a subgraph, whose values its nodes see
 	values map[string]*value
 	why    map[string]string
 	stored map[string][]int
@@ -95,6 +97,26 @@ func (w *walker) graph(g *graph.Graph) {
 		w.hold(t.Name(), &value{shape: t.Shape()})
 	}
 	w.nodes(g.Nodes())
+}
+
+// value returns what is known of a value of the graph or of those around it.
+func (w *walker) value(name string) *value {
+	for ; w != nil; w = w.outer {
+		if v := w.values[name]; v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+// reasonFor says what stopped inference of a value of the graph or of those around it.
+func (w *walker) reasonFor(name string) string {
+	for ; w != nil; w = w.outer {
+		if why := w.why[name]; why != "" {
+			return why
+		}
+	}
+	return ""
 }
 
 // hold notes a value that is not computed, unless its shape is impossible.
@@ -133,7 +155,7 @@ func (b blocked) Error() string { return fmt.Sprintf("input %q is not known", b.
 
 func (w *walker) reason(n graph.Node, output int, err error) string {
 	if b, ok := err.(blocked); ok {
-		if why := w.why[b.input]; why != "" {
+		if why := w.reasonFor(b.input); why != "" {
 			return why
 		}
 	}
@@ -153,6 +175,9 @@ func describe(n graph.Node) string {
 
 // node applies the rule of one node.
 func (w *walker) node(n graph.Node) ([]*value, error) {
+	if err := w.limits.visit(); err != nil {
+		return nil, err
+	}
 	if f, ok := graph.Of(w.model).Called(n); ok {
 		return w.callFunction(n, f)
 	}
@@ -171,7 +196,7 @@ func (w *walker) node(n graph.Node) ([]*value, error) {
 		if name == "" {
 			continue
 		}
-		c.in[i] = w.values[name]
+		c.in[i] = w.limits.fold(w.value(name))
 		if c.in[i] == nil && !r.partial {
 			return nil, blocked{name}
 		}

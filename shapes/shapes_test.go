@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/seeds"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -376,7 +377,7 @@ func BenchmarkInfer(b *testing.B) {
 // FuzzInfer reads arbitrary messages as models: inference may stop, but not panic, and the
 // shapes that it gives are possible ones.
 func FuzzInfer(f *testing.F) {
-	for _, data := range testkit.ZooFiles(f) {
+	for _, data := range slices.Concat(testkit.ZooFiles(f), seeds.Files(f, "models", "")) {
 		f.Add(data, uint8(3))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, size uint8) {

@@ -104,7 +104,7 @@ func Compare(ctx context.Context, runtime Runtime, original, compressed string, 
 		return nil, err
 	}
 	r := c.sums.report()
-	r.Original, r.Compressed, r.Data, r.Samples = original, compressed, src.Describe(), len(indices)
+	r.Original, r.Compressed, r.Data, r.Samples = original, compressed, samples.Account(src), len(indices)
 	return r, nil
 }
 

@@ -5,13 +5,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
+	"github.com/onnx-compress/onnx-compress/internal/plaintext"
 )
 
 // configName is the file that is read from the current folder where it is there.
@@ -72,14 +74,14 @@ func readConfig(named string) (path string, doc *configDoc, err error) {
 	if path == "" {
 		path = configName
 	}
-	data, err := os.ReadFile(path)
+	data, err := bounded.ReadFile(path, maxConfig)
 	if errors.Is(err, fs.ErrNotExist) && named == "" {
 		return path, &configDoc{}, nil
 	}
 	if err != nil {
 		return path, nil, usagef("configuration: %w", err)
 	}
-	if doc, err = parseConfig(data); err != nil {
+	if doc, err = parseConfig(plaintext.Bytes(data)); err != nil {
 		return path, nil, usagef("%s: %w", path, err)
 	}
 	return path, doc, nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -33,7 +34,11 @@ type configValue struct {
 
 // parseConfig reads a configuration and checks it as a whole, for all commands.
 func parseConfig(data []byte) (*configDoc, error) {
-	file, err := parser.ParseBytes(data, 0)
+	tokens := lexer.Tokenize(string(data))
+	if err := checkTokens(tokens); err != nil {
+		return nil, err
+	}
+	file, err := parser.Parse(tokens, 0)
 	if err != nil {
 		return nil, fmt.Errorf("no YAML: %w", err)
 	}
@@ -59,7 +64,19 @@ func parseConfig(data []byte) (*configDoc, error) {
 	if err := yaml.Unmarshal(data, &plain); err != nil {
 		return nil, fmt.Errorf("no YAML: %w", err)
 	}
-	return doc, checkSchemaOf(plain)
+	if err := checkSchemaOf(plain); err != nil {
+		return doc, err
+	}
+	for _, c := range configurable() {
+		for i := range doc.sections {
+			if s := &doc.sections[i]; s.command == c.Name() {
+				if err := s.checkValues(c.Flags()); err != nil {
+					return doc, err
+				}
+			}
+		}
+	}
+	return doc, nil
 }
 
 // mapping returns the entries of a mapping.
@@ -70,7 +87,16 @@ func mapping(n ast.Node, what, of string) ([]*ast.MappingValueNode, error) {
 	case *ast.MappingValueNode:
 		return []*ast.MappingValueNode{n}, nil
 	}
-	return nil, fmt.Errorf("line %d: %s holds a %s; want %s with their values, for example compress: {target: macs=0.5}", line(n), what, strings.ToLower(n.Type().String()), of)
+	return nil, fmt.Errorf("line %d: %s holds %s; want %s with their values, for example compress: {target: macs=0.5}", line(n), what, kindOf(n), of)
+}
+
+// kindOf names what a node is, with its article.
+func kindOf(n ast.Node) string {
+	kind := strings.ToLower(n.Type().String())
+	if strings.ContainsRune("aeiou", rune(kind[0])) {
+		return "an " + kind
+	}
+	return "a " + kind
 }
 
 func line(n ast.Node) int {
@@ -137,7 +163,7 @@ func plainWords(n ast.Node) ([]string, error) {
 		}
 		return out, nil
 	}
-	return nil, fmt.Errorf("a %s; want a plain value, or a list of them", strings.ToLower(n.Type().String()))
+	return nil, fmt.Errorf("%s; want a plain value, or a list of them", kindOf(n))
 }
 
 // shared says whether a command takes its options from the section of compress, too.

@@ -14,6 +14,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 	"github.com/onnx-compress/onnx-compress/internal/report/page"
+	"github.com/onnx-compress/onnx-compress/internal/suggest"
 )
 
 type exploreCommand struct {
@@ -83,18 +84,36 @@ func (c *exploreCommand) read(f *pflag.FlagSet, path string) (o compress.Explore
 	o = compress.ExploreOptions{
 		Options: c.how.opts.Options, Data: c.how.opts.Data, Over: compress.Resource(c.over), Models: c.models, Overwrite: c.how.opts.Overwrite,
 	}
-	if !slices.Contains(compress.Resources(), o.Over) {
-		return o, usagef("--over %s: want macs, params or bytes", c.over)
+	if err := checkResource(c.over); err != nil {
+		return o, usagef("--over: %w", err)
 	}
 	for _, word := range c.budgets {
-		t, err := compress.ParseTarget(c.over + "=" + strings.TrimSpace(word))
-		if err != nil || !t.Fraction {
-			return o, usagef("--budgets: %q is no share of the original; want for example --budgets 0.8,0.6,40%%", word)
+		share, err := parseBudget(word)
+		if err != nil {
+			return o, usagef("--budgets: %w", err)
 		}
-		o.Budgets = append(o.Budgets, t.Value)
+		o.Budgets = append(o.Budgets, share)
 	}
 	files := []string{path, c.how.calib, c.how.samples.labels}
 	return o, writable(f, files, "stats", "json", "report", "picture")
+}
+
+// checkResource refuses a word that is no resource.
+func checkResource(word string) error {
+	names := each(compress.Resources(), func(r compress.Resource) string { return string(r) })
+	if slices.Contains(names, word) {
+		return nil
+	}
+	return fmt.Errorf("unknown resource %q%s; want macs, params or bytes", word, suggest.Phrase(word, names))
+}
+
+// parseBudget reads a share of the original.
+func parseBudget(word string) (float64, error) {
+	t, err := compress.ParseTarget(string(compress.MACs) + "=" + strings.TrimSpace(word))
+	if err != nil || !t.Fraction {
+		return 0, fmt.Errorf("%q is no share of the original; want for example --budgets 0.8,0.6,40%%", word)
+	}
+	return t.Value, nil
 }
 
 func (c *exploreCommand) run(cmd *cobra.Command, args []string) error {

@@ -80,6 +80,9 @@ func TestInputShapes(t *testing.T) {
 		{[]string{"a=5", "b=2,3", "c=4×5"}, map[string][]int{"a": {5}, "b": {2, 3}, "c": {4, 5}}},
 		{[]string{"scope/x:0=1x2"}, map[string][]int{"scope/x:0": {1, 2}}},
 		{[]string{"a=b=7"}, map[string][]int{"a=b": {7}}},
+		{[]string{"x:1,64", "y:1x3x224x224", "z=[1, 3]"}, map[string][]int{"x": {1, 64}, "y": {1, 3, 224, 224}, "z": {1, 3}}},
+		{[]string{"x:0:1x2"}, map[string][]int{"x:0": {1, 2}}},
+		{[]string{"past=1x1x0x64"}, map[string][]int{"past": {1, 1, 0, 64}}},
 	} {
 		got, err := inputShapes(c.in)
 		if err != nil || !reflect.DeepEqual(got, c.want) {
@@ -92,7 +95,7 @@ func TestInputShapes(t *testing.T) {
 		{"x=", "has no sizes"},
 		{"x=x", "has no sizes"},
 		{"x=1x-3", `"-3" is not a positive size`},
-		{"x=1x0", `"0" is not a positive size`},
+		{"x:y", `"y" is not a positive size`},
 		{"x=1x3.5", `"3.5" is not a positive size`},
 		{"x=1x4294967296", "not a positive size"},
 		{"x=1x?", `"?" is not a positive size`},
@@ -116,7 +119,7 @@ func FuzzInputShapes(f *testing.F) {
 			return
 		}
 		for name, shape := range shapes {
-			if len(shapes) != 1 || !strings.HasPrefix(s, name+"=") || len(shape) == 0 || slices.Min(shape) < 1 || slices.Max(shape) > math.MaxInt32 {
+			if len(shapes) != 1 || !strings.HasPrefix(s, name+"=") && !strings.HasPrefix(s, name+":") || len(shape) == 0 || slices.Min(shape) < 0 || slices.Max(shape) > math.MaxInt32 {
 				t.Errorf("inputShapes(%q) = %v", s, shapes)
 			}
 		}

@@ -7,6 +7,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
+	"github.com/onnx-compress/onnx-compress/internal/plaintext"
 )
 
 // planFlags say where a plan goes, and where one comes from.
@@ -44,7 +46,7 @@ func (p *planFlags) read() (*compress.Plan, error) {
 		return nil, fmt.Errorf("--from-plan: %w", err)
 	}
 	defer f.Close()
-	plan, err := compress.ReadPlan(f)
+	plan, err := compress.ReadPlan(plaintext.Reader(bounded.Reader(f, p.from, 1<<28)))
 	if err != nil {
 		return nil, fmt.Errorf("--from-plan %s: %w", p.from, err)
 	}

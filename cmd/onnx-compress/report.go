@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
+	"github.com/onnx-compress/onnx-compress/internal/plaintext"
 	"github.com/onnx-compress/onnx-compress/internal/report/page"
 )
 
@@ -58,12 +60,12 @@ func (c *reportCommand) run(f *pflag.FlagSet, args []string) error {
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	data, err := os.ReadFile(args[0])
+	data, err := bounded.ReadFile(args[0], 1<<28)
 	if err != nil {
 		return err
 	}
 	return writeFile(c.output, func(w io.Writer) error {
-		if err := page.FromJSON(w, data); err != nil {
+		if err := page.FromJSON(w, plaintext.Bytes(data)); err != nil {
 			return fmt.Errorf("%s: %w", args[0], err)
 		}
 		return nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -33,12 +32,11 @@ Exit codes:
   5  a bound that was required does not hold, or a model could shrink
   6  without samples: random inputs show that a result is destroyed`},
 		// The first word may be a model, too.
-		ValidArgsFunction:          cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
-		PersistentPreRunE:          useConfig,
-		SilenceErrors:              true,
-		SilenceUsage:               true,
-		DisableFlagsInUseLine:      true,
-		SuggestionsMinimumDistance: 2,
+		ValidArgsFunction:     cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
+		PersistentPreRunE:     useConfig,
+		SilenceErrors:         true,
+		SilenceUsage:          true,
+		DisableFlagsInUseLine: true,
 	}
 	root.SetOut(s.out)
 	root.SetErr(s.err)
@@ -80,7 +78,8 @@ func restateCompletion(cmd *cobra.Command) {
   onnx-compress completion powershell | Out-String | Invoke-Expression`
 	cmd.Args = nil
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		return usagef("completion %s: want one of %s", strings.Join(args, " "), strings.Join(shells, ", "))
+		word := strings.Join(args, " ")
+		return usagef("completion %s%s: want one of %s", word, suggest.Phrase(word, shells), strings.Join(shells, ", "))
 	}
 }
 
@@ -111,10 +110,7 @@ func meant(root *cobra.Command, word string) string {
 	if word == "" || strings.ContainsAny(word, "./\\") {
 		return ""
 	}
-	if near := root.SuggestionsFor(word); len(near) > 0 {
-		return fmt.Sprintf(" (did you mean %q?)", near[0])
-	}
-	return ""
+	return suggest.Phrase(word, each(inOrder(root), (*cobra.Command).Name))
 }
 
 // flagFault makes pflag's errors those of the command line, with what a mistyped flag was meant to be.

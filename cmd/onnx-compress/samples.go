@@ -1,10 +1,16 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"math"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/pflag"
 
+	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
 )
@@ -82,14 +88,27 @@ func (s *sampleFlags) options() (samples.SourceOptions, error) {
 func opened(path, data string, flags *sampleFlags) (*onnxio.Model, samples.Source, error) {
 	m, err := onnxio.Read(path)
 	if err != nil || data == "" {
-		return m, nil, err
+		return m, nil, mistyped(path, err)
 	}
 	source, err := openSamples(m, data, flags)
 	if err != nil {
 		m.Close()
-		return nil, nil, err
+		return nil, nil, mistyped(data, err)
 	}
 	return m, source, nil
+}
+
+// mistyped adds to the error of a file that is not there which one beside it may have been meant.
+func mistyped(path string, err error) error {
+	if _, there := os.Stat(path); !errors.Is(err, fs.ErrNotExist) || !errors.Is(there, fs.ErrNotExist) {
+		return err
+	}
+	entries, _ := os.ReadDir(filepath.Dir(path)) // without it there is nothing to suggest
+	near := suggest.Phrase(filepath.Base(path), each(entries, fs.DirEntry.Name))
+	if near == "" {
+		return err
+	}
+	return fmt.Errorf("%w%s", err, near)
 }
 
 // openSamples opens the samples at path for the model.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -8,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -76,18 +79,13 @@ func (t *tuneFlags) read(f *pflag.FlagSet) error {
 		return err
 	}
 	for _, n := range []struct {
-		name       string
-		value, max float64
+		name  string
+		value float64
 	}{
-		{"lr", o.Rate, math.MaxFloat32},
-		{"warm-up", o.WarmUp, 1},
-		{"decay", o.Decay, math.MaxFloat32},
-		{"temperature", o.Temperature, 1e6},
-		{"features", o.Features, 1e12},
-		{"lambda", o.Lambda, 1e12},
+		{"lr", o.Rate}, {"warm-up", o.WarmUp}, {"decay", o.Decay}, {"temperature", o.Temperature}, {"features", o.Features}, {"lambda", o.Lambda},
 	} {
-		if !(n.value >= 0 && n.value <= n.max) || n.value == 0 && f.Changed(t.prefix+n.name) && (n.name == "lr" || n.name == "temperature") {
-			return usagef("--%s%s %g: want a positive number of at most %g", t.prefix, n.name, n.value, n.max)
+		if r := ranges()[n.name]; !r.has(n.value) && f.Changed(t.prefix+n.name) {
+			return usagef("--%s%s %g: want a positive number of at most %g", t.prefix, n.name, n.value, r.most)
 		}
 	}
 	if o.Patience < 0 {
@@ -97,11 +95,11 @@ func (t *tuneFlags) read(f *pflag.FlagSet) error {
 		o.Lambda = -1 // which is none; 0 is the default
 	}
 	var err error
-	if o.Clip, err = t.orNone("clip", t.clip, math.MaxFloat32); err != nil {
-		return err
+	if o.Clip, err = numberOrNone(t.clip, mostClip); err != nil {
+		return usagef("--%sclip %s: %w", t.prefix, t.clip, err)
 	}
-	if o.Average, err = t.orNone("average", t.average, 0.999999); err != nil {
-		return err
+	if o.Average, err = numberOrNone(t.average, mostAverage); err != nil {
+		return usagef("--%saverage %s: %w", t.prefix, t.average, err)
 	}
 	if o.Optimizer, err = tune.ParseOptimizer(t.optimizer); err != nil {
 		return usagef("--%soptimizer: %w", t.prefix, err)
@@ -118,14 +116,36 @@ func (t *tuneFlags) read(f *pflag.FlagSet) error {
 	return t.outputs()
 }
 
-// orNone reads a positive number, or "none".
-func (t *tuneFlags) orNone(name, word string, most float64) (float64, error) {
+// numberRange is the numbers from 0 that a flag takes, without 0 itself where that is none of its values.
+type numberRange struct {
+	most float64
+	zero bool
+}
+
+func (r numberRange) has(v float64) bool { return v >= 0 && v <= r.most && (v > 0 || r.zero) }
+
+// ranges are the numbers that the flags of tuning take.
+func ranges() map[string]numberRange {
+	return map[string]numberRange{
+		"lr": {math.MaxFloat32, false}, "warm-up": {1, true}, "decay": {math.MaxFloat32, true},
+		"temperature": {1e6, false}, "features": {1e12, true}, "lambda": {1e12, true},
+	}
+}
+
+// The largest values of two flags.
+const (
+	mostClip    = math.MaxFloat32
+	mostAverage = 0.999999
+)
+
+// numberOrNone reads a positive number, or "none".
+func numberOrNone(word string, most float64) (float64, error) {
 	if word == "none" {
 		return -1, nil
 	}
 	v, err := strconv.ParseFloat(word, 64)
 	if err != nil || !(v > 0 && v <= most) {
-		return 0, usagef("--%s%s %s: want a number above 0 and up to %g, or none", t.prefix, name, word, most)
+		return 0, fmt.Errorf("want a number above 0 and up to %g, or none%s", most, suggest.Phrase(word, []string{"none"}))
 	}
 	return v, nil
 }
@@ -149,6 +169,16 @@ func (t *tuneFlags) outputs() error {
 		o.Losses[output] = loss
 	}
 	return nil
+}
+
+// outputWeight reads OUTPUT=NUMBER.
+func outputWeight(word string) (output string, weight float64, err error) {
+	output, number, both := cutLast(word)
+	weight, err = strconv.ParseFloat(number, 64)
+	if err != nil || !both || !(weight >= 0 && weight <= 1e12) {
+		return "", 0, errors.New("want OUTPUT=NUMBER with a number from 0")
+	}
+	return output, weight, nil
 }
 
 // cutLast cuts NAME=VALUE at its last sign; a word without one is a value.

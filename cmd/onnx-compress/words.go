@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"os"
 	"regexp"
@@ -44,31 +46,44 @@ func probes(n int) (int, error) {
 	return n, nil
 }
 
-// inputShapes reads NAME=1x3x224x224 pairs.
+// inputShapes reads shapes of inputs, no two of the same.
 func inputShapes(pairs []string) (map[string][]int, error) {
 	out := map[string][]int{}
 	for _, p := range pairs {
-		at := strings.LastIndex(p, "=")
-		if at <= 0 {
-			return nil, usagef("input shape %q: want NAME=SIZExSIZE…, for example input=1x3x224x224", p)
+		name, shape, err := inputShape(p)
+		if err != nil {
+			return nil, usagef("input shape %q: %w", p, err)
 		}
-		var shape []int
-		for _, d := range strings.FieldsFunc(p[at+1:], func(r rune) bool { return r == 'x' || r == ',' || r == '×' }) {
-			n, err := strconv.Atoi(d)
-			if err != nil || n < 1 || n > math.MaxInt32 {
-				return nil, usagef("input shape %q: %q is not a positive size", p, d)
-			}
-			shape = append(shape, n)
+		if _, twice := out[name]; twice {
+			return nil, usagef("input shape %q: %q has a shape already", p, name)
 		}
-		if len(shape) == 0 {
-			return nil, usagef("input shape %q has no sizes; want for example input=1x3x224x224", p)
-		}
-		if _, twice := out[p[:at]]; twice {
-			return nil, usagef("input shape %q: %q has a shape already", p, p[:at])
-		}
-		out[p[:at]] = shape
+		out[name] = shape
 	}
 	return out, nil
+}
+
+// inputShape reads NAME=1x3x224x224, or as other tools have it NAME:1,3,224,224. Names may have signs of either kind
+// in them, as "input:0" has. A size may be 0, as that of a past is at the first step.
+func inputShape(word string) (string, []int, error) {
+	at := strings.LastIndex(word, "=")
+	if at < 0 {
+		at = strings.LastIndex(word, ":")
+	}
+	if at <= 0 {
+		return "", nil, errors.New("want NAME=SIZExSIZE…, for example input=1x3x224x224")
+	}
+	var shape []int
+	for _, d := range strings.FieldsFunc(strings.Trim(word[at+1:], "[]() "), func(r rune) bool { return strings.ContainsRune("x,× ", r) }) {
+		n, err := strconv.Atoi(d)
+		if err != nil || n < 0 || n > math.MaxInt32 {
+			return "", nil, fmt.Errorf("%q is not a positive size or 0", d)
+		}
+		shape = append(shape, n)
+	}
+	if len(shape) == 0 {
+		return "", nil, errors.New("it has no sizes; want for example input=1x3x224x224")
+	}
+	return word[:at], shape, nil
 }
 
 // parseShare reads 0.3 or 30%.

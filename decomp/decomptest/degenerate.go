@@ -22,7 +22,23 @@ func Degenerate() []Specimen {
 	} {
 		out = append(out, degenerateOf(r, s)...)
 	}
-	return out
+	return append(out, mixed(r, decomp.Shape{Out: 32, In: 8, Window: []int{3, 1}, Groups: 1}, 3))
+}
+
+// mixed has inputs whose channels are mixes of a few, as behind a layer of so many channels without an activation.
+func mixed(r *rand.Rand, s decomp.Shape, channels int) Specimen {
+	taps := s.Cols() / s.In
+	mix := each(s.In*channels, r.NormFloat64)
+	in := drawn(r, s.Cols(), 40*s.Cols(), true, func(x []float64) {
+		source := slices.Clone(x[:channels*taps])
+		clear(x)
+		for i := range x {
+			for c := range channels {
+				x[i] += mix[i/taps*channels+c] * source[c*taps+i%taps]
+			}
+		}
+	})
+	return Specimen{Name: "degenerate mixes of few channels " + s.String(), Kernel: kernel(r, s), Metric: decomp.Metric{In: []*linalg.Matrix{in}}}
 }
 
 // degenerateOf are those of one shape.

@@ -9,7 +9,8 @@ import (
 )
 
 // Add returns the statistics of the samples of both: moments are averaged by their
-// numbers of positions. The order in which several are added decides the last bits.
+// numbers of positions, and what is noise in them is told by how far they lie apart. The order in which several are added
+// decides the last bits.
 func Add(a, b Stats) (Stats, error) {
 	if a.Site != b.Site || len(a.Mean) != len(b.Mean) {
 		return Stats{}, fmt.Errorf("statistics of site %q with %d groups and of %q with %d do not add up", a.Site, len(a.Mean), b.Site, len(b.Mean))
@@ -36,19 +37,13 @@ func Add(a, b Stats) (Stats, error) {
 		share = float64(b.Positions) / float64(out.Positions)
 	}
 	for g, x := range a.Mean {
-		y := b.Mean[g]
-		if len(x) != len(y) {
-			return Stats{}, fmt.Errorf("statistics of site %q have means of length %d and %d and do not add up", a.Site, len(x), len(y))
+		if len(x) != len(b.Mean[g]) {
+			return Stats{}, fmt.Errorf("statistics of site %q have means of length %d and %d and do not add up", a.Site, len(x), len(b.Mean[g]))
 		}
-		sum := make([]float64, len(x))
-		for i := range sum {
-			sum[i] = x[i] + share*(y[i]-x[i])
-		}
-		out.Mean = append(out.Mean, sum)
 	}
-	err := out.addInputs(a, b, share)
+	err := out.addInputs(a, b)
 	if err == nil {
-		out.G, err = addMoments(a.G, b.G, share)
+		out.G, err = mixed(a.G, b.G, share)
 	}
 	if err != nil {
 		return Stats{}, fmt.Errorf("statistics of site %q: %w", a.Site, err)
@@ -57,7 +52,7 @@ func Add(a, b Stats) (Stats, error) {
 }
 
 // addInputs adds what stands for A in both, and brings it to one form.
-func (s *Stats) addInputs(a, b Stats, share float64) (err error) {
+func (s *Stats) addInputs(a, b Stats) error {
 	switch {
 	case (a.Counts != nil) != (b.Counts != nil):
 		return fmt.Errorf("counts and moments do not add up")
@@ -72,10 +67,29 @@ func (s *Stats) addInputs(a, b Stats, share float64) (err error) {
 		if a.Roots != nil || b.Roots != nil {
 			s.Roots = slices.Concat(a.rootsOf(), b.rootsOf())
 		}
+		mean := slices.Clone(a.Mean[0])
+		for i, v := range b.Mean[0] {
+			mean[i] += float64(b.Positions) / float64(s.Positions) * (v - mean[i])
+		}
+		s.Mean = [][]float64{mean}
+		s.Noise = []Noise{columnNoise(linalg.Gonum(), s.Columns, s.Roots, mean, a.Columns.Rows, s.Samples)}
 	default:
-		s.A, err = addMoments(a.moments(), b.moments(), share)
+		return s.addMoments(a, b)
 	}
-	return err
+	return nil
+}
+
+// addMoments adds A and the means of both.
+func (s *Stats) addMoments(a, b Stats) error {
+	x, y := a.moments(), b.moments()
+	if err := alike(x, y); err != nil {
+		return err
+	}
+	for g, m := range x {
+		whole, noise := join(half{m.Clone(), slices.Clone(a.Mean[g]), a.Positions}, half{y[g], b.Mean[g], b.Positions}, s.Samples)
+		s.A, s.Mean, s.Noise = append(s.A, whole.second), append(s.Mean, whole.mean), append(s.Noise, noise)
+	}
+	return nil
 }
 
 // rootsOf returns the roots of the columns' weights.
@@ -91,24 +105,33 @@ func (s Stats) moments() []*linalg.Matrix {
 	if s.Columns.Rows == 0 {
 		return s.A
 	}
-	x := s.sample(nil)
+	x := s.sample(make([]float64, s.Columns.Cols))
 	return []*linalg.Matrix{linalg.Gonum().Mul(true, false, 1, x, x)}
 }
 
-// addMoments returns a + share·(b − a), nil for none.
-func addMoments(a, b []*linalg.Matrix, share float64) ([]*linalg.Matrix, error) {
+// alike refuses moments of different sizes.
+func alike(a, b []*linalg.Matrix) error {
 	if len(a) != len(b) {
-		return nil, fmt.Errorf("moments of %d groups and of %d do not add up", len(a), len(b))
+		return fmt.Errorf("moments of %d groups and of %d do not add up", len(a), len(b))
+	}
+	for g, x := range a {
+		if y := b[g]; x.Rows != y.Rows || x.Cols != y.Cols {
+			return fmt.Errorf("moments of %d×%d and %d×%d do not add up", x.Rows, x.Cols, y.Rows, y.Cols)
+		}
+	}
+	return nil
+}
+
+// mixed returns a + share·(b − a), nil for none.
+func mixed(a, b []*linalg.Matrix, share float64) ([]*linalg.Matrix, error) {
+	if err := alike(a, b); err != nil {
+		return nil, err
 	}
 	var out []*linalg.Matrix
 	for g, x := range a {
-		y := b[g]
-		if x.Rows != y.Rows || x.Cols != y.Cols {
-			return nil, fmt.Errorf("moments of %d×%d and %d×%d do not add up", x.Rows, x.Cols, y.Rows, y.Cols)
-		}
-		sum := linalg.New(x.Rows, x.Cols)
-		for i := range sum.Data {
-			sum.Data[i] = x.Data[i] + share*(y.Data[i]-x.Data[i])
+		sum := x.Clone()
+		for i, v := range b[g].Data {
+			sum.Data[i] += share * (v - sum.Data[i])
 		}
 		out = append(out, sum)
 	}

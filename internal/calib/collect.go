@@ -62,7 +62,7 @@ func collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rew
 		return nil, err
 	}
 	c := newCollector(sites, inputs, o)
-	workers, batch := c.share(inputs)
+	workers, batch := c.share(inputs) // and at least two runs, where the model's own batch allows, which tell what is noise
 	order := indices
 	if o.Probes > 0 {
 		if order, err = bySize(ctx, src, indices, inputs); err != nil {
@@ -79,12 +79,13 @@ func collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rew
 		}
 		batch, workers = within(o.Memory, held, fixed, batch, workers)
 		// Each size of a run needs gradients of its own.
-		batch = even(len(indices), batch)
+		batch = even(len(indices), min(batch, (len(indices)+1)/2))
 	} else {
 		if c.probe, err = newProbe(lib, m, inputs, c.values); err != nil {
 			return nil, err
 		}
 		defer c.probe.close()
+		batch = min(batch, (len(indices)+1)/2)
 	}
 	runs, err := feed.New(src, order, inputs, batch, workers)
 	if err != nil {
@@ -93,9 +94,9 @@ func collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rew
 	if err := runs.Each(ctx, workers, o.Progress, c.begin); err != nil {
 		return nil, err
 	}
-	out, err := c.finish(sites)
-	if err != nil || o.Probes < 1 {
-		return out, err
+	out := c.finish(sites)
+	if o.Probes < 1 {
+		return out, nil
 	}
 	if runs, err = feed.New(src, indices[:min(len(indices), perturbed)], inputs, batch, workers); err != nil {
 		return nil, err
@@ -163,7 +164,7 @@ func (c *collector) share(inputs []samples.InputSpec) (workers, batch int) {
 	var sums, largest, activations int64
 	seen := map[int]bool{}
 	for k, st := range c.stations {
-		sums += InputBytes(st.site, c.o.Samples)
+		sums += sumBytes(st.site, c.o.Samples)
 		largest = max(largest, workerBytes(st.site, c.o.Samples))
 		if !seen[c.from[k]] {
 			seen[c.from[k]] = true
@@ -179,7 +180,7 @@ func (c *collector) share(inputs []samples.InputSpec) (workers, batch int) {
 	if activations > 0 {
 		batch = int(max(1, min(int64(batch), c.o.Memory/4/activations)))
 	}
-	if feed.Fixed(inputs) > 0 {
+	if samples.Batch(inputs) > 0 {
 		activations /= int64(batch) // the model's own batch is counted already
 	}
 	each := largest + activations*int64(batch)
@@ -305,18 +306,17 @@ func (c *collector) addColumns(ctx context.Context, w *worker, r *feed.Run, valu
 }
 
 // finish turns the sums into statistics.
-func (c *collector) finish(sites []rewrite.Site) ([]Stats, error) {
+func (c *collector) finish(sites []rewrite.Site) []Stats {
 	seen := make([]Stats, len(c.stations))
 	for k, st := range c.stations {
-		var err error
-		if seen[k], err = st.finish(); err != nil {
-			return nil, err
-		}
+		seen[k] = st.finish(c.o.Backend)
 	}
 	out := make([]Stats, len(sites))
 	for i := range sites {
 		out[i] = seen[c.of[i]]
-		out[i].Site, out[i].OutputShape = sites[i].Name, outputShape(&sites[i], c.stations[c.of[i]].shape)
+		if out[i].Site = sites[i].Name; out[i].Unusable == "" {
+			out[i].OutputShape = outputShape(&sites[i], c.stations[c.of[i]].shape)
+		}
 	}
-	return out, nil
+	return out
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/graph"
@@ -218,7 +219,6 @@ func TestCollectErrors(t *testing.T) {
 			"not finite", with(func(s *samples.Sample) { s.Inputs["image"].Float32s()[7] = float32(math.NaN()) }),
 			[]string{"sample 5", "element 7", "NaN"},
 		},
-		{"overflow", with(huge), []string{"not finite", sites[0].Name}},
 	} {
 		for _, threads := range []int{1, 4} {
 			t.Run(fmt.Sprint(c.name, threads), func(t *testing.T) {
@@ -227,7 +227,12 @@ func TestCollectErrors(t *testing.T) {
 			})
 		}
 	}
-	_, err := Collect(context.Background(), lib, m, sites, good, nil, Options{})
+	// Of numbers that are not finite, the site that reads them makes nothing, and the others what they can.
+	stats, err := Collect(context.Background(), lib, m, sites, with(huge), testkit.Count(8), Options{Batch: 2})
+	if err != nil || stats[0].A != nil || !strings.Contains(stats[0].Unusable, "not finite") {
+		t.Errorf("where a moment overflows: %v, %q", err, stats[0].Unusable)
+	}
+	_, err = Collect(context.Background(), lib, m, sites, good, nil, Options{})
 	testkit.WantError(t, err, "no samples")
 	_, err = Collect(context.Background(), lib, m, sites, good, []int{8}, Options{})
 	testkit.WantError(t, err, "sample 8", "there are 8")
@@ -307,17 +312,17 @@ func TestGroups(t *testing.T) {
 	for i := range sites {
 		largest = max(largest, InputBytes(&sites[i], 0))
 	}
-	several, err := Groups(sites, Options{Memory: fixed + 2*largest, Threads: 7})
+	several, err := Groups(sites, Options{Memory: fixed + 3*largest, Threads: 7})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if flat := slices.Concat(several...); !slices.Equal(flat, testkit.Count(len(sites))) {
 		t.Errorf("groups %v, want every site once and in order", several)
 	}
-	_, err = Groups(sites, Options{Memory: fixed + 2*largest - 1})
+	_, err = Groups(sites, Options{Memory: fixed + 3*largest - 1})
 	var large *TooLargeError
-	if !errors.As(err, &large) || large.Needed != fixed+2*largest {
-		t.Errorf("%v, want that a site needs %d bytes", err, fixed+2*largest)
+	if !errors.As(err, &large) || large.Needed != fixed+3*largest {
+		t.Errorf("%v, want that a site needs %d bytes", err, fixed+3*largest)
 	}
 	whole, err := Collect(context.Background(), lib, m, sites, src, testkit.Count(8), Options{})
 	if err != nil {

@@ -61,36 +61,45 @@ func (st *station) keep(w *worker, columns run) {
 	}
 	for _, c := range st.kept {
 		summation, n := moments.Rows(k, 1), len(c.columns)/k
-		st.sum.Run(w.backend, summation, st.pilot.Off(summation, c.columns, n, c.roots, &w.off), n, c.roots, &w.part, &w.scratch)
-		st.sum.Add(&w.part)
+		half := st.next()
+		half.Run(w.backend, summation, st.pilot.Off(summation, c.columns, n, c.roots, &w.off), n, c.roots, &w.part, &w.scratch)
+		half.Add(&w.part)
 	}
 	st.kept = nil
 }
 
-// together returns the columns of all runs, the roots of their weights, nil where all are 1, and their mean, and
-// forgets the runs one by one.
-func (st *station) together() (linalg.Block32, []float32, [][]float64) {
+// together puts the columns of all runs together, those of every other run first, with the roots of their weights, nil where
+// all are 1, and their mean, and forgets the runs one by one. It returns how many those of the first half are.
+func (st *station) together(out *Stats) (first int) {
 	k := st.site.Kernel.In
-	out := linalg.NewBlock32(int(st.positions), k)
-	to, roots := out.Data, []float32(nil)
+	out.Columns = linalg.NewBlock32(int(st.positions), k)
+	to, roots := out.Columns.Data, []float32(nil)
 	var part moments.Part
 	var off []float32
-	for i, c := range st.kept {
-		summation, n := moments.Rows(k, 1), len(c.columns)/k
-		st.sum.RunFirst(summation, st.pilot.Off(summation, c.columns, n, c.roots, &off), n, c.roots, &part)
-		st.sum.Add(&part)
-		to = to[copy(to, c.columns):]
-		st.kept[i] = run{}
-		if c.roots != nil {
-			roots = append(roots, c.roots...)
-		} else {
-			roots = append(roots, slices.Repeat([]float32{1}, n)...)
+	for i, in := range st.halves {
+		for at := i; at < len(st.kept); at += 2 {
+			c := st.kept[at]
+			summation, n := moments.Rows(k, 1), len(c.columns)/k
+			in.RunFirst(summation, st.pilot.Off(summation, c.columns, n, c.roots, &off), n, c.roots, &part)
+			in.Add(&part)
+			to = to[copy(to, c.columns):]
+			st.kept[at] = run{}
+			if c.roots != nil {
+				roots = append(roots, c.roots...)
+			} else {
+				roots = append(roots, slices.Repeat([]float32{1}, n)...)
+			}
 		}
 	}
-	if !slices.ContainsFunc(roots, func(r float32) bool { return r != 1 }) {
-		roots = nil
+	if slices.ContainsFunc(roots, func(r float32) bool { return r != 1 }) {
+		out.Roots = roots
 	}
-	return out, roots, st.sum.First()
+	share := float64(st.halves[1].Positions()) / float64(st.positions)
+	out.Mean = st.halves[0].First()
+	for i, v := range st.halves[1].First()[0] {
+		out.Mean[0][i] += share * (v - out.Mean[0][i])
+	}
+	return int(st.halves[0].Positions())
 }
 
 // finite reports what is not finite in A or in the columns that stand for it, and in which group.

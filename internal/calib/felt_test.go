@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/graph"
@@ -85,7 +86,7 @@ func TestPaddingIsNotSeen(t *testing.T) {
 	}
 }
 
-// A and the mean are weighed by what Felt says, which is 0 where the mask is.
+// A and the mean are weighed by what Felt says within a run, of two samples here; it is 0 where the mask is.
 func TestWeighed(t *testing.T) {
 	src := masked(1)
 	got := sensitivities(t, maskedModel(t), src, Options{Probes: 1, Seed: 3, Batch: 4})
@@ -103,7 +104,14 @@ func TestWeighed(t *testing.T) {
 		a, mean, sum := linalg.New(6, 6), make([]float64, 6), 0.
 		for i, sample := range src {
 			x := sample.Inputs["x"].Float32s()
+			run, positions := 0., 0.
+			for _, w := range slices.Concat(s.Felt[i/2*2], s.Felt[i/2*2+1]) {
+				if run += float64(w); w != 0 {
+					positions++
+				}
+			}
 			for k, w := range s.Felt[i] {
+				w *= float32(positions / run)
 				sum += float64(w)
 				for p, v := range x[6*k : 6*k+6] {
 					mean[p] += float64(w) * float64(v)

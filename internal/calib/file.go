@@ -14,7 +14,7 @@ import (
 )
 
 // statsMagic starts a file of statistics; its last byte is the version of the format.
-const statsMagic = "onnx-compress.stats\x04"
+const statsMagic = "onnx-compress.stats\x05"
 
 // WriteTo writes the statistics in a form that ReadStats reads back exactly.
 //
@@ -22,7 +22,7 @@ const statsMagic = "onnx-compress.stats\x04"
 // the site's name, positions, samples, the number of axes of the output shape and the
 // axes; the form of the inputs' statistics and what belongs to it; the number of groups of
 // sensitivities, then for each O and the upper triangle of the O×O moment, row by row; the
-// length and the bytes of the note; and the number of samples that have weights, and in
+// length and the bytes of the note, and of why they are unusable; and the number of samples that have weights, and in
 // the order of their numbers each one's number, how many positions it has, and their weights, float32.
 // Counts are uint64, the moments float64.
 //
@@ -31,11 +31,12 @@ const statsMagic = "onnx-compress.stats\x04"
 //   - Form 1, columns: K, their number n, the columns one after the other, n·K float32, the mean, [K],
 //     and the roots of the columns' weights: 0 or n of them, and as many float32.
 //   - Form 2, counts: K, and as many counts.
+//
+// Behind forms 0 and 1 follow the number of groups whose noise is known, and the three shares of each.
 func (s Stats) WriteTo(w io.Writer) (int64, error) {
 	out := writer{w: w}
 	out.b.WriteString(statsMagic)
-	out.count(len(s.Site))
-	out.b.WriteString(s.Site)
+	out.text(s.Site)
 	out.count(int(s.Positions))
 	out.count(int(s.Samples))
 	out.count(len(s.OutputShape))
@@ -51,8 +52,8 @@ func (s Stats) WriteTo(w io.Writer) (int64, error) {
 			return out.written, fmt.Errorf("statistics of site %q: %w", s.Site, err)
 		}
 	}
-	out.count(len(s.Note))
-	out.b.WriteString(s.Note)
+	out.text(s.Note)
+	out.text(s.Unusable)
 	out.felt(s.Felt)
 	return out.written, out.flush()
 }
@@ -69,6 +70,12 @@ type writer struct {
 	w       io.Writer
 	b       bytes.Buffer
 	written int64
+}
+
+// text writes a length, and as many bytes.
+func (w *writer) text(s string) {
+	w.count(len(s))
+	w.b.WriteString(s)
 }
 
 func (w *writer) count(n int) {
@@ -111,7 +118,15 @@ func (w *writer) inputs(s *Stats) error {
 		}
 		w.numbers(s.Mean[g])
 	}
+	w.noise(s)
 	return nil
+}
+
+func (w *writer) noise(s *Stats) {
+	w.count(len(s.Noise))
+	for _, n := range s.Noise {
+		w.numbers([]float64{n.OffDiagonal, n.Diagonal, n.Whole})
+	}
 }
 
 func (w *writer) columns(s *Stats) error {
@@ -135,6 +150,7 @@ func (w *writer) columns(s *Stats) error {
 		return fmt.Errorf("%d columns have %d weights", c.Rows, len(s.Roots))
 	}
 	w.weights(s.Roots)
+	w.noise(s)
 	return nil
 }
 

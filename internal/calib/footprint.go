@@ -26,7 +26,7 @@ func (gs *gradients) footprint(ctx context.Context, src samples.Source, index in
 	if err != nil {
 		return 0, false, ctx.Err()
 	}
-	return computed(gs.model, values), feed.Fixed(gs.inputs) > 0, nil
+	return computed(gs.model, values), samples.Batch(gs.inputs) > 0, nil
 }
 
 // computed is what the values take that the nodes of the main graph compute from inputs.

@@ -77,6 +77,14 @@ func InputBytes(s *rewrite.Site, samples int) int64 {
 	return 8 * int64(s.Kernel.Groups) * k * k
 }
 
+// sumBytes is what they take while they are summed, in two halves.
+func sumBytes(s *rewrite.Site, samples int) int64 {
+	if s.View.Kind == rewrite.TableRows || wide(s, samples) {
+		return InputBytes(s, samples)
+	}
+	return 2 * InputBytes(s, samples)
+}
+
 // sensitivityBytes is what the sensitivities of a site take in float64.
 func sensitivityBytes(s *rewrite.Site) int64 {
 	o := int64(s.Kernel.Rows())
@@ -100,12 +108,12 @@ func Groups(sites []rewrite.Site, o Options) ([][]int, error) {
 	var groups [][]int
 	var used int64
 	for i := range sites {
-		need, sensitivity := InputBytes(&sites[i], o.Samples), int64(0)
+		need, sensitivity := sumBytes(&sites[i], o.Samples), int64(0)
 		if o.Probes > 0 {
 			sensitivity = sensitivityBytes(&sites[i])
 		}
 		// A worker's partial sums of the two do not exist at the same time.
-		if total := need + sensitivity + max(need, sensitivity) + workerSpare; total > o.Memory {
+		if total := need + sensitivity + max(InputBytes(&sites[i], o.Samples), sensitivity) + workerSpare; total > o.Memory {
 			return nil, &TooLargeError{sites[i].Name, total, o.Memory}
 		}
 		need += sensitivity

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/moments"
 	"github.com/onnx-compress/onnx-compress/linalg"
@@ -57,7 +58,7 @@ func readStats(r io.Reader) (Stats, error) {
 			break
 		}
 	}
-	s.Note = in.text("length of the note")
+	s.Note, s.Unusable = in.text("length of the note"), in.text("length of why they are unusable")
 	s.Felt = in.felt()
 	return s, in.err
 }
@@ -90,6 +91,27 @@ func (c *counts) inputs(s *Stats) {
 			}
 			s.A, s.Mean = append(s.A, a), append(s.Mean, c.numbers(a.Rows))
 		}
+		c.noise(s, len(s.A))
+	}
+}
+
+// noise reads the noise of all groups, or that it is not known.
+func (c *counts) noise(s *Stats, groups int) {
+	n := c.next("number of groups whose noise is known", uint64(groups))
+	if c.err == nil && n != 0 && n != groups {
+		c.err = fmt.Errorf("the noise of %d groups is known, wanted all %d or none", n, groups)
+	}
+	for range n {
+		shares := c.numbers(3)
+		if c.err != nil {
+			return
+		}
+		for i, most := range []float64{1, 1, mostNoise} {
+			if v := shares[i]; v < 0 || v > most {
+				c.err = fmt.Errorf("a share of noise is %g, wanted 0 to %g", v, most)
+			}
+		}
+		s.Noise = append(s.Noise, Noise{shares[0], shares[1], shares[2]})
 	}
 }
 
@@ -149,9 +171,9 @@ func (c *counts) columns(s *Stats) {
 		return
 	}
 	s.Columns = linalg.Block32{Rows: n, Cols: k, Stride: k}
-	row := make([]byte, 4*k)
+	var row []byte
 	for range n {
-		if _, c.err = io.ReadFull(c.r, row); c.err != nil {
+		if row = c.fill(row, 4*k); c.err != nil {
 			return
 		}
 		for i := range k {
@@ -169,6 +191,7 @@ func (c *counts) columns(s *Stats) {
 	default:
 		s.Roots = c.weights(m)
 	}
+	c.noise(s, 1)
 }
 
 // counts reads numbers until the first error.
@@ -202,11 +225,22 @@ func (c *counts) text(what string) string {
 	return string(b)
 }
 
+// fill reads n bytes, into b where that has room. Else it takes memory as they come: n is only a claim.
+func (c *counts) fill(b []byte, n int) []byte {
+	for b = b[:0]; len(b) < n && c.err == nil; {
+		from := len(b)
+		b = slices.Grow(b, min(n-from, max(from, 1<<20)))
+		b = b[:min(n, cap(b))]
+		_, c.err = io.ReadFull(c.r, b[from:])
+	}
+	return b
+}
+
 // numbers reads n finite numbers.
 func (c *counts) numbers(n int) []float64 {
-	b := make([]byte, 8*n)
-	if c.err == nil {
-		_, c.err = io.ReadFull(c.r, b)
+	b := c.fill(nil, 8*n)
+	if c.err != nil {
+		return nil
 	}
 	out := make([]float64, n)
 	for i := range out {

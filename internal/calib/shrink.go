@@ -105,7 +105,7 @@ func (s *variance) merge(t *variance) {
 	s.q += t.q
 }
 
-// noise is α of a group with the mean m over n positions; 0 where one sample is all there is.
+// noise is α of a group with the mean m over n positions; 1 where one sample is all there is.
 func (s *variance) noise(group int, m *linalg.Matrix, n int64) float64 {
 	norm := 0.
 	for i := range m.Rows {
@@ -114,8 +114,11 @@ func (s *variance) noise(group int, m *linalg.Matrix, n int64) float64 {
 		}
 	}
 	all := float64(n) * float64(n)
-	if norm == 0 || all <= s.q {
+	switch {
+	case norm == 0:
 		return 0
+	case all <= s.q:
+		return 1
 	}
 	return min(max((s.squares[group]-s.q*norm)/((all-s.q)*norm), 0), 1)
 }

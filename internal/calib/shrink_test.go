@@ -117,9 +117,9 @@ func TestOffDiagonal(t *testing.T) {
 	}
 }
 
-// One sample does not say how far apart samples lie.
+// One sample does not say how far apart samples lie, so nothing off the diagonal is believed.
 func TestNoiseOfOneSample(t *testing.T) {
-	if _, alpha := estimate(linalg.Identity(6), 1, 9, 2); alpha != 0 {
-		t.Errorf("α = %g of one sample, want 0", alpha)
+	if _, alpha := estimate(linalg.Identity(6), 1, 9, 2); alpha != 1 {
+		t.Errorf("α = %g of one sample, want 1", alpha)
 	}
 }

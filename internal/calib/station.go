@@ -22,11 +22,12 @@ type station struct {
 	site  *rewrite.Site // the first of them
 
 	pilot      *moments.Pilot
-	sum        *moments.Inputs
-	wide       bool    // whether columns are kept as long as there are no more than K
-	summed     bool    // whether there were more
-	kept       []run   // what each run showed
-	counts     []int64 // of the rows of a table, nil elsewhere
+	halves     [2]*moments.Inputs // of every other run
+	runs       int                // so far
+	wide       bool               // whether columns are kept as long as there are no more than K
+	summed     bool               // whether there were more
+	kept       []run              // what each run showed
+	counts     []int64            // of the rows of a table, nil elsewhere
 	positions  int64
 	samples    int64
 	shape      []int // of the first sample's input, without filler
@@ -37,7 +38,9 @@ type station struct {
 
 func newStation(s *rewrite.Site, samples int) *station {
 	st := &station{site: s, pilot: moments.NewPilot(), wide: wide(s, samples), summations: map[string]moments.Summation{}}
-	st.sum = moments.NewInputs(s.Kernel.Groups, s.Kernel.Cols(), st.pilot)
+	for i := range st.halves {
+		st.halves[i] = moments.NewInputs(s.Kernel.Groups, s.Kernel.Cols(), st.pilot)
+	}
 	if s.View.Kind == rewrite.TableRows {
 		st.counts = make([]int64, s.Kernel.In)
 	}
@@ -99,7 +102,7 @@ func (st *station) add(ctx context.Context, w *worker, r *feed.Run, x tensor.Den
 	case st.wide:
 		kept = keep(st.site, shape, values, roots)
 	default:
-		st.sum.Run(w.backend, summation, st.pilot.Off(summation, values, n, roots, &w.off), n, roots, &w.part, &w.scratch)
+		st.halves[0].Run(w.backend, summation, st.pilot.Off(summation, values, n, roots, &w.off), n, roots, &w.part, &w.scratch)
 	}
 	return st.turns.Do(ctx, r.Seq, func() {
 		if summation == nil {
@@ -108,10 +111,16 @@ func (st *station) add(ctx context.Context, w *worker, r *feed.Run, x tensor.Den
 		if st.wide {
 			st.keep(w, kept)
 		} else {
-			st.sum.Add(&w.part)
+			st.next().Add(&w.part)
 		}
 		st.saw(r, summation.Positions(n), x, weights)
 	})
+}
+
+// next is the half that the next run goes to.
+func (st *station) next() *moments.Inputs {
+	st.runs++
+	return st.halves[(st.runs-1)%2]
 }
 
 // saw counts a run.
@@ -267,25 +276,43 @@ func (st *station) cached(in []int) moments.Summation {
 	return p
 }
 
-// finish returns what the station saw, as the statistics of no site yet.
-func (st *station) finish() (Stats, error) {
+// finish returns what the station saw, as the statistics of no site yet; or that it is of no use.
+func (st *station) finish(b linalg.Backend) Stats {
 	if st.positions == 0 {
-		return Stats{}, fmt.Errorf("node %q saw no samples: give at least as many as a batch of the model has, and none that are empty", st.site.Name)
+		return Stats{Unusable: "it saw no samples: give at least as many as a batch of the model has, and none that are empty"}
 	}
 	out := Stats{Positions: st.positions, Samples: st.samples, Counts: st.counts, Felt: st.felt}
 	switch {
 	case st.counts != nil:
 		out.Mean = [][]float64{frequencies(st.counts, st.positions)}
-		return out, nil
+		return out
 	case st.wide && !st.summed:
-		out.Columns, out.Roots, out.Mean = st.together()
+		first := st.together(&out)
+		out.Noise = []Noise{columnNoise(b, out.Columns, out.Roots, out.Mean[0], first, st.samples)}
 	default:
-		out.A, out.Mean = st.sum.Means()
+		st.join(&out)
 	}
 	if g, err := out.finite(); err != nil {
-		return Stats{}, fmt.Errorf("node %q: the second moments of its input %q (group %d) are not finite, so the model computes infinite or undefined numbers on these samples: %w; look at how the samples are scaled", st.site.Name, st.site.Input, g, err)
+		return Stats{Unusable: fmt.Sprintf("the second moments of its input %q (group %d) are not finite, so the model computes infinite or undefined numbers on these samples: %v; look at how the samples are scaled", st.site.Input, g, err)}
 	}
-	return out, nil
+	return out
+}
+
+// join brings the halves together.
+func (st *station) join(out *Stats) {
+	var parts [2][]half
+	for i, in := range st.halves {
+		n := in.Positions()
+		second, first := in.Means()
+		for g, m := range second {
+			parts[i] = append(parts[i], half{m, first[g], n})
+		}
+		st.halves[i] = nil
+	}
+	for g, a := range parts[0] {
+		whole, noise := join(a, parts[1][g], st.samples)
+		out.A, out.Mean, out.Noise = append(out.A, whole.second), append(out.Mean, whole.mean), append(out.Noise, noise)
+	}
 }
 
 // outputShape is the shape of the site's output for an input of the given shape,

@@ -1,9 +1,6 @@
 package calib
 
 import (
-	"math"
-
-	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/moments"
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
@@ -30,6 +27,9 @@ type Stats struct {
 	// Mean has the first moment E[x] of the same columns, [K] for each group. With Counts
 	// it is (count+1)/(positions+K), so that rows that no sample looked up count too.
 	Mean [][]float64
+	// Noise says of each group how much of A − E[x]E[x]ᵀ is noise of so many samples, which Input takes off; nil where
+	// that was not measured, and with Counts.
+	Noise []Noise
 	// G has the second moment E[g gᵀ] of the sensitivity g = ∂(vᵀf)/∂y of the model's
 	// outputs f to the site's output y, for each group of channels, [O, O] with O the
 	// rows of the site's kernel: the mean over the positions of all samples and the
@@ -44,6 +44,9 @@ type Stats struct {
 	// Note says how G was found where that was not by gradients, or why there is none,
 	// for people; empty in the common case.
 	Note string
+	// Unusable says why there is neither A nor what could stand for it: the site saw no samples, or numbers that are not finite.
+	// Empty in the common case.
+	Unusable string
 	// Felt has the weights of the positions in A and Mean, by how much the outputs feel them at
 	// this site and at those that read the same columns; Counts leave out those without.
 	// Empty where all weigh the same, as at a convolution, whose positions overlap. Statistics of sites that
@@ -64,55 +67,6 @@ func (s Stats) PositionsPerSample() float64 {
 		return 0
 	}
 	return float64(s.Positions) / float64(s.Samples)
-}
-
-// Input returns the input side of the metric of errors at the site, in the form at hand:
-// A or, where centred is set, the second moment about the mean, A − E[x]E[x]ᵀ. Of counts it
-// is always A itself: about the mean it is not diagonal.
-func (s Stats) Input(centred bool) decomp.Metric {
-	switch {
-	case s.Counts != nil:
-		return decomp.Metric{Diagonal: s.Mean}
-	case s.Columns.Rows > 0 && centred:
-		return decomp.Metric{Sample: []*linalg.Matrix{s.sample(s.Mean[0])}}
-	case s.Columns.Rows > 0:
-		return decomp.Metric{Sample: []*linalg.Matrix{s.sample(nil)}}
-	case !centred || s.Mean == nil:
-		return decomp.Metric{In: s.A}
-	}
-	out := make([]*linalg.Matrix, len(s.A))
-	for g, m := range s.A {
-		c := m.Clone()
-		for i, x := range s.Mean[g] {
-			for k, y := range s.Mean[g] {
-				c.Data[i*c.Cols+k] -= x * y
-			}
-			// Rounding must not make a variance negative.
-			c.Data[i*c.Cols+i] = max(c.Data[i*c.Cols+i], 0)
-		}
-		out[g] = c
-	}
-	return decomp.Metric{In: out}
-}
-
-// sample returns S = √w(x − mean)/√n, one column x of weight w a row, so that SᵀS is their second moment
-// about mean; nil stands for zero.
-func (s Stats) sample(mean []float64) *linalg.Matrix {
-	n, k := s.Columns.Rows, s.Columns.Cols
-	out := linalg.New(n, k)
-	scale := 1 / math.Sqrt(float64(n))
-	for i := range out.Data {
-		v := float64(s.Columns.Data[i])
-		if mean != nil {
-			root := 1.
-			if s.Roots != nil {
-				root = float64(s.Roots[i/k])
-			}
-			v -= root * mean[i%k]
-		}
-		out.Data[i] = v * scale
-	}
-	return out
 }
 
 // frequencies are smoothed shares of counts that make n in total.

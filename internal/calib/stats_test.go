@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"reflect"
+	"runtime"
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/moments"
@@ -20,12 +21,12 @@ func someStats() Stats {
 			{Rows: 2, Cols: 2, Data: []float64{4, -1.5, -1.5, 1}},
 			{Rows: 2, Cols: 2, Data: []float64{0.1, 0, 0, math.SmallestNonzeroFloat64}},
 		},
-		Mean: [][]float64{{-1.25, 0.5}, {0, 1}},
+		Mean: [][]float64{{-1.25, 0.5}, {0, 1}}, Noise: []Noise{{0.25, 0.125, 0.5}, {1, 0, 7}},
 		G: []*linalg.Matrix{
 			{Rows: 1, Cols: 1, Data: []float64{0.25}},
 			{Rows: 3, Cols: 3, Data: []float64{1, 2, 3, 2, 5, 6, 3, 6, 9}},
 		},
-		Note: "measured", Felt: moments.Felt{0: {1, 0, 0.5}, 7: {}},
+		Note: "measured", Unusable: "not", Felt: moments.Felt{0: {1, 0, 0.5}, 7: {}},
 	}
 }
 
@@ -33,7 +34,7 @@ func someStats() Stats {
 func columnStats() Stats {
 	return Stats{
 		Site: "fc", Positions: 2, Samples: 2, OutputShape: []int{4},
-		Columns: linalg.Block32{Rows: 2, Cols: 3, Stride: 3, Data: []float32{1, -2, 3, 5, 6, -7}}, Mean: [][]float64{{3, 2, -2}}, Roots: []float32{1, 0.5},
+		Columns: linalg.Block32{Rows: 2, Cols: 3, Stride: 3, Data: []float32{1, -2, 3, 5, 6, -7}}, Mean: [][]float64{{3, 2, -2}}, Roots: []float32{1, 0.5}, Noise: []Noise{{0.5, 0.25, 0.75}},
 	}
 }
 
@@ -83,17 +84,17 @@ func TestStatsFileErrors(t *testing.T) {
 	testkit.WantError(t, err, "version 9")
 	_, err = ReadStats(bytes.NewReader(edit(len(statsMagic)+7, 1)))
 	testkit.WantError(t, err, "length of the site's name")
-	// The last number of G is its corner, before the length and the text of the note, and the weights:
+	// The last number of G is its corner, before the lengths and the texts of the note and of why they are unusable, and the weights:
 	// how many samples have some, the numbers and lengths of two, and three weights.
-	note := len(good) - 5*8 - 3*4 - len(someStats().Note)
+	note := len(good) - 6*8 - 3*4 - len(someStats().Note) - len(someStats().Unusable)
 	corner := note - 16
 	if got := math.Float64frombits(binary.LittleEndian.Uint64(good[corner:])); got != 9 {
 		t.Fatalf("%v where G's corner is looked for, want 9", got)
 	}
 	_, err = ReadStats(bytes.NewReader(edit(corner+7, 0xc0)))
 	testkit.WantError(t, err, "element (2, 2) of a moment is -9")
-	// The mean of the last group ends before the counts, and the 8 numbers, of G.
-	mean := corner - 7*8 - 2*8 - 8
+	// The mean of the last group ends before the counts, and the 8 numbers, of G, and before the noise.
+	mean := corner - 7*8 - 2*8 - 8 - 7*8 // and the count and six shares of noise
 	if got := math.Float64frombits(binary.LittleEndian.Uint64(good[mean:])); got != 1 {
 		t.Fatalf("%v where the last mean is looked for, want 1", got)
 	}
@@ -147,6 +148,24 @@ func TestStatsFileErrorsOfForms(t *testing.T) {
 	lost.Mean = nil
 	_, err = lost.WriteTo(io.Discard)
 	testkit.WantError(t, err, "columns of length 3 have no mean")
+}
+
+// A claim of gigabytes in a file of bytes takes no memory.
+func TestReadStatsClaims(t *testing.T) {
+	var b bytes.Buffer
+	if _, err := columnStats().WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(b.Bytes(), binary.LittleEndian.AppendUint64([]byte{columnForm, 0, 0, 0, 0, 0, 0, 0}, 3)) + 8
+	binary.LittleEndian.PutUint64(b.Bytes()[at:], 1<<30)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := ReadStats(&b)
+	runtime.ReadMemStats(&after)
+	testkit.WantError(t, err, "unexpected EOF")
+	if took := after.TotalAlloc - before.TotalAlloc; took > 64<<20 {
+		t.Errorf("%d MiB were taken", took>>20)
+	}
 }
 
 func FuzzReadStats(f *testing.F) {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/onnx-compress/onnx-compress/internal/ordered"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -32,6 +33,17 @@ type Run struct {
 	Batch int
 	// Done is the number of samples up to and with this run.
 	Done int
+
+	chosen bool // the batch is not the model's own
+}
+
+// Explain adds to the runtime's error in a run what may be the matter: some models say that their batch is free, and compute
+// with that of their export all the same.
+func (r *Run) Explain(err error) error {
+	if refused := (*ort.Error)(nil); r.Batch > 1 && r.chosen && errors.As(err, &refused) && refused.Code != "NOT_IMPLEMENTED" {
+		return fmt.Errorf("%w; %d samples ran at once, and the model may have been made for one at a time: try batch 1", err, r.Batch)
+	}
+	return err
 }
 
 // Count is the number of examples in the run, without filler. A sample that is itself
@@ -93,21 +105,10 @@ func New(src samples.Source, indices []int, inputs []samples.InputSpec, batch, a
 			return nil, fmt.Errorf("sample %d is asked for; there are %d", i, src.Len())
 		}
 	}
-	if f.fixed = Fixed(inputs); f.fixed > 0 {
+	if f.fixed = samples.Batch(inputs); f.fixed > 0 {
 		f.batch = f.fixed
 	}
 	return f, nil
-}
-
-// Fixed is the batch that a model with such inputs takes and no other, 0 where it takes any.
-func Fixed(inputs []samples.InputSpec) int {
-	batch := 0
-	for _, in := range inputs {
-		if len(in.Shape) > 0 {
-			batch = max(batch, in.Shape[0])
-		}
-	}
-	return batch
 }
 
 // First returns the first run that a feed would give.
@@ -188,7 +189,9 @@ func (f *Feed) load(indices []int) loaded {
 func (f *Feed) cut(list []samples.Sample) error {
 	uniform := !slices.ContainsFunc(list, func(s samples.Sample) bool {
 		return s.Alone(f.inputs) || !sameShapes(s, list[0], f.inputs)
-	})
+	}) && (f.fixed > 0 || !slices.ContainsFunc(f.inputs, func(in samples.InputSpec) bool {
+		return len(in.Shape) > 0 && in.Shape[0] >= 0 // which takes one sample at a time
+	}))
 	if uniform {
 		return f.add(list)
 	}
@@ -209,11 +212,11 @@ func sameShapes(a, b samples.Sample, inputs []samples.InputSpec) bool {
 // add appends the run of samples that fit together.
 func (f *Feed) add(list []samples.Sample) error {
 	f.done += len(list)
-	r := &Run{Seq: f.seq, Samples: list, Indices: f.indices[f.done-len(list) : f.done], Done: f.done}
+	r := &Run{Seq: f.seq, Samples: list, Indices: f.indices[f.done-len(list) : f.done], Done: f.done, chosen: f.fixed == 0}
 	f.seq++
 	f.ready = append(f.ready, r)
 	if list[0].Alone(f.inputs) {
-		r.Inputs = list[0].Inputs
+		r.Inputs = list[0].Complete(f.inputs)
 		return nil
 	}
 	r.Batch = max(len(list), f.fixed)
@@ -239,11 +242,11 @@ func (f *Feed) Each(ctx context.Context, workers int, progress samples.Progress,
 				if errors.Is(err, io.EOF) {
 					return nil
 				}
-				if err == nil {
-					err = work(r)
-				}
 				if err != nil {
 					return err
+				}
+				if err := work(r); err != nil {
+					return r.Explain(err)
 				}
 				mu.Lock()
 				done += len(r.Samples)

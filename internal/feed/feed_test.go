@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -91,6 +93,34 @@ func TestFeedStacks(t *testing.T) {
 	for i, r := range runs {
 		if got := r.Inputs["x"]; !slices.Equal(got.Float32s(), want[i]) || !slices.Equal(got.Shape, []int{2, 2}) {
 			t.Errorf("run %d: %v%v, want %v", i, got.Shape, got.Float32s(), want[i])
+		}
+	}
+}
+
+// TestFeedByOwnShapes feeds a number beside a batch, one sample at a time, and a model whose inputs take different batches.
+func TestFeedByOwnShapes(t *testing.T) {
+	src := random(3, "x", tensor.Float32, 2)
+	for i := range src {
+		src[i].Inputs["t"] = tensor.FromFloat32([]int{}, []float32{float32(i)})
+		src[i].Inputs["ids"] = tensor.FromFloat32([]int{3}, []float32{1, 2, 3})
+	}
+	for name, c := range map[string]struct {
+		inputs []samples.InputSpec
+		want   []string
+		shapes string
+	}{
+		"a number":             {[]samples.InputSpec{spec("x", -1, 2), spec("t", []int{}...), spec("ids", -1, -1)}, []string{"0: 0", "0: 1", "0: 2"}, "[1 2] [] [1 3]"},
+		"different batches":    {[]samples.InputSpec{spec("x", -1, 2), spec("t", -1), spec("ids", 1, -1)}, []string{"1: 0", "1: 1", "1: 2"}, "[1 2] [1] [1 3]"},
+		"a number in a batch":  {[]samples.InputSpec{spec("x", -1, 2), spec("t", -1), spec("ids", -1, 3)}, []string{"2: 0 1", "1: 2"}, "[1 2] [1] [1 3]"},
+		"a fixed batch of one": {[]samples.InputSpec{spec("x", 1, 2), spec("t", []int{}...), spec("ids", 1, 3)}, []string{"0: 0", "0: 1", "0: 2"}, "[1 2] [] [1 3]"},
+	} {
+		got, runs := cuts(t, src, testkit.Count(3), c.inputs, 2, 1)
+		last := runs[len(runs)-1].Inputs
+		if shapes := fmt.Sprint(last["x"].Shape, last["t"].Shape, last["ids"].Shape); !slices.Equal(got, c.want) || shapes != c.shapes {
+			t.Errorf("%s: runs %q, the last of %s; want %q, %s", name, got, shapes, c.want, c.shapes)
+		}
+		if v := last["t"].Float32s(); len(v) != 1 || v[0] != 2 {
+			t.Errorf("%s: the last number is %v", name, v)
 		}
 	}
 }
@@ -198,4 +228,31 @@ func TestSourceIsLeftAlone(t *testing.T) {
 		t.Errorf("the first run: %+v, %v", r, err)
 	}
 	src.Returned(t)
+}
+
+// TestExplain: a refusal by the runtime of several samples at once has the advice to run one at a time, where there is a choice.
+func TestExplain(t *testing.T) {
+	src := random(4, "x", tensor.Float32, 2)
+	refusal := fmt.Errorf("running: %w", &ort.Error{Op: "run", Code: "FAIL", Message: "cannot be reshaped"})
+	for name, c := range map[string]struct {
+		input samples.InputSpec
+		batch int
+		fault error
+		want  bool
+	}{
+		"a free batch":     {spec("x", -1, 2), 4, refusal, true},
+		"a batch of one":   {spec("x", -1, 2), 1, refusal, false},
+		"a fixed batch":    {spec("x", 4, 2), 4, refusal, false},
+		"another error":    {spec("x", -1, 2), 4, errors.New("no space"), false},
+		"a missing kernel": {spec("x", -1, 2), 4, &ort.Error{Code: "NOT_IMPLEMENTED"}, false},
+	} {
+		f, err := New(src, testkit.Count(4), []samples.InputSpec{c.input}, c.batch, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = f.Merge(context.Background(), 1, func(string, int, int) {}, func(context.Context, *Run) (func(), error) { return nil, c.fault })
+		if !errors.Is(err, c.fault) || strings.Contains(err.Error(), "4 samples ran at once, and the model may have been made for one at a time: try batch 1") != c.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/onnx-compress/onnx-compress/internal/seeds"
 )
 
 func TestExtractRefuses(t *testing.T) {
@@ -51,6 +53,8 @@ func FuzzExtract(f *testing.F) {
 	f.Add(true, zipOf(f, entry{"../lib.so", "library"}))
 	f.Add(false, tgzOf(f, entry{"lib.so", "library"}))
 	f.Add(false, tgzOf(f, entry{"lib.so", ""}))
+	f.Add(true, seeds.Files(f, "archives", ".zip")[0])
+	f.Add(false, seeds.Files(f, "archives", ".tgz")[0])
 	f.Fuzz(func(t *testing.T, zipped bool, data []byte) {
 		root := t.TempDir()
 		dir := filepath.Join(root, "inner")

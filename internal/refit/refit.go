@@ -152,6 +152,8 @@ func (e *TooFewError) Error() string {
 // samples, and no node runs twice on a sample, except that a site runs once more with its original weights. So the
 // cost grows linearly with depth.
 //
+// Where none of the first third of the sites gains, the rest is given up.
+//
 // Errors are *CutError where the model does not allow that, and *TooFewError where the samples do not.
 func Run(ctx context.Context, lib *ort.Library, m *onnxio.Model, choices []Choice, src samples.Source, indices []int, o Options) (*Result, error) {
 	o = o.withDefaults()
@@ -167,11 +169,41 @@ func Run(ctx context.Context, lib *ort.Library, m *onnxio.Model, choices []Choic
 		return nil, err
 	}
 	for k := range w.order {
+		if w.hopeless(k) {
+			w.giveUp(k)
+			break
+		}
 		if err := w.step(ctx, k); err != nil {
 			return nil, err
 		}
 	}
 	return w.result, nil
+}
+
+// leastTried is the number of sites that must have been tried in vain before the rest are given up.
+const leastTried = 8
+
+// hopeless tells whether nothing was gained at any site of the first third, which takes too few samples for what the sites
+// read, or sites that leave nothing to gain.
+func (w *walk) hopeless(k int) bool {
+	tried := 0
+	for _, i := range w.order[:k] {
+		switch o := &w.result.Sites[i]; {
+		case o.Kept:
+			return false
+		case o.Why == "":
+			tried++
+		}
+	}
+	return tried >= leastTried && 3*k >= len(w.order)
+}
+
+// giveUp leaves the sites from stop k on as they were chosen.
+func (w *walk) giveUp(k int) {
+	for _, i := range w.order[k:] {
+		c := &w.choices[i]
+		w.result.Sites[i] = Outcome{Site: c.Site.Name, Chain: c.Chain, Why: fmt.Sprintf("given up: none of the first %d sites gained by it", k)}
+	}
 }
 
 // newWalk orders the choices and schedules the cuts.

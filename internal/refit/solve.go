@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 
@@ -40,7 +41,8 @@ func (w *walk) solve(ctx context.Context, st *stop, out *Outcome) error {
 	for _, f := range []facts{fit, held} {
 		for g := range f.xx {
 			if err := errors.Join(f.xx[g].Check(), f.both.ex[g].Check(), f.ee[g].Check()); err != nil {
-				return err
+				out.Why = fmt.Sprintf("what it reads or is short of is not finite: %v", err)
+				return nil
 			}
 		}
 	}

@@ -71,7 +71,7 @@ func (w *walk) load(ctx context.Context, src samples.Source, indices []int) erro
 	}
 	// At least sixteen runs, so that an eighth of them can be told from the rest.
 	block := max(1, min(w.o.Batch, len(indices)/(2*heldEvery)))
-	if fixed := feed.Fixed(inputs); fixed > 0 {
+	if fixed := samples.Batch(inputs); fixed > 0 {
 		block = fixed
 	}
 	blocks := (len(indices) + block - 1) / block
@@ -141,7 +141,10 @@ func (w *walk) step(ctx context.Context, k int) error {
 	outcome := &w.result.Sites[w.order[k]]
 	outcome.Site, outcome.Chain, outcome.Why = choice.Site.Name, choice.Chain, st.why
 	if st.sums != nil {
-		if err := w.solve(ctx, st, outcome); err != nil {
+		err := w.solve(ctx, st, outcome)
+		if unsolvable(err) {
+			*outcome = Outcome{Site: choice.Site.Name, Chain: choice.Chain, Why: fmt.Sprintf("the numbers have no answer: %v", err)}
+		} else if err != nil {
 			return fmt.Errorf("refitting node %q: %w", choice.Site.Name, err)
 		}
 	}

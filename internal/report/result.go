@@ -162,19 +162,38 @@ func measureText(r *compress.Result) string {
 	switch {
 	case r.Plan.Measure == compress.OutputChange:
 		return "expected squared change of the outputs"
-	case r.Calibration == nil:
+	case r.Calibration == nil || r.Calibration.DataFree != nil:
 		return "lost share of the weights, summed over the sites,"
 	}
 	return "lost share of the variance, summed over the sites,"
 }
 
 // calibrationText says what the losses were measured on.
-func calibrationText(r *compress.Result) string {
+func calibrationText(r *compress.Result) string { return measuredText(r) + FewText(r.Calibration) }
+
+// FewText says that a calibration had too few samples, with numbers; empty where it had not.
+func FewText(c *compress.Calibration) string {
+	if c == nil || c.Noisiest == "" {
+		return ""
+	}
+	text := fmt.Sprintf("\nthat is few: what node %s reads is known badly", strconv.Quote(c.Noisiest))
+	if c.Wanted > 0 {
+		text += fmt.Sprintf(", about %s would do", number(c.Wanted, "sample"))
+	}
+	return text
+}
+
+func measuredText(r *compress.Result) string {
 	switch c := r.Calibration; {
 	case c == nil:
 		return "data-free: losses were measured on the weights alone"
 	case c.Sweeps == 0:
 		return "nothing to calibrate: no site may change"
+	case c.DataFree != nil && c.DataFree.Samples == 0:
+		return fmt.Sprintf("chosen by the weights alone: %s of %s are too few, and none is held out to judge by", number(c.Samples, "sample"), c.Source)
+	case c.DataFree != nil:
+		return fmt.Sprintf("chosen by the weights alone: on %s held out the outputs change by %.4g, with ranks and factors calibrated on %s of %s by %.4g",
+			number(c.DataFree.Samples, "sample"), c.DataFree.Change, number(c.Samples, "sample"), c.Source, c.DataFree.Calibrated)
 	case c.Cached:
 		return fmt.Sprintf("calibrated on %s of %s, by an earlier run%s", number(c.Samples, "sample"), c.Source, refitText(r))
 	case c.Sweeps > 1:

@@ -23,7 +23,7 @@ func (t *trainer) size(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fixed := feed.Fixed(t.inputs)
+	fixed := samples.Batch(t.inputs)
 	switch {
 	case first.Batch == 0: // it runs by itself
 		t.shard = 1

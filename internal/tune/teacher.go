@@ -76,7 +76,7 @@ func (t *teacher) ask(ctx context.Context, r *feed.Run, keep bool) ([]tensor.Den
 		err = t.average(ctx, r, out)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the original model on sample %s: %w", r.Samples[0].Name, err)
+		return nil, r.Explain(fmt.Errorf("the original model on sample %s: %w", r.Samples[0].Name, err))
 	}
 	if keep {
 		t.remember(r, out)

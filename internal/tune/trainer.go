@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/outputs"
+	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -218,7 +220,7 @@ func (t *trainer) taught() ([]string, error) {
 	}
 	for name := range t.o.Losses {
 		if _, known := t.kinds[name]; !known {
-			return nil, fmt.Errorf("a loss is given for output %q, which the model does not have", name)
+			return nil, fmt.Errorf("a loss is given for output %q, which the model does not have%s", name, suggest.Phrase(name, slices.Sorted(maps.Keys(t.kinds))))
 		}
 	}
 	if t.outputs = len(out); t.outputs == 0 {

@@ -54,6 +54,16 @@ func warnings(r *compress.Result) []string {
 	} else if r.Calibration == nil {
 		out = append(out, "no samples were given. The layers were judged by their weights alone, and the model was run on random inputs, which shows that it runs, not how good it is.")
 	}
+	if c := r.Calibration; c != nil && c.Noisiest != "" {
+		text := fmt.Sprintf("%s are few to calibrate on: what node %q reads is known badly.", number(c.Samples, "sample"), c.Noisiest)
+		if c.Wanted > 0 {
+			text += fmt.Sprintf(" About %s would do.", grouped(c.Wanted))
+		}
+		if c.DataFree != nil {
+			text += " The layers were judged by their weights alone."
+		}
+		out = append(out, text)
+	}
 	if t := r.Trials; t != nil && t.Shared {
 		out = append(out, "there were too few samples for two sets, so that the same ones chose the model and judged it. On others it will do a little worse.")
 	}

@@ -113,7 +113,7 @@ func lossName(r *compress.Result) string {
 	switch {
 	case r.Plan.Measure == compress.OutputChange:
 		return "expected squared change of the outputs"
-	case r.Calibration == nil:
+	case r.Calibration == nil || r.Calibration.DataFree != nil:
 		return "lost share of the weights, summed over the layers"
 	}
 	return "lost share of the layers' own outputs, summed over the layers"
