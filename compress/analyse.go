@@ -201,21 +201,18 @@ func (a *Analysis) placed(targets []Target) (*Analysis, error) {
 	return next, nil
 }
 
-// countable refuses targets on what the model has nothing of, as far as that can be counted: every model would meet them.
+// countable refuses a macs target where nothing can be counted: every model would meet it.
 func (a *Analysis) countable(o Options, targets []Target) error {
 	for _, t := range targets {
-		if a.need(t.Resource) > 0 || t.Resource == Bytes || o.FromPlan != nil {
+		if t.Resource != MACs || a.Costs.MACs > 0 || o.FromPlan != nil {
 			continue
 		}
-		why := "the model has no constant tensors"
-		switch unknown := a.Costs.Unlocated; {
-		case t.Resource == MACs && len(unknown) > 0:
-			why = fmt.Sprintf("nothing of the model's multiply-adds can be counted: %d of its nodes multiply, at an unknown size (%s: %s); %s",
-				len(unknown), unknown[0].Name, unknown[0].Why, a.sizesAdvice())
-		case t.Resource == MACs:
-			why = "the model has no node that is known to multiply (Conv, ConvTranspose, Gemm, MatMul and what is made of them); bound params or bytes instead"
+		unknown := a.Costs.Unlocated
+		if len(unknown) == 0 {
+			return a.unmet(t, "the model has no node that is known to multiply (Conv, ConvTranspose, Gemm, MatMul and what is made of them); bound params or bytes instead")
 		}
-		return a.unmet(t, why)
+		return a.unmet(t, fmt.Sprintf("nothing of the model's multiply-adds can be counted: %d of its nodes multiply, at an unknown size (%s: %s); %s",
+			len(unknown), unknown[0].Name, unknown[0].Why, a.sizesAdvice()))
 	}
 	return nil
 }

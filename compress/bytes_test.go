@@ -63,7 +63,7 @@ func TestBytesExternal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := RunOptions{Output: out(t), Options: Options{Targets: []Target{share(Bytes, 0.7)}}}
+	o := RunOptions{Output: out(t), Options: Options{Targets: []Target{share(Bytes, 0.7)}, AcceptDamage: true}}
 	for i, n := range graph.Of(m).Nodes() {
 		if i%2 == 0 {
 			o.Select.Only = append(o.Select.Only, n.Name())

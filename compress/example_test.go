@@ -36,9 +36,10 @@ func ExampleRun() {
 	result, err := compress.Run(context.Background(), env, m, compress.RunOptions{
 		Output: filepath.Join(folder, "small.onnx"),
 		Options: compress.Options{
-			Targets: []compress.Target{target},
-			Methods: []string{"svd", "spatial"},
-			Select:  compress.Selection{Keep: []string{"stem", "classifier"}},
+			Targets:      []compress.Target{target},
+			Methods:      []string{"svd", "spatial"},
+			Select:       compress.Selection{Keep: []string{"stem", "classifier"}},
+			AcceptDamage: true, // without samples, half is too little for this network
 		},
 	})
 	if err != nil {

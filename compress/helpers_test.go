@@ -105,6 +105,7 @@ func schemes() []string {
 // quick has two methods on offer where a test names none, one in closed form and one that descends: enough for what is
 // not about the schemes, and a tenth of the work of all. There are no sensitivities unless a test asks for them.
 func quick(o Options) Options {
+	o.AcceptDamage = true // models with random weights do not compress well
 	if len(o.Methods) == 0 && o.FromPlan == nil {
 		o.Methods = []string{"svd", "spatial"}
 	}

@@ -79,7 +79,7 @@ func TestSharedWeightsMoveTogether(t *testing.T) {
 func TestSharedWeightsInTheResult(t *testing.T) {
 	for _, whole := range []bool{false, true} {
 		for _, r := range countable() {
-			m, o := twice(t, whole), RunOptions{Output: out(t), Options: Options{Targets: []Target{share(r, 0.8)}}}
+			m, o := twice(t, whole), RunOptions{Output: out(t), Options: Options{Targets: []Target{share(r, 0.8)}, AcceptDamage: true}}
 			result, err := Run(context.Background(), in(t), m, o)
 			if err != nil {
 				t.Fatal(err)

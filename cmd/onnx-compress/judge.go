@@ -1,11 +1,5 @@
 package main
 
-import (
-	"strconv"
-
-	"github.com/onnx-compress/onnx-compress/internal/outputs"
-)
-
 // judgeFlags say what a model's outputs are to those who judge by them, and how much each counts.
 type judgeFlags struct {
 	classes string
@@ -24,10 +18,9 @@ func (j *judgeFlags) read() (map[string]float64, error) {
 	}
 	weights := map[string]float64{}
 	for _, word := range j.words {
-		output, number, both := cutLast(word)
-		v, err := strconv.ParseFloat(number, 64)
-		if err != nil || !both || !(v >= 0 && v <= outputs.MaxWeight) {
-			return nil, usagef("--weight %s: want OUTPUT=NUMBER with a number from 0", word)
+		output, v, err := outputWeight(word)
+		if err != nil {
+			return nil, usagef("--weight %s: %w", word, err)
 		}
 		if _, twice := weights[output]; twice {
 			return nil, usagef("--weight %s: output %q has a weight already", word, output)

@@ -42,9 +42,9 @@ func Shares(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples.
 		return o.Weights, nil
 	}
 	var mu sync.Mutex
-	runs := map[int][]spread{}
+	runs := map[int][]outputSpread{}
 	err = out.each(ctx, session, indices[:min(len(indices), sharing)], func(string, int, int) {}, func(r *feed.Run, values []tensor.Dense) error {
-		part := make([]spread, len(values))
+		part := make([]outputSpread, len(values))
 		for i, v := range values {
 			if v, ok := r.WithoutFiller(v); ok {
 				part[i].add(out.targets[i], v, r.Count())
@@ -63,7 +63,7 @@ func Shares(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples.
 		weights = map[string]float64{}
 	}
 	for i, t := range out.targets {
-		var sum spread
+		var sum outputSpread
 		for n := range len(runs) {
 			sum.merge(runs[n][i])
 		}
@@ -74,10 +74,10 @@ func Shares(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples.
 	return weights, nil
 }
 
-// spread sums up how much an output varies.
-type spread struct{ samples, numbers, sum, squares float64 }
+// outputSpread sums up how much an output varies.
+type outputSpread struct{ samples, numbers, sum, squares float64 }
 
-func (s *spread) add(t target, v tensor.Dense, samples int) {
+func (s *outputSpread) add(t target, v tensor.Dense, samples int) {
 	x := append([]float32{}, v.Float32s()...)
 	center(x, t.Classes(v.Shape))
 	s.samples += float64(samples)
@@ -88,7 +88,7 @@ func (s *spread) add(t target, v tensor.Dense, samples int) {
 	}
 }
 
-func (s *spread) merge(o spread) {
+func (s *outputSpread) merge(o outputSpread) {
 	s.samples += o.samples
 	s.numbers += o.numbers
 	s.sum += o.sum
@@ -96,7 +96,7 @@ func (s *spread) merge(o spread) {
 }
 
 // variance is that of the output of a sample, summed over its numbers.
-func (s *spread) variance() float64 {
+func (s *outputSpread) variance() float64 {
 	if s.numbers == 0 || s.samples == 0 {
 		return 0
 	}

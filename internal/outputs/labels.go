@@ -26,7 +26,10 @@ func CheckLabels(labels []int, output string, classes int) error {
 // NearChance tells whether a share of right answers among so many samples is about what guessing among the classes gives: at
 // most two standard deviations above it, where samples are few a quarter of what guessing leaves.
 func NearChance(accuracy float64, samples, classes int) bool {
-	p := 1 / float64(max(classes, 1))
+	if classes < 2 {
+		return false
+	}
+	p := 1 / float64(classes)
 	deviation := math.Sqrt(p * (1 - p) / float64(max(samples, 1)))
 	return accuracy <= p+min(2*deviation, (1-p)/4)
 }

@@ -30,6 +30,11 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 	p.goals(r.Trials, verbose)
 	if len(r.Uncounted) > 0 {
 		p.line("MACs lack %s of unknown size", number(len(r.Uncounted), "node"))
+		for _, t := range r.Targets {
+			if t.Resource == compress.MACs {
+				p.line("%s holds for the %s that can be counted, not for the whole model", t.Target, Count(t.Original))
+			}
+		}
 	}
 	if verbose {
 		p.details(r)
