@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-
 )
 
 // Report says how far the outputs of two models lie apart, and on what data.

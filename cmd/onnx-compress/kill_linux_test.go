@@ -15,12 +15,10 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/onnx-compress/onnx-compress/internal/provision"
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
+	"github.com/onnx-compress/onnx-compress/onnxio/onnxiotest"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
@@ -42,32 +40,14 @@ func newShop(t *testing.T, folder string) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := proto.Clone(made.Proto).(*onnxpb.ModelProto)
-	var weights []byte
-	for _, w := range p.GetGraph().Initializer {
-		if len(w.RawData) == 0 {
-			continue
-		}
-		entry := func(key string, value any) *onnxpb.StringStringEntryProto {
-			return &onnxpb.StringStringEntryProto{Key: proto.String(key), Value: proto.String(fmt.Sprint(value))}
-		}
-		w.ExternalData = []*onnxpb.StringStringEntryProto{entry("location", "w.bin"), entry("offset", len(weights)), entry("length", len(w.RawData))}
-		w.DataLocation = onnxpb.TensorProto_EXTERNAL.Enum()
-		weights, w.RawData = append(weights, w.RawData...), nil
-	}
-	message, err := p.MarshalVT()
-	if err != nil {
-		t.Fatal(err)
-	}
+	onnxiotest.External(t, made, s.model, "w.bin")
 	records := make([]byte, 60*769)
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := range records {
 		records[i] = byte(random.IntN(5))
 	}
-	for path, content := range map[string][]byte{s.model: message, filepath.Join(source, "w.bin"): weights, s.data: records} {
-		if err := os.WriteFile(path, content, 0o644); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile(s.data, records, 0o644); err != nil {
+		t.Fatal(err)
 	}
 	ask := func(target string) []string {
 		return []string{

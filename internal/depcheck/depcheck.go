@@ -55,6 +55,7 @@ func House() Rules {
 			"graph":                            {"onnxio"},
 			"onnxio":                           {"onnxio/onnxpb", "tensor", "internal/atomicfile", "internal/filekind"},
 			"onnxio/onnxpb":                    {},
+			"onnxio/onnxiotest":                {"onnxio"},
 			"tensor":                           {},
 			"decomp":                           {"linalg"},
 			"decomp/decomptest":                {"decomp"},

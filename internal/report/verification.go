@@ -52,7 +52,7 @@ func Uncompared(o verify.Output) string {
 		return "is not compared: " + o.Uncompared
 	case o.Differing > 0:
 		return fmt.Sprintf("has sizes that depend on the data, and differ for %s, which are left out", number(o.Differing, "sample"))
-	case o.Kind == outputs.State && o.Ignored:
+	case o.Kind == string(outputs.State) && o.Ignored:
 		return "is the state of a cache, and counts nothing"
 	case o.Ignored:
 		return "counts nothing"
