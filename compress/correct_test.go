@@ -209,7 +209,7 @@ func TestCorrectionCancelled(t *testing.T) {
 // TestCorrectsSharedWeights: sites of one weight are replaced, and corrected, together.
 func TestCorrectsSharedWeights(t *testing.T) {
 	needRuntime(t)
-	r, _ := run(t, twice(t, false), Options{Targets: []Target{share(Params, 0.4)}, Source: drawn(40, "x", 12), CalibSamples: 30, Probes: 1, Search: "composite"})
+	r, _ := run(t, twice(t, false), Options{Targets: []Target{share(Params, 0.4)}, Source: drawn(400, "x", 12), CalibSamples: 360, Probes: 1, Search: "composite"})
 	if !slices.ContainsFunc(r.Plan.Corrections, func(c Correction) bool { return len(c.Sites) == 2 }) {
 		t.Errorf("corrections: %+v", r.Plan.Corrections)
 	}

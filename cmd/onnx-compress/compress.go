@@ -50,8 +50,8 @@ out.`,
       --target macs=0.6 --target params=0.7 --keep '*/conv1' --json=result.json`,
 		Annotations: map[string]string{notesOf: `
 Exit codes: 0 done, 1 failed, 2 usage, 3 a target cannot be met, 6 random inputs
-show that a result is destroyed which no samples judged (--accept-damage). Nothing
-is written unless it is 0.`},
+show that a result is destroyed which no samples judged (--accept-damage).
+Nothing is written unless it is 0.`},
 		ValidArgsFunction: ending("onnx"),
 		RunE:              c.run,
 	}, c.declare, configFlags)

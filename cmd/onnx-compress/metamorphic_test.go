@@ -35,7 +35,7 @@ func TestMetamorphic(t *testing.T) {
 		{"image", imageNet, []int{40, 3, 10, 10}, []string{"--target params=0.7", "--methods svd,spatial,tucker2"}},
 		{"image without refit", imageNet, []int{33, 3, 10, 10}, []string{"--target macs=0.7", "--no-refit", "--search lagrange"}},
 		{"sequence", sequenceNet, []int{40, 7, 12}, []string{"--target params=0.7", "--target macs=0.9"}},
-		{"data-free", sequenceNet, nil, []string{"--target params=0.5"}},
+		{"data-free", sequenceNet, nil, []string{"--target params=0.5", "--accept-damage"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			folder := t.TempDir()
