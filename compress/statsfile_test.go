@@ -35,7 +35,7 @@ func TestStats(t *testing.T) {
 	}{
 		{"plain", Options{Source: images(40), CalibSamples: 24}, 1},
 		{"with sensitivities", Options{Source: images(40), CalibSamples: 24, Probes: 1}, 1},
-		{"in several sweeps", Options{Source: drawn(40, "x", 12, 1, 1), CalibSamples: 24, Memory: 26 << 20}, 2},
+		{"in several sweeps", Options{Source: drawn(40, "x", 12, 1, 1), CalibSamples: 24, Memory: 34 << 20}, 2},
 	} {
 		m := zoo(t, "cnn")
 		if c.sweeps > 1 {
