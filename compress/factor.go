@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
@@ -146,7 +147,9 @@ func (f *factoring) group(ctx context.Context, name string, group []int, stats [
 // Stats is none.
 func (f *factoring) offer(s *rewrite.Site, saw calib.Stats, means centres) (offer, error) {
 	kernel, err := s.Load()
-	if err != nil {
+	if infinite := (*rewrite.NotFiniteError)(nil); errors.As(err, &infinite) && math.IsInf(infinite.Value, 0) {
+		saw.Unusable = fmt.Sprintf("element %v of its weight is %v, as in a mask, which no factors can hold", infinite.At, infinite.Value)
+	} else if err != nil {
 		return offer{}, err
 	}
 	o := offer{ratio: 1, options: []option{dense(s)}, seen: &seen{site: *s, positions: 1, note: saw.Note, output: saw.G, felt: saw.Felt}}

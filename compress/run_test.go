@@ -313,10 +313,23 @@ func poisoned(t *testing.T, v float64) *onnxio.Model {
 	return built(t, b)
 }
 
-// TestWeightsAtFault: NaN and infinity are refused with file, node and tensor, unless their
-// node is left alone.
+// TestInfiniteWeights: what may be a mask is left alone, and why is said.
+func TestInfiniteWeights(t *testing.T) {
+	for _, v := range []float64{math.Inf(-1), math.Inf(1)} {
+		o := RunOptions{Output: out(t), Options: Options{Targets: []Target{share(Params, 0.9)}, AcceptDamage: true}}
+		r, err := Run(context.Background(), in(t), poisoned(t, v), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := r.Sites[1]; s.Method != Dense || !strings.Contains(s.Note, "[2 3]") || !strings.Contains(s.Note, "mask") || r.Sites[0].Method == Dense {
+			t.Errorf("%v: %+v", v, r.Sites)
+		}
+	}
+}
+
+// TestWeightsAtFault: NaN is refused with file, node and tensor, unless its node is left alone.
 func TestWeightsAtFault(t *testing.T) {
-	for _, v := range []float64{math.NaN(), math.Inf(1)} {
+	for _, v := range []float64{math.NaN()} {
 		m := poisoned(t, v)
 		o := RunOptions{Output: out(t), Options: Options{Targets: []Target{share(Params, 0.8)}}}
 		_, err := Run(context.Background(), in(t), m, o)

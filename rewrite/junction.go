@@ -1,7 +1,6 @@
 package rewrite
 
 import (
-	"errors"
 	"math"
 	"slices"
 
@@ -189,7 +188,7 @@ func (j *junction) patch() (Patch, error) {
 	}
 	for _, v := range slices.Concat(kernel.Weights, j.bias) {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return Patch{}, errors.New("their product is not finite")
+			return Patch{}, &NotFiniteError{Weight: j.second.Weight, Node: j.second.Name, Value: v} // their product is
 		}
 	}
 	b := &builder{site: j.second, names: j.names, chain: decomp.Chain{{Kernel: kernel}}, opset: j.second.model.Opset("")}

@@ -103,6 +103,9 @@ func (g *merger) round(m *onnxio.Model) ([]Patch, []Merged, error) {
 			continue
 		}
 		patch, merged, ok, err := g.merge(first, second, names)
+		if errors.As(err, new(*NotFiniteError)) {
+			continue // which two nodes compute as well as one
+		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("%q with %q: %w", first.Name, second.Name, err)
 		}

@@ -100,9 +100,21 @@ func turned(perm, turn []int) []int {
 	return next
 }
 
+// NotFiniteError says which element of a weight is NaN or infinite. Infinite ones may be meant, as those of a mask that is looked up
+// or added; no chain of factors can hold them.
+type NotFiniteError struct {
+	Weight, Node string
+	At           []int
+	Value        float64
+}
+
+func (e *NotFiniteError) Error() string {
+	return fmt.Sprintf("weight %q of node %q: element %v is %v; mend the model, or leave the node alone", e.Weight, e.Node, e.At, e.Value)
+}
+
 // Load reads the weight of the site as a float64 kernel, [Out, In/Groups,
 // Window...] row-major, with the transposition and the alpha of a Gemm folded in.
-// It refuses NaN and infinite numbers, naming the tensor and the element.
+// NaN and infinite numbers are a *NotFiniteError.
 func (s *Site) Load() (decomp.Kernel, error) {
 	shape := s.weight.tensor.Shape()
 	v, err := s.weight.tensor.Float64s()
@@ -111,7 +123,7 @@ func (s *Site) Load() (decomp.Kernel, error) {
 	}
 	for i, x := range v {
 		if math.IsNaN(x) || math.IsInf(x, 0) {
-			return decomp.Kernel{}, fmt.Errorf("weight %q of node %q: element %v is %v; mend the model, or leave the node alone", s.Weight, s.Name, tensor.Coordinates(i, shape), x)
+			return decomp.Kernel{}, &NotFiniteError{Weight: s.Weight, Node: s.Name, At: tensor.Coordinates(i, shape), Value: x}
 		}
 	}
 	v = permute(v, shape, s.weight.order())

@@ -108,7 +108,8 @@ func (w *walk) try(ctx context.Context, st *stop, p *problem, fit, held facts, l
 func unsolvable(err error) bool {
 	var numerical *linalg.NumericalError
 	var refused *decomp.RefusedError
-	return errors.As(err, &numerical) || errors.As(err, &refused)
+	var broken *rewrite.NotFiniteError
+	return errors.As(err, &numerical) || errors.As(err, &refused) || errors.As(err, &broken)
 }
 
 // finalists is how many ridges, over both targets, are tried on factors.
