@@ -44,7 +44,7 @@ func TestAction(t *testing.T) {
 	bash := need(t, "bash")
 	folder := t.TempDir()
 	fashion(t, folder)
-	tool(t, folder, 0, "net.onnx", "-o", "small.onnx", "--target", "macs=0.9", "--methods", "svd", "-q")
+	tool(t, folder, 0, "net.onnx", "-o", "small.onnx", "--target", "macs=0.9", "--methods", "svd", "--accept-damage", "-q")
 	for _, c := range []struct {
 		name    string
 		inputs  map[string]string

@@ -67,7 +67,7 @@ func TestDocuments(t *testing.T) {
 			}
 			pictures(t, folder)
 			if d.name == "docs/accuracy.md" { // whose reader has compressed already
-				tool(t, folder, 0, "model.onnx", "-o", "small.onnx", "--methods", "svd", "--target", "macs=0.7", "-q")
+				tool(t, folder, 0, "model.onnx", "-o", "small.onnx", "--methods", "svd", "--target", "macs=0.7", "--accept-damage", "-q")
 			}
 			s := newSession(t, folder, path...)
 			var changes []change
