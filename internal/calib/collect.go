@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/defaults"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
@@ -95,6 +96,15 @@ func collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rew
 		return nil, err
 	}
 	out := c.finish(sites)
+	if slices.ContainsFunc(out, func(s Stats) bool { return s.Unusable != "" && s.Positions > 0 }) {
+		if why := Blame(ctx, lib, m, src, order); why != "" {
+			for i := range out {
+				if out[i].Positions > 0 && out[i].Unusable != "" {
+					out[i].Unusable += ": " + why
+				}
+			}
+		}
+	}
 	if o.Probes < 1 {
 		return out, nil
 	}

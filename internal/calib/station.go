@@ -293,7 +293,7 @@ func (st *station) finish(b linalg.Backend) Stats {
 		st.join(&out)
 	}
 	if g, err := out.finite(); err != nil {
-		return Stats{Unusable: fmt.Sprintf("the second moments of its input %q (group %d) are not finite, so the model computes infinite or undefined numbers on these samples: %v; look at how the samples are scaled", st.site.Input, g, err)}
+		return Stats{Positions: st.positions, Unusable: fmt.Sprintf("the second moments of its input %q (group %d) are not finite, so the model computes infinite or undefined numbers on these samples (%v; look at how they are scaled)", st.site.Input, g, err)}
 	}
 	return out
 }
