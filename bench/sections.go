@@ -37,6 +37,7 @@ func sections() []section {
 		{"minilm", "A sentence encoder: what each part is worth", (*bench).minilm},
 		{"bn", "Batch-norm kept or folded", (*bench).batchNorm},
 		{"models", "Other trained models", (*bench).models},
+		{"real", "Models out of packages", (*bench).real},
 		{"few-samples", "Few samples", (*bench).few},
 		{"bytes", "Same command, same bytes", (*bench).sameBytes},
 		{"inspect", "Inspecting a model of 1 GiB", (*bench).inspect},
