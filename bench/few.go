@@ -20,7 +20,7 @@ func (b *bench) few() error {
 		return append([]string{b.model(model), "--calib", b.sample("cifar10_train5000.bin"), "--verify-samples", "2000"}, cifar...)
 	}
 	squeeze := []string{b.model("squeezenet1.1_imagenet.onnx"), "--calib", b.sample("imagenet"), "--verify-samples", "488", "--crop", "224", "--normalize", "imagenet"}
-	b.printf("Signal to noise ratio of the outputs at %s, and in brackets the same top-1 class, on images that took no part (2,000 of CIFAR-10, 488 of ImageNet). The last row without samples, judged on the same.\n\n```\n%s\n```\n\n",
+	b.printf("Signal to noise ratio of the outputs at %s, and in brackets the same top-1 class, on images that took no part (2,000 of CIFAR-10, 488 of ImageNet). The last row is without samples, judged on as many of the same sets.\n\n```\n%s\n```\n\n",
 		fewBudget, b.command(slices.Concat(cifarNet("resnet20_cifar10.onnx"), schemes, []string{"--calib-samples", "N"})...))
 	b.printf("| samples | ResNet-20 | ResNet-56 | SqueezeNet 1.1 |\n|---|---|---|---|\n")
 	models := [][]string{cifarNet("resnet20_cifar10.onnx"), cifarNet("resnet56_cifar10_bn.onnx"), squeeze}
