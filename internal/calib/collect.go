@@ -231,11 +231,11 @@ func (c *collector) forward(ctx context.Context, w *worker, r *feed.Run) error {
 // backward runs the model and its gradients, once per probe, and adds the columns and the
 // sensitivities of the sites.
 func (c *collector) backward(ctx context.Context, w *worker, r *feed.Run) error {
-	p, err := c.gradients.get(ctx, r)
+	p, done, err := c.gradients.get(ctx, r)
 	if err != nil {
 		return err
 	}
-	defer c.gradients.put(p)
+	defer done()
 	weights := make([][]float32, len(c.stations))
 	for probe := range c.o.Probes {
 		if err := c.backwardOnce(ctx, w, r, p, probe, weights); err != nil {

@@ -7,8 +7,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
-	"sync"
 
 	"github.com/onnx-compress/onnx-compress/grad"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
@@ -30,25 +28,17 @@ type gradients struct {
 	sites   []*rewrite.Site
 	none    string // why there are to be no gradients, empty where there are
 
-	mu     sync.Mutex
-	passes map[string]*pass
-	clock  int
+	passes *feed.Pool[pass]
 }
 
 // pass is a session that gives out what stations read and the gradients of the outputs of
 // sites.
 type pass struct {
-	once sync.Once
-	err  error
-
 	probe      *probe
 	cotangents []cotangent
 	gradients  []string // of each site, empty where there is none
 	why        []string // there is none
 	found      []string // the gradients that there are
-
-	users int // workers that use it now
-	used  int // when it was last asked for
 }
 
 // cotangent is the input of a pass that weighs an output.
@@ -59,63 +49,15 @@ type cotangent struct {
 	shape []int
 }
 
-// mostPasses is how many sessions are kept; more are held only while workers use them.
-// Each has the model's weights.
+// mostPasses is how many sessions are kept. Each has the model's weights.
 const mostPasses = 4
 
-// get returns the pass for the inputs of a run; the caller gives it back by put.
-func (gs *gradients) get(ctx context.Context, r *feed.Run) (*pass, error) {
-	var key strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(r.Inputs)) {
-		fmt.Fprint(&key, name, r.Inputs[name].Shape, ";")
-	}
-	gs.mu.Lock()
-	p, ok := gs.passes[key.String()]
-	if !ok {
-		p = &pass{}
-		gs.evict()
-		gs.passes[key.String()] = p
-	}
-	gs.clock++
-	p.used = gs.clock
-	p.users++
-	gs.mu.Unlock()
-	p.once.Do(func() { p.err = gs.build(ctx, p, r.Inputs) })
-	if p.err != nil {
-		gs.put(p)
-		return nil, p.err
-	}
-	return p, nil
+// get returns the pass for the inputs of a run, and a function that gives it back.
+func (gs *gradients) get(ctx context.Context, r *feed.Run) (*pass, func(), error) {
+	return gs.passes.Get(r, func(p *pass) error { return gs.build(ctx, p, r.Inputs) })
 }
 
-func (gs *gradients) put(p *pass) {
-	gs.mu.Lock()
-	defer gs.mu.Unlock()
-	p.users--
-}
-
-// evict closes the pass that was not used for longest, when there are enough of them.
-func (gs *gradients) evict() {
-	if len(gs.passes) < mostPasses {
-		return
-	}
-	oldest := ""
-	for key, p := range gs.passes {
-		if p.users == 0 && (oldest == "" || p.used < gs.passes[oldest].used) {
-			oldest = key
-		}
-	}
-	if oldest != "" {
-		gs.passes[oldest].close()
-		delete(gs.passes, oldest)
-	}
-}
-
-func (gs *gradients) close() {
-	for _, p := range gs.passes {
-		p.close()
-	}
-}
+func (gs *gradients) close() { gs.passes.Close() }
 
 func (p *pass) close() {
 	if p.probe != nil {
@@ -297,7 +239,7 @@ func (c *collector) newGradients(lib *ort.Library, m *onnxio.Model, inputs []sam
 	if err != nil {
 		return nil, err
 	}
-	gs := &gradients{lib: lib, model: m, inputs: inputs, targets: targets, values: c.values, passes: map[string]*pass{}}
+	gs := &gradients{lib: lib, model: m, inputs: inputs, targets: targets, values: c.values, passes: feed.NewPool(mostPasses, (*pass).close)}
 	for _, s := range c.sensors {
 		gs.sites = append(gs.sites, s.site)
 	}

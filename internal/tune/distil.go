@@ -230,7 +230,7 @@ func Rehearse(ctx context.Context, lib *ort.Library, m *onnxio.Model, src sample
 		o.Part = Reachable
 	}
 	indices, _ := samples.Split(src.Len(), src.Len(), o.Seed)
-	t := &trainer{o: o, lib: lib, original: m, compressed: m, src: src}
+	t := idle(lib, m, m, src, o)
 	defer t.close()
 	if err := t.divide(indices); err != nil {
 		return err

@@ -20,7 +20,8 @@ func Gradient(ctx context.Context, lib *ort.Library, original, compressed *onnxi
 		return 0, nil, err
 	}
 	o.Batch, o.Augment = min(len(indices), mostShard), nil
-	t := &trainer{o: o, lib: lib, original: original, compressed: compressed, src: src, learn: indices, held: indices}
+	t := idle(lib, original, compressed, src, o)
+	t.learn, t.held = indices, indices
 	defer t.close()
 	loss, gradients, err := t.gradientAt(ctx)
 	if err != nil {

@@ -3,10 +3,7 @@ package tune
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
-	"sync"
 
 	"github.com/onnx-compress/onnx-compress/grad"
 	"github.com/onnx-compress/onnx-compress/graph"
@@ -17,81 +14,14 @@ import (
 
 // plan is what a step is computed with for inputs of certain shapes: a graph of gradients holds for its shapes only.
 type plan struct {
-	once sync.Once
-	err  error
-
 	objective *objective
 	graph     *grad.Graph
 	session   *ort.Session
 	labels    []int // the shape of the labels, nil without
-
-	users int // steps that use it now
-	used  int // when it was last asked for
 }
 
-// plans has those of the shapes that were seen last.
-type plans struct {
-	mu    sync.Mutex
-	all   map[string]*plan
-	clock int
-}
-
-// mostPlans is how many are kept; more are held only while steps use them. Each has the weights that are not tuned.
+// mostPlans is how many are kept. Each has the weights that are not tuned.
 const mostPlans = 16
-
-// get returns the plan of some shapes, which build completes where it is new. The caller gives it back by put.
-func (ps *plans) get(shapes map[string][]int, build func(*plan) error) (*plan, error) {
-	key := shapesKey(shapes)
-	ps.mu.Lock()
-	p, ok := ps.all[key]
-	if !ok {
-		if ps.all == nil {
-			ps.all = map[string]*plan{}
-		}
-		ps.evict()
-		p = &plan{}
-		ps.all[key] = p
-	}
-	ps.clock++
-	p.used = ps.clock
-	p.users++
-	ps.mu.Unlock()
-	p.once.Do(func() { p.err = build(p) })
-	if p.err != nil {
-		ps.put(p)
-		return nil, p.err
-	}
-	return p, nil
-}
-
-func (ps *plans) put(p *plan) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	p.users--
-}
-
-// evict closes the plan that was not used for longest, when there are enough of them.
-func (ps *plans) evict() {
-	if len(ps.all) < mostPlans {
-		return
-	}
-	oldest := ""
-	for key, p := range ps.all {
-		if p.users == 0 && (oldest == "" || p.used < ps.all[oldest].used) {
-			oldest = key
-		}
-	}
-	if oldest != "" {
-		ps.all[oldest].close()
-		delete(ps.all, oldest)
-	}
-}
-
-func (ps *plans) close() {
-	for _, p := range ps.all {
-		p.close()
-	}
-}
 
 func (p *plan) close() {
 	if p.session != nil {
@@ -102,26 +32,9 @@ func (p *plan) close() {
 	}
 }
 
-func shapesKey(shapes map[string][]int) string {
-	var key strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(shapes)) {
-		fmt.Fprint(&key, name, shapes[name], ";")
-	}
-	return key.String()
-}
-
-// shapesOf are the shapes of a run's inputs.
-func shapesOf(r *feed.Run) map[string][]int {
-	out := map[string][]int{}
-	for name, d := range r.Inputs {
-		out[name] = d.Shape
-	}
-	return out
-}
-
-// plan returns the plan for a run. The caller gives it back.
-func (t *trainer) plan(ctx context.Context, r *feed.Run) (*plan, error) {
-	return t.plans.get(shapesOf(r), func(p *plan) error {
+// plan returns the plan for a run, and a function that gives it back.
+func (t *trainer) plan(ctx context.Context, r *feed.Run) (*plan, func(), error) {
+	return t.plans.Get(r, func(p *plan) error {
 		values, err := t.prepare(ctx, p, r)
 		if err != nil {
 			return err
@@ -190,10 +103,9 @@ func (t *trainer) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p, err := t.plan(ctx, r)
-	if err != nil {
-		return err
+	_, done, err := t.plan(ctx, r)
+	if err == nil {
+		done()
 	}
-	t.plans.put(p)
-	return nil
+	return err
 }

@@ -75,11 +75,7 @@ func (t *trainer) shapes(ctx context.Context, first *feed.Run) (map[int]string, 
 		if err != nil {
 			return nil, err
 		}
-		shapes := map[string][]int{}
-		for name, d := range s.Inputs {
-			shapes[name] = d.Shape
-		}
-		out[i] = shapesKey(shapes)
+		out[i] = feed.Shapes(s.Inputs)
 		several[out[i]] = true
 	}
 	if len(several) == 1 {

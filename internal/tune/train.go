@@ -183,11 +183,11 @@ func (t *trainer) take(ctx context.Context, runs []*feed.Run) (float64, error) {
 
 // run computes the loss and the gradients of one shard.
 func (t *trainer) run(ctx context.Context, r *feed.Run) (*ort.Results, error) {
-	p, err := t.plan(ctx, r)
+	p, done, err := t.plan(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	defer t.plans.put(p)
+	defer done()
 	answers, err := t.teacher.ask(ctx, r, t.keeps())
 	if err != nil {
 		return nil, err

@@ -36,7 +36,7 @@ type trainer struct {
 	teacher *teacher
 	params  *parameters
 	block   int // of channels
-	plans   plans
+	plans   *feed.Pool[plan]
 
 	start    []float32 // the parameters as they came
 	weights  []float32
@@ -57,7 +57,7 @@ type trainer struct {
 
 // newTrainer prepares everything up to the first step.
 func newTrainer(ctx context.Context, lib *ort.Library, original, compressed *onnxio.Model, src samples.Source, indices []int, o Options) (*trainer, error) {
-	t := &trainer{o: o, lib: lib, original: original, compressed: compressed, src: src}
+	t := idle(lib, original, compressed, src, o)
 	for _, step := range []func(context.Context) error{
 		func(context.Context) error { return t.divide(indices) }, t.probe, t.weigh, t.open, t.begin,
 	} {
@@ -69,11 +69,16 @@ func newTrainer(ctx context.Context, lib *ort.Library, original, compressed *onn
 	return t, nil
 }
 
+// idle is a trainer that has not begun with anything.
+func idle(lib *ort.Library, original, compressed *onnxio.Model, src samples.Source, o Options) *trainer {
+	return &trainer{o: o, lib: lib, original: original, compressed: compressed, src: src, plans: feed.NewPool(mostPlans, (*plan).close)}
+}
+
 func (t *trainer) close() {
 	if t.teacher != nil {
 		t.teacher.session.Close()
 	}
-	t.plans.close()
+	t.plans.Close()
 }
 
 // Bounds of the default number of held-out samples.
