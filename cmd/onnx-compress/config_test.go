@@ -289,6 +289,8 @@ func TestFoundConfig(t *testing.T) {
 		{"compress: {calib: " + elsewhere + "}", "m.onnx", "leads out of the folder"},
 		{"compress: {calib: link/x}", "m.onnx", "leads out of the folder"},
 		{"verify: {samples: 1}", "verify a b --require agree=99%", "samples would ease what --require asks for"},
+		{"verify: {weight: y=0}", "verify a b --require snr=40dB", "weight would ease what --require asks for"},
+		{"compress: {classes: none}", "m.onnx -o s.onnx --target agree=99%", "classes would ease what --target asks for"},
 		{"check: {max-shrink: 99%}", "check m.onnx --tolerance 1%", "max-shrink would ease"},
 		{"compress: {keep: '*'}", "check m.onnx --max-shrink 1%", "keep would ease"},
 		{"status: {any-data: true}", "status m.onnx --calib x", "any-data would ease"},

@@ -24,12 +24,11 @@ var insideOnly = []string{"calib", "data", "labels", "from-plan", "source", "tun
 
 // gates are for every command the flags that say what must hold, and those that make it easier.
 var gates = map[string]struct{ must, ease []string }{
-	"verify":   {[]string{"require"}, []string{"samples", "accept-damage"}},
-	"check":    {[]string{"max-shrink", "tolerance", "calib", "target"}, []string{"any-data", "max-shrink", "tolerance", "only", "keep", "methods", "rank-multiple"}},
+	"verify":   {[]string{"require"}, []string{"samples", "classes", "weight"}},
+	"check":    {[]string{"max-shrink", "tolerance", "calib", "target"}, []string{"any-data", "max-shrink", "tolerance", "only", "keep", "methods", "rank-multiple", "classes", "weight"}},
 	"status":   {[]string{"calib", "source", "target"}, []string{"any-data"}},
-	"compress": {[]string{"target"}, []string{"verify-samples", "accept-damage"}},
-	"convert":  {[]string{"target"}, []string{"verify-samples", "accept-damage"}},
-	"tune":     {[]string{"data"}, []string{"accept-damage"}},
+	"compress": {[]string{"target"}, []string{"verify-samples", "accept-damage", "classes", "weight"}},
+	"convert":  {[]string{"target"}, []string{"verify-samples", "accept-damage", "classes", "weight"}},
 }
 
 // byHand is what to do about a value that a found configuration cannot set.
