@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"github.com/onnx-compress/onnx-compress/internal/size"
 )
 
 // mostOfOthers is how much is read of what is no regular file, and so may have no end.
@@ -98,12 +100,7 @@ func kind(m fs.FileMode) string {
 
 // Text writes a number of bytes in the largest binary unit that it has one of.
 func Text(n int64) string {
-	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
-	v, u := float64(n), 0
-	for v >= 1024 && u+1 < len(units) {
-		v, u = v/1024, u+1
-	}
-	return fmt.Sprintf("%.4g %s", v, units[u])
+	return size.Scaled(float64(n), 1024, []string{"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"})
 }
 
 // Packed refuses data that somebody has packed so densely as no samples are: an archive of kilobytes may unpack to

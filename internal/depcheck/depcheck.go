@@ -72,7 +72,7 @@ func House() Rules {
 			"internal/plaintext":               {},
 			"internal/backendtest":             {"internal/provision/provisiontest", "graph"},
 			"internal/size":                    {},
-			"internal/bounded":                 {},
+			"internal/bounded":                 {"internal/size"},
 			"internal/suggest":                 {},
 			"internal/chart":                   {},
 			"internal/chromium":                {},

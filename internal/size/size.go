@@ -1,9 +1,10 @@
-// Package size reads counts and sizes with units, which mean the same wherever they are
+// Package size reads and writes counts and sizes with units, which mean the same wherever they are
 // written: k, M, G and T are powers of 1000, and for bytes KiB, MiB, GiB and TiB powers of 1024.
 package size
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -45,4 +46,25 @@ func factor(word, letter string) (float64, bool) {
 		out *= base
 	}
 	return 0, false
+}
+
+// Scaled writes v with four significant digits in the largest unit that keeps
+// it at or above one.
+func Scaled(v, base float64, units []string) string {
+	i := 0
+	for i < len(units)-1 && rounded(v, i) >= base {
+		v /= base
+		i++
+	}
+	return strings.TrimSpace(strconv.FormatFloat(rounded(v, i), 'f', -1, 64) + " " + units[i])
+}
+
+// rounded rounds to what Scaled writes in unit i: whole numbers in the smallest, four
+// significant digits in others, or more where they stand before the point.
+func rounded(v float64, i int) float64 {
+	if i == 0 || math.Abs(v) >= 1000 {
+		return math.Round(v)
+	}
+	digits, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 4, 64), 64) // its own text
+	return digits
 }
