@@ -36,12 +36,8 @@ type Outputs struct {
 // The filler of a model's fixed batch is left out. Where an output does not have the batch
 // as its axis 0, that whole last run is.
 func Observe(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples.Source, indices []int, o Options) (*Outputs, error) {
-	out := &Outputs{lib: lib, src: src, o: o.withDefaults()}
-	var err error
-	if out.inputs, err = samples.Inputs(m); err != nil {
-		return nil, err
-	}
-	if out.targets, err = targets(m, o); err != nil {
+	out, err := newOutputs(lib, m, src, o)
+	if err != nil {
 		return nil, err
 	}
 	session, err := out.open(m)
@@ -64,6 +60,16 @@ func Observe(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples
 	}
 	out.indices = indices[:min(int64(len(indices)), max(1, out.o.Memory/4/max(bytes, 1)))]
 	return out, out.keep(ctx, session)
+}
+
+// newOutputs are none yet, of a model on a source.
+func newOutputs(lib *ort.Library, m *onnxio.Model, src samples.Source, o Options) (*Outputs, error) {
+	inputs, err := samples.Inputs(m)
+	if err != nil {
+		return nil, err
+	}
+	list, err := targets(m, o)
+	return &Outputs{lib: lib, src: src, o: o.withDefaults(), inputs: inputs, targets: list}, err
 }
 
 // keep fills in what the session computes.

@@ -204,11 +204,7 @@ func (s Stats) Input(centred bool) decomp.Metric {
 	out := make([]*linalg.Matrix, len(s.A))
 	for g, m := range s.A {
 		c, mean := m.Clone(), s.Mean[g]
-		for i, x := range mean {
-			for k, y := range mean {
-				c.Data[i*c.Cols+k] -= x * y
-			}
-		}
+		addSquare(c, -1, mean)
 		noise := s.noise(g)
 		for i, v := range noise.lessened(diagonalOf(c), diagonalOf(m)) {
 			for k := range c.Cols {
@@ -217,15 +213,21 @@ func (s Stats) Input(centred bool) decomp.Metric {
 			c.Data[i*c.Cols+i] = v
 		}
 		if !centred {
-			for i, x := range mean {
-				for k, y := range mean {
-					c.Data[i*c.Cols+k] += x * y
-				}
-			}
+			addSquare(c, 1, mean)
 		}
 		out[g] = c
 	}
 	return decomp.Metric{In: out}
+}
+
+// addSquare adds t·v vᵀ to a matrix.
+func addSquare(m *linalg.Matrix, t float64, v []float64) {
+	for i, x := range v {
+		row := m.Row(i)
+		for k, y := range v {
+			row[k] += t * (x * y)
+		}
+	}
 }
 
 func diagonalOf(m *linalg.Matrix) []float64 {

@@ -22,12 +22,8 @@ const sharing = 256
 //
 // Of the options Batch, Threads, Classes and Weights count.
 func Shares(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples.Source, indices []int, o Options) (map[string]float64, error) {
-	out := &Outputs{lib: lib, src: src, o: o.withDefaults()}
-	var err error
-	if out.inputs, err = samples.Inputs(m); err != nil {
-		return nil, err
-	}
-	if out.targets, err = targets(m, o); err != nil {
+	out, err := newOutputs(lib, m, src, o)
+	if err != nil {
 		return nil, err
 	}
 	if len(out.targets) < 2 {
