@@ -52,11 +52,12 @@ type Analysis struct {
 // A *UsageError names a shape that the model contradicts, a pattern of Select that matches nothing, goals that there are too
 // few samples for, or a plan that is not for this model.
 func Analyse(ctx context.Context, m *onnxio.Model, o Options) (*Analysis, error) {
-	return analyse(ctx, m, o, nil)
+	return analyse(ctx, nil, m, o)
 }
 
-// analyse is Analyse where a run has shown the shapes of some values.
-func analyse(ctx context.Context, m *onnxio.Model, o Options, seen map[string][]int) (*Analysis, error) {
+// analyse is Analyse. Where samples and, in an environment, a runtime are there to run the model, a run shows the sizes that
+// inference cannot tell.
+func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) (*Analysis, error) {
 	o = o.WithDefaults()
 	methods, err := o.methods()
 	if err != nil {
@@ -70,7 +71,15 @@ func analyse(ctx context.Context, m *onnxio.Model, o Options, seen map[string][]
 		return nil, &UsageError{Err: fmt.Errorf("%s: %w", m.Path, err)}
 	}
 	concrete, unknown := shapes.InputShapes(m, inputs)
-	a := &Analysis{Shapes: shapes.InferSeen(m, concrete, seen), Unknown: unknown, model: m, inputs: inputs, seen: seen, sampled: o.Source != nil, methods: methods}
+	a := &Analysis{Shapes: shapes.Infer(m, concrete), Unknown: unknown, model: m, inputs: inputs, sampled: o.Source != nil, methods: methods}
+	a.Costs = rewrite.MeasureCosts(m, a.Shapes)
+	if a.seen, err = see(ctx, env, a, o); err != nil {
+		return nil, err
+	}
+	if a.seen != nil {
+		a.Shapes = shapes.InferSeen(m, concrete, a.seen)
+		a.Costs = rewrite.MeasureCosts(m, a.Shapes)
+	}
 	if err := a.judgeable(o); err != nil {
 		return nil, &UsageError{Err: fmt.Errorf("%s: %w", m.Path, err)}
 	}
@@ -83,7 +92,6 @@ func analyse(ctx context.Context, m *onnxio.Model, o Options, seen map[string][]
 		return nil, err
 	}
 	a = a.settled(taken, append(skips, left...))
-	a.Costs = rewrite.MeasureCosts(m, a.Shapes)
 	if a.Calibrate, a.Judge, a.Verify, err = o.deal(); err != nil {
 		return nil, err
 	}

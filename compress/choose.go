@@ -3,6 +3,7 @@ package compress
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/search"
 )
@@ -132,22 +133,20 @@ func (q *quest) budgets(ls []ladder) []search.Budget {
 
 // unmet restates the search's refusal for the whole model.
 func (q *quest) unmet(e *search.InfeasibleError, ls []ladder) *UnmetError {
-	var others []Target
-	var target Target
-	for _, t := range q.bounds {
-		if string(t.Resource) == e.Budget {
-			target = t
-		} else {
-			others = append(others, t)
-		}
-	}
+	k := slices.IndexFunc(q.bounds, func(t Target) bool { return string(t.Resource) == e.Budget })
+	return q.missed(k, e.Limit, e.Reachable, ls)
+}
+
+// missed says of bound k that no choice meets it, from what the ladders were allowed and can reach.
+func (q *quest) missed(k int, limit, reachable float64, ls []ladder) *UnmetError {
+	target := q.bounds[k]
 	rest := q.a.fixed(ls, target.Resource)
 	if target.Resource == Bytes {
 		rest += q.spare
 	}
 	return &UnmetError{
-		Target: target, Limit: e.Limit + rest, Reachable: e.Reachable + rest, Original: q.a.need(target.Resource),
-		Others: others, Sites: len(q.a.Sites),
+		Target: target, Limit: limit + rest, Reachable: reachable + rest, Original: q.a.need(target.Resource),
+		Others: slices.Concat(q.bounds[:k], q.bounds[k+1:]), Sites: len(q.a.Sites),
 	}
 }
 

@@ -74,8 +74,12 @@ func (w *work) better(ctx context.Context, s *Assembled) (*Assembled, error) {
 		return s, nil
 	}
 	free, err := w.dataFree(ctx, s.Choice)
-	if err != nil || free == nil {
-		return s, err
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	if free == nil {
+		return s, nil
 	}
 	var d *DataFree
 	if err := w.env.stage(ctx, "compare", func(st *stage) (err error) {
@@ -83,7 +87,8 @@ func (w *work) better(ctx context.Context, s *Assembled) (*Assembled, error) {
 		return err
 	}); err != nil {
 		free.close()
-		return s, err
+		s.close()
+		return nil, err
 	}
 	if d.Samples > 0 && !(d.Change < d.Calibrated) {
 		free.close()

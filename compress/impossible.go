@@ -1,6 +1,10 @@
 package compress
 
-import "github.com/onnx-compress/onnx-compress/decomp"
+import (
+	"math"
+
+	"github.com/onnx-compress/onnx-compress/decomp"
+)
 
 // impossible refuses bounds that no choice of ranks can meet, by the sites' shapes alone: at each site, the least that any method
 // needs at the smallest ranks. It knows nothing of what methods refuse, so that a search may still find a bound out of reach.
@@ -21,22 +25,14 @@ func (a *Analysis) impossible(o Options, bounds []Target) error {
 		}
 		least := 0.
 		for i := range ls {
-			cost := func(rung []option) float64 { return float64(ls[i].cost(rung, bounds[k].Resource)) }
-			part := cost(ls[i].rungs[0])
+			part := int64(math.MaxInt64)
 			for _, rung := range ls[i].rungs {
-				part = min(part, cost(rung))
+				part = min(part, ls[i].cost(rung, bounds[k].Resource))
 			}
-			least += part
+			least += float64(part)
 		}
 		if least > b.Limit {
-			rest := a.fixed(ls, bounds[k].Resource)
-			e := &UnmetError{Target: bounds[k], Limit: b.Limit + rest, Reachable: least + rest, Original: a.need(bounds[k].Resource), Sites: len(a.Sites)}
-			for j, t := range bounds {
-				if j != k {
-					e.Others = append(e.Others, t)
-				}
-			}
-			return e
+			return q.missed(k, b.Limit, least, ls)
 		}
 	}
 	return nil

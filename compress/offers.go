@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/moments"
@@ -89,6 +90,15 @@ type offer struct {
 	asked   map[string]bool
 	// dropped are notes on ranks that the numbers had no answer for.
 	dropped []string
+}
+
+// notes are what there is to say of the site.
+func (o *offer) notes() string {
+	all := o.dropped
+	if o.note != "" {
+		all = append([]string{o.note}, all...)
+	}
+	return strings.Join(all, "; ")
 }
 
 // dense is the option that leaves the site alone.

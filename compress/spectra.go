@@ -65,14 +65,10 @@ func factored(ctx context.Context, env *Environment, m *onnxio.Model, o Options)
 	return a, of, err
 }
 
-// analysed is Analyse as a stage. Where samples are there to run the model on, a run shows the sizes that inference cannot tell.
+// analysed is Analyse as a stage, with what a run can show.
 func analysed(ctx context.Context, env *Environment, m *onnxio.Model, o Options) (a *Analysis, err error) {
 	err = env.stage(ctx, "analyse", func(*stage) (err error) {
-		seen, err := see(ctx, env, m, o)
-		if err != nil {
-			return err
-		}
-		a, err = analyse(ctx, m, o, seen)
+		a, err = analyse(ctx, env, m, o)
 		return err
 	})
 	return a, err

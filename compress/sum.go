@@ -3,8 +3,6 @@ package compress
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 )
 
 // sum sums up a run: what was delivered, and what else could have been, of which the last choice knows most.
@@ -45,7 +43,7 @@ func (c *Choice) site(i int) SiteResult {
 	s, whole := &o.site, dense(&o.site)
 	r := SiteResult{
 		Name: s.Name, Op: s.Op, Out: s.Kernel.Out, In: s.Kernel.In, Window: s.Kernel.Window, Groups: s.Kernel.Groups,
-		Method: Dense, BreakEven: s.Kernel.BreakEven(), Loss: p.share, Noise: o.noise, Note: strings.Join(slices.DeleteFunc(append([]string{o.note}, o.dropped...), func(s string) bool { return s == "" }), "; "),
+		Method: Dense, BreakEven: s.Kernel.BreakEven(), Loss: p.share, Noise: o.noise, Note: o.notes(),
 		MACsBefore: whole.macs, MACsAfter: p.macs, ParamsBefore: whole.params, ParamsAfter: p.params,
 	}
 	if p.method != nil {
