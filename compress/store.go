@@ -112,13 +112,19 @@ func (s *store) spectrum(o *seen, m *decomp.Method) (decomp.Spectrum, error) {
 	if held != nil {
 		return held, nil
 	}
+	made, _, _, err := s.factor(o, m)
+	return made, err
+}
+
+// factor factors a site by a method, and returns what it was made of beside.
+func (s *store) factor(o *seen, m *decomp.Method) (decomp.Spectrum, decomp.Kernel, decomp.Metric, error) {
 	kernel, err := o.site.Load()
 	if err != nil {
-		return nil, err
+		return nil, kernel, decomp.Metric{}, err
 	}
 	metric, err := s.metric(o)
 	if err != nil {
-		return nil, err
+		return nil, kernel, metric, err
 	}
 	made, err := m.Factor(s.algebra, kernel, metric)
 	if err == nil && s.hold {
@@ -126,7 +132,16 @@ func (s *store) spectrum(o *seen, m *decomp.Method) (decomp.Spectrum, error) {
 		s.spectra[o.site.Name][m.Name] = made
 		s.mu.Unlock()
 	}
-	return made, err
+	return made, kernel, metric, err
+}
+
+// floor returns what a method in closed form loses at a site.
+func (s *store) floor(o *seen, m *decomp.Method) (decomp.Floor, error) {
+	made, kernel, metric, err := s.factor(o, m)
+	if err != nil {
+		return decomp.Floor{}, err
+	}
+	return m.Floor(s.algebra, kernel, metric, made)
 }
 
 // chain returns the factors of an option, with the shift that keeps the mean of

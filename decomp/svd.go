@@ -35,6 +35,8 @@ func svd() Method {
 		Factors: svdFactors,
 		Factor:  svdFactor,
 		Refit:   svdRefit,
+		Closed:  func(Metric) bool { return true },
+		Floor:   svdFloor,
 	}
 }
 
@@ -86,6 +88,8 @@ type components struct {
 	first *linalg.Matrix // [n, K]
 	last  *linalg.Matrix // [n, O]
 	terms []float64      // what leaving out term i alone costs: loss(r) = Σ_{i≥r} terms[i]
+	// lifted says that these terms need not be the best there are, since a moment was lifted to find them.
+	lifted bool
 }
 
 func svdFactor(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) {
@@ -97,11 +101,7 @@ func svdFactor(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) {
 	}
 	s := &svdSpectrum{shape: k.Shape, groups: groups, losses: make([]float64, k.FullRank()+1)}
 	for _, c := range groups {
-		tail := 0.0
-		for r := len(c.terms) - 1; r >= 0; r-- { // smallest first loses the least to rounding
-			tail += c.terms[r]
-			s.losses[r] += tail
-		}
+		axpy(s.losses, 1, tails(c.terms))
 	}
 	return s, nil
 }
@@ -179,7 +179,7 @@ func oneSided(b linalg.Backend, w *linalg.Matrix, near moment, fraction float64,
 		terms[i] = math.Ldexp(v, 2*scaleW+scaleNear+scaleFar)
 	}
 	balance(left, right, scaleW)
-	return arranged(components{first: right, last: left, terms: terms}), nil
+	return arranged(components{first: right, last: left, terms: terms, lifted: q.seen != nil}), nil
 }
 
 // Limits of diagonalize.
@@ -282,7 +282,8 @@ func arranged(c components) components {
 	if slices.IsSorted(order) {
 		return c
 	}
-	out := components{first: linalg.New(c.first.Rows, c.first.Cols), last: linalg.New(c.last.Rows, c.last.Cols), terms: make([]float64, len(c.terms))}
+	out := c
+	out.first, out.last, out.terms = linalg.New(c.first.Rows, c.first.Cols), linalg.New(c.last.Rows, c.last.Cols), make([]float64, len(c.terms))
 	for to, from := range order {
 		copy(out.first.Row(to), c.first.Row(from))
 		copy(out.last.Row(to), c.last.Row(from))

@@ -1,0 +1,118 @@
+package decomp
+
+import (
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/linalg"
+)
+
+// Floor is what a method in closed form loses at every rank, and with that a bound for all other chains.
+//
+// Cut a kernel in two sides: the input channels with some axes of the window, the output channels with the others. Of the
+// matrix between them, no approximation of rank r loses less than the truncated singular value decomposition (Eckart and
+// Young, Psychometrika 1, 1936). What a chain gives has there at most the rank of its channels at any point, times the taps
+// that lie on the other side of that point than of the cut.
+type Floor struct {
+	Losses []float64 // by rank, from 0 on: those of the method's own chains
+	least  []float64 // by rank: of any approximation
+	inputs []bool    // for each axis of the window, whether its taps lie with the input channels
+}
+
+// Least returns what a chain of these factors for a kernel of shape s cannot lose less than, whatever their numbers are.
+func (f *Floor) Least(s Shape, c Chain) float64 {
+	rank := len(f.least) - 1
+	for i := range c[:len(c)-1] {
+		n := c[i].Kernel.Out / s.Groups
+		for axis, taps := range s.Window {
+			before := slices.ContainsFunc(c[:i+1], func(f Factor) bool { return f.Kernel.Window[axis] == taps })
+			if taps > 1 && before != f.inputs[axis] {
+				n *= taps
+			}
+		}
+		rank = min(rank, n)
+	}
+	return f.least[rank]
+}
+
+// floorBelow is what rounding may take off a bound, as a share of it and of the energy.
+const floorBelow, floorNothing = 1e-9, 1e-13
+
+// newFloor takes the losses of a method whose first factor carries the axes of one, and the least there are, both by rank.
+func newFloor(s Shape, first Kernel, losses, least []float64) Floor {
+	f := Floor{Losses: losses, least: slices.Clone(least), inputs: make([]bool, len(s.Window))}
+	for i, v := range f.least {
+		f.least[i] = max(v*(1-floorBelow)-floorNothing*losses[0], 0)
+	}
+	for axis, taps := range s.Window {
+		f.inputs[axis] = first.Window[axis] == taps
+	}
+	return f
+}
+
+// tails returns for every rank from 0 on the sum of what follows.
+func tails(terms []float64) []float64 {
+	out := make([]float64, len(terms)+1)
+	for r := len(terms) - 1; r >= 0; r-- { // smallest first loses the least to rounding
+		out[r] = out[r+1] + terms[r]
+	}
+	return out
+}
+
+// svdFloor bounds all chains by the matrix of a group's outputs and its whole inputs.
+func svdFloor(b linalg.Backend, k Kernel, m Metric, spectrum Spectrum) (Floor, error) {
+	s := spectrum.(*svdSpectrum)
+	least := s.losses
+	if slices.ContainsFunc(s.groups, func(c components) bool { return c.lifted }) {
+		least = make([]float64, len(s.losses))
+		for g, c := range s.groups {
+			terms := c.terms
+			if c.lifted {
+				var err error
+				if terms, err = leastTerms(b, k.group(g), m.input(g), m.output(g)); err != nil {
+					return Floor{}, err
+				}
+			}
+			axpy(least, 1, tails(terms))
+		}
+	}
+	return newFloor(s.shape, svdFactors(s.shape, Rank{1})[0].Kernel, s.losses, least), nil
+}
+
+// leastTerms returns the eigenvalues of G^½ W A Wᵀ G^½, or those of A^½ Wᵀ G W A^½ that are as many, falling. Unlike those of
+// factorize they are of the metric as it is, with nothing lifted that an inverse would need.
+func leastTerms(b linalg.Backend, w *linalg.Matrix, a, g moment) ([]float64, error) {
+	if w.Rows > w.Cols {
+		w, a, g = w.T(), g, a
+	}
+	root, err := whiten(b, g.matrix(b), rootLift)
+	if err != nil {
+		return nil, err
+	}
+	x := w.Clone()
+	if root.root != nil {
+		x = b.Mul(false, false, 1, root.root, w)
+	}
+	_, terms, err := diagonalize(b, x, a)
+	if err == nil && root.root == nil && !g.identity() {
+		clear(terms)
+	}
+	return terms, err
+}
+
+// floor bounds all chains by the matrix of the two sides between which the pair is cut, where it is a singular value
+// decomposition.
+func (p pair) floor(_ linalg.Backend, _ Kernel, _ Metric, of Spectrum) (Floor, error) {
+	s := of.(*spectrum[*pairGroup])
+	losses := make([]float64, s.groups[0].start.Rows+1)
+	for _, g := range s.groups {
+		for r, v := range tails(g.squares) {
+			losses[r] += g.unit(v)
+		}
+	}
+	return newFloor(s.shape, p.factors(s.shape, Rank{1})[0].Kernel, losses, losses), nil
+}
+
+// closed says whether a pair is a singular value decomposition under a metric.
+func (p pair) closed(m Metric) bool {
+	return !slices.ContainsFunc(m.In, func(a *linalg.Matrix) bool { return a != nil }) && m.Sample == nil && m.Diagonal == nil
+}
