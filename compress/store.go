@@ -112,36 +112,48 @@ func (s *store) spectrum(o *seen, m *decomp.Method) (decomp.Spectrum, error) {
 	if held != nil {
 		return held, nil
 	}
-	made, _, _, err := s.factor(o, m)
+	kernel, metric, err := s.of(o)
+	if err != nil {
+		return nil, err
+	}
+	made, err := m.Factor(s.algebra, kernel, metric)
+	if err == nil {
+		s.keep(o, m, made)
+	}
 	return made, err
 }
 
-// factor factors a site by a method, and returns what it was made of beside.
-func (s *store) factor(o *seen, m *decomp.Method) (decomp.Spectrum, decomp.Kernel, decomp.Metric, error) {
+// of returns what a site is factored from.
+func (s *store) of(o *seen) (decomp.Kernel, decomp.Metric, error) {
 	kernel, err := o.site.Load()
 	if err != nil {
-		return nil, kernel, decomp.Metric{}, err
+		return kernel, decomp.Metric{}, err
 	}
 	metric, err := s.metric(o)
-	if err != nil {
-		return nil, kernel, metric, err
+	return kernel, metric, err
+}
+
+// keep holds a factorization where all are held.
+func (s *store) keep(o *seen, m *decomp.Method, made decomp.Spectrum) {
+	if !s.hold || made == nil {
+		return
 	}
-	made, err := m.Factor(s.algebra, kernel, metric)
-	if err == nil && s.hold {
-		s.mu.Lock()
-		s.spectra[o.site.Name][m.Name] = made
-		s.mu.Unlock()
-	}
-	return made, kernel, metric, err
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spectra[o.site.Name][m.Name] = made
 }
 
 // floor returns what a method in closed form loses at a site.
 func (s *store) floor(o *seen, m *decomp.Method) (decomp.Floor, error) {
-	made, kernel, metric, err := s.factor(o, m)
+	kernel, metric, err := s.of(o)
 	if err != nil {
 		return decomp.Floor{}, err
 	}
-	return m.Floor(s.algebra, kernel, metric, made)
+	f, made, err := m.Floor(s.algebra, kernel, metric)
+	if err == nil {
+		s.keep(o, m, made)
+	}
+	return f, err
 }
 
 // chain returns the factors of an option, with the shift that keeps the mean of

@@ -1,6 +1,7 @@
 package decomp
 
 import (
+	"math"
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
@@ -59,23 +60,53 @@ func tails(terms []float64) []float64 {
 }
 
 // svdFloor bounds all chains by the matrix of a group's outputs and its whole inputs.
-func svdFloor(b linalg.Backend, k Kernel, m Metric, spectrum Spectrum) (Floor, error) {
-	s := spectrum.(*svdSpectrum)
+func svdFloor(b linalg.Backend, k Kernel, m Metric) (Floor, Spectrum, error) {
+	if m.In == nil && m.Sample == nil && m.Diagonal == nil && m.Out == nil {
+		f, err := plainFloor(b, k)
+		return f, nil, err
+	}
+	made, err := svdFactor(b, k, m)
+	if err != nil {
+		return Floor{}, nil, err
+	}
+	s := made.(*svdSpectrum)
 	least := s.losses
 	if slices.ContainsFunc(s.groups, func(c components) bool { return c.lifted }) {
 		least = make([]float64, len(s.losses))
 		for g, c := range s.groups {
 			terms := c.terms
 			if c.lifted {
-				var err error
 				if terms, err = leastTerms(b, k.group(g), m.input(g), m.output(g)); err != nil {
-					return Floor{}, err
+					return Floor{}, nil, err
 				}
 			}
 			axpy(least, 1, tails(terms))
 		}
 	}
-	return newFloor(s.shape, svdFactors(s.shape, Rank{1})[0].Kernel, s.losses, least), nil
+	return newFloor(k.Shape, svdFactors(k.Shape, Rank{1})[0].Kernel, s.losses, least), s, nil
+}
+
+// plainFloor is svdFloor of the weights alone, for which no vectors are needed. The Gram matrix squares the condition: digits
+// of what the smallest values add up to are lost, and nothing is decided by them.
+func plainFloor(b linalg.Backend, k Kernel) (Floor, error) {
+	groups, err := groupsOf("svd", k, Metric{}, func(_ int, w *linalg.Matrix) ([]float64, error) {
+		w, scale := normalized(w)
+		wide := w.Rows <= w.Cols
+		values, err := b.SymEigValues(b.Mul(!wide, wide, 1, w, w))
+		slices.Reverse(values)
+		for i, v := range values {
+			values[i] = math.Ldexp(max(v, 0), 2*scale)
+		}
+		return tails(values), err
+	})
+	if err != nil {
+		return Floor{}, err
+	}
+	losses := make([]float64, k.FullRank()+1)
+	for _, g := range groups {
+		axpy(losses, 1, g)
+	}
+	return newFloor(k.Shape, svdFactors(k.Shape, Rank{1})[0].Kernel, losses, losses), nil
 }
 
 // leastTerms returns the eigenvalues of G^½ W A Wᵀ G^½, or those of A^½ Wᵀ G W A^½ that are as many, falling. Unlike those of
@@ -101,15 +132,18 @@ func leastTerms(b linalg.Backend, w *linalg.Matrix, a, g moment) ([]float64, err
 
 // floor bounds all chains by the matrix of the two sides between which the pair is cut, where it is a singular value
 // decomposition.
-func (p pair) floor(_ linalg.Backend, _ Kernel, _ Metric, of Spectrum) (Floor, error) {
-	s := of.(*spectrum[*pairGroup])
+func (p pair) floor(b linalg.Backend, k Kernel, m Metric) (Floor, Spectrum, error) {
+	s, err := p.spectrum(b, k, m)
+	if err != nil {
+		return Floor{}, nil, err
+	}
 	losses := make([]float64, s.groups[0].start.Rows+1)
 	for _, g := range s.groups {
 		for r, v := range tails(g.squares) {
 			losses[r] += g.unit(v)
 		}
 	}
-	return newFloor(s.shape, p.factors(s.shape, Rank{1})[0].Kernel, losses, losses), nil
+	return newFloor(k.Shape, p.factors(k.Shape, Rank{1})[0].Kernel, losses, losses), s, nil
 }
 
 // closed says whether a pair is a singular value decomposition under a metric.

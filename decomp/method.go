@@ -66,9 +66,10 @@ type Method struct {
 	// rank. The spectrum may hold on to the numbers of both, which are to be left as they are while it is asked.
 	Factor func(linalg.Backend, Kernel, Metric) (Spectrum, error)
 	// Closed says whether under a metric the method is a singular value decomposition, which knows its losses at all ranks
-	// at once, each the least there is. It is nil where it never is; where it is, Floor gives them for a spectrum of Factor.
+	// at once, each the least there is. It is nil where it never is; where it is, Floor gives them, and the spectrum where it
+	// took one.
 	Closed func(Metric) bool
-	Floor  func(linalg.Backend, Kernel, Metric, Spectrum) (Floor, error)
+	Floor  func(linalg.Backend, Kernel, Metric) (Floor, Spectrum, error)
 	// Refit returns a chain of the same sizes as start whose product W' lies close to a target under the
 	// metric. With the target W_ls that a linear regression of wanted outputs z on inputs x gives, and
 	// A = E[x xᵀ], it answers for the reduced-rank regression, since

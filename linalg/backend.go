@@ -39,6 +39,9 @@ type Backend interface {
 	// the basis of their subspace is the implementation's choice.
 	SymEig(a *Matrix) (values []float64, vectors *Matrix, err error)
 
+	// SymEigValues returns the values of SymEig alone, in a fraction of its time and memory.
+	SymEigValues(a *Matrix) ([]float64, error)
+
 	// SVD returns the thin singular value decomposition a = U·diag(s)·VT with k = min(rows, cols):
 	// u is rows×k, s descending, vt is k×cols. Each column of u has its element of largest
 	// magnitude (the first of several) positive.

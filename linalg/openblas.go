@@ -176,6 +176,23 @@ func (o *openBLAS) SyrkAdd32(trans bool, x, dst Block32) {
 }
 
 func (o *openBLAS) SymEig(a *Matrix) ([]float64, *Matrix, error) {
+	values, columns, err := o.symmetric('V', a)
+	if err != nil || a.Rows == 0 {
+		return values, columns, err
+	}
+	vectors := columns.T()
+	fixColumnSigns(vectors, nil)
+	return values, vectors, nil
+}
+
+func (o *openBLAS) SymEigValues(a *Matrix) ([]float64, error) {
+	values, _, err := o.symmetric('N', a)
+	return values, err
+}
+
+// symmetric solves the eigenproblem of a symmetric matrix: with the job V, the vectors are in the rows of the matrix that
+// comes back.
+func (o *openBLAS) symmetric(job byte, a *Matrix) ([]float64, *Matrix, error) {
 	if err := checkSquare(a); err != nil {
 		return nil, nil, err
 	}
@@ -183,7 +200,7 @@ func (o *openBLAS) SymEig(a *Matrix) ([]float64, *Matrix, error) {
 	if a.Rows == 0 {
 		return values, columns, nil
 	}
-	job, uplo, n := byte('V'), byte('L'), int64(a.Rows)
+	uplo, n := byte('L'), int64(a.Rows)
 	run := func(work []float64, lwork int64, iwork []int64, liwork int64) int32 {
 		var info int64
 		o.call(o.dsyevd, uintptr(ptr(&job)), uintptr(ptr(&uplo)), uintptr(ptr(&n)), uintptr(ptr(&columns.Data[0])), uintptr(ptr(&n)),
@@ -200,9 +217,7 @@ func (o *openBLAS) SymEig(a *Matrix) ([]float64, *Matrix, error) {
 	if info != 0 {
 		return nil, nil, numerical(ErrNotConverged, fmt.Sprintf("eigen-decomposition (dsyevd: %d)", info), a.Rows, a.Rows)
 	}
-	vectors := columns.T()
-	fixColumnSigns(vectors, nil)
-	return values, vectors, nil
+	return values, columns, nil
 }
 
 func (o *openBLAS) SVD(a *Matrix) (*Matrix, []float64, *Matrix, error) {

@@ -21,7 +21,7 @@ func floors(t *testing.T, b linalg.Backend, s Specimen) []decomp.Floor {
 		if err != nil {
 			t.Fatalf("%s: %v", m.Name, err)
 		}
-		f, err := m.Floor(b, s.Kernel, s.Metric, spectrum)
+		f, _, err := m.Floor(b, s.Kernel, s.Metric)
 		if err != nil {
 			t.Fatalf("floor of %s: %v", m.Name, err)
 		}
