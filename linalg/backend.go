@@ -39,7 +39,7 @@ type Backend interface {
 	// the basis of their subspace is the implementation's choice.
 	SymEig(a *Matrix) (values []float64, vectors *Matrix, err error)
 
-	// SymEigValues returns the values of SymEig alone, in a fraction of its time and memory.
+	// SymEigValues returns the values of SymEig alone, by OpenBLAS in a fraction of its time and memory.
 	SymEigValues(a *Matrix) ([]float64, error)
 
 	// SVD returns the thin singular value decomposition a = U·diag(s)·VT with k = min(rows, cols):

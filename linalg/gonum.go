@@ -29,21 +29,6 @@ func (g gonumBackend) Mul(transA, transB bool, alpha float64, a, b *Matrix) *Mat
 }
 
 func (g gonumBackend) SymEig(a *Matrix) ([]float64, *Matrix, error) {
-	values, vectors, err := g.symmetric(lapack.EVCompute, a)
-	if err != nil {
-		return nil, nil, err
-	}
-	fixColumnSigns(vectors, nil)
-	return values, vectors, nil
-}
-
-func (g gonumBackend) SymEigValues(a *Matrix) ([]float64, error) {
-	values, _, err := g.symmetric(lapack.EVNone, a)
-	return values, err
-}
-
-// symmetric solves the eigenproblem of a symmetric matrix for what job says.
-func (g gonumBackend) symmetric(job lapack.EVJob, a *Matrix) ([]float64, *Matrix, error) {
 	if err := checkSquare(a); err != nil {
 		return nil, nil, err
 	}
@@ -53,12 +38,19 @@ func (g gonumBackend) symmetric(job lapack.EVJob, a *Matrix) ([]float64, *Matrix
 		return values, vectors, nil
 	}
 	query := make([]float64, 1)
-	g.lapack.Dsyev(job, blas.Upper, n, vectors.Data, n, values, query, -1)
+	g.lapack.Dsyev(lapack.EVCompute, blas.Upper, n, vectors.Data, n, values, query, -1)
 	work := make([]float64, int(query[0]))
-	if !g.lapack.Dsyev(job, blas.Upper, n, vectors.Data, n, values, work, len(work)) {
+	if !g.lapack.Dsyev(lapack.EVCompute, blas.Upper, n, vectors.Data, n, values, work, len(work)) {
 		return nil, nil, numerical(ErrNotConverged, "eigen-decomposition (dsyev)", n, n)
 	}
+	fixColumnSigns(vectors, nil)
 	return values, vectors, nil
+}
+
+// SymEigValues takes the way of SymEig: gonum's other one panics where it has to scale the matrix (dsterf, v0.17).
+func (g gonumBackend) SymEigValues(a *Matrix) ([]float64, error) {
+	values, _, err := g.SymEig(a)
+	return values, err
 }
 
 func (g gonumBackend) SVD(a *Matrix) (*Matrix, []float64, *Matrix, error) {
