@@ -140,11 +140,11 @@ def bert(n, path):
     n.save(path, [("input_ids", TensorProto.INT64, ids), ("attention_mask", TensorProto.INT64, ids)], n.norm(x, d), [*ids, d])
 
 
-def transformer(n, path, blocks):
-    d, x = 2048, "x"
+def transformer(n, path, blocks, d=2048):
+    x = "x"
     for _ in range(blocks):
-        x = n.block(x, d, 16)
-    n.save(path, [("x", TensorProto.FLOAT, ["batch", "seq", d])], n.matmul(n.norm(x, d), d, 8192), ["batch", "seq", 8192])
+        x = n.block(x, d, d // 128)
+    n.save(path, [("x", TensorProto.FLOAT, ["batch", 128, d])], n.matmul(n.norm(x, d), d, 8192), ["batch", 128, 8192])
 
 
 def layer(n, path):

@@ -10,7 +10,7 @@ import (
 // TestShed reads a file through a map, and wants its pages to go again.
 func TestShed(t *testing.T) {
 	const size = 64 << 20
-	s, err := NewSpool()
+	s, err := NewSpool(1 << 60)
 	if err != nil {
 		t.Fatal(err)
 	}

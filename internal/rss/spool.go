@@ -20,10 +20,11 @@ type Spool struct {
 	file   *os.File
 	end    int64
 	maps   []mmap.MMap
+	shed   *Shedder
 }
 
-// NewSpool makes an empty spool. The caller closes it.
-func NewSpool() (*Spool, error) {
+// NewSpool makes an empty spool, whose maps leave memory when more than limit bytes of the process are there. The caller closes it.
+func NewSpool(limit int64) (*Spool, error) {
 	s := &Spool{}
 	var err error
 	if s.folder, err = atomicfile.MakeFolder("", "onnx-compress"); err == nil {
@@ -33,6 +34,7 @@ func NewSpool() (*Spool, error) {
 		s.folder.Remove()
 		return nil, fmt.Errorf("a file for what does not fit into memory: %w", err)
 	}
+	s.shed = Shed([]string{s.file.Name()}, limit)
 	return s, nil
 }
 
@@ -69,20 +71,12 @@ func (s *Spool) keep(b []byte) ([]byte, error) {
 
 // Floats is Bytes for numbers.
 func (s *Spool) Floats(v []float64) ([]float64, error) {
-	kept, err := s.Bytes(raw(v))
+	kept, err := s.Bytes(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 8*len(v)))
 	if err != nil || len(v) == 0 {
 		return v, err
 	}
 	return unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(kept))), len(v)), nil
 }
-
-// raw is the memory of numbers.
-func raw(v []float64) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 8*len(v))
-}
-
-// ForgetFloats is Forget for what Floats gave.
-func ForgetFloats(v []float64) { Forget(raw(v)) }
 
 // Close removes the file. Nothing that was kept may be read any more.
 func (s *Spool) Close() error {
@@ -91,6 +85,7 @@ func (s *Spool) Close() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.shed.Stop()
 	for _, m := range s.maps {
 		if err := m.Unmap(); err != nil {
 			return err
