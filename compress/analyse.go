@@ -43,6 +43,8 @@ type Analysis struct {
 	seen    map[string][]int // shapes of values that a run has shown
 	sampled bool             // whether there are samples
 	methods []decomp.Method  // on offer
+	cramped int              // sites that are left alone for want of memory
+	wanted  int64            // the least limit under which none would be
 }
 
 // Analyse finds a model's sites, at the sizes that samples have, without reading its weights, and deals out the samples.
@@ -101,6 +103,7 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 	if err := a.countable(o, o.bounds(1)); err != nil {
 		return nil, err
 	}
+	a = a.factorable(o)
 	if o.Source != nil {
 		if a, err = a.grouped(o); err != nil {
 			return nil, err
@@ -242,6 +245,30 @@ func (a *Analysis) sizesAdvice() string {
 	return "bound params instead"
 }
 
+// factorable leaves sites as they are whose factoring the memory limit does not hold.
+func (a *Analysis) factorable(o Options) *Analysis {
+	limit := max(o.Memory, leastMemory)
+	return a.cramp(func(s *rewrite.Site) (string, int64) {
+		need := factoringBytes(s.Kernel)
+		if need <= limit {
+			return "", 0
+		}
+		return fmt.Sprintf("to factor it takes %d MiB, more than the memory limit of %d MiB", need>>20, limit>>20), need
+	})
+}
+
+// cramp leaves sites as they are for which there is too little memory, as why says with what they need.
+func (a *Analysis) cramp(why func(*rewrite.Site) (string, int64)) *Analysis {
+	var wanted int64
+	next := a.without(func(s *rewrite.Site) string {
+		reason, need := why(s)
+		wanted = max(wanted, need)
+		return reason
+	})
+	next.cramped, next.wanted = a.cramped+len(a.Sites)-len(next.Sites), max(a.wanted, wanted)
+	return next
+}
+
 // grouped cuts the sites into groups whose moments fit the memory limit. A site that is
 // too large for it alone is left as it is.
 func (a *Analysis) grouped(o Options) (*Analysis, error) {
@@ -253,12 +280,12 @@ func (a *Analysis) grouped(o Options) (*Analysis, error) {
 			next.Groups = groups
 			return &next, err
 		}
-		next := a.without(func(s *rewrite.Site) string {
+		next := a.cramp(func(s *rewrite.Site) (string, int64) {
 			if s.Name != large.Site {
-				return ""
+				return "", 0
 			}
 			return fmt.Sprintf("its second moments take %.3g MiB, more than the memory limit of %.3g MiB",
-				float64(large.Needed)/(1<<20), float64(large.Memory)/(1<<20))
+				float64(large.Needed)/(1<<20), float64(large.Memory)/(1<<20)), large.Needed
 		})
 		if len(next.Sites) == len(a.Sites) {
 			return nil, err

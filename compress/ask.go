@@ -197,6 +197,11 @@ func (of *Offers) find(ctx context.Context, q *inquiry, progress func(int)) erro
 		return fmt.Errorf(": %w", err)
 	}
 	o := &of.sites[q.site]
+	leave, err := of.store.space.enter(ctx, o.site.Kernel)
+	if err != nil {
+		return fmt.Errorf(": %w", err)
+	}
+	defer leave()
 	spectrum, err := of.store.spectrum(o.seen, q.method)
 	if errors.As(err, new(*decomp.RefusedError)) {
 		q.drop(len(q.open), err)

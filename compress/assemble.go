@@ -72,17 +72,25 @@ type MergedNodes struct {
 func Assemble(ctx context.Context, env *Environment, a *Analysis, c *Choice, o Options) (*Assembled, error) {
 	o = o.WithDefaults()
 	s := &Assembled{Choice: c}
-	var err error
-	if s.Chains, err = c.chains(ctx, env, a); err != nil {
+	shelf, err := c.shelf(o)
+	if err != nil {
 		return nil, err
+	}
+	if s.Chains, err = c.chains(ctx, env, a, shelf); err != nil {
+		return nil, errors.Join(err, shelf.Close())
 	}
 	factored := slices.ContainsFunc(c.picks, func(p option) bool { return p.method != nil })
 	if factored && !o.NoRefit && o.Source != nil {
-		if err := env.stage(ctx, "refit", func(st *stage) error { return s.refit(ctx, st, a, o) }); err != nil {
-			return nil, err
+		if err := env.stage(ctx, "refit", func(st *stage) error { return s.refit(ctx, st, a, o, shelf) }); err != nil {
+			return nil, errors.Join(err, shelf.Close())
 		}
 	}
-	err = env.stage(ctx, "rewrite", func(*stage) error { return s.rewrite(env, a, o) })
+	err = env.stage(ctx, "rewrite", func(*stage) error { return s.rewrite(env, a, o, shelf) })
+	if s.Model != nil {
+		s.Model.Hold(shelf)
+	} else {
+		err = errors.Join(err, shelf.Close())
+	}
 	if err != nil {
 		s.close()
 		return nil, err
@@ -107,7 +115,7 @@ func (s *Assembled) close() {
 }
 
 // chains makes the chains of a choice, site by site side by side.
-func (c *Choice) chains(ctx context.Context, env *Environment, a *Analysis) ([]decomp.Chain, error) {
+func (c *Choice) chains(ctx context.Context, env *Environment, a *Analysis, on *shelf) ([]decomp.Chain, error) {
 	chains := make([]decomp.Chain, len(c.picks))
 	workers, ctx := errgroup.WithContext(ctx)
 	workers.SetLimit(env.Threads)
@@ -117,9 +125,13 @@ func (c *Choice) chains(ctx context.Context, env *Environment, a *Analysis) ([]d
 		}
 		workers.Go(func() error {
 			o := c.Offers.sites[i].seen
-			err := ctx.Err()
+			leave, err := c.Offers.store.space.enter(ctx, o.site.Kernel)
 			if err == nil {
 				chains[i], err = c.Offers.store.chain(o, p)
+				leave()
+			}
+			if err == nil {
+				chains[i], err = on.chain(chains[i])
 			}
 			if err != nil {
 				return fmt.Errorf("%s: node %q: %s at rank %v: %w", a.model.Path, o.site.Name, p.method.Name, p.rank, err)
@@ -131,7 +143,7 @@ func (c *Choice) chains(ctx context.Context, env *Environment, a *Analysis) ([]d
 }
 
 // refit solves the chains anew.
-func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options) error {
+func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options, on *shelf) error {
 	lib, err := st.env.need("a refit")
 	if err != nil {
 		return err
@@ -157,7 +169,9 @@ func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options
 	}
 	s.Refit = &RefitSummary{Fit: r.Fit, Held: r.Held}
 	for i, site := range r.Sites {
-		s.Chains[i] = site.Chain
+		if s.Chains[i], err = on.chain(site.Chain); err != nil {
+			return err
+		}
 		s.Refits = append(s.Refits, Refit{Kept: site.Kept, Before: site.Before, After: site.After, Why: site.Why})
 		if site.Kept {
 			s.Refit.Kept++
@@ -167,8 +181,8 @@ func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options
 }
 
 // rewrite builds the new model, and counts anew what it needs.
-func (s *Assembled) rewrite(env *Environment, a *Analysis, o Options) error {
-	applied, patches, err := a.replace(s.Chains)
+func (s *Assembled) rewrite(env *Environment, a *Analysis, o Options, on *shelf) error {
+	applied, patches, err := a.replace(s.Chains, on)
 	if err != nil {
 		return fmt.Errorf("%s: %w", a.model.Path, err)
 	}
@@ -187,8 +201,8 @@ func (s *Assembled) rewrite(env *Environment, a *Analysis, o Options) error {
 	return err
 }
 
-// replace builds the model in which each site is its chain; nil leaves it alone.
-func (a *Analysis) replace(chains []decomp.Chain) (*onnxio.Model, []rewrite.Patch, error) {
+// replace builds the model in which each site is its chain; nil leaves it alone. The new weights lie on the shelf.
+func (a *Analysis) replace(chains []decomp.Chain, on *shelf) (*onnxio.Model, []rewrite.Patch, error) {
 	names := graph.NewNameSet(a.model)
 	var patches []rewrite.Patch
 	for i, chain := range chains {
@@ -197,6 +211,9 @@ func (a *Analysis) replace(chains []decomp.Chain) (*onnxio.Model, []rewrite.Patc
 		}
 		p, err := rewrite.Replace(a.model, &a.Sites[i], chain, names)
 		if err != nil {
+			return nil, nil, err
+		}
+		if p.Weights, err = on.tensors(p.Weights); err != nil {
 			return nil, nil, err
 		}
 		patches = append(patches, p)

@@ -123,7 +123,7 @@ func (o Options) over() Resource {
 
 // judging are the options of a comparison.
 func (o Options) judging(env *Environment, progress samples.Progress) verify.Options {
-	return verify.Options{Batch: o.Batch, Threads: env.Threads, Classes: o.Classes, Weights: o.Weights, Progress: progress}
+	return verify.Options{Batch: o.Batch, Threads: env.Threads, Classes: o.Classes, Weights: o.Weights, Memory: o.Memory, Progress: progress}
 }
 
 // rehearse compares the model with itself on a few samples: whatever stands against

@@ -146,6 +146,7 @@ func (q *quest) missed(k int, limit, reachable float64, ls []ladder) *UnmetError
 	return &UnmetError{
 		Target: target, Limit: limit + rest, Reachable: reachable + rest, Original: q.a.need(target.Resource),
 		Others: slices.Concat(q.bounds[:k], q.bounds[k+1:]), Sites: len(q.a.Sites),
+		Cramped: q.a.cramped, Memory: q.a.wanted,
 	}
 }
 

@@ -144,7 +144,7 @@ func (q *quest) alone(ctx context.Context, of *Offers, l *ladder, rung []option,
 			return 0, err
 		}
 	}
-	m, _, err := q.a.replace(chains)
+	m, _, err := q.a.replace(chains, nil)
 	if err != nil {
 		return 0, err
 	}

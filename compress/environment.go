@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/provision"
+	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/verify"
@@ -22,6 +24,8 @@ type EnvironmentOptions struct {
 	Runtime string
 	// Threads is how many batches, or sites, are worked on side by side; default: all processors.
 	Threads int
+	// Memory, when set, has Go collect garbage sooner as the process comes near three quarters of so many bytes.
+	Memory int64
 	// Progress, when set, is told that a stage begins, and where there is something to count how far it is. The stages of Run are
 	// analyse, calibrate, factor, search, correct (and search again), refit, rewrite, tune, write, verify and time, as far as a
 	// run has them; behind the name of tune stands, after a colon, how it does; calibrate and factor are followed by
@@ -51,6 +55,9 @@ type Environment struct {
 func Open(o EnvironmentOptions) (*Environment, error) {
 	if o.Threads < 0 {
 		return nil, negative("number of threads", int64(o.Threads))
+	}
+	if o.Memory > 0 {
+		debug.SetMemoryLimit(max(o.Memory/4*3, leastMemory))
 	}
 	e := &Environment{Algebra: linalg.Gonum(), Threads: o.Threads, progress: oneByOne(o.Progress)}
 	if e.Threads == 0 {
@@ -163,7 +170,7 @@ func (e *Environment) stage(ctx context.Context, name string, work func(*stage) 
 	start := time.Now()
 	err := work(s)
 	if e.journal != nil {
-		*e.journal = append(*e.journal, Stage{s.name, time.Since(start).Seconds()})
+		*e.journal = append(*e.journal, Stage{s.name, time.Since(start).Seconds(), rss.Peak()})
 	}
 	return err
 }

@@ -24,13 +24,14 @@ const (
 	OptionLabels        Option = "SourceOptions.Labels"
 	OptionClasses       Option = "Options.Classes"
 	OptionDamage        Option = "Options.AcceptDamage"
+	OptionMemory        Option = "Options.Memory"
 )
 
 // OptionNames lists every option that texts name.
 func OptionNames() []Option {
 	return []Option{
 		OptionOutput, OptionSource, OptionCalibSamples, OptionVerifySamples, OptionInputShapes, OptionRankMultiple, OptionOnly, OptionKeep, OptionLabels, OptionClasses,
-		OptionDamage,
+		OptionDamage, OptionMemory,
 	}
 }
 
@@ -62,6 +63,9 @@ type UnmetError struct {
 	// may change.
 	Others []Target
 	Sites  int
+	// Cramped are the nodes that memory keeps from changing, and Memory the least limit, in bytes, under which all of them might.
+	Cramped int
+	Memory  int64
 	// Why is the reason where the numbers are none: nothing can be counted, or nothing of what counts may change.
 	Why string
 }
@@ -80,9 +84,12 @@ func (e *UnmetError) Error() string {
 	}
 	fmt.Fprintf(&b, ": at most %.0f %s wanted, the least that can be reached is %.0f (%s=%s)",
 		math.Floor(e.Limit), e.Target.Resource, math.Ceil(e.Reachable), e.Target.Resource, strconv.FormatFloat(share, 'f', -1, 64))
-	if e.Sites == 0 {
+	switch {
+	case e.Cramped > 0:
+		fmt.Fprintf(&b, "; %d nodes are left alone for want of memory, all could change with %s=%dMiB", e.Cramped, OptionMemory, (e.Memory+1<<20-1)>>20)
+	case e.Sites == 0:
 		b.WriteString("; no node may change, `onnx-compress inspect` says why")
-	} else {
+	default:
 		fmt.Fprintf(&b, "; allow more, or let more nodes change (%s, %s, %s)", OptionOnly, OptionKeep, OptionRankMultiple)
 	}
 	return b.String()

@@ -39,7 +39,7 @@ type factoring struct {
 
 func (f *factoring) run(ctx context.Context) (err error) {
 	hold := len(f.a.Groups) <= 1 && f.a.holdable(f.o)
-	if f.out.store, err = newStore(f.env.Algebra, hold, len(f.a.Groups) > 0); err != nil {
+	if f.out.store, err = newStore(f.env.Algebra, hold, len(f.a.Groups) > 0, f.o.Memory); err != nil {
 		return err
 	}
 	if f.o.Source == nil {

@@ -20,10 +20,7 @@ func (a *Analysis) impossible(o Options, bounds []Target) error {
 	q := &quest{a: a, o: o, bounds: bounds}
 	ls := of.ladders()
 	for k, b := range q.budgets(ls) {
-		if bounds[k].Resource == Bytes {
-			continue // which names and sizes have a part in
-		}
-		least := 0.
+		least := 0. // of the file's bytes those of the numbers alone, without names and sizes
 		for i := range ls {
 			part := int64(math.MaxInt64)
 			for _, rung := range ls[i].rungs {

@@ -206,11 +206,11 @@ func holdCosts(t *testing.T, name string, j *workshop, random *rand.Rand, slack 
 // recount rewrites the model and counts it.
 func recount(t *testing.T, j *workshop, picks []option) rewrite.Costs {
 	t.Helper()
-	chains, err := (&Choice{Offers: j.of, picks: picks}).chains(context.Background(), j.env, j.a)
+	chains, err := (&Choice{Offers: j.of, picks: picks}).chains(context.Background(), j.env, j.a, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	small, _, err := j.a.replace(chains)
+	small, _, err := j.a.replace(chains, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

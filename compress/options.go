@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/search"
@@ -83,7 +84,8 @@ type Options struct {
 	// Batch is how many samples run at once where the model's batch is free;
 	// default 32.
 	Batch int
-	// Memory bounds the calibration sums, in bytes; default 2 GiB.
+	// Memory bounds what the process takes, in bytes; default the smaller of 2 GiB and half of what the machine and the control
+	// groups of the process have.
 	Memory int64
 }
 
@@ -93,7 +95,9 @@ func (o Options) WithDefaults() Options {
 	o.Probes = cmp.Or(o.Probes, 1)
 	o.VerifySamples = cmp.Or(o.VerifySamples, 1024)
 	o.Batch = cmp.Or(o.Batch, 32)
-	o.Memory = cmp.Or(o.Memory, 2<<30)
+	if o.Memory == 0 {
+		o.Memory = rss.DefaultLimit()
+	}
 	return o
 }
 

@@ -45,6 +45,7 @@ type Result struct {
 	// Command is the command line that asked for the run, in words that a shell takes, where a command did.
 	Command string  `json:"command,omitempty"`
 	Stages  []Stage `json:"stages"`
+	Memory  Memory  `json:"memory"`
 }
 
 // File is a model on disk and what it costs.
@@ -174,6 +175,29 @@ type Skipped struct {
 type Stage struct {
 	Name    string  `json:"name"`
 	Seconds float64 `json:"seconds"`
+
+	peak int64 // of resident memory, in bytes, from the process's begin to the stage's end; 0 where it is not known
+}
+
+// Memory is what the process took, in bytes.
+type Memory struct {
+	// Limit is Options.Memory.
+	Limit int64 `json:"limit"`
+	// Peak is the most that was resident at once, maps of files included, and Stage the name of the stage in which that was. They are
+	// 0 and empty where the system does not say.
+	Peak  int64  `json:"peak"`
+	Stage string `json:"stage,omitempty"`
+}
+
+// memoryOf sums up the stages of a run under a limit.
+func memoryOf(limit int64, stages []Stage) Memory {
+	m := Memory{Limit: limit}
+	for _, s := range stages {
+		if s.peak > m.Peak {
+			m.Peak, m.Stage = s.peak, s.Name
+		}
+	}
+	return m
 }
 
 // Dense is the Method of a site that the search left alone.

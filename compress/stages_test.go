@@ -153,7 +153,7 @@ func TestStagesWithoutMemory(t *testing.T) {
 	var chains [2][]decomp.Chain
 	for i, c := range []*Choice{first, second} {
 		var err error
-		if chains[i], err = c.chains(context.Background(), held.env, held.a); err != nil {
+		if chains[i], err = c.chains(context.Background(), held.env, held.a, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

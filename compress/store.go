@@ -20,6 +20,7 @@ import (
 type store struct {
 	algebra linalg.Backend
 	hold    bool
+	space   *workspace
 
 	mu      sync.Mutex
 	metrics map[string]decomp.Metric              // by site, where they are held
@@ -32,8 +33,8 @@ type store struct {
 }
 
 // newStore makes a store, with a file where there are moments that are not held.
-func newStore(algebra linalg.Backend, hold, moments bool) (*store, error) {
-	s := &store{algebra: algebra, hold: hold, metrics: map[string]decomp.Metric{}, spectra: map[string]map[string]decomp.Spectrum{}, at: map[string]int64{}}
+func newStore(algebra linalg.Backend, hold, moments bool, memory int64) (*store, error) {
+	s := &store{algebra: algebra, hold: hold, space: newWorkspace(memory), metrics: map[string]decomp.Metric{}, spectra: map[string]map[string]decomp.Spectrum{}, at: map[string]int64{}}
 	if hold || !moments {
 		return s, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/outputs"
+	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -189,7 +190,7 @@ func (r *TuneResult) deliver(ctx context.Context, env *Environment, original, st
 func (r *TuneResult) prove(ctx context.Context, env *Environment, original, start, tuned *onnxio.Model, o TuneOptions, staged *onnxio.Pending) error {
 	err := env.stage(ctx, "verify", func(st *stage) (err error) {
 		r.Verification, err = verify.Compare(ctx, env.library, original.Path, staged.Path(), o.Source, o.Descent.Held, verify.Options{
-			Threads: env.Threads, Progress: st.told, Classes: o.Descent.Classes, Weights: o.Descent.Weights,
+			Threads: env.Threads, Progress: st.told, Classes: o.Descent.Classes, Weights: o.Descent.Weights, Memory: rss.DefaultLimit(),
 		})
 		return err
 	})

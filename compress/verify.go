@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/verify"
@@ -59,7 +60,7 @@ func Verify(ctx context.Context, env *Environment, m *onnxio.Model, compressed s
 	}
 	chosen, _ := samples.Split(o.Source.Len(), n, o.Seed)
 	r, err := verify.Compare(ctx, lib, m.Path, compressed, o.Source, chosen, verify.Options{
-		Batch: o.Batch, Threads: env.Threads, Classes: o.Classes, Weights: o.Weights,
+		Batch: o.Batch, Threads: env.Threads, Classes: o.Classes, Weights: o.Weights, Memory: rss.DefaultLimit(),
 		Progress: (&stage{name: "verify", env: env}).told,
 	})
 	if labels := (*verify.LabelError)(nil); errors.As(err, &labels) {

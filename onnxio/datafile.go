@@ -2,7 +2,6 @@ package onnxio
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,9 +17,9 @@ const sumLength = 16
 
 var dataName = regexp.MustCompile(`\.([0-9a-f]{16})\.data$`)
 
-// dataPath returns where the external data with a SHA-256 of a model written to path go.
-func dataPath(path string, sum []byte) string {
-	return path + "." + hex.EncodeToString(sum)[:sumLength] + ".data"
+// dataPath returns where the external data with a SHA-256, in hex, of a model written to path go.
+func dataPath(path, sum string) string {
+	return path + "." + sum[:sumLength] + ".data"
 }
 
 // removeOldData removes the external data that were written for a model at path but for those at keep, and what the new model was

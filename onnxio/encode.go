@@ -24,8 +24,9 @@ type sized interface {
 // encoder writes a message without ever holding all of it encoded. Fields stand in the
 // order of their numbers, unknown ones last.
 type encoder struct {
-	w     io.Writer
-	whole int // size up to which messages are encoded in one piece
+	w       io.Writer
+	whole   int          // size up to which messages are encoded in one piece
+	written func([]byte) // told of bytes fields that were written; nil for nobody
 }
 
 func (e encoder) message(m protoreflect.Message) error {
@@ -90,7 +91,11 @@ func (e encoder) single(fd protoreflect.FieldDescriptor, v protoreflect.Value) e
 		if err := e.prefix(fd, len(v.Bytes())); err != nil {
 			return err
 		}
-		return e.write(v.Bytes())
+		err := e.write(v.Bytes())
+		if e.written != nil {
+			e.written(v.Bytes())
+		}
+		return err
 	case protoreflect.StringKind:
 		return e.write(protowire.AppendString(protowire.AppendTag(nil, fd.Number(), protowire.BytesType), v.String()))
 	}

@@ -6,8 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"unsafe"
 
 	"github.com/edsrzf/mmap-go"
+
+	"github.com/onnx-compress/onnx-compress/internal/rss"
 )
 
 // files is what a family of derived models has open: the map of the model's own file and
@@ -93,6 +96,22 @@ func (f *files) read(folder, location string) ([]byte, error) {
 		e.mapped = true
 	}
 	return e.data, nil
+}
+
+// forget gives back the memory of bytes that are part of the map of the model's own file.
+func (f *files) forget(b []byte) {
+	if _, mapped := f.offset(b); mapped {
+		rss.Forget(b)
+	}
+}
+
+// offset returns where in the model's own file bytes of its map lie.
+func (f *files) offset(b []byte) (int64, bool) {
+	if len(b) == 0 || len(f.own) == 0 {
+		return 0, false
+	}
+	at := uintptr(unsafe.Pointer(unsafe.SliceData(b))) - uintptr(unsafe.Pointer(unsafe.SliceData(f.own)))
+	return int64(at), at < uintptr(len(f.own)) && uintptr(len(b)) <= uintptr(len(f.own))-at
 }
 
 // look finds an external file, following symbolic links only while they stay inside

@@ -143,6 +143,105 @@ func TestWeightsAreNotCopied(t *testing.T) {
 		}
 		return nil
 	})
+	step("Write from file to file", func() error {
+		return Write(context.Background(), outside, filepath.Join(folder, "copied.onnx"), WriteOptions{})
+	})
+}
+
+// TestNumbersLeaveNothing reads the numbers of weights inside of a model and beside it, and writes them, and wants none of their pages
+// to stay.
+func TestNumbersLeaveNothing(t *testing.T) {
+	const weights = 32 << 20
+	inside := open(t, sparseFile(t, weighty(4, weights/4)))
+	s, err := create(context.Background(), inside, filepath.Join(t.TempDir(), "external.onnx"), WriteOptions{}, weights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []*Model{inside, open(t, s.target)} {
+		for _, w := range m.Proto.GetGraph().Initializer {
+			if _, err := m.Tensor(w).Float64s(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := Write(context.Background(), m, filepath.Join(t.TempDir(), "again.onnx"), WriteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range m.Files() {
+			if n := mapped(t, path); n > weights/8 {
+				t.Errorf("%d bytes of %s are in memory", n, path)
+			}
+		}
+	}
+}
+
+// mapped returns how many bytes of this process's maps of a file are resident.
+func mapped(t *testing.T, path string) int64 {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		t.Skipf("nothing says what is resident: %v", err)
+	}
+	var n int64
+	ours := false
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(fields) > 0 && !strings.HasSuffix(fields[0], ":") {
+			ours = strings.HasSuffix(strings.TrimSpace(line), path)
+		}
+		if ours && fields[0] == "Rss:" {
+			kib, err := strconv.ParseInt(fields[1], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += kib << 10
+		}
+	}
+	return n
+}
+
+// TestMarshalMapped wants the weights of a model's own file to be where the message says, and the others as they were.
+func TestMarshalMapped(t *testing.T) {
+	path := save(t, weighty(2, 1<<12))
+	m := open(t, path)
+	data, err := m.MarshalMapped()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(data) > 2<<10 {
+		t.Errorf("the message has %d bytes, with the weights outside", len(data))
+	}
+	twin, err := Parse(data, m.ExternalFolder())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer twin.Close()
+	if ok, diff := Equal(m, twin); !ok {
+		t.Error(diff)
+	}
+	// Through a link from elsewhere the data are found where the link leads, and a model of no file has them inside.
+	link := filepath.Join(t.TempDir(), "link.onnx")
+	if err := os.Symlink(path, link); err != nil {
+		t.Skipf("no links here: %v", err)
+	}
+	for _, m := range []*Model{open(t, link), New(weighty(2, 1<<12))} {
+		data, err := m.MarshalMapped()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Parse(data, m.ExternalFolder())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok, diff := Equal(m, again); !ok {
+			t.Error(diff)
+		}
+		if err := again.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // BenchmarkRead1GiB reads and checks a model with 1 GiB of weights. It reports how

@@ -3,9 +3,11 @@ package onnxio
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/onnx-compress/onnx-compress/internal/filekind"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
@@ -27,6 +29,7 @@ type Model struct {
 
 	folder string
 	files  *files
+	held   []*held
 	close  sync.Once
 	once   sync.Once
 	memo   any
@@ -106,7 +109,33 @@ func New(p *onnxpb.ModelProto) *Model {
 // and finds external data where m does. Both must be closed, in any order: what they share
 // is released with the last.
 func (m *Model) Derive(p *onnxpb.ModelProto) *Model {
-	return newModel(p, m.Path, m.folder, m.files.retain())
+	next := newModel(p, m.Path, m.folder, m.files.retain())
+	for _, h := range m.held {
+		h.models.Add(1)
+		next.held = append(next.held, h)
+	}
+	return next
+}
+
+// held is what models have their numbers in, and how many do.
+type held struct {
+	models atomic.Int64
+	what   io.Closer
+}
+
+// Hold has c, where tensors of m have their numbers, closed with the last to close of m and the models that are derived from it.
+func (m *Model) Hold(c io.Closer) {
+	h := &held{what: c}
+	h.models.Add(1)
+	m.held = append(m.held, h)
+}
+
+// release lets go of what is held for one model.
+func (h *held) release() error {
+	if h.models.Add(-1) > 0 {
+		return nil
+	}
+	return h.what.Close()
 }
 
 func newModel(p *onnxpb.ModelProto, path, folder string, f *files) *Model {
@@ -117,7 +146,12 @@ func newModel(p *onnxpb.ModelProto, path, folder string, f *files) *Model {
 // their files; no raw_data may be used after that. Closing twice does nothing.
 func (m *Model) Close() error {
 	var err error
-	m.close.Do(func() { err = m.files.release() })
+	m.close.Do(func() {
+		err = m.files.release()
+		for _, h := range m.held {
+			err = errors.Join(err, h.release())
+		}
+	})
 	return err
 }
 

@@ -3,11 +3,11 @@ package onnxio
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
@@ -39,7 +39,7 @@ func Create(ctx context.Context, m *Model, path string, o WriteOptions) (*Pendin
 }
 
 func create(ctx context.Context, m *Model, path string, o WriteOptions, limit int) (*Pending, error) {
-	data := dataPath(path, make([]byte, sha256.Size)) // for the length of the name, until there is the content
+	data := dataPath(path, strings.Repeat("0", sumLength)) // for the length of the name, until there is the content
 	p, blobs, err := layOut(m, filepath.Base(data), limit)
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func create(ctx context.Context, m *Model, path string, o WriteOptions, limit in
 	}
 	if err == nil {
 		err = s.fill(ctx, path, func(w io.Writer) error {
-			return encoder{w: w, whole: wholeMessage}.message(p.ProtoReflect())
+			return encoder{w: w, whole: wholeMessage, written: m.files.forget}.message(p.ProtoReflect())
 		})
 	}
 	if err != nil {
@@ -68,12 +68,16 @@ func create(ctx context.Context, m *Model, path string, o WriteOptions, limit in
 
 // fillData writes the external data, and returns the message that refers to them by the name that they get from their content.
 func (s *Pending) fillData(ctx context.Context, m *Model, target string, blobs []blob, limit int) (*onnxpb.ModelProto, error) {
-	sum := sha256.New()
-	err := s.fill(ctx, target, func(w io.Writer) error { return writeBlobs(io.MultiWriter(w, sum), blobs) })
+	// Straight to the file, without a buffer, so that what lies in files is copied between them. The digest is that of what arrived.
+	err := s.set.Write(target, func(f io.Writer) error { return writeBlobs(ctx, f, blobs) })
 	if err != nil {
 		return nil, err
 	}
-	s.data = dataPath(s.target, sum.Sum(nil))
+	sum, err := fileDigest(ctx, s.set.Path(target))
+	if err != nil {
+		return nil, err
+	}
+	s.data = dataPath(s.target, sum)
 	if err := s.set.Retarget(target, s.data); err != nil {
 		return nil, err
 	}

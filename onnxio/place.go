@@ -1,8 +1,11 @@
 package onnxio
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strconv"
 
 	"google.golang.org/protobuf/proto"
@@ -96,22 +99,71 @@ func pointOut(t *onnxpb.TensorProto, to span) *onnxpb.TensorProto {
 }
 
 // writeBlobs writes external data, with zeros up to each offset.
-func writeBlobs(w io.Writer, blobs []blob) error {
+func writeBlobs(ctx context.Context, w io.Writer, blobs []blob) error {
 	var at int64
 	for _, b := range blobs {
-		raw, err := b.source.Raw()
-		if err != nil {
-			return err
-		}
 		if _, err := w.Write(make([]byte, b.offset-at)); err != nil {
 			return err
 		}
-		if _, err := w.Write(raw); err != nil {
+		n, err := b.source.writeTo(ctx, w)
+		if err != nil {
 			return err
 		}
-		at = b.offset + int64(len(raw))
+		at = b.offset + n
 	}
 	return nil
+}
+
+// writeTo writes the elements as Raw has them. Those in a file of their own go from file to file, where the system can do that without
+// them passing through memory.
+func (t Tensor) writeTo(ctx context.Context, w io.Writer) (int64, error) {
+	if !external(t.proto) {
+		raw, err := t.Raw()
+		if err != nil {
+			return 0, err
+		}
+		n, err := cancellable{ctx, w}.Write(raw)
+		t.forget(raw)
+		return int64(n), err
+	}
+	l, err := tensorLayout(t.proto)
+	if err != nil {
+		return 0, fmt.Errorf("tensor %q: %w", t.Name(), err)
+	}
+	s, _, err := t.model.checkExternal(t.proto, l)
+	if err != nil {
+		return 0, fmt.Errorf("tensor %q: %w", t.Name(), err)
+	}
+	n, err := copySpan(ctx, w, t.model.folder, s)
+	if err != nil {
+		return n, fmt.Errorf("tensor %q: copying it from %s: %w", t.Name(), s.location, err)
+	}
+	return n, nil
+}
+
+// copySpan copies a part of a file in a folder, in pieces between which the context may end.
+func copySpan(ctx context.Context, w io.Writer, folder string, s span) (int64, error) {
+	f, err := os.OpenInRoot(folder, filepath.FromSlash(s.location))
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	if _, err := f.Seek(s.offset, io.SeekStart); err != nil {
+		return 0, err
+	}
+	const piece = 64 << 20
+	var done int64
+	for done < s.length {
+		if ctx.Err() != nil {
+			return done, context.Cause(ctx)
+		}
+		n, err := io.CopyN(w, f, min(piece, s.length-done))
+		done += n
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
 }
 
 // replaceTensors returns m with every tensor in it put through f. What does not

@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -104,13 +105,25 @@ func (t Tensor) Dense() (tensor.Dense, error) {
 	return tensor.Dense{Type: t.Type(), Shape: t.Shape(), Data: raw}, nil
 }
 
-// Float64s returns the elements converted to float64, a copy, as [tensor.Dense.Float64s] does.
+// Float64s returns the elements converted to float64, a copy, as [tensor.Dense.Float64s] does. It leaves nothing of a file in memory.
 func (t Tensor) Float64s() ([]float64, error) {
 	d, err := t.Dense()
 	if err != nil {
 		return nil, err
 	}
-	return d.Float64s()
+	v, err := d.Float64s()
+	t.forget(d.Data)
+	return v, err
+}
+
+// forget gives back the memory of bytes from Raw, where these are part of a file's map.
+func (t Tensor) forget(raw []byte) {
+	switch {
+	case external(t.proto):
+		rss.Forget(raw)
+	case t.model != nil:
+		t.model.files.forget(raw)
+	}
 }
 
 func (t Tensor) raw() ([]byte, error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -182,7 +183,7 @@ func TestOverwrite(t *testing.T) {
 // TestCancelled ends the context at every point of the writing where it is looked at.
 func TestCancelled(t *testing.T) {
 	m := open(t, outside(t))
-	for after := range 4 {
+	for after := range 16 {
 		folder := t.TempDir()
 		path := filepath.Join(folder, "out.onnx")
 		if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
@@ -408,7 +409,7 @@ func TestDataFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sum := sha256.Sum256(content); data != dataPath(path, sum[:]) || CheckData(context.Background(), path) != nil {
+	if sum := sha256.Sum256(content); data != dataPath(path, hex.EncodeToString(sum[:])) || CheckData(context.Background(), path) != nil {
 		t.Errorf("%s is not named by its content", data)
 	}
 	// Another model takes the place, and is made of what lies there under another name.

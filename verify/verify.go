@@ -32,6 +32,9 @@ type Options struct {
 	Weights map[string]float64
 	// Moved is how many of the samples that moved most are listed; default 10.
 	Moved int
+	// Memory bounds in bytes what the models take; 0 does not. Where their weights might take half of it, they are read from
+	// their files while they run, which takes longer.
+	Memory int64
 	// Progress, when set, is told after each run how many of the samples are done.
 	Progress samples.Progress
 }
@@ -73,19 +76,12 @@ func Compare(ctx context.Context, runtime Runtime, original, compressed string, 
 	if len(indices) == 0 {
 		return nil, errors.New("there are no samples to compare the models on")
 	}
-	c, lib := &comparison{o: o.withDefaults()}, ort.Of(runtime)
-	var err error
-	if c.before, err = lib.NewSessionFile(original, ort.Options{}); err != nil {
-		return nil, &OriginalError{err}
-	}
-	defer c.before.Close()
-	if c.after, err = lib.NewSessionFile(compressed, ort.Options{}); err != nil {
-		return nil, fmt.Errorf("compressed model: %w", err)
-	}
-	defer c.after.Close()
-	if err := c.describe(original); err != nil {
+	c := &comparison{o: o.withDefaults()}
+	done, err := c.open(ort.Of(runtime), original, compressed)
+	if err != nil {
 		return nil, err
 	}
+	defer done()
 	if err := c.match(); err != nil {
 		return nil, fmt.Errorf("%s and %s cannot be compared: %w", original, compressed, err)
 	}
@@ -127,12 +123,7 @@ type output struct {
 }
 
 // describe says what the outputs of the original are.
-func (c *comparison) describe(path string) error {
-	m, err := onnxio.Read(path)
-	if err != nil {
-		return &OriginalError{err}
-	}
-	defer m.Close()
+func (c *comparison) describe(path string, m *onnxio.Model) error {
 	list, err := outputs.Of(m, outputs.Options{Classes: c.o.Classes, Weights: c.o.Weights})
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)

@@ -314,3 +314,48 @@ func TestCompareErrors(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
+
+// TestMappedWeights compares models whose weights stay in their files, inside of the model or beside it, and wants the same report.
+func TestMappedWeights(t *testing.T) {
+	lib := orttest.Open(t)
+	net := func(seed uint64) string {
+		b := testmodels.NewBuilder(seed, 17, 8)
+		x := b.Input("x", tensor.Float32, "n", 33)
+		b.Node("MatMul", []string{b.Linear(x, 33, 65, true), b.Weight("w", 65, 65, 7)})
+		b.Output(b.Rename("y"), tensor.Float32, "n", 7)
+		return save(t, b)
+	}
+	large := func(seed uint64) string {
+		path := filepath.Join(t.TempDir(), "large.onnx")
+		if err := testmodels.WriteLarge(path, seed, 1<<20, 64, true); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for name, c := range map[string]struct {
+		made  func(seed uint64) string
+		width int
+	}{"inside": {net, 33}, "beside": {large, 64}} {
+		var rows [][]float32
+		r := rand.New(rand.NewPCG(1, 2))
+		for range 5 {
+			row := make([]float32, c.width)
+			for i := range row {
+				row[i] = r.Float32() - 0.5
+			}
+			rows = append(rows, row)
+		}
+		before, after := c.made(1), c.made(2)
+		var reports []*Report
+		for _, limit := range []int64{0, 1} {
+			r, err := Compare(context.Background(), lib, before, after, vectors(nil, rows...), testkit.Count(5), Options{Memory: limit, Threads: 2})
+			if err != nil {
+				t.Fatalf("%s, limit %d: %v", name, limit, err)
+			}
+			reports = append(reports, r)
+		}
+		if a, b := reports[0].Outputs[0], reports[1].Outputs[0]; !near(a.MeanRelative, b.MeanRelative) || a.MeanRelative == 0 {
+			t.Errorf("%s: relative error %v with loaded weights, %v with mapped ones", name, a.MeanRelative, b.MeanRelative)
+		}
+	}
+}

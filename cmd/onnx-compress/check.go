@@ -151,7 +151,7 @@ func (w *wantFlags) estimate(ctx context.Context, path string, tolerance float64
 	defer m.Close()
 	o := w.compress.opts.Options
 	o.Source = source
-	if o.Memory, err = byteSize(w.compress.memory); err != nil {
+	if o.Memory, err = memoryLimit(w.compress.memory); err != nil {
 		return nil, err
 	}
 	if o.InputShapes, err = inputShapes(w.compress.shapes); err != nil {

@@ -171,17 +171,18 @@ func (c *compressCommand) readMeans(f *pflag.FlagSet) error {
 	if c.opts.Weights, err = c.judge.read(); err != nil {
 		return err
 	}
-	return readSizes(&c.opts.Options, c.memory, c.shapes)
+	return readSizes(&c.opts.Options, &c.env, c.memory, c.shapes)
 }
 
 // readSizes turns the words about probes, memory and input shapes into options.
-func readSizes(o *compress.Options, memory string, shapes []string) (err error) {
+func readSizes(o *compress.Options, env *compress.EnvironmentOptions, memory string, shapes []string) (err error) {
 	if o.Probes, err = probes(o.Probes); err != nil {
 		return err
 	}
-	if o.Memory, err = byteSize(memory); err != nil {
+	if o.Memory, err = memoryLimit(memory); err != nil {
 		return err
 	}
+	env.Memory = o.Memory
 	o.InputShapes, err = inputShapes(shapes)
 	return err
 }

@@ -81,7 +81,7 @@ func (c *inspectCommand) read(f *pflag.FlagSet) error {
 	if err := c.samples.needs(f, "calib", c.calib); err != nil {
 		return err
 	}
-	return readSizes(&c.opts, c.memory, c.shapes)
+	return readSizes(&c.opts, &c.env, c.memory, c.shapes)
 }
 
 func (c *inspectCommand) run(cmd *cobra.Command, args []string) error {

@@ -19,7 +19,7 @@ func threadsFlag(f *flagSet, threads *int, text string) {
 }
 
 func memoryFlag(f *flagSet, size *string) {
-	f.StringVar(size, "memory", "2GiB", "`SIZE` bound of the calibration sums (2GiB); k, M, G are powers of 1000, KiB, MiB, GiB of 1024")
+	f.StringVar(size, "memory", "", "`SIZE` bound of the memory (the smaller of 2GiB and half of what there is); k, M, G are powers of 1000, KiB, MiB, GiB of 1024")
 }
 
 func shapeFlag(f *flagSet, shapes *[]string, text string) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/internal/size"
 )
 
@@ -33,6 +34,14 @@ func byteSize(s string) (int64, error) {
 		return 0, usagef("memory %q: want a size such as 512MiB or 2GiB", s)
 	}
 	return int64(v), nil
+}
+
+// memoryLimit reads the size of --memory; "" is the default.
+func memoryLimit(s string) (int64, error) {
+	if s == "" {
+		return rss.DefaultLimit(), nil
+	}
+	return byteSize(s)
 }
 
 // probes turns the number of --probes, where 0 asks for none, into that of the options.

@@ -41,11 +41,17 @@ type Options struct {
 	// runtime runs it, after optimisation. Above OptimizeExtended, that file suits
 	// this machine only.
 	OptimizedModelPath string
+	// Mapped leaves weights in the file of external data that they lie in, mapped, where else every product gets a copy laid out for
+	// it, and gives memory back after every use: a session in little memory, whose runs take longer.
+	Mapped bool
 }
 
-// externalFolderKey is the session configuration entry with the folder of a
-// model's external data (onnxruntime_session_options_config_keys.h).
-const externalFolderKey = "session.model_external_initializers_file_folder_path"
+// Session configuration entries (onnxruntime_session_options_config_keys.h): the folder of a
+// model's external data, and whether weights stay as they are.
+const (
+	externalFolderKey = "session.model_external_initializers_file_folder_path"
+	noPrepackingKey   = "session.disable_prepacking"
+)
 
 // graphLevel returns the C API's value of a level.
 func (level Level) graphLevel() (graphOptimization, error) {
@@ -105,6 +111,11 @@ func (l *Library) fillOptions(options uintptr, o Options) error {
 	if err := l.setExternalFolder(options, o.ExternalFolder); err != nil {
 		return err
 	}
+	if o.Mapped {
+		if err := l.setMapped(options); err != nil {
+			return err
+		}
+	}
 	if err := l.setPath("turn profiling on", slotEnableProfiling, options, o.ProfilePrefix); err != nil {
 		return err
 	}
@@ -133,16 +144,31 @@ func (l *Library) setExternalFolder(options uintptr, folder string) error {
 	if err != nil {
 		return err
 	}
-	key, err := cString(externalFolderKey)
+	if err := l.configure(options, "set the folder of external data", externalFolderKey, folder); err != nil {
+		return fmt.Errorf("external data folder %q: %w", folder, err)
+	}
+	return nil
+}
+
+// setMapped turns off what makes copies of weights, and what keeps memory for later.
+func (l *Library) setMapped(options uintptr) error {
+	if err := l.do("turn the arena off", slotDisableCpuMemArena, options); err != nil {
+		return err
+	}
+	return l.configure(options, "leave the weights as they are", noPrepackingKey, "1")
+}
+
+// configure adds an entry to a session's configuration.
+func (l *Library) configure(options uintptr, op, key, value string) error {
+	k, err := cString(key)
 	if err != nil {
 		return err
 	}
-	value, err := cString(folder)
+	v, err := cString(value)
 	if err != nil {
-		return fmt.Errorf("external data folder %q: %w", folder, err)
+		return err
 	}
-	return l.do("set the folder of external data", slotAddSessionConfigEntry,
-		options, uintptr(unsafe.Pointer(key)), uintptr(unsafe.Pointer(value)))
+	return l.do(op, slotAddSessionConfigEntry, options, uintptr(unsafe.Pointer(k)), uintptr(unsafe.Pointer(v)))
 }
 
 // setPath calls a function that takes a path, unless the path is empty.

@@ -86,6 +86,7 @@ func (p *printer) details(r *compress.Result) {
 	p.nodes("not counted, because their size is unknown:", r.Uncounted, true)
 	p.nodes("left alone:", r.Skipped, true)
 	p.durations(r.Stages)
+	p.memory(r.Memory)
 }
 
 // note writes what there is to know of a site, if anything.
@@ -102,6 +103,13 @@ func (p *printer) durations(stages []compress.Stage) {
 		words = append(words, fmt.Sprintf("%s %.2f s", s.Name, s.Seconds))
 	}
 	p.line("%s", strings.Join(words, ", "))
+}
+
+// memory writes what the process took.
+func (p *printer) memory(m compress.Memory) {
+	if m.Peak > 0 {
+		p.line("peak memory %s, in the stage %s; the limit is %s", Bytes(m.Peak), m.Stage, Bytes(m.Limit))
+	}
 }
 
 // Group is what has one name or reason in common.

@@ -1,0 +1,84 @@
+package rss
+
+import (
+	"bytes"
+	"os"
+	"slices"
+	"testing"
+	"testing/fstest"
+)
+
+func TestAvailable(t *testing.T) {
+	files := func(pairs ...string) fstest.MapFS {
+		out := fstest.MapFS{"proc/meminfo": {Data: []byte("MemTotal:       16384 kB\nMemFree:  1 kB\n")}}
+		for i := 0; i < len(pairs); i += 2 {
+			out[pairs[i]] = &fstest.MapFile{Data: []byte(pairs[i+1])}
+		}
+		return out
+	}
+	for _, c := range []struct {
+		name string
+		root fstest.MapFS
+		want int64
+	}{
+		{"the machine", files(), 16 << 20},
+		{"no limit", files("proc/self/cgroup", "0::/user/me\n", "sys/fs/cgroup/user/me/memory.max", "max\n"), 16 << 20},
+		{"version 2", files("proc/self/cgroup", "0::/user/me\n", "sys/fs/cgroup/user/me/memory.max", "4096\n"), 4096},
+		{"a group above", files("proc/self/cgroup", "0::/user/me\n", "sys/fs/cgroup/user/memory.max", "2048\n", "sys/fs/cgroup/user/me/memory.max", "4096\n"), 2048},
+		{"a container, which sees its group as the root", files("proc/self/cgroup", "0::/docker/123\n", "sys/fs/cgroup/memory.max", "8192\n"), 8192},
+		{"version 1", files("proc/self/cgroup", "5:cpu,cpuacct:/me\n4:memory:/me\n", "sys/fs/cgroup/memory/me/memory.limit_in_bytes", "512\n", "sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"), 512},
+		{"more than there is", files("proc/self/cgroup", "0::/\n", "sys/fs/cgroup/memory.max", "9223372036854771712\n"), 16 << 20},
+		{"nothing", fstest.MapFS{}, 0},
+	} {
+		if got := available(c.root); got != c.want {
+			t.Errorf("%s: %d bytes, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestDefaultLimit(t *testing.T) {
+	for available, want := range map[int64]int64{0: 2 << 30, 1 << 30: 1 << 29, 8 << 30: 2 << 30} {
+		if got := defaultLimit(available); got != want {
+			t.Errorf("%d of %d bytes, want %d", got, available, want)
+		}
+	}
+}
+
+func TestSpool(t *testing.T) {
+	s, err := NewSpool(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := s.folder.Path
+	var kept [][]byte
+	var numbers [][]float64
+	for i := range 5 {
+		b, err := s.Bytes(bytes.Repeat([]byte{byte(i)}, 1+i*70000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := s.Floats([]float64{float64(i), -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept, numbers = append(kept, b), append(numbers, v)
+	}
+	for i := range kept {
+		Forget(kept[i])
+		if !bytes.Equal(kept[i], bytes.Repeat([]byte{byte(i)}, 1+i*70000)) || !slices.Equal(numbers[i], []float64{float64(i), -1}) {
+			t.Errorf("what was kept as number %d is something else now", i)
+		}
+	}
+	if b, err := s.Bytes(nil); err != nil || len(b) != 0 {
+		t.Errorf("%v, %v for no bytes", b, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(folder); err == nil {
+		t.Error("the file is still there")
+	}
+	if err := (*Spool)(nil).Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,98 @@
+package rss
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"unsafe"
+
+	"github.com/edsrzf/mmap-go"
+
+	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
+)
+
+// Spool is a temporary file for bytes and numbers that are made long before they are read. What is kept there is read through a map of
+// the file, and takes memory only while it is. Its methods may be called from several goroutines.
+type Spool struct {
+	mu     sync.Mutex
+	folder *atomicfile.Folder
+	file   *os.File
+	end    int64
+	maps   []mmap.MMap
+	shed   *Shedder
+}
+
+// NewSpool makes an empty spool, whose maps leave memory when more than limit bytes of the process are there. The caller closes it.
+func NewSpool(limit int64) (*Spool, error) {
+	s := &Spool{}
+	var err error
+	if s.folder, err = atomicfile.MakeFolder("", "onnx-compress"); err == nil {
+		s.file, err = os.OpenFile(filepath.Join(s.folder.Path, "spool"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	}
+	if err != nil {
+		s.folder.Remove()
+		return nil, fmt.Errorf("a file for what does not fit into memory: %w", err)
+	}
+	s.shed = Shed([]string{s.file.Name()}, limit)
+	return s, nil
+}
+
+// place is what the beginnings of maps are multiples of on every system: Windows wants 64 KiB.
+const place = 1 << 16
+
+// Bytes writes b to the file and returns it as it lies there, read-only and valid until Close.
+func (s *Spool) Bytes(b []byte) ([]byte, error) {
+	if len(b) == 0 {
+		return b, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept, err := s.keep(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.file.Name(), err)
+	}
+	return kept, nil
+}
+
+func (s *Spool) keep(b []byte) ([]byte, error) {
+	at := (s.end + place - 1) / place * place
+	if _, err := s.file.WriteAt(b, at); err != nil {
+		return nil, err
+	}
+	s.end = at + int64(len(b))
+	kept, err := mmap.MapRegion(s.file, len(b), mmap.RDONLY, 0, at)
+	if err != nil {
+		return nil, err
+	}
+	s.maps = append(s.maps, kept)
+	return kept[:len(b):len(b)], nil
+}
+
+// Floats is Bytes for numbers.
+func (s *Spool) Floats(v []float64) ([]float64, error) {
+	kept, err := s.Bytes(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 8*len(v)))
+	if err != nil || len(v) == 0 {
+		return v, err
+	}
+	return unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(kept))), len(v)), nil
+}
+
+// Close removes the file. Nothing that was kept may be read any more.
+func (s *Spool) Close() error {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shed.Stop()
+	for _, m := range s.maps {
+		if err := m.Unmap(); err != nil {
+			return err
+		}
+	}
+	s.maps = nil
+	err := s.file.Close()
+	s.folder.Remove()
+	return err
+}

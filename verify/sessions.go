@@ -1,0 +1,65 @@
+package verify
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/internal/rss"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+)
+
+// open makes the sessions of both models and says what the outputs of the original are. The caller calls what it returns when all runs
+// are done.
+func (c *comparison) open(lib *ort.Library, original, compressed string) (done func(), err error) {
+	var closers []func()
+	finish := func() {
+		for _, f := range slices.Backward(closers) {
+			f()
+		}
+	}
+	defer func() {
+		if err != nil {
+			finish()
+		}
+	}()
+	before, err := onnxio.Read(original)
+	if err != nil {
+		return nil, &OriginalError{err}
+	}
+	closers = append(closers, func() { _ = before.Close() }) // which was only read
+	after, odd := onnxio.Read(compressed)                    // of what only the runtime can read weights are loaded
+	if odd == nil {
+		closers = append(closers, func() { _ = after.Close() })
+	}
+	mapped := odd == nil && c.mapped(before, after)
+	if c.before, err = session(lib, original, before, mapped); err != nil {
+		return nil, &OriginalError{err}
+	}
+	closers = append(closers, c.before.Close)
+	if c.after, err = session(lib, compressed, after, mapped); err != nil {
+		return nil, fmt.Errorf("compressed model: %w", err)
+	}
+	closers = append(closers, c.after.Close)
+	if mapped {
+		closers = append(closers, rss.Shed(slices.Concat(before.Files(), after.Files()), c.o.Memory/4*3).Stop)
+	}
+	return finish, c.describe(original, before)
+}
+
+// mapped tells whether weights stay in their files. A session whose weights do not holds them once, and twice while it is made.
+func (c *comparison) mapped(before, after *onnxio.Model) bool {
+	return c.o.Memory > 0 && before.DiskBytes()+2*after.DiskBytes() > c.o.Memory/2
+}
+
+// session makes the session of a model in a file.
+func session(lib *ort.Library, path string, m *onnxio.Model, mapped bool) (*ort.Session, error) {
+	if !mapped {
+		return lib.NewSessionFile(path, ort.Options{})
+	}
+	data, err := m.MarshalMapped()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return lib.NewSession(data, ort.Options{ExternalFolder: m.ExternalFolder(), Mapped: true})
+}
