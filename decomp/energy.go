@@ -12,6 +12,10 @@ func (m Metric) Energy(b linalg.Backend, k Kernel) (float64, error) {
 	}
 	energy := 0.0
 	for g := range k.Groups {
+		if through := of(m.Pullback, g); through != nil {
+			energy += m.input(g).inner(b, through)
+			continue
+		}
 		gram, out := m.input(g).gram(b, k.group(g)), of(m.Out, g)
 		for i := range gram.Rows {
 			if out == nil {
