@@ -85,9 +85,14 @@ func sumBytes(s *rewrite.Site, samples int) int64 {
 	return 2 * InputBytes(s, samples)
 }
 
-// sensitivityBytes is what the sensitivities of a site take in float64.
-func sensitivityBytes(s *rewrite.Site) int64 {
+// sensitivityBytes is what the sensitivities of a site take in float64 under that memory limit, and its weight where they are
+// pulled back through it.
+func sensitivityBytes(s *rewrite.Site, memory int64) int64 {
 	o := int64(s.Kernel.Rows())
+	if pulled(s, memory) {
+		k := int64(s.Kernel.Cols())
+		return 8*k*k + 4*k*o
+	}
 	return 8 * int64(s.Kernel.Groups) * o * o
 }
 
@@ -110,7 +115,7 @@ func Groups(sites []rewrite.Site, o Options) ([][]int, error) {
 	for i := range sites {
 		need, sensitivity := sumBytes(&sites[i], o.Samples), int64(0)
 		if o.Probes > 0 {
-			sensitivity = sensitivityBytes(&sites[i])
+			sensitivity = sensitivityBytes(&sites[i], o.Memory)
 		}
 		// A worker's partial sums of the two do not exist at the same time.
 		if total := need + sensitivity + max(InputBytes(&sites[i], o.Samples), sensitivity) + workerSpare; total > o.Memory {

@@ -69,6 +69,7 @@ type worker struct {
 	partial []float32
 	gram    []float32
 	off     []float32 // a site's input without the pilot
+	pulled  []float32 // gradients at a site's inputs
 	part    moments.Part
 }
 
