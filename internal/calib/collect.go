@@ -174,7 +174,7 @@ func (c *collector) share(inputs []samples.InputSpec) (workers, batch int) {
 	var sums, largest, activations int64
 	seen := map[int]bool{}
 	for k, st := range c.stations {
-		sums += sumBytes(st.site, c.o.Samples)
+		sums += InputBytes(st.site, c.o.Samples)
 		largest = max(largest, workerBytes(st.site, c.o.Samples))
 		if !seen[c.from[k]] {
 			seen[c.from[k]] = true
