@@ -155,12 +155,12 @@ func (f *factoring) offer(s *rewrite.Site, saw calib.Stats, means centres) (o of
 	} else if err != nil {
 		return o, metric, err
 	}
-	o = offer{ratio: 1, options: []option{dense(s)}, seen: &seen{site: *s, positions: 1, note: saw.Note, output: saw.G, felt: saw.Felt}}
+	o = offer{ratio: 1, options: []option{dense(s)}, seen: &seen{site: *s, positions: 1, note: saw.Note, output: saw.G, pulled: saw.Pullback != nil, felt: saw.Felt}}
 	if saw.Unusable != "" {
 		o.note, o.blind = "left alone: "+saw.Unusable, true
 		return o, metric, f.out.store.put(s.Name, metric, saw)
 	}
-	if saw.G != nil {
+	if saw.Sensitive() {
 		o.sensitive, o.positions = true, saw.PositionsPerSample()
 	}
 	metric, o.mean = means.metric(s, saw)
@@ -173,7 +173,7 @@ func (f *factoring) offer(s *rewrite.Site, saw calib.Stats, means centres) (o of
 	}
 	var constant float64
 	if o.mean == nil {
-		constant = constantEnergy(kernel, saw.Mean, metric.Out)
+		constant = constantEnergy(kernel, saw.Mean, metric)
 	}
 	o.energy = max(whole-constant, leastEnergy*whole)
 	return o, metric, f.out.store.put(s.Name, metric, saw)
@@ -199,7 +199,7 @@ func (c centres) metric(s *rewrite.Site, saw calib.Stats) (m decomp.Metric, mean
 		mean = saw.Mean
 	}
 	m = c.inputs(saw, about)
-	if m.Out = saw.G; m.Out == nil {
+	if m.Out, m.Pullback = saw.G, saw.Pullback; !saw.Sensitive() {
 		m.Out = s.OutputMetric()
 	}
 	return m, mean
@@ -239,26 +239,41 @@ const leastEnergy = 1e-6
 // constantEnergy is μᵀWᵀ G W μ, the part of the second moment of a site's output
 // that is the square of its mean, μ = E[x]. mean and metric have one entry per
 // group; nil means no mean, and the identity.
-func constantEnergy(k decomp.Kernel, mean [][]float64, metric []*linalg.Matrix) float64 {
+func constantEnergy(k decomp.Kernel, mean [][]float64, metric decomp.Metric) float64 {
 	rows, cols := k.Rows(), k.Cols()
 	var energy float64
 	y := make([]float64, rows)
 	for g, x := range mean {
+		if metric.Pullback != nil {
+			energy += quadratic(metric.Pullback[g], x)
+			continue
+		}
 		for i := range rows {
 			y[i] = 0
 			for c, v := range k.Weights[(g*rows+i)*cols:][:cols] {
 				y[i] += v * x[c]
 			}
 		}
-		for i, v := range y {
-			if metric == nil || metric[g] == nil {
-				energy += v * v
-				continue
-			}
-			for c, u := range y {
-				energy += v * metric[g].At(i, c) * u
-			}
+		var weight *linalg.Matrix
+		if metric.Out != nil {
+			weight = metric.Out[g]
 		}
+		energy += quadratic(weight, y)
 	}
 	return energy
+}
+
+// quadratic is yᵀMy, and yᵀy for nil.
+func quadratic(m *linalg.Matrix, y []float64) float64 {
+	sum := 0.0
+	for i, v := range y {
+		if m == nil {
+			sum += v * v
+			continue
+		}
+		for c, u := range y {
+			sum += v * m.At(i, c) * u
+		}
+	}
+	return sum
 }

@@ -62,8 +62,9 @@ type seen struct {
 	// which makes loss per position times positions their expected change.
 	sensitive bool
 	positions float64
-	// output is the second moment of the sensitivity per group, nil without.
+	// output is the second moment of the sensitivity per group, nil without, and where it is pulled back to the inputs.
 	output []*linalg.Matrix
+	pulled bool
 	// felt weighs the output positions; empty where they weigh the same.
 	felt moments.Felt
 	// mean is E[x] per group where the chain's output is to be shifted, else nil.

@@ -61,7 +61,7 @@ func tails(terms []float64) []float64 {
 
 // svdFloor bounds all chains by the matrix of a group's outputs and its whole inputs.
 func svdFloor(b linalg.Backend, k Kernel, m Metric) (Floor, Spectrum, error) {
-	if m.In == nil && m.Sample == nil && m.Diagonal == nil && m.Out == nil {
+	if m.In == nil && m.Sample == nil && m.Diagonal == nil && m.Out == nil && m.Pullback == nil {
 		f, err := plainFloor(b, k)
 		return f, nil, err
 	}
@@ -76,11 +76,15 @@ func svdFloor(b linalg.Backend, k Kernel, m Metric) (Floor, Spectrum, error) {
 		for g, c := range s.groups {
 			terms := c.terms
 			if c.lifted {
-				if terms, err = leastTerms(b, k.group(g), m.input(g), m.output(g)); err != nil {
+				w, out := k.group(g), m.output(g)
+				if through := of(m.Pullback, g); through != nil {
+					w, out = linalg.Identity(w.Cols), moment{full: through}
+				}
+				if terms, err = leastTerms(b, w, m.input(g), out); err != nil {
 					return Floor{}, nil, err
 				}
 			}
-			axpy(least, 1, tails(terms))
+			axpy(least, 1, tails(terms[:k.FullRank()]))
 		}
 	}
 	return newFloor(k.Shape, svdFactors(k.Shape, Rank{1})[0].Kernel, s.losses, least), s, nil
@@ -148,5 +152,5 @@ func (p pair) floor(b linalg.Backend, k Kernel, m Metric) (Floor, Spectrum, erro
 
 // closed says whether a pair is a singular value decomposition under a metric.
 func (p pair) closed(m Metric) bool {
-	return !slices.ContainsFunc(m.In, func(a *linalg.Matrix) bool { return a != nil }) && m.Sample == nil && m.Diagonal == nil
+	return !slices.ContainsFunc(m.In, func(a *linalg.Matrix) bool { return a != nil }) && m.Sample == nil && m.Diagonal == nil && m.Pullback == nil
 }

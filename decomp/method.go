@@ -25,6 +25,10 @@ type Metric struct {
 	Sample   []*linalg.Matrix // S with A = SᵀS, [n, K]: the columns x, one a row, times 1/√n
 	Diagonal [][]float64      // what A has, [K], on its diagonal beyond SᵀS
 	Out      []*linalg.Matrix // G = E[g gᵀ], [O, O]
+	// Pullback is G seen through the kernel that is factored, WᵀGW = E[(Wᵀg)(Wᵀg)ᵀ], [K, K], in place of Out: for a plain matrix
+	// with more outputs than inputs, whose G would be larger than the matrix itself. It says what is lost by replacements
+	// W' = W·P, of which the best of every rank is one, and nothing of others.
+	Pullback []*linalg.Matrix
 }
 
 // Spectrum is a kernel factored once.

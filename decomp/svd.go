@@ -94,6 +94,9 @@ type components struct {
 
 func svdFactor(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) {
 	groups, err := groupsOf("svd", k, m, func(g int, w *linalg.Matrix) (components, error) {
+		if through := of(m.Pullback, g); through != nil {
+			return factorizeThrough(b, w, m.input(g), moment{full: through})
+		}
 		return factorize(b, w, m.input(g), m.output(g))
 	})
 	if err != nil {
@@ -145,6 +148,22 @@ func factorize(b linalg.Backend, w *linalg.Matrix, a, g moment) (components, err
 	c, err := oneSided(b, w.T(), a, liftIn, g)
 	c.first, c.last = c.last, c.first
 	return c, err
+}
+
+// factorizeThrough returns the components of W [O, K] under A and WᵀGW, both [K, K]. With W' = W·P,
+//
+//	tr(G (W−W') A (W−W')ᵀ) = tr(WᵀGW (I−P) A (I−P)ᵀ),
+//
+// so that P are the components of the identity under these two, and what is O long enters with a single product.
+func factorizeThrough(b linalg.Backend, w *linalg.Matrix, a, through moment) (components, error) {
+	c, err := oneSided(b, linalg.Identity(w.Cols), a, liftIn, through)
+	if err != nil {
+		return components{}, err
+	}
+	c.first, c.last = c.last, b.Mul(false, true, 1, c.first, w)
+	balance(c.first, c.last, 0)
+	n := min(len(c.terms), w.Rows, w.Cols)
+	return components{first: c.first.RowRange(0, n), last: c.last.RowRange(0, n), terms: c.terms[:n], lifted: c.lifted}, nil
 }
 
 // oneSided does the work of factorize for W [p, q], p ≤ q: near [p, p] is the side with the root, lifted by the
