@@ -50,7 +50,7 @@ type openBLAS struct {
 	// the process when more calls come at once; more than there are processors gain nothing anyhow.
 	calls chan struct{}
 
-	dgemm, dsyevd, dgesdd, dgesvd, dpotrf, dpotrs, sgemm, ssyrk uintptr
+	dgemm, dsyevd, dgesdd, dgesvd, dpotrf, dpotrs, sgemm, ssyrk, spotrf, strsm uintptr
 }
 
 // maxCalls stays below the number of work buffers of every build (at least 2 for each of the threads it was
@@ -84,6 +84,8 @@ func bind(library *dynlib.Library) (*openBLAS, error) {
 		{&o.dgesvd, "dgesvd_", "this OpenBLAS was built without LAPACK"},
 		{&o.dpotrf, "dpotrf_", "this OpenBLAS was built without LAPACK"},
 		{&o.dpotrs, "dpotrs_", "this OpenBLAS was built without LAPACK"},
+		{&o.spotrf, "spotrf_", "this OpenBLAS was built without LAPACK"},
+		{&o.strsm, "strsm_", "this OpenBLAS has no Fortran interface"},
 	} {
 		address, err := library.Symbol(prefix + want.symbol)
 		if err != nil {
@@ -303,4 +305,23 @@ func (o *openBLAS) SolveSPD(a, b *Matrix) (*Matrix, error) {
 		return nil, fmt.Errorf("linalg: Cholesky solution of a %d×%d system failed (dpotrs: %d)", a.Rows, a.Rows, int32(info))
 	}
 	return x.T(), nil
+}
+
+func (o *openBLAS) SolveSPD32(a, b Block32) error {
+	order, sides := solve32Size(a, b)
+	if order == 0 || sides == 0 {
+		return nil
+	}
+	uplo, n, lda, info := byte('L'), int64(order), leading(a.Stride), int64(0)
+	o.call(o.spotrf, uintptr(ptr(&uplo)), uintptr(ptr(&n)), uintptr(ptr(&a.Data[0])), uintptr(ptr(&lda)), uintptr(ptr(&info)), 1)
+	if int32(info) != 0 {
+		return numerical(ErrNotPositiveDefinite, "Cholesky factorization in single precision", order, order)
+	}
+	// a is L·Lᵀ by columns, and b by rows is bᵀ by columns: Xᵀ = bᵀ·L⁻ᵀ·L⁻¹.
+	side, diag, m, ldb, one := byte('R'), byte('N'), int64(sides), leading(b.Stride), float32(1)
+	for _, trans := range []byte{'T', 'N'} {
+		o.call(o.strsm, uintptr(ptr(&side)), uintptr(ptr(&uplo)), uintptr(ptr(&trans)), uintptr(ptr(&diag)), uintptr(ptr(&m)), uintptr(ptr(&n)),
+			uintptr(ptr(&one)), uintptr(ptr(&a.Data[0])), uintptr(ptr(&lda)), uintptr(ptr(&b.Data[0])), uintptr(ptr(&ldb)), 1, 1, 1, 1)
+	}
+	return nil
 }
