@@ -1,6 +1,11 @@
 package decomp
 
-import "github.com/onnx-compress/onnx-compress/linalg"
+import (
+	"math"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/linalg"
+)
 
 // orthogonal is a kernel whose input metric is the identity, turned to the principal directions of its two channel
 // modes (De Lathauwer et al. 2000). What is left of it in the first r1 and r2 of these is its higher-order singular
@@ -177,4 +182,39 @@ func (o *orthogonal) tail(f iterated, r1, r2 int) (core, out *linalg.Matrix) {
 	y := o.b.Mul(false, false, 1, u, o.seenThrough(f.head, r1))
 	y = &linalg.Matrix{Rows: r2 * o.taps, Cols: r1, Data: y.Data}
 	return fromTaps(y, o.taps), o.b.Mul(false, false, 1, u, o.outputs).T()
+}
+
+// leadingBasis returns the left singular vectors of m in rows, leading first, from the smaller of its two Gram
+// matrices; fewer than m has rows where the others see nothing.
+func leadingBasis(b linalg.Backend, m *linalg.Matrix) (*linalg.Matrix, error) {
+	wide := m.Rows <= m.Cols
+	values, v, err := b.SymEig(b.Mul(!wide, wide, 1, m, m))
+	if err != nil {
+		return nil, err
+	}
+	reverseColumns(v)
+	slices.Reverse(values)
+	if wide {
+		return v.T(), nil
+	}
+	basis := b.Mul(true, true, 1, v, m)
+	n := 0
+	for i, value := range values {
+		if !(value > 1e-13*values[0]) { // below that, rounding has turned the vector
+			break
+		}
+		scaleBy(basis.Row(i), 1/math.Sqrt(squaredNorm(basis.Row(i))))
+		n++
+	}
+	return basis.RowRange(0, n), nil
+}
+
+// filled returns the first n rows of m, rows of zeros where it has fewer.
+func filled(m *linalg.Matrix, n int) *linalg.Matrix {
+	if n <= m.Rows {
+		return m.RowRange(0, n)
+	}
+	out := linalg.New(n, m.Cols)
+	copy(out.Data, m.Data)
+	return out
 }

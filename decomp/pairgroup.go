@@ -13,7 +13,7 @@ type pairGroup struct {
 	rungs   []int          // the ranks of the coarse ladder
 	// alone has what came of the ranks' own starts, found what is promised for them.
 	alone, found answers[int, fitted]
-	nested            *seen // through the longest start that is short of the full one, without ma
+	nested       *seen // through the longest start that is short of the full one, without ma
 }
 
 // fitted is a head with its best tail.

@@ -63,7 +63,7 @@ func (g *tuckerGroup) lossAt(r [2]int) (float64, error) {
 		if err != nil {
 			return opened{}, err
 		}
-		f, err := g.open(head)
+		f, err := g.open(g.output, head)
 		return opened{head: head, worth: f.worth}, err // the rest takes too much room
 	})
 	if err != nil {
@@ -119,65 +119,6 @@ func (g *tuckerGroup) exact() tuckerFit {
 	return tuckerFit{head: linalg.Identity(g.width), core: g.w, out: linalg.Identity(g.rows)}
 }
 
-// opened is what a head leaves to the factors behind it: with Q = G^½ and the best tail L of any rank, the eigenvectors U
-// of Q L B Lᵀ Q, B = M A Mᵀ. The best tail of rank r2 is Q⁻¹U · UᵀQ L, with the leading r2 of them.
-type opened struct {
-	head    *linalg.Matrix
-	seen    *seen
-	left    *linalg.Matrix // Q·L
-	vectors *linalg.Matrix // U, leading last
-	worth   []float64      // what each adds to what is kept of the energy, leading first
-}
-
-// kept is what the leading r2 vectors keep of the energy.
-func (o opened) kept(r2 int) float64 {
-	sum := 0.0
-	for _, v := range o.worth[:r2] {
-		sum += v
-	}
-	return sum
-}
-
-// open finds what a head leaves to the factors behind it.
-func (g *tuckerGroup) open(head *linalg.Matrix) (opened, error) {
-	o := opened{head: head, seen: g.through(head)}
-	f, err := g.solved(o.seen)
-	if err != nil {
-		return o, err
-	}
-	o.left = times(g.b, g.output.root, f.tail)
-	add(f.rest, o.seen.wam)
-	values, vectors, err := symmetricEig(g.b, g.b.Mul(false, true, 1, o.left, times(g.b, g.output.root, f.rest)))
-	if err != nil {
-		return o, err
-	}
-	o.vectors, o.worth = vectors, make([]float64, len(values))
-	var lifted *linalg.Matrix
-	if g.output.seen != nil {
-		lifted = g.b.Mul(true, false, 1, vectors, g.output.seen)
-	}
-	for i := range o.worth {
-		from := len(values) - 1 - i
-		o.worth[i] = values[from]
-		if lifted != nil {
-			o.worth[i] *= squaredNorm(lifted.Row(from))
-		}
-	}
-	return o, nil
-}
-
-// leadingRows returns the last n columns of m as rows, the last first.
-func leadingRows(m *linalg.Matrix, n int) *linalg.Matrix {
-	out := linalg.New(n, m.Rows)
-	for i := range n {
-		row := out.Row(i)
-		for j := range row {
-			row[j] = m.At(j, m.Cols-1-i)
-		}
-	}
-	return out
-}
-
 // whole returns factors with those that were left to be solved for, and the loss of all.
 func (g *tuckerGroup) whole(f tuckerFit, r2 int) (tuckerFit, error) {
 	if f.core != nil {
@@ -188,34 +129,15 @@ func (g *tuckerGroup) whole(f tuckerFit, r2 int) (tuckerFit, error) {
 		f.core, f.out = core, times(g.b, g.output.inverse, out)
 		return f, nil
 	}
-	o, err := g.open(f.head)
+	o, err := g.open(g.output, f.head)
 	if err != nil {
 		return f, err
 	}
-	u := leadingRows(o.vectors, r2)
-	f.core = g.b.Mul(false, false, 1, u, o.left)
-	f.out = times(g.b, g.output.inverse, u.T())
+	f.core, f.out = o.tail(g.b, g.output, r2)
 	if f.loss = g.energy - o.kept(r2); f.loss <= cancels*g.energy {
 		f.loss = g.exactLoss(o.seen, g.b.Mul(false, false, 1, f.out, f.core))
 	}
 	return f, nil
-}
-
-// last returns the best last factor [O, r2] for a head and a core, and what is lost with it.
-func (g *tuckerGroup) last(v *seen, core *linalg.Matrix) (*linalg.Matrix, float64, error) {
-	gram, right := g.b.Mul(false, true, 1, g.timesGram(core, v), core), g.b.Mul(false, true, 1, core, v.wam)
-	out, rest := linalg.New(core.Rows, g.rows), right.Clone()
-	for range 2 { // the second time for what the ridge left out
-		more, _, err := solveRidged(g.b, gram, rest)
-		if err != nil {
-			return nil, 0, err
-		}
-		add(out, more)
-		rest = right.Clone()
-		subtract(rest, g.b.Mul(false, false, 1, gram, out))
-	}
-	d := out.T()
-	return d, g.exactLoss(v, g.b.Mul(false, false, 1, d, core)), nil
 }
 
 // resolve returns the best of what comes of a given head, of the group's own, and of a given head and core.
