@@ -233,7 +233,9 @@ func (of *Offers) find(ctx context.Context, q *inquiry, progress func(int)) erro
 			return fmt.Errorf(" at rank %v: %w", c.rank, err)
 		}
 	}
-	progress(len(q.left))
+	if n := len(q.left); n > 0 {
+		progress(n)
+	}
 	return nil
 }
 

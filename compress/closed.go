@@ -43,16 +43,17 @@ func (of *Offers) floors(ctx context.Context, st *stage, a *Analysis, all []*clo
 	workers.SetLimit(st.env.Threads)
 	for _, c := range all {
 		workers.Go(func() error {
-			err := ctx.Err()
+			o := of.sites[c.site].seen
+			leave, err := of.store.space.enter(ctx, o.site.Kernel)
 			if err == nil {
-				c.floor, err = of.store.floor(of.sites[c.site].seen, c.method)
+				defer leave()
+				c.floor, err = of.store.floor(o, c.method)
 			}
 			if errors.As(err, new(*decomp.RefusedError)) {
 				c.refused, err = err, nil
 			}
 			if err != nil {
-				s := &of.sites[c.site].site
-				return fmt.Errorf("%s: node %q (weight %q): %s: %w", a.model.Path, s.Name, s.Weight, c.method.Name, err)
+				return fmt.Errorf("%s: node %q (weight %q): %s: %w", a.model.Path, o.site.Name, o.site.Weight, c.method.Name, err)
 			}
 			mu.Lock()
 			defer mu.Unlock()

@@ -358,7 +358,7 @@ func TestLossesThatAreNone(t *testing.T) {
 			if method == "svd" {
 				one.floors = map[string]decomp.Floor{method: {Losses: slices.Repeat([]float64{loss}, site.Kernel.FullRank()+1)}}
 			}
-			of := &Offers{sites: []offer{one}, store: &store{spectra: map[string]map[string]decomp.Spectrum{site.Name: {method: spectrum{loss, 1}}}}}
+			of := &Offers{sites: []offer{one}, store: &store{space: newWorkspace(1 << 30), spectra: map[string]map[string]decomp.Spectrum{site.Name: {method: spectrum{loss, 1}}}}}
 			of.sites[0] = j.a.first(of, 0, j.o)
 			return of.everything(context.Background(), j.env, j.a)
 		}
