@@ -41,6 +41,7 @@ func sections() []section {
 		{"few-samples", "Few samples", (*bench).few},
 		{"bytes", "Same command, same bytes", (*bench).sameBytes},
 		{"inspect", "Inspecting a model of 1 GiB", (*bench).inspect},
+		{"large", "Models of real sizes", (*bench).large},
 		{"laws", "Held by tests", (*bench).laws},
 		{"tensorly", "Decompositions beside TensorLy", (*bench).tensorly},
 		{"runtimes", "The written files in other runtimes", (*bench).runtimes},

@@ -86,7 +86,7 @@ func TestCramped(t *testing.T) {
 	if len(next.Sites) != 0 || !strings.Contains(next.Skips[0].Reason, "too large") {
 		t.Fatalf("%d sites are left", len(next.Sites))
 	}
-	err = next.impossible(o, o.Targets)
+	err = next.impossible(o, o.Targets, 0)
 	testkit.WantError(t, err, "16 nodes are left alone for want of memory", string(OptionMemory)+"=3MiB")
 }
 
@@ -98,11 +98,11 @@ func TestImpossibleBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.impossible(o, o.Targets); !errors.As(err, new(*UnmetError)) {
+	if err := a.impossible(o, o.Targets, 0); !errors.As(err, new(*UnmetError)) {
 		t.Errorf("%v, want that it cannot be met", err)
 	}
 	o.Targets[0].Value = 1 << 20
-	if err := a.impossible(o, o.Targets); err != nil {
+	if err := a.impossible(o, o.Targets, 0); err != nil {
 		t.Errorf("a quarter of the size: %v", err)
 	}
 }

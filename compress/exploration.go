@@ -34,6 +34,7 @@ type Exploration struct {
 	Points []Point `json:"points"`
 	// Stages are the steps that all points share.
 	Stages []Stage `json:"stages"`
+	Memory Memory  `json:"memory"`
 }
 
 // Point is the model of one budget.

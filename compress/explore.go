@@ -67,7 +67,7 @@ func Explore(ctx context.Context, env *Environment, m *onnxio.Model, o ExploreOp
 		return nil, err
 	}
 	if len(o.Budgets) > 0 {
-		if err := a.impossible(first.Options, []Target{{Resource: o.Over, Value: slices.Max(o.Budgets), Fraction: true}}); err != nil {
+		if err := a.impossible(first.Options, []Target{{Resource: o.Over, Value: slices.Max(o.Budgets), Fraction: true}}, 0); err != nil {
 			return nil, err
 		}
 	}
@@ -169,6 +169,7 @@ func (x *explorer) run(ctx context.Context) (*Exploration, error) {
 	out := &Exploration{
 		Schema: ExplorationSchema, Over: x.o.Over, Environment: x.env.result(x.o.Options.Seed),
 		Calibration: x.of.Calibration, Measure: x.of.measure(), Points: []Point{}, Stages: slices.Clone(*x.env.journal),
+		Memory: Memory{Limit: x.o.Options.Memory}.with(*x.env.journal),
 	}
 	var unmet, err error
 	if out.Input, err = describe(ctx, x.a.model.Path, x.a.Costs); err != nil {
@@ -244,6 +245,7 @@ func (x *explorer) point(ctx context.Context, out *Exploration, budget float64, 
 		return p, err
 	}
 	d, c, _, err := w.deliver(ctx, start)
+	out.Memory = out.Memory.with(*w.env.journal)
 	if err == nil {
 		defer d.Assembled.close()
 		defer d.Discard()

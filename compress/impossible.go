@@ -7,8 +7,9 @@ import (
 )
 
 // impossible refuses bounds that no choice of ranks can meet, by the sites' shapes alone: at each site, the least that any method
-// needs at the smallest ranks. It knows nothing of what methods refuse, so that a search may still find a bound out of reach.
-func (a *Analysis) impossible(o Options, bounds []Target) error {
+// needs at the smallest ranks. It knows nothing of what methods refuse, so that a search may still find a bound out of reach. Of the
+// file spare bytes are to be left free.
+func (a *Analysis) impossible(o Options, bounds []Target, spare float64) error {
 	if o.FromPlan != nil {
 		return nil
 	}
@@ -17,10 +18,15 @@ func (a *Analysis) impossible(o Options, bounds []Target) error {
 		s := &a.Sites[i]
 		of.sites[i] = offer{seen: &seen{site: *s}, options: append(a.smallest(i, o), dense(s))}
 	}
-	q := &quest{a: a, o: o, bounds: bounds}
+	if bytesTarget(bounds) >= 0 {
+		if err := of.weigh(a); err != nil {
+			return err
+		}
+	}
+	q := &quest{a: a, o: o, bounds: bounds, spare: spare}
 	ls := of.ladders()
 	for k, b := range q.budgets(ls) {
-		least := 0. // of the file's bytes those of the numbers alone, without names and sizes
+		least := 0.
 		for i := range ls {
 			part := int64(math.MaxInt64)
 			for _, rung := range ls[i].rungs {

@@ -152,6 +152,19 @@ func (o RunOptions) hash(ctx context.Context, m *onnxio.Model) (d digests, err e
 	return d, err
 }
 
+// unread are digests of nothing, as long as those that hash finds.
+func (o RunOptions) unread() (d digests) {
+	none := strings.Repeat("0", sha256.Size*2)
+	d.source = none
+	if o.recordsData() {
+		d.data = none
+	}
+	if o.recordsTuneData() {
+		d.tuned = none
+	}
+	return d
+}
+
 // recordsData says whether there are samples whose place is known.
 func (o RunOptions) recordsData() bool { return o.Source != nil && o.Data.Path != "" }
 

@@ -189,9 +189,8 @@ type Memory struct {
 	Stage string `json:"stage,omitempty"`
 }
 
-// memoryOf sums up the stages of a run under a limit.
-func memoryOf(limit int64, stages []Stage) Memory {
-	m := Memory{Limit: limit}
+// with is what the process took up to the end of further stages.
+func (m Memory) with(stages []Stage) Memory {
 	for _, s := range stages {
 		if s.peak > m.Peak {
 			m.Peak, m.Stage = s.peak, s.Name

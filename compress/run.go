@@ -52,7 +52,10 @@ func Run(ctx context.Context, env *Environment, m *onnxio.Model, o RunOptions) (
 		return nil, err
 	}
 	var read digests
-	d, r, err := produce(ctx, env, m, o.Options, to, func() (_ *provenance.Record, err error) {
+	d, r, err := produce(ctx, env, m, o.Options, to, func(draft bool) (_ *provenance.Record, err error) {
+		if draft {
+			return o.record(m, o.unread())
+		}
 		if read, err = o.hash(ctx, m); err != nil {
 			return nil, err
 		}
@@ -100,7 +103,7 @@ func Compress(ctx context.Context, env *Environment, m *onnxio.Model, o Options)
 		return nil, nil, err
 	}
 	to := place{path: filepath.Join(temp.Path, "model.onnx")}
-	d, r, err := produce(ctx, env, original, o, to, func() (*provenance.Record, error) { return nil, nil })
+	d, r, err := produce(ctx, env, original, o, to, func(bool) (*provenance.Record, error) { return nil, nil })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -146,15 +149,23 @@ func (w *work) inPass(turn string) *work {
 }
 
 // produce goes through the stages, to a file beside its place, and sums up. The caller commits or discards what is delivered, and
-// closes its model.
-func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, to place, trace func() (*provenance.Record, error)) (*Delivered, *Result, error) {
+// closes its model. trace makes the record, or as a draft one of the same size that nothing is read for.
+func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, to place, trace func(draft bool) (*provenance.Record, error)) (*Delivered, *Result, error) {
 	env = env.afresh()
 	o.Source = samples.Kept(o.Source, o.Memory/8)
 	a, err := analysed(ctx, env, m, o)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := a.impossible(o, o.bounds(1)); err != nil {
+	w := &work{env: env, o: o, a: a, place: to}
+	if w.record, err = trace(true); err != nil {
+		return nil, nil, fmt.Errorf("recording what the model is made from: %w", err)
+	}
+	start, err := w.start(nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := a.impossible(o, o.bounds(1), start.Spare); err != nil {
 		return nil, nil, err
 	}
 	if err := admit(ctx, env, m, o); err != nil {
@@ -168,15 +179,10 @@ func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, 
 		return nil, nil, err
 	}
 	defer of.close()
-	record, err := trace()
-	if err != nil {
+	if w.record, err = trace(false); err != nil {
 		return nil, nil, fmt.Errorf("recording what the model is made from: %w", err)
 	}
-	w := &work{env: env, o: o, a: a, record: record, place: to}
-	start, err := w.start(of)
-	if err != nil {
-		return nil, nil, err
-	}
+	start.Offers = of
 	d, last, trials, err := w.deliver(ctx, start)
 	if err != nil {
 		return nil, nil, err

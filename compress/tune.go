@@ -63,6 +63,7 @@ type TuneResult struct {
 	// Verification compares original and output on the held-out samples.
 	Verification *verify.Report `json:"verification"`
 	Stages       []Stage        `json:"stages"`
+	Memory       Memory         `json:"memory"`
 }
 
 // Tuning says what gradient descent on a compressed model's weights gave.
@@ -183,6 +184,7 @@ func (r *TuneResult) deliver(ctx context.Context, env *Environment, original, st
 		return nil, err
 	}
 	r.Verification.Compressed, r.Output.Path, r.Stages = to.path, to.path, *env.journal
+	r.Memory = Memory{Limit: rss.DefaultLimit()}.with(r.Stages)
 	return staged, nil
 }
 

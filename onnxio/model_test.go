@@ -244,3 +244,28 @@ func TestEveryPrefix(t *testing.T) {
 		t.Errorf("%d prefixes were accepted, want the one that lacks only the metadata", accepted)
 	}
 }
+
+// closing counts how often it is closed.
+type closing int
+
+func (c *closing) Close() error { *c++; return nil }
+
+// TestHold wants what a model holds to be closed once, with the last of the models that share it, and not with those before.
+func TestHold(t *testing.T) {
+	base := New(small())
+	m := base.Derive(Shallow(base.Proto))
+	var c closing
+	m.Hold(&c)
+	next := m.Derive(Shallow(m.Proto))
+	for i, step := range []struct {
+		m    *Model
+		want closing
+	}{{m, 0}, {m, 0}, {base, 0}, {next, 1}, {next, 1}} {
+		if err := step.m.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if c != step.want {
+			t.Errorf("closed %d times after step %d, want %d", c, i, step.want)
+		}
+	}
+}

@@ -1,12 +1,15 @@
 package verify
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // open makes the sessions of both models and says what the outputs of the original are. The caller calls what it returns when all runs
@@ -50,6 +53,31 @@ func (c *comparison) open(lib *ort.Library, original, compressed string) (done f
 // mapped tells whether weights stay in their files. A session whose weights do not holds them once, and twice while it is made.
 func (c *comparison) mapped(before, after *onnxio.Model) bool {
 	return c.o.Memory > 0 && before.DiskBytes()+2*after.DiskBytes() > c.o.Memory/2
+}
+
+// limitBatch lowers the batch where the outputs of both models for as many samples, on every thread, would take over a quarter of the
+// memory, by those that the original has for one sample.
+func (c *comparison) limitBatch(ctx context.Context, src samples.Source, indices []int) {
+	if c.o.Memory <= 0 || c.o.Batch == 1 || len(indices) == 1 || len(c.names) == 0 {
+		return
+	}
+	r, err := feed.First(ctx, src, indices, feed.SessionInputs(c.before), 1)
+	if err != nil || r.Batch != 1 {
+		return // what is wrong, the runs will say; and a batch that is the model's own stays
+	}
+	results, err := c.before.Run(ctx, r.Inputs, c.names)
+	if err != nil {
+		return
+	}
+	defer results.Close()
+	var bytes int64
+	for i := range c.names {
+		bytes += 2 * int64(len(results.Get(i).Data))
+	}
+	for _, in := range r.Inputs {
+		bytes += int64(len(in.Data))
+	}
+	c.o.Batch = int(max(1, min(int64(c.o.Batch), c.o.Memory/4/(max(bytes, 1)*int64(c.o.Threads)))))
 }
 
 // session makes the session of a model in a file.

@@ -86,16 +86,11 @@ func (s *runSums) compare(i int, o outputs.Output, before, after tensor.Dense) e
 		}
 		return fmt.Errorf("the original gives %s%v, the compressed model %s%v", before.Type, before.Shape, after.Type, after.Shape)
 	}
-	y, err := before.Float64s()
-	if err != nil {
-		return err
-	}
-	z, err := after.Float64s()
-	if err != nil {
-		return err
-	}
-	perExample := len(before.Shape) > 0 && before.Shape[0] == s.batch
-	if !perExample {
+	if len(before.Shape) == 0 || before.Shape[0] != s.batch {
+		y, z, err := pair(before, after)
+		if err != nil {
+			return err
+		}
 		// One result for the whole run. It says nothing of single examples, and
 		// where there is filler it is not about samples alone.
 		if s.batch == len(s.examples) {
@@ -107,21 +102,38 @@ func (s *runSums) compare(i int, o outputs.Output, before, after tensor.Dense) e
 		}
 		return nil
 	}
-	n := len(y) / s.batch
 	if classes := o.Classes(before.Shape); classes > 0 && s.scored < 0 {
 		s.scored, s.classes = i, classes
 	}
 	for k := range s.examples {
 		e := &s.examples[k]
-		part, finite := s.outputs[i].sample(y[k*n:(k+1)*n], z[k*n:(k+1)*n])
+		y, z, err := pair(entry(before, k), entry(after, k))
+		if err != nil {
+			return err
+		}
+		part, finite := s.outputs[i].sample(y, z)
 		e.parts[i].add(part)
 		e.finite = e.finite && finite
 		if s.scored == i {
 			e.scored = true
-			e.before, e.after = tensor.ArgMax(y[k*n:(k+1)*n]), tensor.ArgMax(z[k*n:(k+1)*n])
+			e.before, e.after = tensor.ArgMax(y), tensor.ArgMax(z)
 		}
 	}
 	return nil
+}
+
+// entry is one entry of an output along its axis 0, of elements of whole bytes, as those of outputs are.
+func entry(d tensor.Dense, k int) tensor.Dense {
+	size := len(d.Data) / d.Shape[0]
+	return tensor.Dense{Type: d.Type, Shape: d.Shape[1:], Data: d.Data[k*size:][:size]}
+}
+
+// pair converts the numbers of both models.
+func pair(before, after tensor.Dense) (y, z []float64, err error) {
+	if y, err = before.Float64s(); err == nil {
+		z, err = after.Float64s()
+	}
+	return y, z, err
 }
 
 // sample adds one example's part y of an output, and its counterpart z. It gives their energy, or that they are not finite.

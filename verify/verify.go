@@ -33,7 +33,7 @@ type Options struct {
 	// Moved is how many of the samples that moved most are listed; default 10.
 	Moved int
 	// Memory bounds in bytes what the models take; 0 does not. Where their weights might take half of it, they are read from
-	// their files while they run, which takes longer.
+	// their files while they run, which takes longer; and where outputs are large, fewer samples run at once.
 	Memory int64
 	// Progress, when set, is told after each run how many of the samples are done.
 	Progress samples.Progress
@@ -85,6 +85,7 @@ func Compare(ctx context.Context, runtime Runtime, original, compressed string, 
 	if err := c.match(); err != nil {
 		return nil, fmt.Errorf("%s and %s cannot be compared: %w", original, compressed, err)
 	}
+	c.limitBatch(ctx, src, indices)
 	runs, err := feed.New(src, indices, feed.SessionInputs(c.before), c.o.Batch, c.o.Threads)
 	if err != nil {
 		return nil, err

@@ -354,8 +354,31 @@ func TestMappedWeights(t *testing.T) {
 			}
 			reports = append(reports, r)
 		}
-		if a, b := reports[0].Outputs[0], reports[1].Outputs[0]; !near(a.MeanRelative, b.MeanRelative) || a.MeanRelative == 0 {
+		if a, b := reports[0].Outputs[0], reports[1].Outputs[0]; math.Abs(a.MeanRelative-b.MeanRelative) > 1e-4 || a.MeanRelative == 0 {
 			t.Errorf("%s: relative error %v with loaded weights, %v with mapped ones", name, a.MeanRelative, b.MeanRelative)
 		}
+	}
+}
+
+// TestLimitBatch runs fewer samples at once where their outputs would take much of the memory, and says the same of them.
+func TestLimitBatch(t *testing.T) {
+	path := scores(t, "n", identity...)
+	src := vectors(nil, []float32{1, 2}, []float32{3, 4}, []float32{5, 6})
+	var most []int
+	for _, limit := range []int64{0, 1 << 20, 1} {
+		largest, before := 0, 0
+		r, err := Compare(context.Background(), orttest.Open(t), path, path, src, testkit.Count(3), Options{Memory: limit, Progress: func(_ string, done, _ int) {
+			largest, before = max(largest, done-before), done
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o := r.Outputs[0]; o.Values != 9 || o.MaxRelative != 0 {
+			t.Errorf("limit %d: %+v", limit, o)
+		}
+		most = append(most, largest)
+	}
+	if !slices.Equal(most, []int{3, 3, 1}) {
+		t.Errorf("%v samples ran at once", most)
 	}
 }

@@ -42,6 +42,7 @@ func Exploration(w io.Writer, e *compress.Exploration, verbose bool) error {
 	if verbose {
 		p.makings(e)
 		p.durations(e.Stages)
+		p.memory(e.Memory)
 	}
 	for _, q := range e.Points {
 		if q.Path != "" {

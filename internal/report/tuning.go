@@ -15,6 +15,7 @@ func Tuning(w io.Writer, r *compress.TuneResult, verbose bool) error {
 	p.learning(r.Tuning, verbose)
 	if verbose {
 		p.durations(r.Stages)
+		p.memory(r.Memory)
 	}
 	p.line("")
 	if p.err != nil {
