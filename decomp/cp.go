@@ -146,9 +146,14 @@ func (c cpScheme) weight(s Shape) int {
 	return n
 }
 
-// The ranks that a search looks at first: how many, and the shares of the break-even rank between which they lie.
+// The ranks that a search looks at first: how many, and the shares of the break-even rank between which they lie. Where
+// a product of all columns at that rank with the tensor takes more than cpFew multiply-accumulates there are fewer, two
+// and a bit less for every factor of ten, so that a large kernel does not take as many times longer as its ranks do.
 const (
 	cpRungs  = 12
+	cpFewest = 6
+	cpFew    = 1e7
+	cpFewer  = 2.2
 	cpLowest = 0.04
 	cpMost   = 0.88
 )
@@ -166,9 +171,11 @@ func (c cpScheme) rungs(s Shape, step int) []int {
 		return nil
 	}
 	exact, limit := c.exactRank(s), c.limit(s)
+	work := float64(limit) * float64(s.Rows()) * float64(s.Cols())
+	count := cpRungs - max(0, min(cpRungs-cpFewest, int(math.Round(cpFewer*math.Log10(max(work, 1)/cpFew)))))
 	var out []int
-	for i := range cpRungs {
-		r := cpLowest * float64(limit) * math.Pow(cpMost/cpLowest, float64(i)/(cpRungs-1))
+	for i := range count {
+		r := cpLowest * float64(limit) * math.Pow(cpMost/cpLowest, float64(i)/float64(count-1))
 		n := max(1, int(math.Round(r/float64(step)))) * step
 		if n <= limit && n < exact && (len(out) == 0 || n > out[len(out)-1]) {
 			out = append(out, n)

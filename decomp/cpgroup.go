@@ -53,55 +53,56 @@ func (c *cpGroup) search(r int) (found[cpTerms], error) {
 			return smaller, err
 		}
 	}
-	best := found[cpTerms]{loss: math.Inf(1)}
+	best := smaller
 	if !math.IsInf(smaller.loss, 1) {
-		best = found[cpTerms]{factors: smaller.factors.with(cpTerms{}, r), loss: smaller.loss}
+		best.factors = smaller.factors.with(cpTerms{}, r)
 	}
-	x, err := c.searched(r, smaller)
-	if unanswered(err) && !math.IsInf(best.loss, 1) {
-		return best, nil // the terms of the rung below serve
-	}
+	starts, err := c.starts(r, smaller)
 	if err != nil {
 		return best, err
 	}
-	if f := c.measured(x); f.loss <= min(best.loss, c.energy) {
-		best = f
+	for _, x := range starts {
+		x, err := c.searched(x)
+		if unanswered(err) && (len(starts) > 1 || !math.IsInf(best.loss, 1)) {
+			continue // another start serves, or the rung below
+		}
+		if err != nil {
+			return best, err
+		}
+		if f := c.measured(x); f.loss < best.loss && f.loss <= c.energy {
+			best = f
+		}
 	}
 	return best, nil
 }
 
-// searched returns terms of rank r in whitened coordinates: started, swept, and fitted under the metric.
-func (c *cpGroup) searched(r int, smaller found[cpTerms]) (cpTerms, error) {
-	x, err := c.start(r, smaller)
+// searched sweeps from terms in whitened coordinates, and fits what comes of it under the metric.
+func (c *cpGroup) searched(x cpTerms) (cpTerms, error) {
+	x, err := c.swept(x, false)
 	if err != nil {
 		return x, err
 	}
-	if x, err = c.swept(x, false); err != nil {
-		return x, err
-	}
-	return c.fitted(x, fitWork, mostFits)
+	return c.fitted(x, fitWork, 1, mostFits)
 }
 
 // Effort at one rank: rounds as there is work for, each round of sweeps or of a descent counted in multiply-accumulates.
 const (
-	lightWork   = 1e5
-	trialSweeps = 6
+	lightWork = 3e4
 
-	sweepWork   = 2.5e9
-	mostSweeps  = 24
-	plainWork   = 8e9 // where nothing follows
-	plainSweeps = 48
-	plainMost   = 2e10
-	plainEnough = 16 // as many where they keep within plainMost
+	sweepWork   = 8e9
+	mostSweeps  = 48
+	nearWork    = 3e9 // where a descent follows
+	sweepMost   = 4e10
+	sweepEnough = 16 // as many where they keep within sweepMost
 	leastSweeps = 6
 	sweepGain   = 2e-4
 
-	fitWork   = 6e8
-	leastFits = 4
-	hugeFit   = 1.5e10 // too much for even these: the last factor alone is solved for
-	mostFits  = 16
+	fitWork   = 1.2e9
+	mostFits  = 24
 	refitWork = 4e9 // for a rank that was chosen
+	leastFits = 4
 	refits    = 40
+	hugeFit   = 1.5e10 // too much for even leastFits
 )
 
 func rounds(work, each float64, least, most int) int {
@@ -116,11 +117,11 @@ func (c *cpGroup) light(r int) bool { return r*len(c.w.Data) <= lightWork }
 func (c *cpGroup) swept(x cpTerms, near bool) (cpTerms, error) {
 	r, wide := x.out.Rows, c.w.Rows+c.space.in
 	each := 2*float64(r)*float64(len(c.w.Data)) + float64(r)*float64(r)*float64(2*wide+r/2)
-	work, most := sweepWork, mostSweeps
-	if c.space.metric == nil {
-		work, most = plainWork, plainSweeps
+	work := sweepWork
+	if c.space.metric != nil {
+		work = nearWork
 	}
-	sweeps := rounds(work, each, rounds(plainMost, each, leastSweeps, plainEnough), most)
+	sweeps := rounds(work, each, rounds(sweepMost, each, leastSweeps, sweepEnough), mostSweeps)
 	if !c.light(r) {
 		if single, ok := c.space.newSingle(x); ok && single.alternate(sweeps, near) {
 			return single.terms(), nil
@@ -131,52 +132,43 @@ func (c *cpGroup) swept(x cpTerms, near bool) (cpTerms, error) {
 }
 
 // fitted descends under the metric, where it is more than what sweeps see, and leaves the last factor the best for the
-// others.
-func (c *cpGroup) fitted(x cpTerms, work float64, most int) (cpTerms, error) {
+// others, which is all that it does where there is no work left for more.
+func (c *cpGroup) fitted(x cpTerms, work float64, least, most int) (cpTerms, error) {
 	r, k := float64(x.out.Rows), float64(c.w.Cols)
 	each := r * k * (k + r)
-	if c.space.metric == nil || each > hugeFit {
+	evaluations := rounds(work, each, least, most)
+	if c.space.metric == nil || each > hugeFit || evaluations < 2 {
 		x = x.clone()
 		return x, c.space.finish(x)
 	}
-	return c.space.fit(x, rounds(work, each, leastFits, most))
+	return c.space.fit(x, evaluations)
 }
 
-// start returns the terms from which a rank is searched, in whitened coordinates: the leading terms of the tensor. Where
-// that is little work, it tries them against random ones and those of a smaller rank with the leading terms of what they
-// leave.
-func (c *cpGroup) start(r int, smaller found[cpTerms]) (cpTerms, error) {
+// starts returns the terms from which a rank is searched, in whitened coordinates: the leading terms of the tensor. Where
+// that is little work, random ones are tried too, and those of a smaller rank, where there are any, with the leading terms
+// of what they leave.
+func (c *cpGroup) starts(r int, smaller found[cpTerms]) ([]cpTerms, error) {
 	if c.leading.out == nil {
 		var err error
 		if c.leading, err = c.space.leadingTerms(c.space.target, math.MaxInt); err != nil {
-			return c.leading, err
+			return nil, err
 		}
 	}
 	leading := c.leading.first(r)
-	leading = leading.with(c.space.randomTerms(r-leading.out.Rows), r)
+	starts := []cpTerms{leading.with(c.space.randomTerms(r-leading.out.Rows), r)}
 	if !c.light(r) {
-		return leading, nil
+		return starts, nil
 	}
-	starts := []cpTerms{leading, c.space.randomTerms(r)}
+	starts = append(starts, c.space.randomTerms(r))
 	if !math.IsInf(smaller.loss, 1) {
 		x := c.whitened(smaller.factors)
 		rest, err := c.space.leadingTerms(c.space.residual(x), r-x.out.Rows)
 		if err != nil {
-			return x, err
+			return nil, err
 		}
 		starts = append(starts, x.with(rest, r))
 	}
-	best, least := leading, math.Inf(1)
-	for _, x := range starts {
-		x, missed, err := c.space.alternate(x, cpEffort{sweeps: trialSweeps})
-		if err != nil {
-			return leading, err
-		}
-		if missed < least {
-			best, least = x, missed
-		}
-	}
-	return best, nil
+	return starts, nil
 }
 
 // exactTerms writes the kernel as one term for every element of the slice across its longest mode.

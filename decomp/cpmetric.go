@@ -12,11 +12,8 @@ import (
 func (s *modeSpace) fit(x cpTerms, evaluations int) (cpTerms, error) {
 	x = x.clone()
 	limit := cpLastBound * s.energy
-	if err := s.finish(x); err != nil {
-		return x, err
-	}
 	x.even()
-	wanted := s.seen(s.target)
+	wanted := s.wanted()
 	energy := dot(wanted.Data, s.target.Data)
 	free := cpTerms{out: linalg.New(x.out.Rows, 0), in: x.in, window: x.window}
 	at, _, err := descend(flat(free.all()), effort{evaluations: evaluations, gain: 1e-4}, func(numbers []float64) (float64, []float64, error) {
@@ -38,7 +35,7 @@ func (s *modeSpace) fit(x cpTerms, evaluations int) (cpTerms, error) {
 		}
 	}
 	if unanswered(err) {
-		return x, nil // D is the best within the bound, but without it another is
+		return x, s.finish(x) // D is the best within the bound, but without it another is
 	}
 	return x, err
 }

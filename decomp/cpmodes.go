@@ -19,6 +19,8 @@ type modeSpace struct {
 	metric *linalg.Matrix // A in these coordinates [K, K], nil for the identity
 	energy float64        // ‖target‖²
 	sides  []whitening    // of O, of C, and of each window mode
+
+	targetSeen *linalg.Matrix // what wanted returns, once it was asked for
 }
 
 // newModeSpace takes a group's kernel w [O, K] and its metric, all normalized; nil for the identity.
@@ -60,6 +62,14 @@ func (s *modeSpace) whitened(w *linalg.Matrix) *linalg.Matrix {
 
 // seen returns m·A for rows m, in the coordinates of the space.
 func (s *modeSpace) seen(m *linalg.Matrix) *linalg.Matrix { return rotated(s.b, m, s.metric) }
+
+// wanted returns target·A.
+func (s *modeSpace) wanted() *linalg.Matrix {
+	if s.targetSeen == nil {
+		s.targetSeen = s.seen(s.target)
+	}
+	return s.targetSeen
+}
 
 // lastOf is what is left to the last factor D of W' = Dᵀ·columns when the columns are given.
 type lastOf struct {

@@ -63,7 +63,7 @@ func (c *cpGroup) refined(x cpTerms) (cpTerms, error) {
 			return x, err
 		}
 	}
-	return c.fitted(x, refitWork, refits)
+	return c.fitted(x, refitWork, leastFits, refits)
 }
 
 // refit improves the terms of a chain on another kernel. It never returns worse ones.
