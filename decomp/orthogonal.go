@@ -18,7 +18,7 @@ type orthogonal struct {
 	core              *linalg.Matrix // [O·a, C], by principal directions of both modes
 	inputs, outputs   *linalg.Matrix // [C, C] and [O, O]: those directions, leading first, as rows
 	energy            float64        // ‖core‖²
-	// first has the directions of either mode, seen through so many leading ones of the other.
+	// first has the directions of either mode, seen through so many leading ones of the other; no more than firstKept.
 	first [2]map[int]eigen
 }
 
@@ -105,8 +105,8 @@ func (o *orthogonal) kept(r1, r2 int) float64 {
 
 // Limits of iterate.
 const (
-	mostIterations = 3
-	stillGaining   = 8e-3
+	mostIterations = 2
+	stillGaining   = 1e-2
 )
 
 // iterated is a pair of subspaces, in the coordinates of the core.
@@ -114,15 +114,16 @@ type iterated struct {
 	head *linalg.Matrix // [r1, C]; nil for the leading directions
 	out  eigen          // of the output mode, seen through the head
 	loss float64
+	flat bool // the directions hardly tell what matters from what does not: the first step won much
 }
 
 // iterate finds the subspaces of r1 inputs and r2 outputs, those of the outputs the best for those of the inputs. It
-// begins with the mode of which less is kept, which the other must not wait for.
-func (o *orthogonal) iterate(r1, r2 int) (iterated, error) {
+// begins with the mode of which less is kept, which the other must not wait for, and goes on for so many times.
+func (o *orthogonal) iterate(r1, r2, most int) (iterated, error) {
 	var best iterated
 	var err error
 	if r1 == o.width || r1*o.rows < r2*o.width {
-		best.out, err = known(o.first[1], r1, func() (eigen, error) { return o.outputsOf(o.seenThrough(nil, r1)) })
+		best.out, err = o.shared(1, r1, func() (eigen, error) { return o.outputsOf(o.seenThrough(nil, r1)) })
 	} else {
 		best, err = o.turned(nil, r1, r2)
 	}
@@ -131,7 +132,8 @@ func (o *orthogonal) iterate(r1, r2 int) (iterated, error) {
 	}
 	best.loss = o.energy - best.out.above(r2)
 	gain := o.energy - o.kept(r1, r2) - best.loss
-	for range mostIterations {
+	flat := gain > stillGaining*best.loss
+	for range most {
 		if r1 == o.width || gain <= stillGaining*best.loss || best.loss <= negligible*o.energy {
 			break
 		}
@@ -144,7 +146,21 @@ func (o *orthogonal) iterate(r1, r2 int) (iterated, error) {
 		}
 		best = next
 	}
+	best.flat = flat
 	return best, nil
+}
+
+// firstKept is how many decompositions of either mode are kept: those of a coarse ladder, and not of every rank around it.
+const firstKept = 8
+
+// shared returns one of the decompositions that all pairs with one rank share.
+func (o *orthogonal) shared(mode, rank int, find func() (eigen, error)) (eigen, error) {
+	if len(o.first[mode]) >= firstKept {
+		if _, there := o.first[mode][rank]; !there {
+			clear(o.first[mode])
+		}
+	}
+	return known(o.first[mode], rank, find)
 }
 
 // turned takes the inputs anew, seen from rows of outputs u [r2, O], nil for the leading ones, and then the outputs.
@@ -153,7 +169,7 @@ func (o *orthogonal) turned(u *linalg.Matrix, r1, r2 int) (iterated, error) {
 	var in eigen
 	var err error
 	if u == nil {
-		in, err = known(o.first[0], r2, find)
+		in, err = o.shared(0, r2, find)
 	} else {
 		in, err = find()
 	}

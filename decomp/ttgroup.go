@@ -21,7 +21,7 @@ type ttGroup struct {
 	plain  *orthogonal      // where A is the identity, else nil
 	first  *pairGroup       // where it is not
 	behind map[string]begun // what is known behind all bonds but the last
-	last   *reduced         // behind the first bond of the rank asked for last
+	recent []reduced        // behind the first bonds of the ranks asked for last, latest last
 	found  answers[string, trainFit]
 }
 
@@ -146,29 +146,44 @@ func (t *ttGroup) before(r Rank) (begun, error) {
 
 // reduce returns the kernel behind some factors, cut behind the next axis. The losses of it are those of the whole.
 func (t *ttGroup) reduce(heads []*linalg.Matrix) (*pairGroup, error) {
-	var g *pairGroup
-	for i, head := range heads {
-		if i == 0 && t.last != nil && t.last.head == head {
-			g = t.last.pairGroup
-			continue
+	g, err := t.behindFirst(heads[0])
+	for i := 1; i < len(heads) && err == nil; i++ {
+		g, err = t.cut(g.split, heads[i], t.window[i])
+	}
+	return g, err
+}
+
+// cut returns the kernel behind a head of a split, of which the next head takes so many taps.
+func (t *ttGroup) cut(s *split, head *linalg.Matrix, taps int) (*pairGroup, error) {
+	f, err := s.solved(s.through(head))
+	if err != nil {
+		return nil, err
+	}
+	next := *s
+	next.width, next.taps = head.Rows*taps, s.taps/taps
+	next.w, next.wa, next.in = f.tail, f.wam, f.mam
+	next.waByTap = byTap(next.wa, next.taps)
+	return newPairGroup(&next, nil)
+}
+
+// behindFirst returns the kernel behind a first factor. Those of the last few are kept, as many as take no more than half
+// the room of A, since a ladder comes back to them.
+func (t *ttGroup) behindFirst(head *linalg.Matrix) (*pairGroup, error) {
+	for _, r := range t.recent {
+		if r.head == head {
+			return r.pairGroup, nil
 		}
-		s := t.split
-		if g != nil {
-			s = g.split
-		}
-		f, err := s.solved(s.through(head))
-		if err != nil {
-			return nil, err
-		}
-		next := *s
-		next.width, next.taps = head.Rows*t.window[i], s.taps/t.window[i]
-		next.w, next.wa, next.in = f.tail, f.wam, f.mam
-		next.waByTap = byTap(next.wa, next.taps)
-		if g, err = newPairGroup(&next, nil); err != nil {
-			return nil, err
-		}
-		if i == 0 {
-			t.last = &reduced{head: head, pairGroup: g}
+	}
+	g, err := t.cut(t.split, head, t.window[0])
+	if err != nil {
+		return nil, err
+	}
+	t.recent = append(t.recent, reduced{head: head, pairGroup: g})
+	room := 0
+	for i, r := range slices.Backward(t.recent) {
+		if room += len(r.in.Data); i < len(t.recent)-1 && room > len(t.in.Data)/2 {
+			t.recent = slices.Clone(t.recent[i+1:])
+			break
 		}
 	}
 	return g, nil
@@ -217,63 +232,6 @@ func (t *ttGroup) lossOfTrain(x train) float64 {
 		return loss
 	}
 	return 0
-}
-
-// successive returns the train of successive singular value decompositions where A is the identity. The channels
-// begin with their subspaces of orthogonal iteration; what lies between is decomposed as the outputs' show it.
-func (t *ttGroup) successive(r Rank) (trainFit, error) {
-	f, err := t.plain.iterate(r[0], r[len(r)-1])
-	if err != nil {
-		return trainFit{}, err
-	}
-	heads := []*linalg.Matrix{t.plain.headOf(f, r[0])}
-	outputs := leadingRows(f.out.vectors, r[len(r)-1])
-	y := t.plain.seenThrough(f.head, r[0])
-	rest, shown := byInput(y, t.taps, r[0]), byInput(t.b.Mul(false, false, 1, outputs, y), t.taps, r[0])
-	for i, k := range t.window[:len(t.window)-1] {
-		n := r[i] * k
-		basis, err := leadingBasis(t.b, &linalg.Matrix{Rows: n, Cols: len(shown.Data) / n, Data: shown.Data})
-		if err != nil {
-			return trainFit{}, err
-		}
-		basis = filled(basis, r[i+1])
-		heads = append(heads, basis)
-		rest = t.b.Mul(false, false, 1, basis, &linalg.Matrix{Rows: n, Cols: len(rest.Data) / n, Data: rest.Data})
-		shown = t.b.Mul(false, false, 1, basis, &linalg.Matrix{Rows: n, Cols: len(shown.Data) / n, Data: shown.Data})
-	}
-	rest = &linalg.Matrix{Rows: len(rest.Data) / t.rows, Cols: t.rows, Data: rest.Data}
-	e, err := t.plain.inputsOf(rest)
-	if err != nil {
-		return trainFit{}, err
-	}
-	found := trainFit{heads: heads, tail: func() opened { // from the coordinates of the iteration
-		o := opened{left: t.b.Mul(true, true, 1, t.plain.outputs, rest), vectors: t.b.Mul(true, false, 1, t.plain.outputs, e.vectors)}
-		o.weigh(t.b, t.output, e.values)
-		return o
-	}}
-	if t.output.seen == nil {
-		found.loss = t.energy - e.above(r[len(r)-1])
-	} else {
-		found.loss = t.energy - found.tail().kept(r[len(r)-1])
-	}
-	if found.loss > cancels*t.energy {
-		return found, nil
-	}
-	return t.closed(heads, found.tail(), r[len(r)-1]), nil
-}
-
-// byInput turns y [O, a·r] into [r, a·O].
-func byInput(y *linalg.Matrix, taps, r int) *linalg.Matrix {
-	out := linalg.New(r, taps*y.Rows)
-	for o := range y.Rows {
-		row := y.Row(o)
-		for t := range taps {
-			for i := range r {
-				out.Data[i*out.Cols+t*y.Rows+o] = row[t*r+i]
-			}
-		}
-	}
-	return out
 }
 
 // given returns the better of two trains that begin as another does: with all of its factors but the last, and with all

@@ -97,7 +97,7 @@ func (g *tuckerGroup) at(r [2]int) (tuckerFit, error) {
 // iterated returns the factors of a pair where A is the identity. Where G had to be lifted, and where so little is lost
 // that the energy does not tell how much, only the head is taken from the iteration.
 func (g *tuckerGroup) iterated(r [2]int) (tuckerFit, error) {
-	f, err := g.plain.iterate(r[0], r[1])
+	f, err := g.plain.iterate(r[0], r[1], mostIterations)
 	if err != nil {
 		return tuckerFit{}, err
 	}
