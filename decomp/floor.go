@@ -62,7 +62,7 @@ func tails(terms []float64) []float64 {
 // svdFloor bounds all chains by the matrix of a group's outputs and its whole inputs.
 func svdFloor(b linalg.Backend, k Kernel, m Metric) (Floor, Spectrum, error) {
 	if m.In == nil && m.Sample == nil && m.Diagonal == nil && m.Out == nil && m.Pullback == nil {
-		f, err := plainFloor(b, k)
+		f, err := plainFloor(b, k, "svd", svdFactors, func(w *linalg.Matrix) *linalg.Matrix { return w })
 		return f, nil, err
 	}
 	made, err := svdFactor(b, k, m)
@@ -90,11 +90,12 @@ func svdFloor(b linalg.Backend, k Kernel, m Metric) (Floor, Spectrum, error) {
 	return newFloor(k.Shape, svdFactors(k.Shape, Rank{1})[0].Kernel, s.losses, least), s, nil
 }
 
-// plainFloor is svdFloor of the weights alone, for which no vectors are needed. The Gram matrix squares the condition: digits
-// of what the smallest values add up to are lost, and nothing is decided by them.
-func plainFloor(b linalg.Backend, k Kernel) (Floor, error) {
-	groups, err := groupsOf("svd", k, Metric{}, func(_ int, w *linalg.Matrix) ([]float64, error) {
-		w, scale := normalized(w)
+// plainFloor is the floor of the weights alone, for which no vectors are needed: cut lays out a group's matrix between the two
+// sides of a method. The Gram matrix squares the condition: digits of what the smallest values add up to are lost, and nothing
+// is decided by them.
+func plainFloor(b linalg.Backend, k Kernel, method string, factors func(Shape, Rank) Chain, cut func(*linalg.Matrix) *linalg.Matrix) (Floor, error) {
+	groups, err := groupsOf(method, k, Metric{}, func(_ int, w *linalg.Matrix) ([]float64, error) {
+		w, scale := normalized(cut(w))
 		wide := w.Rows <= w.Cols
 		values, err := b.SymEigValues(b.Mul(!wide, wide, 1, w, w))
 		slices.Reverse(values)
@@ -106,11 +107,11 @@ func plainFloor(b linalg.Backend, k Kernel) (Floor, error) {
 	if err != nil {
 		return Floor{}, err
 	}
-	losses := make([]float64, k.FullRank()+1)
+	losses := make([]float64, len(groups[0]))
 	for _, g := range groups {
 		axpy(losses, 1, g)
 	}
-	return newFloor(k.Shape, svdFactors(k.Shape, Rank{1})[0].Kernel, losses, losses), nil
+	return newFloor(k.Shape, factors(k.Shape, Rank{1})[0].Kernel, losses, losses), nil
 }
 
 // leastTerms returns the eigenvalues of G^½ W A Wᵀ G^½, or those of A^½ Wᵀ G W A^½ that are as many, falling. Unlike those of
@@ -137,6 +138,14 @@ func leastTerms(b linalg.Backend, w *linalg.Matrix, a, g moment) ([]float64, err
 // floor bounds all chains by the matrix of the two sides between which the pair is cut, where it is a singular value
 // decomposition.
 func (p pair) floor(b linalg.Backend, k Kernel, m Metric) (Floor, Spectrum, error) {
+	if m.Out == nil {
+		l, err := p.layout(k.Shape)
+		if err != nil {
+			return Floor{}, nil, err
+		}
+		f, err := plainFloor(b, k, p.name, p.factors, func(w *linalg.Matrix) *linalg.Matrix { return byTap(l.columns(w), l.taps) })
+		return f, nil, err
+	}
 	s, err := p.spectrum(b, k, m)
 	if err != nil {
 		return Floor{}, nil, err
