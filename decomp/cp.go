@@ -43,11 +43,12 @@ func cpWindow() Method {
 }
 
 const (
-	cpDoc = "The terms are found by alternating least squares from several starts, in coordinates in which the channels and the axes are whitened " +
-		"one by one; then all factors descend together under the metric of the site itself, the last always the best for the others. A best " +
-		"approximation need not exist: terms can grow without limit while they cancel each other. So their norms are held below a bound, and a " +
-		"rank at which nothing better than zero is found is refused. The terms of one rank are not among those of the next; a rank starts from " +
-		"the terms of a smaller one and is never worse than it."
+	cpDoc = "The terms are found by alternating least squares, in coordinates in which the channels and the axes are whitened one by one: " +
+		"from the leading terms of nested singular value decompositions, with a ridge on their norms that falls from sweep to sweep; small " +
+		"kernels are tried from several starts. Then all factors descend together under the metric of the site itself, the last always the best " +
+		"for the others, as far as the work that a rank may take goes. A best approximation need not exist: terms can grow without limit while " +
+		"they cancel each other. So their norms are held below a bound, and a rank at which nothing better than zero is found is refused. The " +
+		"terms of one rank are not among those of the next, and none waits for another."
 	cpFormula = "min tr(G (W−W') A (W−W')ᵀ) with Σ_s ‖term s‖² bounded"
 	cpSource  = "Lebedev et al., Speeding-up convolutional neural networks using fine-tuned CP-decomposition, ICLR 2015; bounded norms: " +
 		"Phan et al., Stable low-rank tensor decomposition for compression of convolutional neural network, ECCV 2020, arXiv 2008.05441"

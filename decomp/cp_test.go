@@ -133,6 +133,35 @@ func TestCPFindsTerms(t *testing.T) {
 	}
 }
 
+// TestCPRanksStandAlone: what is found at a rank does not depend on what was asked before.
+func TestCPRanksStandAlone(t *testing.T) {
+	s := decomptest.Random(11, decomp.Shape{Out: 20, In: 16, Window: []int{3, 3}, Groups: 1})
+	for _, name := range []string{"cp", "cp-window"} {
+		for _, m := range []decomp.Metric{{}, s.Metric} {
+			ranks := []decomp.Rank{{2}, {9}, {40}, {41}} // of which the work is light and not
+			all := by(t, name, s.Kernel, m)
+			for _, r := range ranks {
+				loss(t, all, r)
+			}
+			for _, r := range ranks {
+				alone, err := by(t, name, s.Kernel, m).Chain(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				after, err := all.Chain(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, f := range alone {
+					if !slices.Equal(f.Kernel.Weights, after[i].Kernel.Weights) {
+						t.Errorf("%s at rank %v: factor %d depends on the ranks that were asked before", name, r, i)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestCPRanks(t *testing.T) {
 	for _, name := range []string{"cp", "cp-window"} {
 		m := method(t, name)
@@ -151,6 +180,9 @@ func TestCPRanks(t *testing.T) {
 				if m.Factors(s, r).Params() >= s.Params() {
 					t.Errorf("%s, %v: rank %v saves nothing", name, s, r)
 				}
+			}
+			if many := max(s.Out, s.In) < 512; many != (len(ranks) > 8) && s.Groups == 1 {
+				t.Errorf("%s, %v: %d ranks, wanted few for a large kernel and many for a small one", name, s, len(ranks))
 			}
 			for _, r := range m.Ranks(s, 8) {
 				if r[0]%8 != 0 {

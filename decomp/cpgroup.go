@@ -8,7 +8,7 @@ import (
 // cpGroup is one group's kernel under its metric, with the terms found so far.
 type cpGroup struct {
 	*modeGroup
-	rungs []int // ranks that start from each other, ascending
+	rungs []int // the ranks that a search looks at first, ascending
 	exact int   // the rank that rebuilds any kernel
 	known map[int]found[cpTerms]
 
@@ -90,7 +90,7 @@ const (
 	lightWork = 3e4
 
 	sweepWork   = 8e9
-	mostSweeps  = 48
+	mostSweeps  = 40
 	nearWork    = 3e9 // where a descent follows
 	sweepMost   = 4e10
 	sweepEnough = 16 // as many where they keep within sweepMost

@@ -1,6 +1,7 @@
 package linalg_test
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -107,6 +108,46 @@ func checkSyrk32(t *testing.T, b linalg.Backend, r *rand.Rand, n, k int, trans b
 	if d := rounding(wide(dst), want, terms); d > 1e-6 {
 		t.Errorf("order %d, depth %d, transposed %t: off by %g", n, k, trans, d)
 	}
+}
+
+// TestSolveSPD32 holds solutions against their system, on windows of larger buffers.
+func TestSolveSPD32(t *testing.T) {
+	everyBackend(t, func(t *testing.T, b linalg.Backend) {
+		r := rand.New(rand.NewPCG(6, 1))
+		for range 40 {
+			n, m := 1+r.IntN(80), 1+r.IntN(30)
+			x := wide(window(r, n, 2*n))
+			system := naive(false, true, 1, x, x)
+			for i := range n {
+				system.Data[i*n+i]++
+			}
+			a, right := window(r, n, n), window(r, n, m)
+			for i := range n {
+				for j := i; j < n; j++ { // below the diagonal stand numbers that are not to be read
+					a.Data[i*a.Stride+j] = float32(system.At(i, j))
+				}
+			}
+			want, before := wide(right), slices.Clone(right.Data)
+			if err := b.SolveSPD32(a, right); err != nil {
+				t.Fatal(err)
+			}
+			if d := distance(naive(false, false, 1, system, wide(right)), want); d > 1e-4 {
+				t.Errorf("order %d, %d right-hand sides: off by %g", n, m, d)
+			}
+			for i := range before {
+				if i%right.Stride >= right.Cols && right.Data[i] != before[i] {
+					t.Fatalf("order %d, %d right-hand sides: wrote outside of its window", n, m)
+				}
+			}
+		}
+		indefinite := linalg.Block32{Rows: 2, Cols: 2, Stride: 2, Data: []float32{1, 2, 2, 1}}
+		if err := b.SolveSPD32(indefinite, linalg.NewBlock32(2, 1)); !errors.Is(err, linalg.ErrNotPositiveDefinite) {
+			t.Errorf("of an indefinite matrix: got %v, wanted %v", err, linalg.ErrNotPositiveDefinite)
+		}
+		if err := b.SolveSPD32(linalg.NewBlock32(0, 0), linalg.NewBlock32(0, 3)); err != nil {
+			t.Errorf("of an empty matrix: %v", err)
+		}
+	})
 }
 
 func FuzzFloat32(f *testing.F) {
