@@ -59,12 +59,12 @@ func (g *tuckerGroup) lossAt(r [2]int) (float64, error) {
 		return g.found.loss(r, g.iterated)
 	}
 	o, err := known(g.heads, r[0], func() (opened, error) {
-		head, err := g.inner.descended(r[0], g.effort(r[0], tuckerRounds, tuckerBudget, ladderGain))
+		v, err := g.inner.descended(r[0], g.effort(r[0], tuckerRounds, tuckerBudget, ladderGain))
 		if err != nil {
 			return opened{}, err
 		}
-		f, err := g.open(g.output, head)
-		return opened{head: head, worth: f.worth}, err // the rest takes too much room
+		f, err := g.leaves(g.output, v)
+		return opened{head: v.head, worth: f.worth}, err // the rest takes too much room
 	})
 	if err != nil {
 		return 0, err
@@ -129,7 +129,7 @@ func (g *tuckerGroup) whole(f tuckerFit, r2 int) (tuckerFit, error) {
 		f.core, f.out = core, times(g.b, g.output.inverse, out)
 		return f, nil
 	}
-	o, err := g.open(g.output, f.head)
+	o, err := g.leaves(g.output, g.through(f.head))
 	if err != nil {
 		return f, err
 	}
