@@ -22,7 +22,7 @@ type ttGroup struct {
 	first  *pairGroup       // where it is not
 	behind map[string]begun // what is known behind all bonds but the last
 	firsts map[int]*linalg.Matrix
-	recent []reduced        // behind the first bonds of the ranks asked for last, latest last
+	recent []reduced // behind the first bonds of the ranks asked for last, latest last
 	found  answers[string, trainFit]
 }
 
