@@ -94,15 +94,15 @@ func (g *tuckerGroup) at(r [2]int) (tuckerFit, error) {
 	return g.whole(tuckerFit{head: g.heads[r[0]].head}, r[1])
 }
 
-// iterated returns the factors of a pair where A is the identity. Where G had to be lifted, and where so little is lost
-// that the energy does not tell how much, only the head is taken from the iteration.
+// iterated returns the factors of a pair where A is the identity. Where so little is lost that the energy does not tell
+// how much, only the head is taken from the iteration.
 func (g *tuckerGroup) iterated(r [2]int) (tuckerFit, error) {
 	f, err := g.plain.iterate(r[0], r[1], mostIterations)
 	if err != nil {
 		return tuckerFit{}, err
 	}
-	fit := tuckerFit{head: g.plain.headOf(f, r[0]), subspaces: &f, loss: f.loss}
-	if g.output.seen == nil && f.loss > cancels*g.energy {
+	fit := tuckerFit{head: g.plain.headOf(f.head, r[0]), subspaces: &f}
+	if fit.loss = g.energy - (opened{worth: g.plain.worth(f.out, g.output)}).kept(r[1]); fit.loss > cancels*g.energy {
 		return fit, nil
 	}
 	return g.whole(tuckerFit{head: fit.head}, r[1])
