@@ -182,7 +182,7 @@ func (s *split) behind(v *seen, taps int) (*pairGroup, error) {
 	next := *s
 	next.width, next.taps = v.head.Rows*taps, s.taps/taps
 	next.w, next.wa, next.in = tail, v.wam, v.mam
-	next.waByTap = byTap(next.wa, next.taps)
+	next.turned = byTap(next.wa, next.taps)
 	return newPairGroup(&next, nil)
 }
 
