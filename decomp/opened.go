@@ -21,9 +21,9 @@ func (o opened) kept(r2 int) float64 {
 	return sum
 }
 
-// open finds what a head leaves to the factors behind it, q being G taken apart.
-func (s *split) open(q whitening, head *linalg.Matrix) (opened, error) {
-	o := opened{head: head, seen: s.through(head)}
+// leaves finds what a head leaves to the factors behind it, q being G taken apart.
+func (s *split) leaves(q whitening, v *seen) (opened, error) {
+	o := opened{head: v.head, seen: v}
 	f, err := s.solved(o.seen)
 	if err != nil {
 		return o, err

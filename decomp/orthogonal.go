@@ -184,12 +184,34 @@ func (o *orthogonal) turned(u *linalg.Matrix, r1, r2 int) (iterated, error) {
 	return f, nil
 }
 
+// begin returns the subspace of r1 inputs that iterate begins with, nil for the leading directions.
+func (o *orthogonal) begin(r1, r2 int) (*linalg.Matrix, error) {
+	if r1 == o.width || r1*o.rows < r2*o.width {
+		return nil, nil
+	}
+	in, err := o.shared(0, r2, func() (eigen, error) { return o.inputsOf(o.seenFrom(nil, r2)) })
+	if err != nil {
+		return nil, err
+	}
+	return leadingRows(in.vectors, r1), nil
+}
+
+// worth returns what each direction of outputs, leading first, keeps of the energy under G itself, q being G taken apart.
+func (o *orthogonal) worth(e eigen, q whitening) []float64 {
+	found := opened{vectors: e.vectors}
+	if q.seen != nil {
+		found.vectors = o.b.Mul(true, false, 1, o.outputs, e.vectors)
+	}
+	found.weigh(o.b, q, e.values)
+	return found.worth
+}
+
 // headOf returns rows of inputs in the coordinates of the kernel.
-func (o *orthogonal) headOf(f iterated, r1 int) *linalg.Matrix {
-	if f.head == nil {
+func (o *orthogonal) headOf(head *linalg.Matrix, r1 int) *linalg.Matrix {
+	if head == nil {
 		return o.inputs.RowRange(0, r1)
 	}
-	return o.b.Mul(false, false, 1, f.head, o.inputs)
+	return o.b.Mul(false, false, 1, head, o.inputs)
 }
 
 // tail returns the core tensor [r2, r1·a] and the outputs [O, r2] that belong to the subspaces.

@@ -88,16 +88,12 @@ func (g *pairGroup) unmoved(r int) (fitted, error) {
 	return g.settled(g.nested.first(r, g.taps))
 }
 
-// descended returns the head that a descent from the start of rank r ends at.
-func (g *pairGroup) descended(r int, limit effort) (*linalg.Matrix, error) {
+// descended returns the head that a descent from the start of rank r ends at, seen through.
+func (g *pairGroup) descended(r int, limit effort) (*seen, error) {
 	if r == g.start.Rows {
-		return g.exact().head, nil
+		return g.through(g.exact().head), nil
 	}
-	v, err := g.moved(g.start.RowRange(0, r), limit)
-	if err != nil {
-		return nil, err
-	}
-	return v.head, nil
+	return g.moved(g.start.RowRange(0, r), limit)
 }
 
 // grown returns a pair of rank r from one of a smaller rank and what the start has beyond it. Rounding aside it

@@ -23,7 +23,7 @@ type split struct {
 	b                 linalg.Backend
 	rows, width, taps int
 	w, wa             *linalg.Matrix // W and W·A [O, K]; the same matrix where A is the identity
-	waByTap           *linalg.Matrix // W·A as [O·a, X]
+	turned            *linalg.Matrix // W·A as [O·a, X]; nil, to be made each time, where A is the identity
 	in, out           *linalg.Matrix // A and G, nil for the identity
 	energy            float64        // tr(G W A Wᵀ)
 	rounding          float64        // losses up to here are rounding
@@ -33,7 +33,7 @@ type split struct {
 
 // newSplit takes W [O, X·taps], A and G, nil for the identity.
 func newSplit(b linalg.Backend, w, a, g *linalg.Matrix, taps int) *split {
-	w, scaleW := normalized(w)
+	w, scaleW := tame(w)
 	a, scaleA := tame(a)
 	g, scaleG := normalized(g)
 	s := &split{b: b, rows: w.Rows, width: w.Cols / taps, taps: taps, w: w, wa: w, scale: scaleW, exponent: 2*scaleW + scaleA + scaleG}
@@ -46,8 +46,8 @@ func newSplit(b linalg.Backend, w, a, g *linalg.Matrix, taps int) *split {
 	s.in, s.out = a, g
 	if a != nil {
 		s.wa = b.Mul(false, false, 1, w, a)
+		s.turned = byTap(s.wa, taps)
 	}
-	s.waByTap = byTap(s.wa, taps)
 	s.energy = max(inner(s.weighted(s.wa), w), 0)
 	s.rounding = 5e-15 * squaredNorm(w.Data)
 	for _, m := range []*linalg.Matrix{a, g} {
@@ -58,8 +58,8 @@ func newSplit(b linalg.Backend, w, a, g *linalg.Matrix, taps int) *split {
 	return s
 }
 
-// tame is normalized for a matrix that is far from one, and leaves others alone: a large input moment is shared by all
-// methods that factor a kernel, not copied for each.
+// tame is normalized for a matrix that is far from one, and leaves others alone: a kernel and its input moment are shared
+// by all methods that factor it, not copied for each.
 func tame(m *linalg.Matrix) (*linalg.Matrix, int) {
 	if m == nil {
 		return nil, 0
@@ -82,6 +82,14 @@ func (s *split) unit(loss float64) float64 {
 // total is the energy in those units.
 func (s *split) total() float64 { return s.unit(s.energy) }
 
+// waByTap is W·A as [O·a, X].
+func (s *split) waByTap() *linalg.Matrix {
+	if s.turned != nil {
+		return s.turned
+	}
+	return byTap(s.wa, s.taps)
+}
+
 // weighted returns G·m.
 func (s *split) weighted(m *linalg.Matrix) *linalg.Matrix { return times(s.b, s.out, m) }
 
@@ -95,7 +103,7 @@ type seen struct {
 
 // through returns what the split sees through a head.
 func (s *split) through(head *linalg.Matrix) *seen {
-	v := &seen{head: head, wam: fromTaps(s.b.Mul(false, true, 1, s.waByTap, head), s.taps)}
+	v := &seen{head: head, wam: fromTaps(s.b.Mul(false, true, 1, s.waByTap(), head), s.taps)}
 	if s.in == nil {
 		v.mam = s.b.Mul(false, true, 1, head, head)
 		return v
@@ -292,7 +300,7 @@ func (s *split) refitEffort(r int) effort {
 //	−½ ∂loss/∂P[i, x] = Σ_{o,t} (G L)[o, (i, t)] · ((W − L M) A)[o, (x, t)]
 func (s *split) slope(f *trial) *linalg.Matrix {
 	weighted := s.weighted(f.tail)
-	grad := s.b.Mul(true, false, -1, byTap(weighted, s.taps), s.waByTap)
+	grad := s.b.Mul(true, false, -1, byTap(weighted, s.taps), s.waByTap())
 	if s.in == nil {
 		tailByTap := byTap(f.tail, s.taps)
 		add(grad, s.b.Mul(false, false, 1, s.b.Mul(true, false, 1, byTap(weighted, s.taps), tailByTap), f.head))

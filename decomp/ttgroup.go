@@ -21,7 +21,8 @@ type ttGroup struct {
 	plain  *orthogonal      // where A is the identity, else nil
 	first  *pairGroup       // where it is not
 	behind map[string]begun // what is known behind all bonds but the last
-	recent []reduced        // behind the first bonds of the ranks asked for last, latest last
+	firsts map[int]*linalg.Matrix
+	recent []reduced // behind the first bonds of the ranks asked for last, latest last
 	found  answers[string, trainFit]
 }
 
@@ -49,7 +50,7 @@ type reduced struct {
 }
 
 func newTTGroup(s *split, window []int, limits Rank) (*ttGroup, error) {
-	t := &ttGroup{split: s, window: window, limits: limits, behind: map[string]begun{}}
+	t := &ttGroup{split: s, window: window, limits: limits, behind: map[string]begun{}, firsts: map[int]*linalg.Matrix{}}
 	var err error
 	if t.output, err = whiten(s.b, s.out, liftOut); err != nil {
 		return nil, err
@@ -66,7 +67,6 @@ func newTTGroup(s *split, window []int, limits Rank) (*ttGroup, error) {
 const (
 	ttRounds = 4
 	ttBudget = 2e9
-	ttGain   = 2e-3
 )
 
 // lossAt returns what the train of a rank loses.
@@ -116,69 +116,52 @@ func (t *ttGroup) at(r Rank) (trainFit, error) {
 // before returns the train of all ranks but the last.
 func (t *ttGroup) before(r Rank) (begun, error) {
 	return known(t.behind, fmt.Sprint(r), func() (begun, error) {
-		var heads []*linalg.Matrix
-		limit := t.effort(r[0], ttRounds, ttBudget, ttGain)
-		if f, ok := t.behind[fmt.Sprint(r[:1])]; ok {
-			heads = append(heads, f.heads[0])
-		} else {
-			head, err := t.first.descended(r[0], limit)
-			if err != nil {
-				return begun{}, err
-			}
-			heads = append(heads, head)
-			t.behind[fmt.Sprint(r[:1])] = begun{heads: heads}
+		g, err := t.behindFirst(r[0])
+		if err != nil {
+			return begun{}, err
 		}
-		for i := range r[1:] {
-			g, err := t.reduce(heads)
+		heads := []*linalg.Matrix{t.firsts[r[0]]}
+		for i := 1; ; i++ {
+			v, err := g.descended(r[i], g.effort(r[i], ttRounds, ttBudget, ladderGain))
 			if err != nil {
 				return begun{}, err
 			}
-			head, err := g.descended(r[i+1], g.effort(r[i+1], ttRounds, ttBudget, ttGain))
-			if err != nil {
+			heads = append(heads, v.head)
+			if i == len(r)-1 {
+				o, err := g.leaves(t.output, v)
+				return begun{heads: heads, worth: o.worth}, err
+			}
+			if g, err = g.behind(v, t.window[i]); err != nil {
 				return begun{}, err
 			}
-			heads = append(slices.Clone(heads), head)
 		}
-		o, err := t.opened(heads)
-		return begun{heads: heads, worth: o.worth}, err
 	})
 }
 
-// reduce returns the kernel behind some factors, cut behind the next axis. The losses of it are those of the whole.
-func (t *ttGroup) reduce(heads []*linalg.Matrix) (*pairGroup, error) {
-	g, err := t.behindFirst(heads[0])
-	for i := 1; i < len(heads) && err == nil; i++ {
-		g, err = t.cut(g.split, heads[i], t.window[i])
-	}
-	return g, err
-}
-
-// cut returns the kernel behind a head of a split, of which the next head takes so many taps.
-func (t *ttGroup) cut(s *split, head *linalg.Matrix, taps int) (*pairGroup, error) {
-	f, err := s.solved(s.through(head))
-	if err != nil {
-		return nil, err
-	}
-	next := *s
-	next.width, next.taps = head.Rows*taps, s.taps/taps
-	next.w, next.wa, next.in = f.tail, f.wam, f.mam
-	next.waByTap = byTap(next.wa, next.taps)
-	return newPairGroup(&next, nil)
-}
-
-// behindFirst returns the kernel behind a first factor. Those of the last few are kept, as many as take no more than half
-// the room of A, since a ladder comes back to them.
-func (t *ttGroup) behindFirst(head *linalg.Matrix) (*pairGroup, error) {
+// behindFirst returns the kernel behind the first factor of r1 rows. Those of the last few are kept, as many as take no
+// more than half the room of A, since a ladder comes back to them.
+func (t *ttGroup) behindFirst(r1 int) (*pairGroup, error) {
+	head := t.firsts[r1]
 	for _, r := range t.recent {
 		if r.head == head {
 			return r.pairGroup, nil
 		}
 	}
-	g, err := t.cut(t.split, head, t.window[0])
+	var v *seen
+	if head != nil {
+		v = t.through(head)
+	} else {
+		var err error
+		if v, err = t.first.descended(r1, t.effort(r1, ttRounds, ttBudget, ladderGain)); err != nil {
+			return nil, err
+		}
+		t.firsts[r1] = v.head
+	}
+	g, err := t.split.behind(v, t.window[0])
 	if err != nil {
 		return nil, err
 	}
-	t.recent = append(t.recent, reduced{head: head, pairGroup: g})
+	t.recent = append(t.recent, reduced{head: v.head, pairGroup: g})
 	room := 0
 	for i, r := range slices.Backward(t.recent) {
 		if room += len(r.in.Data); i < len(t.recent)-1 && room > len(t.in.Data)/2 {
@@ -189,17 +172,31 @@ func (t *ttGroup) behindFirst(head *linalg.Matrix) (*pairGroup, error) {
 	return g, nil
 }
 
+// behind returns the kernel behind a head, the best tail under M A Mᵀ, cut behind the next axis, of so many taps. Its
+// losses, but for exactLoss, are those of the whole.
+func (s *split) behind(v *seen, taps int) (*pairGroup, error) {
+	tail, err := s.bestTail(v)
+	if err != nil {
+		return nil, err
+	}
+	next := *s
+	next.width, next.taps = v.head.Rows*taps, s.taps/taps
+	next.w, next.wa, next.in = tail, v.wam, v.mam
+	next.turned = byTap(next.wa, next.taps)
+	return newPairGroup(&next, nil)
+}
+
 // opened is what all factors but two leave to those.
 func (t *ttGroup) opened(heads []*linalg.Matrix) (opened, error) {
-	n := len(heads) - 1
-	if n == 0 {
-		return t.open(t.output, heads[0])
+	s := t.split
+	for i, head := range heads[:len(heads)-1] {
+		g, err := s.behind(s.through(head), t.window[i])
+		if err != nil {
+			return opened{}, err
+		}
+		s = g.split
 	}
-	g, err := t.reduce(heads[:n])
-	if err != nil {
-		return opened{}, err
-	}
-	return g.open(t.output, heads[n])
+	return s.leaves(t.output, s.through(heads[len(heads)-1]))
 }
 
 // closed returns the train whose last two factors are the best of rank r for the others.

@@ -13,20 +13,25 @@ type middle struct {
 const ttPlainWork = 4e7
 
 // successive returns the train of successive singular value decompositions where A is the identity. The channels
-// begin with their subspaces of orthogonal iteration; what lies between is decomposed as the outputs' show it. Where
-// all directions weigh about the same, and the kernel is small, both are done twice.
+// begin with a subspace that is chosen with that of the outputs; what lies between is decomposed as the outputs show it.
+// Where the kernel is small, both subspaces are those of orthogonal iteration, and where all directions weigh about the
+// same, what lies between is done again with the outputs that are then the best.
 func (t *ttGroup) successive(r Rank) (trainFit, error) {
-	last, more := r[len(r)-1], 0
-	if float64(len(t.w.Data)*(r[0]+last)) <= ttPlainWork {
-		more = 1
+	last := r[len(r)-1]
+	var f iterated
+	var err error
+	small := float64(len(t.w.Data)*(r[0]+last)) <= ttPlainWork
+	if small {
+		f, err = t.plain.iterate(r[0], last, 1)
+	} else {
+		f.head, err = t.plain.begin(r[0], last)
 	}
-	f, err := t.plain.iterate(r[0], last, more)
 	if err != nil {
 		return trainFit{}, err
 	}
 	y := t.plain.seenThrough(f.head, r[0])
 	m, err := t.middle(y, f.out, r)
-	if err == nil && more > 0 && f.flat {
+	if err == nil && small && f.flat {
 		var again middle
 		if again, err = t.middle(y, m.out, r); err == nil && again.out.above(last) > m.out.above(last) {
 			m = again
@@ -35,26 +40,30 @@ func (t *ttGroup) successive(r Rank) (trainFit, error) {
 	if err != nil {
 		return trainFit{}, err
 	}
-	heads := append([]*linalg.Matrix{t.plain.headOf(f, r[0])}, m.bases...)
-	found := trainFit{heads: heads, tail: func() opened { // from the coordinates of the iteration
-		o := opened{left: t.b.Mul(true, true, 1, t.plain.outputs, m.rest), vectors: t.b.Mul(true, false, 1, t.plain.outputs, m.out.vectors)}
-		o.weigh(t.b, t.output, m.out.values)
-		return o
-	}}
-	if found.loss = t.energy - m.out.above(last); t.output.seen != nil {
-		found.loss = t.energy - found.tail().kept(last)
+	found := trainFit{heads: append([]*linalg.Matrix{t.plain.headOf(f.head, r[0])}, m.bases...)}
+	found.tail = func() opened { // from the coordinates of the iteration
+		return opened{
+			left:    t.b.Mul(true, true, 1, t.plain.outputs, m.rest),
+			vectors: t.b.Mul(true, false, 1, t.plain.outputs, m.out.vectors),
+			worth:   t.plain.worth(m.out, t.output),
+		}
 	}
-	if found.loss > cancels*t.energy {
+	if found.loss = t.energy - (opened{worth: t.plain.worth(m.out, t.output)}).kept(last); found.loss > cancels*t.energy {
 		return found, nil
 	}
-	return t.closed(heads, found.tail(), last), nil
+	return t.closed(found.heads, found.tail(), last), nil
 }
 
-// middle decomposes y [O, a·r1], what is seen through the inputs, as the leading outputs of an eigen-decomposition show it.
+// middle decomposes y [O, a·r1], what is seen through the inputs, as the leading outputs of an eigen-decomposition show it;
+// without one, as the first ones do.
 func (t *ttGroup) middle(y *linalg.Matrix, outputs eigen, r Rank) (middle, error) {
 	var m middle
-	u := leadingRows(outputs.vectors, r[len(r)-1])
-	rest, shown := byInput(y, t.taps, r[0]), byInput(t.b.Mul(false, false, 1, u, y), t.taps, r[0])
+	last := r[len(r)-1]
+	seen := y.RowRange(0, last)
+	if outputs.vectors != nil {
+		seen = t.b.Mul(false, false, 1, leadingRows(outputs.vectors, last), y)
+	}
+	rest, shown := byInput(y, t.taps, r[0]), byInput(seen, t.taps, r[0])
 	for i, k := range t.window[:len(t.window)-1] {
 		rest, shown = withRows(rest, r[i]*k), withRows(shown, r[i]*k)
 		basis, err := leadingBasis(t.b, shown)

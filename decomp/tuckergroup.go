@@ -59,12 +59,12 @@ func (g *tuckerGroup) lossAt(r [2]int) (float64, error) {
 		return g.found.loss(r, g.iterated)
 	}
 	o, err := known(g.heads, r[0], func() (opened, error) {
-		head, err := g.inner.descended(r[0], g.effort(r[0], tuckerRounds, tuckerBudget, ladderGain))
+		v, err := g.inner.descended(r[0], g.effort(r[0], tuckerRounds, tuckerBudget, ladderGain))
 		if err != nil {
 			return opened{}, err
 		}
-		f, err := g.open(g.output, head)
-		return opened{head: head, worth: f.worth}, err // the rest takes too much room
+		f, err := g.leaves(g.output, v)
+		return opened{head: v.head, worth: f.worth}, err // the rest takes too much room
 	})
 	if err != nil {
 		return 0, err
@@ -94,15 +94,15 @@ func (g *tuckerGroup) at(r [2]int) (tuckerFit, error) {
 	return g.whole(tuckerFit{head: g.heads[r[0]].head}, r[1])
 }
 
-// iterated returns the factors of a pair where A is the identity. Where G had to be lifted, and where so little is lost
-// that the energy does not tell how much, only the head is taken from the iteration.
+// iterated returns the factors of a pair where A is the identity. Where so little is lost that the energy does not tell
+// how much, only the head is taken from the iteration.
 func (g *tuckerGroup) iterated(r [2]int) (tuckerFit, error) {
 	f, err := g.plain.iterate(r[0], r[1], mostIterations)
 	if err != nil {
 		return tuckerFit{}, err
 	}
-	fit := tuckerFit{head: g.plain.headOf(f, r[0]), subspaces: &f, loss: f.loss}
-	if g.output.seen == nil && f.loss > cancels*g.energy {
+	fit := tuckerFit{head: g.plain.headOf(f.head, r[0]), subspaces: &f}
+	if fit.loss = g.energy - (opened{worth: g.plain.worth(f.out, g.output)}).kept(r[1]); fit.loss > cancels*g.energy {
 		return fit, nil
 	}
 	return g.whole(tuckerFit{head: fit.head}, r[1])
@@ -129,7 +129,7 @@ func (g *tuckerGroup) whole(f tuckerFit, r2 int) (tuckerFit, error) {
 		f.core, f.out = core, times(g.b, g.output.inverse, out)
 		return f, nil
 	}
-	o, err := g.open(g.output, f.head)
+	o, err := g.leaves(g.output, g.through(f.head))
 	if err != nil {
 		return f, err
 	}

@@ -78,6 +78,60 @@ func TestTuckerAnswers(t *testing.T) {
 	}
 }
 
+// TestAnswersAlone wants of every rank what a factorization says that was asked for nothing else, whatever was asked before,
+// and of trains the loss that their factors have.
+func TestAnswersAlone(t *testing.T) {
+	r := rand.New(rand.NewPCG(6, 1))
+	k := Kernel{Shape: Shape{Out: 7, In: 6, Window: []int{3, 1, 2, 2}, Groups: 1}}
+	k.Weights = randomMatrix(r, k.Rows(), k.Cols()).Data
+	for name, m := range map[string]Metric{
+		"none":    {},
+		"outputs": {Out: []*linalg.Matrix{randomMoment(r, k.Out)}},
+		"both":    {In: []*linalg.Matrix{randomMoment(r, k.Cols())}, Out: []*linalg.Matrix{randomMoment(r, k.Out)}},
+	} {
+		for _, method := range []Method{tt(), tucker2(), svdIn(), spatial(), spatialWH()} {
+			all, err := method.Factor(linalg.Gonum(), k, m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ranks := method.Ranks(k.Shape, 1)
+			if method.Name == "tt" { // more first ranks than it remembers
+				for r1 := range k.In {
+					ranks = append(ranks, Rank{r1 + 1, r1 + 3, r1 + 2, min(r1, 5) + 2})
+				}
+			}
+			for _, rank := range ranks {
+				loss, err := all.Loss(rank)
+				if err != nil {
+					t.Fatal(err)
+				}
+				alone, err := method.Factor(linalg.Gonum(), k, m)
+				if err != nil {
+					t.Fatal(err)
+				}
+				chain, err := alone.Chain(rank)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if again, err := alone.Loss(rank); err != nil || again != loss {
+					t.Errorf("%s, %s: rank %v loses %g, asked for alone %g, %v", method.Name, name, rank, loss, again, err)
+				}
+				whole, err := chain.Compose(k.Shape)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, w := range k.Weights {
+					whole.Weights[i] -= w
+				}
+				want, err := m.Energy(linalg.Gonum(), whole)
+				if err != nil || math.Abs(loss-want) > 1e-8*want+1e-13*all.Energy() {
+					t.Errorf("%s, %s: rank %v promises %g, its chain has %g, %v", method.Name, name, rank, loss, want, err)
+				}
+			}
+		}
+	}
+}
+
 // TestRounds wants the descents of a network's narrow kernels unhindered, and none where one step takes seconds.
 func TestRounds(t *testing.T) {
 	narrow, wide := &split{in: linalg.New(576, 0)}, &split{in: linalg.New(4608, 0)}
