@@ -17,7 +17,7 @@ import (
 const (
 	correctedLadders = 8   // that are measured: those of the largest losses
 	correctedSamples = 128 // they are measured on; of fewer than 1,024 that calibrate, an eighth of these
-	fewestCorrected  = 32  // but no fewer than so many
+	fewestCorrected  = 64  // but no fewer than so many
 	mostCorrection   = 16  // up or down: what lies beyond is chance, or no matter of scale
 )
 
