@@ -28,26 +28,25 @@ type layouts struct {
 
 func newLayouts(s *rewrite.Site) *layouts { return &layouts{site: s, kept: map[string]*layout{}} }
 
-// of is the layout for shapes of x and y. Of the positions, those of a grid are summed.
-func (l *layouts) of(x, y []int, of grid) (*layout, error) {
+func (l *layouts) of(x, y []int) (*layout, error) {
 	const most = 8
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	name := fmt.Sprint(x, y, of)
+	name := fmt.Sprint(x, y)
 	if found, ok := l.kept[name]; ok {
 		return found, nil
 	}
 	if len(l.kept) >= most {
 		clear(l.kept)
 	}
-	made, err := newLayout(l.site, x, y, of)
+	made, err := newLayout(l.site, x, y)
 	if err == nil {
 		l.kept[name] = made
 	}
 	return made, err
 }
 
-func newLayout(s *rewrite.Site, x, y []int, of grid) (*layout, error) {
+func newLayout(s *rewrite.Site, x, y []int) (*layout, error) {
 	wrong := fmt.Errorf("its input of shape %v and output of shape %v do not fit a %v kernel", x, y, s.Kernel)
 	if len(x) == 0 || len(y) == 0 {
 		return nil, wrong
@@ -59,7 +58,7 @@ func newLayout(s *rewrite.Site, x, y []int, of grid) (*layout, error) {
 	case channels != s.Kernel.Out:
 		return nil, wrong
 	case s.View.Kind == rewrite.ConvPatches:
-		return convLayout(s, x, y, of, wrong)
+		return convLayout(s, x, y, wrong)
 	}
 	in, out, last := s.Kernel.In, s.Kernel.Out, len(x)-1
 	n := tensor.Product(x) / max(in, 1)
@@ -116,7 +115,7 @@ func stackLayout(s *rewrite.Site, x, y []int, wrong error) (*layout, error) {
 	return l, nil
 }
 
-func convLayout(s *rewrite.Site, x, y []int, of grid, wrong error) (*layout, error) {
+func convLayout(s *rewrite.Site, x, y []int, wrong error) (*layout, error) {
 	v := s.View
 	if len(x) != 2+len(v.Window) || x[1] != s.Kernel.In || x[0] != y[0] || !slices.Equal(y[2:], v.Output(x[2:])) {
 		return nil, wrong
@@ -125,7 +124,6 @@ func convLayout(s *rewrite.Site, x, y []int, of grid, wrong error) (*layout, err
 		Channels: s.Kernel.In, Groups: s.Kernel.Groups, In: slices.Clone(x[2:]), Window: v.Window,
 		Strides: v.Strides, Dilations: v.Dilations, PadBegin: v.Lead(x[2:]), Out: slices.Clone(y[2:]),
 	}
-	p = of.patches(p)
 	sum, cross := moments.Conv, moments.ConvCross
 	if v.Transposed {
 		sum, cross = moments.Transposed, moments.TransposedCross

@@ -35,8 +35,7 @@ func (st *stop) see(ownValue, otherValue func(string) (tensor.Dense, error), oth
 		return observed{}, nil
 	}
 	var seen observed
-	of := gridOf(st.step, len(st.site.View.Window), r)
-	if seen.layout, err = st.layouts.of(x.Shape, z.Shape, of); err != nil {
+	if seen.layout, err = st.layouts.of(x.Shape, z.Shape); err != nil {
 		return observed{}, err
 	}
 	if seen.x = x.Float32s(); seen.x == nil {
@@ -54,7 +53,6 @@ func (st *stop) see(ownValue, otherValue func(string) (tensor.Dense, error), oth
 			return observed{}, err
 		}
 	}
-	seen.own, seen.both = of.thin(seen.own, z.Shape), of.thin(seen.both, z.Shape)
 	return st.weighed(seen, z, b)
 }
 
@@ -71,7 +69,7 @@ func (st *stop) weighed(seen observed, z tensor.Dense, b batch) (observed, error
 	}
 	n := len(seen.x) / k.In
 	var err error
-	seen.layout, err = st.layouts.of([]int{n, k.In}, []int{n, k.Out}, grid{})
+	seen.layout, err = st.layouts.of([]int{n, k.In}, []int{n, k.Out})
 	return seen, err
 }
 

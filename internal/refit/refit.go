@@ -146,9 +146,6 @@ func (e *TooFewError) Error() string {
 // (through a batch normalization on the way, divided by its scale). Dense sites take W_ls itself; those that share their
 // weight stay as they are.
 //
-// Of a convolution with many more output positions than it has inputs, sums are over a quarter of them (half along one axis), other
-// ones from run to run.
-//
 // Every eighth run of samples is held out. On these, in closed form from their own moments, every λ of a small grid and
 // every target are judged by the error that W_ls leaves at the addition; the best few of them, W split anew, and the chain
 // as it was are judged with their factors, and the best is taken. Its final weights are solved for on all samples.

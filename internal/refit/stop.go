@@ -26,7 +26,6 @@ type stop struct {
 	shortcut   *shortcut
 	why        string // why there is nothing to solve
 	layouts    *layouts
-	step       int   // of the grid of output positions that are summed
 	sums       *sums // nil where there is nothing to solve
 }
 
@@ -51,7 +50,7 @@ func (w *walk) begin(k int) (*stop, error) {
 			w.inputs = newInputMoments(st.choice)
 		}
 		st.sums = newSums(st.site, w.inputs, st.shortcut != nil)
-		st.layouts, st.step = newLayouts(st.site), stepOf(st.site, w.samples)
+		st.layouts = newLayouts(st.site)
 	}
 	return st, st.cut()
 }
