@@ -280,7 +280,7 @@ func (st *stop) run(ctx context.Context, worker *worker, r int) error {
 	if st.sums == nil {
 		return nil
 	}
-	seen, err := st.see(ownValue, otherValue, other, r)
+	seen, err := st.see(worker, ownValue, otherValue, other, r)
 	if err != nil {
 		return fmt.Errorf("refitting node %q, sample %s: %w", st.site.Name, w.runs[r].name, err)
 	}
