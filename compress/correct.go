@@ -16,7 +16,8 @@ import (
 // What bounds the correction of losses.
 const (
 	correctedLadders = 8   // that are measured: those of the largest losses
-	correctedSamples = 128 // they are measured on
+	correctedSamples = 128 // they are measured on; of fewer than 1,024 that calibrate, an eighth of these
+	fewestCorrected  = 64  // but no fewer than so many
 	mostCorrection   = 16  // up or down: what lies beyond is chance, or no matter of scale
 )
 
@@ -71,7 +72,7 @@ func (q *quest) correct(ctx context.Context, st *stage, s *standing, doubtful []
 	if err != nil {
 		return nil, err
 	}
-	indices := q.a.Calibrate[:min(len(q.a.Calibrate), correctedSamples)]
+	indices := q.a.Calibrate[:min(len(q.a.Calibrate), correctedSamples, max(len(q.a.Calibrate)/8, fewestCorrected))]
 	models := 0
 	progress := func(_ string, done, total int) {
 		st.told("", models*len(indices)+done*len(indices)/total, (1+len(doubtful))*len(indices))

@@ -32,7 +32,7 @@ func statsKey(ctx context.Context, env *Environment, a *Analysis, opts Options) 
 	}
 	o, libraries := env.calibOptions(a, opts), env.result(opts.Seed)
 	text, err := json.Marshal([]any{
-		model, opts.Source.Describe(), opts.Source.Len(), a.Calibrate, data,
+		calib.Version, model, opts.Source.Describe(), opts.Source.Len(), a.Calibrate, data,
 		o.Seed, o.Probes, o.Batch, o.Memory, libraries.Runtime, libraries.Algebra, names, o.Classes, o.Weights,
 	})
 	if err != nil {

@@ -13,8 +13,11 @@ import (
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
+// Version is that of what statistics hold and how they are summed; those of another are collected anew.
+const Version = 6
+
 // statsMagic starts a file of statistics; its last byte is the version of the format.
-const statsMagic = "onnx-compress.stats\x06"
+const statsMagic = "onnx-compress.stats" + string(rune(Version))
 
 // WriteTo writes the statistics in a form that ReadStats reads back exactly.
 //

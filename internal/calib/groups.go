@@ -13,9 +13,8 @@ import (
 // Options control Collect and Groups.
 type Options struct {
 	// Batch is how many samples run at once where the model's first axis is free;
-	// default 32. It is lowered where the sites' inputs of so many samples, or with Probes
-	// all that the model and its gradients compute, would take more than a quarter of
-	// Memory. A model with a fixed first axis runs in that batch.
+	// default 32. It is lowered where the sites' inputs of so many samples would take more than a quarter of Memory, or with
+	// Probes all that the model and its gradients compute more than an eighth. A model with a fixed first axis runs in that batch.
 	Batch int
 	// Threads is how many runs are worked on side by side; default 1. Fewer are, where
 	// Memory does not hold as many. The sums do not depend on it.

@@ -56,11 +56,13 @@ func (b block) offDiagonal(w *worker) []float64 {
 		clear(w.gram)
 		w.backend.SyrkAdd32(x.Rows > x.Cols, x, linalg.Block32{Rows: order, Cols: order, Stride: order, Data: w.gram})
 		for i := range order {
-			row := w.gram[i*order : (i+1)*order]
-			out[g] += float64(row[i]) * float64(row[i])
-			for _, v := range row[i+1:] {
-				out[g] += 2 * float64(v) * float64(v)
-			}
+			out[g] += 2 * squares(w.gram[i*order+i+1:(i+1)*order])
+		}
+		if b.turned == (x.Rows > x.Cols) {
+			continue // S itself
+		}
+		for i := range order {
+			out[g] += float64(w.gram[i*order+i]) * float64(w.gram[i*order+i])
 		}
 		for _, v := range b.diagonal(x) {
 			out[g] -= v * v
@@ -68,6 +70,20 @@ func (b block) offDiagonal(w *worker) []float64 {
 		out[g] = max(out[g], 0)
 	}
 	return out
+}
+
+// squares is the sum of them, four at a time, since each addition waits for the one before.
+func squares(x []float32) float64 {
+	var a, b, c, d float64
+	for len(x) >= 4 {
+		p, q, r, s := float64(x[0]), float64(x[1]), float64(x[2]), float64(x[3])
+		a, b, c, d = a+p*p, b+q*q, c+r*r, d+s*s
+		x = x[4:]
+	}
+	for _, v := range x {
+		a += float64(v) * float64(v)
+	}
+	return a + b + (c + d)
 }
 
 // diagonal returns S_ii: the squared norms of the channels.
@@ -78,12 +94,13 @@ func (b block) diagonal(x linalg.Block32) []float64 {
 	}
 	out := make([]float64, channels)
 	for i := range x.Rows {
-		for j, v := range x.Data[i*x.Stride : i*x.Stride+x.Cols] {
-			if b.turned {
-				out[j] += float64(v) * float64(v)
-			} else {
-				out[i] += float64(v) * float64(v)
-			}
+		row := x.Data[i*x.Stride : i*x.Stride+x.Cols]
+		if !b.turned {
+			out[i] = squares(row)
+			continue
+		}
+		for j, v := range row {
+			out[j] += float64(v) * float64(v)
 		}
 	}
 	return out

@@ -18,7 +18,7 @@ type observed struct {
 }
 
 // see takes the input and the errors of a run.
-func (st *stop) see(ownValue, otherValue func(string) (tensor.Dense, error), other map[string]tensor.Dense, r int) (observed, error) {
+func (st *stop) see(worker *worker, ownValue, otherValue func(string) (tensor.Dense, error), other map[string]tensor.Dense, r int) (observed, error) {
 	b := st.w.runs[r]
 	x, err := otherValue(st.site.Input)
 	if err != nil {
@@ -44,12 +44,12 @@ func (st *stop) see(ownValue, otherValue func(string) (tensor.Dense, error), oth
 	if st.differs {
 		y := other[st.site.Output]
 		y, _ = unfilled(st.site, y, true, b.size, b.count)
-		if seen.own, err = difference(z, y); err != nil {
+		if seen.own, err = difference(z, y, &worker.ownErrors); err != nil {
 			return observed{}, err
 		}
 	}
 	if st.shortcut != nil {
-		if seen.both, err = st.short(ownValue, otherValue, seen.own, shape, z, b); err != nil {
+		if seen.both, err = st.short(worker, ownValue, otherValue, seen.own, shape, z, b); err != nil {
 			return observed{}, err
 		}
 	}
@@ -75,7 +75,7 @@ func (st *stop) weighed(seen observed, z tensor.Dense, b batch) (observed, error
 
 // short adds to the error own what the other operand of the addition is short of, where that has the shape of the
 // site's output; filler is off z, but not off shape.
-func (st *stop) short(ownValue, otherValue func(string) (tensor.Dense, error), own []float32, shape []int, z tensor.Dense, b batch) ([]float32, error) {
+func (st *stop) short(worker *worker, ownValue, otherValue func(string) (tensor.Dense, error), own []float32, shape []int, z tensor.Dense, b batch) ([]float32, error) {
 	s, err := ownValue(st.shortcut.operand)
 	if err != nil {
 		return nil, err
@@ -84,14 +84,14 @@ func (st *stop) short(ownValue, otherValue func(string) (tensor.Dense, error), o
 	if err != nil {
 		return nil, err
 	}
-	out := make([]float32, z.Len())
-	copy(out, own)
+	out := room(&worker.bothErrors, z.Len())
+	clear(out[copy(out, own):])
 	if !slices.Equal(s.Shape, shape) || !slices.Equal(now.Shape, shape) {
 		return out, nil // it is broadcast: what one position lacks, another would have to give
 	}
 	s, _ = unfilled(st.site, s, true, b.size, b.count)
 	now, _ = unfilled(st.site, now, true, b.size, b.count)
-	d, err := difference(s, now)
+	d, err := difference(s, now, &worker.lack)
 	if err != nil {
 		return nil, err
 	}
@@ -110,8 +110,16 @@ func (st *stop) short(ownValue, otherValue func(string) (tensor.Dense, error), o
 	return out, nil
 }
 
-// difference is a − b.
-func difference(a, b tensor.Dense) ([]float32, error) {
+// room returns n numbers of unspecified content over *buf.
+func room(buf *[]float32, n int) []float32 {
+	if cap(*buf) < n {
+		*buf = make([]float32, n)
+	}
+	return (*buf)[:n]
+}
+
+// difference is a − b, in buf.
+func difference(a, b tensor.Dense, buf *[]float32) ([]float32, error) {
 	if !slices.Equal(a.Shape, b.Shape) {
 		return nil, fmt.Errorf("a value has the shape %v in the original and %v in the compressed model", a.Shape, b.Shape)
 	}
@@ -119,9 +127,9 @@ func difference(a, b tensor.Dense) ([]float32, error) {
 	if len(x) != a.Len() || len(y) != b.Len() {
 		return nil, fmt.Errorf("values of type %v cannot be compared", a.Type)
 	}
-	out := make([]float32, len(x))
-	for i := range x {
-		out[i] = x[i] - y[i]
+	out := room(buf, len(x))
+	for i, v := range x {
+		out[i] = v - y[i]
 	}
 	return out, nil
 }

@@ -59,9 +59,9 @@ type Options struct {
 	Batch int
 	// Threads is how many runs are worked on side by side; default 1. The result does not depend on it.
 	Threads int
-	// Memory bounds what is kept, in bytes; default 2 GiB. Half of it is for the values of both models at the
-	// current cut, for all samples; what does not fit goes to temporary files. The other half is for the moments of one
-	// site; a site that needs more is not refitted. What the runtime needs for itself comes on top.
+	// Memory bounds what is kept, in bytes; default 2 GiB. A quarter of it is for the values of both models at the
+	// current cut, for all samples; what does not fit goes to temporary files. Half of it is for the moments of one
+	// site; a site that needs more is not refitted. What is left is for the runtime.
 	Memory int64
 	// Folder is where temporary files go; default os.TempDir().
 	Folder string
@@ -154,7 +154,8 @@ func (e *TooFewError) Error() string {
 // samples, and no node runs twice on a sample, except that a site runs once more with its original weights. So the
 // cost grows linearly with depth.
 //
-// Where none of the first third of the sites gains, the rest is given up.
+// Where none of the first third of the sites gains, the rest is given up. Sites that the samples show fewer than a quarter as many
+// columns as they have inputs are left as they are, and where that is so of all, nothing is run.
 //
 // Errors are *CutError where the model does not allow that, and *TooFewError where the samples do not.
 func Run(ctx context.Context, lib *ort.Library, m *onnxio.Model, choices []Choice, src samples.Source, indices []int, o Options) (*Result, error) {
@@ -165,6 +166,14 @@ func Run(ctx context.Context, lib *ort.Library, m *onnxio.Model, choices []Choic
 	}
 	defer w.close()
 	if len(choices) == 0 {
+		return w.result, nil
+	}
+	w.samples = len(indices)
+	if w.idle() {
+		for i := range w.choices {
+			c := &w.choices[i]
+			w.result.Sites[i] = Outcome{Site: c.Site.Name, Chain: c.Chain, Why: w.left(c)}
+		}
 		return w.result, nil
 	}
 	if err := w.load(ctx, src, indices); err != nil {
@@ -215,7 +224,7 @@ func newWalk(lib *ort.Library, m *onnxio.Model, choices []Choice, o Options) (*w
 		patches: map[int]*rewrite.Patch{}, swaps: map[int]graph.Node{}, differs: map[string]bool{}, weights: map[string]onnxio.Tensor{},
 	}
 	w.result = &Result{Sites: make([]Outcome, len(choices)), nodes: map[side]map[int]int{original: {}, compressed: {}}}
-	w.shelf = newShelf(o.Memory/2, o.Folder)
+	w.shelf = newShelf(o.Memory/4, o.Folder)
 	weights := map[string]int{}
 	for i := range choices {
 		s := &choices[i].Site

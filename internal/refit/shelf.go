@@ -1,7 +1,6 @@
 package refit
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -28,6 +27,8 @@ type shelf struct {
 	filed   int64 // bytes in files
 	most    int64 // largest filed ever
 	entries map[key]*entry
+	free    map[int][][]byte   // what forgotten tensors of each size lay in: those of the next cut mostly have the same
+	spare   int64              // bytes of it
 	temp    *atomicfile.Folder // in folder, nil until there is a file
 }
 
@@ -46,7 +47,7 @@ type place struct {
 }
 
 func newShelf(limit int64, folder string) *shelf {
-	return &shelf{limit: limit, folder: folder, entries: map[key]*entry{}}
+	return &shelf{limit: limit, folder: folder, entries: map[key]*entry{}, free: map[int][][]byte{}}
 }
 
 // put keeps a copy of a tensor.
@@ -73,7 +74,7 @@ func (s *shelf) reserve(k key, run int, t tensor.Dense) (*os.File, int64, error)
 	p := place{tensor: tensor.Dense{Type: t.Type, Shape: t.Shape}, size: len(t.Data)}
 	if s.used+int64(len(t.Data)) <= s.limit {
 		s.used += int64(len(t.Data))
-		p.tensor.Data = bytes.Clone(t.Data)
+		p.tensor.Data = append(s.take(len(t.Data)), t.Data...)
 		e.runs[run] = p
 		return nil, 0, nil
 	}
@@ -92,6 +93,20 @@ func (s *shelf) reserve(k key, run int, t tensor.Dense) (*os.File, int64, error)
 	return e.file, p.at, nil
 }
 
+// take returns room for so many bytes, of what is free where there is some of this size. s.mu must be held.
+func (s *shelf) take(size int) []byte {
+	if list := s.free[size]; len(list) > 0 {
+		s.free[size] = list[:len(list)-1]
+		s.spare -= int64(size)
+		return list[len(list)-1][:0]
+	}
+	if s.used+s.spare > s.limit {
+		clear(s.free)
+		s.spare = 0
+	}
+	return make([]byte, 0, size)
+}
+
 // create makes a temporary file. s.mu must be held.
 func (s *shelf) create() (*os.File, error) {
 	if s.temp == nil {
@@ -103,7 +118,7 @@ func (s *shelf) create() (*os.File, error) {
 	return os.CreateTemp(s.temp.Path, "values-")
 }
 
-// get returns a tensor that was put; it is not to be changed.
+// get returns a tensor that was put; it is not to be changed, and not to be used when it is forgotten.
 func (s *shelf) get(k key, run int) (tensor.Dense, error) {
 	s.mu.Lock()
 	e := s.entries[k]
@@ -178,6 +193,8 @@ func (s *shelf) sweep(keep func(key) bool) error {
 		for _, p := range e.runs {
 			if !p.filed {
 				s.used -= int64(p.size)
+				s.spare += int64(p.size)
+				s.free[p.size] = append(s.free[p.size], p.tensor.Data)
 			}
 		}
 		if e.file != nil {

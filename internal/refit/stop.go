@@ -39,16 +39,12 @@ func (w *walk) begin(k int) (*stop, error) {
 		st.shortcut = c
 	}
 	switch dense := st.choice.Chain == nil; {
-	case st.choice.Left != "":
-		st.why = st.choice.Left
-	case st.site.View.Kind == rewrite.TableRows:
-		st.why = "what it looks up by index does not change, so its factors are the best of their rank already"
+	case w.left(st.choice) != "":
+		st.why = w.left(st.choice)
 	case dense && !st.differs && st.shortcut == nil:
 		st.why = "it sees what it sees in the original"
 	case dense && w.shared(st.site):
 		st.why = "its weight is used elsewhere too"
-	case w.needs(st.site) > w.o.Memory/2:
-		st.why = fmt.Sprintf("its moments take %d MiB, more than half of the memory limit of %d MiB", w.needs(st.site)>>20, w.o.Memory>>20)
 	default:
 		if !w.inputs.match(st.site, st.choice.Felt) {
 			w.inputs = newInputMoments(st.choice)
@@ -57,6 +53,32 @@ func (w *walk) begin(k int) (*stop, error) {
 		st.layouts = newLayouts(st.site)
 	}
 	return st, st.cut()
+}
+
+// fewest is how many columns a site shows for each of its inputs at least, where solving it anew can gain: with fewer, the ridge
+// alone decides on most of its weights.
+const fewest = 0.25
+
+// left says why a site is not to be solved whatever it reads, empty where it may be.
+func (w *walk) left(c *Choice) string {
+	s := &c.Site
+	columns := int64(w.samples) * int64(max(s.Batch, 1)) * int64(tensor.Product(s.Geometry.Out))
+	switch {
+	case c.Left != "":
+		return c.Left
+	case s.View.Kind == rewrite.TableRows:
+		return "what it looks up by index does not change, so its factors are the best of their rank already"
+	case w.needs(s) > w.o.Memory/2:
+		return fmt.Sprintf("its moments take %d MiB, more than half of the memory limit of %d MiB", w.needs(s)>>20, w.o.Memory>>20)
+	case s.Located && float64(columns) < fewest*float64(s.Kernel.Cols()):
+		return fmt.Sprintf("%d samples show its %d inputs %d columns, too few to solve it for", w.samples, s.Kernel.Cols(), columns)
+	}
+	return ""
+}
+
+// idle tells whether no site may be solved; then there is nothing to run for.
+func (w *walk) idle() bool {
+	return !slices.ContainsFunc(w.choices, func(c Choice) bool { return w.left(&c) == "" })
 }
 
 // needs is about what the moments of a site take at most.
@@ -258,7 +280,7 @@ func (st *stop) run(ctx context.Context, worker *worker, r int) error {
 	if st.sums == nil {
 		return nil
 	}
-	seen, err := st.see(ownValue, otherValue, other, r)
+	seen, err := st.see(worker, ownValue, otherValue, other, r)
 	if err != nil {
 		return fmt.Errorf("refitting node %q, sample %s: %w", st.site.Name, w.runs[r].name, err)
 	}

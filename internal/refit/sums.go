@@ -16,6 +16,8 @@ type worker struct {
 	backend        linalg.Backend
 	scratch        moments.Scratch
 	off, errorsOff []float32 // inputs and errors without their pilots
+
+	ownErrors, bothErrors, lack []float32 // of the run under way
 	x, ee          moments.Part
 	own, both      moments.ErrorsPart
 }

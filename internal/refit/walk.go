@@ -82,7 +82,6 @@ func (w *walk) load(ctx context.Context, src samples.Source, indices []int) erro
 	if err != nil {
 		return err
 	}
-	w.samples = len(indices)
 	var mu sync.Mutex
 	runs := map[int]batch{}
 	err = cut.Each(ctx, w.o.Threads, func(_ string, done, _ int) { w.progress(0, done) }, func(context.Context) func(*feed.Run) error {
