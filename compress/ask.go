@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -19,9 +20,12 @@ import (
 type inquiry struct {
 	site   int
 	method *decomp.Method
-	open   []option // what is asked for; losses are still to be found
+	open   []option // what is asked for, whose losses are bounds so far
+	bar    *bar     // what they have to be worth; nil where all are wanted
 
+	remain   []int    // those of open that were not come to yet
 	answered []option // those of open that are not refused, in their order
+	left     []option // those that could not be worth enough any more
 	dropped  int      // those that the numbers had no answer for
 	why      error    // for the first of these
 }
@@ -41,10 +45,23 @@ func (q *inquiry) note() string {
 	return fmt.Sprintf("%s dropped at %d of %d ranks: %v", q.method.Name, q.dropped, len(q.open), q.why)
 }
 
-// first asks what the search looks at first at a site: the coarse ranks of every method, or only what a given plan has.
-func (a *Analysis) first(of *Offers, site int, o Options) []*inquiry {
-	var out []*inquiry
+// bar is what options at a site have to be worth, loss and price together. It falls with what is found.
+type bar struct {
+	prices []float64 // of each option that is asked for
+	least  float64   // of what is known at the site
+	slack  float64   // by how much of the least others may be worse, as a share
+	gap    float64   // or by how much at all
+}
+
+// passes tells whether an option of a loss, or of a bound for it, and a price may be worth to know.
+func (b *bar) passes(loss, price float64) bool {
+	return loss+price <= max(b.least*(1+b.slack), b.least+b.gap)
+}
+
+// first offers what the search looks at first at a site: the coarse ranks of every method, or only what a given plan has.
+func (a *Analysis) first(of *Offers, site int, o Options) offer {
 	s := &of.sites[site].site
+	now := of.sites[site]
 	for i := range a.methods {
 		m := &a.methods[i]
 		if m.Accepts(s.Kernel) != nil {
@@ -56,11 +73,9 @@ func (a *Analysis) first(of *Offers, site int, o Options) []*inquiry {
 		} else if p := o.FromPlan.entry(s.Name); p != nil && p.Method == m.Name {
 			ranks = []decomp.Rank{p.Rank}
 		}
-		if q := of.ask(site, m, ranks); q != nil {
-			out = append(out, q)
-		}
+		now = now.ask(m, ranks)
 	}
-	return out
+	return now
 }
 
 // multiple is what the ranks offered at a kernel are multiples of.
@@ -71,35 +86,69 @@ func (of *Offers) multiple(s decomp.Shape, o Options) int {
 	return o.multiple(s)
 }
 
-// ask states a question about those of the ranks that are new and save something; nil
-// where there are none.
-func (of *Offers) ask(site int, m *decomp.Method, ranks []decomp.Rank) *inquiry {
-	o := &of.sites[site]
+// ask is the offer with those of the ranks of a method that are new and save something: their losses are known where the method
+// has a closed form, else they are open.
+func (o offer) ask(m *decomp.Method, ranks []decomp.Rank) offer {
 	s, whole := &o.site, dense(&o.site)
 	var shift int64
 	if o.mean != nil {
 		shift = s.ShiftParams()
 	}
 	if o.blind {
-		return nil
+		return o
 	}
-	q, twice := &inquiry{site: site, method: m}, map[string]bool{}
+	q := &inquiry{method: m}
 	for _, r := range ranks {
 		c := option{method: m, rank: r}
 		chain, key := m.Factors(s.Kernel, r), c.key()
-		if chain == nil || o.asked[key] || twice[key] {
+		if chain == nil || o.asked[key] {
 			continue
 		}
-		twice[key] = true
 		c.macs, c.params = s.MACs(chain), s.NewParams(chain)+shift
-		if c.macs < whole.macs || c.params < whole.params {
-			q.open = append(q.open, c)
+		if c.macs >= whole.macs && c.params >= whole.params {
+			continue
+		}
+		if len(q.open) == 0 {
+			o.asked = cloned(o.asked)
+		}
+		o.asked[key] = true
+		q.open = append(q.open, c)
+		if err := o.refused[m.Name]; err != nil {
+			q.drop(1, err)
+		} else if f, closed := o.floors[m.Name]; !closed {
+			q.left = append(q.left, o.bounded(c, chain))
+		} else if err := c.judge(f.Losses[r[0]], &o); err != nil {
+			q.drop(1, err)
+		} else {
+			q.answered = append(q.answered, c)
 		}
 	}
-	if len(q.open) == 0 {
-		return nil
+	return o.with(q)
+}
+
+// cloned is a copy of a set that may be nil.
+func cloned(set map[string]bool) map[string]bool {
+	out := maps.Clone(set)
+	if out == nil {
+		out = map[string]bool{}
 	}
-	return q
+	return out
+}
+
+// bounded is an option with the least loss that its chain can have.
+func (o *offer) bounded(c option, chain decomp.Chain) option {
+	least := 0.0
+	for _, name := range slices.Sorted(maps.Keys(o.floors)) {
+		f := o.floors[name]
+		least = max(least, f.Least(o.site.Kernel, chain))
+	}
+	if c.judge(least, o) != nil {
+		c.share, c.loss = 0, 0
+	}
+	for _, known := range o.options {
+		c.raise(known)
+	}
+	return c
 }
 
 // work estimates how long an inquiry takes, to begin with the longest.
@@ -116,10 +165,10 @@ func (of *Offers) answer(ctx context.Context, st *stage, a *Analysis, questions 
 		total += len(q.open)
 	}
 	var mu sync.Mutex
-	progress := func() {
+	progress := func(n int) {
 		mu.Lock()
 		defer mu.Unlock()
-		done++
+		done += n
 		st.told("", done, total)
 	}
 	order := slices.Clone(questions)
@@ -143,7 +192,7 @@ func (of *Offers) answer(ctx context.Context, st *stage, a *Analysis, questions 
 }
 
 // find answers one inquiry. Errors go on where a method's name ends.
-func (of *Offers) find(ctx context.Context, q *inquiry, progress func()) error {
+func (of *Offers) find(ctx context.Context, q *inquiry, progress func(int)) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf(": %w", err)
 	}
@@ -161,25 +210,89 @@ func (of *Offers) find(ctx context.Context, q *inquiry, progress func()) error {
 	if err != nil {
 		return fmt.Errorf(": %w", err)
 	}
-	for _, c := range q.open {
+	for {
+		i, wanted := q.next()
+		if !wanted {
+			break
+		}
+		c := q.open[i]
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf(" at rank %v: %w", c.rank, err)
 		}
 		loss, err := spectrum.Loss(c.rank)
-		progress()
+		progress(1)
 		if err == nil {
 			err = c.judge(loss, o)
 		}
 		switch {
 		case err == nil:
-			q.answered = append(q.answered, c)
+			q.found(i, c)
 		case errors.As(err, new(*linalg.NumericalError)):
 			q.drop(1, err)
 		case !errors.As(err, new(*decomp.RefusedError)):
 			return fmt.Errorf(" at rank %v: %w", c.rank, err)
 		}
 	}
+	progress(len(q.left))
 	return nil
+}
+
+// next numbers the option whose loss is to be found next, and moves what cannot be worth it any more to those left. With a bar it is
+// in the middle of what remains by price, so that it bounds the losses of the cheaper ones and its own worth bars the dearer ones.
+func (q *inquiry) next() (int, bool) {
+	if q.remain == nil {
+		q.remain = make([]int, len(q.open))
+		for i := range q.remain {
+			q.remain[i] = i
+		}
+		if q.bar != nil {
+			slices.SortStableFunc(q.remain, func(i, j int) int { return cmp.Compare(q.bar.prices[i], q.bar.prices[j]) })
+		}
+	}
+	if q.bar != nil {
+		q.remain = slices.DeleteFunc(q.remain, func(i int) bool {
+			passes := q.bar.passes(q.open[i].loss, q.bar.prices[i])
+			if !passes {
+				q.left = append(q.left, q.open[i])
+			}
+			return !passes
+		})
+	}
+	if len(q.remain) == 0 {
+		return 0, false
+	}
+	at := 0
+	if q.bar != nil {
+		at = len(q.remain) / 2
+	}
+	i := q.remain[at]
+	q.remain = slices.Delete(q.remain, at, at+1)
+	return i, true
+}
+
+// found notes an option with its loss.
+func (q *inquiry) found(i int, c option) {
+	q.answered = append(q.answered, c)
+	for _, k := range q.remain {
+		q.open[k].raise(c)
+	}
+	if q.bar != nil {
+		q.bar.least = min(q.bar.least, c.loss+q.bar.prices[i])
+	}
+}
+
+// raise raises the bound of an open option to the loss that was found at ranks of the same method none of which is smaller: its own
+// factors are among those.
+func (c *option) raise(found option) {
+	if c.method != found.method || len(c.rank) != len(found.rank) {
+		return
+	}
+	for i, r := range c.rank {
+		if r > found.rank[i] {
+			return
+		}
+	}
+	c.loss, c.share = max(c.loss, found.loss), max(c.share, found.share)
 }
 
 // judge turns a method's loss into what the search adds up. A loss that is no number is a *linalg.NumericalError.

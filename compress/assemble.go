@@ -154,6 +154,9 @@ func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options
 		if m := s.Choice.picks[i].method; m != nil {
 			choices[i].Method = *m
 		}
+		if at.pulled {
+			choices[i].Left = "what is felt of its outputs is known at its inputs alone, since it has too many of them"
+		}
 	}
 	bounded := slices.ContainsFunc(s.Choice.Bounds, func(t Target) bool { return t.Resource != MACs })
 	r, err := refit.Run(ctx, lib, a.model, choices, o.Source, a.Calibrate, refit.Options{

@@ -34,7 +34,7 @@ func (of *Offers) weigh(a *Analysis) error {
 	for k := range of.sites {
 		o := &of.sites[k]
 		o.overhead = map[string]int64{}
-		for _, c := range o.options {
+		for _, c := range slices.Concat(o.options, o.open) {
 			if c.method == nil {
 				continue
 			}

@@ -32,8 +32,12 @@ func Choose(ctx context.Context, env *Environment, a *Analysis, of *Offers, o Op
 	o = o.WithDefaults()
 	q := &quest{env: env, a: a, o: o, bounds: bounds, spare: spare}
 	if o.FromPlan != nil {
+		of, err := of.everything(ctx, env, a)
+		if err != nil {
+			return nil, err
+		}
 		var c *Choice
-		err := env.stage(ctx, "search", func(*stage) (err error) {
+		err = env.stage(ctx, "search", func(*stage) (err error) {
 			c, err = q.follow(of)
 			return err
 		})
@@ -79,16 +83,11 @@ func (q *quest) seek(ctx context.Context, of *Offers) (s standing, err error) {
 			return err
 		}
 		wide := *s.offers
-		wide.AnyRank = true
-		var all []*inquiry
+		wide.AnyRank, wide.sites = true, slices.Clone(s.offers.sites)
 		for k := range wide.sites {
-			all = append(all, q.a.first(&wide, k, q.o)...)
+			wide.sites[k] = q.a.first(&wide, k, q.o)
 		}
-		known, err := wide.answer(ctx, st, q.a, all)
-		if err != nil {
-			return err
-		}
-		s, err = q.descend(ctx, st, known)
+		s, err = q.descend(ctx, st, &wide)
 		return err
 	})
 	return s, err

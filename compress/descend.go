@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,8 +42,8 @@ func (q *quest) stand(of *Offers) (standing, error) {
 	var err error
 	budgets := q.budgets(s.ladders)
 	s.plan, err = search.Choose(s.stated, budgets, search.Options{Method: q.o.Search})
-	if errors.As(err, &s.unmet) {
-		s.short = slices.IndexFunc(budgets, func(b search.Budget) bool { return b.Name == s.unmet.Budget })
+	if unmet := (*search.InfeasibleError)(nil); errors.As(err, &unmet) {
+		s.refuse(unmet, budgets)
 		return s, nil
 	}
 	if err != nil {
@@ -51,29 +52,31 @@ func (q *quest) stand(of *Offers) (standing, error) {
 	return s, nil
 }
 
+// refuse notes that nothing meets a budget.
+func (s *standing) refuse(unmet *search.InfeasibleError, budgets []search.Budget) {
+	s.unmet = unmet
+	s.short = slices.IndexFunc(budgets, func(b search.Budget) bool { return b.Name == unmet.Budget })
+}
+
 // descend chooses in levels, from coarse to fine. The first choice is among the ranks
 // that every method offers at first. Then each level asks the methods for ranks at its
 // finer spacing around what is chosen, and around what is next to it, and chooses
 // again, until no method has a finer spacing, or a late level has won next to nothing.
 func (q *quest) descend(ctx context.Context, st *stage, of *Offers) (standing, error) {
-	now, err := q.stand(of)
+	now, err := q.settle(ctx, st, of, nearHull)
 	if err != nil {
 		return now, err
 	}
 	for level := 1; ; level++ {
 		finer, start := false, now
 		for range rounds {
-			questions, any := q.closer(&now, level)
+			known, any, more := q.closer(&now, level)
 			finer = finer || any
-			if len(questions) == 0 {
+			if !more {
 				break
 			}
-			known, err := now.offers.answer(ctx, st, q.a, questions)
-			if err != nil {
-				return now, err
-			}
 			before := now
-			if now, err = q.stand(known); err != nil {
+			if now, err = q.settle(ctx, st, known, slack(level)); err != nil {
 				return now, err
 			}
 			if now.same(&before) {
@@ -85,6 +88,9 @@ func (q *quest) descend(ctx context.Context, st *stage, of *Offers) (standing, e
 		}
 	}
 }
+
+// slack is by how much of the best a scheme may be worse at a level.
+func slack(level int) float64 { return math.Ldexp(nearHull, 1-level) }
 
 // near tells whether a level that began with start and led to s won too little for
 // another to follow.
@@ -105,14 +111,15 @@ func (s *standing) same(t *standing) bool {
 	return true
 }
 
-// closer asks for the ranks at the spacing of a level around a choice, and says whether
-// any method has such a spacing there.
-func (q *quest) closer(s *standing, level int) (questions []*inquiry, finer bool) {
+// closer offers the ranks at the spacing of a level around a choice, and says whether
+// any method has such a spacing there, and whether any of them are new.
+func (q *quest) closer(s *standing, level int) (known *Offers, finer, more bool) {
+	next := *s.offers
+	next.sites = slices.Clone(s.offers.sites)
 	for i := range s.ladders {
 		l := &s.ladders[i]
 		ranks := map[*decomp.Method][]decomp.Rank{}
-		for _, r := range s.around(i, level) {
-			c := l.rungs[r][0]
+		for _, c := range s.around(q, i, level) {
 			if c.method == nil || c.method.Near == nil {
 				continue
 			}
@@ -124,55 +131,49 @@ func (q *quest) closer(s *standing, level int) (questions []*inquiry, finer bool
 		for k := range q.a.methods {
 			m := &q.a.methods[k]
 			for _, site := range l.at {
-				if asked := s.offers.ask(site, m, ranks[m]); asked != nil {
-					questions = append(questions, asked)
-				}
+				before := len(next.sites[site].asked)
+				next.sites[site] = next.sites[site].ask(m, ranks[m])
+				more = more || len(next.sites[site].asked) > before
 			}
 		}
 	}
-	return questions, finer
+	return &next, finer, more
 }
 
-// around returns the rungs of a ladder to look at more closely: the one chosen, those
+// around returns what to look at more closely at a ladder: the rung chosen, those
 // beside it on the hull, and the best of every other scheme that is near the hull. Where
-// the targets cannot be met yet, it is the one that comes closest.
-func (s *standing) around(i, level int) []int {
-	rungs := s.stated[i].Rungs
+// the targets cannot be met yet, it is the one that comes closest, open or not.
+func (s *standing) around(q *quest, i, level int) []option {
+	rungs, l := s.stated[i].Rungs, &s.ladders[i]
 	if s.unmet != nil {
-		return []int{s.cheapest(i)}
+		all := slices.Concat(l.rungs, l.open)
+		cost := func(rung []option) int64 { return l.cost(rung, q.bounds[s.short].Resource) }
+		return slices.MinFunc(all, func(a, b []option) int { return cmp.Compare(cost(a), cost(b)) })[:1]
 	}
 	prices := s.prices()
 	if prices == nil {
 		return nil // every site has its best option already
 	}
 	chosen := s.plan.Rungs[i]
-	out := search.Around(s.stated[i], prices, chosen)
-	slack := math.Ldexp(nearHull, 1-level)
+	at := search.Around(s.stated[i], prices, chosen)
 	best := map[*decomp.Method]int{}
 	for r := range rungs {
-		m := s.ladders[i].rungs[r][0].method
+		m := l.rungs[r][0].method
 		if old, seen := best[m]; !seen || rungs[r].Reduced(prices) < rungs[old].Reduced(prices) {
 			best[m] = r
 		}
 	}
 	for _, r := range best {
-		if rungs[r].Reduced(prices) <= (1+slack)*rungs[chosen].Reduced(prices) {
-			out = append(out, r)
+		if rungs[r].Reduced(prices) <= (1+slack(level))*rungs[chosen].Reduced(prices) {
+			at = append(at, r)
 		}
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// cheapest is the rung that needs least of what there is too little of.
-func (s *standing) cheapest(i int) int {
-	rungs, at := s.stated[i].Rungs, 0
-	for r := range rungs {
-		if rungs[r].Costs[s.short] < rungs[at].Costs[s.short] {
-			at = r
-		}
+	slices.Sort(at)
+	var out []option
+	for _, r := range slices.Compact(at) {
+		out = append(out, l.rungs[r][0])
 	}
-	return at
+	return out
 }
 
 // prices are what the plan would pay for a unit of each resource; nil where none is

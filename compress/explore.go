@@ -13,6 +13,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // ExploreOptions say which budgets are looked at, and how models are made for them.
@@ -51,6 +52,7 @@ func Explore(ctx context.Context, env *Environment, m *onnxio.Model, o ExploreOp
 		return nil, err
 	}
 	env = env.afresh()
+	o.Options.Source = samples.Kept(o.Options.Source, o.Options.WithDefaults().Memory/8)
 	temp, done, err := o.folder()
 	if err != nil {
 		return nil, err

@@ -13,8 +13,9 @@ import (
 	"github.com/onnx-compress/onnx-compress/samples"
 )
 
-// Factor factors the sites under what they see of the samples, and gives for each what could be had at the ranks that a
-// search looks at first. Second moments are summed for one group of sites at a time, as many as the memory limit holds.
+// Factor looks at the sites under what they see of the samples, and gives for each what could be had at the ranks that a
+// search looks at first: what it would lose where a method has a closed form, else a bound for that, by which a choice tells
+// which factors it has to find. Second moments are summed for one group of sites at a time, as many as the memory limit holds.
 // The caller closes the offers; those that come of them later share what they were factored from.
 func Factor(ctx context.Context, env *Environment, a *Analysis, o Options) (*Offers, error) {
 	o = o.WithDefaults()
@@ -123,58 +124,59 @@ func (e *Environment) calibOptions(a *Analysis, o Options) calib.Options {
 func (f *factoring) group(ctx context.Context, name string, group []int, stats []calib.Stats) error {
 	return f.env.stage(ctx, name, func(st *stage) (err error) {
 		means := centres{}
-		var first []*inquiry
+		var closed []*closing
 		for i, k := range group {
 			var saw calib.Stats
 			if stats != nil {
 				saw = stats[i]
 			}
-			if f.out.sites[k], err = f.offer(&f.a.Sites[k], saw, means); err != nil {
+			var metric decomp.Metric
+			if f.out.sites[k], metric, err = f.offer(&f.a.Sites[k], saw, means); err != nil {
 				return fmt.Errorf("%s: %w", f.a.model.Path, err)
 			}
-			first = append(first, f.a.first(f.out, k, f.o)...)
+			closed = append(closed, f.a.closings(k, &f.out.sites[k], metric)...)
 		}
-		known, err := f.out.answer(ctx, st, f.a, first)
-		if err != nil {
+		if err := f.out.floors(ctx, st, f.a, closed); err != nil {
 			return err
 		}
-		f.out = known
+		for _, k := range group {
+			f.out.sites[k] = f.a.first(f.out, k, f.o)
+		}
 		return nil
 	})
 }
 
 // offer prepares one site to be factored under what calibration saw there; the zero
 // Stats is none.
-func (f *factoring) offer(s *rewrite.Site, saw calib.Stats, means centres) (offer, error) {
+func (f *factoring) offer(s *rewrite.Site, saw calib.Stats, means centres) (o offer, metric decomp.Metric, err error) {
 	kernel, err := s.Load()
 	if infinite := (*rewrite.NotFiniteError)(nil); errors.As(err, &infinite) && math.IsInf(infinite.Value, 0) {
 		saw.Unusable = fmt.Sprintf("element %v of its weight is %v, as in a mask, which no factors can hold", infinite.At, infinite.Value)
 	} else if err != nil {
-		return offer{}, err
+		return o, metric, err
 	}
-	o := offer{ratio: 1, options: []option{dense(s)}, seen: &seen{site: *s, positions: 1, note: saw.Note, output: saw.G, felt: saw.Felt}}
+	o = offer{ratio: 1, options: []option{dense(s)}, seen: &seen{site: *s, positions: 1, note: saw.Note, output: saw.G, pulled: saw.Pullback != nil, felt: saw.Felt}}
 	if saw.Unusable != "" {
 		o.note, o.blind = "left alone: "+saw.Unusable, true
-		return o, f.out.store.put(s.Name, decomp.Metric{}, saw)
+		return o, metric, f.out.store.put(s.Name, metric, saw)
 	}
-	if saw.G != nil {
+	if saw.Sensitive() {
 		o.sensitive, o.positions = true, saw.PositionsPerSample()
 	}
-	metric, mean := means.metric(s, saw)
-	o.mean = mean
+	metric, o.mean = means.metric(s, saw)
 	for _, n := range saw.Noise {
 		o.noise = max(o.noise, n.Whole)
 	}
 	whole, err := metric.Energy(f.env.Algebra, kernel)
 	if err != nil {
-		return offer{}, fmt.Errorf("node %q (weight %q): %w", s.Name, s.Weight, err)
+		return o, metric, fmt.Errorf("node %q (weight %q): %w", s.Name, s.Weight, err)
 	}
 	var constant float64
-	if mean == nil {
-		constant = constantEnergy(kernel, saw.Mean, metric.Out)
+	if o.mean == nil {
+		constant = constantEnergy(kernel, saw.Mean, metric)
 	}
 	o.energy = max(whole-constant, leastEnergy*whole)
-	return o, f.out.store.put(s.Name, metric, saw)
+	return o, metric, f.out.store.put(s.Name, metric, saw)
 }
 
 // centres keeps the metrics of the inputs by what they are made of, so that sites that share the latter share the former. The nil
@@ -197,7 +199,7 @@ func (c centres) metric(s *rewrite.Site, saw calib.Stats) (m decomp.Metric, mean
 		mean = saw.Mean
 	}
 	m = c.inputs(saw, about)
-	if m.Out = saw.G; m.Out == nil {
+	if m.Out, m.Pullback = saw.G, saw.Pullback; !saw.Sensitive() {
 		m.Out = s.OutputMetric()
 	}
 	return m, mean
@@ -237,26 +239,41 @@ const leastEnergy = 1e-6
 // constantEnergy is μᵀWᵀ G W μ, the part of the second moment of a site's output
 // that is the square of its mean, μ = E[x]. mean and metric have one entry per
 // group; nil means no mean, and the identity.
-func constantEnergy(k decomp.Kernel, mean [][]float64, metric []*linalg.Matrix) float64 {
+func constantEnergy(k decomp.Kernel, mean [][]float64, metric decomp.Metric) float64 {
 	rows, cols := k.Rows(), k.Cols()
 	var energy float64
 	y := make([]float64, rows)
 	for g, x := range mean {
+		if metric.Pullback != nil {
+			energy += quadratic(metric.Pullback[g], x)
+			continue
+		}
 		for i := range rows {
 			y[i] = 0
 			for c, v := range k.Weights[(g*rows+i)*cols:][:cols] {
 				y[i] += v * x[c]
 			}
 		}
-		for i, v := range y {
-			if metric == nil || metric[g] == nil {
-				energy += v * v
-				continue
-			}
-			for c, u := range y {
-				energy += v * metric[g].At(i, c) * u
-			}
+		var weight *linalg.Matrix
+		if metric.Out != nil {
+			weight = metric.Out[g]
 		}
+		energy += quadratic(weight, y)
 	}
 	return energy
+}
+
+// quadratic is yᵀMy, and yᵀy for nil.
+func quadratic(m *linalg.Matrix, y []float64) float64 {
+	sum := 0.0
+	for i, v := range y {
+		if m == nil {
+			sum += v * v
+			continue
+		}
+		for c, u := range y {
+			sum += v * m.At(i, c) * u
+		}
+	}
+	return sum
 }

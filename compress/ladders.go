@@ -11,8 +11,8 @@ import (
 type ladder struct {
 	at     []int // numbers of the sites
 	offers []*offer
-	// rungs holds, per rung, the option of every offer.
-	rungs [][]option
+	// rungs holds, per rung, the option of every offer. Of open rungs, the loss of at least one of these is not known yet.
+	rungs, open [][]option
 }
 
 // ladders groups the offers by weight, in the order of their first site.
@@ -30,27 +30,43 @@ func (of *Offers) ladders() []ladder {
 		out[i].at, out[i].offers = append(out[i].at, k), append(out[i].offers, o)
 	}
 	for i := range out {
-		out[i].rungs = rungs(out[i].offers)
+		l := &out[i]
+		l.rungs = paired(l.offers, func(o *offer) []option { return o.options })
+		if slices.ContainsFunc(l.offers, func(o *offer) bool { return len(o.open) > 0 }) {
+			l.open = paired(l.offers, func(o *offer) []option { return slices.Concat(o.open, o.options) })
+			l.open = slices.DeleteFunc(l.open, func(rung []option) bool { return l.answered(rung) })
+		}
 	}
 	return out
 }
 
-// rungs pairs the options of sites that share a weight: the same method at the
+// answered tells whether the losses of all options of a rung are known.
+func (l *ladder) answered(rung []option) bool {
+	for k, o := range l.offers {
+		if slices.ContainsFunc(o.open, rung[k].same) {
+			return false
+		}
+	}
+	return true
+}
+
+// paired pairs the options of sites that share a weight: the same method at the
 // same rank in all of them.
-func rungs(offers []*offer) [][]option {
-	paired := make([][]option, len(offers[0].options))
+func paired(offers []*offer, options func(*offer) []option) [][]option {
+	first := options(offers[0])
+	out := make([][]option, len(first))
 	at := map[string]int{}
-	for i, c := range offers[0].options {
-		paired[i], at[c.key()] = []option{c}, i
+	for i, c := range first {
+		out[i], at[c.key()] = []option{c}, i
 	}
 	for n, o := range offers[1:] {
-		for _, c := range o.options {
-			if i, both := at[c.key()]; both && len(paired[i]) == n+1 {
-				paired[i] = append(paired[i], c)
+		for _, c := range options(o) {
+			if i, both := at[c.key()]; both && len(out[i]) == n+1 {
+				out[i] = append(out[i], c)
 			}
 		}
 	}
-	return slices.DeleteFunc(paired, func(rung []option) bool { return len(rung) < len(offers) })
+	return slices.DeleteFunc(out, func(rung []option) bool { return len(rung) < len(offers) })
 }
 
 // searchLadders states the choice as arithmetic: costs per target and losses.
@@ -59,17 +75,22 @@ func searchLadders(ls []ladder, targets []Target) []search.Ladder {
 	for i, l := range ls {
 		out[i].Name = l.offers[0].site.Name
 		for _, rung := range l.rungs {
-			r := search.Rung{Costs: make([]float64, len(targets))}
-			for k, t := range targets {
-				r.Costs[k] = float64(l.cost(rung, t.Resource))
-			}
-			for _, o := range rung {
-				r.Loss += o.loss
-			}
-			out[i].Rungs = append(out[i].Rungs, r)
+			out[i].Rungs = append(out[i].Rungs, l.stated(rung, targets))
 		}
 	}
 	return out
+}
+
+// stated is a rung as arithmetic.
+func (l *ladder) stated(rung []option, targets []Target) search.Rung {
+	r := search.Rung{Costs: make([]float64, len(targets))}
+	for k, t := range targets {
+		r.Costs[k] = float64(l.cost(rung, t.Resource))
+	}
+	for _, o := range rung {
+		r.Loss += o.loss
+	}
+	return r
 }
 
 // cost is what a rung needs of a resource. The shared weight counts once, and

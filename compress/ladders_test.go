@@ -321,7 +321,11 @@ func TestTargetsHoldWithData(t *testing.T) {
 // TestOptionsSave: what is offered needs less of something, and costs less the more it loses.
 func TestOptionsSave(t *testing.T) {
 	j := offered(t, zoo(t, "cnn"), Options{Targets: []Target{half(MACs)}, Methods: schemes()})
-	for _, f := range j.of.sites {
+	of, err := j.of.everything(context.Background(), j.env, j.a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range of.sites {
 		whole := f.options[len(f.options)-1]
 		for i, o := range f.options {
 			if o.loss < 0 || o.loss > 1 {
@@ -346,29 +350,28 @@ func (s spectrum) Chain(decomp.Rank) (decomp.Chain, error) { return nil, errors.
 
 // TestLossesThatAreNone: a rank whose loss is no number is dropped with a note, and the site stays as it is.
 func TestLossesThatAreNone(t *testing.T) {
-	j := offered(t, zoo(t, "matmul_right"), Options{Targets: []Target{half(MACs)}, Methods: []string{"svd"}})
-	site := j.of.sites[0].site
-	ask := func(loss, energy float64) (*Offers, error) {
-		of := &Offers{
-			sites: []offer{{seen: &seen{site: site, energy: energy}, options: []option{{}}}},
-			store: &store{spectra: map[string]map[string]decomp.Spectrum{site.Name: {"svd": spectrum{loss, 1}}}},
+	for model, method := range map[string]string{"matmul_right": "svd", "cnn": "tucker2"} { // in closed form, and not
+		j := offered(t, zoo(t, model), Options{Targets: []Target{half(MACs)}, Methods: []string{method}})
+		site := j.of.sites[slices.IndexFunc(j.of.sites, func(o offer) bool { return len(o.options)+len(o.open) > 1 })].site
+		ask := func(loss, energy float64) (*Offers, error) {
+			one := offer{seen: &seen{site: site, energy: energy}, options: []option{{}}}
+			if method == "svd" {
+				one.floors = map[string]decomp.Floor{method: {Losses: slices.Repeat([]float64{loss}, site.Kernel.FullRank()+1)}}
+			}
+			of := &Offers{sites: []offer{one}, store: &store{spectra: map[string]map[string]decomp.Spectrum{site.Name: {method: spectrum{loss, 1}}}}}
+			of.sites[0] = j.a.first(of, 0, j.o)
+			return of.everything(context.Background(), j.env, j.a)
 		}
-		var known *Offers
-		err := j.env.stage(context.Background(), "factor", func(st *stage) (err error) {
-			known, err = of.answer(context.Background(), st, j.a, j.a.first(of, 0, j.o))
-			return err
-		})
-		return known, err
-	}
-	for _, loss := range []float64{math.NaN(), math.Inf(1), -1} {
-		of, err := ask(loss, 1)
-		if err != nil || len(of.sites[0].options) != 1 || len(of.sites[0].dropped) != 1 || !strings.Contains(of.sites[0].dropped[0], "svd dropped at") {
-			t.Errorf("a loss of %g: %+v, %v", loss, of.sites[0], err)
+		for _, loss := range []float64{math.NaN(), math.Inf(1), -1} {
+			of, err := ask(loss, 1)
+			if err != nil || len(of.sites[0].options) != 1 || len(of.sites[0].dropped) != 1 || !strings.Contains(of.sites[0].dropped[0], method+" dropped at") {
+				t.Errorf("%s: a loss of %g: %+v, %v", method, loss, of.sites[0], err)
+			}
 		}
-	}
-	of, err := ask(0, 0)
-	if err != nil || len(of.sites[0].options) < 2 || of.sites[0].options[0].loss != 0 {
-		t.Errorf("a weight of zeros: %+v, %v", of, err)
+		of, err := ask(0, 0)
+		if err != nil || len(of.sites[0].options) < 2 || of.sites[0].options[0].loss != 0 {
+			t.Errorf("%s: a weight of zeros: %+v, %v", method, of, err)
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package compress
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -63,8 +62,9 @@ type seen struct {
 	// which makes loss per position times positions their expected change.
 	sensitive bool
 	positions float64
-	// output is the second moment of the sensitivity per group, nil without.
+	// output is the second moment of the sensitivity per group, nil without, and where it is pulled back to the inputs.
 	output []*linalg.Matrix
+	pulled bool
 	// felt weighs the output positions; empty where they weigh the same.
 	felt moments.Felt
 	// mean is E[x] per group where the chain's output is to be shifted, else nil.
@@ -72,6 +72,9 @@ type seen struct {
 	note string
 	// noise is how much of the inputs' covariance is noise of so few samples; 0 without samples.
 	noise float64
+	// floors are what methods in closed form lose at every rank, by name; refused says why one of them has no answer at any.
+	floors  map[string]decomp.Floor
+	refused map[string]error
 	// blind says that calibration saw nothing that can be used; note says why.
 	blind bool
 	// overhead is what the nodes of each method add to a file, in bytes; nil where
@@ -84,10 +87,10 @@ type offer struct {
 	*seen
 	// ratio corrects losses by measurements: all are multiplied with it; 1 without.
 	ratio float64
-	// options are what is open, the dense site last; asked has the keys of all that
-	// methods were asked about, refused or not.
-	options []option
-	asked   map[string]bool
+	// options are those whose losses are known, the dense site last. Of open ones only a bound for the loss is: they are factored where
+	// that could matter. asked has the keys of all that methods were asked about, refused or not.
+	options, open []option
+	asked         map[string]bool
 	// dropped are notes on ranks that the numbers had no answer for.
 	dropped []string
 }
@@ -106,20 +109,31 @@ func dense(s *rewrite.Site) option {
 	return option{macs: s.DenseMACs(), params: s.Kernel.Params()}
 }
 
-// with is the offer with more options, before the dense one.
+// with is the offer with what was answered, before the dense option, and without what is no longer open.
 func (o offer) with(q *inquiry) offer {
 	o.options = slices.Insert(slices.Clone(o.options), len(o.options)-1, q.answered...)
-	o.asked = maps.Clone(o.asked)
-	if o.asked == nil {
-		o.asked = map[string]bool{}
+	o.open = slices.DeleteFunc(slices.Clone(o.open), func(c option) bool { return slices.ContainsFunc(q.open, c.same) })
+	for i := range o.open {
+		for _, c := range q.answered {
+			o.open[i].raise(c)
+		}
 	}
-	for _, c := range q.open {
-		o.asked[c.key()] = true
-	}
+	o.open = append(o.open, q.left...)
 	if note := q.note(); note != "" {
 		o.dropped = append(slices.Clone(o.dropped), note)
 	}
 	return o
+}
+
+// openOf are the open options of a method.
+func (o *offer) openOf(m *decomp.Method) []option {
+	var out []option
+	for _, c := range o.open {
+		if c.method == m {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // rescaled multiplies the losses of all options, and of those still to come.
@@ -128,6 +142,10 @@ func (o offer) rescaled(ratio float64) offer {
 	o.options = slices.Clone(o.options)
 	for i := range o.options {
 		o.options[i].loss *= ratio
+	}
+	o.open = slices.Clone(o.open)
+	for i := range o.open {
+		o.open[i].loss *= ratio
 	}
 	return o
 }

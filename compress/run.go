@@ -13,6 +13,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // RunOptions are Options with the files around them.
@@ -151,6 +152,7 @@ func (w *work) inPass(turn string) *work {
 // closes its model. trace makes the record, or as a draft one of the same size that nothing is read for.
 func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, to place, trace func(draft bool) (*provenance.Record, error)) (*Delivered, *Result, error) {
 	env = env.afresh()
+	o.Source = samples.Kept(o.Source, o.Memory/8)
 	a, err := analysed(ctx, env, m, o)
 	if err != nil {
 		return nil, nil, err

@@ -62,7 +62,14 @@ func factored(ctx context.Context, env *Environment, m *onnxio.Model, o Options)
 		return nil, nil, err
 	}
 	of, err := Factor(ctx, env, a, o)
-	return a, of, err
+	if err != nil {
+		return a, of, err
+	}
+	known, err := of.everything(ctx, env, a)
+	if err != nil {
+		of.close()
+	}
+	return a, known, err
 }
 
 // analysed is Analyse as a stage, with what a run can show.

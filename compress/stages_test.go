@@ -22,7 +22,7 @@ func coarse(name string, never int, losses *atomic.Int64) decomp.Method {
 	keep := func(ranks []decomp.Rank, spacing int) []decomp.Rank {
 		return slices.DeleteFunc(ranks, func(r decomp.Rank) bool { return r[0]%spacing != 0 && r[0] != 1 })
 	}
-	m.Name = name
+	m.Name, m.Closed = name, nil // its losses have to be asked for
 	m.Ranks = func(s decomp.Shape, multiple int) []decomp.Rank { return keep(all(s, multiple), 8) }
 	m.Near = func(s decomp.Shape, r decomp.Rank, stage, multiple int) []decomp.Rank {
 		if stage > 3 {
@@ -244,5 +244,35 @@ func TestSchemesOnOneLadder(t *testing.T) {
 	}
 	if _, again := run(t, m, Options{FromPlan: &plan}, threads(1)); !bytes.Equal(first, again) {
 		t.Error("the same plan gives other bytes")
+	}
+}
+
+// TestBoundsSpareFactors: the choice is the one that knowing every loss would lead to, though not every loss is found.
+func TestBoundsSpareFactors(t *testing.T) {
+	for _, v := range []float64{0.8, 0.6, 0.4} {
+		w := factoredIn(t, bare(), zoo(t, "cnn"), Options{Targets: []Target{share(MACs, v)}, Methods: schemes(), RankMultiple: 1})
+		known, err := w.of.everything(context.Background(), w.env, w.a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var plans [2]*Choice
+		var found [2]int
+		for i, of := range []*Offers{w.of, known} {
+			if plans[i], err = Choose(context.Background(), w.env, w.a, of, w.o, w.o.Targets, 0); err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range plans[i].Offers.sites {
+				found[i] += len(o.options)
+			}
+		}
+		for i, c := range plans[0].picks {
+			if other := plans[1].picks[i]; !c.same(other) {
+				t.Errorf("macs=%g, site %d: %s, and %s where all is known", v, i, c.key(), other.key())
+			}
+		}
+		if found[0] >= found[1] {
+			t.Errorf("macs=%g: %d losses were found, of %d", v, found[0], found[1])
+		}
+		t.Logf("macs=%g: %d of %d losses found", v, found[0], found[1])
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -45,7 +46,7 @@ func statsKey(ctx context.Context, env *Environment, a *Analysis, opts Options) 
 func fitStats(stats []calib.Stats, sites []rewrite.Site) error {
 	for i, s := range stats {
 		k := sites[i].Kernel
-		fits := s.Site == sites[i].Name && (s.G == nil || len(s.G) == k.Groups)
+		fits := s.Site == sites[i].Name && (s.G == nil || len(s.G) == k.Groups) && (s.Pullback == nil || s.G == nil && len(s.Pullback) == k.Groups)
 		switch {
 		case s.Counts != nil:
 			fits = fits && len(s.Counts) == k.Cols()
@@ -54,7 +55,7 @@ func fitStats(stats []calib.Stats, sites []rewrite.Site) error {
 		default:
 			fits = fits && len(s.A) == k.Groups
 		}
-		for _, a := range s.A {
+		for _, a := range slices.Concat(s.A, s.Pullback) {
 			fits = fits && a.Rows == k.Cols()
 		}
 		for _, g := range s.G {

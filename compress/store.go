@@ -113,21 +113,48 @@ func (s *store) spectrum(o *seen, m *decomp.Method) (decomp.Spectrum, error) {
 	if held != nil {
 		return held, nil
 	}
-	kernel, err := o.site.Load()
-	if err != nil {
-		return nil, err
-	}
-	metric, err := s.metric(o)
+	kernel, metric, err := s.of(o)
 	if err != nil {
 		return nil, err
 	}
 	made, err := m.Factor(s.algebra, kernel, metric)
-	if err == nil && s.hold {
-		s.mu.Lock()
-		s.spectra[o.site.Name][m.Name] = made
-		s.mu.Unlock()
+	if err == nil {
+		s.keep(o, m, made)
 	}
 	return made, err
+}
+
+// of returns what a site is factored from.
+func (s *store) of(o *seen) (decomp.Kernel, decomp.Metric, error) {
+	kernel, err := o.site.Load()
+	if err != nil {
+		return kernel, decomp.Metric{}, err
+	}
+	metric, err := s.metric(o)
+	return kernel, metric, err
+}
+
+// keep holds a factorization where all are held.
+func (s *store) keep(o *seen, m *decomp.Method, made decomp.Spectrum) {
+	if !s.hold || made == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spectra[o.site.Name][m.Name] = made
+}
+
+// floor returns what a method in closed form loses at a site.
+func (s *store) floor(o *seen, m *decomp.Method) (decomp.Floor, error) {
+	kernel, metric, err := s.of(o)
+	if err != nil {
+		return decomp.Floor{}, err
+	}
+	f, made, err := m.Floor(s.algebra, kernel, metric)
+	if err == nil {
+		s.keep(o, m, made)
+	}
+	return f, err
 }
 
 // chain returns the factors of an option, with the shift that keeps the mean of

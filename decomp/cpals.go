@@ -23,11 +23,17 @@ type cpEffort struct {
 	gain   float64 // stop when a sweep lowers the squared error by less than this share of it
 }
 
-// Steps beyond a sweep: how much further each success makes the next, and how far at most.
+// Steps beyond a sweep: how far at first, how much further each success makes the next, and how far at most. Further than
+// the last, steps end in sweeps that are lost.
 const (
-	aheadBy   = 0.1
-	aheadMost = 4
+	aheadFirst = 0.3
+	aheadBy    = 0.1
+	aheadMost  = 0.9
 )
+
+func further(ahead float64) float64 {
+	return min(max(ahead*(1+aheadBy)+aheadBy, aheadFirst), aheadMost)
+}
 
 // alternate sweeps from x and returns the best terms with their squared error ‖target − W'‖². Between two sweeps it
 // goes on along their difference, further each time that this served and not at all after it did not (Ang, Cohen,
@@ -57,7 +63,7 @@ func (s *modeSpace) alternate(x cpTerms, limit cpEffort) (cpTerms, float64, erro
 		if small {
 			break
 		}
-		ahead = min(ahead*(1+aheadBy)+aheadBy, aheadMost)
+		ahead = further(ahead)
 	}
 	return x, missed, nil
 }

@@ -11,6 +11,8 @@ type cpGroup struct {
 	rungs []int // ranks that start from each other, ascending
 	exact int   // the rank that rebuilds any kernel
 	known map[int]found[cpTerms]
+
+	leading cpTerms // all leading terms of the tensor, largest first; found when they are first asked for
 }
 
 // measured takes terms out of the whitened coordinates and measures their loss.
@@ -34,18 +36,18 @@ func (c *cpGroup) whitened(x cpTerms) cpTerms {
 	return cpOf(all)
 }
 
-// at returns the terms of rank r: the best that was found, and never worse than those of the rung below.
+// at returns the terms of rank r: the best that was found. They depend on no other rank that was asked for.
 func (c *cpGroup) at(r int) (found[cpTerms], error) {
 	return known(c.known, r, func() (found[cpTerms], error) { return c.search(r) })
 }
 
-// search does the work of at.
+// search does the work of at. Where it is little, the terms are never worse than those of the rung below.
 func (c *cpGroup) search(r int) (found[cpTerms], error) {
 	if r == c.exact {
 		return found[cpTerms]{factors: c.exactTerms()}, nil
 	}
 	smaller := found[cpTerms]{loss: math.Inf(1)}
-	if n := below(c.rungs, r); n > 0 {
+	if n := below(c.rungs, r); n > 0 && c.light(r) {
 		var err error
 		if smaller, err = c.at(n); err != nil {
 			return smaller, err
@@ -74,7 +76,7 @@ func (c *cpGroup) searched(r int, smaller found[cpTerms]) (cpTerms, error) {
 	if err != nil {
 		return x, err
 	}
-	if x, err = c.swept(x); err != nil {
+	if x, err = c.swept(x, false); err != nil {
 		return x, err
 	}
 	return c.fitted(x, fitWork, mostFits)
@@ -82,16 +84,16 @@ func (c *cpGroup) searched(r int, smaller found[cpTerms]) (cpTerms, error) {
 
 // Effort at one rank: rounds as there is work for, each round of sweeps or of a descent counted in multiply-accumulates.
 const (
-	manyStarts  = 1e5 // a sweep of less work is worth a trial from every start
+	lightWork   = 1e5
 	trialSweeps = 6
 
-	sweepWork   = 2.5e8
-	plainWork   = 4e9 // where nothing follows
+	sweepWork   = 2.5e9
+	mostSweeps  = 24
+	plainWork   = 8e9 // where nothing follows
+	plainSweeps = 48
 	plainMost   = 2e10
 	plainEnough = 16 // as many where they keep within plainMost
-	plainSweeps = 50
 	leastSweeps = 6
-	mostSweeps  = 24
 	sweepGain   = 2e-4
 
 	fitWork   = 6e8
@@ -106,14 +108,25 @@ func rounds(work, each float64, least, most int) int {
 	return max(least, min(most, int(work/each)))
 }
 
-// swept sweeps until little is gained.
-func (c *cpGroup) swept(x cpTerms) (cpTerms, error) {
-	each := 2 * float64(x.out.Rows*len(c.w.Data))
-	limit := cpEffort{sweeps: rounds(sweepWork, each, leastSweeps, mostSweeps), gain: sweepGain}
+// light tells that a sweep over r terms is so little work that it is done in double precision, that all starts are worth a
+// trial, and that the rungs below may be asked for theirs.
+func (c *cpGroup) light(r int) bool { return r*len(c.w.Data) <= lightWork }
+
+// swept sweeps from x, which may be near its best already.
+func (c *cpGroup) swept(x cpTerms, near bool) (cpTerms, error) {
+	r, wide := x.out.Rows, c.w.Rows+c.space.in
+	each := 2*float64(r)*float64(len(c.w.Data)) + float64(r)*float64(r)*float64(2*wide+r/2)
+	work, most := sweepWork, mostSweeps
 	if c.space.metric == nil {
-		limit.sweeps = rounds(plainWork, each, rounds(plainMost, each, leastSweeps, plainEnough), plainSweeps)
+		work, most = plainWork, plainSweeps
 	}
-	x, _, err := c.space.alternate(x, limit)
+	sweeps := rounds(work, each, rounds(plainMost, each, leastSweeps, plainEnough), most)
+	if !c.light(r) {
+		if single, ok := c.space.newSingle(x); ok && single.alternate(sweeps, near) {
+			return single.terms(), nil
+		}
+	}
+	x, _, err := c.space.alternate(x, cpEffort{sweeps: sweeps, gain: sweepGain})
 	return x, err
 }
 
@@ -129,11 +142,22 @@ func (c *cpGroup) fitted(x cpTerms, work float64, most int) (cpTerms, error) {
 	return c.space.fit(x, rounds(work, each, leastFits, most))
 }
 
-// start returns the terms from which a rank is searched, in whitened coordinates: those of a smaller rank with the
-// leading terms of what they leave, or the leading terms of the tensor, or random ones. Where that costs little, all
-// are tried.
+// start returns the terms from which a rank is searched, in whitened coordinates: the leading terms of the tensor. Where
+// that is little work, it tries them against random ones and those of a smaller rank with the leading terms of what they
+// leave.
 func (c *cpGroup) start(r int, smaller found[cpTerms]) (cpTerms, error) {
-	var starts []cpTerms
+	if c.leading.out == nil {
+		var err error
+		if c.leading, err = c.space.leadingTerms(c.space.target, math.MaxInt); err != nil {
+			return c.leading, err
+		}
+	}
+	leading := c.leading.first(r)
+	leading = leading.with(c.space.randomTerms(r-leading.out.Rows), r)
+	if !c.light(r) {
+		return leading, nil
+	}
+	starts := []cpTerms{leading, c.space.randomTerms(r)}
 	if !math.IsInf(smaller.loss, 1) {
 		x := c.whitened(smaller.factors)
 		rest, err := c.space.leadingTerms(c.space.residual(x), r-x.out.Rows)
@@ -142,14 +166,6 @@ func (c *cpGroup) start(r int, smaller found[cpTerms]) (cpTerms, error) {
 		}
 		starts = append(starts, x.with(rest, r))
 	}
-	if len(starts) > 0 && r*len(c.w.Data) > manyStarts {
-		return starts[0], nil
-	}
-	leading, err := c.space.leadingTerms(c.space.target, r)
-	if err != nil {
-		return leading, err
-	}
-	starts = append(starts, leading.with(c.space.randomTerms(r-leading.out.Rows), r), c.space.randomTerms(r))
 	best, least := leading, math.Inf(1)
 	for _, x := range starts {
 		x, missed, err := c.space.alternate(x, cpEffort{sweeps: trialSweeps})

@@ -59,7 +59,7 @@ func (c *cpGroup) terms(chain Chain, group, rank int) cpTerms {
 func (c *cpGroup) refined(x cpTerms) (cpTerms, error) {
 	if c.space.metric == nil {
 		var err error
-		if x, err = c.swept(x); err != nil {
+		if x, err = c.swept(x, true); err != nil {
 			return x, err
 		}
 	}

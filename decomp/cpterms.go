@@ -44,6 +44,15 @@ func (x cpTerms) with(y cpTerms, n int) cpTerms {
 	return cpOf(all)
 }
 
+// first returns the first n terms, or as many as there are. They share memory with x.
+func (x cpTerms) first(n int) cpTerms {
+	all := x.all()
+	for i, m := range all {
+		all[i] = m.RowRange(0, min(n, m.Rows))
+	}
+	return cpOf(all)
+}
+
 // taps returns the products of the window vectors of each term [r, ∏window].
 func (x cpTerms) taps() *linalg.Matrix {
 	out := x.window[0]

@@ -12,7 +12,15 @@ func (m Metric) Energy(b linalg.Backend, k Kernel) (float64, error) {
 	}
 	energy := 0.0
 	for g := range k.Groups {
-		gram, out := m.input(g).gram(b, k.group(g)), of(m.Out, g)
+		w, out, through := k.group(g), of(m.Out, g), of(m.Pullback, g)
+		if through == nil && out == nil && w.Rows > w.Cols {
+			through = b.Mul(true, false, 1, w, w) // smaller than what has the order of the outputs
+		}
+		if through != nil {
+			energy += m.input(g).inner(b, through)
+			continue
+		}
+		gram := m.input(g).gram(b, w)
 		for i := range gram.Rows {
 			if out == nil {
 				energy += gram.At(i, i)

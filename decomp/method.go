@@ -25,6 +25,10 @@ type Metric struct {
 	Sample   []*linalg.Matrix // S with A = SᵀS, [n, K]: the columns x, one a row, times 1/√n
 	Diagonal [][]float64      // what A has, [K], on its diagonal beyond SᵀS
 	Out      []*linalg.Matrix // G = E[g gᵀ], [O, O]
+	// Pullback is G seen through the kernel that is factored, WᵀGW = E[(Wᵀg)(Wᵀg)ᵀ], [K, K], in place of Out: for a plain matrix
+	// with more outputs than inputs, whose G would be larger than the matrix itself. It says what is lost by replacements
+	// W' = W·P, of which the best of every rank is one, and nothing of others.
+	Pullback []*linalg.Matrix
 }
 
 // Spectrum is a kernel factored once.
@@ -65,6 +69,11 @@ type Method struct {
 	// Factor decomposes a kernel under a metric; a *RefusedError says that the method cannot factor these numbers at any
 	// rank. The spectrum may hold on to the numbers of both, which are to be left as they are while it is asked.
 	Factor func(linalg.Backend, Kernel, Metric) (Spectrum, error)
+	// Closed says whether under a metric the method is a singular value decomposition, which knows its losses at all ranks
+	// at once, each the least there is. It is nil where it never is; where it is, Floor gives them, and the spectrum where it
+	// took one.
+	Closed func(Metric) bool
+	Floor  func(linalg.Backend, Kernel, Metric) (Floor, Spectrum, error)
 	// Refit returns a chain of the same sizes as start whose product W' lies close to a target under the
 	// metric. With the target W_ls that a linear regression of wanted outputs z on inputs x gives, and
 	// A = E[x xᵀ], it answers for the reduced-rank regression, since

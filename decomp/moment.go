@@ -111,6 +111,30 @@ func (m moment) gram(b linalg.Backend, x *linalg.Matrix) *linalg.Matrix {
 	return weighted
 }
 
+// inner returns tr(M N) for a symmetric N, without forming M from another form.
+func (m moment) inner(b linalg.Backend, n *linalg.Matrix) float64 {
+	sum := 0.0
+	if m.full != nil {
+		for i, v := range m.full.Data {
+			sum += v * n.Data[i]
+		}
+	}
+	if m.sample != nil {
+		for i, v := range b.Mul(false, false, 1, m.sample, n).Data {
+			sum += v * m.sample.Data[i]
+		}
+	}
+	for i := range n.Rows {
+		switch {
+		case m.diagonal != nil:
+			sum += m.diagonal[i] * n.At(i, i)
+		case m.identity():
+			sum += n.At(i, i)
+		}
+	}
+	return sum
+}
+
 // check reports a metric that does not fit the shape or cannot be a second moment.
 func (m Metric) check(s Shape) error {
 	if len(m.In) > 0 && len(m.Sample)+len(m.Diagonal) > 0 {
@@ -123,6 +147,12 @@ func (m Metric) check(s Shape) error {
 		return err
 	}
 	if err := checkMoments("output", m.Out, s, s.Rows()); err != nil {
+		return err
+	}
+	if m.Pullback != nil && (m.Out != nil || len(s.Window) > 0) {
+		return fmt.Errorf("decomp: the output second moment of a %v kernel is given pulled back to its inputs, which goes for plain matrices without one of the outputs", s)
+	}
+	if err := checkMoments("pulled back output", m.Pullback, s, s.Cols()); err != nil {
 		return err
 	}
 	return m.checkForms(s)

@@ -11,9 +11,9 @@ type pairGroup struct {
 	start   *linalg.Matrix // [full rank, X]: the first r rows are the head that rank r starts from
 	squares []float64      // what each row of start is worth where A is the identity
 	rungs   []int          // the ranks of the coarse ladder
-	// unclamped has what came of the ranks' own starts, solved what is promised for them.
-	unclamped, solved map[int]fitted
-	nested            *seen // through the longest start that is short of the full one, without ma
+	// alone has what came of the ranks' own starts, found what is promised for them.
+	alone, found answers[int, fitted]
+	nested       *seen // through the longest start that is short of the full one, without ma
 }
 
 // fitted is a head with its best tail.
@@ -22,6 +22,8 @@ type fitted struct {
 	tail *linalg.Matrix // [O, r·a]; nil to be solved for when it is asked for
 	loss float64        // in the units of the split
 }
+
+func (f fitted) lost() float64 { return f.loss }
 
 func newPairGroup(s *split, rungs []int) (*pairGroup, error) {
 	c, err := s.coordinates()
@@ -32,30 +34,26 @@ func newPairGroup(s *split, rungs []int) (*pairGroup, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pairGroup{split: s, coords: c, start: start, squares: squares, rungs: rungs, unclamped: map[int]fitted{}, solved: map[int]fitted{}}, nil
+	return &pairGroup{split: s, coords: c, start: start, squares: squares, rungs: rungs}, nil
 }
 
 // solve returns the pair of rank r. It is no worse than what the coarse rank below finds from its own start, whatever
 // came of that of r: no loss rises with the rank, unless two descents in a row end badly. To look further down would
 // make every rank cost as much as the whole ladder where a kernel is factored anew for it.
 func (g *pairGroup) solve(r int) (fitted, error) {
-	return known(g.solved, r, func() (fitted, error) {
-		f, err := g.own(r)
-		n := below(g.rungs, r)
-		if err != nil || n == 0 || r == g.start.Rows || g.in == nil {
-			return f, err
-		}
-		smaller, err := g.own(n)
-		if err != nil || !(f.loss > smaller.loss) {
-			return f, err
-		}
-		return g.grown(smaller, r)
-	})
-}
-
-// own returns the pair of rank r from its own start.
-func (g *pairGroup) own(r int) (fitted, error) {
-	return known(g.unclamped, r, func() (fitted, error) { return g.fit(r) })
+	f, err := g.alone.factors(r, g.fit)
+	n := below(g.rungs, r)
+	if err != nil || n == 0 || r == g.start.Rows || g.in == nil {
+		return f, err
+	}
+	if loss, err := g.alone.loss(n, g.fit); err != nil || !(f.loss > loss) {
+		return f, err
+	}
+	smaller, err := g.alone.factors(n, g.fit)
+	if err != nil {
+		return f, err
+	}
+	return g.grown(smaller, r)
 }
 
 // fit finds the pair of rank r from its own start.
@@ -73,7 +71,7 @@ func (g *pairGroup) fit(r int) (fitted, error) {
 	case g.ladderEffort(r).evaluations < fewest:
 		return g.unmoved(r)
 	}
-	return g.improve(head, g.ladderEffort(r))
+	return g.lower(head, g.ladderEffort(r))
 }
 
 // unmoved returns the pair of rank r with the head that it starts from. Ranks up to the last that the ladder has short of
@@ -81,17 +79,25 @@ func (g *pairGroup) fit(r int) (fitted, error) {
 func (g *pairGroup) unmoved(r int) (fitted, error) {
 	longest := below(g.rungs, g.start.Rows)
 	if r > longest {
-		return g.improve(g.start.RowRange(0, r), effort{})
+		return g.settled(g.through(g.start.RowRange(0, r)))
 	}
 	if g.nested == nil {
 		g.nested = g.through(g.start.RowRange(0, longest))
 		g.nested.ma = nil
 	}
-	f, err := g.solveTail(g.nested.first(r, g.taps))
-	if err != nil {
-		return fitted{}, err
+	return g.settled(g.nested.first(r, g.taps))
+}
+
+// descended returns the head that a descent from the start of rank r ends at.
+func (g *pairGroup) descended(r int, limit effort) (*linalg.Matrix, error) {
+	if r == g.start.Rows {
+		return g.exact().head, nil
 	}
-	return fitted{head: f.head, loss: g.lossFor(f)}, nil
+	v, err := g.moved(g.start.RowRange(0, r), limit)
+	if err != nil {
+		return nil, err
+	}
+	return v.head, nil
 }
 
 // grown returns a pair of rank r from one of a smaller rank and what the start has beyond it. Rounding aside it
@@ -100,7 +106,7 @@ func (g *pairGroup) grown(smaller fitted, r int) (fitted, error) {
 	head := linalg.New(r, g.width)
 	n := copy(head.Data, smaller.head.Data)
 	copy(head.Data[n:], g.start.RowRange(smaller.head.Rows, r).Data)
-	f, err := g.improve(head, g.ladderEffort(r))
+	f, err := g.lower(head, g.ladderEffort(r))
 	if err != nil {
 		return fitted{}, err
 	}
@@ -121,7 +127,7 @@ func (g *pairGroup) exact() fitted {
 func (g *pairGroup) resolve(head *linalg.Matrix) (fitted, error) {
 	r := head.Rows
 	if r == g.start.Rows || g.in == nil {
-		return g.own(r)
+		return g.fit(r)
 	}
 	given, err := g.try(head)
 	if err != nil {
@@ -132,18 +138,18 @@ func (g *pairGroup) resolve(head *linalg.Matrix) (fitted, error) {
 		return fitted{}, err
 	}
 	if own.loss < given.loss {
-		given = own
+		head = own.head
 	}
-	return g.lower(given, g.refitEffort(r))
+	return g.lower(head, g.refitEffort(r))
 }
 
 func (g *pairGroup) loss(r Rank) (float64, error) {
-	f, err := g.solve(r[0])
-	return g.unit(f.loss), err
+	loss, err := g.found.loss(r[0], g.solve)
+	return g.unit(loss), err
 }
 
 func (g *pairGroup) add(chain Chain, r Rank) error {
-	f, err := g.solve(r[0])
+	f, err := g.found.factors(r[0], g.solve)
 	if err != nil {
 		return err
 	}
@@ -166,45 +172,48 @@ func (g *pairGroup) ladderEffort(r int) effort {
 	return g.effort(r, ladderRounds, ladderBudget, ladderGain)
 }
 
-// improve lowers the loss from a head and returns the pair.
-func (g *pairGroup) improve(head *linalg.Matrix, limit effort) (fitted, error) {
-	f, err := g.try(head)
+// moved lowers the loss from a head.
+func (g *pairGroup) moved(head *linalg.Matrix, limit effort) (*seen, error) {
+	v := g.through(head)
+	if limit.evaluations < 2 {
+		return v, nil
+	}
+	f, err := g.solveTail(v)
+	if err == nil && f.loss > negligible*g.energy {
+		f, err = g.coords.descend(g.split, f, limit, g.try)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.seen, nil
+}
+
+// lower lowers the loss from a head and returns the pair.
+func (g *pairGroup) lower(head *linalg.Matrix, limit effort) (fitted, error) {
+	v, err := g.moved(head, limit)
 	if err != nil {
 		return fitted{}, err
 	}
-	return g.lower(f, limit)
+	return g.settled(v)
 }
 
-// lower lowers the loss from a trial and returns the pair.
-func (g *pairGroup) lower(f *trial, limit effort) (fitted, error) {
-	if f.loss > negligible*g.energy && limit.evaluations > 1 {
-		var err error
-		if f, err = g.coords.descend(g.split, f, limit, g.try); err != nil {
-			return fitted{}, err
-		}
-	}
-	return g.settled(f)
-}
-
-// settled returns a trial as a pair.
-func (g *pairGroup) settled(f *trial) (fitted, error) {
-	var err error
-	if f.tail, err = g.refined(f.seen, f.tail); err != nil {
+// settled returns a head and its best tail, which is left to be solved for again, as a pair.
+func (g *pairGroup) settled(v *seen) (fitted, error) {
+	f, err := g.solved(v)
+	if err != nil {
 		return fitted{}, err
 	}
-	return fitted{head: f.head, loss: g.lossFor(f)}, nil
+	return fitted{head: v.head, loss: f.loss}, nil
 }
 
 // appendTo writes a pair to the end of the chain's weights, each component with the same norm in both.
 func (g *pairGroup) appendTo(c Chain, f fitted) error {
 	if f.tail == nil {
-		solved, err := g.try(f.head)
+		solved, err := g.solved(g.through(f.head))
 		if err != nil {
 			return err
 		}
-		if f.tail, err = g.refined(solved.seen, solved.tail); err != nil {
-			return err
-		}
+		f.tail = solved.tail
 	}
 	right := f.head.Clone()
 	left := byTap(f.tail, g.taps).T()

@@ -12,7 +12,7 @@ func (p pair) method(m Method) Method {
 	m.Name, m.Accepts = p.name, p.accepts
 	m.Ranks, m.Near, m.Factors = p.ranks, p.near, p.factors
 	m.Factor = func(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) { return p.spectrum(b, k, m) }
-	m.Refit = p.refit
+	m.Refit, m.Closed, m.Floor = p.refit, p.closed, p.floor
 	return m
 }
 

@@ -131,70 +131,83 @@ const (
 // bestTail returns argmin_L of the loss, L = W A Mᵀ (M A Mᵀ)⁻¹ [O, r·a], whatever G is. Directions that the Gram
 // matrix does not hold stay zero.
 func (s *split) bestTail(v *seen) (*linalg.Matrix, error) {
-	right := v.wam.T()
-	if s.in == nil {
-		right = byTap(v.wam, s.taps).T()
-	}
-	x, err := solveRidged(s.b, v.mam, right)
-	if err != nil {
-		return nil, err
-	}
-	if s.in == nil {
-		return fromTaps(x.T(), s.taps), nil
-	}
-	return x.T(), nil
+	tail, _, err := s.ridgedTail(v.mam, v.wam)
+	return tail, err
 }
 
-// solveRidged returns (m + D)⁻¹·right for a symmetric positive semidefinite m, with D diagonal and as small as it may
+// ridgedTail returns right·(M A Mᵀ + D)⁻¹ for right [O, r·a], and D for each column.
+func (s *split) ridgedTail(mam, right *linalg.Matrix) (tail *linalg.Matrix, ridge []float64, err error) {
+	if s.in != nil {
+		x, ridge, err := solveRidged(s.b, mam, right.T())
+		if err != nil {
+			return nil, nil, err
+		}
+		return x.T(), ridge, nil
+	}
+	x, each, err := solveRidged(s.b, mam, byTap(right, s.taps).T())
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, d := range each {
+		for range s.taps {
+			ridge = append(ridge, d)
+		}
+	}
+	return fromTaps(x.T(), s.taps), ridge, nil
+}
+
+// solveRidged returns (m + D)⁻¹·right for a symmetric positive semidefinite m, and D, diagonal and as small as it may
 // be: a share of the diagonal of m, so that the scale of single rows does not matter. Where m has eigenvalues below zero,
 // as the rounding of float32 leaves them of few samples, D is a step larger than what lifts them over it: right above
 // zero, the solution would be all but infinite along their vectors.
-func solveRidged(b linalg.Backend, m, right *linalg.Matrix) (*linalg.Matrix, error) {
-	largest := largestDiagonal(m)
+func solveRidged(b linalg.Backend, m, right *linalg.Matrix) (*linalg.Matrix, []float64, error) {
+	largest, lift := largestDiagonal(m), make([]float64, m.Rows)
 	if largest == 0 {
-		return linalg.New(m.Rows, right.Cols), nil
+		return linalg.New(m.Rows, right.Cols), lift, nil
 	}
 	indefinite := false
 	for ridge := leastRidge; ; ridge *= 100 {
 		lifted := m.Clone()
-		for i := range m.Rows {
-			lifted.Data[i*m.Cols+i] += ridge * (max(m.At(i, i), 0) + ridgeFloor*largest)
+		for i := range lift {
+			lift[i] = ridge * (max(m.At(i, i), 0) + ridgeFloor*largest)
+			lifted.Data[i*m.Cols+i] += lift[i]
 		}
 		x, err := b.SolveSPD(lifted, right)
 		again := indefinite
 		if indefinite = errors.Is(err, linalg.ErrNotPositiveDefinite); ridge > mostRidge || !indefinite && !(again && err == nil) {
-			return x, err
+			return x, lift, err
 		}
 	}
 }
 
-// refined returns a tail that bestTail gave, with what the ridge and the rounding of its solution left out.
-func (s *split) refined(v *seen, tail *linalg.Matrix) (*linalg.Matrix, error) {
-	rest := *v
-	rest.wam = v.wam.Clone()
-	subtract(rest.wam, s.timesGram(tail, v))
-	more, err := s.bestTail(&rest)
+// solved returns the best tail with what the ridge and the rounding of its solution left out, which bestTail does
+// without, and its loss.
+func (s *split) solved(v *seen) (*trial, error) {
+	f := &trial{seen: v}
+	var err error
+	if f.tail, err = s.bestTail(v); err != nil {
+		return nil, err
+	}
+	rest := v.wam.Clone()
+	subtract(rest, s.timesGram(f.tail, v))
+	more, ridge, err := s.ridgedTail(v.mam, rest)
 	if err != nil {
 		return nil, err
 	}
-	add(more, tail)
-	return more, nil
+	add(f.tail, more)
+	for i := range more.Data {
+		more.Data[i] *= ridge[i%more.Cols]
+	}
+	f.rest = more // rest − more·(B + D) = 0
+	if f.loss = s.lossBy(v, f.tail) - inner(s.weighted(f.tail), f.rest); f.loss <= cancels*s.energy {
+		f.loss = s.exactLoss(v, f.tail)
+	}
+	return f, nil
 }
 
 // lossBy returns the loss of a best tail as energy − tr(G L (W A Mᵀ)ᵀ): cheap, and good to the rounding of the energy.
 func (s *split) lossBy(v *seen, tail *linalg.Matrix) float64 {
 	return s.energy - inner(s.weighted(tail), v.wam)
-}
-
-// lossAt returns the loss of any tail as energy − 2 tr(G L (W A Mᵀ)ᵀ) + tr(G L B Lᵀ), as good as lossBy.
-func (s *split) lossAt(f *trial) float64 {
-	weighted := s.weighted(f.tail)
-	loss := s.energy - 2*inner(weighted, f.wam)
-	if s.in == nil {
-		return loss + inner(weighted, s.timesGram(f.tail, f.seen))
-	}
-	f.gram = s.b.Mul(true, false, 1, weighted, f.tail)
-	return loss + inner(f.gram, f.mam)
 }
 
 // timesGram returns m·B for m [n, r·taps].
@@ -208,16 +221,12 @@ func (s *split) timesGram(m *linalg.Matrix, v *seen) *linalg.Matrix {
 // cancels is the share of the energy below which a loss that is taken from the energy is not exact enough to promise.
 const cancels = 1e-5
 
-// lossFor returns the loss of any tail, good to about ten digits: from the energy, or from the error itself where that
-// is small.
-func (s *split) lossFor(f *trial) float64 {
-	if loss := s.lossAt(f); loss > cancels*s.energy {
-		return loss
+// exactLoss returns the loss of any tail from the error itself, zero where that is rounding.
+func (s *split) exactLoss(v *seen, tail *linalg.Matrix) float64 {
+	if v.ma == nil && s.in != nil {
+		v = s.through(v.head)
 	}
-	if f.ma == nil && s.in != nil {
-		f.seen = s.through(f.head)
-	}
-	if loss := s.lossOf(f.seen, f.tail); loss > s.rounding {
+	if loss := s.lossOf(v, tail); loss > s.rounding {
 		return loss
 	}
 	return 0
@@ -239,8 +248,7 @@ func (s *split) lossOf(v *seen, tail *linalg.Matrix) float64 {
 type trial struct {
 	*seen
 	tail *linalg.Matrix // L [O, r·a]
-	core *linalg.Matrix // where the tail has two factors, the first of them [n, r·a]
-	gram *linalg.Matrix // Lᵀ G L [r·a, r·a], once slope or lossAt has needed it; nil where A is the identity
+	rest *linalg.Matrix // W A Mᵀ − L M A Mᵀ [O, r·a], where solved has found the tail
 	loss float64        // good to the rounding of the energy
 }
 
@@ -278,8 +286,8 @@ func (s *split) refitEffort(r int) effort {
 	return e
 }
 
-// slope returns half the gradient of the loss with respect to the head, [r, X], for a tail that is the best there is
-// (of its kind, where the kind has more constraints), so that its own change does not count:
+// slope returns half the gradient of the loss with respect to the head, [r, X], for a tail that is the best there is,
+// so that its own change does not count:
 //
 //	−½ ∂loss/∂P[i, x] = Σ_{o,t} (G L)[o, (i, t)] · ((W − L M) A)[o, (x, t)]
 func (s *split) slope(f *trial) *linalg.Matrix {
@@ -290,11 +298,9 @@ func (s *split) slope(f *trial) *linalg.Matrix {
 		add(grad, s.b.Mul(false, false, 1, s.b.Mul(true, false, 1, byTap(weighted, s.taps), tailByTap), f.head))
 		return grad
 	}
-	if f.gram == nil {
-		f.gram = s.b.Mul(true, false, 1, weighted, f.tail)
-	}
+	gram := s.b.Mul(true, false, 1, weighted, f.tail)
 	// Σ_t Σ_(j,u) Γ[(i,t), (j,u)] · (M A)[(j,u), (x,t)], as one product over (t, j, u).
-	flat := &linalg.Matrix{Rows: f.head.Rows, Cols: s.taps * f.gram.Cols, Data: f.gram.Data}
+	flat := &linalg.Matrix{Rows: f.head.Rows, Cols: s.taps * gram.Cols, Data: gram.Data}
 	add(grad, s.b.Mul(false, false, 1, flat, tapsFirst(f.ma, s.taps)))
 	return grad
 }

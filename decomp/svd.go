@@ -35,6 +35,8 @@ func svd() Method {
 		Factors: svdFactors,
 		Factor:  svdFactor,
 		Refit:   svdRefit,
+		Closed:  func(Metric) bool { return true },
+		Floor:   svdFloor,
 	}
 }
 
@@ -86,10 +88,15 @@ type components struct {
 	first *linalg.Matrix // [n, K]
 	last  *linalg.Matrix // [n, O]
 	terms []float64      // what leaving out term i alone costs: loss(r) = Σ_{i≥r} terms[i]
+	// lifted says that these terms need not be the best there are, since a moment was lifted to find them.
+	lifted bool
 }
 
 func svdFactor(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) {
 	groups, err := groupsOf("svd", k, m, func(g int, w *linalg.Matrix) (components, error) {
+		if through := of(m.Pullback, g); through != nil {
+			return factorizeThrough(b, w, m.input(g), moment{full: through})
+		}
 		return factorize(b, w, m.input(g), m.output(g))
 	})
 	if err != nil {
@@ -97,11 +104,7 @@ func svdFactor(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) {
 	}
 	s := &svdSpectrum{shape: k.Shape, groups: groups, losses: make([]float64, k.FullRank()+1)}
 	for _, c := range groups {
-		tail := 0.0
-		for r := len(c.terms) - 1; r >= 0; r-- { // smallest first loses the least to rounding
-			tail += c.terms[r]
-			s.losses[r] += tail
-		}
+		axpy(s.losses, 1, tails(c.terms))
 	}
 	return s, nil
 }
@@ -147,6 +150,22 @@ func factorize(b linalg.Backend, w *linalg.Matrix, a, g moment) (components, err
 	return c, err
 }
 
+// factorizeThrough returns the components of W [O, K] under A and WᵀGW, both [K, K]. With W' = W·P,
+//
+//	tr(G (W−W') A (W−W')ᵀ) = tr(WᵀGW (I−P) A (I−P)ᵀ),
+//
+// so that P are the components of the identity under these two, and what is O long enters with a single product.
+func factorizeThrough(b linalg.Backend, w *linalg.Matrix, a, through moment) (components, error) {
+	c, err := oneSided(b, linalg.Identity(w.Cols), a, liftIn, through)
+	if err != nil {
+		return components{}, err
+	}
+	c.first, c.last = c.last, b.Mul(false, true, 1, c.first, w)
+	balance(c.first, c.last, 0)
+	n := min(len(c.terms), w.Rows, w.Cols)
+	return components{first: c.first.RowRange(0, n), last: c.last.RowRange(0, n), terms: c.terms[:n], lifted: c.lifted}, nil
+}
+
 // oneSided does the work of factorize for W [p, q], p ≤ q: near [p, p] is the side with the root, lifted by the
 // given fraction, far [q, q] the other.
 func oneSided(b linalg.Backend, w *linalg.Matrix, near moment, fraction float64, far moment) (components, error) {
@@ -179,7 +198,7 @@ func oneSided(b linalg.Backend, w *linalg.Matrix, near moment, fraction float64,
 		terms[i] = math.Ldexp(v, 2*scaleW+scaleNear+scaleFar)
 	}
 	balance(left, right, scaleW)
-	return arranged(components{first: right, last: left, terms: terms}), nil
+	return arranged(components{first: right, last: left, terms: terms, lifted: q.seen != nil}), nil
 }
 
 // Limits of diagonalize.
@@ -282,7 +301,8 @@ func arranged(c components) components {
 	if slices.IsSorted(order) {
 		return c
 	}
-	out := components{first: linalg.New(c.first.Rows, c.first.Cols), last: linalg.New(c.last.Rows, c.last.Cols), terms: make([]float64, len(c.terms))}
+	out := c
+	out.first, out.last, out.terms = linalg.New(c.first.Rows, c.first.Cols), linalg.New(c.last.Rows, c.last.Cols), make([]float64, len(c.terms))
 	for to, from := range order {
 		copy(out.first.Row(to), c.first.Row(from))
 		copy(out.last.Row(to), c.last.Row(from))

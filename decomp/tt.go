@@ -16,8 +16,9 @@ func tt() Method {
 		Doc: "Cuts the kernel, seen as a tensor of input channels, axes and output channels in that order, between all of its modes. A convolution " +
 			"becomes a 1×1 convolution to r1 channels, a convolution along one axis to r2 (k×1), one along the next to r3 (1×k), and a 1×1 convolution " +
 			"to the outputs. Each rank can be chosen by itself; tied ones, r1 = r2 = r3, are among them.\n\n" +
-			"The train starts as singular value decompositions from the inputs to the outputs, in coordinates in which the channels and the axes are " +
-			"whitened one by one. Then all factors descend together under the metric of the site itself, the last always the best for the others. " +
+			"The factors are found from the inputs on: the first as in svd-in, each after it as the first of two that replace what those before it leave, " +
+			"under the metric of the site as it is seen through them, and the last two by a singular value decomposition. Without data all are " +
+			"successive singular value decompositions, in subspaces of the channels that belong together. " +
 			"With groups, every group has a train of the same ranks.",
 		Formula: "W'[o,c,i,j] = Σ_abd D[o,d] X[d,b,j] Y[b,a,i] P[a,c]; min tr(G (W−W') A (W−W')ᵀ)",
 		ChainText: "Conv 1×1 (C→r1) → Conv k×1 (r1→r2; stride, padding, dilation of its axis) → Conv 1×k (r2→r3; those of its axis) → " +

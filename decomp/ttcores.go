@@ -15,13 +15,12 @@ type train struct {
 	taps   []int            // the lengths of the window modes
 }
 
-// grown returns what the train has given after the first factor and after every window mode: [r, C·taps so far].
-func (t train) grown(b linalg.Backend) []*linalg.Matrix {
-	out := []*linalg.Matrix{t.first}
+// columns returns what the train has given before its last factor, [r, C·taps].
+func (t train) columns(b linalg.Backend) *linalg.Matrix {
+	out := t.first
 	for i, m := range t.window {
-		before := out[i]
-		wide := b.Mul(false, false, 1, m, before) // [(r', k), X]
-		out = append(out, swapped(wide, m.Rows/t.taps[i], t.taps[i], before.Cols))
+		wide := b.Mul(false, false, 1, m, out) // [(r', k), X]
+		out = swapped(wide, m.Rows/t.taps[i], t.taps[i], out.Cols)
 	}
 	return out
 }
@@ -35,41 +34,10 @@ func swapped(m *linalg.Matrix, n, rows, cols int) *linalg.Matrix {
 	return out
 }
 
-// columns returns the last of grown.
-func (t train) columns(b linalg.Backend) *linalg.Matrix {
-	all := t.grown(b)
-	return all[len(all)-1]
-}
-
-// ontoFactors carries the derivative by the columns over to the first factor and the window factors, grown being the
-// train's own.
-func (t train) ontoFactors(b linalg.Backend, grown []*linalg.Matrix, slope *linalg.Matrix) train {
-	out := train{window: make([]*linalg.Matrix, len(t.window)), last: t.last, taps: t.taps}
-	for i := len(t.window) - 1; i >= 0; i-- {
-		before, k := grown[i], t.taps[i]
-		n := t.window[i].Rows / k
-		wide := swapped(slope, n, before.Cols, k)
-		wide = &linalg.Matrix{Rows: n * k, Cols: before.Cols, Data: wide.Data}
-		out.window[i] = b.Mul(false, true, 1, wide, before)
-		slope = b.Mul(true, false, 1, t.window[i], wide)
-	}
-	out.first = slope
-	return out
-}
-
-// head returns the factors but the last.
-func (t train) head() []*linalg.Matrix { return append([]*linalg.Matrix{t.first}, t.window...) }
-
-// withHead returns the train of a list of numbers that flat gave for a head of the same sizes, without a last factor.
-func (t train) withHead(numbers []float64) train {
-	head := unflat(t.head(), numbers)
-	return train{first: head[0], window: head[1:], taps: t.taps}
-}
-
 // even scales the channels between two factors so that what makes a channel and what takes it have the same norm, and
 // then all factors to the same norm.
 func (t train) even() train {
-	all := append(t.head(), t.last)
+	all := append(append([]*linalg.Matrix{t.first}, t.window...), t.last)
 	for i, m := range all {
 		all[i] = m.Clone()
 	}

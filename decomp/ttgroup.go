@@ -2,236 +2,306 @@ package decomp
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
-// ttGroup is one group's kernel under its metric, with what the trains of several ranks have in common.
+// ttGroup is one group's kernel, from which a train of any ranks can be made.
+//
+// Given the factors before a bond, what comes behind it is a kernel of its own, the best tail of the head that they make,
+// under a metric of its own. So the factors are found one after the other, each as the head of a pair that loses
+// least where what is behind it is free; and behind the last but two, the truncated singular value decomposition is
+// known for every last rank at once.
 type ttGroup struct {
-	*modeGroup
+	*split
+	window []int // taps of each axis
 	limits Rank
-	inputs *linalg.Matrix // orthonormal basis of the input mode, leading first [r, C]
-	seen   *linalg.Matrix // the tensor [C, taps·O] in that basis
-	second map[int]*linalg.Matrix
-	known  map[string]found[train]
+	output whitening        // of G, lifted
+	plain  *orthogonal      // where A is the identity, else nil
+	first  *pairGroup       // where it is not
+	behind map[string]begun // what is known behind all bonds but the last
+	last   *reduced         // behind the first bond of the rank asked for last
+	found  answers[string, trainFit]
 }
 
-func newTTGroup(m *modeGroup, limits Rank) *ttGroup {
-	return &ttGroup{modeGroup: m, limits: limits, second: map[int]*linalg.Matrix{}, known: map[string]found[train]{}}
+// trainFit is a train with what it loses, in the units of the split.
+type trainFit struct {
+	train
+	loss float64
+	// Where the train is still to be made, its factors but the last two, and what they leave to those.
+	heads []*linalg.Matrix
+	tail  func() opened
 }
 
-// at returns the train of a rank, found when it is first asked for.
-func (t *ttGroup) at(r Rank) (found[train], error) {
-	return known(t.known, fmt.Sprint(r), func() (f found[train], err error) {
-		if slices.Equal(r, t.limits) {
-			return found[train]{factors: t.exact().even()}, nil
-		}
-		x, err := t.start(r)
-		if err == nil {
-			x, err = t.improved(x)
-		}
-		if err != nil {
-			return f, err
-		}
-		return t.measured(x), nil
-	})
+func (f trainFit) lost() float64 { return f.loss }
+
+// begun is a train up to its last two factors.
+type begun struct {
+	heads []*linalg.Matrix // [r', r·k]: each factor takes r channels by k taps to r'
+	worth []float64        // of opened
 }
 
-// measured takes a train out of the whitened coordinates and measures its loss.
-func (t *ttGroup) measured(x train) found[train] {
-	out := t.rotated(x, func(w whitening) *linalg.Matrix { return w.inverse }).even()
-	return found[train]{factors: out, loss: t.lossOf(out.last, out.columns(t.space.b))}
+// reduced is the kernel behind the first factor of a train.
+type reduced struct {
+	head *linalg.Matrix
+	*pairGroup
 }
 
-// rotated multiplies every mode of a train by a matrix of its whitening.
-func (t *ttGroup) rotated(x train, by func(whitening) *linalg.Matrix) train {
-	b, sides := t.space.b, t.space.sides
-	out := train{first: rotated(b, x.first, by(sides[1])), last: rotated(b, x.last, by(sides[0])), taps: x.taps}
-	for i, m := range x.window {
-		side := by(sides[2+i])
-		if side == nil {
-			out.window = append(out.window, m)
-			continue
-		}
-		k := x.taps[i]
-		wide := &linalg.Matrix{Rows: m.Rows / k, Cols: k * m.Cols, Data: m.Data}
-		wide = mode{before: 1, length: k, after: m.Cols}.times(b, wide, side)
-		out.window = append(out.window, &linalg.Matrix{Rows: m.Rows, Cols: m.Cols, Data: wide.Data})
-	}
-	return out
-}
-
-// start returns the train of successive singular value decompositions from the inputs on, in whitened coordinates.
-func (t *ttGroup) start(r Rank) (train, error) {
-	b := t.space.b
-	if t.inputs == nil {
-		turned := t.space.target.T()
-		turned = &linalg.Matrix{Rows: t.space.in, Cols: len(turned.Data) / t.space.in, Data: turned.Data}
-		basis, err := leadingBasis(b, turned)
-		if err != nil {
-			return train{}, err
-		}
-		t.inputs, t.seen = basis, b.Mul(false, false, 1, basis, turned)
-	}
-	out := train{first: t.inputs.RowRange(0, r[0]), taps: t.space.window}
-	rest := t.seen.RowRange(0, r[0])
-	for i, k := range out.taps {
-		rest = &linalg.Matrix{Rows: r[i] * k, Cols: len(rest.Data) / (r[i] * k), Data: rest.Data}
-		basis, known := t.second[r[0]]
-		if i > 0 || !known {
-			var err error
-			if basis, err = leadingBasis(b, rest); err != nil {
-				return train{}, err
-			}
-		}
-		if i == 0 {
-			t.second[r[0]] = basis
-		}
-		basis = filled(basis, r[i+1])
-		rest = b.Mul(false, false, 1, basis, rest)
-		core := swapped(basis, r[i+1], r[i], k)
-		out.window = append(out.window, &linalg.Matrix{Rows: r[i+1] * k, Cols: r[i], Data: core.Data})
-	}
-	out.last = rest
-	return out, nil
-}
-
-// leadingBasis returns the left singular vectors of m in rows, leading first, from the smaller of its two Gram
-// matrices; fewer than m has rows where the others see nothing.
-func leadingBasis(b linalg.Backend, m *linalg.Matrix) (*linalg.Matrix, error) {
-	wide := m.Rows <= m.Cols
-	values, v, err := b.SymEig(b.Mul(!wide, wide, 1, m, m))
-	if err != nil {
+func newTTGroup(s *split, window []int, limits Rank) (*ttGroup, error) {
+	t := &ttGroup{split: s, window: window, limits: limits, behind: map[string]begun{}}
+	var err error
+	if t.output, err = whiten(s.b, s.out, liftOut); err != nil {
 		return nil, err
 	}
-	reverseColumns(v)
-	slices.Reverse(values)
-	if wide {
-		return v.T(), nil
+	if s.in == nil {
+		t.plain, err = newOrthogonal(s.b, times(s.b, t.output.root, s.w), s.taps)
+	} else {
+		t.first, err = newPairGroup(s, nil)
 	}
-	basis := b.Mul(true, true, 1, v, m)
-	n := 0
-	for i, value := range values {
-		if !(value > 1e-13*values[0]) { // below that, rounding has turned the vector
-			break
-		}
-		scaleBy(basis.Row(i), 1/math.Sqrt(squaredNorm(basis.Row(i))))
-		n++
-	}
-	return basis.RowRange(0, n), nil
+	return t, err
 }
 
-// filled returns the first n rows of m, rows of zeros where it has fewer.
-func filled(m *linalg.Matrix, n int) *linalg.Matrix {
-	if n <= m.Rows {
-		return m.RowRange(0, n)
-	}
-	out := linalg.New(n, m.Cols)
-	copy(out.Data, m.Data)
-	return out
-}
-
-// Effort at one rank: evaluations of the descent as there is work for, in multiply-accumulates.
+// Limits of the descent of one factor.
 const (
-	ttWork      = 4e9
-	ttPlainWork = 3e8 // without a metric, where successive decompositions are nearly the best
-	ttMostFits  = 7
+	ttRounds = 4
+	ttBudget = 2e9
+	ttGain   = 2e-3
 )
 
-// improved lowers the loss of a train in whitened coordinates under the metric: with the last factor always the best
-// for the others, all others descend together. It returns x with a better last factor where nothing else helps.
-func (t *ttGroup) improved(x train) (train, error) {
-	s := t.space
-	r, k, o := float64(x.last.Rows), float64(t.w.Cols), float64(t.w.Rows)
-	work, each, least := ttPlainWork, 2*r*k*(r+o), 0
-	if s.metric != nil {
-		work, each, least = ttWork, each+r*k*k, leastFits
+// lossAt returns what the train of a rank loses.
+func (t *ttGroup) lossAt(r Rank) (float64, error) {
+	if slices.Equal(r, t.limits) {
+		return 0, nil
 	}
-	finish := func(x train) (train, error) {
-		v, err := s.bestLast(x.columns(s.b), math.Inf(1))
-		x.last = v.out
-		return x, err
+	if t.plain != nil {
+		return t.found.loss(fmt.Sprint(r), func(string) (trainFit, error) { return t.successive(r) })
 	}
-	evaluations := rounds(work, each, least, ttMostFits)
-	if evaluations < 2 {
-		return finish(x)
-	}
-	wanted := s.seen(s.target)
-	energy := dot(wanted.Data, s.target.Data)
-	at, _, err := descend(flat(x.head()), effort{evaluations: evaluations, gain: 1e-4}, func(numbers []float64) (float64, []float64, error) {
-		y := x.withHead(numbers)
-		grown := y.grown(s.b)
-		v, err := s.bestLast(grown[len(grown)-1], math.Inf(1))
-		if err != nil {
-			return 0, nil, err
-		}
-		return energy - dot(v.out.Data, v.right.Data), flat(y.ontoFactors(s.b, grown, s.slope(v, wanted)).head()), nil
-	})
-	if unanswered(err) {
-		return finish(x)
-	}
+	f, err := t.before(r[:len(r)-1])
 	if err != nil {
-		return x, err
+		return 0, err
 	}
-	return finish(x.withHead(at))
+	if loss := t.energy - (opened{worth: f.worth}).kept(r[len(r)-1]); loss > cancels*t.energy {
+		return loss, nil
+	}
+	whole, err := t.at(r)
+	return whole.loss, err
 }
 
-// exact writes the kernel as a train of the largest ranks: up to the bond where what lies behind becomes smaller than
-// what lies before, the factors only sort; there the kernel itself stands, and behind it they sort again.
-func (t *ttGroup) exact() train {
-	taps := t.space.window
-	lengths := append([]int{t.space.in}, taps...)
-	turned := t.w.T() // [C·taps, O]
-	rows, cols := t.space.in, len(turned.Data)/t.space.in
-	placed := false
-	factors := make([]*linalg.Matrix, len(lengths))
-	for i, n := range lengths {
-		if i > 0 {
-			rows, cols = rows*n, cols/n
-			if placed {
-				rows = t.limits[i-1] * n
-			}
-		}
-		switch {
-		case placed || rows <= cols:
-			factors[i] = linalg.Identity(rows) // [r', (r, k)]; behind the kernel (r', k) is the channel before
-			if placed {
-				factors[i] = nil
-			}
-		default:
-			factors[i], placed = (&linalg.Matrix{Rows: rows, Cols: cols, Data: turned.Data}).T(), true
-		}
+// at returns the train of a rank.
+func (t *ttGroup) at(r Rank) (trainFit, error) {
+	if slices.Equal(r, t.limits) {
+		return trainFit{train: t.exact().even()}, nil
 	}
-	return t.assembled(factors, lengths, turned, placed)
+	if t.plain != nil {
+		f, err := t.found.factors(fmt.Sprint(r), func(string) (trainFit, error) { return t.successive(r) })
+		if err == nil && f.tail != nil {
+			f = t.closed(f.heads, f.tail(), r[len(r)-1])
+		}
+		return f, err
+	}
+	return t.found.factors(fmt.Sprint(r), func(string) (trainFit, error) {
+		f, err := t.before(r[:len(r)-1])
+		if err != nil {
+			return trainFit{}, err
+		}
+		o, err := t.opened(f.heads)
+		if err != nil {
+			return trainFit{}, err
+		}
+		return t.closed(f.heads, o, r[len(r)-1]), nil
+	})
 }
 
-func (t *ttGroup) assembled(factors []*linalg.Matrix, lengths []int, turned *linalg.Matrix, placed bool) train {
-	out := train{taps: t.space.window}
-	for i, m := range factors {
-		after := t.limits[i]
-		if i == 0 {
-			out.first = m
+// before returns the train of all ranks but the last.
+func (t *ttGroup) before(r Rank) (begun, error) {
+	return known(t.behind, fmt.Sprint(r), func() (begun, error) {
+		var heads []*linalg.Matrix
+		limit := t.effort(r[0], ttRounds, ttBudget, ttGain)
+		if f, ok := t.behind[fmt.Sprint(r[:1])]; ok {
+			heads = append(heads, f.heads[0])
+		} else {
+			head, err := t.first.descended(r[0], limit)
+			if err != nil {
+				return begun{}, err
+			}
+			heads = append(heads, head)
+			t.behind[fmt.Sprint(r[:1])] = begun{heads: heads}
+		}
+		for i := range r[1:] {
+			g, err := t.reduce(heads)
+			if err != nil {
+				return begun{}, err
+			}
+			head, err := g.descended(r[i+1], g.effort(r[i+1], ttRounds, ttBudget, ttGain))
+			if err != nil {
+				return begun{}, err
+			}
+			heads = append(slices.Clone(heads), head)
+		}
+		o, err := t.opened(heads)
+		return begun{heads: heads, worth: o.worth}, err
+	})
+}
+
+// reduce returns the kernel behind some factors, cut behind the next axis. The losses of it are those of the whole.
+func (t *ttGroup) reduce(heads []*linalg.Matrix) (*pairGroup, error) {
+	var g *pairGroup
+	for i, head := range heads {
+		if i == 0 && t.last != nil && t.last.head == head {
+			g = t.last.pairGroup
 			continue
 		}
-		k, before := lengths[i], t.limits[i-1]
-		core := linalg.New(after*k, before)
-		if m == nil { // channel (tap, r') before becomes r' behind, at its tap
-			for c := range after {
-				for tap := range k {
-					core.Set(c*k+tap, tap*after+c, 1)
-				}
-			}
-		} else {
-			core.Data = swapped(m, after, before, k).Data
+		s := t.split
+		if g != nil {
+			s = g.split
 		}
-		out.window = append(out.window, core)
+		f, err := s.solved(s.through(head))
+		if err != nil {
+			return nil, err
+		}
+		next := *s
+		next.width, next.taps = head.Rows*t.window[i], s.taps/t.window[i]
+		next.w, next.wa, next.in = f.tail, f.wam, f.mam
+		next.waByTap = byTap(next.wa, next.taps)
+		if g, err = newPairGroup(&next, nil); err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			t.last = &reduced{head: head, pairGroup: g}
+		}
 	}
-	if placed {
-		out.last = linalg.Identity(t.w.Rows)
+	return g, nil
+}
+
+// opened is what all factors but two leave to those.
+func (t *ttGroup) opened(heads []*linalg.Matrix) (opened, error) {
+	n := len(heads) - 1
+	if n == 0 {
+		return t.open(t.output, heads[0])
+	}
+	g, err := t.reduce(heads[:n])
+	if err != nil {
+		return opened{}, err
+	}
+	return g.open(t.output, heads[n])
+}
+
+// closed returns the train whose last two factors are the best of rank r for the others.
+func (t *ttGroup) closed(heads []*linalg.Matrix, o opened, r int) trainFit {
+	core, out := o.tail(t.b, t.output, r)
+	x := t.trainOf(append(slices.Clone(heads), core), out)
+	loss := t.energy - o.kept(r)
+	if loss <= cancels*t.energy {
+		loss = t.lossOfTrain(x)
+	}
+	return trainFit{train: x.even(), loss: loss}
+}
+
+// trainOf makes a train of factors [r', r·k] and the last one [O, r].
+func (t *ttGroup) trainOf(factors []*linalg.Matrix, out *linalg.Matrix) train {
+	x := train{first: factors[0], taps: t.window, last: out.T()}
+	for i, m := range factors[1:] {
+		k := t.window[i]
+		core := swapped(m, m.Rows, m.Cols/k, k)
+		x.window = append(x.window, &linalg.Matrix{Rows: m.Rows * k, Cols: m.Cols / k, Data: core.Data})
+	}
+	return x
+}
+
+// lossOfTrain returns the loss of a train from its error, zero where that is rounding.
+func (t *ttGroup) lossOfTrain(x train) float64 {
+	left := t.w.Clone()
+	subtract(left, t.b.Mul(true, false, 1, x.last, x.columns(t.b)))
+	if loss := dot(t.weighted(left).Data, rotated(t.b, left, t.in).Data); loss > t.rounding {
+		return loss
+	}
+	return 0
+}
+
+// successive returns the train of successive singular value decompositions where A is the identity. The channels
+// begin with their subspaces of orthogonal iteration; what lies between is decomposed as the outputs' show it.
+func (t *ttGroup) successive(r Rank) (trainFit, error) {
+	f, err := t.plain.iterate(r[0], r[len(r)-1])
+	if err != nil {
+		return trainFit{}, err
+	}
+	heads := []*linalg.Matrix{t.plain.headOf(f, r[0])}
+	outputs := leadingRows(f.out.vectors, r[len(r)-1])
+	y := t.plain.seenThrough(f.head, r[0])
+	rest, shown := byInput(y, t.taps, r[0]), byInput(t.b.Mul(false, false, 1, outputs, y), t.taps, r[0])
+	for i, k := range t.window[:len(t.window)-1] {
+		n := r[i] * k
+		basis, err := leadingBasis(t.b, &linalg.Matrix{Rows: n, Cols: len(shown.Data) / n, Data: shown.Data})
+		if err != nil {
+			return trainFit{}, err
+		}
+		basis = filled(basis, r[i+1])
+		heads = append(heads, basis)
+		rest = t.b.Mul(false, false, 1, basis, &linalg.Matrix{Rows: n, Cols: len(rest.Data) / n, Data: rest.Data})
+		shown = t.b.Mul(false, false, 1, basis, &linalg.Matrix{Rows: n, Cols: len(shown.Data) / n, Data: shown.Data})
+	}
+	rest = &linalg.Matrix{Rows: len(rest.Data) / t.rows, Cols: t.rows, Data: rest.Data}
+	e, err := t.plain.inputsOf(rest)
+	if err != nil {
+		return trainFit{}, err
+	}
+	found := trainFit{heads: heads, tail: func() opened { // from the coordinates of the iteration
+		o := opened{left: t.b.Mul(true, true, 1, t.plain.outputs, rest), vectors: t.b.Mul(true, false, 1, t.plain.outputs, e.vectors)}
+		o.weigh(t.b, t.output, e.values)
+		return o
+	}}
+	if t.output.seen == nil {
+		found.loss = t.energy - e.above(r[len(r)-1])
 	} else {
-		out.last = &linalg.Matrix{Rows: t.w.Cols, Cols: t.w.Rows, Data: turned.Data}
+		found.loss = t.energy - found.tail().kept(r[len(r)-1])
+	}
+	if found.loss > cancels*t.energy {
+		return found, nil
+	}
+	return t.closed(heads, found.tail(), r[len(r)-1]), nil
+}
+
+// byInput turns y [O, a·r] into [r, a·O].
+func byInput(y *linalg.Matrix, taps, r int) *linalg.Matrix {
+	out := linalg.New(r, taps*y.Rows)
+	for o := range y.Rows {
+		row := y.Row(o)
+		for t := range taps {
+			for i := range r {
+				out.Data[i*out.Cols+t*y.Rows+o] = row[t*r+i]
+			}
+		}
 	}
 	return out
+}
+
+// given returns the better of two trains that begin as another does: with all of its factors but the last, and with all
+// but the last two.
+func (t *ttGroup) given(factors []*linalg.Matrix) (trainFit, error) {
+	n := len(factors) - 1
+	whole := factors[n] // grown to a core behind the first factor [r, r1·a], one axis after the other
+	for i := n - 1; i > 0; i-- {
+		inside := 1
+		for _, k := range t.window[i:] {
+			inside *= k
+		}
+		whole = fromTaps(t.b.Mul(false, false, 1, byTap(whole, inside), factors[i]), inside)
+	}
+	d, loss, err := t.split.last(t.through(factors[0]), whole)
+	if err != nil {
+		return trainFit{}, err
+	}
+	best := trainFit{train: t.trainOf(factors, d).even(), loss: loss}
+	if t.in == nil {
+		return best, nil
+	}
+	o, err := t.opened(factors[:n])
+	if err != nil {
+		return best, err
+	}
+	if f := t.closed(factors[:n], o, factors[n].Rows); f.loss < best.loss {
+		best = f
+	}
+	return best, nil
 }

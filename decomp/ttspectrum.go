@@ -10,72 +10,81 @@ func newTTSpectrum(b linalg.Backend, k Kernel, m Metric) (*spectrum[*ttGroup], e
 	if err := ttAccepts(k.Shape); err != nil {
 		return nil, err
 	}
-	var taps []int
+	var window []int
 	for _, a := range windowAxes(k.Shape) {
-		taps = append(taps, k.Window[a])
+		window = append(window, k.Window[a])
 	}
 	groups, err := groupsOf("tt", k, m, func(g int, w *linalg.Matrix) (*ttGroup, error) {
-		group, err := newModeGroup(b, w, k.In/k.Groups, taps, of(m.In, g), of(m.Out, g))
-		return newTTGroup(group, ttLimits(k.Shape)), err
+		return newTTGroup(newSplit(b, w, of(m.In, g), of(m.Out, g), k.taps()), window, ttLimits(k.Shape))
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &spectrum[*ttGroup]{method: "tt", check: ttCheck, factors: ttFactors, hopeless: "the factors are not finite", shape: k.Shape, groups: groups}, nil
+	return &spectrum[*ttGroup]{method: "tt", check: ttCheck, factors: ttFactors, shape: k.Shape, groups: groups}, nil
 }
 
 func (t *ttGroup) loss(r Rank) (float64, error) {
-	f, err := t.at(r)
-	return math.Ldexp(f.loss, t.lossBy), err
+	loss, err := t.lossAt(r)
+	return t.unit(loss), err
 }
 
 func (t *ttGroup) add(chain Chain, r Rank) error {
 	f, err := t.at(r)
 	if err == nil {
-		t.append(chain, f.factors)
+		t.append(chain, f.train)
 	}
 	return err
 }
 
-// append adds one group's train to the weights of a chain.
+// append adds one group's train to the weights of a chain, each factor with its part of the scale.
 func (t *ttGroup) append(chain Chain, x train) {
 	factors := []*linalg.Matrix{x.first}
 	for i, m := range x.window {
 		factors = append(factors, swapped(m, m.Rows/x.taps[i], x.taps[i], m.Cols))
 	}
-	t.write(chain, append(factors, x.last.T()))
+	factors = append(factors, x.last.T())
+	each := math.Exp2(float64(t.scale) / float64(len(factors)))
+	for i, f := range factors {
+		for _, v := range f.Data {
+			chain[i].Kernel.Weights = append(chain[i].Kernel.Weights, v*each)
+		}
+	}
 }
 
-// train is the reverse of append: the train of one group of a chain, for a kernel of this group's scale.
-func (t *ttGroup) train(chain Chain, group int) train {
-	factors := make([]*linalg.Matrix, len(chain))
-	for i, f := range chain {
-		factors[i] = t.read(chain, i, group, f.Kernel.Rows(), f.Kernel.Cols())
+// read returns the factors of one group of a chain for a kernel of this group's scale, the last one apart.
+func (t *ttGroup) read(chain Chain, group int) (factors []*linalg.Matrix, last *linalg.Matrix) {
+	each := math.Exp2(-float64(t.scale) / float64(len(chain)))
+	for _, f := range chain {
+		m := f.Kernel.group(group).Clone()
+		scaleBy(m.Data, each)
+		factors = append(factors, m)
 	}
-	last := len(factors) - 1
-	out := train{first: factors[0], last: factors[last].T(), taps: t.space.window}
-	for i, m := range factors[1:last] {
-		k := out.taps[i]
-		core := swapped(m, m.Rows, m.Cols/k, k)
-		out.window = append(out.window, &linalg.Matrix{Rows: m.Rows * k, Cols: m.Cols / k, Data: core.Data})
-	}
-	return out
+	n := len(factors) - 1
+	return factors[:n], factors[n]
 }
 
-// ttRefit improves the train of a chain on another kernel. It never returns a worse one.
+// ttRefit starts from the factors of a chain but the last, from those but the last two, or from those of a new
+// factorization, whatever lies closest.
 func ttRefit(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, error) {
 	s, err := newTTSpectrum(b, target, m)
 	if err != nil {
 		return nil, err
 	}
-	return s.refit(start, start.ranks(target.Groups), func(t *ttGroup, i int, chain Chain) error {
-		x := t.train(start, i)
-		best, err := better(found[train]{factors: x.even(), loss: t.lossOf(x.last, x.columns(b))}, func() (train, error) {
-			return t.improved(t.rotated(x, func(w whitening) *linalg.Matrix { return w.root }))
-		}, t.measured)
-		if err == nil {
-			t.append(chain, best.factors)
+	r := start.ranks(target.Groups)
+	return s.refit(start, r, func(t *ttGroup, i int, chain Chain) error {
+		best, err := t.at(r)
+		if err != nil {
+			return err
 		}
-		return err
+		factors, _ := t.read(start, i)
+		given, err := t.given(factors)
+		if err != nil {
+			return err
+		}
+		if given.loss < best.loss {
+			best = given
+		}
+		t.append(chain, best.train)
+		return nil
 	})
 }

@@ -17,11 +17,10 @@ func tucker2() Method {
 			"padding and dilation, and a 1×1 convolution to the outputs. It has two ranks, and saves most where both channel modes have few " +
 			"directions that count; with r2 at its full size it is svd-in, with r1 at its full size it is svd.\n\n" +
 			"Given the first factor, the other two are the truncated singular value decomposition of the best map of what it lets through, so " +
-			"the loss is a function of the first factor alone. It starts from the leading subspace of the input mode, or from the result of a " +
-			"larger r2, and is improved step by step. Without data that is higher-order orthogonal iteration. With groups, every group gets " +
-			"the same ranks.",
+			"the first factor is all there is to look for. With data it is that of svd-in with r1, improved step by step, and serves every r2. Without " +
+			"data, subspaces of both modes are found together, by higher-order orthogonal iteration. With groups, every group gets the same ranks.",
 		Formula: "W'[o,c,i,j] = Σ_s Σ_q U[o,q] Z[q,s,i,j] P[s,c];  min tr(G (W−W') A (W−W')ᵀ): for the map M of a head P, U Z = G^-½ [G^½ L B^½]_r2 B^-½ " +
-			"with B = M A Mᵀ, L = W A Mᵀ B⁻¹ and [·]_r the truncated SVD; the loss that is left lowered over P by limited-memory BFGS",
+			"with B = M A Mᵀ, L = W A Mᵀ B⁻¹ and [·]_r the truncated SVD; tr(G (W−L M) A (W−L M)ᵀ) lowered over P by limited-memory BFGS",
 		ChainText: "Conv 1×1 (C→r1; group) → Conv k×k (r1→r2; strides, pads, dilations, group) → Conv 1×1 (r2→O; group; bias).",
 		CostText: "C·r1 + r1·r2·k·k + r2·O weights a group; the first factor runs at each position of the input, the others at each of the output. " +
 			"dense: C·O·k·k.",
@@ -168,15 +167,12 @@ func newTuckerSpectrum(b linalg.Backend, k Kernel, m Metric) (*spectrum[*tuckerG
 }
 
 func (g *tuckerGroup) loss(r Rank) (float64, error) {
-	f, err := g.solve(r[0], r[1])
-	return g.unit(f.loss), err
+	loss, err := g.lossAt([2]int{r[0], r[1]})
+	return g.unit(loss), err
 }
 
 func (g *tuckerGroup) add(chain Chain, r Rank) error {
-	f, err := g.solve(r[0], r[1])
-	if err == nil {
-		f, err = g.whole(f, r[1])
-	}
+	f, err := g.at([2]int{r[0], r[1]})
 	if err == nil {
 		f.appendTo(chain, g.split)
 	}

@@ -26,7 +26,7 @@ func TestWide(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			alone, err := g.improve(g.start.RowRange(0, rank), effort{})
+			alone, err := g.lower(g.start.RowRange(0, rank), effort{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -35,27 +35,45 @@ func TestWide(t *testing.T) {
 			}
 		}
 	}
-	s, err := newTuckerSpectrum(linalg.Gonum(), k, m)
-	if err != nil {
-		t.Fatal(err)
+}
+
+// TestTuckerAnswers holds the losses of pairs, all of which with one r1 follow from one decomposition, against the errors of
+// their factors.
+func TestTuckerAnswers(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 1))
+	k := Kernel{Shape: Shape{Out: 9, In: 6, Window: []int{3, 3}, Groups: 1}}
+	k.Weights = randomMatrix(r, k.Rows(), k.Cols()).Data
+	in, out := fieldMoment(r, k.In, 3), randomMoment(r, k.Out)
+	lifted := linalg.Identity(k.Out)
+	for i := range k.Out {
+		lifted.Set(i, i, math.Pow(10, -float64(i)))
 	}
-	g := s.groups[0]
-	for _, rank := range tuckerRanks(k.Shape, 1) {
-		if [2]int{rank[0], rank[1]} == g.size.most {
-			continue
-		}
-		together, known := g.solved[[2]int{rank[0], rank[1]}]
-		if !known {
-			if together, err = g.unmoved(rank[0], rank[1]); err != nil {
-				t.Fatal(err)
-			}
-		}
-		alone, err := g.improve(g.start.RowRange(0, rank[0]), rank[1], effort{})
+	for name, m := range map[string]Metric{
+		"none":   {},
+		"inputs": {In: []*linalg.Matrix{in}},
+		"both":   {In: []*linalg.Matrix{in}, Out: []*linalg.Matrix{out}},
+		"lifted": {In: []*linalg.Matrix{in}, Out: []*linalg.Matrix{lifted}},
+		"output": {Out: []*linalg.Matrix{out}},
+	} {
+		s, err := newTuckerSpectrum(linalg.Gonum(), k, m)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if math.Abs(together.loss-alone.loss) > 1e-8*alone.loss+1e-14*g.energy || together.head.Rows != rank[0] {
-			t.Errorf("tucker2, rank %v: loss %g, alone %g", rank, together.loss, alone.loss)
+		g := s.groups[0]
+		for _, rank := range tuckerRanks(k.Shape, 1) {
+			pair := [2]int{rank[0], rank[1]}
+			loss, err := g.lossAt(pair)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := g.at(pair)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := g.lossOf(g.through(f.head), g.b.Mul(false, false, 1, f.out, f.core))
+			if math.Abs(loss-want) > 1e-9*want+1e-14*g.energy || f.head.Rows != rank[0] {
+				t.Errorf("%s, rank %v: loss %g, of its factors %g", name, rank, loss, want)
+			}
 		}
 	}
 }

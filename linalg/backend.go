@@ -39,6 +39,9 @@ type Backend interface {
 	// the basis of their subspace is the implementation's choice.
 	SymEig(a *Matrix) (values []float64, vectors *Matrix, err error)
 
+	// SymEigValues returns the values of SymEig alone, by OpenBLAS in a fraction of its time and memory.
+	SymEigValues(a *Matrix) ([]float64, error)
+
 	// SVD returns the thin singular value decomposition a = U·diag(s)·VT with k = min(rows, cols):
 	// u is rows×k, s descending, vt is k×cols. Each column of u has its element of largest
 	// magnitude (the first of several) positive.
@@ -54,6 +57,10 @@ type Backend interface {
 
 	// GemmAdd32 adds op(a)·op(b) to dst in float32, with op as in Mul.
 	GemmAdd32(transA, transB bool, a, b, dst Block32)
+
+	// SolveSPD32 replaces b by the X with a·X = b as SolveSPD finds it, in float32. a is used up. NaN and infinite
+	// elements are not looked for: a result may have them where a or b has.
+	SolveSPD32(a, b Block32) error
 }
 
 // What a NumericalError wraps.
@@ -141,6 +148,15 @@ func checkSystem(a, b *Matrix) error {
 		panic(fmt.Sprintf("linalg: a %d×%d system with a %d×%d right-hand side", a.Rows, a.Cols, b.Rows, b.Cols))
 	}
 	return errors.Join(checkSquare(a), b.Check())
+}
+
+// solve32Size checks the blocks of SolveSPD32 and returns the order of a and the number of right-hand sides.
+func solve32Size(a, b Block32) (n, m int) {
+	if a.Rows != a.Cols || a.Rows != b.Rows {
+		panic(fmt.Sprintf("linalg: a %d×%d system with a %d×%d right-hand side", a.Rows, a.Cols, b.Rows, b.Cols))
+	}
+	checkBlocks(b.Rows, b.Cols, b, a)
+	return b.Rows, b.Cols
 }
 
 // fixColumnSigns makes the element of largest magnitude of every column of m positive (the first of

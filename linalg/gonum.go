@@ -47,6 +47,12 @@ func (g gonumBackend) SymEig(a *Matrix) ([]float64, *Matrix, error) {
 	return values, vectors, nil
 }
 
+// SymEigValues takes the way of SymEig: gonum's other one panics where it has to scale the matrix (dsterf, v0.17).
+func (g gonumBackend) SymEigValues(a *Matrix) ([]float64, error) {
+	values, _, err := g.SymEig(a)
+	return values, err
+}
+
 func (g gonumBackend) SVD(a *Matrix) (*Matrix, []float64, *Matrix, error) {
 	if err := a.Check(); err != nil {
 		return nil, nil, nil, err
@@ -102,4 +108,35 @@ func (g gonumBackend) GemmAdd32(transA, transB bool, a, b, dst Block32) {
 	tiles(m, n, k, false, x, y, func(i, j, rows, cols, depth int, x, y []float32, ldx, ldy int) {
 		g.blas.Sgemm(blas.NoTrans, blas.Trans, rows, cols, depth, 1, x, ldx, y, ldy, 1, dst.Data[i*dst.Stride+j:], dst.Stride)
 	})
+}
+
+// SolveSPD32 solves in double precision: gonum has no LAPACK in single precision.
+func (g gonumBackend) SolveSPD32(a, b Block32) error {
+	n, m := solve32Size(a, b)
+	if n == 0 || m == 0 {
+		return nil
+	}
+	system, x := widened(a), widened(b)
+	if !g.lapack.Dpotrf(blas.Upper, n, system.Data, n) {
+		return numerical(ErrNotPositiveDefinite, "Cholesky factorization", n, n)
+	}
+	g.lapack.Dpotrs(blas.Upper, n, m, system.Data, n, x.Data, m)
+	for i := range n {
+		for j, v := range x.Row(i) {
+			b.Data[i*b.Stride+j] = float32(v)
+		}
+	}
+	return nil
+}
+
+// widened returns a block in double precision.
+func widened(b Block32) *Matrix {
+	out := New(b.Rows, b.Cols)
+	for i := range b.Rows {
+		row := out.Row(i)
+		for j := range row {
+			row[j] = float64(b.Data[i*b.Stride+j])
+		}
+	}
+	return out
 }

@@ -59,6 +59,16 @@ func TestSymEig(t *testing.T) {
 				t.Errorf("%s: V·Λ·Vᵀ misses the matrix by %g", name, d)
 			}
 			checkSigns(t, name, v)
+			alone, err := b.SymEigValues(a)
+			if err != nil || len(alone) != len(values) {
+				t.Errorf("%s: %d values alone, and %v", name, len(alone), err)
+				continue
+			}
+			for i, w := range alone {
+				if math.Abs(w-values[i]) > 1e-13*max(math.Abs(values[0]), math.Abs(values[len(values)-1])) {
+					t.Errorf("%s: value %d is %g, and alone %g", name, i, values[i], w)
+				}
+			}
 		}
 	})
 }
@@ -175,9 +185,10 @@ func TestNotFinite(t *testing.T) {
 			a := linalg.Identity(3)
 			a.Set(1, 2, bad)
 			_, _, errEig := b.SymEig(a)
+			_, errValues := b.SymEigValues(a)
 			_, _, _, errSVD := b.SVD(a)
 			_, errSolve := b.SolveSPD(a, linalg.New(3, 1))
-			for _, err := range []error{errEig, errSVD, errSolve} {
+			for _, err := range []error{errEig, errValues, errSVD, errSolve} {
 				var numerical *linalg.NumericalError
 				if !errors.As(err, &numerical) || !errors.Is(err, linalg.ErrNotFinite) || !strings.Contains(err.Error(), "(1, 2)") {
 					t.Errorf("%v: got error %v, wanted a numerical one that names the element", bad, err)

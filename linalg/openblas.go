@@ -50,7 +50,7 @@ type openBLAS struct {
 	// the process when more calls come at once; more than there are processors gain nothing anyhow.
 	calls chan struct{}
 
-	dgemm, dsyevd, dgesdd, dgesvd, dpotrf, dpotrs, sgemm, ssyrk uintptr
+	dgemm, dsyevd, dgesdd, dgesvd, dpotrf, dpotrs, sgemm, ssyrk, spotrf, strsm uintptr
 }
 
 // maxCalls stays below the number of work buffers of every build (at least 2 for each of the threads it was
@@ -84,6 +84,8 @@ func bind(library *dynlib.Library) (*openBLAS, error) {
 		{&o.dgesvd, "dgesvd_", "this OpenBLAS was built without LAPACK"},
 		{&o.dpotrf, "dpotrf_", "this OpenBLAS was built without LAPACK"},
 		{&o.dpotrs, "dpotrs_", "this OpenBLAS was built without LAPACK"},
+		{&o.spotrf, "spotrf_", "this OpenBLAS was built without LAPACK"},
+		{&o.strsm, "strsm_", "this OpenBLAS has no Fortran interface"},
 	} {
 		address, err := library.Symbol(prefix + want.symbol)
 		if err != nil {
@@ -176,6 +178,23 @@ func (o *openBLAS) SyrkAdd32(trans bool, x, dst Block32) {
 }
 
 func (o *openBLAS) SymEig(a *Matrix) ([]float64, *Matrix, error) {
+	values, columns, err := o.symmetric('V', a)
+	if err != nil || a.Rows == 0 {
+		return values, columns, err
+	}
+	vectors := columns.T()
+	fixColumnSigns(vectors, nil)
+	return values, vectors, nil
+}
+
+func (o *openBLAS) SymEigValues(a *Matrix) ([]float64, error) {
+	values, _, err := o.symmetric('N', a)
+	return values, err
+}
+
+// symmetric solves the eigenproblem of a symmetric matrix: with the job V, the vectors are in the rows of the matrix that
+// comes back.
+func (o *openBLAS) symmetric(job byte, a *Matrix) ([]float64, *Matrix, error) {
 	if err := checkSquare(a); err != nil {
 		return nil, nil, err
 	}
@@ -183,7 +202,7 @@ func (o *openBLAS) SymEig(a *Matrix) ([]float64, *Matrix, error) {
 	if a.Rows == 0 {
 		return values, columns, nil
 	}
-	job, uplo, n := byte('V'), byte('L'), int64(a.Rows)
+	uplo, n := byte('L'), int64(a.Rows)
 	run := func(work []float64, lwork int64, iwork []int64, liwork int64) int32 {
 		var info int64
 		o.call(o.dsyevd, uintptr(ptr(&job)), uintptr(ptr(&uplo)), uintptr(ptr(&n)), uintptr(ptr(&columns.Data[0])), uintptr(ptr(&n)),
@@ -200,9 +219,7 @@ func (o *openBLAS) SymEig(a *Matrix) ([]float64, *Matrix, error) {
 	if info != 0 {
 		return nil, nil, numerical(ErrNotConverged, fmt.Sprintf("eigen-decomposition (dsyevd: %d)", info), a.Rows, a.Rows)
 	}
-	vectors := columns.T()
-	fixColumnSigns(vectors, nil)
-	return values, vectors, nil
+	return values, columns, nil
 }
 
 func (o *openBLAS) SVD(a *Matrix) (*Matrix, []float64, *Matrix, error) {
@@ -288,4 +305,23 @@ func (o *openBLAS) SolveSPD(a, b *Matrix) (*Matrix, error) {
 		return nil, fmt.Errorf("linalg: Cholesky solution of a %d×%d system failed (dpotrs: %d)", a.Rows, a.Rows, int32(info))
 	}
 	return x.T(), nil
+}
+
+func (o *openBLAS) SolveSPD32(a, b Block32) error {
+	order, sides := solve32Size(a, b)
+	if order == 0 || sides == 0 {
+		return nil
+	}
+	uplo, n, lda, info := byte('L'), int64(order), leading(a.Stride), int64(0)
+	o.call(o.spotrf, uintptr(ptr(&uplo)), uintptr(ptr(&n)), uintptr(ptr(&a.Data[0])), uintptr(ptr(&lda)), uintptr(ptr(&info)), 1)
+	if int32(info) != 0 {
+		return numerical(ErrNotPositiveDefinite, "Cholesky factorization in single precision", order, order)
+	}
+	// a is L·Lᵀ by columns, and b by rows is bᵀ by columns: Xᵀ = bᵀ·L⁻ᵀ·L⁻¹.
+	side, diag, m, ldb, one := byte('R'), byte('N'), int64(sides), leading(b.Stride), float32(1)
+	for _, trans := range []byte{'T', 'N'} {
+		o.call(o.strsm, uintptr(ptr(&side)), uintptr(ptr(&uplo)), uintptr(ptr(&trans)), uintptr(ptr(&diag)), uintptr(ptr(&m)), uintptr(ptr(&n)),
+			uintptr(ptr(&one)), uintptr(ptr(&a.Data[0])), uintptr(ptr(&lda)), uintptr(ptr(&b.Data[0])), uintptr(ptr(&ldb)), 1, 1, 1, 1)
+	}
+	return nil
 }

@@ -63,5 +63,12 @@ func selfTest(b Backend) error {
 	if !near(wide(gram.Data), 14, 32, 0, 77) || !near(wide(product.Data), 17, 22, 27, 22, 29, 36, 27, 36, 45) {
 		return errors.New("its products in single precision (ssyrk, sgemm) are wrong")
 	}
+	solved := Block32{Rows: 2, Cols: 1, Stride: 1, Data: []float32{8, 12}}
+	if err := b.SolveSPD32(Block32{Rows: 2, Cols: 2, Stride: 2, Data: []float32{4, 2, 0, 5}}, solved); err != nil {
+		return err
+	}
+	if !near(wide(solved.Data), 1, 2) {
+		return errors.New("its Cholesky solution in single precision (spotrf, strsm) is wrong")
+	}
 	return nil
 }

@@ -115,24 +115,32 @@ func (p *problem) open(x choice, d dual) [][]candidate {
 // exchange looks for two sites of which one can give up something for the other to gain more, and for every such pair
 // takes the best exchange, once through all pairs. It reports whether there was any.
 func (p *problem) exchange(x choice, open [][]candidate) bool {
+	var free []int // the sites that have a choice: as a rule few of many
+	for k := range p.sites {
+		if len(open[k]) > 1 {
+			free = append(free, k)
+		}
+	}
 	improved := false
-	for giver := range p.sites {
-		for taker := range p.sites {
-			if giver != taker && p.exchangePair(x, giver, taker, open[giver], open[taker]) {
+	room, loss := p.room(x), p.loss(x)
+	for _, giver := range free {
+		for _, taker := range free {
+			if giver != taker && p.exchangePair(x, room, loss, giver, taker, open[giver], open[taker]) {
 				improved = true
+				room, loss = p.room(x), p.loss(x)
 			}
 		}
 	}
 	return improved
 }
 
-func (p *problem) exchangePair(x choice, giver, taker int, gives, takes []candidate) bool {
+// exchangePair takes the best exchange between two sites; room and loss are those of x.
+func (p *problem) exchangePair(x choice, room []float64, loss float64, giver, taker int, gives, takes []candidate) bool {
 	give, take := p.sites[giver], p.sites[taker]
 	fromGive, fromTake := x[giver], x[taker]
 	most := take[fromTake].loss - take[takes[0].rung].loss // what the taker could gain at all
-	room := p.room(x)
 	roomier := make([]float64, len(room))
-	bestGive, bestTake, best := fromGive, fromTake, 1e-12*p.loss(x)
+	bestGive, bestTake, best := fromGive, fromTake, 1e-12*loss
 	for _, g := range gives {
 		price := give[g.rung].loss - give[fromGive].loss
 		if price <= 0 {

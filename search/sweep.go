@@ -50,8 +50,24 @@ func (p *problem) sweep(x choice, d dual) (choice, bool) {
 		}
 		s.least = append(s.least, least)
 	}
-	plans := []partial{{costs: make([]float64, len(p.budgets))}}
-	trail := make([][]link, len(s.order))
+	start := partial{costs: make([]float64, len(p.budgets))}
+	settled := 0 // sites without a choice, which come first
+	for _, k := range s.order {
+		if len(s.open[k]) > 1 {
+			break
+		}
+		r := p.sites[k][x[k]]
+		for b, c := range r.costs {
+			start.costs[b] += c
+		}
+		start.loss, start.reduced = start.loss+r.loss, start.reduced+s.open[k][0].reduced
+		settled++
+	}
+	plans, trail := []partial{start}, make([][]link, len(s.order)-settled)
+	s.order = s.order[settled:]
+	for b := range s.least {
+		s.least[b] = s.least[b][settled:]
+	}
 	for depth := range s.order {
 		plans = s.extend(plans, depth)
 		for _, q := range plans {

@@ -139,7 +139,7 @@ func Laws(t *testing.T, b linalg.Backend, m decomp.Method, s Specimen) {
 	if len(found) == 0 || !slices.Equal(found[len(found)-1], ranks[len(ranks)-1]) {
 		t.Fatalf("of the ranks %v, %v are usable; wanted the last", ranks, found)
 	}
-	last, squares := math.Inf(1), singularSquares(t, s)
+	last, squares, least := math.Inf(1), singularSquares(t, s), floors(t, b, s)
 	for _, r := range found {
 		chain := chainOf(t, spectrum, r)
 		costsAgree(t, m, s, r, chain)
@@ -147,6 +147,7 @@ func Laws(t *testing.T, b linalg.Backend, m decomp.Method, s Specimen) {
 		loss := lossOf(t, spectrum, r)
 		lossAgrees(t, s, r, chain, loss)
 		bounded(t, s, squares, r, chain, loss)
+		above(t, least, s, r, chain, loss)
 		if len(r) == 1 && loss > last { // of pairs and triples, which have no order, a spectrum finds local minima
 			t.Errorf("loss rises from %g to %g at rank %v", last, loss, r)
 		}

@@ -86,8 +86,14 @@ func (s *Stats) addMoments(a, b Stats) error {
 		return err
 	}
 	for g, m := range x {
-		whole, noise := join(half{m.Clone(), slices.Clone(a.Mean[g]), a.Positions}, half{y[g], b.Mean[g], b.Positions}, s.Samples)
-		s.A, s.Mean, s.Noise = append(s.A, whole.second), append(s.Mean, whole.mean), append(s.Noise, noise)
+		whole, mean := linalg.New(m.Rows, m.Cols), slices.Clone(a.Mean[g])
+		noise := join(half{mean, a.Positions}, half{b.Mean[g], b.Positions}, s.Samples, func(i, j int) (float64, float64) { return m.At(i, j), y[g].At(i, j) }, whole)
+		for i := range whole.Rows {
+			for j := range i {
+				whole.Set(i, j, whole.At(j, i))
+			}
+		}
+		s.A, s.Mean, s.Noise = append(s.A, whole), append(s.Mean, mean), append(s.Noise, noise)
 	}
 	return nil
 }

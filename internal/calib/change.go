@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/onnx-compress/onnx-compress/grad"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -26,6 +27,8 @@ type Outputs struct {
 
 	values  [][]tensor.Dense // by run, then target, without filler
 	samples int
+
+	batch, workers int // of the runs
 }
 
 // Observe runs a model on the samples numbered by indices and keeps its floating-point
@@ -47,6 +50,9 @@ func Observe(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples
 	defer session.Close()
 	if len(out.targets) == 0 || len(indices) == 0 {
 		return out, nil
+	}
+	if err := out.fit(ctx, m, indices[0]); err != nil {
+		return nil, err
 	}
 	var bytes int64 // of one sample
 	err = out.each(ctx, session, indices[:1], func(string, int, int) {}, func(r *feed.Run, values []tensor.Dense) error {
@@ -70,6 +76,25 @@ func newOutputs(lib *ort.Library, m *onnxio.Model, src samples.Source, o Options
 	}
 	list, err := targets(m, o)
 	return &Outputs{lib: lib, src: src, o: o.withDefaults(), inputs: inputs, targets: list}, err
+}
+
+// fit lowers the batch and the workers to what the memory holds of a model's values, going by the sample of that number.
+func (o *Outputs) fit(ctx context.Context, m *onnxio.Model, index int) error {
+	o.batch, o.workers = o.o.Batch, o.o.Threads
+	r, err := feed.First(ctx, o.src, []int{index}, o.inputs, 1)
+	if err != nil {
+		return err
+	}
+	values, err := grad.Observe(ctx, o.lib, m, r.Inputs)
+	if err != nil {
+		return ctx.Err() // where sizes cannot be found out, the caller's are taken
+	}
+	var wanted []string
+	for _, t := range o.targets {
+		wanted = append(wanted, t.name)
+	}
+	o.batch, o.workers = within(o.o.Memory, live(m, values, wanted), samples.Batch(o.inputs) > 0, o.batch, o.workers)
+	return nil
 }
 
 // keep fills in what the session computes.
@@ -166,11 +191,11 @@ func (o *Outputs) each(ctx context.Context, session *ort.Session, indices []int,
 	for i, t := range o.targets {
 		names[i] = t.name
 	}
-	runs, err := feed.New(o.src, indices, o.inputs, o.o.Batch, o.o.Threads)
+	runs, err := feed.New(o.src, indices, o.inputs, o.batch, o.workers)
 	if err != nil {
 		return err
 	}
-	return runs.Each(ctx, o.o.Threads, progress, func(ctx context.Context) func(*feed.Run) error {
+	return runs.Each(ctx, o.workers, progress, func(ctx context.Context) func(*feed.Run) error {
 		return func(r *feed.Run) error {
 			result, err := session.Run(ctx, r.Inputs, names)
 			if err != nil {

@@ -144,7 +144,7 @@ func newCollector(sites []rewrite.Site, inputs []samples.InputSpec, o Options) *
 	for i := range sites {
 		s := &sites[i]
 		if o.Probes > 0 {
-			c.sensors = append(c.sensors, newSensor(s))
+			c.sensors = append(c.sensors, newSensor(s, o.Memory))
 		}
 		c.of[i] = -1
 		for k, st := range c.stations {
@@ -174,7 +174,7 @@ func (c *collector) share(inputs []samples.InputSpec) (workers, batch int) {
 	var sums, largest, activations int64
 	seen := map[int]bool{}
 	for k, st := range c.stations {
-		sums += sumBytes(st.site, c.o.Samples)
+		sums += InputBytes(st.site, c.o.Samples)
 		largest = max(largest, workerBytes(st.site, c.o.Samples))
 		if !seen[c.from[k]] {
 			seen[c.from[k]] = true
@@ -182,8 +182,9 @@ func (c *collector) share(inputs []samples.InputSpec) (workers, batch int) {
 		}
 	}
 	for _, s := range c.sensors {
-		sums += sensitivityBytes(s.site)
-		largest = max(largest, sensitivityBytes(s.site)+workerSpare)
+		bytes := sensitivityBytes(s.site, c.o.Memory)
+		sums += bytes
+		largest = max(largest, bytes+workerSpare)
 		activations += outputBytes(s.site)
 	}
 	batch = c.o.Batch

@@ -312,17 +312,17 @@ func TestGroups(t *testing.T) {
 	for i := range sites {
 		largest = max(largest, InputBytes(&sites[i], 0))
 	}
-	several, err := Groups(sites, Options{Memory: fixed + 3*largest, Threads: 7})
+	several, err := Groups(sites, Options{Memory: fixed + 2*largest, Threads: 7})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if flat := slices.Concat(several...); !slices.Equal(flat, testkit.Count(len(sites))) {
 		t.Errorf("groups %v, want every site once and in order", several)
 	}
-	_, err = Groups(sites, Options{Memory: fixed + 3*largest - 1})
+	_, err = Groups(sites, Options{Memory: fixed + 2*largest - 1})
 	var large *TooLargeError
-	if !errors.As(err, &large) || large.Needed != fixed+3*largest {
-		t.Errorf("%v, want that a site needs %d bytes", err, fixed+3*largest)
+	if !errors.As(err, &large) || large.Needed != fixed+2*largest {
+		t.Errorf("%v, want that a site needs %d bytes", err, fixed+2*largest)
 	}
 	whole, err := Collect(context.Background(), lib, m, sites, src, testkit.Count(8), Options{})
 	if err != nil {

@@ -61,9 +61,8 @@ func (st *station) keep(w *worker, columns run) {
 	}
 	for _, c := range st.kept {
 		summation, n := moments.Rows(k, 1), len(c.columns)/k
-		half := st.next()
-		half.Run(w.backend, summation, st.pilot.Off(summation, c.columns, n, c.roots, &w.off), n, c.roots, &w.part, &w.scratch)
-		half.Add(&w.part)
+		st.sums.Run(w.backend, summation, st.pilot.Off(summation, c.columns, n, c.roots, &w.off), n, c.roots, &w.part, &w.scratch)
+		st.sums.Add(&w.part)
 	}
 	st.kept = nil
 }
@@ -76,12 +75,12 @@ func (st *station) together(out *Stats) (first int) {
 	to, roots := out.Columns.Data, []float32(nil)
 	var part moments.Part
 	var off []float32
-	for i, in := range st.halves {
+	for i := range 2 {
 		for at := i; at < len(st.kept); at += 2 {
 			c := st.kept[at]
 			summation, n := moments.Rows(k, 1), len(c.columns)/k
-			in.RunFirst(summation, st.pilot.Off(summation, c.columns, n, c.roots, &off), n, c.roots, &part)
-			in.Add(&part)
+			st.sums.RunFirst(summation, st.pilot.Off(summation, c.columns, n, c.roots, &off), n, c.roots, &part)
+			st.sums.AddFirst(i, &part)
 			to = to[copy(to, c.columns):]
 			st.kept[at] = run{}
 			if c.roots != nil {
@@ -94,12 +93,12 @@ func (st *station) together(out *Stats) (first int) {
 	if slices.ContainsFunc(roots, func(r float32) bool { return r != 1 }) {
 		out.Roots = roots
 	}
-	share := float64(st.halves[1].Positions()) / float64(st.positions)
-	out.Mean = st.halves[0].First()
-	for i, v := range st.halves[1].First()[0] {
+	share := float64(st.sums.Positions(1)) / float64(st.positions)
+	out.Mean = st.sums.First(0)
+	for i, v := range st.sums.First(1)[0] {
 		out.Mean[0][i] += share * (v - out.Mean[0][i])
 	}
-	return int(st.halves[0].Positions())
+	return int(st.sums.Positions(0))
 }
 
 // finite reports what is not finite in A or in the columns that stand for it, and in which group.

@@ -135,8 +135,8 @@ func TestGroupsOfWideSites(t *testing.T) {
 	if sites[0].View.Kind != rewrite.LastAxis {
 		t.Fatalf("view %v", sites[0].View)
 	}
-	// Moments are summed in two halves, beside a worker's own; columns are kept once.
-	for samples, want := range map[int]int64{0: 3 * 8 * 2000 * 2000, 1999: 2 * 4 * 1999 * 2000, 2000: 3 * 8 * 2000 * 2000} {
+	// Moments are summed beside a worker's own; columns are kept once.
+	for samples, want := range map[int]int64{0: 2 * 8 * 2000 * 2000, 1999: 2 * 4 * 1999 * 2000, 2000: 2 * 8 * 2000 * 2000} {
 		o := Options{Samples: samples, Memory: workerSpare + want}
 		if groups, err := Groups(sites, o); err != nil || len(groups) != 1 {
 			t.Errorf("%d samples: groups %v (%v)", samples, groups, err)

@@ -14,14 +14,14 @@ import (
 )
 
 // statsMagic starts a file of statistics; its last byte is the version of the format.
-const statsMagic = "onnx-compress.stats\x05"
+const statsMagic = "onnx-compress.stats\x06"
 
 // WriteTo writes the statistics in a form that ReadStats reads back exactly.
 //
 // The format is little-endian: the magic with its version, the length and the bytes of
 // the site's name, positions, samples, the number of axes of the output shape and the
 // axes; the form of the inputs' statistics and what belongs to it; the number of groups of
-// sensitivities, then for each O and the upper triangle of the O×O moment, row by row; the
+// sensitivities, then for each O and the upper triangle of the O×O moment, row by row; likewise for those pulled back; the
 // length and the bytes of the note, and of why they are unusable; and the number of samples that have weights, and in
 // the order of their numbers each one's number, how many positions it has, and their weights, float32.
 // Counts are uint64, the moments float64.
@@ -46,10 +46,12 @@ func (s Stats) WriteTo(w io.Writer) (int64, error) {
 	if err := out.inputs(&s); err != nil {
 		return out.written, fmt.Errorf("statistics of site %q: %w", s.Site, err)
 	}
-	out.count(len(s.G))
-	for _, m := range s.G {
-		if err := out.moment(m); err != nil {
-			return out.written, fmt.Errorf("statistics of site %q: %w", s.Site, err)
+	for _, side := range [][]*linalg.Matrix{s.G, s.Pullback} {
+		out.count(len(side))
+		for _, m := range side {
+			if err := out.moment(m); err != nil {
+				return out.written, fmt.Errorf("statistics of site %q: %w", s.Site, err)
+			}
 		}
 	}
 	out.text(s.Note)

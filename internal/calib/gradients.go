@@ -208,7 +208,9 @@ func (c *collector) finishSensitivities(ctx context.Context, stats []Stats, runs
 	var sites []*rewrite.Site
 	for i, s := range c.sensors {
 		g, why, ok := s.mean()
-		if stats[i].G, stats[i].Note = g, why; !ok {
+		stats[i].Note = why
+		stats[i].setSensitivity(s, g)
+		if !ok {
 			left, sites = append(left, i), append(sites, s.site)
 		}
 	}
@@ -218,7 +220,7 @@ func (c *collector) finishSensitivities(ctx context.Context, stats []Stats, runs
 	scales, err := c.gradients.perturb(ctx, sites, runs, workers, c.o.Seed)
 	if errors.Is(err, errNoOutput) || errors.Is(err, errSizes) {
 		for i := range stats { // losses of sites with sensitivities and without could not be added up
-			stats[i].G = nil
+			stats[i].G, stats[i].Pullback = nil, nil
 			stats[i].Note = "no sensitivities: " + err.Error()
 		}
 		return nil
@@ -227,7 +229,11 @@ func (c *collector) finishSensitivities(ctx context.Context, stats []Stats, runs
 		return fmt.Errorf("measuring sensitivities: %w", err)
 	}
 	for k, i := range left {
-		stats[i].G = scaled(sites[k], scales[k])
+		g, err := c.sensors[i].scaled(c.o.Backend, scales[k])
+		if err != nil {
+			return err
+		}
+		stats[i].setSensitivity(c.sensors[i], g)
 		stats[i].Note = "sensitivity measured by perturbing the output: " + stats[i].Note
 	}
 	return nil

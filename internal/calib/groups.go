@@ -77,17 +77,14 @@ func InputBytes(s *rewrite.Site, samples int) int64 {
 	return 8 * int64(s.Kernel.Groups) * k * k
 }
 
-// sumBytes is what they take while they are summed, in two halves.
-func sumBytes(s *rewrite.Site, samples int) int64 {
-	if s.View.Kind == rewrite.TableRows || wide(s, samples) {
-		return InputBytes(s, samples)
-	}
-	return 2 * InputBytes(s, samples)
-}
-
-// sensitivityBytes is what the sensitivities of a site take in float64.
-func sensitivityBytes(s *rewrite.Site) int64 {
+// sensitivityBytes is what the sensitivities of a site take in float64 under that memory limit, and its weight where they are
+// pulled back through it.
+func sensitivityBytes(s *rewrite.Site, memory int64) int64 {
 	o := int64(s.Kernel.Rows())
+	if pulled(s, memory) {
+		k := int64(s.Kernel.Cols())
+		return 8*k*k + 4*k*o
+	}
 	return 8 * int64(s.Kernel.Groups) * o * o
 }
 
@@ -108,9 +105,9 @@ func Groups(sites []rewrite.Site, o Options) ([][]int, error) {
 	var groups [][]int
 	var used int64
 	for i := range sites {
-		need, sensitivity := sumBytes(&sites[i], o.Samples), int64(0)
+		need, sensitivity := InputBytes(&sites[i], o.Samples), int64(0)
 		if o.Probes > 0 {
-			sensitivity = sensitivityBytes(&sites[i])
+			sensitivity = sensitivityBytes(&sites[i], o.Memory)
 		}
 		// A worker's partial sums of the two do not exist at the same time.
 		if total := need + sensitivity + max(InputBytes(&sites[i], o.Samples), sensitivity) + workerSpare; total > o.Memory {

@@ -42,15 +42,15 @@ func noiseOf(offNoise, off, noise float64, diagonal []float64) Noise {
 	return Noise{shareOf(offNoise, off, 1), shareOf(noise, scatter(diagonal), 1), shareOf(offNoise, max(squares-offNoise, 0), mostNoise)}
 }
 
-// half is what one half of the samples says of a group of columns.
+// half is what one half of the samples says of a group of columns, beside E[x xᵀ].
 type half struct {
-	second    *linalg.Matrix // E[x xᵀ]
 	mean      []float64
 	positions int64
 }
 
-// join returns what both halves say together, of so many samples; the numbers of a are used up.
-func join(a, b half, samples int64) (half, Noise) {
+// join sets the upper triangle of out to what both halves say together, of so many samples, second telling what each says; the
+// numbers of a are used up, and become the mean of all.
+func join(a, b half, samples int64, second func(i, j int) (a, b float64), out *linalg.Matrix) Noise {
 	n := a.positions + b.positions
 	share := float64(b.positions) / float64(max(n, 1))
 	apart := make([]float64, len(a.mean))
@@ -60,12 +60,12 @@ func join(a, b half, samples int64) (half, Noise) {
 	}
 	var off, offNoise, noise float64
 	diagonal := make([]float64, len(a.mean))
-	for i := range a.second.Rows {
-		for j := i; j < a.second.Cols; j++ {
-			difference := a.second.At(i, j) - b.second.At(i, j)
-			whole := a.second.At(i, j) - share*difference
-			a.second.Set(i, j, whole)
-			a.second.Set(j, i, whole)
+	for i := range out.Rows {
+		for j := i; j < out.Cols; j++ {
+			first, other := second(i, j)
+			difference := first - other
+			whole := first - share*difference
+			out.Set(i, j, whole)
 			difference -= apart[i]*a.mean[j] + a.mean[i]*apart[j]
 			c := whole - a.mean[i]*a.mean[j]
 			if i == j {
@@ -78,8 +78,7 @@ func join(a, b half, samples int64) (half, Noise) {
 		}
 	}
 	scale := scaleOfNoise(a.positions, b.positions, samples)
-	a.positions = n
-	return a, noiseOf(offNoise*scale, off, noise*scale, diagonal)
+	return noiseOf(offNoise*scale, off, noise*scale, diagonal)
 }
 
 // scaleOfNoise is what the squared difference of halves is multiplied with: infinite where they cannot differ.

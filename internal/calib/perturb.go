@@ -214,20 +214,9 @@ func (p *perturbation) draw(r *feed.Run, s *rewrite.Site, y tensor.Dense, seed u
 // change is the weighed energy of the difference of two values of an output, centred
 // over the classes of class scores.
 func (t target) change(a, b tensor.Dense) (float64, error) {
-	x, err := a.Float64s()
+	d, err := difference(a, b)
 	if err != nil {
 		return 0, err
-	}
-	y, err := b.Float64s()
-	if err != nil {
-		return 0, err
-	}
-	if len(x) != len(y) {
-		return 0, fmt.Errorf("%w from %s to %s", errSizes, tensor.ShapeText(a.Shape), tensor.ShapeText(b.Shape))
-	}
-	d := make([]float32, len(x))
-	for i := range d {
-		d[i] = float32(y[i] - x[i])
 	}
 	center(d, t.Classes(a.Shape))
 	sum := 0.
@@ -235,4 +224,30 @@ func (t target) change(a, b tensor.Dense) (float64, error) {
 		sum += float64(v) * float64(v)
 	}
 	return t.weight * sum, nil
+}
+
+// difference is b − a.
+func difference(a, b tensor.Dense) ([]float32, error) {
+	d := make([]float32, a.Len())
+	if a.Len() != b.Len() {
+		return nil, fmt.Errorf("%w from %s to %s", errSizes, tensor.ShapeText(a.Shape), tensor.ShapeText(b.Shape))
+	}
+	if x, y := a.Float32s(), b.Float32s(); x != nil && y != nil { // without copies: there may be a score for every word
+		for i, v := range x {
+			d[i] = float32(float64(y[i]) - float64(v))
+		}
+		return d, nil
+	}
+	x, err := a.Float64s()
+	if err != nil {
+		return nil, err
+	}
+	y, err := b.Float64s()
+	if err != nil {
+		return nil, err
+	}
+	for i, v := range x {
+		d[i] = float32(y[i] - v)
+	}
+	return d, nil
 }

@@ -53,9 +53,11 @@ func readStats(r io.Reader) (Stats, error) {
 		s.OutputShape = append(s.OutputShape, in.next("axis", math.MaxInt64))
 	}
 	in.inputs(&s)
-	for range in.next("number of groups of sensitivities", maxGroups) {
-		if s.G = append(s.G, in.moment()); in.err != nil {
-			break
+	for _, side := range []*[]*linalg.Matrix{&s.G, &s.Pullback} {
+		for range in.next("number of groups of sensitivities", maxGroups) {
+			if *side = append(*side, in.moment()); in.err != nil {
+				break
+			}
 		}
 	}
 	s.Note, s.Unusable = in.text("length of the note"), in.text("length of why they are unusable")

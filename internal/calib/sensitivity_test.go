@@ -418,20 +418,20 @@ func TestGroupsCountSensitivities(t *testing.T) {
 	const g, fixed = 128 << 20, 8 << 20
 	a := InputBytes(&site, 0) // and as much for the other half of the samples
 	sites := []rewrite.Site{site, site, site}
-	_, err := Groups(sites, Options{Memory: 2*g + 2*a + fixed - 1, Probes: 1})
+	_, err := Groups(sites, Options{Memory: 2*g + a + fixed - 1, Probes: 1})
 	var large *TooLargeError
-	if !errors.As(err, &large) || large.Needed != 2*g+2*a+fixed {
-		t.Errorf("%v, want that a site needs %d bytes", err, 2*g+2*a+fixed)
+	if !errors.As(err, &large) || large.Needed != 2*g+a+fixed {
+		t.Errorf("%v, want that a site needs %d bytes", err, 2*g+a+fixed)
 	}
 	for _, c := range []struct {
 		probes int
 		memory int64
 		want   [][]int
 	}{
-		{0, 2*g + 2*a + fixed, [][]int{{0, 1, 2}}},
-		{1, 2*g + 2*a + fixed, [][]int{{0}, {1}, {2}}},
-		{1, 2 * (2*g + 2*a), [][]int{{0, 1}, {2}}}, // they read the same columns
-		{1, 2 * (3*g + 2*a), [][]int{{0, 1, 2}}},
+		{0, 2*g + a + fixed, [][]int{{0, 1, 2}}},
+		{1, 2*g + a + fixed, [][]int{{0}, {1}, {2}}},
+		{1, 2 * (2*g + a), [][]int{{0, 1}, {2}}}, // they read the same columns
+		{1, 2 * (3*g + a), [][]int{{0, 1, 2}}},
 	} {
 		groups, err := Groups(sites, Options{Memory: c.memory, Probes: c.probes})
 		if err != nil || fmt.Sprint(groups) != fmt.Sprint(c.want) {

@@ -22,9 +22,14 @@ type sensor struct {
 	positions int64 // of all samples and probes
 	spread    variance
 	why       string // what kept the gradient from a run, the first time
+	through   *pullback
 }
 
-func newSensor(s *rewrite.Site) *sensor {
+// newSensor sums G or, where that is too large for so much memory, WᵀGW.
+func newSensor(s *rewrite.Site, memory int64) *sensor {
+	if pulled(s, memory) {
+		return &sensor{site: s, sum: moments.NewSum(1, s.Kernel.Cols()), through: &pullback{site: s}}
+	}
 	return &sensor{site: s, sum: moments.NewSum(s.Kernel.Groups, s.Kernel.Rows())}
 }
 
@@ -37,8 +42,13 @@ func (s *sensor) add(ctx context.Context, w *worker, r *feed.Run, turn int, g te
 	if why == "" {
 		var units int
 		shape, values, err := trim(r, outputKind(s.site), s.site.View.Stack, g)
+		channels := s.site.Kernel.Out
+		if err == nil && shape != nil && s.through != nil {
+			channels = s.site.Kernel.In
+			shape, values, err = s.through.rows(w, shape, values)
+		}
 		if err == nil && shape != nil {
-			summation, units, err = outputSummation(s.site, shape)
+			summation, units, err = outputSummation(s.site, shape, channels)
 		}
 		if err != nil {
 			return fmt.Errorf("node %q: the gradient of its output %q: %w", s.site.Name, s.site.Output, err)
@@ -52,7 +62,7 @@ func (s *sensor) add(ctx context.Context, w *worker, r *feed.Run, turn int, g te
 			if positions = summation.Positions(units); weights != nil {
 				positions = int64(felt(weights))
 			}
-			for _, b := range outputBlocks(s.site, shape, values, r) {
+			for _, b := range outputBlocks(s.site, shape, values, channels, r) {
 				n := b.positions()
 				if weights != nil {
 					weights, n = weights[n:], felt(weights[:n])
@@ -89,9 +99,9 @@ func outputKind(s *rewrite.Site) rewrite.ViewKind {
 }
 
 // outputSummation sums the second moments of the columns of a site's output of that shape, one
-// per position, and says of how many units it is.
-func outputSummation(s *rewrite.Site, shape []int) (moments.Summation, int, error) {
-	o, kind := s.Kernel.Out, outputKind(s)
+// per position and of so many channels, and says of how many units it is.
+func outputSummation(s *rewrite.Site, shape []int, o int) (moments.Summation, int, error) {
+	kind := outputKind(s)
 	if kind == rewrite.ConvPatches && len(shape) >= 2 && shape[1] == o {
 		return moments.Direct(columns(o, s.Kernel.Groups, tensor.Product(shape[2:]))), shape[0], nil
 	}
@@ -101,10 +111,10 @@ func outputSummation(s *rewrite.Site, shape []int) (moments.Summation, int, erro
 	return nil, 0, fmt.Errorf("its shape is %s, which does not fit the weight of %d output channels", tensor.ShapeText(shape), o)
 }
 
-// outputBlocks cuts a site's output, or its gradient, of that shape into samples, or into what
+// outputBlocks cuts a site's output, or its gradient, of that shape and so many channels into samples, or into what
 // is laid out apart in a sample.
-func outputBlocks(s *rewrite.Site, shape []int, values []float32, r *feed.Run) []block {
-	o, last := s.Kernel.Out, len(shape)-1
+func outputBlocks(s *rewrite.Site, shape []int, values []float32, o int, r *feed.Run) []block {
+	last := len(shape) - 1
 	count, turned := shape[0], false
 	switch kind := outputKind(s); {
 	case s.View.Stack > 0:
@@ -120,7 +130,7 @@ func outputBlocks(s *rewrite.Site, shape []int, values []float32, r *feed.Run) [
 	for i := range count {
 		one := values[len(values)/count*i : len(values)/count*(i+1)]
 		b := block{turned: turned}
-		n, rows := len(one)/max(o, 1), s.Kernel.Rows()
+		n, rows := len(one)/max(o, 1), o/s.Kernel.Groups
 		for g := range s.Kernel.Groups {
 			data := one[g*rows*n : (g+1)*rows*n]
 			if turned {
@@ -134,7 +144,7 @@ func outputBlocks(s *rewrite.Site, shape []int, values []float32, r *feed.Run) [
 	return out
 }
 
-// mean returns G, less what is noise off its diagonal, or false and why where gradients did not give it.
+// mean returns the moment that was summed, less what is noise off its diagonal, or false and why where gradients did not give it.
 func (s *sensor) mean() ([]*linalg.Matrix, string, bool) {
 	if s.positions == 0 {
 		return nil, s.why, false
@@ -149,14 +159,24 @@ func (s *sensor) mean() ([]*linalg.Matrix, string, bool) {
 	return g, "", true
 }
 
-// scaled returns g·I for each group of the site.
-func scaled(s *rewrite.Site, g float64) []*linalg.Matrix {
-	out := make([]*linalg.Matrix, s.Kernel.Groups)
+// scaled returns g·I for each group of the site, in the form that is summed.
+func (s *sensor) scaled(b linalg.Backend, g float64) ([]*linalg.Matrix, error) {
+	if s.through != nil {
+		return s.through.scaled(b, g)
+	}
+	out := make([]*linalg.Matrix, s.site.Kernel.Groups)
 	for i := range out {
-		out[i] = linalg.Identity(s.Kernel.Rows())
+		out[i] = linalg.Identity(s.site.Kernel.Rows())
 		for k := range out[i].Rows {
 			out[i].Set(k, k, g)
 		}
 	}
-	return out
+	return out, nil
+}
+
+// setSensitivity gives the statistics what a sensor found, in the form that it sums.
+func (s *Stats) setSensitivity(from *sensor, g []*linalg.Matrix) {
+	if s.G, s.Pullback = g, nil; from.through != nil {
+		s.G, s.Pullback = nil, g
+	}
 }

@@ -37,6 +37,9 @@ func Shares(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples.
 	if len(out.targets) < 2 || len(indices) == 0 {
 		return o.Weights, nil
 	}
+	if err := out.fit(ctx, m, indices[0]); err != nil {
+		return nil, err
+	}
 	var mu sync.Mutex
 	runs := map[int][]outputSpread{}
 	err = out.each(ctx, session, indices[:min(len(indices), sharing)], func(string, int, int) {}, func(r *feed.Run, values []tensor.Dense) error {

@@ -22,12 +22,11 @@ type station struct {
 	site  *rewrite.Site // the first of them
 
 	pilot      *moments.Pilot
-	halves     [2]*moments.Inputs // of every other run
-	runs       int                // so far
-	wide       bool               // whether columns are kept as long as there are no more than K
-	summed     bool               // whether there were more
-	kept       []run              // what each run showed
-	counts     []int64            // of the rows of a table, nil elsewhere
+	sums       *moments.Halves
+	wide       bool    // whether columns are kept as long as there are no more than K
+	summed     bool    // whether there were more
+	kept       []run   // what each run showed
+	counts     []int64 // of the rows of a table, nil elsewhere
 	positions  int64
 	samples    int64
 	shape      []int // of the first sample's input, without filler
@@ -38,9 +37,7 @@ type station struct {
 
 func newStation(s *rewrite.Site, samples int) *station {
 	st := &station{site: s, pilot: moments.NewPilot(), wide: wide(s, samples), summations: map[string]moments.Summation{}}
-	for i := range st.halves {
-		st.halves[i] = moments.NewInputs(s.Kernel.Groups, s.Kernel.Cols(), st.pilot)
-	}
+	st.sums = moments.NewHalves(s.Kernel.Groups, s.Kernel.Cols(), st.pilot)
 	if s.View.Kind == rewrite.TableRows {
 		st.counts = make([]int64, s.Kernel.In)
 	}
@@ -69,6 +66,7 @@ type worker struct {
 	partial []float32
 	gram    []float32
 	off     []float32 // a site's input without the pilot
+	pulled  []float32 // gradients at a site's inputs
 	part    moments.Part
 }
 
@@ -102,7 +100,7 @@ func (st *station) add(ctx context.Context, w *worker, r *feed.Run, x tensor.Den
 	case st.wide:
 		kept = keep(st.site, shape, values, roots)
 	default:
-		st.halves[0].Run(w.backend, summation, st.pilot.Off(summation, values, n, roots, &w.off), n, roots, &w.part, &w.scratch)
+		st.sums.Run(w.backend, summation, st.pilot.Off(summation, values, n, roots, &w.off), n, roots, &w.part, &w.scratch)
 	}
 	return st.turns.Do(ctx, r.Seq, func() {
 		if summation == nil {
@@ -111,16 +109,10 @@ func (st *station) add(ctx context.Context, w *worker, r *feed.Run, x tensor.Den
 		if st.wide {
 			st.keep(w, kept)
 		} else {
-			st.next().Add(&w.part)
+			st.sums.Add(&w.part)
 		}
 		st.saw(r, summation.Positions(n), x, weights)
 	})
-}
-
-// next is the half that the next run goes to.
-func (st *station) next() *moments.Inputs {
-	st.runs++
-	return st.halves[(st.runs-1)%2]
 }
 
 // saw counts a run.
@@ -300,19 +292,12 @@ func (st *station) finish(b linalg.Backend) Stats {
 
 // join brings the halves together.
 func (st *station) join(out *Stats) {
-	var parts [2][]half
-	for i, in := range st.halves {
-		n := in.Positions()
-		second, first := in.Means()
-		for g, m := range second {
-			parts[i] = append(parts[i], half{m, first[g], n})
-		}
-		st.halves[i] = nil
-	}
-	for g, a := range parts[0] {
-		whole, noise := join(a, parts[1][g], st.samples)
-		out.A, out.Mean, out.Noise = append(out.A, whole.second), append(out.Mean, whole.mean), append(out.Noise, noise)
-	}
+	first, rest := st.sums.First(0), st.sums.First(1)
+	out.A = st.sums.Means(func(g int, second func(i, j int) (a, b float64), m *linalg.Matrix) {
+		a, b := half{first[g], st.sums.Positions(0)}, half{rest[g], st.sums.Positions(1)}
+		out.Noise = append(out.Noise, join(a, b, st.samples, second, m))
+	})
+	out.Mean, st.sums = first, nil
 }
 
 // outputShape is the shape of the site's output for an input of the given shape,

@@ -41,6 +41,10 @@ type Stats struct {
 	// Whatever scales y behind the site, such as a batch normalization, is in G:
 	// Site.OutputScale must not be applied on top.
 	G []*linalg.Matrix
+	// Pullback is WᵀGW, [K, K], in place of G where that would take more than a sixteenth of Options.Memory at a plain matrix
+	// with more outputs than inputs: E[(Wᵀg)(Wᵀg)ᵀ], the second moment of what is felt of the inputs through this site, shrunk
+	// as G is.
+	Pullback []*linalg.Matrix
 	// Note says how G was found where that was not by gradients, or why there is none,
 	// for people; empty in the common case.
 	Note string
@@ -68,6 +72,9 @@ func (s Stats) PositionsPerSample() float64 {
 	}
 	return float64(s.Positions) / float64(s.Samples)
 }
+
+// Sensitive tells whether there are sensitivities.
+func (s Stats) Sensitive() bool { return s.G != nil || s.Pullback != nil }
 
 // frequencies are smoothed shares of counts that make n in total.
 func frequencies(counts []int64, n int64) []float64 {

@@ -87,7 +87,7 @@ func TestStatsFileErrors(t *testing.T) {
 	// The last number of G is its corner, before the lengths and the texts of the note and of why they are unusable, and the weights:
 	// how many samples have some, the numbers and lengths of two, and three weights.
 	note := len(good) - 6*8 - 3*4 - len(someStats().Note) - len(someStats().Unusable)
-	corner := note - 16
+	corner := note - 16 - 8 // and how many are pulled back
 	if got := math.Float64frombits(binary.LittleEndian.Uint64(good[corner:])); got != 9 {
 		t.Fatalf("%v where G's corner is looked for, want 9", got)
 	}

@@ -95,13 +95,12 @@ func (p Patches) fold(x []float32, samples int, visits func(axis int) []visit, a
 		all[axis] = visits(axis)
 	}
 	width := len(all[last])
-	prefix := make([]float64, p.In[last]+1)
 	folded := make([]float64, rows*width)
 	for n := range samples {
 		for c := range p.Channels {
 			channel := x[(n*p.Channels+c)*plane:][:plane]
 			for r := range rows {
-				foldRow(channel[r*p.In[last]:][:p.In[last]], p.Strides[last], all[last], prefix, folded[r*width:][:width])
+				foldRow(channel[r*p.In[last]:][:p.In[last]], p.Strides[last], all[last], folded[r*width:][:width])
 			}
 			rest, inner := folded, width
 			for axis := last - 1; axis >= 0; axis-- {
@@ -113,19 +112,27 @@ func (p Patches) fold(x []float32, samples int, visits func(axis int) []visit, a
 	}
 }
 
-// foldRow sums a row of the last axis over each visit.
-func foldRow(row []float32, stride int, visits []visit, prefix, out []float64) {
-	if stride == 1 {
-		for i, v := range row {
-			prefix[i+1] = prefix[i] + float64(v)
-		}
-	}
+// foldRow sums a row of the last axis over each visit. Where windows start at every position, most visits have most of the row:
+// their sums are that of all less what lies before and behind.
+func foldRow(row []float32, stride int, visits []visit, out []float64) {
+	all, summed := 0., false
 	for i, v := range visits {
-		switch {
+		switch from, to := v.first+v.from, v.first+v.to; {
 		case v.from == v.to:
 			out[i] = 0
+		case stride == 1 && 2*(to-from) > len(row):
+			if !summed {
+				all, summed = sumOf(row), true
+			}
+			out[i] = all
+			if from > 0 {
+				out[i] -= sumOf(row[:from])
+			}
+			if to < len(row) {
+				out[i] -= sumOf(row[to:])
+			}
 		case stride == 1:
-			out[i] = prefix[v.first+v.to] - prefix[v.first+v.from]
+			out[i] = sumOf(row[from:to])
 		default:
 			sum := 0.
 			for o := v.from; o < v.to; o++ {
@@ -134,6 +141,19 @@ func foldRow(row []float32, stride int, visits []visit, prefix, out []float64) {
 			out[i] = sum
 		}
 	}
+}
+
+// sumOf adds four numbers at a time, since each addition waits for the one before.
+func sumOf(x []float32) float64 {
+	var a, b, c, d float64
+	for len(x) >= 4 {
+		a, b, c, d = a+float64(x[0]), b+float64(x[1]), c+float64(x[2]), d+float64(x[3])
+		x = x[4:]
+	}
+	for _, v := range x {
+		a += float64(v)
+	}
+	return a + b + (c + d)
 }
 
 // foldAxis sums in, [outer, size, inner], along the middle axis over each visit.

@@ -13,8 +13,8 @@ import (
 type Cross interface {
 	// Size is the length of a partial result: for each group its output channels times K, row-major.
 	Size() int
-	// Run adds the products of the samples in z and x to the partial result.
-	Run(b linalg.Backend, z, x []float32, samples int, partial []float32, s *Scratch)
+	// Run adds the products of the samples in each z with those in x to its partial result.
+	Run(b linalg.Backend, z [][]float32, x []float32, samples int, partial [][]float32, s *Scratch)
 	// Inside adds to sums, [out, taps], the sums of z over the positions at which each tap lies inside the input.
 	Inside(z []float32, samples int, sums []float64)
 }
@@ -33,13 +33,15 @@ type convCross struct {
 
 func (c *convCross) Size() int { return c.out * c.k }
 
-func (c *convCross) Run(b linalg.Backend, z, x []float32, samples int, partial []float32, s *Scratch) {
+func (c *convCross) Run(b linalg.Backend, z [][]float32, x []float32, samples int, partial [][]float32, s *Scratch) {
 	c.blocks(x, samples, s, func(g, n int, patches linalg.Block32, segments []segment) {
-		outputs := side(z[(n*c.out+g*c.rows)*c.area:], c.rows, c.area, false)
-		if segments != nil {
-			outputs = c.gather(z[g*c.rows*c.area:], segments, patches.Cols, s)
+		for i, z := range z {
+			outputs := side(z[(n*c.out+g*c.rows)*c.area:], c.rows, c.area, false)
+			if segments != nil {
+				outputs = c.gather(z[g*c.rows*c.area:], segments, patches.Cols, s)
+			}
+			b.GemmAdd32(false, true, outputs, patches, side(partial[i][g*c.rows*c.k:], c.k, c.rows, true))
 		}
-		b.GemmAdd32(false, true, outputs, patches, side(partial[g*c.rows*c.k:], c.k, c.rows, true))
 	})
 }
 
@@ -91,10 +93,12 @@ type matrixCross struct {
 
 func (c matrixCross) Size() int { return c.groups * c.out * c.k }
 
-func (c matrixCross) Run(b linalg.Backend, z, x []float32, samples int, partial []float32, _ *Scratch) {
+func (c matrixCross) Run(b linalg.Backend, z [][]float32, x []float32, samples int, partial [][]float32, _ *Scratch) {
 	for i := range samples * c.groups {
-		dst := linalg.Block32{Rows: c.out, Cols: c.k, Stride: c.k, Data: partial[i%c.groups*c.out*c.k:][:c.out*c.k]}
-		b.GemmAdd32(c.zRows, !c.xRows, side(z[i*c.out*c.n:], c.out, c.n, c.zRows), side(x[i*c.k*c.n:], c.k, c.n, c.xRows), dst)
+		for j, z := range z {
+			dst := linalg.Block32{Rows: c.out, Cols: c.k, Stride: c.k, Data: partial[j][i%c.groups*c.out*c.k:][:c.out*c.k]}
+			b.GemmAdd32(c.zRows, !c.xRows, side(z[i*c.out*c.n:], c.out, c.n, c.zRows), side(x[i*c.k*c.n:], c.k, c.n, c.xRows), dst)
+		}
 	}
 }
 

@@ -55,8 +55,8 @@ func inTwo(summation Cross, p Patches, z, x []float32, out, samples int) []float
 	const cut = 2
 	got := make([]float32, summation.Size())
 	var s Scratch
-	summation.Run(linalg.Gonum(), z[:cut*out*tensor.Product(p.Out)], x[:cut*p.Channels*tensor.Product(p.In)], cut, got, &s)
-	summation.Run(linalg.Gonum(), z[cut*out*tensor.Product(p.Out):], x[cut*p.Channels*tensor.Product(p.In):], samples-cut, got, &s)
+	summation.Run(linalg.Gonum(), [][]float32{z[:cut*out*tensor.Product(p.Out)]}, x[:cut*p.Channels*tensor.Product(p.In)], cut, [][]float32{got}, &s)
+	summation.Run(linalg.Gonum(), [][]float32{z[cut*out*tensor.Product(p.Out):]}, x[cut*p.Channels*tensor.Product(p.In):], samples-cut, [][]float32{got}, &s)
 	return got
 }
 
@@ -103,7 +103,7 @@ func TestMatrixCrossAgreesWithDefinition(t *testing.T) {
 				summation = MatrixCross(out, k, n, zRows, xRows)
 			}
 			got := make([]float32, summation.Size())
-			summation.Run(linalg.Gonum(), z, x, samples, got, nil)
+			summation.Run(linalg.Gonum(), [][]float32{z}, x, samples, [][]float32{got}, nil)
 			if d := apart(got, want); !(d <= 1e-6) {
 				t.Errorf("differs from the definition by %.2g of the largest entry", d)
 			}
@@ -123,7 +123,7 @@ func TestErrorsFarFromZero(t *testing.T) {
 		var s Scratch
 		var buf []float32
 		var part ErrorsPart
-		errors.Run(linalg.Gonum(), cross, samples, y, samples, z, pilot.Off(summation, x, samples, nil, &buf), nil, &part, &s)
+		RunErrors(linalg.Gonum(), []*Errors{errors}, cross, samples, y, samples, [][]float32{z}, pilot.Off(summation, x, samples, nil, &buf), nil, []*ErrorsPart{&part}, &s)
 		errors.Add(&part)
 		crossed, first := errors.Means(n)
 		for i, v := range want {

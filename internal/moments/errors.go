@@ -23,12 +23,24 @@ type ErrorsPart struct {
 	first, inside []float64
 }
 
-// Run leaves in part the sums of a run: of n units of a summation for errors e with inputs off, without the pilot, and of ny
-// units of one for e alone. Roots are those of the weights of rows that Weigh made, nil where all are 1.
-func (s *Errors) Run(b linalg.Backend, summation Cross, n int, y Summation, ny int, e, off, roots []float32, part *ErrorsPart, scratch *Scratch) {
-	part.products = grow(&part.products, summation.Size())
-	clear(part.products)
-	summation.Run(b, e, off, n, part.products, scratch)
+// RunErrors leaves in parts the sums of a run, for each of several errors e of one site: of n units of a summation for e with inputs
+// off, without the pilot, and of ny units of one for e alone. Roots are those of the weights of rows that Weigh made, nil where all
+// are 1.
+func RunErrors(b linalg.Backend, all []*Errors, summation Cross, n int, y Summation, ny int, e [][]float32, off, roots []float32, parts []*ErrorsPart, scratch *Scratch) {
+	products := make([][]float32, len(parts))
+	for i, part := range parts {
+		part.products = grow(&part.products, summation.Size())
+		clear(part.products)
+		products[i] = part.products
+	}
+	summation.Run(b, e, off, n, products, scratch)
+	for i, s := range all {
+		s.runFirst(summation, n, y, ny, e[i], roots, parts[i])
+	}
+}
+
+// runFirst leaves in part the sums of e alone.
+func (s *Errors) runFirst(summation Cross, n int, y Summation, ny int, e, roots []float32, part *ErrorsPart) {
 	part.first, part.inside = make([]float64, s.groups*s.rows), nil
 	if roots != nil {
 		Columns(e, roots, part.first)

@@ -12,18 +12,23 @@ import "github.com/onnx-compress/onnx-compress/linalg"
 // exactly. Only the first is a product of inputs, in float32. The others are made of Σ x̃ m', for a channel and two taps,
 // and of the number of positions at which two taps both lie inside, summed in float64.
 type Inputs struct {
-	groups, columns int
-	pilot           *Pilot
-	sum             *Sum
-	first           []float64 // Σ x, [groups·columns]; with a pilot Σ x̃ m', [channels, taps, taps]
-	inside          []float64 // positions, [taps, taps]; with a pilot only
-	positions       int64
+	firsts
+	sum *Sum
 }
 
 // NewInputs returns empty sums for groups of columns of the given length, about a pilot that is set before anything is
 // added.
 func NewInputs(groups, columns int, pilot *Pilot) *Inputs {
-	return &Inputs{groups: groups, columns: columns, pilot: pilot, sum: NewSum(groups, columns)}
+	return &Inputs{firsts{groups: groups, columns: columns, pilot: pilot}, NewSum(groups, columns)}
+}
+
+// firsts are all sums but the products.
+type firsts struct {
+	groups, columns int
+	pilot           *Pilot
+	first           []float64 // Σ x, [groups·columns]; with a pilot Σ x̃ m', [channels, taps, taps]
+	inside          []float64 // positions, [taps, taps]; with a pilot only
+	positions       int64
 }
 
 // Part is what one run adds to Inputs.
@@ -35,11 +40,11 @@ type Part struct {
 }
 
 // Positions is the number of columns that each group met so far.
-func (s *Inputs) Positions() int64 { return s.positions }
+func (s *firsts) Positions() int64 { return s.positions }
 
 // Run leaves in part the sums of n units of a summation, off being their numbers without the pilot (Pilot.Off). Roots are
 // those of the weights of rows that Weigh made, nil where all are 1.
-func (s *Inputs) Run(b linalg.Backend, summation Summation, off []float32, n int, roots []float32, part *Part, scratch *Scratch) {
+func (s *firsts) Run(b linalg.Backend, summation Summation, off []float32, n int, roots []float32, part *Part, scratch *Scratch) {
 	s.RunFirst(summation, off, n, roots, part)
 	part.summation, part.products = summation, grow(&part.products, summation.Size())
 	clear(part.products)
@@ -47,7 +52,7 @@ func (s *Inputs) Run(b linalg.Backend, summation Summation, off []float32, n int
 }
 
 // RunFirst is Run for the first moments alone.
-func (s *Inputs) RunFirst(summation Summation, off []float32, n int, roots []float32, part *Part) {
+func (s *firsts) RunFirst(summation Summation, off []float32, n int, roots []float32, part *Part) {
 	part.summation, part.positions = nil, summation.Positions(n)
 	size, pairs := s.groups*s.columns, s.pilot.values != nil
 	if part.inside = nil; pairs {
@@ -73,6 +78,10 @@ func (s *Inputs) Add(part *Part) {
 	if part.summation != nil {
 		s.sum.Add(part.summation, part.products)
 	}
+	s.add(part)
+}
+
+func (s *firsts) add(part *Part) {
 	s.positions += part.positions
 	s.first, s.inside = plus(s.first, part.first), plus(s.inside, part.inside)
 }
@@ -90,16 +99,13 @@ func plus[F float32 | float64](a []float64, b []F) []float64 {
 // used up.
 func (s *Inputs) Means() (second []*linalg.Matrix, first [][]float64) {
 	second = s.sum.Mean(max(s.positions, 1))
-	if s.first == nil || s.pilot.values == nil {
+	if !s.piloted() {
 		return second, s.First()
 	}
-	n, taps := float64(s.positions), s.taps()
 	for g, m := range second {
 		for i := range s.columns {
-			pi := s.off(g, i)
 			for j := i; j < s.columns; j++ {
-				pj := s.off(g, j)
-				v := m.At(i, j) + (pj*s.crossed(g, i, j)+pi*s.crossed(g, j, i)+pi*pj*s.inside[i%taps*taps+j%taps])/n
+				v := m.At(i, j) + s.back(g, i, j)
 				m.Set(i, j, v)
 				m.Set(j, i, v)
 			}
@@ -108,8 +114,17 @@ func (s *Inputs) Means() (second []*linalg.Matrix, first [][]float64) {
 	return second, s.First()
 }
 
+// piloted tells whether something was added about a pilot.
+func (s *firsts) piloted() bool { return s.first != nil && s.pilot.values != nil }
+
+// back is what moves an entry of a group's second moments, about the pilot, to zero.
+func (s *firsts) back(g, i, j int) float64 {
+	pi, pj, taps := s.off(g, i), s.off(g, j), s.taps()
+	return (pj*s.crossed(g, i, j) + pi*s.crossed(g, j, i) + pi*pj*s.inside[i%taps*taps+j%taps]) / float64(s.positions)
+}
+
 // First is E[x] of Means, which it leaves to be taken.
-func (s *Inputs) First() [][]float64 {
+func (s *firsts) First() [][]float64 {
 	first := make([][]float64, s.groups)
 	for g := range first {
 		first[g] = make([]float64, s.columns)
@@ -128,12 +143,12 @@ func (s *Inputs) First() [][]float64 {
 }
 
 // taps is the number of columns of a channel, where there is a pilot.
-func (s *Inputs) taps() int { return s.groups * s.columns / len(s.pilot.values) }
+func (s *firsts) taps() int { return s.groups * s.columns / len(s.pilot.values) }
 
 // off is the pilot of a group's column.
-func (s *Inputs) off(g, i int) float64 { return float64(s.pilot.values[(g*s.columns+i)/s.taps()]) }
+func (s *firsts) off(g, i int) float64 { return float64(s.pilot.values[(g*s.columns+i)/s.taps()]) }
 
 // crossed is Σ x̃ m' for a group's column i and the tap of its column j.
-func (s *Inputs) crossed(g, i, j int) float64 {
+func (s *firsts) crossed(g, i, j int) float64 {
 	return s.first[(g*s.columns+i)*s.taps()+j%s.taps()]
 }

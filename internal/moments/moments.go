@@ -111,6 +111,7 @@ type Sum struct {
 	// summation turns up: then every partial result goes into the moments at once.
 	summation Summation
 	totals    []float64
+	apart     *differences // what the halves of it differ by, nil where that is not asked for
 }
 
 // NewSum returns an empty sum for moments of the given size.
@@ -119,17 +120,29 @@ func NewSum(groups, columns int) *Sum { return &Sum{groups: groups, columns: col
 // Add adds a partial result of summation p.
 func (s *Sum) Add(p Summation, partial []float32) {
 	partial = partial[:p.Size()]
+	if s.apart != nil {
+		defer func() { s.apart.runs++ }()
+	}
 	switch {
 	case p.dense():
 		s.flush()
 		s.need()
 		addDense(partial, s.moments)
+		if s.apart != nil {
+			s.apart.addDense(partial, s.moments)
+		}
 	case s.moments == nil && (s.summation == nil || s.summation.same(p)):
 		s.summation, s.totals = p, plus(s.totals, partial)
+		if s.apart != nil {
+			s.apart.totals = s.apart.plus(s.apart.totals, partial)
+		}
 	default:
 		s.flush()
 		s.need()
 		p.expand(plus(nil, partial), s.moments)
+		if s.apart != nil {
+			s.apart.expand(p, s.apart.plus(nil, partial), s.moments)
+		}
 	}
 }
 
@@ -153,7 +166,12 @@ func (s *Sum) flush() {
 	}
 	s.need()
 	s.summation.expand(s.totals, s.moments)
-	s.summation, s.totals = nil, nil
+	s.totals = nil
+	if s.apart != nil {
+		s.apart.expand(s.summation, s.apart.totals, s.moments)
+		s.apart.totals = nil
+	}
+	s.summation = nil
 }
 
 // Mean returns the moments divided by the number of positions, as full symmetric

@@ -211,15 +211,17 @@ type transposedCross struct {
 
 func (c *transposedCross) Size() int { return c.out * c.Length() }
 
-func (c *transposedCross) Run(b linalg.Backend, z, x []float32, samples int, partial []float32, s *Scratch) {
+func (c *transposedCross) Run(b linalg.Backend, z [][]float32, x []float32, samples int, partial [][]float32, s *Scratch) {
 	whole := c.Length()
 	for i, ph := range c.phases {
 		k := ph.Length()
-		part := grow(&s.part, c.parts[i].Size())
-		clear(part)
-		c.parts[i].Run(b, c.gather(ph, z, samples, s), x, samples, part, s)
-		for at, v := range part {
-			partial[at/k*whole+ph.column(at%k, c.taps)] += v
+		for j, z := range z {
+			part := grow(&s.part, c.parts[i].Size())
+			clear(part)
+			c.parts[i].Run(b, [][]float32{c.gather(ph, z, samples, s)}, x, samples, [][]float32{part}, s)
+			for at, v := range part {
+				partial[j][at/k*whole+ph.column(at%k, c.taps)] += v
+			}
 		}
 	}
 }

@@ -32,6 +32,8 @@ type Choice struct {
 	// Output is G, the weight of errors in the site's output, [O, O] for each group. Nil stands for the squares of
 	// Site.OutputScale, and for the identity where that is nil too.
 	Output []*linalg.Matrix
+	// Left says why the site is left as it was chosen, empty where it is to be solved.
+	Left string
 	// Felt weighs the output positions of the samples that the refit is given; see calib.Stats.
 	Felt moments.Felt
 }

@@ -39,6 +39,8 @@ func (w *walk) begin(k int) (*stop, error) {
 		st.shortcut = c
 	}
 	switch dense := st.choice.Chain == nil; {
+	case st.choice.Left != "":
+		st.why = st.choice.Left
 	case st.site.View.Kind == rewrite.TableRows:
 		st.why = "what it looks up by index does not change, so its factors are the best of their rank already"
 	case dense && !st.differs && st.shortcut == nil:

@@ -94,11 +94,17 @@ func (s *sums) add(ctx context.Context, w *worker, run int, held bool, seen obse
 	if !reuse {
 		s.inputs.parts[at].Run(w.backend, l.x, off, l.nx, seen.roots, &w.x, &w.scratch)
 	}
+	var errs []*moments.Errors
+	var values [][]float32
+	var parts []*moments.ErrorsPart
 	if seen.own != nil {
-		part.own.Run(w.backend, l.xy, l.nxy, l.y, l.ny, seen.own, off, seen.roots, &w.own, &w.scratch)
+		errs, values, parts = append(errs, part.own), append(values, seen.own), append(parts, &w.own)
 	}
 	if s.short {
-		part.both.Run(w.backend, l.xy, l.nxy, l.y, l.ny, seen.both, off, seen.roots, &w.both, &w.scratch)
+		errs, values, parts = append(errs, part.both), append(values, seen.both), append(parts, &w.both)
+	}
+	if errs != nil {
+		moments.RunErrors(w.backend, errs, l.xy, l.nxy, l.y, l.ny, values, off, seen.roots, parts, &w.scratch)
 	}
 	if judged != nil {
 		part.ee.Run(w.backend, l.y, s.pilot.Off(l.y, judged, l.ny, seen.roots, &w.errorsOff), l.ny, seen.roots, &w.ee, &w.scratch)
