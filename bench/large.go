@@ -3,7 +3,7 @@
 package main
 
 import (
-	"bytes"
+	"debug/buildinfo"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,19 +14,39 @@ import (
 )
 
 // large runs the program on models of real sizes, which bench/large.sh makes in DIR/large, and holds it to what is wanted of it. The
-// variable LARGE names the runs to make, with spaces between them; without it all are.
+// variable LARGE names the runs to make, with spaces between them; without it all are. BEFORE is an older program to make them with too.
 func (b *bench) large() error {
-	cmd := exec.CommandContext(b.ctx, "bench/large.sh", append([]string{filepath.Join(b.data, "large"), b.tool}, strings.Fields(os.Getenv("LARGE"))...)...)
+	rows, err := b.largeRows(b.tool)
+	if err != nil {
+		return err
+	}
+	b.printf("Seeded weights with a decaying spectrum in the shapes of networks that people have; seconds and peak memory as /usr/bin/time has them. Code 124 is that of a run that was stopped, 900 s after its begin or as LIMIT says.\n\n```\nbench/large.sh DIR/large onnx-compress\n```\n\n%s", rows)
+	if before := os.Getenv("BEFORE"); before != "" {
+		old, err := b.largeRows(before)
+		if err != nil {
+			return err
+		}
+		info, err := buildinfo.ReadFile(before)
+		if err != nil {
+			return err
+		}
+		b.printf("\nBefore, with onnx-compress %.7s:\n\n%s", setting(info, "vcs.revision"), old)
+	}
+	return withinLarge(rows)
+}
+
+// largeRows is the table that the script prints of a program.
+func (b *bench) largeRows(program string) (string, error) {
+	cmd := exec.CommandContext(b.ctx, "bench/large.sh", append([]string{filepath.Join(b.data, "large"), program}, strings.Fields(os.Getenv("LARGE"))...)...)
 	if b.python != "" {
 		cmd.Env = append(os.Environ(), "PY="+b.python)
 	}
-	var rows bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &rows, os.Stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("bench/large.sh: %w", err)
+	cmd.Stderr = os.Stderr
+	rows, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("bench/large.sh: %w", err)
 	}
-	b.printf("Seeded weights with a decaying spectrum in the shapes of networks that people have; seconds and peak memory as /usr/bin/time has them. Commands are stopped after 900 s.\n\n```\nbench/large.sh DIR/large onnx-compress\n```\n\n%s", &rows)
-	return withinLarge(rows.String())
+	return string(rows), nil
 }
 
 // largeBounds are the most seconds and MiB that are wanted of a run, 0 for no bound.

@@ -86,12 +86,7 @@ func version(program string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	commit := ""
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			commit = s.Value
-		}
-	}
+	commit := setting(info, "vcs.revision")
 	if commit == "" {
 		return "", fmt.Errorf("%s does not know the commit that it was built from: figures are recorded in a clone with git", program)
 	}
@@ -103,6 +98,16 @@ func version(program string) (string, error) {
 		return "", fmt.Errorf("the program has changes that are not committed, so what is measured could not be found again; commit them first:\n%s", changed)
 	}
 	return commit[:7], nil
+}
+
+// setting is what a program was built with, "" where it does not say.
+func setting(info *buildinfo.BuildInfo, key string) string {
+	for _, s := range info.Settings {
+		if s.Key == key {
+			return s.Value
+		}
+	}
+	return ""
 }
 
 // errUnmet is that a section fell short of what is wanted. It is recorded all the same.

@@ -171,11 +171,7 @@ func (o *Outputs) Change(ctx context.Context, m *onnxio.Model, progress samples.
 
 // open makes a session of a model, and leaves the outputs of floating-point types.
 func (o *Outputs) open(m *onnxio.Model) (*ort.Session, error) {
-	data, err := m.Marshal()
-	if err != nil {
-		return nil, err
-	}
-	session, err := o.lib.NewSession(data, ort.Options{ExternalFolder: m.ExternalFolder()})
+	session, err := feed.NewSession(o.lib, m)
 	if err != nil {
 		return nil, fmt.Errorf("ONNX Runtime does not take the model: %w", err)
 	}

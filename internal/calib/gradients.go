@@ -139,11 +139,7 @@ func (gs *gradients) differentiate(ctx context.Context, p *pass, inputs map[stri
 			p.found = append(p.found, p.gradients[i])
 		}
 	}
-	data, err := g.Model.Marshal()
-	if err != nil {
-		return err
-	}
-	session, err := gs.lib.NewSession(data, ort.Options{ExternalFolder: g.Model.ExternalFolder()})
+	session, err := feed.NewSession(gs.lib, g.Model)
 	if err != nil {
 		return fmt.Errorf("ONNX Runtime does not take the model of the gradients: %w", err)
 	}

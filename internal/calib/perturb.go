@@ -115,11 +115,10 @@ func (p *perturbation) open(gs *gradients) error {
 		_, ok := at[v.Name()]
 		return ok
 	})
-	data, err := parts.Marshal()
-	if err != nil {
-		return err
-	}
-	if p.session, err = gs.lib.NewSession(data, ort.Options{ExternalFolder: m.ExternalFolder()}); err != nil {
+	open := parts.Model()
+	defer open.Close() // it shares the files of m, which stays open
+	var err error
+	if p.session, err = feed.NewSession(gs.lib, open); err != nil {
 		return fmt.Errorf("ONNX Runtime does not take the model with perturbations: %w", err)
 	}
 	for _, out := range p.session.Outputs() {

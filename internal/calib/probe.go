@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -29,11 +30,10 @@ func newProbe(lib *ort.Library, m *onnxio.Model, inputs []samples.InputSpec, val
 	if len(p.outputs) == 0 {
 		return p, nil
 	}
-	data, err := probed(m, p.outputs).Marshal()
-	if err != nil {
-		return nil, fmt.Errorf("calibration: %w", err)
-	}
-	if p.session, err = lib.NewSession(data, ort.Options{ExternalFolder: m.ExternalFolder()}); err != nil {
+	open := probed(m, p.outputs).Model()
+	defer open.Close() // it shares the files of m, which stays open
+	var err error
+	if p.session, err = feed.NewSession(lib, open); err != nil {
 		return nil, fmt.Errorf("calibration: ONNX Runtime does not take the model: %w", err)
 	}
 	return p, nil
