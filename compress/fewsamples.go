@@ -28,7 +28,7 @@ type DataFree struct {
 func (of *Offers) noisiest() (*offer, float64) {
 	var worst *offer
 	for k := range of.sites {
-		if o := &of.sites[k]; len(o.options) > 1 && (worst == nil || o.noise > worst.noise) {
+		if o := &of.sites[k]; len(o.options)+len(o.open) > 1 && (worst == nil || o.noise > worst.noise) {
 			worst = o
 		}
 	}
@@ -57,20 +57,22 @@ func roundedUp(n float64) int {
 	return int(math.Ceil(n/unit) * unit)
 }
 
-// few tells whether a site that a choice changes read so few samples that its weights alone might say more.
-func (c *Choice) few() bool {
+// noise is the largest of the sites that a choice changes.
+func (c *Choice) noise() float64 {
+	most := 0.0
 	for k, p := range c.picks {
-		if p.method != nil && c.Offers.sites[k].noise > tooNoisy {
-			return true
+		if p.method != nil {
+			most = max(most, c.Offers.sites[k].noise)
 		}
 	}
-	return false
+	return most
 }
 
 // better is the model itself or, where it was calibrated on too few samples, one chosen by the weights alone if that changes the
-// outputs less on the samples held out. The other is closed.
+// outputs less on the samples held out; where none are, if nothing is known from those calibrated on. The other is closed.
 func (w *work) better(ctx context.Context, s *Assembled) (*Assembled, error) {
-	if w.o.Source == nil || w.o.FromPlan != nil || !s.Choice.few() {
+	noise := s.Choice.noise()
+	if w.o.Source == nil || w.o.FromPlan != nil || noise <= tooNoisy || len(w.a.Verify) == 0 && noise < unknowable {
 		return s, nil
 	}
 	free, err := w.dataFree(ctx, s.Choice)

@@ -83,3 +83,23 @@ func TestFewSamples(t *testing.T) {
 		}
 	}
 }
+
+// TestFewSamplesUnheld: where no sample is held out to judge by, weights alone are gone by only where nothing is known.
+func TestFewSamplesUnheld(t *testing.T) {
+	for noise, stays := range map[float64]bool{tooNoisy: true, 10 * tooNoisy: true, 2 * unknowable: false} {
+		w := factoredIn(t, bare(), perceptron(t, 24), Options{Targets: []Target{share(MACs, 0.7)}})
+		c, err := w.choose(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k := range c.Offers.sites {
+			c.Offers.sites[k].noise = noise
+		}
+		job := &work{env: w.env, a: w.a, o: w.o}
+		job.o.Source = drawn(4, "x", 24)
+		s := &Assembled{Choice: c, Model: perceptron(t, 24)}
+		if got, err := job.better(t.Context(), s); (err == nil && got == s) != stays {
+			t.Errorf("noise %g: the model stays: %v (%v), want %v", noise, got == s, err, stays)
+		}
+	}
+}
