@@ -9,20 +9,20 @@ import (
 
 // ttGroup is one group's kernel, from which a train of any ranks can be made.
 //
-// Given the factors before a bond, what comes behind it is a kernel of its own, the best tail of the head that they make,
+// Given the factors before a bond, what lies behind it is a kernel of its own: the best tail for the head that they make,
 // under a metric of its own. So the factors are found one after the other, each as the head of a pair that loses
-// least where what is behind it is free; and behind the last but two, the truncated singular value decomposition is
+// least where what is behind it is free; and behind all but the last two, the truncated singular value decomposition is
 // known for every last rank at once.
 type ttGroup struct {
 	*split
 	window []int // taps of each axis
 	limits Rank
-	output whitening        // of G, lifted
-	plain  *orthogonal      // where A is the identity, else nil
-	first  *pairGroup       // where it is not
-	behind map[string]begun // what is known behind all bonds but the last
-	firsts map[int]*linalg.Matrix
-	recent []reduced // behind the first bonds of the ranks asked for last, latest last
+	output whitening              // of G, lifted
+	plain  *orthogonal            // where A is the identity, else nil
+	first  *pairGroup             // where it is not
+	behind map[string]begun       // what is known behind all bonds but the last
+	firsts map[int]*linalg.Matrix // the first factors, by their rows
+	recent []reduced              // behind the first bonds of the ranks asked for last, latest last
 	found  answers[string, trainFit]
 }
 
