@@ -54,13 +54,12 @@ func rowProducts32(out, a, b linalg.Block32) {
 }
 
 func overLast32(out, m, right linalg.Block32) {
-	n := right.Cols
 	for s := range m.Rows {
 		row, by, to := row32(m, s), row32(right, s), row32(out, s)
 		for i := range to {
-			sum := float32(0)
-			for j, v := range row[i*n:][:n] {
-				sum += v * by[j]
+			block, sum := row[i*len(by):][:len(by)], float32(0)
+			for j, v := range by {
+				sum += v * block[j]
 			}
 			to[i] = sum
 		}
@@ -68,13 +67,13 @@ func overLast32(out, m, right linalg.Block32) {
 }
 
 func overFirst32(out, m, left linalg.Block32) {
-	n := out.Cols
 	clear(out.Data)
 	for s := range m.Rows {
 		row, to := row32(m, s), row32(out, s)
 		for i, v := range row32(left, s) {
-			for j, w := range row[i*n:][:n] {
-				to[j] += v * w
+			block := row[i*len(to):][:len(to)]
+			for j := range to {
+				to[j] += v * block[j]
 			}
 		}
 	}
