@@ -12,7 +12,7 @@ import (
 )
 
 // wide makes a model whose second and fourth node read 1000 channels, so that the moments
-// of one take 8 MB, twice while they are summed.
+// of one take 8 MB.
 func wide(t *testing.T) *onnxio.Model {
 	b := testmodels.NewBuilder(5, 17, 8)
 	x := b.Input("x", tensor.Float32, "N", 12, 1, 1)
@@ -33,7 +33,7 @@ func TestMemoryGroups(t *testing.T) {
 		memory int64
 		sweeps int
 		left   int
-	}{{2 << 30, 1, 0}, {34 << 20, 2, 0}, {20 << 20, 1, 2}} {
+	}{{2 << 30, 1, 0}, {28 << 20, 2, 0}, {20 << 20, 1, 2}} {
 		var seen log
 		o := Options{
 			Targets: []Target{{Resource: MACs, Value: 30000}}, Source: drawn(80, "x", 12, 1, 1), CalibSamples: 60,

@@ -18,8 +18,8 @@ type worker struct {
 	off, errorsOff []float32 // inputs and errors without their pilots
 
 	ownErrors, bothErrors, lack []float32 // of the run under way
-	x, ee          moments.Part
-	own, both      moments.ErrorsPart
+	x, ee                       moments.Part
+	own, both                   moments.ErrorsPart
 }
 
 // sums are the first and second moments at one site: separately for the runs that are solved on and those held out.
