@@ -60,6 +60,9 @@ func (w *work) frontier(ctx context.Context, last *Choice, trials *Trials, plan 
 	ls := last.Offers.ladders()
 	stated, budgets := searchLadders(ls, q.bounds), q.budgets(ls)
 	rest := q.bounds[0].Limit(a.need(over)) - budgets[0].Limit // what is not up to the ladders
+	// The size of a file is known before it is written only on the safe side: what was foreseen of this one and is not there is
+	// taken off the others too.
+	rest -= last.needs(ls, over) + rest - written.of(over)
 	least := (leastCost(stated) + rest) / original
 	f.Chosen = FrontierPoint{Budget: w.allowed(trials, over), Cost: written.of(over) / original, Loss: plan.Loss, Bound: plan.Bound}
 	for i := range frontierPoints {
@@ -82,6 +85,19 @@ func (w *work) frontier(ctx context.Context, last *Choice, trials *Trials, plan 
 		f.Points = append(f.Points, FrontierPoint{Budget: share, Cost: (p.Costs[0] + rest) / original, Loss: p.Loss, Bound: p.Bound})
 	}
 	return f, nil
+}
+
+// needs is what the ladders need of a resource as they were chosen.
+func (c *Choice) needs(ls []ladder, r Resource) float64 {
+	var sum int64
+	for i := range ls {
+		rung := make([]option, len(ls[i].at))
+		for k, site := range ls[i].at {
+			rung[k] = c.picks[site]
+		}
+		sum += ls[i].cost(rung, r)
+	}
+	return float64(sum)
 }
 
 // leastCost is the least that the ladders can need under the first budget.
