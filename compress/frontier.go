@@ -43,8 +43,8 @@ type FrontierPoint struct {
 }
 
 // frontier chooses again among the offers of the last choice, for budgets from the least to all, by the search that is exact to its
-// stated gap, whichever chose the plan that was carried out.
-func (w *work) frontier(ctx context.Context, last *Choice, trials *Trials, plan PlanSummary, written File) (*Frontier, error) {
+// stated gap, whichever chose the plan that was carried out. The last choice need not be that one, nor be met.
+func (w *work) frontier(ctx context.Context, last, chosen *Choice, trials *Trials, written File) (*Frontier, error) {
 	a := w.a
 	if w.o.FromPlan != nil {
 		return &Frontier{Over: MACs, Points: []FrontierPoint{}, Skipped: "the plan was given, so that no other was looked for"}, nil
@@ -62,9 +62,9 @@ func (w *work) frontier(ctx context.Context, last *Choice, trials *Trials, plan 
 	rest := q.bounds[0].Limit(a.need(over)) - budgets[0].Limit // what is not up to the ladders
 	// The size of a file is known before it is written only on the safe side: what was foreseen of this one and is not there is
 	// taken off the others too.
-	rest -= last.needs(ls, over) + rest - written.of(over)
+	rest -= chosen.needs(ls, over) + rest - written.of(over)
 	least := (leastCost(stated) + rest) / original
-	f.Chosen = FrontierPoint{Budget: w.allowed(trials, over), Cost: written.of(over) / original, Loss: plan.Loss, Bound: plan.Bound}
+	f.Chosen = FrontierPoint{Budget: w.allowed(trials, over), Cost: written.of(over) / original, Loss: chosen.Summary.Loss, Bound: chosen.Summary.Bound}
 	for i := range frontierPoints {
 		share := least + (1-least)*float64(i)/(frontierPoints-1)
 		if err := ctx.Err(); err != nil {

@@ -32,7 +32,7 @@ func (w *work) sum(ctx context.Context, d *Delivered, last *Choice, trials *Tria
 		site.Spectra = last.Offers.sites[i].curves(w.a.methods, c.picks[i])
 		r.Sites = append(r.Sites, site)
 	}
-	if r.Frontier, err = w.frontier(ctx, last, trials, c.Summary, d.Output); err != nil {
+	if r.Frontier, err = w.frontier(ctx, last, c, trials, d.Output); err != nil {
 		return nil, err
 	}
 	return r, nil
