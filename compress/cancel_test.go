@@ -58,7 +58,7 @@ func TestCancel(t *testing.T) {
 		{"data-free", zoo(t, "cnn"), Options{}, threads(0)},
 	} {
 		var seen log
-		c.o.Targets = []Target{share(MACs, 0.8)}
+		c.o.Targets, c.o.Methods = []Target{share(MACs, 0.8)}, []string{"svd", "tucker2"} // the stages are those of all methods
 		_, want := run(t, c.m, c.o, c.how, told(seen.add))
 		points := map[event]bool{}
 		for _, e := range seen.events {
