@@ -1,6 +1,8 @@
 package rewrite
 
 import (
+	"slices"
+
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
@@ -32,20 +34,25 @@ func (l *ledger) need(values ...string) {
 	}
 }
 
-// release drops what holds a value, unless something still reads it: an
-// initializer, or a Constant node, and the Identity and Transpose nodes on the way.
+// release drops what holds a value, unless something still reads it: an initializer, or the node that makes it, and what
+// that alone reads in turn.
 func (l *ledger) release(value string) {
-	for value != "" && !l.tensor[value] && !l.used(value) {
+	queue := []string{value}
+	for len(queue) > 0 {
+		value, queue = queue[0], queue[1:]
+		if value == "" || l.tensor[value] || l.used(value) {
+			continue
+		}
 		if _, ok := l.graph.Initializer(value); ok {
 			l.tensor[value] = true
-			return
+			continue
 		}
 		n, ok := l.graph.Producer(value)
-		if !ok || len(n.Outputs()) != 1 || len(n.Inputs()) > 1 {
-			return
+		if !ok || l.gone[n] || slices.ContainsFunc(n.Outputs(), l.used) {
+			continue
 		}
 		l.gone[n] = true
-		value = n.Input(0)
+		queue = append(queue, n.Inputs()...)
 	}
 }
 

@@ -77,6 +77,9 @@ func (b *Builder) Float(t tensor.Type) *Builder {
 	return b
 }
 
+// Type returns the element type of the weights and inputs that follow.
+func (b *Builder) Type() tensor.Type { return b.float }
+
 // Model returns the finished model, checked. The builder must not be used after it.
 func (b *Builder) Model() (*onnxio.Model, error) {
 	if b.shared.err != nil {
@@ -196,6 +199,16 @@ func (b *Builder) Weight(name string, fanIn int, shape ...int) string {
 func (b *Builder) Node(op string, inputs []string, attributes ...graph.Attr) string {
 	name := b.fresh(op)
 	return b.named(name, op, inputs, []string{name + ".out"}, attributes...)[0]
+}
+
+// Several adds a node with so many outputs, which it returns.
+func (b *Builder) Several(op string, inputs []string, outputs int, attributes ...graph.Attr) []string {
+	name := b.fresh(op)
+	list := make([]string, outputs)
+	for i := range list {
+		list[i] = fmt.Sprintf("%s.out%d", name, i)
+	}
+	return b.named(name, op, inputs, list, attributes...)
 }
 
 // Rename makes the newest node write to a value of the given name, and returns that.

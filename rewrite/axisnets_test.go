@@ -1,0 +1,226 @@
+package rewrite_test
+
+import (
+	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/tensor"
+	"github.com/onnx-compress/onnx-compress/testmodels"
+)
+
+// axisNets are models that differ in what lies between the sites of an axis, or in why there is none.
+func axisNets() map[string]func(b *testmodels.Builder) {
+	return map[string]func(b *testmodels.Builder){
+		"inverted_residual": func(b *testmodels.Builder) {
+			x := image(b, 6)
+			x = inverted(b, x, 6, 16)
+			finish(b, b.Conv(x, 6, 5, []int{1, 1}), 4)
+		},
+		"convnext": func(b *testmodels.Builder) {
+			x := b.Conv(image(b, 6), 6, 8, []int{1, 1})
+			y := b.Conv(x, 8, 8, []int{3, 3}, graph.Int("group", 8), same(1))
+			y = b.Node("Transpose", []string{y}, graph.Ints("perm", 0, 2, 3, 1))
+			y = b.Node("LayerNormalization", []string{y, b.Random("norm_scale", 0.5, 1.5, 8), b.Random("norm_bias", -1, 1, 8)})
+			y = b.Linear(gelu(b, b.Linear(y, 8, 20, true)), 20, 8, true)
+			y = b.Node("Transpose", []string{b.Node("Mul", []string{y, b.Random("layer_scale", 0, 1, 8)})}, graph.Ints("perm", 0, 3, 1, 2))
+			finish(b, b.Conv(b.Node("Add", []string{x, y}), 8, 5, []int{1, 1}), 4)
+		},
+		"swiglu": func(b *testmodels.Builder) {
+			x := rows(b, 6)
+			gate, up := b.Linear(x, 6, 16, false), b.Linear(x, 6, 16, true)
+			gate = b.Node("Mul", []string{gate, b.Node("Sigmoid", []string{gate})})
+			finish(b, b.Linear(b.Node("Mul", []string{gate, up}), 16, 5, true), 2)
+		},
+		"glu_fused": func(b *testmodels.Builder) {
+			half := b.Several("Split", []string{b.Linear(rows(b, 6), 6, 16, true)}, 2, graph.Int("axis", -1))
+			finish(b, b.Linear(b.Node("Mul", []string{half[0], b.Node("Tanh", []string{half[1]})}), 8, 5, true), 2)
+		},
+		"split_apart": func(b *testmodels.Builder) {
+			part := b.Several("Split", []string{b.Linear(rows(b, 6), 6, 12, true)}, 3, graph.Int("axis", -1))
+			y := b.Node("Concat", []string{b.Linear(part[0], 4, 6, true), part[1]}, graph.Int("axis", -1))
+			b.Output(part[2], tensor.Float32, "N", 4)
+			finish(b, b.Linear(b.Node("Relu", []string{y}), 10, 5, true), 2)
+		},
+		"split_sizes": func(b *testmodels.Builder) {
+			part := b.Several("Split", []string{b.Conv(image(b, 6), 6, 12, []int{3, 3}), b.Ints("sizes", 8, 4)}, 2, graph.Int("axis", 1))
+			y := b.Node("Add", []string{b.Conv(part[0], 8, 4, []int{1, 1}), part[1]})
+			finish(b, b.Conv(y, 4, 5, []int{1, 1}), 4)
+		},
+		"concat": func(b *testmodels.Builder) {
+			x := image(b, 6)
+			parts := []string{b.Conv(x, 6, 8, []int{3, 3}, same(1)), x, b.Random("learned", -1, 1, 1, 2, 10, 12), b.Conv(x, 6, 4, []int{1, 1})}
+			parts[2] = b.Node("Expand", []string{parts[2], b.Node("Concat", []string{
+				b.Node("Slice", []string{b.Node("Shape", []string{x}), b.Ints("zero", 0), b.Ints("one", 1)}), b.Ints("wide", 1, 1, 1),
+			}, graph.Int("axis", 0))})
+			y := b.Node("Relu", []string{b.Node("Concat", parts, graph.Int("axis", 1))})
+			finish(b, b.Conv(y, 20, 5, []int{1, 1}), 4)
+		},
+		"flatten": func(b *testmodels.Builder) {
+			x := b.Node("MaxPool", []string{b.Node("Relu", []string{b.Conv(image(b, 6), 6, 8, []int{3, 3}, same(1))})}, graph.Ints("kernel_shape", 5, 6), graph.Ints("strides", 5, 6))
+			finish(b, b.Linear(b.Node("Flatten", []string{x}), 32, 5, true), 2)
+		},
+		"flatten_reshape": func(b *testmodels.Builder) {
+			x := b.Conv(image(b, 6), 6, 8, []int{3, 3}, same(1))
+			x = b.Node("Reshape", []string{b.Node("Relu", []string{x}), b.Ints("rows_of", -1, 960)})
+			x = b.Node("Gemm", []string{x, b.Weight("w1", 960, 16, 960), b.Weight("c1", 16, 16)}, graph.Int("transB", 1), graph.Float("alpha", 2))
+			b.Node("Gemm", []string{b.Node("Relu", []string{x}), b.Weight("w2", 16, 16, 5)})
+			b.Output(b.Rename("y"), b.Type(), "N", 5)
+		},
+		"flatten_added": func(b *testmodels.Builder) {
+			x := image(b, 6)
+			y := b.Node("Flatten", []string{b.Conv(x, 6, 4, []int{9, 11})})
+			z := b.Linear(b.Node("Flatten", []string{b.Node("GlobalMaxPool", []string{x})}), 6, 16, true)
+			finish(b, b.Linear(b.Node("Sub", []string{z, y}), 16, 5, true), 2)
+		},
+		"line": func(b *testmodels.Builder) {
+			x := b.Input("x", b.Type(), "N", 6, 15)
+			x = b.Conv(x, 6, 8, []int{3}, graph.Ints("pads", 1, 1))
+			x = b.Node("PRelu", []string{x, b.Random("slope", 0, 1, 8, 1)})
+			x = b.Node("InstanceNormalization", []string{x, b.Random("norm_scale", 0.5, 1.5, 8), b.Random("norm_bias", -1, 1, 8)})
+			x = b.Node("AveragePool", []string{x}, graph.Ints("kernel_shape", 3), graph.Ints("strides", 3))
+			x = b.ConvTranspose(x, 8, 12, []int{4}, graph.Ints("strides", 2))
+			x = b.Node("Dropout", []string{b.Node("LeakyRelu", []string{x})})
+			finish(b, b.Conv(x, 12, 5, []int{1}), 3)
+		},
+		"grouped": func(b *testmodels.Builder) {
+			x := b.Node("Relu", []string{b.Conv(image(b, 6), 6, 16, []int{1, 1})})
+			x = b.Node("Relu", []string{b.Conv(x, 16, 24, []int{3, 3}, graph.Int("group", 8), same(1))})
+			x = b.ConvTranspose(x, 24, 32, []int{2, 2}, graph.Int("group", 8), graph.Ints("strides", 2, 2))
+			finish(b, b.Conv(x, 32, 5, []int{1, 1}), 4)
+		},
+		"shuffle": func(b *testmodels.Builder) {
+			x := b.Conv(image(b, 6), 6, 16, []int{3, 3}, same(1))
+			x = b.Node("DepthToSpace", []string{x}, graph.Int("blocksize", 2), graph.String("mode", "CRD"))
+			x = b.Node("SpaceToDepth", []string{b.Conv(x, 4, 6, []int{1, 1})}, graph.Int("blocksize", 2))
+			x = b.Node("DepthToSpace", []string{b.Conv(x, 24, 12, []int{1, 1})}, graph.Int("blocksize", 2))
+			finish(b, b.Conv(x, 3, 5, []int{1, 1}), 4)
+		},
+		"picks": func(b *testmodels.Builder) {
+			x := b.Conv(image(b, 6), 6, 12, []int{3, 3}, same(1))
+			low := b.Node("Slice", []string{x, b.Ints("low_start", 0), b.Ints("low_end", -6), b.Ints("channel", 1)})
+			high := b.Node("Slice", []string{x, b.Ints("high_start", 6), b.Ints("high_end", 1<<40), b.Ints("channel_too", 1)})
+			some := b.Node("Gather", []string{x, b.Ints("indices", 11, 7, 0, -5)}, graph.Int("axis", 1))
+			one := b.Node("Gather", []string{x, b.Tensor("index", tensor.Int64, nil, []float64{3})}, graph.Int("axis", 1))
+			b.Output(one, tensor.Float32, "N", 10, 12)
+			finish(b, b.Node("Sum", []string{b.Conv(low, 6, 5, []int{1, 1}), b.Conv(high, 6, 5, []int{1, 1}), b.Conv(some, 4, 5, []int{1, 1})}), 4)
+		},
+		"pad_shortcut": func(b *testmodels.Builder) {
+			x := b.Conv(image(b, 6), 6, 4, []int{3, 3}, same(1))
+			y := b.Conv(b.Node("Relu", []string{x}), 4, 8, []int{3, 3}, same(1))
+			x = b.Node("Pad", []string{x, b.Ints("pads", 0, 2, 0, 0, 0, 2, 0, 0)})
+			finish(b, b.Conv(b.Node("Add", []string{x, y}), 8, 5, []int{1, 1}), 4)
+		},
+		"pad_computed": func(b *testmodels.Builder) {
+			x := b.Conv(image(b, 6), 6, 4, []int{3, 3}, same(1))
+			y := b.Conv(x, 4, 8, []int{3, 3}, same(1))
+			pads := b.Node("Concat", []string{b.Ints("pads_begin", 0, 2, 0, 0), b.Ints("pads_end", 0, 2, 0, 0)}, graph.Int("axis", 0))
+			x = b.Node("Pad", []string{x, b.Node("Cast", []string{pads}, graph.Int("to", int(tensor.Int64)))})
+			finish(b, b.Conv(b.Node("Add", []string{x, y}), 8, 5, []int{1, 1}), 4)
+		},
+		"sizes_computed": func(b *testmodels.Builder) {
+			x := b.Conv(image(b, 6), 6, 8, []int{3, 3}, same(1))
+			shape := b.Node("Shape", []string{x})
+			batch := b.Node("Unsqueeze", []string{b.Node("Gather", []string{shape, b.Tensor("first", tensor.Int64, nil, []float64{0})}), b.Ints("front", 0)})
+			channels := b.Node("Slice", []string{shape, b.Ints("one", 1), b.Ints("two", 2)})
+			flat := b.Node("Reshape", []string{x, b.Node("Concat", []string{batch, channels, b.Ints("rest", -1)}, graph.Int("axis", 0))})
+			y := b.Linear(b.Node("Transpose", []string{flat}, graph.Ints("perm", 0, 2, 1)), 8, 12, true)
+			y = b.Node("Transpose", []string{b.Node("Relu", []string{y})}, graph.Ints("perm", 0, 2, 1))
+			y = b.Node("Reshape", []string{y, b.Node("Concat", []string{batch, b.Ints("twelve", 12), b.Ints("plane", 10, 12)}, graph.Int("axis", 0))})
+			finish(b, b.Conv(y, 12, 5, []int{1, 1}), 4)
+		},
+		"sizes_counted": func(b *testmodels.Builder) {
+			x := b.Conv(image(b, 6), 6, 8, []int{3, 3}, same(1))
+			channels := b.Node("Gather", []string{b.Node("Shape", []string{x}), b.Tensor("second", tensor.Int64, nil, []float64{1})})
+			scaled := b.Node("Div", []string{x, b.Node("Cast", []string{channels}, graph.Int("to", int(tensor.Float32)))})
+			finish(b, b.Conv(scaled, 8, 5, []int{1, 1}), 4)
+		},
+		"resized": func(b *testmodels.Builder) {
+			x := b.Node("Sigmoid", []string{b.Conv(image(b, 6), 6, 8, []int{3, 3})})
+			front := b.Node("Slice", []string{b.Node("Shape", []string{x}), b.Ints("zero", 0), b.Ints("two", 2)})
+			x = b.Node("Resize", []string{x, "", "", b.Node("Concat", []string{front, b.Ints("plane", 16, 20)}, graph.Int("axis", 0))})
+			x = b.Node("Resize", []string{b.Conv(x, 8, 12, []int{1, 1}), "", b.Tensor("scales", tensor.Float32, []int{4}, []float64{1, 1, 0.5, 0.5})})
+			x = b.Node("Pad", []string{x, b.Ints("pads", 0, 0, 1, 1, 0, 0, 1, 1)})
+			finish(b, b.Conv(b.Node("ReduceMean", []string{x}, graph.Ints("axes", 2), graph.Int("keepdims", 1)), 12, 5, []int{1, 1}), 4)
+		},
+		"reduced": func(b *testmodels.Builder) {
+			x := b.Node("Relu", []string{b.Conv(image(b, 6), 6, 8, []int{3, 3})})
+			x = b.Node("ReduceMax", []string{b.Node("ReduceSum", []string{x, b.Ints("rows", -2)}, graph.Int("keepdims", 0))}, graph.Ints("axes", 2), graph.Int("keepdims", 0))
+			x = b.Linear(x, 8, 12, true)
+			x = b.Node("Unsqueeze", []string{x, b.Ints("middle", 1)})
+			x = b.Node("Softmax", []string{b.Node("Tile", []string{x, b.Ints("twice", 1, 2, 1)})}, graph.Int("axis", 1))
+			x = b.Node("Squeeze", []string{b.Node("ReduceL2", []string{x}, graph.Ints("axes", 1)), b.Ints("middle_too", 1)})
+			finish(b, b.Linear(x, 12, 5, true), 2)
+		},
+		"single_head": func(b *testmodels.Builder) {
+			x := b.Input("x", b.Type(), "N", 7, 6)
+			q, k, v := b.Linear(x, 6, 8, true), b.Linear(x, 6, 8, true), b.Linear(x, 6, 10, true)
+			scores := b.Node("Softmax", []string{b.Node("MatMul", []string{q, b.Node("Transpose", []string{k}, graph.Ints("perm", 0, 2, 1))})})
+			finish(b, b.Linear(b.Node("MatMul", []string{scores, v}), 10, 5, true), 3)
+		},
+		"bias_shared": func(b *testmodels.Builder) {
+			x := rows(b, 6)
+			bias := b.Random("bias", -1, 1, 8)
+			y := b.Node("Add", []string{b.Linear(x, 6, 8, false), bias})
+			z := b.Node("Add", []string{b.Linear(x, 6, 8, false), bias})
+			b.Output(z, b.Type(), "N", 8)
+			finish(b, b.Linear(b.Node("Relu", []string{y}), 8, 5, true), 2)
+		},
+		"weight_shared_alike": func(b *testmodels.Builder) {
+			x, w := rows(b, 6), b.Weight("weight", 6, 8, 6)
+			turned := b.Node("Transpose", []string{w})
+			y := b.Node("Add", []string{b.Node("MatMul", []string{x, turned}), b.Node("Tanh", []string{b.Node("Gemm", []string{x, w}, graph.Int("transB", 1))})})
+			finish(b, b.Linear(y, 8, 5, true), 2)
+		},
+		"stack": func(b *testmodels.Builder) {
+			x := b.Input("x", b.Type(), 2, 3, 6)
+			y := b.Linear(x, 6, 8, true)
+			b.Node("MatMul", []string{y, b.Weight("stack", 8, 2, 8, 5)})
+			b.Output(b.Rename("y"), b.Type(), 2, 3, 5)
+		},
+		"refused": func(b *testmodels.Builder) {
+			x := image(b, 6)
+			choice := b.Input("choice", tensor.Bool)
+			normal := b.Node("LRN", []string{b.Conv(x, 6, 8, []int{1, 1})}, graph.Int("size", 3))
+			summed := b.Node("ReduceSum", []string{b.Conv(x, 6, 8, []int{1, 1}), b.Ints("channel", 1)})
+			first := b.Node("Add", []string{b.Conv(x, 6, 6, []int{1, 1}), x})
+			heads := b.Node("Reshape", []string{b.Conv(x, 6, 8, []int{1, 1}), b.Ints("heads", 0, 2, 4, -1)})
+			heads = b.Node("Reshape", []string{heads, b.Ints("joined", 0, 8, 10, 12)})
+			inner := b.Conv(x, 6, 8, []int{1, 1})
+			body := func(name string) graph.Attr {
+				return graph.Body(name, b.Body(name, func(body *testmodels.Builder) {
+					body.Output(body.Node("Neg", []string{inner}), tensor.Float32, nil, 8, 10, 12)
+				}))
+			}
+			nested := b.Node("If", []string{choice}, body("then_branch"), body("else_branch"))
+			one := b.Conv(x, 6, 1, []int{1, 1})
+			finish(b, b.Conv(b.Node("Concat", []string{normal, summed, first, heads, nested, one}, graph.Int("axis", 1)), 32, 5, []int{1, 1}), 4)
+		},
+	}
+}
+
+func image(b *testmodels.Builder, channels int) string {
+	return b.Input("x", b.Type(), "N", channels, 10, 12)
+}
+
+func rows(b *testmodels.Builder, width int) string { return b.Input("x", b.Type(), "N", width) }
+
+// finish makes a value of five channels, along axis 1 or, of matrices, the last, the output.
+func finish(b *testmodels.Builder, x string, rank int) {
+	b.Node("Identity", []string{x})
+	b.Output(b.Rename("y"), b.Type(), append([]any{"N"}, make([]any, rank-1)...)...)
+}
+
+func same(pad int) graph.Attr { return graph.Ints("pads", pad, pad, pad, pad) }
+
+func gelu(b *testmodels.Builder, x string) string {
+	one := b.Tensor("one", b.Type(), nil, []float64{1})
+	y := b.Node("Erf", []string{b.Node("Div", []string{x, b.Tensor("root", b.Type(), []int{1}, []float64{1.4142135})})})
+	return b.Node("Mul", []string{x, b.Node("Add", []string{y, one})})
+}
+
+// inverted adds an inverted residual block with squeeze and excite.
+func inverted(b *testmodels.Builder, x string, channels, wide int) string {
+	y := b.Node("HardSwish", []string{b.BatchNorm(b.ConvBias(x, channels, wide, []int{1, 1}, ""), wide)})
+	y = b.Node("Relu", []string{b.BatchNorm(b.ConvBias(y, wide, wide, []int{3, 3}, "", graph.Int("group", wide), same(1)), wide)})
+	s := b.Node("Relu", []string{b.Conv(b.Node("GlobalAveragePool", []string{y}), wide, wide/2, []int{1, 1})})
+	y = b.Node("Mul", []string{y, b.Node("HardSigmoid", []string{b.Conv(s, wide/2, wide, []int{1, 1})})})
+	return b.Node("Add", []string{x, b.BatchNorm(b.ConvBias(y, wide, channels, []int{1, 1}, ""), channels)})
+}

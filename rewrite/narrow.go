@@ -1,0 +1,187 @@
+package rewrite
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/shapes"
+)
+
+// Narrowing says which units of an axis stay.
+type Narrowing struct {
+	Axis *Axis
+	Keep []int // numbers of units, ascending, at least one
+}
+
+// Fold is what a reader becomes: the map from its kept input channels that makes up for those that go.
+type Fold struct {
+	// Kernel has the reader's output channels, all of them, and the input channels that Left lists:
+	// [Out, len(Left), Window...] row-major.
+	Kernel decomp.Kernel
+	// Shift is added to each output channel, beside what the reader adds; nil for nothing. The reader needs a place for it,
+	// which Site.Bias tells.
+	Shift []float64
+}
+
+// Left returns the input channels of a reader that stay when axes are narrowed, ascending: those that none of the axes has,
+// or whose unit is kept on all that do.
+func Left(s *Site, list []Narrowing) []int {
+	left := axes(s.Kernel.In)
+	for _, n := range list {
+		for _, port := range n.Axis.Readers {
+			if port.Site.Node != s.Node {
+				continue
+			}
+			left = slices.DeleteFunc(left, func(i int) bool {
+				_, kept := slices.BinarySearch(n.Keep, port.Units[i])
+				return port.Units[i] >= 0 && !kept
+			})
+		}
+	}
+	return left
+}
+
+// Narrow returns the model in which only the units to keep are left of some axes, one Narrowing for each: producers
+// compute their channels alone, what treats them on their way has fewer parameters, and readers read fewer columns, of their
+// own kernels or, by the readers' names, of those in folds. Axes may share sites: one's reader may be another's producer.
+//
+// No node is added and none changes its name. A constant is rewritten in its place where everything that reads it agrees,
+// else a copy is made for those that differ, called NAME.narrow, or after the reader for the kernels of folds; the bytes of
+// the numbers that stay are those of before, but for folds, which are rounded to the weight's type as by Replace. Declared
+// shapes of values follow. Nothing in m changes, and the new model shares with it all that stays the same: with all units
+// kept and no folds it equals m as a message.
+func Narrow(m *onnxio.Model, list []Narrowing, folds map[string]Fold) (*onnxio.Model, error) {
+	k, err := keeping(m, list)
+	if err != nil {
+		return nil, err
+	}
+	folded, now, err := foldReaders(m, list, folds)
+	if err != nil {
+		return nil, err
+	}
+	small, err := narrowed(folded, k, now)
+	if err == nil {
+		if err = small.Check(); err != nil {
+			err = errors.Join(fmt.Errorf("after narrowing %d axes: %w", len(list), err), small.Close())
+		}
+	}
+	if err := errors.Join(err, folded.Close()); err != nil {
+		return nil, err
+	}
+	return small, nil
+}
+
+// kept says which entries stay.
+type kept struct {
+	values    map[position][]bool
+	constants map[operand][]bool
+	numbers   map[number]span
+	shapes    *shapes.Shapes
+}
+
+// keeping works out what stays of values and constants when axes are narrowed; of those that stay whole it says nothing.
+func keeping(m *onnxio.Model, list []Narrowing) (*kept, error) {
+	k := &kept{values: map[position][]bool{}, constants: map[operand][]bool{}, numbers: map[number]span{}}
+	seen := map[*Axis]bool{}
+	for _, n := range list {
+		a := n.Axis
+		switch {
+		case a.model != m:
+			return nil, fmt.Errorf("axis %q belongs to another model", a.Name)
+		case seen[a]:
+			return nil, fmt.Errorf("axis %q is narrowed twice", a.Name)
+		case len(n.Keep) == 0:
+			return nil, fmt.Errorf("axis %q: no unit is kept; keep one at least", a.Name)
+		}
+		seen[a] = true
+		stays := make([]bool, a.Units)
+		for i, unit := range n.Keep {
+			if unit < 0 || unit >= a.Units || i > 0 && unit <= n.Keep[i-1] {
+				return nil, fmt.Errorf("axis %q: units to keep %v; ascending numbers below %d are wanted", a.Name, n.Keep, a.Units)
+			}
+			stays[unit] = true
+		}
+		if len(n.Keep) == a.Units {
+			continue
+		}
+		for v, l := range a.values {
+			limit(k.values, position{v, l.axis}, l.units, stays)
+		}
+		for o, units := range a.constants {
+			limit(k.constants, o, units, stays)
+		}
+		maps.Copy(k.numbers, a.numbers)
+		k.shapes = a.shapes
+	}
+	return k, nil
+}
+
+// limit leaves out the entries whose unit does not stay.
+func limit[K comparable](all map[K][]bool, key K, units []int, stays []bool) {
+	mask := all[key]
+	if mask == nil {
+		mask = slices.Repeat([]bool{true}, len(units))
+		all[key] = mask
+	}
+	for i, unit := range units {
+		mask[i] = mask[i] && (unit < 0 || stays[unit])
+	}
+}
+
+// foldReaders returns the model with the kernels of folds, zeros in the columns that go, and the nodes that it has in the
+// place of others. Without folds it is the model as it is.
+func foldReaders(m *onnxio.Model, list []Narrowing, folds map[string]Fold) (*onnxio.Model, map[graph.Node]graph.Node, error) {
+	readers := map[string]*Site{}
+	for _, n := range list {
+		for _, port := range n.Axis.Readers {
+			readers[port.Site.Name] = port.Site
+		}
+	}
+	now := map[graph.Node]graph.Node{}
+	names := graph.NewNameSet(m)
+	var patches []Patch
+	for _, name := range slices.Sorted(maps.Keys(folds)) {
+		s, ok := readers[name]
+		if !ok {
+			return nil, nil, fmt.Errorf("a fold is given for %q, which reads none of the axes to be narrowed", name)
+		}
+		whole, err := unfolded(s, Left(s, list), folds[name].Kernel)
+		if err != nil {
+			return nil, nil, fmt.Errorf("the fold for %q: %w", name, err)
+		}
+		factor := decomp.Factor{Part: "fold", Kernel: whole, Axes: slices.Repeat([]bool{true}, len(whole.Window)), Shift: folds[name].Shift}
+		p, err := Replace(m, s, decomp.Chain{factor}, names)
+		if err != nil {
+			return nil, nil, err
+		}
+		now[p.Old] = p.New[0]
+		if p.Next != nil {
+			now[p.Next.Old] = p.Next.New
+		}
+		patches = append(patches, p)
+	}
+	folded, err := Apply(m, patches, ApplyOptions{})
+	return folded, now, err
+}
+
+// unfolded returns a kernel over all input channels of a site, from one over some of them.
+func unfolded(s *Site, left []int, k decomp.Kernel) (decomp.Kernel, error) {
+	whole := decomp.Kernel{Shape: s.Kernel, Weights: make([]float64, s.Kernel.Params())}
+	want := s.Kernel
+	want.In = len(left)
+	if k.Out != want.Out || k.In != want.In || k.Groups != want.Groups || !slices.Equal(k.Window, want.Window) || int64(len(k.Weights)) != want.Params() {
+		return whole, fmt.Errorf("it has %d numbers for the kernel %v, one of %v is wanted", len(k.Weights), k.Shape, want)
+	}
+	taps := s.Kernel.Cols() / s.Kernel.In
+	for o := range k.Out {
+		for i, channel := range left {
+			copy(whole.Weights[(o*s.Kernel.In+channel)*taps:][:taps], k.Weights[(o*k.In+i)*taps:][:taps])
+		}
+	}
+	return whole, nil
+}
