@@ -1,6 +1,8 @@
 package rewrite_test
 
 import (
+	"math"
+
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -95,7 +97,9 @@ func axisNets() map[string]func(b *testmodels.Builder) {
 		},
 		"picks": func(b *testmodels.Builder) {
 			x := b.Conv(image(b, 6), 6, 12, []int{3, 3}, same(1))
-			low := b.Node("Slice", []string{x, b.Ints("low_start", 0), b.Ints("low_end", -6), b.Ints("channel", 1)})
+			ends := b.Node("Constant", nil, graph.Ints("value_ints", math.MaxInt64, -6))
+			low := b.Node("Slice", []string{x, b.Ints("low_start", 1, 0), ends, b.Ints("low_axes", 2, 1)})
+			low = b.Node("Pad", []string{low, b.Ints("pads", 0, 0, 1, 0, 0, 0, 0, 0)})
 			high := b.Node("Slice", []string{x, b.Ints("high_start", 6), b.Ints("high_end", 1<<40), b.Ints("channel_too", 1)})
 			some := b.Node("Gather", []string{x, b.Ints("indices", 11, 7, 0, -5)}, graph.Int("axis", 1))
 			one := b.Node("Gather", []string{x, b.Tensor("index", tensor.Int64, nil, []float64{3})}, graph.Int("axis", 1))

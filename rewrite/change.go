@@ -159,12 +159,16 @@ func (c *changes) integerInput(key number, list map[int]int) error {
 }
 
 func (c *changes) integer(at input, t tensor.Type, shape, numbers []int) error {
-	v := make([]float64, len(numbers))
+	v := make([]int64, len(numbers))
 	for i, n := range numbers {
-		v[i] = float64(n)
+		v[i] = int64(n)
 	}
-	data, err := tensor.Encode(t, v)
-	c.inputs[at] = tensor.Dense{Type: t, Shape: shape, Data: data}
+	var err error
+	d := tensor.FromInt64(shape, v)
+	if t != tensor.Int64 {
+		d, err = d.Convert(t)
+	}
+	c.inputs[at] = d
 	return err
 }
 
