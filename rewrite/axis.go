@@ -61,13 +61,13 @@ func (p Port) Blocks(n int) [][]int {
 	return out
 }
 
-// Columns returns the columns of a reader's kernel that stay when only the given units are kept: those of their channels,
+// Columns returns the columns of a reader's kernel that stay when only the given units, ascending, are kept: those of their channels,
 // and of channels that belong to no unit.
 func (p Port) Columns(keep []int) []int {
 	taps := p.taps()
 	var out []int
 	for channel, unit := range p.Units {
-		if unit >= 0 && !slices.Contains(keep, unit) {
+		if _, kept := slices.BinarySearch(keep, unit); unit >= 0 && !kept {
 			continue
 		}
 		for t := range taps {
@@ -149,12 +149,14 @@ func (c *chart) from(s *Site) {
 		return
 	}
 	p := newSpread(c, origin)
-	shape, ok := c.shapes.Of(s.Output)
-	if ok {
+	switch shape, ok := c.shapes.Of(s.Output); {
+	case s.Kernel.Out == 1:
+		p.pin(origin, "it has a single channel")
+	case !ok:
+		p.pin(origin, c.shapes.Why(s.Output))
+	default:
 		p.set(s.Output, s.ChannelAxis(len(shape)), origin)
 		p.run()
-	} else {
-		p.pin(origin, c.shapes.Why(s.Output))
 	}
 	for _, axis := range p.axes() {
 		if len(axis.Readers) > 0 {

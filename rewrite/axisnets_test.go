@@ -173,6 +173,30 @@ func axisNets() map[string]func(b *testmodels.Builder) {
 			y := b.Node("Add", []string{b.Node("MatMul", []string{x, turned}), b.Node("Tanh", []string{b.Node("Gemm", []string{x, w}, graph.Int("transB", 1))})})
 			finish(b, b.Linear(y, 8, 5, true), 2)
 		},
+		"left": func(b *testmodels.Builder) {
+			x := b.Input("x", b.Type(), 6, "N")
+			y := b.Node("Gemm", []string{b.Weight("w1", 6, 6, 8), x, b.Random("c1", -1, 1, 8, 1)}, graph.Int("transA", 1))
+			y = b.Node("MatMul", []string{b.Weight("w2", 8, 12, 8), b.Node("Relu", []string{y})})
+			y = b.Node("Gemm", []string{y, b.Weight("w3", 12, 12, 10)}, graph.Int("transA", 1))
+			y = b.Node("Gemm", []string{b.Weight("w4", 10, 5, 10), b.Node("Relu", []string{y})}, graph.Int("transB", 1))
+			b.Node("Identity", []string{y})
+			b.Output(b.Rename("y"), b.Type(), 5, "N")
+		},
+		"mixer": func(b *testmodels.Builder) {
+			x := b.Linear(b.Input("x", b.Type(), "N", 7, 6), 6, 8, true)
+			y := b.Node("Tanh", []string{b.Node("MatMul", []string{b.Weight("mix_up", 7, 9, 7), x})})
+			y = b.Node("MatMul", []string{b.Weight("mix_down", 9, 7, 9), y})
+			finish(b, b.Linear(b.Node("Add", []string{x, y}), 8, 5, true), 3)
+		},
+		"attributes_opset9": func(b *testmodels.Builder) {
+			x := b.Conv(image(b, 6), 6, 12, []int{3, 3}, same(1))
+			part := b.Several("Split", []string{x}, 2, graph.Int("axis", 1))
+			y := b.Node("Slice", []string{part[0]}, graph.Ints("axes", 1, 2), graph.Ints("starts", 2, 0), graph.Ints("ends", -1, 9))
+			y = b.Node("Pad", []string{b.Conv(y, 3, 8, []int{2, 1})}, graph.Ints("pads", 0, 2, 1, 0, 0, 2, 1, 0))
+			z := b.Several("Split", []string{b.Conv(part[1], 6, 15, []int{1, 1})}, 2, graph.Int("axis", 1), graph.Ints("split", 12, 3))
+			finish(b, b.Conv(b.Node("Add", []string{y, z[0]}), 12, 5, []int{1, 1}), 4)
+			b.Output(z[1], b.Type(), "N", 3, 10, 12)
+		},
 		"stack": func(b *testmodels.Builder) {
 			x := b.Input("x", b.Type(), 2, 3, 6)
 			y := b.Linear(x, 6, 8, true)

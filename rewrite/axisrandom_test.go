@@ -277,7 +277,7 @@ func FuzzAxes(f *testing.F) {
 		f.Add(testkit.Bytes(f, randomNet(f, seed)))
 	}
 	for name := range axisNets() {
-		f.Add(testkit.Bytes(f, axisNet(f, name, testmodels.NewBuilder(1, 17, 8))))
+		f.Add(testkit.Bytes(f, axisNet(f, name, netBuilder(name))))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, ok := testkit.Unchecked(data)

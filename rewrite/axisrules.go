@@ -29,6 +29,7 @@ func axisRules() map[string]axisRule {
 		"GlobalAveragePool":     {follow: perChannel("pools over them")},
 		"GlobalLpPool":          {follow: perChannel("pools over them")},
 		"GlobalMaxPool":         {follow: perChannel("pools over them")},
+		"GridSample":            {follow: perChannel("samples along them")},
 		"InstanceNormalization": {follow: perChannel("normalises over them", 1, 2)},
 		"LpPool":                {follow: perChannel("pools over them")},
 		"MaxPool":               {follow: maxPool},

@@ -99,11 +99,11 @@ func perChannel(verb string, parameters ...int) func(*step) {
 
 // batchNormalization follows BatchNormalization in inference.
 func batchNormalization(t *step) {
-	if !t.inference(t.node) || t.axis != 1 {
-		t.refuse("normalises over them")
+	if !t.inference(t.node) {
+		t.refuse("is in training, or no such of [N, C, ...]")
 		return
 	}
-	perChannel("", 1, 2, 3, 4)(t)
+	perChannel("has them as positions", 1, 2, 3, 4)(t)
 }
 
 // maxPool follows MaxPool, whose second output numbers positions through all channels.

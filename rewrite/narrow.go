@@ -28,22 +28,54 @@ type Fold struct {
 	Shift []float64
 }
 
-// Left returns the input channels of a reader that stay when axes are narrowed, ascending: those that none of the axes has,
-// or whose unit is kept on all that do.
+// Left returns the input channels of a site that stay when axes are narrowed, ascending: those that none of the axes has, or
+// whose unit is kept on all that do.
 func Left(s *Site, list []Narrowing) []int {
-	left := axes(s.Kernel.In)
-	for _, n := range list {
-		for _, port := range n.Axis.Readers {
-			if port.Site.Node != s.Node {
-				continue
+	return left(list, s.Kernel.In, func(a *Axis) []int {
+		for _, port := range a.Readers {
+			if port.Site.Node == s.Node {
+				return port.Units
 			}
-			left = slices.DeleteFunc(left, func(i int) bool {
-				_, kept := slices.BinarySearch(n.Keep, port.Units[i])
-				return port.Units[i] >= 0 && !kept
-			})
 		}
+		return nil
+	})
+}
+
+// left lists those of n entries that stay, where of tells the units of the entries on an axis, nil for none.
+func left(list []Narrowing, n int, of func(*Axis) []int) []int {
+	out := axes(n)
+	for _, narrowing := range list {
+		units := of(narrowing.Axis)
+		if units == nil {
+			continue
+		}
+		out = slices.DeleteFunc(out, func(i int) bool {
+			_, kept := slices.BinarySearch(narrowing.Keep, units[i])
+			return units[i] >= 0 && !kept
+		})
 	}
-	return left
+	return out
+}
+
+// NarrowedShape returns the kernel's shape that a site has when axes are narrowed, as producer, as reader, or as a
+// convolution with groups between them.
+func NarrowedShape(s *Site, list []Narrowing) decomp.Shape {
+	k := s.Kernel
+	along := func(n, right int) int {
+		return len(left(list, n, func(a *Axis) []int { return a.constants[operand{s.Node, s.weight.slot, right}] }))
+	}
+	out, in := s.channelAxes()
+	switch {
+	case k.Groups == 1:
+		k.Out, k.In = along(k.Out, out), along(k.In, in)
+	case s.View.Transposed:
+		k.Groups = along(k.In, len(k.Window)+1) * k.Groups / k.In
+		k.Out, k.In = s.Kernel.Rows()*k.Groups, s.Kernel.In/s.Kernel.Groups*k.Groups
+	default:
+		k.Groups = along(k.Out, len(k.Window)+1) * k.Groups / k.Out
+		k.Out, k.In = s.Kernel.Rows()*k.Groups, s.Kernel.In/s.Kernel.Groups*k.Groups
+	}
+	return k
 }
 
 // Narrow returns the model in which only the units to keep are left of some axes, one Narrowing for each: producers

@@ -6,6 +6,9 @@
 // Sites lists the nodes, given the shapes of the model's values; Site.Load has a weight's numbers as a
 // decomp.Kernel. Replace makes the Patch for a chain of factors, Apply the model of all patches, and
 // Merge joins neighbours in it. MeasureCosts counts what a model costs, before and after.
+//
+// Axes lists what may become narrower at no price in nodes: units of channels that sites compute and read, with all that
+// lies between. Narrow makes the model in which some of them are left.
 package rewrite
 
 import (

@@ -231,8 +231,11 @@ func (p *spread) step(n graph.Node, out bool, slot int, l lie) {
 	t := &step{spread: p, node: n, out: out, slot: slot, axis: l.axis, units: l.units}
 	r, ok := p.rules[n.Op()]
 	_, call := p.graph.Called(n)
+	device, sharded := n.Sharded()
 	switch {
-	case ok && !call && r.follow != nil:
+	case sharded:
+		t.refuse("is spread over devices by configuration %q", device)
+	case ok && !call:
 		r.follow(t)
 	case out:
 		t.refuse("computes them: what it does with channels is not known")
