@@ -46,12 +46,19 @@ func reshape(t *step) {
 	}
 	in, out, ok := t.ends()
 	target, known := t.integers(t.node.Input(1))
+	copied := t.node.Int("allowzero", 0) == 0
+	here := t.axis // of the input
+	if known, ok := t.values[t.node.Input(0)]; ok && t.out {
+		here = known.axis
+	}
 	switch axis, moved := t.regroup(in, out, ok); {
 	case !moved:
+	case copied && here != axis && here < len(target) && target[here] == 0:
+		t.refuse("gives another axis the size of theirs")
 	case !known || len(target) != len(out):
 		t.refuse("has a target that is not known")
 	case target[axis] == -1:
-	case target[axis] == 0 && t.node.Int("allowzero", 0) == 0:
+	case target[axis] == 0 && copied:
 		t.equalize(position{t.node.Input(0), axis}, position{t.node.Output(0), axis}, "keeps the size of another axis")
 	default:
 		t.count(1, axis, position{t.node.Output(0), axis})
