@@ -45,42 +45,15 @@ type Port struct {
 	Units []int
 }
 
-// Blocks returns for each of n units the columns of a reader's kernel [Out, In·taps] that are its own: every tap of every
-// input channel that belongs to it.
-func (p Port) Blocks(n int) [][]int {
-	taps := p.taps()
-	out := make([][]int, n)
+// Channels returns for each unit of an axis the site's channels that belong to it, ascending.
+func (p Port) Channels(units int) [][]int {
+	out := make([][]int, units)
 	for channel, unit := range p.Units {
-		if unit < 0 {
-			continue
-		}
-		for t := range taps {
-			out[unit] = append(out[unit], channel*taps+t)
+		if unit >= 0 {
+			out[unit] = append(out[unit], channel)
 		}
 	}
 	return out
-}
-
-// Columns returns the columns of a reader's kernel that stay when only the given units, ascending, are kept: those of their channels,
-// and of channels that belong to no unit.
-func (p Port) Columns(keep []int) []int {
-	taps := p.taps()
-	var out []int
-	for channel, unit := range p.Units {
-		if _, kept := slices.BinarySearch(keep, unit); unit >= 0 && !kept {
-			continue
-		}
-		for t := range taps {
-			out = append(out, channel*taps+t)
-		}
-	}
-	return out
-}
-
-// taps is how many columns of the kernel one input channel has.
-func (p Port) taps() int {
-	k := p.Site.Kernel
-	return k.Cols() * k.Groups / max(k.In, 1)
 }
 
 // Fixed is a reason for which output channels of a site are on no axis.

@@ -145,19 +145,21 @@ func runs(list []int) string {
 	return "[" + strings.Join(out, " ") + "]"
 }
 
-// TestPorts: a reader's columns are told by unit, with all taps of all channels.
+// TestPorts: the channels of a port are told by unit, and so are those that stay.
 func TestPorts(t *testing.T) {
 	list, _ := axes(t, axisNet(t, "flatten", netBuilder("")))
 	port := list[0].Readers[0]
-	if got := port.Blocks(8)[2]; !slices.Equal(got, []int{8, 9, 10, 11}) {
-		t.Errorf("unit 2 has the columns %v", got)
+	if got := port.Channels(8)[2]; !slices.Equal(got, []int{8, 9, 10, 11}) {
+		t.Errorf("unit 2 has the channels %v", got)
 	}
-	if got := port.Columns([]int{0, 7}); !slices.Equal(got, []int{0, 1, 2, 3, 28, 29, 30, 31}) {
-		t.Errorf("units 0 and 7 have the columns %v", got)
+	got := rewrite.Left(port.Site, []rewrite.Narrowing{{Axis: &list[0], Keep: []int{0, 7}}})
+	if !slices.Equal(got, []int{0, 1, 2, 3, 28, 29, 30, 31}) {
+		t.Errorf("with units 0 and 7, %v are left", got)
 	}
 	list, _ = axes(t, axisNet(t, "concat", netBuilder("")))
 	port = list[1].Readers[0]
-	if got := port.Columns([]int{3}); len(got) != 17 || got[16] != 19 {
-		t.Errorf("beside what is on no axis, unit 3 has the columns %v", got)
+	got = rewrite.Left(port.Site, []rewrite.Narrowing{{Axis: &list[0], Keep: []int{7}}, {Axis: &list[1], Keep: []int{3}}})
+	if !slices.Equal(got, []int{7, 8, 9, 10, 11, 12, 13, 14, 15, 19}) {
+		t.Errorf("beside what is on no axis, %v are left", got)
 	}
 }
