@@ -131,7 +131,7 @@ func (c *chart) from(s *Site) {
 		p.set(s.Output, s.ChannelAxis(len(shape)), origin)
 		p.run()
 	}
-	for _, axis := range p.axes() {
+	for _, axis := range p.found() {
 		if len(axis.Readers) > 0 {
 			axis.Name = c.called(&axis)
 			c.axes = append(c.axes, axis)

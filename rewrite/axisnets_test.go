@@ -31,6 +31,14 @@ func axisNets() map[string]func(b *testmodels.Builder) {
 			gate = b.Node("Mul", []string{gate, b.Node("Sigmoid", []string{gate})})
 			finish(b, b.Linear(b.Node("Mul", []string{gate, up}), 16, 5, true), 2)
 		},
+		"gelu_tanh": func(b *testmodels.Builder) {
+			number := func(name string, v float64) string { return b.Tensor(name, b.Type(), nil, []float64{v}) }
+			x := b.Linear(rows(b, 6), 6, 16, true)
+			cube := b.Node("Mul", []string{b.Node("Pow", []string{x, number("three", 3)}), number("cubic", 0.044715)})
+			y := b.Node("Tanh", []string{b.Node("Mul", []string{b.Node("Add", []string{x, cube}), number("root", 0.7978846)})})
+			y = b.Node("Mul", []string{b.Node("Mul", []string{x, number("half", 0.5)}), b.Node("Add", []string{y, number("one", 1)})})
+			finish(b, b.Linear(y, 16, 5, true), 2)
+		},
 		"glu_fused": func(b *testmodels.Builder) {
 			half := b.Several("Split", []string{b.Linear(rows(b, 6), 6, 16, true)}, 2, graph.Int("axis", -1))
 			finish(b, b.Linear(b.Node("Mul", []string{half[0], b.Node("Tanh", []string{half[1]})}), 8, 5, true), 2)

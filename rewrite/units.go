@@ -74,8 +74,8 @@ func (p *spread) order(a, b operand) int {
 	return cmp.Or(p.graph.Position(a.node)-p.graph.Position(b.node), a.slot-b.slot, a.right-b.right)
 }
 
-// axes returns the free channels as units, those that lie at the same places as one axis.
-func (p *spread) axes() []Axis {
+// found returns the free channels as units, those that lie at the same places as one axis.
+func (p *spread) found() []Axis {
 	if p.free == 0 {
 		return nil
 	}
