@@ -10,36 +10,31 @@ import (
 // front is one group of a reader while units leave. With S what stays, B = (A_SS)⁻¹ and M = FᵀGF for the fold F, both [n, n].
 // What units that leave change in these is first put by, as B − LᵀL and M − LᵀQ − QᵀL, and brought in by one product for many.
 type front struct {
-	b              linalg.Backend
-	seen           *seenUnits
-	weight         float64        // of a loss
-	starts         []int          // the first column of each unit that was there when the last products were made, and of no unit
-	inverse, gram  *linalg.Matrix // B and M of then
-	left, bent     *linalg.Matrix // L and Q, rows of n
-	own, felt      []float64      // blocks of B and M on the diagonal, of every unit, as of now
-	least          float64        // what the pivots of B have at least: A is one on the diagonal
-	largest, first float64        // the largest element of B's diagonal, as of the last products and when B was found from A
+	b             linalg.Backend
+	seen          *seenUnits
+	weight        float64        // of a loss
+	starts        []int          // the first column of each unit that was there when the last products were made, and of no unit
+	inverse, gram *linalg.Matrix // B and M of then
+	left, bent    *linalg.Matrix // L and Q, rows of n
+	own, felt     []float64      // blocks of B and M on the diagonal, of every unit, as of now
+	least         float64        // what the pivots of B have at least, as A is one on the diagonal
 }
 
-// find makes B and M anew, for the units that stay.
-func (f *front) find(alive []int) error {
-	s, columns := f.seen, slices.Concat(f.seen.columnsOf(alive), f.seen.unbound)
+// newFront returns a group of a reader with all units there.
+func newFront(b linalg.Backend, s *seenUnits, weight float64, alive []int) (*front, error) {
+	f, columns := &front{b: b, seen: s, weight: weight}, slices.Concat(s.columnsOf(alive), s.unbound)
 	lift, err := s.lifted(columns, liftUnits, func(c *linalg.Matrix) (err error) {
-		f.inverse, err = f.b.InverseSPD(c)
+		f.inverse, err = b.InverseSPD(c)
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	fold := pick(s.kernel, columns)
-	if dropped := rest(columns, len(s.root)); len(dropped) > 0 {
-		left := f.b.Mul(false, false, 1, pick(s.kernel, dropped), s.correlations(dropped, columns))
-		add(fold, f.b.Mul(false, false, 1, left, f.inverse))
-	}
-	f.gram = f.b.Mul(true, false, 1, fold, times(f.b, s.felt, fold))
+	f.gram = b.Mul(true, false, 1, fold, times(b, s.felt, fold))
 	f.begin(alive)
-	f.first, f.least = f.largest, 1/(2*float64(f.widest())*(1+lift))
-	return nil
+	f.least = 1 / (2 * float64(f.widest()) * (1 + lift))
+	return f, nil
 }
 
 // begin lays out the units that stay, with B and M known.
@@ -52,7 +47,7 @@ func (f *front) begin(alive []int) {
 	}
 	f.starts = append(f.starts, at)
 	f.left, f.bent = linalg.New(0, f.inverse.Cols), linalg.New(0, f.inverse.Cols)
-	f.own, f.felt, f.largest = f.own[:0], f.felt[:0], largestDiagonal(f.inverse)
+	f.own, f.felt = f.own[:0], f.felt[:0]
 	for u := range alive {
 		for i := f.starts[u]; i < f.starts[u+1]; i++ {
 			f.own = append(f.own, f.inverse.Row(i)[f.starts[u]:f.starts[u+1]]...)

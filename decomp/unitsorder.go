@@ -11,10 +11,6 @@ const (
 	panel = 64
 	// strip is the number of rows that one product brings up to date.
 	strip = 128
-	// B is found anew from A once where its elements were above blurred and have fallen to the part faded of that: what is
-	// left would else be seen through the rounding of what is gone.
-	blurred = 1e6
-	faded   = 1e-3
 )
 
 // eliminate returns the units, the one that stays longest first.
@@ -25,8 +21,8 @@ func eliminate(b linalg.Backend, units int, all []*seenUnits) ([]int, error) {
 	}
 	top, fronts, steps := topExponent(all), make([]*front, len(all)), panel
 	for i, s := range all {
-		fronts[i] = &front{b: b, seen: s, weight: s.weight(top)}
-		if err := fronts[i].find(alive); err != nil {
+		var err error
+		if fronts[i], err = newFront(b, s, s.weight(top), alive); err != nil {
 			return nil, err
 		}
 		steps = min(steps, max(panel/fronts[i].widest(), 1))
@@ -43,9 +39,7 @@ func eliminate(b linalg.Backend, units int, all []*seenUnits) ([]int, error) {
 		}
 		alive = alive[:len(kept)]
 		for _, f := range fronts {
-			if err := f.settle(kept, alive); err != nil {
-				return nil, err
-			}
+			f.settle(kept, alive)
 		}
 	}
 	order = append(order, alive...)
@@ -79,7 +73,7 @@ func take(fronts []*front, units, steps int) []int {
 }
 
 // settle brings in what units that left changed. kept are the places of those that stay.
-func (f *front) settle(kept, alive []int) error {
+func (f *front) settle(kept, alive []int) {
 	var columns []int
 	for _, u := range kept {
 		for c := f.starts[u]; c < f.starts[u+1]; c++ {
@@ -93,10 +87,6 @@ func (f *front) settle(kept, alive []int) error {
 	f.inverse = compacted(f.b, f.inverse, columns, left, left)
 	f.gram = compacted(f.b, f.gram, columns, beside(left, bent), beside(bent, left))
 	f.begin(alive)
-	if f.first > blurred && f.largest < faded*f.first {
-		return f.find(alive)
-	}
-	return nil
 }
 
 // beside returns a and b next to each other.

@@ -141,4 +141,3 @@ func (r *reader) expanded(units []int, fold Kernel) (Kernel, error) {
 	}
 	return out, nil
 }
-
