@@ -2,7 +2,6 @@ package decomp
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
@@ -33,7 +32,7 @@ type Elimination struct {
 	readers []*reader
 	order   []int     // units, the one that stays longest first
 	losses  []float64 // by the number of units that stay, from 0 on
-	fixed   float64   // what the channels of no unit keep of the energy
+	energy  float64
 }
 
 // Eliminate finds the order in which units leave an axis: one at a time, each time the one whose leaving raises the loss least,
@@ -45,9 +44,37 @@ type Elimination struct {
 // together. To choose, A is lifted by a share of its diagonal, so that the inverse exists whatever A is. Losses come from a
 // Cholesky factorization of their own, not from the sum of the steps.
 //
-// The work is some K³ + 3K³ for the steps, and 2·O·K² for losses, of each reader and group; the memory some five matrices
-// [K, K]. The readers may hold on to the numbers of their kernels and metrics, which are to be left as they are.
+// The work is some 1.2·K³ + 2·O·K·(O + K) multiply-adds for each reader and group, O being no more than K; the memory some four
+// matrices [K, K]. The readers may hold on to the numbers of their kernels and metrics, which are to be left as they are.
 func Eliminate(b linalg.Backend, units int, readers []Reader) (*Elimination, error) {
+	e, err := newElimination(b, units, readers)
+	if err != nil {
+		return nil, err
+	}
+	if e.order, err = eliminate(b, units, e.groups()); err != nil {
+		return nil, fmt.Errorf("decomp: elimination of %d units: %w", units, err)
+	}
+	return e, e.weigh()
+}
+
+// EliminateInOrder is Eliminate in an order that is given, the unit that stays longest first: one that Eliminate once found and
+// Order returned, so that nothing else needs to be kept of it, or that somebody else chose.
+func EliminateInOrder(b linalg.Backend, order []int, readers []Reader) (*Elimination, error) {
+	e, err := newElimination(b, len(order), readers)
+	if err != nil {
+		return nil, err
+	}
+	for i, u := range slices.Sorted(slices.Values(order)) {
+		if i != u {
+			return nil, fmt.Errorf("decomp: elimination of units in the order %v, wanted each of %d units once", order, len(order))
+		}
+	}
+	e.order = slices.Clone(order)
+	return e, e.weigh()
+}
+
+// newElimination takes readers apart.
+func newElimination(b linalg.Backend, units int, readers []Reader) (*Elimination, error) {
 	if units < 1 || len(readers) == 0 {
 		return nil, fmt.Errorf("decomp: elimination of units: %d units with %d readers, wanted at least one of each", units, len(readers))
 	}
@@ -59,44 +86,41 @@ func Eliminate(b linalg.Backend, units int, readers []Reader) (*Elimination, err
 		}
 		e.readers = append(e.readers, made)
 	}
+	return e, nil
+}
+
+// groups returns the groups of all readers.
+func (e *Elimination) groups() []*seenUnits {
 	var all []*seenUnits
 	for _, r := range e.readers {
 		all = append(all, r.groups...)
 	}
-	var err error
-	if e.order, err = eliminate(b, units, all); err != nil {
-		return nil, fmt.Errorf("decomp: elimination of %d units: %w", units, err)
-	}
-	if err := e.weigh(units, all); err != nil {
-		return nil, fmt.Errorf("decomp: losses of %d units: %w", units, err)
-	}
-	return e, nil
+	return all
 }
 
-// weigh finds what every number of units loses, with the order known.
-func (e *Elimination) weigh(units int, all []*seenUnits) error {
-	terms, top := make([]float64, units), topExponent(all)
+// weigh finds the losses, with the order known.
+func (e *Elimination) weigh() error {
+	all := e.groups()
+	var terms [][]float64
 	for _, s := range all {
-		own, fixed, err := s.terms(e.b, e.order)
+		own, err := s.terms(e.b, e.order)
 		if err != nil {
-			return err
+			return fmt.Errorf("decomp: losses of %d units: %w", e.Units(), err)
 		}
-		weight := s.weight(top)
-		axpy(terms, weight, own)
-		e.fixed += math.Ldexp(weight*fixed, top)
+		terms = append(terms, own)
 	}
-	e.losses = tails(terms)
-	for i, v := range e.losses {
-		e.losses[i] = math.Ldexp(v, top)
-	}
+	e.losses, e.energy = lossesOf(all, terms)
 	return nil
 }
 
 // Units returns the number of units before any left.
 func (e *Elimination) Units() int { return len(e.order) }
 
+// Order returns the units, the one that stays longest first.
+func (e *Elimination) Order() []int { return slices.Clone(e.order) }
+
 // Energy returns Σ_readers Scale·tr(G W A Wᵀ), what replacing the readers' kernels by zero costs.
-func (e *Elimination) Energy() float64 { return e.losses[0] + e.fixed }
+func (e *Elimination) Energy() float64 { return e.energy }
 
 // Widths returns the numbers of units to look at, ascending: the multiples of step, and all units.
 func (e *Elimination) Widths(step int) []int {
@@ -107,12 +131,40 @@ func (e *Elimination) Widths(step int) []int {
 	return append(widths, e.Units())
 }
 
-// Loss returns the loss with k units, which falls with k, to 0 where all stay.
+// Loss returns the loss with k units, which falls with k, to 0 where all stay. It is that of Fold's kernels under the metrics as
+// they were given, or, where moments have no inverse, hardly above it.
 func (e *Elimination) Loss(k int) (float64, error) {
 	if err := e.check(k); err != nil {
 		return 0, err
 	}
 	return e.losses[k], nil
+}
+
+// LossesUnder returns what every number of units loses, from 0 to all, under other metrics than the units were chosen and the
+// kernels folded under, one for each reader: with those of samples held back, it tells what is lost on samples that were not
+// seen. Losses so small that there were too few columns to tell (where inputs have one column a sample, say) come out large.
+// They need not fall with the number of units.
+func (e *Elimination) LossesUnder(metrics []Metric) ([]float64, error) {
+	if len(metrics) != len(e.readers) {
+		return nil, fmt.Errorf("decomp: losses of units under %d metrics, wanted one for each of %d readers", len(metrics), len(e.readers))
+	}
+	var all []*seenUnits
+	var terms [][]float64
+	for i, r := range e.readers {
+		if err := metrics[i].check(r.kernel.Shape); err != nil {
+			return nil, fmt.Errorf("decomp: losses of units: reader %d: %w", i, err)
+		}
+		for g, s := range r.groups {
+			seen := seeUnits(e.b, g, r.kernel, metrics[i], r.scale)
+			own, err := s.termsUnder(e.b, e.order, seen)
+			if err != nil {
+				return nil, fmt.Errorf("decomp: losses of %d units: %w", e.Units(), err)
+			}
+			all, terms = append(all, seen), append(terms, own)
+		}
+	}
+	losses, _ := lossesOf(all, terms)
+	return losses, nil
 }
 
 // Kept returns the k units that stay, ascending. Those of a larger k contain them.

@@ -58,6 +58,28 @@ func widthOf(t *testing.T, e *decomp.Elimination, k int) width {
 	return width{kept, loss, fold}
 }
 
+// TestUnitsHeldOut chooses under fewer columns than there are units: what seems to cost nothing costs much on columns held back.
+func TestUnitsHeldOut(t *testing.T) {
+	const units, columns = 40, 20
+	b, r := linalg.Gonum(), rand.New(rand.NewPCG(5, 21))
+	moment := func(n int) decomp.Metric {
+		x := gaussian(r, n, units)
+		return decomp.Metric{In: []*linalg.Matrix{b.Mul(true, false, 1/float64(n), x, x)}}
+	}
+	k := decomp.Kernel{Shape: decomp.Shape{In: units, Out: 5, Groups: 1}, Weights: gaussian(r, 5, units).Data}
+	e, err := decomp.Eliminate(b, units, []decomp.Reader{{Kernel: k, Metric: moment(columns), Scale: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := e.LossesUnder([]decomp.Metric{moment(1000)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen := widthOf(t, e, columns).loss; seen > 1e-9*e.Energy() || held[columns] < 0.1*e.Energy() {
+		t.Errorf("%d units lose %g of %g on the columns they were chosen on, and %g on others", columns, seen, e.Energy(), held[columns])
+	}
+}
+
 // TestUnitsIndefinite gives what no samples have: correlations that contradict each other. There is an answer all the same.
 func TestUnitsIndefinite(t *testing.T) {
 	const n = 70

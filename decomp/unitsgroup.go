@@ -2,7 +2,6 @@ package decomp
 
 import (
 	"math"
-	"slices"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
@@ -33,14 +32,15 @@ type seenUnits struct {
 	exponent int
 }
 
-func seeUnits(b linalg.Backend, group int, from Reader, units [][]int, unbound []int) *seenUnits {
-	w, scaleW := normalized(from.Kernel.group(group))
-	in, scaleIn := from.Metric.input(group).normalized()
-	s := &seenUnits{units: units, unbound: unbound, moment: in.matrix(b)}
-	mantissa, exponent := math.Frexp(from.Scale)
-	s.mantissa, s.exponent = mantissa, exponent+scaleIn
-	out, scaleOut := normalized(of(from.Metric.Out, group))
-	switch through := of(from.Metric.Pullback, group); {
+// seeUnits looks at one group of a reader under a metric, with nothing scaled yet.
+func seeUnits(b linalg.Backend, group int, k Kernel, m Metric, scale float64) *seenUnits {
+	w, scaleW := normalized(k.group(group))
+	in, scaleIn := m.input(group).normalized()
+	s := &seenUnits{moment: in.matrix(b)}
+	s.mantissa, s.exponent = math.Frexp(scale)
+	s.exponent += scaleIn
+	out, scaleOut := normalized(of(m.Out, group))
+	switch through := of(m.Pullback, group); {
 	case through != nil:
 		s.felt, scaleOut = normalized(through)
 		s.kernel, s.exponent = linalg.Identity(w.Cols), s.exponent+scaleOut
@@ -48,32 +48,38 @@ func seeUnits(b linalg.Backend, group int, from Reader, units [][]int, unbound [
 		felt, scale := normalized(b.Mul(true, false, 1, w, times(b, out, w)))
 		s.kernel, s.felt, s.exponent = linalg.Identity(w.Cols), felt, s.exponent+2*scaleW+scaleOut+scale
 	default:
-		s.kernel, s.felt, s.exponent = w.Clone(), out, s.exponent+2*scaleW+scaleOut
+		s.kernel, s.felt, s.exponent = w, out, s.exponent+2*scaleW+scaleOut
 	}
-	s.scale()
 	return s
 }
 
-// scale finds the roots of the diagonal of the moment and scales the columns of the kernel by them.
-func (s *seenUnits) scale() {
-	s.root = make([]float64, s.kernel.Cols)
-	for i := range s.root {
-		s.root[i] = 1
+// roots returns the roots of the diagonal of A, 0 of columns that are asleep.
+func (s *seenUnits) roots() []float64 {
+	out := make([]float64, s.kernel.Cols)
+	for i := range out {
+		out[i] = 1
 	}
 	if s.moment == nil {
-		return
+		return out
 	}
 	least := asleep * largestDiagonal(s.moment)
-	for i := range s.root {
-		if s.root[i] = 0; s.moment.At(i, i) > least {
-			s.root[i] = math.Sqrt(s.moment.At(i, i))
+	for i := range out {
+		if out[i] = 0; s.moment.At(i, i) > least {
+			out[i] = math.Sqrt(s.moment.At(i, i))
 		}
 	}
-	for o := range s.kernel.Rows {
-		for i, v := range s.root {
-			s.kernel.Row(o)[i] *= v
+	return out
+}
+
+// columnsTimes returns m with column i multiplied by by[i].
+func columnsTimes(m *linalg.Matrix, by []float64) *linalg.Matrix {
+	out := m.Clone()
+	for o := range out.Rows {
+		for i, v := range by {
+			out.Row(o)[i] *= v
 		}
 	}
+	return out
 }
 
 // topExponent is the largest exponent of what a loss counts.
@@ -154,43 +160,6 @@ func rest(columns []int, of int) []int {
 	return out
 }
 
-// terms returns what each unit of an order adds to the losses of those who stay less long, and what the columns of no unit
-// and nothing else keep.
-//
-// With the columns in the order in which they stay and A = RᵀR, R upper triangular, the inputs are x = Rᵀe with white e, and
-// the outputs F x = Z e, Z = F Rᵀ. The first columns of x span what the first of e do: what estimates from these leave of the
-// outputs is the rest of Z, for every number of them at once.
-func (s *seenUnits) terms(b linalg.Backend, order []int) (terms []float64, fixed float64, err error) {
-	columns := slices.Concat(s.unbound, s.columnsOf(order))
-	var factor *linalg.Matrix
-	if _, err := s.lifted(columns, liftFold, func(c *linalg.Matrix) (err error) {
-		factor, err = b.Cholesky(c)
-		return err
-	}); err != nil {
-		return nil, 0, err
-	}
-	z := b.Mul(false, true, 1, pick(s.kernel, columns), factor)
-	felt := times(b, s.felt, z)
-	each := make([]float64, len(columns))
-	for o := range z.Rows {
-		for i, v := range z.Row(o) {
-			each[i] += v * felt.Row(o)[i]
-		}
-	}
-	terms = make([]float64, len(order))
-	at := len(s.unbound)
-	for _, v := range each[:at] {
-		fixed += max(v, 0)
-	}
-	for i, u := range order {
-		for range s.units[u] {
-			terms[i] += max(each[at], 0)
-			at++
-		}
-	}
-	return terms, fixed, nil
-}
-
 // Steps of iterative refinement: the first solves, and each of the others takes a factor of the lift off what is left.
 const refinements = 3
 
@@ -201,12 +170,7 @@ func (s *seenUnits) fold(b linalg.Backend, w *linalg.Matrix, columns []int) (*li
 	if len(dropped) == 0 || len(columns) == 0 {
 		return out, nil
 	}
-	estimated := pick(w, dropped)
-	for o := range estimated.Rows {
-		for i, c := range dropped {
-			estimated.Row(o)[i] *= s.root[c]
-		}
-	}
+	estimated := pick(columnsTimes(w, s.root), dropped)
 	var inverse *linalg.Matrix
 	if _, err := s.lifted(columns, liftFold, func(c *linalg.Matrix) (err error) {
 		inverse, err = b.InverseSPD(c)

@@ -11,6 +11,7 @@ import (
 // reader is a Reader that was found to be sound.
 type reader struct {
 	kernel   Kernel
+	scale    float64
 	assigned [][]int      // the input channels of every unit
 	unbound  []int        // the input channels of no unit, ascending
 	groups   []*seenUnits // of the kernel
@@ -27,7 +28,7 @@ func newReader(b linalg.Backend, units int, from Reader) (*reader, error) {
 	if !(from.Scale > 0) || math.IsInf(from.Scale, 1) {
 		return nil, fmt.Errorf("a loss counts %g, wanted a positive number", from.Scale)
 	}
-	r := &reader{kernel: from.Kernel, assigned: from.Channels}
+	r := &reader{kernel: from.Kernel, scale: from.Scale, assigned: from.Channels}
 	if r.assigned == nil {
 		r.assigned = make([][]int, from.Kernel.In)
 		for c := range r.assigned {
@@ -38,11 +39,13 @@ func newReader(b linalg.Backend, units int, from Reader) (*reader, error) {
 		return nil, err
 	}
 	for g := range from.Kernel.Groups {
-		columns := make([][]int, units)
-		for u, channels := range r.assigned {
-			columns[u] = r.columns(g, channels)
+		s := seeUnits(b, g, from.Kernel, from.Metric, from.Scale)
+		for _, channels := range r.assigned {
+			s.units = append(s.units, r.columns(g, channels))
 		}
-		r.groups = append(r.groups, seeUnits(b, g, from, columns, r.columns(g, r.unbound)))
+		s.unbound, s.root = r.columns(g, r.unbound), s.roots()
+		s.kernel = columnsTimes(s.kernel, s.root)
+		r.groups = append(r.groups, s)
 	}
 	return r, nil
 }

@@ -11,6 +11,50 @@ import (
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
+// lossesElsewhere: under the metrics of the choice, losses are those of the choice; under others, those of its folds.
+func lossesElsewhere(t *testing.T, a Axis, e *decomp.Elimination, energy float64) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(uint64(a.Units), 7))
+	var own, others []decomp.Metric
+	other := a
+	other.Readers = slices.Clone(a.Readers)
+	for i := range other.Readers {
+		m, s := &other.Readers[i].Metric, a.Readers[i].Kernel.Shape
+		own = append(own, *m)
+		*m = decomp.Metric{In: moments(r, s.Groups, s.Cols(), 0.01), Out: m.Out}
+		others = append(others, *m)
+	}
+	same, err := e.LossesUnder(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	away, err := e.LossesUnder(others)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(same) != a.Units+1 || len(away) != a.Units+1 {
+		t.Fatalf("%d and %d losses of %d units", len(same), len(away), a.Units)
+	}
+	for k := 1; k <= a.Units; k++ {
+		if want := widthLoss(t, e, k); !near(same[k], want, 1e-6*energy+1e-13*axisSize(a)) {
+			t.Errorf("%d units lose %g, under the same metric %g of %g", k, want, same[k], energy)
+		}
+		if !a.Exact {
+			continue
+		}
+		if want := lossOfUnits(other, folds(t, a, e, k)); !near(away[k], want, 1e-7*(want+away[0])) {
+			t.Errorf("%d units lose %g under another metric, measured %g", k, away[k], want)
+		}
+	}
+	if _, err := e.LossesUnder(own[1:]); err == nil {
+		t.Error("there are losses under too few metrics")
+	}
+	own[0] = decomp.Metric{In: []*linalg.Matrix{linalg.New(0, 1)}}
+	if _, err := e.LossesUnder(own); err == nil {
+		t.Error("there are losses under a metric that does not fit")
+	}
+}
+
 // unitsPermute: other numbers for the units change nothing but their numbers.
 func unitsPermute(t *testing.T, b linalg.Backend, a Axis, e *decomp.Elimination) {
 	t.Helper()
@@ -78,6 +122,31 @@ func unitsScale(t *testing.T, b linalg.Backend, a Axis, e *decomp.Elimination) {
 		if got, want := widthLoss(t, p, k), widthLoss(t, e, k)*weights*weights*moments*counts; got != want && !(want < 1e-290) {
 			t.Errorf("%d units: scaled, loss %g, wanted %g", k, got, want)
 		}
+	}
+}
+
+// unitsInOrder: from the order alone come the same losses and folds.
+func unitsInOrder(t *testing.T, b linalg.Backend, a Axis, e *decomp.Elimination) {
+	t.Helper()
+	again, err := decomp.EliminateInOrder(b, e.Order(), a.Readers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := 1; k <= a.Units; k++ {
+		if !slices.Equal(keptUnits(t, again, k), keptUnits(t, e, k)) || widthLoss(t, again, k) != widthLoss(t, e, k) {
+			t.Errorf("%d units: %v at %g, from the order %v at %g", k, keptUnits(t, e, k), widthLoss(t, e, k), keptUnits(t, again, k), widthLoss(t, again, k))
+		}
+	}
+	k := (a.Units + 1) / 2
+	for i, fold := range folds(t, a, again, k) {
+		if !slices.Equal(fold.Weights, folds(t, a, e, k)[i].Weights) {
+			t.Errorf("%d units: reader %d folds to other numbers from the order", k, i)
+		}
+	}
+	wrong := e.Order()
+	wrong[0] = a.Units
+	if _, err := decomp.EliminateInOrder(b, wrong, a.Readers); err == nil {
+		t.Errorf("the order %v of %d units has an answer", wrong, a.Units)
 	}
 }
 
