@@ -65,8 +65,8 @@ func TestShedRarely(t *testing.T) {
 	}
 	s := Shed([]string{spool.file.Name()}, 1<<60)
 	s.Stop() // so that only the looks below count
-	s.limit = 1 << 20
 	s.shed()
+	s.limit = Resident() / 2
 	wait := interval
 	for range 8 {
 		wait = s.look(wait)
