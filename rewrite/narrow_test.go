@@ -13,6 +13,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
+	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -332,5 +333,46 @@ func TestNarrowErrors(t *testing.T) {
 	}
 	if _, _, err := rewrite.Axes(nil, nil); err == nil {
 		t.Error("no error without a model")
+	}
+}
+
+// TestNarrowByElimination: what decomp.Eliminate chooses and folds on an axis is what Narrow takes.
+func TestNarrowByElimination(t *testing.T) {
+	for _, name := range []string{"flatten", "glu_fused", "inverted_residual", "pad_shortcut"} {
+		m := axisNet(t, name, netBuilder(name))
+		list, _ := axes(t, m)
+		for i := range list {
+			a := &list[i]
+			var all []decomp.Reader
+			for _, port := range a.Readers {
+				k, err := port.Site.Load()
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, decomp.Reader{Kernel: k, Scale: 1, Channels: port.Channels(a.Units)})
+			}
+			e, err := decomp.Eliminate(linalg.Gonum(), a.Units, all)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept, err := e.Kept(a.Units / 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			half := []rewrite.Narrowing{{Axis: a, Keep: kept}}
+			folds := map[string]rewrite.Fold{}
+			for r, port := range a.Readers {
+				channels, err := e.Channels(a.Units/2, r)
+				if left := rewrite.Left(port.Site, half); err != nil || !slices.Equal(left, channels) {
+					t.Fatalf("%s: reader %q is left with %v, the elimination's with %v: %v", name, port.Site.Name, left, channels, err)
+				}
+				fold, err := e.Fold(a.Units/2, r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				folds[port.Site.Name] = rewrite.Fold{Kernel: fold}
+			}
+			holdSmaller(t, m, narrow(t, m, half, folds), half)
+		}
 	}
 }
