@@ -8,11 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxiotest"
-	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
@@ -90,15 +88,21 @@ func TestWeightsInside(t *testing.T) {
 	}
 	s.wants(Want{}, Fresh)
 
-	edit := proto.Clone(m.Proto).(*onnxpb.ModelProto)
-	edit.Graph.Initializer[0].RawData[3] ^= 1
-	s.rewrite(onnxio.New(edit))
+	edit := graph.Of(m).Parts()
+	d, err := edit.Initializers[0].Dense()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Data = slices.Clone(d.Data)
+	d.Data[3] ^= 1
+	edit.Initializers[0] = onnxio.DenseTensor(edit.Initializers[0].Name(), d)
+	s.rewrite(edit.Model())
 	got := s.check(Want{})
 	if got.State != Stale || !slices.Equal(got.Changed, []string{Weights}) || !strings.Contains(got.Why, "not those that were written") {
 		t.Errorf("changed: %+v", got)
 	}
 
-	s.rewrite(onnxio.WithMetadata(onnxio.New(edit), Prefix+keyWeightsSum, nil))
+	s.rewrite(onnxio.WithMetadata(edit.Model(), Prefix+keyWeightsSum, nil))
 	if got := s.check(Want{}); got.State != Fresh || !slices.Equal(got.Untold, []string{Weights}) {
 		t.Errorf("of a version that kept no digest: %+v", got)
 	}

@@ -52,10 +52,10 @@ func (t *trainer) prepare(ctx context.Context, p *plan, r *feed.Run) (grad.Value
 	terms, labels := slices.Clone(t.terms), t.labels
 	types := t.teacher.session.Outputs()
 	for i := range terms {
-		terms[i].shape, terms[i].typ = answers[i].Shape, types[i].Type
+		terms[i].shape, terms[i].typ, terms[i].axis = answers[i].Shape, types[i].Type, t.teacher.axis(r, terms[i].value)
 		if labels != nil && labels.value == terms[i].value {
 			one := *labels
-			one.shape, one.typ, labels = terms[i].shape, terms[i].typ, &one
+			one.shape, one.typ, one.axis, labels = terms[i].shape, terms[i].typ, terms[i].axis, &one
 			p.labels = flat(one.shape)
 		}
 	}
