@@ -6,6 +6,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,7 +95,7 @@ func Compare(ctx context.Context, runtime Runtime, original, compressed string, 
 	if err != nil {
 		return nil, err
 	}
-	c.known = samples.Labels(src)
+	c.known, c.named = samples.Labels(src), samples.ClassNames(src)
 	c.sums = newSums(c.outputs, c.o.Moved)
 	if len(c.names) > 0 {
 		if err := runs.Merge(ctx, c.o.Threads, c.o.Progress, c.work); err != nil {
@@ -116,7 +117,8 @@ type comparison struct {
 	outputs       []output
 	names         []string // of those that are compared
 	axes          feed.Axes
-	known         []int // labels, as far as they are known before the samples are read
+	known         []int    // labels, as far as they are known before the samples are read
+	named         []string // the classes, where labels are places among their names
 	sums          *sums
 }
 
@@ -220,7 +222,8 @@ func (c *comparison) run(ctx context.Context, r *feed.Run) (*runSums, error) {
 		}
 	}
 	if s.scored >= 0 {
-		if err := outputs.CheckLabels(c.known, c.outputs[s.scored].Name, s.classes); err != nil {
+		name := c.outputs[s.scored].Name
+		if err := cmp.Or(outputs.CheckLabels(c.known, name, s.classes), outputs.CheckNames(c.named, name, s.classes)); err != nil {
 			return nil, &LabelError{err}
 		}
 	}

@@ -141,6 +141,14 @@ func (o Output) Classes(shape []int) int {
 	return Classes(shape)
 }
 
+// Lead is the shape of an output with the samples first, where they are declared to lie along another axis.
+func (o Output) Lead(shape []int) []int {
+	if o.Axis <= 0 || o.Axis >= len(shape) {
+		return shape
+	}
+	return slices.Concat(shape[o.Axis:o.Axis+1], shape[:o.Axis], shape[o.Axis+1:])
+}
+
 // Classes is the number of classes that scores of that shape are for: [samples, classes] with at least two of them, where
 // axes of size 1 may follow. It is 0 for other shapes.
 func Classes(shape []int) int {
