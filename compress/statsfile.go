@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/linalg"
@@ -65,19 +66,17 @@ func (s *statsFile) cached() bool { return s != nil && s.in != nil }
 
 // readStatsFile returns nil where there is no file, or one of another calibration.
 func readStatsFile(ctx context.Context, path string, key []byte) (*statsFile, error) {
-	f, err := os.Open(path)
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, &UsageError{Err: bounded.Regular(path, info)}
+	}
+	f, info, err := bounded.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	same, err := false, errNoStats
-	if info, failed := f.Stat(); failed != nil {
-		err = failed
-	} else if info.Mode().IsRegular() {
-		same, err = checkStatsFile(ctx, f, info.Size(), key)
-	}
+	same, err := checkStatsFile(ctx, f, info.Size(), key)
 	if err != nil || !same {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -86,9 +85,6 @@ func readStatsFile(ctx context.Context, path string, key []byte) (*statsFile, er
 	}
 	return &statsFile{path: path, from: f, in: bufio.NewReaderSize(f, 1<<20)}, nil
 }
-
-// errNoStats is of a file that is not to be overwritten.
-var errNoStats = &UsageError{Err: errors.New("this file is there, and holds no statistics; choose another name")}
 
 // checkStatsFile says whether a file of that size has the key. One that has it, and is not
 // as it was written, is an error.
@@ -100,7 +96,7 @@ func checkStatsFile(ctx context.Context, f io.ReaderAt, size int64, key []byte) 
 		return false, err
 	}
 	if string(head[:len(calibrationMagic)]) != calibrationMagic {
-		return false, errNoStats
+		return false, &UsageError{Err: errors.New("this file is there, and holds no statistics; choose another name")}
 	}
 	if !bytes.Equal(head[len(calibrationMagic):], key) {
 		return false, nil

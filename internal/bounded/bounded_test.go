@@ -24,6 +24,8 @@ func TestReadFile(t *testing.T) {
 		_, err := ReadFile(path, most)
 		testkit.WantError(t, err, path, "more than", Text(most))
 	}
+	_, err := ReadFile(filepath.Dir(path), 5)
+	testkit.WantError(t, err, "not a regular file but a folder")
 	if _, err := ReadFile(path+"b", 5); !os.IsNotExist(err) {
 		t.Errorf("a file that is not there: %v", err)
 	}
