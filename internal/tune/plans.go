@@ -88,7 +88,7 @@ func (t *trainer) differentiate(p *plan, values grad.Values) (err error) {
 		return err
 	}
 	defer p.graph.Model.Close()
-	if p.session, err = openModel(t.lib, p.graph.Model); err != nil {
+	if p.session, err = feed.NewSession(t.lib, p.graph.Model); err != nil {
 		return fmt.Errorf("ONNX Runtime does not take the graph of a step: %w", err)
 	}
 	return nil

@@ -53,16 +53,7 @@ func sessionFor(lib *ort.Library, m *onnxio.Model, values []string) (*ort.Sessio
 	}
 	derived := p.Model()
 	defer derived.Close()
-	return openModel(lib, derived)
-}
-
-// openModel makes a session of a model in memory.
-func openModel(lib *ort.Library, m *onnxio.Model) (*ort.Session, error) {
-	data, err := m.Marshal()
-	if err != nil {
-		return nil, err
-	}
-	return lib.NewSession(data, ort.Options{ExternalFolder: m.ExternalFolder()})
+	return feed.NewSession(lib, derived)
 }
 
 // ask returns the values for the samples of a run, stacked. A teacher that may keep them computes them once.
