@@ -19,7 +19,8 @@ func TestRanksFitBlocks(t *testing.T) {
 		want  int
 	}{
 		{0, conv(16, 16, 1), 16},
-		{0, conv(64, 15, 1), 1},
+		{0, conv(64, 3, 1), 16},
+		{0, conv(64, 15, 1), 16},
 		{0, conv(15, 64, 1), 1},
 		{0, conv(64, 64, 4), 16},
 		{0, conv(64, 64, 8), 1},

@@ -34,8 +34,8 @@ type Options struct {
 	// Corrects and losses are changes of the outputs, the largest of them are held against
 	// measurements on calibration samples.
 	Search string
-	// RankMultiple restricts every rank to its multiples. With 0 that is 16 at convolutions of at
-	// least 16 channels on either side of a group, and 1 elsewhere, or where no plan within the targets is made of these: runtimes compute convolutions in
+	// RankMultiple restricts every rank to its multiples. With 0 that is 16 at convolutions that
+	// write at least 16 channels in each group, and 1 elsewhere, or where no plan within the targets is made of these: runtimes compute convolutions in
 	// blocks of 8 or 16 channels, and reorder around those that do not fit.
 	RankMultiple int
 	// InputShapes gives the shapes of graph inputs, by name, where the model
@@ -146,12 +146,13 @@ func (o Options) check() error {
 // block is how many channels runtimes compute at once at most.
 const block = 16
 
-// multiple is what the ranks at a kernel are multiples of.
+// multiple is what the ranks at a kernel are multiples of. The channels that a convolution reads need not fill blocks: those of
+// an image do not, and what it writes is in blocks all the same, unless its rank keeps the layout from that.
 func (o Options) multiple(s decomp.Shape) int {
 	switch {
 	case o.RankMultiple > 0:
 		return o.RankMultiple
-	case len(s.Window) > 0 && min(s.Rows(), s.In/s.Groups) >= block:
+	case len(s.Window) > 0 && s.Rows() >= block:
 		return block
 	}
 	return 1

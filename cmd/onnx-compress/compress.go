@@ -119,7 +119,7 @@ func (c *compressCommand) choice(f *flagSet) {
 		"lagrange, exact to its stated gap; rene, the search of arXiv 2409.03555")
 	f.completeWith("search", words(each(search.Methods(), func(m search.Method) string { return m.Name })...))
 	f.IntVar(&c.opts.RankMultiple, "rank-multiple", 0, "`N` only ranks all of whose numbers are multiples of N; 1 for the fewest multiply-adds at a given error "+
-		"(default: at convolutions of 16 channels and more 16, which suits the blocks that runtimes compute in, as long as the targets can be met so, and 1 elsewhere)")
+		"(default: at convolutions that write 16 channels and more 16, which suits the blocks that runtimes compute in, as long as the targets can be met so, and 1 elsewhere)")
 	shapeFlag(f, &c.shapes, "the shape of an input that the model leaves open")
 }
 

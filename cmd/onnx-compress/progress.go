@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
@@ -12,7 +14,62 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/quote"
 )
 
-// bars shows one progress bar per stage on a terminal, and nothing elsewhere.
+// shower shows people how far the work is.
+type shower interface {
+	// update tells that done of total steps of a stage are over; with total 0 only that it has begun. Behind the stage's name
+	// may stand a colon and a remark. Several goroutines may call it.
+	update(stage string, done, total int)
+	// close ends it.
+	close()
+}
+
+// newShower returns where progress goes: bars on a terminal, and lines elsewhere.
+func newShower(w io.Writer, quiet bool) shower {
+	if quiet {
+		return hidden{}
+	}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return &bars{w: w}
+	}
+	now := time.Now()
+	return &lines{w: w, now: time.Now, begun: now, said: now}
+}
+
+// hidden shows nothing.
+type hidden struct{}
+
+func (hidden) update(string, int, int) {}
+func (hidden) close()                  {}
+
+// between is the time from one line to the next.
+const between = 30 * time.Second
+
+// lines says now and then how far the work is, where that is read later: in a log. Work that is done sooner says nothing.
+type lines struct {
+	w           io.Writer
+	now         func() time.Time
+	mu          sync.Mutex
+	begun, said time.Time
+}
+
+func (l *lines) update(stage string, done, total int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := l.now()
+	if at.Sub(l.said) < between {
+		return
+	}
+	l.said = at
+	far := ""
+	if total > 0 {
+		far = fmt.Sprintf(" %d %%", 100*int64(done)/int64(total))
+	}
+	fmt.Fprintf(l.w, "%s%s, after %s\n", quote.Name(stage), far, at.Sub(l.begun).Round(time.Second))
+}
+
+func (*lines) close() {}
+
+// bars shows one progress bar per stage.
 type bars struct {
 	w     io.Writer
 	mu    sync.Mutex
@@ -21,22 +78,7 @@ type bars struct {
 	bar   *progressbar.ProgressBar
 }
 
-// newBars returns where progress goes: nil unless w is a terminal.
-func newBars(w io.Writer, quiet bool) *bars {
-	f, ok := w.(*os.File)
-	if quiet || !ok || !term.IsTerminal(int(f.Fd())) {
-		return nil
-	}
-	return &bars{w: w}
-}
-
-// update shows that done of total steps of a stage are over; with total 0 only
-// that it has begun. Behind the stage's name may stand a colon and a remark. Several
-// goroutines may call it.
 func (b *bars) update(stage string, done, total int) {
-	if b == nil {
-		return
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	stage = quote.Name(stage)
@@ -62,9 +104,6 @@ func (b *bars) update(stage string, done, total int) {
 
 // close takes the bar off the screen.
 func (b *bars) close() {
-	if b == nil {
-		return
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.finish()

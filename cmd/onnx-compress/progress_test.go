@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // TestBars: stages show one after the other, with and without an end, from any number of
@@ -41,22 +42,43 @@ func TestBars(t *testing.T) {
 	}
 }
 
-// TestNoBars: what is no terminal gets no bars, and neither do people who want quiet.
-func TestNoBars(t *testing.T) {
+// TestLines: where there is no terminal, a line each half minute says how far the work is, in one line whatever a stage is
+// called, and nothing is said of work that is done before, nor to people who want quiet.
+func TestLines(t *testing.T) {
 	var out bytes.Buffer
+	if _, ok := newShower(&out, true).(hidden); !ok {
+		t.Error("people who want quiet are shown something")
+	}
+	l, ok := newShower(&out, false).(*lines)
+	if !ok {
+		t.Fatal("a log does not get lines")
+	}
+	at := l.begun
+	l.now = func() time.Time { return at }
+	for _, u := range []struct {
+		second      int
+		stage       string
+		done, total int
+	}{
+		{0, "analyse", 0, 0}, {29, "calibrate", 1, 4}, {31, "calibrate", 3, 4}, {45, "factor", 0, 0}, {60, "factor", 1, 9}, {61, "fac\ntor", 0, 0}, {200, "search\n: x", 0, 0},
+	} {
+		at = l.begun.Add(time.Duration(u.second) * time.Second)
+		l.update(u.stage, u.done, u.total)
+	}
+	l.close()
+	if want := "calibrate 75 %, after 31s\n\"fac\\ntor\", after 1m1s\n\"search\\n: x\", after 3m20s\n"; out.String() != want {
+		t.Errorf("it says %q, want %q", out.String(), want)
+	}
+}
+
+// TestFilesAreNoTerminal: a file gets lines and no bars.
+func TestFilesAreNoTerminal(t *testing.T) {
 	file, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	for _, b := range []*bars{newBars(&out, false), newBars(&out, true), newBars(file, false)} {
-		if b != nil {
-			t.Error("there are bars")
-		}
-		b.update("calibrate", 1, 2)
-		b.close()
-	}
-	if info, err := file.Stat(); err != nil || info.Size() != 0 || out.Len() != 0 {
-		t.Errorf("%d bytes in a file, %d elsewhere", info.Size(), out.Len())
+	if _, ok := newShower(file, false).(*lines); !ok {
+		t.Error("a file is taken for a terminal")
 	}
 }

@@ -38,8 +38,8 @@ func (s streams) progress(quiet bool) (update func(stage string, done, total int
 	if s.watch != nil {
 		return s.watch, func() {}
 	}
-	b := newBars(s.screen, quiet)
-	return b.update, b.close
+	p := newShower(s.screen, quiet)
+	return p.update, p.close
 }
 
 // working is what work gives that is done in an environment, of whose progress people are told meanwhile.
