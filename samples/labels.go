@@ -152,7 +152,7 @@ var headings = []string{"file", "filename", "file_name", "filepath", "id", "imag
 // nameLabels finds what classes the lines name: numbers; or where none of them is a number, the place of the name among all of them,
 // sorted, as that of a folder is where each class has one.
 func nameLabels(lines []labelLine, all bool) (*namedLabels, error) {
-	if slices.Contains(headings, strings.ToLower(lines[0].name)) && len(lines) > 1 {
+	if _, err := labelIndex(lines[0].class); err != nil && len(lines) > 1 && slices.Contains(headings, strings.ToLower(lines[0].name)) {
 		lines = lines[1:]
 	}
 	out := &namedLabels{all: all, lines: map[string]labelLine{}}
