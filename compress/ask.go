@@ -236,6 +236,9 @@ func (of *Offers) find(ctx context.Context, q *inquiry, progress func(int)) erro
 	if n := len(q.left); n > 0 {
 		progress(n)
 	}
+	if err := of.store.keep(o.seen, q.method, spectrum); err != nil {
+		return fmt.Errorf(": %w", err)
+	}
 	return nil
 }
 

@@ -177,7 +177,7 @@ func offersUnder(t *testing.T, env *Environment, a *Analysis, o Options, stats [
 	t.Helper()
 	f := &factoring{env: env, a: a, o: o, out: &Offers{sites: make([]offer, len(a.Sites))}}
 	var err error
-	if f.out.store, err = newStore(env.Algebra, true, true, 1<<30); err != nil {
+	if f.out.store, err = newStore(env.Algebra, true, 1<<30); err != nil {
 		t.Fatal(err)
 	}
 	all := make([]int, len(a.Sites))

@@ -39,7 +39,7 @@ type factoring struct {
 
 func (f *factoring) run(ctx context.Context) (err error) {
 	hold := len(f.a.Groups) <= 1 && f.a.holdable(f.o)
-	if f.out.store, err = newStore(f.env.Algebra, hold, len(f.a.Groups) > 0, f.o.Memory); err != nil {
+	if f.out.store, err = newStore(f.env.Algebra, hold, f.o.Memory); err != nil {
 		return err
 	}
 	if f.o.Source == nil {
@@ -158,12 +158,14 @@ func (f *factoring) offer(s *rewrite.Site, saw calib.Stats, means centres) (o of
 	o = offer{ratio: 1, options: []option{dense(s)}, seen: &seen{site: *s, positions: 1, note: saw.Note, output: saw.G, pulled: saw.Pullback != nil, felt: saw.Felt}}
 	if saw.Unusable != "" {
 		o.note, o.blind = "left alone: "+saw.Unusable, true
-		return o, metric, f.out.store.put(s.Name, metric, saw)
+		return o, metric, nil
 	}
 	if saw.Sensitive() {
 		o.sensitive, o.positions = true, saw.PositionsPerSample()
 	}
-	metric, o.mean = means.metric(s, saw)
+	if metric, o.mean, err = f.metric(s, saw, means); err != nil {
+		return o, metric, err
+	}
 	for _, n := range saw.Noise {
 		o.noise = max(o.noise, n.Whole)
 	}
@@ -176,11 +178,10 @@ func (f *factoring) offer(s *rewrite.Site, saw calib.Stats, means centres) (o of
 		constant = constantEnergy(kernel, saw.Mean, metric)
 	}
 	o.energy = max(whole-constant, leastEnergy*whole)
-	return o, metric, f.out.store.put(s.Name, metric, saw)
+	return o, metric, nil
 }
 
-// centres keeps the metrics of the inputs by what they are made of, so that sites that share the latter share the former. The nil
-// centres keeps nothing.
+// centres keeps the metrics of the inputs by what they are made of, so that sites that share the latter share the former.
 type centres map[centre]decomp.Metric
 
 // centre is the first of a site's moments, or of its columns, and whether it is taken about the mean.
@@ -189,24 +190,15 @@ type centre struct {
 	about bool
 }
 
-// metric returns by what errors of the site are weighed, and the mean of its inputs
+// metric puts into the store by what errors of the site are weighed, and returns it, with the mean of its inputs
 // where a shift of the output is to follow. Where a constant can take up the mean
 // error, errors are measured about the mean: the shift b' = b + (W−W')·E[x] makes up
 // for the rest at no cost.
-func (c centres) metric(s *rewrite.Site, saw calib.Stats) (m decomp.Metric, mean [][]float64) {
+func (f *factoring) metric(s *rewrite.Site, saw calib.Stats, known centres) (m decomp.Metric, mean [][]float64, err error) {
 	about := takesShift(s) && saw.Mean != nil && saw.Counts == nil
 	if about {
 		mean = saw.Mean
 	}
-	m = c.inputs(saw, about)
-	if m.Out, m.Pullback = saw.G, saw.Pullback; !saw.Sensitive() {
-		m.Out = s.OutputMetric()
-	}
-	return m, mean
-}
-
-// inputs returns the moments of the inputs, about their mean or not.
-func (c centres) inputs(saw calib.Stats, about bool) decomp.Metric {
 	key := centre{about: about}
 	switch {
 	case len(saw.A) > 0:
@@ -214,15 +206,20 @@ func (c centres) inputs(saw calib.Stats, about bool) decomp.Metric {
 	case len(saw.Columns.Data) > 0:
 		key.from = &saw.Columns.Data[0]
 	}
-	if c == nil || key.from == nil {
-		return saw.Input(about)
+	m, shared := known[key]
+	if !shared {
+		if m, err = f.out.store.shelf.metric(saw.Input(about)); err != nil {
+			return m, mean, err
+		}
+		if key.from != nil {
+			known[key] = m
+		}
 	}
-	m, known := c[key]
-	if !known {
-		m = saw.Input(about)
-		c[key] = m
+	if m.Out, m.Pullback = saw.G, saw.Pullback; !saw.Sensitive() {
+		m.Out = s.OutputMetric()
 	}
-	return m
+	m, err = f.out.store.put(s.Name, m)
+	return m, mean, err
 }
 
 // takesShift says whether a constant behind the site's product can take a shift

@@ -110,7 +110,7 @@ func (w *work) dataFree(ctx context.Context, c *Choice) (*Assembled, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer of.close() // which has no file without moments
+	defer of.close()
 	free, err := Choose(ctx, env, &a, of, o, c.Bounds, c.Spare)
 	if err != nil || free.Unmet != nil {
 		return nil, err

@@ -344,9 +344,10 @@ func TestOptionsSave(t *testing.T) {
 // spectrum answers with fixed numbers.
 type spectrum struct{ loss, energy float64 }
 
-func (s spectrum) Loss(decomp.Rank) (float64, error)       { return s.loss, nil }
-func (s spectrum) Energy() float64                         { return s.energy }
-func (s spectrum) Chain(decomp.Rank) (decomp.Chain, error) { return nil, errors.New("no chain") }
+func (s spectrum) Loss(decomp.Rank) (float64, error)             { return s.loss, nil }
+func (s spectrum) Energy() float64                               { return s.energy }
+func (s spectrum) Chain(decomp.Rank) (decomp.Chain, error)       { return nil, errors.New("no chain") }
+func (s spectrum) Move(func([]float64) ([]float64, error)) error { return nil }
 
 // TestLossesThatAreNone: a rank whose loss is no number is dropped with a note, and the site stays as it is.
 func TestLossesThatAreNone(t *testing.T) {
@@ -358,7 +359,9 @@ func TestLossesThatAreNone(t *testing.T) {
 			if method == "svd" {
 				one.floors = map[string]decomp.Floor{method: {Losses: slices.Repeat([]float64{loss}, site.Kernel.FullRank()+1)}}
 			}
-			of := &Offers{sites: []offer{one}, store: &store{space: newWorkspace(1 << 30), spectra: map[string]map[string]decomp.Spectrum{site.Name: {method: spectrum{loss, 1}}}}}
+			of := &Offers{sites: []offer{one}, store: &store{space: newWorkspace(1 << 30), spectra: map[string]decomp.Spectrum{}}}
+			m, _ := MethodNamed(method)
+			of.store.spectra[factorization(one.seen, &m)] = spectrum{loss, 1}
 			of.sites[0] = j.a.first(of, 0, j.o)
 			return of.everything(context.Background(), j.env, j.a)
 		}

@@ -171,7 +171,7 @@ func (of *Offers) measure() Measure {
 // close releases where moments are kept.
 func (of *Offers) close() {
 	if of != nil {
-		of.store.close()
+		_ = of.store.close() // a temporary file, which nothing is lost with
 	}
 }
 

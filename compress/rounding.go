@@ -53,10 +53,6 @@ func (s *store) rounded(o *seen, chain decomp.Chain) (float64, error) {
 	if err != nil || o.energy <= 0 {
 		return 0, err
 	}
-	metric, err := s.metric(o)
-	if err != nil {
-		return 0, err
-	}
-	lost, err := metric.Change(s.algebra, o.site.Kernel, chain, written)
+	lost, err := s.metrics[o.site.Name].Change(s.algebra, o.site.Kernel, chain, written)
 	return lost / o.energy, err
 }

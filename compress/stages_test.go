@@ -147,23 +147,26 @@ func TestStagesWithoutMemory(t *testing.T) {
 	m := zoo(t, "cnn")
 	held, first := chosenFrom(t, m, o, 1<<30, coarse("coarse", 0, &losses))
 	again, second := chosenFrom(t, m, o, 1<<12, coarse("coarse", 0, &losses))
-	if !held.of.store.hold || again.of.store.hold || len(held.of.store.spectra) == 0 || len(again.of.store.spectra) > 0 {
-		t.Fatalf("held: %v and %v", held.of.store.hold, again.of.store.hold)
+	tight, third := chosenFrom(t, m, o, 1, coarse("coarse", 0, &losses))
+	if held.of.store.shelf != nil || again.of.store.shelf == nil || len(held.of.store.spectra) == 0 || len(again.of.store.spectra) == 0 || len(tight.of.store.spectra) > 0 {
+		t.Fatalf("%d spectra are held in memory, %d in a file, and %d where there is room for none", len(held.of.store.spectra), len(again.of.store.spectra), len(tight.of.store.spectra))
 	}
-	var chains [2][]decomp.Chain
-	for i, c := range []*Choice{first, second} {
+	chains := make([][]decomp.Chain, 3)
+	for i, c := range []*Choice{first, second, third} {
 		var err error
 		if chains[i], err = c.chains(context.Background(), held.env, held.a, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for i, c := range first.picks {
-		if other := second.picks[i]; !c.same(other) || c.loss != other.loss {
-			t.Errorf("site %d: %s losing %g, and %s losing %g", i, c.key(), c.loss, other.key(), other.loss)
-		}
-		for k, f := range chains[0][i] {
-			if !slices.Equal(f.Kernel.Weights, chains[1][i][k].Kernel.Weights) {
-				t.Errorf("site %d: factor %d differs", i, k)
+	for n, less := range []*Choice{second, third} {
+		for i, c := range first.picks {
+			if other := less.picks[i]; !c.same(other) || c.loss != other.loss {
+				t.Errorf("site %d: %s losing %g, and %s losing %g", i, c.key(), c.loss, other.key(), other.loss)
+			}
+			for k, f := range chains[0][i] {
+				if !slices.Equal(f.Kernel.Weights, chains[1+n][i][k].Kernel.Weights) {
+					t.Errorf("site %d: factor %d differs", i, k)
+				}
 			}
 		}
 	}

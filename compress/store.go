@@ -1,114 +1,58 @@
 package compress
 
 import (
-	"bufio"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
-	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
-// store has what the sites are factored from, and their factorizations so far: in memory as far as that goes, else the moments
-// wait in a temporary file and a site is factored anew whenever it is asked about. Either way it answers the same, to the
-// last bit.
+// store has what the sites are factored from, and their factorizations so far: in memory as far as that goes, else in a
+// temporary file. Either way it answers the same, to the last bit.
 type store struct {
 	algebra linalg.Backend
-	hold    bool
 	space   *workspace
+	shelf   *shelf // nil where all is in memory
+	limit   int64  // of what is on the shelf; a site is factored anew whenever it is asked about beyond that
 
 	mu      sync.Mutex
-	metrics map[string]decomp.Metric              // by site, where they are held
-	spectra map[string]map[string]decomp.Spectrum // by site and method, likewise
-
-	folder *atomicfile.Folder // of the file
-	file   *os.File           // where they are not, nil without any moments
-	end    int64
-	at     map[string]int64
+	metrics map[string]decomp.Metric // by site
+	spectra map[string]decomp.Spectrum
 }
 
-// newStore makes a store, with a file where there are moments that are not held.
-func newStore(algebra linalg.Backend, hold, moments bool, memory int64) (*store, error) {
-	s := &store{algebra: algebra, hold: hold, space: newWorkspace(memory), metrics: map[string]decomp.Metric{}, spectra: map[string]map[string]decomp.Spectrum{}, at: map[string]int64{}}
-	if hold || !moments {
+// shelved is how many times the memory limit may lie in a file of what sites are factored from.
+const shelved = 4
+
+// newStore makes a store, in a file where not all is held in memory.
+func newStore(algebra linalg.Backend, hold bool, memory int64) (*store, error) {
+	s := &store{algebra: algebra, space: newWorkspace(memory), limit: shelved * memory, metrics: map[string]decomp.Metric{}, spectra: map[string]decomp.Spectrum{}}
+	if hold {
 		return s, nil
 	}
 	var err error
-	if s.folder, err = atomicfile.MakeFolder("", "onnx-compress"); err == nil {
-		s.file, err = os.Create(filepath.Join(s.folder.Path, "moments"))
-	}
-	if err != nil {
-		s.folder.Remove()
-		return nil, fmt.Errorf("a file for moments that do not fit into memory: %w", err)
-	}
-	return s, nil
+	s.shelf, err = newShelf(memory)
+	return s, err
 }
 
-// put keeps what a site is factored from: its metric, or the statistics that it is made of.
-func (s *store) put(site string, metric decomp.Metric, from calib.Stats) error {
-	if s.hold {
-		s.metrics[site], s.spectra[site] = metric, map[string]decomp.Spectrum{}
-		return nil
-	}
-	if s.file == nil {
-		return nil
-	}
-	out := bufio.NewWriterSize(s.file, 1<<20)
-	n, err := from.WriteTo(out)
-	if err == nil {
-		err = out.Flush()
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.file.Name(), err)
-	}
-	s.at[site], s.end = s.end, s.end+n
-	return nil
+// put keeps what a site is factored from, and returns it as it is kept.
+func (s *store) put(site string, metric decomp.Metric) (kept decomp.Metric, err error) {
+	kept, err = s.shelf.metric(metric)
+	s.metrics[site] = kept
+	return kept, err
 }
 
-// get reads statistics back. Several goroutines may call it.
-func (s *store) get(site string) (calib.Stats, error) {
-	if s.file == nil {
-		return calib.Stats{}, nil
-	}
-	from := s.at[site]
-	stats, err := calib.ReadStats(bufio.NewReaderSize(io.NewSectionReader(s.file, from, s.end-from), 1<<20))
-	if err != nil {
-		return stats, fmt.Errorf("%s: %w", s.file.Name(), err)
-	}
-	return stats, nil
-}
+// close removes the file. Nothing that the store gave may be read after that.
+func (s *store) close() error { return s.shelf.Close() }
 
-// close removes the file.
-func (s *store) close() {
-	if s.file != nil {
-		_ = s.file.Close() // a temporary file, which nothing is lost with
-		s.folder.Remove()
-	}
-}
-
-// metric returns by what errors at a site are weighed.
-func (s *store) metric(o *seen) (decomp.Metric, error) {
-	if m, held := s.metrics[o.site.Name]; held {
-		return m, nil
-	}
-	stats, err := s.get(o.site.Name)
-	if err != nil {
-		return decomp.Metric{}, err
-	}
-	metric, _ := centres(nil).metric(&o.site, stats)
-	return metric, nil
-}
+// factorization names a site's factorization by a method.
+func factorization(o *seen, m *decomp.Method) string { return o.site.Name + "\x00" + m.Name }
 
 // spectrum returns a site's factorization by a method: the one held, or a new one
 // that is its equal. It is for one goroutine at a time.
 func (s *store) spectrum(o *seen, m *decomp.Method) (decomp.Spectrum, error) {
 	s.mu.Lock()
-	held := s.spectra[o.site.Name][m.Name]
+	held := s.spectra[factorization(o, m)]
 	s.mu.Unlock()
 	if held != nil {
 		return held, nil
@@ -117,11 +61,7 @@ func (s *store) spectrum(o *seen, m *decomp.Method) (decomp.Spectrum, error) {
 	if err != nil {
 		return nil, err
 	}
-	made, err := m.Factor(s.algebra, kernel, metric)
-	if err == nil {
-		s.keep(o, m, made)
-	}
-	return made, err
+	return m.Factor(s.algebra, kernel, metric)
 }
 
 // of returns what a site is factored from.
@@ -130,18 +70,23 @@ func (s *store) of(o *seen) (decomp.Kernel, decomp.Metric, error) {
 	if err != nil {
 		return kernel, decomp.Metric{}, err
 	}
-	metric, err := s.metric(o)
-	return kernel, metric, err
+	return kernel, s.metrics[o.site.Name], nil
 }
 
-// keep holds a factorization where all are held.
-func (s *store) keep(o *seen, m *decomp.Method, made decomp.Spectrum) {
-	if !s.hold || made == nil {
-		return
+// keep holds a factorization that has been asked, as far as there is room.
+func (s *store) keep(o *seen, m *decomp.Method, made decomp.Spectrum) error {
+	if s.shelf != nil {
+		if s.shelf.taken() > s.limit {
+			return nil
+		}
+		if err := made.Move(s.shelf.numbers); err != nil {
+			return err
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.spectra[o.site.Name][m.Name] = made
+	s.spectra[factorization(o, m)] = made
+	return nil
 }
 
 // floor returns what a method in closed form loses at a site.
@@ -151,8 +96,8 @@ func (s *store) floor(o *seen, m *decomp.Method) (decomp.Floor, error) {
 		return decomp.Floor{}, err
 	}
 	f, made, err := m.Floor(s.algebra, kernel, metric)
-	if err == nil {
-		s.keep(o, m, made)
+	if err == nil && made != nil && s.shelf == nil {
+		err = s.keep(o, m, made)
 	}
 	return f, err
 }

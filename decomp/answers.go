@@ -22,6 +22,12 @@ func (a *answers[K, F]) loss(rank K, find func(K) (F, error)) (float64, error) {
 	return f.lost(), nil
 }
 
+// forget lets go of the last factors.
+func (a *answers[K, F]) forget() {
+	var none F
+	a.kept, a.any = none, false
+}
+
 // factors returns the factors of a rank, and finds them where it is not that of the last ones.
 func (a *answers[K, F]) factors(rank K, find func(K) (F, error)) (F, error) {
 	if a.any && a.latest == rank {

@@ -64,6 +64,10 @@ func (s *split) coordinates() (coordinates, error) {
 	return c, nil
 }
 
+func (c coordinates) held() []*linalg.Matrix {
+	return []*linalg.Matrix{c.root, c.inverse, c.mean, c.tapRoot, c.outRoot}
+}
+
 // to takes a head [r, X] into the coordinates.
 func (c coordinates) to(b linalg.Backend, head *linalg.Matrix) *linalg.Matrix {
 	return rotated(b, head, c.root)

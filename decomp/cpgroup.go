@@ -3,6 +3,8 @@ package decomp
 import (
 	"math"
 	"slices"
+
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // cpGroup is one group's kernel under its metric, with the terms found so far.
@@ -13,6 +15,14 @@ type cpGroup struct {
 	known map[int]found[cpTerms]
 
 	leading cpTerms // all leading terms of the tensor, largest first; found when they are first asked for
+}
+
+func (c *cpGroup) held() []*linalg.Matrix {
+	out := append(c.space.held(), c.w, c.a, c.g)
+	if c.leading.out != nil {
+		out = append(out, c.leading.all()...)
+	}
+	return out
 }
 
 // measured takes terms out of the whitened coordinates and measures their loss.

@@ -51,6 +51,14 @@ func newModeSpace(b linalg.Backend, w *linalg.Matrix, in int, window []int, a, g
 	return s, nil
 }
 
+func (s *modeSpace) held() []*linalg.Matrix {
+	out := []*linalg.Matrix{s.target, s.metric, s.targetSeen}
+	for _, w := range s.sides {
+		out = append(out, w.held()...)
+	}
+	return out
+}
+
 // whitened takes a matrix [O, K] into these coordinates.
 func (s *modeSpace) whitened(w *linalg.Matrix) *linalg.Matrix {
 	w = times(s.b, s.sides[0].root, w)

@@ -41,6 +41,9 @@ type Spectrum interface {
 	// Chain returns the factors of this rank: an error for a rank that the shape does not have, and a
 	// *RefusedError for one at which the method finds no usable factors.
 	Chain(Rank) (Chain, error)
+	// Move lets go of what the spectrum can find again, and has the numbers that it keeps lie where to puts them: the same,
+	// not to be written to. What it answers stays the same. After an error the spectrum is of no use any more.
+	Move(to func([]float64) ([]float64, error)) error
 }
 
 // Method is one way to factor a kernel, with the text that explains it.

@@ -33,6 +33,8 @@ type whitening struct {
 	seen *linalg.Matrix
 }
 
+func (w whitening) held() []*linalg.Matrix { return []*linalg.Matrix{w.root, w.inverse, w.seen} }
+
 func whiten(b linalg.Backend, m *linalg.Matrix, fraction float64) (whitening, error) {
 	if m == nil || m.MaxAbs() == 0 {
 		return whitening{}, nil

@@ -55,6 +55,11 @@ func newOrthogonal(b linalg.Backend, w *linalg.Matrix, taps int) (*orthogonal, e
 	return o, nil
 }
 
+func (o *orthogonal) held() []*linalg.Matrix {
+	o.first = [2]map[int]eigen{{}, {}}
+	return []*linalg.Matrix{o.core, o.inputs, o.outputs}
+}
+
 // wide is the core as [O, a·C].
 func (o *orthogonal) wide() *linalg.Matrix {
 	return &linalg.Matrix{Rows: o.rows, Cols: o.taps * o.width, Data: o.core.Data}

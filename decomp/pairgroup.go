@@ -1,6 +1,8 @@
 package decomp
 
 import (
+	"slices"
+
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
@@ -54,6 +56,16 @@ func (g *pairGroup) solve(r int) (fitted, error) {
 		return f, err
 	}
 	return g.grown(smaller, r)
+}
+
+func (g *pairGroup) held() []*linalg.Matrix {
+	g.alone.forget()
+	g.found.forget()
+	out := append(slices.Concat(g.split.held(), g.coords.held()), g.start)
+	if g.nested != nil {
+		out = append(out, g.nested.head, g.nested.mam, g.nested.wam)
+	}
+	return out
 }
 
 // fit finds the pair of rank r from its own start.
@@ -160,7 +172,7 @@ func (g *pairGroup) try(head *linalg.Matrix) (*trial, error) {
 // Limits of the descent of one rank of a ladder.
 const (
 	ladderRounds = 16
-	ladderBudget = 8e9
+	ladderBudget = 2e9
 	ladderGain   = 2e-3
 )
 

@@ -15,6 +15,8 @@ type solver interface {
 	loss(Rank) (float64, error)
 	// add writes the factors of a rank to the end of the weights of a chain.
 	add(Chain, Rank) error
+	// held lets go of what can be found again, and returns the matrices that are kept, some more than once; nil for none.
+	held() []*linalg.Matrix
 }
 
 // spectrum answers for each rank with what the groups of a kernel find when they are first asked.
@@ -77,6 +79,46 @@ func (s *spectrum[G]) Loss(r Rank) (float64, error) {
 		return 0, &RefusedError{Method: s.method, Rank: r, Reason: s.hopeless}
 	}
 	return sum, nil
+}
+
+func (s *spectrum[G]) Move(to func([]float64) ([]float64, error)) error {
+	for _, g := range s.groups {
+		if err := move(g.held(), to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// move has the numbers of matrices lie where to puts them; those that several share, once.
+func move(matrices []*linalg.Matrix, to func([]float64) ([]float64, error)) error {
+	longest, moved := map[*float64][]float64{}, map[*float64][]float64{}
+	for _, m := range matrices {
+		if m == nil || len(m.Data) == 0 {
+			continue
+		}
+		if at := &m.Data[0]; len(m.Data) > len(longest[at]) {
+			longest[at] = m.Data
+		}
+	}
+	done := map[*linalg.Matrix]bool{nil: true}
+	for _, m := range matrices {
+		if done[m] || len(m.Data) == 0 {
+			continue
+		}
+		done[m] = true
+		at := &m.Data[0]
+		if moved[at] == nil {
+			var err error
+			if moved[at], err = to(longest[at]); err != nil {
+				return err
+			}
+		}
+		if to := moved[at]; &to[0] != at { // what stays may be read by others meanwhile
+			m.Data = to[:len(m.Data)]
+		}
+	}
+	return nil
 }
 
 func (s *spectrum[G]) Chain(r Rank) (Chain, error) {

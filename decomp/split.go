@@ -71,6 +71,8 @@ func tame(m *linalg.Matrix) (*linalg.Matrix, int) {
 	return normalized(m)
 }
 
+func (s *split) held() []*linalg.Matrix { return []*linalg.Matrix{s.w, s.wa, s.turned, s.in, s.out} }
+
 // unit gives a loss of the scaled matrices in the units of those that newSplit was given.
 func (s *split) unit(loss float64) float64 {
 	if s.blind {

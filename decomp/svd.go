@@ -132,6 +132,14 @@ func (s *svdSpectrum) Chain(r Rank) (Chain, error) {
 	return chain, nil
 }
 
+func (s *svdSpectrum) Move(to func([]float64) ([]float64, error)) error {
+	var all []*linalg.Matrix
+	for _, c := range s.groups {
+		all = append(all, c.first, c.last)
+	}
+	return move(all, to)
+}
+
 // factorize returns the components of W [O, K] under A [K, K] and G [O, O], nil for the identity.
 //
 // The textbook way takes the singular value decomposition of G^½ W A^½ and undoes both roots: both must be lifted

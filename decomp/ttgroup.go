@@ -138,6 +138,15 @@ func (t *ttGroup) before(r Rank) (begun, error) {
 	})
 }
 
+func (t *ttGroup) held() []*linalg.Matrix {
+	t.recent = nil
+	t.found.forget()
+	if t.plain != nil {
+		return slices.Concat(t.split.held(), t.output.held(), t.plain.held())
+	}
+	return slices.Concat(t.split.held(), t.output.held(), t.first.held())
+}
+
 // behindFirst returns the kernel behind the first factor of r1 rows. Those of the last few are kept, as many as take no
 // more than half the room of A, since a ladder comes back to them.
 func (t *ttGroup) behindFirst(r1 int) (*pairGroup, error) {

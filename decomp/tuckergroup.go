@@ -1,6 +1,8 @@
 package decomp
 
 import (
+	"slices"
+
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
@@ -47,7 +49,7 @@ func newTuckerGroup(s *split, size tuckerSize) (*tuckerGroup, error) {
 // Limits of the descent of a head, which serves all pairs that have it.
 const (
 	tuckerRounds = 24
-	tuckerBudget = 4e9
+	tuckerBudget = 2e9
 )
 
 // lossAt returns what the factors of a pair lose.
@@ -92,6 +94,14 @@ func (g *tuckerGroup) at(r [2]int) (tuckerFit, error) {
 		return tuckerFit{}, err
 	}
 	return g.whole(tuckerFit{head: g.heads[r[0]].head}, r[1])
+}
+
+func (g *tuckerGroup) held() []*linalg.Matrix {
+	g.found.forget()
+	if g.plain != nil {
+		return slices.Concat(g.split.held(), g.output.held(), g.plain.held())
+	}
+	return slices.Concat(g.split.held(), g.output.held(), g.inner.held())
 }
 
 // iterated returns the factors of a pair where A is the identity. Where so little is lost that the energy does not tell
