@@ -87,3 +87,39 @@ func ExampleMetric() {
 	// rank 2 loses 0.000 of 20.000: [0.0 0.4 0.0 0.0 0.0 2.0 0.0 0.0 0.0]
 	// rank 3 loses 0.000 of 20.000: [0.0 0.4 0.0 0.0 0.0 2.0 1.0 0.0 0.0]
 }
+
+// Of three hidden units, the third is seen to do what the first two do together, so that any two make up for the other. The one
+// that the reader weighs least leaves first, at no cost.
+func ExampleEliminate() {
+	kernel := decomp.Kernel{
+		Shape:   decomp.Shape{Out: 2, In: 3, Groups: 1},
+		Weights: []float64{1, 0.1, 2, 3, 0.2, 1},
+	}
+	moment := &linalg.Matrix{Rows: 3, Cols: 3, Data: []float64{
+		1, 0, 1,
+		0, 1, 1,
+		1, 1, 2,
+	}}
+	units, err := decomp.Eliminate(linalg.Gonum(), 3, []decomp.Reader{{Kernel: kernel, Metric: decomp.Metric{In: []*linalg.Matrix{moment}}, Scale: 1}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for k := 2; k >= 1; k-- {
+		kept, err := units.Kept(k)
+		if err != nil {
+			log.Fatal(err)
+		}
+		loss, err := units.Loss(k)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fold, err := units.Fold(k, 0)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("units %v lose %.2f of %.2f: %.2f\n", kept, loss, units.Energy(), fold.Weights)
+	}
+	// Output:
+	// units [0 2] lose 0.00 of 30.85: [0.90 2.10 2.80 1.20]
+	// units [2] lose 4.33 of 30.85: [2.55 2.60]
+}

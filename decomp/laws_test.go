@@ -45,6 +45,24 @@ func FuzzShapes(f *testing.F) {
 	})
 }
 
+// FuzzUnits holds the choice of units to its laws on small kernels of any shape.
+func FuzzUnits(f *testing.F) {
+	f.Add(uint64(1), uint8(4), uint8(3), uint8(3), uint8(3), uint8(1), uint8(2))
+	f.Add(uint64(2), uint8(1), uint8(1), uint8(1), uint8(1), uint8(7), uint8(1))
+	f.Add(uint64(3), uint8(9), uint8(5), uint8(2), uint8(1), uint8(2), uint8(0))
+	f.Fuzz(func(t *testing.T, seed uint64, out, in, height, width, groups, axes uint8) {
+		g := int(groups)%4 + 1
+		s := decomp.Shape{Out: (int(out)%6 + 1) * g, In: (int(in)%9 + 1) * g, Groups: g, Window: []int{int(height)%3 + 1, int(width)%3 + 1, 2}[:axes%4]}
+		specimens := []decomptest.Specimen{decomptest.Random(seed, s)}
+		if len(s.Window) == 0 {
+			specimens = append(specimens, decomptest.Formed(seed, s)...)
+		}
+		for _, specimen := range specimens {
+			decomptest.UnitLaws(t, linalg.Gonum(), decomptest.AxisOf(specimen))
+		}
+	})
+}
+
 // FuzzRanks asks for arbitrary ranks, which must be refused or have the loss that they promise.
 func FuzzRanks(f *testing.F) {
 	f.Add(uint64(1), 1, 1, 1, uint8(1))
@@ -74,5 +92,16 @@ func FuzzRanks(f *testing.F) {
 				t.Errorf("%s, rank %v: promised loss %g, measured %g", m.Name, r, loss, got)
 			}
 		}
+	})
+}
+
+func TestUnitLaws(t *testing.T) {
+	t.Run("gonum", func(t *testing.T) { decomptest.RunUnits(t, linalg.Gonum()) })
+	t.Run("openblas", func(t *testing.T) {
+		b, err := linalg.Open(provisiontest.Need(t, provision.OpenBLAS))
+		if err != nil {
+			t.Fatal(err)
+		}
+		decomptest.RunUnits(t, b)
 	})
 }

@@ -11,6 +11,10 @@
 //
 // Methods lists them. For one that Accepts the kernel's shape, Ranks are the ranks to look at first and Factors
 // the sizes of the chain at each, without numbers; Factor gives the Spectrum, whose Chain then has the numbers.
+//
+// A chain adds channels in between. Eliminate takes units away instead: of an axis that lies between two layers, it finds the
+// order in which units leave, and for every number that stays the kernels of the readers that make up for the others, under the
+// same loss.
 package decomp
 
 import "github.com/onnx-compress/onnx-compress/linalg"

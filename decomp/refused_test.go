@@ -44,6 +44,20 @@ func (f *failing) SolveSPD(a, b *linalg.Matrix) (*linalg.Matrix, error) {
 	return f.Backend.SolveSPD(a, b)
 }
 
+func (f *failing) Cholesky(a *linalg.Matrix) (*linalg.Matrix, error) {
+	if f.fails() {
+		return nil, f.err
+	}
+	return f.Backend.Cholesky(a)
+}
+
+func (f *failing) InverseSPD(a *linalg.Matrix) (*linalg.Matrix, error) {
+	if f.fails() {
+		return nil, f.err
+	}
+	return f.Backend.InverseSPD(a)
+}
+
 // work factors, asks for a rank and refits to it, until an error.
 func work(b linalg.Backend, m decomp.Method, s decomptest.Specimen, r decomp.Rank, start decomp.Chain) (loss float64, err error) {
 	spectrum, err := m.Factor(b, s.Kernel, s.Metric)

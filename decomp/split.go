@@ -175,17 +175,28 @@ func solveRidged(b linalg.Backend, m, right *linalg.Matrix) (*linalg.Matrix, []f
 	if largest == 0 {
 		return linalg.New(m.Rows, right.Cols), lift, nil
 	}
-	indefinite := false
-	for ridge := leastRidge; ; ridge *= 100 {
+	var x *linalg.Matrix
+	err := ridged(leastRidge, mostRidge, func(ridge float64) (err error) {
 		lifted := m.Clone()
 		for i := range lift {
 			lift[i] = ridge * (max(m.At(i, i), 0) + ridgeFloor*largest)
 			lifted.Data[i*m.Cols+i] += lift[i]
 		}
-		x, err := b.SolveSPD(lifted, right)
+		x, err = b.SolveSPD(lifted, right)
+		return err
+	})
+	return x, lift, err
+}
+
+// ridged tries larger and larger ridges until there is an answer: the one of the least ridge, or where a matrix turned out to
+// be indefinite, of one step more than that.
+func ridged(least, most float64, try func(ridge float64) error) error {
+	indefinite := false
+	for ridge := least; ; ridge *= 100 {
+		err := try(ridge)
 		again := indefinite
-		if indefinite = errors.Is(err, linalg.ErrNotPositiveDefinite); ridge > mostRidge || !indefinite && !(again && err == nil) {
-			return x, lift, err
+		if indefinite = errors.Is(err, linalg.ErrNotPositiveDefinite); ridge > most || !indefinite && !(again && err == nil) {
+			return err
 		}
 	}
 }

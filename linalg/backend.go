@@ -1,5 +1,5 @@
 // Package linalg is the dense linear algebra of the house: products, symmetric eigenproblems, singular
-// values and Cholesky solves, behind one interface with two implementations. Gonum is pure Go and always
+// values and what Cholesky factors answer, behind one interface with two implementations. Gonum is pure Go and always
 // there; OpenBLAS is loaded at run time from a shared library, without cgo, and is many times faster.
 //
 // Both follow the same conventions of order and sign, both run one thread a call and may be called from
@@ -50,6 +50,14 @@ type Backend interface {
 	// SolveSPD returns X with a·X = b by Cholesky factorization. a is symmetric positive definite
 	// (only its upper triangle is read), else the error is a *NumericalError of ErrNotPositiveDefinite.
 	SolveSPD(a, b *Matrix) (*Matrix, error)
+
+	// Cholesky returns the upper triangular R with a = RᵀR, all of whose diagonal is positive. a and the error are those
+	// of SolveSPD.
+	Cholesky(a *Matrix) (*Matrix, error)
+
+	// InverseSPD returns a⁻¹, both triangles of it, in less than half the time that SolveSPD takes with the identity. a and
+	// the error are those of SolveSPD.
+	InverseSPD(a *Matrix) (*Matrix, error)
 
 	// SyrkAdd32 adds x·xᵀ to dst, or xᵀ·x when trans is set, in float32. Only the upper triangle
 	// of dst (its diagonal included) is read and written.
@@ -148,6 +156,28 @@ func checkSystem(a, b *Matrix) error {
 		panic(fmt.Sprintf("linalg: a %d×%d system with a %d×%d right-hand side", a.Rows, a.Cols, b.Rows, b.Cols))
 	}
 	return errors.Join(checkSquare(a), b.Check())
+}
+
+// clearLower makes a square matrix upper triangular.
+func clearLower(m *Matrix) {
+	for i := range m.Rows {
+		clear(m.Row(i)[:i])
+	}
+}
+
+// mirrorUpper copies the upper triangle of a square matrix to the lower one.
+func mirrorUpper(m *Matrix) {
+	const tile = 32 // as in T
+	n := m.Rows
+	for i0 := 0; i0 < n; i0 += tile {
+		for j0 := 0; j0 <= i0; j0 += tile {
+			for i := i0; i < min(i0+tile, n); i++ {
+				for j := j0; j < min(j0+tile, i); j++ {
+					m.Data[i*n+j] = m.Data[j*n+i]
+				}
+			}
+		}
+	}
 }
 
 // solve32Size checks the blocks of SolveSPD32 and returns the order of a and the number of right-hand sides.

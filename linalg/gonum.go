@@ -89,6 +89,28 @@ func (g gonumBackend) SolveSPD(a, b *Matrix) (*Matrix, error) {
 	return x, nil
 }
 
+func (g gonumBackend) Cholesky(a *Matrix) (*Matrix, error) {
+	if err := checkSquare(a); err != nil {
+		return nil, err
+	}
+	n, factor := a.Rows, a.Clone()
+	if n > 0 && !g.lapack.Dpotrf(blas.Upper, n, factor.Data, n) {
+		return nil, numerical(ErrNotPositiveDefinite, "Cholesky factorization", n, n)
+	}
+	clearLower(factor)
+	return factor, nil
+}
+
+func (g gonumBackend) InverseSPD(a *Matrix) (*Matrix, error) {
+	inverse, err := g.Cholesky(a)
+	if err != nil || a.Rows == 0 {
+		return inverse, err
+	}
+	g.lapack.Dpotri(blas.Upper, a.Rows, inverse.Data, a.Rows) // it fails where the diagonal of the factor has a zero
+	mirrorUpper(inverse)
+	return inverse, nil
+}
+
 func (g gonumBackend) SyrkAdd32(trans bool, x, dst Block32) {
 	n, k := syrk32Size(trans, x, dst)
 	p := panels[float32]{data: x.Data, stride: x.Stride, trans: trans}

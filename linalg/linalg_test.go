@@ -179,6 +179,49 @@ func TestSolveSPD(t *testing.T) {
 	})
 }
 
+func TestCholesky(t *testing.T) {
+	everyBackend(t, func(t *testing.T, b linalg.Backend) {
+		r := rand.New(rand.NewPCG(5, 1))
+		for _, n := range []int{0, 1, 5, 40, 67, 131} {
+			a := spread(r, n, 1e-2)
+			upper := a.Clone() // the lower triangle is not read
+			for i := range n {
+				for j := range i {
+					upper.Set(i, j, math.Pi)
+				}
+			}
+			factor, err := b.Cholesky(upper)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range n {
+				if slices.ContainsFunc(factor.Row(i)[:i], func(v float64) bool { return v != 0 }) || !(factor.At(i, i) > 0) {
+					t.Fatalf("%d: row %d of the factor is not that of an upper triangle with a positive diagonal", n, i)
+				}
+			}
+			if d := distance(naive(true, false, 1, factor, factor), a); d > 1e-13 {
+				t.Errorf("%d: RᵀR is off by %g", n, d)
+			}
+			inverse, err := b.InverseSPD(upper)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := distance(naive(false, false, 1, a, inverse), linalg.Identity(n)); d > 1e-12 {
+				t.Errorf("%d: a·a⁻¹ is off by %g", n, d)
+			}
+			if d := distance(inverse.T(), inverse); d != 0 {
+				t.Errorf("%d: the inverse is off its transpose by %g", n, d)
+			}
+		}
+		indefinite := &linalg.Matrix{Rows: 2, Cols: 2, Data: []float64{1, 2, 2, 1}}
+		_, errFactor := b.Cholesky(indefinite)
+		_, errInverse := b.InverseSPD(indefinite)
+		if !errors.Is(errFactor, linalg.ErrNotPositiveDefinite) || !errors.Is(errInverse, linalg.ErrNotPositiveDefinite) {
+			t.Errorf("indefinite matrix: got %v and %v", errFactor, errInverse)
+		}
+	})
+}
+
 func TestNotFinite(t *testing.T) {
 	everyBackend(t, func(t *testing.T, b linalg.Backend) {
 		for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
@@ -188,7 +231,9 @@ func TestNotFinite(t *testing.T) {
 			_, errValues := b.SymEigValues(a)
 			_, _, _, errSVD := b.SVD(a)
 			_, errSolve := b.SolveSPD(a, linalg.New(3, 1))
-			for _, err := range []error{errEig, errValues, errSVD, errSolve} {
+			_, errFactor := b.Cholesky(a)
+			_, errInverse := b.InverseSPD(a)
+			for _, err := range []error{errEig, errValues, errSVD, errSolve, errFactor, errInverse} {
 				var numerical *linalg.NumericalError
 				if !errors.As(err, &numerical) || !errors.Is(err, linalg.ErrNotFinite) || !strings.Contains(err.Error(), "(1, 2)") {
 					t.Errorf("%v: got error %v, wanted a numerical one that names the element", bad, err)
@@ -298,6 +343,8 @@ func TestMisfit(t *testing.T) {
 			"product": func() { b.Mul(false, false, 1, linalg.New(2, 3), linalg.New(2, 3)) },
 			"eigen":   func() { _, _, _ = b.SymEig(linalg.New(2, 3)) },
 			"solve":   func() { _, _ = b.SolveSPD(linalg.New(2, 2), linalg.New(3, 1)) },
+			"factor":  func() { _, _ = b.Cholesky(linalg.New(2, 3)) },
+			"inverse": func() { _, _ = b.InverseSPD(linalg.New(2, 3)) },
 			"syrk":    func() { b.SyrkAdd32(false, linalg.NewBlock32(2, 3), linalg.NewBlock32(3, 3)) },
 			"gemm": func() {
 				b.GemmAdd32(false, false, linalg.NewBlock32(2, 3), linalg.NewBlock32(3, 2), linalg.NewBlock32(2, 3))

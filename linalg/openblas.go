@@ -50,7 +50,7 @@ type openBLAS struct {
 	// the process when more calls come at once; more than there are processors gain nothing anyhow.
 	calls chan struct{}
 
-	dgemm, dsyevd, dgesdd, dgesvd, dpotrf, dpotrs, sgemm, ssyrk, spotrf, strsm uintptr
+	dgemm, dsyevd, dgesdd, dgesvd, dpotrf, dpotrs, dpotri, sgemm, ssyrk, spotrf, strsm uintptr
 }
 
 // maxCalls stays below the number of work buffers of every build (at least 2 for each of the threads it was
@@ -84,6 +84,7 @@ func bind(library *dynlib.Library) (*openBLAS, error) {
 		{&o.dgesvd, "dgesvd_", "this OpenBLAS was built without LAPACK"},
 		{&o.dpotrf, "dpotrf_", "this OpenBLAS was built without LAPACK"},
 		{&o.dpotrs, "dpotrs_", "this OpenBLAS was built without LAPACK"},
+		{&o.dpotri, "dpotri_", "this OpenBLAS was built without LAPACK"},
 		{&o.spotrf, "spotrf_", "this OpenBLAS was built without LAPACK"},
 		{&o.strsm, "strsm_", "this OpenBLAS has no Fortran interface"},
 	} {
@@ -293,18 +294,57 @@ func (o *openBLAS) SolveSPD(a, b *Matrix) (*Matrix, error) {
 	if a.Rows == 0 || b.Cols == 0 {
 		return b.Clone(), nil
 	}
-	factor, x := a.Clone(), b.T() // bᵀ by rows is b by columns
-	uplo, n, right, info := byte('L'), int64(a.Rows), int64(b.Cols), int64(0)
-	o.call(o.dpotrf, uintptr(ptr(&uplo)), uintptr(ptr(&n)), uintptr(ptr(&factor.Data[0])), uintptr(ptr(&n)), uintptr(ptr(&info)), 1)
-	if int32(info) != 0 {
-		return nil, numerical(ErrNotPositiveDefinite, "Cholesky factorization", a.Rows, a.Rows)
+	factor, err := o.factored(a)
+	if err != nil {
+		return nil, err
 	}
+	x := b.T() // bᵀ by rows is b by columns
+	uplo, n, right, info := byte('L'), int64(a.Rows), int64(b.Cols), int64(0)
 	o.call(o.dpotrs, uintptr(ptr(&uplo)), uintptr(ptr(&n)), uintptr(ptr(&right)), uintptr(ptr(&factor.Data[0])), uintptr(ptr(&n)),
 		uintptr(ptr(&x.Data[0])), uintptr(ptr(&n)), uintptr(ptr(&info)), 1)
 	if int32(info) != 0 {
 		return nil, fmt.Errorf("linalg: Cholesky solution of a %d×%d system failed (dpotrs: %d)", a.Rows, a.Rows, int32(info))
 	}
 	return x.T(), nil
+}
+
+func (o *openBLAS) Cholesky(a *Matrix) (*Matrix, error) {
+	factor, err := o.factored(a)
+	if err == nil {
+		clearLower(factor)
+	}
+	return factor, err
+}
+
+func (o *openBLAS) InverseSPD(a *Matrix) (*Matrix, error) {
+	inverse, err := o.factored(a)
+	if err != nil || a.Rows == 0 {
+		return inverse, err
+	}
+	uplo, n, info := byte('L'), int64(a.Rows), int64(0)
+	o.call(o.dpotri, uintptr(ptr(&uplo)), uintptr(ptr(&n)), uintptr(ptr(&inverse.Data[0])), uintptr(ptr(&n)), uintptr(ptr(&info)), 1)
+	if int32(info) != 0 {
+		return nil, fmt.Errorf("linalg: inverse of a %d×%d matrix failed (dpotri: %d)", a.Rows, a.Rows, int32(info))
+	}
+	mirrorUpper(inverse)
+	return inverse, nil
+}
+
+// factored returns a copy of a with its Cholesky factor in the upper triangle.
+func (o *openBLAS) factored(a *Matrix) (*Matrix, error) {
+	if err := checkSquare(a); err != nil {
+		return nil, err
+	}
+	factor := a.Clone()
+	if a.Rows == 0 {
+		return factor, nil
+	}
+	uplo, n, info := byte('L'), int64(a.Rows), int64(0)
+	o.call(o.dpotrf, uintptr(ptr(&uplo)), uintptr(ptr(&n)), uintptr(ptr(&factor.Data[0])), uintptr(ptr(&n)), uintptr(ptr(&info)), 1)
+	if int32(info) != 0 {
+		return nil, numerical(ErrNotPositiveDefinite, "Cholesky factorization", a.Rows, a.Rows)
+	}
+	return factor, nil
 }
 
 func (o *openBLAS) SolveSPD32(a, b Block32) error {

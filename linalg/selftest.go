@@ -49,6 +49,13 @@ func selfTest(b Backend) error {
 	if !near(solution.Data, 1, 2) {
 		return errors.New("its Cholesky solution (dpotrf, dpotrs) is wrong")
 	}
+	inverse, err := b.InverseSPD(spd)
+	if err != nil {
+		return err
+	}
+	if !near(inverse.Data, 2./3, -1./3, -1./3, 2./3) {
+		return errors.New("its inverse by Cholesky factorization (dpotri) is wrong")
+	}
 	x32 := Block32{Rows: 2, Cols: 3, Stride: 3, Data: []float32{1, 2, 3, 4, 5, 6}}
 	gram, product := NewBlock32(2, 2), NewBlock32(3, 3)
 	b.SyrkAdd32(false, x32, gram)
