@@ -52,6 +52,9 @@ func tooLarge(name string, most int64) error {
 // Open opens a regular file, reached by links or not. Anything else is an error.
 func Open(path string) (*os.File, fs.FileInfo, error) {
 	info, err := os.Stat(path) // before it is opened: that may wait for whoever writes to a pipe
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		failed.Op = "open"
+	}
 	if err != nil {
 		return nil, nil, err
 	}
