@@ -25,6 +25,13 @@ type Shedder struct {
 // interval is how often a shedder looks: often enough for a disk or a cache to bring in little more than the limit meanwhile.
 const interval = 20 * time.Millisecond
 
+// A shedder that gives back little, because it is other memory that takes the room, looks less often, down to one look in longest:
+// its files' pages come in again as soon as somebody reads them.
+const (
+	little  = 16 // of the limit, a part of
+	longest = 32 * interval
+)
+
 // Shed gives the pages of all maps of the files at paths back whenever more than limit bytes are resident, until Stop. These maps are
 // others', such as a runtime's of its weights: they must not be written to, and must stay as they are until Stop has returned.
 // Where the system has no such maps, or the paths lead nowhere, nothing is done.
@@ -43,18 +50,27 @@ func Shed(paths []string, limit int64) *Shedder {
 
 func (s *Shedder) watch() {
 	defer close(s.done)
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
+	for wait := interval; ; {
 		select {
 		case <-s.stop:
 			return
-		case <-ticker.C:
-			if len(s.files) > 0 && Resident() > s.limit {
-				s.shed()
-			}
+		case <-time.After(wait):
+			wait = s.look(wait)
 		}
 	}
+}
+
+// look sheds where there is too much, and returns how long to wait until the next look.
+func (s *Shedder) look(waited time.Duration) time.Duration {
+	before := Resident()
+	if len(s.files) == 0 || before <= s.limit {
+		return interval
+	}
+	s.shed()
+	if before-Resident() < s.limit/little {
+		return min(2*waited, longest)
+	}
+	return interval
 }
 
 // Stop ends the watch.

@@ -51,3 +51,34 @@ func TestShed(t *testing.T) {
 		t.Errorf("the peak is %d, less than the %d before", Peak(), before)
 	}
 }
+
+// TestShedRarely: where there is nothing to give back, looks become rare, and frequent again where there is.
+func TestShedRarely(t *testing.T) {
+	spool, err := NewSpool(1 << 60)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer spool.Close()
+	b, err := spool.Bytes(make([]byte, 64<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Shed([]string{spool.file.Name()}, 1<<60)
+	s.Stop() // so that only the looks below count
+	s.shed()
+	s.limit = Resident() / 2
+	wait := interval
+	for range 8 {
+		wait = s.look(wait)
+	}
+	if wait != longest {
+		t.Errorf("with nothing to give back it waits %v, want %v", wait, longest)
+	}
+	sum := 0
+	for i := 0; i < len(b); i += 4096 {
+		sum += int(b[i])
+	}
+	if wait = s.look(wait); wait != interval || sum != 0 {
+		t.Errorf("after it has given back 64 MiB it waits %v, want %v", wait, interval)
+	}
+}
