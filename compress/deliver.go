@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/verify"
@@ -36,7 +37,7 @@ func Deliver(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o
 	o = o.WithDefaults()
 	d := &Delivered{Assembled: s}
 	err := env.stage(ctx, "write", func(*stage) (err error) {
-		d.staged, err = onnxio.Create(ctx, s.Model, path, w)
+		d.staged, err = sealed(ctx, s.Model, place{path, w})
 		return err
 	})
 	if err != nil {
@@ -47,6 +48,16 @@ func Deliver(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o
 		return nil, err
 	}
 	return d, nil
+}
+
+// sealed writes a model beside its place, with the digest of its weights in its record.
+func sealed(ctx context.Context, m *onnxio.Model, to place) (*onnxio.Pending, error) {
+	whole, err := provenance.Seal(ctx, m)
+	if err != nil {
+		return nil, fmt.Errorf("writing model %s: %w", to.path, err)
+	}
+	defer whole.Close()
+	return onnxio.Create(ctx, whole, to.path, to.how)
 }
 
 // Commit moves the file to its place.

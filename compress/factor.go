@@ -108,7 +108,7 @@ func (f *factoring) calibrated(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	return cache.commit()
+	return cache.commit(ctx)
 }
 
 // calibOptions are the options of calibration.

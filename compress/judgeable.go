@@ -1,6 +1,8 @@
 package compress
 
 import (
+	"cmp"
+
 	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -25,8 +27,9 @@ func judgeable(m *onnxio.Model, s *shapes.Shapes, src samples.Source, o outputs.
 		return err
 	}
 	for _, v := range list {
-		if shape, _ := s.Of(v.Name); v.Classes(shape) > 0 {
-			return outputs.CheckLabels(samples.Labels(src), v.Name, v.Classes(shape))
+		shape, _ := s.Of(v.Name)
+		if classes := v.Classes(v.Lead(shape)); classes > 0 {
+			return cmp.Or(outputs.CheckLabels(samples.Labels(src), v.Name, classes), outputs.CheckNames(samples.ClassNames(src), v.Name, classes))
 		}
 	}
 	return nil

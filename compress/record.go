@@ -175,7 +175,7 @@ func (o RunOptions) recordsTuneData() bool {
 
 // record says what a model is made from that is written to o.Output.
 func (o RunOptions) record(m *onnxio.Model, d digests) (r *provenance.Record, err error) {
-	r = &provenance.Record{Version: provenance.Version()}
+	r = &provenance.Record{Version: provenance.Version(), Weights: provenance.Unsealed}
 	if r.Options, err = o.Recorded(); err != nil {
 		return nil, err
 	}

@@ -159,3 +159,33 @@ func TestRecord(t *testing.T) {
 		first = data
 	}
 }
+
+// TestRecordedWeights: the record of a written model has the digest of its weights, after tuning too, and a target of bytes counts it.
+func TestRecordedWeights(t *testing.T) {
+	needRuntime(t)
+	for _, c := range []struct {
+		name string
+		o    Options
+	}{
+		{"plain", Options{Targets: []Target{share(Bytes, 0.7)}}},
+		{"tuned", Options{Targets: []Target{share(MACs, 0.7)}, Source: images(40), CalibSamples: 24, Descent: &tune.Options{Epochs: 1}}},
+	} {
+		o := to(t, c.o)
+		r, _ := runTo(t, zoo(t, "cnn"), o)
+		record, err := provenance.Read(o.Output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := onnxio.Read(o.Output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		if sum, err := m.WeightsDigest(context.Background()); err != nil || record.Weights != sum || sum == provenance.Unsealed {
+			t.Errorf("%s: %q is recorded, and the weights have %q (%v)", c.name, record.Weights, sum, err)
+		}
+		if c.o.Descent != nil && (r.Tuning == nil || !r.Tuning.Improved) {
+			t.Errorf("%s: tuning changed nothing: %+v", c.name, r.Tuning)
+		}
+	}
+}

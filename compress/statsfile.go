@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/linalg"
@@ -34,6 +35,8 @@ type statsFile struct {
 	out  *bufio.Writer // to the file and its sum, when writing
 	to   *atomicfile.File
 	sum  hash.Hash
+	key  []byte
+	size int64 // what was written of the file
 }
 
 // openStats opens the file that Options.Stats names.
@@ -63,14 +66,17 @@ func (s *statsFile) cached() bool { return s != nil && s.in != nil }
 
 // readStatsFile returns nil where there is no file, or one of another calibration.
 func readStatsFile(ctx context.Context, path string, key []byte) (*statsFile, error) {
-	f, err := os.Open(path)
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, &UsageError{Err: bounded.Regular(path, info)}
+	}
+	f, info, err := bounded.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	same, err := checkStatsFile(ctx, f, key)
+	same, err := checkStatsFile(ctx, f, info.Size(), key)
 	if err != nil || !same {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -80,17 +86,12 @@ func readStatsFile(ctx context.Context, path string, key []byte) (*statsFile, er
 	return &statsFile{path: path, from: f, in: bufio.NewReaderSize(f, 1<<20)}, nil
 }
 
-// checkStatsFile says whether the file has the key. One that has it, and is not
+// checkStatsFile says whether a file of that size has the key. One that has it, and is not
 // as it was written, is an error.
-func checkStatsFile(ctx context.Context, f *os.File, key []byte) (bool, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return false, err
-	}
+func checkStatsFile(ctx context.Context, f io.ReaderAt, size int64, key []byte) (bool, error) {
+	in := io.NewSectionReader(f, 0, size)
 	head := make([]byte, len(calibrationMagic)+len(key))
-	if info.Mode().IsRegular() {
-		_, err = io.ReadFull(f, head)
-	}
+	_, err := io.ReadFull(in, head)
 	if short := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF); err != nil && !short {
 		return false, err
 	}
@@ -102,13 +103,13 @@ func checkStatsFile(ctx context.Context, f *os.File, key []byte) (bool, error) {
 	}
 	h := sha256.New()
 	h.Write(head)
-	body := info.Size() - int64(len(head)+h.Size())
+	body := size - int64(len(head)+h.Size())
 	last := make([]byte, h.Size())
 	if body >= 0 {
-		if _, err := io.CopyN(h, reader{ctx, f}, body); err != nil {
+		if _, err := io.CopyN(h, reader{ctx, in}, body); err != nil {
 			return false, err
 		}
-		if _, err := io.ReadFull(f, last); err != nil {
+		if _, err := io.ReadFull(in, last); err != nil {
 			return false, err
 		}
 	}
@@ -125,11 +126,13 @@ func writeStatsFile(path string, key []byte) (*statsFile, error) {
 		return nil, err
 	}
 	sum := sha256.New()
-	s := &statsFile{path: path, to: f, sum: sum, out: bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<20)}
-	if _, err := s.out.Write(append([]byte(calibrationMagic), key...)); err != nil {
+	s := &statsFile{path: path, to: f, sum: sum, key: key, out: bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<20)}
+	n, err := s.out.Write(append([]byte(calibrationMagic), key...))
+	if err != nil {
 		f.Discard()
 		return nil, err
 	}
+	s.size = int64(n)
 	return s, nil
 }
 
@@ -150,16 +153,44 @@ func (s *statsFile) collect(ctx context.Context, lib *ort.Library, a *Analysis, 
 		return nil, fmt.Errorf("calibration on %s: %w", o.Source.Describe(), unrunnable(err))
 	}
 	if s != nil {
-		for i := range stats {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			if _, err := stats[i].WriteTo(s.out); err != nil {
-				return nil, fmt.Errorf("statistics %s: %w", s.path, err)
-			}
+		if err := s.write(ctx, stats, sites); err != nil {
+			return nil, fmt.Errorf("statistics %s: %w", s.path, err)
 		}
 	}
 	return stats, nil
+}
+
+// write adds one group, and reads what came to the disk as a later run will: what that would refuse is not to replace
+// an older file.
+func (s *statsFile) write(ctx context.Context, stats []calib.Stats, sites []rewrite.Site) error {
+	from := s.size
+	for i := range stats {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := stats[i].WriteTo(s.out)
+		if err != nil {
+			return err
+		}
+		s.size += n
+	}
+	if err := s.out.Flush(); err != nil {
+		return err
+	}
+	in := bufio.NewReaderSize(io.NewSectionReader(s.to, from, s.size-from), 1<<20)
+	for _, site := range sites {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		back, err := calib.ReadStats(in)
+		if err == nil {
+			err = fitStats(&back, &site)
+		}
+		if err != nil {
+			return fmt.Errorf("those of site %q cannot be kept, as they would not be read again, so nothing is written there: %w", site.Name, err)
+		}
+	}
+	return nil
 }
 
 // read reads one group.
@@ -167,11 +198,14 @@ func (s *statsFile) read(ctx context.Context, sites []rewrite.Site) ([]calib.Sta
 	var out []calib.Stats
 	var held []*linalg.Matrix
 	var columns []linalg.Block32
-	for range sites {
+	for i := range sites {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		stats, err := calib.ReadStats(s.in)
+		if err == nil {
+			err = fitStats(&stats, &sites[i])
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -194,23 +228,35 @@ func (s *statsFile) read(ctx context.Context, sites []rewrite.Site) ([]calib.Sta
 		}
 		out = append(out, stats)
 	}
-	return out, fitStats(out, sites)
+	return out, nil
 }
 
-// commit puts a file that was written whole in its place.
-func (s *statsFile) commit() error {
+// commit puts a file that was written whole in its place, if the disk has what it was given.
+func (s *statsFile) commit(ctx context.Context) error {
 	if s == nil || s.to == nil {
 		return nil
 	}
-	err := s.out.Flush()
-	if err == nil {
-		_, err = s.to.Write(s.sum.Sum(nil))
-	}
+	err := s.seal(ctx)
 	if err == nil {
 		err = s.to.Commit()
 	}
 	if err != nil {
 		return fmt.Errorf("statistics %s: %w", s.path, err)
+	}
+	return nil
+}
+
+// seal adds the sum, and holds what lies on the disk against it.
+func (s *statsFile) seal(ctx context.Context) error {
+	if err := s.out.Flush(); err != nil {
+		return err
+	}
+	n, err := s.to.Write(s.sum.Sum(nil))
+	if err != nil {
+		return err
+	}
+	if same, err := checkStatsFile(ctx, s.to, s.size+int64(n), s.key); err != nil || !same {
+		return errors.Join(errors.New("what was written is not what is read back, so nothing is written there; look at the disk, or write elsewhere"), err)
 	}
 	return nil
 }

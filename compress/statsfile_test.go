@@ -3,6 +3,7 @@ package compress
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"os"
 	"path/filepath"
@@ -11,8 +12,14 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
+	"github.com/onnx-compress/onnx-compress/linalg"
+	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
+	"github.com/onnx-compress/onnx-compress/tensor"
+	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
 // counted counts the samples that are read.
@@ -196,4 +203,101 @@ func TestStatsNotLeftBehind(t *testing.T) {
 		}
 		empty(t, folder)
 	}
+}
+
+// TestStatsOfOddModels: whatever a model computes, what is written of it is read again.
+func TestStatsOfOddModels(t *testing.T) {
+	needRuntime(t)
+	for _, c := range []struct {
+		name   string
+		probes int
+		left   int // sites left alone for want of numbers
+		inner  func(b *testmodels.Builder, x string) string
+	}{
+		{"numbers that are not finite", -1, 1, func(b *testmodels.Builder, x string) string { return b.Node("Sqrt", []string{x}) }},
+		{"slopes that are not finite", 1, 0, func(b *testmodels.Builder, x string) string {
+			return b.Node("Sqrt", []string{b.Node("Relu", []string{x})})
+		}},
+		{"a site that sees nothing", 1, 1, func(b *testmodels.Builder, x string) string {
+			return b.Node("Slice", []string{x, b.Ints("from", 0), b.Ints("to", 0), b.Ints("axis", 0)})
+		}},
+		{"inputs that are zero", 1, 0, func(b *testmodels.Builder, x string) string { return b.Node("Sub", []string{x, x}) }},
+	} {
+		b := testmodels.NewBuilder(1, 17, 8)
+		x := b.Node("MatMul", []string{b.Input("x", tensor.Float32, "N", 12), b.Weight("w", 12, 12, 16)})
+		y := b.Node("MatMul", []string{c.inner(b, x), b.Weight("v", 16, 16, 8)})
+		b.Output(y, tensor.Float32, "M", 8)
+		b.Output(b.Node("MatMul", []string{x, b.Weight("u", 16, 16, 8)}), tensor.Float32, "N", 8)
+		m := built(t, b)
+		o := Options{Targets: []Target{share(MACs, 0.8)}, Source: drawn(40, "x", 12), CalibSamples: 24, Probes: c.probes, Stats: filepath.Join(t.TempDir(), "stats")}
+		first, want := run(t, m, o)
+		again, got := run(t, m, o)
+		if first.Calibration.Cached || !again.Calibration.Cached || !bytes.Equal(got, want) {
+			t.Errorf("%s: cached %t, then %t; the same bytes: %t", c.name, first.Calibration.Cached, again.Calibration.Cached, bytes.Equal(got, want))
+		}
+		left := 0
+		for _, s := range again.Sites {
+			if strings.HasPrefix(s.Note, "left alone") {
+				left++
+			}
+		}
+		if left != c.left {
+			t.Errorf("%s: %d sites are left alone, want %d", c.name, left, c.left)
+		}
+	}
+}
+
+// TestStatsReadBack: what a later run would not read does not replace what is there.
+func TestStatsReadBack(t *testing.T) {
+	needRuntime(t)
+	folder := t.TempDir()
+	path := filepath.Join(folder, "stats")
+	o := to(t, Options{Targets: []Target{half(MACs)}, Source: images(40), CalibSamples: 24, Stats: path})
+	runTo(t, zoo(t, "cnn"), o)
+	old, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := func(what string) {
+		t.Helper()
+		if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, old) {
+			t.Errorf("%s: the file has changed, %v", what, err)
+		}
+		if entries, err := os.ReadDir(folder); err != nil || len(entries) != 1 {
+			t.Errorf("%s: %d files, %v", what, len(entries), err)
+		}
+	}
+
+	long := testkit.Zoo(t, "cnn")
+	for _, n := range long.Proto.Graph.Node {
+		if n.GetOpType() == "Conv" {
+			n.Name = new(n.GetName() + strings.Repeat("/block", 12_000))
+		}
+	}
+	o.Output = out(t)
+	_, err = Run(context.Background(), in(t), save(t, long), o)
+	testkit.WantError(t, err, path, "would not be read again", "length of the site's name")
+	kept("a name that is too long")
+
+	s, err := writeStatsFile(path, bytes.Repeat([]byte{7}, sha256.Size))
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := rewrite.Site{Name: "a", Kernel: decomp.Shape{Groups: 1, Out: 2, In: 2}}
+	stats := []calib.Stats{{Site: "a", Positions: 4, Samples: 2, A: []*linalg.Matrix{linalg.Identity(2)}, Mean: [][]float64{{0, 1}}}}
+	if err := s.write(context.Background(), stats, []rewrite.Site{site}); err != nil {
+		t.Fatal(err)
+	}
+	waiting, err := filepath.Glob(filepath.Join(folder, ".stats.tmp-*", "stats"))
+	if err != nil || len(waiting) != 1 {
+		t.Fatalf("%q, %v", waiting, err)
+	}
+	if err := os.Truncate(waiting[0], int64(len(calibrationMagic))); err != nil {
+		t.Fatal(err)
+	}
+	testkit.WantError(t, s.commit(context.Background()), path, "not what is read back")
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	kept("a disk that loses what it was given")
 }

@@ -42,28 +42,28 @@ func statsKey(ctx context.Context, env *Environment, a *Analysis, opts Options) 
 	return key[:], nil
 }
 
-// fitStats holds statistics from a file against the sites that they are for.
-func fitStats(stats []calib.Stats, sites []rewrite.Site) error {
-	for i, s := range stats {
-		k := sites[i].Kernel
-		fits := s.Site == sites[i].Name && (s.G == nil || len(s.G) == k.Groups) && (s.Pullback == nil || s.G == nil && len(s.Pullback) == k.Groups)
-		switch {
-		case s.Counts != nil:
-			fits = fits && len(s.Counts) == k.Cols()
-		case s.Columns.Rows > 0:
-			fits = fits && s.Columns.Cols == k.Cols()
-		default:
-			fits = fits && len(s.A) == k.Groups
-		}
-		for _, a := range slices.Concat(s.A, s.Pullback) {
-			fits = fits && a.Rows == k.Cols()
-		}
-		for _, g := range s.G {
-			fits = fits && g.Rows == k.Rows()
-		}
-		if !fits {
-			return fmt.Errorf("the statistics of site %q are not those of site %q", s.Site, sites[i].Name)
-		}
+// fitStats holds statistics from a file against the site that they are for.
+func fitStats(s *calib.Stats, site *rewrite.Site) error {
+	k := site.Kernel
+	fits := s.Site == site.Name && (s.G == nil || len(s.G) == k.Groups) && (s.Pullback == nil || s.G == nil && len(s.Pullback) == k.Groups)
+	switch {
+	case s.Unusable != "":
+		fits = fits && s.A == nil && s.Counts == nil && s.Columns.Rows == 0
+	case s.Counts != nil:
+		fits = fits && len(s.Counts) == k.Cols()
+	case s.Columns.Rows > 0:
+		fits = fits && s.Columns.Cols == k.Cols()
+	default:
+		fits = fits && len(s.A) == k.Groups
+	}
+	for _, a := range slices.Concat(s.A, s.Pullback) {
+		fits = fits && a.Rows == k.Cols()
+	}
+	for _, g := range s.G {
+		fits = fits && g.Rows == k.Rows()
+	}
+	if !fits {
+		return fmt.Errorf("the statistics of site %q are not those of site %q", s.Site, site.Name)
 	}
 	return nil
 }

@@ -173,7 +173,7 @@ func Tune(ctx context.Context, env *Environment, original, compressed *onnxio.Mo
 func (r *TuneResult) deliver(ctx context.Context, env *Environment, original, start, tuned *onnxio.Model, o TuneOptions, to place) (*onnxio.Pending, error) {
 	var staged *onnxio.Pending
 	err := env.stage(ctx, "write", func(*stage) (err error) {
-		staged, err = onnxio.Create(ctx, tuned, to.path, to.how)
+		staged, err = sealed(ctx, tuned, to)
 		return err
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,6 +111,9 @@ func (s *session) run(t *testing.T, b block) {
 // ended is what the shell prints behind each command: its exit code between control characters.
 var ended = regexp.MustCompile(`\n?\x1e(\d+)\x1e\n`)
 
+// onTheWay are the lines that say each half minute how far the work is, on machines that are slow or busy.
+var onTheWay = regexp.MustCompile(`^[a-z][a-z0-9 /]*( \d+ %)?, after [0-9hms]+$`)
+
 // console runs a block's commands and compares what they print and how they end.
 func (s *session) console(t *testing.T, b block) {
 	t.Helper()
@@ -138,7 +142,7 @@ func (s *session) console(t *testing.T, b block) {
 		}
 		var got []string
 		if said = strings.TrimRight(said, "\n"); said != "" {
-			got = strings.Split(said, "\n")
+			got = slices.DeleteFunc(strings.Split(said, "\n"), onTheWay.MatchString)
 		}
 		if err := matchLines(c.want, got); err != nil {
 			if s.update != nil {

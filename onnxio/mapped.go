@@ -61,6 +61,20 @@ func (m *Model) Files() []string {
 	return paths
 }
 
+// FileBytes returns how much of the model's tensors lies in these files: what MarshalMapped leaves there.
+func (m *Model) FileBytes() int64 {
+	var n int64
+	_, _ = replaceTensors(m.Proto.ProtoReflect(), func(t *onnxpb.TensorProto) (*onnxpb.TensorProto, error) {
+		if _, mapped := m.files.offset(t.RawData); mapped {
+			n += int64(len(t.RawData))
+		} else if external(t) {
+			n += int64(m.Tensor(t).Bytes())
+		}
+		return t, nil // so there is no error
+	})
+	return n
+}
+
 // DiskBytes returns how much these files hold.
 func (m *Model) DiskBytes() int64 {
 	var n int64

@@ -186,7 +186,7 @@ func newArrays(path string, o SourceOptions, columns []column) (Source, error) {
 		}
 	}
 	var err error
-	s.labels, err = readLabels(o.Labels, s.n, nil)
+	s.labels, _, err = readLabels(o.Labels, s.n, nil)
 	return s, err
 }
 

@@ -32,7 +32,9 @@ type images struct {
 	opts   SourceOptions
 	pixels *pixels
 	labels []int
-	faults faults
+	// classes are the names of the classes, where the labels are places among these.
+	classes []string
+	faults  faults
 }
 
 // maxPixels bounds the size of a picture that is decoded.
@@ -55,7 +57,7 @@ func openImages(root string, files []string, o SourceOptions, inputs []InputSpec
 		return nil, fmt.Errorf("the model's input %s has %d channels; images have 1 or 3 (if the layout was mistaken, name it)", p.input, p.channels)
 	}
 	s := &images{root: root, files: files, opts: o, pixels: p}
-	if s.labels, err = readLabels(o.Labels, len(files), files); err != nil {
+	if s.labels, s.classes, err = readLabels(o.Labels, len(files), files); err != nil {
 		return nil, err
 	}
 	return s, s.probe()

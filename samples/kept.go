@@ -50,3 +50,5 @@ func (k *kept) accounted() string {
 }
 
 func (k *kept) knownLabels() []int { return Labels(k.Source) }
+
+func (k *kept) classNames() []string { return ClassNames(k.Source) }

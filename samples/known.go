@@ -9,6 +9,17 @@ func Labels(src Source) []int {
 	return nil
 }
 
+// ClassNames returns the names of the classes, sorted, where a source's labels are places among these; nil where they are numbers
+// from the start.
+func ClassNames(src Source) []string {
+	if l, ok := src.(interface{ classNames() []string }); ok {
+		return l.classNames()
+	}
+	return nil
+}
+
+func (s *images) classNames() []string { return s.classes }
+
 func (s *arrays) knownLabels() []int { return s.labels }
 
 func (s *images) knownLabels() []int { return s.labels }

@@ -31,7 +31,8 @@ type SourceOptions struct {
 	// Order is the order of the channels of colour images and records.
 	Order Order
 	// Labels is a file with the class of every sample: either one integer a line,
-	// in the order of the samples, or lines NAME<TAB>CLASS that name image files.
+	// in the order of the samples, or lines that name image files: NAME,CLASS or NAME CLASS for every one, NAME<TAB>CLASS for some. Classes
+	// are numbers from 0; or where all are names, their places among these, sorted.
 	// Records bring their own labels.
 	Labels string
 }

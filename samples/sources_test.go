@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/seeds"
@@ -332,31 +331,6 @@ func TestOpenErrors(t *testing.T) {
 	testkit.WantError(t, err, "as they are")
 }
 
-func TestLabels(t *testing.T) {
-	for _, c := range []struct{ text, want string }{
-		{"3\n\n 4 \n", "[3 4] map[]"},
-		{"a.jpg\t3\nb c.jpg\t4\na.jpg\t3\n", "[] map[a.jpg:3 b c.jpg:4]"},
-		{"", "[] map[]"},
-		{"\ufeff3\r\n4", "[3 4] map[]"},
-		{"\xff\xfe3\x00\r\x00\n\x00", "[3] map[]"},
-		{"\ufeffa.jpg\t3\r\n", "[] map[a.jpg:3]"},
-		{"3\nb\t4\n", "line 2"},
-		{"b\t4\n3\n", "line 2"},
-		{"x\n", "line 1"},
-		{"-1\n", "line 1"},
-		{"99999999999\n", "line 1"},
-		{"a\t1\na\t2\n", "line 2"},
-		{strings.Repeat("1", 1<<17), "too long"},
-	} {
-		ordered, named, err := parseLabels(strings.NewReader(c.text))
-		if err != nil {
-			testkit.WantError(t, err, c.want)
-		} else if got := fmt.Sprint(ordered, named); got != c.want {
-			t.Errorf("%q gives %s, want %s", c.text, got, c.want)
-		}
-	}
-}
-
 func TestParseOptions(t *testing.T) {
 	size, err := ParseSize("224")
 	if err != nil || size != (Size{224, 224}) {
@@ -414,23 +388,6 @@ func TestInputs(t *testing.T) {
 	if in, err := Inputs(m); err != nil || len(in) != 0 {
 		t.Errorf("no model: inputs %v (%v)", in, err)
 	}
-}
-
-func FuzzLabels(f *testing.F) {
-	f.Add("3\n4\n")
-	f.Add("a\t3\nb\t4\n")
-	f.Add("a\t3\n4\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		ordered, named, err := parseLabels(strings.NewReader(text))
-		if err == nil && ordered != nil && named != nil {
-			t.Errorf("%q gives both %v and %v", text, ordered, named)
-		}
-		for _, label := range ordered {
-			if label < 0 {
-				t.Errorf("%q gives the label %d", text, label)
-			}
-		}
-	})
 }
 
 func FuzzParseTensor(f *testing.F) {

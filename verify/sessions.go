@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/feed"
@@ -34,6 +35,8 @@ func (c *comparison) open(lib *ort.Library, original, compressed string) (done f
 	after, odd := onnxio.Read(compressed)                    // of what only the runtime can read weights are loaded
 	if odd == nil {
 		closers = append(closers, func() { _ = after.Close() })
+	} else if info, err := os.Stat(compressed); err != nil || !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("compressed model: %w", odd) // which the runtime would wait for, if it is a pipe
 	}
 	mapped := odd == nil && c.mapped(before, after)
 	if c.before, err = session(lib, original, before, mapped); err != nil {

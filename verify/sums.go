@@ -56,7 +56,7 @@ func (e *energy) add(o energy) {
 
 // runSums are the sums of one run.
 type runSums struct {
-	batch    int // axis 0 of an output that has one entry per example, filler included
+	batch    int // the size of the axis of an output that has one entry per example, filler included
 	outputs  []outputSums
 	examples []example
 	scored   int // the output with class scores, -1 for none
@@ -78,7 +78,7 @@ func newRunSums(r *feed.Run, outputs int) *runSums {
 }
 
 // compare adds output i of a run.
-func (s *runSums) compare(i int, o outputs.Output, before, after tensor.Dense) error {
+func (s *runSums) compare(i int, o outputs.Output, axes feed.Axes, before, after tensor.Dense) error {
 	if !slices.Equal(before.Shape, after.Shape) || before.Type != after.Type {
 		if o.Varies != "" && before.Type == after.Type && len(before.Shape) == len(after.Shape) {
 			s.outputs[i].differing += len(s.examples)
@@ -86,7 +86,9 @@ func (s *runSums) compare(i int, o outputs.Output, before, after tensor.Dense) e
 		}
 		return fmt.Errorf("the original gives %s%v, the compressed model %s%v", before.Type, before.Shape, after.Type, after.Shape)
 	}
-	if len(before.Shape) == 0 || before.Shape[0] != s.batch {
+	before, single := axes.Lead(o.Name, before, s.batch)
+	after, _ = axes.Lead(o.Name, after, s.batch)
+	if !single {
 		y, z, err := pair(before, after)
 		if err != nil {
 			return err

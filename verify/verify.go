@@ -6,6 +6,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,7 +70,7 @@ func (e *LabelError) Unwrap() error { return e.Err }
 // Compare runs the models in two files on the samples numbered by indices. The models
 // must have the same inputs and outputs. Sums are taken in float64, sample by sample in
 // order. In a last batch that samples do not fill, as a model with a fixed batch may
-// get, the filler is left out; an output whose axis 0 is not the batch leaves out that
+// get, the filler is left out; an output without an axis for the batch leaves out that
 // whole run. Outputs without numbers, and those whose sizes the data makes differ, are named and not compared. Where the
 // original does not run, the error is an *OriginalError, where labels lie beyond the classes a *LabelError.
 func Compare(ctx context.Context, runtime Runtime, original, compressed string, src samples.Source, indices []int, o Options) (*Report, error) {
@@ -86,11 +87,15 @@ func Compare(ctx context.Context, runtime Runtime, original, compressed string, 
 		return nil, fmt.Errorf("%s and %s cannot be compared: %w", original, compressed, err)
 	}
 	c.limitBatch(ctx, src, indices)
-	runs, err := feed.New(src, indices, feed.SessionInputs(c.before), c.o.Batch, c.o.Threads)
+	inputs := feed.SessionInputs(c.before)
+	if c.axes, err = feed.FindAxes(ctx, feed.Opened(c.before), src, indices, inputs, c.o.Batch, c.compared()); err != nil {
+		return nil, err
+	}
+	runs, err := feed.New(src, indices, inputs, c.o.Batch, c.o.Threads)
 	if err != nil {
 		return nil, err
 	}
-	c.known = samples.Labels(src)
+	c.known, c.named = samples.Labels(src), samples.ClassNames(src)
 	c.sums = newSums(c.outputs, c.o.Moved)
 	if len(c.names) > 0 {
 		if err := runs.Merge(ctx, c.o.Threads, c.o.Progress, c.work); err != nil {
@@ -111,7 +116,9 @@ type comparison struct {
 	before, after *ort.Session
 	outputs       []output
 	names         []string // of those that are compared
+	axes          feed.Axes
 	known         []int    // labels, as far as they are known before the samples are read
+	named         []string // the classes, where labels are places among their names
 	sums          *sums
 }
 
@@ -175,6 +182,17 @@ func (c *comparison) match() error {
 	return nil
 }
 
+// compared are the outputs that are.
+func (c *comparison) compared() []outputs.Output {
+	var out []outputs.Output
+	for _, o := range c.outputs {
+		if o.at >= 0 {
+			out = append(out, o.Output)
+		}
+	}
+	return out
+}
+
 // work compares the models on one run, whose sums are brought in when those of all runs before it are.
 func (c *comparison) work(ctx context.Context, r *feed.Run) (func(), error) {
 	s, err := c.run(ctx, r)
@@ -199,12 +217,13 @@ func (c *comparison) run(ctx context.Context, r *feed.Run) (*runSums, error) {
 		if o.at < 0 {
 			continue
 		}
-		if err := s.compare(i, o.Output, before.Get(o.at), after.Get(o.at)); err != nil {
+		if err := s.compare(i, o.Output, c.axes, before.Get(o.at), after.Get(o.at)); err != nil {
 			return nil, fmt.Errorf("output %q on sample %s: %w", o.Name, name, err)
 		}
 	}
 	if s.scored >= 0 {
-		if err := outputs.CheckLabels(c.known, c.outputs[s.scored].Name, s.classes); err != nil {
+		name := c.outputs[s.scored].Name
+		if err := cmp.Or(outputs.CheckLabels(c.known, name, s.classes), outputs.CheckNames(c.named, name, s.classes)); err != nil {
 			return nil, &LabelError{err}
 		}
 	}

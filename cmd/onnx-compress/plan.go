@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/pflag"
 
@@ -41,7 +40,7 @@ func (p *planFlags) read() (*compress.Plan, error) {
 	if p.from == "" {
 		return nil, nil
 	}
-	f, err := os.Open(p.from)
+	f, _, err := bounded.Open(p.from)
 	if err != nil {
 		return nil, fmt.Errorf("--from-plan: %w", err)
 	}

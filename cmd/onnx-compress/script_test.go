@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -43,7 +44,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExits, "stages": cmdStages, "interrupt": cmdInterrupt, "model": cmdModel, "broken": cmdBroken, "fashion": cmdFashion,
-			"records": cmdRecords, "arrays": cmdArrays, "images": cmdImages, "testsets": cmdTestSets, "truncate": cmdTruncate,
+			"records": cmdRecords, "arrays": cmdArrays, "images": cmdImages, "testsets": cmdTestSets, "truncate": cmdTruncate, "spoil": cmdSpoil,
 			"equal": cmdEqual, "same": cmdSame, "checker": cmdChecker, "clean": cmdClean, "accuracy": cmdAccuracy,
 		},
 		Condition: func(cond string) (bool, error) {
@@ -129,6 +130,26 @@ func cmdTruncate(ts *testscript.TestScript, neg bool, args []string) {
 	info, err := os.Stat(ts.MkAbs(args[0]))
 	ts.Check(err)
 	ts.Check(os.Truncate(ts.MkAbs(args[0]), info.Size()*int64(numbers(ts, args[1:])[0])/100))
+}
+
+// cmdSpoil turns one bit of the weights that lie inside of a model's file: spoil MODEL.
+func cmdSpoil(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: spoil MODEL")
+	}
+	data := []byte(ts.ReadFile(args[0]))
+	m, err := onnxio.Parse(data, "")
+	ts.Check(err)
+	defer m.Close()
+	for _, w := range m.Proto.GetGraph().Initializer {
+		if at := bytes.Index(data, w.RawData); len(w.RawData) > 64 && at >= 0 {
+			other := bytes.Clone(data)
+			other[at+len(w.RawData)/2] ^= 1
+			ts.Check(os.WriteFile(ts.MkAbs(args[0]), other, 0o644))
+			return
+		}
+	}
+	ts.Fatalf("%s has no weights inside", args[0])
 }
 
 // cmdChecker asks the onnx package to check files: checker FILE... Without it the script goes

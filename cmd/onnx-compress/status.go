@@ -120,10 +120,11 @@ func newStatus(s streams) *cobra.Command {
 		Short: "say whether compressed models still fit their sources",
 		Long: `Says of compressed models whether they still fit what they were made from. Each
 has in its metadata the hashes of its source, of the calibration data and of the
-options; source and data are read and hashed again, wherever they lie. A file is
-fresh; or stale, with what changed: source, data, options, or the weights where
-they lie in a file of their own; or unknown, where it has no record, or its
-source or data are not found.`,
+options, and of its own weights; source, data and weights are read and hashed
+again, wherever they lie. A file is fresh; or stale, with what changed: source,
+data, options or weights; or unknown, where it has no record, or its source or
+data are not found. Records of earlier versions have no hash of the weights, and
+it is said that a change of these is unknown.`,
 		Example: `
   onnx-compress status small.onnx
   onnx-compress status models/*.small.onnx --any-data
@@ -211,6 +212,9 @@ func statusLine(f provenance.Status) string {
 		return fmt.Sprintf("%s: STALE: changed since it was made: %s", path, quote.Name(changes(f)))
 	case provenance.Unknown:
 		return fmt.Sprintf("%s: UNKNOWN: %s%s", path, quote.Name(f.Why), whereHint(f.Err))
+	}
+	if slices.Contains(f.Untold, provenance.Weights) {
+		return path + ": fresh, but for its weights, of which that is unknown: the version that made it did not record their hash"
 	}
 	return path + ": fresh"
 }

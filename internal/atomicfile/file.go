@@ -78,6 +78,9 @@ func resolve(path string) (string, error) {
 // Write adds to the file.
 func (f *File) Write(b []byte) (int, error) { return f.f.Write(b) }
 
+// ReadAt reads what was written.
+func (f *File) ReadAt(b []byte, at int64) (int, error) { return f.f.ReadAt(b, at) }
+
 // Commit puts the file, synced, in its place. When it fails, the old file is as it was, and
 // Discard is left to do.
 func (f *File) Commit() error {

@@ -51,7 +51,7 @@ func (s *Set) Write(target string, body func(io.Writer) error) error {
 // create makes the file that waits for a target, with the permissions of the one that it will
 // replace.
 func (s *Set) create(target string) (*os.File, error) {
-	f, err := os.OpenFile(s.Path(target), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := os.OpenFile(s.Path(target), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, err
 	}

@@ -12,23 +12,13 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/size"
 )
 
-// mostOfOthers is how much is read of what is no regular file, and so may have no end.
-const mostOfOthers = 16 << 20
-
-// ReadFile returns the bytes of a file, at most so many of them: one that has more is an error, and read no further. Pipes are
-// read too.
+// ReadFile returns the bytes of a regular file, at most so many of them: one that has more is an error, and read no further.
 func ReadFile(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, info, err := Open(path)
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, errors.Join(err, f.Close())
-	case !info.Mode().IsRegular():
-		most = min(most, mostOfOthers)
-	case info.Size() > most:
+	if info.Size() > most {
 		return nil, errors.Join(tooLarge(path, most), f.Close())
 	}
 	data, err := io.ReadAll(Reader(f, path, most))
@@ -62,6 +52,9 @@ func tooLarge(name string, most int64) error {
 // Open opens a regular file, reached by links or not. Anything else is an error.
 func Open(path string) (*os.File, fs.FileInfo, error) {
 	info, err := os.Stat(path) // before it is opened: that may wait for whoever writes to a pipe
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		failed.Op = "open"
+	}
 	if err != nil {
 		return nil, nil, err
 	}

@@ -23,6 +23,7 @@ type Outputs struct {
 	indices []int
 	inputs  []samples.InputSpec
 	targets []target
+	axes    feed.Axes // of the targets
 	o       Options
 
 	values  [][]tensor.Dense // by run, then target, without filler
@@ -36,8 +37,7 @@ type Outputs struct {
 // quarter of o.Memory, and in smaller batches where a model's values of one would take more than an eighth. Of the options Batch, Threads, Memory, Weights and Progress count.
 // A model without a floating-point output that counts gives no samples.
 //
-// The filler of a model's fixed batch is left out. Where an output does not have the batch
-// as its axis 0, that whole last run is.
+// The filler of a model's fixed batch is left out. Where an output has no axis for the batch, that whole last run is.
 func Observe(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples.Source, indices []int, o Options) (*Outputs, error) {
 	out, err := newOutputs(lib, m, src, o)
 	if err != nil {
@@ -51,7 +51,7 @@ func Observe(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples
 	if len(out.targets) == 0 || len(indices) == 0 {
 		return out, nil
 	}
-	if err := out.fit(ctx, m, indices[0]); err != nil {
+	if err := out.fit(ctx, m, session, indices); err != nil {
 		return nil, err
 	}
 	var bytes int64 // of one sample
@@ -78,10 +78,14 @@ func newOutputs(lib *ort.Library, m *onnxio.Model, src samples.Source, o Options
 	return &Outputs{lib: lib, src: src, o: o.withDefaults(), inputs: inputs, targets: list}, err
 }
 
-// fit lowers the batch and the workers to what the memory holds of a model's values, going by the sample of that number.
-func (o *Outputs) fit(ctx context.Context, m *onnxio.Model, index int) error {
+// fit lowers the batch and the workers to what the memory holds of a model's values, going by the first of the samples, and finds along
+// which axes these lie.
+func (o *Outputs) fit(ctx context.Context, m *onnxio.Model, s *ort.Session, indices []int) (err error) {
+	if o.axes, err = axesOf(ctx, feed.Opened(s), o.src, indices, o.inputs, o.o.Batch, o.targets); err != nil {
+		return err
+	}
 	o.batch, o.workers = o.o.Batch, o.o.Threads
-	r, err := feed.First(ctx, o.src, []int{index}, o.inputs, 1)
+	r, err := feed.First(ctx, o.src, indices[:1], o.inputs, 1)
 	if err != nil {
 		return err
 	}
@@ -104,7 +108,7 @@ func (o *Outputs) keep(ctx context.Context, session *ort.Session) error {
 	err := o.each(ctx, session, o.indices, o.o.Progress, func(r *feed.Run, values []tensor.Dense) error {
 		kept := make([]tensor.Dense, len(values))
 		for i, v := range values {
-			v, ok := r.WithoutFiller(v)
+			v, ok := r.WithoutFiller(o.axes, o.targets[i].name, v)
 			if !ok {
 				kept = nil
 				break
@@ -147,7 +151,7 @@ func (o *Outputs) Change(ctx context.Context, m *onnxio.Model, progress samples.
 	err = o.each(ctx, session, o.indices, progress, func(r *feed.Run, values []tensor.Dense) error {
 		before := o.values[r.Seq]
 		for i := range before {
-			after, ok := r.WithoutFiller(values[i])
+			after, ok := r.WithoutFiller(o.axes, o.targets[i].name, values[i])
 			if !ok {
 				return fmt.Errorf("output %q: its shape becomes %s, from %s without filler", o.targets[i].name, tensor.ShapeText(values[i].Shape), tensor.ShapeText(before[i].Shape))
 			}

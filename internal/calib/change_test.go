@@ -126,3 +126,50 @@ func TestObserveCancelled(t *testing.T) {
 	}
 	src.Returned(t)
 }
+
+// Samples may lie along another axis of an output than the first: the change, the shares and how many samples count are the same.
+func TestChangeAlongAnotherAxis(t *testing.T) {
+	lib, src := orttest.Open(t), random(7, "x", tensor.Float32, 4, 6)
+	build := func(batch any, aside bool, scale float64) *onnxio.Model {
+		b := testmodels.NewBuilder(1, 17, 8)
+		x := b.Input("x", tensor.Float32, batch, 4, 6)
+		for _, name := range []string{"y", "z"} {
+			y := b.Node("MatMul", []string{x, b.Weight("w"+name, 6, 6, 5)})
+			if aside {
+				y = b.Node("Transpose", []string{y}, graph.Ints("perm", 1, 0, 2))
+			}
+			b.Node("Mul", []string{y, b.Tensor("scale"+name, tensor.Float32, []int{1}, []float64{scale})})
+			b.Output(b.Rename(name), tensor.Float32, nil, nil, 5)
+		}
+		return testkit.Built(t, b)
+	}
+	measure := func(batch any, aside bool) (float64, map[string]float64) {
+		t.Helper()
+		m := build(batch, aside, 1)
+		o, err := Observe(t.Context(), lib, m, src, testkit.Count(7), Options{Batch: 4})
+		if err != nil || o.Samples() != 7 {
+			t.Fatalf("%d samples, %v", o.Samples(), err)
+		}
+		change, err := o.Change(t.Context(), build(batch, aside, 3), func(string, int, int) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		shares, err := Shares(t.Context(), lib, m, src, testkit.Count(7), Options{Batch: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return change, shares
+	}
+	want, shares := measure("N", false)
+	for _, batch := range []any{"N", 4} {
+		got, other := measure(batch, true)
+		if math.Abs(got/want-1) > 1e-5 {
+			t.Errorf("batch %v: the change is %g, want %g", batch, got, want)
+		}
+		for name, v := range shares {
+			if math.Abs(other[name]/v-1) > 1e-5 {
+				t.Errorf("batch %v: the share of %s is %g, want %g", batch, name, other[name], v)
+			}
+		}
+	}
+}

@@ -81,6 +81,9 @@ func collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rew
 		batch, workers = within(o.Memory, held, fixed, batch, workers)
 		// Each size of a run needs gradients of its own.
 		batch = even(len(indices), min(batch, (len(indices)+1)/2))
+		if err := c.gradients.locate(ctx, src, order, batch); err != nil {
+			return nil, err
+		}
 	} else {
 		if c.probe, err = newProbe(lib, m, inputs, c.values); err != nil {
 			return nil, err
@@ -249,7 +252,7 @@ func (c *collector) backward(ctx context.Context, w *worker, r *feed.Run) error 
 // backwardOnce is backward for one probe. The first of them weighs the positions of
 // each station: a gradient of zero in a random direction is zero in all of them.
 func (c *collector) backwardOnce(ctx context.Context, w *worker, r *feed.Run, p *pass, probe int, weights [][]float32) error {
-	inputs, why, err := p.directions(r, c.o.Seed, probe)
+	inputs, why, err := p.directions(r, c.gradients.axes, c.o.Seed, probe)
 	if err != nil {
 		return err
 	}

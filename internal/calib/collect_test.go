@@ -120,7 +120,10 @@ func TestSharedColumns(t *testing.T) {
 
 // fixedConv is a convolution with a fixed batch, and behind it a matrix product whose
 // input has the batch as its axis 1.
-func fixedConv(t *testing.T, batch any) *onnxio.Model {
+func fixedConv(t *testing.T, batch any) *onnxio.Model { return convWith(t, batch, false) }
+
+// convWith is a convolution, and a matrix behind an axis of size 1, whose output is the mean over all samples where that is said.
+func convWith(t *testing.T, batch any, mean bool) *onnxio.Model {
 	b := testmodels.NewBuilder(1, 17, 8)
 	x := b.Input("x", tensor.Float32, batch, 3, 6, 6)
 	x = b.ConvBias(x, 3, 5, []int{3, 3}, "")
@@ -128,6 +131,11 @@ func fixedConv(t *testing.T, batch any) *onnxio.Model {
 	x = b.Node("Flatten", []string{x})
 	x = b.Node("Unsqueeze", []string{x, b.Ints("axes", 0)})
 	b.Node("MatMul", []string{x, b.Weight("w", 5, 5, 4)})
+	if mean {
+		b.Node("ReduceMean", []string{b.Rename("rows")}, graph.Ints("axes", 1), graph.Int("keepdims", 0))
+		b.Output(b.Rename("y"), tensor.Float32, 1, 4)
+		return testkit.Built(t, b)
+	}
 	b.Output(b.Rename("y"), tensor.Float32, 1, batch, 4)
 	return testkit.Built(t, b)
 }

@@ -1,11 +1,15 @@
 package calib
 
 import (
+	"context"
 	"encoding/binary"
 	"math/rand/v2"
 
+	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -63,6 +67,15 @@ func targets(m *onnxio.Model, o Options) ([]target, error) {
 		}
 	}
 	return out, nil
+}
+
+// axesOf finds along which axes of the targets samples lie.
+func axesOf(ctx context.Context, open func() (*ort.Session, func(), error), src samples.Source, indices []int, inputs []samples.InputSpec, batch int, list []target) (feed.Axes, error) {
+	var outs []outputs.Output
+	for _, t := range list {
+		outs = append(outs, t.Output)
+	}
+	return feed.FindAxes(ctx, open, src, indices, inputs, batch, outs)
 }
 
 // maxWeight bounds weights, so that weighed directions stay well inside float32.

@@ -24,11 +24,28 @@ type gradients struct {
 	model   *onnxio.Model
 	inputs  []samples.InputSpec
 	targets []target
-	values  []string // what the stations read
+	axes    feed.Axes // of the targets
+	values  []string  // what the stations read
 	sites   []*rewrite.Site
 	none    string // why there are to be no gradients, empty where there are
 
 	passes *feed.Pool[pass]
+}
+
+// locate finds along which axes of the outputs samples lie.
+func (gs *gradients) locate(ctx context.Context, src samples.Source, indices []int, batch int) (err error) {
+	gs.axes, err = axesOf(ctx, func() (*ort.Session, func(), error) {
+		var names []string
+		for _, t := range gs.targets {
+			names = append(names, t.name)
+		}
+		p, err := newProbe(gs.lib, gs.model, gs.inputs, names)
+		if err != nil {
+			return nil, nil, err
+		}
+		return p.session, p.close, nil
+	}, src, indices, gs.inputs, batch, gs.targets)
+	return err
 }
 
 // pass is a session that gives out what stations read and the gradients of the outputs of
@@ -165,32 +182,36 @@ var errNoOutput = errors.New("no output that counts is of a floating-point type"
 // directions draws the cotangents of a run: standard normal numbers, centred over the
 // classes of class scores and scaled by the root of the output's weight. Those of a sample
 // depend on the seed, its number in the source and the probe. Filler has the cotangent
-// zero. Where filler cannot be told from samples, because axis 0 of an output is not the
+// zero. Where filler cannot be told from samples, because an output has no axis for the
 // batch, why says so, and all are zero.
-func (p *pass) directions(r *feed.Run, seed uint64, probe int) (in map[string]tensor.Dense, why string, err error) {
+func (p *pass) directions(r *feed.Run, axes feed.Axes, seed uint64, probe int) (in map[string]tensor.Dense, why string, err error) {
 	in = maps.Clone(r.Inputs)
-	drawn := make([][]float32, len(p.cotangents))
+	drawn := make([]tensor.Dense, len(p.cotangents))
 	for i, c := range p.cotangents {
-		v := make([]float32, tensor.Product(c.shape))
-		drawn[i] = v
-		each, samples := len(v), 1 // an output for all samples together
-		if r.Batch > 0 && len(c.shape) > 0 && c.shape[0] == r.Batch {
-			each, samples = len(v)/r.Batch, len(r.Samples)
+		all := tensor.New(tensor.Float32, c.shape...)
+		each, samples := all.Len(), 1 // an output for all samples together
+		led, single := axes.Lead(c.name, all, r.Batch)
+		if drawn[i] = led; r.Batch > 0 && single {
+			each, samples = all.Len()/r.Batch, len(r.Samples)
 		} else if r.Batch > len(r.Samples) {
-			why = fmt.Sprintf("output %q does not have the batch as its first axis, and every batch is filled up", c.name)
+			why = fmt.Sprintf("output %q has no axis for the batch, and every batch is filled up", c.name)
 			continue
 		}
+		v := led.Float32s()
 		for k := range samples {
 			s := stream{seed, uint64(r.Indices[k]), uint64(probe), uint64(c.number)}
 			s.normal(v[k*each:][:each], math.Sqrt(c.weight))
 		}
-		center(v, c.Classes(c.shape))
+		center(v, c.Classes(led.Shape))
+		if single {
+			drawn[i] = axes.Back(c.name, led)
+		}
 	}
 	for i, c := range p.cotangents {
 		if why != "" {
-			clear(drawn[i])
+			drawn[i] = tensor.New(tensor.Float32, c.shape...)
 		}
-		if in[c.input], err = encode(c.typ, c.shape, drawn[i]); err != nil {
+		if in[c.input], err = encode(c.typ, c.shape, drawn[i].Float32s()); err != nil {
 			return nil, "", fmt.Errorf("the direction in output %q: %w", c.name, err)
 		}
 	}

@@ -38,6 +38,7 @@ type perturbation struct {
 	sites   []*rewrite.Site
 	noise   []string // the input of each site
 	targets []target
+	axes    feed.Axes
 
 	mu      sync.Mutex
 	results map[int][]response // by run
@@ -48,7 +49,7 @@ type response struct{ change, noise float64 }
 
 // perturb measures g for each of the sites.
 func (gs *gradients) perturb(ctx context.Context, sites []*rewrite.Site, runs *feed.Feed, workers int, seed uint64) ([]float64, error) {
-	p := &perturbation{sites: sites, results: map[int][]response{}}
+	p := &perturbation{sites: sites, axes: gs.axes, results: map[int][]response{}}
 	if err := p.open(gs); err != nil {
 		return nil, err
 	}
@@ -167,7 +168,9 @@ func (p *perturbation) run(ctx context.Context, r *feed.Run, seed uint64) error 
 		in[p.noise[i]] = zero
 		result[i].noise = energy
 		for k, t := range p.targets {
-			change, err := t.change(base[t.name], moved.Get(k))
+			still, _ := p.axes.Lead(t.name, base[t.name], r.Batch)
+			other, _ := p.axes.Lead(t.name, moved.Get(k), r.Batch)
+			change, err := t.change(still, other)
 			if err != nil {
 				moved.Close()
 				return fmt.Errorf("output %q: %w", t.name, err)

@@ -37,7 +37,7 @@ func Shares(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples.
 	if len(out.targets) < 2 || len(indices) == 0 {
 		return o.Weights, nil
 	}
-	if err := out.fit(ctx, m, indices[0]); err != nil {
+	if err := out.fit(ctx, m, session, indices); err != nil {
 		return nil, err
 	}
 	var mu sync.Mutex
@@ -45,7 +45,7 @@ func Shares(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples.
 	err = out.each(ctx, session, indices[:min(len(indices), sharing)], func(string, int, int) {}, func(r *feed.Run, values []tensor.Dense) error {
 		part := make([]outputSpread, len(values))
 		for i, v := range values {
-			if v, ok := r.WithoutFiller(v); ok {
+			if v, ok := r.WithoutFiller(out.axes, out.targets[i].name, v); ok {
 				part[i].add(out.targets[i], v, r.Count())
 			}
 		}

@@ -24,9 +24,15 @@ func TestSensitivityOfFixedBatch(t *testing.T) {
 			t.Errorf("%s: filler moves G by %.2g (%q)", fixed[i].Site, d, fixed[i].Note)
 		}
 	}
-	// Where the output has the batch on another axis, filled batches are left out.
-	m := fixedConv(t, 4)
+	// The output may have the batch on another axis.
 	images := random(6, "x", tensor.Float32, 3, 6, 6)
+	fixed = sensitivities(t, fixedConv(t, 4), images, Options{Probes: 2})
+	free = sensitivities(t, fixedConv(t, "N"), images, Options{Probes: 2})
+	if d := worst(fixed[0].G[0], free[0].G[0]); d > 1e-6 || fixed[0].Note != "" {
+		t.Errorf("%s: filler moves G by %.2g (%q)", fixed[0].Site, d, fixed[0].Note)
+	}
+	// Where the output has none for it, filled batches are left out.
+	m := convWith(t, 4, true)
 	all, full := sensitivities(t, m, images, Options{Probes: 1}), sensitivities(t, m, images[:4], Options{Probes: 1})
 	for i := range all {
 		if !sameBits(all[i].G, full[i].G) {

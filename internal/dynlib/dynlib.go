@@ -27,6 +27,8 @@ func Open(path string) (*Library, error) {
 		return nil, err
 	} else if info.IsDir() {
 		return nil, fmt.Errorf("%s is a folder: give the library's file", path)
+	} else if !info.Mode().IsRegular() { // the loader would wait for whoever writes to a pipe
+		return nil, fmt.Errorf("%s is not a regular file: give the library's file", path)
 	}
 	handle, err := load(path)
 	if err != nil {

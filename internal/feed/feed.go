@@ -272,17 +272,3 @@ func (f *Feed) Merge(ctx context.Context, workers int, progress samples.Progress
 		}
 	})
 }
-
-// WithoutFiller cuts what a fixed batch was filled up with off an output, or says that it
-// cannot be told apart.
-func (r *Run) WithoutFiller(d tensor.Dense) (tensor.Dense, bool) {
-	if r.Batch <= len(r.Samples) {
-		return d, true
-	}
-	if len(d.Shape) == 0 || d.Shape[0] != r.Batch {
-		return d, false
-	}
-	d.Data = d.Data[:len(d.Data)/r.Batch*len(r.Samples)]
-	d.Shape = append([]int{len(r.Samples)}, d.Shape[1:]...)
-	return d, true
-}

@@ -23,6 +23,15 @@ func CheckLabels(labels []int, output string, classes int) error {
 	return fmt.Errorf("%s; are these the labels for this model, and is it this output that has the classes?", text)
 }
 
+// CheckNames refuses names of classes that are not as many as an output has: their places in sorted order are then not its classes. No
+// names are none.
+func CheckNames(names []string, output string, classes int) error {
+	if len(names) == 0 || len(names) == classes {
+		return nil
+	}
+	return fmt.Errorf("the labels name %d classes (%s, ...), and output %q has %d: names stand for their places in sorted order, which is right only where all classes are named; give numbers from 0", len(names), names[0], output, classes)
+}
+
 // NearChance tells whether a share of right answers among so many samples is about what guessing among the classes gives: at
 // most two standard deviations above it, where samples are few a quarter of what guessing leaves.
 func NearChance(accuracy float64, samples, classes int) bool {

@@ -43,9 +43,15 @@ type Output struct {
 	// Varies names the node that makes the output's sizes depend on the data, such as a NonMaxSuppression; empty where
 	// equal sizes of the inputs give equal sizes.
 	Varies string
+	// Axis is that along which the samples of a batch lie, as far as the names and sizes of dimensions say; Undeclared where they do
+	// not. feed.FindAxes looks further.
+	Axis int
 	// Weight is how much its change counts beside that of the others, 0 for not at all.
 	Weight float64
 }
+
+// Undeclared is the axis of samples that the declarations leave open.
+const Undeclared = -1
 
 // None is what Options.Classes is where no output has class scores.
 const None = "none"
@@ -70,7 +76,7 @@ func Of(m *onnxio.Model, o Options) ([]Output, error) {
 	var names []string
 	for i, v := range g.Outputs() {
 		names = append(names, v.Name())
-		one := Output{Name: v.Name(), Number: i, Kind: Values, Type: v.Type(), Varies: w.varies(v), Weight: 1}
+		one := Output{Name: v.Name(), Number: i, Kind: Values, Type: v.Type(), Varies: w.varies(v), Axis: w.axis(v), Weight: 1}
 		switch {
 		case v.Declared() && !v.Dense() || one.Type == tensor.String:
 			one.Kind, one.Weight = Opaque, 0
@@ -133,6 +139,14 @@ func (o Output) Classes(shape []int) int {
 		return 0
 	}
 	return Classes(shape)
+}
+
+// Lead is the shape of an output with the samples first, where they are declared to lie along another axis.
+func (o Output) Lead(shape []int) []int {
+	if o.Axis <= 0 || o.Axis >= len(shape) {
+		return shape
+	}
+	return slices.Concat(shape[o.Axis:o.Axis+1], shape[:o.Axis], shape[o.Axis+1:])
 }
 
 // Classes is the number of classes that scores of that shape are for: [samples, classes] with at least two of them, where

@@ -196,6 +196,17 @@ func TestLabels(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
+		names []string
+		want  string
+	}{{nil, ""}, {[]string{"a", "b", "c", "d"}, ""}, {[]string{"cat", "dog"}, "the labels name 2 classes (cat, ...)"}} {
+		err := CheckNames(c.names, "y", 4)
+		if c.want == "" && err != nil {
+			t.Errorf("%q: %v", c.names, err)
+		} else if c.want != "" {
+			testkit.WantError(t, err, c.want, `output "y" has 4`)
+		}
+	}
+	for _, c := range []struct {
 		accuracy         float64
 		samples, classes int
 		want             bool

@@ -79,6 +79,35 @@ func (w *walk) varies(v graph.Value) string {
 	return w.origin[v.Name()]
 }
 
+// axis is that along which the samples lie: the only one that has the name of the inputs' first axes, or where those are open without
+// a name, and nothing else of the inputs is, the only open one. A size that inputs and outputs share may be chance.
+func (w *walk) axis(v graph.Value) int {
+	var first graph.Dim
+	for i, in := range w.g.Feeds() {
+		dims := in.Dims()
+		if len(dims) == 0 || dims[0].Size > 0 || i > 0 && dims[0].Name != first.Name || dims[0].Name == "" && open(dims[1:]) {
+			return Undeclared
+		}
+		first = dims[0]
+	}
+	axis := Undeclared
+	for i, d := range v.Dims() {
+		if d.Size > 0 || d.Name != first.Name {
+			continue
+		}
+		if axis != Undeclared {
+			return Undeclared
+		}
+		axis = i
+	}
+	return axis
+}
+
+// open tells whether a dimension is.
+func open(dims []graph.Dim) bool {
+	return slices.ContainsFunc(dims, func(d graph.Dim) bool { return d.Size <= 0 })
+}
+
 // deepest bounds how far back a walk along one line goes.
 const deepest = 64
 

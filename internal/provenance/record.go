@@ -10,6 +10,7 @@
 package provenance
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -17,6 +18,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
@@ -35,7 +37,11 @@ const (
 	keyTuneDataSum = "tune_data_sha256"
 	keyOptions     = "options"
 	keyOptionsSum  = "options_sha256"
+	keyWeightsSum  = "weights_sha256"
 )
+
+// Unsealed stands for the digest of weights until Seal finds it.
+const Unsealed = "0000000000000000000000000000000000000000000000000000000000000000"
 
 // Record is what a compressed model was made from.
 type Record struct {
@@ -50,6 +56,8 @@ type Record struct {
 	TuneData File
 	// Options are those that decide on the result, by name, as text.
 	Options map[string]string
+	// Weights is onnxio's WeightsDigest of the compressed model itself; empty where the record is of a version that kept none.
+	Weights string
 }
 
 // File is a file or folder and the digest of its contents.
@@ -84,6 +92,27 @@ func Attach(m *onnxio.Model, r Record) (*onnxio.Model, error) {
 	if r.TuneData.SHA256 != "" {
 		props[keyTuneData], props[keyTuneDataSum] = r.TuneData.Path, r.TuneData.SHA256
 	}
+	if r.Weights != "" {
+		props[keyWeightsSum] = r.Weights
+	}
+	return onnxio.WithMetadata(m, Prefix, props), nil
+}
+
+// Seal returns a model whose record, where it has one, has the digest of its weights. It shares everything else with m, and both
+// must be closed.
+func Seal(ctx context.Context, m *onnxio.Model) (*onnxio.Model, error) {
+	props := map[string]string{}
+	for _, e := range m.Proto.GetMetadataProps() {
+		if key, ok := strings.CutPrefix(e.GetKey(), Prefix); ok {
+			props[key] = e.GetValue()
+		}
+	}
+	if len(props) > 0 {
+		var err error
+		if props[keyWeightsSum], err = m.WeightsDigest(ctx); err != nil {
+			return nil, fmt.Errorf("the digest of its weights: %w", err)
+		}
+	}
 	return onnxio.WithMetadata(m, Prefix, props), nil
 }
 
@@ -102,6 +131,7 @@ func Read(path string) (Record, error) {
 		Source:   File{props[keySource], props[keySourceSum]},
 		Data:     File{props[keyData], props[keyDataSum]},
 		TuneData: File{props[keyTuneData], props[keyTuneDataSum]},
+		Weights:  props[keyWeightsSum],
 	}
 	if err := json.Unmarshal([]byte(props[keyOptions]), &r.Options); err != nil {
 		return Record{}, fmt.Errorf("%s: the options in its record cannot be read: %w", path, err)

@@ -59,9 +59,12 @@ type Status struct {
 	Source   string `json:"source,omitempty"`
 	Data     string `json:"data,omitempty"`
 	TuneData string `json:"tune_data,omitempty"`
-	// Changed names what is not as it was: "source", "data", "tune-data", "options", and "weights" where external data of the model
+	// Changed names what is not as it was: "source", "data", "tune-data", "options", and "weights" where those of the model
 	// itself are missing or are not those that were written.
 	Changed []string `json:"changed"`
+	// Untold names what the record says nothing of, so that a change of it cannot be seen: "weights" inside of a model that a version
+	// made which did not record them.
+	Untold []string `json:"untold,omitempty"`
 	// Options lists the options that differ.
 	Options []OptionChange `json:"options,omitempty"`
 	// Why says what keeps an unknown state from being known, or what is wrong with the weights.
@@ -112,7 +115,10 @@ func check(ctx context.Context, known *digests, path string, want Want) Status {
 			s.Changed = append(s.Changed, Options)
 		}
 	}
-	if err := onnxio.CheckData(ctx, path); err != nil {
+	if r.Weights == "" {
+		s.Untold = []string{Weights}
+	}
+	if err := checkWeights(ctx, path, r.Weights); err != nil {
 		if damage := (*onnxio.DataError)(nil); !errors.As(err, &damage) {
 			return s.unknown(err)
 		}
@@ -123,6 +129,33 @@ func check(ctx context.Context, known *digests, path string, want Want) Status {
 		s.State = Stale
 	}
 	return s
+}
+
+// checkWeights holds the weights of the model at path against the digest in its record, or where there is none, external data against
+// the digests in their names. The error is an *onnxio.DataError where they are others.
+func checkWeights(ctx context.Context, path, recorded string) error {
+	fault := errors.New("they are not those that were written")
+	if recorded != "" {
+		m, err := onnxio.Read(path)
+		if err == nil {
+			var sum string
+			sum, err = m.WeightsDigest(ctx)
+			if err = errors.Join(err, m.Close()); err == nil && sum == recorded {
+				return nil
+			}
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			fault = err
+		}
+	}
+	err := onnxio.CheckData(ctx, path) // which names a file that is to blame
+	if err == nil && recorded != "" {
+		err = &onnxio.DataError{Model: path, Why: fault}
+	}
+	return err
 }
 
 // checkData holds samples against the record, and returns where they were looked for.
@@ -175,7 +208,7 @@ func resolve(path, recorded string) string {
 
 func (s Status) unknown(err error) Status {
 	s.State, s.Why, s.Err = Unknown, err.Error(), err
-	s.Changed, s.Options = []string{}, nil
+	s.Changed, s.Untold, s.Options = []string{}, nil, nil
 	return s
 }
 

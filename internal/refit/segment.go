@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -44,11 +45,9 @@ func (w *walk) newSegment(c piece) (*segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := p.Marshal()
-	if err != nil {
-		return nil, err
-	}
-	if s.session, err = w.lib.NewSession(data, ort.Options{ExternalFolder: w.model.ExternalFolder()}); err != nil {
+	m := p.Model()
+	defer m.Close() // it shares the files of the model that is refitted, which stays open
+	if s.session, err = feed.NewSession(w.lib, m); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -56,9 +55,10 @@ func (w *walk) newSegment(c piece) (*segment, error) {
 
 // pieceParts puts the graph of a piece together, and notes its inputs in s.
 func (w *walk) pieceParts(c *piece, s *segment) (graph.Parts, error) {
-	whole := graph.Of(w.model).Parts()
-	// From IR version 4 on, initializers need not be inputs.
-	g := graph.Parts{IR: max(whole.IR, 4), Opsets: whole.Opsets, Functions: whole.Functions, Name: "segment"}
+	g := graph.Of(w.model).Parts().Plain()
+	g.IR, g.Name = max(g.IR, 4), "segment" // from IR version 4 on, initializers need not be inputs
+	g.Inputs, g.Outputs, g.Values, g.Annotations = nil, nil, nil, nil
+	g.Initializers, g.Sparse, g.Nodes = nil, nil, nil
 	made, seen := map[string]bool{}, map[string]bool{}
 	for _, n := range c.nodes {
 		for _, v := range n.node.Outputs() {
@@ -142,15 +142,15 @@ func (s *segment) run(ctx context.Context, input func(string) (tensor.Dense, err
 	if s.session == nil || len(s.outputs) == 0 {
 		return nil, nil
 	}
-	feed := map[string]tensor.Dense{}
+	in := map[string]tensor.Dense{}
 	for _, v := range s.inputs {
 		t, err := input(v)
 		if err != nil {
 			return nil, err
 		}
-		feed[v] = t
+		in[v] = t
 	}
-	r, err := s.session.Run(ctx, feed, s.outputs)
+	r, err := s.session.Run(ctx, in, s.outputs)
 	if err != nil {
 		return nil, err
 	}

@@ -11,10 +11,10 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -142,7 +142,7 @@ func (t *trainer) write(w io.Writer) error {
 
 // resume goes on from the checkpoint, where there is one.
 func (t *trainer) resume() error {
-	f, err := os.Open(t.o.Checkpoint)
+	f, _, err := bounded.Open(t.o.Checkpoint)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -86,12 +86,16 @@ func (t *trainer) judgeRun(ctx context.Context, s *ort.Session, values []string,
 		return v, fmt.Errorf("the tuned model on sample %s: %w", r.Samples[0].Name, err)
 	}
 	defer results.Close()
+	own := make([]tensor.Dense, len(values))
+	for i, value := range values {
+		own[i] = t.teacher.lead(r, value, results.Get(i))
+	}
 	for k, sample := range r.Samples {
 		v.samples++
 		for i, term := range t.terms[:t.outputs] {
-			y, z := rows(results.Get(i), r, k), rows(answers[i], r, k)
+			y, z := rows(own[i], r, k), rows(answers[i], r, k)
 			if len(y) != len(z) {
-				return v, fmt.Errorf("output %q on sample %s: the shape is %v, the original's %v", term.value, sample.Name, results.Get(i).Shape, answers[i].Shape)
+				return v, fmt.Errorf("output %q on sample %s: the shape is %v, the original's %v", term.value, sample.Name, own[i].Shape, answers[i].Shape)
 			}
 			for n := range y {
 				v.distance += term.weight * term.loss.distance(y[n], z[n], t.o.Temperature) / float64(len(y))

@@ -16,7 +16,8 @@ type term struct {
 	// weight multiplies the term. For losses that are squared distances it holds one over the variance of the original's
 	// value, so that they are shares.
 	weight float64
-	shape  []int       // of a shard
+	shape  []int       // of a shard, its samples first
+	axis   int         // along which these lie in the value
 	typ    tensor.Type // of the value's elements; the loss is computed in float32
 	// classes is their number where the value has class scores, else 0.
 	classes int
@@ -36,7 +37,8 @@ type objective struct {
 // supervision is the cross-entropy with labels.
 type supervision struct {
 	value   string
-	shape   []int // of the scores, of a shard
+	shape   []int // of the scores, of a shard, its samples first
+	axis    int   // along which these lie
 	typ     tensor.Type
 	distill float64
 }
@@ -65,7 +67,7 @@ func newObjective(m *onnxio.Model, terms []term, labels *supervision, temperatur
 	}
 	if labels != nil {
 		o.labels = add("labels", flat(labels.shape))
-		entropy := e.crossEntropy(e.plain(labels.value, labels.typ), labels.shape, o.labels)
+		entropy := e.crossEntropy(e.lead(e.plain(labels.value, labels.typ), labels.axis, len(labels.shape)), labels.shape, o.labels)
 		if total != "" && labels.distill != 0 {
 			entropy = e.plus(entropy, e.scale(total, labels.distill))
 		}
@@ -91,7 +93,7 @@ func flat(shape []int) []int {
 
 // distance emits the mean distance of a value from the teacher's.
 func (e emitter) distance(t term, teacher string, temperature float64) string {
-	t.value = e.plain(t.value, t.typ)
+	t.value = e.lead(e.plain(t.value, t.typ), t.axis, len(t.shape))
 	switch t.loss {
 	case KL:
 		return e.divergence(t, teacher, temperature)
@@ -128,6 +130,20 @@ func (e emitter) plain(x string, t tensor.Type) string {
 		return x
 	}
 	return e.Node("Cast", []string{x}, graph.Int("to", int(tensor.Float32)))
+}
+
+// lead brings an axis of a value to its front.
+func (e emitter) lead(x string, axis, rank int) string {
+	if axis == 0 {
+		return x
+	}
+	order := []int{axis}
+	for i := range rank {
+		if i != axis {
+			order = append(order, i)
+		}
+	}
+	return e.Node("Transpose", []string{x}, graph.Ints("perm", order...))
 }
 
 // scores reshapes class scores to a matrix.

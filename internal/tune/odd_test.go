@@ -194,3 +194,34 @@ func TestWeightsNotFinite(t *testing.T) {
 	_, err := Run(context.Background(), orttest.Open(t), m, m, drawn(20, false, []int{2}), testkit.Count(20), Options{Epochs: 1})
 	testkit.WantError(t, err, `element 1 of the weight "kernel" is NaN`)
 }
+
+// A model that gives out its samples along axis 1 learns as one that has them first, in batches of any size and of its own.
+func TestSamplesAlongAnotherAxis(t *testing.T) {
+	lib := orttest.Open(t)
+	src := drawn(22, false, []int{4, wide})
+	build := func(batch any, noise float64, aside bool) *onnxio.Model {
+		m := mlp(t, batch, noise, 4)
+		if !aside {
+			return m
+		}
+		p := graph.Of(m).Parts()
+		p.Nodes = append(p.Nodes, graph.NewNode("Transpose", "turn", []string{"y"}, []string{"turned"}, graph.Ints("perm", 1, 0, 2)))
+		p.Outputs = []graph.Value{graph.NewValue("turned", tensor.Float32, nil)}
+		out := p.Model()
+		t.Cleanup(func() { out.Close() })
+		return out
+	}
+	for _, batch := range []any{"N", 4} {
+		for _, loss := range []Loss{MSE, Cosine} {
+			o := Options{Epochs: 2, Batch: 4, Loss: loss}
+			first := distil(t, lib, build(batch, 0, false), build(batch, 0.1, false), src, o)
+			aside := distil(t, lib, build(batch, 0, true), build(batch, 0.1, true), src, o)
+			for i := range first.Curve {
+				p, q := aside.Curve[i], first.Curve[i]
+				if math.Abs(p.Held-q.Held) > 1e-4*q.Held || math.Abs(p.Agreement-q.Agreement) > 1e-4 || !(q.Held > 0) {
+					t.Errorf("batch %v, %s: along axis 1 %+v, along axis 0 %+v", batch, loss, p, q)
+				}
+			}
+		}
+	}
+}

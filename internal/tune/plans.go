@@ -52,10 +52,10 @@ func (t *trainer) prepare(ctx context.Context, p *plan, r *feed.Run) (grad.Value
 	terms, labels := slices.Clone(t.terms), t.labels
 	types := t.teacher.session.Outputs()
 	for i := range terms {
-		terms[i].shape, terms[i].typ = answers[i].Shape, types[i].Type
+		terms[i].shape, terms[i].typ, terms[i].axis = answers[i].Shape, types[i].Type, t.teacher.axis(r, terms[i].value)
 		if labels != nil && labels.value == terms[i].value {
 			one := *labels
-			one.shape, one.typ, labels = terms[i].shape, terms[i].typ, &one
+			one.shape, one.typ, one.axis, labels = terms[i].shape, terms[i].typ, terms[i].axis, &one
 			p.labels = flat(one.shape)
 		}
 	}
@@ -88,7 +88,7 @@ func (t *trainer) differentiate(p *plan, values grad.Values) (err error) {
 		return err
 	}
 	defer p.graph.Model.Close()
-	if p.session, err = openModel(t.lib, p.graph.Model); err != nil {
+	if p.session, err = feed.NewSession(t.lib, p.graph.Model); err != nil {
 		return fmt.Errorf("ONNX Runtime does not take the graph of a step: %w", err)
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 type teacher struct {
 	session *ort.Session
 	values  []string
+	axes    feed.Axes // of the values
 	// mirror, where it is set, gives the inputs of a run with mirror images; the scores are then means over both.
 	mirror func(inputs map[string]tensor.Dense, stacked bool) (map[string]tensor.Dense, error)
 	scores []string // the outputs that are class scores
@@ -52,16 +53,7 @@ func sessionFor(lib *ort.Library, m *onnxio.Model, values []string) (*ort.Sessio
 	}
 	derived := p.Model()
 	defer derived.Close()
-	return openModel(lib, derived)
-}
-
-// openModel makes a session of a model in memory.
-func openModel(lib *ort.Library, m *onnxio.Model) (*ort.Session, error) {
-	data, err := m.Marshal()
-	if err != nil {
-		return nil, err
-	}
-	return lib.NewSession(data, ort.Options{ExternalFolder: m.ExternalFolder()})
+	return feed.NewSession(lib, derived)
 }
 
 // ask returns the values for the samples of a run, stacked. A teacher that may keep them computes them once.
@@ -71,7 +63,7 @@ func (t *teacher) ask(ctx context.Context, r *feed.Run, keep bool) ([]tensor.Den
 			return out, nil
 		}
 	}
-	out, err := t.answer(ctx, r.Inputs, t.values)
+	out, err := t.answer(ctx, r, r.Inputs, t.values)
 	if err == nil && t.mirror != nil {
 		err = t.average(ctx, r, out)
 	}
@@ -90,7 +82,7 @@ func (t *teacher) average(ctx context.Context, r *feed.Run, out []tensor.Dense) 
 	if err != nil {
 		return err
 	}
-	others, err := t.answer(ctx, inputs, t.scores)
+	others, err := t.answer(ctx, r, inputs, t.scores)
 	if err != nil {
 		return err
 	}
@@ -105,8 +97,8 @@ func (t *teacher) average(ctx context.Context, r *feed.Run, out []tensor.Dense) 
 	return nil
 }
 
-// answer runs the model.
-func (t *teacher) answer(ctx context.Context, inputs map[string]tensor.Dense, values []string) ([]tensor.Dense, error) {
+// answer runs the model with the inputs of a run, or others in their place.
+func (t *teacher) answer(ctx context.Context, r *feed.Run, inputs map[string]tensor.Dense, values []string) ([]tensor.Dense, error) {
 	results, err := t.session.Run(ctx, inputs, values)
 	if err != nil {
 		return nil, err
@@ -114,7 +106,7 @@ func (t *teacher) answer(ctx context.Context, inputs map[string]tensor.Dense, va
 	defer results.Close()
 	out := make([]tensor.Dense, results.Len())
 	for i := range out {
-		d := results.Get(i)
+		d := t.lead(r, values[i], results.Get(i))
 		v := d.Float32s()
 		if d.Type == tensor.Float32 {
 			v = slices.Clone(v)
@@ -122,6 +114,22 @@ func (t *teacher) answer(ctx context.Context, inputs map[string]tensor.Dense, va
 		out[i] = tensor.FromFloat32(d.Shape, v)
 	}
 	return out, nil
+}
+
+// lead brings the samples of a value to its axis 0, where they lie along another.
+func (t *teacher) lead(r *feed.Run, value string, d tensor.Dense) tensor.Dense {
+	if t.axis(r, value) > 0 {
+		d, _ = t.axes.Lead(value, d, r.Batch)
+	}
+	return d
+}
+
+// axis is that along which the samples of a run lie in a value.
+func (t *teacher) axis(r *feed.Run, value string) int {
+	if r.Batch == 0 {
+		return 0
+	}
+	return max(t.axes[value], 0)
 }
 
 // recall stacks what is known of the samples of a run, with the last one repeated where the run is filled up so.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/grad"
+	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
@@ -91,7 +92,7 @@ func compareStep(t *testing.T, lib *ort.Library, o *objective, feeds map[string]
 	}
 	maps.Copy(feeds, p.feeds(weights))
 	feeds[g.Cotangents[o.loss]] = tensor.FromFloat32([]int{}, []float32{1})
-	session, err := openModel(lib, g.Model)
+	session, err := feed.NewSession(lib, g.Model)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -143,6 +143,9 @@ func (t *trainer) probe(ctx context.Context) error {
 	if t.teacher, err = newTeacher(t.lib, t.original, values); err != nil {
 		return err
 	}
+	if err := t.locate(ctx, values); err != nil {
+		return err
+	}
 	answers, err := t.teacher.ask(ctx, run, false) // not kept, for mirror images are not in it yet
 	if err != nil {
 		return err
@@ -151,6 +154,20 @@ func (t *trainer) probe(ctx context.Context) error {
 		return err
 	}
 	return t.reflect()
+}
+
+// locate finds along which axes of the values that the teacher gives samples lie.
+func (t *trainer) locate(ctx context.Context, values []string) (err error) {
+	list := make([]outputs.Output, len(values))
+	for i, v := range values {
+		known, ok := t.kinds[v]
+		if !ok {
+			known = outputs.Output{Name: v, Axis: outputs.Undeclared}
+		}
+		list[i] = known
+	}
+	t.teacher.axes, err = feed.FindAxes(ctx, feed.Opened(t.teacher.session), t.src, t.learn, t.inputs, t.shard, list)
+	return err
 }
 
 // reflect has the original's class scores averaged over mirror images, where that is wanted.
