@@ -1,6 +1,7 @@
 package refit
 
 import (
+	"math"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -42,8 +43,35 @@ func TestFactorsOfFinalistsOnly(t *testing.T) {
 			}
 		}
 	}
-	if most := int64(factored * (finalists + 2 + 1)); factored == 0 || kept == 0 || calls.Load() > most {
+	if most := int64(factored * (finalists(choices[0].Site.Kernel) + 2 + 1)); factored == 0 || kept == 0 || calls.Load() > most {
 		t.Errorf("%d factorizations at %d sites, of which %d were kept; want at most %d", calls.Load(), factored, kept, most)
+	}
+}
+
+// TestLeading: of a heavy kernel one ridge is tried on factors, with the weights as they are under the same target.
+func TestLeading(t *testing.T) {
+	for _, c := range []struct {
+		shape decomp.Shape
+		want  int
+	}{
+		{decomp.Shape{Out: 64, In: 64, Window: []int{3, 3}, Groups: 1}, 3},
+		{decomp.Shape{Out: 512, In: 512, Window: []int{3, 3}, Groups: 1}, 1},
+	} {
+		if got := finalists(c.shape); got != c.want {
+			t.Errorf("%v: %d finalists, want %d", c.shape, got, c.want)
+		}
+	}
+	inf := math.Inf(1)
+	others := []candidate{{ridge: inf}, {fit: true, ridge: inf}, {ridge: inf, short: true}, {fit: true, ridge: inf, short: true}}
+	ridged := []candidate{{fit: true, ridge: 1, whole: true}, {fit: true, ridge: 2, whole: true}, {fit: true, ridge: 3, short: true, whole: true}}
+	left := []float64{5, 4, 3}
+	for most, want := range map[int][]candidate{
+		1: {{ridge: inf}, {ridge: inf, short: true}, {fit: true, ridge: inf, short: true}, {fit: true, ridge: 3, short: true}},
+		2: append(slices.Clone(others), candidate{fit: true, ridge: 3, short: true}, candidate{fit: true, ridge: 2}),
+	} {
+		if got := leading(slices.Clone(others), ridged, left, most); !slices.Equal(got, want) {
+			t.Errorf("of %d: %+v, want %+v", most, got, want)
+		}
 	}
 }
 
