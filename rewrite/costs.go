@@ -6,7 +6,6 @@ import (
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/shapes"
-	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // NodeCost is what one multiplying node costs in one run of the model.
@@ -76,6 +75,20 @@ func (f *finder) cost(c *Costs, at graph.Place, n graph.Node) {
 
 // macs counts the multiply-adds of a node, or says why it cannot.
 func (f *finder) macs(n graph.Node) (int64, string) {
+	factors, why := f.factors(n)
+	if why != "" {
+		return 0, why
+	}
+	macs := int64(1)
+	for _, p := range factors {
+		shape, _ := f.shapes.Of(p.value)
+		macs *= int64(shape[p.axis])
+	}
+	return macs, ""
+}
+
+// factors returns the dimensions of which the multiply-adds of a node are the product, or says why they are not known.
+func (f *finder) factors(n graph.Node) ([]position, string) {
 	op := n.Op()
 	switch op {
 	case "Conv", "ConvInteger", "DeformConv":
@@ -93,37 +106,52 @@ func (f *finder) macs(n graph.Node) (int64, string) {
 	case "MatMul", "MatMulInteger", "QLinearMatMul":
 		return f.perElement(n.Output(0), n.Input(0), -1)
 	}
-	return 0, fmt.Sprintf("the multiply-adds of %s are not counted", op)
+	return nil, fmt.Sprintf("the multiply-adds of %s are not counted", op)
 }
 
-// perPosition counts a convolution: every weight meets every position of the named
+// perPosition has the dimensions of a convolution: every weight meets every position of the named
 // side (the output; the input of a ConvTranspose) once.
-func (f *finder) perPosition(n graph.Node, side, weight string) (int64, string) {
+func (f *finder) perPosition(n graph.Node, side, weight string) ([]position, string) {
 	known, why, ok := f.known(side, weight, n.Output(0))
 	if !ok {
-		return 0, why
+		return nil, why
 	}
 	at, w := known[0], known[1]
 	if len(at) < 2 {
-		return 0, ""
+		return nil, fmt.Sprintf("%q has the shape %v", side, at)
 	}
-	return int64(at[0]) * int64(tensor.Product(at[2:])*tensor.Product(w)), ""
+	out := dimensions(weight, len(w))
+	for axis := range at {
+		if axis != 1 {
+			out = append(out, position{side, axis})
+		}
+	}
+	return out, ""
 }
 
-// perElement counts a matrix product: each output element sums over the given axis of its first operand.
-func (f *finder) perElement(output, operand string, axis int) (int64, string) {
+// perElement has the dimensions of a matrix product: each output element sums over the given axis of its first operand.
+func (f *finder) perElement(output, operand string, axis int) ([]position, string) {
 	known, why, ok := f.known(output, operand)
 	if !ok {
-		return 0, why
+		return nil, why
 	}
 	out, in := known[0], known[1]
 	if axis < 0 {
 		axis += len(in)
 	}
 	if axis < 0 || axis >= len(in) {
-		return 0, fmt.Sprintf("operand %q has the shape %v", operand, in)
+		return nil, fmt.Sprintf("operand %q has the shape %v", operand, in)
 	}
-	return int64(tensor.Product(out)) * int64(in[axis]), ""
+	return append(dimensions(output, len(out)), position{operand, axis}), ""
+}
+
+// dimensions are all of a value.
+func dimensions(value string, rank int) []position {
+	out := make([]position, rank)
+	for axis := range out {
+		out[axis] = position{value, axis}
+	}
+	return out
 }
 
 // known returns the shapes of values, or why one of them is not known.
