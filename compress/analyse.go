@@ -30,6 +30,10 @@ type Analysis struct {
 	// Skips are in graph order.
 	Skips []rewrite.Skip
 	Costs rewrite.Costs
+	// Axes are what may be narrowed, and Whole the axes that may not and the channels that are on none, with the reasons. Both are
+	// empty where Width is not among the methods.
+	Axes  []rewrite.Axis
+	Whole []WholeAxis
 	// Bytes is the size of the model's files, where that is a target, else 0.
 	Bytes int64
 	// Calibrate, Judge and Verify are numbers of samples: those that sites are calibrated on, those that judge models while
@@ -45,6 +49,10 @@ type Analysis struct {
 	methods []decomp.Method  // on offer
 	cramped int              // sites that are left alone for want of memory
 	wanted  int64            // the least limit under which none would be
+
+	excluded map[graph.Node]string // sites that the caller leaves alone, with the reasons
+	tally    *rewrite.Tally        // of Axes, nil without any
+	uncut    rewrite.Need          // what it counts with all units
 }
 
 // Analyse finds a model's sites, at the sizes that samples have, without reading its weights, and deals out the samples.
@@ -89,9 +97,18 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 	if err != nil {
 		return nil, err
 	}
+	if o.widths() {
+		if sites, skips, err = a.findAxes(sites, skips); err != nil {
+			return nil, err
+		}
+	}
 	taken, left, err := o.Select.split(sites, skips)
 	if err != nil {
 		return nil, err
+	}
+	a.excluded = map[graph.Node]string{}
+	for _, s := range left {
+		a.excluded[s.Node] = s.Reason
 	}
 	a = a.settled(taken, append(skips, left...))
 	if a.Calibrate, a.Judge, a.Verify, err = o.deal(); err != nil {
@@ -106,6 +123,11 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 	a = a.factorable(o)
 	if o.Source != nil {
 		if a, err = a.grouped(o); err != nil {
+			return nil, err
+		}
+	}
+	if len(a.Axes) > 0 {
+		if a, err = a.narrowable(o, a.Axes).tallied(); err != nil {
 			return nil, err
 		}
 	}

@@ -44,6 +44,8 @@ type Assembled struct {
 	Choice *Choice
 	// Chains are what takes the place of every site, in the order of Analysis.Sites; nil leaves it as it is.
 	Chains []decomp.Chain
+	// Narrowed are the axes that are narrower, with the units that they keep.
+	Narrowed []rewrite.Narrowing
 	// Refit is nil where none was made, else Refits has an entry for every site.
 	Refit  *RefitSummary
 	Refits []Refit
@@ -71,7 +73,7 @@ type MergedNodes struct {
 // builds the new model.
 func Assemble(ctx context.Context, env *Environment, a *Analysis, c *Choice, o Options) (*Assembled, error) {
 	o = o.WithDefaults()
-	s := &Assembled{Choice: c}
+	s := &Assembled{Choice: c, Narrowed: c.narrowings()}
 	shelf, err := c.shelf(o)
 	if err != nil {
 		return nil, err
@@ -85,7 +87,7 @@ func Assemble(ctx context.Context, env *Environment, a *Analysis, c *Choice, o O
 			return nil, errors.Join(err, shelf.Close())
 		}
 	}
-	err = env.stage(ctx, "rewrite", func(*stage) error { return s.rewrite(env, a, o, shelf) })
+	err = env.stage(ctx, "rewrite", func(*stage) error { return s.rewrite(ctx, env, a, o, shelf) })
 	if s.Model != nil {
 		s.Model.Hold(shelf)
 	} else {
@@ -184,24 +186,47 @@ func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options
 }
 
 // rewrite builds the new model, and counts anew what it needs.
-func (s *Assembled) rewrite(env *Environment, a *Analysis, o Options, on *shelf) error {
-	applied, patches, err := a.replace(s.Chains, on)
+func (s *Assembled) rewrite(ctx context.Context, env *Environment, a *Analysis, o Options, on *shelf) (err error) {
+	if len(s.Narrowed) > 0 {
+		err = s.narrow(ctx, env, a)
+	} else {
+		err = s.replace(env, a, on)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", a.model.Path, err)
+	}
+	concrete, _ := shapes.InputShapes(s.Model, a.inputs)
+	s.Costs = rewrite.MeasureCosts(s.Model, shapes.InferSeen(s.Model, concrete, rewrite.NarrowedValues(a.seen, s.Narrowed)))
+	s.Targets, err = a.reached(s.Costs, o.Targets)
+	return err
+}
+
+// narrow builds the model with narrower axes.
+func (s *Assembled) narrow(ctx context.Context, env *Environment, a *Analysis) error {
+	folds, err := s.Choice.Offers.folds(ctx, env, a, s.Narrowed)
+	if err != nil {
+		return err
+	}
+	s.Model, err = rewrite.Narrow(a.model, s.Narrowed, folds)
+	return err
+}
+
+// replace builds the model with chains.
+func (s *Assembled) replace(env *Environment, a *Analysis, on *shelf) error {
+	applied, patches, err := a.replace(s.Chains, on)
+	if err != nil {
+		return err
 	}
 	inputs, _ := shapes.InputShapes(applied, a.inputs)
 	merged, list, err := rewrite.Merge(applied, rewrite.MergeOptions{Inputs: inputs, Patches: patches, Sites: a.Sites, Backend: env.Algebra})
 	if err = errors.Join(err, applied.Close()); err != nil {
-		return fmt.Errorf("%s: %w", a.model.Path, err)
+		return err
 	}
 	s.Model = merged
 	for _, n := range list {
 		s.Merged = append(s.Merged, MergedNodes{First: n.First, Second: n.Second, Node: n.Name, Params: n.Params, MACs: n.MACs})
 	}
-	concrete, _ := shapes.InputShapes(s.Model, a.inputs)
-	s.Costs = rewrite.MeasureCosts(s.Model, shapes.InferSeen(s.Model, concrete, a.seen))
-	s.Targets, err = a.reached(s.Costs, o.Targets)
-	return err
+	return nil
 }
 
 // replace builds the model in which each site is its chain; nil leaves it alone. The new weights lie on the shelf.

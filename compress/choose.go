@@ -21,7 +21,8 @@ type Choice struct {
 	// Unmet says which of the bounds nothing meets; there is no choice then.
 	Unmet *UnmetError
 
-	picks []option // by site
+	picks  []option // by site
+	widths []int    // by axis, how many units stay
 }
 
 // Choose picks one rung of every ladder within all bounds, or takes those of a given plan. It asks for finer ranks around
@@ -47,9 +48,9 @@ func Choose(ctx context.Context, env *Environment, a *Analysis, of *Offers, o Op
 	if err != nil {
 		return nil, err
 	}
-	if doubtful := q.doubtful(&s); len(doubtful) > 0 {
+	if doubtful, narrow := q.doubtful(&s), q.doubtfulAxes(&s); len(doubtful)+len(narrow) > 0 {
 		err := env.stage(ctx, "correct", func(st *stage) (err error) {
-			of, err = q.correct(ctx, st, &s, doubtful)
+			of, err = q.correct(ctx, st, &s, doubtful, narrow)
 			return err
 		})
 		if err != nil {
@@ -63,6 +64,7 @@ func Choose(ctx context.Context, env *Environment, a *Analysis, of *Offers, o Op
 		return &Choice{Offers: s.offers, Bounds: bounds, Spare: spare, Unmet: q.unmet(s.unmet, s.ladders)}, nil
 	}
 	c := q.take(s.offers, s.ladders, s.plan.Rungs)
+	c.widths = s.widths
 	c.Summary.Loss, c.Summary.Bound, c.Summary.Gap, c.Summary.Corrections = s.plan.Loss, s.plan.Bound, s.plan.Gap, s.offers.Corrections
 	return c, nil
 }
@@ -99,11 +101,11 @@ func (q *quest) blocked(of *Offers) bool {
 		return false
 	}
 	for k := range of.sites {
-		if q.o.multiple(of.sites[k].site.Kernel) > 1 {
+		if len(q.a.methods) > 0 && q.o.multiple(of.sites[k].site.Kernel) > 1 {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(of.axes, func(o axisOffer) bool { return q.o.widthMultiple(o.axis.Units) > 1 })
 }
 
 // take settles on one rung of every ladder.
@@ -166,6 +168,18 @@ func (q *quest) follow(of *Offers) (*Choice, error) {
 			return nil, &UsageError{Err: fmt.Errorf("the plan does not fit %s: %w", q.a.model.Path, err)}
 		}
 	}
+	widths := q.a.units()
+	for i := range of.axes {
+		o := &of.axes[i]
+		x := plan.axis(o.axis.Name)
+		if x == nil {
+			continue
+		}
+		if o.order == nil {
+			return nil, &UsageError{Err: fmt.Errorf("the plan does not fit %s: axis %q cannot change: %s", q.a.model.Path, x.Name, o.note)}
+		}
+		widths[i] = len(x.Kept)
+	}
 	for _, t := range q.bounds {
 		if t.Resource == Bytes {
 			continue // the written file is held against it
@@ -173,6 +187,9 @@ func (q *quest) follow(of *Offers) (*Choice, error) {
 		need := q.a.fixed(ls, t.Resource)
 		for i := range ls {
 			need += float64(ls[i].cost(ls[i].rungs[chosen[i]], t.Resource))
+		}
+		if len(widths) > 0 {
+			need -= float64(q.a.saved(widths, t.Resource))
 		}
 		if limit := t.Limit(q.a.need(t.Resource)); need > limit {
 			return nil, &PlanError{Target: t, Limit: limit, Needed: need}
@@ -183,6 +200,10 @@ func (q *quest) follow(of *Offers) (*Choice, error) {
 		for _, o := range l.rungs[chosen[i]] {
 			c.Summary.Loss += o.loss
 		}
+	}
+	c.widths = widths
+	for i, k := range widths {
+		c.Summary.Loss += of.axes[i].loss(k)
 	}
 	c.Summary.Given = true
 	return c, nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
+	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/search"
 )
@@ -26,8 +27,10 @@ const (
 // two, and those of sites without a measurement with the median of all ratios: much of what
 // predictions are wrong by is common to all sites, and must not count against those measured.
 type Correction struct {
-	// Sites are those that were replaced: one, or all that share a weight.
+	// Sites are those that were replaced: one, or all that share a weight. Where Axis names one, they are its readers, Method is
+	// Width, and Rank how many units were kept.
 	Sites  []string    `json:"sites"`
+	Axis   string      `json:"axis,omitempty"`
 	Method string      `json:"method"`
 	Rank   decomp.Rank `json:"rank"`
 	// Predicted is the sum of the sites' losses, Measured the mean squared change of the
@@ -64,10 +67,30 @@ func (q *quest) doubtful(s *standing) []int {
 	return out[:min(len(out), correctedLadders)]
 }
 
-// correct measures what the outputs really do when one ladder alone is at its chosen rung,
+// doubtfulAxes are the axes of which that is so.
+func (q *quest) doubtfulAxes(s *standing) []int {
+	if s.unmet != nil || !q.o.corrects() || q.o.Source == nil || s.offers.Corrections != nil {
+		return nil
+	}
+	var out []int
+	loss := func(i int) float64 { return s.offers.axes[i].loss(s.widths[i]) }
+	for i := range s.offers.axes {
+		guessed := slices.ContainsFunc(s.offers.axes[i].axis.Readers, func(p rewrite.Port) bool {
+			o := &s.offers.sites[q.a.numbered(p.Site)]
+			return !o.sensitive || o.noise > measurable
+		})
+		if !guessed && loss(i) > 0 {
+			out = append(out, i)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b int) int { return cmp.Compare(loss(b), loss(a)) })
+	return out[:min(len(out), correctedLadders)]
+}
+
+// correct measures what the outputs really do when one ladder alone is at its chosen rung, or one axis at its width,
 // one after the other, and gives the offers whose losses are rescaled by that. It is done once in a run, however often the
 // search is.
-func (q *quest) correct(ctx context.Context, st *stage, s *standing, doubtful []int) (*Offers, error) {
+func (q *quest) correct(ctx context.Context, st *stage, s *standing, doubtful, axes []int) (*Offers, error) {
 	lib, err := q.env.need("measuring the change of the outputs")
 	if err != nil {
 		return nil, err
@@ -75,7 +98,7 @@ func (q *quest) correct(ctx context.Context, st *stage, s *standing, doubtful []
 	indices := q.a.Calibrate[:min(len(q.a.Calibrate), correctedSamples, max(len(q.a.Calibrate)/8, fewestCorrected))]
 	models := 0
 	progress := func(_ string, done, total int) {
-		st.told("", models*len(indices)+done*len(indices)/total, (1+len(doubtful))*len(indices))
+		st.told("", models*len(indices)+done*len(indices)/total, (1+len(doubtful)+len(axes))*len(indices))
 	}
 	o := q.env.calibOptions(q.a, q.o)
 	o.Progress, o.Weights = progress, s.offers.weights
@@ -100,6 +123,25 @@ func (q *quest) correct(ctx context.Context, st *stage, s *standing, doubtful []
 			list = append(list, c)
 		}
 	}
+	for _, i := range axes {
+		if before.Samples() == 0 {
+			break
+		}
+		models++
+		o := &s.offers.axes[i]
+		change, err := q.aloneNarrow(ctx, s.offers, rewrite.Narrowing{Axis: o.axis, Keep: o.kept(s.widths[i])}, before, progress)
+		if err != nil {
+			return nil, fmt.Errorf("%s: axis %q: measuring %d of %d units: %w", q.a.model.Path, o.axis.Name, s.widths[i], o.axis.Units, err)
+		}
+		c := Correction{Axis: o.axis.Name, Method: Width, Rank: decomp.Rank{s.widths[i]}, Predicted: o.loss(s.widths[i])}
+		for _, p := range o.axis.Readers {
+			c.Sites = append(c.Sites, p.Site.Name)
+		}
+		if c.measured(change) {
+			c.Samples = before.Samples()
+			list = append(list, c)
+		}
+	}
 	return s.offers.corrected(list), nil
 }
 
@@ -114,13 +156,23 @@ func (of *Offers) corrected(list []Correction) *Offers {
 	for k, o := range of.sites {
 		ratio := common
 		for _, c := range list {
-			if slices.Contains(c.Sites, o.site.Name) {
+			if c.Axis == "" && slices.Contains(c.Sites, o.site.Name) {
 				ratio = c.Ratio
 			}
 		}
 		if o.sensitive {
 			next.sites[k] = o.rescaled(ratio)
 		}
+	}
+	next.axes = slices.Clone(of.axes)
+	for i := range next.axes {
+		ratio := common
+		for _, c := range list {
+			if c.Axis == next.axes[i].axis.Name {
+				ratio = c.Ratio
+			}
+		}
+		next.axes[i].ratio *= ratio
 	}
 	return &next
 }
@@ -153,17 +205,36 @@ func (q *quest) alone(ctx context.Context, of *Offers, l *ladder, rung []option,
 	return before.Change(ctx, m, progress)
 }
 
+// aloneNarrow returns by how much the outputs change with one axis narrowed.
+func (q *quest) aloneNarrow(ctx context.Context, of *Offers, n rewrite.Narrowing, before *calib.Outputs, progress samples.Progress) (float64, error) {
+	folds, err := of.folds(ctx, q.env, q.a, []rewrite.Narrowing{n})
+	if err != nil {
+		return 0, err
+	}
+	m, err := rewrite.Narrow(q.a.model, []rewrite.Narrowing{n}, folds)
+	if err != nil {
+		return 0, err
+	}
+	defer m.Close()
+	return before.Change(ctx, m, progress)
+}
+
 // correction holds the loss of a rung against the change that was measured. What cannot be
 // compared corrects nothing: outputs that are not finite, which verification judges.
 func (l *ladder) correction(rung []option, measured float64) (Correction, bool) {
-	c := Correction{Method: rung[0].method.Name, Rank: rung[0].rank, Measured: measured}
+	c := Correction{Method: rung[0].method.Name, Rank: rung[0].rank}
 	for k, o := range l.offers {
 		c.Sites = append(c.Sites, o.site.Name)
 		c.Predicted += rung[k].loss
 	}
-	if math.IsNaN(measured) || math.IsInf(measured, 0) {
-		return c, false
+	return c, c.measured(measured)
+}
+
+// measured holds the prediction against a change, and tells whether it can be.
+func (c *Correction) measured(change float64) bool {
+	if c.Measured = change; math.IsNaN(change) || math.IsInf(change, 0) {
+		return false
 	}
-	c.Ratio = min(max(measured/c.Predicted, 1./mostCorrection), mostCorrection)
-	return c, true
+	c.Ratio = min(max(change/c.Predicted, 1./mostCorrection), mostCorrection)
+	return true
 }

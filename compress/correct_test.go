@@ -58,7 +58,7 @@ func TestCorrectsWrongLosses(t *testing.T) {
 	guess.offers, guess.ladders = &wronged, wronged.ladders()
 	correct := func(s *standing) (of *Offers) {
 		err := q.env.stage(t.Context(), "correct", func(st *stage) (err error) {
-			of, err = q.correct(t.Context(), st, s, doubtful)
+			of, err = q.correct(t.Context(), st, s, doubtful, nil)
 			return err
 		})
 		if err != nil {

@@ -33,14 +33,18 @@ type standing struct {
 	plan    search.Plan
 	unmet   *search.InfeasibleError // instead of a plan
 	short   int                     // the budget that it is about
+	widths  []int                   // of the axes
 }
 
 // stand chooses among the options known so far.
 func (q *quest) stand(of *Offers) (standing, error) {
-	s := standing{offers: of, ladders: of.ladders()}
+	s := standing{offers: of, ladders: of.ladders(), widths: q.a.units()}
 	s.stated = searchLadders(s.ladders, q.bounds)
 	var err error
 	budgets := q.budgets(s.ladders)
+	if len(of.axes) > 0 {
+		return s, q.standNarrow(&s, budgets)
+	}
 	s.plan, err = search.Choose(s.stated, budgets, search.Options{Method: q.o.Search})
 	if unmet := (*search.InfeasibleError)(nil); errors.As(err, &unmet) {
 		s.refuse(unmet, budgets)
@@ -50,6 +54,29 @@ func (q *quest) stand(of *Offers) (standing, error) {
 		return s, fmt.Errorf("choosing ranks: %w", err)
 	}
 	return s, nil
+}
+
+// standNarrow chooses widths, with all sites as they are.
+func (q *quest) standNarrow(s *standing, budgets []search.Budget) error {
+	w := q.weave(s.offers)
+	chosen, err := w.choose()
+	if unmet := (*search.InfeasibleError)(nil); errors.As(err, &unmet) {
+		k := slices.IndexFunc(budgets, func(b search.Budget) bool { return b.Name == unmet.Budget })
+		rest := w.limits[k] - budgets[k].Limit // what is not up to sites
+		s.refuse(&search.InfeasibleError{Budget: unmet.Budget, Limit: unmet.Limit - rest, Reachable: unmet.Reachable - rest}, budgets)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.widths = w.at(chosen.rungs)
+	s.plan = search.Plan{
+		Rungs: make([]int, len(s.ladders)), Costs: chosen.costs, Loss: chosen.loss, Bound: chosen.bound, Multipliers: chosen.multipliers,
+	}
+	if s.plan.Loss > 0 {
+		s.plan.Gap = (s.plan.Loss - s.plan.Bound) / s.plan.Loss
+	}
+	return nil
 }
 
 // refuse notes that nothing meets a budget.

@@ -45,6 +45,9 @@ func EstimateShrink(ctx context.Context, env *Environment, m *onnxio.Model, o Op
 	if !(tolerance >= 0 && tolerance < 1) {
 		return nil, &UsageError{Err: fmt.Errorf("the tolerance is %v; want a share of at least 0 and below 1", tolerance)}
 	}
+	if o.widths() {
+		return nil, &UsageError{Err: fmt.Errorf("an estimate looks at every site by itself, which %s does not", Width)}
+	}
 	o.Probes = -1
 	if len(o.Methods) == 0 {
 		o.Methods = []string{"svd"}

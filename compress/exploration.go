@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
@@ -81,7 +82,7 @@ type PointAccuracy struct {
 	After    float64 `json:"after"`
 }
 
-// SchemeCount is how many sites are as one method has them, or Dense.
+// SchemeCount is how many sites are as one method has them, narrower as by Width, or Dense.
 type SchemeCount struct {
 	Method string `json:"method"`
 	Sites  int    `json:"sites"`
@@ -152,10 +153,13 @@ func (p *Point) measured(r *verify.Report) {
 // schemes counts what becomes of the sites.
 func (c *Choice) schemes() []SchemeCount {
 	out := []SchemeCount{}
-	for _, p := range c.picks {
+	narrowed := c.narrowings()
+	for k, p := range c.picks {
 		name := Dense
-		if p.method != nil {
+		if s := &c.Offers.sites[k].site; p.method != nil {
 			name = p.method.Name
+		} else if len(narrowed) > 0 && rewrite.NarrowedShape(s, narrowed).Params() < s.Kernel.Params() {
+			name = Width
 		}
 		i := slices.IndexFunc(out, func(c SchemeCount) bool { return c.Method == name })
 		if i < 0 {

@@ -54,6 +54,9 @@ func (f *factoring) run(ctx context.Context) (err error) {
 	if c := f.out.Calibration; err == nil && c != nil {
 		f.out.Calibration = c.wanting(f.out)
 	}
+	if err == nil {
+		err = f.narrow(ctx)
+	}
 	if err != nil || bytesTarget(f.o.Targets) < 0 {
 		return err
 	}
@@ -163,6 +166,7 @@ func (f *factoring) offer(s *rewrite.Site, saw calib.Stats, means centres) (o of
 	if saw.Sensitive() {
 		o.sensitive, o.positions = true, saw.PositionsPerSample()
 	}
+	o.columns = saw.Positions
 	if metric, o.mean, err = f.metric(s, saw, means); err != nil {
 		return o, metric, err
 	}

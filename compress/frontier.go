@@ -58,6 +58,9 @@ func (w *work) frontier(ctx context.Context, last, chosen *Choice, trials *Trial
 	}
 	q := quest{a: a, o: w.o, bounds: last.Bounds, spare: last.Spare}
 	ls := last.Offers.ladders()
+	if len(a.Axes) > 0 {
+		return q.frontierNarrow(ctx, last, chosen, f, w.allowed(trials, over), written)
+	}
 	stated, budgets := searchLadders(ls, q.bounds), q.budgets(ls)
 	rest := q.bounds[0].Limit(a.need(over)) - budgets[0].Limit // what is not up to the ladders
 	// The size of a file is known before it is written only on the safe side: what was foreseen of this one and is not there is
@@ -83,6 +86,34 @@ func (w *work) frontier(ctx context.Context, last, chosen *Choice, trials *Trial
 			return nil, fmt.Errorf("choosing ranks for %s=%.4g: %w", over, share, err)
 		}
 		f.Points = append(f.Points, FrontierPoint{Budget: share, Cost: (p.Costs[0] + rest) / original, Loss: p.Loss, Bound: p.Bound})
+	}
+	return f, nil
+}
+
+// frontierNarrow is the frontier of widths.
+func (q *quest) frontierNarrow(ctx context.Context, last, chosen *Choice, f *Frontier, allowed float64, written File) (*Frontier, error) {
+	w := q.weave(last.Offers)
+	w.method = "lagrange"
+	original := float64(q.a.need(f.Over))
+	least := w.costs(make([]int, len(w.widths)))[0] / original
+	f.Chosen = FrontierPoint{Budget: allowed, Cost: written.of(f.Over) / original, Loss: chosen.Summary.Loss, Bound: chosen.Summary.Bound}
+	for i := range frontierPoints {
+		share := least + (1-least)*float64(i)/(frontierPoints-1)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if !(share < 1) && i < frontierPoints-1 {
+			continue
+		}
+		w.limits[0] = share * original * (1 + 1e-9)
+		p, err := w.choose()
+		if errors.As(err, new(*search.InfeasibleError)) {
+			continue // beside the other targets
+		}
+		if err != nil {
+			return nil, fmt.Errorf("choosing widths for %s=%.4g: %w", f.Over, share, err)
+		}
+		f.Points = append(f.Points, FrontierPoint{Budget: share, Cost: p.costs[0] / original, Loss: p.loss, Bound: p.bound})
 	}
 	return f, nil
 }

@@ -34,11 +34,23 @@ func (a *Analysis) impossible(o Options, bounds []Target, spare float64) error {
 			}
 			least += float64(part)
 		}
+		if len(a.Axes) > 0 {
+			least -= float64(a.saved(a.leastWidths(o), bounds[k].Resource))
+		}
 		if least > b.Limit {
 			return q.missed(k, b.Limit, least, ls)
 		}
 	}
 	return nil
+}
+
+// leastWidths are the smallest that the axes may have.
+func (a *Analysis) leastWidths(o Options) []int {
+	out := a.units()
+	for i := range out {
+		out[i] = min(out[i], max(o.RankMultiple, 1))
+	}
+	return out
 }
 
 // smallest are the options of every method at the smallest of its ranks.

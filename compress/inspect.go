@@ -117,13 +117,37 @@ func MethodTexts() *MethodList {
 	for _, m := range decomp.Methods() {
 		out.Methods = append(out.Methods, textOf(m))
 	}
+	out.Methods = append(out.Methods, widthText())
 	return out
 }
 
 // MethodTextNamed documents one method. A name that no method has is a *UsageError.
 func MethodTextNamed(name string) (MethodText, error) {
-	m, err := MethodNamed(name)
-	return textOf(m), err
+	all := MethodTexts().Methods
+	var names []string
+	for _, m := range all {
+		if m.Name == name {
+			return m, nil
+		}
+		names = append(names, m.Name)
+	}
+	return MethodText{}, known("method", name, names)
+}
+
+// widthText documents what no decomposition does.
+func widthText() MethodText {
+	return MethodText{
+		Name: Width, Title: "fewer channels between layers: no node is added",
+		Doc: `Between two layers lies a value of so many channels (or hidden units). Those that the others tell most about are left out:
+what computes them has fewer outputs, what lies between becomes narrower, and what reads them gets new weights that make up for
+them. Units leave one at a time, each time the one that costs least (optimal brain surgeon), which gives every width at once.
+The graph keeps its nodes, so that the model is faster by what it saves. Widths are multiples of 16, or of 8 where there are fewer
+than 32 units, unless other multiples are asked for; they need samples.`,
+		Formula: "h ≈ T h_S for the units S that stay; W' = W A_:S (A_SS)⁻¹, loss tr(G (W−W') A (W−W')ᵀ) summed over what reads them",
+		Chain:   "the same nodes, narrower",
+		Cost:    "of a layer with k of H outputs k/H, and of one with k of H inputs k/H",
+		Source:  "Hassibi and Stork, Second order derivatives for network pruning: optimal brain surgeon, NIPS 5, 1993",
+	}
 }
 
 func textOf(m decomp.Method) MethodText {

@@ -23,7 +23,8 @@ type Offers struct {
 
 	// weights are those of the outputs, by which all have the same share.
 	weights map[string]float64
-	sites   []offer // in the order of Analysis.Sites
+	sites   []offer     // in the order of Analysis.Sites
+	axes    []axisOffer // in the order of Analysis.Axes
 	store   *store
 }
 
@@ -62,6 +63,7 @@ type seen struct {
 	// which makes loss per position times positions their expected change.
 	sensitive bool
 	positions float64
+	columns   int64 // that were seen of the inputs
 	// output is the second moment of the sensitivity per group, nil without, and where it is pulled back to the inputs.
 	output []*linalg.Matrix
 	pulled bool

@@ -27,7 +27,7 @@ type Options struct {
 	// FromPlan, when set, has the ranks, so that none are searched for. Methods,
 	// Select and RankMultiple must then be left alone.
 	FromPlan *Plan
-	// Methods are the names of the schemes on offer; empty means all.
+	// Methods are the names of the schemes on offer; empty means all decompositions. Width stands alone, and needs Source.
 	Methods []string
 	Select  Selection
 	// Search is the name of one of search.Methods; empty for the first of them. Where it
@@ -140,6 +140,9 @@ func (o Options) check() error {
 	if _, err := o.methods(); err != nil {
 		return err
 	}
+	if o.widths() && o.Source == nil {
+		return &UsageError{Err: fmt.Errorf("without samples it is not known what %s would lose; give some (%s)", Width, OptionSource)}
+	}
 	return o.checkNumbers()
 }
 
@@ -154,6 +157,19 @@ func (o Options) multiple(s decomp.Shape) int {
 		return o.RankMultiple
 	case len(s.Window) > 0 && s.Rows() >= block:
 		return block
+	}
+	return 1
+}
+
+// widthMultiple is what the widths of an axis are multiples of: half a block where two whole ones would leave next to no choice.
+func (o Options) widthMultiple(units int) int {
+	switch {
+	case o.RankMultiple > 0:
+		return o.RankMultiple
+	case units >= 2*block:
+		return block
+	case units >= block:
+		return block / 2
 	}
 	return 1
 }
@@ -202,6 +218,12 @@ func known(what, name string, names []string) error {
 // methods resolves the names of Options.Methods.
 func (o Options) methods() ([]decomp.Method, error) {
 	all := decomp.Methods()
+	if o.widths() {
+		if i := slices.IndexFunc(o.Methods, func(name string) bool { return name != Width }); i >= 0 {
+			return nil, &UsageError{Err: fmt.Errorf("%s narrows layers that %s would factor; want one of them", Width, o.Methods[i])}
+		}
+		return nil, nil
+	}
 	if len(o.Methods) == 0 {
 		return all, nil
 	}

@@ -29,6 +29,15 @@ type Plan struct {
 	Original Totals     `json:"original"`
 	Planned  Totals     `json:"planned"`
 	Sites    []SitePlan `json:"sites"`
+	// Axes are those that are narrower.
+	Axes []AxisPlan `json:"axes,omitempty"`
+}
+
+// AxisPlan is the choice at one axis: of so many units those that are kept, ascending.
+type AxisPlan struct {
+	Name  string `json:"name"`
+	Units int    `json:"units"`
+	Kept  []int  `json:"kept"`
 }
 
 // Totals are what a model needs.
@@ -52,6 +61,11 @@ func PlanOf(r *Result) Plan {
 	p := Plan{Schema: PlanSchema, SHA256: r.Input.SHA256, Original: totals(r.Input), Planned: totals(r.Output), Sites: []SitePlan{}}
 	for _, s := range r.Sites {
 		p.Sites = append(p.Sites, SitePlan{s.Name, s.Method, s.Rank})
+	}
+	for _, x := range r.Axes {
+		if len(x.Kept) < x.Units {
+			p.Axes = append(p.Axes, AxisPlan{x.Name, x.Units, x.Kept})
+		}
 	}
 	return p
 }
@@ -84,7 +98,57 @@ func ReadPlan(r io.Reader) (*Plan, error) {
 		}
 		seen[s.Name] = true
 	}
-	return &p, nil
+	return &p, p.checkAxes()
+}
+
+// checkAxes refuses axes that no model has.
+func (p *Plan) checkAxes() error {
+	seen := map[string]bool{}
+	for _, x := range p.Axes {
+		if seen[x.Name] {
+			return fmt.Errorf("the axis %q is planned twice", x.Name)
+		}
+		seen[x.Name] = true
+		for i, unit := range x.Kept {
+			if unit < 0 || unit >= x.Units || i > 0 && unit <= x.Kept[i-1] {
+				return fmt.Errorf("the axis %q keeps the units %v; want ascending numbers below %d", x.Name, x.Kept, x.Units)
+			}
+		}
+		if len(x.Kept) == 0 {
+			return fmt.Errorf("the axis %q keeps no unit; want one at least", x.Name)
+		}
+	}
+	if i := slices.IndexFunc(p.Sites, func(s SitePlan) bool { return s.Method != Dense }); i >= 0 && len(p.Axes) > 0 {
+		return fmt.Errorf("the plan narrows axes and has the site %q by %s; want one of them", p.Sites[i].Name, p.Sites[i].Method)
+	}
+	return nil
+}
+
+// axis returns what the plan has for an axis, nil for nothing.
+func (p *Plan) axis(name string) *AxisPlan {
+	if p == nil {
+		return nil
+	}
+	i := slices.IndexFunc(p.Axes, func(x AxisPlan) bool { return x.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &p.Axes[i]
+}
+
+// order has the units of an axis, those that the plan keeps first; there is none where it keeps all.
+func (p *Plan) order(axis *rewrite.Axis) ([]int, bool) {
+	x := p.axis(axis.Name)
+	if x == nil {
+		return nil, false
+	}
+	order := slices.Clone(x.Kept)
+	for unit := range axis.Units {
+		if _, kept := slices.BinarySearch(x.Kept, unit); !kept {
+			order = append(order, unit)
+		}
+	}
+	return order, true
 }
 
 // entry returns what the plan has for a site, nil for nothing.
@@ -127,7 +191,32 @@ func (a *Analysis) fitPlan(ctx context.Context, plan *Plan) error {
 			return &UsageError{Err: fmt.Errorf("the plan does not fit %s: %w", a.model.Path, err)}
 		}
 	}
+	for _, x := range plan.Axes {
+		if err := a.fitAxis(x); err != nil {
+			return &UsageError{Err: fmt.Errorf("the plan does not fit %s: %w", a.model.Path, err)}
+		}
+	}
 	return nil
+}
+
+// fitAxis holds one entry of a plan against the axis.
+func (a *Analysis) fitAxis(p AxisPlan) error {
+	var names []string
+	for _, x := range a.Axes {
+		if x.Name == p.Name && x.Units != p.Units {
+			return fmt.Errorf("axis %q has %d units, the plan is for %d", p.Name, x.Units, p.Units)
+		}
+		names = append(names, x.Name)
+	}
+	if slices.Contains(names, p.Name) {
+		return nil
+	}
+	for _, x := range a.Whole {
+		if x.Name == p.Name {
+			return fmt.Errorf("axis %q cannot change: %s", p.Name, x.Reason)
+		}
+	}
+	return fmt.Errorf("it has no axis %q%s; `onnx-compress inspect` lists the names", p.Name, suggest.Phrase(p.Name, names))
 }
 
 // fitSite holds one entry of a plan against the site.

@@ -24,6 +24,9 @@ type Result struct {
 	Trials  *Trials      `json:"trials"`
 	Sites   []SiteResult `json:"sites"`
 	Skipped []Skipped    `json:"skipped"`
+	// Axes are those that were offered to be narrowed, and Whole the others with what is on none; absent where that was not asked for.
+	Axes  []AxisResult `json:"axes,omitempty"`
+	Whole []WholeAxis  `json:"whole,omitempty"`
 	// Merged are the nodes of neighbouring sites that became one.
 	Merged []MergedNodes `json:"merged,omitempty"`
 	// Tuning is null where the run made none.
@@ -162,6 +165,23 @@ type SiteResult struct {
 	MACsAfter    int64  `json:"macs_after"`
 	ParamsBefore int64  `json:"params_before"`
 	ParamsAfter  int64  `json:"params_after"`
+}
+
+// AxisResult is one axis's fate.
+type AxisResult struct {
+	Name  string `json:"name"`
+	Units int    `json:"units"`
+	// Kept are the units that stay, by their number, ascending: all where the axis was left alone.
+	Kept []int `json:"kept"`
+	// Producers and Readers are the sites that compute the units and that read them.
+	Producers []string `json:"producers"`
+	Readers   []string `json:"readers"`
+	// Loss is the mean squared error of what the readers compute, in the unit of the plan's loss, over how much that varies in the
+	// same unit, and OutputChange as in SiteResult.
+	Loss         float64  `json:"loss"`
+	OutputChange *float64 `json:"output_change,omitempty"`
+	// Note says why an axis was not on offer after all.
+	Note string `json:"note,omitempty"`
 }
 
 // Skipped is a node that was never offered to the search.

@@ -3,6 +3,9 @@ package compress
 import (
 	"context"
 	"fmt"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/rewrite"
 )
 
 // sum sums up a run: what was delivered, and what else could have been, of which the last choice knows most.
@@ -32,6 +35,7 @@ func (w *work) sum(ctx context.Context, d *Delivered, last *Choice, trials *Tria
 		site.Spectra = last.Offers.sites[i].curves(w.a.methods, c.picks[i])
 		r.Sites = append(r.Sites, site)
 	}
+	r.Axes, r.Whole = c.axes(), w.a.Whole
 	if r.Frontier, err = w.frontier(ctx, last, c, trials, d.Output); err != nil {
 		return nil, err
 	}
@@ -50,10 +54,44 @@ func (c *Choice) site(i int) SiteResult {
 	if p.method != nil {
 		r.Method, r.Rank = p.method.Name, p.rank
 	}
+	if left := rewrite.NarrowedShape(s, c.narrowings()).Params(); left < whole.params {
+		r.ParamsAfter = left
+		r.MACsAfter = whole.macs / whole.params * left
+	}
 	if loss := p.loss; o.sensitive {
 		r.OutputChange = &loss
 	}
 	return r
+}
+
+// axes are what became of the axes.
+func (c *Choice) axes() []AxisResult {
+	var out []AxisResult
+	for i, k := range c.widths {
+		o := &c.Offers.axes[i]
+		r := AxisResult{Name: o.axis.Name, Units: o.axis.Units, Kept: o.kept(k), Note: o.note}
+		for _, p := range o.axis.Producers {
+			r.Producers = append(r.Producers, p.Site.Name)
+		}
+		sensitive := false
+		for _, p := range o.axis.Readers {
+			r.Readers = append(r.Readers, p.Site.Name)
+			sensitive = sensitive || c.Offers.sensitive(p.Site)
+		}
+		if loss := o.loss(k); loss > 0 && o.energy > 0 {
+			r.Loss = loss / o.ratio / o.energy
+		}
+		if loss := o.loss(k); sensitive {
+			r.OutputChange = &loss
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// sensitive tells whether losses of a site are changes of the outputs.
+func (of *Offers) sensitive(s *rewrite.Site) bool {
+	return slices.ContainsFunc(of.sites, func(o offer) bool { return o.site.Node == s.Node && o.sensitive })
 }
 
 // Where rounding adds more than this share to a site's loss, the site's note says so.

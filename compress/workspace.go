@@ -23,10 +23,15 @@ func newWorkspace(memory int64) *workspace {
 // enter waits until there is room for a kernel, and returns what gives that back; the error is the context's. The nil workspace has
 // room for all.
 func (w *workspace) enter(ctx context.Context, k decomp.Shape) (leave func(), err error) {
+	return w.take(ctx, factoringBytes(k))
+}
+
+// take waits until there is room for so many bytes, or for all where they are more.
+func (w *workspace) take(ctx context.Context, need int64) (leave func(), err error) {
 	if w == nil {
 		return func() {}, ctx.Err()
 	}
-	need := min(factoringBytes(k), w.size)
+	need = min(need, w.size)
 	if err := w.free.Acquire(ctx, need); err != nil {
 		return nil, err
 	}

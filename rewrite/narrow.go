@@ -78,6 +78,27 @@ func NarrowedShape(s *Site, list []Narrowing) decomp.Shape {
 	return k
 }
 
+// NarrowedValues returns shapes of values as they are when axes are narrowed; nil for nil.
+func NarrowedValues(known map[string][]int, list []Narrowing) map[string][]int {
+	out := maps.Clone(known)
+	for v, before := range known {
+		shape := slices.Clone(before)
+		for _, n := range list {
+			l, ok := n.Axis.values[v]
+			if !ok || l.axis >= len(before) || before[l.axis] != len(l.units) {
+				continue
+			}
+			for _, unit := range l.units {
+				if _, stays := slices.BinarySearch(n.Keep, unit); unit >= 0 && !stays {
+					shape[l.axis]--
+				}
+			}
+		}
+		out[v] = shape
+	}
+	return out
+}
+
 // Narrow returns the model in which only the units to keep are left of some axes, one Narrowing for each: producers
 // compute their channels alone, what treats them on their way has fewer parameters, and readers read fewer columns, of their
 // own kernels or, by the readers' names, of those in folds. Axes may share sites: one's reader may be another's producer.

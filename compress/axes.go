@@ -1,0 +1,157 @@
+package compress
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+)
+
+// Width is the name, among Options.Methods, of what narrows axes instead of factoring sites: units of an axis are left out,
+// the readers make up for them, and no node is added.
+const Width = "width"
+
+// WholeAxis is an axis, or some channels of a site that are on none, which stays as it is.
+type WholeAxis struct {
+	// Name is that of the axis, or of the site.
+	Name   string `json:"name"`
+	Units  int    `json:"units"`
+	Reason string `json:"reason"`
+}
+
+// widths tells whether axes are to be narrowed.
+func (o Options) widths() bool {
+	return slices.Contains(o.Methods, Width) || o.FromPlan != nil && len(o.FromPlan.Axes) > 0
+}
+
+// findAxes is the analysis with the axes of the model, all that there are, and with those of their readers among the sites that
+// only a narrower axis makes smaller; of the sites and the nodes left alone it returns what these are then.
+func (a *Analysis) findAxes(sites []rewrite.Site, skips []rewrite.Skip) ([]rewrite.Site, []rewrite.Skip, error) {
+	list, fixed, err := rewrite.Axes(a.model, a.Shapes)
+	if err != nil {
+		return nil, nil, err
+	}
+	a.Axes = list
+	for _, f := range fixed {
+		a.Whole = append(a.Whole, WholeAxis{Name: f.Site.Name, Units: f.Channels, Reason: f.Reason})
+	}
+	all, _, err := rewrite.Linear(a.model, a.Shapes)
+	if err != nil {
+		return nil, nil, err
+	}
+	wanted := map[graph.Node]bool{}
+	for i := range sites {
+		wanted[sites[i].Node] = true
+	}
+	for i := range list {
+		for _, p := range list[i].Readers {
+			wanted[p.Site.Node] = true
+		}
+	}
+	sites = slices.DeleteFunc(all, func(s rewrite.Site) bool { return !wanted[s.Node] })
+	return sites, slices.DeleteFunc(skips, func(s rewrite.Skip) bool { return wanted[s.Node] }), nil
+}
+
+// narrowable leaves those axes as they are that cannot be narrowed: for what they are, for what is not to change, or for want of
+// memory. It can be asked again when sites are left alone.
+func (a *Analysis) narrowable(o Options, list []rewrite.Axis) *Analysis {
+	next := *a
+	next.Axes, next.Whole = nil, slices.Clone(a.Whole)
+	for _, axis := range list {
+		if reason := a.whole(o, &axis); reason != "" {
+			next.Whole = append(next.Whole, WholeAxis{axis.Name, axis.Units, reason})
+		} else {
+			next.Axes = append(next.Axes, axis)
+		}
+	}
+	return &next
+}
+
+// whole says why an axis stays as it is, "" where it need not.
+func (a *Analysis) whole(o Options, axis *rewrite.Axis) string {
+	if axis.Residual {
+		return "values that several nodes compute are added on it, as in a residual stream: all of them would give up the same units"
+	}
+	if len(axis.Copied) > 0 {
+		return fmt.Sprintf("the constant %q is needed whole by other nodes, so that a copy would have to be made", axis.Copied[0])
+	}
+	for _, p := range axis.Producers {
+		if reason := a.excluded[p.Site.Node]; reason != "" {
+			return fmt.Sprintf("%s, which computes it, is %s", p.Site.Name, reason)
+		}
+	}
+	need := int64(0)
+	for _, p := range axis.Readers {
+		if a.numbered(p.Site) < 0 {
+			return fmt.Sprintf("%s, which reads it, is left alone: %s", p.Site.Name, a.skipped(p.Site))
+		}
+		if a.shares(p.Site) {
+			return fmt.Sprintf("%s, which reads it, shares its weight %q with another node", p.Site.Name, p.Site.Weight)
+		}
+		need += eliminationBytes(p.Site)
+	}
+	if limit := max(o.Memory, leastMemory); need > limit {
+		return fmt.Sprintf("to choose its units takes %d MiB, more than the memory limit of %d MiB", need>>20, limit>>20)
+	}
+	return ""
+}
+
+// skipped says why a site is left alone.
+func (a *Analysis) skipped(s *rewrite.Site) string {
+	i := slices.IndexFunc(a.Skips, func(k rewrite.Skip) bool { return k.Node == s.Node })
+	if i < 0 {
+		return "it is no site"
+	}
+	return a.Skips[i].Reason
+}
+
+// numbered is the number of a site, as an axis has it, among those that may change; -1 for none.
+func (a *Analysis) numbered(s *rewrite.Site) int {
+	return slices.IndexFunc(a.Sites, func(k rewrite.Site) bool { return k.Node == s.Node })
+}
+
+// shares tells whether something else needs the weight of a site, which then cannot be dropped for a fold.
+func (a *Analysis) shares(s *rewrite.Site) bool {
+	alone := []rewrite.Site{*s}
+	rewrite.Settle(a.model, alone)
+	return alone[0].WeightStays
+}
+
+// tallied is the analysis that can count what narrower axes leave.
+func (a *Analysis) tallied() (*Analysis, error) {
+	next := *a
+	var err error
+	if next.tally, err = rewrite.NewTally(a.model, a.Shapes, a.Axes, takesShift); err == nil {
+		next.uncut = next.tally.At(a.units())
+	}
+	return &next, err
+}
+
+// units are the widths of the axes as they are.
+func (a *Analysis) units() []int {
+	out := make([]int, len(a.Axes))
+	for i := range a.Axes {
+		out[i] = a.Axes[i].Units
+	}
+	return out
+}
+
+// saved is what widths take off a resource.
+func (a *Analysis) saved(widths []int, r Resource) int64 {
+	left := a.tally.At(widths)
+	switch r {
+	case MACs:
+		return a.uncut.MACs - left.MACs
+	case Params:
+		return a.uncut.Params - left.Params
+	}
+	return a.uncut.Bytes - left.Bytes
+}
+
+// eliminationBytes is about what it takes to find the order in which units leave, at one reader: five matrices of its inputs, and
+// four copies of its kernel.
+func eliminationBytes(s *rewrite.Site) int64 {
+	side := int64(s.Kernel.Cols())
+	return 8 * (5*side*side + 4*s.Kernel.Params())
+}

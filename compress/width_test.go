@@ -1,0 +1,184 @@
+package compress
+
+import (
+	"bytes"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/tensor"
+	"github.com/onnx-compress/onnx-compress/testmodels"
+	"github.com/onnx-compress/onnx-compress/verify"
+)
+
+// narrow are options for widths alone, on samples for the convolutional networks of the zoo.
+func narrow(o Options) Options {
+	o.Methods, o.Probes, o.AcceptDamage = []string{Width}, 1, true
+	if o.Source == nil {
+		o.Source, o.CalibSamples = images(60), 48
+	}
+	return o
+}
+
+// coupled is a network whose layers' costs are products of two widths: input "image" [N,3,16,16].
+func coupled(t testing.TB) *onnxio.Model {
+	t.Helper()
+	b := testmodels.NewBuilder(3, 17, 8)
+	pads := graph.Ints("pads", 1, 1, 1, 1)
+	x := b.Input("image", tensor.Float32, "N", 3, 16, 16)
+	for _, c := range [][2]int{{3, 12}, {12, 16}, {16, 20}} {
+		x = b.Node("Relu", []string{b.Conv(x, c[0], c[1], []int{3, 3}, pads)})
+	}
+	x = b.Node("Relu", []string{b.Conv(x, 20, 20, []int{3, 3}, pads, graph.Int("group", 20))})
+	x = b.Node("Flatten", []string{b.Node("GlobalAveragePool", []string{b.Conv(x, 20, 8, []int{1, 1})})})
+	b.Linear(x, 8, 5, true)
+	b.Output(b.Rename("logits"), tensor.Float32, "N", 5)
+	return built(t, b)
+}
+
+// TestWidths: a run by widths alone has the nodes of the original, meets its targets, says what it kept, and gives the same
+// bytes with any number of threads, and again from its plan.
+func TestWidths(t *testing.T) {
+	needRuntime(t)
+	for name, m := range map[string]*onnxio.Model{"cnn": zoo(t, "cnn"), "coupled": coupled(t)} {
+		for _, target := range []Target{share(MACs, 0.7), share(Params, 0.6), share(Bytes, 0.8)} {
+			o := narrow(Options{Targets: []Target{target}})
+			r, first := run(t, m, o, threads(1))
+			if got, limit := r.Targets[0].Reached, r.Targets[0].Limit; float64(got) > limit || float64(got) < 0.8*limit {
+				t.Errorf("%s, %s: %d, the limit is %g", name, target, got, limit)
+			}
+			if r.Plan.Bound > r.Plan.Loss || r.Plan.Loss <= 0 || r.Verification == nil {
+				t.Errorf("%s, %s: plan %+v, verification %v", name, target, r.Plan, r.Verification)
+			}
+			sameNodes(t, m, first)
+			heldAxes(t, r)
+			if _, again := run(t, m, o, threads(4)); !bytes.Equal(first, again) {
+				t.Errorf("%s, %s: other bytes with other threads", name, target)
+			}
+			plan := PlanOf(r)
+			given := Options{FromPlan: reread(t, plan), Source: o.Source, CalibSamples: o.CalibSamples, Probes: 1, AcceptDamage: true}
+			if p, planned := run(t, m, given); !bytes.Equal(unrecorded(t, planned), unrecorded(t, first)) || !p.Plan.Given || len(p.Axes) != len(r.Axes) {
+				t.Errorf("%s, %s: the plan gives other bytes", name, target)
+			}
+		}
+	}
+}
+
+// sameNodes wants a written model to have the operators of the original, in their order.
+func sameNodes(t *testing.T, m *onnxio.Model, written []byte) {
+	t.Helper()
+	small, err := onnxio.Parse(written, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer small.Close()
+	before, after := graph.Of(m).Nodes(), graph.Of(small).Nodes()
+	same := func(a, b graph.Node) bool { return a.Op() == b.Op() && a.Name() == b.Name() }
+	if !slices.EqualFunc(before, after, same) {
+		t.Errorf("%d nodes became %d, or others", len(before), len(after))
+	}
+}
+
+// heldAxes holds what a result says of its axes against itself.
+func heldAxes(t *testing.T, r *Result) {
+	t.Helper()
+	narrower, loss := 0, 0.0
+	for _, x := range r.Axes {
+		if !slices.IsSorted(x.Kept) || len(x.Kept) < 1 || len(x.Kept) > x.Units || len(x.Producers) == 0 || len(x.Readers) == 0 {
+			t.Errorf("axis %+v", x)
+		}
+		if len(x.Kept) < x.Units {
+			narrower++
+		}
+		if (len(x.Kept) < x.Units) != (x.Loss > 0) || x.OutputChange == nil {
+			t.Errorf("axis %s: loss %g, change %v", x.Name, x.Loss, x.OutputChange)
+			continue
+		}
+		loss += *x.OutputChange
+	}
+	if narrower == 0 || math.Abs(loss-r.Plan.Loss) > 1e-9*loss {
+		t.Errorf("%d axes are narrower, which lose %g; the plan %g", narrower, loss, r.Plan.Loss)
+	}
+}
+
+// TestWidthsChoice: no other choice of the widths on offer loses less within the limits, and none is below the bound, on a network
+// whose layers' costs are products.
+func TestWidthsChoice(t *testing.T) {
+	needRuntime(t)
+	for _, v := range []float64{0.8, 0.5, 0.3} {
+		o := narrow(Options{Targets: []Target{share(MACs, v)}, RankMultiple: 2}).WithDefaults()
+		w := factoredIn(t, in(t), coupled(t), o)
+		q := &quest{env: w.env, a: w.a, o: w.o, bounds: o.Targets}
+		weaving := q.weave(w.of)
+		found, err := weaving.choose()
+		if err != nil {
+			t.Fatal(err)
+		}
+		best := math.Inf(1)
+		rungs := make([]int, len(weaving.widths))
+		var walk func(axis int)
+		walk = func(axis int) {
+			if axis < len(rungs) {
+				for r := range weaving.widths[axis] {
+					rungs[axis] = r
+					walk(axis + 1)
+				}
+				return
+			}
+			if weaving.excess(weaving.costs(rungs)) == 0 {
+				best = min(best, weaving.loss(rungs))
+			}
+		}
+		walk(0)
+		if found.loss > 1.02*best || found.loss < best || found.bound > best*(1+1e-12) {
+			t.Errorf("macs=%g: loss %g, bound %g; the least is %g", v, found.loss, found.bound, best)
+		}
+		t.Logf("macs=%g: loss %g, bound %g, least %g, widths %v", v, found.loss, found.bound, best, weaving.at(found.rungs))
+	}
+}
+
+// TestWidthsGoals: goals and explorations work on widths.
+func TestWidthsGoals(t *testing.T) {
+	needRuntime(t)
+	m := coupled(t)
+	r, _ := run(t, m, narrow(Options{Goals: []verify.Bound{{Measure: verify.SNR, Value: 5}}}))
+	if len(r.Trials.Steps) < 2 || r.Output.MACs >= r.Input.MACs {
+		t.Errorf("%d steps to %d of %d MACs", len(r.Trials.Steps), r.Output.MACs, r.Input.MACs)
+	}
+	x, err := Explore(t.Context(), in(t), m, ExploreOptions{Options: narrow(Options{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range x.Points {
+		if p.Why != "" || float64(p.MACs) > p.Budget*float64(x.Input.MACs) || i > 0 && p.Loss < x.Points[i-1].Loss*(1-0.02) {
+			t.Errorf("point %+v", p)
+		}
+	}
+	if last := x.Points[len(x.Points)-1]; !slices.ContainsFunc(last.Schemes, func(c SchemeCount) bool { return c.Method == Width && c.Sites > 2 }) {
+		t.Errorf("schemes %+v", last.Schemes)
+	}
+}
+
+// TestWidthsRefused: what is not narrowed has its reason, and what cannot be asked for its words.
+func TestWidthsRefused(t *testing.T) {
+	needRuntime(t)
+	m := coupled(t)
+	for _, c := range []struct {
+		o     Options
+		words []string
+	}{
+		{Options{Methods: []string{Width}, Targets: []Target{half(MACs)}}, []string{"without samples", "width"}},
+		{Options{Methods: []string{Width, "svd"}, Source: images(20), Targets: []Target{half(MACs)}}, []string{"width", "svd", "one of them"}},
+		{narrow(Options{Targets: []Target{share(MACs, 0.001)}}), []string{"cannot be met", "the least"}},
+	} {
+		_, err := Run(t.Context(), in(t), m, to(t, c.o))
+		testkit.WantError(t, err, c.words...)
+	}
+	r, _ := run(t, m, narrow(Options{Targets: []Target{share(MACs, 0.9)}, Select: Selection{Keep: []string{"*Conv_1*"}}}))
+	if !slices.ContainsFunc(r.Whole, func(w WholeAxis) bool { return bytes.Contains([]byte(w.Reason), []byte("kept as it is")) }) {
+		t.Errorf("left as they are: %+v", r.Whole)
+	}
+}
