@@ -2,6 +2,8 @@ package compress
 
 import (
 	"context"
+	"math"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -20,6 +22,9 @@ type Inspection struct {
 	Params  int64            `json:"params"`
 	Sites   []SiteInspection `json:"sites"`
 	Skipped []Skipped        `json:"skipped"`
+	// Axes are what may be narrowed, by Width, and Whole the axes that may not and the channels that are on none.
+	Axes  []AxisInspection `json:"axes,omitempty"`
+	Whole []WholeAxis      `json:"whole,omitempty"`
 	// Unknown are the input sizes that nothing tells.
 	Unknown []string `json:"unknown,omitempty"`
 	// Uncounted are nodes that multiply, but at an unknown size.
@@ -49,16 +54,26 @@ type SiteInspection struct {
 	Spectra []SpectrumInspection `json:"spectra,omitempty"`
 }
 
+// AxisInspection is an axis before anything was decided about it.
+type AxisInspection struct {
+	Name  string `json:"name"`
+	Units int    `json:"units"`
+	// Producers and Readers are the sites that compute the units and that read them, and Between the other nodes that change.
+	Producers []string `json:"producers"`
+	Readers   []string `json:"readers"`
+	Between   []string `json:"between,omitempty"`
+}
+
 // Inspect lists what Analyse finds where nothing bounds the result, without reading weights.
 func Inspect(m *onnxio.Model, inputs map[string][]int, sel Selection) (*Inspection, error) {
 	a, err := Analyse(context.Background(), m, Options{InputShapes: inputs, Select: sel})
 	if err != nil {
 		return nil, err
 	}
-	return inspection(a), nil
+	return inspection(a)
 }
 
-func inspection(a *Analysis) *Inspection {
+func inspection(a *Analysis) (*Inspection, error) {
 	out := &Inspection{
 		Schema: InspectionSchema, Path: a.model.Path, MACs: a.Costs.MACs, Params: a.Costs.Params,
 		Sites: []SiteInspection{}, Skipped: []Skipped{},
@@ -79,6 +94,36 @@ func inspection(a *Analysis) *Inspection {
 		out.Unknown = append(out.Unknown, u.String())
 	}
 	out.Uncounted = uncounted(a.Costs)
+	return out, out.narrowable(a)
+}
+
+// narrowable adds the axes.
+func (i *Inspection) narrowable(a *Analysis) error {
+	wide := *a
+	sites, skips, err := wide.findAxes(wide.Sites, wide.Skips)
+	if err != nil {
+		return err
+	}
+	chosen := func(s rewrite.Site) bool { return a.excluded[s.Node] != "" }
+	wide.Sites, wide.Skips = slices.DeleteFunc(sites, chosen), append(skips, a.Skips...)
+	found := wide.narrowable(Options{Memory: math.MaxInt64}, wide.Axes)
+	for _, x := range found.Axes {
+		one := AxisInspection{Name: x.Name, Units: x.Units, Producers: siteNames(x.Producers), Readers: siteNames(x.Readers)}
+		for _, n := range x.Between {
+			one.Between = append(one.Between, n.Label())
+		}
+		i.Axes = append(i.Axes, one)
+	}
+	i.Whole = found.Whole
+	return nil
+}
+
+// siteNames are those of ports.
+func siteNames(ports []rewrite.Port) []string {
+	var out []string
+	for _, p := range ports {
+		out = append(out, p.Site.Name)
+	}
 	return out
 }
 

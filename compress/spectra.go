@@ -42,7 +42,10 @@ func InspectSpectra(ctx context.Context, env *Environment, m *onnxio.Model, o Op
 		return nil, err
 	}
 	defer of.close()
-	out := inspection(a)
+	out, err := inspection(a)
+	if err != nil {
+		return nil, err
+	}
 	for i := range of.sites {
 		out.Sites[i].Spectra = of.sites[i].spectra(a.methods)
 	}

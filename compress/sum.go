@@ -70,12 +70,9 @@ func (c *Choice) axes() []AxisResult {
 	for i, k := range c.widths {
 		o := &c.Offers.axes[i]
 		r := AxisResult{Name: o.axis.Name, Units: o.axis.Units, Kept: o.kept(k), Note: o.note}
-		for _, p := range o.axis.Producers {
-			r.Producers = append(r.Producers, p.Site.Name)
-		}
+		r.Producers, r.Readers = siteNames(o.axis.Producers), siteNames(o.axis.Readers)
 		sensitive := false
 		for _, p := range o.axis.Readers {
-			r.Readers = append(r.Readers, p.Site.Name)
 			sensitive = sensitive || c.Offers.sensitive(p.Site)
 		}
 		if loss := o.loss(k); loss > 0 && o.energy > 0 {

@@ -32,9 +32,32 @@ func Inspection(w io.Writer, i *compress.Inspection, verbose bool) error {
 	for _, s := range i.Sites {
 		p.note(s.Name, s.Note)
 	}
+	p.axes(i, verbose)
 	p.nodes("not counted, because their size is unknown:", i.Uncounted, verbose)
 	p.nodes("left alone:", i.Skipped, verbose)
 	return p.err
+}
+
+// axes writes what may be narrowed, and what may not: of those with the same reason the first few, or, when verbose, all.
+func (p *printer) axes(i *compress.Inspection, verbose bool) {
+	rows := make([][]any, 0, len(i.Axes))
+	for _, x := range i.Axes {
+		rows = append(rows, []any{x.Name, strings.Join(x.Producers, ", "), strings.Join(x.Readers, ", "), x.Units})
+	}
+	if len(rows) > 0 {
+		p.line("may become narrower, by %s:", compress.Width)
+		p.grid(Columns([]string{"axis", "computed by", "read by"}, "units"), rows)
+	}
+	p.whole(i.Whole, verbose)
+}
+
+// whole lists axes and channels that stay as they are, those with one reason together.
+func (p *printer) whole(list []compress.WholeAxis, all bool) {
+	var nodes []compress.Skipped
+	for _, x := range list {
+		nodes = append(nodes, compress.Skipped{Name: x.Name, Op: number(x.Units, "channel") + " of", Reason: x.Reason})
+	}
+	p.nodes("stay as wide as they are:", nodes, all)
 }
 
 // shownRanks is how many ranks of a spectrum stand in a line.

@@ -26,6 +26,7 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 	p.line("")
 	p.line("%s of %s factored, %s left alone; %s %.4g (%s)",
 		schemesText(r.Sites), number(len(r.Sites), "site"), number(len(r.Skipped), "other node"), measureText(r), r.Plan.Loss, boundText(r.Plan))
+	p.widths(r.Axes)
 	p.merges(r.Merged, verbose)
 	p.goals(r.Trials, verbose)
 	if len(r.Uncounted) > 0 {
@@ -57,6 +58,32 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 	return Verification(w, r.Verification)
 }
 
+// widths says how many axes became narrower, where that was asked for.
+func (p *printer) widths(axes []compress.AxisResult) {
+	if len(axes) == 0 {
+		return
+	}
+	narrower, units, kept := 0, 0, 0
+	for _, x := range axes {
+		units, kept = units+x.Units, kept+len(x.Kept)
+		if len(x.Kept) < x.Units {
+			narrower++
+		}
+	}
+	p.line("%d of %d axes narrower, which keep %d of %s; no node is added", narrower, len(axes), kept, number(units, "unit"))
+}
+
+// axisRows are the axes, in the order of the graph.
+func axisRows(axes []compress.AxisResult) [][]any {
+	rows := make([][]any, 0, len(axes))
+	for _, x := range axes {
+		rows = append(rows, []any{
+			x.Name, strings.Join(x.Readers, ", "), x.Units, len(x.Kept), fmt.Sprintf("%.2f %%", 100*x.Loss), Ratio(int64(len(x.Kept)), int64(x.Units)),
+		})
+	}
+	return rows
+}
+
 // merges says what neighbours became one node, and what that saved.
 func (p *printer) merges(merged []compress.MergedNodes, verbose bool) {
 	if len(merged) == 0 {
@@ -80,9 +107,16 @@ func (p *printer) details(r *compress.Result) {
 	if len(r.Sites) > 0 {
 		p.grid(Columns([]string{"site", "op", "kernel", "method"}, "rank", "break-even", "loss", "MACs", "left"), siteRows(r.Sites))
 	}
+	if len(r.Axes) > 0 {
+		p.grid(Columns([]string{"axis", "read by"}, "units", "kept", "loss", "left"), axisRows(r.Axes))
+	}
 	for _, s := range r.Sites {
 		p.note(s.Name, s.Note)
 	}
+	for _, x := range r.Axes {
+		p.note(x.Name, x.Note)
+	}
+	p.whole(r.Whole, true)
 	p.nodes("not counted, because their size is unknown:", r.Uncounted, true)
 	p.nodes("left alone:", r.Skipped, true)
 	p.durations(r.Stages)
