@@ -78,16 +78,19 @@ func Assemble(ctx context.Context, env *Environment, a *Analysis, c *Choice, o O
 	if err != nil {
 		return nil, err
 	}
-	if s.Chains, err = c.chains(ctx, env, a, shelf); err != nil {
+	if s.Chains, err = c.chains(ctx, env, a, shelf); err == nil {
+		err = s.fold(ctx, env, a, shelf)
+	}
+	if err != nil {
 		return nil, errors.Join(err, shelf.Close())
 	}
-	factored := slices.ContainsFunc(c.picks, func(p option) bool { return p.method != nil })
-	if factored && !o.NoRefit && o.Source != nil {
+	changed := len(s.Narrowed) > 0 || slices.ContainsFunc(c.picks, func(p option) bool { return p.method != nil })
+	if changed && !o.NoRefit && o.Source != nil {
 		if err := env.stage(ctx, "refit", func(st *stage) error { return s.refit(ctx, st, a, o, shelf) }); err != nil {
 			return nil, errors.Join(err, shelf.Close())
 		}
 	}
-	err = env.stage(ctx, "rewrite", func(*stage) error { return s.rewrite(ctx, env, a, o, shelf) })
+	err = env.stage(ctx, "rewrite", func(*stage) error { return s.rewrite(env, a, o, shelf) })
 	if s.Model != nil {
 		s.Model.Hold(shelf)
 	} else {
@@ -152,7 +155,10 @@ func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options
 	}
 	choices := make([]refit.Choice, len(s.Chains))
 	for i, at := range s.Choice.Offers.sites {
-		choices[i] = refit.Choice{Site: at.site, Chain: s.Chains[i], Output: at.output, Felt: at.felt}
+		choices[i] = refit.Choice{Site: at.site, Chain: s.Chains[i], Output: s.felt(i), Felt: at.felt}
+		if left := rewrite.Left(&at.site, s.Narrowed); len(left) < at.site.Kernel.In {
+			choices[i].Kept = left
+		}
 		if m := s.Choice.picks[i].method; m != nil {
 			choices[i].Method = *m
 		}
@@ -186,9 +192,9 @@ func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options
 }
 
 // rewrite builds the new model, and counts anew what it needs.
-func (s *Assembled) rewrite(ctx context.Context, env *Environment, a *Analysis, o Options, on *shelf) (err error) {
+func (s *Assembled) rewrite(env *Environment, a *Analysis, o Options, on *shelf) (err error) {
 	if len(s.Narrowed) > 0 {
-		err = s.narrow(ctx, env, a)
+		s.Model, err = rewrite.Narrow(a.model, s.Narrowed, s.folds())
 	} else {
 		err = s.replace(env, a, on)
 	}
@@ -198,16 +204,6 @@ func (s *Assembled) rewrite(ctx context.Context, env *Environment, a *Analysis, 
 	concrete, _ := shapes.InputShapes(s.Model, a.inputs)
 	s.Costs = rewrite.MeasureCosts(s.Model, shapes.InferSeen(s.Model, concrete, rewrite.NarrowedValues(a.seen, s.Narrowed)))
 	s.Targets, err = a.reached(s.Costs, o.Targets)
-	return err
-}
-
-// narrow builds the model with narrower axes.
-func (s *Assembled) narrow(ctx context.Context, env *Environment, a *Analysis) error {
-	folds, err := s.Choice.Offers.folds(ctx, env, a, s.Narrowed)
-	if err != nil {
-		return err
-	}
-	s.Model, err = rewrite.Narrow(a.model, s.Narrowed, folds)
 	return err
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/rewrite"
 )
 
 // shelf is where the numbers of chains and of new weights lie, from when they are made until they are written: in memory where that is
@@ -29,6 +30,12 @@ func (c *Choice) shelf(o Options) (*shelf, error) {
 	for _, p := range c.picks {
 		if p.method != nil {
 			need += 8 * p.params
+		}
+	}
+	narrowed := c.narrowings()
+	for i := range c.picks {
+		if s := &c.Offers.sites[i].site; len(rewrite.Left(s, narrowed)) < s.Kernel.In {
+			need += 8 * s.Kernel.Params() // of a fold, zeros included
 		}
 	}
 	if need <= o.Memory/chainsPart {

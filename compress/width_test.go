@@ -104,6 +104,26 @@ func heldAxes(t *testing.T, r *Result) {
 	}
 }
 
+// TestWidthsRefit: solved anew, a narrower model is closer to the original on samples that calibration did not see, and its
+// targets hold where a refit would like to grow biases.
+func TestWidthsRefit(t *testing.T) {
+	needRuntime(t)
+	m := coupled(t)
+	for _, target := range []Target{share(MACs, 0.5), share(Params, 0.5)} {
+		o := narrow(Options{Targets: []Target{target}, Source: images(300), CalibSamples: 200})
+		r, written := run(t, m, o)
+		o.NoRefit = true
+		plain, _ := run(t, m, o)
+		if r.Refit == nil || r.Refit.Kept == 0 {
+			t.Errorf("%s: refit %+v", target, r.Refit)
+		}
+		if now, before := *r.Verification.Outputs[0].SNR, *plain.Verification.Outputs[0].SNR; !(now > before+0.5) {
+			t.Errorf("%s: %.2f dB with the refit, %.2f dB without", target, now, before)
+		}
+		sameNodes(t, m, written)
+	}
+}
+
 // TestWidthsChoice: no other choice of the widths on offer loses less within the limits, and none is below the bound, on a network
 // whose layers' costs are products.
 func TestWidthsChoice(t *testing.T) {

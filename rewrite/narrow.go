@@ -26,6 +26,8 @@ type Fold struct {
 	// Shift is added to each output channel, beside what the reader adds; nil for nothing. The reader needs a place for it,
 	// which Site.Bias tells.
 	Shift []float64
+	// Site is the site where it reads none of the axes to be narrowed, of which Kernel has all input channels then; nil for a reader.
+	Site *Site
 }
 
 // Left returns the input channels of a site that stay when axes are narrowed, ascending: those that none of the axes has, or
@@ -101,7 +103,7 @@ func NarrowedValues(known map[string][]int, list []Narrowing) map[string][]int {
 
 // Narrow returns the model in which only the units to keep are left of some axes, one Narrowing for each: producers
 // compute their channels alone, what treats them on their way has fewer parameters, and readers read fewer columns, of their
-// own kernels or, by the readers' names, of those in folds. Axes may share sites: one's reader may be another's producer.
+// own kernels or, by the readers' names, of those in folds, which may have new kernels for other sites too. Axes may share sites: one's reader may be another's producer.
 //
 // No node is added and none changes its name. A constant is rewritten in its place where everything that reads it agrees,
 // else a copy is made for those that differ, called NAME.narrow, or after the reader for the kernels of folds; the bytes of
@@ -200,6 +202,9 @@ func foldReaders(m *onnxio.Model, list []Narrowing, folds map[string]Fold) (*onn
 	var patches []Patch
 	for _, name := range slices.Sorted(maps.Keys(folds)) {
 		s, ok := readers[name]
+		if !ok && folds[name].Site != nil {
+			s, ok = folds[name].Site, true
+		}
 		if !ok {
 			return nil, nil, fmt.Errorf("a fold is given for %q, which reads none of the axes to be narrowed", name)
 		}
@@ -229,6 +234,10 @@ func unfolded(s *Site, left []int, k decomp.Kernel) (decomp.Kernel, error) {
 	want.In = len(left)
 	if k.Out != want.Out || k.In != want.In || k.Groups != want.Groups || !slices.Equal(k.Window, want.Window) || int64(len(k.Weights)) != want.Params() {
 		return whole, fmt.Errorf("it has %d numbers for the kernel %v, one of %v is wanted", len(k.Weights), k.Shape, want)
+	}
+	if len(left) == s.Kernel.In {
+		whole.Weights = k.Weights
+		return whole, nil
 	}
 	taps := s.Kernel.Cols() / s.Kernel.In
 	for o := range k.Out {

@@ -204,6 +204,31 @@ func regressed(t *testing.T, x, y [][]float64, w *linalg.Matrix, ridge float64, 
 	return solved.T(), cov, mx, my
 }
 
+// regressedKept is regressed, of a site that keeps some of its input channels on these alone, towards the factor that it has.
+func regressedKept(t *testing.T, c *Choice, x, y [][]float64, w *linalg.Matrix, ridge float64, centred bool) (ls, cov *linalg.Matrix, mx, my []float64) {
+	t.Helper()
+	if c.Kept == nil {
+		return regressed(t, x, y, w, ridge, centred)
+	}
+	columns := (&problem{choice: c, kernel: c.Chain[0].Kernel}).keptColumns()
+	part := make([][]float64, len(x))
+	for n := range x {
+		for _, k := range columns {
+			part[n] = append(part[n], x[n][k])
+		}
+	}
+	factor := &linalg.Matrix{Rows: w.Rows, Cols: w.Cols, Data: c.Chain[0].Kernel.Weights}
+	small, _, means, my := regressed(t, part, y, picked(factor, nil, columns), ridge, centred)
+	ls, mx = linalg.New(w.Rows, w.Cols), make([]float64, w.Cols)
+	for i, k := range columns {
+		mx[k] = means[i]
+		for o := range w.Rows {
+			ls.Set(o, k, small.At(o, i))
+		}
+	}
+	return ls, nil, mx, my
+}
+
 // checkClosed holds an outcome against the regression written out: targets are what the original computes at the
 // site less its bias, plus, with a shortcut, what the compressed operand lacks divided by scale.
 func checkClosed(t *testing.T, lib *ort.Library, m *onnxio.Model, choices []Choice, r *Result, at int, operand string, scale []float64, src memory) {
@@ -259,7 +284,7 @@ func checkClosed(t *testing.T, lib *ort.Library, m *onnxio.Model, choices []Choi
 				y[g][n][o] -= plain[g][n][o] - dot(w.Row(o), x[g][n])
 			}
 		}
-		ls, cov, a, b := regressed(t, x[g], y[g], w, got.Ridge, last.Shift != nil)
+		ls, cov, a, b := regressedKept(t, &choices[at], x[g], y[g], w, got.Ridge, last.Shift != nil)
 		wanted.Weights = append(wanted.Weights, ls.Data...)
 		metric.In = append(metric.In, cov)
 		mx, my = append(mx, a), append(my, b)
@@ -268,7 +293,7 @@ func checkClosed(t *testing.T, lib *ort.Library, m *onnxio.Model, choices []Choi
 		metric.Out = s.OutputMetric()
 	}
 	want := wanted
-	if choices[at].Chain != nil {
+	if choices[at].Chain != nil && choices[at].Kept == nil {
 		chain, err := choices[at].Method.Refit(linalg.Gonum(), wanted, metric, choices[at].Chain)
 		if err != nil {
 			t.Fatal(err)
@@ -440,6 +465,64 @@ func TestRefitIsTheRegression(t *testing.T) {
 			}
 		})
 	}
+}
+
+// kept is a choice of every other input channel, with the weights that the site has there, halved.
+func kept(t *testing.T, s rewrite.Site) Choice {
+	t.Helper()
+	k, err := s.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Choice{Site: s}
+	taps := k.Cols() / k.In
+	for i := range k.Weights {
+		if channel := i / taps % k.In; channel%2 == 0 {
+			k.Weights[i] /= 2
+		} else {
+			k.Weights[i] = 0
+		}
+	}
+	for channel := 0; channel < k.In; channel += 2 {
+		c.Kept = append(c.Kept, channel)
+	}
+	c.Chain = decomp.Chain{{Part: "fold", Kernel: k, Axes: slices.Repeat([]bool{true}, len(k.Window))}}
+	return c
+}
+
+// Of a site that keeps some of its input channels the refit is the regression on these, and the others stay without weights.
+func TestRefitOfKeptChannels(t *testing.T) {
+	lib := orttest.Open(t)
+	tried := 0
+	for _, c := range closedCases() {
+		t.Run(c.name, func(t *testing.T) {
+			m := c.model(t)
+			src := sitetest.Draws(80, "x", 0.4, c.shape...)
+			sites := sitetest.Sites(t, m, src[0])
+			if sites[1].Kernel.Groups > 1 || sites[1].View.Kind == rewrite.TableRows {
+				return
+			}
+			tried++
+			choices := choose(t, sites, 2, 0)
+			choices[1] = kept(t, sites[1])
+			r := refit(t, lib, m, choices, src, Options{})
+			checkClosed(t, lib, m, choices, r, 1, "", nil, src)
+			k := r.Sites[1].Chain[0].Kernel
+			for i, v := range k.Weights {
+				if channel := i / (k.Cols() / k.In) % k.In; channel%2 == 1 && v != 0 {
+					t.Fatalf("input channel %d, which goes, has the weight %g", channel, v)
+				}
+			}
+		})
+	}
+	if tried < 3 {
+		t.Errorf("%d cases were tried", tried)
+	}
+	m, src := testkit.Zoo(t, "cnn"), sitetest.Draws(40, "image", 0, 3, 16, 16)
+	choices := choose(t, sitetest.Sites(t, m, src[0]))
+	choices[0].Kept = []int{0}
+	_, err := Run(t.Context(), lib, m, choices, src, testkit.Count(len(src)), Options{})
+	testkit.WantError(t, err, "input channels are kept")
 }
 
 // What lies far from zero, inputs and errors alike, loses no digits: the regression about the means is the same.

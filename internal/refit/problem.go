@@ -27,7 +27,7 @@ func (p *problem) candidates(short bool) []candidate {
 			out = append(out, candidate{ridge: math.Inf(1), short: both})
 		}
 		for _, r := range ridges() {
-			if p.choice.Chain == nil && !math.IsInf(r, 1) || p.choice.Chain != nil && p.choice.Method.Refit != nil {
+			if single := p.choice.Chain == nil || p.choice.Kept != nil; single && !math.IsInf(r, 1) || !single && p.choice.Method.Refit != nil {
 				out = append(out, candidate{fit: true, ridge: r, short: both})
 			}
 		}
@@ -90,6 +90,9 @@ func (p *problem) single(weights []float64) decomp.Chain {
 
 // regress solves for new weights and splits them.
 func (p *problem) regress(f facts, t target, c candidate) (decomp.Chain, error) {
+	if p.choice.Kept != nil {
+		return p.regressKept(f, t, c.ridge)
+	}
 	k := p.kernel
 	wanted := decomp.Kernel{Shape: k.Shape, Weights: slices.Clone(k.Weights)}
 	metric := decomp.Metric{Out: p.g}
@@ -118,6 +121,70 @@ func (p *problem) regress(f facts, t target, c candidate) (decomp.Chain, error) 
 		return p.single(wanted.Weights), nil
 	}
 	return p.choice.Method.Refit(p.backend, wanted, metric, p.choice.Chain)
+}
+
+// regressKept solves for new weights F + Δ in the columns that are kept, F those of the chain: with e = z − Wx − b, which the sums
+// have, F is short of e + (W−F)x, so that
+//
+//	Δ_S = (E[e xᵀ] + (W−F) E[x xᵀ])_S (A_SS + λI)⁻¹.
+func (p *problem) regressKept(f facts, t target, ridge float64) (decomp.Chain, error) {
+	k := p.kernel
+	change, err := p.change(p.choice.Chain)
+	if err != nil {
+		return nil, err
+	}
+	ex, xx := p.backend.Mul(false, false, -1, change[0], f.xx[0]), f.xx[0]
+	accumulate(ex.Data, t.ex[0].Data)
+	if p.shift {
+		e := slices.Clone(t.e[0])
+		for i := range e {
+			e[i] -= dot(change[0].Row(i), f.x[0])
+		}
+		xx, ex = less(xx, f.x[0], f.x[0]), less(ex, e, f.x[0])
+	}
+	columns := p.keptColumns()
+	delta, err := p.delta(variances(picked(xx, columns, columns)), picked(ex, nil, columns), ridge)
+	if err != nil {
+		return nil, err
+	}
+	weights := slices.Clone(p.choice.Chain[0].Kernel.Weights)
+	for o := range k.Rows() {
+		for i, c := range columns {
+			weights[o*k.Cols()+c] += delta.At(i, o)
+		}
+	}
+	return p.single(weights), nil
+}
+
+// keptColumns are those of the channels that are kept.
+func (p *problem) keptColumns() []int {
+	taps := p.kernel.Cols() / p.kernel.In
+	var out []int
+	for _, channel := range p.choice.Kept {
+		for t := range taps {
+			out = append(out, channel*taps+t)
+		}
+	}
+	return out
+}
+
+// picked returns some rows of m, all for nil, and some columns.
+func picked(m *linalg.Matrix, rows, columns []int) *linalg.Matrix {
+	n := len(rows)
+	if rows == nil {
+		n = m.Rows
+	}
+	out := linalg.New(n, len(columns))
+	for i := range n {
+		from := m.Row(i)
+		if rows != nil {
+			from = m.Row(rows[i])
+		}
+		for j, c := range columns {
+			out.Set(i, j, from[c])
+		}
+	}
+	return out
 }
 
 // delta returns (A + λI)⁻¹ Σ_xe, [K, O], with λ the given share of A's mean diagonal.
