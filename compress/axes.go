@@ -118,6 +118,15 @@ func (a *Analysis) shares(s *rewrite.Site) bool {
 	return alone[0].WeightStays
 }
 
+// nothingNarrower says why no axis may be narrowed.
+func (a *Analysis) nothingNarrower() string {
+	if len(a.Whole) == 0 {
+		return "the model has no axis that could become narrower: no layer reads what another computes"
+	}
+	w := a.Whole[0]
+	return fmt.Sprintf("nothing of the model may become narrower; of %s, because %s (`onnx-compress inspect` lists all)", w.Name, w.Reason)
+}
+
 // tallied is the analysis that can count what narrower axes leave.
 func (a *Analysis) tallied() (*Analysis, error) {
 	next := *a

@@ -145,8 +145,12 @@ func (q *quest) missed(k int, limit, reachable float64, ls []ladder) *UnmetError
 	if target.Resource == Bytes {
 		rest += q.spare
 	}
+	why := ""
+	if q.o.widths() && len(q.a.Axes) == 0 {
+		why = q.a.nothingNarrower()
+	}
 	return &UnmetError{
-		Target: target, Limit: limit + rest, Reachable: reachable + rest, Original: q.a.need(target.Resource),
+		Why: why, Target: target, Limit: limit + rest, Reachable: reachable + rest, Original: q.a.need(target.Resource),
 		Others: slices.Concat(q.bounds[:k], q.bounds[k+1:]), Sites: len(q.a.Sites),
 		Cramped: q.a.cramped, Memory: q.a.wanted,
 	}

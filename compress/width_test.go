@@ -2,6 +2,8 @@ package compress
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"math"
 	"slices"
 	"testing"
@@ -101,6 +103,52 @@ func heldAxes(t *testing.T, r *Result) {
 	}
 	if narrower == 0 || math.Abs(loss-r.Plan.Loss) > 1e-9*loss {
 		t.Errorf("%d axes are narrower, which lose %g; the plan %g", narrower, loss, r.Plan.Loss)
+	}
+}
+
+// TestWidthsPlan holds the axes of a plan against what it was.
+func TestWidthsPlan(t *testing.T) {
+	needRuntime(t)
+	r, _ := run(t, coupled(t), narrow(Options{Targets: []Target{share(MACs, 0.5)}}))
+	text, err := json.Marshal(PlanOf(r).Axes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `[{"name":"Conv_2","units":16,"kept":[2,4,5,6,8,9,10,13]},{"name":"Conv_3","units":20,"kept":[0,1,2,3,4,5,7,8,9,10,11,12,13,17,18,19]}]`; string(text) != want {
+		t.Errorf("planned %s, want %s", text, want)
+	}
+}
+
+// TestWidthsZoo narrows every model of the zoo that can be narrowed.
+func TestWidthsZoo(t *testing.T) {
+	needRuntime(t)
+	narrowed := 0
+	for _, c := range testmodels.All() {
+		if !c.Runs {
+			continue
+		}
+		t.Run(c.Name, func(t *testing.T) {
+			m := zoo(t, c.Name)
+			if found, err := Inspect(m, nil, Selection{}); err != nil || len(found.Axes) == 0 {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			o := narrow(Options{Targets: []Target{share(Params, 0.98)}, Source: whole(t, m, 90), CalibSamples: 80})
+			r, err := Run(t.Context(), in(t), m, to(t, o))
+			if errors.As(err, new(*UnmetError)) {
+				return // what readers saw is too little
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			narrowed++
+			heldAxes(t, r)
+		})
+	}
+	if narrowed < 8 {
+		t.Errorf("%d models were narrowed", narrowed)
 	}
 }
 
