@@ -219,26 +219,27 @@ func (w *weaving) exchanged(rungs []int) []int {
 // exchange is the best such change, nil for none.
 func (w *weaving) exchange(rungs []int) []int {
 	var best []int
-	least := w.loss(rungs)
-	least -= 1e-12 * least
-	try := func(changed []int) {
-		if l := w.loss(changed); l < least && w.excess(w.costs(changed)) == 0 {
-			best, least = slices.Clone(changed), l
+	least := -1e-12 * w.loss(rungs)
+	now := slices.Clone(rungs)
+	try := func(change float64) {
+		if change < least && w.excess(w.costs(now)) == 0 {
+			best, least = slices.Clone(now), change
 		}
 	}
-	now := slices.Clone(rungs)
 	for i := range now {
 		for up := rungs[i] + 1; up <= min(rungs[i]+reach, len(w.widths[i])-1); up++ {
 			now[i] = up
-			try(now)
+			won := w.losses[i][up] - w.losses[i][rungs[i]]
+			try(won)
 			for k := range now {
-				for down := rungs[k] - 1; k != i && down >= max(rungs[k]-reach, 0); down-- {
+				if k == i {
+					continue
+				}
+				for down := rungs[k] - 1; down >= max(rungs[k]-reach, 0); down-- {
 					now[k] = down
-					try(now)
+					try(won + w.losses[k][down] - w.losses[k][rungs[k]])
 				}
-				if k != i {
-					now[k] = rungs[k]
-				}
+				now[k] = rungs[k]
 			}
 		}
 		now[i] = rungs[i]

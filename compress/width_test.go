@@ -172,6 +172,35 @@ func TestWidthsRefit(t *testing.T) {
 	}
 }
 
+// TestWidthsMeasures: without sensitivities losses are shares, and every search chooses.
+func TestWidthsMeasures(t *testing.T) {
+	needRuntime(t)
+	m := coupled(t)
+	for _, method := range []string{"composite", "lagrange", "rene"} {
+		for _, probes := range []int{-1, 1} {
+			o := narrow(Options{Targets: []Target{share(MACs, 0.6), share(Params, 0.7)}, Search: method})
+			o.Probes = probes
+			r, _ := run(t, m, o)
+			if want := map[int]Measure{-1: EnergyShare, 1: OutputChange}[probes]; r.Plan.Measure != want || r.Plan.Loss <= 0 || r.Plan.Bound > r.Plan.Loss {
+				t.Errorf("%s, %d probes: %+v", method, probes, r.Plan)
+			}
+			if corrected := method == "composite" && probes > 0; corrected != (len(r.Plan.Corrections) > 0) {
+				t.Errorf("%s, %d probes: %d corrections", method, probes, len(r.Plan.Corrections))
+			}
+			for _, c := range r.Plan.Corrections {
+				if c.Axis == "" || c.Method != Width || len(c.Sites) == 0 || !(c.Ratio > 0) {
+					t.Errorf("correction %+v", c)
+				}
+			}
+			for _, x := range r.Targets {
+				if float64(x.Reached) > x.Limit {
+					t.Errorf("%s, %d probes: %+v", method, probes, x)
+				}
+			}
+		}
+	}
+}
+
 // TestWidthsChoice: no other choice of the widths on offer loses less within the limits, and none is below the bound, on a network
 // whose layers' costs are products.
 func TestWidthsChoice(t *testing.T) {

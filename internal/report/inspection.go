@@ -32,9 +32,9 @@ func Inspection(w io.Writer, i *compress.Inspection, verbose bool) error {
 	for _, s := range i.Sites {
 		p.note(s.Name, s.Note)
 	}
-	p.axes(i, verbose)
 	p.nodes("not counted, because their size is unknown:", i.Uncounted, verbose)
 	p.nodes("left alone:", i.Skipped, verbose)
+	p.axes(i, verbose)
 	return p.err
 }
 

@@ -143,6 +143,15 @@ func inspection() *compress.Inspection {
 	return i
 }
 
+// whole is what stays as wide as it is.
+func whole() []compress.WholeAxis {
+	return []compress.WholeAxis{
+		{Name: "fc2", Units: 10, Reason: `they are the graph output "logits"`},
+		{Name: "add1", Units: 16, Reason: "values that several nodes compute are added on it"},
+		{Name: "add2[0:16]", Units: 1, Reason: "values that several nodes compute are added on it"},
+	}
+}
+
 // spectra is a model whose second site was factored in two ways.
 func spectra() *compress.Inspection {
 	svd, tucker := compress.SpectrumInspection{Method: "svd"}, compress.SpectrumInspection{Method: "tucker2"}
@@ -209,6 +218,14 @@ func TestResultText(t *testing.T) {
 	}))
 	golden(t, "result_corrected", show(false, func(r *compress.Result) { r.Plan.Corrections = make([]compress.Correction, 2) }))
 	golden(t, "result_goals_shared", show(false, func(r *compress.Result) { r.Trials = trials(true) }))
+	golden(t, "result_widths", show(true, func(r *compress.Result) {
+		change := 0.25
+		r.Axes = []compress.AxisResult{
+			{Name: "conv1", Units: 4, Kept: []int{0, 3}, Producers: []string{"conv1"}, Readers: []string{"conv2", "conv3"}, Loss: 0.0123, OutputChange: &change},
+			{Name: "fc1", Units: 3, Kept: []int{0, 1, 2}, Producers: []string{"fc1"}, Readers: []string{"fc2"}, Note: "fc2, which reads it, has 3 inputs and met 8 columns of them; 12 would tell what is lost"},
+		}
+		r.Whole = whole()
+	}))
 	golden(t, "result_nothing", show(true, func(r *compress.Result) {
 		r.Sites, r.Uncounted, r.Calibration = []compress.SiteResult{}, nil, &compress.Calibration{Source: "images"}
 		r.Skipped = r.Skipped[:2]
@@ -220,6 +237,12 @@ func TestResultText(t *testing.T) {
 func TestInspectionText(t *testing.T) {
 	golden(t, "inspection", func(w io.Writer) error { return Inspection(w, inspection(), false) })
 	golden(t, "inspection_verbose", func(w io.Writer) error { return Inspection(w, inspection(), true) })
+	golden(t, "inspection_widths", func(w io.Writer) error {
+		i := inspection()
+		i.Axes = []compress.AxisInspection{{Name: "conv1", Units: 16, Producers: []string{"conv1"}, Readers: []string{"conv2", "conv3"}, Between: []string{"norm1"}}}
+		i.Whole = whole()
+		return Inspection(w, i, false)
+	})
 	golden(t, "inspection_spectra", func(w io.Writer) error { return Inspection(w, spectra(), false) })
 	golden(t, "inspection_spectra_verbose", func(w io.Writer) error { return Inspection(w, spectra(), true) })
 	golden(t, "inspection_nothing", func(w io.Writer) error {

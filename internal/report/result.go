@@ -116,9 +116,9 @@ func (p *printer) details(r *compress.Result) {
 	for _, x := range r.Axes {
 		p.note(x.Name, x.Note)
 	}
-	p.whole(r.Whole, true)
 	p.nodes("not counted, because their size is unknown:", r.Uncounted, true)
 	p.nodes("left alone:", r.Skipped, true)
+	p.whole(r.Whole, true)
 	p.durations(r.Stages)
 	p.memory(r.Memory)
 }
