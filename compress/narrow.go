@@ -139,17 +139,8 @@ func (s *Assembled) folds() map[string]rewrite.Fold {
 // felt weighs errors of a site's outputs, of those alone that stay: nil for what the refit takes by itself.
 func (s *Assembled) felt(i int) []*linalg.Matrix {
 	o := s.Choice.Offers.sites[i].seen
-	gone := map[int]bool{}
-	for _, n := range s.Narrowed {
-		for _, p := range n.Axis.Producers {
-			for channel, unit := range p.Units {
-				if _, stays := slices.BinarySearch(n.Keep, unit); p.Site.Node == o.site.Node && unit >= 0 && !stays {
-					gone[channel] = true
-				}
-			}
-		}
-	}
-	if len(gone) == 0 {
+	stays := rewrite.LeftOut(&o.site, s.Narrowed)
+	if len(stays) == o.site.Kernel.Out || o.site.Kernel.Groups > 1 || o.pulled {
 		return o.output
 	}
 	whole := o.output
@@ -158,13 +149,11 @@ func (s *Assembled) felt(i int) []*linalg.Matrix {
 	}
 	rows := o.site.Kernel.Rows()
 	out := linalg.New(rows, rows)
-	for r := range rows {
-		for c := range rows {
-			switch {
-			case gone[r] || gone[c]:
-			case whole != nil:
+	for _, r := range stays {
+		for _, c := range stays {
+			if whole != nil {
 				out.Set(r, c, whole[0].At(r, c))
-			case r == c:
+			} else if r == c {
 				out.Set(r, c, 1)
 			}
 		}

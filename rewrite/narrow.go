@@ -43,6 +43,45 @@ func Left(s *Site, list []Narrowing) []int {
 	})
 }
 
+// LeftOut returns the output channels of a site that stay when axes are narrowed, ascending: those that it computes for none of
+// them, or for a unit that is kept. Of a convolution in groups between producers and readers, these are the groups' that stay.
+func LeftOut(s *Site, list []Narrowing) []int {
+	if s.Kernel.Groups > 1 {
+		rows := s.Kernel.Rows()
+		var out []int
+		for _, g := range leftGroups(s, list) {
+			for i := range rows {
+				out = append(out, g*rows+i)
+			}
+		}
+		return out
+	}
+	return left(list, s.Kernel.Out, func(a *Axis) []int {
+		for _, port := range a.Producers {
+			if port.Site.Node == s.Node {
+				return port.Units
+			}
+		}
+		return nil
+	})
+}
+
+// leftGroups are the groups of a convolution that stay.
+func leftGroups(s *Site, list []Narrowing) []int {
+	k, right := s.Kernel, len(s.Kernel.Window)+1
+	rows := k.Rows()
+	if s.View.Transposed {
+		rows = k.In / k.Groups
+	}
+	var out []int
+	for _, i := range left(list, rows*k.Groups, func(a *Axis) []int { return a.constants[operand{s.Node, s.weight.slot, right}] }) {
+		if i%rows == 0 {
+			out = append(out, i/rows)
+		}
+	}
+	return out
+}
+
 // left lists those of n entries that stay, where of tells the units of the entries on an axis, nil for none.
 func left(list []Narrowing, n int, of func(*Axis) []int) []int {
 	out := axes(n)
