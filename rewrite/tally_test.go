@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -54,6 +55,45 @@ func sharing(m *onnxio.Model, a rewrite.Axis) bool {
 	})
 }
 
+// holdValues: shapes of the values of a model are, narrowed, those of the narrower one, and so are the channels of its sites.
+func holdValues(t *testing.T, m, small *onnxio.Model, list []rewrite.Narrowing) {
+	t.Helper()
+	before, after := infer(m), infer(small)
+	known := map[string][]int{}
+	g := graph.Of(m)
+	for _, n := range g.Nodes() {
+		if _, constant := g.Constant(n.Input(0)); constant || n.Op() == "Constant" {
+			continue // a weight on its way
+		}
+		for _, v := range n.Outputs() {
+			if shape, ok := before.Of(v); ok && v != "" {
+				known[v] = shape
+			}
+		}
+	}
+	for v, shape := range rewrite.NarrowedValues(known, list) {
+		if want, ok := after.Of(v); ok && !slices.Equal(shape, want) {
+			t.Errorf("%s has the shape %v, narrowed %v, want %v", v, known[v], shape, want)
+		}
+	}
+	sites, _ := linear(t, m)
+	now, _ := linear(t, small)
+	for i := range sites {
+		s := &sites[i]
+		at := slices.IndexFunc(now, func(k rewrite.Site) bool { return k.Name == s.Name })
+		if at < 0 {
+			t.Errorf("%s is no site any more", s.Name)
+			continue
+		}
+		if out := len(rewrite.LeftOut(s, list)); out != now[at].Kernel.Out {
+			t.Errorf("%s keeps %d outputs, has %v", s.Name, out, now[at].Kernel)
+		}
+		if in := len(rewrite.Left(s, list)); s.Kernel.Groups == 1 && in != now[at].Kernel.In {
+			t.Errorf("%s keeps %d inputs, has %v", s.Name, in, now[at].Kernel)
+		}
+	}
+}
+
 // holdTallyAt narrows the axes to some widths, of which some are all units.
 func holdTallyAt(t *testing.T, m *onnxio.Model, tally *rewrite.Tally, list []rewrite.Axis, seed uint64, wanted func(*rewrite.Site) bool) {
 	t.Helper()
@@ -76,6 +116,7 @@ func holdTallyAt(t *testing.T, m *onnxio.Model, tally *rewrite.Tally, list []rew
 		}
 	}
 	small := narrow(t, m, narrowings, folds)
+	holdValues(t, m, small, narrowings)
 	need, after := tally.At(widths), rewrite.MeasureCosts(small, infer(small))
 	slack := int64(0) // the sizes of a Split whose parts stay equal
 	for _, a := range list {

@@ -26,7 +26,11 @@ func (p *problem) candidates(short bool) []candidate {
 		if p.shift {
 			out = append(out, candidate{ridge: math.Inf(1), short: both})
 		}
-		for _, r := range ridges() {
+		list := ridges()
+		if p.choice.Kept != nil {
+			list = append(list, 10) // folds of few columns want that
+		}
+		for _, r := range list {
 			if single := p.choice.Chain == nil || p.choice.Kept != nil; single && !math.IsInf(r, 1) || !single && p.choice.Method.Refit != nil {
 				out = append(out, candidate{fit: true, ridge: r, short: both})
 			}
