@@ -78,7 +78,7 @@ func layerBlocks(r *compress.Result) []block {
 	if len(r.Sites) == 0 {
 		return nil
 	}
-	out := []block{text("%s", layersIntro(r)), layerPicture(r), layerTable(r), corrections(r)}
+	out := []block{text("%s", layersIntro(r)), layerPicture(r), layerTable(r), axisTable(r), corrections(r)}
 	if f := r.Refit; f != nil {
 		if f.Skipped != "" {
 			out = append(out, text("The layers were not solved anew on what the compressed model feeds them: %s.", f.Skipped))
@@ -164,7 +164,10 @@ func layerTable(r *compress.Result) block {
 			s.Name, s.Op, kernel(s), s.Method, rank(s.Rank), exact(s.Loss),
 			report.Count(s.MACsAfter), report.Ratio(s.MACsAfter, s.MACsBefore), report.Count(s.ParamsAfter), report.Ratio(s.ParamsAfter, s.ParamsBefore),
 		}
-		if s.Method == compress.Dense {
+		switch {
+		case narrower(r)(*s):
+			row[3], row[5] = "narrower", none
+		case s.Method == compress.Dense:
 			row[3], row[5] = "as it was", none
 		}
 		if refits {
@@ -183,6 +186,34 @@ func layerTable(r *compress.Result) block {
 		rows = append(rows, row)
 	}
 	return tabled("Layers, in the order of the model", titles, rows)
+}
+
+// narrower tells of a layer whether it computes or reads fewer channels.
+func narrower(r *compress.Result) func(compress.SiteResult) bool {
+	return func(s compress.SiteResult) bool {
+		return len(r.Axes) > 0 && s.Method == compress.Dense && s.ParamsAfter < s.ParamsBefore
+	}
+}
+
+// axisTable has a row for every axis that might have become narrower.
+func axisTable(r *compress.Result) block {
+	titles := report.Columns([]string{"Channels of", "Read by"}, "Channels", "Kept", "Error of what reads them")
+	if r.Plan.Measure == compress.OutputChange {
+		titles = append(titles, report.Column{Title: "Part of the change", Right: true})
+	}
+	var rows [][]string
+	for _, x := range r.Axes {
+		row := []string{x.Name, strings.Join(x.Readers, ", "), grouped(x.Units), grouped(len(x.Kept)), exact(x.Loss)}
+		if r.Plan.Measure == compress.OutputChange {
+			cell := none
+			if x.OutputChange != nil && r.Plan.Loss > 0 {
+				cell = report.Percent(*x.OutputChange / r.Plan.Loss)
+			}
+			row = append(row, cell)
+		}
+		rows = append(rows, row)
+	}
+	return tabled("Channels between layers", titles, rows)
 }
 
 func refitCells(f *compress.Refit) []string {

@@ -143,6 +143,16 @@ func TestLess(t *testing.T) {
 			[]string{"no layer was changed", "12 nodes: on offer"},
 			[]string{"Error of every layer"},
 		},
+		"widths": {
+			func(r *compress.Result) {
+				for i := range r.Sites {
+					r.Sites[i].Method, r.Sites[i].Rank = compress.Dense, nil
+				}
+				r.Axes = []compress.AxisResult{{Name: "conv1", Units: 64, Kept: []int{1, 2, 5}, Readers: []string{"conv2"}, Loss: 0.01}}
+			},
+			[]string{"with weights became narrower, and none was added", "Channels between layers", "conv2", "narrower</td>"},
+			[]string{"no layer was changed", "Error of every layer"},
+		},
 		"shared samples": {
 			func(r *compress.Result) { r.Trials.Shared = true },
 			[]string{"the same ones chose the model and judged it"},

@@ -40,6 +40,9 @@ func ofResult(r *compress.Result) *document {
 // factored says how many layers became what.
 func factored(r *compress.Result) string {
 	changed, schemes := report.Factored(r.Sites)
+	if n := len(sitesThat(r, narrower(r))); n > 0 {
+		return fmt.Sprintf("%d of %s with weights became narrower, and none was added", n, number(len(r.Sites), "layer"))
+	}
 	if changed == 0 {
 		return "no layer was changed"
 	}
@@ -143,7 +146,7 @@ func aloneBlocks(r *compress.Result) []block {
 	var out []block
 	var kept []string
 	for _, s := range r.Sites {
-		if s.Method == compress.Dense {
+		if s.Method == compress.Dense && !narrower(r)(s) {
 			kept = append(kept, s.Op+" "+s.Name)
 		}
 	}
