@@ -119,6 +119,38 @@ func TestWidthsPlan(t *testing.T) {
 	}
 }
 
+// TestWidthsPlanFaults: a plan whose axes are not those of the model, or of no model, is refused with its reason.
+func TestWidthsPlanFaults(t *testing.T) {
+	needRuntime(t)
+	m := coupled(t)
+	r, _ := run(t, m, narrow(Options{Targets: []Target{share(MACs, 0.5)}}))
+	for _, c := range []struct {
+		change func(p *Plan)
+		read   bool // whether reading it tells
+		words  []string
+	}{
+		{func(p *Plan) { p.Axes = append(p.Axes, p.Axes[0]) }, true, []string{"planned twice"}},
+		{func(p *Plan) { p.Axes[0].Kept = []int{3, 2} }, true, []string{"[3 2]", "ascending"}},
+		{func(p *Plan) { p.Axes[0].Kept = nil }, true, []string{"no unit"}},
+		{func(p *Plan) { p.Sites[0].Method, p.Sites[0].Rank = "svd", []int{2} }, true, []string{"svd", "one of them"}},
+		{func(p *Plan) { p.Axes[0].Name = "Conv_22" }, false, []string{"no axis", "Conv_2"}},
+		{func(p *Plan) { p.Axes[0].Name = r.Whole[0].Name }, false, []string{"cannot change"}},
+		{func(p *Plan) { p.Axes[0].Units = 40 }, false, []string{"16 units", "40"}},
+	} {
+		p := *reread(t, PlanOf(r))
+		c.change(&p)
+		data, err := json.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, err := ReadPlan(bytes.NewReader(data))
+		if !c.read && err == nil {
+			_, err = Run(t.Context(), in(t), m, to(t, Options{FromPlan: read, Source: images(60), CalibSamples: 48}))
+		}
+		testkit.WantError(t, err, c.words...)
+	}
+}
+
 // TestWidthsZoo narrows every model of the zoo that can be narrowed.
 func TestWidthsZoo(t *testing.T) {
 	needRuntime(t)
