@@ -25,7 +25,7 @@ func (w *work) sum(ctx context.Context, d *Delivered, last *Choice, trials *Tria
 		r.Skipped = append(r.Skipped, Skipped{skip.Name, skip.Op, skip.Reason})
 	}
 	for i := range c.picks {
-		site := c.site(i)
+		site := c.site(i, s.Narrowed)
 		if s.Refits != nil {
 			site.Refit = &s.Refits[i]
 		}
@@ -42,8 +42,8 @@ func (w *work) sum(ctx context.Context, d *Delivered, last *Choice, trials *Tria
 	return r, nil
 }
 
-// site is what became of one.
-func (c *Choice) site(i int) SiteResult {
+// site is what became of one, beside narrowed axes.
+func (c *Choice) site(i int, narrowed []rewrite.Narrowing) SiteResult {
 	o, p := &c.Offers.sites[i], &c.picks[i]
 	s, whole := &o.site, dense(&o.site)
 	r := SiteResult{
@@ -54,7 +54,7 @@ func (c *Choice) site(i int) SiteResult {
 	if p.method != nil {
 		r.Method, r.Rank = p.method.Name, p.rank
 	}
-	if left := rewrite.NarrowedShape(s, c.narrowings()).Params(); left < whole.params {
+	if left := rewrite.NarrowedShape(s, narrowed).Params(); left < whole.params {
 		r.ParamsAfter = left
 		r.MACsAfter = whole.macs / whole.params * left
 	}
