@@ -52,7 +52,8 @@ type Analysis struct {
 
 	excluded map[graph.Node]string // sites that the caller leaves alone, with the reasons
 	tally    *rewrite.Tally        // of Axes, nil without any
-	uncut    rewrite.Need          // what it counts with all units
+	uncut    need                  // what it counts with all units
+	twice    need                  // what it counts for each of several axes alone, and for all together once
 }
 
 // Analyse finds a model's sites, at the sizes that samples have, without reading its weights, and deals out the samples.

@@ -132,7 +132,7 @@ func (a *Analysis) tallied() (*Analysis, error) {
 	next := *a
 	var err error
 	if next.tally, err = rewrite.NewTally(a.model, a.Shapes, a.Axes, takesShift); err == nil {
-		next.uncut = next.tally.At(a.units())
+		next.uncut, next.twice = need(next.tally.At(a.units())), need(next.tally.Shared())
 	}
 	return &next, err
 }
@@ -148,14 +148,20 @@ func (a *Analysis) units() []int {
 
 // saved is what widths take off a resource.
 func (a *Analysis) saved(widths []int, r Resource) int64 {
-	left := a.tally.At(widths)
+	return a.uncut.of(r) - need(a.tally.At(widths)).of(r)
+}
+
+// need is what a tally counts.
+type need rewrite.Need
+
+func (n need) of(r Resource) int64 {
 	switch r {
 	case MACs:
-		return a.uncut.MACs - left.MACs
+		return n.MACs
 	case Params:
-		return a.uncut.Params - left.Params
+		return n.Params
 	}
-	return a.uncut.Bytes - left.Bytes
+	return n.Bytes
 }
 
 // eliminationBytes is about what it takes to find the order in which units leave, at one reader: five matrices of its inputs, and

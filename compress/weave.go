@@ -34,7 +34,7 @@ type woven struct {
 	loss  float64
 	costs []float64
 	// bound is a loss that no choice of these widths within the limits is below. It comes from what widths cost with all others
-	// whole: Π(1−u) ≥ 1 − Σu for shares u that go, so that no choice costs less than these costs say.
+	// whole: Π(1−u) ≥ 1 − Σu for shares u that go, so that no choice costs less than these costs say, but for what they say twice.
 	bound       float64
 	multipliers []float64
 }
@@ -147,25 +147,24 @@ func (w *weaving) linearised(now []int) (search.Plan, error) {
 	here := w.costs(now)
 	budgets := make([]search.Budget, len(w.bounds))
 	for b, t := range w.bounds {
-		budgets[b] = search.Budget{Name: string(t.Resource), Limit: w.limits[b] - here[b]}
+		budgets[b] = search.Budget{Name: string(t.Resource), Limit: w.limits[b] - here[b] + float64(w.a.twice.of(t.Resource))}
 	}
 	for i := range now {
 		beside := slices.Clone(now)
-		var base []float64
 		ladders[i].Name = w.names[i]
 		for r := range w.widths[i] {
 			beside[i] = r
-			costs := w.costs(beside)
-			if r == 0 {
-				base = slices.Clone(costs)
-			}
-			for b := range costs {
-				costs[b] = max(costs[b]-base[b], 0)
-			}
-			ladders[i].Rungs = append(ladders[i].Rungs, search.Rung{Costs: costs, Loss: w.losses[i][r]})
+			ladders[i].Rungs = append(ladders[i].Rungs, search.Rung{Costs: w.costs(beside), Loss: w.losses[i][r]})
 		}
-		for b := range budgets {
-			budgets[b].Limit += here[b] - base[b]
+		for b := range budgets { // costs are counted from the least, which is not always that of the first rung: shifts cost too
+			base := math.Inf(1)
+			for _, r := range ladders[i].Rungs {
+				base = min(base, r.Costs[b])
+			}
+			for _, r := range ladders[i].Rungs {
+				r.Costs[b] -= base
+			}
+			budgets[b].Limit += here[b] - base
 		}
 	}
 	plan, err := search.Choose(ladders, budgets, search.Options{Method: w.method})

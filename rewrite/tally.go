@@ -201,6 +201,20 @@ func (b *tallying) splits() []term {
 	return out
 }
 
+// Shared returns what At counts of the narrowing of several axes once, and of that of each alone too: shifts of readers of more than
+// one axis. For all axes, the sum of what single ones change is above the change by no more than this.
+func (t *Tally) Shared() Need {
+	var need Need
+	for _, c := range t.terms {
+		n := c.rest * int64(max(len(c.only)-1, 0))
+		for _, e := range c.extents {
+			n *= int64(e.size(t.units))
+		}
+		need.MACs, need.Params, need.Bytes = need.MACs+n*c.each.MACs, need.Params+n*c.each.Params, need.Bytes+n*c.each.Bytes
+	}
+	return need
+}
+
 // At returns what the model needs when so many units of each axis stay, in the order in which NewTally got them.
 func (t *Tally) At(widths []int) Need {
 	need := t.fixed
