@@ -20,6 +20,9 @@ const (
 	correctedSamples = 128 // they are measured on; of fewer than 1,024 that calibrate, an eighth of these
 	fewestCorrected  = 64  // but no fewer than so many
 	mostCorrection   = 16  // up or down: what lies beyond is chance, or no matter of scale
+	// telling is the share of the whole loss below which that of an axis is not measured: of units that are as good as dead it
+	// tells nothing of the others.
+	telling = 1e-3
 )
 
 // Correction is a predicted change of the model's outputs held against the true one. In the
@@ -79,7 +82,7 @@ func (q *quest) doubtfulAxes(s *standing) []int {
 			o := &s.offers.sites[q.a.numbered(p.Site)]
 			return !o.sensitive || o.noise > measurable
 		})
-		if !guessed && loss(i) > 0 {
+		if !guessed && loss(i) > telling*s.plan.Loss {
 			out = append(out, i)
 		}
 	}

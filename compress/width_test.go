@@ -291,6 +291,42 @@ func TestWidthsGoals(t *testing.T) {
 	}
 }
 
+// TestWidthsDead: units that are as good as dead leave first, and what they change is no measure of what others do.
+func TestWidthsDead(t *testing.T) {
+	needRuntime(t)
+	b := testmodels.NewBuilder(3, 17, 8)
+	pads := graph.Ints("pads", 1, 1, 1, 1)
+	x := b.Node("Relu", []string{b.Conv(b.Input("image", tensor.Float32, "N", 3, 16, 16), 3, 16, []int{3, 3}, pads)})
+	scale := make([]float64, 16)
+	for i := range scale {
+		scale[i] = 1
+		if i%4 == 0 {
+			scale[i] = 1e-6
+		}
+	}
+	x = b.Node("Mul", []string{x, b.Tensor("scale", tensor.Float32, []int{16, 1, 1}, scale)})
+	x = b.Node("Relu", []string{b.Conv(x, 16, 16, []int{3, 3}, pads)})
+	x = b.Node("Flatten", []string{b.Node("GlobalAveragePool", []string{b.Conv(x, 16, 8, []int{3, 3}, pads)})})
+	b.Linear(x, 8, 5, true)
+	b.Output(b.Rename("logits"), tensor.Float32, "N", 5)
+	r, _ := run(t, built(t, b), narrow(Options{Targets: []Target{share(MACs, 0.6)}, RankMultiple: 1, Source: images(300), CalibSamples: 200}))
+	for i, x := range r.Axes {
+		for _, unit := range x.Kept {
+			if i == 0 && unit%4 == 0 && len(x.Kept) <= 12 {
+				t.Errorf("of %s the dead unit %d is kept: %v", x.Name, unit, x.Kept)
+			}
+		}
+	}
+	if len(r.Plan.Corrections) == 0 {
+		t.Error("nothing was measured")
+	}
+	for _, c := range r.Plan.Corrections {
+		if c.Predicted < telling*r.Plan.Corrections[0].Predicted {
+			t.Errorf("%s was measured at the loss %g, %s at %g", c.Axis, c.Predicted, r.Plan.Corrections[0].Axis, r.Plan.Corrections[0].Predicted)
+		}
+	}
+}
+
 // TestWidthsRefused: what is not narrowed has its reason, and what cannot be asked for its words.
 func TestWidthsRefused(t *testing.T) {
 	needRuntime(t)
