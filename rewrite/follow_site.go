@@ -23,24 +23,24 @@ func convolution(t *step) {
 
 // computes notes that the output channels of a site are those of the step.
 func (t *step) computes(s *Site) {
-	if len(t.units) != s.Kernel.Out {
-		t.refuse("computes %d channels, not %d", s.Kernel.Out, len(t.units))
-		return
-	}
-	t.port(t.producers, s, t.units)
 	out, _ := s.channelAxes()
-	t.cut(operand{t.node, s.weight.slot, out}, t.units)
+	t.side(s, "computes", t.producers, s.Kernel.Out, out)
 }
 
 // reads notes that the input channels of a site are those of the step.
 func (t *step) reads(s *Site) {
-	if len(t.units) != s.Kernel.In {
-		t.refuse("reads %d channels, not %d", s.Kernel.In, len(t.units))
+	_, in := s.channelAxes()
+	t.side(s, "reads", t.readers, s.Kernel.In, in)
+}
+
+// side notes that the n channels of one side of a site, which lie so far from the right in its weight, are those of the step.
+func (t *step) side(s *Site, verb string, ports map[*Site][]int, n, right int) {
+	if len(t.units) != n {
+		t.refuse("%s %d channels, not %d", verb, n, len(t.units))
 		return
 	}
-	t.port(t.readers, s, t.units)
-	_, in := s.channelAxes()
-	t.cut(operand{t.node, s.weight.slot, in}, t.units)
+	t.port(ports, s, t.units)
+	t.cut(operand{t.node, s.weight.slot, right}, t.units)
 }
 
 // channelAxes returns how many axes lie behind that of the output channels and behind that of the input channels, of a

@@ -118,16 +118,18 @@ type grouping struct {
 
 // grouped groups units that lie at the same places, as often each.
 func grouped(places []place, units int) grouping {
-	signs := make([][]byte, units)
+	signs, count := make([][]byte, units), make([]uint64, units)
 	for i, at := range places {
-		count := map[int]int{}
 		for _, u := range at.units {
 			if u >= 0 {
 				count[u]++
 			}
 		}
-		for u, n := range count {
-			signs[u] = binary.AppendUvarint(binary.AppendUvarint(signs[u], uint64(i)), uint64(n))
+		for _, u := range at.units {
+			if u >= 0 && count[u] > 0 {
+				signs[u] = binary.AppendUvarint(binary.AppendUvarint(signs[u], uint64(i)), count[u])
+				count[u] = 0
+			}
 		}
 	}
 	g := grouping{of: make([]int, units), place: make([]int, units)}
