@@ -9,8 +9,8 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
+	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
-	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/search"
 )
 
@@ -50,11 +50,16 @@ func (o Options) corrects() bool {
 	return slices.ContainsFunc(search.Methods(), func(m search.Method) bool { return m.Name == o.Search && m.Corrects })
 }
 
+// measures tells whether losses are to be measured: not where there is no choice, where it was done before, or is not wanted.
+func (q *quest) measures(s *standing) bool {
+	return s.unmet == nil && q.o.corrects() && q.o.Source != nil && s.offers.Corrections == nil
+}
+
 // doubtful returns the ladders whose losses are worth a measurement: of those that the
 // choice replaces by factors, where losses are changes of the outputs and what the sites read is known well enough for
-// the samples that it is known from to judge, the ones of the largest losses. There are none where it was done before, or is not wanted.
+// the samples that it is known from to judge, the ones of the largest losses.
 func (q *quest) doubtful(s *standing) []int {
-	if s.unmet != nil || !q.o.corrects() || q.o.Source == nil || s.offers.Corrections != nil {
+	if !q.measures(s) {
 		return nil
 	}
 	var out []int
@@ -72,7 +77,7 @@ func (q *quest) doubtful(s *standing) []int {
 
 // doubtfulAxes are the axes of which that is so.
 func (q *quest) doubtfulAxes(s *standing) []int {
-	if s.unmet != nil || !q.o.corrects() || q.o.Source == nil || s.offers.Corrections != nil {
+	if !q.measures(s) {
 		return nil
 	}
 	var out []int
@@ -110,39 +115,34 @@ func (q *quest) correct(ctx context.Context, st *stage, s *standing, doubtful, a
 		return nil, fmt.Errorf("%s: observing its outputs: %w", q.a.model.Path, err)
 	}
 	list := []Correction{}
-	for _, i := range doubtful {
+	measure := func(c Correction, made func() (*onnxio.Model, error)) error {
 		if before.Samples() == 0 {
-			break
+			return nil
 		}
 		models++
-		l := &s.ladders[i]
-		rung := l.rungs[s.plan.Rungs[i]]
-		change, err := q.alone(ctx, s.offers, l, rung, before, progress)
+		m, err := made()
 		if err != nil {
-			return nil, fmt.Errorf("%s: node %q: measuring %s at rank %v: %w", q.a.model.Path, l.offers[0].site.Name, rung[0].method.Name, rung[0].rank, err)
+			return err
 		}
-		if c, ok := l.correction(rung, change); ok {
+		defer m.Close()
+		change, err := before.Change(ctx, m, progress)
+		if err == nil && c.measured(change) {
 			c.Samples = before.Samples()
 			list = append(list, c)
+		}
+		return err
+	}
+	for _, i := range doubtful {
+		l := &s.ladders[i]
+		rung := l.rungs[s.plan.Rungs[i]]
+		if err := measure(l.predicted(rung), func() (*onnxio.Model, error) { return q.alone(s.offers, l, rung) }); err != nil {
+			return nil, fmt.Errorf("%s: node %q: measuring %s at rank %v: %w", q.a.model.Path, l.offers[0].site.Name, rung[0].method.Name, rung[0].rank, err)
 		}
 	}
 	for _, i := range axes {
-		if before.Samples() == 0 {
-			break
-		}
-		models++
-		o := &s.offers.axes[i]
-		change, err := q.aloneNarrow(ctx, s.offers, rewrite.Narrowing{Axis: o.axis, Keep: o.kept(s.widths[i])}, before, progress)
-		if err != nil {
-			return nil, fmt.Errorf("%s: axis %q: measuring %d of %d units: %w", q.a.model.Path, o.axis.Name, s.widths[i], o.axis.Units, err)
-		}
-		c := Correction{Axis: o.axis.Name, Method: Width, Rank: decomp.Rank{s.widths[i]}, Predicted: o.loss(s.widths[i])}
-		for _, p := range o.axis.Readers {
-			c.Sites = append(c.Sites, p.Site.Name)
-		}
-		if c.measured(change) {
-			c.Samples = before.Samples()
-			list = append(list, c)
+		o, width := &s.offers.axes[i], s.widths[i]
+		if err := measure(o.predicted(width), func() (*onnxio.Model, error) { return q.aloneNarrow(ctx, s.offers, o, width) }); err != nil {
+			return nil, fmt.Errorf("%s: axis %q: measuring %d of %d units: %w", q.a.model.Path, o.axis.Name, width, o.axis.Units, err)
 		}
 	}
 	return s.offers.corrected(list), nil
@@ -191,49 +191,50 @@ func median(list []Correction) float64 {
 	return math.Sqrt(ratios[(n-1)/2] * ratios[n/2])
 }
 
-// alone returns by how much the outputs change with the sites of one ladder replaced.
-func (q *quest) alone(ctx context.Context, of *Offers, l *ladder, rung []option, before *calib.Outputs, progress samples.Progress) (float64, error) {
+// alone is the model with the sites of one ladder replaced.
+func (q *quest) alone(of *Offers, l *ladder, rung []option) (*onnxio.Model, error) {
 	chains := make([]decomp.Chain, len(of.sites))
 	for k, o := range l.offers {
 		var err error
 		if chains[l.at[k]], err = of.store.chain(o.seen, rung[k]); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
 	m, _, err := q.a.replace(chains, nil)
-	if err != nil {
-		return 0, err
-	}
-	defer m.Close()
-	return before.Change(ctx, m, progress)
+	return m, err
 }
 
-// aloneNarrow returns by how much the outputs change with one axis narrowed.
-func (q *quest) aloneNarrow(ctx context.Context, of *Offers, n rewrite.Narrowing, before *calib.Outputs, progress samples.Progress) (float64, error) {
-	folds, err := of.folds(ctx, q.env, q.a, []rewrite.Narrowing{n})
+// aloneNarrow is the model with one axis narrowed.
+func (q *quest) aloneNarrow(ctx context.Context, of *Offers, o *axisOffer, width int) (*onnxio.Model, error) {
+	list := []rewrite.Narrowing{{Axis: o.axis, Keep: o.kept(width)}}
+	folds, err := of.folds(ctx, q.env, q.a, list)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	m, err := rewrite.Narrow(q.a.model, []rewrite.Narrowing{n}, folds)
-	if err != nil {
-		return 0, err
-	}
-	defer m.Close()
-	return before.Change(ctx, m, progress)
+	return rewrite.Narrow(q.a.model, list, folds)
 }
 
-// correction holds the loss of a rung against the change that was measured. What cannot be
-// compared corrects nothing: outputs that are not finite, which verification judges.
-func (l *ladder) correction(rung []option, measured float64) (Correction, bool) {
+// predicted is what a rung is to change.
+func (l *ladder) predicted(rung []option) Correction {
 	c := Correction{Method: rung[0].method.Name, Rank: rung[0].rank}
 	for k, o := range l.offers {
 		c.Sites = append(c.Sites, o.site.Name)
 		c.Predicted += rung[k].loss
 	}
-	return c, c.measured(measured)
+	return c
 }
 
-// measured holds the prediction against a change, and tells whether it can be.
+// predicted is what a width is to change.
+func (o *axisOffer) predicted(width int) Correction {
+	c := Correction{Axis: o.axis.Name, Method: Width, Rank: decomp.Rank{width}, Predicted: o.loss(width)}
+	for _, p := range o.axis.Readers {
+		c.Sites = append(c.Sites, p.Site.Name)
+	}
+	return c
+}
+
+// measured holds the prediction against a change, and tells whether it can be. What cannot be
+// compared corrects nothing: outputs that are not finite, which verification judges.
 func (c *Correction) measured(change float64) bool {
 	if c.Measured = change; math.IsNaN(change) || math.IsInf(change, 0) {
 		return false

@@ -101,7 +101,8 @@ func TestRescaleUnmeasured(t *testing.T) {
 	var list []Correction
 	for i, change := range []float64{2, 8, 1000, math.NaN()} {
 		l := ladder{offers: []*offer{&of.sites[i]}}
-		c, ok := l.correction([]option{{method: &svd, loss: 1}}, change)
+		c := l.predicted([]option{{method: &svd, loss: 1}})
+		ok := c.measured(change)
 		if ok == math.IsNaN(change) {
 			t.Errorf("a change of %g is taken: %v", change, ok)
 		}
