@@ -95,13 +95,7 @@ func (s *Assembled) fold(ctx context.Context, env *Environment, a *Analysis, on 
 		if !reads {
 			continue
 		}
-		whole := decomp.Kernel{Shape: site.Kernel, Weights: make([]float64, site.Kernel.Params())}
-		taps := site.Kernel.Cols() / site.Kernel.In
-		for o := range whole.Out {
-			for k, channel := range rewrite.Left(site, s.Narrowed) {
-				copy(whole.Weights[(o*whole.In+channel)*taps:][:taps], fold.Kernel.Weights[(o*fold.Kernel.In+k)*taps:][:taps])
-			}
-		}
+		whole := fold.Kernel.Among(site.Kernel, rewrite.Left(site, s.Narrowed))
 		factor := decomp.Factor{Part: "fold", Kernel: whole, Axes: slices.Repeat([]bool{true}, len(whole.Window)), Shift: fold.Shift}
 		if s.Chains[i], err = on.chain(decomp.Chain{factor}); err != nil {
 			return err
@@ -118,18 +112,9 @@ func (s *Assembled) folds() map[string]rewrite.Fold {
 			continue
 		}
 		site := &s.Choice.Offers.sites[i].site
-		left, from := rewrite.Left(site, s.Narrowed), chain[0].Kernel
-		if len(left) == from.In {
-			out[site.Name] = rewrite.Fold{Kernel: from, Shift: chain[0].Shift, Site: site}
-			continue
-		}
-		kernel := decomp.Kernel{Shape: from.Shape}
-		kernel.In = len(left)
-		taps := from.Cols() / from.In
-		for o := range from.Out {
-			for _, channel := range left {
-				kernel.Weights = append(kernel.Weights, from.Weights[(o*from.In+channel)*taps:][:taps]...)
-			}
+		kernel := chain[0].Kernel
+		if left := rewrite.Left(site, s.Narrowed); len(left) < kernel.In {
+			kernel = kernel.Some(left)
 		}
 		out[site.Name] = rewrite.Fold{Kernel: kernel, Shift: chain[0].Shift, Site: site}
 	}

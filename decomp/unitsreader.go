@@ -41,9 +41,9 @@ func newReader(b linalg.Backend, units int, from Reader) (*reader, error) {
 	for g := range from.Kernel.Groups {
 		s := seeUnits(b, g, from.Kernel, from.Metric, from.Scale)
 		for _, channels := range r.assigned {
-			s.units = append(s.units, r.columns(g, channels))
+			s.units = append(s.units, r.kernel.Columns(g, channels))
 		}
-		s.unbound, s.root = r.columns(g, r.unbound), s.roots()
+		s.unbound, s.root = r.kernel.Columns(g, r.unbound), s.roots()
 		s.kernel = columnsTimes(s.kernel, s.root)
 		r.groups = append(r.groups, s)
 	}
@@ -90,18 +90,6 @@ func (r *reader) channels(units []int) []int {
 	return out
 }
 
-// columns returns the columns, of the matrix of one group, of those of the channels that belong to it.
-func (r *reader) columns(group int, channels []int) []int {
-	taps, width := r.kernel.taps(), r.kernel.In/r.kernel.Groups
-	var out []int
-	for _, c := range channels {
-		for t := 0; c/width == group && t < taps; t++ {
-			out = append(out, c%width*taps+t)
-		}
-	}
-	return out
-}
-
 // narrowed is the shape of the kernel with so many input channels.
 func (r *reader) narrowed(channels int) Shape {
 	s := r.kernel.Shape
@@ -117,7 +105,7 @@ func (r *reader) fold(b linalg.Backend, units []int) (Kernel, error) {
 	}
 	out := Kernel{Shape: r.narrowed(len(channels))}
 	for g, s := range r.groups {
-		w, err := s.fold(b, r.kernel.group(g), r.columns(g, channels))
+		w, err := s.fold(b, r.kernel.group(g), r.kernel.Columns(g, channels))
 		if err != nil {
 			return Kernel{}, err
 		}
@@ -132,15 +120,5 @@ func (r *reader) expanded(units []int, fold Kernel) (Kernel, error) {
 	if want := r.narrowed(len(channels)); fold.String() != want.String() || fold.Check() != nil {
 		return Kernel{}, fmt.Errorf("the fold is a %v kernel of %d weights, wanted %v", fold.Shape, len(fold.Weights), want)
 	}
-	out := Kernel{Shape: r.kernel.Shape, Weights: make([]float64, r.kernel.Params())}
-	for g := range out.Groups {
-		to, from := out.group(g), fold.group(g)
-		columns := r.columns(g, channels)
-		for o := range to.Rows {
-			for i, c := range columns {
-				to.Row(o)[c] = from.Row(o)[i]
-			}
-		}
-	}
-	return out, nil
+	return fold.Among(r.kernel.Shape, channels), nil
 }

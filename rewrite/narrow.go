@@ -268,21 +268,13 @@ func foldReaders(m *onnxio.Model, list []Narrowing, folds map[string]Fold) (*onn
 
 // unfolded returns a kernel over all input channels of a site, from one over some of them.
 func unfolded(s *Site, left []int, k decomp.Kernel) (decomp.Kernel, error) {
-	whole := decomp.Kernel{Shape: s.Kernel, Weights: make([]float64, s.Kernel.Params())}
 	want := s.Kernel
 	want.In = len(left)
 	if k.Out != want.Out || k.In != want.In || k.Groups != want.Groups || !slices.Equal(k.Window, want.Window) || int64(len(k.Weights)) != want.Params() {
-		return whole, fmt.Errorf("it has %d numbers for the kernel %v, one of %v is wanted", len(k.Weights), k.Shape, want)
+		return decomp.Kernel{}, fmt.Errorf("it has %d numbers for the kernel %v, one of %v is wanted", len(k.Weights), k.Shape, want)
 	}
 	if len(left) == s.Kernel.In {
-		whole.Weights = k.Weights
-		return whole, nil
+		return k, nil
 	}
-	taps := s.Kernel.Cols() / s.Kernel.In
-	for o := range k.Out {
-		for i, channel := range left {
-			copy(whole.Weights[(o*s.Kernel.In+channel)*taps:][:taps], k.Weights[(o*k.In+i)*taps:][:taps])
-		}
-	}
-	return whole, nil
+	return k.Among(s.Kernel, left), nil
 }

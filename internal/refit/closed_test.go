@@ -210,7 +210,7 @@ func regressedKept(t *testing.T, c *Choice, x, y [][]float64, w *linalg.Matrix, 
 	if c.Kept == nil {
 		return regressed(t, x, y, w, ridge, centred)
 	}
-	columns := (&problem{choice: c, kernel: c.Chain[0].Kernel}).keptColumns()
+	columns := c.Chain[0].Kernel.Columns(0, c.Kept)
 	part := make([][]float64, len(x))
 	for n := range x {
 		for _, k := range columns {

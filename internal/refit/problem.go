@@ -146,7 +146,7 @@ func (p *problem) regressKept(f facts, t target, ridge float64) (decomp.Chain, e
 		}
 		xx, ex = less(xx, f.x[0], f.x[0]), less(ex, e, f.x[0])
 	}
-	columns := p.keptColumns()
+	columns := k.Columns(0, p.choice.Kept)
 	delta, err := p.delta(variances(picked(xx, columns, columns)), picked(ex, nil, columns), ridge)
 	if err != nil {
 		return nil, err
@@ -158,18 +158,6 @@ func (p *problem) regressKept(f facts, t target, ridge float64) (decomp.Chain, e
 		}
 	}
 	return p.single(weights), nil
-}
-
-// keptColumns are those of the channels that are kept.
-func (p *problem) keptColumns() []int {
-	taps := p.kernel.Cols() / p.kernel.In
-	var out []int
-	for _, channel := range p.choice.Kept {
-		for t := range taps {
-			out = append(out, channel*taps+t)
-		}
-	}
-	return out
 }
 
 // picked returns some rows of m, all for nil, and some columns.
