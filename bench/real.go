@@ -5,7 +5,7 @@ package main
 import "fmt"
 
 // realSeconds bounds each run of a model that a package carries.
-const realSeconds = 150
+const realSeconds = 300
 
 // real compresses trained models that packages carry, of which nobody has the data here.
 func (b *bench) real() error {
