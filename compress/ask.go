@@ -70,7 +70,7 @@ func (a *Analysis) first(of *Offers, site int, o Options) offer {
 		var ranks []decomp.Rank
 		if o.FromPlan == nil {
 			ranks = m.Ranks(s.Kernel, of.multiple(s.Kernel, o))
-		} else if p := o.FromPlan.entry(s.Name); p != nil && p.Method == m.Name {
+		} else if p := o.FromPlan.entry(s.Name); p != nil && p.Method == m.Name && (len(o.FromPlan.Axes) == 0 || len(a.Axes) == 0) {
 			ranks = []decomp.Rank{p.Rank}
 		}
 		now = now.ask(m, ranks)

@@ -42,7 +42,8 @@ type Refit struct {
 // Assembled is a choice carried out.
 type Assembled struct {
 	Choice *Choice
-	// Chains are what takes the place of every site, in the order of Analysis.Sites; nil leaves it as it is.
+	// Chains are what takes the place of every site, in the order of Analysis.Sites; nil leaves it as it is. Beside narrower axes they
+	// have zeros for the channels that go.
 	Chains []decomp.Chain
 	// Narrowed are the axes that are narrower, with the units that they keep.
 	Narrowed []rewrite.Narrowing
@@ -57,6 +58,8 @@ type Assembled struct {
 	Targets []Reached
 	// Tuning is nil where there was none.
 	Tuning *Tuning
+
+	narrow []*refit.Narrow // what stays of each site, nil of those that are whole
 }
 
 // MergedNodes are two nodes that became one, because they follow each other with nothing between and one of them came of
@@ -79,7 +82,7 @@ func Assemble(ctx context.Context, env *Environment, a *Analysis, c *Choice, o O
 		return nil, err
 	}
 	if s.Chains, err = c.chains(ctx, env, a, shelf); err == nil {
-		err = s.fold(ctx, env, a, shelf)
+		err = s.widen(ctx, env, a, shelf)
 	}
 	if err != nil {
 		return nil, errors.Join(err, shelf.Close())
@@ -129,10 +132,11 @@ func (c *Choice) chains(ctx context.Context, env *Environment, a *Analysis, on *
 			continue
 		}
 		workers.Go(func() error {
-			o := c.Offers.sites[i].seen
-			leave, err := c.Offers.store.space.enter(ctx, o.site.Kernel)
+			of := c.factored()
+			o := of.sites[i].seen
+			leave, err := of.store.space.enter(ctx, o.site.Kernel)
 			if err == nil {
-				chains[i], err = c.Offers.store.chain(o, p)
+				chains[i], err = of.store.chain(o, p)
 				leave()
 			}
 			if err == nil {
@@ -155,10 +159,7 @@ func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options
 	}
 	choices := make([]refit.Choice, len(s.Chains))
 	for i, at := range s.Choice.Offers.sites {
-		choices[i] = refit.Choice{Site: at.site, Chain: s.Chains[i], Output: s.felt(i), Felt: at.felt}
-		if left := rewrite.Left(&at.site, s.Narrowed); len(left) < at.site.Kernel.In {
-			choices[i].Kept = left
-		}
+		choices[i] = refit.Choice{Site: at.site, Chain: s.Chains[i], Narrow: s.narrow[i], Output: s.felt(i), Felt: at.felt}
 		if m := s.Choice.picks[i].method; m != nil {
 			choices[i].Method = *m
 		}
@@ -193,12 +194,7 @@ func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options
 
 // rewrite builds the new model, and counts anew what it needs.
 func (s *Assembled) rewrite(env *Environment, a *Analysis, o Options, on *shelf) (err error) {
-	if len(s.Narrowed) > 0 {
-		s.Model, err = rewrite.Narrow(a.model, s.Narrowed, s.folds())
-	} else {
-		err = s.replace(env, a, on)
-	}
-	if err != nil {
+	if err = s.build(env, a, on); err != nil {
 		return fmt.Errorf("%s: %w", a.model.Path, err)
 	}
 	concrete, _ := shapes.InputShapes(s.Model, a.inputs)
@@ -207,9 +203,29 @@ func (s *Assembled) rewrite(env *Environment, a *Analysis, o Options, on *shelf)
 	return err
 }
 
+// build makes the model: narrower, with folds, and then with the chains of what is left.
+func (s *Assembled) build(env *Environment, a *Analysis, on *shelf) error {
+	if len(s.Narrowed) == 0 {
+		return s.replace(env, a, s.Chains, on)
+	}
+	small, err := rewrite.Narrow(a.model, s.Narrowed, s.folds())
+	if err != nil {
+		return err
+	}
+	if s.Choice.at == nil {
+		s.Model = small
+		return nil
+	}
+	beside, err := a.beside(small, s.Narrowed)
+	if err == nil {
+		err = s.replace(env, beside, s.left(), on)
+	}
+	return errors.Join(err, small.Close())
+}
+
 // replace builds the model with chains.
-func (s *Assembled) replace(env *Environment, a *Analysis, on *shelf) error {
-	applied, patches, err := a.replace(s.Chains, on)
+func (s *Assembled) replace(env *Environment, a *Analysis, chains []decomp.Chain, on *shelf) error {
+	applied, patches, err := a.replace(chains, on)
 	if err != nil {
 		return err
 	}

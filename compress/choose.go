@@ -23,6 +23,8 @@ type Choice struct {
 
 	picks  []option // by site
 	widths []int    // by axis, how many units stay
+	// at is the narrower model that picks are for, nil where no axis is narrower, or no site has a chain beside.
+	at *narrower
 }
 
 // Choose picks one rung of every ladder within all bounds, or takes those of a given plan. It asks for finer ranks around
@@ -37,28 +39,17 @@ func Choose(ctx context.Context, env *Environment, a *Analysis, of *Offers, o Op
 		if err != nil {
 			return nil, err
 		}
-		var c *Choice
-		err = env.stage(ctx, "search", func(*stage) (err error) {
-			c, err = q.follow(of)
-			return err
-		})
-		return c, err
+		return q.follow(ctx, of)
+	}
+	if q.both() {
+		return q.chooseBoth(ctx, of)
 	}
 	s, err := q.seek(ctx, of)
+	if err == nil {
+		s, err = q.surer(ctx, s, q.seek)
+	}
 	if err != nil {
 		return nil, err
-	}
-	if doubtful, narrow := q.doubtful(&s), q.doubtfulAxes(&s); len(doubtful)+len(narrow) > 0 {
-		err := env.stage(ctx, "correct", func(st *stage) (err error) {
-			of, err = q.correct(ctx, st, &s, doubtful, narrow)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		if s, err = q.seek(ctx, of); err != nil {
-			return nil, err
-		}
 	}
 	if s.unmet != nil {
 		return &Choice{Offers: s.offers, Bounds: bounds, Spare: spare, Unmet: q.unmet(s.unmet, s.ladders)}, nil
@@ -67,6 +58,14 @@ func Choose(ctx context.Context, env *Environment, a *Analysis, of *Offers, o Op
 	c.widths = s.widths
 	c.Summary.Loss, c.Summary.Bound, c.Summary.Gap, c.Summary.Corrections = s.plan.Loss, s.plan.Bound, s.plan.Gap, s.offers.Corrections
 	return c, nil
+}
+
+// factored are the offers that the picks are of.
+func (c *Choice) factored() *Offers {
+	if c.at != nil {
+		return c.at.of
+	}
+	return c.Offers
 }
 
 // quest is what a choice is looked for by.
@@ -78,21 +77,43 @@ type quest struct {
 	spare  float64
 }
 
+// surer is a choice made again where its losses were worth a measurement, which corrects them.
+func (q *quest) surer(ctx context.Context, s standing, again func(context.Context, *Offers) (standing, error)) (standing, error) {
+	doubtful, narrow := q.doubtful(&s), q.doubtfulAxes(&s)
+	if len(doubtful)+len(narrow) == 0 {
+		return s, nil
+	}
+	var of *Offers
+	err := q.env.stage(ctx, "correct", func(st *stage) (err error) {
+		of, err = q.correct(ctx, st, &s, doubtful, narrow)
+		return err
+	})
+	if err != nil {
+		return s, err
+	}
+	return again(ctx, of)
+}
+
 // seek searches for a choice within all bounds.
 func (q *quest) seek(ctx context.Context, of *Offers) (s standing, err error) {
 	err = q.env.stage(ctx, "search", func(st *stage) (err error) {
 		if s, err = q.descend(ctx, st, of); err != nil || s.unmet == nil || !q.blocked(s.offers) {
 			return err
 		}
-		wide := *s.offers
-		wide.AnyRank, wide.sites = true, slices.Clone(s.offers.sites)
-		for k := range wide.sites {
-			wide.sites[k] = q.a.first(&wide, k, q.o)
-		}
-		s, err = q.descend(ctx, st, &wide)
+		s, err = q.descend(ctx, st, q.unblocked(s.offers))
 		return err
 	})
 	return s, err
+}
+
+// unblocked are the offers with ranks that do not fill blocks.
+func (q *quest) unblocked(of *Offers) *Offers {
+	wide := *of
+	wide.AnyRank, wide.sites = true, slices.Clone(of.sites)
+	for k := range wide.sites {
+		wide.sites[k] = q.a.first(&wide, k, q.o)
+	}
+	return &wide
 }
 
 // blocked tells whether only such ranks are offered that fit blocks of channels, and nobody asked for that.
@@ -156,23 +177,9 @@ func (q *quest) missed(k int, limit, reachable float64, ls []ladder) *UnmetError
 	}
 }
 
-// follow takes the rungs that the given plan names, and holds them against the
-// targets.
-func (q *quest) follow(of *Offers) (*Choice, error) {
-	plan := q.o.FromPlan
-	entries := map[string]SitePlan{}
-	for _, s := range plan.Sites {
-		entries[s.Name] = s
-	}
-	ls := of.ladders()
-	chosen := make([]int, len(ls))
-	for i := range ls {
-		var err error
-		if chosen[i], err = ls[i].planned(entries); err != nil {
-			return nil, &UsageError{Err: fmt.Errorf("the plan does not fit %s: %w", q.a.model.Path, err)}
-		}
-	}
-	widths := q.a.units()
+// follow takes the widths and the rungs that the given plan names, and holds them against the targets.
+func (q *quest) follow(ctx context.Context, of *Offers) (*Choice, error) {
+	plan, widths := q.o.FromPlan, q.a.units()
 	for i := range of.axes {
 		o := &of.axes[i]
 		x := plan.axis(o.axis.Name)
@@ -184,31 +191,55 @@ func (q *quest) follow(of *Offers) (*Choice, error) {
 		}
 		widths[i] = len(x.Kept)
 	}
+	c := &Choice{Offers: of, widths: widths}
+	a := q.a
+	if list := c.narrowings(); len(list) > 0 && plan.factors() {
+		var err error
+		if c.at, err = of.beside(ctx, q.env, q.a, q.o, list); err == nil {
+			c.at.of, err = c.at.of.everything(ctx, q.env, c.at.a)
+		}
+		if err != nil {
+			return nil, err
+		}
+		a = c.at.a
+	}
+	entries := map[string]SitePlan{}
+	for _, s := range plan.Sites {
+		entries[s.Name] = s
+	}
+	ls := c.factored().ladders()
+	chosen := make([]int, len(ls))
+	for i := range ls {
+		var err error
+		if chosen[i], err = ls[i].planned(entries); err != nil {
+			return nil, &UsageError{Err: fmt.Errorf("the plan does not fit %s: %w", q.a.model.Path, err)}
+		}
+	}
 	for _, t := range q.bounds {
 		if t.Resource == Bytes {
 			continue // the written file is held against it
 		}
-		need := q.a.fixed(ls, t.Resource)
+		need := a.fixed(ls, t.Resource)
 		for i := range ls {
 			need += float64(ls[i].cost(ls[i].rungs[chosen[i]], t.Resource))
 		}
-		if len(widths) > 0 {
+		if len(widths) > 0 && c.at == nil {
 			need -= float64(q.a.saved(widths, t.Resource))
 		}
 		if limit := t.Limit(q.a.need(t.Resource)); need > limit {
 			return nil, &PlanError{Target: t, Limit: limit, Needed: need}
 		}
 	}
-	c := q.take(of, ls, chosen)
+	next := q.take(c.factored(), ls, chosen)
+	next.Offers, next.widths, next.at = c.Offers, c.widths, c.at
 	for i, l := range ls {
 		for _, o := range l.rungs[chosen[i]] {
-			c.Summary.Loss += o.loss
+			next.Summary.Loss += o.loss
 		}
 	}
-	c.widths = widths
 	for i, k := range widths {
-		c.Summary.Loss += of.axes[i].loss(k)
+		next.Summary.Loss += of.axes[i].loss(k)
 	}
-	c.Summary.Given = true
-	return c, nil
+	next.Summary.Given = true
+	return next, nil
 }

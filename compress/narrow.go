@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/refit"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
@@ -80,8 +81,10 @@ func (of *Offers) fold(ctx context.Context, s *seen, left []int) (rewrite.Fold, 
 	return out, err
 }
 
-// fold puts the folds of the readers of narrowed axes in the sites' places, as single factors with zeros for what goes.
-func (s *Assembled) fold(ctx context.Context, env *Environment, a *Analysis, on *shelf) error {
+// widen gives the sites of narrower axes chains of their whole shape, with zeros for what goes: the folds of readers as single
+// factors, and the chains of what is left.
+func (s *Assembled) widen(ctx context.Context, env *Environment, a *Analysis, on *shelf) error {
+	s.narrow = make([]*refit.Narrow, len(s.Chains))
 	if len(s.Narrowed) == 0 {
 		return nil
 	}
@@ -89,26 +92,44 @@ func (s *Assembled) fold(ctx context.Context, env *Environment, a *Analysis, on 
 	if err != nil {
 		return err
 	}
-	for i := range s.Chains {
+	for i, chain := range s.Chains {
 		site := &s.Choice.Offers.sites[i].site
+		left := restOf(site, s.Narrowed)
 		fold, reads := folds[site.Name]
-		if !reads {
+		if !reads && (chain == nil || !left.cutsOut()) {
 			continue
 		}
-		whole := fold.Kernel.Among(site.Kernel, rewrite.Left(site, s.Narrowed))
-		factor := decomp.Factor{Part: "fold", Kernel: whole, Axes: slices.Repeat([]bool{true}, len(whole.Window)), Shift: fold.Shift}
-		if s.Chains[i], err = on.chain(decomp.Chain{factor}); err != nil {
+		var whole decomp.Kernel
+		if reads {
+			whole = fold.Kernel.Among(site.Kernel, left.in)
+		} else if whole, err = site.Load(); err != nil {
+			return err
+		}
+		single, err := on.chain(decomp.Chain{{Part: "fold", Kernel: whole, Axes: slices.Repeat([]bool{true}, len(whole.Window)), Shift: fold.Shift}})
+		if err != nil {
+			return err
+		}
+		s.narrow[i] = &refit.Narrow{In: left.in, Out: left.out, Fold: single[0].Kernel}
+		if chain == nil {
+			s.Chains[i] = single
+			continue
+		}
+		wide := chain.Among(site.Kernel, left.in, left.out)
+		for o, v := range fold.Shift { // a chain makes up for what it loses of the fold
+			wide[len(wide)-1].Shift[o] += v
+		}
+		if s.Chains[i], err = on.chain(wide); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// folds are the chains of sites without what goes, as they are written.
+// folds are the chains of sites that are no chains of a method without what goes, as they are written.
 func (s *Assembled) folds() map[string]rewrite.Fold {
 	out := map[string]rewrite.Fold{}
 	for i, chain := range s.Chains {
-		if chain == nil {
+		if chain == nil || s.Choice.picks[i].method != nil {
 			continue
 		}
 		site := &s.Choice.Offers.sites[i].site
@@ -117,6 +138,20 @@ func (s *Assembled) folds() map[string]rewrite.Fold {
 			kernel = kernel.Some(left)
 		}
 		out[site.Name] = rewrite.Fold{Kernel: kernel, Shift: chain[0].Shift, Site: site}
+	}
+	return out
+}
+
+// left are the chains of a method without what goes.
+func (s *Assembled) left() []decomp.Chain {
+	out := make([]decomp.Chain, len(s.Chains))
+	for i, chain := range s.Chains {
+		if s.Choice.picks[i].method == nil {
+			continue
+		}
+		if out[i] = chain; s.narrow[i] != nil {
+			out[i] = chain.Some(s.narrow[i].In, s.narrow[i].Out)
+		}
 	}
 	return out
 }

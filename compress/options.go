@@ -27,7 +27,8 @@ type Options struct {
 	// FromPlan, when set, has the ranks, so that none are searched for. Methods,
 	// Select and RankMultiple must then be left alone.
 	FromPlan *Plan
-	// Methods are the names of the schemes on offer; empty means all decompositions. Width stands alone, and needs Source.
+	// Methods are the names of the schemes on offer; empty means all decompositions. Width among them narrows
+	// layers too, or alone, and needs Source.
 	Methods []string
 	Select  Selection
 	// Search is the name of one of search.Methods; empty for the first of them. Where it
@@ -217,19 +218,12 @@ func known(what, name string, names []string) error {
 
 // methods resolves the names of Options.Methods.
 func (o Options) methods() ([]decomp.Method, error) {
-	all := decomp.Methods()
-	if o.widths() {
-		if i := slices.IndexFunc(o.Methods, func(name string) bool { return name != Width }); i >= 0 {
-			return nil, &UsageError{Err: fmt.Errorf("%s narrows layers that %s would factor; want one of them", Width, o.Methods[i])}
-		}
-		return nil, nil
-	}
 	if len(o.Methods) == 0 {
-		return all, nil
+		return decomp.Methods(), nil
 	}
 	var out []decomp.Method
 	for i, name := range o.Methods {
-		if slices.Contains(o.Methods[:i], name) {
+		if name == Width || slices.Contains(o.Methods[:i], name) {
 			continue
 		}
 		m, err := MethodNamed(name)

@@ -118,9 +118,6 @@ func (p *Plan) checkAxes() error {
 			return fmt.Errorf("the axis %q keeps no unit; want one at least", x.Name)
 		}
 	}
-	if i := slices.IndexFunc(p.Sites, func(s SitePlan) bool { return s.Method != Dense }); i >= 0 && len(p.Axes) > 0 {
-		return fmt.Errorf("the plan narrows axes and has the site %q by %s; want one of them", p.Sites[i].Name, p.Sites[i].Method)
-	}
 	return nil
 }
 
@@ -186,17 +183,34 @@ func (a *Analysis) fitPlan(ctx context.Context, plan *Plan) error {
 	if !strings.EqualFold(plan.SHA256, own.SHA256) {
 		return &UsageError{Err: fmt.Errorf("the plan is for another model: for a file with the SHA-256 %q, and that of %s is %q", plan.SHA256, a.model.Path, own.SHA256)}
 	}
-	for _, s := range plan.Sites {
-		if err := a.fitSite(s); err != nil {
-			return &UsageError{Err: fmt.Errorf("the plan does not fit %s: %w", a.model.Path, err)}
-		}
-	}
 	for _, x := range plan.Axes {
 		if err := a.fitAxis(x); err != nil {
 			return &UsageError{Err: fmt.Errorf("the plan does not fit %s: %w", a.model.Path, err)}
 		}
 	}
+	list := a.narrowings(plan)
+	for _, s := range plan.Sites {
+		if err := a.fitSite(s, list); err != nil {
+			return &UsageError{Err: fmt.Errorf("the plan does not fit %s: %w", a.model.Path, err)}
+		}
+	}
 	return nil
+}
+
+// narrowings are those of a plan that fits.
+func (a *Analysis) narrowings(plan *Plan) []rewrite.Narrowing {
+	var list []rewrite.Narrowing
+	for i := range a.Axes {
+		if x := plan.axis(a.Axes[i].Name); x != nil && len(x.Kept) < x.Units {
+			list = append(list, rewrite.Narrowing{Axis: &a.Axes[i], Keep: x.Kept})
+		}
+	}
+	return list
+}
+
+// factors tells whether a plan has chains for sites.
+func (p *Plan) factors() bool {
+	return slices.ContainsFunc(p.Sites, func(s SitePlan) bool { return s.Method != Dense })
 }
 
 // fitAxis holds one entry of a plan against the axis.
@@ -219,8 +233,8 @@ func (a *Analysis) fitAxis(p AxisPlan) error {
 	return fmt.Errorf("it has no axis %q%s; `onnx-compress inspect` lists the names", p.Name, suggest.Phrase(p.Name, names))
 }
 
-// fitSite holds one entry of a plan against the site.
-func (a *Analysis) fitSite(p SitePlan) error {
+// fitSite holds one entry of a plan against the site, as it is when axes are narrowed.
+func (a *Analysis) fitSite(p SitePlan, list []rewrite.Narrowing) error {
 	var names []string
 	for _, s := range a.Sites {
 		names = append(names, s.Name)
@@ -244,7 +258,7 @@ func (a *Analysis) fitSite(p SitePlan) error {
 	if err != nil {
 		return fmt.Errorf("site %q: %w", p.Name, err)
 	}
-	kernel := a.Sites[i].Kernel
+	kernel := rewrite.NarrowedShape(&a.Sites[i], list)
 	if err := method.Accepts(kernel); err != nil {
 		return fmt.Errorf("site %q: %s does not apply: %w", p.Name, p.Method, err)
 	}

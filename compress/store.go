@@ -16,9 +16,12 @@ type store struct {
 	shelf   *shelf // nil where all is in memory
 	limit   int64  // of what is on the shelf; a site is factored anew whenever it is asked about beyond that
 
+	whole *store // what sites have that are not here; nil for nothing
+
 	mu      sync.Mutex
 	metrics map[string]decomp.Metric // by site
 	spectra map[string]decomp.Spectrum
+	adopted []*narrower // what is closed with the store
 }
 
 // shelved is how many times the memory limit may lie in a file of what sites are factored from.
@@ -35,6 +38,31 @@ func newStore(algebra linalg.Backend, hold bool, memory int64) (*store, error) {
 	return s, err
 }
 
+// beside makes a store for sites of a narrower model. The others stay where they are.
+func (s *store) beside(memory int64) (*store, error) {
+	next, err := newStore(s.algebra, s.shelf == nil, memory)
+	if err == nil {
+		next.space, next.whole = s.space, s
+	}
+	return next, err
+}
+
+// adopt closes a narrower model with the store.
+func (s *store) adopt(n *narrower) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.adopted = append(s.adopted, n)
+}
+
+// has tells whether a site is factored from what is here.
+func (s *store) has(o *seen) bool {
+	if s.whole == nil {
+		return true
+	}
+	_, here := s.metrics[o.site.Name]
+	return here
+}
+
 // put keeps what a site is factored from, and returns it as it is kept.
 func (s *store) put(site string, metric decomp.Metric) (kept decomp.Metric, err error) {
 	kept, err = s.shelf.metric(metric)
@@ -43,7 +71,13 @@ func (s *store) put(site string, metric decomp.Metric) (kept decomp.Metric, err 
 }
 
 // close removes the file. Nothing that the store gave may be read after that.
-func (s *store) close() error { return s.shelf.Close() }
+func (s *store) close() error {
+	for _, n := range s.adopted {
+		n.close()
+	}
+	s.adopted = nil
+	return s.shelf.Close()
+}
 
 // factorization names a site's factorization by a method.
 func factorization(o *seen, m *decomp.Method) string { return o.site.Name + "\x00" + m.Name }
@@ -51,6 +85,9 @@ func factorization(o *seen, m *decomp.Method) string { return o.site.Name + "\x0
 // spectrum returns a site's factorization by a method: the one held, or a new one
 // that is its equal. It is for one goroutine at a time.
 func (s *store) spectrum(o *seen, m *decomp.Method) (decomp.Spectrum, error) {
+	if !s.has(o) {
+		return s.whole.spectrum(o, m)
+	}
 	s.mu.Lock()
 	held := s.spectra[factorization(o, m)]
 	s.mu.Unlock()
@@ -70,11 +107,17 @@ func (s *store) of(o *seen) (decomp.Kernel, decomp.Metric, error) {
 	if err != nil {
 		return kernel, decomp.Metric{}, err
 	}
+	if !s.has(o) {
+		s = s.whole
+	}
 	return kernel, s.metrics[o.site.Name], nil
 }
 
 // keep holds a factorization that has been asked, as far as there is room.
 func (s *store) keep(o *seen, m *decomp.Method, made decomp.Spectrum) error {
+	if !s.has(o) {
+		return s.whole.keep(o, m, made)
+	}
 	if s.shelf != nil {
 		if s.shelf.taken() > s.limit {
 			return nil

@@ -32,7 +32,11 @@ func (w *work) sum(ctx context.Context, d *Delivered, last *Choice, trials *Tria
 		if lost := d.Rounding[i]; lost != nil {
 			site.round(*lost, c.Offers.sites[i].site.Dtype)
 		}
-		site.Spectra = last.Offers.sites[i].curves(w.a.methods, c.picks[i])
+		known := last.Offers
+		if c.at != nil {
+			known = c.at.of
+		}
+		site.Spectra = known.sites[i].curves(w.a.methods, c.picks[i])
 		r.Sites = append(r.Sites, site)
 	}
 	r.Axes, r.Whole = c.axes(), w.a.Whole
@@ -44,17 +48,17 @@ func (w *work) sum(ctx context.Context, d *Delivered, last *Choice, trials *Tria
 
 // site is what became of one, beside narrowed axes.
 func (c *Choice) site(i int, narrowed []rewrite.Narrowing) SiteResult {
-	o, p := &c.Offers.sites[i], &c.picks[i]
+	o, p, of := &c.Offers.sites[i], &c.picks[i], c.factored()
 	s, whole := &o.site, dense(&o.site)
 	r := SiteResult{
 		Name: s.Name, Op: s.Op, Out: s.Kernel.Out, In: s.Kernel.In, Window: s.Kernel.Window, Groups: s.Kernel.Groups,
-		Method: Dense, BreakEven: s.Kernel.BreakEven(), Loss: p.share, Noise: o.noise, Note: o.notes(),
+		Method: Dense, BreakEven: s.Kernel.BreakEven(), Loss: p.share, Noise: o.noise, Note: of.sites[i].notes(),
 		MACsBefore: whole.macs, MACsAfter: p.macs, ParamsBefore: whole.params, ParamsAfter: p.params,
 	}
 	if p.method != nil {
 		r.Method, r.Rank = p.method.Name, p.rank
 	}
-	if left := rewrite.NarrowedShape(s, narrowed).Params(); left < whole.params {
+	if left := rewrite.NarrowedShape(s, narrowed).Params(); p.method == nil && left < whole.params {
 		r.ParamsAfter = left
 		r.MACsAfter = whole.macs / whole.params * left
 	}

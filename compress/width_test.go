@@ -132,7 +132,7 @@ func TestWidthsPlanFaults(t *testing.T) {
 		{func(p *Plan) { p.Axes = append(p.Axes, p.Axes[0]) }, true, []string{"planned twice"}},
 		{func(p *Plan) { p.Axes[0].Kept = []int{3, 2} }, true, []string{"[3 2]", "ascending"}},
 		{func(p *Plan) { p.Axes[0].Kept = nil }, true, []string{"no unit"}},
-		{func(p *Plan) { p.Sites[0].Method, p.Sites[0].Rank = "svd", []int{2} }, true, []string{"svd", "one of them"}},
+		{func(p *Plan) { p.Sites[3].Method, p.Sites[3].Rank = "svd", []int{200} }, false, []string{"no rank [200]", "svd"}},
 		{func(p *Plan) { p.Axes[0].Name = "Conv_22" }, false, []string{"no axis", "Conv_2"}},
 		{func(p *Plan) { p.Axes[0].Name = r.Whole[0].Name }, false, []string{"cannot change"}},
 		{func(p *Plan) { p.Axes[0].Units = 40 }, false, []string{"16 units", "40"}},
@@ -336,7 +336,6 @@ func TestWidthsRefused(t *testing.T) {
 		words []string
 	}{
 		{Options{Methods: []string{Width}, Targets: []Target{half(MACs)}}, []string{"without samples", "width"}},
-		{Options{Methods: []string{Width, "svd"}, Source: images(20), Targets: []Target{half(MACs)}}, []string{"width", "svd", "one of them"}},
 		{narrow(Options{Targets: []Target{share(MACs, 0.001)}}), []string{"cannot be met", "the least"}},
 	} {
 		_, err := Run(t.Context(), in(t), m, to(t, c.o))

@@ -27,3 +27,47 @@ func TestSome(t *testing.T) {
 		}
 	}
 }
+
+// TestChainSome: a chain over some channels is the composed kernel over these, and put back it is that kernel among zeros.
+func TestChainSome(t *testing.T) {
+	whole := Shape{Out: 5, In: 6, Window: []int{3, 3}, Groups: 1}
+	in, out := []int{0, 2, 3, 5}, []int{1, 4}
+	for _, m := range Methods() {
+		ranks := m.Ranks(whole, 1)
+		if len(ranks) == 0 || m.Accepts(whole) != nil {
+			continue
+		}
+		chain := m.Factors(whole, ranks[0])
+		for i := range chain {
+			chain[i].Kernel.Weights = make([]float64, chain[i].Kernel.Params())
+			for j := range chain[i].Kernel.Weights {
+				chain[i].Kernel.Weights[j] = float64((7*i+3*j)%11) - 5
+			}
+		}
+		chain[len(chain)-1].Shift = []float64{1, 2, 3, 4, 5}
+		some := chain.Some(in, out)
+		small := whole
+		small.In, small.Out = len(in), len(out)
+		got, err := some.Compose(small)
+		if err != nil {
+			t.Fatalf("%s: %v", m.Name, err)
+		}
+		all, err := chain.Compose(whole)
+		if err != nil {
+			t.Fatalf("%s: %v", m.Name, err)
+		}
+		if want := all.Some(in).SomeRows(out); !slices.Equal(got.Weights, want.Weights) || !slices.Equal(some[len(some)-1].Shift, []float64{2, 5}) {
+			t.Errorf("%s: %v, want %v; shift %v", m.Name, got.Weights, want.Weights, some[len(some)-1].Shift)
+		}
+		back, err := some.Among(whole, in, out).Compose(whole)
+		if err != nil {
+			t.Fatalf("%s: %v", m.Name, err)
+		}
+		if want := got.AmongRows(whole.Out, out).Among(whole, in); !slices.Equal(back.Weights, want.Weights) {
+			t.Errorf("%s: put back %v, want %v", m.Name, back.Weights, want.Weights)
+		}
+		if shift := some.Among(whole, in, out)[len(chain)-1].Shift; !slices.Equal(shift, []float64{0, 2, 0, 0, 5}) {
+			t.Errorf("%s: shift %v", m.Name, shift)
+		}
+	}
+}

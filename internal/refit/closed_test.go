@@ -204,21 +204,21 @@ func regressed(t *testing.T, x, y [][]float64, w *linalg.Matrix, ridge float64, 
 	return solved.T(), cov, mx, my
 }
 
-// regressedKept is regressed, of a site that keeps some of its input channels on these alone, towards the factor that it has.
-func regressedKept(t *testing.T, c *Choice, x, y [][]float64, w *linalg.Matrix, ridge float64, centred bool) (ls, cov *linalg.Matrix, mx, my []float64) {
+// regressedNarrow is regressed, of a site that keeps some of its input channels on these alone, towards its fold.
+func regressedNarrow(t *testing.T, c *Choice, x, y [][]float64, w *linalg.Matrix, ridge float64, centred bool) (ls, cov *linalg.Matrix, mx, my []float64) {
 	t.Helper()
-	if c.Kept == nil {
+	if c.Narrow == nil {
 		return regressed(t, x, y, w, ridge, centred)
 	}
-	columns := c.Chain[0].Kernel.Columns(0, c.Kept)
+	columns := c.Narrow.Fold.Columns(0, c.Narrow.In)
 	part := make([][]float64, len(x))
 	for n := range x {
 		for _, k := range columns {
 			part[n] = append(part[n], x[n][k])
 		}
 	}
-	factor := &linalg.Matrix{Rows: w.Rows, Cols: w.Cols, Data: c.Chain[0].Kernel.Weights}
-	small, _, means, my := regressed(t, part, y, picked(factor, nil, columns), ridge, centred)
+	factor := &linalg.Matrix{Rows: w.Rows, Cols: w.Cols, Data: c.Narrow.Fold.Weights}
+	small, cov, means, my := regressed(t, part, y, picked(factor, nil, columns), ridge, centred)
 	ls, mx = linalg.New(w.Rows, w.Cols), make([]float64, w.Cols)
 	for i, k := range columns {
 		mx[k] = means[i]
@@ -226,7 +226,7 @@ func regressedKept(t *testing.T, c *Choice, x, y [][]float64, w *linalg.Matrix, 
 			ls.Set(o, k, small.At(o, i))
 		}
 	}
-	return ls, nil, mx, my
+	return ls, cov, mx, my
 }
 
 // checkClosed holds an outcome against the regression written out: targets are what the original computes at the
@@ -284,7 +284,7 @@ func checkClosed(t *testing.T, lib *ort.Library, m *onnxio.Model, choices []Choi
 				y[g][n][o] -= plain[g][n][o] - dot(w.Row(o), x[g][n])
 			}
 		}
-		ls, cov, a, b := regressedKept(t, &choices[at], x[g], y[g], w, got.Ridge, last.Shift != nil)
+		ls, cov, a, b := regressedNarrow(t, &choices[at], x[g], y[g], w, got.Ridge, last.Shift != nil)
 		wanted.Weights = append(wanted.Weights, ls.Data...)
 		metric.In = append(metric.In, cov)
 		mx, my = append(mx, a), append(my, b)
@@ -293,10 +293,20 @@ func checkClosed(t *testing.T, lib *ort.Library, m *onnxio.Model, choices []Choi
 		metric.Out = s.OutputMetric()
 	}
 	want := wanted
-	if choices[at].Chain != nil && choices[at].Kept == nil {
-		chain, err := choices[at].Method.Refit(linalg.Gonum(), wanted, metric, choices[at].Chain)
+	if c := &choices[at]; !c.single() {
+		whole, chain := wanted.Shape, c.Chain
+		if n := c.Narrow; n != nil {
+			wanted, chain = wanted.Some(n.In).SomeRows(n.Out), chain.Some(n.In, n.Out)
+			if metric.Out != nil {
+				metric.Out = []*linalg.Matrix{picked(metric.Out[0], n.Out, n.Out)}
+			}
+		}
+		chain, err := c.Method.Refit(linalg.Gonum(), wanted, metric, chain)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if n := c.Narrow; n != nil {
+			chain = chain.Among(whole, n.In, n.Out)
 		}
 		if want, err = chain.Compose(kernel.Shape); err != nil {
 			t.Fatal(err)
@@ -467,14 +477,15 @@ func TestRefitIsTheRegression(t *testing.T) {
 	}
 }
 
-// kept is a choice of every other input channel, with the weights that the site has there, halved.
-func kept(t *testing.T, s rewrite.Site) Choice {
+// narrowed is a choice of every other input channel, with the weights that the site has there, halved; factored by a method where that
+// is given, all output channels but the first.
+func narrowed(t *testing.T, s rewrite.Site, method string) Choice {
 	t.Helper()
 	k, err := s.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := Choice{Site: s}
+	n := &Narrow{Out: testkit.Count(k.Out)}
 	taps := k.Cols() / k.In
 	for i := range k.Weights {
 		if channel := i / taps % k.In; channel%2 == 0 {
@@ -484,45 +495,75 @@ func kept(t *testing.T, s rewrite.Site) Choice {
 		}
 	}
 	for channel := 0; channel < k.In; channel += 2 {
-		c.Kept = append(c.Kept, channel)
+		n.In = append(n.In, channel)
 	}
-	c.Chain = decomp.Chain{{Part: "fold", Kernel: k, Axes: slices.Repeat([]bool{true}, len(k.Window))}}
+	n.Fold = k
+	c := Choice{Site: s, Narrow: n, Chain: decomp.Chain{{Part: "fold", Kernel: k, Axes: slices.Repeat([]bool{true}, len(k.Window))}}}
+	if method == "" {
+		return c
+	}
+	n.Out = n.Out[1:]
+	felt := linalg.New(k.Out, k.Out)
+	for _, o := range n.Out {
+		felt.Set(o, o, 1)
+	}
+	c.Output = []*linalg.Matrix{felt}
+	i := slices.IndexFunc(decomp.Methods(), func(m decomp.Method) bool { return m.Name == method })
+	c.Method = decomp.Methods()[i]
+	made, err := c.Method.Factor(linalg.Gonum(), k.Some(n.In).SomeRows(n.Out), decomp.Metric{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	small, err := made.Chain(decomp.Rank{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Chain = small.Among(k.Shape, n.In, n.Out)
 	return c
 }
 
-// Of a site that keeps some of its input channels the refit is the regression on these, and the others stay without weights.
-func TestRefitOfKeptChannels(t *testing.T) {
+// Of a site that is narrower the refit is the regression on the input channels that stay, split into factors where it has some, and
+// the others stay without weights.
+func TestRefitOfNarrowSites(t *testing.T) {
 	lib := orttest.Open(t)
 	tried := 0
 	for _, c := range closedCases() {
-		t.Run(c.name, func(t *testing.T) {
-			m := c.model(t)
-			src := sitetest.Draws(80, "x", 0.4, c.shape...)
-			sites := sitetest.Sites(t, m, src[0])
-			if sites[1].Kernel.Groups > 1 || sites[1].View.Kind == rewrite.TableRows {
-				return
-			}
-			tried++
-			choices := choose(t, sites, 2, 0)
-			choices[1] = kept(t, sites[1])
-			r := refit(t, lib, m, choices, src, Options{})
-			checkClosed(t, lib, m, choices, r, 1, "", nil, src)
-			k := r.Sites[1].Chain[0].Kernel
-			for i, v := range k.Weights {
-				if channel := i / (k.Cols() / k.In) % k.In; channel%2 == 1 && v != 0 {
-					t.Fatalf("input channel %d, which goes, has the weight %g", channel, v)
+		for _, method := range []string{"", "svd"} {
+			t.Run(c.name+" "+method, func(t *testing.T) {
+				m := c.model(t)
+				src := sitetest.Draws(80, "x", 0.4, c.shape...)
+				sites := sitetest.Sites(t, m, src[0])
+				if sites[1].Kernel.Groups > 1 || sites[1].View.Kind == rewrite.TableRows {
+					return
 				}
-			}
-		})
+				tried++
+				choices := choose(t, sites, 2, 0)
+				choices[1] = narrowed(t, sites[1], method)
+				r := refit(t, lib, m, choices, src, Options{})
+				checkClosed(t, lib, m, choices, r, 1, "", nil, src)
+				chain := r.Sites[1].Chain
+				first, last := chain[0].Kernel, chain[len(chain)-1].Kernel
+				for i, v := range first.Weights {
+					if channel := i / (first.Cols() / first.In) % first.In; channel%2 == 1 && v != 0 {
+						t.Fatalf("input channel %d, which goes, has the weight %g", channel, v)
+					}
+				}
+				for i, v := range last.Weights[:last.Cols()] {
+					if method != "" && v != 0 {
+						t.Fatalf("weight %d of the output channel that goes is %g", i, v)
+					}
+				}
+			})
+		}
 	}
-	if tried < 3 {
+	if tried < 6 {
 		t.Errorf("%d cases were tried", tried)
 	}
 	m, src := testkit.Zoo(t, "cnn"), sitetest.Draws(40, "image", 0, 3, 16, 16)
 	choices := choose(t, sitetest.Sites(t, m, src[0]))
-	choices[0].Kept = []int{0}
+	choices[0].Narrow = &Narrow{In: []int{0}}
 	_, err := Run(t.Context(), lib, m, choices, src, testkit.Count(len(src)), Options{})
-	testkit.WantError(t, err, "input channels are kept")
+	testkit.WantError(t, err, "is narrower as")
 }
 
 // What lies far from zero, inputs and errors alike, loses no digits: the regression about the means is the same.

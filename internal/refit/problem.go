@@ -27,11 +27,11 @@ func (p *problem) candidates(short bool) []candidate {
 			out = append(out, candidate{ridge: math.Inf(1), short: both})
 		}
 		list := ridges()
-		if p.choice.Kept != nil {
+		if p.choice.Narrow != nil {
 			list = append(list, 10) // folds of few columns want that
 		}
 		for _, r := range list {
-			if single := p.choice.Chain == nil || p.choice.Kept != nil; single && !math.IsInf(r, 1) || !single && p.choice.Method.Refit != nil {
+			if single := p.choice.single(); single && !math.IsInf(r, 1) || !single && p.choice.Method.Refit != nil {
 				out = append(out, candidate{fit: true, ridge: r, short: both})
 			}
 		}
@@ -94,8 +94,8 @@ func (p *problem) single(weights []float64) decomp.Chain {
 
 // regress solves for new weights and splits them.
 func (p *problem) regress(f facts, t target, c candidate) (decomp.Chain, error) {
-	if p.choice.Kept != nil {
-		return p.regressKept(f, t, c.ridge)
+	if p.choice.Narrow != nil {
+		return p.regressNarrow(f, t, c)
 	}
 	k := p.kernel
 	wanted := decomp.Kernel{Shape: k.Shape, Weights: slices.Clone(k.Weights)}
@@ -127,37 +127,53 @@ func (p *problem) regress(f facts, t target, c candidate) (decomp.Chain, error) 
 	return p.choice.Method.Refit(p.backend, wanted, metric, p.choice.Chain)
 }
 
-// regressKept solves for new weights F + Δ in the columns that are kept, F those of the chain: with e = z − Wx − b, which the sums
+// regressNarrow solves for new weights F + Δ in the columns that are kept, F the fold: with e = z − Wx − b, which the sums
 // have, F is short of e + (W−F)x, so that
 //
 //	Δ_S = (E[e xᵀ] + (W−F) E[x xᵀ])_S (A_SS + λI)⁻¹.
-func (p *problem) regressKept(f facts, t target, ridge float64) (decomp.Chain, error) {
-	k := p.kernel
-	change, err := p.change(p.choice.Chain)
-	if err != nil {
-		return nil, err
+//
+// What is split into factors is what stays of that.
+func (p *problem) regressNarrow(f facts, t target, c candidate) (decomp.Chain, error) {
+	k, n := p.kernel, p.choice.Narrow
+	change := &linalg.Matrix{Rows: k.Rows(), Cols: k.Cols(), Data: slices.Clone(n.Fold.Weights)}
+	for i, w := range k.Weights {
+		change.Data[i] -= w
 	}
-	ex, xx := p.backend.Mul(false, false, -1, change[0], f.xx[0]), f.xx[0]
+	ex, xx := p.backend.Mul(false, false, -1, change, f.xx[0]), f.xx[0]
 	accumulate(ex.Data, t.ex[0].Data)
 	if p.shift {
 		e := slices.Clone(t.e[0])
 		for i := range e {
-			e[i] -= dot(change[0].Row(i), f.x[0])
+			e[i] -= dot(change.Row(i), f.x[0])
 		}
 		xx, ex = less(xx, f.x[0], f.x[0]), less(ex, e, f.x[0])
 	}
-	columns := k.Columns(0, p.choice.Kept)
-	delta, err := p.delta(variances(picked(xx, columns, columns)), picked(ex, nil, columns), ridge)
+	columns := k.Columns(0, n.In)
+	a := variances(picked(xx, columns, columns))
+	wanted := decomp.Kernel{Shape: k.Shape, Weights: slices.Clone(n.Fold.Weights)}
+	if !math.IsInf(c.ridge, 1) {
+		delta, err := p.delta(a, picked(ex, nil, columns), c.ridge)
+		if err != nil {
+			return nil, err
+		}
+		for o := range k.Rows() {
+			for i, col := range columns {
+				wanted.Weights[o*k.Cols()+col] += delta.At(i, o)
+			}
+		}
+	}
+	if p.choice.single() || c.whole {
+		return p.single(wanted.Weights), nil
+	}
+	metric := decomp.Metric{In: []*linalg.Matrix{a}}
+	if g := p.weight(0); g != nil {
+		metric.Out = []*linalg.Matrix{picked(g, n.Out, n.Out)}
+	}
+	chain, err := p.choice.Method.Refit(p.backend, wanted.Some(n.In).SomeRows(n.Out), metric, p.choice.Chain.Some(n.In, n.Out))
 	if err != nil {
 		return nil, err
 	}
-	weights := slices.Clone(p.choice.Chain[0].Kernel.Weights)
-	for o := range k.Rows() {
-		for i, c := range columns {
-			weights[o*k.Cols()+c] += delta.At(i, o)
-		}
-	}
-	return p.single(weights), nil
+	return chain.Among(k.Shape, n.In, n.Out), nil
 }
 
 // picked returns some rows of m, all for nil, and some columns.

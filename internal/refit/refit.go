@@ -29,9 +29,8 @@ type Choice struct {
 	Chain decomp.Chain
 	// Method made the chain; not looked at where that is nil. Without a Refit of its own, only the bias is fitted.
 	Method decomp.Method
-	// Kept are the input channels that Chain reads, ascending, where it is a single factor of which others have zeros for columns:
-	// what reads a narrower axis. They stay zeros, and the ridge pulls towards the factor. Nil where Chain reads all.
-	Kept []int
+	// Narrow says what Chain leaves out of the site beside narrower axes; nil where that is nothing.
+	Narrow *Narrow
 	// Output is G, the weight of errors in the site's output, [O, O] for each group. Nil stands for the squares of
 	// Site.OutputScale, and for the identity where that is nil too.
 	Output []*linalg.Matrix
@@ -41,11 +40,27 @@ type Choice struct {
 	Felt moments.Felt
 }
 
+// Narrow is what stays of a site without groups beside narrower axes: some of its input and output channels, ascending. Its chain
+// has zeros for the others, and keeps them.
+type Narrow struct {
+	In, Out []int
+	// Fold is the site's kernel as it makes up for the input channels that go, with zeros for these, [Out, In, Window...]: the ridge
+	// pulls towards it. Where Method is none, Chain is that as a single factor.
+	Fold decomp.Kernel
+}
+
+// single tells whether the site is to be one factor, of any rank.
+func (c *Choice) single() bool { return c.Chain == nil || c.Narrow != nil && c.Method.Name == "" }
+
 // check refuses a metric that does not fit the site.
 func (c *Choice) check() error {
 	k := c.Site.Kernel
-	if c.Kept != nil && (len(c.Chain) != 1 || k.Groups != 1) {
-		return fmt.Errorf("%d input channels are kept of a chain of %d factors in %d groups, want one of each", len(c.Kept), len(c.Chain), k.Groups)
+	switch n := c.Narrow; {
+	case n == nil:
+	case k.Groups != 1 || n.Fold.Groups != 1 || n.Fold.Out != k.Out || n.Fold.In != k.In || !slices.Equal(n.Fold.Window, k.Window):
+		return fmt.Errorf("the kernel %v is narrower as %v; the same shape in one group is wanted", k, n.Fold.Shape)
+	case len(c.Chain) == 0 || c.single() && len(c.Chain) != 1:
+		return fmt.Errorf("a chain of %d factors is narrower; want a single one, or a method", len(c.Chain))
 	}
 	if c.Output != nil && len(c.Output) != k.Groups {
 		return fmt.Errorf("the output metric has %d matrices, want one for each of %d groups", len(c.Output), k.Groups)
@@ -150,7 +165,7 @@ func (e *TooFewError) Error() string {
 // where Σ are covariances; the ridge λ pulls towards W and has no part in A. Where nothing at the site takes a
 // bias, means are not removed, and b' = b. Before an addition, e may also carry what the other operand is short of
 // (through a batch normalization on the way, divided by its scale). Dense sites take W_ls itself; those that share their
-// weight stay as they are. Of a site that keeps some of its input channels, W is what Chain has in these columns.
+// weight stay as they are. Of a site that is narrower, W is its fold.
 //
 // Every eighth run of samples is held out. On these, in closed form from their own moments, every λ of a small grid and
 // every target are judged by the error that W_ls leaves at the addition; the best few of them, W split anew, and the chain

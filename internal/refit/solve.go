@@ -136,7 +136,7 @@ func (w *walk) shortlist(ctx context.Context, st *stop, p *problem, fit, held fa
 		ridged = append(ridged, c)
 	}
 	most := finalists(p.kernel.Shape)
-	if p.choice.Chain == nil || p.choice.Kept != nil || len(ridged) <= most {
+	if p.choice.single() || len(ridged) <= most {
 		return list, nil // without factors, what is left of W_ls is all there is to know
 	}
 	left, err := w.try(ctx, st, p, fit, held, ridged)

@@ -1,0 +1,128 @@
+package compress
+
+import (
+	"context"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/search"
+)
+
+// both tells whether axes may be narrowed and sites factored.
+func (q *quest) both() bool { return len(q.a.Axes) > 0 && len(q.a.methods) > 0 }
+
+// chooseBoth chooses widths and chains under one budget: first both among the coarse ranks, with losses corrected where that is
+// wanted; then, with the axes narrower for good, the chains of what is left, whose losses are known there.
+func (q *quest) chooseBoth(ctx context.Context, of *Offers) (*Choice, error) {
+	s, err := q.survey(ctx, of)
+	if err != nil {
+		return nil, err
+	}
+	if s, err = q.surer(ctx, s, q.survey); err != nil {
+		return nil, err
+	}
+	if s.unmet != nil {
+		return &Choice{Offers: s.offers, Bounds: q.bounds, Spare: q.spare, Unmet: q.unmet(s.unmet, s.ladders)}, nil
+	}
+	c := &Choice{Offers: s.offers, widths: s.widths}
+	if list := c.narrowings(); len(list) > 0 {
+		if c, err = q.beside(ctx, s, list); err != nil || c.Unmet == nil {
+			return c, err
+		}
+	}
+	return q.beside(ctx, s, nil)
+}
+
+// survey chooses widths and the coarse ranks of chains, of which those are factored that chains alone would need.
+func (q *quest) survey(ctx context.Context, of *Offers) (s standing, err error) {
+	err = q.env.stage(ctx, "search", func(st *stage) (err error) {
+		var within bool
+		if s, within, err = q.surveyed(ctx, st, of); err != nil || within || !q.blocked(s.offers) {
+			return err
+		}
+		s, _, err = q.surveyed(ctx, st, q.unblocked(s.offers))
+		return err
+	})
+	return s, err
+}
+
+// surveyed is survey with the ranks that are offered. Where none of them meet the bounds, the standing says by how much.
+func (q *quest) surveyed(ctx context.Context, st *stage, of *Offers) (standing, bool, error) {
+	s, err := q.settle(ctx, st, of.chainsAlone(), nearHull)
+	if err != nil {
+		return s, false, err
+	}
+	s.offers = s.offers.withAxes(of)
+	j := q.jointly(s.offers)
+	budgets := q.budgets(j.ladders)
+	p, within, err := j.choose(budgets)
+	if err != nil {
+		return s, false, err
+	}
+	s = standing{offers: s.offers, ladders: j.ladders, stated: j.stated, widths: j.at(p.widths)}
+	s.plan = search.Plan{Rungs: p.rungs, Costs: p.costs, Loss: p.loss}
+	if within {
+		return s, true, nil
+	}
+	b := 0
+	for p.costs[b] <= j.limits[b] {
+		b++
+	}
+	rest := j.limits[b] - budgets[b].Limit // what is not up to sites
+	s.refuse(&search.InfeasibleError{Budget: string(q.bounds[b].Resource), Limit: j.limits[b] - rest, Reachable: p.costs[b] - rest}, budgets)
+	return s, false, nil
+}
+
+// beside chooses the chains beside narrower axes, finely.
+func (q *quest) beside(ctx context.Context, s standing, list []rewrite.Narrowing) (*Choice, error) {
+	in, at := *q, (*narrower)(nil)
+	of := s.offers.chainsAlone()
+	lost, widths := 0.0, q.a.units()
+	if len(list) > 0 {
+		var err error
+		if at, err = s.offers.beside(ctx, q.env, q.a, q.o, list); err != nil {
+			return nil, err
+		}
+		in.a, of, widths = at.a, at.of, s.widths
+		in.bounds = slices.Clone(q.bounds)
+		for b, t := range q.bounds {
+			in.bounds[b] = Target{Resource: t.Resource, Value: t.Limit(q.a.need(t.Resource))}
+		}
+		for i, k := range widths {
+			lost += s.offers.axes[i].loss(k)
+		}
+	}
+	t, err := in.seek(ctx, of)
+	if err != nil {
+		return nil, err
+	}
+	if t.unmet != nil {
+		return &Choice{Offers: s.offers, Bounds: q.bounds, Spare: q.spare, Unmet: in.unmet(t.unmet, t.ladders)}, nil
+	}
+	c := q.take(t.offers, t.ladders, t.plan.Rungs)
+	c.Offers, c.widths, c.at = s.offers, widths, at
+	if at == nil {
+		c.Offers = t.offers.withAxes(s.offers)
+	} else {
+		at.of = t.offers
+	}
+	c.Summary.Loss, c.Summary.Bound, c.Summary.Corrections = t.plan.Loss+lost, t.plan.Bound+lost, s.offers.Corrections
+	if c.Summary.Loss > 0 {
+		c.Summary.Gap = (c.Summary.Loss - c.Summary.Bound) / c.Summary.Loss
+	}
+	return c, nil
+}
+
+// chainsAlone are the offers without axes.
+func (of *Offers) chainsAlone() *Offers {
+	next := *of
+	next.axes = nil
+	return &next
+}
+
+// withAxes are the offers with the axes of others.
+func (of *Offers) withAxes(others *Offers) *Offers {
+	next := *of
+	next.axes = others.axes
+	return &next
+}

@@ -1,0 +1,119 @@
+package compress
+
+import (
+	"bytes"
+	"math"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+)
+
+// TestBoth: chains and widths under one budget meet their targets, are expected to lose no more than either alone, say what they did,
+// and give the same bytes with any number of threads, and again from their plan.
+func TestBoth(t *testing.T) {
+	needRuntime(t)
+	mixed := 0
+	for name, m := range map[string]*onnxio.Model{"cnn": zoo(t, "cnn"), "coupled": coupled(t)} {
+		for _, target := range []Target{share(MACs, 0.6), share(MACs, 0.35), share(Params, 0.5), share(Bytes, 0.7)} {
+			o := narrow(Options{Targets: []Target{target}, RankMultiple: 1, Search: "lagrange"})
+			with := func(methods ...string) Options {
+				next := o
+				next.Methods = methods
+				return next
+			}
+			r, first := run(t, m, with("svd", "spatial", Width), threads(1))
+			if got, limit := r.Targets[0].Reached, r.Targets[0].Limit; float64(got) > limit || float64(got) < 0.7*limit {
+				t.Errorf("%s, %s: %d, the limit is %g", name, target, got, limit)
+			}
+			if r.Plan.Bound > r.Plan.Loss*(1+1e-9) || r.Plan.Loss <= 0 || r.Verification == nil {
+				t.Errorf("%s, %s: plan %+v, verification %v", name, target, r.Plan, r.Verification)
+			}
+			chains, narrower := heldBoth(t, r)
+			if chains > 0 && narrower > 0 {
+				mixed++
+			}
+			for _, alone := range [][]string{{"svd", "spatial"}, {Width}} {
+				one, _ := run(t, m, with(alone...))
+				if r.Plan.Loss > one.Plan.Loss*(1+1e-9) {
+					t.Errorf("%s, %s: both lose %g, %v alone %g", name, target, r.Plan.Loss, alone, one.Plan.Loss)
+				}
+			}
+			if _, again := run(t, m, with("svd", "spatial", Width), threads(4)); !bytes.Equal(first, again) {
+				t.Errorf("%s, %s: other bytes with other threads", name, target)
+			}
+			given := Options{FromPlan: reread(t, PlanOf(r)), Source: o.Source, CalibSamples: o.CalibSamples, Probes: 1, AcceptDamage: true}
+			if p, planned := run(t, m, given); !bytes.Equal(unrecorded(t, planned), unrecorded(t, first)) || !p.Plan.Given {
+				t.Errorf("%s, %s: the plan gives other bytes", name, target)
+			}
+		}
+	}
+	if mixed < 2 {
+		t.Errorf("%d results have chains and narrower axes", mixed)
+	}
+}
+
+// heldBoth holds what a result says of its sites and axes against what the whole model needs, and counts those that changed.
+func heldBoth(t *testing.T, r *Result) (chains, narrower int) {
+	t.Helper()
+	loss := 0.0
+	for _, x := range r.Axes {
+		if len(x.Kept) < x.Units {
+			narrower++
+			loss += *x.OutputChange
+		}
+	}
+	for _, s := range r.Sites {
+		if s.Method != Dense {
+			chains++
+			loss += *s.OutputChange
+		}
+		if s.ParamsAfter > s.ParamsBefore+int64(s.Out) {
+			t.Errorf("%s: %d parameters became %d", s.Name, s.ParamsBefore, s.ParamsAfter)
+		}
+	}
+	if math.Abs(loss-r.Plan.Loss) > 1e-9*loss {
+		t.Errorf("sites and axes lose %g, the plan %g", loss, r.Plan.Loss)
+	}
+	return chains, narrower
+}
+
+// TestJointCosts: what the search for both counts of a chain beside widths is what the narrower model says.
+func TestJointCosts(t *testing.T) {
+	needRuntime(t)
+	o := narrow(Options{Targets: []Target{share(MACs, 0.6), share(Params, 0.9)}, RankMultiple: 1}).WithDefaults()
+	o.Methods = []string{"svd", "spatial", "tucker2", Width}
+	w := factoredIn(t, in(t), coupled(t), o)
+	q := &quest{env: w.env, a: w.a, o: o, bounds: o.Targets}
+	j := q.jointly(w.of)
+	p := j.whole()
+	var list []rewrite.Narrowing
+	for i := range p.widths {
+		p.widths[i] = len(j.widths[i]) * 2 / 3
+		list = append(list, rewrite.Narrowing{Axis: w.of.axes[i].axis, Keep: w.of.axes[i].kept(j.widths[i][p.widths[i]])})
+	}
+	n, err := w.of.beside(t.Context(), w.env, w.a, o, list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, saved := 0, make([]float64, len(o.Targets))
+	for l := range j.ladders {
+		site := &n.a.Sites[j.ladders[l].at[0]]
+		for r, rung := range j.ladders[l].rungs {
+			if rung[0].method == nil || !j.saves(l, r, p.widths, saved) {
+				continue
+			}
+			chain := rung[0].method.Factors(site.Kernel, rung[0].rank)
+			held++
+			if want := float64(site.DenseMACs() - site.MACs(chain)); saved[0] != want {
+				t.Errorf("%s by %s at rank %v saves %g MACs, want %g", site.Name, rung[0].method.Name, rung[0].rank, saved[0], want)
+			}
+			if want := float64(site.Kernel.Params() - site.NewParams(chain) - shiftParams(&n.of.sites[j.ladders[l].at[0]])); saved[1] != want {
+				t.Errorf("%s by %s at rank %v saves %g parameters, want %g", site.Name, rung[0].method.Name, rung[0].rank, saved[1], want)
+			}
+		}
+	}
+	if held < 20 {
+		t.Errorf("%d rungs were held", held)
+	}
+}
