@@ -1,36 +1,63 @@
 package compress
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/search"
 )
 
 // both tells whether axes may be narrowed and sites factored.
 func (q *quest) both() bool { return len(q.a.Axes) > 0 && len(q.a.methods) > 0 }
 
+// rivalry is how many times the least loss another choice may lose and still turn out better: a refit wins more back of chains, which
+// see all of what they read, than of widths, or the reverse, and nothing tells which but to try.
+const rivalry = 2
+
 // chooseBoth chooses widths and chains under one budget: first both among the coarse ranks, with losses corrected where that is
-// wanted; then, with the axes narrower for good, the chains of what is left, whose losses are known there.
+// wanted; then, with the axes narrower for good, the chains of what is left, whose losses are known there. Choices of chains alone, of
+// widths alone and of both that lose about the same are rivals.
 func (q *quest) chooseBoth(ctx context.Context, of *Offers) (*Choice, error) {
 	s, err := q.survey(ctx, of)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		s, err = q.surer(ctx, s, q.survey)
 	}
-	if s, err = q.surer(ctx, s, q.survey); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	if s.unmet != nil {
 		return &Choice{Offers: s.offers, Bounds: q.bounds, Spare: q.spare, Unmet: q.unmet(s.unmet, s.ladders)}, nil
 	}
-	c := &Choice{Offers: s.offers, widths: s.widths}
-	if list := c.narrowings(); len(list) > 0 {
-		if c, err = q.beside(ctx, s, list); err != nil || c.Unmet == nil {
-			return c, err
+	var all []*Choice
+	for _, widths := range s.among {
+		c, err := q.beside(ctx, s, widths)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	slices.SortStableFunc(all, func(a, b *Choice) int {
+		return cmp.Or(compareBool(a.Unmet != nil, b.Unmet != nil), cmp.Compare(a.Summary.Loss, b.Summary.Loss))
+	})
+	best := all[0]
+	for _, c := range all[1:] {
+		if c.Unmet == nil && c.Summary.Loss <= rivalry*best.Summary.Loss {
+			best.rivals = append(best.rivals, c)
 		}
 	}
-	return q.beside(ctx, s, nil)
+	return best, nil
+}
+
+// compareBool has false before true.
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }
 
 // survey chooses widths and the coarse ranks of chains, of which those are factored that chains alone would need.
@@ -55,12 +82,18 @@ func (q *quest) surveyed(ctx context.Context, st *stage, of *Offers) (standing, 
 	s.offers = s.offers.withAxes(of)
 	j := q.jointly(s.offers)
 	budgets := q.budgets(j.ladders)
-	p, within, err := j.choose(budgets)
+	points, within, err := j.choose(budgets)
 	if err != nil {
 		return s, false, err
 	}
+	p := points[0]
 	s = standing{offers: s.offers, ladders: j.ladders, stated: j.stated, widths: j.at(p.widths)}
 	s.plan = search.Plan{Rungs: p.rungs, Costs: p.costs, Loss: p.loss}
+	for _, other := range points {
+		if within && other.loss <= rivalry*p.loss {
+			s.among = append(s.among, j.at(other.widths))
+		}
+	}
 	if within {
 		return s, true, nil
 	}
@@ -73,17 +106,16 @@ func (q *quest) surveyed(ctx context.Context, st *stage, of *Offers) (standing, 
 	return s, false, nil
 }
 
-// beside chooses the chains beside narrower axes, finely.
-func (q *quest) beside(ctx context.Context, s standing, list []rewrite.Narrowing) (*Choice, error) {
+// beside chooses the chains beside axes of such widths, finely.
+func (q *quest) beside(ctx context.Context, s standing, widths []int) (*Choice, error) {
 	in, at := *q, (*narrower)(nil)
-	of := s.offers.chainsAlone()
-	lost, widths := 0.0, q.a.units()
-	if len(list) > 0 {
+	of, lost := s.offers.chainsAlone(), 0.0
+	if list := (&Choice{Offers: s.offers, widths: widths}).narrowings(); len(list) > 0 {
 		var err error
 		if at, err = s.offers.beside(ctx, q.env, q.a, q.o, list); err != nil {
 			return nil, err
 		}
-		in.a, of, widths = at.a, at.of, s.widths
+		in.a, of = at.a, at.of
 		in.bounds = slices.Clone(q.bounds)
 		for b, t := range q.bounds {
 			in.bounds[b] = Target{Resource: t.Resource, Value: t.Limit(q.a.need(t.Resource))}

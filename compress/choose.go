@@ -25,6 +25,8 @@ type Choice struct {
 	widths []int    // by axis, how many units stay
 	// at is the narrower model that picks are for, nil where no axis is narrower, or no site has a chain beside.
 	at *narrower
+	// rivals are other choices that may turn out better, though they are expected to lose more.
+	rivals []*Choice
 }
 
 // Choose picks one rung of every ladder within all bounds, or takes those of a given plan. It asks for finer ranks around

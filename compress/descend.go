@@ -34,6 +34,7 @@ type standing struct {
 	unmet   *search.InfeasibleError // instead of a plan
 	short   int                     // the budget that it is about
 	widths  []int                   // of the axes
+	among   [][]int                 // such widths, these first, that lose about as little, where chains are chosen too
 }
 
 // stand chooses among the options known so far.

@@ -2,10 +2,7 @@ package compress
 
 import (
 	"context"
-	"fmt"
 	"math"
-
-	"github.com/onnx-compress/onnx-compress/internal/calib"
 )
 
 // What the noise in what a site reads (SiteResult.Noise) is held against.
@@ -83,14 +80,15 @@ func (w *work) better(ctx context.Context, s *Assembled) (*Assembled, error) {
 	if free == nil {
 		return s, nil
 	}
-	var d *DataFree
-	if err := w.env.stage(ctx, "compare", func(st *stage) (err error) {
-		d, err = w.changes(ctx, st, s, free)
-		return err
-	}); err != nil {
+	changes, n, err := w.changes(ctx, []*Assembled{s, free})
+	if err != nil {
 		free.close()
 		s.close()
 		return nil, err
+	}
+	d := &DataFree{Samples: n}
+	if n > 0 {
+		d.Calibrated, d.Change = changes[0], changes[1]
 	}
 	if d.Samples > 0 && !(d.Change < d.Calibrated) {
 		free.close()
@@ -116,29 +114,4 @@ func (w *work) dataFree(ctx context.Context, c *Choice) (*Assembled, error) {
 		return nil, err
 	}
 	return Assemble(ctx, env, &a, free, o)
-}
-
-// changes measures by how much two models change the outputs on the samples held out.
-func (w *work) changes(ctx context.Context, st *stage, s, free *Assembled) (*DataFree, error) {
-	lib, err := w.env.need("comparing models")
-	if err != nil {
-		return nil, err
-	}
-	o := w.env.calibOptions(w.a, w.o)
-	o.Progress = st.told
-	before, err := calib.Observe(ctx, lib, w.a.model, w.o.Source, w.a.Verify, o)
-	if err != nil {
-		return nil, fmt.Errorf("%s: observing its outputs: %w", w.a.model.Path, err)
-	}
-	d := &DataFree{Samples: before.Samples()}
-	if d.Samples == 0 {
-		return d, nil // which says nothing for the samples
-	}
-	if d.Calibrated, err = before.Change(ctx, s.Model, st.told); err == nil {
-		d.Change, err = before.Change(ctx, free.Model, st.told)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: measuring the change of its outputs: %w", w.a.model.Path, err)
-	}
-	return d, nil
 }

@@ -247,16 +247,17 @@ func (j *joint) whole() point {
 	return j.held(p)
 }
 
-// choose returns the point of least loss within the limits that it finds: the better of chains alone, widths alone, and both at
-// one price of what is bounded. Where none is within them it returns the one that comes closest, and false.
-func (j *joint) choose(budgets []search.Budget) (point, bool, error) {
+// choose returns the best points within the limits that it finds, of chains alone, of widths alone, and of both at one price of what is
+// bounded, that of least loss first and none with the widths of another. Where none is within them it returns the one that comes
+// closest, and false.
+func (j *joint) choose(budgets []search.Budget) ([]point, bool, error) {
 	var found []point
 	for _, alone := range []func() (point, error){func() (point, error) { return j.chains(budgets) }, j.narrowed} {
 		p, err := alone()
 		if err == nil {
 			found = append(found, p)
 		} else if !errors.As(err, new(*search.InfeasibleError)) {
-			return p, false, err
+			return nil, false, err
 		}
 	}
 	p, within := j.together(found)
@@ -264,9 +265,16 @@ func (j *joint) choose(budgets []search.Budget) (point, bool, error) {
 		found = append(found, j.filled(p))
 	}
 	if len(found) == 0 {
-		return p, false, nil
+		return []point{p}, false, nil
 	}
-	return slices.MinFunc(found, func(p, q point) int { return cmp.Compare(p.loss, q.loss) }), true, nil
+	slices.SortStableFunc(found, func(p, q point) int { return cmp.Compare(p.loss, q.loss) })
+	var out []point
+	for _, p := range found {
+		if !slices.ContainsFunc(out, func(q point) bool { return slices.Equal(p.widths, q.widths) }) {
+			out = append(out, p)
+		}
+	}
+	return out, true, nil
 }
 
 // chains are the best rungs with all axes whole.

@@ -240,6 +240,9 @@ func (w *work) attempt(ctx context.Context, last *Choice, bounds []Target, next 
 		}
 		s, err := Assemble(ctx, w.env, w.a, c, w.o)
 		if err == nil {
+			s, err = w.best(ctx, s)
+		}
+		if err == nil {
 			s, err = w.better(ctx, s)
 		}
 		if err == nil && w.record != nil {
