@@ -138,6 +138,7 @@ func (q *quest) beside(ctx context.Context, s standing, widths []int) (*Choice, 
 	} else {
 		at.of = t.offers
 	}
+	c.Summary.BesideWidths = true
 	c.Summary.Loss, c.Summary.Bound, c.Summary.Corrections = t.plan.Loss+lost, t.plan.Bound+lost, s.offers.Corrections
 	if c.Summary.Loss > 0 {
 		c.Summary.Gap = (c.Summary.Loss - c.Summary.Bound) / c.Summary.Loss

@@ -37,7 +37,7 @@ type FrontierPoint struct {
 	// what it needs.
 	Budget float64 `json:"budget"`
 	Cost   float64 `json:"cost"`
-	// Loss and Bound are as in PlanSummary.
+	// Loss and Bound are as in PlanSummary; where both widths and ranks are chosen, Bound is 0: none is known.
 	Loss  float64 `json:"loss"`
 	Bound float64 `json:"bound"`
 }
@@ -59,6 +59,9 @@ func (w *work) frontier(ctx context.Context, last, chosen *Choice, trials *Trial
 	q := quest{a: a, o: w.o, bounds: last.Bounds, spare: last.Spare}
 	ls := last.Offers.ladders()
 	if len(a.Axes) > 0 {
+		if last.Summary.BesideWidths {
+			chosen = &Choice{Summary: PlanSummary{Loss: chosen.Summary.Loss}}
+		}
 		return q.frontierNarrow(ctx, last, chosen, f, w.allowed(trials, over), written)
 	}
 	stated, budgets := searchLadders(ls, q.bounds), q.budgets(ls)
@@ -90,10 +93,14 @@ func (w *work) frontier(ctx context.Context, last, chosen *Choice, trials *Trial
 	return f, nil
 }
 
-// frontierNarrow is the frontier of widths.
+// frontierNarrow is the frontier of widths, and of ranks beside them.
 func (q *quest) frontierNarrow(ctx context.Context, last, chosen *Choice, f *Frontier, allowed float64, written File) (*Frontier, error) {
 	w := q.weave(last.Offers)
 	w.method = "lagrange"
+	choose := w.choose
+	if q.both() {
+		choose = q.jointly(last.Offers).within(w)
+	}
 	original := float64(q.a.need(f.Over))
 	least := w.costs(make([]int, len(w.widths)))[0] / original
 	f.Chosen = FrontierPoint{Budget: allowed, Cost: written.of(f.Over) / original, Loss: chosen.Summary.Loss, Bound: chosen.Summary.Bound}
@@ -106,7 +113,7 @@ func (q *quest) frontierNarrow(ctx context.Context, last, chosen *Choice, f *Fro
 			continue
 		}
 		w.limits[0] = share * original * (1 + 1e-9)
-		p, err := w.choose()
+		p, err := choose()
 		if errors.As(err, new(*search.InfeasibleError)) {
 			continue // beside the other targets
 		}

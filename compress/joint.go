@@ -13,9 +13,10 @@ import (
 
 // What bounds the search for widths and chains together.
 const (
-	sweeps     = 24 // over all axes and ladders at one price
-	bisections = 40 // of the price
-	fillings   = 64 // steps that use up what is left of the budget
+	sweeps     = 24   // over all axes and ladders at one price
+	bisections = 40   // of the price
+	closely    = 1e-3 // as a share, how closely it is found: what is left of the budget is filled, and chains chosen again
+	fillings   = 64   // steps that use up what is left of the budget
 )
 
 // joint chooses widths of axes and rungs of ladders together. A chain at a site of a narrower model is taken to lose what it does
@@ -72,59 +73,6 @@ func (q *quest) jointly(of *Offers) *joint {
 		}
 	}
 	return j
-}
-
-// site is a ladder's site beside the widths, and whether it may have a chain there.
-func (j *joint) site(l int, rungs []int) (rewrite.Site, bool) {
-	s := *j.shapes[l].site
-	for _, by := range j.shapes[l].by {
-		gone := j.widths[by.axis][len(j.widths[by.axis])-1] - j.widths[by.axis][rungs[by.axis]]
-		s.Kernel.In -= gone * by.in
-		s.Kernel.Out -= gone * by.out
-		s.Kernel.Groups -= gone * by.groups
-	}
-	return s, len(j.ladders[l].at) == 1 && (s.Kernel.Groups == 1 || s.Kernel.Groups == j.shapes[l].site.Kernel.Groups)
-}
-
-// saves are what a rung of a ladder saves of the model that is narrower as by rungs of axes; false where it cannot be had there.
-func (j *joint) saves(l, rung int, rungs []int, into []float64) bool {
-	of := &j.ladders[l]
-	whole := len(of.rungs) - 1
-	if rung == whole {
-		clear(into)
-		return true
-	}
-	if len(j.shapes[l].by) == 0 {
-		for b := range into {
-			into[b] = j.stated[l].Rungs[whole].Costs[b] - j.stated[l].Rungs[rung].Costs[b]
-		}
-		return true
-	}
-	s, may := j.site(l, rungs)
-	if !may {
-		return false
-	}
-	o := of.rungs[rung][0]
-	chain := o.method.Factors(s.Kernel, o.rank)
-	if chain == nil {
-		return false
-	}
-	o.macs, o.params = s.MACs(chain), s.NewParams(chain)+shiftParams(of.offers[0])
-	beside := *of.offers[0].seen
-	beside.site = s
-	one := ladder{at: of.at, offers: []*offer{{seen: &beside}}}
-	for b, t := range j.bounds {
-		into[b] = float64(one.cost([]option{dense(&s)}, t.Resource) - one.cost([]option{o}, t.Resource))
-	}
-	return true
-}
-
-// shiftParams are the parameters of a shift of what the site computes, 0 where chains have none.
-func shiftParams(o *offer) int64 {
-	if o.mean == nil {
-		return 0
-	}
-	return o.site.ShiftParams()
 }
 
 // held is p with its loss and costs; a rung that cannot be had beside the widths becomes the dense one.
@@ -277,6 +225,30 @@ func (j *joint) choose(budgets []search.Budget) ([]point, bool, error) {
 	return out, true, nil
 }
 
+// within chooses under the limits that w has then, as w does for widths alone.
+func (j *joint) within(w *weaving) func() (*woven, error) {
+	j.weaving = w
+	whole := j.whole()
+	return func() (*woven, error) {
+		budgets := make([]search.Budget, len(w.limits))
+		for b, t := range w.bounds {
+			ladders := 0.0
+			for l := range j.stated {
+				ladders += j.stated[l].Rungs[len(j.stated[l].Rungs)-1].Costs[b]
+			}
+			budgets[b] = search.Budget{Name: string(t.Resource), Limit: w.limits[b] - whole.costs[b] + ladders}
+		}
+		points, within, err := j.choose(budgets)
+		if err != nil {
+			return nil, err
+		}
+		if p := points[0]; within {
+			return &woven{rungs: p.widths, loss: p.loss, costs: p.costs}, nil
+		}
+		return nil, &search.InfeasibleError{Budget: string(w.bounds[0].Resource), Limit: w.limits[0], Reachable: points[0].costs[0]}
+	}
+}
+
 // chains are the best rungs with all axes whole.
 func (j *joint) chains(budgets []search.Budget) (point, error) {
 	plan, err := search.Choose(j.stated, budgets, search.Options{Method: j.method})
@@ -340,7 +312,7 @@ func (j *joint) together(starts []point) (point, bool) {
 		} else {
 			low = middle
 		}
-		if high-low <= 1e-6*high {
+		if high-low <= closely*high {
 			break
 		}
 	}

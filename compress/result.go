@@ -122,6 +122,8 @@ type PlanSummary struct {
 	Loss  float64 `json:"loss"`
 	Bound float64 `json:"bound"`
 	Gap   float64 `json:"gap"`
+	// BesideWidths says that Bound is the least of ranks beside the widths that were chosen: of other widths nothing is known.
+	BesideWidths bool `json:"beside_widths,omitempty"`
 	// Corrections are measurements by which losses were corrected before the final
 	// choice, the largest prediction first. Absent where there were none.
 	Corrections []Correction `json:"corrections,omitempty"`

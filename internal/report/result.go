@@ -198,7 +198,11 @@ func boundText(p compress.PlanSummary) string {
 	if p.Given {
 		return "as planned"
 	}
-	text := fmt.Sprintf("no plan of these ranks within the targets has less than %.4g", p.Bound)
+	of := "these ranks"
+	if p.BesideWidths {
+		of += " beside these widths"
+	}
+	text := fmt.Sprintf("no plan of %s within the targets has less than %.4g", of, p.Bound)
 	if n := len(p.Corrections); n > 0 {
 		text += fmt.Sprintf(", with losses corrected by %s", number(n, "measurement"))
 	}

@@ -45,20 +45,28 @@ func frontierBlocks(r *compress.Result) []block {
 		positive = positive || p.Loss > 0
 		found.X, found.Y = append(found.X, p.Cost), append(found.Y, p.Loss)
 		found.Labels = append(found.Labels, fmt.Sprintf("%s of the %s left: loss %s", report.Percent(p.Cost), resource(f.Over), small(p.Loss)))
-		bound.X, bound.Y = append(bound.X, p.Budget), append(bound.Y, p.Bound)
-		rows = append(rows, []string{report.Percent(p.Budget), report.Percent(p.Cost), small(p.Loss), small(p.Bound)})
+		least := "not known"
+		if !r.Plan.BesideWidths {
+			least = small(p.Bound)
+			bound.X, bound.Y = append(bound.X, p.Budget), append(bound.Y, p.Bound)
+		}
+		rows = append(rows, []string{report.Percent(p.Budget), report.Percent(p.Cost), small(p.Loss), least})
 	}
 	out := []block{text("Each point is the plan that the search would choose for another budget of %s, made of the ranks that it looked at for this one. "+
 		"The loss is the %s: a prediction to compare budgets by, not a measurement. The further down, the closer to the original.", resource(f.Over), lossName(r))}
+	series := []chart.Series{found}
+	if len(bound.X) > 0 {
+		series = append(series, bound)
+	}
 	if positive {
 		plot := chart.Plot{
 			Title: "Predicted loss by what is left of the " + resource(f.Over), Desc: "The less is left, the larger the loss. The table below has the numbers.",
-			X: "left of the " + resource(f.Over), Y: "loss", XPercent: true, LogY: true, Series: []chart.Series{found, bound}, Width: 560, Height: 360,
+			X: "left of the " + resource(f.Over), Y: "loss", XPercent: true, LogY: true, Series: series, Width: 560, Height: 360,
 			Mark: &chart.Mark{X: f.Chosen.Cost, Y: f.Chosen.Loss, Name: fmt.Sprintf("chosen: %s left", report.Percent(f.Chosen.Cost))},
 		}
 		out = append(out, drawn(plot.Title, plot, chart.SVG))
 	}
-	if !r.Plan.Given {
+	if !r.Plan.Given && !r.Plan.BesideWidths {
 		out = append(out, text("The plan that was carried out has a loss of %s; no plan within the targets, of these ranks, has less than %s.", small(f.Chosen.Loss), small(f.Chosen.Bound)))
 	}
 	return append(out, folded("The numbers", tabled("Other budgets", report.Columns([]string{"Allowed"}, "Needed", "Predicted loss", "Least possible"), rows)))
