@@ -8,10 +8,12 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // thin is a network with kernels of low rank between channels of which many repeat others: input "image" [N,3,16,16].
@@ -70,8 +72,8 @@ func TestBoth(t *testing.T) {
 			if r.Plan.Bound > r.Plan.Loss*(1+1e-9) || r.Plan.Loss <= 0 || r.Verification == nil {
 				t.Errorf("%s, %s: plan %+v, verification %v", name, target, r.Plan, r.Verification)
 			}
-			chains, narrower := heldBoth(t, r)
-			if chains > 0 && narrower > 0 {
+			heldBoth(t, r)
+			if chains, narrower := heldChanges(r); chains > 0 && narrower > 0 {
 				mixed++
 			}
 			for _, alone := range [][]string{{"svd", "spatial"}, {Width}} {
@@ -94,19 +96,17 @@ func TestBoth(t *testing.T) {
 	}
 }
 
-// heldBoth holds what a result says of its sites and axes against what the whole model needs, and counts those that changed.
-func heldBoth(t *testing.T, r *Result) (chains, narrower int) {
+// heldBoth holds what a result says of its sites and axes against the plan.
+func heldBoth(t *testing.T, r *Result) {
 	t.Helper()
 	loss := 0.0
 	for _, x := range r.Axes {
 		if len(x.Kept) < x.Units {
-			narrower++
 			loss += *x.OutputChange
 		}
 	}
 	for _, s := range r.Sites {
 		if s.Method != Dense {
-			chains++
 			loss += *s.OutputChange
 		}
 		if s.ParamsAfter > s.ParamsBefore+int64(s.Out) {
@@ -116,7 +116,6 @@ func heldBoth(t *testing.T, r *Result) (chains, narrower int) {
 	if math.Abs(loss-r.Plan.Loss) > 1e-9*loss {
 		t.Errorf("sites and axes lose %g, the plan %g", loss, r.Plan.Loss)
 	}
-	return chains, narrower
 }
 
 // TestJointCosts: what the search for both counts of a chain beside widths is what the narrower model says.
@@ -157,4 +156,55 @@ func TestJointCosts(t *testing.T) {
 	if held < 20 {
 		t.Errorf("%d rungs were held", held)
 	}
+}
+
+// TestBothGoals: goals, explorations and tuning work on chains beside widths.
+func TestBothGoals(t *testing.T) {
+	needRuntime(t)
+	m := thin(t)
+	o := narrow(Options{RankMultiple: 1, NoRefit: true})
+	o.Methods = []string{"svd", Width}
+	o.Goals = []verify.Bound{{Measure: verify.SNR, Value: 12}}
+	r, _ := run(t, m, o)
+	if len(r.Trials.Steps) < 2 || r.Output.MACs >= r.Input.MACs {
+		t.Errorf("%d steps to %d of %d MACs", len(r.Trials.Steps), r.Output.MACs, r.Input.MACs)
+	}
+	o.Goals = nil
+	x, err := Explore(t.Context(), in(t), m, ExploreOptions{Options: o, Budgets: []float64{0.7, 0.4, 0.2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range x.Points {
+		if p.Why != "" || float64(p.MACs) > p.Budget*float64(x.Input.MACs) || i > 0 && p.Loss < x.Points[i-1].Loss {
+			t.Errorf("point %+v", p)
+		}
+	}
+	o.Targets, o.Descent = []Target{share(MACs, 0.4)}, &tune.Options{Epochs: 2}
+	r, _ = run(t, m, o)
+	if chains, narrower := heldChanges(r); r.Tuning == nil || chains == 0 || narrower == 0 {
+		t.Errorf("tuning %+v, %d chains, %d narrower axes", r.Tuning, chains, narrower)
+	}
+	if len(r.Frontier.Points) < 5 || r.Frontier.Chosen.Loss != r.Plan.Loss {
+		t.Errorf("frontier %+v", r.Frontier)
+	}
+	for i, p := range r.Frontier.Points[1:] {
+		if p.Loss > r.Frontier.Points[i].Loss*(1+1e-9) {
+			t.Errorf("with a budget of %g the loss is %g, with %g it is %g", p.Budget, p.Loss, r.Frontier.Points[i].Budget, r.Frontier.Points[i].Loss)
+		}
+	}
+}
+
+// heldChanges counts the chains and the narrower axes of a result.
+func heldChanges(r *Result) (chains, narrower int) {
+	for _, s := range r.Sites {
+		if s.Method != Dense {
+			chains++
+		}
+	}
+	for _, x := range r.Axes {
+		if len(x.Kept) < x.Units {
+			narrower++
+		}
+	}
+	return chains, narrower
 }

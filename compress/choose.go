@@ -181,29 +181,19 @@ func (q *quest) missed(k int, limit, reachable float64, ls []ladder) *UnmetError
 
 // follow takes the widths and the rungs that the given plan names, and holds them against the targets.
 func (q *quest) follow(ctx context.Context, of *Offers) (*Choice, error) {
-	plan, widths := q.o.FromPlan, q.a.units()
-	for i := range of.axes {
-		o := &of.axes[i]
-		x := plan.axis(o.axis.Name)
-		if x == nil {
-			continue
-		}
-		if o.order == nil {
-			return nil, &UsageError{Err: fmt.Errorf("the plan does not fit %s: axis %q cannot change: %s", q.a.model.Path, x.Name, o.note)}
-		}
-		widths[i] = len(x.Kept)
+	plan := q.o.FromPlan
+	widths, err := q.plannedWidths(of)
+	if err != nil {
+		return nil, err
 	}
 	c := &Choice{Offers: of, widths: widths}
-	a := q.a
 	if list := c.narrowings(); len(list) > 0 && plan.factors() {
-		var err error
 		if c.at, err = of.beside(ctx, q.env, q.a, q.o, list); err == nil {
 			c.at.of, err = c.at.of.everything(ctx, q.env, c.at.a)
 		}
 		if err != nil {
 			return nil, err
 		}
-		a = c.at.a
 	}
 	entries := map[string]SitePlan{}
 	for _, s := range plan.Sites {
@@ -212,36 +202,59 @@ func (q *quest) follow(ctx context.Context, of *Offers) (*Choice, error) {
 	ls := c.factored().ladders()
 	chosen := make([]int, len(ls))
 	for i := range ls {
-		var err error
 		if chosen[i], err = ls[i].planned(entries); err != nil {
 			return nil, &UsageError{Err: fmt.Errorf("the plan does not fit %s: %w", q.a.model.Path, err)}
 		}
 	}
-	for _, t := range q.bounds {
-		if t.Resource == Bytes {
-			continue // the written file is held against it
-		}
-		need := a.fixed(ls, t.Resource)
-		for i := range ls {
-			need += float64(ls[i].cost(ls[i].rungs[chosen[i]], t.Resource))
-		}
-		if len(widths) > 0 && c.at == nil {
-			need -= float64(q.a.saved(widths, t.Resource))
-		}
-		if limit := t.Limit(q.a.need(t.Resource)); need > limit {
-			return nil, &PlanError{Target: t, Limit: limit, Needed: need}
-		}
-	}
 	next := q.take(c.factored(), ls, chosen)
 	next.Offers, next.widths, next.at = c.Offers, c.widths, c.at
-	for i, l := range ls {
-		for _, o := range l.rungs[chosen[i]] {
-			next.Summary.Loss += o.loss
-		}
+	if err := q.affords(next, ls); err != nil {
+		return nil, err
+	}
+	for _, o := range next.picks {
+		next.Summary.Loss += o.loss
 	}
 	for i, k := range widths {
 		next.Summary.Loss += of.axes[i].loss(k)
 	}
 	next.Summary.Given = true
 	return next, nil
+}
+
+// plannedWidths are those of the given plan.
+func (q *quest) plannedWidths(of *Offers) ([]int, error) {
+	widths := q.a.units()
+	for i := range of.axes {
+		o := &of.axes[i]
+		x := q.o.FromPlan.axis(o.axis.Name)
+		if x == nil {
+			continue
+		}
+		if o.order == nil {
+			return nil, &UsageError{Err: fmt.Errorf("the plan does not fit %s: axis %q cannot change: %s", q.a.model.Path, x.Name, o.note)}
+		}
+		widths[i] = len(x.Kept)
+	}
+	return widths, nil
+}
+
+// affords holds a choice against the bounds, but for that of the file, which is written first.
+func (q *quest) affords(c *Choice, ls []ladder) error {
+	for _, t := range q.bounds {
+		if t.Resource == Bytes {
+			continue
+		}
+		a := q.a
+		if c.at != nil {
+			a = c.at.a
+		}
+		need := a.fixed(ls, t.Resource) + c.needs(ls, t.Resource)
+		if len(c.widths) > 0 && c.at == nil {
+			need -= float64(q.a.saved(c.widths, t.Resource))
+		}
+		if limit := t.Limit(q.a.need(t.Resource)); need > limit {
+			return &PlanError{Target: t, Limit: limit, Needed: need}
+		}
+	}
+	return nil
 }
