@@ -57,8 +57,16 @@ func thin(t testing.TB) *onnxio.Model {
 func TestBoth(t *testing.T) {
 	needRuntime(t)
 	mixed := 0
-	for name, m := range map[string]*onnxio.Model{"thin": thin(t), "coupled": coupled(t)} {
-		for _, target := range []Target{share(MACs, 0.6), share(MACs, 0.2), share(Params, 0.5), share(Bytes, 0.7)} {
+	for _, c := range []struct {
+		name    string
+		model   *onnxio.Model
+		targets []Target
+	}{
+		{"thin", thin(t), []Target{share(MACs, 0.5), share(Params, 0.5), share(Bytes, 0.7)}},
+		{"coupled", coupled(t), []Target{share(MACs, 0.2)}},
+	} {
+		name, m := c.name, c.model
+		for _, target := range c.targets {
 			o := narrow(Options{Targets: []Target{target}, RankMultiple: 1, Search: "lagrange"})
 			with := func(methods ...string) Options {
 				next := o
@@ -91,7 +99,7 @@ func TestBoth(t *testing.T) {
 			}
 		}
 	}
-	if mixed < 4 {
+	if mixed < 3 {
 		t.Errorf("%d results have chains and narrower axes", mixed)
 	}
 }
