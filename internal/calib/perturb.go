@@ -170,12 +170,12 @@ func (p *perturbation) run(ctx context.Context, r *feed.Run, seed uint64) error 
 		for k, t := range p.targets {
 			still, _ := p.axes.Lead(t.name, base[t.name], r.Batch)
 			other, _ := p.axes.Lead(t.name, moved.Get(k), r.Batch)
-			change, err := t.change(still, other)
+			d, err := difference(still, other)
 			if err != nil {
 				moved.Close()
 				return fmt.Errorf("output %q: %w", t.name, err)
 			}
-			result[i].change += change
+			result[i].change += t.square(telling(d), still.Shape)
 		}
 		moved.Close()
 	}
@@ -220,12 +220,28 @@ func (t target) change(a, b tensor.Dense) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	center(d, t.Classes(a.Shape))
+	return t.square(d, a.Shape), nil
+}
+
+// square is what a difference d of outputs of a shape counts for.
+func (t target) square(d []float32, shape []int) float64 {
+	center(d, t.Classes(shape))
 	sum := 0.
 	for _, v := range d {
 		sum += float64(v) * float64(v)
 	}
-	return t.weight * sum, nil
+	return t.weight * sum
+}
+
+// telling is a difference without what is not finite in either of two outputs: where the model computes nothing, a small change
+// shows nothing.
+func telling(d []float32) []float32 {
+	for i, v := range d {
+		if v-v != 0 {
+			d[i] = 0
+		}
+	}
+	return d
 }
 
 // difference is b − a.

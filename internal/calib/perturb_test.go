@@ -107,6 +107,23 @@ func TestUndefinedGradient(t *testing.T) {
 	}
 }
 
+// TestUndefinedOutputs: where an output is NaN whatever is changed, the others tell how sensitive a site is.
+func TestUndefinedOutputs(t *testing.T) {
+	scale := func(undefined bool) float64 {
+		m := chain(t, "N", 4, func(b *testmodels.Builder, x string) string {
+			x = b.Node("CumSum", []string{x, b.Ints("axis", 1)})
+			if undefined {
+				b.Output(b.Node("Sqrt", []string{b.Node("Neg", []string{b.Node("Exp", []string{x})})}), tensor.Float32, "N", 12)
+			}
+			return x
+		})
+		return sensitivities(t, m, random(60, "x", tensor.Float32, 6), Options{Probes: 1})[0].G[0].At(0, 0)
+	}
+	if with, without := scale(true), scale(false); !(with > 0) || math.Abs(with/without-1) > 1e-6 {
+		t.Errorf("the scale is %g, without an output that is always NaN %g", with, without)
+	}
+}
+
 func TestNoOutputToBeSensitive(t *testing.T) {
 	b := testmodels.NewBuilder(1, 17, 8)
 	x := b.Input("x", tensor.Float32, "N", 6)
