@@ -19,6 +19,7 @@ const (
 	OptionVerifySamples Option = "Options.VerifySamples"
 	OptionInputShapes   Option = "Options.InputShapes"
 	OptionRankMultiple  Option = "Options.RankMultiple"
+	OptionMethods       Option = "Options.Methods"
 	OptionOnly          Option = "Options.Select.Only"
 	OptionKeep          Option = "Options.Select.Keep"
 	OptionLabels        Option = "SourceOptions.Labels"
@@ -30,7 +31,7 @@ const (
 // OptionNames lists every option that texts name.
 func OptionNames() []Option {
 	return []Option{
-		OptionOutput, OptionSource, OptionCalibSamples, OptionVerifySamples, OptionInputShapes, OptionRankMultiple, OptionOnly, OptionKeep, OptionLabels, OptionClasses,
+		OptionOutput, OptionSource, OptionCalibSamples, OptionVerifySamples, OptionInputShapes, OptionRankMultiple, OptionMethods, OptionOnly, OptionKeep, OptionLabels, OptionClasses,
 		OptionDamage, OptionMemory,
 	}
 }

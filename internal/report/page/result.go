@@ -81,7 +81,7 @@ func tiles(r *compress.Result) []tile {
 		{"File left", report.Ratio(r.Output.Bytes, r.Input.Bytes), report.Bytes(r.Input.Bytes) + " → " + report.Bytes(r.Output.Bytes)},
 	}
 	if l := r.Latency; l != nil && l.Skipped == "" {
-		out = append(out, tile{"Speed", fmt.Sprintf("%.2f×", l.Speed), millis(l.Before) + " → " + millis(l.After)})
+		out = append(out, tile{"Speed", fmt.Sprintf("%.2f×", l.Speed), report.Millis(l.Before) + " → " + report.Millis(l.After)})
 	}
 	if r.Verification == nil {
 		return out
@@ -106,7 +106,7 @@ func sizes(r *compress.Result) block {
 		{"File, with its weights", report.Bytes(a.Bytes), report.Bytes(b.Bytes), report.Ratio(b.Bytes, a.Bytes)},
 	}
 	if l := r.Latency; l != nil && l.Skipped == "" {
-		rows = append(rows, []string{"Time of one inference", millis(l.Before), millis(l.After), report.Percent(l.After / l.Before)})
+		rows = append(rows, []string{"Time of one inference", report.Millis(l.Before), report.Millis(l.After), report.Percent(l.After / l.Before)})
 		if m := l.Activations; m != nil {
 			rows = append(rows, []string{"Memory for intermediate values", report.Bytes(m.Before), report.Bytes(m.After), report.Ratio(m.After, m.Before)})
 		}

@@ -68,9 +68,6 @@ func exact(share float64) string { return fmt.Sprintf("%.2f %%", 100*share) }
 // small writes a number with as many digits as say something.
 func small(v float64) string { return strings.Replace(fmt.Sprintf("%.4g", v), "-", "−", 1) }
 
-// millis writes a duration in milliseconds.
-func millis(v float64) string { return fmt.Sprintf("%.3g ms", v) }
-
 // base is a file's name without its folder.
 func base(path string) string { return filepath.Base(filepath.ToSlash(path)) }
 
