@@ -91,10 +91,10 @@ type OperatorTime struct {
 
 // benchLimits bound the timing of models for its own sake, profileLimits the profiling after it.
 func benchLimits() timing.Limits {
-	return timing.Limits{WarmUps: 3, Least: 10, Most: 400, For: 10 * time.Second}
+	return timing.Limits{WarmUps: 3, Settle: 1, Least: 10, Most: 400, For: 10 * time.Second}
 }
 
-func profileLimits() timing.Limits { return timing.Limits{Least: 8, Most: 60, For: 3 * time.Second} }
+func profileLimits() timing.Limits { return timing.Limits{Settle: 1, Least: 8, Most: 60, For: 3 * time.Second} }
 
 // loads is how often models are loaded to see what memory that takes, of which the median counts.
 const loads = 3
@@ -283,7 +283,7 @@ func (b *bencher) profile(ctx context.Context, out *Benchmark) error {
 	if err != nil {
 		return err
 	}
-	runs := 1 + len(took[0])
+	runs := 1 + len(took[0])*(1+profileLimits().Settle)
 	for i, s := range open {
 		path, err := s.EndProfiling()
 		if err != nil {

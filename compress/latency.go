@@ -16,7 +16,7 @@ import (
 
 // latencyLimits bound the timing of the two models.
 func latencyLimits() timing.Limits {
-	return timing.Limits{WarmUps: 3, Least: 10, Most: 100, For: 3 * time.Second}
+	return timing.Limits{WarmUps: 3, Settle: 1, Least: 10, Most: 100, For: 3 * time.Second}
 }
 
 // Latency says what one inference of the two models takes in ONNX Runtime, on one thread

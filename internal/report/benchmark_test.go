@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/costs"
 )
 
 func TestBenchmarkText(t *testing.T) {
@@ -24,4 +25,14 @@ func TestBenchmarkText(t *testing.T) {
 		b.Models[0].Memory, b.Models[1].Memory = 0, 0 // as where the system does not say
 		return Benchmark(w, b, true)
 	})
+}
+
+func TestCostsText(t *testing.T) {
+	conv := costs.Piece{Op: "Conv", Type: "float32", Out: 16, In: 16, Window: []int{3, 3}, Groups: 1, Reads: []int{1, 16, 8, 8}, Writes: []int{1, 16, 8, 8}}
+	table, err := costs.New(costs.Machine{Processor: "Some CPU", Runtime: "ONNX Runtime 1.32.0", Threads: 2, Batch: 8}, 1, []costs.Model{{SHA256: "a", Micros: 1234}},
+		[]costs.Point{{Piece: conv, Micros: 12}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "costs", func(w io.Writer) error { return Costs(w, table) })
 }

@@ -13,6 +13,7 @@ import (
 // Limits bound a measurement.
 type Limits struct {
 	WarmUps int           // turns at the start that do not count
+	Settle  int           // runs at the start of each place in a turn that do not count: behind another model, a model finds its weights far away
 	Least   int           // turns that count in any case
 	Most    int           // turns after which it ends
 	For     time.Duration // after which there are no further turns than Least
@@ -29,6 +30,11 @@ func Turns(ctx context.Context, l Limits, runs ...func(context.Context) error) (
 	for turn := -l.WarmUps; turn < l.Most && (turn < l.Least || time.Since(start) < l.For); turn++ {
 		for i := range runs {
 			k := (i + turn + l.WarmUps) % len(runs)
+			for range l.Settle {
+				if err := runs[k](ctx); err != nil {
+					return nil, err
+				}
+			}
 			begun := time.Now()
 			if err := runs[k](ctx); err != nil {
 				return nil, err
