@@ -94,7 +94,9 @@ func benchLimits() timing.Limits {
 	return timing.Limits{WarmUps: 3, Settle: 1, Least: 10, Most: 400, For: 10 * time.Second}
 }
 
-func profileLimits() timing.Limits { return timing.Limits{Settle: 1, Least: 8, Most: 60, For: 3 * time.Second} }
+func profileLimits() timing.Limits {
+	return timing.Limits{Settle: 1, Least: 8, Most: 60, For: 3 * time.Second}
+}
 
 // loads is how often models are loaded to see what memory that takes, of which the median counts.
 const loads = 3

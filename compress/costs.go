@@ -8,14 +8,18 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/costs"
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/probe"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // CostOptions say for what a table of costs is made. The zero value of a field means its default.
 type CostOptions struct {
-	// InputShapes gives the shapes of the model's inputs where it leaves them open.
+	// Source has samples to run the model on; nil means random inputs.
+	Source samples.Source
+	// InputShapes gives the shapes of random inputs where the model leaves them open.
 	InputShapes map[string][]int
 	// Batch is how many samples run at once, where the model's batch is free (1).
 	Batch int
@@ -40,7 +44,7 @@ func MeasureTimes(ctx context.Context, env *Environment, m *onnxio.Model, o Cost
 	if err != nil {
 		return nil, err
 	}
-	timed := BenchOptions{InputShapes: o.InputShapes, Batch: o.Batch, Threads: o.Threads}
+	timed := BenchOptions{Source: o.Source, InputShapes: o.InputShapes, Batch: o.Batch, Threads: o.Threads}
 	run, err := firstRun(ctx, m, &timed)
 	if err != nil {
 		return nil, err
@@ -80,9 +84,13 @@ func MeasureTimes(ctx context.Context, env *Environment, m *onnxio.Model, o Cost
 	if err != nil {
 		return nil, err
 	}
-	at := here(lib, max(o.Threads, 1), max(run.Count(), 1))
-	machine := costs.Machine{Processor: at.Processor, Runtime: "ONNX Runtime " + at.Runtime, Provider: at.Provider, Threads: at.Threads, Batch: at.Batch}
-	return costs.New(machine, found.PerNode, []costs.Model{{SHA256: file.SHA256, Micros: found.Whole}}, found.Points)
+	return costs.New(machine(lib, max(o.Threads, 1), max(run.Count(), 1)), found.PerNode, []costs.Model{{SHA256: file.SHA256, Micros: found.Whole}}, found.Points)
+}
+
+// machine is this one as a table of costs names it.
+func machine(lib *ort.Library, threads, batch int) costs.Machine {
+	at := here(lib, threads, batch)
+	return costs.Machine{Processor: at.Processor, Runtime: "ONNX Runtime " + at.Runtime, Provider: at.Provider, Threads: at.Threads, Batch: at.Batch}
 }
 
 // grid are the probes of some ranks of all methods at all sites, and of the sites as they are: of every piece one.

@@ -109,14 +109,12 @@ func TestForecast(t *testing.T) {
 	env := withRuntime(t)
 	m, table := trained(t, env, CostOptions{})
 	o := Options{}.WithDefaults()
+	o.Targets, o.Costs = []Target{half(RunTime)}, table
 	a, err := Analyse(context.Background(), m, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := a.forecast(table, table.Models[0].SHA256)
-	if err != nil {
-		t.Fatal(err)
-	}
+	whole := float64(a.need(RunTime))
 	run, err := firstRun(context.Background(), m, &BenchOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -125,19 +123,15 @@ func TestForecast(t *testing.T) {
 	for i := range as {
 		as[i] = dense(&a.Sites[i])
 	}
-	if us, err := f.plan(as); err != nil || math.Abs(us/f.whole-1) > 1e-9 {
-		t.Errorf("the model as it is takes %g µs, %v; want %g", us, err, f.whole)
+	if ns := a.forecast.plan(a.Sites, as); float64(ns) != whole {
+		t.Errorf("the model as it is takes %d ns, want %g", ns, whole)
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	runners := []func(context.Context) error{timing.Runner(carriedOut(t, env, a, as), run.Inputs)}
 	var want []float64
 	for range 4 {
 		plan := randomPlan(a, o, random)
-		us, err := f.plan(plan)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want = append(want, us/f.whole)
+		want = append(want, float64(a.forecast.plan(a.Sites, plan))/whole)
 		runners = append(runners, timing.Runner(carriedOut(t, env, a, plan), run.Inputs))
 	}
 	took, err := timing.Turns(context.Background(), timing.Limits{WarmUps: 3, Settle: 2, Least: 20, Most: 100, For: 3 * time.Second}, runners...)
@@ -162,13 +156,22 @@ func TestTableFits(t *testing.T) {
 	if table.Batch != 2 || table.Threads != 1 || table.Processor == "" || !strings.HasPrefix(table.Runtime, "ONNX Runtime ") {
 		t.Errorf("%+v", table.Machine)
 	}
-	a, err := Analyse(context.Background(), m, Options{})
+	unknown, err := costs.New(table.Machine, 0, table.Models, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	missing := (*costs.MissingError)(nil)
-	if _, err := a.forecast(table, "another"); !errors.As(err, &missing) || !strings.Contains(err.Error(), "the model as a whole") {
-		t.Error(err)
+	for name, c := range map[string]struct {
+		m     *onnxio.Model
+		table *costs.Table
+		want  string
+	}{
+		"another model": {zoo(t, "cnn"), table, "the model as a whole"},
+		"no points":     {m, unknown, "Conv 16×1 3x3 on float32 2x1x28x28"},
+	} {
+		_, err := Analyse(context.Background(), c.m, Options{Targets: []Target{half(RunTime)}, Costs: c.table})
+		if !errors.As(err, new(*costs.MissingError)) || !errors.As(err, new(*UsageError)) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	var b bytes.Buffer
 	if err := table.Write(&b); err != nil {

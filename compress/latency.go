@@ -19,8 +19,8 @@ func latencyLimits() timing.Limits {
 	return timing.Limits{WarmUps: 3, Settle: 1, Least: 10, Most: 100, For: 3 * time.Second}
 }
 
-// Latency says what one inference of the two models takes in ONNX Runtime, on one thread
-// of the machine that the run was on, and on one sample. Both run in turns, so that what
+// Latency says what one inference of the two models takes in ONNX Runtime, on the machine that the run was on: on one thread and
+// one sample, or as a table of costs has it where a target is about time. Both run in turns, so that what
 // else the machine does meets both.
 type Latency struct {
 	// Sample is the name of the sample, and Batch how many are in it; 0 where it is a whole
@@ -37,6 +37,10 @@ type Latency struct {
 	Speed float64 `json:"speed"`
 	Low   float64 `json:"speed_low"`
 	High  float64 `json:"speed_high"`
+	// Threads is how many compute a node.
+	Threads int `json:"threads"`
+	// Foretold is what a table of costs says that the models take, in milliseconds; nil where no target is about time.
+	Foretold *Foretold `json:"foretold,omitempty"`
 	// Activations is nil where the sizes of values are unknown.
 	Activations *Activations `json:"activations,omitempty"`
 	// Skipped says why nothing was timed; all else is then empty.
@@ -68,33 +72,41 @@ func (d *Delivered) latency(ctx context.Context, env *Environment, a *Analysis, 
 	if d.Verification == nil {
 		return nil, fmt.Errorf("nothing was run: %s", d.Unverified)
 	}
-	src, index := o.Source, 0
+	batch, threads := 1, 1
+	if o.latency() != nil {
+		batch, threads = o.Costs.Batch, o.Costs.Threads
+	}
+	src, indices := o.Source, firstOf(1, 1)
 	if src == nil {
 		var err error
-		if src, err = newNoise(a.model, o.InputShapes, o.Seed); err != nil {
+		if src, err = newNoise(a.model, batched(a.model, &BenchOptions{InputShapes: o.InputShapes, Batch: batch}), o.Seed); err != nil {
 			return nil, err
 		}
 	} else {
-		index = a.Verify[0]
+		indices = indices[:0]
+		for _, i := range firstOf(len(a.Verify), batch) {
+			indices = append(indices, a.Verify[i])
+		}
 	}
-	before, err := env.library.NewSessionFile(a.model.Path, ort.Options{})
+	before, err := env.library.NewSessionFile(a.model.Path, ort.Options{Threads: threads})
 	if err != nil {
 		return nil, err
 	}
 	defer before.Close()
-	after, err := env.library.NewSessionFile(d.staged.Path(), ort.Options{})
+	after, err := env.library.NewSessionFile(d.staged.Path(), ort.Options{Threads: threads})
 	if err != nil {
 		return nil, err
 	}
 	defer after.Close()
-	sample, err := feed.First(ctx, src, []int{index}, feed.SessionInputs(before), 1)
+	sample, err := feed.First(ctx, src, indices, feed.SessionInputs(before), batch)
 	if err != nil {
 		return nil, err
 	}
-	l := &Latency{Sample: sample.Samples[0].Name, Batch: sample.Batch}
+	l := &Latency{Sample: sample.Samples[0].Name, Batch: sample.Batch, Threads: threads}
 	if err := l.measure(ctx, before, after, sample.Inputs); err != nil {
 		return nil, err
 	}
+	l.Foretold = d.foretold(env, o)
 	l.Activations = activations(ctx, env.library, a.model, d.Assembled.Model, sample.Inputs)
 	return l, nil
 }

@@ -148,7 +148,6 @@ func attributes(n graph.Node, reads string) string {
 	return strings.Join(words, " ")
 }
 
-
 // fusible are the operators that runtimes compute in the kernel before them.
 func fusible() []string {
 	return []string{"Relu", "LeakyRelu", "Clip", "Sigmoid", "HardSigmoid", "Tanh"}

@@ -28,8 +28,8 @@ func newTime(s streams) *cobra.Command {
 		Short: "measure on this machine what ranks cost in time",
 		Long: `Measures in ONNX Runtime what some ranks of every decomposition take at the
 nodes that may change, each behind a node as in the model and with the
-activation that the runtime fuses with it, and fits what lies between. The table of costs is a
-JSON file: make it on the machine that will run the model.`,
+activation that the runtime fuses with it, and fits what lies between. The table
+of costs is a JSON file: make it on the machine that will run the model.`,
 		Example: `
   onnx-compress time model.onnx -o costs.json
   onnx-compress time model.onnx -o pi5.json --batch 8 --threads 4`,

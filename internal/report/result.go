@@ -75,9 +75,34 @@ func (p *printer) times(r *compress.Result) {
 	case l.Skipped != "":
 		p.line("not timed: %s", l.Skipped)
 	default:
-		p.line("timed in ONNX Runtime %s on one thread, on %s: %.2f times as fast, half of %s between %.2f and %.2f",
-			r.Environment.Runtime, l.Sample, l.Speed, number(l.Turns, "turn"), l.Low, l.High)
+		p.line("timed in ONNX Runtime %s on %s, on %s: %.2f times as fast, half of %s between %.2f and %.2f",
+			r.Environment.Runtime, ThreadsText(l), l.Sample, l.Speed, number(l.Turns, "turn"), l.Low, l.High)
 	}
+	if said := ForetoldText(r.Latency); said != "" {
+		p.line("%s", said)
+	}
+}
+
+// ThreadsText says on how many threads models were timed.
+func ThreadsText(l *compress.Latency) string {
+	if l.Threads <= 1 {
+		return "one thread"
+	}
+	return number(l.Threads, "thread")
+}
+
+// ForetoldText says what a table of costs foretold, and of which machine it is where that is another one; empty where no target is
+// about time.
+func ForetoldText(l *compress.Latency) string {
+	if l == nil || l.Foretold == nil {
+		return ""
+	}
+	f := l.Foretold
+	said := fmt.Sprintf("foretold by the table of costs: %s → %s, %s left", Millis(f.Before), Millis(f.After), Percent(f.After/f.Before))
+	if f.Elsewhere != "" {
+		said += fmt.Sprintf("; it is of another machine (%s), so that the times measured here are not held against the target", f.Elsewhere)
+	}
+	return said
 }
 
 // slowerText says that a model is slower than the original, where that is beyond doubt, and the way out; else it is empty.

@@ -3,6 +3,7 @@ package page
 import (
 	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/report"
@@ -132,9 +133,12 @@ func latencyText(r *compress.Result) block {
 	case l.Skipped != "":
 		return text("The models were not timed: %s.", l.Skipped)
 	}
-	said := fmt.Sprintf("Times are medians of %s of each model in ONNX Runtime %s, one after the other by turns, on one thread of the machine that compressed the model, on %s. "+
+	said := fmt.Sprintf("Times are medians of %s of each model in ONNX Runtime %s, one after the other by turns, on %s of the machine that compressed the model, on %s. "+
 		"The original takes %.2f times as long as the compressed model; half of the turns lie between %.2f and %.2f.",
-		number(l.Turns, "run"), r.Environment.Runtime, l.Sample, l.Speed, l.Low, l.High)
+		number(l.Turns, "run"), r.Environment.Runtime, report.ThreadsText(l), l.Sample, l.Speed, l.Low, l.High)
+	if foretold := report.ForetoldText(l); foretold != "" {
+		said += " " + strings.ToUpper(foretold[:1]) + foretold[1:] + "."
+	}
 	if l.Activations != nil {
 		said += " Memory is counted from the shapes of the values that are needed at once, at the node where they take most; weights are not in it, nor what a runtime takes for its work."
 	}

@@ -99,8 +99,11 @@ func resource(r compress.Resource) string {
 
 // amount writes a need of a resource.
 func amount(r compress.Resource, n int64) string {
-	if r == compress.Bytes {
+	switch r {
+	case compress.Bytes:
 		return report.Bytes(n)
+	case compress.RunTime:
+		return report.Millis(float64(n) / 1e6)
 	}
 	return report.Count(n)
 }
