@@ -67,7 +67,7 @@ func (c *compressCommand) declare(f *flagSet) {
 		"  macs    multiply-adds of one inference\n"+
 		"  params  elements of all constant tensors\n"+
 		"  bytes   size of the written files\n"+
-		"  latency time of a run, by --costs; measured in the end\n"+
+		"  latency time of one run, by a table (see --costs)\n"+
 		"VALUE is a fraction of the original (0.5, 50%) or a count above 1 (20M, 1.5G; 2MiB for bytes; 12ms for latency); k, M, G, T are powers of 1000, "+
 		"KiB, MiB, GiB, TiB of 1024. Or a bound on the damage, for which models are built and run until the smallest is found that keeps it:\n"+
 		"  agree=99%   the same top class, of the samples\n"+
