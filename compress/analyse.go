@@ -53,6 +53,7 @@ type Analysis struct {
 	excluded map[graph.Node]string // sites that the caller leaves alone, with the reasons
 	tally    *rewrite.Tally        // of Axes, nil without any
 	uncut    need                  // what it counts with all units
+	forecast *forecast             // of what sites take in time; nil where that is not asked for
 	twice    need                  // what it counts for each of several axes alone, and for all together once
 }
 
@@ -134,6 +135,11 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 	}
 	if bytesTarget(o.Targets) >= 0 {
 		if a.Bytes, err = fileBytes(m.Path); err != nil {
+			return nil, err
+		}
+	}
+	if o.latency() != nil {
+		if a, err = a.timed(ctx, o); err != nil {
 			return nil, err
 		}
 	}
@@ -319,13 +325,16 @@ func (a *Analysis) grouped(o Options) (*Analysis, error) {
 
 // need is what the model needs of a resource now.
 func (a *Analysis) need(r Resource) int64 {
-	if r == Bytes {
+	switch {
+	case r == Bytes:
 		return a.Bytes
+	case r == RunTime && a.forecast != nil:
+		return int64(1000 * a.forecast.whole)
 	}
 	return count(a.Costs, r)
 }
 
-// count is a model's need of a resource other than bytes.
+// count is a model's need of MACs or parameters.
 func count(c rewrite.Costs, r Resource) int64 {
 	if r == MACs {
 		return c.MACs

@@ -199,7 +199,7 @@ func (s *Assembled) rewrite(env *Environment, a *Analysis, o Options, on *shelf)
 	}
 	concrete, _ := shapes.InputShapes(s.Model, a.inputs)
 	s.Costs = rewrite.MeasureCosts(s.Model, shapes.InferSeen(s.Model, concrete, rewrite.NarrowedValues(a.seen, s.Narrowed)))
-	s.Targets, err = a.reached(s.Costs, o.Targets)
+	s.Targets, err = a.reached(s.Costs, o.Targets, s.Choice)
 	return err
 }
 
@@ -264,11 +264,15 @@ func (a *Analysis) replace(chains []decomp.Chain, on *shelf) (*onnxio.Model, []r
 
 // reached holds what a rewritten model needs against the targets. One that the choice met and
 // the model does not is a fault of ours, and nothing is written.
-func (a *Analysis) reached(costs rewrite.Costs, targets []Target) ([]Reached, error) {
+func (a *Analysis) reached(costs rewrite.Costs, targets []Target, c *Choice) ([]Reached, error) {
 	out := []Reached{}
 	for _, t := range targets {
 		r := Reached{Target: t, Limit: t.Limit(a.need(t.Resource)), Original: a.need(t.Resource)}
-		if t.Resource != Bytes { // which only the written file tells
+		switch t.Resource {
+		case Bytes: // which only the written file tells
+		case RunTime:
+			r.Reached = a.forecast.plan(a.Sites, c.picks)
+		default:
 			r.Reached = count(costs, t.Resource)
 		}
 		if float64(r.Reached) > r.Limit {

@@ -32,7 +32,8 @@ type Delivered struct {
 }
 
 // Deliver writes a model beside its place at path, verifies that file on samples that calibration did not see, and times it
-// where that is asked for. The caller commits the file or discards it. A file that is larger than its target is a *heavyError.
+// where that is asked for. The caller commits the file or discards it. A file that is larger than its target is a *heavyError, one
+// that takes longer a *LateError.
 func Deliver(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o Options, path string, w onnxio.WriteOptions) (*Delivered, error) {
 	o = o.WithDefaults()
 	d := &Delivered{Assembled: s}
@@ -86,10 +87,13 @@ func (d *Delivered) prove(ctx context.Context, env *Environment, a *Analysis, o 
 		return err
 	}
 	d.Output.Path = path
-	if o.Time {
-		return env.stage(ctx, "time", func(*stage) error { return d.clock(ctx, env, a, o) })
+	if !o.Time && o.latency() == nil {
+		return ctx.Err()
 	}
-	return ctx.Err()
+	if err := env.stage(ctx, "time", func(*stage) error { return d.clock(ctx, env, a, o) }); err != nil {
+		return err
+	}
+	return d.punctual(o)
 }
 
 // verify runs original and result on samples that calibration did not see, or

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/onnx-compress/onnx-compress/costs"
 )
 
 // TestDocumentedFields holds the JSON documentation against the types: every
@@ -14,14 +16,14 @@ func TestDocumentedFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, root := range []any{Result{}, Inspection{}, Verification{}, MethodList{}, Plan{}, TuneResult{}, Exploration{}} {
+	for _, root := range []any{Result{}, Inspection{}, Verification{}, MethodList{}, Plan{}, TuneResult{}, Exploration{}, Benchmark{}, costs.Machine{}, costs.Model{}, costs.Point{}, costs.Fit{}} {
 		for _, name := range jsonNames(reflect.TypeOf(root), map[reflect.Type]bool{}) {
 			if !strings.Contains(string(text), "`"+name+"`") && !strings.Contains(string(text), "`"+name+"[]`") && !strings.Contains(string(text), "."+name+"`") {
 				t.Errorf("docs/json.md does not name the field %q of %T", name, root)
 			}
 		}
 	}
-	for _, schema := range []string{ResultSchema, InspectionSchema, VerificationSchema, MethodsSchema, PlanSchema, TuningSchema, ExplorationSchema} {
+	for _, schema := range []string{ResultSchema, InspectionSchema, VerificationSchema, MethodsSchema, PlanSchema, TuningSchema, ExplorationSchema, BenchmarkSchema, costs.Schema} {
 		if !strings.Contains(string(text), schema) {
 			t.Errorf("docs/json.md does not name the schema %q", schema)
 		}

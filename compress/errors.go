@@ -19,6 +19,8 @@ const (
 	OptionVerifySamples Option = "Options.VerifySamples"
 	OptionInputShapes   Option = "Options.InputShapes"
 	OptionRankMultiple  Option = "Options.RankMultiple"
+	OptionMethods       Option = "Options.Methods"
+	OptionCosts         Option = "Options.Costs"
 	OptionOnly          Option = "Options.Select.Only"
 	OptionKeep          Option = "Options.Select.Keep"
 	OptionLabels        Option = "SourceOptions.Labels"
@@ -30,7 +32,7 @@ const (
 // OptionNames lists every option that texts name.
 func OptionNames() []Option {
 	return []Option{
-		OptionOutput, OptionSource, OptionCalibSamples, OptionVerifySamples, OptionInputShapes, OptionRankMultiple, OptionOnly, OptionKeep, OptionLabels, OptionClasses,
+		OptionOutput, OptionSource, OptionCalibSamples, OptionVerifySamples, OptionInputShapes, OptionRankMultiple, OptionMethods, OptionCosts, OptionOnly, OptionKeep, OptionLabels, OptionClasses,
 		OptionDamage, OptionMemory,
 	}
 }
@@ -70,6 +72,14 @@ type UnmetError struct {
 	Why string
 }
 
+// count writes a whole number of a resource.
+func (r Resource) count(n float64) string {
+	if r == RunTime {
+		return fmt.Sprintf("%.3f ms", n/1e6)
+	}
+	return fmt.Sprintf("%.0f %s", n, r)
+}
+
 func (e *UnmetError) Error() string {
 	var b strings.Builder
 	if e.Why != "" {
@@ -82,8 +92,8 @@ func (e *UnmetError) Error() string {
 	for _, t := range e.Others {
 		fmt.Fprintf(&b, " beside %s", t)
 	}
-	fmt.Fprintf(&b, ": at most %.0f %s wanted, the least that can be reached is %.0f (%s=%s)",
-		math.Floor(e.Limit), e.Target.Resource, math.Ceil(e.Reachable), e.Target.Resource, strconv.FormatFloat(share, 'f', -1, 64))
+	fmt.Fprintf(&b, ": at most %s wanted, the least that can be reached is %s (%s=%s)",
+		e.Target.Resource.count(math.Floor(e.Limit)), strings.TrimSuffix(e.Target.Resource.count(math.Ceil(e.Reachable)), " "+string(e.Target.Resource)), e.Target.Resource, strconv.FormatFloat(share, 'f', -1, 64))
 	switch {
 	case e.Cramped > 0:
 		fmt.Fprintf(&b, "; %d nodes are left alone for want of memory, all could change with %s=%dMiB", e.Cramped, OptionMemory, (e.Memory+1<<20-1)>>20)

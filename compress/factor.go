@@ -19,7 +19,7 @@ import (
 // The caller closes the offers; those that come of them later share what they were factored from.
 func Factor(ctx context.Context, env *Environment, a *Analysis, o Options) (*Offers, error) {
 	o = o.WithDefaults()
-	f := &factoring{env: env, a: a, o: o, out: &Offers{sites: make([]offer, len(a.Sites))}}
+	f := &factoring{env: env, a: a, o: o, out: &Offers{sites: make([]offer, len(a.Sites)), forecast: a.forecast}}
 	if err := f.run(ctx); err != nil {
 		if f.out.store != nil {
 			f.out.close()

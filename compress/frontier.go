@@ -50,6 +50,9 @@ func (w *work) frontier(ctx context.Context, last, chosen *Choice, trials *Trial
 		return &Frontier{Over: MACs, Points: []FrontierPoint{}, Skipped: "the plan was given, so that no other was looked for"}, nil
 	}
 	over := last.Bounds[0].Resource
+	if over == RunTime {
+		return &Frontier{Over: over, Points: []FrontierPoint{}, Skipped: "what other budgets of time would give was not looked for"}, nil
+	}
 	original := float64(a.need(over))
 	f := &Frontier{Over: over, Points: []FrontierPoint{}}
 	if len(a.Sites) == 0 || original == 0 {

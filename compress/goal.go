@@ -53,7 +53,7 @@ func (o *Options) AddTarget(word string) error {
 // kinds are the words that a target may begin with.
 func kinds() []string {
 	var out []string
-	for _, r := range Resources() {
+	for _, r := range append(Resources(), RunTime) {
 		out = append(out, string(r))
 	}
 	for _, m := range GoalMeasures() {

@@ -13,7 +13,7 @@ func (a *Analysis) impossible(o Options, bounds []Target, spare float64) error {
 	if o.FromPlan != nil {
 		return nil
 	}
-	of := &Offers{sites: make([]offer, len(a.Sites))}
+	of := &Offers{sites: make([]offer, len(a.Sites)), forecast: a.forecast}
 	for i := range a.Sites {
 		s := &a.Sites[i]
 		of.sites[i] = offer{seen: &seen{site: *s}, options: append(a.smallest(i, o), dense(s))}

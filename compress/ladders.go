@@ -13,6 +13,7 @@ type ladder struct {
 	offers []*offer
 	// rungs holds, per rung, the option of every offer. Of open rungs, the loss of at least one of these is not known yet.
 	rungs, open [][]option
+	forecast    *forecast // nil where no time is asked for
 }
 
 // ladders groups the offers by weight, in the order of their first site.
@@ -25,7 +26,7 @@ func (of *Offers) ladders() []ladder {
 		if !known {
 			i = len(out)
 			at[o.site.Weight] = i
-			out = append(out, ladder{})
+			out = append(out, ladder{forecast: of.forecast})
 		}
 		out[i].at, out[i].offers = append(out[i].at, k), append(out[i].offers, o)
 	}
@@ -97,8 +98,14 @@ func (l *ladder) stated(rung []option, targets []Target) search.Rung {
 // stays where something else needs it.
 func (l *ladder) cost(rung []option, r Resource) int64 {
 	var sum int64
-	if r == Bytes {
+	switch r {
+	case Bytes:
 		return l.bytes(rung)
+	case RunTime:
+		for k, o := range rung {
+			sum += l.forecast.nanos(l.offers[k].site.Name, o)
+		}
+		return sum
 	}
 	if r == MACs {
 		for _, o := range rung {

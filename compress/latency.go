@@ -3,27 +3,24 @@ package compress
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/onnx-compress/onnx-compress/grad"
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/internal/timing"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// What bounds the timing of the two models.
-const (
-	warmUps   = 3
-	leastTurn = 10
-	mostTurns = 100
-	timeLimit = 3 * time.Second // after which there are no further turns than leastTurn
-)
+// latencyLimits bound the timing of the two models.
+func latencyLimits() timing.Limits {
+	return timing.Limits{WarmUps: 3, Settle: 1, Least: 10, Most: 100, For: 3 * time.Second}
+}
 
-// Latency says what one inference of the two models takes in ONNX Runtime, on one thread
-// of the machine that the run was on, and on one sample. Both run in turns, so that what
+// Latency says what one inference of the two models takes in ONNX Runtime, on the machine that the run was on: on one thread and
+// one sample, or as a table of costs has it where a target is about time. Both run in turns, so that what
 // else the machine does meets both.
 type Latency struct {
 	// Sample is the name of the sample, and Batch how many are in it; 0 where it is a whole
@@ -40,6 +37,10 @@ type Latency struct {
 	Speed float64 `json:"speed"`
 	Low   float64 `json:"speed_low"`
 	High  float64 `json:"speed_high"`
+	// Threads is how many compute a node.
+	Threads int `json:"threads"`
+	// Foretold is what a table of costs says that the models take, in milliseconds; nil where no target is about time.
+	Foretold *Foretold `json:"foretold,omitempty"`
 	// Activations is nil where the sizes of values are unknown.
 	Activations *Activations `json:"activations,omitempty"`
 	// Skipped says why nothing was timed; all else is then empty.
@@ -71,83 +72,55 @@ func (d *Delivered) latency(ctx context.Context, env *Environment, a *Analysis, 
 	if d.Verification == nil {
 		return nil, fmt.Errorf("nothing was run: %s", d.Unverified)
 	}
-	src, index := o.Source, 0
+	batch, threads := 1, 1
+	if o.latency() != nil {
+		batch, threads = o.Costs.Batch, o.Costs.Threads
+	}
+	src, indices := o.Source, firstOf(1, 1)
 	if src == nil {
 		var err error
-		if src, err = newNoise(a.model, o.InputShapes, o.Seed); err != nil {
+		if src, err = newNoise(a.model, batched(a.model, &BenchOptions{InputShapes: o.InputShapes, Batch: batch}), o.Seed); err != nil {
 			return nil, err
 		}
 	} else {
-		index = a.Verify[0]
+		indices = indices[:0]
+		for _, i := range firstOf(len(a.Verify), batch) {
+			indices = append(indices, a.Verify[i])
+		}
 	}
-	before, err := env.library.NewSessionFile(a.model.Path, ort.Options{})
+	before, err := env.library.NewSessionFile(a.model.Path, ort.Options{Threads: threads})
 	if err != nil {
 		return nil, err
 	}
 	defer before.Close()
-	after, err := env.library.NewSessionFile(d.staged.Path(), ort.Options{})
+	after, err := env.library.NewSessionFile(d.staged.Path(), ort.Options{Threads: threads})
 	if err != nil {
 		return nil, err
 	}
 	defer after.Close()
-	sample, err := feed.First(ctx, src, []int{index}, feed.SessionInputs(before), 1)
+	sample, err := feed.First(ctx, src, indices, feed.SessionInputs(before), batch)
 	if err != nil {
 		return nil, err
 	}
-	l := &Latency{Sample: sample.Samples[0].Name, Batch: sample.Batch}
+	l := &Latency{Sample: sample.Samples[0].Name, Batch: sample.Batch, Threads: threads}
 	if err := l.measure(ctx, before, after, sample.Inputs); err != nil {
 		return nil, err
 	}
+	l.Foretold = d.foretold(env, o)
 	l.Activations = activations(ctx, env.library, a.model, d.Assembled.Model, sample.Inputs)
 	return l, nil
 }
 
-// measure runs the two sessions in turns, the one before the other and after it by turns.
+// measure runs the two sessions in turns.
 func (l *Latency) measure(ctx context.Context, before, after *ort.Session, inputs map[string]tensor.Dense) error {
-	run := func(s *ort.Session) (float64, error) {
-		start := time.Now()
-		out, err := s.Run(ctx, inputs, nil)
-		took := time.Since(start)
-		if err != nil {
-			return 0, err
-		}
-		out.Close()
-		return max(took.Seconds()*1e3, 1e-6), nil
+	took, err := timing.Turns(ctx, latencyLimits(), timing.Runner(before, inputs), timing.Runner(after, inputs))
+	if err != nil {
+		return err
 	}
-	var first, second, ratios []float64
-	start := time.Now()
-	for turn := -warmUps; turn < mostTurns && (turn < leastTurn || time.Since(start) < timeLimit); turn++ {
-		pair := []*ort.Session{before, after}
-		if turn%2 != 0 {
-			slices.Reverse(pair)
-		}
-		var took [2]float64
-		for i, s := range pair {
-			var err error
-			if took[i], err = run(s); err != nil {
-				return err
-			}
-		}
-		if turn%2 != 0 {
-			took[0], took[1] = took[1], took[0]
-		}
-		if turn >= 0 {
-			first, second, ratios = append(first, took[0]), append(second, took[1]), append(ratios, took[0]/took[1])
-		}
-	}
-	l.Turns, l.Before, l.After = len(ratios), quantile(first, 0.5), quantile(second, 0.5)
-	l.Low, l.Speed, l.High = quantile(ratios, 0.25), quantile(ratios, 0.5), quantile(ratios, 0.75)
+	speed := timing.SpreadOf(timing.Ratios(took[0], took[1]))
+	l.Turns, l.Before, l.After = len(took[0]), 1e3*timing.SpreadOf(took[0]).Median, 1e3*timing.SpreadOf(took[1]).Median
+	l.Low, l.Speed, l.High = speed.Low, speed.Median, speed.High
 	return nil
-}
-
-// quantile is the number below which that share of them lies, between two of them by
-// proportion.
-func quantile(v []float64, share float64) float64 {
-	sorted := slices.Sorted(slices.Values(v))
-	at := share * float64(len(sorted)-1)
-	i := min(int(at), len(sorted)-1)
-	next := min(i+1, len(sorted)-1)
-	return sorted[i] + (at-float64(i))*(sorted[next]-sorted[i])
 }
 
 // activations counts both models' values for the inputs; nil where they are unknown.

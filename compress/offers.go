@@ -26,6 +26,8 @@ type Offers struct {
 	sites   []offer     // in the order of Analysis.Sites
 	axes    []axisOffer // in the order of Analysis.Axes
 	store   *store
+	// forecast says what options take in time; nil where that is not asked for.
+	forecast *forecast
 }
 
 // option is one way to write a site: a method at a rank, or (method nil) as

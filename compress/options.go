@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/onnx-compress/onnx-compress/costs"
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
@@ -76,6 +77,9 @@ type Options struct {
 	// Time asks for the time that both models take, in turns on one sample; it costs some
 	// seconds.
 	Time bool
+	// Costs tells what ranks take in time, for a target of RunTime. Where there is none, Run measures one on this machine, at
+	// batch 1 on one thread.
+	Costs *costs.Table
 	// Seed decides which samples go where.
 	Seed uint64
 	// AcceptDamage writes a model also where no real data judged it and random inputs show that it does not do what the
@@ -131,6 +135,9 @@ func (o Options) check() error {
 		if slices.ContainsFunc(o.Targets[:i], func(u Target) bool { return u.Resource == t.Resource }) {
 			return &UsageError{Err: fmt.Errorf("two targets bound %s; give one", t.Resource)}
 		}
+	}
+	if err := o.checkLatency(); err != nil {
+		return err
 	}
 	if err := o.CheckSearch(); err != nil {
 		return err

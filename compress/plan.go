@@ -309,6 +309,7 @@ type PlanError struct {
 }
 
 func (e *PlanError) Error() string {
-	return fmt.Sprintf("the plan does not meet the target %s: at most %.0f %s wanted, the plan needs %.0f",
-		e.Target, math.Floor(e.Limit), e.Target.Resource, math.Ceil(e.Needed))
+	r := e.Target.Resource
+	return fmt.Sprintf("the plan does not meet the target %s: at most %s wanted, the plan needs %s",
+		e.Target, r.count(math.Floor(e.Limit)), strings.TrimSuffix(r.count(math.Ceil(e.Needed)), " "+string(r)))
 }

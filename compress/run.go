@@ -153,6 +153,9 @@ func (w *work) inPass(turn string) *work {
 func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, to place, trace func(draft bool) (*provenance.Record, error)) (*Delivered, *Result, error) {
 	env = env.afresh()
 	o.Source = samples.Kept(o.Source, o.Memory/8)
+	if err := o.measureCosts(ctx, env, m); err != nil {
+		return nil, nil, err
+	}
 	a, err := analysed(ctx, env, m, o)
 	if err != nil {
 		return nil, nil, err
@@ -233,8 +236,8 @@ func (w *work) deliver(ctx context.Context, start *Choice) (d *Delivered, last *
 // attempt chooses within bounds, carries that out and hands the model on; where the file is too large then, it begins again
 // with more bytes to be left free. The last choice says what was learned, also where nothing meets the bounds.
 func (w *work) attempt(ctx context.Context, last *Choice, bounds []Target, next func(*Assembled) error) (*Assembled, *Choice, error) {
-	for {
-		c, err := Choose(ctx, w.env, w.a, last.Offers, w.o, bounds, last.Spare)
+	for haste := (haste{share: 1}); ; {
+		c, err := Choose(ctx, w.env, w.a, last.Offers, w.o, haste.bounds(bounds), last.Spare)
 		if err != nil || c.Unmet != nil {
 			return nil, c, err
 		}
@@ -257,6 +260,10 @@ func (w *work) attempt(ctx context.Context, last *Choice, bounds []Target, next 
 			return s, c, nil
 		}
 		s.close()
+		if late := (*LateError)(nil); errors.As(err, &late) && haste.more(late) && w.o.FromPlan == nil {
+			last = &Choice{Offers: c.Offers, Spare: c.Spare}
+			continue
+		}
 		heavy := (*heavyError)(nil)
 		if !errors.As(err, &heavy) {
 			return nil, c, err

@@ -28,6 +28,12 @@ func TestParseTarget(t *testing.T) {
 		{"bytes=500kB", Target{Bytes, 5e5, false}},
 		{"bytes=2MB", Target{Bytes, 2e6, false}},
 		{"bytes=3M", Target{Bytes, 3e6, false}},
+		{"latency=0.6", Target{RunTime, 0.6, true}},
+		{"latency=60%", Target{RunTime, 0.6, true}},
+		{"latency=12ms", Target{RunTime, 12e6, false}},
+		{"latency=0.8ms", Target{RunTime, 8e5, false}},
+		{"latency=800us", Target{RunTime, 8e5, false}},
+		{"latency=1.5s", Target{RunTime, 1.5e9, false}},
 	} {
 		got, err := ParseTarget(c.in)
 		if err != nil || got != c.want {
@@ -40,7 +46,10 @@ func TestParseTargetErrors(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{"macs", "want KIND=VALUE"},
 		{"mac=0.5", `did you mean "macs"`},
-		{"latency=3", "known kinds: macs, params, bytes"},
+		{"speed=3", "known kinds: macs, params, bytes, latency"},
+		{"latency=3", "write a fraction (0.6, 60%) or a time (12ms, 800us)"},
+		{"latency=12m3", "a time (12ms, 800us)"},
+		{"latency=-2ms", "not a positive number"},
 		{"macs=2MiB", "not a positive number"},
 		{"byte=1", `did you mean "bytes"`},
 		{"macs=", "not a positive number"},

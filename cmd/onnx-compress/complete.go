@@ -51,7 +51,7 @@ func methodWords() []string {
 
 // targetWords are what can be bounded.
 func targetWords() []string {
-	return append(each(compress.Resources(), func(r compress.Resource) string { return string(r) + "=" }),
+	return append(each(append(compress.Resources(), compress.RunTime), func(r compress.Resource) string { return string(r) + "=" }),
 		each(compress.GoalMeasures(), func(m verify.Measure) string { return string(m) + "=" })...)
 }
 

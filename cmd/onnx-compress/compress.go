@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/costs"
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 	"github.com/onnx-compress/onnx-compress/internal/report/page"
 	"github.com/onnx-compress/onnx-compress/search"
@@ -26,6 +28,7 @@ type compressCommand struct {
 
 	targets, shapes []string
 	calib, memory   string
+	costs           string
 	plan            planFlags
 	tuning          tuneFlags
 	tune            bool
@@ -64,7 +67,8 @@ func (c *compressCommand) declare(f *flagSet) {
 		"  macs    multiply-adds of one inference\n"+
 		"  params  elements of all constant tensors\n"+
 		"  bytes   size of the written files\n"+
-		"VALUE is a fraction of the original (0.5, 50%) or a count above 1 (20M, 1.5G; 2MiB for bytes); k, M, G, T are powers of 1000, "+
+		"  latency time of one run, by a table (see --costs)\n"+
+		"VALUE is a fraction of the original (0.5, 50%) or a count above 1 (20M, 1.5G; 2MiB for bytes; 12ms for latency); k, M, G, T are powers of 1000, "+
 		"KiB, MiB, GiB, TiB of 1024. Or a bound on the damage, for which models are built and run until the smallest is found that keeps it:\n"+
 		"  agree=99%   the same top class, of the samples\n"+
 		"  drop=0.5%   top-1 accuracy that may be lost\n"+
@@ -72,6 +76,7 @@ func (c *compressCommand) declare(f *flagSet) {
 		"smallest in MACs, or in what the first target bounds that stands beside it")
 	f.completeWith("target", kinds(targetWords()...))
 	c.plan.declare(f)
+	f.StringVar(&c.costs, "costs", "", "`FILE` what ranks cost in time, for a latency target, as `onnx-compress time` measures it (measured on this machine, one sample on one thread)")
 	f.BoolVar(&c.opts.AcceptDamage, "accept-damage", false, "without samples: write the result also where random inputs show that it does not do what the original does")
 	f.BoolVar(&c.opts.Overwrite, "force", false, "replace OUTPUT if it exists")
 	f.group("Samples (without --calib the run is data-free, and less accurate)")
@@ -208,11 +213,14 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 	if err := c.read(f); err != nil {
 		return err
 	}
-	files := []string{path, c.opts.Output, c.calib, c.samples.labels, c.tuneData, c.plan.from}
+	files := []string{path, c.opts.Output, c.calib, c.samples.labels, c.tuneData, c.plan.from, c.costs}
 	if err := writable(f, files, "json", "plan", "report", "stats", "checkpoint"); err != nil {
 		return err
 	}
 	if c.opts.FromPlan, err = c.plan.read(); err != nil {
+		return err
+	}
+	if c.opts.Costs, err = readCosts(c.costs); err != nil {
 		return err
 	}
 	if err := c.prepared(); err != nil {
@@ -242,6 +250,25 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 			c.out.write(c.streams.out, result, func(w io.Writer) error { return report.Result(w, result, c.out.verbose) })),
 		brokenOff(result.Tuning, result.Output.Path),
 	)
+}
+
+// maxCosts is the most that is read of a table of costs.
+const maxCosts = 64 << 20
+
+// readCosts reads the table of costs that a path names, nil where it names none.
+func readCosts(path string) (*costs.Table, error) {
+	if path == "" {
+		return nil, nil
+	}
+	data, err := bounded.ReadFile(path, maxCosts)
+	if err != nil {
+		return nil, usagef("--costs: %w", err)
+	}
+	t, err := costs.Parse(data)
+	if err != nil {
+		return nil, usagef("--costs %s: %w", path, err)
+	}
+	return t, nil
 }
 
 // oneModel wants exactly one argument.

@@ -185,15 +185,15 @@ func TestConfigCommand(t *testing.T) {
 
 // TestCompletion: what can stand next on a command line, and what the shell adds to it.
 func TestCompletion(t *testing.T) {
-	const all = "compress explore inspect tune report verify status check convert methods setup doctor config completion man help version"
+	const all = "compress explore inspect tune report verify bench time status check convert methods setup doctor config completion man help version"
 	for line, want := range map[string]string{
-		"":    "compress explore inspect tune report verify status check convert methods setup doctor config completion man help version :0",
+		"":    "compress explore inspect tune report verify bench time status check convert methods setup doctor config completion man help version :0",
 		"ver": "verify version :0", "verify --req": "--require :4", "help st": all + " :4",
 		"verify --require ag":   "agree= class-drop= cosine= drop= max-error= mean-error= snr= :6",
 		"verify --require=cl":   "agree= class-drop= cosine= drop= max-error= mean-error= snr= :6",
 		"m.onnx --require ":     ":0",
 		"m.onnx --targ":         "--target :4",
-		"m.onnx --target ":      "agree= bytes= drop= macs= params= snr= :6",
+		"m.onnx --target ":      "agree= bytes= drop= latency= macs= params= snr= :6",
 		"m.onnx --search la":    "composite lagrange rene :4",
 		"compress -o ":          ":0",
 		"m.onnx --force ":       "onnx :8",
@@ -202,7 +202,7 @@ func TestCompletion(t *testing.T) {
 		"explore --over ":       "bytes macs params :4",
 		"status --norm":         "--normalize :4",
 		"status --normalize im": "cifar10 cifar100 half imagenet raw :4",
-		"status --target ":      "agree= bytes= drop= macs= params= snr= :6",
+		"status --target ":      "agree= bytes= drop= latency= macs= params= snr= :6",
 		"m.onnx --seed ":        ":4",
 		"m.onnx --json=":        ":0",
 		"setup --with ":         "npm pip :4",

@@ -20,7 +20,7 @@ var onlyByHand = []string{
 }
 
 // insideOnly are those whose value is a path to read, which has to stay in the folder.
-var insideOnly = []string{"calib", "data", "labels", "from-plan", "source", "tune-data", "compressed"}
+var insideOnly = []string{"calib", "data", "labels", "from-plan", "source", "tune-data", "compressed", "costs"}
 
 // gates are for every command the flags that say what must hold, and those that make it easier.
 var gates = map[string]struct{ must, ease []string }{

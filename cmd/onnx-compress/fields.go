@@ -11,7 +11,7 @@ import (
 func fieldFlags() map[compress.Option]string {
 	return map[compress.Option]string{
 		compress.OptionOutput: "output", compress.OptionSource: "calib", compress.OptionCalibSamples: "calib-samples",
-		compress.OptionVerifySamples: "verify-samples", compress.OptionInputShapes: "input-shape", compress.OptionRankMultiple: "rank-multiple",
+		compress.OptionVerifySamples: "verify-samples", compress.OptionInputShapes: "input-shape", compress.OptionRankMultiple: "rank-multiple", compress.OptionMethods: "methods", compress.OptionCosts: "costs",
 		compress.OptionOnly: "only", compress.OptionKeep: "keep", compress.OptionLabels: "labels",
 		compress.OptionClasses: "classes", compress.OptionDamage: "accept-damage", compress.OptionMemory: "memory",
 	}

@@ -44,7 +44,7 @@ Exit codes:
 	root.SetFlagErrorFunc(flagFault)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { writeHelp(cmd.OutOrStdout(), cmd) })
 	root.AddCommand(
-		newCompress(s), newExplore(s), newInspect(s), newTune(s), newReport(), newVerify(s), newStatus(s), newCheck(s), newConvert(s),
+		newCompress(s), newExplore(s), newInspect(s), newTune(s), newReport(), newVerify(s), newBench(s), newTime(s), newStatus(s), newCheck(s), newConvert(s),
 		newMethods(s), newSetup(s), newDoctor(s), newConfig(s),
 	)
 	root.InitDefaultCompletionCmd()
@@ -56,7 +56,7 @@ Exit codes:
 	root.SetHelpCommand(newHelp(root))
 	root.InitDefaultHelpCmd()
 	root.AddCommand(newMan(), newVersion(s))
-	root.Annotations[orderOf] = "compress explore inspect tune report verify status check convert methods setup doctor config completion man help version"
+	root.Annotations[orderOf] = "compress explore inspect tune report verify bench time status check convert methods setup doctor config completion man help version"
 	return root
 }
 

@@ -38,8 +38,8 @@
 // # Threads
 //
 // All methods may be called from several goroutines at once. A session computes
-// on the calling thread alone: callers run batches side by side instead, so
-// that results do not depend on the number of threads. A goroutine that waits
+// on the calling thread alone, unless [Options] ask for more to time them: callers
+// run batches side by side instead, so that results do not depend on the number of threads. A goroutine that waits
 // for C occupies a thread, and not a processor of the Go scheduler.
 //
 // The runtime's log is turned off (its severity is "fatal"), since whatever it

@@ -21,10 +21,13 @@ const (
 )
 
 // Options says how a session is made. The zero value is a session with all
-// optimisations.
+// optimisations, on the calling thread alone.
 //
-// Every session computes on one thread, its nodes one after the other.
+// Every session computes its nodes one after the other.
 type Options struct {
+	// Threads is on how many threads a node is computed, the caller's among them; 0 means 1. What more of them
+	// compute may differ in the last digits from what one does. They sleep between runs, so that sessions can be timed side by side.
+	Threads int
 	// ExternalFolder is the folder of the external data of a model given as
 	// bytes. A model in a file has its data beside it, and must leave this empty.
 	ExternalFolder string
@@ -47,10 +50,11 @@ type Options struct {
 }
 
 // Session configuration entries (onnxruntime_session_options_config_keys.h): the folder of a
-// model's external data, and whether weights stay as they are.
+// model's external data, whether weights stay as they are, and whether threads wait for the next run without sleeping.
 const (
 	externalFolderKey = "session.model_external_initializers_file_folder_path"
 	noPrepackingKey   = "session.disable_prepacking"
+	stopSpinningKey   = "session.force_spinning_stop"
 )
 
 // graphLevel returns the C API's value of a level.
@@ -85,6 +89,9 @@ func (l *Library) sessionOptions(o Options) (uintptr, error) {
 
 // fillOptions copies o into the C API's options.
 func (l *Library) fillOptions(options uintptr, o Options) error {
+	if o.Threads < 0 {
+		return fmt.Errorf("%d threads: want at least 1", o.Threads)
+	}
 	level, err := o.Optimization.graphLevel()
 	if err != nil {
 		return err
@@ -96,7 +103,7 @@ func (l *Library) fillOptions(options uintptr, o Options) error {
 	}{
 		{"set the optimisation level", slotSetSessionGraphOptimizationLevel, uintptr(level)},
 		{"ask for sequential execution", slotSetSessionExecutionMode, uintptr(modeSequential)},
-		{"ask for one thread", slotSetIntraOpNumThreads, 1},
+		{"set the number of threads", slotSetIntraOpNumThreads, uintptr(max(o.Threads, 1))},
 		{"ask for one thread between nodes", slotSetInterOpNumThreads, 1},
 	} {
 		if err := l.do(set.op, set.f, options, set.value); err != nil {
@@ -113,6 +120,11 @@ func (l *Library) fillOptions(options uintptr, o Options) error {
 	}
 	if o.Mapped {
 		if err := l.setMapped(options); err != nil {
+			return err
+		}
+	}
+	if o.Threads > 1 {
+		if err := l.configure(options, "have threads sleep between runs", stopSpinningKey, "1"); err != nil {
 			return err
 		}
 	}

@@ -218,6 +218,13 @@ func TestResultText(t *testing.T) {
 	}))
 	golden(t, "result_corrected", show(false, func(r *compress.Result) { r.Plan.Corrections = make([]compress.Correction, 2) }))
 	golden(t, "result_goals_shared", show(false, func(r *compress.Result) { r.Trials = trials(true) }))
+	golden(t, "result_timed", show(false, func(r *compress.Result) {
+		r.Latency = &compress.Latency{Sample: "fashion.bin#512", Batch: 1, Turns: 100, Before: 4.5, After: 3, Speed: 1.5, Low: 1.4, High: 1.6}
+	}))
+	golden(t, "result_slower", show(false, func(r *compress.Result) {
+		r.Latency = &compress.Latency{Sample: "fashion.bin#512", Batch: 1, Turns: 100, Before: 3, After: 4.5, Speed: 0.67, Low: 0.6, High: 0.7}
+	}))
+	golden(t, "result_untimed", show(false, func(r *compress.Result) { r.Latency = &compress.Latency{Skipped: "it does not run"} }))
 	golden(t, "result_widths", show(true, func(r *compress.Result) {
 		change := 0.25
 		r.Axes = []compress.AxisResult{

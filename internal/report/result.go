@@ -17,12 +17,9 @@ import (
 // and, when verbose, every site and every node left alone.
 func Result(w io.Writer, r *compress.Result, verbose bool) error {
 	p := &printer{w: w}
-	p.line("%s → %s", r.Input.Path, r.Output.Path)
-	p.grid([]Column{{"", false}, {"before", true}, {"after", true}, {"left", true}}, [][]any{
-		{"MACs", Count(r.Input.MACs), Count(r.Output.MACs), Ratio(r.Output.MACs, r.Input.MACs)},
-		{"parameters", Count(r.Input.Params), Count(r.Output.Params), Ratio(r.Output.Params, r.Input.Params)},
-		{"file", Bytes(r.Input.Bytes), Bytes(r.Output.Bytes), Ratio(r.Output.Bytes, r.Input.Bytes)},
-	})
+	p.line("%s → %s%s", r.Input.Path, r.Output.Path, slowerText(r.Latency))
+	p.grid([]Column{{"", false}, {"before", true}, {"after", true}, {"left", true}}, needRows(r))
+	p.times(r)
 	p.line("")
 	p.line("%s of %s factored, %s left alone; %s %.4g (%s)",
 		schemesText(r.Sites), number(len(r.Sites), "site"), number(len(r.Skipped), "other node"), measureText(r), r.Plan.Loss, boundText(r.Plan))
@@ -56,6 +53,65 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 		return p.err
 	}
 	return Verification(w, r.Verification)
+}
+
+// needRows are what the models need.
+func needRows(r *compress.Result) [][]any {
+	rows := [][]any{
+		{"MACs", Count(r.Input.MACs), Count(r.Output.MACs), Ratio(r.Output.MACs, r.Input.MACs)},
+		{"parameters", Count(r.Input.Params), Count(r.Output.Params), Ratio(r.Output.Params, r.Input.Params)},
+		{"file", Bytes(r.Input.Bytes), Bytes(r.Output.Bytes), Ratio(r.Output.Bytes, r.Input.Bytes)},
+	}
+	if l := r.Latency; l != nil && l.Skipped == "" {
+		rows = append(rows, []any{"time", Millis(l.Before), Millis(l.After), Percent(l.After / l.Before)})
+	}
+	return rows
+}
+
+// times says how the models were timed, or why they were not; nothing where that was not asked for.
+func (p *printer) times(r *compress.Result) {
+	switch l := r.Latency; {
+	case l == nil:
+	case l.Skipped != "":
+		p.line("not timed: %s", l.Skipped)
+	default:
+		p.line("timed in ONNX Runtime %s on %s, on %s: %.2f times as fast, half of %s between %.2f and %.2f",
+			r.Environment.Runtime, ThreadsText(l), l.Sample, l.Speed, number(l.Turns, "turn"), l.Low, l.High)
+	}
+	if said := ForetoldText(r.Latency); said != "" {
+		p.line("%s", said)
+	}
+}
+
+// ThreadsText says on how many threads models were timed.
+func ThreadsText(l *compress.Latency) string {
+	if l.Threads <= 1 {
+		return "one thread"
+	}
+	return number(l.Threads, "thread")
+}
+
+// ForetoldText says what a table of costs foretold, and of which machine it is where that is another one; empty where no target is
+// about time.
+func ForetoldText(l *compress.Latency) string {
+	if l == nil || l.Foretold == nil {
+		return ""
+	}
+	f := l.Foretold
+	said := fmt.Sprintf("foretold by the table of costs: %s → %s, %s left", Millis(f.Before), Millis(f.After), Percent(f.After/f.Before))
+	if f.Elsewhere != "" {
+		said += fmt.Sprintf("; it is of another machine (%s), so that the times measured here are not held against the target", f.Elsewhere)
+	}
+	return said
+}
+
+// slowerText says that a model is slower than the original, where that is beyond doubt, and the way out; else it is empty.
+func slowerText(l *compress.Latency) string {
+	if l == nil || l.Skipped != "" || l.High >= 1 {
+		return ""
+	}
+	return fmt.Sprintf(": SLOWER than the original, at %.2f times its speed; try %s svd,svd-in,spatial,spatial-wh,tucker2, whose factors runtimes compute faster, or leave nodes alone with %s",
+		l.Speed, compress.OptionMethods, compress.OptionKeep)
 }
 
 // widths says how many axes became narrower, where that was asked for.

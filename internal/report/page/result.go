@@ -3,6 +3,7 @@ package page
 import (
 	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/report"
@@ -81,7 +82,7 @@ func tiles(r *compress.Result) []tile {
 		{"File left", report.Ratio(r.Output.Bytes, r.Input.Bytes), report.Bytes(r.Input.Bytes) + " → " + report.Bytes(r.Output.Bytes)},
 	}
 	if l := r.Latency; l != nil && l.Skipped == "" {
-		out = append(out, tile{"Speed", fmt.Sprintf("%.2f×", l.Speed), millis(l.Before) + " → " + millis(l.After)})
+		out = append(out, tile{"Speed", fmt.Sprintf("%.2f×", l.Speed), report.Millis(l.Before) + " → " + report.Millis(l.After)})
 	}
 	if r.Verification == nil {
 		return out
@@ -106,7 +107,7 @@ func sizes(r *compress.Result) block {
 		{"File, with its weights", report.Bytes(a.Bytes), report.Bytes(b.Bytes), report.Ratio(b.Bytes, a.Bytes)},
 	}
 	if l := r.Latency; l != nil && l.Skipped == "" {
-		rows = append(rows, []string{"Time of one inference", millis(l.Before), millis(l.After), report.Percent(l.After / l.Before)})
+		rows = append(rows, []string{"Time of one inference", report.Millis(l.Before), report.Millis(l.After), report.Percent(l.After / l.Before)})
 		if m := l.Activations; m != nil {
 			rows = append(rows, []string{"Memory for intermediate values", report.Bytes(m.Before), report.Bytes(m.After), report.Ratio(m.After, m.Before)})
 		}
@@ -132,9 +133,12 @@ func latencyText(r *compress.Result) block {
 	case l.Skipped != "":
 		return text("The models were not timed: %s.", l.Skipped)
 	}
-	said := fmt.Sprintf("Times are medians of %s of each model in ONNX Runtime %s, one after the other by turns, on one thread of the machine that compressed the model, on %s. "+
+	said := fmt.Sprintf("Times are medians of %s of each model in ONNX Runtime %s, one after the other by turns, on %s of the machine that compressed the model, on %s. "+
 		"The original takes %.2f times as long as the compressed model; half of the turns lie between %.2f and %.2f.",
-		number(l.Turns, "run"), r.Environment.Runtime, l.Sample, l.Speed, l.Low, l.High)
+		number(l.Turns, "run"), r.Environment.Runtime, report.ThreadsText(l), l.Sample, l.Speed, l.Low, l.High)
+	if foretold := report.ForetoldText(l); foretold != "" {
+		said += " " + strings.ToUpper(foretold[:1]) + foretold[1:] + "."
+	}
 	if l.Activations != nil {
 		said += " Memory is counted from the shapes of the values that are needed at once, at the node where they take most; weights are not in it, nor what a runtime takes for its work."
 	}

@@ -21,11 +21,11 @@ func savedText(r *compress.Result) string {
 	case l == nil || l.Skipped != "":
 		return said + " How much faster it runs was not measured."
 	case l.Low <= 1 && l.High >= 1:
-		return said + fmt.Sprintf(" On this machine it runs about as fast as before (%s against %s).", millis(l.After), millis(l.Before))
+		return said + fmt.Sprintf(" On this machine it runs about as fast as before (%s against %s).", report.Millis(l.After), report.Millis(l.Before))
 	case l.Speed > 1:
-		return said + fmt.Sprintf(" On this machine one inference takes %s in place of %s: it is %.2f times as fast.", millis(l.After), millis(l.Before), l.Speed)
+		return said + fmt.Sprintf(" On this machine one inference takes %s in place of %s: it is %.2f times as fast.", report.Millis(l.After), report.Millis(l.Before), l.Speed)
 	}
-	return said + fmt.Sprintf(" On this machine it is not faster, but slower: one inference takes %s in place of %s.", millis(l.After), millis(l.Before))
+	return said + fmt.Sprintf(" On this machine it is not faster, but slower: one inference takes %s in place of %s.", report.Millis(l.After), report.Millis(l.Before))
 }
 
 // costText says what the saving costs in behaviour.

@@ -68,9 +68,6 @@ func exact(share float64) string { return fmt.Sprintf("%.2f %%", 100*share) }
 // small writes a number with as many digits as say something.
 func small(v float64) string { return strings.Replace(fmt.Sprintf("%.4g", v), "-", "−", 1) }
 
-// millis writes a duration in milliseconds.
-func millis(v float64) string { return fmt.Sprintf("%.3g ms", v) }
-
 // base is a file's name without its folder.
 func base(path string) string { return filepath.Base(filepath.ToSlash(path)) }
 
@@ -102,8 +99,11 @@ func resource(r compress.Resource) string {
 
 // amount writes a need of a resource.
 func amount(r compress.Resource, n int64) string {
-	if r == compress.Bytes {
+	switch r {
+	case compress.Bytes:
 		return report.Bytes(n)
+	case compress.RunTime:
+		return report.Millis(float64(n) / 1e6)
 	}
 	return report.Count(n)
 }

@@ -1,0 +1,167 @@
+package compress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/costs"
+	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/internal/probe"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/samples"
+)
+
+// CostOptions say for what a table of costs is made. The zero value of a field means its default.
+type CostOptions struct {
+	// Source has samples to run the model on; nil means random inputs.
+	Source samples.Source
+	// InputShapes gives the shapes of random inputs where the model leaves them open.
+	InputShapes map[string][]int
+	// Batch is how many samples run at once, where the model's batch is free (1).
+	Batch int
+	// Threads is on how many threads ONNX Runtime computes a node (1).
+	Threads int
+	// Methods are the names of the decompositions that may be used; nil means all of them.
+	Methods []string
+	// RankMultiple is as in Options.
+	RankMultiple int
+}
+
+// rungsMeasured is how many ranks of a method are measured at sites of one kind; a model fills in the others.
+const rungsMeasured = 4
+
+// MeasureTimes measures on this machine what ranks of the sites of the model m, read from a file, take in ONNX Runtime: a table that
+// tells how long models take that m becomes. Of every method, some ranks are measured, and one beyond a block.
+func MeasureTimes(ctx context.Context, env *Environment, m *onnxio.Model, o CostOptions) (*costs.Table, error) {
+	if o.Batch < 0 || o.Threads < 0 {
+		return nil, &UsageError{Err: errors.New("batch and threads cannot be negative")}
+	}
+	lib, err := env.need("measuring costs")
+	if err != nil {
+		return nil, err
+	}
+	timed := BenchOptions{Source: o.Source, InputShapes: o.InputShapes, Batch: o.Batch, Threads: o.Threads}
+	run, err := firstRun(ctx, m, &timed)
+	if err != nil {
+		return nil, err
+	}
+	shapes := map[string][]int{}
+	for name, t := range run.Inputs {
+		shapes[name] = t.Shape
+	}
+	choose := Options{InputShapes: shapes, Methods: o.Methods, RankMultiple: o.RankMultiple}
+	var a *Analysis
+	var probes []probe.Probe
+	err = env.stage(ctx, "analyse", func(*stage) error {
+		if a, err = Analyse(ctx, m, choose); err == nil {
+			probes, err = a.grid(ctx, choose)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(probes) == 0 {
+		return nil, fmt.Errorf("%s: no node of it may change, so that there is nothing to measure", m.Path)
+	}
+	var found *probe.Measured
+	err = env.stage(ctx, "time", func(st *stage) error {
+		ref := probe.Reference{Path: m.Path, Inputs: run.Inputs}
+		found, err = probe.Measure(ctx, lib, ref, probes, max(o.Threads, 1), func(done, total int) { st.told("", done, total) })
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(found.Points) == 0 {
+		return nil, fmt.Errorf("%s: nothing could be measured: %w", m.Path, errors.Join(found.Refused...))
+	}
+	file, err := describe(ctx, m.Path, a.Costs)
+	if err != nil {
+		return nil, err
+	}
+	return costs.New(machine(lib, max(o.Threads, 1), max(run.Count(), 1)), found.PerNode, []costs.Model{{SHA256: file.SHA256, Micros: found.Whole}}, found.Points)
+}
+
+// machine is this one as a table of costs names it.
+func machine(lib *ort.Library, threads, batch int) costs.Machine {
+	at := here(lib, threads, batch)
+	return costs.Machine{Processor: at.Processor, Runtime: "ONNX Runtime " + at.Runtime, Provider: at.Provider, Threads: at.Threads, Batch: at.Batch}
+}
+
+// grid are the probes of some ranks of all methods at all sites, and of the sites as they are: of every piece one.
+func (a *Analysis) grid(ctx context.Context, o Options) ([]probe.Probe, error) {
+	o = o.WithDefaults()
+	var out []probe.Probe
+	seen, alike := map[string]bool{}, map[string]bool{}
+	for i := range a.Sites {
+		s := &a.Sites[i]
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		own, err := a.probes(s, undivided(s.Kernel))
+		if err != nil {
+			continue // its cost is unknown, and the table says so where it is asked
+		}
+		if key := own[0].Piece.Key(); alike[key] {
+			continue
+		} else {
+			alike[key] = true
+		}
+		chains := []decomp.Chain{undivided(s.Kernel)}
+		for j := range a.methods {
+			chains = append(chains, rungs(s, &a.methods[j], o.multiple(s.Kernel))...)
+		}
+		for _, c := range chains {
+			probes, err := a.probes(s, c)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", a.model.Path, err)
+			}
+			for _, p := range probes {
+				if key := p.Piece.Key(); !seen[key] {
+					seen[key] = true
+					out = append(out, p)
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+// rungs are chains of some ranks of a method that save something at a site, the smallest and the largest among them, and where ranks are
+// multiples of a block one that is not.
+func rungs(s *rewrite.Site, m *decomp.Method, multiple int) []decomp.Chain {
+	if m.Accepts(s.Kernel) != nil {
+		return nil
+	}
+	dense := dense(s)
+	var saving []decomp.Rank
+	for _, r := range m.Ranks(s.Kernel, multiple) {
+		if c := m.Factors(s.Kernel, r); c != nil && (s.MACs(c) < dense.macs || s.NewParams(c) < dense.params) {
+			saving = append(saving, r)
+		}
+	}
+	var out []decomp.Chain
+	last := -1
+	for i := range min(rungsMeasured, len(saving)) {
+		k := 0
+		if n := min(rungsMeasured, len(saving)); n > 1 {
+			k = i * (len(saving) - 1) / (n - 1)
+		}
+		if k != last {
+			out, last = append(out, m.Factors(s.Kernel, saving[k])), k
+		}
+	}
+	if multiple > 1 && len(saving) > 0 {
+		beyond := slices.Clone(saving[len(saving)/2])
+		beyond[len(beyond)-1]++
+		if c := m.Factors(s.Kernel, beyond); c != nil {
+			out = append(out, c)
+		}
+	}
+	return out
+}

@@ -1,0 +1,119 @@
+package compress
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/costs"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/verify"
+)
+
+// TestRunTime compresses to a share of the time that a table foretells: what is written is foretold to meet it, by the points of the
+// table, and both times are in the result. The table is of another machine, so that how busy this one is decides nothing.
+func TestRunTime(t *testing.T) {
+	env := withRuntime(t)
+	m, table := trained(t, env, CostOptions{Methods: []string{"svd", "spatial"}})
+	elsewhere := table.Machine
+	elsewhere.Processor = "Another CPU"
+	foreign, err := costs.New(elsewhere, table.PerNode, table.Models, table.Points)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, _ := run(t, m, Options{
+		Methods: []string{"svd", "spatial"}, Costs: foreign, Targets: []Target{{RunTime, 0.85, true}, {MACs, 0.9, true}}, AcceptDamage: true,
+	})
+	l := r.Latency
+	if l == nil || l.Foretold == nil || l.Skipped != "" || !strings.Contains(l.Foretold.Elsewhere, "Another CPU") {
+		t.Fatalf("%+v", l)
+	}
+	reached := r.Targets[0]
+	if reached.Resource != RunTime || float64(reached.Reached) > reached.Limit || reached.Reached <= 0 || math.Abs(float64(reached.Original)/1e3-table.Models[0].Micros) > 1 {
+		t.Errorf("%+v", reached)
+	}
+	if got := l.Foretold.After / l.Foretold.Before; math.Abs(got-float64(reached.Reached)/float64(reached.Original)) > 1e-6 || got > 0.85 {
+		t.Errorf("foretold %+v, reached %+v", l.Foretold, reached)
+	}
+	if r.Output.MACs > r.Input.MACs*9/10 {
+		t.Errorf("the other target does not hold: %d of %d MACs", r.Output.MACs, r.Input.MACs)
+	}
+	again, _ := run(t, m, Options{
+		Methods: []string{"svd", "spatial"}, Costs: foreign, Targets: []Target{{RunTime, 0.85, true}, {MACs, 0.9, true}}, AcceptDamage: true,
+	})
+	if again.Output.SHA256 != r.Output.SHA256 {
+		t.Error("the same table gives another model")
+	}
+}
+
+// TestRunTimeRefuses: what a target of time cannot be beside, or without.
+func TestRunTimeRefuses(t *testing.T) {
+	m, err := onnxio.Read("../testmodels/data/fashion_resnet.onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	late := []Target{{RunTime, 0.5, true}}
+	for want, o := range map[string]Options{
+		"what narrower layers take is in no table": {Methods: []string{Width}, Source: images(4), Targets: late},
+		"a search for goals does not hold":         {Targets: late, Goals: []verify.Bound{agree(0.9)}, Source: images(4)},
+		"needs ONNX Runtime":                       {Targets: late},
+	} {
+		_, err := Run(context.Background(), bare(), m, to(t, o))
+		if !errors.As(err, new(*UsageError)) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	if _, err := Analyse(context.Background(), m, Options{Targets: late}); !errors.As(err, new(*UsageError)) || !strings.Contains(err.Error(), "needs a table of costs") {
+		t.Error(err)
+	}
+}
+
+// TestPunctual: a time is missed where three quarters of the turns say so, and where it was measured on the machine of the table.
+func TestPunctual(t *testing.T) {
+	share, absolute := Target{RunTime, 0.5, true}, Target{Resource: RunTime, Value: 2e6}
+	here, there := &Foretold{}, &Foretold{Elsewhere: "there"}
+	for _, c := range []struct {
+		name     string
+		target   Target
+		l        *Latency
+		measured float64 // 0 where it is met
+	}{
+		{"met", share, &Latency{Speed: 2.1, High: 2.2, Before: 4, Foretold: here}, 0},
+		{"in doubt", share, &Latency{Speed: 1.8, High: 2, Before: 4, Foretold: here}, 0},
+		{"missed", share, &Latency{Speed: 1.6, High: 1.7, Before: 4, Foretold: here}, 1 / 1.6},
+		{"met in milliseconds", absolute, &Latency{Speed: 2, High: 2.1, Before: 4, Foretold: here}, 0},
+		{"missed in milliseconds", absolute, &Latency{Speed: 2, High: 2.1, Before: 6, Foretold: here}, 0.5},
+		{"elsewhere", share, &Latency{Speed: 1, High: 1, Before: 4, Foretold: there}, 0},
+		{"not timed", share, &Latency{Skipped: "no", Foretold: here}, 0},
+		{"no time asked for", Target{MACs, 0.5, true}, &Latency{Speed: 1, High: 1, Before: 4}, 0},
+	} {
+		d := &Delivered{Latency: c.l}
+		err := d.punctual(Options{Targets: []Target{c.target}})
+		late := (*LateError)(nil)
+		if errors.As(err, &late) != (c.measured > 0) || late != nil && late.Measured != c.measured {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// TestHaste: a bound that was missed by a tenth is a tenth lower at the next try, at most three times, and other bounds stay.
+func TestHaste(t *testing.T) {
+	list := []Target{{MACs, 0.5, true}, {RunTime, 0.4, true}}
+	h := haste{share: 1}
+	want := 0.4
+	for i := range hastes {
+		if !h.more(&LateError{Limit: 0.4, Measured: 0.44}) {
+			t.Fatalf("no try %d", i+2)
+		}
+		want *= 0.4 / 0.44
+		if got := h.bounds(list); got[0] != list[0] || math.Abs(got[1].Value-want) > 1e-12 || list[1].Value != 0.4 {
+			t.Errorf("try %d: %v of %v, want %g", i+2, got, list, want)
+		}
+	}
+	if h.more(&LateError{Limit: 0.4, Measured: 0.44}) {
+		t.Error("there is no end")
+	}
+}

@@ -1,0 +1,260 @@
+package probe
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/onnx-compress/onnx-compress/costs"
+	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/internal/timing"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// together is how many probes run by turns. The model that they are for runs with each such group, so that those which met a slower
+// machine can be put right.
+const together = 24
+
+// limits bound the turns of a group.
+func limits() timing.Limits {
+	return timing.Limits{WarmUps: 2, Settle: 2, Least: 8, Most: 16, For: 1500 * time.Millisecond}
+}
+
+// Reference is the model that probes are for.
+type Reference struct {
+	Path   string
+	Inputs map[string]tensor.Dense
+}
+
+// Measured is what was found.
+type Measured struct {
+	Points []costs.Point
+	// Whole is what all nodes of the reference take, in microseconds, and PerNode what a node of it takes beyond what the profile says of
+	// its kernel, which the points have in them. It is negative where that says too much, as measuring takes time too.
+	Whole, PerNode float64
+	// Refused are probes that the runtime does not run, with its reasons.
+	Refused []error
+}
+
+// Measure times the probes and the reference, on so many threads. told hears how many probes are done.
+func Measure(ctx context.Context, lib *ort.Library, ref Reference, probes []Probe, threads int, told func(done, total int)) (*Measured, error) {
+	folder, err := atomicfile.MakeFolder("", "onnx-compress")
+	if err != nil {
+		return nil, fmt.Errorf("a folder for profiles: %w", err)
+	}
+	defer folder.Remove()
+	m := &measurer{lib: lib, ref: ref, folder: folder.Path, threads: threads}
+	var groups []group
+	out := &Measured{}
+	for done := 0; done < len(probes); {
+		told(done, len(probes))
+		n := min(together, len(probes)-done)
+		g, refused, err := m.group(ctx, probes[done:done+n])
+		if err != nil {
+			return nil, err
+		}
+		groups, out.Refused = append(groups, g), append(out.Refused, refused...)
+		done += n
+	}
+	kernels, nodes, err := m.whole(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if out.PerNode, err = m.beyond(ctx); err != nil {
+		return nil, err
+	}
+	out.Whole = kernels + float64(nodes)*out.PerNode
+	for _, g := range groups {
+		for _, p := range g.points {
+			p.Micros = max(0, p.Micros*kernels/g.kernels+out.PerNode)
+			out.Points = append(out.Points, p)
+		}
+	}
+	return out, nil
+}
+
+// measurer measures groups of probes.
+type measurer struct {
+	lib     *ort.Library
+	ref     Reference
+	folder  string
+	threads int
+	files   int
+}
+
+// group is what was measured together.
+type group struct {
+	points  []costs.Point
+	kernels float64 // of the reference, which ran beside them, in microseconds
+}
+
+// profiled opens a session whose runs are profiled.
+func (m *measurer) profiled() ort.Options {
+	m.files++
+	return ort.Options{Threads: m.threads, ProfilePrefix: filepath.Join(m.folder, fmt.Sprint(m.files))}
+}
+
+func (m *measurer) group(ctx context.Context, probes []Probe) (g group, refused []error, err error) {
+	var sessions []*ort.Session
+	defer func() {
+		for _, s := range sessions {
+			s.Close()
+		}
+	}()
+	ref, err := m.lib.NewSessionFile(m.ref.Path, m.profiled())
+	if err != nil {
+		return g, nil, err
+	}
+	sessions = append(sessions, ref)
+	runners := []func(context.Context) error{timing.Runner(ref, m.ref.Inputs)}
+	var taken []*Probe
+	for i := range probes {
+		p := &probes[i]
+		data, inputs, err := p.model()
+		if err != nil {
+			refused = append(refused, fmt.Errorf("%s: %w", p.Piece, err))
+			continue
+		}
+		s, err := m.lib.NewSession(data, m.profiled())
+		if err != nil {
+			refused = append(refused, fmt.Errorf("%s: %w", p.Piece, err))
+			continue
+		}
+		sessions, taken = append(sessions, s), append(taken, p)
+		run := timing.Runner(s, inputs)
+		runners = append(runners, func(ctx context.Context) error {
+			if err := run(ctx); err != nil {
+				return fmt.Errorf("%s: %w", p.Piece, err)
+			}
+			return nil
+		})
+	}
+	if _, err := timing.Turns(ctx, limits(), runners...); err != nil {
+		return g, nil, err
+	}
+	for i, s := range sessions {
+		kernels, err := kernelsOf(s)
+		if err != nil {
+			return g, nil, err
+		}
+		if s == ref {
+			g.kernels = sum(kernels)
+			continue
+		}
+		g.points = append(g.points, costs.Point{Piece: taken[i-1].Piece, Micros: own(kernels)})
+	}
+	return g, refused, nil
+}
+
+func kernelsOf(s *ort.Session) ([]timing.Kernel, error) {
+	path, err := s.EndProfiling()
+	if err != nil {
+		return nil, err
+	}
+	return timing.ReadProfile(path)
+}
+
+// own is what of a probe's kernels is due to the piece: its own, and what brings its input into the layout that it reads, or its output
+// into that of the rest. What its reader needs on top is the reader's.
+func own(kernels []timing.Kernel) float64 {
+	is := func(prefix string) func(timing.Kernel) bool {
+		return func(k timing.Kernel) bool { return strings.HasPrefix(k.Node, prefix) }
+	}
+	first := slices.IndexFunc(kernels, is(front)) // -1 without one
+	last := first
+	for i, k := range kernels {
+		if is(piece)(k) {
+			last = i
+		}
+	}
+	us := 0.0
+	for i, k := range kernels {
+		if i > first && !is(behind)(k) && (i <= last || k.Op == "ReorderInput") {
+			us += settled(k)
+		}
+	}
+	return us
+}
+
+// settled is what a kernel takes in the runs that count, and in those that go before them in a turn but for the first.
+func settled(k timing.Kernel) float64 {
+	l := limits()
+	var out []float64
+	for i, us := range k.Micros {
+		if turn := i / (l.Settle + 1); turn >= l.WarmUps && i%(l.Settle+1) > 0 {
+			out = append(out, us)
+		}
+	}
+	return timing.Quiet(out)
+}
+
+// sum is what kernels take together.
+func sum(kernels []timing.Kernel) float64 {
+	us := 0.0
+	for _, k := range kernels {
+		us += settled(k)
+	}
+	return us
+}
+
+// whole is what the reference's kernels take, and how many there are. Their sum is steadier than the time of a run, which others on the
+// machine hardly ever leave alone.
+func (m *measurer) whole(ctx context.Context) (kernels float64, nodes int, err error) {
+	load := func(o ort.Options) (*ort.Session, error) { return m.lib.NewSessionFile(m.ref.Path, o) }
+	_, list, err := m.beside(ctx, load, m.ref.Inputs)
+	return sum(list), len(list), err
+}
+
+// trivial is how many nodes the model has that tells what a node takes beyond its kernel.
+const trivial = 128
+
+// beyond is what a node takes beyond what a profile says of its kernel. In a model of nodes that do next to nothing, that is all there is.
+func (m *measurer) beyond(ctx context.Context) (float64, error) {
+	parts := graph.Parts{IR: 8, Opsets: []graph.Opset{{Version: 17}}, Name: "trivial", Inputs: []graph.Value{graph.NewValue("0", tensor.Float32, graph.Sizes([]int{4}))}}
+	for i := range trivial {
+		op := "Abs"
+		if i%2 > 0 {
+			op = "Neg"
+		}
+		parts.Nodes = append(parts.Nodes, graph.NewNode(op, fmt.Sprintf("node%d", i), []string{fmt.Sprint(i)}, []string{fmt.Sprint(i + 1)}))
+	}
+	parts.Outputs = []graph.Value{graph.NewValue(fmt.Sprint(trivial), tensor.Float32, nil)}
+	data, err := parts.Marshal()
+	if err != nil {
+		return 0, err
+	}
+	in, err := numbers(tensor.Float32, []int{4})
+	if err != nil {
+		return 0, err
+	}
+	load := func(o ort.Options) (*ort.Session, error) { return m.lib.NewSession(data, o) }
+	took, list, err := m.beside(ctx, load, map[string]tensor.Dense{"0": in})
+	return (took - sum(list)) / trivial, err
+}
+
+// beside runs a model as it is and with a profile, by turns: the microseconds that it takes, and its kernels.
+func (m *measurer) beside(ctx context.Context, load func(ort.Options) (*ort.Session, error), inputs map[string]tensor.Dense) (us float64, kernels []timing.Kernel, err error) {
+	plain, err := load(ort.Options{Threads: m.threads})
+	if err != nil {
+		return 0, nil, err
+	}
+	defer plain.Close()
+	profiled, err := load(m.profiled())
+	if err != nil {
+		return 0, nil, err
+	}
+	defer profiled.Close()
+	l := limits()
+	l.Most *= 4
+	took, err := timing.Turns(ctx, l, timing.Runner(plain, inputs), timing.Runner(profiled, inputs))
+	if err != nil {
+		return 0, nil, err
+	}
+	kernels, err = kernelsOf(profiled)
+	return 1e6 * timing.Quiet(took[0]), kernels, err
+}

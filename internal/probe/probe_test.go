@@ -1,0 +1,95 @@
+package probe
+
+import (
+	"context"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/costs"
+	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/timing"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// TestOwn: of the kernels around a piece, those in front of it and what brings its output into blocks are its own.
+func TestOwn(t *testing.T) {
+	us := slices.Repeat([]float64{1}, 50)
+	list := func(words string) (out []timing.Kernel) {
+		for word := range strings.FieldsSeq(words) {
+			op := "Conv"
+			if strings.HasPrefix(word, "Reorder") {
+				op = word
+			}
+			out = append(out, timing.Kernel{Node: word, Op: op, Micros: us})
+		}
+		return out
+	}
+	for words, want := range map[string]float64{
+		"piece.node": 1,
+		"front.out_nchwc piece.out_nchwc behind.out_nchwc ReorderOutput":                         1,
+		"front.out_nchwc ReorderOutput piece.out_nchwc ReorderOutput behind.out_nchwc":           2,
+		"ReorderInput front.out_nchwc ReorderOutput piece.node ReorderInput behind.out_nchwc":    3,
+		"front.out_nchwc piece.out_nchwc piece.activation ReorderInput behind.out ReorderOutput": 3,
+	} {
+		if got := own(list(words)); got != want {
+			t.Errorf("%s: %g, want %g", words, got, want)
+		}
+	}
+}
+
+// convolution is a probe of one with so many channels, behind another node of its model or not.
+func convolution(t *testing.T, out, in int, raw bool) Probe {
+	t.Helper()
+	w, err := numbers(tensor.Float32, []int{out, in, 3, 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Probe{
+		Piece: costs.Piece{
+			Op: "Conv", Type: "float32", Out: out, In: in, Window: []int{3, 3}, Groups: 1,
+			Reads: []int{1, in, 16, 16}, Writes: []int{1, out, 16, 16}, Raw: raw, Behind: "Relu",
+		},
+		Node:   graph.NewNode("Conv", "conv", []string{"x", "w"}, []string{"y"}, graph.Ints("pads", 1, 1, 1, 1)),
+		Behind: graph.NewNode("Relu", "relu", []string{"y"}, []string{"z"}), Reads: "x",
+		Constants: []onnxio.Tensor{onnxio.DenseTensor("w", w)}, IR: 8, Opsets: []graph.Opset{{Version: 17}},
+	}
+}
+
+// TestMeasure measures a few convolutions: each has a time, what the runtime does not run is refused with the reason, and the whole
+// model takes as long as its kernels.
+func TestMeasure(t *testing.T) {
+	lib := orttest.Open(t)
+	small, large, first, odd := convolution(t, 16, 16, false), convolution(t, 128, 128, false), convolution(t, 32, 3, true), convolution(t, 16, 16, false)
+	odd.Node = graph.NewNode("NoSuch", "odd", []string{"x", "w"}, []string{"y"})
+	data, inputs, err := large.model()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	m, err := onnxio.Parse(data, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := onnxio.Write(context.Background(), m, path, onnxio.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Measure(context.Background(), lib, Reference{path, inputs}, []Probe{small, large, first, odd}, 1, func(int, int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Points) != 3 || len(got.Refused) != 1 || !strings.Contains(got.Refused[0].Error(), "NoSuch") || !(got.Whole > 0) || math.IsNaN(got.PerNode) {
+		t.Fatalf("%+v", got)
+	}
+	// 64 times the work takes more, however busy the machine is.
+	if a, b := got.Points[0].Micros, got.Points[1].Micros; b < 2*a || b > got.Whole*2 {
+		t.Errorf("%g µs with 16 channels, %g with 128, %g for the model of the latter", a, b, got.Whole)
+	}
+	if _, err := Measure(context.Background(), lib, Reference{"none.onnx", inputs}, []Probe{small}, 1, func(int, int) {}); err == nil || !strings.Contains(err.Error(), "none.onnx") {
+		t.Error(err)
+	}
+}
