@@ -12,7 +12,7 @@ import (
 
 // settle chooses among what is known, and finds the losses of those open rungs that could be worth choosing: at the prices of a
 // choice, loss and price together, one that could lose little enough to be better than what is known at its site, or worse by
-// no more than slack, as a share; or by no more than the choice may lie above the best, which is all that a better choice
+// no more than slack, as a share (none of it at heavy sites); or by no more than the choice may lie above the best, which is all that a better choice
 // among whole models can give up at one site. What is found lowers the prices, and it chooses again, until nothing open could be worth
 // it: the choice is then the one that finding everything would have led to.
 func (q *quest) settle(ctx context.Context, st *stage, of *Offers, slack float64) (standing, error) {
@@ -49,7 +49,7 @@ func (q *quest) promising(s *standing, slack float64) []*inquiry {
 		if len(l.open) == 0 {
 			continue
 		}
-		b := bar{least: math.Inf(1), slack: slack, gap: s.plan.Loss - s.plan.Bound}
+		b := bar{least: math.Inf(1), slack: l.afford(slack), gap: s.plan.Loss - s.plan.Bound}
 		for _, r := range s.stated[i].Rungs {
 			b.least = min(b.least, r.Reduced(prices))
 		}

@@ -32,6 +32,8 @@ func tucker2() Method {
 		Near:    tuckerNear,
 		Factors: tuckerFactors,
 		Factor:  func(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) { return newTuckerSpectrum(b, k, m) },
+		Basis:   svdInName,
+		From:    func(basis Spectrum) (Spectrum, error) { return onBasis("tucker2", basis, tuckerFrom) },
 		Refit:   tuckerRefit,
 	}
 }
@@ -153,17 +155,26 @@ func tuckerFactors(s Shape, r Rank) Chain {
 }
 
 func newTuckerSpectrum(b linalg.Backend, k Kernel, m Metric) (*spectrum[*tuckerGroup], error) {
-	size, err := tuckerSizeOf(k.Shape)
+	if _, err := tuckerSizeOf(k.Shape); err != nil {
+		return nil, err
+	}
+	basis, err := inputPair().spectrum(b, k, m)
 	if err != nil {
 		return nil, err
 	}
-	groups, err := groupsOf("tucker2", k, m, func(g int, w *linalg.Matrix) (*tuckerGroup, error) {
-		return newTuckerGroup(newSplit(b, w, of(m.In, g), of(m.Out, g), size.taps), size)
-	})
+	return tuckerFrom(basis)
+}
+
+func tuckerFrom(basis *spectrum[*pairGroup]) (*spectrum[*tuckerGroup], error) {
+	size, err := tuckerSizeOf(basis.shape)
 	if err != nil {
 		return nil, err
 	}
-	return &spectrum[*tuckerGroup]{method: "tucker2", check: tuckerCheck, factors: tuckerFactors, shape: k.Shape, groups: groups}, nil
+	groups, err := groupsOn(basis, "tucker2", func(g *pairGroup) (*tuckerGroup, error) { return newTuckerGroup(g, size) })
+	if err != nil {
+		return nil, err
+	}
+	return &spectrum[*tuckerGroup]{method: "tucker2", check: tuckerCheck, factors: tuckerFactors, shape: basis.shape, groups: groups}, nil
 }
 
 func (g *tuckerGroup) loss(r Rank) (float64, error) {
