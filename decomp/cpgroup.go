@@ -149,7 +149,8 @@ func (c *cpGroup) fitted(x cpTerms, work float64, least, most int) (cpTerms, err
 	evaluations := rounds(work, each, least, most)
 	if c.space.metric == nil || each > hugeFit || evaluations < 2 {
 		x = x.clone()
-		return x, c.space.finish(x)
+		_, err := c.space.finished(x)
+		return x, err
 	}
 	return c.space.fit(x, evaluations)
 }
