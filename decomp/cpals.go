@@ -12,11 +12,36 @@ import (
 // every step below is the best within it, so that the error never rises on account of it. The bound is as low as it is for what
 // comes after: of terms that cancel, numbers of eight bits leave little but their rounding.
 //
-// The sweeps keep within the first, so that they do not end in a corner of it; what follows may use the second.
+// The sweeps keep within the first, so that they do not end in a corner of it; what follows may use the second. Kernels on which
+// the work is light are too small for any rounding of theirs to matter, and lose more by the bounds: for them these are only what keeps
+// terms from growing without limit.
 const (
 	cpBound     = 3
 	cpLastBound = 6
+
+	cpLightBound     = 30
+	cpLightLastBound = 100
 )
+
+// light tells that a sweep over r terms is so little work that it is done in double precision, that all starts are worth a
+// trial, and that the rungs below may be asked for theirs.
+func (s *modeSpace) light(r int) bool { return r*len(s.target.Data) <= lightWork }
+
+// bound is that of sweeps over r terms.
+func (s *modeSpace) bound(r int) float64 {
+	if s.light(r) {
+		return cpLightBound * s.energy
+	}
+	return cpBound * s.energy
+}
+
+// lastBound is that of what follows.
+func (s *modeSpace) lastBound(r int) float64 {
+	if s.light(r) {
+		return cpLightLastBound * s.energy
+	}
+	return cpLastBound * s.energy
+}
 
 // cpEffort bounds alternating least squares.
 type cpEffort struct {
@@ -87,7 +112,7 @@ func (x cpTerms) beyond(before cpTerms, ahead float64) cpTerms {
 // error. Two products with the tensor serve all modes: right = columns·Tᵀ gives D, and n = D·T gives P and, seen
 // through P, every window mode.
 func (s *modeSpace) sweep(x cpTerms) (float64, error) {
-	limit := cpBound * s.energy
+	limit := s.bound(x.out.Rows)
 	for _, m := range x.inner() {
 		unitRows(m, x.out)
 	}

@@ -40,7 +40,7 @@ func (s *modeSpace) fit(x cpTerms, evaluations int) (cpTerms, error) {
 	start.even()
 	d.free = cpTerms{out: linalg.New(x.out.Rows, 0), in: start.in, window: start.window}
 	eval := d.eval
-	if left := d.whole - dot(last.out.Data, last.right.Data); left > singleShare*d.whole {
+	if left := d.whole - dot(last.out.Data, last.right.Data); left > singleShare*d.whole && !s.light(x.out.Rows) {
 		if single, ok := d.single(); ok {
 			eval = single.eval
 		}
@@ -64,7 +64,7 @@ func (s *modeSpace) finished(x cpTerms) (lastOf, error) {
 	for _, m := range x.inner() {
 		unitRows(m, x.out)
 	}
-	v, err := s.bestLast(x.columns(), cpLastBound*s.energy)
+	v, err := s.bestLast(x.columns(), s.lastBound(x.out.Rows))
 	if err == nil {
 		copy(x.out.Data, v.out.Data)
 	}
