@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/search"
 )
 
@@ -53,8 +54,7 @@ func (q *quest) promising(s *standing, slack float64) []*inquiry {
 		for _, r := range s.stated[i].Rungs {
 			b.least = min(b.least, r.Reduced(prices))
 		}
-		for k := range q.a.methods {
-			m := &q.a.methods[k]
+		for _, m := range q.a.inTurn() {
 			var rungs [][]option
 			var price []float64
 			for _, rung := range l.open {
@@ -68,6 +68,26 @@ func (q *quest) promising(s *standing, slack float64) []*inquiry {
 				break
 			}
 		}
+	}
+	return out
+}
+
+// inTurn are the methods in the order in which they are asked: none before its basis, whose losses are bounds for it.
+func (a *Analysis) inTurn() []*decomp.Method {
+	var out, later []*decomp.Method
+	for i := range a.methods {
+		m := &a.methods[i]
+		if slices.ContainsFunc(a.methods[i+1:], func(n decomp.Method) bool { return n.Name == m.Basis }) {
+			later = append(later, m)
+			continue
+		}
+		out = append(out, m)
+		later = slices.DeleteFunc(later, func(n *decomp.Method) bool {
+			if n.Basis == m.Name {
+				out = append(out, n)
+			}
+			return n.Basis == m.Name
+		})
 	}
 	return out
 }

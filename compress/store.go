@@ -1,7 +1,6 @@
 package compress
 
 import (
-	"cmp"
 	"sync"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
@@ -59,7 +58,7 @@ func (s *store) spectrum(o *seen, m *decomp.Method) (decomp.Spectrum, error) {
 	if held != nil {
 		return held, nil
 	}
-	if m.Basis != "" {
+	if m.From != nil {
 		basis, err := MethodNamed(m.Basis)
 		if err != nil {
 			return nil, err
@@ -82,7 +81,10 @@ func (s *store) spectrum(o *seen, m *decomp.Method) (decomp.Spectrum, error) {
 
 // turn waits until no other method that shares a basis with this one is at work at a site.
 func (s *store) turn(o *seen, m *decomp.Method) (done func()) {
-	key := o.site.Name + "\x00" + cmp.Or(m.Basis, m.Name)
+	key := factorization(o, m)
+	if m.From != nil {
+		key = o.site.Name + "\x00" + m.Basis
+	}
 	s.mu.Lock()
 	if s.turns == nil {
 		s.turns = map[string]*sync.Mutex{}

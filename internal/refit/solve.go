@@ -55,7 +55,7 @@ func (w *walk) solve(ctx context.Context, st *stop, out *Outcome) error {
 	if err != nil {
 		return err
 	}
-	after, err := w.try(ctx, st, p, fit, held, list)
+	after, chains, err := w.try(ctx, st, p, fit, held, list)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (w *walk) solve(ctx context.Context, st *stop, out *Outcome) error {
 	if !(after[best] < before) || !(before > negligible*energy) {
 		return nil
 	}
-	chain, err := p.fit(merge(fit, held), list[best])
+	chain, err := p.from(chains[best]).fit(ctx, merge(fit, held), list[best])
 	if unsolvable(err) {
 		return nil
 	}
@@ -82,26 +82,27 @@ func (w *walk) solve(ctx context.Context, st *stop, out *Outcome) error {
 	return nil
 }
 
-// try returns what each candidate, fitted on the one part of the samples, leaves of the errors on the other; +Inf
-// for one that cannot be solved for.
-func (w *walk) try(ctx context.Context, st *stop, p *problem, fit, held facts, list []candidate) ([]float64, error) {
-	after := make([]float64, len(list))
+// try returns what each candidate, fitted on the one part of the samples, leaves of the errors on the other, +Inf
+// for one that cannot be solved for; and what they are.
+func (w *walk) try(ctx context.Context, st *stop, p *problem, fit, held facts, list []candidate) (after []float64, chains []decomp.Chain, err error) {
+	after, chains = make([]float64, len(list)), make([]decomp.Chain, len(list))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(w.solvers(st))
 	for i, c := range list {
 		group.Go(func() error {
 			after[i] = math.Inf(1)
-			chain, err := p.fit(fit, c)
+			chain, err := p.fit(ctx, fit, c)
 			if unsolvable(err) {
 				return nil // the ridge may be too small for rounding
 			}
 			if err == nil {
+				chains[i] = chain
 				after[i], err = p.judge(held, chain)
 			}
 			return errors.Join(err, ctx.Err())
 		})
 	}
-	return after, group.Wait()
+	return after, chains, group.Wait()
 }
 
 // unsolvable tells whether an error says that a candidate's numbers have no answer.
@@ -139,7 +140,7 @@ func (w *walk) shortlist(ctx context.Context, st *stop, p *problem, fit, held fa
 	if p.choice.Chain == nil || p.choice.Kept != nil || len(ridged) <= most {
 		return list, nil // without factors, what is left of W_ls is all there is to know
 	}
-	left, err := w.try(ctx, st, p, fit, held, ridged)
+	left, _, err := w.try(ctx, st, p, fit, held, ridged)
 	if err != nil {
 		return nil, err
 	}
