@@ -1,7 +1,6 @@
 package refit
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,19 +112,9 @@ func unsolvable(err error) bool {
 	return errors.As(err, &numerical) || errors.As(err, &refused) || errors.As(err, &broken)
 }
 
-// finalists is how many ridges, over both targets, are tried on factors: of a kernel that takes a product with A of more than
-// heavy multiply-adds, one, and of those that keep the weights the one with the same target.
-func finalists(k decomp.Shape) int {
-	const heavy = 1e9
-	if float64(k.Out)*float64(k.Cols())*float64(k.Cols()) > heavy {
-		return 1
-	}
-	return 3
-}
-
 // shortlist leaves out what is not worth factoring. Factors take most of the time, and what they lose of W_ls
-// depends little on the ridge; so the ridges and targets are held against each other by W_ls as it is, and the best few
-// stay, beside those that keep the weights.
+// depends little on the ridge; so the ridges and targets are held against each other by W_ls as it is, and the best
+// stays, beside those that keep the weights and have its target.
 func (w *walk) shortlist(ctx context.Context, st *stop, p *problem, fit, held facts, list []candidate) ([]candidate, error) {
 	var out, ridged []candidate
 	for _, c := range list {
@@ -136,34 +125,29 @@ func (w *walk) shortlist(ctx context.Context, st *stop, p *problem, fit, held fa
 		c.whole = true
 		ridged = append(ridged, c)
 	}
-	most := finalists(p.kernel.Shape)
-	if p.choice.Chain == nil || p.choice.Kept != nil || len(ridged) <= most {
+	if p.choice.Chain == nil || p.choice.Kept != nil || len(ridged) <= 1 {
 		return list, nil // without factors, what is left of W_ls is all there is to know
 	}
 	left, _, err := w.try(ctx, st, p, fit, held, ridged)
 	if err != nil {
 		return nil, err
 	}
-	return leading(out, ridged, left, most), nil
+	return leading(out, ridged, left), nil
 }
 
-// leading adds to the candidates that keep the weights the best of those with a ridge, by what each leaves of the errors. With the one
-// best, only its target is looked at where factors are made.
-func leading(others, ridged []candidate, left []float64, most int) []candidate {
-	order := make([]int, len(ridged))
-	for i := range order {
-		order[i] = i
+// leading adds to the candidates that keep the weights the best of those with a ridge, by what each leaves of the errors. Only its
+// target is looked at where factors are made.
+func leading(others, ridged []candidate, left []float64) []candidate {
+	best := 0
+	for i, v := range left {
+		if v < left[best] {
+			best = i
+		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(left[a], left[b]) })
-	if best := ridged[order[0]]; most == 1 {
-		others = slices.DeleteFunc(others, func(c candidate) bool { return c.fit && c.short != best.short })
-	}
-	for _, i := range order[:most] {
-		c := ridged[i]
-		c.whole = false
-		others = append(others, c)
-	}
-	return others
+	c := ridged[best]
+	others = slices.DeleteFunc(others, func(o candidate) bool { return o.fit && o.short != c.short })
+	c.whole = false
+	return append(others, c)
 }
 
 // negligible is the share of the output's variance below which an error is not worth a refit.
