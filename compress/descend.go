@@ -18,7 +18,7 @@ const (
 	rounds = 3
 	// nearHull is by how much of the best a scheme may be worse at a site, loss and price
 	// together, and still be looked at more finely in the first level; it halves with each.
-	nearHull = 1. / 8
+	nearHull = 1. / 32
 	// worthwhile is the share of the loss that a level must win for another to follow,
 	// from the level called settled on.
 	worthwhile = 1. / 128
