@@ -54,8 +54,8 @@ def fetch(work):
 
 
 def sizes(dims, audio):
-    """Concrete sizes for axes that are left open: one sample, 512 steps of audio, 64 x 96 pixels."""
-    return [d or (1 if i == 0 else 512 if audio else 64 if i == 2 else 96) for i, d in enumerate(dims)]
+    """Concrete sizes for axes that are left open, some of them as -1: one sample, 512 steps of audio, 64 x 96 pixels."""
+    return [d if d > 0 else (1 if i == 0 else 512 if audio else 64 if i == 2 else 96) for i, d in enumerate(dims)]
 
 
 def inputs(path):
