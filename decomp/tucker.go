@@ -17,7 +17,7 @@ func tucker2() Method {
 			"padding and dilation, and a 1×1 convolution to the outputs. It has two ranks, and saves most where both channel modes have few " +
 			"directions that count; with r2 at its full size it is svd-in, with r1 at its full size it is svd.\n\n" +
 			"Given the first factor, the other two are the truncated singular value decomposition of the best map of what it lets through, so " +
-			"the first factor is all there is to look for. With data it is that of svd-in with r1, improved step by step, and serves every r2. Without " +
+			"the first factor is all there is to look for. With data it is that of svd-in with r1, and serves every r2. Without " +
 			"data, subspaces of both modes are found together, by higher-order orthogonal iteration. With groups, every group gets the same ranks.",
 		Formula: "W'[o,c,i,j] = Σ_s Σ_q U[o,q] Z[q,s,i,j] P[s,c];  min tr(G (W−W') A (W−W')ᵀ): for the map M of a head P, U Z = G^-½ [G^½ L B^½]_r2 B^-½ " +
 			"with B = M A Mᵀ, L = W A Mᵀ B⁻¹ and [·]_r the truncated SVD; tr(G (W−L M) A (W−L M)ᵀ) lowered over P by limited-memory BFGS",
