@@ -53,9 +53,11 @@ def fetch(work):
     return sorted(models.glob("*.onnx"))
 
 
-def sizes(dims, audio):
-    """Concrete sizes for axes that are left open, some of them as -1: one sample, 512 steps of audio, 64 x 96 pixels."""
-    return [d if d > 0 else (1 if i == 0 else 512 if audio else 64 if i == 2 else 96) for i, d in enumerate(dims)]
+def sizes(dims, name):
+    """Concrete sizes for axes that are left open, some of them as -1: one sample, 512 steps of audio, 48 x 192 pixels of text or 64 x 96."""
+    audio, text = "vad" in name, "_cls_" in name
+    spread = {0: 1, 1: 1 if len(dims) == 3 else 512} if audio else {0: 1, 2: 48 if text else 64, 3: 192 if text else 96}
+    return [d if d > 0 else spread[i] for i, d in enumerate(dims)]
 
 
 def inputs(path):
@@ -70,7 +72,7 @@ def inputs(path):
 def draw(path, to):
     rng, audio, arrays, shapes = np.random.default_rng(1), "vad" in path.name, {}, []
     for name, dtype, dims in inputs(path):
-        shape = sizes(dims, audio)
+        shape = sizes(dims, path.name)
         if np.issubdtype(dtype, np.floating):
             x = rng.standard_normal([SAMPLES] + shape) * (0.1 if audio else 1)
         else:

@@ -373,3 +373,17 @@ func FuzzView(f *testing.F) {
 		}
 	})
 }
+
+// TestPlaceholders: names that only say that a dimension is open are no names, and stay in the model.
+func TestPlaceholders(t *testing.T) {
+	for name, want := range map[string]string{"": "", "?": "", "None": "", "-1": "", "unk": "", "batch": "batch", "unk__6": "unk__6", "p2o.DynamicDimension.0": "p2o.DynamicDimension.0", "N": "N"} {
+		v := NewValue("x", tensor.Float32, []Dim{{Size: -1, Name: name}, {Size: 3}})
+		dims := v.Dims()
+		if dims[0].Name != want || dims[0].Size != -1 {
+			t.Errorf("%q is the name %q of size %d, want %q", name, dims[0].Name, dims[0].Size, want)
+		}
+		if again := NewValue("x", tensor.Float32, dims); again.Size() != v.Size() {
+			t.Errorf("%q was lost", name)
+		}
+	}
+}

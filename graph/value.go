@@ -1,6 +1,10 @@
 package graph
 
 import (
+	"cmp"
+	"strings"
+	"unicode"
+
 	"google.golang.org/protobuf/proto"
 
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
@@ -13,9 +17,9 @@ type Value struct{ p *onnxpb.ValueInfoProto }
 // Dim is a dimension as a model declares it.
 type Dim struct {
 	Size int    // negative where it is open
-	Name string // of an open dimension, "" where it has none
+	Name string // of an open dimension, the same wherever it has the same size; "" where it has none
 
-	denotation string
+	denotation, placeholder string
 }
 
 // NewValue declares a dense tensor. Nil dimensions leave its rank open, the type Undefined all but the name.
@@ -52,8 +56,8 @@ func dimension(d Dim) *onnxpb.TensorShapeProto_Dimension {
 	switch {
 	case d.Size >= 0:
 		p.Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: int64(d.Size)}
-	case d.Name != "":
-		p.Value = &onnxpb.TensorShapeProto_Dimension_DimParam{DimParam: d.Name}
+	case d.Name != "" || d.placeholder != "":
+		p.Value = &onnxpb.TensorShapeProto_Dimension_DimParam{DimParam: cmp.Or(d.Name, d.placeholder)}
 	}
 	return p
 }
@@ -73,7 +77,18 @@ func (v Value) Dense() bool { return v.p.GetType().GetTensorType() != nil }
 // Type returns the type of a dense tensor's elements, or Undefined.
 func (v Value) Type() tensor.Type { return tensor.Type(v.p.GetType().GetTensorType().GetElemType()) }
 
-// Dims returns the dimensions of a dense tensor, nil where no shape is declared; those of a scalar are empty.
+// placeholder tells whether a dimension's name only says that it is open, as some exporters write of every such one. By the
+// specification equal names are equal sizes, but to these neither exporters nor runtimes hold.
+func placeholder(name string) bool {
+	switch strings.ToLower(name) {
+	case "none", "null", "unk", "unknown", "dynamic", "-1":
+		return true
+	}
+	return !strings.ContainsFunc(name, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) })
+}
+
+// Dims returns the dimensions of a dense tensor, nil where no shape is declared; those of a scalar are empty. Placeholders such as
+// "?" and "None" are no names.
 func (v Value) Dims() []Dim {
 	shape := v.p.GetType().GetTensorType().GetShape()
 	if shape == nil {
@@ -81,6 +96,9 @@ func (v Value) Dims() []Dim {
 	}
 	return wrap(shape.GetDim(), func(d *onnxpb.TensorShapeProto_Dimension) Dim {
 		out := Dim{Size: -1, Name: d.GetDimParam(), denotation: d.GetDenotation()}
+		if placeholder(out.Name) {
+			out.Name, out.placeholder = "", out.Name
+		}
 		if n, ok := d.GetValue().(*onnxpb.TensorShapeProto_Dimension_DimValue); ok {
 			out.Size = int(max(n.DimValue, -1))
 		}
