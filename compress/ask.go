@@ -153,8 +153,7 @@ func (o *offer) bounded(c option, chain decomp.Chain) option {
 
 // work estimates how long an inquiry takes, to begin with the longest.
 func (of *Offers) work(q *inquiry) float64 {
-	k := of.sites[q.site].site.Kernel
-	return float64(k.Groups) * float64(k.Rows()) * float64(k.Cols()) * float64(k.Cols()) * float64(len(q.open))
+	return product(of.sites[q.site].site.Kernel) * float64(len(q.open))
 }
 
 // answer finds the losses that are asked for, site by site and method by method side by
@@ -202,6 +201,7 @@ func (of *Offers) find(ctx context.Context, q *inquiry, progress func(int)) erro
 		return fmt.Errorf(": %w", err)
 	}
 	defer leave()
+	defer of.store.turn(o.seen, q.method)()
 	spectrum, err := of.store.spectrum(o.seen, q.method)
 	if errors.As(err, new(*decomp.RefusedError)) {
 		q.drop(len(q.open), err)
@@ -287,17 +287,32 @@ func (q *inquiry) found(i int, c option) {
 }
 
 // raise raises the bound of an open option to the loss that was found at ranks of the same method none of which is smaller: its own
-// factors are among those.
+// factors are among those. Of the method that its own begins with, only the first number counts.
 func (c *option) raise(found option) {
-	if c.method != found.method || len(c.rank) != len(found.rank) {
+	switch {
+	case found.method == nil:
 		return
-	}
-	for i, r := range c.rank {
-		if r > found.rank[i] {
+	case c.method != found.method:
+		if c.method.Basis != found.method.Name || c.rank[0] > found.rank[0] {
 			return
 		}
+	case !within(c.rank, found.rank):
+		return
 	}
 	c.loss, c.share = max(c.loss, found.loss), max(c.share, found.share)
+}
+
+// within tells whether no number of a rank is larger than that of another.
+func within(r, other decomp.Rank) bool {
+	if len(r) != len(other) {
+		return false
+	}
+	for i, n := range r {
+		if n > other[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // judge turns a method's loss into what the search adds up. A loss that is no number is a *linalg.NumericalError.

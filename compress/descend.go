@@ -18,11 +18,14 @@ const (
 	rounds = 3
 	// nearHull is by how much of the best a scheme may be worse at a site, loss and price
 	// together, and still be looked at more finely in the first level; it halves with each.
-	nearHull = 1. / 8
+	nearHull = 1. / 32
 	// worthwhile is the share of the loss that a level must win for another to follow,
 	// from the level called settled on.
 	worthwhile = 1. / 128
 	settled    = 3
+	// heavy is from how many multiply-adds on, for one product of a kernel with a moment of its inputs, schemes are not looked at that are
+	// near the best at a site and no better.
+	heavy = 1e9
 )
 
 // standing is a choice among the options known so far.
@@ -120,6 +123,19 @@ func (q *quest) descend(ctx context.Context, st *stage, of *Offers) (standing, e
 // slack is by how much of the best a scheme may be worse at a level.
 func slack(level int) float64 { return math.Ldexp(nearHull, 1-level) }
 
+// afford is what of a slack there is for the sites of a ladder.
+func (l *ladder) afford(slack float64) float64 {
+	if k := l.offers[0].site.Kernel; product(k) > heavy {
+		return 0
+	}
+	return slack
+}
+
+// product is what one product of a kernel with a moment of its inputs takes, in multiply-adds.
+func product(k decomp.Shape) float64 {
+	return float64(k.Out) * float64(k.Cols()) * float64(k.Cols())
+}
+
 // near tells whether a level that began with start and led to s won too little for
 // another to follow.
 func (s *standing) near(start *standing) bool {
@@ -192,7 +208,7 @@ func (s *standing) around(q *quest, i, level int) []option {
 		}
 	}
 	for _, r := range best {
-		if rungs[r].Reduced(prices) <= (1+slack(level))*rungs[chosen].Reduced(prices) {
+		if rungs[r].Reduced(prices) <= (1+l.afford(slack(level)))*rungs[chosen].Reduced(prices) {
 			at = append(at, r)
 		}
 	}

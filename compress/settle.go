@@ -7,12 +7,13 @@ import (
 	"math"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/search"
 )
 
 // settle chooses among what is known, and finds the losses of those open rungs that could be worth choosing: at the prices of a
 // choice, loss and price together, one that could lose little enough to be better than what is known at its site, or worse by
-// no more than slack, as a share; or by no more than the choice may lie above the best, which is all that a better choice
+// no more than slack, as a share (none of it at heavy sites); or by no more than the choice may lie above the best, which is all that a better choice
 // among whole models can give up at one site. What is found lowers the prices, and it chooses again, until nothing open could be worth
 // it: the choice is then the one that finding everything would have led to.
 func (q *quest) settle(ctx context.Context, st *stage, of *Offers, slack float64) (standing, error) {
@@ -49,12 +50,11 @@ func (q *quest) promising(s *standing, slack float64) []*inquiry {
 		if len(l.open) == 0 {
 			continue
 		}
-		b := bar{least: math.Inf(1), slack: slack, gap: s.plan.Loss - s.plan.Bound}
+		b := bar{least: math.Inf(1), slack: l.afford(slack), gap: s.plan.Loss - s.plan.Bound}
 		for _, r := range s.stated[i].Rungs {
 			b.least = min(b.least, r.Reduced(prices))
 		}
-		for k := range q.a.methods {
-			m := &q.a.methods[k]
+		for _, m := range q.a.inTurn() {
 			var rungs [][]option
 			var price []float64
 			for _, rung := range l.open {
@@ -68,6 +68,26 @@ func (q *quest) promising(s *standing, slack float64) []*inquiry {
 				break
 			}
 		}
+	}
+	return out
+}
+
+// inTurn are the methods in the order in which they are asked: none before its basis, whose losses are bounds for it.
+func (a *Analysis) inTurn() []*decomp.Method {
+	var out, later []*decomp.Method
+	for i := range a.methods {
+		m := &a.methods[i]
+		if slices.ContainsFunc(a.methods[i+1:], func(n decomp.Method) bool { return n.Name == m.Basis }) {
+			later = append(later, m)
+			continue
+		}
+		out = append(out, m)
+		later = slices.DeleteFunc(later, func(n *decomp.Method) bool {
+			if n.Basis == m.Name {
+				out = append(out, n)
+			}
+			return n.Basis == m.Name
+		})
 	}
 	return out
 }

@@ -21,7 +21,8 @@ type store struct {
 	mu      sync.Mutex
 	metrics map[string]decomp.Metric // by site
 	spectra map[string]decomp.Spectrum
-	adopted []*narrower // what is closed with the store
+	turns   map[string]*sync.Mutex // by site and basis
+	adopted []*narrower            // what is closed with the store
 }
 
 // shelved is how many times the memory limit may lie in a file of what sites are factored from.
@@ -82,8 +83,8 @@ func (s *store) close() error {
 // factorization names a site's factorization by a method.
 func factorization(o *seen, m *decomp.Method) string { return o.site.Name + "\x00" + m.Name }
 
-// spectrum returns a site's factorization by a method: the one held, or a new one
-// that is its equal. It is for one goroutine at a time.
+// spectrum returns a site's factorization by a method: the one held, or a new one that is its equal. It is for one goroutine at a time,
+// together with those that are made from the same basis (turn).
 func (s *store) spectrum(o *seen, m *decomp.Method) (decomp.Spectrum, error) {
 	if !s.has(o) {
 		return s.whole.spectrum(o, m)
@@ -94,11 +95,44 @@ func (s *store) spectrum(o *seen, m *decomp.Method) (decomp.Spectrum, error) {
 	if held != nil {
 		return held, nil
 	}
+	if m.From != nil {
+		basis, err := MethodNamed(m.Basis)
+		if err != nil {
+			return nil, err
+		}
+		made, err := s.spectrum(o, &basis)
+		if err == nil {
+			err = s.keep(o, &basis, made)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return m.From(made)
+	}
 	kernel, metric, err := s.of(o)
 	if err != nil {
 		return nil, err
 	}
 	return m.Factor(s.algebra, kernel, metric)
+}
+
+// turn waits until no other method that shares a basis with this one is at work at a site.
+func (s *store) turn(o *seen, m *decomp.Method) (done func()) {
+	key := factorization(o, m)
+	if m.From != nil {
+		key = o.site.Name + "\x00" + m.Basis
+	}
+	s.mu.Lock()
+	if s.turns == nil {
+		s.turns = map[string]*sync.Mutex{}
+	}
+	if s.turns[key] == nil {
+		s.turns[key] = &sync.Mutex{}
+	}
+	turn := s.turns[key]
+	s.mu.Unlock()
+	turn.Lock()
+	return turn.Unlock
 }
 
 // of returns what a site is factored from.
@@ -138,6 +172,7 @@ func (s *store) floor(o *seen, m *decomp.Method) (decomp.Floor, error) {
 	if err != nil {
 		return decomp.Floor{}, err
 	}
+	defer s.turn(o, m)()
 	f, made, err := m.Floor(s.algebra, kernel, metric)
 	if err == nil && made != nil && s.shelf == nil {
 		err = s.keep(o, m, made)
@@ -148,6 +183,7 @@ func (s *store) floor(o *seen, m *decomp.Method) (decomp.Floor, error) {
 // chain returns the factors of an option, with the shift that keeps the mean of
 // the site's output where the errors were measured about it.
 func (s *store) chain(o *seen, c option) (decomp.Chain, error) {
+	defer s.turn(o, c.method)()
 	spectrum, err := s.spectrum(o, c.method)
 	if err != nil {
 		return nil, err

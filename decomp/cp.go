@@ -17,6 +17,7 @@ type cpScheme struct {
 func cp() Method {
 	c := cpScheme{name: "cp", split: true}
 	return c.method(Method{
+		Basis: cpWindowName,
 		Title: "four factors by canonical polyadic decomposition, one depthwise factor for each axis",
 		Doc: "Writes the kernel as a sum of r terms, each the outer product of one vector of output channels, one of input channels and one for " +
 			"each spatial axis. A convolution becomes a 1×1 convolution to r channels, a depthwise convolution along each axis (k×1, then 1×k), and a " +
@@ -28,8 +29,10 @@ func cp() Method {
 	})
 }
 
+const cpWindowName = "cp-window"
+
 func cpWindow() Method {
-	c := cpScheme{name: "cp-window"}
+	c := cpScheme{name: cpWindowName}
 	return c.method(Method{
 		Title: "three factors by canonical polyadic decomposition, one depthwise factor for the whole window",
 		Doc: "Writes the kernel as a sum of r terms, each the outer product of one vector of output channels, one of input channels and one k×k " +

@@ -60,25 +60,6 @@ func TestTensorLyErrors(t *testing.T) {
 	}
 }
 
-// terms returns Σ_s ‖term s‖² of a chain of cp without groups.
-func terms(c decomp.Chain) float64 {
-	r, sum := c[0].Kernel.Out, 0.0
-	for s := range r {
-		product := 1.0
-		for i, f := range c {
-			norm := 0.0
-			for j, w := range f.Kernel.Weights {
-				if i < len(c)-1 && j/(len(f.Kernel.Weights)/r) == s || i == len(c)-1 && j%r == s {
-					norm += w * w
-				}
-			}
-			product *= norm
-		}
-		sum += product
-	}
-	return sum
-}
-
 // TestBorderRank factors tensors of rank 3 and more that terms of rank 2 approach without limit, ever larger and
 // cancelling ever more of each other. Their norms must stay bounded, and the loss near the infimum of 0.
 func TestBorderRank(t *testing.T) {
@@ -95,12 +76,23 @@ func TestBorderRank(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if size := terms(c); !(size <= 150*s.Energy()) {
+		if size := decomptest.Terms(c); !(size <= 150*s.Energy()) {
 			t.Errorf("%s: Σ‖term‖² is %g for a tensor of energy %g", name, size, s.Energy())
 		}
 		if got := loss(t, s, decomp.Rank{2}); got > 0.05*s.Energy() {
 			t.Errorf("%s: loss %g of %g", name, got, s.Energy())
 		}
+	}
+}
+
+// TestTermsDoNotCancel: of a kernel that is no small toy, the terms are not much larger together than it is.
+func TestTermsDoNotCancel(t *testing.T) {
+	k := peerKernel()
+	s := decomptest.Random(17, k.Shape)
+	for _, name := range []string{"cp", "cp-window"} {
+		m := method(t, name)
+		decomptest.TermsHold(t, linalg.Gonum(), m, decomptest.Specimen{Name: "peer", Kernel: k}, 6.05)
+		decomptest.TermsHold(t, linalg.Gonum(), m, decomptest.Specimen{Name: "random", Kernel: s.Kernel}, 6.05)
 	}
 }
 

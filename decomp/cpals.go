@@ -9,13 +9,39 @@ import (
 
 // cpBound bounds Σ_s ‖term s‖² as a multiple of the energy of the tensor. A tensor need not have a best approximation
 // of rank r: terms may grow without limit while they cancel each other. Within the bound there always is one, and
-// every step below is the best within it, so that the error never rises on account of it.
+// every step below is the best within it, so that the error never rises on account of it. The bound is as low as it is for what
+// comes after: of terms that cancel, numbers of eight bits leave little but their rounding.
 //
-// The sweeps keep within the first, so that they do not end in a corner of it; what follows may use the second.
+// The sweeps keep within the first, so that they do not end in a corner of it; what follows may use the second. Kernels on which
+// the work is light are too small for any rounding of theirs to matter, and lose more by the bounds: for them these are only what keeps
+// terms from growing without limit.
 const (
-	cpBound     = 30
-	cpLastBound = 100
+	cpBound     = 3
+	cpLastBound = 6
+
+	cpLightBound     = 30
+	cpLightLastBound = 100
 )
+
+// light tells that a sweep over r terms is so little work that it is done in double precision, that all starts are worth a
+// trial, and that the rungs below may be asked for theirs.
+func (s *modeSpace) light(r int) bool { return r*len(s.target.Data) <= lightWork }
+
+// bound is that of sweeps over r terms.
+func (s *modeSpace) bound(r int) float64 {
+	if s.light(r) {
+		return cpLightBound * s.energy
+	}
+	return cpBound * s.energy
+}
+
+// lastBound is that of what follows.
+func (s *modeSpace) lastBound(r int) float64 {
+	if s.light(r) {
+		return cpLightLastBound * s.energy
+	}
+	return cpLastBound * s.energy
+}
 
 // cpEffort bounds alternating least squares.
 type cpEffort struct {
@@ -86,7 +112,7 @@ func (x cpTerms) beyond(before cpTerms, ahead float64) cpTerms {
 // error. Two products with the tensor serve all modes: right = columns·Tᵀ gives D, and n = D·T gives P and, seen
 // through P, every window mode.
 func (s *modeSpace) sweep(x cpTerms) (float64, error) {
-	limit := cpBound * s.energy
+	limit := s.bound(x.out.Rows)
 	for _, m := range x.inner() {
 		unitRows(m, x.out)
 	}
@@ -152,9 +178,15 @@ const cpSlack = 1e-3
 // rows of norm 1, ‖X‖² is Σ_s ‖term s‖². λ is found by Newton steps on 1/‖X‖, which is nearly linear in λ and
 // concave, so that they climb to it from below (Moré and Sorensen, SIAM J. Sci. Stat. Comput. 4, 1983).
 func boundedSolve(b linalg.Backend, m, right *linalg.Matrix, limit float64) (*linalg.Matrix, error) {
+	x, _, err := boundedRidge(b, m, right, limit)
+	return x, err
+}
+
+// boundedRidge is boundedSolve with the λ that it found.
+func boundedRidge(b linalg.Backend, m, right *linalg.Matrix, limit float64) (x *linalg.Matrix, lambda float64, err error) {
 	largest := largestDiagonal(m)
 	if largest == 0 {
-		return linalg.New(m.Rows, right.Cols), nil
+		return linalg.New(m.Rows, right.Cols), 0, nil
 	}
 	lambda, lifted, indefinite := cpRidge*largest, m.Clone(), false
 	for range 40 {
@@ -168,18 +200,18 @@ func boundedSolve(b linalg.Backend, m, right *linalg.Matrix, limit float64) (*li
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		size := squaredNorm(x.Data)
 		if size <= limit*(1+cpSlack) {
-			return x, nil
+			return x, lambda, nil
 		}
 		again, err := b.SolveSPD(lifted, x)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		norm, bound := math.Sqrt(size), math.Sqrt(limit)
 		lambda += size / dot(x.Data, again.Data) * (norm - bound) / bound
 	}
-	return nil, &boundError{}
+	return nil, 0, &boundError{}
 }

@@ -57,7 +57,7 @@ func (c *cpGroup) search(r int) (found[cpTerms], error) {
 		return found[cpTerms]{factors: c.exactTerms()}, nil
 	}
 	smaller := found[cpTerms]{loss: math.Inf(1)}
-	if n := below(c.rungs, r); n > 0 && c.light(r) {
+	if n := below(c.rungs, r); n > 0 && c.space.light(r) {
 		var err error
 		if smaller, err = c.at(n); err != nil {
 			return smaller, err
@@ -119,10 +119,6 @@ func rounds(work, each float64, least, most int) int {
 	return max(least, min(most, int(work/each)))
 }
 
-// light tells that a sweep over r terms is so little work that it is done in double precision, that all starts are worth a
-// trial, and that the rungs below may be asked for theirs.
-func (c *cpGroup) light(r int) bool { return r*len(c.w.Data) <= lightWork }
-
 // swept sweeps from x, which may be near its best already.
 func (c *cpGroup) swept(x cpTerms, near bool) (cpTerms, error) {
 	r, wide := x.out.Rows, c.w.Rows+c.space.in
@@ -132,7 +128,7 @@ func (c *cpGroup) swept(x cpTerms, near bool) (cpTerms, error) {
 		work = nearWork
 	}
 	sweeps := rounds(work, each, rounds(sweepMost, each, leastSweeps, sweepEnough), mostSweeps)
-	if !c.light(r) {
+	if !c.space.light(r) {
 		if single, ok := c.space.newSingle(x); ok && single.alternate(sweeps, near) {
 			return single.terms(), nil
 		}
@@ -149,7 +145,8 @@ func (c *cpGroup) fitted(x cpTerms, work float64, least, most int) (cpTerms, err
 	evaluations := rounds(work, each, least, most)
 	if c.space.metric == nil || each > hugeFit || evaluations < 2 {
 		x = x.clone()
-		return x, c.space.finish(x)
+		_, err := c.space.finished(x)
+		return x, err
 	}
 	return c.space.fit(x, evaluations)
 }
@@ -166,7 +163,7 @@ func (c *cpGroup) starts(r int, smaller found[cpTerms]) ([]cpTerms, error) {
 	}
 	leading := c.leading.first(r)
 	starts := []cpTerms{leading.with(c.space.randomTerms(r-leading.out.Rows), r)}
-	if !c.light(r) {
+	if !c.space.light(r) {
 		return starts, nil
 	}
 	starts = append(starts, c.space.randomTerms(r))

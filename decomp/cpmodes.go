@@ -20,7 +20,8 @@ type modeSpace struct {
 	energy float64        // ‖target‖²
 	sides  []whitening    // of O, of C, and of each window mode
 
-	targetSeen *linalg.Matrix // what wanted returns, once it was asked for
+	targetSeen *linalg.Matrix     // what wanted returns, once it was asked for
+	narrow     *[3]linalg.Block32 // metric, target and wanted in single precision, scaled to a target of norm 1; likewise
 }
 
 // newModeSpace takes a group's kernel w [O, K] and its metric, all normalized; nil for the identity.
@@ -84,6 +85,7 @@ type lastOf struct {
 	seen  *linalg.Matrix // columns·A [r, K]
 	right *linalg.Matrix // columns·A·Tᵀ [r, O]
 	out   *linalg.Matrix // the best D [r, O]
+	ridge float64        // with which it keeps within its bound
 }
 
 // bestLast solves for D under the metric, ‖D‖² bounded.
@@ -91,15 +93,8 @@ func (s *modeSpace) bestLast(columns *linalg.Matrix, limit float64) (lastOf, err
 	v := lastOf{seen: s.seen(columns)}
 	v.right = s.b.Mul(false, true, 1, v.seen, s.target)
 	var err error
-	v.out, err = boundedSolve(s.b, s.b.Mul(false, true, 1, v.seen, columns), v.right, limit)
+	v.out, v.ridge, err = boundedRidge(s.b, s.b.Mul(false, true, 1, v.seen, columns), v.right, limit)
 	return v, err
-}
-
-// slope returns the derivative of the loss by the columns [r, K], D being the best for them; wanted is target·A.
-func (s *modeSpace) slope(v lastOf, wanted *linalg.Matrix) *linalg.Matrix {
-	missed := s.b.Mul(true, false, 1, v.out, v.seen)
-	subtract(missed, wanted)
-	return s.b.Mul(false, false, 2, v.out, missed)
 }
 
 // mode is one index of several that together number the columns of a matrix: [before, length, after].

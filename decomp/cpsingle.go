@@ -135,7 +135,7 @@ func (c *cpSingle) sweep(ridge float32) (missed float64, ok bool) {
 	for i := 1; i < len(modes); i++ {
 		c.gram(i)
 	}
-	c.multiplyTaps(c.taps)
+	multiplyTaps32(c.taps, modes[2:])
 	rowProducts32(c.wide, modes[1], c.taps)
 	clear(modes[0].Data)
 	c.b.GemmAdd32(false, true, c.wide, c.target, modes[0])
@@ -145,14 +145,14 @@ func (c *cpSingle) sweep(ridge float32) (missed float64, ok bool) {
 	clear(c.wide.Data)
 	c.b.GemmAdd32(false, false, modes[0], c.target, c.wide)
 	for range c.passes {
-		c.multiplyTaps(c.taps)
+		multiplyTaps32(c.taps, modes[2:])
 		overLast32(modes[1], c.wide, c.taps)
 		if _, ok = c.solve(1, ridge); !ok {
 			return 0, false
 		}
 		overFirst32(c.taps, c.wide, modes[1])
 		for i := 2; i < len(modes); i++ {
-			c.overOthers(modes[i], i)
+			overOthers32(modes[i], c.taps, modes[2:], i-2)
 			if missed, ok = c.solve(i, ridge); !ok {
 				return 0, false
 			}
@@ -219,9 +219,8 @@ func (c *cpSingle) normal(i int, ridge float32) {
 	}
 }
 
-// multiplyTaps writes the products of the window vectors of each term.
-func (c *cpSingle) multiplyTaps(to linalg.Block32) {
-	window := c.at.modes[2:]
+// multiplyTaps32 writes the products of the window vectors of each term.
+func multiplyTaps32(to linalg.Block32, window []linalg.Block32) {
 	if len(window) == 1 {
 		copy(to.Data, window[0].Data)
 		return
@@ -237,17 +236,16 @@ func (c *cpSingle) multiplyTaps(to linalg.Block32) {
 	}
 }
 
-// overOthers contracts the taps of each term with all window vectors but those of mode i.
-func (c *cpSingle) overOthers(to linalg.Block32, i int) {
-	modes, m := c.at.modes, c.taps
-	for j := len(modes) - 1; j > i; j-- {
-		next := linalg.NewBlock32(m.Rows, m.Cols/modes[j].Cols)
-		overLast32(next, m, modes[j])
+// overOthers32 contracts the taps m of each term with all window vectors but those of mode i.
+func overOthers32(to, m linalg.Block32, window []linalg.Block32, i int) {
+	for j := len(window) - 1; j > i; j-- {
+		next := linalg.NewBlock32(m.Rows, m.Cols/window[j].Cols)
+		overLast32(next, m, window[j])
 		m = next
 	}
-	for j := 2; j < i; j++ {
-		next := linalg.NewBlock32(m.Rows, m.Cols/modes[j].Cols)
-		overFirst32(next, m, modes[j])
+	for _, w := range window[:i] {
+		next := linalg.NewBlock32(m.Rows, m.Cols/w.Cols)
+		overFirst32(next, m, w)
 		m = next
 	}
 	copy(to.Data, m.Data)

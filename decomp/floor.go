@@ -150,8 +150,11 @@ func (p pair) floor(b linalg.Backend, k Kernel, m Metric) (Floor, Spectrum, erro
 	if err != nil {
 		return Floor{}, nil, err
 	}
-	losses := make([]float64, s.groups[0].start.Rows+1)
-	for _, g := range s.groups {
+	losses := make([]float64, s.groups[0].full()+1)
+	for i, g := range s.groups {
+		if err := g.prepare(); err != nil {
+			return Floor{}, nil, refused(p.name, nil, i, k.Shape, err)
+		}
 		for r, v := range tails(g.squares) {
 			losses[r] += g.unit(v)
 		}

@@ -76,6 +76,12 @@ type Method struct {
 	// Factor decomposes a kernel under a metric; a *RefusedError says that the method cannot factor these numbers at any
 	// rank. The spectrum may hold on to the numbers of both, which are to be left as they are while it is asked.
 	Factor func(linalg.Backend, Kernel, Metric) (Spectrum, error)
+	// Basis is the name of the method that has all of this one's chains among its own but for further factors behind, or as a special
+	// case, at the first number of a rank: none loses less here than there. It is empty where there is none.
+	Basis string
+	// From makes the spectrum from that of the basis for the same numbers, to the same answers as Factor, and shares what was found;
+	// the two are for one goroutine at a time. It is nil where nothing can be shared.
+	From func(basis Spectrum) (Spectrum, error)
 	// Closed says whether under a metric the method is a singular value decomposition, which knows its losses at all ranks
 	// at once, each the least there is. It is nil where it never is; where it is, Floor gives them, and the spectrum where it
 	// took one.

@@ -159,7 +159,11 @@ func (p pair) spectrum(b linalg.Backend, k Kernel, m Metric) (*spectrum[*pairGro
 	}
 	rungs := coarse(pairRungs, l.breakEven(), l.full(), 1)
 	groups, err := groupsOf(p.name, k, m, func(g int, w *linalg.Matrix) (*pairGroup, error) {
-		return newPairGroup(newSplit(b, l.columns(w), l.moment(of(m.In, g)), of(m.Out, g), l.taps), rungs)
+		group := &pairGroup{split: newSplit(b, l.columns(w), l.moment(of(m.In, g)), of(m.Out, g), l.taps), rungs: rungs}
+		if l.headTaps == 1 {
+			group.kept = map[int]fitted{}
+		}
+		return group, nil
 	})
 	if err != nil {
 		return nil, err

@@ -6,16 +6,22 @@ import (
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
-// pairGroup is one group's kernel, from which a pair of any rank can be made.
+// pairGroup is one group's kernel, from which a pair of any rank can be made. What its heads leave is what the methods begin
+// with that have more factors (behindHead).
 type pairGroup struct {
 	*split
 	coords  coordinates
-	start   *linalg.Matrix // [full rank, X]: the first r rows are the head that rank r starts from
+	start   *linalg.Matrix // [full rank, X]: the first r rows are the head that rank r starts from; made by prepare
 	squares []float64      // what each row of start is worth where A is the identity
 	rungs   []int          // the ranks of the coarse ladder
 	// alone has what came of the ranks' own starts, found what is promised for them.
 	alone, found answers[int, fitted]
 	nested       *seen // through the longest start that is short of the full one, without ma
+	// kept are the heads that descents ended at, by rank, and nil where no other method begins with them.
+	kept map[int]fitted
+
+	lifted  *whitening  // of G, so that it has an inverse; made by output
+	turning *orthogonal // made by turned
 }
 
 // fitted is a head with its best tail.
@@ -27,25 +33,88 @@ type fitted struct {
 
 func (f fitted) lost() float64 { return f.loss }
 
-func newPairGroup(s *split, rungs []int) (*pairGroup, error) {
-	c, err := s.coordinates()
+// full is the rank at which every kernel is rebuilt.
+func (s *split) full() int { return min(s.width, s.rows*s.taps) }
+
+// prepare finds the heads that descents start from.
+func (g *pairGroup) prepare() error {
+	if g.start != nil {
+		return nil
+	}
+	var err error
+	if g.coords, err = g.coordinates(); err == nil {
+		g.start, g.squares, err = g.coords.leading(g.split)
+	}
+	return err
+}
+
+// output takes G apart.
+func (g *pairGroup) output() (whitening, error) {
+	if g.lifted == nil {
+		w, err := whiten(g.b, g.out, liftOut)
+		if err != nil {
+			return w, err
+		}
+		g.lifted = &w
+	}
+	return *g.lifted, nil
+}
+
+// turned is the kernel in the principal directions of its channels, for where A is the identity.
+func (g *pairGroup) turned() (*orthogonal, error) {
+	if g.turning == nil {
+		q, err := g.output()
+		if err == nil {
+			g.turning, err = newOrthogonal(g.b, times(g.b, q.root, g.w), g.taps)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return g.turning, nil
+}
+
+// behindHead returns what the kernel is seen as through the head of the pair of rank r.
+func (g *pairGroup) behindHead(r int) (*seen, error) {
+	if err := g.prepare(); err != nil {
+		return nil, err
+	}
+	switch {
+	case r == g.full():
+		return g.through(g.exact().head), nil
+	case g.still(r):
+		return g.throughStart(r), nil
+	}
+	f, err := g.found.factors(r, g.solve)
 	if err != nil {
 		return nil, err
 	}
-	start, squares, err := c.leading(s)
-	if err != nil {
-		return nil, err
-	}
-	return &pairGroup{split: s, coords: c, start: start, squares: squares, rungs: rungs}, nil
+	return g.through(f.head), nil
+}
+
+// still tells that the head of rank r is what it starts from, since a descent would take too much.
+func (g *pairGroup) still(r int) bool {
+	return g.in == nil || g.ladderEffort(r).evaluations < fewest
 }
 
 // solve returns the pair of rank r. It is no worse than what the coarse rank below finds from its own start, whatever
 // came of that of r: no loss rises with the rank, unless two descents in a row end badly. To look further down would
 // make every rank cost as much as the whole ladder where a kernel is factored anew for it.
 func (g *pairGroup) solve(r int) (fitted, error) {
+	if err := g.prepare(); err != nil {
+		return fitted{}, err
+	}
+	if r == g.full() || g.still(r) || g.kept == nil {
+		return g.search(r)
+	}
+	return known(g.kept, r, func() (fitted, error) { return g.search(r) })
+}
+
+// search does the work of solve.
+func (g *pairGroup) search(r int) (fitted, error) {
 	f, err := g.alone.factors(r, g.fit)
 	n := below(g.rungs, r)
-	if err != nil || n == 0 || r == g.start.Rows || g.in == nil {
+	if err != nil || n == 0 || r == g.full() || g.still(r) {
 		return f, err
 	}
 	if loss, err := g.alone.loss(n, g.fit); err != nil || !(f.loss > loss) {
@@ -65,6 +134,12 @@ func (g *pairGroup) held() []*linalg.Matrix {
 	if g.nested != nil {
 		out = append(out, g.nested.head, g.nested.mam, g.nested.wam)
 	}
+	if g.lifted != nil {
+		out = append(out, g.lifted.held()...)
+	}
+	if g.turning != nil {
+		out = append(out, g.turning.held()...)
+	}
 	return out
 }
 
@@ -72,7 +147,7 @@ func (g *pairGroup) held() []*linalg.Matrix {
 func (g *pairGroup) fit(r int) (fitted, error) {
 	head := g.start.RowRange(0, min(r, g.start.Rows))
 	switch {
-	case r == g.start.Rows:
+	case r == g.full():
 		return g.exact(), nil
 	case g.in == nil:
 		loss := 0.0
@@ -80,29 +155,32 @@ func (g *pairGroup) fit(r int) (fitted, error) {
 			loss += g.squares[i]
 		}
 		return fitted{head: head, loss: loss}, nil
-	case g.ladderEffort(r).evaluations < fewest:
-		return g.unmoved(r)
+	case g.still(r):
+		return g.settled(g.throughStart(r))
 	}
 	return g.lower(head, g.ladderEffort(r))
 }
 
-// unmoved returns the pair of rank r with the head that it starts from. Ranks up to the last that the ladder has short of
-// the full one share the product with A.
-func (g *pairGroup) unmoved(r int) (fitted, error) {
-	longest := below(g.rungs, g.start.Rows)
+// throughStart returns what is seen through the head that rank r starts from. Ranks up to the last that the ladder has short of the
+// full one share the product with A.
+func (g *pairGroup) throughStart(r int) *seen {
+	longest := below(g.rungs, g.full())
 	if r > longest {
-		return g.settled(g.through(g.start.RowRange(0, r)))
+		return g.through(g.start.RowRange(0, r))
 	}
 	if g.nested == nil {
 		g.nested = g.through(g.start.RowRange(0, longest))
 		g.nested.ma = nil
 	}
-	return g.settled(g.nested.first(r, g.taps))
+	return g.nested.first(r, g.taps)
 }
 
 // descended returns the head that a descent from the start of rank r ends at, seen through.
 func (g *pairGroup) descended(r int, limit effort) (*seen, error) {
-	if r == g.start.Rows {
+	if err := g.prepare(); err != nil {
+		return nil, err
+	}
+	if r == g.full() {
 		return g.through(g.exact().head), nil
 	}
 	return g.moved(g.start.RowRange(0, r), limit)
@@ -133,8 +211,11 @@ func (g *pairGroup) exact() fitted {
 
 // resolve returns the better of the pairs from a given head and from the group's own start, lowered.
 func (g *pairGroup) resolve(head *linalg.Matrix) (fitted, error) {
+	if err := g.prepare(); err != nil {
+		return fitted{}, err
+	}
 	r := head.Rows
-	if r == g.start.Rows || g.in == nil {
+	if r == g.full() || g.in == nil {
 		return g.fit(r)
 	}
 	given, err := g.try(head)

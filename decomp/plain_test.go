@@ -117,7 +117,7 @@ func TestBetterThanPlain(t *testing.T) {
 			in, out := plainRoots(t, a, g, k.In)
 			w := &linalg.Matrix{Rows: k.Rows(), Cols: k.Cols(), Data: k.Weights}
 			for _, rank := range c.ranks(k.Shape, 1) {
-				if rank[0] == s.groups[0].start.Rows {
+				if rank[0] == s.groups[0].full() {
 					continue
 				}
 				group := s.groups[0]

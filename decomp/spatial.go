@@ -25,8 +25,13 @@ const (
 		"factor is improved step by step, the last one always being the best for it. With groups, every group gets the same rank."
 )
 
+const svdInName = "svd-in"
+
+// inputPair is the pair that cuts the input channels from all else.
+func inputPair() pair { return pair{name: svdInName, head: pointwise} }
+
 func svdIn() Method {
-	return pair{name: "svd-in", head: pointwise}.method(Method{
+	return inputPair().method(Method{
 		Title: "two factors by singular value decomposition, the inputs first",
 		Doc: "Splits a convolution into a 1×1 convolution from the input channels to r, and a k×k convolution from those to the outputs, which keeps " +
 			"the stride, padding and dilation. Where there are more input channels than outputs, it is cheaper than svd, whose first factor is " +

@@ -55,6 +55,28 @@ func groupsOf[G any](method string, k Kernel, m Metric, build func(g int, w *lin
 	return out, nil
 }
 
+// groupsOn makes something of every group of another method's spectrum.
+func groupsOn[G any](basis *spectrum[*pairGroup], method string, build func(*pairGroup) (G, error)) ([]G, error) {
+	var out []G
+	for i, g := range basis.groups {
+		made, err := build(g)
+		if err != nil {
+			return nil, refused(method, nil, i, basis.shape, err)
+		}
+		out = append(out, made)
+	}
+	return out, nil
+}
+
+// onBasis is a method's From.
+func onBasis[G solver](method string, basis Spectrum, build func(*spectrum[*pairGroup]) (*spectrum[G], error)) (Spectrum, error) {
+	pairs, ok := basis.(*spectrum[*pairGroup])
+	if !ok || pairs.method != svdInName {
+		return nil, fmt.Errorf("decomp: %s from a factorization that is none by %s", method, svdInName)
+	}
+	return build(pairs)
+}
+
 func (s *spectrum[G]) Energy() float64 {
 	sum := 0.0
 	for _, g := range s.groups {

@@ -31,6 +31,8 @@ func tt() Method {
 		Near:    ttNear,
 		Factors: ttFactors,
 		Factor:  func(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) { return newTTSpectrum(b, k, m) },
+		Basis:   svdInName,
+		From:    func(basis Spectrum) (Spectrum, error) { return onBasis("tt", basis, ttFrom) },
 		Refit:   ttRefit,
 	}
 }

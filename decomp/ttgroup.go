@@ -17,12 +17,11 @@ type ttGroup struct {
 	*split
 	window []int // taps of each axis
 	limits Rank
-	output whitening              // of G, lifted
-	plain  *orthogonal            // where A is the identity, else nil
-	first  *pairGroup             // where it is not
-	behind map[string]begun       // what is known behind all bonds but the last
-	firsts map[int]*linalg.Matrix // the first factors, by their rows
-	recent []reduced              // behind the first bonds of the ranks asked for last, latest last
+	basis  *pairGroup       // of svd-in, whose heads are the first factors
+	output whitening        // of G, lifted
+	plain  *orthogonal      // where A is the identity, else nil
+	behind map[string]begun // what is known behind all bonds but the last
+	recent []reduced        // behind the first bonds of the ranks asked for last, latest last
 	found  answers[string, trainFit]
 }
 
@@ -49,21 +48,16 @@ type reduced struct {
 	*pairGroup
 }
 
-func newTTGroup(s *split, window []int, limits Rank) (*ttGroup, error) {
-	t := &ttGroup{split: s, window: window, limits: limits, behind: map[string]begun{}, firsts: map[int]*linalg.Matrix{}}
+func newTTGroup(basis *pairGroup, window []int, limits Rank) (*ttGroup, error) {
+	t := &ttGroup{split: basis.split, basis: basis, window: window, limits: limits, behind: map[string]begun{}}
 	var err error
-	if t.output, err = whiten(s.b, s.out, liftOut); err != nil {
-		return nil, err
-	}
-	if s.in == nil {
-		t.plain, err = newOrthogonal(s.b, times(s.b, t.output.root, s.w), s.taps)
-	} else {
-		t.first, err = newPairGroup(s, nil)
+	if t.output, err = basis.output(); err == nil && t.in == nil {
+		t.plain, err = basis.turned()
 	}
 	return t, err
 }
 
-// Limits of the descent of one factor.
+// Limits of the descent of one factor behind the first.
 const (
 	ttRounds = 4
 	ttBudget = 2e9
@@ -116,11 +110,11 @@ func (t *ttGroup) at(r Rank) (trainFit, error) {
 // before returns the train of all ranks but the last.
 func (t *ttGroup) before(r Rank) (begun, error) {
 	return known(t.behind, fmt.Sprint(r), func() (begun, error) {
-		g, err := t.behindFirst(r[0])
+		first, err := t.behindFirst(r[0])
 		if err != nil {
 			return begun{}, err
 		}
-		heads := []*linalg.Matrix{t.firsts[r[0]]}
+		heads, g := []*linalg.Matrix{first.head}, first.pairGroup
 		for i := 1; ; i++ {
 			v, err := g.descended(r[i], g.effort(r[i], ttRounds, ttBudget, ladderGain))
 			if err != nil {
@@ -141,36 +135,26 @@ func (t *ttGroup) before(r Rank) (begun, error) {
 func (t *ttGroup) held() []*linalg.Matrix {
 	t.recent = nil
 	t.found.forget()
-	if t.plain != nil {
-		return slices.Concat(t.split.held(), t.output.held(), t.plain.held())
-	}
-	return slices.Concat(t.split.held(), t.output.held(), t.first.held())
+	return t.basis.held()
 }
 
 // behindFirst returns the kernel behind the first factor of r1 rows. Those of the last few are kept, as many as take no
 // more than half the room of A, since a ladder comes back to them.
-func (t *ttGroup) behindFirst(r1 int) (*pairGroup, error) {
-	head := t.firsts[r1]
+func (t *ttGroup) behindFirst(r1 int) (reduced, error) {
 	for _, r := range t.recent {
-		if r.head == head {
-			return r.pairGroup, nil
+		if r.head.Rows == r1 {
+			return r, nil
 		}
 	}
-	var v *seen
-	if head != nil {
-		v = t.through(head)
-	} else {
-		var err error
-		if v, err = t.first.descended(r1, t.effort(r1, ttRounds, ttBudget, ladderGain)); err != nil {
-			return nil, err
-		}
-		t.firsts[r1] = v.head
-	}
-	g, err := t.split.behind(v, t.window[0])
+	v, err := t.basis.behindHead(r1)
 	if err != nil {
-		return nil, err
+		return reduced{}, err
 	}
-	t.recent = append(t.recent, reduced{head: v.head, pairGroup: g})
+	made := reduced{head: v.head}
+	if made.pairGroup, err = t.split.behind(v, t.window[0]); err != nil {
+		return reduced{}, err
+	}
+	t.recent = append(t.recent, made)
 	room := 0
 	for i, r := range slices.Backward(t.recent) {
 		if room += len(r.in.Data); i < len(t.recent)-1 && room > len(t.in.Data)/2 {
@@ -178,7 +162,7 @@ func (t *ttGroup) behindFirst(r1 int) (*pairGroup, error) {
 			break
 		}
 	}
-	return g, nil
+	return made, nil
 }
 
 // behind returns the kernel behind a head, the best tail under M A Mᵀ, cut behind the next axis, of so many taps. Its
@@ -192,7 +176,7 @@ func (s *split) behind(v *seen, taps int) (*pairGroup, error) {
 	next.width, next.taps = v.head.Rows*taps, s.taps/taps
 	next.w, next.wa, next.in = tail, v.wam, v.mam
 	next.turned = byTap(next.wa, next.taps)
-	return newPairGroup(&next, nil)
+	return &pairGroup{split: &next}, nil
 }
 
 // opened is what all factors but two leave to those.

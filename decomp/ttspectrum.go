@@ -10,17 +10,27 @@ func newTTSpectrum(b linalg.Backend, k Kernel, m Metric) (*spectrum[*ttGroup], e
 	if err := ttAccepts(k.Shape); err != nil {
 		return nil, err
 	}
-	var window []int
-	for _, a := range windowAxes(k.Shape) {
-		window = append(window, k.Window[a])
-	}
-	groups, err := groupsOf("tt", k, m, func(g int, w *linalg.Matrix) (*ttGroup, error) {
-		return newTTGroup(newSplit(b, w, of(m.In, g), of(m.Out, g), k.taps()), window, ttLimits(k.Shape))
-	})
+	basis, err := inputPair().spectrum(b, k, m)
 	if err != nil {
 		return nil, err
 	}
-	return &spectrum[*ttGroup]{method: "tt", check: ttCheck, factors: ttFactors, shape: k.Shape, groups: groups}, nil
+	return ttFrom(basis)
+}
+
+func ttFrom(basis *spectrum[*pairGroup]) (*spectrum[*ttGroup], error) {
+	s := basis.shape
+	if err := ttAccepts(s); err != nil {
+		return nil, err
+	}
+	var window []int
+	for _, a := range windowAxes(s) {
+		window = append(window, s.Window[a])
+	}
+	groups, err := groupsOn(basis, "tt", func(g *pairGroup) (*ttGroup, error) { return newTTGroup(g, window, ttLimits(s)) })
+	if err != nil {
+		return nil, err
+	}
+	return &spectrum[*ttGroup]{method: "tt", check: ttCheck, factors: ttFactors, shape: s, groups: groups}, nil
 }
 
 func (t *ttGroup) loss(r Rank) (float64, error) {

@@ -17,7 +17,7 @@ func tucker2() Method {
 			"padding and dilation, and a 1×1 convolution to the outputs. It has two ranks, and saves most where both channel modes have few " +
 			"directions that count; with r2 at its full size it is svd-in, with r1 at its full size it is svd.\n\n" +
 			"Given the first factor, the other two are the truncated singular value decomposition of the best map of what it lets through, so " +
-			"the first factor is all there is to look for. With data it is that of svd-in with r1, improved step by step, and serves every r2. Without " +
+			"the first factor is all there is to look for. With data it is that of svd-in with r1, and serves every r2. Without " +
 			"data, subspaces of both modes are found together, by higher-order orthogonal iteration. With groups, every group gets the same ranks.",
 		Formula: "W'[o,c,i,j] = Σ_s Σ_q U[o,q] Z[q,s,i,j] P[s,c];  min tr(G (W−W') A (W−W')ᵀ): for the map M of a head P, U Z = G^-½ [G^½ L B^½]_r2 B^-½ " +
 			"with B = M A Mᵀ, L = W A Mᵀ B⁻¹ and [·]_r the truncated SVD; tr(G (W−L M) A (W−L M)ᵀ) lowered over P by limited-memory BFGS",
@@ -32,6 +32,8 @@ func tucker2() Method {
 		Near:    tuckerNear,
 		Factors: tuckerFactors,
 		Factor:  func(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) { return newTuckerSpectrum(b, k, m) },
+		Basis:   svdInName,
+		From:    func(basis Spectrum) (Spectrum, error) { return onBasis("tucker2", basis, tuckerFrom) },
 		Refit:   tuckerRefit,
 	}
 }
@@ -153,17 +155,26 @@ func tuckerFactors(s Shape, r Rank) Chain {
 }
 
 func newTuckerSpectrum(b linalg.Backend, k Kernel, m Metric) (*spectrum[*tuckerGroup], error) {
-	size, err := tuckerSizeOf(k.Shape)
+	if _, err := tuckerSizeOf(k.Shape); err != nil {
+		return nil, err
+	}
+	basis, err := inputPair().spectrum(b, k, m)
 	if err != nil {
 		return nil, err
 	}
-	groups, err := groupsOf("tucker2", k, m, func(g int, w *linalg.Matrix) (*tuckerGroup, error) {
-		return newTuckerGroup(newSplit(b, w, of(m.In, g), of(m.Out, g), size.taps), size)
-	})
+	return tuckerFrom(basis)
+}
+
+func tuckerFrom(basis *spectrum[*pairGroup]) (*spectrum[*tuckerGroup], error) {
+	size, err := tuckerSizeOf(basis.shape)
 	if err != nil {
 		return nil, err
 	}
-	return &spectrum[*tuckerGroup]{method: "tucker2", check: tuckerCheck, factors: tuckerFactors, shape: k.Shape, groups: groups}, nil
+	groups, err := groupsOn(basis, "tucker2", func(g *pairGroup) (*tuckerGroup, error) { return newTuckerGroup(g, size) })
+	if err != nil {
+		return nil, err
+	}
+	return &spectrum[*tuckerGroup]{method: "tucker2", check: tuckerCheck, factors: tuckerFactors, shape: basis.shape, groups: groups}, nil
 }
 
 func (g *tuckerGroup) loss(r Rank) (float64, error) {

@@ -1,21 +1,17 @@
 package decomp
 
-import (
-	"slices"
-
-	"github.com/onnx-compress/onnx-compress/linalg"
-)
+import "github.com/onnx-compress/onnx-compress/linalg"
 
 // tuckerGroup is one group's kernel, from which factors of any pair of ranks can be made.
 //
-// Under a metric the head of a pair is the one that loses least where the outputs are free, as in svd-in: given it, the
+// Under a metric the head of a pair is that of svd-in, which loses least where the outputs are free: given it, the
 // best of what comes behind is known for every r2 at once, and little is won by a head of their own.
 type tuckerGroup struct {
 	*split
 	size   tuckerSize
+	basis  *pairGroup
 	output whitening   // of G, lifted
 	plain  *orthogonal // where A is the identity, else nil
-	inner  *pairGroup  // where it is not
 	heads  map[int]opened
 	found  answers[[2]int, tuckerFit] // of the iteration
 }
@@ -32,25 +28,14 @@ type tuckerFit struct {
 
 func (f tuckerFit) lost() float64 { return f.loss }
 
-func newTuckerGroup(s *split, size tuckerSize) (*tuckerGroup, error) {
-	g := &tuckerGroup{split: s, size: size, heads: map[int]opened{}}
+func newTuckerGroup(basis *pairGroup, size tuckerSize) (*tuckerGroup, error) {
+	g := &tuckerGroup{split: basis.split, basis: basis, size: size, heads: map[int]opened{}}
 	var err error
-	if g.output, err = whiten(s.b, s.out, liftOut); err != nil {
-		return nil, err
-	}
-	if s.in == nil {
-		g.plain, err = newOrthogonal(s.b, times(s.b, g.output.root, s.w), s.taps)
-	} else {
-		g.inner, err = newPairGroup(s, nil)
+	if g.output, err = basis.output(); err == nil && g.in == nil {
+		g.plain, err = basis.turned()
 	}
 	return g, err
 }
-
-// Limits of the descent of a head, which serves all pairs that have it.
-const (
-	tuckerRounds = 24
-	tuckerBudget = 2e9
-)
 
 // lossAt returns what the factors of a pair lose.
 func (g *tuckerGroup) lossAt(r [2]int) (float64, error) {
@@ -61,7 +46,7 @@ func (g *tuckerGroup) lossAt(r [2]int) (float64, error) {
 		return g.found.loss(r, g.iterated)
 	}
 	o, err := known(g.heads, r[0], func() (opened, error) {
-		v, err := g.inner.descended(r[0], g.effort(r[0], tuckerRounds, tuckerBudget, ladderGain))
+		v, err := g.basis.behindHead(r[0])
 		if err != nil {
 			return opened{}, err
 		}
@@ -98,10 +83,7 @@ func (g *tuckerGroup) at(r [2]int) (tuckerFit, error) {
 
 func (g *tuckerGroup) held() []*linalg.Matrix {
 	g.found.forget()
-	if g.plain != nil {
-		return slices.Concat(g.split.held(), g.output.held(), g.plain.held())
-	}
-	return slices.Concat(g.split.held(), g.output.held(), g.inner.held())
+	return g.basis.held()
 }
 
 // iterated returns the factors of a pair where A is the identity. Where so little is lost that the energy does not tell
@@ -165,8 +147,8 @@ func (g *tuckerGroup) resolve(head, core *linalg.Matrix) (tuckerFit, error) {
 	if err != nil {
 		return best, err
 	}
-	if g.inner != nil {
-		f, err := g.inner.lower(head, g.refitEffort(r[0]))
+	if g.plain == nil {
+		f, err := g.basis.lower(head, g.refitEffort(r[0]))
 		if err != nil {
 			return best, err
 		}

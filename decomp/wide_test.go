@@ -21,8 +21,11 @@ func TestWide(t *testing.T) {
 			t.Fatal(err)
 		}
 		g := s.groups[0]
-		for rank := 1; rank < s.groups[0].start.Rows; rank++ {
-			together, err := g.unmoved(rank)
+		if err := g.prepare(); err != nil {
+			t.Fatal(err)
+		}
+		for rank := 1; rank < g.full(); rank++ {
+			together, err := g.settled(g.throughStart(rank))
 			if err != nil {
 				t.Fatal(err)
 			}

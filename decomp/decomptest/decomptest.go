@@ -160,6 +160,7 @@ func Laws(t *testing.T, b linalg.Backend, m decomp.Method, s Specimen) {
 	nearby(t, m, s, middle)
 	finer(t, m, s, spectrum, middle)
 	deterministic(t, b, m, s, spectrum, []decomp.Rank{found[0], middle, found[len(found)-1]})
+	based(t, b, m, s, spectrum, []decomp.Rank{found[0], middle, found[len(found)-1]})
 	elsewhere(t, spectrum, []decomp.Rank{found[0], middle, found[len(found)-1]})
 	refuses(t, spectrum)
 }

@@ -97,7 +97,7 @@ func (o *Outputs) fit(ctx context.Context, m *onnxio.Model, s *ort.Session, indi
 	for _, t := range o.targets {
 		wanted = append(wanted, t.name)
 	}
-	o.batch, o.workers = within(o.o.Memory, live(m, values, wanted), samples.Batch(o.inputs) > 0, o.batch, o.workers)
+	o.batch, o.workers = within(o.o.Memory, arena*live(m, values, wanted), samples.Batch(o.inputs) > 0, o.batch, o.workers)
 	return nil
 }
 

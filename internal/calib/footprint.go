@@ -83,6 +83,9 @@ func live(m *onnxio.Model, values grad.Values, wanted []string) int64 {
 	return most
 }
 
+// arena is how many times what is live the runtime may hold: its arena grows by doubling.
+const arena = 2
+
 // within lowers the batch until the runs of one worker, of which a sample takes that many bytes,
 // need no more than an eighth of the memory, and the workers until all need no more than a quarter
 // of it. A fixed batch stays, and the bytes are those of all of it.

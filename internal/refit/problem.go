@@ -1,6 +1,7 @@
 package refit
 
 import (
+	"context"
 	"math"
 	"slices"
 
@@ -47,8 +48,19 @@ func (p *problem) weight(g int) *linalg.Matrix {
 	return p.g[g]
 }
 
-// fit solves for a candidate on the given moments.
-func (p *problem) fit(f facts, c candidate) (decomp.Chain, error) {
+// fit solves for a candidate on the given moments, unless the context ends: at a large site that takes long.
+func (p *problem) fit(ctx context.Context, f facts, c candidate) (chain decomp.Chain, err error) {
+	err = linalg.Until(ctx, p.backend, func(b linalg.Backend) error {
+		q := *p
+		q.backend = b
+		chain, err = q.solve(f, c)
+		return err
+	})
+	return chain, err
+}
+
+// solve does the work of fit.
+func (p *problem) solve(f facts, c candidate) (decomp.Chain, error) {
 	t := f.own
 	if c.short {
 		t = f.both
@@ -81,6 +93,16 @@ func (p *problem) fit(f facts, c candidate) (decomp.Chain, error) {
 		}
 	}
 	return chain, nil
+}
+
+// from is the problem with factors that start from those of a chain that came of it, which are near the best.
+func (p *problem) from(chain decomp.Chain) *problem {
+	if p.choice.single() {
+		return p
+	}
+	choice, out := *p.choice, *p
+	choice.Chain, out.choice = chain, &choice
+	return &out
 }
 
 // single is the chain of one factor: the site's own kernel with these weights.

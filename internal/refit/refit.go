@@ -168,8 +168,10 @@ func (e *TooFewError) Error() string {
 // weight stay as they are. Of a site that is narrower, W is its fold.
 //
 // Every eighth run of samples is held out. On these, in closed form from their own moments, every λ of a small grid and
-// every target are judged by the error that W_ls leaves at the addition; the best few of them, W split anew, and the chain
-// as it was are judged with their factors, and the best is taken. Its final weights are solved for on all samples.
+// every target are judged by the error that W_ls leaves at the addition; the best of them, W split anew for the same target, and the
+// chain as it was are judged with their factors, and the best is taken. Its final weights are solved for on all samples.
+//
+// Where a site shows far more columns than it has inputs, only some of the runs are summed that are solved on.
 //
 // The model is cut into pieces between consecutive sites. Both models keep the values at the current cut for all
 // samples, and no node runs twice on a sample, except that a site runs once more with its original weights. So the

@@ -1,7 +1,6 @@
 package refit
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,7 +54,7 @@ func (w *walk) solve(ctx context.Context, st *stop, out *Outcome) error {
 	if err != nil {
 		return err
 	}
-	after, err := w.try(ctx, st, p, fit, held, list)
+	after, chains, err := w.try(ctx, st, p, fit, held, list)
 	if err != nil {
 		return err
 	}
@@ -70,7 +69,7 @@ func (w *walk) solve(ctx context.Context, st *stop, out *Outcome) error {
 	if !(after[best] < before) || !(before > negligible*energy) {
 		return nil
 	}
-	chain, err := p.fit(merge(fit, held), list[best])
+	chain, err := p.from(chains[best]).fit(ctx, merge(fit, held), list[best])
 	if unsolvable(err) {
 		return nil
 	}
@@ -82,26 +81,27 @@ func (w *walk) solve(ctx context.Context, st *stop, out *Outcome) error {
 	return nil
 }
 
-// try returns what each candidate, fitted on the one part of the samples, leaves of the errors on the other; +Inf
-// for one that cannot be solved for.
-func (w *walk) try(ctx context.Context, st *stop, p *problem, fit, held facts, list []candidate) ([]float64, error) {
-	after := make([]float64, len(list))
+// try returns what each candidate, fitted on the one part of the samples, leaves of the errors on the other, +Inf
+// for one that cannot be solved for; and what they are.
+func (w *walk) try(ctx context.Context, st *stop, p *problem, fit, held facts, list []candidate) (after []float64, chains []decomp.Chain, err error) {
+	after, chains = make([]float64, len(list)), make([]decomp.Chain, len(list))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(w.solvers(st))
 	for i, c := range list {
 		group.Go(func() error {
 			after[i] = math.Inf(1)
-			chain, err := p.fit(fit, c)
+			chain, err := p.fit(ctx, fit, c)
 			if unsolvable(err) {
 				return nil // the ridge may be too small for rounding
 			}
 			if err == nil {
+				chains[i] = chain
 				after[i], err = p.judge(held, chain)
 			}
 			return errors.Join(err, ctx.Err())
 		})
 	}
-	return after, group.Wait()
+	return after, chains, group.Wait()
 }
 
 // unsolvable tells whether an error says that a candidate's numbers have no answer.
@@ -112,19 +112,9 @@ func unsolvable(err error) bool {
 	return errors.As(err, &numerical) || errors.As(err, &refused) || errors.As(err, &broken)
 }
 
-// finalists is how many ridges, over both targets, are tried on factors: of a kernel that takes a product with A of more than
-// heavy multiply-adds, one, and of those that keep the weights the one with the same target.
-func finalists(k decomp.Shape) int {
-	const heavy = 1e9
-	if float64(k.Out)*float64(k.Cols())*float64(k.Cols()) > heavy {
-		return 1
-	}
-	return 3
-}
-
 // shortlist leaves out what is not worth factoring. Factors take most of the time, and what they lose of W_ls
-// depends little on the ridge; so the ridges and targets are held against each other by W_ls as it is, and the best few
-// stay, beside those that keep the weights.
+// depends little on the ridge; so the ridges and targets are held against each other by W_ls as it is, and the best
+// stays, beside those that keep the weights and have its target.
 func (w *walk) shortlist(ctx context.Context, st *stop, p *problem, fit, held facts, list []candidate) ([]candidate, error) {
 	var out, ridged []candidate
 	for _, c := range list {
@@ -135,34 +125,29 @@ func (w *walk) shortlist(ctx context.Context, st *stop, p *problem, fit, held fa
 		c.whole = true
 		ridged = append(ridged, c)
 	}
-	most := finalists(p.kernel.Shape)
-	if p.choice.single() || len(ridged) <= most {
+	if p.choice.single() || len(ridged) <= 1 {
 		return list, nil // without factors, what is left of W_ls is all there is to know
 	}
-	left, err := w.try(ctx, st, p, fit, held, ridged)
+	left, _, err := w.try(ctx, st, p, fit, held, ridged)
 	if err != nil {
 		return nil, err
 	}
-	return leading(out, ridged, left, most), nil
+	return leading(out, ridged, left), nil
 }
 
-// leading adds to the candidates that keep the weights the best of those with a ridge, by what each leaves of the errors. With the one
-// best, only its target is looked at where factors are made.
-func leading(others, ridged []candidate, left []float64, most int) []candidate {
-	order := make([]int, len(ridged))
-	for i := range order {
-		order[i] = i
+// leading adds to the candidates that keep the weights the best of those with a ridge, by what each leaves of the errors. Only its
+// target is looked at where factors are made.
+func leading(others, ridged []candidate, left []float64) []candidate {
+	best := 0
+	for i, v := range left {
+		if v < left[best] {
+			best = i
+		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(left[a], left[b]) })
-	if best := ridged[order[0]]; most == 1 {
-		others = slices.DeleteFunc(others, func(c candidate) bool { return c.fit && c.short != best.short })
-	}
-	for _, i := range order[:most] {
-		c := ridged[i]
-		c.whole = false
-		others = append(others, c)
-	}
-	return others
+	c := ridged[best]
+	others = slices.DeleteFunc(others, func(o candidate) bool { return o.fit && o.short != c.short })
+	c.whole = false
+	return append(others, c)
 }
 
 // negligible is the share of the output's variance below which an error is not worth a refit.

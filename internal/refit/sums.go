@@ -90,7 +90,7 @@ func (s *sums) add(ctx context.Context, w *worker, run int, held bool, seen obse
 		return err
 	}
 	if l == nil {
-		return s.turns.Do(ctx, run, func() {})
+		return s.skip(ctx, run)
 	}
 	off := s.inputs.pilot.Off(l.x, seen.x, l.nx, seen.roots, &w.off)
 	if !reuse {
@@ -125,6 +125,11 @@ func (s *sums) add(ctx context.Context, w *worker, run int, held bool, seen obse
 			part.ee.Add(&w.ee)
 		}
 	})
+}
+
+// skip leaves a run out.
+func (s *sums) skip(ctx context.Context, run int) error {
+	return s.turns.Do(ctx, run, func() {})
 }
 
 // setPilots sets the pilots by what the first run shows; the inputs' has been set where their moments are complete.
