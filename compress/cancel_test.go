@@ -37,7 +37,7 @@ func TestProgress(t *testing.T) {
 		}
 		last = e
 	}
-	if want := []string{"analyse", "calibrate", "factor", "search", "refit", "rewrite", "write", "verify"}; !slices.Equal(stages, want) {
+	if want := []string{"analyse", "calibrate", "factor", "search", "refit", "rewrite", "write", "verify", "time"}; !slices.Equal(stages, want) {
 		t.Errorf("stages %v, want %v", stages, want)
 	}
 }

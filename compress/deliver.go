@@ -25,7 +25,7 @@ type Delivered struct {
 	Unjudged string
 	// Rounding has for every site what writing the factors in a 16-bit type adds to its loss, nil elsewhere.
 	Rounding []*float64
-	// Latency is nil where it was not asked for.
+	// Latency is nil where it was not asked for; Run and Compress then fill it in where the result is slower beyond doubt.
 	Latency *Latency
 
 	staged *onnxio.Pending

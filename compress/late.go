@@ -68,7 +68,8 @@ func (d *Delivered) foretold(env *Environment, o Options) *Foretold {
 	return f
 }
 
-// tolerated is by how much a measured time may exceed its target, as a share.
+// tolerated is by how much a measured time may exceed its target, or the original's time, as a share: the place of a file in memory
+// makes that much.
 const tolerated = 0.02
 
 // punctual holds the measured times against the target of time. Only what is missed beyond doubt is: by three quarters of the turns. What

@@ -41,7 +41,7 @@ type Latency struct {
 	Threads int `json:"threads"`
 	// Foretold is what a table of costs says that the models take, in milliseconds; nil where no target is about time.
 	Foretold *Foretold `json:"foretold,omitempty"`
-	// Activations is nil where the sizes of values are unknown.
+	// Activations is nil where the sizes of values are unknown, or nobody asked for times.
 	Activations *Activations `json:"activations,omitempty"`
 	// Skipped says why nothing was timed; all else is then empty.
 	Skipped string `json:"skipped,omitempty"`
@@ -72,13 +72,36 @@ func (d *Delivered) latency(ctx context.Context, env *Environment, a *Analysis, 
 	if d.Verification == nil {
 		return nil, fmt.Errorf("nothing was run: %s", d.Unverified)
 	}
+	p, err := d.pair(ctx, env, a, o)
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	l, err := p.measure(ctx, latencyLimits())
+	if err != nil {
+		return nil, err
+	}
+	l.Foretold = d.foretold(env, o)
+	l.Activations = activations(ctx, env.library, a.model, d.Assembled.Model, p.sample.Inputs)
+	return l, nil
+}
+
+// pair is the original and the written model, ready to run on one sample.
+type pair struct {
+	before, after *ort.Session
+	sample        *feed.Run
+	threads       int
+}
+
+// pair opens the two models, on one thread for one sample, or as the table of costs has it where a target is about time. The caller
+// closes them.
+func (d *Delivered) pair(ctx context.Context, env *Environment, a *Analysis, o Options) (_ *pair, err error) {
 	batch, threads := 1, 1
 	if o.latency() != nil {
 		batch, threads = o.Costs.Batch, o.Costs.Threads
 	}
 	src, indices := o.Source, firstOf(1, 1)
 	if src == nil {
-		var err error
 		if src, err = newNoise(a.model, batched(a.model, &BenchOptions{InputShapes: o.InputShapes, Batch: batch}), o.Seed); err != nil {
 			return nil, err
 		}
@@ -88,39 +111,48 @@ func (d *Delivered) latency(ctx context.Context, env *Environment, a *Analysis, 
 			indices = append(indices, a.Verify[i])
 		}
 	}
-	before, err := env.library.NewSessionFile(a.model.Path, ort.Options{Threads: threads})
-	if err != nil {
+	p := &pair{threads: threads}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	if p.before, err = env.library.NewSessionFile(a.model.Path, ort.Options{Threads: threads}); err != nil {
 		return nil, err
 	}
-	defer before.Close()
-	after, err := env.library.NewSessionFile(d.staged.Path(), ort.Options{Threads: threads})
-	if err != nil {
+	if p.after, err = env.library.NewSessionFile(d.staged.Path(), ort.Options{Threads: threads}); err != nil {
 		return nil, err
 	}
-	defer after.Close()
-	sample, err := feed.First(ctx, src, indices, feed.SessionInputs(before), batch)
-	if err != nil {
-		return nil, err
-	}
-	l := &Latency{Sample: sample.Samples[0].Name, Batch: sample.Batch, Threads: threads}
-	if err := l.measure(ctx, before, after, sample.Inputs); err != nil {
-		return nil, err
-	}
-	l.Foretold = d.foretold(env, o)
-	l.Activations = activations(ctx, env.library, a.model, d.Assembled.Model, sample.Inputs)
-	return l, nil
+	p.sample, err = feed.First(ctx, src, indices, feed.SessionInputs(p.before), batch)
+	return p, err
 }
 
-// measure runs the two sessions in turns.
-func (l *Latency) measure(ctx context.Context, before, after *ort.Session, inputs map[string]tensor.Dense) error {
-	took, err := timing.Turns(ctx, latencyLimits(), timing.Runner(before, inputs), timing.Runner(after, inputs))
+func (p *pair) close() {
+	for _, s := range []*ort.Session{p.before, p.after} {
+		if s != nil {
+			s.Close()
+		}
+	}
+}
+
+// runners run each of the two models once.
+func (p *pair) runners() [2]func(context.Context) error {
+	return [2]func(context.Context) error{timing.Runner(p.before, p.sample.Inputs), timing.Runner(p.after, p.sample.Inputs)}
+}
+
+// measure runs the two models in turns.
+func (p *pair) measure(ctx context.Context, limits timing.Limits) (*Latency, error) {
+	run := p.runners()
+	took, err := timing.Turns(ctx, limits, run[:]...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	speed := timing.SpreadOf(timing.Ratios(took[0], took[1]))
-	l.Turns, l.Before, l.After = len(took[0]), 1e3*timing.SpreadOf(took[0]).Median, 1e3*timing.SpreadOf(took[1]).Median
-	l.Low, l.Speed, l.High = speed.Low, speed.Median, speed.High
-	return nil
+	return &Latency{
+		Sample: p.sample.Samples[0].Name, Batch: p.sample.Batch, Threads: p.threads, Turns: len(took[0]),
+		Before: 1e3 * timing.SpreadOf(took[0]).Median, After: 1e3 * timing.SpreadOf(took[1]).Median,
+		Low: speed.Low, Speed: speed.Median, High: speed.High,
+	}, nil
 }
 
 // activations counts both models' values for the inputs; nil where they are unknown.

@@ -75,7 +75,7 @@ type Options struct {
 	// VerifySamples bounds how many of the others verification runs; default 1024.
 	VerifySamples int
 	// Time asks for the time that both models take, in turns on one sample; it costs some
-	// seconds.
+	// seconds. Without it a run looks for about a second, and says what it found only where the result is slower beyond doubt.
 	Time bool
 	// Costs tells what ranks take in time, for a target of RunTime. Where there is none, Run measures one on this machine, at
 	// batch 1 on one thread.

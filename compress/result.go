@@ -43,7 +43,7 @@ type Result struct {
 	// Frontier is what other budgets would have given. It is null in results of
 	// versions that did not look.
 	Frontier *Frontier `json:"frontier"`
-	// Latency is null where the run was not asked to time the models.
+	// Latency is null where the run was not asked to time the models and a brief look at it did not find the result slower beyond doubt.
 	Latency *Latency `json:"latency"`
 	// Command is the command line that asked for the run, in words that a shell takes, where a command did.
 	Command string  `json:"command,omitempty"`

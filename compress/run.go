@@ -190,7 +190,11 @@ func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, 
 	if err != nil {
 		return nil, nil, err
 	}
-	r, err := w.sum(d.Assembled.lasting(ctx), d, last, trials)
+	ctx = d.Assembled.lasting(ctx)
+	var r *Result
+	if err = d.notice(ctx, env, a, o); err == nil {
+		r, err = w.sum(ctx, d, last, trials)
+	}
 	if err != nil {
 		d.Discard()
 		d.Assembled.close()

@@ -75,7 +75,7 @@ func checkResult(t *testing.T, m *onnxio.Model, opts Options) *Result {
 	for _, s := range r.Stages {
 		stages = append(stages, s.Name)
 	}
-	want := []string{"analyse", "calibrate", "factor", "search", "refit", "rewrite", "write", "verify"}
+	want := []string{"analyse", "calibrate", "factor", "search", "refit", "rewrite", "write", "verify", "time"}
 	if r.Plan.Corrections != nil {
 		want = slices.Insert(want, 4, "correct", "search")
 	}
