@@ -41,7 +41,7 @@ type Latency struct {
 	Threads int `json:"threads"`
 	// Foretold is what a table of costs says that the models take, in milliseconds; nil where no target is about time.
 	Foretold *Foretold `json:"foretold,omitempty"`
-	// Activations is nil where the sizes of values are unknown, or nobody asked for times.
+	// Activations is nil where the sizes of values are unknown, or where nobody asked for the times.
 	Activations *Activations `json:"activations,omitempty"`
 	// Skipped says why nothing was timed; all else is then empty.
 	Skipped string `json:"skipped,omitempty"`

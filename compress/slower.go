@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/internal/timing"
 )
 
@@ -28,9 +29,10 @@ func roundLimits(once time.Duration) timing.Limits {
 }
 
 // notice clocks the two models briefly where nobody asked for their times, and keeps what it finds where the result is slower beyond
-// doubt. What cannot be timed is no matter then.
+// doubt. What cannot be timed is no matter then. Models that verification leaves in their files, to keep the limit on the memory, stay
+// there: so they would be slow for another reason.
 func (d *Delivered) notice(ctx context.Context, env *Environment, a *Analysis, o Options) error {
-	if d.Latency != nil || d.Verification == nil {
+	if d.Latency != nil || d.Verification == nil || !rss.Loads(a.model.DiskBytes(), d.Output.Bytes, o.Memory) {
 		return nil
 	}
 	return env.stage(ctx, "time", func(*stage) error {

@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // TestSlower: a run that nobody asked for times says what the models take where the result is slower, and nothing where it is several times
@@ -49,7 +51,6 @@ func TestSlower(t *testing.T) {
 		if (l != nil) != c.slower {
 			t.Fatalf("%s: %+v", c.name, l)
 		}
-		t.Logf("%s: %+v", c.name, l)
 		if l != nil && (l.Sample == "" || l.Turns < roundTurns || l.Threads != 1 || l.Skipped != "" || !(0 < l.Low && l.Low <= l.Speed && l.Speed <= l.High && l.High < 1)) {
 			t.Errorf("%s: %+v", c.name, l)
 		}
@@ -96,6 +97,23 @@ func TestRoundLimits(t *testing.T) {
 		all := roundsAgreed * time.Duration(l.WarmUps+turns) * turn
 		if turns < roundTurns || turns > roundTurns && all > 1500*time.Millisecond {
 			t.Errorf("%s: %d turns, %s in all", once, turns, all)
+		}
+	}
+}
+
+// TestNotNoticed: what does not fit the memory loaded, what was not run, and what was timed already is not timed.
+func TestNotNoticed(t *testing.T) {
+	timed := &Latency{Speed: 0.5, High: 0.6}
+	run := &verify.Report{}
+	for name, d := range map[string]*Delivered{
+		"a large model": {Verification: run, Output: File{Bytes: 1 << 20}},
+		"not run":       {},
+		"asked for":     {Verification: run, Latency: timed},
+	} {
+		want := d.Latency
+		env := bare()
+		if err := d.notice(context.Background(), env, &Analysis{model: zoo(t, "cnn")}, Options{Memory: 1 << 20}); err != nil || d.Latency != want || len(*env.journal) > 0 {
+			t.Errorf("%s: %v, %+v, %v", name, err, d.Latency, *env.journal)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func (c *comparison) open(lib *ort.Library, original, compressed string) (done f
 	} else if info, err := os.Stat(compressed); err != nil || !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("compressed model: %w", odd) // which the runtime would wait for, if it is a pipe
 	}
-	mapped := odd == nil && c.mapped(before, after)
+	mapped := odd == nil && c.o.Memory > 0 && !rss.Loads(before.DiskBytes(), after.DiskBytes(), c.o.Memory)
 	if c.before, err = session(lib, original, before, mapped); err != nil {
 		return nil, &OriginalError{err}
 	}
@@ -51,11 +51,6 @@ func (c *comparison) open(lib *ort.Library, original, compressed string) (done f
 		closers = append(closers, rss.Shed(slices.Concat(before.Files(), after.Files()), c.o.Memory/4*3).Stop)
 	}
 	return finish, c.describe(original, before)
-}
-
-// mapped tells whether weights stay in their files. A session whose weights do not holds them once, and twice while it is made.
-func (c *comparison) mapped(before, after *onnxio.Model) bool {
-	return c.o.Memory > 0 && before.DiskBytes()+2*after.DiskBytes() > c.o.Memory/2
 }
 
 // limitBatch lowers the batch where the outputs of both models for as many samples, on every thread, would take over a quarter of the

@@ -36,6 +36,17 @@ func TestAvailable(t *testing.T) {
 	}
 }
 
+func TestLoads(t *testing.T) {
+	for _, c := range []struct {
+		before, after, limit int64
+		want                 bool
+	}{{100, 50, 400, true}, {101, 50, 400, false}, {100, 51, 400, false}, {0, 0, 0, true}} {
+		if got := Loads(c.before, c.after, c.limit); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
 func TestDefaultLimit(t *testing.T) {
 	for available, want := range map[int64]int64{0: 2 << 30, 1 << 30: 1 << 29, 8 << 30: 2 << 30} {
 		if got := defaultLimit(available); got != want {
