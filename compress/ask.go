@@ -90,10 +90,7 @@ func (of *Offers) multiple(s decomp.Shape, o Options) int {
 // has a closed form, else they are open.
 func (o offer) ask(m *decomp.Method, ranks []decomp.Rank) offer {
 	s, whole := &o.site, dense(&o.site)
-	var shift int64
-	if o.mean != nil {
-		shift = s.ShiftParams()
-	}
+	shift := o.shiftParams()
 	if o.blind {
 		return o
 	}

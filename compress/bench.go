@@ -287,11 +287,7 @@ func (b *bencher) profile(ctx context.Context, out *Benchmark) error {
 	}
 	runs := 1 + len(took[0])*(1+profileLimits().Settle)
 	for i, s := range open {
-		path, err := s.EndProfiling()
-		if err != nil {
-			return err
-		}
-		kernels, err := timing.ReadProfile(path)
+		kernels, err := timing.Profile(s)
 		if err != nil {
 			return err
 		}

@@ -177,25 +177,10 @@ func (r rest) means(list [][]float64) [][]float64 {
 
 // cut leaves some rows of each matrix, all for nil, and some columns.
 func cut(list []*linalg.Matrix, rows, columns []int) []*linalg.Matrix {
-	if list == nil {
-		return nil
-	}
-	out := make([]*linalg.Matrix, len(list))
+	out := slices.Clone(list)
 	for i, m := range list {
-		if m == nil {
-			continue
-		}
-		stay := rows
-		if stay == nil {
-			for r := range m.Rows {
-				stay = append(stay, r)
-			}
-		}
-		out[i] = linalg.New(len(stay), len(columns))
-		for r, from := range stay {
-			for c, at := range columns {
-				out[i].Set(r, c, m.At(from, at))
-			}
+		if m != nil {
+			out[i] = m.Some(rows, columns)
 		}
 	}
 	return out

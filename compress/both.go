@@ -29,35 +29,30 @@ func (q *quest) chooseBoth(ctx context.Context, of *Offers) (*Choice, error) {
 	if s.unmet != nil {
 		return &Choice{Offers: s.offers, Bounds: q.bounds, Spare: q.spare, Unmet: q.unmet(s.unmet, s.ladders)}, nil
 	}
-	var all []*Choice
+	var met []*Choice
+	var unmet *Choice
 	for _, widths := range s.among {
 		c, err := q.beside(ctx, s, widths)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, c)
+		if c.Unmet != nil {
+			unmet = cmp.Or(unmet, c)
+		} else {
+			met = append(met, c)
+		}
 	}
-	slices.SortStableFunc(all, func(a, b *Choice) int {
-		return cmp.Or(compareBool(a.Unmet != nil, b.Unmet != nil), cmp.Compare(a.Summary.Loss, b.Summary.Loss))
-	})
-	best := all[0]
-	for _, c := range all[1:] {
-		if c.Unmet == nil && c.Summary.Loss <= rivalry*best.Summary.Loss {
+	if len(met) == 0 {
+		return unmet, nil
+	}
+	slices.SortStableFunc(met, func(a, b *Choice) int { return cmp.Compare(a.Summary.Loss, b.Summary.Loss) })
+	best := met[0]
+	for _, c := range met[1:] {
+		if c.Summary.Loss <= rivalry*best.Summary.Loss {
 			best.rivals = append(best.rivals, c)
 		}
 	}
 	return best, nil
-}
-
-// compareBool has false before true.
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }
 
 // survey chooses widths and the coarse ranks of chains, of which those are factored that chains alone would need.
@@ -81,8 +76,7 @@ func (q *quest) surveyed(ctx context.Context, st *stage, of *Offers) (standing, 
 	}
 	s.offers = s.offers.withAxes(of)
 	j := q.jointly(s.offers)
-	budgets := q.budgets(j.ladders)
-	points, within, err := j.choose(budgets)
+	points, within, err := j.choose()
 	if err != nil {
 		return s, false, err
 	}
@@ -101,6 +95,7 @@ func (q *quest) surveyed(ctx context.Context, st *stage, of *Offers) (standing, 
 	for p.costs[b] <= j.limits[b] {
 		b++
 	}
+	budgets := j.budgets()
 	rest := j.limits[b] - budgets[b].Limit // what is not up to sites
 	s.refuse(&search.InfeasibleError{Budget: string(q.bounds[b].Resource), Limit: j.limits[b] - rest, Reachable: p.costs[b] - rest}, budgets)
 	return s, false, nil

@@ -156,7 +156,7 @@ func TestJointCosts(t *testing.T) {
 			if want := float64(site.DenseMACs() - site.MACs(chain)); saved[0] != want {
 				t.Errorf("%s by %s at rank %v saves %g MACs, want %g", site.Name, rung[0].method.Name, rung[0].rank, saved[0], want)
 			}
-			if want := float64(site.Kernel.Params() - site.NewParams(chain) - shiftParams(&n.of.sites[j.ladders[l].at[0]])); saved[1] != want {
+			if want := float64(site.Kernel.Params() - site.NewParams(chain) - n.of.sites[j.ladders[l].at[0]].shiftParams()); saved[1] != want {
 				t.Errorf("%s by %s at rank %v saves %g parameters, want %g", site.Name, rung[0].method.Name, rung[0].rank, saved[1], want)
 			}
 		}

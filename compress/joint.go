@@ -198,9 +198,9 @@ func (j *joint) whole() point {
 // choose returns the best points within the limits that it finds, of chains alone, of widths alone, and of both at one price of what is
 // bounded, that of least loss first and none with the widths of another. Where none is within them it returns the one that comes
 // closest, and false.
-func (j *joint) choose(budgets []search.Budget) ([]point, bool, error) {
+func (j *joint) choose() ([]point, bool, error) {
 	var found []point
-	for _, alone := range []func() (point, error){func() (point, error) { return j.chains(budgets) }, j.narrowed} {
+	for _, alone := range []func() (point, error){j.chains, j.narrowed} {
 		p, err := alone()
 		if err == nil {
 			found = append(found, p)
@@ -228,30 +228,22 @@ func (j *joint) choose(budgets []search.Budget) ([]point, bool, error) {
 // within chooses under the limits that w has then, as w does for widths alone.
 func (j *joint) within(w *weaving) func() (*woven, error) {
 	j.weaving = w
-	whole := j.whole()
 	return func() (*woven, error) {
-		budgets := make([]search.Budget, len(w.limits))
-		for b, t := range w.bounds {
-			ladders := 0.0
-			for l := range j.stated {
-				ladders += j.stated[l].Rungs[len(j.stated[l].Rungs)-1].Costs[b]
-			}
-			budgets[b] = search.Budget{Name: string(t.Resource), Limit: w.limits[b] - whole.costs[b] + ladders}
-		}
-		points, within, err := j.choose(budgets)
+		points, within, err := j.choose()
 		if err != nil {
 			return nil, err
 		}
-		if p := points[0]; within {
-			return &woven{rungs: p.widths, loss: p.loss, costs: p.costs}, nil
+		p := points[0]
+		if !within {
+			return nil, &search.InfeasibleError{Budget: string(w.bounds[0].Resource), Limit: w.limits[0], Reachable: p.costs[0]}
 		}
-		return nil, &search.InfeasibleError{Budget: string(w.bounds[0].Resource), Limit: w.limits[0], Reachable: points[0].costs[0]}
+		return &woven{rungs: p.widths, loss: p.loss, costs: p.costs}, nil
 	}
 }
 
 // chains are the best rungs with all axes whole.
-func (j *joint) chains(budgets []search.Budget) (point, error) {
-	plan, err := search.Choose(j.stated, budgets, search.Options{Method: j.method})
+func (j *joint) chains() (point, error) {
+	plan, err := search.Choose(j.stated, j.budgets(), search.Options{Method: j.method})
 	if err != nil {
 		return point{}, fmt.Errorf("choosing ranks: %w", err)
 	}

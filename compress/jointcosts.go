@@ -2,6 +2,7 @@ package compress
 
 import (
 	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/search"
 )
 
 // site is a ladder's site beside the widths, and whether it may have a chain there.
@@ -39,7 +40,7 @@ func (j *joint) saves(l, rung int, rungs []int, into []float64) bool {
 	if chain == nil {
 		return false
 	}
-	o.macs, o.params = s.MACs(chain), s.NewParams(chain)+shiftParams(of.offers[0])
+	o.macs, o.params = s.MACs(chain), s.NewParams(chain)+of.offers[0].shiftParams()
 	beside := *of.offers[0].seen
 	beside.site = s
 	one := ladder{at: of.at, offers: []*offer{{seen: &beside}}}
@@ -49,10 +50,15 @@ func (j *joint) saves(l, rung int, rungs []int, into []float64) bool {
 	return true
 }
 
-// shiftParams are the parameters of a shift of what the site computes, 0 where chains have none.
-func shiftParams(o *offer) int64 {
-	if o.mean == nil {
-		return 0
+// budgets are what the limits leave to the ladders, with all axes whole.
+func (j *joint) budgets() []search.Budget {
+	whole := j.whole()
+	out := make([]search.Budget, len(j.bounds))
+	for b, t := range j.bounds {
+		out[b] = search.Budget{Name: string(t.Resource), Limit: j.limits[b] - whole.costs[b]}
+		for l := range j.stated {
+			out[b].Limit += j.stated[l].Rungs[whole.rungs[l]].Costs[b]
+		}
 	}
-	return o.site.ShiftParams()
+	return out
 }

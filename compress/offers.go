@@ -108,6 +108,14 @@ func (o *offer) notes() string {
 	return strings.Join(all, "; ")
 }
 
+// shiftParams are the parameters of a shift of what the site computes, 0 where chains have none.
+func (s *seen) shiftParams() int64 {
+	if s.mean == nil {
+		return 0
+	}
+	return s.site.ShiftParams()
+}
+
 // dense is the option that leaves the site alone.
 func dense(s *rewrite.Site) option {
 	return option{macs: s.DenseMACs(), params: s.Kernel.Params()}

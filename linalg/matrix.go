@@ -60,6 +60,26 @@ func (m *Matrix) RowRange(from, to int) *Matrix {
 	return &Matrix{Rows: to - from, Cols: m.Cols, Data: m.Data[from*m.Cols : to*m.Cols]}
 }
 
+// Some returns some rows of m, all for nil, and some columns.
+func (m *Matrix) Some(rows, columns []int) *Matrix {
+	n := len(rows)
+	if rows == nil {
+		n = m.Rows
+	}
+	out := New(n, len(columns))
+	for i := range n {
+		from := m.Row(i)
+		if rows != nil {
+			from = m.Row(rows[i])
+		}
+		to := out.Row(i)
+		for j, c := range columns {
+			to[j] = from[c]
+		}
+	}
+	return out
+}
+
 // MaxAbs returns the largest magnitude in m, or NaN when m holds one; 0 for an empty matrix.
 func (m *Matrix) MaxAbs() float64 {
 	largest := 0.0

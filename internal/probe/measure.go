@@ -138,7 +138,7 @@ func (m *measurer) group(ctx context.Context, probes []Probe) (g group, refused 
 		return g, nil, err
 	}
 	for i, s := range sessions {
-		kernels, err := kernelsOf(s)
+		kernels, err := timing.Profile(s)
 		if err != nil {
 			return g, nil, err
 		}
@@ -149,14 +149,6 @@ func (m *measurer) group(ctx context.Context, probes []Probe) (g group, refused 
 		g.points = append(g.points, costs.Point{Piece: taken[i-1].Piece, Micros: own(kernels)})
 	}
 	return g, refused, nil
-}
-
-func kernelsOf(s *ort.Session) ([]timing.Kernel, error) {
-	path, err := s.EndProfiling()
-	if err != nil {
-		return nil, err
-	}
-	return timing.ReadProfile(path)
 }
 
 // own is what of a probe's kernels is due to the piece: its own, and what brings its input into the layout that it reads, or its output
@@ -255,6 +247,6 @@ func (m *measurer) beside(ctx context.Context, load func(ort.Options) (*ort.Sess
 	if err != nil {
 		return 0, nil, err
 	}
-	kernels, err = kernelsOf(profiled)
+	kernels, err = timing.Profile(profiled)
 	return 1e6 * timing.Quiet(took[0]), kernels, err
 }

@@ -218,7 +218,7 @@ func regressedNarrow(t *testing.T, c *Choice, x, y [][]float64, w *linalg.Matrix
 		}
 	}
 	factor := &linalg.Matrix{Rows: w.Rows, Cols: w.Cols, Data: c.Narrow.Fold.Weights}
-	small, cov, means, my := regressed(t, part, y, picked(factor, nil, columns), ridge, centred)
+	small, cov, means, my := regressed(t, part, y, factor.Some(nil, columns), ridge, centred)
 	ls, mx = linalg.New(w.Rows, w.Cols), make([]float64, w.Cols)
 	for i, k := range columns {
 		mx[k] = means[i]
@@ -298,7 +298,7 @@ func checkClosed(t *testing.T, lib *ort.Library, m *onnxio.Model, choices []Choi
 		if n := c.Narrow; n != nil {
 			wanted, chain = wanted.Some(n.In).SomeRows(n.Out), chain.Some(n.In, n.Out)
 			if metric.Out != nil {
-				metric.Out = []*linalg.Matrix{picked(metric.Out[0], n.Out, n.Out)}
+				metric.Out = []*linalg.Matrix{metric.Out[0].Some(n.Out, n.Out)}
 			}
 		}
 		chain, err := c.Method.Refit(linalg.Gonum(), wanted, metric, chain)

@@ -171,10 +171,10 @@ func (p *problem) regressNarrow(f facts, t target, c candidate) (decomp.Chain, e
 		xx, ex = less(xx, f.x[0], f.x[0]), less(ex, e, f.x[0])
 	}
 	columns := k.Columns(0, n.In)
-	a := variances(picked(xx, columns, columns))
+	a := variances(xx.Some(columns, columns))
 	wanted := decomp.Kernel{Shape: k.Shape, Weights: slices.Clone(n.Fold.Weights)}
 	if !math.IsInf(c.ridge, 1) {
-		delta, err := p.delta(a, picked(ex, nil, columns), c.ridge)
+		delta, err := p.delta(a, ex.Some(nil, columns), c.ridge)
 		if err != nil {
 			return nil, err
 		}
@@ -189,32 +189,13 @@ func (p *problem) regressNarrow(f facts, t target, c candidate) (decomp.Chain, e
 	}
 	metric := decomp.Metric{In: []*linalg.Matrix{a}}
 	if g := p.weight(0); g != nil {
-		metric.Out = []*linalg.Matrix{picked(g, n.Out, n.Out)}
+		metric.Out = []*linalg.Matrix{g.Some(n.Out, n.Out)}
 	}
 	chain, err := p.choice.Method.Refit(p.backend, wanted.Some(n.In).SomeRows(n.Out), metric, p.choice.Chain.Some(n.In, n.Out))
 	if err != nil {
 		return nil, err
 	}
 	return chain.Among(k.Shape, n.In, n.Out), nil
-}
-
-// picked returns some rows of m, all for nil, and some columns.
-func picked(m *linalg.Matrix, rows, columns []int) *linalg.Matrix {
-	n := len(rows)
-	if rows == nil {
-		n = m.Rows
-	}
-	out := linalg.New(n, len(columns))
-	for i := range n {
-		from := m.Row(i)
-		if rows != nil {
-			from = m.Row(rows[i])
-		}
-		for j, c := range columns {
-			out.Set(i, j, from[c])
-		}
-	}
-	return out
 }
 
 // delta returns (A + λI)⁻¹ Σ_xe, [K, O], with λ the given share of A's mean diagonal.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/internal/bounded"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
 )
 
 // Kernel is what one node of a model took, as the runtime runs it: its name and operator are those after the runtime's own changes.
@@ -35,8 +36,16 @@ type event struct {
 // bodies are the operators that run other nodes, which are in the profile too.
 var bodies = []string{"If", "Loop", "Scan"}
 
-// ReadProfile reads the profile that a session of ONNX Runtime has written: its nodes in the order in which they first ran. Nodes that
-// run others are left out.
+// Profile ends the profile of a session and reads it: its nodes in the order in which they first ran. Nodes that run others are left out.
+func Profile(s *ort.Session) ([]Kernel, error) {
+	path, err := s.EndProfiling()
+	if err != nil {
+		return nil, err
+	}
+	return ReadProfile(path)
+}
+
+// ReadProfile reads the profile that a session has written.
 func ReadProfile(path string) ([]Kernel, error) {
 	file, _, err := bounded.Open(path)
 	if err != nil {
