@@ -86,7 +86,7 @@ func Compare(ctx context.Context, runtime Runtime, original, compressed string, 
 	if err := c.match(); err != nil {
 		return nil, fmt.Errorf("%s and %s cannot be compared: %w", original, compressed, err)
 	}
-	c.limitBatch(ctx, src, indices)
+	c.limitBatch(ctx, src, indices[0])
 	inputs := feed.SessionInputs(c.before)
 	if c.axes, err = feed.FindAxes(ctx, feed.Opened(c.before), src, indices, inputs, c.o.Batch, c.compared()); err != nil {
 		return nil, err
@@ -113,6 +113,7 @@ func Compare(ctx context.Context, runtime Runtime, original, compressed string, 
 // comparison is the state of one call of Compare.
 type comparison struct {
 	o             Options
+	model         *onnxio.Model // the original
 	before, after *ort.Session
 	outputs       []output
 	names         []string // of those that are compared

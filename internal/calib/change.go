@@ -84,6 +84,10 @@ func (o *Outputs) fit(ctx context.Context, m *onnxio.Model, s *ort.Session, indi
 	if o.axes, err = axesOf(ctx, feed.Opened(s), o.src, indices, o.inputs, o.o.Batch, o.targets); err != nil {
 		return err
 	}
+	var wanted []string
+	for _, t := range o.targets {
+		wanted = append(wanted, t.name)
+	}
 	o.batch, o.workers = o.o.Batch, o.o.Threads
 	r, err := feed.First(ctx, o.src, indices[:1], o.inputs, 1)
 	if err != nil {
@@ -93,11 +97,8 @@ func (o *Outputs) fit(ctx context.Context, m *onnxio.Model, s *ort.Session, indi
 	if err != nil {
 		return ctx.Err() // where sizes cannot be found out, the caller's are taken
 	}
-	var wanted []string
-	for _, t := range o.targets {
-		wanted = append(wanted, t.name)
-	}
-	o.batch, o.workers = within(o.o.Memory, arena*live(m, values, wanted), samples.Batch(o.inputs) > 0, o.batch, o.workers)
+	live := feed.Live(m, func(v string) int64 { return size(values[v]) }, wanted)
+	o.batch, o.workers = feed.Fit(live, samples.Batch(o.inputs) > 0, o.o.Memory, o.o.Batch, o.o.Threads)
 	return nil
 }
 
