@@ -76,7 +76,7 @@ func (c *Choice) check() error {
 // Options control Run. The zero value of a field means its default.
 type Options struct {
 	// Batch bounds how many samples run at once where the model's first axis is free; default 32. Fewer run at
-	// once where there are too few samples to hold some of their runs out.
+	// once where there are too few samples to hold some of their runs out, and where their values take much memory.
 	Batch int
 	// Threads is how many runs are worked on side by side; default 1. The result does not depend on it.
 	Threads int

@@ -29,6 +29,7 @@ type walk struct {
 	shelf   *shelf
 	runs    []batch
 	samples int
+	workers int // that run models side by side
 
 	// What the compressed model is so far.
 	patches map[int]*rewrite.Patch // by the position of the node
@@ -69,10 +70,9 @@ func (w *walk) load(ctx context.Context, src samples.Source, indices []int) erro
 	if err != nil {
 		return err
 	}
-	// At least sixteen runs, so that an eighth of them can be told from the rest.
-	block := max(1, min(w.o.Batch, len(indices)/(2*heldEvery)))
-	if fixed := samples.Batch(inputs); fixed > 0 {
-		block = fixed
+	block, err := w.fit(ctx, src, indices, inputs)
+	if err != nil {
+		return err
 	}
 	blocks := (len(indices) + block - 1) / block
 	if blocks < 2 {
@@ -116,6 +116,21 @@ func (w *walk) load(ctx context.Context, src samples.Source, indices []int) erro
 		}
 	}
 	return nil
+}
+
+// fit finds how many samples run at once, and sets how many runs do.
+func (w *walk) fit(ctx context.Context, src samples.Source, indices []int, inputs []samples.InputSpec) (int, error) {
+	first, err := feed.First(ctx, src, indices, inputs, 1)
+	if err != nil {
+		return 0, err
+	}
+	// At least sixteen runs, so that an eighth of them can be told from the rest.
+	block, fixed := max(1, min(w.o.Batch, len(indices)/(2*heldEvery))), samples.Batch(inputs)
+	live := feed.Live(w.model, feed.Float32s(w.model, first.Inputs), nil)
+	if block, w.workers = feed.Fit(live, fixed > 0, w.o.Memory, block, w.o.Threads); fixed > 0 {
+		block = fixed
+	}
+	return block, nil
 }
 
 // progress tells how far stop k-1 is; stop 0 is that of loading.
