@@ -90,7 +90,7 @@ type Options struct {
 	Backend linalg.Backend
 	// Grow allows a bias for nodes that have none, nor a constant behind them to take it: new parameters.
 	Grow bool
-	// Progress, when set, is told how much of the work is done, in samples times sites.
+	// Progress, when set, is told how much of the work is done, in samples times sites, each weighed by its arithmetic.
 	Progress samples.Progress
 }
 
@@ -199,6 +199,7 @@ func Run(ctx context.Context, lib *ort.Library, m *onnxio.Model, choices []Choic
 		}
 		return w.result, nil
 	}
+	w.measure = w.newMeasure()
 	if err := w.load(ctx, src, indices); err != nil {
 		return nil, err
 	}

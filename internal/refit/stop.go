@@ -243,7 +243,7 @@ func (st *stop) sweep(ctx context.Context) error {
 				}
 				mu.Lock()
 				done += w.runs[r].samples
-				w.progress(st.k+1, done)
+				w.progress(st.k, done)
 				mu.Unlock()
 			}
 			return ctx.Err()

@@ -30,6 +30,7 @@ type walk struct {
 	runs    []batch
 	samples int
 	workers int // that run models side by side
+	measure *measure
 
 	// What the compressed model is so far.
 	patches map[int]*rewrite.Patch // by the position of the node
@@ -84,7 +85,7 @@ func (w *walk) load(ctx context.Context, src samples.Source, indices []int) erro
 	}
 	var mu sync.Mutex
 	runs := map[int]batch{}
-	err = cut.Each(ctx, w.o.Threads, func(_ string, done, _ int) { w.progress(0, done) }, func(context.Context) func(*feed.Run) error {
+	err = cut.Each(ctx, w.o.Threads, func(_ string, done, _ int) { w.progress(-1, done) }, func(context.Context) func(*feed.Run) error {
 		return func(r *feed.Run) error {
 			for name, t := range r.Inputs {
 				if w.schedule.needed(original, name, true) == never {
@@ -133,9 +134,10 @@ func (w *walk) fit(ctx context.Context, src samples.Source, indices []int, input
 	return block, nil
 }
 
-// progress tells how far stop k-1 is; stop 0 is that of loading.
-func (w *walk) progress(stop, done int) {
-	w.o.Progress("", stop*w.samples+done, (len(w.order)+1)*w.samples)
+// progress tells that so many samples went through stop k; stop −1 is that of loading.
+func (w *walk) progress(k, samples int) {
+	total := (len(w.order) + 1) * w.samples
+	w.o.Progress("", int(w.measure.share(k, float64(samples)/float64(w.samples))*float64(total)), total)
 }
 
 // step runs stop k, solves its site, and moves the cut.
