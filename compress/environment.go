@@ -46,6 +46,7 @@ type Environment struct {
 
 	library  *ort.Library // nil where it is missing
 	progress samples.Progress
+	bounded  bool     // whether there is a memory limit
 	pass     string   // behind the names of stages
 	journal  *[]Stage // of a run: what was done, and how long it took; nil outside of one
 }
@@ -64,7 +65,7 @@ func Open(o EnvironmentOptions) (*Environment, error) {
 		debug.SetMemoryLimit(max(o.Memory/4*3, leastMemory))
 		debug.SetGCPercent(garbage)
 	}
-	e := &Environment{Algebra: linalg.Gonum(), Threads: o.Threads, progress: oneByOne(o.Progress)}
+	e := &Environment{Algebra: linalg.Gonum(), Threads: o.Threads, progress: oneByOne(o.Progress), bounded: o.Memory > 0}
 	if e.Threads == 0 {
 		e.Threads = runtime.GOMAXPROCS(0)
 	}
@@ -174,6 +175,9 @@ func (e *Environment) stage(ctx context.Context, name string, work func(*stage) 
 	}
 	start := time.Now()
 	err := work(s)
+	if e.bounded {
+		debug.FreeOSMemory() // which the next stage's sessions take beside the heap
+	}
 	if e.journal != nil {
 		*e.journal = append(*e.journal, Stage{s.name, time.Since(start).Seconds(), rss.Peak()})
 	}
