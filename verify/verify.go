@@ -34,7 +34,7 @@ type Options struct {
 	// Moved is how many of the samples that moved most are listed; default 10.
 	Moved int
 	// Memory bounds in bytes what the models take; 0 does not. Where their weights might take half of it, they are read from
-	// their files while they run, which takes longer; and where outputs are large, fewer samples run at once.
+	// their files while they run, which takes longer; and where what they compute is large, fewer samples run at once.
 	Memory int64
 	// Progress, when set, is told after each run how many of the samples are done.
 	Progress samples.Progress

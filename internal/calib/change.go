@@ -34,7 +34,7 @@ type Outputs struct {
 
 // Observe runs a model on the samples numbered by indices and keeps its floating-point
 // outputs; of fewer samples, from the first on, where those of all would take more than a
-// quarter of o.Memory, and in smaller batches where a model's values of one would take more than an eighth. Of the options Batch, Threads, Memory, Weights and Progress count.
+// quarter of o.Memory, and in batches and by workers as feed.Fit says. Of the options Batch, Threads, Memory, Weights and Progress count.
 // A model without a floating-point output that counts gives no samples.
 //
 // The filler of a model's fixed batch is left out. Where an output has no axis for the batch, that whole last run is.
