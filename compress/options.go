@@ -86,8 +86,8 @@ type Options struct {
 	// original does; else that is a *DamageError.
 	AcceptDamage bool
 
-	// Batch is how many samples run at once where the model's batch is free;
-	// default 32.
+	// Batch is how many samples run at once where the model's batch is free; default 32. Fewer do where their values take so
+	// much that more would be no faster, or more than Memory has room for.
 	Batch int
 	// Memory bounds what the process takes, in bytes; default the smaller of 2 GiB and half of what the machine and the control
 	// groups of the process have.

@@ -85,24 +85,68 @@ func (c Chain) Compose(s Shape) (Kernel, error) {
 	if len(c) == 0 {
 		return Kernel{}, errors.New("decomp: a chain without factors cannot be composed")
 	}
-	whole := Kernel{}
 	for i, f := range c {
 		if err := f.Kernel.Check(); err != nil {
 			return Kernel{}, fmt.Errorf("factor %d (%s): %w", i, f.Part, err)
 		}
-		if i == 0 {
-			whole = f.Kernel.ungrouped()
-			continue
-		}
-		var err error
-		if whole, err = then(whole, f.Kernel); err != nil {
-			return Kernel{}, fmt.Errorf("factor %d (%s): %w", i, f.Part, err)
-		}
 	}
-	if whole.Out != s.Out || whole.In != s.In || !slices.Equal(whole.Window, s.Window) {
-		return Kernel{}, fmt.Errorf("decomp: the chain composes to a kernel of %v, wanted %v", whole.Shape, s)
+	if s.Groups > 1 && !slices.ContainsFunc(c, func(f Factor) bool { return f.Kernel.Groups != s.Groups }) {
+		return c.composeGroups(s)
+	}
+	whole, err := c.compose()
+	if err != nil {
+		return Kernel{}, err
+	}
+	if err := whole.fits(s); err != nil {
+		return Kernel{}, err
 	}
 	return whole.grouped(s.Groups)
+}
+
+// compose multiplies factors out to a kernel of one group.
+func (c Chain) compose() (Kernel, error) {
+	whole := c[0].Kernel.ungrouped()
+	for i, f := range c[1:] {
+		var err error
+		if whole, err = then(whole, f.Kernel); err != nil {
+			return Kernel{}, fmt.Errorf("factor %d (%s): %w", i+1, f.Part, err)
+		}
+	}
+	return whole, nil
+}
+
+// fits refuses a composed kernel that is not of the shape wanted, groups aside.
+func (k Kernel) fits(s Shape) error {
+	if k.Out != s.Out || k.In != s.In || !slices.Equal(k.Window, s.Window) {
+		return fmt.Errorf("decomp: the chain composes to a kernel of %v, wanted %v", k.Shape, s)
+	}
+	return nil
+}
+
+// composeGroups is Compose for factors that all have the groups of s: each group is a chain of its own, and nothing between groups
+// is written out, which in a depthwise kernel is nearly everything.
+func (c Chain) composeGroups(s Shape) (Kernel, error) {
+	out := Kernel{Shape: s, Weights: make([]float64, 0, s.Params())}
+	one := Shape{Out: s.Out / s.Groups, In: s.In / s.Groups, Window: s.Window, Groups: 1}
+	part := slices.Clone(c)
+	for g := range s.Groups {
+		for i, f := range c {
+			k, n := f.Kernel, len(f.Kernel.Weights)/s.Groups
+			part[i].Kernel = Kernel{
+				Shape:   Shape{Out: k.Out / k.Groups, In: k.In / k.Groups, Window: k.Window, Groups: 1},
+				Weights: k.Weights[g*n : (g+1)*n],
+			}
+		}
+		whole, err := part.compose()
+		if err != nil {
+			return Kernel{}, err
+		}
+		if err := whole.fits(one); err != nil {
+			return Kernel{}, err
+		}
+		out.Weights = append(out.Weights, whole.Weights...)
+	}
+	return out, nil
 }
 
 // ungrouped spreads the kernel out to one group, with zeros between channels of different groups.

@@ -94,6 +94,38 @@ func TestCompose(t *testing.T) {
 	}
 }
 
+// TestComposeGroups: what factors of the same groups make is what they make with the zeros between groups written out.
+func TestComposeGroups(t *testing.T) {
+	factor := func(s decomp.Shape) decomp.Factor {
+		k := decomp.Kernel{Shape: s, Weights: make([]float64, s.Params())}
+		for i := range k.Weights {
+			k.Weights[i] = float64(i*5%7 - 3)
+		}
+		return decomp.Factor{Part: "part", Kernel: k}
+	}
+	c := decomp.Chain{factor(decomp.Shape{Out: 6, In: 9, Window: []int{3, 1}, Groups: 3}), factor(decomp.Shape{Out: 12, In: 6, Window: []int{1, 2}, Groups: 3})}
+	got, err := c.Compose(decomp.Shape{Out: 12, In: 9, Window: []int{3, 2}, Groups: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wide := c[0].Kernel
+	wide.Groups, wide.Weights = 1, make([]float64, 6*9*3)
+	for o := range 6 {
+		copy(wide.Weights[o*27+o/2*9:], c[0].Kernel.Weights[o*9:][:9])
+	}
+	c[0].Kernel = wide
+	want, err := c.Compose(got.Shape)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got.Weights, want.Weights) {
+		t.Errorf("got %v, want %v", got.Weights, want.Weights)
+	}
+	if _, err := c[1:].Compose(decomp.Shape{Out: 12, In: 6, Window: []int{1, 3}, Groups: 3}); err == nil {
+		t.Error("a chain of another window was taken")
+	}
+}
+
 func TestComposeRefuses(t *testing.T) {
 	filled := func(s decomp.Shape) decomp.Factor {
 		k := decomp.Kernel{Shape: s, Weights: make([]float64, s.Params())}

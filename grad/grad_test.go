@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -470,6 +472,51 @@ func TestObserveFindsMore(t *testing.T) {
 	}
 	if v := values[y]; v.Type != tensor.Float32 || !slices.Equal(v.Shape, []int{3}) {
 		t.Errorf("observed %v", v)
+	}
+}
+
+// sized notes the largest model that it was given.
+type sized struct {
+	Runtime
+	most int
+}
+
+func (s *sized) OutputTypes(model []byte, folder string) (map[string]tensor.Type, error) {
+	s.most = max(s.most, len(model))
+	return s.Runtime.OutputTypes(model, folder)
+}
+
+func (s *sized) RunOnce(ctx context.Context, model []byte, folder string, inputs map[string]tensor.Dense, outputs []string) ([]tensor.Dense, error) {
+	s.most = max(s.most, len(model))
+	return s.Runtime.RunOnce(ctx, model, folder, inputs, outputs)
+}
+
+// TestObserveLeavesWeights: what is run to observe a model has not its weights, which stay in their file.
+func TestObserveLeavesWeights(t *testing.T) {
+	n := newNet(13, tensor.Float32, 1)
+	x := n.op("MatMul", []string{n.in(normal, 4, 64), n.weight(normal, 64, 128)})
+	y := n.op("Compress", []string{x, n.feed(tensor.Bool, []int{4}, []float64{1, 0, 1, 1})}, graph.Int("axis", 0))
+	n.out(y)
+	data, err := n.model().Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m, err := onnxio.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	r := &sized{Runtime: orttest.Open(t)}
+	values, err := Observe(context.Background(), r, m, n.feeds)
+	if v := values[y]; err != nil || !slices.Equal(v.Shape, []int{3, 128}) {
+		t.Errorf("observed %v (%v)", v, err)
+	}
+	if r.most == 0 || r.most >= 4*64*128 {
+		t.Errorf("a model of %d bytes was run, of a file of %d", r.most, len(data))
 	}
 }
 

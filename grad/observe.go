@@ -13,7 +13,8 @@ import (
 // fewNumbers bounds the elements of a value whose numbers Observe keeps.
 const fewNumbers = 256
 
-// Runtime runs models. They are given as the bytes of ONNX files, with the folder of their external data.
+// Runtime runs models. They are given as the bytes of ONNX files, with the folder of their external data; the file that the model
+// was read from may be among these.
 type Runtime interface {
 	// OutputTypes loads a model and returns the element types of its outputs that are dense tensors, which the model
 	// itself need not declare.
@@ -91,7 +92,7 @@ func observe(ctx context.Context, r Runtime, g *graph.Graph, inputs map[string]t
 	}
 	outputs := slices.Concat(shapes, read)
 	probe.Outputs = undeclared(outputs)
-	model, err := probe.Marshal()
+	model, err := marshal(probe)
 	if err != nil {
 		return nil, err
 	}
@@ -137,11 +138,18 @@ func outputTypes(r Runtime, g *graph.Graph) (map[string]tensor.Type, error) {
 		}
 	}
 	parts.Outputs = append(parts.Outputs, undeclared(made)...)
-	model, err := parts.Marshal()
+	model, err := marshal(parts)
 	if err != nil {
 		return nil, err
 	}
 	return r.OutputTypes(model, g.Model().ExternalFolder())
+}
+
+// marshal returns the bytes of a model of these parts, whose weights stay in the files that they lie in.
+func marshal(p graph.Parts) ([]byte, error) {
+	m := p.Model()
+	defer m.Close() // it shares the files of the model that is looked at, which stays open
+	return m.MarshalMapped()
 }
 
 // undeclared makes outputs whose types the runtime has to find.

@@ -137,7 +137,7 @@ func checkBlocks(m, n int, dst Block32, operands ...Block32) {
 	if dst.Rows != m || dst.Cols != n {
 		panic(fmt.Sprintf("linalg: a %d×%d product added to a %d×%d block", m, n, dst.Rows, dst.Cols))
 	}
-	if slices.ContainsFunc(append(operands, dst), func(b Block32) bool { return !b.valid() }) {
+	if !dst.valid() || slices.ContainsFunc(operands, func(b Block32) bool { return !b.valid() }) {
 		panic("linalg: a float32 block reaches beyond its buffer")
 	}
 }

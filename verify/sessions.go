@@ -31,6 +31,7 @@ func (c *comparison) open(lib *ort.Library, original, compressed string) (done f
 	if err != nil {
 		return nil, &OriginalError{err}
 	}
+	c.model = before
 	closers = append(closers, func() { _ = before.Close() }) // which was only read
 	after, odd := onnxio.Read(compressed)                    // of what only the runtime can read weights are loaded
 	if odd == nil {
@@ -53,29 +54,19 @@ func (c *comparison) open(lib *ort.Library, original, compressed string) (done f
 	return finish, c.describe(original, before)
 }
 
-// limitBatch lowers the batch where the outputs of both models for as many samples, on every thread, would take over a quarter of the
-// memory, by those that the original has for one sample.
-func (c *comparison) limitBatch(ctx context.Context, src samples.Source, indices []int) {
-	if c.o.Memory <= 0 || c.o.Batch == 1 || len(indices) == 1 || len(c.names) == 0 {
+// limitBatch lowers the batch and the threads to what half the memory holds of what either model computes, going by the original and the
+// sample with that number.
+func (c *comparison) limitBatch(ctx context.Context, src samples.Source, sample int) {
+	if c.o.Memory <= 0 || len(c.names) == 0 {
 		return
 	}
-	r, err := feed.First(ctx, src, indices, feed.SessionInputs(c.before), 1)
-	if err != nil || r.Batch != 1 {
-		return // what is wrong, the runs will say; and a batch that is the model's own stays
-	}
-	results, err := c.before.Run(ctx, r.Inputs, c.names)
+	inputs := feed.SessionInputs(c.before)
+	r, err := feed.First(ctx, src, []int{sample}, inputs, 1)
 	if err != nil {
-		return
+		return // what is wrong, the runs will say
 	}
-	defer results.Close()
-	var bytes int64
-	for i := range c.names {
-		bytes += 2 * int64(len(results.Get(i).Data))
-	}
-	for _, in := range r.Inputs {
-		bytes += int64(len(in.Data))
-	}
-	c.o.Batch = int(max(1, min(int64(c.o.Batch), c.o.Memory/4/(max(bytes, 1)*int64(c.o.Threads)))))
+	live := feed.Live(c.model, feed.Float32s(c.model, r.Inputs), c.names)
+	c.o.Batch, c.o.Threads = feed.Fit(live, samples.Batch(inputs) > 0, c.o.Memory/2, c.o.Batch, c.o.Threads)
 }
 
 // session makes the session of a model in a file.

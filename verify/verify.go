@@ -34,7 +34,7 @@ type Options struct {
 	// Moved is how many of the samples that moved most are listed; default 10.
 	Moved int
 	// Memory bounds in bytes what the models take; 0 does not. Where their weights might take half of it, they are read from
-	// their files while they run, which takes longer; and where outputs are large, fewer samples run at once.
+	// their files while they run, which takes longer; and where what they compute is large, fewer samples run at once.
 	Memory int64
 	// Progress, when set, is told after each run how many of the samples are done.
 	Progress samples.Progress
@@ -86,7 +86,7 @@ func Compare(ctx context.Context, runtime Runtime, original, compressed string, 
 	if err := c.match(); err != nil {
 		return nil, fmt.Errorf("%s and %s cannot be compared: %w", original, compressed, err)
 	}
-	c.limitBatch(ctx, src, indices)
+	c.limitBatch(ctx, src, indices[0])
 	inputs := feed.SessionInputs(c.before)
 	if c.axes, err = feed.FindAxes(ctx, feed.Opened(c.before), src, indices, inputs, c.o.Batch, c.compared()); err != nil {
 		return nil, err
@@ -113,6 +113,7 @@ func Compare(ctx context.Context, runtime Runtime, original, compressed string, 
 // comparison is the state of one call of Compare.
 type comparison struct {
 	o             Options
+	model         *onnxio.Model // the original
 	before, after *ort.Session
 	outputs       []output
 	names         []string // of those that are compared

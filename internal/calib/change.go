@@ -34,7 +34,7 @@ type Outputs struct {
 
 // Observe runs a model on the samples numbered by indices and keeps its floating-point
 // outputs; of fewer samples, from the first on, where those of all would take more than a
-// quarter of o.Memory, and in smaller batches where a model's values of one would take more than an eighth. Of the options Batch, Threads, Memory, Weights and Progress count.
+// quarter of o.Memory, and in batches and by workers as feed.Fit says. Of the options Batch, Threads, Memory, Weights and Progress count.
 // A model without a floating-point output that counts gives no samples.
 //
 // The filler of a model's fixed batch is left out. Where an output has no axis for the batch, that whole last run is.
@@ -84,6 +84,10 @@ func (o *Outputs) fit(ctx context.Context, m *onnxio.Model, s *ort.Session, indi
 	if o.axes, err = axesOf(ctx, feed.Opened(s), o.src, indices, o.inputs, o.o.Batch, o.targets); err != nil {
 		return err
 	}
+	var wanted []string
+	for _, t := range o.targets {
+		wanted = append(wanted, t.name)
+	}
 	o.batch, o.workers = o.o.Batch, o.o.Threads
 	r, err := feed.First(ctx, o.src, indices[:1], o.inputs, 1)
 	if err != nil {
@@ -93,11 +97,8 @@ func (o *Outputs) fit(ctx context.Context, m *onnxio.Model, s *ort.Session, indi
 	if err != nil {
 		return ctx.Err() // where sizes cannot be found out, the caller's are taken
 	}
-	var wanted []string
-	for _, t := range o.targets {
-		wanted = append(wanted, t.name)
-	}
-	o.batch, o.workers = within(o.o.Memory, arena*live(m, values, wanted), samples.Batch(o.inputs) > 0, o.batch, o.workers)
+	live := feed.Live(m, func(v string) int64 { return size(values[v]) }, wanted)
+	o.batch, o.workers = feed.Fit(live, samples.Batch(o.inputs) > 0, o.o.Memory, o.o.Batch, o.o.Threads)
 	return nil
 }
 

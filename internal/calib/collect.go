@@ -78,7 +78,7 @@ func collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rew
 		if err != nil {
 			return nil, err
 		}
-		batch, workers = within(o.Memory, held, fixed, batch, workers)
+		batch, workers = feed.Within(o.Memory, held, fixed, batch, workers)
 		// Each size of a run needs gradients of its own.
 		batch = even(len(indices), min(batch, (len(indices)+1)/2))
 		if err := c.gradients.locate(ctx, src, order, batch); err != nil {

@@ -38,65 +38,16 @@ func computed(m *onnxio.Model, values grad.Values) int64 {
 			if _, constant := g.Constant(out); constant {
 				continue
 			}
-			v := values[out]
-			if count, err := tensor.Elements(v.Shape); err == nil && v.Type != tensor.Undefined {
-				sum += int64(v.Type.Bytes(count))
-			}
+			sum += size(values[out])
 		}
 	}
 	return sum
 }
 
-// live is the most that the values of a forward pass take at once, in bytes: from the node that computes a value to the last that
-// reads it, in the order of the graph, or to the end for those that are asked for.
-func live(m *onnxio.Model, values grad.Values, wanted []string) int64 {
-	nodes := graph.Of(m).Nodes()
-	size := func(name string) int64 {
-		v := values[name]
-		if count, err := tensor.Elements(v.Shape); err == nil && v.Type != tensor.Undefined {
-			return int64(v.Type.Bytes(count))
-		}
-		return 0
+// size is what a value takes in bytes, 0 where that is not known.
+func size(v grad.Value) int64 {
+	if count, err := tensor.Elements(v.Shape); err == nil && v.Type != tensor.Undefined {
+		return int64(v.Type.Bytes(count))
 	}
-	last := map[string]int{}
-	for i, n := range nodes {
-		for _, name := range n.Reads() {
-			last[name] = i
-		}
-	}
-	for _, name := range wanted {
-		last[name] = len(nodes)
-	}
-	ends := make([]int64, len(nodes)+1) // what is read for the last time by each node
-	var now, most int64
-	for i, n := range nodes {
-		for _, name := range n.Outputs() {
-			if _, constant := graph.Of(m).Constant(name); name == "" || constant {
-				continue
-			}
-			now += size(name)
-			ends[max(last[name], i)] += size(name)
-		}
-		most = max(most, now)
-		now -= ends[i]
-	}
-	return most
-}
-
-// arena is how many times what is live the runtime may hold: its arena grows by doubling.
-const arena = 2
-
-// within lowers the batch until the runs of one worker, of which a sample takes that many bytes,
-// need no more than an eighth of the memory, and the workers until all need no more than a quarter
-// of it. A fixed batch stays, and the bytes are those of all of it.
-func within(memory, sample int64, fixed bool, batch, workers int) (int, int) {
-	if sample == 0 {
-		return batch, workers
-	}
-	run := sample
-	if !fixed {
-		batch = int(max(1, min(int64(batch), memory/8/sample)))
-		run = sample * int64(batch)
-	}
-	return batch, int(max(1, min(int64(workers), memory/4/run)))
+	return 0
 }

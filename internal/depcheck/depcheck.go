@@ -46,7 +46,7 @@ func House() Rules {
 			"grad":                             {"shapes"},
 			"internal/calib":                   {"internal/feed", "internal/outputs", "internal/moments", "internal/defaults", "rewrite", "grad"},
 			"internal/outputs":                 {"graph", "internal/suggest"},
-			"internal/feed":                    {"samples", "internal/ort", "internal/ordered", "internal/outputs"},
+			"internal/feed":                    {"samples", "internal/ort", "internal/ordered", "internal/outputs", "shapes"},
 			"internal/ordered":                 {},
 			"samples":                          {"graph", "internal/bounded", "internal/filekind", "internal/plaintext", "internal/suggest"},
 			"internal/moments":                 {"linalg", "tensor"},

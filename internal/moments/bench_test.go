@@ -31,6 +31,8 @@ func BenchmarkConv(b *testing.B) {
 		{32, 1, []int{28, 28}, []int{3, 1}, nil, nil, []int{1, 0}, []int{1, 0}},
 		{32, 32, []int{28, 28}, []int{3, 3}, nil, nil, []int{1, 1}, []int{1, 1}},
 		{128, 32, []int{28, 28}, []int{3, 3}, nil, nil, []int{1, 1}, []int{1, 1}},
+		{96, 96, []int{56, 56}, []int{3, 3}, nil, nil, []int{1, 1}, []int{1, 1}},
+		{256, 256, []int{7, 7}, []int{5, 5}, nil, nil, []int{2, 2}, []int{2, 2}},
 	} {
 		p := c.patches()
 		x := noise(samples*p.Channels*tensor.Product(p.In), 1)

@@ -45,6 +45,11 @@ func (d *direct) chunk() int { return max(256, chunkFloats/d.k) }
 
 func (d *direct) Run(b linalg.Backend, x []float32, samples int, partial []float32, s *Scratch) {
 	d.blocks(x, samples, s, func(g, _ int, patches linalg.Block32, _ []segment) {
+		if d.k == 1 {
+			row := patches.Data[:patches.Cols]
+			partial[g] += float32(shiftedDots(row, row, []int{0}, &s.dots)[0])
+			return
+		}
 		b.SyrkAdd32(false, patches, square(partial[g*d.k*d.k:], d.k))
 	})
 }

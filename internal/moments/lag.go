@@ -232,6 +232,12 @@ func (l *lag) runStrip(backend linalg.Backend, s strip, x []float32, samples int
 		if s.distinct {
 			l.fill(b, s.b, x, from, n, stride)
 		}
+		if l.channels == 1 {
+			for i, sum := range shiftedDots(a[:n*s.a.size], b[:n*s.a.size], s.offsets, &scratch.dots) {
+				part[s.keys[i]] += float32(sum)
+			}
+			continue
+		}
 		left := linalg.Block32{Rows: l.channels, Cols: n * s.a.size, Stride: stride, Data: a}
 		right := linalg.Block32{Rows: l.channels, Cols: n * s.a.size, Stride: stride, Data: b}
 		for i, offset := range s.offsets {

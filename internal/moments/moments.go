@@ -91,6 +91,7 @@ type Scratch struct {
 	a, b        []float32
 	phase, part []float32
 	rows        []int
+	dots        []float64
 }
 
 // grow returns n floats of unspecified content over *buf.

@@ -76,7 +76,7 @@ func (c *Choice) check() error {
 // Options control Run. The zero value of a field means its default.
 type Options struct {
 	// Batch bounds how many samples run at once where the model's first axis is free; default 32. Fewer run at
-	// once where there are too few samples to hold some of their runs out.
+	// once where there are too few samples to hold some of their runs out, and where their values take much memory.
 	Batch int
 	// Threads is how many runs are worked on side by side; default 1. The result does not depend on it.
 	Threads int
@@ -90,7 +90,7 @@ type Options struct {
 	Backend linalg.Backend
 	// Grow allows a bias for nodes that have none, nor a constant behind them to take it: new parameters.
 	Grow bool
-	// Progress, when set, is told how much of the work is done, in samples times sites.
+	// Progress, when set, is told how much of the work is done, in samples times sites, each weighed by its arithmetic.
 	Progress samples.Progress
 }
 
@@ -199,6 +199,7 @@ func Run(ctx context.Context, lib *ort.Library, m *onnxio.Model, choices []Choic
 		}
 		return w.result, nil
 	}
+	w.measure = w.newMeasure()
 	if err := w.load(ctx, src, indices); err != nil {
 		return nil, err
 	}

@@ -212,9 +212,9 @@ func TestFiles(t *testing.T) {
 	src := sitetest.Draws(64, "image", 0.2, 3, 16, 16)
 	sites := sitetest.Sites(t, m, src[0])
 	choices := choose(t, sites, halves(sites)...)
-	roomy := refit(t, lib, m, choices, src, Options{})
+	roomy := refit(t, lib, m, choices, src, Options{Batch: 1}) // which memory would lower
 	folder := t.TempDir()
-	o := Options{Folder: folder, Progress: func(string, int, int) {
+	o := Options{Batch: 1, Folder: folder, Progress: func(string, int, int) {
 		if _, err := os.ReadDir(folder); err != nil {
 			t.Error(err)
 		}

@@ -118,29 +118,66 @@ func (s *shelf) create() (*os.File, error) {
 	return os.CreateTemp(s.temp.Path, "values-")
 }
 
-// get returns a tensor that was put; it is not to be changed, and not to be used when it is forgotten.
-func (s *shelf) get(k key, run int) (tensor.Dense, error) {
+// loan is what a run reads of the shelf. It is for one goroutine.
+type loan struct {
+	shelf *shelf
+	run   int
+	read  map[key]tensor.Dense // from files
+}
+
+func (s *shelf) loan(run int) *loan { return &loan{shelf: s, run: run, read: map[key]tensor.Dense{}} }
+
+// get is shelf.get, and reads no file twice.
+func (l *loan) get(k key) (tensor.Dense, error) {
+	if t, ok := l.read[k]; ok {
+		return t, nil
+	}
+	t, filed, err := l.shelf.get(k, l.run)
+	if filed {
+		l.read[k] = t
+	}
+	return t, err
+}
+
+// done gives back what was read from files, for what is read or put next.
+func (l *loan) done() {
+	s := l.shelf
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range l.read {
+		if size := len(t.Data); s.used+s.spare+int64(size) <= s.limit {
+			s.spare += int64(size)
+			s.free[size] = append(s.free[size], t.Data)
+		}
+	}
+}
+
+// get returns a tensor that was put, and whether it was read from a file: else it is not to be changed, and not to be used when it is
+// forgotten.
+func (s *shelf) get(k key, run int) (t tensor.Dense, filed bool, err error) {
 	s.mu.Lock()
 	e := s.entries[k]
 	if e == nil {
 		s.mu.Unlock()
-		return tensor.Dense{}, fmt.Errorf("value %q was not kept", k.value)
+		return t, false, fmt.Errorf("value %q was not kept", k.value)
 	}
 	p, ok := e.runs[run]
-	file := e.file
-	s.mu.Unlock()
 	if !ok {
-		return tensor.Dense{}, fmt.Errorf("value %q was not kept for run %d", k.value, run)
+		s.mu.Unlock()
+		return t, false, fmt.Errorf("value %q was not kept for run %d", k.value, run)
 	}
+	file := e.file
+	if t = p.tensor; p.filed {
+		t.Data = s.take(p.size)[:p.size]
+	}
+	s.mu.Unlock()
 	if !p.filed {
-		return p.tensor, nil
+		return t, false, nil
 	}
-	t := p.tensor
-	t.Data = make([]byte, p.size)
 	if _, err := file.ReadAt(t.Data, p.at); err != nil {
-		return tensor.Dense{}, fmt.Errorf("reading value %q from a temporary file: %w", k.value, err)
+		return tensor.Dense{}, false, fmt.Errorf("reading value %q from a temporary file: %w", k.value, err)
 	}
-	return t, nil
+	return t, true, nil
 }
 
 func (s *shelf) has(k key) bool {

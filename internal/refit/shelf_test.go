@@ -40,12 +40,22 @@ func TestShelfReuses(t *testing.T) {
 	}
 	put("b", 2, 10, 5) // beyond the limit
 	for run, want := range []float32{3, 4, 5} {
-		x, err := s.get(key{original, "b"}, run)
-		if err != nil || x.Float32s()[0] != want || x.Float32s()[9] != want {
+		x, filed, err := s.get(key{original, "b"}, run)
+		if filed != (run == 2) || err != nil || x.Float32s()[0] != want || x.Float32s()[9] != want {
 			t.Errorf("run %d: %v (%v), want %v", run, x.Float32s(), err, want)
 		}
 	}
 	if s.filed != 40 {
 		t.Errorf("%d bytes are in files, want 40", s.filed)
+	}
+	forget("")
+	s.limit = 200
+	l := s.loan(2)
+	x, _ := l.get(key{original, "b"})
+	if again, err := l.get(key{original, "b"}); err != nil || &again.Data[0] != &x.Data[0] {
+		t.Errorf("what was read is read again (%v)", err)
+	}
+	if l.done(); s.spare != 40 {
+		t.Errorf("%d bytes are free behind a loan, want 40", s.spare)
 	}
 }

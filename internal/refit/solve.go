@@ -50,6 +50,11 @@ func (w *walk) solve(ctx context.Context, st *stop, out *Outcome) error {
 	if err != nil {
 		return err
 	}
+	energy := p.energy(held)
+	out.Before, out.After = before/energy, before/energy
+	if !(before > negligible*energy) {
+		return nil
+	}
 	list, err := w.shortlist(ctx, st, p, fit, held, p.candidates(st.sums.short))
 	if err != nil {
 		return err
@@ -64,9 +69,7 @@ func (w *walk) solve(ctx context.Context, st *stop, out *Outcome) error {
 			best = i
 		}
 	}
-	energy := p.energy(held)
-	out.Before, out.After = before/energy, before/energy
-	if !(after[best] < before) || !(before > negligible*energy) {
+	if !(after[best] < before) {
 		return nil
 	}
 	chain, err := p.from(chains[best]).fit(ctx, merge(fit, held), list[best])

@@ -230,7 +230,7 @@ func (st *stop) sweep(ctx context.Context) error {
 	var next atomic.Int64
 	var mu sync.Mutex
 	done := 0
-	for range min(w.o.Threads, len(w.runs)) {
+	for range min(w.workers, len(w.runs)) {
 		group.Go(func() error {
 			worker := &worker{backend: w.o.Backend}
 			for ctx.Err() == nil {
@@ -243,7 +243,7 @@ func (st *stop) sweep(ctx context.Context) error {
 				}
 				mu.Lock()
 				done += w.runs[r].samples
-				w.progress(st.k+1, done)
+				w.progress(st.k, done)
 				mu.Unlock()
 			}
 			return ctx.Err()
@@ -256,18 +256,20 @@ func (st *stop) sweep(ctx context.Context) error {
 func (st *stop) run(ctx context.Context, worker *worker, r int) error {
 	w := st.w
 	own, other := map[string]tensor.Dense{}, map[string]tensor.Dense{}
+	shelved := w.shelf.loan(r)
+	defer shelved.done()
 	ownValue := func(v string) (tensor.Dense, error) {
 		if t, ok := own[v]; ok {
 			return t, nil
 		}
-		return w.shelf.get(key{original, v}, r)
+		return shelved.get(key{original, v})
 	}
 	otherValue := func(v string) (tensor.Dense, error) {
 		if t, ok := other[v]; ok {
 			return t, nil
 		}
 		if w.differs[v] {
-			return w.shelf.get(key{compressed, v}, r)
+			return shelved.get(key{compressed, v})
 		}
 		return ownValue(v)
 	}

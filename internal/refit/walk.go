@@ -29,6 +29,8 @@ type walk struct {
 	shelf   *shelf
 	runs    []batch
 	samples int
+	workers int // that run models side by side
+	measure *measure
 
 	// What the compressed model is so far.
 	patches map[int]*rewrite.Patch // by the position of the node
@@ -69,10 +71,9 @@ func (w *walk) load(ctx context.Context, src samples.Source, indices []int) erro
 	if err != nil {
 		return err
 	}
-	// At least sixteen runs, so that an eighth of them can be told from the rest.
-	block := max(1, min(w.o.Batch, len(indices)/(2*heldEvery)))
-	if fixed := samples.Batch(inputs); fixed > 0 {
-		block = fixed
+	block, err := w.fit(ctx, src, indices, inputs)
+	if err != nil {
+		return err
 	}
 	blocks := (len(indices) + block - 1) / block
 	if blocks < 2 {
@@ -84,7 +85,7 @@ func (w *walk) load(ctx context.Context, src samples.Source, indices []int) erro
 	}
 	var mu sync.Mutex
 	runs := map[int]batch{}
-	err = cut.Each(ctx, w.o.Threads, func(_ string, done, _ int) { w.progress(0, done) }, func(context.Context) func(*feed.Run) error {
+	err = cut.Each(ctx, w.o.Threads, func(_ string, done, _ int) { w.progress(-1, done) }, func(context.Context) func(*feed.Run) error {
 		return func(r *feed.Run) error {
 			for name, t := range r.Inputs {
 				if w.schedule.needed(original, name, true) == never {
@@ -118,9 +119,25 @@ func (w *walk) load(ctx context.Context, src samples.Source, indices []int) erro
 	return nil
 }
 
-// progress tells how far stop k-1 is; stop 0 is that of loading.
-func (w *walk) progress(stop, done int) {
-	w.o.Progress("", stop*w.samples+done, (len(w.order)+1)*w.samples)
+// fit finds how many samples run at once, and sets how many runs do.
+func (w *walk) fit(ctx context.Context, src samples.Source, indices []int, inputs []samples.InputSpec) (int, error) {
+	first, err := feed.First(ctx, src, indices, inputs, 1)
+	if err != nil {
+		return 0, err
+	}
+	// At least sixteen runs, so that an eighth of them can be told from the rest.
+	block, fixed := max(1, min(w.o.Batch, len(indices)/(2*heldEvery))), samples.Batch(inputs)
+	live := feed.Live(w.model, feed.Float32s(w.model, first.Inputs), nil)
+	if block, w.workers = feed.Fit(live, fixed > 0, w.o.Memory, block, w.o.Threads); fixed > 0 {
+		block = fixed
+	}
+	return block, nil
+}
+
+// progress tells that so many samples went through stop k; stop −1 is that of loading.
+func (w *walk) progress(k, samples int) {
+	total := (len(w.order) + 1) * w.samples
+	w.o.Progress("", int(w.measure.share(k, float64(samples)/float64(w.samples))*float64(total)), total)
 }
 
 // step runs stop k, solves its site, and moves the cut.

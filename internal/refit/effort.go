@@ -1,0 +1,70 @@
+package refit
+
+import (
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// Multiply-adds of a refit, in units of one in float32 by a large product of matrices. They are estimates, which nothing but what is
+// said of the progress goes by.
+const (
+	passing  = 100 // for a number of a site's input or output: it is computed, compared and put on the shelf, by both models
+	double   = 2   // for one in float64
+	ridged   = 3   // times K³, for the systems of all ridges
+	splitted = 20  // times K²·min(K, O), for the factors that are tried, their eigenvectors above all
+)
+
+// efforts are about what the stops take: to run all samples through each, and to solve its site.
+func (w *walk) efforts() (sweeps, solves []float64) {
+	for _, i := range w.order {
+		c := &w.choices[i]
+		sweep, solve := w.effort(c)
+		sweeps, solves = append(sweeps, sweep), append(solves, solve)
+	}
+	return sweeps, solves
+}
+
+func (w *walk) effort(c *Choice) (sweep, solve float64) {
+	s := &c.Site
+	kernel := s.Kernel
+	groups, k, o := float64(kernel.Groups), float64(kernel.Cols()), float64(kernel.Rows())
+	positions := float64(w.samples) * float64(max(s.Batch, 1)) * float64(tensor.Product(s.Geometry.Out))
+	read := float64(w.samples) * float64(max(s.Batch, 1)) * float64(tensor.Product(s.Geometry.In)) * float64(kernel.In)
+	sweep = passing*(read+positions*float64(kernel.Out)) + 3*positions*groups*k*o
+	if w.left(c) != "" {
+		return sweep, 0
+	}
+	sweep += positions / float64(w.spacing(s)) * groups * (k*k/2 + k*o + o*o/2)
+	solve = ridged * k * k * k
+	if !c.single() {
+		solve += splitted * k * k * min(k, o)
+	}
+	return sweep, double * groups * solve
+}
+
+// measure is how far a refit is.
+type measure struct {
+	sweeps, solves []float64
+	before         []float64 // the efforts of all stops before each
+	total          float64
+}
+
+// loading is what it takes to load the samples, as a share of all: about nothing, since others have read them.
+const loading = 0.01
+
+func (w *walk) newMeasure() *measure {
+	m := &measure{}
+	m.sweeps, m.solves = w.efforts()
+	for k := range m.sweeps {
+		m.before = append(m.before, m.total)
+		m.total += m.sweeps[k] + m.solves[k]
+	}
+	return m
+}
+
+// share of all work that is done when so much of the sweep of stop k is; stop −1 is that of loading.
+func (m *measure) share(k int, swept float64) float64 {
+	if k < 0 {
+		return loading * swept
+	}
+	return loading + (1-loading)*(m.before[k]+m.sweeps[k]*swept)/m.total
+}
