@@ -58,6 +58,8 @@ type Assembled struct {
 	Targets []Reached
 	// Tuning is nil where there was none.
 	Tuning *Tuning
+	// Latency is what a target of time was held against, before any tuning; nil where it was not.
+	Latency *Latency
 
 	narrow []*refit.Narrow // what stays of each site, nil of those that are whole
 }
@@ -275,7 +277,8 @@ func (a *Analysis) reached(costs rewrite.Costs, targets []Target, c *Choice) ([]
 		default:
 			r.Reached = count(costs, t.Resource)
 		}
-		if float64(r.Reached) > r.Limit {
+		// A bound on the time was scaled where models took another time than was foretold.
+		if t.Resource != RunTime && float64(r.Reached) > r.Limit {
 			return nil, fmt.Errorf("the rewritten model needs %d %s, the plan allowed %.0f; please report this", r.Reached, t.Resource, r.Limit)
 		}
 		out = append(out, r)

@@ -226,7 +226,7 @@ func (w *work) try(ctx context.Context, last *Choice, budget float64, first bool
 	if err != nil || c.Unmet == nil {
 		return t, s, c, err
 	}
-	if given := len(w.o.Targets) > 0 && first; given || c.Unmet.Target != bounds[0] {
+	if given := len(w.o.Targets) > 0 && first; given || c.Unmet.Target.Resource != bounds[0].Resource {
 		return t, nil, c, c.Unmet
 	}
 	return Trial{Budget: budget, Values: []*float64{}, Why: c.Unmet.Error()}, nil, c, nil

@@ -102,6 +102,12 @@ func ForetoldText(l *compress.Latency) string {
 	if f.Elsewhere != "" {
 		said += fmt.Sprintf("; it is of another machine (%s), so that the times measured here are not held against the target", f.Elsewhere)
 	}
+	if n := len(l.Attempts); n > 1 {
+		said += fmt.Sprintf("; of %d models timed, this one is the closest that meets the target: allowed", n)
+		for i, a := range l.Attempts {
+			said += fmt.Sprintf("%s %s and measured %s", map[bool]string{true: ",", false: ""}[i > 0], Percent(a.Bound), Percent(a.Measured))
+		}
+	}
 	return said
 }
 
