@@ -273,7 +273,7 @@ func (a *Analysis) reached(costs rewrite.Costs, targets []Target, c *Choice) ([]
 		switch t.Resource {
 		case Bytes: // which only the written file tells
 		case RunTime:
-			r.Reached = a.forecast.plan(a.Sites, c.picks)
+			r.Reached = a.foreseen(c)
 		default:
 			r.Reached = count(costs, t.Resource)
 		}

@@ -39,19 +39,6 @@ func (e *LateError) Error() string {
 		e.Target, e.Measured, e.Limit, also)
 }
 
-// checkLatency refuses what cannot be had beside a target of time.
-func (o Options) checkLatency() error {
-	switch t := o.latency(); {
-	case t == nil:
-		return nil
-	case o.widths():
-		return &UsageError{Err: fmt.Errorf("what narrower layers take is in no table of costs yet: leave %s out beside %s", Width, t)}
-	case len(o.Goals) > 0:
-		return &UsageError{Err: fmt.Errorf("%s and %s: a search for goals does not hold measured times against a target yet; give one of them", t, o.Goals[0])}
-	}
-	return nil
-}
-
 // measureCosts makes the table of costs that a target of time needs, where none was given.
 func (o *Options) measureCosts(ctx context.Context, env *Environment, m *onnxio.Model) (err error) {
 	if o.latency() == nil || o.Costs != nil {

@@ -136,9 +136,6 @@ func (o Options) check() error {
 			return &UsageError{Err: fmt.Errorf("two targets bound %s; give one", t.Resource)}
 		}
 	}
-	if err := o.checkLatency(); err != nil {
-		return err
-	}
 	if err := o.CheckSearch(); err != nil {
 		return err
 	}
