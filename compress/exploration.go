@@ -61,6 +61,8 @@ type Point struct {
 	Accuracy  *PointAccuracy `json:"accuracy,omitempty"`
 	// Refit is nil where there was none.
 	Refit *RefitSummary `json:"refit,omitempty"`
+	// Latency is nil unless budgets are of time.
+	Latency *Latency `json:"latency,omitempty"`
 	// Schemes counts the sites by what became of them, the most used first.
 	Schemes []SchemeCount `json:"schemes"`
 	// Seconds is how long the point took.

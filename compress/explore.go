@@ -62,6 +62,10 @@ func Explore(ctx context.Context, env *Environment, m *onnxio.Model, o ExploreOp
 		return nil, err
 	}
 	first := o.point(m.Path, 1)
+	if err := first.measureCosts(ctx, env, m); err != nil {
+		return nil, err
+	}
+	o.Options.Costs = first.Costs
 	a, err := analysed(ctx, env, m, first.Options)
 	if err != nil {
 		return nil, err
@@ -95,7 +99,7 @@ func (o ExploreOptions) check() error {
 	if len(p.Targets)+len(p.Goals) > 0 || p.FromPlan != nil || p.Descent != nil || p.TuneSource != nil {
 		return &UsageError{Err: errors.New("an exploration says itself what models are to reach and where they go; leave targets, plan and tuning out of its options")}
 	}
-	if err := known("resource", string(o.Over), []string{string(MACs), string(Params), string(Bytes)}); err != nil {
+	if err := known("resource", string(o.Over), []string{string(MACs), string(Params), string(Bytes), string(RunTime)}); err != nil {
 		return err
 	}
 	for i, b := range o.Budgets {
@@ -179,9 +183,8 @@ func (x *explorer) run(ctx context.Context) (*Exploration, error) {
 	slices.SortFunc(budgets, func(a, b float64) int { return cmp.Compare(b, a) })
 	for i, b := range budgets {
 		p, err := x.point(ctx, out, b, fmt.Sprintf(" %d/%d", i+1, len(budgets)))
-		refused := (*UnmetError)(nil)
 		switch {
-		case errors.As(err, &refused):
+		case errors.As(err, new(*UnmetError)) || errors.As(err, new(*LateError)):
 			p.Why = err.Error()
 			unmet = cmp.Or(unmet, err)
 		case err != nil && len(out.Points) == 0:
@@ -267,7 +270,7 @@ func (x *explorer) point(ctx context.Context, out *Exploration, budget float64, 
 	}
 	p.MACs, p.Params, p.Bytes = d.Output.MACs, d.Output.Params, d.Output.Bytes
 	p.Loss, p.Bound, p.Gap = c.Summary.Loss, c.Summary.Bound, c.Summary.Gap
-	p.Refit, p.Schemes = d.Assembled.Refit, c.schemes()
+	p.Refit, p.Schemes, p.Latency = d.Assembled.Refit, c.schemes(), d.Latency
 	switch v := d.Verification; {
 	case v == nil:
 		out.Unmeasured = d.Unverified

@@ -12,6 +12,9 @@ const (
 	corrections = 3
 	// hasty is by how much, as a share, a model may be faster than its target before more time is allowed: accuracy was given away.
 	hasty = 0.03
+	// filled is by how much, as a share, what is foretold of a model may lie below the bound and still be held down by it, and not by
+	// another.
+	filled = 0.1
 )
 
 // Attempt is a model that was timed to find one as fast as its target: all are shares of the original's time.
@@ -25,6 +28,7 @@ type Attempt struct {
 // pace looks for the bound on foretold times whose model takes, measured, what the target allows.
 type pace struct {
 	target Target
+	least  bool // the fastest is looked for that meets goals, so that none is too fast
 	tries  []paced
 }
 
@@ -32,7 +36,8 @@ type pace struct {
 type paced struct {
 	found
 	share float64
-	limit float64 // as a share of the original's time, at most 1
+	// limit is what the target allows, as a share of the original's time, at most 1, and bound what the search did.
+	limit, bound float64
 }
 
 // time is what the model takes as a share of the original's time; 0 where that is not known, or not to be held against a target.
@@ -48,9 +53,10 @@ func (t *paced) late() bool {
 	return t.time() > 0 && 1/t.model.Latency.High > t.limit*(1+tolerated)
 }
 
-// early tells whether it is faster than it need be, beyond doubt.
+// early tells whether it is faster than it need be, beyond doubt, for no other reason than that this was not foretold.
 func (t *paced) early() bool {
-	return t.time() > 0 && 1/t.model.Latency.Low < t.limit*(1-hasty)
+	l := t.model.Latency
+	return t.time() > 0 && t.limit < 1 && 1/l.Low < t.limit*(1-hasty) && l.Foretold.After/l.Foretold.Before > t.bound*(1-filled)
 }
 
 // better tells whether a model is rather delivered than another: of those that take no longer than they may the slowest, else the
@@ -69,7 +75,7 @@ func (w *work) timely(ctx context.Context, start *Choice) (found, error) {
 	if w.o.latency() == nil {
 		return w.find(ctx, start, func(*Assembled) error { return nil })
 	}
-	p := pace{target: *w.o.latency()}
+	p := pace{target: *w.o.latency(), least: len(w.o.Goals) > 0}
 	for share, more := 1.0, true; more; share, more = p.next() {
 		one := *w
 		one.share = share
@@ -112,14 +118,18 @@ func (p *pace) add(f found, share float64) {
 	if !p.target.Fraction && l.Skipped == "" {
 		limit = p.target.Value / 1e6 / l.Before
 	}
-	p.tries = append(p.tries, paced{f, share, min(limit, 1)})
+	t := paced{found: f, share: share, limit: min(limit, 1)}
+	if l.Foretold != nil {
+		t.bound = share * p.target.share(l)
+	}
+	p.tries = append(p.tries, t)
 }
 
 // next is by what the bound is to be scaled, and false where the last model is as fast as it should be, or nothing else may come of
 // another search.
 func (p *pace) next() (float64, bool) {
 	last := &p.tries[len(p.tries)-1]
-	if len(p.tries) > corrections || !last.late() && !last.early() {
+	if len(p.tries) > corrections || !last.late() && (p.least || !last.early()) {
 		return 0, false
 	}
 	var slow, fast *paced // the closest to the target on either side
@@ -167,7 +177,7 @@ func (p *pace) end() (found, error) {
 	for i := range p.tries {
 		if t := &p.tries[i]; l.Skipped == "" && t.model.Latency.Skipped == "" {
 			took := t.model.Latency
-			l.Attempts = append(l.Attempts, Attempt{p.target.share(took) * t.share, took.Foretold.After / took.Foretold.Before, 1 / took.Speed})
+			l.Attempts = append(l.Attempts, Attempt{t.bound, took.Foretold.After / took.Foretold.Before, 1 / took.Speed})
 		}
 	}
 	// What is known last is what the choice with most offers knows.

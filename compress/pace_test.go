@@ -19,7 +19,7 @@ func pacedAt(width int, l *Latency) found {
 // needlessly short by the same rule. Slower than the original is late whatever was asked for.
 func TestLate(t *testing.T) {
 	share, absolute := Target{RunTime, 0.5, true}, Target{Resource: RunTime, Value: 2e6}
-	here, there := &Foretold{Before: 4}, &Foretold{Before: 4, Elsewhere: "there"}
+	here, there := &Foretold{Before: 4, After: 2}, &Foretold{Before: 4, After: 2, Elsewhere: "there"}
 	for _, c := range []struct {
 		name        string
 		target      Target
@@ -30,6 +30,7 @@ func TestLate(t *testing.T) {
 		{"in doubt", share, &Latency{Low: 1.7, Speed: 1.8, High: 2, Before: 4, Foretold: here}, false, false},
 		{"missed", share, &Latency{Low: 1.5, Speed: 1.6, High: 1.7, Before: 4, Foretold: here}, true, false},
 		{"given away", share, &Latency{Low: 2.2, Speed: 2.3, High: 2.4, Before: 4, Foretold: here}, false, true},
+		{"held down by another target", share, &Latency{Low: 2.2, Speed: 2.3, High: 2.4, Before: 4, Foretold: &Foretold{Before: 4, After: 1.7}}, false, false},
 		{"given away in doubt", share, &Latency{Low: 2.05, Speed: 2.3, High: 2.4, Before: 4, Foretold: here}, false, false},
 		{"met in milliseconds", absolute, &Latency{Low: 1.9, Speed: 2, High: 2.1, Before: 4, Foretold: here}, false, false},
 		{"missed in milliseconds", absolute, &Latency{Low: 1.9, Speed: 2, High: 2.1, Before: 6, Foretold: here}, true, false},
