@@ -20,7 +20,9 @@ type Exploration struct {
 	Schema string `json:"schema"`
 	Input  File   `json:"input"`
 	// Over is the resource whose budget is swept.
-	Over        Resource          `json:"over"`
+	Over Resource `json:"over"`
+	// For is nil without a purpose.
+	For         *Profile          `json:"for,omitempty"`
 	Environment EnvironmentResult `json:"environment"`
 	Calibration *Calibration      `json:"calibration"`
 	// Measure says what the predicted losses are.

@@ -62,6 +62,8 @@ func Explore(ctx context.Context, env *Environment, m *onnxio.Model, o ExploreOp
 		return nil, err
 	}
 	first := o.point(m.Path, 1)
+	var profile *Profile
+	first.Options, profile = first.Options.profiled()
 	if err := first.measureCosts(ctx, env, m); err != nil {
 		return nil, err
 	}
@@ -84,7 +86,7 @@ func Explore(ctx context.Context, env *Environment, m *onnxio.Model, o ExploreOp
 	if err != nil {
 		return nil, err
 	}
-	x := &explorer{o: o, env: env, a: a, of: of, sums: sums, temp: temp}
+	x := &explorer{o: o, env: env, a: a, of: of, sums: sums, temp: temp, profile: profile}
 	if len(o.Budgets) == 0 {
 		if x.o.Budgets, err = x.budgets(ctx); err != nil {
 			return nil, err
@@ -164,6 +166,8 @@ type explorer struct {
 	of   *Offers
 	sums digests
 	temp string
+
+	profile *Profile
 }
 
 // run walks the points, from the largest budget to the smallest. Each begins with the offers that factoring left, so that it goes
@@ -171,7 +175,7 @@ type explorer struct {
 // asked before.
 func (x *explorer) run(ctx context.Context) (*Exploration, error) {
 	out := &Exploration{
-		Schema: ExplorationSchema, Over: x.o.Over, Environment: x.env.result(x.o.Options.Seed),
+		Schema: ExplorationSchema, Over: x.o.Over, For: x.profile, Environment: x.env.result(x.o.Options.Seed),
 		Calibration: x.of.Calibration, Measure: x.of.measure(), Points: []Point{}, Stages: slices.Clone(*x.env.journal),
 		Memory: Memory{Limit: x.o.Options.Memory}.with(*x.env.journal),
 	}
@@ -234,7 +238,8 @@ func (x *explorer) work(env *Environment, budget float64) (*work, *Choice, error
 	if x.temp != "" {
 		to.path = filepath.Join(x.temp, filepath.Base(o.Output))
 	}
-	w := &work{env: env, o: o.Options, a: x.a, record: record, place: to}
+	made, _ := o.Options.profiled()
+	w := &work{env: env, o: made, a: x.a, record: record, place: to}
 	start, err := w.start(x.of)
 	return w, start, err
 }

@@ -15,6 +15,8 @@ type Result struct {
 	Input       File              `json:"input"`
 	Output      File              `json:"output"`
 	Environment EnvironmentResult `json:"environment"`
+	// For is what the purpose of the model set, nil without one.
+	For         *Profile          `json:"for,omitempty"`
 	Targets     []Reached         `json:"targets"`
 	Calibration *Calibration      `json:"calibration"`
 	Plan        PlanSummary       `json:"plan"`

@@ -139,6 +139,7 @@ type work struct {
 	a      *Analysis
 	record *provenance.Record // for the model's metadata, nil for none
 	place  place
+	profile *Profile // what the purpose set, nil without one
 	// share is by what a bound on the time is scaled, since models that were foretold to meet it took another time; 0 for not.
 	share float64
 }
@@ -155,6 +156,7 @@ func (w *work) inPass(turn string) *work {
 func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, to place, trace func(draft bool) (*provenance.Record, error)) (*Delivered, *Result, error) {
 	env = env.afresh()
 	o.Source = samples.Kept(o.Source, o.Memory/8)
+	o, profile := o.profiled()
 	if err := o.measureCosts(ctx, env, m); err != nil {
 		return nil, nil, err
 	}
@@ -162,7 +164,7 @@ func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, 
 	if err != nil {
 		return nil, nil, err
 	}
-	w := &work{env: env, o: o, a: a, place: to}
+	w := &work{env: env, o: o, a: a, place: to, profile: profile}
 	if w.record, err = trace(true); err != nil {
 		return nil, nil, fmt.Errorf("recording what the model is made from: %w", err)
 	}

@@ -20,6 +20,9 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 	p.line("%s → %s%s", r.Input.Path, r.Output.Path, slowerText(r.Latency))
 	p.grid([]Column{{"", false}, {"before", true}, {"after", true}, {"left", true}}, needRows(r))
 	p.times(r)
+	if said := ForText(r.For); said != "" {
+		p.line("%s", said)
+	}
 	p.line("")
 	p.line("%s of %s factored, %s left alone; %s %.4g (%s)",
 		schemesText(r.Sites), number(len(r.Sites), "site"), number(len(r.Skipped), "other node"), measureText(r), r.Plan.Loss, boundText(r.Plan))
@@ -66,6 +69,14 @@ func needRows(r *compress.Result) [][]any {
 		rows = append(rows, []any{"time", Millis(l.Before), Millis(l.After), Percent(l.After / l.Before)})
 	}
 	return rows
+}
+
+// ForText says what the purpose of a model set; nothing without one.
+func ForText(p *compress.Profile) string {
+	if p == nil {
+		return ""
+	}
+	return fmt.Sprintf("for %s: %s", p.Purpose, strings.Join(p.Set, "; "))
 }
 
 // times says how the models were timed, or why they were not; nothing where that was not asked for.
