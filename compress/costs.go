@@ -98,65 +98,75 @@ func machine(lib *ort.Library, threads, batch int) costs.Machine {
 	return costs.Machine{Processor: at.Processor, Runtime: "ONNX Runtime " + at.Runtime, Provider: at.Provider, Threads: at.Threads, Batch: at.Batch}
 }
 
-// grid are the probes of some ranks of all methods at all sites, of the sites as they are, and of these where axes are narrower: of every
-// piece one.
+// grid are the probes of all nodes that multiply by a weight, of some ranks of all methods at the sites, and of the nodes where axes are
+// narrower: of every piece one.
 func (a *Analysis) grid(ctx context.Context, o Options) ([]probe.Probe, error) {
 	o = o.WithDefaults()
-	g := griding{a: a, seen: map[string]bool{}}
-	alike := map[string]bool{}
-	for i := range a.Sites {
-		s := &a.Sites[i]
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		own, err := a.probes(s, undivided(s.Kernel))
-		if err != nil {
-			continue // its cost is unknown, and the table says so where it is asked
-		}
-		if key := own[0].Piece.Key(); alike[key] {
-			continue
-		} else {
-			alike[key] = true
-		}
-		g.take(own)
-		for j := range a.methods {
-			for _, c := range rungs(s, &a.methods[j], o.multiple(s.Kernel)) {
-				probes, err := a.probes(s, c)
-				if err != nil {
-					return nil, fmt.Errorf("%s: %w", a.model.Path, err)
-				}
-				g.take(probes)
-			}
-		}
-	}
-	if len(a.Axes) == 0 {
-		return g.out, nil
-	}
 	all, _, err := rewrite.Linear(a.model, a.Shapes)
 	if err != nil {
 		return nil, err
 	}
+	g := griding{a: a, at: map[string]int{}}
 	for i := range all {
-		g.narrower(shaped{&all[i], follows(&all[i], a.Axes)}, o)
+		if own, err := a.probes(&all[i], undivided(all[i].Kernel)); err == nil {
+			g.take(own)
+			g.out[g.at[own[0].Piece.Key()]].Count++
+		} // else its cost is unknown, and the table says so where it is asked
+	}
+	alike := map[string]bool{}
+	for i := range a.Sites {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := g.factored(&a.Sites[i], o, alike); err != nil {
+			return nil, fmt.Errorf("%s: %w", a.model.Path, err)
+		}
+	}
+	for i := range all {
+		if len(a.Axes) > 0 {
+			g.narrower(shaped{&all[i], follows(&all[i], a.Axes)}, o)
+		}
 	}
 	return g.out, nil
 }
 
 // griding gathers probes.
 type griding struct {
-	a    *Analysis
-	seen map[string]bool // their pieces
-	out  []probe.Probe
+	a   *Analysis
+	at  map[string]int // where the pieces are
+	out []probe.Probe
 }
 
 // take adds those of pieces that are not there yet.
 func (g *griding) take(probes []probe.Probe) {
 	for _, p := range probes {
-		if key := p.Piece.Key(); !g.seen[key] {
-			g.seen[key] = true
-			g.out = append(g.out, p)
+		if _, known := g.at[p.Piece.Key()]; !known {
+			g.at[p.Piece.Key()], g.out = len(g.out), append(g.out, p)
 		}
 	}
+}
+
+// factored adds some ranks of all methods at a site, unless there was one alike.
+func (g *griding) factored(s *rewrite.Site, o Options, alike map[string]bool) error {
+	own, err := g.a.probes(s, undivided(s.Kernel))
+	if err != nil {
+		return nil // its cost is unknown
+	}
+	if key := own[0].Piece.Key(); alike[key] {
+		return nil
+	} else {
+		alike[key] = true
+	}
+	for j := range g.a.methods {
+		for _, c := range rungs(s, &g.a.methods[j], o.multiple(s.Kernel)) {
+			probes, err := g.a.probes(s, c)
+			if err != nil {
+				return err
+			}
+			g.take(probes)
+		}
+	}
+	return nil
 }
 
 // narrower adds a site as it is, and with fewer channels: with one of its axes narrower, and all of them.

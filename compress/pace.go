@@ -53,16 +53,19 @@ func (t *paced) late() bool {
 	return t.time() > 0 && 1/t.model.Latency.High > t.limit*(1+tolerated)
 }
 
-// early tells whether it is faster than it need be, beyond doubt, for no other reason than that this was not foretold.
+// over tells whether it takes too long by the median of the turns, which is reason enough to look for another.
+func (t *paced) over() bool { return t.time() > t.limit*(1+tolerated) }
+
+// early tells whether it is faster than it need be, for no other reason than that this was not foretold.
 func (t *paced) early() bool {
 	l := t.model.Latency
-	return t.time() > 0 && t.limit < 1 && 1/l.Low < t.limit*(1-hasty) && l.Foretold.After/l.Foretold.Before > t.bound*(1-filled)
+	return t.time() > 0 && t.limit < 1 && t.time() < t.limit*(1-hasty) && l.Foretold.After/l.Foretold.Before > t.bound*(1-filled)
 }
 
 // better tells whether a model is rather delivered than another: of those that take no longer than they may the slowest, else the
 // fastest.
 func (t *paced) better(than *paced) bool {
-	in, other := t.time() <= t.limit*(1+tolerated), than.time() <= than.limit*(1+tolerated)
+	in, other := !t.over(), !than.over()
 	if in != other {
 		return in
 	}
@@ -129,7 +132,7 @@ func (p *pace) add(f found, share float64) {
 // another search.
 func (p *pace) next() (float64, bool) {
 	last := &p.tries[len(p.tries)-1]
-	if len(p.tries) > corrections || !last.late() && (p.least || !last.early()) {
+	if len(p.tries) > corrections || !last.over() && (p.least || !last.early()) {
 		return 0, false
 	}
 	var slow, fast *paced // the closest to the target on either side
@@ -139,9 +142,9 @@ func (p *pace) next() (float64, bool) {
 			return 0, false // another bound, and the same model
 		}
 		switch {
-		case t.late() && (slow == nil || t.share < slow.share):
+		case t.over() && (slow == nil || t.share < slow.share):
 			slow = t
-		case !t.late() && (fast == nil || t.share > fast.share):
+		case !t.over() && (fast == nil || t.share > fast.share):
 			fast = t
 		}
 	}

@@ -134,11 +134,11 @@ func (p place) aside() place {
 
 // work is what all stages of a run share. Nothing of it changes on the way.
 type work struct {
-	env    *Environment
-	o      Options
-	a      *Analysis
-	record *provenance.Record // for the model's metadata, nil for none
-	place  place
+	env     *Environment
+	o       Options
+	a       *Analysis
+	record  *provenance.Record // for the model's metadata, nil for none
+	place   place
 	profile *Profile // what the purpose set, nil without one
 	// share is by what a bound on the time is scaled, since models that were foretold to meet it took another time; 0 for not.
 	share float64
