@@ -62,7 +62,7 @@ func TestPace(t *testing.T) {
 		{"as foretold", func(b float64) float64 { return b }, 0.5, 1},
 		{"a tenth more", func(b float64) float64 { return 1.1 * b }, 0.5, 2},
 		{"a third less", func(b float64) float64 { return b / 1.5 }, 0.5, 2},
-		{"a constant more", func(b float64) float64 { return 0.2 + b*0.8 }, 0.5, 3},
+		{"a constant more", func(b float64) float64 { return 0.2 + b*0.8 }, 0.5, 4},
 		{"a step", func(b float64) float64 {
 			if b < 0.6 {
 				return 0.4
