@@ -27,11 +27,9 @@ type axisOffer struct {
 	// energy is what losses are shares of: the variance of what the readers compute, in their unit.
 	energy float64
 	note   string
+	// turn says how heads are turned before units leave; nil where the axis has none.
+	turn *turning
 }
-
-// manyColumns is how many times as many columns as inputs a reader has to have seen: what fewer do not span looks free, and of a
-// reader with one column a sample, all of the loss is in what they do not span.
-const manyColumns = 4
 
 // widths are those on offer, ascending, the last all units. With any, they need not fill blocks.
 func (o *axisOffer) widths(opts Options, any bool) []int {
@@ -40,8 +38,11 @@ func (o *axisOffer) widths(opts Options, any bool) []int {
 		return []int{units}
 	}
 	step := opts.widthMultiple(units)
-	if any {
+	switch {
+	case any:
 		step = 1
+	case o.turn != nil && opts.RankMultiple == 0:
+		step = min(step, block/2) // each head loses so many
 	}
 	var out []int
 	for k := step; k < units; k += step {
@@ -104,19 +105,20 @@ func (f *factoring) narrow(ctx context.Context) error {
 func (f *factoring) eliminate(ctx context.Context, axis *rewrite.Axis) (axisOffer, error) {
 	o := axisOffer{axis: axis, ratio: 1}
 	need := int64(0)
+	var read []*seen
 	for _, p := range axis.Readers {
 		saw := f.out.sites[f.a.numbered(p.Site)].seen
-		k := p.Site.Kernel.Cols()
-		switch {
-		case saw.blind:
+		if saw.blind {
 			o.note = fmt.Sprintf("%s, which reads it, is %s", p.Site.Name, saw.note)
-			return o, nil
-		case saw.columns < int64(manyColumns*k):
-			o.note = fmt.Sprintf("%s, which reads it, has %d inputs and met %d columns of them; %d would tell what is lost", p.Site.Name, k, saw.columns, manyColumns*k)
 			return o, nil
 		}
 		need += eliminationBytes(p.Site)
 		o.energy += saw.energy * saw.counts()
+		read = append(read, saw)
+	}
+	few, why := f.few(read)
+	if o.note = why; why != "" {
+		return o, nil
 	}
 	order, planned := f.o.FromPlan.order(axis)
 	if f.o.FromPlan != nil && !planned {
@@ -131,15 +133,31 @@ func (f *factoring) eliminate(ctx context.Context, axis *rewrite.Axis) (axisOffe
 	if err != nil {
 		return o, err
 	}
-	var e *decomp.Elimination
-	if planned {
-		e, err = decomp.EliminateInOrder(f.env.Algebra, order, readers)
-	} else {
-		e, err = decomp.Eliminate(f.env.Algebra, axis.Units, readers)
+	if o, err = o.ordered(f, readers, order, few); err == nil && few && o.order != nil {
+		o.losses, err = heldLosses(f.env.Algebra, o.order, readers, read)
 	}
 	if errors.As(err, new(*linalg.NumericalError)) {
-		o.note = err.Error()
-		return o, nil
+		return axisOffer{axis: axis, ratio: 1, energy: o.energy, note: err.Error()}, nil
+	}
+	return o, err
+}
+
+// ordered is the offer with the units in an order, nil for the one that an elimination finds, and what is lost by it.
+func (o axisOffer) ordered(f *factoring, readers []decomp.Reader, order []int, few bool) (axisOffer, error) {
+	var err error
+	if !few { // which turned columns would be hard to part by
+		if o.turn, err = f.turned(o.axis, readers); err != nil {
+			return o, err
+		}
+	}
+	if o.turn != nil {
+		order = inOrder(o.axis.Units)
+	}
+	var e *decomp.Elimination
+	if order != nil {
+		e, err = decomp.EliminateInOrder(f.env.Algebra, order, readers)
+	} else {
+		e, err = decomp.Eliminate(f.env.Algebra, o.axis.Units, readers)
 	}
 	if err != nil {
 		return o, err
