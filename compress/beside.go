@@ -77,7 +77,7 @@ func (a *Analysis) beside(m *onnxio.Model, list []rewrite.Narrowing) (*Analysis,
 	concrete, _ := shapes.InputShapes(m, a.inputs)
 	next.Shapes = shapes.InferSeen(m, concrete, next.seen)
 	next.Costs = rewrite.MeasureCosts(m, next.Shapes)
-	next.forecast = a.forecast.beside(a.widthsOf(list))
+	next.forecast = a.forecast.narrowed(list)
 	next.Bytes -= a.Costs.Bytes - next.Costs.Bytes
 	all, _, err := rewrite.Linear(m, next.Shapes)
 	if err != nil {
@@ -93,15 +93,6 @@ func (a *Analysis) beside(m *onnxio.Model, list []rewrite.Narrowing) (*Analysis,
 	}
 	rewrite.Settle(m, next.Sites)
 	return &next, nil
-}
-
-// widthsOf are the widths of all axes where some are narrower.
-func (a *Analysis) widthsOf(list []rewrite.Narrowing) []int {
-	out := a.units()
-	for _, n := range list {
-		out[slices.IndexFunc(a.Axes, func(x rewrite.Axis) bool { return x.Name == n.Axis.Name })] = len(n.Keep)
-	}
-	return out
 }
 
 // narrowed makes the offers of the sites of a narrower model from those of the whole one.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/costs"
@@ -33,9 +34,9 @@ func inverted(t testing.TB) *onnxio.Model {
 }
 
 // byPieces is what a table says of all nodes with weights of a model as it is, in nanoseconds.
-func byPieces(t *testing.T, m *onnxio.Model, table *costs.Table) float64 {
+func byPieces(t *testing.T, m *onnxio.Model, table *costs.Table, shapes map[string][]int) float64 {
 	t.Helper()
-	a, err := Analyse(context.Background(), m, Options{InputShapes: map[string][]int{"image": {table.Batch, 3, 16, 16}}})
+	a, err := Analyse(context.Background(), m, Options{InputShapes: shapes})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +61,8 @@ func TestRunTimeNarrower(t *testing.T) {
 	env := withRuntime(t)
 	m := inverted(t)
 	for _, batch := range []int{1, 2} {
-		table, err := MeasureTimes(context.Background(), env, m, CostOptions{Methods: []string{"svd", Width}, Batch: batch, InputShapes: map[string][]int{"image": {batch, 3, 16, 16}}})
+		shapes := map[string][]int{"image": {batch, 3, 16, 16}}
+		table, err := MeasureTimes(context.Background(), env, m, CostOptions{Methods: []string{"svd", Width}, Batch: batch, InputShapes: shapes})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +94,7 @@ func TestRunTimeNarrower(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer small.Close()
-			want := float64(reached.Original) - byPieces(t, m, foreign) + byPieces(t, small, foreign)
+			want := float64(reached.Original) - byPieces(t, m, foreign, shapes) + byPieces(t, small, foreign, shapes)
 			if math.Abs(want/float64(reached.Reached)-1) > 1e-3 {
 				t.Errorf("%s at batch %d: %d ns foretold, the table says %g of the model", name, batch, reached.Reached, want)
 			}
@@ -116,5 +118,46 @@ func TestNarrowerUnknown(t *testing.T) {
 		t.Fatal("a table without convolutions of single channels is taken")
 	} else {
 		t.Log(err)
+	}
+}
+
+// TestRunTimeHeads: heads of attention become narrower for a target of time, beside chains, and what is foretold of the written model is
+// what the table says of its nodes.
+func TestRunTimeHeads(t *testing.T) {
+	env := withRuntime(t)
+	m, shapes := attentive(t, 2, 2), map[string][]int{"x": {1, 8, 12}}
+	o := CostOptions{Methods: []string{"svd", Width}, InputShapes: shapes, RankMultiple: 1}
+	measured, err := MeasureTimes(context.Background(), env, m, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	points := slices.Clone(measured.Points) // of which only the pieces count: such small nodes take all the same
+	for i := range points {
+		points[i].Micros = 1 + points[i].Work(1)/100
+	}
+	at := measured.Machine
+	at.Processor = "Another CPU"
+	table, err := costs.New(at, 0, measured.Models, points)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table.Models[0].Micros = 20 + byPieces(t, m, table, shapes)/1000
+	for _, methods := range [][]string{{Width}, {"svd", Width}} {
+		run, data := run(t, m, Options{
+			Costs: table, Targets: []Target{share(RunTime, 0.8)}, Methods: methods, RankMultiple: 1, Source: drawn(60, "x", 8, 12), CalibSamples: 48, Probes: 1,
+		})
+		if !slices.ContainsFunc(run.Axes, func(x AxisResult) bool { return x.Heads > 0 && len(x.Kept) < x.Units }) {
+			t.Errorf("%v: %+v", methods, run.Axes)
+		}
+		small, err := onnxio.Parse(data, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer small.Close()
+		reached := run.Targets[0]
+		want := float64(reached.Original) - byPieces(t, m, table, shapes) + byPieces(t, small, table, shapes)
+		if float64(reached.Reached) > reached.Limit || math.Abs(want/float64(reached.Reached)-1) > 1e-3 {
+			t.Errorf("%v: %+v, the table says %g of the model", methods, reached, want)
+		}
 	}
 }

@@ -22,6 +22,7 @@ type forecast struct {
 	sites map[string]*rewrite.Site // all whose time is known
 	whole float64                  // of the model, in microseconds
 	cut   []shaped                 // those of the sites that narrower axes change
+	axes  []string                 // their names
 	units []int                    // of the axes
 	memo  *memo
 }
@@ -114,6 +115,9 @@ func (a *Analysis) along() (*Analysis, error) {
 	next, f := *a, *a.forecast
 	next.forecast = &f
 	f.units = a.units()
+	for i := range a.Axes {
+		f.axes = append(f.axes, a.Axes[i].Name)
+	}
 	for _, name := range slices.Sorted(maps.Keys(f.sites)) {
 		if by := follows(f.sites[name], a.Axes); len(by) > 0 {
 			f.cut = append(f.cut, shaped{f.sites[name], by})
@@ -187,11 +191,21 @@ func (f *forecast) saved(widths []int) int64 {
 	return sum
 }
 
-// beside is the forecast of the model with narrower axes.
-func (f *forecast) beside(widths []int) *forecast {
-	if f == nil {
-		return nil
+// narrowed is the forecast of the model with narrower axes, which need not be those of the same model: one with turned heads has axes of the
+// same names. It is nil for nil.
+func (f *forecast) narrowed(list []rewrite.Narrowing) *forecast {
+	if f == nil || len(list) == 0 {
+		return f
 	}
+	widths := slices.Clone(f.units)
+	for _, n := range list {
+		widths[slices.Index(f.axes, n.Axis.Name)] = len(n.Keep)
+	}
+	return f.beside(widths)
+}
+
+// beside is the forecast of the model whose axes have widths.
+func (f *forecast) beside(widths []int) *forecast {
 	next := *f
 	next.whole -= float64(f.saved(widths)) / 1000
 	next.cut = nil
