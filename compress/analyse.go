@@ -128,18 +128,23 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 			return nil, err
 		}
 	}
+	if o.latency() != nil {
+		if a, err = a.timed(ctx, o); err != nil {
+			return nil, err
+		}
+	}
 	if len(a.Axes) > 0 {
 		if a, err = a.narrowable(o, a.Axes).tallied(); err != nil {
 			return nil, err
 		}
 	}
-	if bytesTarget(o.Targets) >= 0 {
-		if a.Bytes, err = fileBytes(m.Path); err != nil {
+	if len(a.Axes) > 0 && a.forecast != nil {
+		if a, err = a.along(); err != nil {
 			return nil, err
 		}
 	}
-	if o.latency() != nil {
-		if a, err = a.timed(ctx, o); err != nil {
+	if bytesTarget(o.Targets) >= 0 {
+		if a.Bytes, err = fileBytes(m.Path); err != nil {
 			return nil, err
 		}
 	}

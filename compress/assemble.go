@@ -58,6 +58,8 @@ type Assembled struct {
 	Targets []Reached
 	// Tuning is nil where there was none.
 	Tuning *Tuning
+	// Latency is what a target of time was held against, before any tuning; nil where it was not.
+	Latency *Latency
 
 	narrow []*refit.Narrow // what stays of each site, nil of those that are whole
 	on     *ground         // what is narrowed
@@ -280,11 +282,12 @@ func (a *Analysis) reached(costs rewrite.Costs, targets []Target, c *Choice) ([]
 		switch t.Resource {
 		case Bytes: // which only the written file tells
 		case RunTime:
-			r.Reached = a.forecast.plan(a.Sites, c.picks)
+			r.Reached = a.foreseen(c)
 		default:
 			r.Reached = count(costs, t.Resource)
 		}
-		if float64(r.Reached) > r.Limit {
+		// A bound on the time was scaled where models took another time than was foretold.
+		if t.Resource != RunTime && float64(r.Reached) > r.Limit {
 			return nil, fmt.Errorf("the rewritten model needs %d %s, the plan allowed %.0f; please report this", r.Reached, t.Resource, r.Limit)
 		}
 		out = append(out, r)

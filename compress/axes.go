@@ -153,6 +153,9 @@ func (a *Analysis) units() []int {
 
 // saved is what widths take off a resource.
 func (a *Analysis) saved(widths []int, r Resource) int64 {
+	if r == RunTime {
+		return a.forecast.saved(widths)
+	}
 	return a.uncut.of(r) - need(a.tally.At(widths)).of(r)
 }
 
@@ -165,8 +168,10 @@ func (n need) of(r Resource) int64 {
 		return n.MACs
 	case Params:
 		return n.Params
+	case Bytes:
+		return n.Bytes
 	}
-	return n.Bytes
+	return 0 // a tally counts no time
 }
 
 // eliminationBytes is about what it takes to find the order in which units leave, at one reader: five matrices of its inputs, and

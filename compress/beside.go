@@ -77,6 +77,7 @@ func (a *Analysis) beside(m *onnxio.Model, list []rewrite.Narrowing) (*Analysis,
 	concrete, _ := shapes.InputShapes(m, a.inputs)
 	next.Shapes = shapes.InferSeen(m, concrete, next.seen)
 	next.Costs = rewrite.MeasureCosts(m, next.Shapes)
+	next.forecast = a.forecast.narrowed(list)
 	next.Bytes -= a.Costs.Bytes - next.Costs.Bytes
 	all, _, err := rewrite.Linear(m, next.Shapes)
 	if err != nil {

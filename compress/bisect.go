@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -167,7 +168,7 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 	t.Shared = slices.Equal(w.a.Judge, w.a.Verify)
 	low, high, values := 0.0, w.most(), []*float64(nil)
 	budget := (low + high) / 2
-	if len(w.o.Targets) > 0 {
+	if high < 1 {
 		budget = high // which is not the original, so that it may be too small already
 	}
 	last = start
@@ -179,7 +180,7 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 		}
 		last = c
 		t.Steps = append(t.Steps, step)
-		if step.Met && (best == nil || t.smaller(s, best)) {
+		if step.Met && (best == nil || w.smaller(s, best)) {
 			best.close()
 			best, values = s, step.Values
 		} else {
@@ -226,7 +227,7 @@ func (w *work) try(ctx context.Context, last *Choice, budget float64, first bool
 	if err != nil || c.Unmet == nil {
 		return t, s, c, err
 	}
-	if given := len(w.o.Targets) > 0 && first; given || c.Unmet.Target != bounds[0] {
+	if given := w.most() < 1 && first; given || c.Unmet.Target.Resource != bounds[0].Resource {
 		return t, nil, c, c.Unmet
 	}
 	return Trial{Budget: budget, Values: []*float64{}, Why: c.Unmet.Error()}, nil, c, nil
@@ -263,13 +264,17 @@ func (w *work) judge(ctx context.Context, st *stage, s *Assembled, t *Trial) err
 }
 
 // smaller tells whether a model needs less than an earlier one: of the resource
-// of the search, else of the other.
-func (t *Trials) smaller(s, than *Assembled) bool {
+// of the search, else of another.
+func (w *work) smaller(s, than *Assembled) bool {
 	now, before := s.Costs, than.Costs
-	if t.Over == MACs {
-		return now.MACs < before.MACs || now.MACs == before.MACs && now.Params < before.Params
+	less := cmp.Or(cmp.Compare(now.Params, before.Params), cmp.Compare(now.MACs, before.MACs))
+	switch w.o.over() {
+	case MACs:
+		less = cmp.Or(cmp.Compare(now.MACs, before.MACs), less)
+	case RunTime:
+		less = cmp.Or(cmp.Compare(w.a.foreseen(s.Choice), w.a.foreseen(than.Choice)), less)
 	}
-	return now.Params < before.Params || now.Params == before.Params && now.MACs < before.MACs
+	return less < 0
 }
 
 // proved are the trials with what the final verification says of the goals; nil for none.

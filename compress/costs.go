@@ -25,14 +25,19 @@ type CostOptions struct {
 	Batch int
 	// Threads is on how many threads ONNX Runtime computes a node (1).
 	Threads int
-	// Methods are the names of the decompositions that may be used; nil means all of them.
+	// Methods are the names of the decompositions that may be used; nil means all of them. With Width among them, narrower layers are
+	// measured too.
 	Methods []string
 	// RankMultiple is as in Options.
 	RankMultiple int
 }
 
-// rungsMeasured is how many ranks of a method are measured at sites of one kind; a model fills in the others.
-const rungsMeasured = 4
+// rungsMeasured is how many ranks of a method are measured at sites of one kind, and widthsMeasured in how many parts an axis is cut for
+// the widths that are; a model fills in the others.
+const (
+	rungsMeasured  = 4
+	widthsMeasured = 4
+)
 
 // MeasureTimes measures on this machine what ranks of the sites of the model m, read from a file, take in ONNX Runtime: a table that
 // tells how long models take that m becomes. Of every method, some ranks are measured, and one beyond a block.
@@ -93,43 +98,112 @@ func machine(lib *ort.Library, threads, batch int) costs.Machine {
 	return costs.Machine{Processor: at.Processor, Runtime: "ONNX Runtime " + at.Runtime, Provider: at.Provider, Threads: at.Threads, Batch: at.Batch}
 }
 
-// grid are the probes of some ranks of all methods at all sites, and of the sites as they are: of every piece one.
+// grid are the probes of all nodes that multiply by a weight, of some ranks of all methods at the sites, and of the nodes where axes are
+// narrower: of every piece one.
 func (a *Analysis) grid(ctx context.Context, o Options) ([]probe.Probe, error) {
 	o = o.WithDefaults()
-	var out []probe.Probe
-	seen, alike := map[string]bool{}, map[string]bool{}
+	all, _, err := rewrite.Linear(a.model, a.Shapes)
+	if err != nil {
+		return nil, err
+	}
+	g := griding{a: a, at: map[string]int{}}
+	for i := range all {
+		if own, err := a.probes(&all[i], undivided(all[i].Kernel)); err == nil {
+			g.take(own)
+			g.out[g.at[own[0].Piece.Key()]].Count++
+		} // else its cost is unknown, and the table says so where it is asked
+	}
+	alike := map[string]bool{}
 	for i := range a.Sites {
-		s := &a.Sites[i]
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		own, err := a.probes(s, undivided(s.Kernel))
-		if err != nil {
-			continue // its cost is unknown, and the table says so where it is asked
-		}
-		if key := own[0].Piece.Key(); alike[key] {
-			continue
-		} else {
-			alike[key] = true
-		}
-		chains := []decomp.Chain{undivided(s.Kernel)}
-		for j := range a.methods {
-			chains = append(chains, rungs(s, &a.methods[j], o.multiple(s.Kernel))...)
-		}
-		for _, c := range chains {
-			probes, err := a.probes(s, c)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", a.model.Path, err)
-			}
-			for _, p := range probes {
-				if key := p.Piece.Key(); !seen[key] {
-					seen[key] = true
-					out = append(out, p)
-				}
-			}
+		if err := g.factored(&a.Sites[i], o, alike); err != nil {
+			return nil, fmt.Errorf("%s: %w", a.model.Path, err)
 		}
 	}
-	return out, nil
+	for i := range all {
+		if len(a.Axes) > 0 {
+			g.narrower(shaped{&all[i], follows(&all[i], a.Axes)}, o)
+		}
+	}
+	return g.out, nil
+}
+
+// griding gathers probes.
+type griding struct {
+	a   *Analysis
+	at  map[string]int // where the pieces are
+	out []probe.Probe
+}
+
+// take adds those of pieces that are not there yet.
+func (g *griding) take(probes []probe.Probe) {
+	for _, p := range probes {
+		if _, known := g.at[p.Piece.Key()]; !known {
+			g.at[p.Piece.Key()], g.out = len(g.out), append(g.out, p)
+		}
+	}
+}
+
+// factored adds some ranks of all methods at a site, unless there was one alike.
+func (g *griding) factored(s *rewrite.Site, o Options, alike map[string]bool) error {
+	own, err := g.a.probes(s, undivided(s.Kernel))
+	if err != nil {
+		return nil // its cost is unknown
+	}
+	if key := own[0].Piece.Key(); alike[key] {
+		return nil
+	} else {
+		alike[key] = true
+	}
+	for j := range g.a.methods {
+		for _, c := range rungs(s, &g.a.methods[j], o.multiple(s.Kernel)) {
+			probes, err := g.a.probes(s, c)
+			if err != nil {
+				return err
+			}
+			g.take(probes)
+		}
+	}
+	return nil
+}
+
+// narrower adds a site as it is, and with fewer channels: with one of its axes narrower, and all of them.
+func (g *griding) narrower(s shaped, o Options) {
+	if len(s.by) == 0 {
+		return
+	}
+	of := func(axis int) int { return g.a.Axes[axis].Units }
+	for part := range widthsMeasured {
+		one := func(axis int) int {
+			step := o.widthMultiple(of(axis))
+			k := of(axis) * part / widthsMeasured / step * step
+			return of(axis) - max(k, step)
+		}
+		if part == 0 {
+			one = func(axis int) int { return max(of(axis)/2-1, 0) } // one beyond a block, where half of it is blocks
+		}
+		g.dense(s, one)
+		for _, by := range s.by {
+			g.dense(s, func(axis int) int {
+				if axis == by.axis {
+					return one(axis)
+				}
+				return 0
+			})
+		}
+	}
+	g.dense(s, func(int) int { return 0 })
+}
+
+// dense adds the site where so many units of each axis are gone; what cannot be measured is left out.
+func (g *griding) dense(s shaped, gone func(axis int) int) {
+	site := *s.site
+	site.Kernel = s.kernel(gone)
+	if probes, err := g.a.probes(&site, undivided(site.Kernel)); err == nil {
+		g.take(probes)
+	}
 }
 
 // rungs are chains of some ranks of a method that save something at a site, the smallest and the largest among them, and where ranks are

@@ -32,8 +32,8 @@ type Delivered struct {
 }
 
 // Deliver writes a model beside its place at path, verifies that file on samples that calibration did not see, and times it
-// where that is asked for. The caller commits the file or discards it. A file that is larger than its target is a *heavyError, one
-// that takes longer a *LateError.
+// where that is asked for and not done. The caller commits the file or discards it. A file that is larger than its target is a
+// *heavyError.
 func Deliver(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o Options, path string, w onnxio.WriteOptions) (*Delivered, error) {
 	o = o.WithDefaults()
 	d := &Delivered{Assembled: s}
@@ -87,13 +87,14 @@ func (d *Delivered) prove(ctx context.Context, env *Environment, a *Analysis, o 
 		return err
 	}
 	d.Output.Path = path
-	if !o.Time && o.latency() == nil {
-		return ctx.Err()
+	if d.Latency = d.Assembled.Latency; d.Latency == nil && o.Time {
+		err = env.stage(ctx, "time", func(*stage) (err error) {
+			d.Latency, err = d.Assembled.clock(ctx, env, a, o, d.staged.Path())
+			return err
+		})
 	}
-	if err := env.stage(ctx, "time", func(*stage) error { return d.clock(ctx, env, a, o) }); err != nil {
-		return err
-	}
-	return d.punctual(o)
+	d.Targets = d.Latency.measured(d.Targets)
+	return errors.Join(err, ctx.Err())
 }
 
 // verify runs original and result on samples that calibration did not see, or

@@ -20,7 +20,9 @@ type Exploration struct {
 	Schema string `json:"schema"`
 	Input  File   `json:"input"`
 	// Over is the resource whose budget is swept.
-	Over        Resource          `json:"over"`
+	Over Resource `json:"over"`
+	// For is nil without a purpose.
+	For         *Profile          `json:"for,omitempty"`
 	Environment EnvironmentResult `json:"environment"`
 	Calibration *Calibration      `json:"calibration"`
 	// Measure says what the predicted losses are.
@@ -61,6 +63,8 @@ type Point struct {
 	Accuracy  *PointAccuracy `json:"accuracy,omitempty"`
 	// Refit is nil where there was none.
 	Refit *RefitSummary `json:"refit,omitempty"`
+	// Latency is nil unless budgets are of time.
+	Latency *Latency `json:"latency,omitempty"`
 	// Schemes counts the sites by what became of them, the most used first.
 	Schemes []SchemeCount `json:"schemes"`
 	// Seconds is how long the point took.

@@ -62,6 +62,12 @@ func Explore(ctx context.Context, env *Environment, m *onnxio.Model, o ExploreOp
 		return nil, err
 	}
 	first := o.point(m.Path, 1)
+	var profile *Profile
+	first.Options, profile = first.Options.profiled()
+	if err := first.measureCosts(ctx, env, m); err != nil {
+		return nil, err
+	}
+	o.Options.Costs = first.Costs
 	a, err := analysed(ctx, env, m, first.Options)
 	if err != nil {
 		return nil, err
@@ -80,7 +86,7 @@ func Explore(ctx context.Context, env *Environment, m *onnxio.Model, o ExploreOp
 	if err != nil {
 		return nil, err
 	}
-	x := &explorer{o: o, env: env, a: a, of: of, sums: sums, temp: temp}
+	x := &explorer{o: o, env: env, a: a, of: of, sums: sums, temp: temp, profile: profile}
 	if len(o.Budgets) == 0 {
 		if x.o.Budgets, err = x.budgets(ctx); err != nil {
 			return nil, err
@@ -95,7 +101,7 @@ func (o ExploreOptions) check() error {
 	if len(p.Targets)+len(p.Goals) > 0 || p.FromPlan != nil || p.Descent != nil || p.TuneSource != nil {
 		return &UsageError{Err: errors.New("an exploration says itself what models are to reach and where they go; leave targets, plan and tuning out of its options")}
 	}
-	if err := known("resource", string(o.Over), []string{string(MACs), string(Params), string(Bytes)}); err != nil {
+	if err := known("resource", string(o.Over), []string{string(MACs), string(Params), string(Bytes), string(RunTime)}); err != nil {
 		return err
 	}
 	for i, b := range o.Budgets {
@@ -160,6 +166,8 @@ type explorer struct {
 	of   *Offers
 	sums digests
 	temp string
+
+	profile *Profile
 }
 
 // run walks the points, from the largest budget to the smallest. Each begins with the offers that factoring left, so that it goes
@@ -167,7 +175,7 @@ type explorer struct {
 // asked before.
 func (x *explorer) run(ctx context.Context) (*Exploration, error) {
 	out := &Exploration{
-		Schema: ExplorationSchema, Over: x.o.Over, Environment: x.env.result(x.o.Options.Seed),
+		Schema: ExplorationSchema, Over: x.o.Over, For: x.profile, Environment: x.env.result(x.o.Options.Seed),
 		Calibration: x.of.Calibration, Measure: x.of.measure(), Points: []Point{}, Stages: slices.Clone(*x.env.journal),
 		Memory: Memory{Limit: x.o.Options.Memory}.with(*x.env.journal),
 	}
@@ -179,9 +187,8 @@ func (x *explorer) run(ctx context.Context) (*Exploration, error) {
 	slices.SortFunc(budgets, func(a, b float64) int { return cmp.Compare(b, a) })
 	for i, b := range budgets {
 		p, err := x.point(ctx, out, b, fmt.Sprintf(" %d/%d", i+1, len(budgets)))
-		refused := (*UnmetError)(nil)
 		switch {
-		case errors.As(err, &refused):
+		case errors.As(err, new(*UnmetError)) || errors.As(err, new(*LateError)):
 			p.Why = err.Error()
 			unmet = cmp.Or(unmet, err)
 		case err != nil && len(out.Points) == 0:
@@ -231,7 +238,8 @@ func (x *explorer) work(env *Environment, budget float64) (*work, *Choice, error
 	if x.temp != "" {
 		to.path = filepath.Join(x.temp, filepath.Base(o.Output))
 	}
-	w := &work{env: env, o: o.Options, a: x.a, record: record, place: to}
+	made, _ := o.Options.profiled()
+	w := &work{env: env, o: made, a: x.a, record: record, place: to}
 	start, err := w.start(x.of)
 	return w, start, err
 }
@@ -267,7 +275,7 @@ func (x *explorer) point(ctx context.Context, out *Exploration, budget float64, 
 	}
 	p.MACs, p.Params, p.Bytes = d.Output.MACs, d.Output.Params, d.Output.Bytes
 	p.Loss, p.Bound, p.Gap = c.Summary.Loss, c.Summary.Bound, c.Summary.Gap
-	p.Refit, p.Schemes = d.Assembled.Refit, c.schemes()
+	p.Refit, p.Schemes, p.Latency = d.Assembled.Refit, c.schemes(), d.Latency
 	switch v := d.Verification; {
 	case v == nil:
 		out.Unmeasured = d.Unverified

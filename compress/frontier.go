@@ -50,14 +50,15 @@ func (w *work) frontier(ctx context.Context, last, chosen *Choice, trials *Trial
 		return &Frontier{Over: MACs, Points: []FrontierPoint{}, Skipped: "the plan was given, so that no other was looked for"}, nil
 	}
 	over := last.Bounds[0].Resource
-	if over == RunTime {
-		return &Frontier{Over: over, Points: []FrontierPoint{}, Skipped: "what other budgets of time would give was not looked for"}, nil
-	}
 	original := float64(a.need(over))
 	f := &Frontier{Over: over, Points: []FrontierPoint{}}
 	if len(a.Sites) == 0 || original == 0 {
 		f.Skipped = fmt.Sprintf("no site can change what the model needs of %s", over)
 		return f, nil
+	}
+	taken, allowed := written.of(over), w.allowed(trials, over)
+	if over == RunTime { // as foretold, of which a bound was scaled where that was not measured
+		taken, allowed = float64(a.foreseen(chosen)), chosen.Bounds[0].Limit(a.need(over))/original
 	}
 	q := quest{a: a, o: w.o, bounds: last.Bounds, spare: last.Spare}
 	ls := last.Offers.ladders()
@@ -65,15 +66,16 @@ func (w *work) frontier(ctx context.Context, last, chosen *Choice, trials *Trial
 		if last.Summary.BesideWidths {
 			chosen = &Choice{Summary: PlanSummary{Loss: chosen.Summary.Loss}}
 		}
-		return q.frontierNarrow(ctx, last, chosen, f, w.allowed(trials, over), written)
+		f.Chosen = FrontierPoint{Budget: allowed, Cost: taken / original, Loss: chosen.Summary.Loss, Bound: chosen.Summary.Bound}
+		return q.frontierNarrow(ctx, last, f)
 	}
 	stated, budgets := searchLadders(ls, q.bounds), q.budgets(ls)
 	rest := q.bounds[0].Limit(a.need(over)) - budgets[0].Limit // what is not up to the ladders
 	// The size of a file is known before it is written only on the safe side: what was foreseen of this one and is not there is
 	// taken off the others too.
-	rest -= chosen.needs(ls, over) + rest - written.of(over)
+	rest -= chosen.needs(ls, over) + rest - taken
 	least := (leastCost(stated) + rest) / original
-	f.Chosen = FrontierPoint{Budget: w.allowed(trials, over), Cost: written.of(over) / original, Loss: chosen.Summary.Loss, Bound: chosen.Summary.Bound}
+	f.Chosen = FrontierPoint{Budget: allowed, Cost: taken / original, Loss: chosen.Summary.Loss, Bound: chosen.Summary.Bound}
 	for i := range frontierPoints {
 		share := least + (1-least)*float64(i)/(frontierPoints-1)
 		if err := ctx.Err(); err != nil {
@@ -97,7 +99,7 @@ func (w *work) frontier(ctx context.Context, last, chosen *Choice, trials *Trial
 }
 
 // frontierNarrow is the frontier of widths, and of ranks beside them.
-func (q *quest) frontierNarrow(ctx context.Context, last, chosen *Choice, f *Frontier, allowed float64, written File) (*Frontier, error) {
+func (q *quest) frontierNarrow(ctx context.Context, last *Choice, f *Frontier) (*Frontier, error) {
 	w := q.weave(last.Offers)
 	w.method = "lagrange"
 	choose := w.choose
@@ -106,7 +108,6 @@ func (q *quest) frontierNarrow(ctx context.Context, last, chosen *Choice, f *Fro
 	}
 	original := float64(q.a.need(f.Over))
 	least := w.costs(make([]int, len(w.widths)))[0] / original
-	f.Chosen = FrontierPoint{Budget: allowed, Cost: written.of(f.Over) / original, Loss: chosen.Summary.Loss, Bound: chosen.Summary.Bound}
 	for i := range frontierPoints {
 		share := least + (1-least)*float64(i)/(frontierPoints-1)
 		if err := ctx.Err(); err != nil {

@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/search"
 )
 
@@ -30,15 +29,6 @@ type joint struct {
 	shapes  []shaped
 }
 
-// shaped is how the kernel of a ladder's one site follows widths: what a unit of each axis takes of the channels. It is nil of
-// ladders that no axis changes.
-type shaped struct {
-	site *rewrite.Site
-	by   []shapedBy
-}
-
-type shapedBy struct{ axis, in, out, groups int }
-
 // point is a choice: a rung of every axis, and one of every ladder.
 type point struct {
 	widths, rungs []int
@@ -50,25 +40,13 @@ type point struct {
 func (q *quest) jointly(of *Offers) *joint {
 	j := &joint{weaving: q.weave(of), ladders: of.ladders(), touch: make([][]int, len(of.axes))}
 	j.stated, j.shapes = searchLadders(j.ladders, q.bounds), make([]shaped, len(j.ladders))
-	for a := range of.axes {
-		x := of.axes[a].axis
-		if x.Units < 2 || of.axes[a].order == nil {
-			continue
-		}
-		less := []rewrite.Narrowing{{Axis: x, Keep: make([]int, x.Units-1)}}
-		for u := range less[0].Keep {
-			less[0].Keep[u] = u
-		}
-		for l := range j.ladders {
-			for _, o := range j.ladders[l].offers {
-				before, now := o.site.Kernel, rewrite.NarrowedShape(&o.site, less)
-				by := shapedBy{a, before.In - now.In, before.Out - now.Out, before.Groups - now.Groups}
-				if by.in == 0 && by.out == 0 && by.groups == 0 {
-					continue
-				}
-				j.touch[a] = append(j.touch[a], l)
-				j.shapes[l].site = &o.site
-				j.shapes[l].by = append(j.shapes[l].by, by)
+	for l := range j.ladders {
+		for _, o := range j.ladders[l].offers {
+			by := follows(&o.site, q.a.Axes)
+			by = slices.DeleteFunc(by, func(b shapedBy) bool { return of.axes[b.axis].order == nil })
+			for _, b := range by {
+				j.touch[b.axis] = append(j.touch[b.axis], l)
+				j.shapes[l] = shaped{&o.site, append(j.shapes[l].by, b)}
 			}
 		}
 	}
@@ -140,9 +118,10 @@ func (j *joint) moveLadders(p *point, prices []float64) (moved bool) {
 	return moved
 }
 
-// moveAxes takes every axis to its best width. What a model costs is a straight line in the width of one axis, but for what a
-// narrower reader's shift takes.
+// moveAxes takes every axis to its best width. What a model costs is a straight line in the width of one axis, but for its time, and
+// for what a narrower reader's shift takes.
 func (j *joint) moveAxes(p *point, prices []float64) (moved bool) {
+	stairs := j.timed()
 	for a := range j.widths {
 		whole := len(j.widths[a]) - 1
 		if whole == 0 {
@@ -154,7 +133,7 @@ func (j *joint) moveAxes(p *point, prices []float64) (moved bool) {
 		for r, k := range j.widths[a] {
 			v := low
 			switch {
-			case r == whole:
+			case r == whole || stairs:
 				v = j.priced(p, a, r, prices)
 			case span > 0:
 				v += (high - low) * float64(k-from) / float64(span)

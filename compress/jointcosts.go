@@ -1,19 +1,54 @@
 package compress
 
 import (
+	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/search"
 )
 
+// shaped is how the kernel of a site follows widths: what a unit of each axis takes of the channels.
+type shaped struct {
+	site *rewrite.Site
+	by   []shapedBy
+}
+
+type shapedBy struct{ axis, in, out, groups int }
+
+// follows says which of the axes change the kernel of a site, and how.
+func follows(s *rewrite.Site, axes []rewrite.Axis) (out []shapedBy) {
+	for a := range axes {
+		if axes[a].Units < 2 {
+			continue
+		}
+		less := rewrite.Narrowing{Axis: &axes[a], Keep: make([]int, axes[a].Units-1)}
+		for u := range less.Keep {
+			less.Keep[u] = u
+		}
+		before, now := s.Kernel, rewrite.NarrowedShape(s, []rewrite.Narrowing{less})
+		by := shapedBy{a, before.In - now.In, before.Out - now.Out, before.Groups - now.Groups}
+		if by.in != 0 || by.out != 0 || by.groups != 0 {
+			out = append(out, by)
+		}
+	}
+	return out
+}
+
+// kernel is the site's where so many units of each axis are gone.
+func (s *shaped) kernel(gone func(axis int) int) decomp.Shape {
+	k := s.site.Kernel
+	for _, by := range s.by {
+		n := gone(by.axis)
+		k.In -= n * by.in
+		k.Out -= n * by.out
+		k.Groups -= n * by.groups
+	}
+	return k
+}
+
 // site is a ladder's site beside the widths, and whether it may have a chain there.
 func (j *joint) site(l int, rungs []int) (rewrite.Site, bool) {
 	s := *j.shapes[l].site
-	for _, by := range j.shapes[l].by {
-		gone := j.widths[by.axis][len(j.widths[by.axis])-1] - j.widths[by.axis][rungs[by.axis]]
-		s.Kernel.In -= gone * by.in
-		s.Kernel.Out -= gone * by.out
-		s.Kernel.Groups -= gone * by.groups
-	}
+	s.Kernel = j.shapes[l].kernel(func(a int) int { return j.widths[a][len(j.widths[a])-1] - j.widths[a][rungs[a]] })
 	return s, len(j.ladders[l].at) == 1 && (s.Kernel.Groups == 1 || s.Kernel.Groups == j.shapes[l].site.Kernel.Groups)
 }
 
@@ -43,7 +78,7 @@ func (j *joint) saves(l, rung int, rungs []int, into []float64) bool {
 	o.macs, o.params = s.MACs(chain), s.NewParams(chain)+of.offers[0].shiftParams()
 	beside := *of.offers[0].seen
 	beside.site = s
-	one := ladder{at: of.at, offers: []*offer{{seen: &beside}}}
+	one := ladder{at: of.at, offers: []*offer{{seen: &beside}}, forecast: of.forecast}
 	for b, t := range j.bounds {
 		into[b] = float64(one.cost([]option{dense(&s)}, t.Resource) - one.cost([]option{o}, t.Resource))
 	}

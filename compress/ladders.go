@@ -103,7 +103,7 @@ func (l *ladder) cost(rung []option, r Resource) int64 {
 		return l.bytes(rung)
 	case RunTime:
 		for k, o := range rung {
-			sum += l.forecast.nanos(l.offers[k].site.Name, o)
+			sum += l.forecast.nanos(&l.offers[k].site, o)
 		}
 		return sum
 	}

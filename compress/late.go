@@ -17,29 +17,26 @@ type Foretold struct {
 	Elsewhere string `json:"elsewhere,omitempty"`
 }
 
-// LateError says that a model takes longer than its target allows, measured. Nothing is written.
+// LateError says that a model takes longer than its target allows, or than the original, measured. Nothing is written.
 type LateError struct {
 	Target Target
 	// Limit and Measured are shares of the original's time.
 	Limit, Measured float64
+	// Corrections is how often the search was made again with less time allowed.
+	Corrections int
 }
 
 func (e *LateError) Error() string {
-	return fmt.Sprintf("target %s is missed: the compressed model takes %.3f of the original's time where %.3f is wanted, also after %d corrections; allow more, or make the table of costs on a machine that does nothing else",
-		e.Target, e.Measured, e.Limit, hastes)
-}
-
-// checkLatency refuses what cannot be had beside a target of time.
-func (o Options) checkLatency() error {
-	switch t := o.latency(); {
-	case t == nil:
-		return nil
-	case o.widths():
-		return &UsageError{Err: fmt.Errorf("what narrower layers take is in no table of costs yet: leave %s out beside %s", Width, t)}
-	case len(o.Goals) > 0:
-		return &UsageError{Err: fmt.Errorf("%s and %s: a search for goals does not hold measured times against a target yet; give one of them", t, o.Goals[0])}
+	also := ""
+	if e.Corrections > 0 {
+		also = fmt.Sprintf(", also after %d corrections", e.Corrections)
 	}
-	return nil
+	if e.Limit >= 1 {
+		return fmt.Sprintf("target %s: the compressed model is slower than the original, at %.3f of its time%s, so it is not delivered; ask for less time (latency=0.8), for which other ranks are chosen, or leave nodes alone with %s",
+			e.Target, e.Measured, also, OptionKeep)
+	}
+	return fmt.Sprintf("target %s is missed: the compressed model takes %.3f of the original's time where %.3f is wanted%s; allow more, or make the table of costs on a machine that does nothing else",
+		e.Target, e.Measured, e.Limit, also)
 }
 
 // measureCosts makes the table of costs that a target of time needs, where none was given.
@@ -56,12 +53,12 @@ func (o *Options) measureCosts(ctx context.Context, env *Environment, m *onnxio.
 }
 
 // foretold is what the table says of both models.
-func (d *Delivered) foretold(env *Environment, o Options) *Foretold {
-	i := slices.IndexFunc(d.Targets, func(r Reached) bool { return r.Resource == RunTime })
+func (s *Assembled) foretold(env *Environment, o Options) *Foretold {
+	i := slices.IndexFunc(s.Targets, func(r Reached) bool { return r.Resource == RunTime })
 	if i < 0 {
 		return nil
 	}
-	f := &Foretold{Before: float64(d.Targets[i].Original) / 1e6, After: float64(d.Targets[i].Reached) / 1e6}
+	f := &Foretold{Before: float64(s.Targets[i].Original) / 1e6, After: float64(s.Targets[i].Reached) / 1e6}
 	if at := machine(env.library, o.Costs.Threads, o.Costs.Batch); at != o.Costs.Machine {
 		f.Elsewhere = fmt.Sprintf("%s on %s", o.Costs.Runtime, o.Costs.Processor)
 	}
@@ -71,49 +68,3 @@ func (d *Delivered) foretold(env *Environment, o Options) *Foretold {
 // tolerated is by how much a measured time may exceed its target, or the original's time, as a share: the place of a file in memory
 // makes that much.
 const tolerated = 0.02
-
-// punctual holds the measured times against the target of time. Only what is missed beyond doubt is: by three quarters of the turns. What
-// was not measured, or on another machine than the table's, is not held against it.
-func (d *Delivered) punctual(o Options) error {
-	t, l := o.latency(), d.Latency
-	if t == nil || l == nil || l.Skipped != "" || l.Foretold == nil || l.Foretold.Elsewhere != "" {
-		return nil
-	}
-	limit := t.Value
-	if !t.Fraction {
-		limit = t.Value / 1e6 / l.Before
-	}
-	if 1/l.High <= limit*(1+tolerated) {
-		return nil
-	}
-	return &LateError{Target: *t, Limit: limit, Measured: 1 / l.Speed}
-}
-
-// hastes is how often a choice that took too long is made again.
-const hastes = 3
-
-// haste is by what a bound on the time is scaled, since models that were foretold to meet it took longer.
-type haste struct {
-	share float64
-	times int
-}
-
-// more scales the bound by how much it was missed, and is false where that was done often enough.
-func (h *haste) more(e *LateError) bool {
-	if h.times++; h.times > hastes {
-		return false
-	}
-	h.share *= e.Limit / e.Measured
-	return true
-}
-
-// bounds are those with a scaled one on the time.
-func (h *haste) bounds(list []Target) []Target {
-	out := slices.Clone(list)
-	for i := range out {
-		if out[i].Resource == RunTime {
-			out[i].Value *= h.share
-		}
-	}
-	return out
-}

@@ -3,6 +3,8 @@ package compress
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/onnx-compress/onnx-compress/grad"
@@ -41,6 +43,8 @@ type Latency struct {
 	Threads int `json:"threads"`
 	// Foretold is what a table of costs says that the models take, in milliseconds; nil where no target is about time.
 	Foretold *Foretold `json:"foretold,omitempty"`
+	// Attempts are the models that were timed to find the one of which all this is, in their order; absent where no target is about time.
+	Attempts []Attempt `json:"attempts,omitempty"`
 	// Activations is nil where the sizes of values are unknown, or where nobody asked for the times.
 	Activations *Activations `json:"activations,omitempty"`
 	// Skipped says why nothing was timed; all else is then empty.
@@ -55,24 +59,23 @@ type Activations struct {
 	After  int64 `json:"after"`
 }
 
-// clock times the two models. What cannot be timed is verified all the same.
-func (d *Delivered) clock(ctx context.Context, env *Environment, a *Analysis, o Options) error {
-	l, err := d.latency(ctx, env, a, o)
+// clock times the original and the compressed model, which is the file at path. What cannot be timed is delivered all the same.
+func (s *Assembled) clock(ctx context.Context, env *Environment, a *Analysis, o Options, path string) (*Latency, error) {
+	l, err := s.latency(ctx, env, a, o, path)
 	if ended := ctx.Err(); ended != nil {
-		return ended
+		return nil, ended
 	}
 	if err != nil {
 		l = &Latency{Skipped: err.Error()}
 	}
-	d.Latency = l
-	return nil
+	return l, nil
 }
 
-func (d *Delivered) latency(ctx context.Context, env *Environment, a *Analysis, o Options) (*Latency, error) {
-	if d.Verification == nil {
-		return nil, fmt.Errorf("nothing was run: %s", d.Unverified)
+func (s *Assembled) latency(ctx context.Context, env *Environment, a *Analysis, o Options, path string) (*Latency, error) {
+	if env.library == nil {
+		return nil, fmt.Errorf("nothing was run: ONNX Runtime was not found: %w", env.Missing)
 	}
-	p, err := d.pair(ctx, env, a, o)
+	p, err := openPair(ctx, env, a, o, path)
 	if err != nil {
 		return nil, err
 	}
@@ -81,21 +84,36 @@ func (d *Delivered) latency(ctx context.Context, env *Environment, a *Analysis, 
 	if err != nil {
 		return nil, err
 	}
-	l.Foretold = d.foretold(env, o)
-	l.Activations = activations(ctx, env.library, a.model, d.Assembled.Model, p.sample.Inputs)
+	l.Foretold = s.foretold(env, o)
+	l.Activations = activations(ctx, env.library, a.model, s.Model, p.sample.Inputs)
 	return l, nil
 }
 
-// pair is the original and the written model, ready to run on one sample.
+// measured are targets with the times that were measured in the place of those foretold, unless the table is of another machine.
+func (l *Latency) measured(targets []Reached) []Reached {
+	if l == nil || l.Skipped != "" || l.Foretold == nil || l.Foretold.Elsewhere != "" {
+		return targets
+	}
+	out := slices.Clone(targets)
+	for i := range out {
+		if r := &out[i]; r.Resource == RunTime {
+			r.Original, r.Reached = int64(math.Round(1e6*l.Before)), int64(math.Round(1e6*l.After))
+			r.Limit = r.Target.Limit(r.Original)
+		}
+	}
+	return out
+}
+
+// pair is the original and a compressed model, ready to run on one sample.
 type pair struct {
 	before, after *ort.Session
 	sample        *feed.Run
 	threads       int
 }
 
-// pair opens the two models, on one thread for one sample, or as the table of costs has it where a target is about time. The caller
+// openPair opens the original and the model at path, on one thread for one sample, or as the table of costs has it where a target is about time. The caller
 // closes them.
-func (d *Delivered) pair(ctx context.Context, env *Environment, a *Analysis, o Options) (_ *pair, err error) {
+func openPair(ctx context.Context, env *Environment, a *Analysis, o Options, path string) (_ *pair, err error) {
 	batch, threads := 1, 1
 	if o.latency() != nil {
 		batch, threads = o.Costs.Batch, o.Costs.Threads
@@ -120,7 +138,7 @@ func (d *Delivered) pair(ctx context.Context, env *Environment, a *Analysis, o O
 	if p.before, err = env.library.NewSessionFile(a.model.Path, ort.Options{Threads: threads}); err != nil {
 		return nil, err
 	}
-	if p.after, err = env.library.NewSessionFile(d.staged.Path(), ort.Options{Threads: threads}); err != nil {
+	if p.after, err = env.library.NewSessionFile(path, ort.Options{Threads: threads}); err != nil {
 		return nil, err
 	}
 	p.sample, err = feed.First(ctx, src, indices, feed.SessionInputs(p.before), batch)

@@ -36,6 +36,8 @@ type Options struct {
 	// Corrects and losses are changes of the outputs, the largest of them are held against
 	// measurements on calibration samples.
 	Search string
+	// For says what the model is made for, which Run, Compress and Explore turn into what nothing else here sets; "" for nothing.
+	For Purpose
 	// RankMultiple restricts every rank to its multiples. With 0 that is 16 at convolutions that
 	// write at least 16 channels in each group, and 1 elsewhere, or where no plan within the targets is made of these: runtimes compute convolutions in
 	// blocks of 8 or 16 channels, and reorder around those that do not fit.
@@ -92,6 +94,8 @@ type Options struct {
 	// Memory bounds what the process takes, in bytes; default the smaller of 2 GiB and half of what the machine and the control
 	// groups of the process have.
 	Memory int64
+
+	block int // how many channels are computed at once, 0 for the usual number; its purpose sets it
 }
 
 // WithDefaults fills the fields left at zero that have a default of another value.
@@ -136,7 +140,7 @@ func (o Options) check() error {
 			return &UsageError{Err: fmt.Errorf("two targets bound %s; give one", t.Resource)}
 		}
 	}
-	if err := o.checkLatency(); err != nil {
+	if err := o.checkPurpose(); err != nil {
 		return err
 	}
 	if err := o.CheckSearch(); err != nil {
@@ -157,27 +161,34 @@ func (o Options) check() error {
 // block is how many channels runtimes compute at once at most.
 const block = 16
 
+// manyBlocks is from how many blocks on, on both sides, the ranks of a matrix fill blocks where a purpose asks for blocks.
+const manyBlocks = 8
+
 // multiple is what the ranks at a kernel are multiples of. The channels that a convolution reads need not fill blocks: those of
 // an image do not, and what it writes is in blocks all the same, unless its rank keeps the layout from that.
 func (o Options) multiple(s decomp.Shape) int {
+	channels := cmp.Or(o.block, block)
 	switch {
 	case o.RankMultiple > 0:
 		return o.RankMultiple
-	case len(s.Window) > 0 && s.Rows() >= block:
-		return block
+	case len(s.Window) > 0 && s.Rows() >= channels:
+		return channels
+	case o.block > 0 && len(s.Window) == 0 && min(s.Rows(), s.Cols()) >= manyBlocks*channels:
+		return channels
 	}
 	return 1
 }
 
 // widthMultiple is what the widths of an axis are multiples of: half a block where two whole ones would leave next to no choice.
 func (o Options) widthMultiple(units int) int {
+	channels := cmp.Or(o.block, block)
 	switch {
 	case o.RankMultiple > 0:
 		return o.RankMultiple
-	case units >= 2*block:
-		return block
-	case units >= block:
-		return block / 2
+	case units >= 2*channels:
+		return channels
+	case units >= channels:
+		return channels / 2
 	}
 	return 1
 }

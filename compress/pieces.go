@@ -12,6 +12,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/shapes"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // undivided is a site's kernel as a chain of one factor.
@@ -23,7 +24,8 @@ func undivided(s decomp.Shape) decomp.Chain {
 	return decomp.Chain{{Part: Dense, Kernel: decomp.Kernel{Shape: s}, Axes: axes}}
 }
 
-// probes are the nodes that would stand in the place of a site for a chain, whose numbers do not matter.
+// probes are the nodes that would stand in the place of a site for a chain, whose numbers do not matter. The site's kernel may be
+// narrower than in the model.
 func (a *Analysis) probes(s *rewrite.Site, chain decomp.Chain) ([]probe.Probe, error) {
 	for i := range chain {
 		k := &chain[i].Kernel
@@ -38,6 +40,7 @@ func (a *Analysis) probes(s *rewrite.Site, chain decomp.Chain) ([]probe.Probe, e
 	if !known {
 		return nil, fmt.Errorf("node %q: the shape of %q, which it reads, is unknown: %s", s.Name, s.Input, a.Shapes.Why(s.Input))
 	}
+	in = narrowedInput(s, in)
 	g := graph.Of(a.model)
 	parts := g.Parts()
 	parts.Inputs, parts.Outputs = []graph.Value{graph.NewValue(s.Input, s.Dtype, graph.Sizes(in))}, nil
@@ -71,6 +74,28 @@ func (a *Analysis) probes(s *rewrite.Site, chain decomp.Chain) ([]probe.Probe, e
 	return out, nil
 }
 
+// narrowedInput is the shape of what a site reads, with as many channels as its kernel has.
+func narrowedInput(s *rewrite.Site, in []int) []int {
+	axis := -1
+	switch kind := s.View.Kind; {
+	case kind == rewrite.ConvPatches:
+		axis = 1
+	case s.Kernel.Groups > 1:
+	case kind == rewrite.LastAxis:
+		axis = len(in) - 1
+	case kind == rewrite.SecondLastAxis:
+		axis = max(len(in)-2, 0)
+	case kind == rewrite.FirstAxis:
+		axis = 0
+	}
+	if axis < 0 || axis >= len(in) || in[axis] == s.Kernel.In {
+		return in
+	}
+	in = slices.Clone(in)
+	in[axis] = s.Kernel.In
+	return in
+}
+
 // patched are the constants that a patch's nodes read: its own, and those of the model.
 func patched(g *graph.Graph, s *rewrite.Site, patch rewrite.Patch) ([]onnxio.Tensor, error) {
 	out := slices.Clone(patch.Weights)
@@ -89,6 +114,9 @@ func patched(g *graph.Graph, s *rewrite.Site, patch rewrite.Patch) ([]onnxio.Ten
 				continue
 			}
 			t, err := constantNamed(g, name)
+			if err == nil {
+				t, err = narrowedBias(t, s)
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -96,6 +124,23 @@ func patched(g *graph.Graph, s *rewrite.Site, patch rewrite.Patch) ([]onnxio.Ten
 		}
 	}
 	return out, nil
+}
+
+// narrowedBias is a bias of a site with as many channels as its kernel has; of another shape it is the same.
+func narrowedBias(t onnxio.Tensor, s *rewrite.Site) (onnxio.Tensor, error) {
+	shape := t.Shape()
+	n, err := tensor.Elements(shape)
+	if err != nil || len(shape) == 0 || shape[len(shape)-1] != n || n <= s.Kernel.Out {
+		return t, err
+	}
+	d, err := t.Dense()
+	if err != nil {
+		return t, err
+	}
+	d.Shape = slices.Clone(shape)
+	d.Shape[len(shape)-1] = s.Kernel.Out
+	d.Data = d.Data[:d.Type.Bytes(s.Kernel.Out)]
+	return onnxio.DenseTensor(t.Name(), d), nil
 }
 
 // constantNamed is a constant of a graph as an initializer of the name that it has where it is read.

@@ -166,6 +166,7 @@ func (o Options) checkPlan() error {
 		{"methods", len(o.Methods) > 0},
 		{"sites", len(o.Select.Only)+len(o.Select.Keep) > 0},
 		{"a multiple of ranks", o.RankMultiple > 1},
+		{"a purpose", o.For != ""},
 	} {
 		if c.set {
 			return &UsageError{Err: fmt.Errorf("a plan is given, which has the methods, the sites and the ranks; %s cannot be chosen beside it", c.name)}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/onnx-compress/onnx-compress/costs"
@@ -17,12 +18,26 @@ import (
 // forecast says from a table of costs what rungs of a model's sites take. What it was asked it remembers.
 type forecast struct {
 	table *costs.Table
-	a     *Analysis // at the batch of the table
-	sites map[string]*rewrite.Site
-	whole float64 // of the model as it is, in microseconds
+	a     *Analysis                // at the batch of the table
+	sites map[string]*rewrite.Site // all whose time is known
+	whole float64                  // of the model, in microseconds
+	cut   []shaped                 // those of the sites that narrower axes change
+	axes  []string                 // their names
+	units []int                    // of the axes
+	memo  *memo
+}
 
+// memo is what a forecast was asked.
+type memo struct {
 	mu    sync.Mutex
-	known map[string]float64
+	known map[asked]int64
+}
+
+// asked is an option at a site whose kernel has so many channels.
+type asked struct {
+	site            string
+	out, in, groups int
+	option          string
 }
 
 // timed is the analysis that knows from the options' table of costs what its sites take. Those whose sizes are unknown are left alone;
@@ -33,7 +48,7 @@ func (a *Analysis) timed(ctx context.Context, o Options) (*Analysis, error) {
 	}
 	f, err := a.foretell(ctx, o)
 	if err != nil {
-		return nil, &UsageError{Err: fmt.Errorf("%s: %w; make a table for this model, as it is and at its size, with `onnx-compress time`", a.model.Path, err)}
+		return nil, a.mistimed(err)
 	}
 	next := a.without(func(s *rewrite.Site) string {
 		if _, known := f.sites[s.Name]; !known {
@@ -45,8 +60,44 @@ func (a *Analysis) timed(ctx context.Context, o Options) (*Analysis, error) {
 	return next, nil
 }
 
+// mistimed says that a table does not fit the model.
+func (a *Analysis) mistimed(err error) error {
+	return &UsageError{Err: fmt.Errorf("%s: %w; make a table for this model, as it is and at its size, with `onnx-compress time`", a.model.Path, err)}
+}
+
 // foretell reads the table for the sites of the model.
 func (a *Analysis) foretell(ctx context.Context, o Options) (*forecast, error) {
+	at, err := a.atBatch(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	file, err := describe(ctx, a.model.Path, a.Costs)
+	if err != nil {
+		return nil, err
+	}
+	f := &forecast{table: o.Costs, a: at, sites: map[string]*rewrite.Site{}, memo: &memo{known: map[asked]int64{}}}
+	if f.whole, err = o.Costs.Whole(file.SHA256); err != nil {
+		return nil, err
+	}
+	all, _, err := rewrite.Linear(at.model, at.Shapes)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		s := &all[i]
+		_, err := f.measured(s, nil, nil)
+		if errors.As(err, new(*costs.MissingError)) && a.numbered(s) >= 0 {
+			return nil, err
+		}
+		if err == nil {
+			f.sites[s.Name] = s
+		}
+	}
+	return f, nil
+}
+
+// atBatch is the analysis of the model at the batch of the table.
+func (a *Analysis) atBatch(ctx context.Context, o Options) (*Analysis, error) {
 	sizes, _ := shapes.InputShapes(a.model, a.inputs)
 	sizes = maps.Clone(sizes)
 	for _, in := range graph.Of(a.model).Feeds() {
@@ -55,29 +106,31 @@ func (a *Analysis) foretell(ctx context.Context, o Options) (*forecast, error) {
 			sizes[in.Name()] = append([]int{o.Costs.Batch}, shape[1:]...)
 		}
 	}
-	at, err := Analyse(ctx, a.model, Options{InputShapes: sizes, Methods: o.Methods, RankMultiple: o.RankMultiple})
-	if err != nil {
-		return nil, err
+	return Analyse(ctx, a.model, Options{InputShapes: sizes})
+}
+
+// along is the analysis whose forecast knows what narrower axes save. Of what lies between their sites it counts nothing as saved, but
+// for convolutions of single channels.
+func (a *Analysis) along() (*Analysis, error) {
+	next, f := *a, *a.forecast
+	next.forecast = &f
+	f.units = a.units()
+	for i := range a.Axes {
+		f.axes = append(f.axes, a.Axes[i].Name)
 	}
-	file, err := describe(ctx, a.model.Path, a.Costs)
-	if err != nil {
-		return nil, err
-	}
-	f := &forecast{table: o.Costs, a: at, sites: map[string]*rewrite.Site{}, known: map[string]float64{}}
-	if f.whole, err = o.Costs.Whole(file.SHA256); err != nil {
-		return nil, err
-	}
-	for i := range at.Sites {
-		s := &at.Sites[i]
-		_, err := f.measured(s, nil, nil)
-		if errors.As(err, new(*costs.MissingError)) {
-			return nil, err
-		}
-		if err == nil {
-			f.sites[s.Name] = s
+	for _, name := range slices.Sorted(maps.Keys(f.sites)) {
+		if by := follows(f.sites[name], a.Axes); len(by) > 0 {
+			f.cut = append(f.cut, shaped{f.sites[name], by})
 		}
 	}
-	return f, nil
+	for _, c := range f.cut {
+		narrow := *c.site
+		narrow.Kernel = c.kernel(func(int) int { return 1 })
+		if _, err := f.measured(&narrow, nil, nil); errors.As(err, new(*costs.MissingError)) {
+			return nil, a.mistimed(err)
+		}
+	}
+	return &next, nil
 }
 
 // measured is what the chain of a method at a rank takes at a site, or the site as it is where the method is nil, in microseconds.
@@ -106,30 +159,78 @@ func (f *forecast) measured(s *rewrite.Site, m *decomp.Method, r decomp.Rank) (f
 // beyond is what an option takes that the table says nothing about, as a multiple of the whole model: no search takes it.
 const beyond = 1000
 
-// nanos is what an option takes at the site of a name.
-func (f *forecast) nanos(site string, o option) int64 {
-	key := site + " " + o.key()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	us, known := f.known[key]
+// nanos is what an option takes at a site, which may be narrower than in the model.
+func (f *forecast) nanos(s *rewrite.Site, o option) int64 {
+	key := asked{s.Name, s.Kernel.Out, s.Kernel.In, s.Kernel.Groups, o.key()}
+	f.memo.mu.Lock()
+	defer f.memo.mu.Unlock()
+	ns, known := f.memo.known[key]
 	if !known {
-		var err error
-		if us, err = f.measured(f.sites[site], o.method, o.rank); err != nil {
+		at := *f.sites[s.Name]
+		at.Kernel = s.Kernel
+		us, err := f.measured(&at, o.method, o.rank)
+		if err != nil {
 			us = beyond * f.whole
 		}
-		f.known[key] = us
+		ns = int64(1000 * us)
+		f.memo.known[key] = ns
 	}
-	return int64(1000 * us)
+	return ns
 }
 
-// plan is what the model takes in nanoseconds once the sites are as options say, one a site: the original's time, less that of its sites,
-// with what stands in their places.
+// saved is what the model takes less where axes have widths.
+func (f *forecast) saved(widths []int) int64 {
+	sum := int64(0)
+	for _, c := range f.cut {
+		narrow := *c.site
+		narrow.Kernel = c.kernel(func(axis int) int { return f.units[axis] - widths[axis] })
+		if narrow.Kernel.Out != c.site.Kernel.Out || narrow.Kernel.In != c.site.Kernel.In {
+			sum += f.nanos(c.site, option{}) - f.nanos(&narrow, option{})
+		}
+	}
+	return sum
+}
+
+// narrowed is the forecast of the model with narrower axes, which need not be those of the same model: one with turned heads has axes of the
+// same names. It is nil for nil.
+func (f *forecast) narrowed(list []rewrite.Narrowing) *forecast {
+	if f == nil || len(list) == 0 {
+		return f
+	}
+	widths := slices.Clone(f.units)
+	for _, n := range list {
+		widths[slices.Index(f.axes, n.Axis.Name)] = len(n.Keep)
+	}
+	return f.beside(widths)
+}
+
+// beside is the forecast of the model whose axes have widths.
+func (f *forecast) beside(widths []int) *forecast {
+	next := *f
+	next.whole -= float64(f.saved(widths)) / 1000
+	next.cut = nil
+	return &next
+}
+
+// plan is what the model takes in nanoseconds once the sites are as options say, one a site: its time, less that of its sites, with what
+// stands in their places.
 func (f *forecast) plan(sites []rewrite.Site, picks []option) int64 {
 	sum := int64(1000 * f.whole)
 	for i, p := range picks {
 		if p.method != nil {
-			sum += f.nanos(sites[i].Name, p) - f.nanos(sites[i].Name, option{})
+			sum += f.nanos(&sites[i], p) - f.nanos(&sites[i], option{})
 		}
 	}
 	return max(sum, 0)
+}
+
+// foreseen is what the table of costs says of a choice, in nanoseconds.
+func (a *Analysis) foreseen(c *Choice) int64 {
+	switch {
+	case c.at != nil:
+		return c.at.a.forecast.plan(c.at.a.Sites, c.picks)
+	case len(a.Axes) > 0 && len(c.widths) > 0:
+		return a.forecast.beside(c.widths).plan(a.Sites, c.picks)
+	}
+	return a.forecast.plan(a.Sites, c.picks)
 }

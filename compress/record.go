@@ -53,6 +53,7 @@ func (o RunOptions) Recorded() (map[string]string, error) {
 		{"only", len(o.Select.Only) > 0, joined(slices.Sorted(slices.Values(o.Select.Only)))},
 		{"keep", len(o.Select.Keep) > 0, joined(slices.Sorted(slices.Values(o.Select.Keep)))},
 		{"search", true, o.Search},
+		{"for", o.For != "", string(o.For)},
 		{"rank-multiple", o.RankMultiple != 0, o.RankMultiple},
 		{"input-shapes", len(o.InputShapes) > 0, o.InputShapes},
 		{"calib-samples", o.CalibSamples != 0, o.CalibSamples},

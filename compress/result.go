@@ -15,9 +15,11 @@ type Result struct {
 	Input       File              `json:"input"`
 	Output      File              `json:"output"`
 	Environment EnvironmentResult `json:"environment"`
-	Targets     []Reached         `json:"targets"`
-	Calibration *Calibration      `json:"calibration"`
-	Plan        PlanSummary       `json:"plan"`
+	// For is what the purpose of the model set, nil without one.
+	For         *Profile     `json:"for,omitempty"`
+	Targets     []Reached    `json:"targets"`
+	Calibration *Calibration `json:"calibration"`
+	Plan        PlanSummary  `json:"plan"`
 	// Refit is null where the run made none.
 	Refit *RefitSummary `json:"refit"`
 	// Trials is null where the run had no goals.

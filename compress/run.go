@@ -134,11 +134,14 @@ func (p place) aside() place {
 
 // work is what all stages of a run share. Nothing of it changes on the way.
 type work struct {
-	env    *Environment
-	o      Options
-	a      *Analysis
-	record *provenance.Record // for the model's metadata, nil for none
-	place  place
+	env     *Environment
+	o       Options
+	a       *Analysis
+	record  *provenance.Record // for the model's metadata, nil for none
+	place   place
+	profile *Profile // what the purpose set, nil without one
+	// share is by what a bound on the time is scaled, since models that were foretold to meet it took another time; 0 for not.
+	share float64
 }
 
 // inPass is the work of one of several turns.
@@ -153,6 +156,7 @@ func (w *work) inPass(turn string) *work {
 func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, to place, trace func(draft bool) (*provenance.Record, error)) (*Delivered, *Result, error) {
 	env = env.afresh()
 	o.Source = samples.Kept(o.Source, o.Memory/8)
+	o, profile := o.profiled()
 	if err := o.measureCosts(ctx, env, m); err != nil {
 		return nil, nil, err
 	}
@@ -160,7 +164,7 @@ func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, 
 	if err != nil {
 		return nil, nil, err
 	}
-	w := &work{env: env, o: o, a: a, place: to}
+	w := &work{env: env, o: o, a: a, place: to, profile: profile}
 	if w.record, err = trace(true); err != nil {
 		return nil, nil, fmt.Errorf("recording what the model is made from: %w", err)
 	}
@@ -221,27 +225,48 @@ func (w *work) deliver(ctx context.Context, start *Choice) (d *Delivered, last *
 		d, err = w.finish(ctx, s)
 		return err
 	}
+	if w.o.latency() == nil && len(w.o.Goals) == 0 {
+		f, err := w.find(ctx, start, finish)
+		return d, f.last, nil, err
+	}
+	f, err := w.timely(ctx, start)
+	if err == nil {
+		if err = finish(f.model); err != nil {
+			f.model.close()
+		}
+	}
+	return d, f.last, f.trials, err
+}
+
+// found is a model within the targets, and what was learned on the way to it.
+type found struct {
+	model  *Assembled
+	last   *Choice // which knows most offers
+	trials *Trials // nil without goals
+}
+
+// find looks for the model of least loss within the targets, or for the smallest that meets the goals, and hands it on.
+func (w *work) find(ctx context.Context, start *Choice, next func(*Assembled) error) (f found, err error) {
 	if len(w.o.Goals) > 0 {
-		s, last, trials, err := w.bisect(ctx, start)
-		if err == nil {
-			if err = finish(s); err != nil {
-				s.close()
+		if f.model, f.last, f.trials, err = w.bisect(ctx, start); err == nil {
+			if err = next(f.model); err != nil {
+				f.model.close()
 			}
 		}
-		return d, last, trials, err
+		return f, err
 	}
-	_, last, err = w.attempt(ctx, start, w.o.Targets, finish)
-	if err == nil && last.Unmet != nil {
-		err = last.Unmet
+	f.model, f.last, err = w.attempt(ctx, start, w.o.Targets, next)
+	if err == nil && f.last.Unmet != nil {
+		err = f.last.Unmet
 	}
-	return d, last, nil, err
+	return f, err
 }
 
 // attempt chooses within bounds, carries that out and hands the model on; where the file is too large then, it begins again
 // with more bytes to be left free. The last choice says what was learned, also where nothing meets the bounds.
 func (w *work) attempt(ctx context.Context, last *Choice, bounds []Target, next func(*Assembled) error) (*Assembled, *Choice, error) {
-	for haste := (haste{share: 1}); ; {
-		c, err := Choose(ctx, w.env, w.a, last.Offers, w.o, haste.bounds(bounds), last.Spare)
+	for {
+		c, err := Choose(ctx, w.env, w.a, last.Offers, w.o, scaled(bounds, w.share), last.Spare)
 		if err != nil || c.Unmet != nil {
 			return nil, c, err
 		}
@@ -264,10 +289,6 @@ func (w *work) attempt(ctx context.Context, last *Choice, bounds []Target, next 
 			return s, c, nil
 		}
 		s.close()
-		if late := (*LateError)(nil); errors.As(err, &late) && haste.more(late) && w.o.FromPlan == nil {
-			last = &Choice{Offers: c.Offers, Spare: c.Spare}
-			continue
-		}
 		heavy := (*heavyError)(nil)
 		if !errors.As(err, &heavy) {
 			return nil, c, err

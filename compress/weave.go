@@ -62,6 +62,11 @@ func (q *quest) weave(of *Offers) *weaving {
 	return w
 }
 
+// timed tells whether the time is bounded, which goes up by stairs.
+func (w *weaving) timed() bool {
+	return slices.ContainsFunc(w.bounds, func(t Target) bool { return t.Resource == RunTime })
+}
+
 // at are the widths of rungs.
 func (w *weaving) at(rungs []int) []int {
 	out := make([]int, len(rungs))
@@ -137,7 +142,9 @@ func (w *weaving) choose() (*woven, error) {
 	}
 	best = w.exchanged(best)
 	out := &woven{rungs: best, loss: w.loss(best), costs: w.costs(best), multipliers: plan.Multipliers}
-	out.bound = min(first.Bound, out.loss)
+	if !w.timed() { // of which that about the shares is not true
+		out.bound = min(first.Bound, out.loss)
+	}
 	return out, nil
 }
 

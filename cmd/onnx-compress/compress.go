@@ -123,6 +123,11 @@ func (c *compressCommand) choice(f *flagSet) {
 	f.StringVar(&c.opts.Search, "search", "", "`NAME` how ranks are chosen: composite, continuous in stages, with losses corrected by what sites really do to the outputs (default); "+
 		"lagrange, exact to its stated gap; rene, the search of arXiv 2409.03555")
 	f.completeWith("search", words(each(search.Methods(), func(m search.Method) string { return m.Name })...))
+	f.StringVar((*string)(&c.opts.For), "for", "", "`PURPOSE` what the model is made for; it sets what no other flag sets, and prints what that is:\n"+
+		"  cpu       blocks of its channels, never slower\n"+
+		"  tensorrt  multiples of 8, no single channels\n"+
+		"  size      the file, whatever that takes in time")
+	f.completeWith("for", words(each(compress.Purposes(), func(p compress.Purpose) string { return string(p) })...))
 	f.IntVar(&c.opts.RankMultiple, "rank-multiple", 0, "`N` only ranks all of whose numbers are multiples of N; 1 for the fewest multiply-adds at a given error "+
 		"(default: at convolutions that write 16 channels and more 16, which suits the blocks that runtimes compute in, as long as the targets can be met so, and 1 elsewhere)")
 	shapeFlag(f, &c.shapes, "the shape of an input that the model leaves open")

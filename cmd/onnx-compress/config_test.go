@@ -199,7 +199,7 @@ func TestCompletion(t *testing.T) {
 		"m.onnx --force ":       "onnx :8",
 		"m.onnx --from-plan ":   "json :8",
 		"explore --models ":     ":16",
-		"explore --over ":       "bytes macs params :4",
+		"explore --over ":       "bytes latency macs params :4",
 		"status --norm":         "--normalize :4",
 		"status --normalize im": "cifar10 cifar100 half imagenet raw :4",
 		"status --target ":      "agree= bytes= drop= latency= macs= params= snr= :6",

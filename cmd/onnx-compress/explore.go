@@ -54,8 +54,9 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 none of the budgets can be reached.`},
 func (c *exploreCommand) declare(f *flagSet) {
 	f.group("What to try")
 	f.StringSliceVar(&c.budgets, "budgets", nil, "`LIST` shares of the original, by comma (about eight, from 0.9 down to the least that can be reached)")
-	f.StringVar(&c.over, "over", string(compress.MACs), "`RESOURCE` what they are shares of: macs, params or bytes (macs)")
-	f.completeWith("over", words(each(compress.Resources(), func(r compress.Resource) string { return string(r) })...))
+	f.StringVar(&c.over, "over", string(compress.MACs), "`RESOURCE` what they are shares of: macs, params, bytes or latency (macs)")
+	f.StringVar(&c.how.costs, "costs", "", "`FILE` what ranks cost in time, for budgets of latency, as for compress")
+	f.completeWith("over", words(each(append(compress.Resources(), compress.RunTime), func(r compress.Resource) string { return string(r) })...))
 	f.group("What to keep")
 	f.StringVar(&c.models, "models", "", "`FOLDER` write the model of every budget, as in FOLDER/model.macs-0.50.onnx: the same bytes as compress writes there with --target macs=0.5")
 	f.BoolVar(&c.how.opts.Overwrite, "force", false, "replace models that exist there")
@@ -94,17 +95,20 @@ func (c *exploreCommand) read(f *pflag.FlagSet, path string) (o compress.Explore
 		}
 		o.Budgets = append(o.Budgets, share)
 	}
-	files := []string{path, c.how.calib, c.how.samples.labels}
+	if o.Options.Costs, err = readCosts(c.how.costs); err != nil {
+		return o, err
+	}
+	files := []string{path, c.how.calib, c.how.samples.labels, c.how.costs}
 	return o, writable(f, files, "stats", "json", "report", "picture")
 }
 
 // checkResource refuses a word that is no resource.
 func checkResource(word string) error {
-	names := each(compress.Resources(), func(r compress.Resource) string { return string(r) })
+	names := each(append(compress.Resources(), compress.RunTime), func(r compress.Resource) string { return string(r) })
 	if slices.Contains(names, word) {
 		return nil
 	}
-	return fmt.Errorf("unknown resource %q%s; want macs, params or bytes", word, suggest.Phrase(word, names))
+	return fmt.Errorf("unknown resource %q%s; want macs, params, bytes or latency", word, suggest.Phrase(word, names))
 }
 
 // parseBudget reads a share of the original.

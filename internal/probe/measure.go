@@ -61,21 +61,52 @@ func Measure(ctx context.Context, lib *ort.Library, ref Reference, probes []Prob
 		groups, out.Refused = append(groups, g), append(out.Refused, refused...)
 		done += n
 	}
-	kernels, nodes, err := m.whole(ctx)
+	list, beyond, err := m.whole(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if out.PerNode, err = m.beyond(ctx); err != nil {
+	kernels := sum(list)
+	least, err := m.beyond(ctx)
+	if err != nil {
 		return nil, err
 	}
-	out.Whole = kernels + float64(nodes)*out.PerNode
+	out.PerNode = plausible(beyond, least)
+	out.Whole = kernels + float64(len(list))*out.PerNode
+	slower := beside(groups, list)
 	for _, g := range groups {
 		for _, p := range g.points {
-			p.Micros = max(0, p.Micros*kernels/g.kernels+out.PerNode)
-			out.Points = append(out.Points, p)
+			p.Micros = max(0, slower*p.Micros*kernels/g.kernels+out.PerNode)
+			out.Points = append(out.Points, p.Point)
 		}
 	}
 	return out, nil
+}
+
+// beside is by how much nodes take longer in the reference than as probes, the clocks of all groups being the same: where all that
+// multiplies there was probed, what that takes in sum tells.
+func beside(groups []group, reference []timing.Kernel) float64 {
+	there, here, nodes := 0.0, 0.0, 0
+	for _, k := range reference {
+		if multiplies(k.Op) {
+			there += settled(k)
+			nodes++
+		}
+	}
+	for _, g := range groups {
+		for _, p := range g.points {
+			here += float64(p.count) * p.multiply * sum(reference) / g.kernels
+			nodes -= p.count
+		}
+	}
+	if nodes != 0 || !(here > 0) {
+		return 1
+	}
+	return there / here
+}
+
+// multiplies tells of an operator, also as the runtime fuses it, whether a weight may be multiplied there.
+func multiplies(op string) bool {
+	return strings.Contains(op, "Conv") || strings.Contains(op, "MatMul") || strings.Contains(op, "Gemm")
 }
 
 // measurer measures groups of probes.
@@ -89,8 +120,15 @@ type measurer struct {
 
 // group is what was measured together.
 type group struct {
-	points  []costs.Point
+	points  []point
 	kernels float64 // of the reference, which ran beside them, in microseconds
+}
+
+// point is a piece that was measured: multiply is the share of its time that its own kernel takes.
+type point struct {
+	costs.Point
+	multiply float64
+	count    int
 }
 
 // profiled opens a session whose runs are profiled.
@@ -146,14 +184,16 @@ func (m *measurer) group(ctx context.Context, probes []Probe) (g group, refused 
 			g.kernels = sum(kernels)
 			continue
 		}
-		g.points = append(g.points, costs.Point{Piece: taken[i-1].Piece, Micros: own(kernels)})
+		p := point{Point: costs.Point{Piece: taken[i-1].Piece}, count: taken[i-1].Count}
+		p.Micros, p.multiply = own(kernels)
+		g.points = append(g.points, p)
 	}
 	return g, refused, nil
 }
 
 // own is what of a probe's kernels is due to the piece: its own, and what brings its input into the layout that it reads, or its output
-// into that of the rest. What its reader needs on top is the reader's.
-func own(kernels []timing.Kernel) float64 {
+// into that of the rest. What its reader needs on top is the reader's. multiply is what of that its own kernel takes.
+func own(kernels []timing.Kernel) (us, multiply float64) {
 	is := func(prefix string) func(timing.Kernel) bool {
 		return func(k timing.Kernel) bool { return strings.HasPrefix(k.Node, prefix) }
 	}
@@ -164,25 +204,29 @@ func own(kernels []timing.Kernel) float64 {
 			last = i
 		}
 	}
-	us := 0.0
 	for i, k := range kernels {
 		if i > first && !is(behind)(k) && (i <= last || k.Op == "ReorderInput") {
 			us += settled(k)
 		}
+		if is(piece)(k) && multiplies(k.Op) {
+			multiply += settled(k)
+		}
 	}
-	return us
+	return us, multiply
 }
 
 // settled is what a kernel takes in the runs that count, and in those that go before them in a turn but for the first.
-func settled(k timing.Kernel) float64 {
+func settled(k timing.Kernel) float64 { return timing.Quiet(counted(k.Micros)) }
+
+// counted are those of the numbers of all runs.
+func counted(all []float64) (out []float64) {
 	l := limits()
-	var out []float64
-	for i, us := range k.Micros {
+	for i, us := range all {
 		if turn := i / (l.Settle + 1); turn >= l.WarmUps && i%(l.Settle+1) > 0 {
 			out = append(out, us)
 		}
 	}
-	return timing.Quiet(out)
+	return out
 }
 
 // sum is what kernels take together.
@@ -194,12 +238,40 @@ func sum(kernels []timing.Kernel) float64 {
 	return us
 }
 
-// whole is what the reference's kernels take, and how many there are. Their sum is steadier than the time of a run, which others on the
-// machine hardly ever leave alone.
-func (m *measurer) whole(ctx context.Context) (kernels float64, nodes int, err error) {
+// whole are the reference's kernels, and what a node takes beyond what the profile says of its kernel: what a run without a profile takes
+// more than its kernels. Their sum is steadier than the time of a run, which others on the machine hardly ever leave alone.
+func (m *measurer) whole(ctx context.Context) (kernels []timing.Kernel, beyond float64, err error) {
 	load := func(o ort.Options) (*ort.Session, error) { return m.lib.NewSessionFile(m.ref.Path, o) }
-	_, list, err := m.beside(ctx, load, m.ref.Inputs)
-	return sum(list), len(list), err
+	took, list, err := m.beside(ctx, load, m.ref.Inputs)
+	if err == nil && len(list) > 0 {
+		beyond = (took - timing.Quiet(counted(runs(list)))) / float64(len(list))
+	}
+	return list, beyond, err
+}
+
+// runs are what kernels take together in each of the runs that all of them are in.
+func runs(kernels []timing.Kernel) []float64 {
+	n := len(kernels[0].Micros)
+	for _, k := range kernels {
+		n = min(n, len(k.Micros))
+	}
+	out := make([]float64, n)
+	for _, k := range kernels {
+		for i := range out {
+			out[i] += k.Micros[i]
+		}
+	}
+	return out
+}
+
+// doubtful is by how many times what the reference says that a node takes beyond its kernel may differ from what a trivial model does:
+// of a large model, that is the small difference of two large numbers.
+const doubtful = 3
+
+// plausible is the first of these as far as the other bears it out.
+func plausible(beyond, trivial float64) float64 {
+	low, high := trivial/doubtful, trivial*doubtful
+	return min(max(beyond, min(low, high)), max(low, high))
 }
 
 // trivial is how many nodes the model has that tells what a node takes beyond its kernel.

@@ -22,6 +22,8 @@ type Probe struct {
 	Behind    graph.Node
 	Reads     string
 	Constants []onnxio.Tensor
+	// Count is how many nodes of the model are as the piece is.
+	Count int
 	// IR and Opsets are those of the model that the node is from.
 	IR     int
 	Opsets []graph.Opset

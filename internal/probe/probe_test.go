@@ -22,8 +22,11 @@ func TestOwn(t *testing.T) {
 	list := func(words string) (out []timing.Kernel) {
 		for word := range strings.FieldsSeq(words) {
 			op := "Conv"
-			if strings.HasPrefix(word, "Reorder") {
+			switch {
+			case strings.HasPrefix(word, "Reorder"):
 				op = word
+			case strings.HasSuffix(word, "activation"):
+				op = "Relu"
 			}
 			out = append(out, timing.Kernel{Node: word, Op: op, Micros: us})
 		}
@@ -36,9 +39,39 @@ func TestOwn(t *testing.T) {
 		"ReorderInput front.out_nchwc ReorderOutput piece.node ReorderInput behind.out_nchwc":    3,
 		"front.out_nchwc piece.out_nchwc piece.activation ReorderInput behind.out ReorderOutput": 3,
 	} {
-		if got := own(list(words)); got != want {
+		if got, multiply := own(list(words)); got != want || multiply != 1 {
 			t.Errorf("%s: %g, want %g", words, got, want)
 		}
+	}
+}
+
+// TestPlausible: what a node takes beyond its kernel is what the model says, as far as a trivial one bears it out.
+func TestPlausible(t *testing.T) {
+	for _, c := range [][3]float64{{-5, -2, -5}, {-50, -2, -6}, {3, -2, -2. / 3}, {0.5, 1, 0.5}, {9, 1, 3}} {
+		if got := plausible(c[0], c[1]); math.Abs(got-c[2]) > 1e-12 {
+			t.Errorf("%g beside %g gives %g, want %g", c[0], c[1], got, c[2])
+		}
+	}
+}
+
+// TestBeside: where all that multiplies in the reference was probed, what it takes there tells by how much nodes take longer.
+func TestBeside(t *testing.T) {
+	us := func(v float64) []float64 { return slices.Repeat([]float64{v}, 50) }
+	ref := []timing.Kernel{{Op: "FusedConv", Micros: us(30)}, {Op: "Conv", Micros: us(30)}, {Op: "Add", Micros: us(20)}}
+	groups := []group{{points: []point{{multiply: 20, count: 2}, {multiply: 7}}, kernels: 80}}
+	if got := beside(groups, ref); math.Abs(got-1.5) > 1e-9 {
+		t.Error(got)
+	}
+	groups[0].points[0].count = 1
+	if got := beside(groups, ref); got != 1 {
+		t.Errorf("%g where one node was not probed", got)
+	}
+}
+
+// TestRuns: kernels are summed run by run, as far as all of them ran.
+func TestRuns(t *testing.T) {
+	if got := runs([]timing.Kernel{{Micros: []float64{1, 2, 3}}, {Micros: []float64{10, 20}}}); !slices.Equal(got, []float64{11, 22}) {
+		t.Error(got)
 	}
 }
 

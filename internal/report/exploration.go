@@ -102,7 +102,7 @@ type measurement struct {
 }
 
 func measurements() []measurement {
-	return []measurement{{"SNR", snrText}, {"same class", agreementText}, {"top-1", accuracyText}}
+	return []measurement{{"SNR", snrText}, {"same class", agreementText}, {"top-1", accuracyText}, {"time", timeText}}
 }
 
 func snrText(q *compress.Point) string {
@@ -128,6 +128,13 @@ func accuracyText(q *compress.Point) string {
 		return none
 	}
 	return fmt.Sprintf("%.2f → %.2f %%", 100*q.Accuracy.Before, 100*q.Accuracy.After)
+}
+
+func timeText(q *compress.Point) string {
+	if l := q.Latency; l != nil && l.Skipped == "" {
+		return Percent(l.After / l.Before)
+	}
+	return none
 }
 
 // reasons writes why there are points without a model.

@@ -17,7 +17,7 @@ import (
 func ExplorationPicture(e *compress.Exploration) ([]byte, error) {
 	p := chart.Plot{
 		Title: "What is kept at which size", XPercent: true,
-		X: "left of the " + map[compress.Resource]string{compress.MACs: "multiply-adds", compress.Params: "parameters", compress.Bytes: "bytes"}[e.Over],
+		X: "left of the " + map[compress.Resource]string{compress.MACs: "multiply-adds", compress.Params: "parameters", compress.Bytes: "bytes", compress.RunTime: "time"}[e.Over],
 	}
 	agreement := seriesOf(e, "same top class", func(q *compress.Point) *float64 { return q.Agreement })
 	ratios := seriesOf(e, "signal to noise", drawable)
@@ -78,6 +78,11 @@ func accuracyAfter(q *compress.Point) *float64 {
 func shareOf(e *compress.Exploration, q *compress.Point) float64 {
 	before, after := e.Input.MACs, q.MACs
 	switch e.Over {
+	case compress.RunTime:
+		if l := q.Latency; l != nil && l.Skipped == "" {
+			return l.After / l.Before
+		}
+		return q.Budget
 	case compress.Params:
 		before, after = e.Input.Params, q.Params
 	case compress.Bytes:

@@ -20,6 +20,9 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 	p.line("%s → %s%s", r.Input.Path, r.Output.Path, slowerText(r.Latency))
 	p.grid([]Column{{"", false}, {"before", true}, {"after", true}, {"left", true}}, needRows(r))
 	p.times(r)
+	if said := ForText(r.For); said != "" {
+		p.line("%s", said)
+	}
 	p.line("")
 	p.line("%s of %s factored, %s left alone; %s %.4g (%s)",
 		schemesText(r.Sites), number(len(r.Sites), "site"), number(len(r.Skipped), "other node"), measureText(r), r.Plan.Loss, boundText(r.Plan))
@@ -68,6 +71,14 @@ func needRows(r *compress.Result) [][]any {
 	return rows
 }
 
+// ForText says what the purpose of a model set; nothing without one.
+func ForText(p *compress.Profile) string {
+	if p == nil {
+		return ""
+	}
+	return fmt.Sprintf("for %s: %s", p.Purpose, strings.Join(p.Set, "; "))
+}
+
 // times says how the models were timed, or why they were not; nothing where that was not asked for.
 func (p *printer) times(r *compress.Result) {
 	switch l := r.Latency; {
@@ -101,6 +112,12 @@ func ForetoldText(l *compress.Latency) string {
 	said := fmt.Sprintf("foretold by the table of costs: %s → %s, %s left", Millis(f.Before), Millis(f.After), Percent(f.After/f.Before))
 	if f.Elsewhere != "" {
 		said += fmt.Sprintf("; it is of another machine (%s), so that the times measured here are not held against the target", f.Elsewhere)
+	}
+	if n := len(l.Attempts); n > 1 {
+		said += fmt.Sprintf("; of %d models timed, this one is the closest that meets the target: allowed", n)
+		for i, a := range l.Attempts {
+			said += fmt.Sprintf("%s %s and measured %s", map[bool]string{true: ",", false: ""}[i > 0], Percent(a.Bound), Percent(a.Measured))
+		}
 	}
 	return said
 }

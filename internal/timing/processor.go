@@ -4,7 +4,22 @@ import (
 	"os"
 	"runtime"
 	"strings"
+
+	"golang.org/x/sys/cpu"
 )
+
+// Blocks is how many channels runtimes compute at once on this processor, and by what of it.
+func Blocks() (channels int, by string) {
+	switch {
+	case cpu.X86.HasAVX512F:
+		return 16, "AVX-512"
+	case cpu.X86.HasAVX2:
+		return 8, "AVX2"
+	case cpu.ARM64.HasASIMD:
+		return 16, "NEON"
+	}
+	return 16, runtime.GOARCH
+}
 
 // Processor is this machine's processor as its system names it, and the architecture alone where it does not.
 func Processor() string {

@@ -93,6 +93,8 @@ func resource(r compress.Resource) string {
 		return "multiply-adds"
 	case compress.Params:
 		return "parameters"
+	case compress.RunTime:
+		return "time"
 	}
 	return "bytes"
 }
