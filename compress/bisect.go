@@ -3,6 +3,7 @@ package compress
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -12,15 +13,16 @@ import (
 
 // What bounds the bisection.
 const (
-	maxTrials = 8    // models that are built and run
-	closeness = 0.01 // of the original's resource, below which a smaller budget is not worth another
-	rehearsal = 16   // samples that show whether the goals can be judged at all
+	closeness = 1. / 64 // of the original's resource, below which a smaller budget is not worth another model
+	rehearsal = 16      // samples that show whether the goals can be judged at all
 )
 
 // Trials say how the budget was found that the goals allow.
 type Trials struct {
-	// Goals has what was asked for, and what came of it.
-	Goals []GoalReached `json:"goals"`
+	// Goals has what was asked for, and what came of it. Fitting says that nothing was asked for, so that they are those that fit the
+	// outputs.
+	Goals   []GoalReached `json:"goals"`
+	Fitting bool          `json:"fitting,omitempty"`
 	// Over is the resource whose budget was bisected.
 	Over Resource `json:"over"`
 	// Judged is the number of samples that judged every step, and Proved that of those
@@ -122,35 +124,38 @@ func (o Options) over() Resource {
 }
 
 // judging are the options of a comparison.
-func (o Options) judging(env *Environment, progress samples.Progress) verify.Options {
-	return verify.Options{Batch: o.Batch, Threads: env.Threads, Classes: o.Classes, Weights: o.Weights, Memory: o.Memory, Progress: progress}
+func (o Options) judging(env *Environment, progress samples.Progress, evidence verify.Evidence) verify.Options {
+	return verify.Options{Evidence: evidence, Batch: o.Batch, Threads: env.Threads, Classes: o.Classes, Weights: o.Weights, Kinds: o.Kinds, Memory: o.Memory, Progress: progress}
 }
 
 // rehearse compares the model with itself on a few samples: whatever stands against
-// judging the goals is then known before there is any work.
-func rehearse(ctx context.Context, env *Environment, a *Analysis, o Options) error {
+// judging the goals is then known before there is any work. It gives the goals, those that fit the outputs as they turn out to be.
+func rehearse(ctx context.Context, env *Environment, a *Analysis, o Options) ([]verify.Bound, error) {
 	if len(o.Goals) == 0 {
-		return nil
+		return nil, nil
 	}
 	lib, err := env.need("judging " + o.Goals[0].String())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	path := a.model.Path
 	judges := a.Judge[:min(len(a.Judge), rehearsal)]
 	if slices.ContainsFunc(o.Goals, func(g verify.Bound) bool { return g.Measure == verify.Drop }) {
 		judges = a.Judge // whether the original does better than guessing takes more than a few
 	}
-	r, err := verify.Compare(ctx, lib, path, path, o.Source, judges, o.judging(env, nil))
+	r, err := verify.Compare(ctx, lib, path, path, o.Source, judges, o.judging(env, nil, ""))
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if o.fitting {
+		o.Goals = refitted(r)
 	}
 	for _, g := range o.Goals {
 		if _, err := reached(g, r); err != nil {
-			return &UsageError{Err: err}
+			return nil, &UsageError{Err: err}
 		}
 	}
-	return nil
+	return o.Goals, nil
 }
 
 // bisect looks for the smallest model that meets the goals, by real models: each is
@@ -163,7 +168,7 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 			best.close()
 		}
 	}()
-	t = &Trials{Over: w.o.over(), Judged: len(w.a.Judge), Proved: len(w.a.Verify), Steps: []Trial{}}
+	t = &Trials{Fitting: w.o.fitting, Over: w.o.over(), Judged: len(w.a.Judge), Proved: len(w.a.Verify), Steps: []Trial{}}
 	t.Shared = slices.Equal(w.a.Judge, w.a.Verify)
 	low, high, values := 0.0, w.most(), []*float64(nil)
 	budget := (low + high) / 2
@@ -171,8 +176,8 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 		budget = high // which is not the original, so that it may be too small already
 	}
 	last = start
-	for n := 1; n <= maxTrials; n++ {
-		in := w.inPass(fmt.Sprintf(" %d/%d", n, maxTrials))
+	for n, about := 1, int(math.Ceil(math.Log2((high-low)/closeness))); ; n++ {
+		in := w.inPass(fmt.Sprintf(", attempt %d of about %d", n, max(n, about)))
 		step, s, c, err := in.try(ctx, last, budget, n == 1)
 		if err != nil {
 			return best, nil, nil, err
@@ -190,7 +195,7 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 		} else {
 			low = max(low, budget)
 		}
-		if high-low <= closeness || !step.Met && budget == high {
+		if high-low <= closeness || !step.Met && budget == high || w.tight(&step) {
 			break
 		}
 		budget = (low + high) / 2
@@ -202,6 +207,16 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 		t.Goals = append(t.Goals, GoalReached{Bound: g, Judged: values[i]})
 	}
 	return best, last, t, nil
+}
+
+// tight tells whether a step meets the goals, and one of them with next to nothing to spare.
+func (w *work) tight(t *Trial) bool {
+	for i, g := range w.o.Goals {
+		if t.Met && tight(g, t.Values[i], len(w.a.Judge)) {
+			return true
+		}
+	}
+	return false
 }
 
 // most is the largest share of the resource that the targets allow.
@@ -242,7 +257,7 @@ func (w *work) judge(ctx context.Context, st *stage, s *Assembled, t *Trial) err
 	if _, err := weighed(s.Targets, staged.Path()); err != nil {
 		return err
 	}
-	r, err := verify.Compare(ctx, w.env.library, w.a.model.Path, staged.Path(), w.o.Source, w.a.Judge, w.o.judging(w.env, st.told))
+	r, err := verify.Compare(ctx, w.env.library, w.a.model.Path, staged.Path(), w.o.Source, w.a.Judge, w.o.judging(w.env, st.told, verify.Unseen))
 	if err != nil {
 		return fmt.Errorf("judging a model: %w", err)
 	}

@@ -49,21 +49,21 @@ func TestScores(t *testing.T) {
 		"two heads":     {func(b *testmodels.Builder, x, y string) string { return one(b, "Add", y, b.Linear(x, 8, 4, false)) }, Scores},
 		"unit norm": {func(b *testmodels.Builder, x, y string) string {
 			return b.Node("LpNormalization", []string{y}, graph.Int("axis", 1), graph.Int("p", 2))
-		}, Values},
+		}, Embedding},
 		"divided by the norm": {func(b *testmodels.Builder, x, y string) string {
 			return one(b, "Div", y, b.Node("Clip", []string{b.Node("ReduceL2", []string{y}, graph.Ints("axes", 1)), number(b, 1e-12)}))
-		}, Values},
+		}, Embedding},
 		"times the inverse norm": {func(b *testmodels.Builder, x, y string) string {
 			s := b.Node("ReduceSum", []string{one(b, "Mul", y, y), b.Ints("axes", 1)})
 			return one(b, "Mul", y, one(b, "Reciprocal", one(b, "Sqrt", s)))
-		}, Values},
+		}, Embedding},
 		"layer norm behind a residual": {func(b *testmodels.Builder, x, y string) string {
 			return b.Node("InstanceNormalization", []string{y, number(b, 1), number(b, 0)})
-		}, Values},
-		"tanh of a pooler": {func(b *testmodels.Builder, x, y string) string { return one(b, "Tanh", y) }, Values},
+		}, Embedding},
+		"tanh of a pooler": {func(b *testmodels.Builder, x, y string) string { return one(b, "Tanh", y) }, Embedding},
 		"features of a residual": {func(b *testmodels.Builder, x, y string) string {
 			return one(b, "Relu", one(b, "Add", y, one(b, "Relu", b.Linear(x, 8, 4, true))))
-		}, Values},
+		}, Embedding},
 	} {
 		list, err := Of(ended(t, c.end), Options{})
 		if err != nil {

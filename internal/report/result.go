@@ -14,15 +14,17 @@ import (
 )
 
 // Result writes what a run did as text: the totals, what verification found,
-// and, when verbose, every site and every node left alone.
+// and how it all sums up; when verbose, every site and every node left alone, too.
 func Result(w io.Writer, r *compress.Result, verbose bool) error {
 	p := &printer{w: w}
-	p.line("%s → %s%s", r.Input.Path, r.Output.Path, slowerText(r.Latency))
+	p.line("%s → %s%s%s", r.Input.Path, r.Output.Path, fittingText(r.Trials), slowerText(r.Latency))
 	p.grid([]Column{{"", false}, {"before", true}, {"after", true}, {"left", true}}, needRows(r))
 	p.times(r)
 	p.line("")
-	p.line("%s of %s factored, %s left alone; %s %.4g (%s)",
-		schemesText(r.Sites), number(len(r.Sites), "site"), number(len(r.Skipped), "other node"), measureText(r), r.Plan.Loss, boundText(r.Plan))
+	p.line("%s of %s factored, %s left alone", schemesText(r.Sites), number(len(r.Sites), "site"), number(len(r.Skipped), "other node"))
+	if verbose {
+		p.line("%s %.4g (%s)", measureText(r), r.Plan.Loss, boundText(r.Plan))
+	}
 	p.widths(r.Axes)
 	p.merges(r.Merged, verbose)
 	p.goals(r.Trials, verbose)
@@ -43,16 +45,27 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 	}
 	if r.Verification == nil {
 		p.line("NOT VERIFIED by execution: %s", r.Unverified)
-		return p.err
+	} else {
+		p.line("")
+		if r.Unjudged != "" {
+			p.line("%s", r.Unjudged)
+		}
+		p.verification(r.Verification)
 	}
-	p.line("")
-	if r.Unjudged != "" {
-		p.line("%s", r.Unjudged)
+	p.verdict(VerdictOf(r))
+	return p.err
+}
+
+// fittingText says what a run went by that was not asked for anything; else it is empty.
+func fittingText(t *compress.Trials) string {
+	if t == nil || !t.Fitting {
+		return ""
 	}
-	if p.err != nil {
-		return p.err
+	var words []string
+	for _, g := range t.Goals {
+		words = append(words, g.Bound.String())
 	}
-	return Verification(w, r.Verification)
+	return fmt.Sprintf(": as small as %s allows, judged on %s that calibration did not see", strings.Join(words, " and "), number(t.Judged, "sample"))
 }
 
 // needRows are what the models need.

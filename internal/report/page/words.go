@@ -119,16 +119,6 @@ func lossName(r *compress.Result) string {
 	return "lost share of the layers' own outputs, summed over the layers"
 }
 
-// wilson is the 95 % interval of a share that was counted on n samples (E. B. Wilson, Journal
-// of the American Statistical Association 22, 1927).
-func wilson(share float64, n int) (low, high float64) {
-	const z = 1.959964
-	count := float64(n)
-	middle := (share + z*z/(2*count)) / (1 + z*z/count)
-	reach := z / (1 + z*z/count) * math.Sqrt(share*(1-share)/count+z*z/(4*count*count))
-	return max(0, middle-reach), min(1, middle+reach)
-}
-
 // telling is how many samples of a class it takes to say anything about it: of so many, one
 // is five points.
 const telling = 20
