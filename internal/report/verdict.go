@@ -52,6 +52,11 @@ func cost(r *compress.Result) string {
 	if v == nil {
 		return "Nothing was verified by running it: " + strings.TrimSuffix(r.Unverified, ".") + "."
 	}
+	if r.Calibration == nil {
+		random := *v
+		random.Evidence = verify.Random
+		v = &random
+	}
 	said := v.Judge().Text
 	if t := r.Trials; t != nil && t.Shared {
 		said += " These samples chose the size too, so that on others it may keep less."
@@ -105,11 +110,10 @@ func next(r *compress.Result, asked compress.Asked) []compress.NextStep {
 	}
 	switch {
 	case !kept(j) && r.Tuning == nil:
-		name := strings.TrimSuffix(r.Output.Path, filepath.Ext(r.Output.Path)) + ".tuned.onnx"
-		out = append(out, step("win some of that back by tuning, without labels", "tune", asked.Model, quote.Shell(r.Output.Path), "-o", quote.Shell(name), "--data", on))
+		out = append(out, step("win some of that back by tuning, without labels", "tune", asked.Model, quote.Shell(r.Output.Path), "-o", quote.Shell(besides(r.Output.Path, "tuned")), "--data", on))
 	case !kept(j):
 	case r.Trials != nil:
-		out = append(out, step("smaller still, if it may lose more", asked.Model, "-o", quote.Shell(besides(r.Output.Path)), "--calib", on, "--target", looser(j.Measure)))
+		out = append(out, step("smaller still, if it may lose more", asked.Model, "-o", quote.Shell(besides(r.Output.Path, "smaller")), "--calib", on, "--target", looser(j.Measure)))
 	default:
 		out = append(out, step("see what other sizes would lose", "explore", asked.Model, "--calib", on))
 	}
@@ -117,9 +121,9 @@ func next(r *compress.Result, asked compress.Asked) []compress.NextStep {
 }
 
 // besides is a name for a file beside one that is there.
-func besides(path string) string {
+func besides(path, word string) string {
 	kind := filepath.Ext(path)
-	return strings.TrimSuffix(path, kind) + "er" + kind
+	return strings.TrimSuffix(strings.TrimSuffix(path, kind), ".small") + "." + word + kind
 }
 
 // preparation are the flags behind the path of samples.
