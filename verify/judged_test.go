@@ -61,6 +61,9 @@ func TestEmbeddings(t *testing.T) {
 	before := embedded(t, same)
 	compare := func(after string, o Options) *Report {
 		t.Helper()
+		if o.Kinds == nil {
+			o.Kinds = map[string]Kind{"e": outputs.Embedding}
+		}
 		r, err := Compare(context.Background(), orttest.Open(t), before, after, vectors(nil, rows...), indices, o)
 		if err != nil {
 			t.Fatal(err)

@@ -48,6 +48,8 @@ func (k Kind) Title() string {
 		return "class scores by position"
 	case State:
 		return "state of a cache"
+	case Values:
+		return "other numbers"
 	case Opaque:
 		return "no numbers"
 	}
@@ -78,10 +80,13 @@ func (w *walk) kind(v graph.Value) Kind {
 	return Values
 }
 
-// flat tells whether a value is declared to be one vector for each sample.
+// shortest is the least size of what is taken for an embedding: fewer numbers are measures of something.
+const shortest = 16
+
+// flat tells whether a value is declared to be one long vector for each sample.
 func flat(v graph.Value) bool {
 	dims := v.Dims()
-	return len(dims) >= 2 && !slices.ContainsFunc(dims[2:], func(d graph.Dim) bool { return d.Size != 1 })
+	return len(dims) >= 2 && (dims[1].Size < 0 || dims[1].Size >= shortest) && !slices.ContainsFunc(dims[2:], func(d graph.Dim) bool { return d.Size != 1 })
 }
 
 // echoes tells whether a value has the shape of one of the model's inputs, samples aside: a signal that became another.
