@@ -177,7 +177,7 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 	}
 	last = start
 	for n, about := 1, int(math.Ceil(math.Log2((high-low)/closeness))); ; n++ {
-		in := w.inPass(fmt.Sprintf(", attempt %d of about %d", n, max(n, about)))
+		in := w.inPass(fmt.Sprintf(" (attempt %d of about %d)", n, max(n, about)))
 		step, s, c, err := in.try(ctx, last, budget, n == 1)
 		if err != nil {
 			return best, nil, nil, err

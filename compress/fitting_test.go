@@ -71,7 +71,7 @@ func TestFitting(t *testing.T) {
 		t.Errorf("%+v", j)
 	}
 	for _, s := range r.Stages {
-		if strings.HasPrefix(s.Name, "judge") && !strings.Contains(s.Name, ", attempt ") {
+		if strings.HasPrefix(s.Name, "judge") && !strings.Contains(s.Name, " (attempt ") {
 			t.Errorf("stage %s", s.Name)
 		}
 	}

@@ -19,24 +19,42 @@ func (c *compressCommand) aimless() bool { return len(c.targets) == 0 && c.plan.
 // ways says how to come by samples, or to do without. A model that can be read tells what they are.
 func (c *compressCommand) ways(path string) error {
 	input, model := "INPUT", quote.Shell(path)
-	takes := ""
+	takes, prepared := "", " --crop 224 --normalize imagenet"
 	if m, err := onnxio.Read(path); err == nil {
 		defer m.Close()
 		if list, err := samples.Inputs(m); err == nil && len(list) > 0 {
-			input = list[0].Name
+			input, prepared = list[0].Name, preparation(list[0])
 			takes = " It takes " + strings.Join(each(list, samples.InputSpec.String), ", ") + "."
 		}
 	}
 	return usagef(`no --target and no samples, so that nothing says how small %s may become.%s
 Give it a few hundred samples like those that it will see, without labels; it becomes as small as next to no answer changes on others.
 From a folder of JPEG, PNG or WebP images, prepared as the model wants them:
-  onnx-compress %s --calib photos/ --crop 224 --normalize imagenet
+  onnx-compress %s --calib photos/%s
 From Python, prepared as you run the model, saved with numpy.savez("samples.npz", **{%q: batch}):
   onnx-compress %s --calib samples.npz
 From a folder of test_data_set_* with input_0.pb, ..., as ONNX's own models have them:
   onnx-compress %s --calib sets/
 Without samples say how small, and nothing real will judge it:
-  onnx-compress %s --target macs=0.9`, quote.Name(path), takes, model, input, model, model, model)
+  onnx-compress %s --target macs=0.9`, quote.Name(path), takes, model, prepared, input, model, model, model)
+}
+
+// preparation are flags that may prepare images for an input: of its size, and of colours as most networks want them.
+func preparation(in samples.InputSpec) string {
+	if len(in.Shape) != 4 {
+		return ""
+	}
+	out, size, channels := "", in.Shape[2], in.Shape[1]
+	if in.Shape[3] == 1 || in.Shape[3] == 3 {
+		size, channels = in.Shape[1], in.Shape[3]
+	}
+	if size > 0 {
+		out = fmt.Sprintf(" --crop %d", size)
+	}
+	if channels == 3 {
+		out += " --normalize imagenet"
+	}
+	return out
 }
 
 // asked is how the command line asks for a run, for the commands that a verdict names.

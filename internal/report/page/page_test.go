@@ -289,7 +289,6 @@ func FuzzFromJSON(f *testing.F) {
 func TestWords(t *testing.T) {
 	for got, want := range map[string]string{
 		number(1, "sample"): "1 sample", number(1234567, "sample"): "1,234,567 samples", grouped(-1234): "-1,234", grouped(-123): "-123",
-		change(100, 50, "less", "more"): "50.0 % less", change(100, 150, "less", "more"): "50.0 % more", change(0, 5, "less", "more"): "as much as before",
 		percentPoints(0.012): "+1.20 points", percentPoints(-0.5): "−50.00 points", percentPoints(-1e-9): "±0 points",
 		report.Ratio(4, 0): none, report.Ratio(4, 8): "50.0 %", rank(nil): none, rank([]int{1, 2}): "1, 2", base(`C:/x/y.onnx`): "y.onnx",
 	} {
