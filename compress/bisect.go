@@ -3,7 +3,6 @@ package compress
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -11,11 +10,8 @@ import (
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
-// What bounds the bisection.
-const (
-	closeness = 1. / 64 // of the original's resource, below which a smaller budget is not worth another model
-	rehearsal = 16      // samples that show whether the goals can be judged at all
-)
+// rehearsal is how many samples show whether the goals can be judged at all.
+const rehearsal = 16
 
 // Trials say how the budget was found that the goals allow.
 type Trials struct {
@@ -159,9 +155,9 @@ func rehearse(ctx context.Context, env *Environment, a *Analysis, o Options) ([]
 }
 
 // bisect looks for the smallest model that meets the goals, by real models: each is
-// chosen and assembled as a result would be, and run. It halves the budget
-// between the smallest that met them and the largest that did not, and gives the smallest model
-// that met them, whatever came before or after it, and the last choice, which knows most offers.
+// chosen and assembled as a result would be, and run. It goes between the smallest budget that met them and the largest that did
+// not (see bracket), and gives the smallest model that met them, whatever came before or after it, and the last choice, which knows
+// most offers.
 func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last *Choice, t *Trials, err error) {
 	defer func() {
 		if err != nil {
@@ -170,13 +166,12 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 	}()
 	t = &Trials{Fitting: w.o.fitting, Over: w.o.over(), Judged: len(w.a.Judge), Proved: len(w.a.Verify), Steps: []Trial{}}
 	t.Shared = slices.Equal(w.a.Judge, w.a.Verify)
-	low, high, values := 0.0, w.most(), []*float64(nil)
-	budget := (low + high) / 2
+	b, values := newBracket(w.most()), []*float64(nil)
+	budget, last := b.next(), start
 	if len(w.o.Targets) > 0 {
-		budget = high // which is not the original, so that it may be too small already
+		budget = b.high // which is not the original, so that it may be too small already
 	}
-	last = start
-	for n, about := 1, int(math.Ceil(math.Log2((high-low)/closeness))); ; n++ {
+	for n, about := 1, b.steps(); ; n++ {
 		in := w.inPass(fmt.Sprintf(" (attempt %d of about %d)", n, max(n, about)))
 		step, s, c, err := in.try(ctx, last, budget, n == 1)
 		if err != nil {
@@ -190,15 +185,12 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 		} else {
 			s.close()
 		}
-		if step.Met {
-			high = budget
-		} else {
-			low = max(low, budget)
-		}
-		if high-low <= closeness || !step.Met && budget == high || w.tight(&step) {
+		hopeless := !step.Met && budget == b.high
+		b.add(budget, step.Met, w.excess(&step))
+		if hopeless || b.narrow() || w.tight(&step) {
 			break
 		}
-		budget = (low + high) / 2
+		budget = b.next()
 	}
 	if best == nil {
 		return nil, nil, nil, w.unmetGoal(t)
@@ -207,16 +199,6 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 		t.Goals = append(t.Goals, GoalReached{Bound: g, Judged: values[i]})
 	}
 	return best, last, t, nil
-}
-
-// tight tells whether a step meets the goals, and one of them with next to nothing to spare.
-func (w *work) tight(t *Trial) bool {
-	for i, g := range w.o.Goals {
-		if t.Met && tight(g, t.Values[i], len(w.a.Judge)) {
-			return true
-		}
-	}
-	return false
 }
 
 // most is the largest share of the resource that the targets allow.

@@ -81,20 +81,5 @@ func fittingGoals(kinds []verify.Kind) []verify.Bound {
 	return out
 }
 
-// tight tells whether a value meets a goal with next to nothing to spare, so that a smaller model would hardly meet it too: one
-// sample more of n would break it, or a twentieth more of the error.
-func tight(g verify.Bound, value *float64, n int) bool {
-	v := verify.Value(value)
-	switch g.Measure {
-	case verify.Agreement:
-		return v-g.Value < 1/float64(n)-1e-12
-	case verify.Drop:
-		return g.Value-v < 1/float64(n)-1e-12
-	case verify.Cosine:
-		return 1-v > 0.95*(1-g.Value)
-	}
-	return v-g.Value < 0.2
-}
-
 // errAimless refuses a run of which nothing says what it is to reach.
 var errAimless = errors.New("no target, and no samples to find one by: say how small the model should become, for example macs=0.5")

@@ -2,6 +2,7 @@ package compress
 
 import (
 	"context"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -85,5 +86,34 @@ func TestFitting(t *testing.T) {
 	} {
 		_, err := Run(context.Background(), in(t), zoo(t, "cnn"), to(t, o))
 		testkit.WantError(t, err, words, "macs=0.5")
+	}
+}
+
+// A bracket closes in on the budget where the damage is just allowed, in fewer steps than by halves.
+func TestBracket(t *testing.T) {
+	for _, c := range []struct {
+		at, slope float64
+		steps     int
+	}{{0.37, 6, 4}, {0.9, 12, 5}, {0.03, 20, 6}} {
+		b := newBracket(1)
+		n := 0
+		for ; !b.narrow(); n++ {
+			at := b.next()
+			e := c.slope * (c.at - at)
+			b.add(at, e <= 0, e)
+		}
+		if b.low > c.at || b.high < c.at || n > c.steps {
+			t.Errorf("%+v: from %g to %g after %d steps", c, b.low, b.high, n)
+		}
+	}
+	b := newBracket(0.8)
+	b.add(0.4, false, math.NaN())
+	if got := b.next(); !near(got, 0.6) {
+		t.Errorf("the middle is %g", got)
+	}
+	b.add(0.6, true, -5)
+	b.add(0.3, false, 2)
+	if b.low != 0.4 || b.high != 0.6 || !near(b.next(), 0.5) {
+		t.Errorf("%+v", b)
 	}
 }
