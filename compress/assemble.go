@@ -60,6 +60,7 @@ type Assembled struct {
 	Tuning *Tuning
 
 	narrow []*refit.Narrow // what stays of each site, nil of those that are whole
+	on     *ground         // what is narrowed
 }
 
 // MergedNodes are two nodes that became one, because they follow each other with nothing between and one of them came of
@@ -77,12 +78,17 @@ type MergedNodes struct {
 func Assemble(ctx context.Context, env *Environment, a *Analysis, c *Choice, o Options) (*Assembled, error) {
 	o = o.WithDefaults()
 	s := &Assembled{Choice: c, Narrowed: c.narrowings()}
+	var err error
+	if s.on, err = c.Offers.ground(a, o, s.Narrowed); err != nil {
+		return nil, err
+	}
+	a = s.on.a
 	shelf, err := c.shelf(o)
 	if err != nil {
 		return nil, err
 	}
 	if s.Chains, err = c.chains(ctx, env, a, shelf); err == nil {
-		err = s.widen(ctx, env, a, shelf)
+		err = s.widen(ctx, env, shelf)
 	}
 	if err != nil {
 		return nil, errors.Join(err, shelf.Close())
@@ -158,7 +164,7 @@ func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options
 		return err
 	}
 	choices := make([]refit.Choice, len(s.Chains))
-	for i, at := range s.Choice.Offers.sites {
+	for i, at := range s.on.of.sites {
 		choices[i] = refit.Choice{Site: at.site, Chain: s.Chains[i], Narrow: s.narrow[i], Output: s.felt(i), Felt: at.felt}
 		if m := s.Choice.picks[i].method; m != nil {
 			choices[i].Method = *m
@@ -198,7 +204,7 @@ func (s *Assembled) rewrite(env *Environment, a *Analysis, o Options, on *shelf)
 		return fmt.Errorf("%s: %w", a.model.Path, err)
 	}
 	concrete, _ := shapes.InputShapes(s.Model, a.inputs)
-	s.Costs = rewrite.MeasureCosts(s.Model, shapes.InferSeen(s.Model, concrete, rewrite.NarrowedValues(a.seen, s.Narrowed)))
+	s.Costs = rewrite.MeasureCosts(s.Model, shapes.InferSeen(s.Model, concrete, rewrite.NarrowedValues(a.seen, s.on.list)))
 	s.Targets, err = a.reached(s.Costs, o.Targets, s.Choice)
 	return err
 }
@@ -208,7 +214,7 @@ func (s *Assembled) build(env *Environment, a *Analysis, on *shelf) error {
 	if len(s.Narrowed) == 0 {
 		return s.replace(env, a, s.Chains, on)
 	}
-	small, err := rewrite.Narrow(a.model, s.Narrowed, s.folds())
+	small, err := rewrite.Narrow(a.model, s.on.list, s.folds())
 	if err != nil {
 		return err
 	}
@@ -216,7 +222,7 @@ func (s *Assembled) build(env *Environment, a *Analysis, on *shelf) error {
 		s.Model = small
 		return nil
 	}
-	beside, err := a.beside(small, s.Narrowed)
+	beside, err := a.beside(small, s.on.list)
 	if err == nil {
 		err = s.replace(env, beside, s.left(), on)
 	}

@@ -38,6 +38,12 @@ func (n *narrower) close() {
 //
 // It is closed with the offers at the latest.
 func (of *Offers) beside(ctx context.Context, env *Environment, a *Analysis, o Options, list []rewrite.Narrowing) (*narrower, error) {
+	on, err := of.ground(a, o, list)
+	if err != nil {
+		return nil, err
+	}
+	whole := of
+	a, of, list = on.a, on.of, on.list
 	folds, err := of.folds(ctx, env, a, list)
 	if err != nil {
 		return nil, err
@@ -60,7 +66,7 @@ func (of *Offers) beside(ctx context.Context, env *Environment, a *Analysis, o O
 		n.close()
 		return nil, err
 	}
-	of.store.adopt(n)
+	whole.store.adopt(n)
 	return n, nil
 }
 
@@ -103,7 +109,7 @@ func (of *Offers) narrowed(ctx context.Context, st *stage, from *Offers, a *Anal
 		}
 		cut = append(cut, k)
 		s.floors, s.refused = nil, nil
-		metric, err := of.store.shelf.metric(left.metric(from.store.metrics[s.site.Name]))
+		metric, err := of.store.shelf.metric(left.metric(from.store.metric(s.site.Name)))
 		if err == nil {
 			metric, err = of.store.put(s.site.Name, metric)
 		}

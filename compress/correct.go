@@ -207,11 +207,15 @@ func (q *quest) alone(of *Offers, l *ladder, rung []option) (*onnxio.Model, erro
 // aloneNarrow is the model with one axis narrowed.
 func (q *quest) aloneNarrow(ctx context.Context, of *Offers, o *axisOffer, width int) (*onnxio.Model, error) {
 	list := []rewrite.Narrowing{{Axis: o.axis, Keep: o.kept(width)}}
-	folds, err := of.folds(ctx, q.env, q.a, list)
+	on, err := of.ground(q.a, q.o, list)
 	if err != nil {
 		return nil, err
 	}
-	return rewrite.Narrow(q.a.model, list, folds)
+	folds, err := on.of.folds(ctx, q.env, on.a, on.list)
+	if err != nil {
+		return nil, err
+	}
+	return rewrite.Narrow(on.a.model, on.list, folds)
 }
 
 // predicted is what a rung is to change.

@@ -83,18 +83,18 @@ func (of *Offers) fold(ctx context.Context, s *seen, left []int) (rewrite.Fold, 
 
 // widen gives the sites of narrower axes chains of their whole shape, with zeros for what goes: the folds of readers as single
 // factors, and the chains of what is left.
-func (s *Assembled) widen(ctx context.Context, env *Environment, a *Analysis, on *shelf) error {
+func (s *Assembled) widen(ctx context.Context, env *Environment, on *shelf) error {
 	s.narrow = make([]*refit.Narrow, len(s.Chains))
 	if len(s.Narrowed) == 0 {
 		return nil
 	}
-	folds, err := s.Choice.Offers.folds(ctx, env, a, s.Narrowed)
+	folds, err := s.on.of.folds(ctx, env, s.on.a, s.on.list)
 	if err != nil {
 		return err
 	}
 	for i, chain := range s.Chains {
-		site := &s.Choice.Offers.sites[i].site
-		left := restOf(site, s.Narrowed)
+		site := &s.on.of.sites[i].site
+		left := restOf(site, s.on.list)
 		fold, reads := folds[site.Name]
 		if !reads && (chain == nil || !left.cutsOut()) {
 			continue
@@ -132,9 +132,9 @@ func (s *Assembled) folds() map[string]rewrite.Fold {
 		if chain == nil || s.Choice.picks[i].method != nil {
 			continue
 		}
-		site := &s.Choice.Offers.sites[i].site
+		site := &s.on.of.sites[i].site
 		kernel := chain[0].Kernel
-		if left := rewrite.Left(site, s.Narrowed); len(left) < kernel.In {
+		if left := rewrite.Left(site, s.on.list); len(left) < kernel.In {
 			kernel = kernel.Some(left)
 		}
 		out[site.Name] = rewrite.Fold{Kernel: kernel, Shift: chain[0].Shift, Site: site}
@@ -158,8 +158,8 @@ func (s *Assembled) left() []decomp.Chain {
 
 // felt weighs errors of a site's outputs, of those alone that stay: nil for what the refit takes by itself.
 func (s *Assembled) felt(i int) []*linalg.Matrix {
-	o := s.Choice.Offers.sites[i].seen
-	stays := rewrite.LeftOut(&o.site, s.Narrowed)
+	o := s.on.of.sites[i].seen
+	stays := rewrite.LeftOut(&o.site, s.on.list)
 	if len(stays) == o.site.Kernel.Out || o.site.Kernel.Groups > 1 || o.pulled {
 		return o.output
 	}

@@ -177,6 +177,9 @@ type AxisResult struct {
 	Units int    `json:"units"`
 	// Kept are the units that stay, by their number, ascending: all where the axis was left alone.
 	Kept []int `json:"kept"`
+	// Heads is how many heads of attention the units are of, one channel of each. They were turned, all channels of a head among each
+	// other, so that the first say the most of it: those that stay are directions of the original's channels. It is 0 for other axes.
+	Heads int `json:"heads,omitempty"`
 	// Producers and Readers are the sites that compute the units and that read them.
 	Producers []string `json:"producers"`
 	Readers   []string `json:"readers"`

@@ -28,7 +28,7 @@ func rounding(ctx context.Context, env *Environment, a *Analysis, s *Assembled) 
 	workers, ctx := errgroup.WithContext(ctx)
 	workers.SetLimit(env.Threads)
 	for i, chain := range s.Chains {
-		o := s.Choice.Offers.sites[i].seen
+		o := s.on.of.sites[i].seen
 		if t := o.site.Dtype; chain == nil || t != tensor.Float16 && t != tensor.BFloat16 {
 			continue
 		}
@@ -36,7 +36,7 @@ func rounding(ctx context.Context, env *Environment, a *Analysis, s *Assembled) 
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			v, err := s.Choice.Offers.store.rounded(o, chain)
+			v, err := s.on.of.store.rounded(o, chain)
 			if err != nil {
 				return fmt.Errorf("%s: node %q: what rounding loses: %w", a.model.Path, o.site.Name, err)
 			}

@@ -23,6 +23,7 @@ type store struct {
 	spectra map[string]decomp.Spectrum
 	turns   map[string]*sync.Mutex // by site and basis
 	adopted []*narrower            // what is closed with the store
+	grounds map[string]*ground     // by the axes whose heads are turned; closed with the store too
 }
 
 // shelved is how many times the memory limit may lie in a file of what sites are factored from.
@@ -64,6 +65,32 @@ func (s *store) has(o *seen) bool {
 	return here
 }
 
+// metric is what a site is factored under, wherever that is kept.
+func (s *store) metric(site string) decomp.Metric {
+	if m, here := s.metrics[site]; here || s.whole == nil {
+		return m
+	}
+	return s.whole.metric(site)
+}
+
+// ground is the model in which the heads of some axes are turned, which make makes where there is none yet.
+func (s *store) ground(axes string, make func() (*ground, error)) (*ground, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g := s.grounds[axes]; g != nil {
+		return g, nil
+	}
+	g, err := make()
+	if err != nil {
+		return nil, err
+	}
+	if s.grounds == nil {
+		s.grounds = map[string]*ground{}
+	}
+	s.grounds[axes] = g
+	return g, nil
+}
+
 // put keeps what a site is factored from, and returns it as it is kept.
 func (s *store) put(site string, metric decomp.Metric) (kept decomp.Metric, err error) {
 	kept, err = s.shelf.metric(metric)
@@ -76,7 +103,10 @@ func (s *store) close() error {
 	for _, n := range s.adopted {
 		n.close()
 	}
-	s.adopted = nil
+	for _, g := range s.grounds {
+		g.close()
+	}
+	s.adopted, s.grounds = nil, nil
 	return s.shelf.Close()
 }
 
@@ -141,10 +171,7 @@ func (s *store) of(o *seen) (decomp.Kernel, decomp.Metric, error) {
 	if err != nil {
 		return kernel, decomp.Metric{}, err
 	}
-	if !s.has(o) {
-		s = s.whole
-	}
-	return kernel, s.metrics[o.site.Name], nil
+	return kernel, s.metric(o.site.Name), nil
 }
 
 // keep holds a factorization that has been asked, as far as there is room.

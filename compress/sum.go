@@ -74,6 +74,9 @@ func (c *Choice) axes() []AxisResult {
 	for i, k := range c.widths {
 		o := &c.Offers.axes[i]
 		r := AxisResult{Name: o.axis.Name, Units: o.axis.Units, Kept: o.kept(k), Note: o.note}
+		if o.turn != nil {
+			r.Heads = len(o.turn.by)
+		}
 		r.Producers, r.Readers = siteNames(o.axis.Producers), siteNames(o.axis.Readers)
 		sensitive := false
 		for _, p := range o.axis.Readers {

@@ -27,6 +27,8 @@ type axisOffer struct {
 	// energy is what losses are shares of: the variance of what the readers compute, in their unit.
 	energy float64
 	note   string
+	// turn says how heads are turned before units leave; nil where the axis has none.
+	turn *turning
 }
 
 // manyColumns is how many times as many columns as inputs a reader has to have seen: what fewer do not span looks free, and of a
@@ -131,10 +133,15 @@ func (f *factoring) eliminate(ctx context.Context, axis *rewrite.Axis) (axisOffe
 	if err != nil {
 		return o, err
 	}
+	if o.turn, err = f.turned(axis, readers); o.turn != nil {
+		order, planned = inOrder(axis.Units), true
+	}
 	var e *decomp.Elimination
-	if planned {
+	switch {
+	case err != nil:
+	case planned:
 		e, err = decomp.EliminateInOrder(f.env.Algebra, order, readers)
-	} else {
+	default:
 		e, err = decomp.Eliminate(f.env.Algebra, axis.Units, readers)
 	}
 	if errors.As(err, new(*linalg.NumericalError)) {

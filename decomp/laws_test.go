@@ -63,34 +63,37 @@ func FuzzUnits(f *testing.F) {
 	})
 }
 
-// FuzzRanks asks for arbitrary ranks, which must be refused or have the loss that they promise.
+// FuzzRanks asks a method, which the last argument names with how many numbers a rank has, for arbitrary ranks, which must be
+// refused or have the loss that they promise.
 func FuzzRanks(f *testing.F) {
-	f.Add(uint64(1), 1, 1, 1, uint8(1))
-	f.Add(uint64(2), 4, 9, 3, uint8(2))
-	f.Add(uint64(3), 1000, -1, 0, uint8(0))
-	f.Fuzz(func(t *testing.T, seed uint64, r1, r2, r3 int, numbers uint8) {
+	methods := decomp.Methods()
+	for i := range methods {
+		method := uint8(4 * i)
+		f.Add(uint64(1), 1, 1, 1, method+1)
+		f.Add(uint64(2), 4, 9, 3, method+2)
+		f.Add(uint64(3), 1000, -1, 0, method)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64, r1, r2, r3 int, asked uint8) {
 		s := decomptest.Random(seed, decomp.Shape{Out: 6, In: 5, Window: []int{3, 2}, Groups: 1})
-		r := decomp.Rank{r1, r2, r3}[:numbers%4]
-		for _, m := range decomp.Methods() {
-			spectrum, err := m.Factor(linalg.Gonum(), s.Kernel, s.Metric)
-			if err != nil {
-				t.Fatal(err)
-			}
-			loss, err := spectrum.Loss(r)
-			chain, chainErr := spectrum.Chain(r)
-			if (err == nil) != (chainErr == nil) || err == nil && m.Factors(s.Kernel.Shape, r) == nil {
-				t.Fatalf("%s, rank %v: loss says %v, chain says %v, factors %v", m.Name, r, err, chainErr, m.Factors(s.Kernel.Shape, r))
-			}
-			if err != nil {
-				continue
-			}
-			whole, err := chain.Compose(s.Kernel.Shape)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := decomptest.Loss(s.Kernel, whole, s.Metric); math.Abs(got-loss) > 1e-8*loss+1e-12*spectrum.Energy() {
-				t.Errorf("%s, rank %v: promised loss %g, measured %g", m.Name, r, loss, got)
-			}
+		m, r := methods[int(asked)/4%len(methods)], decomp.Rank{r1, r2, r3}[:asked%4]
+		spectrum, err := m.Factor(linalg.Gonum(), s.Kernel, s.Metric)
+		if err != nil {
+			t.Fatal(err)
+		}
+		loss, err := spectrum.Loss(r)
+		chain, chainErr := spectrum.Chain(r)
+		if (err == nil) != (chainErr == nil) || err == nil && m.Factors(s.Kernel.Shape, r) == nil {
+			t.Fatalf("%s, rank %v: loss says %v, chain says %v, factors %v", m.Name, r, err, chainErr, m.Factors(s.Kernel.Shape, r))
+		}
+		if err != nil {
+			return
+		}
+		whole, err := chain.Compose(s.Kernel.Shape)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := decomptest.Loss(s.Kernel, whole, s.Metric); math.Abs(got-loss) > 1e-8*loss+1e-12*spectrum.Energy() {
+			t.Errorf("%s, rank %v: promised loss %g, measured %g", m.Name, r, loss, got)
 		}
 	})
 }

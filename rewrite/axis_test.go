@@ -113,6 +113,16 @@ func describeAxes(w *strings.Builder, list []rewrite.Axis, fixed []rewrite.Fixed
 			fmt.Fprintf(w, "  by %s %s\n", n.Op(), n.Label())
 		}
 		fmt.Fprintf(w, "  to %s\n", ports(a.Readers))
+		if h, ok := a.Heads(); ok {
+			for i, channels := range h.Channels {
+				fmt.Fprintf(w, "  head %d: %s\n", i, runs(channels))
+			}
+			for _, r := range h.Readers {
+				for i, channels := range r.Channels {
+					fmt.Fprintf(w, "  head %d read by %s: %s\n", r.Of[i], r.Site.Name, runs(channels))
+				}
+			}
+		}
 	}
 	for _, f := range fixed {
 		fmt.Fprintf(w, "fixed %s: %d of %d channels: %s\n", f.Site.Name, f.Channels, f.Site.Kernel.Out, f.Reason)

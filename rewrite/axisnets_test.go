@@ -8,6 +8,30 @@ import (
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
+// attention is multi-head attention of rows [N, 7, width], of which groups of heads share keys and values, up to the heads' outputs side
+// by side.
+func attention(b *testmodels.Builder, x string, width, heads, shared, size int, bias bool) string {
+	split := func(name, x string, heads int, perm ...int) string {
+		x = b.Node("Reshape", []string{x, b.Ints(name+"_heads", 0, 7, heads, size)})
+		return b.Node("Transpose", []string{x}, graph.Ints("perm", perm...))
+	}
+	repeat := func(name, x string, shape ...int) string {
+		if heads == shared {
+			return x
+		}
+		at := append([]int{1, shared, heads / shared}, shape...)
+		x = b.Node("Unsqueeze", []string{x, b.Ints(name+"_axes", 2)})
+		x = b.Node("Expand", []string{x, b.Ints(name+"_times", at...)})
+		return b.Node("Reshape", []string{x, b.Ints(name+"_merged", append([]int{1, heads}, shape...)...)})
+	}
+	q := split("q", b.Linear(x, width, heads*size, bias), heads, 0, 2, 1, 3)
+	k := repeat("k", split("k", b.Linear(x, width, shared*size, bias), shared, 0, 2, 3, 1), size, 7)
+	v := repeat("v", split("v", b.Linear(x, width, shared*size, bias), shared, 0, 2, 1, 3), 7, size)
+	y := b.Node("MatMul", []string{b.Node("Softmax", []string{b.Node("MatMul", []string{q, k})}), v})
+	y = b.Node("Transpose", []string{y}, graph.Ints("perm", 0, 2, 1, 3))
+	return b.Node("Reshape", []string{y, b.Ints("joined", 0, 7, heads*size)})
+}
+
 // axisNets are models that differ in what lies between the sites of an axis, or in why there is none.
 func axisNets() map[string]func(b *testmodels.Builder) {
 	return map[string]func(b *testmodels.Builder){
@@ -166,6 +190,26 @@ func axisNets() map[string]func(b *testmodels.Builder) {
 			q, k, v := b.Linear(x, 6, 8, true), b.Linear(x, 6, 8, true), b.Linear(x, 6, 10, true)
 			scores := b.Node("Softmax", []string{b.Node("MatMul", []string{q, b.Node("Transpose", []string{k}, graph.Ints("perm", 0, 2, 1))})})
 			finish(b, b.Linear(b.Node("MatMul", []string{scores, v}), 10, 5, true), 3)
+		},
+		"heads": func(b *testmodels.Builder) {
+			x := b.Input("x", b.Type(), "N", 7, 6)
+			finish(b, b.Linear(attention(b, x, 6, 2, 2, 4, true), 8, 5, true), 3)
+		},
+		"heads_grouped": func(b *testmodels.Builder) {
+			x := b.Input("x", b.Type(), 1, 7, 6)
+			finish(b, b.Linear(attention(b, x, 6, 4, 2, 4, false), 16, 5, false), 3)
+		},
+		"heads_gated": func(b *testmodels.Builder) {
+			x := b.Input("x", b.Type(), "N", 7, 6)
+			y := b.Node("Sigmoid", []string{attention(b, x, 6, 2, 2, 4, true)})
+			finish(b, b.Linear(y, 8, 5, true), 3)
+		},
+		"groups_shuffled": func(b *testmodels.Builder) {
+			x := b.Conv(image(b, 6), 6, 8, []int{1, 1})
+			x = b.Node("Reshape", []string{x, b.Ints("apart", 0, 2, 4, 10, 12)})
+			x = b.Node("Transpose", []string{x}, graph.Ints("perm", 0, 2, 1, 3, 4))
+			x = b.Node("Reshape", []string{x, b.Ints("together", 0, -1, 10, 12)})
+			finish(b, b.Conv(x, 8, 5, []int{1, 1}), 4)
 		},
 		"bias_shared": func(b *testmodels.Builder) {
 			x := rows(b, 6)

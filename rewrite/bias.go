@@ -27,6 +27,23 @@ const (
 // behind it.
 func (s *Site) Bias() BiasPlace { return s.findBias().place }
 
+// Addend returns the constants that are added to the output channels where Bias finds a place for a shift, nil for none, and whether
+// there is such a place, or nothing is added and so none is wanted. It is false too where what is added differs between positions.
+func (s *Site) Addend() (channels []float64, ok bool) {
+	b := s.findBias()
+	switch {
+	case b.place == BiasNone:
+		return nil, s.Node.Input(2) == ""
+	case b.old.root == "":
+		return nil, true
+	case tensor.Product(b.dims) != s.Kernel.Out || b.sign < 0:
+		return nil, false
+	}
+	none := builder{site: s, bias: b}
+	channels, err := none.shifted(make([]float64, s.Kernel.Out))
+	return channels, err == nil
+}
+
 // ShiftParams counts the elements by which a shift of the site's output lets the model
 // grow: those of the constant that Replace makes for it, less those of the one that goes.
 func (s *Site) ShiftParams() int64 {

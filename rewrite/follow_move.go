@@ -76,7 +76,8 @@ func regroup(t *step) {
 
 // regroup follows channels where axes are merged, or taken apart again, and returns the axis of the output that they lie
 // along. Where an axis has merged the channels' with b positions behind it, its entry i is of channel (i / b) modulo their
-// number.
+// number. Where the channels are split, as into heads, they lie along the innermost axis, and those that have the same place
+// there are one unit.
 func (t *step) regroup(in, out []int, ok bool) (axis int, moved bool) {
 	if !ok {
 		return 0, false
@@ -100,7 +101,13 @@ func (t *step) regroup(in, out []int, ok bool) (axis int, moved bool) {
 			return t.tighter(a, m, rest/behind)
 		}
 	}
-	t.refuse("splits them into axes of the shape %v, as for heads, which are not narrowed yet", there)
+	for a, m := range slices.Backward(there) {
+		lead, rest := tensor.Product(there[:a]), tensor.Product(there[a+1:])
+		if !t.out && m > 1 && rest == behind && lead%before == 0 && n == lead/before*m {
+			return t.tighter(a, m, 1)
+		}
+	}
+	t.refuse("splits them into axes of the shape %v, none of which they lie along", there)
 	return 0, false
 }
 

@@ -173,7 +173,7 @@ func (w weight) order() []int {
 }
 
 // permute returns v, of the given row-major shape, with its axes in a new order.
-func permute(v []float64, shape, order []int) []float64 {
+func permute[T any](v []T, shape, order []int) []T {
 	sorted := true
 	for i, p := range order {
 		sorted = sorted && p == i
@@ -192,7 +192,7 @@ func permute(v []float64, shape, order []int) []float64 {
 	for i, p := range order {
 		size[i], move[i] = shape[p], strides[p]
 	}
-	out := make([]float64, len(v))
+	out := make([]T, len(v))
 	at := make([]int, n)
 	from := 0
 	for k := range out {

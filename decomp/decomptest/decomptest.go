@@ -439,51 +439,6 @@ func rebuilt(t *testing.T, s Specimen, spectrum decomp.Spectrum, r decomp.Rank) 
 	}
 }
 
-// stationary: no small change of the last factor makes the loss smaller, nor of any factor where the method has a
-// closed form, for which there are no finer ranks to look for. Along every direction the loss has no slope.
-func stationary(t *testing.T, m decomp.Method, s Specimen, spectrum decomp.Spectrum, r decomp.Rank) {
-	t.Helper()
-	loss, energy := lossOf(t, spectrum, r), spectrum.Energy()
-	if s.Condition == 0 || loss <= 1e-9*energy {
-		return
-	}
-	c := chainOf(t, spectrum, r)
-	random := rand.New(rand.NewPCG(1, uint64(len(s.Kernel.Weights))))
-	for range 8 {
-		direction := make([][]float64, len(c))
-		for i, f := range c {
-			size := 0.0
-			for _, w := range f.Kernel.Weights {
-				size = max(size, math.Abs(w))
-			}
-			direction[i] = make([]float64, len(f.Kernel.Weights))
-			if m.Near != nil && i < len(c)-1 {
-				continue
-			}
-			for j := range direction[i] {
-				direction[i][j] = size * random.NormFloat64()
-			}
-		}
-		const step = 1e-5
-		up := Loss(s.Kernel, compose(t, s, r, moved(c, direction, step)), s.Metric)
-		down := Loss(s.Kernel, compose(t, s, r, moved(c, direction, -step)), s.Metric)
-		if slope := math.Abs(up-down) / (2 * step); slope > 1e-7*s.Condition*math.Sqrt(loss)*math.Sqrt(energy) {
-			t.Errorf("rank %v: slope %g at loss %g (energy %g)", r, slope, loss, energy)
-		}
-	}
-}
-
-func moved(c decomp.Chain, direction [][]float64, step float64) decomp.Chain {
-	out := slices.Clone(c)
-	for i := range out {
-		out[i].Kernel.Weights = slices.Clone(out[i].Kernel.Weights)
-		for j := range out[i].Kernel.Weights {
-			out[i].Kernel.Weights[j] += step * direction[i][j]
-		}
-	}
-	return out
-}
-
 // deterministic: a second factorization gives the same bytes, whatever ranks it is asked for and in whichever order, and
 // neither leaves its mark on the input.
 func deterministic(t *testing.T, b linalg.Backend, m decomp.Method, s Specimen, spectrum decomp.Spectrum, ranks []decomp.Rank) {

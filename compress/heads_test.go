@@ -1,0 +1,96 @@
+package compress
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/tensor"
+	"github.com/onnx-compress/onnx-compress/testmodels"
+)
+
+// attentive is multi-head attention with a residual, over rows "x" [N,8,12], of which groups of heads share values. What heads
+// read is of a low rank, at directions that are no single channels.
+func attentive(t testing.TB, heads, shared int) *onnxio.Model {
+	t.Helper()
+	const width, size = 12, 8
+	b := testmodels.NewBuilder(5, 17, 8)
+	x := b.Input("x", tensor.Float32, "N", 8, width)
+	split := func(name, x string, heads int, perm ...int) string {
+		x = b.Node("Reshape", []string{x, b.Ints(name+"_heads", 0, 8, heads, size)})
+		return b.Node("Transpose", []string{x}, graph.Ints("perm", perm...))
+	}
+	q := split("q", b.Linear(x, width, heads*size, true), heads, 0, 2, 1, 3)
+	k := split("k", b.Linear(x, width, heads*size, true), heads, 0, 2, 3, 1)
+	v := split("v", b.Linear(b.Linear(x, width, 4, false), 4, shared*size, true), shared, 0, 2, 1, 3)
+	if shared < heads {
+		v = b.Node("Unsqueeze", []string{v, b.Ints("axis", 2)})
+		v = b.Node("Expand", []string{v, b.Ints("times", 1, shared, heads/shared, 8, size)})
+		v = b.Node("Reshape", []string{v, b.Ints("merged", -1, heads, 8, size)})
+	}
+	y := b.Node("MatMul", []string{b.Node("Softmax", []string{b.Node("MatMul", []string{q, k})}), v})
+	y = b.Node("Transpose", []string{y}, graph.Ints("perm", 0, 2, 1, 3))
+	y = b.Node("Reshape", []string{y, b.Ints("joined", 0, 8, heads*size)})
+	y = b.Node("Add", []string{x, b.Linear(y, heads*size, width, true)})
+	b.Node("Relu", []string{b.Linear(b.Node("Relu", []string{b.Linear(y, width, 24, true)}), 24, 5, true)})
+	b.Output(b.Rename("y"), tensor.Float32, "N", 8, 5)
+	return built(t, b)
+}
+
+// TestHeads: heads of attention become narrower along directions of their own, which of values of rank four in heads of eight loses
+// nothing at half of them; the nodes stay those of the original, and threads and the plan give the same bytes.
+func TestHeads(t *testing.T) {
+	needRuntime(t)
+	for name, shared := range map[string]int{"own": 2, "shared": 1} {
+		m := attentive(t, 2, shared)
+		o := narrow(Options{Targets: []Target{share(Params, 0.86)}, Source: drawn(60, "x", 8, 12), CalibSamples: 48, RankMultiple: 1})
+		r, first := run(t, m, o, threads(1))
+		i := slices.IndexFunc(r.Axes, func(x AxisResult) bool { return x.Heads == shared })
+		if i < 0 || len(r.Axes[i].Kept) >= r.Axes[i].Units {
+			t.Fatalf("%s: no heads are narrower: %+v", name, r.Axes)
+		}
+		if x := r.Axes[i]; x.Loss > 1e-6 && len(x.Kept) >= 4 {
+			t.Errorf("%s: with %d of %d channels of rank 4, %g of the variance is lost", name, len(x.Kept), x.Units, x.Loss)
+		}
+		sameNodes(t, m, first)
+		if _, again := run(t, m, o, threads(4)); !bytes.Equal(first, again) {
+			t.Errorf("%s: other bytes with other threads", name)
+		}
+		given := Options{FromPlan: reread(t, PlanOf(r)), Source: o.Source, CalibSamples: o.CalibSamples, Probes: 1, AcceptDamage: true}
+		if _, planned := run(t, m, given); !bytes.Equal(unrecorded(t, planned), unrecorded(t, first)) {
+			t.Errorf("%s: the plan gives other bytes", name)
+		}
+	}
+}
+
+// TestHeadsBeside: chains beside narrower heads, whose sites were turned.
+func TestHeadsBeside(t *testing.T) {
+	needRuntime(t)
+	o := narrow(Options{Targets: []Target{share(Params, 0.6)}, Source: drawn(60, "x", 8, 12), CalibSamples: 48, RankMultiple: 1})
+	o.Methods = []string{Width, "svd"}
+	m := attentive(t, 2, 2)
+	both, written := run(t, m, o)
+	if _, again := run(t, m, o, threads(1)); !bytes.Equal(written, again) {
+		t.Error("other bytes with other threads")
+	}
+	for _, method := range o.Methods {
+		alone := o
+		alone.Methods = []string{method}
+		r, _ := run(t, m, alone)
+		if decibels(t, both) < decibels(t, r)-0.5 {
+			t.Errorf("by both %.2f dB, by %s alone %.2f dB", decibels(t, both), method, decibels(t, r))
+		}
+	}
+}
+
+// decibels is the signal to noise ratio of a result's only output.
+func decibels(t *testing.T, r *Result) float64 {
+	t.Helper()
+	if r.Verification == nil || len(r.Verification.Outputs) != 1 {
+		t.Fatalf("verified: %+v", r.Verification)
+	}
+	return float64(*r.Verification.Outputs[0].SNR)
+}
+
