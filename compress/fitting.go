@@ -10,13 +10,6 @@ import (
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
-// The goals of a run that is given samples and no target: what is lost then is next to nothing to most who use a model.
-const (
-	fittingAgreement = 0.99
-	fittingCosine    = 0.99
-	fittingSNR       = 30
-)
-
 // aimless tells whether nothing is said of what to reach, and there are samples to find that by.
 func (o Options) aimless() bool {
 	return len(o.Targets)+len(o.Goals) == 0 && o.FromPlan == nil && o.Source != nil
@@ -62,21 +55,14 @@ func refitted(r *verify.Report) []verify.Bound {
 
 // fittingGoals are those that fit outputs of certain kinds, one for each measure that these are judged by.
 func fittingGoals(kinds []verify.Kind) []verify.Bound {
+	if len(kinds) == 0 {
+		kinds = []verify.Kind{outputs.Values}
+	}
 	var out []verify.Bound
 	for _, k := range kinds {
-		g := verify.Bound{Measure: verify.SNR, Value: fittingSNR}
-		switch k {
-		case outputs.Scores:
-			g = verify.Bound{Measure: verify.Agreement, Value: fittingAgreement}
-		case outputs.Embedding:
-			g = verify.Bound{Measure: verify.Cosine, Value: fittingCosine}
-		}
-		if !slices.Contains(out, g) {
+		if g := verify.Fitting(k); !slices.Contains(out, g) {
 			out = append(out, g)
 		}
-	}
-	if out == nil {
-		out = append(out, verify.Bound{Measure: verify.SNR, Value: fittingSNR})
 	}
 	return out
 }

@@ -19,8 +19,9 @@ type NextStep struct {
 
 // Asked is how a command was asked for a run, in words that a shell takes: what the steps of a Verdict are made of.
 type Asked struct {
-	// Model is the source's path, and Samples that of the samples with the flags that say how these are prepared; empty for none.
-	Model, Samples string
+	// Model is the source's path, and Samples that of the samples, empty for none, with the flags that say how these are labelled and
+	// prepared; Prepared are the latter, which hold for others like them.
+	Model, Samples, Prepared string
 	// Inputs are flags about the model itself: its outputs and the sizes of its inputs.
 	Inputs string
 }

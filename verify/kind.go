@@ -11,3 +11,14 @@ func Kinds() []Kind { return outputs.Kinds() }
 
 // ParseKind reads one of Kinds: scores, embedding, boxes, mask, tokens, values or state.
 func ParseKind(word string) (Kind, error) { return outputs.ParseKind(word) }
+
+// Fitting is the bound that fits outputs of a kind: what is lost within it is next to nothing to most who use a model.
+func Fitting(k Kind) Bound {
+	switch k {
+	case outputs.Scores:
+		return Bound{Agreement, 0.99}
+	case outputs.Embedding:
+		return Bound{Cosine, 0.99}
+	}
+	return Bound{SNR, 30}
+}

@@ -65,9 +65,9 @@ func (c *compressCommand) asked(f *pflag.FlagSet, path string) compress.Asked {
 			return !slices.Contains(names, name)
 		}), " ")
 	}
-	out := compress.Asked{Model: quote.Shell(path), Inputs: words("classes", "kind", "weight")}
+	out := compress.Asked{Model: quote.Shell(path), Inputs: words("classes", "kind", "weight"), Prepared: words("resize", "crop", "normalize", "mean", "std", "scale", "layout", "order")}
 	if c.calib != "" {
-		out.Samples = strings.TrimSpace(fmt.Sprintf("%s %s", quote.Shell(c.calib), words("labels", "resize", "crop", "normalize", "mean", "std", "scale", "layout", "order")))
+		out.Samples = strings.Join(slices.DeleteFunc([]string{quote.Shell(c.calib), words("labels"), out.Prepared}, func(s string) bool { return s == "" }), " ")
 	}
 	return out
 }

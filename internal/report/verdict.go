@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"strings"
 
@@ -64,26 +65,24 @@ func cost(r *compress.Result) string {
 	return said
 }
 
-// kept is how much of the original a model has to keep for the next step to be to ask for less.
-func kept(j verify.Judged) bool {
-	switch v := verify.Value(j.Value); j.Measure {
-	case verify.Agreement, verify.Cosine:
-		return v >= 0.99
-	case verify.SNR:
-		return v >= 30
+// goal is what the run went by, of the measure that its outputs are judged by; without such a goal, what fits them.
+func goal(r *compress.Result, j verify.Judged) verify.Bound {
+	if t := r.Trials; t != nil {
+		for _, g := range t.Goals {
+			if g.Measure == j.Measure {
+				return g.Bound
+			}
+		}
 	}
-	return true
+	return verify.Fitting(j.Kind)
 }
 
-// looser is a goal that allows more than fits the outputs.
-func looser(m verify.Measure) string {
-	switch m {
-	case verify.Agreement:
-		return "agree=97%"
-	case verify.Cosine:
-		return "cosine=0.97"
+// looser is a goal that allows about three times as much.
+func looser(g verify.Bound) verify.Bound {
+	if g.Measure == verify.SNR {
+		return verify.Bound{Measure: g.Measure, Value: max(1, g.Value-10)}
 	}
-	return "snr=20dB"
+	return verify.Bound{Measure: g.Measure, Value: max(0.5, math.Round(1e4*(1-3*(1-g.Value)))/1e4)}
 }
 
 // next is what to try.
@@ -105,15 +104,17 @@ func next(r *compress.Result, asked compress.Asked) []compress.NextStep {
 	}
 	var out []compress.NextStep
 	j := v.Judge()
-	if short := tooFew(r, j); short != "" {
-		out = append(out, step(short, "verify", asked.Model, quote.Shell(r.Output.Path), "--data", "MORE"+preparation(asked.Samples)))
+	kept := j.Measure == "" || verify.Fitting(j.Kind).Allows(verify.Value(j.Value))
+	short := tooFew(r, j)
+	if short != "" {
+		out = append(out, step(short, "verify", asked.Model, quote.Shell(r.Output.Path), strings.TrimSpace("--data MORE "+asked.Prepared)))
 	}
 	switch {
-	case !kept(j) && r.Tuning == nil:
+	case !kept && r.Tuning == nil:
 		out = append(out, step("win some of that back by tuning, without labels", "tune", asked.Model, quote.Shell(r.Output.Path), "-o", quote.Shell(besides(r.Output.Path, "tuned")), "--data", on))
-	case !kept(j):
+	case !kept || short != "":
 	case r.Trials != nil:
-		out = append(out, step("smaller still, if it may lose more", asked.Model, "-o", quote.Shell(besides(r.Output.Path, "smaller")), "--calib", on, "--target", looser(j.Measure)))
+		out = append(out, step("smaller still, if it may lose more", asked.Model, "-o", quote.Shell(besides(r.Output.Path, "smaller")), "--calib", on, "--target", looser(goal(r, j)).String()))
 	default:
 		out = append(out, step("see what other sizes would lose", "explore", asked.Model, "--calib", on))
 	}
@@ -126,32 +127,17 @@ func besides(path, word string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(path, kind), ".small") + "." + word + kind
 }
 
-// preparation are the flags behind the path of samples.
-func preparation(words string) string {
-	if at := strings.Index(words, " --"); at >= 0 {
-		return words[at:]
-	}
-	return ""
-}
-
 // tooFew says that samples are too few to tell an agreement from one that is noticeably less; empty where they are not.
 func tooFew(r *compress.Result, j verify.Judged) string {
 	if j.Measure != verify.Agreement || verify.Value(j.Value) < 0.985 {
 		return ""
 	}
-	goal := 0.99
-	if t := r.Trials; t != nil {
-		for _, g := range t.Goals {
-			if g.Measure == verify.Agreement {
-				goal = g.Value
-			}
-		}
-	}
-	if *j.Low >= 1-3*(1-goal) {
+	share := goal(r, j).Value
+	if *j.Low >= 1-3*(1-share) {
 		return ""
 	}
 	return fmt.Sprintf("%s are too few to tell %s from %s, about %d would do: judge it on more", number(j.Samples, "sample"),
-		verify.Agreement.Text(goal), verify.Agreement.Text(1-3*(1-goal)), verify.Telling(goal))
+		verify.Agreement.Text(share), verify.Agreement.Text(1-3*(1-share)), verify.Telling(share))
 }
 
 // verdict ends the text of a result.

@@ -124,18 +124,18 @@ func TestNext(t *testing.T) {
 		change func(*compress.Result)
 		want   []string
 	}{
-		"lost much":     {agreeing(0.9, 1000), []string{"onnx-compress tune model.onnx small.onnx -o small.tuned.onnx --data photos --crop=224"}},
-		"lost little":   {agreeing(0.995, 1000), []string{"onnx-compress explore model.onnx --calib photos --crop=224"}},
-		"too few":       {agreeing(1, 30), []string{"onnx-compress verify model.onnx small.onnx --data MORE --crop=224", "explore"}},
-		"data-free":     {func(r *compress.Result) { r.Calibration = nil }, []string{"onnx-compress model.onnx --calib photos --crop=224"}},
+		"lost much":     {agreeing(0.9, 1000), []string{"onnx-compress tune model.onnx small.onnx -o small.tuned.onnx --data photos --labels=l.tsv --crop=224"}},
+		"lost little":   {agreeing(0.995, 1000), []string{"onnx-compress explore model.onnx --calib photos --labels=l.tsv --crop=224"}},
+		"too few":       {agreeing(1, 30), []string{"onnx-compress verify model.onnx small.onnx --data MORE --crop=224"}},
+		"data-free":     {func(r *compress.Result) { r.Calibration = nil }, []string{"onnx-compress model.onnx --calib photos --labels=l.tsv --crop=224"}},
 		"not run":       {func(r *compress.Result) { r.Verification = nil }, nil},
-		"a goal is met": {func(r *compress.Result) { agreeing(0.99, 1000)(r); r.Trials = trials(false) }, []string{"-o small.smaller.onnx --calib photos --crop=224 --target agree=97%"}},
+		"a goal is met": {func(r *compress.Result) { agreeing(0.99, 1000)(r); r.Trials = trials(false) }, []string{"-o small.smaller.onnx --calib photos --labels=l.tsv --crop=224 --target agree=97%"}},
 		"embeddings":    {func(r *compress.Result) { r.Verification = embeddings(100); r.Trials = trials(false) }, []string{"--target cosine=0.97"}},
 		"tuned":         {func(r *compress.Result) { agreeing(0.9, 1000)(r); r.Tuning = &compress.Tuning{} }, nil},
 	} {
 		r := result()
 		c.change(r)
-		got := Verdict(r, compress.Asked{Model: "model.onnx", Samples: "photos --crop=224"}).Next
+		got := Verdict(r, compress.Asked{Model: "model.onnx", Samples: "photos --labels=l.tsv --crop=224", Prepared: "--crop=224"}).Next
 		if len(got) != len(c.want) {
 			t.Errorf("%s: %+v", name, got)
 			continue
