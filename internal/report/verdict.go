@@ -106,8 +106,12 @@ func next(r *compress.Result, asked compress.Asked) []compress.NextStep {
 	j := v.Judge()
 	kept := j.Measure == "" || verify.Fitting(j.Kind).Allows(verify.Value(j.Value))
 	short := tooFew(r, j)
-	if short != "" {
-		out = append(out, step(short, "verify", asked.Model, quote.Shell(r.Output.Path), strings.TrimSpace("--data MORE "+asked.Prepared)))
+	switch t := r.Trials; {
+	case short == "":
+	case t != nil && t.Fitting && t.Shared: // which chose the size by so few
+		out = append(out, step(short+": compress it again with more", asked.Model, "-o", quote.Shell(r.Output.Path), "--force", strings.TrimSpace("--calib MORE "+asked.Prepared)))
+	default:
+		out = append(out, step(short+": judge it on more", "verify", asked.Model, quote.Shell(r.Output.Path), strings.TrimSpace("--data MORE "+asked.Prepared)))
 	}
 	switch {
 	case !kept && r.Tuning == nil:
@@ -136,7 +140,7 @@ func tooFew(r *compress.Result, j verify.Judged) string {
 	if *j.Low >= 1-3*(1-share) {
 		return ""
 	}
-	return fmt.Sprintf("%s are too few to tell %s from %s, about %d would do: judge it on more", number(j.Samples, "sample"),
+	return fmt.Sprintf("%s are too few to tell %s from %s, about %d would do", number(j.Samples, "sample"),
 		verify.Agreement.Text(share), verify.Agreement.Text(1-3*(1-share)), verify.Telling(share))
 }
 

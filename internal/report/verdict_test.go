@@ -124,9 +124,13 @@ func TestNext(t *testing.T) {
 		change func(*compress.Result)
 		want   []string
 	}{
-		"lost much":     {agreeing(0.9, 1000), []string{"onnx-compress tune model.onnx small.onnx -o small.tuned.onnx --data photos --labels=l.tsv --crop=224"}},
-		"lost little":   {agreeing(0.995, 1000), []string{"onnx-compress explore model.onnx --calib photos --labels=l.tsv --crop=224"}},
-		"too few":       {agreeing(1, 30), []string{"onnx-compress verify model.onnx small.onnx --data MORE --crop=224"}},
+		"lost much":   {agreeing(0.9, 1000), []string{"onnx-compress tune model.onnx small.onnx -o small.tuned.onnx --data photos --labels=l.tsv --crop=224"}},
+		"lost little": {agreeing(0.995, 1000), []string{"onnx-compress explore model.onnx --calib photos --labels=l.tsv --crop=224"}},
+		"too few":     {agreeing(1, 30), []string{"onnx-compress verify model.onnx small.onnx --data MORE --crop=224"}},
+		"too few for both": {
+			func(r *compress.Result) { agreeing(1, 30)(r); r.Trials = trials(true); r.Trials.Fitting = true },
+			[]string{"onnx-compress model.onnx -o small.onnx --force --calib MORE --crop=224"},
+		},
 		"data-free":     {func(r *compress.Result) { r.Calibration = nil }, []string{"onnx-compress model.onnx --calib photos --labels=l.tsv --crop=224"}},
 		"not run":       {func(r *compress.Result) { r.Verification = nil }, nil},
 		"a goal is met": {func(r *compress.Result) { agreeing(0.99, 1000)(r); r.Trials = trials(false) }, []string{"-o small.smaller.onnx --calib photos --labels=l.tsv --crop=224 --target agree=97%"}},
