@@ -11,7 +11,7 @@ const (
 	neighbours    = 10
 	leastVectors  = 4 * neighbours
 	mostVectors   = 512
-	bytesOfVector = 128 << 10
+	bytesOfVector = 32 << 10
 )
 
 // Neighbours says how many of a sample's nearest samples are so for both models: recall@Of, the mean over the samples, by the cosine of

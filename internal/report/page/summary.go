@@ -15,7 +15,10 @@ func classText(r *compress.Result) string {
 	if v == nil || r.Calibration == nil || v.Classes == nil {
 		return ""
 	}
-	if v.Classes.Accuracy == nil {
+	switch {
+	case v.Classes.Accuracy == nil && v.Classes.Agreement == 1:
+		return ""
+	case v.Classes.Accuracy == nil:
 		return "Whether the other answers became better or worse is not known, because the samples have no labels."
 	}
 	lost, _ := losers(v.Classes.Accuracy)
