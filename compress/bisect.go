@@ -59,6 +59,8 @@ type Trial struct {
 // UnmetGoalError says that no model within the budgets met a goal. Nothing is written.
 type UnmetGoalError struct {
 	Goal verify.Bound
+	// Fitting says that nobody asked for it: it is what fits the outputs.
+	Fitting bool
 	// Reached is what the largest of the models had that were tried, nil where there was
 	// none at all, and Budget the share of Over that it was allowed.
 	Reached *float64
@@ -70,6 +72,9 @@ type UnmetGoalError struct {
 
 func (e *UnmetGoalError) Error() string {
 	text := fmt.Sprintf("target %s cannot be met", e.Goal)
+	if e.Fitting {
+		text = fmt.Sprintf("no target was given, and what fits the outputs, %s, cannot be met", e.Goal)
+	}
 	for _, o := range e.Others {
 		text += " beside " + o
 	}
@@ -286,7 +291,7 @@ func (t *Trials) proved(r *verify.Report) *Trials {
 
 // unmetGoal says what could be reached.
 func (w *work) unmetGoal(trials *Trials) error {
-	e := &UnmetGoalError{Goal: w.o.Goals[0], Over: trials.Over}
+	e := &UnmetGoalError{Goal: w.o.Goals[0], Fitting: w.o.fitting, Over: trials.Over}
 	largest := 0.0
 	for _, t := range trials.Steps {
 		if len(t.Values) == 0 || t.Budget < largest {

@@ -117,3 +117,10 @@ func TestBracket(t *testing.T) {
 		t.Errorf("%+v", b)
 	}
 }
+
+// Who asked for nothing is told what could not be met, and that nobody asked for it.
+func TestFittingUnmet(t *testing.T) {
+	v := 0.95
+	e := &UnmetGoalError{Goal: agree(0.99), Fitting: true, Reached: &v, Over: MACs, Budget: 0.98}
+	testkit.WantError(t, e, "no target was given", "agree=99%", "agree=95% is reached")
+}
