@@ -186,7 +186,7 @@ func (o Options) deal() (calibrate, judge, held []int, err error) {
 	need, most := 0, min(len(held), o.VerifySamples)
 	for _, g := range o.Goals {
 		need = max(need, needed(g))
-		if most < need {
+		if most < need && !o.fitting {
 			return nil, nil, nil, &UsageError{Err: fmt.Errorf("target %s needs at least %d samples that calibration does not use, so that one of them is within it; there are %d: give more, lower %s, or raise %s",
 				g, need, most, OptionCalibSamples, OptionVerifySamples)}
 		}

@@ -11,17 +11,15 @@ import (
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
-// What bounds the bisection.
-const (
-	maxTrials = 8    // models that are built and run
-	closeness = 0.01 // of the original's resource, below which a smaller budget is not worth another
-	rehearsal = 16   // samples that show whether the goals can be judged at all
-)
+// rehearsal is how many samples show whether the goals can be judged at all.
+const rehearsal = 16
 
 // Trials say how the budget was found that the goals allow.
 type Trials struct {
-	// Goals has what was asked for, and what came of it.
-	Goals []GoalReached `json:"goals"`
+	// Goals has what was asked for, and what came of it. Fitting says that nothing was asked for, so that they are those that fit the
+	// outputs.
+	Goals   []GoalReached `json:"goals"`
+	Fitting bool          `json:"fitting,omitempty"`
 	// Over is the resource whose budget was bisected.
 	Over Resource `json:"over"`
 	// Judged is the number of samples that judged every step, and Proved that of those
@@ -62,6 +60,8 @@ type Trial struct {
 // UnmetGoalError says that no model within the budgets met a goal. Nothing is written.
 type UnmetGoalError struct {
 	Goal verify.Bound
+	// Fitting says that nobody asked for it: it is what fits the outputs.
+	Fitting bool
 	// Reached is what the largest of the models had that were tried, nil where there was
 	// none at all, and Budget the share of Over that it was allowed.
 	Reached *float64
@@ -73,6 +73,9 @@ type UnmetGoalError struct {
 
 func (e *UnmetGoalError) Error() string {
 	text := fmt.Sprintf("target %s cannot be met", e.Goal)
+	if e.Fitting {
+		text = fmt.Sprintf("no target was given, and what fits the outputs, %s, cannot be met", e.Goal)
+	}
 	for _, o := range e.Others {
 		text += " beside " + o
 	}
@@ -123,57 +126,59 @@ func (o Options) over() Resource {
 }
 
 // judging are the options of a comparison.
-func (o Options) judging(env *Environment, progress samples.Progress) verify.Options {
-	return verify.Options{Batch: o.Batch, Threads: env.Threads, Classes: o.Classes, Weights: o.Weights, Memory: o.Memory, Progress: progress}
+func (o Options) judging(env *Environment, progress samples.Progress, evidence verify.Evidence) verify.Options {
+	return verify.Options{Evidence: evidence, Batch: o.Batch, Threads: env.Threads, Classes: o.Classes, Weights: o.Weights, Kinds: o.Kinds, Memory: o.Memory, Progress: progress}
 }
 
 // rehearse compares the model with itself on a few samples: whatever stands against
-// judging the goals is then known before there is any work.
-func rehearse(ctx context.Context, env *Environment, a *Analysis, o Options) error {
+// judging the goals is then known before there is any work. It gives the goals, those that fit the outputs as they turn out to be.
+func rehearse(ctx context.Context, env *Environment, a *Analysis, o Options) ([]verify.Bound, error) {
 	if len(o.Goals) == 0 {
-		return nil
+		return nil, nil
 	}
 	lib, err := env.need("judging " + o.Goals[0].String())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	path := a.model.Path
 	judges := a.Judge[:min(len(a.Judge), rehearsal)]
 	if slices.ContainsFunc(o.Goals, func(g verify.Bound) bool { return g.Measure == verify.Drop }) {
 		judges = a.Judge // whether the original does better than guessing takes more than a few
 	}
-	r, err := verify.Compare(ctx, lib, path, path, o.Source, judges, o.judging(env, nil))
+	r, err := verify.Compare(ctx, lib, path, path, o.Source, judges, o.judging(env, nil, ""))
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if o.fitting {
+		o.Goals = refitted(r)
 	}
 	for _, g := range o.Goals {
 		if _, err := reached(g, r); err != nil {
-			return &UsageError{Err: err}
+			return nil, &UsageError{Err: err}
 		}
 	}
-	return nil
+	return o.Goals, nil
 }
 
 // bisect looks for the smallest model that meets the goals, by real models: each is
-// chosen and assembled as a result would be, and run. It halves the budget
-// between the smallest that met them and the largest that did not, and gives the smallest model
-// that met them, whatever came before or after it, and the last choice, which knows most offers.
+// chosen and assembled as a result would be, and run. It goes between the smallest budget that met them and the largest that did
+// not (see bracket), and gives the smallest model that met them, whatever came before or after it, and the last choice, which knows
+// most offers.
 func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last *Choice, t *Trials, err error) {
 	defer func() {
 		if err != nil {
 			best.close()
 		}
 	}()
-	t = &Trials{Over: w.o.over(), Judged: len(w.a.Judge), Proved: len(w.a.Verify), Steps: []Trial{}}
+	t = &Trials{Fitting: w.o.fitting, Over: w.o.over(), Judged: len(w.a.Judge), Proved: len(w.a.Verify), Steps: []Trial{}}
 	t.Shared = slices.Equal(w.a.Judge, w.a.Verify)
-	low, high, values := 0.0, w.most(), []*float64(nil)
-	budget := (low + high) / 2
-	if high < 1 {
-		budget = high // which is not the original, so that it may be too small already
+	b, values := newBracket(w.most()), []*float64(nil)
+	budget, last := b.next(), start
+	if b.high < 1 {
+		budget = b.high // which is not the original, so that it may be too small already
 	}
-	last = start
-	for n := 1; n <= maxTrials; n++ {
-		in := w.inPass(fmt.Sprintf(" %d/%d", n, maxTrials))
+	for n, about := 1, b.steps(); ; n++ {
+		in := w.inPass(fmt.Sprintf(" (attempt %d of about %d)", n, max(n, about)))
 		step, s, c, err := in.try(ctx, last, budget, n == 1)
 		if err != nil {
 			return best, nil, nil, err
@@ -186,15 +191,12 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 		} else {
 			s.close()
 		}
-		if step.Met {
-			high = budget
-		} else {
-			low = max(low, budget)
-		}
-		if high-low <= closeness || !step.Met && budget == high {
+		hopeless := !step.Met && budget == b.high
+		b.add(budget, step.Met, w.excess(&step))
+		if hopeless || b.narrow() || w.tight(&step) {
 			break
 		}
-		budget = (low + high) / 2
+		budget = b.next()
 	}
 	if best == nil {
 		return nil, nil, nil, w.unmetGoal(t)
@@ -243,7 +245,7 @@ func (w *work) judge(ctx context.Context, st *stage, s *Assembled, t *Trial) err
 	if _, err := weighed(s.Targets, staged.Path()); err != nil {
 		return err
 	}
-	r, err := verify.Compare(ctx, w.env.library, w.a.model.Path, staged.Path(), w.o.Source, w.a.Judge, w.o.judging(w.env, st.told))
+	r, err := verify.Compare(ctx, w.env.library, w.a.model.Path, staged.Path(), w.o.Source, w.a.Judge, w.o.judging(w.env, st.told, verify.Unseen))
 	if err != nil {
 		return fmt.Errorf("judging a model: %w", err)
 	}
@@ -294,7 +296,7 @@ func (t *Trials) proved(r *verify.Report) *Trials {
 
 // unmetGoal says what could be reached.
 func (w *work) unmetGoal(trials *Trials) error {
-	e := &UnmetGoalError{Goal: w.o.Goals[0], Over: trials.Over}
+	e := &UnmetGoalError{Goal: w.o.Goals[0], Fitting: w.o.fitting, Over: trials.Over}
 	largest := 0.0
 	for _, t := range trials.Steps {
 		if len(t.Values) == 0 || t.Budget < largest {

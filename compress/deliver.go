@@ -104,8 +104,9 @@ func (d *Delivered) verify(ctx context.Context, st *stage, a *Analysis, o Option
 		d.Unverified = "ONNX Runtime was not found: " + st.env.Missing.Error()
 		return nil
 	}
-	src, held := o.Source, a.Verify
+	src, held, evidence := o.Source, a.Verify, verify.Unseen
 	if src == nil {
+		evidence = verify.Random
 		s, err := newNoise(a.model, o.InputShapes, o.Seed)
 		if err != nil {
 			d.Unverified = err.Error()
@@ -120,7 +121,7 @@ func (d *Delivered) verify(ctx context.Context, st *stage, a *Analysis, o Option
 		d.Unverified = fmt.Sprintf("all %d samples were used for calibration; give more, or lower %s", src.Len(), OptionCalibSamples)
 		return nil
 	}
-	r, err := verify.Compare(ctx, st.env.library, a.model.Path, d.staged.Path(), src, held, o.judging(st.env, st.told))
+	r, err := verify.Compare(ctx, st.env.library, a.model.Path, d.staged.Path(), src, held, o.judging(st.env, st.told, evidence))
 	original := (*verify.OriginalError)(nil)
 	switch {
 	case err == nil:

@@ -118,7 +118,7 @@ func (f *factoring) calibrated(ctx context.Context) (err error) {
 func (e *Environment) calibOptions(a *Analysis, o Options) calib.Options {
 	return calib.Options{
 		Batch: o.Batch, Threads: e.Threads, Memory: o.Memory, Backend: e.Algebra,
-		Probes: o.probes(), Seed: o.Seed, Samples: len(a.Calibrate), Classes: o.Classes, Weights: o.Weights,
+		Probes: o.probes(), Seed: o.Seed, Samples: len(a.Calibrate), Classes: o.Classes, Weights: o.Weights, Kinds: o.Kinds,
 	}
 }
 

@@ -13,17 +13,19 @@ import (
 
 // GoalMeasures lists what a goal may bound: what compression does to the model's outputs, which only running it can tell.
 func GoalMeasures() []verify.Measure {
-	return []verify.Measure{verify.Agreement, verify.Drop, verify.SNR}
+	return []verify.Measure{verify.Agreement, verify.Drop, verify.Cosine, verify.SNR}
 }
 
-// parseGoal reads a goal: a share for agree and drop (0.99, 99%), decibels for snr (30, 30dB).
+// parseGoal reads a goal: a share for agree and drop (0.99, 99%), a cosine (0.99), decibels for snr (30, 30dB).
 func parseGoal(word string) (verify.Bound, error) {
 	g, err := verify.ParseBound(word)
 	kind, _, _ := strings.Cut(word, "=")
-	want := map[string]string{"agree": "a share, for example agree=99%", "drop": "a share, for example drop=0.5%", "snr": "decibels above 0, for example snr=30dB"}[kind]
+	want := map[string]string{"agree": "a share, for example agree=99%", "drop": "a share, for example drop=0.5%", "snr": "decibels above 0, for example snr=30dB", "cosine": "a cosine between 0 and 1, for example cosine=0.99"}[kind]
 	switch {
 	case err != nil || g.Value <= 0 || g.Measure == verify.SNR && g.Value > 300:
 		return g, fmt.Errorf("target %s: want %s", word, want)
+	case g.Measure == verify.Cosine && g.Value >= 1:
+		return g, fmt.Errorf("target %s: only equal outputs reach that; ask for less, for example cosine=0.999", word)
 	case g.Measure == verify.Agreement && g.Value == 1:
 		return g, fmt.Errorf("target %s: no number of samples can show that; ask for less, for example agree=99.5%%", word)
 	case g.Measure == verify.Drop && g.Value == 1:
@@ -89,7 +91,7 @@ func reached(g verify.Bound, r *verify.Report) (*float64, error) {
 		return nil, fmt.Errorf("target %s: %w", g, err)
 	case f.Output != "":
 		return nil, fmt.Errorf("target %s: output %q: %w", g, f.Output, err)
-	case r.Classes == nil && g.Measure != verify.SNR:
+	case r.Classes == nil && (g.Measure == verify.Agreement || g.Measure == verify.Drop):
 		return nil, fmt.Errorf("target %s: no output of the model looks like class scores; say which one has them (%s), or bound the signal-to-noise ratio instead, for example snr=30dB", g, OptionClasses)
 	case g.Measure == verify.Drop:
 		return nil, fmt.Errorf("target %s: the samples have no labels (%s)", g, OptionLabels)

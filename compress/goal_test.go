@@ -13,14 +13,15 @@ import (
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
-func agree(v float64) verify.Bound { return verify.Bound{Measure: verify.Agreement, Value: v} }
-func drop(v float64) verify.Bound  { return verify.Bound{Measure: verify.Drop, Value: v} }
-func snr(v float64) verify.Bound   { return verify.Bound{Measure: verify.SNR, Value: v} }
+func agree(v float64) verify.Bound  { return verify.Bound{Measure: verify.Agreement, Value: v} }
+func drop(v float64) verify.Bound   { return verify.Bound{Measure: verify.Drop, Value: v} }
+func cosine(v float64) verify.Bound { return verify.Bound{Measure: verify.Cosine, Value: v} }
+func snr(v float64) verify.Bound    { return verify.Bound{Measure: verify.SNR, Value: v} }
 
 func TestAddTarget(t *testing.T) {
 	for word, want := range map[string]verify.Bound{
 		"agree=99%": agree(0.99), "agree=0.995": agree(0.995), "drop=0.5%": drop(0.005), "drop=0.02": drop(0.02),
-		"snr=30dB": snr(30), "snr=12.5": snr(12.5),
+		"snr=30dB": snr(30), "snr=12.5": snr(12.5), "cosine=0.99": cosine(0.99),
 	} {
 		var o Options
 		if err := o.AddTarget(word); err != nil || len(o.Goals) != 1 || !near(o.Goals[0].Value, want.Value) || o.Goals[0].Measure != want.Measure {
@@ -38,7 +39,7 @@ func TestAddTarget(t *testing.T) {
 	}
 	for word, words := range map[string][]string{
 		"agree=100%": {"no number of samples"}, "agree=1": {"no number of samples"}, "agree=0": {"agree=99%"}, "agree=101%": {"agree=99%"}, "agree=x": {"agree=99%"},
-		"drop=0": {"drop=0.5%"}, "drop=100%": {"bounds nothing"}, "drop=-1%": {"drop=0.5%"}, "snr=0": {"snr=30dB"}, "snr=30%": {"snr=30dB"}, "snr=NaN": {"snr=30dB"}, "agree=NaN": {"agree=99%"},
+		"drop=0": {"drop=0.5%"}, "drop=100%": {"bounds nothing"}, "drop=-1%": {"drop=0.5%"}, "cosine=1": {"cosine=0.999"}, "cosine=0": {"cosine=0.99"}, "cosine=2": {"cosine=0.99"}, "snr=0": {"snr=30dB"}, "snr=30%": {"snr=30dB"}, "snr=NaN": {"snr=30dB"}, "agree=NaN": {"agree=99%"},
 		"agre=99%": {"did you mean", "agree"}, "agree": {"KIND=VALUE"}, "speed=2": {"macs", "agree", "snr"},
 	} {
 		testkit.WantError(t, new(Options).AddTarget(word), words...)
@@ -47,7 +48,7 @@ func TestAddTarget(t *testing.T) {
 
 func TestGoalSamples(t *testing.T) {
 	for g, want := range map[verify.Bound]int{
-		agree(0.99): 100, agree(0.995): 200, agree(0.5): 2, drop(0.005): 200, drop(0.3): 4, snr(30): 1,
+		agree(0.99): 100, agree(0.995): 200, agree(0.5): 2, drop(0.005): 200, drop(0.3): 4, snr(30): 1, cosine(0.99): 1,
 	} {
 		if got := needed(g); got != want {
 			t.Errorf("%s needs %d samples, want %d", g, got, want)
@@ -172,7 +173,7 @@ func TestGoalsRefused(t *testing.T) {
 		"too few":        {Options{Goals: []verify.Bound{agree(0.99)}, Source: images(60), CalibSamples: 40}, []string{"agree=99%", "at least 100", "there are 20"}, true},
 		"few to verify":  {Options{Goals: []verify.Bound{agree(0.9)}, Source: images(60), CalibSamples: 40, VerifySamples: 5}, []string{"at least 10", "there are 5"}, true},
 		"no labels":      {Options{Goals: []verify.Bound{drop(0.1)}, Source: unlabelled, CalibSamples: 40}, []string{"drop=10%", "no labels"}, true},
-		"out of reach":   {Options{Goals: []verify.Bound{snr(290)}, Source: images(60), CalibSamples: 40}, []string{"snr=290dB", "macs=0.99", "is reached"}, false},
+		"out of reach":   {Options{Goals: []verify.Bound{snr(290)}, Source: images(60), CalibSamples: 40}, []string{"snr=290dB", "macs=0.98", "is reached"}, false},
 		"beside targets": {Options{Goals: []verify.Bound{snr(60)}, Targets: []Target{half(MACs)}, Source: images(60), CalibSamples: 40}, []string{"snr=60dB", "beside macs=0.5", "at macs=0.5"}, false},
 		"target unmet":   {Options{Goals: []verify.Bound{snr(1)}, Targets: []Target{share(MACs, 0.001)}, Source: images(60), CalibSamples: 40}, []string{"macs=0.001", "least that can be reached"}, false},
 	} {

@@ -6,8 +6,10 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // InspectionSchema names the shape of an Inspection as JSON.
@@ -18,10 +20,12 @@ type Inspection struct {
 	Schema string `json:"schema"`
 	Path   string `json:"path"`
 	// MACs of one inference at the model's own batch, or at batch 1 where it is free.
-	MACs    int64            `json:"macs"`
-	Params  int64            `json:"params"`
-	Sites   []SiteInspection `json:"sites"`
-	Skipped []Skipped        `json:"skipped"`
+	MACs   int64 `json:"macs"`
+	Params int64 `json:"params"`
+	// Outputs are what the model gives, and what that is taken for.
+	Outputs []OutputInspection `json:"outputs"`
+	Sites   []SiteInspection   `json:"sites"`
+	Skipped []Skipped          `json:"skipped"`
 	// Axes are what may be narrowed, by Width, and Whole the axes that may not and the channels that are on none.
 	Axes  []AxisInspection `json:"axes,omitempty"`
 	Whole []WholeAxis      `json:"whole,omitempty"`
@@ -29,6 +33,12 @@ type Inspection struct {
 	Unknown []string `json:"unknown,omitempty"`
 	// Uncounted are nodes that multiply, but at an unknown size.
 	Uncounted []Skipped `json:"uncounted,omitempty"`
+}
+
+// OutputInspection is an output and the kind that its shape and the nodes that make it show.
+type OutputInspection struct {
+	Name string      `json:"name"`
+	Kind verify.Kind `json:"kind"`
 }
 
 // SiteInspection is a site before anything was decided about it.
@@ -76,7 +86,14 @@ func Inspect(m *onnxio.Model, inputs map[string][]int, sel Selection) (*Inspecti
 func inspection(a *Analysis) (*Inspection, error) {
 	out := &Inspection{
 		Schema: InspectionSchema, Path: a.model.Path, MACs: a.Costs.MACs, Params: a.Costs.Params,
-		Sites: []SiteInspection{}, Skipped: []Skipped{},
+		Outputs: []OutputInspection{}, Sites: []SiteInspection{}, Skipped: []Skipped{},
+	}
+	list, err := outputs.Of(a.model, outputs.Options{})
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range list {
+		out.Outputs = append(out.Outputs, OutputInspection{o.Name, o.Kind})
 	}
 	for i := range a.Sites {
 		s := &a.Sites[i]

@@ -13,7 +13,7 @@ import (
 // both are known before anything runs.
 func (a *Analysis) judgeable(o Options) error {
 	for _, src := range []samples.Source{o.Source, o.TuneSource} {
-		if err := judgeable(a.model, a.Shapes, src, outputs.Options{Classes: o.Classes, Weights: o.Weights}); err != nil {
+		if err := judgeable(a.model, a.Shapes, src, outputs.Options{Classes: o.Classes, Weights: o.Weights, Kinds: o.Kinds}); err != nil {
 			return err
 		}
 	}

@@ -19,12 +19,15 @@ import (
 // Options say what to make of a model. The zero value of a field means its
 // default where one is named.
 type Options struct {
-	// Targets must all hold; at least one, unless there are Goals or FromPlan is set.
+	// Targets must all hold. Without any, without Goals and FromPlan, a run with a Source is as small as the Goals allow that fit the
+	// model's outputs: an agreement of 99 % for class scores, a cosine of 0.99 for embeddings, 30 dB for all else.
 	Targets []Target
 	// Goals must all hold for a model within the Targets: of such the smallest is looked
 	// for, in MACs or in what the first target bounds. They need Source, and FromPlan not
 	// to be set.
 	Goals []verify.Bound
+	// fitting says that the Goals are those.
+	fitting bool
 	// FromPlan, when set, has the ranks, so that none are searched for. Methods,
 	// Select and RankMultiple must then be left alone.
 	FromPlan *Plan
@@ -50,7 +53,7 @@ type Options struct {
 	// then measured on the weights alone.
 	Source samples.Source
 	// CalibSamples is how many samples calibration draws; default 1024, but at
-	// most nine tenths of what there are, so that some are left to verify on.
+	// most nine tenths of what there are, so that some are left to verify on, and without targets and goals at most half.
 	CalibSamples int
 	// Stats, when set, is a file for the statistics of the calibration. When it
 	// holds those of the same model, samples and options, they are read; else they
@@ -61,6 +64,8 @@ type Options struct {
 	// Weights say by name how much the change of an output counts beside that of the others, each as a share of its own
 	// variance; default 1, and 0 for the state of a cache (present.*).
 	Weights map[string]float64
+	// Kinds say by name what outputs are, where it is known better than their shapes and the nodes that make them tell.
+	Kinds map[string]verify.Kind
 	// Probes is how many random directions in the outputs of every calibration
 	// sample sensitivities are estimated from; default 1. With some, losses are expected
 	// changes of the model's outputs; below 0 there are none, and losses are shares of each site's own variance.
@@ -119,6 +124,9 @@ func (o Options) calibSamples(n int) int {
 		return min(o.CalibSamples, n)
 	}
 	held := (n + 9) / 10
+	if o.fitting { // whose goals need samples as much as calibration does
+		held = (n + 1) / 2
+	}
 	return min(1024, max(n-held, min(n, 1)))
 }
 
@@ -132,8 +140,8 @@ func (o Options) check() error {
 	if err := o.checkGoals(); err != nil {
 		return err
 	}
-	if len(o.Targets)+len(o.Goals) == 0 && o.FromPlan == nil {
-		return &UsageError{Err: errors.New("no target: say how small the model should become, for example macs=0.5")}
+	if len(o.Targets)+len(o.Goals) == 0 && o.FromPlan == nil && !o.aimless() {
+		return &UsageError{Err: errAimless}
 	}
 	for i, t := range o.Targets {
 		if slices.ContainsFunc(o.Targets[:i], func(u Target) bool { return u.Resource == t.Resource }) {

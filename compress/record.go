@@ -60,6 +60,7 @@ func (o RunOptions) Recorded() (map[string]string, error) {
 		{"probes", o.probes() != 0, o.probes()},
 		{"classes", o.Classes != "", o.Classes},
 		{"weights", len(o.Weights) > 0, o.Weights},
+		{"kinds", len(o.Kinds) > 0, o.Kinds},
 		{"no-refit", o.NoRefit, o.NoRefit},
 		{"seed", o.Seed != 0, o.Seed},
 		{"batch", true, o.Batch},

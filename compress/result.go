@@ -47,6 +47,8 @@ type Result struct {
 	Frontier *Frontier `json:"frontier"`
 	// Latency is null where the run was not asked to time the models and a brief look at it did not find the result slower beyond doubt.
 	Latency *Latency `json:"latency"`
+	// Verdict sums the result up; null where no command did.
+	Verdict *Verdict `json:"verdict"`
 	// Command is the command line that asked for the run, in words that a shell takes, where a command did.
 	Command string  `json:"command,omitempty"`
 	Stages  []Stage `json:"stages"`

@@ -156,6 +156,10 @@ func (w *work) inPass(turn string) *work {
 func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, to place, trace func(draft bool) (*provenance.Record, error)) (*Delivered, *Result, error) {
 	env = env.afresh()
 	o.Source = samples.Kept(o.Source, o.Memory/8)
+	o, err := o.fitted(m)
+	if err != nil {
+		return nil, nil, err
+	}
 	o, profile := o.profiled()
 	if err := o.measureCosts(ctx, env, m); err != nil {
 		return nil, nil, err
@@ -178,9 +182,10 @@ func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, 
 	if err := admit(ctx, env, m, o); err != nil {
 		return nil, nil, err
 	}
-	if err := rehearse(ctx, env, a, o); err != nil {
+	if w.o.Goals, err = rehearse(ctx, env, a, o); err != nil {
 		return nil, nil, err
 	}
+	o = w.o
 	of, err := Factor(ctx, env, a, o)
 	if err != nil {
 		return nil, nil, err

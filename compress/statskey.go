@@ -31,10 +31,14 @@ func statsKey(ctx context.Context, env *Environment, a *Analysis, opts Options) 
 		}
 	}
 	o, libraries := env.calibOptions(a, opts), env.result(opts.Seed)
-	text, err := json.Marshal([]any{
+	words := []any{
 		calib.Version, model, opts.Source.Describe(), opts.Source.Len(), a.Calibrate, data,
 		o.Seed, o.Probes, o.Batch, o.Memory, libraries.Runtime, libraries.Algebra, names, o.Classes, o.Weights,
-	})
+	}
+	if len(o.Kinds) > 0 { // which keys of earlier versions lack
+		words = append(words, o.Kinds)
+	}
+	text, err := json.Marshal(words)
 	if err != nil {
 		return nil, err
 	}

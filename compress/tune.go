@@ -121,7 +121,7 @@ func Tune(ctx context.Context, env *Environment, original, compressed *onnxio.Mo
 		return nil, err
 	}
 	concrete, _ := shapes.InputShapes(original, inputs)
-	if err := judgeable(original, shapes.Infer(original, concrete), o.Source, outputs.Options{Classes: o.Descent.Classes, Weights: o.Descent.Weights}); err != nil {
+	if err := judgeable(original, shapes.Infer(original, concrete), o.Source, outputs.Options{Classes: o.Descent.Classes, Weights: o.Descent.Weights, Kinds: o.Descent.Kinds}); err != nil {
 		return nil, &UsageError{Err: fmt.Errorf("%s: %w", original.Path, err)}
 	}
 	var read [2]string
@@ -192,7 +192,7 @@ func (r *TuneResult) deliver(ctx context.Context, env *Environment, original, st
 func (r *TuneResult) prove(ctx context.Context, env *Environment, original, start, tuned *onnxio.Model, o TuneOptions, staged *onnxio.Pending) error {
 	err := env.stage(ctx, "verify", func(st *stage) (err error) {
 		r.Verification, err = verify.Compare(ctx, env.library, original.Path, staged.Path(), o.Source, o.Descent.Held, verify.Options{
-			Threads: env.Threads, Progress: st.told, Classes: o.Descent.Classes, Weights: o.Descent.Weights, Memory: rss.DefaultLimit(),
+			Threads: env.Threads, Progress: st.told, Classes: o.Descent.Classes, Weights: o.Descent.Weights, Kinds: o.Descent.Kinds, Memory: rss.DefaultLimit(),
 		})
 		return err
 	})
@@ -244,6 +244,9 @@ func (o Options) descent() Descent {
 	d.Classes = cmp.Or(d.Classes, o.Classes)
 	if d.Weights == nil {
 		d.Weights = o.Weights
+	}
+	if d.Kinds == nil {
+		d.Kinds = o.Kinds
 	}
 	return d
 }

@@ -21,10 +21,11 @@ type VerifyOptions struct {
 	Seed    uint64
 	// InputShapes gives the shapes of random inputs where the model leaves them open.
 	InputShapes map[string][]int
-	// Batch, Classes and Weights are as in Options.
+	// Batch, Classes, Weights and Kinds are as in Options.
 	Batch   int
 	Classes string
 	Weights map[string]float64
+	Kinds   map[string]verify.Kind
 }
 
 // VerificationSchema names the shape of a Verification as JSON.
@@ -46,7 +47,9 @@ func Verify(ctx context.Context, env *Environment, m *onnxio.Model, compressed s
 	if err != nil {
 		return nil, err
 	}
+	evidence := verify.Evidence("")
 	if o.Source == nil {
+		evidence = verify.Random
 		if err := checkShapes(m, o.InputShapes); err != nil {
 			return nil, &UsageError{Err: fmt.Errorf("%s: %w", m.Path, err)}
 		}
@@ -60,7 +63,7 @@ func Verify(ctx context.Context, env *Environment, m *onnxio.Model, compressed s
 	}
 	chosen, _ := samples.Split(o.Source.Len(), n, o.Seed)
 	r, err := verify.Compare(ctx, lib, m.Path, compressed, o.Source, chosen, verify.Options{
-		Batch: o.Batch, Threads: env.Threads, Classes: o.Classes, Weights: o.Weights, Memory: rss.DefaultLimit(),
+		Batch: o.Batch, Threads: env.Threads, Classes: o.Classes, Weights: o.Weights, Kinds: o.Kinds, Memory: rss.DefaultLimit(), Evidence: evidence,
 		Progress: (&stage{name: "verify", env: env}).told,
 	})
 	if labels := (*verify.LabelError)(nil); errors.As(err, &labels) {

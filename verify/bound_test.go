@@ -58,7 +58,7 @@ func ExampleParseBound() {
 	fmt.Println(err)
 	// Output:
 	// same top class ≥ 99 % <nil>
-	// "agre=99%": want NAME=BOUND with one of the names agree, drop, class-drop, snr, cosine, mean-error, max-error (did you mean "agree"?)
+	// "agre=99%": want NAME=BOUND with one of the names agree, drop, class-drop, snr, cosine, recall, mean-error, max-error (did you mean "agree"?)
 }
 
 func TestMeasureTitles(t *testing.T) {

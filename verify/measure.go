@@ -25,6 +25,8 @@ const (
 	// SNR is 10·log10(Σy² / Σ(y' − y)²) in dB: +Inf for equal outputs, and −Inf for others where the original's is zero
 	// throughout.
 	SNR Measure = "snr"
+	// Recall is Neighbours.Kept.
+	Recall Measure = "recall"
 	// Cosine, MeanError and MaxError are Output.Cosine, MeanRelative and MaxRelative.
 	Cosine    Measure = "cosine"
 	MeanError Measure = "mean-error"
@@ -33,7 +35,7 @@ const (
 
 // Measures lists all measures.
 func Measures() []Measure {
-	return []Measure{Agreement, Drop, ClassDrop, SNR, Cosine, MeanError, MaxError}
+	return []Measure{Agreement, Drop, ClassDrop, SNR, Cosine, Recall, MeanError, MaxError}
 }
 
 // Title names the measure in words.
@@ -49,6 +51,8 @@ func (m Measure) Title() string {
 		return "signal to noise ratio"
 	case Cosine:
 		return "cosine"
+	case Recall:
+		return "nearest neighbours kept"
 	case MeanError:
 		return "mean relative error"
 	}
@@ -56,12 +60,12 @@ func (m Measure) Title() string {
 }
 
 // Least tells that large values are good, so that a bound is a least value; else it is the largest.
-func (m Measure) Least() bool { return m == Agreement || m == SNR || m == Cosine }
+func (m Measure) Least() bool { return m == Agreement || m == SNR || m == Cosine || m == Recall }
 
 // unit is "%" for shares, "dB", or "" for plain numbers.
 func (m Measure) unit() string {
 	switch m {
-	case Agreement, Drop, ClassDrop:
+	case Agreement, Drop, ClassDrop, Recall:
 		return "%"
 	case SNR:
 		return "dB"
@@ -144,7 +148,7 @@ func (m Measure) worst(list []Output) (Finding, error) {
 	var out Finding
 	none := true
 	for _, o := range list {
-		if o.Ignored || o.Uncompared != "" {
+		if o.Ignored || o.Uncompared != "" || m == Recall && o.Neighbours == nil {
 			continue
 		}
 		if o.Values == 0 {
@@ -155,6 +159,9 @@ func (m Measure) worst(list []Output) (Finding, error) {
 			out = Finding{Value: v, Output: o.Name}
 		}
 		none = false
+	}
+	if none && m == Recall {
+		return Finding{}, fmt.Errorf("no output is known to be an embedding, or there are fewer than %d samples", leastVectors)
 	}
 	if none {
 		return Finding{}, errors.New("no output that counts can be compared")
@@ -169,6 +176,8 @@ func (o Output) value(m Measure) float64 {
 		return o.Ratio()
 	case Cosine:
 		return o.Cosine
+	case Recall:
+		return o.Neighbours.Kept
 	case MeanError:
 		return o.MeanRelative
 	}

@@ -15,6 +15,10 @@ type Report struct {
 	// Data describes the samples, Samples counts them.
 	Data    string `json:"data"`
 	Samples int    `json:"samples"`
+	// Evidence says what the samples are to the compressed model.
+	Evidence Evidence `json:"evidence,omitempty"`
+	// Judged sums up: what the outputs keep, by the measure that fits them.
+	Judged Judged `json:"judged"`
 	// Outputs has one entry per output of the model, in its order.
 	Outputs []Output `json:"outputs"`
 	// Classes judges the output with class scores: the one that was named, or the first that is floating-point, of shape
@@ -31,8 +35,8 @@ type Report struct {
 // output does not go by samples, Values is 0 and so are the other numbers.
 type Output struct {
 	Name string `json:"name"`
-	// Kind is "scores" of classes, other "values", the "state" of a cache, or "opaque" without numbers.
-	Kind string `json:"kind"`
+	// Kind is what the numbers are.
+	Kind Kind `json:"kind"`
 	// Ignored says that the output counts nothing, as the state of a cache does, so that no measure takes it.
 	Ignored bool `json:"ignored,omitempty"`
 	// Uncompared says why nothing of the output was compared, empty where something was.
@@ -49,6 +53,10 @@ type Output struct {
 	// Cosine is the mean over the samples of the cosine of the angle between y and y';
 	// it is 1 for two zero vectors and 0 for a zero and another.
 	Cosine float64 `json:"cosine"`
+	// LeastCosine is that of the sample where it is least.
+	LeastCosine float64 `json:"least_cosine"`
+	// Neighbours are those of an embedding's samples; null for other outputs, and where there are too few samples to tell.
+	Neighbours *Neighbours `json:"neighbours,omitempty"`
 	// SNR is 10·log10(Σy² / Σ(y' − y)²) in dB; null where y' = y, or y = 0.
 	SNR *float64 `json:"snr_db"`
 	// NonFiniteOriginal and NonFiniteCompressed count the samples with a NaN or an
@@ -62,6 +70,8 @@ type Classes struct {
 	Output string `json:"output"`
 	// Count is the number of classes.
 	Count int `json:"count"`
+	// Samples is how many had scores.
+	Samples int `json:"samples"`
 	// Agreement is the share of samples for which both models name the same class. A
 	// sample with a score that is NaN agrees with nothing.
 	Agreement float64 `json:"agreement"`
@@ -110,10 +120,11 @@ func (s *sums) report() *Report {
 	r := &Report{Outputs: make([]Output, len(s.list)), Moved: make([]Moved, len(moved))}
 	for i, o := range s.list {
 		r.Outputs[i] = s.outputs[i].report(o)
+		r.Outputs[i].Neighbours = kept(s.vectors[i])
 	}
 	if s.classes > 0 {
 		r.Classes = &Classes{
-			Output: s.list[s.scored].Name, Count: s.classes,
+			Output: s.list[s.scored].Name, Count: s.classes, Samples: s.judged,
 			Agreement: share(s.agree, s.judged), Accuracy: s.accuracy(),
 		}
 	}
@@ -148,7 +159,7 @@ func (e example) moved(classes bool) Moved {
 
 func (s *outputSums) report(of output) Output {
 	o := Output{
-		Name: of.Name, Kind: string(of.Kind), Ignored: of.Weight == 0, Uncompared: of.why, Differing: s.differing,
+		Name: of.Name, Kind: of.Kind, Ignored: of.Weight == 0, Uncompared: of.why, Differing: s.differing,
 		Values: s.values, NonFiniteOriginal: s.badRef, NonFiniteCompressed: s.badOther,
 	}
 	if s.values == 0 {
@@ -163,7 +174,7 @@ func (s *outputSums) report(of output) Output {
 		o.MaxRelative /= s.maxRef
 		o.MeanRelative /= math.Sqrt(s.ref2 / n)
 	}
-	o.Cosine = s.cosines / float64(s.samples)
+	o.Cosine, o.LeastCosine = s.cosines/float64(s.samples), 1-s.away
 	if s.ref2 > 0 && s.diff2 > 0 {
 		snr := 10 * math.Log10(s.ref2/s.diff2)
 		o.SNR = &snr

@@ -17,9 +17,10 @@ type outputSums struct {
 	diff, diff2      float64 // Σ|y'−y|, Σ(y'−y)²
 	ref2             float64 // Σy²
 	cosines          float64
-	samples          int64 // finite ones, whose cosines were summed
-	badRef, badOther int   // samples that are not finite
-	differing        int   // samples for which the models give different sizes
+	away             float64 // the largest 1 − cosine of a sample
+	samples          int64   // finite ones, whose cosines were summed
+	badRef, badOther int     // samples that are not finite
+	differing        int     // samples for which the models give different sizes
 }
 
 func (s *outputSums) add(o outputSums) {
@@ -29,6 +30,7 @@ func (s *outputSums) add(o outputSums) {
 	s.diff2 += o.diff2
 	s.ref2 += o.ref2
 	s.cosines += o.cosines
+	s.away = max(s.away, o.away)
 	s.samples += o.samples
 	s.badRef += o.badRef
 	s.badOther += o.badOther
@@ -59,12 +61,13 @@ type runSums struct {
 	batch    int // the size of the axis of an output that has one entry per example, filler included
 	outputs  []outputSums
 	examples []example
-	scored   int // the output with class scores, -1 for none
-	classes  int // of that output
+	scored   int                  // the output with class scores, -1 for none
+	classes  int                  // of that output
+	vectors  map[int][]directions // by output, of embeddings
 }
 
 func newRunSums(r *feed.Run, outputs int) *runSums {
-	s := &runSums{batch: max(r.Batch, r.Count()), outputs: make([]outputSums, outputs), scored: -1}
+	s := &runSums{batch: max(r.Batch, r.Count()), outputs: make([]outputSums, outputs), scored: -1, vectors: map[int][]directions{}}
 	for i := range r.Count() {
 		e := example{label: -1, finite: true, before: -1, after: -1, parts: make([]energy, outputs)}
 		if len(r.Samples) == r.Count() {
@@ -116,6 +119,11 @@ func (s *runSums) compare(i int, o outputs.Output, axes feed.Axes, before, after
 		part, finite := s.outputs[i].sample(y, z)
 		e.parts[i].add(part)
 		e.finite = e.finite && finite
+		if o.Kind == outputs.Embedding && finite {
+			if v, ok := directed(y, z); ok {
+				s.vectors[i] = append(s.vectors[i], v)
+			}
+		}
 		if s.scored == i {
 			e.scored = true
 			e.before, e.after = tensor.ArgMax(y), tensor.ArgMax(z)
@@ -164,7 +172,9 @@ func (s *outputSums) sample(y, z []float64) (energy, bool) {
 	s.diff2 += diff2
 	s.ref2 += ref2
 	s.samples++
-	s.cosines += cosine(dot, ref2, other2)
+	c := cosine(dot, ref2, other2)
+	s.cosines += c
+	s.away = max(s.away, 1-c)
 	return energy{diff2, ref2}, true
 }
 

@@ -20,19 +20,21 @@ type sums struct {
 	judged   int // examples with scores
 	agree    int
 	labels   map[int]*tally
+	vectors  [][]directions // by output, of embeddings
 }
 
 // tally counts the examples of one label.
 type tally struct{ samples, before, after int }
 
 func newSums(list []output, keep int) *sums {
-	return &sums{list: list, outputs: make([]outputSums, len(list)), keep: keep, scored: -1, labels: map[int]*tally{}}
+	return &sums{list: list, outputs: make([]outputSums, len(list)), keep: keep, scored: -1, labels: map[int]*tally{}, vectors: make([][]directions, len(list))}
 }
 
 // add adds a run; runs come in their order.
 func (s *sums) add(r *runSums) {
 	for i := range r.outputs {
 		s.outputs[i].add(r.outputs[i])
+		s.vectors[i] = append(s.vectors[i], r.vectors[i][:min(len(r.vectors[i]), mostVectors-len(s.vectors[i]))]...)
 	}
 	s.examples = append(s.examples, r.examples...)
 	if r.scored < 0 {

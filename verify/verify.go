@@ -31,6 +31,10 @@ type Options struct {
 	Classes string
 	// Weights say by name how much an output counts; default 1, and 0 for the state of a cache.
 	Weights map[string]float64
+	// Kinds say by name what outputs are, where it is known better than their shapes and the nodes that make them tell.
+	Kinds map[string]Kind
+	// Evidence says what the samples are to the compressed model.
+	Evidence Evidence
 	// Moved is how many of the samples that moved most are listed; default 10.
 	Moved int
 	// Memory bounds in bytes what the models take; 0 does not. Where their weights might take half of it, they are read from
@@ -106,7 +110,8 @@ func Compare(ctx context.Context, runtime Runtime, original, compressed string, 
 		return nil, err
 	}
 	r := c.sums.report()
-	r.Original, r.Compressed, r.Data, r.Samples = original, compressed, samples.Account(src), len(indices)
+	r.Original, r.Compressed, r.Data, r.Samples, r.Evidence = original, compressed, samples.Account(src), len(indices), o.Evidence
+	r.Judged = r.Judge()
 	return r, nil
 }
 
@@ -133,7 +138,7 @@ type output struct {
 
 // describe says what the outputs of the original are.
 func (c *comparison) describe(path string, m *onnxio.Model) error {
-	list, err := outputs.Of(m, outputs.Options{Classes: c.o.Classes, Weights: c.o.Weights})
+	list, err := outputs.Of(m, outputs.Options{Classes: c.o.Classes, Weights: c.o.Weights, Kinds: c.o.Kinds})
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}

@@ -29,6 +29,7 @@ func (g *gateFlags) declare(f *flagSet) {
 		"  class-drop  largest loss of accuracy of any class\n"+
 		"  snr         least signal to noise ratio, in dB\n"+
 		"  cosine      least cosine\n"+
+		"  recall      least share of nearest neighbours kept\n"+
 		"  mean-error, max-error\n"+
 		"              largest relative error\n"+
 		"with several outputs the worst one decides")

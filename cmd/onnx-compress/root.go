@@ -18,8 +18,10 @@ func newRoot(s streams) *cobra.Command {
 		Short: "make trained ONNX models smaller and faster",
 		Long: `onnx-compress makes trained ONNX models smaller and faster: it replaces layers
 by chains of low-rank factors, with the ranks of all layers chosen together
-under a budget, and verifies what it wrote.`,
-		Example: "  onnx-compress model.onnx -o small.onnx --calib images/ --target macs=0.5",
+under a budget, and verifies what it wrote. Without a --target the model becomes
+as small as it can with next to nothing lost on samples that were not used.`,
+		Example: `  onnx-compress model.onnx --calib images/
+  onnx-compress model.onnx -o small.onnx --calib images/ --target macs=0.5`,
 		Annotations: map[string]string{notesOf: `
 Exit codes:
   0  done

@@ -96,7 +96,7 @@ func (c *tuneCommand) read(f *pflag.FlagSet, models []string) error {
 	o := &c.tuning.options
 	o.Classes = c.judge.classes
 	var err error
-	if o.Weights, err = c.judge.read(); err != nil {
+	if o.Weights, o.Kinds, err = c.judge.read(); err != nil {
 		return err
 	}
 	files := []string{models[0], models[1], c.opts.Output, c.data, c.samples.labels}

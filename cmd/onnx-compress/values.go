@@ -73,6 +73,7 @@ func wordChecks() map[string]func(string) error {
 		"augment":     func(w string) error { _, err := samples.ParseAugment(w); return err },
 		"loss":        func(w string) error { _, name, _ := cutLast(w); _, err := tune.ParseLoss(name); return err },
 		"weight":      func(w string) error { _, _, err := outputWeight(w); return err },
+		"kind":        func(w string) error { _, _, err := outputKind(w); return err },
 		"optimizer":   func(w string) error { _, err := tune.ParseOptimizer(w); return err },
 		"only":        func(w string) error { _, err := tune.ParsePart(w); return err },
 		"clip":        func(w string) error { _, err := numberOrNone(w, mostClip); return err },

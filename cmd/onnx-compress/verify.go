@@ -73,7 +73,7 @@ func (c *verifyCommand) read(f *pflag.FlagSet, models []string) (err error) {
 		return err
 	}
 	c.opts.Classes = c.judge.classes
-	if c.opts.Weights, err = c.judge.read(); err != nil {
+	if c.opts.Weights, c.opts.Kinds, err = c.judge.read(); err != nil {
 		return err
 	}
 	if err := c.gate.read(); err != nil {

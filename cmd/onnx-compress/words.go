@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
 
+	"github.com/onnx-compress/onnx-compress/internal/quote"
 	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/internal/size"
 )
@@ -108,19 +108,8 @@ func parseShare(flag, s string) (float64, error) {
 	return v, nil
 }
 
-// plain is a word that means itself to a shell.
-var plain = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
-
-// quoted writes a word for a POSIX shell.
-func quoted(word string) string {
-	if plain.MatchString(word) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
-
 // given lists the flags that have a value, as they stand on a command line.
-func given(f *pflag.FlagSet, quote func(string) string) []string {
+func given(f *pflag.FlagSet, write func(string) string) []string {
 	var out []string
 	for _, flag := range settable(f) {
 		if !flag.Changed {
@@ -136,7 +125,7 @@ func given(f *pflag.FlagSet, quote func(string) string) []string {
 		for _, v := range values {
 			word := "--" + flag.Name
 			if flag.NoOptDefVal == "" || flag.NoOptDefVal != v {
-				word += "=" + quote(v)
+				word += "=" + write(v)
 			}
 			out = append(out, word)
 		}
@@ -149,9 +138,9 @@ func given(f *pflag.FlagSet, quote func(string) string) []string {
 func commandLine(f *pflag.FlagSet, args []string) string {
 	out := []string{"onnx-compress", f.Name()}
 	for _, arg := range args {
-		out = append(out, quoted(arg))
+		out = append(out, quote.Shell(arg))
 	}
-	out = append(out, given(f, quoted)...)
+	out = append(out, given(f, quote.Shell)...)
 	if configured(f) {
 		out = append(out, "--no-config")
 	}

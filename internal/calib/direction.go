@@ -56,7 +56,7 @@ type target struct {
 // targets returns the outputs that count, whatever their type; those whose sizes depend on the data are none, for nothing can be
 // held against them.
 func targets(m *onnxio.Model, o Options) ([]target, error) {
-	list, err := outputs.Of(m, outputs.Options{Classes: o.Classes, Weights: o.Weights})
+	list, err := outputs.Of(m, outputs.Options{Classes: o.Classes, Weights: o.Weights, Kinds: o.Kinds})
 	if err != nil {
 		return nil, err
 	}

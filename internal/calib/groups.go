@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -37,8 +38,9 @@ type Options struct {
 	// default 1 for each, and 0 for the state of a cache. Outputs that are not of a floating-point type, and those whose
 	// sizes depend on the data, never count. Shares finds weights with which all have the same share.
 	Weights map[string]float64
-	// Classes names the output with class scores, or is "none"; empty means to look.
+	// Classes names the output with class scores, or is "none"; empty means to look. Kinds say what outputs are, where it is known better.
 	Classes string
+	Kinds   map[string]outputs.Kind
 	// Backend multiplies matrices; default linalg.Gonum().
 	Backend linalg.Backend
 	// Progress, when set, is told after each run how many of the samples are done.

@@ -72,7 +72,7 @@ func Markdown(out io.Writer, r *verify.Report, checks []Check) error {
 		verdict = fmt.Sprintf("❌ %d of %d checks failed", len(failed), len(checks))
 	}
 	fmt.Fprintf(w, "### %s against %s: %s\n\n", cell(r.Compressed), cell(r.Original), verdict)
-	fmt.Fprintf(w, "%d samples of %s\n\n", r.Samples, cell(r.Data))
+	fmt.Fprintf(w, "%s\n\n%d samples of %s\n\n", cell(r.Judge().Text), r.Samples, cell(r.Data))
 	fmt.Fprintf(w, "| | required | found | where |\n|---|---|---|---|\n")
 	for _, c := range checks {
 		mark := "✅"
@@ -90,13 +90,13 @@ func Markdown(out io.Writer, r *verify.Report, checks []Check) error {
 			fmt.Fprintf(w, "- %s\n", cell(s))
 		}
 	}
-	fmt.Fprintf(w, "\n| output | SNR | cosine | mean error | largest error |\n|---|---:|---:|---:|---:|\n")
+	fmt.Fprintf(w, "\n| output | is | SNR | cosine | mean error | largest error |\n|---|---|---:|---:|---:|---:|\n")
 	for _, o := range r.Outputs {
 		db := "–"
 		if o.SNR != nil {
 			db = fmt.Sprintf("%.2f dB", *o.SNR)
 		}
-		fmt.Fprintf(w, "| %s | %s | %.5f | %.3g | %.3g |\n", cell(o.Name), db, o.Cosine, o.MeanRelative, o.MaxRelative)
+		fmt.Fprintf(w, "| %s | %s | %s | %.5f | %.3g | %.3g |\n", cell(o.Name), o.Kind, db, o.Cosine, o.MeanRelative, o.MaxRelative)
 	}
 	return w.Flush()
 }

@@ -1,5 +1,5 @@
-// Package outputs says what each output of a model is: class scores, other numbers, the state of a cache, or nothing
-// that can be compared.
+// Package outputs says what each output of a model is: class scores, an embedding, boxes, a mask, scores of tokens, other numbers, the
+// state of a cache, or nothing that can be compared.
 //
 // All that judges a model by its outputs (verification, goals, calibration's sensitivities, tuning) asks [Of], so that an
 // output means the same to all.
@@ -7,6 +7,7 @@ package outputs
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -14,22 +15,6 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
-)
-
-// Kind says what an output's numbers are.
-type Kind string
-
-// The kinds of outputs.
-const (
-	// Scores are class scores: the largest of a sample names its class.
-	Scores Kind = "scores"
-	// Values are other numbers.
-	Values Kind = "values"
-	// State is what a model hands on to its own next run: the cache of attention's keys and values, called present.* by
-	// those who export decoders. Its numbers matter by what the next outputs make of them.
-	State Kind = "state"
-	// Opaque has no numbers: a sequence, an optional value, a map, strings.
-	Opaque Kind = "opaque"
 )
 
 // Output is one output of a model.
@@ -62,30 +47,55 @@ type Options struct {
 	Classes string
 	// Weights are the weights of outputs by name; default 1, and 0 for a cache's state and what has no numbers.
 	Weights map[string]float64
+	// Kinds are the kinds of outputs by name; the others are told from their shapes and the nodes that make them. Where
+	// one is said to be Scores, no other is looked for, as with Classes.
+	Kinds map[string]Kind
 }
 
 // MaxWeight bounds weights, so that weighed numbers stay well inside float32.
 const MaxWeight = 1e12
 
-// Of describes a model's outputs. Names that the model does not have, and weights that are negative or leave nothing,
-// are errors.
+// Of describes a model's outputs. Names that the model does not have, kinds that an output cannot be of, and weights that are
+// negative or leave nothing, are errors.
 func Of(m *onnxio.Model, o Options) ([]Output, error) {
 	g := graph.Of(m)
+	if err := o.known(g); err != nil {
+		return nil, err
+	}
+	said := o.Classes != "" || slices.Contains(slices.Collect(maps.Values(o.Kinds)), Scores) // then no other is looked for
 	w := newWalk(g)
 	var out []Output
-	var names []string
 	for i, v := range g.Outputs() {
-		names = append(names, v.Name())
-		one := Output{Name: v.Name(), Number: i, Kind: Values, Type: v.Type(), Varies: w.varies(v), Axis: w.axis(v), Weight: 1}
+		one := Output{Name: v.Name(), Number: i, Type: v.Type(), Varies: w.varies(v), Axis: w.axis(v), Weight: 1}
+		one.Kind = w.kind(v)
+		if given, ok := o.Kinds[one.Name]; ok && one.Kind != Opaque {
+			one.Kind = given
+		}
 		switch {
-		case v.Declared() && !v.Dense() || one.Type == tensor.String:
-			one.Kind, one.Weight = Opaque, 0
-		case cached(one.Name):
-			one.Kind = State
-		case o.Classes == one.Name || o.Classes == "" && shaped(v) && w.scores(one.Name):
+		case one.Kind == Opaque:
+			one.Weight = 0
+		case o.Classes == one.Name:
 			one.Kind = Scores
+		case one.Kind == Scores && said && o.Kinds[one.Name] != Scores:
+			one.Kind = Values
+		}
+		if (o.Classes == one.Name || o.Kinds[one.Name] == Scores) && (one.Kind == Opaque || !shaped(v)) {
+			return nil, fmt.Errorf("the classes are said to be in output %q, which has not the shape of class scores: [samples, classes], floating-point, with at least two classes, where axes of size 1 may follow", one.Name)
 		}
 		out = append(out, one)
+	}
+	weigh(out, o.Weights)
+	if len(out) > 0 && len(o.Weights) > 0 && !slices.ContainsFunc(out, func(o Output) bool { return o.Weight > 0 }) {
+		return nil, fmt.Errorf("no output counts: all outputs of the model have the weight 0; give one a weight")
+	}
+	return out, nil
+}
+
+// known refuses what is said of outputs that a model does not have, and weights and kinds that there are not.
+func (o Options) known(g *graph.Graph) error {
+	var names []string
+	for _, v := range g.Outputs() {
+		names = append(names, v.Name())
 	}
 	known := func(name, what string) error {
 		if slices.Contains(names, name) {
@@ -95,32 +105,31 @@ func Of(m *onnxio.Model, o Options) ([]Output, error) {
 	}
 	if o.Classes != "" && o.Classes != None {
 		if err := known(o.Classes, "the classes are said to be in"); err != nil {
-			return nil, err
+			return err
 		}
-		i := slices.Index(names, o.Classes)
-		if v := g.Outputs()[i]; out[i].Kind == Opaque || !shaped(v) {
-			return nil, fmt.Errorf("the classes are said to be in output %q, which has not the shape of class scores: [samples, classes], floating-point, with at least two classes, where axes of size 1 may follow", o.Classes)
-		}
-		out[i].Kind = Scores
 	}
-	for name, weight := range o.Weights {
+	for _, name := range slices.Sorted(maps.Keys(o.Kinds)) {
+		if err := known(name, "a kind is given for"); err != nil {
+			return err
+		}
+		if _, err := ParseKind(string(o.Kinds[name])); err != nil {
+			return fmt.Errorf("output %q: %w", name, err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Weights)) {
 		if err := known(name, "a weight is given for"); err != nil {
-			return nil, err
+			return err
 		}
-		if !(weight >= 0 && weight <= MaxWeight) {
-			return nil, fmt.Errorf("the weight of output %q is %v; want a number from 0 to %g", name, weight, float64(MaxWeight))
+		if weight := o.Weights[name]; !(weight >= 0 && weight <= MaxWeight) {
+			return fmt.Errorf("the weight of output %q is %v; want a number from 0 to %g", name, weight, float64(MaxWeight))
 		}
 	}
-	weigh(out, o.Weights)
-	if len(out) > 0 && len(o.Weights) > 0 && !slices.ContainsFunc(out, func(o Output) bool { return o.Weight > 0 }) {
-		return nil, fmt.Errorf("no output counts: all outputs of the model have the weight 0; give one a weight")
-	}
-	return out, nil
+	return nil
 }
 
 // weigh gives the outputs their weights. The state of a cache counts where there is nothing else, or it is said to.
 func weigh(list []Output, given map[string]float64) {
-	others := slices.ContainsFunc(list, func(o Output) bool { return o.Kind == Scores || o.Kind == Values })
+	others := slices.ContainsFunc(list, func(o Output) bool { return o.Kind != State && o.Kind != Opaque })
 	for i := range list {
 		o := &list[i]
 		if o.Kind == State && others {
@@ -174,10 +183,4 @@ func shaped(v graph.Value) bool {
 		return false
 	}
 	return !slices.ContainsFunc(dims[2:], func(d graph.Dim) bool { return d.Size != 1 && d.Size >= 0 })
-}
-
-// cached tells by its name whether an output is the state of a cache: present.0.key, present_0, present_key_values.
-func cached(name string) bool {
-	rest, ok := strings.CutPrefix(name, "present")
-	return ok && (rest == "" || strings.ContainsRune("._/0123456789", rune(rest[0])))
 }

@@ -17,9 +17,9 @@ func ended(t *testing.T, end func(b *testmodels.Builder, x, y string) string, di
 	t.Helper()
 	b := testmodels.NewBuilder(5, 13, 8)
 	x := b.Input("x", tensor.Float32, "N", 8)
-	end(b, x, b.Linear(x, 8, 4, true))
+	end(b, x, b.Linear(x, 8, 16, true))
 	if dims == nil {
-		dims = []any{"N", 4}
+		dims = []any{"N", 16}
 	}
 	b.Output(b.Rename("out"), tensor.Float32, dims...)
 	return testkit.Built(t, b)
@@ -46,24 +46,24 @@ func TestScores(t *testing.T) {
 		"sigmoid":       {func(b *testmodels.Builder, x, y string) string { return one(b, "Sigmoid", y) }, Scores},
 		"temperature":   {func(b *testmodels.Builder, x, y string) string { return one(b, "Div", y, number(b, 3)) }, Scores},
 		"behind a ReLU": {func(b *testmodels.Builder, x, y string) string { return one(b, "Relu", y) }, Scores},
-		"two heads":     {func(b *testmodels.Builder, x, y string) string { return one(b, "Add", y, b.Linear(x, 8, 4, false)) }, Scores},
+		"two heads":     {func(b *testmodels.Builder, x, y string) string { return one(b, "Add", y, b.Linear(x, 8, 16, false)) }, Scores},
 		"unit norm": {func(b *testmodels.Builder, x, y string) string {
 			return b.Node("LpNormalization", []string{y}, graph.Int("axis", 1), graph.Int("p", 2))
-		}, Values},
+		}, Embedding},
 		"divided by the norm": {func(b *testmodels.Builder, x, y string) string {
 			return one(b, "Div", y, b.Node("Clip", []string{b.Node("ReduceL2", []string{y}, graph.Ints("axes", 1)), number(b, 1e-12)}))
-		}, Values},
+		}, Embedding},
 		"times the inverse norm": {func(b *testmodels.Builder, x, y string) string {
 			s := b.Node("ReduceSum", []string{one(b, "Mul", y, y), b.Ints("axes", 1)})
 			return one(b, "Mul", y, one(b, "Reciprocal", one(b, "Sqrt", s)))
-		}, Values},
+		}, Embedding},
 		"layer norm behind a residual": {func(b *testmodels.Builder, x, y string) string {
 			return b.Node("InstanceNormalization", []string{y, number(b, 1), number(b, 0)})
-		}, Values},
-		"tanh of a pooler": {func(b *testmodels.Builder, x, y string) string { return one(b, "Tanh", y) }, Values},
+		}, Embedding},
+		"tanh of a pooler": {func(b *testmodels.Builder, x, y string) string { return one(b, "Tanh", y) }, Embedding},
 		"features of a residual": {func(b *testmodels.Builder, x, y string) string {
-			return one(b, "Relu", one(b, "Add", y, one(b, "Relu", b.Linear(x, 8, 4, true))))
-		}, Values},
+			return one(b, "Relu", one(b, "Add", y, one(b, "Relu", b.Linear(x, 8, 16, true))))
+		}, Embedding},
 	} {
 		list, err := Of(ended(t, c.end), Options{})
 		if err != nil {
@@ -174,6 +174,67 @@ func TestKindsAndWeights(t *testing.T) {
 	} {
 		_, err := Of(m, c.o)
 		testkit.WantError(t, err, c.want)
+	}
+}
+
+// What an output is shows in its shape, in the nodes that make it, and in what its exporter called it.
+func TestKinds(t *testing.T) {
+	type end = func(b *testmodels.Builder, x, y string) string
+	keep := func(b *testmodels.Builder, x, y string) string { return one(b, "Identity", y) }
+	op := func(name string) end {
+		return func(b *testmodels.Builder, x, y string) string { return one(b, name, y) }
+	}
+	for name, c := range map[string]struct {
+		end  end
+		out  string
+		dims []any
+		want Kind
+	}{
+		"scores":                   {keep, "out", []any{"N", 32}, Scores},
+		"called an embedding":      {keep, "sentence_embedding", []any{"N", 32}, Embedding},
+		"normalized":               {op("LpNormalization"), "out", []any{"N", 32}, Embedding},
+		"few normalized":           {op("Tanh"), "out", []any{"N", 3}, Values},
+		"as its input":             {op("Tanh"), "out", []any{"N", 8}, Values},
+		"softmax along a sequence": {op("Softmax"), "out", []any{"N", "T", 97}, Tokens},
+		"a signal":                 {keep, "out", []any{"N", 2, 800}, Values},
+		"classes at every place":   {op("ArgMax"), "out", []any{"N", 64, 64}, Mask},
+		"scores at every place":    {op("Sigmoid"), "out", []any{"N", 5, "H", 64}, Mask},
+		"an image":                 {keep, "out", []any{"N", 3, 64, 64}, Values},
+		"behind non-maximum suppression": {func(b *testmodels.Builder, x, y string) string {
+			return one(b, "Gather", y, one(b, "NonMaxSuppression", x, y))
+		}, "out", []any{"M", 4}, Boxes},
+		"a cache": {keep, "present.0.key", []any{"N", 32}, State},
+	} {
+		b := testmodels.NewBuilder(5, 13, 8)
+		x := b.Input("x", tensor.Float32, "N", 8)
+		c.end(b, x, b.Linear(x, 8, 32, true))
+		typ := tensor.Float32
+		if name == "classes at every place" {
+			typ = tensor.Int64
+		}
+		b.Output(b.Rename(c.out), typ, c.dims...)
+		m, err := b.Model()
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := Of(m, Options{})
+		if err != nil || list[0].Kind != c.want {
+			t.Errorf("%s: %+v, %v; want %s", name, list, err, c.want)
+		}
+		m.Close()
+	}
+	m := several(t)
+	list, err := Of(m, Options{Kinds: map[string]Kind{"logits": Scores, "one": Embedding}})
+	if err != nil || list[0].Kind != Values || list[1].Kind != Scores || list[4].Kind != Embedding {
+		t.Errorf("%+v, %v", list, err)
+	}
+	for word, kinds := range map[string]map[string]Kind{
+		`did you mean "scores"?`:                  {"score": Values},
+		`unknown kind "mak" (did you mean "mask"`: {"scores": "mak"},
+		"has not the shape of class scores":       {"one": Scores},
+	} {
+		_, err := Of(m, Options{Kinds: kinds})
+		testkit.WantError(t, err, word)
 	}
 }
 

@@ -2,6 +2,7 @@ package outputs
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/onnx-compress/onnx-compress/graph"
 )
@@ -13,6 +14,8 @@ type walk struct {
 	fed map[string]bool
 	// origin names, by value, the node that makes sizes depend on numbers.
 	origin map[string]string
+	// suppressed are the values behind a non-maximum suppression.
+	suppressed map[string]bool
 	// batch has the names of the inputs' open dimensions; open tells that one of them has an open axis 0.
 	batch map[string]bool
 	open  bool
@@ -21,7 +24,7 @@ type walk struct {
 }
 
 func newWalk(g *graph.Graph) *walk {
-	w := &walk{g: g, fed: map[string]bool{}, origin: map[string]string{}, batch: map[string]bool{}, known: map[string]bool{}}
+	w := &walk{g: g, fed: map[string]bool{}, origin: map[string]string{}, suppressed: map[string]bool{}, batch: map[string]bool{}, known: map[string]bool{}}
 	for _, in := range g.Feeds() {
 		w.fed[in.Name()] = true
 		for i, d := range in.Dims() {
@@ -40,9 +43,9 @@ func newWalk(g *graph.Graph) *walk {
 
 // node notes what a node hands on from its inputs.
 func (w *walk) node(n graph.Node) {
-	fed, origin := false, ""
+	fed, origin, suppressed := false, "", n.Op() == "NonMaxSuppression" || strings.HasSuffix(n.Op(), "NMS_TRT")
 	for _, in := range n.Reads() {
-		fed = fed || w.fed[in]
+		fed, suppressed = fed || w.fed[in], suppressed || w.suppressed[in]
 		if origin == "" {
 			origin = w.origin[in]
 		}
@@ -56,6 +59,7 @@ func (w *walk) node(n graph.Node) {
 		}
 	}
 	for _, out := range n.Outputs() {
+		w.suppressed[out] = suppressed
 		if w.fed[out] = fed; origin != "" {
 			w.origin[out] = origin
 		}

@@ -20,7 +20,7 @@ func Kept() verify.Bound { return verify.Bound{Measure: verify.Agreement, Value:
 func Exploration(w io.Writer, e *compress.Exploration, verbose bool) error {
 	p := &printer{w: w}
 	p.line("%s: %s MACs, %s parameters, %s", e.Input.Path, Count(e.Input.MACs), Count(e.Input.Params), Bytes(e.Input.Bytes))
-	p.line("%s", calibrationText(&compress.Result{Calibration: e.Calibration}))
+	p.calibration(&compress.Result{Calibration: e.Calibration})
 	best := e.Smallest(Kept())
 	p.frontier(e, best)
 	p.reasons(e)

@@ -57,6 +57,9 @@ func goalText(m verify.Measure, number *float64) string {
 	case m == verify.Drop:
 		return fmt.Sprintf("%.2f points lost", 100**number)
 	}
+	if m == verify.Cosine {
+		return fmt.Sprintf("cosine %.4f", *number)
+	}
 	return fmt.Sprintf("%.2f %% agree", 100**number)
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/quote"
 )
 
 // Inspection writes the sites of a model and the nodes left alone: of those with the
@@ -14,6 +15,13 @@ func Inspection(w io.Writer, i *compress.Inspection, verbose bool) error {
 	p := &printer{w: w}
 	p.line("%s: %s MACs, %s parameters; %s, %s with weights",
 		i.Path, Count(i.MACs), Count(i.Params), number(len(i.Sites), "site"), number(len(i.Skipped), "other node"))
+	if len(i.Outputs) > 0 {
+		var gives []string
+		for _, o := range i.Outputs {
+			gives = append(gives, fmt.Sprintf("%s (%s)", quote.Name(o.Name), o.Kind.Title()))
+		}
+		p.line("gives %s", strings.Join(gives, ", "))
+	}
 	for _, u := range i.Unknown {
 		p.line("note: %s; sizes that depend on it are unknown (--input-shape NAME=SIZEx… gives it)", u)
 	}

@@ -105,7 +105,7 @@ func trials(shared bool) *compress.Trials {
 func classified() *verify.Report {
 	return &verify.Report{
 		Original: "model.onnx", Compressed: "small.onnx", Data: "1512 records of 1×28×28 in fashion.bin", Samples: 1000,
-		Outputs: []verify.Output{{Name: "logits", Values: 10000, MaxRelative: 0.6961, MeanRelative: 0.32411, Cosine: 0.909649, SNR: ref(7.0712)}},
+		Outputs: []verify.Output{{Name: "logits", Kind: "scores", Values: 10000, MaxRelative: 0.6961, MeanRelative: 0.32411, Cosine: 0.909649, SNR: ref(7.0712)}},
 		Classes: &verify.Classes{Output: "logits", Count: 10, Agreement: 0.915, Accuracy: &verify.Accuracy{
 			Labelled: 1000, Before: 0.947, After: 0.889, PerClass: []verify.ClassAccuracy{
 				{Label: 0, Samples: 94, Before: 0.894, After: 0.819},

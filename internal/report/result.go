@@ -14,18 +14,24 @@ import (
 )
 
 // Result writes what a run did as text: the totals, what verification found,
-// and, when verbose, every site and every node left alone.
+// and how it all sums up; when verbose, every site and every node left alone, too.
 func Result(w io.Writer, r *compress.Result, verbose bool) error {
 	p := &printer{w: w}
-	p.line("%s → %s%s", r.Input.Path, r.Output.Path, slowerText(r.Latency))
+	p.line("%s → %s%s%s", r.Input.Path, r.Output.Path, fittingText(r.Trials), slowerText(r.Latency))
 	p.grid([]Column{{"", false}, {"before", true}, {"after", true}, {"left", true}}, needRows(r))
 	p.times(r)
 	if said := ForText(r.For); said != "" {
 		p.line("%s", said)
 	}
 	p.line("")
-	p.line("%s of %s factored, %s left alone; %s %.4g (%s)",
-		schemesText(r.Sites), number(len(r.Sites), "site"), number(len(r.Skipped), "other node"), measureText(r), r.Plan.Loss, boundText(r.Plan))
+	planned := ""
+	if r.Plan.Given {
+		planned = ", as planned"
+	}
+	p.line("%s of %s factored, %s left alone%s", schemesText(r.Sites), number(len(r.Sites), "site"), number(len(r.Skipped), "other node"), planned)
+	if verbose && !r.Plan.Given {
+		p.line("%s %.4g (%s)", measureText(r), r.Plan.Loss, boundText(r.Plan))
+	}
 	p.widths(r.Axes)
 	p.merges(r.Merged, verbose)
 	p.goals(r.Trials, verbose)
@@ -40,22 +46,33 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 	if verbose {
 		p.details(r)
 	}
-	p.line("%s", calibrationText(r))
+	p.calibration(r)
 	if r.Tuning != nil {
 		p.learning(r.Tuning, verbose)
 	}
 	if r.Verification == nil {
 		p.line("NOT VERIFIED by execution: %s", r.Unverified)
-		return p.err
+	} else {
+		p.line("")
+		if r.Unjudged != "" {
+			p.line("%s", r.Unjudged)
+		}
+		p.verification(r.Verification)
 	}
-	p.line("")
-	if r.Unjudged != "" {
-		p.line("%s", r.Unjudged)
+	p.verdict(VerdictOf(r))
+	return p.err
+}
+
+// fittingText says what a run went by that was not asked for anything; else it is empty.
+func fittingText(t *compress.Trials) string {
+	if t == nil || !t.Fitting {
+		return ""
 	}
-	if p.err != nil {
-		return p.err
+	var words []string
+	for _, g := range t.Goals {
+		words = append(words, g.Bound.String())
 	}
-	return Verification(w, r.Verification)
+	return fmt.Sprintf(": as small as %s allows, judged on %s that calibration did not see", strings.Join(words, " and "), number(t.Judged, "sample"))
 }
 
 // needRows are what the models need.
@@ -268,9 +285,6 @@ func schemesText(sites []compress.SiteResult) string {
 
 // boundText says how good a plan could have been.
 func boundText(p compress.PlanSummary) string {
-	if p.Given {
-		return "as planned"
-	}
 	of := "these ranks"
 	if p.BesideWidths {
 		of += " beside these widths"
@@ -291,53 +305,6 @@ func measureText(r *compress.Result) string {
 		return "lost share of the weights, summed over the sites,"
 	}
 	return "lost share of the variance, summed over the sites,"
-}
-
-// calibrationText says what the losses were measured on.
-func calibrationText(r *compress.Result) string { return measuredText(r) + FewText(r.Calibration) }
-
-// FewText says that a calibration had too few samples, with numbers; empty where it had not.
-func FewText(c *compress.Calibration) string {
-	if c == nil || c.Noisiest == "" {
-		return ""
-	}
-	text := fmt.Sprintf("\nthat is few: what node %s reads is known badly", strconv.Quote(c.Noisiest))
-	if c.Wanted > 0 {
-		text += fmt.Sprintf(", about %s would do", number(c.Wanted, "sample"))
-	}
-	return text
-}
-
-func measuredText(r *compress.Result) string {
-	switch c := r.Calibration; {
-	case c == nil:
-		return "data-free: losses were measured on the weights alone"
-	case c.Sweeps == 0:
-		return "nothing to calibrate: no site may change"
-	case c.DataFree != nil && c.DataFree.Samples == 0:
-		return fmt.Sprintf("chosen by the weights alone: %s of %s are too few, and none is held out to judge by", number(c.Samples, "sample"), c.Source)
-	case c.DataFree != nil:
-		return fmt.Sprintf("chosen by the weights alone: on %s held out the outputs change by %.4g, with ranks and factors calibrated on %s of %s by %.4g",
-			number(c.DataFree.Samples, "sample"), c.DataFree.Change, number(c.Samples, "sample"), c.Source, c.DataFree.Calibrated)
-	case c.Cached:
-		return fmt.Sprintf("calibrated on %s of %s, by an earlier run%s", number(c.Samples, "sample"), c.Source, refitText(r))
-	case c.Sweeps > 1:
-		return fmt.Sprintf("calibrated on %s of %s, in %d sweeps%s", number(c.Samples, "sample"), c.Source, c.Sweeps, refitText(r))
-	default:
-		return fmt.Sprintf("calibrated on %s of %s%s", number(c.Samples, "sample"), c.Source, refitText(r))
-	}
-}
-
-// refitText says what solving the sites anew gave, behind a calibration.
-func refitText(r *compress.Result) string {
-	switch f := r.Refit; {
-	case f == nil:
-		return ""
-	case f.Skipped != "":
-		return "; no refit: " + f.Skipped
-	default:
-		return fmt.Sprintf("; %d of %s refitted", f.Kept, number(len(r.Sites), "site"))
-	}
 }
 
 func siteRows(sites []compress.SiteResult) [][]any {

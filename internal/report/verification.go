@@ -16,19 +16,27 @@ const (
 	movedSamples = 3
 )
 
-// Verification writes how far two models lie apart.
+// Verification writes how far two models lie apart, and ends with the sentence that sums it up.
 func Verification(w io.Writer, r *verify.Report) error {
 	p := &printer{w: w}
+	p.verification(r)
+	p.line("")
+	p.line("%s", r.Judge().Text)
+	return p.err
+}
+
+// verification writes the numbers of a comparison.
+func (p *printer) verification(r *verify.Report) {
 	p.line("verified on %s of %s", number(r.Samples, "sample"), r.Data)
 	var rows [][]any
 	for _, o := range r.Outputs {
 		if o.Values == 0 {
-			rows = append(rows, []any{o.Name, none, none, none, none})
+			rows = append(rows, []any{o.Name, o.Kind, none, none, none, none})
 			continue
 		}
-		rows = append(rows, []any{o.Name, snr(o), fmt.Sprintf("%.5f", o.Cosine), fmt.Sprintf("%.3g", o.MeanRelative), fmt.Sprintf("%.3g", o.MaxRelative)})
+		rows = append(rows, []any{o.Name, o.Kind, snr(o), fmt.Sprintf("%.5f", o.Cosine), fmt.Sprintf("%.3g", o.MeanRelative), fmt.Sprintf("%.3g", o.MaxRelative)})
 	}
-	p.grid([]Column{{"output", false}, {"SNR", true}, {"cosine", true}, {"mean error", true}, {"largest error", true}}, rows)
+	p.grid([]Column{{"output", false}, {"is", false}, {"SNR", true}, {"cosine", true}, {"mean error", true}, {"largest error", true}}, rows)
 	for _, o := range r.Outputs {
 		if words := Uncompared(o); words != "" {
 			p.line("  %s %s", o.Name, words)
@@ -41,8 +49,17 @@ func Verification(w io.Writer, r *verify.Report) error {
 		p.line("same top-1 class for %.2f %% of the samples", 100*c.Agreement)
 		p.accuracy(c.Accuracy)
 	}
+	p.neighbours(r.Outputs)
 	p.moved(r.Moved)
-	return p.err
+}
+
+// neighbours says how many of the nearest neighbours of embeddings were kept.
+func (p *printer) neighbours(list []verify.Output) {
+	for _, o := range list {
+		if n := o.Neighbours; n != nil {
+			p.line("%s: %.2f %% of the %d nearest neighbours kept, among %s", o.Name, 100*n.Kept, n.Of, number(n.Samples, "sample"))
+		}
+	}
 }
 
 // Uncompared says what of an output was not compared, or counts nothing; empty where all of it was and does.
@@ -52,7 +69,7 @@ func Uncompared(o verify.Output) string {
 		return "is not compared: " + o.Uncompared
 	case o.Differing > 0:
 		return fmt.Sprintf("has sizes that depend on the data, and differ for %s, which are left out", number(o.Differing, "sample"))
-	case o.Kind == string(outputs.State) && o.Ignored:
+	case o.Kind == outputs.State && o.Ignored:
 		return "is the state of a cache, and counts nothing"
 	case o.Ignored:
 		return "counts nothing"

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -58,8 +59,9 @@ type Options struct {
 	// leaves an output alone; the state of a cache and outputs whose sizes depend on the data have it by default.
 	Losses  map[string]Loss
 	Weights map[string]float64
-	// Classes names the output with class scores, or is "none"; empty means to look.
+	// Classes names the output with class scores, or is "none"; empty means to look. Kinds say what outputs are, where it is known better.
 	Classes string
+	Kinds   map[string]outputs.Kind
 	// Loss is that of the outputs that Losses does not name.
 	Loss Loss
 	// Temperature softens class probabilities for KL; default 2.
@@ -212,6 +214,9 @@ func (o Options) String() string {
 		o.Values, o.Features, o.Labels, o.Lambda, o.Patience, o.Seed)
 	if o.Classes != "" {
 		text += ", classes " + o.Classes
+	}
+	if len(o.Kinds) > 0 {
+		text += fmt.Sprintf(", kinds %v", o.Kinds)
 	}
 	if o.Augment != nil {
 		text += ", augment " + o.Augment.String()

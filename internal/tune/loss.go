@@ -3,6 +3,7 @@ package tune
 import (
 	"math"
 
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 )
 
@@ -11,7 +12,7 @@ type Loss string
 
 // The losses. Squared distances are shares of the variance of t, so that outputs and models can be compared.
 const (
-	// AutoLoss is Logits for outputs that look like class scores, else MSE.
+	// AutoLoss is Logits for outputs that look like class scores, Cosine for embeddings, else MSE.
 	AutoLoss Loss = ""
 	// Logits is ‖c(y) − c(t)‖² with c(y) the scores less their mean: a shift of all scores of a sample changes no class.
 	Logits Loss = "logits"
@@ -32,6 +33,17 @@ func ParseLoss(s string) (Loss, error) {
 		return AutoLoss, nil
 	}
 	return suggest.Named("loss", s, append([]Loss{"auto"}, Losses()...))
+}
+
+// auto is the loss of an output of a kind, which has scores of so many classes.
+func auto(kind outputs.Kind, classes int) Loss {
+	switch {
+	case classes > 0:
+		return Logits
+	case kind == outputs.Embedding:
+		return Cosine
+	}
+	return MSE
 }
 
 // squared reports whether the loss is a squared distance, to be divided by a variance.

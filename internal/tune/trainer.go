@@ -214,7 +214,7 @@ func (t *trainer) keeps() bool { return t.o.Augment == nil }
 
 // taught lists the values that are held to the original's: outputs with a weight, then those inside.
 func (t *trainer) taught() ([]string, error) {
-	list, err := outputs.Of(t.original, outputs.Options{Classes: t.o.Classes, Weights: t.o.Weights})
+	list, err := outputs.Of(t.original, outputs.Options{Classes: t.o.Classes, Weights: t.o.Weights, Kinds: t.o.Kinds})
 	if err != nil {
 		return nil, err
 	}
@@ -296,9 +296,7 @@ func (t *trainer) describe(values []string, answers []tensor.Dense, batch int) e
 				one.loss = t.o.Loss
 			}
 			if one.loss == AutoLoss {
-				if one.loss = MSE; one.classes > 0 {
-					one.loss = Logits
-				}
+				one.loss = auto(t.kinds[v].Kind, one.classes)
 			}
 			if one.loss != MSE && one.loss != Cosine && outputs.Classes(a.Shape) == 0 {
 				return fmt.Errorf("output %q has the shape %v, which is not that of class scores; %s is no loss for it", v, a.Shape, one.loss)

@@ -24,7 +24,7 @@ const (
 func behaviourBlocks(v *verify.Report) []block {
 	out := []block{text("Both models ran on %s of %s.", number(v.Samples, "sample"), v.Data), outputTable(v)}
 	if c := v.Classes; c != nil {
-		low, high := wilson(c.Agreement, v.Samples)
+		low, high := verify.Wilson(c.Agreement, v.Samples)
 		out = append(out, text("Top class of %s, of %s classes: the same for %s of the samples; with 95 %% confidence between %s and %s of all such samples.",
 			c.Output, grouped(c.Count), exact(c.Agreement), report.Percent(low), report.Percent(high)))
 		if a := c.Accuracy; a != nil {

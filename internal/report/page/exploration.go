@@ -46,7 +46,7 @@ func explored(e *compress.Exploration) []block {
 	}
 	out = append(out, text("All ran beside the original on %s of %s that calibration did not see.", number(e.Samples, "sample"), e.Data))
 	if p := e.Smallest(report.Kept()); p != nil {
-		low, _ := wilson(*p.Agreement, e.Samples)
+		low, _ := verify.Wilson(*p.Agreement, e.Samples)
 		out = append(out, text("The smallest that gives the same answer for 99 %% of these samples has %s of the %s left (%s; of all such samples it is at least %s, with 97.5 %% confidence).",
 			report.Percent(p.Budget), resource(e.Over), exact(*p.Agreement), report.Percent(low)))
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/report"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // ofResult is the page of a compression.
@@ -14,13 +15,15 @@ func ofResult(r *compress.Result) *document {
 	d := &document{Title: base(r.Input.Path) + ", compressed"}
 	d.Lead = fmt.Sprintf("%s became %s: %s.", r.Input.Path, r.Output.Path, factored(r))
 	d.Warnings = warnings(r)
+	verdict := report.VerdictOf(r)
 	d.Tiles = tiles(r)
 	d.add("summary", "Summary", block{Points: []point{
-		{"What was saved.", savedText(r)},
-		{"What it costs.", costText(r)},
+		{"What was saved.", verdict.Gained},
+		{"What it costs.", strings.TrimSpace(verdict.Cost + " " + classText(r))},
 		{"On what evidence.", evidenceText(r)},
 	}})
 	d.add("before", "Before roll-out", block{Points: advice(r)})
+	d.Sections[0].Blocks = append(d.Sections[0].Blocks, nextBlocks(verdict)...)
 	d.beside("summary", "before")
 	d.add("frontier", "Other budgets", frontierBlocks(r)...)
 	d.add("sizes", "Size and speed", sizes(r), targets(r), latencyText(r))
@@ -84,16 +87,29 @@ func tiles(r *compress.Result) []tile {
 	if l := r.Latency; l != nil && l.Skipped == "" {
 		out = append(out, tile{"Speed", fmt.Sprintf("%.2f×", l.Speed), report.Millis(l.Before) + " → " + report.Millis(l.After)})
 	}
-	if r.Verification == nil {
+	if r.Verification == nil || r.Calibration == nil { // which nothing real judged
 		return out
 	}
-	if c := r.Verification.Classes; c != nil && r.Calibration != nil {
-		out = append(out, tile{"Same answer", exact(c.Agreement), "of " + number(r.Verification.Samples, "sample")})
-		if a := c.Accuracy; a != nil {
+	switch j := r.Verification.Judge(); {
+	case j.Measure == verify.Agreement:
+		out = append(out, tile{"Same answer", exact(*j.Value), "of " + number(j.Samples, "sample")})
+		if a := r.Verification.Classes.Accuracy; a != nil {
 			out = append(out, tile{"Accuracy", exact(a.After), "was " + exact(a.Before) + ", " + percentPoints(a.After-a.Before)})
 		}
-	} else if o := leastSNR(r.Verification); o != nil && o.SNR != nil {
-		out = append(out, tile{"Signal to noise", fmt.Sprintf("%.1f dB", *o.SNR), "of output " + o.Name})
+	case j.Value == nil:
+	case j.Measure == verify.Cosine:
+		out = append(out, tile{"Cosine", fmt.Sprintf("%.4f", *j.Value), "of " + j.Output})
+	case j.Measure == verify.SNR:
+		out = append(out, tile{"Signal to noise", report.Decibels(*j.Value), "of output " + j.Output})
+	}
+	return out
+}
+
+// nextBlocks say what to try.
+func nextBlocks(v *compress.Verdict) []block {
+	var out []block
+	for _, s := range v.Next {
+		out = append(out, text("Next: %s.", s.Why), block{Command: s.Command})
 	}
 	return out
 }

@@ -51,6 +51,9 @@ func measured(m verify.Measure, number *float64) string {
 	case m == verify.Drop:
 		return percentPoints(-*number)
 	}
+	if m == verify.Cosine {
+		return fmt.Sprintf("cosine %.4f", *number)
+	}
 	return exact(*number) + " agree"
 }
 

@@ -9,57 +9,24 @@ import (
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
-// savedText says what was saved, in one breath.
-func savedText(r *compress.Result) string {
-	a, b := r.Input, r.Output
-	said := fmt.Sprintf("The model needs %s multiply-adds (%s → %s) and %s parameters, and its file takes %s (%s → %s).",
-		change(float64(a.MACs), float64(b.MACs), "fewer", "more"), report.Count(a.MACs), report.Count(b.MACs),
-		change(float64(a.Params), float64(b.Params), "fewer", "more"),
-		change(float64(a.Bytes), float64(b.Bytes), "less", "more"), report.Bytes(a.Bytes), report.Bytes(b.Bytes))
-	l := r.Latency
-	switch {
-	case l == nil || l.Skipped != "":
-		return said + " How much faster it runs was not measured."
-	case l.Low <= 1 && l.High >= 1:
-		return said + fmt.Sprintf(" On this machine it runs about as fast as before (%s against %s).", report.Millis(l.After), report.Millis(l.Before))
-	case l.Speed > 1:
-		return said + fmt.Sprintf(" On this machine one inference takes %s in place of %s: it is %.2f times as fast.", report.Millis(l.After), report.Millis(l.Before), l.Speed)
-	}
-	return said + fmt.Sprintf(" On this machine it is not faster, but slower: one inference takes %s in place of %s.", report.Millis(l.After), report.Millis(l.Before))
-}
-
-// costText says what the saving costs in behaviour.
-func costText(r *compress.Result) string {
+// classText names the class that lost most, where samples with labels tell.
+func classText(r *compress.Result) string {
 	v := r.Verification
-	if v == nil {
-		return fmt.Sprintf("Nothing was measured. The search expects a loss of %s (%s).", small(r.Plan.Loss), lossName(r))
+	if v == nil || r.Calibration == nil || v.Classes == nil {
+		return ""
 	}
-	if r.Calibration == nil {
-		return "That is not known: random inputs cannot tell."
+	switch {
+	case v.Classes.Accuracy == nil && v.Classes.Agreement == 1:
+		return ""
+	case v.Classes.Accuracy == nil:
+		return "Whether the other answers became better or worse is not known, because the samples have no labels."
 	}
-	if c := v.Classes; c != nil {
-		low, high := wilson(c.Agreement, v.Samples)
-		said := fmt.Sprintf("For %s of the samples both models give the same answer (with 95 %% confidence between %s and %s of all such samples).",
-			exact(c.Agreement), report.Percent(low), report.Percent(high))
-		a := c.Accuracy
-		if a == nil {
-			return said + " Whether the others became better or worse is not known, because the samples have no labels."
-		}
-		said += fmt.Sprintf(" Accuracy goes from %s to %s (%s).", exact(a.Before), exact(a.After), percentPoints(a.After-a.Before))
-		if lost, _ := losers(a); len(lost) > 0 {
-			w := lost[0]
-			said += fmt.Sprintf(" The class that lost most is %d: from %s to %s, on %s.", w.Label, report.Percent(w.Before), report.Percent(w.After), number(w.Samples, "sample"))
-		}
-		return said
+	lost, _ := losers(v.Classes.Accuracy)
+	if len(lost) == 0 {
+		return ""
 	}
-	o := leastSNR(v)
-	if o == nil {
-		return "On the samples, the outputs are the same numbers as before."
-	}
-	if o.SNR == nil {
-		return fmt.Sprintf("The outputs change: %s has other values where the original has zeros.", o.Name)
-	}
-	return fmt.Sprintf("The outputs change: of %s, where they change most, the signal is %.1f dB above the noise (a mean error of %s of the outputs' size).", o.Name, *o.SNR, report.Percent(o.MeanRelative))
+	w := lost[0]
+	return fmt.Sprintf("The class that lost most is %d: from %s to %s, on %s.", w.Label, report.Percent(w.Before), report.Percent(w.After), number(w.Samples, "sample"))
 }
 
 // evidenceText says what that is known from.

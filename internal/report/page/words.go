@@ -34,17 +34,6 @@ func grouped(n int) string {
 	return s
 }
 
-// change says how a need changed: 50.0 % less, 3.1 % more, as before.
-func change(before, after float64, less, more string) string {
-	if before <= 0 || math.Abs(after/before-1) < 0.0005 {
-		return "as much as before"
-	}
-	if after < before {
-		return report.Percent(1-after/before) + " " + less
-	}
-	return report.Percent(after/before-1) + " " + more
-}
-
 // points writes a difference of shares in percentage points, with its sign.
 func percentPoints(d float64) string {
 	s := fmt.Sprintf("%+.2f", 100*d)
@@ -121,16 +110,6 @@ func lossName(r *compress.Result) string {
 	return "lost share of the layers' own outputs, summed over the layers"
 }
 
-// wilson is the 95 % interval of a share that was counted on n samples (E. B. Wilson, Journal
-// of the American Statistical Association 22, 1927).
-func wilson(share float64, n int) (low, high float64) {
-	const z = 1.959964
-	count := float64(n)
-	middle := (share + z*z/(2*count)) / (1 + z*z/count)
-	reach := z / (1 + z*z/count) * math.Sqrt(share*(1-share)/count+z*z/(4*count*count))
-	return max(0, middle-reach), min(1, middle+reach)
-}
-
 // telling is how many samples of a class it takes to say anything about it: of so many, one
 // is five points.
 const telling = 20
@@ -146,18 +125,6 @@ func losers(a *verify.Accuracy) (out []verify.ClassAccuracy, told bool) {
 	}
 	slices.SortStableFunc(out, func(a, b verify.ClassAccuracy) int { return cmp.Compare(b.Before-b.After, a.Before-a.After) })
 	return out, told
-}
-
-// leastSNR is the output with the least signal to noise ratio, nil where all are equal.
-func leastSNR(r *verify.Report) *verify.Output {
-	var out *verify.Output
-	for i := range r.Outputs {
-		o := &r.Outputs[i]
-		if o.Values > 0 && !o.Ignored && !math.IsInf(o.Ratio(), 1) && (out == nil || o.Ratio() < out.Ratio()) {
-			out = o
-		}
-	}
-	return out
 }
 
 // decibels writes a signal to noise ratio in a cell.

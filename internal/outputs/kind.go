@@ -1,0 +1,121 @@
+package outputs
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/suggest"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// Kind says what an output's numbers are.
+type Kind string
+
+// The kinds of outputs.
+const (
+	// Scores are class scores, [samples, classes]: the largest of a sample names its class.
+	Scores Kind = "scores"
+	// Embedding is a vector for each sample, [samples, size], that is compared with others by its direction.
+	Embedding Kind = "embedding"
+	// Boxes are what a detector found: behind a non-maximum suppression.
+	Boxes Kind = "boxes"
+	// Mask has scores or classes for every place of an image.
+	Mask Kind = "mask"
+	// Tokens are class scores at every position of a sequence, [samples, positions, classes].
+	Tokens Kind = "tokens"
+	// Values are other numbers: a signal, an image, a regression.
+	Values Kind = "values"
+	// State is what a model hands on to its own next run: the cache of attention's keys and values, called present.* by
+	// those who export decoders. Its numbers matter by what the next outputs make of them.
+	State Kind = "state"
+	// Opaque has no numbers: a sequence, an optional value, a map, strings.
+	Opaque Kind = "opaque"
+)
+
+// Kinds lists the kinds that an output with numbers may be said to be of.
+func Kinds() []Kind { return []Kind{Scores, Embedding, Boxes, Mask, Tokens, Values, State} }
+
+// ParseKind reads one of Kinds.
+func ParseKind(word string) (Kind, error) { return suggest.Named("kind", word, Kinds()) }
+
+// Title names the kind in words.
+func (k Kind) Title() string {
+	switch k {
+	case Scores:
+		return "class scores"
+	case Tokens:
+		return "class scores by position"
+	case State:
+		return "state of a cache"
+	case Values:
+		return "other numbers"
+	case Opaque:
+		return "no numbers"
+	}
+	return string(k)
+}
+
+// kind tells what an output is from its shape, the nodes that make it, and where these leave it open from its name.
+func (w *walk) kind(v graph.Value) Kind {
+	name := v.Name()
+	switch vector := shaped(v); {
+	case v.Declared() && !v.Dense() || v.Type() == tensor.String:
+		return Opaque
+	case cached(name):
+		return State
+	case w.suppressed[name]:
+		return Boxes
+	case vector && w.scores(name) && !strings.Contains(strings.ToLower(name), "embed"):
+		return Scores
+	case w.echoes(v):
+		return Values
+	case vector && flat(v):
+		return Embedding
+	case w.positions(v):
+		return Tokens
+	case w.places(v):
+		return Mask
+	}
+	return Values
+}
+
+// shortest is the least size of what is taken for an embedding: fewer numbers are measures of something.
+const shortest = 16
+
+// flat tells whether a value is declared to be one long vector for each sample.
+func flat(v graph.Value) bool {
+	dims := v.Dims()
+	return len(dims) >= 2 && (dims[1].Size < 0 || dims[1].Size >= shortest) && !slices.ContainsFunc(dims[2:], func(d graph.Dim) bool { return d.Size != 1 })
+}
+
+// echoes tells whether a value has the shape of one of the model's inputs, samples aside: a signal that became another.
+func (w *walk) echoes(v graph.Value) bool {
+	dims := v.Dims()
+	return len(dims) > 1 && slices.ContainsFunc(w.g.Feeds(), func(in graph.Value) bool {
+		other := in.Dims()
+		return len(other) == len(dims) && slices.EqualFunc(dims[1:], other[1:], func(d, e graph.Dim) bool { return d.Size == e.Size && d.Name == e.Name })
+	})
+}
+
+// positions tells whether a value has class scores along its last axis, of three: behind a softmax, or of a text by a linear layer.
+func (w *walk) positions(v graph.Value) bool {
+	if dims := v.Dims(); len(dims) != 3 || dims[2].Size == 1 || v.Type() != tensor.Undefined && !v.Type().IsFloat() {
+		return false
+	}
+	reads := slices.ContainsFunc(w.g.Feeds(), func(in graph.Value) bool { return in.Type() == tensor.Int64 || in.Type() == tensor.Int32 })
+	return w.made(v.Name(), "Softmax", "LogSoftmax") || reads && w.linear(v.Name())
+}
+
+// places tells whether a value has scores or classes at every place of an image.
+func (w *walk) places(v graph.Value) bool {
+	dims := v.Dims()
+	return (len(dims) == 3 || len(dims) == 4) && dims[len(dims)-1].Size != 1 && dims[len(dims)-2].Size != 1 &&
+		(w.made(v.Name(), "ArgMax") || len(dims) == 4 && w.made(v.Name(), "Softmax", "LogSoftmax", "Sigmoid", "HardSigmoid"))
+}
+
+// cached tells by its name whether an output is the state of a cache: present.0.key, present_0, present_key_values.
+func cached(name string) bool {
+	rest, ok := strings.CutPrefix(name, "present")
+	return ok && (rest == "" || strings.ContainsRune("._/0123456789", rune(rest[0])))
+}

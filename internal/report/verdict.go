@@ -1,0 +1,156 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"strings"
+
+	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/quote"
+	"github.com/onnx-compress/onnx-compress/verify"
+)
+
+// Verdict sums a result up. asked has the words of the commands that it names; words in capitals stand in for what is missing there.
+func Verdict(r *compress.Result, asked compress.Asked) *compress.Verdict {
+	return &compress.Verdict{Gained: gained(r), Cost: cost(r), Next: next(r, asked)}
+}
+
+// VerdictOf is the verdict that a result has, or where no command made one, that of its numbers.
+func VerdictOf(r *compress.Result) *compress.Verdict {
+	if r.Verdict != nil {
+		return r.Verdict
+	}
+	return Verdict(r, compress.Asked{Model: r.Input.Path})
+}
+
+// gained says what became smaller, and how much faster that is.
+func gained(r *compress.Result) string {
+	a, b := r.Input, r.Output
+	if a.MACs == b.MACs && a.Params == b.Params {
+		return "Nothing became smaller: the model computes what it did, with the same weights."
+	}
+	said := fmt.Sprintf("The file has %s of the original's size (%s of %s)", Ratio(b.Bytes, a.Bytes), Bytes(b.Bytes), Bytes(a.Bytes))
+	if a.MACs > 0 {
+		said += fmt.Sprintf(", the model %s of its multiply-adds (%s of %s)", Ratio(b.MACs, a.MACs), Count(b.MACs), Count(a.MACs))
+	}
+	switch l := r.Latency; {
+	case l == nil || l.Skipped != "":
+		said += "; how fast it runs was not measured."
+	case l.Low <= 1 && l.High >= 1:
+		said += fmt.Sprintf("; on this machine it runs about as fast as before (%s, %s before).", Millis(l.After), Millis(l.Before))
+	case l.Speed > 1:
+		said += fmt.Sprintf("; on this machine it runs %.2f times as fast (%s, %s before).", l.Speed, Millis(l.After), Millis(l.Before))
+	default:
+		said += fmt.Sprintf("; on this machine it is slower, at %.2f times the original's speed (%s, %s before).", l.Speed, Millis(l.After), Millis(l.Before))
+	}
+	return said
+}
+
+// cost says what that costs, on what evidence.
+func cost(r *compress.Result) string {
+	v := r.Verification
+	if v == nil {
+		return "Nothing was verified by running it: " + strings.TrimSuffix(r.Unverified, ".") + "."
+	}
+	if r.Calibration == nil {
+		random := *v
+		random.Evidence = verify.Random
+		v = &random
+	}
+	said := v.Judge().Text
+	if t := r.Trials; t != nil && t.Shared {
+		said += " These samples chose the size too, so that on others it may keep less."
+	}
+	return said
+}
+
+// goal is what the run went by, of the measure that its outputs are judged by; without such a goal, what fits them.
+func goal(r *compress.Result, j verify.Judged) verify.Bound {
+	if t := r.Trials; t != nil {
+		for _, g := range t.Goals {
+			if g.Measure == j.Measure {
+				return g.Bound
+			}
+		}
+	}
+	return verify.Fitting(j.Kind)
+}
+
+// looser is a goal that allows about three times as much.
+func looser(g verify.Bound) verify.Bound {
+	if g.Measure == verify.SNR {
+		return verify.Bound{Measure: g.Measure, Value: max(1, g.Value-10)}
+	}
+	return verify.Bound{Measure: g.Measure, Value: max(0.5, math.Round(1e4*(1-3*(1-g.Value)))/1e4)}
+}
+
+// next is what to try.
+func next(r *compress.Result, asked compress.Asked) []compress.NextStep {
+	on := "SAMPLES"
+	if asked.Samples != "" {
+		on = asked.Samples
+	}
+	join := func(words ...string) string { return "onnx-compress " + strings.Join(append(words, asked.Inputs), " ") }
+	step := func(why string, words ...string) compress.NextStep {
+		return compress.NextStep{Why: why, Command: strings.TrimSpace(join(words...))}
+	}
+	v := r.Verification
+	switch {
+	case r.Calibration == nil:
+		return []compress.NextStep{step("give it samples, a few hundred like those that the model will see, without labels: it becomes much better, and is judged", asked.Model, "--calib", on)}
+	case v == nil:
+		return nil
+	}
+	var out []compress.NextStep
+	j := v.Judge()
+	kept := j.Measure == "" || verify.Fitting(j.Kind).Allows(verify.Value(j.Value))
+	short := tooFew(r, j)
+	switch t := r.Trials; {
+	case short == "":
+	case t != nil && t.Fitting && t.Shared: // which chose the size by so few
+		out = append(out, step(short+": compress it again with more", asked.Model, "-o", quote.Shell(r.Output.Path), "--force", strings.TrimSpace("--calib MORE "+asked.Prepared)))
+	default:
+		out = append(out, step(short+": judge it on more", "verify", asked.Model, quote.Shell(r.Output.Path), strings.TrimSpace("--data MORE "+asked.Prepared)))
+	}
+	switch {
+	case !kept && r.Tuning == nil:
+		out = append(out, step("win some of that back by tuning, without labels", "tune", asked.Model, quote.Shell(r.Output.Path), "-o", quote.Shell(besides(r.Output.Path, "tuned")), "--data", on))
+	case !kept || short != "":
+	case r.Trials != nil:
+		out = append(out, step("smaller still, if it may lose more", asked.Model, "-o", quote.Shell(besides(r.Output.Path, "smaller")), "--calib", on, "--target", looser(goal(r, j)).String()))
+	default:
+		out = append(out, step("see what other sizes would lose", "explore", asked.Model, "--calib", on))
+	}
+	return out
+}
+
+// besides is a name for a file beside one that is there.
+func besides(path, word string) string {
+	kind := filepath.Ext(path)
+	return strings.TrimSuffix(strings.TrimSuffix(path, kind), ".small") + "." + word + kind
+}
+
+// tooFew says that samples are too few to tell an agreement from one that is noticeably less; empty where they are not.
+func tooFew(r *compress.Result, j verify.Judged) string {
+	if j.Measure != verify.Agreement || verify.Value(j.Value) < 0.985 {
+		return ""
+	}
+	share := goal(r, j).Value
+	if *j.Low >= 1-3*(1-share) {
+		return ""
+	}
+	return fmt.Sprintf("%s are too few to tell %s from %s, about %d would do", number(j.Samples, "sample"),
+		verify.Agreement.Text(share), verify.Agreement.Text(1-3*(1-share)), verify.Telling(share))
+}
+
+// verdict ends the text of a result.
+func (p *printer) verdict(v *compress.Verdict) {
+	p.line("")
+	p.line("%s", v.Gained)
+	p.line("%s", v.Cost)
+	for _, s := range v.Next {
+		p.line("Next: %s:", s.Why)
+		p.line("  %s", s.Command)
+	}
+}

@@ -1,0 +1,158 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/verify"
+)
+
+// embeddings is a report on a sentence encoder.
+func embeddings(n int) *verify.Report {
+	return &verify.Report{Samples: n, Evidence: verify.Unseen, Data: "texts", Outputs: []verify.Output{{
+		Name: "embedding", Kind: "embedding", Values: 384, Cosine: 0.99213, LeastCosine: 0.90123, SNR: ref(18.123),
+		Neighbours: &verify.Neighbours{Of: 10, Samples: n, Kept: 0.9375},
+	}}}
+}
+
+// figures are the numbers of a JSON document, and its files' and times' ratios, as sentences may write them.
+func figures(doc any) []float64 {
+	var out []float64
+	var visit func(v any)
+	visit = func(v any) {
+		switch v := v.(type) {
+		case float64:
+			out = append(out, v, 100*v)
+		case []any:
+			for _, e := range v {
+				visit(e)
+			}
+		case map[string]any:
+			for _, e := range v {
+				visit(e)
+			}
+		}
+	}
+	visit(doc)
+	top := doc.(map[string]any)
+	before, after := top["input"].(map[string]any), top["output"].(map[string]any)
+	for _, of := range []string{"bytes", "macs", "params"} {
+		a, b := before[of].(float64), after[of].(float64)
+		out = append(out, 100*b/a)
+		for _, v := range []float64{a, b} {
+			out = append(out, v/1e3, v/1e6, v/1e9, v/1024, v/(1<<20), v/(1<<30))
+		}
+	}
+	return out
+}
+
+var written = regexp.MustCompile(`[0-9]+(\.[0-9]+)?`)
+
+// TestVerdictNumbers: every number in the sentences is one of the JSON's, but for the level of confidence.
+func TestVerdictNumbers(t *testing.T) {
+	timed := func(r *compress.Result, low, speed, high float64) {
+		r.Latency = &compress.Latency{Before: 4.5, After: 3, Speed: speed, Low: low, High: high, Turns: 9}
+	}
+	for name, change := range map[string]func(*compress.Result){
+		"classes":       func(*compress.Result) {},
+		"no labels":     func(r *compress.Result) { r.Verification.Classes.Accuracy = nil },
+		"embeddings":    func(r *compress.Result) { r.Verification = embeddings(378) },
+		"signal":        func(r *compress.Result) { r.Verification.Classes = nil },
+		"faster":        func(r *compress.Result) { timed(r, 1.4, 1.5, 1.6) },
+		"slower":        func(r *compress.Result) { timed(r, 0.6, 0.67, 0.7) },
+		"as fast":       func(r *compress.Result) { timed(r, 0.9, 1.1, 1.2) },
+		"unverified":    func(r *compress.Result) { r.Verification, r.Unverified = nil, "there is no runtime" },
+		"data-free":     func(r *compress.Result) { r.Calibration = nil },
+		"few":           func(r *compress.Result) { r.Verification.Classes.Agreement, r.Verification.Samples = 1, 30 },
+		"shared, goals": func(r *compress.Result) { r.Trials = trials(true) },
+	} {
+		r := result()
+		change(r)
+		if r.Verification != nil {
+			r.Verification.Judged = r.Verification.Judge()
+		}
+		r.Verdict = Verdict(r, compress.Asked{Model: "model.onnx", Samples: "photos"})
+		var b bytes.Buffer
+		if err := JSON(&b, r); err != nil {
+			t.Fatal(err)
+		}
+		var doc any
+		if err := json.Unmarshal(b.Bytes(), &doc); err != nil {
+			t.Fatal(err)
+		}
+		known := figures(doc)
+		said := strings.ReplaceAll(r.Verdict.Gained+" "+r.Verdict.Cost, "95 % confidence", "")
+		said = strings.ReplaceAll(said, "top-1", "")
+		for _, number := range written.FindAllString(said, -1) {
+			v, _ := strconv.ParseFloat(number, 64)
+			_, digits, _ := strings.Cut(number, ".")
+			unit := math.Pow(10, -float64(len(digits)))
+			found := false
+			for _, k := range known {
+				found = found || math.Abs(k-v) <= unit/2+1e-9
+			}
+			if !found {
+				t.Errorf("%s: %s is no number of the JSON: %s", name, number, said)
+			}
+		}
+		var text bytes.Buffer
+		if err := Result(&text, r, false); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range []string{r.Verdict.Gained, r.Verdict.Cost} {
+			if !strings.Contains(text.String(), s) || strings.Contains(s, "NaN") {
+				t.Errorf("%s: the text lacks %q", name, s)
+			}
+		}
+	}
+}
+
+// TestNext: what is tried next follows from how much was kept, and on how many samples that is known.
+func TestNext(t *testing.T) {
+	agreeing := func(share float64, n int) func(*compress.Result) {
+		return func(r *compress.Result) {
+			r.Verification.Classes.Agreement, r.Verification.Samples = share, n
+		}
+	}
+	for name, c := range map[string]struct {
+		change func(*compress.Result)
+		want   []string
+	}{
+		"lost much":   {agreeing(0.9, 1000), []string{"onnx-compress tune model.onnx small.onnx -o small.tuned.onnx --data photos --labels=l.tsv --crop=224"}},
+		"lost little": {agreeing(0.995, 1000), []string{"onnx-compress explore model.onnx --calib photos --labels=l.tsv --crop=224"}},
+		"too few":     {agreeing(1, 30), []string{"onnx-compress verify model.onnx small.onnx --data MORE --crop=224"}},
+		"too few for both": {
+			func(r *compress.Result) { agreeing(1, 30)(r); r.Trials = trials(true); r.Trials.Fitting = true },
+			[]string{"onnx-compress model.onnx -o small.onnx --force --calib MORE --crop=224"},
+		},
+		"data-free":     {func(r *compress.Result) { r.Calibration = nil }, []string{"onnx-compress model.onnx --calib photos --labels=l.tsv --crop=224"}},
+		"not run":       {func(r *compress.Result) { r.Verification = nil }, nil},
+		"a goal is met": {func(r *compress.Result) { agreeing(0.99, 1000)(r); r.Trials = trials(false) }, []string{"-o small.smaller.onnx --calib photos --labels=l.tsv --crop=224 --target agree=97%"}},
+		"embeddings":    {func(r *compress.Result) { r.Verification = embeddings(100); r.Trials = trials(false) }, []string{"--target cosine=0.97"}},
+		"tuned":         {func(r *compress.Result) { agreeing(0.9, 1000)(r); r.Tuning = &compress.Tuning{} }, nil},
+	} {
+		r := result()
+		c.change(r)
+		got := Verdict(r, compress.Asked{Model: "model.onnx", Samples: "photos --labels=l.tsv --crop=224", Prepared: "--crop=224"}).Next
+		if len(got) != len(c.want) {
+			t.Errorf("%s: %+v", name, got)
+			continue
+		}
+		for i, want := range c.want {
+			if !strings.Contains(got[i].Command, want) || got[i].Why == "" {
+				t.Errorf("%s: %+v, want %s", name, got[i], want)
+			}
+		}
+	}
+	r := result()
+	agreeing(1, 30)(r)
+	if why := Verdict(r, compress.Asked{}).Next[0].Why; !strings.Contains(why, "30 samples are too few to tell 99 % from 97 %") {
+		t.Error(why)
+	}
+}
