@@ -27,11 +27,17 @@ type forecast struct {
 	memo  *memo
 }
 
-// memo is what a forecast was asked.
+// memo is what a forecast was asked: of options at sites, and, more often, of what narrower nodes save.
 type memo struct {
 	mu    sync.Mutex
 	known map[asked]int64
+	saved map[narrowed]int64
 }
+
+func newMemo() *memo { return &memo{known: map[asked]int64{}, saved: map[narrowed]int64{}} }
+
+// narrowed is a node, by its number among those that axes change, with so many channels.
+type narrowed struct{ node, out, in int }
 
 // asked is an option at a site whose kernel has so many channels.
 type asked struct {
@@ -75,7 +81,7 @@ func (a *Analysis) foretell(ctx context.Context, o Options) (*forecast, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &forecast{table: o.Costs, a: at, sites: map[string]*rewrite.Site{}, memo: &memo{known: map[asked]int64{}}}
+	f := &forecast{table: o.Costs, a: at, sites: map[string]*rewrite.Site{}, memo: newMemo()}
 	if f.whole, err = o.Costs.Whole(file.SHA256); err != nil {
 		return nil, err
 	}
@@ -114,7 +120,7 @@ func (a *Analysis) atBatch(ctx context.Context, o Options) (*Analysis, error) {
 func (a *Analysis) along() (*Analysis, error) {
 	next, f := *a, *a.forecast
 	next.forecast = &f
-	f.units = a.units()
+	f.units, f.memo = a.units(), newMemo()
 	for i := range a.Axes {
 		f.axes = append(f.axes, a.Axes[i].Name)
 	}
@@ -161,9 +167,14 @@ const beyond = 1000
 
 // nanos is what an option takes at a site, which may be narrower than in the model.
 func (f *forecast) nanos(s *rewrite.Site, o option) int64 {
-	key := asked{s.Name, s.Kernel.Out, s.Kernel.In, s.Kernel.Groups, o.key()}
 	f.memo.mu.Lock()
 	defer f.memo.mu.Unlock()
+	return f.asked(s, o)
+}
+
+// asked is nanos for whoever has the memo.
+func (f *forecast) asked(s *rewrite.Site, o option) int64 {
+	key := asked{s.Name, s.Kernel.Out, s.Kernel.In, s.Kernel.Groups, o.key()}
 	ns, known := f.memo.known[key]
 	if !known {
 		at := *f.sites[s.Name]
@@ -180,13 +191,24 @@ func (f *forecast) nanos(s *rewrite.Site, o option) int64 {
 
 // saved is what the model takes less where axes have widths.
 func (f *forecast) saved(widths []int) int64 {
+	f.memo.mu.Lock()
+	defer f.memo.mu.Unlock()
 	sum := int64(0)
-	for _, c := range f.cut {
-		narrow := *c.site
-		narrow.Kernel = c.kernel(func(axis int) int { return f.units[axis] - widths[axis] })
-		if narrow.Kernel.Out != c.site.Kernel.Out || narrow.Kernel.In != c.site.Kernel.In {
-			sum += f.nanos(c.site, option{}) - f.nanos(&narrow, option{})
+	for i := range f.cut {
+		c := &f.cut[i]
+		k := c.kernel(func(axis int) int { return f.units[axis] - widths[axis] })
+		if k.Out == c.site.Kernel.Out && k.In == c.site.Kernel.In {
+			continue
 		}
+		key := narrowed{i, k.Out, k.In}
+		ns, known := f.memo.saved[key]
+		if !known {
+			narrow := *c.site
+			narrow.Kernel = k
+			ns = f.asked(c.site, option{}) - f.asked(&narrow, option{})
+			f.memo.saved[key] = ns
+		}
+		sum += ns
 	}
 	return sum
 }
