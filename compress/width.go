@@ -104,6 +104,9 @@ func (f *factoring) narrow(ctx context.Context) error {
 // eliminate works out what one axis offers.
 func (f *factoring) eliminate(ctx context.Context, axis *rewrite.Axis) (axisOffer, error) {
 	o := axisOffer{axis: axis, ratio: 1}
+	if len(axis.Products) > 0 {
+		return f.pair(ctx, o)
+	}
 	need := int64(0)
 	var read []*seen
 	for _, p := range axis.Readers {
@@ -136,8 +139,13 @@ func (f *factoring) eliminate(ctx context.Context, axis *rewrite.Axis) (axisOffe
 	if o, err = o.ordered(f, readers, order, few); err == nil && few && o.order != nil {
 		o.losses, err = heldLosses(f.env.Algebra, o.order, readers, read)
 	}
+	return o.unless(err)
+}
+
+// unless is the offer, or none where its numbers have no answer.
+func (o axisOffer) unless(err error) (axisOffer, error) {
 	if errors.As(err, new(*linalg.NumericalError)) {
-		return axisOffer{axis: axis, ratio: 1, energy: o.energy, note: err.Error()}, nil
+		return axisOffer{axis: o.axis, ratio: 1, energy: o.energy, note: err.Error()}, nil
 	}
 	return o, err
 }
@@ -173,13 +181,20 @@ func (o axisOffer) with(e *decomp.Elimination) (axisOffer, error) {
 		if losses[k], err = e.Loss(k); err != nil {
 			return o, err
 		}
-		if math.IsNaN(losses[k]) || math.IsInf(losses[k], 0) {
-			o.note = fmt.Sprintf("the loss %g with %d of %d units", losses[k], k, o.axis.Units)
-			return o, nil
+	}
+	return o.losing(e.Order(), losses), nil
+}
+
+// losing is the offer with an order and its losses, where these are numbers.
+func (o axisOffer) losing(order []int, losses []float64) axisOffer {
+	for k, v := range losses[1:] {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			o.note = fmt.Sprintf("the loss %g with %d of %d units", v, k+1, o.axis.Units)
+			return o
 		}
 	}
-	o.order, o.losses = e.Order(), losses
-	return o, nil
+	o.order, o.losses = order, losses
+	return o
 }
 
 // readers are those of an axis under what they saw.
