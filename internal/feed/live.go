@@ -12,7 +12,7 @@ const (
 	arena = 2 // times what is live the runtime may hold: its arena grows by doubling
 	// enough bytes of values make a run as fast as a larger one is: caches hold no more, and nodes take long enough for their start
 	// not to count.
-	enough = 32 << 20
+	enough = 16 << 20
 )
 
 // Fit lowers the batch and the workers to what the memory holds of the values of a model that holds so many bytes of them at once for a

@@ -58,10 +58,10 @@ func TestFit(t *testing.T) {
 	}{
 		{0, false, 1 << 20, 32, 4},
 		{1 << 10, false, 1 << 40, 32, 4},
-		{8 << 20, false, 1 << 40, 4, 4},
+		{4 << 20, false, 1 << 40, 4, 4},
 		{64 << 20, false, 1 << 40, 1, 4},
 		{64 << 20, true, 1 << 40, 32, 4},
-		{8 << 20, false, 128 << 20, 1, 2},
+		{4 << 20, false, 64 << 20, 1, 2},
 	} {
 		if batch, workers := Fit(c.live, c.fixed, c.memory, 32, 4); batch != c.batch || workers != c.workers {
 			t.Errorf("%+v: batch %d, %d workers", c, batch, workers)

@@ -212,6 +212,7 @@ func Run(ctx context.Context, lib *ort.Library, m *onnxio.Model, choices []Choic
 			return nil, err
 		}
 	}
+	w.tell(w.work())
 	return w.result, nil
 }
 

@@ -31,6 +31,7 @@ type walk struct {
 	samples int
 	workers int // that run models side by side
 	measure *measure
+	told    int // of the progress
 
 	// What the compressed model is so far.
 	patches map[int]*rewrite.Patch // by the position of the node
@@ -136,8 +137,18 @@ func (w *walk) fit(ctx context.Context, src samples.Source, indices []int, input
 
 // progress tells that so many samples went through stop k; stop −1 is that of loading.
 func (w *walk) progress(k, samples int) {
-	total := (len(w.order) + 1) * w.samples
-	w.o.Progress("", int(w.measure.share(k, float64(samples)/float64(w.samples))*float64(total)), total)
+	w.tell(int(w.measure.share(k, float64(samples)/float64(w.samples)) * float64(w.work())))
+}
+
+// work is all there is to do, in samples times sites, loading among these.
+func (w *walk) work() int { return (len(w.order) + 1) * w.samples }
+
+// tell tells that so much is done, unless it was told already.
+func (w *walk) tell(done int) {
+	if done > w.told {
+		w.told = done
+		w.o.Progress("", done, w.work())
+	}
 }
 
 // step runs stop k, solves its site, and moves the cut.
