@@ -169,7 +169,10 @@ func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options
 		if m := s.Choice.picks[i].method; m != nil {
 			choices[i].Method = *m
 		}
-		if at.pulled {
+		switch {
+		case len(s.on.silent(&at.site)) > 0:
+			choices[i].Left = "it computes less, and no site reads that: products with what another computes do"
+		case at.pulled:
 			choices[i].Left = "what is felt of its outputs is known at its inputs alone, since it has too many of them"
 		}
 	}

@@ -76,12 +76,17 @@ func (a *Analysis) whole(o Options, axis *rewrite.Axis) string {
 	if len(axis.Copied) > 0 {
 		return fmt.Sprintf("the constant %q is needed whole by other nodes, so that a copy would have to be made", axis.Copied[0])
 	}
+	if len(axis.Products) > 0 {
+		if reason := a.unpaired(axis); reason != "" {
+			return reason
+		}
+	}
 	for _, p := range axis.Producers {
 		if reason := a.excluded[p.Site.Node]; reason != "" {
 			return fmt.Sprintf("%s, which computes it, is %s", p.Site.Name, reason)
 		}
 	}
-	need := int64(0)
+	var need int64
 	for _, p := range axis.Readers {
 		if a.numbered(p.Site) < 0 {
 			return fmt.Sprintf("%s, which reads it, is left alone: %s", p.Site.Name, a.skipped(p.Site))

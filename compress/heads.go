@@ -12,8 +12,15 @@ import (
 
 // turning is how the channels of an axis' heads are turned before some are left out, so that the first of each say the most.
 type turning struct {
-	heads *rewrite.Heads
-	by    []*linalg.Matrix // of every head
+	heads   int
+	outputs []turnedSite // what computes the channels
+	inputs  []turnedSite // what reads them
+}
+
+// turnedSite is a site with the turn of its outputs, or of its inputs.
+type turnedSite struct {
+	site *rewrite.Site
+	turn decomp.Turn
 }
 
 // turned finds how an axis' heads are to be turned, and turns what reads them. It is nil for an axis without heads, and where what
@@ -30,31 +37,21 @@ func (f *factoring) turned(axis *rewrite.Axis, readers []decomp.Reader) (*turnin
 	for i, r := range heads.Readers {
 		list[i] = decomp.HeadReader{Reader: readers[i], Heads: r.Channels, Of: r.Of}
 	}
-	t := &turning{heads: heads}
-	var err error
-	if t.by, err = decomp.TurnHeads(f.env.Algebra, len(heads.Channels), list); err != nil {
+	by, err := decomp.TurnHeads(f.env.Algebra, len(heads.Channels), list)
+	if err != nil {
 		return nil, err
 	}
-	for i := range readers {
-		turn := t.reader(i)
+	t := &turning{heads: len(by), outputs: []turnedSite{{heads.Producer, decomp.Turn{Channels: heads.Channels, By: by}}}}
+	for i, r := range heads.Readers {
+		turn := decomp.Turn{Channels: r.Channels}
+		for _, head := range r.Of {
+			turn.By = append(turn.By, by[head])
+		}
+		t.inputs = append(t.inputs, turnedSite{r.Site, turn})
 		readers[i].Kernel = turn.Inputs(f.env.Algebra, readers[i].Kernel)
 		readers[i].Metric = turn.InputMetric(f.env.Algebra, readers[i].Metric)
 	}
 	return t, nil
-}
-
-// producer turns the outputs of what computes the heads, and reader the inputs of what reads them.
-func (t *turning) producer() decomp.Turn {
-	return decomp.Turn{Channels: t.heads.Channels, By: t.by}
-}
-
-func (t *turning) reader(i int) decomp.Turn {
-	r := t.heads.Readers[i]
-	out := decomp.Turn{Channels: r.Channels}
-	for _, head := range r.Of {
-		out.By = append(out.By, t.by[head])
-	}
-	return out
 }
 
 // inOrder are n units, the first to stay longest.
@@ -158,38 +155,38 @@ type turner struct {
 
 // add turns the heads of one axis.
 func (w *turner) add(a *Analysis, t *turning) error {
-	turn, p := t.producer(), t.heads.Producer
-	kernel, err := w.kernel(p)
-	if err != nil {
-		return err
-	}
-	fold := rewrite.Fold{Kernel: turn.Outputs(w.b, kernel), Site: p, Shift: w.folds[p.Name].Shift}
-	if adds, _ := p.Addend(); adds != nil {
-		fold.Shift = turn.Vector(w.b, adds)
-		for i, v := range adds {
-			fold.Shift[i] -= v
-		}
-	}
-	w.folds[p.Name] = fold
-	if at := a.numbered(p); at >= 0 {
-		err = w.sees(at, func(m decomp.Metric, s *seen) decomp.Metric { return turn.OutputMetric(w.b, m) })
-	}
-	if err != nil {
-		return err
-	}
-	for i, r := range t.heads.Readers {
-		turn := t.reader(i)
-		if kernel, err = w.kernel(r.Site); err != nil {
+	for _, o := range t.outputs {
+		kernel, err := w.kernel(o.site)
+		if err != nil {
 			return err
 		}
-		fold := w.folds[r.Site.Name]
-		fold.Kernel, fold.Site = turn.Inputs(w.b, kernel), r.Site
-		w.folds[r.Site.Name] = fold
-		err := w.sees(a.numbered(r.Site), func(m decomp.Metric, s *seen) decomp.Metric {
-			if s.mean != nil {
-				s.mean = [][]float64{turn.Vector(w.b, s.mean[0])}
+		fold := rewrite.Fold{Kernel: o.turn.Outputs(w.b, kernel), Site: o.site, Shift: w.folds[o.site.Name].Shift}
+		if adds, _ := o.site.Addend(); adds != nil {
+			fold.Shift = o.turn.Vector(w.b, adds)
+			for i, v := range adds {
+				fold.Shift[i] -= v
 			}
-			return turn.InputMetric(w.b, m)
+		}
+		w.folds[o.site.Name] = fold
+		if at := a.numbered(o.site); at >= 0 {
+			if err := w.sees(at, func(m decomp.Metric, _ *seen) decomp.Metric { return o.turn.OutputMetric(w.b, m) }); err != nil {
+				return err
+			}
+		}
+	}
+	for _, i := range t.inputs {
+		kernel, err := w.kernel(i.site)
+		if err != nil {
+			return err
+		}
+		fold := w.folds[i.site.Name]
+		fold.Kernel, fold.Site = i.turn.Inputs(w.b, kernel), i.site
+		w.folds[i.site.Name] = fold
+		err = w.sees(a.numbered(i.site), func(m decomp.Metric, s *seen) decomp.Metric {
+			if s.mean != nil {
+				s.mean = [][]float64{i.turn.Vector(w.b, s.mean[0])}
+			}
+			return i.turn.InputMetric(w.b, m)
 		})
 		if err != nil {
 			return err

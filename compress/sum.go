@@ -75,11 +75,14 @@ func (c *Choice) axes() []AxisResult {
 		o := &c.Offers.axes[i]
 		r := AxisResult{Name: o.axis.Name, Units: o.axis.Units, Kept: o.kept(k), Note: o.note}
 		if o.turn != nil {
-			r.Heads = len(o.turn.by)
+			r.Heads = o.turn.heads
+		}
+		for _, n := range o.axis.Products {
+			r.Products = append(r.Products, n.Label())
 		}
 		r.Producers, r.Readers = siteNames(o.axis.Producers), siteNames(o.axis.Readers)
 		sensitive := false
-		for _, p := range o.axis.Readers {
+		for _, p := range slices.Concat(o.axis.Readers, o.axis.Producers) {
 			sensitive = sensitive || c.Offers.sensitive(p.Site)
 		}
 		if loss := o.loss(k); loss > 0 && o.energy > 0 {

@@ -31,10 +31,6 @@ type axisOffer struct {
 	turn *turning
 }
 
-// manyColumns is how many times as many columns as inputs a reader has to have seen: what fewer do not span looks free, and of a
-// reader with one column a sample, all of the loss is in what they do not span.
-const manyColumns = 4
-
 // widths are those on offer, ascending, the last all units. With any, they need not fill blocks.
 func (o *axisOffer) widths(opts Options, any bool) []int {
 	units := o.axis.Units
@@ -42,8 +38,11 @@ func (o *axisOffer) widths(opts Options, any bool) []int {
 		return []int{units}
 	}
 	step := opts.widthMultiple(units)
-	if any {
+	switch {
+	case any:
 		step = 1
+	case o.turn != nil && opts.RankMultiple == 0:
+		step = min(step, block/2) // each head loses so many
 	}
 	var out []int
 	for k := step; k < units; k += step {
@@ -105,20 +104,24 @@ func (f *factoring) narrow(ctx context.Context) error {
 // eliminate works out what one axis offers.
 func (f *factoring) eliminate(ctx context.Context, axis *rewrite.Axis) (axisOffer, error) {
 	o := axisOffer{axis: axis, ratio: 1}
+	if len(axis.Products) > 0 {
+		return f.pair(ctx, o)
+	}
 	need := int64(0)
+	var read []*seen
 	for _, p := range axis.Readers {
 		saw := f.out.sites[f.a.numbered(p.Site)].seen
-		k := p.Site.Kernel.Cols()
-		switch {
-		case saw.blind:
+		if saw.blind {
 			o.note = fmt.Sprintf("%s, which reads it, is %s", p.Site.Name, saw.note)
-			return o, nil
-		case saw.columns < int64(manyColumns*k):
-			o.note = fmt.Sprintf("%s, which reads it, has %d inputs and met %d columns of them; %d would tell what is lost", p.Site.Name, k, saw.columns, manyColumns*k)
 			return o, nil
 		}
 		need += eliminationBytes(p.Site)
 		o.energy += saw.energy * saw.counts()
+		read = append(read, saw)
+	}
+	few, why := f.few(read)
+	if o.note = why; why != "" {
+		return o, nil
 	}
 	order, planned := f.o.FromPlan.order(axis)
 	if f.o.FromPlan != nil && !planned {
@@ -133,20 +136,36 @@ func (f *factoring) eliminate(ctx context.Context, axis *rewrite.Axis) (axisOffe
 	if err != nil {
 		return o, err
 	}
-	if o.turn, err = f.turned(axis, readers); o.turn != nil {
-		order, planned = inOrder(axis.Units), true
+	if o, err = o.ordered(f, readers, order, few); err == nil && few && o.order != nil {
+		o.losses, err = heldLosses(f.env.Algebra, o.order, readers, read)
+	}
+	return o.unless(err)
+}
+
+// unless is the offer, or none where its numbers have no answer.
+func (o axisOffer) unless(err error) (axisOffer, error) {
+	if errors.As(err, new(*linalg.NumericalError)) {
+		return axisOffer{axis: o.axis, ratio: 1, energy: o.energy, note: err.Error()}, nil
+	}
+	return o, err
+}
+
+// ordered is the offer with the units in an order, nil for the one that an elimination finds, and what is lost by it.
+func (o axisOffer) ordered(f *factoring, readers []decomp.Reader, order []int, few bool) (axisOffer, error) {
+	var err error
+	if !few { // which turned columns would be hard to part by
+		if o.turn, err = f.turned(o.axis, readers); err != nil {
+			return o, err
+		}
+	}
+	if o.turn != nil {
+		order = inOrder(o.axis.Units)
 	}
 	var e *decomp.Elimination
-	switch {
-	case err != nil:
-	case planned:
+	if order != nil {
 		e, err = decomp.EliminateInOrder(f.env.Algebra, order, readers)
-	default:
-		e, err = decomp.Eliminate(f.env.Algebra, axis.Units, readers)
-	}
-	if errors.As(err, new(*linalg.NumericalError)) {
-		o.note = err.Error()
-		return o, nil
+	} else {
+		e, err = decomp.Eliminate(f.env.Algebra, o.axis.Units, readers)
 	}
 	if err != nil {
 		return o, err
@@ -162,13 +181,20 @@ func (o axisOffer) with(e *decomp.Elimination) (axisOffer, error) {
 		if losses[k], err = e.Loss(k); err != nil {
 			return o, err
 		}
-		if math.IsNaN(losses[k]) || math.IsInf(losses[k], 0) {
-			o.note = fmt.Sprintf("the loss %g with %d of %d units", losses[k], k, o.axis.Units)
-			return o, nil
+	}
+	return o.losing(e.Order(), losses), nil
+}
+
+// losing is the offer with an order and its losses, where these are numbers.
+func (o axisOffer) losing(order []int, losses []float64) axisOffer {
+	for k, v := range losses[1:] {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			o.note = fmt.Sprintf("the loss %g with %d of %d units", v, k+1, o.axis.Units)
+			return o
 		}
 	}
-	o.order, o.losses = e.Order(), losses
-	return o, nil
+	o.order, o.losses = order, losses
+	return o
 }
 
 // readers are those of an axis under what they saw.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -344,5 +345,45 @@ func TestWidthsRefused(t *testing.T) {
 	r, _ := run(t, m, narrow(Options{Targets: []Target{share(MACs, 0.9)}, Select: Selection{Keep: []string{"*Conv_1*"}}}))
 	if !slices.ContainsFunc(r.Whole, func(w WholeAxis) bool { return bytes.Contains([]byte(w.Reason), []byte("kept as it is")) }) {
 		t.Errorf("left as they are: %+v", r.Whole)
+	}
+}
+
+// TestWidthsFew: a classifier behind a pooling reads one column a sample, far fewer than inputs. What it loses is told by columns that
+// took no part, so that it counts, and with very few columns nothing is told.
+func TestWidthsFew(t *testing.T) {
+	needRuntime(t)
+	b := testmodels.NewBuilder(3, 17, 8)
+	x := b.Node("Relu", []string{b.Conv(b.Input("image", tensor.Float32, "N", 3, 16, 16), 3, 200, []int{3, 3})})
+	x = b.Node("Flatten", []string{b.Node("GlobalAveragePool", []string{x})})
+	b.Linear(x, 200, 5, true)
+	b.Output(b.Rename("logits"), tensor.Float32, "N", 5)
+	m := built(t, b)
+	for samples, offered := range map[int]bool{180: true, 60: false} {
+		o := narrow(Options{Targets: []Target{share(MACs, 0.8)}, Source: images(samples + 40), CalibSamples: samples})
+		w := factoredIn(t, in(t), m, o.WithDefaults())
+		x := w.of.axes[0]
+		if (x.order != nil) != offered || (x.note == "") != offered {
+			t.Errorf("with %d columns the axis is offered in the order %v, with the note %q", samples, x.order, x.note)
+		}
+		if !offered {
+			continue
+		}
+		for k := 1; k < len(x.losses); k++ {
+			if x.losses[k] > x.losses[k-1] {
+				t.Errorf("%d units lose %g, %d only %g", k, x.losses[k], k-1, x.losses[k-1])
+			}
+		}
+		f := &factoring{env: w.env, a: w.a, o: w.o, out: w.of}
+		readers, err := f.readers(x.axis)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := decomp.EliminateInOrder(w.env.Algebra, x.order, readers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen, _ := e.Loss(100); x.losses[100] < 1.2*seen {
+			t.Errorf("with half of the units the loss is %g, and %g on the columns that the kernels were folded by", x.losses[48], seen)
+		}
 	}
 }

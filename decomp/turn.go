@@ -9,11 +9,21 @@ import (
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
-// Turn is an orthogonal map of channels, of some groups of them each by itself: with Q = By[i], of the channels x in the order of
-// Channels[i] it makes Qx, in their places. Other channels stay as they are.
+// Turn is a map of channels, of some groups of them each by itself: with Q = By[i], of the channels x in the order of Channels[i] it
+// makes Qx, in their places. Other channels stay as they are.
 type Turn struct {
 	Channels [][]int
 	By       []*linalg.Matrix // [n, n] for n channels
+	// Dual holds Q⁻ᵀ for every group, what gradients are turned by; nil where all of By are orthogonal, and so are their own.
+	Dual []*linalg.Matrix
+}
+
+// dual is the map of gradients, with which what reads the channels is turned.
+func (t Turn) dual() Turn {
+	if t.Dual == nil {
+		return t
+	}
+	return Turn{Channels: t.Channels, By: t.Dual, Dual: t.By}
 }
 
 // Outputs returns the kernel whose outputs are turned.
@@ -27,7 +37,7 @@ func (t Turn) Outputs(b linalg.Backend, k Kernel) Kernel {
 // Inputs returns the kernel, of one group and without a window, that gives for turned inputs what k gives for inputs as they were.
 func (t Turn) Inputs(b linalg.Backend, k Kernel) Kernel {
 	turned := (&linalg.Matrix{Rows: k.Out, Cols: k.In, Data: k.Weights}).T()
-	t.rows(b, turned)
+	t.dual().rows(b, turned)
 	return Kernel{Shape: k.Shape, Weights: turned.T().Data}
 }
 
@@ -46,7 +56,7 @@ func (t Turn) InputMetric(b linalg.Backend, m Metric) Metric {
 		out.In = []*linalg.Matrix{t.moment(b, in.matrix(b))}
 	}
 	if m.Pullback != nil {
-		out.Pullback = []*linalg.Matrix{t.moment(b, m.Pullback[0])}
+		out.Pullback = []*linalg.Matrix{t.dual().moment(b, m.Pullback[0])}
 	}
 	return out
 }
@@ -55,7 +65,7 @@ func (t Turn) InputMetric(b linalg.Backend, m Metric) Metric {
 func (t Turn) OutputMetric(b linalg.Backend, m Metric) Metric {
 	out := m
 	if m.Out != nil {
-		out.Out = []*linalg.Matrix{t.moment(b, m.Out[0])}
+		out.Out = []*linalg.Matrix{t.dual().moment(b, m.Out[0])}
 	}
 	return out
 }

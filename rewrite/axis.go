@@ -21,6 +21,9 @@ type Axis struct {
 	Units     int    // how many there are
 	Producers []Port // sites that compute the units' channels, in graph order: their output channels are cut
 	Readers   []Port // sites that read the channels: the columns of their kernels are cut, and may be given anew
+	// Products are nodes that multiply two activations and sum over the units, as attention does with queries and keys. Beside them
+	// there may be no readers.
+	Products []graph.Node
 	// Between are further nodes whose constants or attributes change: biases that are added, normalizations, depthwise
 	// convolutions, shapes. They are in graph order.
 	Between []graph.Node
@@ -132,7 +135,7 @@ func (c *chart) from(s *Site) {
 		p.run()
 	}
 	for _, axis := range p.found() {
-		if len(axis.Readers) > 0 {
+		if len(axis.Readers)+len(axis.Products) > 0 {
 			axis.Name = c.called(&axis)
 			c.axes = append(c.axes, axis)
 		}
@@ -140,7 +143,7 @@ func (c *chart) from(s *Site) {
 			c.mark(port)
 		}
 		for i, unit := range axis.Producers[0].Units {
-			if unit >= 0 && axis.Producers[0].Site == s && len(axis.Readers) == 0 {
+			if unit >= 0 && axis.Producers[0].Site == s && len(axis.Readers)+len(axis.Products) == 0 {
 				p.pin(origin[i:i+1], "no site reads what it computes")
 			}
 		}

@@ -113,6 +113,14 @@ func describeAxes(w *strings.Builder, list []rewrite.Axis, fixed []rewrite.Fixed
 			fmt.Fprintf(w, "  by %s %s\n", n.Op(), n.Label())
 		}
 		fmt.Fprintf(w, "  to %s\n", ports(a.Readers))
+		for _, n := range a.Products {
+			fmt.Fprintf(w, "  multiplied by %s %s\n", n.Op(), n.Label())
+		}
+		if p, ok := a.Pairs(); ok {
+			for i, k := range p.Of {
+				fmt.Fprintf(w, "  head of %s %s with that of %s %s\n", p.Query.Name, runs(p.QueryHeads[i]), p.Key.Name, runs(p.KeyHeads[k]))
+			}
+		}
 		if h, ok := a.Heads(); ok {
 			for i, channels := range h.Channels {
 				fmt.Fprintf(w, "  head %d: %s\n", i, runs(channels))

@@ -213,7 +213,11 @@ func (t *step) product() {
 	right := len(of) - 1 - t.axis
 	switch {
 	case !t.out && right == t.slot:
-		t.refuse("sums over them with what is computed, as attention does with queries and keys, which are not narrowed yet")
+		if !slices.Contains(t.products, t.node) {
+			t.products = append(t.products, t.node)
+		}
+		t.input(0, len(a)-1, t.units)
+		t.input(1, len(b)-2, t.units)
 	case right == 0:
 		t.input(1, len(b)-1, t.units)
 		t.output(0, len(out)-1, t.units)

@@ -29,17 +29,17 @@ type HeadReader struct {
 // For each number in a value it is worked out which output channel of the producer it comes from, through all nodes up to the
 // readers; channels that meet in another way than as positions of one channel, and operators not listed here, end that.
 func (a *Axis) Heads() (*Heads, bool) {
-	if len(a.Producers) != 1 || len(a.Copied) > 0 {
+	if len(a.Producers) != 1 || len(a.Products) > 0 || len(a.Copied) > 0 {
 		return nil, false
 	}
 	p := a.Producers[0]
-	if p.Site.View.Kind != LastAxis || slices.Contains(p.Units, -1) || slices.ContainsFunc(a.Readers, func(r Port) bool {
+	if !p.whole() || slices.ContainsFunc(a.Readers, func(r Port) bool {
 		return r.Site.View.Kind != LastAxis || r.Site.Node == p.Site.Node
 	}) {
 		return nil, false
 	}
 	h := &Heads{Producer: p.Site, Channels: headsOf(p.Channels(a.Units))}
-	o := &origins{axis: a, graph: graph.Of(a.model), at: map[string][]int{}}
+	o := a.origins()
 	if h.Channels == nil || !o.trace(p.Site) {
 		return nil, false
 	}
@@ -52,6 +52,9 @@ func (a *Axis) Heads() (*Heads, bool) {
 	}
 	return h, true
 }
+
+// whole tells whether a producer writes its channels along the last axis, all of them units.
+func (p Port) whole() bool { return p.Site.View.Kind == LastAxis && !slices.Contains(p.Units, -1) }
 
 // headsOf lists the channels of each head: the first of every unit, the second, and so on; nil where units have not equally many.
 func headsOf(units [][]int) [][]int {
@@ -96,6 +99,10 @@ type origins struct {
 	at    map[string][]int
 }
 
+func (a *Axis) origins() *origins {
+	return &origins{axis: a, graph: graph.Of(a.model), at: map[string][]int{}}
+}
+
 // trace follows the numbers from a site to wherever its axis leads, and tells whether all nodes on the way only move them or sum over
 // positions.
 func (o *origins) trace(s *Site) bool {
@@ -123,7 +130,7 @@ func (o *origins) trace(s *Site) bool {
 			if u.Node.IsZero() || u.Nested {
 				return false
 			}
-			if slices.ContainsFunc(o.axis.Readers, func(r Port) bool { return r.Site.Node == u.Node && r.Site.Input == value }) {
+			if o.ends(u.Node, value) {
 				continue
 			}
 			if _, known := o.at[u.Node.Output(0)]; known || u.Node.Op() == "Shape" {
@@ -140,6 +147,11 @@ func (o *origins) trace(s *Site) bool {
 	return true
 }
 
+// ends tells whether a node reads a value as what its axis leads to.
+func (o *origins) ends(n graph.Node, value string) bool {
+	return slices.Contains(o.axis.Products, n) || slices.ContainsFunc(o.axis.Readers, func(r Port) bool { return r.Site.Node == n && r.Site.Input == value })
+}
+
 // move carries the numbers of a value through a node that reads it.
 func (o *origins) move(n graph.Node, value string, slot int) ([]int, bool) {
 	in, inOK := o.axis.shapes.Of(value)
@@ -151,6 +163,9 @@ func (o *origins) move(n graph.Node, value string, slot int) ([]int, bool) {
 	switch op := n.Op(); {
 	case slot == 1 && op == "MatMul":
 		return o.summed(list, in, out)
+	case op == "Mul" || op == "Div" && slot == 0:
+		by, ok := o.axis.shapes.Of(n.Input(1 - slot))
+		return list, ok && tensor.Product(by) == 1 && len(list) == tensor.Product(out)
 	case slot != 0:
 		return nil, false
 	case slices.Contains([]string{"Cast", "CastLike", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}, op):

@@ -66,8 +66,53 @@ func pickColumns(k decomp.Kernel, left []int) decomp.Kernel {
 	return out
 }
 
+// factors returns the sites that compute what products sum over, by name, with the output channels that go.
+func factors(list []rewrite.Narrowing) (map[string]*rewrite.Site, map[string][]int) {
+	sites, gone := map[string]*rewrite.Site{}, map[string][]int{}
+	for _, n := range list {
+		if len(n.Axis.Products) == 0 {
+			continue
+		}
+		for _, port := range n.Axis.Producers {
+			sites[port.Site.Name] = port.Site
+			for c, unit := range port.Units {
+				if unit >= 0 && !slices.Contains(n.Keep, unit) {
+					gone[port.Site.Name] = append(gone[port.Site.Name], c)
+				}
+			}
+		}
+	}
+	return sites, gone
+}
+
+// silent makes output channels of a site zero, whatever it reads.
+func silent(t testing.TB, s *rewrite.Site, kernel decomp.Kernel, shift []float64, channels []int) []float64 {
+	t.Helper()
+	if len(channels) == 0 {
+		return shift
+	}
+	adds, ok := s.Addend()
+	if !ok {
+		t.Fatalf("site %q has no place for a shift", s.Name)
+	}
+	for _, c := range channels {
+		clear(kernel.Weights[c*kernel.Cols():][:kernel.Cols()])
+		if shift == nil && adds != nil {
+			shift = make([]float64, kernel.Out)
+		}
+		if shift != nil {
+			shift[c] = 0
+		}
+		if adds != nil {
+			shift[c] = -adds[c]
+		}
+	}
+	return shift
+}
+
 // folded gives every reader a kernel at random over what it keeps, and a shift where it has a place for one, and makes a
-// model with the same numbers in the columns of the whole kernels, and zeros in the others.
+// model with the same numbers in the columns of the whole kernels, and zeros in the others; so it does with the rows of what products sum
+// over.
 func folded(t testing.TB, m *onnxio.Model, list []rewrite.Narrowing, seed uint64) (map[string]rewrite.Fold, *onnxio.Model) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 12))
@@ -75,6 +120,9 @@ func folded(t testing.TB, m *onnxio.Model, list []rewrite.Narrowing, seed uint64
 	names := graph.NewNameSet(m)
 	var patches []rewrite.Patch
 	all := readers(list)
+	computed, gone := factors(list)
+	reads := maps.Clone(all)
+	maps.Copy(all, computed)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		s := all[name]
 		left := rewrite.Left(s, list)
@@ -97,7 +145,14 @@ func folded(t testing.TB, m *onnxio.Model, list []rewrite.Narrowing, seed uint64
 				shift = append(shift, r.Float64()-0.5)
 			}
 		}
-		folds[name] = rewrite.Fold{Kernel: pickColumns(kernel, left), Shift: shift}
+		switch {
+		case reads[name] != nil:
+			folds[name] = rewrite.Fold{Kernel: pickColumns(kernel, left), Shift: shift}
+		default:
+			folds[name] = rewrite.Fold{Kernel: kernel, Shift: shift, Site: s}
+		}
+		kernel.Weights = slices.Clone(kernel.Weights)
+		shift = silent(t, s, kernel, slices.Clone(shift), gone[name])
 		factor := decomp.Factor{Part: "zeros", Kernel: kernel, Axes: slices.Repeat([]bool{true}, len(kernel.Window)), Shift: shift}
 		p, err := rewrite.Replace(m, s, decomp.Chain{factor}, names)
 		if err != nil {

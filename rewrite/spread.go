@@ -55,6 +55,7 @@ type spread struct {
 	readers   map[*Site][]int
 	queue     []string     // values that channels were found in, to be looked at
 	sums      []graph.Node // that add activations
+	products  []graph.Node // that sum over channels of two activations
 
 	counts     map[string]map[int]position // elements of integer values that are the sizes of axes
 	countQueue []string

@@ -177,6 +177,15 @@ func (p *spread) axis(places []place, g grouping, which int) Axis {
 		}
 	}
 	a.Between, a.Copied = p.between(&a), p.copied(&a)
+	for _, n := range p.products {
+		v := n.Input(0)
+		if l, on := a.values[v]; on {
+			if shape, ok := p.shapes.Of(v); ok && l.axis == len(shape)-1 {
+				a.Products = append(a.Products, n)
+			}
+		}
+	}
+	slices.SortFunc(a.Products, func(a, b graph.Node) int { return p.graph.Position(a) - p.graph.Position(b) })
 	a.Residual = slices.ContainsFunc(p.sums, func(n graph.Node) bool { return p.meets(n, &a) })
 	return a
 }
