@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"unsafe"
+
+	"github.com/onnx-compress/onnx-compress/internal/dynlib"
 )
 
 // Session is a model that is ready to run. Its methods may be called from
@@ -105,6 +107,7 @@ func (s *Session) free() {
 	if s.session != 0 {
 		l.call(slotReleaseSession, s.session)
 		s.session = 0
+		dynlib.Trim() // else what sessions of large weights leave adds up, in a heap for each thread
 	}
 	l.life.release()
 }
