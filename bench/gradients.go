@@ -53,7 +53,7 @@ func (b *bench) gradients() error {
 			samples.SourceOptions{Crop: samples.Size{Height: 224, Width: 224}, Mean: mean, Std: std},
 			tune.Logits,
 		},
-		{"sentence encoder at params=" + params, encoder, []string{"--target", "params=" + params, "--keep", "*/Gather"}, sentences, samples.SourceOptions{}, tune.Cosine},
+		{"sentence encoder at params=" + params, encoder, []string{"--target", "params=" + params, "--keep", "Gather_*"}, sentences, samples.SourceOptions{}, tune.Cosine},
 	} {
 		if err := b.besideTorch(d); err != nil {
 			b.note("gradients of %s: %v", d.name, err)
