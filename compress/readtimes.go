@@ -80,7 +80,7 @@ func (r *reading) model(ctx context.Context, p Profiled, o CostOptions) (costs.M
 		found += r.layer(a, l, named)
 	}
 	if found == 0 {
-		return costs.Model{}, fmt.Errorf("the profile names no node of it that multiplies by a weight; make the engine from this file, and export its layers too (trtexec --profilingVerbosity=detailed --exportLayerInfo)")
+		return costs.Model{}, errors.New("the profile names no node of it that multiplies by a weight; make the engine from this file, and give its layers too, exported from an engine that was built with detailed profiling")
 	}
 	file, err := describe(ctx, p.Model.Path, a.Costs)
 	return costs.Model{SHA256: file.SHA256, Micros: whole}, err
