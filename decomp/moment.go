@@ -26,7 +26,9 @@ func (m Metric) input(group int) moment {
 }
 
 // InputGram returns X A Xᵀ for X [n, K] and a kernel of one group: the second moments of what X computes of the inputs.
-func (m Metric) InputGram(b linalg.Backend, x *linalg.Matrix) *linalg.Matrix { return m.input(0).gram(b, x) }
+func (m Metric) InputGram(b linalg.Backend, x *linalg.Matrix) *linalg.Matrix {
+	return m.input(0).gram(b, x)
+}
 
 // output returns the second moment of the sensitivity to one group's outputs.
 func (m Metric) output(group int) moment { return moment{full: of(m.Out, group)} }

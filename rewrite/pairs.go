@@ -87,4 +87,3 @@ func (p *Pairs) pair(query, key []int, n int) bool {
 	p.Of[q] = k
 	return true
 }
-
