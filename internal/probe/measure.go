@@ -71,7 +71,7 @@ func Measure(ctx context.Context, lib *ort.Library, ref Reference, probes []Prob
 		return nil, err
 	}
 	out.PerNode = plausible(beyond, least)
-	out.Whole = kernels + float64(len(list))*out.PerNode
+	out.Whole = max(kernels+float64(len(list))*out.PerNode, float64(len(list))*leastNode)
 	slower := beside(groups, list)
 	for _, g := range groups {
 		for _, p := range g.points {
@@ -263,6 +263,10 @@ func runs(kernels []timing.Kernel) []float64 {
 	}
 	return out
 }
+
+// leastNode is what a node takes at the least, in microseconds: kernels that take less than a tick of the profile's clock, one
+// microsecond, and what measuring takes off them, may be less than nothing in sum.
+const leastNode = 0.1
 
 // doubtful is by how many times what the reference says that a node takes beyond its kernel may differ from what a trivial model does:
 // of a large model, that is the small difference of two large numbers.
