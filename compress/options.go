@@ -148,7 +148,7 @@ func (o Options) check() error {
 			return &UsageError{Err: fmt.Errorf("two targets bound %s; give one", t.Resource)}
 		}
 	}
-	if err := o.checkPurpose(); err != nil {
+	if err := o.CheckPurpose(); err != nil {
 		return err
 	}
 	if err := o.CheckSearch(); err != nil {

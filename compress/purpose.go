@@ -32,8 +32,8 @@ type Profile struct {
 	Set []string `json:"set"`
 }
 
-// checkPurpose refuses one that does not exist.
-func (o Options) checkPurpose() error {
+// CheckPurpose refuses one that does not exist.
+func (o Options) CheckPurpose() error {
 	if o.For == "" {
 		return nil
 	}

@@ -20,15 +20,15 @@ var onlyByHand = []string{
 }
 
 // insideOnly are those whose value is a path to read, which has to stay in the folder.
-var insideOnly = []string{"calib", "data", "labels", "from-plan", "source", "tune-data", "compressed", "costs"}
+var insideOnly = []string{"calib", "data", "labels", "from-plan", "source", "tune-data", "compressed", "costs", "profile", "layers"}
 
 // gates are for every command the flags that say what must hold, and those that make it easier.
 var gates = map[string]struct{ must, ease []string }{
-	"verify":   {[]string{"require"}, []string{"samples", "classes", "weight"}},
-	"check":    {[]string{"max-shrink", "tolerance", "calib", "target"}, []string{"any-data", "max-shrink", "tolerance", "only", "keep", "methods", "rank-multiple", "classes", "weight"}},
+	"verify":   {[]string{"require"}, []string{"samples", "classes", "weight", "kind"}},
+	"check":    {[]string{"max-shrink", "tolerance", "calib", "target"}, []string{"any-data", "max-shrink", "tolerance", "only", "keep", "methods", "rank-multiple", "for", "classes", "weight", "kind"}},
 	"status":   {[]string{"calib", "source", "target"}, []string{"any-data"}},
-	"compress": {[]string{"target"}, []string{"verify-samples", "accept-damage", "classes", "weight"}},
-	"convert":  {[]string{"target"}, []string{"verify-samples", "accept-damage", "classes", "weight"}},
+	"compress": {[]string{"target"}, []string{"verify-samples", "accept-damage", "classes", "weight", "kind"}},
+	"convert":  {[]string{"target"}, []string{"verify-samples", "accept-damage", "classes", "weight", "kind"}},
 }
 
 // byHand is what to do about a value that a found configuration cannot set.

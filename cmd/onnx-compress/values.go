@@ -59,6 +59,7 @@ func wordChecks() map[string]func(string) error {
 		"budgets":     eachWord(func(w string) error { _, err := parseBudget(w); return err }),
 		"methods":     eachWord(func(w string) error { _, err := compress.MethodTextNamed(w); return err }),
 		"search":      func(w string) error { return compress.Options{Search: w}.CheckSearch() },
+		"for":         func(w string) error { return compress.Options{For: compress.Purpose(w)}.CheckPurpose() },
 		"input-shape": func(w string) error { _, _, err := inputShape(w); return err },
 		"memory":      func(w string) error { _, err := byteSize(w); return err },
 		"max-shrink":  func(w string) error { _, err := parseShare("max-shrink", w); return err },
