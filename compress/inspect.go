@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/outputs"
@@ -72,6 +73,13 @@ type AxisInspection struct {
 	Producers []string `json:"producers"`
 	Readers   []string `json:"readers"`
 	Between   []string `json:"between,omitempty"`
+	// Products are nodes that sum over the units of queries and keys, which no site reads then.
+	Products []string `json:"products,omitempty"`
+}
+
+// ReadBy names what the units go to: sites, or products.
+func (x AxisInspection) ReadBy() string {
+	return strings.Join(slices.Concat(x.Readers, x.Products), ", ")
 }
 
 // Inspect lists what Analyse finds where nothing bounds the result, without reading weights.
@@ -129,6 +137,7 @@ func (i *Inspection) narrowable(a *Analysis) error {
 		for _, n := range x.Between {
 			one.Between = append(one.Between, n.Label())
 		}
+		one.Products = productNames(&x)
 		i.Axes = append(i.Axes, one)
 	}
 	i.Whole = found.Whole

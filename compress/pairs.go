@@ -100,6 +100,15 @@ func (f *factoring) outputMoment(saw *seen) (*linalg.Matrix, error) {
 	return out, nil
 }
 
+// productNames are those of the nodes that sum over an axis.
+func productNames(axis *rewrite.Axis) []string {
+	var out []string
+	for _, n := range axis.Products {
+		out = append(out, n.Label())
+	}
+	return out
+}
+
 // silent are the output channels of a site that go and that products sum over: no reader leaves them out.
 func (g *ground) silent(s *rewrite.Site) []int {
 	var out []int

@@ -1,6 +1,9 @@
 package compress
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
@@ -194,6 +197,9 @@ type AxisResult struct {
 	// Note says why an axis was not on offer after all.
 	Note string `json:"note,omitempty"`
 }
+
+// ReadBy names what the units go to: sites, or products.
+func (x AxisResult) ReadBy() string { return strings.Join(slices.Concat(x.Readers, x.Products), ", ") }
 
 // Skipped is a node that was never offered to the search.
 type Skipped struct {

@@ -77,9 +77,7 @@ func (c *Choice) axes() []AxisResult {
 		if o.turn != nil {
 			r.Heads = o.turn.heads
 		}
-		for _, n := range o.axis.Products {
-			r.Products = append(r.Products, n.Label())
-		}
+		r.Products = productNames(o.axis)
 		r.Producers, r.Readers = siteNames(o.axis.Producers), siteNames(o.axis.Readers)
 		sensitive := false
 		for _, p := range slices.Concat(o.axis.Readers, o.axis.Producers) {

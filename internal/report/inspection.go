@@ -50,7 +50,7 @@ func Inspection(w io.Writer, i *compress.Inspection, verbose bool) error {
 func (p *printer) axes(i *compress.Inspection, verbose bool) {
 	rows := make([][]any, 0, len(i.Axes))
 	for _, x := range i.Axes {
-		rows = append(rows, []any{x.Name, strings.Join(x.Producers, ", "), strings.Join(x.Readers, ", "), x.Units})
+		rows = append(rows, []any{x.Name, strings.Join(x.Producers, ", "), x.ReadBy(), x.Units})
 	}
 	if len(rows) > 0 {
 		p.line("may become narrower, by %s:", compress.Width)

@@ -168,7 +168,7 @@ func axisRows(axes []compress.AxisResult) [][]any {
 	rows := make([][]any, 0, len(axes))
 	for _, x := range axes {
 		rows = append(rows, []any{
-			x.Name, strings.Join(x.Readers, ", "), x.Units, len(x.Kept), fmt.Sprintf("%.2f %%", 100*x.Loss), Ratio(int64(len(x.Kept)), int64(x.Units)),
+			x.Name, x.ReadBy(), x.Units, len(x.Kept), fmt.Sprintf("%.2f %%", 100*x.Loss), Ratio(int64(len(x.Kept)), int64(x.Units)),
 		})
 	}
 	return rows

@@ -211,7 +211,7 @@ func axisTable(r *compress.Result) block {
 	}
 	var rows [][]string
 	for _, x := range r.Axes {
-		row := []string{x.Name, strings.Join(x.Readers, ", "), grouped(x.Units), grouped(len(x.Kept)), exact(x.Loss)}
+		row := []string{x.Name, x.ReadBy(), grouped(x.Units), grouped(len(x.Kept)), exact(x.Loss)}
 		if r.Plan.Measure == compress.OutputChange {
 			cell := none
 			if x.OutputChange != nil && r.Plan.Loss > 0 {
