@@ -122,3 +122,21 @@ func TestPairs(t *testing.T) {
 		t.Error("the plan gives other bytes")
 	}
 }
+
+// TestInspectOpen: axes are found where sizes of inputs are open, at sizes that are said.
+func TestInspectOpen(t *testing.T) {
+	b := testmodels.NewBuilder(5, 17, 8)
+	x := b.Input("x", tensor.Float32, "N", "seq", 12)
+	b.Linear(b.Node("Relu", []string{b.Linear(x, 12, 24, true)}), 24, 5, true)
+	b.Output(b.Rename("y"), tensor.Float32, "N", "seq", 5)
+	i, err := Inspect(built(t, b), nil, Selection{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(i.Axes) != 1 || i.Axes[0].Units != 24 || !slices.Equal(i.Supposed["x"], []int{1, 17, 12}) || len(i.Unknown) == 0 {
+		t.Errorf("axes %+v, seen at %v, unknown %v", i.Axes, i.Supposed, i.Unknown)
+	}
+	if i, err = Inspect(built(t, b), map[string][]int{"x": {1, 8, 12}}, Selection{}); err != nil || len(i.Axes) != 1 || i.Supposed != nil {
+		t.Errorf("with the shape given: axes %+v, seen at %v, %v", i.Axes, i.Supposed, err)
+	}
+}

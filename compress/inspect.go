@@ -1,15 +1,20 @@
 package compress
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
@@ -30,6 +35,8 @@ type Inspection struct {
 	// Axes are what may be narrowed, by Width, and Whole the axes that may not and the channels that are on none.
 	Axes  []AxisInspection `json:"axes,omitempty"`
 	Whole []WholeAxis      `json:"whole,omitempty"`
+	// Supposed are the shapes of the inputs that axes were looked for at, where some of their sizes are unknown.
+	Supposed map[string][]int `json:"supposed,omitempty"`
 	// Unknown are the input sizes that nothing tells.
 	Unknown []string `json:"unknown,omitempty"`
 	// Uncounted are nodes that multiply, but at an unknown size.
@@ -122,9 +129,48 @@ func inspection(a *Analysis) (*Inspection, error) {
 	return out, out.narrowable(a)
 }
 
+// supposed completes the shapes of the inputs with sizes that hardly anything else has: those of one name are the same, as are those of
+// no name along one axis. What lies along which axis of a value does not depend on them.
+func (a *Analysis) supposed() map[string][]int {
+	sizes, next := map[string]int{}, []int{17, 19, 23, 29, 31, 37}
+	given := maps.Clone(a.inputs)
+	if given == nil {
+		given = map[string][]int{}
+	}
+	for _, in := range graph.Of(a.model).Feeds() {
+		dims := in.Dims()
+		if given[in.Name()] != nil || len(dims) == 0 {
+			continue
+		}
+		for i, d := range dims {
+			size := d.Size
+			switch name := cmp.Or(d.Name, fmt.Sprint(i)); {
+			case size > 0:
+			case i == 0:
+				size = 1
+			case len(dims) == 4: // as images have it
+				size = 224
+			case sizes[name] > 0:
+				size = sizes[name]
+			default:
+				size = next[len(sizes)%len(next)]
+				sizes[name] = size
+			}
+			given[in.Name()] = append(given[in.Name()], size)
+		}
+	}
+	concrete, _ := shapes.InputShapes(a.model, given)
+	return concrete
+}
+
 // narrowable adds the axes.
 func (i *Inspection) narrowable(a *Analysis) error {
 	wide := *a
+	if len(a.Unknown) > 0 {
+		inputs := a.supposed()
+		wide.Shapes = shapes.Infer(a.model, inputs)
+		i.Supposed = inputs
+	}
 	sites, skips, err := wide.findAxes(wide.Sites, wide.Skips)
 	if err != nil {
 		return err

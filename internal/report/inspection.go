@@ -3,10 +3,13 @@ package report
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/quote"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // Inspection writes the sites of a model and the nodes left alone: of those with the
@@ -53,7 +56,14 @@ func (p *printer) axes(i *compress.Inspection, verbose bool) {
 		rows = append(rows, []any{x.Name, strings.Join(x.Producers, ", "), x.ReadBy(), x.Units})
 	}
 	if len(rows) > 0 {
-		p.line("may become narrower, by %s:", compress.Width)
+		at := ""
+		for _, name := range slices.Sorted(maps.Keys(i.Supposed)) {
+			at += fmt.Sprintf(", %s=%s", name, tensor.ShapeText(i.Supposed[name]))
+		}
+		if at != "" {
+			at = " (seen at" + at[1:] + ")"
+		}
+		p.line("may become narrower, by %s%s:", compress.Width, at)
 		p.grid(Columns([]string{"axis", "computed by", "read by"}, "units"), rows)
 	}
 	p.whole(i.Whole, verbose)
