@@ -19,16 +19,25 @@ const fewestColumns = 128
 // others, "" where they do.
 func (f *factoring) few(readers []*seen) (few bool, why string) {
 	for _, saw := range readers {
-		k := saw.site.Kernel.Cols()
-		if saw.columns >= int64(manyColumns*k) {
+		why := saw.fewColumns("reads")
+		if why == "" {
 			continue
 		}
 		few = true
 		if f.out.store.metric(saw.site.Name).Sample == nil || saw.columns < fewestColumns {
-			return few, fmt.Sprintf("%s, which reads it, has %d inputs and met %d columns of them; %d would tell what is lost", saw.site.Name, k, saw.columns, manyColumns*k)
+			return few, why
 		}
 	}
 	return few, ""
+}
+
+// fewColumns says of a site, which does something with an axis, that it saw too few columns to say what is lost; "" where it did not.
+func (s *seen) fewColumns(does string) string {
+	k := s.site.Kernel.Cols()
+	if s.columns >= int64(manyColumns*k) {
+		return ""
+	}
+	return fmt.Sprintf("%s, which %s it, has %d inputs and met %d columns of them; %d would tell what is lost", s.site.Name, does, k, s.columns, manyColumns*k)
 }
 
 // heldLosses are what numbers of units lose, in an order, where columns are few: each half of them says what kernels lose that are
@@ -39,7 +48,8 @@ func heldLosses(b linalg.Backend, order []int, readers []decomp.Reader, saw []*s
 		fit, held := make([]decomp.Reader, len(readers)), make([]decomp.Metric, len(readers))
 		for i, r := range readers {
 			fit[i], held[i] = r, r.Metric
-			if n := int(saw[i].columns); n < manyColumns*r.Kernel.Cols() {
+			if saw[i].fewColumns("reads") != "" {
+				n := int(saw[i].columns)
 				fit[i].Metric, held[i] = halfOf(r.Metric, n, half), halfOf(r.Metric, n, 1-half)
 			}
 		}

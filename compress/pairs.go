@@ -32,7 +32,6 @@ func (a *Analysis) unpaired(axis *rewrite.Axis) string {
 func (f *factoring) pair(ctx context.Context, o axisOffer) (axisOffer, error) {
 	pairs, _ := o.axis.Pairs()
 	saw := f.out.sites[f.a.numbered(pairs.Query)].seen
-	k := pairs.Query.Kernel.Cols()
 	switch {
 	case saw.blind:
 		o.note = fmt.Sprintf("%s, which computes it, is %s", pairs.Query.Name, saw.note)
@@ -40,8 +39,8 @@ func (f *factoring) pair(ctx context.Context, o axisOffer) (axisOffer, error) {
 	case !saw.sensitive || saw.output == nil:
 		o.note = fmt.Sprintf("what is felt of the outputs of %s is not known", pairs.Query.Name)
 		return o, nil
-	case saw.columns < int64(manyColumns*k):
-		o.note = fmt.Sprintf("%s, which computes it, has %d inputs and met %d columns of them; %d would tell what is lost", pairs.Query.Name, k, saw.columns, manyColumns*k)
+	}
+	if o.note = saw.fewColumns("computes"); o.note != "" {
 		return o, nil
 	}
 	o.energy = saw.energy * saw.counts()
@@ -81,12 +80,12 @@ func (f *factoring) outputMoment(saw *seen) (*linalg.Matrix, error) {
 	}
 	w := &linalg.Matrix{Rows: kernel.Out, Cols: kernel.In, Data: kernel.Weights}
 	out := metric.InputGram(f.env.Algebra, w)
-	adds, _ := saw.site.Addend()
-	mean := make([]float64, kernel.Out)
-	copy(mean, adds)
 	if saw.mean == nil { // the moment is about zero, and nothing is added: what adds has a place for a shift
 		return out, nil
 	}
+	adds, _ := saw.site.Addend()
+	mean := make([]float64, kernel.Out)
+	copy(mean, adds)
 	for o := range mean {
 		for i, v := range w.Row(o) {
 			mean[o] += v * saw.mean[0][i]

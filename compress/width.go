@@ -64,11 +64,7 @@ func (o *axisOffer) kept(k int) []int {
 	if k < o.axis.Units {
 		return slices.Sorted(slices.Values(o.order[:k]))
 	}
-	all := make([]int, k)
-	for unit := range all {
-		all[unit] = unit
-	}
-	return all
+	return inOrder(k)
 }
 
 // narrow offers widths of all axes, or those of a given plan: in which order units leave, under what the readers saw, and what
