@@ -14,9 +14,9 @@ func newVersion(s streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "print the version, and those of the libraries found",
-		Long:  `Prints the version, and behind it the platform and the libraries found.
+		Long: `Prints the version, and behind it the platform and the libraries found.
 "onnx-compress doctor" says more of these.`,
-		Args:  noArgs,
+		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			d, w := diagnose(""), bufio.NewWriter(s.out) // which keeps the first error
 			fmt.Fprintf(w, "onnx-compress %s\n%s, %s\n", d.Version, d.Platform, runtime.Version())
