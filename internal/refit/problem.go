@@ -122,7 +122,7 @@ func (p *problem) single(weights []float64) decomp.Chain {
 // regress solves for new weights and splits them; of a narrower site, what stays of them.
 func (p *problem) regress(f facts, t target, c candidate) (decomp.Chain, error) {
 	systems := p.systems(f, t)
-	kernels, err := p.wanted(systems, c.ridge)
+	kernels, err := p.wanted(systems, c.ridge, system.exactly)
 	if err != nil {
 		return nil, err
 	}
