@@ -5,22 +5,18 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import tempfile
 from typing import TYPE_CHECKING, Any, Iterable, Optional, Union
 
 from . import _program, _samples, _result
 from ._errors import CompressError, UsageError
 from ._result import Compressed
-from ._samples import Input, Samples
+from ._samples import LIMIT, Samples, inputs_of
 from ._stage import PathLike, Stage
 
 if TYPE_CHECKING:
     import onnx
 
 Model = Union[str, "os.PathLike[str]", "onnx.ModelProto"]
-
-#: How many samples are taken of a source that is run through, unless said otherwise: those that calibrate, judge and verify by default.
-LIMIT = 4096
 
 
 def compress(
@@ -39,6 +35,10 @@ def compress(
     anything to run through that gives dicts, arrays, tuples of arrays, or batches of these, as data loaders of torch and TensorFlow
     do. No more than limit are taken then. target is one of the command's, or several: "agree=99%", ["macs=0.5", "params=60%"];
     without any, the goal is the one that fits what the model gives.
+
+    In place of samples, texts with a tokenizer (a file with one text a line or anything that gives texts, and a tokenizer.json) become
+    tokens, of length at most: see onnx_compress.texts.encode. waves (a folder of WAV files, or several) become sound at a rate, of so many
+    seconds: see onnx_compress.waves.load.
 
     options are the command's flags with _ for -, checked by the program: methods="svd,width", input_shape={"x": (1, 3, 224, 224)},
     for_="cpu", threads=2. A configuration is read only where config names one. labels may be integers, too, one a sample.
@@ -91,7 +91,7 @@ def verify(
 ) -> dict[str, Any]:
     """Compares two models on the same samples, as the command verify does with --json.
 
-    With require=["agree=99%"] a bound that does not hold raises a BoundError, whose report has the comparison.
+    texts and waves may stand in place of samples, as for compress. With require=["agree=99%"] a bound that does not hold raises a BoundError, whose report has the comparison.
     """
     refuse(options, json="is what is returned", quiet="is progress=False", data="is what samples are")
     stage = _stage_for(original)
@@ -111,15 +111,6 @@ def verify(
         stage.close()
 
 
-def inputs_of(path: str) -> list[Input]:
-    """Returns the inputs of the model at path."""
-    with tempfile.TemporaryDirectory(prefix="onnx-compress-") as folder:
-        said = pathlib.Path(folder, "said")
-        _program.run(["inspect", path, "--json", "--no-config"], said, False)
-        found = _json(said)["inputs"]
-    return [Input(i["name"], i["type"], None if i["shape"] is None else tuple(i["shape"])) for i in found]
-
-
 def refuse(options: dict[str, Any], **instead: str) -> None:
     """Refuses options that the package itself sets."""
     for name, words in instead.items():
@@ -135,6 +126,7 @@ def _stage_for(place: Any) -> Stage:
 def _about(stage: Stage, model: str, samples: Optional[Samples], flag: str, limit: Optional[int], options: dict[str, Any]) -> list[str]:
     """Places samples and what belongs to them, takes them from the options, and returns the words that name them."""
     words = _configured(options)
+    samples = _prepared(model, samples, limit, options)
     for name, given, file in ((flag, samples, "samples.npz"), ("tune-data", options.pop("tune_data", None), "tune.npz")):
         if given is None:
             continue
@@ -150,6 +142,29 @@ def _about(stage: Stage, model: str, samples: Optional[Samples], flag: str, limi
         path.write_text("".join(f"{int(n)}\n" for n in _samples.array_of(labels).ravel()), encoding="ascii")
         options["labels"] = str(path)
     return words
+
+
+def _prepared(model: str, samples: Optional[Samples], limit: Optional[int], options: dict[str, Any]) -> Optional[Samples]:
+    """Returns the samples, made of texts or waves where the options name these, which are taken from them."""
+    own = {n: options.pop(n) for n in ("texts", "tokenizer", "length", "waves", "rate", "seconds") if options.get(n) is not None}
+    texts, waves = own.pop("texts", None), own.pop("waves", None)
+    if sum(s is not None for s in (samples, texts, waves)) > 1:
+        raise UsageError("samples, texts and waves are three ways to give the same; want one of them")
+    goes = {"tokenizer": texts, "length": texts, "rate": waves, "seconds": waves}
+    for name in own:
+        if goes[name] is None:
+            raise UsageError(f"{name} says how {'texts become tokens' if name in ('tokenizer', 'length') else 'waves are read'}, but there are none of these")
+    if texts is not None:
+        if "tokenizer" not in own:
+            raise UsageError("texts need the tokenizer of the model: tokenizer='tokenizer.json'")
+        from .texts import encode
+
+        return encode(texts, inputs=inputs_of(model), limit=limit, **own)
+    if waves is not None:
+        from .waves import load
+
+        return load(waves, inputs_of(model), limit=limit, **own)
+    return samples
 
 
 def _configured(options: dict[str, Any]) -> list[str]:

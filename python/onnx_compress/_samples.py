@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import tempfile
@@ -11,10 +12,14 @@ from typing import IO, Any, Iterable, Iterator, Mapping, NamedTuple, Optional, U
 import numpy as np
 import numpy.typing as npt
 
+from . import _program
 from ._errors import UsageError
 
 Array = npt.NDArray[Any]
 Samples = Union[str, "os.PathLike[str]", Mapping[str, Any], Iterable[Any]]
+
+#: How many samples are taken of a source that is run through, unless said otherwise: more than calibrate, judge and verify by default.
+LIMIT = 4096
 
 
 class Input(NamedTuple):
@@ -27,6 +32,15 @@ class Input(NamedTuple):
     def __str__(self) -> str:
         sizes = "" if self.shape is None else "[" + ",".join("?" if n < 0 else str(n) for n in self.shape) + "]"
         return f"{self.name}: {self.type}{sizes}"
+
+
+def inputs_of(path: str) -> list[Input]:
+    """Returns the inputs of the model at path."""
+    with tempfile.TemporaryDirectory(prefix="onnx-compress-") as folder:
+        said = pathlib.Path(folder, "said")
+        _program.run(["inspect", path, "--json", "--no-config"], said, False)
+        found = json.loads(said.read_text(encoding="utf-8"))["inputs"]
+    return [Input(i["name"], i["type"], None if i["shape"] is None else tuple(i["shape"])) for i in found]
 
 
 def array_of(value: Any) -> Array:
