@@ -52,6 +52,9 @@ func fromClone(name string) bool {
 	return slices.Contains([]string{"README.md", "CONTRIBUTING.md", "docs/tutorial.md"}, name)
 }
 
+// withWheel says whether a document's reader has installed the wheel.
+func withWheel(name string) bool { return name == "docs/python.md" }
+
 // TestDocuments runs every block of every document.
 func TestDocuments(t *testing.T) {
 	program := bin(t)
@@ -61,6 +64,9 @@ func TestDocuments(t *testing.T) {
 		}
 		t.Run(d.name, func(t *testing.T) {
 			folder, path := t.TempDir(), []string{python(t), program}
+			if withWheel(d.name) {
+				path = []string{filepath.Dir(pythonDoor(t))}
+			}
 			if fromClone(d.name) {
 				folder, _ = hookRepository(t)
 				path = path[:1] // the document says how the program comes there
