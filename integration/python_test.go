@@ -10,19 +10,32 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
 )
 
-// pythonDoor is a fresh virtual environment with the wheel in it, and beside it the Python packages that tests have, but for ours.
+// wheelPython is what pythonDoor made.
+var wheelPython string
+
+// pythonDoor is the interpreter of a fresh virtual environment with the wheel in it, and beside it the Python packages that tests have. It is made
+// once for all tests.
 func pythonDoor(t *testing.T) (interpreter string) {
 	t.Helper()
+	if wheelPython != "" {
+		return wheelPython
+	}
 	if runtime.GOOS == "windows" {
 		t.Skip("the paths here are those of other systems")
 	}
 	tests := provisiontest.Python(t, "numpy", "onnx")
-	folder := t.TempDir()
+	folder, err := os.MkdirTemp(scratch, "wheel-")
+	if err != nil {
+		t.Fatal(err)
+	}
 	code, site := runIn(t, folder, nil, tests, "-c", "import numpy, pathlib; print(pathlib.Path(numpy.__file__).parent.parent)")
 	if code != 0 {
 		t.Fatalf("%s: %d\n%s", tests, code, site)
 	}
 	python := need(t, "python3")
+	if code, out := runIn(t, folder, nil, python, "-c", "import pip"); code != 0 {
+		t.Skipf("python3 has no pip: %s", out)
+	}
 	path := wheel(t, python, folder)
 	env := filepath.Join(folder, "env")
 	if code, out := runIn(t, folder, nil, tests, "-m", "venv", "--without-pip", env); code != 0 {
@@ -38,6 +51,7 @@ func pythonDoor(t *testing.T) (interpreter string) {
 		t.Fatal(own, err)
 	}
 	write(t, filepath.Join(own[0], "others.pth"), site)
+	wheelPython = interpreter
 	return interpreter
 }
 
