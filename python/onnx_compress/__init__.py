@@ -9,6 +9,8 @@
 Whatever is computed is computed by the program, so that the bytes are those of its command.
 """
 
+import importlib.metadata as _metadata
+
 from ._api import compress, inspect, verify
 from ._errors import (
     BoundError,
@@ -21,6 +23,11 @@ from ._errors import (
     UsageError,
 )
 from ._result import Compressed
+
+try:
+    __version__ = _metadata.version("onnx-compress")
+except _metadata.PackageNotFoundError:  # it runs from its sources
+    __version__ = "0.0.0.dev0"
 
 __all__ = [
     "BoundError",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import sys
 from typing import TYPE_CHECKING, Any, Iterable, Optional, Union
 
 from . import _program, _samples, _result
@@ -50,19 +51,25 @@ def compress(
     """
     refuse(options, json="is what .report has", plan="is what .plan has", quiet="is progress=False", calib="is what samples are")
     force = bool(options.pop("force", False))
-    stage = _stage_for(output or model)
+    if output is not None:
+        _result.free(pathlib.Path(output), force, model)
+    stage = _stage_for(model if output is None else output)
     try:
         path = stage.model(model)
-        name = pathlib.Path(output).name if output else pathlib.Path(path).stem + ".small.onnx"
+        name = pathlib.Path(output).name if output is not None else pathlib.Path(path).stem + ".small.onnx"
         result = stage.results / name
         words = ["compress", path, f"--output={result}", f"--json={stage.told / 'result.json'}", f"--plan={stage.told / 'plan.json'}"]
         words += _about(stage, path, samples, "calib", limit, options)
         words += _program.words_of({"target": [target] if isinstance(target, str) else list(target or []), **options})
         _run(stage, words, progress)
         files = [result, *(p for p in stage.produced() if p != result)]
-        at = _result.put(files, result, pathlib.Path(output), force) if output else result
         report, plan = (stage.words(_json(stage.told / f)) for f in ("result.json", "plan.json"))
-        return Compressed(stage, [at, *(at.parent / f.name for f in files[1:])], at, report, plan, stage.words(_said(stage)))
+        text = stage.words(_said(stage))
+        if output is None:
+            return Compressed(stage, files, report, plan, text)
+        files = _result.put(files, pathlib.Path(output), force)
+        stage.close()
+        return Compressed(None, files, report, plan, text)
     except BaseException:
         stage.close()
         raise
@@ -174,10 +181,12 @@ def _configured(options: dict[str, Any]) -> list[str]:
 def _run(stage: Stage, words: list[str], progress: Optional[bool]) -> None:
     """Runs the program; the words of its error have the user's own names of files."""
     try:
-        _program.run(words, stage.told / "said", progress)
+        remarks = stage.words(_program.run(words, stage.told / "said", progress))
     except CompressError as err:
         err.args = (stage.words(str(err)),)
         raise
+    if remarks:
+        print(remarks, file=sys.stderr)
 
 
 def _said(stage: Stage) -> str:

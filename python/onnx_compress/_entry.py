@@ -9,10 +9,8 @@ import shlex
 import sys
 from typing import Any, Callable, Optional, Sequence
 
-import numpy as np
-
 from ._errors import CompressError, UsageError
-from ._samples import LIMIT, Array, Input, inputs_of
+from ._samples import LIMIT, Array, Input, inputs_of, store
 
 
 def make(parser: argparse.ArgumentParser, words: Optional[Sequence[str]], arrays: Callable[[Any, list[Input]], dict[str, Array]]) -> int:
@@ -33,7 +31,7 @@ def make(parser: argparse.ArgumentParser, words: Optional[Sequence[str]], arrays
         made = arrays(o, inputs_of(o.model))
         waiting = path.with_name(f".{path.name}.{os.getpid()}.npz")
         try:
-            np.savez(waiting, **made)  # type: ignore[arg-type, unused-ignore]
+            store(waiting, made)
             os.replace(waiting, path)
         finally:
             waiting.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ import pathlib
 import shutil
 import signal
 import subprocess
-import sys
 import sysconfig
 from typing import IO, Any, Mapping, Optional
 
@@ -76,8 +75,8 @@ def _plain(value: Any) -> str:
     raise UsageError(f"an option is {value!r}, of the type {type(value).__name__}; want text, a path, a number, True, or a list or dict of these")
 
 
-def run(args: list[str], said: pathlib.Path, progress: Optional[bool]) -> None:
-    """Runs the program, with its standard output in the file said, and raises what its exit code means.
+def run(args: list[str], said: pathlib.Path, progress: Optional[bool]) -> str:
+    """Runs the program, with its standard output in the file said, raises what its exit code means, and returns its remarks.
 
     Whatever ends this function early, such as KeyboardInterrupt, ends the program too.
     """
@@ -98,8 +97,7 @@ def run(args: list[str], said: pathlib.Path, progress: Optional[bool]) -> None:
                 bar.close()
     if code != 0:
         raise error_of(code, words.replace("onnx-compress: ", "", 1).strip())
-    if words.strip():
-        print(words.rstrip(), file=sys.stderr)
+    return words.rstrip()
 
 
 def _listen(stream: IO[bytes], bar: Optional[Bar]) -> str:
@@ -127,3 +125,5 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
+        if child.stderr is not None:
+            child.stderr.read()  # which ends when the worker has, soon after

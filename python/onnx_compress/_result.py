@@ -12,6 +12,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any, Optional
 
 from . import _program
+from ._errors import UsageError
 from ._stage import PathLike, Stage
 
 if TYPE_CHECKING:
@@ -24,17 +25,20 @@ class Compressed:
     Its file lies in a temporary folder, which goes with this object, unless an output was named: save it.
     """
 
-    def __init__(self, stage: Stage, files: list[pathlib.Path], path: pathlib.Path, report: dict[str, Any], plan: dict[str, Any], text: str) -> None:
-        self._stage = stage
+    def __init__(self, stage: Optional[Stage], files: list[pathlib.Path], report: dict[str, Any], plan: dict[str, Any], text: str) -> None:
+        self._stage = stage  # whose folder the files lie in, if it is still there
         self._files = files
-        #: The model's file.
-        self.path = path
         #: The result as the command gives it with --json (docs/json.md: onnx-compress/result/1).
         self.report = report
         #: The chosen methods and ranks, as the command saves them with --plan and takes them with --from-plan.
         self.plan = plan
         #: What the command prints.
         self.text = text
+
+    @property
+    def path(self) -> pathlib.Path:
+        """The model's file."""
+        return self._files[0]
 
     @functools.cached_property
     def model(self) -> onnx.ModelProto:
@@ -68,8 +72,7 @@ class Compressed:
 
         A file that exists is replaced only with force.
         """
-        self.path = put(self._files, self.path, pathlib.Path(path), force)
-        self._files = [self.path, *(self.path.parent / f.name for f in self._files[1:])]
+        self._files = put(self._files, pathlib.Path(path), force)
         return self.path
 
     def _repr_html_(self) -> str:
@@ -82,19 +85,28 @@ class Compressed:
         return self.text
 
 
-def put(files: list[pathlib.Path], model: pathlib.Path, path: pathlib.Path, force: bool) -> pathlib.Path:
-    """Copies a model's files, of which the first is the model itself, so that the model is the last to come to its place."""
+def free(path: pathlib.Path, force: bool, model: Any = None) -> pathlib.Path:
+    """Returns where a model may be written, and refuses other places."""
     path = pathlib.Path(os.path.abspath(path))
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name a file in it")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: there is no folder {path.parent}")
+    if isinstance(model, (str, os.PathLike)) and path.exists() and os.path.exists(model) and os.path.samefile(path, model):
+        raise UsageError(f"{path} is the model itself; choose another file")
     if os.path.lexists(path) and not force:
         raise FileExistsError(f"{path}: file already exists; choose another name, or allow it to be replaced (force=True)")
-    for source, target in [*((f, path.parent / f.name) for f in files[1:]), (model, path)]:
+    return path
+
+
+def put(files: list[pathlib.Path], path: pathlib.Path, force: bool) -> list[pathlib.Path]:
+    """Copies a model's files, of which the first is the model itself, so that the model is the last to come to its place."""
+    path = free(path, force)
+    targets = [path, *(path.parent / f.name for f in files[1:])]
+    for source, target in reversed(list(zip(files, targets))):
         if not (target.exists() and os.path.samefile(source, target)):
             _replace(source, target)
-    return path
+    return targets
 
 
 def _replace(source: pathlib.Path, target: pathlib.Path) -> None:

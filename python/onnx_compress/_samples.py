@@ -69,7 +69,7 @@ def write(path: pathlib.Path, samples: Union[Mapping[str, Any], Iterable[Any]], 
         raise UsageError("the model has no inputs to feed")
     if isinstance(samples, Mapping):
         arrays = {i.name: array_of(v) for i, v in zip(inputs, _by_name(samples, inputs, "the samples"))}
-        np.savez(path, allow_pickle=False, **arrays)  # type: ignore[arg-type, unused-ignore]
+        store(path, arrays)
         return max((len(a) for a in arrays.values() if a.ndim), default=0)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".samples-") as folder:
         columns = [_Column(i, pathlib.Path(folder, str(k))) for k, i in enumerate(inputs)]
@@ -82,6 +82,14 @@ def write(path: pathlib.Path, samples: Union[Mapping[str, Any], Iterable[Any]], 
             for column in columns:
                 column.close()
     return count
+
+
+def store(path: pathlib.Path, arrays: Mapping[str, Array]) -> None:
+    """Writes arrays as numpy.savez does, to the byte, whatever their names are."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for name, array in arrays.items():
+            with archive.open(name + ".npy", "w", force_zip64=True) as out:
+                np.lib.format.write_array(out, array, allow_pickle=False)
 
 
 def _gather(samples: Iterable[Any], columns: list[_Column], limit: Optional[int]) -> int:

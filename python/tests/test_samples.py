@@ -36,6 +36,13 @@ class TestSamples(unittest.TestCase):
             self.written(samples, TOKENS)
             self.assertEqual(self.path.read_bytes(), other.read_bytes())
 
+    def test_names(self) -> None:
+        """Names that numpy.savez has for its own arguments, or that are paths."""
+        inputs = [Input(n, "float32", (-1, 2)) for n in ("file", "allow_pickle", "model/x:0")]
+        x = np.ones((3, 2), np.float32)
+        for samples in ({i.name: x for i in inputs}, [{i.name: row for i in inputs} for row in x]):
+            self.assertEqual(list(self.written(samples, inputs)), [i.name for i in inputs])
+
     def test_forms(self) -> None:
         x = np.arange(5 * 48, dtype=np.float32).reshape(5, 3, 4, 4)
         for name, samples in (
