@@ -28,6 +28,8 @@ type Inspection struct {
 	// MACs of one inference at the model's own batch, or at batch 1 where it is free.
 	MACs   int64 `json:"macs"`
 	Params int64 `json:"params"`
+	// Inputs are what a caller of the model gives.
+	Inputs []InputInspection `json:"inputs"`
 	// Outputs are what the model gives, and what that is taken for.
 	Outputs []OutputInspection `json:"outputs"`
 	Sites   []SiteInspection   `json:"sites"`
@@ -41,6 +43,14 @@ type Inspection struct {
 	Unknown []string `json:"unknown,omitempty"`
 	// Uncounted are nodes that multiply, but at an unknown size.
 	Uncounted []Skipped `json:"uncounted,omitempty"`
+}
+
+// InputInspection is an input as the model declares it.
+type InputInspection struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+	// Shape has -1 for sizes that are open; nil where even the number of axes is.
+	Shape []int `json:"shape"`
 }
 
 // OutputInspection is an output and the kind that its shape and the nodes that make it show.
@@ -101,7 +111,7 @@ func Inspect(m *onnxio.Model, inputs map[string][]int, sel Selection) (*Inspecti
 func inspection(a *Analysis) (*Inspection, error) {
 	out := &Inspection{
 		Schema: InspectionSchema, Path: a.model.Path, MACs: a.Costs.MACs, Params: a.Costs.Params,
-		Outputs: []OutputInspection{}, Sites: []SiteInspection{}, Skipped: []Skipped{},
+		Inputs: inputsOf(a.model), Outputs: []OutputInspection{}, Sites: []SiteInspection{}, Skipped: []Skipped{},
 	}
 	list, err := outputs.Of(a.model, outputs.Options{})
 	if err != nil {
@@ -127,6 +137,26 @@ func inspection(a *Analysis) (*Inspection, error) {
 	}
 	out.Uncounted = uncounted(a.Costs)
 	return out, out.narrowable(a)
+}
+
+// inputsOf lists the inputs that a caller gives.
+func inputsOf(m *onnxio.Model) []InputInspection {
+	out := []InputInspection{}
+	for _, v := range graph.Of(m).Feeds() {
+		in := InputInspection{Name: v.Name(), Type: v.Type().String()}
+		if dims := v.Dims(); dims != nil {
+			in.Shape = []int{}
+			for _, d := range dims {
+				size := d.Size
+				if size == 0 { // as some exporters write an open one
+					size = -1
+				}
+				in.Shape = append(in.Shape, size)
+			}
+		}
+		out = append(out, in)
+	}
+	return out
 }
 
 // supposed completes the shapes of the inputs with sizes that hardly anything else has: those of one name are the same, as are those of

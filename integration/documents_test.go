@@ -23,9 +23,13 @@ type document struct {
 func documents(t testing.TB) []document {
 	t.Helper()
 	root := moduleRoot(t)
-	names, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	if err != nil || len(names) == 0 {
-		t.Fatal("no documents", err)
+	var names []string
+	for _, folder := range []string{"docs", "docs/ways"} {
+		found, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(folder), "*.md"))
+		if err != nil || len(found) == 0 {
+			t.Fatal("no documents", err)
+		}
+		names = append(names, found...)
 	}
 	var out []document
 	for _, name := range append([]string{filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md")}, names...) {
@@ -49,7 +53,12 @@ func documents(t testing.TB) []document {
 // fromClone says whether a document's reader sits in a clone of this repository; all others
 // have a project of their own, and the program on the PATH.
 func fromClone(name string) bool {
-	return slices.Contains([]string{"README.md", "CONTRIBUTING.md", "docs/tutorial.md"}, name)
+	return slices.Contains([]string{"README.md", "CONTRIBUTING.md", "docs/tutorial.md", "docs/ways/go.md"}, name)
+}
+
+// withWheel says whether a document's reader has installed the wheel.
+func withWheel(name string) bool {
+	return name == "docs/python.md" || strings.HasPrefix(name, "docs/ways/") && !fromClone(name)
 }
 
 // TestDocuments runs every block of every document.
@@ -61,11 +70,17 @@ func TestDocuments(t *testing.T) {
 		}
 		t.Run(d.name, func(t *testing.T) {
 			folder, path := t.TempDir(), []string{python(t), program}
+			if withWheel(d.name) {
+				path = []string{filepath.Dir(pythonDoor(t)), path[0]}
+			}
 			if fromClone(d.name) {
 				folder, _ = hookRepository(t)
 				path = path[:1] // the document says how the program comes there
 			}
 			pictures(t, folder)
+			if strings.HasPrefix(d.name, "docs/ways/") && !fromClone(d.name) {
+				beginning(t, folder, strings.TrimSuffix(strings.TrimPrefix(d.name, "docs/ways/"), ".md"))
+			}
 			if d.name == "docs/accuracy.md" { // whose reader has compressed already
 				tool(t, folder, 0, "model.onnx", "-o", "small.onnx", "--methods", "svd", "--target", "macs=0.7", "--accept-damage", "-q")
 			}

@@ -21,6 +21,7 @@ import (
 //   - any other file: binary records as those of CIFAR-10, one byte with the label and
 //     then the pixels of an image of the input's size, channel by channel.
 //
+// Texts and sound are refused by the ends of their names, with the words of what makes samples of them.
 // An option that does not apply to the kind of source is an error.
 func Open(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 	s, err := open(path, o, inputs)
@@ -54,6 +55,9 @@ func open(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 		return openNPZ(path, o, inputs)
 	case isImage(path):
 		return openImages(filepath.Dir(path), []string{filepath.Base(path)}, o, inputs)
+	}
+	if err := byDoor(path); err != nil {
+		return nil, err
 	}
 	return openRecords(path, info.Size(), o, inputs)
 }
@@ -95,6 +99,9 @@ func instead(folder string) string {
 		if found[ext] > 0 {
 			return fmt.Sprintf("; name one of its files that end in %s itself", ext)
 		}
+	}
+	if words := doorOf(folder, found); words != "" {
+		return "; " + words
 	}
 	return ""
 }

@@ -2,6 +2,7 @@ package samples
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -407,4 +408,27 @@ func FuzzParseTensor(f *testing.F) {
 			t.Errorf("a tensor that does not pass its own check: %v", d.Check())
 		}
 	})
+}
+
+// TestDoors: texts and sound are refused with the command that makes samples of them.
+func TestDoors(t *testing.T) {
+	folder := t.TempDir()
+	for _, name := range []string{"texts.txt", "a.wav", "b.mp3", "recordings/a.wav", "lines/a.jsonl", "photos/a.bmp", "photos/labels.txt"} {
+		path := filepath.Join(folder, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("x"), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inputs := []InputSpec{{Name: "x", Type: tensor.Float32, Shape: []int{-1, 16}}}
+	for name, want := range map[string]string{
+		"texts.txt":  "python -m onnx_compress.texts " + filepath.Join(folder, "texts.txt") + " --tokenizer tokenizer.json --model MODEL.onnx -o calib.npz",
+		"a.wav":      "python -m onnx_compress.waves " + filepath.Join(folder, "a.wav") + " --model MODEL.onnx --rate 16000 -o calib.npz",
+		"b.mp3":      "made WAV by ffmpeg or sox",
+		"recordings": "python -m onnx_compress.waves " + filepath.Join(folder, "recordings") + " --model",
+		"lines":      "python -m onnx_compress.texts " + filepath.Join(folder, "lines", "TEXTS.jsonl") + " --tokenizer",
+		"photos":     "convert them to PNG",
+	} {
+		_, err := Open(filepath.Join(folder, name), SourceOptions{}, inputs)
+		testkit.WantError(t, err, want)
+	}
 }

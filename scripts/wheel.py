@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Builds a Python wheel that carries the onnx-compress program.
+"""Builds a Python wheel that carries the onnx-compress program, and the Python package that runs it.
 
 Needs Go and nothing but Python's standard library. The same sources and version give the
 same bytes. Installing the wheel puts the program on the PATH of the environment; its extra
-"runtime" brings the two shared libraries, which the program finds beside itself.
+"runtime" brings the two shared libraries, which the program finds beside itself, "onnx" what reads models for Python,
+and "texts" what makes tokens of texts.
 """
 
 import argparse
@@ -34,9 +35,14 @@ Version: {version}
 Summary: Makes trained ONNX models smaller and faster by low-rank factors
 License: MIT
 Requires-Python: >=3.9
+Requires-Dist: numpy>=1.22
 Provides-Extra: runtime
 Requires-Dist: onnxruntime>=1.24; extra == "runtime"
 Requires-Dist: scipy-openblas32; extra == "runtime"
+Provides-Extra: onnx
+Requires-Dist: onnx; extra == "onnx"
+Provides-Extra: texts
+Requires-Dist: tokenizers; extra == "texts"
 Description-Content-Type: text/markdown
 
 {readme}"""
@@ -62,6 +68,12 @@ def build(goos, goarch):
         return target.read_bytes()
 
 
+def package():
+    """Returns the files of the Python package by their names in the wheel."""
+    sources = sorted(p for p in (ROOT / "python" / "onnx_compress").iterdir() if p.suffix in (".py", ".typed"))
+    return {f"onnx_compress/{p.name}": p.read_bytes() for p in sources}
+
+
 def record_line(name, data):
     digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
     return f"{name},sha256={digest},{len(data)}\n"
@@ -74,6 +86,7 @@ def write(path, version, platform, program, windows):
     tags = "".join(f"Tag: py3-none-{p}\n" for p in platform.split("."))
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     files = {
+        **package(),
         f"onnx_compress-{version}.data/scripts/{script}": program,
         f"{info}/licenses/LICENSE": (ROOT / "LICENSE").read_bytes(),
         f"{info}/METADATA": METADATA.format(version=version, readme=readme).encode(),

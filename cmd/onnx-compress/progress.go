@@ -23,10 +23,16 @@ type shower interface {
 	close()
 }
 
-// newShower returns where progress goes: bars on a terminal, and lines elsewhere.
+// envProgress is the variable that a program sets to "lines" which shows the progress itself, as the Python package does.
+const envProgress = "ONNX_COMPRESS_PROGRESS"
+
+// newShower returns where progress goes: marks for a program that asks for them, bars on a terminal, and lines elsewhere.
 func newShower(w io.Writer, quiet bool) shower {
 	if quiet {
 		return hidden{}
+	}
+	if os.Getenv(envProgress) == "lines" {
+		return &marks{w: w, now: time.Now}
 	}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return &bars{w: w}
@@ -68,6 +74,31 @@ func (l *lines) update(stage string, done, total int) {
 }
 
 func (*lines) close() {}
+
+// apart is the time from one mark of a stage to the next.
+const apart = 100 * time.Millisecond
+
+// marks are for another program: lines of a control character, the stage, and the steps that are done and in total, by tabs.
+type marks struct {
+	w     io.Writer
+	now   func() time.Time
+	mu    sync.Mutex
+	stage string
+	said  time.Time
+}
+
+func (m *marks) update(stage string, done, total int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	at := m.now()
+	if stage == m.stage && done < total && at.Sub(m.said) < apart {
+		return
+	}
+	m.stage, m.said = stage, at
+	fmt.Fprintf(m.w, "\x1e%s\t%d\t%d\n", quote.Name(stage), done, total)
+}
+
+func (*marks) close() {}
 
 // bars shows one progress bar per stage.
 type bars struct {

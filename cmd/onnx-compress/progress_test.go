@@ -82,3 +82,32 @@ func TestFilesAreNoTerminal(t *testing.T) {
 		t.Error("a file is taken for a terminal")
 	}
 }
+
+// TestMarks: a program that asks for it gets a line for every stage, at once, and for its steps ten times a second.
+func TestMarks(t *testing.T) {
+	t.Setenv(envProgress, "lines")
+	var out bytes.Buffer
+	m, ok := newShower(&out, false).(*marks)
+	if !ok {
+		t.Fatal("a program does not get marks")
+	}
+	at := time.Unix(0, 0)
+	m.now = func() time.Time { return at }
+	for _, u := range []struct {
+		ms          int
+		stage       string
+		done, total int
+	}{
+		{0, "analyse", 0, 0}, {1, "calibrate", 0, 4}, {2, "calibrate", 1, 4}, {102, "calibrate", 2, 4}, {103, "calibrate", 3, 4}, {104, "calibrate", 4, 4}, {105, "a\tb", 1, 2},
+	} {
+		at = time.Unix(0, int64(u.ms)*int64(time.Millisecond))
+		m.update(u.stage, u.done, u.total)
+	}
+	m.close()
+	if want := "\x1eanalyse\t0\t0\n\x1ecalibrate\t0\t4\n\x1ecalibrate\t2\t4\n\x1ecalibrate\t4\t4\n\x1e\"a\\tb\"\t1\t2\n"; out.String() != want {
+		t.Errorf("it says %q, want %q", out.String(), want)
+	}
+	if _, ok := newShower(&out, true).(hidden); !ok {
+		t.Error("people who want quiet are shown something")
+	}
+}

@@ -21,7 +21,8 @@ by chains of low-rank factors, with the ranks of all layers chosen together
 under a budget, and verifies what it wrote. Without a --target the model becomes
 as small as it can with next to nothing lost on samples that were not used.`,
 		Example: `  onnx-compress model.onnx --calib images/
-  onnx-compress model.onnx -o small.onnx --calib images/ --target macs=0.5`,
+  onnx-compress model.onnx -o small.onnx --calib images/ --target macs=0.5
+  onnx-compress init model.onnx    # asks, and writes onnx-compress.yaml`,
 		Annotations: map[string]string{notesOf: `
 Exit codes:
   0  done
@@ -46,7 +47,7 @@ Exit codes:
 	root.SetFlagErrorFunc(flagFault)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { writeHelp(cmd.OutOrStdout(), cmd) })
 	root.AddCommand(
-		newCompress(s), newExplore(s), newInspect(s), newTune(s), newReport(), newVerify(s), newBench(s), newTime(s), newStatus(s), newCheck(s), newConvert(s),
+		newCompress(s), newExplore(s), newInspect(s), newInit(s), newTune(s), newReport(), newVerify(s), newBench(s), newTime(s), newStatus(s), newCheck(s), newConvert(s),
 		newMethods(s), newSetup(s), newDoctor(s), newConfig(s),
 	)
 	root.InitDefaultCompletionCmd()
@@ -58,7 +59,7 @@ Exit codes:
 	root.SetHelpCommand(newHelp(root))
 	root.InitDefaultHelpCmd()
 	root.AddCommand(newMan(), newVersion(s))
-	root.Annotations[orderOf] = "compress explore inspect tune report verify bench time status check convert methods setup doctor config completion man help version"
+	root.Annotations[orderOf] = "compress init explore inspect tune report verify bench time status check convert methods setup doctor config completion man help version"
 	return root
 }
 

@@ -34,6 +34,7 @@ func House() Rules {
 		Module: "github.com/onnx-compress/onnx-compress",
 		Below: map[string][]string{
 			"cmd/onnx-compress":                {"internal/report/page", "internal/gate"},
+			"docs/ways/go":                     {"compress"},
 			"internal/gate":                    {"verify"},
 			"internal/report/page":             {"internal/report"},
 			"internal/report":                  {"compress", "costs", "internal/chart", "internal/quote"},
