@@ -42,7 +42,9 @@ type Analysis struct {
 	Calibrate, Judge, Verify []int
 	Groups                   [][]int
 
-	model   *onnxio.Model
+	model   *onnxio.Model // as it lies open
+	given   *onnxio.Model // as it was given
+	bodies  bodies
 	inputs  map[string][]int // shapes, as samples or the caller tell them
 	seen    map[string][]int // shapes of values that a run has shown
 	sampled bool             // whether there are samples
@@ -82,15 +84,25 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 	if err := checkShapes(m, inputs); err != nil {
 		return nil, &UsageError{Err: fmt.Errorf("%s: %w", m.Path, err)}
 	}
+	inside, err := opened(ctx, env, m, o, inputs)
+	if err != nil {
+		return nil, err
+	}
+	given := m
+	if inside.open != nil {
+		m = inside.open.Model
+	}
 	concrete, unknown := shapes.InputShapes(m, inputs)
-	a := &Analysis{Shapes: shapes.Infer(m, concrete), Unknown: unknown, model: m, inputs: inputs, sampled: o.Source != nil, methods: methods}
-	a.Costs = rewrite.MeasureCosts(m, a.Shapes)
+	a := &Analysis{
+		Shapes: shapes.Infer(m, concrete), Unknown: unknown, model: m, given: given, bodies: inside, inputs: inputs, sampled: o.Source != nil, methods: methods,
+	}
+	a.Costs = a.measured()
 	if a.seen, err = see(ctx, env, a, o); err != nil {
 		return nil, err
 	}
 	if a.seen != nil {
 		a.Shapes = shapes.InferSeen(m, concrete, a.seen)
-		a.Costs = rewrite.MeasureCosts(m, a.Shapes)
+		a.Costs = a.measured()
 	}
 	if err := a.judgeable(o); err != nil {
 		return nil, &UsageError{Err: fmt.Errorf("%s: %w", m.Path, err)}
@@ -104,6 +116,7 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 			return nil, err
 		}
 	}
+	skips = a.bodies.left(skips)
 	taken, left, err := o.Select.split(sites, skips)
 	if err != nil {
 		return nil, err
@@ -115,6 +128,9 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 	a = a.settled(taken, append(skips, left...))
 	if a.Calibrate, a.Judge, a.Verify, err = o.deal(); err != nil {
 		return nil, err
+	}
+	if a.bodies.of > 0 {
+		a.Calibrate = a.bodies.takes
 	}
 	if a, err = a.placed(o.bounds(1)); err != nil {
 		return nil, err
@@ -152,6 +168,15 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 		return a, a.fitPlan(ctx, o.FromPlan)
 	}
 	return a, nil
+}
+
+// measured is what the model costs: its multiply-adds as it lies open, and all that it stores.
+func (a *Analysis) measured() rewrite.Costs {
+	c := rewrite.MeasureCosts(a.model, a.Shapes)
+	if a.bodies.open != nil {
+		c.Params, c.Bytes = rewrite.Stored(a.given)
+	}
+	return a.bodies.run(a.model, c)
 }
 
 // inputShapes adds the shapes of the first sample to those given.

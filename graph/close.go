@@ -286,6 +286,7 @@ func (c *closer) called(p *Parts) []Node {
 		}
 	}
 	nodes = slices.DeleteFunc(nodes, func(n Node) bool { return c.o.shared[n] && !read[n.Output(0)] })
+	p.Functions = Functions(c.o.whole)
 	before, after := calls(p.Functions, Of(c.o.whole).Nodes()), calls(p.Functions, nodes)
 	p.Functions = slices.DeleteFunc(p.Functions, func(f Function) bool { return before[f.p] && !after[f.p] })
 	if !slices.ContainsFunc(nodes, func(n Node) bool { r := c.o.of[n]; return r != nil && r.from != nil && r.attr == "" }) {

@@ -36,14 +36,14 @@ type Opened struct {
 	// Model is the model that lies open. It is used no longer than the model that it was made of, and need not be closed.
 	Model *onnxio.Model
 
-	whole   *onnxio.Model
-	root    *region
-	of      map[Node]*region   // the nodes of Model, but for those of seams
-	made    map[string]*region // values of Model
-	held    map[string]holding // initializers of Model that came from branches
-	exits   map[string]*opening
-	rests   map[Node]*opening
-	shared  map[Node]bool // constants of functions
+	whole  *onnxio.Model
+	root   *region
+	of     map[Node]*region   // the nodes of Model, but for those of seams
+	made   map[string]*region // values of Model
+	held   map[string]holding // initializers of Model that came from branches
+	exits  map[string]*opening
+	rests  map[Node]*opening
+	shared map[Node]bool // constants of functions
 }
 
 // region is the main graph, or a body of which the nodes lie open.
@@ -100,6 +100,8 @@ func Open(m *onnxio.Model, decide func(n Node, fixed bool) Branches) *Opened {
 	if !o.opened {
 		return nil
 	}
+	called := calls(o.parts.Functions, o.parts.Nodes)
+	o.parts.Functions = slices.DeleteFunc(o.parts.Functions, func(f Function) bool { return !called[f.p] })
 	o.out.Model = m.View(o.parts.message(m.Proto))
 	return o.out
 }
