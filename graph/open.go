@@ -350,9 +350,9 @@ func (o *opener) rest(n Node, op *opening, results [][]string) Node {
 			body = onnxio.Shallow(a.p.G)
 			o.keep(body, out, results[0])
 		}
-		zero := NewNode("Constant", "", nil, []string{o.names.Fresh(out)}, Tensor("value", onnxio.DenseTensor("", tensor.FromFloat32(nil, []float32{0}))))
-		body.Node = append(slices.Clone(body.GetNode()), zero.p)
-		body.Output = []*onnxpb.ValueInfoProto{NewValue(zero.Output(0), tensor.Float32, []Dim{}).p}
+		given := NewNode("Identity", "", n.Inputs(), []string{o.names.Fresh(out)})
+		body.Node = append(slices.Clone(body.GetNode()), given.p)
+		body.Output = []*onnxpb.ValueInfoProto{NewValue(given.Output(0), tensor.Bool, nil).p}
 		s.Attrs = append(s.Attrs, Attr{&onnxpb.AttributeProto{Name: proto.String(name), Type: onnxpb.AttributeProto_GRAPH.Enum(), G: body}})
 	}
 	return s.Node()
