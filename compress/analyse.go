@@ -116,7 +116,7 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 			return nil, err
 		}
 	}
-	skips = a.bodies.left(skips)
+	skips = a.bodies.left(sites, skips)
 	taken, left, err := o.Select.split(sites, skips)
 	if err != nil {
 		return nil, err

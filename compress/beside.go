@@ -94,6 +94,9 @@ func (a *Analysis) beside(m *onnxio.Model, list []rewrite.Narrowing) (*Analysis,
 		}
 		next.Sites = append(next.Sites, all[at])
 	}
+	if a.bodies.open != nil {
+		rewrite.Pair(m, next.Sites, func(index int) bool { return a.bodies.idle(m, index) })
+	}
 	rewrite.Settle(m, next.Sites)
 	return &next, nil
 }

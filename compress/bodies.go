@@ -265,11 +265,22 @@ func (b *bodies) idle(m *onnxio.Model, index int) bool {
 	return b.open != nil && index < len(nodes) && b.open.Rest(nodes[index])
 }
 
-// left says of nodes in a branch that does not lie open why they are left alone.
-func (b *bodies) left(skips []rewrite.Skip) []rewrite.Skip {
+// left gives the sites their twins in branches that do not lie open, and says of the other nodes there why they are left alone.
+func (b *bodies) left(sites []rewrite.Site, skips []rewrite.Skip) []rewrite.Skip {
+	if b.open == nil {
+		return skips
+	}
+	rewrite.Pair(b.open.Model, sites, func(index int) bool { return b.idle(b.open.Model, index) })
+	twin := map[graph.Node]bool{}
+	for _, s := range sites {
+		for _, t := range s.Twins {
+			twin[t.Node] = true
+		}
+	}
+	skips = slices.DeleteFunc(skips, func(s rewrite.Skip) bool { return twin[s.Node] })
 	for i := range skips {
 		s := &skips[i]
-		if s.Where == "" || b.open == nil || !b.idle(b.open.Model, s.Index) {
+		if s.Where == "" || !b.idle(b.open.Model, s.Index) {
 			continue
 		}
 		s.Reason = fmt.Sprintf("in the branch of If %q that no sample takes", s.Where)

@@ -15,7 +15,7 @@ import (
 func (o *Opened) Close(small *onnxio.Model) *onnxio.Model {
 	c := &closer{
 		o: o, g: Of(small), at: map[Node]*region{}, of: map[string]*region{}, seen: map[*region]int{}, changed: map[*region]bool{o.root: true},
-		nodes: map[*region][]Node{}, tensors: map[*region][]onnxio.Tensor{}, done: map[*opening]bool{},
+		nodes: map[*region][]Node{}, tensors: map[*region][]onnxio.Tensor{}, done: map[*opening]bool{}, rests: map[*opening]Node{},
 	}
 	c.locate()
 	c.compare()
@@ -35,6 +35,7 @@ type closer struct {
 	nodes   map[*region][]Node // by the region where they are to stand
 	tensors map[*region][]onnxio.Tensor
 	done    map[*opening]bool
+	rests   map[*opening]Node // what is left of an If
 }
 
 // exit is the opening that a node passes an output of.
@@ -66,8 +67,12 @@ func (c *closer) locate() {
 		c.of[v.Name()] = c.o.root
 	}
 	for _, n := range slices.Backward(c.g.Nodes()) {
-		if c.o.rests[n] != nil {
-			continue // what it reads was kept for it
+		if op := c.o.rests[n.Output(0)]; op != nil {
+			c.rests[op] = n
+			for _, v := range n.Reads() {
+				c.of[v] = around(c.of[v], op.parent)
+			}
+			continue
 		}
 		var r *region
 		switch op := c.o.exit(n); {
@@ -120,6 +125,11 @@ func (c *closer) compare() {
 			c.changed[h.in] = true
 		}
 	}
+	for op, n := range c.rests {
+		if n != op.rest {
+			c.changed[op.parent] = true
+		}
+	}
 	for r := range regions {
 		if !c.changed[r] {
 			continue
@@ -132,7 +142,8 @@ func (c *closer) compare() {
 
 // altered tells whether anything of an opening has changed.
 func (c *closer) altered(op *opening) bool {
-	return slices.ContainsFunc(op.branches, func(r *region) bool { return c.changed[r] })
+	left, ok := c.rests[op]
+	return ok && left != op.rest || slices.ContainsFunc(op.branches, func(r *region) bool { return c.changed[r] })
 }
 
 // home is the region where what belongs to one stands, nil where nothing of it does since all is as it was.
@@ -167,7 +178,7 @@ func (c *closer) constants() {
 // emit deals out the nodes.
 func (c *closer) emit() {
 	for _, n := range c.g.Nodes() {
-		if c.o.rests[n] != nil {
+		if c.o.Rest(n) {
 			continue
 		}
 		if op := c.o.exit(n); op != nil {
@@ -221,6 +232,12 @@ func (c *closer) put(op *opening, n Node) {
 // rebuilt is an If with new branches.
 func (c *closer) rebuilt(op *opening) Node {
 	s := op.node.Spec()
+	for i, a := range s.Attrs {
+		open := slices.ContainsFunc(op.branches, func(r *region) bool { return r.attr == a.Name() })
+		if left, ok := c.rests[op].Attr(a.Name()); ok && !open && c.rests[op] != op.rest {
+			s.Attrs[i] = c.other(a, left)
+		}
+	}
 	for _, r := range op.branches {
 		if !c.changed[r] {
 			continue
@@ -240,6 +257,15 @@ func (c *closer) rebuilt(op *opening) Node {
 		s.Attrs[i] = Attr{own}
 	}
 	return s.Node()
+}
+
+// other is a branch that does not lie open with the nodes that it has in what is left of the If, before those that it ends with there.
+func (c *closer) other(a, left Attr) Attr {
+	own := onnxio.Shallow(a.p)
+	own.G = onnxio.Shallow(a.p.G)
+	nodes := left.p.G.GetNode()
+	own.G.Node = nodes[:len(nodes)-1-len(a.p.G.GetOutput())]
+	return Attr{own}
 }
 
 // declares is the region where a value's type is to be declared, nil for none.

@@ -42,7 +42,7 @@ type Opened struct {
 	made   map[string]*region // values of Model
 	held   map[string]holding // initializers of Model that came from branches
 	exits  map[string]*opening
-	rests  map[Node]*opening
+	rests  map[string]*opening // by their output
 	shared map[Node]bool // constants of functions
 }
 
@@ -61,6 +61,7 @@ type opening struct {
 	parent   *region
 	branches []*region
 	always   bool // what is changed of it stays open
+	rest     Node // what is left of an If
 }
 
 // holding is an initializer of a body.
@@ -78,7 +79,7 @@ func Open(m *onnxio.Model, decide func(n Node, fixed bool) Branches) *Opened {
 	o := &opener{
 		out: &Opened{
 			whole: m, root: &region{}, of: map[Node]*region{}, made: map[string]*region{}, held: map[string]holding{},
-			exits: map[string]*opening{}, rests: map[Node]*opening{}, shared: map[Node]bool{},
+			exits: map[string]*opening{}, rests: map[string]*opening{}, shared: map[Node]bool{},
 		},
 		graph: g, decide: decide, names: NewNameSet(m), times: map[string]int{}, used: map[string]bool{}, constants: map[Node]string{},
 		parts: g.Parts(), varies: map[string]bool{},
@@ -106,8 +107,8 @@ func Open(m *onnxio.Model, decide func(n Node, fixed bool) Branches) *Opened {
 	return o.out
 }
 
-// Rest tells whether a node of the open model is what is left of an If.
-func (o *Opened) Rest(n Node) bool { return o.rests[n] != nil }
+// Rest tells whether a node of the open model, or of one made from it, is what is left of an If.
+func (o *Opened) Rest(n Node) bool { return o.rests[n.Output(0)] != nil }
 
 // opener is a call of Open on its way.
 type opener struct {
@@ -286,9 +287,9 @@ func (o *opener) branch(n Node, b Branches, parent *region) bool {
 		results = append(results, o.hoist(op, name, a.p.G))
 	}
 	if !op.always {
-		rest := o.rest(n, op, results)
-		o.out.rests[rest] = op
-		o.place(rest, parent)
+		op.rest = o.rest(n, op, results)
+		o.out.rests[op.rest.Output(0)] = op
+		o.place(op.rest, parent)
 	}
 	for i, out := range n.Outputs() {
 		if out == "" {

@@ -307,6 +307,9 @@ func Settle(m *onnxio.Model, sites []Site) {
 		l := newLedger(m)
 		for _, s := range list {
 			l.remove(s.Node)
+			for _, t := range s.Twins {
+				l.remove(t.Node)
+			}
 		}
 		for _, s := range list {
 			l.release(s.Node.Input(s.weight.slot))
