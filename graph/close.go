@@ -285,14 +285,6 @@ func (c *closer) model() *onnxio.Model {
 	p.base, p.graph = c.o.whole, c.o.whole.Proto.GetGraph()
 	p.Nodes = c.called(&p)
 	p.Initializers = c.tensors[c.o.root]
-	kept := map[string]bool{}
-	for _, t := range p.Initializers {
-		kept[t.Name()] = true
-	}
-	p.Inputs = slices.DeleteFunc(p.Inputs, func(v Value) bool {
-		_, constant := c.g.Initializer(v.Name())
-		return constant && !kept[v.Name()]
-	})
 	p.Values = slices.DeleteFunc(p.Values, func(v Value) bool { return c.declares(v) != c.o.root })
 	p.Sparse = slices.DeleteFunc(p.Sparse, func(s Sparse) bool {
 		r := c.o.made[s.Name()]

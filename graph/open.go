@@ -73,7 +73,8 @@ type holding struct {
 // Open returns the model that lies open, nil where there is nothing to open. decide is asked for every If whose outputs are read: of its node
 // in the open model, whose condition is a value there, and whether that does not depend on the model's inputs.
 //
-// A function that imports other versions of operators than the model stays as it is.
+// A function that imports other versions of operators than the model stays as it is, and so do branches up to IR version 3, in which constants
+// of theirs are inputs.
 func Open(m *onnxio.Model, decide func(n Node, fixed bool) Branches) *Opened {
 	g := Of(m)
 	o := &opener{
@@ -174,7 +175,7 @@ func (o *opener) body(list []*onnxpb.NodeProto, r *region, names renaming) {
 			o.call(n, f, r)
 			continue
 		}
-		if n.Op() == "If" && o.read(n, r) {
+		if n.Op() == "If" && o.parts.IR > 3 && o.read(n, r) {
 			if b := o.decide(n, !o.varies[n.Input(0)]); b != Closed && o.branch(n, b, r) {
 				continue
 			}
@@ -319,10 +320,6 @@ func (o *opener) hoist(op *opening, attr string, g *onnxpb.GraphProto) []string 
 		o.out.held[t.GetName()] = holding{r, t}
 		o.out.made[t.GetName()] = r
 		o.parts.Initializers = append(o.parts.Initializers, o.graph.m.Tensor(t))
-		if o.parts.IR <= 3 {
-			dims := toInts(t.GetDims())
-			o.parts.Inputs = append(o.parts.Inputs, NewValue(t.GetName(), tensor.Type(t.GetDataType()), Sizes(dims)))
-		}
 	}
 	for _, t := range body.GetSparseInitializer() {
 		o.out.made[t.GetValues().GetName()] = r
