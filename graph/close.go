@@ -259,13 +259,32 @@ func (c *closer) rebuilt(op *opening) Node {
 	return s.Node()
 }
 
-// other is a branch that does not lie open with the nodes that it has in what is left of the If, before those that it ends with there.
+// other is a branch that does not lie open with the nodes that it has in what is left of the If, before those that it ends with there. Constants
+// that nothing reads any more go.
 func (c *closer) other(a, left Attr) Attr {
 	own := onnxio.Shallow(a.p)
 	own.G = onnxio.Shallow(a.p.G)
 	nodes := left.p.G.GetNode()
-	own.G.Node = nodes[:len(nodes)-1-len(a.p.G.GetOutput())]
+	nodes = nodes[:len(nodes)-1-len(a.p.G.GetOutput())]
+	before, after := readInside(a.p.G, a.p.G.GetNode()), readInside(a.p.G, nodes)
+	idle := func(name string) bool { return before[name] && !after[name] }
+	own.G.Node = slices.DeleteFunc(slices.Clone(nodes), func(n *onnxpb.NodeProto) bool { return n.GetOpType() == "Constant" && idle(n.GetOutput()[0]) })
+	own.G.Initializer = slices.DeleteFunc(slices.Clone(a.p.G.GetInitializer()), func(t *onnxpb.TensorProto) bool { return idle(t.GetName()) })
 	return Attr{own}
+}
+
+// readInside are the values that nodes read, their bodies included, and what the graph gives.
+func readInside(g *onnxpb.GraphProto, nodes []*onnxpb.NodeProto) map[string]bool {
+	read := map[string]bool{}
+	for _, n := range nodes {
+		for _, v := range (Node{n}).Reads() {
+			read[v] = true
+		}
+	}
+	for _, v := range g.GetOutput() {
+		read[v.GetName()] = true
+	}
+	return read
 }
 
 // declares is the region where a value's type is to be declared, nil for none.

@@ -43,7 +43,7 @@ type Opened struct {
 	held   map[string]holding // initializers of Model that came from branches
 	exits  map[string]*opening
 	rests  map[string]*opening // by their output
-	shared map[Node]bool // constants of functions
+	shared map[Node]bool       // constants of functions
 }
 
 // region is the main graph, or a body of which the nodes lie open.

@@ -50,6 +50,9 @@ func Apply(m *onnxio.Model, patches []Patch, o ApplyOptions) (*onnxio.Model, err
 		for _, v := range patches[i].Freed {
 			a.ledger.release(v)
 		}
+		for _, t := range patches[i].Twins {
+			a.ledger.release(t.Node.Input(patches[i].Slot))
+		}
 	}
 	small := a.parts(patches).Model()
 	if err := small.Check(); err != nil {

@@ -14,31 +14,83 @@ type Twin struct {
 	Index int // position in the main graph of the node that holds the body
 }
 
-// Pair gives the sites of m their twins among the nodes of those bodies whose holders, numbered in the main graph, within says. Of sites that share
-// a weight the first gets them. Settle then counts a twin's use of a weight as gone with the site's.
+// Pair gives the sites of m their twins among the nodes of those bodies whose holders, numbered in the main graph, within says: nodes of the same
+// operator and attributes that read the same weight, or one of the same content. Of sites that share a weight the first gets them. Settle then
+// counts a twin's use of the weight as gone with the site's.
 func Pair(m *onnxio.Model, sites []Site, within func(index int) bool) {
-	g := graph.Of(m)
-	holder := map[graph.Node]int{}
-	for at, n := range graph.Walk(m) {
-		if at.Path != "" && at.Index < len(g.Nodes()) && within(at.Index) {
-			holder[n] = at.Index
-		}
-	}
-	taken := map[graph.Node]bool{}
+	p := &pairing{model: m, byOp: map[string][]*Site{}}
 	for i := range sites {
 		s := &sites[i]
 		s.Twins = nil
-		if _, plain := g.Initializer(s.Node.Input(s.weight.slot)); !plain || s.Kernel.Groups > 1 && s.View.Kind != ConvPatches {
-			continue
-		}
-		for _, u := range g.Uses(s.Weight) {
-			index, ok := holder[u.Node]
-			if ok && !taken[u.Node] && u.Slot == s.weight.slot && alike(s.Node, u.Node) {
-				taken[u.Node] = true
-				s.Twins = append(s.Twins, Twin{u.Node, index})
-			}
+		if s.View.Kind == ConvPatches || s.Kernel.Groups == 1 {
+			p.byOp[s.Op] = append(p.byOp[s.Op], s)
 		}
 	}
+	for i, n := range graph.Of(m).Nodes() {
+		if within(i) {
+			p.bodies(i, n, []*graph.Graph{graph.Of(m)})
+		}
+	}
+}
+
+// pairing is a call of Pair on its way.
+type pairing struct {
+	model *onnxio.Model
+	byOp  map[string][]*Site
+}
+
+// bodies looks through the subgraphs of a node in the main graph's node of that number.
+func (p *pairing) bodies(index int, n graph.Node, scopes []*graph.Graph) {
+	for _, a := range n.Attrs() {
+		g, ok := n.Graph(p.model, a.Name())
+		if !ok {
+			continue
+		}
+		inner := append(slices.Clone(scopes), g)
+		for _, n := range g.Nodes() {
+			p.pair(index, n, inner)
+			p.bodies(index, n, inner)
+		}
+	}
+}
+
+// pair makes a node the twin of the first site that computes as it does.
+func (p *pairing) pair(index int, n graph.Node, scopes []*graph.Graph) {
+	for _, s := range p.byOp[n.Op()] {
+		if alike(s.Node, n) && p.same(s, n.Input(s.weight.slot), scopes) {
+			s.Twins = append(s.Twins, Twin{n, index})
+			return
+		}
+	}
+}
+
+// same tells whether a value of a body is a site's weight, as the site's node reads it, or has its content.
+func (p *pairing) same(s *Site, value string, scopes []*graph.Graph) bool {
+	own, ok := scopes[0].Constant(s.Node.Input(s.weight.slot))
+	if !ok {
+		return false // behind a Transpose
+	}
+	for i, g := range slices.Backward(scopes) {
+		c, constant := g.Constant(value)
+		switch _, made := g.Producer(value); {
+		case constant && i == 0 && c.Tensor.Proto() == own.Tensor.Proto():
+			return true
+		case constant:
+			return c.Tensor.Type() == own.Tensor.Type() && slices.Equal(c.Tensor.Shape(), own.Tensor.Shape()) && equalNumbers(c.Tensor, own.Tensor)
+		case made || g.IsInput(value):
+			return false
+		}
+	}
+	return false
+}
+
+func equalNumbers(a, b onnxio.Tensor) bool {
+	x, err := a.Dense()
+	if err != nil {
+		return false
+	}
+	y, err := b.Dense()
+	return err == nil && equal(x, y)
 }
 
 // alike tells whether two nodes compute the same of their inputs.
