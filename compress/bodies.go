@@ -290,3 +290,12 @@ func (b *bodies) left(sites []rewrite.Site, skips []rewrite.Skip) []rewrite.Skip
 	}
 	return skips
 }
+
+// measured is what the model costs: its multiply-adds as it lies open, and all that it stores.
+func (a *Analysis) measured() rewrite.Costs {
+	c := rewrite.MeasureCosts(a.model, a.Shapes)
+	if a.bodies.open != nil {
+		c.Params, c.Bytes = rewrite.Stored(a.given)
+	}
+	return a.bodies.run(a.model, c)
+}

@@ -194,7 +194,7 @@ func TestBranchesAtFullRank(t *testing.T) {
 			if _, ok := graph.Of(small).Initializer("outer"); ok {
 				t.Error("a weight that both branches read is still there beside its factors")
 			}
-			for c, _ := range graph.Tensors(small) {
+			for c := range graph.Tensors(small) {
 				if c.Len() == 32*32 && strings.Contains(c.Name(), "copy") {
 					t.Errorf("a weight that both branches have is still there as %q", c.Name())
 				}

@@ -1,12 +1,12 @@
 package onnxio
 
 import (
-	"slices"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
