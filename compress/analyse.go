@@ -1,19 +1,14 @@
 package compress
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
-	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -42,7 +37,9 @@ type Analysis struct {
 	Calibrate, Judge, Verify []int
 	Groups                   [][]int
 
-	model   *onnxio.Model
+	model   *onnxio.Model // as it lies open
+	given   *onnxio.Model // as it was given
+	bodies  bodies
 	inputs  map[string][]int // shapes, as samples or the caller tell them
 	seen    map[string][]int // shapes of values that a run has shown
 	sampled bool             // whether there are samples
@@ -82,15 +79,25 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 	if err := checkShapes(m, inputs); err != nil {
 		return nil, &UsageError{Err: fmt.Errorf("%s: %w", m.Path, err)}
 	}
+	inside, err := opened(ctx, env, m, o, inputs)
+	if err != nil {
+		return nil, err
+	}
+	given := m
+	if inside.open != nil {
+		m = inside.open.Model
+	}
 	concrete, unknown := shapes.InputShapes(m, inputs)
-	a := &Analysis{Shapes: shapes.Infer(m, concrete), Unknown: unknown, model: m, inputs: inputs, sampled: o.Source != nil, methods: methods}
-	a.Costs = rewrite.MeasureCosts(m, a.Shapes)
+	a := &Analysis{
+		Shapes: shapes.Infer(m, concrete), Unknown: unknown, model: m, given: given, bodies: inside, inputs: inputs, sampled: o.Source != nil, methods: methods,
+	}
+	a.Costs = a.measured()
 	if a.seen, err = see(ctx, env, a, o); err != nil {
 		return nil, err
 	}
 	if a.seen != nil {
 		a.Shapes = shapes.InferSeen(m, concrete, a.seen)
-		a.Costs = rewrite.MeasureCosts(m, a.Shapes)
+		a.Costs = a.measured()
 	}
 	if err := a.judgeable(o); err != nil {
 		return nil, &UsageError{Err: fmt.Errorf("%s: %w", m.Path, err)}
@@ -104,6 +111,7 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 			return nil, err
 		}
 	}
+	skips = a.bodies.left(sites, skips)
 	taken, left, err := o.Select.split(sites, skips)
 	if err != nil {
 		return nil, err
@@ -115,6 +123,9 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 	a = a.settled(taken, append(skips, left...))
 	if a.Calibrate, a.Judge, a.Verify, err = o.deal(); err != nil {
 		return nil, err
+	}
+	if a.bodies.of > 0 {
+		a.Calibrate = a.bodies.takes
 	}
 	if a, err = a.placed(o.bounds(1)); err != nil {
 		return nil, err
@@ -152,27 +163,6 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 		return a, a.fitPlan(ctx, o.FromPlan)
 	}
 	return a, nil
-}
-
-// inputShapes adds the shapes of the first sample to those given.
-func (o Options) inputShapes(m *onnxio.Model) (map[string][]int, error) {
-	given := map[string][]int{}
-	if src := o.Source; src != nil && src.Len() > 0 {
-		inputs, err := samples.Inputs(m)
-		if err != nil {
-			return nil, err
-		}
-		sample, err := src.Sample(0)
-		if err != nil {
-			return nil, err
-		}
-		given = sample.Shapes(inputs)
-		if err := checkShapes(m, given); err != nil {
-			return nil, fmt.Errorf("%s: sample %s: %w", src.Describe(), sample.Name, err)
-		}
-	}
-	maps.Copy(given, o.InputShapes)
-	return given, nil
 }
 
 // deal parts the samples into those that calibrate, those that judge the steps of a search for goals, and those that verify
@@ -345,53 +335,4 @@ func count(c rewrite.Costs, r Resource) int64 {
 		return c.MACs
 	}
 	return c.Params
-}
-
-// exampleShape writes a shape for an input that needs one.
-func (a *Analysis) exampleShape() string {
-	name, shape := "input", "1x3x224x224"
-	if len(a.Unknown) > 0 {
-		name = a.Unknown[0].Input
-	}
-	for _, in := range graph.Of(a.model).Feeds() {
-		dims := in.Dims()
-		if in.Name() != name || len(dims) == 0 {
-			continue
-		}
-		sizes := make([]string, len(dims))
-		for i, d := range dims {
-			open := 16
-			switch {
-			case i == 0:
-				open = 1
-			case len(dims) == 4: // as images have it
-				open = 224
-			}
-			sizes[i] = strconv.Itoa(cmp.Or(max(d.Size, 0), open))
-		}
-		shape = strings.Join(sizes, "x")
-	}
-	return name + "=" + shape
-}
-
-// checkShapes refuses shapes of inputs that the model does not have, or declares
-// otherwise.
-func checkShapes(m *onnxio.Model, inputs map[string][]int) error {
-	var known []string
-	for _, in := range graph.Of(m).Feeds() {
-		known = append(known, in.Name())
-	}
-	for _, name := range slices.Sorted(maps.Keys(inputs)) {
-		if !slices.Contains(known, name) {
-			return fmt.Errorf("a shape is given for the input %q, which the model does not have%s; its inputs are %s",
-				name, suggest.Phrase(name, known), strings.Join(known, ", "))
-		}
-	}
-	_, unknown := shapes.InputShapes(m, inputs)
-	for _, u := range unknown {
-		if _, given := inputs[u.Input]; given && u.Given != "" {
-			return fmt.Errorf("%s", u)
-		}
-	}
-	return nil
 }

@@ -63,6 +63,7 @@ type Assembled struct {
 
 	narrow []*refit.Narrow // what stays of each site, nil of those that are whole
 	on     *ground         // what is narrowed
+	open   *onnxio.Model   // Model as it lies open, nil where it has no bodies
 }
 
 // MergedNodes are two nodes that became one, because they follow each other with nothing between and one of them came of
@@ -104,6 +105,9 @@ func Assemble(ctx context.Context, env *Environment, a *Analysis, c *Choice, o O
 	err = env.stage(ctx, "rewrite", func(*stage) error { return s.rewrite(env, a, o, shelf) })
 	if s.Model != nil {
 		s.Model.Hold(shelf)
+		if s.open != nil {
+			s.open.Hold(shelf)
+		}
 	} else {
 		err = errors.Join(err, shelf.Close())
 	}
@@ -117,7 +121,7 @@ func Assemble(ctx context.Context, env *Environment, a *Analysis, c *Choice, o O
 // recorded is what was assembled with the record of what it was made from in the model's metadata. It takes the place of s.
 func (s *Assembled) recorded(r *provenance.Record) (*Assembled, error) {
 	m, err := provenance.Attach(s.Model, *r)
-	s.close()
+	_ = s.Model.Close() // which only shares the maps of the original
 	next := *s
 	next.Model = m
 	return &next, err
@@ -125,8 +129,13 @@ func (s *Assembled) recorded(r *provenance.Record) (*Assembled, error) {
 
 // close releases the model, which only shares the maps of the original.
 func (s *Assembled) close() {
-	if s != nil && s.Model != nil {
-		_ = s.Model.Close()
+	if s == nil {
+		return
+	}
+	for _, m := range []*onnxio.Model{s.Model, s.open} {
+		if m != nil {
+			_ = m.Close()
+		}
 	}
 }
 
@@ -180,7 +189,7 @@ func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options
 	}
 	bounded := slices.ContainsFunc(s.Choice.Bounds, func(t Target) bool { return t.Resource != MACs })
 	r, err := refit.Run(ctx, lib, a.model, choices, o.Source, a.Calibrate, refit.Options{
-		Batch: o.Batch, Threads: st.env.Threads, Memory: o.Memory, Backend: st.env.Algebra, Grow: !bounded, Progress: st.told,
+		Batch: a.batch(o), Threads: st.env.Threads, Memory: o.Memory, Backend: st.env.Algebra, Grow: !bounded, Progress: st.told,
 	})
 	cut, few := (*refit.CutError)(nil), (*refit.TooFewError)(nil)
 	if errors.As(err, &cut) || errors.As(err, &few) {
@@ -209,9 +218,26 @@ func (s *Assembled) rewrite(env *Environment, a *Analysis, o Options, on *shelf)
 		return fmt.Errorf("%s: %w", a.model.Path, err)
 	}
 	concrete, _ := shapes.InputShapes(s.Model, a.inputs)
-	s.Costs = rewrite.MeasureCosts(s.Model, shapes.InferSeen(s.Model, concrete, rewrite.NarrowedValues(a.seen, s.on.list)))
+	s.Costs = a.bodies.run(s.Model, rewrite.MeasureCosts(s.Model, shapes.InferSeen(s.Model, concrete, rewrite.NarrowedValues(a.seen, s.on.list))))
+	if err = s.shut(a); err != nil {
+		return err
+	}
 	s.Targets, err = a.reached(s.Costs, o.Targets, s.Choice)
 	return err
+}
+
+// shut puts what has changed back into the bodies that it lay open of.
+func (s *Assembled) shut(a *Analysis) error {
+	if a.bodies.open == nil {
+		return nil
+	}
+	s.open = s.Model
+	s.Model = a.bodies.open.Close(s.open)
+	if err := s.Model.Check(); err != nil {
+		return fmt.Errorf("putting nodes back into bodies: %w", err)
+	}
+	s.Costs.Params, s.Costs.Bytes = rewrite.Stored(s.Model)
+	return nil
 }
 
 // build makes the model: narrower, with folds, and then with the chains of what is left.

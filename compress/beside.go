@@ -77,6 +77,9 @@ func (a *Analysis) beside(m *onnxio.Model, list []rewrite.Narrowing) (*Analysis,
 	concrete, _ := shapes.InputShapes(m, a.inputs)
 	next.Shapes = shapes.InferSeen(m, concrete, next.seen)
 	next.Costs = rewrite.MeasureCosts(m, next.Shapes)
+	params, bytes := rewrite.Stored(a.model)
+	next.Costs.Params += a.Costs.Params - params // of what does not lie open
+	next.Costs.Bytes += a.Costs.Bytes - bytes
 	next.forecast = a.forecast.narrowed(list)
 	next.Bytes -= a.Costs.Bytes - next.Costs.Bytes
 	all, _, err := rewrite.Linear(m, next.Shapes)
@@ -90,6 +93,9 @@ func (a *Analysis) beside(m *onnxio.Model, list []rewrite.Narrowing) (*Analysis,
 			return nil, fmt.Errorf("node %q cannot be factored any more in the narrower model", a.Sites[i].Name)
 		}
 		next.Sites = append(next.Sites, all[at])
+	}
+	if a.bodies.open != nil {
+		rewrite.Pair(m, next.Sites, func(index int) bool { return a.bodies.idle(m, index) })
 	}
 	rewrite.Settle(m, next.Sites)
 	return &next, nil

@@ -117,7 +117,7 @@ func (f *factoring) calibrated(ctx context.Context) (err error) {
 // calibOptions are the options of calibration.
 func (e *Environment) calibOptions(a *Analysis, o Options) calib.Options {
 	return calib.Options{
-		Batch: o.Batch, Threads: e.Threads, Memory: o.Memory, Backend: e.Algebra,
+		Batch: a.batch(o), Threads: e.Threads, Memory: o.Memory, Backend: e.Algebra,
 		Probes: o.probes(), Seed: o.Seed, Samples: len(a.Calibrate), Classes: o.Classes, Weights: o.Weights, Kinds: o.Kinds,
 	}
 }

@@ -54,7 +54,7 @@ func (w *work) changes(ctx context.Context, models []*Assembled) (changes []floa
 	err = w.env.stage(ctx, "compare", func(st *stage) error {
 		o := w.env.calibOptions(w.a, w.o)
 		o.Progress = st.told
-		before, err := calib.Observe(ctx, lib, w.a.model, w.o.Source, w.a.Verify, o)
+		before, err := calib.Observe(ctx, lib, w.a.given, w.o.Source, w.a.Verify, o)
 		if err != nil {
 			return fmt.Errorf("%s: observing its outputs: %w", w.a.model.Path, err)
 		}

@@ -266,13 +266,17 @@ func Descend(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o
 	if o.TuneSource == nil {
 		indices = slices.DeleteFunc(indices, func(i int) bool { return slices.Contains(a.Verify, i) })
 	}
-	tuned, t, err := descendFrom(ctx, env, a.model, s.Model, src, indices, o.descent())
+	start := s.Model
+	if s.open != nil {
+		start = s.open
+	}
+	tuned, t, err := descendFrom(ctx, env, a.model, start, src, indices, o.descent())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a.model.Path, err)
 	}
 	next := *s
-	next.Model, next.Tuning = tuned, t
-	return &next, nil
+	next.Model, next.Tuning, next.open = tuned, t, nil
+	return &next, next.shut(a)
 }
 
 // descendFrom tunes a model and says how that went. The caller closes the model.

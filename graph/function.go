@@ -1,8 +1,6 @@
 package graph
 
 import (
-	"slices"
-
 	"google.golang.org/protobuf/proto"
 
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -56,26 +54,51 @@ func (f Function) Expand(call Node) []Node {
 }
 
 func (f Function) bind(n *onnxpb.NodeProto, call Node) Node {
-	if !slices.ContainsFunc(n.GetAttribute(), func(a *onnxpb.AttributeProto) bool { return a.GetRefAttrName() != "" }) {
+	var list []*onnxpb.AttributeProto
+	changed := false
+	for _, a := range n.GetAttribute() {
+		own := f.bound(a, call)
+		changed = changed || own != a
+		if own != nil {
+			list = append(list, own)
+		}
+	}
+	if !changed {
 		return Node{n}
 	}
 	own := onnxio.Shallow(n)
-	own.Attribute = nil
-	for _, a := range n.GetAttribute() {
-		given := Attr{a}
-		if ref := a.GetRefAttrName(); ref != "" {
-			given = f.given(ref, call)
-		}
-		if given.p == nil {
-			continue
-		}
-		if given.p != a {
-			given.p = onnxio.Shallow(given.p)
-			given.p.Name = a.Name
-		}
-		own.Attribute = append(own.Attribute, given.p)
-	}
+	own.Attribute = list
 	return Node{own}
+}
+
+// bound returns an attribute with what it takes from the call in place, nil where neither that nor the function has it. In a body all nodes
+// are bound.
+func (f Function) bound(a *onnxpb.AttributeProto, call Node) *onnxpb.AttributeProto {
+	if ref := a.GetRefAttrName(); ref != "" {
+		given := f.given(ref, call)
+		if given.p == nil {
+			return nil
+		}
+		own := onnxio.Shallow(given.p)
+		own.Name = a.Name
+		return own
+	}
+	if a.GetG() == nil {
+		return a
+	}
+	changed := false
+	nodes := wrap(a.G.GetNode(), func(n *onnxpb.NodeProto) *onnxpb.NodeProto {
+		own := f.bind(n, call).p
+		changed = changed || own != n
+		return own
+	})
+	if !changed {
+		return a
+	}
+	own := onnxio.Shallow(a)
+	own.G = onnxio.Shallow(a.G)
+	own.G.Node = nodes
+	return own
 }
 
 // given returns the attribute that a call gives, or the function's default.

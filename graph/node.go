@@ -72,6 +72,56 @@ func (n Node) Sharded() (configuration string, ok bool) {
 	return "", false
 }
 
+// Equal reports whether two nodes say the same, attribute by attribute, in whatever order these stand.
+func (n Node) Equal(other Node) bool {
+	sorted := func(n Node) *onnxpb.NodeProto {
+		p := onnxio.Shallow(n.p)
+		slices.SortFunc(p.Attribute, func(a, b *onnxpb.AttributeProto) int { return strings.Compare(a.GetName(), b.GetName()) })
+		return p
+	}
+	return proto.Equal(sorted(n), sorted(other))
+}
+
+// Inside returns the node with other nodes in its subgraphs: each that is replaced by those in its place, the node itself where none is.
+func (n Node) Inside(replaced map[Node][]Node) Node {
+	attrs := slices.Clone(n.p.GetAttribute())
+	changed := false
+	for i, a := range attrs {
+		g := a.GetG()
+		if g == nil {
+			continue
+		}
+		var nodes []*onnxpb.NodeProto
+		within := false
+		for _, p := range g.GetNode() {
+			if list, ok := replaced[Node{p}]; ok {
+				within = true
+				for _, r := range list {
+					nodes = append(nodes, r.p)
+				}
+				continue
+			}
+			inner := Node{p}.Inside(replaced)
+			within = within || inner.p != p
+			nodes = append(nodes, inner.p)
+		}
+		if !within {
+			continue
+		}
+		changed = true
+		own := onnxio.Shallow(a)
+		own.G = onnxio.Shallow(g)
+		own.G.Node = nodes
+		attrs[i] = own
+	}
+	if !changed {
+		return n
+	}
+	p := onnxio.Shallow(n.p)
+	p.Attribute = attrs
+	return Node{p}
+}
+
 // Size returns the bytes that the node takes in a model's file, but for its tag and length there.
 func (n Node) Size() int { return n.p.SizeVT() }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -114,6 +115,14 @@ func (m *Model) Derive(p *onnxpb.ModelProto) *Model {
 		h.models.Add(1)
 		next.held = append(next.held, h)
 	}
+	return next
+}
+
+// View is Derive for a model that is used no longer than m: closing it does nothing.
+func (m *Model) View(p *onnxpb.ModelProto) *Model {
+	next := newModel(p, m.Path, m.folder, m.files)
+	next.held = slices.Clone(m.held)
+	next.close.Do(func() {})
 	return next
 }
 

@@ -36,7 +36,7 @@ func Captured(n *onnxpb.NodeProto, visit func(value string, by *onnxpb.NodeProto
 // Free calls visit for every name that g reads and does not define; owner is the node
 // that holds g.
 func Free(g *onnxpb.GraphProto, owner *onnxpb.NodeProto, visit func(value string, by *onnxpb.NodeProto, slot int)) {
-	defined := definitions(g)
+	defined := Definitions(g)
 	outer := func(value string, by *onnxpb.NodeProto, slot int) {
 		if value != "" && !defined[value] {
 			visit(value, by, slot)
@@ -53,8 +53,8 @@ func Free(g *onnxpb.GraphProto, owner *onnxpb.NodeProto, visit func(value string
 	}
 }
 
-// definitions returns the names that a graph gives values to.
-func definitions(g *onnxpb.GraphProto) map[string]bool {
+// Definitions returns the names that a graph gives values to.
+func Definitions(g *onnxpb.GraphProto) map[string]bool {
 	defined := map[string]bool{}
 	for _, v := range g.GetInput() {
 		defined[v.GetName()] = true

@@ -39,7 +39,7 @@ func Apply(m *onnxio.Model, patches []Patch, o ApplyOptions) (*onnxio.Model, err
 	if len(patches) == 0 {
 		return graph.Of(m).Parts().Model(), nil
 	}
-	a := &application{model: m, names: graph.NewNameSet(m), at: map[int]*Patch{}, swaps: map[int]*Swap{}, ledger: newLedger(m)}
+	a := &application{model: m, names: graph.NewNameSet(m), at: map[int]*Patch{}, swaps: map[int]*Swap{}, ledger: newLedger(m), twins: map[graph.Node][]graph.Node{}}
 	for i := range patches {
 		if err := a.take(&patches[i]); err != nil {
 			return nil, fmt.Errorf("patch %d of %d (site %q): %w", i+1, len(patches), patches[i].Site, err)
@@ -49,6 +49,9 @@ func Apply(m *onnxio.Model, patches []Patch, o ApplyOptions) (*onnxio.Model, err
 		a.ledger.release(patches[i].Old.Input(patches[i].Slot))
 		for _, v := range patches[i].Freed {
 			a.ledger.release(v)
+		}
+		for _, t := range patches[i].Twins {
+			a.ledger.release(t.Node.Input(patches[i].Slot))
 		}
 	}
 	small := a.parts(patches).Model()
@@ -65,6 +68,7 @@ type application struct {
 	at     map[int]*Patch // by the position of the node that goes
 	swaps  map[int]*Swap  // by the position of the node
 	ledger *ledger
+	twins  map[graph.Node][]graph.Node // what takes the place of nodes in bodies
 }
 
 // holds tells whether a node stands at a position of the model.
@@ -99,6 +103,13 @@ func (a *application) take(p *Patch) error {
 	}
 	for _, n := range p.New {
 		a.ledger.need(n.Inputs()...)
+	}
+	for _, t := range p.Twins {
+		a.twins[t.Node] = t.New
+		a.ledger.remove(t.Node)
+		for _, n := range t.New {
+			a.ledger.need(n.Inputs()...)
+		}
 	}
 	if p.Next != nil {
 		return a.swap(p.Next)
@@ -145,13 +156,19 @@ func (a *application) swap(s *Swap) error {
 // fresh takes the names that a patch brings, which nothing may bear yet.
 func (a *application) fresh(p *Patch) error {
 	var names []string
-	for i, n := range p.New {
-		if len(p.New) > 1 || n.Name() != p.Old.Name() {
-			names = append(names, n.Name())
+	brought := func(old graph.Node, list []graph.Node) {
+		for i, n := range list {
+			if len(list) > 1 || n.Name() != old.Name() {
+				names = append(names, n.Name())
+			}
+			if i < len(list)-1 {
+				names = append(names, n.Outputs()...)
+			}
 		}
-		if i < len(p.New)-1 {
-			names = append(names, n.Outputs()...)
-		}
+	}
+	brought(p.Old, p.New)
+	for _, t := range p.Twins {
+		brought(t.Node, t.New)
 	}
 	for _, t := range p.Weights {
 		names = append(names, t.Name())
@@ -208,6 +225,13 @@ func connected(p *Patch) error {
 			delete(unread, v)
 		}
 	}
+	for _, t := range p.Twins {
+		for _, n := range t.New {
+			for _, v := range n.Inputs() {
+				delete(unread, v)
+			}
+		}
+	}
 	for v := range unread {
 		return fmt.Errorf("no new node reads %q", v)
 	}
@@ -231,7 +255,7 @@ func (a *application) parts(patches []Patch) graph.Parts {
 				gone[v] = true
 			}
 		default:
-			parts.Nodes = append(parts.Nodes, n)
+			parts.Nodes = append(parts.Nodes, n.Inside(a.twins))
 		}
 	}
 	info := func(v graph.Value) bool { return gone[v.Name()] }

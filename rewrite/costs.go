@@ -20,6 +20,7 @@ type NodeCost struct {
 // Unlocated is a multiplying node whose MACs could not be counted.
 type Unlocated struct {
 	Node  graph.Node
+	Index int    // position in the main graph of Node or of the node that holds it; for a function's nodes the number of all nodes
 	Name  string // as Site.Name
 	Op    string // operator, with its domain unless that is the main one
 	Where string // path of the subgraph or the function that holds the node, empty in the main graph
@@ -47,13 +48,19 @@ func MeasureCosts(m *onnxio.Model, s *shapes.Shapes) Costs {
 			f.cost(&c, at, n)
 		}
 	}
+	c.Params, c.Bytes = Stored(m)
+	return c
+}
+
+// Stored counts the elements of all constant tensors of a model, each tensor once, and their bytes.
+func Stored(m *onnxio.Model) (params, bytes int64) {
 	for t, index := range graph.Tensors(m) {
-		c.Bytes += int64(t.Bytes())
+		bytes += int64(t.Bytes())
 		if !index {
-			c.Params += int64(t.Len())
+			params += int64(t.Len())
 		}
 	}
-	return c
+	return params, bytes
 }
 
 // cost counts one multiplying node, or says why it cannot: one in a subgraph or function runs an unknown number of times.
@@ -61,11 +68,11 @@ func (f *finder) cost(c *Costs, at graph.Place, n graph.Node) {
 	switch {
 	case at.Path != "":
 		why := fmt.Sprintf("inside %s: how often it runs, and on what shapes, is not followed", at.Path)
-		c.Unlocated = append(c.Unlocated, Unlocated{Node: n, Name: n.Label(), Op: n.Op(), Where: at.Path, Why: why})
+		c.Unlocated = append(c.Unlocated, Unlocated{Node: n, Index: at.Index, Name: n.Label(), Op: n.Op(), Where: at.Path, Why: why})
 	case len(n.Outputs()) > 0:
 		macs, why := f.macs(n)
 		if why != "" {
-			c.Unlocated = append(c.Unlocated, Unlocated{Node: n, Name: f.name(n), Op: n.Op(), Why: why})
+			c.Unlocated = append(c.Unlocated, Unlocated{Node: n, Index: at.Index, Name: f.name(n), Op: n.Op(), Why: why})
 			return
 		}
 		c.Nodes = append(c.Nodes, NodeCost{Node: n, Index: at.Index, Name: f.name(n), Op: n.Op(), MACs: macs})

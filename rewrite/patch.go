@@ -24,6 +24,7 @@ type Patch struct {
 	Next    *Swap           // a change of the node behind, which takes a shift of the site's output; nil for none
 	Freed   []string        // further values that Old, Next.Old or Taken.Old reads and nothing new does
 	Taken   *Taken          // the node in front of Old, which goes too; nil for none
+	Twins   []TwinPatch     // nodes in bodies that take the same factors
 }
 
 // Taken is a node whose output nothing but the node behind it reads, and which goes together with that.
@@ -71,6 +72,9 @@ func Replace(m *onnxio.Model, s *Site, c decomp.Chain, names *graph.NameSet) (Pa
 		}
 	}
 	b.patch.Values = b.values()
+	if err := b.twins(); err != nil {
+		return Patch{}, fmt.Errorf("replacing node %q (%s): %w", s.Name, s.Op, err)
+	}
 	return b.patch, nil
 }
 
@@ -126,6 +130,9 @@ type builder struct {
 	opset int64
 	bias  *bias // where the last factor's shift goes, nil without one
 	patch Patch
+
+	kernels []string // names of the factors' weights
+	given   []string // those of a site, whose twin this is
 }
 
 // factor adds the node of factor i and its weight.
@@ -144,7 +151,13 @@ func (b *builder) factor(i int, f decomp.Factor) error {
 	if !last {
 		n.Outputs, n.Doc, n.Metadata = []string{b.names.Fresh(base + ".output")}, "", nil
 	}
-	kernel := b.names.Fresh(base + ".weight")
+	kernel := ""
+	if b.given != nil {
+		kernel = b.given[i]
+	} else {
+		kernel = b.names.Fresh(base + ".weight")
+	}
+	b.kernels = append(b.kernels, kernel)
 	var added string
 	var err error
 	if last {
@@ -169,6 +182,9 @@ func (b *builder) factor(i int, f decomp.Factor) error {
 
 // weight adds an initializer in the element type of the site.
 func (b *builder) weight(name string, shape []int, v []float64) error {
+	if slices.Contains(b.given, name) {
+		return nil
+	}
 	t, err := onnxio.NewTensor(name, b.site.Dtype, shape, v)
 	if err != nil {
 		return err

@@ -41,6 +41,8 @@ type Site struct {
 
 	View View // how the input tensor is cut into columns x_t
 
+	Twins []Twin // nodes in bodies that compute with the same weight, and are replaced with Node; Pair finds them
+
 	// OutputScale holds |scale/√(var+ε)| per output channel where Output feeds
 	// nothing but one inference BatchNormalization with constant parameters, so that
 	// a loss weighed by it equals the loss at the folded node; nil otherwise.

@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -107,7 +108,7 @@ func find(m *onnxio.Model, s *shapes.Shapes) (*finder, error) {
 		case at.Path == "":
 			f.node(at.Index, n)
 		case f.main(n) && multiplies(n.Op()):
-			f.skips = append(f.skips, foreign(at, n))
+			f.skips = append(f.skips, f.foreign(at, n))
 		}
 	}
 	return f, nil
@@ -126,13 +127,28 @@ func newFinder(m *onnxio.Model, s *shapes.Shapes) *finder {
 }
 
 // foreign says why a multiplying node outside the main graph is left alone.
-func foreign(at graph.Place, n graph.Node) Skip {
+func (f *finder) foreign(at graph.Place, n graph.Node) Skip {
 	skip := Skip{Node: n, Index: at.Index, Op: n.Op(), Name: n.Label(), Where: at.Path, Kind: SkipFunction}
-	skip.Reason = "inside local " + at.Path + ", which may be called from several places"
+	skip.Reason = "inside local " + at.Path + ", " + f.apart(at.Path)
 	if !at.Holder.IsZero() {
 		skip.Kind, skip.Reason = SkipSubgraph, fmt.Sprintf("inside a subgraph of %s %q", at.Holder.Type(), at.Path)
 	}
 	return skip
+}
+
+// apart says what keeps a local function's nodes from being seen where it is called.
+func (f *finder) apart(path string) string {
+	for _, fn := range graph.Functions(f.model) {
+		if path != "function "+fn.Op() {
+			continue
+		}
+		for _, o := range fn.Opsets() {
+			if have := f.model.Opset(o.Domain); have != 0 && have != int64(o.Version) {
+				return fmt.Sprintf("which imports version %d of the operators of %q, and the model version %d", o.Version, cmp.Or(o.Domain, "ai.onnx"), have)
+			}
+		}
+	}
+	return "which may be called from several places"
 }
 
 // main tells whether a node is an operator of the main domain, not a call.
@@ -307,6 +323,9 @@ func Settle(m *onnxio.Model, sites []Site) {
 		l := newLedger(m)
 		for _, s := range list {
 			l.remove(s.Node)
+			for _, t := range s.Twins {
+				l.remove(t.Node)
+			}
 		}
 		for _, s := range list {
 			l.release(s.Node.Input(s.weight.slot))

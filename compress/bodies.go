@@ -1,0 +1,301 @@
+package compress
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/samples"
+	"github.com/onnx-compress/onnx-compress/shapes"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// bodies are what a model has inside of local functions and branches, lying open.
+type bodies struct {
+	open *graph.Opened // nil where the model has none
+	// takes numbers the samples, of those that calibrate, that take the branches that lie open; of is how many there are. Both are empty where
+	// no run decided anything.
+	takes []int
+	of    int
+	// single is true where conditions depend on how many samples run at once: they run one at a time then.
+	single bool
+}
+
+// opening decides for every If of a model which of its branches lie open.
+type opening struct {
+	model  *onnxio.Model
+	inputs map[string][]int
+	known  map[string]graph.Branches // by the first output
+	asked  []graph.Node              // those not known yet, in the model as it lies open so far
+	fixed  map[string]bool           // whether their conditions are the same whatever the inputs
+	conds  map[string]string         // conditions of those that a run decided
+
+	ctx     context.Context
+	lib     *ort.Library // nil where nothing can be run
+	source  samples.Source
+	indices []int
+}
+
+// opened finds what lies open of a model's bodies: the branches that most of the samples that calibrate take, and all samples where all take the
+// same. Without samples, or a runtime to run the conditions, those that shapes decide, and both where these do not.
+func opened(ctx context.Context, env *Environment, m *onnxio.Model, o Options, inputs map[string][]int) (bodies, error) {
+	d := &opening{
+		model: m, inputs: inputs, known: map[string]graph.Branches{}, fixed: map[string]bool{}, conds: map[string]string{}, ctx: ctx,
+	}
+	if env != nil && env.library != nil && o.Source != nil {
+		calibrate, _, _, err := o.deal()
+		if err != nil {
+			return bodies{}, err
+		}
+		d.lib, d.source, d.indices = env.library, o.Source, calibrate
+	}
+	all := len(d.indices)
+	for {
+		open := d.open()
+		if len(d.asked) == 0 {
+			b := bodies{open: open}
+			if len(d.conds) > 0 {
+				b.takes, b.of, b.single = d.indices, all, d.together(open.Model, o.Batch)
+			}
+			return b, ctx.Err()
+		}
+		at := m
+		if open != nil {
+			at = open.Model
+		}
+		if err := d.decide(at); err != nil {
+			return bodies{}, err
+		}
+	}
+}
+
+// open opens the model by what is known, and notes what is not.
+func (d *opening) open() *graph.Opened {
+	d.asked = nil
+	return graph.Open(d.model, func(n graph.Node, fixed bool) graph.Branches {
+		b, ok := d.known[key(n)]
+		if !ok {
+			d.asked = append(d.asked, n)
+			d.fixed[key(n)] = fixed
+		}
+		return b
+	})
+}
+
+// key names an If, in whichever state of the model.
+func key(n graph.Node) string { return graph.NewNode("", "", nil, n.Outputs()).Label() }
+
+// taken is the branch under a condition.
+func (d *opening) taken(n graph.Node, holds bool) graph.Branches {
+	switch fixed := d.fixed[key(n)]; {
+	case fixed && holds:
+		return graph.AlwaysThen
+	case fixed:
+		return graph.AlwaysElse
+	case holds:
+		return graph.Then
+	}
+	return graph.Else
+}
+
+// decide finds out about the branches that were asked for, in the model as it lies open so far.
+func (d *opening) decide(at *onnxio.Model) error {
+	if d.lib != nil && len(d.indices) > 0 {
+		done, err := d.run(at)
+		if done || err != nil {
+			return err
+		}
+	}
+	concrete, _ := shapes.InputShapes(at, d.inputs)
+	s := shapes.Infer(at, concrete)
+	for _, n := range d.asked {
+		d.known[key(n)] = graph.Both
+		if v, ok := s.Ints(n.Input(0)); ok && len(v) == 1 {
+			d.known[key(n)] = d.taken(n, v[0] != 0)
+		}
+	}
+	return nil
+}
+
+// run has every sample decide, and goes on with those that most of them agree on; false where the model does not run.
+func (d *opening) run(at *onnxio.Model) (bool, error) {
+	var conds []string
+	for _, n := range d.asked {
+		conds = append(conds, n.Input(0))
+	}
+	took := map[string][]int{}
+	c, err := newConditions(d.lib, at, conds)
+	if err != nil {
+		return false, d.ctx.Err()
+	}
+	defer c.close()
+	for _, i := range d.indices {
+		word, err := c.run(d.ctx, d.source, []int{i}, 1)
+		if err != nil {
+			return false, d.ctx.Err()
+		}
+		took[word] = append(took[word], i)
+	}
+	most := ""
+	for _, word := range slices.Sorted(maps.Keys(took)) {
+		if len(took[word]) > len(took[most]) {
+			most = word
+		}
+	}
+	d.indices = took[most]
+	for i, n := range d.asked {
+		d.known[key(n)] = d.taken(n, most[i] == '1')
+		if !d.fixed[key(n)] {
+			d.conds[n.Input(0)] = most[i : i+1]
+		}
+	}
+	return true, nil
+}
+
+// together tells whether samples that run at once decide otherwise than alone.
+func (d *opening) together(m *onnxio.Model, batch int) bool {
+	conds, alone := slices.Sorted(maps.Keys(d.conds)), ""
+	for _, v := range conds {
+		alone += d.conds[v]
+	}
+	c, err := newConditions(d.lib, m, conds)
+	if err != nil {
+		return true
+	}
+	defer c.close()
+	word, err := c.run(d.ctx, d.source, d.indices, batch)
+	return err != nil || word != alone
+}
+
+// conditions are a session that computes some values, of one truth each.
+type conditions struct {
+	inputs  []samples.InputSpec
+	names   []string
+	made    []string     // those that are no inputs
+	session *ort.Session // nil where all are
+}
+
+func newConditions(lib *ort.Library, m *onnxio.Model, names []string) (*conditions, error) {
+	inputs, err := samples.Inputs(m)
+	if err != nil {
+		return nil, err
+	}
+	c := &conditions{inputs: inputs, names: names}
+	p := graph.Of(m).Parts().Plain()
+	p.Outputs = nil
+	for _, v := range names {
+		if !graph.Of(m).IsInput(v) && !slices.Contains(c.made, v) {
+			c.made = append(c.made, v)
+			p.Outputs = append(p.Outputs, graph.NewValue(v, tensor.Bool, nil))
+		}
+	}
+	if len(c.made) == 0 {
+		return c, nil
+	}
+	p.Nodes = graph.Needed(p.Nodes, c.made)
+	p.Values = slices.DeleteFunc(p.Values, func(v graph.Value) bool { return slices.Contains(c.made, v.Name()) })
+	small := p.Model()
+	defer small.Close() // it shares the files of m, which stays open
+	if c.session, err = feed.NewSession(lib, small); err != nil {
+		return nil, fmt.Errorf("computing conditions: %w", err)
+	}
+	return c, nil
+}
+
+func (c *conditions) close() {
+	if c.session != nil {
+		c.session.Close()
+	}
+}
+
+// run returns the conditions for the first run of samples, 0 or 1 each.
+func (c *conditions) run(ctx context.Context, src samples.Source, indices []int, batch int) (string, error) {
+	r, err := feed.First(ctx, src, indices, c.inputs, batch)
+	if err != nil {
+		return "", err
+	}
+	values := maps.Clone(r.Inputs)
+	if c.session != nil {
+		out, err := c.session.Run(ctx, r.Inputs, c.made)
+		if err != nil {
+			return "", err
+		}
+		defer out.Close()
+		for i, name := range c.made {
+			values[name] = out.Get(i)
+		}
+	}
+	word := make([]byte, len(c.names))
+	for i, name := range c.names {
+		v, err := values[name].Float64s()
+		if err != nil || len(v) != 1 {
+			return "", fmt.Errorf("condition %q has %d numbers, one is wanted", name, len(v))
+		}
+		word[i] = '0'
+		if v[0] != 0 {
+			word[i] = '1'
+		}
+	}
+	return string(word), nil
+}
+
+// batch is how many samples run at once.
+func (a *Analysis) batch(o Options) int {
+	if a.bodies.single {
+		return 1
+	}
+	return o.Batch
+}
+
+// run is what a model, that lies open or comes of it, costs without the nodes of branches that are not taken, which do not run.
+func (b *bodies) run(m *onnxio.Model, c rewrite.Costs) rewrite.Costs {
+	c.Unlocated = slices.DeleteFunc(c.Unlocated, func(u rewrite.Unlocated) bool { return u.Where != "" && b.idle(m, u.Index) })
+	return c
+}
+
+// idle tells whether what is inside a node of a model does not run.
+func (b *bodies) idle(m *onnxio.Model, index int) bool {
+	nodes := graph.Of(m).Nodes()
+	return b.open != nil && index < len(nodes) && b.open.Rest(nodes[index])
+}
+
+// left gives the sites their twins in branches that do not lie open, and says of the other nodes there why they are left alone.
+func (b *bodies) left(sites []rewrite.Site, skips []rewrite.Skip) []rewrite.Skip {
+	if b.open == nil {
+		return skips
+	}
+	rewrite.Pair(b.open.Model, sites, func(index int) bool { return b.idle(b.open.Model, index) })
+	twin := map[graph.Node]bool{}
+	for _, s := range sites {
+		for _, t := range s.Twins {
+			twin[t.Node] = true
+		}
+	}
+	skips = slices.DeleteFunc(skips, func(s rewrite.Skip) bool { return twin[s.Node] })
+	for i := range skips {
+		s := &skips[i]
+		if s.Where == "" || !b.idle(b.open.Model, s.Index) {
+			continue
+		}
+		s.Reason = fmt.Sprintf("in the branch of If %q that no sample takes", s.Where)
+		if n := b.of - len(b.takes); n > 0 {
+			s.Reason = fmt.Sprintf("in the branch of If %q that is not taken by most of the samples: %d of %d go another way", s.Where, n, b.of)
+		}
+	}
+	return skips
+}
+
+// measured is what the model costs: its multiply-adds as it lies open, and all that it stores.
+func (a *Analysis) measured() rewrite.Costs {
+	c := rewrite.MeasureCosts(a.model, a.Shapes)
+	if a.bodies.open != nil {
+		c.Params, c.Bytes = rewrite.Stored(a.given)
+	}
+	return a.bodies.run(a.model, c)
+}
