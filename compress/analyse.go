@@ -42,7 +42,8 @@ type Analysis struct {
 	Calibrate, Judge, Verify []int
 	Groups                   [][]int
 
-	model   *onnxio.Model
+	model   *onnxio.Model      // with compound operators written as what they consist of
+	compact *rewrite.Expansion // the way back from there
 	inputs  map[string][]int // shapes, as samples or the caller tell them
 	seen    map[string][]int // shapes of values that a run has shown
 	sampled bool             // whether there are samples
@@ -83,15 +84,17 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 		return nil, &UsageError{Err: fmt.Errorf("%s: %w", m.Path, err)}
 	}
 	concrete, unknown := shapes.InputShapes(m, inputs)
-	a := &Analysis{Shapes: shapes.Infer(m, concrete), Unknown: unknown, model: m, inputs: inputs, sampled: o.Source != nil, methods: methods}
-	a.Costs = rewrite.MeasureCosts(m, a.Shapes)
-	if a.seen, err = see(ctx, env, a, o); err != nil {
+	a := &Analysis{Unknown: unknown, inputs: inputs, sampled: o.Source != nil, methods: methods}
+	if err := a.expand(m, concrete); err != nil {
 		return nil, err
 	}
-	if a.seen != nil {
-		a.Shapes = shapes.InferSeen(m, concrete, a.seen)
-		a.Costs = rewrite.MeasureCosts(m, a.Shapes)
+	if a.seen, err = see(ctx, env, a, o); err == nil && a.seen != nil {
+		err = a.expand(m, concrete)
 	}
+	if err != nil {
+		return nil, err
+	}
+	m = a.model
 	if err := a.judgeable(o); err != nil {
 		return nil, &UsageError{Err: fmt.Errorf("%s: %w", m.Path, err)}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/compound"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -161,9 +162,7 @@ func (f *finder) node(i int, n graph.Node) {
 		return // the nodes inside are listed once, with the function
 	}
 	if !f.main(n) {
-		if params := f.matrices(n); params > 0 {
-			f.skip(i, n, SkipDomain, params, "operators of domain %q are not known here", n.Domain())
-		}
+		f.otherDomain(i, n)
 		return
 	}
 	switch op := n.Op(); op {
@@ -186,6 +185,26 @@ func (f *finder) node(i int, n graph.Node) {
 		if params := f.matrices(n); params > 0 {
 			f.skip(i, n, SkipUnsupported, params, "%s is not factored yet", op)
 		}
+	}
+}
+
+// otherDomain notes why a node of another domain is left alone that reads weights.
+func (f *finder) otherDomain(i int, n graph.Node) {
+	params := f.matrices(n)
+	if params == 0 {
+		return
+	}
+	switch op := n.Op(); op {
+	case "com.microsoft::MatMulNBits", "com.microsoft::MatMulBnb4", "com.microsoft::MatMulFpQ4", "com.microsoft::MatMulIntegerToFloat",
+		"com.microsoft::DynamicQuantizeMatMul", "com.microsoft::DynamicQuantizeLSTM", "com.microsoft::QAttention", "com.microsoft::QGemm",
+		"com.microsoft::QLinearConv", "com.microsoft::QEmbedLayerNormalization", "com.microsoft::GatherBlockQuantized", "com.microsoft::QMoE":
+		f.skip(i, n, SkipQuantised, params, "%s has quantised weights: compress the float model first, then quantise", n.Type())
+	default:
+		if err := newExpander(f.model, f.shapes, compound.NewTable(), graph.NewNameSet(f.model)).why(n); err != nil {
+			f.skip(i, n, SkipUnsupported, params, "%s is not written as simpler operators: %v", n.Type(), err)
+			return
+		}
+		f.skip(i, n, SkipDomain, params, "operators of domain %q are not known here", n.Domain())
 	}
 }
 

@@ -130,8 +130,11 @@ func (w *walker) callBody(n graph.Node) ([]*value, error) {
 	inner.nodes(nodes)
 	out := make([]*value, len(n.Outputs()))
 	for i, name := range n.Outputs() {
-		if name != "" {
-			out[i] = inner.values[name]
+		if name == "" {
+			continue
+		}
+		if out[i] = inner.values[name]; out[i] == nil {
+			return nil, errors.New(inner.reasonFor(name))
 		}
 	}
 	return out, nil
