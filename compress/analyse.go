@@ -44,12 +44,12 @@ type Analysis struct {
 
 	model   *onnxio.Model      // with compound operators written as what they consist of
 	compact *rewrite.Expansion // the way back from there
-	inputs  map[string][]int // shapes, as samples or the caller tell them
-	seen    map[string][]int // shapes of values that a run has shown
-	sampled bool             // whether there are samples
-	methods []decomp.Method  // on offer
-	cramped int              // sites that are left alone for want of memory
-	wanted  int64            // the least limit under which none would be
+	inputs  map[string][]int   // shapes, as samples or the caller tell them
+	seen    map[string][]int   // shapes of values that a run has shown
+	sampled bool               // whether there are samples
+	methods []decomp.Method    // on offer
+	cramped int                // sites that are left alone for want of memory
+	wanted  int64              // the least limit under which none would be
 
 	excluded map[graph.Node]string // sites that the caller leaves alone, with the reasons
 	tally    *rewrite.Tally        // of Axes, nil without any

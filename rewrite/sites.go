@@ -107,7 +107,7 @@ func find(m *onnxio.Model, s *shapes.Shapes) (*finder, error) {
 		switch {
 		case at.Path == "":
 			f.node(at.Index, n)
-		case f.main(n) && multiplies(n.Op()):
+		case !f.calls(n) && multiplies(n.Op()):
 			f.skips = append(f.skips, foreign(at, n))
 		}
 	}
@@ -136,18 +136,26 @@ func foreign(at graph.Place, n graph.Node) Skip {
 	return skip
 }
 
-// main tells whether a node is an operator of the main domain, not a call.
-func (f *finder) main(n graph.Node) bool {
+// calls tells whether a node calls a local function.
+func (f *finder) calls(n graph.Node) bool {
 	_, call := f.graph.Called(n)
-	return n.Domain() == "" && !call
+	return call
 }
 
-// multiplies tells whether an operator of the main domain multiplies its input
-// with weights, so that it is a site or is skipped for a reason.
+// main tells whether a node is an operator of the main domain, not a call.
+func (f *finder) main(n graph.Node) bool {
+	return n.Domain() == "" && !f.calls(n)
+}
+
+// multiplies tells whether an operator multiplies its input with weights or another input, so that it is a site or is skipped for
+// a reason.
 func multiplies(op string) bool {
 	switch op {
 	case "Conv", "ConvTranspose", "Gemm", "MatMul", "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul",
-		"DeformConv", "Einsum", "GRU", "LSTM", "RNN", "Attention":
+		"DeformConv", "Einsum", "GRU", "LSTM", "RNN", "Attention",
+		"com.microsoft::Attention", "com.microsoft::FusedConv", "com.microsoft::FusedGemm", "com.microsoft::FusedMatMul",
+		"com.microsoft::GroupQueryAttention", "com.microsoft::MatMulNBits", "com.microsoft::MultiHeadAttention",
+		"com.microsoft::QAttention":
 		return true
 	}
 	return false
@@ -158,7 +166,7 @@ func (f *finder) node(i int, n graph.Node) {
 	if len(n.Outputs()) == 0 {
 		return
 	}
-	if _, call := f.graph.Called(n); call {
+	if f.calls(n) {
 		return // the nodes inside are listed once, with the function
 	}
 	if !f.main(n) {

@@ -118,9 +118,10 @@ func attention(b *body) error {
 }
 
 // packedAttention is Attention of com.microsoft: an input, the weights of queries, keys and values side by side, their bias, a
-// mask, and what is added to the scores. It is three products and a MultiHeadAttention.
+// mask, past keys and values, and what is added to the scores; the outputs are Y, and the keys and values so far. It is three
+// products and a MultiHeadAttention.
 func packedAttention(b *body) error {
-	err := errors.Join(b.without(4, 6), b.no(1), b.plain(0, "do_rotary", "past_present_share_buffer"))
+	err := errors.Join(b.without(6), b.plain(0, "do_rotary", "past_present_share_buffer"))
 	if err != nil {
 		return err
 	}
@@ -135,7 +136,7 @@ func packedAttention(b *body) error {
 	if len(sizes) != 3 {
 		return fmt.Errorf("qkv_hidden_sizes %v", sizes)
 	}
-	inputs, label, at := make([]string, 6), b.Prefix, 0
+	inputs, label, at := make([]string, 8), b.Prefix, 0
 	for i, part := range []string{"query", "key", "value"} {
 		b.Prefix = label + "/" + part
 		x := b.Op("MatMul", b.x(0), b.slice(b.x(1), 1, at, at+sizes[i], 1))
@@ -147,10 +148,21 @@ func packedAttention(b *body) error {
 	}
 	b.Prefix = label
 	inputs[4], inputs[5] = b.x(3), b.x(5)
+	if past := b.x(4); past != "" { // [2, batch, heads, sequence, channels]
+		inputs[6], inputs[7] = b.gather(past, b.index(0), 0), b.gather(past, b.index(1), 0)
+	}
 	for inputs[len(inputs)-1] == "" {
 		inputs = inputs[:len(inputs)-1]
 	}
-	b.give(0, b.Node("com.microsoft::MultiHeadAttention", inputs, b.attrs("num_heads", "unidirectional", "scale", "mask_filter_value")...))
+	outputs := 1
+	if b.node.Output(1) != "" {
+		outputs = 3
+	}
+	y := b.Several("com.microsoft::MultiHeadAttention", inputs, outputs, b.attrs("num_heads", "unidirectional", "scale", "mask_filter_value")...)
+	b.give(0, y[0])
+	if outputs > 1 {
+		b.give(1, b.concat(0, b.unsqueeze(y[1], 0), b.unsqueeze(y[2], 0)))
+	}
 	return nil
 }
 

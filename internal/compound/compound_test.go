@@ -179,8 +179,12 @@ var cases = map[string]func(d *draw){
 		}
 	},
 	"com.microsoft::Attention": func(d *draw) {
+		past, same := 0, d.coin()
+		if same && d.coin() {
+			past = 2
+		}
 		d.float(2, 5, 7)
-		if d.coin() {
+		if same {
 			d.float(7, 24)
 			d.maybe(24)
 		} else {
@@ -193,14 +197,24 @@ var cases = map[string]func(d *draw){
 		case 0:
 			d.none()
 		case 1:
-			d.list(tensor.Int32, []int{2, 5}, 1, 1, 1, 0, 0, 1, 1, 1, 1, 1)
+			d.feed(tensor.Int32, []int{2, 5 + past}, func() float64 { return float64(d.IntN(2)) })
 		case 2:
+			if past > 0 {
+				d.none()
+				break
+			}
 			d.list(tensor.Int32, []int{2}, 3, 5)
 		case 3:
-			d.feed(tensor.Int32, []int{2, 5, 5}, func() float64 { return float64(d.IntN(2)) })
+			d.feed(tensor.Int32, []int{2, 5, 5 + past}, func() float64 { return float64(d.IntN(2)) })
 		}
-		if d.coin() {
+		switch {
+		case past > 0:
+			d.float(2, 2, 2, past, 4)
+			d.outputs = 2
+		default:
 			d.none()
+		}
+		if past == 0 && d.coin() {
 			d.float(pick(d, []int{2, 2, 5, 5}, []int{1, 2, 5, 5})...)
 		}
 		d.attr(graph.Int("num_heads", 2), graph.Int("unidirectional", d.IntN(2)))
@@ -438,9 +452,9 @@ func expand(t *testing.T, table compound.Table, n graph.Node, d *draw) []graph.N
 		shapes[name] = f.Shape
 	}
 	known := compound.Known{
-		Opset: d.opset,
-		Shape: func(v string) ([]int, bool) { s, ok := shapes[v]; return s, ok },
-		Type:  func(v string) tensor.Type { return d.feeds[v].Type },
+		Opset:    d.opset,
+		Shape:    func(v string) ([]int, bool) { s, ok := shapes[v]; return s, ok },
+		Type:     func(v string) tensor.Type { return d.feeds[v].Type },
 		Constant: func(v string) bool { return d.weights[v] },
 	}
 	nodes, err := table.Body(n, known, names)
@@ -460,6 +474,12 @@ func expand(t *testing.T, table compound.Table, n graph.Node, d *draw) []graph.N
 				sizes = n.Ints("qkv_hidden_sizes")
 			}
 			shapes[inner.Input(i)] = []int{x[0], x[1], sizes[i]}
+		}
+		for i, in := range inner.Inputs() {
+			if i > 5 {
+				past := d.feeds[n.Input(4)].Shape
+				shapes[in] = past[1:]
+			}
 		}
 		more, err := table.Body(inner, known, names)
 		if err != nil {
