@@ -17,7 +17,12 @@ func (x *Expansion) Collapse(m *onnxio.Model) (*onnxio.Model, error) {
 	}
 	c := newCollapser(m)
 	for _, e := range slices.Backward(x.list) {
-		c.collapse(e)
+		if c.collapse(e) || !welds(e) {
+			continue
+		}
+		if err := c.weld(e); err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
 	}
 	small := c.model(x.original)
 	return small, errors.Join(small.Check(), m.Close())
@@ -32,6 +37,7 @@ type collapser struct {
 	gone   map[graph.Node]bool
 	place  map[graph.Node][]graph.Node // what stands behind a node that is gone
 	free   map[string]bool             // constants that nothing reads any more
+	welded []onnxio.Tensor             // that have come
 }
 
 func newCollapser(m *onnxio.Model) *collapser {
@@ -73,15 +79,15 @@ func (c *collapser) note(n graph.Node, by int) {
 	}
 }
 
-// collapse puts a node in the place of its body, where all of that is there.
-func (c *collapser) collapse(x expanded) {
+// collapse puts a node in the place of its body, where all of that is there, and tells whether it is.
+func (c *collapser) collapse(x expanded) bool {
 	found, ok := c.found(x)
 	if !ok {
-		return
+		return false
 	}
 	swap, ok := c.swapped(x, found)
 	if !ok || c.leaks(x, found) {
-		return
+		return false
 	}
 	node := x.node
 	if len(swap) > 0 {
@@ -103,6 +109,7 @@ func (c *collapser) collapse(x expanded) {
 	for _, t := range x.constants {
 		c.free[t.Name()] = true
 	}
+	return true
 }
 
 // found returns the nodes that make what a body's nodes made, in their order.
@@ -194,6 +201,7 @@ func (c *collapser) model(original *onnxio.Model) *onnxio.Model {
 	}
 	c.parts.Nodes = nodes
 	c.parts.Initializers = slices.DeleteFunc(c.parts.Initializers, func(t onnxio.Tensor) bool { return c.free[t.Name()] })
+	c.parts.Initializers = append(c.parts.Initializers, c.welded...)
 	read := map[string]bool{}
 	for _, n := range nodes {
 		for _, v := range n.Inputs() {

@@ -26,6 +26,8 @@ func evaluate(n graph.Node, in []tensor.Dense) (tensor.Dense, bool) {
 		if perm := turned(axes(len(in[0].Shape)), n.Ints("perm")); perm != nil {
 			return rearranged(in[0], perm, nil), true
 		}
+	case "Reshape":
+		return reshaped(in)
 	case "Slice":
 		return sliced(n, in)
 	case "Mul", "Add", "Sub", "Div":
@@ -34,6 +36,40 @@ func evaluate(n graph.Node, in []tensor.Dense) (tensor.Dense, bool) {
 		}
 	}
 	return tensor.Dense{}, false
+}
+
+// reshaped is a Reshape.
+func reshaped(in []tensor.Dense) (tensor.Dense, bool) {
+	if len(in) != 2 {
+		return tensor.Dense{}, false
+	}
+	to, err := in[1].Int64s()
+	if err != nil {
+		return tensor.Dense{}, false
+	}
+	x, known, open := in[0], 1, -1
+	shape := make([]int, len(to))
+	for i, v := range to {
+		switch {
+		case v == 0 && i < len(x.Shape):
+			shape[i] = x.Shape[i]
+		case v == -1 && open < 0:
+			open = i
+			continue
+		case v > 0:
+			shape[i] = int(v)
+		default:
+			return tensor.Dense{}, false
+		}
+		known *= shape[i]
+	}
+	if open >= 0 && known > 0 {
+		shape[open] = x.Len() / known
+	}
+	if tensor.Product(shape) != x.Len() {
+		return tensor.Dense{}, false
+	}
+	return tensor.Dense{Type: x.Type, Shape: shape, Data: x.Data}, true
 }
 
 // sliced is a Slice along one axis.

@@ -2,6 +2,7 @@ package rewrite_test
 
 import (
 	"bytes"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -137,5 +138,70 @@ func TestCollapseAroundOneChain(t *testing.T) {
 	}
 	if _, ok := graph.Of(small).Initializer("qkv"); !ok {
 		t.Error("the packed weight has not come back")
+	}
+}
+
+// recurrents has an LSTM in both directions, a GRU and two products written as Einsum: x [6, batch, 16] to y [6, batch, 4, 3].
+func recurrents() *testmodels.Builder {
+	b := testmodels.NewBuilder(5, 17, 8)
+	x := b.Input("x", tensor.Float32, 6, "batch", 16)
+	x = b.Several("LSTM", []string{x, b.Weight("lstm.w", 16, 2, 48, 16), b.Weight("lstm.r", 12, 2, 48, 12), b.Random("lstm.b", -0.1, 0.1, 2, 96)}, 1,
+		graph.Int("hidden_size", 12), graph.String("direction", "bidirectional"))[0]
+	x = b.Node("Einsum", []string{x, b.Weight("mix", 24, 2, 12, 20)}, graph.String("equation", "sdbh,dho->sbo"))
+	x = b.Several("GRU", []string{x, b.Weight("gru.w", 20, 1, 30, 20), b.Weight("gru.r", 10, 1, 30, 10)}, 1, graph.Int("hidden_size", 10))[0]
+	x = b.Node("Squeeze", []string{x, b.Ints("one", 1)})
+	b.Node("Einsum", []string{x, b.Weight("heads", 10, 4, 10, 3)}, graph.String("equation", "sbh,nhd->sbnd"))
+	b.Output(b.Rename("y"), tensor.Float32, 6, "batch", 4, 3)
+	return b
+}
+
+// The weights of a recurrent operator's input become a product in front of it and narrower weights inside.
+func TestRecurrentWeights(t *testing.T) {
+	lib, m := orttest.Open(t), testkit.Built(t, recurrents())
+	defer m.Close()
+	r := rand.New(rand.NewPCG(5, 5))
+	x := tensor.New(tensor.Float32, 6, 3, 16)
+	for i, v := 0, x.Float32s(); i < len(v); i++ {
+		v[i] = float32(r.NormFloat64())
+	}
+	inputs := map[string]tensor.Dense{"x": x}
+	e, err := rewrite.Expand(m, map[string][]int{"x": x.Shape}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, execute(t, lib, m, inputs), execute(t, lib, e.Model, inputs))
+	again, err := e.Collapse(graph.Of(e.Model).Parts().Model())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if want, got := operators(m), operators(again); !maps.Equal(want, got) {
+		t.Errorf("not the same again: %v, want %v", got, want)
+	}
+	sites, skips := linear(t, e.Model)
+	if len(sites) != 4 || len(skips) != 2 {
+		t.Fatalf("%d sites and %v, want 4 and the two recurrences", len(sites), skips)
+	}
+	small, err := rewrite.Apply(e.Model, patchAll(t, e.Model, sites, 0), rewrite.ApplyOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if small, err = e.Collapse(small); err != nil {
+		t.Fatal(err)
+	}
+	defer small.Close()
+	compare(t, execute(t, lib, m, inputs), execute(t, lib, small, inputs))
+	have := operators(small)
+	for op, n := range map[string]int{"LSTM": 1, "GRU": 1, "EyeLike": 0, "ConstantOfShape": 0} {
+		if have[op] != n {
+			t.Errorf("%d of %s, want %d: %v", have[op], op, n, have)
+		}
+	}
+	for _, n := range graph.Of(small).Nodes() {
+		if n.Op() == "LSTM" {
+			if w, ok := graph.Of(small).Initializer(n.Input(1)); !ok || !slices.Equal(w.Shape(), []int{2, 48, 16}) {
+				t.Error("the LSTM has not got weights of its own")
+			}
+		}
 	}
 }

@@ -190,7 +190,12 @@ func (f *finder) node(i int, n graph.Node) {
 		if !multiplies(op) {
 			return
 		}
-		if params := f.matrices(n); params > 0 {
+		params := f.matrices(n)
+		switch {
+		case params == 0:
+		case compound.Recurrent(op):
+			f.skip(i, n, SkipUnsupported, params, "%s multiplies its recurrent weights inside, step by step; only those of its input are factored", op)
+		default:
 			f.skip(i, n, SkipUnsupported, params, "%s is not factored yet", op)
 		}
 	}

@@ -32,6 +32,10 @@ func bodies() map[string]func(*body) error {
 	const ms = "com.microsoft::"
 	return map[string]func(*body) error{
 		"Attention":                             attention,
+		"Einsum":                                einsum,
+		"GRU":                                   recurrent,
+		"LSTM":                                  recurrent,
+		"RNN":                                   recurrent,
 		"RotaryEmbedding":                       rotary,
 		"SimplifiedLayerNormalization":          simplified,
 		ms + "Attention":                        packedAttention,
