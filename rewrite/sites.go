@@ -94,6 +94,7 @@ type finder struct {
 	opset  int64
 	names  func() map[string]int // how many nodes of the main graph bear a name
 	held   map[string]held       // what values are resolved to, without a permutation where they are no constants
+	casts  map[string]held       // likewise, through Casts
 	sites  []Site
 	skips  []Skip
 }
@@ -115,7 +116,7 @@ func find(m *onnxio.Model, s *shapes.Shapes) (*finder, error) {
 }
 
 func newFinder(m *onnxio.Model, s *shapes.Shapes) *finder {
-	f := &finder{model: m, graph: graph.Of(m), shapes: s, opset: m.Opset(""), held: map[string]held{}}
+	f := &finder{model: m, graph: graph.Of(m), shapes: s, opset: m.Opset(""), held: map[string]held{}, casts: map[string]held{}}
 	f.names = sync.OnceValue(func() map[string]int {
 		names := map[string]int{}
 		for _, n := range f.graph.Nodes() {
@@ -255,7 +256,7 @@ func (f *finder) name(n graph.Node) string {
 // operand resolves the weight in a slot of a node, or notes why there is none.
 func (f *finder) operand(i int, n graph.Node, slot int) (held, bool) {
 	value := n.Input(slot)
-	h, ok := f.hold(value)
+	h, ok := f.stored(value)
 	if !ok {
 		kind, reason := f.computed(value)
 		if kind == SkipNoWeight {
@@ -301,7 +302,7 @@ func (f *finder) computed(value string) (SkipKind, string) {
 	}
 	origin := n
 	for range 100 { // more nodes that only move numbers stand nowhere but in a bomb
-		if op := origin.Type(); op != "Transpose" && op != "Identity" && op != "Reshape" {
+		if op := origin.Type(); op != "Transpose" && op != "Identity" && op != "Reshape" && op != "Cast" {
 			break
 		}
 		next, ok := f.graph.Producer(origin.Input(0))
