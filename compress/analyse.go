@@ -37,15 +37,16 @@ type Analysis struct {
 	Calibrate, Judge, Verify []int
 	Groups                   [][]int
 
-	model   *onnxio.Model // as it lies open
-	given   *onnxio.Model // as it was given
-	bodies  bodies
-	inputs  map[string][]int // shapes, as samples or the caller tell them
-	seen    map[string][]int // shapes of values that a run has shown
-	sampled bool             // whether there are samples
-	methods []decomp.Method  // on offer
-	cramped int              // sites that are left alone for want of memory
-	wanted  int64            // the least limit under which none would be
+	model   *onnxio.Model      // as it lies open, with compound operators written as what they consist of
+	given   *onnxio.Model      // as it was given
+	bodies  bodies             // what lies open
+	compact *rewrite.Expansion // the way back to the model as it lies open
+	inputs  map[string][]int   // shapes, as samples or the caller tell them
+	seen    map[string][]int   // shapes of values that a run has shown
+	sampled bool               // whether there are samples
+	methods []decomp.Method    // on offer
+	cramped int                // sites that are left alone for want of memory
+	wanted  int64              // the least limit under which none would be
 
 	excluded map[graph.Node]string // sites that the caller leaves alone, with the reasons
 	tally    *rewrite.Tally        // of Axes, nil without any
@@ -88,17 +89,17 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 		m = inside.open.Model
 	}
 	concrete, unknown := shapes.InputShapes(m, inputs)
-	a := &Analysis{
-		Shapes: shapes.Infer(m, concrete), Unknown: unknown, model: m, given: given, bodies: inside, inputs: inputs, sampled: o.Source != nil, methods: methods,
-	}
-	a.Costs = a.measured()
-	if a.seen, err = see(ctx, env, a, o); err != nil {
+	a := &Analysis{Unknown: unknown, given: given, bodies: inside, inputs: inputs, sampled: o.Source != nil, methods: methods}
+	if err := a.expand(m, concrete); err != nil {
 		return nil, err
 	}
-	if a.seen != nil {
-		a.Shapes = shapes.InferSeen(m, concrete, a.seen)
-		a.Costs = a.measured()
+	if a.seen, err = see(ctx, env, a, o); err == nil && a.seen != nil {
+		err = a.expand(m, concrete)
 	}
+	if err != nil {
+		return nil, err
+	}
+	m = a.model
 	if err := a.judgeable(o); err != nil {
 		return nil, &UsageError{Err: fmt.Errorf("%s: %w", m.Path, err)}
 	}
@@ -111,7 +112,7 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 			return nil, err
 		}
 	}
-	skips = a.bodies.left(sites, skips)
+	skips = a.bodies.left(a.model, sites, skips)
 	taken, left, err := o.Select.split(sites, skips)
 	if err != nil {
 		return nil, err

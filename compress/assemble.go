@@ -212,13 +212,16 @@ func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options
 	return nil
 }
 
-// rewrite builds the new model, and counts anew what it needs.
+// rewrite builds the new model, counts anew what it needs, and makes compound operators of what they still consist of.
 func (s *Assembled) rewrite(env *Environment, a *Analysis, o Options, on *shelf) (err error) {
 	if err = s.build(env, a, on); err != nil {
 		return fmt.Errorf("%s: %w", a.model.Path, err)
 	}
 	concrete, _ := shapes.InputShapes(s.Model, a.inputs)
 	s.Costs = a.bodies.run(s.Model, rewrite.MeasureCosts(s.Model, shapes.InferSeen(s.Model, concrete, rewrite.NarrowedValues(a.seen, s.on.list))))
+	if s.Model, err = a.compact.Collapse(s.Model); err != nil {
+		return err
+	}
 	if err = s.shut(a); err != nil {
 		return err
 	}

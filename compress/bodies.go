@@ -266,11 +266,11 @@ func (b *bodies) idle(m *onnxio.Model, index int) bool {
 }
 
 // left gives the sites their twins in branches that do not lie open, and says of the other nodes there why they are left alone.
-func (b *bodies) left(sites []rewrite.Site, skips []rewrite.Skip) []rewrite.Skip {
+func (b *bodies) left(m *onnxio.Model, sites []rewrite.Site, skips []rewrite.Skip) []rewrite.Skip {
 	if b.open == nil {
 		return skips
 	}
-	rewrite.Pair(b.open.Model, sites, func(index int) bool { return b.idle(b.open.Model, index) })
+	rewrite.Pair(m, sites, func(index int) bool { return b.idle(m, index) })
 	twin := map[graph.Node]bool{}
 	for _, s := range sites {
 		for _, t := range s.Twins {

@@ -73,7 +73,7 @@ func (o *seen) nodeBytes(m *onnxio.Model, c option, external bool) (int64, error
 		return 0, err
 	}
 	size := -p.Old.Size()
-	for _, n := range p.New {
+	for _, n := range slices.Concat(p.Casts, p.New) {
 		size += n.Size() + entryBytes
 	}
 	for _, t := range p.Weights {

@@ -197,9 +197,16 @@ func (a *Analysis) supposed() map[string][]int {
 func (i *Inspection) narrowable(a *Analysis) error {
 	wide := *a
 	if len(a.Unknown) > 0 {
-		inputs := a.supposed()
-		wide.Shapes = shapes.Infer(a.model, inputs)
-		i.Supposed = inputs
+		i.Supposed = a.supposed()
+		if err := wide.expand(a.model, i.Supposed); err != nil {
+			return err
+		}
+		if wide.model != a.model {
+			var err error
+			if wide.Sites, wide.Skips, err = rewrite.Sites(wide.model, wide.Shapes); err != nil {
+				return err
+			}
+		}
 	}
 	sites, skips, err := wide.findAxes(wide.Sites, wide.Skips)
 	if err != nil {

@@ -32,6 +32,7 @@ func (a *Analysis) probes(s *rewrite.Site, chain decomp.Chain) ([]probe.Probe, e
 		k.Weights = make([]float64, k.Params())
 		probe.Fill(k.Weights)
 	}
+	s = s.Uncast()
 	patch, err := rewrite.Replace(a.model, s, chain, graph.NewNameSet(a.model))
 	if err != nil {
 		return nil, err

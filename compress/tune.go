@@ -212,7 +212,11 @@ func (r *TuneResult) prove(ctx context.Context, env *Environment, original, star
 		file  *File
 	}{{original, original.Path, &r.Original}, {start, start.Path, &r.Start}, {tuned, staged.Path(), &r.Output}} {
 		concrete, _ := shapes.InputShapes(f.model, inputs)
-		if *f.file, err = describe(ctx, f.path, rewrite.MeasureCosts(f.model, shapes.Infer(f.model, concrete))); err != nil {
+		x, err := rewrite.Expand(f.model, concrete, nil)
+		if err != nil {
+			return err
+		}
+		if *f.file, err = describe(ctx, f.path, rewrite.MeasureCosts(x.Model, shapes.Infer(x.Model, concrete))); err != nil {
 			return err
 		}
 	}
@@ -232,7 +236,11 @@ func admit(ctx context.Context, env *Environment, m *onnxio.Model, o Options) er
 	if err != nil {
 		return err
 	}
-	if err := tune.Rehearse(ctx, lib, m, src, o.descent()); err != nil {
+	x, err := expanded(m, src)
+	if err != nil {
+		return err
+	}
+	if err := tune.Rehearse(ctx, lib, x.Model, src, o.descent()); err != nil {
 		return fmt.Errorf("%s: %w", m.Path, err)
 	}
 	return nil
@@ -286,10 +294,20 @@ func descendFrom(ctx context.Context, env *Environment, original, compressed *on
 		return nil, nil, err
 	}
 	o.Backend, o.Threads = env.Algebra, cmp.Or(o.Threads, env.Threads)
+	before, err := expanded(original, src)
+	if err != nil {
+		return nil, nil, err
+	}
+	after, err := expanded(compressed, src)
+	if err != nil {
+		return nil, nil, err
+	}
 	var d *tune.Result
 	err = env.stage(ctx, "tune", func(st *stage) (err error) {
 		o.Progress = st.told
-		d, err = tune.Run(ctx, lib, original, compressed, src, indices, o)
+		if d, err = tune.Run(ctx, lib, before.Model, after.Model, src, indices, o); err == nil {
+			d.Model, err = after.Collapse(d.Model)
+		}
 		return err
 	})
 	if err != nil {

@@ -101,7 +101,7 @@ func (a *application) take(p *Patch) error {
 			return err
 		}
 	}
-	for _, n := range p.New {
+	for _, n := range slices.Concat(p.Casts, p.New) {
 		a.ledger.need(n.Inputs()...)
 	}
 	for _, t := range p.Twins {
@@ -173,6 +173,9 @@ func (a *application) fresh(p *Patch) error {
 	for _, t := range p.Weights {
 		names = append(names, t.Name())
 	}
+	for _, n := range p.Casts { // which have the names of what they make
+		names = append(names, n.Name())
+	}
 	for _, name := range names {
 		if name == "" || a.names.Has(name) {
 			return fmt.Errorf("the new name %q is empty or taken", name)
@@ -207,14 +210,15 @@ func connected(p *Patch) error {
 	for _, t := range p.Weights {
 		bring(t.Name())
 	}
-	for i, n := range p.New {
+	last := len(p.Casts) + len(p.New) - 1
+	for i, n := range slices.Concat(p.Casts, p.New) {
 		for _, v := range n.Inputs() {
 			if !known[v] {
 				return fmt.Errorf("new node %q reads %q, which is neither an input of the old node nor new", n.Name(), v)
 			}
 			delete(unread, v)
 		}
-		if i < len(p.New)-1 {
+		if i < last {
 			for _, v := range n.Outputs() {
 				bring(v)
 			}
@@ -247,7 +251,7 @@ func (a *application) parts(patches []Patch) graph.Parts {
 	for i, n := range g.Nodes() {
 		switch p := a.at[i]; {
 		case p != nil && p.New != nil:
-			parts.Nodes = append(parts.Nodes, p.New...)
+			parts.Nodes = append(append(parts.Nodes, p.Casts...), p.New...)
 		case a.swaps[i] != nil:
 			parts.Nodes = append(parts.Nodes, a.swaps[i].New)
 		case p != nil || a.ledger.gone[n]:

@@ -8,6 +8,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/shapes"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // Axis is a set of units of a model, any of which may be dropped: what computes a unit's channels, what treats them on
@@ -87,6 +88,12 @@ func Axes(m *onnxio.Model, s *shapes.Shapes) ([]Axis, []Fixed, error) {
 	for _, skip := range skips {
 		c.skips[skip.Node] = skip.Reason
 	}
+	for _, s := range sites {
+		if s.Cast != tensor.Undefined {
+			c.skips[s.Node] = fmt.Sprintf("weight %q is stored as %v, behind a Cast", s.Weight, s.Dtype)
+		}
+	}
+	sites = slices.DeleteFunc(sites, func(s Site) bool { return s.Cast != tensor.Undefined })
 	for i := range sites {
 		c.sites[sites[i].Node] = &sites[i]
 	}

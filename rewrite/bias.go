@@ -116,7 +116,7 @@ func (f *finder) ownBias(s *Site, b *bias) {
 
 // settleBias decides on a constant that is there; b.dims holds the shape per channel.
 func (f *finder) settleBias(value string, b *bias) {
-	h, ok := f.hold(value)
+	h, ok := f.stored(value)
 	if !ok || h.overridable || !factorable(h.dtype()) || !slices.IsSorted(h.perm) {
 		return
 	}
@@ -175,7 +175,7 @@ func (b *builder) addend(base string, shift []float64) (string, error) {
 	if shift == nil {
 		return own, nil
 	}
-	t := b.site.Dtype
+	t := b.site.Computes()
 	if b.bias.old.root != "" {
 		t = b.bias.old.dtype()
 	}

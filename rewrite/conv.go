@@ -77,7 +77,7 @@ func (f *finder) site(i int, n graph.Node, h held, w weight) Site {
 	w.tensor, w.perm = h.tensor, h.perm
 	return Site{
 		Node: n, Index: i, Name: f.name(n), Op: n.Op(), Output: n.Output(0), Weight: h.root,
-		Dtype: h.dtype(), Note: f.note(h), model: f.model, weight: w,
+		Dtype: h.tensor.Type(), Cast: h.cast, Note: f.note(h), model: f.model, weight: w,
 	}
 }
 

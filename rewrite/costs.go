@@ -44,7 +44,7 @@ func MeasureCosts(m *onnxio.Model, s *shapes.Shapes) Costs {
 	f := newFinder(m, s)
 	var c Costs
 	for at, n := range graph.Walk(m) {
-		if f.main(n) && multiplies(n.Op()) {
+		if !f.calls(n) && multiplies(n.Op()) {
 			f.cost(&c, at, n)
 		}
 	}

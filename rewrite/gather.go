@@ -9,7 +9,7 @@ import (
 // kernel has the table's transpose, and its columns x_t are one-hot. Other uses of Gather are no layers, and are
 // listed only where a table of floating-point numbers is looked up in another way.
 func (f *finder) gather(i int, n graph.Node) {
-	h, ok := f.hold(n.Input(0))
+	h, ok := f.stored(n.Input(0))
 	if !ok || !h.dtype().IsFloat() || len(h.perm) < 2 {
 		return
 	}

@@ -12,8 +12,8 @@ import (
 // sides resolves the two operands of a product and picks the constant one. It
 // notes why neither or both cannot be it.
 func (f *finder) sides(i int, n graph.Node) (h held, slot int, ok bool) {
-	a, aok := f.hold(n.Input(0))
-	b, bok := f.hold(n.Input(1))
+	a, aok := f.stored(n.Input(0))
+	b, bok := f.stored(n.Input(1))
 	switch {
 	case aok && bok:
 		f.skip(i, n, SkipBothConst, int64(a.tensor.Len())+int64(b.tensor.Len()), "both operands are constant: fold the product into one constant instead")

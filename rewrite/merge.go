@@ -120,7 +120,7 @@ func (g *merger) round(m *onnxio.Model) ([]Patch, []Merged, error) {
 
 // may tells whether two nodes are open to be merged, by where they come from and what they hold.
 func (g *merger) may(first, second *Site) bool {
-	precise := first.Dtype == tensor.Float32 || first.Dtype == tensor.Float64
+	precise := first.Cast == tensor.Undefined && second.Cast == tensor.Undefined && (first.Dtype == tensor.Float32 || first.Dtype == tensor.Float64)
 	return g.takes(first) && g.takes(second) && (g.made[first.Node] || g.made[second.Node]) &&
 		precise && first.Dtype == second.Dtype && len(first.Node.Outputs()) == 1 && !binds(first.model, first.Output)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // Patch is the replacement of one node, held apart until Apply.
@@ -19,6 +20,7 @@ type Patch struct {
 	Index   int             // its position in the main graph
 	New     []graph.Node    // the nodes that stand in its place, in order; the last computes the old output
 	Weights []onnxio.Tensor // new initializers
+	Casts   []graph.Node    // what makes of new initializers what New reads, where they are stored in another type
 	Values  []graph.Value   // types of the values between the factors, where the model keeps such entries
 	Slot    int             // the input of Old that held the weight
 	Next    *Swap           // a change of the node behind, which takes a shift of the site's output; nil for none
@@ -184,6 +186,11 @@ func (b *builder) factor(i int, f decomp.Factor) error {
 func (b *builder) weight(name string, shape []int, v []float64) error {
 	if slices.Contains(b.given, name) {
 		return nil
+	}
+	if to := b.site.Cast; to != tensor.Undefined {
+		read := name
+		name = b.names.Fresh(read + ".stored")
+		b.patch.Casts = append(b.patch.Casts, graph.NewNode("Cast", read, []string{name}, []string{read}, graph.Int("to", int(to))))
 	}
 	t, err := onnxio.NewTensor(name, b.site.Dtype, shape, v)
 	if err != nil {

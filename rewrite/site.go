@@ -33,6 +33,7 @@ type Site struct {
 
 	Kernel decomp.Shape // channels and window of the weight
 	Dtype  tensor.Type  // element type of the weight; the factors are written in it
+	Cast   tensor.Type  // what a Cast between weight and node makes of that, and of the factors; Undefined without one
 
 	Located  bool            // whether Geometry and Batch are known
 	Geometry decomp.Geometry // spatial sizes; for a matrix the number of columns x_t it meets per run
@@ -74,6 +75,24 @@ func (s *Site) OutputMetric() []*linalg.Matrix {
 		}
 	}
 	return out
+}
+
+// Computes is the element type that the node computes in.
+func (s *Site) Computes() tensor.Type {
+	if s.Cast != tensor.Undefined {
+		return s.Cast
+	}
+	return s.Dtype
+}
+
+// Uncast is the site with its weight in the type that the node computes in, to be run and not to be written.
+func (s *Site) Uncast() *Site {
+	if s.Cast == tensor.Undefined {
+		return s
+	}
+	plain := *s
+	plain.Dtype, plain.Cast = s.Cast, tensor.Undefined
+	return &plain
 }
 
 // MACs counts the multiply-adds of one run of the model through c, as Replace

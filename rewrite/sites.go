@@ -9,6 +9,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/compound"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -94,6 +95,7 @@ type finder struct {
 	opset  int64
 	names  func() map[string]int // how many nodes of the main graph bear a name
 	held   map[string]held       // what values are resolved to, without a permutation where they are no constants
+	casts  map[string]held       // likewise, through Casts
 	sites  []Site
 	skips  []Skip
 }
@@ -107,7 +109,7 @@ func find(m *onnxio.Model, s *shapes.Shapes) (*finder, error) {
 		switch {
 		case at.Path == "":
 			f.node(at.Index, n)
-		case f.main(n) && multiplies(n.Op()):
+		case !f.calls(n) && multiplies(n.Op()):
 			f.skips = append(f.skips, f.foreign(at, n))
 		}
 	}
@@ -115,7 +117,7 @@ func find(m *onnxio.Model, s *shapes.Shapes) (*finder, error) {
 }
 
 func newFinder(m *onnxio.Model, s *shapes.Shapes) *finder {
-	f := &finder{model: m, graph: graph.Of(m), shapes: s, opset: m.Opset(""), held: map[string]held{}}
+	f := &finder{model: m, graph: graph.Of(m), shapes: s, opset: m.Opset(""), held: map[string]held{}, casts: map[string]held{}}
 	f.names = sync.OnceValue(func() map[string]int {
 		names := map[string]int{}
 		for _, n := range f.graph.Nodes() {
@@ -151,18 +153,26 @@ func (f *finder) apart(path string) string {
 	return "which may be called from several places"
 }
 
-// main tells whether a node is an operator of the main domain, not a call.
-func (f *finder) main(n graph.Node) bool {
+// calls tells whether a node calls a local function.
+func (f *finder) calls(n graph.Node) bool {
 	_, call := f.graph.Called(n)
-	return n.Domain() == "" && !call
+	return call
 }
 
-// multiplies tells whether an operator of the main domain multiplies its input
-// with weights, so that it is a site or is skipped for a reason.
+// main tells whether a node is an operator of the main domain, not a call.
+func (f *finder) main(n graph.Node) bool {
+	return n.Domain() == "" && !f.calls(n)
+}
+
+// multiplies tells whether an operator multiplies its input with weights or another input, so that it is a site or is skipped for
+// a reason.
 func multiplies(op string) bool {
 	switch op {
 	case "Conv", "ConvTranspose", "Gemm", "MatMul", "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul",
-		"DeformConv", "Einsum", "GRU", "LSTM", "RNN", "Attention":
+		"DeformConv", "Einsum", "GRU", "LSTM", "RNN", "Attention",
+		"com.microsoft::Attention", "com.microsoft::FusedConv", "com.microsoft::FusedGemm", "com.microsoft::FusedMatMul",
+		"com.microsoft::GroupQueryAttention", "com.microsoft::MatMulNBits", "com.microsoft::MultiHeadAttention",
+		"com.microsoft::QAttention":
 		return true
 	}
 	return false
@@ -173,13 +183,11 @@ func (f *finder) node(i int, n graph.Node) {
 	if len(n.Outputs()) == 0 {
 		return
 	}
-	if _, call := f.graph.Called(n); call {
+	if f.calls(n) {
 		return // the nodes inside are listed once, with the function
 	}
 	if !f.main(n) {
-		if params := f.matrices(n); params > 0 {
-			f.skip(i, n, SkipDomain, params, "operators of domain %q are not known here", n.Domain())
-		}
+		f.otherDomain(i, n)
 		return
 	}
 	switch op := n.Op(); op {
@@ -199,9 +207,34 @@ func (f *finder) node(i int, n graph.Node) {
 		if !multiplies(op) {
 			return
 		}
-		if params := f.matrices(n); params > 0 {
+		params := f.matrices(n)
+		switch {
+		case params == 0:
+		case compound.Recurrent(op):
+			f.skip(i, n, SkipUnsupported, params, "%s multiplies its recurrent weights inside, step by step; only those of its input are factored", op)
+		default:
 			f.skip(i, n, SkipUnsupported, params, "%s is not factored yet", op)
 		}
+	}
+}
+
+// otherDomain notes why a node of another domain is left alone that reads weights.
+func (f *finder) otherDomain(i int, n graph.Node) {
+	params := f.matrices(n)
+	if params == 0 {
+		return
+	}
+	switch op := n.Op(); op {
+	case "com.microsoft::MatMulNBits", "com.microsoft::MatMulBnb4", "com.microsoft::MatMulFpQ4", "com.microsoft::MatMulIntegerToFloat",
+		"com.microsoft::DynamicQuantizeMatMul", "com.microsoft::DynamicQuantizeLSTM", "com.microsoft::QAttention", "com.microsoft::QGemm",
+		"com.microsoft::QLinearConv", "com.microsoft::QEmbedLayerNormalization", "com.microsoft::GatherBlockQuantized", "com.microsoft::QMoE":
+		f.skip(i, n, SkipQuantised, params, "%s has quantised weights: compress the float model first, then quantise", n.Type())
+	default:
+		if err := newExpander(f.model, f.shapes, compound.NewTable(), graph.NewNameSet(f.model)).why(n); err != nil {
+			f.skip(i, n, SkipUnsupported, params, "%s is not written as simpler operators: %v", n.Type(), err)
+			return
+		}
+		f.skip(i, n, SkipDomain, params, "operators of domain %q are not known here", n.Domain())
 	}
 }
 
@@ -239,7 +272,7 @@ func (f *finder) name(n graph.Node) string {
 // operand resolves the weight in a slot of a node, or notes why there is none.
 func (f *finder) operand(i int, n graph.Node, slot int) (held, bool) {
 	value := n.Input(slot)
-	h, ok := f.hold(value)
+	h, ok := f.stored(value)
 	if !ok {
 		kind, reason := f.computed(value)
 		if kind == SkipNoWeight {
@@ -285,7 +318,7 @@ func (f *finder) computed(value string) (SkipKind, string) {
 	}
 	origin := n
 	for range 100 { // more nodes that only move numbers stand nowhere but in a bomb
-		if op := origin.Type(); op != "Transpose" && op != "Identity" && op != "Reshape" {
+		if op := origin.Type(); op != "Transpose" && op != "Identity" && op != "Reshape" && op != "Cast" {
 			break
 		}
 		next, ok := f.graph.Producer(origin.Input(0))

@@ -29,7 +29,7 @@ func (b *builder) values() []graph.Value {
 		if !ok {
 			return list
 		}
-		list = append(list, graph.NewValue(b.patch.New[i].Output(0), s.Dtype, dims))
+		list = append(list, graph.NewValue(b.patch.New[i].Output(0), s.Computes(), dims))
 	}
 	return list
 }

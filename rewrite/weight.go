@@ -27,6 +27,7 @@ type held struct {
 	tensor      onnxio.Tensor
 	root        string // initializer, or output of the Constant node
 	perm        []int
+	cast        tensor.Type // what a Cast makes of the elements, Undefined without one
 	overridable bool
 }
 
@@ -39,17 +40,37 @@ func (h held) shape() []int {
 	return out
 }
 
-func (h held) dtype() tensor.Type { return h.tensor.Type() }
+// dtype is the type that the node sees.
+func (h held) dtype() tensor.Type {
+	if h.cast != tensor.Undefined {
+		return h.cast
+	}
+	return h.tensor.Type()
+}
 
 // hold resolves a value to a constant: an initializer, the output of a Constant
 // node, or one of these behind Identity and Transpose nodes. Each value is resolved once, however long the way.
-func (f *finder) hold(value string) (held, bool) {
+func (f *finder) hold(value string) (held, bool) { return f.resolve(value, f.held, false) }
+
+// stored is hold where the elements may be stored in another type of floating-point numbers, behind a Cast.
+func (f *finder) stored(value string) (held, bool) { return f.resolve(value, f.casts, true) }
+
+// passes tells whether a node only turns a constant, or stores it in another type.
+func (f *finder) passes(n graph.Node, casts bool) bool {
+	if !f.main(n) || len(n.Inputs()) != 1 {
+		return false
+	}
+	return n.Op() == "Transpose" || casts && n.Op() == "Cast" && factorable(tensor.Type(n.Int("to", 0)))
+}
+
+// resolve is hold, or stored where casts says so, with what is known of values in found.
+func (f *finder) resolve(value string, found map[string]held, casts bool) (held, bool) {
 	var turns []graph.Node // from the value to its constant
 	var h held
 	var ok bool
 	for {
 		value = f.graph.Origin(value)
-		if h, ok = f.held[value]; ok {
+		if h, ok = found[value]; ok {
 			break
 		}
 		if c, constant := f.graph.Constant(value); constant {
@@ -57,20 +78,26 @@ func (f *finder) hold(value string) (held, bool) {
 			break
 		}
 		n, made := f.graph.Producer(value)
-		if !made || !f.main(n) || n.Op() != "Transpose" || len(n.Inputs()) != 1 {
+		if !made || !f.passes(n, casts) {
 			break
 		}
-		f.held[value] = held{} // for all that goes in circles
+		found[value] = held{} // for all that goes in circles
 		turns, value = append(turns, n), n.Input(0)
 	}
 	for _, n := range slices.Backward(turns) {
-		if ok = ok && h.perm != nil; ok {
+		switch ok = ok && h.perm != nil; {
+		case !ok:
+		case n.Op() == "Transpose":
 			h.perm = turned(h.perm, n.Ints("perm"))
+		case factorable(h.tensor.Type()):
+			h.cast = tensor.Type(n.Int("to", 0))
+		default:
+			h.perm = nil
 		}
 		if !ok || h.perm == nil {
 			h = held{}
 		}
-		f.held[n.Output(0)] = h
+		found[n.Output(0)] = h
 	}
 	return h, ok && h.perm != nil
 }

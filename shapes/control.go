@@ -6,13 +6,14 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/compound"
 )
 
 // inner returns a walker for the nodes of a subgraph, which sees what is around it, or of a local function, which does not.
 // It keeps its values to itself.
 func (w *walker) inner(outer *walker) *walker {
 	return &walker{
-		model: w.model, rules: w.rules, opset: w.opset, depth: w.depth + 1, limits: w.limits, outer: outer,
+		model: w.model, rules: w.rules, bodies: w.bodies, opset: w.opset, depth: w.depth + 1, limits: w.limits, outer: outer,
 		values: map[string]*value{}, why: map[string]string{}, stored: map[string][]int{},
 	}
 }
@@ -89,6 +90,51 @@ func (w *walker) callFunction(n graph.Node, f graph.Function) ([]*value, error) 
 		}
 		if out[i] = inner.values[name]; out[i] == nil {
 			return nil, fmt.Errorf("output %q of the local function: %s", name, inner.why[name])
+		}
+	}
+	return out, nil
+}
+
+// bodies are those of compound operators.
+type bodies struct {
+	table compound.Table
+	names *graph.NameSet // of the model and of the bodies so far; nil until there is one
+}
+
+// callBody follows the nodes that a compound operator is made of.
+func (w *walker) callBody(n graph.Node) ([]*value, error) {
+	if w.depth >= maxDepth {
+		return nil, errors.New("compound operators and functions lie too deeply in each other")
+	}
+	for _, name := range n.Inputs() {
+		if name != "" && w.value(name) == nil {
+			return nil, blocked{name}
+		}
+	}
+	if w.bodies.names == nil {
+		w.bodies.names = graph.NewNameSet(w.model)
+	}
+	nodes, err := w.bodies.table.Body(n, compound.Known{
+		Opset: w.opset,
+		Shape: func(value string) ([]int, bool) {
+			if v := w.value(value); v != nil {
+				return v.shape, true
+			}
+			return nil, false
+		},
+	}, w.bodies.names)
+	if err != nil {
+		return nil, err
+	}
+	inner := w.inner(w)
+	inner.nodes(nodes)
+	out := make([]*value, len(n.Outputs()))
+	for i, name := range n.Outputs() {
+		if name == "" {
+			continue
+		}
+		if out[i] = inner.values[name]; out[i] == nil {
+			return nil, errors.New(inner.reasonFor(name))
 		}
 	}
 	return out, nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/compound"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -22,7 +23,7 @@ func Infer(m *onnxio.Model, inputs map[string][]int) *Shapes { return InferSeen(
 // before what the file says.
 func InferSeen(m *onnxio.Model, inputs, seen map[string][]int) *Shapes {
 	g := graph.Of(m)
-	w := &walker{model: m, rules: rules(), opset: int(m.Opset("")), limits: newLimits(), values: map[string]*value{}, why: map[string]string{}, stored: map[string][]int{}}
+	w := &walker{model: m, rules: rules(), bodies: &bodies{table: compound.NewTable()}, opset: int(m.Opset("")), limits: newLimits(), values: map[string]*value{}, why: map[string]string{}, stored: map[string][]int{}}
 	agree := true
 	for _, in := range g.Feeds() {
 		shape, ok := inputs[in.Name()]
@@ -79,6 +80,7 @@ func fits(in graph.Value, shape []int) bool {
 type walker struct {
 	model  *onnxio.Model
 	rules  map[string]rule
+	bodies *bodies
 	opset  int
 	depth  int // of calls of local functions
 	limits *limits
@@ -181,11 +183,14 @@ func (w *walker) node(n graph.Node) ([]*value, error) {
 	if f, ok := graph.Of(w.model).Called(n); ok {
 		return w.callFunction(n, f)
 	}
-	if d := n.Domain(); d != "" {
-		return nil, fmt.Errorf("operators of domain %q have no shape rule", d)
-	}
 	r, ok := w.rules[n.Op()]
-	if !ok {
+	switch {
+	case ok:
+	case w.bodies.table.Has(n.Op()):
+		return w.callBody(n)
+	case n.Domain() != "":
+		return nil, fmt.Errorf("operators of domain %q have no shape rule", n.Domain())
+	default:
 		return nil, errors.New("the operator has no shape rule")
 	}
 	if len(n.Outputs()) == 0 {

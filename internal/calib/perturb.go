@@ -106,7 +106,7 @@ func (p *perturbation) open(gs *gradients) error {
 		made.Outputs[0] = names.Fresh(y + "/plain")
 		parts.Nodes = append(parts.Nodes, made.Node(), graph.NewNode("Add", p.noise[i], []string{made.Outputs[0], p.noise[i]}, []string{y}))
 		// Without a shape the input takes noise of any size, and a single zero for none.
-		parts.Inputs = append(parts.Inputs, graph.NewValue(p.noise[i], p.sites[i].Dtype, nil))
+		parts.Inputs = append(parts.Inputs, graph.NewValue(p.noise[i], p.sites[i].Computes(), nil))
 		if !graph.Of(m).IsOutput(y) {
 			parts.Outputs = append(parts.Outputs, graph.NewValue(y, tensor.Undefined, nil))
 		}
@@ -142,7 +142,7 @@ func (p *perturbation) run(ctx context.Context, r *feed.Run, seed uint64) error 
 		of = append(of, t.name)
 	}
 	for i, s := range p.sites {
-		in[p.noise[i]] = tensor.New(s.Dtype, 1)
+		in[p.noise[i]] = tensor.New(s.Computes(), 1)
 		if !slices.Contains(of, s.Output) {
 			outputs = append(outputs, s.Output)
 		}

@@ -192,7 +192,7 @@ func (w *walk) settle(s *rewrite.Site, chain decomp.Chain, differs bool) error {
 		}
 		return nil
 	}
-	p, err := rewrite.Replace(w.model, s, chain, w.names)
+	p, err := rewrite.Replace(w.model, s.Uncast(), chain, w.names)
 	if err != nil {
 		return err
 	}

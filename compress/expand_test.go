@@ -1,0 +1,59 @@
+package compress
+
+import (
+	"context"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/testmodels"
+)
+
+// A network is compressed alike whether it is written in fused operators or in those that they consist of, and what stayed whole of
+// the fused ones is still fused.
+func TestFusedAsPlain(t *testing.T) {
+	needRuntime(t)
+	fused := built(t, testmodels.Fused(3))
+	x, err := rewrite.Expand(fused, map[string][]int{"x": {1, 6, 32}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := save(t, x.Model)
+	o := Options{Methods: []string{"svd"}, Targets: []Target{{Resource: Params, Value: 0.7, Fraction: true}}, Source: drawn(64, "x", 6, 32), CalibSamples: 32}
+	compressed := func(m *onnxio.Model) (*onnxio.Model, *Result) {
+		small, r, err := Compress(context.Background(), in(t), m, quick(o))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { small.Close() })
+		return small, r
+	}
+	small, a := compressed(fused)
+	_, b := compressed(plain)
+	if len(a.Sites) != len(b.Sites) || len(a.Sites) != 8 {
+		t.Fatalf("%d sites of the fused model, %d of the plain one", len(a.Sites), len(b.Sites))
+	}
+	for i, s := range a.Sites {
+		if s.Note != "" {
+			t.Errorf("%s: %s", s.Name, s.Note)
+		}
+		if p := b.Sites[i]; s.Method != p.Method || !slices.Equal(s.Rank, p.Rank) {
+			t.Errorf("%s: %s %v, want %s %v", s.Name, s.Method, s.Rank, p.Method, p.Rank)
+		}
+	}
+	if got, want := a.Verification.Outputs[0].SNR, b.Verification.Outputs[0].SNR; got == nil || want == nil || math.Abs(*got-*want) > 0.1 {
+		t.Errorf("%v dB, want %v", got, want)
+	}
+	have := map[string]int{}
+	for _, n := range graph.Of(small).Nodes() {
+		have[n.Op()]++
+	}
+	for _, op := range []string{"SkipLayerNormalization", "SkipSimplifiedLayerNormalization", "BiasGelu"} {
+		if have["com.microsoft::"+op] != 1 {
+			t.Errorf("%s is not one node any more: %v", op, have)
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package rewrite
+
+import (
+	"math"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/shapes"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// evaluate computes a node that moves numbers, or multiplies them one by one, on constants; false for any other.
+func evaluate(n graph.Node, in []tensor.Dense) (tensor.Dense, bool) {
+	for _, d := range in {
+		if d.Type.Size() == 0 || d.Check() != nil {
+			return tensor.Dense{}, false
+		}
+	}
+	if len(in) == 0 {
+		return tensor.Dense{}, false
+	}
+	switch n.Op() {
+	case "Identity":
+		return in[0], true
+	case "Transpose":
+		if perm := turned(axes(len(in[0].Shape)), n.Ints("perm")); perm != nil {
+			return rearranged(in[0], perm, nil), true
+		}
+	case "Reshape":
+		return reshaped(in)
+	case "Slice":
+		return sliced(n, in)
+	case "Mul", "Add", "Sub", "Div":
+		if len(in) == 2 {
+			return combined(n.Op(), in[0], in[1])
+		}
+	}
+	return tensor.Dense{}, false
+}
+
+// reshaped is a Reshape.
+func reshaped(in []tensor.Dense) (tensor.Dense, bool) {
+	if len(in) != 2 {
+		return tensor.Dense{}, false
+	}
+	to, err := in[1].Int64s()
+	if err != nil {
+		return tensor.Dense{}, false
+	}
+	x, known, open := in[0], 1, -1
+	shape := make([]int, len(to))
+	for i, v := range to {
+		switch {
+		case v == 0 && i < len(x.Shape):
+			shape[i] = x.Shape[i]
+		case v == -1 && open < 0:
+			open = i
+			continue
+		case v > 0:
+			shape[i] = int(v)
+		default:
+			return tensor.Dense{}, false
+		}
+		known *= shape[i]
+	}
+	if open >= 0 && known > 0 {
+		shape[open] = x.Len() / known
+	}
+	if tensor.Product(shape) != x.Len() {
+		return tensor.Dense{}, false
+	}
+	return tensor.Dense{Type: x.Type, Shape: shape, Data: x.Data}, true
+}
+
+// sliced is a Slice along one axis.
+func sliced(n graph.Node, in []tensor.Dense) (tensor.Dense, bool) {
+	operand := func(i int, attribute string, absent int) (int, bool) {
+		list := n.Ints(attribute)
+		if i < len(in) {
+			v, err := in[i].Int64s()
+			if err != nil {
+				return 0, false
+			}
+			list = nil
+			for _, x := range v {
+				list = append(list, int(x))
+			}
+		}
+		switch len(list) {
+		case 0:
+			return absent, true
+		case 1:
+			return list[0], true
+		}
+		return 0, false
+	}
+	x := in[0]
+	begin, ok1 := operand(1, "starts", 0)
+	end, ok2 := operand(2, "ends", math.MaxInt32)
+	at, ok3 := operand(3, "axes", 0)
+	step, ok4 := operand(4, "", 1)
+	axis, err := graph.Axis(at, len(x.Shape))
+	if err != nil || !ok1 || !ok2 || !ok3 || !ok4 || step < 1 {
+		return tensor.Dense{}, false
+	}
+	size := x.Shape[axis]
+	bounded := func(v int) int {
+		if v < 0 {
+			v += size
+		}
+		return min(max(v, 0), size)
+	}
+	var keep []int
+	for i := bounded(begin); i < bounded(end); i += step {
+		keep = append(keep, i)
+	}
+	out := slices.Clone(x.Shape)
+	out[axis] = len(keep)
+	if tensor.Product(out) == 0 {
+		return tensor.Dense{}, false
+	}
+	inner := tensor.Product(x.Shape[axis+1:]) * x.Type.Size()
+	d := tensor.Dense{Type: x.Type, Shape: out, Data: make([]byte, 0, tensor.Product(out)*x.Type.Size())}
+	for o := range tensor.Product(x.Shape[:axis]) {
+		for _, i := range keep {
+			d.Data = append(d.Data, x.Data[(o*size+i)*inner:][:inner]...)
+		}
+	}
+	return d, true
+}
+
+// combined works number by number on two tensors of a floating-point type, of which one is broadcast to the other.
+func combined(op string, a, b tensor.Dense) (tensor.Dense, bool) {
+	shape, err := shapes.Broadcast(a.Shape, b.Shape)
+	if err != nil || a.Type != b.Type || !a.Type.IsFloat() {
+		return tensor.Dense{}, false
+	}
+	x, errX := a.Float64s()
+	y, errY := b.Float64s()
+	if errX != nil || errY != nil {
+		return tensor.Dense{}, false
+	}
+	out := make([]float64, tensor.Product(shape))
+	for i := range out {
+		at := tensor.Coordinates(i, shape)
+		p, q := x[within(at, a.Shape)], y[within(at, b.Shape)]
+		switch op {
+		case "Mul":
+			out[i] = p * q
+		case "Add":
+			out[i] = p + q
+		case "Sub":
+			out[i] = p - q
+		case "Div":
+			out[i] = p / q
+		}
+	}
+	raw, err := tensor.Encode(a.Type, out)
+	return tensor.Dense{Type: a.Type, Shape: shape, Data: raw}, err == nil
+}
+
+// within returns which element of a tensor stands at coordinates of one that it is broadcast to.
+func within(at, shape []int) int {
+	k := 0
+	for i, n := range shape {
+		k *= n
+		if n > 1 {
+			k += at[len(at)-len(shape)+i]
+		}
+	}
+	return k
+}

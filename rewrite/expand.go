@@ -1,0 +1,213 @@
+package rewrite
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/compound"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/shapes"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// Expansion is a model with its compound operators (see package compound) written as what they consist of, and the way back.
+type Expansion struct {
+	// Model computes what the original does, and shares with it all that is not expanded. It is the original where nothing is.
+	Model *onnxio.Model
+
+	original *onnxio.Model
+	list     []expanded // outer ones before what is in them
+}
+
+// expanded is a node, and what stands in its place.
+type expanded struct {
+	node      graph.Node
+	body      []graph.Node
+	constants []onnxio.Tensor // parts of constants that the node reads
+}
+
+// maxNesting bounds how deeply compound operators lie in each other.
+const maxNesting = 4
+
+// Expand writes the compound operators of a model's main graph as what they consist of, where that is known for inputs of these
+// shapes, of which some values have been seen in a run, as shapes.InferSeen takes both. What a body takes of a constant, such as
+// the weights of queries out of those of an attention, becomes a constant of its own.
+//
+// The model shares the files of m and is closed with it.
+func Expand(m *onnxio.Model, inputs, seen map[string][]int) (*Expansion, error) {
+	x := &Expansion{Model: m, original: m}
+	table, names := compound.NewTable(), (*graph.NameSet)(nil)
+	for range maxNesting {
+		g := graph.Of(x.Model)
+		if !slices.ContainsFunc(g.Nodes(), func(n graph.Node) bool { return table.Has(n.Op()) }) {
+			break
+		}
+		if names == nil {
+			names = graph.NewNameSet(m)
+		}
+		e := newExpander(x.Model, shapes.InferSeen(x.Model, inputs, seen), table, names)
+		next := e.expand()
+		if len(e.list) == 0 {
+			break
+		}
+		x.list = append(x.list, e.list...)
+		if err := errors.Join(next.Check(), x.replace(next)); err != nil {
+			return nil, err
+		}
+	}
+	return x, nil
+}
+
+// replace takes a model in the place of the one so far.
+func (x *Expansion) replace(next *onnxio.Model) error {
+	x.Model = next
+	return next.Close() // which shares the maps of the original alone, and these stay as long as that does
+}
+
+// expander expands one level.
+type expander struct {
+	*finder
+	table compound.Table
+	names *graph.NameSet
+	types map[string]tensor.Type
+	list  []expanded
+}
+
+func newExpander(m *onnxio.Model, s *shapes.Shapes, table compound.Table, names *graph.NameSet) *expander {
+	return &expander{finder: newFinder(m, s), table: table, names: names, types: shapes.Types(graph.Of(m))}
+}
+
+// expand returns the model in which every node that can be is replaced by its body.
+func (e *expander) expand() *onnxio.Model {
+	parts := e.graph.Parts()
+	var nodes []graph.Node
+	for _, n := range parts.Nodes {
+		x, err := e.body(n)
+		if err != nil {
+			nodes = append(nodes, n)
+			continue
+		}
+		e.list = append(e.list, x)
+		nodes = append(nodes, x.body...)
+		parts.Initializers = append(parts.Initializers, x.constants...)
+	}
+	parts.Nodes = nodes
+	e.prune(&parts)
+	return parts.Model()
+}
+
+// errSimple is for nodes that consist of nothing else.
+var errSimple = errors.New("it is no compound operator")
+
+// body returns what can stand in the place of a node.
+func (e *expander) body(n graph.Node) (expanded, error) {
+	_, call := e.graph.Called(n)
+	if call || !e.table.Has(n.Op()) {
+		return expanded{}, errSimple
+	}
+	nodes, err := e.table.Body(n, compound.Known{
+		Opset:    int(e.opset),
+		Shape:    e.shapes.Of,
+		Type:     func(value string) tensor.Type { return e.types[value] },
+		Constant: func(value string) bool { _, ok := e.hold(value); return ok },
+		Maker: func(value string) string {
+			made, _ := e.graph.Producer(value)
+			if made.IsZero() {
+				return ""
+			}
+			return made.Op()
+		},
+	}, e.names)
+	if err != nil {
+		return expanded{}, err
+	}
+	x := expanded{node: n}
+	x.body, x.constants = e.fold(nodes, n.Outputs())
+	return x, nil
+}
+
+// why says what keeps a compound node from being expanded, nil for other nodes.
+func (e *expander) why(n graph.Node) error {
+	_, err := e.body(n)
+	if errors.Is(err, errSimple) {
+		return nil
+	}
+	return err
+}
+
+// fold computes those of a body's nodes that read constants alone, but for a Transpose that a weight may stand behind.
+func (e *expander) fold(nodes []graph.Node, outputs []string) ([]graph.Node, []onnxio.Tensor) {
+	known := map[string]tensor.Dense{}
+	constant := func(value string) (tensor.Dense, bool) {
+		if d, ok := known[value]; ok || value == "" {
+			return d, ok
+		}
+		c, ok := e.graph.Constant(value)
+		if !ok || c.Overridable {
+			return tensor.Dense{}, false
+		}
+		d, err := c.Tensor.Dense()
+		return d, err == nil
+	}
+	folded := map[string]tensor.Dense{}
+	var open []graph.Node
+	for _, n := range nodes {
+		if n.Op() == "Constant" {
+			if t, ok := n.Value(e.model); ok {
+				known[n.Output(0)], _ = t.Dense()
+			}
+			open = append(open, n)
+			continue
+		}
+		var in []tensor.Dense
+		for _, v := range n.Inputs() {
+			if d, ok := constant(v); ok {
+				in = append(in, d)
+			}
+		}
+		if len(in) == len(n.Inputs()) {
+			if d, ok := evaluate(n, in); ok {
+				known[n.Output(0)], folded[n.Output(0)] = d, d
+				if n.Op() != "Transpose" {
+					continue
+				}
+			}
+		}
+		open = append(open, n)
+	}
+	open = graph.Needed(open, outputs)
+	var constants []onnxio.Tensor
+	for _, n := range open {
+		for _, v := range n.Inputs() {
+			d, ok := folded[v]
+			if made := slices.ContainsFunc(open, func(n graph.Node) bool { return slices.Contains(n.Outputs(), v) }); ok && !made {
+				constants = append(constants, onnxio.DenseTensor(v, d))
+				delete(folded, v)
+			}
+		}
+	}
+	return open, constants
+}
+
+// prune leaves out the constants that only expanded nodes have read.
+func (e *expander) prune(p *graph.Parts) {
+	read := map[string]bool{}
+	for _, n := range p.Nodes {
+		for _, v := range n.Reads() {
+			read[v] = true
+		}
+	}
+	freed := map[string]bool{}
+	for _, x := range e.list {
+		for _, v := range x.node.Inputs() {
+			freed[v] = !read[v] && !e.graph.IsOutput(v) && !e.graph.IsInput(v) && e.alone(v)
+		}
+	}
+	p.Initializers = slices.DeleteFunc(p.Initializers, func(t onnxio.Tensor) bool { return freed[t.Name()] })
+}
+
+// alone tells whether nothing but nodes of the graph reads a value.
+func (e *expander) alone(value string) bool {
+	return !slices.ContainsFunc(e.graph.Uses(value), func(u graph.Use) bool { return u.Nested || u.Node.IsZero() })
+}

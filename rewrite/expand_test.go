@@ -1,0 +1,207 @@
+package rewrite_test
+
+import (
+	"bytes"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/grad"
+	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/shapes"
+	"github.com/onnx-compress/onnx-compress/tensor"
+	"github.com/onnx-compress/onnx-compress/testmodels"
+)
+
+// fusedInputs are of testmodels.Fused.
+func fusedInputs() map[string]tensor.Dense {
+	r := rand.New(rand.NewPCG(5, 5))
+	x := tensor.New(tensor.Float32, 2, 6, 32)
+	for i, v := 0, x.Float32s(); i < len(v); i++ {
+		v[i] = float32(r.NormFloat64())
+	}
+	return map[string]tensor.Dense{"x": x}
+}
+
+func expanded(t *testing.T, m *onnxio.Model) *rewrite.Expansion {
+	t.Helper()
+	x, err := rewrite.Expand(m, map[string][]int{"x": {2, 6, 32}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// operators counts the operators of a model.
+func operators(m *onnxio.Model) map[string]int {
+	n := map[string]int{}
+	for _, node := range graph.Of(m).Nodes() {
+		n[node.Op()]++
+	}
+	return n
+}
+
+// A model of fused operators computes the same when they are expanded, every weight in it is a site, all shapes are known and
+// nothing blocks a gradient; and it is the same message when it is put together again.
+func TestExpand(t *testing.T) {
+	lib, m := orttest.Open(t), testkit.Built(t, testmodels.Fused(3))
+	defer m.Close()
+	x := expanded(t, m)
+	compare(t, execute(t, lib, m, fusedInputs()), execute(t, lib, x.Model, fusedInputs()))
+	s := shapes.Infer(x.Model, map[string][]int{"x": {2, 6, 32}})
+	sites, skips, err := rewrite.Sites(x.Model, s)
+	if err != nil || len(sites) != 8 {
+		t.Errorf("%d sites (%v), want 8 (three of them in the attention): %v", len(sites), err, skips)
+	}
+	var weights []string
+	for _, site := range sites {
+		if !site.Located {
+			t.Errorf("%s: %s", site.Name, site.Why)
+		}
+		weights = append(weights, site.Input)
+	}
+	if c := rewrite.MeasureCosts(x.Model, s); len(c.Unlocated) > 0 {
+		t.Error(c.Unlocated)
+	}
+	blocked, err := grad.Blocked(x.Model, grad.Options{Values: grad.Infer(x.Model, map[string][]int{"x": {2, 6, 32}}), Wanted: weights})
+	if err != nil || len(blocked) > 0 {
+		t.Error(blocked, err)
+	}
+	again, err := x.Collapse(graph.Of(x.Model).Parts().Model())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	want, errWant := m.Marshal()
+	got, errGot := again.Marshal()
+	if errWant != nil || errGot != nil || !bytes.Equal(got, want) {
+		t.Errorf("not the same again: %v, want %v", operators(again), operators(m))
+	}
+}
+
+// Where sites have become chains, what is left of the fused operators stays fused: an attention whose products have changed is
+// one without them, and others read chains in place of weights.
+func TestCollapseAroundChains(t *testing.T) {
+	lib, m := orttest.Open(t), testkit.Built(t, testmodels.Fused(3))
+	defer m.Close()
+	x := expanded(t, m)
+	sites, _ := linear(t, x.Model)
+	small, err := rewrite.Apply(x.Model, patchAll(t, x.Model, sites, 0), rewrite.ApplyOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if small, err = x.Collapse(small); err != nil {
+		t.Fatal(err)
+	}
+	defer small.Close()
+	compare(t, execute(t, lib, m, fusedInputs()), execute(t, lib, small, fusedInputs()))
+	have := operators(small)
+	for _, op := range []string{"MultiHeadAttention", "SkipLayerNormalization", "BiasGelu", "SkipSimplifiedLayerNormalization", "FusedGemm"} {
+		if have["com.microsoft::"+op] != 1 {
+			t.Errorf("%s is not one node any more: %v", op, have)
+		}
+	}
+	for _, gone := range []string{"qkv", "up", "pool"} {
+		if _, ok := graph.Of(small).Initializer(gone); ok {
+			t.Errorf("the weight %q is still there", gone)
+		}
+	}
+}
+
+// One site alone leaves the operators of all others as they were.
+func TestCollapseAroundOneChain(t *testing.T) {
+	lib, m := orttest.Open(t), testkit.Built(t, testmodels.Fused(3))
+	defer m.Close()
+	x := expanded(t, m)
+	sites, _ := linear(t, x.Model)
+	at := slices.IndexFunc(sites, func(s rewrite.Site) bool { return s.Weight == "down" })
+	small, err := rewrite.Apply(x.Model, patchAll(t, x.Model, sites[at:at+1], 0), rewrite.ApplyOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if small, err = x.Collapse(small); err != nil {
+		t.Fatal(err)
+	}
+	defer small.Close()
+	compare(t, execute(t, lib, m, fusedInputs()), execute(t, lib, small, fusedInputs()))
+	was, is := operators(m), operators(small)
+	was["MatMul"]++
+	for op, n := range was {
+		if is[op] != n {
+			t.Errorf("%d of %s, want %d", is[op], op, n)
+		}
+	}
+	if _, ok := graph.Of(small).Initializer("qkv"); !ok {
+		t.Error("the packed weight has not come back")
+	}
+}
+
+// recurrents has an LSTM in both directions, a GRU and two products written as Einsum: x [6, batch, 16] to y [6, batch, 4, 3].
+func recurrents() *testmodels.Builder {
+	b := testmodels.NewBuilder(5, 17, 8)
+	x := b.Input("x", tensor.Float32, 6, "batch", 16)
+	x = b.Several("LSTM", []string{x, b.Weight("lstm.w", 16, 2, 48, 16), b.Weight("lstm.r", 12, 2, 48, 12), b.Random("lstm.b", -0.1, 0.1, 2, 96)}, 1,
+		graph.Int("hidden_size", 12), graph.String("direction", "bidirectional"))[0]
+	x = b.Node("Einsum", []string{x, b.Weight("mix", 24, 2, 12, 20)}, graph.String("equation", "sdbh,dho->sbo"))
+	x = b.Several("GRU", []string{x, b.Weight("gru.w", 20, 1, 30, 20), b.Weight("gru.r", 10, 1, 30, 10)}, 1, graph.Int("hidden_size", 10))[0]
+	x = b.Node("Squeeze", []string{x, b.Ints("one", 1)})
+	b.Node("Einsum", []string{x, b.Weight("heads", 10, 4, 10, 3)}, graph.String("equation", "sbh,nhd->sbnd"))
+	b.Output(b.Rename("y"), tensor.Float32, 6, "batch", 4, 3)
+	return b
+}
+
+// The weights of a recurrent operator's input become a product in front of it and narrower weights inside.
+func TestRecurrentWeights(t *testing.T) {
+	lib, m := orttest.Open(t), testkit.Built(t, recurrents())
+	defer m.Close()
+	r := rand.New(rand.NewPCG(5, 5))
+	x := tensor.New(tensor.Float32, 6, 3, 16)
+	for i, v := 0, x.Float32s(); i < len(v); i++ {
+		v[i] = float32(r.NormFloat64())
+	}
+	inputs := map[string]tensor.Dense{"x": x}
+	e, err := rewrite.Expand(m, map[string][]int{"x": x.Shape}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, execute(t, lib, m, inputs), execute(t, lib, e.Model, inputs))
+	again, err := e.Collapse(graph.Of(e.Model).Parts().Model())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if want, got := operators(m), operators(again); !maps.Equal(want, got) {
+		t.Errorf("not the same again: %v, want %v", got, want)
+	}
+	sites, skips := linear(t, e.Model)
+	if len(sites) != 4 || len(skips) != 2 {
+		t.Fatalf("%d sites and %v, want 4 and the two recurrences", len(sites), skips)
+	}
+	small, err := rewrite.Apply(e.Model, patchAll(t, e.Model, sites, 0), rewrite.ApplyOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if small, err = e.Collapse(small); err != nil {
+		t.Fatal(err)
+	}
+	defer small.Close()
+	compare(t, execute(t, lib, m, inputs), execute(t, lib, small, inputs))
+	have := operators(small)
+	for op, n := range map[string]int{"LSTM": 1, "GRU": 1, "EyeLike": 0, "ConstantOfShape": 0} {
+		if have[op] != n {
+			t.Errorf("%d of %s, want %d: %v", have[op], op, n, have)
+		}
+	}
+	for _, n := range graph.Of(small).Nodes() {
+		if n.Op() == "LSTM" {
+			if w, ok := graph.Of(small).Initializer(n.Input(1)); !ok || !slices.Equal(w.Shape(), []int{2, 48, 16}) {
+				t.Error("the LSTM has not got weights of its own")
+			}
+		}
+	}
+}
