@@ -280,7 +280,7 @@ func (b *bodies) left(m *onnxio.Model, sites []rewrite.Site, skips []rewrite.Ski
 	skips = slices.DeleteFunc(skips, func(s rewrite.Skip) bool { return twin[s.Node] })
 	for i := range skips {
 		s := &skips[i]
-		if s.Where == "" || !b.idle(b.open.Model, s.Index) {
+		if s.Where == "" || !b.idle(m, s.Index) {
 			continue
 		}
 		s.Reason = fmt.Sprintf("in the branch of If %q that no sample takes", s.Where)
