@@ -77,6 +77,10 @@ type holding struct {
 // of theirs are inputs.
 func Open(m *onnxio.Model, decide func(n Node, fixed bool) Branches) *Opened {
 	g := Of(m)
+	bodied := func(n Node) bool { _, call := g.Called(n); return call || n.Op() == "If" }
+	if !slices.ContainsFunc(g.Nodes(), bodied) {
+		return nil
+	}
 	o := &opener{
 		out: &Opened{
 			whole: m, root: &region{}, of: map[Node]*region{}, made: map[string]*region{}, held: map[string]holding{},
