@@ -114,6 +114,9 @@ func Compress(ctx context.Context, env *Environment, m *onnxio.Model, o Options)
 	}
 	small := d.Assembled.Model
 	small.Path = ""
+	if d.Assembled.open != nil {
+		_ = d.Assembled.open.Close() // which shares with it what it needs
+	}
 	return small, r, nil
 }
 
