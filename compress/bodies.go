@@ -38,15 +38,17 @@ type opening struct {
 
 	ctx     context.Context
 	lib     *ort.Library // nil where nothing can be run
+	sampled bool         // whether there are samples, with or without lib
 	source  samples.Source
 	indices []int
 }
 
-// opened finds what lies open of a model's bodies: the branches that most of the samples that calibrate take, and all samples where all take the
-// same. Without samples, or a runtime to run the conditions, those that shapes decide, and both where these do not.
+// opened finds what lies open of a model's bodies: the branches that most of the samples take that calibrate; those of conditions alone that do not
+// depend on the inputs where there are samples and nothing runs them. Without samples it is those that shapes decide, and both where these do not.
 func opened(ctx context.Context, env *Environment, m *onnxio.Model, o Options, inputs map[string][]int) (bodies, error) {
 	d := &opening{
 		model: m, inputs: inputs, known: map[string]graph.Branches{}, fixed: map[string]bool{}, conds: map[string]string{}, ctx: ctx,
+		sampled: o.Source != nil,
 	}
 	if env != nil && env.library != nil && o.Source != nil {
 		calibrate, _, _, err := o.deal()
@@ -115,9 +117,14 @@ func (d *opening) decide(at *onnxio.Model) error {
 	concrete, _ := shapes.InputShapes(at, d.inputs)
 	s := shapes.Infer(at, concrete)
 	for _, n := range d.asked {
-		d.known[key(n)] = graph.Both
-		if v, ok := s.Ints(n.Input(0)); ok && len(v) == 1 {
+		v, ok := s.Ints(n.Input(0))
+		switch {
+		case ok && len(v) == 1 && (d.fixed[key(n)] || !d.sampled):
 			d.known[key(n)] = d.taken(n, v[0] != 0)
+		case d.sampled:
+			d.known[key(n)] = graph.Closed // what is to run has to be one of the two
+		default:
+			d.known[key(n)] = graph.Both
 		}
 	}
 	return nil
@@ -135,7 +142,11 @@ func (d *opening) run(at *onnxio.Model) (bool, error) {
 		return false, d.ctx.Err()
 	}
 	defer c.close()
-	for _, i := range d.indices {
+	indices := d.indices
+	if !slices.ContainsFunc(d.asked, func(n graph.Node) bool { return !d.fixed[key(n)] }) {
+		indices = indices[:1] // the others say the same
+	}
+	for _, i := range indices {
 		word, err := c.run(d.ctx, d.source, []int{i}, 1)
 		if err != nil {
 			return false, d.ctx.Err()
@@ -148,7 +159,9 @@ func (d *opening) run(at *onnxio.Model) (bool, error) {
 			most = word
 		}
 	}
-	d.indices = took[most]
+	if len(indices) == len(d.indices) {
+		d.indices = took[most]
+	}
 	for i, n := range d.asked {
 		d.known[key(n)] = d.taken(n, most[i] == '1')
 		if !d.fixed[key(n)] {

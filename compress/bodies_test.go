@@ -170,15 +170,6 @@ func atFullRank(t *testing.T, m *onnxio.Model, src samples.Source, how func(*Opt
 	return a, small
 }
 
-// weightNames are those of the constants of a model's main graph.
-func weightNames(m *onnxio.Model) []string {
-	var out []string
-	for _, t := range graph.Of(m).Initializers() {
-		out = append(out, t.Name())
-	}
-	return out
-}
-
 func TestBranchesAtFullRank(t *testing.T) {
 	m := forked(t)
 	for name, other := range map[string]func(int) bool{"then": never, "else": func(int) bool { return true }, "mixed": func(i int) bool { return i%3 == 0 }} {

@@ -114,6 +114,9 @@ func Compress(ctx context.Context, env *Environment, m *onnxio.Model, o Options)
 	}
 	small := d.Assembled.Model
 	small.Path = ""
+	if d.Assembled.open != nil {
+		_ = d.Assembled.open.Close() // which shares with it what it needs
+	}
 	return small, r, nil
 }
 
@@ -179,7 +182,7 @@ func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, 
 	if err := a.impossible(o, o.bounds(1), start.Spare); err != nil {
 		return nil, nil, err
 	}
-	if err := admit(ctx, env, a.model, o); err != nil {
+	if err := admit(ctx, env, a, o); err != nil {
 		return nil, nil, err
 	}
 	if w.o.Goals, err = rehearse(ctx, env, a, o); err != nil {

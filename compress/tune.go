@@ -224,9 +224,13 @@ func (r *TuneResult) prove(ctx context.Context, env *Environment, original, star
 }
 
 // admit refuses to tune a model that cannot be, before any work is done.
-func admit(ctx context.Context, env *Environment, m *onnxio.Model, o Options) error {
+func admit(ctx context.Context, env *Environment, a *Analysis, o Options) error {
 	if o.Descent == nil {
 		return nil
+	}
+	m := a.model
+	if a.bodies.single {
+		return &UsageError{Err: fmt.Errorf("%s: it cannot be tuned on several samples at once: how many run at once decides which branches of its Ifs are taken", m.Path)}
 	}
 	src := o.tuneSource()
 	if src == nil || src.Len() == 0 {
@@ -273,6 +277,9 @@ func Descend(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o
 	indices, _ := samples.Split(src.Len(), src.Len(), o.Seed)
 	if o.TuneSource == nil {
 		indices = slices.DeleteFunc(indices, func(i int) bool { return slices.Contains(a.Verify, i) })
+		if len(a.bodies.takes) < a.bodies.of { // the others take branches that do not lie open
+			indices = a.Calibrate
+		}
 	}
 	start := s.Model
 	if s.open != nil {

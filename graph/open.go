@@ -77,6 +77,10 @@ type holding struct {
 // of theirs are inputs.
 func Open(m *onnxio.Model, decide func(n Node, fixed bool) Branches) *Opened {
 	g := Of(m)
+	bodied := func(n Node) bool { _, call := g.Called(n); return call || n.Op() == "If" }
+	if !slices.ContainsFunc(g.Nodes(), bodied) {
+		return nil
+	}
 	o := &opener{
 		out: &Opened{
 			whole: m, root: &region{}, of: map[Node]*region{}, made: map[string]*region{}, held: map[string]holding{},
@@ -273,12 +277,14 @@ func (o *opener) share(inner Node, f Function, own *onnxpb.NodeProto, names rena
 	return true
 }
 
-// branch puts the nodes of branches before what is left of an If; false where it is no sound one.
+// branch puts the nodes of branches before what is left of an If; false where it is no sound one, or gives anything but tensors.
 func (o *opener) branch(n Node, b Branches, parent *region) bool {
 	op := &opening{node: n, parent: parent, always: b == AlwaysThen || b == AlwaysElse}
 	attrs := map[Branches][]string{Then: {"then_branch"}, AlwaysThen: {"then_branch"}, Else: {"else_branch"}, AlwaysElse: {"else_branch"}, Both: {"then_branch", "else_branch"}}[b]
 	for _, name := range []string{"then_branch", "else_branch"} {
-		if a, _ := n.Attr(name); len(a.p.GetG().GetOutput()) != len(n.Outputs()) {
+		a, _ := n.Attr(name)
+		results := valuesOf(a.p.GetG().GetOutput())
+		if len(results) != len(n.Outputs()) || slices.ContainsFunc(results, func(v Value) bool { return v.Declared() && !v.Dense() }) {
 			return false
 		}
 	}

@@ -134,6 +134,9 @@ func (f *finder) foreign(at graph.Place, n graph.Node) Skip {
 	skip.Reason = "inside local " + at.Path + ", " + f.apart(at.Path)
 	if !at.Holder.IsZero() {
 		skip.Kind, skip.Reason = SkipSubgraph, fmt.Sprintf("inside a subgraph of %s %q", at.Holder.Type(), at.Path)
+		if op := at.Holder.Op(); op == "Loop" || op == "Scan" {
+			skip.Reason = fmt.Sprintf("inside the body of %s %q: how often it runs, and on what, is not followed", op, at.Path)
+		}
 	}
 	return skip
 }
