@@ -57,3 +57,31 @@ func TestFusedAsPlain(t *testing.T) {
 		}
 	}
 }
+
+// Weights of recurrent operators and products written as Einsum, and weights stored behind Casts, are compressed from samples.
+func TestWeightsInOddPlaces(t *testing.T) {
+	needRuntime(t)
+	for name, of := range map[string]struct {
+		model   *testmodels.Builder
+		samples memory
+		sites   int
+	}{
+		"recurrent": {testmodels.Recurrents(5), drawn(40, "x", 6, 1, 16), 4},
+		"cast":      {testmodels.CastWeights(9), drawn(40, "x", 3, 8, 8), 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := Options{Methods: []string{"svd"}, Targets: []Target{{Resource: Params, Value: 0.9, Fraction: true}}, Source: of.samples, CalibSamples: 24}
+			small, r, err := Compress(context.Background(), in(t), built(t, of.model), quick(o))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer small.Close()
+			if len(r.Sites) != of.sites {
+				t.Errorf("%d sites, want %d", len(r.Sites), of.sites)
+			}
+			if snr := r.Verification.Outputs[0].SNR; snr == nil || *snr < 3 {
+				t.Errorf("%.1f dB", *snr)
+			}
+		})
+	}
+}

@@ -141,23 +141,9 @@ func TestCollapseAroundOneChain(t *testing.T) {
 	}
 }
 
-// recurrents has an LSTM in both directions, a GRU and two products written as Einsum: x [6, batch, 16] to y [6, batch, 4, 3].
-func recurrents() *testmodels.Builder {
-	b := testmodels.NewBuilder(5, 17, 8)
-	x := b.Input("x", tensor.Float32, 6, "batch", 16)
-	x = b.Several("LSTM", []string{x, b.Weight("lstm.w", 16, 2, 48, 16), b.Weight("lstm.r", 12, 2, 48, 12), b.Random("lstm.b", -0.1, 0.1, 2, 96)}, 1,
-		graph.Int("hidden_size", 12), graph.String("direction", "bidirectional"))[0]
-	x = b.Node("Einsum", []string{x, b.Weight("mix", 24, 2, 12, 20)}, graph.String("equation", "sdbh,dho->sbo"))
-	x = b.Several("GRU", []string{x, b.Weight("gru.w", 20, 1, 30, 20), b.Weight("gru.r", 10, 1, 30, 10)}, 1, graph.Int("hidden_size", 10))[0]
-	x = b.Node("Squeeze", []string{x, b.Ints("one", 1)})
-	b.Node("Einsum", []string{x, b.Weight("heads", 10, 4, 10, 3)}, graph.String("equation", "sbh,nhd->sbnd"))
-	b.Output(b.Rename("y"), tensor.Float32, 6, "batch", 4, 3)
-	return b
-}
-
 // The weights of a recurrent operator's input become a product in front of it and narrower weights inside.
 func TestRecurrentWeights(t *testing.T) {
-	lib, m := orttest.Open(t), testkit.Built(t, recurrents())
+	lib, m := orttest.Open(t), testkit.Built(t, testmodels.Recurrents(5))
 	defer m.Close()
 	r := rand.New(rand.NewPCG(5, 5))
 	x := tensor.New(tensor.Float32, 6, 3, 16)
