@@ -191,3 +191,47 @@ func TestRecurrentWeights(t *testing.T) {
 		}
 	}
 }
+
+// Weights that nodes compute from constants are sites; those that stay are computed again.
+func TestComputedWeights(t *testing.T) {
+	lib, m := orttest.Open(t), testkit.Built(t, testmodels.Computed(4))
+	defer m.Close()
+	r := rand.New(rand.NewPCG(5, 5))
+	x := tensor.New(tensor.Float32, 3, 24)
+	for i, v := 0, x.Float32s(); i < len(v); i++ {
+		v[i] = float32(r.NormFloat64())
+	}
+	inputs := map[string]tensor.Dense{"x": x}
+	e, err := rewrite.Expand(m, map[string][]int{"x": x.Shape}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, execute(t, lib, m, inputs), execute(t, lib, e.Model, inputs))
+	sites, skips := linear(t, e.Model)
+	if len(sites) != 4 {
+		t.Fatalf("%d sites, want 4: %v", len(sites), skips)
+	}
+	again, err := e.Collapse(graph.Of(e.Model).Parts().Model())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	want, errWant := m.Marshal()
+	got, errGot := again.Marshal()
+	if errWant != nil || errGot != nil || !bytes.Equal(got, want) {
+		t.Error("not the same again")
+	}
+	for n := range sites {
+		small, err := rewrite.Apply(e.Model, patchAll(t, e.Model, sites[:n+1], 0), rewrite.ApplyOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if small, err = e.Collapse(small); err != nil {
+			t.Fatal(err)
+		}
+		compare(t, execute(t, lib, m, inputs), execute(t, lib, small, inputs))
+		if err := small.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -63,3 +63,19 @@ func CastWeights(seed uint64) *Builder {
 	b.Output(b.Rename("y"), tensor.Float32, "batch", 20)
 	return b
 }
+
+// Computed has weights that nodes compute from constants: x [batch, 24] to y [batch, 10].
+func Computed(seed uint64) *Builder {
+	b := NewBuilder(seed, 17, 8)
+	x := b.Input("x", tensor.Float32, "batch", 24)
+	w := b.Node("Reshape", []string{b.Weight("flat", 24, 24*30), b.Ints("to", 24, -1)})
+	x = b.Node("MatMul", []string{x, w})
+	w = b.Node("Mul", []string{b.Weight("scaled", 30, 30, 28), b.Random("by", 0.5, 1.5, 28)})
+	x = b.Node("Relu", []string{b.Node("MatMul", []string{x, b.Node("Div", []string{w, b.Tensor("two", tensor.Float32, []int{}, []float64{2})})})})
+	w = b.Node("Concat", []string{b.Weight("left", 28, 28, 11), b.Weight("right", 28, 28, 15)}, graph.Int("axis", 1))
+	x = b.Node("MatMul", []string{x, w})
+	w = b.Node("Squeeze", []string{b.Weight("thin", 26, 1, 26, 10), b.Ints("axis", 0)})
+	b.Node("MatMul", []string{x, w})
+	b.Output(b.Rename("y"), tensor.Float32, "batch", 10)
+	return b
+}
