@@ -26,6 +26,17 @@ type VerifyOptions struct {
 	Classes string
 	Weights map[string]float64
 	Kinds   map[string]verify.Kind
+	// Int8, when set, has both models quantized and compared too; it wants samples.
+	Int8 *Int8Options
+
+	evidence verify.Evidence
+	pass     string // behind the name of the stage
+}
+
+// Int8Options say how int8 models are made.
+type Int8Options struct {
+	// Python is the interpreter, by name or path, that has the packages onnxruntime and onnx; empty means python3, or python.
+	Python string
 }
 
 // VerificationSchema names the shape of a Verification as JSON.
@@ -35,6 +46,7 @@ const VerificationSchema = "onnx-compress/verification/1"
 type Verification struct {
 	Schema string `json:"schema"`
 	*verify.Report
+	Int8 *Int8 `json:"int8,omitempty"`
 }
 
 // Verify runs the model m, read from a file, and the model in the file
@@ -43,16 +55,18 @@ func Verify(ctx context.Context, env *Environment, m *onnxio.Model, compressed s
 	if o.Batch < 0 || o.Samples < 0 {
 		return nil, &UsageError{Err: errors.New("samples and batch cannot be negative")}
 	}
-	lib, err := env.need("comparing models")
-	if err != nil {
+	if _, err := env.need("comparing models"); err != nil {
 		return nil, err
 	}
-	evidence := verify.Evidence("")
 	if o.Source == nil {
-		evidence = verify.Random
+		if o.Int8 != nil {
+			return nil, &UsageError{Err: errors.New("int8 models want samples, for the ranges of what lies between their layers")}
+		}
+		o.evidence = verify.Random
 		if err := checkShapes(m, o.InputShapes); err != nil {
 			return nil, &UsageError{Err: fmt.Errorf("%s: %w", m.Path, err)}
 		}
+		var err error
 		if o.Source, err = newNoise(m, o.InputShapes, o.Seed); err != nil {
 			return nil, &UsageError{Err: fmt.Errorf("nothing to run the models on: %w", err)}
 		}
@@ -62,15 +76,29 @@ func Verify(ctx context.Context, env *Environment, m *onnxio.Model, compressed s
 		n = min(n, o.Samples)
 	}
 	chosen, _ := samples.Split(o.Source.Len(), n, o.Seed)
-	r, err := verify.Compare(ctx, lib, m.Path, compressed, o.Source, chosen, verify.Options{
-		Batch: o.Batch, Threads: env.Threads, Classes: o.Classes, Weights: o.Weights, Kinds: o.Kinds, Memory: rss.DefaultLimit(), Evidence: evidence,
-		Progress: (&stage{name: "verify", env: env}).told,
+	r, err := o.compare(ctx, env, m.Path, compressed, chosen)
+	if err != nil {
+		return nil, err
+	}
+	out := &Verification{Schema: VerificationSchema, Report: r}
+	if o.Int8 != nil {
+		out.Int8, err = o.int8(ctx, env, m, compressed, chosen)
+	}
+	return out, err
+}
+
+// compare runs two models on the samples chosen.
+func (o VerifyOptions) compare(ctx context.Context, env *Environment, original, compressed string, chosen []int) (*verify.Report, error) {
+	lib, err := env.need("comparing models")
+	if err != nil {
+		return nil, err
+	}
+	r, err := verify.Compare(ctx, lib, original, compressed, o.Source, chosen, verify.Options{
+		Batch: o.Batch, Threads: env.Threads, Classes: o.Classes, Weights: o.Weights, Kinds: o.Kinds, Memory: rss.DefaultLimit(), Evidence: o.evidence,
+		Progress: (&stage{name: "verify" + o.pass, env: env}).told,
 	})
 	if labels := (*verify.LabelError)(nil); errors.As(err, &labels) {
 		return nil, &UsageError{Err: err}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return &Verification{VerificationSchema, r}, nil
+	return r, err
 }

@@ -46,6 +46,39 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// TestVerifyInt8: the int8 models of both are smaller than these and near the original, on samples that no range is of; and all four are
+// timed.
+func TestVerifyInt8(t *testing.T) {
+	needRuntime(t)
+	python := provisiontest.Python(t, "onnx", "onnxruntime.quantization")
+	m := zoo(t, "cnn")
+	o := to(t, Options{Targets: []Target{half(MACs)}})
+	runTo(t, m, o)
+	v, err := Verify(context.Background(), in(t), m, o.Output, VerifyOptions{Source: images(40), Int8: &Int8Options{Python: python}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := v.Int8
+	if q == nil || q.Ranges != 10 || q.Samples != 30 || q.Quantizer == "" || len(q.Models) != 4 || q.Threads != 1 {
+		t.Fatalf("%+v", q)
+	}
+	for i, model := range q.Models {
+		if model.Time <= 0 || model.Speed <= 0 || model.Bytes <= 0 || (model.Report == nil) != (i == 0) || (model.How == "static") != (i%2 == 1) {
+			t.Errorf("model %d: %+v", i, model)
+		}
+		if i > 0 && (model.Report.Samples != 30 || model.Report.Original != m.Path) {
+			t.Errorf("model %d is held against %s on %d samples", i, model.Report.Original, model.Report.Samples)
+		}
+	}
+	alone, both, float := q.Models[1], q.Models[3], q.Models[2]
+	if alone.Bytes >= q.Models[0].Bytes || *alone.Report.Outputs[0].SNR < 15 {
+		t.Errorf("the original as int8 has %d of %d bytes and keeps %g dB", alone.Bytes, q.Models[0].Bytes, *alone.Report.Outputs[0].SNR)
+	}
+	if d := *float.Report.Outputs[0].SNR - *both.Report.Outputs[0].SNR; d < -1 || d > 10 {
+		t.Errorf("the compressed model keeps %g dB, as int8 %g", *float.Report.Outputs[0].SNR, *both.Report.Outputs[0].SNR)
+	}
+}
+
 func TestVerifyErrors(t *testing.T) {
 	needRuntime(t)
 	m := zoo(t, "cnn")
@@ -55,6 +88,9 @@ func TestVerifyErrors(t *testing.T) {
 		words []string
 	}{
 		{VerifyOptions{Samples: -1}, true, []string{"negative"}},
+		{VerifyOptions{Int8: &Int8Options{}}, true, []string{"int8", "samples"}},
+		{VerifyOptions{Source: images(3), Int8: &Int8Options{}}, true, []string{"at least 4", "3"}},
+		{VerifyOptions{Source: images(30), Int8: &Int8Options{Python: "no-such-python"}}, true, []string{"no-such-python", "onnxruntime"}},
 		{VerifyOptions{Batch: -1}, true, []string{"negative"}},
 		{VerifyOptions{InputShapes: map[string][]int{"y": {1}}}, true, []string{`"y"`, m.Path}},
 		{VerifyOptions{Source: memory{}}, false, []string{"no samples"}},

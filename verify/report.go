@@ -103,6 +103,8 @@ type ClassAccuracy struct {
 // Moved is one sample and how far its outputs moved.
 type Moved struct {
 	Name string `json:"name"`
+	// Index is the sample's number in its source, −1 where it is a part of one.
+	Index int `json:"-"`
 	// Error is ‖y' − y‖ / ‖y‖ over the outputs of the sample that count, each divided by its root mean square over all
 	// samples and multiplied with its weight; ‖y'‖ where y = 0; null where a number is not finite.
 	Error *float64 `json:"error"`
@@ -147,7 +149,7 @@ func (e example) moved(classes bool) Moved {
 		}
 		return &v
 	}
-	m := Moved{Name: e.name, Label: known(e.label)}
+	m := Moved{Name: e.name, Index: e.index, Label: known(e.label)}
 	if classes {
 		m.Before, m.After = known(e.before), known(e.after)
 	}

@@ -40,6 +40,7 @@ func (s *outputSums) add(o outputSums) {
 // example is one sample and what became of it.
 type example struct {
 	name          string
+	index         int // of the sample in its source, −1 for a part of one
 	label         int
 	parts         []energy // by output
 	finite        bool
@@ -69,9 +70,9 @@ type runSums struct {
 func newRunSums(r *feed.Run, outputs int) *runSums {
 	s := &runSums{batch: max(r.Batch, r.Count()), outputs: make([]outputSums, outputs), scored: -1, vectors: map[int][]directions{}}
 	for i := range r.Count() {
-		e := example{label: -1, finite: true, before: -1, after: -1, parts: make([]energy, outputs)}
+		e := example{label: -1, index: -1, finite: true, before: -1, after: -1, parts: make([]energy, outputs)}
 		if len(r.Samples) == r.Count() {
-			e.name, e.label = r.Samples[i].Name, r.Samples[i].Label
+			e.name, e.label, e.index = r.Samples[i].Name, r.Samples[i].Label, r.Indices[i]
 		} else {
 			e.name = fmt.Sprintf("%s[%d]", r.Samples[0].Name, i)
 		}

@@ -50,7 +50,9 @@ func newCheck(s streams) *cobra.Command {
 has none could shrink by more than a stated share of its parameters. The
 estimate factors every node by svd (or --methods) at the least rank that loses
 no more than the tolerance; nothing is written. A source whose compressed model
-is there stands for that one, so that a commit of either is checked.`,
+is there stands for that one, so that a commit of either is checked; a file of
+weights (.data) for the model beside it, and onnx-compress.yaml for all models
+in its folder and below.`,
 		Example: `
   onnx-compress check models/*.onnx
   onnx-compress check net.onnx --max-shrink 20% --tolerance 2% --calib images/`,
@@ -75,6 +77,10 @@ func (c *checkCommand) declare(f *flagSet) {
 func (c *checkCommand) run(cmd *cobra.Command, files []string) error {
 	if len(files) == 0 {
 		return usagef("which models? for example: onnx-compress check models/*.onnx")
+	}
+	files, err := standing(files, c.err)
+	if err != nil {
+		return err
 	}
 	if err := namePattern(c.pattern).check("--compressed", files); err != nil {
 		return err

@@ -13,9 +13,9 @@ import (
 // It may say what is computed. What is loaded into the process, written or replaced, it may not say, no path that leaves the folder,
 // and nothing that makes a gate of the command line easier to pass. One that --config names may say everything.
 
-// onlyByHand are the flags that a found configuration cannot set: what is loaded and written.
+// onlyByHand are the flags that a found configuration cannot set: what is loaded, run and written.
 var onlyByHand = []string{
-	"ort", "output", "report", "json", "plan", "stats", "checkpoint", "force",
+	"ort", "int8", "output", "report", "json", "plan", "stats", "checkpoint", "force",
 	"models", "picture", "junit", "markdown", "fail-on-write", "resume",
 }
 

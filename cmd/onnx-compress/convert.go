@@ -25,7 +25,9 @@ func newConvert(s streams) *cobra.Command {
 		Short: "compress models whose compressed ones are missing or stale",
 		Long: `Compresses each model whose compressed one is missing or stale: whose source,
 calibration data or options are not what it was made from. One that is fresh is
-left as it is, and so are files that are compressed models themselves.`,
+left as it is, and so are files that are compressed models themselves. A file of
+weights (.data) stands for the model beside it, and onnx-compress.yaml for all
+models in its folder and below.`,
 		Example: `
   onnx-compress convert models/*.onnx --target macs=0.5 --calib images/
   onnx-compress convert net.onnx -o build/net.onnx --target params=60%`,
@@ -49,6 +51,10 @@ func (c *convertCommand) declare(f *flagSet) {
 func (c *convertCommand) run(ctx context.Context, files []string) error {
 	if len(files) == 0 {
 		return usagef("which models? for example: onnx-compress convert models/*.onnx --target macs=0.5")
+	}
+	files, err := standing(files, c.err)
+	if err != nil {
+		return err
 	}
 	pattern := namePattern(c.pattern)
 	if err := pattern.check("--output", files); err != nil {

@@ -143,7 +143,7 @@ func TestHelpNamesTheFlags(t *testing.T) {
 	main := newCompress(streams{}).Flags()
 	for _, c := range root.Commands() {
 		named := map[string]bool{}
-		for _, m := range regexp.MustCompile(`--([a-z][a-z-]*)`).FindAllStringSubmatch(helpOf(t, c.Name()), -1) {
+		for _, m := range regexp.MustCompile(`--([a-z][a-z0-9-]*)`).FindAllStringSubmatch(helpOf(t, c.Name()), -1) {
 			named[m[1]] = true
 			if c.Flags().Lookup(m[1]) == nil && main.Lookup(m[1]) == nil {
 				t.Errorf("help %s names --%s", c.Name(), m[1])

@@ -84,7 +84,7 @@ func (g *gateFlags) judge(v *compress.Verification, s streams, out *outputFlags)
 	); err != nil {
 		return err
 	}
-	err := out.write(s.out, judged{v, checks}, func(w io.Writer) error { return report.Verification(w, v.Report) })
+	err := out.write(s.out, judged{v, checks}, func(w io.Writer) error { return report.Verification(w, v) })
 	if failed := gate.Failed(checks); err == nil && len(failed) > 0 {
 		return &verdict{exitBound, failures(failed)}
 	}

@@ -95,7 +95,7 @@ func TestRun(t *testing.T) {
 		{"help --help", 0, "Commands:", ""},
 		{"-h inspect", 0, "onnx-compress inspect MODEL", ""},
 		{"version", 0, "onnx-compress ", ""},
-		{"--version", 0, "onnx-compress ", ""},
+		{"--version", 0, "\nONNX Runtime", ""},
 		{"version --help", 0, "Prints the version", ""},
 		{"methods", 0, "svd", ""},
 		{"methods svd --json", 0, `"schema": "onnx-compress/methods/1"`, ""},

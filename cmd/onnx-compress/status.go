@@ -122,12 +122,13 @@ func newStatus(s streams) *cobra.Command {
 has in its metadata the hashes of its source, of the calibration data and of the
 options, and of its own weights; source, data and weights are read and hashed
 again, wherever they lie. A file is fresh; or stale, with what changed: source,
-data, options or weights; or unknown, where it has no record, or its source or
-data are not found. Records of earlier versions have no hash of the weights, and
-it is said that a change of these is unknown.`,
+data, options or weights; or a source that another one of the files was made
+from; or unknown, where it has no record, or its source or data are not found.
+Records of earlier versions have no hash of the weights, and it is said that a
+change of these is unknown.`,
 		Example: `
   onnx-compress status small.onnx
-  onnx-compress status models/*.small.onnx --any-data
+  onnx-compress status models/*.onnx --any-data
   onnx-compress status small.onnx --target macs=0.5 --calib images/ --crop 224`,
 		Annotations:       map[string]string{notesOf: "Exit codes: 0 all are fresh, 4 one is stale, 1 none is, but one is unknown."},
 		ValidArgsFunction: ending("onnx"),
@@ -189,7 +190,7 @@ func (s *statuses) text(out io.Writer, verbose bool) error {
 	w := bufio.NewWriter(out) // which keeps the first error
 	for _, f := range s.Files {
 		printStatus(w, f)
-		if verbose && f.State != provenance.Unknown {
+		if verbose && f.State != provenance.Unknown && f.State != provenance.Original {
 			fmt.Fprintf(w, "  source %s\n  data %s\n  made by onnx-compress %s\n", quote.Name(f.Source), quote.Name(orNone(f.Data)), quote.Name(f.Version))
 		}
 	}
@@ -210,6 +211,8 @@ func statusLine(f provenance.Status) string {
 	switch f.State {
 	case provenance.Stale:
 		return fmt.Sprintf("%s: STALE: changed since it was made: %s", path, quote.Name(changes(f)))
+	case provenance.Original:
+		return fmt.Sprintf("%s: source: %s", path, quote.Name(f.Why))
 	case provenance.Unknown:
 		return fmt.Sprintf("%s: UNKNOWN: %s%s", path, quote.Name(f.Why), whereHint(f.Err))
 	}

@@ -19,6 +19,7 @@ type verifyCommand struct {
 	gate    gateFlags
 	data    string
 	shapes  []string
+	int8    string
 }
 
 func newVerify(s streams) *cobra.Command {
@@ -29,11 +30,15 @@ func newVerify(s streams) *cobra.Command {
 		Long: `Runs both files on the same samples: largest and mean error, cosine, signal to
 noise ratio, agreement of the top class; with labels the accuracy before and
 after, overall and per class; and the samples that moved most. Without --data
-the inputs are random, which shows that a model runs, not how good it is.`,
+the inputs are random, which shows that a model runs, not how good it is.
+
+With --int8 ONNX Runtime's quantizer, a Python package, makes int8 models of
+both, and all four are held against the original, with their sizes and times.`,
 		Example: `
   onnx-compress verify model.onnx small.onnx --data test.bin --normalize cifar10
   onnx-compress verify model.onnx small.onnx --data val/ --labels val.tsv \
       --resize 256 --crop 224 --normalize imagenet --json=report.json
+  onnx-compress verify model.onnx small.onnx --data val/ --int8
   onnx-compress verify model.onnx small.onnx --data val/ --labels val.tsv \
       --require agree=99% --require class-drop=2% --junit report.xml`,
 		Annotations: map[string]string{notesOf: `
@@ -49,6 +54,8 @@ func (c *verifyCommand) declare(f *flagSet) {
 	f.IntVar(&c.opts.Samples, "samples", 0, "`N` run only N of them, drawn by --seed (all)")
 	f.row(asForCompress, c.samples.declare)
 	c.judge.declare(f)
+	f.StringVar(&c.int8, "int8", "", "`[=PYTHON]` quantize both models too; in the Python that has onnxruntime and onnx (python3)")
+	f.Lookup("int8").NoOptDefVal = anyPython
 	shapeFlag(f, &c.shapes, "the shape of a random input that the model leaves open")
 	seedFlag(f, &c.opts.Seed, "draws samples, or random inputs (0)")
 	batchFlag(f, &c.opts.Batch)
@@ -57,6 +64,9 @@ func (c *verifyCommand) declare(f *flagSet) {
 	c.gate.declare(f)
 	c.out.declare(f, "as JSON", "no text, no progress", "")
 }
+
+// anyPython is the value of a bare --int8.
+const anyPython = "python3"
 
 // read turns the words into options.
 func (c *verifyCommand) read(f *pflag.FlagSet, models []string) (err error) {
@@ -71,6 +81,15 @@ func (c *verifyCommand) read(f *pflag.FlagSet, models []string) (err error) {
 	}
 	if err := c.samples.needs(f, "data", c.data); err != nil {
 		return err
+	}
+	switch {
+	case c.int8 == "":
+	case c.data == "":
+		return usagef("--int8 wants samples (--data): the ranges of what lies between layers are theirs")
+	case c.int8 == anyPython:
+		c.opts.Int8 = &compress.Int8Options{}
+	default:
+		c.opts.Int8 = &compress.Int8Options{Python: c.int8}
 	}
 	c.opts.Classes = c.judge.classes
 	if c.opts.Weights, c.opts.Kinds, err = c.judge.read(); err != nil {

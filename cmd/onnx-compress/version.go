@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bufio"
+	"cmp"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -10,12 +13,21 @@ import (
 func newVersion(s streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "print the version",
-		Long:  "Prints the version.",
-		Args:  noArgs,
+		Short: "print the version, and those of the libraries found",
+		Long: `Prints the version, and behind it the platform and the libraries found.
+"onnx-compress doctor" says more of these.`,
+		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(s.out, "onnx-compress", version())
-			return err
+			d, w := diagnose(""), bufio.NewWriter(s.out) // which keeps the first error
+			fmt.Fprintf(w, "onnx-compress %s\n%s, %s\n", d.Version, d.Platform, runtime.Version())
+			for _, l := range d.Libraries {
+				if l.Fault != "" {
+					fmt.Fprintf(w, "%s: none that can be used\n", l.Name)
+				} else {
+					fmt.Fprintf(w, "%s %s, %s\n", l.Name, cmp.Or(l.Version, "of unknown version"), l.Path)
+				}
+			}
+			return w.Flush()
 		},
 	}
 }

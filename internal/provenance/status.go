@@ -20,6 +20,8 @@ const (
 	Fresh State = "fresh"
 	// Stale: something has.
 	Stale State = "stale"
+	// Original: there is no record, and another one of the files was made from it.
+	Original State = "source"
 	// Unknown: there is no record, or what it names cannot be read.
 	Unknown State = "unknown"
 )
@@ -86,7 +88,30 @@ func Check(ctx context.Context, paths []string, want func(path string) Want) ([]
 	known := &digests{known: map[string]func() (string, error){}}
 	out := make([]Status, len(paths))
 	eachOf(paths, func(i int, path string) { out[i] = check(ctx, known, path, want(path)) })
+	for i := range out {
+		if made := madeFrom(out[i], out); made != "" {
+			out[i].State, out[i].Why = Original, made+" was made from it"
+		}
+	}
 	return out, ctx.Err()
+}
+
+// madeFrom is the path of the first of the files that was made from one without a record, empty for none.
+func madeFrom(s Status, all []Status) string {
+	none := (*NoRecordError)(nil)
+	if !errors.As(s.Err, &none) {
+		return ""
+	}
+	info, err := os.Stat(s.Path)
+	if err != nil {
+		return ""
+	}
+	for _, other := range all {
+		if source, err := os.Stat(other.Source); other.Source != "" && err == nil && os.SameFile(info, source) {
+			return other.Path
+		}
+	}
+	return ""
 }
 
 func check(ctx context.Context, known *digests, path string, want Want) Status {

@@ -18,6 +18,14 @@ type target struct {
 	e  [][]float64
 }
 
+// target is what makes up for the site's own error, or, short, for the shortcut's too.
+func (f facts) target(short bool) target {
+	if short {
+		return f.both
+	}
+	return f.own
+}
+
 // inputFacts are those of the facts that are about inputs alone.
 type inputFacts struct {
 	n  int64

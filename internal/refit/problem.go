@@ -14,8 +14,11 @@ type problem struct {
 	backend linalg.Backend
 	choice  *Choice
 	kernel  decomp.Kernel // W
+	base    []float64     // F, what the ridge pulls towards: W, or the fold of a narrower site
+	columns []int         // that its weights may use; nil for all
 	g       []*linalg.Matrix
-	shift   bool // whether the site takes a bias
+	shift   bool       // whether the site takes a bias
+	start   *remainder // on the samples held out, of the chain that there was
 }
 
 func (p *problem) candidates(short bool) []candidate {
@@ -61,10 +64,7 @@ func (p *problem) fit(ctx context.Context, f facts, c candidate) (chain decomp.C
 
 // solve does the work of fit.
 func (p *problem) solve(f facts, c candidate) (decomp.Chain, error) {
-	t := f.own
-	if c.short {
-		t = f.both
-	}
+	t := f.target(c.short)
 	var chain decomp.Chain
 	switch {
 	case !c.fit && p.choice.Chain != nil:
@@ -77,14 +77,19 @@ func (p *problem) solve(f facts, c candidate) (decomp.Chain, error) {
 			return nil, err
 		}
 	}
+	return chain, p.center(chain, f, t)
+}
+
+// center gives a chain the shift that takes the mean off the errors of a target, where the site takes one.
+func (p *problem) center(chain decomp.Chain, f facts, t target) error {
 	last := &chain[len(chain)-1]
 	last.Shift = nil
 	if !p.shift {
-		return chain, nil
+		return nil
 	}
 	d, err := p.change(chain)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	last.Shift = make([]float64, 0, p.kernel.Out)
 	for g := range d {
@@ -92,7 +97,7 @@ func (p *problem) solve(f facts, c candidate) (decomp.Chain, error) {
 			last.Shift = append(last.Shift, t.e[g][i]-dot(d[g].Row(i), f.x[g]))
 		}
 	}
-	return chain, nil
+	return nil
 }
 
 // from is the problem with factors that start from those of a chain that came of it, which are near the best.
@@ -114,80 +119,25 @@ func (p *problem) single(weights []float64) decomp.Chain {
 	return decomp.Chain{{Part: "refit", Kernel: decomp.Kernel{Shape: p.kernel.Shape, Weights: weights}, Axes: axes}}
 }
 
-// regress solves for new weights and splits them.
+// regress solves for new weights and splits them; of a narrower site, what stays of them.
 func (p *problem) regress(f facts, t target, c candidate) (decomp.Chain, error) {
-	if p.choice.Narrow != nil {
-		return p.regressNarrow(f, t, c)
+	systems := p.systems(f, t)
+	kernels, err := p.wanted(systems, c.ridge, system.exactly)
+	if err != nil {
+		return nil, err
 	}
-	k := p.kernel
-	wanted := decomp.Kernel{Shape: k.Shape, Weights: slices.Clone(k.Weights)}
-	metric := decomp.Metric{Out: p.g}
-	for g, xx := range f.xx {
-		a, ex := xx, t.ex[g]
-		if p.shift {
-			a, ex = less(xx, f.x[g], f.x[g]), less(ex, t.e[g], f.x[g])
-		}
-		a = variances(a)
-		metric.In = append(metric.In, a)
-		if math.IsInf(c.ridge, 1) || ex.MaxAbs() == 0 {
-			continue
-		}
-		delta, err := p.delta(a, ex, c.ridge)
-		if err != nil {
-			return nil, err
-		}
-		weights := wanted.Weights[g*k.Rows()*k.Cols():]
-		for o := range k.Rows() {
-			for c := range k.Cols() {
-				weights[o*k.Cols()+c] += delta.At(c, o)
-			}
-		}
+	wanted, n := kernels[0], p.choice.Narrow
+	var in []*linalg.Matrix
+	for _, s := range systems {
+		in = append(in, s.a)
 	}
-	if p.choice.Chain == nil || c.whole {
+	switch {
+	case p.choice.single():
 		return p.single(wanted.Weights), nil
+	case n == nil:
+		return p.choice.Method.Refit(p.backend, wanted, decomp.Metric{In: in, Out: p.g}, p.choice.Chain)
 	}
-	return p.choice.Method.Refit(p.backend, wanted, metric, p.choice.Chain)
-}
-
-// regressNarrow solves for new weights F + Δ in the columns that are kept, F the fold: with e = z − Wx − b, which the sums
-// have, F is short of e + (W−F)x, so that
-//
-//	Δ_S = (E[e xᵀ] + (W−F) E[x xᵀ])_S (A_SS + λI)⁻¹.
-//
-// What is split into factors is what stays of that.
-func (p *problem) regressNarrow(f facts, t target, c candidate) (decomp.Chain, error) {
-	k, n := p.kernel, p.choice.Narrow
-	change := &linalg.Matrix{Rows: k.Rows(), Cols: k.Cols(), Data: slices.Clone(n.Fold.Weights)}
-	for i, w := range k.Weights {
-		change.Data[i] -= w
-	}
-	ex, xx := p.backend.Mul(false, false, -1, change, f.xx[0]), f.xx[0]
-	accumulate(ex.Data, t.ex[0].Data)
-	if p.shift {
-		e := slices.Clone(t.e[0])
-		for i := range e {
-			e[i] -= dot(change.Row(i), f.x[0])
-		}
-		xx, ex = less(xx, f.x[0], f.x[0]), less(ex, e, f.x[0])
-	}
-	columns := k.Columns(0, n.In)
-	a := variances(xx.Some(columns, columns))
-	wanted := decomp.Kernel{Shape: k.Shape, Weights: slices.Clone(n.Fold.Weights)}
-	if !math.IsInf(c.ridge, 1) {
-		delta, err := p.delta(a, ex.Some(nil, columns), c.ridge)
-		if err != nil {
-			return nil, err
-		}
-		for o := range k.Rows() {
-			for i, col := range columns {
-				wanted.Weights[o*k.Cols()+col] += delta.At(i, o)
-			}
-		}
-	}
-	if p.choice.single() || c.whole {
-		return p.single(wanted.Weights), nil
-	}
-	metric := decomp.Metric{In: []*linalg.Matrix{a}}
+	metric := decomp.Metric{In: in}
 	if g := p.weight(0); g != nil {
 		metric.Out = []*linalg.Matrix{g.Some(n.Out, n.Out)}
 	}
@@ -195,23 +145,7 @@ func (p *problem) regressNarrow(f facts, t target, c candidate) (decomp.Chain, e
 	if err != nil {
 		return nil, err
 	}
-	return chain.Among(k.Shape, n.In, n.Out), nil
-}
-
-// delta returns (A + λI)⁻¹ Σ_xe, [K, O], with λ the given share of A's mean diagonal.
-func (p *problem) delta(a, ex *linalg.Matrix, ridge float64) (*linalg.Matrix, error) {
-	trace := 0.
-	for i := range a.Rows {
-		trace += a.At(i, i)
-	}
-	if trace == 0 {
-		return linalg.New(ex.Cols, ex.Rows), nil // the input is constant
-	}
-	lifted := a.Clone()
-	for i := range a.Rows {
-		lifted.Data[i*a.Cols+i] += ridge * trace / float64(a.Rows)
-	}
-	return p.backend.SolveSPD(lifted, ex.T())
+	return chain.Among(p.kernel.Shape, n.In, n.Out), nil
 }
 
 // variances returns a matrix whose diagonal float32 rounding has not made negative: m itself, or a copy.
@@ -274,54 +208,76 @@ func (p *problem) twoSteps(c decomp.Chain) bool {
 	return len(c) == 2 && c[0].Kernel.Groups == p.kernel.Groups && c[1].Kernel.Groups == p.kernel.Groups && !slices.Contains(c[0].Axes, false)
 }
 
-// judge returns the mean squared error under G of what a chain leaves of both targets, on the given moments:
-//
-//	tr G E[(e − Dx − s)(e − Dx − s)ᵀ],  D = W' − W, s the shift
-//
-// A nil chain changes nothing.
-func (p *problem) judge(f facts, c decomp.Chain) (float64, error) {
-	k := p.kernel
+// remainder is what a chain leaves of both targets before its shift, on some moments: with D = W' − W, E[e − Dx] of each group, and
+// tr G E[(e − Dx)(e − Dx)ᵀ].
+type remainder struct {
+	mean   [][]float64
+	square float64
+}
+
+// remainder of a chain; a nil one changes nothing.
+func (p *problem) remainder(f facts, c decomp.Chain) (*remainder, error) {
 	var d []*linalg.Matrix
-	var shift []float64
 	if c != nil {
 		var err error
 		if d, err = p.change(c); err != nil {
-			return 0, err
+			return nil, err
 		}
-		shift = c[len(c)-1].Shift
 	}
-	total := 0.
-	for g := range k.Groups {
-		left := f.ee[g].Clone()
-		if d != nil {
-			// (E[e xᵀ] − ½ D E[x xᵀ]) Dᵀ and its transpose are what D takes away.
-			half := p.backend.Mul(false, false, -0.5, d[g], f.xx[g])
-			accumulate(half.Data, f.both.ex[g].Data)
-			taken := p.backend.Mul(false, true, 1, half, d[g])
-			for i := range left.Rows {
-				for j := range left.Cols {
-					left.Data[i*left.Cols+j] -= taken.At(i, j) + taken.At(j, i)
-				}
-			}
+	out := &remainder{}
+	for g := range p.kernel.Groups {
+		out.square += weighed(f.ee[g], p.weight(g))
+		if d == nil {
+			out.mean = append(out.mean, f.both.e[g])
+			continue
 		}
-		if shift != nil {
-			s := shift[g*k.Rows() : (g+1)*k.Rows()]
-			rest := make([]float64, k.Rows()) // E[e − Dx] − ½ s
-			for i := range rest {
-				rest[i] = f.both.e[g][i] - s[i]/2
-				if d != nil {
-					rest[i] -= dot(d[g].Row(i), f.x[g])
-				}
-			}
-			for i := range left.Rows {
-				for j := range left.Cols {
-					left.Data[i*left.Cols+j] -= rest[i]*s[j] + s[i]*rest[j]
-				}
-			}
+		mean := slices.Clone(f.both.e[g])
+		for i := range mean {
+			mean[i] -= dot(d[g].Row(i), f.x[g])
 		}
-		total += weighed(left, p.weight(g))
+		out.mean = append(out.mean, mean)
+		// (E[e xᵀ] − ½ D E[x xᵀ]) Dᵀ and its transpose are what D takes away.
+		half := p.backend.Mul(false, false, -0.5, d[g], f.xx[g])
+		accumulate(half.Data, f.both.ex[g].Data)
+		if m := p.weight(g); m == nil {
+			out.square -= 2 * dot(half.Data, d[g].Data)
+		} else {
+			out.square -= 2 * weighed(p.backend.Mul(false, true, 1, half, d[g]), m)
+		}
 	}
-	return max(total, 0), nil
+	return out, nil
+}
+
+// left is the mean squared error tr G E[(e − Dx − s)(e − Dx − s)ᵀ] with the shift s, nil for none.
+func (p *problem) left(r *remainder, shift []float64) float64 {
+	total, rows := r.square, p.kernel.Rows()
+	for g, mean := range r.mean {
+		if shift == nil {
+			break
+		}
+		s := shift[g*rows : (g+1)*rows]
+		for i := range s {
+			total += p.weighted(g, i, s) * (s[i] - 2*mean[i])
+		}
+	}
+	return max(total, 0)
+}
+
+// weighted is row i of G times a vector.
+func (p *problem) weighted(g, i int, v []float64) float64 {
+	if m := p.weight(g); m != nil {
+		return dot(m.Row(i), v)
+	}
+	return v[i]
+}
+
+// judge returns the mean squared error under G of what a chain leaves of both targets, on the given moments.
+func (p *problem) judge(f facts, c decomp.Chain) (float64, error) {
+	r, err := p.remainder(f, c)
+	if err != nil {
+		return 0, err
+	}
+	return p.left(r, c[len(c)-1].Shift), nil
 }
 
 // energy is tr G W Cov(x) Wᵀ, the variance of what the site computes, or its mean square where it takes no bias.

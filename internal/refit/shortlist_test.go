@@ -52,7 +52,7 @@ func TestFactorsOfFinalistsOnly(t *testing.T) {
 func TestLeading(t *testing.T) {
 	inf := math.Inf(1)
 	others := []candidate{{ridge: inf}, {fit: true, ridge: inf}, {ridge: inf, short: true}, {fit: true, ridge: inf, short: true}}
-	ridged := []candidate{{fit: true, ridge: 1, whole: true}, {fit: true, ridge: 2, whole: true}, {fit: true, ridge: 3, short: true, whole: true}}
+	ridged := []candidate{{fit: true, ridge: 1}, {fit: true, ridge: 2}, {fit: true, ridge: 3, short: true}}
 	want := []candidate{{ridge: inf}, {ridge: inf, short: true}, {fit: true, ridge: inf, short: true}, {fit: true, ridge: 3, short: true}}
 	if got := leading(slices.Clone(others), ridged, []float64{5, 4, 3}); !slices.Equal(got, want) {
 		t.Errorf("%+v, want %+v", got, want)

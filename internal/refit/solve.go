@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -23,7 +22,6 @@ type candidate struct {
 	fit   bool // whether factors are made anew; else only the shift is
 	ridge float64
 	short bool // whether the target is both
-	whole bool // whether W_ls is left as it is, without factors
 }
 
 // solve tries all candidates on the samples held out, and leaves the best in out.
@@ -46,10 +44,14 @@ func (w *walk) solve(ctx context.Context, st *stop, out *Outcome) error {
 		}
 	}
 	start := st.choice.Chain
-	before, err := p.judge(held, start)
-	if err != nil {
+	if p.start, err = p.remainder(held, start); err != nil {
 		return err
 	}
+	var shift []float64
+	if start != nil {
+		shift = start[len(start)-1].Shift
+	}
+	before := p.left(p.start, shift)
 	energy := p.energy(held)
 	out.Before, out.After = before/energy, before/energy
 	if !(before > negligible*energy) {
@@ -99,12 +101,20 @@ func (w *walk) try(ctx context.Context, st *stop, p *problem, fit, held facts, l
 			}
 			if err == nil {
 				chains[i] = chain
-				after[i], err = p.judge(held, chain)
+				after[i], err = p.tried(held, c, chain)
 			}
 			return errors.Join(err, ctx.Err())
 		})
 	}
 	return after, chains, group.Wait()
+}
+
+// tried judges the chain of a candidate. That of one that only shifts the output is the one that there was.
+func (p *problem) tried(held facts, c candidate, chain decomp.Chain) (float64, error) {
+	if !c.fit {
+		return p.left(p.start, chain[len(chain)-1].Shift), nil
+	}
+	return p.judge(held, chain)
 }
 
 // unsolvable tells whether an error says that a candidate's numbers have no answer.
@@ -113,44 +123,6 @@ func unsolvable(err error) bool {
 	var refused *decomp.RefusedError
 	var broken *rewrite.NotFiniteError
 	return errors.As(err, &numerical) || errors.As(err, &refused) || errors.As(err, &broken)
-}
-
-// shortlist leaves out what is not worth factoring. Factors take most of the time, and what they lose of W_ls
-// depends little on the ridge; so the ridges and targets are held against each other by W_ls as it is, and the best
-// stays, beside those that keep the weights and have its target.
-func (w *walk) shortlist(ctx context.Context, st *stop, p *problem, fit, held facts, list []candidate) ([]candidate, error) {
-	var out, ridged []candidate
-	for _, c := range list {
-		if !c.fit || math.IsInf(c.ridge, 1) {
-			out = append(out, c)
-			continue
-		}
-		c.whole = true
-		ridged = append(ridged, c)
-	}
-	if p.choice.single() || len(ridged) <= 1 {
-		return list, nil // without factors, what is left of W_ls is all there is to know
-	}
-	left, _, err := w.try(ctx, st, p, fit, held, ridged)
-	if err != nil {
-		return nil, err
-	}
-	return leading(out, ridged, left), nil
-}
-
-// leading adds to the candidates that keep the weights the best of those with a ridge, by what each leaves of the errors. Only its
-// target is looked at where factors are made.
-func leading(others, ridged []candidate, left []float64) []candidate {
-	best := 0
-	for i, v := range left {
-		if v < left[best] {
-			best = i
-		}
-	}
-	c := ridged[best]
-	others = slices.DeleteFunc(others, func(o candidate) bool { return o.fit && o.short != c.short })
-	c.whole = false
-	return append(others, c)
 }
 
 // negligible is the share of the output's variance below which an error is not worth a refit.
@@ -167,7 +139,10 @@ func (w *walk) problem(st *stop) (*problem, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &problem{backend: w.o.Backend, choice: st.choice, kernel: kernel, g: st.choice.Output}
+	p := &problem{backend: w.o.Backend, choice: st.choice, kernel: kernel, base: kernel.Weights, g: st.choice.Output}
+	if n := st.choice.Narrow; n != nil {
+		p.base, p.columns = n.Fold.Weights, kernel.Columns(0, n.In)
+	}
 	switch st.site.Bias() {
 	case rewrite.BiasFree:
 		p.shift = true

@@ -259,14 +259,25 @@ func TestInspectionText(t *testing.T) {
 
 // TestVerificationText: outputs that are equal, zero, or not finite are told apart.
 func TestVerificationText(t *testing.T) {
-	golden(t, "verification", func(w io.Writer) error { return Verification(w, classified()) })
+	golden(t, "verification", func(w io.Writer) error { return Verification(w, &compress.Verification{Report: classified()}) })
 	golden(t, "verification_odd", func(w io.Writer) error {
-		return Verification(w, &verify.Report{Data: "samples", Samples: 12, Outputs: []verify.Output{
+		return Verification(w, &compress.Verification{Report: &verify.Report{Data: "samples", Samples: 12, Outputs: []verify.Output{
 			{Name: "equal", Values: 4, Cosine: 1},
 			{Name: "zero before", Values: 4, MaxRelative: 0.25, MeanRelative: 0.1},
 			{Name: "never finite", NonFiniteOriginal: 12, NonFiniteCompressed: 12},
 			{Name: "sometimes", Values: 8, Cosine: 0.5, MaxRelative: 1, MeanRelative: 1, SNR: ref(-3.0), NonFiniteOriginal: 1, NonFiniteCompressed: 2},
-		}, Classes: &verify.Classes{Output: "equal", Count: 2, Agreement: 1}})
+		}, Classes: &verify.Classes{Output: "equal", Count: 2, Agreement: 1}}})
+	})
+	golden(t, "verification_int8", func(w io.Writer) error {
+		return Verification(w, &compress.Verification{Report: classified(), Int8: &compress.Int8{
+			Quantizer: "1.32.0", Ranges: 25, Samples: 75, Place: compress.Place{Threads: 1, Batch: 1},
+			Models: []compress.Int8Model{
+				{Of: "model.onnx", Bytes: 4 << 20, Time: 1.5, Speed: 1},
+				{Of: "model.onnx", How: "static", Bytes: 1 << 20, Report: classified(), Time: 0.6, Speed: 2.5},
+				{Of: "small.onnx", Bytes: 2 << 20, Report: &verify.Report{Samples: 75, Outputs: []verify.Output{{Name: "y", Values: 4, Cosine: 1, SNR: ref(31.25)}}}, Time: 0.9, Speed: 1.67},
+				{Of: "small.onnx", How: "dynamic", Bytes: 1 << 19, Report: &verify.Report{Samples: 75, Outputs: []verify.Output{{Name: "y", Values: 4, Cosine: 1}}}, Time: 0.4, Speed: 3.75},
+			},
+		}})
 	})
 }
 
@@ -328,7 +339,7 @@ func TestWriteErrors(t *testing.T) {
 	for name, write := range map[string]func(io.Writer) error{
 		"result":       func(w io.Writer) error { return Result(w, result(), true) },
 		"inspection":   func(w io.Writer) error { return Inspection(w, inspection(), true) },
-		"verification": func(w io.Writer) error { return Verification(w, classified()) },
+		"verification": func(w io.Writer) error { return Verification(w, &compress.Verification{Report: classified()}) },
 		"methods":      func(w io.Writer) error { return Methods(w, compress.MethodTexts().Methods) },
 	} {
 		var whole bytes.Buffer

@@ -21,7 +21,7 @@ func Tuning(w io.Writer, r *compress.TuneResult, verbose bool) error {
 	if p.err != nil {
 		return p.err
 	}
-	return Verification(w, r.Verification)
+	return Verification(w, &compress.Verification{Report: r.Verification})
 }
 
 // learning writes what gradient descent gave.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
@@ -17,12 +18,76 @@ const (
 )
 
 // Verification writes how far two models lie apart, and ends with the sentence that sums it up.
-func Verification(w io.Writer, r *verify.Report) error {
+func Verification(w io.Writer, v *compress.Verification) error {
 	p := &printer{w: w}
-	p.verification(r)
+	p.verification(v.Report)
+	if v.Int8 != nil {
+		p.line("")
+		p.int8(v.Int8)
+	}
 	p.line("")
-	p.line("%s", r.Judge().Text)
+	p.line("%s", v.Judge().Text)
 	return p.err
+}
+
+// int8 writes how the models fare as int8.
+func (p *printer) int8(q *compress.Int8) {
+	p.line("as int8, by ONNX Runtime %s with ranges of %s, beside the original on %s more; time of one sample, %s:", q.Quantizer, number(q.Ranges, "sample"), number(q.Samples, "sample"), number(q.Threads, "thread"))
+	var rows [][]any
+	for i, m := range q.Models {
+		kept, accuracy, is := none, none, "float"
+		if m.How != "" {
+			is = "int8, " + m.How
+		}
+		if r := m.Report; r != nil {
+			kept = keptText(r.Judge())
+		}
+		if a := int8Accuracy(q, i); a >= 0 {
+			accuracy = fmt.Sprintf("%.2f %%", 100*a)
+		}
+		rows = append(rows, []any{m.Of, is, kept, accuracy, Bytes(m.Bytes), Millis(m.Time), fmt.Sprintf("%.2f×", m.Speed)})
+	}
+	p.grid(Columns([]string{"model", "as"}, "kept", "top-1", "size", "median", "speed"), rows)
+	p.line("%s", int8Verdict(q))
+}
+
+// int8Verdict holds the int8 model of the compressed model against that of the original, which is what it has to beat.
+func int8Verdict(q *compress.Int8) string {
+	alone, both := q.Models[1], q.Models[3]
+	a, b := alone.Report.Judge(), both.Report.Judge()
+	said := fmt.Sprintf("As int8 the compressed model runs at %.2f times the speed of the original as int8, and keeps %s where that keeps %s", both.Speed/alone.Speed, keptText(b), keptText(a))
+	worse := a.Measure == b.Measure && b.Value != nil && (a.Value == nil || *b.Value < *a.Value)
+	if both.Speed <= alone.Speed && worse {
+		return said + ": quantize the original as it is."
+	}
+	return said + "."
+}
+
+// int8Accuracy is the top-1 accuracy of one of the models, −1 where it is not known.
+func int8Accuracy(q *compress.Int8, i int) float64 {
+	r := q.Models[max(i, 1)].Report
+	switch {
+	case r == nil || r.Classes == nil || r.Classes.Accuracy == nil:
+		return -1
+	case i == 0:
+		return r.Classes.Accuracy.Before
+	}
+	return r.Classes.Accuracy.After
+}
+
+// keptText is the measure that fits the outputs, in few words.
+func keptText(j verify.Judged) string {
+	switch {
+	case j.Measure == "":
+		return none
+	case j.Value == nil:
+		return "everything"
+	case j.Measure == verify.Agreement:
+		return fmt.Sprintf("%.2f %% same class", 100**j.Value)
+	case j.Measure == verify.Cosine:
+		return fmt.Sprintf("cosine %.4f", *j.Value)
+	}
+	return fmt.Sprintf("%.2f dB", *j.Value)
 }
 
 // verification writes the numbers of a comparison.
@@ -126,7 +191,7 @@ func snr(o verify.Output) string {
 	case o.SNR != nil:
 		return fmt.Sprintf("%.2f dB", *o.SNR)
 	case o.MaxRelative == 0:
-		return "equal"
+		return "everything"
 	}
 	return none
 }

@@ -21,7 +21,7 @@ const (
 )
 
 // behaviourBlocks show how the two models' outputs differ.
-func behaviourBlocks(v *verify.Report) []block {
+func behaviourBlocks(v *verify.Report, pictures Pictures) []block {
 	out := []block{text("Both models ran on %s of %s.", number(v.Samples, "sample"), v.Data), outputTable(v)}
 	if c := v.Classes; c != nil {
 		low, high := verify.Wilson(c.Agreement, v.Samples)
@@ -32,6 +32,9 @@ func behaviourBlocks(v *verify.Report) []block {
 			out = append(out, classBlocks(a)...)
 		}
 		out = append(out, folded("Samples whose top class changed", movedTable("Samples whose top class changed, the most moved first", c.Changed)))
+	}
+	if b := figures(v, pictures); len(b.Figures) > 0 {
+		out = append(out, text("Samples that changed most, as the model sees them. Mind to whom this page goes: they are in it."), b)
 	}
 	return append(out, movedTable("Samples whose outputs moved most", v.Moved))
 }

@@ -51,6 +51,7 @@ type block struct {
 	Table    *table
 	Chart    *picture
 	Pictures []picture // side by side
+	Figures  []figure  // likewise
 	Command  string
 	Details  *details
 
@@ -79,16 +80,18 @@ type table struct {
 	Rows    [][]string
 }
 
-// Result writes the page of a compression.
-func Result(w io.Writer, r *compress.Result) error { return written(w, r, ofResult) }
+// Result writes the page of a compression, with pictures of samples where there are some.
+func Result(w io.Writer, r *compress.Result, pictures Pictures) error {
+	return ofResult(r, pictures).write(w)
+}
 
-// Tuning writes the page of a tuning.
-func Tuning(w io.Writer, r *compress.TuneResult) error { return written(w, r, ofTuning) }
+// Tuning writes the page of a tuning, with pictures of samples where there are some.
+func Tuning(w io.Writer, r *compress.TuneResult, pictures Pictures) error {
+	return ofTuning(r, pictures).write(w)
+}
 
 // Exploration writes the page of several sizes of a model.
-func Exploration(w io.Writer, e *compress.Exploration) error { return written(w, e, ofExploration) }
-
-func written[T any](w io.Writer, v *T, of func(*T) *document) error { return of(v).write(w) }
+func Exploration(w io.Writer, e *compress.Exploration) error { return ofExploration(e).write(w) }
 
 // FromJSON writes the page of what --json has written, which its schema tells.
 func FromJSON(w io.Writer, data []byte) error {
@@ -119,8 +122,12 @@ type kind struct {
 
 func kinds() []kind {
 	return []kind{
-		{compress.ResultSchema, func(w io.Writer, data []byte) error { return decoded(w, data, Result) }},
-		{compress.TuningSchema, func(w io.Writer, data []byte) error { return decoded(w, data, Tuning) }},
+		{compress.ResultSchema, func(w io.Writer, data []byte) error {
+			return decoded(w, data, func(w io.Writer, r *compress.Result) error { return Result(w, r, nil) })
+		}},
+		{compress.TuningSchema, func(w io.Writer, data []byte) error {
+			return decoded(w, data, func(w io.Writer, r *compress.TuneResult) error { return Tuning(w, r, nil) })
+		}},
 		{compress.ExplorationSchema, func(w io.Writer, data []byte) error { return decoded(w, data, Exploration) }},
 	}
 }
@@ -179,7 +186,7 @@ func (d *document) beside(first, second string) {
 // shown returns the blocks that have something to show.
 func shown(blocks []block) []block {
 	return slices.DeleteFunc(slices.Clone(blocks), func(b block) bool {
-		return b.Text == "" && len(b.Points) == 0 && b.Table == nil && b.Chart == nil && len(b.Pictures) == 0 && b.Command == "" && b.Details == nil
+		return b.Text == "" && len(b.Points) == 0 && b.Table == nil && b.Chart == nil && len(b.Pictures) == 0 && len(b.Figures) == 0 && b.Command == "" && b.Details == nil
 	})
 }
 

@@ -9,12 +9,14 @@ import (
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 	"github.com/onnx-compress/onnx-compress/internal/report/page/pagetest"
+	"github.com/onnx-compress/onnx-compress/samples"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 func rendered(t *testing.T, r *compress.Result) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := Result(&b, r); err != nil {
+	if err := Result(&b, r, nil); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -43,6 +45,55 @@ func TestResult(t *testing.T) {
 		t.Error("the same result gives another page")
 	}
 }
+
+// TestPictures: samples that look like pictures are on the page, with what the models said of them, and others are not.
+func TestPictures(t *testing.T) {
+	r := pagetest.Full(2, 3)
+	v := r.Verification
+	for i := range v.Moved {
+		v.Moved[i].Index = i
+	}
+	v.Moved[9].Index = -1
+	v.Classes.Changed = v.Moved[:5]
+	var list []samples.Sample
+	for i := range 9 {
+		shape := []int{1, 8, 8}
+		if i == 3 {
+			shape = []int{64} // no picture
+		}
+		list = append(list, samples.Sample{Name: v.Moved[i].Name, Inputs: map[string]tensor.Dense{"x": {Type: tensor.Uint8, Shape: shape, Data: bytes.Repeat([]byte{byte(i), 200}, 32)}}})
+	}
+	pictures := PicturesOf(memory(list), v)
+	if len(pictures) != 4 {
+		t.Fatalf("%d pictures, want those of 4 of the 5 samples whose class changed", len(pictures))
+	}
+	var b bytes.Buffer
+	if err := Result(&b, r, pictures); err != nil {
+		t.Fatal(err)
+	}
+	html := b.String()
+	if n := strings.Count(html, `<img src="data:image/png;base64,iVBOR`); n != 4 {
+		t.Errorf("%d pictures on the page", n)
+	}
+	for _, want := range []string{`alt="images/&lt;0&gt;.png"`, "class 3 before, 5 after; labelled 3", "Mind to whom this page goes"} {
+		if !strings.Contains(html, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if strings.Contains(html, `alt="images/&lt;3&gt;.png"`) || strings.Contains(html, "ZgotmplZ") {
+		t.Error("what is no picture is shown as one")
+	}
+	if strings.Contains(rendered(t, r), "<img") || len(PicturesOf(nil, v)) > 0 {
+		t.Error("without samples there are pictures")
+	}
+}
+
+// memory is a source of samples in memory.
+type memory []samples.Sample
+
+func (m memory) Len() int                             { return len(m) }
+func (m memory) Sample(i int) (samples.Sample, error) { return m[i], nil }
+func (m memory) Describe() string                     { return "samples in memory" }
 
 // TestLandmarks: names of regions and sections differ, and every link in the page leads somewhere.
 func TestLandmarks(t *testing.T) {

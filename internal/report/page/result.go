@@ -11,7 +11,7 @@ import (
 )
 
 // ofResult is the page of a compression.
-func ofResult(r *compress.Result) *document {
+func ofResult(r *compress.Result, pictures Pictures) *document {
 	d := &document{Title: base(r.Input.Path) + ", compressed"}
 	d.Lead = fmt.Sprintf("%s became %s: %s.", r.Input.Path, r.Output.Path, factored(r))
 	d.Warnings = warnings(r)
@@ -30,7 +30,7 @@ func ofResult(r *compress.Result) *document {
 	d.beside("frontier", "sizes")
 	d.add("layers", "Layers", layerBlocks(r)...)
 	if r.Verification != nil {
-		d.add("behaviour", "Behaviour", behaviourBlocks(r.Verification)...)
+		d.add("behaviour", "Behaviour", behaviourBlocks(r.Verification, pictures)...)
 	}
 	d.add("search", "Search", trialBlocks(r.Trials)...)
 	if r.Tuning != nil {

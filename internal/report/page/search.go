@@ -109,7 +109,7 @@ func curveTable(t *compress.Tuning) block {
 }
 
 // ofTuning is the page of a tuning by itself.
-func ofTuning(r *compress.TuneResult) *document {
+func ofTuning(r *compress.TuneResult, pictures Pictures) *document {
 	d := &document{Title: base(r.Start.Path) + ", tuned", Lead: fmt.Sprintf("%s learned from %s and became %s.", r.Start.Path, r.Original.Path, r.Output.Path)}
 	t, v := r.Tuning, r.Verification
 	if t == nil {
@@ -133,7 +133,7 @@ func ofTuning(r *compress.TuneResult) *document {
 	}))
 	d.add("tuning", "Tuning", tuningBlocks(t)...)
 	if v != nil {
-		d.add("behaviour", "Behaviour", behaviourBlocks(v)...)
+		d.add("behaviour", "Behaviour", behaviourBlocks(v, pictures)...)
 	}
 	d.add("repeat", "To repeat this", filesTable(append(environment(r.Environment),
 		[]string{"SHA-256 of the original", r.Original.SHA256}, []string{"SHA-256 of the start", r.Start.SHA256}, []string{"SHA-256 of the result", r.Output.SHA256})),
