@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -83,5 +84,52 @@ func TestWeightsInOddPlaces(t *testing.T) {
 				t.Errorf("%.1f dB", *snr)
 			}
 		})
+	}
+}
+
+// Weights of a model of fused operators are tuned through them.
+func TestTuneFused(t *testing.T) {
+	needRuntime(t)
+	o := Options{
+		Methods: []string{"svd"}, Targets: []Target{{Resource: Params, Value: 0.7, Fraction: true}}, Source: drawn(64, "x", 6, 32), CalibSamples: 32,
+		Descent: &tune.Options{Epochs: 2},
+	}
+	small, r, err := Compress(context.Background(), in(t), built(t, testmodels.Fused(3)), quick(o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer small.Close()
+	if r.Tuning == nil || r.Tuning.Steps == 0 {
+		t.Fatalf("nothing was tuned: %v", r.Tuning)
+	}
+	for _, n := range graph.Of(small).Nodes() {
+		if n.Op() == "com.microsoft::SkipLayerNormalization" {
+			return
+		}
+	}
+	t.Error("the SkipLayerNormalization is not one node any more")
+}
+
+// What is narrower inside a fused operator is written in single ones.
+func TestNarrowFused(t *testing.T) {
+	needRuntime(t)
+	o := Options{Methods: []string{"width"}, Targets: []Target{{Resource: Params, Value: 0.7, Fraction: true}}, Source: drawn(200, "x", 6, 32), CalibSamples: 128}
+	fused := built(t, testmodels.Fused(3))
+	small, r, err := Compress(context.Background(), in(t), fused, quick(o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer small.Close()
+	heads := 0
+	for _, x := range r.Axes {
+		if x.Heads > 0 && len(x.Kept) < x.Units {
+			heads++
+		}
+	}
+	if heads == 0 {
+		t.Errorf("no heads have become narrower: %v", r.Axes)
+	}
+	if snr := r.Verification.Outputs[0].SNR; snr == nil || *snr < 3 {
+		t.Errorf("%.1f dB", *snr)
 	}
 }
