@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -55,5 +56,80 @@ func TestFusedAsPlain(t *testing.T) {
 		if have["com.microsoft::"+op] != 1 {
 			t.Errorf("%s is not one node any more: %v", op, have)
 		}
+	}
+}
+
+// Weights of recurrent operators and products written as Einsum, and weights stored behind Casts, are compressed from samples.
+func TestWeightsInOddPlaces(t *testing.T) {
+	needRuntime(t)
+	for name, of := range map[string]struct {
+		model   *testmodels.Builder
+		samples memory
+		sites   int
+	}{
+		"recurrent": {testmodels.Recurrents(5), drawn(40, "x", 6, 1, 16), 4},
+		"cast":      {testmodels.CastWeights(9), drawn(40, "x", 3, 8, 8), 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := Options{Methods: []string{"svd"}, Targets: []Target{{Resource: Params, Value: 0.9, Fraction: true}}, Source: of.samples, CalibSamples: 24}
+			small, r, err := Compress(context.Background(), in(t), built(t, of.model), quick(o))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer small.Close()
+			if len(r.Sites) != of.sites {
+				t.Errorf("%d sites, want %d", len(r.Sites), of.sites)
+			}
+			if snr := r.Verification.Outputs[0].SNR; snr == nil || *snr < 3 {
+				t.Errorf("%.1f dB", *snr)
+			}
+		})
+	}
+}
+
+// Weights of a model of fused operators are tuned through them.
+func TestTuneFused(t *testing.T) {
+	needRuntime(t)
+	o := Options{
+		Methods: []string{"svd"}, Targets: []Target{{Resource: Params, Value: 0.7, Fraction: true}}, Source: drawn(64, "x", 6, 32), CalibSamples: 32,
+		Descent: &tune.Options{Epochs: 2},
+	}
+	small, r, err := Compress(context.Background(), in(t), built(t, testmodels.Fused(3)), quick(o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer small.Close()
+	if r.Tuning == nil || r.Tuning.Steps == 0 {
+		t.Fatalf("nothing was tuned: %v", r.Tuning)
+	}
+	for _, n := range graph.Of(small).Nodes() {
+		if n.Op() == "com.microsoft::SkipLayerNormalization" {
+			return
+		}
+	}
+	t.Error("the SkipLayerNormalization is not one node any more")
+}
+
+// What is narrower inside a fused operator is written in single ones.
+func TestNarrowFused(t *testing.T) {
+	needRuntime(t)
+	o := Options{Methods: []string{"width"}, Targets: []Target{{Resource: Params, Value: 0.7, Fraction: true}}, Source: drawn(200, "x", 6, 32), CalibSamples: 128}
+	fused := built(t, testmodels.Fused(3))
+	small, r, err := Compress(context.Background(), in(t), fused, quick(o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer small.Close()
+	heads := 0
+	for _, x := range r.Axes {
+		if x.Heads > 0 && len(x.Kept) < x.Units {
+			heads++
+		}
+	}
+	if heads == 0 {
+		t.Errorf("no heads have become narrower: %v", r.Axes)
+	}
+	if snr := r.Verification.Outputs[0].SNR; snr == nil || *snr < 3 {
+		t.Errorf("%.1f dB", *snr)
 	}
 }

@@ -12,28 +12,9 @@ import (
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
-// castWeights is a model that computes in float32 and stores its weights in float16: x [batch, 3, 8, 8] to y [batch, 20].
-func castWeights() *testmodels.Builder {
-	b := testmodels.NewBuilder(9, 17, 8)
-	x := b.Input("x", tensor.Float32, "batch", 3, 8, 8)
-	wide := func(value string) string {
-		return b.Node("Cast", []string{value}, graph.Int("to", int(tensor.Float32)))
-	}
-	b.Float(tensor.Float16)
-	w, bias := wide(b.Weight("conv.w", 27, 24, 3, 3, 3)), wide(b.Random("conv.b", -0.1, 0.1, 24))
-	x = b.Node("Relu", []string{b.Node("Conv", []string{x, w, bias}, graph.Ints("kernel_shape", 3, 3))})
-	x = b.Node("ReduceMean", []string{x}, graph.Ints("axes", 2, 3), graph.Int("keepdims", 0))
-	x = b.Node("MatMul", []string{x, b.Node("Transpose", []string{wide(b.Weight("fc.w", 24, 30, 24))}, graph.Ints("perm", 1, 0))})
-	x = b.Node("Add", []string{x, wide(b.Random("fc.b", -0.1, 0.1, 30))})
-	b.Node("Gemm", []string{x, wide(b.Weight("head.w", 30, 20, 30)), wide(b.Random("head.b", -0.1, 0.1, 20))}, graph.Int("transB", 1))
-	b.Float(tensor.Float32)
-	b.Output(b.Rename("y"), tensor.Float32, "batch", 20)
-	return b
-}
-
 // Weights that are stored in another type behind a Cast are sites, and their factors are stored and cast as they were.
 func TestWeightsBehindCasts(t *testing.T) {
-	lib, m := orttest.Open(t), testkit.Built(t, castWeights())
+	lib, m := orttest.Open(t), testkit.Built(t, testmodels.CastWeights(9))
 	defer m.Close()
 	sites, skips := linear(t, m)
 	if len(sites) != 3 {

@@ -17,7 +17,11 @@ func (x *Expansion) Collapse(m *onnxio.Model) (*onnxio.Model, error) {
 	}
 	c := newCollapser(m)
 	for _, e := range slices.Backward(x.list) {
-		if c.collapse(e) || !welds(e) {
+		switch {
+		case e.cone != nil:
+			c.restore(e)
+			continue
+		case c.collapse(e) || !welds(e):
 			continue
 		}
 		if err := c.weld(e); err != nil {
@@ -38,6 +42,7 @@ type collapser struct {
 	place  map[graph.Node][]graph.Node // what stands behind a node that is gone
 	free   map[string]bool             // constants that nothing reads any more
 	welded []onnxio.Tensor             // that have come
+	front  []graph.Node                // nodes that make weights, and stand before all others
 }
 
 func newCollapser(m *onnxio.Model) *collapser {
@@ -184,9 +189,33 @@ func (c *collapser) leaks(x expanded, found []graph.Node) bool {
 	return slices.ContainsFunc(x.constants, func(t onnxio.Tensor) bool { return leaks(t.Name()) })
 }
 
+// restore has a weight computed again that is as it was.
+func (c *collapser) restore(x expanded) {
+	t := x.constants[0]
+	if now, ok := c.stored[t.Name()]; !ok || now.Proto() != t.Proto() || c.uses[t.Name()] == 0 {
+		return
+	}
+	c.free[t.Name()] = true
+	for _, n := range x.cone {
+		if c.makers[first(n.Outputs())].IsZero() {
+			c.front = append(c.front, n)
+			c.note(n, 1)
+		}
+	}
+}
+
+// ordered returns nodes in the order that they have in the original, where they are that one's.
+func ordered(nodes []graph.Node, original *graph.Graph) []graph.Node {
+	if slices.ContainsFunc(nodes, func(n graph.Node) bool { return original.Position(n) < 0 }) {
+		return nodes
+	}
+	slices.SortFunc(nodes, func(a, b graph.Node) int { return original.Position(a) - original.Position(b) })
+	return nodes
+}
+
 // model returns the model, with constants of the original that nodes read again.
 func (c *collapser) model(original *onnxio.Model) *onnxio.Model {
-	var nodes []graph.Node
+	nodes := slices.Clone(c.front)
 	var add func(n graph.Node)
 	add = func(n graph.Node) {
 		if !c.gone[n] {
@@ -199,7 +228,7 @@ func (c *collapser) model(original *onnxio.Model) *onnxio.Model {
 	for _, n := range c.parts.Nodes {
 		add(n)
 	}
-	c.parts.Nodes = nodes
+	c.parts.Nodes = ordered(nodes, graph.Of(original))
 	c.parts.Initializers = slices.DeleteFunc(c.parts.Initializers, func(t onnxio.Tensor) bool { return c.free[t.Name()] })
 	c.parts.Initializers = append(c.parts.Initializers, c.welded...)
 	read := map[string]bool{}

@@ -9,6 +9,15 @@ import (
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
+// evaluates tells whether evaluate knows an operator.
+func evaluates(op string) bool {
+	switch op {
+	case "Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Concat", "Slice", "Mul", "Add", "Sub", "Div":
+		return true
+	}
+	return false
+}
+
 // evaluate computes a node that moves numbers, or multiplies them one by one, on constants; false for any other.
 func evaluate(n graph.Node, in []tensor.Dense) (tensor.Dense, bool) {
 	for _, d := range in {
@@ -28,6 +37,10 @@ func evaluate(n graph.Node, in []tensor.Dense) (tensor.Dense, bool) {
 		}
 	case "Reshape":
 		return reshaped(in)
+	case "Squeeze", "Unsqueeze":
+		return squeezed(n, in)
+	case "Concat":
+		return concatenated(n, in)
 	case "Slice":
 		return sliced(n, in)
 	case "Mul", "Add", "Sub", "Div":
@@ -70,6 +83,72 @@ func reshaped(in []tensor.Dense) (tensor.Dense, bool) {
 		return tensor.Dense{}, false
 	}
 	return tensor.Dense{Type: x.Type, Shape: shape, Data: x.Data}, true
+}
+
+// squeezed is a Squeeze or an Unsqueeze along given axes.
+func squeezed(n graph.Node, in []tensor.Dense) (tensor.Dense, bool) {
+	x, list := in[0], n.Ints("axes")
+	if len(in) > 1 {
+		v, err := in[1].Int64s()
+		if err != nil {
+			return tensor.Dense{}, false
+		}
+		for _, a := range v {
+			list = append(list, int(a))
+		}
+	}
+	rank := len(x.Shape)
+	if n.Op() == "Unsqueeze" {
+		rank += len(list)
+	}
+	at, err := graph.Axes(list, rank)
+	if err != nil || len(list) == 0 {
+		return tensor.Dense{}, false
+	}
+	shape, k := []int{}, 0
+	for a := range rank {
+		named := slices.Contains(at, a)
+		switch {
+		case n.Op() == "Unsqueeze" && named:
+			shape = append(shape, 1)
+			continue
+		case named && x.Shape[k] != 1:
+			return tensor.Dense{}, false
+		case !named:
+			shape = append(shape, x.Shape[k])
+		}
+		k++
+	}
+	return tensor.Dense{Type: x.Type, Shape: shape, Data: x.Data}, true
+}
+
+// concatenated is a Concat.
+func concatenated(n graph.Node, in []tensor.Dense) (tensor.Dense, bool) {
+	axis, err := graph.Axis(n.Int("axis", 0), len(in[0].Shape))
+	if err != nil {
+		return tensor.Dense{}, false
+	}
+	shape := slices.Clone(in[0].Shape)
+	shape[axis] = 0
+	for _, d := range in {
+		if d.Type != in[0].Type || len(d.Shape) != len(shape) {
+			return tensor.Dense{}, false
+		}
+		for a, size := range d.Shape {
+			if a != axis && size != shape[a] {
+				return tensor.Dense{}, false
+			}
+		}
+		shape[axis] += d.Shape[axis]
+	}
+	out := tensor.Dense{Type: in[0].Type, Shape: shape}
+	for o := range tensor.Product(shape[:axis]) {
+		for _, d := range in {
+			block := tensor.Product(d.Shape[axis:]) * d.Type.Size()
+			out.Data = append(out.Data, d.Data[o*block:][:block]...)
+		}
+	}
+	return out, true
 }
 
 // sliced is a Slice along one axis.
@@ -141,9 +220,9 @@ func combined(op string, a, b tensor.Dense) (tensor.Dense, bool) {
 		return tensor.Dense{}, false
 	}
 	out := make([]float64, tensor.Product(shape))
+	first, second := broadcasting(a.Shape, shape), broadcasting(b.Shape, shape)
 	for i := range out {
-		at := tensor.Coordinates(i, shape)
-		p, q := x[within(at, a.Shape)], y[within(at, b.Shape)]
+		p, q := x[first(i)], y[second(i)]
 		switch op {
 		case "Mul":
 			out[i] = p * q
@@ -159,14 +238,22 @@ func combined(op string, a, b tensor.Dense) (tensor.Dense, bool) {
 	return tensor.Dense{Type: a.Type, Shape: shape, Data: raw}, err == nil
 }
 
-// within returns which element of a tensor stands at coordinates of one that it is broadcast to.
-func within(at, shape []int) int {
-	k := 0
-	for i, n := range shape {
-		k *= n
-		if n > 1 {
-			k += at[len(at)-len(shape)+i]
-		}
+// broadcasting returns which element of a tensor stands at each element of one that it is broadcast to.
+func broadcasting(from, to []int) func(i int) int {
+	switch {
+	case tensor.Product(from) == 1:
+		return func(int) int { return 0 }
+	case slices.Equal(from, to):
+		return func(i int) int { return i }
 	}
-	return k
+	return func(i int) int {
+		at, k := tensor.Coordinates(i, to), 0
+		for a, n := range from {
+			k *= n
+			if n > 1 {
+				k += at[len(at)-len(from)+a]
+			}
+		}
+		return k
+	}
 }

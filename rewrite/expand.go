@@ -25,6 +25,7 @@ type expanded struct {
 	node      graph.Node
 	body      []graph.Node
 	constants []onnxio.Tensor // parts of constants that the node reads
+	cone      []graph.Node    // where a weight takes the place of what computes it: that, node the last of it
 }
 
 // maxNesting bounds how deeply compound operators lie in each other.
@@ -39,14 +40,13 @@ func Expand(m *onnxio.Model, inputs, seen map[string][]int) (*Expansion, error) 
 	x := &Expansion{Model: m, original: m}
 	table, names := compound.NewTable(), (*graph.NameSet)(nil)
 	for range maxNesting {
-		g := graph.Of(x.Model)
-		if !slices.ContainsFunc(g.Nodes(), func(n graph.Node) bool { return table.Has(n.Op()) }) {
-			break
+		e := newExpander(x.Model, nil, table, names)
+		if slices.ContainsFunc(e.graph.Nodes(), func(n graph.Node) bool { return table.Has(n.Op()) }) {
+			if names == nil {
+				names = graph.NewNameSet(m)
+			}
+			e = newExpander(x.Model, shapes.InferSeen(x.Model, inputs, seen), table, names)
 		}
-		if names == nil {
-			names = graph.NewNameSet(m)
-		}
-		e := newExpander(x.Model, shapes.InferSeen(x.Model, inputs, seen), table, names)
 		next := e.expand()
 		if len(e.list) == 0 {
 			break
@@ -75,14 +75,25 @@ type expander struct {
 }
 
 func newExpander(m *onnxio.Model, s *shapes.Shapes, table compound.Table, names *graph.NameSet) *expander {
-	return &expander{finder: newFinder(m, s), table: table, names: names, types: shapes.Types(graph.Of(m))}
+	e := &expander{finder: newFinder(m, s), table: table, names: names}
+	if s != nil {
+		e.types = shapes.Types(graph.Of(m))
+	}
+	return e
 }
 
 // expand returns the model in which every node that can be is replaced by its body.
 func (e *expander) expand() *onnxio.Model {
 	parts := e.graph.Parts()
 	var nodes []graph.Node
+	gone := e.weights()
+	for _, x := range e.list {
+		parts.Initializers = append(parts.Initializers, x.constants...)
+	}
 	for _, n := range parts.Nodes {
+		if gone[n] {
+			continue
+		}
 		x, err := e.body(n)
 		if err != nil {
 			nodes = append(nodes, n)
@@ -200,11 +211,20 @@ func (e *expander) prune(p *graph.Parts) {
 	}
 	freed := map[string]bool{}
 	for _, x := range e.list {
-		for _, v := range x.node.Inputs() {
+		for _, v := range x.reads() {
 			freed[v] = !read[v] && !e.graph.IsOutput(v) && !e.graph.IsInput(v) && e.alone(v)
 		}
 	}
 	p.Initializers = slices.DeleteFunc(p.Initializers, func(t onnxio.Tensor) bool { return freed[t.Name()] })
+}
+
+// reads are the values that an expanded node has read.
+func (x expanded) reads() []string {
+	values := x.node.Inputs()
+	for _, n := range x.cone {
+		values = slices.Concat(values, n.Inputs())
+	}
+	return values
 }
 
 // alone tells whether nothing but nodes of the graph reads a value.

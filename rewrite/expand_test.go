@@ -141,23 +141,9 @@ func TestCollapseAroundOneChain(t *testing.T) {
 	}
 }
 
-// recurrents has an LSTM in both directions, a GRU and two products written as Einsum: x [6, batch, 16] to y [6, batch, 4, 3].
-func recurrents() *testmodels.Builder {
-	b := testmodels.NewBuilder(5, 17, 8)
-	x := b.Input("x", tensor.Float32, 6, "batch", 16)
-	x = b.Several("LSTM", []string{x, b.Weight("lstm.w", 16, 2, 48, 16), b.Weight("lstm.r", 12, 2, 48, 12), b.Random("lstm.b", -0.1, 0.1, 2, 96)}, 1,
-		graph.Int("hidden_size", 12), graph.String("direction", "bidirectional"))[0]
-	x = b.Node("Einsum", []string{x, b.Weight("mix", 24, 2, 12, 20)}, graph.String("equation", "sdbh,dho->sbo"))
-	x = b.Several("GRU", []string{x, b.Weight("gru.w", 20, 1, 30, 20), b.Weight("gru.r", 10, 1, 30, 10)}, 1, graph.Int("hidden_size", 10))[0]
-	x = b.Node("Squeeze", []string{x, b.Ints("one", 1)})
-	b.Node("Einsum", []string{x, b.Weight("heads", 10, 4, 10, 3)}, graph.String("equation", "sbh,nhd->sbnd"))
-	b.Output(b.Rename("y"), tensor.Float32, 6, "batch", 4, 3)
-	return b
-}
-
 // The weights of a recurrent operator's input become a product in front of it and narrower weights inside.
 func TestRecurrentWeights(t *testing.T) {
-	lib, m := orttest.Open(t), testkit.Built(t, recurrents())
+	lib, m := orttest.Open(t), testkit.Built(t, testmodels.Recurrents(5))
 	defer m.Close()
 	r := rand.New(rand.NewPCG(5, 5))
 	x := tensor.New(tensor.Float32, 6, 3, 16)
@@ -202,6 +188,50 @@ func TestRecurrentWeights(t *testing.T) {
 			if w, ok := graph.Of(small).Initializer(n.Input(1)); !ok || !slices.Equal(w.Shape(), []int{2, 48, 16}) {
 				t.Error("the LSTM has not got weights of its own")
 			}
+		}
+	}
+}
+
+// Weights that nodes compute from constants are sites; those that stay are computed again.
+func TestComputedWeights(t *testing.T) {
+	lib, m := orttest.Open(t), testkit.Built(t, testmodels.Computed(4))
+	defer m.Close()
+	r := rand.New(rand.NewPCG(5, 5))
+	x := tensor.New(tensor.Float32, 3, 24)
+	for i, v := 0, x.Float32s(); i < len(v); i++ {
+		v[i] = float32(r.NormFloat64())
+	}
+	inputs := map[string]tensor.Dense{"x": x}
+	e, err := rewrite.Expand(m, map[string][]int{"x": x.Shape}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, execute(t, lib, m, inputs), execute(t, lib, e.Model, inputs))
+	sites, skips := linear(t, e.Model)
+	if len(sites) != 4 {
+		t.Fatalf("%d sites, want 4: %v", len(sites), skips)
+	}
+	again, err := e.Collapse(graph.Of(e.Model).Parts().Model())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	want, errWant := m.Marshal()
+	got, errGot := again.Marshal()
+	if errWant != nil || errGot != nil || !bytes.Equal(got, want) {
+		t.Error("not the same again")
+	}
+	for n := range sites {
+		small, err := rewrite.Apply(e.Model, patchAll(t, e.Model, sites[:n+1], 0), rewrite.ApplyOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if small, err = e.Collapse(small); err != nil {
+			t.Fatal(err)
+		}
+		compare(t, execute(t, lib, m, inputs), execute(t, lib, small, inputs))
+		if err := small.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }

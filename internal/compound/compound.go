@@ -108,6 +108,7 @@ type body struct {
 	known Known
 	typ   tensor.Type       // of the constants
 	out   map[string]string // what makes the node's outputs
+	main  string            // what the node of the body makes that has the name of the whole
 }
 
 // x is an input, "" where it is left out.
@@ -228,6 +229,9 @@ func (b *body) named() ([]graph.Node, error) {
 	nodes := make([]graph.Node, len(b.Nodes))
 	for i, n := range b.Nodes {
 		s := n.Spec()
+		if b.main != "" && n.Output(0) == b.main && b.node.Name() != "" {
+			s.Name = b.node.Name()
+		}
 		for _, list := range [][]string{s.Inputs, s.Outputs} {
 			for k, v := range list {
 				if to := rename[v]; to != "" {

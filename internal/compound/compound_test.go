@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/grad"
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/compound"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
@@ -19,14 +20,12 @@ import (
 // draw makes calls of one operator, with what is random about them.
 type draw struct {
 	*rand.Rand
-	op       string
-	inputs   []string
-	feeds    map[string]tensor.Dense
-	weights  map[string]bool // the feeds that a body takes for constants
-	attrs    []graph.Attr
-	outputs  int
-	opset    int
-	optional int
+	inputs  []string
+	feeds   map[string]tensor.Dense
+	weights map[string]bool // the feeds that a body takes for constants
+	attrs   []graph.Attr
+	outputs int
+	opset   int
 }
 
 func (d *draw) feed(t tensor.Type, shape []int, number func() float64) string {
@@ -417,6 +416,19 @@ func recurrent(d *draw, gates int) {
 // run loads the nodes as a model and runs it.
 func run(t *testing.T, l *ort.Library, d *draw, nodes []graph.Node, outputs []string) []tensor.Dense {
 	t.Helper()
+	raw, err := model(d, nodes, outputs).Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := l.RunOnce(context.Background(), raw, "", d.feeds, outputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// model has nodes that read what was drawn.
+func model(d *draw, nodes []graph.Node, outputs []string) graph.Parts {
 	p := graph.Parts{IR: 8, Name: "g", Opsets: []graph.Opset{{Version: d.opset}, {Domain: "com.microsoft", Version: 1}}, Nodes: nodes}
 	if d.opset > 22 {
 		p.IR = 11
@@ -429,37 +441,66 @@ func run(t *testing.T, l *ort.Library, d *draw, nodes []graph.Node, outputs []st
 	for _, o := range outputs {
 		p.Outputs = append(p.Outputs, graph.NewValue(o, tensor.Undefined, nil))
 	}
-	raw, err := p.Marshal()
-	if err != nil {
-		t.Fatal(err)
+	return p
+}
+
+// drawn draws a call of an operator, and returns the node and the names of its outputs.
+func drawn(op string, seed uint64, fill func(*draw)) (d *draw, n graph.Node, named []string) {
+	d = &draw{Rand: rand.New(rand.NewPCG(seed, 3)), feeds: map[string]tensor.Dense{}, weights: map[string]bool{}, outputs: 1}
+	d.opset = pick(d, 13, 17, 18, 20, 21)
+	fill(d)
+	var outputs []string
+	for i := range d.outputs {
+		name := fmt.Sprintf("y%d", i)
+		if strings.HasPrefix(op, "com.microsoft::Skip") && (i == 1 || i == 2) {
+			name = ""
+		}
+		outputs = append(outputs, name)
 	}
-	got, err := l.RunOnce(context.Background(), raw, "", d.feeds, outputs)
-	if err != nil {
-		t.Fatal(err)
+	named = slices.DeleteFunc(slices.Clone(outputs), func(s string) bool { return s == "" })
+	return d, graph.NewNode(op, "node", d.inputs, outputs, d.attrs...), named
+}
+
+// Gradients pass every body, but those of recurrent operators.
+func TestBodiesHaveGradients(t *testing.T) {
+	table := compound.NewTable()
+	for op, fill := range cases {
+		if compound.Recurrent(op) {
+			continue
+		}
+		for seed := range uint64(20) {
+			d, n, _ := drawn(op, seed, fill)
+			shapes, wanted := map[string][]int{}, []string{}
+			for _, in := range d.inputs {
+				if in != "" {
+					shapes[in] = d.feeds[in].Shape
+				}
+				if f, ok := d.feeds[in]; ok && f.Type == tensor.Float32 && f.Len() > 0 {
+					wanted = append(wanted, in)
+				}
+			}
+			m := model(d, expand(t, table, n, d), []string{"y0"}).Model()
+			values := grad.Infer(m, shapes)
+			blocked, err := grad.Blocked(m, grad.Options{Values: values, Outputs: []string{"y0"}, Wanted: wanted})
+			if err != nil || len(blocked) > 0 {
+				t.Errorf("%s, seed %d, opset %d: %v %v", op, seed, d.opset, blocked, err)
+				break
+			}
+			if err := m.Close(); err != nil {
+				t.Error(err)
+			}
+		}
 	}
-	return got
 }
 
 // Every body computes what the runtime's kernel of the operator does.
 func TestBodiesAgainstKernels(t *testing.T) {
 	l := orttest.Open(t)
 	table := compound.NewTable()
-	for op, make := range cases {
+	for op, fill := range cases {
 		t.Run(op, func(t *testing.T) {
 			for seed := range uint64(40) {
-				d := &draw{Rand: rand.New(rand.NewPCG(seed, 3)), op: op, feeds: map[string]tensor.Dense{}, weights: map[string]bool{}, outputs: 1}
-				d.opset = pick(d, 13, 17, 18, 20, 21)
-				make(d)
-				var outputs []string
-				for i := range d.outputs {
-					name := fmt.Sprintf("y%d", i)
-					if (op == "com.microsoft::SkipLayerNormalization" || op == "com.microsoft::SkipSimplifiedLayerNormalization") && (i == 1 || i == 2) {
-						name = ""
-					}
-					outputs = append(outputs, name)
-				}
-				n := graph.NewNode(op, "node", d.inputs, outputs, d.attrs...)
-				named := slices.DeleteFunc(slices.Clone(outputs), func(s string) bool { return s == "" })
+				d, n, named := drawn(op, seed, fill)
 				want := run(t, l, d, []graph.Node{n}, named)
 				nodes := expand(t, table, n, d)
 				for i, got := range run(t, l, d, nodes, named) {
@@ -475,8 +516,7 @@ func TestBodiesAgainstKernels(t *testing.T) {
 // expand returns the body of a node, and of what is compound in it.
 func expand(t *testing.T, table compound.Table, n graph.Node, d *draw) []graph.Node {
 	t.Helper()
-	names := &graph.NameSet{}
-	*names = *graph.NewNameSet(graph.Parts{IR: 8, Opsets: []graph.Opset{{Version: d.opset}}, Nodes: []graph.Node{n}}.Model())
+	names := graph.NewNameSet(graph.Parts{IR: 8, Opsets: []graph.Opset{{Version: d.opset}}, Nodes: []graph.Node{n}}.Model())
 	shapes := map[string][]int{}
 	for name, f := range d.feeds {
 		shapes[name] = f.Shape

@@ -65,7 +65,8 @@ func einsum(b *body) error {
 	if len(inner) > 1 || len(columns) > 1 {
 		weight = b.reshape(weight, tensor.Product(sizes(inner)), tensor.Product(sizes(columns)))
 	}
-	y := b.Op("MatMul", data, weight)
+	b.main = b.Op("MatMul", data, weight)
+	y := b.main
 	if len(columns) > 1 {
 		y = b.reshape(y, append(make([]int, len(rows)), sizes(columns)...)...)
 	}

@@ -34,7 +34,8 @@ func fusedMatMul(b *body) error {
 			operands[i], alpha = b.scale(operands[i], alpha), 1
 		}
 	}
-	b.give(0, b.scale(b.Op("MatMul", operands...), alpha))
+	b.main = b.Op("MatMul", operands...)
+	b.give(0, b.scale(b.main, alpha))
 	return nil
 }
 
@@ -46,7 +47,8 @@ func fusedGemm(b *body) error {
 			attrs = append(attrs, a)
 		}
 	}
-	y, err := b.activated(b.Node("Gemm", b.node.Inputs(), attrs...), func(i int, absent float32) float32 {
+	b.main = b.Node("Gemm", b.node.Inputs(), attrs...)
+	y, err := b.activated(b.main, func(i int, absent float32) float32 {
 		return b.node.Float([]string{"activation_alpha", "activation_beta", "activation_gamma"}[i], absent)
 	})
 	b.give(0, y)
@@ -66,7 +68,8 @@ func fusedConv(b *body) error {
 	if b.x(2) == "" {
 		inputs = inputs[:2]
 	}
-	y := b.Node("Conv", inputs, attrs...)
+	b.main = b.Node("Conv", inputs, attrs...)
+	y := b.main
 	if z := b.x(3); z != "" {
 		y = b.Op("Add", y, z)
 	}

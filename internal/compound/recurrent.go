@@ -39,6 +39,7 @@ func recurrent(b *body) error {
 	same := b.Node("ConstantOfShape", []string{b.Ints(gates, gates)}, graph.Tensor("value", one))
 	inputs[1] = b.reshape(b.Node("EyeLike", []string{same}), shape[0], shape[1], gates)
 	outputs := b.Several(b.node.Op(), inputs, len(b.node.Outputs()), b.node.Attrs()...)
+	b.main = outputs[0]
 	for i, o := range outputs {
 		b.give(i, o)
 	}
