@@ -50,10 +50,13 @@ func TestAction(t *testing.T) {
 		inputs  map[string]string
 		code    int
 		summary string
+		pull    string // request that the workflow is about
 	}{
-		{"holds", map[string]string{"compressed": "small.onnx", "require": "agree=1%\n\ncosine=0.1\n"}, 0, "✅ passed"},
-		{"fails", map[string]string{"compressed": "small.onnx", "require": "snr=200dB", "flags": "--samples=20\n--quiet"}, 5, "1 of 2 checks failed"},
-		{"hostile", map[string]string{"compressed": "$(touch stolen).onnx", "require": "`touch stolen`"}, 2, ""},
+		{"holds", map[string]string{"compressed": "small.onnx", "require": "agree=1%\n\ncosine=0.1\n"}, 0, "✅ passed", ""},
+		{"comments", map[string]string{"compressed": "small.onnx", "require": "agree=1%", "comment": "true"}, 0, "✅ passed", "7"},
+		{"has no request to comment on", map[string]string{"compressed": "small.onnx", "require": "agree=1%", "comment": "true"}, 0, "✅ passed", ""},
+		{"fails", map[string]string{"compressed": "small.onnx", "require": "snr=200dB", "flags": "--samples=20\n--quiet"}, 5, "1 of 2 checks failed", "8"},
+		{"hostile", map[string]string{"compressed": "$(touch stolen).onnx", "require": "`touch stolen`"}, 2, "", ""},
 	} {
 		inputs := map[string]string{"original": "net.onnx", "data": "fashion.bin"}
 		for name, in := range a.Inputs {
@@ -68,7 +71,10 @@ func TestAction(t *testing.T) {
 			inputs[name] = v
 		}
 		temp, code := t.TempDir(), 0
-		summary := filepath.Join(temp, "summary")
+		summary, commented := filepath.Join(temp, "summary"), filepath.Join(temp, "commented")
+		if err := os.WriteFile(filepath.Join(temp, "gh"), []byte("#!/bin/sh\nprintf '%s ' \"$@\" >"+commented+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		for _, step := range a.Runs.Steps {
 			if step.Run == "" {
 				continue
@@ -76,9 +82,9 @@ func TestAction(t *testing.T) {
 			if strings.Contains(step.Run, "${{") {
 				t.Errorf("step %s: an expression in a script lets an input become code", step.Name)
 			}
-			env := []string{"RUNNER_TEMP=" + temp, "GITHUB_STEP_SUMMARY=" + summary}
+			env := []string{"RUNNER_TEMP=" + temp, "GITHUB_STEP_SUMMARY=" + summary, "GITHUB_REPOSITORY=o/r", "PATH=" + temp + ":" + os.Getenv("PATH")}
 			for name, v := range step.Env {
-				env = append(env, name+"="+expand(t, v, inputs, root))
+				env = append(env, name+"="+expand(t, v, inputs, root, c.pull))
 			}
 			var out string
 			if code, out = runIn(t, folder, env, bash, "--noprofile", "--norc", "-eo", "pipefail", "-c", step.Run); code != 0 {
@@ -90,6 +96,10 @@ func TestAction(t *testing.T) {
 		if code != c.code || !strings.Contains(string(text), c.summary) {
 			t.Errorf("%s: exit code %d, want %d; summary %q, want %q", c.name, code, c.code, text, c.summary)
 		}
+		said, _ := os.ReadFile(commented) // which is not there where nothing was said
+		if want := c.inputs["comment"] == "true" && c.pull != ""; want != strings.HasPrefix(string(said), "pr comment "+c.pull+" --repo o/r --body-file ") || !want && len(said) > 0 {
+			t.Errorf("%s: commented %q", c.name, said)
+		}
 		if _, err := os.Stat(filepath.Join(folder, "stolen")); err == nil {
 			t.Error("an input was run as code")
 		}
@@ -99,7 +109,7 @@ func TestAction(t *testing.T) {
 var expression = regexp.MustCompile(`\$\{\{ *([a-z_.]+) *\}\}`)
 
 // expand evaluates the expressions that action.yml uses.
-func expand(t *testing.T, text string, inputs map[string]string, root string) string {
+func expand(t *testing.T, text string, inputs map[string]string, root, pull string) string {
 	t.Helper()
 	return expression.ReplaceAllStringFunc(text, func(e string) string {
 		name := expression.FindStringSubmatch(e)[1]
@@ -108,8 +118,8 @@ func expand(t *testing.T, text string, inputs map[string]string, root string) st
 				return v
 			}
 		}
-		if name == "github.action_path" {
-			return root
+		if v, ok := map[string]string{"github.action_path": root, "github.event.pull_request.number": pull, "github.token": "secret"}[name]; ok {
+			return v
 		}
 		t.Fatalf("unknown expression %q", e)
 		return ""

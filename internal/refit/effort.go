@@ -9,7 +9,7 @@ import (
 const (
 	passing  = 100 // for a number of a site's input or output: it is computed, compared and put on the shelf, by both models
 	double   = 2   // for one in float64
-	ridged   = 1.2 // times K³, for the systems of all ridges
+	ridged   = 0.8 // times K³, for the systems of all ridges
 	splitted = 10  // times K²·min(K, O), for the factors that are tried, and what they leave
 )
 

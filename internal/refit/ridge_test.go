@@ -124,12 +124,12 @@ func TestTargetsTogether(t *testing.T) {
 	p.base = p.kernel.Weights
 	f := drawnFacts(r, []*linalg.Matrix{drawn(r, 6, 9)}, 40, 1)
 	f.both = drawnFacts(r, []*linalg.Matrix{drawn(r, 6, 9)}, 40, 1).own
-	together, err := p.wanted(p.systems(f, f.own, f.both), 0.01)
+	together, err := p.wanted(p.systems(f, f.own, f.both), 0.01, system.exactly)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, target := range []target{f.own, f.both} {
-		alone, err := p.wanted(p.systems(f, target), 0.01)
+		alone, err := p.wanted(p.systems(f, target), 0.01, system.exactly)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -138,5 +138,40 @@ func TestTargetsTogether(t *testing.T) {
 				t.Fatalf("target %d: weight %d is %g alone and %g together", i, at, v, together[i].Weights[at])
 			}
 		}
+	}
+}
+
+// TestRoughly: in float32 the solution leaves about what the exact one leaves of the errors, whatever the size of the numbers; and where
+// float32 cannot tell, it is the exact one.
+func TestRoughly(t *testing.T) {
+	r, b := rand.New(rand.NewPCG(5, 6)), linalg.Gonum()
+	for _, size := range []float64{1, 1e-15, 1e15} {
+		f := drawnFacts(r, []*linalg.Matrix{drawn(r, 7, 40)}, 60, 1)
+		s := system{f.xx[0], f.own.ex[0]}
+		for i := range s.a.Data {
+			s.a.Data[i] *= size * size
+		}
+		for i := range s.ex.Data {
+			s.ex.Data[i] *= size
+		}
+		for _, ridge := range ridges()[:5] {
+			want, err := s.exactly(b, ridge)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := s.roughly(b, ridge)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, v := range want.Data {
+				if math.Abs(got.Data[i]-v) > 1e-2*want.MaxAbs() {
+					t.Fatalf("size %g, ridge %g: number %d is %g, exactly %g", size, ridge, i, got.Data[i], v)
+				}
+			}
+		}
+	}
+	flat := system{linalg.New(3, 3), drawn(r, 2, 3)}
+	if got, err := flat.roughly(b, 1); err != nil || got.MaxAbs() != 0 {
+		t.Errorf("of a constant input: %v, %v", got, err)
 	}
 }
