@@ -42,7 +42,7 @@ func jsonNames(t reflect.Type, seen map[reflect.Type]bool) []string {
 	var out []string
 	for i := range t.NumField() {
 		f := t.Field(i)
-		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && name != "-" { // "-" is no field of the JSON
 			out = append(out, name)
 		}
 		out = append(out, jsonNames(f.Type, seen)...)
