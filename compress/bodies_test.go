@@ -292,3 +292,36 @@ func TestBodiesEndToEnd(t *testing.T) {
 		})
 	}
 }
+
+// TestBranchesByBatch: where an If looks at how many samples run at once, they run one at a time, and both branches get the same factors.
+func TestBranchesByBatch(t *testing.T) {
+	b := testmodels.NewBuilder(4, 17, 8)
+	x := b.Input("x", tensor.Float32, "N", 24)
+	w := b.Weight("w", 24, 24, 32)
+	first := b.Tensor("first", tensor.Int64, nil, []float64{0})
+	one := b.Tensor("one", tensor.Int64, nil, []float64{1})
+	size := b.Node("Gather", []string{b.Node("Shape", []string{x}), first})
+	branch := func(name, act string) graph.Attr {
+		return graph.Body(name, b.Body(name, func(body *testmodels.Builder) {
+			body.Output(body.Node(act, []string{body.Node("MatMul", []string{x, w})}), tensor.Float32, "N", 32)
+		}))
+	}
+	y := b.Node("If", []string{b.Node("Equal", []string{size, one})}, branch("then_branch", "Relu"), branch("else_branch", "Tanh"))
+	b.Output(b.Linear(y, 32, 12, true), tensor.Float32, "N", 12)
+	m := save(t, testkit.Built(t, b))
+	src := drawn(40, "x", 24)
+	a, err := analyse(context.Background(), in(t), m, Options{Source: src})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !a.bodies.single || a.batch(Options{Batch: 32}) != 1 {
+		t.Error("samples would run together, and take the other branch")
+	}
+	if len(a.Sites) != 2 || len(a.Sites[0].Twins) != 1 {
+		t.Fatalf("%d sites, of which the first is to have a twin", len(a.Sites))
+	}
+	r, _ := run(t, m, Options{Source: src, Targets: []Target{{Resource: Params, Value: 0.8, Fraction: true}}, RankMultiple: 1})
+	if r.Output.Params*5 > r.Input.Params*4 {
+		t.Errorf("%d of %d parameters are left", r.Output.Params, r.Input.Params)
+	}
+}
