@@ -25,6 +25,7 @@ type expanded struct {
 	node      graph.Node
 	body      []graph.Node
 	constants []onnxio.Tensor // parts of constants that the node reads
+	channels  int             // of each head of queries of a MultiHeadAttention
 	cone      []graph.Node    // where a weight takes the place of what computes it: that, node the last of it
 }
 
@@ -135,6 +136,9 @@ func (e *expander) body(n graph.Node) (expanded, error) {
 	}
 	x := expanded{node: n}
 	x.body, x.constants = e.fold(nodes, n.Outputs())
+	if shape, ok := e.shapes.Of(n.Input(0)); ok && n.Op() == multiHead && len(shape) == 3 {
+		x.channels = shape[2] / max(n.Int("num_heads", 1), 1)
+	}
 	return x, nil
 }
 

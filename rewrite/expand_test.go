@@ -235,3 +235,48 @@ func TestComputedWeights(t *testing.T) {
 		}
 	}
 }
+
+// A MultiHeadAttention whose heads have become narrower is one node again, with the scale that it had.
+func TestCollapseNarrowHeads(t *testing.T) {
+	lib, m := orttest.Open(t), testkit.Built(t, testmodels.Fused(3))
+	defer m.Close()
+	x := expanded(t, m)
+	axes, _, err := rewrite.Axes(x.Model, shapes.Infer(x.Model, map[string][]int{"x": {2, 6, 32}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []rewrite.Narrowing
+	for i := range axes {
+		if axes[i].Units == 8 {
+			list = append(list, rewrite.Narrowing{Axis: &axes[i], Keep: []int{0, 2, 3, 5, 7}[:5-len(list)]})
+		}
+	}
+	if len(list) != 2 {
+		t.Fatalf("%d axes of 8 channels of each head, want those of queries and of values", len(list))
+	}
+	narrow, err := rewrite.Narrow(x.Model, list, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := execute(t, lib, narrow, fusedInputs())
+	small, err := x.Collapse(narrow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer small.Close()
+	compare(t, want, execute(t, lib, small, fusedInputs()))
+	if have := operators(small); have["com.microsoft::MultiHeadAttention"] != 1 || have["Softmax"] != 0 {
+		t.Errorf("the attention is not one node any more: %v", have)
+	}
+	read := map[string]bool{}
+	for _, n := range graph.Of(small).Nodes() {
+		for _, v := range n.Inputs() {
+			read[v] = true
+		}
+	}
+	for _, w := range graph.Of(small).Initializers() {
+		if !read[w.Name()] {
+			t.Errorf("nothing reads %q", w.Name())
+		}
+	}
+}
