@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
 
@@ -88,7 +89,7 @@ func holdSum(t *testing.T, w *workshop, of *Offers, k int, fold decomp.Kernel, l
 		if err != nil {
 			t.Fatal(err)
 		}
-		composed, err := chain.Compose(after.site.Kernel)
+		composed, err := chain.Compose(linalg.Gonum(), after.site.Kernel)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/decomp/decomptest"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // TestBiasShift compares with the composed kernels, for chains whose factors carry their axes together and apart.
@@ -47,7 +48,7 @@ func TestBiasShift(t *testing.T) {
 			}
 			c.chain = chain
 		}
-		whole, err := c.chain.Compose(c.shape)
+		whole, err := c.chain.Compose(linalg.Gonum(), c.shape)
 		if err != nil {
 			t.Fatal(err)
 		}

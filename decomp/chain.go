@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // Rank is what a method is asked for: one number for each rank it has. With groups, it is the rank of
@@ -78,7 +80,7 @@ func (c Chain) MACs(g Geometry) int64 {
 }
 
 // Compose multiplies the chain out to the kernel of shape s that it stands for, shifts aside.
-func (c Chain) Compose(s Shape) (Kernel, error) {
+func (c Chain) Compose(b linalg.Backend, s Shape) (Kernel, error) {
 	if err := s.Check(); err != nil {
 		return Kernel{}, err
 	}
@@ -91,9 +93,9 @@ func (c Chain) Compose(s Shape) (Kernel, error) {
 		}
 	}
 	if s.Groups > 1 && !slices.ContainsFunc(c, func(f Factor) bool { return f.Kernel.Groups != s.Groups }) {
-		return c.composeGroups(s)
+		return c.composeGroups(b, s)
 	}
-	whole, err := c.compose()
+	whole, err := c.compose(b)
 	if err != nil {
 		return Kernel{}, err
 	}
@@ -104,11 +106,11 @@ func (c Chain) Compose(s Shape) (Kernel, error) {
 }
 
 // compose multiplies factors out to a kernel of one group.
-func (c Chain) compose() (Kernel, error) {
+func (c Chain) compose(b linalg.Backend) (Kernel, error) {
 	whole := c[0].Kernel.ungrouped()
 	for i, f := range c[1:] {
 		var err error
-		if whole, err = then(whole, f.Kernel); err != nil {
+		if whole, err = then(b, whole, f.Kernel); err != nil {
 			return Kernel{}, fmt.Errorf("factor %d (%s): %w", i+1, f.Part, err)
 		}
 	}
@@ -125,7 +127,7 @@ func (k Kernel) fits(s Shape) error {
 
 // composeGroups is Compose for factors that all have the groups of s: each group is a chain of its own, and nothing between groups
 // is written out, which in a depthwise kernel is nearly everything.
-func (c Chain) composeGroups(s Shape) (Kernel, error) {
+func (c Chain) composeGroups(b linalg.Backend, s Shape) (Kernel, error) {
 	out := Kernel{Shape: s, Weights: make([]float64, 0, s.Params())}
 	one := Shape{Out: s.Out / s.Groups, In: s.In / s.Groups, Window: s.Window, Groups: 1}
 	part := slices.Clone(c)
@@ -137,7 +139,7 @@ func (c Chain) composeGroups(s Shape) (Kernel, error) {
 				Weights: k.Weights[g*n : (g+1)*n],
 			}
 		}
-		whole, err := part.compose()
+		whole, err := part.compose(b)
 		if err != nil {
 			return Kernel{}, err
 		}
@@ -179,7 +181,7 @@ func (k Kernel) grouped(groups int) (Kernel, error) {
 
 // then returns the one kernel that acts as first (of one group) followed by next. Along each axis at most one of
 // the two may have more than one tap: a stride between two windows on one axis has no single kernel.
-func then(first, next Kernel) (Kernel, error) {
+func then(b linalg.Backend, first, next Kernel) (Kernel, error) {
 	if next.In != first.Out || len(next.Window) != len(first.Window) {
 		return Kernel{}, fmt.Errorf("decomp: a %v factor cannot follow one with %d outputs and %d spatial axes", next.Shape, first.Out, len(first.Window))
 	}
@@ -194,20 +196,35 @@ func then(first, next Kernel) (Kernel, error) {
 	out.Weights = make([]float64, out.Params())
 	inner, ft, nt, taps := next.In/next.Groups, first.taps(), next.taps(), out.taps()
 	at := tapTable(first.Window, next.Window, window)
-	for o := range next.Out {
-		for m := range inner {
-			source := o/next.Rows()*inner + m
-			for n := range nt {
-				w := next.Weights[(o*inner+m)*nt+n]
-				for c := range first.In {
-					for f := range ft {
-						out.Weights[(o*first.In+c)*taps+at[f*nt+n]] += w * first.Weights[(source*first.In+c)*ft+f]
-					}
-				}
+	for g := range next.Groups {
+		// Of a group the product [outputs · taps, inputs · taps] has all; its taps are to be sorted.
+		product := b.Mul(false, false, 1, next.byTaps(g), &linalg.Matrix{
+			Rows: inner, Cols: first.In * ft, Data: first.Weights[g*inner*first.In*ft:][:inner*first.In*ft],
+		})
+		for i := range product.Rows {
+			o, n := g*next.Rows()+i/nt, i%nt
+			to := out.Weights[o*first.In*taps:][:first.In*taps]
+			for j, v := range product.Row(i) {
+				to[j/ft*taps+at[j%ft*nt+n]] = v
 			}
 		}
 	}
 	return out, nil
+}
+
+// byTaps are the weights of one group as a matrix with a row for each output and tap, [outputs · taps, inputs].
+func (k Kernel) byTaps(g int) *linalg.Matrix {
+	rows, inner, taps := k.Rows(), k.In/k.Groups, k.taps()
+	weights := k.Weights[g*rows*inner*taps:][:rows*inner*taps]
+	if taps == 1 {
+		return &linalg.Matrix{Rows: rows, Cols: inner, Data: weights}
+	}
+	out := linalg.New(rows*taps, inner)
+	for i, v := range weights {
+		o, m, n := i/(inner*taps), i/taps%inner, i%taps
+		out.Data[(o*taps+n)*inner+m] = v
+	}
+	return out
 }
 
 // tapTable maps tap f of the first window and tap n of the next to their tap of the combined window, at f·taps(next)+n.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 func TestShape(t *testing.T) {
@@ -71,7 +72,7 @@ func TestCompose(t *testing.T) {
 			c[i].Kernel.Weights[j] = float64((i+2)*j%7 - 3)
 		}
 	}
-	k, err := c.Compose(decomp.Shape{Out: 8, In: 8, Window: []int{3, 3}, Groups: 1})
+	k, err := c.Compose(linalg.Gonum(), decomp.Shape{Out: 8, In: 8, Window: []int{3, 3}, Groups: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +105,7 @@ func TestComposeGroups(t *testing.T) {
 		return decomp.Factor{Part: "part", Kernel: k}
 	}
 	c := decomp.Chain{factor(decomp.Shape{Out: 6, In: 9, Window: []int{3, 1}, Groups: 3}), factor(decomp.Shape{Out: 12, In: 6, Window: []int{1, 2}, Groups: 3})}
-	got, err := c.Compose(decomp.Shape{Out: 12, In: 9, Window: []int{3, 2}, Groups: 3})
+	got, err := c.Compose(linalg.Gonum(), decomp.Shape{Out: 12, In: 9, Window: []int{3, 2}, Groups: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,14 +115,14 @@ func TestComposeGroups(t *testing.T) {
 		copy(wide.Weights[o*27+o/2*9:], c[0].Kernel.Weights[o*9:][:9])
 	}
 	c[0].Kernel = wide
-	want, err := c.Compose(got.Shape)
+	want, err := c.Compose(linalg.Gonum(), got.Shape)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(got.Weights, want.Weights) {
 		t.Errorf("got %v, want %v", got.Weights, want.Weights)
 	}
-	if _, err := c[1:].Compose(decomp.Shape{Out: 12, In: 6, Window: []int{1, 3}, Groups: 3}); err == nil {
+	if _, err := c[1:].Compose(linalg.Gonum(), decomp.Shape{Out: 12, In: 6, Window: []int{1, 3}, Groups: 3}); err == nil {
 		t.Error("a chain of another window was taken")
 	}
 }
@@ -150,7 +151,7 @@ func TestComposeRefuses(t *testing.T) {
 		"between groups": {decomp.Chain{a}, decomp.Shape{Out: 4, In: 6, Window: []int{3}, Groups: 2}, "different groups"},
 		"bad target":     {decomp.Chain{a}, decomp.Shape{}, "must be positive"},
 	} {
-		if _, err := c.chain.Compose(c.target); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := c.chain.Compose(linalg.Gonum(), c.target); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got error %v, wanted one that says %q", name, err, c.want)
 		}
 	}

@@ -44,11 +44,11 @@ func TestChange(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			one, err := chain.Compose(shape)
+			one, err := chain.Compose(linalg.Gonum(), shape)
 			if err != nil {
 				t.Fatal(err)
 			}
-			other, err := rounded.Compose(shape)
+			other, err := rounded.Compose(linalg.Gonum(), shape)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,6 +3,8 @@ package decomp
 import (
 	"slices"
 	"testing"
+
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 // TestSome: input channels are taken out and put back, tap by tap and group by group.
@@ -48,18 +50,18 @@ func TestChainSome(t *testing.T) {
 		some := chain.Some(in, out)
 		small := whole
 		small.In, small.Out = len(in), len(out)
-		got, err := some.Compose(small)
+		got, err := some.Compose(linalg.Gonum(), small)
 		if err != nil {
 			t.Fatalf("%s: %v", m.Name, err)
 		}
-		all, err := chain.Compose(whole)
+		all, err := chain.Compose(linalg.Gonum(), whole)
 		if err != nil {
 			t.Fatalf("%s: %v", m.Name, err)
 		}
 		if want := all.Some(in).SomeRows(out); !slices.Equal(got.Weights, want.Weights) || !slices.Equal(some[len(some)-1].Shift, []float64{2, 5}) {
 			t.Errorf("%s: %v, want %v; shift %v", m.Name, got.Weights, want.Weights, some[len(some)-1].Shift)
 		}
-		back, err := some.Among(whole, in, out).Compose(whole)
+		back, err := some.Among(whole, in, out).Compose(linalg.Gonum(), whole)
 		if err != nil {
 			t.Fatalf("%s: %v", m.Name, err)
 		}

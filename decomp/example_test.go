@@ -76,7 +76,7 @@ func ExampleMetric() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		whole, err := chain.Compose(kernel.Shape)
+		whole, err := chain.Compose(linalg.Gonum(), kernel.Shape)
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -88,7 +88,7 @@ func FuzzRanks(f *testing.F) {
 		if err != nil {
 			return
 		}
-		whole, err := chain.Compose(s.Kernel.Shape)
+		whole, err := chain.Compose(linalg.Gonum(), s.Kernel.Shape)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -44,7 +44,7 @@ func TestRefitOfAnotherChain(t *testing.T) {
 func TestRefitToItself(t *testing.T) {
 	for _, m := range decomp.Methods() {
 		s, start := middle(t, m)
-		composed, err := start.Compose(s.Kernel.Shape)
+		composed, err := start.Compose(linalg.Gonum(), s.Kernel.Shape)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +54,7 @@ func TestRefitToItself(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", m.Name, err)
 			}
-			got, err := chain.Compose(s.Kernel.Shape)
+			got, err := chain.Compose(linalg.Gonum(), s.Kernel.Shape)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -82,7 +82,7 @@ func TestRefitMoves(t *testing.T) {
 		}
 		losses := [3]float64{}
 		for i, c := range []decomp.Chain{start, poor, chain} {
-			k, err := c.Compose(s.Kernel.Shape)
+			k, err := c.Compose(linalg.Gonum(), s.Kernel.Shape)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -147,7 +147,7 @@ func TestMomentsBelowZero(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%s, %s: %v", s.Name, m.Name, err)
 				}
-				whole, err := chain.Compose(s.Kernel.Shape)
+				whole, err := chain.Compose(linalg.Gonum(), s.Kernel.Shape)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -158,7 +158,7 @@ func TestUnseenDirections(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, err := c.Compose(s.Kernel.Shape)
+		w, err := c.Compose(linalg.Gonum(), s.Kernel.Shape)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/decomp/decomptest"
+	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
 func TestTTRanks(t *testing.T) {
@@ -82,7 +83,7 @@ func TestTTDescends(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, err := c.Compose(s.Kernel.Shape)
+		w, err := c.Compose(linalg.Gonum(), s.Kernel.Shape)
 		if err != nil {
 			t.Fatal(err)
 		}

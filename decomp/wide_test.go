@@ -119,7 +119,7 @@ func TestAnswersAlone(t *testing.T) {
 				if again, err := alone.Loss(rank); err != nil || again != loss {
 					t.Errorf("%s, %s: rank %v loses %g, asked for alone %g, %v", method.Name, name, rank, loss, again, err)
 				}
-				whole, err := chain.Compose(k.Shape)
+				whole, err := chain.Compose(linalg.Gonum(), k.Shape)
 				if err != nil {
 					t.Fatal(err)
 				}

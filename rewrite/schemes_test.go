@@ -10,6 +10,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/testmodels"
@@ -127,7 +128,7 @@ func holdSchemes(t *testing.T, lib *ort.Library, m *onnxio.Model) {
 	var labels []string
 	var patches []rewrite.Patch
 	for name, chain := range schemes(site.Kernel) {
-		whole, err := chain.Compose(site.Kernel)
+		whole, err := chain.Compose(linalg.Gonum(), site.Kernel)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

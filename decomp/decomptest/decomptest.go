@@ -220,7 +220,7 @@ func near(got, want, tolerance float64) bool { return math.Abs(got-want) <= tole
 
 func compose(t *testing.T, s Specimen, r decomp.Rank, c decomp.Chain) decomp.Kernel {
 	t.Helper()
-	k, err := c.Compose(s.Kernel.Shape)
+	k, err := c.Compose(linalg.Gonum(), s.Kernel.Shape)
 	if err != nil {
 		t.Fatalf("rank %v: %v", r, err)
 	}
@@ -348,7 +348,7 @@ func refits(t *testing.T, b linalg.Backend, m decomp.Method, s Specimen, spectru
 		t.Fatalf("refit at rank %v: %d factors of %d weights, the start has %d of %d", r, len(chain), chain.Params(), len(start), start.Params())
 	}
 	loss := func(c decomp.Chain) float64 {
-		k, err := c.Compose(target.Shape)
+		k, err := c.Compose(b, target.Shape)
 		if err != nil {
 			t.Fatalf("refit at rank %v: %v", r, err)
 		}

@@ -308,11 +308,11 @@ func checkClosed(t *testing.T, lib *ort.Library, m *onnxio.Model, choices []Choi
 		if n := c.Narrow; n != nil {
 			chain = chain.Among(whole, n.In, n.Out)
 		}
-		if want, err = chain.Compose(kernel.Shape); err != nil {
+		if want, err = chain.Compose(linalg.Gonum(), kernel.Shape); err != nil {
 			t.Fatal(err)
 		}
 	}
-	have, err := got.Chain.Compose(kernel.Shape)
+	have, err := got.Chain.Compose(linalg.Gonum(), kernel.Shape)
 	if err != nil {
 		t.Fatal(err)
 	}

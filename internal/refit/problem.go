@@ -176,36 +176,20 @@ func less(m *linalg.Matrix, a, b []float64) *linalg.Matrix {
 
 // change returns W' − W per group.
 func (p *problem) change(c decomp.Chain) ([]*linalg.Matrix, error) {
-	k := p.kernel
-	rows, cols := k.Rows(), k.Cols()
-	out := make([]*linalg.Matrix, k.Groups)
-	if whole := p.twoSteps(c); whole {
-		r := c[0].Kernel.Rows()
-		for g := range out {
-			first := &linalg.Matrix{Rows: r, Cols: cols, Data: c[0].Kernel.Weights[g*r*cols : (g+1)*r*cols]}
-			last := &linalg.Matrix{Rows: rows, Cols: r, Data: c[1].Kernel.Weights[g*rows*r : (g+1)*rows*r]}
-			out[g] = p.backend.Mul(false, false, 1, last, first)
-		}
-	} else {
-		kernel, err := c.Compose(k.Shape)
-		if err != nil {
-			return nil, err
-		}
-		for g := range out {
-			out[g] = &linalg.Matrix{Rows: rows, Cols: cols, Data: slices.Clone(kernel.Weights[g*rows*cols : (g+1)*rows*cols])}
-		}
+	kernel, err := c.Compose(p.backend, p.kernel.Shape)
+	if err != nil {
+		return nil, err
 	}
-	for g, m := range out {
+	rows, cols := p.kernel.Rows(), p.kernel.Cols()
+	var out []*linalg.Matrix
+	for g := range p.kernel.Groups {
+		m := linalg.New(rows, cols)
 		for i := range m.Data {
-			m.Data[i] -= k.Weights[g*rows*cols+i]
+			m.Data[i] = kernel.Weights[g*rows*cols+i] - p.kernel.Weights[g*rows*cols+i]
 		}
+		out = append(out, m)
 	}
 	return out, nil
-}
-
-// twoSteps tells whether a chain is a product of two matrices in every group: the first step takes all taps.
-func (p *problem) twoSteps(c decomp.Chain) bool {
-	return len(c) == 2 && c[0].Kernel.Groups == p.kernel.Groups && c[1].Kernel.Groups == p.kernel.Groups && !slices.Contains(c[0].Axes, false)
 }
 
 // remainder is what a chain leaves of both targets before its shift, on some moments: with D = W' − W, E[e − Dx] of each group, and

@@ -45,7 +45,7 @@ func TestNothingLost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := s.Chain.Compose(kernel.Shape)
+		got, err := s.Chain.Compose(linalg.Gonum(), kernel.Shape)
 		if err != nil {
 			t.Fatal(err)
 		}
