@@ -117,7 +117,9 @@ func (c *collapser) collapse(x expanded) bool {
 	last := found[len(found)-1]
 	c.place[last] = append(c.place[last], node)
 	for _, t := range x.constants {
-		c.free[t.Name()] = true
+		if c.uses[t.Name()] == 0 {
+			c.free[t.Name()] = true
+		}
 	}
 	for _, n := range found {
 		if v := n.Input(1); n.Op() == "Reshape" && c.uses[v] == 0 {
@@ -200,7 +202,7 @@ func (c *collapser) leaks(x expanded, found []graph.Node) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(x.constants, func(t onnxio.Tensor) bool { return leaks(t.Name()) })
+	return false
 }
 
 // restore has a weight computed again that is as it was.

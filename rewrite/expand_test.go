@@ -280,3 +280,47 @@ func TestCollapseNarrowHeads(t *testing.T) {
 		}
 	}
 }
+
+// Layers that share the packed weights of an attention share the parts of them.
+func TestSharedAttention(t *testing.T) {
+	lib := orttest.Open(t)
+	b := testmodels.NewBuilder(7, 17, 8).Import("com.microsoft", 1)
+	x := b.Input("x", tensor.Float32, "batch", 6, 32)
+	w, bias := b.Weight("qkv", 32, 32, 96), b.Random("bias", -0.1, 0.1, 96)
+	for range 2 {
+		x = b.Node("com.microsoft::Attention", []string{x, w, bias}, graph.Int("num_heads", 4))
+	}
+	b.Output(b.Rename("y"), tensor.Float32, "batch", 6, 32)
+	m := testkit.Built(t, b)
+	defer m.Close()
+	e := expanded(t, m)
+	sites, _ := linear(t, e.Model)
+	weights := map[string]int{}
+	for _, s := range sites {
+		weights[s.Weight]++
+	}
+	if len(sites) != 6 || len(weights) != 3 {
+		t.Errorf("%d sites with the weights %v, want 6 with 3", len(sites), weights)
+	}
+	again, err := e.Collapse(graph.Of(e.Model).Parts().Model())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	want, _ := m.Marshal()
+	if got, err := again.Marshal(); err != nil || !bytes.Equal(got, want) {
+		t.Error("not the same again", err)
+	}
+	small, err := rewrite.Apply(e.Model, patchAll(t, e.Model, sites[:3], 0), rewrite.ApplyOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if small, err = e.Collapse(small); err != nil {
+		t.Fatal(err)
+	}
+	defer small.Close()
+	compare(t, execute(t, lib, m, fusedInputs()), execute(t, lib, small, fusedInputs()))
+	if have := operators(small); have["com.microsoft::Attention"] != 1 || have["com.microsoft::MultiHeadAttention"] != 1 {
+		t.Errorf("%v", have)
+	}
+}
