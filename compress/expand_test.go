@@ -110,7 +110,7 @@ func TestTuneFused(t *testing.T) {
 	t.Error("the SkipLayerNormalization is not one node any more")
 }
 
-// What is narrower inside a fused operator is written in single ones.
+// Heads of a fused attention become narrower, and it stays fused.
 func TestNarrowFused(t *testing.T) {
 	needRuntime(t)
 	o := Options{Methods: []string{"width"}, Targets: []Target{{Resource: Params, Value: 0.7, Fraction: true}}, Source: drawn(200, "x", 6, 32), CalibSamples: 128}
@@ -128,6 +128,13 @@ func TestNarrowFused(t *testing.T) {
 	}
 	if heads == 0 {
 		t.Errorf("no heads have become narrower: %v", r.Axes)
+	}
+	have := map[string]int{}
+	for _, n := range graph.Of(small).Nodes() {
+		have[n.Op()]++
+	}
+	if have["com.microsoft::MultiHeadAttention"] != 1 || have["Softmax"] != 0 {
+		t.Errorf("the attention is not one node any more: %v", have)
 	}
 	if snr := r.Verification.Outputs[0].SNR; snr == nil || *snr < 3 {
 		t.Errorf("%.1f dB", *snr)

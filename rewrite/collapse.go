@@ -34,6 +34,7 @@ func (x *Expansion) Collapse(m *onnxio.Model) (*onnxio.Model, error) {
 
 // collapser puts nodes in the place of bodies.
 type collapser struct {
+	from   *onnxio.Model
 	parts  graph.Parts
 	makers map[string]graph.Node
 	uses   map[string]int // how often nodes, and the graph by its outputs, read a value
@@ -47,6 +48,7 @@ type collapser struct {
 
 func newCollapser(m *onnxio.Model) *collapser {
 	c := &collapser{
+		from:  m,
 		parts: graph.Of(m).Parts(), makers: map[string]graph.Node{}, uses: map[string]int{}, stored: map[string]onnxio.Tensor{},
 		gone: map[graph.Node]bool{}, place: map[graph.Node][]graph.Node{}, free: map[string]bool{},
 	}
@@ -95,8 +97,9 @@ func (c *collapser) collapse(x expanded) bool {
 		return false
 	}
 	node := x.node
-	if len(swap) > 0 {
+	if len(swap) > 0 || c.narrower(x, found) {
 		s := node.Spec()
+		s.Attrs = c.scaled(x, found)
 		for i, v := range s.Inputs {
 			if to, ok := swap[v]; ok {
 				s.Inputs[i] = to
@@ -105,19 +108,29 @@ func (c *collapser) collapse(x expanded) bool {
 		node = s.Node()
 	}
 	for _, n := range found {
-		c.gone[n] = true
-		c.note(n, -1)
+		if !n.IsZero() {
+			c.gone[n] = true
+			c.note(n, -1)
+		}
 	}
 	c.note(node, 1)
 	last := found[len(found)-1]
 	c.place[last] = append(c.place[last], node)
 	for _, t := range x.constants {
-		c.free[t.Name()] = true
+		if c.uses[t.Name()] == 0 {
+			c.free[t.Name()] = true
+		}
+	}
+	for _, n := range found {
+		if v := n.Input(1); n.Op() == "Reshape" && c.uses[v] == 0 {
+			c.free[v] = true // a shape that was made for a narrower body
+		}
 	}
 	return true
 }
 
-// found returns the nodes that make what a body's nodes made, in their order.
+// found returns the nodes that make what a body's nodes made, in their order; none for the constant of a shape that others have
+// taken the place of.
 func (c *collapser) found(x expanded) ([]graph.Node, bool) {
 	nodes := make([]graph.Node, len(x.body))
 	for i, n := range x.body {
@@ -126,6 +139,9 @@ func (c *collapser) found(x expanded) ([]graph.Node, bool) {
 				nodes[i] = c.makers[o]
 				break
 			}
+		}
+		if nodes[i].IsZero() && c.sized(x, n, nodes[i]) {
+			continue
 		}
 		if nodes[i].IsZero() || nodes[i].Op() != n.Op() || !slices.Equal(nodes[i].Outputs(), n.Outputs()) {
 			return nil, false
@@ -138,7 +154,7 @@ func (c *collapser) found(x expanded) ([]graph.Node, bool) {
 func (c *collapser) swapped(x expanded, found []graph.Node) (map[string]string, bool) {
 	swap := map[string]string{}
 	for i, n := range x.body {
-		if found[i] == n {
+		if found[i] == n || c.sized(x, n, found[i]) {
 			continue
 		}
 		was, is := n.Spec(), found[i].Spec()
@@ -186,7 +202,7 @@ func (c *collapser) leaks(x expanded, found []graph.Node) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(x.constants, func(t onnxio.Tensor) bool { return leaks(t.Name()) })
+	return false
 }
 
 // restore has a weight computed again that is as it was.

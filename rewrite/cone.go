@@ -87,6 +87,9 @@ func (e *expander) calculate(value string, x *expanded, known map[string]tensor.
 		in = append(in, d)
 	}
 	d, ok := evaluate(n, in)
+	if e.budget -= len(d.Data); e.budget < 0 {
+		return tensor.Dense{}, false
+	}
 	if !slices.Contains(x.cone, n) {
 		x.cone = append(x.cone, n)
 	}

@@ -211,7 +211,7 @@ func sliced(n graph.Node, in []tensor.Dense) (tensor.Dense, bool) {
 // combined works number by number on two tensors of a floating-point type, of which one is broadcast to the other.
 func combined(op string, a, b tensor.Dense) (tensor.Dense, bool) {
 	shape, err := shapes.Broadcast(a.Shape, b.Shape)
-	if err != nil || a.Type != b.Type || !a.Type.IsFloat() {
+	if err != nil || a.Type != b.Type || !a.Type.IsFloat() || tensor.Product(shape) > max(a.Len(), b.Len()) {
 		return tensor.Dense{}, false
 	}
 	x, errX := a.Float64s()

@@ -25,6 +25,7 @@ type expanded struct {
 	node      graph.Node
 	body      []graph.Node
 	constants []onnxio.Tensor // parts of constants that the node reads
+	channels  int             // of each head of queries of a MultiHeadAttention
 	cone      []graph.Node    // where a weight takes the place of what computes it: that, node the last of it
 }
 
@@ -72,10 +73,13 @@ type expander struct {
 	names *graph.NameSet
 	types map[string]tensor.Type
 	list  []expanded
+	parts map[string]onnxio.Tensor // constants made so far, by how they come of the model's
+	// budget is how many bytes more these may have.
+	budget int
 }
 
 func newExpander(m *onnxio.Model, s *shapes.Shapes, table compound.Table, names *graph.NameSet) *expander {
-	e := &expander{finder: newFinder(m, s), table: table, names: names}
+	e := &expander{finder: newFinder(m, s), table: table, names: names, parts: map[string]onnxio.Tensor{}, budget: maxParts}
 	if s != nil {
 		e.types = shapes.Types(graph.Of(m))
 	}
@@ -87,9 +91,6 @@ func (e *expander) expand() *onnxio.Model {
 	parts := e.graph.Parts()
 	var nodes []graph.Node
 	gone := e.weights()
-	for _, x := range e.list {
-		parts.Initializers = append(parts.Initializers, x.constants...)
-	}
 	for _, n := range parts.Nodes {
 		if gone[n] {
 			continue
@@ -101,7 +102,15 @@ func (e *expander) expand() *onnxio.Model {
 		}
 		e.list = append(e.list, x)
 		nodes = append(nodes, x.body...)
-		parts.Initializers = append(parts.Initializers, x.constants...)
+	}
+	made := map[string]bool{}
+	for _, x := range e.list {
+		for _, t := range x.constants {
+			if !made[t.Name()] {
+				parts.Initializers = append(parts.Initializers, t)
+			}
+			made[t.Name()] = true
+		}
 	}
 	parts.Nodes = nodes
 	e.prune(&parts)
@@ -135,6 +144,9 @@ func (e *expander) body(n graph.Node) (expanded, error) {
 	}
 	x := expanded{node: n}
 	x.body, x.constants = e.fold(nodes, n.Outputs())
+	if shape, ok := e.shapes.Of(n.Input(0)); ok && n.Op() == multiHead && len(shape) == 3 {
+		x.channels = shape[2] / max(n.Int("num_heads", 1), 1)
+	}
 	return x, nil
 }
 
@@ -145,60 +157,6 @@ func (e *expander) why(n graph.Node) error {
 		return nil
 	}
 	return err
-}
-
-// fold computes those of a body's nodes that read constants alone, but for a Transpose that a weight may stand behind.
-func (e *expander) fold(nodes []graph.Node, outputs []string) ([]graph.Node, []onnxio.Tensor) {
-	known := map[string]tensor.Dense{}
-	constant := func(value string) (tensor.Dense, bool) {
-		if d, ok := known[value]; ok || value == "" {
-			return d, ok
-		}
-		c, ok := e.graph.Constant(value)
-		if !ok || c.Overridable {
-			return tensor.Dense{}, false
-		}
-		d, err := c.Tensor.Dense()
-		return d, err == nil
-	}
-	folded := map[string]tensor.Dense{}
-	var open []graph.Node
-	for _, n := range nodes {
-		if n.Op() == "Constant" {
-			if t, ok := n.Value(e.model); ok {
-				known[n.Output(0)], _ = t.Dense()
-			}
-			open = append(open, n)
-			continue
-		}
-		var in []tensor.Dense
-		for _, v := range n.Inputs() {
-			if d, ok := constant(v); ok {
-				in = append(in, d)
-			}
-		}
-		if len(in) == len(n.Inputs()) {
-			if d, ok := evaluate(n, in); ok {
-				known[n.Output(0)], folded[n.Output(0)] = d, d
-				if n.Op() != "Transpose" {
-					continue
-				}
-			}
-		}
-		open = append(open, n)
-	}
-	open = graph.Needed(open, outputs)
-	var constants []onnxio.Tensor
-	for _, n := range open {
-		for _, v := range n.Inputs() {
-			d, ok := folded[v]
-			if made := slices.ContainsFunc(open, func(n graph.Node) bool { return slices.Contains(n.Outputs(), v) }); ok && !made {
-				constants = append(constants, onnxio.DenseTensor(v, d))
-				delete(folded, v)
-			}
-		}
-	}
-	return open, constants
 }
 
 // prune leaves out the constants that only expanded nodes have read.

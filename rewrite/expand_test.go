@@ -235,3 +235,92 @@ func TestComputedWeights(t *testing.T) {
 		}
 	}
 }
+
+// A MultiHeadAttention whose heads have become narrower is one node again, with the scale that it had.
+func TestCollapseNarrowHeads(t *testing.T) {
+	lib, m := orttest.Open(t), testkit.Built(t, testmodels.Fused(3))
+	defer m.Close()
+	x := expanded(t, m)
+	axes, _, err := rewrite.Axes(x.Model, shapes.Infer(x.Model, map[string][]int{"x": {2, 6, 32}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []rewrite.Narrowing
+	for i := range axes {
+		if axes[i].Units == 8 {
+			list = append(list, rewrite.Narrowing{Axis: &axes[i], Keep: []int{0, 2, 3, 5, 7}[:5-len(list)]})
+		}
+	}
+	if len(list) != 2 {
+		t.Fatalf("%d axes of 8 channels of each head, want those of queries and of values", len(list))
+	}
+	narrow, err := rewrite.Narrow(x.Model, list, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := execute(t, lib, narrow, fusedInputs())
+	small, err := x.Collapse(narrow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer small.Close()
+	compare(t, want, execute(t, lib, small, fusedInputs()))
+	if have := operators(small); have["com.microsoft::MultiHeadAttention"] != 1 || have["Softmax"] != 0 {
+		t.Errorf("the attention is not one node any more: %v", have)
+	}
+	read := map[string]bool{}
+	for _, n := range graph.Of(small).Nodes() {
+		for _, v := range n.Inputs() {
+			read[v] = true
+		}
+	}
+	for _, w := range graph.Of(small).Initializers() {
+		if !read[w.Name()] {
+			t.Errorf("nothing reads %q", w.Name())
+		}
+	}
+}
+
+// Layers that share the packed weights of an attention share the parts of them.
+func TestSharedAttention(t *testing.T) {
+	lib := orttest.Open(t)
+	b := testmodels.NewBuilder(7, 17, 8).Import("com.microsoft", 1)
+	x := b.Input("x", tensor.Float32, "batch", 6, 32)
+	w, bias := b.Weight("qkv", 32, 32, 96), b.Random("bias", -0.1, 0.1, 96)
+	for range 2 {
+		x = b.Node("com.microsoft::Attention", []string{x, w, bias}, graph.Int("num_heads", 4))
+	}
+	b.Output(b.Rename("y"), tensor.Float32, "batch", 6, 32)
+	m := testkit.Built(t, b)
+	defer m.Close()
+	e := expanded(t, m)
+	sites, _ := linear(t, e.Model)
+	weights := map[string]int{}
+	for _, s := range sites {
+		weights[s.Weight]++
+	}
+	if len(sites) != 6 || len(weights) != 3 {
+		t.Errorf("%d sites with the weights %v, want 6 with 3", len(sites), weights)
+	}
+	again, err := e.Collapse(graph.Of(e.Model).Parts().Model())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	want, _ := m.Marshal()
+	if got, err := again.Marshal(); err != nil || !bytes.Equal(got, want) {
+		t.Error("not the same again", err)
+	}
+	small, err := rewrite.Apply(e.Model, patchAll(t, e.Model, sites[:3], 0), rewrite.ApplyOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if small, err = e.Collapse(small); err != nil {
+		t.Fatal(err)
+	}
+	defer small.Close()
+	compare(t, execute(t, lib, m, fusedInputs()), execute(t, lib, small, fusedInputs()))
+	if have := operators(small); have["com.microsoft::Attention"] != 1 || have["com.microsoft::MultiHeadAttention"] != 1 {
+		t.Errorf("%v", have)
+	}
+}

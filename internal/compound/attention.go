@@ -54,6 +54,9 @@ func (b *body) grown(past, new string) string {
 	return b.concat(2, past, new)
 }
 
+// maxShared bounds how many heads of queries share one of keys.
+const maxShared = 1024
+
 // errOld is for bodies that count positions.
 var errOld = errors.New("before operator set 11 it has no body")
 
@@ -105,7 +108,7 @@ func attention(b *body) error {
 		}
 		s.masks = append(s.masks, b.penalty(b.ahead(b.size(x[0], 2), b.size(k, 2), offset), b.lowest()))
 	}
-	if heads[1] == 0 || heads[0]%heads[1] != 0 {
+	if heads[1] == 0 || heads[0]%heads[1] != 0 || heads[0]/heads[1] > maxShared {
 		return fmt.Errorf("%d heads of queries for %d of keys", heads[0], heads[1])
 	}
 	times := heads[0] / heads[1]
@@ -268,7 +271,7 @@ func groupQuery(b *body) error {
 		all = n + 2*kv
 	}
 	channels, err := divided(width, all)
-	if err != nil || kv <= 0 || n%kv != 0 {
+	if err != nil || kv <= 0 || n%kv != 0 || n/kv > maxShared {
 		return errors.Join(err, fmt.Errorf("%d heads of queries and %d of keys in %d channels", n, kv, width))
 	}
 	// All are [batch, sequence, heads, channels], as rotate wants them.

@@ -35,6 +35,9 @@ func (b *body) rms(x, gamma string, axes []int, epsilon float32) (y, inverse str
 	return b.Op("Mul", b.Op("Mul", x, inverse), gamma), inverse
 }
 
+// maxAxes bounds the axes that a normalization is along.
+const maxAxes = 8
+
 // simplified is SimplifiedLayerNormalization: X, scale; the outputs are Y and the reciprocal of the deviation.
 func simplified(b *body) error {
 	axis := b.node.Int("axis", -1)
@@ -45,7 +48,7 @@ func simplified(b *body) error {
 		}
 		axis -= rank
 	}
-	if axis >= 0 {
+	if axis >= 0 || axis < -maxAxes {
 		return fmt.Errorf("axis %d", b.node.Int("axis", -1))
 	}
 	var axes []int

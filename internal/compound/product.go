@@ -66,7 +66,7 @@ func fusedConv(b *body) error {
 	inputs := b.node.Inputs()
 	inputs = inputs[:min(3, len(inputs))]
 	if b.x(2) == "" {
-		inputs = inputs[:2]
+		inputs = inputs[:min(2, len(inputs))]
 	}
 	b.main = b.Node("Conv", inputs, attrs...)
 	y := b.main
