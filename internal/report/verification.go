@@ -191,7 +191,7 @@ func snr(o verify.Output) string {
 	case o.SNR != nil:
 		return fmt.Sprintf("%.2f dB", *o.SNR)
 	case o.MaxRelative == 0:
-		return "everything"
+		return "equal"
 	}
 	return none
 }
