@@ -15,6 +15,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -252,4 +253,19 @@ func cmdAccuracy(ts *testscript.TestScript, neg bool, args []string) {
 	if 100*a.After < float64(want[0]) || a.Labelled != want[1] {
 		ts.Fatalf("top-1 accuracy %.2f %% on %d samples; want at least %d %% on %d", 100*a.After, a.Labelled, want[0], want[1])
 	}
+}
+
+// cmdPictureless takes the pictures of samples off a page.
+func cmdPictureless(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: pictureless PAGE")
+	}
+	path := ts.MkAbs(args[0])
+	page, err := os.ReadFile(path)
+	ts.Check(err)
+	begin, end := bytes.Index(page, []byte("<p>Samples that changed most")), bytes.Index(page, []byte("</figure></div>\n"))
+	if begin < 0 || end < begin {
+		ts.Fatalf("%s has no pictures of samples", args[0])
+	}
+	ts.Check(os.WriteFile(path, slices.Delete(page, begin, end+len("</figure></div>\n")), 0o644))
 }

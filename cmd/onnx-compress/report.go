@@ -30,7 +30,7 @@ func newReport() *cobra.Command {
 before roll-out; other budgets, layers, spectra, behaviour by class, what was
 left alone and why, and the command that repeats it. The page is one file and
 loads nothing from elsewhere. With --report FILE these commands make it at
-once.`,
+once, and show the samples that changed most as pictures, which JSON lacks.`,
 		Example: `
   onnx-compress model.onnx -o small.onnx --calib images/ --target macs=0.5 \
       --time --json=result.json

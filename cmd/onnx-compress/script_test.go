@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExits, "stages": cmdStages, "interrupt": cmdInterrupt, "model": cmdModel, "broken": cmdBroken, "fashion": cmdFashion,
 			"records": cmdRecords, "arrays": cmdArrays, "images": cmdImages, "testsets": cmdTestSets, "truncate": cmdTruncate, "spoil": cmdSpoil,
-			"equal": cmdEqual, "same": cmdSame, "checker": cmdChecker, "clean": cmdClean, "accuracy": cmdAccuracy,
+			"equal": cmdEqual, "same": cmdSame, "pictureless": cmdPictureless, "checker": cmdChecker, "clean": cmdClean, "accuracy": cmdAccuracy,
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
