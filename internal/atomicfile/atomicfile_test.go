@@ -313,6 +313,35 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// TestRemovedLock: whoever waits for the lock of a folder that is removed does not find its file any more when he has it, and so does not
+// take the folder for his own.
+func TestRemovedLock(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a file that is open cannot be removed there")
+	}
+	for range 200 {
+		f, err := MakeFolder(t.TempDir(), "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(f.Path, lockName)
+		waiting, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go f.Remove()
+		for ok := false; !ok; ok, _ = tryLock(waiting) {
+			runtime.Gosched()
+		}
+		if _, err := os.Lstat(path); err == nil {
+			t.Fatal("it is unlocked and still there")
+		}
+		if err := waiting.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestFoldersConcurrently: makers do not sweep each other's.
 func TestFoldersConcurrently(t *testing.T) {
 	in := t.TempDir()

@@ -104,8 +104,12 @@ func (f *Folder) Remove() {
 			}
 		}
 	}
-	_ = f.lock.Close() // on Windows an open file stays
-	_ = f.root.Remove(lockName)
+	// The lock's file goes while it is locked: whoever waits for it to take the folder for his own then finds that it is not there.
+	err := f.root.Remove(lockName)
+	_ = f.lock.Close()
+	if err != nil {
+		_ = f.root.Remove(lockName) // on Windows an open file stays
+	}
 	_ = f.root.Close()
 	_ = os.Remove(f.Path)
 	f.lock = nil
