@@ -207,3 +207,12 @@ func entries(old []*onnxpb.StringStringEntryProto, list []Pair) []*onnxpb.String
 		return &onnxpb.StringStringEntryProto{Key: proto.String(e.Key), Value: proto.String(e.Value)}
 	})
 }
+
+// Random tells whether the node's operator is one that gives something else at every run.
+func (n Node) Random() bool {
+	switch n.Op() {
+	case "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli":
+		return true
+	}
+	return false
+}

@@ -162,14 +162,8 @@ func (o *opener) place(n Node, r *region) {
 	}
 }
 
-// random tells whether a node may give something else at every run.
-func random(n Node) bool {
-	switch n.Op() {
-	case "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout":
-		return true
-	}
-	return n.Domain() != ""
-}
+// random tells whether a node may give something else at every run: of other domains it is not known.
+func random(n Node) bool { return n.Random() || n.Op() == "Dropout" || n.Domain() != "" }
 
 // body adds the nodes of a body under new names.
 func (o *opener) body(list []*onnxpb.NodeProto, r *region, names renaming) {

@@ -95,50 +95,55 @@ func (p *problem) system(f facts, g int, targets []target) system {
 	return system{variances(a), ex}
 }
 
-// lift is λ as the given share of A's mean diagonal.
-func (s system) lift(ridge float64) float64 {
+// ofDiagonal is a share of a matrix's mean diagonal.
+func ofDiagonal(m *linalg.Matrix, share float64) float64 {
 	trace := 0.
-	for i := range s.a.Rows {
-		trace += s.a.At(i, i)
+	for i := range m.Rows {
+		trace += m.At(i, i)
 	}
-	return ridge * trace / float64(s.a.Rows)
+	return share * trace / float64(m.Rows)
+}
+
+// lifted returns a matrix with more on its diagonal.
+func lifted(m *linalg.Matrix, by float64) *linalg.Matrix {
+	out := m.Clone()
+	for i := range out.Rows {
+		out.Data[i*out.Cols+i] += by
+	}
+	return out
 }
 
 // exactly returns Δᵀ = (A + λI)⁻¹ Σ_xe, [K, O].
 func (s system) exactly(backend linalg.Backend, ridge float64) (*linalg.Matrix, error) {
-	lift := s.lift(ridge)
+	lift := ofDiagonal(s.a, ridge)
 	if lift == 0 {
 		return linalg.New(s.ex.Cols, s.ex.Rows), nil // the input is constant
 	}
-	lifted := s.a.Clone()
-	for i := range lifted.Rows {
-		lifted.Data[i*lifted.Cols+i] += lift
-	}
-	return backend.SolveSPD(lifted, s.ex.T())
+	return backend.SolveSPD(lifted(s.a, lift), s.ex.T())
 }
 
 // roughly is exactly in float32, which takes half the time and a quarter of the memory. What it rounds is as if A were a little
 // another one, by far less than the steps between ridges; where that leaves A without a root, it is exactly after all.
 func (s system) roughly(backend linalg.Backend, ridge float64) (*linalg.Matrix, error) {
-	lift := s.lift(ridge)
+	lift := ofDiagonal(s.a, ridge)
 	if lift == 0 {
 		return s.exactly(backend, ridge)
 	}
 	// Numbers of float32 that neither overflow nor vanish: A with λ as its unit, and Σ by its largest number.
 	most := s.ex.MaxAbs()
-	lifted, right := linalg.NewBlock32(s.a.Rows, s.a.Cols), linalg.NewBlock32(s.ex.Cols, s.ex.Rows)
+	left, right := linalg.NewBlock32(s.a.Rows, s.a.Cols), linalg.NewBlock32(s.ex.Cols, s.ex.Rows)
 	for i := range s.a.Rows {
 		for j, v := range s.a.Row(i) {
-			lifted.Data[i*lifted.Stride+j] = float32(v / lift)
+			left.Data[i*left.Stride+j] = float32(v / lift)
 		}
-		lifted.Data[i*lifted.Stride+i] = float32(s.a.At(i, i)/lift + 1)
+		left.Data[i*left.Stride+i] = float32(s.a.At(i, i)/lift + 1)
 	}
 	for o := range s.ex.Rows {
 		for i, v := range s.ex.Row(o) {
 			right.Data[i*right.Stride+o] = float32(v / most)
 		}
 	}
-	if backend.SolveSPD32(lifted, right) != nil {
+	if backend.SolveSPD32(left, right) != nil {
 		return s.exactly(backend, ridge)
 	}
 	out := linalg.New(right.Rows, right.Cols)
@@ -265,7 +270,8 @@ func (p *problem) sketch(fit, held facts) (*problem, facts, facts) {
 			m.Data[i] = float64(2*r.IntN(2)-1) / math.Sqrt(sketched)
 		}
 		if weight := p.weight(g); weight != nil {
-			root, err := p.backend.Cholesky(lift(weight))
+			// Gradients of few samples leave G singular.
+			root, err := p.backend.Cholesky(lifted(weight, ofDiagonal(weight, 1e-9)))
 			if err != nil {
 				return p, fit, held
 			}
@@ -278,18 +284,6 @@ func (p *problem) sketch(fit, held facts) (*problem, facts, facts) {
 	q.kernel.Weights = p.combined(by, k.Weights)
 	q.base = p.combined(by, p.base)
 	return &q, p.sketchFacts(by, fit), p.sketchFacts(by, held)
-}
-
-// lift returns G with a little more on its diagonal: gradients of few samples leave it singular.
-func lift(g *linalg.Matrix) *linalg.Matrix {
-	out, trace := g.Clone(), 0.
-	for i := range g.Rows {
-		trace += g.At(i, i)
-	}
-	for i := range g.Rows {
-		out.Data[i*g.Cols+i] += 1e-9 * trace / float64(g.Rows)
-	}
-	return out
 }
 
 // combined are those combinations of the rows of weights, group by group.

@@ -59,7 +59,7 @@ func newSchedule(m *onnxio.Model, sites []*rewrite.Site) *schedule {
 			}
 		}
 		p.reads = append(p.reads, n.Reads())
-		if !random(n) && !slices.ContainsFunc(p.reads[i], func(v string) bool { return !p.constant[v] }) {
+		if !n.Random() && !slices.ContainsFunc(p.reads[i], func(v string) bool { return !p.constant[v] }) {
 			for _, v := range n.Outputs() {
 				p.constant[v] = true
 			}
@@ -67,15 +67,6 @@ func newSchedule(m *onnxio.Model, sites []*rewrite.Site) *schedule {
 	}
 	p.fill(m, sites)
 	return p
-}
-
-// random tells whether a node gives something else every time.
-func random(n graph.Node) bool {
-	switch n.Op() {
-	case "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli":
-		return true
-	}
-	return false
 }
 
 // fill fills in the stops and how long each value is needed.
