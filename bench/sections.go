@@ -45,6 +45,7 @@ func sections() []section {
 		{"inspect", "Inspecting a model of 1 GiB", (*bench).inspect},
 		{"large", "Models of real sizes", (*bench).large},
 		{"laws", "Held by tests", (*bench).laws},
+		{"fuzz", "Fuzzing", (*bench).fuzz},
 		{"tensorly", "Decompositions beside TensorLy", (*bench).tensorly},
 		{"runtimes", "The written files in other runtimes", (*bench).runtimes},
 	}
@@ -195,62 +196,7 @@ func (b *bench) batchNorm() error {
 	return nil
 }
 
-// trained are the models of the data folder beside ResNet-20, and the flags
-// that each one needs.
-func (b *bench) trained() [][]string {
-	imagenet := []string{"--calib", b.sample("imagenet"), "--labels", b.sample("imagenet/labels.tsv"), "--calib-samples", "512", "--verify-samples", "488", "--crop", "224"}
-	withData := func(model string, flags ...string) []string {
-		return append(append([]string{b.model(model)}, imagenet...), flags...)
-	}
-	return [][]string{
-		withData("squeezenet1.1_imagenet.onnx", "--normalize", "imagenet", "--target", "macs=0.8"),
-		withData("efficientnet_lite0.onnx", "--mean", "0.498", "--std", "0.502", "--target", "macs=0.8"),
-		append([]string{b.model("resnet56_cifar10_bn.onnx"), "--calib", b.sample("cifar10_train5000.bin"), "--target", "macs=0.5"}, cifar...),
-		{b.model("ppocr4_rec.onnx"), "--input-shape", "x=1x3x48x320", "--target", "macs=0.8", "--accept-damage"},
-		{b.model("face_age.onnx"), "--target", "macs=0.8", "--accept-damage"},
-	}
-}
-
-func (b *bench) models() error {
-	b.printf("One run each, by the defaults; verified on samples that calibration did not see (random inputs where no samples were given).\n\n")
-	for _, args := range b.trained() {
-		args = append(args, "-o", filepath.Join(b.work, "small.onnx"))
-		u, r, err := b.compress(args...)
-		if err != nil {
-			return err
-		}
-		b.printf("```\n%s\n```\n\nMACs left %.4f, parameters left %.3f, file %.2f → %.2f MiB, %d of %d sites factored, %.1f s, %.0f MiB. ",
-			b.command(args...), share(r.Output.MACs, r.Input.MACs), share(r.Output.Params, r.Input.Params), mib(r.Input.Bytes), mib(r.Output.Bytes), factored(r.Sites), len(r.Sites), u.seconds, u.peakMiB)
-		if r.Verification == nil {
-			b.printf("Not verified: %s.\n\n", r.Unverified)
-			continue
-		}
-		b.printf("%s\n\n", verdict(r.Verification))
-	}
-	return nil
-}
-
 func mib(n int64) float64 { return float64(n) / (1 << 20) }
-
-// verdict puts a verification in one sentence.
-func verdict(r *verify.Report) string {
-	var s strings.Builder
-	fmt.Fprintf(&s, "Verified on %d samples:", r.Samples)
-	for _, o := range r.Outputs {
-		snr := "equal"
-		if o.SNR != nil {
-			snr = fmt.Sprintf("%.1f dB", *o.SNR)
-		}
-		fmt.Fprintf(&s, " `%s` SNR %s, cosine %.4f;", o.Name, snr, o.Cosine)
-	}
-	if c := r.Classes; c != nil {
-		fmt.Fprintf(&s, " top-1 agreement %.1f %%;", 100*c.Agreement)
-		if a := c.Accuracy; a != nil {
-			fmt.Fprintf(&s, " top-1 %.1f %% → %.1f %%;", 100*a.Before, 100*a.After)
-		}
-	}
-	return strings.TrimSuffix(s.String(), ";") + "."
-}
 
 func (b *bench) sameBytes() error {
 	b.printf("SHA-256 of the written file, the command run twice and with one, two and three threads.\n\n```\n%s\n```\n\n| threads | SHA-256 |\n|---|---|\n",
