@@ -70,7 +70,7 @@ type holding struct {
 	tensor *onnxpb.TensorProto
 }
 
-// Open returns the model that lies open, nil where there is nothing to open. decide is asked for every If whose outputs are read: of its node
+// Open returns the model that lies open, nil where there is nothing to open. decide is asked for every If that can be opened and whose outputs are read: of its node
 // in the open model, whose condition is a value there, and whether that does not depend on the model's inputs.
 //
 // A function that imports other versions of operators than the model stays as it is, and so do branches up to IR version 3, in which constants
@@ -173,8 +173,9 @@ func (o *opener) body(list []*onnxpb.NodeProto, r *region, names renaming) {
 			o.call(n, f, r)
 			continue
 		}
-		if n.Op() == "If" && o.parts.IR > 3 && o.read(n, r) {
-			if b := o.decide(n, !o.varies[n.Input(0)]); b != Closed && o.branch(n, b, r) {
+		if n.Op() == "If" && o.parts.IR > 3 && o.read(n, r) && sound(n) {
+			if b := o.decide(n, !o.varies[n.Input(0)]); b != Closed {
+				o.branch(n, b, r)
 				continue
 			}
 		}
@@ -271,10 +272,8 @@ func (o *opener) share(inner Node, f Function, own *onnxpb.NodeProto, names rena
 	return true
 }
 
-// branch puts the nodes of branches before what is left of an If; false where it is no sound one, or gives anything but tensors.
-func (o *opener) branch(n Node, b Branches, parent *region) bool {
-	op := &opening{node: n, parent: parent, always: b == AlwaysThen || b == AlwaysElse}
-	attrs := map[Branches][]string{Then: {"then_branch"}, AlwaysThen: {"then_branch"}, Else: {"else_branch"}, AlwaysElse: {"else_branch"}, Both: {"then_branch", "else_branch"}}[b]
+// sound tells whether both branches of an If give a value for each of its outputs, and nothing that is declared as anything but a tensor.
+func sound(n Node) bool {
 	for _, name := range []string{"then_branch", "else_branch"} {
 		a, _ := n.Attr(name)
 		results := valuesOf(a.p.GetG().GetOutput())
@@ -282,6 +281,13 @@ func (o *opener) branch(n Node, b Branches, parent *region) bool {
 			return false
 		}
 	}
+	return true
+}
+
+// branch puts the nodes of branches before what is left of an If.
+func (o *opener) branch(n Node, b Branches, parent *region) {
+	op := &opening{node: n, parent: parent, always: b == AlwaysThen || b == AlwaysElse}
+	attrs := map[Branches][]string{Then: {"then_branch"}, AlwaysThen: {"then_branch"}, Else: {"else_branch"}, AlwaysElse: {"else_branch"}, Both: {"then_branch", "else_branch"}}[b]
 	var results [][]string
 	for _, name := range attrs {
 		a, _ := n.Attr(name)
@@ -299,7 +305,6 @@ func (o *opener) branch(n Node, b Branches, parent *region) bool {
 		o.out.exits[out] = op
 		o.place(NewNode("Identity", "", []string{results[0][i]}, []string{out}), parent)
 	}
-	return true
 }
 
 // hoist puts a branch into the main graph, and returns the values that it gives.

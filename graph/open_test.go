@@ -264,3 +264,17 @@ func TestBranchesOfOldModelsStay(t *testing.T) {
 		t.Error("a branch was opened whose constants are inputs")
 	}
 }
+
+func TestBranchesOfOtherThanTensorsAreNotAskedAbout(t *testing.T) {
+	m := forked()
+	then, _ := Of(m).Nodes()[1].Attr("then_branch")
+	sequence := &onnxpb.TypeProto{Value: &onnxpb.TypeProto_SequenceType{SequenceType: &onnxpb.TypeProto_Sequence{}}}
+	then.p.GetG().Output[0].Type = sequence
+	o := Open(m, func(n Node, _ bool) Branches {
+		t.Errorf("it was asked about %s, which cannot be opened", n.Label())
+		return Then
+	})
+	if o != nil {
+		t.Error("branches that give sequences were opened")
+	}
+}
