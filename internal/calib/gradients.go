@@ -176,6 +176,9 @@ func (e *gradientError) Unwrap() error { return e.err }
 // errSizes says that a change inside the model changes the shape of an output.
 var errSizes = errors.New("its shape changes")
 
+// errNoKernel says that the runtime runs the model, but not with what perturbs it, as of opset 6, whose Add it does not have.
+var errNoKernel = errors.New("ONNX Runtime does not take the model with perturbations")
+
 // errNoOutput says that there is nothing to be sensitive.
 var errNoOutput = errors.New("no output that counts is of a floating-point type")
 
@@ -235,7 +238,7 @@ func (c *collector) finishSensitivities(ctx context.Context, stats []Stats, runs
 		return nil
 	}
 	scales, err := c.gradients.perturb(ctx, sites, runs, workers, c.o.Seed)
-	if errors.Is(err, errNoOutput) || errors.Is(err, errSizes) {
+	if errors.Is(err, errNoOutput) || errors.Is(err, errSizes) || errors.Is(err, errNoKernel) {
 		for i := range stats { // losses of sites with sensitivities and without could not be added up
 			stats[i].G, stats[i].Pullback = nil, nil
 			stats[i].Note = "no sensitivities: " + err.Error()

@@ -120,7 +120,7 @@ func (p *perturbation) open(gs *gradients) error {
 	defer open.Close() // it shares the files of m, which stays open
 	var err error
 	if p.session, err = feed.NewSession(gs.lib, open); err != nil {
-		return fmt.Errorf("ONNX Runtime does not take the model with perturbations: %w", err)
+		return fmt.Errorf("%w: %w", errNoKernel, err)
 	}
 	for _, out := range p.session.Outputs() {
 		if i := slices.IndexFunc(gs.targets, func(t target) bool { return t.name == out.Name }); i >= 0 && out.Type.IsFloat() {

@@ -134,3 +134,15 @@ func TestNoOutputToBeSensitive(t *testing.T) {
 		t.Errorf("%d groups of sensitivities, note %q", len(st.G), st.Note)
 	}
 }
+
+// ONNX Runtime has no Add of opset 6, so that a convolution of it runs and noise cannot be added to what it computes.
+func TestNoKernelForPerturbations(t *testing.T) {
+	b := testmodels.NewBuilder(1, 6, 3)
+	x := b.Input("x", tensor.Float32, "N", 3, 4)
+	b.Conv(x, 3, 5, []int{1})
+	b.Output(b.Rename("y"), tensor.Float32, "N", 5, 4)
+	st := sensitivities(t, testkit.Built(t, b), random(3, "x", tensor.Float32, 3, 4), Options{Probes: 1})[0]
+	if st.G != nil || !strings.Contains(st.Note, "does not take the model with perturbations") || st.A == nil {
+		t.Errorf("%d groups of sensitivities, note %q", len(st.G), st.Note)
+	}
+}
