@@ -21,19 +21,21 @@ type trained struct {
 }
 
 func (b *bench) trained() []trained {
-	photos := func(flags ...string) []string {
-		return append(flags, "--calib", b.sample("imagenet"), "--labels", b.sample("imagenet/labels.tsv"), "--calib-samples", "512", "--verify-samples", "488", "--crop", "224")
-	}
 	tiny := append([]string{"--calib", b.sample("cifar10_train5000.bin"), "--calib-samples", "1024"}, cifar...)
 	return []trained{
-		{"squeezenet1.1_imagenet.onnx", nil, photos("--normalize", "imagenet")},
-		{"efficientnet_lite0.onnx", nil, photos("--mean", "0.498", "--std", "0.502")},
+		{"squeezenet1.1_imagenet.onnx", nil, b.photos("--normalize", "imagenet")},
+		{"efficientnet_lite0.onnx", nil, b.photos("--mean", "0.498", "--std", "0.502")},
 		{"resnet20_cifar10.onnx", nil, tiny},
 		{"resnet20_cifar10_bn.onnx", nil, tiny},
 		{"resnet56_cifar10_bn.onnx", nil, tiny},
 		{"ppocr4_rec.onnx", []string{"--input-shape", "x=1x3x48x320"}, nil},
 		{"face_age.onnx", nil, nil},
 	}
+}
+
+// photos are the flags of a network for photos and its samples: 512 calibrate, 488 others judge.
+func (b *bench) photos(flags ...string) []string {
+	return append(flags, "--calib", b.sample("imagenet"), "--labels", b.sample("imagenet/labels.tsv"), "--calib-samples", "512", "--verify-samples", "488", "--crop", "224")
 }
 
 // modelsTarget is what is asked for of each.
