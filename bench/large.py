@@ -147,6 +147,15 @@ def transformer(n, path, blocks, d=2048):
     n.save(path, [("x", TensorProto.FLOAT, ["batch", 128, d])], n.matmul(n.norm(x, d), d, 8192), ["batch", 128, 8192])
 
 
+def gated(n, path, d=4096, hidden=11008):
+    """One block of a language model of 7 billion weights, of which there are 32."""
+    x = n.op("Add", "x", n.attention(n.norm("x", d), d, d // 128, None))
+    y = n.norm(x, d)
+    gate, up = n.matmul(y, d, hidden), n.matmul(y, d, hidden)
+    y = n.op("Mul", n.op("Mul", gate, n.op("Sigmoid", gate)), up)
+    n.save(path, [("x", TensorProto.FLOAT, ["batch", 128, d])], n.op("Add", x, n.matmul(y, hidden, d, 0.3)), ["batch", 128, d])
+
+
 def layer(n, path):
     n.save(path, [("x", TensorProto.FLOAT, ["batch", 128, 16, 16])], n.conv("x", 128, 128, 3), ["batch", 128, 16, 16])
 
@@ -160,6 +169,7 @@ MODELS = {
     "transformer-1g": lambda n, p: transformer(n, p, 5),
     "transformer-3g": lambda n, p: transformer(n, p, 16),
     "transformer-6g": lambda n, p: transformer(n, p, 32),
+    "transformer-7b-block": lambda n, p: gated(n, p),
 }
 
 
@@ -171,6 +181,9 @@ def data(folder):
     if not (folder / "tokens.npz").exists():
         ids = (30521 * rng.random((256, 128)) ** 3).astype(np.int64)
         np.savez(folder / "tokens.npz", input_ids=ids, attention_mask=np.ones_like(ids))
+    if not (folder / "states.npz").exists():  # what a block of a language model reads: some directions are far larger than others
+        scale = np.arange(1, 4097, dtype=np.float32) ** -0.3
+        np.savez(folder / "states.npz", x=rng.standard_normal((72, 128, 4096), dtype=np.float32) * rng.permutation(scale))
 
 
 def main(folder, names):

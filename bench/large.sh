@@ -36,6 +36,8 @@ bert-base-svd bert-base compress --target params=0.8 --methods svd
 6g-inspect transformer-6g inspect
 6g transformer-6g compress --target params=0.7 --methods svd
 6g-impossible transformer-6g compress --target bytes=1MB
+7b-block transformer-7b-block compress --target params=0.8 --methods svd
+7b-block-calib transformer-7b-block compress --target params=0.8 --methods svd --calib {}/states.npz --calib-samples 64 --verify-samples 8 --memory 4GiB
 LIST
 }
 
@@ -72,5 +74,5 @@ for i in "${!list[@]}"; do
   # shellcheck disable=SC2086 # the arguments are words of the list above
   one "$name" "$model" $arguments
   read -r _ next _ <<<"${list[i + 1]:-}"
-  case $model in transformer-[36]g) [ "${KEEP:-}" = 1 ] || [ "$next" = "$model" ] || rm -rf "${folder:?}/$model" ;; esac
+  case $model in transformer-[367]*) [ "${KEEP:-}" = 1 ] || [ "$next" = "$model" ] || rm -rf "${folder:?}/$model" ;; esac
 done
