@@ -71,7 +71,7 @@ func (w *work) excess(t *Trial) float64 {
 	return most
 }
 
-// excess is that of one goal, by a value that n samples gave; of shares no less than half a sample's.
+// excess is that of one goal, by a value that n samples gave; of shares of samples no less than half a sample's.
 func excess(g verify.Bound, value *float64, n int) float64 {
 	v, sample := verify.Value(value), 0.5/float64(n)
 	switch g.Measure {
@@ -79,6 +79,8 @@ func excess(g verify.Bound, value *float64, n int) float64 {
 		return math.Log(max(1-v, sample) / (1 - g.Value))
 	case verify.Drop:
 		return math.Log(max(v, sample) / g.Value)
+	case verify.KL, verify.PPL:
+		return math.Log(max(v, 1e-9) / g.Value)
 	case verify.Cosine:
 		return math.Log(max(1-v, 1e-9) / (1 - g.Value))
 	}
@@ -104,6 +106,8 @@ func tight(g verify.Bound, value *float64, n int) bool {
 		return v-g.Value < 1/float64(n)-1e-12
 	case verify.Drop:
 		return g.Value-v < 1/float64(n)-1e-12
+	case verify.KL, verify.PPL:
+		return v > 0.95*g.Value
 	case verify.Cosine:
 		return 1-v > 0.95*(1-g.Value)
 	}

@@ -25,6 +25,7 @@ const (
 	OptionKeep          Option = "Options.Select.Keep"
 	OptionLabels        Option = "SourceOptions.Labels"
 	OptionClasses       Option = "Options.Classes"
+	OptionKinds         Option = "Options.Kinds"
 	OptionDamage        Option = "Options.AcceptDamage"
 	OptionMemory        Option = "Options.Memory"
 )
@@ -33,7 +34,7 @@ const (
 func OptionNames() []Option {
 	return []Option{
 		OptionOutput, OptionSource, OptionCalibSamples, OptionVerifySamples, OptionInputShapes, OptionRankMultiple, OptionMethods, OptionCosts, OptionOnly, OptionKeep, OptionLabels, OptionClasses,
-		OptionDamage, OptionMemory,
+		OptionKinds, OptionDamage, OptionMemory,
 	}
 }
 

@@ -13,14 +13,17 @@ import (
 
 // GoalMeasures lists what a goal may bound: what compression does to the model's outputs, which only running it can tell.
 func GoalMeasures() []verify.Measure {
-	return []verify.Measure{verify.Agreement, verify.Drop, verify.Cosine, verify.SNR}
+	return []verify.Measure{verify.Agreement, verify.Drop, verify.KL, verify.PPL, verify.Cosine, verify.SNR}
 }
 
-// parseGoal reads a goal: a share for agree and drop (0.99, 99%), a cosine (0.99), decibels for snr (30, 30dB).
+// parseGoal reads a goal: a share for agree, drop and ppl (0.99, 99%, +5%), nats for kl (0.05), a cosine (0.99), decibels for snr (30, 30dB).
 func parseGoal(word string) (verify.Bound, error) {
 	g, err := verify.ParseBound(word)
 	kind, _, _ := strings.Cut(word, "=")
-	want := map[string]string{"agree": "a share, for example agree=99%", "drop": "a share, for example drop=0.5%", "snr": "decibels above 0, for example snr=30dB", "cosine": "a cosine between 0 and 1, for example cosine=0.99"}[kind]
+	want := map[string]string{
+		"agree": "a share, for example agree=99%", "drop": "a share, for example drop=0.5%", "snr": "decibels above 0, for example snr=30dB", "cosine": "a cosine between 0 and 1, for example cosine=0.99",
+		"kl": "nats above 0, for example kl=0.05", "ppl": "by how much perplexity may grow, for example ppl=+5%",
+	}[kind]
 	switch {
 	case err != nil || g.Value <= 0 || g.Measure == verify.SNR && g.Value > 300:
 		return g, fmt.Errorf("target %s: want %s", word, want)
@@ -89,12 +92,16 @@ func reached(g verify.Bound, r *verify.Report) (*float64, error) {
 		return verify.Number(f.Value), nil
 	case errors.As(err, new(*verify.GuessingError)):
 		return nil, fmt.Errorf("target %s: %w", g, err)
+	case g.Measure == verify.PPL && f.Output != "":
+		return nil, fmt.Errorf("target %s: the samples have no labels: perplexity wants the texts' own tokens, %s next", g, OptionLabels)
 	case f.Output != "":
 		return nil, fmt.Errorf("target %s: output %q: %w", g, f.Output, err)
 	case r.Classes == nil && (g.Measure == verify.Agreement || g.Measure == verify.Drop):
 		return nil, fmt.Errorf("target %s: no output of the model looks like class scores; say which one has them (%s), or bound the signal-to-noise ratio instead, for example snr=30dB", g, OptionClasses)
 	case g.Measure == verify.Drop:
 		return nil, fmt.Errorf("target %s: the samples have no labels (%s)", g, OptionLabels)
+	case g.Measure == verify.KL || g.Measure == verify.PPL:
+		return nil, fmt.Errorf("target %s: no output of the model looks like scores of the next token; say which one has them (%s), or bound the signal-to-noise ratio instead, for example snr=30dB", g, OptionKinds)
 	}
 	return nil, fmt.Errorf("target %s: %w", g, err)
 }

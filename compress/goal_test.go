@@ -5,11 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
+	"github.com/onnx-compress/onnx-compress/samples"
+	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
@@ -22,6 +25,7 @@ func TestAddTarget(t *testing.T) {
 	for word, want := range map[string]verify.Bound{
 		"agree=99%": agree(0.99), "agree=0.995": agree(0.995), "drop=0.5%": drop(0.005), "drop=0.02": drop(0.02),
 		"snr=30dB": snr(30), "snr=12.5": snr(12.5), "cosine=0.99": cosine(0.99),
+		"kl=0.05": {Measure: verify.KL, Value: 0.05}, "ppl=+5%": {Measure: verify.PPL, Value: 0.05}, "ppl=2": {Measure: verify.PPL, Value: 2},
 	} {
 		var o Options
 		if err := o.AddTarget(word); err != nil || len(o.Goals) != 1 || !near(o.Goals[0].Value, want.Value) || o.Goals[0].Measure != want.Measure {
@@ -40,7 +44,7 @@ func TestAddTarget(t *testing.T) {
 	for word, words := range map[string][]string{
 		"agree=100%": {"no number of samples"}, "agree=1": {"no number of samples"}, "agree=0": {"agree=99%"}, "agree=101%": {"agree=99%"}, "agree=x": {"agree=99%"},
 		"drop=0": {"drop=0.5%"}, "drop=100%": {"bounds nothing"}, "drop=-1%": {"drop=0.5%"}, "cosine=1": {"cosine=0.999"}, "cosine=0": {"cosine=0.99"}, "cosine=2": {"cosine=0.99"}, "snr=0": {"snr=30dB"}, "snr=30%": {"snr=30dB"}, "snr=NaN": {"snr=30dB"}, "agree=NaN": {"agree=99%"},
-		"agre=99%": {"did you mean", "agree"}, "agree": {"KIND=VALUE"}, "speed=2": {"macs", "agree", "snr"},
+		"kl=0": {"kl=0.05"}, "kl=5%": {"kl=0.05"}, "ppl=x": {"ppl=+5%"}, "ppl=-3%": {"ppl=+5%"}, "agre=99%": {"did you mean", "agree"}, "agree": {"KIND=VALUE"}, "speed=2": {"macs", "agree", "snr"},
 	} {
 		testkit.WantError(t, new(Options).AddTarget(word), words...)
 	}
@@ -89,7 +93,16 @@ func TestGoalMeasured(t *testing.T) {
 	if _, err := reached(snr(10), lost); err == nil || !strings.Contains(err.Error(), `output "z"`) {
 		t.Errorf("an output without finite numbers: %v", err)
 	}
-	for _, g := range []verify.Bound{agree(0.9), drop(0.1), snr(10)} {
+	text := &verify.Report{Outputs: []verify.Output{{Values: 1}}, Language: &verify.Language{Output: "logits", Agreement: verify.Estimate{Value: 0.8}, KL: verify.Estimate{Value: 0.07}}}
+	for g, want := range map[verify.Bound]float64{agree(0.7): 0.8, {Measure: verify.KL, Value: 0.1}: 0.07} {
+		if v, err := reached(g, text); err != nil || *v != want || !g.Allows(*v) {
+			t.Errorf("%s of next tokens: %v, %v", g, v, err)
+		}
+	}
+	if _, err := reached(verify.Bound{Measure: verify.PPL, Value: 0.05}, text); err == nil || !strings.Contains(err.Error(), string(OptionLabels)+" next") {
+		t.Errorf("perplexity without labels: %v", err)
+	}
+	for _, g := range []verify.Bound{agree(0.9), drop(0.1), snr(10), {Measure: verify.KL, Value: 0.1}, {Measure: verify.PPL, Value: 0.1}} {
 		if _, err := reached(g, &verify.Report{}); err == nil {
 			t.Errorf("%s can be judged without outputs", g)
 		}
@@ -196,4 +209,39 @@ func TestGoalsShareSamples(t *testing.T) {
 	if g := r.Trials.Goals[0]; *g.Judged != *g.Proved {
 		t.Errorf("one set of samples gives %g and %g", *g.Judged, *g.Proved)
 	}
+}
+
+// TestBisectLanguage: a model that guesses the next token becomes as small as its distributions and its perplexity allow; with
+// nothing asked for the KL divergence is what fits.
+func TestBisectLanguage(t *testing.T) {
+	needRuntime(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	const texts, positions, vocabulary = 60, 12, 120
+	ids := make([]int64, texts*positions)
+	for i := range ids {
+		ids[i] = random.Int64N(vocabulary)
+	}
+	path := testkit.SaveArrays(t, map[string]tensor.Dense{"tokens": tensor.FromInt64([]int{texts, positions}, ids)})
+	m := zoo(t, "text_tied")
+	inputs, err := samples.Inputs(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := samples.Open(path, samples.SourceOptions{Labels: samples.NextToken}, inputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Goals: []verify.Bound{{Measure: verify.KL, Value: 1}, {Measure: verify.PPL, Value: 2}}, Source: src, CalibSamples: 30, NoRefit: true}
+	r, _ := run(t, m, o)
+	checkTrials(t, r, 15, 15, false)
+	l := r.Verification.Language
+	if l == nil || l.Positions != 15*positions || l.Perplexity.Tokens != 15*(positions-1) || r.Output.MACs >= r.Input.MACs {
+		t.Errorf("%+v, %d of %d MACs", l, r.Output.MACs, r.Input.MACs)
+	}
+	if g := r.Trials.Goals; *g[0].Proved != l.KL.Value || *g[1].Proved != l.Perplexity.Increase.Value {
+		t.Errorf("%+v of %+v", g, l)
+	}
+	o.Goals = nil
+	_, err = Run(context.Background(), in(t), m, to(t, o))
+	testkit.WantError(t, err, "no target was given, and what fits the outputs, kl=0.05, cannot be met")
 }

@@ -185,9 +185,20 @@ func newArrays(path string, o SourceOptions, columns []column) (Source, error) {
 			return nil, fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
+	if o.Labels == NextToken {
+		return s, s.hasTokens()
+	}
 	var err error
 	s.labels, _, err = readLabels(o.Labels, s.n, nil)
 	return s, err
+}
+
+// hasTokens refuses labels that are the next tokens where no array can have tokens.
+func (s *arrays) hasTokens() error {
+	if slices.ContainsFunc(s.columns, func(c column) bool { return !c.input.Type.IsFloat() }) {
+		return nil
+	}
+	return fmt.Errorf("%s: the labels %q are the tokens after each, and no input of the model takes the ids of tokens; its inputs are of floating-point numbers", s.path, NextToken)
 }
 
 // prepare decides how the array's numbers are scaled. The options apply to every array

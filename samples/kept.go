@@ -52,3 +52,5 @@ func (k *kept) accounted() string {
 func (k *kept) knownLabels() []int { return Labels(k.Source) }
 
 func (k *kept) classNames() []string { return ClassNames(k.Source) }
+
+func (k *kept) nextTokens() bool { return NextTokens(k.Source) }

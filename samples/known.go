@@ -18,6 +18,14 @@ func ClassNames(src Source) []string {
 	return nil
 }
 
+// NextTokens tells whether each token of a source's texts is the label of the one before it.
+func NextTokens(src Source) bool {
+	l, ok := src.(interface{ nextTokens() bool })
+	return ok && l.nextTokens()
+}
+
+func (s *arrays) nextTokens() bool { return s.opts.Labels == NextToken }
+
 func (s *images) classNames() []string { return s.classes }
 
 func (s *arrays) knownLabels() []int { return s.labels }

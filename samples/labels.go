@@ -24,6 +24,9 @@ func readLabels(file string, n int, names []string) (labels []int, classes []str
 	if file == "" {
 		return nil, nil, nil
 	}
+	if file == NextToken {
+		return nil, nil, fmt.Errorf("labels %s are the tokens after each, which only arrays of ids have", file)
+	}
 	f, _, err := bounded.Open(file)
 	if err != nil {
 		return nil, nil, fmt.Errorf("labels: %w", err)

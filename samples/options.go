@@ -33,9 +33,12 @@ type SourceOptions struct {
 	// Labels is a file with the class of every sample: either one integer a line,
 	// in the order of the samples, or lines that name image files: NAME,CLASS or NAME CLASS for every one, NAME<TAB>CLASS for some. Classes
 	// are numbers from 0; or where all are names, their places among these, sorted.
-	// Records bring their own labels.
+	// Records bring their own labels. NextToken is no file: of texts' tokens each is the label of the one before it.
 	Labels string
 }
+
+// NextToken are labels that are in the samples: the token after each.
+const NextToken = "next"
 
 // Size is a height and a width in pixels.
 type Size struct{ Height, Width int }

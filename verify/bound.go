@@ -13,7 +13,7 @@ import (
 // Bound is the least or the largest value that a measure may have.
 type Bound struct {
 	Measure Measure `json:"damage"`
-	// Value is a share for Agreement, Drop and ClassDrop, in decibels for SNR, a plain number for the others.
+	// Value is a share for Agreement, Drop, ClassDrop and PPL, in decibels for SNR, a plain number for the others.
 	Value float64 `json:"value"`
 }
 
@@ -34,13 +34,17 @@ func ParseBound(s string) (Bound, error) {
 	}
 	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
 	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) || percent && m.unit() != "%" {
-		return Bound{}, fmt.Errorf("%q: %q is no bound for %s; want for example %s", s, word, name, map[string]string{"%": name + "=98%", "dB": name + "=30dB", "": name + "=0.5"}[m.unit()])
+		example := map[string]string{"%": "98%", "dB": "30dB", "": "0.5"}[m.unit()]
+		if m == PPL {
+			example = "+5%"
+		}
+		return Bound{}, fmt.Errorf("%q: %q is no bound for %s; want for example %s=%s", s, word, name, name, example)
 	}
 	if percent {
 		v /= 100
 	}
 	switch {
-	case m.unit() == "%" && (v < 0 || v > 1):
+	case m.unit() == "%" && m != PPL && (v < 0 || v > 1):
 		return Bound{}, fmt.Errorf("%q: a share lies between 0 and 1, or 0%% and 100%%", s)
 	case m == Cosine && (v < -1 || v > 1):
 		return Bound{}, fmt.Errorf("%q: a cosine lies between -1 and 1", s)

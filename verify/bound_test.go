@@ -11,6 +11,7 @@ func TestParseBound(t *testing.T) {
 	for word, want := range map[string]string{
 		"agree=99%": "same top class ≥ 99 %", "agree=0.995": "same top class ≥ 99.5 %", "class-drop=2%": "largest loss of accuracy of a class ≤ 2 %",
 		"drop=0": "loss of top-1 accuracy ≤ 0 %", "snr=30dB": "signal to noise ratio ≥ 30 dB", "snr=30db": "signal to noise ratio ≥ 30 dB", "snr=-3": "signal to noise ratio ≥ -3 dB",
+		"kl=0.05": "KL divergence of the next token ≤ 0.05", "ppl=+5%": "increase of perplexity ≤ +5 %", "ppl=3": "increase of perplexity ≤ +300 %",
 		"cosine=0.99": "cosine ≥ 0.99", "mean-error=1e-3": "mean relative error ≤ 0.001", "max-error=0.5": "largest relative error ≤ 0.5",
 	} {
 		if got, err := ParseBound(word); err != nil || got.Words() != want {
@@ -20,7 +21,7 @@ func TestParseBound(t *testing.T) {
 	for word, want := range map[string]string{
 		"agree": "want NAME=BOUND", "agre=1": `did you mean "agree"`, "agree=101%": "between 0 and 1", "agree=99": "between 0 and 1", "agree=-1%": "between",
 		"snr=30%": "snr=30dB", "cosine=x": "cosine=0.5", "cosine=2": "between -1 and 1", "drop=NaN": "drop=98%", "snr=inf": "no bound",
-		"max-error=-1": "below 0", "": "want NAME=BOUND", "=5": "want NAME=BOUND", "cosine=0.99dB": "no bound",
+		"max-error=-1": "below 0", "": "want NAME=BOUND", "=5": "want NAME=BOUND", "cosine=0.99dB": "no bound", "kl=5%": "kl=0.5", "ppl=-1%": "below 0", "ppl=x": "ppl=+5%",
 	} {
 		if got, err := ParseBound(word); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("ParseBound(%q) = %s, %v; want an error with %q", word, got, err, want)
@@ -35,7 +36,7 @@ func FuzzParseBound(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		r, err := ParseBound(s)
-		if err == nil && (math.IsNaN(r.Value) || math.IsInf(r.Value, 0) || r.Measure.unit() == "%" && (r.Value < 0 || r.Value > 1)) {
+		if err == nil && (math.IsNaN(r.Value) || math.IsInf(r.Value, 0) || r.Measure.unit() == "%" && (r.Value < 0 || r.Measure != PPL && r.Value > 1)) {
 			t.Errorf("ParseBound(%q) = %+v", s, r)
 		}
 	})
@@ -43,7 +44,7 @@ func FuzzParseBound(f *testing.F) {
 
 // Bounds are written as they are read.
 func TestBoundString(t *testing.T) {
-	for _, want := range []string{"agree=99.5%", "drop=0.5%", "class-drop=2%", "snr=-3.25dB", "cosine=-0.5", "mean-error=1e-06", "max-error=0.125"} {
+	for _, want := range []string{"agree=99.5%", "drop=0.5%", "class-drop=2%", "snr=-3.25dB", "cosine=-0.5", "kl=0.05", "ppl=+5%", "ppl=+250%", "mean-error=1e-06", "max-error=0.125"} {
 		b, err := ParseBound(want)
 		if err != nil || b.String() != want {
 			t.Errorf("%s becomes %s, %v", want, b, err)
@@ -58,7 +59,7 @@ func ExampleParseBound() {
 	fmt.Println(err)
 	// Output:
 	// same top class ≥ 99 % <nil>
-	// "agre=99%": want NAME=BOUND with one of the names agree, drop, class-drop, snr, cosine, recall, mean-error, max-error (did you mean "agree"?)
+	// "agre=99%": want NAME=BOUND with one of the names agree, drop, class-drop, kl, ppl, snr, cosine, recall, mean-error, max-error (did you mean "agree"?)
 }
 
 func TestMeasureTitles(t *testing.T) {

@@ -19,8 +19,8 @@ const (
 	Random Evidence = "random"
 )
 
-// Judged is what a comparison says by the one measure that fits the outputs: agreement for class scores, the cosine for
-// embeddings, the signal to noise ratio for all else, each at the output where it is worst.
+// Judged is what a comparison says by the one measure that fits the outputs: agreement for class scores, the KL divergence for next
+// tokens, the cosine for embeddings, the signal to noise ratio for all else, each at the output where it is worst.
 type Judged struct {
 	// Measure is empty where no output that counts could be compared.
 	Measure Measure `json:"measure,omitempty"`
@@ -31,7 +31,7 @@ type Judged struct {
 	Value *float64 `json:"value"`
 	// Samples is how many were judged, of class scores so many with the same class.
 	Samples int `json:"samples"`
-	// Low and High are the ends of the 95 % interval of an agreement (Wilson); null for other measures.
+	// Low and High are the ends of the 95 % interval of an agreement (Wilson), or of a KL divergence; null for other measures.
 	Low  *float64 `json:"low,omitempty"`
 	High *float64 `json:"high,omitempty"`
 	// Least is the cosine of the sample where it is least, and Recall the share of Neighbours.Of nearest neighbours that were kept;
@@ -57,6 +57,9 @@ func (r *Report) judged() Judged {
 		}
 		low, high := Wilson(c.Agreement, n)
 		return Judged{Measure: Agreement, Output: c.Output, Kind: outputs.Scores, Value: &c.Agreement, Samples: n, Low: &low, High: &high}
+	}
+	if l := r.Language; l != nil {
+		return Judged{Measure: KL, Output: l.Output, Kind: outputs.Next, Value: &l.KL.Value, Samples: l.Samples, Low: l.KL.Low, High: l.KL.High}
 	}
 	measure, list := SNR, []Output{}
 	for _, o := range r.Outputs {
@@ -105,6 +108,8 @@ func (j Judged) sentence(r *Report) string {
 			said += fmt.Sprintf("; top-1 accuracy went from %s to %s", share2(a.Before), share2(a.After))
 		}
 		return said + "."
+	case KL:
+		return r.Language.sentence(on)
 	case Cosine:
 		said := fmt.Sprintf("Its embeddings (%s) keep a mean cosine of %.4f with the original's on %s, of %.4f where it is least", j.Output, *j.Value, on, *j.Least)
 		if j.Recall != nil {
@@ -131,14 +136,16 @@ func decibels(v float64) string {
 	return fmt.Sprintf("%.2f dB", v)
 }
 
+// confidence is how many standard deviations of a normal distribution leave 95 in 100 within.
+const confidence = 1.959964
+
 // Wilson is the 95 % interval of a share that was counted on n samples (E. B. Wilson, Journal of the American Statistical
 // Association 22, 1927); all of [0, 1] for none.
 func Wilson(share float64, n int) (low, high float64) {
 	if n < 1 {
 		return 0, 1
 	}
-	const z = 1.959964
-	count := float64(n)
+	count, z := float64(n), confidence
 	middle := (share + z*z/(2*count)) / (1 + z*z/count)
 	reach := z / (1 + z*z/count) * math.Sqrt(share*(1-share)/count+z*z/(4*count*count))
 	return max(0, middle-reach), min(1, middle+reach)

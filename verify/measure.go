@@ -16,7 +16,7 @@ type Measure string
 
 // The measures. Those of outputs are of the output where they are worst.
 const (
-	// Agreement is the share of samples whose top class is the original's.
+	// Agreement is the share of samples whose top class is the original's, or without class scores Language.Agreement.
 	Agreement Measure = "agree"
 	// Drop is the share of labelled samples by which top-1 accuracy falls.
 	Drop Measure = "drop"
@@ -25,6 +25,9 @@ const (
 	// SNR is 10·log10(Σy² / Σ(y' − y)²) in dB: +Inf for equal outputs, and −Inf for others where the original's is zero
 	// throughout.
 	SNR Measure = "snr"
+	// KL is Language.KL in nats, and PPL the share by which perplexity grows, Language.Perplexity.Increase.
+	KL  Measure = "kl"
+	PPL Measure = "ppl"
 	// Recall is Neighbours.Kept.
 	Recall Measure = "recall"
 	// Cosine, MeanError and MaxError are Output.Cosine, MeanRelative and MaxRelative.
@@ -35,7 +38,7 @@ const (
 
 // Measures lists all measures.
 func Measures() []Measure {
-	return []Measure{Agreement, Drop, ClassDrop, SNR, Cosine, Recall, MeanError, MaxError}
+	return []Measure{Agreement, Drop, ClassDrop, KL, PPL, SNR, Cosine, Recall, MeanError, MaxError}
 }
 
 // Title names the measure in words.
@@ -47,6 +50,10 @@ func (m Measure) Title() string {
 		return "loss of top-1 accuracy"
 	case ClassDrop:
 		return "largest loss of accuracy of a class"
+	case KL:
+		return "KL divergence of the next token"
+	case PPL:
+		return "increase of perplexity"
 	case SNR:
 		return "signal to noise ratio"
 	case Cosine:
@@ -65,7 +72,7 @@ func (m Measure) Least() bool { return m == Agreement || m == SNR || m == Cosine
 // unit is "%" for shares, "dB", or "" for plain numbers.
 func (m Measure) unit() string {
 	switch m {
-	case Agreement, Drop, ClassDrop, Recall:
+	case Agreement, Drop, ClassDrop, PPL, Recall:
 		return "%"
 	case SNR:
 		return "dB"
@@ -82,6 +89,8 @@ func (m Measure) Text(v float64) string {
 		return "other values where the original has zeros"
 	case m == SNR:
 		return round(v, 100) + " dB"
+	case m == PPL && v >= 0:
+		return "+" + round(100*v, 1e4) + " %"
 	case m.unit() == "%":
 		return round(100*v, 1e4) + " %"
 	}
@@ -106,8 +115,13 @@ type Finding struct {
 // Of returns what a report says of the measure. Where it was not measured, the error says why, and Output at which output.
 func (m Measure) Of(r *Report) (Finding, error) {
 	switch m {
+	case KL, PPL:
+		return m.ofText(r.Language)
 	case Agreement:
-		if r.Classes == nil {
+		switch {
+		case r.Classes == nil && r.Language != nil:
+			return m.ofText(r.Language)
+		case r.Classes == nil:
 			return Finding{}, errors.New("no output looks like class scores")
 		}
 		return Finding{Value: r.Classes.Agreement, Output: r.Classes.Output}, nil
@@ -126,6 +140,21 @@ func (m Measure) Of(r *Report) (Finding, error) {
 		return Finding{Value: worst.Before - worst.After, Class: &worst}, nil
 	}
 	return m.worst(r.Outputs)
+}
+
+// ofText is what a comparison of next tokens says of the measure.
+func (m Measure) ofText(l *Language) (Finding, error) {
+	switch {
+	case l == nil:
+		return Finding{}, errors.New("no output looks like scores of the next token")
+	case m == Agreement:
+		return Finding{Value: l.Agreement.Value, Output: l.Output}, nil
+	case m == KL:
+		return Finding{Value: l.KL.Value, Output: l.Output}, nil
+	case l.Perplexity == nil:
+		return Finding{Output: l.Output}, errors.New("its tokens are no labels, so that there is no perplexity")
+	}
+	return Finding{Value: l.Perplexity.Increase.Value, Output: l.Output}, nil
 }
 
 // GuessingError says that already the original is right as seldom as guessing is, so that there is no accuracy to lose.

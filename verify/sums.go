@@ -47,6 +47,7 @@ type example struct {
 	scored        bool
 	before, after int     // classes; -1 for none
 	error         float64 // of all outputs together, once these can be weighed
+	text          textSums
 }
 
 // energy is that of an output's change in a sample, Σ(y'−y)², and of the output, Σy².
@@ -65,10 +66,17 @@ type runSums struct {
 	scored   int                  // the output with class scores, -1 for none
 	classes  int                  // of that output
 	vectors  map[int][]directions // by output, of embeddings
+	inputs   map[string]tensor.Dense
+	spoken   int // the output with the scores of next tokens, -1 for none
+	words    int // of that output's vocabulary
+	labelled bool
 }
 
 func newRunSums(r *feed.Run, outputs int) *runSums {
-	s := &runSums{batch: max(r.Batch, r.Count()), outputs: make([]outputSums, outputs), scored: -1, vectors: map[int][]directions{}}
+	s := &runSums{
+		batch: max(r.Batch, r.Count()), outputs: make([]outputSums, outputs), scored: -1, vectors: map[int][]directions{},
+		inputs: r.Inputs, spoken: -1,
+	}
 	for i := range r.Count() {
 		e := example{label: -1, index: -1, finite: true, before: -1, after: -1, parts: make([]energy, outputs)}
 		if len(r.Samples) == r.Count() {
@@ -93,42 +101,58 @@ func (s *runSums) compare(i int, o outputs.Output, axes feed.Axes, before, after
 	before, single := axes.Lead(o.Name, before, s.batch)
 	after, _ = axes.Lead(o.Name, after, s.batch)
 	if !single {
-		y, z, err := pair(before, after)
-		if err != nil {
-			return err
-		}
 		// One result for the whole run. It says nothing of single examples, and
 		// where there is filler it is not about samples alone.
-		if s.batch == len(s.examples) {
-			part, finite := s.outputs[i].sample(y, z)
-			if len(s.examples) == 1 {
-				s.examples[0].parts[i].add(part)
-				s.examples[0].finite = s.examples[0].finite && finite
-			}
+		if s.batch != len(s.examples) {
+			return nil
 		}
-		return nil
+		part, finite, err := s.outputs[i].sample(before, after)
+		if err == nil && len(s.examples) == 1 {
+			s.examples[0].parts[i].add(part)
+			s.examples[0].finite = s.examples[0].finite && finite
+		}
+		return err
 	}
 	if classes := o.Classes(before.Shape); classes > 0 && s.scored < 0 {
 		s.scored, s.classes = i, classes
 	}
+	if o.Kind == outputs.Next && o.Weight > 0 && s.spoken < 0 && len(before.Shape) == 3 {
+		s.spoken, s.words = i, before.Shape[2]
+	}
 	for k := range s.examples {
-		e := &s.examples[k]
-		y, z, err := pair(entry(before, k), entry(after, k))
-		if err != nil {
+		if err := s.example(i, k, o, entry(before, k), entry(after, k)); err != nil {
 			return err
 		}
-		part, finite := s.outputs[i].sample(y, z)
-		e.parts[i].add(part)
-		e.finite = e.finite && finite
-		if o.Kind == outputs.Embedding && finite {
-			if v, ok := directed(y, z); ok {
-				s.vectors[i] = append(s.vectors[i], v)
-			}
-		}
-		if s.scored == i {
-			e.scored = true
-			e.before, e.after = tensor.ArgMax(y), tensor.ArgMax(z)
-		}
+	}
+	return nil
+}
+
+// example adds what output i has for example k.
+func (s *runSums) example(i, k int, o outputs.Output, before, after tensor.Dense) error {
+	e := &s.examples[k]
+	part, finite, err := s.outputs[i].sample(before, after)
+	if err != nil {
+		return err
+	}
+	e.parts[i].add(part)
+	e.finite = e.finite && finite
+	switch {
+	case s.spoken == i && finite:
+		e.text, err = s.read(k, o.Text).compare(before, after)
+		return err
+	case o.Kind != outputs.Embedding && s.scored != i:
+		return nil
+	}
+	y, z, err := pair(before, after)
+	if err != nil {
+		return err
+	}
+	if v, ok := directed(y, z); ok && o.Kind == outputs.Embedding && finite {
+		s.vectors[i] = append(s.vectors[i], v)
+	}
+	if s.scored == i {
+		e.scored = true
+		e.before, e.after = tensor.ArgMax(y), tensor.ArgMax(z)
 	}
 	return nil
 }
@@ -147,36 +171,61 @@ func pair(before, after tensor.Dense) (y, z []float64, err error) {
 	return y, z, err
 }
 
-// sample adds one example's part y of an output, and its counterpart z. It gives their energy, or that they are not finite.
-func (s *outputSums) sample(y, z []float64) (energy, bool) {
-	badRef, badOther := slices.ContainsFunc(y, notFinite), slices.ContainsFunc(z, notFinite)
-	if badRef {
-		s.badRef++
+// slice is how many numbers of an output are converted at once: those of a large vocabulary at every position of a text take gigabytes.
+const slice = 1 << 16
+
+// eachSlice gives the numbers of both models, a few at a time.
+func eachSlice(before, after tensor.Dense, work func(y, z []float64)) error {
+	n := before.Len()
+	if n == 0 {
+		return nil
 	}
-	if badOther {
-		s.badOther++
+	size := len(before.Data) / n
+	for at := 0; at < n; at += slice {
+		count := min(slice, n-at)
+		part := func(d tensor.Dense) tensor.Dense {
+			return tensor.Dense{Type: d.Type, Shape: []int{count}, Data: d.Data[at*size:][:count*size]}
+		}
+		y, z, err := pair(part(before), part(after))
+		if err != nil {
+			return err
+		}
+		work(y, z)
 	}
-	if badRef || badOther {
-		return energy{}, false
+	return nil
+}
+
+// sample adds one example's part of an output, and its counterpart of the same shape. It gives their energy, or that they are not finite.
+func (s *outputSums) sample(before, after tensor.Dense) (energy, bool, error) {
+	var one outputSums
+	var badRef, badOther bool
+	var other2, dot float64
+	err := eachSlice(before, after, func(y, z []float64) {
+		badRef, badOther = badRef || slices.ContainsFunc(y, notFinite), badOther || slices.ContainsFunc(z, notFinite)
+		for i, v := range y {
+			d := math.Abs(z[i] - v)
+			one.maxDiff, one.maxRef = max(one.maxDiff, d), max(one.maxRef, math.Abs(v))
+			one.diff += d
+			one.diff2 += d * d
+			one.ref2 += v * v
+			other2 += z[i] * z[i]
+			dot += v * z[i]
+		}
+		one.values += int64(len(y))
+	})
+	if err != nil || badRef || badOther {
+		if badRef {
+			s.badRef++
+		}
+		if badOther {
+			s.badOther++
+		}
+		return energy{}, false, err
 	}
-	var diff2, ref2, other2, dot float64
-	for i, v := range y {
-		d := math.Abs(z[i] - v)
-		s.maxDiff, s.maxRef = max(s.maxDiff, d), max(s.maxRef, math.Abs(v))
-		s.diff += d
-		diff2 += d * d
-		ref2 += v * v
-		other2 += z[i] * z[i]
-		dot += v * z[i]
-	}
-	s.values += int64(len(y))
-	s.diff2 += diff2
-	s.ref2 += ref2
-	s.samples++
-	c := cosine(dot, ref2, other2)
-	s.cosines += c
-	s.away = max(s.away, 1-c)
-	return energy{diff2, ref2}, true
+	c := cosine(dot, one.ref2, other2)
+	one.samples, one.cosines, one.away = 1, c, 1-c
+	s.add(one)
+	return energy{one.diff2, one.ref2}, true, nil
 }
 
 // cosine is that of the angle between two vectors; two zero vectors point the same way.

@@ -21,13 +21,15 @@ type sums struct {
 	agree    int
 	labels   map[int]*tally
 	vectors  [][]directions // by output, of embeddings
+	spoken   int            // the output with scores of next tokens, −1 as long as no run had any
+	words    int            // of it; −1 where runs differ
 }
 
 // tally counts the examples of one label.
 type tally struct{ samples, before, after int }
 
 func newSums(list []output, keep int) *sums {
-	return &sums{list: list, outputs: make([]outputSums, len(list)), keep: keep, scored: -1, labels: map[int]*tally{}, vectors: make([][]directions, len(list))}
+	return &sums{list: list, outputs: make([]outputSums, len(list)), keep: keep, scored: -1, spoken: -1, labels: map[int]*tally{}, vectors: make([][]directions, len(list))}
 }
 
 // add adds a run; runs come in their order.
@@ -37,6 +39,13 @@ func (s *sums) add(r *runSums) {
 		s.vectors[i] = append(s.vectors[i], r.vectors[i][:min(len(r.vectors[i]), mostVectors-len(s.vectors[i]))]...)
 	}
 	s.examples = append(s.examples, r.examples...)
+	if r.spoken >= 0 {
+		if s.spoken >= 0 && (s.spoken != r.spoken || s.words != r.words) {
+			s.words = -1
+		} else {
+			s.spoken, s.words = r.spoken, r.words
+		}
+	}
 	if r.scored < 0 {
 		return
 	}

@@ -99,7 +99,7 @@ func Compare(ctx context.Context, runtime Runtime, original, compressed string, 
 	if err != nil {
 		return nil, err
 	}
-	c.known, c.named = samples.Labels(src), samples.ClassNames(src)
+	c.known, c.named, c.next = samples.Labels(src), samples.ClassNames(src), samples.NextTokens(src)
 	c.sums = newSums(c.outputs, c.o.Moved)
 	if len(c.names) > 0 {
 		if err := runs.Merge(ctx, c.o.Threads, c.o.Progress, c.work); err != nil {
@@ -125,6 +125,7 @@ type comparison struct {
 	axes          feed.Axes
 	known         []int    // labels, as far as they are known before the samples are read
 	named         []string // the classes, where labels are places among their names
+	next          bool     // each token is the label of the one before it
 	sums          *sums
 }
 
@@ -219,6 +220,7 @@ func (c *comparison) run(ctx context.Context, r *feed.Run) (*runSums, error) {
 	}
 	defer after.Close()
 	s := newRunSums(r, len(c.outputs))
+	s.labelled = c.next
 	for i, o := range c.outputs {
 		if o.at < 0 {
 			continue

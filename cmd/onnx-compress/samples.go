@@ -22,7 +22,7 @@ type sampleFlags struct {
 }
 
 func (s *sampleFlags) declare(f *flagSet) {
-	f.StringVar(&s.labels, "labels", "", "`FILE` classes: one integer a line, or for images NAME,CLASS or NAME CLASS, or NAME<TAB>CLASS for some; names of classes count in sorted order")
+	f.StringVar(&s.labels, "labels", "", "`FILE` classes: one integer a line, or for images NAME,CLASS or NAME CLASS, or NAME<TAB>CLASS for some; names of classes count in sorted order; the word next: each token after the one before it")
 	f.StringVar(&s.resize, "resize", "", "`SIZE` images: length of the short side, or HEIGHTxWIDTH")
 	f.StringVar(&s.crop, "crop", "", "`SIZE` images: cut out the middle, SIDE or HEIGHTxWIDTH")
 	f.StringVar(&s.normalize, "normalize", "", "`NAME` imagenet, cifar10, cifar100, half ([-1, 1]) or raw")

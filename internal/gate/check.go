@@ -57,8 +57,11 @@ func judge(r *verify.Report, b verify.Bound) Check {
 		a := r.Classes.Accuracy
 		c.Found += fmt.Sprintf(" (%s → %s)", percent(a.Before), percent(a.After))
 		look = r.Classes.Changed
-	case b.Measure == verify.Agreement:
+	case b.Measure == verify.Agreement && r.Classes != nil:
 		look = r.Classes.Changed
+	case b.Measure == verify.PPL:
+		p := r.Language.Perplexity
+		c.Found = fmt.Sprintf("%s (%.2f → %.2f)", verify.PPL.Text(math.Round(f.Value*1e4)/1e4), p.Before, p.After)
 	}
 	if !c.Holds {
 		c.Samples = described(look)

@@ -24,17 +24,18 @@ const (
 	Mask Kind = "mask"
 	// Tokens are class scores at every position of a sequence, [samples, positions, classes].
 	Tokens Kind = "tokens"
+	// Next are scores of the next token at every position of a text, [samples, positions, vocabulary], as language models give them.
+	Next Kind = "next"
 	// Values are other numbers: a signal, an image, a regression.
 	Values Kind = "values"
-	// State is what a model hands on to its own next run: the cache of attention's keys and values, called present.* by
-	// those who export decoders. Its numbers matter by what the next outputs make of them.
+	// State is what a model hands on to its own next run: the cache of attention's keys and values, told by its name. Its numbers matter by what the next outputs make of them.
 	State Kind = "state"
 	// Opaque has no numbers: a sequence, an optional value, a map, strings.
 	Opaque Kind = "opaque"
 )
 
 // Kinds lists the kinds that an output with numbers may be said to be of.
-func Kinds() []Kind { return []Kind{Scores, Embedding, Boxes, Mask, Tokens, Values, State} }
+func Kinds() []Kind { return []Kind{Scores, Embedding, Boxes, Mask, Tokens, Next, Values, State} }
 
 // ParseKind reads one of Kinds.
 func ParseKind(word string) (Kind, error) { return suggest.Named("kind", word, Kinds()) }
@@ -46,6 +47,8 @@ func (k Kind) Title() string {
 		return "class scores"
 	case Tokens:
 		return "class scores by position"
+	case Next:
+		return "scores of the next token"
 	case State:
 		return "state of a cache"
 	case Values:
@@ -66,6 +69,8 @@ func (w *walk) kind(v graph.Value) Kind {
 		return State
 	case w.suppressed[name]:
 		return Boxes
+	case w.next(v):
+		return Next
 	case vector && w.scores(name) && !strings.Contains(strings.ToLower(name), "embed"):
 		return Scores
 	case w.echoes(v):
@@ -114,8 +119,14 @@ func (w *walk) places(v graph.Value) bool {
 		(w.made(v.Name(), "ArgMax") || len(dims) == 4 && w.made(v.Name(), "Softmax", "LogSoftmax", "Sigmoid", "HardSigmoid"))
 }
 
-// cached tells by its name whether an output is the state of a cache: present.0.key, present_0, present_key_values.
+// cached tells by its name whether an output is the state of a cache. Those who export decoders call it present.0.key, present_0 or
+// present_key_values; others after what it becomes in the next run, such as new_past_key_values, kv_cache_out or out_self_k_cache.
 func cached(name string) bool {
-	rest, ok := strings.CutPrefix(name, "present")
-	return ok && (rest == "" || strings.ContainsRune("._/0123456789", rune(rest[0])))
+	if rest, ok := strings.CutPrefix(name, "present"); ok && (rest == "" || strings.ContainsRune("._/0123456789", rune(rest[0]))) {
+		return true
+	}
+	name = strings.NewReplacer(".", "_", "/", "_", "-", "_").Replace(strings.ToLower(name))
+	return slices.ContainsFunc([]string{
+		"past_key", "past_value", "past_kv", "key_values", "kv_cache", "k_cache", "v_cache", "key_cache", "value_cache", "cache_k", "cache_v",
+	}, func(part string) bool { return strings.Contains(name, part) })
 }

@@ -31,6 +31,8 @@ type Output struct {
 	// Axis is that along which the samples of a batch lie, as far as the names and sizes of dimensions say; Undeclared where they do
 	// not. feed.FindAxes looks further.
 	Axis int
+	// Text is what the model reads where the output is Next.
+	Text Text
 	// Weight is how much its change counts beside that of the others, 0 for not at all.
 	Weight float64
 }
@@ -70,6 +72,9 @@ func Of(m *onnxio.Model, o Options) ([]Output, error) {
 		one.Kind = w.kind(v)
 		if given, ok := o.Kinds[one.Name]; ok && one.Kind != Opaque {
 			one.Kind = given
+		}
+		if one.Kind == Next {
+			one.Text = w.text(v)
 		}
 		switch {
 		case one.Kind == Opaque:

@@ -287,3 +287,66 @@ func TestLabels(t *testing.T) {
 		}
 	}
 }
+
+// Scores for each token of the vocabulary that the model reads are those of next tokens, wherever the table stands; other scores at the
+// positions of a text are not.
+func TestNext(t *testing.T) {
+	type build = func(b *testmodels.Builder, ids string) string
+	table := func(b *testmodels.Builder) string { return b.Weight("table", 1, 50, 8) }
+	head := func(b *testmodels.Builder, x string, n int) string { return b.Linear(x, 8, n, false) }
+	plain := func(n int) build {
+		return func(b *testmodels.Builder, ids string) string {
+			return head(b, one(b, "Gather", table(b), ids), n)
+		}
+	}
+	for name, c := range map[string]struct {
+		build build
+		last  any
+		want  Kind
+	}{
+		"a vocabulary":       {plain(50), 50, Next},
+		"of an unknown size": {plain(50), "V", Next},
+		"labels of words":    {plain(9), 9, Tokens},
+		"capped": {func(b *testmodels.Builder, ids string) string { return one(b, "Tanh", plain(50)(b, ids)) }, 50, Next},
+		"ids converted, table turned": {func(b *testmodels.Builder, ids string) string {
+			return head(b, one(b, "Gather", one(b, "Transpose", b.Weight("table", 1, 8, 50)), b.Node("Cast", []string{ids}, graph.Int("to", int(tensor.Int32)))), 50)
+		}, 50, Next},
+		"of a branch": {func(b *testmodels.Builder, ids string) string {
+			branch := func(name string) graph.Parts {
+				return b.Body(name, func(b *testmodels.Builder) { b.Output(plain(50)(b, ids), tensor.Float32, "N", "S", 50) })
+			}
+			return b.Node("If", []string{b.Tensor("which", tensor.Bool, nil, []float64{1})}, graph.Body("then_branch", branch("then")), graph.Body("else_branch", branch("else")))
+		}, 50, Next},
+	} {
+		b := testmodels.NewBuilder(5, 17, 8)
+		ids := b.Input("decoder_input_ids", tensor.Int64, "N", "S")
+		b.Input("attention_mask", tensor.Int64, "N", "S")
+		b.Input("decoder_attention_mask", tensor.Int64, "N", "P")
+		c.build(b, ids)
+		b.Output(b.Rename("logits"), tensor.Float32, "N", "S", c.last)
+		m, err := b.Model()
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := Of(m, Options{})
+		if err != nil || list[0].Kind != c.want {
+			t.Errorf("%s: %+v, %v; want %s", name, list, err, c.want)
+		} else if text := list[0].Text; c.want == Next && (text.IDs != ids || text.Mask != "decoder_attention_mask") {
+			t.Errorf("%s reads %+v", name, text)
+		}
+		m.Close()
+	}
+}
+
+// Exporters call what a decoder hands on to its next run by many names.
+func TestCaches(t *testing.T) {
+	for name, want := range map[string]bool{
+		"present": true, "present.3.decoder.key": true, "present_key_self_0": true, "presents": false, "presentation": false,
+		"new_past_key_values.0.key": true, "past_key_values_out": true, "out_past_kv": true, "kv_cache_out": true, "out_n_layer_self_k_cache": true,
+		"key_cache_1": true, "out_cache_k": true, "keypoints": false, "values": false, "cached": false, "logits": false,
+	} {
+		if cached(name) != want {
+			t.Errorf("%s is a cache: %v", name, !want)
+		}
+	}
+}

@@ -19,6 +19,8 @@ type walk struct {
 	// batch has the names of the inputs' open dimensions; open tells that one of them has an open axis 0.
 	batch map[string]bool
 	open  bool
+	// tables are those that ids are looked up in, nil as long as nobody asked for them.
+	tables []table
 	// known are the values that scores has an answer for.
 	known map[string]bool
 }

@@ -56,6 +56,10 @@ func goalText(m verify.Measure, number *float64) string {
 		return Decibels(*number)
 	case m == verify.Drop:
 		return fmt.Sprintf("%.2f points lost", 100**number)
+	case m == verify.KL:
+		return fmt.Sprintf("KL %.4f", *number)
+	case m == verify.PPL:
+		return fmt.Sprintf("perplexity %+.2f %%", 100**number)
 	}
 	if m == verify.Cosine {
 		return fmt.Sprintf("cosine %.4f", *number)

@@ -82,6 +82,9 @@ func looser(g verify.Bound) verify.Bound {
 	if g.Measure == verify.SNR {
 		return verify.Bound{Measure: g.Measure, Value: max(1, g.Value-10)}
 	}
+	if g.Measure == verify.KL || g.Measure == verify.PPL {
+		return verify.Bound{Measure: g.Measure, Value: math.Round(3e4*g.Value) / 1e4}
+	}
 	return verify.Bound{Measure: g.Measure, Value: max(0.5, math.Round(1e4*(1-3*(1-g.Value)))/1e4)}
 }
 

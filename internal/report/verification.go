@@ -84,6 +84,8 @@ func keptText(j verify.Judged) string {
 		return "everything"
 	case j.Measure == verify.Agreement:
 		return fmt.Sprintf("%.2f %% same class", 100**j.Value)
+	case j.Measure == verify.KL:
+		return fmt.Sprintf("KL %.4f", *j.Value)
 	case j.Measure == verify.Cosine:
 		return fmt.Sprintf("cosine %.4f", *j.Value)
 	}
@@ -114,8 +116,28 @@ func (p *printer) verification(r *verify.Report) {
 		p.line("same top-1 class for %.2f %% of the samples", 100*c.Agreement)
 		p.accuracy(c.Accuracy)
 	}
+	p.language(r.Language)
 	p.neighbours(r.Outputs)
 	p.moved(r.Moved)
+}
+
+// language writes how the distributions of next tokens differ, with intervals where several texts tell.
+func (p *printer) language(l *verify.Language) {
+	if l == nil {
+		return
+	}
+	within := func(e verify.Estimate, text func(float64) string) string {
+		if e.Low == nil {
+			return text(e.Value)
+		}
+		return fmt.Sprintf("%s (%s to %s)", text(e.Value), text(*e.Low), text(*e.High))
+	}
+	share := func(v float64) string { return fmt.Sprintf("%.2f %%", 100*v) }
+	p.line("%s: same most likely token for %s of %s, KL divergence %s", l.Output, within(l.Agreement, share), number(l.Positions, "position"),
+		within(l.KL, func(v float64) string { return fmt.Sprintf("%.4f", v) }))
+	if t := l.Perplexity; t != nil {
+		p.line("perplexity %.2f → %.2f, %s on %s", t.Before, t.After, within(t.Increase, func(v float64) string { return fmt.Sprintf("%+.2f %%", 100*v) }), number(t.Tokens, "token"))
+	}
 }
 
 // neighbours says how many of the nearest neighbours of embeddings were kept.

@@ -1,7 +1,13 @@
 package testkit
 
 import (
+	"archive/zip"
+	"bytes"
+	"fmt"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,6 +15,37 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
+
+// SaveArrays writes an .npz file of arrays of int64 and float32 by name, and gives its path.
+func SaveArrays(t testing.TB, arrays map[string]tensor.Dense) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for _, name := range slices.Sorted(maps.Keys(arrays)) {
+		d := arrays[name]
+		shape := ""
+		for _, n := range d.Shape {
+			shape += fmt.Sprintf("%d, ", n)
+		}
+		kind := map[tensor.Type]string{tensor.Int64: "i8", tensor.Float32: "f4"}[d.Type]
+		header := fmt.Sprintf("{'descr': '<%s', 'fortran_order': False, 'shape': (%s), }\n", kind, shape)
+		w, err := z.CreateHeader(&zip.FileHeader{Name: name + ".npy"})
+		if err == nil {
+			_, err = fmt.Fprintf(w, "\x93NUMPY\x01\x00%c%c%s%s", len(header), 0, header, d.Data)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "samples.npz")
+	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
 
 // Arrays reads an .npz file of int64, float64 and float32 arrays by name.
 func Arrays(t testing.TB, path string) map[string]tensor.Dense {

@@ -97,6 +97,13 @@ func tiles(r *compress.Result) []tile {
 			out = append(out, tile{"Accuracy", exact(a.After), "was " + exact(a.Before) + ", " + percentPoints(a.After-a.Before)})
 		}
 	case j.Value == nil:
+	case j.Measure == verify.KL:
+		l := r.Verification.Language
+		out = append(out, tile{"KL divergence", fmt.Sprintf("%.4f", *j.Value), "of the next token, on " + number(j.Samples, "sample")},
+			tile{"Same token", exact(l.Agreement.Value), "of " + number(l.Positions, "position")})
+		if p := l.Perplexity; p != nil {
+			out = append(out, tile{"Perplexity", fmt.Sprintf("%.2f", p.After), fmt.Sprintf("was %.2f, %+.2f %%", p.Before, 100*p.Increase.Value)})
+		}
 	case j.Measure == verify.Cosine:
 		out = append(out, tile{"Cosine", fmt.Sprintf("%.4f", *j.Value), "of " + j.Output})
 	case j.Measure == verify.SNR:

@@ -50,6 +50,10 @@ func measured(m verify.Measure, number *float64) string {
 		return report.Decibels(*number)
 	case m == verify.Drop:
 		return percentPoints(-*number)
+	case m == verify.KL:
+		return fmt.Sprintf("KL %.4f", *number)
+	case m == verify.PPL:
+		return fmt.Sprintf("perplexity %+.2f %%", 100**number)
 	}
 	if m == verify.Cosine {
 		return fmt.Sprintf("cosine %.4f", *number)
