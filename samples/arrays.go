@@ -24,6 +24,7 @@ type arrays struct {
 	n       int
 	opts    SourceOptions
 	columns []column
+	made    *made // the inputs that follow from the columns; nil where all have one
 	labels  []int
 }
 
@@ -39,7 +40,8 @@ type column struct {
 }
 
 func openNPY(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
-	if len(inputs) != 1 {
+	own, missing := apart(inputs)
+	if len(own) != 1 {
 		return nil, fmt.Errorf("%s has one array, but the model has %d inputs (%s); give a .npz file with an array per input", path, len(inputs), inputsText(inputs))
 	}
 	f, info, err := bounded.Open(path)
@@ -54,11 +56,11 @@ func openNPY(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 	if got := info.Size() - h.offset; got < h.size() {
 		return nil, fmt.Errorf("%s: the array %s%s needs %d bytes, the file has %d; it is cut off", path, h.typ, tensor.ShapeText(h.shape), h.size(), got)
 	}
-	c := column{input: inputs[0], name: path, header: h, offset: h.offset}
+	c := column{input: own[0], name: path, header: h, offset: h.offset}
 	if err := c.turn(f); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return newArrays(path, o, []column{c})
+	return newArrays(path, o, []column{c}, missing)
 }
 
 func openNPZ(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
@@ -80,13 +82,19 @@ func openNPZ(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 		}
 	}
 	var columns []column
+	var missing []InputSpec
+	own, _ := apart(inputs)
 	for _, in := range inputs {
 		f, ok := entries[in.Name]
-		if !ok && len(inputs) == 1 && len(names) == 1 {
+		if !ok && len(own) == 1 && own[0].Name == in.Name && len(names) == 1 {
 			f, ok = entries[names[0]], true
 		}
+		if !ok && len(inputs) > 1 && ruleOf(in) != nil {
+			missing = append(missing, in)
+			continue
+		}
 		if !ok {
-			return nil, fmt.Errorf("%s: no array for the input %s%s; its arrays are %s, so save them by the names of the inputs", path, in, suggest.Phrase(in.Name, names), strings.Join(names, ", "))
+			return nil, fmt.Errorf("%s: no array for the input %s%s; its arrays are %s, so save them by the names of the inputs%s", path, in, suggest.Phrase(in.Name, names), strings.Join(names, ", "), notMade(inputs))
 		}
 		c := column{input: in, name: path + ":" + f.Name}
 		err := c.readEntry(f)
@@ -101,7 +109,19 @@ func openNPZ(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 		}
 		columns = append(columns, c)
 	}
-	return newArrays(path, o, columns)
+	return newArrays(path, o, columns, missing)
+}
+
+// apart parts the inputs from those that can be made of others; one alone is its own.
+func apart(inputs []InputSpec) (own, made []InputSpec) {
+	for _, in := range inputs {
+		if len(inputs) > 1 && ruleOf(in) != nil {
+			made = append(made, in)
+		} else {
+			own = append(own, in)
+		}
+	}
+	return own, made
 }
 
 // readEntry reads the header of an array in a .npz file, and its data where that is
@@ -158,7 +178,7 @@ func (c *column) turn(file io.ReaderAt) error {
 	return nil
 }
 
-func newArrays(path string, o SourceOptions, columns []column) (Source, error) {
+func newArrays(path string, o SourceOptions, columns []column, missing []InputSpec) (Source, error) {
 	if (o.Resize != Resize{}) || (o.Crop != Size{}) || o.Order == BGR {
 		return nil, fmt.Errorf("%s: resize, crop and BGR apply to images, not to arrays", path)
 	}
@@ -185,10 +205,18 @@ func newArrays(path string, o SourceOptions, columns []column) (Source, error) {
 			return nil, fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
+	var err error
+	if len(missing) > 0 {
+		if s.made, err = madeFrom(columns, missing); err == nil {
+			s.made.pad, err = s.padding()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: no array for the input %s: %w", path, missing[0], err)
+		}
+	}
 	if o.Labels == NextToken {
 		return s, s.hasTokens()
 	}
-	var err error
 	s.labels, _, err = readLabels(o.Labels, s.n, nil)
 	return s, err
 }
@@ -199,6 +227,27 @@ func (s *arrays) hasTokens() error {
 		return nil
 	}
 	return fmt.Errorf("%s: the labels %q are the tokens after each, and no input of the model takes the ids of tokens; its inputs are of floating-point numbers", s.path, NextToken)
+}
+
+// padding finds what the texts are filled up with.
+func (s *arrays) padding() (padding, error) {
+	f, err := os.Open(s.path)
+	if err != nil {
+		return padding{}, err
+	}
+	defer f.Close()
+	ids := s.columns[slices.IndexFunc(s.columns, func(c column) bool { return c.input.Name == s.made.ids })]
+	texts := make([][]int64, s.n)
+	for i := range texts {
+		t, err := ids.sample(f, i)
+		if err == nil {
+			texts[i], err = t.Int64s()
+		}
+		if err != nil {
+			return padding{}, err
+		}
+	}
+	return findPadding(texts), nil
 }
 
 // prepare decides how the array's numbers are scaled. The options apply to every array
@@ -243,7 +292,7 @@ func (s *arrays) Len() int { return s.n }
 
 func (s *arrays) Describe() string {
 	isBytes := slices.ContainsFunc(s.columns, func(c column) bool { return c.scale != nil && c.header.typ == tensor.Uint8 })
-	return fmt.Sprintf("%d samples of %s", s.n, s.path) + s.opts.describe(isBytes)
+	return fmt.Sprintf("%d samples of %s", s.n, s.path) + s.opts.describe(isBytes) + s.made.describe()
 }
 
 func (s *arrays) Sample(i int) (Sample, error) {
@@ -262,6 +311,9 @@ func (s *arrays) Sample(i int) (Sample, error) {
 			return Sample{}, fmt.Errorf("%s: sample %d: %w", c.name, i, err)
 		}
 		out.Inputs[c.input.Name] = t
+	}
+	if err := s.made.add(&out); err != nil {
+		return Sample{}, fmt.Errorf("%s: sample %d: %w", s.path, i, err)
 	}
 	return out, nil
 }

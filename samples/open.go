@@ -15,7 +15,8 @@ import (
 //   - a folder of JPEG, PNG and WebP images, searched recursively, in the order of their paths; links are
 //     followed, hidden files passed over; one image file is also taken;
 //   - a .npy file (models with one input) or a .npz file (one array per input, by name),
-//     whose first axis numbers the samples;
+//     whose first axis numbers the samples; what a decoder takes beside the ids of tokens is made of these where
+//     the file lacks it: masks, positions, and empty caches;
 //   - a folder with test_data_set_* folders as ONNX's test models have them, or one of
 //     those: input_0.pb, input_1.pb, … in the order of the inputs, each sample a whole batch;
 //   - any other file: binary records as those of CIFAR-10, one byte with the label and

@@ -69,6 +69,40 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// spoken is a report on next tokens.
+func spoken() *verify.Report {
+	return &verify.Report{
+		Original: "lm.onnx", Compressed: "small.onnx", Data: "ids.npz", Samples: 48,
+		Outputs: []verify.Output{{Name: "logits", Kind: "next", Values: 10, Cosine: 0.97, MaxRelative: 0.3, MeanRelative: 0.05, SNR: ref(14.5)}},
+		Language: &verify.Language{
+			Output: "logits", Vocabulary: 49152, Samples: 48, Positions: 6144, Agreement: verify.Estimate{Value: 0.815}, KL: verify.Estimate{Value: 0.1234, Low: ref(0.11), High: ref(0.14)},
+			Perplexity: &verify.Perplexity{Tokens: 6096, Before: 42.9, After: 47.19, Increase: verify.Estimate{Value: 0.1, Low: ref(0.08), High: ref(0.12)}},
+		},
+		Moved: []verify.Moved{{Name: "far", Error: ref(0.75)}},
+	}
+}
+
+// TestJudgeTokens holds what is said of next tokens against bounds.
+func TestJudgeTokens(t *testing.T) {
+	for _, c := range []struct{ holds, fails, found string }{
+		{"agree=81.5%", "agree=81.6%", "81.5 %"}, {"kl=0.1234", "kl=0.1233", "0.1234"}, {"ppl=+10%", "ppl=+9.9%", "+10 % (42.90 → 47.19)"},
+	} {
+		for word, holds := range map[string]bool{c.holds: true, c.fails: false} {
+			q, err := verify.ParseBound(word)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if g := Judge(spoken(), []verify.Bound{q})[1]; g.Holds != holds || g.Found != c.found || g.Where != `output "logits"` || holds == (len(g.Samples) > 0) {
+				t.Errorf("%s: %+v", word, g)
+			}
+		}
+	}
+	var b bytes.Buffer
+	if err := Markdown(&b, spoken(), nil); err != nil || !strings.Contains(b.String(), "| logits | 81.50 % | 0.1234 | 42.90 → 47.19 |\n") {
+		t.Errorf("%s, %v", &b, err)
+	}
+}
+
 // TestJudgeOdd: what was not measured does not hold, equal outputs do, broken ones never.
 func TestJudgeOdd(t *testing.T) {
 	bare := &verify.Report{Samples: 3, Outputs: []verify.Output{{Name: "y", Values: 4, Cosine: 1}}}

@@ -307,7 +307,7 @@ func TestNext(t *testing.T) {
 		"a vocabulary":       {plain(50), 50, Next},
 		"of an unknown size": {plain(50), "V", Next},
 		"labels of words":    {plain(9), 9, Tokens},
-		"capped": {func(b *testmodels.Builder, ids string) string { return one(b, "Tanh", plain(50)(b, ids)) }, 50, Next},
+		"capped":             {func(b *testmodels.Builder, ids string) string { return one(b, "Tanh", plain(50)(b, ids)) }, 50, Next},
 		"ids converted, table turned": {func(b *testmodels.Builder, ids string) string {
 			return head(b, one(b, "Gather", one(b, "Transpose", b.Weight("table", 1, 8, 50)), b.Node("Cast", []string{ids}, graph.Int("to", int(tensor.Int32)))), 50)
 		}, 50, Next},

@@ -52,6 +52,19 @@ func figures(doc any) []float64 {
 	return out
 }
 
+// spoken is a comparison of next tokens.
+func spoken() *compress.Verification {
+	f := func(v float64) *float64 { return &v }
+	return &compress.Verification{Report: &verify.Report{
+		Data: "48 samples of ids.npz", Samples: 48, Evidence: verify.Unseen, Outputs: []verify.Output{{Name: "logits", Kind: "next", Values: 4, Cosine: 0.97, SNR: f(14.5), LeastCosine: 0.9}},
+		Language: &verify.Language{
+			Output: "logits", Vocabulary: 49152, Samples: 48, Positions: 6144, Agreement: verify.Estimate{Value: 0.8154, Low: f(0.8), High: f(0.83)},
+			KL:         verify.Estimate{Value: 0.1234, Low: f(0.11), High: f(0.14)},
+			Perplexity: &verify.Perplexity{Tokens: 6096, Before: 42.9, After: 47.19, Increase: verify.Estimate{Value: 0.1, Low: f(0.08), High: f(0.12)}},
+		},
+	}}
+}
+
 var written = regexp.MustCompile(`[0-9]+(\.[0-9]+)?`)
 
 // TestVerdictNumbers: every number in the sentences is one of the JSON's, but for the level of confidence.
@@ -63,6 +76,7 @@ func TestVerdictNumbers(t *testing.T) {
 		"classes":       func(*compress.Result) {},
 		"no labels":     func(r *compress.Result) { r.Verification.Classes.Accuracy = nil },
 		"embeddings":    func(r *compress.Result) { r.Verification = embeddings(378) },
+		"next tokens":   func(r *compress.Result) { r.Verification = spoken().Report },
 		"signal":        func(r *compress.Result) { r.Verification.Classes = nil },
 		"faster":        func(r *compress.Result) { timed(r, 1.4, 1.5, 1.6) },
 		"slower":        func(r *compress.Result) { timed(r, 0.6, 0.67, 0.7) },

@@ -1,0 +1,112 @@
+package samples
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// decoding are inputs of a decoder: one row of ids, and others.
+func decoding(others ...InputSpec) []InputSpec {
+	return append([]InputSpec{{Name: "input_ids", Type: tensor.Int64, Shape: []int{-1, -1}}}, others...)
+}
+
+func ids(t *testing.T, rows, columns int, v ...int64) string {
+	t.Helper()
+	return testkit.SaveArrays(t, map[string]tensor.Dense{"input_ids": tensor.FromInt64([]int{rows, columns}, v)})
+}
+
+// Every input that follows from ids has the numbers and the shape that a decoder wants, and the samples' description says what was made.
+func TestMade(t *testing.T) {
+	path := ids(t, 2, 4, 5, 6, 7, 8, 9, 4, 0, 0)
+	for _, c := range []struct {
+		spec  InputSpec
+		shape []int
+		want  []float64 // of the second text
+		said  string
+	}{
+		{InputSpec{"attention_mask", tensor.Int64, []int{-1, -1}}, []int{4}, []float64{1, 1, 0, 0}, "attention_mask (ones, 0 at padding, which is 0)"},
+		{InputSpec{"attention_mask", tensor.Float32, []int{-1, -1}}, []int{4}, []float64{1, 1, 0, 0}, "attention_mask (ones"},
+		{InputSpec{"attention_mask", tensor.Bool, []int{-1, -1}}, []int{4}, []float64{1, 1, 0, 0}, "attention_mask (ones"},
+		{InputSpec{"position_ids", tensor.Int64, []int{-1, -1}}, []int{4}, []float64{0, 1, 2, 2}, "position_ids (counting)"},
+		{InputSpec{"token_type_ids", tensor.Int32, []int{-1, -1}}, []int{4}, []float64{0, 0, 0, 0}, "token_type_ids (zeros)"},
+		{InputSpec{"cache_position", tensor.Int64, []int{-1}}, []int{4}, []float64{0, 1, 2, 3}, "cache_position (counting)"},
+		{InputSpec{"use_cache_branch", tensor.Bool, []int{1}}, []int{}, []float64{0}, "use_cache_branch (false)"},
+		{InputSpec{"num_logits_to_keep", tensor.Int64, []int{}}, []int{}, []float64{0}, "num_logits_to_keep (0, all)"},
+		{InputSpec{"past_key_values.0.key", tensor.Float16, []int{-1, 3, -1, 8}}, []int{3, 0, 8}, []float64{}, "1 of past_key_values (empty)"},
+		{InputSpec{"past_key_values.0.key", tensor.Float32, []int{1, 3, -1, 8}}, []int{3, 0, 8}, []float64{}, "1 of past_key_values (empty)"},
+		{InputSpec{"past_0", tensor.Float32, []int{2, -1, 3, -1, 8}}, []int{2, 3, 0, 8}, []float64{}, "1 of past_0 (empty)"},
+	} {
+		src := mustOpen(t, path, SourceOptions{}, decoding(c.spec)...)
+		s, err := src.Sample(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Check(decoding(c.spec)); err != nil {
+			t.Error(err)
+		}
+		d := s.Inputs[c.spec.Name]
+		v, err := d.Float64s()
+		if err != nil || d.Type != c.spec.Type || !slices.Equal(d.Shape, c.shape) || !slices.Equal(v, c.want) {
+			t.Errorf("%s: %s%v %v, %v; want %v %v", c.spec, d.Type, d.Shape, v, err, c.shape, c.want)
+		}
+		if got := src.Describe(); !strings.Contains(got, "; made of input_ids: "+c.said) {
+			t.Errorf("%s: %s", c.spec, got)
+		}
+	}
+}
+
+// What cannot be made is refused with words, and what the file has is not made.
+func TestNotMade(t *testing.T) {
+	path := ids(t, 1, 2, 5, 6)
+	for want, spec := range map[string]InputSpec{
+		"no array for the input pixel_values":             {"pixel_values", tensor.Float32, []int{-1, 3, 8, 8}},
+		"no array for the input position_ids":             {"position_ids", tensor.Int64, []int{3, -1, -1}},
+		"no array for the input past_key_values.0.key":    {"past_key_values.0.key", tensor.Float32, []int{-1, 3, 64, 8}},
+		"no array for the input past_key_values.0.value":  {"past_key_values.0.value", tensor.Float32, []int{-1, -1, -1, 8}},
+		"attention_mask, position_ids and token_type_ids": {"encoder_hidden_states", tensor.Float32, []int{-1, -1, 8}},
+	} {
+		_, err := Open(path, SourceOptions{}, decoding(spec))
+		testkit.WantError(t, err, want)
+	}
+	mask := InputSpec{"attention_mask", tensor.Int64, []int{-1, -1}}
+	_, err := Open(testkit.SaveArrays(t, map[string]tensor.Dense{"x": tensor.FromFloat32([]int{1, 2}, []float32{1, 2})}), SourceOptions{}, []InputSpec{{"x", tensor.Float32, []int{-1, 2}}, mask})
+	testkit.WantError(t, err, "no array has the ids of tokens")
+	given := testkit.SaveArrays(t, map[string]tensor.Dense{"input_ids": tensor.FromInt64([]int{1, 2}, []int64{5, 6}), "attention_mask": tensor.FromInt64([]int{1, 2}, []int64{0, 1})})
+	src := mustOpen(t, given, SourceOptions{}, decoding(mask)...)
+	if s, err := src.Sample(0); err != nil || strings.Contains(src.Describe(), "made") {
+		t.Errorf("%s: %v", src.Describe(), err)
+	} else if v, _ := s.Inputs["attention_mask"].Int64s(); !slices.Equal(v, []int64{0, 1}) {
+		t.Errorf("the mask given becomes %v", v)
+	}
+	if _, err := Open(given, SourceOptions{Labels: NextToken}, decoding(mask)); err != nil {
+		t.Error(err)
+	}
+	_, err = Open(testkit.SaveArrays(t, map[string]tensor.Dense{"x": tensor.FromFloat32([]int{1, 2}, []float32{1, 2})}), SourceOptions{Labels: NextToken}, []InputSpec{{"x", tensor.Float32, []int{-1, 2}}})
+	testkit.WantError(t, err, "no input of the model takes the ids of tokens")
+}
+
+// Padding is what stands in runs at one end of texts and nowhere else.
+func TestFindPadding(t *testing.T) {
+	for name, c := range map[string]struct {
+		texts [][]int64
+		want  padding
+	}{
+		"none":                   {[][]int64{{1, 2, 3}, {2, 3, 1}}, padding{}},
+		"behind":                 {[][]int64{{1, 2, 3}, {2, 0, 0}, {4, 1, 0}}, padding{there: true}},
+		"before":                 {[][]int64{{7, 7, 3}, {2, 1, 3}}, padding{there: true, before: true, id: 7}},
+		"a word that is doubled": {[][]int64{{1, 2, 2}, {2, 3, 1}}, padding{}},
+		"the end of texts too":   {[][]int64{{1, 9, 9}, {3, 9, 4}}, padding{}},
+		"the first of two":       {[][]int64{{1, 2, 2}, {3, 2, 0}, {4, 0, 0}}, padding{there: true}},
+	} {
+		if got := findPadding(c.texts); got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+	if got := (padding{there: true}).real([]int64{0, 0, 0}); !slices.Equal(got, []bool{true, false, false}) {
+		t.Errorf("of padding alone %v", got)
+	}
+}
