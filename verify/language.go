@@ -251,6 +251,9 @@ func (e Estimate) each(f func(float64) float64) Estimate {
 
 // sentence says how the models' next tokens differ, on so many samples.
 func (l *Language) sentence(on string) string {
+	if l.KL.Value == 0 && l.Agreement.Value == 1 {
+		return fmt.Sprintf("Its distributions of the next token are the original's on %s.", on)
+	}
 	said := fmt.Sprintf("Its distributions of the next token differ from the original's by a mean KL divergence of %s nats on %s", KL.Text(round4(l.KL.Value)), on)
 	if l.KL.Low != nil {
 		said += fmt.Sprintf(" (with 95 %% confidence by %s to %s on all such samples)", KL.Text(round4(*l.KL.Low)), KL.Text(round4(*l.KL.High)))

@@ -56,6 +56,16 @@ func cmdModel(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(onnxio.Write(context.Background(), m, ts.MkAbs(args[1]), onnxio.WriteOptions{}))
 }
 
+// cmdLanguage writes a decoder with a cache: language FILE.
+func cmdLanguage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: language FILE")
+	}
+	m, err := testmodels.Language(1, false).Model()
+	ts.Check(err)
+	ts.Check(onnxio.Write(context.Background(), m, ts.MkAbs(args[0]), onnxio.WriteOptions{}))
+}
+
 // cmdBroken writes a model that cannot be used: broken KIND FILE [LOCATION]. The kinds are
 // cyclic, nan (in a weight), and external (data in a file at LOCATION).
 func cmdBroken(ts *testscript.TestScript, neg bool, args []string) {

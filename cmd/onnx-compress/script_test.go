@@ -43,7 +43,7 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits, "stages": cmdStages, "interrupt": cmdInterrupt, "model": cmdModel, "broken": cmdBroken, "fashion": cmdFashion,
+			"exits": cmdExits, "stages": cmdStages, "interrupt": cmdInterrupt, "model": cmdModel, "language": cmdLanguage, "broken": cmdBroken, "fashion": cmdFashion,
 			"records": cmdRecords, "arrays": cmdArrays, "images": cmdImages, "testsets": cmdTestSets, "truncate": cmdTruncate, "spoil": cmdSpoil,
 			"equal": cmdEqual, "same": cmdSame, "pictureless": cmdPictureless, "checker": cmdChecker, "clean": cmdClean, "accuracy": cmdAccuracy,
 		},

@@ -11,6 +11,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/report/page/pagetest"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 func rendered(t *testing.T, r *compress.Result) string {
@@ -43,6 +44,24 @@ func TestResult(t *testing.T) {
 	}
 	if again := rendered(t, pagetest.Full(12, 10)); again != html {
 		t.Error("the same result gives another page")
+	}
+}
+
+// TestLanguageTiles: of next tokens the page leads with their divergence, how many are the same, and perplexity.
+func TestLanguageTiles(t *testing.T) {
+	r := pagetest.Full(12, 10)
+	r.Verification.Classes = nil
+	r.Verification.Language = &verify.Language{
+		Output: "logits", Samples: 48, Positions: 6144, Agreement: verify.Estimate{Value: 0.8154}, KL: verify.Estimate{Value: 0.1234},
+		Perplexity: &verify.Perplexity{Tokens: 6096, Before: 42.9, After: 47.19, Increase: verify.Estimate{Value: 0.1}},
+	}
+	r.Verification.Judged = r.Verification.Judge()
+	r.Trials.Goals = []compress.GoalReached{{Bound: verify.Bound{Measure: verify.KL, Value: 0.2}, Judged: &r.Verification.Language.KL.Value}, {Bound: verify.Bound{Measure: verify.PPL, Value: 0.2}, Judged: &r.Verification.Language.Perplexity.Increase.Value}}
+	html := rendered(t, r)
+	for _, want := range []string{"KL divergence", "0.1234", "of the next token, on 48 samples", "Same token", "81.54 %", "Perplexity", "was 42.90, +10.00 %", "KL 0.1234", "perplexity +10.00 %"} {
+		if !strings.Contains(html, want) {
+			t.Errorf("the page lacks %q", want)
+		}
 	}
 }
 
