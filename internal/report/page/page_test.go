@@ -58,7 +58,7 @@ func TestLanguageTiles(t *testing.T) {
 	r.Verification.Judged = r.Verification.Judge()
 	r.Trials.Goals = []compress.GoalReached{{Bound: verify.Bound{Measure: verify.KL, Value: 0.2}, Judged: &r.Verification.Language.KL.Value}, {Bound: verify.Bound{Measure: verify.PPL, Value: 0.2}, Judged: &r.Verification.Language.Perplexity.Increase.Value}}
 	html := rendered(t, r)
-	for _, want := range []string{"KL divergence", "0.1234", "of the next token, on 48 samples", "Same token", "81.54 %", "Perplexity", "was 42.90, +10.00 %", "KL 0.1234", "perplexity +10.00 %"} {
+	for _, want := range []string{"KL divergence", "0.1234", "of the next token, on 48 samples", "Same token", "81.54 %", "Perplexity", "was 42.90, &#43;10.00 %", "KL 0.1234", "perplexity &#43;10.00 %"} {
 		if !strings.Contains(html, want) {
 			t.Errorf("the page lacks %q", want)
 		}
