@@ -3,6 +3,7 @@ package tune
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
@@ -31,6 +32,39 @@ func rows(d tensor.Dense, r *feed.Run, k int) [][]float32 {
 		out[i] = v[(k*count+i)*n : (k*count+i+1)*n]
 	}
 	return out
+}
+
+// masked tells whether a run's mask says which positions of a term's value are padding.
+func (t *term) masked(r *feed.Run) bool {
+	d, ok := r.Inputs[t.mask]
+	return ok && t.words > 0 && len(t.shape) == 3 && slices.Equal(d.Shape, t.shape[:2])
+}
+
+// rows are those of sample k of a run that the term's loss takes one by one: of scores of next tokens a row for each position that is
+// not padding, else as the function rows gives them.
+func (t *term) rows(d tensor.Dense, r *feed.Run, k int) ([][]float32, error) {
+	whole := rows(d, r, k)
+	if t.words == 0 || t.loss != KL && t.loss != Logits {
+		return whole, nil
+	}
+	real := []float64(nil)
+	of := *t
+	if of.shape = d.Shape; of.masked(r) {
+		v, err := r.Inputs[t.mask].Float64s()
+		if err != nil {
+			return nil, err
+		}
+		real = v[k*d.Shape[1]:][:d.Shape[1]]
+	}
+	var out [][]float32
+	for _, text := range whole {
+		for at := range len(text) / t.words {
+			if real == nil || real[at] != 0 {
+				out = append(out, text[at*t.words:][:t.words])
+			}
+		}
+	}
+	return out, nil
 }
 
 // verdict is what held-out samples say of a state.
@@ -93,14 +127,21 @@ func (t *trainer) judgeRun(ctx context.Context, s *ort.Session, values []string,
 	for k, sample := range r.Samples {
 		v.samples++
 		for i, term := range t.terms[:t.outputs] {
-			y, z := rows(own[i], r, k), rows(answers[i], r, k)
+			y, err := term.rows(own[i], r, k)
+			if err != nil {
+				return v, err
+			}
+			z, err := term.rows(answers[i], r, k)
+			if err != nil {
+				return v, err
+			}
 			if len(y) != len(z) {
 				return v, fmt.Errorf("output %q on sample %s: the shape is %v, the original's %v", term.value, sample.Name, own[i].Shape, answers[i].Shape)
 			}
 			for n := range y {
 				v.distance += term.weight * term.loss.distance(y[n], z[n], t.o.Temperature) / float64(len(y))
 				if i == t.classes() {
-					v.class(y[n], z[n], sample.Label, t.labels != nil)
+					v.class(y[n], z[n], sample.Label, t.labels != nil && term.words == 0)
 				}
 				if i == 0 {
 					v.cosines += cosine(y[n], z[n])
@@ -114,10 +155,10 @@ func (t *trainer) judgeRun(ctx context.Context, s *ort.Session, values []string,
 	return v, nil
 }
 
-// classes is the first output that is held to the original's as class scores, -1 for none.
+// classes is the first output that is held to the original's as class scores, or scores of next tokens, -1 for none.
 func (t *trainer) classes() int {
 	for i, term := range t.terms[:t.outputs] {
-		if term.classes > 0 && (term.loss == Logits || term.loss == KL) {
+		if term.classes+term.words > 0 && (term.loss == Logits || term.loss == KL) {
 			return i
 		}
 	}

@@ -14,6 +14,8 @@ type Loss string
 const (
 	// AutoLoss is Logits for outputs that look like class scores, Cosine for embeddings, else MSE.
 	AutoLoss Loss = ""
+	// Of scores of next tokens Logits and KL are means over the positions of each text that are not padding.
+	//
 	// Logits is ‖c(y) − c(t)‖² with c(y) the scores less their mean: a shift of all scores of a sample changes no class.
 	Logits Loss = "logits"
 	// KL is T²·KL(softmax(t/T) ‖ softmax(y/T)), T being the temperature (Hinton and others, arXiv 1503.02531).

@@ -21,6 +21,10 @@ type term struct {
 	typ    tensor.Type // of the value's elements; the loss is computed in float32
 	// classes is their number where the value has class scores, else 0.
 	classes int
+	// words is the size of the vocabulary where the value has scores of next tokens, [samples, positions, words], else 0; and mask the
+	// model's input [samples, positions] that is 0 at padding, empty where there is none.
+	words int
+	mask  string
 }
 
 // objective is a model whose output is its distance from the original.
@@ -100,6 +104,11 @@ func (e emitter) distance(t term, teacher string, temperature float64) string {
 	case Cosine:
 		return e.angle(t, teacher)
 	}
+	if t.loss == Logits && t.words > 0 {
+		d := e.Op("Sub", e.rows(t.value, t), e.rows(teacher, t))
+		d = e.Op("Sub", d, e.Reduce("ReduceMean", d, []int{1}, true))
+		return e.texts(e.Reduce("ReduceMean", e.Op("Mul", d, d), []int{1}, false), t)
+	}
 	d := e.Op("Sub", t.value, teacher)
 	if t.loss == Logits {
 		d = e.Op("Sub", d, e.Reduce("ReduceMean", d, []int{1}, true))
@@ -110,12 +119,33 @@ func (e emitter) distance(t term, teacher string, temperature float64) string {
 // divergence emits T²·KL(softmax(t/T) ‖ softmax(y/T)) up to the teacher's own entropy, which has no gradient.
 func (e emitter) divergence(t term, teacher string, temperature float64) string {
 	axis := graph.Int("axis", 1)
-	soften := func(x string) string { return e.scale(e.scores(x, t.shape), 1/temperature) }
+	soften := func(x string) string { return e.scale(e.rows(x, t), 1/temperature) }
 	target := e.Node("Softmax", []string{soften(teacher)}, axis)
 	log := e.Node("LogSoftmax", []string{soften(t.value)}, axis)
 	own := e.Node("LogSoftmax", []string{soften(teacher)}, axis)
-	sum := e.sum(e.Op("Mul", target, e.Op("Sub", own, log)))
-	return e.scale(sum, temperature*temperature/float64(t.shape[0]))
+	each := e.Op("Mul", target, e.Op("Sub", own, log))
+	if t.words > 0 {
+		return e.scale(e.texts(e.Reduce("ReduceSum", each, []int{1}, false), t), temperature*temperature)
+	}
+	return e.scale(e.sum(each), temperature*temperature/float64(t.shape[0]))
+}
+
+// rows reshapes scores to a matrix with a row for each sample, or each position of each.
+func (e emitter) rows(x string, t term) string {
+	if t.words > 0 {
+		return e.reshape(x, []int{tensor.Product(t.shape[:2]), t.words})
+	}
+	return e.scores(x, t.shape)
+}
+
+// texts is the mean over the samples of the mean over their positions that are not padding, of one number for each position.
+func (e emitter) texts(x string, t term) string {
+	if t.mask == "" {
+		return e.mean(x)
+	}
+	real := e.Node("Cast", []string{t.mask}, graph.Int("to", int(tensor.Float32)))
+	sum := e.Reduce("ReduceSum", e.Op("Mul", e.reshape(x, t.shape[:2]), real), []int{1}, false)
+	return e.mean(e.Op("Div", sum, e.Op("Max", e.Reduce("ReduceSum", real, []int{1}, false), e.number(1))))
 }
 
 // crossEntropy emits the mean of −log softmax(y) at the labels.

@@ -53,6 +53,9 @@ func (t *trainer) prepare(ctx context.Context, p *plan, r *feed.Run) (grad.Value
 	types := t.teacher.session.Outputs()
 	for i := range terms {
 		terms[i].shape, terms[i].typ, terms[i].axis = answers[i].Shape, types[i].Type, t.teacher.axis(r, terms[i].value)
+		if !terms[i].masked(r) {
+			terms[i].mask = ""
+		}
 		if labels != nil && labels.value == terms[i].value {
 			one := *labels
 			one.shape, one.typ, one.axis, labels = terms[i].shape, terms[i].typ, terms[i].axis, &one

@@ -292,13 +292,16 @@ func (t *trainer) describe(values []string, answers []tensor.Dense, batch int) e
 		one := term{value: v, loss: MSE, weight: 1, shape: a.Shape}
 		if i < t.outputs {
 			one.classes = t.kinds[v].Classes(a.Shape)
+			if k := t.kinds[v]; k.Kind == outputs.Next && len(a.Shape) == 3 {
+				one.words, one.mask = a.Shape[2], k.Text.Mask
+			}
 			if one.loss = t.o.Losses[v]; one.loss == AutoLoss {
 				one.loss = t.o.Loss
 			}
 			if one.loss == AutoLoss {
 				one.loss = auto(t.kinds[v].Kind, one.classes)
 			}
-			if one.loss != MSE && one.loss != Cosine && outputs.Classes(a.Shape) == 0 {
+			if one.loss != MSE && one.loss != Cosine && outputs.Classes(a.Shape) == 0 && one.words == 0 {
 				return fmt.Errorf("output %q has the shape %v, which is not that of class scores; %s is no loss for it", v, a.Shape, one.loss)
 			}
 			one.weight = t.kinds[v].Weight
@@ -324,12 +327,20 @@ func (t *trainer) weigh(ctx context.Context) error {
 	}
 	err := t.each(ctx, func(ctx context.Context, r *feed.Run) (func(), error) {
 		answers, err := t.teacher.ask(ctx, r, true)
+		lists := make([][][]float32, len(answers))
+		for i, a := range answers {
+			for k := range r.Samples {
+				list, err := t.terms[i].rows(a, r, k)
+				if err != nil {
+					return nil, err
+				}
+				lists[i] = append(lists[i], list...)
+			}
+		}
 		return func() {
-			for i, a := range answers {
-				for k := range r.Samples {
-					for _, row := range rows(a, r, k) {
-						spreads[i].add(row)
-					}
+			for i, list := range lists {
+				for _, row := range list {
+					spreads[i].add(row)
 				}
 			}
 		}, err

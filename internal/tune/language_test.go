@@ -1,0 +1,123 @@
+package tune
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
+	"github.com/onnx-compress/onnx-compress/tensor"
+	"github.com/onnx-compress/onnx-compress/testmodels"
+)
+
+const words = 12
+
+// speaker gives the scores of the next token by the last one; scale is that of its last layer.
+func speaker(t *testing.T, scale float64) *onnxio.Model {
+	t.Helper()
+	b := testmodels.NewBuilder(3, 17, 8)
+	ids := b.Input("input_ids", tensor.Int64, "N", "S")
+	b.Input("attention_mask", tensor.Int64, "N", "S")
+	x := b.Node("Gather", []string{b.Random("table", -1, 1, words, 8), ids})
+	head := make([]float64, 8*words)
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range head {
+		head[i] = random.NormFloat64() + scale*random.NormFloat64()
+	}
+	b.Node("MatMul", []string{x, b.Tensor("head", tensor.Float32, []int{8, words}, head)})
+	b.Output(b.Rename("logits"), tensor.Float32, "N", "S", words)
+	return testkit.Built(t, b)
+}
+
+// padded are texts of five tokens, of which the last two of every other are padding.
+func padded(n int) memory {
+	random := rand.New(rand.NewPCG(5, 6))
+	var out memory
+	for i := range n {
+		ids, mask := make([]int64, 5), []int64{1, 1, 1, 1, 1}
+		for k := range ids {
+			if ids[k] = random.Int64N(words); i%2 == 0 && k > 2 {
+				ids[k], mask[k] = 0, 0
+			}
+		}
+		out = append(out, samples.Sample{Name: fmt.Sprint("text ", i), Label: -1, Inputs: map[string]tensor.Dense{"input_ids": tensor.FromInt64([]int{5}, ids), "attention_mask": tensor.FromInt64([]int{5}, mask)}})
+	}
+	return out
+}
+
+// What a training step takes for the loss is what held-out samples are judged by: padding has no part in either.
+func TestLossOfTokens(t *testing.T) {
+	lib := orttest.Open(t)
+	original, small, src := speaker(t, 0), speaker(t, 0.5), padded(4)
+	inputs, err := samples.Inputs(original)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := feed.First(context.Background(), src, testkit.Count(4), inputs, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := func(m *onnxio.Model, inputs map[string]tensor.Dense, output string) tensor.Dense {
+		t.Helper()
+		s, err := feed.NewSession(lib, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		out, err := s.Run(context.Background(), inputs, []string{output})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer out.Close()
+		d := out.Get(0)
+		return tensor.FromFloat32(d.Shape, append([]float32{}, d.Float32s()...))
+	}
+	y, z := answer(small, r.Inputs, "logits"), answer(original, r.Inputs, "logits")
+	for _, loss := range []Loss{KL, Logits} {
+		one := term{value: "logits", loss: loss, weight: 1, shape: y.Shape, typ: tensor.Float32, words: words, mask: "attention_mask"}
+		o, err := newObjective(small, []term{one}, nil, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer o.model.Close()
+		feeds := map[string]tensor.Dense{o.teachers[0]: z}
+		for name, d := range r.Inputs {
+			feeds[name] = d
+		}
+		got := float64(answer(o.model, feeds, o.loss).Float32s()[0])
+		want, positions := 0., 0
+		for k := range 4 {
+			a, err := one.rows(y, r, k)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := one.rows(z, r, k)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range a {
+				want += loss.distance(a[i], b[i], 2) / float64(4*len(a))
+			}
+			positions += len(a)
+		}
+		if positions != 3+5+3+5 || math.Abs(got-want) > 1e-5*want || want <= 0 {
+			t.Errorf("%s: the graph has %g, the rows of %d positions %g", loss, got, positions, want)
+		}
+	}
+}
+
+// The divergence of next tokens falls, and more of them are the same.
+func TestDistilTokens(t *testing.T) {
+	lib := orttest.Open(t)
+	d := distil(t, lib, speaker(t, 0), speaker(t, 0.5), padded(80), Options{Epochs: 15, Batch: 8, Threads: 2, Loss: KL, Optimizer: Adam, Rate: 3e-2})
+	first, best := d.Curve[0], d.Curve[d.Best]
+	if best.Held > first.Held/10 || best.Agreement <= first.Agreement || !(first.Agreement < 1) {
+		t.Errorf("from %+v to %+v", first, best)
+	}
+}
