@@ -118,3 +118,15 @@ func TestPadding(t *testing.T) {
 		}
 	}
 }
+
+// TestRefittedTokens: scores of next tokens that no run could compare as such are judged as numbers are.
+func TestRefittedTokens(t *testing.T) {
+	r := &verify.Report{Outputs: []verify.Output{{Name: "logits", Kind: "next", Values: 1}}}
+	if got := refitted(r); len(got) != 1 || got[0].Measure != verify.SNR {
+		t.Errorf("goals %v", got)
+	}
+	r.Language = &verify.Language{}
+	if got := refitted(r); len(got) != 1 || got[0].Measure != verify.KL {
+		t.Errorf("goals %v", got)
+	}
+}
