@@ -135,7 +135,7 @@ func (o *Outputs) Samples() int { return o.samples }
 
 // Change runs a changed model on the same samples and returns by how much its outputs
 // differ from those kept: per sample Σ ‖Δf‖², weighed over the outputs, and centred over
-// the classes of class scores. It is what T·tr(G ΔW A ΔWᵀ) predicts for one site whose
+// the classes of class scores and the vocabulary of next tokens', of which padding does not count. It is what T·tr(G ΔW A ΔWᵀ) predicts for one site whose
 // weight becomes W+ΔW (see Collect), and not a number or infinite where outputs are, or change their shape. The
 // number of threads does not change it. There have to be Samples.
 func (o *Outputs) Change(ctx context.Context, m *onnxio.Model, progress samples.Progress) (float64, error) {
@@ -156,7 +156,7 @@ func (o *Outputs) Change(ctx context.Context, m *onnxio.Model, progress samples.
 			if !ok {
 				return fmt.Errorf("output %q: its shape becomes %s, from %s without filler", o.targets[i].name, tensor.ShapeText(values[i].Shape), tensor.ShapeText(before[i].Shape))
 			}
-			change, err := o.targets[i].change(before[i], after)
+			change, err := o.targets[i].change(before[i], after, r.Inputs)
 			if errors.Is(err, errSizes) {
 				change, err = math.Inf(1), nil
 			}

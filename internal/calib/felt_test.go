@@ -133,3 +133,38 @@ func TestWeighed(t *testing.T) {
 		}
 	}
 }
+
+// What tokens stand at padding changes nothing of what is seen of a language model that itself takes no notice of the mask.
+func TestPaddingOfTextsIsNotSeen(t *testing.T) {
+	b := testmodels.NewBuilder(1, 17, 8)
+	ids := b.Input("input_ids", tensor.Int64, "N", 5)
+	b.Input("attention_mask", tensor.Int64, "N", "total")
+	x := b.Node("Gather", []string{b.Weight("table", 9, 9, 4), ids}, graph.Int("axis", 0))
+	h := b.Node("Relu", []string{b.Node("MatMul", []string{x, b.Weight("first", 4, 4, 6)})})
+	b.Node("MatMul", []string{h, b.Weight("head", 6, 6, 9)})
+	b.Output(b.Rename("logits"), tensor.Float32, "N", 5, 9)
+	m := testkit.Built(t, b)
+	saw := func(padding int64) []Stats {
+		var src memory
+		for i, mask := range [][]int64{{1, 1, 1, 1, 0, 0}, {1, 1, 1, 1, 1, 1}, {1, 1, 1, 0, 0, 0}} { // of a cache's position and 5 others
+			tokens := []int64{}
+			for k, real := range mask[1:] {
+				token := int64(i+2*k) % 9
+				if real == 0 {
+					token = padding
+				}
+				tokens = append(tokens, token)
+			}
+			src = append(src, samples.Sample{Name: "text", Label: -1, Inputs: map[string]tensor.Dense{
+				"input_ids": tensor.FromInt64([]int{5}, tokens), "attention_mask": tensor.FromInt64([]int{6}, mask),
+			}})
+		}
+		return sensitivities(t, m, src, Options{Probes: 1, Batch: 2, Seed: 3})
+	}
+	one, other := saw(0), saw(8)
+	for i := range one {
+		if !reflect.DeepEqual(one[i].A, other[i].A) || !reflect.DeepEqual(one[i].G, other[i].G) || one[i].G == nil && one[i].Pullback == nil {
+			t.Errorf("%s: A %v and %v, G %v and %v under other tokens at padding", one[i].Site, one[i].A, other[i].A, one[i].G, other[i].G)
+		}
+	}
+}

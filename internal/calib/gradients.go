@@ -183,7 +183,7 @@ var errNoKernel = errors.New("ONNX Runtime does not take the model with perturba
 var errNoOutput = errors.New("no output that counts is of a floating-point type")
 
 // directions draws the cotangents of a run: standard normal numbers, centred over the
-// classes of class scores and scaled by the root of the output's weight. Those of a sample
+// classes of class scores or the vocabulary of next tokens, zero at padding of these, and scaled by the root of the output's weight. Those of a sample
 // depend on the seed, its number in the source and the probe. Filler has the cotangent
 // zero. Where filler cannot be told from samples, because an output has no axis for the
 // batch, why says so, and all are zero.
@@ -205,7 +205,7 @@ func (p *pass) directions(r *feed.Run, axes feed.Axes, seed uint64, probe int) (
 			s := stream{seed, uint64(r.Indices[k]), uint64(probe), uint64(c.number)}
 			s.normal(v[k*each:][:each], math.Sqrt(c.weight))
 		}
-		center(v, c.Classes(led.Shape))
+		c.telling(v, led.Shape, r.Inputs)
 		if single {
 			drawn[i] = axes.Back(c.name, led)
 		}

@@ -175,7 +175,7 @@ func (p *perturbation) run(ctx context.Context, r *feed.Run, seed uint64) error 
 				moved.Close()
 				return fmt.Errorf("output %q: %w", t.name, err)
 			}
-			result[i].change += t.square(telling(d), still.Shape)
+			result[i].change += t.square(finite(d), still.Shape, r.Inputs)
 		}
 		moved.Close()
 	}
@@ -213,19 +213,18 @@ func (p *perturbation) draw(r *feed.Run, s *rewrite.Site, y tensor.Dense, seed u
 	return delta, energy
 }
 
-// change is the weighed energy of the difference of two values of an output, centred
-// over the classes of class scores.
-func (t target) change(a, b tensor.Dense) (float64, error) {
+// change is the weighed energy of the difference of two values of an output of a run, of what tells anything.
+func (t target) change(a, b tensor.Dense, inputs map[string]tensor.Dense) (float64, error) {
 	d, err := difference(a, b)
 	if err != nil {
 		return 0, err
 	}
-	return t.square(d, a.Shape), nil
+	return t.square(d, a.Shape, inputs), nil
 }
 
 // square is what a difference d of outputs of a shape counts for.
-func (t target) square(d []float32, shape []int) float64 {
-	center(d, t.Classes(shape))
+func (t target) square(d []float32, shape []int, inputs map[string]tensor.Dense) float64 {
+	t.telling(d, shape, inputs)
 	sum := 0.
 	for _, v := range d {
 		sum += float64(v) * float64(v)
@@ -233,9 +232,9 @@ func (t target) square(d []float32, shape []int) float64 {
 	return t.weight * sum
 }
 
-// telling is a difference without what is not finite in either of two outputs: where the model computes nothing, a small change
+// finite is a difference without what is not finite in either of two outputs: where the model computes nothing, a small change
 // shows nothing.
-func telling(d []float32) []float32 {
+func finite(d []float32) []float32 {
 	for i, v := range d {
 		if v-v != 0 {
 			d[i] = 0

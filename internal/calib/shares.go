@@ -46,7 +46,7 @@ func Shares(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples.
 		part := make([]outputSpread, len(values))
 		for i, v := range values {
 			if v, ok := r.WithoutFiller(out.axes, out.targets[i].name, v); ok {
-				part[i].add(out.targets[i], v, r.Count())
+				part[i].add(out.targets[i], v, r)
 			}
 		}
 		mu.Lock()
@@ -76,10 +76,10 @@ func Shares(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples.
 // outputSpread sums up how much an output varies.
 type outputSpread struct{ samples, numbers, sum, squares float64 }
 
-func (s *outputSpread) add(t target, v tensor.Dense, samples int) {
+func (s *outputSpread) add(t target, v tensor.Dense, r *feed.Run) {
 	x := append([]float32{}, v.Float32s()...)
-	center(x, t.Classes(v.Shape))
-	s.samples += float64(samples)
+	t.telling(x, v.Shape, r.Inputs)
+	s.samples += float64(r.Count())
 	s.numbers += float64(len(x))
 	for _, x := range x {
 		s.sum += float64(x)
