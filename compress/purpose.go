@@ -15,6 +15,9 @@ const (
 	// ForCPU is for ONNX Runtime on the processor of this machine, or of the table of costs: ranks and widths in its blocks, and
 	// never slower than the original.
 	ForCPU Purpose = "cpu"
+	// ForCPUInt8 is for ONNX Runtime on a processor after its static int8 quantizer: no schemes of single channels, what rounding adds is
+	// counted as lost, and as int8 never slower than the original as int8.
+	ForCPUInt8 Purpose = "cpu-int8"
 	// ForTensorRT is for the tensor cores of a graphics card: ranks and widths in multiples of 8, and no schemes of single channels,
 	// which these do not compute.
 	ForTensorRT Purpose = "tensorrt"
@@ -23,7 +26,7 @@ const (
 )
 
 // Purposes lists all of them.
-func Purposes() []Purpose { return []Purpose{ForCPU, ForTensorRT, ForSize} }
+func Purposes() []Purpose { return []Purpose{ForCPU, ForCPUInt8, ForTensorRT, ForSize} }
 
 // Profile is what a purpose set.
 type Profile struct {
@@ -62,6 +65,8 @@ func (o Options) profiled() (Options, *Profile) {
 	case ForCPU:
 		o = o.inBlocks(p)
 		o = o.bounded(p, RunTime, "never slower than the original")
+	case ForCPUInt8:
+		o = o.forInt8(p)
 	case ForTensorRT:
 		o = o.inMultiples(p, tensorCores, "as tensor cores compute them")
 		if o.Costs != nil {
@@ -76,6 +81,26 @@ func (o Options) profiled() (Options, *Profile) {
 		o = o.bounded(p, Bytes, "no larger than the original")
 	}
 	return o, p
+}
+
+// forInt8 is for what becomes int8 afterwards. A narrower layer adds nothing that would be rounded.
+func (o Options) forInt8(p *Profile) Options {
+	if o.RankMultiple == 0 {
+		o.block = block
+		p.set("ranks and widths in blocks of %d channels, also of large matrices, as int8 kernels compute them", block)
+	}
+	if len(o.Methods) == 0 && o.FromPlan == nil {
+		o.Methods = denseMethods()
+		if o.Source != nil {
+			o.Methods = append([]string{Width}, o.Methods...)
+		}
+		p.set("methods %s, whose factors are no convolutions of single channels", strings.Join(o.Methods, ","))
+	}
+	if o.eight == nil {
+		o.eight = eightBits()
+		p.set("what rounding weights to int8 by output channels and values between factors to uint8 adds is counted as lost")
+	}
+	return o
 }
 
 // set notes what was set.

@@ -204,7 +204,10 @@ func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, 
 	}
 	ctx = d.Assembled.lasting(ctx)
 	var r *Result
-	if err = d.notice(ctx, env, a, o); err == nil {
+	if err = d.judgeInt8(ctx, env, a, o); err == nil {
+		err = d.notice(ctx, env, a, o)
+	}
+	if err == nil {
 		r, err = w.sum(ctx, d, last, trials)
 	}
 	if err != nil {

@@ -103,6 +103,9 @@ func next(r *compress.Result, asked compress.Asked) []compress.NextStep {
 		return nil
 	}
 	var out []compress.NextStep
+	if r.Unquantized != "" {
+		out = append(out, step("hold both against each other as int8, in a Python that has the packages onnxruntime and onnx", "verify", asked.Model, quote.Shell(r.Output.Path), strings.TrimSpace("--data "+on+" "+asked.Prepared), "--int8"))
+	}
 	j := v.Judge()
 	kept := j.Measure == "" || verify.Fitting(j.Kind).Allows(verify.Value(j.Value))
 	short := tooFew(r, j)
