@@ -129,7 +129,7 @@ func (c *compressCommand) choice(f *flagSet) {
 	f.completeWith("search", words(each(search.Methods(), func(m search.Method) string { return m.Name })...))
 	f.StringVar((*string)(&c.opts.For), "for", "", "`PURPOSE` what the model is made for; it sets what no other flag sets, and prints what that is:\n"+
 		"  cpu       blocks of its channels, never slower\n"+
-		"  cpu-int8  int8 afterwards: rounding counts, no single channels, as int8 never slower than the original as int8\n"+
+		"  cpu-int8  int8 afterwards, and never slower then\n"+
 		"  tensorrt  multiples of 8, no single channels\n"+
 		"  size      the file, whatever that takes in time")
 	f.completeWith("for", words(each(compress.Purposes(), func(p compress.Purpose) string { return string(p) })...))
