@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/timing"
 )
 
@@ -64,6 +65,7 @@ func (o Options) profiled() (Options, *Profile) {
 	switch o.For {
 	case ForCPU:
 		o = o.inBlocks(p)
+		o = o.narrowing(p)
 		o = o.bounded(p, RunTime, "never slower than the original")
 	case ForCPUInt8:
 		o = o.forInt8(p)
@@ -119,6 +121,20 @@ func (o Options) inBlocks(p *Profile) Options {
 	}
 	o.block = channels
 	p.set("ranks and widths in blocks of %d channels (%s), also of large matrices", channels, name)
+	return o
+}
+
+// narrowing offers narrower layers beside all decompositions, where samples tell what these would lose, and where what they take in time
+// is measured here: a table that was given need not have it.
+func (o Options) narrowing(p *Profile) Options {
+	if len(o.Methods) > 0 || o.FromPlan != nil || o.Source == nil || o.Costs != nil {
+		return o
+	}
+	for _, m := range decomp.Methods() {
+		o.Methods = append(o.Methods, m.Name)
+	}
+	o.Methods = append(o.Methods, Width)
+	p.set("narrower layers beside decompositions (methods %s)", strings.Join(o.Methods, ","))
 	return o
 }
 

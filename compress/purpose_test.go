@@ -27,6 +27,8 @@ func TestProfiled(t *testing.T) {
 	}{
 		{"nothing", Options{}, 16, 1, 16, nil, 0, 0},
 		{"cpu", Options{For: ForCPU}, channels, channels, channels, []Target{share(RunTime, 1)}, 0, 2},
+		{"cpu with samples", Options{For: ForCPU, Source: images(4)}, channels, channels, channels, []Target{share(RunTime, 1)}, 1 + len(decomp.Methods()), 3},
+		{"cpu with samples, by a table", Options{For: ForCPU, Source: images(4), Costs: there}, 16, 16, 16, []Target{share(RunTime, 1)}, 0, 2},
 		{"cpu, by another's table", Options{For: ForCPU, Costs: there}, 16, 16, 16, []Target{share(RunTime, 1)}, 0, 2},
 		{"cpu with a time", Options{For: ForCPU, Targets: []Target{share(RunTime, 0.5)}}, channels, channels, channels, []Target{share(RunTime, 0.5)}, 0, 1},
 		{"cpu with ranks", Options{For: ForCPU, RankMultiple: 4, Targets: []Target{share(MACs, 0.5)}}, 4, 4, 4, []Target{share(MACs, 0.5), share(RunTime, 1)}, 0, 1},
