@@ -26,11 +26,15 @@ type eightAt struct {
 	alone float64 // what they cost the kernel as it is, per position
 }
 
-// roundedAt tells what eight bits are to cost at a site; nil where they are not asked for, or where what lies between factors is not
+// eightAt tells what eight bits are to cost at a site; nil where they are not asked for, or where what lies between factors is not
 // computed in them.
-func (o Options) roundedAt(b linalg.Backend, s *seen, k decomp.Kernel, m decomp.Metric) (*eightAt, error) {
+func (o Options) eightAt(b linalg.Backend, s *seen, m decomp.Metric) (*eightAt, error) {
 	if o.eight == nil || s.pulled || s.site.Op != "Conv" && s.site.Op != "Gemm" && s.site.Op != "MatMul" {
 		return nil, nil
+	}
+	k, err := s.site.Load()
+	if err != nil {
+		return nil, err
 	}
 	alone, err := o.eight.Alone(b, m, k)
 	return &eightAt{o.eight, alone}, err

@@ -182,7 +182,7 @@ func (f *factoring) offer(s *rewrite.Site, saw calib.Stats, means centres) (o of
 		constant = constantEnergy(kernel, saw.Mean, metric)
 	}
 	o.energy = max(whole-constant, leastEnergy*whole)
-	o.eight, err = f.o.roundedAt(f.env.Algebra, o.seen, kernel, metric)
+	o.eight, err = f.o.eightAt(f.env.Algebra, o.seen, metric)
 	return o, metric, err
 }
 

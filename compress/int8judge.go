@@ -11,13 +11,13 @@ import (
 
 // Int8LateError says that a model, as int8, is slower than the original as int8, measured. Nothing is written.
 type Int8LateError struct {
-	// Speed is the original's time, as int8, over the other's.
-	Speed float64
+	// Original and Compressed are how many times as fast as the original in float both run as int8.
+	Original, Compressed float64
 }
 
 func (e *Int8LateError) Error() string {
-	return fmt.Sprintf("as int8 the compressed model runs at %.2f times the speed of the original as int8, so it is not delivered: quantize the original as it is, ask for less (macs=0.5), "+
-		"or leave nodes alone with %s", e.Speed, OptionKeep)
+	return fmt.Sprintf("as int8 the compressed model is slower than the original as int8, at %.2f and %.2f times the speed of the original in float, so it is not delivered: quantize the original as it is, "+
+		"ask for less (macs=0.4), or leave nodes alone with %s", e.Compressed, e.Original, OptionKeep)
 }
 
 // slower tells whether the compressed model as int8 is slower than the original as int8 beyond doubt: by more than what the places of two
@@ -25,6 +25,19 @@ func (e *Int8LateError) Error() string {
 func (q *Int8) slower() bool {
 	alone, both := &q.Models[1], &q.Models[3]
 	return both.Speed < (1-tolerated)*alone.Speed && both.SpeedHigh < alone.SpeedLow
+}
+
+// name calls the models by the files that they are, or will be.
+func (q *Int8) name(original, compressed string) {
+	for i := range q.Models {
+		m := &q.Models[i]
+		if m.Of = original; i >= 2 {
+			m.Of = compressed
+		}
+		if m.Report != nil {
+			m.Report.Original, m.Report.Compressed = original, m.Of
+		}
+	}
 }
 
 // judgeInt8 has both models quantized where the result is for that, with ranges of samples that calibrated, and compared on those that
@@ -49,13 +62,10 @@ func (d *Delivered) judgeInt8(ctx context.Context, env *Environment, a *Analysis
 	if err != nil {
 		return err
 	}
-	for i := range q.Models[2:] {
-		q.Models[2+i].Of = d.Output.Path
-		q.Models[2+i].Report.Compressed = d.Output.Path
-	}
+	q.name(a.model.Path, d.Output.Path)
 	d.Int8 = q
 	if q.slower() {
-		return &Int8LateError{Speed: q.Models[3].Speed / q.Models[1].Speed}
+		return &Int8LateError{Original: q.Models[1].Speed, Compressed: q.Models[3].Speed}
 	}
 	return nil
 }

@@ -112,6 +112,9 @@ func Compress(ctx context.Context, env *Environment, m *onnxio.Model, o Options)
 	if r.Verification != nil {
 		r.Verification.Original, r.Verification.Compressed = m.Path, ""
 	}
+	if r.Int8 != nil {
+		r.Int8.name(m.Path, "")
+	}
 	small := d.Assembled.Model
 	small.Path = ""
 	if d.Assembled.open != nil {
