@@ -16,7 +16,7 @@ const (
 	// ForCPU is for ONNX Runtime on the processor of this machine, or of the table of costs: ranks and widths in its blocks, and
 	// never slower than the original.
 	ForCPU Purpose = "cpu"
-	// ForCPUInt8 is for ONNX Runtime on a processor after its static int8 quantizer: no schemes of single channels, what rounding adds is
+	// ForCPUInt8 is for ONNX Runtime on a processor after its static int8 quantizer: no factors of single channels along one axis, what rounding adds is
 	// counted as lost, and as int8 never slower than the original as int8.
 	ForCPUInt8 Purpose = "cpu-int8"
 	// ForTensorRT is for the tensor cores of a graphics card: ranks and widths in multiples of 8, and no schemes of single channels,
@@ -92,11 +92,11 @@ func (o Options) forInt8(p *Profile) Options {
 		p.set("ranks and widths in blocks of %d channels, also of large matrices, as int8 kernels compute them", block)
 	}
 	if len(o.Methods) == 0 && o.FromPlan == nil {
-		o.Methods = denseMethods()
+		o.Methods = append(denseMethods(), "cp-window") // whose factors of single channels have a fast int8 kernel, those of cp none
 		if o.Source != nil {
 			o.Methods = append([]string{Width}, o.Methods...)
 		}
-		p.set("methods %s, whose factors are no convolutions of single channels", strings.Join(o.Methods, ","))
+		p.set("methods %s, without convolutions of single channels along one axis", strings.Join(o.Methods, ","))
 	}
 	if o.eight == nil {
 		o.eight = eightBits()
