@@ -77,7 +77,9 @@ func TestJudgedInt8(t *testing.T) {
 
 // TestSlowerInt8: a model is slower as int8 where its quartiles say so too.
 func TestSlowerInt8(t *testing.T) {
-	model := func(low, speed, high float64) Int8Model { return Int8Model{SpeedLow: low, Speed: speed, SpeedHigh: high} }
+	model := func(low, speed, high float64) Int8Model {
+		return Int8Model{SpeedLow: low, Speed: speed, SpeedHigh: high}
+	}
 	for _, c := range []struct {
 		alone, both Int8Model
 		slower      bool

@@ -139,7 +139,7 @@ func TestNext(t *testing.T) {
 			func(r *compress.Result) { agreeing(0.995, 1000)(r); r.Unquantized = "no Python" },
 			[]string{"onnx-compress verify model.onnx small.onnx --data photos --labels=l.tsv --crop=224 --int8", "onnx-compress explore"},
 		},
-		"tuned":         {func(r *compress.Result) { agreeing(0.9, 1000)(r); r.Tuning = &compress.Tuning{} }, nil},
+		"tuned": {func(r *compress.Result) { agreeing(0.9, 1000)(r); r.Tuning = &compress.Tuning{} }, nil},
 	} {
 		r := result()
 		c.change(r)
