@@ -112,7 +112,7 @@ func (o offer) ask(m *decomp.Method, ranks []decomp.Rank) offer {
 		q.open = append(q.open, c)
 		if err := o.refused[m.Name]; err != nil {
 			q.drop(1, err)
-		} else if f, closed := o.floors[m.Name]; !closed {
+		} else if f, closed := o.floors[m.Name]; !closed || o.eight != nil {
 			q.left = append(q.left, o.bounded(c, chain))
 		} else if err := c.judge(f.Losses[r[0]], &o); err != nil {
 			q.drop(1, err)
@@ -221,6 +221,9 @@ func (of *Offers) find(ctx context.Context, q *inquiry, progress func(int)) erro
 		if err == nil {
 			err = c.judge(loss, o)
 		}
+		if err == nil && o.eight != nil {
+			err = of.round(&c, o, spectrum)
+		}
 		switch {
 		case err == nil:
 			q.found(i, c)
@@ -279,7 +282,7 @@ func (q *inquiry) found(i int, c option) {
 		q.open[k].raise(c)
 	}
 	if q.bar != nil {
-		q.bar.least = min(q.bar.least, c.loss+q.bar.prices[i])
+		q.bar.least = min(q.bar.least, c.loss+c.rounding+q.bar.prices[i])
 	}
 }
 

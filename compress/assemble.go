@@ -102,7 +102,12 @@ func Assemble(ctx context.Context, env *Environment, a *Analysis, c *Choice, o O
 			return nil, errors.Join(err, shelf.Close())
 		}
 	}
-	err = env.stage(ctx, "rewrite", func(*stage) error { return s.rewrite(env, a, o, shelf) })
+	err = env.stage(ctx, "rewrite", func(*stage) error {
+		if err := s.even(ctx, env, shelf); err != nil {
+			return fmt.Errorf("%s: %w", a.model.Path, err)
+		}
+		return s.rewrite(env, a, o, shelf)
+	})
 	if s.Model != nil {
 		s.Model.Hold(shelf)
 		if s.open != nil {

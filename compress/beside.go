@@ -120,6 +120,9 @@ func (of *Offers) narrowed(ctx context.Context, st *stage, from *Offers, a *Anal
 		if err == nil {
 			metric, err = of.store.put(s.site.Name, metric)
 		}
+		if err == nil && s.eight != nil {
+			s.eight, err = o.eightAt(of.store.algebra, &s, metric)
+		}
 		if err != nil {
 			return err
 		}

@@ -212,7 +212,7 @@ func (q *quest) follow(ctx context.Context, of *Offers) (*Choice, error) {
 		return nil, err
 	}
 	for _, o := range next.picks {
-		next.Summary.Loss += o.loss
+		next.Summary.Loss += o.loss + o.rounding
 	}
 	for i, k := range widths {
 		next.Summary.Loss += of.axes[i].loss(k)

@@ -27,6 +27,10 @@ type Delivered struct {
 	Rounding []*float64
 	// Latency is nil where it was not asked for; Run and Compress then fill it in where the result is slower beyond doubt.
 	Latency *Latency
+	// Int8 is how the models fare as int8, where that is what the result is for; Run and Compress fill it in. Nil where they were not
+	// quantized; Unquantized then says why.
+	Int8        *Int8
+	Unquantized string
 
 	staged *onnxio.Pending
 }

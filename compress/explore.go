@@ -86,7 +86,7 @@ func Explore(ctx context.Context, env *Environment, m *onnxio.Model, o ExploreOp
 	if err != nil {
 		return nil, err
 	}
-	x := &explorer{o: o, env: env, a: a, of: of, sums: sums, temp: temp, profile: profile}
+	x := &explorer{o: o, env: env, a: a, of: of, sums: sums, temp: temp, profile: profile, methods: first.Methods}
 	if len(o.Budgets) == 0 {
 		if x.o.Budgets, err = x.budgets(ctx); err != nil {
 			return nil, err
@@ -168,6 +168,7 @@ type explorer struct {
 	temp string
 
 	profile *Profile
+	methods []string // as the purpose set them
 }
 
 // run walks the points, from the largest budget to the smallest. Each begins with the offers that factoring left, so that it goes
@@ -239,6 +240,7 @@ func (x *explorer) work(env *Environment, budget float64) (*work, *Choice, error
 		to.path = filepath.Join(x.temp, filepath.Base(o.Output))
 	}
 	made, _ := o.Options.profiled()
+	made.Methods = x.methods
 	w := &work{env: env, o: made, a: x.a, record: record, place: to}
 	start, err := w.start(x.of)
 	return w, start, err

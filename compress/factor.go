@@ -182,7 +182,8 @@ func (f *factoring) offer(s *rewrite.Site, saw calib.Stats, means centres) (o of
 		constant = constantEnergy(kernel, saw.Mean, metric)
 	}
 	o.energy = max(whole-constant, leastEnergy*whole)
-	return o, metric, nil
+	o.eight, err = f.o.eightAt(f.env.Algebra, o.seen, metric)
+	return o, metric, err
 }
 
 // centres keeps the metrics of the inputs by what they are made of, so that sites that share the latter share the former.

@@ -48,12 +48,21 @@ type Int8Model struct {
 // mostRanges bounds the samples that ranges of activations are of, of which a quarter is taken at most.
 const mostRanges = 128
 
-// int8 quantizes both models, and holds all against the original on the samples chosen.
-func (o VerifyOptions) int8(ctx context.Context, env *Environment, m *onnxio.Model, compressed string, chosen []int) (*Int8, error) {
+// int8From is int8 with ranges of some of the samples chosen, and the others to judge.
+func (o VerifyOptions) int8From(ctx context.Context, env *Environment, m *onnxio.Model, compressed string, chosen []int) (*Int8, error) {
 	ranges := min(mostRanges, len(chosen)/4)
 	if ranges < 1 {
 		return nil, &UsageError{Err: fmt.Errorf("int8 models want at least 4 samples: some for the ranges of activations, others to judge; there are %d", len(chosen))}
 	}
+	out, err := o.int8(ctx, env, m, compressed, chosen[:ranges], chosen[ranges:])
+	if errors.As(err, new(*quantizer.MissingError)) {
+		return nil, &UsageError{Err: err}
+	}
+	return out, err
+}
+
+// int8 quantizes both models, with ranges of some samples, and holds all against the original on others.
+func (o VerifyOptions) int8(ctx context.Context, env *Environment, m *onnxio.Model, compressed string, ranges, judged []int) (*Int8, error) {
 	folder, err := atomicfile.MakeFolder("", "onnx-compress")
 	if err != nil {
 		return nil, fmt.Errorf("a folder for int8 models: %w", err)
@@ -63,24 +72,21 @@ func (o VerifyOptions) int8(ctx context.Context, env *Environment, m *onnxio.Mod
 	var made *quantizer.Made
 	err = env.stage(ctx, "quantize", func(*stage) error {
 		runs := filepath.Join(folder.Path, "runs")
-		if err := o.storeRuns(ctx, m, chosen[:ranges], runs); err != nil {
+		if err := o.storeRuns(ctx, m, ranges, runs); err != nil {
 			return err
 		}
 		made, err = quantizer.Run(ctx, o.Int8.Python, runs, jobs)
 		return err
 	})
-	if missing := (*quantizer.MissingError)(nil); errors.As(err, &missing) {
-		return nil, &UsageError{Err: err}
-	}
 	if err != nil {
 		return nil, err
 	}
-	out := &Int8{Quantizer: made.Version, Ranges: ranges, Samples: len(chosen) - ranges}
+	out := &Int8{Quantizer: made.Version, Ranges: len(ranges), Samples: len(judged)}
 	out.Models = []Int8Model{{Of: m.Path}, {Of: m.Path, How: made.How[0]}, {Of: compressed}, {Of: compressed, How: made.How[1]}}
 	paths := []string{m.Path, jobs[0].To, compressed, jobs[1].To}
 	for i := range out.Models[1:] {
 		o.pass = fmt.Sprintf(" %d/3", i+1)
-		if out.Models[i+1].Report, err = o.compare(ctx, env, m.Path, paths[i+1], chosen[ranges:]); err != nil {
+		if out.Models[i+1].Report, err = o.compare(ctx, env, m.Path, paths[i+1], judged); err != nil {
 			return nil, err
 		}
 	}

@@ -89,7 +89,7 @@ func (l *ladder) stated(rung []option, targets []Target) search.Rung {
 		r.Costs[k] = float64(l.cost(rung, t.Resource))
 	}
 	for _, o := range rung {
-		r.Loss += o.loss
+		r.Loss += o.loss + o.rounding
 	}
 	return r
 }

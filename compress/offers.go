@@ -42,6 +42,8 @@ type option struct {
 	// loss is what the search adds up: the expected squared change of the model's
 	// outputs where sensitivities were collected, else the share.
 	loss float64
+	// rounding is what eight bits add to it, where that is asked for and once it is known.
+	rounding float64
 }
 
 // key names the method and the rank.
@@ -73,7 +75,9 @@ type seen struct {
 	felt moments.Felt
 	// mean is E[x] per group where the chain's output is to be shifted, else nil.
 	mean [][]float64
-	note string
+	// eight is nil where nobody asks what eight bits cost.
+	eight *eightAt
+	note  string
 	// noise is how much of the inputs' covariance is noise of so few samples; 0 without samples.
 	noise float64
 	// floors are what methods in closed form lose at every rank, by name; refused says why one of them has no answer at any.

@@ -100,6 +100,8 @@ type Options struct {
 	// groups of the process have.
 	Memory int64
 
+	eight *decomp.EightBits // what the result is to become afterwards, nil for nothing; its purpose sets it
+
 	block int // how many channels are computed at once, 0 for the usual number; its purpose sets it
 }
 

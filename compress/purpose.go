@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/timing"
 )
 
@@ -15,6 +16,9 @@ const (
 	// ForCPU is for ONNX Runtime on the processor of this machine, or of the table of costs: ranks and widths in its blocks, and
 	// never slower than the original.
 	ForCPU Purpose = "cpu"
+	// ForCPUInt8 is for ONNX Runtime on a processor after its static int8 quantizer: no factors of single channels along one axis, what rounding adds is
+	// counted as lost, and as int8 never slower than the original as int8.
+	ForCPUInt8 Purpose = "cpu-int8"
 	// ForTensorRT is for the tensor cores of a graphics card: ranks and widths in multiples of 8, and no schemes of single channels,
 	// which these do not compute.
 	ForTensorRT Purpose = "tensorrt"
@@ -23,7 +27,7 @@ const (
 )
 
 // Purposes lists all of them.
-func Purposes() []Purpose { return []Purpose{ForCPU, ForTensorRT, ForSize} }
+func Purposes() []Purpose { return []Purpose{ForCPU, ForCPUInt8, ForTensorRT, ForSize} }
 
 // Profile is what a purpose set.
 type Profile struct {
@@ -61,7 +65,10 @@ func (o Options) profiled() (Options, *Profile) {
 	switch o.For {
 	case ForCPU:
 		o = o.inBlocks(p)
+		o = o.narrowing(p)
 		o = o.bounded(p, RunTime, "never slower than the original")
+	case ForCPUInt8:
+		o = o.forInt8(p)
 	case ForTensorRT:
 		o = o.inMultiples(p, tensorCores, "as tensor cores compute them")
 		if o.Costs != nil {
@@ -76,6 +83,26 @@ func (o Options) profiled() (Options, *Profile) {
 		o = o.bounded(p, Bytes, "no larger than the original")
 	}
 	return o, p
+}
+
+// forInt8 is for what becomes int8 afterwards. A narrower layer adds nothing that would be rounded.
+func (o Options) forInt8(p *Profile) Options {
+	if o.RankMultiple == 0 {
+		o.block = block
+		p.set("ranks and widths in blocks of %d channels, also of large matrices, as int8 kernels compute them", block)
+	}
+	if len(o.Methods) == 0 && o.FromPlan == nil {
+		o.Methods = append(denseMethods(), "cp-window") // whose factors of single channels have a fast int8 kernel, those of cp none
+		if o.Source != nil {
+			o.Methods = append([]string{Width}, o.Methods...)
+		}
+		p.set("methods %s, without convolutions of single channels along one axis", strings.Join(o.Methods, ","))
+	}
+	if o.eight == nil {
+		o.eight = eightBits()
+		p.set("what rounding weights to int8 by output channels and values between factors to uint8 adds is counted as lost")
+	}
+	return o
 }
 
 // set notes what was set.
@@ -94,6 +121,20 @@ func (o Options) inBlocks(p *Profile) Options {
 	}
 	o.block = channels
 	p.set("ranks and widths in blocks of %d channels (%s), also of large matrices", channels, name)
+	return o
+}
+
+// narrowing offers narrower layers beside all decompositions, where samples tell what these would lose, and where what they take in time
+// is measured here: a table that was given need not have it.
+func (o Options) narrowing(p *Profile) Options {
+	if len(o.Methods) > 0 || o.FromPlan != nil || o.Source == nil || o.Costs != nil {
+		return o
+	}
+	for _, m := range decomp.Methods() {
+		o.Methods = append(o.Methods, m.Name)
+	}
+	o.Methods = append(o.Methods, Width)
+	p.set("narrower layers beside decompositions (methods %s)", strings.Join(o.Methods, ","))
 	return o
 }
 

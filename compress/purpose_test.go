@@ -27,9 +27,14 @@ func TestProfiled(t *testing.T) {
 	}{
 		{"nothing", Options{}, 16, 1, 16, nil, 0, 0},
 		{"cpu", Options{For: ForCPU}, channels, channels, channels, []Target{share(RunTime, 1)}, 0, 2},
+		{"cpu with samples", Options{For: ForCPU, Source: images(4)}, channels, channels, channels, []Target{share(RunTime, 1)}, 1 + len(decomp.Methods()), 3},
+		{"cpu with samples, by a table", Options{For: ForCPU, Source: images(4), Costs: there}, 16, 16, 16, []Target{share(RunTime, 1)}, 0, 2},
 		{"cpu, by another's table", Options{For: ForCPU, Costs: there}, 16, 16, 16, []Target{share(RunTime, 1)}, 0, 2},
 		{"cpu with a time", Options{For: ForCPU, Targets: []Target{share(RunTime, 0.5)}}, channels, channels, channels, []Target{share(RunTime, 0.5)}, 0, 1},
 		{"cpu with ranks", Options{For: ForCPU, RankMultiple: 4, Targets: []Target{share(MACs, 0.5)}}, 4, 4, 4, []Target{share(MACs, 0.5), share(RunTime, 1)}, 0, 1},
+		{"cpu-int8", Options{For: ForCPUInt8}, 16, 16, 16, nil, 6, 3},
+		{"cpu-int8 with samples", Options{For: ForCPUInt8, Source: images(4), RankMultiple: 8}, 8, 8, 8, nil, 7, 2},
+		{"cpu-int8 of a plan", Options{For: ForCPUInt8, FromPlan: &Plan{}}, 16, 16, 16, nil, 0, 2},
 		{"tensorrt", Options{For: ForTensorRT}, 8, 8, 8, nil, 5, 2},
 		{"tensorrt with a table", Options{For: ForTensorRT, Costs: there, Methods: []string{"svd"}}, 8, 8, 8, []Target{share(RunTime, 1)}, 1, 2},
 		{"size", Options{For: ForSize}, 1, 1, 1, []Target{share(Bytes, 1)}, 0, 2},
@@ -43,6 +48,9 @@ func TestProfiled(t *testing.T) {
 		}
 		if (p == nil) != (c.o.For == "") || p != nil && (len(p.Set) != c.set || p.Purpose != c.o.For) {
 			t.Errorf("%s: %+v", c.name, p)
+		}
+		if (o.eight != nil) != (c.o.For == ForCPUInt8) {
+			t.Errorf("%s: eight bits: %+v", c.name, o.eight)
 		}
 		if again, _ := o.profiled(); !slices.Equal(again.Targets, o.Targets) || again.RankMultiple != o.RankMultiple || again.block != o.block {
 			t.Errorf("%s: twice is another thing", c.name)

@@ -50,6 +50,9 @@ type Result struct {
 	Frontier *Frontier `json:"frontier"`
 	// Latency is null where the run was not asked to time the models and a brief look at it did not find the result slower beyond doubt.
 	Latency *Latency `json:"latency"`
+	// Int8 is how both models fare as int8, where the result is for that; Unquantized says why they were not quantized.
+	Int8        *Int8  `json:"int8,omitempty"`
+	Unquantized string `json:"unquantized,omitempty"`
 	// Verdict sums the result up; null where no command did.
 	Verdict *Verdict `json:"verdict"`
 	// Command is the command line that asked for the run, in words that a shell takes, where a command did.

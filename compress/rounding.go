@@ -22,14 +22,14 @@ func unrunnable(err error) error {
 }
 
 // rounding counts what each site loses when the factors, which are computed in float64,
-// are written in a 16-bit type; nil where they are not.
+// are written in a 16-bit type, or when they become int8 and that is what the model is for; nil where neither is so.
 func rounding(ctx context.Context, env *Environment, a *Analysis, s *Assembled) ([]*float64, error) {
 	lost := make([]*float64, len(s.Chains))
 	workers, ctx := errgroup.WithContext(ctx)
 	workers.SetLimit(env.Threads)
 	for i, chain := range s.Chains {
 		o := s.on.of.sites[i].seen
-		if t := o.site.Dtype; chain == nil || t != tensor.Float16 && t != tensor.BFloat16 {
+		if t := o.site.Dtype; chain == nil || o.eight == nil && t != tensor.Float16 && t != tensor.BFloat16 {
 			continue
 		}
 		workers.Go(func() error {
@@ -49,6 +49,10 @@ func rounding(ctx context.Context, env *Environment, a *Analysis, s *Assembled) 
 
 // rounded is what rounding a chain costs at a site, in the unit of its loss.
 func (s *store) rounded(o *seen, chain decomp.Chain) (float64, error) {
+	if o.eight != nil && o.energy > 0 {
+		lost, err := s.rounding(o, chain)
+		return lost / o.energy, err
+	}
 	written, err := o.site.Rounded(chain)
 	if err != nil || o.energy <= 0 {
 		return 0, err

@@ -112,6 +112,9 @@ func Compress(ctx context.Context, env *Environment, m *onnxio.Model, o Options)
 	if r.Verification != nil {
 		r.Verification.Original, r.Verification.Compressed = m.Path, ""
 	}
+	if r.Int8 != nil {
+		r.Int8.name(m.Path, "")
+	}
 	small := d.Assembled.Model
 	small.Path = ""
 	if d.Assembled.open != nil {
@@ -204,7 +207,10 @@ func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, 
 	}
 	ctx = d.Assembled.lasting(ctx)
 	var r *Result
-	if err = d.notice(ctx, env, a, o); err == nil {
+	if err = d.judgeInt8(ctx, env, a, o); err == nil {
+		err = d.notice(ctx, env, a, o)
+	}
+	if err == nil {
 		r, err = w.sum(ctx, d, last, trials)
 	}
 	if err != nil {

@@ -30,9 +30,9 @@ func roundLimits(once time.Duration) timing.Limits {
 
 // notice clocks the two models briefly where nobody asked for their times, and keeps what it finds where the result is slower beyond
 // doubt. What cannot be timed is no matter then. Models that verification leaves in their files, to keep the limit on the memory, stay
-// there: so they would be slow for another reason.
+// there: so they would be slow for another reason. Of those held against each other as int8 the times are known.
 func (d *Delivered) notice(ctx context.Context, env *Environment, a *Analysis, o Options) error {
-	if d.Latency != nil || d.Verification == nil || !rss.Loads(a.model.DiskBytes(), d.Output.Bytes, o.Memory) {
+	if d.Latency != nil || d.Int8 != nil || d.Verification == nil || !rss.Loads(a.model.DiskBytes(), d.Output.Bytes, o.Memory) {
 		return nil
 	}
 	return env.stage(ctx, "time", func(*stage) error {

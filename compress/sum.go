@@ -14,7 +14,7 @@ func (w *work) sum(ctx context.Context, d *Delivered, last *Choice, trials *Tria
 	r := &Result{
 		Schema: ResultSchema, For: w.profile, Output: d.Output, Environment: w.env.result(w.o.Seed), Targets: d.Targets, Calibration: c.Offers.Calibration,
 		Plan: c.Summary, Refit: s.Refit, Trials: trials.proved(d.Verification), Sites: []SiteResult{}, Skipped: []Skipped{}, Merged: s.Merged, Tuning: s.Tuning,
-		Uncounted: uncounted(w.a.Costs), Verification: d.Verification, Unverified: d.Unverified, Unjudged: d.Unjudged, Latency: d.Latency, Stages: *w.env.journal,
+		Uncounted: uncounted(w.a.Costs), Verification: d.Verification, Unverified: d.Unverified, Unjudged: d.Unjudged, Latency: d.Latency, Int8: d.Int8, Unquantized: d.Unquantized, Stages: *w.env.journal,
 		Memory: Memory{Limit: w.o.Memory}.with(*w.env.journal),
 	}
 	var err error
@@ -30,7 +30,7 @@ func (w *work) sum(ctx context.Context, d *Delivered, last *Choice, trials *Tria
 			site.Refit = &s.Refits[i]
 		}
 		if lost := d.Rounding[i]; lost != nil {
-			site.round(*lost, c.Offers.sites[i].site.Dtype)
+			site.round(*lost, c.Offers.sites[i].written())
 		}
 		known := last.Offers
 		if c.at != nil {

@@ -82,7 +82,7 @@ func Verify(ctx context.Context, env *Environment, m *onnxio.Model, compressed s
 	}
 	out := &Verification{Schema: VerificationSchema, Report: r}
 	if o.Int8 != nil {
-		out.Int8, err = o.int8(ctx, env, m, compressed, chosen)
+		out.Int8, err = o.int8From(ctx, env, m, compressed, chosen)
 	}
 	return out, err
 }

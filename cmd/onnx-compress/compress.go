@@ -130,7 +130,8 @@ func (c *compressCommand) choice(f *flagSet) {
 		"lagrange, exact to its stated gap; rene, the search of arXiv 2409.03555")
 	f.completeWith("search", words(each(search.Methods(), func(m search.Method) string { return m.Name })...))
 	f.StringVar((*string)(&c.opts.For), "for", "", "`PURPOSE` what the model is made for; it sets what no other flag sets, and prints what that is:\n"+
-		"  cpu       blocks of its channels, never slower\n"+
+		"  cpu       its blocks, widths too, never slower\n"+
+		"  cpu-int8  int8 afterwards, and never slower then\n"+
 		"  tensorrt  multiples of 8, no single channels\n"+
 		"  size      the file, whatever that takes in time")
 	f.completeWith("for", words(each(compress.Purposes(), func(p compress.Purpose) string { return string(p) })...))

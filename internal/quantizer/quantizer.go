@@ -50,6 +50,18 @@ func (e *MissingError) Error() string {
 
 func (e *MissingError) Unwrap() error { return e.Err }
 
+// RefusedError says that the quantizer fails at a model.
+type RefusedError struct {
+	Python string
+	Err    error
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("ONNX Runtime's quantizer, in %s: %v", e.Python, e.Err)
+}
+
+func (e *RefusedError) Unwrap() error { return e.Err }
+
 // Store writes the inputs of one run, by name, to a folder of runs, where Run reads them.
 func Store(folder string, run int, inputs map[string]tensor.Dense) error {
 	path := filepath.Join(folder, fmt.Sprintf("%06d", run))
@@ -71,7 +83,8 @@ func Store(folder string, run int, inputs map[string]tensor.Dense) error {
 }
 
 // Run quantizes models: weights to int8 by output channels, activations to uint8, with ranges of those that the runs in the folder samples
-// show. python is the interpreter, by name or path; empty means python3, or python. Errors are *MissingError where it has no quantizer.
+// show. python is the interpreter, by name or path; empty means python3, or python. Errors are *MissingError where it has no quantizer,
+// and *RefusedError where that fails.
 func Run(ctx context.Context, python, samples string, jobs []Job) (*Made, error) {
 	found, err := interpreter(python)
 	if err != nil {
@@ -86,13 +99,24 @@ func Run(ctx context.Context, python, samples string, jobs []Job) (*Made, error)
 	}
 	out, err := call(ctx, found, script, asked)
 	if err != nil {
-		return nil, fmt.Errorf("ONNX Runtime's quantizer, in %s: %w", found, err)
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		return nil, &RefusedError{found, err}
 	}
 	made := &Made{}
 	if err := json.Unmarshal(out, made); err != nil || len(made.How) != len(jobs) {
 		return nil, fmt.Errorf("ONNX Runtime's quantizer, in %s, answered %.100q, which says nothing of %d models", found, out, len(jobs))
 	}
 	return made, nil
+}
+
+// Levels is how many steps there are from zero to the largest weight of an output channel, as Run quantizes on this machine.
+func Levels() int {
+	if saturates() {
+		return 63
+	}
+	return 127
 }
 
 // saturates tells whether products of uint8 and int8 are summed in 16 bits here, where they overflow: then weights have 7 bits.

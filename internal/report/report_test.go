@@ -224,6 +224,10 @@ func TestResultText(t *testing.T) {
 	golden(t, "result_slower", show(false, func(r *compress.Result) {
 		r.Latency = &compress.Latency{Sample: "fashion.bin#512", Batch: 1, Turns: 100, Before: 3, After: 4.5, Speed: 0.67, Low: 0.6, High: 0.7}
 	}))
+	golden(t, "result_int8", show(false, func(r *compress.Result) {
+		r.For, r.Int8 = &compress.Profile{Purpose: compress.ForCPUInt8, Set: []string{"methods width,svd"}}, asInt8()
+	}))
+	golden(t, "result_unquantized", show(false, func(r *compress.Result) { r.Unquantized = "python3 has no quantizer" }))
 	golden(t, "result_untimed", show(false, func(r *compress.Result) { r.Latency = &compress.Latency{Skipped: "it does not run"} }))
 	golden(t, "result_widths", show(true, func(r *compress.Result) {
 		change := 0.25
@@ -270,16 +274,21 @@ func TestVerificationText(t *testing.T) {
 	})
 	golden(t, "verification_tokens", func(w io.Writer) error { return Verification(w, spoken()) })
 	golden(t, "verification_int8", func(w io.Writer) error {
-		return Verification(w, &compress.Verification{Report: classified(), Int8: &compress.Int8{
-			Quantizer: "1.32.0", Ranges: 25, Samples: 75, Place: compress.Place{Threads: 1, Batch: 1},
-			Models: []compress.Int8Model{
-				{Of: "model.onnx", Bytes: 4 << 20, Time: 1.5, Speed: 1},
-				{Of: "model.onnx", How: "static", Bytes: 1 << 20, Report: classified(), Time: 0.6, Speed: 2.5},
-				{Of: "small.onnx", Bytes: 2 << 20, Report: &verify.Report{Samples: 75, Outputs: []verify.Output{{Name: "y", Values: 4, Cosine: 1, SNR: ref(31.25)}}}, Time: 0.9, Speed: 1.67},
-				{Of: "small.onnx", How: "dynamic", Bytes: 1 << 19, Report: &verify.Report{Samples: 75, Outputs: []verify.Output{{Name: "y", Values: 4, Cosine: 1}}}, Time: 0.4, Speed: 3.75},
-			},
-		}})
+		return Verification(w, &compress.Verification{Report: classified(), Int8: asInt8()})
 	})
+}
+
+// asInt8 is how models fare as int8.
+func asInt8() *compress.Int8 {
+	return &compress.Int8{
+		Quantizer: "1.32.0", Ranges: 25, Samples: 75, Place: compress.Place{Threads: 1, Batch: 1},
+		Models: []compress.Int8Model{
+			{Of: "model.onnx", Bytes: 4 << 20, Time: 1.5, Speed: 1},
+			{Of: "model.onnx", How: "static", Bytes: 1 << 20, Report: classified(), Time: 0.6, Speed: 2.5},
+			{Of: "small.onnx", Bytes: 2 << 20, Report: &verify.Report{Samples: 75, Outputs: []verify.Output{{Name: "y", Values: 4, Cosine: 1, SNR: ref(31.25)}}}, Time: 0.9, Speed: 1.67},
+			{Of: "small.onnx", How: "dynamic", Bytes: 1 << 19, Report: &verify.Report{Samples: 75, Outputs: []verify.Output{{Name: "y", Values: 4, Cosine: 1}}}, Time: 0.4, Speed: 3.75},
+		},
+	}
 }
 
 func TestMethodText(t *testing.T) {

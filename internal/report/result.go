@@ -59,6 +59,7 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 		}
 		p.verification(r.Verification)
 	}
+	p.asInt8(r)
 	p.verdict(VerdictOf(r))
 	return p.err
 }

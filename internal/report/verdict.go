@@ -35,6 +35,9 @@ func gained(r *compress.Result) string {
 		said += fmt.Sprintf(", the model %s of its multiply-adds (%s of %s)", Ratio(b.MACs, a.MACs), Count(b.MACs), Count(a.MACs))
 	}
 	switch l := r.Latency; {
+	case r.Int8 != nil:
+		alone, both := r.Int8.Models[1], r.Int8.Models[3]
+		said += fmt.Sprintf("; as int8 it runs at %.2f times the speed of the original as int8 (%s and %s).", both.Speed/alone.Speed, Millis(both.Time), Millis(alone.Time))
 	case l == nil || l.Skipped != "":
 		said += "; how fast it runs was not measured."
 	case l.Low <= 1 && l.High >= 1:
@@ -106,6 +109,9 @@ func next(r *compress.Result, asked compress.Asked) []compress.NextStep {
 		return nil
 	}
 	var out []compress.NextStep
+	if r.Unquantized != "" {
+		out = append(out, step("hold both against each other as int8, in a Python that has the packages onnxruntime and onnx", "verify", asked.Model, quote.Shell(r.Output.Path), "--data", on, "--int8"))
+	}
 	j := v.Judge()
 	kept := j.Measure == "" || verify.Fitting(j.Kind).Allows(verify.Value(j.Value))
 	short := tooFew(r, j)

@@ -149,7 +149,11 @@ func TestNext(t *testing.T) {
 		"not run":       {func(r *compress.Result) { r.Verification = nil }, nil},
 		"a goal is met": {func(r *compress.Result) { agreeing(0.99, 1000)(r); r.Trials = trials(false) }, []string{"-o small.smaller.onnx --calib photos --labels=l.tsv --crop=224 --target agree=97%"}},
 		"embeddings":    {func(r *compress.Result) { r.Verification = embeddings(100); r.Trials = trials(false) }, []string{"--target cosine=0.97"}},
-		"tuned":         {func(r *compress.Result) { agreeing(0.9, 1000)(r); r.Tuning = &compress.Tuning{} }, nil},
+		"not quantized": {
+			func(r *compress.Result) { agreeing(0.995, 1000)(r); r.Unquantized = "no Python" },
+			[]string{"onnx-compress verify model.onnx small.onnx --data photos --labels=l.tsv --crop=224 --int8", "onnx-compress explore"},
+		},
+		"tuned": {func(r *compress.Result) { agreeing(0.9, 1000)(r); r.Tuning = &compress.Tuning{} }, nil},
 	} {
 		r := result()
 		c.change(r)

@@ -30,6 +30,17 @@ func Verification(w io.Writer, v *compress.Verification) error {
 	return p.err
 }
 
+// asInt8 writes how the models of a run for int8 fare then, or why that is not known.
+func (p *printer) asInt8(r *compress.Result) {
+	switch {
+	case r.Int8 != nil:
+		p.line("")
+		p.int8(r.Int8)
+	case r.Unquantized != "":
+		p.line("NOT JUDGED as int8: %s", r.Unquantized)
+	}
+}
+
 // int8 writes how the models fare as int8.
 func (p *printer) int8(q *compress.Int8) {
 	p.line("as int8, by ONNX Runtime %s with ranges of %s, beside the original on %s more; time of one sample, %s:", q.Quantizer, number(q.Ranges, "sample"), number(q.Samples, "sample"), number(q.Threads, "thread"))

@@ -1,0 +1,97 @@
+package compress
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
+)
+
+// eighty is a run for int8 of the small network.
+func eighty(t *testing.T) RunOptions {
+	return to(t, Options{For: ForCPUInt8, Targets: []Target{share(MACs, 0.7)}, Source: images(60), CalibSamples: 40, Probes: 1, Methods: []string{"svd", "spatial", "cp-window"}})
+}
+
+// TestForInt8: where no Python has the quantizer, the result says so, and has for every chain what eight bits add, which its plan counts;
+// a plan without that loses less.
+func TestForInt8(t *testing.T) {
+	needRuntime(t)
+	bare := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bare, "python3"), []byte("#!/bin/sh\necho \"No module named 'onnx'\" >&2; exit 1\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bare)
+	o := eighty(t)
+	r, _ := runTo(t, zoo(t, "cnn"), o)
+	if r.Int8 != nil || !strings.Contains(r.Unquantized, "pip install") {
+		t.Errorf("judged as %+v, or not: %q", r.Int8, r.Unquantized)
+	}
+	added := 0.0
+	for _, s := range r.Sites {
+		if s.Rounding == nil && s.Method != Dense {
+			t.Errorf("%s, %s: rounding %v", s.Name, s.Method, s.Rounding)
+		}
+		if s.Rounding != nil {
+			added += *s.Rounding
+		}
+	}
+	sum := 0.0
+	for _, s := range r.Sites {
+		sum += *s.OutputChange
+	}
+	if added <= 0 || r.Plan.Loss <= sum {
+		t.Errorf("rounding adds %g, and of the loss %g the factors are %g", added, r.Plan.Loss, sum)
+	}
+}
+
+// TestJudgedInt8: a result that is for int8 is held against the original as int8, and not delivered where it is slower then.
+func TestJudgedInt8(t *testing.T) {
+	needRuntime(t)
+	python := provisiontest.Python(t, "onnx", "onnxruntime.quantization")
+	t.Setenv("PATH", filepath.Dir(python)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	o := eighty(t)
+	r, err := Run(context.Background(), in(t), zoo(t, "cnn"), o)
+	_, none := os.Stat(o.Output)
+	if late := (*Int8LateError)(nil); errors.As(err, &late) {
+		if late.Compressed >= late.Original || none == nil || !strings.Contains(late.Error(), "not delivered") {
+			t.Errorf("%v; %v", late, none)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := r.Int8
+	if r.Unquantized != "" || q == nil || q.Ranges != 40 || q.Samples != 20 || len(q.Models) != 4 || none != nil {
+		t.Fatalf("%q, %+v, %v", r.Unquantized, q, none)
+	}
+	if m := q.Models[3]; m.How != "static" || m.Of != o.Output || m.Report.Compressed != o.Output || *m.Report.Outputs[0].SNR < 3 {
+		t.Errorf("%+v", m)
+	}
+}
+
+// TestSlowerInt8: a model is slower as int8 where its quartiles say so too.
+func TestSlowerInt8(t *testing.T) {
+	model := func(low, speed, high float64) Int8Model {
+		return Int8Model{SpeedLow: low, Speed: speed, SpeedHigh: high}
+	}
+	for _, c := range []struct {
+		alone, both Int8Model
+		slower      bool
+	}{
+		{model(1.8, 1.9, 2), model(1.5, 1.6, 1.7), true},
+		{model(1.8, 1.9, 2), model(1.5, 1.6, 1.85), false},
+		{model(1.89, 1.9, 1.91), model(1.88, 1.885, 1.888), false},
+		{model(1.8, 1.9, 2), model(2.4, 2.5, 2.6), false},
+	} {
+		q := &Int8{Models: slices.Concat(make([]Int8Model, 1), []Int8Model{c.alone, {}, c.both})}
+		if q.slower() != c.slower {
+			t.Errorf("%+v beside %+v: slower %v", c.both, c.alone, q.slower())
+		}
+	}
+}
