@@ -265,8 +265,11 @@ func TestBoundsSpareFactors(t *testing.T) {
 		macs  float64
 		most  float64 // of the losses that are found
 	}{
-		{"a net", zoo(t, "cnn"), 0.8, 1}, {"a net", zoo(t, "cnn"), 0.6, 1}, {"a net", zoo(t, "cnn"), 0.4, 1},
-		{"one layer", alone(), 0.7, 0.5}, {"one layer", alone(), 0.4, 0.5},
+		{"a net", zoo(t, "cnn"), 0.8, 1},
+		{"a net", zoo(t, "cnn"), 0.6, 1},
+		{"a net", zoo(t, "cnn"), 0.4, 1},
+		{"one layer", alone(), 0.7, 0.5},
+		{"one layer", alone(), 0.4, 0.5},
 	} {
 		w := factoredIn(t, bare(), v.model, Options{Targets: []Target{share(MACs, v.macs)}, Methods: schemes(), RankMultiple: 1})
 		known, err := w.of.everything(context.Background(), w.env, w.a)
