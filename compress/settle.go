@@ -45,6 +45,7 @@ func (q *quest) promising(s *standing, slack float64) []*inquiry {
 		return nil
 	}
 	var out []*inquiry
+	margin := q.margin(s)
 	for i := range s.ladders {
 		l := &s.ladders[i]
 		if len(l.open) == 0 {
@@ -55,21 +56,38 @@ func (q *quest) promising(s *standing, slack float64) []*inquiry {
 			b.least = min(b.least, r.Reduced(prices))
 		}
 		for _, m := range q.a.inTurn() {
-			var rungs [][]option
-			var price []float64
-			for _, rung := range l.open {
-				r := l.stated(rung, q.bounds)
-				if p := r.Reduced(prices) - r.Loss; rung[0].method == m && b.passes(r.Loss, p) {
-					rungs, price = append(rungs, rung), append(price, p)
-				}
-			}
-			if len(rungs) > 0 {
+			if rungs, price := q.passing(l, i, m, prices, b, margin); len(rungs) > 0 {
 				out = append(out, l.inquiries(rungs, price, b)...)
 				break
 			}
 		}
 	}
 	return out
+}
+
+// passing are the open rungs of a method at ladder i that pass its bar, with their prices, by rising price: of those that no better choice can
+// have, one at most, and that where nothing of the method is known, so that there is something to look around.
+func (q *quest) passing(l *ladder, i int, m *decomp.Method, prices []float64, b bar, within *margin) (rungs [][]option, price []float64) {
+	var idle []option
+	var idlePrice float64
+	for _, rung := range l.open {
+		r := l.stated(rung, q.bounds)
+		p := r.Reduced(prices) - r.Loss
+		if rung[0].method != m || !b.passes(r.Loss, p) {
+			continue
+		}
+		switch fits, helps := within.fits(i, r), within.helps(i, r); {
+		case fits && helps:
+			rungs, price = append(rungs, rung), append(price, p)
+		case idle == nil || fits == (p > idlePrice): // the dearest of those that fit and do not help, else the cheapest
+			idle, idlePrice = rung, p
+		}
+	}
+	known := slices.ContainsFunc(l.rungs, func(rung []option) bool { return rung[0].method == m })
+	if len(rungs) == 0 && idle != nil && !known {
+		return [][]option{idle}, []float64{idlePrice}
+	}
+	return rungs, price
 }
 
 // inTurn are the methods in the order in which they are asked: none before its basis, whose losses are bounds for it.

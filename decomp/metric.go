@@ -44,17 +44,22 @@ func whiten(b linalg.Backend, m *linalg.Matrix, fraction float64) (whitening, er
 		return whitening{}, err
 	}
 	least := fraction * values[len(values)-1]
-	up, down, seen := v.Clone(), v.Clone(), v.Clone()
-	for i := range v.Data {
-		value := values[i%v.Cols]
-		quarter := math.Sqrt(math.Sqrt(max(value, least)))
-		up.Data[i] *= quarter
-		down.Data[i] /= quarter
-		seen.Data[i] *= math.Sqrt(min(max(value, 0)/least, 1))
+	lifted := func(i int) float64 { return math.Sqrt(math.Sqrt(max(values[i%v.Cols], least))) }
+	// A moment of many inputs takes most of the memory there is, so that all products are made of one scaled copy.
+	scaled := v.Clone()
+	for i := range scaled.Data {
+		scaled.Data[i] *= lifted(i)
 	}
-	w := whitening{root: b.Mul(false, true, 1, up, up), inverse: b.Mul(false, true, 1, down, down)}
+	w := whitening{root: b.Mul(false, true, 1, scaled, scaled)}
+	for i, x := range v.Data {
+		scaled.Data[i] = x / lifted(i)
+	}
+	w.inverse = b.Mul(false, true, 1, scaled, scaled)
 	if values[0] < least {
-		w.seen = seen
+		for i := range v.Data {
+			v.Data[i] *= math.Sqrt(min(max(values[i%v.Cols], 0)/least, 1))
+		}
+		w.seen = v
 	}
 	return w, nil
 }

@@ -180,6 +180,21 @@ func mirrorUpper(m *Matrix) {
 	}
 }
 
+// transposeSquare exchanges the two triangles of a square matrix.
+func transposeSquare(m *Matrix) {
+	const tile = 32 // as in T
+	n := m.Rows
+	for i0 := 0; i0 < n; i0 += tile {
+		for j0 := 0; j0 <= i0; j0 += tile {
+			for i := i0; i < min(i0+tile, n); i++ {
+				for j := j0; j < min(j0+tile, i); j++ {
+					m.Data[i*n+j], m.Data[j*n+i] = m.Data[j*n+i], m.Data[i*n+j]
+				}
+			}
+		}
+	}
+}
+
 // solve32Size checks the blocks of SolveSPD32 and returns the order of a and the number of right-hand sides.
 func solve32Size(a, b Block32) (n, m int) {
 	if a.Rows != a.Cols || a.Rows != b.Rows {

@@ -183,9 +183,9 @@ func (o *openBLAS) SymEig(a *Matrix) ([]float64, *Matrix, error) {
 	if err != nil || a.Rows == 0 {
 		return values, columns, err
 	}
-	vectors := columns.T()
-	fixColumnSigns(vectors, nil)
-	return values, vectors, nil
+	transposeSquare(columns)
+	fixColumnSigns(columns, nil)
+	return values, columns, nil
 }
 
 func (o *openBLAS) SymEigValues(a *Matrix) ([]float64, error) {

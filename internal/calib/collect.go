@@ -63,7 +63,7 @@ func collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rew
 		return nil, err
 	}
 	c := newCollector(sites, inputs, o)
-	workers, batch := c.share(inputs) // and at least two runs, where the model's own batch allows, which tell what is noise
+	batch, workers := c.batch(), o.Threads // and at least two runs, where the model's own batch allows, which tell what is noise
 	order := indices
 	if o.Probes > 0 {
 		if order, err = bySize(ctx, src, indices, inputs); err != nil {
@@ -91,6 +91,7 @@ func collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rew
 		defer c.probe.close()
 		batch = min(batch, (len(indices)+1)/2)
 	}
+	workers = min(workers, c.workers(inputs, batch))
 	runs, err := feed.New(src, order, inputs, batch, workers)
 	if err != nil {
 		return nil, err
@@ -171,34 +172,46 @@ func newCollector(sites []rewrite.Site, inputs []samples.InputSpec, o Options) *
 	return c
 }
 
-// share divides the memory: how many workers there can be, and how many samples a
-// batch. The batch does not depend on the number of threads.
-func (c *collector) share(inputs []samples.InputSpec) (workers, batch int) {
-	var sums, largest, activations int64
+// activations is what the sites' inputs take, and with sensitivities their outputs' gradients, in bytes a sample.
+func (c *collector) activations() (bytes int64) {
 	seen := map[int]bool{}
 	for k, st := range c.stations {
-		sums += InputBytes(st.site, c.o.Samples)
-		largest = max(largest, workerBytes(st.site, c.o.Samples))
 		if !seen[c.from[k]] {
 			seen[c.from[k]] = true
-			activations += inputBytes(st.site)
+			bytes += inputBytes(st.site)
 		}
+	}
+	for _, s := range c.sensors {
+		bytes += outputBytes(s.site)
+	}
+	return bytes
+}
+
+// batch is how many samples run at once, whatever the number of threads.
+func (c *collector) batch() int {
+	if each := c.activations(); each > 0 {
+		return int(max(1, min(int64(c.o.Batch), c.o.Memory/4/each)))
+	}
+	return c.o.Batch
+}
+
+// workers is how many there can be with runs of so many samples in what the sums leave of the memory.
+func (c *collector) workers(inputs []samples.InputSpec, batch int) int {
+	var sums, largest int64
+	for _, st := range c.stations {
+		sums += InputBytes(st.site, c.o.Samples)
+		largest = max(largest, workerBytes(st.site, c.o.Samples))
 	}
 	for _, s := range c.sensors {
 		bytes := sensitivityBytes(s.site, c.o.Memory)
 		sums += bytes
 		largest = max(largest, bytes+workerSpare)
-		activations += outputBytes(s.site)
 	}
-	batch = c.o.Batch
-	if activations > 0 {
-		batch = int(max(1, min(int64(batch), c.o.Memory/4/activations)))
+	run := c.activations()
+	if samples.Batch(inputs) == 0 { // else the model's own batch is counted already
+		run *= int64(batch)
 	}
-	if samples.Batch(inputs) > 0 {
-		activations /= int64(batch) // the model's own batch is counted already
-	}
-	each := largest + activations*int64(batch)
-	return int(max(1, min(int64(c.o.Threads), (c.o.Memory-sums)/each))), batch
+	return int(max(1, min(int64(c.o.Threads), (c.o.Memory-sums)/max(largest+run, 1))))
 }
 
 // begin makes the function of one worker.

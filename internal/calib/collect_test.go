@@ -387,13 +387,18 @@ func TestWorkersFitMemory(t *testing.T) {
 		{1 << 30, 4, 4}, {30 << 20, 4, 3}, {1, 4, 1},
 	} {
 		o := Options{Memory: c.memory, Threads: int(c.threads)}.withDefaults()
-		workers, batch := newCollector(sites, in, o).share(in)
+		all := newCollector(sites, in, o)
+		batch := all.batch()
+		workers := all.workers(in, batch)
 		o.Threads = 1
-		if _, other := newCollector(sites, in, o).share(in); other != batch {
+		if other := newCollector(sites, in, o).batch(); other != batch {
 			t.Errorf("memory %d: batch %d with %d threads and %d with one", c.memory, batch, c.threads, other)
 		}
 		if int64(workers) != c.workers {
 			t.Errorf("memory %d, %d threads: %d workers, want %d", c.memory, c.threads, workers, c.workers)
+		}
+		if fewer := all.workers(in, 1000); fewer > workers || workers > 1 && c.memory == 30<<20 && fewer == workers {
+			t.Errorf("memory %d, %d threads: %d workers with %d samples a run, %d with 1000", c.memory, c.threads, workers, batch, fewer)
 		}
 	}
 }

@@ -51,8 +51,8 @@ func (s *sums) means(part int) facts {
 	return f
 }
 
-// merge returns the moments of both parts together.
-func merge(a, b facts) facts {
+// merge returns the moments of both parts together. Unless a is to be kept, the largest of its numbers become theirs.
+func merge(a, b facts, keep bool) facts {
 	share := float64(b.n) / float64(max(a.n+b.n, 1))
 	matrices := func(x, y []*linalg.Matrix) []*linalg.Matrix {
 		out := make([]*linalg.Matrix, len(x))
@@ -69,16 +69,28 @@ func merge(a, b facts) facts {
 		return out
 	}
 	targets := func(x, y target) target { return target{matrices(x.ex, y.ex), vectors(x.e, y.e)} }
-	return facts{
-		n: a.n + b.n, xx: matrices(a.xx, b.xx), x: vectors(a.x, b.x), own: targets(a.own, b.own), both: targets(a.both, b.both),
-		ee: matrices(a.ee, b.ee),
+	out := facts{
+		n: a.n + b.n, xx: a.xx, x: vectors(a.x, b.x), own: targets(a.own, b.own), both: targets(a.both, b.both), ee: matrices(a.ee, b.ee),
 	}
+	if keep {
+		out.xx = matrices(a.xx, b.xx)
+		return out
+	}
+	for g, m := range a.xx {
+		blendInto(m.Data, m.Data, b.xx[g].Data, share)
+	}
+	return out
 }
 
 func blend(a, b []float64, share float64) []float64 {
 	out := make([]float64, len(a))
-	for i := range a {
-		out[i] = a[i] + share*(b[i]-a[i])
-	}
+	blendInto(out, a, b, share)
 	return out
+}
+
+// blendInto is blend into numbers that may be those of a.
+func blendInto(to, a, b []float64, share float64) {
+	for i := range a {
+		to[i] = a[i] + share*(b[i]-a[i])
+	}
 }

@@ -74,7 +74,9 @@ func (w *walk) solve(ctx context.Context, st *stop, out *Outcome) error {
 	if !(after[best] < before) {
 		return nil
 	}
-	chain, err := p.from(chains[best]).fit(ctx, merge(fit, held), list[best])
+	all := w.together(st, fit, held)
+	fit, held = facts{}, facts{}
+	chain, err := p.from(chains[best]).fit(ctx, all, list[best])
 	if unsolvable(err) {
 		return nil
 	}
@@ -84,6 +86,19 @@ func (w *walk) solve(ctx context.Context, st *stop, out *Outcome) error {
 	out.Chain, out.Kept, out.After = chain, true, after[best]/energy
 	out.Shortcut, out.Ridge = list[best].short, list[best].ridge
 	return nil
+}
+
+// together merges what a site was judged by. Where the next site does not read the same columns, nothing else holds the moments of the
+// parts any more.
+func (w *walk) together(st *stop, fit, held facts) facts {
+	inputs := st.sums.inputs
+	if next := st.k + 1; next < len(w.order) {
+		if c := &w.choices[w.order[next]]; inputs.match(&c.Site, c.Felt) {
+			return merge(fit, held, true)
+		}
+	}
+	inputs.done = [2]*inputFacts{}
+	return merge(fit, held, false)
 }
 
 // try returns what each candidate, fitted on the one part of the samples, leaves of the errors on the other, +Inf
