@@ -334,6 +334,11 @@ func FuzzFromJSON(f *testing.F) {
 		if (err == nil) != strings.HasSuffix(strings.TrimSpace(b.String()), "</html>") {
 			t.Errorf("error %v, and a page of %d bytes", err, b.Len())
 		}
+		if r, err := ResultFromJSON(data); err == nil {
+			if err := Comparison(&b, r, pagetest.Full(3, 3)); err != nil {
+				t.Error(err)
+			}
+		}
 	})
 }
 
