@@ -127,7 +127,9 @@ func (s *subject) preparation(folder string) []string {
 	case whole || height != width:
 		out = []string{fmt.Sprintf("resize=%dx%d", height, width)}
 	default:
-		short := func(z samples.Size) bool { return min(z.Height, z.Width) < height || min(z.Height, z.Width) > height*4/3 }
+		short := func(z samples.Size) bool {
+			return min(z.Height, z.Width) < height || min(z.Height, z.Width) > height*4/3
+		}
 		if len(sizes) == 0 || slices.ContainsFunc(sizes, short) {
 			out = []string{fmt.Sprintf("resize=%d", height*8/7)} // as 256 are to 224
 		}

@@ -75,16 +75,16 @@ func (s *subject) samplesHere() string {
 func (s *subject) howPrepared() question {
 	if s.takesImages() {
 		return question{
-			flags:     prepares,
-			text:      "How are images prepared, as " + strings.Join(prepares, "=, ") + "= by spaces?",
+			flags: prepares,
+			text:  "How are images prepared, as " + strings.Join(prepares, "=, ") + "= by spaces?",
 			suggested: func(a answers) string {
 				if pairs := s.preparation(a["calib"][0]); len(pairs) > 0 {
 					return strings.Join(pairs, " ")
 				}
 				return none
 			},
-			read:      func(word string, a answers) error { return readPairs(word, prepares, a) },
-			skip:      func(a answers) bool { return a["calib"] == nil || !isFolder(a["calib"][0]) },
+			read: func(word string, a answers) error { return readPairs(word, prepares, a) },
+			skip: func(a answers) bool { return a["calib"] == nil || !isFolder(a["calib"][0]) },
 		}
 	}
 	return question{

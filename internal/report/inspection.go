@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -37,15 +38,27 @@ func Inspection(w io.Writer, i *compress.Inspection, verbose bool) error {
 		p.line("      to count all, say at which sizes it runs, for example%s", shapeFlags(i.Supposed))
 	}
 	rows := make([][]any, 0, len(i.Sites))
+	most := int64(0)
+	for _, s := range i.Sites {
+		most = max(most, s.MACs)
+	}
 	for _, s := range i.Sites {
 		macs := "?"
 		if s.MACs > 0 {
 			macs = Count(s.MACs)
 		}
-		rows = append(rows, []any{s.Name, s.Op, kernel(s.Out, s.In, s.Groups, s.Window), s.Type, Count(s.Params), macs, s.BreakEven, s.MaxRank})
+		rows = append(rows, []any{s.Name, s.Op, kernel(s.Out, s.In, s.Groups, s.Window), s.Type, Count(s.Params), macs, s.BreakEven, s.MaxRank, bar(s.MACs, most)})
 	}
 	if len(rows) > 0 {
-		p.grid(Columns([]string{"site", "op", "kernel", "type"}, "params", "MACs", "break-even", "full rank"), rows)
+		titles := Columns([]string{"site", "op", "kernel", "type"}, "params", "MACs", "break-even", "full rank")
+		if most > 0 {
+			titles = append(titles, Column{Title: "MACs as bars"})
+		} else {
+			for k := range rows {
+				rows[k] = rows[k][:len(titles)]
+			}
+		}
+		p.grid(titles, rows)
 	}
 	p.spectra(i.Sites, verbose)
 	for _, s := range i.Sites {
@@ -55,6 +68,17 @@ func Inspection(w io.Writer, i *compress.Inspection, verbose bool) error {
 	p.nodes("left alone:", i.Skipped, verbose)
 	p.axes(i, verbose)
 	return p.err
+}
+
+// longestBar is how many characters the largest number takes.
+const longestBar = 20
+
+// bar draws a number beside the largest one; what is too small to be seen in it has none.
+func bar(n, most int64) string {
+	if most <= 0 {
+		return ""
+	}
+	return strings.Repeat("█", int(math.Round(longestBar*float64(n)/float64(most))))
 }
 
 // shapeFlags are flags that name shapes of inputs; without any they say how such flags look.

@@ -50,7 +50,9 @@ func ofTwo(p pair) *document {
 }
 
 // each has one text for either result.
-func (p pair) each(of func(r *compress.Result) string) [2]string { return [2]string{of(p[0]), of(p[1])} }
+func (p pair) each(of func(r *compress.Result) string) [2]string {
+	return [2]string{of(p[0]), of(p[1])}
+}
 
 func (p pair) tiles() []tile {
 	left := func(name string, of func(f *compress.File) int64, write func(int64) string) tile {

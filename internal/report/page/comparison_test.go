@@ -47,7 +47,9 @@ func TestComparison(t *testing.T) {
 			[]string{"Predicted loss by"},
 		},
 		"not run": {
-			func(b *compress.Result) { b.Verification, b.Unverified, b.Latency, b.Frontier = nil, "no runtime", nil, nil },
+			func(b *compress.Result) {
+				b.Verification, b.Unverified, b.Latency, b.Frontier = nil, "no runtime", nil, nil
+			},
 			[]string{"of B, the compressed model was not run: no runtime", "Of B no other budget was looked at"},
 			[]string{"Between them"},
 		},
@@ -94,9 +96,9 @@ func TestResultFromJSON(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	for text, want := range map[string]string{
-		"[]": "no JSON object",
-		"{}": "names no schema",
-		`{"schema":"onnx-compress/tuning/1"}`:           "side by side stand results of compress",
+		"[]":                                  "no JSON object",
+		"{}":                                  "names no schema",
+		`{"schema":"onnx-compress/tuning/1"}`: "side by side stand results of compress",
 		`{"schema":"onnx-compress/result/1","sites":7}`: "is not one",
 	} {
 		if _, err := ResultFromJSON([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {

@@ -46,14 +46,14 @@ type section struct {
 
 // block is one of its fields.
 type block struct {
-	Text     string
-	Points   []point // a list
-	Table    *table
-	Chart    *picture
-	Pictures []picture // side by side
-	Figures  []figure  // likewise
-	Command  string
-	Details  *details
+	Text    string
+	Points  []point // a list
+	Table   *table
+	Chart   *picture
+	Figures []figure // side by side
+	Network []layerBar
+	Command string
+	Details *details
 
 	err error // why it could not be drawn
 }
@@ -208,7 +208,7 @@ func (d *document) beside(first, second string) {
 // shown returns the blocks that have something to show.
 func shown(blocks []block) []block {
 	return slices.DeleteFunc(slices.Clone(blocks), func(b block) bool {
-		return b.Text == "" && len(b.Points) == 0 && b.Table == nil && b.Chart == nil && len(b.Pictures) == 0 && len(b.Figures) == 0 && b.Command == "" && b.Details == nil
+		return b.Text == "" && len(b.Points) == 0 && b.Table == nil && b.Chart == nil && len(b.Figures) == 0 && len(b.Network) == 0 && b.Command == "" && b.Details == nil
 	})
 }
 
