@@ -51,7 +51,7 @@ func Inspection(w io.Writer, i *compress.Inspection, verbose bool) error {
 	}
 	if len(rows) > 0 {
 		titles := Columns([]string{"site", "op", "kernel", "type"}, "params", "MACs", "break-even", "full rank")
-		if most > 0 {
+		if most > 0 && len(rows) > 1 {
 			titles = append(titles, Column{Title: "MACs as bars"})
 		} else {
 			for k := range rows {
