@@ -53,7 +53,8 @@ type Options struct {
 	// then measured on the weights alone.
 	Source samples.Source
 	// CalibSamples is how many samples calibration draws; default 1024, but at
-	// most nine tenths of what there are, so that some are left to verify on, and without targets and goals at most half.
+	// most nine tenths of what there are, so that some are left to verify on, with goals as
+	// many as these need, up to half, and without targets and goals half.
 	CalibSamples int
 	// Stats, when set, is a file for the statistics of the calibration. When it
 	// holds those of the same model, samples and options, they are read; else they
@@ -125,9 +126,12 @@ func (o Options) calibSamples(n int) int {
 	if o.CalibSamples > 0 {
 		return min(o.CalibSamples, n)
 	}
-	held := (n + 9) / 10
+	held, half := (n+9)/10, (n+1)/2
+	for _, g := range o.Goals { // so that one set judges the search and another the result
+		held = max(held, min(2*needed(g), half))
+	}
 	if o.fitting { // whose goals need samples as much as calibration does
-		held = (n + 1) / 2
+		held = half
 	}
 	return min(1024, max(n-held, min(n, 1)))
 }

@@ -216,6 +216,20 @@ func TestSplitOfSamples(t *testing.T) {
 			t.Errorf("%d of %d samples, asked for %d; want %d", got, c.samples, c.asked, c.want)
 		}
 	}
+	for _, c := range []struct {
+		samples int
+		goal    verify.Bound
+		want    int
+	}{
+		{600, verify.Bound{Measure: verify.Agreement, Value: 0.99}, 400}, // two sets of 100
+		{300, verify.Bound{Measure: verify.Agreement, Value: 0.99}, 150},
+		{3000, verify.Bound{Measure: verify.Agreement, Value: 0.99}, 1024},
+		{600, verify.Bound{Measure: verify.SNR, Value: 30}, 540},
+	} {
+		if got := (Options{Goals: []verify.Bound{c.goal}}).calibSamples(c.samples); got != c.want {
+			t.Errorf("%d of %d samples for %s; want %d", got, c.samples, c.goal, c.want)
+		}
+	}
 	needRuntime(t)
 	r, _ := run(t, zoo(t, "cnn"), Options{Targets: []Target{half(MACs)}, Source: images(6), CalibSamples: 6})
 	if r.Verification != nil || !strings.Contains(r.Unverified, "all 6 samples were used for calibration") {

@@ -176,7 +176,7 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 
 // foreignFlags are those of other programs that the documents name.
 func foreignFlags() []string {
-	return []string{"--useCudaGraph", "--exportProfile", "--profilingVerbosity"}
+	return []string{"--length", "--useCudaGraph", "--exportProfile", "--profilingVerbosity"}
 }
 
 // checkLinks wants every link within the repository to lead to a file, and to a heading in

@@ -90,7 +90,15 @@ func pagesOf(t *testing.T) []string {
 		tool(t, folder, 0, "report", name+".json", "-o", name+".html")
 		paths = append(paths, filepath.Join(folder, name+".html"))
 	}
-	return paths
+	other := pagetest.Full(60, 10)
+	other.Output.Path, other.Sites = "other.onnx", other.Sites[2:]
+	data, err := json.Marshal(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(folder, "other.json"), string(data))
+	tool(t, folder, 0, "report", "everything.json", "other.json", "-o", "both.html")
+	return append(paths, filepath.Join(folder, "both.html"))
 }
 
 // opened opens a page, which must be there at once: in one of three attempts, since other

@@ -4,8 +4,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/goccy/go-yaml"
 
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
 )
@@ -165,4 +168,24 @@ func TestPreCommitSystem(t *testing.T) {
 	r.commit(false, "net.small.onnx: STALE: changed since it was made: source", "net.onnx")
 	tool(t, r.folder, 0, "convert", "net.onnx", "--target", "macs=0.8", "--methods", "svd", "-q")
 	r.commit(true, "Passed", "net.onnx", "net.small.onnx")
+}
+
+// TestHooksReadNoConfiguration: no hook takes its bounds from a configuration that merely lies there.
+func TestHooksReadNoConfiguration(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(moduleRoot(t), ".pre-commit-hooks.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hooks []struct{ ID, Entry string }
+	if err := yaml.Unmarshal(data, &hooks); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range hooks {
+		if !slices.Contains(strings.Fields(h.Entry), "--no-config") {
+			t.Errorf("%s: %s", h.ID, h.Entry)
+		}
+	}
+	if len(hooks) != 2 {
+		t.Errorf("%d hooks", len(hooks))
+	}
 }

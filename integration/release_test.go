@@ -107,7 +107,7 @@ func checkArchive(t *testing.T, dist, platform string, archives map[string]strin
 		t.Fatalf("%s: %v", found[0], err)
 	}
 	for _, want := range []string{
-		program, "LICENSE", "README.md", "completion/onnx-compress.bash", "completion/_onnx-compress", "completion/onnx-compress.fish", "completion/onnx-compress.ps1",
+		program, "LICENSE", "README.md", "onnx-compress.mk", "completion/onnx-compress.bash", "completion/_onnx-compress", "completion/onnx-compress.fish", "completion/onnx-compress.ps1",
 		"man/onnx-compress.1", "man/onnx-compress-compress.1",
 	} {
 		if !slices.ContainsFunc(names, func(name string) bool { return strings.HasSuffix(name, "/"+want) }) {

@@ -3,6 +3,7 @@ package integration
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,7 +29,7 @@ func beginning(t *testing.T, folder, way string) {
 			}
 		}
 	}
-	if way == "texts" {
+	if slices.Contains([]string{"texts", "tickets", "language"}, way) {
 		provisiontest.Python(t, "tokenizers")
 	}
 	if len(keep) == 0 {

@@ -54,6 +54,7 @@ func TestWheel(t *testing.T) {
 		t.Fatalf("pip install: %d\n%s", code, out)
 	}
 	program := filepath.Join(env, "bin", "onnx-compress")
+	checkRule(t, filepath.Join(env, "share", "onnx-compress", "onnx-compress.mk"))
 	alone := []string{"ONNX_COMPRESS_ORT=", "ONNX_COMPRESS_OPENBLAS=", "ONNX_COMPRESS_CACHE=" + filepath.Join(folder, "cache"), "PATH=" + filepath.Join(folder, "nothing"), "VIRTUAL_ENV="}
 	if code, out := runIn(t, folder, alone, program, "version"); code != 0 || !strings.HasPrefix(out, "onnx-compress ") {
 		t.Fatalf("version: %d %s", code, out)
@@ -68,6 +69,23 @@ func TestWheel(t *testing.T) {
 	model(t, "cnn", 1, filepath.Join(folder, "net.onnx"))
 	if code, out := runIn(t, folder, alone, program, "net.onnx", "-o", "small.onnx", "--target", "macs=0.8", "--methods", "svd"); code != 0 || !strings.Contains(out, "verified on") {
 		t.Errorf("compress: %d\n%s", code, out)
+	}
+}
+
+// checkRule wants a file to be the rule for make.
+func checkRule(t *testing.T, path string) {
+	t.Helper()
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	want, err := os.ReadFile(filepath.Join(moduleRoot(t), "onnx-compress.mk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != string(want) {
+		t.Errorf("%s is another file", path)
 	}
 }
 

@@ -112,8 +112,11 @@ func (s *images) prepare(img *image.NRGBA, i int) (Sample, error) {
 	}
 	size := img.Bounds().Size()
 	if p := s.pixels; p.height >= 0 && p.height != size.Y || p.width >= 0 && p.width != size.X {
-		want := fmt.Sprintf("%sx%s", side(p.height), side(p.width))
-		return Sample{}, fmt.Errorf("image %s: it is %dx%d (height x width), the model wants %s; resize or crop the images to %s", path, size.Y, size.X, want, want)
+		want, by := fmt.Sprintf("%sx%s", side(p.height), side(p.width)), fmt.Sprintf("--resize %dx%d", p.height, p.width)
+		if min(p.height, p.width) < 0 { // lines of text, for the most part
+			by = fmt.Sprintf("--resize %d, the length of the short side", max(p.height, p.width))
+		}
+		return Sample{}, fmt.Errorf("image %s: it is %dx%d (height x width), the model wants %s; resize or crop the images to %s (%s)", path, size.Y, size.X, want, want, by)
 	}
 	t, err := s.pixels.tensor(s.pixels.channels, size.Y, size.X, s.channelAt(img))
 	if err != nil {
@@ -224,7 +227,7 @@ func (s *images) shape(img *image.NRGBA) (*image.NRGBA, error) {
 	if c := s.opts.Crop; c != (Size{}) {
 		size = img.Bounds().Size()
 		if c.Width > size.X || c.Height > size.Y {
-			return nil, fmt.Errorf("a crop of %s does not fit into its %dx%d pixels; resize it first", c, size.Y, size.X)
+			return nil, fmt.Errorf("a crop of %s does not fit into its %dx%d pixels; resize it first (--resize %d, the length of the short side), or in place of the crop (--resize %s)", c, size.Y, size.X, max(c.Height, c.Width), c)
 		}
 		x, y := middle(size.X-c.Width), middle(size.Y-c.Height)
 		img = img.SubImage(image.Rect(x, y, x+c.Width, y+c.Height)).(*image.NRGBA)

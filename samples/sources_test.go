@@ -315,7 +315,7 @@ func TestOpenErrors(t *testing.T) {
 	_, err := mustOpen(t, shots, SourceOptions{}, image).Sample(0)
 	testkit.WantError(t, err, "x.png", "it is 2x3", "the model wants 2x2", "resize or crop")
 	_, err = mustOpen(t, shots, SourceOptions{Crop: Size{9, 1}}, spec("x", -1, 3, -1, -1)).Sample(0)
-	testkit.WantError(t, err, "x.png", "9x1", "resize it first")
+	testkit.WantError(t, err, "x.png", "9x1", "resize it first (--resize ")
 	broken := file("b.jpg", "no picture")
 	_, err = mustOpen(t, broken, SourceOptions{}, image).Sample(0)
 	testkit.WantError(t, err, broken, "cannot be decoded")

@@ -2,8 +2,8 @@
 """Builds a Python wheel that carries the onnx-compress program, and the Python package that runs it.
 
 Needs Go and nothing but Python's standard library. The same sources and version give the
-same bytes. Installing the wheel puts the program on the PATH of the environment; its extra
-"runtime" brings the two shared libraries, which the program finds beside itself, "onnx" what reads models for Python,
+same bytes. Installing the wheel puts the program on the PATH of the environment, and onnx-compress.mk into its
+share/onnx-compress; its extra "runtime" brings the two shared libraries, which the program finds beside itself, "onnx" what reads models for Python,
 and "texts" what makes tokens of texts.
 """
 
@@ -88,6 +88,7 @@ def write(path, version, platform, program, windows):
     files = {
         **package(),
         f"onnx_compress-{version}.data/scripts/{script}": program,
+        f"onnx_compress-{version}.data/data/share/onnx-compress/onnx-compress.mk": (ROOT / "onnx-compress.mk").read_bytes(),
         f"{info}/licenses/LICENSE": (ROOT / "LICENSE").read_bytes(),
         f"{info}/METADATA": METADATA.format(version=version, readme=readme).encode(),
         f"{info}/WHEEL": WHEEL.format(tags=tags).encode(),

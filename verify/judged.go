@@ -3,6 +3,7 @@ package verify
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/onnx-compress/onnx-compress/internal/outputs"
@@ -120,9 +121,26 @@ func (j Judged) sentence(r *Report) string {
 		if j.Value == nil {
 			return fmt.Sprintf("Its outputs are the original's numbers on %s.", on)
 		}
-		return fmt.Sprintf("Its outputs keep a signal to noise ratio of %s on %s, at %s, where it is least.", decibels(*j.Value), on, j.Output)
+		return fmt.Sprintf("Its outputs keep a signal to noise ratio of %s on %s, at %s, where it is least%s.", decibels(*j.Value), on, j.Output, r.differing())
+	}
+	if slices.ContainsFunc(r.Outputs, func(o Output) bool { return !o.Ignored && o.Uncompared == "" }) {
+		return "No output that counts could be compared: all are empty for every sample, as where a detector finds nothing. Are the samples prepared as the model wants them?"
 	}
 	return "No output that counts could be compared."
+}
+
+// differing says for how many samples sizes differ that depend on the data, if for any: how many boxes a detector finds.
+func (r *Report) differing() string {
+	most := 0
+	for _, o := range r.Outputs {
+		if !o.Ignored {
+			most = max(most, o.Differing)
+		}
+	}
+	if most == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; for %d of them it gives more or fewer values than the original, such as boxes, and these are not compared", most)
 }
 
 // share2 writes a share in percent with two digits behind the point.

@@ -104,6 +104,12 @@ func TestJudge(t *testing.T) {
 		"Its outputs keep a signal to noise ratio of 12.50 dB on 1 sample, at z, where it is least.": {
 			Samples: 1, Outputs: []Output{{Name: "y", Values: 3, SNR: f(20)}, {Name: "z", Values: 3, SNR: f(12.5)}, {Name: "w", Values: 3, SNR: f(1), Ignored: true}},
 		},
+		"Its outputs keep a signal to noise ratio of 9.00 dB on 8 samples, at boxes, where it is least; for 3 of them it gives more or fewer values than the original, such as boxes, and these are not compared.": {
+			Samples: 8, Outputs: []Output{{Name: "boxes", Values: 3, SNR: f(9), Differing: 3}, {Name: "w", Values: 3, SNR: f(1), Ignored: true, Differing: 5}},
+		},
+		"No output that counts could be compared: all are empty for every sample, as where a detector finds nothing. Are the samples prepared as the model wants them?": {
+			Samples: 7, Outputs: []Output{{Name: "boxes"}, {Name: "w", Ignored: true}},
+		},
 		"Its outputs are the original's numbers on 7 samples.":                         {Samples: 7, Outputs: []Output{{Values: 3}}},
 		"No output that counts could be compared.":                                     {Samples: 7, Outputs: []Output{{Uncompared: "a map"}}},
 		"Nothing real judged it: random inputs show that it runs, not how good it is.": {Samples: 8, Evidence: Random, Outputs: []Output{{Values: 3, SNR: f(3)}}},

@@ -118,7 +118,7 @@ func (c *initCommand) run(cmd *cobra.Command, args []string) error {
 	if err := writeFile(c.output, func(w io.Writer) error { _, err := io.WriteString(w, text); return err }); err != nil {
 		return err
 	}
-	_, err = io.WriteString(c.out, c.next(about, a))
+	_, err = io.WriteString(c.out, c.next(cmd.Flags(), about, a))
 	return err
 }
 
@@ -215,7 +215,7 @@ func (c *initCommand) ask(ctx context.Context, about *subject, a answers) error 
 }
 
 // next says what there is to do with the configuration.
-func (c *initCommand) next(about *subject, a answers) string {
+func (c *initCommand) next(f *pflag.FlagSet, about *subject, a answers) string {
 	run := "onnx-compress " + quote.Shell(about.path)
 	outside := slices.ContainsFunc(insideOnly, func(name string) bool { return a[name] != nil && !inside(a[name][0]) })
 	if c.output != configName || outside {
@@ -224,6 +224,15 @@ func (c *initCommand) next(about *subject, a answers) string {
 	if a["calib"] != nil {
 		return fmt.Sprintf("%s is written. Next:\n  %s\n", quote.Name(c.output), run)
 	}
-	return fmt.Sprintf("%s is written, without samples: nothing real will judge the result. A few hundred make it far better.\n%s\nand then name them as calib in %s. Next:\n  %s\n",
-		quote.Name(c.output), doorFor(quote.Shell(about.path), about.inputs), quote.Name(c.output), run)
+	way, again := about.door(), "onnx-compress init "+quote.Shell(about.path)
+	if way.made == "" {
+		again += " " + way.flags
+	}
+	for _, word := range given(f, quote.Shell) { // as it was answered, but for what samples say themselves
+		if name, _, _ := strings.Cut(strings.TrimPrefix(word, "--"), "="); !slices.Contains([]string{"calib", "input-shape", "force"}, name) {
+			again += " " + word
+		}
+	}
+	return fmt.Sprintf("%s is written, without samples: nothing real will judge the result. A few hundred make it far better.\n%s\n  %s --force\nWithout them:\n  %s\n",
+		quote.Name(c.output), way, again, run)
 }

@@ -65,6 +65,9 @@ func (s *subject) samplesHere() string {
 			}
 		}
 	}
+	if here := onlyHere(none, isPhotos); s.takesImages() && here != none {
+		return strings.TrimSuffix(here, "/")
+	}
 	return none
 }
 
@@ -72,11 +75,16 @@ func (s *subject) samplesHere() string {
 func (s *subject) howPrepared() question {
 	if s.takesImages() {
 		return question{
-			flags:     prepares,
-			text:      "How are images prepared, as " + strings.Join(prepares, "=, ") + "= by spaces?",
-			suggested: func(answers) string { return s.preparation() },
-			read:      func(word string, a answers) error { return readPairs(word, prepares, a) },
-			skip:      func(a answers) bool { return a["calib"] == nil || !isFolder(a["calib"][0]) },
+			flags: prepares,
+			text:  "How are images prepared, as " + strings.Join(prepares, "=, ") + "= by spaces?",
+			suggested: func(a answers) string {
+				if pairs := s.preparation(a["calib"][0]); len(pairs) > 0 {
+					return strings.Join(pairs, " ")
+				}
+				return none
+			},
+			read: func(word string, a answers) error { return readPairs(word, prepares, a) },
+			skip: func(a answers) bool { return a["calib"] == nil || !isFolder(a["calib"][0]) },
 		}
 	}
 	return question{
@@ -102,19 +110,6 @@ func (s *subject) howPrepared() question {
 }
 
 func (s *subject) takesImages() bool { return len(s.inputs) > 0 && len(s.inputs[0].Shape) == 4 }
-
-// preparation is what the first input shows of how images may be prepared, as pairs by spaces.
-func (s *subject) preparation() string {
-	var out []string
-	words := strings.Fields(preparation(s.inputs[0]))
-	for i := 0; i+1 < len(words); i += 2 {
-		out = append(out, strings.TrimPrefix(words[i], "--")+"="+words[i+1])
-	}
-	if len(out) == 0 {
-		return none
-	}
-	return strings.Join(out, " ")
-}
 
 // readPairs reads NAME=VALUE by spaces.
 func readPairs(text string, names []string, a answers) error {

@@ -50,9 +50,14 @@ func configFor(about *subject, a answers) (string, error) {
 			remark = ""
 		}
 	}
-	if a["calib"] == nil && about.takesImages() && about.preparation() != none {
-		line("  # %s", remark)
-		line("  # %s", strings.ReplaceAll(strings.ReplaceAll(about.preparation(), "=", ": "), " n", "\n  # n"))
+	if a["calib"] == nil {
+		for _, pair := range about.preparation(here) {
+			if remark != "" {
+				line("  # %s", remark)
+				remark = ""
+			}
+			line("  # %s", strings.Replace(pair, "=", ": ", 1))
+		}
 	}
 	put("input-shape", "The sizes that the model leaves open.", "")
 	put("kind", "What outputs are, by which they are judged: "+kindsText()+".", about.kinds())

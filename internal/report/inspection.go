@@ -1,9 +1,11 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -16,8 +18,12 @@ import (
 // same reason the first few, or, when verbose, all.
 func Inspection(w io.Writer, i *compress.Inspection, verbose bool) error {
 	p := &printer{w: w}
-	p.line("%s: %s MACs, %s parameters; %s, %s with weights",
-		i.Path, Count(i.MACs), Count(i.Params), number(len(i.Sites), "site"), number(len(i.Skipped), "other node"))
+	macs := Count(i.MACs) + " MACs"
+	if i.MACs == 0 && len(i.Uncounted) > 0 {
+		macs = "MACs unknown"
+	}
+	p.line("%s: %s, %s parameters; %s, %s with weights",
+		i.Path, macs, Count(i.Params), number(len(i.Sites), "site"), number(len(i.Skipped), "other node"))
 	if len(i.Outputs) > 0 {
 		var gives []string
 		for _, o := range i.Outputs {
@@ -26,18 +32,33 @@ func Inspection(w io.Writer, i *compress.Inspection, verbose bool) error {
 		p.line("gives %s", strings.Join(gives, ", "))
 	}
 	for _, u := range i.Unknown {
-		p.line("note: %s; sizes that depend on it are unknown (--input-shape NAME=SIZEx… gives it)", u)
+		p.line("note: %s; sizes that depend on it are unknown", u)
+	}
+	if len(i.Unknown) > 0 {
+		p.line("      to count all, say at which sizes it runs, for example%s", shapeFlags(i.Supposed))
 	}
 	rows := make([][]any, 0, len(i.Sites))
+	most := int64(0)
+	for _, s := range i.Sites {
+		most = max(most, s.MACs)
+	}
 	for _, s := range i.Sites {
 		macs := "?"
 		if s.MACs > 0 {
 			macs = Count(s.MACs)
 		}
-		rows = append(rows, []any{s.Name, s.Op, kernel(s.Out, s.In, s.Groups, s.Window), s.Type, Count(s.Params), macs, s.BreakEven, s.MaxRank})
+		rows = append(rows, []any{s.Name, s.Op, kernel(s.Out, s.In, s.Groups, s.Window), s.Type, Count(s.Params), macs, s.BreakEven, s.MaxRank, bar(s.MACs, most)})
 	}
 	if len(rows) > 0 {
-		p.grid(Columns([]string{"site", "op", "kernel", "type"}, "params", "MACs", "break-even", "full rank"), rows)
+		titles := Columns([]string{"site", "op", "kernel", "type"}, "params", "MACs", "break-even", "full rank")
+		if most > 0 && len(rows) > 1 {
+			titles = append(titles, Column{Title: "MACs as bars"})
+		} else {
+			for k := range rows {
+				rows[k] = rows[k][:len(titles)]
+			}
+		}
+		p.grid(titles, rows)
 	}
 	p.spectra(i.Sites, verbose)
 	for _, s := range i.Sites {
@@ -47,6 +68,26 @@ func Inspection(w io.Writer, i *compress.Inspection, verbose bool) error {
 	p.nodes("left alone:", i.Skipped, verbose)
 	p.axes(i, verbose)
 	return p.err
+}
+
+// longestBar is how many characters the largest number takes.
+const longestBar = 20
+
+// bar draws a number beside the largest one; what is too small to be seen in it has none.
+func bar(n, most int64) string {
+	if most <= 0 {
+		return ""
+	}
+	return strings.Repeat("█", int(math.Round(longestBar*float64(n)/float64(most))))
+}
+
+// shapeFlags are flags that name shapes of inputs; without any they say how such flags look.
+func shapeFlags(shapes map[string][]int) string {
+	out := ""
+	for _, name := range slices.Sorted(maps.Keys(shapes)) {
+		out += " --input-shape " + quote.Shell(name+"="+strings.ReplaceAll(strings.Trim(fmt.Sprint(shapes[name]), "[]"), " ", "x"))
+	}
+	return cmp.Or(out, " --input-shape NAME=1x3x224x224")
 }
 
 // axes writes what may be narrowed, and what may not: of those with the same reason the first few, or, when verbose, all.

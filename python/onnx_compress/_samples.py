@@ -62,7 +62,7 @@ def write(path: pathlib.Path, samples: Union[Mapping[str, Any], Iterable[Any]], 
 
     A dict of arrays is all samples, one array per input. Otherwise samples are run through: each item is a dict by the inputs' names, or
     an array, or a tuple or list of arrays in the order of the inputs, of which what stands behind the inputs, such as labels, does not
-    count. An array with as many axes as its input is a batch, whose first axis numbers samples; with one axis less it is one sample.
+    count; a dict or a tuple of arrays may be what labels stand behind. An array with as many axes as its input is a batch, whose first axis numbers samples; with one axis less it is one sample.
     With a limit no more than that are taken of what is run through.
     """
     if not inputs:
@@ -119,6 +119,8 @@ def _parts(item: Any, inputs: list[Input], what: str) -> Iterator[Any]:
     """Yields what an item has for every input."""
     if isinstance(item, Mapping):
         yield from _by_name(item, inputs, what)
+    elif isinstance(item, (tuple, list)) and item and isinstance(item[0], (Mapping, tuple)):  # inputs and labels, as in TensorFlow's datasets
+        yield from _parts(item[0], inputs, what)
     elif isinstance(item, (tuple, list)) and not (item and np.isscalar(item[0])):
         if len(item) < len(inputs):
             raise UsageError(f"{what} has {len(item)} arrays, the model has {len(inputs)} inputs ({', '.join(map(str, inputs))})")

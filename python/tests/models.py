@@ -141,3 +141,25 @@ class Loader:
         for i in range(0, len(self._array), self._batch):
             x = self._array[i : i + self._batch]
             yield [Tensor(x), Tensor(np.zeros(len(x), np.int64))]
+
+
+class EagerTensor:
+    """Looks to the package as a tensor of TensorFlow does: an array behind numpy(), and no gradient."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array = array
+
+    def numpy(self) -> np.ndarray:
+        return self._array
+
+
+class Dataset:
+    """Gives what a dataset of TensorFlow does: batches in a form of its own, with labels behind them."""
+
+    def __init__(self, form: Any, batch: int, *arrays: np.ndarray) -> None:
+        self._form, self._batch, self._arrays = form, batch, arrays
+
+    def __iter__(self) -> Iterator[Any]:
+        for i in range(0, len(self._arrays[0]), self._batch):
+            parts = [EagerTensor(a[i : i + self._batch]) for a in self._arrays]
+            yield self._form(parts, EagerTensor(np.zeros(len(parts[0].numpy()), np.int64)))

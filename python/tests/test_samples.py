@@ -13,6 +13,8 @@ import numpy as np
 from onnx_compress import UsageError, _progress, _samples
 from onnx_compress._samples import Input
 
+from .models import Dataset, Loader, Tensor
+
 IMAGE = [Input("input", "float32", (-1, 3, 4, 4))]
 TOKENS = [Input("ids", "int64", (-1, -1)), Input("mask", "int64", (-1, -1))]
 
@@ -54,6 +56,25 @@ class TestSamples(unittest.TestCase):
         ):
             with self.subTest(name):
                 np.testing.assert_array_equal(self.written(samples, IMAGE)["input"], x)
+
+    def test_loaders(self) -> None:
+        """What loaders of torch and datasets of TensorFlow give, with labels and without, is the same as arrays."""
+        x = np.arange(5 * 48, dtype=np.float32).reshape(5, 3, 4, 4)
+        ids, mask = np.arange(12).reshape(4, 3), np.ones((4, 3), np.int64)
+        for name, samples, inputs, wanted in (
+            ("torch", Loader(x, 2), IMAGE, {"input": x}),
+            ("torch, a dict a batch", [{"input": Tensor(x[:3])}, {"input": Tensor(x[3:])}], IMAGE, {"input": x}),
+            ("images and labels", Dataset(lambda p, y: (p[0], y), 2, x), IMAGE, {"input": x}),
+            ("images alone", Dataset(lambda p, y: p[0], 2, x), IMAGE, {"input": x}),
+            ("inputs in the order of the model's", Dataset(lambda p, y: (*p, y), 3, ids, mask), TOKENS, {"ids": ids, "mask": mask}),
+            ("a tuple of inputs, and labels", Dataset(lambda p, y: ((p[0], p[1]), y), 3, ids, mask), TOKENS, {"ids": ids, "mask": mask}),
+            ("a dict of inputs, and labels", Dataset(lambda p, y: ({"mask": p[1], "ids": p[0]}, y), 3, ids, mask), TOKENS, {"ids": ids, "mask": mask}),
+        ):
+            with self.subTest(name):
+                found = self.written(samples, inputs)
+                self.assertEqual(list(found), list(wanted))
+                for column, array in wanted.items():
+                    np.testing.assert_array_equal(found[column], array)
 
     def test_limit(self) -> None:
         def endless() -> Any:

@@ -95,7 +95,7 @@ func layerBlocks(r *compress.Result) []block {
 				f.Kept, number(len(r.Sites), "layer"), number(f.Fit, "calibration sample"), grouped(f.Held)))
 		}
 	}
-	return append(out, spectraBlock(r))
+	return append(out, networkBlocks(r)...)
 }
 
 func layersIntro(r *compress.Result) string {
@@ -242,32 +242,6 @@ func corrections(r *compress.Result) block {
 	}
 	return folded("Measurements that the losses were corrected by", tabled("Corrections",
 		report.Columns([]string{"Layers", "Method"}, "Rank", "Predicted", "Measured", "Samples", "Ratio"), rows))
-}
-
-// spectraBlock draws for each layer what every method could do there.
-func spectraBlock(r *compress.Result) block {
-	at := sitesThat(r, func(s compress.SiteResult) bool { return len(s.Spectra) > 0 })
-	if len(at) == 0 {
-		return block{}
-	}
-	said := "The error of a layer against what is left of its multiply-adds, for each method that was on offer there; the ring is what was chosen. A curve that falls early is a layer that is easy to compress."
-	if len(at) > drawnSpectra {
-		said += fmt.Sprintf(" Of %d layers, the %d with the most multiply-adds are shown.", len(at), drawnSpectra)
-		at = largest(at, drawnSpectra, func(i int) float64 { return float64(r.Sites[i].MACsBefore) })
-	}
-	var pictures []picture
-	for _, i := range at {
-		p := spectrum(&r.Sites[i])
-		svg, err := chart.SVG(p)
-		if err != nil { // no rank loses anything, or none has a size
-			continue
-		}
-		pictures = append(pictures, picture{p.Title, template.HTML(svg)})
-	}
-	if len(pictures) == 0 {
-		return block{}
-	}
-	return folded(fmt.Sprintf("Spectra of %s: what each method could have done", number(len(pictures), "layer")), text("%s", said), block{Pictures: pictures})
 }
 
 // spectrum draws the methods of one layer, those that lose least first.

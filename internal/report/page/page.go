@@ -46,14 +46,14 @@ type section struct {
 
 // block is one of its fields.
 type block struct {
-	Text     string
-	Points   []point // a list
-	Table    *table
-	Chart    *picture
-	Pictures []picture // side by side
-	Figures  []figure  // likewise
-	Command  string
-	Details  *details
+	Text    string
+	Points  []point // a list
+	Table   *table
+	Chart   *picture
+	Figures []figure // side by side
+	Network []layerBar
+	Command string
+	Details *details
 
 	err error // why it could not be drawn
 }
@@ -95,23 +95,45 @@ func Exploration(w io.Writer, e *compress.Exploration) error { return ofExplorat
 
 // FromJSON writes the page of what --json has written, which its schema tells.
 func FromJSON(w io.Writer, data []byte) error {
-	var head struct {
-		Schema *string `json:"schema"`
-	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return fmt.Errorf("no JSON object: %w", err)
-	}
-	if head.Schema == nil {
-		return errors.New("no result of onnx-compress: it names no schema")
+	schema, err := schemaOf(data)
+	if err != nil {
+		return err
 	}
 	var known []string
 	for _, k := range kinds() {
-		if k.schema == *head.Schema {
+		if k.schema == schema {
 			return k.write(w, data)
 		}
 		known = append(known, k.schema)
 	}
-	return fmt.Errorf("there is no page for the schema %q; there is one for %s", *head.Schema, strings.Join(known, ", "))
+	return fmt.Errorf("there is no page for the schema %q; there is one for %s", schema, strings.Join(known, ", "))
+}
+
+// ResultFromJSON reads the result of a compression that --json has written.
+func ResultFromJSON(data []byte) (r *compress.Result, err error) {
+	schema, err := schemaOf(data)
+	if err != nil {
+		return nil, err
+	}
+	if schema != compress.ResultSchema {
+		return nil, fmt.Errorf("it is of the schema %q; side by side stand results of compress, which are of %s", schema, compress.ResultSchema)
+	}
+	err = decoded(nil, data, func(_ io.Writer, v *compress.Result) error { r = v; return nil })
+	return r, err
+}
+
+// schemaOf is what a document says that it is.
+func schemaOf(data []byte) (string, error) {
+	var head struct {
+		Schema *string `json:"schema"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return "", fmt.Errorf("no JSON object: %w", err)
+	}
+	if head.Schema == nil {
+		return "", errors.New("no result of onnx-compress: it names no schema")
+	}
+	return *head.Schema, nil
 }
 
 // kind is a kind of document that there is a page for.
@@ -186,7 +208,7 @@ func (d *document) beside(first, second string) {
 // shown returns the blocks that have something to show.
 func shown(blocks []block) []block {
 	return slices.DeleteFunc(slices.Clone(blocks), func(b block) bool {
-		return b.Text == "" && len(b.Points) == 0 && b.Table == nil && b.Chart == nil && len(b.Pictures) == 0 && len(b.Figures) == 0 && b.Command == "" && b.Details == nil
+		return b.Text == "" && len(b.Points) == 0 && b.Table == nil && b.Chart == nil && len(b.Figures) == 0 && len(b.Network) == 0 && b.Command == "" && b.Details == nil
 	})
 }
 

@@ -29,7 +29,7 @@ func TestResult(t *testing.T) {
 	for _, want := range []string{
 		"&lt;net&gt;.onnx, compressed", "50.0 % of its multiply-adds", "1.50 times as fast", "97.00 % of 1000 samples", "−0.70 points",
 		"None of them is among the 1,024", "/gate &amp; co", "2 nodes: it has subgraphs", "its size is unknown", "/a_b", "its sensitivity was estimated",
-		"onnx-compress compress &#39;models/&lt;net&gt;.onnx&#39; --target=macs=0.5", strings.Repeat("cd", 32), "images/&lt;0&gt;.png", "Spectra of 12 layers",
+		"onnx-compress compress &#39;models/&lt;net&gt;.onnx&#39; --target=macs=0.5", strings.Repeat("cd", 32), "images/&lt;0&gt;.png", "The network, layer by layer", "svd, rank 9: 1 M → 400 k", `<rect width="40" height="10" class="after"/>`, "A layer opens what each method could have done",
 		"agree=99%", "99.10 % agree", "equal outputs", "out of reach", "The state after epoch 3", "Learn longer.", "4 MiB", "at most 4.0 % above that of the best choice", "chosen: 50.0 % left",
 		"10 of 12 layers with weights",
 	} {
@@ -217,9 +217,9 @@ func TestLess(t *testing.T) {
 				for i := range r.Sites {
 					r.Sites[i].Method, r.Sites[i].Rank = compress.Dense, nil
 				}
-				r.Axes = []compress.AxisResult{{Name: "conv1", Units: 64, Kept: []int{1, 2, 5}, Readers: []string{"conv2"}, Loss: 0.01}}
+				r.Axes = []compress.AxisResult{{Name: "conv1", Units: 64, Kept: []int{1, 2, 5}, Producers: []string{"/conv1"}, Readers: []string{"/conv2"}, Loss: 0.01}}
 			},
-			[]string{"with weights became narrower, and none was added", "Channels between layers", "conv2", "narrower</td>"},
+			[]string{"with weights became narrower, and none was added", "Channels between layers", "conv2", "narrower</td>", "writes 3 of 64 channels", "reads 3 of 64 channels"},
 			[]string{"no layer was changed", "Error of every layer"},
 		},
 		"shared samples": {
@@ -352,6 +352,11 @@ func FuzzFromJSON(f *testing.F) {
 		err := FromJSON(&b, data)
 		if (err == nil) != strings.HasSuffix(strings.TrimSpace(b.String()), "</html>") {
 			t.Errorf("error %v, and a page of %d bytes", err, b.Len())
+		}
+		if r, err := ResultFromJSON(data); err == nil {
+			if err := Comparison(&b, r, pagetest.Full(3, 3)); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/quote"
+	"github.com/onnx-compress/onnx-compress/samples"
+	"github.com/onnx-compress/onnx-compress/verify"
+)
+
+// door is a way to samples: what to have, a command that makes them of it where one is needed, and the flags by which a run takes them.
+type door struct{ from, made, flags string }
+
+// String is the door with the command that goes through it.
+func (d door) String() string {
+	if d.made != "" {
+		return d.from + ":\n  " + d.made
+	}
+	return d.from + ":"
+}
+
+// photoDoor leads to a folder of images, prepared by flags.
+func photoDoor(folder, prepared string) door {
+	return door{from: "From a folder of JPEG, PNG or WebP images, prepared as the model wants them", flags: "--calib " + folder + prepared}
+}
+
+// door is the way to samples that fits what a model takes: texts where there are ids of tokens, recordings where an input is called a
+// wave, else photos. It names the files that lie in the current folder, where these leave no doubt.
+func (s *subject) door() door {
+	model := quote.Shell(s.path)
+	for _, in := range s.inputs {
+		name := strings.ToLower(in.Name)
+		switch {
+		case len(in.Shape) == 2 && !in.Type.IsFloat() && (strings.HasSuffix(name, "ids") || name == "tokens"):
+			return door{
+				"From a file with a text a line, by the Python package of the wheel",
+				fmt.Sprintf("python -m onnx_compress.texts %s --tokenizer tokenizer.json --model %s -o calib.npz", onlyHere("texts.txt", isText), model), "--calib calib.npz",
+			}
+		case len(in.Shape) < 4 && slices.ContainsFunc([]string{"wave", "audio", "speech", "sound", "input_values"}, func(s string) bool { return strings.Contains(name, s) }):
+			return door{
+				"From a folder of WAV files, by the Python package of the wheel",
+				fmt.Sprintf("python -m onnx_compress.waves %s --model %s --rate 16000 -o calib.npz", onlyHere("recordings/", hasFiles(".wav", ".wave")), model), "--calib calib.npz",
+			}
+		}
+	}
+	folder := onlyHere("photos/", isPhotos)
+	return photoDoor(folder, asFlags(s.preparation(folder)))
+}
+
+// onlyHere is the one entry of the current folder that is such, as a word for a shell, with a slash behind a folder; otherwise it is the name that
+// stands for one.
+func onlyHere(otherwise string, such func(os.DirEntry) bool) string {
+	entries, err := os.ReadDir(".")
+	if err != nil {
+		return otherwise
+	}
+	found := ""
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") || quote.Name(e.Name()) != e.Name() || !such(e) {
+			continue
+		}
+		if found != "" {
+			return otherwise
+		}
+		found = quote.Shell(e.Name())
+		if e.IsDir() {
+			found += "/"
+		}
+	}
+	if found == "" {
+		return otherwise
+	}
+	return found
+}
+
+// isText tells whether an entry may be a file of texts, as lists that come with models and programs are not.
+func isText(e os.DirEntry) bool {
+	name, ok := strings.CutSuffix(strings.ToLower(e.Name()), ".txt")
+	known := []string{"vocab", "merges", "requirements", "labels", "classes", "license", "readme", "notice"}
+	return ok && e.Type().IsRegular() && !slices.ContainsFunc(known, func(k string) bool { return strings.HasPrefix(name, k) })
+}
+
+func isPhotos(e os.DirEntry) bool { return hasFiles(".jpg", ".jpeg", ".png", ".webp")(e) }
+
+// hasFiles tells whether an entry is a folder with files that end so in it; only its first entries are looked at.
+func hasFiles(ends ...string) func(os.DirEntry) bool {
+	return func(e os.DirEntry) bool {
+		if !e.IsDir() {
+			return false
+		}
+		f, err := os.Open(e.Name())
+		if err != nil {
+			return false
+		}
+		defer f.Close()
+		names, _ := f.Readdirnames(64) // what there is of them; a folder that cannot be read holds none
+		return slices.ContainsFunc(names, func(name string) bool { return slices.Contains(ends, strings.ToLower(filepath.Ext(name))) })
+	}
+}
+
+// preparation is how the images of a folder, which need not be there, may be prepared for the first input, as NAME=VALUE: brought to its size as
+// most networks of its kind want it, which the sizes of the images say more of, and with colours likewise.
+func (s *subject) preparation(folder string) []string {
+	if !s.takesImages() {
+		return nil
+	}
+	shape := s.inputs[0].Shape
+	channels, height, width := shape[1], shape[2], shape[3]
+	if shape[3] == 1 || shape[3] == 3 {
+		channels, height, width = shape[3], shape[1], shape[2]
+	}
+	sizes, err := samples.ImageSizes(folder, 32)
+	if err != nil {
+		sizes = nil
+	}
+	var out []string
+	colours := "imagenet"
+	switch whole := slices.ContainsFunc(s.outputs, func(o compress.OutputInspection) bool { return slices.Contains([]verify.Kind{"boxes", "mask"}, o.Kind) }); {
+	case height > 0 && width < 0: // lines of text
+		out, colours = []string{fmt.Sprintf("resize=%d", height)}, "half"
+	case height <= 0 || width <= 0:
+	case whole || height != width:
+		out = []string{fmt.Sprintf("resize=%dx%d", height, width)}
+	default:
+		short := func(z samples.Size) bool {
+			return min(z.Height, z.Width) < height || min(z.Height, z.Width) > height*4/3
+		}
+		if len(sizes) == 0 || slices.ContainsFunc(sizes, short) {
+			out = []string{fmt.Sprintf("resize=%d", height*8/7)} // as 256 are to 224
+		}
+		out = append(out, fmt.Sprintf("crop=%d", height))
+	}
+	if channels == 3 {
+		out = append(out, "normalize="+colours)
+	}
+	return out
+}
+
+// asFlags writes NAME=VALUE as flags, each with a blank before it.
+func asFlags(pairs []string) string {
+	out := ""
+	for _, p := range pairs {
+		name, value, _ := strings.Cut(p, "=")
+		out += " --" + name + " " + value
+	}
+	return out
+}
