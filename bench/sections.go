@@ -199,8 +199,6 @@ func (b *bench) batchNorm() error {
 	return nil
 }
 
-func mib(n int64) float64 { return float64(n) / (1 << 20) }
-
 func (b *bench) sameBytes() error {
 	b.printf("SHA-256 of the written file, the command run twice and with one, two and three threads.\n\n```\n%s\n```\n\n| threads | SHA-256 |\n|---|---|\n",
 		b.command(append(b.calibrated("resnet20_cifar10.onnx", "small.onnx", "0.5"), "--threads", "N")...))
