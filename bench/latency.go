@@ -32,10 +32,7 @@ func (b *bench) latency() error {
 }
 
 func (b *bench) latencySqueezenet() error {
-	return b.latencies(b.model("squeezenet1.1_imagenet.onnx"), "macs=0.7", []string{
-		"--calib", b.sample("imagenet"), "--labels", b.sample("imagenet/labels.tsv"), "--calib-samples", "512",
-		"--verify-samples", "488", "--crop", "224", "--normalize", "imagenet", "--no-refit",
-	}, speeds())
+	return b.latencies(b.model("squeezenet1.1_imagenet.onnx"), "macs=0.7", b.photos("--normalize", "imagenet", "--no-refit"), speeds())
 }
 
 // latencyFashion measures the same on a network of thin layers, where few ranks fill a block.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -112,8 +111,5 @@ func (b *bench) squeezed(macs string) []string {
 }
 
 func (b *bench) squeezeData() []string {
-	return []string{
-		b.model("squeezenet1.1_imagenet.onnx"), "-o", filepath.Join(b.work, "small.onnx"), "--calib", b.sample("imagenet"), "--labels", b.sample("imagenet/labels.tsv"),
-		"--calib-samples", "512", "--verify-samples", "488", "--crop", "224", "--normalize", "imagenet",
-	}
+	return append([]string{b.model("squeezenet1.1_imagenet.onnx"), "-o", b.file("small.onnx")}, b.photos("--normalize", "imagenet")...)
 }

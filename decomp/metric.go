@@ -44,15 +44,18 @@ func whiten(b linalg.Backend, m *linalg.Matrix, fraction float64) (whitening, er
 		return whitening{}, err
 	}
 	least := fraction * values[len(values)-1]
-	lifted := func(i int) float64 { return math.Sqrt(math.Sqrt(max(values[i%v.Cols], least))) }
+	quarter := make([]float64, len(values)) // λ^¼, lifted
+	for i, value := range values {
+		quarter[i] = math.Sqrt(math.Sqrt(max(value, least)))
+	}
 	// A moment of many inputs takes most of the memory there is, so that all products are made of one scaled copy.
 	scaled := v.Clone()
 	for i := range scaled.Data {
-		scaled.Data[i] *= lifted(i)
+		scaled.Data[i] *= quarter[i%v.Cols]
 	}
 	w := whitening{root: b.Mul(false, true, 1, scaled, scaled)}
 	for i, x := range v.Data {
-		scaled.Data[i] = x / lifted(i)
+		scaled.Data[i] = x / quarter[i%v.Cols]
 	}
 	w.inverse = b.Mul(false, true, 1, scaled, scaled)
 	if values[0] < least {

@@ -14,16 +14,7 @@ import (
 func middle(t *testing.T, m decomp.Method) (decomptest.Specimen, decomp.Chain) {
 	t.Helper()
 	s := decomptest.Random(3, decomp.Shape{Out: 8, In: 6, Window: []int{3, 3}, Groups: 2})
-	spectrum, err := m.Factor(linalg.Gonum(), s.Kernel, s.Metric)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ranks := m.Ranks(s.Kernel.Shape, 1)
-	chain, err := spectrum.Chain(ranks[len(ranks)/2])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s, chain
+	return s, halfway(t, m, s)
 }
 
 func TestRefitOfAnotherChain(t *testing.T) {
