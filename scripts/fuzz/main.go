@@ -110,10 +110,10 @@ func runAll(targets []target, span time.Duration, jobs int) error {
 		places <- struct{}{}
 		wait.Go(func() {
 			defer func() { <-places }()
-			out, err := t.run(span)
+			out, busy, err := t.run(span)
 			print.Lock()
 			defer print.Unlock()
-			fmt.Printf("%-24s %-28s %s\n", t.name, filepath.Base(t.pkg), reached(out))
+			fmt.Printf("%-24s %-28s %s %4.0f CPU s\n", t.name, filepath.Base(t.pkg), reached(out), busy.Seconds())
 			if err != nil {
 				failed++
 				fmt.Printf("%s\n%s %s: %v\n", out, t.pkg, t.name, err)
@@ -132,23 +132,29 @@ func runAll(targets []target, span time.Duration, jobs int) error {
 // of their time.
 const brief = time.Minute
 
-func (t target) run(span time.Duration) ([]byte, error) {
+// run fuzzes and returns what Go printed and the time of processors that it took, compiling among it.
+func (t target) run(span time.Duration) ([]byte, time.Duration, error) {
 	args := []string{
 		"test", t.pkg, "-run", "^$", "-fuzz", "^" + t.name + "$", "-fuzztime", span.String(), "-fuzzminimizetime", "1x", "-parallel", "1",
 	}
 	if span < brief {
 		empty, err := os.MkdirTemp("", "fuzz-")
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		defer os.RemoveAll(empty)
 		args = append(args, "-args", "-test.fuzzcachedir="+empty)
 	}
-	out, err := exec.Command("go", args...).CombinedOutput()
-	if err != nil && bytes.Contains(out, []byte("context deadline exceeded")) && !bytes.Contains(out, []byte("Failing input")) {
-		return out, nil // Go says so where the time ends while an input is being sent to the worker
+	cmd := exec.Command("go", args...)
+	out, err := cmd.CombinedOutput()
+	var busy time.Duration
+	if s := cmd.ProcessState; s != nil {
+		busy = s.UserTime() + s.SystemTime()
 	}
-	return out, err
+	if err != nil && bytes.Contains(out, []byte("context deadline exceeded")) && !bytes.Contains(out, []byte("Failing input")) {
+		return out, busy, nil // Go says so where the time ends while an input is being sent to the worker
+	}
+	return out, busy, err
 }
 
 var progress = regexp.MustCompile(`elapsed: (\w+), execs: (\d+) .*total: (\d+)`)
