@@ -208,7 +208,7 @@ func (c *collapser) leaks(x expanded, found []graph.Node) bool {
 // restore has a weight computed again that is as it was.
 func (c *collapser) restore(x expanded) {
 	t := x.constants[0]
-	if now, ok := c.stored[t.Name()]; !ok || now.Proto() != t.Proto() || c.uses[t.Name()] == 0 {
+	if now, ok := c.stored[t.Name()]; ok && now.Proto() != t.Proto() || c.uses[t.Name()] == 0 || !c.makers[t.Name()].IsZero() {
 		return
 	}
 	c.free[t.Name()] = true
@@ -220,13 +220,38 @@ func (c *collapser) restore(x expanded) {
 	}
 }
 
-// ordered returns nodes in the order that they have in the original, where they are that one's.
-func ordered(nodes []graph.Node, original *graph.Graph) []graph.Node {
+// ordered returns nodes in the order that they have in the original, where they are that one's; else in theirs, each behind what
+// makes what it reads.
+func (c *collapser) ordered(nodes []graph.Node, original *graph.Graph) []graph.Node {
 	if slices.ContainsFunc(nodes, func(n graph.Node) bool { return original.Position(n) < 0 }) {
-		return nodes
+		return c.behindMakers(nodes)
 	}
 	slices.SortFunc(nodes, func(a, b graph.Node) int { return original.Position(a) - original.Position(b) })
 	return nodes
+}
+
+// behindMakers returns nodes in their order, but for those that stand before what makes what they read.
+func (c *collapser) behindMakers(nodes []graph.Node) []graph.Node {
+	left := map[graph.Node]bool{}
+	for _, n := range nodes {
+		left[n] = true
+	}
+	out := make([]graph.Node, 0, len(nodes))
+	var add func(n graph.Node)
+	add = func(n graph.Node) {
+		if !left[n] {
+			return
+		}
+		delete(left, n)
+		for _, v := range n.Reads() {
+			add(c.makers[v])
+		}
+		out = append(out, n)
+	}
+	for _, n := range nodes {
+		add(n)
+	}
+	return out
 }
 
 // model returns the model, with constants of the original that nodes read again.
@@ -244,7 +269,7 @@ func (c *collapser) model(original *onnxio.Model) *onnxio.Model {
 	for _, n := range c.parts.Nodes {
 		add(n)
 	}
-	c.parts.Nodes = ordered(nodes, graph.Of(original))
+	c.parts.Nodes = c.ordered(nodes, graph.Of(original))
 	c.parts.Initializers = slices.DeleteFunc(c.parts.Initializers, func(t onnxio.Tensor) bool { return c.free[t.Name()] })
 	c.parts.Initializers = append(c.parts.Initializers, c.welded...)
 	read := map[string]bool{}

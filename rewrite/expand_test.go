@@ -324,3 +324,84 @@ func TestSharedAttention(t *testing.T) {
 		t.Errorf("%v", have)
 	}
 }
+
+// computedRecurrents is testmodels.Recurrents with weights of inputs that nodes make of nodes' constants, as exporters of PyTorch write them.
+func computedRecurrents(t *testing.T) *onnxio.Model {
+	t.Helper()
+	m := testkit.Built(t, testmodels.Recurrents(5))
+	defer m.Close()
+	g := graph.Of(m)
+	parts := g.Parts()
+	parts.Nodes = nil
+	for _, n := range g.Nodes() {
+		w, ok := g.Initializer(n.Input(1))
+		if n.Op() == "LSTM" || n.Op() == "GRU" {
+			if !ok {
+				t.Fatalf("%s reads no constant", n.Op())
+			}
+			d, err := w.Dense()
+			if err != nil {
+				t.Fatal(err)
+			}
+			flat := d
+			flat.Shape = []int{d.Len()}
+			sizes, err := onnxio.NewTensor("", tensor.Int64, []int{3}, []float64{float64(d.Shape[0]), float64(d.Shape[1]), float64(d.Shape[2])})
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts.Nodes = append(parts.Nodes, graph.NewNode("Constant", "", nil, []string{w.Name() + ".flat"}, graph.Tensor("value", onnxio.DenseTensor("", flat))),
+				graph.NewNode("Constant", "", nil, []string{w.Name() + ".sizes"}, graph.Tensor("value", sizes)),
+				graph.NewNode("Reshape", "", []string{w.Name() + ".flat", w.Name() + ".sizes"}, []string{w.Name()}))
+			parts.Initializers = slices.DeleteFunc(parts.Initializers, func(i onnxio.Tensor) bool { return i.Name() == w.Name() })
+		}
+		parts.Nodes = append(parts.Nodes, n)
+	}
+	out := parts.Plain().Model()
+	if err := out.Check(); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// Weights of recurrent operators that nodes compute are made again where they stay, whatever changes beside them.
+func TestComputedRecurrentWeights(t *testing.T) {
+	lib, m := orttest.Open(t), computedRecurrents(t)
+	defer m.Close()
+	r := rand.New(rand.NewPCG(5, 5))
+	x := tensor.New(tensor.Float32, 6, 3, 16)
+	for i, v := 0, x.Float32s(); i < len(v); i++ {
+		v[i] = float32(r.NormFloat64())
+	}
+	inputs := map[string]tensor.Dense{"x": x}
+	want := execute(t, lib, m, inputs)
+	e, err := rewrite.Expand(m, map[string][]int{"x": x.Shape}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sites, skips := linear(t, e.Model)
+	if len(sites) != 4 {
+		t.Fatalf("%d sites, want 4: %v", len(sites), skips)
+	}
+	for mask := range 1 << len(sites) {
+		var some []rewrite.Site
+		for i := range sites {
+			if mask>>i&1 == 1 {
+				some = append(some, sites[i])
+			}
+		}
+		small, err := rewrite.Apply(e.Model, patchAll(t, e.Model, some, 0), rewrite.ApplyOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if small, err = e.Collapse(small); err != nil {
+			t.Fatalf("sites %b changed: %v", mask, err)
+		}
+		if mask == 0 && !maps.Equal(operators(m), operators(small)) {
+			t.Errorf("not the same again: %v, want %v", operators(small), operators(m))
+		}
+		compare(t, want, execute(t, lib, small, inputs))
+		if err := small.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
