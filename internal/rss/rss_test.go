@@ -93,3 +93,35 @@ func TestSpool(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSpoolOfManyPieces: far more pieces are kept than a process may have maps, whatever their sizes.
+func TestSpoolOfManyPieces(t *testing.T) {
+	s, err := NewSpool(1 << 60)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const pieces = 100_000
+	var kept [][]float64
+	for i := range pieces {
+		v, err := s.Floats([]float64{float64(i), 1, 2}[:1+i%3])
+		if err != nil {
+			t.Fatalf("piece %d: %v", i, err)
+		}
+		b, err := s.Bytes([]byte("abcdefg")[:i%8])
+		if err != nil || len(b) != i%8 {
+			t.Fatalf("piece %d: %q, %v", i, b, err)
+		}
+		kept = append(kept, v)
+	}
+	for i, v := range kept {
+		if v[0] != float64(i) || len(v) != 1+i%3 {
+			t.Fatalf("piece %d is %v", i, v)
+		}
+	}
+	if n := len(s.maps); n > 1 {
+		t.Errorf("%d maps for little more than 2 MB", n)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -20,6 +20,7 @@ type Spool struct {
 	file   *os.File
 	end    int64
 	maps   []mmap.MMap
+	room   []byte // of the last map, what nothing lies in yet; the file has it from end on
 	shed   *Shedder
 }
 
@@ -41,6 +42,12 @@ func NewSpool(limit int64) (*Spool, error) {
 // place is what the beginnings of maps are multiples of on every system: Windows wants 64 KiB.
 const place = 1 << 16
 
+// segment is how much of the file a map covers at the least: systems bound the maps that a process may have, Linux to 65,530.
+const segment = 16 << 20
+
+// aligned is what kept bytes begin at multiples of, so that they can be numbers.
+const aligned = 8
+
 // Bytes writes b to the file and returns it as it lies there, read-only and valid until Close.
 func (s *Spool) Bytes(b []byte) ([]byte, error) {
 	if len(b) == 0 {
@@ -56,17 +63,32 @@ func (s *Spool) Bytes(b []byte) ([]byte, error) {
 }
 
 func (s *Spool) keep(b []byte) ([]byte, error) {
-	at := (s.end + place - 1) / place * place
-	if _, err := s.file.WriteAt(b, at); err != nil {
+	if len(b) > len(s.room) {
+		if err := s.extend(len(b)); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := s.file.WriteAt(b, s.end); err != nil {
 		return nil, err
 	}
-	s.end = at + int64(len(b))
-	kept, err := mmap.MapRegion(s.file, len(b), mmap.RDONLY, 0, at)
+	kept, took := s.room[:len(b):len(b)], min((len(b)+aligned-1)/aligned*aligned, len(s.room))
+	s.room, s.end = s.room[took:], s.end+int64(took)
+	return kept, nil
+}
+
+// extend makes the file longer, and maps what has come, with room for so many bytes.
+func (s *Spool) extend(size int) error {
+	at := (s.end + int64(len(s.room)) + place - 1) / place * place
+	size = max(size, segment)
+	if err := s.file.Truncate(at + int64(size)); err != nil {
+		return err
+	}
+	m, err := mmap.MapRegion(s.file, size, mmap.RDONLY, 0, at)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s.maps = append(s.maps, kept)
-	return kept[:len(b):len(b)], nil
+	s.maps, s.room, s.end = append(s.maps, m), m, at
+	return nil
 }
 
 // Floats is Bytes for numbers.
