@@ -20,7 +20,7 @@ import (
 // Piece is a node that multiplies by a constant weight, where it stands: all that decides on what it takes.
 type Piece struct {
 	Op string `json:"op"`
-	// Type is the element type of the weight, "float32" for one.
+	// Type is the element type of the weight, "float32" for one; "int8" where the product is computed in eight bits.
 	Type string `json:"type"`
 	// Out and In are channels of all groups, Window the taps along the spatial axes (absent for a matrix).
 	Out    int   `json:"out"`
@@ -149,6 +149,8 @@ func (p Piece) Bytes() float64 {
 		width = 8
 	case "float16", "bfloat16":
 		width = 2
+	case "int8": // as is what they are multiplied with
+		width = 1
 	}
 	weight := float64(p.Out) * float64(p.In) / float64(p.Groups) * product(p.Window)
 	if p.Op == "Gather" { // of the table only what is looked up

@@ -22,6 +22,8 @@ type Probe struct {
 	Behind    graph.Node
 	Reads     string
 	Constants []onnxio.Tensor
+	// Eight says how the node is computed where its weights are of eight bits.
+	Eight EightBits
 	// Count is how many nodes of the model are as the piece is.
 	Count int
 	// IR and Opsets are those of the model that the node is from.
@@ -44,6 +46,9 @@ func (p *Probe) model() (data []byte, input map[string]tensor.Dense, err error) 
 	t, err := typeNamed(p.Piece.Type)
 	if err != nil {
 		return nil, nil, err
+	}
+	if p.Piece.Type == Int8 {
+		return p.eightModel()
 	}
 	reads, kind := p.Piece.Reads, t
 	if p.Piece.Op == "Gather" {
@@ -84,6 +89,25 @@ func (p *Probe) model() (data []byte, input map[string]tensor.Dense, err error) 
 		return nil, nil, err
 	}
 	given, err := numbers(kind, reads)
+	return data, map[string]tensor.Dense{front + "in": given}, err
+}
+
+// eightModel is model where the node is computed in eight bits.
+func (p *Probe) eightModel() (data []byte, input map[string]tensor.Dense, err error) {
+	reads := p.Piece.Reads
+	if p.blocked() && !p.Piece.Raw && p.Eight == Static {
+		reads = append([]int{reads[0], feeder}, reads[2:]...)
+	}
+	parts, out, err := p.eight(graph.Parts{IR: p.IR, Opsets: p.Opsets, Name: "probe"}, front+"in")
+	if err != nil {
+		return nil, nil, err
+	}
+	parts.Inputs = []graph.Value{graph.NewValue(front+"in", tensor.Float32, graph.Sizes(reads))}
+	parts.Outputs = []graph.Value{graph.NewValue(out, tensor.Float32, nil)}
+	if data, err = parts.Marshal(); err != nil {
+		return nil, nil, err
+	}
+	given, err := numbers(tensor.Float32, reads)
 	return data, map[string]tensor.Dense{front + "in": given}, err
 }
 
@@ -131,6 +155,9 @@ func typeNamed(name string) (tensor.Type, error) {
 		if t.String() == name {
 			return t, nil
 		}
+	}
+	if name == Int8 {
+		return tensor.Float32, nil
 	}
 	return tensor.Undefined, fmt.Errorf("weights of the type %s", name)
 }

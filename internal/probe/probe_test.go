@@ -10,6 +10,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/costs"
 	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/timing"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -123,6 +124,113 @@ func TestMeasure(t *testing.T) {
 		t.Errorf("%g µs with 16 channels, %g with 128, %g for the model of the latter", a, b, got.Whole)
 	}
 	if _, err := Measure(context.Background(), lib, Reference{"none.onnx", inputs}, []Probe{small}, 1, func(int, int) {}); err == nil || !strings.Contains(err.Error(), "none.onnx") {
+		t.Error(err)
+	}
+}
+
+// inEight is a probe of a node in eight bits.
+func inEight(t *testing.T, how EightBits, p Probe) Probe {
+	t.Helper()
+	p.Eight = how
+	if p.Piece.Type = how.Type(p.Piece.Op, tensor.Float32); p.Piece.Type != Int8 {
+		t.Fatalf("%s has no kernel of eight bits", p.Piece.Op)
+	}
+	return p
+}
+
+// product is a probe of a matrix.
+func product(t *testing.T, node graph.Node, weight, reads, writes []int, constants ...onnxio.Tensor) Probe {
+	t.Helper()
+	w, err := numbers(tensor.Float32, weight)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Probe{
+		Piece: costs.Piece{Op: node.Op(), Type: "float32", Out: writes[len(writes)-1], In: reads[len(reads)-1], Groups: 1, Reads: reads, Writes: writes},
+		Node:  node, Reads: "x", Constants: append(constants, onnxio.DenseTensor("w", w)), IR: 8, Opsets: []graph.Opset{{Version: 11}},
+	}
+}
+
+// TestEightBits: every probe in eight bits is computed by the runtime's kernel for these, and its own time is told from what stands around it.
+func TestEightBits(t *testing.T) {
+	lib := orttest.Open(t)
+	bias, err := numbers(tensor.Float32, []int{24})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := onnxio.DenseTensor("b", bias)
+	bounded, curved, deep := convolution(t, 32, 16, false), convolution(t, 24, 16, false), convolution(t, 16, 16, false)
+	curved.Behind = graph.NewNode("Sigmoid", "bent", []string{"y"}, []string{"z"})
+	curved.Node, curved.Constants = graph.NewNode("Conv", "conv", []string{"x", "w", "b"}, []string{"y"}, graph.Ints("pads", 1, 1, 1, 1)), append(curved.Constants, b)
+	w, err := numbers(tensor.Float32, []int{16, 1, 3, 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deep.Piece.Groups, deep.Constants = 16, []onnxio.Tensor{onnxio.DenseTensor("w", w)}
+	deep.Node = graph.NewNode("Conv", "conv", []string{"x", "w"}, []string{"y"}, graph.Ints("pads", 1, 1, 1, 1), graph.Int("group", 16))
+	gemm := product(t, graph.NewNode("Gemm", "gemm", []string{"x", "w", "b"}, []string{"y"}, graph.Int("transB", 1)), []int{24, 40}, []int{2, 40}, []int{2, 24}, b)
+	matrix := product(t, graph.NewNode("MatMul", "matmul", []string{"x", "w"}, []string{"y"}), []int{40, 24}, []int{2, 8, 40}, []int{2, 8, 24})
+	for name, c := range map[string]struct {
+		probe  Probe
+		kernel string
+	}{
+		"convolution":        {inEight(t, Static, bounded), "QLinearConv"},
+		"of the input":       {inEight(t, Static, convolution(t, 32, 3, true)), "QLinearConv"},
+		"with an activation": {inEight(t, Static, curved), "QLinearConv"},
+		"depthwise":          {inEight(t, Static, deep), "QLinearConv"},
+		"Gemm":               {inEight(t, Static, gemm), "QGemm"},
+		"MatMul":             {inEight(t, Static, matrix), "QLinearMatMul"},
+		"dynamic MatMul":     {inEight(t, Dynamic, matrix), "DynamicQuantizeMatMul"},
+		"dynamic Gemm":       {inEight(t, Dynamic, gemm), "DynamicQuantizeMatMul"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			data, inputs, err := c.probe.model()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := lib.NewSession(data, ort.Options{Threads: 1, ProfilePrefix: filepath.Join(t.TempDir(), "p")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			l := limits()
+			for range (l.WarmUps + 4) * (l.Settle + 1) {
+				if err := timing.Runner(s, inputs)(context.Background()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			kernels, err := timing.Profile(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var ops []string
+			for _, k := range kernels {
+				ops = append(ops, k.Op+" "+k.Node)
+			}
+			if !slices.ContainsFunc(kernels, func(k timing.Kernel) bool { return k.Op == c.kernel && strings.HasPrefix(k.Node, piece) }) {
+				t.Errorf("no %s for the piece: %q", c.kernel, ops)
+			}
+			us, multiply := own(kernels)
+			if all := sum(kernels); !(multiply > 0) || us < multiply || us > all {
+				t.Errorf("%g µs of %g are its own, of which %g multiply: %q", us, all, multiply, ops)
+			}
+		})
+	}
+}
+
+// TestEightBitsRefused: what has no kernel of eight bits is not measured as if it had.
+func TestEightBitsRefused(t *testing.T) {
+	for op, how := range map[string]EightBits{"ConvTranspose": Static, "Gather": Static, "Conv": Dynamic, "MatMul": Never} {
+		if got := how.Type(op, tensor.Float32); got != "float32" {
+			t.Errorf("%s is of %s", op, got)
+		}
+	}
+	if got := Static.Type("Conv", tensor.Float16); got != "float16" {
+		t.Errorf("half of a convolution is of %s", got)
+	}
+	left := product(t, graph.NewNode("MatMul", "matmul", []string{"w", "x"}, []string{"y"}), []int{40, 24}, []int{24, 8}, []int{40, 8})
+	left.Piece.Type, left.Eight = Int8, Dynamic
+	if _, _, err := left.model(); err == nil || !strings.Contains(err.Error(), "on the right") {
 		t.Error(err)
 	}
 }
