@@ -9,6 +9,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
+	"github.com/onnx-compress/onnx-compress/internal/probe"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -45,6 +46,7 @@ type Analysis struct {
 	seen    map[string][]int   // shapes of values that a run has shown
 	sampled bool               // whether there are samples
 	methods []decomp.Method    // on offer
+	eight   probe.EightBits    // how nodes are timed
 	cramped int                // sites that are left alone for want of memory
 	wanted  int64              // the least limit under which none would be
 
@@ -89,7 +91,7 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 		m = inside.open.Model
 	}
 	concrete, unknown := shapes.InputShapes(m, inputs)
-	a := &Analysis{Unknown: unknown, given: given, bodies: inside, inputs: inputs, sampled: o.Source != nil, methods: methods}
+	a := &Analysis{Unknown: unknown, given: given, bodies: inside, inputs: inputs, sampled: o.Source != nil, methods: methods, eight: o.int8.kernels()}
 	if err := a.expand(m, concrete); err != nil {
 		return nil, err
 	}

@@ -30,6 +30,8 @@ type CostOptions struct {
 	Methods []string
 	// RankMultiple is as in Options.
 	RankMultiple int
+
+	int8 *int8Original // what is timed in the place of the model and of its nodes
 }
 
 // rungsMeasured is how many ranks of a method are measured at sites of one kind, and widthsMeasured in how many parts an axis is cut for
@@ -58,7 +60,7 @@ func MeasureTimes(ctx context.Context, env *Environment, m *onnxio.Model, o Cost
 	for name, t := range run.Inputs {
 		shapes[name] = t.Shape
 	}
-	choose := Options{InputShapes: shapes, Methods: o.Methods, RankMultiple: o.RankMultiple}
+	choose := Options{InputShapes: shapes, Methods: o.Methods, RankMultiple: o.RankMultiple, int8: o.int8}
 	var a *Analysis
 	var probes []probe.Probe
 	err = env.stage(ctx, "analyse", func(*stage) error {
@@ -75,7 +77,7 @@ func MeasureTimes(ctx context.Context, env *Environment, m *onnxio.Model, o Cost
 	}
 	var found *probe.Measured
 	err = env.stage(ctx, "time", func(st *stage) error {
-		ref := probe.Reference{Path: m.Path, Inputs: run.Inputs}
+		ref := probe.Reference{Path: o.int8.file(m.Path), Inputs: run.Inputs}
 		found, err = probe.Measure(ctx, lib, ref, probes, max(o.Threads, 1), func(done, total int) { st.told("", done, total) })
 		return err
 	})

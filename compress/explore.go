@@ -104,6 +104,9 @@ func (o ExploreOptions) check() error {
 	if err := known("resource", string(o.Over), []string{string(MACs), string(Params), string(Bytes), string(RunTime)}); err != nil {
 		return err
 	}
+	if o.Over == RunTime && p.For == ForCPUInt8 {
+		return &UsageError{Err: errors.New("the time of int8 models is not explored: explore multiply-adds, or make one model with a target of latency")}
+	}
 	for i, b := range o.Budgets {
 		if !(b > 0 && b <= 1) {
 			return &UsageError{Err: fmt.Errorf("budget %v: want a share of the original above 0 and up to 1, for example 0.5", b)}

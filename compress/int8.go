@@ -72,7 +72,7 @@ func (o VerifyOptions) int8(ctx context.Context, env *Environment, m *onnxio.Mod
 	var made *quantizer.Made
 	err = env.stage(ctx, "quantize", func(*stage) error {
 		runs := filepath.Join(folder.Path, "runs")
-		if err := o.storeRuns(ctx, m, ranges, runs); err != nil {
+		if err := storeRuns(ctx, o.Source, m, ranges, runs); err != nil {
 			return err
 		}
 		made, err = quantizer.Run(ctx, o.Int8.Python, runs, jobs)
@@ -94,12 +94,12 @@ func (o VerifyOptions) int8(ctx context.Context, env *Environment, m *onnxio.Mod
 }
 
 // storeRuns writes the inputs of samples where the quantizer reads them.
-func (o VerifyOptions) storeRuns(ctx context.Context, m *onnxio.Model, indices []int, folder string) error {
+func storeRuns(ctx context.Context, src samples.Source, m *onnxio.Model, indices []int, folder string) error {
 	inputs, err := samples.Inputs(m)
 	if err != nil {
 		return err
 	}
-	runs, err := feed.New(o.Source, indices, inputs, 1, 1)
+	runs, err := feed.New(src, indices, inputs, 1, 1)
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,13 @@ func TestForInt8(t *testing.T) {
 	if r.Int8 != nil || !strings.Contains(r.Unquantized, "pip install") {
 		t.Errorf("judged as %+v, or not: %q", r.Int8, r.Unquantized)
 	}
+	if set := r.For.Set; !strings.Contains(set[len(set)-1], "multiply-adds stand for the time") {
+		t.Errorf("%q", set)
+	}
+	o.Targets, o.Output = append(o.Targets, share(RunTime, 0.9)), out(t)
+	if _, err := Run(context.Background(), in(t), zoo(t, "cnn"), o); !errors.As(err, new(*UsageError)) || !strings.Contains(err.Error(), "about int8 models") {
+		t.Errorf("a target of latency without int8 models: %v", err)
+	}
 	added := 0.0
 	for _, s := range r.Sites {
 		if s.Rounding == nil && s.Method != Dense {
@@ -49,14 +56,22 @@ func TestForInt8(t *testing.T) {
 	}
 }
 
-// TestJudgedInt8: a result that is for int8 is held against the original as int8, and not delivered where it is slower then.
+// TestJudgedInt8: a result that is for int8 is chosen by the time as int8, held against the original as int8, and not delivered where it
+// is slower then.
 func TestJudgedInt8(t *testing.T) {
 	needRuntime(t)
 	python := provisiontest.Python(t, "onnx", "onnxruntime.quantization")
 	t.Setenv("PATH", filepath.Dir(python)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	o := eighty(t)
+	o.Methods, o.RankMultiple = []string{Width}, 4 // which is hardly slower for it, on any machine
 	r, err := Run(context.Background(), in(t), zoo(t, "cnn"), o)
 	_, none := os.Stat(o.Output)
+	if slow := (*LateError)(nil); errors.As(err, &slow) {
+		if !slow.Int8 || slow.Measured <= 1 || none == nil || !strings.Contains(slow.Error(), "both as int8") {
+			t.Errorf("%v; %v", slow, none)
+		}
+		return
+	}
 	if late := (*Int8LateError)(nil); errors.As(err, &late) {
 		if late.Compressed >= late.Original || none == nil || !strings.Contains(late.Error(), "not delivered") {
 			t.Errorf("%v; %v", late, none)
@@ -69,6 +84,9 @@ func TestJudgedInt8(t *testing.T) {
 	q := r.Int8
 	if r.Unquantized != "" || q == nil || q.Ranges != 40 || q.Samples != 20 || len(q.Models) != 4 || none != nil {
 		t.Fatalf("%q, %+v, %v", r.Unquantized, q, none)
+	}
+	if l := r.Latency; l == nil || !l.Int8 || l.Foretold == nil || !(l.Foretold.After <= l.Foretold.Before) || len(r.Targets) != 2 || r.Targets[1].Resource != RunTime {
+		t.Errorf("the time as int8: %+v, %+v", l, r.Targets)
 	}
 	if m := q.Models[3]; m.How != "static" || m.Of != o.Output || m.Report.Compressed != o.Output || *m.Report.Outputs[0].SNR < 3 {
 		t.Errorf("%+v", m)

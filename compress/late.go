@@ -24,19 +24,24 @@ type LateError struct {
 	Limit, Measured float64
 	// Corrections is how often the search was made again with less time allowed.
 	Corrections int
+	// Int8 tells that both models were timed as int8.
+	Int8 bool
 }
 
 func (e *LateError) Error() string {
-	also := ""
+	also, as := "", ""
+	if e.Int8 {
+		as = ", both as int8"
+	}
 	if e.Corrections > 0 {
 		also = fmt.Sprintf(", also after %d corrections", e.Corrections)
 	}
 	if e.Limit >= 1 {
-		return fmt.Sprintf("target %s: the compressed model is slower than the original, at %.3f of its time%s, so it is not delivered; ask for less time (latency=0.8), for which other ranks are chosen, or leave nodes alone with %s",
-			e.Target, e.Measured, also, OptionKeep)
+		return fmt.Sprintf("target %s: the compressed model is slower than the original, at %.3f of its time%s%s, so it is not delivered; ask for less time (latency=0.8), for which other ranks are chosen, or leave nodes alone with %s",
+			e.Target, e.Measured, as, also, OptionKeep)
 	}
-	return fmt.Sprintf("target %s is missed: the compressed model takes %.3f of the original's time where %.3f is wanted%s; allow more, or make the table of costs on a machine that does nothing else",
-		e.Target, e.Measured, e.Limit, also)
+	return fmt.Sprintf("target %s is missed: the compressed model takes %.3f of the original's time where %.3f is wanted%s%s; allow more, or make the table of costs on a machine that does nothing else",
+		e.Target, e.Measured, e.Limit, as, also)
 }
 
 // measureCosts makes the table of costs that a target of time needs, where none was given.
@@ -48,7 +53,7 @@ func (o *Options) measureCosts(ctx context.Context, env *Environment, m *onnxio.
 		_, err = env.need("a target of latency without a table of costs")
 		return &UsageError{Err: err}
 	}
-	o.Costs, err = MeasureTimes(ctx, env, m, CostOptions{Source: o.Source, InputShapes: o.InputShapes, Methods: o.Methods, RankMultiple: o.RankMultiple})
+	o.Costs, err = MeasureTimes(ctx, env, m, CostOptions{Source: o.Source, InputShapes: o.InputShapes, Methods: o.Methods, RankMultiple: o.RankMultiple, int8: o.int8})
 	return err
 }
 

@@ -41,6 +41,8 @@ type Latency struct {
 	High  float64 `json:"speed_high"`
 	// Threads is how many compute a node.
 	Threads int `json:"threads"`
+	// Int8 tells that int8 models of both were timed, which ONNX Runtime's quantizer made.
+	Int8 bool `json:"int8,omitempty"`
 	// Foretold is what a table of costs says that the models take, in milliseconds; nil where no target is about time.
 	Foretold *Foretold `json:"foretold,omitempty"`
 	// Attempts are the models that were timed to find the one of which all this is, in their order; absent where no target is about time.
@@ -75,7 +77,11 @@ func (s *Assembled) latency(ctx context.Context, env *Environment, a *Analysis, 
 	if env.library == nil {
 		return nil, fmt.Errorf("nothing was run: ONNX Runtime was not found: %w", env.Missing)
 	}
-	p, err := openPair(ctx, env, a, o, path)
+	before, after, err := o.int8.pair(ctx, a.model.Path, path)
+	if err != nil {
+		return nil, err
+	}
+	p, err := openPair(ctx, env, a, o, before, after)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +90,7 @@ func (s *Assembled) latency(ctx context.Context, env *Environment, a *Analysis, 
 	if err != nil {
 		return nil, err
 	}
-	l.Foretold = s.foretold(env, o)
+	l.Int8, l.Foretold = o.int8 != nil, s.foretold(env, o)
 	l.Activations = activations(ctx, env.library, a.model, s.Model, p.sample.Inputs)
 	return l, nil
 }
@@ -111,9 +117,9 @@ type pair struct {
 	threads       int
 }
 
-// openPair opens the original and the model at path, on one thread for one sample, or as the table of costs has it where a target is about time. The caller
+// openPair opens the original and a compressed model, by their files, on one thread for one sample, or as the table of costs has it where a target is about time. The caller
 // closes them.
-func openPair(ctx context.Context, env *Environment, a *Analysis, o Options, path string) (_ *pair, err error) {
+func openPair(ctx context.Context, env *Environment, a *Analysis, o Options, before, after string) (_ *pair, err error) {
 	batch, threads := 1, 1
 	if o.latency() != nil {
 		batch, threads = o.Costs.Batch, o.Costs.Threads
@@ -135,10 +141,10 @@ func openPair(ctx context.Context, env *Environment, a *Analysis, o Options, pat
 			p.close()
 		}
 	}()
-	if p.before, err = env.library.NewSessionFile(a.model.Path, ort.Options{Threads: threads}); err != nil {
+	if p.before, err = env.library.NewSessionFile(before, ort.Options{Threads: threads}); err != nil {
 		return nil, err
 	}
-	if p.after, err = env.library.NewSessionFile(path, ort.Options{Threads: threads}); err != nil {
+	if p.after, err = env.library.NewSessionFile(after, ort.Options{Threads: threads}); err != nil {
 		return nil, err
 	}
 	p.sample, err = feed.First(ctx, src, indices, feed.SessionInputs(p.before), batch)

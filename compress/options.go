@@ -103,6 +103,8 @@ type Options struct {
 
 	eight *decomp.EightBits // what the result is to become afterwards, nil for nothing; its purpose sets it
 
+	int8 *int8Original // what it is timed as, nil for what it is
+
 	block int // how many channels are computed at once, 0 for the usual number; its purpose sets it
 }
 

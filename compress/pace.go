@@ -173,7 +173,7 @@ func (p *pace) end() (found, error) {
 	}
 	if best.late() {
 		p.closeAll(nil)
-		return best.found, &LateError{Target: p.target, Limit: best.limit, Measured: best.time(), Corrections: len(p.tries) - 1}
+		return best.found, &LateError{Target: p.target, Limit: best.limit, Measured: best.time(), Corrections: len(p.tries) - 1, Int8: best.model.Latency.Int8}
 	}
 	p.closeAll(best.model)
 	l := best.model.Latency

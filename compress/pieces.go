@@ -56,13 +56,13 @@ func (a *Analysis) probes(s *rewrite.Site, chain decomp.Chain) ([]probe.Probe, e
 	var out []probe.Probe
 	reads := s.Input
 	for i, n := range patch.New {
-		p := probe.Probe{Node: n, Reads: reads, IR: parts.IR, Opsets: parts.Opsets}
+		p := probe.Probe{Node: n, Reads: reads, IR: parts.IR, Opsets: parts.Opsets, Eight: a.eight}
 		for _, t := range parts.Initializers {
 			if slices.Contains(n.Inputs(), t.Name()) {
 				p.Constants = append(p.Constants, t)
 			}
 		}
-		if p.Piece, err = pieceOf(n, chain[i].Kernel.Shape, s, reads, sizes); err != nil {
+		if p.Piece, err = pieceOf(n, chain[i].Kernel.Shape, a.eight.Type(n.Op(), s.Dtype), reads, sizes); err != nil {
 			return nil, err
 		}
 		p.Piece.Raw = i == 0 && g.IsInput(s.Input)
@@ -155,13 +155,13 @@ func constantNamed(g *graph.Graph, name string) (onnxio.Tensor, error) {
 }
 
 // pieceOf is a node of a site as a table of costs has it.
-func pieceOf(n graph.Node, k decomp.Shape, s *rewrite.Site, reads string, sizes *shapes.Shapes) (costs.Piece, error) {
-	p := costs.Piece{Op: n.Op(), Type: s.Dtype.String(), Out: k.Out, In: k.In, Window: k.Window, Groups: max(k.Groups, 1), Attributes: attributes(n, reads)}
+func pieceOf(n graph.Node, k decomp.Shape, typ, reads string, sizes *shapes.Shapes) (costs.Piece, error) {
+	p := costs.Piece{Op: n.Op(), Type: typ, Out: k.Out, In: k.In, Window: k.Window, Groups: max(k.Groups, 1), Attributes: attributes(n, reads)}
 	var in, out bool
 	p.Reads, in = sizes.Of(reads)
 	p.Writes, out = sizes.Of(n.Output(0))
 	if !in || !out || len(p.Reads) == 0 || len(p.Writes) == 0 {
-		return p, fmt.Errorf("node %q: the sizes of what stands in its place are unknown", s.Name)
+		return p, fmt.Errorf("node %q: the sizes of what stands in its place are unknown", n.Name())
 	}
 	if len(p.Window) == 0 {
 		p.Window = nil

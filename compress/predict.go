@@ -112,7 +112,7 @@ func (a *Analysis) atBatch(ctx context.Context, o Options) (*Analysis, error) {
 			sizes[in.Name()] = append([]int{o.Costs.Batch}, shape[1:]...)
 		}
 	}
-	return Analyse(ctx, a.model, Options{InputShapes: sizes})
+	return Analyse(ctx, a.model, Options{InputShapes: sizes, int8: o.int8})
 }
 
 // along is the analysis whose forecast knows what narrower axes save. Of what lies between their sites it counts nothing as saved, but

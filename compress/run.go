@@ -167,6 +167,10 @@ func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, 
 		return nil, nil, err
 	}
 	o, profile := o.profiled()
+	if o, err = o.asInt8(ctx, env, m, profile); err != nil {
+		return nil, nil, err
+	}
+	defer o.int8.close()
 	if err := o.measureCosts(ctx, env, m); err != nil {
 		return nil, nil, err
 	}

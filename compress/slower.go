@@ -36,7 +36,7 @@ func (d *Delivered) notice(ctx context.Context, env *Environment, a *Analysis, o
 		return nil
 	}
 	return env.stage(ctx, "time", func(*stage) error {
-		p, err := openPair(ctx, env, a, o, d.staged.Path())
+		p, err := openPair(ctx, env, a, o, a.model.Path, d.staged.Path())
 		if err == nil {
 			defer p.close()
 			d.Latency, _ = p.slower(ctx)

@@ -90,17 +90,18 @@ func Run(ctx context.Context, python, samples string, jobs []Job) (*Made, error)
 	if err != nil {
 		return nil, err
 	}
-	if why := check(ctx, found); why != nil {
-		return nil, &MissingError{found, why}
-	}
 	asked, err := json.Marshal(map[string]any{"jobs": jobs, "samples": samples, "reduce_range": saturates()})
 	if err != nil {
 		return nil, err
 	}
 	out, err := call(ctx, found, script, asked)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, err
+		why := check(ctx, found)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case why != nil:
+			return nil, &MissingError{found, why}
 		}
 		return nil, &RefusedError{found, err}
 	}

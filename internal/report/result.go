@@ -84,7 +84,7 @@ func needRows(r *compress.Result) [][]any {
 		{"file", Bytes(r.Input.Bytes), Bytes(r.Output.Bytes), Ratio(r.Output.Bytes, r.Input.Bytes)},
 	}
 	if l := r.Latency; l != nil && l.Skipped == "" {
-		rows = append(rows, []any{"time", Millis(l.Before), Millis(l.After), Percent(l.After / l.Before)})
+		rows = append(rows, []any{"time" + AsInt8(l), Millis(l.Before), Millis(l.After), Percent(l.After / l.Before)})
 	}
 	return rows
 }
@@ -104,12 +104,20 @@ func (p *printer) times(r *compress.Result) {
 	case l.Skipped != "":
 		p.line("not timed: %s", l.Skipped)
 	default:
-		p.line("timed in ONNX Runtime %s on %s, on %s: %.2f times as fast, half of %s between %.2f and %.2f",
-			r.Environment.Runtime, ThreadsText(l), l.Sample, l.Speed, number(l.Turns, "turn"), l.Low, l.High)
+		p.line("timed%s in ONNX Runtime %s on %s, on %s: %.2f times as fast, half of %s between %.2f and %.2f",
+			AsInt8(l), r.Environment.Runtime, ThreadsText(l), l.Sample, l.Speed, number(l.Turns, "turn"), l.Low, l.High)
 	}
 	if said := ForetoldText(r.Latency); said != "" {
 		p.line("%s", said)
 	}
+}
+
+// AsInt8 says of models that were timed as int8 that they were, behind a word; else it is empty.
+func AsInt8(l *compress.Latency) string {
+	if l.Int8 {
+		return " as int8"
+	}
+	return ""
 }
 
 // ThreadsText says on how many threads models were timed.

@@ -85,7 +85,7 @@ func tiles(r *compress.Result) []tile {
 		{"File left", report.Ratio(r.Output.Bytes, r.Input.Bytes), report.Bytes(r.Input.Bytes) + " → " + report.Bytes(r.Output.Bytes)},
 	}
 	if l := r.Latency; l != nil && l.Skipped == "" {
-		out = append(out, tile{"Speed", fmt.Sprintf("%.2f×", l.Speed), report.Millis(l.Before) + " → " + report.Millis(l.After)})
+		out = append(out, tile{"Speed" + report.AsInt8(l), fmt.Sprintf("%.2f×", l.Speed), report.Millis(l.Before) + " → " + report.Millis(l.After)})
 	}
 	if r.Verification == nil || r.Calibration == nil { // which nothing real judged
 		return out
@@ -130,7 +130,7 @@ func sizes(r *compress.Result) block {
 		{"File, with its weights", report.Bytes(a.Bytes), report.Bytes(b.Bytes), report.Ratio(b.Bytes, a.Bytes)},
 	}
 	if l := r.Latency; l != nil && l.Skipped == "" {
-		rows = append(rows, []string{"Time of one inference", report.Millis(l.Before), report.Millis(l.After), report.Percent(l.After / l.Before)})
+		rows = append(rows, []string{"Time of one inference" + report.AsInt8(l), report.Millis(l.Before), report.Millis(l.After), report.Percent(l.After / l.Before)})
 		if m := l.Activations; m != nil {
 			rows = append(rows, []string{"Memory for intermediate values", report.Bytes(m.Before), report.Bytes(m.After), report.Ratio(m.After, m.Before)})
 		}
@@ -156,9 +156,9 @@ func latencyText(r *compress.Result) block {
 	case l.Skipped != "":
 		return text("The models were not timed: %s.", l.Skipped)
 	}
-	said := fmt.Sprintf("Times are medians of %s of each model in ONNX Runtime %s, one after the other by turns, on %s of the machine that compressed the model, on %s. "+
+	said := fmt.Sprintf("Times%s are medians of %s of each model in ONNX Runtime %s, one after the other by turns, on %s of the machine that compressed the model, on %s. "+
 		"The original takes %.2f times as long as the compressed model; half of the turns lie between %.2f and %.2f.",
-		number(l.Turns, "run"), r.Environment.Runtime, report.ThreadsText(l), l.Sample, l.Speed, l.Low, l.High)
+		report.AsInt8(l), number(l.Turns, "run"), r.Environment.Runtime, report.ThreadsText(l), l.Sample, l.Speed, l.Low, l.High)
 	if foretold := report.ForetoldText(l); foretold != "" {
 		said += " " + strings.ToUpper(foretold[:1]) + foretold[1:] + "."
 	}
