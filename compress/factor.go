@@ -170,6 +170,9 @@ func (f *factoring) offer(s *rewrite.Site, saw calib.Stats, means centres) (o of
 	if metric, o.mean, err = f.metric(s, saw, means); err != nil {
 		return o, metric, err
 	}
+	if saw.G != nil {
+		o.output = metric.Out // on the shelf, so that nothing else holds what calibration saw
+	}
 	for _, n := range saw.Noise {
 		o.noise = max(o.noise, n.Whole)
 	}

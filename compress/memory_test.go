@@ -2,6 +2,7 @@ package compress
 
 import (
 	"bytes"
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -62,5 +63,35 @@ func TestMemoryGroups(t *testing.T) {
 		if c.sweeps > 1 && !slices.Contains(seen.events, event{"calibrate 2/2", 60, 60}) {
 			t.Errorf("the second sweep was not announced: %v", seen.events)
 		}
+	}
+}
+
+// TestSensitivitiesOnTheShelf: where not all fits into memory, nothing holds there what calibration saw of the sites' outputs.
+func TestSensitivitiesOnTheShelf(t *testing.T) {
+	needRuntime(t)
+	env, m := in(t), wide(t)
+	o := Options{Targets: []Target{half(MACs)}, Source: drawn(80, "x", 12, 1, 1), CalibSamples: 60, Memory: 64 << 20, Methods: []string{"svd"}}.WithDefaults()
+	a, err := analysed(context.Background(), env, m, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of, err := Factor(context.Background(), env, a, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer of.close()
+	if of.store.shelf == nil {
+		t.Fatal("all is held in memory")
+	}
+	outputs := 0
+	for i := range of.sites {
+		for _, g := range of.sites[i].output {
+			if outputs++; !of.store.shelf.here[&g.Data[0]] {
+				t.Errorf("%s: what is felt of its outputs is in memory", of.sites[i].site.Name)
+			}
+		}
+	}
+	if outputs == 0 {
+		t.Error("no site has sensitivities")
 	}
 }
