@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -197,15 +196,17 @@ func own(kernels []timing.Kernel) (us, multiply float64) {
 	is := func(prefix string) func(timing.Kernel) bool {
 		return func(k timing.Kernel) bool { return strings.HasPrefix(k.Node, prefix) }
 	}
-	first := slices.IndexFunc(kernels, is(front)) // -1 without one
-	last := first
+	before, last := -1, -1 // the last in front, and the piece's last
 	for i, k := range kernels {
-		if is(piece)(k) {
+		switch {
+		case is(front)(k):
+			before = i
+		case is(piece)(k):
 			last = i
 		}
 	}
 	for i, k := range kernels {
-		if i > first && !is(behind)(k) && (i <= last || k.Op == "ReorderInput") {
+		if i > before && !is(behind)(k) && (i <= last || k.Op == "ReorderInput") {
 			us += settled(k)
 		}
 		if is(piece)(k) && multiplies(k.Op) {
