@@ -3,13 +3,14 @@ package verify
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// Language compares the next tokens that two models expect, at every position of texts that is not padding. Its intervals hold for all
+// Language compares the tokens that two models expect, the next ones or, of models that fill in what is left out, those that stand there, at every position of texts that is not padding. Its intervals hold for all
 // such texts, with 95 in 100: positions of one text have much in common, so that texts are what is counted.
 type Language struct {
 	Output string `json:"output"`
@@ -19,9 +20,9 @@ type Language struct {
 	Positions  int `json:"positions"`
 	// Agreement is the share of positions at which both models think the same token most likely.
 	Agreement Estimate `json:"agreement"`
-	// KL is the mean over the positions of KL(original ‖ compressed) of the distributions of the next token, in nats.
+	// KL is the mean over the positions of KL(original ‖ compressed) of the distributions of the token, in nats.
 	KL Estimate `json:"kl"`
-	// Perplexity is null where the tokens are no labels.
+	// Perplexity is null where the tokens are no labels, or not the next ones.
 	Perplexity *Perplexity `json:"perplexity"`
 }
 
@@ -54,38 +55,25 @@ type textSums struct {
 // text is what a model read of an example.
 type text struct {
 	ids         []int64 // nil where they are not known, or no labels
-	real        []bool  // positions that are not padding; nil where all are
+	empty       []bool  // positions of the scores that are padding; nil where none are
 	probability bool
 }
 
 // read is what the model read of example k.
 func (s *runSums) read(k int, t outputs.Text) text {
 	out := text{probability: t.Probabilities}
-	row := func(name string) (tensor.Dense, bool) {
-		d, ok := s.inputs[name]
-		if !ok || len(d.Shape) != 2 || d.Shape[0] != s.batch {
-			return d, false
-		}
-		return entry(d, k), true
+	if d, ok := s.inputs[t.IDs]; ok && s.labelled && len(d.Shape) == 2 && d.Shape[0] == s.batch {
+		out.ids, _ = entry(d, k).Int64s() // which are integers
 	}
-	if d, ok := row(t.IDs); ok && s.labelled {
-		out.ids, _ = d.Int64s() // which are integers
-	}
-	if d, ok := row(t.Mask); ok {
-		if v, err := d.Float64s(); err == nil {
-			for _, x := range v {
-				out.real = append(out.real, x != 0)
-			}
-		}
+	if s.empty != nil {
+		n := len(s.empty) / s.batch
+		out.empty = s.empty[k*n:][:n]
 	}
 	return out
 }
 
-// padding tells whether a position, counted from the last one at 0, is.
-func (t text) padding(back int) bool {
-	at := len(t.real) - 1 - back
-	return t.real != nil && (at < 0 || !t.real[at]) || t.ids != nil && t.id(back) < 0
-}
+// padding tells whether a position of the scores is.
+func (t text) padding(k int) bool { return t.empty != nil && t.empty[k] }
 
 // id is the token at a position, counted from the last one at 0; −1 where there is none.
 func (t text) id(back int) int {
@@ -104,8 +92,7 @@ func (t text) compare(before, after tensor.Dense) (textSums, error) {
 	}
 	n := before.Shape[0]
 	for k := range n {
-		back := n - 1 - k
-		if t.padding(back) {
+		if t.padding(k) {
 			continue
 		}
 		y, z, err := pair(entry(before, k), entry(after, k))
@@ -121,7 +108,7 @@ func (t text) compare(before, after tensor.Dense) (textSums, error) {
 		for i, p := range y {
 			s.kl += math.Exp(p) * (p - z[i])
 		}
-		if next := t.id(back - 1); next >= 0 && next < len(y) && !t.padding(back-1) {
+		if next := t.id(n - 2 - k); next >= 0 && next < len(y) && !t.padding(k+1) {
 			s.tokens++
 			s.before -= y[next]
 			s.after -= z[next]
@@ -151,7 +138,7 @@ func (t text) logarithms(x []float64) {
 	}
 }
 
-// language sums the texts up; nil where no output has scores of next tokens.
+// language sums the texts up; nil where no output has scores of tokens of a vocabulary.
 func (s *sums) language() *Language {
 	if s.spoken < 0 || s.words < 1 {
 		return nil
@@ -249,12 +236,25 @@ func (e Estimate) each(f func(float64) float64) Estimate {
 	return out
 }
 
-// sentence says how the models' next tokens differ, on so many samples.
-func (l *Language) sentence(on string) string {
-	if l.KL.Value == 0 && l.Agreement.Value == 1 {
-		return fmt.Sprintf("Its distributions of the next token are the original's on %s.", on)
+// kind is that of the output.
+func (l *Language) kind(r *Report) Kind {
+	at := slices.IndexFunc(r.Outputs, func(o Output) bool { return o.Name == l.Output })
+	if at < 0 {
+		return outputs.Next
 	}
-	said := fmt.Sprintf("Its distributions of the next token differ from the original's by a mean KL divergence of %s nats on %s", KL.Text(round4(l.KL.Value)), on)
+	return r.Outputs[at].Kind
+}
+
+// sentence says how the models' tokens differ, which are the next ones or others by the kind of output, on so many samples.
+func (l *Language) sentence(kind Kind, on string) string {
+	which := "the next token"
+	if kind == outputs.Words {
+		which = "the token at each position"
+	}
+	if l.KL.Value == 0 && l.Agreement.Value == 1 {
+		return fmt.Sprintf("Its distributions of %s are the original's on %s.", which, on)
+	}
+	said := fmt.Sprintf("Its distributions of %s differ from the original's by a mean KL divergence of %s nats on %s", which, KL.Text(round4(l.KL.Value)), on)
 	if l.KL.Low != nil {
 		said += fmt.Sprintf(" (with 95 %% confidence by %s to %s on all such samples)", KL.Text(round4(*l.KL.Low)), KL.Text(round4(*l.KL.High)))
 	}

@@ -1,6 +1,7 @@
 package outputs
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -9,13 +10,41 @@ import (
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// Text is what a model reads to give the scores of next tokens.
+// Text is what a model reads to give the scores of tokens.
 type Text struct {
 	// IDs names the input of the tokens' ids, [samples, positions], and Mask that which is 0 at padding, [samples, positions] with
 	// those of a cache before them; empty where there is none.
 	IDs, Mask string
 	// Probabilities says that the scores went through a softmax.
 	Probabilities bool
+}
+
+// Padding tells which of the positions that a run gives scores for hold no token, [texts, positions]; nil where all hold one. They are
+// counted from the last one, for a mask has those of a cache before them, and scores may be of a text's last positions only. What lies
+// before the first position of the mask or of the ids, and ids below 0, are no tokens either. Inputs of other numbers of texts say nothing.
+func (t Text) Padding(inputs map[string]tensor.Dense, texts, positions int) []bool {
+	var out []bool
+	mark := func(name string, empty func(float64) bool) {
+		d, ok := inputs[name]
+		if !ok || len(d.Shape) != 2 || d.Shape[0] != texts {
+			return
+		}
+		v, err := d.Float64s()
+		if err != nil { // Of refuses masks of such types, and none of them is looked up
+			return
+		}
+		for i := range texts * positions {
+			if at := d.Shape[1] - positions + i%positions; at < 0 || empty(v[i/positions*d.Shape[1]+at]) {
+				if out == nil {
+					out = make([]bool, texts*positions)
+				}
+				out[i] = true
+			}
+		}
+	}
+	mark(t.Mask, func(v float64) bool { return v == 0 })
+	mark(t.IDs, func(v float64) bool { return v < 0 })
+	return out
 }
 
 // table is a constant matrix with a row for each token of a vocabulary, which an input of ids is looked up in.
@@ -81,10 +110,10 @@ func passed(producers map[string]graph.Node, value string, turned *bool) string 
 	return value
 }
 
-// next tells whether a value has scores for each token of the vocabulary that the model reads, at every position of a text: [samples,
+// vocabulary tells whether a value has scores for each token of the vocabulary that the model reads, at every position of a text: [samples,
 // positions, vocabulary] with as many as the table has rows that the ids are looked up in. Where their number is not declared, a linear
 // layer must give them.
-func (w *walk) next(v graph.Value) bool {
+func (w *walk) vocabulary(v graph.Value) bool {
 	dims := v.Dims()
 	if len(dims) != 3 || v.Type() != tensor.Undefined && !v.Type().IsFloat() {
 		return false
@@ -102,8 +131,8 @@ func (w *walk) lookups() []table {
 	return w.tables
 }
 
-// text is what the model reads to make a value of next tokens' scores.
-func (w *walk) text(v graph.Value) Text {
+// text is what the model reads to make a value of tokens' scores. A mask that is neither numbers nor booleans is an error.
+func (w *walk) text(v graph.Value) (Text, error) {
 	out := Text{Probabilities: w.made(v.Name(), "Softmax")}
 	best, dims := 0, v.Dims()
 	for _, t := range w.lookups() { // the largest, but for the one that fits
@@ -116,7 +145,14 @@ func (w *walk) text(v graph.Value) Text {
 		}
 	}
 	out.Mask = mask(w.g.Feeds(), out.IDs)
-	return out
+	at := slices.IndexFunc(w.g.Feeds(), func(in graph.Value) bool { return in.Name() == out.Mask })
+	if at < 0 {
+		return out, nil
+	}
+	if typ := w.g.Feeds()[at].Type(); slices.Contains([]tensor.Type{tensor.String, tensor.Complex64, tensor.Complex128}, typ) {
+		return out, fmt.Errorf("input %q is of type %s, so that it does not tell which positions of a text are padding: want numbers or booleans, or say that output %q is of the kind %s", out.Mask, typ, v.Name(), Tokens)
+	}
+	return out, nil
 }
 
 // mask names the input that is 0 at padding beside that of tokens' ids; empty where there is none.

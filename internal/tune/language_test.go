@@ -8,7 +8,9 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -18,12 +20,12 @@ import (
 
 const words = 12
 
-// speaker gives the scores of the next token by the last one; scale is that of its last layer.
+// speaker gives the scores of the next token by the last one; scale is that of its last layer. Its mask may have positions of a cache.
 func speaker(t *testing.T, scale float64) *onnxio.Model {
 	t.Helper()
 	b := testmodels.NewBuilder(3, 17, 8)
 	ids := b.Input("input_ids", tensor.Int64, "N", "S")
-	b.Input("attention_mask", tensor.Int64, "N", "S")
+	b.Input("attention_mask", tensor.Int64, "N", "total")
 	x := b.Node("Gather", []string{b.Random("table", -1, 1, words, 8), ids})
 	head := make([]float64, 8*words)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -35,8 +37,8 @@ func speaker(t *testing.T, scale float64) *onnxio.Model {
 	return testkit.Built(t, b)
 }
 
-// padded are texts of five tokens, of which the last two of every other are padding.
-func padded(n int) memory {
+// padded are texts of five tokens, of which the last two of every other are padding, behind so many positions of a cache.
+func padded(n, cached int) memory {
 	random := rand.New(rand.NewPCG(5, 6))
 	var out memory
 	for i := range n {
@@ -46,7 +48,10 @@ func padded(n int) memory {
 				ids[k], mask[k] = 0, 0
 			}
 		}
-		out = append(out, samples.Sample{Name: fmt.Sprint("text ", i), Label: -1, Inputs: map[string]tensor.Dense{"input_ids": tensor.FromInt64([]int{5}, ids), "attention_mask": tensor.FromInt64([]int{5}, mask)}})
+		mask = append(make([]int64, cached), mask...)
+		out = append(out, samples.Sample{Name: fmt.Sprint("text ", i), Label: -1, Inputs: map[string]tensor.Dense{
+			"input_ids": tensor.FromInt64([]int{5}, ids), "attention_mask": tensor.FromInt64([]int{5 + cached}, mask),
+		}})
 	}
 	return out
 }
@@ -54,7 +59,7 @@ func padded(n int) memory {
 // What a training step takes for the loss is what held-out samples are judged by: padding has no part in either.
 func TestLossOfTokens(t *testing.T) {
 	lib := orttest.Open(t)
-	original, small, src := speaker(t, 0), speaker(t, 0.5), padded(4)
+	original, small, src := speaker(t, 0), speaker(t, 0.5), padded(4, 2)
 	inputs, err := samples.Inputs(original)
 	if err != nil {
 		t.Fatal(err)
@@ -80,27 +85,20 @@ func TestLossOfTokens(t *testing.T) {
 	}
 	y, z := answer(small, r.Inputs, "logits"), answer(original, r.Inputs, "logits")
 	for _, loss := range []Loss{KL, Logits} {
-		one := term{value: "logits", loss: loss, weight: 1, shape: y.Shape, typ: tensor.Float32, words: words, mask: "attention_mask"}
+		one := term{value: "logits", loss: loss, weight: 1, shape: y.Shape, typ: tensor.Float32, words: words, text: outputs.Text{IDs: "input_ids", Mask: "attention_mask"}}
 		o, err := newObjective(small, []term{one}, nil, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer o.model.Close()
-		feeds := map[string]tensor.Dense{o.teachers[0]: z}
+		feeds := map[string]tensor.Dense{o.teachers[0]: z, o.shares[0]: one.shares(r)}
 		for name, d := range r.Inputs {
 			feeds[name] = d
 		}
 		got := float64(answer(o.model, feeds, o.loss).Float32s()[0])
 		want, positions := 0., 0
 		for k := range 4 {
-			a, err := one.rows(y, r, k)
-			if err != nil {
-				t.Fatal(err)
-			}
-			b, err := one.rows(z, r, k)
-			if err != nil {
-				t.Fatal(err)
-			}
+			a, b := one.rows(y, r, k), one.rows(z, r, k)
 			for i := range a {
 				want += loss.distance(a[i], b[i], 2) / float64(4*len(a))
 			}
@@ -115,9 +113,111 @@ func TestLossOfTokens(t *testing.T) {
 // The divergence of next tokens falls, and more of them are the same.
 func TestDistilTokens(t *testing.T) {
 	lib := orttest.Open(t)
-	d := distil(t, lib, speaker(t, 0), speaker(t, 0.5), padded(80), Options{Epochs: 15, Batch: 8, Threads: 2, Loss: KL, Optimizer: Adam, Rate: 3e-2})
+	d := distil(t, lib, speaker(t, 0), speaker(t, 0.5), padded(80, 0), Options{Epochs: 15, Batch: 8, Threads: 2, Loss: KL, Optimizer: Adam, Rate: 3e-2})
 	first, best := d.Curve[0], d.Curve[d.Best]
 	if best.Held > first.Held/10 || best.Agreement <= first.Agreement || !(first.Agreement < 1) {
 		t.Errorf("from %+v to %+v", first, best)
 	}
+}
+
+// divergence is the mean of KL(original ‖ m) over the positions of texts that are not padding.
+func divergence(t *testing.T, lib *ort.Library, original, m *onnxio.Model, texts memory) float64 {
+	t.Helper()
+	inputs, err := samples.Inputs(original)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := feed.First(context.Background(), texts, testkit.Count(len(texts)), inputs, len(texts))
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := term{loss: KL, words: words, text: outputs.Text{IDs: "input_ids", Mask: "attention_mask"}}
+	scores := func(m *onnxio.Model) tensor.Dense {
+		s, err := feed.NewSession(lib, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		out, err := s.Run(context.Background(), r.Inputs, []string{"logits"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer out.Close()
+		d := out.Get(0)
+		return tensor.FromFloat32(d.Shape, append([]float32{}, d.Float32s()...))
+	}
+	y, z := scores(m), scores(original)
+	sum, n := 0., 0
+	for k := range texts {
+		a, b := of.rows(y, r, k), of.rows(z, r, k)
+		for i := range a {
+			sum += KL.distance(a[i], b[i], 1)
+			n++
+		}
+	}
+	return sum / float64(n)
+}
+
+// What is learned by default of scores of tokens is their divergence: of a small model with fewer numbers to tell by, less of it is left on
+// texts that were not learned from than squared distances leave.
+func TestAutoOfTokens(t *testing.T) {
+	lib := orttest.Open(t)
+	original := narrowSpeaker(t, 0)
+	unseen := padded(200, 1)[96:]
+	left := map[Loss]float64{}
+	for _, loss := range []Loss{AutoLoss, KL, MSE} {
+		d := distil(t, lib, original, narrowSpeaker(t, 4), padded(96, 0), Options{Epochs: 12, Batch: 8, Threads: 2, Optimizer: Adam, Rate: 1e-2, Loss: loss})
+		left[loss] = divergence(t, lib, original, d.Model, unseen)
+	}
+	if before := divergence(t, lib, original, narrowSpeaker(t, 4), unseen); left[AutoLoss] != left[KL] || left[KL] > 0.9*left[MSE] || left[KL] > before/3 {
+		t.Errorf("a divergence of %v is left of %g", left, before)
+	}
+}
+
+// Scores of a vocabulary stay within the memory: fewer texts run at once, one after the other, and come to the same.
+func TestMemoryOfTokens(t *testing.T) {
+	lib := orttest.Open(t)
+	original, src := speaker(t, 0), padded(48, 0)
+	var losses []float64
+	for _, c := range []struct {
+		memory        int64
+		shard, beside int
+	}{{1 << 30, 8, 2}, {2 * 2 * 3 * copies * 4 * 5 * words, 2, 2}, {2 * copies * 4 * 5 * words, 1, 1}, {1, 1, 1}} {
+		o := Options{Epochs: 3, Batch: 8, Threads: 2, Optimizer: Adam, Rate: 1e-2, Memory: c.memory}.withDefaults()
+		tr, err := newTrainer(context.Background(), lib, original, speaker(t, 0.5), src, testkit.Count(len(src)), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tr.shard != c.shard || tr.beside != c.beside || int64(tr.teacher.room) > c.memory {
+			t.Errorf("in %d bytes %d texts run at once, %d times; want %d, %d times", c.memory, tr.shard, tr.beside, c.shard, c.beside)
+		}
+		if err := tr.train(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		losses = append(losses, tr.curve[len(tr.curve)-1].Held)
+		tr.close()
+	}
+	for _, l := range losses { // of steps of as many texts
+		if math.Abs(l-losses[0]) > 1e-4*losses[0] {
+			t.Errorf("the losses are %v", losses)
+		}
+	}
+}
+
+// narrowSpeaker gives scores as speaker does, of which a narrow one has fewer numbers to give them by.
+func narrowSpeaker(t *testing.T, rank int) *onnxio.Model {
+	t.Helper()
+	b := testmodels.NewBuilder(3, 17, 8)
+	ids := b.Input("input_ids", tensor.Int64, "N", "S")
+	b.Input("attention_mask", tensor.Int64, "N", "total")
+	x := b.Node("Gather", []string{b.Random("table", -1, 1, words, 8), ids})
+	x = b.Node("Tanh", []string{b.Node("MatMul", []string{x, b.Random("hidden", -1, 1, 8, 8)})})
+	head := b.Random("head", -2, 2, 8, words)
+	if rank > 0 {
+		x = b.Node("MatMul", []string{x, b.Random("first", -1, 1, 8, rank)})
+		head = b.Random("second", -1, 1, rank, words)
+	}
+	b.Node("MatMul", []string{x, head})
+	b.Output(b.Rename("logits"), tensor.Float32, "N", "S", words)
+	return testkit.Built(t, b)
 }

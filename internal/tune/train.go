@@ -156,7 +156,7 @@ func (t *trainer) take(ctx context.Context, runs []*feed.Run) (float64, error) {
 		}
 	}()
 	g, inner := errgroup.WithContext(ctx)
-	g.SetLimit(t.o.Threads)
+	g.SetLimit(t.beside)
 	for i, r := range runs {
 		g.Go(func() (err error) {
 			results[i], err = t.run(inner, r)
@@ -198,6 +198,9 @@ func (t *trainer) run(ctx context.Context, r *feed.Run) (*ort.Results, error) {
 	}
 	for i, name := range p.objective.teachers {
 		feeds[name] = answers[i]
+		if shares := p.objective.shares[i]; shares != "" {
+			feeds[shares] = p.terms[i].shares(r)
+		}
 	}
 	if p.labels != nil {
 		feeds[p.objective.labels] = ones(r, p.labels)
