@@ -22,7 +22,7 @@ HAVE_PYTHON := $(shell $(PYTHON) -c 'import pip, sys; print(1 if sys.version_inf
 # The program is free of cgo; only the race detector needs it.
 export CGO_ENABLED = 0
 
-.PHONY: all build setup venv test kills race fuzz lint cross demo screenshots bench generate train wheels snapshot clean
+.PHONY: all build setup venv test doors onnxgo kills race fuzz lint cross demo screenshots bench generate train wheels snapshot clean
 
 all: build
 
@@ -51,6 +51,9 @@ build/train/made: requirements/train.txt
 build/bench/made: requirements/bench.txt
 	$(call venv,build/bench,--requirement $<)
 
+build/doors/made: requirements/doors.txt
+	$(call venv,build/doors,--requirement $<)
+
 # What checks pages in a browser. The browser itself is the system's, as Debian's package chromium.
 $(AXE): requirements/browser/package.json requirements/browser/package-lock.json
 	rm -rf $(@D)
@@ -75,6 +78,15 @@ test: setup $(if $(HAVE_PYTHON),$(VENV)) $(if $(HAVE_NPM),$(AXE))
 	@$(if $(HAVE_NPM),:,echo "No npm: pages are not checked in a browser.")
 	ONNX_COMPRESS_REQUIRE=$(HAVE_PYTHON) go test $$(go list ./... | grep -v /integration)
 	@$(integration)
+
+# The Python package with torch, Jupyter and Olive themselves, which are gigabytes: the tests say so and skip without them.
+doors: setup build build/doors/made
+	cd python && PATH="$(CURDIR)/build:$$PATH" PYTHONPATH="$(CURDIR)/python" OLIVE_DISABLE_TELEMETRY=1 \
+		../build/doors/bin/python -m unittest -v tests.test_torch tests.test_notebook tests.test_olive
+
+# The written models in runtimes that are Go alone, in a module of its own: its runtimes are no dependencies of the program.
+onnxgo: setup
+	cd integration/onnxgo && ONNX_COMPRESS_REQUIRE=1 go test ./... && go vet ./...
 
 # The program is killed at random moments, and runs on disks that are too small; as a part of the other tests, a dozen times.
 KILLS ?= 200
@@ -122,11 +134,14 @@ demo: setup build
 	$(TOOL) testmodels/data/fashion_resnet.onnx -o build/fashion_small.onnx --force \
 		--calib testmodels/data/fashion.bin --calib-samples 512 --target macs=0.5
 
-# The pictures in docs/ of the page about the demo network's result. Needs Chromium.
+# The pictures in docs/ of the pages about the demo network's result and sizes, in build/ those of a phone. Needs Chromium.
 screenshots: setup build
 	$(TOOL) testmodels/data/fashion_resnet.onnx -o build/fashion_small.onnx --force \
 		--calib testmodels/data/fashion.bin --calib-samples 512 --target macs=0.5 --report build/fashion.html
 	go run ./scripts/screenshots build/fashion.html docs/report
+	$(TOOL) explore testmodels/data/fashion_resnet.onnx --calib testmodels/data/fashion.bin --calib-samples 512 --methods svd,spatial --report build/sizes.html -q
+	PHONE=1 go run ./scripts/screenshots 'build/sizes.html#choice-4' build/sizes
+	cp build/sizes-light.png docs/sizes.png
 
 # Go benchmarks; with BENCH_DATA=DIR (models/ and data/) the whole-model results as well.
 bench: setup $(if $(BENCH_DATA),build/bench/made)

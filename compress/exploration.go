@@ -35,6 +35,8 @@ type Exploration struct {
 	Unmeasured string `json:"unmeasured,omitempty"`
 	// Points are in descending order of their budgets.
 	Points []Point `json:"points"`
+	// Command is as in a Result.
+	Command string `json:"command,omitempty"`
 	// Stages are the steps that all points share.
 	Stages []Stage `json:"stages"`
 	Memory Memory  `json:"memory"`
@@ -61,12 +63,19 @@ type Point struct {
 	// looks like class scores; Accuracy is nil without labels.
 	Agreement *float64       `json:"agreement,omitempty"`
 	Accuracy  *PointAccuracy `json:"accuracy,omitempty"`
+	// Judged is what the outputs are judged by, as in a verify.Report; nil where nothing real judged them.
+	Judged *verify.Judged `json:"judged,omitempty"`
 	// Refit is nil where there was none.
 	Refit *RefitSummary `json:"refit,omitempty"`
 	// Latency is nil unless budgets are of time.
 	Latency *Latency `json:"latency,omitempty"`
 	// Schemes counts the sites by what became of them, the most used first.
 	Schemes []SchemeCount `json:"schemes"`
+	// Sites, without their spectra, and Axes are as in a Result.
+	Sites []SiteResult `json:"sites,omitempty"`
+	Axes  []AxisResult `json:"axes,omitempty"`
+	// Command makes this model alone, in words that a shell takes; empty where no command asked for the exploration.
+	Command string `json:"command,omitempty"`
 	// Seconds is how long the point took.
 	Seconds float64 `json:"seconds"`
 }
@@ -116,6 +125,11 @@ func (p *Point) Value(m verify.Measure) (float64, bool) {
 			least = min(least, verify.Value(o.SNR))
 		}
 		return least, true
+	case (m == verify.Cosine || m == verify.KL) && p.Judged != nil && p.Judged.Measure == m:
+		if p.Judged.Value != nil {
+			return *p.Judged.Value, true
+		}
+		return map[verify.Measure]float64{verify.Cosine: 1, verify.KL: 0}[m], true // of equal outputs
 	}
 	return 0, false
 }
@@ -146,6 +160,8 @@ func (p *Point) measured(r *verify.Report) {
 			p.Outputs = append(p.Outputs, PointOutput{o.Name, verify.Number(o.Ratio()), o.Cosine})
 		}
 	}
+	j := r.Judge()
+	p.Judged = &j
 	if c := r.Classes; c != nil {
 		p.Agreement = &c.Agreement
 		if a := c.Accuracy; a != nil {

@@ -2,11 +2,13 @@ package report
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // exploration is a frontier with a point out of reach.
@@ -56,10 +58,22 @@ func unclassed() *compress.Exploration {
 	return e
 }
 
+// judged is a frontier of embeddings, or of another output that is judged by a measure; the largest model gives equal outputs.
+func judged(m verify.Measure, values ...float64) *compress.Exploration {
+	e := unclassed()
+	for i, v := range values {
+		e.Points[i+1].Judged = &verify.Judged{Measure: m, Output: "embedding", Value: &v, Samples: 1000, Text: "It is judged."}
+	}
+	e.Points[0].Judged = &verify.Judged{Measure: m, Output: "embedding", Samples: 1000, Text: "It is equal."}
+	return e
+}
+
 func TestExplorationText(t *testing.T) {
 	golden(t, "exploration", func(w io.Writer) error { return Exploration(w, exploration(), false) })
 	golden(t, "exploration_verbose", func(w io.Writer) error { return Exploration(w, exploration(), true) })
 	golden(t, "exploration_predicted", func(w io.Writer) error { return Exploration(w, unmeasured(), true) })
+	golden(t, "exploration_embedding", func(w io.Writer) error { return Exploration(w, judged(verify.Cosine, 0.995, 0.94), false) })
+	golden(t, "exploration_language", func(w io.Writer) error { return Exploration(w, judged(verify.KL, 0.01, 0.2), false) })
 	golden(t, "exploration_few", func(w io.Writer) error {
 		e := unclassed()
 		e.Points[0].Agreement, e.Samples = ref(1.), 1
@@ -81,9 +95,11 @@ func TestExplorationPicture(t *testing.T) {
 	}{
 		"classes":     {exploration(), []string{"same top class", "top-1 accuracy", "the smallest with 99 %", "left of the multiply-adds", "macs=0.5"}, "signal to noise in dB"},
 		"others":      {unclassed(), []string{"signal to noise in dB"}, "the smallest with"},
+		"embeddings":  {judged(verify.Cosine, 0.995, 0.94), []string{"mean cosine", "the smallest with 0.99", "cosine 0.9950"}, "in dB"},
+		"language":    {judged(verify.KL, 0.01, 0.2), []string{"KL divergence of the next token", "KL 0.2000"}, "in dB"},
 		"predictions": {unmeasured(), []string{"predicted loss", "least possible"}, "signal to noise"},
 	} {
-		svg, err := ExplorationPicture(c.e)
+		svg, err := ExplorationPicture(c.e, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -95,13 +111,20 @@ func TestExplorationPicture(t *testing.T) {
 		if bytes.Contains(svg, []byte(c.lacks)) || bytes.Contains(svg, []byte("macs=0.01")) {
 			t.Errorf("%s: the picture has %q or the point out of reach", name, c.lacks)
 		}
-		if again, err := ExplorationPicture(c.e); err != nil || !bytes.Equal(svg, again) {
+		if bytes.Contains(svg, []byte("<a ")) || !bytes.Contains(svg, []byte(`role="img"`)) {
+			t.Errorf("%s: the picture alone leads somewhere", name)
+		}
+		linked, err := ExplorationPicture(c.e, func(i int) string { return fmt.Sprintf("#p%d", i) })
+		if err != nil || !bytes.Contains(linked, []byte(`<a href="#p1"`)) || !bytes.Contains(linked, []byte(`<a href="#p2" aria-label="macs=0.125: `)) || !bytes.Contains(linked, []byte(`role="group"`)) {
+			t.Errorf("%s: points lead elsewhere, %v\n%s", name, err, linked)
+		}
+		if again, err := ExplorationPicture(c.e, nil); err != nil || !bytes.Equal(svg, again) {
 			t.Errorf("%s: another picture from the same exploration, %v", name, err)
 		}
 	}
 	e := exploration()
 	e.Points = e.Points[3:]
-	if _, err := ExplorationPicture(e); err == nil || !strings.Contains(err.Error(), "nothing to draw") {
+	if _, err := ExplorationPicture(e, nil); err == nil || !strings.Contains(err.Error(), "nothing to draw") {
 		t.Errorf("a picture of nothing: %v", err)
 	}
 }
