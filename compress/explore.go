@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
+	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
 )
@@ -43,7 +44,7 @@ type ExploreOptions struct {
 // Errors are those of Run, *UnmetError where all budgets are out of reach. When an error,
 // or the end of the context, comes after the first point, the exploration so far is returned
 // beside it; models that were complete by then stay.
-func Explore(ctx context.Context, env *Environment, m *onnxio.Model, o ExploreOptions) (*Exploration, error) {
+func Explore(ctx context.Context, env *Environment, m *onnxio.Model, o ExploreOptions) (x *Exploration, err error) {
 	o.Over = cmp.Or(o.Over, MACs)
 	if err := o.check(); err != nil {
 		return nil, err
@@ -52,7 +53,18 @@ func Explore(ctx context.Context, env *Environment, m *onnxio.Model, o ExploreOp
 		return nil, err
 	}
 	env = env.afresh()
-	o.Options.Source = samples.Kept(o.Options.Source, o.Options.WithDefaults().Memory/8)
+	o.Options = o.Options.WithDefaults()
+	o.Options.Source = samples.Kept(o.Options.Source, o.Options.Memory/8)
+	err = feed.OneByOne(o.Options.Batch, func(batch int) (err error) {
+		o.Options.Batch, o.Options.asked = batch, o.Options.Batch
+		x, err = o.explore(ctx, env, m)
+		return err
+	})
+	return x, err
+}
+
+// explore is Explore with so many samples at once as the options say.
+func (o ExploreOptions) explore(ctx context.Context, env *Environment, m *onnxio.Model) (*Exploration, error) {
 	temp, done, err := o.folder()
 	if err != nil {
 		return nil, err

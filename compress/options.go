@@ -95,8 +95,10 @@ type Options struct {
 	AcceptDamage bool
 
 	// Batch is how many samples run at once where the model's batch is free; default 32. Fewer do where their values take so
-	// much that more would be no faster, or more than Memory has room for.
+	// much that more would be no faster, or more than Memory has room for, and one where the model turns out to refuse several.
 	Batch int
+	// asked is the batch that was asked for, where the model does not take it; 0 where it does. The written model records it.
+	asked int
 	// Memory bounds what the process takes, in bytes; default the smaller of 2 GiB and half of what the machine and the control
 	// groups of the process have.
 	Memory int64

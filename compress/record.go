@@ -63,7 +63,7 @@ func (o RunOptions) Recorded() (map[string]string, error) {
 		{"kinds", len(o.Kinds) > 0, o.Kinds},
 		{"no-refit", o.NoRefit, o.NoRefit},
 		{"seed", o.Seed != 0, o.Seed},
-		{"batch", true, o.Batch},
+		{"batch", true, cmp.Or(o.asked, o.Batch)},
 		{"memory", true, o.Memory},
 		{"tune", o.Descent != nil, o.Descent},
 		{"resize-short", p.Resize.Short != 0, p.Resize.Short},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
+	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -159,9 +160,19 @@ func (w *work) inPass(turn string) *work {
 
 // produce goes through the stages, to a file beside its place, and sums up. The caller commits or discards what is delivered, and
 // closes its model. trace makes the record, or as a draft one of the same size that nothing is read for.
-func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, to place, trace func(draft bool) (*provenance.Record, error)) (*Delivered, *Result, error) {
+func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, to place, trace func(draft bool) (*provenance.Record, error)) (d *Delivered, r *Result, err error) {
 	env = env.afresh()
 	o.Source = samples.Kept(o.Source, o.Memory/8)
+	err = feed.OneByOne(o.Batch, func(batch int) (err error) {
+		o.Batch = batch
+		d, r, err = o.produce(ctx, env, m, to, trace)
+		return err
+	})
+	return d, r, err
+}
+
+// produce is produce with so many samples at once as the options say.
+func (o Options) produce(ctx context.Context, env *Environment, m *onnxio.Model, to place, trace func(draft bool) (*provenance.Record, error)) (*Delivered, *Result, error) {
 	o, err := o.fitted(m)
 	if err != nil {
 		return nil, nil, err

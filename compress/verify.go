@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -93,9 +94,13 @@ func (o VerifyOptions) compare(ctx context.Context, env *Environment, original, 
 	if err != nil {
 		return nil, err
 	}
-	r, err := verify.Compare(ctx, lib, original, compressed, o.Source, chosen, verify.Options{
-		Batch: o.Batch, Threads: env.Threads, Classes: o.Classes, Weights: o.Weights, Kinds: o.Kinds, Memory: rss.DefaultLimit(), Evidence: o.evidence,
-		Progress: (&stage{name: "verify" + o.pass, env: env}).told,
+	var r *verify.Report
+	err = feed.OneByOne(o.Batch, func(batch int) (err error) {
+		r, err = verify.Compare(ctx, lib, original, compressed, o.Source, chosen, verify.Options{
+			Batch: batch, Threads: env.Threads, Classes: o.Classes, Weights: o.Weights, Kinds: o.Kinds, Memory: rss.DefaultLimit(), Evidence: o.evidence,
+			Progress: (&stage{name: "verify" + o.pass, env: env}).told,
+		})
+		return err
 	})
 	if labels := (*verify.LabelError)(nil); errors.As(err, &labels) {
 		return nil, &UsageError{Err: err}

@@ -37,11 +37,33 @@ type Run struct {
 	chosen bool // the batch is not the model's own
 }
 
-// Explain adds to the runtime's error in a run what may be the matter: some models say that their batch is free, and compute
-// with that of their export all the same.
+// BatchError is what the runtime said of several samples at once. Some models say that their batch is free, and compute with
+// that of their export all the same.
+type BatchError struct {
+	Batch int
+	Err   error
+}
+
+func (e *BatchError) Error() string {
+	return fmt.Sprintf("%v; %d samples ran at once, and the model may have been made for one at a time: try batch 1", e.Err, e.Batch)
+}
+
+func (e *BatchError) Unwrap() error { return e.Err }
+
+// Explain returns a *BatchError where the batch of a run may be what the runtime's error comes of, else the error.
 func (r *Run) Explain(err error) error {
 	if refused := (*ort.Error)(nil); r.Batch > 1 && r.chosen && errors.As(err, &refused) && refused.Code != "NOT_IMPLEMENTED" {
-		return fmt.Errorf("%w; %d samples ran at once, and the model may have been made for one at a time: try batch 1", err, r.Batch)
+		return &BatchError{Batch: r.Batch, Err: err}
+	}
+	return err
+}
+
+// OneByOne works with so many samples at once, or one by one where a model turns out not to take them: all anew, so that the
+// result is that of a batch of 1.
+func OneByOne(batch int, work func(batch int) error) error {
+	err := work(batch)
+	if refused := (*BatchError)(nil); errors.As(err, &refused) {
+		return work(1)
 	}
 	return err
 }
