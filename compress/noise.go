@@ -16,11 +16,12 @@ import (
 const noiseSamples = 8
 
 // noise is a source of random samples, for verifying by execution where no
-// data was given: standard normal numbers for floating-point inputs, ones for
-// all others. It shows that a model runs, not how good it is.
+// data was given: rows of their tables for inputs that these are looked up by, standard normal numbers for other floating-point
+// inputs, ones for all others. It shows that a model runs, not how good it is.
 type noise struct {
 	inputs []samples.InputSpec
 	shapes map[string][]int
+	rows   map[string]int // see vocabularies
 	seed   uint64
 }
 
@@ -43,7 +44,7 @@ func newNoise(m *onnxio.Model, given map[string][]int, seed uint64) (samples.Sou
 	if err := checkNoise(inputs, concrete); err != nil {
 		return nil, fmt.Errorf("no samples were given and none can be made up: %w", err)
 	}
-	n := noise{inputs, concrete, seed}
+	n := noise{inputs, concrete, vocabularies(m, concrete), seed}
 	if _, err := n.Sample(0); err != nil {
 		return nil, fmt.Errorf("no samples were given and none can be made up: %w", err)
 	}
@@ -83,9 +84,15 @@ func (n noise) Sample(i int) (samples.Sample, error) {
 			return s, fmt.Errorf("input %q: %w", in.Name, err)
 		}
 		v := make([]float64, count)
+		rows := n.rows[in.Name]
 		for k := range v {
-			if v[k] = 1; in.Type.IsFloat() {
+			switch {
+			case rows > 0:
+				v[k] = float64(random.IntN(rows))
+			case in.Type.IsFloat():
 				v[k] = random.NormFloat64()
+			default:
+				v[k] = 1
 			}
 		}
 		data, err := tensor.Encode(in.Type, v)

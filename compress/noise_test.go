@@ -4,8 +4,10 @@ import (
 	"errors"
 	"math"
 	"reflect"
+	"slices"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -87,6 +89,44 @@ func TestNoiseTypes(t *testing.T) {
 	testkit.WantError(t, err, "no samples were given", `"in"`)
 	_, err = newNoise(oneInput(t, tensor.Float32, "N", 0), nil, 1)
 	testkit.WantError(t, err, "no samples were given", `"in"`, "empty")
+}
+
+// TestNoiseLooksUp: inputs that rows are looked up by have numbers of rows, of the smallest table, on whatever way they get there; and no
+// two samples are the same.
+func TestNoiseLooksUp(t *testing.T) {
+	b := testmodels.NewBuilder(1, 17, 8)
+	words, mask, letters := b.Input("words", tensor.Int32, "N", 40), b.Input("mask", tensor.Int64, "N", 40), b.Input("letters", tensor.Float32, "N", 40)
+	x := b.Node("Gather", []string{b.Weight("large", 30, 30, 4), words})
+	y := b.Node("Gather", []string{b.Weight("small", 11, 4, 11), b.Node("Unsqueeze", []string{words, b.Ints("axes", 2)})}, graph.Int("axis", -1))
+	z := b.Node("OneHot", []string{b.Node("Cast", []string{letters}, graph.Int("to", int(tensor.Int64))), b.Ints("depth", 7), b.Tensor("values", tensor.Float32, []int{2}, []float64{0, 1})})
+	b.Output(x, tensor.Float32, "N", 40, 4)
+	b.Output(y, tensor.Float32, 4, "N", 40, 1)
+	b.Output(z, tensor.Float32, "N", 40, 7)
+	b.Output(b.Node("Identity", []string{mask}), tensor.Int64, "N", 40)
+	n, err := newNoise(built(t, b), nil, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, rows := range map[string]float64{"words": 11, "letters": 7, "mask": 2} {
+		var all [][]float64
+		for i := range n.Len() {
+			s, err := n.Sample(i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v, err := s.Inputs[name].Float64s()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if low, high := slices.Min(v), slices.Max(v); name == "mask" && (low != 1 || high != 1) || low < 0 || high >= rows {
+				t.Errorf("%s: numbers from %v to %v of %v", name, low, high, rows)
+			}
+			if same := slices.ContainsFunc(all, func(w []float64) bool { return slices.Equal(v, w) }); same != (name == "mask" && i > 0) {
+				t.Errorf("%s: sample %d is one that was before: %v", name, i, same)
+			}
+			all = append(all, v)
+		}
+	}
 }
 
 func TestNoiseNeedsShapes(t *testing.T) {
