@@ -14,7 +14,7 @@ import (
 )
 
 // Version is that of what statistics hold and how they are summed; those of another are collected anew.
-const Version = 7
+const Version = 8
 
 // statsMagic starts a file of statistics; its last byte is the version of the format.
 const statsMagic = "onnx-compress.stats" + string(rune(Version))

@@ -11,6 +11,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/grad"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -235,14 +236,12 @@ func (c *collector) finishSensitivities(ctx context.Context, stats []Stats, runs
 		}
 	}
 	if len(left) == 0 {
+		unmoved(stats)
 		return nil
 	}
 	scales, err := c.gradients.perturb(ctx, sites, runs, workers, c.o.Seed)
 	if errors.Is(err, errNoOutput) || errors.Is(err, errSizes) || errors.Is(err, errNoKernel) {
-		for i := range stats { // losses of sites with sensitivities and without could not be added up
-			stats[i].G, stats[i].Pullback = nil, nil
-			stats[i].Note = "no sensitivities: " + err.Error()
-		}
+		insensitive(stats, err.Error())
 		return nil
 	}
 	if err != nil {
@@ -256,7 +255,30 @@ func (c *collector) finishSensitivities(ctx context.Context, stats []Stats, runs
 		stats[i].setSensitivity(c.sensors[i], g)
 		stats[i].Note = "sensitivity measured by perturbing the output: " + stats[i].Note
 	}
+	unmoved(stats)
 	return nil
+}
+
+// insensitive takes all sensitivities away: losses of sites with them and without could not be added up.
+func insensitive(stats []Stats, why string) {
+	for i := range stats {
+		stats[i].G, stats[i].Pullback = nil, nil
+		stats[i].Note = "no sensitivities: " + why
+	}
+}
+
+// unmoved takes them away where all are zero, as behind a sigmoid that is saturated on every sample: then they tell no site from another,
+// and whatever is cut would seem to lose nothing.
+func unmoved(stats []Stats) {
+	moves := func(g *linalg.Matrix) bool {
+		return slices.ContainsFunc(g.Data, func(v float64) bool { return v != 0 })
+	}
+	for _, s := range stats {
+		if slices.ContainsFunc(s.G, moves) || slices.ContainsFunc(s.Pullback, moves) {
+			return
+		}
+	}
+	insensitive(stats, "no output moves on any sample, whatever the sites give")
 }
 
 // newGradients prepares for sessions, which are made as shapes turn up.

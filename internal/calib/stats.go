@@ -36,7 +36,7 @@ type Stats struct {
 	// random directions v, with entries off the diagonal shrunk by the share of them that
 	// is noise of so many samples. Nil where no sensitivities were asked for, and where Note
 	// says why there are none; then that is so at every site. A zero G is a site that
-	// no output depends on.
+	// no output depends on; they are not zero at all sites that are calibrated together.
 	//
 	// Whatever scales y behind the site, such as a batch normalization, is in G:
 	// Site.OutputScale must not be applied on top.
