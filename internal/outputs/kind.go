@@ -65,7 +65,7 @@ func (w *walk) kind(v graph.Value) Kind {
 	switch vector := shaped(v); {
 	case v.Declared() && !v.Dense() || v.Type() == tensor.String:
 		return Opaque
-	case cached(name):
+	case cached(name) || w.handedOn(v):
 		return State
 	case w.suppressed[name]:
 		return Boxes
@@ -129,4 +129,24 @@ func cached(name string) bool {
 	return slices.ContainsFunc([]string{
 		"past_key", "past_value", "past_kv", "key_values", "kv_cache", "k_cache", "v_cache", "key_cache", "value_cache", "cache_k", "cache_v",
 	}, func(part string) bool { return strings.Contains(name, part) })
+}
+
+// handedOn tells whether an output is called as one of the inputs is, but for words that say which way it goes, and both are caches, such as
+// out_cache0 and in_cache0, conv_cache_out and conv_cache, or cache_last_time_next and cache_last_time.
+func (w *walk) handedOn(v graph.Value) bool {
+	words := cacheWords(v.Name())
+	return words != nil && slices.ContainsFunc(w.g.Feeds(), func(in graph.Value) bool {
+		return in.Name() != v.Name() && len(in.Dims()) == len(v.Dims()) && slices.Equal(cacheWords(in.Name()), words)
+	})
+}
+
+// cacheWords are the words of a cache's name but for those that say which way it goes; nil for no cache.
+func cacheWords(name string) []string {
+	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return strings.ContainsRune("_.-/: ", r) })
+	if !slices.ContainsFunc(words, func(word string) bool { return strings.TrimRight(word, "0123456789") == "cache" || word == "caches" }) {
+		return nil
+	}
+	return slices.DeleteFunc(words, func(word string) bool {
+		return slices.Contains([]string{"in", "out", "input", "output", "old", "new", "prev", "previous", "past", "next", "cur", "current"}, word)
+	})
 }
