@@ -113,6 +113,9 @@ func (f *finder) factors(n graph.Node) ([]position, string) {
 	case "MatMul", "MatMulInteger", "QLinearMatMul":
 		return f.perElement(n.Output(0), n.Input(0), -1)
 	}
+	if product(op) {
+		return f.perElement(n.Output(0), n.Input(0), -1)
+	}
 	return nil, fmt.Sprintf("the multiply-adds of %s are not counted", op)
 }
 
@@ -171,4 +174,22 @@ func (f *finder) known(values ...string) (found [][]int, why string, ok bool) {
 		found = append(found, shape)
 	}
 	return found, "", true
+}
+
+// quantised tells whether an operator of ONNX Runtime multiplies with quantised weights.
+func quantised(op string) bool {
+	switch op {
+	case "com.microsoft::DynamicQuantizeLSTM", "com.microsoft::QAttention", "com.microsoft::QGemm", "com.microsoft::QLinearConv", "com.microsoft::QMoE":
+		return true
+	}
+	return product(op)
+}
+
+// product tells whether an operator of ONNX Runtime is a matrix product with quantised weights.
+func product(op string) bool {
+	switch op {
+	case "com.microsoft::DynamicQuantizeMatMul", "com.microsoft::MatMulBnb4", "com.microsoft::MatMulFpQ4", "com.microsoft::MatMulIntegerToFloat", "com.microsoft::MatMulNBits":
+		return true
+	}
+	return false
 }

@@ -174,11 +174,10 @@ func multiplies(op string) bool {
 	case "Conv", "ConvTranspose", "Gemm", "MatMul", "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul",
 		"DeformConv", "Einsum", "GRU", "LSTM", "RNN", "Attention",
 		"com.microsoft::Attention", "com.microsoft::FusedConv", "com.microsoft::FusedGemm", "com.microsoft::FusedMatMul",
-		"com.microsoft::GroupQueryAttention", "com.microsoft::MatMulNBits", "com.microsoft::MultiHeadAttention",
-		"com.microsoft::QAttention":
+		"com.microsoft::GroupQueryAttention", "com.microsoft::MultiHeadAttention":
 		return true
 	}
-	return false
+	return quantised(op)
 }
 
 // node classifies one node of the main graph.
@@ -227,10 +226,8 @@ func (f *finder) otherDomain(i int, n graph.Node) {
 	if params == 0 {
 		return
 	}
-	switch op := n.Op(); op {
-	case "com.microsoft::MatMulNBits", "com.microsoft::MatMulBnb4", "com.microsoft::MatMulFpQ4", "com.microsoft::MatMulIntegerToFloat",
-		"com.microsoft::DynamicQuantizeMatMul", "com.microsoft::DynamicQuantizeLSTM", "com.microsoft::QAttention", "com.microsoft::QGemm",
-		"com.microsoft::QLinearConv", "com.microsoft::QEmbedLayerNormalization", "com.microsoft::GatherBlockQuantized", "com.microsoft::QMoE":
+	switch op := n.Op(); {
+	case quantised(op), op == "com.microsoft::QEmbedLayerNormalization", op == "com.microsoft::GatherBlockQuantized":
 		f.skip(i, n, SkipQuantised, params, "%s has quantised weights: compress the float model first, then quantise", n.Type())
 	default:
 		if err := newExpander(f.model, f.shapes, compound.NewTable(), graph.NewNameSet(f.model)).why(n); err != nil {
