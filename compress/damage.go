@@ -62,8 +62,8 @@ func damaged(r *verify.Report) error {
 	return nil
 }
 
-// tells reports whether random inputs tell something of a model: where its inputs are numbers. Of indices and conditions, such as
-// words of a text, there is one value alone in them.
+// tells reports whether random inputs tell enough of a model to refuse it: where its inputs are numbers. Words by chance are no text, and of
+// other indices and conditions, such as masks, there is one value alone in them.
 func tells(inputs []samples.InputSpec) bool {
 	for _, in := range inputs {
 		if !in.Type.IsFloat() && len(in.Shape) > 0 {
