@@ -103,11 +103,14 @@ func TestNoiseLooksUp(t *testing.T) {
 	b.Output(y, tensor.Float32, 4, "N", 40, 1)
 	b.Output(z, tensor.Float32, "N", 40, 7)
 	b.Output(b.Node("Identity", []string{mask}), tensor.Int64, "N", 40)
+	ends := b.Node("Gather", []string{b.Input("edges", tensor.Int64, 2, 30), b.Ints("from", 0)}) // as networks on graphs read them
+	ends = b.Node("Squeeze", []string{ends, b.Ints("first", 0)})
+	b.Output(b.Node("Gather", []string{b.Input("nodes", tensor.Float32, 6, 4), ends}), tensor.Float32, 30, 4)
 	n, err := newNoise(built(t, b), nil, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, rows := range map[string]float64{"words": 11, "letters": 7, "mask": 2} {
+	for name, rows := range map[string]float64{"words": 11, "letters": 7, "mask": 2, "edges": 6} {
 		var all [][]float64
 		for i := range n.Len() {
 			s, err := n.Sample(i)

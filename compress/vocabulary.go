@@ -11,14 +11,14 @@ import (
 // moves tells whether all that a node gives are numbers of its first input.
 func moves(n graph.Node) bool {
 	switch n.Op() {
-	case "Cast", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze":
+	case "Cast", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze":
 		return true
 	}
 	return false
 }
 
-// vocabularies tells by name for inputs of a model that rows of tables are looked up by, such as tokens, how many rows there are: the
-// fewest, of several tables. Only the main graph is looked at.
+// vocabularies tells by name for inputs of a model that rows of tables are looked up by, such as tokens or the ends of a graph's edges, how
+// many rows there are: the fewest, of several tables. Only the main graph is looked at.
 func vocabularies(m *onnxio.Model, inputs map[string][]int) map[string]int {
 	g, known := graph.Of(m), shapes.Infer(m, inputs)
 	out := map[string]int{}
@@ -50,7 +50,7 @@ func rowsOf(u graph.Use, known *shapes.Shapes) int {
 	table, axis := "", 0
 	switch op := u.Node.Op(); {
 	case u.Nested:
-	case op == "Gather" && u.Slot == 1:
+	case (op == "Gather" || op == "GatherElements" || op == "ScatterElements") && u.Slot == 1:
 		table, axis = u.Node.Input(0), u.Node.Int("axis", 0)
 	case op == "OneHot" && u.Slot == 0:
 		if depth, ok := known.Ints(u.Node.Input(1)); ok && len(depth) == 1 {
