@@ -123,6 +123,11 @@ func (j Judged) sentence(r *Report) string {
 		}
 		return fmt.Sprintf("Its outputs keep a signal to noise ratio of %s on %s, at %s, where it is least%s.", decibels(*j.Value), on, j.Output, r.differing())
 	}
+	for _, o := range r.Outputs {
+		if !o.Ignored && o.Values == 0 && o.NonFiniteOriginal > 0 {
+			return fmt.Sprintf("No output that counts could be compared: the original's %s is NaN or infinite for %d of %s. Are the samples prepared as the model wants them?", o.Name, o.NonFiniteOriginal, on)
+		}
+	}
 	if slices.ContainsFunc(r.Outputs, func(o Output) bool { return !o.Ignored && o.Uncompared == "" }) {
 		return "No output that counts could be compared: all are empty for every sample, as where a detector finds nothing. Are the samples prepared as the model wants them?"
 	}

@@ -110,6 +110,9 @@ func TestJudge(t *testing.T) {
 		"No output that counts could be compared: all are empty for every sample, as where a detector finds nothing. Are the samples prepared as the model wants them?": {
 			Samples: 7, Outputs: []Output{{Name: "boxes"}, {Name: "w", Ignored: true}},
 		},
+		"No output that counts could be compared: the original's pitch is NaN or infinite for 7 of 7 samples. Are the samples prepared as the model wants them?": {
+			Samples: 7, Outputs: []Output{{Name: "state", Ignored: true, NonFiniteOriginal: 7}, {Name: "pitch", Kind: outputs.Embedding, NonFiniteOriginal: 7}, {Name: "sure", Kind: outputs.Scores, Values: 3}},
+		},
 		"Its outputs are the original's numbers on 7 samples.":                         {Samples: 7, Outputs: []Output{{Values: 3}}},
 		"No output that counts could be compared.":                                     {Samples: 7, Outputs: []Output{{Uncompared: "a map"}}},
 		"Nothing real judged it: random inputs show that it runs, not how good it is.": {Samples: 8, Evidence: Random, Outputs: []Output{{Values: 3, SNR: f(3)}}},

@@ -85,6 +85,9 @@ func bar(n, most int64) string {
 func shapeFlags(shapes map[string][]int) string {
 	out := ""
 	for _, name := range slices.Sorted(maps.Keys(shapes)) {
+		if len(shapes[name]) == 0 {
+			continue // a scalar has no sizes
+		}
 		out += " --input-shape " + quote.Shell(name+"="+strings.ReplaceAll(strings.Trim(fmt.Sprint(shapes[name]), "[]"), " ", "x"))
 	}
 	return cmp.Or(out, " --input-shape NAME=1x3x224x224")
