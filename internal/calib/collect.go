@@ -148,7 +148,7 @@ func newCollector(sites []rewrite.Site, inputs []samples.InputSpec, o Options) *
 	for i := range sites {
 		s := &sites[i]
 		if o.Probes > 0 {
-			c.sensors = append(c.sensors, newSensor(s, o.Memory))
+			c.sensors = append(c.sensors, newSensor(s, o.Memory, o.Samples))
 		}
 		c.of[i] = -1
 		for k, st := range c.stations {

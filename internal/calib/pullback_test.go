@@ -57,7 +57,7 @@ func TestPullbackByPerturbing(t *testing.T) {
 	m := chain(t, "N", 900, nil)
 	src := random(4, "x", tensor.Float32, 6)
 	sites := sitetest.Sites(t, m, src[0])
-	s := newSensor(&sites[1], 64<<20)
+	s := newSensor(&sites[1], 64<<20, 0)
 	got, err := s.scaled(linalg.Gonum(), 2)
 	if err != nil {
 		t.Fatal(err)

@@ -23,14 +23,19 @@ type sensor struct {
 	spread    variance
 	why       string // what kept the gradient from a run, the first time
 	through   *pullback
+	thin      moments.Thinning
 }
 
-// newSensor sums G or, where that is too large for so much memory, WᵀGW.
-func newSensor(s *rewrite.Site, memory int64) *sensor {
+// newSensor sums G or, where that is too large for so much memory, WᵀGW, of so many samples.
+func newSensor(s *rewrite.Site, memory int64, samples int) *sensor {
 	if pulled(s, memory) {
 		return &sensor{site: s, sum: moments.NewSum(1, s.Kernel.Cols()), through: &pullback{site: s}}
 	}
-	return &sensor{site: s, sum: moments.NewSum(s.Kernel.Groups, s.Kernel.Rows())}
+	out := &sensor{site: s, sum: moments.NewSum(s.Kernel.Groups, s.Kernel.Rows())}
+	if thinnable(s) {
+		out.thin = moments.Pixels(s.Kernel.Out, s.Kernel.Groups, s.Geometry.Out...).Thin(samples)
+	}
+	return out
 }
 
 // add sums the gradient of a run with respect to the site's output, where those positions
@@ -43,6 +48,9 @@ func (s *sensor) add(ctx context.Context, w *worker, r *feed.Run, turn int, g te
 		var units int
 		shape, values, err := trim(r, outputKind(s.site), s.site.View.Stack, g)
 		channels := s.site.Kernel.Out
+		if err == nil && len(shape) == 2+len(s.thin) {
+			values, shape = s.thin.Outputs(values, shape, turn, &w.thinned), s.thin.Left(shape, turn)
+		}
 		if err == nil && shape != nil && s.through != nil {
 			channels = s.site.Kernel.In
 			shape, values, err = s.through.rows(w, shape, values)
@@ -103,7 +111,7 @@ func outputKind(s *rewrite.Site) rewrite.ViewKind {
 func outputSummation(s *rewrite.Site, shape []int, o int) (moments.Summation, int, error) {
 	kind := outputKind(s)
 	if kind == rewrite.ConvPatches && len(shape) >= 2 && shape[1] == o {
-		return moments.Direct(columns(o, s.Kernel.Groups, tensor.Product(shape[2:]))), shape[0], nil
+		return moments.Direct(moments.Pixels(o, s.Kernel.Groups, tensor.Product(shape[2:]))), shape[0], nil
 	}
 	if summation, n := matrixSummation(s, kind, shape, o); summation != nil {
 		return summation, n, nil

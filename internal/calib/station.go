@@ -33,15 +33,24 @@ type station struct {
 	planning   sync.Mutex
 	summations map[string]moments.Summation
 	felt       moments.Felt
+	thin       moments.Thinning
 }
 
 func newStation(s *rewrite.Site, samples int) *station {
 	st := &station{site: s, pilot: moments.NewPilot(), wide: wide(s, samples), summations: map[string]moments.Summation{}}
+	if thinnable(s) {
+		st.thin = patches(s, s.Geometry.In).Thin(samples)
+	}
 	st.sums = moments.NewHalves(s.Kernel.Groups, s.Kernel.Cols(), st.pilot)
 	if s.View.Kind == rewrite.TableRows {
 		st.counts = make([]int64, s.Kernel.In)
 	}
 	return st
+}
+
+// thinnable tells whether a site has positions that can be left out.
+func thinnable(s *rewrite.Site) bool {
+	return s.View.Kind == rewrite.ConvPatches && !s.View.Transposed && s.Located
 }
 
 // wide tells whether a site is a plain matrix with more inputs K than the columns that so
@@ -67,6 +76,7 @@ type worker struct {
 	gram    []float32
 	off     []float32 // a site's input without the pilot
 	pulled  []float32 // gradients at a site's inputs
+	thinned []float32 // and those at some of its outputs
 	part    moments.Part
 }
 
@@ -111,7 +121,11 @@ func (st *station) add(ctx context.Context, w *worker, r *feed.Run, x tensor.Den
 		} else {
 			st.sums.Add(&w.part)
 		}
-		st.saw(r, summation.Positions(n), x, weights)
+		positions := summation.Positions(n)
+		if st.thin != nil {
+			positions = patches(st.site, shape[2:]).Positions(n)
+		}
+		st.saw(r, positions, x, weights)
 	})
 }
 
@@ -137,7 +151,7 @@ func (st *station) prepare(r *feed.Run, x tensor.Dense, roots []float32) (shape 
 	if shape == nil || err != nil {
 		return nil, nil, 0, nil, err
 	}
-	summation, n, err = st.summationFor(shape)
+	summation, n, err = st.summationFor(shape, r.Seq)
 	if err == nil && roots != nil {
 		if n != len(roots) {
 			return nil, nil, 0, nil, fmt.Errorf("it has %d positions, and the output of the node has %d", n, len(roots))
@@ -186,11 +200,11 @@ func unfilled(r *feed.Run, kind rewrite.ViewKind, stack int, shape []int) []int 
 	return shape
 }
 
-// summationFor returns the summation for an input of that shape, and of how many units it is.
-func (st *station) summationFor(shape []int) (moments.Summation, int, error) {
+// summationFor returns the summation of a run for an input of that shape, and of how many units it is.
+func (st *station) summationFor(shape []int, run int) (moments.Summation, int, error) {
 	k, kind := st.site.Kernel.In, st.site.View.Kind
 	if kind == rewrite.ConvPatches && len(shape) == 2+len(st.site.View.Window) && shape[1] == k {
-		return st.cached(shape[2:]), shape[0], nil
+		return st.cached(shape[2:], run), shape[0], nil
 	}
 	if summation, n := matrixSummation(st.site, kind, shape, k); summation != nil {
 		return summation, n, nil
@@ -209,9 +223,9 @@ func matrixSummation(s *rewrite.Site, kind rewrite.ViewKind, shape []int, channe
 	case (kind == rewrite.LastAxis && last >= 0 || vector) && shape[last] == channels:
 		return moments.Rows(channels, 1), tensor.Product(shape[:last])
 	case kind == rewrite.SecondLastAxis && last > 0 && shape[last-1] == channels:
-		return moments.Direct(columns(channels, 1, shape[last])), tensor.Product(shape[:last-1])
+		return moments.Direct(moments.Pixels(channels, 1, shape[last])), tensor.Product(shape[:last-1])
 	case kind == rewrite.FirstAxis && last > 0 && shape[0] == channels:
-		return moments.Direct(columns(channels, 1, tensor.Product(shape)/max(channels, 1))), 1
+		return moments.Direct(moments.Pixels(channels, 1, tensor.Product(shape)/max(channels, 1))), 1
 	}
 	return nil, 0
 }
@@ -234,38 +248,39 @@ func stacked(s *rewrite.Site, shape []int, channels int, inRows bool) (moments.S
 	case inRows:
 		return moments.StackedRows(k, groups, n), tensor.Product(shape[:lead])
 	}
-	return moments.Direct(columns(channels, groups, n)), tensor.Product(shape[:lead])
+	return moments.Direct(moments.Pixels(channels, groups, n)), tensor.Product(shape[:lead])
 }
 
-// columns is a matrix [k, n] seen as n windows of one tap over k channels.
-func columns(k, groups, n int) moments.Patches {
-	one := []int{1}
-	return moments.Patches{Channels: k, Groups: groups, In: []int{n}, Window: one, Strides: one, Dilations: one, PadBegin: []int{0}, Out: []int{n}}
-}
-
-// cached returns the summation for a convolution's spatial sizes. A few are kept, since
+// cached returns the summation of a run for a convolution's spatial sizes. A few are kept, since
 // samples mostly come in few sizes.
-func (st *station) cached(in []int) moments.Summation {
+func (st *station) cached(in []int, run int) moments.Summation {
 	const most = 8
 	st.planning.Lock()
 	defer st.planning.Unlock()
-	key := fmt.Sprint(in)
+	p := patches(st.site, in).Thinned(st.thin, run)
+	key := fmt.Sprint(in, p.PadBegin)
 	if p, ok := st.summations[key]; ok {
 		return p
 	}
 	if len(st.summations) >= most {
 		clear(st.summations)
 	}
-	v, summation := st.site.View, moments.Conv
-	if v.Transposed {
+	summation := moments.Conv
+	if st.site.View.Transposed {
 		summation = moments.Transposed
 	}
-	p := summation(moments.Patches{
-		Channels: st.site.Kernel.In, Groups: st.site.Kernel.Groups, In: slices.Clone(in), Window: v.Window,
+	made := summation(p)
+	st.summations[key] = made
+	return made
+}
+
+// patches are those of a convolution at a spatial size.
+func patches(s *rewrite.Site, in []int) moments.Patches {
+	v := s.View
+	return moments.Patches{
+		Channels: s.Kernel.In, Groups: s.Kernel.Groups, In: slices.Clone(in), Window: v.Window,
 		Strides: v.Strides, Dilations: v.Dilations, PadBegin: v.Lead(in), Out: v.Output(in),
-	})
-	st.summations[key] = p
-	return p
+	}
 }
 
 // finish returns what the station saw, as the statistics of no site yet; or that it is of no use.

@@ -11,7 +11,8 @@ type Stats struct {
 	Site string
 	// A has the second moment E[x xᵀ] of the input columns x of each group of
 	// channels, [K, K] with K the columns of the site's kernel: the mean over the
-	// positions of all samples that have a weight. Statistics of sites that read the same columns
+	// positions of all samples that have a weight, or where convolutions show plenty of them over
+	// some of each sample (moments.Thinning), as that of G. Statistics of sites that read the same columns
 	// share their matrices, which are to be left as they are. Nil where Columns or Counts
 	// stand for it.
 	A []*linalg.Matrix

@@ -94,12 +94,12 @@ func (p Patches) fold(x []float32, samples int, visits func(axis int) []visit, a
 	for axis := range all {
 		all[axis] = visits(axis)
 	}
-	width := len(all[last])
+	width, met := len(all[last]), p.met(all[:last])
 	folded := make([]float64, rows*width)
 	for n := range samples {
 		for c := range p.Channels {
 			channel := x[(n*p.Channels+c)*plane:][:plane]
-			for r := range rows {
+			for _, r := range met {
 				foldRow(channel[r*p.In[last]:][:p.In[last]], p.Strides[last], all[last], folded[r*width:][:width])
 			}
 			rest, inner := folded, width
@@ -110,6 +110,29 @@ func (p Patches) fold(x []float32, samples int, visits func(axis int) []visit, a
 			add(c, rest)
 		}
 	}
+}
+
+// met lists the rows of the last axis that are visited along all others.
+func (p Patches) met(visits [][]visit) []int {
+	rows := []int{0}
+	for axis, list := range visits {
+		seen := make([]bool, p.In[axis])
+		for _, v := range list {
+			for o := v.from; o < v.to; o++ {
+				seen[v.first+o*p.Strides[axis]] = true
+			}
+		}
+		var next []int
+		for _, r := range rows {
+			for i, ok := range seen {
+				if ok {
+					next = append(next, r*p.In[axis]+i)
+				}
+			}
+		}
+		rows = next
+	}
+	return rows
 }
 
 // foldRow sums a row of the last axis over each visit. Where windows start at every position, most visits have most of the row:

@@ -40,6 +40,10 @@ func (c *convCross) Run(b linalg.Backend, z [][]float32, x []float32, samples in
 			if segments != nil {
 				outputs = c.gather(z[g*c.rows*c.area:], segments, patches.Cols, s)
 			}
+			if c.rows*c.k*patches.Cols <= fewProducts {
+				addProducts(outputs, patches, false, partial[i][g*c.rows*c.k:])
+				continue
+			}
 			b.GemmAdd32(false, true, outputs, patches, side(partial[i][g*c.rows*c.k:], c.k, c.rows, true))
 		}
 	})

@@ -3,7 +3,7 @@ package moments
 import "github.com/onnx-compress/onnx-compress/linalg"
 
 // Halves is Inputs, and tells apart what every other run showed from the rest. It takes no more room: the moments are
-// symmetric, and where their upper triangles have the sums of both halves, the lower ones have the differences.
+// symmetric, and the upper triangles have the sums of one half, the lower ones those of the other.
 type Halves struct {
 	parts [2]firsts
 	sum   *Sum
@@ -13,7 +13,7 @@ type Halves struct {
 // NewHalves returns empty sums as NewInputs does.
 func NewHalves(groups, columns int, pilot *Pilot) *Halves {
 	h := &Halves{sum: NewSum(groups, columns)}
-	h.sum.apart = &differences{columns: columns, diagonals: make([]float64, groups*columns)}
+	h.sum.apart = &second{columns: columns, diagonals: make([]float64, groups*columns)}
 	for i := range h.parts {
 		h.parts[i] = firsts{groups: groups, columns: columns, pilot: pilot}
 	}
@@ -57,8 +57,7 @@ func (h *Halves) Means(join func(group int, second func(i, j int) (a, b float64)
 	for g, m := range h.sum.moments {
 		k := m.Rows
 		join(g, func(i, j int) (a, b float64) {
-			sum, difference := m.Data[i*k+j], h.sum.apart.at(m, g, i, j)
-			a, b = (sum+difference)/2/n[0], (sum-difference)/2/n[1]
+			a, b = m.Data[i*k+j]/n[0], h.sum.apart.at(m, g, i, j)/n[1]
 			if h.parts[0].piloted() {
 				a += h.parts[0].back(g, i, j)
 			}
@@ -76,56 +75,44 @@ func (h *Halves) Means(join func(group int, second func(i, j int) (a, b float64)
 	return h.sum.moments
 }
 
-// differences are by how much the sums of the runs with even numbers exceed those of the others. Row i of the moments has k−1−i such
-// differences behind its diagonal; they are in the row of the lower triangle that is as long, and those on the diagonal beside it.
-type differences struct {
+// second is the half of the runs with odd numbers. Row i of the moments has k−1−i such sums behind its diagonal; they are in the row
+// of the lower triangle that is as long, and those on the diagonal beside it.
+type second struct {
 	columns, runs int
 	diagonals     []float64 // [groups, columns]
 	totals        []float64 // those of Sum.totals
 }
 
-// behind is where the differences of row i are, of its columns from i+1 on.
+// turn tells whether the run that is to be added belongs to this half.
+func (a *second) turn() bool {
+	a.runs++
+	return a.runs%2 == 0
+}
+
+// behind is where the sums of row i are, of its columns from i+1 on.
 func behind(m *linalg.Matrix, i int) []float64 { return m.Row(m.Rows - 1 - i)[:m.Rows-1-i] }
 
-func (a *differences) at(m *linalg.Matrix, g, i, j int) float64 {
+func (a *second) at(m *linalg.Matrix, g, i, j int) float64 {
 	if i == j {
 		return a.diagonals[g*a.columns+i]
 	}
 	return behind(m, i)[j-i-1]
 }
 
-// sign is that of the run which is being added.
-func (a *differences) sign() float64 { return 1 - 2*float64(a.runs%2) }
-
-// plus adds a run's partial result to differences, which are nil at first.
-func (a *differences) plus(to []float64, partial []float32) []float64 {
-	if to == nil {
-		to = make([]float64, len(partial))
-	}
-	sign := a.sign()
-	for i, v := range partial {
-		to[i] += sign * float64(v)
-	}
-	return to
-}
-
 // addDense adds a partial result that is laid out as the moments are.
-func (a *differences) addDense(partial []float32, moments []*linalg.Matrix) {
-	sign := a.sign()
+func (a *second) addDense(partial []float32, moments []*linalg.Matrix) {
 	for g, m := range moments {
 		k := m.Rows
 		for i := range k {
 			row := partial[(g*k+i)*k+i:][:k-i]
-			a.diagonals[g*k+i] += sign * float64(row[0])
-			for j, v := range behind(m, i) {
-				behind(m, i)[j] = v + sign*float64(row[j+1])
-			}
+			a.diagonals[g*k+i] += float64(row[0])
+			addTo(behind(m, i), row[1:])
 		}
 	}
 }
 
-// expand adds differences in the layout of a summation.
-func (a *differences) expand(p Summation, totals []float64, moments []*linalg.Matrix) {
+// expand adds sums in the layout of a summation.
+func (a *second) expand(p Summation, totals []float64, moments []*linalg.Matrix) {
 	full := make([]*linalg.Matrix, len(moments))
 	for g := range full {
 		full[g] = linalg.New(a.columns, a.columns)

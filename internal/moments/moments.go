@@ -51,6 +51,12 @@ func (p Patches) alike(q Patches) bool {
 	return slices.Equal(p.In, q.In) && slices.Equal(p.Out, q.Out) && slices.Equal(p.PadBegin, q.PadBegin)
 }
 
+// Pixels are windows of one tap over the given sizes: a matrix [k, n] is n of them over k channels.
+func Pixels(channels, groups int, size ...int) Patches {
+	one := slices.Repeat([]int{1}, len(size))
+	return Patches{Channels: channels, Groups: groups, In: size, Window: one, Strides: one, Dilations: one, PadBegin: make([]int, len(size)), Out: size}
+}
+
 // Summation is a way to sum the second moments of inputs of one geometry. It is immutable.
 type Summation interface {
 	// Size is the length of a partial result.
@@ -91,6 +97,7 @@ type Scratch struct {
 	a, b        []float32
 	phase, part []float32
 	rows        []int
+	segments    []segment
 	dots        []float64
 }
 
@@ -112,7 +119,7 @@ type Sum struct {
 	// summation turns up: then every partial result goes into the moments at once.
 	summation Summation
 	totals    []float64
-	apart     *differences // what the halves of it differ by, nil where that is not asked for
+	apart     *second // what every other run showed, nil where all goes into one sum
 }
 
 // NewSum returns an empty sum for moments of the given size.
@@ -121,33 +128,36 @@ func NewSum(groups, columns int) *Sum { return &Sum{groups: groups, columns: col
 // Add adds a partial result of summation p.
 func (s *Sum) Add(p Summation, partial []float32) {
 	partial = partial[:p.Size()]
-	if s.apart != nil {
-		defer func() { s.apart.runs++ }()
-	}
+	second := s.apart != nil && s.apart.turn()
 	switch {
 	case p.dense():
 		s.flush()
 		s.need()
-		addDense(partial, s.moments)
-		if s.apart != nil {
+		if second {
 			s.apart.addDense(partial, s.moments)
+		} else {
+			addDense(partial, s.moments)
 		}
 	case s.moments == nil && (s.summation == nil || s.summation.same(p)):
-		s.summation, s.totals = p, plus(s.totals, partial)
-		if s.apart != nil {
-			s.apart.totals = s.apart.plus(s.apart.totals, partial)
+		s.summation = p
+		if second {
+			s.apart.totals = plus(s.apart.totals, partial)
+		} else {
+			s.totals = plus(s.totals, partial)
 		}
 	default:
 		s.flush()
 		s.need()
-		p.expand(plus(nil, partial), s.moments)
-		if s.apart != nil {
-			s.apart.expand(p, s.apart.plus(nil, partial), s.moments)
+		if second {
+			s.apart.expand(p, plus(nil, partial), s.moments)
+		} else {
+			p.expand(plus(nil, partial), s.moments)
 		}
 	}
 }
 
 func addTo[F float32 | float64](sums []float64, more []F) {
+	sums = sums[:len(more)]
 	for i, v := range more {
 		sums[i] += float64(v)
 	}
@@ -166,9 +176,11 @@ func (s *Sum) flush() {
 		return
 	}
 	s.need()
-	s.summation.expand(s.totals, s.moments)
-	s.totals = nil
-	if s.apart != nil {
+	if s.totals != nil {
+		s.summation.expand(s.totals, s.moments)
+		s.totals = nil
+	}
+	if s.apart != nil && s.apart.totals != nil {
 		s.apart.expand(s.summation, s.apart.totals, s.moments)
 		s.apart.totals = nil
 	}

@@ -256,3 +256,21 @@ func (c *transposedCross) gather(ph phase, z []float32, samples int, s *Scratch)
 	}
 	return buf
 }
+
+// copyStrided fills dst with src[first], src[first+stride], …, reading zeros outside src.
+func copyStrided(dst, src []float32, first, stride int) {
+	lo := min(max(0, (stride-1-first)/stride), len(dst))
+	hi := max(lo, min(len(dst), (len(src)-first+stride-1)/stride))
+	clear(dst[:lo])
+	clear(dst[hi:])
+	if lo == hi {
+		return
+	}
+	if stride == 1 {
+		copy(dst[lo:hi], src[first+lo:])
+		return
+	}
+	for i := lo; i < hi; i++ {
+		dst[i] = src[first+i*stride]
+	}
+}

@@ -22,31 +22,39 @@ type layout struct {
 // layouts finds layouts, and keeps the last few: samples mostly come in few sizes.
 type layouts struct {
 	site *rewrite.Site
+	thin moments.Thinning
 	mu   sync.Mutex
 	kept map[string]*layout
 }
 
-func newLayouts(s *rewrite.Site) *layouts { return &layouts{site: s, kept: map[string]*layout{}} }
+func newLayouts(s *rewrite.Site, thin moments.Thinning) *layouts {
+	return &layouts{site: s, thin: thin, kept: map[string]*layout{}}
+}
 
-func (l *layouts) of(x, y []int) (*layout, error) {
+// of is the layout of a run for an input and an output of these shapes. Of a convolution's output it takes what thin leaves.
+func (l *layouts) of(x, y []int, run int) (*layout, error) {
 	const most = 8
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	name := fmt.Sprint(x, y)
+	if l.thin != nil {
+		name = fmt.Sprint(name, run)
+	}
 	if found, ok := l.kept[name]; ok {
 		return found, nil
 	}
 	if len(l.kept) >= most {
 		clear(l.kept)
 	}
-	made, err := newLayout(l.site, x, y)
+	made, err := l.layout(x, y, run)
 	if err == nil {
 		l.kept[name] = made
 	}
 	return made, err
 }
 
-func newLayout(s *rewrite.Site, x, y []int) (*layout, error) {
+func (l *layouts) layout(x, y []int, run int) (*layout, error) {
+	s := l.site
 	wrong := fmt.Errorf("its input of shape %v and output of shape %v do not fit a %v kernel", x, y, s.Kernel)
 	if len(x) == 0 || len(y) == 0 {
 		return nil, wrong
@@ -58,7 +66,7 @@ func newLayout(s *rewrite.Site, x, y []int) (*layout, error) {
 	case channels != s.Kernel.Out:
 		return nil, wrong
 	case s.View.Kind == rewrite.ConvPatches:
-		return convLayout(s, x, y, wrong)
+		return l.conv(x, y, run, wrong)
 	}
 	in, out, last := s.Kernel.In, s.Kernel.Out, len(x)-1
 	n := tensor.Product(x) / max(in, 1)
@@ -66,32 +74,32 @@ func newLayout(s *rewrite.Site, x, y []int) (*layout, error) {
 		return nil, wrong
 	}
 	yRows := s.ChannelAxis(len(y)) == len(y)-1
-	l := &layout{nx: 1, ny: 1, nxy: 1}
+	made := &layout{nx: 1, ny: 1, nxy: 1}
 	if yRows {
-		l.y, l.ny = moments.Rows(out, 1), n
+		made.y, made.ny = moments.Rows(out, 1), n
 	} else {
-		l.y = moments.Direct(pixels(out, 1, []int{n}))
+		made.y = moments.Direct(moments.Pixels(out, 1, n))
 	}
 	switch kind := s.View.Kind; {
 	case kind == rewrite.LastAxis || last == 0:
 		if x[last] != in {
 			return nil, wrong
 		}
-		l.x, l.nx = moments.Rows(in, 1), n
-		l.xy = moments.MatrixCross(out, in, n, yRows, true)
+		made.x, made.nx = moments.Rows(in, 1), n
+		made.xy = moments.MatrixCross(out, in, n, yRows, true)
 	case kind == rewrite.SecondLastAxis && x[last-1] == in && !yRows:
-		l.nx = tensor.Product(x[:last-1])
-		l.ny, l.nxy = l.nx, l.nx
-		l.x = moments.Direct(pixels(in, 1, x[last:]))
-		l.y = moments.Direct(pixels(out, 1, x[last:]))
-		l.xy = moments.MatrixCross(out, in, x[last], false, false)
+		made.nx = tensor.Product(x[:last-1])
+		made.ny, made.nxy = made.nx, made.nx
+		made.x = moments.Direct(moments.Pixels(in, 1, x[last]))
+		made.y = moments.Direct(moments.Pixels(out, 1, x[last]))
+		made.xy = moments.MatrixCross(out, in, x[last], false, false)
 	case kind == rewrite.FirstAxis && x[0] == in:
-		l.x = moments.Direct(pixels(in, 1, []int{n}))
-		l.xy = moments.MatrixCross(out, in, n, yRows, false)
+		made.x = moments.Direct(moments.Pixels(in, 1, n))
+		made.xy = moments.MatrixCross(out, in, n, yRows, false)
 	default:
 		return nil, wrong
 	}
-	return l, nil
+	return made, nil
 }
 
 // stackLayout is the layout of a stack of matrices: each a group, and each unit one of them all.
@@ -110,37 +118,34 @@ func stackLayout(s *rewrite.Site, x, y []int, wrong error) (*layout, error) {
 	if inRows {
 		l.x, l.y = moments.StackedRows(x[in], k.Groups, n), moments.StackedRows(k.Rows(), k.Groups, n)
 	} else {
-		l.x, l.y = moments.Direct(pixels(k.In, k.Groups, []int{n})), moments.Direct(pixels(k.Out, k.Groups, []int{n}))
+		l.x, l.y = moments.Direct(moments.Pixels(k.In, k.Groups, n)), moments.Direct(moments.Pixels(k.Out, k.Groups, n))
 	}
 	return l, nil
 }
 
-func convLayout(s *rewrite.Site, x, y []int, wrong error) (*layout, error) {
-	v := s.View
+func (l *layouts) conv(x, y []int, run int, wrong error) (*layout, error) {
+	s, v := l.site, l.site.View
 	if len(x) != 2+len(v.Window) || x[1] != s.Kernel.In || x[0] != y[0] || !slices.Equal(y[2:], v.Output(x[2:])) {
 		return nil, wrong
 	}
-	p := moments.Patches{
-		Channels: s.Kernel.In, Groups: s.Kernel.Groups, In: slices.Clone(x[2:]), Window: v.Window,
-		Strides: v.Strides, Dilations: v.Dilations, PadBegin: v.Lead(x[2:]), Out: slices.Clone(y[2:]),
-	}
+	p := patches(s, x[2:]).Thinned(l.thin, run)
 	sum, cross := moments.Conv, moments.ConvCross
 	if v.Transposed {
 		sum, cross = moments.Transposed, moments.TransposedCross
 	}
 	return &layout{
-		x: sum(p), y: moments.Direct(pixels(s.Kernel.Out, s.Kernel.Groups, p.Out)), xy: cross(p, s.Kernel.Out),
+		x: sum(p), y: moments.Direct(moments.Pixels(s.Kernel.Out, s.Kernel.Groups, p.Out...)), xy: cross(p, s.Kernel.Out),
 		nx: x[0], ny: x[0], nxy: x[0],
 	}, nil
 }
 
-// pixels are windows of one tap over the given sizes.
-func pixels(channels, groups int, size []int) moments.Patches {
-	one, zero := make([]int, len(size)), make([]int, len(size))
-	for i := range one {
-		one[i] = 1
+// patches are those of a convolution at a spatial size.
+func patches(s *rewrite.Site, in []int) moments.Patches {
+	v := s.View
+	return moments.Patches{
+		Channels: s.Kernel.In, Groups: s.Kernel.Groups, In: slices.Clone(in), Window: v.Window,
+		Strides: v.Strides, Dilations: v.Dilations, PadBegin: v.Lead(in), Out: slices.Clone(v.Output(in)),
 	}
-	return moments.Patches{Channels: channels, Groups: groups, In: size, Window: one, Strides: one, Dilations: one, PadBegin: zero, Out: size}
 }
 
 // unfilled takes the filler off the end of a batch of size samples of which count are real. It is false where filler

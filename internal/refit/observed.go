@@ -35,7 +35,7 @@ func (st *stop) see(worker *worker, ownValue, otherValue func(string) (tensor.De
 		return observed{}, nil
 	}
 	var seen observed
-	if seen.layout, err = st.layouts.of(x.Shape, z.Shape); err != nil {
+	if seen.layout, err = st.layouts.of(x.Shape, z.Shape, r); err != nil {
 		return observed{}, err
 	}
 	if seen.x = x.Float32s(); seen.x == nil {
@@ -44,12 +44,12 @@ func (st *stop) see(worker *worker, ownValue, otherValue func(string) (tensor.De
 	if st.differs {
 		y := other[st.site.Output]
 		y, _ = unfilled(st.site, y, true, b.size, b.count)
-		if seen.own, err = difference(z, y, &worker.ownErrors); err != nil {
+		if seen.own, err = st.difference(worker, z, y, r, &worker.ownErrors); err != nil {
 			return observed{}, err
 		}
 	}
 	if st.shortcut != nil {
-		if seen.both, err = st.short(worker, ownValue, otherValue, seen.own, shape, z, b); err != nil {
+		if seen.both, err = st.short(worker, ownValue, otherValue, seen.own, shape, z, r); err != nil {
 			return observed{}, err
 		}
 	}
@@ -69,13 +69,14 @@ func (st *stop) weighed(seen observed, z tensor.Dense, b batch) (observed, error
 	}
 	n := len(seen.x) / k.In
 	var err error
-	seen.layout, err = st.layouts.of([]int{n, k.In}, []int{n, k.Out})
+	seen.layout, err = st.layouts.of([]int{n, k.In}, []int{n, k.Out}, 0)
 	return seen, err
 }
 
 // short adds to the error own what the other operand of the addition is short of, where that has the shape of the
 // site's output; filler is off z, but not off shape.
-func (st *stop) short(worker *worker, ownValue, otherValue func(string) (tensor.Dense, error), own []float32, shape []int, z tensor.Dense, b batch) ([]float32, error) {
+func (st *stop) short(worker *worker, ownValue, otherValue func(string) (tensor.Dense, error), own []float32, shape []int, z tensor.Dense, r int) ([]float32, error) {
+	b := st.w.runs[r]
 	s, err := ownValue(st.shortcut.operand)
 	if err != nil {
 		return nil, err
@@ -84,19 +85,20 @@ func (st *stop) short(worker *worker, ownValue, otherValue func(string) (tensor.
 	if err != nil {
 		return nil, err
 	}
-	out := room(&worker.bothErrors, z.Len())
+	left := st.layouts.thin.Left(z.Shape, r)
+	out := room(&worker.bothErrors, tensor.Product(left))
 	clear(out[copy(out, own):])
 	if !slices.Equal(s.Shape, shape) || !slices.Equal(now.Shape, shape) {
 		return out, nil // it is broadcast: what one position lacks, another would have to give
 	}
 	s, _ = unfilled(st.site, s, true, b.size, b.count)
 	now, _ = unfilled(st.site, now, true, b.size, b.count)
-	d, err := difference(s, now, &worker.lack)
+	d, err := st.difference(worker, s, now, r, &worker.lack)
 	if err != nil {
 		return nil, err
 	}
-	axis := st.site.ChannelAxis(len(z.Shape))
-	channels, inner := z.Shape[axis], tensor.Product(z.Shape[axis+1:])
+	axis := st.site.ChannelAxis(len(left))
+	channels, inner := left[axis], tensor.Product(left[axis+1:])
 	for i, v := range d {
 		if st.shortcut.scale != nil {
 			scale := float32(st.shortcut.scale[i/inner%channels])
@@ -118,8 +120,8 @@ func room(buf *[]float32, n int) []float32 {
 	return (*buf)[:n]
 }
 
-// difference is a − b, in buf.
-func difference(a, b tensor.Dense, buf *[]float32) ([]float32, error) {
+// difference is a − b of a run, where the site's output is summed, in buf.
+func (st *stop) difference(worker *worker, a, b tensor.Dense, r int, buf *[]float32) ([]float32, error) {
 	if !slices.Equal(a.Shape, b.Shape) {
 		return nil, fmt.Errorf("a value has the shape %v in the original and %v in the compressed model", a.Shape, b.Shape)
 	}
@@ -127,6 +129,8 @@ func difference(a, b tensor.Dense, buf *[]float32) ([]float32, error) {
 	if len(x) != a.Len() || len(y) != b.Len() {
 		return nil, fmt.Errorf("values of type %v cannot be compared", a.Type)
 	}
+	x = st.layouts.thin.Outputs(x, a.Shape, r, &worker.left)
+	y = st.layouts.thin.Outputs(y, b.Shape, r, &worker.right)
 	out := room(buf, len(x))
 	for i, v := range x {
 		out[i] = v - y[i]

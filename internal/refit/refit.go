@@ -171,7 +171,7 @@ func (e *TooFewError) Error() string {
 // every target are judged by the error that W_ls leaves at the addition; the best of them, W split anew for the same target, and the
 // chain as it was are judged with their factors, and the best is taken. Its final weights are solved for on all samples.
 //
-// Where a site shows far more columns than it has inputs, only some of the runs are summed that are solved on.
+// Where a convolution shows far more columns than it has inputs, only some positions of each sample are summed (moments.Thinning).
 //
 // The model is cut into pieces between consecutive sites. Both models keep the values at the current cut for all
 // samples, and no node runs twice on a sample, except that a site runs once more with its original weights. So the

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/onnx-compress/onnx-compress/internal/moments"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -27,7 +28,6 @@ type stop struct {
 	why        string // why there is nothing to solve
 	layouts    *layouts
 	sums       *sums // nil where there is nothing to solve
-	every      int   // of the runs that are solved on, one in so many is summed
 }
 
 // begin finds out what stop k has to run and to sum.
@@ -50,8 +50,7 @@ func (w *walk) begin(k int) (*stop, error) {
 		if !w.inputs.match(st.site, st.choice.Felt) {
 			w.inputs = newInputMoments(st.choice)
 		}
-		st.sums, st.every = newSums(st.site, w.inputs, st.shortcut != nil), w.spacing(st.site)
-		st.layouts = newLayouts(st.site)
+		st.sums, st.layouts = newSums(st.site, w.inputs, st.shortcut != nil), newLayouts(st.site, w.thin(st.site))
 	}
 	return st, st.cut()
 }
@@ -60,16 +59,12 @@ func (w *walk) begin(k int) (*stop, error) {
 // alone decides on most of its weights.
 const fewest = 0.25
 
-// plenty is how many columns for each of a site's inputs tell as much as more would: those of one sample resemble each other.
-const plenty = 1000
-
-// spacing is of how many runs one is summed at a site. It is the same for sites that see the same columns.
-func (w *walk) spacing(s *rewrite.Site) int {
-	if !s.Located || w.samples == 0 {
-		return 1
+// thin says which positions of a site's output are summed. It is the same for sites that see the same columns.
+func (w *walk) thin(s *rewrite.Site) moments.Thinning {
+	if s.View.Kind != rewrite.ConvPatches || s.View.Transposed || !s.Located {
+		return nil
 	}
-	columns := int64(w.samples) * int64(max(s.Batch, 1)) * int64(tensor.Product(s.Geometry.Out))
-	return int(max(1, columns/(plenty*int64(s.Kernel.Cols()))))
+	return patches(s, s.Geometry.In).Thin(w.samples)
 }
 
 // left says why a site is not to be solved whatever it reads, empty where it may be.
@@ -294,9 +289,6 @@ func (st *stop) run(ctx context.Context, worker *worker, r int) error {
 	}
 	if st.sums == nil {
 		return nil
-	}
-	if b := w.runs[r]; !b.held && r/heldEvery%st.every > 0 {
-		return st.sums.skip(ctx, r)
 	}
 	seen, err := st.see(worker, ownValue, otherValue, other, r)
 	if err != nil {

@@ -18,6 +18,7 @@ type worker struct {
 	off, errorsOff []float32 // inputs and errors without their pilots
 
 	ownErrors, bothErrors, lack []float32 // of the run under way
+	left, right                 []float32 // outputs at some of their positions
 	x, ee                       moments.Part
 	own, both                   moments.ErrorsPart
 }

@@ -13,26 +13,23 @@ import (
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
 
-// TestSpacing: runs are left out only where the others show plenty.
-func TestSpacing(t *testing.T) {
-	for _, c := range []struct {
-		samples, side, channels, want int
-	}{
-		{1024, 32, 16, 7},   // 1,024·1,024 columns of 144 inputs
-		{1024, 16, 32, 1},   // 1,024·256 of 288
-		{8, 224, 3, 14},     // 8·224² of 27
-		{8, 224, 64, 1},     // of 576
-		{1 << 20, 1, 16, 7}, // as many columns, one a sample
+// TestThin: only positions of convolutions are left out, and those where sizes are known.
+func TestThin(t *testing.T) {
+	view := rewrite.View{Kind: rewrite.ConvPatches, Window: []int{3, 3}, Strides: []int{1, 1}, Dilations: []int{1, 1}, AutoPad: "SAME_UPPER"}
+	s := &rewrite.Site{Located: true, Batch: 1, View: view, Kernel: decomp.Shape{Out: 8, In: 16, Window: []int{3, 3}, Groups: 1}}
+	s.Geometry.In = []int{32, 32}
+	w := &walk{samples: 1024}
+	if got := w.thin(s).Share(); got != 36 {
+		t.Errorf("one of %d positions is summed, want 36", got)
+	}
+	for name, change := range map[string]func(*rewrite.Site){
+		"sizes are not known":         func(s *rewrite.Site) { s.Located = false },
+		"convolutions are transposed": func(s *rewrite.Site) { s.View.Transposed = true },
+		"matrices have rows":          func(s *rewrite.Site) { s.View.Kind = rewrite.LastAxis },
 	} {
-		s := &rewrite.Site{Located: true, Batch: 1, Kernel: decomp.Shape{Out: 8, In: c.channels, Window: []int{3, 3}, Groups: 1}}
-		s.Geometry.Out = []int{c.side, c.side}
-		w := &walk{samples: c.samples}
-		if got := w.spacing(s); got != c.want {
-			t.Errorf("%d samples of %d×%d, %d channels: one run of %d is summed, want %d", c.samples, c.side, c.side, c.channels, got, c.want)
-		}
-		s.Located = false
-		if got := w.spacing(s); got != 1 {
-			t.Errorf("where sizes are not known, one run of %d is summed", got)
+		other := *s
+		if change(&other); w.thin(&other) != nil {
+			t.Errorf("where %s, one of %d positions is summed", name, w.thin(&other).Share())
 		}
 	}
 }
