@@ -54,38 +54,25 @@ type textSums struct {
 // text is what a model read of an example.
 type text struct {
 	ids         []int64 // nil where they are not known, or no labels
-	real        []bool  // positions that are not padding; nil where all are
+	empty       []bool  // positions of the scores that are padding; nil where none are
 	probability bool
 }
 
 // read is what the model read of example k.
 func (s *runSums) read(k int, t outputs.Text) text {
 	out := text{probability: t.Probabilities}
-	row := func(name string) (tensor.Dense, bool) {
-		d, ok := s.inputs[name]
-		if !ok || len(d.Shape) != 2 || d.Shape[0] != s.batch {
-			return d, false
-		}
-		return entry(d, k), true
+	if d, ok := s.inputs[t.IDs]; ok && s.labelled && len(d.Shape) == 2 && d.Shape[0] == s.batch {
+		out.ids, _ = entry(d, k).Int64s() // which are integers
 	}
-	if d, ok := row(t.IDs); ok && s.labelled {
-		out.ids, _ = d.Int64s() // which are integers
-	}
-	if d, ok := row(t.Mask); ok {
-		if v, err := d.Float64s(); err == nil {
-			for _, x := range v {
-				out.real = append(out.real, x != 0)
-			}
-		}
+	if s.empty != nil {
+		n := len(s.empty) / s.batch
+		out.empty = s.empty[k*n:][:n]
 	}
 	return out
 }
 
-// padding tells whether a position, counted from the last one at 0, is.
-func (t text) padding(back int) bool {
-	at := len(t.real) - 1 - back
-	return t.real != nil && (at < 0 || !t.real[at]) || t.ids != nil && t.id(back) < 0
-}
+// padding tells whether a position of the scores is.
+func (t text) padding(k int) bool { return t.empty != nil && t.empty[k] }
 
 // id is the token at a position, counted from the last one at 0; −1 where there is none.
 func (t text) id(back int) int {
@@ -104,8 +91,7 @@ func (t text) compare(before, after tensor.Dense) (textSums, error) {
 	}
 	n := before.Shape[0]
 	for k := range n {
-		back := n - 1 - k
-		if t.padding(back) {
+		if t.padding(k) {
 			continue
 		}
 		y, z, err := pair(entry(before, k), entry(after, k))
@@ -121,7 +107,7 @@ func (t text) compare(before, after tensor.Dense) (textSums, error) {
 		for i, p := range y {
 			s.kl += math.Exp(p) * (p - z[i])
 		}
-		if next := t.id(back - 1); next >= 0 && next < len(y) && !t.padding(back-1) {
+		if next := t.id(n - 2 - k); next >= 0 && next < len(y) && !t.padding(k+1) {
 			s.tokens++
 			s.before -= y[next]
 			s.after -= z[next]

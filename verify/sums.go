@@ -67,8 +67,9 @@ type runSums struct {
 	classes  int                  // of that output
 	vectors  map[int][]directions // by output, of embeddings
 	inputs   map[string]tensor.Dense
-	spoken   int // the output with the scores of next tokens, -1 for none
-	words    int // of that output's vocabulary
+	spoken   int    // the output with the scores of next tokens, -1 for none
+	words    int    // of that output's vocabulary
+	empty    []bool // its positions that are padding, [batch, positions]; nil where none are
 	labelled bool
 }
 
@@ -117,7 +118,7 @@ func (s *runSums) compare(i int, o outputs.Output, axes feed.Axes, before, after
 		s.scored, s.classes = i, classes
 	}
 	if o.Kind == outputs.Next && o.Weight > 0 && s.spoken < 0 && len(before.Shape) == 3 {
-		s.spoken, s.words = i, before.Shape[2]
+		s.spoken, s.words, s.empty = i, before.Shape[2], o.Text.Padding(s.inputs, before.Shape[0], before.Shape[1])
 	}
 	for k := range s.examples {
 		if err := s.example(i, k, o, entry(before, k), entry(after, k)); err != nil {

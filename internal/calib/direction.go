@@ -70,24 +70,15 @@ func targets(m *onnxio.Model, o Options) ([]target, error) {
 }
 
 // telling takes from values of the output, or differences of them, with the samples first, what tells nothing: a shift of all scores of a
-// sample, or of a position of a text, and scores of next tokens at padding, as the mask among a run's inputs has it.
+// sample, or of a position of a text, and scores of next tokens at padding, as a run's inputs have it.
 func (t target) telling(x []float32, shape []int, inputs map[string]tensor.Dense) {
 	if t.Kind != outputs.Next || len(shape) != 3 {
 		center(x, t.Classes(shape))
 		return
 	}
 	center(x, shape[2])
-	mask, ok := inputs[t.Text.Mask]
-	if !ok || len(mask.Shape) != 2 || mask.Shape[0] < shape[0] || mask.Shape[1] < shape[1] {
-		return
-	}
-	real, err := mask.Float64s()
-	if err != nil {
-		return
-	}
-	before := mask.Shape[1] - shape[1] // what a cache has
-	for at := range shape[0] * shape[1] {
-		if real[at/shape[1]*mask.Shape[1]+before+at%shape[1]] == 0 {
+	for at, empty := range t.Text.Padding(inputs, shape[0], shape[1]) {
+		if empty {
 			clear(x[at*shape[2]:][:shape[2]])
 		}
 	}

@@ -1,6 +1,7 @@
 package outputs
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -16,6 +17,34 @@ type Text struct {
 	IDs, Mask string
 	// Probabilities says that the scores went through a softmax.
 	Probabilities bool
+}
+
+// Padding tells which of the positions that a run gives scores for hold no token, [texts, positions]; nil where all hold one. They are
+// counted from the last one, for a mask has those of a cache before them, and scores may be of a text's last positions only. What lies
+// before the first position of the mask or of the ids, and ids below 0, are no tokens either. Inputs of other numbers of texts say nothing.
+func (t Text) Padding(inputs map[string]tensor.Dense, texts, positions int) []bool {
+	var out []bool
+	mark := func(name string, empty func(float64) bool) {
+		d, ok := inputs[name]
+		if !ok || len(d.Shape) != 2 || d.Shape[0] != texts {
+			return
+		}
+		v, err := d.Float64s()
+		if err != nil { // Of refuses masks of such types, and none of them is looked up
+			return
+		}
+		for i := range texts * positions {
+			if at := d.Shape[1] - positions + i%positions; at < 0 || empty(v[i/positions*d.Shape[1]+at]) {
+				if out == nil {
+					out = make([]bool, texts*positions)
+				}
+				out[i] = true
+			}
+		}
+	}
+	mark(t.Mask, func(v float64) bool { return v == 0 })
+	mark(t.IDs, func(v float64) bool { return v < 0 })
+	return out
 }
 
 // table is a constant matrix with a row for each token of a vocabulary, which an input of ids is looked up in.
@@ -102,8 +131,8 @@ func (w *walk) lookups() []table {
 	return w.tables
 }
 
-// text is what the model reads to make a value of next tokens' scores.
-func (w *walk) text(v graph.Value) Text {
+// text is what the model reads to make a value of next tokens' scores. A mask that is neither numbers nor booleans is an error.
+func (w *walk) text(v graph.Value) (Text, error) {
 	out := Text{Probabilities: w.made(v.Name(), "Softmax")}
 	best, dims := 0, v.Dims()
 	for _, t := range w.lookups() { // the largest, but for the one that fits
@@ -116,7 +145,14 @@ func (w *walk) text(v graph.Value) Text {
 		}
 	}
 	out.Mask = mask(w.g.Feeds(), out.IDs)
-	return out
+	at := slices.IndexFunc(w.g.Feeds(), func(in graph.Value) bool { return in.Name() == out.Mask })
+	if at < 0 {
+		return out, nil
+	}
+	if typ := w.g.Feeds()[at].Type(); slices.Contains([]tensor.Type{tensor.String, tensor.Complex64, tensor.Complex128}, typ) {
+		return out, fmt.Errorf("input %q is of type %s, so that it does not tell which positions of a text are padding: want numbers or booleans, or say that output %q is of the kind %s", out.Mask, typ, v.Name(), Tokens)
+	}
+	return out, nil
 }
 
 // mask names the input that is 0 at padding beside that of tokens' ids; empty where there is none.

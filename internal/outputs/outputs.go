@@ -74,7 +74,11 @@ func Of(m *onnxio.Model, o Options) ([]Output, error) {
 			one.Kind = given
 		}
 		if one.Kind == Next {
-			one.Text = w.text(v)
+			text, err := w.text(v)
+			if err != nil {
+				return nil, err
+			}
+			one.Text = text
 		}
 		switch {
 		case one.Kind == Opaque:

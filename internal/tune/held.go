@@ -3,7 +3,6 @@ package tune
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
@@ -34,37 +33,47 @@ func rows(d tensor.Dense, r *feed.Run, k int) [][]float32 {
 	return out
 }
 
-// masked tells whether a run's mask says which positions of a term's value are padding.
-func (t *term) masked(r *feed.Run) bool {
-	d, ok := r.Inputs[t.mask]
-	return ok && t.words > 0 && len(t.shape) == 3 && slices.Equal(d.Shape, t.shape[:2])
-}
-
 // rows are those of sample k of a run that the term's loss takes one by one: of scores of next tokens a row for each position that is
 // not padding, else as the function rows gives them.
-func (t *term) rows(d tensor.Dense, r *feed.Run, k int) ([][]float32, error) {
+func (t *term) rows(d tensor.Dense, r *feed.Run, k int) [][]float32 {
 	whole := rows(d, r, k)
-	if t.words == 0 || t.loss != KL && t.loss != Logits {
-		return whole, nil
-	}
-	real := []float64(nil)
-	of := *t
-	if of.shape = d.Shape; of.masked(r) {
-		v, err := r.Inputs[t.mask].Float64s()
-		if err != nil {
-			return nil, err
-		}
-		real = v[k*d.Shape[1]:][:d.Shape[1]]
+	if !t.spoken() || len(d.Shape) != 3 {
+		return whole
 	}
 	var out [][]float32
-	for _, text := range whole {
-		for at := range len(text) / t.words {
-			if real == nil || real[at] != 0 {
+	padding, n := t.text.Padding(r.Inputs, d.Shape[0], d.Shape[1]), d.Shape[1]
+	for i, text := range whole {
+		for at := range n {
+			if padding == nil || !padding[(k*len(whole)+i)*n+at] {
 				out = append(out, text[at*t.words:][:t.words])
 			}
 		}
 	}
-	return out, nil
+	return out
+}
+
+// spoken tells whether the term's loss is one of next tokens.
+func (t *term) spoken() bool { return t.words > 0 && (t.loss == KL || t.loss == Logits) }
+
+// shares are what each position of a run's texts counts in the loss, [texts, positions]: the mean over the texts of the mean over their
+// positions that are not padding.
+func (t *term) shares(r *feed.Run) tensor.Dense {
+	texts, n := t.shape[0], t.shape[1]
+	padding := t.text.Padding(r.Inputs, texts, n)
+	v := make([]float32, texts*n)
+	for k := range texts {
+		count := 0
+		for at := range n {
+			if padding == nil || !padding[k*n+at] {
+				v[k*n+at] = 1
+				count++
+			}
+		}
+		for at := range n {
+			v[k*n+at] /= float32(max(count, 1) * texts)
+		}
+	}
+	return tensor.FromFloat32([]int{texts, n}, v)
 }
 
 // verdict is what held-out samples say of a state.
@@ -127,14 +136,7 @@ func (t *trainer) judgeRun(ctx context.Context, s *ort.Session, values []string,
 	for k, sample := range r.Samples {
 		v.samples++
 		for i, term := range t.terms[:t.outputs] {
-			y, err := term.rows(own[i], r, k)
-			if err != nil {
-				return v, err
-			}
-			z, err := term.rows(answers[i], r, k)
-			if err != nil {
-				return v, err
-			}
+			y, z := term.rows(own[i], r, k), term.rows(answers[i], r, k)
 			if len(y) != len(z) {
 				return v, fmt.Errorf("output %q on sample %s: the shape is %v, the original's %v", term.value, sample.Name, own[i].Shape, answers[i].Shape)
 			}

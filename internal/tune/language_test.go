@@ -9,6 +9,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -18,12 +19,12 @@ import (
 
 const words = 12
 
-// speaker gives the scores of the next token by the last one; scale is that of its last layer.
+// speaker gives the scores of the next token by the last one; scale is that of its last layer. Its mask may have positions of a cache.
 func speaker(t *testing.T, scale float64) *onnxio.Model {
 	t.Helper()
 	b := testmodels.NewBuilder(3, 17, 8)
 	ids := b.Input("input_ids", tensor.Int64, "N", "S")
-	b.Input("attention_mask", tensor.Int64, "N", "S")
+	b.Input("attention_mask", tensor.Int64, "N", "total")
 	x := b.Node("Gather", []string{b.Random("table", -1, 1, words, 8), ids})
 	head := make([]float64, 8*words)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -35,8 +36,8 @@ func speaker(t *testing.T, scale float64) *onnxio.Model {
 	return testkit.Built(t, b)
 }
 
-// padded are texts of five tokens, of which the last two of every other are padding.
-func padded(n int) memory {
+// padded are texts of five tokens, of which the last two of every other are padding, behind so many positions of a cache.
+func padded(n, cached int) memory {
 	random := rand.New(rand.NewPCG(5, 6))
 	var out memory
 	for i := range n {
@@ -46,7 +47,10 @@ func padded(n int) memory {
 				ids[k], mask[k] = 0, 0
 			}
 		}
-		out = append(out, samples.Sample{Name: fmt.Sprint("text ", i), Label: -1, Inputs: map[string]tensor.Dense{"input_ids": tensor.FromInt64([]int{5}, ids), "attention_mask": tensor.FromInt64([]int{5}, mask)}})
+		mask = append(make([]int64, cached), mask...)
+		out = append(out, samples.Sample{Name: fmt.Sprint("text ", i), Label: -1, Inputs: map[string]tensor.Dense{
+			"input_ids": tensor.FromInt64([]int{5}, ids), "attention_mask": tensor.FromInt64([]int{5 + cached}, mask),
+		}})
 	}
 	return out
 }
@@ -54,7 +58,7 @@ func padded(n int) memory {
 // What a training step takes for the loss is what held-out samples are judged by: padding has no part in either.
 func TestLossOfTokens(t *testing.T) {
 	lib := orttest.Open(t)
-	original, small, src := speaker(t, 0), speaker(t, 0.5), padded(4)
+	original, small, src := speaker(t, 0), speaker(t, 0.5), padded(4, 2)
 	inputs, err := samples.Inputs(original)
 	if err != nil {
 		t.Fatal(err)
@@ -80,27 +84,20 @@ func TestLossOfTokens(t *testing.T) {
 	}
 	y, z := answer(small, r.Inputs, "logits"), answer(original, r.Inputs, "logits")
 	for _, loss := range []Loss{KL, Logits} {
-		one := term{value: "logits", loss: loss, weight: 1, shape: y.Shape, typ: tensor.Float32, words: words, mask: "attention_mask"}
+		one := term{value: "logits", loss: loss, weight: 1, shape: y.Shape, typ: tensor.Float32, words: words, text: outputs.Text{IDs: "input_ids", Mask: "attention_mask"}}
 		o, err := newObjective(small, []term{one}, nil, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer o.model.Close()
-		feeds := map[string]tensor.Dense{o.teachers[0]: z}
+		feeds := map[string]tensor.Dense{o.teachers[0]: z, o.shares[0]: one.shares(r)}
 		for name, d := range r.Inputs {
 			feeds[name] = d
 		}
 		got := float64(answer(o.model, feeds, o.loss).Float32s()[0])
 		want, positions := 0., 0
 		for k := range 4 {
-			a, err := one.rows(y, r, k)
-			if err != nil {
-				t.Fatal(err)
-			}
-			b, err := one.rows(z, r, k)
-			if err != nil {
-				t.Fatal(err)
-			}
+			a, b := one.rows(y, r, k), one.rows(z, r, k)
 			for i := range a {
 				want += loss.distance(a[i], b[i], 2) / float64(4*len(a))
 			}
@@ -115,7 +112,7 @@ func TestLossOfTokens(t *testing.T) {
 // The divergence of next tokens falls, and more of them are the same.
 func TestDistilTokens(t *testing.T) {
 	lib := orttest.Open(t)
-	d := distil(t, lib, speaker(t, 0), speaker(t, 0.5), padded(80), Options{Epochs: 15, Batch: 8, Threads: 2, Loss: KL, Optimizer: Adam, Rate: 3e-2})
+	d := distil(t, lib, speaker(t, 0), speaker(t, 0.5), padded(80, 0), Options{Epochs: 15, Batch: 8, Threads: 2, Loss: KL, Optimizer: Adam, Rate: 3e-2})
 	first, best := d.Curve[0], d.Curve[d.Best]
 	if best.Held > first.Held/10 || best.Agreement <= first.Agreement || !(first.Agreement < 1) {
 		t.Errorf("from %+v to %+v", first, best)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/grad"
 	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -21,10 +22,10 @@ type term struct {
 	typ    tensor.Type // of the value's elements; the loss is computed in float32
 	// classes is their number where the value has class scores, else 0.
 	classes int
-	// words is the size of the vocabulary where the value has scores of next tokens, [samples, positions, words], else 0; and mask the
-	// model's input [samples, positions] that is 0 at padding, empty where there is none.
+	// words is the size of the vocabulary where the value has scores of next tokens, [samples, positions, words], else 0; text what the
+	// model reads for them.
 	words int
-	mask  string
+	text  outputs.Text
 }
 
 // objective is a model whose output is its distance from the original.
@@ -34,6 +35,8 @@ type objective struct {
 	loss string
 	// teachers names the inputs that take what the original computes, one for each term.
 	teachers []string
+	// shares names the inputs that take what each position counts, one for each term; empty where its loss is not one of next tokens.
+	shares []string
 	// labels names the input of labels, float32 [samples, classes] with a one at each sample's class; empty without.
 	labels string
 }
@@ -66,8 +69,12 @@ func newObjective(m *onnxio.Model, terms []term, labels *supervision, temperatur
 	total := ""
 	for _, t := range terms {
 		teacher := add("teacher/"+t.value, t.shape)
-		o.teachers = append(o.teachers, teacher)
-		total = e.plus(total, e.scale(e.distance(t, teacher, temperature), t.weight))
+		shares := ""
+		if t.spoken() {
+			shares = add("shares/"+t.value, t.shape[:2])
+		}
+		o.teachers, o.shares = append(o.teachers, teacher), append(o.shares, shares)
+		total = e.plus(total, e.scale(e.distance(t, teacher, shares, temperature), t.weight))
 	}
 	if labels != nil {
 		o.labels = add("labels", flat(labels.shape))
@@ -96,18 +103,18 @@ func flat(shape []int) []int {
 }
 
 // distance emits the mean distance of a value from the teacher's.
-func (e emitter) distance(t term, teacher string, temperature float64) string {
+func (e emitter) distance(t term, teacher, shares string, temperature float64) string {
 	t.value = e.lead(e.plain(t.value, t.typ), t.axis, len(t.shape))
 	switch t.loss {
 	case KL:
-		return e.divergence(t, teacher, temperature)
+		return e.divergence(t, teacher, shares, temperature)
 	case Cosine:
 		return e.angle(t, teacher)
 	}
 	if t.loss == Logits && t.words > 0 {
 		d := e.Op("Sub", e.rows(t.value, t), e.rows(teacher, t))
 		d = e.Op("Sub", d, e.Reduce("ReduceMean", d, []int{1}, true))
-		return e.texts(e.Reduce("ReduceMean", e.Op("Mul", d, d), []int{1}, false), t)
+		return e.texts(e.Reduce("ReduceMean", e.Op("Mul", d, d), []int{1}, false), shares)
 	}
 	d := e.Op("Sub", t.value, teacher)
 	if t.loss == Logits {
@@ -117,7 +124,7 @@ func (e emitter) distance(t term, teacher string, temperature float64) string {
 }
 
 // divergence emits T²·KL(softmax(t/T) ‖ softmax(y/T)) up to the teacher's own entropy, which has no gradient.
-func (e emitter) divergence(t term, teacher string, temperature float64) string {
+func (e emitter) divergence(t term, teacher, shares string, temperature float64) string {
 	axis := graph.Int("axis", 1)
 	soften := func(x string) string { return e.scale(e.rows(x, t), 1/temperature) }
 	target := e.Node("Softmax", []string{soften(teacher)}, axis)
@@ -125,7 +132,7 @@ func (e emitter) divergence(t term, teacher string, temperature float64) string 
 	own := e.Node("LogSoftmax", []string{soften(teacher)}, axis)
 	each := e.Op("Mul", target, e.Op("Sub", own, log))
 	if t.words > 0 {
-		return e.scale(e.texts(e.Reduce("ReduceSum", each, []int{1}, false), t), temperature*temperature)
+		return e.scale(e.texts(e.Reduce("ReduceSum", each, []int{1}, false), shares), temperature*temperature)
 	}
 	return e.scale(e.sum(each), temperature*temperature/float64(t.shape[0]))
 }
@@ -138,14 +145,9 @@ func (e emitter) rows(x string, t term) string {
 	return e.scores(x, t.shape)
 }
 
-// texts is the mean over the samples of the mean over their positions that are not padding, of one number for each position.
-func (e emitter) texts(x string, t term) string {
-	if t.mask == "" {
-		return e.mean(x)
-	}
-	real := e.Node("Cast", []string{t.mask}, graph.Int("to", int(tensor.Float32)))
-	sum := e.Reduce("ReduceSum", e.Op("Mul", e.reshape(x, t.shape[:2]), real), []int{1}, false)
-	return e.mean(e.Op("Div", sum, e.Op("Max", e.Reduce("ReduceSum", real, []int{1}, false), e.number(1))))
+// texts sums up one number for each position, by its share.
+func (e emitter) texts(x, shares string) string {
+	return e.sum(e.Op("Mul", x, e.reshape(shares, []int{-1})))
 }
 
 // crossEntropy emits the mean of −log softmax(y) at the labels.

@@ -15,6 +15,7 @@ import (
 // plan is what a step is computed with for inputs of certain shapes: a graph of gradients holds for its shapes only.
 type plan struct {
 	objective *objective
+	terms     []term // of these shapes
 	graph     *grad.Graph
 	session   *ort.Session
 	labels    []int // the shape of the labels, nil without
@@ -53,8 +54,8 @@ func (t *trainer) prepare(ctx context.Context, p *plan, r *feed.Run) (grad.Value
 	types := t.teacher.session.Outputs()
 	for i := range terms {
 		terms[i].shape, terms[i].typ, terms[i].axis = answers[i].Shape, types[i].Type, t.teacher.axis(r, terms[i].value)
-		if !terms[i].masked(r) {
-			terms[i].mask = ""
+		if len(terms[i].shape) != 3 {
+			terms[i].words = 0
 		}
 		if labels != nil && labels.value == terms[i].value {
 			one := *labels
@@ -62,6 +63,7 @@ func (t *trainer) prepare(ctx context.Context, p *plan, r *feed.Run) (grad.Value
 			p.labels = flat(one.shape)
 		}
 	}
+	p.terms = terms
 	if p.objective, err = newObjective(t.compressed, terms, labels, t.o.Temperature); err != nil {
 		return nil, err
 	}

@@ -198,6 +198,9 @@ func (t *trainer) run(ctx context.Context, r *feed.Run) (*ort.Results, error) {
 	}
 	for i, name := range p.objective.teachers {
 		feeds[name] = answers[i]
+		if shares := p.objective.shares[i]; shares != "" {
+			feeds[shares] = p.terms[i].shares(r)
+		}
 	}
 	if p.labels != nil {
 		feeds[p.objective.labels] = ones(r, p.labels)

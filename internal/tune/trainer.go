@@ -293,7 +293,7 @@ func (t *trainer) describe(values []string, answers []tensor.Dense, batch int) e
 		if i < t.outputs {
 			one.classes = t.kinds[v].Classes(a.Shape)
 			if k := t.kinds[v]; k.Kind == outputs.Next && len(a.Shape) == 3 {
-				one.words, one.mask = a.Shape[2], k.Text.Mask
+				one.words, one.text = a.Shape[2], k.Text
 			}
 			if one.loss = t.o.Losses[v]; one.loss == AutoLoss {
 				one.loss = t.o.Loss
@@ -330,11 +330,7 @@ func (t *trainer) weigh(ctx context.Context) error {
 		lists := make([][][]float32, len(answers))
 		for i, a := range answers {
 			for k := range r.Samples {
-				list, err := t.terms[i].rows(a, r, k)
-				if err != nil {
-					return nil, err
-				}
-				lists[i] = append(lists[i], list...)
+				lists[i] = append(lists[i], t.terms[i].rows(a, r, k)...)
 			}
 		}
 		return func() {
