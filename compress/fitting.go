@@ -45,7 +45,7 @@ func refitted(r *verify.Report) []verify.Bound {
 			continue
 		}
 		kind := v.Kind
-		if kind == outputs.Scores && r.Classes == nil || kind == outputs.Next && r.Language == nil {
+		if kind == outputs.Scores && r.Classes == nil || kind.Vocabulary() && r.Language == nil {
 			kind = outputs.Values
 		}
 		kinds = append(kinds, kind)

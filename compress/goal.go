@@ -100,7 +100,7 @@ func reached(g verify.Bound, r *verify.Report) (*float64, error) {
 		return nil, fmt.Errorf("target %s: no output of the model looks like class scores; say which one has them (%s), or bound the signal-to-noise ratio instead, for example snr=30dB", g, OptionClasses)
 	case g.Measure == verify.Drop:
 		return nil, fmt.Errorf("target %s: the samples have no labels (%s)", g, OptionLabels)
-	case g.Measure == verify.KL || g.Measure == verify.PPL:
+	case r.Language == nil && (g.Measure == verify.KL || g.Measure == verify.PPL):
 		return nil, fmt.Errorf("target %s: no output of the model looks like scores of the next token; say which one has them (%s), or bound the signal-to-noise ratio instead, for example snr=30dB", g, OptionKinds)
 	}
 	return nil, fmt.Errorf("target %s: %w", g, err)

@@ -11,7 +11,7 @@ func TestParseBound(t *testing.T) {
 	for word, want := range map[string]string{
 		"agree=99%": "same top class ≥ 99 %", "agree=0.995": "same top class ≥ 99.5 %", "class-drop=2%": "largest loss of accuracy of a class ≤ 2 %",
 		"drop=0": "loss of top-1 accuracy ≤ 0 %", "snr=30dB": "signal to noise ratio ≥ 30 dB", "snr=30db": "signal to noise ratio ≥ 30 dB", "snr=-3": "signal to noise ratio ≥ -3 dB",
-		"kl=0.05": "KL divergence of the next token ≤ 0.05", "ppl=+5%": "increase of perplexity ≤ +5 %", "ppl=3": "increase of perplexity ≤ +300 %",
+		"kl=0.05": "KL divergence of the token ≤ 0.05", "ppl=+5%": "increase of perplexity ≤ +5 %", "ppl=3": "increase of perplexity ≤ +300 %",
 		"cosine=0.99": "cosine ≥ 0.99", "mean-error=1e-3": "mean relative error ≤ 0.001", "max-error=0.5": "largest relative error ≤ 0.5",
 	} {
 		if got, err := ParseBound(word); err != nil || got.Words() != want {

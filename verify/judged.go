@@ -20,7 +20,7 @@ const (
 	Random Evidence = "random"
 )
 
-// Judged is what a comparison says by the one measure that fits the outputs: agreement for class scores, the KL divergence for next
+// Judged is what a comparison says by the one measure that fits the outputs: agreement for class scores, the KL divergence for
 // tokens, the cosine for embeddings, the signal to noise ratio for all else, each at the output where it is worst.
 type Judged struct {
 	// Measure is empty where no output that counts could be compared.
@@ -60,7 +60,7 @@ func (r *Report) judged() Judged {
 		return Judged{Measure: Agreement, Output: c.Output, Kind: outputs.Scores, Value: &c.Agreement, Samples: n, Low: &low, High: &high}
 	}
 	if l := r.Language; l != nil {
-		return Judged{Measure: KL, Output: l.Output, Kind: outputs.Next, Value: &l.KL.Value, Samples: l.Samples, Low: l.KL.Low, High: l.KL.High}
+		return Judged{Measure: KL, Output: l.Output, Kind: l.kind(r), Value: &l.KL.Value, Samples: l.Samples, Low: l.KL.Low, High: l.KL.High}
 	}
 	measure, list := SNR, []Output{}
 	for _, o := range r.Outputs {
@@ -110,7 +110,7 @@ func (j Judged) sentence(r *Report) string {
 		}
 		return said + "."
 	case KL:
-		return r.Language.sentence(on)
+		return r.Language.sentence(j.Kind, on)
 	case Cosine:
 		said := fmt.Sprintf("Its embeddings (%s) keep a mean cosine of %.4f with the original's on %s, of %.4f where it is least", j.Output, *j.Value, on, *j.Least)
 		if j.Recall != nil {

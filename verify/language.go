@@ -3,13 +3,14 @@ package verify
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// Language compares the next tokens that two models expect, at every position of texts that is not padding. Its intervals hold for all
+// Language compares the tokens that two models expect, the next ones or, of models that fill in what is left out, those that stand there, at every position of texts that is not padding. Its intervals hold for all
 // such texts, with 95 in 100: positions of one text have much in common, so that texts are what is counted.
 type Language struct {
 	Output string `json:"output"`
@@ -19,9 +20,9 @@ type Language struct {
 	Positions  int `json:"positions"`
 	// Agreement is the share of positions at which both models think the same token most likely.
 	Agreement Estimate `json:"agreement"`
-	// KL is the mean over the positions of KL(original ‖ compressed) of the distributions of the next token, in nats.
+	// KL is the mean over the positions of KL(original ‖ compressed) of the distributions of the token, in nats.
 	KL Estimate `json:"kl"`
-	// Perplexity is null where the tokens are no labels.
+	// Perplexity is null where the tokens are no labels, or not the next ones.
 	Perplexity *Perplexity `json:"perplexity"`
 }
 
@@ -137,7 +138,7 @@ func (t text) logarithms(x []float64) {
 	}
 }
 
-// language sums the texts up; nil where no output has scores of next tokens.
+// language sums the texts up; nil where no output has scores of tokens of a vocabulary.
 func (s *sums) language() *Language {
 	if s.spoken < 0 || s.words < 1 {
 		return nil
@@ -235,12 +236,25 @@ func (e Estimate) each(f func(float64) float64) Estimate {
 	return out
 }
 
-// sentence says how the models' next tokens differ, on so many samples.
-func (l *Language) sentence(on string) string {
-	if l.KL.Value == 0 && l.Agreement.Value == 1 {
-		return fmt.Sprintf("Its distributions of the next token are the original's on %s.", on)
+// kind is that of the output.
+func (l *Language) kind(r *Report) Kind {
+	at := slices.IndexFunc(r.Outputs, func(o Output) bool { return o.Name == l.Output })
+	if at < 0 {
+		return outputs.Next
 	}
-	said := fmt.Sprintf("Its distributions of the next token differ from the original's by a mean KL divergence of %s nats on %s", KL.Text(round4(l.KL.Value)), on)
+	return r.Outputs[at].Kind
+}
+
+// sentence says how the models' tokens differ, which are the next ones or others by the kind of output, on so many samples.
+func (l *Language) sentence(kind Kind, on string) string {
+	which := "the next token"
+	if kind == outputs.Words {
+		which = "the token at each position"
+	}
+	if l.KL.Value == 0 && l.Agreement.Value == 1 {
+		return fmt.Sprintf("Its distributions of %s are the original's on %s.", which, on)
+	}
+	said := fmt.Sprintf("Its distributions of %s differ from the original's by a mean KL divergence of %s nats on %s", which, KL.Text(round4(l.KL.Value)), on)
 	if l.KL.Low != nil {
 		said += fmt.Sprintf(" (with 95 %% confidence by %s to %s on all such samples)", KL.Text(round4(*l.KL.Low)), KL.Text(round4(*l.KL.High)))
 	}

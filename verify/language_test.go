@@ -188,3 +188,31 @@ func TestEstimateCovers(t *testing.T) {
 		t.Errorf("all of two texts: %g, from %g to %g", e.Value, *e.Low, *e.High)
 	}
 }
+
+// Scores by models that see what comes after a token have no perplexity, and are judged by their divergence all the same.
+func TestWords(t *testing.T) {
+	lib := orttest.Open(t)
+	masked := func(scale float64) string {
+		b := testmodels.NewBuilder(1, 17, 8)
+		x := b.Node("Gather", []string{b.Random("table", -1, 1, vocabulary, 4), b.Input("input_ids", tensor.Int64, "N", "S")})
+		b.Input("attention_mask", tensor.Int64, "N", "S")
+		scores := b.Node("MatMul", []string{b.Linear(x, 4, 4, false), b.Node("Transpose", []string{x}, graph.Ints("perm", 0, 2, 1))})
+		x = b.Node("MatMul", []string{b.Node("Softmax", []string{scores}, graph.Int("axis", -1)), x})
+		b.Node("Mul", []string{b.Linear(x, 4, vocabulary, false), b.Tensor("scale", tensor.Float32, nil, []float64{scale})})
+		b.Output(b.Rename("logits"), tensor.Float32, "N", "S", vocabulary)
+		return save(t, b)
+	}
+	r, err := Compare(context.Background(), lib, masked(3), masked(1), written(t, samples.NextToken, []int64{1, 2, 3, 4, 4, 3, 2, 0}, []int64{1, 1, 1, 1, 1, 1, 1, 0}), []int{0, 1}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := r.Language; l == nil || l.Positions != 7 || l.KL.Value <= 0 || l.Perplexity != nil {
+		t.Fatalf("%+v", r.Language)
+	}
+	if j := r.Judged; j.Kind != outputs.Words || j.Measure != KL || !strings.Contains(j.Text, "distributions of the token at each position differ") {
+		t.Errorf("judged %+v", j)
+	}
+	if _, err := PPL.Of(r); err == nil || !strings.Contains(err.Error(), "bound kl in its place") {
+		t.Errorf("perplexity: %v", err)
+	}
+}

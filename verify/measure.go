@@ -51,7 +51,7 @@ func (m Measure) Title() string {
 	case ClassDrop:
 		return "largest loss of accuracy of a class"
 	case KL:
-		return "KL divergence of the next token"
+		return "KL divergence of the token"
 	case PPL:
 		return "increase of perplexity"
 	case SNR:
@@ -116,11 +116,11 @@ type Finding struct {
 func (m Measure) Of(r *Report) (Finding, error) {
 	switch m {
 	case KL, PPL:
-		return m.ofText(r.Language)
+		return m.ofText(r)
 	case Agreement:
 		switch {
 		case r.Classes == nil && r.Language != nil:
-			return m.ofText(r.Language)
+			return m.ofText(r)
 		case r.Classes == nil:
 			return Finding{}, errors.New("no output looks like class scores")
 		}
@@ -142,16 +142,20 @@ func (m Measure) Of(r *Report) (Finding, error) {
 	return m.worst(r.Outputs)
 }
 
-// ofText is what a comparison of next tokens says of the measure.
-func (m Measure) ofText(l *Language) (Finding, error) {
+// ofText is what a comparison of tokens says of the measure.
+func (m Measure) ofText(r *Report) (Finding, error) {
+	l := r.Language
 	switch {
 	case l == nil:
-		return Finding{}, errors.New("no output looks like scores of the next token")
+		return Finding{}, errors.New("no output looks like scores of the next token, or of a vocabulary at each position")
 	case m == Agreement:
 		return Finding{Value: l.Agreement.Value, Output: l.Output}, nil
 	case m == KL:
 		return Finding{Value: l.KL.Value, Output: l.Output}, nil
 	case l.Perplexity == nil:
+		if l.kind(r) == outputs.Words {
+			return Finding{}, fmt.Errorf("output %q has scores of the token at each position by what stands on both sides of it, which have no perplexity; bound kl in its place", l.Output)
+		}
 		return Finding{Output: l.Output}, errors.New("its tokens are no labels, so that there is no perplexity")
 	}
 	return Finding{Value: l.Perplexity.Increase.Value, Output: l.Output}, nil

@@ -25,7 +25,7 @@ type Report struct {
 	// [samples, classes] with at least two classes (axes of size 1 may follow), and made by a linear layer or a softmax, not
 	// by what normalizes it. It is null where none is.
 	Classes *Classes `json:"classes"`
-	// Language judges the first output that counts and has scores of next tokens; null where none has.
+	// Language judges the first output that counts and has scores of tokens of a vocabulary; null where none has.
 	Language *Language `json:"language,omitempty"`
 	// Moved lists the samples whose outputs moved most, the most moved first; those
 	// that did not move at all are not among them.

@@ -117,8 +117,9 @@ func (s *runSums) compare(i int, o outputs.Output, axes feed.Axes, before, after
 	if classes := o.Classes(before.Shape); classes > 0 && s.scored < 0 {
 		s.scored, s.classes = i, classes
 	}
-	if o.Kind == outputs.Next && o.Weight > 0 && s.spoken < 0 && len(before.Shape) == 3 {
+	if o.Kind.Vocabulary() && o.Weight > 0 && s.spoken < 0 && len(before.Shape) == 3 {
 		s.spoken, s.words, s.empty = i, before.Shape[2], o.Text.Padding(s.inputs, before.Shape[0], before.Shape[1])
+		s.labelled = s.labelled && o.Kind == outputs.Next
 	}
 	for k := range s.examples {
 		if err := s.example(i, k, o, entry(before, k), entry(after, k)); err != nil {

@@ -21,7 +21,7 @@ type sums struct {
 	agree    int
 	labels   map[int]*tally
 	vectors  [][]directions // by output, of embeddings
-	spoken   int            // the output with scores of next tokens, −1 as long as no run had any
+	spoken   int            // the output with scores of tokens of a vocabulary, −1 as long as no run had any
 	words    int            // of it; −1 where runs differ
 }
 

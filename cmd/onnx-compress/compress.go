@@ -75,7 +75,7 @@ func (c *compressCommand) declare(f *flagSet) {
 		"KiB, MiB, GiB, TiB of 1024. Or a bound on the damage, for which models are built and run until the smallest is found that keeps it:\n"+
 		"  agree=99%   the same top class, of the samples\n"+
 		"  drop=0.5%   top-1 accuracy that may be lost\n"+
-		"  kl=0.05     KL divergence of the next token, in nats\n"+
+		"  kl=0.05     KL divergence of the token, in nats\n"+
 		"  ppl=+5%     increase of perplexity (--labels next)\n"+
 		"  cosine=0.99 of the outputs\n"+
 		"  snr=30dB    of the outputs\n"+

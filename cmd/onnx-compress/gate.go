@@ -27,7 +27,7 @@ func (g *gateFlags) declare(f *flagSet) {
 		"  agree       least share with the same top class\n"+
 		"  drop        largest loss of top-1 accuracy\n"+
 		"  class-drop  largest loss of accuracy of any class\n"+
-		"  kl          largest KL divergence of the next token\n"+
+		"  kl          largest KL divergence of the token\n"+
 		"  ppl         largest increase of perplexity (+5%)\n"+
 		"  snr         least signal to noise ratio, in dB\n"+
 		"  cosine      least cosine\n"+

@@ -70,9 +70,9 @@ func targets(m *onnxio.Model, o Options) ([]target, error) {
 }
 
 // telling takes from values of the output, or differences of them, with the samples first, what tells nothing: a shift of all scores of a
-// sample, or of a position of a text, and scores of next tokens at padding, as a run's inputs have it.
+// sample, or of a position of a text, and scores of tokens at padding, as a run's inputs have it.
 func (t target) telling(x []float32, shape []int, inputs map[string]tensor.Dense) {
-	if t.Kind != outputs.Next || len(shape) != 3 {
+	if !t.Kind.Vocabulary() || len(shape) != 3 {
 		center(x, t.Classes(shape))
 		return
 	}

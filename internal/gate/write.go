@@ -99,7 +99,7 @@ func Markdown(out io.Writer, r *verify.Report, checks []Check) error {
 		fmt.Fprintf(w, "| %s | %s | %s | %.5f | %.3g | %.3g |\n", cell(o.Name), o.Kind, db, o.Cosine, o.MeanRelative, o.MaxRelative)
 	}
 	if l := r.Language; l != nil {
-		fmt.Fprintf(w, "\n| next token | same | KL divergence | perplexity |\n|---|---:|---:|---:|\n")
+		fmt.Fprintf(w, "\n| token | same | KL divergence | perplexity |\n|---|---:|---:|---:|\n")
 		perplexity := "–"
 		if p := l.Perplexity; p != nil {
 			perplexity = fmt.Sprintf("%.2f → %.2f", p.Before, p.After)

@@ -26,6 +26,9 @@ const (
 	Tokens Kind = "tokens"
 	// Next are scores of the next token at every position of a text, [samples, positions, vocabulary], as language models give them.
 	Next Kind = "next"
+	// Words are scores of the token at every position of a text, [samples, positions, vocabulary], by models that see what comes after it
+	// too: those that fill in what is left out.
+	Words Kind = "words"
 	// Values are other numbers: a signal, an image, a regression.
 	Values Kind = "values"
 	// State is what a model hands on to its own next run: the cache of attention's keys and values, told by its name. Its numbers matter by what the next outputs make of them.
@@ -35,10 +38,13 @@ const (
 )
 
 // Kinds lists the kinds that an output with numbers may be said to be of.
-func Kinds() []Kind { return []Kind{Scores, Embedding, Boxes, Mask, Tokens, Next, Values, State} }
+func Kinds() []Kind { return []Kind{Scores, Embedding, Boxes, Mask, Tokens, Next, Words, Values, State} }
 
 // ParseKind reads one of Kinds.
 func ParseKind(word string) (Kind, error) { return suggest.Named("kind", word, Kinds()) }
+
+// Vocabulary tells whether there is a score for each token of a vocabulary, at every position of a text.
+func (k Kind) Vocabulary() bool { return k == Next || k == Words }
 
 // Title names the kind in words.
 func (k Kind) Title() string {
@@ -49,6 +55,8 @@ func (k Kind) Title() string {
 		return "class scores by position"
 	case Next:
 		return "scores of the next token"
+	case Words:
+		return "scores of tokens by position"
 	case State:
 		return "state of a cache"
 	case Values:
@@ -69,7 +77,9 @@ func (w *walk) kind(v graph.Value) Kind {
 		return State
 	case w.suppressed[name]:
 		return Boxes
-	case w.next(v):
+	case w.vocabulary(v) && !w.causal():
+		return Words
+	case w.vocabulary(v):
 		return Next
 	case vector && w.scores(name) && !strings.Contains(strings.ToLower(name), "embed"):
 		return Scores

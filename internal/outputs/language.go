@@ -10,7 +10,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// Text is what a model reads to give the scores of next tokens.
+// Text is what a model reads to give the scores of tokens.
 type Text struct {
 	// IDs names the input of the tokens' ids, [samples, positions], and Mask that which is 0 at padding, [samples, positions] with
 	// those of a cache before them; empty where there is none.
@@ -110,10 +110,10 @@ func passed(producers map[string]graph.Node, value string, turned *bool) string 
 	return value
 }
 
-// next tells whether a value has scores for each token of the vocabulary that the model reads, at every position of a text: [samples,
+// vocabulary tells whether a value has scores for each token of the vocabulary that the model reads, at every position of a text: [samples,
 // positions, vocabulary] with as many as the table has rows that the ids are looked up in. Where their number is not declared, a linear
 // layer must give them.
-func (w *walk) next(v graph.Value) bool {
+func (w *walk) vocabulary(v graph.Value) bool {
 	dims := v.Dims()
 	if len(dims) != 3 || v.Type() != tensor.Undefined && !v.Type().IsFloat() {
 		return false
@@ -131,7 +131,7 @@ func (w *walk) lookups() []table {
 	return w.tables
 }
 
-// text is what the model reads to make a value of next tokens' scores. A mask that is neither numbers nor booleans is an error.
+// text is what the model reads to make a value of tokens' scores. A mask that is neither numbers nor booleans is an error.
 func (w *walk) text(v graph.Value) (Text, error) {
 	out := Text{Probabilities: w.made(v.Name(), "Softmax")}
 	best, dims := 0, v.Dims()

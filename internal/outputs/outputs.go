@@ -31,7 +31,7 @@ type Output struct {
 	// Axis is that along which the samples of a batch lie, as far as the names and sizes of dimensions say; Undeclared where they do
 	// not. feed.FindAxes looks further.
 	Axis int
-	// Text is what the model reads where the output is Next.
+	// Text is what the model reads where the output is Next or Words.
 	Text Text
 	// Weight is how much its change counts beside that of the others, 0 for not at all.
 	Weight float64
@@ -73,7 +73,7 @@ func Of(m *onnxio.Model, o Options) ([]Output, error) {
 		if given, ok := o.Kinds[one.Name]; ok && one.Kind != Opaque {
 			one.Kind = given
 		}
-		if one.Kind == Next {
+		if one.Kind.Vocabulary() {
 			text, err := w.text(v)
 			if err != nil {
 				return nil, err

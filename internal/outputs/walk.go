@@ -21,6 +21,8 @@ type walk struct {
 	open  bool
 	// tables are those that ids are looked up in, nil as long as nobody asked for them.
 	tables []table
+	// order is what attention says of the order of tokens, unknown as long as nobody asked.
+	order order
 	// known are the values that scores has an answer for.
 	known map[string]bool
 }

@@ -292,7 +292,7 @@ func (t *trainer) describe(values []string, answers []tensor.Dense, batch int) e
 		one := term{value: v, loss: MSE, weight: 1, shape: a.Shape}
 		if i < t.outputs {
 			one.classes = t.kinds[v].Classes(a.Shape)
-			if k := t.kinds[v]; k.Kind == outputs.Next && len(a.Shape) == 3 {
+			if k := t.kinds[v]; k.Kind.Vocabulary() && len(a.Shape) == 3 {
 				one.words, one.text = a.Shape[2], k.Text
 			}
 			if one.loss = t.o.Losses[v]; one.loss == AutoLoss {

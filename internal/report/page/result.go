@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
@@ -98,8 +99,11 @@ func tiles(r *compress.Result) []tile {
 		}
 	case j.Value == nil:
 	case j.Measure == verify.KL:
-		l := r.Verification.Language
-		out = append(out, tile{"KL divergence", fmt.Sprintf("%.4f", *j.Value), "of the next token, on " + number(j.Samples, "sample")},
+		l, which := r.Verification.Language, "the next"
+		if j.Kind == outputs.Words {
+			which = "each"
+		}
+		out = append(out, tile{"KL divergence", fmt.Sprintf("%.4f", *j.Value), "of " + which + " token, on " + number(j.Samples, "sample")},
 			tile{"Same token", exact(l.Agreement.Value), "of " + number(l.Positions, "position")})
 		if p := l.Perplexity; p != nil {
 			out = append(out, tile{"Perplexity", fmt.Sprintf("%.2f", p.After), fmt.Sprintf("was %.2f, %+.2f %%", p.Before, 100*p.Increase.Value)})
