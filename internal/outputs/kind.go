@@ -38,7 +38,9 @@ const (
 )
 
 // Kinds lists the kinds that an output with numbers may be said to be of.
-func Kinds() []Kind { return []Kind{Scores, Embedding, Boxes, Mask, Tokens, Next, Words, Values, State} }
+func Kinds() []Kind {
+	return []Kind{Scores, Embedding, Boxes, Mask, Tokens, Next, Words, Values, State}
+}
 
 // ParseKind reads one of Kinds.
 func ParseKind(word string) (Kind, error) { return suggest.Named("kind", word, Kinds()) }
