@@ -38,10 +38,13 @@ type Costs struct {
 
 // MeasureCosts counts the multiply-adds of one run, for the input shapes that s was
 // inferred from: every Conv, ConvTranspose, DeformConv, Gemm and MatMul of the main
-// graph, products of two activations included, and their integer forms. It also
+// graph, products of two activations included, and their integer forms, and those in the
+// bodies of Loops and Scans as often as these run, where that is known. It also
 // counts all constant tensors of the model, subgraphs and functions included.
 func MeasureCosts(m *onnxio.Model, s *shapes.Shapes) Costs {
 	f := newFinder(m, s)
+	f.loops = map[graph.Node]body{}
+	f.bodies(f.graph.Nodes(), s, 1)
 	var c Costs
 	for at, n := range graph.Walk(m) {
 		if !f.calls(n) && multiplies(n.Op()) {
@@ -63,9 +66,40 @@ func Stored(m *onnxio.Model) (params, bytes int64) {
 	return params, bytes
 }
 
-// cost counts one multiplying node, or says why it cannot: one in a subgraph or function runs an unknown number of times.
+// body is where a node inside of a Loop or Scan stands: under these shapes, run so many times.
+type body struct {
+	shapes *shapes.Shapes
+	times  int
+}
+
+// bodies notes the nodes in the bodies of nodes that run so many times.
+func (f *finder) bodies(nodes []graph.Node, s *shapes.Shapes, times int) {
+	for _, n := range nodes {
+		in, ok := s.Inside(n)
+		if g, has := n.Graph(f.model, "body"); ok && has && in.Trips > 0 {
+			for _, inner := range g.Nodes() {
+				f.loops[inner] = body{in.Shapes, times * in.Trips}
+			}
+			f.bodies(g.Nodes(), in.Shapes, times*in.Trips)
+		}
+	}
+}
+
+// cost counts one multiplying node, or says why it cannot: one in a subgraph or function runs an unknown number of times, but for bodies of Loops and Scans.
 func (f *finder) cost(c *Costs, at graph.Place, n graph.Node) {
+	in, inside := f.loops[n]
 	switch {
+	case inside:
+		own := *f
+		own.shapes = in.shapes
+		macs, why := own.macs(n)
+		if why != "" {
+			c.Unlocated = append(c.Unlocated, Unlocated{Node: n, Index: at.Index, Name: n.Label(), Op: n.Op(), Where: at.Path, Why: why})
+			return
+		}
+		macs *= int64(in.times)
+		c.Nodes = append(c.Nodes, NodeCost{Node: n, Index: at.Index, Name: n.Label(), Op: n.Op(), MACs: macs})
+		c.MACs += macs
 	case at.Path != "":
 		why := fmt.Sprintf("inside %s: how often it runs, and on what shapes, is not followed", at.Path)
 		c.Unlocated = append(c.Unlocated, Unlocated{Node: n, Index: at.Index, Name: n.Label(), Op: n.Op(), Where: at.Path, Why: why})

@@ -98,6 +98,7 @@ type finder struct {
 	casts  map[string]held       // likewise, through Casts
 	sites  []Site
 	skips  []Skip
+	loops  map[graph.Node]body // nodes in bodies of Loops and Scans, where costs are counted
 }
 
 func find(m *onnxio.Model, s *shapes.Shapes) (*finder, error) {

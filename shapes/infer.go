@@ -47,7 +47,7 @@ func InferSeen(m *onnxio.Model, inputs, seen map[string][]int) *Shapes {
 	}
 	maps.Copy(w.stored, seen)
 	w.graph(g)
-	return &Shapes{known: w.values, why: w.why}
+	return w.found()
 }
 
 // concrete returns the shape of a value whose every dimension is a number, else nil.
@@ -88,6 +88,15 @@ type walker struct {
 	values map[string]*value
 	why    map[string]string
 	stored map[string][]int
+	inside map[graph.Node]Inside // bodies of Loops and Scans
+}
+
+// found is what is known of the graph, in the one around it.
+func (w *walker) found() *Shapes {
+	if w == nil {
+		return nil
+	}
+	return &Shapes{known: w.values, why: w.why, inside: w.inside, outer: w.outer.found()}
 }
 
 // graph visits the initializers and nodes of a graph.

@@ -19,16 +19,20 @@ import (
 type Shapes struct {
 	known map[string]*value
 	why   map[string]string // what stopped inference, by value
+	// inside are bodies of Loops and Scans, outer the graph around a body.
+	inside map[graph.Node]Inside
+	outer  *Shapes
 }
 
 // Of returns the concrete shape of a value of the main graph. A scalar has an
 // empty, non-nil shape. The slice must not be changed.
 func (s *Shapes) Of(name string) ([]int, bool) {
-	v, ok := s.known[name]
-	if !ok {
-		return nil, false
+	for ; s != nil; s = s.outer {
+		if v, ok := s.known[name]; ok {
+			return v.shape, true
+		}
 	}
-	return v.shape, true
+	return nil, false
 }
 
 // Ints returns the folded numbers of a small integer value in row-major order.
@@ -43,11 +47,13 @@ func (s *Shapes) Ints(name string) ([]int64, bool) {
 // Why says which node and operator kept the shape of a value from being found;
 // it is empty when the shape is known.
 func (s *Shapes) Why(name string) string {
-	if _, ok := s.known[name]; ok || name == "" {
+	if _, ok := s.Of(name); ok || name == "" {
 		return ""
 	}
-	if w, ok := s.why[name]; ok {
-		return w
+	for at := s; at != nil; at = at.outer {
+		if w, ok := at.why[name]; ok {
+			return w
+		}
 	}
 	return fmt.Sprintf("value %q is not in the main graph", name)
 }
