@@ -114,7 +114,7 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 			return nil, err
 		}
 	}
-	skips = a.bodies.left(a.model, sites, skips)
+	sites, skips = a.bodies.left(a.model, a.Shapes, sites, skips)
 	taken, left, err := o.Select.split(sites, skips)
 	if err != nil {
 		return nil, err

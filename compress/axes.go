@@ -81,6 +81,11 @@ func (a *Analysis) whole(o Options, axis *rewrite.Axis) string {
 			return reason
 		}
 	}
+	for _, p := range slices.Concat(axis.Producers, axis.Readers) {
+		if a.bodies.repeats(p.Site.Node) {
+			return fmt.Sprintf("%s is in the body of a Loop or Scan", p.Site.Name)
+		}
+	}
 	for _, p := range axis.Producers {
 		if reason := a.excluded[p.Site.Node]; reason != "" {
 			return fmt.Sprintf("%s, which computes it, is %s", p.Site.Name, reason)

@@ -27,12 +27,13 @@ type bodies struct {
 	single bool
 }
 
-// opening decides for every If of a model which of its branches lie open.
+// opening decides for every If of a model which of its branches lie open, and for every Loop and Scan whether its last iteration does.
 type opening struct {
 	model  *onnxio.Model
 	inputs map[string][]int
 	known  map[string]graph.Branches // by the first output
 	asked  []graph.Node              // those not known yet, in the model as it lies open so far
+	loops  []graph.Node              // likewise, that are Loops and Scans
 	fixed  map[string]bool           // whether their conditions are the same whatever the inputs
 	conds  map[string]string         // conditions of those that a run decided
 
@@ -43,7 +44,7 @@ type opening struct {
 	indices []int
 }
 
-// opened finds what lies open of a model's bodies: the branches that most of the samples take that calibrate; those of conditions alone that do not
+// opened finds what lies open of a model's bodies: the last iterations of Loops and Scans that are known to run twice at least, and the branches that most of the samples take that calibrate; those of conditions alone that do not
 // depend on the inputs where there are samples and nothing runs them. Without samples it is those that shapes decide, and both where these do not.
 func opened(ctx context.Context, env *Environment, m *onnxio.Model, o Options, inputs map[string][]int) (bodies, error) {
 	d := &opening{
@@ -60,7 +61,7 @@ func opened(ctx context.Context, env *Environment, m *onnxio.Model, o Options, i
 	all := len(d.indices)
 	for {
 		open := d.open()
-		if len(d.asked) == 0 {
+		if len(d.asked)+len(d.loops) == 0 {
 			b := bodies{open: open}
 			if len(d.conds) > 0 {
 				b.takes, b.of, b.single = d.indices, all, d.together(open.Model, o.Batch)
@@ -79,10 +80,13 @@ func opened(ctx context.Context, env *Environment, m *onnxio.Model, o Options, i
 
 // open opens the model by what is known, and notes what is not.
 func (d *opening) open() *graph.Opened {
-	d.asked = nil
+	d.asked, d.loops = nil, nil
 	return graph.Open(d.model, func(n graph.Node, fixed bool) graph.Branches {
 		b, ok := d.known[key(n)]
-		if !ok {
+		switch {
+		case !ok && n.Op() != "If":
+			d.loops = append(d.loops, n)
+		case !ok:
 			d.asked = append(d.asked, n)
 			d.fixed[key(n)] = fixed
 		}
@@ -108,14 +112,23 @@ func (d *opening) taken(n graph.Node, holds bool) graph.Branches {
 
 // decide finds out about the branches that were asked for, in the model as it lies open so far.
 func (d *opening) decide(at *onnxio.Model) error {
+	concrete, _ := shapes.InputShapes(at, d.inputs)
+	s := shapes.Infer(at, concrete)
+	for _, n := range d.loops {
+		d.known[key(n)] = graph.Closed
+		if in, ok := s.Inside(n); ok && in.Trips > 1 {
+			d.known[key(n)] = graph.Last
+		}
+	}
+	if len(d.asked) == 0 {
+		return nil
+	}
 	if d.lib != nil && len(d.indices) > 0 {
 		done, err := d.run(at)
 		if done || err != nil {
 			return err
 		}
 	}
-	concrete, _ := shapes.InputShapes(at, d.inputs)
-	s := shapes.Infer(at, concrete)
 	for _, n := range d.asked {
 		v, ok := s.Ints(n.Input(0))
 		switch {
@@ -278,12 +291,14 @@ func (b *bodies) idle(m *onnxio.Model, index int) bool {
 	return b.open != nil && index < len(nodes) && b.open.Rest(nodes[index])
 }
 
-// left gives the sites their twins in branches that do not lie open, and says of the other nodes there why they are left alone.
-func (b *bodies) left(m *onnxio.Model, sites []rewrite.Site, skips []rewrite.Skip) []rewrite.Skip {
+// left gives the sites their twins in branches that do not lie open and in iterations before the last, and says of the other nodes there why they
+// are left alone. Sites without twins in these are left alone too.
+func (b *bodies) left(m *onnxio.Model, s *shapes.Shapes, sites []rewrite.Site, skips []rewrite.Skip) ([]rewrite.Site, []rewrite.Skip) {
 	if b.open == nil {
-		return skips
+		return sites, skips
 	}
 	rewrite.Pair(m, sites, func(index int) bool { return b.idle(m, index) })
+	sites, skips = b.repeated(m, s, sites, skips)
 	twin := map[graph.Node]bool{}
 	for _, s := range sites {
 		for _, t := range s.Twins {
@@ -301,7 +316,42 @@ func (b *bodies) left(m *onnxio.Model, sites []rewrite.Site, skips []rewrite.Ski
 			s.Reason = fmt.Sprintf("in the branch of If %q that is not taken by most of the samples: %d of %d go another way", s.Where, n, b.of)
 		}
 	}
-	return skips
+	return sites, skips
+}
+
+// repeated gives sites in the last iterations of Loops and Scans their twins in those before, and has them count as often as they run.
+func (b *bodies) repeated(m *onnxio.Model, s *shapes.Shapes, sites []rewrite.Site, skips []rewrite.Skip) ([]rewrite.Site, []rewrite.Skip) {
+	var out []rewrite.Site
+	nodes, listed := graph.Of(m).Nodes(), map[graph.Node]bool{} // what is listed where it lies open
+	for _, n := range nodes {
+		if t, ok, _ := b.open.Twin(n); ok {
+			listed[t.Node] = true
+		}
+	}
+	skips = slices.DeleteFunc(skips, func(s rewrite.Skip) bool { return listed[s.Node] })
+	for _, site := range sites {
+		t, ok, inside := b.open.Twin(site.Node)
+		switch {
+		case ok:
+			site.Twins = append(site.Twins, rewrite.Twin{Node: t.Node, Index: slices.Index(nodes, t.Holder)})
+			in, _ := s.Inside(t.Holder)
+			site.Repeats = 1 + in.Trips
+		case inside:
+			skips = append(skips, skip(site, "in the body of a Loop or Scan, where it is a part of an operator that is several in one"))
+			continue
+		}
+		out = append(out, site)
+	}
+	return out, skips
+}
+
+// repeats tells whether a node belongs to the last iteration of a Loop or Scan.
+func (b *bodies) repeats(n graph.Node) bool {
+	if b.open == nil {
+		return false
+	}
+	_, _, inside := b.open.Twin(n)
+	return inside
 }
 
 // measured is what the model costs: its multiply-adds as it lies open, and all that it stores.

@@ -164,7 +164,7 @@ func (f *factoring) offer(s *rewrite.Site, saw calib.Stats, means centres) (o of
 		return o, metric, nil
 	}
 	if saw.Sensitive() {
-		o.sensitive, o.positions = true, saw.PositionsPerSample()
+		o.sensitive, o.positions = true, saw.PositionsPerSample()*float64(max(s.Repeats, 1)) // the last iteration stands for all
 	}
 	o.columns = saw.Positions
 	if metric, o.mean, err = f.metric(s, saw, means); err != nil {

@@ -178,7 +178,7 @@ func (c *closer) constants() {
 // emit deals out the nodes.
 func (c *closer) emit() {
 	for _, n := range c.g.Nodes() {
-		if c.o.Rest(n) {
+		if c.o.rests[n.Output(0)] != nil {
 			continue
 		}
 		if op := c.o.exit(n); op != nil {
@@ -229,9 +229,17 @@ func (c *closer) put(op *opening, n Node) {
 	}
 }
 
-// rebuilt is an If with new branches.
+// rebuilt is an If with new branches, or a Loop or Scan with the body of the iterations before the last.
 func (c *closer) rebuilt(op *opening) Node {
 	s := op.node.Spec()
+	if op.last {
+		for i, a := range s.Attrs {
+			if left, ok := c.rests[op].Attr(a.Name()); ok && a.Name() == "body" {
+				s.Attrs[i] = with(a, left.p.G.GetNode())
+			}
+		}
+		return s.Node()
+	}
 	for i, a := range s.Attrs {
 		open := slices.ContainsFunc(op.branches, func(r *region) bool { return r.attr == a.Name() })
 		if left, ok := c.rests[op].Attr(a.Name()); ok && !open && c.rests[op] != op.rest {
@@ -262,10 +270,14 @@ func (c *closer) rebuilt(op *opening) Node {
 // other is a branch that does not lie open with the nodes that it has in what is left of the If, before those that it ends with there. Constants
 // that nothing reads any more go.
 func (c *closer) other(a, left Attr) Attr {
+	nodes := left.p.G.GetNode()
+	return with(a, nodes[:len(nodes)-1-len(a.p.G.GetOutput())])
+}
+
+// with is a body with other nodes. Constants that nothing reads any more go.
+func with(a Attr, nodes []*onnxpb.NodeProto) Attr {
 	own := onnxio.Shallow(a.p)
 	own.G = onnxio.Shallow(a.p.G)
-	nodes := left.p.G.GetNode()
-	nodes = nodes[:len(nodes)-1-len(a.p.G.GetOutput())]
 	before, after := readInside(a.p.G, a.p.G.GetNode()), readInside(a.p.G, nodes)
 	idle := func(name string) bool { return before[name] && !after[name] }
 	own.G.Node = slices.DeleteFunc(slices.Clone(nodes), func(n *onnxpb.NodeProto) bool { return n.GetOpType() == "Constant" && idle(n.GetOutput()[0]) })

@@ -12,10 +12,10 @@ import (
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// Branches says which branches of an If are to lie open.
+// Branches says what of an If, Loop or Scan is to lie open.
 type Branches int
 
-// The branches of an If.
+// The branches of an If, and the body of a Loop or Scan.
 const (
 	Closed     Branches = iota // none
 	Then                       // the one that is taken where the condition holds
@@ -23,6 +23,7 @@ const (
 	Both                       // both; what reads the outputs reads those of Then
 	AlwaysThen                 // Then, under a condition that does not depend on the inputs
 	AlwaysElse                 // Else, likewise
+	Last                       // the last iteration of a Loop or Scan, which has two at least and is not ended by its condition
 )
 
 // Opened is a model, and another that computes the same where conditions are as they were said to be: the nodes of local functions
@@ -31,7 +32,8 @@ const (
 //
 // A call's nodes stand in its place, under names of their own for each call; constants of a function are there once. An If that lies open
 // leaves behind, in front of an Identity for each of its outputs, an If that nothing reads: with the branch that is not taken, and what
-// lies open of the other, so that what these use counts as used.
+// lies open of the other, so that what these use counts as used. Of a Loop or Scan the last iteration lies open, behind one of the others: what
+// replaces nodes of it has to replace their twins there too, for these are what Close keeps.
 type Opened struct {
 	// Model is the model that lies open. It is used no longer than the model that it was made of, and need not be closed.
 	Model *onnxio.Model
@@ -42,8 +44,9 @@ type Opened struct {
 	made   map[string]*region // values of Model
 	held   map[string]holding // initializers of Model that came from branches
 	exits  map[string]*opening
-	rests  map[string]*opening // by their output
+	rests  map[string]*opening // by their first output
 	shared map[Node]bool       // constants of functions
+	twins  map[Node]Twin       // of nodes of last iterations
 }
 
 // region is the main graph, or a body of which the nodes lie open.
@@ -61,7 +64,8 @@ type opening struct {
 	parent   *region
 	branches []*region
 	always   bool // what is changed of it stays open
-	rest     Node // what is left of an If
+	rest     Node // what is left of an If, or the iterations before the last
+	last     bool // it is a Loop or Scan
 }
 
 // holding is an initializer of a body.
@@ -70,21 +74,21 @@ type holding struct {
 	tensor *onnxpb.TensorProto
 }
 
-// Open returns the model that lies open, nil where there is nothing to open. decide is asked for every If that can be opened and whose outputs are read: of its node
-// in the open model, whose condition is a value there, and whether that does not depend on the model's inputs.
+// Open returns the model that lies open, nil where there is nothing to open. decide is asked for every If, Loop and Scan that can be opened and whose outputs are read: of
+// its node in the open model, and whether its first input, such as the condition of an If, does not depend on the model's inputs.
 //
 // A function that imports other versions of operators than the model stays as it is, and so do branches up to IR version 3, in which constants
 // of theirs are inputs.
 func Open(m *onnxio.Model, decide func(n Node, fixed bool) Branches) *Opened {
 	g := Of(m)
-	bodied := func(n Node) bool { _, call := g.Called(n); return call || n.Op() == "If" }
+	bodied := func(n Node) bool { _, call := g.Called(n); return call || n.Op() == "If" || repeats(n) }
 	if !slices.ContainsFunc(g.Nodes(), bodied) {
 		return nil
 	}
 	o := &opener{
 		out: &Opened{
 			whole: m, root: &region{}, of: map[Node]*region{}, made: map[string]*region{}, held: map[string]holding{},
-			exits: map[string]*opening{}, rests: map[string]*opening{}, shared: map[Node]bool{},
+			exits: map[string]*opening{}, rests: map[string]*opening{}, shared: map[Node]bool{}, twins: map[Node]Twin{},
 		},
 		graph: g, decide: decide, names: NewNameSet(m), times: map[string]int{}, used: map[string]bool{}, constants: map[Node]string{},
 		parts: g.Parts(), varies: map[string]bool{},
@@ -113,7 +117,10 @@ func Open(m *onnxio.Model, decide func(n Node, fixed bool) Branches) *Opened {
 }
 
 // Rest tells whether a node of the open model, or of one made from it, is what is left of an If.
-func (o *Opened) Rest(n Node) bool { return o.rests[n.Output(0)] != nil }
+func (o *Opened) Rest(n Node) bool {
+	op := o.rests[n.Output(0)]
+	return op != nil && !op.last
+}
 
 // opener is a call of Open on its way.
 type opener struct {
@@ -178,6 +185,10 @@ func (o *opener) body(list []*onnxpb.NodeProto, r *region, names renaming) {
 				o.branch(n, b, r)
 				continue
 			}
+		}
+		if o.peelable(n) && o.read(n, r) && o.decide(n, !o.varies[n.Input(0)]) == Last {
+			o.peel(n, r)
+			continue
 		}
 		o.emit(n, r)
 	}

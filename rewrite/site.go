@@ -42,6 +42,8 @@ type Site struct {
 
 	View View // how the input tensor is cut into columns x_t
 
+	Repeats int // how often a run of the model computes the node, in the body of a Loop or Scan; 0 for once
+
 	Twins []Twin // nodes in bodies that compute with the same weight, and are replaced with Node; Pair finds them
 
 	// OutputScale holds |scale/√(var+ε)| per output channel where Output feeds
@@ -104,7 +106,7 @@ func (s *Site) MACs(c decomp.Chain) int64 {
 	if s.View.Kind == TableRows && len(c) > 0 {
 		c = c[1:] // looking up is free
 	}
-	return int64(s.Batch) * s.place(c).MACs(s.Geometry)
+	return int64(max(s.Repeats, 1)) * int64(s.Batch) * s.place(c).MACs(s.Geometry)
 }
 
 // NewParams counts the elements of the constants that Replace adds for c: the weights
@@ -128,7 +130,7 @@ func (s *Site) DenseMACs() int64 {
 	if s.Geometry.Transposed {
 		at = s.Geometry.In
 	}
-	return int64(s.Batch) * s.Kernel.Params() * int64(tensor.Product(at))
+	return int64(max(s.Repeats, 1)) * int64(s.Batch) * s.Kernel.Params() * int64(tensor.Product(at))
 }
 
 // Skip is a node that was left alone although its kind can be a site, or

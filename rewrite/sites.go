@@ -136,7 +136,7 @@ func (f *finder) foreign(at graph.Place, n graph.Node) Skip {
 	if !at.Holder.IsZero() {
 		skip.Kind, skip.Reason = SkipSubgraph, fmt.Sprintf("inside a subgraph of %s %q", at.Holder.Type(), at.Path)
 		if op := at.Holder.Op(); op == "Loop" || op == "Scan" {
-			skip.Reason = fmt.Sprintf("inside the body of %s %q: how often it runs, and on what, is not followed", op, at.Path)
+			skip.Reason = fmt.Sprintf("inside the body of %s %q: only those are followed that are known to run twice or more often, whatever they compute", op, at.Path)
 		}
 	}
 	return skip

@@ -1,0 +1,102 @@
+package compress
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/testkit"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/testmodels"
+)
+
+// stepping are samples of a model with a Loop or, of so many steps, a Scan.
+func stepping(n, steps int) memory {
+	out := drawn(n, "x", 1, testmodels.LoopWidth)
+	if steps > 0 {
+		for i, s := range drawn(n, "steps", 1, steps, 8) {
+			out[i].Inputs["steps"] = s.Inputs["steps"]
+		}
+	}
+	return out
+}
+
+// TestLoops: bodies of Loops and Scans hold sites, which are as many afterwards, equal the original at full rank, and count as often as they run.
+func TestLoops(t *testing.T) {
+	for name, c := range map[string]struct {
+		model *testmodels.Builder
+		steps int
+		trips int64
+		sites int
+	}{
+		"loop": {testmodels.Loop(3, 4, "true"), 0, 4, 4},
+		"scan": {testmodels.Scan(3), 5, 5, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := save(t, testkit.Built(t, c.model))
+			src := stepping(60, c.steps)
+			a, small := atFullRank(t, m, src, nil)
+			if len(a.Sites) != c.sites || len(a.Skips) > 0 {
+				t.Fatalf("%d sites, want %d; left alone %+v", len(a.Sites), c.sites, a.Skips)
+			}
+			for _, s := range a.Sites {
+				if want := int64(s.Repeats); want > 0 && (want != c.trips || s.DenseMACs() != c.trips*s.Kernel.Params() || len(s.Twins) != 1) {
+					t.Errorf("%s counts %d multiply-adds, of %d runs, and has %d twins", s.Name, s.DenseMACs(), want, len(s.Twins))
+				}
+			}
+			factors := 0
+			for at, n := range graph.Walk(small) {
+				if n.Op() == "MatMul" && at.Path != "" {
+					factors++
+				}
+			}
+			if factors != 2*(c.sites-2) {
+				t.Errorf("the body has %d products, two for each of its sites are wanted", factors)
+			}
+			for w := range graph.Tensors(small) {
+				if slices.Equal(w.Shape(), []int{testmodels.LoopWidth, testmodels.LoopWidth}) && (w.Name() == "outer" || strings.HasSuffix(w.Name(), "_weight")) {
+					t.Errorf("the weight %q is still there beside its factors", w.Name())
+				}
+			}
+			if got := rewrite.MeasureCosts(a.model, a.Shapes).MACs; got != a.Costs.MACs || got <= c.trips*2*testmodels.LoopWidth*testmodels.LoopWidth {
+				t.Errorf("%d multiply-adds are counted", got)
+			}
+		})
+	}
+}
+
+// TestLoopsEndToEnd: targets hold for models with Loops and Scans, with samples and without.
+func TestLoopsEndToEnd(t *testing.T) {
+	for name, c := range map[string]struct {
+		model *testmodels.Builder
+		o     Options
+	}{
+		"loop":            {testmodels.Loop(3, 4, ""), Options{Source: stepping(120, 0), Targets: []Target{share(MACs, 0.7)}}},
+		"scan":            {testmodels.Scan(3), Options{Source: stepping(120, 5), Targets: []Target{share(MACs, 0.7)}}},
+		"widths too":      {testmodels.Loop(3, 4, ""), Options{Source: stepping(120, 0), Targets: []Target{share(MACs, 0.7)}, Methods: []string{"svd", Width}}},
+		"loop, data-free": {testmodels.Loop(3, 4, ""), Options{Targets: []Target{share(Params, 0.7)}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.o.AcceptDamage, c.o.RankMultiple, c.o.Probes = true, 1, 1
+			r, _ := run(t, save(t, testkit.Built(t, c.model)), c.o)
+			if !slices.ContainsFunc(r.Sites, func(s SiteResult) bool { return s.Method != Dense && s.Name != "MatMul_1" }) {
+				t.Errorf("no site in the body was replaced: %+v", r.Sites)
+			}
+		})
+	}
+}
+
+// TestLoopsThatMayEnd: what may run once, or not at all, is left alone with words.
+func TestLoopsThatMayEnd(t *testing.T) {
+	for name, b := range map[string]*testmodels.Builder{"computed": testmodels.Loop(3, 4, "computed"), "once": testmodels.Loop(3, 1, "")} {
+		a, err := Analyse(context.Background(), testkit.Built(t, b), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(a.Sites) != 2 || !slices.ContainsFunc(a.Skips, func(s rewrite.Skip) bool { return strings.Contains(s.Reason, "known to run twice") }) {
+			t.Errorf("%s: %d sites, left alone %+v", name, len(a.Sites), a.Skips)
+		}
+	}
+}
