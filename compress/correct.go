@@ -67,7 +67,8 @@ func (q *quest) doubtful(s *standing) []int {
 	for i := range s.ladders {
 		l := &s.ladders[i]
 		guessed := slices.ContainsFunc(l.offers, func(o *offer) bool { return !o.sensitive || o.noise > measurable })
-		if !guessed && l.rungs[s.plan.Rungs[i]][0].method != nil && loss(i) > 0 {
+		changes := slices.ContainsFunc(l.rungs[s.plan.Rungs[i]], func(c option) bool { return c.method != nil })
+		if !guessed && changes && loss(i) > 0 {
 			out = append(out, i)
 		}
 	}
@@ -195,6 +196,9 @@ func median(list []Correction) float64 {
 func (q *quest) alone(of *Offers, l *ladder, rung []option) (*onnxio.Model, error) {
 	chains := make([]decomp.Chain, len(of.sites))
 	for k, o := range l.offers {
+		if rung[k].method == nil {
+			continue
+		}
 		var err error
 		if chains[l.at[k]], err = of.store.chain(o.seen, rung[k]); err != nil {
 			return nil, err
@@ -220,8 +224,12 @@ func (q *quest) aloneNarrow(ctx context.Context, of *Offers, o *axisOffer, width
 
 // predicted is what a rung is to change.
 func (l *ladder) predicted(rung []option) Correction {
-	c := Correction{Method: rung[0].method.Name, Rank: rung[0].rank}
+	first := slices.IndexFunc(rung, func(o option) bool { return o.method != nil })
+	c := Correction{Method: rung[first].method.Name, Rank: rung[first].rank}
 	for k, o := range l.offers {
+		if rung[k].method == nil {
+			continue
+		}
 		c.Sites = append(c.Sites, o.site.Name)
 		c.Predicted += rung[k].loss
 	}

@@ -148,7 +148,7 @@ func (s *standing) same(t *standing) bool {
 		return false
 	}
 	for i, l := range s.ladders {
-		if !l.rungs[s.plan.Rungs[i]][0].same(t.ladders[i].rungs[t.plan.Rungs[i]][0]) {
+		if !slices.EqualFunc(l.rungs[s.plan.Rungs[i]], t.ladders[i].rungs[t.plan.Rungs[i]], option.same) {
 			return false
 		}
 	}
@@ -215,7 +215,7 @@ func (s *standing) around(q *quest, i, level int) []option {
 	slices.Sort(at)
 	var out []option
 	for _, r := range slices.Compact(at) {
-		out = append(out, l.rungs[r][0])
+		out = append(out, l.rungs[r]...)
 	}
 	return out
 }

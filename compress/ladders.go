@@ -1,12 +1,13 @@
 package compress
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/search"
 )
 
-// ladder is a set of sites that move together, because they share one weight:
+// ladder is a set of sites that are chosen for together, because they share one weight:
 // it may only be dropped when all of them stop using it.
 type ladder struct {
 	at     []int // numbers of the sites
@@ -33,6 +34,9 @@ func (of *Offers) ladders() []ladder {
 	for i := range out {
 		l := &out[i]
 		l.rungs = paired(l.offers, func(o *offer) []option { return o.options })
+		if n := len(l.offers); n > 1 && n <= mostUnlike {
+			l.rungs = slices.Insert(l.rungs, len(l.rungs)-1, l.unlike()...)
+		}
 		if slices.ContainsFunc(l.offers, func(o *offer) bool { return len(o.open) > 0 }) {
 			l.open = paired(l.offers, func(o *offer) []option { return slices.Concat(o.open, o.options) })
 			l.open = slices.DeleteFunc(l.open, func(rung []option) bool { return l.answered(rung) })
@@ -68,6 +72,71 @@ func paired(offers []*offer, options func(*offer) []option) [][]option {
 		}
 	}
 	return slices.DeleteFunc(out, func(rung []option) bool { return len(rung) < len(offers) })
+}
+
+// How many sites that share a weight may be unlike each other, and in how many ways, of which the rest lie between these.
+const mostUnlike, mostWays = 3, 64
+
+// unlike are the ways of sites that share a weight to differ in method or rank, or in that some stay as they are, for which the weight stays too:
+// those than which no other loses no more and needs no more.
+func (l *ladder) unlike() [][]option {
+	ways := [][]option{nil}
+	for _, o := range l.offers {
+		var next [][]option
+		for _, way := range ways {
+			for _, c := range o.options {
+				next = append(next, append(slices.Clip(way), c))
+			}
+		}
+		ways = spread(undominated(next))
+	}
+	return slices.DeleteFunc(ways, func(way []option) bool {
+		return !slices.ContainsFunc(way, func(c option) bool { return !c.same(way[0]) })
+	})
+}
+
+// undominated are the ways than which no other is at least as good, by rising need of parameters.
+func undominated(ways [][]option) [][]option {
+	type sum struct {
+		way          []option
+		params, macs int64
+		loss         float64
+		kept         bool
+	}
+	sums := make([]sum, len(ways))
+	for i, way := range ways {
+		s := &sums[i]
+		s.way = way
+		for _, c := range way {
+			s.macs, s.loss = s.macs+c.macs, s.loss+c.loss+c.rounding
+			if s.kept = s.kept || c.method == nil; c.method != nil {
+				s.params += c.params
+			}
+		}
+	}
+	slices.SortStableFunc(sums, func(a, b sum) int {
+		return cmp.Or(cmp.Compare(a.params, b.params), cmp.Compare(a.macs, b.macs), cmp.Compare(a.loss, b.loss))
+	})
+	var best []sum
+	var out [][]option
+	for _, s := range sums {
+		if !slices.ContainsFunc(best, func(b sum) bool { return b.macs <= s.macs && b.loss <= s.loss && (!b.kept || s.kept) }) {
+			best, out = append(best, s), append(out, s.way)
+		}
+	}
+	return out
+}
+
+// spread are so many ways at most, evenly out of all.
+func spread(ways [][]option) [][]option {
+	if len(ways) <= mostWays {
+		return ways
+	}
+	out := make([][]option, mostWays)
+	for i := range out {
+		out[i] = ways[i*(len(ways)-1)/(mostWays-1)]
+	}
+	return out
 }
 
 // searchLadders states the choice as arithmetic: costs per target and losses.

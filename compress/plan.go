@@ -273,16 +273,12 @@ func (a *Analysis) fitSite(p SitePlan, list []rewrite.Narrowing) error {
 	return nil
 }
 
-// planned finds the rung at which every site of the ladder is as the plan has it.
+// planned finds the rung at which every site of the ladder is as the plan has it. Where sites that share a weight are unlike each other in it, the
+// ladder gets that rung.
 func (l *ladder) planned(plan map[string]SitePlan) (int, error) {
 	fits := func(rung []option) bool {
 		for k, o := range rung {
-			p, named := plan[l.offers[k].site.Name]
-			if !named || p.Method == Dense {
-				if o.method != nil {
-					return false
-				}
-			} else if o.method == nil || o.method.Name != p.Method || !slices.Equal(o.rank, p.Rank) {
+			if !fitting(plan[l.offers[k].site.Name], o) {
 				return false
 			}
 		}
@@ -292,14 +288,30 @@ func (l *ladder) planned(plan map[string]SitePlan) (int, error) {
 		return i, nil
 	}
 	var names []string
+	var unlike []option
 	for _, o := range l.offers {
 		names = append(names, o.site.Name)
+		if i := slices.IndexFunc(o.options, func(c option) bool { return fitting(plan[o.site.Name], c) }); i >= 0 {
+			unlike = append(unlike, o.options[i])
+		}
+	}
+	if len(names) > 1 && len(unlike) == len(names) {
+		l.rungs = slices.Insert(l.rungs, 0, unlike)
+		return 0, nil
 	}
 	first := plan[names[0]]
 	if len(names) == 1 {
 		return 0, fmt.Errorf("site %q by %s at rank %v needs no fewer MACs and parameters than as it is", names[0], first.Method, first.Rank)
 	}
-	return 0, fmt.Errorf("the sites %s share the weight %q and can only change together, by one method at one rank that saves something", strings.Join(names, ", "), l.offers[0].site.Weight)
+	return 0, fmt.Errorf("the sites %s share the weight %q, and of what the plan has for them not all saves something", strings.Join(names, ", "), l.offers[0].site.Weight)
+}
+
+// fitting tells whether an option is what a plan has for a site. What it does not name stays as it is.
+func fitting(p SitePlan, o option) bool {
+	if p.Method == Dense || p.Name == "" {
+		return o.method == nil
+	}
+	return o.method != nil && o.method.Name == p.Method && slices.Equal(o.rank, p.Rank)
 }
 
 // PlanError says that a given plan needs more than a target allows. Nothing is

@@ -130,9 +130,14 @@ func TestPlanRefused(t *testing.T) {
 		empty(t, filepath.Dir(o.Output))
 	}
 
-	o := to(t, Options{FromPlan: good(two, SitePlan{a.Sites[0].Name, "svd", decomp.Rank{1}})})
+	o := to(t, Options{FromPlan: good(two, SitePlan{a.Sites[0].Name, "svd", decomp.Rank{1}}), AcceptDamage: true})
+	r, err := Run(context.Background(), in(t), shared, o)
+	if err != nil || r.Sites[0].Method != "svd" || r.Sites[1].Method != Dense {
+		t.Errorf("one of two sites that share a weight: %+v, %v", r, err)
+	}
+	o = to(t, Options{FromPlan: good(two, SitePlan{a.Sites[0].Name, "svd", decomp.Rank{12}})})
 	_, err = Run(context.Background(), in(t), shared, o)
-	testkit.WantError(t, err, a.Sites[0].Name, a.Sites[1].Name, "share the weight")
+	testkit.WantError(t, err, a.Sites[0].Name, a.Sites[1].Name, "share the weight", "saves something")
 
 	o = to(t, Options{FromPlan: good(cnn), Targets: []Target{half(MACs)}})
 	_, err = Run(context.Background(), in(t), m, o)

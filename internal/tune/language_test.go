@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
@@ -117,4 +118,70 @@ func TestDistilTokens(t *testing.T) {
 	if best.Held > first.Held/10 || best.Agreement <= first.Agreement || !(first.Agreement < 1) {
 		t.Errorf("from %+v to %+v", first, best)
 	}
+}
+
+// divergence is the mean of KL(original ‖ m) over the positions of texts that are not padding.
+func divergence(t *testing.T, lib *ort.Library, original, m *onnxio.Model, texts memory) float64 {
+	t.Helper()
+	inputs, err := samples.Inputs(original)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := feed.First(context.Background(), texts, testkit.Count(len(texts)), inputs, len(texts))
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := term{loss: KL, words: words, text: outputs.Text{IDs: "input_ids", Mask: "attention_mask"}}
+	scores := func(m *onnxio.Model) tensor.Dense {
+		s, err := feed.NewSession(lib, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		out, err := s.Run(context.Background(), r.Inputs, []string{"logits"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer out.Close()
+		d := out.Get(0)
+		return tensor.FromFloat32(d.Shape, append([]float32{}, d.Float32s()...))
+	}
+	y, z := scores(m), scores(original)
+	sum, n := 0., 0
+	for k := range texts {
+		a, b := of.rows(y, r, k), of.rows(z, r, k)
+		for i := range a {
+			sum += KL.distance(a[i], b[i], 1)
+			n++
+		}
+	}
+	return sum / float64(n)
+}
+
+func TestAutoOfTokens(t *testing.T) {
+	lib := orttest.Open(t)
+	original := narrowSpeaker(t, 0)
+	for _, o := range []Options{{}, {Loss: MSE}, {Loss: Logits}, {Loss: KL}, {Loss: KL, Temperature: 1}} {
+		o.Epochs, o.Batch, o.Threads, o.Optimizer, o.Rate = 12, 8, 2, Adam, 1e-2
+		d := distil(t, lib, original, narrowSpeaker(t, 4), padded(96, 0), o)
+		t.Logf("%s T %g: %.4f from %.4f", o.Loss, o.Temperature, divergence(t, lib, original, d.Model, padded(200, 1)[96:]), divergence(t, lib, original, narrowSpeaker(t, 4), padded(200, 1)[96:]))
+	}
+}
+
+// narrowSpeaker gives scores as speaker does, of which a narrow one has fewer numbers to give them by.
+func narrowSpeaker(t *testing.T, rank int) *onnxio.Model {
+	t.Helper()
+	b := testmodels.NewBuilder(3, 17, 8)
+	ids := b.Input("input_ids", tensor.Int64, "N", "S")
+	b.Input("attention_mask", tensor.Int64, "N", "total")
+	x := b.Node("Gather", []string{b.Random("table", -1, 1, words, 8), ids})
+	x = b.Node("Tanh", []string{b.Node("MatMul", []string{x, b.Random("hidden", -1, 1, 8, 8)})})
+	head := b.Random("head", -2, 2, 8, words)
+	if rank > 0 {
+		x = b.Node("MatMul", []string{x, b.Random("first", -1, 1, 8, rank)})
+		head = b.Random("second", -1, 1, rank, words)
+	}
+	b.Node("MatMul", []string{x, head})
+	b.Output(b.Rename("logits"), tensor.Float32, "N", "S", words)
+	return testkit.Built(t, b)
 }
