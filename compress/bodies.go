@@ -354,6 +354,9 @@ func (b *bodies) repeats(n graph.Node) bool {
 	return inside
 }
 
+// looped tells whether a Loop or Scan lies open.
+func (b *bodies) looped() bool { return b.open != nil && b.open.Loops() }
+
 // measured is what the model costs: its multiply-adds as it lies open, and all that it stores.
 func (a *Analysis) measured() rewrite.Costs {
 	c := rewrite.MeasureCosts(a.model, a.Shapes)

@@ -109,13 +109,13 @@ func tableLoss(t *testing.T, m *onnxio.Model, r *Result) float64 {
 	return lost / energy
 }
 
-// TestTiedEmbedding: the table goes only where both that use it are factored, at one rank.
+// TestTiedEmbedding: the table goes only where both that use it are factored, each at the rank that suits it.
 func TestTiedEmbedding(t *testing.T) {
 	needRuntime(t)
 	r, _ := run(t, zoo(t, "text_tied"), Options{Targets: []Target{share(Params, 0.7)}, Source: words(80), CalibSamples: 64, Probes: 1})
 	i := slices.IndexFunc(r.Sites, func(s SiteResult) bool { return s.Op == "Gather" })
 	head := r.Sites[len(r.Sites)-1]
-	if table := r.Sites[i]; table.Method == Dense || table.Method != head.Method || !slices.Equal(table.Rank, head.Rank) {
+	if table := r.Sites[i]; table.Method == Dense || head.Method == Dense || slices.Equal(table.Rank, head.Rank) {
 		t.Errorf("table %+v, head %+v", table, head)
 	}
 	if r.Verification == nil {

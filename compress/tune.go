@@ -229,6 +229,9 @@ func admit(ctx context.Context, env *Environment, a *Analysis, o Options) error 
 		return nil
 	}
 	m := a.model
+	if a.bodies.looped() {
+		m = a.given
+	}
 	if a.bodies.single {
 		return &UsageError{Err: fmt.Errorf("%s: it cannot be tuned on several samples at once: how many run at once decides which branches of its Ifs are taken", m.Path)}
 	}
@@ -260,6 +263,7 @@ func (o Options) descent() Descent {
 	if d.Kinds == nil {
 		d.Kinds = o.Kinds
 	}
+	d.Memory = cmp.Or(d.Memory, o.Memory)
 	return d
 }
 
@@ -281,16 +285,22 @@ func Descend(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o
 			indices = a.Calibrate
 		}
 	}
-	start := s.Model
-	if s.open != nil {
+	original, start := a.model, s.Model
+	switch {
+	case a.bodies.looped(): // the last iteration would be tuned apart from the others
+		original = a.given
+	case s.open != nil:
 		start = s.open
 	}
-	tuned, t, err := descendFrom(ctx, env, a.model, start, src, indices, o.descent())
+	tuned, t, err := descendFrom(ctx, env, original, start, src, indices, o.descent())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a.model.Path, err)
 	}
 	next := *s
 	next.Model, next.Tuning, next.open = tuned, t, nil
+	if a.bodies.looped() {
+		return &next, nil
+	}
 	return &next, next.shut(a)
 }
 

@@ -23,6 +23,9 @@ func (o *Opened) Twin(n Node) (t Twin, ok, inside bool) {
 	return t, false, made != nil && made.from != nil && made.from.last
 }
 
+// Loops tells whether the last iteration of a Loop or Scan lies open.
+func (o *Opened) Loops() bool { return len(o.twins) > 0 }
+
 // repeats tells whether a node runs its body several times.
 func repeats(n Node) bool { return n.Op() == "Loop" || n.Op() == "Scan" }
 

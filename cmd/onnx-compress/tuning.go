@@ -38,7 +38,7 @@ func (t *tuneFlags) losing(f *flagSet, prefix string) {
 	t.prefix = prefix
 	o := &t.options
 	f.StringArrayVar(&t.losses, prefix+"loss", nil, "`NAME` how outputs are held to the original's: logits, squared distance of centred class scores; kl, divergence of class probabilities, or of those of the token at each position that is no padding; "+
-		"cosine, for embeddings; mse; auto: logits for class scores, cosine for embeddings, else mse. OUTPUT=NAME for one output; may be repeated")
+		"cosine, for embeddings; mse; auto: logits for class scores, kl for scores of a vocabulary, cosine for embeddings, else mse. OUTPUT=NAME for one output; may be repeated")
 	f.Float64Var(&o.Temperature, prefix+"temperature", 2, "`T` softens the probabilities of kl (2)")
 	f.Float64Var(&o.Features, prefix+"features", 0, "`X` weight of the outputs of layers inside, which are held to the original's too (0)")
 	f.BoolVar(&t.supervised, prefix+"supervised", false, "the cross-entropy with labels, plus --"+prefix+"lambda times that")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/outputs"
+	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -83,6 +84,9 @@ type Options struct {
 	// the mean over an image and its mirror image, for learning as for judging.
 	Augment *samples.Augmenter
 	Seed    uint64
+	// Memory bounds what the scores of a vocabulary at the positions of texts may take in the runs that are side by side, in bytes: half of it. So many
+	// texts run at once then, and one at least; default rss.DefaultLimit().
+	Memory int64
 	// Threads is how many shards are worked on side by side; default 1. The result does not depend on it.
 	Threads int
 	// Checkpoint, when set, is a file that the state is kept in, written at the end of every epoch, every
@@ -160,6 +164,9 @@ func (o Options) withDefaults() Options {
 	set(&o.Epochs, 20)
 	set(&o.Batch, 64)
 	set(&o.Threads, 1)
+	if o.Memory <= 0 {
+		o.Memory = rss.DefaultLimit()
+	}
 	if o.Optimizer == "" {
 		o.Optimizer = SOAP
 	}

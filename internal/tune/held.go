@@ -15,7 +15,7 @@ func (t *trainer) each(ctx context.Context, work func(context.Context, *feed.Run
 	if err != nil {
 		return err
 	}
-	return feed.Merge(ctx, t.o.Threads, func(string, int, int) {}, work)
+	return feed.Merge(ctx, t.beside, func(string, int, int) {}, work)
 }
 
 // rows are what belongs to sample k of a run, in an output whose axis 0 begins with the samples: one or several entries of

@@ -158,13 +158,49 @@ func divergence(t *testing.T, lib *ort.Library, original, m *onnxio.Model, texts
 	return sum / float64(n)
 }
 
+// What is learned by default of scores of tokens is their divergence: of a small model with fewer numbers to tell by, less of it is left on
+// texts that were not learned from than squared distances leave.
 func TestAutoOfTokens(t *testing.T) {
 	lib := orttest.Open(t)
 	original := narrowSpeaker(t, 0)
-	for _, o := range []Options{{}, {Loss: MSE}, {Loss: Logits}, {Loss: KL}, {Loss: KL, Temperature: 1}} {
-		o.Epochs, o.Batch, o.Threads, o.Optimizer, o.Rate = 12, 8, 2, Adam, 1e-2
-		d := distil(t, lib, original, narrowSpeaker(t, 4), padded(96, 0), o)
-		t.Logf("%s T %g: %.4f from %.4f", o.Loss, o.Temperature, divergence(t, lib, original, d.Model, padded(200, 1)[96:]), divergence(t, lib, original, narrowSpeaker(t, 4), padded(200, 1)[96:]))
+	unseen := padded(200, 1)[96:]
+	left := map[Loss]float64{}
+	for _, loss := range []Loss{AutoLoss, KL, MSE} {
+		d := distil(t, lib, original, narrowSpeaker(t, 4), padded(96, 0), Options{Epochs: 12, Batch: 8, Threads: 2, Optimizer: Adam, Rate: 1e-2, Loss: loss})
+		left[loss] = divergence(t, lib, original, d.Model, unseen)
+	}
+	if before := divergence(t, lib, original, narrowSpeaker(t, 4), unseen); left[AutoLoss] != left[KL] || left[KL] > 0.9*left[MSE] || left[KL] > before/3 {
+		t.Errorf("a divergence of %v is left of %g", left, before)
+	}
+}
+
+// Scores of a vocabulary stay within the memory: fewer texts run at once, one after the other, and come to the same.
+func TestMemoryOfTokens(t *testing.T) {
+	lib := orttest.Open(t)
+	original, src := speaker(t, 0), padded(48, 0)
+	var losses []float64
+	for _, c := range []struct {
+		memory        int64
+		shard, beside int
+	}{{1 << 30, 8, 2}, {2 * 2 * 3 * copies * 4 * 5 * words, 2, 2}, {2 * copies * 4 * 5 * words, 1, 1}, {1, 1, 1}} {
+		o := Options{Epochs: 3, Batch: 8, Threads: 2, Optimizer: Adam, Rate: 1e-2, Memory: c.memory}.withDefaults()
+		tr, err := newTrainer(context.Background(), lib, original, speaker(t, 0.5), src, testkit.Count(len(src)), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tr.shard != c.shard || tr.beside != c.beside || int64(tr.teacher.room) > c.memory {
+			t.Errorf("in %d bytes %d texts run at once, %d times; want %d, %d times", c.memory, tr.shard, tr.beside, c.shard, c.beside)
+		}
+		if err := tr.train(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		losses = append(losses, tr.curve[len(tr.curve)-1].Held)
+		tr.close()
+	}
+	for _, l := range losses { // of steps of as many texts
+		if math.Abs(l-losses[0]) > 1e-4*losses[0] {
+			t.Errorf("the losses are %v", losses)
+		}
 	}
 }
 

@@ -12,7 +12,7 @@ type Loss string
 
 // The losses. Squared distances are shares of the variance of t, so that outputs and models can be compared.
 const (
-	// AutoLoss is Logits for outputs that look like class scores, Cosine for embeddings, else MSE.
+	// AutoLoss is Logits for outputs that look like class scores, KL for scores of tokens of a vocabulary, Cosine for embeddings, else MSE.
 	AutoLoss Loss = ""
 	// Of scores of next tokens Logits and KL are means over the positions of each text that are not padding.
 	//
@@ -42,6 +42,8 @@ func auto(kind outputs.Kind, classes int) Loss {
 	switch {
 	case classes > 0:
 		return Logits
+	case kind.Vocabulary():
+		return KL
 	case kind == outputs.Embedding:
 		return Cosine
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/samples"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // sizes sorts the samples that are learned from by their shapes: those of one shape run together.
@@ -31,8 +32,8 @@ func (t *trainer) size(ctx context.Context) error {
 		t.shard = fixed
 	default:
 		t.shard = min(max(t.o.Batch, 1), len(t.learn))
-		if t.shard > mostShard {
-			t.shard /= (t.shard + mostShard - 1) / mostShard
+		if t.shard > t.most {
+			t.shard /= (t.shard + t.most - 1) / t.most
 		}
 	}
 	t.sizes = sizes{cut: map[string]int{}}
@@ -56,6 +57,32 @@ func (t *trainer) size(ctx context.Context) error {
 	}
 	t.shards = min(max(t.o.Batch/t.shard, 1), t.sizes.runs)
 	return nil
+}
+
+// copies is how many values of the size of a vocabulary's scores a step holds at once: both models' scores, softened, their probabilities and the
+// logarithms of these, and the cotangents of them.
+const copies = 12
+
+// confine has as many texts run at once, and runs side by side, as leave their scores of a vocabulary within the memory: those of a first run
+// are for so many texts.
+func (t *trainer) confine(ctx context.Context, texts int) error {
+	var each int64 // of a text
+	for _, term := range t.terms {
+		if term.words > 0 {
+			each += copies * 4 * int64(tensor.Product(term.shape)) / int64(texts)
+		}
+	}
+	if each == 0 {
+		return nil
+	}
+	room := t.o.Memory / 2 / each
+	t.teacher.room = min(t.teacher.room, int(t.o.Memory/8/4))
+	if room >= int64(t.beside*t.shard) {
+		return nil
+	}
+	t.beside = int(min(max(room/int64(min(t.shard, 2)), 1), int64(t.beside)))
+	t.most = int(max(room/int64(t.beside), 1))
+	return t.size(ctx)
 }
 
 // shapes finds the shapes of the samples that are learned from; nil where the model fixes them, or all have the same.

@@ -156,7 +156,7 @@ func (t *trainer) take(ctx context.Context, runs []*feed.Run) (float64, error) {
 		}
 	}()
 	g, inner := errgroup.WithContext(ctx)
-	g.SetLimit(t.o.Threads)
+	g.SetLimit(t.beside)
 	for i, r := range runs {
 		g.Go(func() (err error) {
 			results[i], err = t.run(inner, r)

@@ -27,6 +27,8 @@ type trainer struct {
 	learn, held          []int
 
 	shard   int // samples of a run
+	most    int // of these
+	beside  int // runs side by side
 	shards  int // of a step
 	sizes   sizes
 	kinds   map[string]outputs.Output
@@ -71,7 +73,7 @@ func newTrainer(ctx context.Context, lib *ort.Library, original, compressed *onn
 
 // idle is a trainer that has not begun with anything.
 func idle(lib *ort.Library, original, compressed *onnxio.Model, src samples.Source, o Options) *trainer {
-	return &trainer{o: o, lib: lib, original: original, compressed: compressed, src: src, plans: feed.NewPool(mostPlans, (*plan).close)}
+	return &trainer{o: o, most: mostShard, beside: o.Threads, lib: lib, original: original, compressed: compressed, src: src, plans: feed.NewPool(mostPlans, (*plan).close)}
 }
 
 func (t *trainer) close() {
@@ -125,10 +127,6 @@ func (t *trainer) probe(ctx context.Context) error {
 	if err := sameInputs(t.original, t.inputs); err != nil {
 		return err
 	}
-	t.shard = min(max(t.o.Batch, 1), len(t.learn))
-	if t.shard > mostShard {
-		t.shard /= (t.shard + mostShard - 1) / mostShard
-	}
 	if err := t.size(ctx); err != nil {
 		return err
 	}
@@ -151,6 +149,9 @@ func (t *trainer) probe(ctx context.Context) error {
 		return err
 	}
 	if err := t.describe(values, answers, max(run.Batch, 1)); err != nil {
+		return err
+	}
+	if err := t.confine(ctx, max(run.Batch, 1)); err != nil {
 		return err
 	}
 	return t.reflect()
