@@ -156,3 +156,18 @@ func TestCausal(t *testing.T) {
 		m.Close()
 	}
 }
+
+// What a Loop makes has sizes that depend on the data only where these decide how often it runs.
+func TestVariesByLoops(t *testing.T) {
+	for condition, want := range map[string]bool{"": false, "true": false, "computed": true} {
+		b := testmodels.Loop(1, 3, condition)
+		m := testkit.Built(t, b)
+		p := graph.Of(m).Parts()
+		p.Outputs = []graph.Value{graph.NewValue(p.Outputs[0].Name(), tensor.Float32, nil)}
+		open := p.Model()
+		defer open.Close()
+		if list, err := Of(open, Options{}); err != nil || (list[0].Varies != "") != want {
+			t.Errorf("condition %q: %+v, %v", condition, list, err)
+		}
+	}
+}

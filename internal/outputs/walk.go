@@ -57,8 +57,12 @@ func (w *walk) node(n graph.Node) {
 	switch n.Op() {
 	case "Shape", "Size":
 		fed = origin != "" // sizes that depend on numbers are numbers that do
-	case "NonMaxSuppression", "NonZero", "Unique", "Compress", "If", "Loop":
+	case "NonMaxSuppression", "NonZero", "Unique", "Compress", "If":
 		if fed {
+			origin = n.Label()
+		}
+	case "Loop":
+		if fed && !w.counted(n) {
 			origin = n.Label()
 		}
 	}
@@ -68,6 +72,31 @@ func (w *walk) node(n graph.Node) {
 			w.origin[out] = origin
 		}
 	}
+}
+
+// counted tells whether a Loop runs as often as sizes say, and makes nothing whose sizes depend on numbers: its condition is handed on as it
+// is, and nothing of that kind is in its body.
+func (w *walk) counted(n graph.Node) bool {
+	g, ok := n.Graph(w.g.Model(), "body")
+	if !ok || len(g.Inputs()) < 2 || len(g.Outputs()) == 0 || n.Input(0) == "" || w.fed[n.Input(0)] || w.fed[n.Input(1)] {
+		return false
+	}
+	for _, inner := range g.Nodes() {
+		if slices.Contains([]string{"NonMaxSuppression", "NonZero", "Unique", "Compress", "If", "Loop"}, inner.Op()) {
+			return false
+		}
+	}
+	goes := g.Outputs()[0].Name()
+	for range deepest {
+		made, ok := g.Producer(goes)
+		if !ok || made.Op() != "Identity" && made.Op() != "Cast" {
+			break
+		}
+		goes = made.Input(0)
+	}
+	_, inside := g.Constant(goes)
+	_, around := w.g.Constant(goes)
+	return inside || around || goes == g.Inputs()[1].Name()
 }
 
 // varies names the node that makes the sizes of an output depend on the data: one stands before it, and a size is open that is
