@@ -35,6 +35,8 @@ type Exploration struct {
 	Unmeasured string `json:"unmeasured,omitempty"`
 	// Points are in descending order of their budgets.
 	Points []Point `json:"points"`
+	// Command is as in a Result.
+	Command string `json:"command,omitempty"`
 	// Stages are the steps that all points share.
 	Stages []Stage `json:"stages"`
 	Memory Memory  `json:"memory"`
@@ -67,6 +69,11 @@ type Point struct {
 	Latency *Latency `json:"latency,omitempty"`
 	// Schemes counts the sites by what became of them, the most used first.
 	Schemes []SchemeCount `json:"schemes"`
+	// Sites, without their spectra, and Axes are as in a Result.
+	Sites []SiteResult `json:"sites,omitempty"`
+	Axes  []AxisResult `json:"axes,omitempty"`
+	// Command makes this model alone, in words that a shell takes; empty where no command asked for the exploration.
+	Command string `json:"command,omitempty"`
 	// Seconds is how long the point took.
 	Seconds float64 `json:"seconds"`
 }

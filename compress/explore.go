@@ -257,7 +257,7 @@ func (x *explorer) point(ctx context.Context, out *Exploration, budget float64, 
 	if err != nil {
 		return p, err
 	}
-	d, c, _, err := w.deliver(ctx, start)
+	d, _, _, err := w.deliver(ctx, start)
 	out.Memory = out.Memory.with(*w.env.journal)
 	if err == nil {
 		defer d.Assembled.close()
@@ -278,9 +278,14 @@ func (x *explorer) point(ctx context.Context, out *Exploration, budget float64, 
 	if err != nil {
 		return p, err
 	}
+	c := d.Assembled.Choice
 	p.MACs, p.Params, p.Bytes = d.Output.MACs, d.Output.Params, d.Output.Bytes
 	p.Loss, p.Bound, p.Gap = c.Summary.Loss, c.Summary.Bound, c.Summary.Gap
 	p.Refit, p.Schemes, p.Latency = d.Assembled.Refit, c.schemes(), d.Latency
+	for i := range c.picks {
+		p.Sites = append(p.Sites, c.site(i, d.Assembled.Narrowed))
+	}
+	p.Axes = c.axes()
 	switch v := d.Verification; {
 	case v == nil:
 		out.Unmeasured = d.Unverified

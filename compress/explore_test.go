@@ -100,6 +100,14 @@ func holdPoint(t *testing.T, m *onnxio.Model, eo ExploreOptions, e *Exploration,
 	if (p.Refit == nil) != (r.Refit == nil) || p.Refit != nil && *p.Refit != *r.Refit || p.Seconds <= 0 {
 		t.Errorf("point %+v, refit %+v", p, r.Refit)
 	}
+	if len(p.Sites) != len(r.Sites) || len(p.Axes) != len(r.Axes) {
+		t.Fatalf("%d sites and %d axes, want %d and %d", len(p.Sites), len(p.Axes), len(r.Sites), len(r.Axes))
+	}
+	for i, s := range r.Sites {
+		if q := p.Sites[i]; q.Name != s.Name || q.Method != s.Method || !slices.Equal(q.Rank, s.Rank) || q.MACsAfter != s.MACsAfter || q.ParamsAfter != s.ParamsAfter {
+			t.Errorf("site %+v, want %+v", q, s)
+		}
+	}
 	count := 0
 	for _, s := range p.Schemes {
 		count += s.Sites

@@ -56,6 +56,9 @@ func TestPages(t *testing.T) {
 					}
 					if width == 360 && !dark {
 						checkKeyboard(t, p)
+						if name == "sizes" {
+							checkChoice(t, p)
+						}
 					}
 					if faults := p.Faults(); len(faults) > 0 {
 						t.Errorf("on the console: %q", faults)
@@ -214,5 +217,26 @@ func checkKeyboard(t *testing.T, p *chromium.Page) {
 	}
 	if closed := evaluated[int](t, p, `document.querySelectorAll("details:not([open])").length`); closed > 0 {
 		t.Errorf("%d details did not open", closed)
+	}
+}
+
+// checkChoice follows a point of an exploration's picture by the keyboard: what it is opens, and nothing else.
+func checkChoice(t *testing.T, p *chromium.Page) {
+	t.Helper()
+	const open = `[...document.querySelectorAll("details[open].choice > div")].map(d => d.id)`
+	links := evaluated[int](t, p, `(() => {
+		document.querySelectorAll("details").forEach(d => d.open = false);
+		const links = document.querySelectorAll("svg a");
+		links[1].focus();
+		return links.length;
+	})()`)
+	if links != 4 {
+		t.Fatalf("%d points to follow", links)
+	}
+	if err := p.Enter(); err != nil {
+		t.Fatal(err)
+	}
+	if got := evaluated[[]string](t, p, open); !slices.Equal(got, []string{"choice-2"}) {
+		t.Errorf("open are %q", got)
 	}
 }

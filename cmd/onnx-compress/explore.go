@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/quote"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 	"github.com/onnx-compress/onnx-compress/internal/report/page"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
@@ -65,7 +68,7 @@ func (c *exploreCommand) declare(f *flagSet) {
 	f.row("as `onnx-compress help compress` explains them", c.how.calibration, c.how.choice, c.how.work)
 	f.describe("calib", "samples to calibrate on, and to judge by those that calibration leaves")
 	f.group("What to say")
-	reportFlag(f, &c.report, "a page for people")
+	reportFlag(f, &c.report, "a page for people: every point of the frontier opens what that model is, and the command that makes it")
 	c.how.out.declare(f, "the frontier as JSON", "no text, no progress", "how each point came about: bound, refit, methods")
 }
 
@@ -141,8 +144,14 @@ func (c *exploreCommand) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return unfinished(e, err)
 	}
+	e.Command = commandLine(cmd.Flags(), args)
+	for i := range e.Points {
+		if p := &e.Points[i]; p.Why == "" {
+			p.Command = c.alone(cmd.Flags(), e, p)
+		}
+	}
 	draw := func(w io.Writer) error {
-		svg, err := report.ExplorationPicture(e)
+		svg, err := report.ExplorationPicture(e, nil)
 		if err == nil {
 			_, err = w.Write(svg)
 		}
@@ -155,6 +164,20 @@ func (c *exploreCommand) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	return c.how.out.write(c.streams.out, e, func(w io.Writer) error { return report.Exploration(w, e, c.how.out.verbose) })
+}
+
+// alone is the command that makes the model of a point, to the same bytes.
+func (c *exploreCommand) alone(f *pflag.FlagSet, e *compress.Exploration, p *compress.Point) string {
+	output := filepath.Join(filepath.Dir(e.Input.Path), compress.ModelName(e.Input.Path, e.Over, p.Budget))
+	words := []string{"onnx-compress", "compress", quote.Shell(e.Input.Path), "--target=" + report.BudgetText(e, p), "--output=" + quote.Shell(cmp.Or(p.Path, output))}
+	if c.how.calib == "" {
+		words = append(words, "--accept-damage") // as explore does, which only predicts then
+	}
+	if p.Path != "" && !c.how.opts.Overwrite {
+		words = append(words, "--force") // it is there
+	}
+	words = append(words, given(f, quote.Shell, "budgets", "over", "models", "picture", "report", "json", "quiet", "verbose")...)
+	return strings.Join(append(words, unconfigured(f)...), " ")
 }
 
 // unfinished adds to an error which models were complete before it.

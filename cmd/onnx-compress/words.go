@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -108,11 +109,11 @@ func parseShare(flag, s string) (float64, error) {
 	return v, nil
 }
 
-// given lists the flags that have a value, as they stand on a command line.
-func given(f *pflag.FlagSet, write func(string) string) []string {
+// given lists the flags that have a value, but for those named, as they stand on a command line.
+func given(f *pflag.FlagSet, write func(string) string, but ...string) []string {
 	var out []string
 	for _, flag := range settable(f) {
-		if !flag.Changed {
+		if !flag.Changed || slices.Contains(but, flag.Name) {
 			continue
 		}
 		values := []string{flag.Value.String()}
@@ -141,17 +142,13 @@ func commandLine(f *pflag.FlagSet, args []string) string {
 		out = append(out, quote.Shell(arg))
 	}
 	out = append(out, given(f, quote.Shell)...)
-	if configured(f) {
-		out = append(out, "--no-config")
-	}
-	return strings.Join(out, " ")
+	return strings.Join(append(out, unconfigured(f)...), " ")
 }
 
-// configured tells whether a configuration may have a say.
-func configured(f *pflag.FlagSet) bool {
-	if f.Changed("config") || f.Changed("no-config") {
-		return true
+// unconfigured is --no-config where a configuration might have a say.
+func unconfigured(f *pflag.FlagSet) []string {
+	if _, err := os.Stat(configName); err == nil || f.Changed("config") || f.Changed("no-config") {
+		return []string{"--no-config"}
 	}
-	_, err := os.Stat(configName)
-	return err == nil
+	return nil
 }

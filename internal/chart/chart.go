@@ -34,6 +34,8 @@ type Series struct {
 	// Labels, where there are any, has one text per point, shown when a pointer rests
 	// on it.
 	Labels []string
+	// Links, where there are any, has one address per point, which it leads to; "" for none.
+	Links []string
 }
 
 // Mark is one point that stands out.
@@ -67,8 +69,8 @@ func SVG(p Plot) ([]byte, error) {
 	series := make([]Series, len(p.Series))
 	points := 0
 	for i, s := range p.Series {
-		if len(s.X) != len(s.Y) || len(s.Labels) > 0 && len(s.Labels) != len(s.X) {
-			return nil, fmt.Errorf("chart: series %q has %d x, %d y and %d labels; want as many of each", s.Name, len(s.X), len(s.Y), len(s.Labels))
+		if len(s.X) != len(s.Y) || len(s.Labels) > 0 && len(s.Labels) != len(s.X) || len(s.Links) > 0 && len(s.Links) != len(s.Labels) {
+			return nil, fmt.Errorf("chart: series %q has %d x, %d y, %d labels and %d links; want as many of each, and labels with links", s.Name, len(s.X), len(s.Y), len(s.Labels), len(s.Links))
 		}
 		series[i] = p.drawable(s)
 		points += len(series[i].X)
@@ -156,6 +158,9 @@ func (p *Plot) drawable(s Series) Series {
 		out.X, out.Y = append(out.X, s.X[i]), append(out.Y, s.Y[i])
 		if len(s.Labels) > 0 {
 			out.Labels = append(out.Labels, s.Labels[i])
+		}
+		if len(s.Links) > 0 {
+			out.Links = append(out.Links, s.Links[i])
 		}
 	}
 	return out

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,31 +13,44 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// tip is an area with a text that is shown when a pointer rests on it; in pixels from the
-// top left.
+// tip is an area with a text that is shown when a pointer rests on it, and an address that it
+// leads to, if it does; in pixels from the top left.
 type tip struct {
 	x, y, width, height float64
-	text                string
+	text, link          string
 }
 
-// touch is how far around a point its text is shown.
-const touch = 8
+// How far around a point its text is shown, and how far one that leads somewhere can be hit.
+const (
+	touch = 8
+	press = 12
+)
 
 // tips are the texts of labelled points and of the mark.
 func (c *canvas) tips(g *plot.Plot, area draw.Canvas, series []Series, mark *Mark) {
 	data := g.DataCanvas(area)
 	x, y := g.Transforms(&data)
-	add := func(px, py float64, text string) {
-		c.over = append(c.over, tip{px - touch, c.height - py - touch, 2 * touch, 2 * touch, text})
+	var links []tip
+	add := func(px, py float64, text, link string) {
+		if link != "" {
+			links = append(links, tip{px - press, c.height - py - press, 2 * press, 2 * press, text, link})
+			return
+		}
+		c.over = append(c.over, tip{px - touch, c.height - py - touch, 2 * touch, 2 * touch, text, ""})
 	}
 	for _, s := range series {
 		for i, text := range s.Labels {
-			add(x(s.X[i]).Points(), y(s.Y[i]).Points(), text)
+			link := ""
+			if len(s.Links) > 0 {
+				link = s.Links[i]
+			}
+			add(x(s.X[i]).Points(), y(s.Y[i]).Points(), text, link)
 		}
 	}
 	if mark != nil && mark.Name != "" {
-		add(x(mark.X).Points(), y(mark.Y).Points(), mark.Name)
+		add(x(mark.X).Points(), y(mark.Y).Points(), mark.Name, "")
 	}
+	c.over = append(c.over, links...) // above all else, so that nothing is in their way
 }
 
 // barTips are the texts of bars, as wide as the picture.
@@ -47,7 +61,7 @@ func (c *canvas) barTips(g *plot.Plot, area draw.Canvas, b Bars, row float64) {
 		for i, text := range s.Labels {
 			middle := c.height - y(float64(len(b.Names)-1-i)).Points()
 			top := middle - row/2 + barSpace/2 + float64(k*barWidth)
-			c.over = append(c.over, tip{0, top, c.width, barWidth, text})
+			c.over = append(c.over, tip{0, top, c.width, barWidth, text, ""})
 		}
 	}
 }
@@ -67,7 +81,11 @@ func (c *canvas) bytes(title, desc string) ([]byte, error) {
 	}
 	var out bytes.Buffer
 	w, h := short(c.width), short(c.height)
-	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 %s %s" width="%s" height="%s" font-family="Liberation Sans,Arial,Helvetica,sans-serif">`, w, h, w, h)
+	role := "img" // whose parts readers of screens do not see
+	if slices.ContainsFunc(c.over, func(t tip) bool { return t.link != "" }) {
+		role = "group"
+	}
+	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" role="`+role+`" viewBox="0 0 %s %s" width="%s" height="%s" font-family="Liberation Sans,Arial,Helvetica,sans-serif">`, w, h, w, h)
 	fmt.Fprintf(&out, "\n<title>%s</title>\n", html.EscapeString(title))
 	if desc != "" {
 		fmt.Fprintf(&out, "<desc>%s</desc>\n", html.EscapeString(desc))
@@ -76,8 +94,12 @@ func (c *canvas) bytes(title, desc string) ([]byte, error) {
 	if len(c.over) > 0 {
 		out.WriteString("<g fill=\"none\" pointer-events=\"all\">\n")
 		for _, t := range c.over {
-			fmt.Fprintf(&out, "<rect x=\"%s\" y=\"%s\" width=\"%s\" height=\"%s\"><title>%s</title></rect>\n",
-				short(t.x), short(t.y), short(t.width), short(t.height), html.EscapeString(t.text))
+			open, shut := "", ""
+			if t.link != "" {
+				open, shut = fmt.Sprintf(`<a href="%s" aria-label="%s">`, html.EscapeString(t.link), html.EscapeString(t.text)), "</a>"
+			}
+			fmt.Fprintf(&out, "%s<rect x=\"%s\" y=\"%s\" width=\"%s\" height=\"%s\"><title>%s</title></rect>%s\n",
+				open, short(t.x), short(t.y), short(t.width), short(t.height), html.EscapeString(t.text), shut)
 		}
 		out.WriteString("</g>\n")
 	}

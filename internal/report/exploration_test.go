@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -83,7 +84,7 @@ func TestExplorationPicture(t *testing.T) {
 		"others":      {unclassed(), []string{"signal to noise in dB"}, "the smallest with"},
 		"predictions": {unmeasured(), []string{"predicted loss", "least possible"}, "signal to noise"},
 	} {
-		svg, err := ExplorationPicture(c.e)
+		svg, err := ExplorationPicture(c.e, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -95,13 +96,20 @@ func TestExplorationPicture(t *testing.T) {
 		if bytes.Contains(svg, []byte(c.lacks)) || bytes.Contains(svg, []byte("macs=0.01")) {
 			t.Errorf("%s: the picture has %q or the point out of reach", name, c.lacks)
 		}
-		if again, err := ExplorationPicture(c.e); err != nil || !bytes.Equal(svg, again) {
+		if bytes.Contains(svg, []byte("<a ")) || !bytes.Contains(svg, []byte(`role="img"`)) {
+			t.Errorf("%s: the picture alone leads somewhere", name)
+		}
+		linked, err := ExplorationPicture(c.e, func(i int) string { return fmt.Sprintf("#p%d", i) })
+		if err != nil || !bytes.Contains(linked, []byte(`<a href="#p1"`)) || !bytes.Contains(linked, []byte(`<a href="#p2" aria-label="macs=0.125: `)) || !bytes.Contains(linked, []byte(`role="group"`)) {
+			t.Errorf("%s: points lead elsewhere, %v\n%s", name, err, linked)
+		}
+		if again, err := ExplorationPicture(c.e, nil); err != nil || !bytes.Equal(svg, again) {
 			t.Errorf("%s: another picture from the same exploration, %v", name, err)
 		}
 	}
 	e := exploration()
 	e.Points = e.Points[3:]
-	if _, err := ExplorationPicture(e); err == nil || !strings.Contains(err.Error(), "nothing to draw") {
+	if _, err := ExplorationPicture(e, nil); err == nil || !strings.Contains(err.Error(), "nothing to draw") {
 		t.Errorf("a picture of nothing: %v", err)
 	}
 }

@@ -13,19 +13,20 @@ import (
 
 // ExplorationPicture draws the frontier as SVG: what is left of the resource against what is
 // kept of the model's behaviour, as far as that was measured: the agreement of top classes,
-// and with labels the accuracy; else the signal to noise ratio; else the predicted loss.
-func ExplorationPicture(e *compress.Exploration) ([]byte, error) {
+// and with labels the accuracy; else the signal to noise ratio; else the predicted loss. A point leads
+// where link says, given its place in the exploration; a nil link leads nowhere.
+func ExplorationPicture(e *compress.Exploration, link func(point int) string) ([]byte, error) {
 	p := chart.Plot{
 		Title: "What is kept at which size", XPercent: true,
 		X: "left of the " + map[compress.Resource]string{compress.MACs: "multiply-adds", compress.Params: "parameters", compress.Bytes: "bytes", compress.RunTime: "time"}[e.Over],
 	}
-	agreement := seriesOf(e, "same top class", func(q *compress.Point) *float64 { return q.Agreement })
-	ratios := seriesOf(e, "signal to noise", drawable)
-	losses := seriesOf(e, "predicted", func(q *compress.Point) *float64 { return &q.Loss })
+	agreement := seriesOf(e, "same top class", func(q *compress.Point) *float64 { return q.Agreement }, link)
+	ratios := seriesOf(e, "signal to noise", drawable, link)
+	losses := seriesOf(e, "predicted", func(q *compress.Point) *float64 { return &q.Loss }, link)
 	switch {
 	case len(agreement.X) > 0:
 		p.Y, p.YPercent, p.Series = "of the samples", true, []chart.Series{agreement}
-		if accuracy := seriesOf(e, "top-1 accuracy", accuracyAfter); len(accuracy.X) > 0 {
+		if accuracy := seriesOf(e, "top-1 accuracy", accuracyAfter, nil); len(accuracy.X) > 0 {
 			p.Series = append(p.Series, accuracy)
 		}
 		if q := e.Smallest(Kept()); q != nil {
@@ -34,7 +35,7 @@ func ExplorationPicture(e *compress.Exploration) ([]byte, error) {
 	case len(ratios.X) > 0:
 		p.Y, p.Series = "signal to noise in dB", []chart.Series{ratios}
 	case len(losses.X) > 0:
-		bounds := seriesOf(e, "least possible", func(q *compress.Point) *float64 { return &q.Bound })
+		bounds := seriesOf(e, "least possible", func(q *compress.Point) *float64 { return &q.Bound }, nil)
 		bounds.Style = chart.Guide
 		p.Y, p.LogY, p.Series = lossTitle(e.Measure), true, []chart.Series{losses, bounds}
 	default:
@@ -44,8 +45,8 @@ func ExplorationPicture(e *compress.Exploration) ([]byte, error) {
 	return chart.SVG(p)
 }
 
-// seriesOf draws one value of the points that have it.
-func seriesOf(e *compress.Exploration, name string, value func(*compress.Point) *float64) chart.Series {
+// seriesOf draws one value of the points that have it, and has them lead where link says.
+func seriesOf(e *compress.Exploration, name string, value func(*compress.Point) *float64, link func(point int) string) chart.Series {
 	s := chart.Series{Name: name}
 	for i := range e.Points {
 		q := &e.Points[i]
@@ -53,7 +54,10 @@ func seriesOf(e *compress.Exploration, name string, value func(*compress.Point) 
 		if q.Why != "" || v == nil {
 			continue
 		}
-		s.X, s.Y, s.Labels = append(s.X, shareOf(e, q)), append(s.Y, *v), append(s.Labels, pointText(e, q))
+		s.X, s.Y, s.Labels = append(s.X, shareOf(e, q)), append(s.Y, *v), append(s.Labels, PointText(e, q))
+		if link != nil {
+			s.Links = append(s.Links, link(i))
+		}
 	}
 	return s
 }
@@ -91,8 +95,8 @@ func shareOf(e *compress.Exploration, q *compress.Point) float64 {
 	return float64(after) / float64(max(before, 1))
 }
 
-// pointText says what a point is.
-func pointText(e *compress.Exploration, q *compress.Point) string {
+// PointText says what a point is.
+func PointText(e *compress.Exploration, q *compress.Point) string {
 	words := []string{fmt.Sprintf("%s: %s MACs", BudgetText(e, q), Count(q.MACs)), Count(q.Params) + " parameters", Bytes(q.Bytes)}
 	for _, m := range measurements() {
 		if text := m.of(q); text != none {
@@ -107,7 +111,7 @@ func describePoints(e *compress.Exploration) string {
 	var out []string
 	for i := range e.Points {
 		if q := &e.Points[i]; q.Why == "" {
-			out = append(out, pointText(e, q))
+			out = append(out, PointText(e, q))
 		}
 	}
 	return strings.Join(out, "; ")

@@ -3,6 +3,7 @@ package page
 import (
 	"fmt"
 	"html/template"
+	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/report"
@@ -17,9 +18,11 @@ func ofExploration(e *compress.Exploration) *document {
 	}
 	d.add("summary", "Summary", explored(e)...)
 	sizes := []block{}
-	if svg, err := report.ExplorationPicture(e); err == nil { // else no budget can be reached, which the table says
-		sizes = append(sizes, block{Chart: &picture{"What is kept at which size", template.HTML(svg)}})
+	link := func(point int) string { return "#" + choiceID(point) }
+	if svg, err := report.ExplorationPicture(e, link); err == nil { // else no budget can be reached, which the table says
+		sizes = append(sizes, text("Every point of the picture opens what that choice is; below it they stand as a list."), block{Chart: &picture{"What is kept at which size", template.HTML(svg)}})
 	}
+	sizes = append(sizes, choices(e)...)
 	d.add("sizes", "Sizes", append(sizes, pointTable(e))...)
 	rows := append(environment(e.Environment), []string{"SHA-256 of the original", e.Input.SHA256})
 	if c := e.Calibration; c != nil {
@@ -28,7 +31,7 @@ func ofExploration(e *compress.Exploration) *document {
 	if e.Unmeasured == "" {
 		rows = append(rows, []string{"Measured on", number(e.Samples, "sample") + " of " + e.Data})
 	}
-	d.add("repeat", "To repeat this", filesTable(rows), stagesTable("How long the shared steps took", e.Stages))
+	d.add("repeat", "To repeat this", append(repeatBlocks(e.Command), filesTable(rows), stagesTable("How long the shared steps took", e.Stages))...)
 	return d
 }
 
@@ -51,6 +54,78 @@ func explored(e *compress.Exploration) []block {
 			report.Percent(p.Budget), resource(e.Over), exact(*p.Agreement), report.Percent(low)))
 	}
 	return append(out, text("Which of them is small enough and good enough is for those to say who know what a wrong answer costs."))
+}
+
+// choiceID names the part of the page about a point.
+func choiceID(point int) string { return fmt.Sprintf("choice-%d", point+1) }
+
+// choices say of every model what it is and how it is made; they open where a point of the picture leads.
+func choices(e *compress.Exploration) []block {
+	var out []block
+	for i := range e.Points {
+		p := &e.Points[i]
+		if p.Why != "" {
+			continue
+		}
+		rows := [][]string{
+			{"Multiply-adds of one inference", report.Count(e.Input.MACs), report.Count(p.MACs), report.Ratio(p.MACs, e.Input.MACs)},
+			{"Parameters", report.Count(e.Input.Params), report.Count(p.Params), report.Ratio(p.Params, e.Input.Params)},
+			{"File, with its weights", report.Bytes(e.Input.Bytes), report.Bytes(p.Bytes), report.Ratio(p.Bytes, e.Input.Bytes)},
+		}
+		if l := p.Latency; l != nil && l.Skipped == "" {
+			rows = append(rows, []string{"Time of one inference", report.Millis(l.Before), report.Millis(l.After), report.Percent(l.After / l.Before)})
+		}
+		r := &compress.Result{Sites: p.Sites, Axes: p.Axes}
+		blocks := []block{text("%s", kept(e, p)), tabled("Before and after at "+report.BudgetText(e, p), report.Columns([]string{"Need"}, "Before", "After", "Left"), rows)}
+		if len(p.Sites) > 0 {
+			blocks = append(blocks, networkBlocks(r)...)
+		}
+		if p.Command != "" {
+			blocks = append(blocks, text("%s", howMade(e, p)), block{Command: p.Command})
+		}
+		b := folded(report.PointText(e, p), blocks...)
+		b.Details.ID = choiceID(i)
+		out = append(out, b)
+	}
+	return out
+}
+
+// kept says what a model keeps of the original's behaviour.
+func kept(e *compress.Exploration, p *compress.Point) string {
+	if e.Unmeasured != "" {
+		return fmt.Sprintf("Nothing was measured of it; the predicted loss is %s.", small(p.Loss))
+	}
+	var out []string
+	if p.Agreement != nil {
+		low, high := verify.Wilson(*p.Agreement, e.Samples)
+		out = append(out, fmt.Sprintf("%s of %s get the same answer (95 %% interval: %s to %s)", exact(*p.Agreement), number(e.Samples, "sample"), report.Percent(low), report.Percent(high)))
+	}
+	if a := p.Accuracy; a != nil {
+		out = append(out, fmt.Sprintf("accuracy went from %s to %s on %s with labels", exact(a.Before), exact(a.After), number(a.Labelled, "sample")))
+	}
+	for _, o := range p.Outputs {
+		if o.SNR == nil {
+			out = append(out, fmt.Sprintf("the output %s is the original's", o.Name))
+			continue
+		}
+		out = append(out, fmt.Sprintf("the output %s lies %s from the original's, at a cosine of %.4f", o.Name, decibels(*o.SNR), o.Cosine))
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	said := strings.Join(out, "; ") + "."
+	return strings.ToUpper(said[:1]) + said[1:]
+}
+
+// howMade says what the command of a point gives.
+func howMade(e *compress.Exploration, p *compress.Point) string {
+	switch {
+	case e.Over == compress.RunTime:
+		return "This makes such a model; its ranks may differ where times are measured anew (--costs keeps them)."
+	case p.Path != "":
+		return "The model lies in " + p.Path + ". This makes the same, to the last byte:"
+	}
+	return "This makes exactly this model:"
 }
 
 // pointTable has a row for every budget.

@@ -67,8 +67,9 @@ type picture struct {
 	SVG  template.HTML
 }
 
-// details are blocks that are shown on request.
+// details are blocks that are shown on request, or when a link leads to their ID, if they have one.
 type details struct {
+	ID      string
 	Summary string
 	Blocks  []block
 }
@@ -226,7 +227,7 @@ func tabled(caption string, columns []report.Column, rows [][]string) block {
 // folded shows blocks on request; nothing where none shows anything.
 func folded(summary string, blocks ...block) block {
 	if kept := shown(blocks); len(kept) > 0 {
-		return block{Details: &details{summary, kept}}
+		return block{Details: &details{Summary: summary, Blocks: kept}}
 	}
 	return block{}
 }

@@ -116,7 +116,17 @@ func (m memory) Describe() string                     { return "samples in memor
 
 // TestLandmarks: names of regions and sections differ, and every link in the page leads somewhere.
 func TestLandmarks(t *testing.T) {
-	html := rendered(t, pagetest.Full(12, 60))
+	var sizes bytes.Buffer
+	if err := Exploration(&sizes, pagetest.Exploration()); err != nil {
+		t.Fatal(err)
+	}
+	for _, html := range []string{rendered(t, pagetest.Full(12, 60)), sizes.String()} {
+		checkLandmarks(t, html)
+	}
+}
+
+func checkLandmarks(t *testing.T, html string) {
+	t.Helper()
 	seen := map[string]bool{}
 	for _, attribute := range []string{` id="`, `role="region" tabindex="0" aria-label="`} {
 		for _, part := range strings.Split(html, attribute)[1:] {
@@ -296,8 +306,10 @@ func TestExploration(t *testing.T) {
 	}{
 		"all": {
 			func(*compress.Exploration) {},
-			[]string{"&lt;net&gt;.onnx, in several sizes", "For each of 5 budgets", "4 of them can be reached", "has 50.0 % of the multiply-adds left (99.20 %", "target macs=0.01 cannot be met", "90.00 % (−1.00 points)", "What is kept at which size", "sizes/net.3.onnx"},
-			[]string{"Mind:"},
+			[]string{"&lt;net&gt;.onnx, in several sizes", "For each of 5 budgets", "4 of them can be reached", "has 50.0 % of the multiply-adds left (99.20 %", "target macs=0.01 cannot be met", "90.00 % (−1.00 points)", "What is kept at which size", "sizes/net.3.onnx",
+				`<a href="#choice-2" aria-label="macs=0.7: 28 M MACs`, `<details class="choice"><summary>macs=0.7: 28 M MACs, 840 k parameters, 3.338 MiB, SNR 35.00 dB, same class 99.60 %`, `<div id="choice-2"><p>99.60 % of 1,000 samples get the same answer (95 % interval: 99.0 % to 99.8 %)`,
+				"conv&lt;1&gt;", "svd, rank 24: 30 M → 21 M", "as it was: 10 M", "The model lies in sizes/net.1.onnx. This makes the same, to the last byte:", "onnx-compress compress &#39;models/&lt;net&gt;.onnx&#39; --target=macs=0.7", "onnx-compress explore &#39;models/"},
+			[]string{"Mind:", "choice-5"},
 		},
 		"not run": {
 			func(e *compress.Exploration) {
@@ -306,13 +318,23 @@ func TestExploration(t *testing.T) {
 					e.Points[i].Outputs, e.Points[i].Agreement, e.Points[i].Accuracy = nil, nil, nil
 				}
 			},
-			[]string{"nothing was measured: no samples were given", "predicted"},
-			[]string{"All ran beside"},
+			[]string{"nothing was measured: no samples were given", "predicted", "Nothing was measured of it; the predicted loss is 0.01111"},
+			[]string{"All ran beside", "get the same answer"},
 		},
 		"none": {
 			func(e *compress.Exploration) { e.Points = e.Points[4:] },
 			[]string{"0 of them can be reached"},
-			[]string{"<svg"},
+			[]string{"<svg", `class="choice"`},
+		},
+		"of time": {
+			func(e *compress.Exploration) { e.Over = compress.RunTime },
+			[]string{"This makes such a model; its ranks may differ"},
+			[]string{"to the last byte"},
+		},
+		"not kept, and without a command": {
+			func(e *compress.Exploration) { e.Points[0].Path, e.Points[1].Command, e.Command = "", "", "" },
+			[]string{"This makes exactly this model:", "asked for by a program"},
+			[]string{"--target=macs=0.7"},
 		},
 	} {
 		e := pagetest.Exploration()

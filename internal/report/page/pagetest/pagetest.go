@@ -104,7 +104,7 @@ func Exploration() *compress.Exploration {
 		Schema: compress.ExplorationSchema, Input: compress.File{Path: "models/<net>.onnx", Bytes: 5_000_000, SHA256: strings.Repeat("ab", 32), MACs: 40_000_000, Params: 1_200_000},
 		Over: compress.MACs, Environment: compress.EnvironmentResult{Runtime: "1.32.0", Algebra: "openblas", Threads: 2},
 		Calibration: &compress.Calibration{Source: "images/", Samples: 512, Sweeps: 1}, Measure: compress.OutputChange, Data: "images/", Samples: 1000,
-		Stages: []compress.Stage{{Name: "analyse", Seconds: 0.25}},
+		Stages: []compress.Stage{{Name: "analyse", Seconds: 0.25}}, Command: "onnx-compress explore 'models/<net>.onnx' --report=sizes.html",
 	}
 	for i := range 4 {
 		left := 0.9 - 0.2*float64(i)
@@ -112,6 +112,11 @@ func Exploration() *compress.Exploration {
 			Budget: left, Path: fmt.Sprintf("sizes/net.%d.onnx", i), MACs: int64(left * 40e6), Params: int64(left * 1.2e6), Bytes: int64(left * 5e6), Loss: 0.01 / left, Bound: 0.009 / left,
 			Outputs: []compress.PointOutput{{Name: "logits", SNR: number64(50 * left), Cosine: 0.99}}, Agreement: number64(1 - 0.004*float64(i)),
 			Accuracy: &compress.PointAccuracy{Labelled: 900, Before: 0.91, After: 0.91 - 0.01*float64(i)}, Schemes: []compress.SchemeCount{{Method: "svd", Sites: 5}},
+			Sites: []compress.SiteResult{
+				{Name: "conv<1>", Op: "Conv", Method: "svd", Rank: decomp.Rank{8 * (4 - i)}, MACsBefore: 30e6, MACsAfter: int64(left * 30e6), ParamsBefore: 1e6, ParamsAfter: int64(left * 1e6)},
+				{Name: "fc", Op: "Gemm", Method: compress.Dense, MACsBefore: 10e6, MACsAfter: 10e6, ParamsBefore: 2e5, ParamsAfter: 2e5},
+			},
+			Command: fmt.Sprintf("onnx-compress compress 'models/<net>.onnx' --target=macs=%.1f", left),
 		})
 	}
 	e.Points = append(e.Points, compress.Point{Budget: 0.01, Why: "target macs=0.01 cannot be met", Schemes: []compress.SchemeCount{}})
