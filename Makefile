@@ -22,7 +22,7 @@ HAVE_PYTHON := $(shell $(PYTHON) -c 'import pip, sys; print(1 if sys.version_inf
 # The program is free of cgo; only the race detector needs it.
 export CGO_ENABLED = 0
 
-.PHONY: all build setup venv test kills race fuzz lint cross demo screenshots bench generate train wheels snapshot clean
+.PHONY: all build setup venv test onnxgo kills race fuzz lint cross demo screenshots bench generate train wheels snapshot clean
 
 all: build
 
@@ -75,6 +75,10 @@ test: setup $(if $(HAVE_PYTHON),$(VENV)) $(if $(HAVE_NPM),$(AXE))
 	@$(if $(HAVE_NPM),:,echo "No npm: pages are not checked in a browser.")
 	ONNX_COMPRESS_REQUIRE=$(HAVE_PYTHON) go test $$(go list ./... | grep -v /integration)
 	@$(integration)
+
+# The written models in runtimes that are Go alone, in a module of its own: its runtimes are no dependencies of the program.
+onnxgo: setup
+	cd integration/onnxgo && ONNX_COMPRESS_REQUIRE=1 go test ./... && go vet ./...
 
 # The program is killed at random moments, and runs on disks that are too small; as a part of the other tests, a dozen times.
 KILLS ?= 200

@@ -12,6 +12,8 @@
 // 	protoc        v6.30.2
 // source: onnxio/onnxpb/onnx.proto
 
+// Not "onnx": a program that has another package of these messages, as other readers of models bring, could not start.
+
 package onnxpb
 
 import (
@@ -606,7 +608,7 @@ type AttributeProto struct {
 	RefAttrName *string `protobuf:"bytes,21,opt,name=ref_attr_name,json=refAttrName" json:"ref_attr_name,omitempty"`
 	DocString   *string `protobuf:"bytes,13,opt,name=doc_string,json=docString" json:"doc_string,omitempty"`
 	// Required from IR version 2 on.
-	Type          *AttributeProto_AttributeType `protobuf:"varint,20,opt,name=type,enum=onnx.AttributeProto_AttributeType" json:"type,omitempty"`
+	Type          *AttributeProto_AttributeType `protobuf:"varint,20,opt,name=type,enum=onnx_compress.onnx.AttributeProto_AttributeType" json:"type,omitempty"`
 	F             *float32                      `protobuf:"fixed32,2,opt,name=f" json:"f,omitempty"`
 	I             *int64                        `protobuf:"varint,3,opt,name=i" json:"i,omitempty"`
 	S             []byte                        `protobuf:"bytes,4,opt,name=s" json:"s,omitempty"`
@@ -1802,7 +1804,7 @@ type TensorProto struct {
 	RawData    []byte   `protobuf:"bytes,9,opt,name=raw_data,json=rawData" json:"raw_data,omitempty"`
 	// Keys: location (relative path), offset, length, checksum.
 	ExternalData  []*StringStringEntryProto `protobuf:"bytes,13,rep,name=external_data,json=externalData" json:"external_data,omitempty"`
-	DataLocation  *TensorProto_DataLocation `protobuf:"varint,14,opt,name=data_location,json=dataLocation,enum=onnx.TensorProto_DataLocation" json:"data_location,omitempty"`
+	DataLocation  *TensorProto_DataLocation `protobuf:"varint,14,opt,name=data_location,json=dataLocation,enum=onnx_compress.onnx.TensorProto_DataLocation" json:"data_location,omitempty"`
 	DoubleData    []float64                 `protobuf:"fixed64,10,rep,packed,name=double_data,json=doubleData" json:"double_data,omitempty"` // DOUBLE, COMPLEX128 in pairs
 	Uint64Data    []uint64                  `protobuf:"varint,11,rep,packed,name=uint64_data,json=uint64Data" json:"uint64_data,omitempty"`  // UINT32 and UINT64
 	MetadataProps []*StringStringEntryProto `protobuf:"bytes,16,rep,name=metadata_props,json=metadataProps" json:"metadata_props,omitempty"`
@@ -3099,28 +3101,28 @@ var File_onnxio_onnxpb_onnx_proto protoreflect.FileDescriptor
 
 const file_onnxio_onnxpb_onnx_proto_rawDesc = "" +
 	"\n" +
-	"\x18onnxio/onnxpb/onnx.proto\x12\x04onnx\"\xe3\x06\n" +
+	"\x18onnxio/onnxpb/onnx.proto\x12\x12onnx_compress.onnx\"\xe1\a\n" +
 	"\x0eAttributeProto\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\"\n" +
 	"\rref_attr_name\x18\x15 \x01(\tR\vrefAttrName\x12\x1d\n" +
 	"\n" +
-	"doc_string\x18\r \x01(\tR\tdocString\x126\n" +
-	"\x04type\x18\x14 \x01(\x0e2\".onnx.AttributeProto.AttributeTypeR\x04type\x12\f\n" +
+	"doc_string\x18\r \x01(\tR\tdocString\x12D\n" +
+	"\x04type\x18\x14 \x01(\x0e20.onnx_compress.onnx.AttributeProto.AttributeTypeR\x04type\x12\f\n" +
 	"\x01f\x18\x02 \x01(\x02R\x01f\x12\f\n" +
 	"\x01i\x18\x03 \x01(\x03R\x01i\x12\f\n" +
-	"\x01s\x18\x04 \x01(\fR\x01s\x12\x1f\n" +
-	"\x01t\x18\x05 \x01(\v2\x11.onnx.TensorProtoR\x01t\x12\x1e\n" +
-	"\x01g\x18\x06 \x01(\v2\x10.onnx.GraphProtoR\x01g\x12<\n" +
-	"\rsparse_tensor\x18\x16 \x01(\v2\x17.onnx.SparseTensorProtoR\fsparseTensor\x12\x1f\n" +
-	"\x02tp\x18\x0e \x01(\v2\x0f.onnx.TypeProtoR\x02tp\x12\x16\n" +
+	"\x01s\x18\x04 \x01(\fR\x01s\x12-\n" +
+	"\x01t\x18\x05 \x01(\v2\x1f.onnx_compress.onnx.TensorProtoR\x01t\x12,\n" +
+	"\x01g\x18\x06 \x01(\v2\x1e.onnx_compress.onnx.GraphProtoR\x01g\x12J\n" +
+	"\rsparse_tensor\x18\x16 \x01(\v2%.onnx_compress.onnx.SparseTensorProtoR\fsparseTensor\x12-\n" +
+	"\x02tp\x18\x0e \x01(\v2\x1d.onnx_compress.onnx.TypeProtoR\x02tp\x12\x16\n" +
 	"\x06floats\x18\a \x03(\x02R\x06floats\x12\x12\n" +
 	"\x04ints\x18\b \x03(\x03R\x04ints\x12\x18\n" +
-	"\astrings\x18\t \x03(\fR\astrings\x12+\n" +
+	"\astrings\x18\t \x03(\fR\astrings\x129\n" +
 	"\atensors\x18\n" +
-	" \x03(\v2\x11.onnx.TensorProtoR\atensors\x12(\n" +
-	"\x06graphs\x18\v \x03(\v2\x10.onnx.GraphProtoR\x06graphs\x12>\n" +
-	"\x0esparse_tensors\x18\x17 \x03(\v2\x17.onnx.SparseTensorProtoR\rsparseTensors\x120\n" +
-	"\vtype_protos\x18\x0f \x03(\v2\x0f.onnx.TypeProtoR\n" +
+	" \x03(\v2\x1f.onnx_compress.onnx.TensorProtoR\atensors\x126\n" +
+	"\x06graphs\x18\v \x03(\v2\x1e.onnx_compress.onnx.GraphProtoR\x06graphs\x12L\n" +
+	"\x0esparse_tensors\x18\x17 \x03(\v2%.onnx_compress.onnx.SparseTensorProtoR\rsparseTensors\x12>\n" +
+	"\vtype_protos\x18\x0f \x03(\v2\x1d.onnx_compress.onnx.TypeProtoR\n" +
 	"typeProtos\"\xd9\x01\n" +
 	"\rAttributeType\x12\r\n" +
 	"\tUNDEFINED\x10\x00\x12\t\n" +
@@ -3143,70 +3145,70 @@ const file_onnxio_onnxpb_onnx_proto_rawDesc = "" +
 	"\x06GRAPHS\x10\n" +
 	"\x12\x12\n" +
 	"\x0eSPARSE_TENSORS\x10\f\x12\x0f\n" +
-	"\vTYPE_PROTOS\x10\x0eJ\x04\b\f\x10\rJ\x04\b\x10\x10\x14R\x01v\"\xad\x01\n" +
+	"\vTYPE_PROTOS\x10\x0eJ\x04\b\f\x10\rJ\x04\b\x10\x10\x14R\x01v\"\xc9\x01\n" +
 	"\x0eValueInfoProto\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
-	"\x04type\x18\x02 \x01(\v2\x0f.onnx.TypeProtoR\x04type\x12\x1d\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x121\n" +
+	"\x04type\x18\x02 \x01(\v2\x1d.onnx_compress.onnx.TypeProtoR\x04type\x12\x1d\n" +
 	"\n" +
-	"doc_string\x18\x03 \x01(\tR\tdocString\x12C\n" +
-	"\x0emetadata_props\x18\x04 \x03(\v2\x1c.onnx.StringStringEntryProtoR\rmetadataProps\"\x8b\x03\n" +
+	"doc_string\x18\x03 \x01(\tR\tdocString\x12Q\n" +
+	"\x0emetadata_props\x18\x04 \x03(\v2*.onnx_compress.onnx.StringStringEntryProtoR\rmetadataProps\"\xb5\x03\n" +
 	"\tNodeProto\x12\x14\n" +
 	"\x05input\x18\x01 \x03(\tR\x05input\x12\x16\n" +
 	"\x06output\x18\x02 \x03(\tR\x06output\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x17\n" +
 	"\aop_type\x18\x04 \x01(\tR\x06opType\x12\x16\n" +
 	"\x06domain\x18\a \x01(\tR\x06domain\x12\x1a\n" +
-	"\boverload\x18\b \x01(\tR\boverload\x122\n" +
-	"\tattribute\x18\x05 \x03(\v2\x14.onnx.AttributeProtoR\tattribute\x12\x1d\n" +
+	"\boverload\x18\b \x01(\tR\boverload\x12@\n" +
+	"\tattribute\x18\x05 \x03(\v2\".onnx_compress.onnx.AttributeProtoR\tattribute\x12\x1d\n" +
 	"\n" +
-	"doc_string\x18\x06 \x01(\tR\tdocString\x12C\n" +
-	"\x0emetadata_props\x18\t \x03(\v2\x1c.onnx.StringStringEntryProtoR\rmetadataProps\x12W\n" +
+	"doc_string\x18\x06 \x01(\tR\tdocString\x12Q\n" +
+	"\x0emetadata_props\x18\t \x03(\v2*.onnx_compress.onnx.StringStringEntryProtoR\rmetadataProps\x12e\n" +
 	"\x15device_configurations\x18\n" +
-	" \x03(\v2\".onnx.NodeDeviceConfigurationProtoR\x14deviceConfigurations\">\n" +
+	" \x03(\v20.onnx_compress.onnx.NodeDeviceConfigurationProtoR\x14deviceConfigurations\">\n" +
 	"\x14IntIntListEntryProto\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\x03R\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x03(\x03R\x05value\"\xae\x01\n" +
+	"\x05value\x18\x02 \x03(\x03R\x05value\"\xbc\x01\n" +
 	"\x1cNodeDeviceConfigurationProto\x12)\n" +
-	"\x10configuration_id\x18\x01 \x01(\tR\x0fconfigurationId\x12<\n" +
-	"\rsharding_spec\x18\x02 \x03(\v2\x17.onnx.ShardingSpecProtoR\fshardingSpec\x12%\n" +
-	"\x0epipeline_stage\x18\x03 \x01(\x05R\rpipelineStage\"\xda\x01\n" +
+	"\x10configuration_id\x18\x01 \x01(\tR\x0fconfigurationId\x12J\n" +
+	"\rsharding_spec\x18\x02 \x03(\v2%.onnx_compress.onnx.ShardingSpecProtoR\fshardingSpec\x12%\n" +
+	"\x0epipeline_stage\x18\x03 \x01(\x05R\rpipelineStage\"\xf6\x01\n" +
 	"\x11ShardingSpecProto\x12\x1f\n" +
 	"\vtensor_name\x18\x01 \x01(\tR\n" +
 	"tensorName\x12\x16\n" +
-	"\x06device\x18\x02 \x03(\x03R\x06device\x12T\n" +
-	"\x19index_to_device_group_map\x18\x03 \x03(\v2\x1a.onnx.IntIntListEntryProtoR\x15indexToDeviceGroupMap\x126\n" +
-	"\vsharded_dim\x18\x04 \x03(\v2\x15.onnx.ShardedDimProtoR\n" +
-	"shardedDim\"k\n" +
+	"\x06device\x18\x02 \x03(\x03R\x06device\x12b\n" +
+	"\x19index_to_device_group_map\x18\x03 \x03(\v2(.onnx_compress.onnx.IntIntListEntryProtoR\x15indexToDeviceGroupMap\x12D\n" +
+	"\vsharded_dim\x18\x04 \x03(\v2#.onnx_compress.onnx.ShardedDimProtoR\n" +
+	"shardedDim\"y\n" +
 	"\x0fShardedDimProto\x12\x12\n" +
-	"\x04axis\x18\x01 \x01(\x03R\x04axis\x12D\n" +
-	"\x0fsimple_sharding\x18\x02 \x03(\v2\x1b.onnx.SimpleShardedDimProtoR\x0esimpleSharding\"{\n" +
+	"\x04axis\x18\x01 \x01(\x03R\x04axis\x12R\n" +
+	"\x0fsimple_sharding\x18\x02 \x03(\v2).onnx_compress.onnx.SimpleShardedDimProtoR\x0esimpleSharding\"{\n" +
 	"\x15SimpleShardedDimProto\x12\x1d\n" +
 	"\tdim_value\x18\x01 \x01(\x03H\x00R\bdimValue\x12\x1d\n" +
 	"\tdim_param\x18\x02 \x01(\tH\x00R\bdimParam\x12\x1d\n" +
 	"\n" +
 	"num_shards\x18\x03 \x01(\x03R\tnumShardsB\x05\n" +
-	"\x03dim\"\x97\x02\n" +
-	"\x11TrainingInfoProto\x128\n" +
-	"\x0einitialization\x18\x01 \x01(\v2\x10.onnx.GraphProtoR\x0einitialization\x12.\n" +
-	"\talgorithm\x18\x02 \x01(\v2\x10.onnx.GraphProtoR\talgorithm\x12S\n" +
-	"\x16initialization_binding\x18\x03 \x03(\v2\x1c.onnx.StringStringEntryProtoR\x15initializationBinding\x12C\n" +
-	"\x0eupdate_binding\x18\x04 \x03(\v2\x1c.onnx.StringStringEntryProtoR\rupdateBinding\"\xb8\x04\n" +
+	"\x03dim\"\xcf\x02\n" +
+	"\x11TrainingInfoProto\x12F\n" +
+	"\x0einitialization\x18\x01 \x01(\v2\x1e.onnx_compress.onnx.GraphProtoR\x0einitialization\x12<\n" +
+	"\talgorithm\x18\x02 \x01(\v2\x1e.onnx_compress.onnx.GraphProtoR\talgorithm\x12a\n" +
+	"\x16initialization_binding\x18\x03 \x03(\v2*.onnx_compress.onnx.StringStringEntryProtoR\x15initializationBinding\x12Q\n" +
+	"\x0eupdate_binding\x18\x04 \x03(\v2*.onnx_compress.onnx.StringStringEntryProtoR\rupdateBinding\"\x8c\x05\n" +
 	"\n" +
 	"ModelProto\x12\x1d\n" +
 	"\n" +
-	"ir_version\x18\x01 \x01(\x03R\tirVersion\x12;\n" +
-	"\fopset_import\x18\b \x03(\v2\x18.onnx.OperatorSetIdProtoR\vopsetImport\x12#\n" +
+	"ir_version\x18\x01 \x01(\x03R\tirVersion\x12I\n" +
+	"\fopset_import\x18\b \x03(\v2&.onnx_compress.onnx.OperatorSetIdProtoR\vopsetImport\x12#\n" +
 	"\rproducer_name\x18\x02 \x01(\tR\fproducerName\x12)\n" +
 	"\x10producer_version\x18\x03 \x01(\tR\x0fproducerVersion\x12\x16\n" +
 	"\x06domain\x18\x04 \x01(\tR\x06domain\x12#\n" +
 	"\rmodel_version\x18\x05 \x01(\x03R\fmodelVersion\x12\x1d\n" +
 	"\n" +
-	"doc_string\x18\x06 \x01(\tR\tdocString\x12&\n" +
-	"\x05graph\x18\a \x01(\v2\x10.onnx.GraphProtoR\x05graph\x12C\n" +
-	"\x0emetadata_props\x18\x0e \x03(\v2\x1c.onnx.StringStringEntryProtoR\rmetadataProps\x12<\n" +
-	"\rtraining_info\x18\x14 \x03(\v2\x17.onnx.TrainingInfoProtoR\ftrainingInfo\x121\n" +
-	"\tfunctions\x18\x19 \x03(\v2\x13.onnx.FunctionProtoR\tfunctions\x12D\n" +
-	"\rconfiguration\x18\x1a \x03(\v2\x1e.onnx.DeviceConfigurationProtoR\rconfiguration\"g\n" +
+	"doc_string\x18\x06 \x01(\tR\tdocString\x124\n" +
+	"\x05graph\x18\a \x01(\v2\x1e.onnx_compress.onnx.GraphProtoR\x05graph\x12Q\n" +
+	"\x0emetadata_props\x18\x0e \x03(\v2*.onnx_compress.onnx.StringStringEntryProtoR\rmetadataProps\x12J\n" +
+	"\rtraining_info\x18\x14 \x03(\v2%.onnx_compress.onnx.TrainingInfoProtoR\ftrainingInfo\x12?\n" +
+	"\tfunctions\x18\x19 \x03(\v2!.onnx_compress.onnx.FunctionProtoR\tfunctions\x12R\n" +
+	"\rconfiguration\x18\x1a \x03(\v2,.onnx_compress.onnx.DeviceConfigurationProtoR\rconfiguration\"g\n" +
 	"\x18DeviceConfigurationProto\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
 	"\vnum_devices\x18\x02 \x01(\x05R\n" +
@@ -3214,32 +3216,32 @@ const file_onnxio_onnxpb_onnx_proto_rawDesc = "" +
 	"\x06device\x18\x03 \x03(\tR\x06device\"@\n" +
 	"\x16StringStringEntryProto\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"\x92\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\xa0\x01\n" +
 	"\x10TensorAnnotation\x12\x1f\n" +
 	"\vtensor_name\x18\x01 \x01(\tR\n" +
-	"tensorName\x12]\n" +
-	"\x1cquant_parameter_tensor_names\x18\x02 \x03(\v2\x1c.onnx.StringStringEntryProtoR\x19quantParameterTensorNames\"\xcc\x04\n" +
+	"tensorName\x12k\n" +
+	"\x1cquant_parameter_tensor_names\x18\x02 \x03(\v2*.onnx_compress.onnx.StringStringEntryProtoR\x19quantParameterTensorNames\"\xbc\x05\n" +
 	"\n" +
-	"GraphProto\x12#\n" +
-	"\x04node\x18\x01 \x03(\v2\x0f.onnx.NodeProtoR\x04node\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\x123\n" +
-	"\vinitializer\x18\x05 \x03(\v2\x11.onnx.TensorProtoR\vinitializer\x12F\n" +
-	"\x12sparse_initializer\x18\x0f \x03(\v2\x17.onnx.SparseTensorProtoR\x11sparseInitializer\x12\x1d\n" +
+	"GraphProto\x121\n" +
+	"\x04node\x18\x01 \x03(\v2\x1d.onnx_compress.onnx.NodeProtoR\x04node\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12A\n" +
+	"\vinitializer\x18\x05 \x03(\v2\x1f.onnx_compress.onnx.TensorProtoR\vinitializer\x12T\n" +
+	"\x12sparse_initializer\x18\x0f \x03(\v2%.onnx_compress.onnx.SparseTensorProtoR\x11sparseInitializer\x12\x1d\n" +
 	"\n" +
 	"doc_string\x18\n" +
-	" \x01(\tR\tdocString\x12*\n" +
-	"\x05input\x18\v \x03(\v2\x14.onnx.ValueInfoProtoR\x05input\x12,\n" +
-	"\x06output\x18\f \x03(\v2\x14.onnx.ValueInfoProtoR\x06output\x123\n" +
+	" \x01(\tR\tdocString\x128\n" +
+	"\x05input\x18\v \x03(\v2\".onnx_compress.onnx.ValueInfoProtoR\x05input\x12:\n" +
+	"\x06output\x18\f \x03(\v2\".onnx_compress.onnx.ValueInfoProtoR\x06output\x12A\n" +
 	"\n" +
-	"value_info\x18\r \x03(\v2\x14.onnx.ValueInfoProtoR\tvalueInfo\x12O\n" +
-	"\x17quantization_annotation\x18\x0e \x03(\v2\x16.onnx.TensorAnnotationR\x16quantizationAnnotation\x12C\n" +
-	"\x0emetadata_props\x18\x10 \x03(\v2\x1c.onnx.StringStringEntryProtoR\rmetadataPropsJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x06\x10\n" +
+	"value_info\x18\r \x03(\v2\".onnx_compress.onnx.ValueInfoProtoR\tvalueInfo\x12]\n" +
+	"\x17quantization_annotation\x18\x0e \x03(\v2$.onnx_compress.onnx.TensorAnnotationR\x16quantizationAnnotation\x12Q\n" +
+	"\x0emetadata_props\x18\x10 \x03(\v2*.onnx_compress.onnx.StringStringEntryProtoR\rmetadataPropsJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x06\x10\n" +
 	"R\n" +
-	"ir_versionR\x10producer_versionR\fproducer_tagR\x06domain\"\xb1\b\n" +
+	"ir_versionR\x10producer_versionR\fproducer_tagR\x06domain\"\xe9\b\n" +
 	"\vTensorProto\x12\x12\n" +
 	"\x04dims\x18\x01 \x03(\x03R\x04dims\x12\x1b\n" +
-	"\tdata_type\x18\x02 \x01(\x05R\bdataType\x123\n" +
-	"\asegment\x18\x03 \x01(\v2\x19.onnx.TensorProto.SegmentR\asegment\x12!\n" +
+	"\tdata_type\x18\x02 \x01(\x05R\bdataType\x12A\n" +
+	"\asegment\x18\x03 \x01(\v2'.onnx_compress.onnx.TensorProto.SegmentR\asegment\x12!\n" +
 	"\n" +
 	"float_data\x18\x04 \x03(\x02B\x02\x10\x01R\tfloatData\x12!\n" +
 	"\n" +
@@ -3251,15 +3253,15 @@ const file_onnxio_onnxpb_onnx_proto_rawDesc = "" +
 	"\x04name\x18\b \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
 	"doc_string\x18\f \x01(\tR\tdocString\x12\x19\n" +
-	"\braw_data\x18\t \x01(\fR\arawData\x12A\n" +
-	"\rexternal_data\x18\r \x03(\v2\x1c.onnx.StringStringEntryProtoR\fexternalData\x12C\n" +
-	"\rdata_location\x18\x0e \x01(\x0e2\x1e.onnx.TensorProto.DataLocationR\fdataLocation\x12#\n" +
+	"\braw_data\x18\t \x01(\fR\arawData\x12O\n" +
+	"\rexternal_data\x18\r \x03(\v2*.onnx_compress.onnx.StringStringEntryProtoR\fexternalData\x12Q\n" +
+	"\rdata_location\x18\x0e \x01(\x0e2,.onnx_compress.onnx.TensorProto.DataLocationR\fdataLocation\x12#\n" +
 	"\vdouble_data\x18\n" +
 	" \x03(\x01B\x02\x10\x01R\n" +
 	"doubleData\x12#\n" +
 	"\vuint64_data\x18\v \x03(\x04B\x02\x10\x01R\n" +
-	"uint64Data\x12C\n" +
-	"\x0emetadata_props\x18\x10 \x03(\v2\x1c.onnx.StringStringEntryProtoR\rmetadataProps\x1a1\n" +
+	"uint64Data\x12Q\n" +
+	"\x0emetadata_props\x18\x10 \x03(\v2*.onnx_compress.onnx.StringStringEntryProtoR\rmetadataProps\x1a1\n" +
 	"\aSegment\x12\x14\n" +
 	"\x05begin\x18\x01 \x01(\x03R\x05begin\x12\x10\n" +
 	"\x03end\x18\x02 \x01(\x03R\x03end\"\xee\x02\n" +
@@ -3303,78 +3305,78 @@ const file_onnxio_onnxpb_onnx_proto_rawDesc = "" +
 	"\x04INT2\x10\x1a\")\n" +
 	"\fDataLocation\x12\v\n" +
 	"\aDEFAULT\x10\x00\x12\f\n" +
-	"\bEXTERNAL\x10\x01\"\x7f\n" +
-	"\x11SparseTensorProto\x12)\n" +
-	"\x06values\x18\x01 \x01(\v2\x11.onnx.TensorProtoR\x06values\x12+\n" +
-	"\aindices\x18\x02 \x01(\v2\x11.onnx.TensorProtoR\aindices\x12\x12\n" +
-	"\x04dims\x18\x03 \x03(\x03R\x04dims\"\xba\x01\n" +
-	"\x10TensorShapeProto\x122\n" +
-	"\x03dim\x18\x01 \x03(\v2 .onnx.TensorShapeProto.DimensionR\x03dim\x1ar\n" +
+	"\bEXTERNAL\x10\x01\"\x9b\x01\n" +
+	"\x11SparseTensorProto\x127\n" +
+	"\x06values\x18\x01 \x01(\v2\x1f.onnx_compress.onnx.TensorProtoR\x06values\x129\n" +
+	"\aindices\x18\x02 \x01(\v2\x1f.onnx_compress.onnx.TensorProtoR\aindices\x12\x12\n" +
+	"\x04dims\x18\x03 \x03(\x03R\x04dims\"\xc8\x01\n" +
+	"\x10TensorShapeProto\x12@\n" +
+	"\x03dim\x18\x01 \x03(\v2..onnx_compress.onnx.TensorShapeProto.DimensionR\x03dim\x1ar\n" +
 	"\tDimension\x12\x1d\n" +
 	"\tdim_value\x18\x01 \x01(\x03H\x00R\bdimValue\x12\x1d\n" +
 	"\tdim_param\x18\x02 \x01(\tH\x00R\bdimParam\x12\x1e\n" +
 	"\n" +
 	"denotation\x18\x03 \x01(\tR\n" +
 	"denotationB\a\n" +
-	"\x05value\"\xd8\x06\n" +
-	"\tTypeProto\x129\n" +
-	"\vtensor_type\x18\x01 \x01(\v2\x16.onnx.TypeProto.TensorH\x00R\n" +
-	"tensorType\x12?\n" +
-	"\rsequence_type\x18\x04 \x01(\v2\x18.onnx.TypeProto.SequenceH\x00R\fsequenceType\x120\n" +
-	"\bmap_type\x18\x05 \x01(\v2\x13.onnx.TypeProto.MapH\x00R\amapType\x12?\n" +
-	"\roptional_type\x18\t \x01(\v2\x18.onnx.TypeProto.OptionalH\x00R\foptionalType\x12L\n" +
-	"\x12sparse_tensor_type\x18\b \x01(\v2\x1c.onnx.TypeProto.SparseTensorH\x00R\x10sparseTensorType\x129\n" +
-	"\vopaque_type\x18\a \x01(\v2\x16.onnx.TypeProto.OpaqueH\x00R\n" +
+	"\x05value\"\xf2\a\n" +
+	"\tTypeProto\x12G\n" +
+	"\vtensor_type\x18\x01 \x01(\v2$.onnx_compress.onnx.TypeProto.TensorH\x00R\n" +
+	"tensorType\x12M\n" +
+	"\rsequence_type\x18\x04 \x01(\v2&.onnx_compress.onnx.TypeProto.SequenceH\x00R\fsequenceType\x12>\n" +
+	"\bmap_type\x18\x05 \x01(\v2!.onnx_compress.onnx.TypeProto.MapH\x00R\amapType\x12M\n" +
+	"\roptional_type\x18\t \x01(\v2&.onnx_compress.onnx.TypeProto.OptionalH\x00R\foptionalType\x12Z\n" +
+	"\x12sparse_tensor_type\x18\b \x01(\v2*.onnx_compress.onnx.TypeProto.SparseTensorH\x00R\x10sparseTensorType\x12G\n" +
+	"\vopaque_type\x18\a \x01(\v2$.onnx_compress.onnx.TypeProto.OpaqueH\x00R\n" +
 	"opaqueType\x12\x1e\n" +
 	"\n" +
 	"denotation\x18\x06 \x01(\tR\n" +
-	"denotation\x1aS\n" +
+	"denotation\x1aa\n" +
 	"\x06Tensor\x12\x1b\n" +
-	"\telem_type\x18\x01 \x01(\x05R\belemType\x12,\n" +
-	"\x05shape\x18\x02 \x01(\v2\x16.onnx.TensorShapeProtoR\x05shape\x1a8\n" +
-	"\bSequence\x12,\n" +
-	"\telem_type\x18\x01 \x01(\v2\x0f.onnx.TypeProtoR\belemType\x1aP\n" +
+	"\telem_type\x18\x01 \x01(\x05R\belemType\x12:\n" +
+	"\x05shape\x18\x02 \x01(\v2$.onnx_compress.onnx.TensorShapeProtoR\x05shape\x1aF\n" +
+	"\bSequence\x12:\n" +
+	"\telem_type\x18\x01 \x01(\v2\x1d.onnx_compress.onnx.TypeProtoR\belemType\x1a^\n" +
 	"\x03Map\x12\x19\n" +
-	"\bkey_type\x18\x01 \x01(\x05R\akeyType\x12.\n" +
+	"\bkey_type\x18\x01 \x01(\x05R\akeyType\x12<\n" +
 	"\n" +
-	"value_type\x18\x02 \x01(\v2\x0f.onnx.TypeProtoR\tvalueType\x1a8\n" +
-	"\bOptional\x12,\n" +
-	"\telem_type\x18\x01 \x01(\v2\x0f.onnx.TypeProtoR\belemType\x1aY\n" +
+	"value_type\x18\x02 \x01(\v2\x1d.onnx_compress.onnx.TypeProtoR\tvalueType\x1aF\n" +
+	"\bOptional\x12:\n" +
+	"\telem_type\x18\x01 \x01(\v2\x1d.onnx_compress.onnx.TypeProtoR\belemType\x1ag\n" +
 	"\fSparseTensor\x12\x1b\n" +
-	"\telem_type\x18\x01 \x01(\x05R\belemType\x12,\n" +
-	"\x05shape\x18\x02 \x01(\v2\x16.onnx.TensorShapeProtoR\x05shape\x1a4\n" +
+	"\telem_type\x18\x01 \x01(\x05R\belemType\x12:\n" +
+	"\x05shape\x18\x02 \x01(\v2$.onnx_compress.onnx.TensorShapeProtoR\x05shape\x1a4\n" +
 	"\x06Opaque\x12\x16\n" +
 	"\x06domain\x18\x01 \x01(\tR\x06domain\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04nameB\a\n" +
 	"\x05value\"F\n" +
 	"\x12OperatorSetIdProto\x12\x16\n" +
 	"\x06domain\x18\x01 \x01(\tR\x06domain\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\x03R\aversion\"\x80\x04\n" +
+	"\aversion\x18\x02 \x01(\x03R\aversion\"\xc6\x04\n" +
 	"\rFunctionProto\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05input\x18\x04 \x03(\tR\x05input\x12\x16\n" +
 	"\x06output\x18\x05 \x03(\tR\x06output\x12\x1c\n" +
-	"\tattribute\x18\x06 \x03(\tR\tattribute\x12=\n" +
-	"\x0fattribute_proto\x18\v \x03(\v2\x14.onnx.AttributeProtoR\x0eattributeProto\x12#\n" +
-	"\x04node\x18\a \x03(\v2\x0f.onnx.NodeProtoR\x04node\x12\x1d\n" +
+	"\tattribute\x18\x06 \x03(\tR\tattribute\x12K\n" +
+	"\x0fattribute_proto\x18\v \x03(\v2\".onnx_compress.onnx.AttributeProtoR\x0eattributeProto\x121\n" +
+	"\x04node\x18\a \x03(\v2\x1d.onnx_compress.onnx.NodeProtoR\x04node\x12\x1d\n" +
 	"\n" +
-	"doc_string\x18\b \x01(\tR\tdocString\x12;\n" +
-	"\fopset_import\x18\t \x03(\v2\x18.onnx.OperatorSetIdProtoR\vopsetImport\x12\x16\n" +
+	"doc_string\x18\b \x01(\tR\tdocString\x12I\n" +
+	"\fopset_import\x18\t \x03(\v2&.onnx_compress.onnx.OperatorSetIdProtoR\vopsetImport\x12\x16\n" +
 	"\x06domain\x18\n" +
 	" \x01(\tR\x06domain\x12\x1a\n" +
-	"\boverload\x18\r \x01(\tR\boverload\x123\n" +
+	"\boverload\x18\r \x01(\tR\boverload\x12A\n" +
 	"\n" +
-	"value_info\x18\f \x03(\v2\x14.onnx.ValueInfoProtoR\tvalueInfo\x12C\n" +
-	"\x0emetadata_props\x18\x0e \x03(\v2\x1c.onnx.StringStringEntryProtoR\rmetadataPropsJ\x04\b\x02\x10\x03J\x04\b\x03\x10\x04R\rsince_versionR\x06status\"\xcd\x03\n" +
+	"value_info\x18\f \x03(\v2\".onnx_compress.onnx.ValueInfoProtoR\tvalueInfo\x12Q\n" +
+	"\x0emetadata_props\x18\x0e \x03(\v2*.onnx_compress.onnx.StringStringEntryProtoR\rmetadataPropsJ\x04\b\x02\x10\x03J\x04\b\x03\x10\x04R\rsince_versionR\x06status\"\x93\x04\n" +
 	"\rSequenceProto\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
-	"\telem_type\x18\x02 \x01(\x05R\belemType\x126\n" +
-	"\rtensor_values\x18\x03 \x03(\v2\x11.onnx.TensorProtoR\ftensorValues\x12I\n" +
-	"\x14sparse_tensor_values\x18\x04 \x03(\v2\x17.onnx.SparseTensorProtoR\x12sparseTensorValues\x12<\n" +
-	"\x0fsequence_values\x18\x05 \x03(\v2\x13.onnx.SequenceProtoR\x0esequenceValues\x12-\n" +
+	"\telem_type\x18\x02 \x01(\x05R\belemType\x12D\n" +
+	"\rtensor_values\x18\x03 \x03(\v2\x1f.onnx_compress.onnx.TensorProtoR\ftensorValues\x12W\n" +
+	"\x14sparse_tensor_values\x18\x04 \x03(\v2%.onnx_compress.onnx.SparseTensorProtoR\x12sparseTensorValues\x12J\n" +
+	"\x0fsequence_values\x18\x05 \x03(\v2!.onnx_compress.onnx.SequenceProtoR\x0esequenceValues\x12;\n" +
 	"\n" +
-	"map_values\x18\x06 \x03(\v2\x0e.onnx.MapProtoR\tmapValues\x12<\n" +
-	"\x0foptional_values\x18\a \x03(\v2\x13.onnx.OptionalProtoR\x0eoptionalValues\"]\n" +
+	"map_values\x18\x06 \x03(\v2\x1c.onnx_compress.onnx.MapProtoR\tmapValues\x12J\n" +
+	"\x0foptional_values\x18\a \x03(\v2!.onnx_compress.onnx.OptionalProtoR\x0eoptionalValues\"]\n" +
 	"\bDataType\x12\r\n" +
 	"\tUNDEFINED\x10\x00\x12\n" +
 	"\n" +
@@ -3382,22 +3384,22 @@ const file_onnxio_onnxpb_onnx_proto_rawDesc = "" +
 	"\rSPARSE_TENSOR\x10\x02\x12\f\n" +
 	"\bSEQUENCE\x10\x03\x12\a\n" +
 	"\x03MAP\x10\x04\x12\f\n" +
-	"\bOPTIONAL\x10\x05\"\x9b\x01\n" +
+	"\bOPTIONAL\x10\x05\"\xa9\x01\n" +
 	"\bMapProto\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
 	"\bkey_type\x18\x02 \x01(\x05R\akeyType\x12\x12\n" +
 	"\x04keys\x18\x03 \x03(\x03R\x04keys\x12\x1f\n" +
 	"\vstring_keys\x18\x04 \x03(\fR\n" +
-	"stringKeys\x12+\n" +
-	"\x06values\x18\x05 \x01(\v2\x13.onnx.SequenceProtoR\x06values\"\xc3\x03\n" +
+	"stringKeys\x129\n" +
+	"\x06values\x18\x05 \x01(\v2!.onnx_compress.onnx.SequenceProtoR\x06values\"\x89\x04\n" +
 	"\rOptionalProto\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
-	"\telem_type\x18\x02 \x01(\x05R\belemType\x124\n" +
-	"\ftensor_value\x18\x03 \x01(\v2\x11.onnx.TensorProtoR\vtensorValue\x12G\n" +
-	"\x13sparse_tensor_value\x18\x04 \x01(\v2\x17.onnx.SparseTensorProtoR\x11sparseTensorValue\x12:\n" +
-	"\x0esequence_value\x18\x05 \x01(\v2\x13.onnx.SequenceProtoR\rsequenceValue\x12+\n" +
-	"\tmap_value\x18\x06 \x01(\v2\x0e.onnx.MapProtoR\bmapValue\x12:\n" +
-	"\x0eoptional_value\x18\a \x01(\v2\x13.onnx.OptionalProtoR\roptionalValue\"]\n" +
+	"\telem_type\x18\x02 \x01(\x05R\belemType\x12B\n" +
+	"\ftensor_value\x18\x03 \x01(\v2\x1f.onnx_compress.onnx.TensorProtoR\vtensorValue\x12U\n" +
+	"\x13sparse_tensor_value\x18\x04 \x01(\v2%.onnx_compress.onnx.SparseTensorProtoR\x11sparseTensorValue\x12H\n" +
+	"\x0esequence_value\x18\x05 \x01(\v2!.onnx_compress.onnx.SequenceProtoR\rsequenceValue\x129\n" +
+	"\tmap_value\x18\x06 \x01(\v2\x1c.onnx_compress.onnx.MapProtoR\bmapValue\x12H\n" +
+	"\x0eoptional_value\x18\a \x01(\v2!.onnx_compress.onnx.OptionalProtoR\roptionalValue\"]\n" +
 	"\bDataType\x12\r\n" +
 	"\tUNDEFINED\x10\x00\x12\n" +
 	"\n" +
@@ -3443,117 +3445,117 @@ func file_onnxio_onnxpb_onnx_proto_rawDescGZIP() []byte {
 var file_onnxio_onnxpb_onnx_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
 var file_onnxio_onnxpb_onnx_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_onnxio_onnxpb_onnx_proto_goTypes = []any{
-	(Version)(0),                         // 0: onnx.Version
-	(OperatorStatus)(0),                  // 1: onnx.OperatorStatus
-	(AttributeProto_AttributeType)(0),    // 2: onnx.AttributeProto.AttributeType
-	(TensorProto_DataType)(0),            // 3: onnx.TensorProto.DataType
-	(TensorProto_DataLocation)(0),        // 4: onnx.TensorProto.DataLocation
-	(SequenceProto_DataType)(0),          // 5: onnx.SequenceProto.DataType
-	(OptionalProto_DataType)(0),          // 6: onnx.OptionalProto.DataType
-	(*AttributeProto)(nil),               // 7: onnx.AttributeProto
-	(*ValueInfoProto)(nil),               // 8: onnx.ValueInfoProto
-	(*NodeProto)(nil),                    // 9: onnx.NodeProto
-	(*IntIntListEntryProto)(nil),         // 10: onnx.IntIntListEntryProto
-	(*NodeDeviceConfigurationProto)(nil), // 11: onnx.NodeDeviceConfigurationProto
-	(*ShardingSpecProto)(nil),            // 12: onnx.ShardingSpecProto
-	(*ShardedDimProto)(nil),              // 13: onnx.ShardedDimProto
-	(*SimpleShardedDimProto)(nil),        // 14: onnx.SimpleShardedDimProto
-	(*TrainingInfoProto)(nil),            // 15: onnx.TrainingInfoProto
-	(*ModelProto)(nil),                   // 16: onnx.ModelProto
-	(*DeviceConfigurationProto)(nil),     // 17: onnx.DeviceConfigurationProto
-	(*StringStringEntryProto)(nil),       // 18: onnx.StringStringEntryProto
-	(*TensorAnnotation)(nil),             // 19: onnx.TensorAnnotation
-	(*GraphProto)(nil),                   // 20: onnx.GraphProto
-	(*TensorProto)(nil),                  // 21: onnx.TensorProto
-	(*SparseTensorProto)(nil),            // 22: onnx.SparseTensorProto
-	(*TensorShapeProto)(nil),             // 23: onnx.TensorShapeProto
-	(*TypeProto)(nil),                    // 24: onnx.TypeProto
-	(*OperatorSetIdProto)(nil),           // 25: onnx.OperatorSetIdProto
-	(*FunctionProto)(nil),                // 26: onnx.FunctionProto
-	(*SequenceProto)(nil),                // 27: onnx.SequenceProto
-	(*MapProto)(nil),                     // 28: onnx.MapProto
-	(*OptionalProto)(nil),                // 29: onnx.OptionalProto
-	(*TensorProto_Segment)(nil),          // 30: onnx.TensorProto.Segment
-	(*TensorShapeProto_Dimension)(nil),   // 31: onnx.TensorShapeProto.Dimension
-	(*TypeProto_Tensor)(nil),             // 32: onnx.TypeProto.Tensor
-	(*TypeProto_Sequence)(nil),           // 33: onnx.TypeProto.Sequence
-	(*TypeProto_Map)(nil),                // 34: onnx.TypeProto.Map
-	(*TypeProto_Optional)(nil),           // 35: onnx.TypeProto.Optional
-	(*TypeProto_SparseTensor)(nil),       // 36: onnx.TypeProto.SparseTensor
-	(*TypeProto_Opaque)(nil),             // 37: onnx.TypeProto.Opaque
+	(Version)(0),                         // 0: onnx_compress.onnx.Version
+	(OperatorStatus)(0),                  // 1: onnx_compress.onnx.OperatorStatus
+	(AttributeProto_AttributeType)(0),    // 2: onnx_compress.onnx.AttributeProto.AttributeType
+	(TensorProto_DataType)(0),            // 3: onnx_compress.onnx.TensorProto.DataType
+	(TensorProto_DataLocation)(0),        // 4: onnx_compress.onnx.TensorProto.DataLocation
+	(SequenceProto_DataType)(0),          // 5: onnx_compress.onnx.SequenceProto.DataType
+	(OptionalProto_DataType)(0),          // 6: onnx_compress.onnx.OptionalProto.DataType
+	(*AttributeProto)(nil),               // 7: onnx_compress.onnx.AttributeProto
+	(*ValueInfoProto)(nil),               // 8: onnx_compress.onnx.ValueInfoProto
+	(*NodeProto)(nil),                    // 9: onnx_compress.onnx.NodeProto
+	(*IntIntListEntryProto)(nil),         // 10: onnx_compress.onnx.IntIntListEntryProto
+	(*NodeDeviceConfigurationProto)(nil), // 11: onnx_compress.onnx.NodeDeviceConfigurationProto
+	(*ShardingSpecProto)(nil),            // 12: onnx_compress.onnx.ShardingSpecProto
+	(*ShardedDimProto)(nil),              // 13: onnx_compress.onnx.ShardedDimProto
+	(*SimpleShardedDimProto)(nil),        // 14: onnx_compress.onnx.SimpleShardedDimProto
+	(*TrainingInfoProto)(nil),            // 15: onnx_compress.onnx.TrainingInfoProto
+	(*ModelProto)(nil),                   // 16: onnx_compress.onnx.ModelProto
+	(*DeviceConfigurationProto)(nil),     // 17: onnx_compress.onnx.DeviceConfigurationProto
+	(*StringStringEntryProto)(nil),       // 18: onnx_compress.onnx.StringStringEntryProto
+	(*TensorAnnotation)(nil),             // 19: onnx_compress.onnx.TensorAnnotation
+	(*GraphProto)(nil),                   // 20: onnx_compress.onnx.GraphProto
+	(*TensorProto)(nil),                  // 21: onnx_compress.onnx.TensorProto
+	(*SparseTensorProto)(nil),            // 22: onnx_compress.onnx.SparseTensorProto
+	(*TensorShapeProto)(nil),             // 23: onnx_compress.onnx.TensorShapeProto
+	(*TypeProto)(nil),                    // 24: onnx_compress.onnx.TypeProto
+	(*OperatorSetIdProto)(nil),           // 25: onnx_compress.onnx.OperatorSetIdProto
+	(*FunctionProto)(nil),                // 26: onnx_compress.onnx.FunctionProto
+	(*SequenceProto)(nil),                // 27: onnx_compress.onnx.SequenceProto
+	(*MapProto)(nil),                     // 28: onnx_compress.onnx.MapProto
+	(*OptionalProto)(nil),                // 29: onnx_compress.onnx.OptionalProto
+	(*TensorProto_Segment)(nil),          // 30: onnx_compress.onnx.TensorProto.Segment
+	(*TensorShapeProto_Dimension)(nil),   // 31: onnx_compress.onnx.TensorShapeProto.Dimension
+	(*TypeProto_Tensor)(nil),             // 32: onnx_compress.onnx.TypeProto.Tensor
+	(*TypeProto_Sequence)(nil),           // 33: onnx_compress.onnx.TypeProto.Sequence
+	(*TypeProto_Map)(nil),                // 34: onnx_compress.onnx.TypeProto.Map
+	(*TypeProto_Optional)(nil),           // 35: onnx_compress.onnx.TypeProto.Optional
+	(*TypeProto_SparseTensor)(nil),       // 36: onnx_compress.onnx.TypeProto.SparseTensor
+	(*TypeProto_Opaque)(nil),             // 37: onnx_compress.onnx.TypeProto.Opaque
 }
 var file_onnxio_onnxpb_onnx_proto_depIdxs = []int32{
-	2,  // 0: onnx.AttributeProto.type:type_name -> onnx.AttributeProto.AttributeType
-	21, // 1: onnx.AttributeProto.t:type_name -> onnx.TensorProto
-	20, // 2: onnx.AttributeProto.g:type_name -> onnx.GraphProto
-	22, // 3: onnx.AttributeProto.sparse_tensor:type_name -> onnx.SparseTensorProto
-	24, // 4: onnx.AttributeProto.tp:type_name -> onnx.TypeProto
-	21, // 5: onnx.AttributeProto.tensors:type_name -> onnx.TensorProto
-	20, // 6: onnx.AttributeProto.graphs:type_name -> onnx.GraphProto
-	22, // 7: onnx.AttributeProto.sparse_tensors:type_name -> onnx.SparseTensorProto
-	24, // 8: onnx.AttributeProto.type_protos:type_name -> onnx.TypeProto
-	24, // 9: onnx.ValueInfoProto.type:type_name -> onnx.TypeProto
-	18, // 10: onnx.ValueInfoProto.metadata_props:type_name -> onnx.StringStringEntryProto
-	7,  // 11: onnx.NodeProto.attribute:type_name -> onnx.AttributeProto
-	18, // 12: onnx.NodeProto.metadata_props:type_name -> onnx.StringStringEntryProto
-	11, // 13: onnx.NodeProto.device_configurations:type_name -> onnx.NodeDeviceConfigurationProto
-	12, // 14: onnx.NodeDeviceConfigurationProto.sharding_spec:type_name -> onnx.ShardingSpecProto
-	10, // 15: onnx.ShardingSpecProto.index_to_device_group_map:type_name -> onnx.IntIntListEntryProto
-	13, // 16: onnx.ShardingSpecProto.sharded_dim:type_name -> onnx.ShardedDimProto
-	14, // 17: onnx.ShardedDimProto.simple_sharding:type_name -> onnx.SimpleShardedDimProto
-	20, // 18: onnx.TrainingInfoProto.initialization:type_name -> onnx.GraphProto
-	20, // 19: onnx.TrainingInfoProto.algorithm:type_name -> onnx.GraphProto
-	18, // 20: onnx.TrainingInfoProto.initialization_binding:type_name -> onnx.StringStringEntryProto
-	18, // 21: onnx.TrainingInfoProto.update_binding:type_name -> onnx.StringStringEntryProto
-	25, // 22: onnx.ModelProto.opset_import:type_name -> onnx.OperatorSetIdProto
-	20, // 23: onnx.ModelProto.graph:type_name -> onnx.GraphProto
-	18, // 24: onnx.ModelProto.metadata_props:type_name -> onnx.StringStringEntryProto
-	15, // 25: onnx.ModelProto.training_info:type_name -> onnx.TrainingInfoProto
-	26, // 26: onnx.ModelProto.functions:type_name -> onnx.FunctionProto
-	17, // 27: onnx.ModelProto.configuration:type_name -> onnx.DeviceConfigurationProto
-	18, // 28: onnx.TensorAnnotation.quant_parameter_tensor_names:type_name -> onnx.StringStringEntryProto
-	9,  // 29: onnx.GraphProto.node:type_name -> onnx.NodeProto
-	21, // 30: onnx.GraphProto.initializer:type_name -> onnx.TensorProto
-	22, // 31: onnx.GraphProto.sparse_initializer:type_name -> onnx.SparseTensorProto
-	8,  // 32: onnx.GraphProto.input:type_name -> onnx.ValueInfoProto
-	8,  // 33: onnx.GraphProto.output:type_name -> onnx.ValueInfoProto
-	8,  // 34: onnx.GraphProto.value_info:type_name -> onnx.ValueInfoProto
-	19, // 35: onnx.GraphProto.quantization_annotation:type_name -> onnx.TensorAnnotation
-	18, // 36: onnx.GraphProto.metadata_props:type_name -> onnx.StringStringEntryProto
-	30, // 37: onnx.TensorProto.segment:type_name -> onnx.TensorProto.Segment
-	18, // 38: onnx.TensorProto.external_data:type_name -> onnx.StringStringEntryProto
-	4,  // 39: onnx.TensorProto.data_location:type_name -> onnx.TensorProto.DataLocation
-	18, // 40: onnx.TensorProto.metadata_props:type_name -> onnx.StringStringEntryProto
-	21, // 41: onnx.SparseTensorProto.values:type_name -> onnx.TensorProto
-	21, // 42: onnx.SparseTensorProto.indices:type_name -> onnx.TensorProto
-	31, // 43: onnx.TensorShapeProto.dim:type_name -> onnx.TensorShapeProto.Dimension
-	32, // 44: onnx.TypeProto.tensor_type:type_name -> onnx.TypeProto.Tensor
-	33, // 45: onnx.TypeProto.sequence_type:type_name -> onnx.TypeProto.Sequence
-	34, // 46: onnx.TypeProto.map_type:type_name -> onnx.TypeProto.Map
-	35, // 47: onnx.TypeProto.optional_type:type_name -> onnx.TypeProto.Optional
-	36, // 48: onnx.TypeProto.sparse_tensor_type:type_name -> onnx.TypeProto.SparseTensor
-	37, // 49: onnx.TypeProto.opaque_type:type_name -> onnx.TypeProto.Opaque
-	7,  // 50: onnx.FunctionProto.attribute_proto:type_name -> onnx.AttributeProto
-	9,  // 51: onnx.FunctionProto.node:type_name -> onnx.NodeProto
-	25, // 52: onnx.FunctionProto.opset_import:type_name -> onnx.OperatorSetIdProto
-	8,  // 53: onnx.FunctionProto.value_info:type_name -> onnx.ValueInfoProto
-	18, // 54: onnx.FunctionProto.metadata_props:type_name -> onnx.StringStringEntryProto
-	21, // 55: onnx.SequenceProto.tensor_values:type_name -> onnx.TensorProto
-	22, // 56: onnx.SequenceProto.sparse_tensor_values:type_name -> onnx.SparseTensorProto
-	27, // 57: onnx.SequenceProto.sequence_values:type_name -> onnx.SequenceProto
-	28, // 58: onnx.SequenceProto.map_values:type_name -> onnx.MapProto
-	29, // 59: onnx.SequenceProto.optional_values:type_name -> onnx.OptionalProto
-	27, // 60: onnx.MapProto.values:type_name -> onnx.SequenceProto
-	21, // 61: onnx.OptionalProto.tensor_value:type_name -> onnx.TensorProto
-	22, // 62: onnx.OptionalProto.sparse_tensor_value:type_name -> onnx.SparseTensorProto
-	27, // 63: onnx.OptionalProto.sequence_value:type_name -> onnx.SequenceProto
-	28, // 64: onnx.OptionalProto.map_value:type_name -> onnx.MapProto
-	29, // 65: onnx.OptionalProto.optional_value:type_name -> onnx.OptionalProto
-	23, // 66: onnx.TypeProto.Tensor.shape:type_name -> onnx.TensorShapeProto
-	24, // 67: onnx.TypeProto.Sequence.elem_type:type_name -> onnx.TypeProto
-	24, // 68: onnx.TypeProto.Map.value_type:type_name -> onnx.TypeProto
-	24, // 69: onnx.TypeProto.Optional.elem_type:type_name -> onnx.TypeProto
-	23, // 70: onnx.TypeProto.SparseTensor.shape:type_name -> onnx.TensorShapeProto
+	2,  // 0: onnx_compress.onnx.AttributeProto.type:type_name -> onnx_compress.onnx.AttributeProto.AttributeType
+	21, // 1: onnx_compress.onnx.AttributeProto.t:type_name -> onnx_compress.onnx.TensorProto
+	20, // 2: onnx_compress.onnx.AttributeProto.g:type_name -> onnx_compress.onnx.GraphProto
+	22, // 3: onnx_compress.onnx.AttributeProto.sparse_tensor:type_name -> onnx_compress.onnx.SparseTensorProto
+	24, // 4: onnx_compress.onnx.AttributeProto.tp:type_name -> onnx_compress.onnx.TypeProto
+	21, // 5: onnx_compress.onnx.AttributeProto.tensors:type_name -> onnx_compress.onnx.TensorProto
+	20, // 6: onnx_compress.onnx.AttributeProto.graphs:type_name -> onnx_compress.onnx.GraphProto
+	22, // 7: onnx_compress.onnx.AttributeProto.sparse_tensors:type_name -> onnx_compress.onnx.SparseTensorProto
+	24, // 8: onnx_compress.onnx.AttributeProto.type_protos:type_name -> onnx_compress.onnx.TypeProto
+	24, // 9: onnx_compress.onnx.ValueInfoProto.type:type_name -> onnx_compress.onnx.TypeProto
+	18, // 10: onnx_compress.onnx.ValueInfoProto.metadata_props:type_name -> onnx_compress.onnx.StringStringEntryProto
+	7,  // 11: onnx_compress.onnx.NodeProto.attribute:type_name -> onnx_compress.onnx.AttributeProto
+	18, // 12: onnx_compress.onnx.NodeProto.metadata_props:type_name -> onnx_compress.onnx.StringStringEntryProto
+	11, // 13: onnx_compress.onnx.NodeProto.device_configurations:type_name -> onnx_compress.onnx.NodeDeviceConfigurationProto
+	12, // 14: onnx_compress.onnx.NodeDeviceConfigurationProto.sharding_spec:type_name -> onnx_compress.onnx.ShardingSpecProto
+	10, // 15: onnx_compress.onnx.ShardingSpecProto.index_to_device_group_map:type_name -> onnx_compress.onnx.IntIntListEntryProto
+	13, // 16: onnx_compress.onnx.ShardingSpecProto.sharded_dim:type_name -> onnx_compress.onnx.ShardedDimProto
+	14, // 17: onnx_compress.onnx.ShardedDimProto.simple_sharding:type_name -> onnx_compress.onnx.SimpleShardedDimProto
+	20, // 18: onnx_compress.onnx.TrainingInfoProto.initialization:type_name -> onnx_compress.onnx.GraphProto
+	20, // 19: onnx_compress.onnx.TrainingInfoProto.algorithm:type_name -> onnx_compress.onnx.GraphProto
+	18, // 20: onnx_compress.onnx.TrainingInfoProto.initialization_binding:type_name -> onnx_compress.onnx.StringStringEntryProto
+	18, // 21: onnx_compress.onnx.TrainingInfoProto.update_binding:type_name -> onnx_compress.onnx.StringStringEntryProto
+	25, // 22: onnx_compress.onnx.ModelProto.opset_import:type_name -> onnx_compress.onnx.OperatorSetIdProto
+	20, // 23: onnx_compress.onnx.ModelProto.graph:type_name -> onnx_compress.onnx.GraphProto
+	18, // 24: onnx_compress.onnx.ModelProto.metadata_props:type_name -> onnx_compress.onnx.StringStringEntryProto
+	15, // 25: onnx_compress.onnx.ModelProto.training_info:type_name -> onnx_compress.onnx.TrainingInfoProto
+	26, // 26: onnx_compress.onnx.ModelProto.functions:type_name -> onnx_compress.onnx.FunctionProto
+	17, // 27: onnx_compress.onnx.ModelProto.configuration:type_name -> onnx_compress.onnx.DeviceConfigurationProto
+	18, // 28: onnx_compress.onnx.TensorAnnotation.quant_parameter_tensor_names:type_name -> onnx_compress.onnx.StringStringEntryProto
+	9,  // 29: onnx_compress.onnx.GraphProto.node:type_name -> onnx_compress.onnx.NodeProto
+	21, // 30: onnx_compress.onnx.GraphProto.initializer:type_name -> onnx_compress.onnx.TensorProto
+	22, // 31: onnx_compress.onnx.GraphProto.sparse_initializer:type_name -> onnx_compress.onnx.SparseTensorProto
+	8,  // 32: onnx_compress.onnx.GraphProto.input:type_name -> onnx_compress.onnx.ValueInfoProto
+	8,  // 33: onnx_compress.onnx.GraphProto.output:type_name -> onnx_compress.onnx.ValueInfoProto
+	8,  // 34: onnx_compress.onnx.GraphProto.value_info:type_name -> onnx_compress.onnx.ValueInfoProto
+	19, // 35: onnx_compress.onnx.GraphProto.quantization_annotation:type_name -> onnx_compress.onnx.TensorAnnotation
+	18, // 36: onnx_compress.onnx.GraphProto.metadata_props:type_name -> onnx_compress.onnx.StringStringEntryProto
+	30, // 37: onnx_compress.onnx.TensorProto.segment:type_name -> onnx_compress.onnx.TensorProto.Segment
+	18, // 38: onnx_compress.onnx.TensorProto.external_data:type_name -> onnx_compress.onnx.StringStringEntryProto
+	4,  // 39: onnx_compress.onnx.TensorProto.data_location:type_name -> onnx_compress.onnx.TensorProto.DataLocation
+	18, // 40: onnx_compress.onnx.TensorProto.metadata_props:type_name -> onnx_compress.onnx.StringStringEntryProto
+	21, // 41: onnx_compress.onnx.SparseTensorProto.values:type_name -> onnx_compress.onnx.TensorProto
+	21, // 42: onnx_compress.onnx.SparseTensorProto.indices:type_name -> onnx_compress.onnx.TensorProto
+	31, // 43: onnx_compress.onnx.TensorShapeProto.dim:type_name -> onnx_compress.onnx.TensorShapeProto.Dimension
+	32, // 44: onnx_compress.onnx.TypeProto.tensor_type:type_name -> onnx_compress.onnx.TypeProto.Tensor
+	33, // 45: onnx_compress.onnx.TypeProto.sequence_type:type_name -> onnx_compress.onnx.TypeProto.Sequence
+	34, // 46: onnx_compress.onnx.TypeProto.map_type:type_name -> onnx_compress.onnx.TypeProto.Map
+	35, // 47: onnx_compress.onnx.TypeProto.optional_type:type_name -> onnx_compress.onnx.TypeProto.Optional
+	36, // 48: onnx_compress.onnx.TypeProto.sparse_tensor_type:type_name -> onnx_compress.onnx.TypeProto.SparseTensor
+	37, // 49: onnx_compress.onnx.TypeProto.opaque_type:type_name -> onnx_compress.onnx.TypeProto.Opaque
+	7,  // 50: onnx_compress.onnx.FunctionProto.attribute_proto:type_name -> onnx_compress.onnx.AttributeProto
+	9,  // 51: onnx_compress.onnx.FunctionProto.node:type_name -> onnx_compress.onnx.NodeProto
+	25, // 52: onnx_compress.onnx.FunctionProto.opset_import:type_name -> onnx_compress.onnx.OperatorSetIdProto
+	8,  // 53: onnx_compress.onnx.FunctionProto.value_info:type_name -> onnx_compress.onnx.ValueInfoProto
+	18, // 54: onnx_compress.onnx.FunctionProto.metadata_props:type_name -> onnx_compress.onnx.StringStringEntryProto
+	21, // 55: onnx_compress.onnx.SequenceProto.tensor_values:type_name -> onnx_compress.onnx.TensorProto
+	22, // 56: onnx_compress.onnx.SequenceProto.sparse_tensor_values:type_name -> onnx_compress.onnx.SparseTensorProto
+	27, // 57: onnx_compress.onnx.SequenceProto.sequence_values:type_name -> onnx_compress.onnx.SequenceProto
+	28, // 58: onnx_compress.onnx.SequenceProto.map_values:type_name -> onnx_compress.onnx.MapProto
+	29, // 59: onnx_compress.onnx.SequenceProto.optional_values:type_name -> onnx_compress.onnx.OptionalProto
+	27, // 60: onnx_compress.onnx.MapProto.values:type_name -> onnx_compress.onnx.SequenceProto
+	21, // 61: onnx_compress.onnx.OptionalProto.tensor_value:type_name -> onnx_compress.onnx.TensorProto
+	22, // 62: onnx_compress.onnx.OptionalProto.sparse_tensor_value:type_name -> onnx_compress.onnx.SparseTensorProto
+	27, // 63: onnx_compress.onnx.OptionalProto.sequence_value:type_name -> onnx_compress.onnx.SequenceProto
+	28, // 64: onnx_compress.onnx.OptionalProto.map_value:type_name -> onnx_compress.onnx.MapProto
+	29, // 65: onnx_compress.onnx.OptionalProto.optional_value:type_name -> onnx_compress.onnx.OptionalProto
+	23, // 66: onnx_compress.onnx.TypeProto.Tensor.shape:type_name -> onnx_compress.onnx.TensorShapeProto
+	24, // 67: onnx_compress.onnx.TypeProto.Sequence.elem_type:type_name -> onnx_compress.onnx.TypeProto
+	24, // 68: onnx_compress.onnx.TypeProto.Map.value_type:type_name -> onnx_compress.onnx.TypeProto
+	24, // 69: onnx_compress.onnx.TypeProto.Optional.elem_type:type_name -> onnx_compress.onnx.TypeProto
+	23, // 70: onnx_compress.onnx.TypeProto.SparseTensor.shape:type_name -> onnx_compress.onnx.TensorShapeProto
 	71, // [71:71] is the sub-list for method output_type
 	71, // [71:71] is the sub-list for method input_type
 	71, // [71:71] is the sub-list for extension type_name

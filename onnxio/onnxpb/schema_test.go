@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -58,8 +59,9 @@ func TestSchema(t *testing.T) {
 		t.Fatalf("the onnx package lists %d things only", len(want))
 	}
 	for _, name := range slices.Sorted(maps.Keys(want)) {
-		if got[name] != want[name] {
-			t.Errorf("%s: ours is %q, that of onnx %s %q", name, got[name], theirs.Version, want[name])
+		ours := strings.ReplaceAll(got[name], ".onnx_compress.onnx.", ".onnx.") // the package's name is no part of a file
+		if ours != want[name] {
+			t.Errorf("%s: ours is %q, that of onnx %s %q", name, ours, theirs.Version, want[name])
 		}
 		delete(got, name)
 	}

@@ -306,9 +306,11 @@ func TestExploration(t *testing.T) {
 	}{
 		"all": {
 			func(*compress.Exploration) {},
-			[]string{"&lt;net&gt;.onnx, in several sizes", "For each of 5 budgets", "4 of them can be reached", "has 50.0 % of the multiply-adds left (99.20 %", "target macs=0.01 cannot be met", "90.00 % (−1.00 points)", "What is kept at which size", "sizes/net.3.onnx",
+			[]string{
+				"&lt;net&gt;.onnx, in several sizes", "For each of 5 budgets", "4 of them can be reached", "has 50.0 % of the multiply-adds left (99.20 %", "target macs=0.01 cannot be met", "90.00 % (−1.00 points)", "What is kept at which size", "sizes/net.3.onnx",
 				`<a href="#choice-2" aria-label="macs=0.7: 28 M MACs`, `<details class="choice"><summary>macs=0.7: 28 M MACs, 840 k parameters, 3.338 MiB, SNR 35.00 dB, same class 99.60 %`, `<div id="choice-2"><p>99.60 % of 1,000 samples get the same answer (95 % interval: 99.0 % to 99.8 %)`,
-				"conv&lt;1&gt;", "svd, rank 24: 30 M → 21 M", "as it was: 10 M", "The model lies in sizes/net.1.onnx. This makes the same, to the last byte:", "onnx-compress compress &#39;models/&lt;net&gt;.onnx&#39; --target=macs=0.7", "onnx-compress explore &#39;models/"},
+				"conv&lt;1&gt;", "svd, rank 24: 30 M → 21 M", "as it was: 10 M", "The model lies in sizes/net.1.onnx. This makes the same, to the last byte:", "onnx-compress compress &#39;models/&lt;net&gt;.onnx&#39; --target=macs=0.7", "onnx-compress explore &#39;models/",
+			},
 			[]string{"Mind:", "choice-5"},
 		},
 		"not run": {
