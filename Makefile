@@ -22,7 +22,7 @@ HAVE_PYTHON := $(shell $(PYTHON) -c 'import pip, sys; print(1 if sys.version_inf
 # The program is free of cgo; only the race detector needs it.
 export CGO_ENABLED = 0
 
-.PHONY: all build setup venv test onnxgo kills race fuzz lint cross demo screenshots bench generate train wheels snapshot clean
+.PHONY: all build setup venv test doors onnxgo kills race fuzz lint cross demo screenshots bench generate train wheels snapshot clean
 
 all: build
 
@@ -51,6 +51,9 @@ build/train/made: requirements/train.txt
 build/bench/made: requirements/bench.txt
 	$(call venv,build/bench,--requirement $<)
 
+build/doors/made: requirements/doors.txt
+	$(call venv,build/doors,--requirement $<)
+
 # What checks pages in a browser. The browser itself is the system's, as Debian's package chromium.
 $(AXE): requirements/browser/package.json requirements/browser/package-lock.json
 	rm -rf $(@D)
@@ -75,6 +78,11 @@ test: setup $(if $(HAVE_PYTHON),$(VENV)) $(if $(HAVE_NPM),$(AXE))
 	@$(if $(HAVE_NPM),:,echo "No npm: pages are not checked in a browser.")
 	ONNX_COMPRESS_REQUIRE=$(HAVE_PYTHON) go test $$(go list ./... | grep -v /integration)
 	@$(integration)
+
+# The Python package with torch, Jupyter and Olive themselves, which are gigabytes: the tests say so and skip without them.
+doors: setup build build/doors/made
+	cd python && PATH="$(CURDIR)/build:$$PATH" PYTHONPATH="$(CURDIR)/python" OLIVE_DISABLE_TELEMETRY=1 \
+		../build/doors/bin/python -m unittest -v tests.test_torch tests.test_notebook tests.test_olive
 
 # The written models in runtimes that are Go alone, in a module of its own: its runtimes are no dependencies of the program.
 onnxgo: setup
