@@ -134,11 +134,14 @@ demo: setup build
 	$(TOOL) testmodels/data/fashion_resnet.onnx -o build/fashion_small.onnx --force \
 		--calib testmodels/data/fashion.bin --calib-samples 512 --target macs=0.5
 
-# The pictures in docs/ of the page about the demo network's result. Needs Chromium.
+# The pictures in docs/ of the pages about the demo network's result and sizes, in build/ those of a phone. Needs Chromium.
 screenshots: setup build
 	$(TOOL) testmodels/data/fashion_resnet.onnx -o build/fashion_small.onnx --force \
 		--calib testmodels/data/fashion.bin --calib-samples 512 --target macs=0.5 --report build/fashion.html
 	go run ./scripts/screenshots build/fashion.html docs/report
+	$(TOOL) explore testmodels/data/fashion_resnet.onnx --calib testmodels/data/fashion.bin --calib-samples 512 --methods svd,spatial --report build/sizes.html -q
+	PHONE=1 go run ./scripts/screenshots 'build/sizes.html#choice-4' build/sizes
+	cp build/sizes-light.png docs/sizes.png
 
 # Go benchmarks; with BENCH_DATA=DIR (models/ and data/) the whole-model results as well.
 bench: setup $(if $(BENCH_DATA),build/bench/made)

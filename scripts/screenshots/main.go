@@ -2,7 +2,7 @@
 //
 //	go run ./scripts/screenshots PAGE.html FOLDER/NAME
 //
-// writes FOLDER/NAME-light.png and FOLDER/NAME-dark.png.
+// writes FOLDER/NAME-light.png and FOLDER/NAME-dark.png, and FOLDER/NAME-phone.png where PHONE is set. PAGE.html#PART shows a part of the page.
 package main
 
 import (
@@ -40,8 +40,12 @@ func run(args []string) error {
 		return err
 	}
 	defer b.Close()
-	for name, dark := range map[string]bool{"light": false, "dark": true} {
-		p, err := b.Open("file://"+filepath.ToSlash(page), chromium.View{Width: 1200, Height: 1230, Dark: dark})
+	views := map[string]chromium.View{"light": {Width: 1200, Height: 1230}, "dark": {Width: 1200, Height: 1230, Dark: true}}
+	if os.Getenv("PHONE") != "" {
+		views["phone"] = chromium.View{Width: 390, Height: 2400}
+	}
+	for name, view := range views {
+		p, err := b.Open("file://"+filepath.ToSlash(page), view)
 		if err != nil {
 			return err
 		}

@@ -57,7 +57,7 @@ func networkBlocks(r *compress.Result) []block {
 		spectra = spectra || b.Spectrum != ""
 		bars = append(bars, b)
 	}
-	said := fmt.Sprintf("The network, layer by layer, as far as there are weights that may change: the pale bar is what a layer takes of the %s, the dark one what is left.", unit)
+	said := fmt.Sprintf("The network, layer by layer, as far as there are weights that may change: the whole bar is what a layer takes of the %s, its strong part what is left.", unit)
 	if all > len(at) {
 		said += fmt.Sprintf(" Of %d layers, the %d that take most are shown.", all, len(at))
 	}

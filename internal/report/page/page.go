@@ -175,6 +175,7 @@ func (d *document) write(w io.Writer) error {
 	}
 	t, err := template.New("page.html").Funcs(template.FuncMap{
 		"style": func() template.CSS { return template.CSS(css) },
+		"words": func(command string) []string { return strings.Split(command, " ") }, // lines break between them, not within a flag
 	}).ParseFS(files, "page.html")
 	if err != nil {
 		return err

@@ -29,7 +29,7 @@ func TestResult(t *testing.T) {
 	for _, want := range []string{
 		"&lt;net&gt;.onnx, compressed", "50.0 % of its multiply-adds", "1.50 times as fast", "97.00 % of 1000 samples", "−0.70 points",
 		"None of them is among the 1,024", "/gate &amp; co", "2 nodes: it has subgraphs", "its size is unknown", "/a_b", "its sensitivity was estimated",
-		"onnx-compress compress &#39;models/&lt;net&gt;.onnx&#39; --target=macs=0.5", strings.Repeat("cd", 32), "images/&lt;0&gt;.png", "The network, layer by layer", "svd, rank 9: 1 M → 400 k", `<rect width="40" height="10" class="after"/>`, "A layer opens what each method could have done",
+		"<span>onnx-compress</span> <span>compress</span> <span>&#39;models/&lt;net&gt;.onnx&#39;</span> <span>--target=macs=0.5</span>", strings.Repeat("cd", 32), "images/&lt;0&gt;.png", "The network, layer by layer", "svd, rank 9: 1 M → 400 k", `<rect width="40" height="10" class="after"/>`, "A layer opens what each method could have done",
 		"agree=99%", "99.10 % agree", "equal outputs", "out of reach", "The state after epoch 3", "Learn longer.", "4 MiB", "at most 4.0 % above that of the best choice", "chosen: 50.0 % left",
 		"10 of 12 layers with weights",
 	} {
@@ -309,7 +309,7 @@ func TestExploration(t *testing.T) {
 			[]string{
 				"&lt;net&gt;.onnx, in several sizes", "For each of 5 budgets", "4 of them can be reached", "has 50.0 % of the multiply-adds left (99.20 %", "target macs=0.01 cannot be met", "90.00 % (−1.00 points)", "What is kept at which size", "sizes/net.3.onnx",
 				`<a href="#choice-2" aria-label="macs=0.7: 28 M MACs`, `<details class="choice"><summary>macs=0.7: 28 M MACs, 840 k parameters, 3.338 MiB, SNR 35.00 dB, same class 99.60 %`, `<div id="choice-2"><p>99.60 % of 1,000 samples get the same answer (95 % interval: 99.0 % to 99.8 %)`,
-				"conv&lt;1&gt;", "svd, rank 24: 30 M → 21 M", "as it was: 10 M", "The model lies in sizes/net.1.onnx. This makes the same, to the last byte:", "onnx-compress compress &#39;models/&lt;net&gt;.onnx&#39; --target=macs=0.7", "onnx-compress explore &#39;models/",
+				"conv&lt;1&gt;", "svd, rank 24: 30 M → 21 M", "as it was: 10 M", "The model lies in sizes/net.1.onnx. This makes the same, to the last byte:", "<span>onnx-compress</span> <span>compress</span> <span>&#39;models/&lt;net&gt;.onnx&#39;</span> <span>--target=macs=0.7</span>", "<span>onnx-compress</span> <span>explore</span> <span>&#39;models/",
 			},
 			[]string{"Mind:", "choice-5"},
 		},
@@ -336,7 +336,7 @@ func TestExploration(t *testing.T) {
 		"not kept, and without a command": {
 			func(e *compress.Exploration) { e.Points[0].Path, e.Points[1].Command, e.Command = "", "", "" },
 			[]string{"This makes exactly this model:", "asked for by a program"},
-			[]string{"--target=macs=0.7"},
+			[]string{"<span>--target=macs=0.7"},
 		},
 	} {
 		e := pagetest.Exploration()
