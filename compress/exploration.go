@@ -63,6 +63,8 @@ type Point struct {
 	// looks like class scores; Accuracy is nil without labels.
 	Agreement *float64       `json:"agreement,omitempty"`
 	Accuracy  *PointAccuracy `json:"accuracy,omitempty"`
+	// Judged is what the outputs are judged by, as in a verify.Report; nil where nothing real judged them.
+	Judged *verify.Judged `json:"judged,omitempty"`
 	// Refit is nil where there was none.
 	Refit *RefitSummary `json:"refit,omitempty"`
 	// Latency is nil unless budgets are of time.
@@ -123,6 +125,11 @@ func (p *Point) Value(m verify.Measure) (float64, bool) {
 			least = min(least, verify.Value(o.SNR))
 		}
 		return least, true
+	case (m == verify.Cosine || m == verify.KL) && p.Judged != nil && p.Judged.Measure == m:
+		if p.Judged.Value != nil {
+			return *p.Judged.Value, true
+		}
+		return map[verify.Measure]float64{verify.Cosine: 1, verify.KL: 0}[m], true // of equal outputs
 	}
 	return 0, false
 }
@@ -153,6 +160,8 @@ func (p *Point) measured(r *verify.Report) {
 			p.Outputs = append(p.Outputs, PointOutput{o.Name, verify.Number(o.Ratio()), o.Cosine})
 		}
 	}
+	j := r.Judge()
+	p.Judged = &j
 	if c := r.Classes; c != nil {
 		p.Agreement = &c.Agreement
 		if a := c.Accuracy; a != nil {

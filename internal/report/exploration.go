@@ -12,8 +12,26 @@ import (
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
-// Kept is the goal that the text and the picture of an exploration point at.
-func Kept() verify.Bound { return verify.Bound{Measure: verify.Agreement, Value: 0.99} }
+// Kept is the goal that the text and the picture of an exploration point at, which fits what the model gives.
+func Kept(e *compress.Exploration) verify.Bound {
+	if judgedBy(e, verify.Cosine) {
+		return verify.Bound{Measure: verify.Cosine, Value: 0.99}
+	}
+	return verify.Bound{Measure: verify.Agreement, Value: 0.99}
+}
+
+// KeptText says what a model does that meets the goal.
+func KeptText(e *compress.Exploration) string {
+	if judgedBy(e, verify.Cosine) {
+		return "keeps a cosine of 0.99 on these samples"
+	}
+	return "keeps the top class for 99 % of these samples"
+}
+
+// judgedBy tells whether points are judged by a measure.
+func judgedBy(e *compress.Exploration, m verify.Measure) bool {
+	return slices.ContainsFunc(e.Points, func(q compress.Point) bool { return q.Judged != nil && q.Judged.Measure == m })
+}
 
 // Exploration writes the frontier as a table, one line a budget, and, when verbose, how the
 // points came about.
@@ -21,7 +39,7 @@ func Exploration(w io.Writer, e *compress.Exploration, verbose bool) error {
 	p := &printer{w: w}
 	p.line("%s: %s MACs, %s parameters, %s", e.Input.Path, Count(e.Input.MACs), Count(e.Input.Params), Bytes(e.Input.Bytes))
 	p.calibration(&compress.Result{Calibration: e.Calibration})
-	best := e.Smallest(Kept())
+	best := e.Smallest(Kept(e))
 	p.frontier(e, best)
 	p.reasons(e)
 	switch {
@@ -30,13 +48,13 @@ func Exploration(w io.Writer, e *compress.Exploration, verbose bool) error {
 	default:
 		p.line("measured on %s of %s that calibration did not see", number(e.Samples, "sample"), e.Data)
 	}
-	agrees := slices.ContainsFunc(e.Points, func(q compress.Point) bool { return q.Agreement != nil })
+	told := slices.ContainsFunc(e.Points, func(q compress.Point) bool { _, measured := q.Value(Kept(e).Measure); return measured })
 	switch {
 	case best != nil:
-		p.line("* the smallest that keeps the top class for 99 %% of these samples")
-	case agrees && e.Tells(Kept()):
-		p.line("none keeps the top class for 99 %% of these samples")
-	case agrees:
+		p.line("* the smallest that %s", KeptText(e))
+	case told && e.Tells(Kept(e)):
+		p.line("none %s", KeptText(e))
+	case told:
 		p.line("too few samples to tell which keep the top class for 99 %%")
 	}
 	if verbose {
@@ -102,7 +120,7 @@ type measurement struct {
 }
 
 func measurements() []measurement {
-	return []measurement{{"SNR", snrText}, {"same class", agreementText}, {"top-1", accuracyText}, {"time", timeText}}
+	return []measurement{{"SNR", snrText}, {"cosine", cosineText}, {"KL", divergenceText}, {"same class", agreementText}, {"top-1", accuracyText}, {"time", timeText}}
 }
 
 func snrText(q *compress.Point) string {
@@ -114,6 +132,17 @@ func snrText(q *compress.Point) string {
 		return "equal"
 	}
 	return Decibels(v)
+}
+
+func cosineText(q *compress.Point) string     { return numberText(q, verify.Cosine) }
+func divergenceText(q *compress.Point) string { return numberText(q, verify.KL) }
+
+// numberText writes a measure that has no unit.
+func numberText(q *compress.Point, m verify.Measure) string {
+	if v, measured := q.Value(m); measured {
+		return fmt.Sprintf("%.4f", v)
+	}
+	return none
 }
 
 func agreementText(q *compress.Point) string {

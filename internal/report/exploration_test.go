@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // exploration is a frontier with a point out of reach.
@@ -57,10 +58,22 @@ func unclassed() *compress.Exploration {
 	return e
 }
 
+// judged is a frontier of embeddings, or of another output that is judged by a measure; the largest model gives equal outputs.
+func judged(m verify.Measure, values ...float64) *compress.Exploration {
+	e := unclassed()
+	for i, v := range values {
+		e.Points[i+1].Judged = &verify.Judged{Measure: m, Output: "embedding", Value: &v, Samples: 1000, Text: "It is judged."}
+	}
+	e.Points[0].Judged = &verify.Judged{Measure: m, Output: "embedding", Samples: 1000, Text: "It is equal."}
+	return e
+}
+
 func TestExplorationText(t *testing.T) {
 	golden(t, "exploration", func(w io.Writer) error { return Exploration(w, exploration(), false) })
 	golden(t, "exploration_verbose", func(w io.Writer) error { return Exploration(w, exploration(), true) })
 	golden(t, "exploration_predicted", func(w io.Writer) error { return Exploration(w, unmeasured(), true) })
+	golden(t, "exploration_embedding", func(w io.Writer) error { return Exploration(w, judged(verify.Cosine, 0.995, 0.94), false) })
+	golden(t, "exploration_language", func(w io.Writer) error { return Exploration(w, judged(verify.KL, 0.01, 0.2), false) })
 	golden(t, "exploration_few", func(w io.Writer) error {
 		e := unclassed()
 		e.Points[0].Agreement, e.Samples = ref(1.), 1
@@ -82,6 +95,8 @@ func TestExplorationPicture(t *testing.T) {
 	}{
 		"classes":     {exploration(), []string{"same top class", "top-1 accuracy", "the smallest with 99 %", "left of the multiply-adds", "macs=0.5"}, "signal to noise in dB"},
 		"others":      {unclassed(), []string{"signal to noise in dB"}, "the smallest with"},
+		"embeddings":  {judged(verify.Cosine, 0.995, 0.94), []string{"mean cosine", "the smallest with 0.99", "cosine 0.9950"}, "in dB"},
+		"language":    {judged(verify.KL, 0.01, 0.2), []string{"KL divergence of the next token", "KL 0.2000"}, "in dB"},
 		"predictions": {unmeasured(), []string{"predicted loss", "least possible"}, "signal to noise"},
 	} {
 		svg, err := ExplorationPicture(c.e, nil)

@@ -13,7 +13,7 @@ import (
 
 // ExplorationPicture draws the frontier as SVG: what is left of the resource against what is
 // kept of the model's behaviour, as far as that was measured: the agreement of top classes,
-// and with labels the accuracy; else the signal to noise ratio; else the predicted loss. A point leads
+// and with labels the accuracy; the cosine of embeddings; the divergence of next tokens; else the signal to noise ratio; else the predicted loss. A point leads
 // where link says, given its place in the exploration; a nil link leads nowhere.
 func ExplorationPicture(e *compress.Exploration, link func(point int) string) ([]byte, error) {
 	p := chart.Plot{
@@ -21,6 +21,8 @@ func ExplorationPicture(e *compress.Exploration, link func(point int) string) ([
 		X: "left of the " + map[compress.Resource]string{compress.MACs: "multiply-adds", compress.Params: "parameters", compress.Bytes: "bytes", compress.RunTime: "time"}[e.Over],
 	}
 	agreement := seriesOf(e, "same top class", func(q *compress.Point) *float64 { return q.Agreement }, link)
+	cosines := seriesOf(e, "cosine", valueOf(verify.Cosine), link)
+	divergences := seriesOf(e, "KL divergence", valueOf(verify.KL), link)
 	ratios := seriesOf(e, "signal to noise", drawable, link)
 	losses := seriesOf(e, "predicted", func(q *compress.Point) *float64 { return &q.Loss }, link)
 	switch {
@@ -29,9 +31,17 @@ func ExplorationPicture(e *compress.Exploration, link func(point int) string) ([
 		if accuracy := seriesOf(e, "top-1 accuracy", accuracyAfter, nil); len(accuracy.X) > 0 {
 			p.Series = append(p.Series, accuracy)
 		}
-		if q := e.Smallest(Kept()); q != nil {
+		if q := e.Smallest(Kept(e)); q != nil {
 			p.Mark = &chart.Mark{X: shareOf(e, q), Y: *q.Agreement, Name: "the smallest with 99 %"}
 		}
+	case len(cosines.X) > 0:
+		p.Y, p.Series = "mean cosine", []chart.Series{cosines}
+		if q := e.Smallest(Kept(e)); q != nil {
+			v, _ := q.Value(verify.Cosine)
+			p.Mark = &chart.Mark{X: shareOf(e, q), Y: v, Name: "the smallest with 0.99"}
+		}
+	case len(divergences.X) > 0:
+		p.Y, p.Series = "KL divergence of the next token", []chart.Series{divergences}
 	case len(ratios.X) > 0:
 		p.Y, p.Series = "signal to noise in dB", []chart.Series{ratios}
 	case len(losses.X) > 0:
@@ -60,6 +70,17 @@ func seriesOf(e *compress.Exploration, name string, value func(*compress.Point) 
 		}
 	}
 	return s
+}
+
+// valueOf reads a measure of a point.
+func valueOf(m verify.Measure) func(q *compress.Point) *float64 {
+	return func(q *compress.Point) *float64 {
+		v, measured := q.Value(m)
+		if !measured {
+			return nil
+		}
+		return &v
+	}
 }
 
 // drawable is the signal to noise ratio of a point where it can be drawn.

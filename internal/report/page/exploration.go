@@ -48,7 +48,11 @@ func explored(e *compress.Exploration) []block {
 		return out
 	}
 	out = append(out, text("All ran beside the original on %s of %s that calibration did not see.", number(e.Samples, "sample"), e.Data))
-	if p := e.Smallest(report.Kept()); p != nil {
+	switch p := e.Smallest(report.Kept(e)); {
+	case p == nil:
+	case p.Agreement == nil:
+		out = append(out, text("The smallest that %s has %s of the %s left.", report.KeptText(e), report.Percent(p.Budget), resource(e.Over)))
+	default:
 		low, _ := verify.Wilson(*p.Agreement, e.Samples)
 		out = append(out, text("The smallest that gives the same answer for 99 %% of these samples has %s of the %s left (%s; of all such samples it is at least %s, with 97.5 %% confidence).",
 			report.Percent(p.Budget), resource(e.Over), exact(*p.Agreement), report.Percent(low)))
@@ -96,7 +100,10 @@ func kept(e *compress.Exploration, p *compress.Point) string {
 		return fmt.Sprintf("Nothing was measured of it; the predicted loss is %s.", small(p.Loss))
 	}
 	var out []string
-	if p.Agreement != nil {
+	if p.Judged != nil && p.Judged.Text != "" {
+		return p.Judged.Text
+	}
+	if p.Agreement != nil { // told by an earlier version
 		low, high := verify.Wilson(*p.Agreement, e.Samples)
 		out = append(out, fmt.Sprintf("%s of %s get the same answer (95 %% interval: %s to %s)", exact(*p.Agreement), number(e.Samples, "sample"), report.Percent(low), report.Percent(high)))
 	}

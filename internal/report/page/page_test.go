@@ -328,6 +328,17 @@ func TestExploration(t *testing.T) {
 			[]string{"0 of them can be reached"},
 			[]string{"<svg", `class="choice"`},
 		},
+		"embeddings": {
+			func(e *compress.Exploration) {
+				for i := range e.Points {
+					e.Points[i].Agreement, e.Points[i].Accuracy = nil, nil
+					v := 1 - 0.004*float64(i)
+					e.Points[i].Judged = &verify.Judged{Measure: verify.Cosine, Value: &v, Text: "Its embeddings keep a mean cosine."}
+				}
+			},
+			[]string{"The smallest that keeps a cosine of 0.99 on these samples has 50.0 % of the multiply-adds left.", "<p>Its embeddings keep a mean cosine.</p>", "cosine 0.9920"},
+			[]string{"same answer for 99"},
+		},
 		"of time": {
 			func(e *compress.Exploration) { e.Over = compress.RunTime },
 			[]string{"This makes such a model; its ranks may differ"},
