@@ -100,7 +100,7 @@ race: setup
 	CGO_ENABLED=1 go test -race ./internal/calib ./internal/feed ./internal/ordered ./internal/ort/... \
 		./internal/provenance ./verify
 	CGO_ENABLED=1 go test -race -run '$(CONCURRENT)' -timeout 20m \
-		./cmd/onnx-compress ./compress ./internal/refit ./internal/tune ./linalg ./onnxio
+		./compress ./internal/refit ./internal/tune ./linalg ./onnxio
 
 # Every fuzz target in turn; as many side by side as there are processors.
 FUZZ_TIME ?= 10m
