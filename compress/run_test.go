@@ -267,6 +267,7 @@ func TestOriginalThatDoesNotRun(t *testing.T) {
 	b := testmodels.NewBuilder(1, 17, 8)
 	x := b.Input("x", tensor.Float32, 1, 8)
 	n := b.Input("which", tensor.Int64, 1)
+	n = b.Node("Add", []string{n, b.Ints("beyond", 5)})
 	b.Node("Add", []string{b.Linear(x, 8, 8, false), b.Node("Gather", []string{b.Random("table", 0, 1, 1, 8), n})})
 	b.Output(b.Rename("y"), tensor.Float32, 1, 8)
 	for name, m := range map[string]*onnxio.Model{"custom": zoo(t, "custom_operator"), "picky": built(t, b)} {
