@@ -38,6 +38,10 @@ func TestForInt8(t *testing.T) {
 	if _, err := Run(context.Background(), in(t), zoo(t, "cnn"), o); !errors.As(err, new(*UsageError)) || !strings.Contains(err.Error(), "about int8 models") {
 		t.Errorf("a target of latency without int8 models: %v", err)
 	}
+	o.Source = nil
+	if _, err := Run(context.Background(), in(t), zoo(t, "cnn"), o); !errors.As(err, new(*UsageError)) || !strings.Contains(err.Error(), "samples for the ranges") {
+		t.Errorf("a target of latency without samples: %v", err)
+	}
 	added := 0.0
 	for _, s := range r.Sites {
 		if s.Rounding == nil && s.Method != Dense {

@@ -27,7 +27,13 @@ const timingRanges = 8
 // asInt8 are options that count time as that of int8 models, where the purpose is one and the quantizer is there; else the profile says
 // why not. The caller closes what they hold.
 func (o Options) asInt8(ctx context.Context, env *Environment, m *onnxio.Model, p *Profile) (Options, error) {
-	if o.For != ForCPUInt8 || o.Costs != nil || o.FromPlan != nil || env.library == nil || o.Source == nil {
+	if o.For != ForCPUInt8 || o.Costs != nil || o.FromPlan != nil {
+		return o, nil
+	}
+	if env.library == nil || o.Source == nil {
+		if o.latency() != nil {
+			return o, &UsageError{Err: errors.New("a target of latency is about int8 models here, which want ONNX Runtime, and samples for the ranges of activations")}
+		}
 		return o, nil
 	}
 	q, err := quantizedOriginal(ctx, env, m, o)
