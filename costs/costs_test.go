@@ -226,3 +226,35 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestEightBitsBesideBlocks: what is computed in eight bits beside blocks of channels is fitted for itself, and by the rest where none of
+// it was measured.
+func TestEightBitsBesideBlocks(t *testing.T) {
+	conv := func(out, in int) Piece {
+		return Piece{Op: "Conv", Type: "int8", Out: out, In: in, Window: []int{3, 3}, Groups: 1, Reads: []int{1, in, 8, 8}, Writes: []int{1, out, 8, 8}}
+	}
+	var whole, odd []Point
+	for _, n := range []int{16, 32, 48, 64} {
+		whole = append(whole, Point{conv(n, n), float64(n * n)})
+		odd = append(odd, Point{conv(n+1, n), 3 * float64(n*n)})
+	}
+	at := Machine{Processor: "a", Runtime: "b", Provider: "c", Threads: 1, Batch: 1}
+	ask := func(points []Point) float64 {
+		t.Helper()
+		table, err := New(at, 0, []Model{{"d", 1}}, points)
+		if err != nil {
+			t.Fatal(err)
+		}
+		us, err := table.Node(conv(50, 48))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return us
+	}
+	if apart, alone := ask(append(odd, whole...)), ask(whole); !(apart > 2*alone) {
+		t.Errorf("%g µs beside blocks, %g where only blocks were measured", apart, alone)
+	}
+	if a, b := conv(50, 48).Kind(), conv(48, 48).Kind(); a != b+", beside blocks" {
+		t.Errorf("%q and %q", a, b)
+	}
+}

@@ -89,8 +89,17 @@ func (p Piece) check() error {
 	return nil
 }
 
-// Kind is what is fitted together: kernels that one routine of a runtime computes.
+// Kind is what is fitted together: kernels that one routine of a runtime computes. Those of eight bits are far slower where channels
+// are not in whole blocks.
 func (p Piece) Kind() string {
+	kind := p.routine()
+	if p.Type == "int8" && len(p.Window) > 0 && p.Groups == 1 && (p.Out%blocked > 0 || p.In%blocked > 0 && p.In > blocked) {
+		kind += ", beside blocks"
+	}
+	return kind
+}
+
+func (p Piece) routine() string {
 	switch rank := len(p.Window); {
 	case p.Op == "Gather":
 		return p.Op

@@ -148,13 +148,14 @@ func (t *Table) Node(p Piece) (float64, error) {
 	if us, ok := t.at[p.Key()]; ok {
 		return us, nil
 	}
-	kind := p.Kind()
-	for i := range t.Fits {
-		if t.Fits[i].Kind == kind {
-			return t.Fits[i].Micros(p), nil
+	for _, kind := range []string{p.Kind(), p.routine()} {
+		for i := range t.Fits {
+			if t.Fits[i].Kind == kind {
+				return t.Fits[i].Micros(p), nil
+			}
 		}
 	}
-	return 0, &MissingError{fmt.Sprintf("%s (kind %q)", p, kind)}
+	return 0, &MissingError{fmt.Sprintf("%s (kind %q)", p, p.Kind())}
 }
 
 // Measured tells whether a piece is a point of the table.
