@@ -3,13 +3,10 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/onnx-compress/onnx-compress/compress"
 )
 
 // int8 compresses classifiers for int8, and shows what both models keep and take as int8.
@@ -45,23 +42,14 @@ func (b *bench) int8() error {
 // int8Row runs one and prints what came of it.
 func (b *bench) int8Row(m trained, target string) error {
 	args := append([]string{b.model(m.file), "--target", target, "--for", "cpu-int8", "-o", b.file("small.onnx")}, m.samples...)
-	u, out, stderr, err := b.call(append(args, "--force", "-q", "--json")...)
+	u, r, refused, err := b.outcome(args...)
 	if err != nil {
 		return err
 	}
 	name := strings.TrimSuffix(m.file, ".onnx")
-	switch u.code {
-	case 0:
-	case exitUnmet:
-		words, _, _ := strings.Cut(stderr, "\n")
-		b.printf("| %s | %s | exit %d: %s | | | | | | |\n", name, target, u.code, words[strings.Index(words, ": ")+2:])
+	if refused != "" {
+		b.printf("| %s | %s | %s | | | | | | |\n", name, target, refused)
 		return nil
-	default:
-		return fmt.Errorf("%s: exit code %d: %s", b.command(args...), u.code, stderr)
-	}
-	r := new(compress.Result)
-	if err := json.Unmarshal(out, r); err != nil {
-		return err
 	}
 	if r.Int8 == nil {
 		return fmt.Errorf("%s: not judged as int8: %s", name, r.Unquantized)

@@ -67,8 +67,7 @@ func (b *bench) models() error {
 
 // row runs one and prints what came of it. Only codes that say something about the result are no errors.
 func (b *bench) row(m trained, samples []string) error {
-	args := b.whole(m, samples)
-	u, out, stderr, err := b.call(append(args, "--force", "-q", "--json")...)
+	u, r, refused, err := b.outcome(b.whole(m, samples)...)
 	if err != nil {
 		return err
 	}
@@ -76,18 +75,9 @@ func (b *bench) row(m trained, samples []string) error {
 	if samples != nil {
 		given = "its data"
 	}
-	switch u.code {
-	case 0:
-	case exitUnmet, exitDamage:
-		words, _, _ := strings.Cut(stderr, "\n")
-		b.printf("| %s | %s | exit %d: %s | | | | | | %.1f | %.0f |\n", name, given, u.code, words[strings.Index(words, ": ")+2:], u.seconds, u.peakMiB)
+	if refused != "" {
+		b.printf("| %s | %s | %s | | | | | | %.1f | %.0f |\n", name, given, refused, u.seconds, u.peakMiB)
 		return nil
-	default:
-		return fmt.Errorf("%s: exit code %d: %s", b.command(args...), u.code, stderr)
-	}
-	r := new(compress.Result)
-	if err := json.Unmarshal(out, r); err != nil {
-		return err
 	}
 	if float64(r.Output.MACs) > 0.7*float64(r.Input.MACs) {
 		return fmt.Errorf("%s is done, and %d of %d multiply-adds are left", name, r.Output.MACs, r.Input.MACs)
@@ -100,6 +90,25 @@ func (b *bench) row(m trained, samples []string) error {
 
 // The exit codes of a result that is not delivered.
 const exitUnmet, exitDamage = 3, 6
+
+// outcome runs the tool once: its result, or where there is none the code that says something about it, with the first of its words.
+// Other codes are errors.
+func (b *bench) outcome(args ...string) (u usage, r *compress.Result, refused string, err error) {
+	u, out, stderr, err := b.call(append(slices.Clone(args), "--force", "-q", "--json")...)
+	if err != nil {
+		return u, nil, "", err
+	}
+	switch u.code {
+	case 0:
+	case exitUnmet, exitDamage:
+		words, _, _ := strings.Cut(stderr, "\n")
+		return u, nil, fmt.Sprintf("exit %d: %s", u.code, words[strings.Index(words, ": ")+2:]), nil
+	default:
+		return u, nil, "", fmt.Errorf("%s: exit code %d: %s", b.command(args...), u.code, stderr)
+	}
+	r = new(compress.Result)
+	return u, r, "", json.Unmarshal(out, r)
+}
 
 // judged are the cells of a verification: the outputs' least ratio of signal to noise, same classes, accuracies.
 func judged(r *verify.Report) string {

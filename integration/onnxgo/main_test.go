@@ -1,40 +1,22 @@
 package main
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/integration/onnxgo/inmemory/inmemorytest"
-	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
 // TestOnnxGo: what onnx-go runs of the models that are written is what ONNX Runtime gives, and the rest it refuses in these words, which
 // docs/ways/go.md names.
 func TestOnnxGo(t *testing.T) {
-	for _, c := range []struct {
-		model   func() (*onnxio.Model, error)
-		method  string
-		refusal string // "" where it runs
-	}{
-		{testmodels.Fashion, "svd", ""},
-		{inmemorytest.Chain, "svd-in", ""},
-		{inmemorytest.Chain, "tucker2", ""},
-		{inmemorytest.Chain, "width", ""},
-		{inmemorytest.Chain, "svd", "bad arity for operation (have 2, want 3)"},
-		{inmemorytest.Chain, "spatial", "attribute pads ([]int64{1, 0, 1, 0}): Asymetric padding"},
-		{inmemorytest.Chain, "cp-window", "conv: 1 (kernel) * 3 (width) * 3 (height) must be"},
-	} {
-		m, err := c.model()
-		if err != nil {
-			t.Fatal(err)
-		}
-		far, err := inmemorytest.Far(t, m, c.method, run)
-		switch {
-		case c.refusal == "" && (err != nil || far > 1e-4):
-			t.Errorf("%s: %g of the largest value away, error %v", c.method, far, err)
-		case c.refusal != "" && (err == nil || !strings.Contains(err.Error(), c.refusal)):
-			t.Errorf("%s: error %v, want %q: see what docs/ways/go.md says", c.method, err, c.refusal)
-		}
-	}
+	inmemorytest.Hold(t, run, []inmemorytest.Case{
+		{Model: testmodels.Fashion, Method: "svd"},
+		{Model: inmemorytest.Chain, Method: "svd-in"},
+		{Model: inmemorytest.Chain, Method: "tucker2"},
+		{Model: inmemorytest.Chain, Method: "width"},
+		{Model: inmemorytest.Chain, Method: "svd", Refusal: "bad arity for operation (have 2, want 3)"},
+		{Model: inmemorytest.Chain, Method: "spatial", Refusal: "attribute pads ([]int64{1, 0, 1, 0}): Asymetric padding"},
+		{Model: inmemorytest.Chain, Method: "cp-window", Refusal: "conv: 1 (kernel) * 3 (width) * 3 (height) must be"},
+	})
 }

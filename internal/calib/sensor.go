@@ -31,11 +31,7 @@ func newSensor(s *rewrite.Site, memory int64, samples int) *sensor {
 	if pulled(s, memory) {
 		return &sensor{site: s, sum: moments.NewSum(1, s.Kernel.Cols()), through: &pullback{site: s}}
 	}
-	out := &sensor{site: s, sum: moments.NewSum(s.Kernel.Groups, s.Kernel.Rows())}
-	if thinnable(s) {
-		out.thin = moments.Pixels(s.Kernel.Out, s.Kernel.Groups, s.Geometry.Out...).Thin(samples)
-	}
-	return out
+	return &sensor{site: s, sum: moments.NewSum(s.Kernel.Groups, s.Kernel.Rows()), thin: moments.ThinOutputs(s, samples)}
 }
 
 // add sums the gradient of a run with respect to the site's output, where those positions

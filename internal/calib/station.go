@@ -37,20 +37,14 @@ type station struct {
 }
 
 func newStation(s *rewrite.Site, samples int) *station {
-	st := &station{site: s, pilot: moments.NewPilot(), wide: wide(s, samples), summations: map[string]moments.Summation{}}
-	if thinnable(s) {
-		st.thin = patches(s, s.Geometry.In).Thin(samples)
+	st := &station{
+		site: s, pilot: moments.NewPilot(), wide: wide(s, samples), summations: map[string]moments.Summation{}, thin: moments.ThinInputs(s, samples),
 	}
 	st.sums = moments.NewHalves(s.Kernel.Groups, s.Kernel.Cols(), st.pilot)
 	if s.View.Kind == rewrite.TableRows {
 		st.counts = make([]int64, s.Kernel.In)
 	}
 	return st
-}
-
-// thinnable tells whether a site has positions that can be left out.
-func thinnable(s *rewrite.Site) bool {
-	return s.View.Kind == rewrite.ConvPatches && !s.View.Transposed && s.Located
 }
 
 // wide tells whether a site is a plain matrix with more inputs K than the columns that so
@@ -123,7 +117,7 @@ func (st *station) add(ctx context.Context, w *worker, r *feed.Run, x tensor.Den
 		}
 		positions := summation.Positions(n)
 		if st.thin != nil {
-			positions = patches(st.site, shape[2:]).Positions(n)
+			positions = moments.Windows(st.site, shape[2:]).Positions(n)
 		}
 		st.saw(r, positions, x, weights)
 	})
@@ -257,7 +251,7 @@ func (st *station) cached(in []int, run int) moments.Summation {
 	const most = 8
 	st.planning.Lock()
 	defer st.planning.Unlock()
-	p := patches(st.site, in).Thinned(st.thin, run)
+	p := moments.Windows(st.site, in).Thinned(st.thin, run)
 	key := fmt.Sprint(in, p.PadBegin)
 	if p, ok := st.summations[key]; ok {
 		return p
@@ -272,15 +266,6 @@ func (st *station) cached(in []int, run int) moments.Summation {
 	made := summation(p)
 	st.summations[key] = made
 	return made
-}
-
-// patches are those of a convolution at a spatial size.
-func patches(s *rewrite.Site, in []int) moments.Patches {
-	v := s.View
-	return moments.Patches{
-		Channels: s.Kernel.In, Groups: s.Kernel.Groups, In: slices.Clone(in), Window: v.Window,
-		Strides: v.Strides, Dilations: v.Dilations, PadBegin: v.Lead(in), Out: v.Output(in),
-	}
 }
 
 // finish returns what the station saw, as the statistics of no site yet; or that it is of no use.

@@ -51,7 +51,7 @@ func House() Rules {
 			"internal/feed":                    {"samples", "internal/ort", "internal/ordered", "internal/outputs", "shapes"},
 			"internal/ordered":                 {},
 			"samples":                          {"graph", "internal/bounded", "internal/filekind", "internal/plaintext", "internal/suggest"},
-			"internal/moments":                 {"linalg", "tensor"},
+			"internal/moments":                 {"linalg", "rewrite"},
 			"rewrite":                          {"decomp", "shapes"},
 			"shapes":                           {"internal/compound"},
 			"internal/compound":                {"graph"},

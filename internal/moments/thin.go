@@ -67,6 +67,15 @@ func (t Thinning) first(axis, of, run int) int {
 	return max(min(int(at*float64(t[axis])), of-1), 0)
 }
 
+// Starts are the first positions that are summed in a run, along all axes: runs of the same sum the same.
+func (t Thinning) Starts(out []int, run int) []int {
+	starts := make([]int, len(t))
+	for i := range t {
+		starts[i] = t.first(i, out[i], run)
+	}
+	return starts
+}
+
 // Thinned returns the windows that are summed in a run.
 func (p Patches) Thinned(t Thinning, run int) Patches {
 	if t == nil {

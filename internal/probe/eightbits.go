@@ -52,8 +52,8 @@ type quantized struct {
 	err   error
 }
 
-// eight is the probe's model with its node in eight bits, from a value to a value.
-func (p *Probe) eight(parts graph.Parts, in string) (graph.Parts, string, error) {
+// eight is plain with the node in eight bits, from values of float32 to such.
+func (p *Probe) eight(parts graph.Parts, _ tensor.Type, in string) (graph.Parts, string, error) {
 	q := &quantized{parts: parts}
 	q.parts.Opsets = slices.Clone(parts.Opsets)
 	for i, o := range q.parts.Opsets {
@@ -62,7 +62,6 @@ func (p *Probe) eight(parts graph.Parts, in string) (graph.Parts, string, error)
 		}
 	}
 	q.parts.IR = max(parts.IR, 7)
-	q.parts.Initializers = nil
 	out := piece + "out"
 	if p.Eight == Dynamic {
 		q.dynamic(p, in, out)
@@ -71,7 +70,7 @@ func (p *Probe) eight(parts graph.Parts, in string) (graph.Parts, string, error)
 	q.scalar("scale", tensor.Float32, 1./64)
 	q.scalar("zero", tensor.Uint8, 128)
 	in = q.rounded(front, in)
-	if blocked := p.blocked(); blocked && !p.Piece.Raw {
+	if p.fronted() {
 		in = q.rounded(front+"of.", q.convolve(front, in, feeder, p.Piece.Reads[1]))
 	}
 	out = q.activated(p, q.static(p, in, out))

@@ -47,19 +47,36 @@ func (p *Probe) model() (data []byte, input map[string]tensor.Dense, err error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	if p.Piece.Type == Int8 {
-		return p.eightModel()
-	}
-	reads, kind := p.Piece.Reads, t
+	reads, kind, build := p.Piece.Reads, t, p.plain
 	if p.Piece.Op == "Gather" {
 		kind = tensor.Int64
 	}
-	parts := graph.Parts{IR: p.IR, Opsets: p.Opsets, Name: "probe", Initializers: p.Constants}
-	in, out := front+"in", piece+"out"
-	if blocked := p.blocked(); blocked && !p.Piece.Raw {
+	if p.fronted() {
 		reads = append([]int{reads[0], feeder}, reads[2:]...)
+	}
+	if p.Piece.Type == Int8 {
+		build = p.eight
+	}
+	parts, out, err := build(graph.Parts{IR: p.IR, Opsets: p.Opsets, Name: "probe"}, t, front+"in")
+	if err != nil {
+		return nil, nil, err
+	}
+	parts.Inputs = []graph.Value{graph.NewValue(front+"in", kind, graph.Sizes(reads))}
+	parts.Outputs = []graph.Value{graph.NewValue(out, t, nil)}
+	if data, err = parts.Marshal(); err != nil {
+		return nil, nil, err
+	}
+	given, err := numbers(kind, reads)
+	return data, map[string]tensor.Dense{front + "in": given}, err
+}
+
+// plain is the probe's model with its node as it is, of a type, from a value to a value.
+func (p *Probe) plain(parts graph.Parts, t tensor.Type, in string) (graph.Parts, string, error) {
+	parts.Initializers = p.Constants
+	out := piece + "out"
+	if p.fronted() {
 		if err := p.convolve(&parts, front, in, front+"out", feeder, p.Piece.Reads[1], t); err != nil {
-			return nil, nil, err
+			return parts, "", err
 		}
 		in = front + "out"
 	}
@@ -79,42 +96,20 @@ func (p *Probe) model() (data []byte, input map[string]tensor.Dense, err error) 
 	}
 	if p.blocked() {
 		if err := p.convolve(&parts, behind, out, behind+"out", p.Piece.Writes[1], feeder, t); err != nil {
-			return nil, nil, err
+			return parts, "", err
 		}
 		out = behind + "out"
 	}
-	parts.Inputs = []graph.Value{graph.NewValue(front+"in", kind, graph.Sizes(reads))}
-	parts.Outputs = []graph.Value{graph.NewValue(out, t, nil)}
-	if data, err = parts.Marshal(); err != nil {
-		return nil, nil, err
-	}
-	given, err := numbers(kind, reads)
-	return data, map[string]tensor.Dense{front + "in": given}, err
-}
-
-// eightModel is model where the node is computed in eight bits.
-func (p *Probe) eightModel() (data []byte, input map[string]tensor.Dense, err error) {
-	reads := p.Piece.Reads
-	if p.blocked() && !p.Piece.Raw && p.Eight == Static {
-		reads = append([]int{reads[0], feeder}, reads[2:]...)
-	}
-	parts, out, err := p.eight(graph.Parts{IR: p.IR, Opsets: p.Opsets, Name: "probe"}, front+"in")
-	if err != nil {
-		return nil, nil, err
-	}
-	parts.Inputs = []graph.Value{graph.NewValue(front+"in", tensor.Float32, graph.Sizes(reads))}
-	parts.Outputs = []graph.Value{graph.NewValue(out, tensor.Float32, nil)}
-	if data, err = parts.Marshal(); err != nil {
-		return nil, nil, err
-	}
-	given, err := numbers(tensor.Float32, reads)
-	return data, map[string]tensor.Dense{front + "in": given}, err
+	return parts, out, nil
 }
 
 // blocked tells whether the runtime has a layout of blocks for the piece.
 func (p *Probe) blocked() bool {
 	return len(p.Piece.Reads) == 4 && len(p.Piece.Writes) == 4 && p.Piece.Op == "Conv"
 }
+
+// fronted tells whether a node stands in front of the piece.
+func (p *Probe) fronted() bool { return p.blocked() && !p.Piece.Raw }
 
 // convolve appends a convolution with one tap.
 func (p *Probe) convolve(parts *graph.Parts, name, in, out string, from, to int, t tensor.Type) error {

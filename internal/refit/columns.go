@@ -37,8 +37,8 @@ func (l *layouts) of(x, y []int, run int) (*layout, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	name := fmt.Sprint(x, y)
-	if l.thin != nil {
-		name = fmt.Sprint(name, run)
+	if len(y) == 2+len(l.thin) {
+		name = fmt.Sprint(name, l.thin.Starts(y[2:], run))
 	}
 	if found, ok := l.kept[name]; ok {
 		return found, nil
@@ -128,7 +128,7 @@ func (l *layouts) conv(x, y []int, run int, wrong error) (*layout, error) {
 	if len(x) != 2+len(v.Window) || x[1] != s.Kernel.In || x[0] != y[0] || !slices.Equal(y[2:], v.Output(x[2:])) {
 		return nil, wrong
 	}
-	p := patches(s, x[2:]).Thinned(l.thin, run)
+	p := moments.Windows(s, x[2:]).Thinned(l.thin, run)
 	sum, cross := moments.Conv, moments.ConvCross
 	if v.Transposed {
 		sum, cross = moments.Transposed, moments.TransposedCross
@@ -137,15 +137,6 @@ func (l *layouts) conv(x, y []int, run int, wrong error) (*layout, error) {
 		x: sum(p), y: moments.Direct(moments.Pixels(s.Kernel.Out, s.Kernel.Groups, p.Out...)), xy: cross(p, s.Kernel.Out),
 		nx: x[0], ny: x[0], nxy: x[0],
 	}, nil
-}
-
-// patches are those of a convolution at a spatial size.
-func patches(s *rewrite.Site, in []int) moments.Patches {
-	v := s.View
-	return moments.Patches{
-		Channels: s.Kernel.In, Groups: s.Kernel.Groups, In: slices.Clone(in), Window: v.Window,
-		Strides: v.Strides, Dilations: v.Dilations, PadBegin: v.Lead(in), Out: slices.Clone(v.Output(in)),
-	}
 }
 
 // unfilled takes the filler off the end of a batch of size samples of which count are real. It is false where filler

@@ -1,8 +1,6 @@
 package refit
 
-import (
-	"github.com/onnx-compress/onnx-compress/tensor"
-)
+import "github.com/onnx-compress/onnx-compress/tensor"
 
 // Multiply-adds of a refit, in units of one in float32 by a large product of matrices. They are estimates, which nothing but what is
 // said of the progress goes by.

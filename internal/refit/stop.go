@@ -59,13 +59,8 @@ func (w *walk) begin(k int) (*stop, error) {
 // alone decides on most of its weights.
 const fewest = 0.25
 
-// thin says which positions of a site's output are summed. It is the same for sites that see the same columns.
-func (w *walk) thin(s *rewrite.Site) moments.Thinning {
-	if s.View.Kind != rewrite.ConvPatches || s.View.Transposed || !s.Located {
-		return nil
-	}
-	return patches(s, s.Geometry.In).Thin(w.samples)
-}
+// thin says which positions of a site are summed. It is the same for sites that see the same columns.
+func (w *walk) thin(s *rewrite.Site) moments.Thinning { return moments.ThinInputs(s, w.samples) }
 
 // left says why a site is not to be solved whatever it reads, empty where it may be.
 func (w *walk) left(c *Choice) string {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/graph"
@@ -31,8 +32,34 @@ func Chain() (*onnxio.Model, error) {
 	return b.Model()
 }
 
-// Far compresses a model by a method, and returns how far what a runtime gives lies from what ONNX Runtime gives, as a share of the largest value.
-func Far(t *testing.T, m *onnxio.Model, method string, run func(model []byte, input tensor.Dense) ([]float32, error)) (far float64, err error) {
+// Case is a model and a method to compress it by.
+type Case struct {
+	Model   func() (*onnxio.Model, error)
+	Method  string
+	Refusal string // the words by which the runtime refuses what comes of it, "" where that runs
+}
+
+// Hold compresses models and has a runtime run them: it gives what ONNX Runtime does, or refuses a model in the words of its case, which
+// docs/ways/go.md names.
+func Hold(t *testing.T, run func(model []byte, input tensor.Dense) ([]float32, error), cases []Case) {
+	t.Helper()
+	for _, c := range cases {
+		m, err := c.Model()
+		if err != nil {
+			t.Fatal(err)
+		}
+		far, err := far(t, m, c.Method, run)
+		switch {
+		case c.Refusal == "" && (err != nil || far > 1e-4):
+			t.Errorf("%s: %g of the largest value away, error %v", c.Method, far, err)
+		case c.Refusal != "" && (err == nil || !strings.Contains(err.Error(), c.Refusal)):
+			t.Errorf("%s: error %v, want %q: see what docs/ways/go.md says", c.Method, err, c.Refusal)
+		}
+	}
+}
+
+// far compresses a model by a method, and returns how far what a runtime gives lies from what ONNX Runtime gives, as a share of the largest value.
+func far(t *testing.T, m *onnxio.Model, method string, run func(model []byte, input tensor.Dense) ([]float32, error)) (far float64, err error) {
 	t.Helper()
 	small, input, err := inmemory.Compressed(context.Background(), m, method)
 	if err != nil {
