@@ -74,9 +74,10 @@ def sizes(dims, name):
 
 
 def words(model, name):
-    """How many rows the table has that an input's numbers are looked up in; as many as a byte has values where that is not plain."""
+    """How many rows the table has that an input's numbers are looked up in; the fewest of any table where that is not plain, and as many as a byte has values without one."""
     tables = {t.name: t.dims[0] for t in model.graph.initializer if len(t.dims) == 2}
-    return min([tables[n.input[0]] for n in model.graph.node if n.op_type == "Gather" and n.input[1] == name and n.input[0] in tables], default=255)
+    looked = [(n.input[1], tables[n.input[0]]) for n in model.graph.node if n.op_type == "Gather" and n.input[0] in tables]
+    return min([rows for by, rows in looked if by == name] or [rows for _, rows in looked], default=255)
 
 
 def inputs(model):

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
@@ -14,7 +13,9 @@ import (
 // that had lost more than 10 points was below: ResNet-20 by svd has 11.1, 9.8, 4.6 and 2.9 dB at 0.95, 0.9, 0.8 and 0.6, and 89, 81,
 // 62 and 23 % of the photos right, of 91 %; ResNet-56 12.8, 9.6 and 4.6 dB at 0.95, 0.85 and 0.7, and 90, 86 and 60 %, of 90 %;
 // EfficientNet-Lite0 5.7 dB at 0.95, and 30 % of 90 %. SqueezeNet, whose scores have much in common, keeps 14.8 dB at 0.95, but the
-// class of 38 % of the random inputs and of 56 % of the photos.
+// class of 38 % of the random inputs and of 56 % of the photos. Of texts, random tokens tell as much: MiniLM has 12.4, 6.0, 1.9 and
+// -0.2 dB at 0.97, 0.9, 0.8 and 0.7 on them, and a mean cosine of 0.985, 0.917, 0.763 and 0.600 on sentences; SmolLM2-135M at 0.97, whose
+// scores have much in common, 15.1 dB, but names the same next token in 7 % of the places by chance, and in 12 % of those of texts.
 const (
 	leastSNR       = 10
 	leastAgreement = 0.5
@@ -23,14 +24,18 @@ const (
 // DamageError says that random inputs show a model to be destroyed, of which no real data was there to judge. Nothing is written.
 type DamageError struct {
 	// Output is the output that shows it: by SNR, its signal to noise ratio in dB, or where that is nil by Agreement, the share
-	// of random inputs for which both models name the same class.
+	// of random inputs for which both models name the same class, or of positions in random texts for which they name the same Token.
 	Output    string
 	SNR       *float64
 	Agreement float64
+	Token     bool
 }
 
 func (e *DamageError) Error() string {
 	found := fmt.Sprintf("the same top class for %s of them, less than %s", verify.Agreement.Text(e.Agreement), verify.Agreement.Text(leastAgreement))
+	if e.Token {
+		found = fmt.Sprintf("the same token at %s of their positions, less than %s", verify.Agreement.Text(e.Agreement), verify.Agreement.Text(leastAgreement))
+	}
 	if e.SNR != nil {
 		found = fmt.Sprintf("a signal to noise ratio of %s, less than %s", verify.SNR.Text(*e.SNR), verify.SNR.Text(leastSNR))
 	}
@@ -55,20 +60,16 @@ func damaged(r *verify.Report) error {
 	if worst != nil {
 		return worst
 	}
-	broken := func(o verify.Output) bool { return o.Name == r.Classes.Output && o.NonFiniteOriginal > 0 } // without a class of its own
-	if c := r.Classes; c != nil && c.Agreement < leastAgreement && !slices.ContainsFunc(r.Outputs, broken) {
+	if c := r.Classes; c != nil && c.Agreement < leastAgreement && names(r, c.Output) {
 		return &DamageError{Output: c.Output, Agreement: c.Agreement}
+	}
+	if l := r.Language; l != nil && l.Agreement.Value < leastAgreement && names(r, l.Output) {
+		return &DamageError{Output: l.Output, Agreement: l.Agreement.Value, Token: true}
 	}
 	return nil
 }
 
-// tells reports whether random inputs tell enough of a model to refuse it: where its inputs are numbers. Words by chance are no text, and of
-// other indices and conditions, such as masks, there is one value alone in them.
-func tells(inputs []samples.InputSpec) bool {
-	for _, in := range inputs {
-		if !in.Type.IsFloat() && len(in.Shape) > 0 {
-			return false
-		}
-	}
-	return len(inputs) > 0
+// names tells whether all of the original's numbers at an output say something: those that are not finite name no class.
+func names(r *verify.Report, output string) bool {
+	return !slices.ContainsFunc(r.Outputs, func(o verify.Output) bool { return o.Name == output && o.NonFiniteOriginal > 0 })
 }

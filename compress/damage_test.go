@@ -7,8 +7,6 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
-	"github.com/onnx-compress/onnx-compress/samples"
-	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
@@ -25,6 +23,8 @@ func TestDamaged(t *testing.T) {
 		"near":            {verify.Report{Outputs: []verify.Output{{Name: "y", SNR: snr(10)}}, Classes: classes(0.5)}, ""},
 		"far":             {verify.Report{Outputs: []verify.Output{{Name: "y", SNR: snr(9.9)}, {Name: "z", SNR: snr(2.5)}}}, `output "z" has a signal to noise ratio of 2.5 dB, less than 10 dB`},
 		"other classes":   {verify.Report{Outputs: []verify.Output{{Name: "y", SNR: snr(20)}}, Classes: classes(0.375)}, "the same top class for 37.5 % of them, less than 50 %"},
+		"other tokens":    {verify.Report{Outputs: []verify.Output{{Name: "y", SNR: snr(20)}}, Language: &verify.Language{Output: "y", Agreement: verify.Estimate{Value: 0.25}}}, "the same token at 25 % of their positions, less than 50 %"},
+		"same tokens":     {verify.Report{Outputs: []verify.Output{{Name: "y", SNR: snr(20)}}, Language: &verify.Language{Output: "y", Agreement: verify.Estimate{Value: 0.5}}}, ""},
 		"equal":           {verify.Report{Outputs: []verify.Output{{Name: "y"}}, Classes: classes(1)}, ""},
 		"counts nothing":  {verify.Report{Outputs: []verify.Output{{Name: "y", SNR: snr(math.Inf(-1)), Ignored: true}}}, ""},
 		"nothing to tell": {verify.Report{}, ""},
@@ -34,23 +34,6 @@ func TestDamaged(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		} else if c.want != "" {
 			testkit.WantError(t, err, c.want, "Options.AcceptDamage")
-		}
-	}
-	spec := func(typ tensor.Type, shape ...int) samples.InputSpec {
-		return samples.InputSpec{Name: "x", Type: typ, Shape: shape}
-	}
-	for _, c := range []struct {
-		inputs []samples.InputSpec
-		want   bool
-	}{
-		{[]samples.InputSpec{spec(tensor.Float32, -1, 3)}, true},
-		{[]samples.InputSpec{spec(tensor.Float32, -1, 3), spec(tensor.Int64)}, true},
-		{[]samples.InputSpec{spec(tensor.Int64, -1, 3)}, false},
-		{[]samples.InputSpec{spec(tensor.Float32, -1, 3), spec(tensor.Bool, -1, 3)}, false},
-		{nil, false},
-	} {
-		if got := tells(c.inputs); got != c.want {
-			t.Errorf("random inputs for %v tell something: %v", c.inputs, got)
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
@@ -109,17 +108,14 @@ func (d *Delivered) verify(ctx context.Context, st *stage, a *Analysis, o Option
 		return nil
 	}
 	src, held, evidence := o.Source, a.Verify, verify.Unseen
+	var random *noise
 	if src == nil {
-		evidence = verify.Random
-		s, err := newNoise(a.model, o.InputShapes, o.Seed)
-		if err != nil {
+		var err error
+		if random, err = newNoise(a.model, o.InputShapes, o.Seed); err != nil {
 			d.Unverified = err.Error()
 			return nil
 		}
-		src = s
-		for i := range s.Len() {
-			held = append(held, i)
-		}
+		src, held, evidence = random, firstOf(random.Len(), random.Len()), verify.Random
 	}
 	if len(held) == 0 {
 		d.Unverified = fmt.Sprintf("all %d samples were used for calibration; give more, or lower %s", src.Len(), OptionCalibSamples)
@@ -134,7 +130,7 @@ func (d *Delivered) verify(ctx context.Context, st *stage, a *Analysis, o Option
 		if err := broken(r); err != nil || o.Source != nil {
 			return err
 		}
-		return d.unjudged(a, o, r)
+		return d.unjudged(random, o, r)
 	case ctx.Err() == nil && o.Source == nil && errors.As(err, &original):
 		// The model is not at fault for what it cannot do with random inputs, or in
 		// this runtime.
@@ -145,14 +141,13 @@ func (d *Delivered) verify(ctx context.Context, st *stage, a *Analysis, o Option
 }
 
 // unjudged judges by random inputs a model that no real data judged, and says so.
-func (d *Delivered) unjudged(a *Analysis, o Options, r *verify.Report) error {
+func (d *Delivered) unjudged(random *noise, o Options, r *verify.Report) error {
 	if d.Assembled.Tuning != nil { // which real data judged
 		return nil
 	}
 	d.Unjudged = unjudged
-	inputs, err := samples.Inputs(a.model)
-	if err != nil || o.AcceptDamage || !tells(inputs) {
-		return err
+	if o.AcceptDamage || !random.tells() {
+		return nil
 	}
 	return damaged(r)
 }

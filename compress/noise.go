@@ -27,7 +27,7 @@ type noise struct {
 
 // newNoise returns the source for m, or an error that says which input no random
 // numbers can be made for. given has shapes of inputs that the model leaves open.
-func newNoise(m *onnxio.Model, given map[string][]int, seed uint64) (samples.Source, error) {
+func newNoise(m *onnxio.Model, given map[string][]int, seed uint64) (*noise, error) {
 	inputs, err := samples.Inputs(m)
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func newNoise(m *onnxio.Model, given map[string][]int, seed uint64) (samples.Sou
 	if err := checkNoise(inputs, concrete); err != nil {
 		return nil, fmt.Errorf("no samples were given and none can be made up: %w", err)
 	}
-	n := noise{inputs, concrete, vocabularies(m, concrete), seed}
+	n := &noise{inputs, concrete, vocabularies(m, concrete), seed}
 	if _, err := n.Sample(0); err != nil {
 		return nil, fmt.Errorf("no samples were given and none can be made up: %w", err)
 	}
@@ -69,12 +69,17 @@ func checkNoise(inputs []samples.InputSpec, concrete map[string][]int) error {
 	return nil
 }
 
-func (n noise) Len() int { return noiseSamples }
+// tells reports whether the samples differ, and so tell enough of a model to refuse it: where all inputs are ones, they tell of one point alone.
+func (n *noise) tells() bool {
+	return slices.ContainsFunc(n.inputs, func(in samples.InputSpec) bool { return n.rows[in.Name] > 1 || in.Type.IsFloat() })
+}
 
-func (n noise) Describe() string { return "random inputs" }
+func (n *noise) Len() int { return noiseSamples }
+
+func (n *noise) Describe() string { return "random inputs" }
 
 // Sample draws every input anew from the seed and the sample's number.
-func (n noise) Sample(i int) (samples.Sample, error) {
+func (n *noise) Sample(i int) (samples.Sample, error) {
 	random := rand.New(rand.NewPCG(n.seed, uint64(i)))
 	s := samples.Sample{Name: fmt.Sprintf("random %d", i), Label: -1, Whole: true, Inputs: map[string]tensor.Dense{}}
 	for _, in := range n.inputs {

@@ -132,6 +132,36 @@ func TestNoiseLooksUp(t *testing.T) {
 	}
 }
 
+// Samples that are all the same tell nothing of a model: numbers, and rows of a table that has several, differ.
+func TestNoiseTells(t *testing.T) {
+	for name, c := range map[string]struct {
+		typ  tensor.Type
+		rows int // of the table that the input's numbers are looked up in, if any
+		want bool
+	}{
+		"numbers":       {tensor.Float32, 0, true},
+		"tokens":        {tensor.Int64, 30, true},
+		"one row":       {tensor.Int64, 1, false},
+		"other indices": {tensor.Int64, 0, false},
+		"conditions":    {tensor.Bool, 0, false},
+	} {
+		b := testmodels.NewBuilder(1, 17, 8)
+		x := b.Input("x", c.typ, 1, 5)
+		if c.rows > 0 {
+			b.Output(b.Node("Gather", []string{b.Weight("table", c.rows, c.rows, 4), x}), tensor.Float32, 1, 5, 4)
+		} else {
+			b.Output(b.Node("Identity", []string{x}), c.typ, 1, 5)
+		}
+		n, err := newNoise(built(t, b), nil, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := n.tells(); got != c.want {
+			t.Errorf("%s: random inputs tell something: %v", name, got)
+		}
+	}
+}
+
 func TestNoiseNeedsShapes(t *testing.T) {
 	m := oneInput(t, tensor.Float32, "N", "T")
 	_, err := newNoise(m, nil, 1)
