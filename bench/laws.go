@@ -24,6 +24,17 @@ func (b *bench) laws() error {
 	return nil
 }
 
+// kills has the program killed at 200 random moments, and run on disks that are too small.
+func (b *bench) kills() error {
+	const pattern = "TestKills|TestFullDisk"
+	cmd := exec.CommandContext(b.ctx, "go", "test", "-v", "-count=1", "-timeout=60m", "-run", pattern, "./cmd/onnx-compress")
+	cmd.Env = append(os.Environ(), "ONNX_COMPRESS_REQUIRE=1", "ONNX_COMPRESS_KILLS=200")
+	text, err := cmd.CombinedOutput()
+	b.printf("Each kill is of a run that writes another output over one that is there; afterwards the file is the old or the new one, whole, and the next run leaves nothing but its output in the folders.\n\n"+
+		"```\nONNX_COMPRESS_REQUIRE=1 ONNX_COMPRESS_KILLS=200 go test -v -count=1 -timeout=60m -run '%s' ./cmd/onnx-compress\n%s```\n", pattern, text)
+	return err
+}
+
 // fuzzJobs is how many targets run side by side.
 const fuzzJobs = "5"
 

