@@ -20,6 +20,8 @@ runs() {
 layer layer compress --target params=0.5
 resnet18 resnet18 compress --target macs=0.5
 resnet18-svd resnet18 compress --target macs=0.5 --methods svd
+resnet18-quick resnet18 compress --target macs=0.5 --effort quick
+resnet18-thorough resnet18 compress --target macs=0.5 --effort thorough
 resnet50 resnet50 compress --target macs=0.7 --calib {}/images.npz --calib-samples 128 --verify-samples 32
 resnet50-svd resnet50 compress --target macs=0.7 --methods svd
 vit-b16 vit-b16 compress --target params=0.7 --calib {}/images.npz --calib-samples 32 --verify-samples 8

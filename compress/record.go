@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -53,6 +54,7 @@ func (o RunOptions) Recorded() (map[string]string, error) {
 		{"only", len(o.Select.Only) > 0, joined(slices.Sorted(slices.Values(o.Select.Only)))},
 		{"keep", len(o.Select.Keep) > 0, joined(slices.Sorted(slices.Values(o.Select.Keep)))},
 		{"search", true, o.Search},
+		{"effort", o.Effort != "" && o.Effort != decomp.Normal, string(o.Effort)},
 		{"for", o.For != "", string(o.For)},
 		{"rank-multiple", o.RankMultiple != 0, o.RankMultiple},
 		{"input-shapes", len(o.InputShapes) > 0, o.InputShapes},

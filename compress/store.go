@@ -126,7 +126,7 @@ func (s *store) spectrum(o *seen, m *decomp.Method) (decomp.Spectrum, error) {
 		return held, nil
 	}
 	if m.From != nil {
-		basis, err := MethodNamed(m.Basis)
+		basis, err := methodNamed(m.Effort, m.Basis)
 		if err != nil {
 			return nil, err
 		}

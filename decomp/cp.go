@@ -10,12 +10,13 @@ import (
 
 // cpScheme is one of the two chains that a sum of rank-one terms gives.
 type cpScheme struct {
-	name  string
-	split bool // every spatial axis has a vector of its own, else all of them share one
+	name   string
+	effort Effort
+	split  bool // every spatial axis has a vector of its own, else all of them share one
 }
 
-func cp() Method {
-	c := cpScheme{name: "cp", split: true}
+func cp(e Effort) Method {
+	c := cpScheme{name: "cp", effort: e, split: true}
 	return c.method(Method{
 		Basis: cpWindowName,
 		Title: "four factors by canonical polyadic decomposition, one depthwise factor for each axis",
@@ -31,8 +32,8 @@ func cp() Method {
 
 const cpWindowName = "cp-window"
 
-func cpWindow() Method {
-	c := cpScheme{name: cpWindowName}
+func cpWindow(e Effort) Method {
+	c := cpScheme{name: cpWindowName, effort: e}
 	return c.method(Method{
 		Title: "three factors by canonical polyadic decomposition, one depthwise factor for the whole window",
 		Doc: "Writes the kernel as a sum of r terms, each the outer product of one vector of output channels, one of input channels and one k×k " +

@@ -13,6 +13,7 @@ type cpGroup struct {
 	rungs []int // the ranks that a search looks at first, ascending
 	exact int   // the rank that rebuilds any kernel
 	known map[int]found[cpTerms]
+	work  float64 // by what limits of work are multiplied, in all
 
 	leading cpTerms // all leading terms of the tensor, largest first; found when they are first asked for
 }
@@ -72,27 +73,38 @@ func (c *cpGroup) search(r int) (found[cpTerms], error) {
 		return best, err
 	}
 	for _, x := range starts {
-		x, err := c.searched(x)
-		if unanswered(err) && (len(starts) > 1 || !math.IsInf(best.loss, 1)) {
-			continue // another start serves, or the rung below
-		}
-		if err != nil {
-			return best, err
-		}
-		if f := c.measured(x); f.loss < best.loss && f.loss <= c.energy {
-			best = f
+		for _, share := range c.shares() {
+			x, err := c.searched(x.clone(), share)
+			if unanswered(err) && (len(starts) > 1 || !math.IsInf(best.loss, 1)) {
+				continue // another start serves, or the rung below
+			}
+			if err != nil {
+				return best, err
+			}
+			if f := c.measured(x); f.loss < best.loss && f.loss <= c.energy {
+				best = f
+			}
 		}
 	}
 	return best, nil
 }
 
+// shares are the limits of work of the searches from one start, in those of normal effort. More sweeps may end at terms that are worse for
+// the metric: where there is work for more than one search, each begins anew.
+func (c *cpGroup) shares() []float64 {
+	if c.work > 1 {
+		return []float64{1, c.work - 1}
+	}
+	return []float64{c.work}
+}
+
 // searched sweeps from terms in whitened coordinates, and fits what comes of it under the metric.
-func (c *cpGroup) searched(x cpTerms) (cpTerms, error) {
-	x, err := c.swept(x, false)
+func (c *cpGroup) searched(x cpTerms, share float64) (cpTerms, error) {
+	x, err := c.swept(x, false, share)
 	if err != nil {
 		return x, err
 	}
-	return c.fitted(x, fitWork, 1, mostFits)
+	return c.fitted(x, fitWork, 1, mostFits, share)
 }
 
 // Effort at one rank: rounds as there is work for, each round of sweeps or of a descent counted in multiply-accumulates.
@@ -115,40 +127,41 @@ const (
 	hugeFit   = 1.5e10 // too much for even leastFits
 )
 
-func rounds(work, each float64, least, most int) int {
-	return max(least, min(most, int(work/each)))
+// rounds is how many rounds of so much work each are within a share of the work and of the most given, at least the least.
+func rounds(work, each float64, least, most int, share float64) int {
+	return max(least, int(share*min(work/each, float64(most))))
 }
 
-// swept sweeps from x, which may be near its best already.
-func (c *cpGroup) swept(x cpTerms, near bool) (cpTerms, error) {
+// swept sweeps from x, which may be near its best already, within a share of the limits.
+func (c *cpGroup) swept(x cpTerms, near bool, share float64) (cpTerms, error) {
 	r, wide := x.out.Rows, c.w.Rows+c.space.in
 	each := 2*float64(r)*float64(len(c.w.Data)) + float64(r)*float64(r)*float64(2*wide+r/2)
 	work := sweepWork
 	if c.space.metric != nil {
 		work = nearWork
 	}
-	sweeps := rounds(work, each, rounds(sweepMost, each, leastSweeps, sweepEnough), mostSweeps)
+	sweeps := rounds(work, each, rounds(sweepMost, each, leastSweeps, sweepEnough, share), mostSweeps, share)
 	if !c.space.light(r) {
 		if single, ok := c.space.newSingle(x); ok && single.alternate(sweeps, near) {
 			return single.terms(), nil
 		}
 	}
-	x, _, err := c.space.alternate(x, cpEffort{sweeps: sweeps, gain: sweepGain})
+	x, _, err := c.space.alternate(x, cpEffort{sweeps: sweeps, gain: sweepGain / share})
 	return x, err
 }
 
 // fitted descends under the metric, where it is more than what sweeps see, and leaves the last factor the best for the
 // others, which is all that it does where there is no work left for more.
-func (c *cpGroup) fitted(x cpTerms, work float64, least, most int) (cpTerms, error) {
+func (c *cpGroup) fitted(x cpTerms, work float64, least, most int, share float64) (cpTerms, error) {
 	r, k := float64(x.out.Rows), float64(c.w.Cols)
 	each := r * k * (k + r)
-	evaluations := rounds(work, each, least, most)
+	evaluations := rounds(work, each, least, most, share)
 	if c.space.metric == nil || each > hugeFit || evaluations < 2 {
 		x = x.clone()
 		_, err := c.space.finished(x)
 		return x, err
 	}
-	return c.space.fit(x, evaluations)
+	return c.space.fit(x, effort{evaluations: evaluations, gain: fitGain / share})
 }
 
 // starts returns the terms from which a rank is searched, in whitened coordinates: the leading terms of the tensor. Where

@@ -28,7 +28,7 @@ const (
 )
 
 // fit lowers the loss under the metric from x. It returns x with a better D where nothing else helps.
-func (s *modeSpace) fit(x cpTerms, evaluations int) (cpTerms, error) {
+func (s *modeSpace) fit(x cpTerms, limit effort) (cpTerms, error) {
 	x = x.clone()
 	last, err := s.finished(x)
 	if err != nil {
@@ -45,7 +45,7 @@ func (s *modeSpace) fit(x cpTerms, evaluations int) (cpTerms, error) {
 			eval = single.eval
 		}
 	}
-	at, _, err := descend(flat(d.free.all()), effort{evaluations: evaluations, gain: fitGain}, eval)
+	at, _, err := descend(flat(d.free.all()), limit, eval)
 	if err == nil {
 		better := cpOf(unflat(d.free.all(), at))
 		better.out = linalg.New(x.out.Rows, x.out.Cols)

@@ -12,7 +12,7 @@ func (c cpScheme) spectrum(b linalg.Backend, k Kernel, m Metric) (*spectrum[*cpG
 	}
 	groups, err := groupsOf(c.name, k, m, func(g int, w *linalg.Matrix) (*cpGroup, error) {
 		group, err := newModeGroup(b, w, k.In/k.Groups, c.modes(k.Shape), of(m.In, g), of(m.Out, g))
-		return &cpGroup{modeGroup: group, rungs: c.rungs(k.Shape, 1), exact: c.exactRank(k.Shape), known: map[int]found[cpTerms]{}}, err
+		return &cpGroup{modeGroup: group, work: c.effort.scale(), rungs: c.rungs(k.Shape, 1), exact: c.exactRank(k.Shape), known: map[int]found[cpTerms]{}}, err
 	})
 	if err != nil {
 		return nil, err
@@ -59,11 +59,11 @@ func (c *cpGroup) terms(chain Chain, group, rank int) cpTerms {
 func (c *cpGroup) refined(x cpTerms) (cpTerms, error) {
 	if c.space.metric == nil {
 		var err error
-		if x, err = c.swept(x, true); err != nil {
+		if x, err = c.swept(x, true, c.work); err != nil {
 			return x, err
 		}
 	}
-	return c.fitted(x, refitWork, leastFits, refits)
+	return c.fitted(x, refitWork, leastFits, refits, c.work)
 }
 
 // refit improves the terms of a chain on another kernel. It never returns worse ones.

@@ -61,6 +61,8 @@ type Method struct {
 	CostText  string // weights and multiply-accumulates of the chain
 	Source    string // where the method is described
 
+	// Effort is how much arithmetic Factor and Refit spend on a rank, where there is something to search for.
+	Effort Effort
 	// Accepts returns nil when the method can factor kernels of this shape, else the reason.
 	Accepts func(Shape) error
 	// Ranks returns the ranks that a search looks at first, in ascending order of size, all of whose
@@ -95,9 +97,4 @@ type Method struct {
 	//
 	// (with means removed from x and z where a shift is fitted too). A *RefusedError says that the numbers have no answer.
 	Refit func(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, error)
-}
-
-// Methods returns the methods there are, in the order in which they are listed to people.
-func Methods() []Method {
-	return []Method{svd(), svdIn(), spatial(), spatialWH(), tucker2(), cp(), cpWindow(), tt()}
 }

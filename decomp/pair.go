@@ -12,7 +12,8 @@ import (
 type pair struct {
 	name string
 	// head says for each axis whether the head carries its taps; nil where the scheme cannot take the window.
-	head func(window []int) []bool
+	head   func(window []int) []bool
+	effort Effort
 }
 
 // pairLayout is how a pair cuts one group's kernel of a shape.
@@ -160,6 +161,7 @@ func (p pair) spectrum(b linalg.Backend, k Kernel, m Metric) (*spectrum[*pairGro
 	rungs := coarse(pairRungs, l.breakEven(), l.full(), 1)
 	groups, err := groupsOf(p.name, k, m, func(g int, w *linalg.Matrix) (*pairGroup, error) {
 		group := &pairGroup{split: newSplit(b, l.columns(w), l.moment(of(m.In, g)), of(m.Out, g), l.taps), rungs: rungs}
+		group.work = p.effort.scale()
 		if l.headTaps == 1 {
 			group.kept = map[int]fitted{}
 		}

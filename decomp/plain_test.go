@@ -103,7 +103,7 @@ func TestBetterThanPlain(t *testing.T) {
 		pair
 		headTaps, taps int
 		margin         float64
-	}{{pair{"svd-in", pointwise}, 1, 9, 0.08}, {pair{"spatial", cut}, 3, 3, 0.25}} {
+	}{{pair{"svd-in", pointwise, Normal}, 1, 9, 0.08}, {pair{"spatial", cut, Normal}, 3, 3, 0.25}} {
 		sum, n := 0.0, 0
 		for seed := range uint64(4) {
 			r := rand.New(rand.NewPCG(seed, 1))
@@ -186,7 +186,7 @@ func TestBetterThanPlainTucker(t *testing.T) {
 		k := Kernel{Shape: Shape{Out: 10 + int(seed), In: 8, Window: []int{3, 3}, Groups: 1}}
 		k.Weights = randomMatrix(r, k.Rows(), k.Cols()).Data
 		a, g := fieldMoment(r, k.In, 3), randomMoment(r, k.Out)
-		s, err := newTuckerSpectrum(linalg.Gonum(), k, Metric{In: []*linalg.Matrix{a}, Out: []*linalg.Matrix{g}})
+		s, err := newTuckerSpectrum(Normal, linalg.Gonum(), k, Metric{In: []*linalg.Matrix{a}, Out: []*linalg.Matrix{g}})
 		if err != nil {
 			t.Fatal(err)
 		}

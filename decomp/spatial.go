@@ -28,10 +28,10 @@ const (
 const svdInName = "svd-in"
 
 // inputPair is the pair that cuts the input channels from all else.
-func inputPair() pair { return pair{name: svdInName, head: pointwise} }
+func inputPair(e Effort) pair { return pair{name: svdInName, head: pointwise, effort: e} }
 
-func svdIn() Method {
-	return inputPair().method(Method{
+func svdIn(e Effort) Method {
+	return inputPair(e).method(Method{
 		Title: "two factors by singular value decomposition, the inputs first",
 		Doc: "Splits a convolution into a 1×1 convolution from the input channels to r, and a k×k convolution from those to the outputs, which keeps " +
 			"the stride, padding and dilation. Where there are more input channels than outputs, it is cheaper than svd, whose first factor is " +
@@ -61,8 +61,8 @@ func pointwise(window []int) []bool {
 const spatialSource = "Jaderberg, Vedaldi and Zisserman, Speeding up convolutional neural networks with low rank expansions, BMVC 2014, scheme 2 " +
 	"(equations 5 to 7); variable projection: Golub and Pereyra, SIAM J. Numer. Anal. 10 (1973)"
 
-func spatial() Method {
-	return pair{name: "spatial", head: cut}.method(Method{
+func spatial(e Effort) Method {
+	return pair{name: "spatial", head: cut, effort: e}.method(Method{
 		Title: "two factors, the first along the height, the second along the width",
 		Doc: "Splits a k×k convolution into a k×1 convolution from the input channels to r, and a 1×k convolution from those to the outputs; each " +
 			"keeps the stride, padding and dilation of its axis. Of a window with three axes, the first factor takes the first that has several " +
@@ -74,8 +74,8 @@ func spatial() Method {
 	})
 }
 
-func spatialWH() Method {
-	return pair{name: "spatial-wh", head: cutLast}.method(Method{
+func spatialWH(e Effort) Method {
+	return pair{name: "spatial-wh", head: cutLast, effort: e}.method(Method{
 		Title: "two factors, the first along the width, the second along the height",
 		Doc: "The split of spatial with the axes in the other order: a 1×k convolution from the input channels to r, and a k×1 convolution from those " +
 			"to the outputs. Of a window with three axes, the second factor takes the first that has several taps, the first the other two. Which " +

@@ -29,6 +29,7 @@ type split struct {
 	rounding          float64        // losses up to here are rounding
 	scale, exponent   int            // of W by itself, and of losses
 	blind             bool           // the metric is zero: no error counts
+	work              float64        // by what limits of work are multiplied
 }
 
 // newSplit takes W [O, X·taps], A and G, nil for the identity.
@@ -36,7 +37,7 @@ func newSplit(b linalg.Backend, w, a, g *linalg.Matrix, taps int) *split {
 	w, scaleW := tame(w)
 	a, scaleA := tame(a)
 	g, scaleG := normalized(g)
-	s := &split{b: b, rows: w.Rows, width: w.Cols / taps, taps: taps, w: w, wa: w, scale: scaleW, exponent: 2*scaleW + scaleA + scaleG}
+	s := &split{b: b, rows: w.Rows, width: w.Cols / taps, taps: taps, w: w, wa: w, scale: scaleW, exponent: 2*scaleW + scaleA + scaleG, work: 1}
 	for _, m := range []*linalg.Matrix{a, g} {
 		s.blind = s.blind || m != nil && m.MaxAbs() == 0
 	}
@@ -297,7 +298,7 @@ const (
 // within a number of multiply-accumulates with A.
 func (s *split) effort(r, rounds int, budget, gain float64) effort {
 	cost := 2 * float64(r) * float64(s.in.Rows) * float64(s.in.Rows)
-	return effort{evaluations: min(int(budget/cost), rounds), gain: gain}
+	return effort{evaluations: int(s.work * min(budget/cost, float64(rounds))), gain: gain / s.work}
 }
 
 // refitEffort returns the limits of the descent of a refit, which is one rank's and not a ladder's.

@@ -9,7 +9,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
-func tt() Method {
+func tt(e Effort) Method {
 	return Method{
 		Name:  "tt",
 		Title: "a tensor train: 1×1, one factor for each axis, 1×1",
@@ -30,10 +30,12 @@ func tt() Method {
 		Ranks:   ttRanks,
 		Near:    ttNear,
 		Factors: ttFactors,
-		Factor:  func(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) { return newTTSpectrum(b, k, m) },
+		Factor:  func(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) { return newTTSpectrum(e, b, k, m) },
 		Basis:   svdInName,
 		From:    func(basis Spectrum) (Spectrum, error) { return onBasis("tt", basis, ttFrom) },
-		Refit:   ttRefit,
+		Refit: func(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, error) {
+			return ttRefit(e, b, target, m, start)
+		},
 	}
 }
 

@@ -6,11 +6,11 @@ import (
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
-func newTTSpectrum(b linalg.Backend, k Kernel, m Metric) (*spectrum[*ttGroup], error) {
+func newTTSpectrum(e Effort, b linalg.Backend, k Kernel, m Metric) (*spectrum[*ttGroup], error) {
 	if err := ttAccepts(k.Shape); err != nil {
 		return nil, err
 	}
-	basis, err := inputPair().spectrum(b, k, m)
+	basis, err := inputPair(e).spectrum(b, k, m)
 	if err != nil {
 		return nil, err
 	}
@@ -75,8 +75,8 @@ func (t *ttGroup) read(chain Chain, group int) (factors []*linalg.Matrix, last *
 
 // ttRefit starts from the factors of a chain but the last, from those but the last two, or from those of a new
 // factorization, whatever lies closest.
-func ttRefit(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, error) {
-	s, err := newTTSpectrum(b, target, m)
+func ttRefit(e Effort, b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, error) {
+	s, err := newTTSpectrum(e, b, target, m)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
-func tucker2() Method {
+func tucker2(e Effort) Method {
 	return Method{
 		Name:  "tucker2",
 		Title: "three factors by partial Tucker decomposition of the two channel modes",
@@ -31,10 +31,12 @@ func tucker2() Method {
 		Ranks:   tuckerRanks,
 		Near:    tuckerNear,
 		Factors: tuckerFactors,
-		Factor:  func(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) { return newTuckerSpectrum(b, k, m) },
+		Factor:  func(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) { return newTuckerSpectrum(e, b, k, m) },
 		Basis:   svdInName,
 		From:    func(basis Spectrum) (Spectrum, error) { return onBasis("tucker2", basis, tuckerFrom) },
-		Refit:   tuckerRefit,
+		Refit: func(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, error) {
+			return tuckerRefit(e, b, target, m, start)
+		},
 	}
 }
 
@@ -154,11 +156,11 @@ func tuckerFactors(s Shape, r Rank) Chain {
 	}
 }
 
-func newTuckerSpectrum(b linalg.Backend, k Kernel, m Metric) (*spectrum[*tuckerGroup], error) {
+func newTuckerSpectrum(e Effort, b linalg.Backend, k Kernel, m Metric) (*spectrum[*tuckerGroup], error) {
 	if _, err := tuckerSizeOf(k.Shape); err != nil {
 		return nil, err
 	}
-	basis, err := inputPair().spectrum(b, k, m)
+	basis, err := inputPair(e).spectrum(b, k, m)
 	if err != nil {
 		return nil, err
 	}
@@ -191,8 +193,8 @@ func (g *tuckerGroup) add(chain Chain, r Rank) error {
 }
 
 // tuckerRefit starts from the first two factors of a chain, or from those of a new factorization where they lie closer.
-func tuckerRefit(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, error) {
-	s, err := newTuckerSpectrum(b, target, m)
+func tuckerRefit(e Effort, b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, error) {
+	s, err := newTuckerSpectrum(e, b, target, m)
 	if err != nil {
 		return nil, err
 	}

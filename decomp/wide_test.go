@@ -15,7 +15,7 @@ func TestWide(t *testing.T) {
 	k := Kernel{Shape: Shape{Out: 9, In: 6, Window: []int{3, 3}, Groups: 1}}
 	k.Weights = randomMatrix(r, k.Rows(), k.Cols()).Data
 	m := Metric{In: []*linalg.Matrix{fieldMoment(r, k.In, 3)}, Out: []*linalg.Matrix{randomMoment(r, k.Out)}}
-	for _, p := range []pair{{"svd-in", pointwise}, {"spatial", cut}, {"spatial-wh", cutLast}} {
+	for _, p := range []pair{{"svd-in", pointwise, Normal}, {"spatial", cut, Normal}, {"spatial-wh", cutLast, Normal}} {
 		s, err := p.spectrum(linalg.Gonum(), k, m)
 		if err != nil {
 			t.Fatal(err)
@@ -58,7 +58,7 @@ func TestTuckerAnswers(t *testing.T) {
 		"lifted": {In: []*linalg.Matrix{in}, Out: []*linalg.Matrix{lifted}},
 		"output": {Out: []*linalg.Matrix{out}},
 	} {
-		s, err := newTuckerSpectrum(linalg.Gonum(), k, m)
+		s, err := newTuckerSpectrum(Normal, linalg.Gonum(), k, m)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func TestAnswersAlone(t *testing.T) {
 		"outputs": {Out: []*linalg.Matrix{randomMoment(r, k.Out)}},
 		"both":    {In: []*linalg.Matrix{randomMoment(r, k.Cols())}, Out: []*linalg.Matrix{randomMoment(r, k.Out)}},
 	} {
-		for _, method := range []Method{tt(), tucker2(), svdIn(), spatial(), spatialWH()} {
+		for _, method := range []Method{tt(Normal), tucker2(Normal), svdIn(Normal), spatial(Normal), spatialWH(Normal)} {
 			all, err := method.Factor(linalg.Gonum(), k, m)
 			if err != nil {
 				t.Fatal(err)

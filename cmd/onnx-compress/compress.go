@@ -11,6 +11,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/costs"
+	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/bounded"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 	"github.com/onnx-compress/onnx-compress/internal/report/page"
@@ -129,6 +130,8 @@ func (c *compressCommand) choice(f *flagSet) {
 	f.StringVar(&c.opts.Search, "search", "", "`NAME` how ranks are chosen: composite, continuous in stages, with losses corrected by what sites really do to the outputs (default); "+
 		"lagrange, exact to its stated gap; rene, the search of arXiv 2409.03555")
 	f.completeWith("search", words(each(search.Methods(), func(m search.Method) string { return m.Name })...))
+	f.StringVar((*string)(&c.opts.Effort), "effort", "", "`EFFORT` arithmetic that decompositions may spend on each rank, which changes the written bytes: quick, a quarter; normal (default); thorough, four times as much")
+	f.completeWith("effort", words(each(decomp.Efforts(), func(e decomp.Effort) string { return string(e) })...))
 	f.StringVar((*string)(&c.opts.For), "for", "", "`PURPOSE` what the model is made for; it sets what no other flag sets, and prints what that is:\n"+
 		"  cpu       its blocks, widths too, never slower\n"+
 		"  cpu-int8  int8 afterwards, and never slower then\n"+

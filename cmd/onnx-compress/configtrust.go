@@ -25,7 +25,7 @@ var insideOnly = []string{"calib", "data", "labels", "from-plan", "source", "tun
 // gates are for every command the flags that say what must hold, and those that make it easier.
 var gates = map[string]struct{ must, ease []string }{
 	"verify":   {[]string{"require"}, []string{"samples", "classes", "weight", "kind"}},
-	"check":    {[]string{"max-shrink", "tolerance", "calib", "target"}, []string{"any-data", "max-shrink", "tolerance", "only", "keep", "methods", "rank-multiple", "for", "classes", "weight", "kind"}},
+	"check":    {[]string{"max-shrink", "tolerance", "calib", "target"}, []string{"any-data", "max-shrink", "tolerance", "only", "keep", "methods", "effort", "rank-multiple", "for", "classes", "weight", "kind"}},
 	"status":   {[]string{"calib", "source", "target"}, []string{"any-data"}},
 	"compress": {[]string{"target"}, []string{"verify-samples", "accept-damage", "classes", "weight", "kind"}},
 	"convert":  {[]string{"target"}, []string{"verify-samples", "accept-damage", "classes", "weight", "kind"}},

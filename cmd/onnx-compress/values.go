@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/verify"
@@ -59,6 +60,7 @@ func wordChecks() map[string]func(string) error {
 		"budgets":     eachWord(func(w string) error { _, err := parseBudget(w); return err }),
 		"methods":     eachWord(func(w string) error { _, err := compress.MethodTextNamed(w); return err }),
 		"search":      func(w string) error { return compress.Options{Search: w}.CheckSearch() },
+		"effort":      func(w string) error { return compress.Options{Effort: decomp.Effort(w)}.CheckEffort() },
 		"for":         func(w string) error { return compress.Options{For: compress.Purpose(w)}.CheckPurpose() },
 		"input-shape": func(w string) error { _, _, err := inputShape(w); return err },
 		"memory":      func(w string) error { _, err := byteSize(w); return err },
