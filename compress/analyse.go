@@ -10,6 +10,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/internal/probe"
+	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -300,7 +301,7 @@ func (a *Analysis) cramp(why func(*rewrite.Site) (string, int64)) *Analysis {
 // too large for it alone is left as it is.
 func (a *Analysis) grouped(o Options) (*Analysis, error) {
 	for {
-		groups, err := calib.Groups(a.Sites, calib.Options{Memory: o.Memory, Probes: o.probes(), Samples: len(a.Calibrate)})
+		groups, err := calib.Groups(a.Sites, calib.Options{Memory: rss.Room(o.Memory), Probes: o.probes(), Samples: len(a.Calibrate)})
 		large := (*calib.TooLargeError)(nil)
 		if !errors.As(err, &large) {
 			next := *a
@@ -311,8 +312,8 @@ func (a *Analysis) grouped(o Options) (*Analysis, error) {
 			if s.Name != large.Site {
 				return "", 0
 			}
-			return fmt.Sprintf("its second moments take %.3g MiB, more than the memory limit of %.3g MiB",
-				float64(large.Needed)/(1<<20), float64(large.Memory)/(1<<20)), large.Needed
+			least := rss.Limit(large.Needed)
+			return fmt.Sprintf("its second moments want a memory limit of %.4g MiB, and it is %.4g MiB", float64(least)/(1<<20), float64(o.Memory)/(1<<20)), least
 		})
 		if len(next.Sites) == len(a.Sites) {
 			return nil, err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
+	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -117,7 +118,7 @@ func (f *factoring) calibrated(ctx context.Context) (err error) {
 // calibOptions are the options of calibration.
 func (e *Environment) calibOptions(a *Analysis, o Options) calib.Options {
 	return calib.Options{
-		Batch: a.batch(o), Threads: e.Threads, Memory: o.Memory, Backend: e.Algebra,
+		Batch: a.batch(o), Threads: e.Threads, Memory: rss.Room(o.Memory), Backend: e.Algebra,
 		Probes: o.probes(), Seed: o.Seed, Samples: len(a.Calibrate), Classes: o.Classes, Weights: o.Weights, Kinds: o.Kinds,
 	}
 }

@@ -34,7 +34,7 @@ func TestMemoryGroups(t *testing.T) {
 		memory int64
 		sweeps int
 		left   int
-	}{{2 << 30, 1, 0}, {28 << 20, 2, 0}, {20 << 20, 1, 2}} {
+	}{{2 << 30, 1, 0}, {56 << 20, 2, 0}, {40 << 20, 1, 2}} {
 		var seen log
 		o := Options{
 			Targets: []Target{{Resource: MACs, Value: 30000}}, Source: drawn(80, "x", 12, 1, 1), CalibSamples: 60,
@@ -48,7 +48,7 @@ func TestMemoryGroups(t *testing.T) {
 			t.Fatalf("memory %d MiB: %d sweeps, %d nodes left alone; want %d and %d", c.memory>>20, r.Calibration.Sweeps, len(r.Skipped), c.sweeps, c.left)
 		}
 		if c.left > 0 {
-			if s := r.Skipped[0]; s.Name != "Conv_2" || !strings.Contains(s.Reason, "more than the memory limit of 20 MiB") {
+			if s := r.Skipped[0]; s.Name != "Conv_2" || !strings.Contains(s.Reason, "and it is 40 MiB") {
 				t.Errorf("left alone: %+v", s)
 			}
 			continue

@@ -44,7 +44,7 @@ func TestStats(t *testing.T) {
 	}{
 		{"plain", Options{Source: images(40), CalibSamples: 24}, 1},
 		{"with sensitivities", Options{Source: images(40), CalibSamples: 24, Probes: 1}, 1},
-		{"in several sweeps", Options{Source: drawn(40, "x", 12, 1, 1), CalibSamples: 24, Memory: 28 << 20}, 2},
+		{"in several sweeps", Options{Source: drawn(40, "x", 12, 1, 1), CalibSamples: 24, Memory: 56 << 20}, 2},
 	} {
 		m := zoo(t, "cnn")
 		if c.sweeps > 1 {

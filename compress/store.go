@@ -5,6 +5,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
+	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
 
@@ -228,7 +229,7 @@ func (s *store) chain(o *seen, c option) (decomp.Chain, error) {
 }
 
 // holdable tells whether the moments of all sites and their factorizations by all
-// methods fit into half the memory limit. A factorization is counted as a copy of the
+// methods fit into half the room of the memory limit. A factorization is counted as a copy of the
 // moment and two of the weight.
 func (a *Analysis) holdable(o Options) bool {
 	var need float64
@@ -245,5 +246,5 @@ func (a *Analysis) holdable(o Options) bool {
 		}
 		need += moment
 	}
-	return need <= float64(o.Memory)/2
+	return need <= float64(rss.Room(o.Memory))/2
 }

@@ -137,7 +137,7 @@ func TestAnswersAlone(t *testing.T) {
 
 // TestRounds wants the descents of a network's narrow kernels unhindered, and none where one step takes seconds.
 func TestRounds(t *testing.T) {
-	narrow, wide := &split{in: linalg.New(576, 0)}, &split{in: linalg.New(4608, 0)}
+	narrow, wide := &split{in: linalg.New(576, 0), work: 1}, &split{in: linalg.New(4608, 0), work: 1}
 	if n := (&pairGroup{split: narrow}).ladderEffort(96).evaluations; n != ladderRounds {
 		t.Errorf("a narrow kernel gets %d rounds, wanted %d", n, ladderRounds)
 	}

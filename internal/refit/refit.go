@@ -16,6 +16,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/defaults"
 	"github.com/onnx-compress/onnx-compress/internal/moments"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -80,7 +81,7 @@ type Options struct {
 	Batch int
 	// Threads is how many runs are worked on side by side; default 1. The result does not depend on it.
 	Threads int
-	// Memory bounds what is kept, in bytes; default 2 GiB. A quarter of it is for the values of both models at the
+	// Memory bounds what is kept, in bytes; default 2 GiB. A quarter of its room (rss.Room) is for the values of both models at the
 	// current cut, for all samples; what does not fit goes to temporary files. Half of it is for the moments of one
 	// site; a site that needs more is not refitted. What is left is for the runtime.
 	Memory int64
@@ -249,7 +250,7 @@ func newWalk(lib *ort.Library, m *onnxio.Model, choices []Choice, o Options) (*w
 		patches: map[int]*rewrite.Patch{}, swaps: map[int]graph.Node{}, differs: map[string]bool{}, weights: map[string]onnxio.Tensor{},
 	}
 	w.result = &Result{Sites: make([]Outcome, len(choices)), nodes: map[side]map[int]int{original: {}, compressed: {}}}
-	w.shelf = newShelf(o.Memory/4, o.Folder)
+	w.shelf = newShelf(rss.Room(o.Memory)/4, o.Folder)
 	weights := map[string]int{}
 	for i := range choices {
 		s := &choices[i].Site
