@@ -48,6 +48,7 @@ func sections() []section {
 		{"bytes", "Same command, same bytes", (*bench).sameBytes},
 		{"inspect", "Inspecting a model of 1 GiB", (*bench).inspect},
 		{"large", "Models of real sizes", (*bench).large},
+		{"limits", "A limit of 512 MiB", (*bench).limits},
 		{"laws", "Held by tests", (*bench).laws},
 		{"kills", "Killed at random moments", (*bench).kills},
 		{"fuzz", "Fuzzing", (*bench).fuzz},
