@@ -5,13 +5,18 @@ import (
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
-// mappedFrom is how much of a model's weights lies in files, in bytes, when they stay there while it runs. Sessions that hold them take
-// twice as much, and there are several at once; but they run faster.
-const mappedFrom = 256 << 20
+// mappedPart is the part of a memory limit that a model's weights have to take to stay in their files while it runs. Sessions that hold
+// them take twice as much, and there are several at once; but they run faster.
+const mappedPart = 8
 
-// NewSession makes a session of a model, or of one derived from it, that stands in no file. It writes none.
+// NewSession makes a session of a model, or of one derived from it, that stands in no file, under a memory limit of 2 GiB. It writes none.
 func NewSession(lib *ort.Library, m *onnxio.Model) (*ort.Session, error) {
-	return newSession(lib, m, mappedFrom)
+	return NewSessionWithin(lib, m, 2<<30)
+}
+
+// NewSessionWithin is NewSession under another limit.
+func NewSessionWithin(lib *ort.Library, m *onnxio.Model, memory int64) (*ort.Session, error) {
+	return newSession(lib, m, memory/mappedPart)
 }
 
 func newSession(lib *ort.Library, m *onnxio.Model, from int64) (*ort.Session, error) {

@@ -47,7 +47,7 @@ func (w *walk) newSegment(c piece) (*segment, error) {
 	}
 	m := p.Model()
 	defer m.Close() // it shares the files of the model that is refitted, which stays open
-	if s.session, err = feed.NewSession(w.lib, m); err != nil {
+	if s.session, err = feed.NewSessionWithin(w.lib, m, w.o.Memory); err != nil {
 		return nil, err
 	}
 	return s, nil
