@@ -79,10 +79,10 @@ test: setup $(if $(HAVE_PYTHON),$(VENV)) $(if $(HAVE_NPM),$(AXE))
 	ONNX_COMPRESS_REQUIRE=$(HAVE_PYTHON) go test $$(go list ./... | grep -v /integration)
 	@$(integration)
 
-# The Python package with torch, Jupyter and Olive themselves, which are gigabytes: the tests say so and skip without them.
+# The Python package with torch, Jupyter, Olive and optimum themselves, which are gigabytes: the tests say so and skip without them.
 doors: setup build build/doors/made
 	cd python && PATH="$(CURDIR)/build:$$PATH" PYTHONPATH="$(CURDIR)/python" OLIVE_DISABLE_TELEMETRY=1 \
-		../build/doors/bin/python -m unittest -v tests.test_torch tests.test_notebook tests.test_olive
+		../build/doors/bin/python -m unittest -v tests.test_torch tests.test_notebook tests.test_olive tests.test_optimum
 
 # The written models in runtimes that are Go alone, in a module of its own: its runtimes are no dependencies of the program.
 onnxgo: setup
