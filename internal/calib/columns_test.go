@@ -195,7 +195,7 @@ func TestCounts(t *testing.T) {
 }
 
 func TestCountsRefuse(t *testing.T) {
-	st := newStation(&rewrite.Site{Name: "words", Input: "ids", View: rewrite.View{Kind: rewrite.TableRows}, Kernel: decomp.Shape{Out: 2, In: 3, Groups: 1}}, 0)
+	st := newStation(&rewrite.Site{Name: "words", Input: "ids", View: rewrite.View{Kind: rewrite.TableRows}, Kernel: decomp.Shape{Out: 2, In: 3, Groups: 1}}, Options{})
 	for _, v := range []int64{3, -4} {
 		err := st.add(context.Background(), nil, &feed.Run{Samples: make([]samples.Sample, 1)}, tensor.FromInt64([]int{2}, []int64{2, v}), nil)
 		testkit.WantError(t, err, "words", "ids", "index 1", "3 rows")
