@@ -24,7 +24,7 @@ const (
 
 // cut says how the blocks of all samples (feed.Feed.Blocks) are cut into chunks, which are summed each for itself. It depends on
 // nothing but their number.
-type cut struct{ blocks, chunks int }
+type cut struct{ Blocks, Chunks int }
 
 func cutInto(blocks int) cut {
 	return cut{blocks, min(blocks, max(fewestChunks, min(blocks/blocksOfAChunk, mostChunks)))}
@@ -32,24 +32,24 @@ func cutInto(blocks int) cut {
 
 // of is the chunk that a block belongs to.
 func (c cut) of(block int) int {
-	if c.chunks < 2 {
+	if c.Chunks < 2 {
 		return 0
 	}
-	return ((block+1)*c.chunks - 1) / c.blocks
+	return ((block+1)*c.Chunks - 1) / c.Blocks
 }
 
 // first is the first block of a chunk.
 func (c cut) first(chunk int) int {
-	if c.chunks == 0 {
+	if c.Chunks == 0 {
 		return 0
 	}
-	return chunk * c.blocks / c.chunks
+	return chunk * c.Blocks / c.Chunks
 }
 
 // part returns the chunks of a part, from first (included) to end (excluded).
 func (c cut) part(p Part) (first, end int) {
 	of := max(p.Of, 1)
-	return p.Index * c.chunks / of, (p.Index + 1) * c.chunks / of
+	return p.Index * c.Chunks / of, (p.Index + 1) * c.Chunks / of
 }
 
 // summed is what chunks showed at one place.

@@ -194,7 +194,7 @@ func (c *collector) cutInto(blocks int, part Part) error {
 
 // waiting is about what all sums take that wait for others at a time.
 func (c *collector) waiting() int64 {
-	return int64(bits.Len(uint(max(c.cut.chunks-1, 0)))) * c.sums()
+	return int64(bits.Len(uint(max(c.cut.Chunks-1, 0)))) * c.sums()
 }
 
 // sums is what the sums of all stations and sensors take.

@@ -31,27 +31,27 @@ type siteForm struct {
 
 // account is what of the sums decides about others, and what was found out beside them.
 type account struct {
-	signs []signs
-	// scales are of the sites that no gradient tells of, by what perturbing their outputs showed.
-	scales map[int]scale
-	// refused says why these cannot be had, empty where they can.
-	refused string
-	// blame names the node that makes the first number that is not finite, empty where it was not found or not looked for.
-	blame string
+	Signs []signs
+	// Scales are of the sites that no gradient tells of, by what perturbing their outputs showed.
+	Scales map[int]scale
+	// Refused says why these cannot be had, empty where they can.
+	Refused string
+	// Blame names the node that makes the first number that is not finite, empty where it was not found or not looked for.
+	Blame string
 }
 
 // scale is G = g·I or, where that is pulled back to the inputs, g·WᵀW.
 type scale struct {
-	g      float64
+	G      float64
 	pulled *linalg.Matrix
 }
 
 // lacks tells whether no gradient tells of a site.
-func (a *account) lacks(i int) bool { return a.signs[i].positions == 0 || !a.signs[i].finite }
+func (a *account) lacks(i int) bool { return a.Signs[i].Positions == 0 || !a.Signs[i].Finite }
 
 // left are the sites that no gradient tells of.
 func (a *account) left() (out []int) {
-	for i := range a.signs {
+	for i := range a.Signs {
 		if a.lacks(i) {
 			out = append(out, i)
 		}
@@ -63,11 +63,11 @@ func (a *account) left() (out []int) {
 // added up. Where all are zero, as behind a sigmoid that is saturated on every sample, they tell no site from another, and whatever is
 // cut would seem to lose nothing.
 func (a *account) insensitive() string {
-	if a.refused != "" && len(a.left()) > 0 {
-		return a.refused
+	if a.Refused != "" && len(a.left()) > 0 {
+		return a.Refused
 	}
-	for i := range a.signs {
-		if a.lacks(i) && a.scales[i].g != 0 || !a.lacks(i) && a.signs[i].moved {
+	for i := range a.Signs {
+		if a.lacks(i) && a.Scales[i].G != 0 || !a.lacks(i) && a.Signs[i].Moved {
 			return ""
 		}
 	}
@@ -78,14 +78,14 @@ func (a *account) insensitive() string {
 // and sensitivities that gradients did not give, on the given runs.
 func (a *account) take(ctx context.Context, c *collector, blame func() string, runs func() (*feed.Feed, error), workers int) error {
 	if slices.ContainsFunc(c.stations, func(st *station) bool { return !st.finite() }) {
-		a.blame = blame()
+		a.Blame = blame()
 	}
 	for _, s := range c.sensors {
-		all := signs{finite: true}
+		all := signs{Finite: true}
 		for _, n := range s.seen.tree.Nodes() {
 			all = all.and(n.Value.signs())
 		}
-		a.signs = append(a.signs, all)
+		a.Signs = append(a.Signs, all)
 	}
 	left := a.left()
 	if len(left) == 0 {
@@ -101,21 +101,21 @@ func (a *account) take(ctx context.Context, c *collector, blame func() string, r
 	}
 	scales, err := c.gradients.perturb(ctx, sites, feed, workers, c.o.Seed)
 	if errors.Is(err, errNoOutput) || errors.Is(err, errSizes) || errors.Is(err, errNoKernel) {
-		a.refused = err.Error()
+		a.Refused = err.Error()
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("measuring sensitivities: %w", err)
 	}
-	a.scales = map[int]scale{}
+	a.Scales = map[int]scale{}
 	for k, i := range left {
-		one := scale{g: scales[k]}
+		one := scale{G: scales[k]}
 		if through := c.sensors[i].through; through != nil {
-			if one.pulled, err = through.scaled(c.o.Backend, one.g); err != nil {
+			if one.pulled, err = through.scaled(c.o.Backend, one.G); err != nil {
 				return err
 			}
 		}
-		a.scales[i] = one
+		a.Scales[i] = one
 	}
 	return nil
 }
@@ -152,7 +152,7 @@ type roots interface {
 // finish turns sums into statistics, site by site.
 func finish(h heading, a account, from roots, give func(Stats) error) error {
 	none := ""
-	if len(a.signs) > 0 {
+	if len(a.Signs) > 0 {
 		none = a.insensitive()
 	}
 	for i, site := range h.Sites {
@@ -162,8 +162,8 @@ func finish(h heading, a account, from roots, give func(Stats) error) error {
 		}
 		if out.Site = site.Name; out.Unusable == "" {
 			out.OutputShape = site.Shape
-		} else if out.Positions > 0 && a.blame != "" {
-			out.Unusable += ": " + a.blame
+		} else if out.Positions > 0 && a.Blame != "" {
+			out.Unusable += ": " + a.Blame
 		}
 		switch {
 		case site.Feeling == nil:
@@ -185,12 +185,12 @@ func finish(h heading, a account, from roots, give func(Stats) error) error {
 func (a *account) feel(s *Stats, i int, f feeling, from roots) error {
 	var g []*linalg.Matrix
 	if a.lacks(i) {
-		why := a.signs[i].why
-		if a.signs[i].positions > 0 {
+		why := a.Signs[i].Why
+		if a.Signs[i].Positions > 0 {
 			why = "the gradients are not finite"
 		}
 		s.Note = "sensitivity measured by perturbing the output: " + why
-		g = a.scales[i].matrices(f)
+		g = a.Scales[i].matrices(f)
 	} else {
 		all, err := from.felt(i)
 		if err != nil {
@@ -215,7 +215,7 @@ func (s scale) matrices(f feeling) []*linalg.Matrix {
 	for i := range out {
 		out[i] = linalg.Identity(f.Order)
 		for k := range f.Order {
-			out[i].Set(k, k, s.g)
+			out[i].Set(k, k, s.G)
 		}
 	}
 	return out

@@ -82,18 +82,18 @@ func (s *sensed) mean() []*linalg.Matrix {
 
 // signs are what decides about sensitivities without their numbers.
 type signs struct {
-	positions     int64
-	why           string
-	finite, moved bool // whether all sums are finite numbers, and any is not zero
+	Positions     int64
+	Why           string `json:",omitempty"`
+	Finite, Moved bool   // whether all sums are finite numbers, and any is not zero
 }
 
 // signs looks at what a node of the tree has.
 func (s *sensed) signs() signs {
-	out := signs{positions: s.positions, why: s.why, finite: true}
+	out := signs{Positions: s.positions, Why: s.why, Finite: true}
 	for _, row := range s.numbers() {
 		for _, v := range row {
-			out.finite = out.finite && !math.IsNaN(v) && !math.IsInf(v, 0)
-			out.moved = out.moved || v != 0
+			out.Finite = out.Finite && !math.IsNaN(v) && !math.IsInf(v, 0)
+			out.Moved = out.Moved || v != 0
 		}
 	}
 	return out
@@ -101,8 +101,8 @@ func (s *sensed) signs() signs {
 
 // and adds what the chunks behind show.
 func (s signs) and(t signs) signs {
-	if s.why == "" {
-		s.why = t.why
+	if s.Why == "" {
+		s.Why = t.Why
 	}
-	return signs{s.positions + t.positions, s.why, s.finite && t.finite, s.moved || t.moved}
+	return signs{s.Positions + t.Positions, s.Why, s.Finite && t.Finite, s.Moved || t.Moved}
 }
