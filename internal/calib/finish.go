@@ -151,7 +151,7 @@ type roots interface {
 
 // finish turns sums into statistics, site by site.
 func finish(h heading, a account, from roots, give func(Stats) error) error {
-	none := ""
+	none := "there are no samples"
 	if len(a.Signs) > 0 {
 		none = a.insensitive()
 	}

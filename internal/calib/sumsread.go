@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
@@ -93,6 +94,9 @@ func (h *sumsHead) check() error {
 		if most := maxOrder; r.Groups < 1 || r.Groups > maxGroups || r.Columns < 1 || r.Columns > maxWidth || !r.Table && !r.Wide && r.Columns > most || (r.Table || r.Wide) && r.Groups > 1 {
 			return fmt.Errorf("columns of %d groups are %d long", r.Groups, r.Columns)
 		}
+		if !r.Table && !r.Wide && tooLarge(r.Groups, r.Columns) {
+			return fmt.Errorf("the moments of %d groups of %d columns take more than %d bytes", r.Groups, r.Columns, mostMoments)
+		}
 	}
 	felt := 0
 	for _, s := range h.Sites {
@@ -100,16 +104,24 @@ func (h *sumsHead) check() error {
 			return fmt.Errorf("site %q reads value %d of %d", s.Name, s.Reading, len(h.Readings))
 		}
 		if f := s.Feeling; f != nil {
-			if felt++; f.Groups < 1 || f.Groups > maxGroups || f.Order < 1 || f.Order > maxOrder {
+			if felt++; f.Groups < 1 || f.Groups > maxGroups || f.Order < 1 || f.Order > maxOrder || tooLarge(f.Groups, f.Order) {
 				return fmt.Errorf("sensitivities of %d groups are of order %d", f.Groups, f.Order)
 			}
 		}
+	}
+	if first, end := h.Cut.part(h.Part); felt > 0 && first < end && h.Signs == nil {
+		return errors.New("nothing is said of the sensitivities")
 	}
 	if felt != 0 && felt != len(h.Sites) || len(h.Signs) != 0 && len(h.Signs) != felt {
 		return fmt.Errorf("%d sites have %d sensitivities, %d of them known", len(h.Sites), felt, len(h.Signs))
 	}
 	return nil
 }
+
+// mostMoments bounds what the moments of one site may take, in bytes.
+const mostMoments = 1 << 36
+
+func tooLarge(groups, order int) bool { return int64(groups)*int64(order)*int64(order) > mostMoments/8 }
 
 // places reads where the nodes lie that a part has of something.
 func (c *counts) places(r *skipper, h heading) (out []place) {
@@ -171,7 +183,7 @@ type opened[T any] struct {
 }
 
 // open reads a node up to its sums, of which there are so many numbers or none.
-func open[T any](from io.ReaderAt, p place, count int64, head func(*counts) T) (opened[T], error) {
+func open[T holder](from io.ReaderAt, p place, count int64, head func(*counts) T) (opened[T], error) {
 	r := &skipper{from: from, at: p.offset, size: p.offset + p.length}
 	in := &counts{r: r}
 	out := opened[T]{place: p, from: from, value: head(in), sums: r.at}
@@ -179,10 +191,31 @@ func open[T any](from io.ReaderAt, p place, count int64, head func(*counts) T) (
 	if out.some = left > 0; in.err == nil && left != 0 && left != 8*count {
 		in.err = fmt.Errorf("there are %d bytes of sums, wanted none or %d", left, 8*count)
 	}
+	if in.err == nil {
+		in.err = out.value.holds(out.some)
+	}
 	if errors.Is(in.err, io.EOF) {
 		in.err = io.ErrUnexpectedEOF
 	}
 	return out, in.err
+}
+
+// holder says whether what stands before sums fits that there are some, or none.
+type holder interface{ holds(sums bool) error }
+
+func (s *shown) holds(sums bool) error {
+	kept := s.keeps()
+	if s.reading.Table && !sums || s.positions == int64(kept) && !sums || kept == 0 && s.positions > 0 && sums {
+		return nil
+	}
+	return fmt.Errorf("%d positions are summed (%t), or kept in %d columns", s.positions, sums, kept)
+}
+
+func (s *sensed) holds(sums bool) error {
+	if (s.positions > 0) == sums && (!sums || len(s.spread.squares) == s.feeling.Groups) {
+		return nil
+	}
+	return fmt.Errorf("%d positions are summed (%t), whose spread is known in %d groups", s.positions, sums, len(s.spread.squares))
 }
 
 // shown reads what stands before the sums of a reading.
@@ -212,7 +245,7 @@ func (c *counts) shown(f reading, b linalg.Backend) *shown {
 		if m := c.next("number of weights", maxRows); m > 0 {
 			r.roots = c.weights(m)
 		}
-		if n := len(r.columns) / f.Columns; c.err == nil && (!f.Wide || n == 0 || n*f.Columns != len(r.columns) || r.roots != nil && len(r.roots) != n) {
+		if n := len(r.columns) / f.Columns; c.err == nil && (!f.Wide || n == 0 || n*f.Columns != len(r.columns) || r.roots != nil && (len(r.roots) != n || slices.Contains(r.roots, 0))) {
 			c.err = fmt.Errorf("a run keeps %d numbers of columns of length %d, and %d weights", len(r.columns), f.Columns, len(r.roots))
 		}
 		if c.err != nil {

@@ -38,8 +38,11 @@ type sumsHead struct {
 	account
 }
 
-func (c *collector) write(ctx context.Context, to io.Writer) error {
-	text, err := json.Marshal(sumsHead{c.heading(), c.account})
+func (c *collector) write(ctx context.Context, to io.Writer) error { return c.writeAs(ctx, c.heading(), to) }
+
+// writeAs writes under a heading.
+func (c *collector) writeAs(ctx context.Context, h heading, to io.Writer) error {
+	text, err := json.Marshal(sumsHead{h, c.account})
 	if err != nil {
 		return err
 	}
