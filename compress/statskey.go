@@ -42,15 +42,25 @@ func newStatsKey(ctx context.Context, env *Environment, a *Analysis, opts Option
 	o, libraries := env.calibOptions(a, opts), env.result(opts.Seed)
 	algebra, _, _ := strings.Cut(libraries.Algebra, " (") // not for which processor
 	key := statsKey{
-		{"program", provenance.Version()}, {"version of the statistics", fmt.Sprint(calib.Version)}, {"model", model},
-		{"numbers of samples", digest(a.Calibrate)}, {"samples", data},
+		{"program", provenance.Version()},
+		{"version of the statistics", fmt.Sprint(calib.Version)},
+		{"model", model},
+		{"numbers of samples", digest(a.Calibrate)},
+		{"samples", data},
 	}
 	for _, fact := range []struct {
 		name  string
 		value any
 	}{
-		{"seed", o.Seed}, {"probes", o.Probes}, {"batch", o.Batch}, {"memory limit", o.Memory}, {"classes", o.Classes}, {"weights of outputs", o.Weights}, {"kinds of outputs", o.Kinds},
-		{"ONNX Runtime", libraries.Runtime}, {"linear algebra", algebra},
+		{"seed", o.Seed},
+		{"probes", o.Probes},
+		{"batch", o.Batch},
+		{"memory limit", o.Memory},
+		{"classes", o.Classes},
+		{"weights of outputs", o.Weights},
+		{"kinds of outputs", o.Kinds},
+		{"ONNX Runtime", libraries.Runtime},
+		{"linear algebra", algebra},
 	} {
 		text, err := json.Marshal(fact.value)
 		if err != nil {

@@ -52,7 +52,7 @@ type shardCalibrate struct {
 func newShardCalibrate(s streams) *cobra.Command {
 	c := &shardCalibrate{streams: s}
 	return declare(&cobra.Command{
-		Use:   "calibrate MODEL --calib SAMPLES --part K/N -o PART.ocs [flags]",
+		Use:   "calibrate MODEL --calib SAMPLES --part K/N -o FILE [flags]",
 		Short: "sum what one part of the samples shows",
 		Long: `Runs the model on one of N parts of the samples that calibrate it, and writes
 the sums. Every part is given the same samples, all of them, and the same

@@ -18,11 +18,11 @@ import (
 // matrix with more inputs than it will meet columns, and of a table how often each row is
 // looked up.
 type station struct {
-	turns ordered.Turns
-	site  *rewrite.Site // the first of them
+	turns   ordered.Turns
+	site    *rewrite.Site // the first of them
 	reading reading
-	cut   cut
-	seen  pending[*shown]
+	cut     cut
+	seen    pending[*shown]
 
 	planning   sync.Mutex
 	summations map[string]moments.Summation

@@ -71,7 +71,7 @@ func TestParts(t *testing.T) {
 	for _, o := range []Options{
 		{Batch: 2, Samples: len(src)},
 		{Batch: 2, Samples: len(src), Probes: 2, Threads: 3},
-		{Batch: 2, Samples: 1, Probes: 1}, // so that there turn out to be more columns than were foretold
+		{Batch: 2, Samples: 1, Probes: 1},                         // so that there turn out to be more columns than were foretold
 		{Batch: 2, Samples: len(src), Probes: 1, Memory: 3 << 20}, // sums wait in a file
 	} {
 		t.Run(fmt.Sprintf("%+v", o), func(t *testing.T) {

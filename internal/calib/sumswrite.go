@@ -38,7 +38,9 @@ type sumsHead struct {
 	account
 }
 
-func (c *collector) write(ctx context.Context, to io.Writer) error { return c.writeAs(ctx, c.heading(), to) }
+func (c *collector) write(ctx context.Context, to io.Writer) error {
+	return c.writeAs(ctx, c.heading(), to)
+}
 
 // writeAs writes under a heading.
 func (c *collector) writeAs(ctx context.Context, h heading, to io.Writer) error {

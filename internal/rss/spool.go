@@ -21,7 +21,7 @@ type Spool struct {
 	end    int64
 	maps   []mmap.MMap
 	starts []int64 // where each map begins in the file
-	room   []byte // of the last map, what nothing lies in yet; the file has it from end on
+	room   []byte  // of the last map, what nothing lies in yet; the file has it from end on
 	shed   *Shedder
 }
 
