@@ -15,6 +15,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/bounded"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
 )
@@ -69,7 +70,7 @@ func CalibratePart(ctx context.Context, env *Environment, m *onnxio.Model, o Opt
 		return done, err
 	}
 	env = env.afresh()
-	o.Source = samples.Kept(o.Source, o.Memory/8)
+	o.Source = samples.Kept(o.Source, rss.Room(o.Memory)/8)
 	err = feed.OneByOne(o.Batch, func(batch int) (err error) {
 		o.Batch = batch
 		done, err = o.calibratePart(ctx, env, m, p, path)

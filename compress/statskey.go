@@ -55,7 +55,7 @@ func newStatsKey(ctx context.Context, env *Environment, a *Analysis, opts Option
 		{"seed", o.Seed},
 		{"probes", o.Probes},
 		{"batch", o.Batch},
-		{"memory limit", o.Memory},
+		{"memory limit", opts.Memory},
 		{"classes", o.Classes},
 		{"weights of outputs", o.Weights},
 		{"kinds of outputs", o.Kinds},
