@@ -8,6 +8,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
@@ -75,13 +76,6 @@ func (f *factoring) calibrated(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if f.o.probes() > 0 {
-		shares, err := calib.Shares(ctx, lib, f.a.model, f.o.Source, f.a.Calibrate, f.env.calibOptions(f.a, f.o))
-		if err != nil {
-			return fmt.Errorf("%s: how much its outputs vary: %w", f.a.model.Path, err)
-		}
-		f.o.Weights, f.out.weights = shares, shares
-	}
 	cache, err := openStats(ctx, f.env, f.a, f.o)
 	if err != nil {
 		return err
@@ -90,16 +84,19 @@ func (f *factoring) calibrated(ctx context.Context) (err error) {
 		err = errors.Join(err, cache.close())
 		c.Source = samples.Account(f.o.Source)
 	}()
+	if f.o.Weights, err = shares(ctx, f.env, lib, f.a, f.o); err != nil {
+		return err
+	}
+	if f.o.probes() > 0 {
+		f.out.weights = f.o.Weights
+	}
 	c.Samples, c.Sweeps, c.Cached = len(f.a.Calibrate), len(f.a.Groups), cache.cached()
 	for g, group := range f.a.Groups {
 		turn := ""
 		if len(f.a.Groups) > 1 {
 			turn = fmt.Sprintf(" %d/%d", g+1, len(f.a.Groups))
 		}
-		sites := make([]rewrite.Site, len(group))
-		for i, k := range group {
-			sites[i] = f.a.Sites[k]
-		}
+		sites := f.a.group(group)
 		var stats []calib.Stats
 		err := f.env.stage(ctx, "calibrate"+turn, func(st *stage) (err error) {
 			stats, err = cache.collect(ctx, lib, f.a, f.o, st, sites)
@@ -113,6 +110,27 @@ func (f *factoring) calibrated(ctx context.Context) (err error) {
 		}
 	}
 	return cache.commit(ctx)
+}
+
+// group are the sites numbered in group.
+func (a *Analysis) group(group []int) []rewrite.Site {
+	sites := make([]rewrite.Site, len(group))
+	for i, k := range group {
+		sites[i] = a.Sites[k]
+	}
+	return sites
+}
+
+// shares are the weights with which all outputs have the same share in the loss, where there are sensitivities, else those that are asked for.
+func shares(ctx context.Context, env *Environment, lib *ort.Library, a *Analysis, o Options) (map[string]float64, error) {
+	if o.probes() == 0 {
+		return o.Weights, nil
+	}
+	shares, err := calib.Shares(ctx, lib, a.model, o.Source, a.Calibrate, env.calibOptions(a, o))
+	if err != nil {
+		return nil, fmt.Errorf("%s: how much its outputs vary: %w", a.model.Path, err)
+	}
+	return shares, nil
 }
 
 // calibOptions are the options of calibration.

@@ -15,7 +15,7 @@ import (
 
 // FuzzStatsFile reads files of statistics: of this calibration or another, sealed or not, whatever is inside.
 func FuzzStatsFile(f *testing.F) {
-	key := bytes.Repeat([]byte{7}, sha256.Size)
+	key := statsKey{{"model", "7"}}
 	var body bytes.Buffer
 	for range 2 {
 		s := calib.Stats{Site: "a", Positions: 4, Samples: 2, OutputShape: []int{3}, A: []*linalg.Matrix{linalg.Identity(2)}, Mean: [][]float64{{0, 1}}}
@@ -29,7 +29,7 @@ func FuzzStatsFile(f *testing.F) {
 	f.Add(true, []byte{}, uint8(0))
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, sealed bool, body []byte, sites uint8) {
-		data := append(append([]byte(calibrationMagic), key...), body...)
+		data := append(statsHeadOf(collected, key), body...)
 		if sealed {
 			sum := sha256.Sum256(data)
 			data = append(data, sum[:]...)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash"
@@ -22,9 +23,15 @@ import (
 )
 
 // calibrationMagic starts a file of the statistics of a whole calibration. Behind
-// it are the key, [32] bytes, the statistics of the sites, group by group, and the
-// SHA-256 of all that.
-const calibrationMagic = "onnx-compress.calibration\x01"
+// it are how they came about, a byte, the length of the key in 4 bytes, little-endian, the key as JSON, the statistics of the sites,
+// group by group, and the SHA-256 of all that.
+const calibrationMagic = "onnx-compress.calibration\x02"
+
+// How statistics came about.
+const (
+	collected = 0 // by a run, which may collect them anew
+	merged    = 1 // from parts, which nobody wants to lose for a wrong option
+)
 
 // statsFile is a calibration on disk: being read where one with the right key was
 // there, else being written. The nil statsFile is none.
@@ -35,8 +42,8 @@ type statsFile struct {
 	out  *bufio.Writer // to the file and its sum, when writing
 	to   *atomicfile.File
 	sum  hash.Hash
-	key  []byte
-	size int64 // what was written of the file
+	head []byte // what the file begins with
+	size int64  // what was written of the file
 }
 
 // openStats opens the file that Options.Stats names.
@@ -45,7 +52,7 @@ func openStats(ctx context.Context, env *Environment, a *Analysis, o Options) (*
 	if path == "" {
 		return nil, nil
 	}
-	key, err := statsKey(ctx, env, a, o)
+	key, err := newStatsKey(ctx, env, a, o)
 	if err != nil {
 		return nil, fmt.Errorf("statistics %s: %w", path, err)
 	}
@@ -54,7 +61,7 @@ func openStats(ctx context.Context, env *Environment, a *Analysis, o Options) (*
 		return nil, fmt.Errorf("statistics %s: %w", path, err)
 	}
 	if s == nil {
-		if s, err = writeStatsFile(path, key); err != nil {
+		if s, err = writeStatsFile(path, collected, key); err != nil {
 			return nil, fmt.Errorf("statistics %s: %w", path, err)
 		}
 	}
@@ -65,7 +72,7 @@ func openStats(ctx context.Context, env *Environment, a *Analysis, o Options) (*
 func (s *statsFile) cached() bool { return s != nil && s.in != nil }
 
 // readStatsFile returns nil where there is no file, or one of another calibration.
-func readStatsFile(ctx context.Context, path string, key []byte) (*statsFile, error) {
+func readStatsFile(ctx context.Context, path string, key statsKey) (*statsFile, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, &UsageError{Err: bounded.Regular(path, info)}
 	}
@@ -76,58 +83,96 @@ func readStatsFile(ctx context.Context, path string, key []byte) (*statsFile, er
 	if err != nil {
 		return nil, err
 	}
-	same, err := checkStatsFile(ctx, f, info.Size(), key)
-	if err != nil || !same {
+	head, err := statsHead(f)
+	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	if _, err := f.Seek(int64(len(calibrationMagic)+len(key)), io.SeekStart); err != nil {
+	if why := head.key.differs(key); why != "" {
+		if err := f.Close(); err != nil || head.how == collected {
+			return nil, err
+		}
+		return nil, &UsageError{Err: fmt.Errorf("they were merged for another calibration: %s; give the options that the parts had, or choose another file", why)}
+	}
+	if err := checkSealed(ctx, f, info.Size()); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w; remove it, so that they are collected anew", err), f.Close())
+	}
+	if _, err := f.Seek(head.length, io.SeekStart); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return &statsFile{path: path, from: f, in: bufio.NewReaderSize(f, 1<<20)}, nil
 }
 
-// checkStatsFile says whether a file of that size has the key. One that has it, and is not
-// as it was written, is an error.
-func checkStatsFile(ctx context.Context, f io.ReaderAt, size int64, key []byte) (bool, error) {
-	in := io.NewSectionReader(f, 0, size)
-	head := make([]byte, len(calibrationMagic)+len(key))
-	_, err := io.ReadFull(in, head)
-	if short := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF); err != nil && !short {
-		return false, err
+// statsHeading is what a file of statistics says of itself, in so many bytes.
+type statsHeading struct {
+	how    byte
+	key    statsKey
+	length int64
+}
+
+// statsHead reads the heading of a file. One that ends before it does is damaged.
+func statsHead(f io.ReaderAt) (statsHeading, error) {
+	magic := make([]byte, len(calibrationMagic)+5)
+	n, err := f.ReadAt(magic, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return statsHeading{}, err
 	}
-	if string(head[:len(calibrationMagic)]) != calibrationMagic {
-		return false, &UsageError{Err: errors.New("this file is there, and holds no statistics; choose another name")}
+	version := len(calibrationMagic) - 1
+	if n <= version || string(magic[:version]) != calibrationMagic[:version] {
+		return statsHeading{}, &UsageError{Err: errors.New("this file is there, and holds no statistics; choose another name")}
 	}
-	if !bytes.Equal(head[len(calibrationMagic):], key) {
-		return false, nil
+	if magic[version] != calibrationMagic[version] {
+		return statsHeading{}, nil // of another version of the format, and so of no key that is known
 	}
+	h := statsHeading{how: magic[version+1]}
+	size := binary.LittleEndian.Uint32(magic[version+2:])
+	text := make([]byte, min(size, maxKey))
+	if n, _ := f.ReadAt(text, int64(len(magic))); n < len(text) || size > maxKey {
+		return h, errors.New("the file is damaged: it ends before its key does; remove it, so that they are collected anew")
+	}
+	h.length = int64(len(magic) + len(text))
+	h.key, err = readStatsKey(text)
+	return h, err
+}
+
+// checkSealed holds a file of that size against the SHA-256 at its end.
+func checkSealed(ctx context.Context, f io.ReaderAt, size int64) error {
 	h := sha256.New()
-	h.Write(head)
-	body := size - int64(len(head)+h.Size())
 	last := make([]byte, h.Size())
+	body := size - int64(h.Size())
 	if body >= 0 {
-		if _, err := io.CopyN(h, reader{ctx, in}, body); err != nil {
-			return false, err
+		if _, err := io.Copy(h, reader{ctx, io.NewSectionReader(f, 0, body)}); err != nil {
+			return err
 		}
-		if _, err := io.ReadFull(in, last); err != nil {
-			return false, err
+		if _, err := f.ReadAt(last, body); err != nil && !errors.Is(err, io.EOF) {
+			return err
 		}
 	}
 	if body < 0 || !bytes.Equal(h.Sum(nil), last) {
-		return false, errors.New("the file is damaged; remove it, so that they are collected anew")
+		return errors.New("the file is damaged")
 	}
-	return true, nil
+	return nil
 }
 
 // writeStatsFile begins a file beside its place.
-func writeStatsFile(path string, key []byte) (*statsFile, error) {
+func writeStatsFile(path string, how byte, key statsKey) (*statsFile, error) {
+	return writeSealed(path, statsHeadOf(how, key))
+}
+
+// statsHeadOf is what statsHead reads.
+func statsHeadOf(how byte, key statsKey) []byte {
+	text := key.text()
+	return append(binary.LittleEndian.AppendUint32(append([]byte(calibrationMagic), how), uint32(len(text))), text...)
+}
+
+// writeSealed begins a file that ends with the SHA-256 of all before.
+func writeSealed(path string, head []byte) (*statsFile, error) {
 	f, err := atomicfile.Create(path)
 	if err != nil {
 		return nil, err
 	}
 	sum := sha256.New()
-	s := &statsFile{path: path, to: f, sum: sum, key: key, out: bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<20)}
-	n, err := s.out.Write(append([]byte(calibrationMagic), key...))
+	s := &statsFile{path: path, to: f, sum: sum, head: head, out: bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<20)}
+	n, err := s.out.Write(head)
 	if err != nil {
 		f.Discard()
 		return nil, err
@@ -168,11 +213,9 @@ func (s *statsFile) write(ctx context.Context, stats []calib.Stats, sites []rewr
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n, err := stats[i].WriteTo(s.out)
-		if err != nil {
+		if _, err := stats[i].WriteTo(s); err != nil {
 			return err
 		}
-		s.size += n
 	}
 	if err := s.out.Flush(); err != nil {
 		return err
@@ -255,7 +298,7 @@ func (s *statsFile) seal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if same, err := checkStatsFile(ctx, s.to, s.size+int64(n), s.key); err != nil || !same {
+	if err := checkSealed(ctx, s.to, s.size+int64(n)); err != nil {
 		return errors.Join(errors.New("what was written is not what is read back, so nothing is written there; look at the disk, or write elsewhere"), err)
 	}
 	return nil

@@ -3,7 +3,6 @@ package compress
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"os"
 	"path/filepath"
@@ -279,7 +278,7 @@ func TestStatsReadBack(t *testing.T) {
 	testkit.WantError(t, err, path, "would not be read again", "length of the site's name")
 	kept("a name that is too long")
 
-	s, err := writeStatsFile(path, bytes.Repeat([]byte{7}, sha256.Size))
+	s, err := writeStatsFile(path, collected, statsKey{{"model", "7"}})
 	if err != nil {
 		t.Fatal(err)
 	}

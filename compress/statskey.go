@@ -1,21 +1,30 @@
 package compress
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/onnx-compress/onnx-compress/internal/calib"
+	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
 )
 
-// statsKey is a digest of all that statistics depend on, so that equal keys mean
-// equal statistics to the last bit.
-func statsKey(ctx context.Context, env *Environment, a *Analysis, opts Options) ([]byte, error) {
+// statsKey is all that statistics depend on, so that equal keys mean equal statistics: facts in a fixed order, of which none tells paths,
+// times, or the machine. With other kernels of the same libraries, which a processor may ask for, the last bits are others.
+type statsKey []keyFact
+
+type keyFact struct{ Name, Value string }
+
+// newStatsKey returns the key of a calibration.
+func newStatsKey(ctx context.Context, env *Environment, a *Analysis, opts Options) (statsKey, error) {
 	model, err := onnxio.Digest(ctx, a.model.Path)
 	if err != nil {
 		return nil, err
@@ -31,19 +40,88 @@ func statsKey(ctx context.Context, env *Environment, a *Analysis, opts Options) 
 		}
 	}
 	o, libraries := env.calibOptions(a, opts), env.result(opts.Seed)
-	words := []any{
-		calib.Version, model, opts.Source.Describe(), opts.Source.Len(), a.Calibrate, data,
-		o.Seed, o.Probes, o.Batch, o.Memory, libraries.Runtime, libraries.Algebra, names, o.Classes, o.Weights,
+	algebra, _, _ := strings.Cut(libraries.Algebra, " (") // not for which processor
+	key := statsKey{
+		{"program", provenance.Version()},
+		{"version of the statistics", fmt.Sprint(calib.Version)},
+		{"model", model},
+		{"numbers of samples", digest(a.Calibrate)},
+		{"samples", data},
 	}
-	if len(o.Kinds) > 0 { // which keys of earlier versions lack
-		words = append(words, o.Kinds)
+	for _, fact := range []struct {
+		name  string
+		value any
+	}{
+		{"seed", o.Seed},
+		{"probes", o.Probes},
+		{"batch", o.Batch},
+		{"memory limit", opts.Memory},
+		{"classes", o.Classes},
+		{"weights of outputs", o.Weights},
+		{"kinds of outputs", o.Kinds},
+		{"ONNX Runtime", libraries.Runtime},
+		{"linear algebra", algebra},
+	} {
+		text, err := json.Marshal(fact.value)
+		if err != nil {
+			return nil, err
+		}
+		key = append(key, keyFact{fact.name, string(text)})
 	}
-	text, err := json.Marshal(words)
-	if err != nil {
-		return nil, err
+	return append(key, keyFact{"nodes", digest(names)}), nil
+}
+
+// digest is the SHA-256 of what fmt writes of a value.
+func digest(v any) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q", v))
+	return hex.EncodeToString(sum[:])
+}
+
+// text is the key as it is written.
+func (k statsKey) text() []byte {
+	text, _ := json.Marshal(k) // which nothing in it can refuse
+	return text
+}
+
+// maxKey bounds the text of a key.
+const maxKey = 1 << 20
+
+// readStatsKey reads what text wrote.
+func readStatsKey(text []byte) (k statsKey, err error) {
+	if err := json.Unmarshal(text, &k); err != nil {
+		return nil, fmt.Errorf("its key is damaged: %w", err)
 	}
-	key := sha256.Sum256(text)
-	return key[:], nil
+	if !bytes.Equal(k.text(), text) {
+		return nil, fmt.Errorf("its key is damaged")
+	}
+	return k, nil
+}
+
+// differs says in what a key differs from the one that is wanted, "" where it does not.
+func (k statsKey) differs(wanted statsKey) string {
+	for i, w := range wanted {
+		at := slices.IndexFunc(k, func(f keyFact) bool { return f.Name == w.Name })
+		switch {
+		case at < 0:
+			return fmt.Sprintf("nothing is said of its %s", w.Name)
+		case k[at].Value != w.Value:
+			return fmt.Sprintf("its %s is %s, wanted %s", w.Name, shortened(k[at].Value), shortened(w.Value))
+		case at != i:
+			return "its key is in another order"
+		}
+	}
+	if len(k) > len(wanted) {
+		return "its key says more"
+	}
+	return ""
+}
+
+// shortened is the beginning of a digest, and all of other values.
+func shortened(value string) string {
+	if len(value) == 2*sha256.Size && strings.Trim(value, "0123456789abcdef") == "" {
+		return value[:12] + "…"
+	}
+	return value
 }
 
 // fitStats holds statistics from a file against the site that they are for.

@@ -67,21 +67,7 @@ Nothing is written unless it is 0.`},
 func (c *compressCommand) declare(f *flagSet) {
 	f.group("What to reach")
 	f.StringVarP(&c.opts.Output, "output", "o", "", "`FILE` where the compressed model goes (MODEL.small.onnx, beside MODEL)")
-	f.StringArrayVar(&c.targets, "target", nil, "`KIND=VALUE` an upper bound; may be repeated, all of them hold\n"+
-		"  macs    multiply-adds of one inference\n"+
-		"  params  elements of all constant tensors\n"+
-		"  bytes   size of the written files\n"+
-		"  latency time of one run, by a table (see --costs)\n"+
-		"VALUE is a fraction of the original (0.5, 50%) or a count above 1 (20M, 1.5G; 2MiB for bytes; 12ms for latency); k, M, G, T are powers of 1000, "+
-		"KiB, MiB, GiB, TiB of 1024. Or a bound on the damage, for which models are built and run until the smallest is found that keeps it:\n"+
-		"  agree=99%   the same top class, of the samples\n"+
-		"  drop=0.5%   top-1 accuracy that may be lost\n"+
-		"  kl=0.05     KL divergence of the token, in nats\n"+
-		"  ppl=+5%     increase of perplexity (--labels next)\n"+
-		"  cosine=0.99 of the outputs\n"+
-		"  snr=30dB    of the outputs\n"+
-		"smallest in MACs, or in what the first target bounds that stands beside it")
-	f.completeWith("target", kinds(targetWords()...))
+	c.target(f)
 	c.plan.declare(f)
 	f.StringVar(&c.costs, "costs", "", "`FILE` what ranks cost in time, for a latency target, as `onnx-compress time` measures it (measured on this machine, one sample on one thread)")
 	f.BoolVar(&c.opts.AcceptDamage, "accept-damage", false, "without samples: write the result also where random inputs show that it does not do what the original does")
@@ -107,19 +93,43 @@ func (c *compressCommand) declare(f *flagSet) {
 	c.out.declare(f, "the result as JSON", "no text, no progress", "every node: its rank and loss, or why it was left alone; and how long each stage took")
 }
 
+// target declares what to reach.
+func (c *compressCommand) target(f *flagSet) {
+	f.StringArrayVar(&c.targets, "target", nil, "`KIND=VALUE` an upper bound; may be repeated, all of them hold\n"+
+		"  macs    multiply-adds of one inference\n"+
+		"  params  elements of all constant tensors\n"+
+		"  bytes   size of the written files\n"+
+		"  latency time of one run, by a table (see --costs)\n"+
+		"VALUE is a fraction of the original (0.5, 50%) or a count above 1 (20M, 1.5G; 2MiB for bytes; 12ms for latency); k, M, G, T are powers of 1000, "+
+		"KiB, MiB, GiB, TiB of 1024. Or a bound on the damage, for which models are built and run until the smallest is found that keeps it:\n"+
+		"  agree=99%   the same top class, of the samples\n"+
+		"  drop=0.5%   top-1 accuracy that may be lost\n"+
+		"  kl=0.05     KL divergence of the token, in nats\n"+
+		"  ppl=+5%     increase of perplexity (--labels next)\n"+
+		"  cosine=0.99 of the outputs\n"+
+		"  snr=30dB    of the outputs\n"+
+		"smallest in MACs, or in what the first target bounds that stands beside it")
+	f.completeWith("target", kinds(targetWords()...))
+}
+
 // calibration declares what is measured on samples.
 func (c *compressCommand) calibration(f *flagSet) {
+	c.drawn(f)
+	f.BoolVar(&c.opts.NoRefit, "no-refit", false, "do not solve the nodes anew, in order, on what the compressed model really feeds them (on by default with --calib)")
+	f.StringVar(&c.opts.Stats, "stats", "", "`FILE` keep what calibration finds in this file; it is read instead of calibrating when the same model, samples and options come again, "+
+		"and written anew otherwise, unless it was merged from parts (see `onnx-compress help shard`)")
+	c.samples.declare(f)
+	c.judge.declare(f)
+}
+
+// drawn declares which samples are drawn, and what is measured on them.
+func (c *compressCommand) drawn(f *flagSet) {
 	f.StringVar(&c.calib, "calib", "", "`PATH` a folder of JPEG, PNG or WebP images; a .npy file, or .npz with one array per input, for language models input_ids alone; a folder of test_data_set_*; "+
 		"or binary records, a label byte and the pixels, as CIFAR-10 has them")
 	f.IntVar(&c.opts.CalibSamples, "calib-samples", 0, "`N` how many samples calibration draws (1024, but at most nine tenths, and with a bound on the damage half: the others verify the result)")
 	f.IntVar(&c.opts.VerifySamples, "verify-samples", 0, "`N` how many of the others verify the result (1024)")
 	f.IntVar(&c.opts.Probes, "probes", 1, "`N` random directions in the outputs of every sample to estimate from how much each node matters (1); "+
 		"0 weighs the nodes by their own outputs instead")
-	f.BoolVar(&c.opts.NoRefit, "no-refit", false, "do not solve the nodes anew, in order, on what the compressed model really feeds them (on by default with --calib)")
-	f.StringVar(&c.opts.Stats, "stats", "", "`FILE` keep what calibration finds in this file; it is read instead of calibrating when the same model, samples and options come again, "+
-		"and written anew otherwise")
-	c.samples.declare(f)
-	c.judge.declare(f)
 }
 
 // choice declares what there is to choose from.

@@ -130,28 +130,43 @@ func FuzzInputShapes(f *testing.F) {
 func helpOf(t *testing.T, name string) string {
 	t.Helper()
 	var out, errs bytes.Buffer
-	if code := run([]string{"help", name}, streams{out: &out, err: &errs}); code != exitDone || errs.Len() > 0 {
+	if code := run(append([]string{"help"}, strings.Fields(name)...), streams{out: &out, err: &errs}); code != exitDone || errs.Len() > 0 {
 		t.Fatalf("help %s: code %d, %s", name, code, &errs)
 	}
 	return out.String()
 }
 
+// everyCommand lists the commands by what follows the program's name, those below others too, but for cobra's own.
+func everyCommand() map[string]*cobra.Command {
+	all := map[string]*cobra.Command{}
+	for _, c := range newRoot(streams{}).Commands() {
+		all[c.Name()] = c
+		if c.Name() == "completion" {
+			continue
+		}
+		for _, below := range c.Commands() {
+			all[c.Name()+" "+below.Name()] = below
+		}
+	}
+	return all
+}
+
 // TestHelpNamesTheFlags: every flag that a help text names exists, in that command or the
 // main one, and every flag of a command is named, or stands in a row that says where it is.
 func TestHelpNamesTheFlags(t *testing.T) {
-	root := newRoot(streams{})
 	main := newCompress(streams{}).Flags()
-	for _, c := range root.Commands() {
+	for name, c := range everyCommand() {
 		named := map[string]bool{}
-		for _, m := range regexp.MustCompile(`--([a-z][a-z0-9-]*)`).FindAllStringSubmatch(helpOf(t, c.Name()), -1) {
+		for _, m := range regexp.MustCompile(`--([a-z][a-z0-9-]*)`).FindAllStringSubmatch(helpOf(t, name), -1) {
 			named[m[1]] = true
-			if c.Flags().Lookup(m[1]) == nil && main.Lookup(m[1]) == nil {
-				t.Errorf("help %s names --%s", c.Name(), m[1])
+			below := slices.ContainsFunc(c.Commands(), func(c *cobra.Command) bool { return c.Flags().Lookup(m[1]) != nil })
+			if c.Flags().Lookup(m[1]) == nil && main.Lookup(m[1]) == nil && !below {
+				t.Errorf("help %s names --%s", name, m[1])
 			}
 		}
 		for _, flag := range flagsOf(c.Flags()) {
 			if !named[flag.Name] && annotation(flag, firstOf) == "" {
-				t.Errorf("help %s does not name --%s", c.Name(), flag.Name)
+				t.Errorf("help %s does not name --%s", name, flag.Name)
 			}
 		}
 		if c.Name() == "compress" && len(named) < 20 {
@@ -162,10 +177,10 @@ func TestHelpNamesTheFlags(t *testing.T) {
 
 // TestHelpFits: help is read in terminals of 80 columns.
 func TestHelpFits(t *testing.T) {
-	for _, c := range newRoot(streams{}).Commands() {
-		for i, line := range strings.Split(helpOf(t, c.Name()), "\n") {
+	for name := range everyCommand() {
+		for i, line := range strings.Split(helpOf(t, name), "\n") {
 			if len([]rune(line)) > 80 || strings.TrimRight(line, " ") != line || strings.Contains(line, "\t") {
-				t.Errorf("help %s, line %d: %q", c.Name(), i+1, line)
+				t.Errorf("help %s, line %d: %q", name, i+1, line)
 			}
 		}
 	}

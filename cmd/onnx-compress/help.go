@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,18 +28,21 @@ func newHelp(root *cobra.Command) *cobra.Command {
 		Use:   "help [COMMAND]",
 		Short: "explain a command: onnx-compress help compress",
 		RunE: func(_ *cobra.Command, args []string) error {
-			switch len(args) {
-			case 0:
+			if len(args) == 0 {
 				return root.Help()
-			case 1:
-				for _, c := range root.Commands() {
-					if c.Name() == args[0] {
-						return c.Help()
-					}
-				}
-				return usagef("no help on %q%s", args[0], meant(root, args[0]))
 			}
-			return usagef("%d commands were named (%q); want one", len(args), args)
+			at := root
+			for i, word := range args {
+				next := slices.IndexFunc(at.Commands(), func(c *cobra.Command) bool { return c.Name() == word })
+				switch {
+				case next < 0 && i == 0:
+					return usagef("no help on %q%s", word, meant(root, word))
+				case next < 0:
+					return usagef("%d commands were named (%q); want one", len(args), args)
+				}
+				at = at.Commands()[next]
+			}
+			return at.Help()
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return each(inOrder(root), func(c *cobra.Command) string { return cobra.CompletionWithDesc(c.Name(), c.Short) }), cobra.ShellCompDirectiveNoFileComp

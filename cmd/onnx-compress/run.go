@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os/signal"
+	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/quote"
@@ -73,7 +74,7 @@ func execute(ctx context.Context, args []string, s streams) int {
 	if err == nil {
 		err = out.err
 	}
-	return exitCode(err, cmd.Name(), s.err)
+	return exitCode(err, strings.TrimPrefix(cmd.CommandPath(), root.Name()+" "), s.err)
 }
 
 // output keeps its first error, as help has no way to return one.
@@ -120,7 +121,7 @@ func exitCode(err error, name string, stderr io.Writer) int {
 		return say(decided.code, "")
 	case errors.Is(err, context.Canceled):
 		err = errors.New("interrupted")
-		if name == "compress" || name == "explore" || name == "tune" {
+		if name == "compress" || name == "explore" || name == "tune" || strings.HasPrefix(name, "shard ") {
 			err = errors.New("interrupted; nothing was written")
 		}
 	case is[*compress.UsageError](err):

@@ -31,11 +31,14 @@ const grace = 2 * time.Second
 // isWorker tells whether this process works for another one.
 func isWorker() bool { return os.Getenv(envWorker) == strconv.Itoa(os.Getppid()) }
 
-// runsModels tells whether the command may load ONNX Runtime.
+// workerOf is the annotation of a command that loads libraries, though it runs no model.
+const workerOf = "worker"
+
+// runsModels tells whether the command may load ONNX Runtime, or another library.
 func runsModels(args []string) bool {
 	root := newRoot(streams{out: io.Discard, err: io.Discard})
 	cmd, _, err := root.Find(withDefault(root, args))
-	return err == nil && cmd.Flags().Lookup("ort") != nil
+	return err == nil && (cmd.Flags().Lookup("ort") != nil || cmd.Annotations[workerOf] != "")
 }
 
 // interrupts are the signals that break work off. SIGHUP is not, where nohup had it ignored.

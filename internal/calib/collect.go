@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/defaults"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
@@ -41,81 +40,98 @@ func (o Options) withDefaults() Options {
 //
 // Where an operator without a gradient stands behind a site, or the data decides on sizes that gradients depend on, G = g·I
 // with g measured on the first samples by perturbing the site's output alone; Note then says why.
-func Collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewrite.Site, src samples.Source, indices []int, o Options) ([]Stats, error) {
-	out, err := collect(ctx, lib, m, sites, src, indices, o, "")
-	if failed := (*gradientError)(nil); errors.As(err, &failed) && ctx.Err() == nil {
-		return collect(ctx, lib, m, sites, src, indices, o, "the model's gradients depend on sizes that the data decides")
-	}
-	return out, err
-}
-
-// collect is Collect; why says, where it is not empty, that the model's gradients are not to be used.
-func collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewrite.Site, src samples.Source, indices []int, o Options, why string) ([]Stats, error) {
+func Collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewrite.Site, src samples.Source, indices []int, o Options) (out []Stats, err error) {
 	if len(sites) == 0 {
 		return nil, nil
 	}
+	return out, swept(ctx, lib, m, sites, src, indices, o, Part{}, func(c *collector) error {
+		out = nil
+		return finish(c.heading(), c.account, c, func(s Stats) error {
+			out = append(out, s)
+			return nil
+		})
+	})
+}
+
+// swept hands over what the samples of a part show, in one sweep.
+func swept(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewrite.Site, src samples.Source, indices []int, o Options, part Part, use func(*collector) error) error {
+	err := sweep(ctx, lib, m, sites, src, indices, o, part, "", use)
+	if failed := (*gradientError)(nil); errors.As(err, &failed) && ctx.Err() == nil {
+		return sweep(ctx, lib, m, sites, src, indices, o, part, "the model's gradients depend on sizes that the data decides", use)
+	}
+	return err
+}
+
+// sweep is swept; why says, where it is not empty, that the model's gradients are not to be used.
+func sweep(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewrite.Site, src samples.Source, indices []int, o Options, part Part, why string, use func(*collector) error) error {
 	if len(indices) == 0 {
-		return nil, errors.New("there are no samples to calibrate on")
+		return errors.New("there are no samples to calibrate on")
 	}
 	o = o.withDefaults()
 	inputs, err := samples.Inputs(m)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c := newCollector(sites, inputs, o)
+	c.none = why
 	batch, workers := c.batch(), o.Threads // and at least two runs, where the model's own batch allows, which tell what is noise
 	order := indices
 	if o.Probes > 0 {
 		if order, err = bySize(ctx, src, indices, inputs); err != nil {
-			return nil, err
+			return err
 		}
 		if c.gradients, err = c.newGradients(lib, m, inputs); err != nil {
-			return nil, err
+			return err
 		}
 		c.gradients.none = why
 		defer c.gradients.close()
 		held, fixed, err := c.gradients.footprint(ctx, src, order[len(order)-1])
 		if err != nil {
-			return nil, err
+			return err
 		}
 		batch, workers = feed.Within(o.Memory, held, fixed, batch, workers)
 		// Each size of a run needs gradients of its own.
 		batch = even(len(indices), min(batch, (len(indices)+1)/2))
 		if err := c.gradients.locate(ctx, src, order, batch); err != nil {
-			return nil, err
+			return err
 		}
 	} else {
 		if c.probe, err = newProbe(lib, m, inputs, c.values); err != nil {
-			return nil, err
+			return err
 		}
 		defer c.probe.close()
 		batch = min(batch, (len(indices)+1)/2)
 	}
+	block := max(batch, 1)
+	if own := samples.Batch(inputs); own > 0 {
+		block = own
+	}
+	if err := c.cutInto((len(indices)+block-1)/block, part); err != nil {
+		return err
+	}
+	defer c.close()
 	workers = min(workers, c.workers(inputs, batch))
 	runs, err := feed.New(src, order, inputs, batch, workers)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	first, end := c.cut.part(part)
+	runs.Between(c.cut.first(first), c.cut.first(end))
 	if err := runs.Each(ctx, workers, o.Progress, c.begin); err != nil {
-		return nil, err
+		return err
 	}
-	out := c.finish(sites)
-	if slices.ContainsFunc(out, func(s Stats) bool { return s.Unusable != "" && s.Positions > 0 }) {
-		if why := Blame(ctx, lib, m, src, order); why != "" {
-			for i := range out {
-				if out[i].Positions > 0 && out[i].Unusable != "" {
-					out[i].Unusable += ": " + why
-				}
-			}
-		}
+	if err := c.reach(end); err != nil {
+		return err
 	}
-	if o.Probes < 1 {
-		return out, nil
+	if first < end {
+		err = c.account.take(ctx, c, func() string { return Blame(ctx, lib, m, src, order) }, func() (*feed.Feed, error) {
+			return feed.New(src, indices[:min(len(indices), perturbed)], inputs, batch, workers)
+		}, workers)
 	}
-	if runs, err = feed.New(src, indices[:min(len(indices), perturbed)], inputs, batch, workers); err != nil {
-		return nil, err
+	if err != nil {
+		return err
 	}
-	return out, c.finishSensitivities(ctx, out, runs, workers)
+	return use(c)
 }
 
 // even returns a batch that n samples fill without a rest, where there is one not much
@@ -127,91 +143,6 @@ func even(n, batch int) int {
 		}
 	}
 	return batch
-}
-
-// collector is the state of one sweep.
-type collector struct {
-	o        Options
-	stations []*station
-	of       []int    // the station of each site
-	values   []string // what the stations read, each value once
-	from     []int    // the value of each station
-	probe    *probe   // without probes of sensitivity
-
-	gradients *gradients // with them
-	sensors   []*sensor  // of each site
-}
-
-func newCollector(sites []rewrite.Site, inputs []samples.InputSpec, o Options) *collector {
-	c := &collector{o: o, of: make([]int, len(sites))}
-	index := map[string]int{}
-	for i := range sites {
-		s := &sites[i]
-		if o.Probes > 0 {
-			c.sensors = append(c.sensors, newSensor(s, o.Memory, o.Samples))
-		}
-		c.of[i] = -1
-		for k, st := range c.stations {
-			if sameColumns(st.site, s) {
-				c.of[i] = k
-			}
-		}
-		if c.of[i] >= 0 {
-			continue
-		}
-		c.of[i] = len(c.stations)
-		c.stations = append(c.stations, newStation(s, o.Samples))
-		v, ok := index[s.Input]
-		if !ok {
-			v = len(c.values)
-			index[s.Input] = v
-			c.values = append(c.values, s.Input)
-		}
-		c.from = append(c.from, v)
-	}
-	return c
-}
-
-// activations is what the sites' inputs take, and with sensitivities their outputs' gradients, in bytes a sample.
-func (c *collector) activations() (bytes int64) {
-	seen := map[int]bool{}
-	for k, st := range c.stations {
-		if !seen[c.from[k]] {
-			seen[c.from[k]] = true
-			bytes += inputBytes(st.site)
-		}
-	}
-	for _, s := range c.sensors {
-		bytes += outputBytes(s.site)
-	}
-	return bytes
-}
-
-// batch is how many samples run at once, whatever the number of threads.
-func (c *collector) batch() int {
-	if each := c.activations(); each > 0 {
-		return int(max(1, min(int64(c.o.Batch), c.o.Memory/4/each)))
-	}
-	return c.o.Batch
-}
-
-// workers is how many there can be with runs of so many samples in what the sums leave of the memory.
-func (c *collector) workers(inputs []samples.InputSpec, batch int) int {
-	var sums, largest int64
-	for _, st := range c.stations {
-		sums += InputBytes(st.site, c.o.Samples)
-		largest = max(largest, workerBytes(st.site, c.o.Samples))
-	}
-	for _, s := range c.sensors {
-		bytes := sensitivityBytes(s.site, c.o.Memory)
-		sums += bytes
-		largest = max(largest, bytes+workerSpare)
-	}
-	run := c.activations()
-	if samples.Batch(inputs) == 0 { // else the model's own batch is counted already
-		run *= int64(batch)
-	}
-	return int(max(1, min(int64(c.o.Threads), (c.o.Memory-sums)/max(largest+run, 1))))
 }
 
 // begin makes the function of one worker.
@@ -298,7 +229,7 @@ func (c *collector) backwardOnce(ctx context.Context, w *worker, r *feed.Run, p 
 		if reason == "" {
 			reason = why
 		}
-		if err := s.add(ctx, w, r, r.Seq*c.o.Probes+probe, values[p.gradients[i]], weights[c.of[i]], reason); err != nil {
+		if err := s.add(ctx, w, r, probe, c.o.Probes, values[p.gradients[i]], weights[c.of[i]], reason); err != nil {
 			return err
 		}
 	}
@@ -330,20 +261,4 @@ func (c *collector) addColumns(ctx context.Context, w *worker, r *feed.Run, valu
 		}
 	}
 	return nil
-}
-
-// finish turns the sums into statistics.
-func (c *collector) finish(sites []rewrite.Site) []Stats {
-	seen := make([]Stats, len(c.stations))
-	for k, st := range c.stations {
-		seen[k] = st.finish(c.o.Backend)
-	}
-	out := make([]Stats, len(sites))
-	for i := range sites {
-		out[i] = seen[c.of[i]]
-		if out[i].Site = sites[i].Name; out[i].Unusable == "" {
-			out[i].OutputShape = outputShape(&sites[i], c.stations[c.of[i]].shape)
-		}
-	}
-	return out
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/onnx-compress/onnx-compress/grad"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
-	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -220,65 +219,6 @@ func (p *pass) directions(r *feed.Run, axes feed.Axes, seed uint64, probe int) (
 		}
 	}
 	return in, why, nil
-}
-
-// finishSensitivities gives the statistics their sensitivities, measured on the given
-// runs where gradients did not give them.
-func (c *collector) finishSensitivities(ctx context.Context, stats []Stats, runs *feed.Feed, workers int) error {
-	var left []int
-	var sites []*rewrite.Site
-	for i, s := range c.sensors {
-		g, why, ok := s.mean()
-		stats[i].Note = why
-		stats[i].setSensitivity(s, g)
-		if !ok {
-			left, sites = append(left, i), append(sites, s.site)
-		}
-	}
-	if len(left) == 0 {
-		unmoved(stats)
-		return nil
-	}
-	scales, err := c.gradients.perturb(ctx, sites, runs, workers, c.o.Seed)
-	if errors.Is(err, errNoOutput) || errors.Is(err, errSizes) || errors.Is(err, errNoKernel) {
-		insensitive(stats, err.Error())
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("measuring sensitivities: %w", err)
-	}
-	for k, i := range left {
-		g, err := c.sensors[i].scaled(c.o.Backend, scales[k])
-		if err != nil {
-			return err
-		}
-		stats[i].setSensitivity(c.sensors[i], g)
-		stats[i].Note = "sensitivity measured by perturbing the output: " + stats[i].Note
-	}
-	unmoved(stats)
-	return nil
-}
-
-// insensitive takes all sensitivities away: losses of sites with them and without could not be added up.
-func insensitive(stats []Stats, why string) {
-	for i := range stats {
-		stats[i].G, stats[i].Pullback = nil, nil
-		stats[i].Note = "no sensitivities: " + why
-	}
-}
-
-// unmoved takes them away where all are zero, as behind a sigmoid that is saturated on every sample: then they tell no site from another,
-// and whatever is cut would seem to lose nothing.
-func unmoved(stats []Stats) {
-	moves := func(g *linalg.Matrix) bool {
-		return slices.ContainsFunc(g.Data, func(v float64) bool { return v != 0 })
-	}
-	for _, s := range stats {
-		if slices.ContainsFunc(s.G, moves) || slices.ContainsFunc(s.Pullback, moves) {
-			return
-		}
-	}
-	insensitive(stats, "no output moves on any sample, whatever the sites give")
 }
 
 // newGradients prepares for sessions, which are made as shapes turn up.

@@ -68,11 +68,11 @@ func (p *pullback) rows(w *worker, shape []int, values []float32) ([]int, []floa
 }
 
 // scaled is WᵀGW for G = g·I.
-func (p *pullback) scaled(b linalg.Backend, g float64) ([]*linalg.Matrix, error) {
+func (p *pullback) scaled(b linalg.Backend, g float64) (*linalg.Matrix, error) {
 	kernel, err := p.site.Load()
 	if err != nil {
 		return nil, err
 	}
 	w := &linalg.Matrix{Rows: kernel.Rows(), Cols: kernel.Cols(), Data: kernel.Weights}
-	return []*linalg.Matrix{b.Mul(true, false, g, w, w)}, nil
+	return b.Mul(true, false, g, w, w), nil
 }

@@ -58,12 +58,12 @@ func TestPullbackByPerturbing(t *testing.T) {
 	src := random(4, "x", tensor.Float32, 6)
 	sites := sitetest.Sites(t, m, src[0])
 	s := newSensor(&sites[1], 64<<20, 0)
-	got, err := s.scaled(linalg.Gonum(), 2)
+	got, err := s.through.scaled(linalg.Gonum(), 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := matrix(t, m, "second")
-	if d := worst(got[0], linalg.Gonum().Mul(false, true, 2, w, w)); !(d <= 1e-12) {
+	if d := worst(got, linalg.Gonum().Mul(false, true, 2, w, w)); !(d <= 1e-12) {
 		t.Errorf("WᵀW differs by %.2g", d)
 	}
 }

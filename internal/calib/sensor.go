@@ -16,27 +16,38 @@ import (
 // sensor sums the sensitivities of one site's output. It has a turn for every probe of
 // every run.
 type sensor struct {
-	turns     ordered.Turns
-	site      *rewrite.Site
-	sum       *moments.Sum
-	positions int64 // of all samples and probes
-	spread    variance
-	why       string // what kept the gradient from a run, the first time
-	through   *pullback
-	thin      moments.Thinning
+	turns   ordered.Turns
+	site    *rewrite.Site
+	feeling feeling
+	cut     cut
+	seen    pending[*sensed]
+	through *pullback
+	thin    moments.Thinning
+}
+
+// feeling says how the sensitivities of a site are summed: over groups, of so many rows of its kernel, or pulled back to as many inputs.
+type feeling struct {
+	Groups, Order int
+	Pulled        bool
 }
 
 // newSensor sums G or, where that is too large for so much memory, WᵀGW, of so many samples.
 func newSensor(s *rewrite.Site, memory int64, samples int) *sensor {
+	n := &sensor{site: s, feeling: feeling{Groups: s.Kernel.Groups, Order: s.Kernel.Rows()}}
 	if pulled(s, memory) {
-		return &sensor{site: s, sum: moments.NewSum(1, s.Kernel.Cols()), through: &pullback{site: s}}
+		n.feeling, n.through = feeling{Groups: 1, Order: s.Kernel.Cols(), Pulled: true}, &pullback{site: s}
+	} else {
+		n.thin = moments.ThinOutputs(s, samples)
 	}
-	return &sensor{site: s, sum: moments.NewSum(s.Kernel.Groups, s.Kernel.Rows()), thin: moments.ThinOutputs(s, samples)}
+	n.seen.begin = func() *sensed { return newSensed(n.feeling) }
+	return n
 }
 
 // add sums the gradient of a run with respect to the site's output, where those positions
 // count that have a weight; nil stands for all. Where there is no gradient, why says so.
-func (s *sensor) add(ctx context.Context, w *worker, r *feed.Run, turn int, g tensor.Dense, weights []float32, why string) error {
+func (s *sensor) add(ctx context.Context, w *worker, r *feed.Run, probe, probes int, g tensor.Dense, weights []float32, why string) error {
+	number, chunk := r.Number*probes+probe, s.cut.of(r.Block)
+	to := s.seen.at(chunk)
 	var summation moments.Summation
 	var positions int64
 	var seen variance
@@ -45,7 +56,7 @@ func (s *sensor) add(ctx context.Context, w *worker, r *feed.Run, turn int, g te
 		shape, values, err := trim(r, outputKind(s.site), s.site.View.Stack, g)
 		channels := s.site.Kernel.Out
 		if err == nil && len(shape) == 2+len(s.thin) {
-			values, shape = s.thin.Outputs(values, shape, turn, &w.thinned), s.thin.Left(shape, turn)
+			values, shape = s.thin.Outputs(values, shape, number, &w.thinned), s.thin.Left(shape, number)
 		}
 		if err == nil && shape != nil && s.through != nil {
 			channels = s.site.Kernel.In
@@ -75,14 +86,14 @@ func (s *sensor) add(ctx context.Context, w *worker, r *feed.Run, turn int, g te
 			}
 		}
 	}
-	return s.turns.Do(ctx, turn, func() {
+	return s.seen.turn(ctx, &s.turns, r.Seq*probes+probe, chunk, func() {
 		if summation != nil {
-			s.sum.Add(summation, w.partial)
-			s.positions += positions
-			s.spread.merge(&seen)
+			to.sum.Add(summation, w.partial)
+			to.positions += positions
+			to.spread.merge(&seen)
 		}
-		if s.why == "" {
-			s.why = why
+		if to.why == "" {
+			to.why = why
 		}
 	})
 }
@@ -146,41 +157,4 @@ func outputBlocks(s *rewrite.Site, shape []int, values []float32, o int, r *feed
 		out = append(out, b)
 	}
 	return out
-}
-
-// mean returns the moment that was summed, less what is noise off its diagonal, or false and why where gradients did not give it.
-func (s *sensor) mean() ([]*linalg.Matrix, string, bool) {
-	if s.positions == 0 {
-		return nil, s.why, false
-	}
-	g := s.sum.Mean(s.positions)
-	for i, m := range g {
-		if m.Check() != nil {
-			return nil, "the gradients are not finite", false
-		}
-		shrink(m, s.spread.noise(i, m, s.positions))
-	}
-	return g, "", true
-}
-
-// scaled returns g·I for each group of the site, in the form that is summed.
-func (s *sensor) scaled(b linalg.Backend, g float64) ([]*linalg.Matrix, error) {
-	if s.through != nil {
-		return s.through.scaled(b, g)
-	}
-	out := make([]*linalg.Matrix, s.site.Kernel.Groups)
-	for i := range out {
-		out[i] = linalg.Identity(s.site.Kernel.Rows())
-		for k := range out[i].Rows {
-			out[i].Set(k, k, g)
-		}
-	}
-	return out, nil
-}
-
-// setSensitivity gives the statistics what a sensor found, in the form that it sums.
-func (s *Stats) setSensitivity(from *sensor, g []*linalg.Matrix) {
-	if s.G, s.Pullback = g, nil; from.through != nil {
-		s.G, s.Pullback = nil, g
-	}
 }

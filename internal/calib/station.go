@@ -18,32 +18,24 @@ import (
 // matrix with more inputs than it will meet columns, and of a table how often each row is
 // looked up.
 type station struct {
-	turns ordered.Turns
-	site  *rewrite.Site // the first of them
+	turns   ordered.Turns
+	site    *rewrite.Site // the first of them
+	reading reading
+	cut     cut
+	seen    pending[*shown]
 
-	pilot      *moments.Pilot
-	sums       *moments.Halves
-	wide       bool    // whether columns are kept as long as there are no more than K
-	summed     bool    // whether there were more
-	kept       []run   // what each run showed
-	counts     []int64 // of the rows of a table, nil elsewhere
-	positions  int64
-	samples    int64
-	shape      []int // of the first sample's input, without filler
 	planning   sync.Mutex
 	summations map[string]moments.Summation
-	felt       moments.Felt
 	thin       moments.Thinning
 }
 
-func newStation(s *rewrite.Site, samples int) *station {
-	st := &station{
-		site: s, pilot: moments.NewPilot(), wide: wide(s, samples), summations: map[string]moments.Summation{}, thin: moments.ThinInputs(s, samples),
+func newStation(s *rewrite.Site, o Options) *station {
+	st := &station{site: s, summations: map[string]moments.Summation{}, thin: moments.ThinInputs(s, o.Samples)}
+	st.reading = reading{Input: s.Input, Groups: s.Kernel.Groups, Columns: s.Kernel.Cols(), Table: s.View.Kind == rewrite.TableRows, Wide: wide(s, o.Samples)}
+	if st.reading.Table {
+		st.reading.Columns = s.Kernel.In
 	}
-	st.sums = moments.NewHalves(s.Kernel.Groups, s.Kernel.Cols(), st.pilot)
-	if s.View.Kind == rewrite.TableRows {
-		st.counts = make([]int64, s.Kernel.In)
-	}
+	st.seen.begin = func() *shown { return newShown(st.reading, o.Backend) }
 	return st
 }
 
@@ -75,13 +67,13 @@ type worker struct {
 }
 
 // add takes in the site's input x of a run, with the weights of its positions, nil for all equal.
-// Partial sums are computed side by side, but enter the sum in the order of their runs. The first run sets the pilot, for
+// Partial sums are computed side by side, but enter the sum in the order of their runs. The first run of a chunk sets its pilot, for
 // which the others wait.
 func (st *station) add(ctx context.Context, w *worker, r *feed.Run, x tensor.Dense, weights []float32) error {
 	wrong := func(err error) error {
 		return fmt.Errorf("node %q: its input %q: %w", st.site.Name, st.site.Input, err)
 	}
-	if st.counts != nil {
+	if st.reading.Table {
 		if err := st.count(ctx, r, x, weights); err != nil {
 			return wrong(err)
 		}
@@ -92,50 +84,39 @@ func (st *station) add(ctx context.Context, w *worker, r *feed.Run, x tensor.Den
 	if err != nil {
 		return wrong(err)
 	}
-	if r.Seq == 0 {
-		st.pilot.Set(summation, values, n, roots)
-	}
-	if err := st.pilot.Wait(ctx); err != nil {
-		return err
-	}
+	chunk := st.cut.of(r.Block)
+	to := st.seen.at(chunk)
 	var kept run
+	if !st.reading.Wide {
+		if r.Block == st.cut.first(chunk) && r.Number == r.Block {
+			to.pilot.Set(summation, values, n, roots)
+		}
+		if err := to.pilot.Wait(ctx); err != nil {
+			return err
+		}
+	}
 	switch {
 	case summation == nil:
-	case st.wide:
-		kept = keep(st.site, shape, values, roots)
+	case st.reading.Wide:
+		kept = keep(st.site, shape, values, roots, r.Number%2)
 	default:
-		st.sums.Run(w.backend, summation, st.pilot.Off(summation, values, n, roots, &w.off), n, roots, &w.part, &w.scratch)
+		to.sums.Run(w.backend, summation, to.pilot.Off(summation, values, n, roots, &w.off), n, roots, &w.part, &w.scratch)
 	}
-	return st.turns.Do(ctx, r.Seq, func() {
+	return st.seen.turn(ctx, &st.turns, r.Seq, chunk, func() {
 		if summation == nil {
 			return
 		}
-		if st.wide {
-			st.keep(w, kept)
+		if st.reading.Wide {
+			to.keep(kept)
 		} else {
-			st.sums.Add(&w.part)
+			to.sums.Add(r.Number%2, &w.part)
 		}
 		positions := summation.Positions(n)
 		if st.thin != nil {
 			positions = moments.Windows(st.site, shape[2:]).Positions(n)
 		}
-		st.saw(r, positions, x, weights)
+		to.saw(r, positions, x, weights)
 	})
-}
-
-// saw counts a run.
-func (st *station) saw(r *feed.Run, positions int64, x tensor.Dense, weights []float32) {
-	st.positions += positions
-	if weights != nil {
-		if st.felt == nil {
-			st.felt = moments.Felt{}
-		}
-		st.felt.Put(r.Indices, weights)
-	}
-	st.samples += int64(r.Count())
-	if st.shape == nil {
-		st.shape = x.Shape
-	}
 }
 
 // prepare checks the input of a run, takes off the filler of a batch, weighs its positions, and
@@ -145,7 +126,7 @@ func (st *station) prepare(r *feed.Run, x tensor.Dense, roots []float32) (shape 
 	if shape == nil || err != nil {
 		return nil, nil, 0, nil, err
 	}
-	summation, n, err = st.summationFor(shape, r.Seq)
+	summation, n, err = st.summationFor(shape, r.Number)
 	if err == nil && roots != nil {
 		if n != len(roots) {
 			return nil, nil, 0, nil, fmt.Errorf("it has %d positions, and the output of the node has %d", n, len(roots))
@@ -268,36 +249,26 @@ func (st *station) cached(in []int, run int) moments.Summation {
 	return made
 }
 
-// finish returns what the station saw, as the statistics of no site yet; or that it is of no use.
-func (st *station) finish(b linalg.Backend) Stats {
-	if st.positions == 0 {
+// finish returns what was shown, as the statistics of no site yet; or that it is of no use.
+func (s *shown) finish() Stats {
+	if s == nil || s.positions == 0 {
 		return Stats{Unusable: "it saw no samples: give at least as many as a batch of the model has, and none that are empty"}
 	}
-	out := Stats{Positions: st.positions, Samples: st.samples, Counts: st.counts, Felt: st.felt}
+	out := Stats{Positions: s.positions, Samples: s.samples, Counts: s.counts, Felt: s.felt}
 	switch {
-	case st.counts != nil:
-		out.Mean = [][]float64{frequencies(st.counts, st.positions)}
+	case s.counts != nil:
+		out.Mean = [][]float64{frequencies(s.counts, s.positions)}
 		return out
-	case st.wide && !st.summed:
-		first := st.together(&out)
-		out.Noise = []Noise{columnNoise(b, out.Columns, out.Roots, out.Mean[0], first, st.samples)}
+	case len(s.kept) > 0:
+		first := s.together(&out)
+		out.Noise = []Noise{columnNoise(s.backend, out.Columns, out.Roots, out.Mean[0], first, s.samples)}
 	default:
-		st.join(&out)
+		s.meet(&out)
 	}
 	if g, err := out.finite(); err != nil {
-		return Stats{Positions: st.positions, Unusable: fmt.Sprintf("the second moments of its input %q (group %d) are not finite, so the model computes infinite or undefined numbers on these samples (%v; look at how they are scaled)", st.site.Input, g, err)}
+		return Stats{Positions: s.positions, Unusable: fmt.Sprintf("the second moments of its input %q (group %d) are not finite, so the model computes infinite or undefined numbers on these samples (%v; look at how they are scaled)", s.reading.Input, g, err)}
 	}
 	return out
-}
-
-// join brings the halves together.
-func (st *station) join(out *Stats) {
-	first, rest := st.sums.First(0), st.sums.First(1)
-	out.A = st.sums.Means(func(g int, second func(i, j int) (a, b float64), m *linalg.Matrix) {
-		a, b := half{first[g], st.sums.Positions(0)}, half{rest[g], st.sums.Positions(1)}
-		out.Noise = append(out.Noise, join(a, b, st.samples, second, m))
-	})
-	out.Mean, st.sums = first, nil
 }
 
 // outputShape is the shape of the site's output for an input of the given shape,

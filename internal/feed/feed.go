@@ -33,6 +33,9 @@ type Run struct {
 	Batch int
 	// Done is the number of samples up to and with this run.
 	Done int
+	// Block is the number of the block that the run was cut from, and Number that plus its place there: what depends on the number
+	// of a run is the same in a feed of all blocks and in one of some (Feed.Between).
+	Block, Number int
 
 	chosen bool // the batch is not the model's own
 }
@@ -99,8 +102,11 @@ type Feed struct {
 	fixed   int // the model's own batch, 0 where it is free
 	ahead   int
 
+	first, end int // the blocks that are given, from first (included) to end (excluded)
+
 	mu      sync.Mutex
-	started int           // blocks whose loading has begun
+	started int           // the next block whose loading is to begin
+	cutting int           // the next block to be cut
 	loading []chan loaded // those not yet cut, in order
 	ready   []*Run        // runs not yet handed out
 	seq     int
@@ -130,8 +136,21 @@ func New(src samples.Source, indices []int, inputs []samples.InputSpec, batch, a
 	if f.fixed = samples.Batch(inputs); f.fixed > 0 {
 		f.batch = f.fixed
 	}
+	f.end = f.Blocks()
 	return f, nil
 }
+
+// Blocks is the number of blocks that all samples are cut into.
+func (f *Feed) Blocks() int { return (len(f.indices) + f.batch - 1) / f.batch }
+
+// Between leaves of a feed that nothing was asked of yet the blocks numbered from first (included) to end (excluded).
+func (f *Feed) Between(first, end int) {
+	f.first, f.end = first, end
+	f.started, f.cutting, f.done = first, first, f.before(first)
+}
+
+// before is how many samples lie before a block.
+func (f *Feed) before(block int) int { return min(block*f.batch, len(f.indices)) }
 
 // First returns the first run that a feed would give.
 func First(ctx context.Context, src samples.Source, indices []int, inputs []samples.InputSpec, batch int) (*Run, error) {
@@ -179,7 +198,7 @@ func (f *Feed) Next(ctx context.Context) (*Run, error) {
 
 // start begins to load blocks until enough are under way.
 func (f *Feed) start() {
-	for len(f.loading) < f.ahead && f.started*f.batch < len(f.indices) {
+	for len(f.loading) < f.ahead && f.started < f.end {
 		part := f.indices[f.started*f.batch:]
 		part = part[:min(f.batch, len(part))]
 		block := make(chan loaded, 1) // so that a load nobody waits for ends all the same
@@ -214,11 +233,12 @@ func (f *Feed) cut(list []samples.Sample) error {
 	}) && (f.fixed > 0 || !slices.ContainsFunc(f.inputs, func(in samples.InputSpec) bool {
 		return len(in.Shape) > 0 && in.Shape[0] >= 0 // which takes one sample at a time
 	}))
+	f.cutting++
 	if uniform {
-		return f.add(list)
+		return f.add(list, 0)
 	}
 	for i := range list {
-		if err := f.add(list[i : i+1]); err != nil {
+		if err := f.add(list[i:i+1], i); err != nil {
 			return err
 		}
 	}
@@ -231,10 +251,11 @@ func sameShapes(a, b samples.Sample, inputs []samples.InputSpec) bool {
 	})
 }
 
-// add appends the run of samples that fit together.
-func (f *Feed) add(list []samples.Sample) error {
+// add appends the run of samples that fit together, at a place of the block that is being cut.
+func (f *Feed) add(list []samples.Sample, at int) error {
 	f.done += len(list)
 	r := &Run{Seq: f.seq, Samples: list, Indices: f.indices[f.done-len(list) : f.done], Done: f.done, chosen: f.fixed == 0}
+	r.Block, r.Number = f.cutting-1, f.cutting-1+at
 	f.seq++
 	f.ready = append(f.ready, r)
 	if list[0].Alone(f.inputs) {
@@ -254,7 +275,7 @@ func (f *Feed) add(list []samples.Sample) error {
 func (f *Feed) Each(ctx context.Context, workers int, progress samples.Progress, begin func(ctx context.Context) func(*Run) error) error {
 	defer f.Close()
 	var mu sync.Mutex
-	done := 0
+	done, all := 0, f.before(f.end)-f.before(f.first)
 	g, ctx := errgroup.WithContext(ctx)
 	for range workers {
 		g.Go(func() error {
@@ -272,7 +293,7 @@ func (f *Feed) Each(ctx context.Context, workers int, progress samples.Progress,
 				}
 				mu.Lock()
 				done += len(r.Samples)
-				progress("", done, len(f.indices))
+				progress("", done, all)
 				mu.Unlock()
 			}
 		})

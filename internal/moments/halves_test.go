@@ -49,7 +49,7 @@ func TestHalves(t *testing.T) {
 			var scratch Scratch
 			var off []float32
 			h.Run(b, s, pilot.Off(s, x, c.units, nil, &off), c.units, nil, &part, &scratch)
-			h.Add(&part)
+			h.Add(run%2, &part)
 			alone[run%2].Add(&part)
 		}
 		var want [2][]*linalg.Matrix
@@ -59,6 +59,11 @@ func TestHalves(t *testing.T) {
 			}
 			want[i], _ = in.Means()
 		}
+		h.Settle()
+		all := NewHalves(c.groups, c.columns, NewPilot()) // joined with nothing, they are the same
+		all.Settle()
+		all.Join([2]int64{h.Positions(0), h.Positions(1)}, h.Numbers())
+		h = all
 		out := h.Means(func(group int, second func(i, j int) (float64, float64), m *linalg.Matrix) {
 			for i := range c.columns {
 				for j := i; j < c.columns; j++ {

@@ -105,7 +105,7 @@ func (s *Inputs) Means() (second []*linalg.Matrix, first [][]float64) {
 	for g, m := range second {
 		for i := range s.columns {
 			for j := i; j < s.columns; j++ {
-				v := m.At(i, j) + s.back(g, i, j)
+				v := m.At(i, j) + s.back(g, i, j)/float64(s.positions)
 				m.Set(i, j, v)
 				m.Set(j, i, v)
 			}
@@ -117,10 +117,26 @@ func (s *Inputs) Means() (second []*linalg.Matrix, first [][]float64) {
 // piloted tells whether something was added about a pilot.
 func (s *firsts) piloted() bool { return s.first != nil && s.pilot.values != nil }
 
-// back is what moves an entry of a group's second moments, about the pilot, to zero.
+// back is what moves the sum of an entry of a group's products, about the pilot, to zero.
 func (s *firsts) back(g, i, j int) float64 {
 	pi, pj, taps := s.off(g, i), s.off(g, j), s.taps()
-	return (pj*s.crossed(g, i, j) + pi*s.crossed(g, j, i) + pi*pj*s.inside[i%taps*taps+j%taps]) / float64(s.positions)
+	return pj*s.crossed(g, i, j) + pi*s.crossed(g, j, i) + pi*pj*s.inside[i%taps*taps+j%taps]
+}
+
+// settle moves the sums about zero.
+func (s *firsts) settle() {
+	first := make([]float64, s.groups*s.columns)
+	switch {
+	case s.piloted():
+		taps := s.taps()
+		for i := range first {
+			g, k := i/s.columns, i%s.columns
+			first[i] = s.crossed(g, k, k) + s.off(g, k)*s.inside[k%taps*taps+k%taps]
+		}
+	case s.first != nil:
+		first = s.first
+	}
+	s.first, s.inside, s.pilot = first, nil, &Pilot{}
 }
 
 // First is E[x] of Means, which it leaves to be taken.
@@ -130,7 +146,7 @@ func (s *firsts) First() [][]float64 {
 		first[g] = make([]float64, s.columns)
 		for i := range first[g] {
 			switch {
-			case s.first == nil:
+			case s.first == nil || s.positions == 0:
 			case s.pilot.values == nil:
 				first[g][i] = s.first[g*s.columns+i] / float64(s.positions)
 			default:

@@ -119,16 +119,18 @@ type Sum struct {
 	// summation turns up: then every partial result goes into the moments at once.
 	summation Summation
 	totals    []float64
-	apart     *second // what every other run showed, nil where all goes into one sum
+	apart     *second // what half of the runs showed, nil where all goes into one sum
 }
 
 // NewSum returns an empty sum for moments of the given size.
 func NewSum(groups, columns int) *Sum { return &Sum{groups: groups, columns: columns} }
 
 // Add adds a partial result of summation p.
-func (s *Sum) Add(p Summation, partial []float32) {
+func (s *Sum) Add(p Summation, partial []float32) { s.add(p, partial, false) }
+
+// add is Add to one of two halves.
+func (s *Sum) add(p Summation, partial []float32, second bool) {
 	partial = partial[:p.Size()]
-	second := s.apart != nil && s.apart.turn()
 	switch {
 	case p.dense():
 		s.flush()
@@ -185,6 +187,30 @@ func (s *Sum) flush() {
 		s.apart.totals = nil
 	}
 	s.summation = nil
+}
+
+// Settle puts what was added into the moments; nothing more can be added then, but what was added to others.
+func (s *Sum) Settle() {
+	s.flush()
+	s.need()
+}
+
+// Join adds to a settled sum the Numbers of another.
+func (s *Sum) Join(numbers [][]float64) {
+	for i, to := range s.Numbers() {
+		addTo(to, numbers[i])
+	}
+}
+
+// Numbers are where a settled sum lies: the rows of the upper triangle of each group.
+func (s *Sum) Numbers() [][]float64 {
+	var out [][]float64
+	for _, m := range s.moments {
+		for i := range m.Rows {
+			out = append(out, m.Row(i)[i:])
+		}
+	}
+	return out
 }
 
 // Mean returns the moments divided by the number of positions, as full symmetric

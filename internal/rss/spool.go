@@ -20,7 +20,8 @@ type Spool struct {
 	file   *os.File
 	end    int64
 	maps   []mmap.MMap
-	room   []byte // of the last map, what nothing lies in yet; the file has it from end on
+	starts []int64 // where each map begins in the file
+	room   []byte  // of the last map, what nothing lies in yet; the file has it from end on
 	shed   *Shedder
 }
 
@@ -87,7 +88,7 @@ func (s *Spool) extend(size int) error {
 	if err != nil {
 		return err
 	}
-	s.maps, s.room, s.end = append(s.maps, m), m, at
+	s.maps, s.starts, s.room, s.end = append(s.maps, m), append(s.starts, at), m, at
 	return nil
 }
 
@@ -98,6 +99,26 @@ func (s *Spool) Floats(v []float64) ([]float64, error) {
 		return v, err
 	}
 	return unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(kept))), len(v)), nil
+}
+
+// Replace writes v in the place of as many numbers that Floats returned, which nobody reads meanwhile.
+func (s *Spool) Replace(kept, v []float64) error {
+	if len(kept) == 0 {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	begin := uintptr(unsafe.Pointer(unsafe.SliceData(kept)))
+	for i, m := range s.maps {
+		if first := uintptr(unsafe.Pointer(unsafe.SliceData(m))); begin >= first && begin < first+uintptr(len(m)) {
+			b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 8*len(kept))
+			if _, err := s.file.WriteAt(b, s.starts[i]+int64(begin-first)); err != nil {
+				return fmt.Errorf("%s: %w", s.file.Name(), err)
+			}
+			return nil
+		}
+	}
+	panic("rss: numbers that do not lie in the spool")
 }
 
 // Close removes the file. Nothing that was kept may be read any more.

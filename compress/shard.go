@@ -1,0 +1,163 @@
+package compress
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/internal/bounded"
+	"github.com/onnx-compress/onnx-compress/internal/calib"
+	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/rss"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
+)
+
+// ShardPart is one of so many that the samples of a calibration are cut into.
+type ShardPart struct {
+	Index int // from 1
+	Of    int
+}
+
+// String is 3/16.
+func (p ShardPart) String() string { return fmt.Sprintf("%d/%d", p.Index, p.Of) }
+
+// partMagic starts a file of a part. Behind it are the length of what follows in 4 bytes, little-endian, the key, the part and the number of groups
+// of sites as JSON, the sums of each group, as calib.CollectPart writes them, and the SHA-256 of all that.
+const partMagic = "onnx-compress.part\x01"
+
+// partHead is what a file of a part says of itself.
+type partHead struct {
+	Key    statsKey
+	Part   ShardPart
+	Groups int
+}
+
+func (h partHead) bytes() []byte {
+	text, _ := json.Marshal(h) // which nothing in it can refuse
+	return append(binary.LittleEndian.AppendUint32([]byte(partMagic), uint32(len(text))), text...)
+}
+
+// Sharded says what a unit of work did.
+type Sharded struct {
+	// Found is set where the file was there already, of the same model, options, samples and program: nothing was done.
+	Found bool
+	// Samples is how many samples were summed, or are in all that was merged. A part may have none.
+	Samples int
+}
+
+// CalibratePart sums what one part of the calibration's samples shows at the sites of m, which must have been read from a file, and
+// writes the sums to a file, from which MergeParts makes the statistics of all. Every part is given the same options. A file
+// that is there is left as it is where it holds the same, and else replaced, if it is one of a part.
+//
+// Errors: *UsageError for options that cannot be, the context's error when it ends first.
+func CalibratePart(ctx context.Context, env *Environment, m *onnxio.Model, o Options, p ShardPart, path string) (done Sharded, err error) {
+	o = o.WithDefaults()
+	switch {
+	case p.Of < 1 || p.Index < 1 || p.Index > p.Of:
+		return done, &UsageError{Err: fmt.Errorf("there is no part %s", p)}
+	case o.Source == nil:
+		return done, &UsageError{Err: fmt.Errorf("there are no samples to calibrate on; give some with %s", OptionSource)}
+	}
+	if err := onFile(m); err != nil {
+		return done, err
+	}
+	env = env.afresh()
+	o.Source = samples.Kept(o.Source, rss.Room(o.Memory)/8)
+	err = feed.OneByOne(o.Batch, func(batch int) (err error) {
+		o.Batch = batch
+		done, err = o.calibratePart(ctx, env, m, p, path)
+		return err
+	})
+	return done, err
+}
+
+func (o Options) calibratePart(ctx context.Context, env *Environment, m *onnxio.Model, p ShardPart, path string) (done Sharded, err error) {
+	if o, err = o.fitted(m); err != nil {
+		return done, err
+	}
+	o, _ = o.profiled()
+	o.Targets = slices.DeleteFunc(slices.Clone(o.Targets), func(t Target) bool { return t.Resource == RunTime }) // of which calibration knows nothing
+	a, err := analysed(ctx, env, m, o)
+	if err != nil {
+		return done, err
+	}
+	lib, err := env.need("calibration")
+	if err != nil {
+		return done, err
+	}
+	key, err := newStatsKey(ctx, env, a, o)
+	if err != nil {
+		return done, err
+	}
+	head := partHead{key, p, len(a.Groups)}
+	if done.Found, err = foundSealed(ctx, path, partMagic, head.bytes()); err != nil || done.Found {
+		return done, err
+	}
+	if o.Weights, err = shares(ctx, env, lib, a, o); err != nil {
+		return done, err
+	}
+	to, err := writeSealed(path, head.bytes())
+	if err != nil {
+		return done, err
+	}
+	defer func() { err = errors.Join(err, to.close()) }()
+	for g, group := range a.Groups {
+		name := "calibrate"
+		if len(a.Groups) > 1 {
+			name = fmt.Sprintf("calibrate %d/%d", g+1, len(a.Groups))
+		}
+		err := env.stage(ctx, name, func(st *stage) error {
+			how := env.calibOptions(a, o)
+			how.Progress = func(stage string, count, total int) {
+				done.Samples = count
+				st.told(stage, count, total)
+			}
+			return calib.CollectPart(ctx, lib, a.model, a.group(group), o.Source, a.Calibrate, how, calib.Part{Index: p.Index - 1, Of: p.Of}, to)
+		})
+		if err != nil {
+			return done, fmt.Errorf("calibration on %s: %w", o.Source.Describe(), unrunnable(err))
+		}
+	}
+	return done, to.commit(ctx)
+}
+
+// Write adds to what is sealed.
+func (s *statsFile) Write(b []byte) (int, error) {
+	n, err := s.out.Write(b)
+	s.size += int64(n)
+	return n, err
+}
+
+// foundSealed tells whether a file is there that begins so and is whole. Where another begins with the magic it is to be replaced; what
+// does not is refused.
+func foundSealed(ctx context.Context, path, magic string, head []byte) (bool, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return false, &UsageError{Err: bounded.Regular(path, info)}
+	}
+	f, info, err := bounded.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	begin := make([]byte, len(head))
+	n, err := f.ReadAt(begin, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	version := len(magic) - 1
+	if n < version || string(begin[:version]) != magic[:version] {
+		return false, &UsageError{Err: fmt.Errorf("%s is there, and nothing that this would have written; choose another name", path)}
+	}
+	return bytes.Equal(begin, head) && checkSealed(ctx, f, info.Size()) == nil, ctx.Err()
+}
