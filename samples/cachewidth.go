@@ -1,0 +1,69 @@
+package samples
+
+import (
+	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/shapes"
+)
+
+// cacheAxes is how many axes a cache of keys or values has where its last one may be open: samples, heads, positions, channels of a head.
+const cacheAxes = 4
+
+// closeCaches fills in how many channels the heads of caches have that leave it open, as ONNX Runtime GenAI's builder does, from what the
+// attention reads beside them. Dimensions of one name have one size.
+func closeCaches(m *onnxio.Model, inputs []InputSpec) {
+	dims, ones := map[string]string{}, map[string][]int{}
+	feeds := graph.Of(m).Feeds()
+	for i, in := range inputs {
+		switch open := len(in.Shape) == cacheAxes && in.Shape[cacheAxes-1] < 0; {
+		case !in.Type.IsFloat() && in.Shape != nil:
+			for _, n := range in.Shape {
+				ones[in.Name] = append(ones[in.Name], max(n, 1))
+			}
+		case open && feeds[i].Dims()[cacheAxes-1].Name != "":
+			dims[in.Name] = feeds[i].Dims()[cacheAxes-1].Name
+		case open:
+			dims[in.Name] = in.Name
+		}
+	}
+	if len(dims) == 0 {
+		return
+	}
+	known, channels := shapes.Infer(m, ones), map[string]int{}
+	for _, n := range graph.Of(m).Nodes() {
+		for _, past := range pasts(n) {
+			if size := headSize(n, known); size > 0 && dims[past] != "" {
+				channels[dims[past]] = size
+			}
+		}
+	}
+	for _, in := range inputs {
+		if size := channels[dims[in.Name]]; size > 0 {
+			in.Shape[cacheAxes-1] = size
+		}
+	}
+}
+
+// pasts are the caches that a node reads.
+func pasts(n graph.Node) []string {
+	switch n.Op() {
+	case "com.microsoft::GroupQueryAttention":
+		return []string{n.Input(3), n.Input(4)}
+	case "com.microsoft::MultiHeadAttention":
+		return []string{n.Input(6), n.Input(7)}
+	}
+	return nil
+}
+
+// headSize is how many channels a head of an attention has, of its queries or of what is packed with them; 0 where that is not known.
+func headSize(n graph.Node, known *shapes.Shapes) int {
+	shape, ok := known.Of(n.Input(0))
+	heads := n.Int("num_heads", 0)
+	if n.Op() == "com.microsoft::GroupQueryAttention" && n.Input(1) == "" {
+		heads += 2 * n.Int("kv_num_heads", 0)
+	}
+	if !ok || len(shape) != 3 || heads <= 0 || shape[2]%heads != 0 {
+		return 0
+	}
+	return shape[2] / heads
+}
