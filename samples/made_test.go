@@ -81,7 +81,7 @@ func TestMadeForEncoder(t *testing.T) {
 
 // ONNX Runtime GenAI's builder leaves open how many channels a head of a cache has: the attention that reads it says so.
 func TestOpenCaches(t *testing.T) {
-	b := testmodels.NewBuilder(1, 17, 8)
+	b := testmodels.NewBuilder(1, 17, 8).Import("com.microsoft", 1)
 	ids, mask := b.Input("input_ids", tensor.Int64, "batch", "seq"), b.Input("attention_mask", tensor.Int64, "batch", "total")
 	key, value := b.Input("past_key_values.0.key", tensor.Float32, "batch", 2, "past", "channels"), b.Input("past_key_values.0.value", tensor.Float32, "batch", 2, "past", "channels")
 	x := b.Linear(b.Node("Gather", []string{b.Random("words", -1, 1, 10, 16), ids}), 16, 32, false) // 4 heads of queries, 2 of keys, 2 of values
