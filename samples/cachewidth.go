@@ -29,10 +29,10 @@ func closeCaches(m *onnxio.Model, inputs []InputSpec) {
 	if len(dims) == 0 {
 		return
 	}
-	known, channels := shapes.Infer(m, ones), map[string]int{}
-	for _, n := range graph.Of(m).Nodes() {
+	g, known, channels := graph.Of(m), shapes.Infer(m, ones), map[string]int{}
+	for _, n := range g.Nodes() {
 		for _, past := range pasts(n) {
-			if size := headSize(n, known); size > 0 && dims[past] != "" {
+			if size := headSize(n, width(g, known, n.Input(0))); size > 0 && dims[past] != "" {
 				channels[dims[past]] = size
 			}
 		}
@@ -55,15 +55,25 @@ func pasts(n graph.Node) []string {
 	return nil
 }
 
-// headSize is how many channels a head of an attention has, of its queries or of what is packed with them; 0 where that is not known.
-func headSize(n graph.Node, known *shapes.Shapes) int {
-	shape, ok := known.Of(n.Input(0))
+// width is the size of the last axis of a value [samples, positions, channels]; 0 where it is not known.
+func width(g *graph.Graph, known *shapes.Shapes, value string) int {
+	if shape, ok := known.Of(value); ok && len(shape) == cacheAxes-1 {
+		return shape[len(shape)-1]
+	}
+	if n, ok := g.Producer(value); ok && n.Op() == "com.microsoft::MatMulNBits" {
+		return n.Int("N", 0)
+	}
+	return 0
+}
+
+// headSize is how many channels a head of an attention has whose queries, or what is packed with them, have so many; 0 for no whole number.
+func headSize(n graph.Node, width int) int {
 	heads := n.Int("num_heads", 0)
 	if n.Op() == "com.microsoft::GroupQueryAttention" && n.Input(1) == "" {
 		heads += 2 * n.Int("kv_num_heads", 0)
 	}
-	if !ok || len(shape) != 3 || heads <= 0 || shape[2]%heads != 0 {
+	if heads <= 0 || width%heads != 0 {
 		return 0
 	}
-	return shape[2] / heads
+	return width / heads
 }
