@@ -77,9 +77,31 @@ func withoutIdle(m *onnxio.Model) (*onnxio.Model, []graph.Node) {
 	return p.Model(), slices.DeleteFunc(slices.Clone(g.Nodes()), func(n graph.Node) bool { return needed[n] })
 }
 
-// withIdle puts such nodes back. The caller closes both models.
+// withIdle puts such nodes back, each right behind the last of those that make what it reads: a node that is put back into a body may
+// read what they make. The caller closes both models.
 func withIdle(m *onnxio.Model, idle []graph.Node) *onnxio.Model {
 	p := graph.Of(m).Parts()
-	p.Nodes = append(p.Nodes, idle...)
+	behind := make([][]graph.Node, len(p.Nodes)+1)
+	made := map[string]int{} // by value, how many nodes stand up to that which makes it
+	for i, n := range p.Nodes {
+		for _, v := range n.Outputs() {
+			made[v] = i + 1
+		}
+	}
+	for _, n := range idle {
+		at := 0
+		for _, v := range n.Reads() {
+			at = max(at, made[v])
+		}
+		behind[at] = append(behind[at], n)
+		for _, v := range n.Outputs() {
+			made[v] = at
+		}
+	}
+	nodes := behind[0]
+	for i, n := range p.Nodes {
+		nodes = append(append(nodes, n), behind[i+1]...)
+	}
+	p.Nodes = nodes
 	return p.Model()
 }
