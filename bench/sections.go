@@ -43,6 +43,7 @@ func sections() []section {
 		{"bn", "Batch-norm kept or folded", (*bench).batchNorm},
 		{"models", "Other trained models", (*bench).models},
 		{"real", "Models out of packages", (*bench).real},
+		{"transformers", "Tiny transformers by every exporter", (*bench).transformers},
 		{"onnx-tests", "ONNX's own test models", (*bench).onnxTests},
 		{"few-samples", "Few samples", (*bench).few},
 		{"bytes", "Same command, same bytes", (*bench).sameBytes},

@@ -133,14 +133,27 @@ func Tune(ctx context.Context, env *Environment, original, compressed *onnxio.Mo
 	}
 	env = env.afresh()
 	env.Threads = cmp.Or(o.Descent.Threads, env.Threads)
+	before, err := lay(ctx, env, original, o)
+	if err != nil {
+		return nil, err
+	}
+	after, err := lay(ctx, env, compressed, o)
+	if err != nil {
+		return nil, err
+	}
 	n := o.Source.Len()
 	if o.Samples > 0 {
 		n = min(n, o.Samples)
 	}
 	indices, _ := samples.Split(o.Source.Len(), n, o.Descent.Seed)
-	learn, held := tune.Split(indices, o.Descent.Held)
+	learn, held := tune.Split(before.among(after.among(indices)), o.Descent.Held)
 	o.Descent.Held = held
-	tuned, t, err := descendFrom(ctx, env, original, compressed, o.Source, append(learn, held...), o.Descent)
+	open, t, err := descendFrom(ctx, env, before.model, after.model, o.Source, append(learn, held...), o.Descent)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", compressed.Path, err)
+	}
+	defer open.Close()
+	tuned, err := after.shut(open)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", compressed.Path, err)
 	}
@@ -233,7 +246,7 @@ func admit(ctx context.Context, env *Environment, a *Analysis, o Options) error 
 		m = a.given
 	}
 	if a.bodies.single {
-		return &UsageError{Err: fmt.Errorf("%s: it cannot be tuned on several samples at once: how many run at once decides which branches of its Ifs are taken", m.Path)}
+		return manyDecide(m)
 	}
 	src := o.tuneSource()
 	if src == nil || src.Len() == 0 {
@@ -311,11 +324,15 @@ func descendFrom(ctx context.Context, env *Environment, original, compressed *on
 		return nil, nil, err
 	}
 	o.Backend, o.Threads = env.Algebra, cmp.Or(o.Threads, env.Threads)
-	before, err := expanded(original, src)
+	teacher, _ := withoutIdle(original)
+	defer teacher.Close()
+	before, err := expanded(teacher, src)
 	if err != nil {
 		return nil, nil, err
 	}
-	after, err := expanded(compressed, src)
+	student, idle := withoutIdle(compressed)
+	defer student.Close()
+	after, err := expanded(student, src)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -329,6 +346,11 @@ func descendFrom(ctx context.Context, env *Environment, original, compressed *on
 	})
 	if err != nil {
 		return nil, nil, err
+	}
+	if len(idle) > 0 {
+		live := d.Model
+		defer live.Close()
+		d.Model = withIdle(live, idle)
 	}
 	t := &Tuning{
 		Source: samples.Account(src), Learned: d.Learned, Held: d.Held, Batch: d.Batch, Steps: d.Steps, Optimizer: d.Optimizer,

@@ -217,7 +217,15 @@ func indexCases() []ruleCase {
 			n.out(n.op("Where", []string{n.feed(tensor.Bool, cond, v), n.in(normal, a...), n.weight(normal, b...)}))
 		}}
 	}
+	elements := func(name string, data []int, axis int, shape []int, indices []float64, typ tensor.Type, opsets ...int) ruleCase {
+		return ruleCase{"GatherElements", name, opsets, false, func(n *net) {
+			n.out(n.op("GatherElements", []string{n.in(normal, data...), n.feed(typ, shape, indices)}, graph.Int("axis", axis)))
+		}}
+	}
 	return slices.Concat([]ruleCase{
+		elements("along the last axis", []int{2, 4}, -1, []int{2, 5}, []float64{0, 3, 3, -1, 1, 2, 2, 2, 0, 1}, i64, 11, 13, 16, 18),
+		elements("along a middle axis", []int{2, 3, 2}, 1, []int{2, 2, 2}, []float64{0, 2, 1, 2, 1, 1, 1, 0}, i32, 11, 13, 18),
+		elements("of a part", []int{3, 4}, 1, []int{2, 2}, []float64{0, 3, 3, 3}, i64, 16, 18),
 		gather("one, constant", []int{3, 4, 2}, 1, []int{}, []float64{2}, i64, false, 7, 13, 16),
 		gather("one, negative", []int{3, 4, 2}, 1, []int{}, []float64{-1}, i64, false, 11, 16),
 		gather("a run of constants", []int{5, 2}, 0, []int{3}, []float64{1, 2, 3}, i32, false, 7, 16),

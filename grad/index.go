@@ -14,6 +14,10 @@ func indexRules() []Rule {
 			Op: "Gather", Formula: "ddata = Σ of the cotangents of every entry's copies (ScatterND that adds; before operator set 16 a product with the indices' one-hot matrix)",
 			inputs: first, need: 2, vjp: gatherRule,
 		},
+		{
+			Op: "GatherElements", Formula: "ddata = Σ of the cotangents of every entry's copies (ScatterElements that adds; before operator set 16 products with the indices' one-hot matrices)",
+			inputs: first, need: 2, vjp: gatherElementsRule,
+		},
 		{Op: "Where", Formula: "da = g·[c], db = g·[not c]", inputs: second | third, need: 3, vjp: whereRule},
 	}
 }
@@ -64,6 +68,40 @@ func gatherRule(c *call) error {
 		back[a] = i
 	}
 	c.give(0, c.transpose(c.reshape(dx, []int{data[axis], rest}, moved), back))
+	return nil
+}
+
+// gatherElementsRule is GatherElements.
+func gatherElementsRule(c *call) error {
+	data, indices := c.shape(0), c.shape(1)
+	axis, err := c.axis("axis", 0, len(data))
+	if err != nil {
+		return err
+	}
+	if len(indices) != len(data) || !slices.Equal(indices, c.shapeOut(0)) {
+		return errShape
+	}
+	if c.Opset >= 16 {
+		c.give(0, c.Node("ScatterElements", []string{c.zeros(data), c.x(1), c.g()}, graph.Int("axis", axis), graph.String("reduction", "add")))
+		return nil
+	}
+	// The axis goes last, and each row of entries is a product.
+	last := append(slices.Delete(upTo(len(data)), axis, axis+1), axis)
+	moved, rows := make([]int, len(data)), 1
+	back := make([]int, len(data))
+	for i, a := range last {
+		moved[i], back[a] = data[a], i
+		if a != axis && data[a] != indices[a] {
+			return errShape
+		}
+		if a != axis {
+			rows *= data[a]
+		}
+	}
+	list := c.cast(c.transpose(c.x(1), last), tensor.Int64)
+	places := c.reshape(c.oneHot(c.reshape(list, nil, []int{-1, 1}), data[axis]), nil, []int{rows, indices[axis], data[axis]})
+	dx := c.Op("MatMul", c.reshape(c.transpose(c.g(), last), nil, []int{rows, 1, indices[axis]}), places)
+	c.give(0, c.transpose(c.reshape(dx, nil, moved), back))
 	return nil
 }
 

@@ -162,13 +162,13 @@ func undeclared(names []string) []graph.Value {
 }
 
 // readByRules returns the values whose numbers rules may read: those that a node reads
-// in a place that carries no gradient. The rules of Gather and Where take indices and
-// conditions as they come, from the graph.
+// in a place that carries no gradient. The rules of Gather, GatherElements and Where take indices
+// and conditions as they come, from the graph.
 func readByRules(g *graph.Graph) map[string]bool {
 	rules, read := ruleTable(), map[string]bool{}
 	for _, n := range g.Nodes() {
 		r, ok := rules[n.Op()]
-		if !ok || r.vjp == nil || r.Op == "Gather" || r.Op == "Where" {
+		if !ok || r.vjp == nil || slices.Contains([]string{"Gather", "GatherElements", "Where"}, r.Op) {
 			continue
 		}
 		for i, in := range n.Inputs() {

@@ -89,7 +89,7 @@ func openNPZ(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 		if !ok && len(own) == 1 && own[0].Name == in.Name && len(names) == 1 {
 			f, ok = entries[names[0]], true
 		}
-		if !ok && len(inputs) > 1 && ruleOf(in) != nil {
+		if !ok && canBeMade(in, inputs) {
 			missing = append(missing, in)
 			continue
 		}
@@ -115,7 +115,7 @@ func openNPZ(path string, o SourceOptions, inputs []InputSpec) (Source, error) {
 // apart parts the inputs from those that can be made of others; one alone is its own.
 func apart(inputs []InputSpec) (own, made []InputSpec) {
 	for _, in := range inputs {
-		if len(inputs) > 1 && ruleOf(in) != nil {
+		if canBeMade(in, inputs) {
 			made = append(made, in)
 		} else {
 			own = append(own, in)

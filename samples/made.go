@@ -31,8 +31,28 @@ type rule struct {
 	what string
 	// fits tells whether an input is such a one.
 	fits func(in InputSpec, name string) bool
-	// make gives the shape and the numbers for a text whose tokens are real or padding.
-	make func(in InputSpec, real []bool) (shape []int, v []float64)
+	// make gives the shape and the numbers for a text.
+	make func(in InputSpec, t text) (shape []int, v []float64)
+}
+
+// text is what inputs are made of.
+type text struct {
+	// real are the tokens that are no padding.
+	real []bool
+	// encoded is how many positions an encoder gave, 1 where none did.
+	encoded int
+}
+
+// encoderStates is what a decoder calls that which an encoder gave it.
+const encoderStates = "encoder_hidden_states"
+
+// textOf is the text of a sample whose tokens are real or padding.
+func textOf(s *Sample, real []bool) text {
+	out := text{real: real, encoded: 1}
+	if shape := s.Inputs[encoderStates].Shape; len(shape) >= 2 {
+		out.encoded = shape[len(shape)-2]
+	}
+	return out
 }
 
 // What inputs are made of.
@@ -55,18 +75,18 @@ func rules() []rule {
 		_, ok := emptied(in.Shape)
 		return ok && in.Type.IsFloat() && (strings.HasPrefix(name, "past") || strings.Contains(name, "past_key_values"))
 	}
-	byToken := func(number func(before int, real bool) float64) func(InputSpec, []bool) ([]int, []float64) {
-		return func(_ InputSpec, real []bool) ([]int, []float64) {
-			v, before := make([]float64, len(real)), 0
-			for i, r := range real {
+	byToken := func(number func(before int, real bool) float64) func(InputSpec, text) ([]int, []float64) {
+		return func(_ InputSpec, t text) ([]int, []float64) {
+			v, before := make([]float64, len(t.real)), 0
+			for i, r := range t.real {
 				if v[i] = number(before, r); r {
 					before++
 				}
 			}
-			return []int{len(real)}, v
+			return []int{len(v)}, v
 		}
 	}
-	zero := func(in InputSpec, _ []bool) ([]int, []float64) {
+	zero := func(in InputSpec, _ text) ([]int, []float64) {
 		return make([]int, max(len(in.Shape)-1, 0)), []float64{0}
 	}
 	return []rule{
@@ -78,20 +98,34 @@ func rules() []rule {
 		})},
 		{"counting", named(row, "position_ids", "decoder_position_ids"), byToken(func(before int, _ bool) float64 { return float64(before) })},
 		{"zeros", named(row, "token_type_ids", "segment_ids"), byToken(func(int, bool) float64 { return 0 })},
-		{"counting", named(line, "cache_position"), func(_ InputSpec, real []bool) ([]int, []float64) {
-			v := make([]float64, len(real))
+		{"counting", named(line, "cache_position"), func(_ InputSpec, t text) ([]int, []float64) {
+			v := make([]float64, len(t.real))
 			for i := range v {
 				v[i] = float64(i)
 			}
 			return []int{len(v)}, v
 		}},
-		{"false", named(single, "use_cache_branch"), zero},
+		{"false", named(single, cacheBranch), zero},
 		{"0, all", named(single, "num_logits_to_keep", "logits_to_keep"), zero},
-		{empty, cache, func(in InputSpec, _ []bool) ([]int, []float64) {
+		{"zeros", func(in InputSpec, name string) bool { return cache(in, name) && crossed(name) }, func(in InputSpec, t text) ([]int, []float64) {
+			shape, _ := emptied(in.Shape)
+			shape[slices.Index(shape, 0)] = t.encoded
+			return shape, make([]float64, tensor.Product(shape))
+		}},
+		{empty, cache, func(in InputSpec, _ text) ([]int, []float64) {
 			shape, _ := emptied(in.Shape)
 			return shape, nil
 		}},
 	}
+}
+
+// cacheBranch is the input of a decoder that says whether it reads its caches at all.
+const cacheBranch = "use_cache_branch"
+
+// crossed tells by its name whether a cache holds the keys or values of what an encoder gave. These follow from no token, and only a
+// decoder that makes them anew can do without.
+func crossed(name string) bool {
+	return strings.Contains(name, ".encoder.") || strings.Contains(name, "cross")
 }
 
 // emptied is the shape of a sample of a cache in which nothing is yet: without the axis of the samples, which is the first open one, or
@@ -147,7 +181,13 @@ func notMade(inputs []InputSpec) string {
 		return ""
 	}
 	return "; of the ids of tokens follow attention_mask, position_ids and token_type_ids of [samples, positions], cache_position, use_cache_branch, " +
-		"num_logits_to_keep, and past_key_values.* with one open axis beside that of the samples"
+		"num_logits_to_keep, and past_key_values.* with one open axis beside that of the samples, those of what an encoder gave only beside use_cache_branch"
+}
+
+// canBeMade tells whether an input of a model follows from the ids. A model has others beside it.
+func canBeMade(in InputSpec, inputs []InputSpec) bool {
+	branches := slices.ContainsFunc(inputs, func(in InputSpec) bool { return strings.ToLower(in.Name) == cacheBranch })
+	return len(inputs) > 1 && ruleOf(in) != nil && (branches || !crossed(strings.ToLower(in.Name)))
 }
 
 // ruleOf is how an input is made; nil where it cannot be.
@@ -194,9 +234,9 @@ func (m *made) add(s *Sample) error {
 	if err != nil {
 		return err
 	}
-	real := m.pad.real(ids)
+	t := textOf(s, m.pad.real(ids))
 	for _, in := range m.inputs {
-		shape, v := in.rule.make(in.spec, real)
+		shape, v := in.rule.make(in.spec, t)
 		if s.Inputs[in.spec.Name], err = tensor.FromFloat64(shape, v).Convert(in.spec.Type); err != nil {
 			return fmt.Errorf("input %q: %w", in.spec.Name, err)
 		}

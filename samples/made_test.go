@@ -5,8 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/tensor"
+	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
 // decoding are inputs of a decoder: one row of ids, and others.
@@ -59,6 +61,43 @@ func TestMade(t *testing.T) {
 	}
 }
 
+// A decoder that makes the keys of what an encoder gave anew takes them as zeros, of as many positions.
+func TestMadeForEncoder(t *testing.T) {
+	path := testkit.SaveArrays(t, map[string]tensor.Dense{
+		"input_ids": tensor.FromInt64([]int{1, 2}, []int64{5, 6}), "encoder_hidden_states": tensor.FromFloat32([]int{1, 3, 1}, []float32{1, 2, 3}),
+	})
+	inputs := decoding(InputSpec{"encoder_hidden_states", tensor.Float32, []int{-1, -1, 1}}, InputSpec{"use_cache_branch", tensor.Bool, []int{1}},
+		InputSpec{"past_key_values.0.decoder.key", tensor.Float32, []int{-1, 2, -1, 4}}, InputSpec{"past_key_values.0.encoder.key", tensor.Float32, []int{-1, 2, -1, 4}})
+	s, err := mustOpen(t, path, SourceOptions{}, inputs...).Sample(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][]int{"past_key_values.0.decoder.key": {2, 0, 4}, "past_key_values.0.encoder.key": {2, 3, 4}} {
+		if got := s.Inputs[name].Shape; !slices.Equal(got, want) {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+}
+
+// ONNX Runtime GenAI's builder leaves open how many channels a head of a cache has: the attention that reads it says so.
+func TestOpenCaches(t *testing.T) {
+	b := testmodels.NewBuilder(1, 17, 8).Import("com.microsoft", 1)
+	ids, mask := b.Input("input_ids", tensor.Int64, "batch", "seq"), b.Input("attention_mask", tensor.Int64, "batch", "total")
+	key, value := b.Input("past_key_values.0.key", tensor.Float32, "batch", 2, "past", "channels"), b.Input("past_key_values.0.value", tensor.Float32, "batch", 2, "past", "channels")
+	x := b.Linear(b.Node("Gather", []string{b.Random("words", -1, 1, 10, 16), ids}), 16, 32, false) // 4 heads of queries, 2 of keys, 2 of values
+	b.Node("com.microsoft::GroupQueryAttention", []string{x, "", "", key, value, mask}, graph.Int("num_heads", 4), graph.Int("kv_num_heads", 2))
+	b.Output(b.Rename("y"), tensor.Float32, "batch", "seq", 16)
+	inputs, err := Inputs(testkit.Built(t, b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, in := range inputs[2:] {
+		if want := []int{-1, 2, -1, 4}; !slices.Equal(in.Shape, want) {
+			t.Errorf("%s, want %v", in, want)
+		}
+	}
+}
+
 // What cannot be made is refused with words, and what the file has is not made.
 func TestNotMade(t *testing.T) {
 	path := ids(t, 1, 2, 5, 6)
@@ -72,8 +111,11 @@ func TestNotMade(t *testing.T) {
 		_, err := Open(path, SourceOptions{}, decoding(spec))
 		testkit.WantError(t, err, want)
 	}
+	cross := decoding(InputSpec{"past_key_values.0.encoder.key", tensor.Float32, []int{-1, 3, -1, 8}})
+	_, err := Open(path, SourceOptions{}, cross)
+	testkit.WantError(t, err, "no array for the input past_key_values.0.encoder.key")
 	mask := InputSpec{"attention_mask", tensor.Int64, []int{-1, -1}}
-	_, err := Open(testkit.SaveArrays(t, map[string]tensor.Dense{"x": tensor.FromFloat32([]int{1, 2}, []float32{1, 2})}), SourceOptions{}, []InputSpec{{"x", tensor.Float32, []int{-1, 2}}, mask})
+	_, err = Open(testkit.SaveArrays(t, map[string]tensor.Dense{"x": tensor.FromFloat32([]int{1, 2}, []float32{1, 2})}), SourceOptions{}, []InputSpec{{"x", tensor.Float32, []int{-1, 2}}, mask})
 	testkit.WantError(t, err, "no array has the ids of tokens")
 	given := testkit.SaveArrays(t, map[string]tensor.Dense{"input_ids": tensor.FromInt64([]int{1, 2}, []int64{5, 6}), "attention_mask": tensor.FromInt64([]int{1, 2}, []int64{0, 1})})
 	src := mustOpen(t, given, SourceOptions{}, decoding(mask)...)

@@ -111,6 +111,7 @@ func Inputs(m *onnxio.Model) ([]InputSpec, error) {
 		}
 		out = append(out, spec)
 	}
+	closeCaches(m, out)
 	return out, nil
 }
 

@@ -50,7 +50,7 @@ func House() Rules {
 			"internal/outputs":                 {"graph", "internal/suggest"},
 			"internal/feed":                    {"samples", "internal/ort", "internal/ordered", "internal/outputs", "shapes"},
 			"internal/ordered":                 {},
-			"samples":                          {"graph", "internal/bounded", "internal/filekind", "internal/plaintext", "internal/suggest"},
+			"samples":                          {"shapes", "internal/bounded", "internal/filekind", "internal/plaintext", "internal/suggest"},
 			"internal/moments":                 {"linalg", "rewrite"},
 			"rewrite":                          {"decomp", "shapes"},
 			"shapes":                           {"internal/compound"},
