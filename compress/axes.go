@@ -81,6 +81,11 @@ func (a *Analysis) whole(o Options, axis *rewrite.Axis) string {
 			return reason
 		}
 	}
+	if o.Source == nil {
+		if _, why := axis.Hidden(); why != "" {
+			return "without samples " + why
+		}
+	}
 	for _, p := range slices.Concat(axis.Producers, axis.Readers) {
 		if a.bodies.repeats(p.Site.Node) {
 			return fmt.Sprintf("%s is in the body of a Loop or Scan", p.Site.Name)
@@ -133,7 +138,7 @@ func (a *Analysis) nothingNarrower() string {
 	if len(a.Whole) == 0 {
 		return "the model has no axis that could become narrower: no layer reads what another computes"
 	}
-	w := a.Whole[0]
+	w := a.Whole[len(a.Whole)-1] // axes, which come last, are nearer to it than channels on none
 	return fmt.Sprintf("nothing of the model may become narrower; of %s, because %s (`onnx-compress inspect` lists all)", w.Name, w.Reason)
 }
 
