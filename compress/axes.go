@@ -68,6 +68,23 @@ func (a *Analysis) narrowable(o Options, list []rewrite.Axis) *Analysis {
 	return &next
 }
 
+// told leaves those axes as they are of which nothing tells what they would lose: without samples, weights have to.
+func (a *Analysis) told(o Options) *Analysis {
+	if o.Source != nil {
+		return a
+	}
+	next := *a
+	next.Axes, next.Whole = nil, slices.Clone(a.Whole)
+	for _, axis := range a.Axes {
+		if _, why := axis.Hidden(); why != "" {
+			next.Whole = append(next.Whole, WholeAxis{axis.Name, axis.Units, "without samples " + why})
+		} else {
+			next.Axes = append(next.Axes, axis)
+		}
+	}
+	return &next
+}
+
 // whole says why an axis stays as it is, "" where it need not.
 func (a *Analysis) whole(o Options, axis *rewrite.Axis) string {
 	if axis.Residual {
@@ -79,11 +96,6 @@ func (a *Analysis) whole(o Options, axis *rewrite.Axis) string {
 	if len(axis.Products) > 0 {
 		if reason := a.unpaired(axis); reason != "" {
 			return reason
-		}
-	}
-	if o.Source == nil {
-		if _, why := axis.Hidden(); why != "" {
-			return "without samples " + why
 		}
 	}
 	for _, p := range slices.Concat(axis.Producers, axis.Readers) {

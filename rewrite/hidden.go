@@ -57,18 +57,18 @@ func (a *Axis) Hidden() (*Hidden, string) {
 // begin returns the value that has z.
 func (h *Hidden) begin(f *finder) (value, why string) {
 	s := h.Producer
-	adds, ok := s.Addend()
-	if !ok {
-		return "", fmt.Sprintf("what is added to the outputs of %s is not known", s.Name)
-	}
-	h.Mean = make([]float64, s.Kernel.Out)
-	copy(h.Mean, adds)
 	value = s.Output
 	if b := s.findBias(); b.swap != nil && b.swap.Old.Op() == "Add" {
 		value = b.swap.Old.Output(0)
 	}
 	use, ok := f.graph.Reader(value)
 	if !ok || use.Node.Op() != "BatchNormalization" {
+		adds, ok := s.Addend()
+		if !ok {
+			return "", fmt.Sprintf("what is added to the outputs of %s is not known", s.Name)
+		}
+		h.Mean = make([]float64, s.Kernel.Out)
+		copy(h.Mean, adds)
 		return value, ""
 	}
 	n := use.Node
