@@ -149,7 +149,7 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 		}
 	}
 	if len(a.Axes) > 0 {
-		if a, err = a.narrowable(o, a.Axes).tallied(); err != nil {
+		if a, err = a.narrowable(o, a.Axes).told(o).tallied(); err != nil {
 			return nil, err
 		}
 	}

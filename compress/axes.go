@@ -68,6 +68,23 @@ func (a *Analysis) narrowable(o Options, list []rewrite.Axis) *Analysis {
 	return &next
 }
 
+// told leaves those axes as they are of which nothing tells what they would lose: without samples, weights have to.
+func (a *Analysis) told(o Options) *Analysis {
+	if o.Source != nil {
+		return a
+	}
+	next := *a
+	next.Axes, next.Whole = nil, slices.Clone(a.Whole)
+	for _, axis := range a.Axes {
+		if _, why := axis.Hidden(); why != "" {
+			next.Whole = append(next.Whole, WholeAxis{axis.Name, axis.Units, "without samples " + why})
+		} else {
+			next.Axes = append(next.Axes, axis)
+		}
+	}
+	return &next
+}
+
 // whole says why an axis stays as it is, "" where it need not.
 func (a *Analysis) whole(o Options, axis *rewrite.Axis) string {
 	if axis.Residual {
@@ -133,7 +150,7 @@ func (a *Analysis) nothingNarrower() string {
 	if len(a.Whole) == 0 {
 		return "the model has no axis that could become narrower: no layer reads what another computes"
 	}
-	w := a.Whole[0]
+	w := a.Whole[len(a.Whole)-1] // axes, which come last, are nearer to it than channels on none
 	return fmt.Sprintf("nothing of the model may become narrower; of %s, because %s (`onnx-compress inspect` lists all)", w.Name, w.Reason)
 }
 

@@ -49,7 +49,10 @@ func (f *factoring) run(ctx context.Context) (err error) {
 		for i := range all {
 			all[i] = i
 		}
-		err = f.group(ctx, "factor", all, nil)
+		var stats []calib.Stats
+		if stats, err = f.hidden(); err == nil {
+			err = f.group(ctx, "factor", all, stats)
+		}
 	} else {
 		err = f.calibrated(ctx)
 	}

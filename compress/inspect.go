@@ -296,7 +296,8 @@ func widthText() MethodText {
 what computes them has fewer outputs, what lies between becomes narrower, and what reads them gets new weights that make up for
 them. Units leave one at a time, each time the one that costs least (optimal brain surgeon), which gives every width at once.
 The graph keeps its nodes, so that the model is faster by what it saves. Widths are multiples of 16, or of 8 where there are fewer
-than 32 units, unless other multiples are asked for; they need samples.`,
+than 32 units, unless other multiples are asked for. Without samples near-equal units are merged, where ReLU, ReLU6, GELU or nothing
+lies between two layers.`,
 		Formula: "h ≈ T h_S for the units S that stay; W' = W A_:S (A_SS)⁻¹, loss tr(G (W−W') A (W−W')ᵀ) summed over what reads them",
 		Chain:   "the same nodes, narrower",
 		Cost:    "of a layer with k of H outputs k/H, and of one with k of H inputs k/H",

@@ -175,9 +175,6 @@ func (o Options) check() error {
 	if _, err := o.methods(); err != nil {
 		return err
 	}
-	if o.widths() && o.Source == nil {
-		return &UsageError{Err: fmt.Errorf("without samples it is not known what %s would lose; give some (%s)", Width, OptionSource)}
-	}
 	return o.checkNumbers()
 }
 

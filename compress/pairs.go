@@ -12,10 +12,9 @@ import (
 
 // unpaired says why an axis that products sum over stays as it is, "" where it need not.
 func (a *Analysis) unpaired(axis *rewrite.Axis) string {
-	n := axis.Products[0]
 	pairs, ok := axis.Pairs()
 	if !ok {
-		return fmt.Sprintf("%s %q sums over it with what is computed, and other nodes treat its channels before", n.Op(), n.Label())
+		return a.undotted(axis)
 	}
 	for _, s := range []*rewrite.Site{pairs.Query, pairs.Key} {
 		if _, ok := s.Addend(); !ok {
@@ -30,17 +29,12 @@ func (a *Analysis) unpaired(axis *rewrite.Axis) string {
 
 // pair works out what an axis of queries and keys offers: losses are those of the queries, whose outputs become those of a lower rank.
 func (f *factoring) pair(ctx context.Context, o axisOffer) (axisOffer, error) {
-	pairs, _ := o.axis.Pairs()
-	saw := f.out.sites[f.a.numbered(pairs.Query)].seen
-	switch {
-	case saw.blind:
-		o.note = fmt.Sprintf("%s, which computes it, is %s", pairs.Query.Name, saw.note)
-		return o, nil
-	case !saw.sensitive || saw.output == nil:
-		o.note = fmt.Sprintf("what is felt of the outputs of %s is not known", pairs.Query.Name)
-		return o, nil
+	pairs, ok := o.axis.Pairs()
+	if !ok {
+		return f.dots(ctx, o)
 	}
-	if o.note = saw.fewColumns("computes"); o.note != "" {
+	saw := f.out.sites[f.a.numbered(pairs.Query)].seen
+	if o.note = unfelt(saw); o.note != "" {
 		return o, nil
 	}
 	o.energy = saw.energy * saw.counts()

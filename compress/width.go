@@ -43,6 +43,8 @@ func (o *axisOffer) widths(opts Options, any bool) []int {
 		step = 1
 	case o.turn != nil && opts.RankMultiple == 0:
 		step = min(step, block/2) // each head loses so many
+	case len(o.axis.Products) > 0 && opts.RankMultiple == 0:
+		step = min(step, block/4) // each head loses twice as many
 	}
 	var out []int
 	for k := step; k < units; k += step {

@@ -336,7 +336,6 @@ func TestWidthsRefused(t *testing.T) {
 		o     Options
 		words []string
 	}{
-		{Options{Methods: []string{Width}, Targets: []Target{half(MACs)}}, []string{"without samples", "width"}},
 		{narrow(Options{Targets: []Target{share(MACs, 0.001)}}), []string{"cannot be met", "the least"}},
 	} {
 		_, err := Run(t.Context(), in(t), m, to(t, c.o))

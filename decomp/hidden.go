@@ -27,6 +27,19 @@ func (a Activation) String() string {
 	return names[a]
 }
 
+// At returns f(x).
+func (a Activation) At(x float64) float64 {
+	switch a {
+	case ReLU:
+		return max(x, 0)
+	case ReLU6:
+		return min(max(x, 0), 6)
+	case GELU:
+		return x * normalBelow(x)
+	}
+	return x
+}
+
 // HiddenMoment returns the second moment E[f(z) f(z)ᵀ] [n, n] and the mean E[f(z)] of units whose numbers z before the activation f
 // are normally distributed, with covariance cov [n, n] and that mean (nil for zero). It stands in for the A of a Reader where
 // there are no samples: of inputs x that are taken to be white, a layer z = W x + b has the covariance W Wᵀ and the mean b.

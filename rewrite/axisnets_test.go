@@ -32,6 +32,33 @@ func attention(b *testmodels.Builder, x string, width, heads, shared, size int, 
 	return b.Node("Reshape", []string{y, b.Ints("joined", 0, 7, heads*size)})
 }
 
+// rotary is attention of rows [1, 7, width] whose queries and keys [1, heads, 7, size] are turned by position; groups of heads share keys and
+// values, repeated as exporters write it.
+func rotary(b *testmodels.Builder, x string, width, heads, shared, size int, queries, keys func(name, x string) string) string {
+	layer := b.Node("Identity", []string{x}) // whose name is another one for each layer
+	split := func(x string, heads int) string {
+		x = b.Node("Reshape", []string{x, b.Ints(x+"_heads", 1, 7, heads, size)})
+		return b.Node("Transpose", []string{x}, graph.Ints("perm", 0, 2, 1, 3))
+	}
+	repeat := func(x string) string {
+		if heads == shared {
+			return x
+		}
+		batch := b.Node("Slice", []string{b.Node("Shape", []string{x}), b.Ints(x+"_front", 0), b.Ints(x+"_second", 1)})
+		shape := b.Node("Concat", []string{batch, b.Ints(x+"_shape", -1, heads/shared, 7, size)}, graph.Int("axis", 0))
+		less, ones := b.Ints(x+"_less", -1, -1, -1, -1, -1), b.Ints(x+"_ones", 1, 1, 1, 1, 1)
+		shape = b.Node("Where", []string{b.Node("Equal", []string{shape, less}), ones, shape})
+		wide := b.Node("Expand", []string{b.Node("Unsqueeze", []string{x, b.Ints(x+"_axis", 2)}), shape})
+		return b.Node("Reshape", []string{wide, b.Ints(x+"_merged", 1, heads, 7, size)})
+	}
+	q := queries(layer+"_q", split(b.Linear(x, width, heads*size, true), heads))
+	k := repeat(keys(layer+"_k", split(b.Linear(x, width, shared*size, false), shared)))
+	v := repeat(split(b.Linear(x, width, shared*size, false), shared))
+	scores := b.Node("MatMul", []string{q, b.Node("Transpose", []string{k}, graph.Ints("perm", 0, 1, 3, 2))})
+	y := b.Node("Transpose", []string{b.Node("MatMul", []string{b.Node("Softmax", []string{scores}), v})}, graph.Ints("perm", 0, 2, 1, 3))
+	return b.Node("Reshape", []string{y, b.Ints(layer+"_joined", 1, 7, heads*size)})
+}
+
 // axisNets are models that differ in what lies between the sites of an axis, or in why there is none.
 func axisNets() map[string]func(b *testmodels.Builder) {
 	return map[string]func(b *testmodels.Builder){
@@ -203,6 +230,59 @@ func axisNets() map[string]func(b *testmodels.Builder) {
 			x := b.Input("x", b.Type(), "N", 7, 6)
 			y := b.Node("Sigmoid", []string{attention(b, x, 6, 2, 2, 4, true)})
 			finish(b, b.Linear(y, 8, 5, true), 3)
+		},
+		"heads_rotary": func(b *testmodels.Builder) {
+			x := b.Input("x", b.Type(), 1, 7, 6)
+			at := b.Tensor("positions", b.Type(), []int{7, 1}, []float64{0, 1, 2, 3, 4, 5, 6})
+			angles := b.Node("Mul", []string{at, b.Tensor("frequencies", b.Type(), []int{1, 4}, []float64{1, 0.5, 0.25, 0.125})})
+			angles = b.Node("Concat", []string{angles, angles}, graph.Int("axis", -1))
+			cos, sin := b.Node("Cos", []string{angles}), b.Node("Sin", []string{angles})
+			turn := func(name, x string) string {
+				size := b.Node("Gather", []string{b.Node("Shape", []string{x}), b.Tensor(name+"_last", tensor.Int64, nil, []float64{3})})
+				half := b.Node("Cast", []string{b.Node("Div", []string{size, b.Tensor(name+"_two", tensor.Int64, nil, []float64{2})})}, graph.Int("to", int(tensor.Int64)))
+				half = b.Node("Unsqueeze", []string{half, b.Ints(name+"_one", 0)})
+				low := b.Node("Slice", []string{x, b.Ints(name+"_zero", 0), half, b.Ints(name+"_low", 3)})
+				high := b.Node("Slice", []string{x, half, b.Ints(name+"_end", 1<<40), b.Ints(name+"_high", 3)})
+				beside := b.Node("Concat", []string{b.Node("Neg", []string{high}), low}, graph.Int("axis", -1))
+				return b.Node("Add", []string{b.Node("Mul", []string{x, cos}), b.Node("Mul", []string{beside, sin})})
+			}
+			for range 2 {
+				x = b.Node("Add", []string{x, b.Linear(rotary(b, x, 6, 4, 2, 8, turn, turn), 32, 6, false)})
+			}
+			finish(b, b.Linear(b.Node("LpNormalization", []string{x}), 6, 5, false), 3)
+		},
+		"heads_rotary_table": func(b *testmodels.Builder) {
+			x := b.Input("x", b.Type(), 1, 7, 6)
+			at := b.Input("at", tensor.Int64, 7)
+			cosines, sines := b.Random("cosines", -1, 1, 9, 4), b.Random("sines", -1, 1, 9, 4)
+			turn := func(name, x string) string { // neighbours, and only half of the channels
+				cos, sin := b.Node("Gather", []string{cosines, at}), b.Node("Gather", []string{sines, at})
+				every := func(part string, start int) string {
+					return b.Node("Slice", []string{x, b.Ints(name+part, start), b.Ints(name+part+"_end", 8), b.Ints(name+part+"_axis", 3), b.Ints(name+part+"_step", 2)})
+				}
+				first, second := every("_first", 0), every("_second", 1)
+				left := b.Node("Sub", []string{b.Node("Mul", []string{first, cos}), b.Node("Mul", []string{second, sin})})
+				right := b.Node("Add", []string{b.Node("Mul", []string{first, sin}), b.Node("Mul", []string{second, cos})})
+				y := b.Node("Concat", []string{b.Node("Unsqueeze", []string{left, b.Ints(name+"_left", 4)}), b.Node("Unsqueeze", []string{right, b.Ints(name+"_right", 4)})}, graph.Int("axis", 4))
+				y = b.Node("Reshape", []string{y, b.Ints(name+"_joined", 0, 0, 0, 8)})
+				rest := b.Node("Slice", []string{x, b.Ints(name+"_rest", 8), b.Ints(name+"_all", 12), b.Ints(name+"_of", 3)})
+				return b.Node("Concat", []string{y, rest}, graph.Int("axis", 3))
+			}
+			for range 2 {
+				x = b.Node("Add", []string{x, b.Linear(rotary(b, x, 6, 2, 1, 12, turn, turn), 24, 6, true)})
+			}
+			finish(b, b.Linear(b.Node("LpNormalization", []string{x}), 6, 5, false), 3)
+		},
+		"heads_rotary_cached": func(b *testmodels.Builder) {
+			x := b.Input("x", b.Type(), 1, 7, 6)
+			cos := b.Random("cosines", -1, 1, 7, 8)
+			turn := func(_, x string) string { return b.Node("Mul", []string{x, cos}) }
+			y := rotary(b, x, 6, 2, 2, 8, turn, func(name, x string) string {
+				x = b.Node("Identity", []string{turn(name, x)})
+				b.Output(b.Rename("present.key"), b.Type(), 1, 2, 7, 8)
+				return "present.key"
+			})
+			finish(b, b.Linear(y, 16, 5, false), 3)
 		},
 		"groups_shuffled": func(b *testmodels.Builder) {
 			x := b.Conv(image(b, 6), 6, 8, []int{1, 1})

@@ -75,6 +75,10 @@ func axisRules() map[string]axisRule {
 		"Dropout":  {follow: alone},
 		"Identity": {follow: alone, elements: sameElements},
 
+		// Numbers one by one, of which those that are sizes are moved too
+		"Div":   {follow: pointwise, elements: divElements},
+		"Where": {follow: pointwise, elements: whereElements},
+
 		// Products of what was cut into heads
 		"Attention":                          {follow: blocked("mixes them in heads, which are not narrowed yet")},
 		"com.microsoft::Attention":           {follow: blocked("mixes them in heads, which are not narrowed yet")},
@@ -87,10 +91,10 @@ func axisRules() map[string]axisRule {
 	}{
 		{axisRule{follow: pointwise}, []string{
 			"Abs", "Acos", "Acosh", "And", "Asin", "Asinh", "Atan", "Atanh", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor",
-			"Ceil", "Celu", "Clip", "Cos", "Cosh", "Div", "Elu", "Equal", "Erf", "Exp", "Floor", "Gelu", "Greater", "GreaterOrEqual",
+			"Ceil", "Celu", "Clip", "Cos", "Cosh", "Elu", "Equal", "Erf", "Exp", "Floor", "Gelu", "Greater", "GreaterOrEqual",
 			"HardSigmoid", "HardSwish", "IsInf", "IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Min", "Mish", "Mod",
 			"Mul", "Neg", "Not", "Or", "Pow", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh",
-			"Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu", "Where", "Xor",
+			"Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu", "Xor",
 			"com.microsoft::BiasGelu", "com.microsoft::FastGelu", "com.microsoft::Gelu", "com.microsoft::QuickGelu",
 		}},
 		{axisRule{follow: sum}, []string{"Add", "Mean", "Sub", "Sum"}},

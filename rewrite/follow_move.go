@@ -59,9 +59,9 @@ func reshape(t *step) {
 		t.refuse("has a target that is not known")
 	case target[axis] == -1:
 	case target[axis] == 0 && copied:
-		t.equalize(position{t.node.Input(0), axis}, position{t.node.Output(0), axis}, "keeps the size of another axis")
+		t.equalize(sizeOf(t.node.Input(0), axis), sizeOf(t.node.Output(0), axis), "keeps the size of another axis")
 	default:
-		t.count(1, axis, position{t.node.Output(0), axis})
+		t.count(1, axis, sizeOf(t.node.Output(0), axis))
 	}
 }
 
@@ -278,14 +278,14 @@ func expand(t *step) {
 	case !ok:
 		t.refuse("has a target that is not known")
 	case at >= 0 && target[at] != 1:
-		t.count(1, at, position{t.node.Output(0), axis})
+		t.count(1, at, sizeOf(t.node.Output(0), axis))
 	}
 }
 
 // filled follows ConstantOfShape.
 func filled(t *step) {
 	if t.out {
-		t.count(0, t.axis, position{t.node.Output(0), t.axis})
+		t.count(0, t.axis, sizeOf(t.node.Output(0), t.axis))
 		return
 	}
 	t.refuse("makes a shape of them")
@@ -325,5 +325,5 @@ func resize(t *step) {
 		t.refuse("has a target that is not known")
 		return
 	}
-	t.count(3, at, position{t.node.Output(0), t.axis})
+	t.count(3, at, sizeOf(t.node.Output(0), t.axis))
 }

@@ -9,8 +9,8 @@ import (
 // picked is what a Slice takes along one axis: count entries from start on, step apart.
 type picked struct {
 	start, step, count int
-	constant           bool // the node says so in constants, which can be rewritten
-	at                 int  // where the axis stands in the node's lists
+	fixed              [2]bool // whether the node says where to start and to end in constants, which can be rewritten
+	at                 int     // where the axis stands in the node's lists
 }
 
 // picks returns what a Slice takes along an axis of its input; false where it takes all.
@@ -18,8 +18,7 @@ func (f *finder) picks(n graph.Node, in []int, axis int) (p picked, some, ok boo
 	list := func(name string, slot int) ([]int, bool, bool) {
 		if v := n.Input(slot); v != "" {
 			numbers, ok := f.integers(v)
-			_, constant := f.hold(v)
-			return numbers, constant, ok
+			return numbers, f.settled(v), ok
 		}
 		return n.Ints(name), true, true
 	}
@@ -56,7 +55,7 @@ func (f *finder) picks(n graph.Node, in []int, axis int) (p picked, some, ok boo
 		p.start = limit(starts[p.at], 0, size-1)
 		p.count = max(0, (p.start-limit(ends[p.at], -1, size-1)-p.step-1)/-p.step)
 	}
-	p.constant = fixed && fixedEnds
+	p.fixed = [2]bool{fixed, fixedEnds}
 	return p, p.count != size || p.step != 1, true
 }
 
@@ -74,23 +73,74 @@ func slice(t *step) {
 	switch {
 	case !ok:
 		t.refuse("takes a part of them that is not known")
-	case !some && t.opset >= 10 && !p.constant && p.count > 0:
+	case !some && t.opset >= 10 && p.fixed != [2]bool{true, true} && p.count > 0:
 		t.refuse("takes as many of them as is computed")
 	case !some:
 		t.through(t.axis, t.axis)
-	case !p.constant || p.step != 1 || p.count != out[t.axis]:
-		t.refuse("takes a part of them that is computed, or not in order")
+	case p.step < 1 || p.count != out[t.axis] || p.step > 1 && (p.start >= p.step || p.count*p.step > in[t.axis]):
+		t.refuse("takes a part of them that is not in order")
 	default:
-		whole := position{t.node.Input(0), t.axis}
-		t.numbers[t.listed("starts", 1, 10, p.at)] = span{whole, 0, p.start, 1}
-		t.numbers[t.listed("ends", 2, 10, p.at)] = span{whole, 0, p.start + p.count, 1}
-		if !t.out {
-			t.output(0, t.axis, t.units[p.start:p.start+p.count])
-		} else if list, ok := t.none(in[t.axis]); ok {
-			copy(list[p.start:], t.units)
-			t.input(0, t.axis, list)
+		t.take(p, in[t.axis])
+	}
+}
+
+// take follows channels through a Slice that takes some of n entries. Where it takes one in so many, these are one unit, as neighbours
+// are that are turned together.
+func (t *step) take(p picked, n int) {
+	whole, end := position{t.node.Input(0), t.axis}, p.start+p.count
+	if p.step > 1 {
+		end = p.count * p.step
+	}
+	for i, to := range []int{p.start, end} {
+		switch {
+		case i == 0 && p.step > 1:
+		case p.fixed[i]:
+			t.numbers[t.listed([]string{"starts", "ends"}[i], 1+i, 10, p.at)] = span{whole, 0, to, 1}
+		case t.opset < 10:
+			t.refuse("takes a part of them that is computed")
+		default:
+			t.bounds(1+i, p.at, to, whole, n)
 		}
 	}
+	if p.step > 1 && !p.fixed[0] {
+		t.refuse("takes a part of them that is computed")
+	}
+	first := p.start
+	if p.step > 1 {
+		first = 0
+	}
+	if !t.out {
+		taken := make([]int, p.count)
+		for i := range taken {
+			block := t.units[first+i*p.step:][:p.step]
+			taken[i] = block[0]
+			if !t.unite(block) {
+				t.refuse("takes some that are not followed with others")
+				return
+			}
+		}
+		t.output(0, t.axis, taken)
+	} else if list, ok := t.none(n); ok {
+		for i, c := range t.units {
+			for k := range p.step {
+				list[first+i*p.step+k] = c
+			}
+		}
+		t.input(0, t.axis, list)
+	}
+}
+
+// unite makes channels one unit, false where only some of the entries are of any.
+func (t *step) unite(entries []int) bool {
+	for _, c := range entries {
+		if (c < 0) != (entries[0] < 0) {
+			return false
+		}
+		if c >= 0 {
+			t.join(entries[0], c)
+		}
+	}
+	return true
 }
 
 // gather follows Gather: what it looks up along the channels' axis by constant indices has the channels of these. Behind
@@ -106,6 +156,7 @@ func gather(t *step) {
 		t.through(t.axis, t.axis)
 	case t.out && t.axis >= axis+indexed:
 		t.through(t.axis-indexed+1, t.axis)
+		t.shared(len(out) - 1 - t.axis)
 	case !t.out && t.axis > axis:
 		t.through(t.axis, t.axis+indexed-1)
 	case axis < 0 || axis >= len(in):
@@ -113,6 +164,23 @@ func gather(t *step) {
 	default:
 		t.lookUp(in[axis], axis, indexed)
 	}
+}
+
+// shared follows channels that lie so many axes before the last of a constant table into all that is looked up in it, as layers do that
+// turn queries and keys by the same table of angles.
+func (t *step) shared(right int) {
+	h, ok := t.hold(t.node.Input(0))
+	if !ok {
+		return
+	}
+	t.eachReader(h.root, func(at input) bool {
+		if v := at.node.Output(0); at.slot == 0 && at.node != t.node && at.node.Op() == t.node.Op() {
+			if out, ok := t.shape(v); ok && right < len(out) {
+				t.lay(v, -1, len(out)-1-right, t.units)
+			}
+		}
+		return true
+	})
 }
 
 // lookUp follows channels along the axis that a Gather looks them up along.

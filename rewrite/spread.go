@@ -57,16 +57,25 @@ type spread struct {
 	sums      []graph.Node // that add activations
 	products  []graph.Node // that sum over channels of two activations
 
-	counts     map[string]map[int]position // elements of integer values that are the sizes of axes
+	counts     map[string]map[int]size // elements of integer values that are the sizes of axes
 	countQueue []string
 	numbers    map[number]span
 	equal      []equality
+	parts      []part
 }
 
 // equality is two axes that must keep the same size, since the graph computes one from the other.
 type equality struct {
-	a, b position
-	why  string
+	a, b  position
+	why   string
+	alike bool // false where they cannot: the graph takes different parts of the two for one number
+}
+
+// part is a number of first entries along an axis, one in per of all, which the graph computes from the size of the axis.
+type part struct {
+	position
+	to, per int
+	why     string
 }
 
 // newSpread begins with the output channels of a site, which are those of their own numbers, -1 where one is on an axis
@@ -75,7 +84,7 @@ func newSpread(c *chart, origin []int) *spread {
 	p := &spread{
 		chart: c, parent: axes(len(origin)), pinned: make([]string, len(origin)), free: len(origin),
 		values: map[string]lie{}, constants: map[operand][]int{}, producers: map[*Site][]int{}, readers: map[*Site][]int{},
-		counts: map[string]map[int]position{}, numbers: map[number]span{},
+		counts: map[string]map[int]size{}, numbers: map[number]span{},
 	}
 	for i, channel := range origin {
 		if channel < 0 {
