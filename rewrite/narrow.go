@@ -62,6 +62,9 @@ func LeftOut(s *Site, list []Narrowing) []int {
 				return port.Units
 			}
 		}
+		if s.View.Kind == TableRows { // one of angles, say, which pass rotary embeddings between the producers and what reads them
+			return a.constants[operand{s.Node, s.weight.slot, 0}]
+		}
 		return nil
 	})
 }
