@@ -68,9 +68,10 @@ func (a *Analysis) narrowable(o Options, list []rewrite.Axis) *Analysis {
 	return &next
 }
 
-// told leaves those axes as they are of which nothing tells what they would lose: without samples, weights have to.
+// told leaves those axes as they are of which nothing tells what they would lose: without samples, weights have to. Where nothing is to
+// be chosen, as where times are measured for choices elsewhere, that does not matter.
 func (a *Analysis) told(o Options) *Analysis {
-	if o.Source != nil {
+	if o.Source != nil || len(o.Targets) == 0 && o.FromPlan == nil {
 		return a
 	}
 	next := *a
