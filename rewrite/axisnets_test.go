@@ -278,7 +278,7 @@ func axisNets() map[string]func(b *testmodels.Builder) {
 			cos := b.Random("cosines", -1, 1, 7, 8)
 			turn := func(_, x string) string { return b.Node("Mul", []string{x, cos}) }
 			y := rotary(b, x, 6, 2, 2, 8, turn, func(name, x string) string {
-				x = b.Node("Identity", []string{turn(name, x)})
+				b.Node("Identity", []string{turn(name, x)})
 				b.Output(b.Rename("present.key"), b.Type(), 1, 2, 7, 8)
 				return "present.key"
 			})
