@@ -193,6 +193,9 @@ func (a *account) feel(s *Stats, i int, f feeling, from roots) error {
 		g = a.Scales[i].matrices(f)
 	} else {
 		all, err := from.felt(i)
+		if err == nil && all == nil {
+			err = fmt.Errorf("there are no sums of the sensitivities of site %q", s.Site)
+		}
 		if err != nil {
 			return err
 		}

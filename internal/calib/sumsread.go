@@ -111,6 +111,8 @@ func (h *sumsHead) check() error {
 	}
 	if first, end := h.Cut.part(h.Part); felt > 0 && first < end && h.Signs == nil {
 		return errors.New("nothing is said of the sensitivities")
+	} else if first == end && len(h.Signs) > 0 {
+		return errors.New("sensitivities are known, but of no samples")
 	}
 	if felt != 0 && felt != len(h.Sites) || len(h.Signs) != 0 && len(h.Signs) != felt {
 		return fmt.Errorf("%d sites have %d sensitivities, %d of them known", len(h.Sites), felt, len(h.Signs))
