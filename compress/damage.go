@@ -32,13 +32,15 @@ type DamageError struct {
 }
 
 func (e *DamageError) Error() string {
-	found := fmt.Sprintf("the same top class for %s of them, less than %s", verify.Agreement.Text(e.Agreement), verify.Agreement.Text(leastAgreement))
-	if e.Token {
-		found = fmt.Sprintf("the same token at %s of their positions, less than %s", verify.Agreement.Text(e.Agreement), verify.Agreement.Text(leastAgreement))
+	of, value, least := verify.Agreement, e.Agreement, leastAgreement
+	words := "the same top class for %s of them, less than %s"
+	switch {
+	case e.SNR != nil:
+		of, value, least, words = verify.SNR, *e.SNR, leastSNR, "a signal to noise ratio of %s, less than %s"
+	case e.Token:
+		words = "the same token at %s of their positions, less than %s"
 	}
-	if e.SNR != nil {
-		found = fmt.Sprintf("a signal to noise ratio of %s, less than %s", verify.SNR.Text(*e.SNR), verify.SNR.Text(leastSNR))
-	}
+	found := fmt.Sprintf(words, of.Text(value), of.Text(least))
 	return fmt.Sprintf("the compressed model does not do what the original does: on random inputs output %q has %s, and no real data was there to judge it; "+
 		"give samples (%s), which also makes it much better, ask for less compression, or take it as it is (%s)", e.Output, found, OptionSource, OptionDamage)
 }

@@ -13,9 +13,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
-	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // ExploreOptions say which budgets are looked at, and how models are made for them.
@@ -55,7 +53,7 @@ func Explore(ctx context.Context, env *Environment, m *onnxio.Model, o ExploreOp
 	}
 	env = env.afresh()
 	o.Options = o.Options.WithDefaults()
-	o.Options.Source = samples.Kept(o.Options.Source, rss.Room(o.Options.Memory)/8)
+	o.Options.Source = o.Options.kept()
 	err = feed.OneByOne(o.Options.Batch, func(batch int) (err error) {
 		o.Options.Batch, o.Options.asked = batch, o.Options.Batch
 		x, err = o.explore(ctx, env, m)

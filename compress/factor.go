@@ -95,10 +95,7 @@ func (f *factoring) calibrated(ctx context.Context) (err error) {
 	}
 	c.Samples, c.Sweeps, c.Cached = len(f.a.Calibrate), len(f.a.Groups), cache.cached()
 	for g, group := range f.a.Groups {
-		turn := ""
-		if len(f.a.Groups) > 1 {
-			turn = fmt.Sprintf(" %d/%d", g+1, len(f.a.Groups))
-		}
+		turn := f.a.turn(g)
 		sites := f.a.group(group)
 		var stats []calib.Stats
 		err := f.env.stage(ctx, "calibrate"+turn, func(st *stage) (err error) {
@@ -122,6 +119,14 @@ func (a *Analysis) group(group []int) []rewrite.Site {
 		sites[i] = a.Sites[k]
 	}
 	return sites
+}
+
+// turn is what the name of a stage ends with that is done for one group of several.
+func (a *Analysis) turn(g int) string {
+	if len(a.Groups) < 2 {
+		return ""
+	}
+	return fmt.Sprintf(" %d/%d", g+1, len(a.Groups))
 }
 
 // shares are the weights with which all outputs have the same share in the loss, where there are sensitivities, else those that are asked for.

@@ -32,17 +32,13 @@ func (f *factoring) hidden() ([]calib.Stats, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: axis %q: %w", f.a.model.Path, axis.Name, err)
 			}
-			for i := range first {
-				for j := range first {
-					second.Data[i*second.Cols+j] -= first[i] * first[j]
-				}
-			}
+			addSquare(second, first, -1)
 			supposed(&out[f.a.numbered(p.Site)], p, axis.Units, second, first)
 		}
 	}
 	for i := range out {
 		if out[i].A != nil {
-			addMean(out[i].A[0], out[i].Mean[0])
+			addSquare(out[i].A[0], out[i].Mean[0], 1)
 		}
 	}
 	return out, nil
@@ -104,11 +100,11 @@ func supposed(s *calib.Stats, p rewrite.Port, units int, cov *linalg.Matrix, mea
 	}
 }
 
-// addMean makes the second moment of a covariance.
-func addMean(cov *linalg.Matrix, mean []float64) {
+// addSquare adds times·mean·meanᵀ, which makes the second moment of a covariance with 1, and the covariance of a second moment with −1.
+func addSquare(m *linalg.Matrix, mean []float64, times float64) {
 	for i, x := range mean {
 		for j, y := range mean {
-			cov.Data[i*cov.Cols+j] += x * y
+			m.Data[i*m.Cols+j] += times * x * y
 		}
 	}
 }

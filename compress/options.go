@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/onnx-compress/onnx-compress/costs"
 	"github.com/onnx-compress/onnx-compress/decomp"
@@ -32,7 +31,7 @@ type Options struct {
 	// Select and RankMultiple must then be left alone.
 	FromPlan *Plan
 	// Methods are the names of the schemes on offer; empty means all decompositions. Width among them narrows
-	// layers too, or alone, and needs Source.
+	// layers too, or alone.
 	Methods []string
 	Select  Selection
 	// Effort is how much arithmetic the methods that search may spend on a rank; empty for decomp.Normal.
@@ -213,6 +212,9 @@ func (o Options) widthMultiple(units int) int {
 	return 1
 }
 
+// kept is the source, whose samples stay in memory as far as an eighth of what there is room for holds them.
+func (o Options) kept() samples.Source { return samples.Kept(o.Source, rss.Room(o.Memory)/8) }
+
 // checkNumbers refuses negative ones.
 func (o Options) checkNumbers() error {
 	for _, n := range []struct {
@@ -251,18 +253,15 @@ func (o Options) CheckEffort() error {
 	if o.Effort == "" {
 		return nil
 	}
-	if _, err := suggest.Named("effort", string(o.Effort), decomp.Efforts()); err != nil {
-		return &UsageError{Err: err}
-	}
-	return nil
+	return known("effort", string(o.Effort), decomp.Efforts())
 }
 
 // known refuses a name that nothing has.
-func known(what, name string, names []string) error {
-	if slices.Contains(names, name) {
-		return nil
+func known[T ~string](what, name string, names []T) error {
+	if _, err := suggest.Named(what, name, names); err != nil {
+		return &UsageError{Err: err}
 	}
-	return &UsageError{Err: fmt.Errorf("unknown %s %q%s; known: %s", what, name, suggest.Phrase(name, names), strings.Join(names, ", "))}
+	return nil
 }
 
 // methods resolves the names of Options.Methods.

@@ -12,10 +12,8 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
-	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // RunOptions are Options with the files around them.
@@ -163,7 +161,7 @@ func (w *work) inPass(turn string) *work {
 // closes its model. trace makes the record, or as a draft one of the same size that nothing is read for.
 func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, to place, trace func(draft bool) (*provenance.Record, error)) (d *Delivered, r *Result, err error) {
 	env = env.afresh()
-	o.Source = samples.Kept(o.Source, rss.Room(o.Memory)/8)
+	o.Source = o.kept()
 	err = feed.OneByOne(o.Batch, func(batch int) (err error) {
 		o.Batch = batch
 		d, r, err = o.produce(ctx, env, m, to, trace)

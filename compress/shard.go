@@ -9,15 +9,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 
-	"github.com/onnx-compress/onnx-compress/internal/bounded"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
-	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // ShardPart is one of so many that the samples of a calibration are cut into.
@@ -70,7 +66,7 @@ func CalibratePart(ctx context.Context, env *Environment, m *onnxio.Model, o Opt
 		return done, err
 	}
 	env = env.afresh()
-	o.Source = samples.Kept(o.Source, rss.Room(o.Memory)/8)
+	o.Source = o.kept()
 	err = feed.OneByOne(o.Batch, func(batch int) (err error) {
 		o.Batch = batch
 		done, err = o.calibratePart(ctx, env, m, p, path)
@@ -110,11 +106,7 @@ func (o Options) calibratePart(ctx context.Context, env *Environment, m *onnxio.
 	}
 	defer func() { err = errors.Join(err, to.close()) }()
 	for g, group := range a.Groups {
-		name := "calibrate"
-		if len(a.Groups) > 1 {
-			name = fmt.Sprintf("calibrate %d/%d", g+1, len(a.Groups))
-		}
-		err := env.stage(ctx, name, func(st *stage) error {
+		err := env.stage(ctx, "calibrate"+a.turn(g), func(st *stage) error {
 			how := env.calibOptions(a, o)
 			how.Progress = func(stage string, count, total int) {
 				done.Samples = count
@@ -129,20 +121,10 @@ func (o Options) calibratePart(ctx context.Context, env *Environment, m *onnxio.
 	return done, to.commit(ctx)
 }
 
-// Write adds to what is sealed.
-func (s *statsFile) Write(b []byte) (int, error) {
-	n, err := s.out.Write(b)
-	s.size += int64(n)
-	return n, err
-}
-
 // foundSealed tells whether a file is there that begins so and is whole. Where another begins with the magic it is to be replaced; what
 // does not is refused.
 func foundSealed(ctx context.Context, path, magic string, head []byte) (bool, error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return false, &UsageError{Err: bounded.Regular(path, info)}
-	}
-	f, info, err := bounded.Open(path)
+	f, info, err := openRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

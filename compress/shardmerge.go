@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/onnx-compress/onnx-compress/internal/bounded"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
 )
 
@@ -38,14 +37,15 @@ func MergeParts(ctx context.Context, env *Environment, paths []string, path stri
 		return done, &UsageError{Err: err}
 	}
 	slices.SortFunc(parts, func(a, b *partFile) int { return cmp.Compare(a.head.Part.Index, b.head.Part.Index) })
-	to, err := writeStatsFile(path, merged, parts[0].head.Key)
+	head := statsHeadOf(merged, parts[0].head.Key)
+	if done.Found, err = foundSealed(ctx, path, calibrationMagic, head); err != nil || done.Found {
+		return done, err
+	}
+	to, err := writeSealed(path, head)
 	if err != nil {
 		return done, err
 	}
 	defer func() { err = errors.Join(err, to.close()) }()
-	if done.Found, err = foundSealed(ctx, path, calibrationMagic, to.head); err != nil || done.Found {
-		return done, err
-	}
 	err = env.stage(ctx, "merge", func(st *stage) error {
 		for i, p := range parts {
 			if err := checkSealed(ctx, p.from, p.size); err != nil {
@@ -77,10 +77,7 @@ type partFile struct {
 }
 
 func openPart(path string) (*partFile, error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, &UsageError{Err: bounded.Regular(path, info)}
-	}
-	f, info, err := bounded.Open(path)
+	f, info, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}

@@ -42,8 +42,7 @@ type statsFile struct {
 	out  *bufio.Writer // to the file and its sum, when writing
 	to   *atomicfile.File
 	sum  hash.Hash
-	head []byte // what the file begins with
-	size int64  // what was written of the file
+	size int64 // what was written of the file
 }
 
 // openStats opens the file that Options.Stats names.
@@ -61,7 +60,7 @@ func openStats(ctx context.Context, env *Environment, a *Analysis, o Options) (*
 		return nil, fmt.Errorf("statistics %s: %w", path, err)
 	}
 	if s == nil {
-		if s, err = writeStatsFile(path, collected, key); err != nil {
+		if s, err = writeSealed(path, statsHeadOf(collected, key)); err != nil {
 			return nil, fmt.Errorf("statistics %s: %w", path, err)
 		}
 	}
@@ -73,10 +72,7 @@ func (s *statsFile) cached() bool { return s != nil && s.in != nil }
 
 // readStatsFile returns nil where there is no file, or one of another calibration.
 func readStatsFile(ctx context.Context, path string, key statsKey) (*statsFile, error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, &UsageError{Err: bounded.Regular(path, info)}
-	}
-	f, info, err := bounded.Open(path)
+	f, info, err := openRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -134,6 +130,16 @@ func statsHead(f io.ReaderAt) (statsHeading, error) {
 	return h, err
 }
 
+// openRegular opens a file; what is there and none, such as a folder or a pipe, is a *UsageError.
+func openRegular(path string) (*os.File, fs.FileInfo, error) {
+	if info, err := os.Stat(path); err == nil {
+		if err := bounded.Regular(path, info); err != nil {
+			return nil, nil, &UsageError{Err: err}
+		}
+	}
+	return bounded.Open(path)
+}
+
 // checkSealed holds a file of that size against the SHA-256 at its end.
 func checkSealed(ctx context.Context, f io.ReaderAt, size int64) error {
 	h := sha256.New()
@@ -153,25 +159,20 @@ func checkSealed(ctx context.Context, f io.ReaderAt, size int64) error {
 	return nil
 }
 
-// writeStatsFile begins a file beside its place.
-func writeStatsFile(path string, how byte, key statsKey) (*statsFile, error) {
-	return writeSealed(path, statsHeadOf(how, key))
-}
-
 // statsHeadOf is what statsHead reads.
 func statsHeadOf(how byte, key statsKey) []byte {
 	text := key.text()
 	return append(binary.LittleEndian.AppendUint32(append([]byte(calibrationMagic), how), uint32(len(text))), text...)
 }
 
-// writeSealed begins a file that ends with the SHA-256 of all before.
+// writeSealed begins a file beside its place, which ends with the SHA-256 of all before.
 func writeSealed(path string, head []byte) (*statsFile, error) {
 	f, err := atomicfile.Create(path)
 	if err != nil {
 		return nil, err
 	}
 	sum := sha256.New()
-	s := &statsFile{path: path, to: f, sum: sum, head: head, out: bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<20)}
+	s := &statsFile{path: path, to: f, sum: sum, out: bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<20)}
 	n, err := s.out.Write(head)
 	if err != nil {
 		f.Discard()
@@ -272,6 +273,13 @@ func (s *statsFile) read(ctx context.Context, sites []rewrite.Site) ([]calib.Sta
 		out = append(out, stats)
 	}
 	return out, nil
+}
+
+// Write adds to what is sealed.
+func (s *statsFile) Write(b []byte) (int, error) {
+	n, err := s.out.Write(b)
+	s.size += int64(n)
+	return n, err
 }
 
 // commit puts a file that was written whole in its place, if the disk has what it was given.

@@ -278,7 +278,7 @@ func TestStatsReadBack(t *testing.T) {
 	testkit.WantError(t, err, path, "would not be read again", "length of the site's name")
 	kept("a name that is too long")
 
-	s, err := writeStatsFile(path, collected, statsKey{{"model", "7"}})
+	s, err := writeSealed(path, statsHeadOf(collected, statsKey{{"model", "7"}}))
 	if err != nil {
 		t.Fatal(err)
 	}
