@@ -39,6 +39,7 @@ type Analysis struct {
 	Calibrate, Judge, Verify []int
 	Groups                   [][]int
 
+	sweeps  [][]int            // which of the groups are calibrated in one sweep, by their number
 	model   *onnxio.Model      // as it lies open, with compound operators written as what they consist of
 	given   *onnxio.Model      // as it was given
 	bodies  bodies             // what lies open
@@ -300,12 +301,13 @@ func (a *Analysis) cramp(why func(*rewrite.Site) (string, int64)) *Analysis {
 // grouped cuts the sites into groups whose moments fit the memory limit. A site that is
 // too large for it alone is left as it is.
 func (a *Analysis) grouped(o Options) (*Analysis, error) {
+	how := calib.Options{Memory: rss.Room(o.Memory), Probes: o.probes(), Samples: len(a.Calibrate)}
 	for {
-		groups, err := calib.Groups(a.Sites, calib.Options{Memory: rss.Room(o.Memory), Probes: o.probes(), Samples: len(a.Calibrate)})
+		groups, err := calib.Groups(a.Sites, how)
 		large := (*calib.TooLargeError)(nil)
 		if !errors.As(err, &large) {
 			next := *a
-			next.Groups = groups
+			next.Groups, next.sweeps = groups, calib.Sweeps(a.Sites, groups, how)
 			return &next, err
 		}
 		next := a.cramp(func(s *rewrite.Site) (string, int64) {

@@ -93,13 +93,14 @@ func (f *factoring) calibrated(ctx context.Context) (err error) {
 	if f.o.probes() > 0 {
 		f.out.weights = f.o.Weights
 	}
-	c.Samples, c.Sweeps, c.Cached = len(f.a.Calibrate), len(f.a.Groups), cache.cached()
+	c.Samples, c.Sweeps, c.Cached = len(f.a.Calibrate), len(f.a.sweeps), cache.cached()
+	from := &sweeping{env: f.env, lib: lib, a: f.a, o: f.o}
+	defer from.close()
 	for g, group := range f.a.Groups {
 		turn := f.a.turn(g)
-		sites := f.a.group(group)
 		var stats []calib.Stats
 		err := f.env.stage(ctx, "calibrate"+turn, func(st *stage) (err error) {
-			stats, err = cache.collect(ctx, lib, f.a, f.o, st, sites)
+			stats, err = cache.collect(ctx, from, st, g)
 			return err
 		})
 		if err != nil {

@@ -103,7 +103,7 @@ func (w *work) better(ctx context.Context, s *Assembled) (*Assembled, error) {
 // dataFree chooses and assembles by the weights alone under the bounds of a choice; nil where nothing meets them.
 func (w *work) dataFree(ctx context.Context, c *Choice) (*Assembled, error) {
 	env, o, a := w.env.inPass(" data-free"), w.o, *w.a
-	o.Source, a.Groups, a.Axes = nil, nil, nil // what narrower axes lose, samples alone tell
+	o.Source, a.Groups, a.sweeps, a.Axes = nil, nil, nil, nil // what narrower axes lose, samples alone tell
 	of, err := Factor(ctx, env, &a, o)
 	if err != nil {
 		return nil, err

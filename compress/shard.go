@@ -26,7 +26,7 @@ type ShardPart struct {
 func (p ShardPart) String() string { return fmt.Sprintf("%d/%d", p.Index, p.Of) }
 
 // partMagic starts a file of a part. Behind it are the length of what follows in 4 bytes, little-endian, the key, the part and the number of groups
-// of sites as JSON, the sums of each group, as calib.CollectPart writes them, and the SHA-256 of all that.
+// of sites as JSON, the sums of each group, as calib.Swept.Write writes them, and the SHA-256 of all that.
 const partMagic = "onnx-compress.part\x01"
 
 // partHead is what a file of a part says of itself.
@@ -105,17 +105,21 @@ func (o Options) calibratePart(ctx context.Context, env *Environment, m *onnxio.
 		return done, err
 	}
 	defer func() { err = errors.Join(err, to.close()) }()
-	for g, group := range a.Groups {
+	from := &sweeping{env: env, lib: lib, a: a, o: o, part: calib.Part{Index: p.Index - 1, Of: p.Of}}
+	defer from.close()
+	for g := range a.Groups {
 		err := env.stage(ctx, "calibrate"+a.turn(g), func(st *stage) error {
-			how := env.calibOptions(a, o)
-			how.Progress = func(stage string, count, total int) {
+			swept, numbers, err := from.group(ctx, g, func(stage string, count, total int) {
 				done.Samples = count
 				st.told(stage, count, total)
+			})
+			if err != nil {
+				return err
 			}
-			return calib.CollectPart(ctx, lib, a.model, a.group(group), o.Source, a.Calibrate, how, calib.Part{Index: p.Index - 1, Of: p.Of}, to)
+			return swept.Write(ctx, numbers, to)
 		})
 		if err != nil {
-			return done, fmt.Errorf("calibration on %s: %w", o.Source.Describe(), unrunnable(err))
+			return done, err
 		}
 	}
 	return done, to.commit(ctx)

@@ -17,7 +17,6 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/internal/bounded"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
-	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
@@ -182,9 +181,10 @@ func writeSealed(path string, head []byte) (*statsFile, error) {
 	return s, nil
 }
 
-// collect gives the statistics of the next group of sites: those of the file
+// collect gives the statistics of the next group of sites, of that number: those of the file
 // when one is read, else new ones, which are also written.
-func (s *statsFile) collect(ctx context.Context, lib *ort.Library, a *Analysis, o Options, st *stage, sites []rewrite.Site) ([]calib.Stats, error) {
+func (s *statsFile) collect(ctx context.Context, from *sweeping, st *stage, g int) ([]calib.Stats, error) {
+	sites := from.a.group(from.a.Groups[g])
 	if s.cached() {
 		stats, err := s.read(ctx, sites)
 		if err != nil {
@@ -192,11 +192,13 @@ func (s *statsFile) collect(ctx context.Context, lib *ort.Library, a *Analysis, 
 		}
 		return stats, nil
 	}
-	how := st.env.calibOptions(a, o)
-	how.Progress = st.told
-	stats, err := calib.Collect(ctx, lib, a.model, sites, o.Source, a.Calibrate, how)
+	swept, numbers, err := from.group(ctx, g, st.told)
 	if err != nil {
-		return nil, fmt.Errorf("calibration on %s: %w", o.Source.Describe(), unrunnable(err))
+		return nil, err
+	}
+	stats, err := swept.Stats(numbers)
+	if err != nil {
+		return nil, err
 	}
 	if s != nil {
 		if err := s.write(ctx, stats, sites); err != nil {

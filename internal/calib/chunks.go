@@ -3,6 +3,7 @@ package calib
 import (
 	"context"
 	"sync"
+	"unsafe"
 
 	"github.com/onnx-compress/onnx-compress/internal/ordered"
 	"github.com/onnx-compress/onnx-compress/internal/rss"
@@ -56,21 +57,22 @@ func (c cut) part(p Part) (first, end int) {
 type summed[T any] interface {
 	// settle ends the adding of runs.
 	settle()
-	// join takes in what the chunks before showed.
+	// join takes in what the chunks before showed, which is used up.
 	join(before T)
+	// spare gives back where sums were to lie that are not needed any more.
+	spare() [][]float64
 	// numbers are where its sums lie, none where there are none yet.
 	numbers() [][]float64
-	// shelve has its sums lie elsewhere, to be read only.
-	shelve(numbers [][]float64)
+	// lies are the places of sums that are not in the heap.
+	lies() [][]float64
 }
 
 // pending brings together what the chunks show, in their order, along a fixed tree: the sums do not depend on which chunks somebody
-// else has summed. What waits for its other half lies in a spool, where there is one. The next chunk has begun when a run of
-// it is added.
+// else has summed. The next chunk has begun when a run of it is added.
 type pending[T summed[T]] struct {
 	tree  ordered.Tree[T]
-	spool *slots
-	begin func() T // what a chunk begins with
+	slots *slots            // where sums lie, nil where the heap has them
+	begin func() (T, error) // what a chunk begins with
 
 	mu   sync.Mutex
 	open map[int]T // what runs are at work on
@@ -78,53 +80,64 @@ type pending[T summed[T]] struct {
 }
 
 // at is what a chunk shows that runs are at work on.
-func (p *pending[T]) at(chunk int) T {
+func (p *pending[T]) at(chunk int) (one T, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	one, ok := p.open[chunk]
-	if !ok {
-		one = p.begin()
-		if p.open == nil {
-			p.open = map[int]T{}
-		}
-		p.open[chunk] = one
+	if ok {
+		return one, nil
 	}
-	return one
+	if one, err = p.begin(); err != nil {
+		return one, err
+	}
+	if p.open == nil {
+		p.open = map[int]T{}
+	}
+	p.open[chunk] = one
+	return one, nil
 }
 
 // reach says that a run of a chunk is to be added, in the order of the runs: those before it are complete.
 func (p *pending[T]) reach(chunk int) error {
 	for ; p.now < chunk; p.now++ {
-		p.mu.Lock()
-		one, ok := p.open[p.now]
-		delete(p.open, p.now)
-		p.mu.Unlock()
-		if !ok {
-			one = p.begin() // no run of it has come this far
-		}
-		one.settle()
-		if err := p.tree.Put(ordered.Node[T]{Index: p.now, Value: one}, p.join); err != nil {
-			return err
-		}
-		if p.spool == nil {
-			continue
-		}
-		nodes := p.tree.Nodes()
-		kept, err := p.spool.keep(nodes[len(nodes)-1].Value.numbers())
+		one, err := p.at(p.now) // empty where no run of it has come this far
 		if err != nil {
 			return err
 		}
-		nodes[len(nodes)-1].Value.shelve(kept)
+		p.mu.Lock()
+		delete(p.open, p.now)
+		p.mu.Unlock()
+		one.settle()
+		p.slots.free(one.spare())
+		if err := p.tree.Put(ordered.Node[T]{Index: p.now, Value: one}, p.join); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 func (p *pending[T]) join(a, b T) (T, error) {
 	b.join(a)
-	if p.spool != nil {
-		p.spool.release(a.numbers())
-	}
+	p.slots.free(a.spare())
 	return b, nil
+}
+
+// forget has the sums leave memory that lie in slots.
+func (p *pending[T]) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, one := range p.open {
+		forget(one.lies())
+	}
+	for _, n := range p.tree.Nodes() {
+		forget(n.Value.lies())
+	}
+}
+
+func forget(places [][]float64) {
+	for _, v := range places {
+		rss.Forget(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 8*len(v)))
+	}
 }
 
 // turn has what a run of a chunk shows added in its turn.
@@ -140,41 +153,44 @@ func (p *pending[T]) turn(ctx context.Context, turns *ordered.Turns, turn, chunk
 	return err
 }
 
-// slots are places of a spool, which are used again.
+// slots are places of a spool for sums, which are used again. The nil slots are those of the heap.
 type slots struct {
 	spool *rss.Spool
 	mu    sync.Mutex
-	free  map[int][][]float64 // by length
+	left  map[int][][]float64 // what was given back, by length
 }
 
-// keep puts numbers into slots.
-func (s *slots) keep(numbers [][]float64) (kept [][]float64, err error) {
+// zeros returns as many lists of so many zeros; nil of the heap, where sums are made when they are needed.
+func (s *slots) zeros(lists, count int) (out [][]float64, err error) {
+	if s == nil {
+		return nil, nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, v := range numbers {
-		var slot []float64
-		if free := s.free[len(v)]; len(free) > 0 {
-			slot, s.free[len(v)] = free[len(free)-1], free[:len(free)-1]
-			err = s.spool.Replace(slot, v)
-		} else {
-			slot, err = s.spool.Floats(v)
-		}
-		if err != nil {
+	for range lists {
+		var one []float64
+		if left := s.left[count]; len(left) > 0 {
+			one, s.left[count] = left[len(left)-1], left[:len(left)-1]
+			clear(one)
+		} else if one, err = s.spool.Zeros(count); err != nil {
 			return nil, err
 		}
-		kept = append(kept, slot)
+		out = append(out, one)
 	}
-	return kept, nil
+	return out, nil
 }
 
-// release gives slots back.
-func (s *slots) release(kept [][]float64) {
+// free takes lists back.
+func (s *slots) free(lists [][]float64) {
+	if s == nil || len(lists) == 0 {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.free == nil {
-		s.free = map[int][][]float64{}
+	if s.left == nil {
+		s.left = map[int][][]float64{}
 	}
-	for _, v := range kept {
-		s.free[len(v)] = append(s.free[len(v)], v)
+	for _, v := range lists {
+		s.left[len(v)] = append(s.left[len(v)], v)
 	}
 }

@@ -40,64 +40,74 @@ func (o Options) withDefaults() Options {
 //
 // Where an operator without a gradient stands behind a site, or the data decides on sizes that gradients depend on, G = g·I
 // with g measured on the first samples by perturbing the site's output alone; Note then says why.
-func Collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewrite.Site, src samples.Source, indices []int, o Options) (out []Stats, err error) {
+func Collect(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewrite.Site, src samples.Source, indices []int, o Options) ([]Stats, error) {
 	if len(sites) == 0 {
 		return nil, nil
 	}
-	return out, swept(ctx, lib, m, sites, src, indices, o, Part{}, func(c *collector) error {
-		out = nil
-		return finish(c.heading(), c.account, c, func(s Stats) error {
-			out = append(out, s)
-			return nil
-		})
-	})
-}
-
-// swept hands over what the samples of a part show, in one sweep.
-func swept(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewrite.Site, src samples.Source, indices []int, o Options, part Part, use func(*collector) error) error {
-	err := sweep(ctx, lib, m, sites, src, indices, o, part, "", use)
-	if failed := (*gradientError)(nil); errors.As(err, &failed) && ctx.Err() == nil {
-		return sweep(ctx, lib, m, sites, src, indices, o, part, "the model's gradients depend on sizes that the data decides", use)
+	s, err := Sweep(ctx, lib, m, sites, src, indices, o, Part{})
+	if err != nil {
+		return nil, err
 	}
-	return err
+	defer s.Close()
+	return s.Stats(s.c.all())
 }
 
-// sweep is swept; why says, where it is not empty, that the model's gradients are not to be used.
-func sweep(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewrite.Site, src samples.Source, indices []int, o Options, part Part, why string, use func(*collector) error) error {
+// Sweep is Collect for the samples of a part, whose sums it keeps: in a temporary file, where they take more of the memory limit than there
+// is room for beside what runs take.
+func Sweep(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewrite.Site, src samples.Source, indices []int, o Options, part Part) (*Swept, error) {
+	c, err := sweep(ctx, lib, m, sites, src, indices, o, part, "")
+	if failed := (*gradientError)(nil); errors.As(err, &failed) && ctx.Err() == nil {
+		c, err = sweep(ctx, lib, m, sites, src, indices, o, part, "the model's gradients depend on sizes that the data decides")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newSwept(c), nil
+}
+
+// sweep collects; why says, where it is not empty, that the model's gradients are not to be used.
+func sweep(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewrite.Site, src samples.Source, indices []int, o Options, part Part, why string) (_ *collector, err error) {
 	if len(indices) == 0 {
-		return errors.New("there are no samples to calibrate on")
+		return nil, errors.New("there are no samples to calibrate on")
 	}
 	o = o.withDefaults()
 	inputs, err := samples.Inputs(m)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c := newCollector(sites, inputs, o)
 	c.none = why
-	batch, workers := c.batch(), o.Threads // and at least two runs, where the model's own batch allows, which tell what is noise
-	order := indices
+	defer func() {
+		if err != nil {
+			c.close()
+		}
+	}()
+	order, held := indices, int64(0)
+	batch := c.batch() // and at least two runs, where the model's own batch allows, which tell what is noise
 	if o.Probes > 0 {
 		if order, err = bySize(ctx, src, indices, inputs); err != nil {
-			return err
+			return nil, err
 		}
 		if c.gradients, err = c.newGradients(lib, m, inputs); err != nil {
-			return err
+			return nil, err
 		}
 		c.gradients.none = why
 		defer c.gradients.close()
-		held, fixed, err := c.gradients.footprint(ctx, src, order[len(order)-1])
-		if err != nil {
-			return err
+		var fixed bool
+		if held, fixed, err = c.gradients.footprint(ctx, src, order[len(order)-1]); err != nil {
+			return nil, err
 		}
-		batch, workers = feed.Within(o.Memory, held, fixed, batch, workers)
+		batch, _ = feed.Within(o.Memory, held, fixed, batch, 1)
 		// Each size of a run needs gradients of its own.
-		batch = even(len(indices), min(batch, (len(indices)+1)/2))
+		if batch = even(len(indices), min(batch, (len(indices)+1)/2)); !fixed {
+			held *= int64(batch)
+		}
 		if err := c.gradients.locate(ctx, src, order, batch); err != nil {
-			return err
+			return nil, err
 		}
 	} else {
 		if c.probe, err = newProbe(lib, m, inputs, c.values); err != nil {
-			return err
+			return nil, err
 		}
 		defer c.probe.close()
 		batch = min(batch, (len(indices)+1)/2)
@@ -107,31 +117,30 @@ func sweep(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewri
 		block = own
 	}
 	if err := c.cutInto((len(indices)+block-1)/block, part); err != nil {
-		return err
+		return nil, err
 	}
-	defer c.close()
-	workers = min(workers, c.workers(inputs, batch))
+	workers := c.workers(inputs, batch, held)
 	runs, err := feed.New(src, order, inputs, batch, workers)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	first, end := c.cut.part(part)
 	runs.Between(c.cut.first(first), c.cut.first(end))
 	if err := runs.Each(ctx, workers, o.Progress, c.begin); err != nil {
-		return err
+		return nil, err
+	}
+	if err := c.backlog.empty(ctx); err != nil {
+		return nil, err
 	}
 	if err := c.reach(end); err != nil {
-		return err
+		return nil, err
 	}
-	if first < end {
-		err = c.account.take(ctx, c, func() string { return Blame(ctx, lib, m, src, order) }, func() (*feed.Feed, error) {
-			return feed.New(src, indices[:min(len(indices), perturbed)], inputs, batch, workers)
-		}, workers)
+	if first == end {
+		return c, nil
 	}
-	if err != nil {
-		return err
-	}
-	return use(c)
+	return c, c.account.take(ctx, c, func() string { return Blame(ctx, lib, m, src, order) }, func() (*feed.Feed, error) {
+		return feed.New(src, indices[:min(len(indices), perturbed)], inputs, batch, workers)
+	}, workers)
 }
 
 // even returns a batch that n samples fill without a rest, where there is one not much
@@ -151,42 +160,53 @@ func (c *collector) begin(ctx context.Context) func(*feed.Run) error {
 	return func(r *feed.Run) error { return c.run(ctx, w, r) }
 }
 
-// run feeds the model and adds what the sites see.
+// run feeds the model and adds what the sites see, or has it added later.
 func (c *collector) run(ctx context.Context, w *worker, r *feed.Run) error {
+	g := &given{run: r, weights: make([][]float32, len(c.stations))}
+	if c.backlog != nil {
+		g.buffer = c.backlog.buffer()
+	}
 	var err error
 	if c.gradients != nil {
-		err = c.backward(ctx, w, r)
+		err = c.backward(ctx, w, g)
 	} else {
-		err = c.forward(ctx, w, r)
+		err = c.forward(ctx, w, g)
 	}
 	if err != nil {
-		return fmt.Errorf("sample %s: %w", r.Samples[0].Name, err)
+		return named(r, err)
+	}
+	if c.backlog != nil {
+		return c.backlog.put(ctx, g)
 	}
 	return nil
 }
 
-// forward runs the model and adds the columns of the sites.
-func (c *collector) forward(ctx context.Context, w *worker, r *feed.Run) error {
-	values := maps.Clone(r.Inputs)
-	done, err := c.probe.run(ctx, r.Inputs, c.probe.outputs, values)
-	if err != nil {
-		return err
-	}
-	defer done()
-	return c.addColumns(ctx, w, r, values, make([][]float32, len(c.stations)))
+// named says at which sample an error came.
+func named(r *feed.Run, err error) error {
+	return fmt.Errorf("sample %s: %w", r.Samples[0].Name, err)
 }
 
-// backward runs the model and its gradients, once per probe, and adds the columns and the
-// sensitivities of the sites.
-func (c *collector) backward(ctx context.Context, w *worker, r *feed.Run) error {
-	p, done, err := c.gradients.get(ctx, r)
+// forward runs the model.
+func (c *collector) forward(ctx context.Context, w *worker, g *given) error {
+	values := maps.Clone(g.run.Inputs)
+	done, err := c.probe.run(ctx, g.run.Inputs, c.probe.outputs, values)
 	if err != nil {
 		return err
 	}
 	defer done()
-	weights := make([][]float32, len(c.stations))
+	return c.take(ctx, w, g, outcome{values: values}, c.probe.outputs)
+}
+
+// backward runs the model and its gradients, once per probe.
+func (c *collector) backward(ctx context.Context, w *worker, g *given) error {
+	p, done, err := c.gradients.get(ctx, g.run)
+	if err != nil {
+		return err
+	}
+	defer done()
+	g.pass = p
 	for probe := range c.o.Probes {
-		if err := c.backwardOnce(ctx, w, r, p, probe, weights); err != nil {
+		if err := c.backwardOnce(ctx, w, g, probe); err != nil {
 			return err
 		}
 	}
@@ -195,8 +215,9 @@ func (c *collector) backward(ctx context.Context, w *worker, r *feed.Run) error 
 
 // backwardOnce is backward for one probe. The first of them weighs the positions of
 // each station: a gradient of zero in a random direction is zero in all of them.
-func (c *collector) backwardOnce(ctx context.Context, w *worker, r *feed.Run, p *pass, probe int, weights [][]float32) error {
-	inputs, why, err := p.directions(r, c.gradients.axes, c.o.Seed, probe)
+func (c *collector) backwardOnce(ctx context.Context, w *worker, g *given, probe int) error {
+	p := g.pass
+	inputs, why, err := p.directions(g.run, c.gradients.axes, c.o.Seed, probe)
 	if err != nil {
 		return err
 	}
@@ -204,7 +225,7 @@ func (c *collector) backwardOnce(ctx context.Context, w *worker, r *feed.Run, p 
 	if probe > 0 {
 		outputs = p.found // columns are the same for every direction
 	}
-	values := maps.Clone(r.Inputs)
+	values := maps.Clone(g.run.Inputs)
 	done, err := p.probe.run(ctx, inputs, outputs, values)
 	if err != nil && len(p.found) > 0 {
 		return &gradientError{err}
@@ -213,27 +234,10 @@ func (c *collector) backwardOnce(ctx context.Context, w *worker, r *feed.Run, p 
 		return err
 	}
 	defer done()
-	if probe == 0 {
-		if why == "" {
-			c.weigh(weights, p, r, values)
-		}
-		if err := c.addColumns(ctx, w, r, values, weights); err != nil {
-			return err
-		}
+	if probe == 0 && why == "" {
+		c.weigh(g.weights, p, g.run, values)
 	}
-	for i, s := range c.sensors {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		reason := p.why[i]
-		if reason == "" {
-			reason = why
-		}
-		if err := s.add(ctx, w, r, probe, c.o.Probes, values[p.gradients[i]], weights[c.of[i]], reason); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.take(ctx, w, g, outcome{values, why}, outputs)
 }
 
 // weigh finds the weights of the positions of a run at each station.
@@ -250,15 +254,45 @@ func (c *collector) weigh(weights [][]float32, p *pass, r *feed.Run, values map[
 	}
 }
 
-// addColumns adds the values that the stations read, with the weights of their positions.
-func (c *collector) addColumns(ctx context.Context, w *worker, r *feed.Run, values map[string]tensor.Dense, weights [][]float32) error {
-	for k, st := range c.stations {
-		if err := ctx.Err(); err != nil {
-			return err
+// take adds what the next probe of a run gave, of which the runtime has the named values, or keeps them to be added later.
+func (c *collector) take(ctx context.Context, w *worker, g *given, o outcome, names []string) error {
+	g.probes = append(g.probes, o)
+	if c.backlog != nil {
+		g.keep(names)
+		return nil
+	}
+	probe := len(g.probes) - 1
+	if probe == 0 {
+		for k := range c.stations {
+			if err := c.addColumns(ctx, w, g, k); err != nil {
+				return err
+			}
 		}
-		if err := st.add(ctx, w, r, values[c.values[c.from[k]]], weights[k]); err != nil {
+	}
+	for i := range c.sensors {
+		if err := c.addFelt(ctx, w, g, i, probe); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// addColumns adds the values that a station reads, with the weights of their positions.
+func (c *collector) addColumns(ctx context.Context, w *worker, g *given, k int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return c.stations[k].add(ctx, w, g.run, g.probes[0].values[c.values[c.from[k]]], g.weights[k])
+}
+
+// addFelt adds what the outputs felt of a site in a probe.
+func (c *collector) addFelt(ctx context.Context, w *worker, g *given, i, probe int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	o, reason := g.probes[probe], g.pass.why[i]
+	if reason == "" {
+		reason = o.why
+	}
+	return c.sensors[i].add(ctx, w, g.run, probe, c.o.Probes, o.values[g.pass.gradients[i]], g.weights[c.of[i]], reason)
 }

@@ -389,7 +389,7 @@ func TestWorkersFitMemory(t *testing.T) {
 		o := Options{Memory: c.memory, Threads: int(c.threads)}.withDefaults()
 		all := newCollector(sites, in, o)
 		batch := all.batch()
-		workers := all.workers(in, batch)
+		workers := all.workers(in, batch, 0)
 		o.Threads = 1
 		if other := newCollector(sites, in, o).batch(); other != batch {
 			t.Errorf("memory %d: batch %d with %d threads and %d with one", c.memory, batch, c.threads, other)
@@ -397,8 +397,11 @@ func TestWorkersFitMemory(t *testing.T) {
 		if int64(workers) != c.workers {
 			t.Errorf("memory %d, %d threads: %d workers, want %d", c.memory, c.threads, workers, c.workers)
 		}
-		if fewer := all.workers(in, 1000); fewer > workers || workers > 1 && c.memory == 30<<20 && fewer == workers {
+		if fewer := all.workers(in, 1000, 0); fewer > workers || workers > 1 && c.memory == 30<<20 && fewer == workers {
 			t.Errorf("memory %d, %d threads: %d workers with %d samples a run, %d with 1000", c.memory, c.threads, workers, batch, fewer)
+		}
+		if fewer := all.workers(in, batch, c.memory/2); fewer > 2 {
+			t.Errorf("memory %d, %d threads: %d workers whose runs hold half of it each", c.memory, c.threads, fewer)
 		}
 	}
 }

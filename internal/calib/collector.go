@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"github.com/onnx-compress/onnx-compress/internal/rss"
+	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
 )
@@ -24,31 +25,35 @@ type collector struct {
 	none    string // why no gradients were used where they could have been, empty in the common case
 	cut     cut
 	part    Part
-	spool   *rss.Spool // for sums that wait, nil where they do so in memory
+	slots   *slots   // where the sums lie, nil for the heap
+	backlog *backlog // of runs, where the sums lie in slots
 	account account
-	done    map[int]Stats // of the stations
+	done    map[*station]Stats
 }
 
-// waitingPart is the share of the memory limit that sums may take while they wait for others that they are added to.
-const waitingPart = 8
+// sumsPart is the share of the memory limit, in eighths, that sums may take in the heap, those included that wait for others that they are
+// added to; and shedPart that from which on what lies in a file leaves memory.
+const (
+	sumsPart = 5
+	shedPart = 6
+)
 
 // cutInto says how many blocks there are, and which part of them is looked at.
 func (c *collector) cutInto(blocks int, part Part) error {
 	c.cut, c.part = cutInto(blocks), part
-	var shared *slots
-	if c.waiting() > c.o.Memory/waitingPart {
-		var err error
-		if c.spool, err = rss.NewSpool(c.o.Memory / 2); err != nil {
+	if c.sums()+c.waiting() > c.o.Memory/8*sumsPart {
+		spool, err := rss.NewSpool(c.o.Memory / 8 * shedPart)
+		if err != nil {
 			return err
 		}
-		shared = &slots{spool: c.spool}
+		c.slots, c.backlog = &slots{spool: spool}, newBacklog(c)
 	}
 	first, _ := c.cut.part(part)
 	for _, st := range c.stations {
-		st.cut, st.seen.now, st.seen.spool = c.cut, first, shared
+		st.cut, st.seen.now, st.seen.slots = c.cut, first, c.slots
 	}
 	for _, s := range c.sensors {
-		s.cut, s.seen.now, s.seen.spool = c.cut, first, shared
+		s.cut, s.seen.now, s.seen.slots = c.cut, first, c.slots
 	}
 	return nil
 }
@@ -84,10 +89,14 @@ func (c *collector) reach(chunk int) error {
 	return nil
 }
 
-func (c *collector) close() { _ = c.spool.Close() } // a temporary file
+func (c *collector) close() {
+	if c.slots != nil {
+		_ = c.slots.spool.Close() // a temporary file
+	}
+}
 
 func newCollector(sites []rewrite.Site, inputs []samples.InputSpec, o Options) *collector {
-	c := &collector{o: o, sites: sites, of: make([]int, len(sites)), done: map[int]Stats{}}
+	c := &collector{o: o, sites: sites, of: make([]int, len(sites)), done: map[*station]Stats{}}
 	index := map[string]int{}
 	for i := range sites {
 		s := &sites[i]
@@ -139,11 +148,12 @@ func (c *collector) batch() int {
 	return c.o.Batch
 }
 
-// workers is how many there can be with runs of so many samples in what the sums leave of the memory.
-func (c *collector) workers(inputs []samples.InputSpec, batch int) int {
-	sums, largest := c.sums(), int64(0)
-	if c.spool == nil {
-		sums += c.waiting()
+// workers is how many there can be with runs of so many samples, of which one holds that many bytes in the runtime, in what the sums leave
+// of the memory.
+func (c *collector) workers(inputs []samples.InputSpec, batch int, held int64) int {
+	sums, largest := c.o.Memory/backlogPart, int64(0)
+	if c.slots == nil {
+		sums = c.sums() + c.waiting()
 	}
 	for _, st := range c.stations {
 		largest = max(largest, workerBytes(st.site, c.o.Samples))
@@ -155,7 +165,7 @@ func (c *collector) workers(inputs []samples.InputSpec, batch int) int {
 	if samples.Batch(inputs) == 0 { // else the model's own batch is counted already
 		run *= int64(batch)
 	}
-	return int(max(1, min(int64(c.o.Threads), (c.o.Memory-sums)/max(largest+run, 1))))
+	return int(max(1, min(int64(c.o.Threads), (c.o.Memory-sums)/max(largest+run+held, 1))))
 }
 
 // heading says what was summed.
@@ -181,22 +191,29 @@ func (c *collector) heading() heading {
 
 // read returns what a station saw; statistics that share it share its matrices.
 func (c *collector) read(k int) (Stats, error) {
-	one, known := c.done[k]
+	st := c.stations[k]
+	one, known := c.done[st]
 	if !known {
-		seen := &c.stations[k].seen
-		root, _, err := seen.tree.Root(seen.join)
+		root, _, err := st.seen.tree.Root(st.seen.join)
 		if err != nil {
 			return one, err
 		}
 		one = root.finish()
-		c.done[k] = one
+		if root != nil {
+			c.slots.free(root.spare())
+		}
+		c.done[st] = one
 	}
 	return one, nil
 }
 
 // felt returns what a sensor saw.
-func (c *collector) felt(i int) (*sensed, error) {
+func (c *collector) felt(i int) ([]*linalg.Matrix, error) {
 	seen := &c.sensors[i].seen
 	root, _, err := seen.tree.Root(seen.join)
-	return root, err
+	if err != nil || root == nil {
+		return nil, err
+	}
+	defer func() { c.slots.free(root.spare()) }()
+	return root.mean(), nil
 }

@@ -87,7 +87,10 @@ func (st *station) count(ctx context.Context, r *feed.Run, x tensor.Dense, weigh
 		weights = nil
 	}
 	chunk := st.cut.of(r.Block)
-	to := st.seen.at(chunk)
+	to, err := st.seen.at(chunk)
+	if err != nil {
+		return err
+	}
 	return st.seen.turn(ctx, &st.turns, r.Seq, chunk, func() {
 		for _, v := range indices {
 			to.counts[v]++

@@ -74,6 +74,23 @@ func (a *account) insensitive() string {
 	return "no output moves on any sample, whatever the sites give"
 }
 
+// of is the account of some of the sites.
+func (a *account) of(sites []int) account {
+	out := account{Refused: a.Refused, Blame: a.Blame}
+	for k, i := range sites {
+		if len(a.Signs) > 0 {
+			out.Signs = append(out.Signs, a.Signs[i])
+		}
+		if one, ok := a.Scales[i]; ok {
+			if out.Scales == nil {
+				out.Scales = map[int]scale{}
+			}
+			out.Scales[k] = one
+		}
+	}
+	return out
+}
+
 // take looks at what a sweep has summed, and finds out what only running the model tells: whom to blame for numbers that are not finite,
 // and sensitivities that gradients did not give, on the given runs.
 func (a *account) take(ctx context.Context, c *collector, blame func() string, runs func() (*feed.Feed, error), workers int) error {
@@ -145,8 +162,8 @@ func (st *station) finite() bool {
 type roots interface {
 	// read returns what sites that read the same saw, as statistics of none of them yet.
 	read(reading int) (Stats, error)
-	// felt returns what the outputs felt of a site.
-	felt(site int) (*sensed, error)
+	// felt returns the second moments of what the outputs felt of a site, nil where there are none.
+	felt(site int) ([]*linalg.Matrix, error)
 }
 
 // finish turns sums into statistics, site by site.
@@ -192,14 +209,13 @@ func (a *account) feel(s *Stats, i int, f feeling, from roots) error {
 		s.Note = "sensitivity measured by perturbing the output: " + why
 		g = a.Scales[i].matrices(f)
 	} else {
-		all, err := from.felt(i)
-		if err == nil && all == nil {
+		var err error
+		if g, err = from.felt(i); err == nil && g == nil {
 			err = fmt.Errorf("there are no sums of the sensitivities of site %q", s.Site)
 		}
 		if err != nil {
 			return err
 		}
-		g = all.mean()
 	}
 	if f.Pulled {
 		s.Pullback = g

@@ -130,6 +130,30 @@ func Groups(sites []rewrite.Site, o Options) ([][]int, error) {
 	return groups, nil
 }
 
+// Sweeps are the groups, by their number, that are calibrated together in one sweep: as many that follow one another as have sums of no
+// more than o.Memory together, which lie on the disk then, or one.
+func Sweeps(sites []rewrite.Site, groups [][]int, o Options) (sweeps [][]int) {
+	o = o.withDefaults()
+	var used int64
+	for g, group := range groups {
+		need := int64(0)
+		for k, i := range group {
+			if o.Probes > 0 {
+				need += sensitivityBytes(&sites[i], o.Memory)
+			}
+			if !sharesColumns(sites, group[:k], i) {
+				need += InputBytes(&sites[i], o.Samples)
+			}
+		}
+		if used += need; len(sweeps) > 0 && used <= o.Memory {
+			sweeps[len(sweeps)-1] = append(sweeps[len(sweeps)-1], g)
+			continue
+		}
+		sweeps, used = append(sweeps, []int{g}), need
+	}
+	return sweeps
+}
+
 // sharesColumns tells whether site i reads the same columns as one of the group.
 func sharesColumns(sites []rewrite.Site, group []int, i int) bool {
 	for _, k := range group {

@@ -10,15 +10,16 @@ import (
 // sensed is what a chunk, or several together, showed of what the outputs feel of a site.
 type sensed struct {
 	feeling   feeling
-	sum       *moments.Sum // nil where there is none, or it is shelved
-	shelved   [][]float64
-	positions int64 // of all samples and probes
+	sum       *moments.Sum // nil where there is none
+	places    [][]float64  // where it lies or is to lie, nil for the heap
+	positions int64        // of all samples and probes
 	spread    variance
 	why       string // what kept the gradient from a run, the first time
 }
 
-func newSensed(f feeling) *sensed {
-	return &sensed{feeling: f, sum: moments.NewSum(f.Groups, f.Order)}
+func newSensed(f feeling, in *slots) (*sensed, error) {
+	places, err := in.zeros(f.Groups, f.Order*f.Order)
+	return &sensed{feeling: f, places: places, sum: moments.NewSum(f.Groups, f.Order).In(places)}, err
 }
 
 func (s *sensed) settle() {
@@ -30,32 +31,39 @@ func (s *sensed) settle() {
 }
 
 func (s *sensed) numbers() [][]float64 {
-	if s.sum != nil {
-		return s.sum.Numbers()
+	if s.sum == nil {
+		return nil
 	}
-	return s.shelved
+	return s.sum.Numbers()
 }
 
-func (s *sensed) shelve(numbers [][]float64) { s.sum, s.shelved = nil, numbers }
+func (s *sensed) lies() [][]float64 { return s.places }
 
-// wake has a settled sum in memory, zeros where there is none.
+func (s *sensed) spare() (places [][]float64) {
+	if s.sum == nil {
+		places, s.places = s.places, nil
+	}
+	return places
+}
+
+// wake has a settled sum, zeros where there is none.
 func (s *sensed) wake() {
-	if s.sum != nil {
-		return
+	if s.sum == nil {
+		s.sum = moments.NewSum(s.feeling.Groups, s.feeling.Order)
+		s.sum.Settle()
 	}
-	s.sum = moments.NewSum(s.feeling.Groups, s.feeling.Order)
-	s.sum.Settle()
-	if s.shelved != nil {
-		s.sum.Join(s.shelved)
-	}
-	s.shelved = nil
 }
 
 func (s *sensed) join(before *sensed) {
-	if before.numbers() != nil {
-		s.wake()
-		s.sum.Join(before.numbers())
+	switch {
+	case before.sum == nil:
+	case s.sum == nil:
+		s.sum, s.places = before.sum, before.places
+		before.places = nil
+	default:
+		s.sum.Join(before.sum.Numbers())
 	}
+	before.sum = nil
 	s.count(before)
 }
 
@@ -77,6 +85,8 @@ func (s *sensed) mean() []*linalg.Matrix {
 	for i, m := range g {
 		shrink(m, s.spread.noise(i, m, s.positions))
 	}
+	s.sum = nil
+	own(g, s.places)
 	return g
 }
 

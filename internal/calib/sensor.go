@@ -39,7 +39,7 @@ func newSensor(s *rewrite.Site, memory int64, samples int) *sensor {
 	} else {
 		n.thin = moments.ThinOutputs(s, samples)
 	}
-	n.seen.begin = func() *sensed { return newSensed(n.feeling) }
+	n.seen.begin = func() (*sensed, error) { return newSensed(n.feeling, n.seen.slots) }
 	return n
 }
 
@@ -47,7 +47,10 @@ func newSensor(s *rewrite.Site, memory int64, samples int) *sensor {
 // count that have a weight; nil stands for all. Where there is no gradient, why says so.
 func (s *sensor) add(ctx context.Context, w *worker, r *feed.Run, probe, probes int, g tensor.Dense, weights []float32, why string) error {
 	number, chunk := r.Number*probes+probe, s.cut.of(r.Block)
-	to := s.seen.at(chunk)
+	to, err := s.seen.at(chunk)
+	if err != nil {
+		return err
+	}
 	var summation moments.Summation
 	var positions int64
 	var seen variance

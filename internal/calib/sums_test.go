@@ -36,8 +36,12 @@ func sections(t *testing.T, m *onnxio.Model, src memory, o Options, parts int) (
 	t.Helper()
 	for i := range parts {
 		var out bytes.Buffer
-		err := CollectPart(t.Context(), orttest.Open(t), m, sitetest.Sites(t, m, src[0]), src, testkit.Count(len(src)), o, Part{i, parts}, &out)
+		swept, err := Sweep(t.Context(), orttest.Open(t), m, sitetest.Sites(t, m, src[0]), src, testkit.Count(len(src)), o, Part{i, parts})
 		if err != nil {
+			t.Fatal(err)
+		}
+		defer swept.Close()
+		if err := swept.Write(t.Context(), swept.c.all(), &out); err != nil {
 			t.Fatal(err)
 		}
 		s, err := ReadSums(bytes.NewReader(out.Bytes()), 0, int64(out.Len()))

@@ -174,7 +174,7 @@ func (m *merging) read(k int) (Stats, error) {
 	return m.stats, nil
 }
 
-func (m *merging) felt(i int) (*sensed, error) {
+func (m *merging) felt(i int) ([]*linalg.Matrix, error) {
 	f := *m.parts[0].head.Sites[i].Feeling
 	var nodes []opened[*sensed]
 	for part, p := range m.parts {
@@ -188,10 +188,13 @@ func (m *merging) felt(i int) (*sensed, error) {
 	}
 	root, err := rootOf(nodes)
 	if err != nil || root == nil {
-		return root, err
+		return nil, err
 	}
 	root.wake()
-	return root, sumInto(m.ctx, root.sum.Numbers(), nodes)
+	if err := sumInto(m.ctx, root.sum.Numbers(), nodes); err != nil {
+		return nil, err
+	}
+	return root.mean(), nil
 }
 
 // rootOf is what all nodes have together beside their sums.
@@ -283,6 +286,6 @@ func load(n *opened[*shown], f reading) error {
 		}
 		rows, at = append(rows, row), at+int64(length)
 	}
-	n.value.shelve(rows)
+	n.value.shelved = rows
 	return nil
 }

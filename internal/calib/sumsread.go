@@ -16,7 +16,7 @@ import (
 // maxHead bounds what a section of sums may say of itself, in bytes.
 const maxHead = 1 << 28
 
-// Sums is a section of a file of sums, as CollectPart writes it. Its numbers stay in the file.
+// Sums is a section of a file of sums, as Swept.Write writes it. Its numbers stay in the file.
 type Sums struct {
 	head     sumsHead
 	from     io.ReaderAt

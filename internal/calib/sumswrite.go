@@ -6,31 +6,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
-
-	"github.com/onnx-compress/onnx-compress/internal/ort"
-	"github.com/onnx-compress/onnx-compress/onnxio"
-	"github.com/onnx-compress/onnx-compress/rewrite"
-	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // sumsMagic starts the sums of sites that are calibrated together; its last byte is the version of the format.
 const sumsMagic = "onnx-compress.sums\x01"
-
-// CollectPart sums what Collect does over the chunks of one part of the samples, and writes the sums to w, from which Merge makes the
-// statistics of all. The samples are the same for all parts: those that indices number.
-//
-// The format is little-endian: the magic with its version; what was summed, as JSON behind its length in bytes; for each reading, and then
-// for each site that has sensitivities, the number of nodes of the tree over the chunks, and for each its level, its number among those
-// of the level, the length of what follows, and that. Of a reading these are the positions, samples and positions of either half; the
-// number of axes of the first sample's input, and the axes; the weights of positions as in Stats.WriteTo; the number of
-// counts, and the counts; the number of kept runs, and for each its half, the number of columns, these in float32, and the
-// roots of their weights, 0 or as many; then the sums, if any: for each group the K×K numbers, the second half's in the rows of the lower
-// triangle, the second half's diagonals, [groups, K], and the first moments, [2, groups, K]. Of a site: the positions, Σn², the number of
-// groups and Σ S² of each, what kept gradients away, then the upper triangles of the groups, if any, row by row. Behind the
-// last site follow WᵀW of those whose scale is pulled back, in their order, as moments are written.
-func CollectPart(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewrite.Site, src samples.Source, indices []int, o Options, part Part, w io.Writer) error {
-	return swept(ctx, lib, m, sites, src, indices, o, part, func(c *collector) error { return c.write(ctx, w) })
-}
 
 // sumsHead is the JSON of a section of sums.
 type sumsHead struct {

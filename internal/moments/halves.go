@@ -19,6 +19,12 @@ func NewHalves(groups, columns int, pilot *Pilot) *Halves {
 	return h
 }
 
+// In is Sum.In.
+func (h *Halves) In(places [][]float64) *Halves {
+	h.sum.In(places)
+	return h
+}
+
 // Run is Inputs.Run.
 func (h *Halves) Run(b linalg.Backend, summation Summation, off []float32, n int, roots []float32, part *Part, scratch *Scratch) {
 	h.parts[0].Run(b, summation, off, n, roots, part, scratch)

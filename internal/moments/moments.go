@@ -119,11 +119,18 @@ type Sum struct {
 	// summation turns up: then every partial result goes into the moments at once.
 	summation Summation
 	totals    []float64
-	apart     *second // what half of the runs showed, nil where all goes into one sum
+	apart     *second     // what half of the runs showed, nil where all goes into one sum
+	places    [][]float64 // where the moments are to lie, as zeros, nil for anywhere
 }
 
 // NewSum returns an empty sum for moments of the given size.
 func NewSum(groups, columns int) *Sum { return &Sum{groups: groups, columns: columns} }
+
+// In has the moments of each group lie in a place of K·K zeros, which belongs to the sum until it is used up; nil stands for anywhere.
+func (s *Sum) In(places [][]float64) *Sum {
+	s.places = places
+	return s
+}
 
 // Add adds a partial result of summation p.
 func (s *Sum) Add(p Summation, partial []float32) { s.add(p, partial, false) }
@@ -167,8 +174,14 @@ func addTo[F float32 | float64](sums []float64, more []F) {
 
 // need makes the moments where there are none yet.
 func (s *Sum) need() {
-	for len(s.moments) < s.groups {
-		s.moments = append(s.moments, linalg.New(s.columns, s.columns))
+	for g := len(s.moments); g < s.groups; g++ {
+		m := &linalg.Matrix{Rows: s.columns, Cols: s.columns}
+		if s.places != nil {
+			m.Data = s.places[g]
+		} else {
+			m.Data = make([]float64, s.columns*s.columns)
+		}
+		s.moments = append(s.moments, m)
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Forget gives the pages back that lie whole in b, a part of a file's map that nothing was written to through: they are read from the
-// file again where they are wanted again. Others may read b meanwhile.
+// Forget gives the pages back that lie whole in b, a part of a file's map: they are read from the file again, as they were written last,
+// where they are wanted again. Others may read b meanwhile.
 func Forget(b []byte) {
 	page := uintptr(os.Getpagesize())
 	start := uintptr(unsafe.Pointer(unsafe.SliceData(b)))

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"testing/fstest"
+	"unsafe"
 )
 
 func TestAvailable(t *testing.T) {
@@ -91,6 +92,41 @@ func TestSpool(t *testing.T) {
 	}
 	if err := (*Spool)(nil).Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSpoolZeros: numbers that are changed in their place stay what they are when their pages go, and begin at 0, however many.
+func TestSpoolZeros(t *testing.T) {
+	s, err := NewSpool(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var all [][]float64
+	for i, count := range []int{3, 0, segment / 4, 100, segment / 8} {
+		v, err := s.Zeros(count)
+		if err != nil || len(v) != count {
+			t.Fatalf("%d zeros, %v; want %d", len(v), err, count)
+		}
+		for at := range v {
+			if v[at] != 0 {
+				t.Fatalf("number %d of %d is %v", at, count, v[at])
+			}
+			v[at] = float64(i*count + at)
+		}
+		if _, err := s.Floats(v); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, v)
+	}
+	for i, v := range all {
+		Forget(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 8*len(v)))
+		for at := range v {
+			if v[at] != float64(i*len(v)+at) {
+				t.Fatalf("number %d of %d became %v", at, len(v), v[at])
+			}
+			v[at]++
+		}
 	}
 }
 

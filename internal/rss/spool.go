@@ -12,22 +12,30 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 )
 
-// Spool is a temporary file for bytes and numbers that are made long before they are read. What is kept there is read through a map of
-// the file, and takes memory only while it is. Its methods may be called from several goroutines.
+// Spool is a temporary file for bytes and numbers that are made long before they are read, and for sums that are added to now and then.
+// What is kept there lies in maps of the file, and takes memory only while somebody looks at it. Its methods may be called from
+// several goroutines.
 type Spool struct {
-	mu     sync.Mutex
-	folder *atomicfile.Folder
-	file   *os.File
-	end    int64
-	maps   []mmap.MMap
-	starts []int64 // where each map begins in the file
-	room   []byte  // of the last map, what nothing lies in yet; the file has it from end on
-	shed   *Shedder
+	mu      sync.Mutex
+	folder  *atomicfile.Folder
+	file    *os.File
+	size    int64 // of the file
+	maps    []mmap.MMap
+	kept    room // read-only
+	changed room // which may be written to
+	shed    *Shedder
+}
+
+// room is what nothing lies in yet of the last map of its kind; the file has it from at on.
+type room struct {
+	protection int
+	free       []byte
+	at         int64
 }
 
 // NewSpool makes an empty spool, whose maps leave memory when more than limit bytes of the process are there. The caller closes it.
 func NewSpool(limit int64) (*Spool, error) {
-	s := &Spool{}
+	s := &Spool{kept: room{protection: mmap.RDONLY}, changed: room{protection: mmap.RDWR}}
 	var err error
 	if s.folder, err = atomicfile.MakeFolder("", "onnx-compress"); err == nil {
 		s.file, err = os.OpenFile(filepath.Join(s.folder.Path, "spool"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -64,31 +72,45 @@ func (s *Spool) Bytes(b []byte) ([]byte, error) {
 }
 
 func (s *Spool) keep(b []byte) ([]byte, error) {
-	if len(b) > len(s.room) {
-		if err := s.extend(len(b)); err != nil {
-			return nil, err
+	kept, at, err := s.take(&s.kept, len(b))
+	if err == nil {
+		_, err = s.file.WriteAt(b, at)
+	}
+	return kept, err
+}
+
+// take returns so many bytes of a room, and where they lie in the file.
+func (s *Spool) take(r *room, size int) (b []byte, at int64, err error) {
+	if size > len(r.free) {
+		if err := s.extend(r, size); err != nil {
+			return nil, 0, err
 		}
 	}
-	if _, err := s.file.WriteAt(b, s.end); err != nil {
-		return nil, err
-	}
-	kept, took := s.room[:len(b):len(b)], min((len(b)+aligned-1)/aligned*aligned, len(s.room))
-	s.room, s.end = s.room[took:], s.end+int64(took)
-	return kept, nil
+	b, at = r.free[:size:size], r.at
+	took := min((size+aligned-1)/aligned*aligned, len(r.free))
+	r.free, r.at = r.free[took:], r.at+int64(took)
+	return b, at, nil
 }
 
 // extend makes the file longer, and maps what has come, with room for so many bytes.
-func (s *Spool) extend(size int) error {
-	at := (s.end + int64(len(s.room)) + place - 1) / place * place
+func (s *Spool) extend(r *room, size int) error {
+	at := (s.size + place - 1) / place * place
 	size = max(size, segment)
-	if err := s.file.Truncate(at + int64(size)); err != nil {
-		return err
+	var err error
+	if r.protection == mmap.RDWR {
+		err = reserve(s.file, at, int64(size))
+	} else {
+		err = s.file.Truncate(at + int64(size))
 	}
-	m, err := mmap.MapRegion(s.file, size, mmap.RDONLY, 0, at)
 	if err != nil {
 		return err
 	}
-	s.maps, s.starts, s.room, s.end = append(s.maps, m), append(s.starts, at), m, at
+	s.size = at + int64(size)
+	m, err := mmap.MapRegion(s.file, size, r.protection, 0, at)
+	if err != nil {
+		return err
+	}
+	s.maps, r.free, r.at = append(s.maps, m), m, at
 	return nil
 }
 
@@ -101,24 +123,18 @@ func (s *Spool) Floats(v []float64) ([]float64, error) {
 	return unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(kept))), len(v)), nil
 }
 
-// Replace writes v in the place of as many numbers that Floats returned, which nobody reads meanwhile.
-func (s *Spool) Replace(kept, v []float64) error {
-	if len(kept) == 0 {
-		return nil
+// Zeros returns so many zeros that lie in the file, to be changed in their place; valid until Close.
+func (s *Spool) Zeros(count int) ([]float64, error) {
+	if count == 0 {
+		return nil, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	begin := uintptr(unsafe.Pointer(unsafe.SliceData(kept)))
-	for i, m := range s.maps {
-		if first := uintptr(unsafe.Pointer(unsafe.SliceData(m))); begin >= first && begin < first+uintptr(len(m)) {
-			b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 8*len(kept))
-			if _, err := s.file.WriteAt(b, s.starts[i]+int64(begin-first)); err != nil {
-				return fmt.Errorf("%s: %w", s.file.Name(), err)
-			}
-			return nil
-		}
+	b, _, err := s.take(&s.changed, 8*count)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.file.Name(), err)
 	}
-	panic("rss: numbers that do not lie in the spool")
+	return unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(b))), count), nil
 }
 
 // Close removes the file. Nothing that was kept may be read any more.
