@@ -18,8 +18,12 @@ import (
 const (
 	correctedLadders = 8   // that are measured: those of the largest losses
 	correctedSamples = 128 // they are measured on; of fewer than 1,024 that calibrate, an eighth of these
-	fewestCorrected  = 64  // but no fewer than so many
-	mostCorrection   = 16  // up or down: what lies beyond is chance, or no matter of scale
+	fewestCorrected  = 64  // but no fewer than so many, unless the model takes long
+	// mostCorrectedMACs bounds the multiply-adds of all that is run to correct losses, down to leastCorrected samples: of large models these
+	// runs would take as long as all of calibration.
+	mostCorrectedMACs = 2e12
+	leastCorrected    = 16
+	mostCorrection    = 16 // up or down: what lies beyond is chance, or no matter of scale
 	// telling is the share of the whole loss below which that of an axis is not measured: of units that are as good as dead it
 	// tells nothing of the others.
 	telling = 1e-3
@@ -104,7 +108,7 @@ func (q *quest) correct(ctx context.Context, st *stage, s *standing, doubtful, a
 	if err != nil {
 		return nil, err
 	}
-	indices := q.a.Calibrate[:min(len(q.a.Calibrate), correctedSamples, max(len(q.a.Calibrate)/8, fewestCorrected))]
+	indices := q.a.Calibrate[:correctable(len(q.a.Calibrate), 1+len(doubtful)+len(axes), q.a.Costs.MACs)]
 	models := 0
 	progress := func(_ string, done, total int) {
 		st.told("", models*len(indices)+done*len(indices)/total, (1+len(doubtful)+len(axes))*len(indices))
@@ -147,6 +151,15 @@ func (q *quest) correct(ctx context.Context, st *stage, s *standing, doubtful, a
 		}
 	}
 	return s.offers.corrected(list), nil
+}
+
+// correctable is how many of the samples losses are measured on, by runs of so many models of which a sample takes that many multiply-adds.
+func correctable(samples, models int, macs int64) int {
+	n := min(correctedSamples, max(samples/8, fewestCorrected))
+	if macs > 0 {
+		n = min(n, max(leastCorrected, int(mostCorrectedMACs/float64(macs)/float64(models))))
+	}
+	return min(n, samples)
 }
 
 // corrected are the offers with the losses of all sites corrected by what was measured.

@@ -215,3 +215,19 @@ func TestCorrectsSharedWeights(t *testing.T) {
 		t.Errorf("corrections: %+v", r.Plan.Corrections)
 	}
 }
+
+// Losses of models that take long are measured on fewer samples.
+func TestCorrectable(t *testing.T) {
+	for _, c := range []struct {
+		samples, models int
+		macs            int64
+		want            int
+	}{
+		{1024, 9, 40e6, 128}, {512, 9, 40e6, 64}, {512, 9, 400e6, 64}, {40, 9, 400e6, 40}, {1024, 9, 0, 128},
+		{128, 9, 4e9, 55}, {128, 9, 11e9, 20}, {128, 3, 11e9, 60}, {128, 9, 90e9, 16}, {8, 9, 90e9, 8},
+	} {
+		if got := correctable(c.samples, c.models, c.macs); got != c.want {
+			t.Errorf("%+v: %d samples", c, got)
+		}
+	}
+}
