@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
@@ -307,7 +308,7 @@ func (a *Analysis) grouped(o Options) (*Analysis, error) {
 		large := (*calib.TooLargeError)(nil)
 		if !errors.As(err, &large) {
 			next := *a
-			next.Groups, next.sweeps = groups, calib.Sweeps(a.Sites, groups, how)
+			next.Groups, next.sweeps = groups, calib.Sweeps(a.Sites, groups, rss.Free(os.TempDir()), how)
 			return &next, err
 		}
 		next := a.cramp(func(s *rewrite.Site) (string, int64) {

@@ -57,7 +57,7 @@ func TestExploreWritesWhatRunWrites(t *testing.T) {
 		"bytes, data-free": {ExploreOptions{Over: Bytes}, zoo(t, "cnn"), []float64{0.9, 0.655, 0.5}},
 		"little memory": {
 			ExploreOptions{Options: Options{Source: drawn(40, "x", 12, 1, 1), CalibSamples: 30, Batch: 4, Memory: 56 << 20}},
-			wide(t),
+			wide(t, 2),
 			[]float64{0.8, 0.5},
 		},
 	} {

@@ -12,15 +12,16 @@ import (
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
-// wide makes a model of which every second node reads 1000 channels, so that the moments
-// of one take 8 MB.
-func wide(t *testing.T) *onnxio.Model {
+// wide makes a model of pairs of nodes, of which the second reads 1000 channels, so that its moments
+// take 8 MB.
+func wide(t *testing.T, pairs int) *onnxio.Model {
 	b := testmodels.NewBuilder(5, 17, 8)
 	x := b.Input("x", tensor.Float32, "N", 12, 1, 1)
-	for _, sizes := range [][2]int{{12, 1000}, {1000, 12}, {12, 1000}, {1000, 12}, {12, 1000}, {1000, 12}, {12, 1000}, {1000, 9}} {
-		x = b.Node("Relu", []string{b.ConvBias(x, sizes[0], sizes[1], []int{1, 1}, "")})
+	for range pairs {
+		x = b.Node("Relu", []string{b.ConvBias(x, 12, 1000, []int{1, 1}, "")})
+		x = b.Node("Relu", []string{b.ConvBias(x, 1000, 12, []int{1, 1}, "")})
 	}
-	b.Output(x, tensor.Float32, "N", 9, 1, 1)
+	b.Output(x, tensor.Float32, "N", 12, 1, 1)
 	return built(t, b)
 }
 
@@ -28,16 +29,16 @@ func wide(t *testing.T) *onnxio.Model {
 // below a site's needs leaves that alone with the reason.
 func TestMemoryGroups(t *testing.T) {
 	needRuntime(t)
-	m := wide(t)
+	m := wide(t, 8)
 	var first []byte
 	for _, c := range []struct {
 		memory int64
 		sweeps int
 		left   int
-	}{{2 << 30, 1, 0}, {56 << 20, 2, 0}, {40 << 20, 1, 4}} {
+	}{{2 << 30, 1, 0}, {56 << 20, 2, 0}, {40 << 20, 1, 8}} {
 		var seen log
 		o := Options{
-			Targets: []Target{{Resource: MACs, Value: 60000}}, Source: drawn(80, "x", 12, 1, 1), CalibSamples: 60,
+			Targets: []Target{{Resource: MACs, Value: 120000}}, Source: drawn(80, "x", 12, 1, 1), CalibSamples: 60,
 			Memory: c.memory, NoRefit: true, // which memory limits too
 		}
 		if c.left > 0 {
@@ -60,7 +61,7 @@ func TestMemoryGroups(t *testing.T) {
 		if !bytes.Equal(first, written) {
 			t.Errorf("memory %d MiB: other bytes", c.memory>>20)
 		}
-		if c.sweeps > 1 && !slices.Contains(seen.events, event{"calibrate 4/4", 60, 60}) {
+		if c.sweeps > 1 && !slices.Contains(seen.events, event{"calibrate 8/8", 60, 60}) {
 			t.Errorf("the second sweep was not announced: %v", seen.events)
 		}
 	}
@@ -69,7 +70,7 @@ func TestMemoryGroups(t *testing.T) {
 // TestSensitivitiesOnTheShelf: where not all fits into memory, nothing holds there what calibration saw of the sites' outputs.
 func TestSensitivitiesOnTheShelf(t *testing.T) {
 	needRuntime(t)
-	env, m := in(t), wide(t)
+	env, m := in(t), wide(t, 2)
 	o := Options{Targets: []Target{half(MACs)}, Source: drawn(80, "x", 12, 1, 1), CalibSamples: 60, Memory: 64 << 20, Methods: []string{"svd"}}.WithDefaults()
 	a, err := analysed(context.Background(), env, m, o)
 	if err != nil {

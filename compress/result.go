@@ -98,7 +98,7 @@ type Calibration struct {
 	Source  string `json:"source"`
 	Samples int    `json:"samples"`
 	// Sweeps is how often the samples were run: once for each group of sites
-	// whose moments take no more than the memory limit together, in a temporary file if need be.
+	// whose moments take no more than twice the memory limit together, in a temporary file if need be.
 	Sweeps int `json:"sweeps"`
 	// Cached says that the moments were read from a file of an earlier run.
 	Cached bool `json:"cached"`

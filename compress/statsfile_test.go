@@ -47,7 +47,7 @@ func TestStats(t *testing.T) {
 	} {
 		m := zoo(t, "cnn")
 		if c.sweeps > 1 {
-			m = wide(t)
+			m = wide(t, 8)
 		}
 		c.o.Targets = []Target{half(MACs)}
 		plain, want := run(t, m, c.o)

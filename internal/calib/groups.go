@@ -130,11 +130,12 @@ func Groups(sites []rewrite.Site, o Options) ([][]int, error) {
 	return groups, nil
 }
 
-// Sweeps are the groups, by their number, that are calibrated together in one sweep: as many that follow one another as have sums of no
-// more than o.Memory together, which lie on the disk then, or one.
-func Sweeps(sites []rewrite.Site, groups [][]int, o Options) (sweeps [][]int) {
+// Sweeps are the groups, by their number, that are calibrated together in one sweep: as many that follow one another as have sums, which
+// lie on the disk then, of no more than twice o.Memory together and an eighth of what is free there, in bytes; or one.
+func Sweeps(sites []rewrite.Site, groups [][]int, free int64, o Options) (sweeps [][]int) {
 	o = o.withDefaults()
 	var used int64
+	most := min(2*o.Memory, free/8) // those that wait for others take several times as much
 	for g, group := range groups {
 		need := int64(0)
 		for k, i := range group {
@@ -145,7 +146,7 @@ func Sweeps(sites []rewrite.Site, groups [][]int, o Options) (sweeps [][]int) {
 				need += InputBytes(&sites[i], o.Samples)
 			}
 		}
-		if used += need; len(sweeps) > 0 && used <= o.Memory {
+		if used += need; len(sweeps) > 0 && used <= most {
 			sweeps[len(sweeps)-1] = append(sweeps[len(sweeps)-1], g)
 			continue
 		}

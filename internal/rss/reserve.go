@@ -2,9 +2,10 @@ package rss
 
 import "os"
 
-// zeros writes so many zeros to a file: what is mapped must have its place on the disk, for a write to a map has no other way to say that
-// there is none than to end the process.
-func zeros(f *os.File, at, size int64) error {
+// reserve gives a stretch of a file its place on the disk, with zeros: a write to a map has no other way to say that there is none left
+// than to end the process. They are written, not only allotted, because systems then keep them in larger pieces, so that what is mapped
+// comes into memory several times as fast.
+func reserve(f *os.File, at, size int64) error {
 	b := make([]byte, min(size, 1<<20))
 	for size > 0 {
 		n, err := f.WriteAt(b[:min(size, int64(len(b)))], at)
