@@ -8,7 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -50,6 +53,20 @@ func interrupts() []os.Signal {
 	return out
 }
 
+// envArenas is how many heaps glibc may have side by side.
+const envArenas = "MALLOC_ARENA_MAX"
+
+// environment is the worker's, with few heaps for the runtime's values where the user has not said how many: eight for each
+// processor, the default, keep what was freed in them, up to 64 MiB each.
+func environment(own []string, processors int) []string {
+	for _, v := range own {
+		if strings.HasPrefix(v, envArenas+"=") {
+			return own
+		}
+	}
+	return append(slices.Clone(own), fmt.Sprintf("%s=%d", envArenas, max(2, processors/4)))
+}
+
 // supervise has the command done by a worker, and returns its exit code.
 func supervise(args []string, stderr io.Writer) int {
 	fail := func(err error) int {
@@ -61,7 +78,7 @@ func supervise(args []string, stderr io.Writer) int {
 	}
 	worker := exec.Command(program, args...)
 	worker.Args[0] = os.Args[0]
-	worker.Env = append(os.Environ(), envWorker+"="+strconv.Itoa(os.Getpid()))
+	worker.Env = append(environment(os.Environ(), runtime.NumCPU()), envWorker+"="+strconv.Itoa(os.Getpid()))
 	worker.Stdout = os.Stdout
 	said := captureErrors(worker)
 	tell, err := worker.StdinPipe()

@@ -82,7 +82,7 @@ func sweep(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewri
 			c.close()
 		}
 	}()
-	order, held := indices, int64(0)
+	order, live := indices, int64(0)
 	batch := c.batch() // and at least two runs, where the model's own batch allows, which tell what is noise
 	if o.Probes > 0 {
 		if order, err = bySize(ctx, src, indices, inputs); err != nil {
@@ -93,14 +93,15 @@ func sweep(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewri
 		}
 		c.gradients.none = why
 		defer c.gradients.close()
-		var fixed bool
-		if held, fixed, err = c.gradients.footprint(ctx, src, order[len(order)-1]); err != nil {
+		var held int64
+		if held, live, err = c.gradients.footprint(ctx, src, order[len(order)-1]); err != nil {
 			return nil, err
 		}
+		fixed := samples.Batch(inputs) > 0
 		batch, _ = feed.Within(o.Memory, held, fixed, batch, 1)
 		// Each size of a run needs gradients of its own.
 		if batch = even(len(indices), min(batch, (len(indices)+1)/2)); !fixed {
-			held *= int64(batch)
+			live *= int64(batch)
 		}
 		if err := c.gradients.locate(ctx, src, order, batch); err != nil {
 			return nil, err
@@ -119,7 +120,7 @@ func sweep(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewri
 	if err := c.cutInto((len(indices)+block-1)/block, part); err != nil {
 		return nil, err
 	}
-	workers := c.workers(inputs, batch, held)
+	workers := c.workers(inputs, batch, live)
 	runs, err := feed.New(src, order, inputs, batch, workers)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package calib
 
 import (
 	"context"
+	"maps"
 
 	"github.com/onnx-compress/onnx-compress/grad"
 	"github.com/onnx-compress/onnx-compress/graph"
@@ -16,17 +17,34 @@ import (
 // place of values that are not needed any more. (Measured, of that sum: SqueezeNet twice,
 // EfficientNet-Lite 0.8 times.) Where the model's own first axis is fixed, the sample stands for
 // such a batch. It is 0 where shapes cannot be found out: then neither can gradients, and the
-// model runs forward only.
-func (gs *gradients) footprint(ctx context.Context, src samples.Source, index int) (bytes int64, fixed bool, err error) {
+// model runs forward only. Live are those of the values that are needed at once, in the order in which the runtime computes them, which is all
+// that it holds in sessions that keep nothing for later.
+func (gs *gradients) footprint(ctx context.Context, src samples.Source, index int) (bytes, live int64, err error) {
 	r, err := feed.First(ctx, src, []int{index}, gs.inputs, 1)
 	if err != nil {
-		return 0, false, err
+		return 0, 0, err
 	}
 	values, err := grad.Observe(ctx, gs.lib, gs.model, r.Inputs)
 	if err != nil {
-		return 0, false, ctx.Err()
+		return 0, 0, ctx.Err()
 	}
-	return computed(gs.model, values), samples.Batch(gs.inputs) > 0, nil
+	bytes = computed(gs.model, values)
+	if live = bytes; !feed.Mapped(gs.model) || gs.none != "" {
+		return bytes, live, nil
+	}
+	p := &pass{}
+	p.forSites(len(gs.sites))
+	if m, outputs, err := gs.derived(p, values); err == nil {
+		defer m.Close()
+		in := maps.Clone(r.Inputs)
+		for _, c := range p.cotangents {
+			in[c.input] = tensor.Dense{Type: c.typ, Shape: c.shape}
+		}
+		if least := feed.Live(m, feed.Float32s(m, in), outputs); least > 0 {
+			live = least
+		}
+	}
+	return bytes, live, nil
 }
 
 // computed is what the values take that the nodes of the main graph compute from inputs.

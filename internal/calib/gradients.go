@@ -82,10 +82,13 @@ func (p *pass) close() {
 	}
 }
 
+// forSites makes room for what is known of so many sites.
+func (p *pass) forSites(n int) { p.gradients, p.why = make([]string, n), make([]string, n) }
+
 // build makes the session. A site whose gradient cannot be had does not keep the others
 // from theirs.
 func (gs *gradients) build(ctx context.Context, p *pass, inputs map[string]tensor.Dense) error {
-	p.gradients, p.why = make([]string, len(gs.sites)), make([]string, len(gs.sites))
+	p.forSites(len(gs.sites))
 	err := gs.differentiate(ctx, p, inputs)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -103,7 +106,7 @@ func (gs *gradients) build(ctx context.Context, p *pass, inputs map[string]tenso
 	return err
 }
 
-// differentiate builds the graph of the gradients that can be had.
+// differentiate makes the session of the gradients that can be had.
 func (gs *gradients) differentiate(ctx context.Context, p *pass, inputs map[string]tensor.Dense) error {
 	if gs.none != "" {
 		return errors.New(gs.none)
@@ -112,6 +115,21 @@ func (gs *gradients) differentiate(ctx context.Context, p *pass, inputs map[stri
 	if err != nil {
 		return err
 	}
+	m, outputs, err := gs.derived(p, values)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	session, err := feed.NewSession(gs.lib, m)
+	if err != nil {
+		return fmt.Errorf("ONNX Runtime does not take the model of the gradients: %w", err)
+	}
+	p.probe = &probe{session: session, outputs: outputs}
+	return nil
+}
+
+// derived is the model of the gradients that can be had where the model's values are such, and what is asked of it.
+func (gs *gradients) derived(p *pass, values grad.Values) (*onnxio.Model, []string, error) {
 	o := grad.Options{Values: values}
 	for _, t := range gs.targets {
 		if v := values[t.name]; v.Type.IsFloat() {
@@ -120,7 +138,7 @@ func (gs *gradients) differentiate(ctx context.Context, p *pass, inputs map[stri
 		}
 	}
 	if len(o.Outputs) == 0 {
-		return errNoOutput
+		return nil, nil, errNoOutput
 	}
 	for _, s := range gs.sites {
 		o.Wanted = append(o.Wanted, s.Output)
@@ -132,7 +150,7 @@ func (gs *gradients) differentiate(ctx context.Context, p *pass, inputs map[stri
 	}
 	blocked, err := grad.Blocked(gs.model, o)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	for i, s := range gs.sites {
 		if b := blocked[s.Output]; len(b) > 0 {
@@ -141,13 +159,12 @@ func (gs *gradients) differentiate(ctx context.Context, p *pass, inputs map[stri
 	}
 	o.Wanted = slices.DeleteFunc(o.Wanted, func(v string) bool { return len(blocked[v]) > 0 })
 	if len(o.Wanted) == 0 {
-		return errors.New("no site has a gradient")
+		return nil, nil, errors.New("no site has a gradient")
 	}
 	g, err := grad.Build(gs.model, o)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer g.Model.Close()
 	for i := range p.cotangents {
 		p.cotangents[i].input = g.Cotangents[p.cotangents[i].name]
 	}
@@ -156,12 +173,7 @@ func (gs *gradients) differentiate(ctx context.Context, p *pass, inputs map[stri
 			p.found = append(p.found, p.gradients[i])
 		}
 	}
-	session, err := feed.NewSession(gs.lib, g.Model)
-	if err != nil {
-		return fmt.Errorf("ONNX Runtime does not take the model of the gradients: %w", err)
-	}
-	p.probe = &probe{session: session, outputs: slices.Concat(o.Keep, p.found)}
-	return nil
+	return g.Model, slices.Concat(o.Keep, p.found), nil
 }
 
 // gradientError says that a model's gradients cannot be computed for a run: they are made for the sizes that values have in the

@@ -9,6 +9,9 @@ import (
 // them take twice as much, and there are several at once; but they run faster.
 const mappedPart = 8
 
+// Mapped tells whether NewSession has a model's weights stay in their files.
+func Mapped(m *onnxio.Model) bool { return m.FileBytes() >= (2<<30)/mappedPart }
+
 // NewSession makes a session of a model, or of one derived from it, that stands in no file, under a memory limit of 2 GiB. It writes none.
 func NewSession(lib *ort.Library, m *onnxio.Model) (*ort.Session, error) {
 	return NewSessionWithin(lib, m, 2<<30)
