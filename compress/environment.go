@@ -53,7 +53,7 @@ type Environment struct {
 
 // garbage is by how much of what lives, in percent, the heap may grow between collections where memory is bounded. Nearly all of it is
 // numbers without pointers, which cost next to nothing to collect more often.
-const garbage = 40
+const garbage = 20
 
 // Open finds and opens ONNX Runtime and OpenBLAS. A library that was named, by path or by environment variable, and
 // cannot be opened is a *UsageError; one that is nowhere to be found is none. The caller closes the environment.

@@ -47,8 +47,9 @@ func (g *given) keep(names []string) {
 // backlog has what runs gave until there is enough of it to be added to sums that lie in a file: each of these comes into memory once
 // then, and not once a run.
 type backlog struct {
-	c     *collector
-	limit int // bytes
+	c       *collector
+	limit   int       // bytes
+	workers []*worker // that add
 
 	mu    sync.Mutex
 	held  map[int]*given // by the number of the run
@@ -61,7 +62,11 @@ type backlog struct {
 const backlogPart = 4
 
 func newBacklog(c *collector) *backlog {
-	return &backlog{c: c, limit: int(c.o.Memory / backlogPart), held: map[int]*given{}}
+	b := &backlog{c: c, limit: int(c.o.Memory / backlogPart), held: map[int]*given{}}
+	for range c.o.Threads {
+		b.workers = append(b.workers, &worker{backend: c.o.Backend})
+	}
+	return b
 }
 
 // buffer is one that was used before, if there is any.
@@ -94,6 +99,7 @@ func (b *backlog) empty(ctx context.Context) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.spare = nil
 	return b.flush(ctx)
 }
 
@@ -109,9 +115,8 @@ func (b *backlog) flush(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	sums := make(chan func(*worker) error)
-	for range b.c.o.Threads {
+	for _, w := range b.workers {
 		group.Go(func() error {
-			w := &worker{backend: b.c.o.Backend}
 			for add := range sums {
 				if err := add(w); err != nil {
 					return err
@@ -145,13 +150,14 @@ func (b *backlog) flush(ctx context.Context) error {
 func (c *collector) eachSum(ctx context.Context, list []*given, work func(func(*worker) error) error) error {
 	for k, st := range c.stations {
 		err := work(func(w *worker) error {
-			defer st.seen.forget()
-			for _, g := range list {
-				if err := c.addColumns(ctx, w, g, k); err != nil {
-					return named(g.run, err)
+			return st.seen.while(func() error {
+				for _, g := range list {
+					if err := c.addColumns(ctx, w, g, k); err != nil {
+						return named(g.run, err)
+					}
 				}
-			}
-			return nil
+				return nil
+			})
 		})
 		if err != nil {
 			return err
@@ -159,15 +165,16 @@ func (c *collector) eachSum(ctx context.Context, list []*given, work func(func(*
 	}
 	for i, s := range c.sensors {
 		err := work(func(w *worker) error {
-			defer s.seen.forget()
-			for _, g := range list {
-				for probe := range g.probes {
-					if err := c.addFelt(ctx, w, g, i, probe); err != nil {
-						return named(g.run, err)
+			return s.seen.while(func() error {
+				for _, g := range list {
+					for probe := range g.probes {
+						if err := c.addFelt(ctx, w, g, i, probe); err != nil {
+							return named(g.run, err)
+						}
 					}
 				}
-			}
-			return nil
+				return nil
+			})
 		})
 		if err != nil {
 			return err

@@ -57,22 +57,28 @@ func (c cut) part(p Part) (first, end int) {
 type summed[T any] interface {
 	// settle ends the adding of runs.
 	settle()
-	// join takes in what the chunks before showed, which is used up.
+	// join takes in what the chunks before showed.
 	join(before T)
-	// spare gives back where sums were to lie that are not needed any more.
-	spare() [][]float64
 	// numbers are where its sums lie, none where there are none yet.
 	numbers() [][]float64
-	// lies are the places of sums that are not in the heap.
-	lies() [][]float64
+	// sum is what it has of sums, nil where there is none, and where its slot is noted.
+	sum() (leaving, *[]float64)
+}
+
+// leaving is a sum whose numbers can leave memory.
+type leaving interface {
+	Leave(keep func(rows [][]float64) ([]float64, error)) (free [][]float64, err error)
+	Return()
+	Drop() (free [][]float64)
 }
 
 // pending brings together what the chunks show, in their order, along a fixed tree: the sums do not depend on which chunks somebody
-// else has summed. The next chunk has begun when a run of it is added.
+// else has summed. What waits for its other half leaves memory, where there are slots for it. The next chunk has begun when a run of
+// it is added.
 type pending[T summed[T]] struct {
 	tree  ordered.Tree[T]
-	slots *slots            // where sums lie, nil where the heap has them
-	begin func() (T, error) // what a chunk begins with
+	slots *slots   // nil where all stays in memory
+	begin func() T // what a chunk begins with
 
 	mu   sync.Mutex
 	open map[int]T // what runs are at work on
@@ -80,36 +86,34 @@ type pending[T summed[T]] struct {
 }
 
 // at is what a chunk shows that runs are at work on.
-func (p *pending[T]) at(chunk int) (one T, err error) {
+func (p *pending[T]) at(chunk int) T {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	one, ok := p.open[chunk]
-	if ok {
-		return one, nil
+	if !ok {
+		one = p.begin()
+		if p.open == nil {
+			p.open = map[int]T{}
+		}
+		p.open[chunk] = one
 	}
-	if one, err = p.begin(); err != nil {
-		return one, err
-	}
-	if p.open == nil {
-		p.open = map[int]T{}
-	}
-	p.open[chunk] = one
-	return one, nil
+	return one
 }
 
 // reach says that a run of a chunk is to be added, in the order of the runs: those before it are complete.
 func (p *pending[T]) reach(chunk int) error {
 	for ; p.now < chunk; p.now++ {
-		one, err := p.at(p.now) // empty where no run of it has come this far
-		if err != nil {
-			return err
-		}
+		one := p.at(p.now) // empty where no run of it has come this far
 		p.mu.Lock()
 		delete(p.open, p.now)
 		p.mu.Unlock()
+		comeBack(p.slots, one)
 		one.settle()
-		p.slots.free(one.spare())
 		if err := p.tree.Put(ordered.Node[T]{Index: p.now, Value: one}, p.join); err != nil {
+			return err
+		}
+		nodes := p.tree.Nodes()
+		if err := leave(p.slots, nodes[len(nodes)-1].Value); err != nil {
 			return err
 		}
 	}
@@ -117,27 +121,19 @@ func (p *pending[T]) reach(chunk int) error {
 }
 
 func (p *pending[T]) join(a, b T) (T, error) {
+	comeBack(p.slots, b)
 	b.join(a)
-	p.slots.free(a.spare())
+	done(p.slots, a)
 	return b, nil
 }
 
-// forget has the sums leave memory that lie in slots.
-func (p *pending[T]) forget() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, one := range p.open {
-		forget(one.lies())
+// root is what all chunks showed, in memory.
+func (p *pending[T]) root() (T, error) {
+	root, ok, err := p.tree.Root(p.join)
+	if ok && err == nil {
+		comeBack(p.slots, root)
 	}
-	for _, n := range p.tree.Nodes() {
-		forget(n.Value.lies())
-	}
-}
-
-func forget(places [][]float64) {
-	for _, v := range places {
-		rss.Forget(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 8*len(v)))
-	}
+	return root, err
 }
 
 // turn has what a run of a chunk shows added in its turn.
@@ -153,44 +149,114 @@ func (p *pending[T]) turn(ctx context.Context, turns *ordered.Turns, turn, chunk
 	return err
 }
 
-// slots are places of a spool for sums, which are used again. The nil slots are those of the heap.
-type slots struct {
-	spool *rss.Spool
-	mu    sync.Mutex
-	left  map[int][][]float64 // what was given back, by length
+// while has what chunks are open in memory while work goes on.
+func (p *pending[T]) while(work func() error) error {
+	for _, one := range p.open {
+		comeBack(p.slots, one)
+	}
+	if err := work(); err != nil {
+		return err
+	}
+	for _, one := range p.open {
+		if err := leave(p.slots, one); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// zeros returns as many lists of so many zeros; nil of the heap, where sums are made when they are needed.
-func (s *slots) zeros(lists, count int) (out [][]float64, err error) {
+// slots are places for sums that are not in memory, and memory for those that come back, both used again.
+type slots struct {
+	spool  *rss.Spool
+	mu     sync.Mutex
+	file   map[int][][]float64 // by length
+	memory map[int][][]float64
+}
+
+func newSlots(spool *rss.Spool) *slots {
+	return &slots{spool: spool, file: map[int][][]float64{}, memory: map[int][][]float64{}}
+}
+
+// floats returns so many zeros in memory.
+func (s *slots) floats(n int) []float64 {
 	if s == nil {
-		return nil, nil
+		return make([]float64, n)
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for range lists {
-		var one []float64
-		if left := s.left[count]; len(left) > 0 {
-			one, s.left[count] = left[len(left)-1], left[:len(left)-1]
-			clear(one)
-		} else if one, err = s.spool.Zeros(count); err != nil {
-			return nil, err
-		}
-		out = append(out, one)
+	last := take(s.memory, n)
+	s.mu.Unlock()
+	if last == nil {
+		return make([]float64, n)
 	}
-	return out, nil
+	clear(last)
+	return last
 }
 
-// free takes lists back.
-func (s *slots) free(lists [][]float64) {
-	if s == nil || len(lists) == 0 {
+// take returns a list of so many numbers of those that are free, nil where there is none.
+func take(free map[int][][]float64, n int) []float64 {
+	list := free[n]
+	if len(list) == 0 {
+		return nil
+	}
+	free[n] = list[:len(list)-1]
+	return list[len(list)-1]
+}
+
+// give takes lists back for others of their length.
+func (s *slots) give(free map[int][][]float64, lists ...[]float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range lists {
+		if len(v) > 0 {
+			free[len(v)] = append(free[len(v)], v)
+		}
+	}
+}
+
+// leave has the sums of one leave memory.
+func leave[T summed[T]](s *slots, one T) error {
+	sum, slot := one.sum()
+	if s == nil || sum == nil {
+		return nil
+	}
+	free, err := sum.Leave(func(rows [][]float64) (kept []float64, err error) {
+		count := 0
+		for _, r := range rows {
+			count += len(r)
+		}
+		s.mu.Lock()
+		kept = take(s.file, count)
+		s.mu.Unlock()
+		*slot, err = s.spool.Rows(rows, kept)
+		return *slot, err
+	})
+	s.give(s.memory, free...)
+	return err
+}
+
+// comeBack has the sums of one in memory.
+func comeBack[T summed[T]](s *slots, one T) {
+	sum, slot := one.sum()
+	if s == nil || sum == nil {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.left == nil {
-		s.left = map[int][][]float64{}
+	sum.Return()
+	s.empty(slot)
+}
+
+// done gives back what the sums of one took, which is used up.
+func done[T summed[T]](s *slots, one T) {
+	sum, slot := one.sum()
+	if s == nil || sum == nil {
+		return
 	}
-	for _, v := range lists {
-		s.left[len(v)] = append(s.left[len(v)], v)
-	}
+	s.give(s.memory, sum.Drop()...)
+	s.empty(slot)
+}
+
+// empty gives a slot back, whose pages nobody wants.
+func (s *slots) empty(slot *[]float64) {
+	rss.Forget(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(*slot))), 8*len(*slot)))
+	s.give(s.file, *slot)
+	*slot = nil
 }

@@ -133,6 +133,7 @@ func sweep(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewri
 	if err := c.backlog.empty(ctx); err != nil {
 		return nil, err
 	}
+	c.backlog = nil
 	if err := c.reach(end); err != nil {
 		return nil, err
 	}

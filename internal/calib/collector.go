@@ -46,7 +46,7 @@ func (c *collector) cutInto(blocks int, part Part) error {
 		if err != nil {
 			return err
 		}
-		c.slots, c.backlog = &slots{spool: spool}, newBacklog(c)
+		c.slots, c.backlog = newSlots(spool), newBacklog(c)
 	}
 	first, _ := c.cut.part(part)
 	for _, st := range c.stations {
@@ -194,14 +194,11 @@ func (c *collector) read(k int) (Stats, error) {
 	st := c.stations[k]
 	one, known := c.done[st]
 	if !known {
-		root, _, err := st.seen.tree.Root(st.seen.join)
+		root, err := st.seen.root()
 		if err != nil {
 			return one, err
 		}
 		one = root.finish()
-		if root != nil {
-			c.slots.free(root.spare())
-		}
 		c.done[st] = one
 	}
 	return one, nil
@@ -209,11 +206,9 @@ func (c *collector) read(k int) (Stats, error) {
 
 // felt returns what a sensor saw.
 func (c *collector) felt(i int) ([]*linalg.Matrix, error) {
-	seen := &c.sensors[i].seen
-	root, _, err := seen.tree.Root(seen.join)
+	root, err := c.sensors[i].seen.root()
 	if err != nil || root == nil {
 		return nil, err
 	}
-	defer func() { c.slots.free(root.spare()) }()
 	return root.mean(), nil
 }

@@ -87,10 +87,7 @@ func (st *station) count(ctx context.Context, r *feed.Run, x tensor.Dense, weigh
 		weights = nil
 	}
 	chunk := st.cut.of(r.Block)
-	to, err := st.seen.at(chunk)
-	if err != nil {
-		return err
-	}
+	to := st.seen.at(chunk)
 	return st.seen.turn(ctx, &st.turns, r.Seq, chunk, func() {
 		for _, v := range indices {
 			to.counts[v]++

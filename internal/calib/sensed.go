@@ -10,60 +10,52 @@ import (
 // sensed is what a chunk, or several together, showed of what the outputs feel of a site.
 type sensed struct {
 	feeling   feeling
-	sum       *moments.Sum // nil where there is none
-	places    [][]float64  // where it lies or is to lie, nil for the heap
+	sums      *moments.Sum // nil where there are none
+	slot      []float64    // where they lie that have left memory
 	positions int64        // of all samples and probes
 	spread    variance
 	why       string // what kept the gradient from a run, the first time
 }
 
-func newSensed(f feeling, in *slots) (*sensed, error) {
-	places, err := in.zeros(f.Groups, f.Order*f.Order)
-	return &sensed{feeling: f, places: places, sum: moments.NewSum(f.Groups, f.Order).In(places)}, err
+func newSensed(f feeling, in *slots) *sensed {
+	return &sensed{feeling: f, sums: moments.NewSum(f.Groups, f.Order).In(in.floats)}
 }
 
 func (s *sensed) settle() {
 	if s.positions == 0 {
-		s.sum = nil
+		s.sums = nil
 	} else {
-		s.sum.Settle()
+		s.sums.Settle()
 	}
 }
 
 func (s *sensed) numbers() [][]float64 {
-	if s.sum == nil {
+	if s.sums == nil {
 		return nil
 	}
-	return s.sum.Numbers()
+	return s.sums.Numbers()
 }
 
-func (s *sensed) lies() [][]float64 { return s.places }
-
-func (s *sensed) spare() (places [][]float64) {
-	if s.sum == nil {
-		places, s.places = s.places, nil
+func (s *sensed) sum() (leaving, *[]float64) {
+	if s.sums == nil {
+		return nil, nil
 	}
-	return places
+	return s.sums, &s.slot
 }
 
-// wake has a settled sum, zeros where there is none.
+// wake has settled sums, zeros where there are none.
 func (s *sensed) wake() {
-	if s.sum == nil {
-		s.sum = moments.NewSum(s.feeling.Groups, s.feeling.Order)
-		s.sum.Settle()
+	if s.sums == nil {
+		s.sums = moments.NewSum(s.feeling.Groups, s.feeling.Order)
+		s.sums.Settle()
 	}
 }
 
 func (s *sensed) join(before *sensed) {
-	switch {
-	case before.sum == nil:
-	case s.sum == nil:
-		s.sum, s.places = before.sum, before.places
-		before.places = nil
-	default:
-		s.sum.Join(before.sum.Numbers())
+	if before.sums != nil {
+		s.wake()
+		s.sums.Join(before.sums.Numbers())
 	}
-	before.sum = nil
 	s.count(before)
 }
 
@@ -81,12 +73,10 @@ func (s *sensed) count(before *sensed) {
 // mean returns the moment that was summed, less what is noise off its diagonal. The sum is used up.
 func (s *sensed) mean() []*linalg.Matrix {
 	s.wake()
-	g := s.sum.Mean(s.positions)
+	g := s.sums.Mean(s.positions)
 	for i, m := range g {
 		shrink(m, s.spread.noise(i, m, s.positions))
 	}
-	s.sum = nil
-	own(g, s.places)
 	return g
 }
 

@@ -39,7 +39,7 @@ func newSensor(s *rewrite.Site, memory int64, samples int) *sensor {
 	} else {
 		n.thin = moments.ThinOutputs(s, samples)
 	}
-	n.seen.begin = func() (*sensed, error) { return newSensed(n.feeling, n.seen.slots) }
+	n.seen.begin = func() *sensed { return newSensed(n.feeling, n.seen.slots) }
 	return n
 }
 
@@ -47,10 +47,7 @@ func newSensor(s *rewrite.Site, memory int64, samples int) *sensor {
 // count that have a weight; nil stands for all. Where there is no gradient, why says so.
 func (s *sensor) add(ctx context.Context, w *worker, r *feed.Run, probe, probes int, g tensor.Dense, weights []float32, why string) error {
 	number, chunk := r.Number*probes+probe, s.cut.of(r.Block)
-	to, err := s.seen.at(chunk)
-	if err != nil {
-		return err
-	}
+	to := s.seen.at(chunk)
 	var summation moments.Summation
 	var positions int64
 	var seen variance
@@ -91,7 +88,7 @@ func (s *sensor) add(ctx context.Context, w *worker, r *feed.Run, probe, probes 
 	}
 	return s.seen.turn(ctx, &s.turns, r.Seq*probes+probe, chunk, func() {
 		if summation != nil {
-			to.sum.Add(summation, w.partial)
+			to.sums.Add(summation, w.partial)
 			to.positions += positions
 			to.spread.merge(&seen)
 		}

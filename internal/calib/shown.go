@@ -24,7 +24,7 @@ type shown struct {
 	backend   linalg.Backend
 	pilot     *moments.Pilot  // of a chunk's sums
 	sums      *moments.Halves // nil where there are none, or they are shelved
-	places    [][]float64     // where they lie or are to lie, nil for the heap
+	slot      []float64       // where they lie that have left memory
 	shelved   [][]float64     // the numbers of settled sums, to be read only
 	halves    [2]int64        // positions of settled sums
 	kept      []run           // where there are no sums: what each run showed, in order
@@ -36,16 +36,15 @@ type shown struct {
 }
 
 // newShown is what no run has added to.
-func newShown(f reading, b linalg.Backend, in *slots) (s *shown, err error) {
-	s = &shown{reading: f, backend: b, pilot: moments.NewPilot()}
+func newShown(f reading, b linalg.Backend, in *slots) *shown {
+	s := &shown{reading: f, backend: b, pilot: moments.NewPilot()}
 	switch {
 	case f.Table:
 		s.counts = make([]int64, f.Columns)
 	case !f.Wide:
-		s.places, err = in.zeros(f.Groups, f.Columns*f.Columns)
-		s.sums = moments.NewHalves(f.Groups, f.Columns, s.pilot).In(s.places)
+		s.sums = moments.NewHalves(f.Groups, f.Columns, s.pilot).In(in.floats)
 	}
-	return s, err
+	return s
 }
 
 // saw counts a run.
@@ -122,13 +121,11 @@ func (s *shown) numbers() [][]float64 {
 	return s.shelved
 }
 
-func (s *shown) lies() [][]float64 { return s.places }
-
-func (s *shown) spare() (places [][]float64) {
+func (s *shown) sum() (leaving, *[]float64) {
 	if s.sums == nil {
-		places, s.places = s.places, nil
+		return nil, nil
 	}
-	return places
+	return s.sums, &s.slot
 }
 
 // wake has settled sums in memory, zeros where there are none.
@@ -157,18 +154,12 @@ func (s *shown) join(before *shown) {
 				one.settle()
 			}
 		}
-		switch {
-		case before.numbers() == nil:
-		case s.numbers() == nil:
-			s.sums, s.places, s.shelved, s.halves = before.sums, before.places, before.shelved, before.halves
-			before.places = nil
-		default:
+		if before.numbers() != nil {
 			s.wake()
 			s.sums.Join(before.halves, before.numbers())
 			s.halves[0], s.halves[1] = s.halves[0]+before.halves[0], s.halves[1]+before.halves[1]
 		}
 	}
-	before.sums, before.shelved = nil, nil
 	s.count(before)
 }
 
@@ -232,12 +223,4 @@ func (s *shown) meet(out *Stats) {
 		out.Noise = append(out.Noise, join(a, b, s.samples, second, m))
 	})
 	out.Mean, s.sums = first, nil
-	own(out.A, s.places)
-}
-
-// own puts matrices in the heap that lie in places for sums.
-func own(list []*linalg.Matrix, places [][]float64) {
-	for i := range places {
-		list[i] = list[i].Clone()
-	}
 }

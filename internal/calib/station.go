@@ -35,7 +35,7 @@ func newStation(s *rewrite.Site, o Options) *station {
 	if st.reading.Table {
 		st.reading.Columns = s.Kernel.In
 	}
-	st.seen.begin = func() (*shown, error) { return newShown(st.reading, o.Backend, st.seen.slots) }
+	st.seen.begin = func() *shown { return newShown(st.reading, o.Backend, st.seen.slots) }
 	return st
 }
 
@@ -85,10 +85,7 @@ func (st *station) add(ctx context.Context, w *worker, r *feed.Run, x tensor.Den
 		return wrong(err)
 	}
 	chunk := st.cut.of(r.Block)
-	to, err := st.seen.at(chunk)
-	if err != nil {
-		return err
-	}
+	to := st.seen.at(chunk)
 	var kept run
 	if !st.reading.Wide {
 		if r.Block == st.cut.first(chunk) && r.Number == r.Block {

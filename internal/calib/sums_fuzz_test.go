@@ -14,7 +14,7 @@ import (
 func oneChunk() *collector {
 	c := &collector{cut: cut{1, 1}, part: Part{0, 1}}
 	for i, r := range []reading{{Input: "x", Groups: 1, Columns: 2}, {Input: "y", Groups: 1, Columns: 3, Wide: true}, {Input: "z", Groups: 1, Columns: 2, Table: true}} {
-		s, _ := newShown(r, linalg.Gonum(), nil)
+		s := newShown(r, linalg.Gonum(), nil)
 		s.positions, s.samples, s.shape = 3, 3, []int{1, r.Columns}
 		switch i {
 		case 0:
@@ -48,7 +48,7 @@ func FuzzReadSums(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(out.Bytes())
-	s, _ := newSensed(feeling{Groups: 1, Order: 2}, nil)
+	s := newSensed(feeling{Groups: 1, Order: 2}, nil)
 	s.positions, s.spread = 3, variance{[]float64{1}, 3}
 	s.settle()
 	c.stations = c.stations[:1]

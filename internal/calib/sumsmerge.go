@@ -191,7 +191,7 @@ func (m *merging) felt(i int) ([]*linalg.Matrix, error) {
 		return nil, err
 	}
 	root.wake()
-	if err := sumInto(m.ctx, root.sum.Numbers(), nodes); err != nil {
+	if err := sumInto(m.ctx, root.sums.Numbers(), nodes); err != nil {
 		return nil, err
 	}
 	return root.mean(), nil

@@ -1,6 +1,10 @@
 package moments
 
-import "github.com/onnx-compress/onnx-compress/linalg"
+import (
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/linalg"
+)
 
 // Halves is Inputs, and tells apart what half of the runs showed from the rest. It takes no more room: the moments are
 // symmetric, and the upper triangles have the sums of one half, the lower ones those of the other.
@@ -16,12 +20,6 @@ func NewHalves(groups, columns int, pilot *Pilot) *Halves {
 	for i := range h.parts {
 		h.parts[i] = firsts{groups: groups, columns: columns, pilot: pilot}
 	}
-	return h
-}
-
-// In is Sum.In.
-func (h *Halves) In(places [][]float64) *Halves {
-	h.sum.In(places)
 	return h
 }
 
@@ -74,11 +72,7 @@ func (h *Halves) Settle() {
 // Numbers are where settled sums lie, in a fixed order: the moments of each group, [K, K], what lies on the second half's diagonals,
 // and the first moments of either half.
 func (h *Halves) Numbers() [][]float64 {
-	var out [][]float64
-	for _, m := range h.sum.moments {
-		out = append(out, m.Data)
-	}
-	return append(out, h.sum.apart.diagonals, h.parts[0].first, h.parts[1].first)
+	return append(slices.Clone(h.sum.Numbers()), h.sum.apart.diagonals, h.parts[0].first, h.parts[1].first)
 }
 
 // Join adds to settled sums the Numbers of others, of so many positions of either half.

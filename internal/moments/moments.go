@@ -119,16 +119,18 @@ type Sum struct {
 	// summation turns up: then every partial result goes into the moments at once.
 	summation Summation
 	totals    []float64
-	apart     *second     // what half of the runs showed, nil where all goes into one sum
-	places    [][]float64 // where the moments are to lie, as zeros, nil for anywhere
+	apart     *second // what half of the runs showed, nil where all goes into one sum
+	// Floats makes room for moments: so many zeros. Nil stands for the heap.
+	floats func(int) []float64
+	away   *away // where the numbers are that are not in memory, nil where they are
 }
 
 // NewSum returns an empty sum for moments of the given size.
 func NewSum(groups, columns int) *Sum { return &Sum{groups: groups, columns: columns} }
 
-// In has the moments of each group lie in a place of K·K zeros, which belongs to the sum until it is used up; nil stands for anywhere.
-func (s *Sum) In(places [][]float64) *Sum {
-	s.places = places
+// In has room for moments made by floats, which returns so many zeros.
+func (s *Sum) In(floats func(int) []float64) *Sum {
+	s.floats = floats
 	return s
 }
 
@@ -174,10 +176,10 @@ func addTo[F float32 | float64](sums []float64, more []F) {
 
 // need makes the moments where there are none yet.
 func (s *Sum) need() {
-	for g := len(s.moments); g < s.groups; g++ {
+	for len(s.moments) < s.groups {
 		m := &linalg.Matrix{Rows: s.columns, Cols: s.columns}
-		if s.places != nil {
-			m.Data = s.places[g]
+		if s.floats != nil {
+			m.Data = s.floats(s.columns * s.columns)
 		} else {
 			m.Data = make([]float64, s.columns*s.columns)
 		}
@@ -217,13 +219,10 @@ func (s *Sum) Join(numbers [][]float64) {
 
 // Numbers are where a settled sum lies: the rows of the upper triangle of each group.
 func (s *Sum) Numbers() [][]float64 {
-	var out [][]float64
-	for _, m := range s.moments {
-		for i := range m.Rows {
-			out = append(out, m.Row(i)[i:])
-		}
+	if s.away != nil {
+		return s.away.moments
 	}
-	return out
+	return s.rows()
 }
 
 // Mean returns the moments divided by the number of positions, as full symmetric

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"testing"
 	"testing/fstest"
-	"unsafe"
 )
 
 func TestAvailable(t *testing.T) {
@@ -95,38 +94,43 @@ func TestSpool(t *testing.T) {
 	}
 }
 
-// TestSpoolZeros: numbers that are changed in their place stay what they are when their pages go, and begin at 0, however many.
-func TestSpoolZeros(t *testing.T) {
+// TestSpoolRows: lists lie one behind the other, and others take their place.
+func TestSpoolRows(t *testing.T) {
 	s, err := NewSpool(1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
+	long := make([]float64, 100_000)
+	for i := range long {
+		long[i] = float64(i)
+	}
 	var all [][]float64
-	for i, count := range []int{3, 0, segment / 4, 100, segment / 8} {
-		v, err := s.Zeros(count)
-		if err != nil || len(v) != count {
-			t.Fatalf("%d zeros, %v; want %d", len(v), err, count)
-		}
-		for at := range v {
-			if v[at] != 0 {
-				t.Fatalf("number %d of %d is %v", at, count, v[at])
-			}
-			v[at] = float64(i*count + at)
-		}
-		if _, err := s.Floats(v); err != nil {
+	for i := range 4 {
+		kept, err := s.Rows([][]float64{{float64(i)}, nil, long, {-1, -2}}, nil)
+		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, v)
-	}
-	for i, v := range all {
-		Forget(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 8*len(v)))
-		for at := range v {
-			if v[at] != float64(i*len(v)+at) {
-				t.Fatalf("number %d of %d became %v", at, len(v), v[at])
-			}
-			v[at]++
+		if _, err := s.Bytes([]byte("abc")); err != nil {
+			t.Fatal(err)
 		}
+		all = append(all, kept)
+	}
+	again, err := s.Rows([][]float64{{7, 8}, long, {9}}, all[2])
+	if err != nil || &again[0] != &all[2][0] {
+		t.Fatalf("another place: %v", err)
+	}
+	for i, kept := range all {
+		want := slices.Concat([]float64{float64(i)}, long, []float64{-1, -2})
+		if i == 2 {
+			want = slices.Concat([]float64{7, 8}, long, []float64{9})
+		}
+		if !slices.Equal(kept, want) {
+			t.Errorf("lists number %d are others now", i)
+		}
+	}
+	if kept, err := s.Rows([][]float64{nil}, nil); err != nil || kept != nil {
+		t.Errorf("%v, %v for no numbers", kept, err)
 	}
 }
 

@@ -1,7 +1,9 @@
 package rss
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -12,30 +14,22 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 )
 
-// Spool is a temporary file for bytes and numbers that are made long before they are read, and for sums that are added to now and then.
-// What is kept there lies in maps of the file, and takes memory only while somebody looks at it. Its methods may be called from
-// several goroutines.
+// Spool is a temporary file for bytes and numbers that are made long before they are read. What is kept there is read through a map of
+// the file, and takes memory only while it is. Its methods may be called from several goroutines.
 type Spool struct {
-	mu      sync.Mutex
-	folder  *atomicfile.Folder
-	file    *os.File
-	size    int64 // of the file
-	maps    []mmap.MMap
-	kept    room // read-only
-	changed room // which may be written to
-	shed    *Shedder
-}
-
-// room is what nothing lies in yet of the last map of its kind; the file has it from at on.
-type room struct {
-	protection int
-	free       []byte
-	at         int64
+	mu     sync.Mutex
+	folder *atomicfile.Folder
+	file   *os.File
+	end    int64
+	maps   []mmap.MMap
+	starts []int64 // where each map begins in the file
+	room   []byte  // of the last map, what nothing lies in yet; the file has it from end on
+	shed   *Shedder
 }
 
 // NewSpool makes an empty spool, whose maps leave memory when more than limit bytes of the process are there. The caller closes it.
 func NewSpool(limit int64) (*Spool, error) {
-	s := &Spool{kept: room{protection: mmap.RDONLY}, changed: room{protection: mmap.RDWR}}
+	s := &Spool{}
 	var err error
 	if s.folder, err = atomicfile.MakeFolder("", "onnx-compress"); err == nil {
 		s.file, err = os.OpenFile(filepath.Join(s.folder.Path, "spool"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -72,45 +66,31 @@ func (s *Spool) Bytes(b []byte) ([]byte, error) {
 }
 
 func (s *Spool) keep(b []byte) ([]byte, error) {
-	kept, at, err := s.take(&s.kept, len(b))
-	if err == nil {
-		_, err = s.file.WriteAt(b, at)
-	}
-	return kept, err
-}
-
-// take returns so many bytes of a room, and where they lie in the file.
-func (s *Spool) take(r *room, size int) (b []byte, at int64, err error) {
-	if size > len(r.free) {
-		if err := s.extend(r, size); err != nil {
-			return nil, 0, err
+	if len(b) > len(s.room) {
+		if err := s.extend(len(b)); err != nil {
+			return nil, err
 		}
 	}
-	b, at = r.free[:size:size], r.at
-	took := min((size+aligned-1)/aligned*aligned, len(r.free))
-	r.free, r.at = r.free[took:], r.at+int64(took)
-	return b, at, nil
+	if _, err := s.file.WriteAt(b, s.end); err != nil {
+		return nil, err
+	}
+	kept, took := s.room[:len(b):len(b)], min((len(b)+aligned-1)/aligned*aligned, len(s.room))
+	s.room, s.end = s.room[took:], s.end+int64(took)
+	return kept, nil
 }
 
 // extend makes the file longer, and maps what has come, with room for so many bytes.
-func (s *Spool) extend(r *room, size int) error {
-	at := (s.size + place - 1) / place * place
+func (s *Spool) extend(size int) error {
+	at := (s.end + int64(len(s.room)) + place - 1) / place * place
 	size = max(size, segment)
-	var err error
-	if r.protection == mmap.RDWR {
-		err = reserve(s.file, at, int64(size))
-	} else {
-		err = s.file.Truncate(at + int64(size))
+	if err := s.file.Truncate(at + int64(size)); err != nil {
+		return err
 	}
+	m, err := mmap.MapRegion(s.file, size, mmap.RDONLY, 0, at)
 	if err != nil {
 		return err
 	}
-	s.size = at + int64(size)
-	m, err := mmap.MapRegion(s.file, size, r.protection, 0, at)
-	if err != nil {
-		return err
-	}
-	s.maps, r.free, r.at = append(s.maps, m), m, at
+	s.maps, s.starts, s.room, s.end = append(s.maps, m), append(s.starts, at), m, at
 	return nil
 }
 
@@ -123,18 +103,65 @@ func (s *Spool) Floats(v []float64) ([]float64, error) {
 	return unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(kept))), len(v)), nil
 }
 
-// Zeros returns so many zeros that lie in the file, to be changed in their place; valid until Close.
-func (s *Spool) Zeros(count int) ([]float64, error) {
+// Rows is Floats for the numbers of several lists, one behind the other. Where kept is not nil, they go to its place, which Rows returned for
+// as many, and which nobody reads meanwhile.
+func (s *Spool) Rows(rows [][]float64, kept []float64) ([]float64, error) {
+	count := 0
+	for _, r := range rows {
+		count += len(r)
+	}
 	if count == 0 {
 		return nil, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b, _, err := s.take(&s.changed, 8*count)
+	err := error(nil)
+	if kept == nil {
+		kept, err = s.reserve(count)
+	}
+	if err == nil {
+		err = s.write(rows, s.offset(kept))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.file.Name(), err)
 	}
-	return unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(b))), count), nil
+	return kept, nil
+}
+
+// reserve makes room for so many numbers.
+func (s *Spool) reserve(count int) ([]float64, error) {
+	if 8*count > len(s.room) {
+		if err := s.extend(8 * count); err != nil {
+			return nil, err
+		}
+	}
+	kept := unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(s.room))), count)
+	s.room, s.end = s.room[8*count:], s.end+int64(8*count)
+	return kept, nil
+}
+
+// offset is where numbers of the spool lie in its file.
+func (s *Spool) offset(kept []float64) int64 {
+	begin := uintptr(unsafe.Pointer(unsafe.SliceData(kept)))
+	for i, m := range s.maps {
+		if first := uintptr(unsafe.Pointer(unsafe.SliceData(m))); begin >= first && begin < first+uintptr(len(m)) {
+			return s.starts[i] + int64(begin-first)
+		}
+	}
+	panic("rss: numbers that do not lie in the spool")
+}
+
+// pieces is how many bytes of short lists are written at a time.
+const pieces = 1 << 18
+
+func (s *Spool) write(rows [][]float64, at int64) error {
+	w := bufio.NewWriterSize(io.NewOffsetWriter(s.file, at), pieces)
+	for _, r := range rows {
+		if _, err := w.Write(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(r))), 8*len(r))); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
 }
 
 // Close removes the file. Nothing that was kept may be read any more.

@@ -1,0 +1,102 @@
+package moments
+
+// away is where the numbers of a sum are that have left memory: the moments as rows lists them, and totals.
+type away struct {
+	moments       [][]float64
+	totals, apart []float64
+}
+
+// rows lists where the moments lie: the rows of the upper triangle of each group, or all of it where the lower one has the second half.
+func (s *Sum) rows() (out [][]float64) {
+	for _, m := range s.moments {
+		if s.apart != nil {
+			out = append(out, m.Data)
+			continue
+		}
+		for i := range m.Rows {
+			out = append(out, m.Row(i)[i:])
+		}
+	}
+	return out
+}
+
+// Leave has keep put the numbers of a sum elsewhere, one list behind the other, and returns what memory they took. Nothing is added until
+// Return.
+func (s *Sum) Leave(keep func(rows [][]float64) ([]float64, error)) (free [][]float64, err error) {
+	if s.away != nil {
+		return nil, nil
+	}
+	rows := s.rows()
+	lists := append(rows, s.totals)
+	if s.apart != nil {
+		lists = append(lists, s.apart.totals)
+	}
+	kept, err := keep(lists)
+	if err != nil {
+		return nil, err
+	}
+	s.away = &away{}
+	for i, r := range lists {
+		part := kept[:len(r):len(r)]
+		kept = kept[len(r):]
+		switch {
+		case i < len(rows):
+			s.away.moments = append(s.away.moments, part)
+		case len(part) == 0:
+		case i == len(rows):
+			s.away.totals = part
+		default:
+			s.away.apart = part
+		}
+	}
+	return s.Drop(), nil
+}
+
+// Drop has a sum forget what it has in memory, and returns what memory the moments took.
+func (s *Sum) Drop() (free [][]float64) {
+	for _, m := range s.moments {
+		free = append(free, m.Data)
+	}
+	s.moments, s.totals = nil, nil
+	if s.apart != nil {
+		s.apart.totals = nil
+	}
+	return free
+}
+
+// Return has the numbers in memory again.
+func (s *Sum) Return() {
+	from := s.away
+	if from == nil {
+		return
+	}
+	if s.away = nil; len(from.moments) > 0 {
+		s.need()
+	}
+	for i, r := range s.rows() {
+		copy(r, from.moments[i])
+	}
+	if from.totals != nil {
+		s.totals = append([]float64(nil), from.totals...)
+	}
+	if from.apart != nil {
+		s.apart.totals = append([]float64(nil), from.apart...)
+	}
+}
+
+// In is Sum.In.
+func (h *Halves) In(floats func(int) []float64) *Halves {
+	h.sum.In(floats)
+	return h
+}
+
+// Leave is Sum.Leave for all but first moments and what lies beside the second half.
+func (h *Halves) Leave(keep func(rows [][]float64) ([]float64, error)) (free [][]float64, err error) {
+	return h.sum.Leave(keep)
+}
+
+// Drop is Sum.Drop.
+func (h *Halves) Drop() [][]float64 { return h.sum.Drop() }
+
+// Return is Sum.Return.
+func (h *Halves) Return() { h.sum.Return() }
