@@ -203,7 +203,7 @@ func oneSided(b linalg.Backend, w *linalg.Matrix, near moment, fraction float64,
 			return components{}, err
 		}
 		right = right.RowRange(0, u.Rows)
-		least := terms[u.Rows-1] // no other component is worth more
+		least := terms[u.Rows-1]         // no other component is worth more
 		left := rotated(b, u, q.inverse) // row i becomes Q⁻¹ u_i
 		if q.seen != nil {
 			seen := b.Mul(false, false, 1, u, q.seen)
