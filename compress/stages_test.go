@@ -174,6 +174,43 @@ func TestStagesWithoutMemory(t *testing.T) {
 	}
 }
 
+// TestFloorsAreFactorizations: what was factored to find the losses at all ranks is what chains are made of, also where memory does not
+// hold it; only where a file may not either is it made again.
+func TestFloorsAreFactorizations(t *testing.T) {
+	m := zoo(t, "cnn")
+	for _, test := range []struct {
+		memory int64
+		again  bool
+	}{{1 << 30, false}, {1 << 14, false}, {1, true}} {
+		var made atomic.Int64
+		counted, _ := MethodNamed("svd")
+		factor, floor := counted.Factor, counted.Floor
+		counted.Factor = func(b linalg.Backend, k decomp.Kernel, metric decomp.Metric) (decomp.Spectrum, error) {
+			made.Add(1)
+			return factor(b, k, metric)
+		}
+		counted.Floor = func(b linalg.Backend, k decomp.Kernel, metric decomp.Metric) (decomp.Floor, decomp.Spectrum, error) {
+			f, _, err := floor(b, k, metric)
+			if err != nil {
+				return f, nil, err
+			}
+			s, err := factor(b, k, metric)
+			return f, s, err
+		}
+		w, c := chosenFrom(t, m, Options{Targets: []Target{half(MACs)}}, test.memory, counted)
+		chains, err := c.chains(context.Background(), w.env, w.a, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(chains, func(c decomp.Chain) bool { return c != nil }) {
+			t.Error("nothing is factored")
+		}
+		if again := made.Load() > 0; again != test.again || (w.of.store.shelf == nil) != (test.memory == 1<<30) {
+			t.Errorf("with %d bytes of memory %d factorizations are made for chains", test.memory, made.Load())
+		}
+	}
+}
+
 // TestChoicesLeaveOffersAlone: what a choice learns is in its own offers; those that it began with stay as they were, and give
 // the same choice again.
 func TestChoicesLeaveOffersAlone(t *testing.T) {

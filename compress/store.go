@@ -202,7 +202,7 @@ func (s *store) floor(o *seen, m *decomp.Method) (decomp.Floor, error) {
 	}
 	defer s.turn(o, m)()
 	f, made, err := m.Floor(s.algebra, kernel, metric)
-	if err == nil && made != nil && s.shelf == nil {
+	if err == nil && made != nil {
 		err = s.keep(o, m, made)
 	}
 	return f, err

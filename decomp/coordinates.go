@@ -105,14 +105,14 @@ func (c coordinates) leading(s *split) (*linalg.Matrix, []float64, error) {
 	w := c.outside(s, byTap(s.w, s.taps))
 	if w.Rows <= w.Cols {
 		right := w.Clone()
-		_, squares, err := diagonalize(s.b, right, moment{full: c.mean})
+		_, squares, err := diagonalize(s.b, right, moment{full: c.mean}, right.Rows)
 		if err != nil {
 			return nil, nil, err
 		}
 		return normalRows(right), squares, nil
 	}
 	x := c.to(s.b, w).T()
-	u, squares, err := diagonalize(s.b, x, moment{})
+	u, squares, err := diagonalize(s.b, x, moment{}, x.Rows)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -128,7 +128,7 @@ func leastTerms(b linalg.Backend, w *linalg.Matrix, a, g moment) ([]float64, err
 	if root.root != nil {
 		x = b.Mul(false, false, 1, root.root, w)
 	}
-	_, terms, err := diagonalize(b, x, a)
+	_, terms, err := diagonalize(b, x, a, x.Rows)
 	if err == nil && root.root == nil && !g.identity() {
 		clear(terms)
 	}

@@ -33,6 +33,18 @@ type Metric struct {
 	// with more outputs than inputs, whose G would be larger than the matrix itself. It says what is lost by replacements
 	// W' = W·P, of which the best of every rank is one, and nothing of others.
 	Pullback []*linalg.Matrix
+
+	roots []*roots // of Out, a group each; nil where they are found anew each time
+}
+
+// Remembering returns the metric with room for what factorizations find of Out alone, so that several under the same Out, also at the same
+// time, find it once. Other moments of it may be exchanged.
+func (m Metric) Remembering() Metric {
+	m.roots = nil
+	for range m.Out {
+		m.roots = append(m.roots, &roots{})
+	}
+	return m
 }
 
 // Spectrum is a kernel factored once.

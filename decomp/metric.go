@@ -2,6 +2,7 @@ package decomp
 
 import (
 	"math"
+	"sync"
 
 	"github.com/onnx-compress/onnx-compress/linalg"
 )
@@ -31,6 +32,41 @@ type whitening struct {
 	// seen is V·√(λ/lifted λ): ‖seenᵀ u‖² = uᵀ M^-½ M M^-½ u, where the outer two are lifted and the inner one is not.
 	// It is nil, for an orthogonal matrix, where nothing had to be lifted.
 	seen *linalg.Matrix
+}
+
+// roots keeps a moment as it is taken apart.
+type roots struct {
+	mu   sync.Mutex
+	done map[float64]scaledWhitening // by the fraction below which eigenvalues are lifted
+}
+
+// scaledWhitening is that of M·2^-exponent.
+type scaledWhitening struct {
+	whitening
+	exponent int
+}
+
+// whitened takes a moment apart, or has it from where it is kept.
+func (m moment) whitened(b linalg.Backend, fraction float64) (found scaledWhitening, err error) {
+	if m.roots != nil {
+		m.roots.mu.Lock()
+		defer m.roots.mu.Unlock()
+		if found, ok := m.roots.done[fraction]; ok {
+			return found, nil
+		}
+		defer func() {
+			if err == nil {
+				if m.roots.done == nil {
+					m.roots.done = map[float64]scaledWhitening{}
+				}
+				m.roots.done[fraction] = found
+			}
+		}()
+	}
+	scaled, e := m.ranged()
+	found.exponent = e
+	found.whitening, err = whiten(b, scaled.matrix(b), fraction)
+	return found, err
 }
 
 func (w whitening) held() []*linalg.Matrix { return []*linalg.Matrix{w.root, w.inverse, w.seen} }

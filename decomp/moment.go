@@ -14,6 +14,7 @@ type moment struct {
 	full     *linalg.Matrix // M
 	sample   *linalg.Matrix // S
 	diagonal []float64      // what is added to the diagonal of SᵀS
+	roots    *roots         // where what is found of M is kept; nil for nowhere
 }
 
 // input returns the second moment of one group's inputs.
@@ -31,7 +32,13 @@ func (m Metric) InputGram(b linalg.Backend, x *linalg.Matrix) *linalg.Matrix {
 }
 
 // output returns the second moment of the sensitivity to one group's outputs.
-func (m Metric) output(group int) moment { return moment{full: of(m.Out, group)} }
+func (m Metric) output(group int) moment {
+	out := moment{full: of(m.Out, group)}
+	if m.roots != nil {
+		out.roots = m.roots[group]
+	}
+	return out
+}
 
 // of returns the matrix of one group, nil for the identity.
 func of(matrices []*linalg.Matrix, group int) *linalg.Matrix {
@@ -69,6 +76,19 @@ func (m moment) normalized() (moment, int) {
 		}
 	}
 	return out, 2 * half
+}
+
+// Exponents between which numbers neither overflow nor vanish in a product of a few.
+const mostExponent = 64
+
+// ranged is normalized, but that a matrix whose numbers are far from the limits of float64 stays as it is.
+func (m moment) ranged() (moment, int) {
+	if m.full != nil {
+		if _, e := math.Frexp(m.full.MaxAbs()); -mostExponent <= e && e <= mostExponent {
+			return m, 0
+		}
+	}
+	return m.normalized()
 }
 
 // matrix returns M, nil for the identity.

@@ -45,11 +45,15 @@ func svdRefit(b linalg.Backend, target Kernel, m Metric, start Chain) (Chain, er
 	if len(start) != 2 || target.Groups < 1 || start[0].Kernel.Groups != target.Groups {
 		return nil, fmt.Errorf("decomp: svd refit of a chain with %d factors for a %v kernel: wanted 2", len(start), target.Shape)
 	}
-	s, err := svdFactor(b, target, m)
+	r := Rank{start[0].Kernel.Out / target.Groups}
+	if err := svdCheck(target.Shape, r); err != nil {
+		return nil, err
+	}
+	groups, err := svdGroups(b, target, m, r[0])
 	if err != nil {
 		return nil, err
 	}
-	return s.Chain(Rank{start[0].Kernel.Out / target.Groups})
+	return (&svdSpectrum{shape: target.Shape, groups: groups}).Chain(r)
 }
 
 func svdRanks(s Shape, multiple int) []Rank {
@@ -92,13 +96,18 @@ type components struct {
 	lifted bool
 }
 
-func svdFactor(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) {
-	groups, err := groupsOf("svd", k, m, func(g int, w *linalg.Matrix) (components, error) {
+// svdGroups finds the n leading components of each group, or more.
+func svdGroups(b linalg.Backend, k Kernel, m Metric, n int) ([]components, error) {
+	return groupsOf("svd", k, m, func(g int, w *linalg.Matrix) (components, error) {
 		if through := of(m.Pullback, g); through != nil {
-			return factorizeThrough(b, w, m.input(g), moment{full: through})
+			return factorizeThrough(b, w, m.input(g), moment{full: through}, n)
 		}
-		return factorize(b, w, m.input(g), m.output(g))
+		return factorize(b, w, m.input(g), m.output(g), n)
 	})
+}
+
+func svdFactor(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) {
+	groups, err := svdGroups(b, k, m, k.FullRank())
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +149,7 @@ func (s *svdSpectrum) Move(to func([]float64) ([]float64, error)) error {
 	return move(all, to)
 }
 
-// factorize returns the components of W [O, K] under A [K, K] and G [O, O], nil for the identity.
+// factorize returns the components of W [O, K] under A [K, K] and G [O, O], nil for the identity: the n leading ones, or more.
 //
 // The textbook way takes the singular value decomposition of G^½ W A^½ and undoes both roots: both must be lifted
 // to be invertible, and a K×K eigenproblem must be solved. One side is enough. With Q = G^½ (lifted) and the
@@ -149,11 +158,11 @@ func (s *svdSpectrum) Move(to func([]float64) ([]float64, error)) error {
 // left, Q⁻¹ U_t Λ_t U_tᵀ Q⁻¹ as a second moment over the dropped components t, gives the loss under G itself
 // exactly: Σ_{i in t} λ_i · u_iᵀ Q⁻¹ G Q⁻¹ u_i, in which the factors after λ_i are 1 where nothing was lifted.
 // Where K < O, the same is done to Wᵀ, with A and G in each other's place; a K×K matrix is then smaller than W.
-func factorize(b linalg.Backend, w *linalg.Matrix, a, g moment) (components, error) {
+func factorize(b linalg.Backend, w *linalg.Matrix, a, g moment, n int) (components, error) {
 	if w.Rows <= w.Cols {
-		return oneSided(b, w, g, liftOut, a)
+		return oneSided(b, w, g, liftOut, a, n)
 	}
-	c, err := oneSided(b, w.T(), a, liftIn, g)
+	c, err := oneSided(b, w.T(), a, liftIn, g, n)
 	c.first, c.last = c.last, c.first
 	return c, err
 }
@@ -163,50 +172,58 @@ func factorize(b linalg.Backend, w *linalg.Matrix, a, g moment) (components, err
 //	tr(G (W−W') A (W−W')ᵀ) = tr(WᵀGW (I−P) A (I−P)ᵀ),
 //
 // so that P are the components of the identity under these two, and what is O long enters with a single product.
-func factorizeThrough(b linalg.Backend, w *linalg.Matrix, a, through moment) (components, error) {
-	c, err := oneSided(b, linalg.Identity(w.Cols), a, liftIn, through)
+func factorizeThrough(b linalg.Backend, w *linalg.Matrix, a, through moment, n int) (components, error) {
+	c, err := oneSided(b, linalg.Identity(w.Cols), a, liftIn, through, n)
 	if err != nil {
 		return components{}, err
 	}
 	c.first, c.last = c.last, b.Mul(false, true, 1, c.first, w)
 	balance(c.first, c.last, 0)
-	n := min(len(c.terms), w.Rows, w.Cols)
+	n = min(len(c.terms), w.Rows, w.Cols)
 	return components{first: c.first.RowRange(0, n), last: c.last.RowRange(0, n), terms: c.terms[:n], lifted: c.lifted}, nil
 }
 
 // oneSided does the work of factorize for W [p, q], p ≤ q: near [p, p] is the side with the root, lifted by the
-// given fraction, far [q, q] the other.
-func oneSided(b linalg.Backend, w *linalg.Matrix, near moment, fraction float64, far moment) (components, error) {
+// given fraction, far [q, q] the other. It finds the n leading components, or some more.
+func oneSided(b linalg.Backend, w *linalg.Matrix, near moment, fraction float64, far moment, n int) (components, error) {
 	w, scaleW := normalized(w)
-	near, scaleNear := near.normalized()
-	far, scaleFar := far.normalized()
-	q, err := whiten(b, near.matrix(b), fraction)
+	far, scaleFar := far.ranged()
+	q, err := near.whitened(b, fraction)
 	if err != nil {
 		return components{}, err
 	}
-	right := w.Clone() // row i becomes u_iᵀ Q W
+	whole := w // row i becomes u_iᵀ Q W
 	if q.root != nil {
-		right = b.Mul(false, false, 1, q.root, w)
+		whole = b.Mul(false, false, 1, q.root, w)
 	}
-	u, terms, err := diagonalize(b, right, far)
-	if err != nil {
-		return components{}, err
-	}
-	left := rotated(b, u, q.inverse) // row i becomes Q⁻¹ u_i
-	if q.seen != nil {
-		seen := b.Mul(false, false, 1, u, q.seen)
-		for i := range terms {
-			terms[i] *= squaredNorm(seen.Row(i))
+	for {
+		right := whole.Clone()
+		u, terms, err := diagonalize(b, right, far, n)
+		if err != nil {
+			return components{}, err
 		}
-	}
-	for i, v := range terms {
-		if !near.identity() && q.root == nil {
-			v = 0 // G = 0: nothing is ever lost
+		right = right.RowRange(0, u.Rows)
+		least := terms[u.Rows-1]         // no other component is worth more
+		left := rotated(b, u, q.inverse) // row i becomes Q⁻¹ u_i
+		if q.seen != nil {
+			seen := b.Mul(false, false, 1, u, q.seen)
+			for i := range terms {
+				terms[i] *= squaredNorm(seen.Row(i))
+			}
 		}
-		terms[i] = math.Ldexp(v, 2*scaleW+scaleNear+scaleFar)
+		if q.seen != nil && u.Rows < w.Rows && nth(terms, n) < least {
+			n = w.Rows
+			continue
+		}
+		for i, v := range terms {
+			if !near.identity() && q.root == nil {
+				v = 0 // G = 0: nothing is ever lost
+			}
+			terms[i] = math.Ldexp(v, 2*scaleW+q.exponent+scaleFar)
+		}
+		balance(left, right, scaleW)
+		return arranged(components{first: right, last: left, terms: terms, lifted: q.seen != nil}), nil
 	}
-	balance(left, right, scaleW)
-	return arranged(components{first: right, last: left, terms: terms, lifted: q.seen != nil}), nil
 }
 
 // Limits of diagonalize.
@@ -215,24 +232,22 @@ const (
 	nothing  = 1e-24 // eigenvalues below this fraction of the largest of all count as zero
 )
 
-// diagonalize finds the orthonormal u [p, p], vectors in rows, that make X M Xᵀ diagonal for X [p, q] and M [q, q],
-// and returns it with the diagonal, not negative and falling. X is replaced by u X.
+// diagonalize finds orthonormal u [m, p], vectors in rows, that make u X M Xᵀ uᵀ diagonal for X [p, q] and M [q, q]: the n leading
+// ones of all p, or some more. It returns them with the diagonal, not negative and falling. The first rows of X are replaced by u X.
 //
 // A Gram matrix squares the condition: its small eigenvalues drown in the rounding of its large ones. So only
 // the vectors of the large ones are kept, and the Gram matrix of the rest is formed anew from X, in which their rows
 // are as exact as any, and so on. The result is as accurate as a singular value decomposition of X M^½, without
 // M^½. What M cannot tell apart from zero is arranged by its plain norm.
-func diagonalize(b linalg.Backend, x *linalg.Matrix, m moment) (u *linalg.Matrix, values []float64, err error) {
-	p := x.Rows
-	u, values = linalg.Identity(p), make([]float64, p)
-	for done, largest := 0, 0.0; done < p; {
-		rest, basis := x.RowRange(done, p), u.RowRange(done, p)
+func diagonalize(b linalg.Backend, x *linalg.Matrix, m moment, n int) (u *linalg.Matrix, values []float64, err error) {
+	p, done, largest := x.Rows, 0, 0.0
+	for done < n {
+		rest := x.RowRange(done, p)
 		found, vectors, err := gramEig(b, rest, m)
 		if err != nil {
 			return nil, nil, err
 		}
-		n := len(found)
-		top := found[n-1]
+		top := found[len(found)-1]
 		largest = max(largest, top)
 		last := top <= nothing*largest
 		if last && !m.identity() {
@@ -243,15 +258,26 @@ func diagonalize(b linalg.Backend, x *linalg.Matrix, m moment) (u *linalg.Matrix
 		}
 		reverseColumns(vectors)
 		slices.Reverse(found)
-		copy(rest.Data, b.Mul(true, false, 1, vectors, rest).Data)
-		copy(basis.Data, b.Mul(true, false, 1, vectors, basis).Data)
-		for i, v := range found {
-			if !last && i > 0 && v < resolved*top {
-				break
-			}
-			values[done] = max(v, 0)
-			done++
+		block := 1
+		for block < len(found) && (last || found[block] >= resolved*top) {
+			block++
 		}
+		turn := vectors.T()
+		if done+block >= n {
+			turn = turn.RowRange(0, block)
+		}
+		copy(rest.Data, b.Mul(false, false, 1, turn, rest).Data)
+		if u == nil {
+			u = turn
+		} else {
+			turned := b.Mul(false, false, 1, turn, u.RowRange(done, p))
+			u = u.RowRange(0, done+turned.Rows)
+			copy(u.RowRange(done, u.Rows).Data, turned.Data)
+		}
+		for _, v := range found[:block] {
+			values = append(values, max(v, 0))
+		}
+		done += block
 	}
 	return u, values, nil
 }
@@ -271,6 +297,12 @@ func symmetricEig(b linalg.Backend, m *linalg.Matrix) ([]float64, *linalg.Matrix
 		}
 	}
 	return b.SymEig(m)
+}
+
+// nth is the n-th largest of some numbers.
+func nth(v []float64, n int) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)-n]
 }
 
 func reverseColumns(m *linalg.Matrix) {

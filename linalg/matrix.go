@@ -84,10 +84,12 @@ func (m *Matrix) Some(rows, columns []int) *Matrix {
 func (m *Matrix) MaxAbs() float64 {
 	largest := 0.0
 	for _, v := range m.Data {
-		if math.IsNaN(v) {
-			return v
+		if v = math.Abs(v); !(v <= largest) {
+			if math.IsNaN(v) {
+				return v
+			}
+			largest = v
 		}
-		largest = max(largest, math.Abs(v))
 	}
 	return largest
 }

@@ -31,7 +31,7 @@ func (w *walk) effort(c *Choice) (sweep, solve float64) {
 	if w.left(c) != "" {
 		return sweep, 0
 	}
-	sweep += positions / float64(w.thin(s).Share()) * groups * (k*k/2 + k*o + o*o/2)
+	sweep += positions / float64(w.thin(s).Share()) * groups * (k*k/2 + k*o + o*o/2/heldEvery)
 	solve = ridged * k * k * k
 	if !c.single() {
 		solve += splitted * k * k * min(k, o)

@@ -9,7 +9,7 @@ type facts struct {
 	x    [][]float64      // E[x]
 	own  target           // what makes up for the site's own error
 	both target           // and for the shortcut's; own where there is none
-	ee   []*linalg.Matrix // E[e eᵀ] of both, [O, O]
+	ee   []*linalg.Matrix // E[e eᵀ] of both, [O, O]; nil but for the samples held out, which judge
 }
 
 // target has E[e xᵀ], [O, K], and E[e].
@@ -47,11 +47,13 @@ func (s *sums) means(part int) facts {
 	if s.short {
 		f.both.ex, f.both.e = p.both.Means(f.n)
 	}
-	f.ee, _ = p.ee.Means()
+	if part == 1 {
+		f.ee, _ = s.ee.Means()
+	}
 	return f
 }
 
-// merge returns the moments of both parts together. Unless a is to be kept, the largest of its numbers become theirs.
+// merge returns the moments of both parts together, but for those that judge. Unless a is to be kept, the largest of its numbers become theirs.
 func merge(a, b facts, keep bool) facts {
 	share := float64(b.n) / float64(max(a.n+b.n, 1))
 	matrices := func(x, y []*linalg.Matrix) []*linalg.Matrix {
@@ -70,7 +72,7 @@ func merge(a, b facts, keep bool) facts {
 	}
 	targets := func(x, y target) target { return target{matrices(x.ex, y.ex), vectors(x.e, y.e)} }
 	out := facts{
-		n: a.n + b.n, xx: a.xx, x: vectors(a.x, b.x), own: targets(a.own, b.own), both: targets(a.both, b.both), ee: matrices(a.ee, b.ee),
+		n: a.n + b.n, xx: a.xx, x: vectors(a.x, b.x), own: targets(a.own, b.own), both: targets(a.both, b.both),
 	}
 	if keep {
 		out.xx = matrices(a.xx, b.xx)

@@ -17,8 +17,8 @@ type problem struct {
 	base    []float64     // F, what the ridge pulls towards: W, or the fold of a narrower site
 	columns []int         // that its weights may use; nil for all
 	g       []*linalg.Matrix
-	shift   bool       // whether the site takes a bias
-	start   *remainder // on the samples held out, of the chain that there was
+	metric  decomp.Metric // of the outputs that a chain has: G, or what a narrower site has of it
+	shift   bool          // whether the site takes a bias
 }
 
 func (p *problem) candidates(short bool) []candidate {
@@ -87,14 +87,15 @@ func (p *problem) center(chain decomp.Chain, f facts, t target) error {
 	if !p.shift {
 		return nil
 	}
-	d, err := p.change(chain)
+	w, err := p.product(chain)
 	if err != nil {
 		return err
 	}
 	last.Shift = make([]float64, 0, p.kernel.Out)
-	for g := range d {
-		for i := range d[g].Rows {
-			last.Shift = append(last.Shift, t.e[g][i]-dot(d[g].Row(i), f.x[g]))
+	for g, plain := range groupsOf(p.kernel) {
+		now, before := w.times(g, f.x[g]), multiplied(plain, f.x[g])
+		for i, e := range t.e[g] {
+			last.Shift = append(last.Shift, e-(now[i]-before[i]))
 		}
 	}
 	return nil
@@ -131,15 +132,13 @@ func (p *problem) regress(f facts, t target, c candidate) (decomp.Chain, error) 
 	for _, s := range systems {
 		in = append(in, s.a)
 	}
+	metric := p.metric
+	metric.In = in
 	switch {
 	case p.choice.single():
 		return p.single(wanted.Weights), nil
 	case n == nil:
-		return p.choice.Method.Refit(p.backend, wanted, decomp.Metric{In: in, Out: p.g}, p.choice.Chain)
-	}
-	metric := decomp.Metric{In: in}
-	if g := p.weight(0); g != nil {
-		metric.Out = []*linalg.Matrix{g.Some(n.Out, n.Out)}
+		return p.choice.Method.Refit(p.backend, wanted, metric, p.choice.Chain)
 	}
 	chain, err := p.choice.Method.Refit(p.backend, wanted.Some(n.In).SomeRows(n.Out), metric, p.choice.Chain.Some(n.In, n.Out))
 	if err != nil {
@@ -172,109 +171,6 @@ func less(m *linalg.Matrix, a, b []float64) *linalg.Matrix {
 		}
 	}
 	return out
-}
-
-// change returns W' − W per group.
-func (p *problem) change(c decomp.Chain) ([]*linalg.Matrix, error) {
-	kernel, err := c.Compose(p.backend, p.kernel.Shape)
-	if err != nil {
-		return nil, err
-	}
-	rows, cols := p.kernel.Rows(), p.kernel.Cols()
-	var out []*linalg.Matrix
-	for g := range p.kernel.Groups {
-		m := linalg.New(rows, cols)
-		for i := range m.Data {
-			m.Data[i] = kernel.Weights[g*rows*cols+i] - p.kernel.Weights[g*rows*cols+i]
-		}
-		out = append(out, m)
-	}
-	return out, nil
-}
-
-// remainder is what a chain leaves of both targets before its shift, on some moments: with D = W' − W, E[e − Dx] of each group, and
-// tr G E[(e − Dx)(e − Dx)ᵀ].
-type remainder struct {
-	mean   [][]float64
-	square float64
-}
-
-// remainder of a chain; a nil one changes nothing.
-func (p *problem) remainder(f facts, c decomp.Chain) (*remainder, error) {
-	var d []*linalg.Matrix
-	if c != nil {
-		var err error
-		if d, err = p.change(c); err != nil {
-			return nil, err
-		}
-	}
-	out := &remainder{}
-	for g := range p.kernel.Groups {
-		out.square += weighed(f.ee[g], p.weight(g))
-		if d == nil {
-			out.mean = append(out.mean, f.both.e[g])
-			continue
-		}
-		mean := slices.Clone(f.both.e[g])
-		for i := range mean {
-			mean[i] -= dot(d[g].Row(i), f.x[g])
-		}
-		out.mean = append(out.mean, mean)
-		// (E[e xᵀ] − ½ D E[x xᵀ]) Dᵀ and its transpose are what D takes away.
-		half := p.backend.Mul(false, false, -0.5, d[g], f.xx[g])
-		accumulate(half.Data, f.both.ex[g].Data)
-		if m := p.weight(g); m == nil {
-			out.square -= 2 * dot(half.Data, d[g].Data)
-		} else {
-			out.square -= 2 * weighed(p.backend.Mul(false, true, 1, half, d[g]), m)
-		}
-	}
-	return out, nil
-}
-
-// left is the mean squared error tr G E[(e − Dx − s)(e − Dx − s)ᵀ] with the shift s, nil for none.
-func (p *problem) left(r *remainder, shift []float64) float64 {
-	total, rows := r.square, p.kernel.Rows()
-	for g, mean := range r.mean {
-		if shift == nil {
-			break
-		}
-		s := shift[g*rows : (g+1)*rows]
-		for i := range s {
-			total += p.weighted(g, i, s) * (s[i] - 2*mean[i])
-		}
-	}
-	return max(total, 0)
-}
-
-// weighted is row i of G times a vector.
-func (p *problem) weighted(g, i int, v []float64) float64 {
-	if m := p.weight(g); m != nil {
-		return dot(m.Row(i), v)
-	}
-	return v[i]
-}
-
-// judge returns the mean squared error under G of what a chain leaves of both targets, on the given moments.
-func (p *problem) judge(f facts, c decomp.Chain) (float64, error) {
-	r, err := p.remainder(f, c)
-	if err != nil {
-		return 0, err
-	}
-	return p.left(r, c[len(c)-1].Shift), nil
-}
-
-// energy is tr G W Cov(x) Wᵀ, the variance of what the site computes, or its mean square where it takes no bias.
-func (p *problem) energy(f facts) float64 {
-	k, total := p.kernel, 0.
-	for g, xx := range f.xx {
-		if p.shift {
-			xx = less(xx, f.x[g], f.x[g])
-		}
-		w := &linalg.Matrix{Rows: k.Rows(), Cols: k.Cols(), Data: k.Weights[g*k.Rows()*k.Cols() : (g+1)*k.Rows()*k.Cols()]}
-		total += weighed(p.backend.Mul(false, true, 1, p.backend.Mul(false, false, 1, w, xx), w), p.weight(g))
-	}
-	return max(total, math.SmallestNonzeroFloat64)
 }
 
 // weighed is tr G M, or tr M for nil.

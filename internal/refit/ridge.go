@@ -158,8 +158,8 @@ func (s system) roughly(backend linalg.Backend, ridge float64) (*linalg.Matrix, 
 	return out, nil
 }
 
-// shortlist leaves out what is not worth factoring. Factors take most of the time, and what they lose of W_ls
-// depends little on the ridge; so the ridges and targets are held against each other by W_ls as it is, and the best
+// shortlist leaves out what is not worth solving for exactly, nor factoring. Factors take most of the time, and what they lose of W_ls
+// depends little on the ridge; so the ridges and targets are held against each other by W_ls as it is, about, and the best
 // stays, beside those that keep the weights and have its target.
 func (w *walk) shortlist(ctx context.Context, st *stop, p *problem, fit, held facts, list []candidate) ([]candidate, error) {
 	var out, ridged []candidate
@@ -170,8 +170,8 @@ func (w *walk) shortlist(ctx context.Context, st *stop, p *problem, fit, held fa
 			out = append(out, c)
 		}
 	}
-	if p.choice.single() || len(ridged) <= 1 {
-		return list, nil // without factors, what is left of W_ls is all there is to know
+	if len(ridged) <= 1 {
+		return list, nil
 	}
 	left, err := w.compare(ctx, st, p, fit, held, ridged)
 	if err != nil {
@@ -197,7 +197,9 @@ func leading(others, ridged []candidate, left []float64) []candidate {
 // compare returns about what W_ls of each candidate leaves of the errors on the samples held out, +Inf where it cannot be solved for.
 // One system per ridge answers for all targets.
 func (w *walk) compare(ctx context.Context, st *stop, p *problem, fit, held facts, ridged []candidate) ([]float64, error) {
-	p, fit, held = p.sketch(fit, held)
+	if !p.choice.single() { // without factors, what is left of W_ls is all there is to know
+		p, fit, held = p.sketch(fit, held)
+	}
 	both := slices.ContainsFunc(ridged, func(c candidate) bool { return c.short })
 	targets := []target{fit.own}
 	if both {
@@ -205,6 +207,10 @@ func (w *walk) compare(ctx context.Context, st *stop, p *problem, fit, held fact
 	}
 	systems := p.systems(fit, targets...)
 	left := make([]float64, len(ridged))
+	var xx []rough
+	for g, m := range held.xx {
+		xx = append(xx, roughly(less(m, held.x[g], held.x[g])))
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(w.solvers(st))
 	for i, c := range ridged {
@@ -215,7 +221,7 @@ func (w *walk) compare(ctx context.Context, st *stop, p *problem, fit, held fact
 			return linalg.Until(ctx, p.backend, func(b linalg.Backend) error {
 				q := *p
 				q.backend = b
-				lefts, err := q.compare(fit, held, systems, targets, c.ridge)
+				lefts, err := q.compare(fit, held, xx, systems, targets, c.ridge)
 				for i, o := range ridged {
 					switch {
 					case o.ridge != c.ridge:
@@ -232,23 +238,78 @@ func (w *walk) compare(ctx context.Context, st *stop, p *problem, fit, held fact
 	return left, group.Wait()
 }
 
-// compare returns what is left of the errors by W_ls of each target.
-func (p *problem) compare(fit, held facts, systems []system, targets []target, ridge float64) ([]float64, error) {
+// compare returns what is left of the errors by W_ls of each target. The covariances xx
+// of the inputs held out are in float32, as W_ls is.
+func (p *problem) compare(fit, held facts, xx []rough, systems []system, targets []target, ridge float64) ([]float64, error) {
 	left := slices.Repeat([]float64{math.Inf(1)}, len(targets))
 	kernels, err := p.wanted(systems, ridge, system.roughly)
 	if unsolvable(err) {
 		return left, nil // the ridge may be too small for rounding
 	}
+	plain := groupsOf(p.kernel)
 	for i, kernel := range kernels {
-		chain := p.single(kernel.Weights)
-		if err := p.center(chain, fit, targets[i]); err != nil {
-			return left, err
+		left[i] = 0
+		for g, change := range groupsOf(kernel) {
+			for at, w := range plain[g].Data {
+				change.Data[at] -= w
+			}
+			left[i] += p.leftBy(change, fit, held, xx[g], targets[i], g)
 		}
-		if left[i], err = p.judge(held, chain); err != nil {
-			return left, err
-		}
+		left[i] = max(left[i], 0)
 	}
 	return left, err
+}
+
+// leftBy is what is left of a group's errors by a change D of its weights, tr G E[(e − Dx − s)(e − Dx − s)ᵀ] with the shift s that takes
+// the mean off those of a target.
+func (p *problem) leftBy(change *linalg.Matrix, fit, held facts, xx rough, t target, g int) float64 {
+	mean := multiplied(change, held.x[g])
+	crossed, felt := less(held.both.ex[g], held.both.e[g], held.x[g]), change
+	moved := xx.times(p.backend, change)
+	for i, v := range moved.Data {
+		crossed.Data[i] = v - 2*crossed.Data[i]
+	}
+	if m := p.weight(g); m != nil {
+		felt = p.backend.Mul(false, false, 1, m, change)
+	}
+	total := weighed(held.ee[g], p.weight(g)) - p.norm(g, held.both.e[g]) + dot(crossed.Data, felt.Data)
+	for i, e := range held.both.e[g] {
+		mean[i] = e - mean[i]
+	}
+	if p.shift {
+		for i, v := range multiplied(change, fit.x[g]) {
+			mean[i] -= t.e[g][i] - v
+		}
+	}
+	return total + p.norm(g, mean)
+}
+
+// rough is a matrix in float32, as shares of its largest number.
+type rough struct {
+	shares linalg.Block32
+	unit   float64
+}
+
+func roughly(m *linalg.Matrix) rough {
+	out := rough{linalg.NewBlock32(m.Rows, m.Cols), m.MaxAbs()}
+	if out.unit > 0 {
+		for i, v := range m.Data {
+			out.shares.Data[i] = float32(v / out.unit)
+		}
+	}
+	return out
+}
+
+// times is a product of m and the matrix.
+func (r rough) times(b linalg.Backend, m *linalg.Matrix) *linalg.Matrix {
+	by := roughly(m)
+	product := linalg.NewBlock32(m.Rows, r.shares.Cols)
+	b.GemmAdd32(false, false, by.shares, r.shares, product)
+	out := linalg.New(product.Rows, product.Cols)
+	for i, v := range product.Data {
+		out.Data[i] = float64(v) * by.unit * r.unit
+	}
+	return out
 }
 
 // sketched is how many random combinations of a group's outputs tell one ridge from another.
@@ -309,7 +370,8 @@ func (p *problem) sketchFacts(by []*linalg.Matrix, f facts) facts {
 	}
 	out := f
 	out.own, out.both, out.ee = targets(f.own), targets(f.both), nil
-	for g, m := range by {
+	for g := range f.ee {
+		m := by[g]
 		out.ee = append(out.ee, p.backend.Mul(false, true, 1, p.backend.Mul(false, false, 1, m, f.ee[g]), m))
 	}
 	return out

@@ -95,7 +95,11 @@ func TestSketch(t *testing.T) {
 					fit, held facts
 					to        *[]float64
 				}{{p, fit, held, &want}, {small, sFit, sHeld, &got}} {
-					left, err := by.p.compare(by.fit, by.held, by.p.systems(by.fit, by.fit.own), []target{by.fit.own}, ridge)
+					var xx []rough
+					for g, m := range by.held.xx {
+						xx = append(xx, roughly(less(m, by.held.x[g], by.held.x[g])))
+					}
+					left, err := by.p.compare(by.fit, by.held, xx, by.p.systems(by.fit, by.fit.own), []target{by.fit.own}, ridge)
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -37,31 +37,22 @@ func (w *walk) solve(ctx context.Context, st *stop, out *Outcome) error {
 	}
 	for _, f := range []facts{fit, held} {
 		for g := range f.xx {
-			if err := errors.Join(f.xx[g].Check(), f.both.ex[g].Check(), f.ee[g].Check()); err != nil {
+			if err := errors.Join(f.xx[g].Check(), f.both.ex[g].Check(), held.ee[g].Check()); err != nil {
 				out.Why = fmt.Sprintf("what it reads or is short of is not finite: %v", err)
 				return nil
 			}
 		}
 	}
-	start := st.choice.Chain
-	if p.start, err = p.remainder(held, start); err != nil {
+	judged, list, err := w.begun(ctx, st, p, fit, held)
+	if err != nil {
 		return err
 	}
-	var shift []float64
-	if start != nil {
-		shift = start[len(start)-1].Shift
-	}
-	before := p.left(p.start, shift)
-	energy := p.energy(held)
+	before, energy := p.left(judged.start, shiftOf(st.choice.Chain)), judged.energy
 	out.Before, out.After = before/energy, before/energy
 	if !(before > negligible*energy) {
 		return nil
 	}
-	list, err := w.shortlist(ctx, st, p, fit, held, p.candidates(st.sums.short))
-	if err != nil {
-		return err
-	}
-	after, chains, err := w.try(ctx, st, p, fit, held, list)
+	after, chains, err := w.try(ctx, st, p, fit, judged, list)
 	if err != nil {
 		return err
 	}
@@ -75,7 +66,7 @@ func (w *walk) solve(ctx context.Context, st *stop, out *Outcome) error {
 		return nil
 	}
 	all := w.together(st, fit, held)
-	fit, held = facts{}, facts{}
+	fit, held, judged = facts{}, facts{}, nil
 	chain, err := p.from(chains[best]).fit(ctx, all, list[best])
 	if unsolvable(err) {
 		return nil
@@ -86,6 +77,36 @@ func (w *walk) solve(ctx context.Context, st *stop, out *Outcome) error {
 	out.Chain, out.Kept, out.After = chain, true, after[best]/energy
 	out.Shortcut, out.Ridge = list[best].short, list[best].ridge
 	return nil
+}
+
+// begun finds, side by side, what chains are judged by and the candidates that are worth their factors.
+func (w *walk) begun(ctx context.Context, st *stop, p *problem, fit, held facts) (judged *judgement, list []candidate, err error) {
+	group, within := errgroup.WithContext(ctx)
+	group.SetLimit(w.solvers(st))
+	group.Go(func() error {
+		return linalg.Until(within, p.backend, func(b linalg.Backend) error {
+			q := *p
+			q.backend = b
+			var err error
+			judged, err = q.judgement(held)
+			return err
+		})
+	})
+	group.Go(func() error {
+		var err error
+		list, err = w.shortlist(within, st, p, fit, held, p.candidates(st.sums.short))
+		return err
+	})
+	err = group.Wait()
+	return judged, list, err
+}
+
+// shiftOf is the shift of a chain, nil where there is none.
+func shiftOf(c decomp.Chain) []float64 {
+	if c == nil {
+		return nil
+	}
+	return c[len(c)-1].Shift
 }
 
 // together merges what a site was judged by. Where the next site does not read the same columns, nothing else holds the moments of the
@@ -103,7 +124,7 @@ func (w *walk) together(st *stop, fit, held facts) facts {
 
 // try returns what each candidate, fitted on the one part of the samples, leaves of the errors on the other, +Inf
 // for one that cannot be solved for; and what they are.
-func (w *walk) try(ctx context.Context, st *stop, p *problem, fit, held facts, list []candidate) (after []float64, chains []decomp.Chain, err error) {
+func (w *walk) try(ctx context.Context, st *stop, p *problem, fit facts, judged *judgement, list []candidate) (after []float64, chains []decomp.Chain, err error) {
 	after, chains = make([]float64, len(list)), make([]decomp.Chain, len(list))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(w.solvers(st))
@@ -116,7 +137,7 @@ func (w *walk) try(ctx context.Context, st *stop, p *problem, fit, held facts, l
 			}
 			if err == nil {
 				chains[i] = chain
-				after[i], err = p.tried(held, c, chain)
+				after[i], err = p.tried(judged, c, chain)
 			}
 			return errors.Join(err, ctx.Err())
 		})
@@ -125,11 +146,11 @@ func (w *walk) try(ctx context.Context, st *stop, p *problem, fit, held facts, l
 }
 
 // tried judges the chain of a candidate. That of one that only shifts the output is the one that there was.
-func (p *problem) tried(held facts, c candidate, chain decomp.Chain) (float64, error) {
+func (p *problem) tried(judged *judgement, c candidate, chain decomp.Chain) (float64, error) {
 	if !c.fit {
-		return p.left(p.start, chain[len(chain)-1].Shift), nil
+		return p.left(judged.start, shiftOf(chain)), nil
 	}
-	return p.judge(held, chain)
+	return p.judge(judged, chain)
 }
 
 // unsolvable tells whether an error says that a candidate's numbers have no answer.
@@ -167,5 +188,10 @@ func (w *walk) problem(st *stop) (*problem, error) {
 	if p.g == nil {
 		p.g = st.site.OutputMetric()
 	}
+	p.metric.Out = p.g
+	if n := st.choice.Narrow; n != nil && p.weight(0) != nil {
+		p.metric.Out = []*linalg.Matrix{p.g[0].Some(n.Out, n.Out)}
+	}
+	p.metric = p.metric.Remembering()
 	return p, nil
 }

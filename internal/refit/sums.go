@@ -28,8 +28,9 @@ type sums struct {
 	turns  ordered.Turns
 	short  bool // whether there is a shortcut
 	inputs *inputMoments
-	pilot  *moments.Pilot // of the errors that are judged by
-	parts  [2]sumPart     // fit, held out
+	pilot  *moments.Pilot  // of the errors that are judged by
+	parts  [2]sumPart      // fit, held out
+	ee     *moments.Inputs // of the errors that are judged by, on the samples held out: both, or own where there is no shortcut
 }
 
 // inputMoments are the moments of a site's input columns. Sites that cut the same value in the same way share them.
@@ -44,7 +45,6 @@ type inputMoments struct {
 // sumPart has the sums that belong to a site's errors.
 type sumPart struct {
 	own, both *moments.Errors
-	ee        *moments.Inputs // of the errors that are judged by: both, or own where there is no shortcut
 }
 
 func newInputMoments(c *Choice) *inputMoments {
@@ -57,11 +57,11 @@ func newInputMoments(c *Choice) *inputMoments {
 
 func newSums(s *rewrite.Site, inputs *inputMoments, short bool) *sums {
 	k, out := s.Kernel, &sums{inputs: inputs, short: short, pilot: moments.NewPilot()}
+	out.ee = moments.NewInputs(k.Groups, k.Rows(), out.pilot)
 	for i := range out.parts {
 		out.parts[i] = sumPart{
 			own:  moments.NewErrors(k.Groups, k.Rows(), k.Cols(), inputs.pilot),
 			both: moments.NewErrors(k.Groups, k.Rows(), k.Cols(), inputs.pilot),
-			ee:   moments.NewInputs(k.Groups, k.Rows(), out.pilot),
 		}
 	}
 	return out
@@ -84,6 +84,7 @@ func (s *sums) add(ctx context.Context, w *worker, run int, held bool, seen obse
 	if s.short {
 		judged = seen.both
 	}
+	squares := held && judged != nil
 	if run == 0 {
 		s.setPilots(seen, judged, reuse)
 	}
@@ -109,8 +110,8 @@ func (s *sums) add(ctx context.Context, w *worker, run int, held bool, seen obse
 	if errs != nil {
 		moments.RunErrors(w.backend, errs, l.xy, l.nxy, l.y, l.ny, values, off, seen.roots, parts, &w.scratch)
 	}
-	if judged != nil {
-		part.ee.Run(w.backend, l.y, s.pilot.Off(l.y, judged, l.ny, seen.roots, &w.errorsOff), l.ny, seen.roots, &w.ee, &w.scratch)
+	if squares {
+		s.ee.Run(w.backend, l.y, s.pilot.Off(l.y, judged, l.ny, seen.roots, &w.errorsOff), l.ny, seen.roots, &w.ee, &w.scratch)
 	}
 	return s.turns.Do(ctx, run, func() {
 		if !reuse {
@@ -122,8 +123,8 @@ func (s *sums) add(ctx context.Context, w *worker, run int, held bool, seen obse
 		if s.short {
 			part.both.Add(&w.both)
 		}
-		if judged != nil {
-			part.ee.Add(&w.ee)
+		if squares {
+			s.ee.Add(&w.ee)
 		}
 	})
 }
