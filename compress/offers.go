@@ -20,6 +20,8 @@ type Offers struct {
 	Corrections []Correction
 	// AnyRank says that ranks need not fit blocks of channels any more, because no target can be met with those that do.
 	AnyRank bool
+	// HalfBlocks says that widths need only fill halves of blocks, because they would lose too much otherwise.
+	HalfBlocks bool
 
 	// weights are those of the outputs, by which all have the same share.
 	weights map[string]float64
