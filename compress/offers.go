@@ -16,7 +16,7 @@ import (
 type Offers struct {
 	// Calibration says what losses are measured on, nil where that is the weights alone.
 	Calibration *Calibration
-	// Corrections are measurements that losses were corrected by; nil where nothing was measured, which is done once.
+	// Corrections are measurements that losses were corrected by; nil where nothing was measured. Of each site and axis there is one at most.
 	Corrections []Correction
 	// AnyRank says that ranks need not fit blocks of channels any more, because no target can be met with those that do.
 	AnyRank bool
