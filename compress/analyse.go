@@ -54,6 +54,7 @@ type Analysis struct {
 	wanted  int64              // the least limit under which none would be
 
 	excluded map[graph.Node]string // sites that the caller leaves alone, with the reasons
+	hidden   []*rewrite.Hidden     // of Axes, where without samples weights tell what their readers see
 	tally    *rewrite.Tally        // of Axes, nil without any
 	uncut    need                  // what it counts with all units
 	forecast *forecast             // of what sites take in time; nil where that is not asked for

@@ -36,20 +36,20 @@ func (a *Analysis) findAxes(sites []rewrite.Site, skips []rewrite.Skip) ([]rewri
 	for _, f := range fixed {
 		a.Whole = append(a.Whole, WholeAxis{Name: f.Site.Name, Units: f.Channels, Reason: f.Reason})
 	}
-	all, _, err := rewrite.Linear(a.model, a.Shapes)
-	if err != nil {
-		return nil, nil, err
-	}
+	sites = slices.Clone(sites)
 	wanted := map[graph.Node]bool{}
 	for i := range sites {
 		wanted[sites[i].Node] = true
 	}
 	for i := range list {
 		for _, p := range list[i].Readers {
+			if !wanted[p.Site.Node] {
+				sites = append(sites, *p.Site)
+			}
 			wanted[p.Site.Node] = true
 		}
 	}
-	sites = slices.DeleteFunc(all, func(s rewrite.Site) bool { return !wanted[s.Node] })
+	slices.SortStableFunc(sites, func(s, t rewrite.Site) int { return s.Index - t.Index })
 	return sites, slices.DeleteFunc(skips, func(s rewrite.Skip) bool { return wanted[s.Node] }), nil
 }
 
@@ -75,12 +75,12 @@ func (a *Analysis) told(o Options) *Analysis {
 		return a
 	}
 	next := *a
-	next.Axes, next.Whole = nil, slices.Clone(a.Whole)
+	next.Axes, next.hidden, next.Whole = nil, nil, slices.Clone(a.Whole)
 	for _, axis := range a.Axes {
-		if _, why := axis.Hidden(); why != "" {
+		if h, why := axis.Hidden(); why != "" {
 			next.Whole = append(next.Whole, WholeAxis{axis.Name, axis.Units, "without samples " + why})
 		} else {
-			next.Axes = append(next.Axes, axis)
+			next.Axes, next.hidden = append(next.Axes, axis), append(next.hidden, h)
 		}
 	}
 	return &next

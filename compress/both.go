@@ -55,30 +55,23 @@ func (q *quest) chooseBoth(ctx context.Context, of *Offers) (*Choice, error) {
 	return best, nil
 }
 
-// survey chooses widths and the coarse ranks of chains, of which those are factored that chains alone would need.
-func (q *quest) survey(ctx context.Context, of *Offers) (s standing, err error) {
-	err = q.env.stage(ctx, "search", func(st *stage) (err error) {
-		var within bool
-		if s, within, err = q.surveyed(ctx, st, of); err != nil || within || !q.blocked(s.offers) {
-			return err
-		}
-		s, _, err = q.surveyed(ctx, st, q.unblocked(s.offers))
-		return err
-	})
-	return s, err
+// survey chooses widths and the coarse ranks of chains.
+func (q *quest) survey(ctx context.Context, of *Offers) (standing, error) {
+	return q.inBlocks(ctx, of, q.surveyed)
 }
 
-// surveyed is survey with the ranks that are offered. Where none of them meet the bounds, the standing says by how much.
-func (q *quest) surveyed(ctx context.Context, st *stage, of *Offers) (standing, bool, error) {
+// surveyed is survey with the ranks and widths that are offered, of which those ranks are factored that chains alone would need. Where
+// none of them meet the bounds, the standing says by how much.
+func (q *quest) surveyed(ctx context.Context, st *stage, of *Offers) (standing, error) {
 	s, err := q.settle(ctx, st, of.chainsAlone(), nearHull)
 	if err != nil {
-		return s, false, err
+		return s, err
 	}
 	s.offers = s.offers.withAxes(of)
 	j := q.jointly(s.offers)
 	points, within, err := j.choose()
 	if err != nil {
-		return s, false, err
+		return s, err
 	}
 	p := points[0]
 	s = standing{offers: s.offers, ladders: j.ladders, stated: j.stated, widths: j.at(p.widths)}
@@ -89,7 +82,7 @@ func (q *quest) surveyed(ctx context.Context, st *stage, of *Offers) (standing, 
 		}
 	}
 	if within {
-		return s, true, nil
+		return s, nil
 	}
 	b := 0
 	for p.costs[b] <= j.limits[b] {
@@ -98,7 +91,7 @@ func (q *quest) surveyed(ctx context.Context, st *stage, of *Offers) (standing, 
 	budgets := j.budgets()
 	rest := j.limits[b] - budgets[b].Limit // what is not up to sites
 	s.refuse(&search.InfeasibleError{Budget: string(q.bounds[b].Resource), Limit: j.limits[b] - rest, Reachable: p.costs[b] - rest}, budgets)
-	return s, false, nil
+	return s, nil
 }
 
 // beside chooses the chains beside axes of such widths, finely.

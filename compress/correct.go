@@ -19,11 +19,15 @@ const (
 	correctedLadders = 8   // that are measured: those of the largest losses
 	correctedSamples = 128 // they are measured on; of fewer than 1,024 that calibrate, an eighth of these
 	fewestCorrected  = 64  // but no fewer than so many, unless the model takes long
-	// mostCorrectedMACs bounds the multiply-adds of all that is run to correct losses, down to leastCorrected samples: of large models these
+	// mostCorrectedMACs bounds the multiply-adds of all that is run to correct losses at once, down to leastCorrected samples: of large models these
 	// runs would take as long as all of calibration.
 	mostCorrectedMACs = 2e12
 	leastCorrected    = 16
 	mostCorrection    = 16 // up or down: what lies beyond is chance, or no matter of scale
+	// remeasured is how often the choice is made again, as long as it has axes whose losses were not measured: those of narrower axes are
+	// wrong by much that is not common to them, since what a channel's absence changes is alike at many positions, so that a choice
+	// among some that were measured takes others.
+	remeasured = 4
 	// telling is the share of the whole loss below which that of an axis is not measured: of units that are as good as dead it
 	// tells nothing of the others.
 	telling = 1e-3
@@ -54,16 +58,16 @@ func (o Options) corrects() bool {
 	return slices.ContainsFunc(search.Methods(), func(m search.Method) bool { return m.Name == o.Search && m.Corrects })
 }
 
-// measures tells whether losses are to be measured: not where there is no choice, where it was done before, or is not wanted.
+// measures tells whether losses are to be measured: not where there is no choice, or it is not wanted.
 func (q *quest) measures(s *standing) bool {
-	return s.unmet == nil && q.o.corrects() && q.o.Source != nil && s.offers.Corrections == nil
+	return s.unmet == nil && q.o.corrects() && q.o.Source != nil
 }
 
 // doubtful returns the ladders whose losses are worth a measurement: of those that the
 // choice replaces by factors, where losses are changes of the outputs and what the sites read is known well enough for
-// the samples that it is known from to judge, the ones of the largest losses.
+// the samples that it is known from to judge, the ones of the largest losses. Where some were measured before, there are none.
 func (q *quest) doubtful(s *standing) []int {
-	if !q.measures(s) {
+	if !q.measures(s) || s.offers.Corrections != nil {
 		return nil
 	}
 	var out []int
@@ -80,7 +84,7 @@ func (q *quest) doubtful(s *standing) []int {
 	return out[:min(len(out), correctedLadders)]
 }
 
-// doubtfulAxes are the axes of which that is so.
+// doubtfulAxes are the axes of which that is so, and which were not measured before.
 func (q *quest) doubtfulAxes(s *standing) []int {
 	if !q.measures(s) {
 		return nil
@@ -92,7 +96,7 @@ func (q *quest) doubtfulAxes(s *standing) []int {
 			o := &s.offers.sites[q.a.numbered(p.Site)]
 			return !o.sensitive || o.noise > measurable
 		})
-		if !guessed && loss(i) > telling*s.plan.Loss {
+		if !guessed && !s.offers.axes[i].measured(s.offers.Corrections) && loss(i) > telling*s.plan.Loss {
 			out = append(out, i)
 		}
 	}
@@ -101,8 +105,8 @@ func (q *quest) doubtfulAxes(s *standing) []int {
 }
 
 // correct measures what the outputs really do when one ladder alone is at its chosen rung, or one axis at its width,
-// one after the other, and gives the offers whose losses are rescaled by that. It is done once in a run, however often the
-// search is.
+// one after the other, and gives the offers whose losses are rescaled by that. Each is measured once in a run, however often the
+// search is made.
 func (q *quest) correct(ctx context.Context, st *stage, s *standing, doubtful, axes []int) (*Offers, error) {
 	lib, err := q.env.need("measuring the change of the outputs")
 	if err != nil {
@@ -162,14 +166,27 @@ func correctable(samples, models int, macs int64) int {
 	return min(n, samples)
 }
 
-// corrected are the offers with the losses of all sites corrected by what was measured.
+// corrected are the offers with the losses of all sites and axes corrected by what was measured, and of axes by what was measured before.
 func (of *Offers) corrected(list []Correction) *Offers {
 	next := *of
-	if next.Corrections = list; len(list) == 0 {
+	first := of.Corrections == nil
+	if next.Corrections = slices.Concat(of.Corrections, list); next.Corrections == nil {
+		next.Corrections = []Correction{}
+	}
+	if len(list) == 0 {
 		return &next
 	}
+	if list = next.Corrections; first {
+		next.correctSites(list)
+	}
+	next.correctAxes(list)
+	return &next
+}
+
+// correctSites corrects the losses of sites.
+func (of *Offers) correctSites(list []Correction) {
 	common := median(list)
-	next.sites = slices.Clone(of.sites)
+	next := slices.Clone(of.sites)
 	for k, o := range of.sites {
 		ratio := common
 		for _, c := range list {
@@ -178,20 +195,30 @@ func (of *Offers) corrected(list []Correction) *Offers {
 			}
 		}
 		if o.sensitive {
-			next.sites[k] = o.rescaled(ratio)
+			next[k] = o.rescaled(ratio)
 		}
 	}
-	next.axes = slices.Clone(of.axes)
-	for i := range next.axes {
-		ratio := common
+	of.sites = next
+}
+
+// correctAxes corrects the losses of axes.
+func (of *Offers) correctAxes(list []Correction) {
+	common := median(list)
+	next := slices.Clone(of.axes)
+	for i := range next {
+		next[i].ratio = common
 		for _, c := range list {
-			if c.Axis == next.axes[i].axis.Name {
-				ratio = c.Ratio
+			if c.Axis == next[i].axis.Name {
+				next[i].ratio = c.Ratio
 			}
 		}
-		next.axes[i].ratio *= ratio
 	}
-	return &next
+	of.axes = next
+}
+
+// measured tells whether a correction is of the axis.
+func (o *axisOffer) measured(list []Correction) bool {
+	return slices.ContainsFunc(list, func(c Correction) bool { return c.Axis == o.axis.Name })
 }
 
 // median is that of the ratios; of an even number, the geometric mean of the two in the middle.
@@ -249,9 +276,9 @@ func (l *ladder) predicted(rung []option) Correction {
 	return c
 }
 
-// predicted is what a width is to change.
+// predicted is what a width is to change by its loss as it was found.
 func (o *axisOffer) predicted(width int) Correction {
-	c := Correction{Axis: o.axis.Name, Method: Width, Rank: decomp.Rank{width}, Predicted: o.loss(width)}
+	c := Correction{Axis: o.axis.Name, Method: Width, Rank: decomp.Rank{width}, Predicted: o.losses[width]}
 	for _, p := range o.axis.Readers {
 		c.Sites = append(c.Sites, p.Site.Name)
 	}

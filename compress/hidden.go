@@ -13,16 +13,12 @@ import (
 // hidden are what takes the place of calibration at readers of axes where there are no samples: what they would see if what the
 // producers read were white, so that near-equal units are merged. It has the zero value for other sites.
 func (f *factoring) hidden() ([]calib.Stats, error) {
-	if len(f.a.Axes) == 0 {
+	if len(f.a.hidden) == 0 {
 		return nil, nil
 	}
 	out := make([]calib.Stats, len(f.a.Sites))
-	for i := range f.a.Axes {
+	for i, h := range f.a.hidden {
 		axis := &f.a.Axes[i]
-		h, why := axis.Hidden()
-		if why != "" {
-			continue // it is none of those that may become narrower
-		}
 		cov, mean, err := f.sums(axis, h)
 		if err != nil {
 			return nil, fmt.Errorf("%s: axis %q: %w", f.a.model.Path, axis.Name, err)

@@ -16,10 +16,12 @@ import (
 type Offers struct {
 	// Calibration says what losses are measured on, nil where that is the weights alone.
 	Calibration *Calibration
-	// Corrections are measurements that losses were corrected by; nil where nothing was measured, which is done once.
+	// Corrections are measurements that losses were corrected by; nil where nothing was measured. Of each site and axis there is one at most.
 	Corrections []Correction
 	// AnyRank says that ranks need not fit blocks of channels any more, because no target can be met with those that do.
 	AnyRank bool
+	// HalfBlocks says that widths need only fill halves of blocks, because they would lose too much otherwise.
+	HalfBlocks bool
 
 	// weights are those of the outputs, by which all have the same share.
 	weights map[string]float64

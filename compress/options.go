@@ -180,13 +180,16 @@ func (o Options) check() error {
 // block is how many channels runtimes compute at once at most.
 const block = 16
 
+// channels is how many of these are computed at once.
+func (o Options) channels() int { return cmp.Or(o.block, block) }
+
 // manyBlocks is from how many blocks on, on both sides, the ranks of a matrix fill blocks where a purpose asks for blocks.
 const manyBlocks = 8
 
 // multiple is what the ranks at a kernel are multiples of. The channels that a convolution reads need not fill blocks: those of
 // an image do not, and what it writes is in blocks all the same, unless its rank keeps the layout from that.
 func (o Options) multiple(s decomp.Shape) int {
-	channels := cmp.Or(o.block, block)
+	channels := o.channels()
 	switch {
 	case o.RankMultiple > 0:
 		return o.RankMultiple
@@ -200,7 +203,7 @@ func (o Options) multiple(s decomp.Shape) int {
 
 // widthMultiple is what the widths of an axis are multiples of: half a block where two whole ones would leave next to no choice.
 func (o Options) widthMultiple(units int) int {
-	channels := cmp.Or(o.block, block)
+	channels := o.channels()
 	switch {
 	case o.RankMultiple > 0:
 		return o.RankMultiple

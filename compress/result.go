@@ -135,7 +135,7 @@ type PlanSummary struct {
 	// BesideWidths says that Bound is the least of ranks beside the widths that were chosen: of other widths nothing is known.
 	BesideWidths bool `json:"beside_widths,omitempty"`
 	// Corrections are measurements by which losses were corrected before the final
-	// choice, the largest prediction first. Absent where there were none.
+	// choice, of those made together the largest prediction first. Absent where there were none.
 	Corrections []Correction `json:"corrections,omitempty"`
 }
 

@@ -45,7 +45,7 @@ func (q *quest) weave(of *Offers) *weaving {
 	for i := range of.axes {
 		o := &of.axes[i]
 		w.names = append(w.names, o.axis.Name)
-		w.widths = append(w.widths, o.widths(q.o, of.AnyRank))
+		w.widths = append(w.widths, of.widths(i, q.o))
 		var losses []float64
 		for _, k := range w.widths[i] {
 			losses = append(losses, o.loss(k))

@@ -31,16 +31,22 @@ type axisOffer struct {
 	turn *turning
 }
 
-// widths are those on offer, ascending, the last all units. With any, they need not fill blocks.
-func (o *axisOffer) widths(opts Options, any bool) []int {
+// widths are those on offer at an axis, ascending, the last all units.
+func (of *Offers) widths(axis int, opts Options) []int {
+	o := &of.axes[axis]
 	units := o.axis.Units
 	if o.order == nil {
 		return []int{units}
 	}
 	step := opts.widthMultiple(units)
 	switch {
-	case any:
+	case of.AnyRank:
 		step = 1
+	case of.HalfBlocks:
+		step = min(step, opts.channels()/2)
+	}
+	switch {
+	case of.AnyRank:
 	case o.turn != nil && opts.RankMultiple == 0:
 		step = min(step, block/2) // each head loses so many
 	case len(o.axis.Products) > 0 && opts.RankMultiple == 0:

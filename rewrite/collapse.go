@@ -97,7 +97,7 @@ func (c *collapser) collapse(x expanded) bool {
 		return false
 	}
 	node := x.node
-	if len(swap) > 0 || c.narrower(x, found) {
+	if len(swap) > 0 || c.narrower(x, found) || c.fewer(x) {
 		s := node.Spec()
 		s.Attrs = c.scaled(x, found)
 		for i, v := range s.Inputs {
@@ -122,8 +122,13 @@ func (c *collapser) collapse(x expanded) bool {
 		}
 	}
 	for _, n := range found {
-		if v := n.Input(1); n.Op() == "Reshape" && c.uses[v] == 0 {
-			c.free[v] = true // a shape that was made for a narrower body
+		if n.Op() != "Reshape" && n.Op() != "Slice" {
+			continue
+		}
+		for _, v := range n.Inputs()[1:] {
+			if c.uses[v] == 0 {
+				c.free[v] = true // a shape, or bounds, that were made for a narrower body
+			}
 		}
 	}
 	return true

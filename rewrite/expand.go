@@ -26,6 +26,7 @@ type expanded struct {
 	body      []graph.Node
 	constants []onnxio.Tensor // parts of constants that the node reads
 	channels  int             // of each head of queries of a MultiHeadAttention
+	pairs     int             // of channels that a rotary embedding turns
 	cone      []graph.Node    // where a weight takes the place of what computes it: that, node the last of it
 }
 
@@ -146,6 +147,11 @@ func (e *expander) body(n graph.Node) (expanded, error) {
 	x.body, x.constants = e.fold(nodes, n.Outputs())
 	if shape, ok := e.shapes.Of(n.Input(0)); ok && n.Op() == multiHead && len(shape) == 3 {
 		x.channels = shape[2] / max(n.Int("num_heads", 1), 1)
+	}
+	if tables := angles(n); tables != nil {
+		if shape, ok := e.shapes.Of(n.Input(tables[0])); ok && len(shape) > 0 {
+			x.pairs = shape[len(shape)-1]
+		}
 	}
 	return x, nil
 }

@@ -3,6 +3,7 @@ package rewrite_test
 import (
 	"bytes"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -279,6 +280,119 @@ func TestCollapseNarrowHeads(t *testing.T) {
 			t.Errorf("nothing reads %q", w.Name())
 		}
 	}
+}
+
+// A rotary embedding whose heads have become narrower is one node again, which turns the pairs of channels that are left.
+func TestCollapseNarrowRotary(t *testing.T) {
+	lib := orttest.Open(t)
+	for _, c := range []struct {
+		name        string
+		op          string
+		interleaved int
+		heads       bool // whether it reads heads, and not all channels side by side
+		turned      int  // of the 8 channels of each head
+		kept        []int
+	}{
+		{"all", "com.microsoft::RotaryEmbedding", 0, false, 8, []int{0, 2, 3}},
+		{"neighbours", "com.microsoft::RotaryEmbedding", 1, false, 8, []int{1, 3}},
+		{"heads", "com.microsoft::RotaryEmbedding", 0, true, 8, []int{0, 3}},
+		{"some", "com.microsoft::RotaryEmbedding", 0, false, 4, []int{1}},
+		{"onnx", "RotaryEmbedding", 0, false, 8, []int{0, 2, 3}},
+		{"onnx some heads", "RotaryEmbedding", 1, true, 4, []int{1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := turning(t, c.op, c.interleaved, c.heads, c.turned)
+			defer m.Close()
+			x := expanded(t, m)
+			if have := operators(x.Model); have[c.op] != 0 {
+				t.Fatalf("not expanded: %v", have)
+			}
+			axes, _, err := rewrite.Axes(x.Model, shapes.Infer(x.Model, map[string][]int{"x": {2, 6, 32}}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var list []rewrite.Narrowing
+			for i := range axes {
+				if a := &axes[i]; len(a.Products) > 0 && a.Units == c.turned/2 {
+					list = append(list, rewrite.Narrowing{Axis: a, Keep: c.kept})
+				}
+			}
+			if len(list) != 1 {
+				t.Fatalf("%d axes of pairs in %d, want one", len(list), len(axes))
+			}
+			narrow, err := rewrite.Narrow(x.Model, list, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			inputs := fusedInputs()
+			inputs["positions"] = tensor.FromInt64([]int{2, 6}, []int64{0, 1, 2, 3, 4, 5, 3, 1, 4, 1, 5, 9})
+			want := execute(t, lib, narrow, inputs)
+			small, err := x.Collapse(narrow)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer small.Close()
+			compare(t, want, execute(t, lib, small, inputs))
+			if have, had := operators(small), operators(m); !maps.Equal(have, had) {
+				t.Errorf("%v became %v", had, have)
+			}
+			if have, had := len(graph.Of(small).Initializers()), len(graph.Of(m).Initializers()); have != had {
+				t.Errorf("%d constants became %d", had, have)
+			}
+		})
+	}
+}
+
+// turning is a layer of attention over rows "x" [2,6,32] whose queries and keys, two heads of 8 channels, an operator turns.
+func turning(t *testing.T, op string, interleaved int, heads bool, turned int) *onnxio.Model {
+	t.Helper()
+	opset := int64(17)
+	if op == "RotaryEmbedding" {
+		opset = 23
+	}
+	b := testmodels.NewBuilder(7, opset, 8).Import("com.microsoft", 1)
+	x, positions := b.Input("x", tensor.Float32, 2, 6, 32), b.Input("positions", tensor.Int64, 2, 6)
+	angles := make([]float64, 10*turned/2)
+	for i := range angles {
+		angles[i] = float64(i/(turned/2)) * math.Pow(0.3, float64(i%(turned/2)))
+	}
+	table := func(name string, of func(float64) float64) string {
+		values := make([]float64, len(angles))
+		for i, v := range angles {
+			values[i] = of(v)
+		}
+		return b.Tensor(name, tensor.Float32, []int{10, turned / 2}, values)
+	}
+	cos, sin := table("cos", math.Cos), table("sin", math.Sin)
+	attrs := []graph.Attr{graph.Int("interleaved", interleaved), graph.Int("num_heads", 2)}
+	if turned < 8 {
+		attrs = append(attrs, graph.Int("rotary_embedding_dim", turned))
+	}
+	turn := func(name string, perm ...int) string {
+		y := b.Linear(x, 32, 16, true)
+		split := func(y string, perm ...int) string {
+			y = b.Node("Reshape", []string{y, b.Ints(name+"_heads", 0, 0, 2, 8)})
+			return b.Node("Transpose", []string{y}, graph.Ints("perm", perm...))
+		}
+		if heads {
+			y = split(y, 0, 2, 1, 3)
+		}
+		inputs := []string{y, positions, cos, sin}
+		if op == "RotaryEmbedding" {
+			inputs = []string{y, cos, sin, positions}
+		}
+		if y = b.Node(op, inputs, attrs...); !heads {
+			return split(y, perm...)
+		}
+		if slices.Equal(perm, []int{0, 2, 1, 3}) {
+			return y
+		}
+		return b.Node("Transpose", []string{y}, graph.Ints("perm", 0, 1, 3, 2))
+	}
+	scores := b.Node("MatMul", []string{turn("q", 0, 2, 1, 3), turn("k", 0, 2, 3, 1)})
+	b.Node("Softmax", []string{scores})
+	b.Output(b.Rename("y"), tensor.Float32, 2, 2, 6, 6)
+	return testkit.Built(t, b)
 }
 
 // Layers that share the packed weights of an attention share the parts of them.

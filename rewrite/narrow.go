@@ -44,7 +44,7 @@ func Left(s *Site, list []Narrowing) []int {
 }
 
 // LeftOut returns the output channels of a site that stay when axes are narrowed, ascending: those that it computes for none of
-// them, or for a unit that is kept. Of a convolution in groups between producers and readers, these are the groups' that stay.
+// them, or for a unit that is kept, as a producer or on the way from one, such as a table of angles. Of a convolution in groups between producers and readers, these are the groups' that stay.
 func LeftOut(s *Site, list []Narrowing) []int {
 	if s.Kernel.Groups > 1 {
 		rows := s.Kernel.Rows()
@@ -56,17 +56,8 @@ func LeftOut(s *Site, list []Narrowing) []int {
 		}
 		return out
 	}
-	return left(list, s.Kernel.Out, func(a *Axis) []int {
-		for _, port := range a.Producers {
-			if port.Site.Node == s.Node {
-				return port.Units
-			}
-		}
-		if s.View.Kind == TableRows { // one of angles, say, which pass rotary embeddings between the producers and what reads them
-			return a.constants[operand{s.Node, s.weight.slot, 0}]
-		}
-		return nil
-	})
+	out, _ := s.channelAxes()
+	return left(list, s.Kernel.Out, func(a *Axis) []int { return a.constants[operand{s.Node, s.weight.slot, out}] })
 }
 
 // leftGroups are the groups of a convolution that stay.
