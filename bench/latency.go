@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
@@ -73,9 +74,9 @@ func (b *bench) latencies(original, target string, calib []string, variants []va
 	return nil
 }
 
-// beside times files beside the first of them.
-func (b *bench) beside(batch string, paths []string) ([]compress.TimedModel, error) {
-	args := append(append([]string{"bench"}, paths...), "--batch", batch, "-q", "--json")
+// beside times files beside the first of them, with flags that tell what they run on.
+func (b *bench) beside(batch string, paths []string, flags ...string) ([]compress.TimedModel, error) {
+	args := slices.Concat([]string{"bench"}, paths, []string{"--batch", batch, "-q", "--json"}, flags)
 	u, out, stderr, err := b.call(args...)
 	if err != nil {
 		return nil, err

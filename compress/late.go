@@ -3,7 +3,6 @@ package compress
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
@@ -57,13 +56,19 @@ func (o *Options) measureCosts(ctx context.Context, env *Environment, m *onnxio.
 	return err
 }
 
-// foretold is what the table says of both models.
-func (s *Assembled) foretold(env *Environment, o Options) *Foretold {
-	i := slices.IndexFunc(s.Targets, func(r Reached) bool { return r.Resource == RunTime })
-	if i < 0 {
+// foretells tells whether a table of costs is to say what the models take.
+func (o Options) foretells() bool { return o.latency() != nil || o.Time && o.Costs != nil }
+
+// foretold is what the table says of both models; nil where there is none, or where it does not know all that changed.
+func (s *Assembled) foretold(env *Environment, a *Analysis, o Options) *Foretold {
+	at := a
+	if s.Choice.at != nil {
+		at = s.Choice.at.a
+	}
+	if a.forecast == nil || !at.forecast.knows(at.Sites, s.Choice.picks) {
 		return nil
 	}
-	f := &Foretold{Before: float64(s.Targets[i].Original) / 1e6, After: float64(s.Targets[i].Reached) / 1e6}
+	f := &Foretold{Before: float64(a.need(RunTime)) / 1e6, After: float64(a.foreseen(s.Choice)) / 1e6}
 	if at := machine(env.library, o.Costs.Threads, o.Costs.Batch); at != o.Costs.Machine {
 		f.Elsewhere = fmt.Sprintf("%s on %s", o.Costs.Runtime, o.Costs.Processor)
 	}

@@ -87,7 +87,7 @@ type Options struct {
 	// seconds. Without it a run looks for about a second, and says what it found only where the result is slower beyond doubt.
 	Time bool
 	// Costs tells what ranks take in time, for a target of RunTime. Where there is none, Run measures one on this machine, at
-	// batch 1 on one thread.
+	// batch 1 on one thread. With Time and no such target, what it says of both models stands beside what was measured.
 	Costs *costs.Table
 	// Seed decides which samples go where.
 	Seed uint64
