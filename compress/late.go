@@ -36,8 +36,12 @@ func (e *LateError) Error() string {
 		also = fmt.Sprintf(", also after %d corrections", e.Corrections)
 	}
 	if e.Limit >= 1 {
-		return fmt.Sprintf("target %s: the compressed model is slower than the original, at %.3f of its time%s%s, so it is not delivered; ask for less time (latency=0.8), for which other ranks are chosen, or leave nodes alone with %s",
-			e.Target, e.Measured, as, also, OptionKeep)
+		alone := ""
+		if e.Int8 {
+			alone = "quantize the original as it is, or "
+		}
+		return fmt.Sprintf("target %s: the compressed model is slower than the original, at %.3f of its time%s%s, so it is not delivered; %sask for less time (latency=0.8), for which other ranks are chosen, or leave nodes alone with %s",
+			e.Target, e.Measured, as, also, alone, OptionKeep)
 	}
 	return fmt.Sprintf("target %s is missed: the compressed model takes %.3f of the original's time where %.3f is wanted%s%s; allow more, or make the table of costs on a machine that does nothing else",
 		e.Target, e.Measured, e.Limit, as, also)
@@ -52,7 +56,7 @@ func (o *Options) measureCosts(ctx context.Context, env *Environment, m *onnxio.
 		_, err = env.need("a target of latency without a table of costs")
 		return &UsageError{Err: err}
 	}
-	o.Costs, err = MeasureTimes(ctx, env, m, CostOptions{Source: o.Source, InputShapes: o.InputShapes, Methods: o.Methods, RankMultiple: o.RankMultiple, int8: o.int8})
+	o.Costs, err = MeasureTimes(ctx, env, m, CostOptions{Source: o.Source, InputShapes: o.InputShapes, Methods: o.Methods, RankMultiple: o.RankMultiple, block: o.block, int8: o.int8})
 	return err
 }
 

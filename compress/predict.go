@@ -82,9 +82,14 @@ func (a *Analysis) foretell(ctx context.Context, o Options) (*forecast, error) {
 		return nil, err
 	}
 	f := &forecast{table: o.Costs, a: at, sites: map[string]*rewrite.Site{}, memo: newMemo()}
-	if f.whole, err = o.Costs.Whole(file.SHA256); err != nil {
+	whole, err := o.Costs.Model(file.SHA256)
+	if err != nil {
 		return nil, err
 	}
+	if whole.Int8 != o.int8.word() {
+		return nil, fmt.Errorf("the table of costs is of int8 models (%s)", whole.Int8)
+	}
+	f.whole = whole.Micros
 	all, _, err := rewrite.Linear(at.model, at.Shapes)
 	if err != nil {
 		return nil, err
