@@ -73,7 +73,7 @@ func trivialModel(nodes int) ([]byte, error) {
 }
 
 // thin is how many probes tell what a profile adds to a kernel: those that compute the least, of which that is a large part.
-const thin = 16
+const thin = 8
 
 // added is what a profile adds to what a kernel takes, in microseconds: what the kernels of a probe take together, less a run of it
 // without a profile, of which empty is due to no kernel. The names and shapes of what a kernel reads are written down while its clock runs,
