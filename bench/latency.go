@@ -5,7 +5,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
@@ -73,9 +75,9 @@ func (b *bench) latencies(original, target string, calib []string, variants []va
 	return nil
 }
 
-// beside times files beside the first of them.
-func (b *bench) beside(batch string, paths []string) ([]compress.TimedModel, error) {
-	args := append(append([]string{"bench"}, paths...), "--batch", batch, "-q", "--json")
+// beside times files beside the first of them, with flags that tell what they run on.
+func (b *bench) beside(batch string, paths []string, flags ...string) ([]compress.TimedModel, error) {
+	args := slices.Concat([]string{"bench"}, paths, []string{"--batch", batch, "-q", "--json"}, flags)
 	u, out, stderr, err := b.call(args...)
 	if err != nil {
 		return nil, err
@@ -88,4 +90,58 @@ func (b *bench) beside(batch string, paths []string) ([]compress.TimedModel, err
 		return nil, err
 	}
 	return r.Models, nil
+}
+
+// notSlower compresses every trained model by the defaults, and times it beside the original: none may be slower.
+func (b *bench) notSlower() error {
+	b.printf("Every model by the default options, on 256 samples where there are any and by the weights alone elsewhere; without the refit, which changes no time. Speed is the original's time over the compressed model's, the median over the turns of `onnx-compress bench`, on one thread; a dash stands where the batch is fixed.\n\n```\n%s\n```\n\n| model | target | MACs left | speed, batch 1 | speed, batch 8 |\n|---|---|---|---|---|\n",
+		b.command("MODEL", "-o", b.file("small.onnx"), "--target", "TARGET", "--calib", "SAMPLES", "--calib-samples", "256", "--no-refit"))
+	var slower []string
+	for _, m := range b.trained() {
+		args := slices.Concat([]string{b.model(m.file), "-o", b.file("small.onnx"), "--no-refit", "--accept-damage"}, m.flags, m.samples)
+		if m.samples != nil {
+			args = append(args, "--calib-samples", "256", "--verify-samples", "64", "--stats", b.file(m.file+".stats"))
+		}
+		for _, target := range []string{"macs=0.7", "macs=0.5"} {
+			row, least, err := b.speedsOf(m, append(args[:len(args):len(args)], "--target", target))
+			if err != nil {
+				return fmt.Errorf("%s at %s: %w", m.file, target, err)
+			}
+			b.printf("| %s | %s | %s\n", modelName(m.file), target, row)
+			if least < 1-tolerated {
+				slower = append(slower, fmt.Sprintf("%s at %s: %.2f×", modelName(m.file), target, least))
+			}
+		}
+	}
+	if len(slower) > 0 {
+		return unmet("slower than the original by the defaults: %s", strings.Join(slower, "; "))
+	}
+	return nil
+}
+
+// tolerated is what the place of two files in memory makes, as a share of their time.
+const tolerated = 0.02
+
+// speedsOf runs one and times what comes of it at batch 1 and 8: the rest of its row, and the least speed.
+func (b *bench) speedsOf(m trained, args []string) (row string, least float64, err error) {
+	_, r, refused, err := b.outcome(args...)
+	if err != nil {
+		return "", 0, err
+	}
+	if refused != "" {
+		return refused + " | | |", 1, nil
+	}
+	row, least = fmt.Sprintf("%.4f |", share(r.Output.MACs, r.Input.MACs)), math.Inf(1)
+	for _, batch := range []string{"1", "8"} {
+		models, err := b.beside(batch, []string{args[0], args[2]}, m.flags...)
+		if err != nil && batch != "1" {
+			row += " – |" // which the model does not take
+			continue
+		}
+		if err != nil {
+			return "", 0, err
+		}
+		row, least = row+fmt.Sprintf(" %.2f× |", models[1].Speed), min(least, models[1].Speed)
+	}
+	return row, least, nil
 }

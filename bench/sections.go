@@ -23,6 +23,8 @@ func sections() []section {
 		{"resnet20-schemes", "ResNet-20, all schemes", (*bench).resnet20Schemes},
 		{"latency", "Speed of ResNet-20, compressed", (*bench).latency},
 		{"latency-squeezenet", "Speed of SqueezeNet, compressed", (*bench).latencySqueezenet},
+		{"forecast", "Foretold and measured time", (*bench).forecast},
+		{"speeds", "Speed by the defaults", (*bench).notSlower},
 		{"int8", "Low rank and widths before int8", (*bench).int8},
 		{"latency-fashion", "Speed of the tutorial's network, compressed", (*bench).latencyFashion},
 		{"training-step", "One training step", (*bench).tuneStep},

@@ -146,7 +146,7 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 			return nil, err
 		}
 	}
-	if o.latency() != nil {
+	if o.foretells() {
 		if a, err = a.timed(ctx, o); err != nil {
 			return nil, err
 		}

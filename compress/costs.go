@@ -30,8 +30,12 @@ type CostOptions struct {
 	Methods []string
 	// RankMultiple is as in Options.
 	RankMultiple int
+	// For is what the models are for that it is asked about: Methods and RankMultiple are as that sets them where they are not set, and for
+	// ForCPUInt8 it is int8 models that are timed, as ONNX Runtime's quantizer makes them.
+	For Purpose
 
-	int8 *int8Original // what is timed in the place of the model and of its nodes
+	block int           // as in Options
+	int8  *int8Original // what is timed in the place of the model and of its nodes
 }
 
 // rungsMeasured is how many ranks of a method are measured at sites of one kind, and widthsMeasured in how many parts an axis is cut for
@@ -47,6 +51,9 @@ func MeasureTimes(ctx context.Context, env *Environment, m *onnxio.Model, o Cost
 	if o.Batch < 0 || o.Threads < 0 {
 		return nil, &UsageError{Err: errors.New("batch and threads cannot be negative")}
 	}
+	if err := (Options{For: o.For}).CheckPurpose(); err != nil {
+		return nil, &UsageError{Err: err}
+	}
 	lib, err := env.need("measuring costs")
 	if err != nil {
 		return nil, err
@@ -60,7 +67,17 @@ func MeasureTimes(ctx context.Context, env *Environment, m *onnxio.Model, o Cost
 	for name, t := range run.Inputs {
 		shapes[name] = t.Shape
 	}
-	choose := Options{InputShapes: shapes, Methods: o.Methods, RankMultiple: o.RankMultiple, int8: o.int8}
+	purpose, _ := Options{Source: timed.Source, Methods: o.Methods, RankMultiple: o.RankMultiple, For: o.For, block: o.block}.profiled()
+	if o.For == ForCPUInt8 && o.int8 == nil {
+		if o.int8, err = quantizedOriginal(ctx, env, m, timed.Source, firstOf(timed.Source.Len(), timingRanges)); errors.As(err, new(*unquantizedError)) {
+			return nil, &UsageError{Err: err}
+		}
+		if err != nil {
+			return nil, err
+		}
+		defer o.int8.close()
+	}
+	choose := Options{InputShapes: shapes, Methods: purpose.Methods, RankMultiple: purpose.RankMultiple, block: purpose.block, int8: o.int8}
 	var a *Analysis
 	var probes []probe.Probe
 	err = env.stage(ctx, "analyse", func(*stage) error {
@@ -77,7 +94,7 @@ func MeasureTimes(ctx context.Context, env *Environment, m *onnxio.Model, o Cost
 	}
 	var found *probe.Measured
 	err = env.stage(ctx, "time", func(st *stage) error {
-		ref := probe.Reference{Path: o.int8.file(m.Path), Inputs: run.Inputs}
+		ref := probe.Reference{Path: o.int8.reference(m.Path), Inputs: run.Inputs}
 		found, err = probe.Measure(ctx, lib, ref, probes, max(o.Threads, 1), func(done, total int) { st.told("", done, total) })
 		return err
 	})
@@ -91,7 +108,7 @@ func MeasureTimes(ctx context.Context, env *Environment, m *onnxio.Model, o Cost
 	if err != nil {
 		return nil, err
 	}
-	return costs.New(machine(lib, max(o.Threads, 1), max(run.Count(), 1)), found.PerNode, []costs.Model{{SHA256: file.SHA256, Micros: found.Whole}}, found.Points)
+	return costs.New(machine(lib, max(o.Threads, 1), max(run.Count(), 1)), found.PerNode, []costs.Model{{SHA256: file.SHA256, Micros: found.Whole, Int8: o.int8.word()}}, found.Points)
 }
 
 // machine is this one as a table of costs names it.

@@ -57,19 +57,8 @@ func (of *Offers) round(c *option, o *offer, spectrum decomp.Spectrum) error {
 		return err
 	}
 	lost, err := of.store.rounding(o.seen, chain)
-	c.rounding = o.counted(lost)
+	c.rounding = lost * o.counts()
 	return err
-}
-
-// counted is a loss by rounding, in the unit of what the search adds up.
-func (o *offer) counted(lost float64) float64 {
-	if o.sensitive {
-		return lost * o.positions
-	}
-	if o.energy > 0 {
-		return lost / o.energy
-	}
-	return 0
 }
 
 // written is what the factors of a site end in.

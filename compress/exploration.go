@@ -33,6 +33,8 @@ type Exploration struct {
 	Data       string `json:"data,omitempty"`
 	Samples    int    `json:"samples"`
 	Unmeasured string `json:"unmeasured,omitempty"`
+	// Unquantized says, of an exploration for int8, why the points were not quantized.
+	Unquantized string `json:"unquantized,omitempty"`
 	// Points are in descending order of their budgets.
 	Points []Point `json:"points"`
 	// Command is as in a Result.
@@ -69,6 +71,8 @@ type Point struct {
 	Refit *RefitSummary `json:"refit,omitempty"`
 	// Latency is nil unless budgets are of time.
 	Latency *Latency `json:"latency,omitempty"`
+	// Int8 is how the model fares as int8, as in a Result; nil unless that is what it is for.
+	Int8 *Int8 `json:"int8,omitempty"`
 	// Schemes counts the sites by what became of them, the most used first.
 	Schemes []SchemeCount `json:"schemes"`
 	// Sites, without their spectra, and Axes are as in a Result.

@@ -75,10 +75,14 @@ func (o ExploreOptions) explore(ctx context.Context, env *Environment, m *onnxio
 	first := o.point(m.Path, 1)
 	var profile *Profile
 	first.Options, profile = first.Options.profiled()
+	if first.Options, err = first.asInt8(ctx, env, m, profile); err != nil {
+		return nil, err
+	}
+	defer first.int8.close()
 	if err := first.measureCosts(ctx, env, m); err != nil {
 		return nil, err
 	}
-	o.Options.Costs = first.Costs
+	o.Options.Costs, o.Options.int8 = first.Costs, first.int8
 	a, err := analysed(ctx, env, m, first.Options)
 	if err != nil {
 		return nil, err
@@ -114,9 +118,6 @@ func (o ExploreOptions) check() error {
 	}
 	if err := known("resource", string(o.Over), []string{string(MACs), string(Params), string(Bytes), string(RunTime)}); err != nil {
 		return err
-	}
-	if o.Over == RunTime && p.For == ForCPUInt8 {
-		return &UsageError{Err: errors.New("the time of int8 models is not explored: explore multiply-adds, or make one model with a target of latency")}
 	}
 	for i, b := range o.Budgets {
 		if !(b > 0 && b <= 1) {
@@ -253,8 +254,11 @@ func (x *explorer) work(env *Environment, budget float64) (*work, *Choice, error
 	if x.temp != "" {
 		to.path = filepath.Join(x.temp, filepath.Base(o.Output))
 	}
-	made, _ := o.Options.profiled()
+	made, profile := o.Options.profiled()
 	made.Methods = x.methods
+	if made.int8 != nil {
+		made = made.notSlowerInt8(profile)
+	}
 	w := &work{env: env, o: made, a: x.a, record: record, place: to}
 	start, err := w.start(x.of)
 	return w, start, err
@@ -273,7 +277,8 @@ func (x *explorer) point(ctx context.Context, out *Exploration, budget float64, 
 	if err == nil {
 		defer d.Assembled.close()
 		defer d.Discard()
-		if x.temp == "" {
+		err = d.judgeInt8(ctx, w.env, x.a, w.o)
+		if err == nil && x.temp == "" {
 			p.Path = w.place.path
 			if err = x.a.model.Unchanged(ctx, x.sums.source); err == nil {
 				err = d.Commit()
@@ -292,7 +297,8 @@ func (x *explorer) point(ctx context.Context, out *Exploration, budget float64, 
 	c := d.Assembled.Choice
 	p.MACs, p.Params, p.Bytes = d.Output.MACs, d.Output.Params, d.Output.Bytes
 	p.Loss, p.Bound, p.Gap = c.Summary.Loss, c.Summary.Bound, c.Summary.Gap
-	p.Refit, p.Schemes, p.Latency = d.Assembled.Refit, c.schemes(), d.Latency
+	p.Refit, p.Schemes, p.Latency, p.Int8 = d.Assembled.Refit, c.schemes(), d.Latency, d.Int8
+	out.Unquantized = cmp.Or(out.Unquantized, d.Unquantized)
 	for i := range c.picks {
 		p.Sites = append(p.Sites, c.site(i, d.Assembled.Narrowed))
 	}

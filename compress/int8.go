@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 
-	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/quantizer"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -45,52 +43,55 @@ type Int8Model struct {
 	SpeedHigh float64 `json:"speed_high"`
 }
 
-// mostRanges bounds the samples that ranges of activations are of, of which a quarter is taken at most.
-const mostRanges = 128
-
 // int8From is int8 with ranges of some of the samples chosen, and the others to judge.
-func (o VerifyOptions) int8From(ctx context.Context, env *Environment, m *onnxio.Model, compressed string, chosen []int) (*Int8, error) {
+func (o VerifyOptions) int8From(ctx context.Context, env *Environment, m *onnxio.Model, compressed string, chosen []int) (out *Int8, err error) {
 	ranges := min(mostRanges, len(chosen)/4)
 	if ranges < 1 {
 		return nil, &UsageError{Err: fmt.Errorf("int8 models want at least 4 samples: some for the ranges of activations, others to judge; there are %d", len(chosen))}
 	}
-	out, err := o.int8(ctx, env, m, compressed, chosen[:ranges], chosen[ranges:])
+	var q *int8Original
+	err = env.stage(ctx, "quantize", func(*stage) error {
+		if q, err = newInt8Original(ctx, m, o.Source, o.Int8.Python, chosen[:ranges]); err != nil {
+			return err
+		}
+		out, err = q.both(ctx, m.Path, compressed, quantizer.Job{From: m.Path, To: q.path})
+		return err
+	})
+	defer q.close()
 	if errors.As(err, new(*quantizer.MissingError)) {
 		return nil, &UsageError{Err: err}
 	}
-	return out, err
-}
-
-// int8 quantizes both models, with ranges of some samples, and holds all against the original on others.
-func (o VerifyOptions) int8(ctx context.Context, env *Environment, m *onnxio.Model, compressed string, ranges, judged []int) (*Int8, error) {
-	folder, err := atomicfile.MakeFolder("", "onnx-compress")
-	if err != nil {
-		return nil, fmt.Errorf("a folder for int8 models: %w", err)
-	}
-	defer folder.Remove()
-	jobs := []quantizer.Job{{From: m.Path, To: filepath.Join(folder.Path, "original.onnx")}, {From: compressed, To: filepath.Join(folder.Path, "compressed.onnx")}}
-	var made *quantizer.Made
-	err = env.stage(ctx, "quantize", func(*stage) error {
-		runs := filepath.Join(folder.Path, "runs")
-		if err := storeRuns(ctx, o.Source, m, ranges, runs); err != nil {
-			return err
-		}
-		made, err = quantizer.Run(ctx, o.Int8.Python, runs, jobs)
-		return err
-	})
 	if err != nil {
 		return nil, err
 	}
-	out := &Int8{Quantizer: made.Version, Ranges: len(ranges), Samples: len(judged)}
-	out.Models = []Int8Model{{Of: m.Path}, {Of: m.Path, How: made.How[0]}, {Of: compressed}, {Of: compressed, How: made.How[1]}}
-	paths := []string{m.Path, jobs[0].To, compressed, jobs[1].To}
+	return out, o.hold(ctx, env, m, q, out, chosen[ranges:])
+}
+
+// both quantizes a compressed model, after what is to be quantized before it, to hold it against the original.
+func (q *int8Original) both(ctx context.Context, original, compressed string, before ...quantizer.Job) (*Int8, error) {
+	made, err := quantizer.Run(ctx, q.python, q.ranges, append(before, quantizer.Job{From: compressed, To: q.judged()}))
+	if err != nil {
+		return nil, err
+	}
+	how := append([]string{q.how}, made.How...) // the original's first, where it is not among them
+	how = how[len(how)-2:]
+	return &Int8{Quantizer: made.Version, Ranges: q.samples, Models: []Int8Model{{Of: original}, {Of: original, How: how[0]}, {Of: compressed}, {Of: compressed, How: how[1]}}}, nil
+}
+
+// judged is where the int8 model of a compressed model is that is held against the original.
+func (q *int8Original) judged() string { return q.file("compressed.onnx") }
+
+// hold holds all models against the original on samples, and times them.
+func (o VerifyOptions) hold(ctx context.Context, env *Environment, m *onnxio.Model, q *int8Original, out *Int8, judged []int) (err error) {
+	out.Samples = len(judged)
+	paths := []string{m.Path, q.path, out.Models[2].Of, q.judged()}
 	for i := range out.Models[1:] {
 		o.pass = fmt.Sprintf(" %d/3", i+1)
 		if out.Models[i+1].Report, err = o.compare(ctx, env, m.Path, paths[i+1], judged); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return out, o.timeInt8(ctx, env, m, paths, out)
+	return o.timeInt8(ctx, env, m, paths, out)
 }
 
 // storeRuns writes the inputs of samples where the quantizer reads them.

@@ -3,7 +3,6 @@ package compress
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
@@ -37,8 +36,12 @@ func (e *LateError) Error() string {
 		also = fmt.Sprintf(", also after %d corrections", e.Corrections)
 	}
 	if e.Limit >= 1 {
-		return fmt.Sprintf("target %s: the compressed model is slower than the original, at %.3f of its time%s%s, so it is not delivered; ask for less time (latency=0.8), for which other ranks are chosen, or leave nodes alone with %s",
-			e.Target, e.Measured, as, also, OptionKeep)
+		alone := ""
+		if e.Int8 {
+			alone = "quantize the original as it is, or "
+		}
+		return fmt.Sprintf("target %s: the compressed model is slower than the original, at %.3f of its time%s%s, so it is not delivered; %sask for less time (latency=0.8), for which other ranks are chosen, or leave nodes alone with %s",
+			e.Target, e.Measured, as, also, alone, OptionKeep)
 	}
 	return fmt.Sprintf("target %s is missed: the compressed model takes %.3f of the original's time where %.3f is wanted%s%s; allow more, or make the table of costs on a machine that does nothing else",
 		e.Target, e.Measured, e.Limit, as, also)
@@ -53,17 +56,23 @@ func (o *Options) measureCosts(ctx context.Context, env *Environment, m *onnxio.
 		_, err = env.need("a target of latency without a table of costs")
 		return &UsageError{Err: err}
 	}
-	o.Costs, err = MeasureTimes(ctx, env, m, CostOptions{Source: o.Source, InputShapes: o.InputShapes, Methods: o.Methods, RankMultiple: o.RankMultiple, int8: o.int8})
+	o.Costs, err = MeasureTimes(ctx, env, m, CostOptions{Source: o.Source, InputShapes: o.InputShapes, Methods: o.Methods, RankMultiple: o.RankMultiple, block: o.block, int8: o.int8})
 	return err
 }
 
-// foretold is what the table says of both models.
-func (s *Assembled) foretold(env *Environment, o Options) *Foretold {
-	i := slices.IndexFunc(s.Targets, func(r Reached) bool { return r.Resource == RunTime })
-	if i < 0 {
+// foretells tells whether a table of costs is to say what the models take.
+func (o Options) foretells() bool { return o.latency() != nil || o.Time && o.Costs != nil }
+
+// foretold is what the table says of both models; nil where there is none, or where it does not know all that changed.
+func (s *Assembled) foretold(env *Environment, a *Analysis, o Options) *Foretold {
+	at := a
+	if s.Choice.at != nil {
+		at = s.Choice.at.a
+	}
+	if a.forecast == nil || !at.forecast.knows(at.Sites, s.Choice.picks) {
 		return nil
 	}
-	f := &Foretold{Before: float64(s.Targets[i].Original) / 1e6, After: float64(s.Targets[i].Reached) / 1e6}
+	f := &Foretold{Before: float64(a.need(RunTime)) / 1e6, After: float64(a.foreseen(s.Choice)) / 1e6}
 	if at := machine(env.library, o.Costs.Threads, o.Costs.Batch); at != o.Costs.Machine {
 		f.Elsewhere = fmt.Sprintf("%s on %s", o.Costs.Runtime, o.Costs.Processor)
 	}

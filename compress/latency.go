@@ -43,7 +43,7 @@ type Latency struct {
 	Threads int `json:"threads"`
 	// Int8 tells that int8 models of both were timed, which ONNX Runtime's quantizer made.
 	Int8 bool `json:"int8,omitempty"`
-	// Foretold is what a table of costs says that the models take, in milliseconds; nil where no target is about time.
+	// Foretold is what a table of costs says that the models take, in milliseconds; nil without one.
 	Foretold *Foretold `json:"foretold,omitempty"`
 	// Attempts are the models that were timed to find the one of which all this is, in their order; absent where no target is about time.
 	Attempts []Attempt `json:"attempts,omitempty"`
@@ -90,7 +90,7 @@ func (s *Assembled) latency(ctx context.Context, env *Environment, a *Analysis, 
 	if err != nil {
 		return nil, err
 	}
-	l.Int8, l.Foretold = o.int8 != nil, s.foretold(env, o)
+	l.Int8, l.Foretold = o.int8 != nil, s.foretold(env, a, o)
 	l.Activations = activations(ctx, env.library, a.model, s.Model, p.sample.Inputs)
 	return l, nil
 }
@@ -121,7 +121,7 @@ type pair struct {
 // closes them.
 func openPair(ctx context.Context, env *Environment, a *Analysis, o Options, before, after string) (_ *pair, err error) {
 	batch, threads := 1, 1
-	if o.latency() != nil {
+	if o.foretells() {
 		batch, threads = o.Costs.Batch, o.Costs.Threads
 	}
 	src, indices := o.Source, firstOf(1, 1)

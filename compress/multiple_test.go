@@ -24,6 +24,8 @@ func TestRanksFitBlocks(t *testing.T) {
 		{0, conv(15, 64, 1), 1},
 		{0, conv(64, 64, 4), 16},
 		{0, conv(64, 64, 8), 1},
+		{0, conv(64, 64, 64), 16},
+		{0, conv(1, 64, 1), 1},
 		{0, decomp.Shape{Out: 64, In: 64, Groups: 1}, 1},
 		{1, conv(16, 16, 1), 1},
 		{8, conv(3, 3, 1), 8},

@@ -87,7 +87,7 @@ type Options struct {
 	// seconds. Without it a run looks for about a second, and says what it found only where the result is slower beyond doubt.
 	Time bool
 	// Costs tells what ranks take in time, for a target of RunTime. Where there is none, Run measures one on this machine, at
-	// batch 1 on one thread.
+	// batch 1 on one thread. With Time and no such target, what it says of both models stands beside what was measured.
 	Costs *costs.Table
 	// Seed decides which samples go where.
 	Seed uint64
@@ -187,13 +187,15 @@ func (o Options) channels() int { return cmp.Or(o.block, block) }
 const manyBlocks = 8
 
 // multiple is what the ranks at a kernel are multiples of. The channels that a convolution reads need not fill blocks: those of
-// an image do not, and what it writes is in blocks all the same, unless its rank keeps the layout from that.
+// an image do not, and what it writes is in blocks all the same, unless its rank keeps the layout from that. A convolution of single
+// channels moves data more than it computes: two of them take longer than one, and between ones of several channels a group there are no
+// blocks at all, so that only what nothing else can meet is met with these.
 func (o Options) multiple(s decomp.Shape) int {
 	channels := o.channels()
 	switch {
 	case o.RankMultiple > 0:
 		return o.RankMultiple
-	case len(s.Window) > 0 && s.Rows() >= channels:
+	case len(s.Window) > 0 && (s.Rows() >= channels || s.Groups > 1 && s.Rows() == 1):
 		return channels
 	case o.block > 0 && len(s.Window) == 0 && min(s.Rows(), s.Cols()) >= manyBlocks*channels:
 		return channels

@@ -46,8 +46,8 @@ type asked struct {
 	option          string
 }
 
-// timed is the analysis that knows from the options' table of costs what its sites take. Those whose sizes are unknown are left alone;
-// of one that the table lacks, or of a model that it has not timed, the error says so.
+// timed is the analysis that knows from the options' table of costs what its sites take. Those whose sizes are unknown are left alone
+// where a target is about time; of one that the table lacks, or of a model that it has not timed, the error says so.
 func (a *Analysis) timed(ctx context.Context, o Options) (*Analysis, error) {
 	if o.Costs == nil {
 		return nil, &UsageError{Err: fmt.Errorf("a target of latency needs a table of costs (%s)", OptionCosts)}
@@ -57,7 +57,7 @@ func (a *Analysis) timed(ctx context.Context, o Options) (*Analysis, error) {
 		return nil, a.mistimed(err)
 	}
 	next := a.without(func(s *rewrite.Site) string {
-		if _, known := f.sites[s.Name]; !known {
+		if _, known := f.sites[s.Name]; !known && o.latency() != nil {
 			return "how long it takes is unknown, as are its sizes"
 		}
 		return ""
@@ -82,9 +82,14 @@ func (a *Analysis) foretell(ctx context.Context, o Options) (*forecast, error) {
 		return nil, err
 	}
 	f := &forecast{table: o.Costs, a: at, sites: map[string]*rewrite.Site{}, memo: newMemo()}
-	if f.whole, err = o.Costs.Whole(file.SHA256); err != nil {
+	whole, err := o.Costs.Model(file.SHA256)
+	if err != nil {
 		return nil, err
 	}
+	if whole.Int8 != o.int8.word() {
+		return nil, fmt.Errorf("the table of costs is of int8 models (%s)", whole.Int8)
+	}
+	f.whole = whole.Micros
 	all, _, err := rewrite.Linear(at.model, at.Shapes)
 	if err != nil {
 		return nil, err
@@ -244,6 +249,16 @@ func (f *forecast) plan(sites []rewrite.Site, picks []option) int64 {
 		}
 	}
 	return max(sum, 0)
+}
+
+// knows tells whether the time is known of all sites at which something else than the site was picked.
+func (f *forecast) knows(sites []rewrite.Site, picks []option) bool {
+	for i, p := range picks {
+		if p.method != nil && f.sites[sites[i].Name] == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // foreseen is what the table of costs says of a choice, in nanoseconds.

@@ -38,7 +38,7 @@ func some() (out []Piece) {
 func table(t *testing.T, noise float64) *Table {
 	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
-	out, err := New(Machine{"CPU", "1.32.0", "cpu", 1, 1}, 2, []Model{{"abc", 1000}}, machine(random, noise, some()...))
+	out, err := New(Machine{"CPU", "1.32.0", "cpu", 1, 1}, 2, []Model{{SHA256: "abc", Micros: 1000, Int8: Static}}, machine(random, noise, some()...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,11 +151,11 @@ func TestMissing(t *testing.T) {
 	if _, err := tab.Chain([]Piece{conv(16, 16, 1, 3), {Op: "MatMul", Type: "float32", Out: 4, In: 8, Groups: 1, Reads: []int{2, 8}, Writes: []int{2, 4}}}); !errors.As(err, &missing) || !strings.Contains(err.Error(), "MatMul 4×8 on float32 2x8") {
 		t.Error(err)
 	}
-	if _, err := tab.Whole("def"); !errors.As(err, &missing) || !strings.Contains(err.Error(), "def") {
+	if _, err := tab.Model("def"); !errors.As(err, &missing) || !strings.Contains(err.Error(), "def") {
 		t.Error(err)
 	}
-	if us, err := tab.Whole("abc"); err != nil || us != 1000 {
-		t.Error(us, err)
+	if m, err := tab.Model("abc"); err != nil || m.Micros != 1000 || tab.Int8() != Static {
+		t.Error(m, err)
 	}
 	a, b := tab.Points[0], tab.Points[1]
 	if us, err := tab.Chain([]Piece{a.Piece, b.Piece}); err != nil || us != a.Micros+b.Micros {
@@ -241,7 +241,7 @@ func TestEightBitsBesideBlocks(t *testing.T) {
 	at := Machine{Processor: "a", Runtime: "b", Provider: "c", Threads: 1, Batch: 1}
 	ask := func(points []Point) float64 {
 		t.Helper()
-		table, err := New(at, 0, []Model{{"d", 1}}, points)
+		table, err := New(at, 0, []Model{{SHA256: "d", Micros: 1}}, points)
 		if err != nil {
 			t.Fatal(err)
 		}

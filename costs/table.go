@@ -33,7 +33,15 @@ type Point struct {
 type Model struct {
 	SHA256 string  `json:"sha256"` // of its file
 	Micros float64 `json:"us"`     // the median of one run
+	// Int8 says how a model of eight bits was made of it, Static or Dynamic, where that was timed in its place.
+	Int8 string `json:"int8,omitempty"`
 }
+
+// How ONNX Runtime's quantizer makes models of eight bits: with ranges of activations that are known before, or that every run finds.
+const (
+	Static  = "static"
+	Dynamic = "dynamic"
+)
 
 // Table is what a machine takes for pieces of models. It does not change.
 type Table struct {
@@ -89,6 +97,9 @@ func (t *Table) index() error {
 	for i, m := range t.Models {
 		if m.SHA256 == "" || !finite(m.Micros) || m.Micros == 0 {
 			return fmt.Errorf("model %d: want the digest of its file, and the microseconds that it takes", i+1)
+		}
+		if m.Int8 != "" && m.Int8 != Static && m.Int8 != Dynamic {
+			return fmt.Errorf("model %d: it became int8 by %q; want %q, %q, or nothing where it did not", i+1, m.Int8, Static, Dynamic)
 		}
 	}
 	return nil
@@ -174,12 +185,22 @@ func (t *Table) Chain(pieces []Piece) (float64, error) {
 	return sum, nil
 }
 
-// Whole is what one run of a model takes, in microseconds: without it, a *MissingError.
-func (t *Table) Whole(sha256 string) (float64, error) {
+// Model is what one run of a model takes: without it, a *MissingError.
+func (t *Table) Model(sha256 string) (Model, error) {
 	for _, m := range t.Models {
 		if m.SHA256 == sha256 {
-			return m.Micros, nil
+			return m, nil
 		}
 	}
-	return 0, &MissingError{"the time of the model as a whole, with the digest " + sha256}
+	return Model{}, &MissingError{"the time of the model as a whole, with the digest " + sha256}
+}
+
+// Int8 says how the models became int8 that were timed, Static or Dynamic; it is empty where they were timed as they are.
+func (t *Table) Int8() string {
+	for _, m := range t.Models {
+		if m.Int8 != "" {
+			return m.Int8
+		}
+	}
+	return ""
 }

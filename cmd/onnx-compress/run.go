@@ -126,7 +126,7 @@ func exitCode(err error, name string, stderr io.Writer) int {
 		}
 	case is[*compress.UsageError](err):
 		return say(exitUsage, fmt.Sprintf("see `onnx-compress help %s`\n", name))
-	case is[*compress.UnmetError](err), is[*compress.UnmetGoalError](err), is[*compress.LateError](err), is[*compress.Int8LateError](err), is[*compress.PlanError](err):
+	case is[*compress.UnmetError](err), is[*compress.UnmetGoalError](err), is[*compress.LateError](err), is[*compress.PlanError](err):
 		return say(exitUnmet, "nothing was written\n")
 	case is[*compress.DamageError](err):
 		return say(exitDamage, "nothing was written\n")

@@ -56,6 +56,8 @@ func (c *timeCommand) declare(f *flagSet) {
 	shapeFlag(f, &c.shapes, "the shape of an input that the model leaves open")
 	methodsFlag(f, &c.opts.Methods, "decompositions, by comma, and width, for narrower layers (all decompositions)")
 	f.IntVar(&c.opts.RankMultiple, "rank-multiple", 0, "`N` ranks are multiples of N, as for compress")
+	f.StringVar((*string)(&c.opts.For), "for", "", "`PURPOSE` what models are for that the table is used for, as for compress: methods and multiples are as that sets them, and for cpu-int8 it is int8 models that are timed")
+	f.completeWith("for", words(each(compress.Purposes(), func(p compress.Purpose) string { return string(p) })...))
 	runtimeFlag(f, &c.env.Runtime)
 	f.StringArrayVar(&c.profiles, "profile", nil, "`FILE` measure nothing, but read what an engine took for the layers of a model: one for each model, in their order")
 	f.StringArrayVar(&c.layers, "layers", nil, "`FILE` the layers of that engine, as trtexec exports them (exportLayerInfo), which name the nodes of fused ones; as many as profiles")
@@ -71,6 +73,8 @@ func (c *timeCommand) read(f *pflag.FlagSet, models []string) (err error) {
 		return usagef("--layers names the nodes in a profile; want --profile too")
 	case len(c.profiles) > 0 && len(c.profiles) != len(models):
 		return usagef("%d models and %d profiles; want a --profile for each model", len(models), len(c.profiles))
+	case len(c.profiles) > 0 && c.opts.For != "":
+		return usagef("--for says what is measured, and with --profile nothing is; leave one of them out")
 	case len(c.layers) > 0 && len(c.layers) != len(c.profiles):
 		return usagef("%d profiles and %d files of layers; want --layers for each --profile", len(c.profiles), len(c.layers))
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/onnx-compress/onnx-compress/costs"
-	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/timing"
@@ -33,8 +32,8 @@ type Reference struct {
 // Measured is what was found.
 type Measured struct {
 	Points []costs.Point
-	// Whole is what all nodes of the reference take, in microseconds, and PerNode what a node of it takes beyond what the profile says of
-	// its kernel, which the points have in them. It is negative where that says too much, as measuring takes time too.
+	// Whole is what all nodes of the reference take, in microseconds, and PerNode what a kernel takes beyond what the profile says of
+	// it, which the points have in them. It is negative, as measuring takes time too.
 	Whole, PerNode float64
 	// Refused are probes that the runtime does not run, with its reasons.
 	Refused []error
@@ -65,39 +64,44 @@ func Measure(ctx context.Context, lib *ort.Library, ref Reference, probes []Prob
 		return nil, err
 	}
 	kernels := sum(list)
-	least, err := m.beyond(ctx)
+	least, empty, err := m.trivial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out.PerNode = plausible(beyond, least)
-	out.Whole = max(kernels+float64(len(list))*out.PerNode, float64(len(list))*leastNode)
-	slower := beside(groups, list)
+	beyond = plausible(beyond, least)
+	out.Whole = max(kernels+float64(len(list))*beyond, float64(len(list))*leastNode)
+	added, err := m.added(ctx, probes, empty)
+	if err != nil {
+		return nil, err
+	}
+	slower := beside(groups, list, added)
 	for _, g := range groups {
 		for _, p := range g.points {
-			p.Micros = max(0, slower*p.Micros*kernels/g.kernels+out.PerNode)
+			p.Micros = max(leastNode, slower*(p.Micros*kernels/g.kernels-float64(p.kernels)*added))
 			out.Points = append(out.Points, p.Point)
 		}
 	}
+	out.PerNode = -added
 	return out, nil
 }
 
 // beside is by how much nodes take longer in the reference than as probes, the clocks of all groups being the same: where all that
-// multiplies there was probed, what that takes in sum tells.
-func beside(groups []group, reference []timing.Kernel) float64 {
+// multiplies there was probed, what that takes in sum tells, less what the profile added to each kernel.
+func beside(groups []group, reference []timing.Kernel, added float64) float64 {
 	there, here, nodes := 0.0, 0.0, 0
 	for _, k := range reference {
 		if multiplies(k.Op) {
-			there += settled(k)
+			there += settled(k) - added
 			nodes++
 		}
 	}
 	for _, g := range groups {
 		for _, p := range g.points {
-			here += float64(p.count) * p.multiply * sum(reference) / g.kernels
+			here += float64(p.count) * (p.multiply*sum(reference)/g.kernels - added)
 			nodes -= p.count
 		}
 	}
-	if nodes != 0 || !(here > 0) {
+	if nodes != 0 || !(here > 0) || !(there > 0) {
 		return 1
 	}
 	return there / here
@@ -123,9 +127,10 @@ type group struct {
 	kernels float64 // of the reference, which ran beside them, in microseconds
 }
 
-// point is a piece that was measured: multiply is the share of its time that its own kernel takes.
+// point is a piece that was measured: kernels is how many are its own, and multiply the share of its time that takes the one that multiplies.
 type point struct {
 	costs.Point
+	kernels  int
 	multiply float64
 	count    int
 }
@@ -184,15 +189,16 @@ func (m *measurer) group(ctx context.Context, probes []Probe) (g group, refused 
 			continue
 		}
 		p := point{Point: costs.Point{Piece: taken[i-1].Piece}, count: taken[i-1].Count}
-		p.Micros, p.multiply = own(kernels)
+		p.Micros, p.multiply, p.kernels = own(kernels)
 		g.points = append(g.points, p)
 	}
 	return g, refused, nil
 }
 
 // own is what of a probe's kernels is due to the piece: its own, and what brings its input into the layout that it reads, or its output
-// into that of the rest. What its reader needs on top is the reader's. multiply is what of that its own kernel takes.
-func own(kernels []timing.Kernel) (us, multiply float64) {
+// into that of the rest. What its reader needs on top is the reader's. multiply is what of that its own kernel takes, and n how many
+// kernels there are.
+func own(kernels []timing.Kernel) (us, multiply float64, n int) {
 	is := func(prefix string) func(timing.Kernel) bool {
 		return func(k timing.Kernel) bool { return strings.HasPrefix(k.Node, prefix) }
 	}
@@ -208,12 +214,13 @@ func own(kernels []timing.Kernel) (us, multiply float64) {
 	for i, k := range kernels {
 		if i > before && !is(behind)(k) && (i <= last || k.Op == "ReorderInput") {
 			us += settled(k)
+			n++
 		}
 		if is(piece)(k) && multiplies(k.Op) {
 			multiply += settled(k)
 		}
 	}
-	return us, multiply
+	return us, multiply, n
 }
 
 // settled is what a kernel takes in the runs that count, and in those that go before them in a turn but for the first.
@@ -263,47 +270,6 @@ func runs(kernels []timing.Kernel) []float64 {
 		}
 	}
 	return out
-}
-
-// leastNode is what a node takes at the least, in microseconds: kernels that take less than a tick of the profile's clock, one
-// microsecond, and what measuring takes off them, may be less than nothing in sum.
-const leastNode = 0.1
-
-// doubtful is by how many times what the reference says that a node takes beyond its kernel may differ from what a trivial model does:
-// of a large model, that is the small difference of two large numbers.
-const doubtful = 3
-
-// plausible is the first of these as far as the other bears it out.
-func plausible(beyond, trivial float64) float64 {
-	low, high := trivial/doubtful, trivial*doubtful
-	return min(max(beyond, min(low, high)), max(low, high))
-}
-
-// trivial is how many nodes the model has that tells what a node takes beyond its kernel.
-const trivial = 128
-
-// beyond is what a node takes beyond what a profile says of its kernel. In a model of nodes that do next to nothing, that is all there is.
-func (m *measurer) beyond(ctx context.Context) (float64, error) {
-	parts := graph.Parts{IR: 8, Opsets: []graph.Opset{{Version: 17}}, Name: "trivial", Inputs: []graph.Value{graph.NewValue("0", tensor.Float32, graph.Sizes([]int{4}))}}
-	for i := range trivial {
-		op := "Abs"
-		if i%2 > 0 {
-			op = "Neg"
-		}
-		parts.Nodes = append(parts.Nodes, graph.NewNode(op, fmt.Sprintf("node%d", i), []string{fmt.Sprint(i)}, []string{fmt.Sprint(i + 1)}))
-	}
-	parts.Outputs = []graph.Value{graph.NewValue(fmt.Sprint(trivial), tensor.Float32, nil)}
-	data, err := parts.Marshal()
-	if err != nil {
-		return 0, err
-	}
-	in, err := numbers(tensor.Float32, []int{4})
-	if err != nil {
-		return 0, err
-	}
-	load := func(o ort.Options) (*ort.Session, error) { return m.lib.NewSession(data, o) }
-	took, list, err := m.beside(ctx, load, map[string]tensor.Dense{"0": in})
-	return (took - sum(list)) / trivial, err
 }
 
 // beside runs a model as it is and with a profile, by turns: the microseconds that it takes, and its kernels.

@@ -40,7 +40,7 @@ func TestOwn(t *testing.T) {
 		"ReorderInput front.out_nchwc ReorderOutput piece.node ReorderInput behind.out_nchwc":    3,
 		"front.out_nchwc piece.out_nchwc piece.activation ReorderInput behind.out ReorderOutput": 3,
 	} {
-		if got, multiply := own(list(words)); got != want || multiply != 1 {
+		if got, multiply, n := own(list(words)); got != want || multiply != 1 || float64(n) != want {
 			t.Errorf("%s: %g, want %g", words, got, want)
 		}
 	}
@@ -60,11 +60,11 @@ func TestBeside(t *testing.T) {
 	us := func(v float64) []float64 { return slices.Repeat([]float64{v}, 50) }
 	ref := []timing.Kernel{{Op: "FusedConv", Micros: us(30)}, {Op: "Conv", Micros: us(30)}, {Op: "Add", Micros: us(20)}}
 	groups := []group{{points: []point{{multiply: 20, count: 2}, {multiply: 7}}, kernels: 80}}
-	if got := beside(groups, ref); math.Abs(got-1.5) > 1e-9 {
+	if got := beside(groups, ref, 0); math.Abs(got-1.5) > 1e-9 {
 		t.Error(got)
 	}
 	groups[0].points[0].count = 1
-	if got := beside(groups, ref); got != 1 {
+	if got := beside(groups, ref, 0); got != 1 {
 		t.Errorf("%g where one node was not probed", got)
 	}
 }
@@ -210,7 +210,7 @@ func TestEightBits(t *testing.T) {
 			if !slices.ContainsFunc(kernels, func(k timing.Kernel) bool { return k.Op == c.kernel && strings.HasPrefix(k.Node, piece) }) {
 				t.Errorf("no %s for the piece: %q", c.kernel, ops)
 			}
-			us, multiply := own(kernels)
+			us, multiply, _ := own(kernels)
 			theirs := 0.
 			for _, k := range kernels {
 				if strings.HasPrefix(k.Node, piece) || c.probe.Piece.Raw && k.Node == "Transpose" {

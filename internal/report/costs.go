@@ -12,7 +12,11 @@ func Costs(w io.Writer, t *costs.Table) error {
 	p := &printer{w: w}
 	p.line("%s on %s, %s, %s at once: %s measured", t.Runtime, t.Processor, number(t.Threads, "thread"), number(t.Batch, "sample"), number(len(t.Points), "node"))
 	for _, m := range t.Models {
-		p.line("the model as it is takes %s", Millis(m.Micros/1000))
+		as := "it is"
+		if m.Int8 != "" {
+			as = "int8, " + m.Int8 + ","
+		}
+		p.line("the model as %s takes %s", as, Millis(m.Micros/1000))
 	}
 	var rows [][]any
 	for _, f := range t.Fits {

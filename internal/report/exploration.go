@@ -48,6 +48,9 @@ func Exploration(w io.Writer, e *compress.Exploration, verbose bool) error {
 	default:
 		p.line("measured on %s of %s that calibration did not see", number(e.Samples, "sample"), e.Data)
 	}
+	if said := Int8OriginalText(e); said != "" {
+		p.line("%s", said)
+	}
 	told := slices.ContainsFunc(e.Points, func(q compress.Point) bool { _, measured := q.Value(Kept(e).Measure); return measured })
 	switch {
 	case best != nil:
@@ -120,7 +123,7 @@ type measurement struct {
 }
 
 func measurements() []measurement {
-	return []measurement{{"SNR", snrText}, {"cosine", cosineText}, {"KL", divergenceText}, {"same class", agreementText}, {"top-1", accuracyText}, {"time", timeText}}
+	return []measurement{{"SNR", snrText}, {"cosine", cosineText}, {"KL", divergenceText}, {"same class", agreementText}, {"top-1", accuracyText}, {"time", timeText}, {"as int8", Int8PointText}, {"speed as int8", Int8SpeedText}}
 }
 
 func snrText(q *compress.Point) string {
@@ -164,6 +167,36 @@ func timeText(q *compress.Point) string {
 		return Percent(l.After / l.Before)
 	}
 	return none
+}
+
+// Int8PointText says what the model of a point keeps as int8.
+func Int8PointText(q *compress.Point) string {
+	if q.Int8 == nil {
+		return none
+	}
+	return int8Kept(&q.Int8.Models[3])
+}
+
+// Int8SpeedText holds its speed as int8 against that of the original as int8.
+func Int8SpeedText(q *compress.Point) string {
+	if q.Int8 == nil {
+		return none
+	}
+	return fmt.Sprintf("%.2f×", q.Int8.Models[3].Speed/q.Int8.Models[1].Speed)
+}
+
+// Int8OriginalText says what the original keeps as int8, which models that are for int8 have to beat; empty where no point knows.
+func Int8OriginalText(e *compress.Exploration) string {
+	if e.Unquantized != "" {
+		return "NOT JUDGED as int8: " + e.Unquantized
+	}
+	for _, q := range e.Points {
+		if q.Int8 != nil {
+			alone := &q.Int8.Models[1]
+			return fmt.Sprintf("as int8 the original keeps %s, at %.2f times its speed in float; speeds as int8 are held against it", int8Kept(alone), alone.Speed)
+		}
+	}
+	return ""
 }
 
 // reasons writes why there are points without a model.

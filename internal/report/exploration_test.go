@@ -74,6 +74,11 @@ func TestExplorationText(t *testing.T) {
 	golden(t, "exploration_predicted", func(w io.Writer) error { return Exploration(w, unmeasured(), true) })
 	golden(t, "exploration_embedding", func(w io.Writer) error { return Exploration(w, judged(verify.Cosine, 0.995, 0.94), false) })
 	golden(t, "exploration_language", func(w io.Writer) error { return Exploration(w, judged(verify.KL, 0.01, 0.2), false) })
+	golden(t, "exploration_int8", func(w io.Writer) error {
+		e := exploration()
+		e.Points[1].Int8 = asInt8()
+		return Exploration(w, e, false)
+	})
 	golden(t, "exploration_few", func(w io.Writer) error {
 		e := unclassed()
 		e.Points[0].Agreement, e.Samples = ref(1.), 1

@@ -43,27 +43,49 @@ func (p *printer) asInt8(r *compress.Result) {
 
 // int8 writes how the models fare as int8.
 func (p *printer) int8(q *compress.Int8) {
-	p.line("as int8, by ONNX Runtime %s with ranges of %s, beside the original on %s more; time of one sample, %s:", q.Quantizer, number(q.Ranges, "sample"), number(q.Samples, "sample"), number(q.Threads, "thread"))
+	p.line("%s:", Int8Text(q))
+	head, table := Int8Table(q)
 	var rows [][]any
+	for _, line := range table {
+		var row []any
+		for _, word := range line {
+			row = append(row, word)
+		}
+		rows = append(rows, row)
+	}
+	p.grid(head, rows)
+	p.line("%s", Int8Verdict(q))
+}
+
+// Int8Text says on what models were held against each other as int8.
+func Int8Text(q *compress.Int8) string {
+	return fmt.Sprintf("as int8, by ONNX Runtime %s with ranges of %s, beside the original on %s more; time of one sample, %s",
+		q.Quantizer, number(q.Ranges, "sample"), number(q.Samples, "sample"), number(q.Threads, "thread"))
+}
+
+// Int8Table has a row for the original, the compressed model, and the int8 model of each.
+func Int8Table(q *compress.Int8) (head []Column, rows [][]string) {
 	for i, m := range q.Models {
 		kept, accuracy, is := none, none, "float"
 		if m.How != "" {
 			is = "int8, " + m.How
 		}
-		if r := m.Report; r != nil {
-			kept = keptText(r.Judge())
+		if m.Report != nil {
+			kept = int8Kept(&m)
 		}
 		if a := int8Accuracy(q, i); a >= 0 {
 			accuracy = fmt.Sprintf("%.2f %%", 100*a)
 		}
-		rows = append(rows, []any{m.Of, is, kept, accuracy, Bytes(m.Bytes), Millis(m.Time), fmt.Sprintf("%.2f×", m.Speed)})
+		rows = append(rows, []string{m.Of, is, kept, accuracy, Bytes(m.Bytes), Millis(m.Time), fmt.Sprintf("%.2f×", m.Speed)})
 	}
-	p.grid(Columns([]string{"model", "as"}, "kept", "top-1", "size", "median", "speed"), rows)
-	p.line("%s", int8Verdict(q))
+	return Columns([]string{"model", "as"}, "kept", "top-1", "size", "median", "speed"), rows
 }
 
-// int8Verdict holds the int8 model of the compressed model against that of the original, which is what it has to beat.
-func int8Verdict(q *compress.Int8) string {
+// int8Kept says what an int8 model keeps of the original in float.
+func int8Kept(m *compress.Int8Model) string { return keptText(m.Report.Judge()) }
+
+// Int8Verdict holds the int8 model of the compressed model against that of the original, which is what it has to beat.
+func Int8Verdict(q *compress.Int8) string {
 	alone, both := q.Models[1], q.Models[3]
 	a, b := alone.Report.Judge(), both.Report.Judge()
 	said := fmt.Sprintf("As int8 the compressed model runs at %.2f times the speed of the original as int8, and keeps %s where that keeps %s", both.Speed/alone.Speed, keptText(b), keptText(a))

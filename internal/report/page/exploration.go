@@ -3,6 +3,7 @@ package page
 import (
 	"fmt"
 	"html/template"
+	"slices"
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
@@ -48,6 +49,9 @@ func explored(e *compress.Exploration) []block {
 		return out
 	}
 	out = append(out, text("All ran beside the original on %s of %s that calibration did not see.", number(e.Samples, "sample"), e.Data))
+	if said := report.Int8OriginalText(e); said != "" {
+		out = append(out, text("%s.", strings.ToUpper(said[:1])+said[1:]))
+	}
 	switch p := e.Smallest(report.Kept(e)); {
 	case p == nil:
 	case p.Agreement == nil:
@@ -81,6 +85,9 @@ func choices(e *compress.Exploration) []block {
 		}
 		r := &compress.Result{Sites: p.Sites, Axes: p.Axes}
 		blocks := []block{text("%s", kept(e, p)), tabled("Before and after at "+report.BudgetText(e, p), report.Columns([]string{"Need"}, "Before", "After", "Left"), rows)}
+		if p.Int8 != nil {
+			blocks = append(blocks, int8Blocks(p.Int8)...)
+		}
 		if len(p.Sites) > 0 {
 			blocks = append(blocks, networkBlocks(r)...)
 		}
@@ -124,6 +131,13 @@ func kept(e *compress.Exploration, p *compress.Point) string {
 	return strings.ToUpper(said[:1]) + said[1:]
 }
 
+// int8Blocks say how a model fares as int8.
+func int8Blocks(q *compress.Int8) []block {
+	head, rows := report.Int8Table(q)
+	said := report.Int8Text(q)
+	return []block{tabled("As int8", head, rows), text("%s. %s", strings.ToUpper(said[:1])+said[1:], report.Int8Verdict(q))}
+}
+
 // howMade says what the command of a point gives.
 func howMade(e *compress.Exploration, p *compress.Point) string {
 	switch {
@@ -137,12 +151,18 @@ func howMade(e *compress.Exploration, p *compress.Point) string {
 
 // pointTable has a row for every budget.
 func pointTable(e *compress.Exploration) block {
+	titles := report.Columns([]string{"Budget"}, "Multiply-adds left", "Parameters left", "File", "Predicted loss", "Same answer", "Signal to noise", "Accuracy")
+	eight := slices.ContainsFunc(e.Points, func(p compress.Point) bool { return p.Int8 != nil })
+	if eight {
+		titles = append(titles, report.Columns(nil, "As int8", "Speed as int8")...)
+	}
 	var rows [][]string
 	for i := range e.Points {
 		p := &e.Points[i]
 		row := []string{report.BudgetText(e, p)}
 		if p.Why != "" {
-			rows = append(rows, append(row, none, none, none, none, none, none, none, p.Why))
+			row = append(row, slices.Repeat([]string{none}, len(titles)-1)...)
+			rows = append(rows, append(row, p.Why))
 			continue
 		}
 		row = append(row, report.Ratio(p.MACs, e.Input.MACs), report.Ratio(p.Params, e.Input.Params), report.Bytes(p.Bytes), small(p.Loss))
@@ -153,8 +173,11 @@ func pointTable(e *compress.Exploration) block {
 		accuracy := func(a compress.PointAccuracy) string {
 			return exact(a.After) + " (" + percentPoints(a.After-a.Before) + ")"
 		}
-		rows = append(rows, append(row, orElse(p.Agreement, exact, none), ratio, orElse(p.Accuracy, accuracy, none), p.Path))
+		row = append(row, orElse(p.Agreement, exact, none), ratio, orElse(p.Accuracy, accuracy, none))
+		if eight {
+			row = append(row, report.Int8PointText(p), report.Int8SpeedText(p))
+		}
+		rows = append(rows, append(row, p.Path))
 	}
-	titles := report.Columns([]string{"Budget"}, "Multiply-adds left", "Parameters left", "File", "Predicted loss", "Same answer", "Signal to noise", "Accuracy")
 	return tabled("Budgets", append(titles, report.Column{Title: "Model, or why there is none"}), rows)
 }

@@ -27,7 +27,7 @@ func ofResult(r *compress.Result, pictures Pictures) *document {
 	d.Sections[0].Blocks = append(d.Sections[0].Blocks, nextBlocks(verdict)...)
 	d.beside("summary", "before")
 	d.add("frontier", "Other budgets", frontierBlocks(r)...)
-	d.add("sizes", "Size and speed", sizes(r), targets(r), latencyText(r))
+	d.add("sizes", "Size and speed", append([]block{sizes(r), targets(r), latencyText(r)}, asInt8(r)...)...)
 	d.beside("frontier", "sizes")
 	d.add("layers", "Layers", layerBlocks(r)...)
 	if r.Verification != nil {
@@ -170,6 +170,17 @@ func latencyText(r *compress.Result) block {
 		said += " Memory is counted from the shapes of the values that are needed at once, at the node where they take most; weights are not in it, nor what a runtime takes for its work."
 	}
 	return text("%s", said)
+}
+
+// asInt8 says how the models of a run for int8 fare then, or why that is not known.
+func asInt8(r *compress.Result) []block {
+	switch {
+	case r.Int8 != nil:
+		return int8Blocks(r.Int8)
+	case r.Unquantized != "":
+		return []block{text("Not judged as int8: %s.", r.Unquantized)}
+	}
+	return nil
 }
 
 // aloneBlocks list the nodes that did not change, by reason.

@@ -122,3 +122,20 @@ func Exploration() *compress.Exploration {
 	e.Points = append(e.Points, compress.Point{Budget: 0.01, Why: "target macs=0.01 cannot be met", Schemes: []compress.SchemeCount{}})
 	return e
 }
+
+// Int8 is how an original and a compressed model fare as int8.
+func Int8() *compress.Int8 {
+	same := func(share float64) *verify.Report {
+		return &verify.Report{Samples: 100, Classes: &verify.Classes{Output: "logits", Count: 10, Agreement: share}, Outputs: []verify.Output{{Name: "logits", Values: 1000, Cosine: 1}}}
+	}
+	equal := &verify.Report{Samples: 100, Outputs: []verify.Output{{Name: "logits", Values: 1000, Cosine: 1}}}
+	return &compress.Int8{
+		Quantizer: "1.32.0", Ranges: 25, Samples: 100, Place: compress.Place{Threads: 1, Batch: 1},
+		Models: []compress.Int8Model{
+			{Of: "net.onnx", Bytes: 4 << 20, Time: 1.5, Speed: 1},
+			{Of: "net.onnx", How: "static", Bytes: 1 << 20, Report: same(0.97), Time: 0.6, Speed: 2.5},
+			{Of: "small.onnx", Bytes: 2 << 20, Report: equal, Time: 0.9, Speed: 1.67},
+			{Of: "small.onnx", How: "static", Bytes: 1 << 19, Report: equal, Time: 0.4, Speed: 3.75},
+		},
+	}
+}
