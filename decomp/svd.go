@@ -96,6 +96,9 @@ type components struct {
 	lifted bool
 }
 
+// all stands for as many components as there are.
+const all = math.MaxInt
+
 // svdGroups finds the n leading components of each group, or more.
 func svdGroups(b linalg.Backend, k Kernel, m Metric, n int) ([]components, error) {
 	return groupsOf("svd", k, m, func(g int, w *linalg.Matrix) (components, error) {
@@ -107,7 +110,7 @@ func svdGroups(b linalg.Backend, k Kernel, m Metric, n int) ([]components, error
 }
 
 func svdFactor(b linalg.Backend, k Kernel, m Metric) (Spectrum, error) {
-	groups, err := svdGroups(b, k, m, k.FullRank())
+	groups, err := svdGroups(b, k, m, all)
 	if err != nil {
 		return nil, err
 	}
@@ -186,6 +189,7 @@ func factorizeThrough(b linalg.Backend, w *linalg.Matrix, a, through moment, n i
 // oneSided does the work of factorize for W [p, q], p ≤ q: near [p, p] is the side with the root, lifted by the
 // given fraction, far [q, q] the other. It finds the n leading components, or some more.
 func oneSided(b linalg.Backend, w *linalg.Matrix, near moment, fraction float64, far moment, n int) (components, error) {
+	n = min(n, w.Rows)
 	w, scaleW := normalized(w)
 	far, scaleFar := far.ranged()
 	q, err := near.whitened(b, fraction)
