@@ -70,12 +70,12 @@ EOF
 		--log-file="$dir/slurm/munge.log" --seed-file="$dir/slurm/munge.seed" --force 2>/dev/null &
 	started="$started $!"
 	sleep 2
-	slurmctld -D -c &
+	slurmctld -D -c >/dev/null 2>&1 &
 	started="$! $started"
 	sleep 3
-	slurmd -D -N one &
+	slurmd -D -N one >/dev/null 2>&1 &
 	started="$! $started"
-	slurmd -D -N two &
+	slurmd -D -N two >/dev/null 2>&1 &
 	started="$! $started"
 	sleep 5
 	sinfo

@@ -29,9 +29,9 @@ func newScale(s streams) *cobra.Command {
 		Use:   "scale make|slurm|kubernetes|ray",
 		Short: "print a script that compresses in parts",
 		Long: `Prints a script for an engine that runs jobs, which compresses a model in parts:
-the units of ` + "`onnx-compress shard`" + `, in their order, which units may run again after
-a failure, and what memory they want. The model that it makes has the same bytes
-as that of one command with the same flags. See docs/scale.md.`,
+the units of ` + "`onnx-compress shard`" + ` in their order, which of them may run again
+after a failure, and what memory they want. The model that it makes has the same
+bytes as that of one command with the same flags. See docs/scale.md.`,
 		Example: `
   onnx-compress scale make model.onnx --calib images/ --parts 4 > compress.mk
   make -j 4 -f compress.mk
@@ -64,13 +64,13 @@ type scaleCommand struct {
 func newScaleOf(s streams, engine, what, long string) *cobra.Command {
 	c := &scaleCommand{streams: s, engine: engine}
 	return declare(&cobra.Command{
-		Use:   engine + " MODEL --calib SAMPLES --parts N [flags of compress]",
+		Use:   engine + " MODEL --calib SAMPLES --parts N [flags]",
 		Short: "print " + what,
 		Long: long + `
 Paths are those that the jobs see, in the folder that they run in. The jobs ask
 for the memory of --memory and twice the size of the model, and for the
 processors of --threads (4).`,
-		Example:           fmt.Sprintf("  onnx-compress scale %s model.onnx --calib images/ --target macs=0.5 --parts 16", engine),
+		Example:           fmt.Sprintf("  onnx-compress scale %s model.onnx --calib images/ --target macs=0.5 \\\n      --parts 16", engine),
 		ValidArgsFunction: ending("onnx"),
 		RunE:              c.run,
 	}, func(f *flagSet) {

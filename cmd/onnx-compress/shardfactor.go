@@ -16,7 +16,7 @@ import (
 func newShardFactor(s streams) *cobra.Command {
 	c := &shardUnit{streams: s}
 	return declare(&cobra.Command{
-		Use:   "factor MODEL --calib SAMPLES --stats FILE --part K/N -o FILE [flags]",
+		Use:   "factor MODEL --stats FILE --part K/N -o FILE [flags]",
 		Short: "factor one part of the nodes",
 		Long: `Factors one of N parts of the nodes under the statistics of all samples, and
 writes what their ranks would lose, with the factors that are worth keeping.
@@ -49,7 +49,7 @@ type shardChoose struct{ shardUnit }
 func newShardChoose(s streams) *cobra.Command {
 	c := &shardChoose{shardUnit{streams: s}}
 	return declare(&cobra.Command{
-		Use:   "choose MODEL OFFERS.oco... --calib SAMPLES --stats FILE -o PLAN [flags]",
+		Use:   "choose MODEL OFFERS.oco... --stats FILE -o PLAN [flags]",
 		Short: "choose among what the parts offer",
 		Long: `Chooses a method and a rank for every node among what all parts of a factoring
 offer, and writes the plan: that of compress with --no-refit and --plan. The
@@ -106,7 +106,7 @@ func (c *shardChoose) choose(ctx context.Context, cmd *cobra.Command, args []str
 func newShardWrite(s streams) *cobra.Command {
 	c := &compressCommand{streams: s}
 	return declare(&cobra.Command{
-		Use:   "write MODEL OFFERS.oco... --calib SAMPLES --stats FILE -o FILE [flags]",
+		Use:   "write MODEL OFFERS.oco... --stats FILE [flags]",
 		Short: "compress with what the parts have factored",
 		Long: `Does what compress does with the same flags, to the same bytes, and takes from
 all parts of a factoring what these found, in place of finding it again. With
