@@ -43,7 +43,7 @@ type factoring struct {
 	out *Offers
 	// portion is what of it a part has, nil for all.
 	portion *portion
-	stats *statsFile // that are open already, nil for those that are to be opened
+	stats   *statsFile // that are open already, nil for those that are to be opened
 }
 
 func (f *factoring) run(ctx context.Context) (err error) {

@@ -24,7 +24,7 @@ type findings struct {
 	sites map[string]*finding
 	axes  map[string]*axisFinding
 	// keep is where factors lie while they are noted; nil where nothing is noted.
-	keep func([]float64) ([]float64, error)
+	keep  func([]float64) ([]float64, error)
 	files []*offersFile // where factors are read from
 }
 
@@ -48,10 +48,10 @@ type finding struct {
 // closedFinding is what a method in closed form loses at every rank, or why it has no answer.
 type closedFinding struct {
 	Method  string
-	Refused string  `json:",omitempty"`
-	Losses  exacts  `json:",omitempty"`
-	Bounds  exacts  `json:",omitempty"`
-	Inputs  []bool  `json:",omitempty"`
+	Refused string        `json:",omitempty"`
+	Losses  exacts        `json:",omitempty"`
+	Bounds  exacts        `json:",omitempty"`
+	Inputs  []bool        `json:",omitempty"`
 	Factors []factorBlock `json:",omitempty"` // of each group, where they were kept
 
 	kept []decomp.Components
@@ -245,7 +245,9 @@ func (f *finding) refused(method string) error {
 }
 
 // reason is why a method has no factors at any rank, without its name.
-func reason(method string, err error) string { return strings.TrimPrefix(err.Error(), "decomp: "+method+": ") }
+func reason(method string, err error) string {
+	return strings.TrimPrefix(err.Error(), "decomp: "+method+": ")
+}
 
 // noteFloor notes what a method in closed form loses, with its factors up to the last rank that saves something.
 func (f *findings) noteFloor(o *seen, m *decomp.Method, floor decomp.Floor, made decomp.Spectrum, refused error) error {

@@ -39,8 +39,8 @@ type offersBody struct {
 
 // offersFile is the file of a part of a factoring.
 type offersFile struct {
-	path    string
-	from    *os.File
+	path  string
+	from  *os.File
 	begin int64 // of the factors
 }
 

@@ -20,7 +20,9 @@ func TestKillsOfUnits(t *testing.T) {
 	s := newShop(t, t.TempDir())
 	at := func(name string) string { return filepath.Join(s.folder, name) }
 	flags := []string{"--calib", s.data, "--target", "macs=0.7", "--methods", "svd", "--threads", "1", "-q"}
-	ask := func(out string, words ...string) []string { return append(append([]string{"shard"}, words...), "-o", at(out)) }
+	ask := func(out string, words ...string) []string {
+		return append(append([]string{"shard"}, words...), "-o", at(out))
+	}
 	units := [][]string{
 		append(ask("1.ocs", "calibrate", s.model, "--part", "1/2"), flags...),
 		append(ask("2.ocs", "calibrate", s.model, "--part", "2/2"), flags...),
