@@ -61,7 +61,7 @@ func TestFactorParts(t *testing.T) {
 	}{
 		{"widths beside chains", thin(t), Options{Source: images(40), CalibSamples: 32, Probes: 1, Methods: []string{"svd", "tucker2", Width}, Targets: []Target{share(Bytes, 0.7)}}, []int{3}, true},
 		{"with a refit", zoo(t, "cnn"), Options{Source: images(40), CalibSamples: 24, Methods: []string{"svd", "spatial", "cp"}, Targets: []Target{half(MACs)}}, []int{4}, false},
-		{"in several groups", wide(t), Options{Source: drawn(40, "x", 12, 1, 1), CalibSamples: 24, Memory: 56 << 20, Methods: []string{"svd"}, Targets: []Target{half(MACs)}}, []int{2}, true},
+		{"in several groups", wide(t, 2), Options{Source: drawn(40, "x", 12, 1, 1), CalibSamples: 24, Memory: 56 << 20, Methods: []string{"svd"}, Targets: []Target{half(MACs)}}, []int{2}, true},
 	} {
 		o := to(t, c.o)
 		o.NoRefit = c.noRefit
