@@ -22,7 +22,7 @@ HAVE_PYTHON := $(shell $(PYTHON) -c 'import pip, sys; print(1 if sys.version_inf
 # The program is free of cgo; only the race detector needs it.
 export CGO_ENABLED = 0
 
-.PHONY: all build setup venv test doors onnxgo kills race fuzz lint cross demo screenshots bench generate train wheels snapshot clean
+.PHONY: all build setup venv test doors onnxgo k8s scale kills race fuzz lint cross demo screenshots bench generate train wheels snapshot clean
 
 all: build
 
@@ -87,6 +87,15 @@ doors: setup build build/doors/made
 # The written models in runtimes that are Go alone, in a module of its own: its runtimes are no dependencies of the program.
 onnxgo: setup
 	cd integration/onnxgo && ONNX_COMPRESS_REQUIRE=1 go test ./... && go vet ./...
+
+# The Jobs that scale prints, decoded strictly as Kubernetes' own types, in a module of its own, and their commands run.
+k8s: setup build
+	cd integration/k8s && PATH="$(CURDIR)/build:$$PATH" go test ./... && go vet ./...
+
+# What scale prints, done by Make, Slurm and Ray on this machine, as far as they are there.
+scale: setup build
+	PATH="$(CURDIR)/build:$$PATH" sh scripts/scale.sh testmodels/data/fashion_resnet.onnx testmodels/data/fashion.bin \
+		--methods svd --target macs=0.5 --calib-samples 256 --batch 4
 
 # The program is killed at random moments, and runs on disks that are too small; as a part of the other tests, a dozen times.
 KILLS ?= 200

@@ -199,13 +199,15 @@ func (of *Offers) find(ctx context.Context, q *inquiry, progress func(int)) erro
 	}
 	defer leave()
 	defer of.store.turn(o.seen, q.method)()
-	spectrum, err := of.store.spectrum(o.seen, q.method)
-	if errors.As(err, new(*decomp.RefusedError)) {
-		q.drop(len(q.open), err)
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf(": %w", err)
+	p := &pursuit{of: of, o: o, method: q.method}
+	if !p.answered(q.open) {
+		if _, err = p.spectrum(); errors.As(err, new(*decomp.RefusedError)) {
+			q.drop(len(q.open), err)
+			return of.store.found.noteRefused(o.seen, q.method, err)
+		}
+		if err != nil {
+			return fmt.Errorf(": %w", err)
+		}
 	}
 	for {
 		i, wanted := q.next()
@@ -216,14 +218,8 @@ func (of *Offers) find(ctx context.Context, q *inquiry, progress func(int)) erro
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf(" at rank %v: %w", c.rank, err)
 		}
-		loss, err := spectrum.Loss(c.rank)
+		err := p.find(&c)
 		progress(1)
-		if err == nil {
-			err = c.judge(loss, o)
-		}
-		if err == nil && o.eight != nil {
-			err = of.round(&c, o, spectrum)
-		}
 		switch {
 		case err == nil:
 			q.found(i, c)
@@ -236,7 +232,10 @@ func (of *Offers) find(ctx context.Context, q *inquiry, progress func(int)) erro
 	if n := len(q.left); n > 0 {
 		progress(n)
 	}
-	if err := of.store.keep(o.seen, q.method, spectrum); err != nil {
+	if p.made == nil {
+		return nil
+	}
+	if err := of.store.keep(o.seen, q.method, p.made); err != nil {
 		return fmt.Errorf(": %w", err)
 	}
 	return nil

@@ -28,13 +28,14 @@ const (
 	OptionKinds         Option = "Options.Kinds"
 	OptionDamage        Option = "Options.AcceptDamage"
 	OptionMemory        Option = "Options.Memory"
+	OptionStats         Option = "Options.Stats"
 )
 
 // OptionNames lists every option that texts name.
 func OptionNames() []Option {
 	return []Option{
 		OptionOutput, OptionSource, OptionCalibSamples, OptionVerifySamples, OptionInputShapes, OptionRankMultiple, OptionMethods, OptionCosts, OptionOnly, OptionKeep, OptionLabels, OptionClasses,
-		OptionKinds, OptionDamage, OptionMemory,
+		OptionKinds, OptionDamage, OptionMemory, OptionStats,
 	}
 }
 

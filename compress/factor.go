@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,8 +21,7 @@ import (
 // which factors it has to find. Second moments are summed for one group of sites at a time, as many as the memory limit holds.
 // The caller closes the offers; those that come of them later share what they were factored from.
 func Factor(ctx context.Context, env *Environment, a *Analysis, o Options) (*Offers, error) {
-	o = o.WithDefaults()
-	f := &factoring{env: env, a: a, o: o, out: &Offers{sites: make([]offer, len(a.Sites)), forecast: a.forecast}}
+	f := newFactoring(env, a, o)
 	if err := f.run(ctx); err != nil {
 		if f.out.store != nil {
 			f.out.close()
@@ -31,12 +31,19 @@ func Factor(ctx context.Context, env *Environment, a *Analysis, o Options) (*Off
 	return f.out, nil
 }
 
+func newFactoring(env *Environment, a *Analysis, o Options) *factoring {
+	return &factoring{env: env, a: a, o: o.WithDefaults(), out: &Offers{sites: make([]offer, len(a.Sites)), forecast: a.forecast}}
+}
+
 // factoring is a call of Factor on its way.
 type factoring struct {
 	env *Environment
 	a   *Analysis
 	o   Options
 	out *Offers
+	// portion is what of it a part has, nil for all.
+	portion *portion
+	stats   *statsFile // that are open already, nil for those that are to be opened
 }
 
 func (f *factoring) run(ctx context.Context) (err error) {
@@ -79,12 +86,14 @@ func (f *factoring) calibrated(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	cache, err := openStats(ctx, f.env, f.a, f.o)
-	if err != nil {
-		return err
+	cache := f.stats
+	if cache == nil {
+		if cache, err = openStats(ctx, f.env, f.a, f.o); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, cache.close()) }()
 	}
 	defer func() {
-		err = errors.Join(err, cache.close())
 		c.Source = samples.Account(f.o.Source)
 	}()
 	if f.o.Weights, err = shares(ctx, f.env, lib, f.a, f.o); err != nil {
@@ -92,6 +101,9 @@ func (f *factoring) calibrated(ctx context.Context) (err error) {
 	}
 	if f.o.probes() > 0 {
 		f.out.weights = f.o.Weights
+	}
+	if f.out.store.found, err = f.findings(ctx, cache); err != nil {
+		return err
 	}
 	c.Samples, c.Sweeps, c.Cached = len(f.a.Calibrate), len(f.a.sweeps), cache.cached()
 	from := &sweeping{env: f.env, lib: lib, a: f.a, o: f.o}
@@ -111,6 +123,24 @@ func (f *factoring) calibrated(ctx context.Context) (err error) {
 		}
 	}
 	return cache.commit(ctx)
+}
+
+// findings are those of the parts that are named, and for a part of its own what it will find.
+func (f *factoring) findings(ctx context.Context, stats *statsFile) (*findings, error) {
+	if f.portion != nil {
+		return &findings{sites: map[string]*finding{}, axes: map[string]*axisFinding{}, keep: f.portion.shelf.numbers}, nil
+	}
+	if len(f.o.Offers) == 0 {
+		return nil, nil
+	}
+	if err := stats.wanted(); err != nil {
+		return nil, err
+	}
+	key, err := offersKey(stats, f.o)
+	if err != nil {
+		return nil, err
+	}
+	return openOffers(ctx, f.a, f.o.Offers, key)
 }
 
 // group are the sites numbered in group.
@@ -161,17 +191,25 @@ func (f *factoring) group(ctx context.Context, name string, group []int, stats [
 			if stats != nil {
 				saw = stats[i]
 			}
+			if !f.portion.reads(k) {
+				f.out.sites[k] = f.a.unseen(k)
+				continue
+			}
 			var metric decomp.Metric
 			if f.out.sites[k], metric, err = f.offer(&f.a.Sites[k], saw, means); err != nil {
 				return fmt.Errorf("%s: %w", f.a.model.Path, err)
 			}
-			closed = append(closed, f.a.closings(k, &f.out.sites[k], metric)...)
+			if f.portion.has(k) {
+				closed = append(closed, f.a.closings(k, &f.out.sites[k], metric)...)
+			}
 		}
 		if err := f.out.floors(ctx, st, f.a, closed); err != nil {
 			return err
 		}
 		for _, k := range group {
-			f.out.sites[k] = f.a.first(f.out, k, f.o)
+			if f.portion.has(k) {
+				f.out.sites[k] = f.a.first(f.out, k, f.o)
+			}
 		}
 		return nil
 	})
@@ -180,12 +218,13 @@ func (f *factoring) group(ctx context.Context, name string, group []int, stats [
 // offer prepares one site to be factored under what calibration saw there; the zero
 // Stats is none.
 func (f *factoring) offer(s *rewrite.Site, saw calib.Stats, means centres) (o offer, metric decomp.Metric, err error) {
-	kernel, err := s.Load()
-	if infinite := (*rewrite.NotFiniteError)(nil); errors.As(err, &infinite) && math.IsInf(infinite.Value, 0) {
-		saw.Unusable = fmt.Sprintf("element %v of its weight is %v, as in a mask, which no factors can hold", infinite.At, infinite.Value)
-	} else if err != nil {
-		return o, metric, err
+	found := f.out.store.found.site(s.Name)
+	if found == nil {
+		if found, err = f.loaded(s); err != nil {
+			return o, metric, err
+		}
 	}
+	saw.Unusable = cmp.Or(found.Unusable, saw.Unusable)
 	o = offer{ratio: 1, options: []option{dense(s)}, seen: &seen{site: *s, positions: 1, note: saw.Note, output: saw.G, pulled: saw.Pullback != nil, felt: saw.Felt}}
 	if saw.Unusable != "" {
 		o.note, o.blind = "left alone: "+saw.Unusable, true
@@ -204,17 +243,50 @@ func (f *factoring) offer(s *rewrite.Site, saw calib.Stats, means centres) (o of
 	for _, n := range saw.Noise {
 		o.noise = max(o.noise, n.Whole)
 	}
-	whole, err := metric.Energy(f.env.Algebra, kernel)
+	if found.kernel != nil {
+		if found.Energy, err = f.energy(s, *found.kernel, o.mean, saw.Mean, metric); err != nil {
+			return o, metric, err
+		}
+	}
+	o.energy = float64(found.Energy)
+	err = f.out.store.found.note(s.Name, func(at *finding) error {
+		at.Energy = found.Energy
+		return nil
+	})
 	if err != nil {
-		return o, metric, fmt.Errorf("node %q (weight %q): %w", s.Name, s.Weight, err)
+		return o, metric, err
 	}
-	var constant float64
-	if o.mean == nil {
-		constant = constantEnergy(kernel, saw.Mean, metric)
-	}
-	o.energy = max(whole-constant, leastEnergy*whole)
 	o.eight, err = f.o.eightAt(f.env.Algebra, o.seen, metric)
 	return o, metric, err
+}
+
+// loaded is a site of which nothing was found yet but its weight.
+func (f *factoring) loaded(s *rewrite.Site) (*finding, error) {
+	kernel, err := s.Load()
+	found := &finding{Site: s.Name, kernel: &kernel}
+	if infinite := (*rewrite.NotFiniteError)(nil); errors.As(err, &infinite) && math.IsInf(infinite.Value, 0) {
+		found.Unusable, err = fmt.Sprintf("element %v of its weight is %v, as in a mask, which no factors can hold", infinite.At, infinite.Value), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return found, f.out.store.found.note(s.Name, func(at *finding) error {
+		at.Unusable = found.Unusable
+		return nil
+	})
+}
+
+// energy is the variance of a site's output, or its second moment where a shift does not take up the mean.
+func (f *factoring) energy(s *rewrite.Site, kernel decomp.Kernel, mean, saw [][]float64, metric decomp.Metric) (exact, error) {
+	whole, err := metric.Energy(f.env.Algebra, kernel)
+	if err != nil {
+		return 0, fmt.Errorf("node %q (weight %q): %w", s.Name, s.Weight, err)
+	}
+	var constant float64
+	if mean == nil {
+		constant = constantEnergy(kernel, saw, metric)
+	}
+	return exact(max(whole-constant, leastEnergy*whole)), nil
 }
 
 // centres keeps the metrics of the inputs by what they are made of, so that sites that share the latter share the former.

@@ -61,6 +61,9 @@ type Options struct {
 	// holds those of the same model, samples and options, they are read; else they
 	// are collected, and written to it. The result is the same.
 	Stats string
+	// Offers are the files of all parts of a factoring by FactorPart with the statistics that Stats names. What they have is not found
+	// again; the result is the same.
+	Offers []string
 	// Classes names the output whose numbers are class scores, or is "none". Empty means the first that looks like it.
 	Classes string
 	// Weights say by name how much the change of an output counts beside that of the others, each as a share of its own
@@ -167,6 +170,9 @@ func (o Options) check() error {
 	}
 	if err := o.CheckEffort(); err != nil {
 		return err
+	}
+	if len(o.Offers) > 0 && o.Stats == "" {
+		return &UsageError{Err: errors.New("parts of a factoring are named, but not the statistics that they are by")}
 	}
 	if o.Stats != "" && o.Source == nil {
 		return &UsageError{Err: errors.New("a file for calibration statistics is named, but there are no samples to calibrate on")}

@@ -148,6 +148,7 @@ type work struct {
 	profile *Profile // what the purpose set, nil without one
 	// share is by what a bound on the time is scaled, since models that were foretold to meet it took another time; 0 for not.
 	share float64
+	of    *Offers // that it began with, nil before that
 }
 
 // inPass is the work of one of several turns.
@@ -170,59 +171,69 @@ func produce(ctx context.Context, env *Environment, m *onnxio.Model, o Options, 
 	return d, r, err
 }
 
-// produce is produce with so many samples at once as the options say.
-func (o Options) produce(ctx context.Context, env *Environment, m *onnxio.Model, to place, trace func(draft bool) (*provenance.Record, error)) (*Delivered, *Result, error) {
+// begin goes through the stages up to the offers, which the first choice begins with. The caller closes the work, with an error too.
+func (o Options) begin(ctx context.Context, env *Environment, m *onnxio.Model, to place, trace func(draft bool) (*provenance.Record, error)) (*work, *Choice, error) {
+	w := &work{env: env, place: to}
 	o, err := o.fitted(m)
 	if err != nil {
-		return nil, nil, err
+		return w, nil, err
 	}
-	o, profile := o.profiled()
-	if o, err = o.asInt8(ctx, env, m, profile); err != nil {
-		return nil, nil, err
+	o, w.profile = o.profiled()
+	if o, err = o.asInt8(ctx, env, m, w.profile); err != nil {
+		return w, nil, err
 	}
-	defer o.int8.close()
-	if err := o.measureCosts(ctx, env, m); err != nil {
-		return nil, nil, err
+	w.o = o
+	if err := w.o.measureCosts(ctx, env, m); err != nil {
+		return w, nil, err
 	}
-	a, err := analysed(ctx, env, m, o)
-	if err != nil {
-		return nil, nil, err
+	if w.a, err = analysed(ctx, env, m, w.o); err != nil {
+		return w, nil, err
 	}
-	w := &work{env: env, o: o, a: a, place: to, profile: profile}
 	if w.record, err = trace(true); err != nil {
-		return nil, nil, fmt.Errorf("recording what the model is made from: %w", err)
+		return w, nil, fmt.Errorf("recording what the model is made from: %w", err)
 	}
 	start, err := w.start(nil)
 	if err != nil {
-		return nil, nil, err
+		return w, nil, err
 	}
-	if err := a.impossible(o, o.bounds(1), start.Spare); err != nil {
-		return nil, nil, err
+	if err := w.a.impossible(w.o, w.o.bounds(1), start.Spare); err != nil {
+		return w, nil, err
 	}
-	if err := admit(ctx, env, a, o); err != nil {
-		return nil, nil, err
+	if err := admit(ctx, env, w.a, w.o); err != nil {
+		return w, nil, err
 	}
-	if w.o.Goals, err = rehearse(ctx, env, a, o); err != nil {
-		return nil, nil, err
+	if w.o.Goals, err = rehearse(ctx, env, w.a, w.o); err != nil {
+		return w, nil, err
 	}
-	o = w.o
-	of, err := Factor(ctx, env, a, o)
+	start.Offers, err = Factor(ctx, env, w.a, w.o)
+	w.of = start.Offers
+	return w, start, err
+}
+
+// close releases what was offered, and what times the original as int8.
+func (w *work) close() {
+	w.of.close()
+	w.o.int8.close()
+}
+
+// produce is produce with so many samples at once as the options say.
+func (o Options) produce(ctx context.Context, env *Environment, m *onnxio.Model, to place, trace func(draft bool) (*provenance.Record, error)) (*Delivered, *Result, error) {
+	w, start, err := o.begin(ctx, env, m, to, trace)
+	defer w.close()
 	if err != nil {
 		return nil, nil, err
 	}
-	defer of.close()
 	if w.record, err = trace(false); err != nil {
 		return nil, nil, fmt.Errorf("recording what the model is made from: %w", err)
 	}
-	start.Offers = of
 	d, last, trials, err := w.deliver(ctx, start)
 	if err != nil {
 		return nil, nil, err
 	}
 	ctx = d.Assembled.lasting(ctx)
 	var r *Result
-	if err = d.judgeInt8(ctx, env, a, o); err == nil {
-		err = d.notice(ctx, env, a, o)
+	if err = d.judgeInt8(ctx, env, w.a, w.o); err == nil {
+		err = d.notice(ctx, env, w.a, w.o)
 	}
 	if err == nil {
 		r, err = w.sum(ctx, d, last, trials)
@@ -253,17 +264,22 @@ func (w *work) deliver(ctx context.Context, start *Choice) (d *Delivered, last *
 		d, err = w.finish(ctx, s)
 		return err
 	}
+	f, err := w.reach(ctx, start, finish)
+	return d, f.last, f.trials, err
+}
+
+// reach looks for the one model that is wanted, and hands it on.
+func (w *work) reach(ctx context.Context, start *Choice, next func(*Assembled) error) (found, error) {
 	if w.o.latency() == nil && len(w.o.Goals) == 0 {
-		f, err := w.find(ctx, start, finish)
-		return d, f.last, nil, err
+		return w.find(ctx, start, next)
 	}
 	f, err := w.timely(ctx, start)
 	if err == nil {
-		if err = finish(f.model); err != nil {
+		if err = next(f.model); err != nil {
 			f.model.close()
 		}
 	}
-	return d, f.last, f.trials, err
+	return f, err
 }
 
 // found is a model within the targets, and what was learned on the way to it.

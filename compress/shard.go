@@ -16,7 +16,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
-// ShardPart is one of so many that the samples of a calibration are cut into.
+// ShardPart is one of so many that the samples of a calibration, or the sites of a factoring, are cut into.
 type ShardPart struct {
 	Index int // from 1
 	Of    int
@@ -25,7 +25,7 @@ type ShardPart struct {
 // String is 3/16.
 func (p ShardPart) String() string { return fmt.Sprintf("%d/%d", p.Index, p.Of) }
 
-// partMagic starts a file of a part. Behind it are the length of what follows in 4 bytes, little-endian, the key, the part and the number of groups
+// partMagic starts a file of a part of a calibration. Behind it are the length of what follows in 4 bytes, little-endian, the key, the part and the number of groups
 // of sites as JSON, the sums of each group, as calib.Swept.Write writes them, and the SHA-256 of all that.
 const partMagic = "onnx-compress.part\x01"
 
@@ -33,12 +33,12 @@ const partMagic = "onnx-compress.part\x01"
 type partHead struct {
 	Key    statsKey
 	Part   ShardPart
-	Groups int
+	Groups int `json:",omitempty"` // of sites, in a calibration
 }
 
-func (h partHead) bytes() []byte {
+func (h partHead) bytes(magic string) []byte {
 	text, _ := json.Marshal(h) // which nothing in it can refuse
-	return append(binary.LittleEndian.AppendUint32([]byte(partMagic), uint32(len(text))), text...)
+	return append(binary.LittleEndian.AppendUint32([]byte(magic), uint32(len(text))), text...)
 }
 
 // Sharded says what a unit of work did.
@@ -47,6 +47,8 @@ type Sharded struct {
 	Found bool
 	// Samples is how many samples were summed, or are in all that was merged. A part may have none.
 	Samples int
+	// Sites is how many sites a part of a factoring has. It may have none.
+	Sites int
 }
 
 // CalibratePart sums what one part of the calibration's samples shows at the sites of m, which must have been read from a file, and
@@ -55,17 +57,10 @@ type Sharded struct {
 //
 // Errors: *UsageError for options that cannot be, the context's error when it ends first.
 func CalibratePart(ctx context.Context, env *Environment, m *onnxio.Model, o Options, p ShardPart, path string) (done Sharded, err error) {
-	o = o.WithDefaults()
-	switch {
-	case p.Of < 1 || p.Index < 1 || p.Index > p.Of:
-		return done, &UsageError{Err: fmt.Errorf("there is no part %s", p)}
-	case o.Source == nil:
-		return done, &UsageError{Err: fmt.Errorf("there are no samples to calibrate on; give some with %s", OptionSource)}
-	}
-	if err := onFile(m); err != nil {
+	if err := o.checkPart(m, p); err != nil {
 		return done, err
 	}
-	env = env.afresh()
+	env, o = env.afresh(), o.WithDefaults()
 	o.Source = o.kept()
 	err = feed.OneByOne(o.Batch, func(batch int) (err error) {
 		o.Batch = batch
@@ -75,13 +70,31 @@ func CalibratePart(ctx context.Context, env *Environment, m *onnxio.Model, o Opt
 	return done, err
 }
 
-func (o Options) calibratePart(ctx context.Context, env *Environment, m *onnxio.Model, p ShardPart, path string) (done Sharded, err error) {
-	if o, err = o.fitted(m); err != nil {
-		return done, err
+// checkPart refuses parts that there are not, and options without what they are of.
+func (o Options) checkPart(m *onnxio.Model, p ShardPart) error {
+	switch {
+	case p.Of < 1 || p.Index < 1 || p.Index > p.Of:
+		return &UsageError{Err: fmt.Errorf("there is no part %s", p)}
+	case o.Source == nil:
+		return &UsageError{Err: fmt.Errorf("there are no samples to calibrate on; give some with %s", OptionSource)}
+	}
+	return onFile(m)
+}
+
+// analysedForPart is the analysis of a run of the same options, and these options as it has them.
+func (o Options) analysedForPart(ctx context.Context, env *Environment, m *onnxio.Model) (Options, *Analysis, error) {
+	o, err := o.fitted(m)
+	if err != nil {
+		return o, nil, err
 	}
 	o, _ = o.profiled()
-	o.Targets = slices.DeleteFunc(slices.Clone(o.Targets), func(t Target) bool { return t.Resource == RunTime }) // of which calibration knows nothing
+	o.Targets = slices.DeleteFunc(slices.Clone(o.Targets), func(t Target) bool { return t.Resource == RunTime }) // of which parts know nothing
 	a, err := analysed(ctx, env, m, o)
+	return o, a, err
+}
+
+func (o Options) calibratePart(ctx context.Context, env *Environment, m *onnxio.Model, p ShardPart, path string) (done Sharded, err error) {
+	o, a, err := o.analysedForPart(ctx, env, m)
 	if err != nil {
 		return done, err
 	}
@@ -93,14 +106,14 @@ func (o Options) calibratePart(ctx context.Context, env *Environment, m *onnxio.
 	if err != nil {
 		return done, err
 	}
-	head := partHead{key, p, len(a.Groups)}
-	if done.Found, err = foundSealed(ctx, path, partMagic, head.bytes()); err != nil || done.Found {
+	head := partHead{key, p, len(a.Groups)}.bytes(partMagic)
+	if done.Found, err = foundSealed(ctx, path, partMagic, head); err != nil || done.Found {
 		return done, err
 	}
 	if o.Weights, err = shares(ctx, env, lib, a, o); err != nil {
 		return done, err
 	}
-	to, err := writeSealed(path, head.bytes())
+	to, err := writeSealed(path, head)
 	if err != nil {
 		return done, err
 	}

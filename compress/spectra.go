@@ -36,7 +36,7 @@ func InspectSpectra(ctx context.Context, env *Environment, m *onnxio.Model, o Op
 	if err := onFile(m); err != nil && o.Source != nil {
 		return nil, err
 	}
-	o.Stats = ""
+	o.Stats, o.Offers = "", nil
 	a, of, err := factored(ctx, env.afresh(), m, o)
 	if err != nil {
 		return nil, err

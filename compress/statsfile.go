@@ -3,6 +3,7 @@ package compress
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -42,6 +43,7 @@ type statsFile struct {
 	to   *atomicfile.File
 	sum  hash.Hash
 	size int64 // what was written of the file
+	key  statsKey
 }
 
 // openStats opens the file that Options.Stats names.
@@ -63,11 +65,28 @@ func openStats(ctx context.Context, env *Environment, a *Analysis, o Options) (*
 			return nil, fmt.Errorf("statistics %s: %w", path, err)
 		}
 	}
+	s.key = key
 	return s, nil
 }
 
 // cached tells that the statistics are there already.
 func (s *statsFile) cached() bool { return s != nil && s.in != nil }
+
+// wanted refuses statistics that are not there, or of another calibration.
+func (s *statsFile) wanted() error {
+	if s.cached() {
+		return nil
+	}
+	why := "they are not there"
+	if f, _, err := openRegular(s.path); err == nil {
+		head, err := statsHead(f)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return fmt.Errorf("statistics %s: %w", s.path, err)
+		}
+		why = cmp.Or(head.key.differs(s.key), why)
+	}
+	return &UsageError{Err: fmt.Errorf("statistics %s: %s; merge them from parts of the same options (`onnx-compress shard merge`)", s.path, why)}
+}
 
 // readStatsFile returns nil where there is no file, or one of another calibration.
 func readStatsFile(ctx context.Context, path string, key statsKey) (*statsFile, error) {
@@ -294,7 +313,7 @@ func (s *statsFile) commit(ctx context.Context) error {
 		err = s.to.Commit()
 	}
 	if err != nil {
-		return fmt.Errorf("statistics %s: %w", s.path, err)
+		return fmt.Errorf("%s: %w", s.path, err)
 	}
 	return nil
 }

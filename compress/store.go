@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
@@ -18,6 +19,7 @@ type store struct {
 	limit   int64  // of what is on the shelf; a site is factored anew whenever it is asked about beyond that
 
 	whole *store // what sites have that are not here; nil for nothing
+	found *findings
 
 	mu      sync.Mutex
 	metrics map[string]decomp.Metric // by site
@@ -108,7 +110,7 @@ func (s *store) close() error {
 		g.close()
 	}
 	s.adopted, s.grounds = nil, nil
-	return s.shelf.Close()
+	return errors.Join(s.found.close(), s.shelf.Close())
 }
 
 // factorization names a site's factorization by a method.
@@ -125,6 +127,12 @@ func (s *store) spectrum(o *seen, m *decomp.Method) (decomp.Spectrum, error) {
 	s.mu.Unlock()
 	if held != nil {
 		return held, nil
+	}
+	if err := s.found.site(o.site.Name).refused(m.Name); err != nil {
+		return nil, err
+	}
+	if known, err := s.found.spectrum(o, m); known != nil || err != nil {
+		return known, err
 	}
 	if m.From != nil {
 		basis, err := methodNamed(m.Effort, m.Basis)
@@ -194,14 +202,33 @@ func (s *store) keep(o *seen, m *decomp.Method, made decomp.Spectrum) error {
 	return nil
 }
 
+// known is what was found at a site before, nil for nothing.
+func (s *store) known(o *seen) *finding {
+	switch {
+	case s.whole == nil:
+		return s.found.site(o.site.Name)
+	case !s.has(o):
+		return s.whole.known(o)
+	}
+	return nil // it has become another
+}
+
 // floor returns what a method in closed form loses at a site.
 func (s *store) floor(o *seen, m *decomp.Method) (decomp.Floor, error) {
+	if c := s.known(o).closed(m.Name); c != nil {
+		return c.floor()
+	}
 	kernel, metric, err := s.of(o)
 	if err != nil {
 		return decomp.Floor{}, err
 	}
 	defer s.turn(o, m)()
 	f, made, err := m.Floor(s.algebra, kernel, metric)
+	if refused := (*decomp.RefusedError)(nil); err == nil || errors.As(err, &refused) {
+		if err := s.found.noteFloor(o, m, f, made, err); err != nil {
+			return f, err
+		}
+	}
 	if err == nil && made != nil {
 		err = s.keep(o, m, made)
 	}

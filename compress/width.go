@@ -90,10 +90,15 @@ func (f *factoring) narrow(ctx context.Context) error {
 		for i := range f.a.Axes {
 			workers.Go(func() error {
 				axis := &f.a.Axes[i]
+				if !f.portion.hasAxis(i) {
+					f.out.axes[i] = axisOffer{axis: axis, ratio: 1}
+					return nil
+				}
 				var err error
 				if f.out.axes[i], err = f.eliminate(ctx, axis); err != nil {
 					return fmt.Errorf("%s: axis %q: %w", f.a.model.Path, axis.Name, err)
 				}
+				f.out.store.found.noteAxis(&f.out.axes[i])
 				mu.Lock()
 				defer mu.Unlock()
 				done++
@@ -108,6 +113,10 @@ func (f *factoring) narrow(ctx context.Context) error {
 // eliminate works out what one axis offers.
 func (f *factoring) eliminate(ctx context.Context, axis *rewrite.Axis) (axisOffer, error) {
 	o := axisOffer{axis: axis, ratio: 1}
+	if x := f.out.store.found.axis(axis.Name); x != nil && f.o.FromPlan == nil {
+		o.energy, o.note, o.order, o.losses = float64(x.Energy), x.Note, x.Order, x.Losses
+		return o, nil
+	}
 	if len(axis.Products) > 0 {
 		return f.pair(ctx, o)
 	}

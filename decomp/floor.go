@@ -15,24 +15,24 @@ import (
 // that lie on the other side of that point than of the cut.
 type Floor struct {
 	Losses []float64 // by rank, from 0 on: those of the method's own chains
-	least  []float64 // by rank: of any approximation
-	inputs []bool    // for each axis of the window, whether its taps lie with the input channels
+	Bounds []float64 // by rank: what no approximation loses less than
+	Inputs []bool    // for each axis of the window, whether its taps lie with the input channels
 }
 
 // Least returns what a chain of these factors for a kernel of shape s cannot lose less than, whatever their numbers are.
 func (f *Floor) Least(s Shape, c Chain) float64 {
-	rank := len(f.least) - 1
+	rank := len(f.Bounds) - 1
 	for i := range c[:len(c)-1] {
 		n := c[i].Kernel.Out / s.Groups
 		for axis, taps := range s.Window {
 			before := slices.ContainsFunc(c[:i+1], func(f Factor) bool { return f.Kernel.Window[axis] == taps })
-			if taps > 1 && before != f.inputs[axis] {
+			if taps > 1 && before != f.Inputs[axis] {
 				n *= taps
 			}
 		}
 		rank = min(rank, n)
 	}
-	return f.least[rank]
+	return f.Bounds[rank]
 }
 
 // floorBelow is what rounding may take off a bound, as a share of it and of the energy.
@@ -40,12 +40,12 @@ const floorBelow, floorNothing = 1e-9, 1e-13
 
 // newFloor takes the losses of a method whose first factor carries the axes of one, and the least there are, both by rank.
 func newFloor(s Shape, first Kernel, losses, least []float64) Floor {
-	f := Floor{Losses: losses, least: slices.Clone(least), inputs: make([]bool, len(s.Window))}
-	for i, v := range f.least {
-		f.least[i] = max(v*(1-floorBelow)-floorNothing*losses[0], 0)
+	f := Floor{Losses: losses, Bounds: slices.Clone(least), Inputs: make([]bool, len(s.Window))}
+	for i, v := range f.Bounds {
+		f.Bounds[i] = max(v*(1-floorBelow)-floorNothing*losses[0], 0)
 	}
 	for axis, taps := range s.Window {
-		f.inputs[axis] = first.Window[axis] == taps
+		f.Inputs[axis] = first.Window[axis] == taps
 	}
 	return f
 }

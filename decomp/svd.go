@@ -134,6 +134,9 @@ func (s *svdSpectrum) Chain(r Rank) (Chain, error) {
 	if err := svdCheck(s.shape, r); err != nil {
 		return nil, err
 	}
+	if n := s.groups[0].first.Rows; r[0] > n {
+		return nil, fmt.Errorf("decomp: svd at rank %d of a factorization that was kept to rank %d", r[0], n)
+	}
 	chain := svdFactors(s.shape, r)
 	first, last := &chain[0].Kernel, &chain[1].Kernel
 	first.Weights, last.Weights = make([]float64, 0, first.Params()), make([]float64, 0, last.Params())

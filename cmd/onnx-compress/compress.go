@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -69,7 +70,7 @@ func (c *compressCommand) declare(f *flagSet) {
 	f.StringVarP(&c.opts.Output, "output", "o", "", "`FILE` where the compressed model goes (MODEL.small.onnx, beside MODEL)")
 	c.target(f)
 	c.plan.declare(f)
-	f.StringVar(&c.costs, "costs", "", "`FILE` what ranks cost in time, for a latency target, as `onnx-compress time` measures it (measured on this machine, one sample on one thread)")
+	c.timed(f)
 	f.BoolVar(&c.opts.AcceptDamage, "accept-damage", false, "without samples: write the result also where random inputs show that it does not do what the original does")
 	f.BoolVar(&c.opts.Overwrite, "force", false, "replace OUTPUT if it exists")
 	f.group("Samples (without --calib the run is data-free, and less accurate)")
@@ -110,6 +111,11 @@ func (c *compressCommand) target(f *flagSet) {
 		"  snr=30dB    of the outputs\n"+
 		"smallest in MACs, or in what the first target bounds that stands beside it")
 	f.completeWith("target", kinds(targetWords()...))
+}
+
+// timed declares what ranks cost in time.
+func (c *compressCommand) timed(f *flagSet) {
+	f.StringVar(&c.costs, "costs", "", "`FILE` what ranks cost in time, for a latency target, as `onnx-compress time` measures it (measured on this machine, one sample on one thread)")
 }
 
 // calibration declares what is measured on samples.
@@ -273,7 +279,7 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	result.Command, result.Verdict = commandLine(f, args), report.Verdict(result, c.asked(f, path))
+	result.Command, result.Verdict = commandLine(cmd.CommandPath(), f, slices.Concat(args, c.opts.Offers)), report.Verdict(result, c.asked(f, path))
 	return errors.Join(
 		butNot(c.opts.Output, "its plan", writeNamed("plan", c.plan.to, func(w io.Writer) error { return report.JSON(w, compress.PlanOf(result)) })),
 		butNot(c.opts.Output, "the page about it", writeNamed("report", c.report, inFlags(func(w io.Writer) error { return page.Result(w, result, page.PicturesOf(source, result.Verification)) }))),

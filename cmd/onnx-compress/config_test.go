@@ -185,9 +185,9 @@ func TestConfigCommand(t *testing.T) {
 
 // TestCompletion: what can stand next on a command line, and what the shell adds to it.
 func TestCompletion(t *testing.T) {
-	const all = "compress init explore inspect tune report verify bench time status check convert shard methods setup doctor config completion man help version"
+	const all = "compress init explore inspect tune report verify bench time status check convert shard scale methods setup doctor config completion man help version"
 	for line, want := range map[string]string{
-		"":    "compress init explore inspect tune report verify bench time status check convert shard methods setup doctor config completion man help version :0",
+		"":    "compress init explore inspect tune report verify bench time status check convert shard scale methods setup doctor config completion man help version :0",
 		"ver": "verify version :0", "verify --req": "--require :4", "help st": all + " :4",
 		"verify --require ag":   "agree= class-drop= cosine= drop= kl= max-error= mean-error= ppl= recall= snr= :6",
 		"verify --require=cl":   "agree= class-drop= cosine= drop= kl= max-error= mean-error= ppl= recall= snr= :6",

@@ -168,7 +168,7 @@ func plainWords(n ast.Node) ([]string, error) {
 
 // shared says whether a command takes its options from the section of compress, too.
 func shared(name string) bool {
-	return slices.Contains([]string{"explore", "status", "check", "convert"}, name)
+	return slices.Contains([]string{"explore", "status", "check", "convert", "calibrate", "factor", "choose", "write", "make", "slurm", "kubernetes", "ray"}, name)
 }
 
 // apply sets the flags that have no value yet, those of the command's own section first. A file that was merely found may not set

@@ -144,7 +144,7 @@ func (c *exploreCommand) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return unfinished(e, err)
 	}
-	e.Command = commandLine(cmd.Flags(), args)
+	e.Command = commandLine(cmd.CommandPath(), cmd.Flags(), args)
 	for i := range e.Points {
 		if p := &e.Points[i]; p.Why == "" {
 			p.Command = c.alone(cmd.Flags(), e, p)

@@ -115,16 +115,22 @@ func (s *shop) state() string {
 	return sum
 }
 
-// TestKills kills the program at random moments: the output is the old or the new one, whole, and after the next run nothing is
-// left. ONNX_COMPRESS_KILLS says how often.
-func TestKills(t *testing.T) {
-	times := 12
+// kills is how often the program is killed, unless ONNX_COMPRESS_KILLS says it.
+func kills(t *testing.T, times int) int {
+	t.Helper()
 	if word := os.Getenv("ONNX_COMPRESS_KILLS"); word != "" {
 		var err error
 		if times, err = strconv.Atoi(word); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return times
+}
+
+// TestKills kills the program at random moments: the output is the old or the new one, whole, and after the next run nothing is
+// left. ONNX_COMPRESS_KILLS says how often.
+func TestKills(t *testing.T) {
+	times := kills(t, 12)
 	s := newShop(t, t.TempDir())
 	s.done(s.old)
 	begin := time.Now()

@@ -60,11 +60,11 @@ func TestCommandLine(t *testing.T) {
 		if err := cmd.ParseFlags(c.args); err != nil {
 			t.Fatal(err)
 		}
-		if got := commandLine(cmd.Flags(), cmd.Flags().Args()); got != c.want {
+		if got := commandLine("onnx-compress "+cmd.Name(), cmd.Flags(), cmd.Flags().Args()); got != c.want {
 			t.Errorf("%q:\n%s\nwant\n%s", c.args, got, c.want)
 		}
 	}
-	if got := commandLine(pflag.NewFlagSet("x", pflag.ContinueOnError), nil); got != "onnx-compress x" {
+	if got := commandLine("onnx-compress x", pflag.NewFlagSet("x", pflag.ContinueOnError), nil); got != "onnx-compress x" {
 		t.Errorf("%q", got)
 	}
 }

@@ -47,7 +47,7 @@ Exit codes:
 	root.SetFlagErrorFunc(flagFault)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { writeHelp(cmd.OutOrStdout(), cmd) })
 	root.AddCommand(
-		newCompress(s), newExplore(s), newInspect(s), newInit(s), newTune(s), newReport(), newVerify(s), newBench(s), newTime(s), newStatus(s), newCheck(s), newConvert(s), newShard(s),
+		newCompress(s), newExplore(s), newInspect(s), newInit(s), newTune(s), newReport(), newVerify(s), newBench(s), newTime(s), newStatus(s), newCheck(s), newConvert(s), newShard(s), newScale(s),
 		newMethods(s), newSetup(s), newDoctor(s), newConfig(s),
 	)
 	root.InitDefaultCompletionCmd()
@@ -59,7 +59,7 @@ Exit codes:
 	root.SetHelpCommand(newHelp(root))
 	root.InitDefaultHelpCmd()
 	root.AddCommand(newMan(), newVersion(s))
-	root.Annotations[orderOf] = "compress init explore inspect tune report verify bench time status check convert shard methods setup doctor config completion man help version"
+	root.Annotations[orderOf] = "compress init explore inspect tune report verify bench time status check convert shard scale methods setup doctor config completion man help version"
 	return root
 }
 

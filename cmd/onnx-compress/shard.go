@@ -12,27 +12,35 @@ import (
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/quote"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
+	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
 func newShard(s streams) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "shard calibrate|merge",
-		Short: "calibrate in parts, on as many machines as there are",
-		Long: `Cuts the calibration of a model into parts that any engine runs, retries and
-merges: each is a command with files in and one file out. The statistics are the
-same bytes for any number of parts, and so is the model that is made with them.
+		Use:   "shard calibrate|merge|factor|choose|write",
+		Short: "compress in parts, on as many machines as there are",
+		Long: `Cuts the compression of a model into units that any engine runs, retries and
+merges: each is a command with files in and one file out. Calibration is cut by
+samples, factoring by nodes. What comes of it is the same bytes for any number
+of parts, and so is the model: that of one command.
 
 A file is written beside its place and moved there when it is whole; where it is
 there already, of the same model, samples, options and program, nothing is done.
-So a command may run again, or twice at once. See docs/shards.md.`,
+So a command may run again, or twice at once. All take the same options, those
+that compress would have. See docs/shards.md.`,
 		Example: `
   onnx-compress shard calibrate model.onnx --calib images/ --part 1/2 -o 1.ocs
   onnx-compress shard calibrate model.onnx --calib images/ --part 2/2 -o 2.ocs
   onnx-compress shard merge 1.ocs 2.ocs -o stats.ocs
-  onnx-compress model.onnx --calib images/ --stats stats.ocs`,
-		Annotations: map[string]string{orderOf: "calibrate merge"},
+  onnx-compress shard factor model.onnx --calib images/ --stats stats.ocs \
+      --part 1/2 -o 1.oco
+  onnx-compress shard factor model.onnx --calib images/ --stats stats.ocs \
+      --part 2/2 -o 2.oco
+  onnx-compress shard write model.onnx 1.oco 2.oco --calib images/ \
+      --stats stats.ocs -o small.onnx`,
+		Annotations: map[string]string{orderOf: "calibrate merge factor choose write"},
 	}
-	cmd.AddCommand(newShardCalibrate(s), newShardMerge(s))
+	cmd.AddCommand(newShardCalibrate(s), newShardMerge(s), newShardFactor(s), newShardChoose(s), newShardWrite(s))
 	names := each(cmd.Commands(), (*cobra.Command).Name)
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		word := strings.Join(args, " ")
@@ -41,63 +49,61 @@ So a command may run again, or twice at once. See docs/shards.md.`,
 	return cmd
 }
 
-type shardCalibrate struct {
+// shardUnit is a unit of a model's compression. Its flags are those of compress, as far as they decide on what it does.
+type shardUnit struct {
 	streams
-	how    compressCommand // whose flags say what is calibrated
+	how    compressCommand
 	part   string
 	output string
 	quiet  bool
 }
 
-func newShardCalibrate(s streams) *cobra.Command {
-	c := &shardCalibrate{streams: s}
-	return declare(&cobra.Command{
-		Use:   "calibrate MODEL --calib SAMPLES --part K/N -o FILE [flags]",
-		Short: "sum what one part of the samples shows",
-		Long: `Runs the model on one of N parts of the samples that calibrate it, and writes
-the sums. Every part is given the same samples, all of them, and the same
-options: those that compress will have. There are at most 16 to 64 parts that
-have samples, as many as there are chunks of these; others are empty.`,
-		Example: `
-  onnx-compress shard calibrate model.onnx --calib images/ \
-      --target macs=0.5 --part 3/16 -o stats-3.ocs`,
-		ValidArgsFunction: ending("onnx"),
-		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), cmd, args) },
-	}, c.declare)
-}
-
-func (c *shardCalibrate) declare(f *flagSet) {
-	f.StringVar(&c.part, "part", "", "`K/N` which part of the samples, 1/N to N/N")
-	f.StringVarP(&c.output, "output", "o", "", "`FILE` where the sums go; an older part that is there is replaced")
+// declare declares the flags that all units have. where says where the result goes.
+func (c *shardUnit) declare(f *flagSet, where string) {
+	f.StringVarP(&c.output, "output", "o", "", "`FILE` "+where)
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "no text, no progress")
 	f.group("What is compressed, and how")
 	f.row("as `onnx-compress help compress` explains them", c.how.target, c.how.drawn, c.how.samples.declare, c.how.judge.declare, c.how.choice, c.how.work)
 	f.describe("calib", "samples to calibrate on: all of them, whatever the part")
 }
 
-// read turns the words into options.
-func (c *shardCalibrate) read(f *pflag.FlagSet, model string) (p compress.ShardPart, err error) {
-	if p, err = parsePart(c.part); err != nil {
-		return p, err
-	}
+// declarePart declares which part it is.
+func (c *shardUnit) declarePart(f *flagSet, of string) {
+	f.StringVar(&c.part, "part", "", "`K/N` which part of the "+of+", 1/N to N/N")
+}
+
+// declareStats declares by which statistics it works.
+func (c *shardUnit) declareStats(f *flagSet) {
+	f.StringVar(&c.how.opts.Stats, "stats", "", "`FILE` the statistics that `onnx-compress shard merge` wrote")
+}
+
+// read turns the words into options; files are those that are read beside the samples.
+func (c *shardUnit) read(f *pflag.FlagSet, files ...string) error {
 	if c.how.calib == "" {
-		return p, usagef("there is nothing to calibrate on; name the samples with --calib")
+		return usagef("there is nothing to calibrate on; name the samples with --calib")
 	}
 	if c.output == "" {
-		return p, usagef("name the file for the sums with -o")
+		return usagef("name the file for the result with -o")
 	}
 	for _, word := range c.how.targets {
 		if err := c.how.opts.AddTarget(word); err != nil {
-			return p, usagef("--target: %w", err)
+			return usagef("--target: %w", err)
 		}
 	}
 	if err := c.how.readMeans(f); err != nil {
-		return p, err
+		return err
 	}
 	if err := c.how.prepared(); err != nil {
-		return p, err
+		return err
 	}
-	return p, writable(f, []string{model, c.how.calib, c.how.samples.labels}, "output")
+	return writable(f, append(files, c.how.calib, c.how.samples.labels, c.how.opts.Stats), "output")
+}
+
+// open opens the model and the samples.
+func (c *shardUnit) open(path string) (*onnxio.Model, error) {
+	m, source, err := opened(path, c.how.calib, &c.how.samples)
+	c.how.opts.Source = source
+	return m, err
 }
 
 // parsePart reads 3/16.
@@ -113,85 +119,62 @@ func parsePart(word string) (p compress.ShardPart, err error) {
 	return p, nil
 }
 
-func (c *shardCalibrate) run(ctx context.Context, cmd *cobra.Command, args []string) error {
+// run does the work of a part, and says what came of it.
+func (c *shardUnit) run(ctx context.Context, cmd *cobra.Command, args []string,
+	work func(context.Context, *compress.Environment, *onnxio.Model, compress.Options, compress.ShardPart, string) (compress.Sharded, error),
+	said func(p compress.ShardPart, done compress.Sharded) string,
+) error {
 	path, err := oneModel(cmd, args, &c.how.out)
 	if err != nil {
 		return err
 	}
-	p, err := c.read(cmd.Flags(), path)
+	p, err := parsePart(c.part)
 	if err != nil {
 		return err
 	}
-	m, source, err := opened(path, c.how.calib, &c.how.samples)
+	if err := c.read(cmd.Flags(), path); err != nil {
+		return err
+	}
+	m, err := c.open(path)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	c.how.opts.Source = source
 	done, err := working(c.streams, c.how.env, c.quiet, func(env *compress.Environment) (compress.Sharded, error) {
-		return compress.CalibratePart(ctx, env, m, c.how.opts.Options, p, c.output)
+		return work(ctx, env, m, c.how.opts.Options, p, c.output)
 	})
-	switch {
-	case err != nil || c.quiet:
-		return err
-	case done.Found:
-		_, err = fmt.Fprintf(c.streams.out, "%s: part %s of this calibration is there already\n", quote.Name(c.output), p)
-	case done.Samples == 0:
-		_, err = fmt.Fprintf(c.streams.out, "%s: part %s has no samples, there are too few for so many parts\n", quote.Name(c.output), p)
-	default:
-		_, err = fmt.Fprintf(c.streams.out, "%s: part %s, %d samples\n", quote.Name(c.output), p, done.Samples)
+	if err == nil && !c.quiet {
+		_, err = fmt.Fprintf(c.streams.out, "%s: %s\n", quote.Name(c.output), said(p, done))
 	}
 	return err
 }
 
-type shardMerge struct {
-	streams
-	output string
-	quiet  bool
-	env    compress.EnvironmentOptions
-}
-
-func newShardMerge(s streams) *cobra.Command {
-	c := &shardMerge{streams: s}
+func newShardCalibrate(s streams) *cobra.Command {
+	c := &shardUnit{streams: s}
 	return declare(&cobra.Command{
-		Use:   "merge PART.ocs... -o STATS.ocs [flags]",
-		Short: "make the statistics of all samples from those of the parts",
-		Long: `Adds the sums of all parts, in whatever order they are named, and writes the
-statistics that compress reads with --stats. Parts that are missing, there
-twice, or of another model, other samples, options or versions of the program
-are named. What the parts hold is added piece by piece, in little memory.`,
-		Example:           "  onnx-compress shard merge stats-*.ocs -o stats.ocs",
-		Annotations:       map[string]string{workerOf: "it computes with a library"},
-		ValidArgsFunction: ending("ocs"),
-		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), cmd.Flags(), args) },
-	}, c.declare)
-}
-
-func (c *shardMerge) declare(f *flagSet) {
-	f.StringVarP(&c.output, "output", "o", "", "`FILE` where the statistics go; what is there is replaced, if it holds statistics")
-	f.BoolVarP(&c.quiet, "quiet", "q", false, "no text, no progress")
-}
-
-func (c *shardMerge) run(ctx context.Context, f *pflag.FlagSet, args []string) error {
-	if len(args) == 0 {
-		return usagef("which parts? name the files that `onnx-compress shard calibrate` wrote")
-	}
-	if c.output == "" {
-		return usagef("name the file for the statistics with -o")
-	}
-	if err := writable(f, args, "output"); err != nil {
-		return err
-	}
-	done, err := working(c.streams, c.env, c.quiet, func(env *compress.Environment) (compress.Sharded, error) {
-		return compress.MergeParts(ctx, env, args, c.output)
-	})
-	switch {
-	case err != nil || c.quiet:
-		return err
-	case done.Found:
-		_, err = fmt.Fprintf(c.streams.out, "%s: the statistics of these parts are there already\n", quote.Name(c.output))
-	default:
-		_, err = fmt.Fprintf(c.streams.out, "%s: merged from %d parts\n", quote.Name(c.output), len(args))
-	}
-	return err
+		Use:   "calibrate MODEL --calib SAMPLES --part K/N -o FILE [flags]",
+		Short: "sum what one part of the samples shows",
+		Long: `Runs the model on one of N parts of the samples that calibrate it, and writes
+the sums. Every part is given the same samples, all of them, and the same
+options: those that compress will have. There are at most 16 to 64 parts that
+have samples, as many as there are chunks of these; others are empty.`,
+		Example: `
+  onnx-compress shard calibrate model.onnx --calib images/ \
+      --target macs=0.5 --part 3/16 -o stats-3.ocs`,
+		ValidArgsFunction: ending("onnx"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.run(cmd.Context(), cmd, args, compress.CalibratePart, func(p compress.ShardPart, done compress.Sharded) string {
+				switch {
+				case done.Found:
+					return fmt.Sprintf("part %s of this calibration is there already", p)
+				case done.Samples == 0:
+					return fmt.Sprintf("part %s has no samples, there are too few for so many parts", p)
+				}
+				return fmt.Sprintf("part %s, %d samples", p, done.Samples)
+			})
+		},
+	}, func(f *flagSet) {
+		c.declarePart(f, "samples")
+		c.declare(f, "where the sums go; an older part that is there is replaced")
+	}, configFlags)
 }

@@ -136,8 +136,8 @@ func given(f *pflag.FlagSet, write func(string) string, but ...string) []string 
 
 // commandLine is the command that asks for the same again, whatever a configuration says:
 // the arguments, and every flag that has a value, in the order of their declaration.
-func commandLine(f *pflag.FlagSet, args []string) string {
-	out := []string{"onnx-compress", f.Name()}
+func commandLine(command string, f *pflag.FlagSet, args []string) string {
+	out := []string{command}
 	for _, arg := range args {
 		out = append(out, quote.Shell(arg))
 	}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestKillsOfUnits kills units of a work in parts, and what merges them, at random moments: the file of each is not there or whole, the
+// next try makes the same bytes, and nothing else is left.
+func TestKillsOfUnits(t *testing.T) {
+	times := kills(t, 4)
+	s := newShop(t, t.TempDir())
+	at := func(name string) string { return filepath.Join(s.folder, name) }
+	flags := []string{"--calib", s.data, "--target", "macs=0.7", "--methods", "svd", "--threads", "1", "-q"}
+	ask := func(out string, words ...string) []string {
+		return append(append([]string{"shard"}, words...), "-o", at(out))
+	}
+	units := [][]string{
+		append(ask("1.ocs", "calibrate", s.model, "--part", "1/2"), flags...),
+		append(ask("2.ocs", "calibrate", s.model, "--part", "2/2"), flags...),
+		append(ask("stats.ocs", "merge", at("1.ocs"), at("2.ocs")), "-q"),
+		append(ask("1.oco", "factor", s.model, "--part", "1/2", "--stats", at("stats.ocs")), flags...),
+	}
+	names := []string{"1.ocs", "2.ocs", "stats.ocs", "1.oco"}
+	want, took := make([][]byte, len(units)), make([]time.Duration, len(units))
+	run := func(i int) []byte {
+		begin := time.Now()
+		if out, err := s.command(units[i]).CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v: %s", units[i], err, out)
+		}
+		took[i] = max(took[i], time.Since(begin))
+		data, err := os.ReadFile(at(names[i]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	for i := range units {
+		want[i] = run(i)
+	}
+	random := rand.New(rand.NewPCG(uint64(times), 5))
+	seen := map[string]int{}
+	for n := range times {
+		i := n % len(units)
+		if err := os.Remove(at(names[i])); err != nil {
+			t.Fatal(err)
+		}
+		c := s.command(units[i])
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(random.Float64() * 1.2 * float64(took[i])))
+		_ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL)
+		_ = c.Wait()
+		switch data, err := os.ReadFile(at(names[i])); {
+		case errors.Is(err, fs.ErrNotExist):
+			seen["not there"]++
+		case err == nil && bytes.Equal(data, want[i]):
+			seen["whole"]++
+		default:
+			t.Fatalf("kill %d: %s is neither whole nor not there: %v", n, names[i], err)
+		}
+		if !bytes.Equal(run(i), want[i]) {
+			t.Fatalf("after kill %d %s has other bytes", n, names[i])
+		}
+		if left := strings.Join(s.list(s.folder), " "); left != "1.oco 1.ocs 2.ocs stats.ocs" {
+			t.Fatalf("after kill %d the folder holds %s", n, left)
+		}
+	}
+	t.Logf("%d kills: %v", times, seen)
+}
