@@ -49,10 +49,10 @@ func (t *tuneFlags) losing(f *flagSet, prefix string) {
 // stepping declares how it is learned.
 func (t *tuneFlags) stepping(f *flagSet, prefix string) {
 	o := &t.options
-	f.IntVar(&o.Epochs, prefix+"epochs", 20, "`N` how often every sample is seen (20)")
+	f.IntVar(&o.Epochs, prefix+"epochs", 0, "`N` how often every sample is seen (20 to 120: more where samples are few, and where there is much to win back)")
 	f.StringVar(&t.optimizer, prefix+"optimizer", string(tune.SOAP), "`NAME` soap, Adam along the directions that matrices' gradients have in common; adam; "+
 		"or sgd with Nesterov's momentum 0.9 (soap)")
-	f.Float64Var(&o.Rate, prefix+"lr", 0, "`X` the largest learning rate (soap, adam: 3e-4, sgd: 1e-2); it falls along a cosine to zero")
+	f.Float64Var(&o.Rate, prefix+"lr", 0, "`X` the largest learning rate (soap, adam: 3e-4, more for many steps with much to win back; sgd: 1e-2); it falls along a cosine to zero")
 	f.Float64Var(&o.WarmUp, prefix+"warm-up", 0, "`X` share of the steps in which it rises (0.05)")
 	f.StringVar(&t.clip, prefix+"clip", "5", "`X` bound of the gradient's norm, or none (5)")
 	f.Float64Var(&o.Decay, prefix+"decay", 0, "`X` decoupled weight decay (0)")

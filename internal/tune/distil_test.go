@@ -130,7 +130,7 @@ func TestDistilResumes(t *testing.T) {
 	lib := orttest.Open(t)
 	original, small, src := fashion(t)
 	src = src[:160]
-	o := Options{Epochs: 2, Batch: 32, Threads: 2, Average: 0.9}
+	o := Options{Epochs: 2, Blocks: 1, Batch: 32, Threads: 2, Average: 0.9}
 	want := distil(t, lib, original, small, src, o)
 	o.Checkpoint, o.Resume = filepath.Join(t.TempDir(), "state"), true
 	breaks := 0

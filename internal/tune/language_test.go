@@ -86,7 +86,7 @@ func TestLossOfTokens(t *testing.T) {
 	y, z := answer(small, r.Inputs, "logits"), answer(original, r.Inputs, "logits")
 	for _, loss := range []Loss{KL, Logits} {
 		one := term{value: "logits", loss: loss, weight: 1, shape: y.Shape, typ: tensor.Float32, words: words, text: outputs.Text{IDs: "input_ids", Mask: "attention_mask"}}
-		o, err := newObjective(small, []term{one}, nil, 2)
+		o, err := newObjective(small, []term{one}, nil, nil, 2)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,12 +32,13 @@ func ParseOptimizer(s string) (Optimizer, error) {
 	return suggest.Named("optimizer", s, Optimizers())
 }
 
-// rate is the learning rate that suits most models.
-func (o Optimizer) rate() float64 {
+// rate is the largest learning rate for so many steps from a start of such a loss. The more steps, the larger may it be: what large ones spoil, those
+// of the end mend. What is near the original already has less to gain by them.
+func (o Optimizer) rate(steps int, loss float64) float64 {
 	if o == SGD {
 		return 1e-2
 	}
-	return 3e-4
+	return 3e-4 * max(math.Cbrt(float64(steps)/100)*math.Sqrt(min(loss/(2*far), 1)), 1)
 }
 
 // The optimizers' constants.
@@ -191,8 +192,8 @@ func clip(norm, most float64) float64 {
 // schedule is a learning rate that rises linearly over the first steps, and falls along a cosine to zero at the end
 // (Loshchilov and Hutter, arXiv 1608.03983, without restarts).
 type schedule struct {
-	rate          float64
-	warmUp, steps int
+	rate                float64
+	from, warmUp, steps int // the steps before it, and of these of its own
 }
 
 // warmUp is a share of the steps, and at least 20: the first estimates of Adam's moments are poor.
@@ -203,6 +204,7 @@ func warmUp(share float64, steps int) int {
 
 // at is the rate of step n, from 1.
 func (s schedule) at(n int) float64 {
+	n -= s.from
 	if n <= s.warmUp {
 		return s.rate * float64(n) / float64(s.warmUp)
 	}

@@ -33,7 +33,10 @@ type trainer struct {
 	sizes   sizes
 	kinds   map[string]outputs.Output
 	terms   []term
-	outputs int // how many of the terms are outputs; the others are values inside
+	outputs int      // how many of the terms are outputs; the others are values inside
+	ends    []string // between blocks, through which no gradient goes
+	stages  []stage
+	now     int // the stage under way, whose are the terms and the ends
 	labels  *supervision
 	teacher *teacher
 	params  *parameters
@@ -41,6 +44,7 @@ type trainer struct {
 	plans   *feed.Pool[plan]
 
 	start    []float32 // the parameters as they came
+	judged   []float64 // what they lose on each held-out sample
 	weights  []float32
 	gradient []float32
 	descent  *descent
@@ -134,11 +138,16 @@ func (t *trainer) probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if t.o.Blocks > 0 {
+		if t.ends, err = t.partable(ctx, run, ends(t.original, t.compressed)); err != nil {
+			return err
+		}
+	}
 	values, err := t.taught()
 	if err != nil {
 		return err
 	}
-	if t.teacher, err = newTeacher(t.lib, t.original, values); err != nil {
+	if t.teacher, err = newTeacher(t.lib, t.original, values, t.o.Memory); err != nil {
 		return err
 	}
 	if err := t.locate(ctx, values); err != nil {
@@ -210,9 +219,6 @@ func sameInputs(m *onnxio.Model, inputs []samples.InputSpec) error {
 	return nil
 }
 
-// keeps tells whether what the original computes for a sample is the same in every epoch.
-func (t *trainer) keeps() bool { return t.o.Augment == nil }
-
 // taught lists the values that are held to the original's: outputs with a weight, then those inside.
 func (t *trainer) taught() ([]string, error) {
 	list, err := outputs.Of(t.original, outputs.Options{Classes: t.o.Classes, Weights: t.o.Weights, Kinds: t.o.Kinds})
@@ -256,6 +262,11 @@ func (t *trainer) taught() ([]string, error) {
 		if _, ok := graph.Of(t.compressed).Producer(v); !ok {
 			return nil, fmt.Errorf("the compressed model has no value %q", v)
 		}
+		if !slices.Contains(out, v) {
+			out = append(out, v)
+		}
+	}
+	for _, v := range t.ends {
 		if !slices.Contains(out, v) {
 			out = append(out, v)
 		}
@@ -306,8 +317,6 @@ func (t *trainer) describe(values []string, answers []tensor.Dense, batch int) e
 				return fmt.Errorf("output %q has the shape %v, which is not that of class scores; %s is no loss for it", v, a.Shape, one.loss)
 			}
 			one.weight = t.kinds[v].Weight
-		} else {
-			one.weight = t.o.Features / float64(len(values)-t.outputs)
 		}
 		if t.o.Labels && t.labels == nil && one.classes > 0 {
 			t.labels = &supervision{value: v, shape: a.Shape, distill: t.o.Lambda}
