@@ -10,6 +10,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
+	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
@@ -57,10 +58,13 @@ func TestBlocksLearnAlone(t *testing.T) {
 	tr := idle(orttest.Open(t), original, small, src[:16], Options{Batch: 16, Epochs: 2, Blocks: 1}.withDefaults())
 	defer tr.close()
 	tr.learn, tr.held = testkit.Count(16), testkit.Count(16)
-	for _, step := range []func(context.Context) error{tr.probe, tr.weigh, tr.open, tr.begin} {
+	for _, step := range []func(context.Context) error{tr.probe, tr.weigh, tr.open, tr.appraise} {
 		if err := step(context.Background()); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := tr.begin(); err != nil {
+		t.Fatal(err)
 	}
 	alone := gradients(t, tr, 0)
 	before := map[string][]float32{}
@@ -178,5 +182,23 @@ func TestStagesAreTakenBack(t *testing.T) {
 	tr.renew()
 	if tr.weights[0] != first[0]+2 {
 		t.Error("the best state is not gone on from")
+	}
+}
+
+// Blocks learn alone where the start is far off and there are blocks.
+func TestAstray(t *testing.T) {
+	original, small, _ := fashion(t)
+	filter := opaque(t)
+	for _, c := range []struct {
+		original, small *onnxio.Model
+		loss            float64
+		epochs, want    int
+	}{
+		{original, small, 0.6, 6, 2}, {original, small, 0.6, 2, 0}, {original, small, 0.4, 6, 0}, {original, small, 0.6, 0, 40}, {filter, filter, 0.6, 6, 0},
+	} {
+		tr := &trainer{o: Options{Epochs: c.epochs}, original: c.original, compressed: c.small, learn: testkit.Count(160), shard: 16, shards: 1, curve: []Point{{Held: c.loss}}}
+		if got := tr.astray(); got != c.want {
+			t.Errorf("loss %g, %d epochs: blocks learn alone in %d, want %d", c.loss, c.epochs, got, c.want)
+		}
 	}
 }

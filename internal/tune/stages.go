@@ -66,6 +66,22 @@ func (t *trainer) apportion(loss float64) {
 	}
 }
 
+// astray is in how many epochs blocks learn alone first where nothing is said of it: a third of them where the start has lost half of the original's
+// variance or more, as without a refit. Where a refit was, it has done so already, and the whole gets on faster.
+func (t *trainer) astray() int {
+	loss := t.curve[0].Held
+	if loss < lost || len(ends(t.original, t.compressed)) == 0 {
+		return 0
+	}
+	if t.o.Epochs < 1 {
+		return epochs(t.stepsPerEpoch(), loss) / 3
+	}
+	return t.o.Epochs / 3
+}
+
+// lost is the loss of a start that is hardly the original any more.
+const lost = 0.5
+
 // How many epochs there are where nothing is said of it. A start that is far from the original by a share far of the variance or more is given
 // enoughSteps; the nearer it is, the fewer.
 const (

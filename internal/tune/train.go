@@ -18,8 +18,8 @@ import (
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// begin sets the state before the first step, and judges it.
-func (t *trainer) begin(ctx context.Context) error {
+// appraise judges the start.
+func (t *trainer) appraise(ctx context.Context) error {
 	var err error
 	if t.start, err = t.params.load(t.compressed); err != nil {
 		return err
@@ -27,7 +27,6 @@ func (t *trainer) begin(ctx context.Context) error {
 	if err := t.params.finite(t.start); err != nil {
 		return err
 	}
-	t.gradient = make([]float32, t.params.size)
 	v, err := t.judge(ctx, t.start)
 	if err != nil {
 		return err
@@ -36,6 +35,12 @@ func (t *trainer) begin(ctx context.Context) error {
 	if held := t.curve[0].Held; math.IsNaN(held) || math.IsInf(held, 0) {
 		return fmt.Errorf("the compressed model's loss on the held-out samples is %v before the first step", held)
 	}
+	return nil
+}
+
+// begin sets the state before the first step.
+func (t *trainer) begin() (err error) {
+	t.gradient = make([]float32, t.params.size)
 	t.apportion(t.curve[0].Held)
 	t.pose(0)
 	t.renew()

@@ -65,12 +65,21 @@ type trainer struct {
 func newTrainer(ctx context.Context, lib *ort.Library, original, compressed *onnxio.Model, src samples.Source, indices []int, o Options) (*trainer, error) {
 	t := idle(lib, original, compressed, src, o)
 	for _, step := range []func(context.Context) error{
-		func(context.Context) error { return t.divide(indices) }, t.probe, t.weigh, t.open, t.begin,
+		func(context.Context) error { return t.divide(indices) }, t.probe, t.weigh, t.open, t.appraise,
 	} {
 		if err := step(ctx); err != nil {
 			t.close()
 			return nil, err
 		}
+	}
+	if o.Blocks == 0 && t.astray() > 0 {
+		o.Blocks = t.astray()
+		t.close()
+		return newTrainer(ctx, lib, original, compressed, src, indices, o)
+	}
+	if err := t.begin(); err != nil {
+		t.close()
+		return nil, err
 	}
 	return t, nil
 }
