@@ -200,5 +200,9 @@ func TestAstray(t *testing.T) {
 		if got := tr.astray(); got != c.want {
 			t.Errorf("loss %g, %d epochs: blocks learn alone in %d, want %d", c.loss, c.epochs, got, c.want)
 		}
+		tr.labels = new(supervision)
+		if tr.astray() != 0 {
+			t.Error("blocks learn alone where labels count")
+		}
 	}
 }

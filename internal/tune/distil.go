@@ -39,8 +39,8 @@ type Options struct {
 	// the start is to the original.
 	Epochs int
 	// Blocks is in how many of these, the first, the blocks of the model learn alone, each to give the original's output of
-	// the block for what the blocks before it give; by default a third where the start's loss is half of the variance or more, else
-	// none, for a refit has done so already. Negative for none.
+	// the block for what the blocks before it give; by default a third where, without labels, the start's loss is half of the
+	// variance or more, else none, for a refit has done so already. Negative for none.
 	Blocks int
 	// Batch is the number of samples of a step; default 64, at most as many as there are to learn from. It is rounded
 	// down to whole shards: a step is computed in shards of up to 16 samples, one run of the model each.

@@ -67,10 +67,11 @@ func (t *trainer) apportion(loss float64) {
 }
 
 // astray is in how many epochs blocks learn alone first where nothing is said of it: a third of them where the start has lost half of the original's
-// variance or more, as without a refit. Where a refit was, it has done so already, and the whole gets on faster.
+// variance or more in the mean over the outputs, as without a refit. Where a refit was, it has done so already, and the whole gets on faster. With labels
+// the loss does not say how far off the start is.
 func (t *trainer) astray() int {
 	loss := t.curve[0].Held
-	if loss < lost || len(ends(t.original, t.compressed)) == 0 {
+	if t.labels != nil || loss < lost*float64(max(t.outputs, 1)) || len(ends(t.original, t.compressed)) == 0 {
 		return 0
 	}
 	if t.o.Epochs < 1 {
