@@ -27,11 +27,11 @@ func (b *bench) tuneParts() error {
 		{"none", 1024, func(*compress.Descent) {}},
 		{"blocks learn alone for 30 epochs first", 1024, func(d *compress.Descent) { d.Blocks = 30 }},
 		{"other images in every epoch", 1024, func(d *compress.Descent) { d.Variants = -1 }},
-		{"the layers inside are held to the original's (`--features 1`)", 1024, func(d *compress.Descent) { d.Features = 1 }},
+		{"the layers inside are not held to the original's (`--features 0`)", 1024, func(d *compress.Descent) { d.Features = -1 }},
 		{"no moving average", 1024, func(d *compress.Descent) { d.Average = -1 }},
 		{"20 epochs", 1024, func(d *compress.Descent) { d.Epochs = 20 }},
 		{"20 epochs at 3e-4", 1024, func(d *compress.Descent) { d.Epochs, d.Rate = 20, 3e-4 }},
-		{"twice the rate", 1024, func(d *compress.Descent) { d.Rate = 2e-3 }},
+		{"at 1e-3", 1024, func(d *compress.Descent) { d.Rate = 1e-3 }},
 		{"none", 256, func(*compress.Descent) {}},
 		{"none", 5000, func(*compress.Descent) {}},
 	} {
@@ -80,7 +80,7 @@ func (b *bench) tuned(start string, images int, change func(*compress.Descent)) 
 	if err != nil {
 		return nil, err
 	}
-	o := compress.TuneOptions{Output: filepath.Join(b.work, "tuned.onnx"), Overwrite: true, Source: source, Samples: images}
+	o := compress.TuneOptions{Data: b.sample("cifar10_train5000.bin"), Output: filepath.Join(b.work, "tuned.onnx"), Overwrite: true, Source: source, Samples: images}
 	if o.Descent.Augment, err = samples.NewAugmenter(samples.Augment{Mirror: true, Crop: 4, Mix: true}, prepare, specs, 0); err != nil {
 		return nil, err
 	}

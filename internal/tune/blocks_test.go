@@ -143,7 +143,7 @@ func TestSchedules(t *testing.T) {
 		loss   float64
 		epochs int
 	}{
-		{14, 0.2, 115}, {14, 0.025, 58}, {14, 1e-4, 20}, {3, 0.2, 120}, {780, 1, 20},
+		{14, 0.2, 115}, {14, 0.075, 58}, {14, 1e-4, 20}, {3, 0.2, 120}, {780, 1, 20},
 	} {
 		if got := epochs(c.steps, c.loss); got != c.epochs {
 			t.Errorf("%d steps an epoch, loss %g: %d epochs, want %d", c.steps, c.loss, got, c.epochs)
@@ -153,7 +153,7 @@ func TestSchedules(t *testing.T) {
 		steps      int
 		loss, rate float64
 	}{
-		{100, 1, 3e-4}, {800, 1, 6e-4}, {800, 0.025, 3e-4}, {12500, 0.1, 1.5e-3}, {12500, 1e-6, 3e-4},
+		{100, 1, 4.5e-4}, {800, 1, 9e-4}, {800, 0.025, 4.5e-4}, {12500, 0.1, 2.25e-3}, {12500, 1e-6, 3e-4},
 	} {
 		if got := SOAP.rate(c.steps, c.loss); math.Abs(got-c.rate) > 1e-9 {
 			t.Errorf("%d steps, loss %g: rate %g, want %g", c.steps, c.loss, got, c.rate)

@@ -74,7 +74,8 @@ type Options struct {
 	// Temperature softens class probabilities for KL; default 2.
 	Temperature float64
 	// Features is the weight with which values inside the model are held to the original's too (Eq. 10 of arXiv 2409.03555,
-	// the mean over them); default 0, or 1 where Values names some. By default they are what layers with weights give out.
+	// the mean over them); default 1 where class scores are learned or Values names some, else 0; negative for none. By default they are what
+	// layers with weights give out.
 	Values   []string
 	Features float64
 	// Labels adds the cross-entropy with the samples' labels, on the first output that looks like class scores. The
@@ -82,8 +83,10 @@ type Options struct {
 	// beside a cross-entropy. Negative for not at all.
 	Labels bool
 	Lambda float64
-	// Held are the samples that judge; by default every tenth of those given, at least 16 and at most 1,000.
-	Held []int
+	// Held are the samples that judge; by default as Split has it where none is seen. Familiar tells that the weights of the start were
+	// fitted to them, so that it looks better on them than it is.
+	Held     []int
+	Familiar bool
 	// Patience is after how many epochs without a better state to stop; default 0, never.
 	Patience int
 	// Augment, when set, changes the samples that are learned from. With its Mirror, "the original" means, for class scores,
@@ -253,7 +256,9 @@ func Rehearse(ctx context.Context, lib *ort.Library, m *onnxio.Model, src sample
 	if o.Part == Factors { // of which a model has none before it is compressed
 		o.Part = Reachable
 	}
-	o.Blocks = 0
+	if o.Blocks = 0; o.Features == 0 {
+		o.Features = -1 // by default what layers give out is nothing that gradients could not reach
+	}
 	indices, _ := samples.Split(src.Len(), src.Len(), o.Seed)
 	t := idle(lib, m, m, src, o)
 	defer t.close()

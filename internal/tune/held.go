@@ -6,12 +6,22 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
+// judges are the held-out samples. Those that the start was fitted to are mirrored where images may be: on ResNet-20 at 0.3 of the MACs its loss was
+// 0.048 on images that it was fitted to, 0.052 on their mirror images, and 0.052 and 0.054 on others and theirs.
+func (t *trainer) judges() samples.Source {
+	if t.o.Familiar && t.o.Augment != nil && t.o.Augment.Flip {
+		return samples.Mirrored{Source: t.src, By: t.o.Augment}
+	}
+	return t.src
+}
+
 // each works on the runs of the held-out samples side by side; what work returns is called in the order of the runs.
 func (t *trainer) each(ctx context.Context, work func(context.Context, *feed.Run) (func(), error)) error {
-	feed, err := feed.New(t.src, t.held, t.inputs, t.shard, t.o.Threads)
+	feed, err := feed.New(t.judges(), t.held, t.inputs, t.shard, t.o.Threads)
 	if err != nil {
 		return err
 	}

@@ -38,8 +38,11 @@ func (o Optimizer) rate(steps int, loss float64) float64 {
 	if o == SGD {
 		return 1e-2
 	}
-	return 3e-4 * max(math.Cbrt(float64(steps)/100)*math.Sqrt(min(loss/(2*far), 1)), 1)
+	return max(4.5e-4*math.Cbrt(float64(steps)/100)*math.Sqrt(min(loss/near, 1)), 3e-4)
 }
+
+// near is the share of the variance below which a start has less to gain.
+const near = 0.1
 
 // The optimizers' constants.
 const (

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
@@ -40,7 +41,7 @@ func (t *trainer) lay() {
 		t.stages = append(t.stages, stage{terms: of(t.ends, 1), ends: t.ends})
 	}
 	inside := t.inside()
-	t.stages = append(t.stages, stage{terms: of(inside, t.o.Features/float64(max(len(inside), 1)))})
+	t.stages = append(t.stages, stage{terms: of(inside, max(t.o.Features, 0)/float64(max(len(inside), 1)))})
 	t.pose(len(t.stages) - 1)
 }
 
@@ -67,11 +68,12 @@ func (t *trainer) apportion(loss float64) {
 }
 
 // astray is in how many epochs blocks learn alone first where nothing is said of it: a third of them where the start has lost half of the original's
-// variance or more in the mean over the outputs, as without a refit. Where a refit was, it has done so already, and the whole gets on faster. With labels
-// the loss does not say how far off the start is.
+// variance or more in the mean over the outputs, as without a refit. Where a refit was, it has done so already, and the whole gets on faster. With labels,
+// or where it is no squared distance, the loss does not say how far off the start is.
 func (t *trainer) astray() int {
 	loss := t.curve[0].Held
-	if t.labels != nil || loss < lost*float64(max(t.outputs, 1)) || len(ends(t.original, t.compressed)) == 0 {
+	squared := !slices.ContainsFunc(t.terms[:t.outputs], func(one term) bool { return !one.loss.squared() })
+	if t.labels != nil || !squared || loss < lost*float64(max(t.outputs, 1)) || len(ends(t.original, t.compressed)) == 0 {
 		return 0
 	}
 	if t.o.Epochs < 1 {
@@ -88,7 +90,7 @@ const lost = 0.5
 const (
 	fewestEpochs, mostEpochs = 20, 120
 	enoughSteps              = 1600
-	far                      = 0.05
+	far                      = 0.15
 )
 
 // epochs is how often every sample is seen, where an epoch has so many steps and the start such a loss.
@@ -148,37 +150,44 @@ func (t *trainer) renew() {
 	t.average = newAverage(t.o.Average, t.weights)
 }
 
-// partable keeps those of the values between blocks that both models give in the same shape, samples first, as float32.
-func (t *trainer) partable(ctx context.Context, r *feed.Run, values []string) ([]string, error) {
+// shared keeps those of the values that both models give in the same shape, samples first, as float32: of these the smallest, as many as
+// leave a run within an eighth of the memory.
+func (t *trainer) shared(ctx context.Context, r *feed.Run, values []string) ([]string, error) {
 	if len(values) == 0 {
 		return nil, nil
 	}
-	s, err := sessionFor(t.lib, t.compressed, values)
-	if err != nil {
-		return nil, fmt.Errorf("the compressed model: %w", err)
-	}
-	defer s.Close()
-	results, err := s.Run(ctx, r.Inputs, values)
-	if err != nil {
-		return nil, r.Explain(fmt.Errorf("the compressed model on sample %s: %w", r.Samples[0].Name, err))
-	}
-	defer results.Close()
-	original, err := sessionFor(t.lib, t.original, values)
-	if err != nil {
-		return nil, fmt.Errorf("the original model: %w", err)
-	}
-	defer original.Close()
-	wanted, err := original.Run(ctx, r.Inputs, values)
-	if err != nil {
-		return nil, r.Explain(fmt.Errorf("the original model on sample %s: %w", r.Samples[0].Name, err))
-	}
-	defer wanted.Close()
-	var out []string
-	for i, v := range values {
-		a, b := results.Get(i), wanted.Get(i)
-		if a.Type == tensor.Float32 && b.Type == a.Type && slices.Equal(a.Shape, b.Shape) && len(a.Shape) > 1 && a.Shape[0] == r.Batch {
-			out = append(out, v)
+	shapes := make([]map[string][]int, 2)
+	for i, m := range []*onnxio.Model{t.original, t.compressed} {
+		s, err := sessionFor(t.lib, m, values)
+		if err != nil {
+			return nil, fmt.Errorf("the values inside of %s: %w", m.Path, err)
+		}
+		defer s.Close()
+		results, err := s.Run(ctx, r.Inputs, values)
+		if err != nil {
+			return nil, r.Explain(fmt.Errorf("%s on sample %s: %w", m.Path, r.Samples[0].Name, err))
+		}
+		defer results.Close()
+		shapes[i] = map[string][]int{}
+		for k, v := range values {
+			if d := results.Get(k); d.Type == tensor.Float32 && len(d.Shape) > 1 && d.Shape[0] == r.Batch {
+				shapes[i][v] = d.Shape
+			}
 		}
 	}
-	return out, nil
+	small := slices.DeleteFunc(slices.Clone(values), func(v string) bool {
+		return shapes[0][v] == nil || !slices.Equal(shapes[0][v], shapes[1][v])
+	})
+	slices.SortStableFunc(small, func(a, b string) int { return tensor.Product(shapes[0][a]) - tensor.Product(shapes[0][b]) })
+	room := int(t.o.Memory / 8 / (4 * atOnce))
+	for i, v := range small {
+		if room -= tensor.Product(shapes[0][v]); room < 0 {
+			small = small[:i]
+			break
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return !slices.Contains(small, v) }), nil
 }
+
+// atOnce is how many values of the size of one inside a step holds beside those of the model: both models', their difference, and its cotangent.
+const atOnce = 4

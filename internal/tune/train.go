@@ -386,6 +386,8 @@ func (t *trainer) finish() *Result {
 	switch {
 	case t.end == Diverged:
 		d.Advice = fmt.Sprintf("the loss ran away at step %d; try a learning rate of %.2g, or a longer warm-up", t.step, t.o.Rate/10)
+	case !d.Improved && t.end != Interrupted && t.o.Familiar && (t.o.Augment == nil || !t.o.Augment.Flip):
+		d.Advice = "no state was better than the start on samples that it was calibrated on; leave some out of calibration (--calib-samples), or learn from others"
 	case !d.Improved && t.end != Interrupted:
 		d.Advice = fmt.Sprintf("no state was better than the start on held-out samples; try a learning rate of %.2g, or more samples", t.o.Rate/10)
 	}
