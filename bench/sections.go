@@ -30,6 +30,7 @@ func sections() []section {
 		{"training-step", "One training step", (*bench).tuneStep},
 		{"gradients", "Gradients of a step beside PyTorch's", (*bench).gradients},
 		{"tune", "Accuracy won back by tuning", (*bench).tune},
+		{"tune-parts", "Tuning: what each part is worth", (*bench).tuneParts},
 		{"mirror", "The mean over mirror images", (*bench).mirror},
 		{"tune-labels", "Tuning with labels", (*bench).tuneLabels},
 		{"tune-squeezenet", "SqueezeNet, tuned", (*bench).tuneSqueezenet},

@@ -12,6 +12,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/internal/probe"
 	"github.com/onnx-compress/onnx-compress/internal/rss"
+	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -34,11 +35,11 @@ type Analysis struct {
 	Whole []WholeAxis
 	// Bytes is the size of the model's files, where that is a target, else 0.
 	Bytes int64
-	// Calibrate, Judge and Verify are numbers of samples: those that sites are calibrated on, those that judge models while
-	// goals are searched for, and those that verify the result. Groups are the numbers of the sites that are calibrated
-	// together. All are empty without samples.
-	Calibrate, Judge, Verify []int
-	Groups                   [][]int
+	// Calibrate, Judge, Verify and Tune are numbers of samples: those that sites are calibrated on, those that judge models while
+	// goals are searched for, those that verify the result, and those that judge while weights are tuned. Groups are the numbers of the sites
+	// that are calibrated together. All are empty without samples.
+	Calibrate, Judge, Verify, Tune []int
+	Groups                         [][]int
 
 	sweeps  [][]int            // which of the groups are calibrated in one sweep, by their number
 	model   *onnxio.Model      // as it lies open, with compound operators written as what they consist of
@@ -128,9 +129,11 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 		a.excluded[s.Node] = s.Reason
 	}
 	a = a.settled(taken, append(skips, left...))
-	if a.Calibrate, a.Judge, a.Verify, err = o.deal(); err != nil {
+	parts, err := o.deal()
+	if err != nil {
 		return nil, err
 	}
+	a.Calibrate, a.Judge, a.Verify, a.Tune = parts.calibrate, parts.judge, parts.verify, parts.tune
 	if a.bodies.of > 0 {
 		a.Calibrate = a.bodies.takes
 	}
@@ -172,29 +175,51 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 	return a, nil
 }
 
-// deal parts the samples into those that calibrate, those that judge the steps of a search for goals, and those that verify
-// the result. The last two are the same where there are too few for both.
-func (o Options) deal() (calibrate, judge, held []int, err error) {
+// dealt are numbers of samples.
+type dealt struct{ calibrate, judge, verify, tune []int }
+
+// deal parts the samples into those that calibrate, those that judge the steps of a search for goals, those that verify
+// the result, and those that judge a tuning, which neither calibration nor the steps see. The second and third are the same where there
+// are too few for both.
+func (o Options) deal() (d dealt, err error) {
 	if o.Source == nil {
-		return nil, nil, nil, nil
+		return d, nil
 	}
 	n := o.Source.Len()
-	calibrate, held = samples.Split(n, o.calibSamples(n), o.Seed)
+	calibrate, held := samples.Split(n, o.calibSamples(n), o.Seed)
+	d.calibrate = calibrate
+	if k := min(o.tuneJudges(n), len(held)/2); k >= tune.FewestJudges {
+		held, d.tune = held[:len(held)-k], held[len(held)-k:]
+	}
 	need, most := 0, min(len(held), o.VerifySamples)
 	for _, g := range o.Goals {
 		need = max(need, needed(g))
 		if most < need && !o.fitting {
-			return nil, nil, nil, &UsageError{Err: fmt.Errorf("target %s needs at least %d samples that calibration does not use, so that one of them is within it; there are %d: give more, lower %s, or raise %s",
+			return d, &UsageError{Err: fmt.Errorf("target %s needs at least %d samples that calibration does not use, so that one of them is within it; there are %d: give more, lower %s, or raise %s",
 				g, need, most, OptionCalibSamples, OptionVerifySamples)}
 		}
 	}
 	switch half := len(held) / 2; {
 	case len(o.Goals) == 0:
-		return calibrate, nil, held[:most], nil
+		d.verify = held[:most]
 	case half >= need:
-		return calibrate, held[:min(half, most)], held[half : half+min(len(held)-half, most)], nil
+		d.judge, d.verify = held[:min(half, most)], held[half:half+min(len(held)-half, most)]
+	default:
+		d.judge, d.verify = held[:most], held[:most]
 	}
-	return calibrate, held[:most], held[:most], nil
+	return d, nil
+}
+
+// tuneJudges is how many of n samples are kept from calibration so that they can judge a tuning on them: the start looks better than it is on what
+// its weights were fitted to. There are none where other samples are tuned on, or few are given.
+func (o Options) tuneJudges(n int) int {
+	if o.Descent == nil || o.TuneSource != nil || o.Descent.Held != nil {
+		return 0
+	}
+	if k := min(tune.Judges(n), n/4); k >= tune.FewestJudges {
+		return k
+	}
+	return 0
 }
 
 // settled is the analysis in which the sites are taken, and skips are the nodes left alone.

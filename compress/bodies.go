@@ -52,11 +52,11 @@ func opened(ctx context.Context, env *Environment, m *onnxio.Model, o Options, i
 		sampled: o.Source != nil,
 	}
 	if env != nil && env.library != nil && o.Source != nil {
-		calibrate, _, _, err := o.deal()
+		parts, err := o.deal()
 		if err != nil {
 			return bodies{}, err
 		}
-		d.lib, d.source, d.indices = env.library, o.Source, calibrate
+		d.lib, d.source, d.indices = env.library, o.Source, parts.calibrate
 	}
 	all := len(d.indices)
 	for {

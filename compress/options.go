@@ -141,7 +141,7 @@ func (o Options) calibSamples(n int) int {
 	if o.fitting { // whose goals need samples as much as calibration does
 		held = half
 	}
-	return min(1024, max(n-held, min(n, 1)))
+	return min(1024, max(n-held-o.tuneJudges(n), min(n, 1)))
 }
 
 // check refuses what makes no sense for any model.

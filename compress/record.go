@@ -188,6 +188,7 @@ func (o RunOptions) record(m *onnxio.Model, d digests) (r *provenance.Record, er
 	}
 	r.Source.SHA256, r.Data.SHA256, r.TuneData.SHA256 = d.source, d.data, d.tuned
 	if o.recordsData() {
+		r.Used = o.calibSamples(o.Source.Len())
 		if r.Data.Path, err = provenance.RelativePath(o.Output, o.Data.Path); err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/outputs"
+	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -43,6 +44,9 @@ type TuneOptions struct {
 	Source samples.Source
 	// Samples bounds how many of them, drawn by the seed; 0 means all.
 	Samples int
+	// Data is the file or folder that they are from. Where the record of the compressed model says that it was calibrated on the same,
+	// those that it was not calibrated on judge. Empty means that it has seen none of them.
+	Data string
 	// Descent says how; its Threads default to those of the environment.
 	Descent Descent
 }
@@ -72,6 +76,9 @@ type Tuning struct {
 	// Learned counts the samples learned from, Held those that judged.
 	Learned int `json:"learned"`
 	Held    int `json:"held"`
+	// Familiar tells that the weights of the start were fitted to those that judged, so that it looked better on them than it is. Images
+	// judged mirrored then, where Augment flips them.
+	Familiar bool `json:"familiar,omitempty"`
 	// Augment is how images were changed, empty where they were not.
 	Augment string `json:"augment,omitempty"`
 	// Batch is the number of samples of a step.
@@ -146,9 +153,16 @@ func Tune(ctx context.Context, env *Environment, original, compressed *onnxio.Mo
 		n = min(n, o.Samples)
 	}
 	indices, _ := samples.Split(o.Source.Len(), n, o.Descent.Seed)
-	learn, held := tune.Split(before.among(after.among(indices)), o.Descent.Held)
-	o.Descent.Held = held
-	open, t, err := descendFrom(ctx, env, before.model, after.model, o.Source, append(learn, held...), o.Descent)
+	indices = before.among(after.among(indices))
+	if o.Descent.Held == nil {
+		known, err := o.seen(ctx, compressed)
+		if err != nil {
+			return nil, err
+		}
+		_, o.Descent.Held = tune.Split(indices, known)
+		o.Descent.Familiar = slices.ContainsFunc(o.Descent.Held, func(i int) bool { return known[i] })
+	}
+	open, t, err := descendFrom(ctx, env, before.model, after.model, o.Source, indices, o.Descent)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", compressed.Path, err)
 	}
@@ -236,6 +250,16 @@ func (r *TuneResult) prove(ctx context.Context, env *Environment, original, star
 	return nil
 }
 
+// seen are the samples that the weights of a compressed model were fitted to, as far as its record tells.
+func (o TuneOptions) seen(ctx context.Context, compressed *onnxio.Model) (map[int]bool, error) {
+	r, err := provenance.Read(compressed.Path)
+	if err != nil || o.Data == "" { // who has no record that can be read says nothing
+		return nil, nil
+	}
+	digest, err := provenance.DataDigest(ctx, o.Data)
+	return r.Seen(digest, o.Source.Len()), err
+}
+
 // admit refuses to tune a model that cannot be, before any work is done.
 func admit(ctx context.Context, env *Environment, a *Analysis, o Options) error {
 	if o.Descent == nil {
@@ -290,13 +314,17 @@ func (o Options) tuneSource() samples.Source {
 // Descend tunes the model of s by gradient descent, as o.Descent says, and gives another that has the tuned weights.
 // When ctx ends meanwhile, that is the best state so far, and its Tuning says so.
 func Descend(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o Options) (*Assembled, error) {
-	src := o.tuneSource()
+	src, how := o.tuneSource(), o.descent()
 	indices, _ := samples.Split(src.Len(), src.Len(), o.Seed)
 	if o.TuneSource == nil {
 		indices = slices.DeleteFunc(indices, func(i int) bool { return slices.Contains(a.Verify, i) })
-		if len(a.bodies.takes) < a.bodies.of { // the others take branches that do not lie open
-			indices = a.Calibrate
+		if how.Held == nil {
+			how.Held = a.Tune
 		}
+		if len(a.bodies.takes) < a.bodies.of { // the others take branches that do not lie open
+			indices, how.Held = a.Calibrate, nil
+		}
+		how.Familiar = how.Held == nil
 	}
 	original, start := a.model, s.Model
 	switch {
@@ -305,7 +333,7 @@ func Descend(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o
 	case s.open != nil:
 		start = s.open
 	}
-	tuned, t, err := descendFrom(ctx, env, original, start, src, indices, o.descent())
+	tuned, t, err := descendFrom(ctx, env, original, start, src, indices, how)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a.model.Path, err)
 	}
@@ -353,7 +381,7 @@ func descendFrom(ctx context.Context, env *Environment, original, compressed *on
 		d.Model = withIdle(live, idle)
 	}
 	t := &Tuning{
-		Source: samples.Account(src), Learned: d.Learned, Held: d.Held, Batch: d.Batch, Steps: d.Steps, Optimizer: d.Optimizer,
+		Source: samples.Account(src), Learned: d.Learned, Held: d.Held, Familiar: o.Familiar, Batch: d.Batch, Steps: d.Steps, Optimizer: d.Optimizer,
 		Parameters: d.Parameters, Tensors: d.Tensors, End: d.End, Improved: d.Improved, Best: d.Best, Curve: d.Curve, Advice: d.Advice, Seconds: d.Seconds,
 		SamplesPerSecond: d.Rate, StepSeconds: d.StepSeconds,
 	}

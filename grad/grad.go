@@ -28,6 +28,8 @@ type Options struct {
 	// Feed names initializers that the new model takes as inputs instead, so that
 	// they can change from run to run.
 	Feed []string
+	// Constant names values that count as constants for all that reads them: no gradient goes through them.
+	Constant []string
 	// Block is how many channels ONNX Runtime puts in a block on this machine (see ChannelBlock); convolutions
 	// with weights that are fed then run in blocks where their channels fill them. 0 stands for none: ONNX's operators only.
 	Block int

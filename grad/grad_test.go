@@ -154,6 +154,23 @@ func TestIntermediateValues(t *testing.T) {
 	}
 }
 
+// What reads a constant value passes it no gradient, so that of x is what comes around it.
+func TestConstantValues(t *testing.T) {
+	n, x, mid, y, z := branching(13)
+	got := n.gradients(t, Options{Wanted: []string{x}, Constant: []string{mid}}, nil)
+	around := n.gradients(t, Options{Wanted: []string{x}, Outputs: []string{y}}, nil)
+	if _, off, _ := farthest(got[x], []float64{1, 1, 1, 1, 1, 1}); off != 0 {
+		t.Errorf("gradient %v, wanted ones; of the other way too it is %v", got[x], around[x])
+	}
+	if _, off, _ := farthest(around[x], got[x]); off == 0 {
+		t.Error("there is no other way, so nothing is shown")
+	}
+	m := n.model()
+	if _, err := Build(m, Options{Values: n.inferred(m), Wanted: []string{x}, Outputs: []string{z}, Constant: []string{"q"}}); err == nil || !strings.Contains(err.Error(), `"q", which is to count as a constant`) {
+		t.Errorf("an unknown value: %v", err)
+	}
+}
+
 // run1 runs the forward pass of a net for one value.
 func run1(t *testing.T, n *net, name string) tensor.Dense {
 	t.Helper()

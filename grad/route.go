@@ -18,8 +18,9 @@ type route struct {
 	wanted  []string
 	steps   []*step // one per node of the main graph, in order
 
-	// active values depend on a wanted one.
+	// active values depend on a wanted one; those that are constant do not.
 	active     map[string]bool
+	constant   map[string]bool
 	emitter    *emitter
 	forward    []graph.Node        // of the forward pass
 	cotangents map[string]string   // output to input name
@@ -52,7 +53,7 @@ func newRoute(m *onnxio.Model, o Options) (*route, error) {
 	}
 	p := &route{
 		facts: newFacts(m, o), rules: ruleTable(),
-		active: map[string]bool{}, cotangents: map[string]string{}, parts: map[string][]string{}, tainted: map[string][]int{},
+		active: map[string]bool{}, constant: map[string]bool{}, cotangents: map[string]string{}, parts: map[string][]string{}, tainted: map[string][]int{},
 	}
 	p.emitter = newEmitter(opset, graph.NewNameSet(m), &layout{block: o.Block, of: map[string]inBlocks{}})
 	if err := p.choose(o); err != nil {
@@ -95,6 +96,12 @@ func (p *route) choose(o Options) error {
 		return errors.New("no value to differentiate with respect to")
 	}
 	p.wanted = o.Wanted
+	for _, name := range o.Constant {
+		if !p.facts.exists(name) {
+			return fmt.Errorf("the value %q, which is to count as a constant, is not in the main graph", name)
+		}
+		p.constant[name] = true
+	}
 	for _, name := range slices.Concat(p.outputs, p.wanted) {
 		t := p.facts.typ(name)
 		switch {
@@ -172,7 +179,7 @@ func (p *route) mark() {
 			continue
 		}
 		for _, out := range s.node.Outputs() {
-			if out != "" && carries(p.facts.typ(out)) {
+			if out != "" && carries(p.facts.typ(out)) && !p.constant[out] {
 				p.active[out] = true
 			}
 		}

@@ -154,6 +154,22 @@ func (a Augmented) moved(i int) (Sample, error) {
 	return a.By.Apply(s, a.Epoch, i)
 }
 
+// Mirrored is a source whose images are mirrored left to right, all of them.
+type Mirrored struct {
+	Source
+	By *Augmenter
+}
+
+// Sample implements Source.
+func (m Mirrored) Sample(i int) (Sample, error) {
+	s, err := m.Source.Sample(i)
+	if err != nil {
+		return s, err
+	}
+	s.Inputs, err = m.By.Mirrored(s.Inputs, s.Whole)
+	return s, err
+}
+
 // blend puts a share of another sample into s.
 func (a *Augmenter) blend(s, other Sample, share float64) (Sample, error) {
 	x, y := s.Inputs[a.input.Name], other.Inputs[a.input.Name]

@@ -117,7 +117,7 @@ func (c *tuneCommand) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer small.Close()
-	c.opts.Source = source
+	c.opts.Source, c.opts.Data = source, c.data
 	if c.tuning.options.Augment, err = c.tuning.augmenter(original, &c.samples); err != nil {
 		return err
 	}

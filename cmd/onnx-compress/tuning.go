@@ -40,7 +40,7 @@ func (t *tuneFlags) losing(f *flagSet, prefix string) {
 	f.StringArrayVar(&t.losses, prefix+"loss", nil, "`NAME` how outputs are held to the original's: logits, squared distance of centred class scores; kl, divergence of class probabilities, or of those of the token at each position that is no padding; "+
 		"cosine, for embeddings; mse; auto: logits for class scores, kl for scores of a vocabulary, cosine for embeddings, else mse. OUTPUT=NAME for one output; may be repeated")
 	f.Float64Var(&o.Temperature, prefix+"temperature", 2, "`T` softens the probabilities of kl (2)")
-	f.Float64Var(&o.Features, prefix+"features", 0, "`X` weight of the outputs of layers inside, which are held to the original's too (0)")
+	f.Float64Var(&o.Features, prefix+"features", 0, "`X` weight of the outputs of layers inside, which are held to the original's too (1 where class scores are learned, else 0)")
 	f.BoolVar(&t.supervised, prefix+"supervised", false, "the cross-entropy with labels, plus --"+prefix+"lambda times that")
 	f.Float64Var(&o.Lambda, prefix+"lambda", 10, "`X` how much the distance from the original counts beside labels (10)")
 	f.StringVar(&t.only, prefix+"only", string(tune.AllParameters), "`PART` all weights; factors, those that the original does not have; or reachable, those that have a gradient (all)")
@@ -49,10 +49,10 @@ func (t *tuneFlags) losing(f *flagSet, prefix string) {
 // stepping declares how it is learned.
 func (t *tuneFlags) stepping(f *flagSet, prefix string) {
 	o := &t.options
-	f.IntVar(&o.Epochs, prefix+"epochs", 20, "`N` how often every sample is seen (20)")
+	f.IntVar(&o.Epochs, prefix+"epochs", 0, "`N` how often every sample is seen (20 to 120: more where samples are few, and where there is much to win back)")
 	f.StringVar(&t.optimizer, prefix+"optimizer", string(tune.SOAP), "`NAME` soap, Adam along the directions that matrices' gradients have in common; adam; "+
 		"or sgd with Nesterov's momentum 0.9 (soap)")
-	f.Float64Var(&o.Rate, prefix+"lr", 0, "`X` the largest learning rate (soap, adam: 3e-4, sgd: 1e-2); it falls along a cosine to zero")
+	f.Float64Var(&o.Rate, prefix+"lr", 0, "`X` the largest learning rate (soap, adam: 3e-4, more for many steps with much to win back; sgd: 1e-2); it falls along a cosine to zero")
 	f.Float64Var(&o.WarmUp, prefix+"warm-up", 0, "`X` share of the steps in which it rises (0.05)")
 	f.StringVar(&t.clip, prefix+"clip", "5", "`X` bound of the gradient's norm, or none (5)")
 	f.Float64Var(&o.Decay, prefix+"decay", 0, "`X` decoupled weight decay (0)")
@@ -93,6 +93,9 @@ func (t *tuneFlags) read(f *pflag.FlagSet) error {
 	}
 	if o.Lambda == 0 {
 		o.Lambda = -1 // which is none; 0 is the default
+	}
+	if o.Features == 0 && f.Changed(t.prefix+"features") {
+		o.Features = -1
 	}
 	var err error
 	if o.Clip, err = numberOrNone(t.clip, mostClip); err != nil {

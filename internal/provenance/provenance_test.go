@@ -70,7 +70,7 @@ func (s *shop) make(calibrated bool) {
 	r := Record{Version: "v1", Options: s.options}
 	r.Source = File{must(RelativePath(s.small, s.source)), must(onnxio.Digest(ctx, s.source))}
 	if calibrated {
-		r.Data = File{must(RelativePath(s.small, s.data)), must(DataDigest(ctx, s.data))}
+		r.Data, r.Used = File{must(RelativePath(s.small, s.data)), must(DataDigest(ctx, s.data))}, 1
 	}
 	if s.tuned != "" {
 		r.TuneData = File{must(RelativePath(s.small, s.tuned)), must(DataDigest(ctx, s.tuned))}
@@ -94,7 +94,7 @@ func (s *shop) make(calibrated bool) {
 		s.t.Fatal(err)
 	}
 	got, err := Read(s.small)
-	if err != nil || got.Version != r.Version || got.Source != r.Source || got.Data != r.Data || got.TuneData != r.TuneData || !maps.Equal(got.Options, r.Options) {
+	if err != nil || got.Version != r.Version || got.Source != r.Source || got.Data != r.Data || got.Used != r.Used || got.TuneData != r.TuneData || !maps.Equal(got.Options, r.Options) {
 		s.t.Fatalf("the record reads back as %+v, %v; want %+v", got, err, r)
 	}
 }

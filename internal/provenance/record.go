@@ -10,6 +10,7 @@
 package provenance
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -18,9 +19,11 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // Prefix begins the keys of a record.
@@ -33,6 +36,7 @@ const (
 	keySourceSum   = "source_sha256"
 	keyData        = "data"
 	keyDataSum     = "data_sha256"
+	keyDataUsed    = "data_used"
 	keyTuneData    = "tune_data"
 	keyTuneDataSum = "tune_data_sha256"
 	keyOptions     = "options"
@@ -52,6 +56,9 @@ type Record struct {
 	// Data are the calibration samples, with the digest of DataDigest; both fields are
 	// empty where there were none, or none from files.
 	Data File
+	// Used is how many of these calibrated: the first that samples.Split draws by the seed among the options. It is 0 where Data is
+	// empty or the record is of a version that kept none.
+	Used int
 	// TuneData are the samples that the model was tuned on, where those are others.
 	TuneData File
 	// Options are those that decide on the result, by name, as text.
@@ -88,6 +95,9 @@ func Attach(m *onnxio.Model, r Record) (*onnxio.Model, error) {
 	}
 	if r.Data.SHA256 != "" {
 		props[keyData], props[keyDataSum] = r.Data.Path, r.Data.SHA256
+		if r.Used > 0 {
+			props[keyDataUsed] = strconv.Itoa(r.Used)
+		}
 	}
 	if r.TuneData.SHA256 != "" {
 		props[keyTuneData], props[keyTuneDataSum] = r.TuneData.Path, r.TuneData.SHA256
@@ -136,6 +146,11 @@ func Read(path string) (Record, error) {
 	if err := json.Unmarshal([]byte(props[keyOptions]), &r.Options); err != nil {
 		return Record{}, fmt.Errorf("%s: the options in its record cannot be read: %w", path, err)
 	}
+	if used := props[keyDataUsed]; used != "" && r.Data.SHA256 != "" {
+		if r.Used, err = strconv.Atoi(used); err != nil || r.Used < 1 {
+			return Record{}, fmt.Errorf("%s: its record says that %s samples calibrated it; compress it anew", path, strconv.Quote(used))
+		}
+	}
 	if r.Source.Path == "" || r.Source.SHA256 == "" {
 		return Record{}, fmt.Errorf("%s: its record does not name the source; compress it anew", path)
 	}
@@ -143,6 +158,28 @@ func Read(path string) (Record, error) {
 		return Record{}, errors.Join(fmt.Errorf("%s: the options in its record do not have the hash beside them; compress it anew", path), err)
 	}
 	return r, nil
+}
+
+// Seen are the numbers of those of n samples that the weights of the model were fitted to, by the digest that DataDigest gives of them. Where
+// the record does not say which of its samples those are, all are.
+func (r Record) Seen(digest string, n int) map[int]bool {
+	used := r.Used
+	seed, err := strconv.ParseUint(cmp.Or(r.Options["seed"], "0"), 10, 64)
+	_, tuned := r.Options["tune"]
+	switch {
+	case tuned && digest == cmp.Or(r.TuneData.SHA256, r.Data.SHA256):
+		used = n
+	case digest != r.Data.SHA256:
+		used = 0
+	case err != nil || used == 0:
+		used = n
+	}
+	out := map[int]bool{}
+	drawn, _ := samples.Split(n, used, seed)
+	for _, i := range drawn {
+		out[i] = true
+	}
+	return out
 }
 
 // encodeOptions writes options in one form, and hashes that.

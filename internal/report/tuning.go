@@ -42,6 +42,9 @@ func (p *printer) learning(t *compress.Tuning, verbose bool) {
 				number(t.Held, "held-out sample"), start.Held, c.Held, 100*start.Agreement, 100*c.Agreement, t.End, t.Best)
 		}
 	}
+	if t.Familiar {
+		p.line("the start was fitted to these samples, and looks better on them than it is")
+	}
 	if t.Advice != "" {
 		p.line("%s", t.Advice)
 	}

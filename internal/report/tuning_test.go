@@ -30,7 +30,7 @@ func TestTuningText(t *testing.T) {
 	golden(t, "tuning", func(w io.Writer) error { return Tuning(w, tuning(), false) })
 	golden(t, "tuning_verbose", func(w io.Writer) error { return Tuning(w, tuning(), true) })
 	kept := tuning()
-	kept.Tuning.Improved, kept.Tuning.Best, kept.Tuning.End = false, 0, tune.Diverged
+	kept.Tuning.Improved, kept.Tuning.Best, kept.Tuning.End, kept.Tuning.Familiar = false, 0, tune.Diverged, true
 	kept.Tuning.Advice = "the loss ran away at step 12; try a learning rate of 0.0001, or a longer warm-up"
 	golden(t, "tuning_kept", func(w io.Writer) error { return Tuning(w, kept, false) })
 }

@@ -35,12 +35,18 @@ const (
 
 // Options control Run. The zero value of a field means its default.
 type Options struct {
-	// Epochs is how often every sample is seen; default 20.
+	// Epochs is how often every sample is seen; by default 20 to 120, so many that there are up to 1,600 steps: the fewer, the nearer
+	// the start is to the original.
 	Epochs int
+	// Blocks is in how many of these, the first, the blocks of the model learn alone, each to give the original's output of
+	// the block for what the blocks before it give; by default a third where, without labels, the start's loss is half of the
+	// variance or more, else none, for a refit has done so already. Negative for none.
+	Blocks int
 	// Batch is the number of samples of a step; default 64, at most as many as there are to learn from. It is rounded
 	// down to whole shards: a step is computed in shards of up to 16 samples, one run of the model each.
 	Batch int
-	// Optimizer is SOAP by default; Rate its largest learning rate, by default 3e-4 for SOAP and Adam, 1e-2 for SGD.
+	// Optimizer is SOAP by default; Rate its largest learning rate, by default 1e-2 for SGD, and for SOAP and Adam 3e-4
+	// or more: it grows with the number of steps and with the loss of the start.
 	Optimizer Optimizer
 	Rate      float64
 	// Backend does SOAP's linear algebra; default linalg.Gonum().
@@ -68,7 +74,8 @@ type Options struct {
 	// Temperature softens class probabilities for KL; default 2.
 	Temperature float64
 	// Features is the weight with which values inside the model are held to the original's too (Eq. 10 of arXiv 2409.03555,
-	// the mean over them); default 0, or 1 where Values names some. By default they are what layers with weights give out.
+	// the mean over them); default 1 where class scores are learned or Values names some, else 0; negative for none. By default they are what
+	// layers with weights give out.
 	Values   []string
 	Features float64
 	// Labels adds the cross-entropy with the samples' labels, on the first output that looks like class scores. The
@@ -76,14 +83,19 @@ type Options struct {
 	// beside a cross-entropy. Negative for not at all.
 	Labels bool
 	Lambda float64
-	// Held are the samples that judge; by default every tenth of those given, at least 16 and at most 1,000.
-	Held []int
+	// Held are the samples that judge; by default as Split has it where none is seen. Familiar tells that the weights of the start were
+	// fitted to them, so that it looks better on them than it is.
+	Held     []int
+	Familiar bool
 	// Patience is after how many epochs without a better state to stop; default 0, never.
 	Patience int
 	// Augment, when set, changes the samples that are learned from. With its Mirror, "the original" means, for class scores,
 	// the mean over an image and its mirror image, for learning as for judging.
 	Augment *samples.Augmenter
-	Seed    uint64
+	// Variants is in how many ways it changes each sample, by turns, so that the original need answer once only for each; default 16, negative for
+	// another one in every epoch.
+	Variants int
+	Seed     uint64
 	// Memory bounds what the scores of a vocabulary at the positions of texts may take in the runs that are side by side, in bytes: half of it. So many
 	// texts run at once then, and one at least; default rss.DefaultLimit().
 	Memory int64
@@ -113,6 +125,8 @@ type Point struct {
 	Agreement float64 `json:"agreement"`
 	// Accuracy is the share of the labelled held-out samples that get their label, absent without labels.
 	Accuracy *float64 `json:"accuracy,omitempty"`
+	// Blocks tells that it is one of the epochs in which blocks learned alone.
+	Blocks bool `json:"blocks,omitempty"`
 	// Averaged tells that the moving average of the weights was better than the weights.
 	Averaged bool `json:"averaged,omitempty"`
 }
@@ -161,9 +175,11 @@ func (o Options) withDefaults() Options {
 			*v = d
 		}
 	}
-	set(&o.Epochs, 20)
 	set(&o.Batch, 64)
 	set(&o.Threads, 1)
+	if o.Variants == 0 {
+		o.Variants = 16
+	}
 	if o.Memory <= 0 {
 		o.Memory = rss.DefaultLimit()
 	}
@@ -179,7 +195,6 @@ func (o Options) withDefaults() Options {
 		}
 		*v = max(*v, 0)
 	}
-	number(&o.Rate, o.Optimizer.rate())
 	number(&o.WarmUp, 0.05)
 	number(&o.Clip, 5)
 	number(&o.Average, 0.99)
@@ -204,8 +219,8 @@ func (o Options) check() error {
 		return fmt.Errorf("a warm-up of %g of the steps: want at most 1", o.WarmUp)
 	case o.Average >= 1:
 		return fmt.Errorf("a moving average with decay %g: want less than 1", o.Average)
-	case o.Rate*o.Decay >= 1 || o.Decay < 0:
-		return fmt.Errorf("a weight decay of %g: want from 0 to less than 1/%g", o.Decay, o.Rate)
+	case max(o.Rate, 3e-4)*o.Decay >= 1 || o.Decay < 0:
+		return fmt.Errorf("a weight decay of %g: want from 0 to less than %g", o.Decay, 1/max(o.Rate, 3e-4))
 	case o.Resume && o.Checkpoint == "":
 		return errors.New("to resume, a checkpoint is needed")
 	}
@@ -216,8 +231,8 @@ func (o Options) check() error {
 // String writes the options that decide on the result, defaults filled in.
 func (o Options) String() string {
 	o = o.withDefaults()
-	text := fmt.Sprintf("epochs %d, batch %d, %s, rate %g, warm-up %g, clip %g, decay %g, average %g, part %s, losses %v %q, weights %v, temperature %g, values %q %g, labels %v %g, patience %d, seed %d",
-		o.Epochs, o.Batch, o.Optimizer, o.Rate, o.WarmUp, o.Clip, o.Decay, o.Average, o.Part, o.Losses, o.Loss, o.Weights, o.Temperature,
+	text := fmt.Sprintf("epochs %d, blocks %d, batch %d, %s, rate %g, warm-up %g, clip %g, decay %g, average %g, part %s, losses %v %q, weights %v, temperature %g, values %q %g, labels %v %g, patience %d, seed %d",
+		o.Epochs, o.Blocks, o.Batch, o.Optimizer, o.Rate, o.WarmUp, o.Clip, o.Decay, o.Average, o.Part, o.Losses, o.Loss, o.Weights, o.Temperature,
 		o.Values, o.Features, o.Labels, o.Lambda, o.Patience, o.Seed)
 	if o.Classes != "" {
 		text += ", classes " + o.Classes
@@ -226,7 +241,7 @@ func (o Options) String() string {
 		text += fmt.Sprintf(", kinds %v", o.Kinds)
 	}
 	if o.Augment != nil {
-		text += ", augment " + o.Augment.String()
+		text += fmt.Sprintf(", augment %s, variants %d", o.Augment, o.Variants)
 	}
 	return text
 }
@@ -240,6 +255,9 @@ func Rehearse(ctx context.Context, lib *ort.Library, m *onnxio.Model, src sample
 	}
 	if o.Part == Factors { // of which a model has none before it is compressed
 		o.Part = Reachable
+	}
+	if o.Blocks = 0; o.Features == 0 {
+		o.Features = -1 // by default what layers give out is nothing that gradients could not reach
 	}
 	indices, _ := samples.Split(src.Len(), src.Len(), o.Seed)
 	t := idle(lib, m, m, src, o)

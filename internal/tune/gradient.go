@@ -19,7 +19,7 @@ func Gradient(ctx context.Context, lib *ort.Library, original, compressed *onnxi
 	if err := o.check(); err != nil {
 		return 0, nil, err
 	}
-	o.Batch, o.Augment = min(len(indices), mostShard), nil
+	o.Batch, o.Augment, o.Blocks = min(len(indices), mostShard), nil, 0
 	t := idle(lib, original, compressed, src, o)
 	t.learn, t.held = indices, indices
 	defer t.close()

@@ -6,12 +6,22 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
+// judges are the held-out samples. Those that the start was fitted to are mirrored where images may be: on ResNet-20 at 0.3 of the MACs its loss was
+// 0.048 on images that it was fitted to, 0.052 on their mirror images, and 0.052 and 0.054 on others and theirs.
+func (t *trainer) judges() samples.Source {
+	if t.o.Familiar && t.o.Augment != nil && t.o.Augment.Flip {
+		return samples.Mirrored{Source: t.src, By: t.o.Augment}
+	}
+	return t.src
+}
+
 // each works on the runs of the held-out samples side by side; what work returns is called in the order of the runs.
 func (t *trainer) each(ctx context.Context, work func(context.Context, *feed.Run) (func(), error)) error {
-	feed, err := feed.New(t.src, t.held, t.inputs, t.shard, t.o.Threads)
+	feed, err := feed.New(t.judges(), t.held, t.inputs, t.shard, t.o.Threads)
 	if err != nil {
 		return err
 	}
@@ -84,6 +94,7 @@ type verdict struct {
 	agree, cosines     float64
 	entropy            float64 // −log softmax at the label
 	labelled, accurate int
+	each               []float64 // what each sample adds to the objective
 }
 
 func (v *verdict) add(o verdict) {
@@ -95,6 +106,7 @@ func (v *verdict) add(o verdict) {
 	v.entropy += o.entropy
 	v.labelled += o.labelled
 	v.accurate += o.accurate
+	v.each = append(v.each, o.each...)
 }
 
 // judge runs the model with the given parameters on the held-out samples.
@@ -135,6 +147,7 @@ func (t *trainer) judgeRun(ctx context.Context, s *ort.Session, values []string,
 	}
 	for k, sample := range r.Samples {
 		v.samples++
+		before := v
 		for i, term := range t.terms[:t.outputs] {
 			y, z := term.rows(own[i], r, k), term.rows(answers[i], r, k)
 			if len(y) != len(z) {
@@ -153,6 +166,7 @@ func (t *trainer) judgeRun(ctx context.Context, s *ort.Session, values []string,
 				v.rows += len(y)
 			}
 		}
+		v.each = append(v.each, t.objective(v.distance-before.distance, v.entropy-before.entropy))
 	}
 	return v, nil
 }
@@ -184,11 +198,28 @@ func (v *verdict) class(y, z []float32, label int, supervised bool) {
 
 // loss is the objective on the held-out samples.
 func (t *trainer) loss(v verdict) float64 {
-	distance := v.distance / float64(max(v.samples, 1))
+	return t.objective(v.distance/float64(max(v.samples, 1)), v.entropy/float64(max(v.labelled, 1)))
+}
+
+// objective is that of a distance from the original, and of a cross-entropy where there are labels.
+func (t *trainer) objective(distance, entropy float64) float64 {
 	if t.labels == nil {
 		return distance
 	}
-	return v.entropy/float64(max(v.labelled, 1)) + t.labels.distill*distance
+	return entropy + t.labels.distill*distance
+}
+
+// surely tells whether what each sample adds to the objective has become less, by more than what differs by chance: the mean of
+// the differences is more than its standard error.
+func surely(before, after []float64) bool {
+	n, sum, squares := float64(len(before)), 0., 0.
+	for i := range before {
+		d := before[i] - after[i]
+		sum += d
+		squares += d * d
+	}
+	mean := sum / n
+	return mean > 0 && mean*mean > (squares/n-mean*mean)/max(n-1, 1)
 }
 
 // point is a verdict as a point of the curve.

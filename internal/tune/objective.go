@@ -37,6 +37,8 @@ type objective struct {
 	teachers []string
 	// shares names the inputs that take what each position counts, one for each term; empty where its loss is not one of next tokens.
 	shares []string
+	// passed names what nodes read in the place of a value between two blocks.
+	passed []string
 	// labels names the input of labels, float32 [samples, classes] with a one at each sample's class; empty without.
 	labels string
 }
@@ -55,8 +57,9 @@ type supervision struct {
 //	L = Σ w·d(y, t)            without labels,
 //	L = CE(y, labels) + λ·Σ w·d(y, t)   with them (Eq. 11 of arXiv 2409.03555),
 //
-// means over the samples of a shard. The caller closes the model.
-func newObjective(m *onnxio.Model, terms []term, labels *supervision, temperature float64) (*objective, error) {
+// means over the samples of a shard. Through the values of ends, which part the model into blocks, goes no gradient: each block
+// learns for the terms inside it alone, from what the blocks before give it. The caller closes the model.
+func newObjective(m *onnxio.Model, terms []term, ends []string, labels *supervision, temperature float64) (*objective, error) {
 	names := graph.NewNameSet(m)
 	e := emitter{graph.NewBuilder(names, int(m.Opset("")), "loss")}
 	o := &objective{}
@@ -88,10 +91,38 @@ func newObjective(m *onnxio.Model, terms []term, labels *supervision, temperatur
 		return nil, fmt.Errorf("building the loss: %w", e.Err)
 	}
 	o.loss = total
-	p.Nodes = append(p.Nodes, e.Nodes...)
+	p.Nodes = append(o.part(p.Nodes, ends, names), e.Nodes...)
 	p.Outputs = []graph.Value{graph.NewValue(total, tensor.Float32, graph.Sizes([]int{}))}
 	o.model = p.Model()
 	return o, nil
+}
+
+// part has nodes read what an Identity passes on of the values between blocks.
+func (o *objective) part(nodes []graph.Node, ends []string, names *graph.NameSet) []graph.Node {
+	if len(ends) == 0 {
+		return nodes
+	}
+	passed := map[string]string{}
+	for _, v := range ends {
+		passed[v] = names.Fresh("passed/" + v)
+		o.passed = append(o.passed, passed[v])
+	}
+	var out []graph.Node
+	for _, n := range nodes {
+		s := n.Spec()
+		for i, v := range s.Inputs {
+			if other, ok := passed[v]; ok {
+				s.Inputs[i] = other
+			}
+		}
+		out = append(out, s.Node())
+		for _, v := range s.Outputs {
+			if other, ok := passed[v]; ok {
+				out = append(out, graph.NewNode("Identity", other, []string{v}, []string{other}))
+			}
+		}
+	}
+	return out
 }
 
 // flat is the shape of class scores without the axes of size 1 behind them.
@@ -199,5 +230,5 @@ func (e emitter) angle(t term, teacher string) string {
 // differentiate returns the graph of a training step: the loss and its gradients with respect to the parameters, which
 // are inputs. Convolutions run in blocks of so many channels.
 func (o *objective) differentiate(values grad.Values, parameters []string, block int) (*grad.Graph, error) {
-	return grad.Build(o.model, grad.Options{Values: values, Outputs: []string{o.loss}, Wanted: parameters, Feed: parameters, Block: block})
+	return grad.Build(o.model, grad.Options{Values: values, Outputs: []string{o.loss}, Wanted: parameters, Feed: parameters, Constant: o.passed, Block: block})
 }

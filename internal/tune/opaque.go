@@ -45,7 +45,7 @@ func (t *trainer) choose(objective *objective, values grad.Values) error {
 		return fmt.Errorf("the compressed model has no float32 weights to tune")
 	}
 	blocked, err := grad.Blocked(objective.model, grad.Options{
-		Values: values, Outputs: []string{objective.loss}, Wanted: t.params.names(), Feed: t.params.names(),
+		Values: values, Outputs: []string{objective.loss}, Wanted: t.params.names(), Feed: t.params.names(), Constant: objective.passed,
 	})
 	if err != nil || len(blocked) == 0 {
 		return err

@@ -32,13 +32,17 @@ func ParseOptimizer(s string) (Optimizer, error) {
 	return suggest.Named("optimizer", s, Optimizers())
 }
 
-// rate is the learning rate that suits most models.
-func (o Optimizer) rate() float64 {
+// rate is the largest learning rate for so many steps from a start of such a loss. The more steps, the larger may it be: what large ones spoil, those
+// of the end mend. What is near the original already has less to gain by them.
+func (o Optimizer) rate(steps int, loss float64) float64 {
 	if o == SGD {
 		return 1e-2
 	}
-	return 3e-4
+	return max(4.5e-4*math.Cbrt(float64(steps)/100)*math.Sqrt(min(loss/near, 1)), 3e-4)
 }
+
+// near is the share of the variance below which a start has less to gain.
+const near = 0.1
 
 // The optimizers' constants.
 const (
@@ -191,8 +195,8 @@ func clip(norm, most float64) float64 {
 // schedule is a learning rate that rises linearly over the first steps, and falls along a cosine to zero at the end
 // (Loshchilov and Hutter, arXiv 1608.03983, without restarts).
 type schedule struct {
-	rate          float64
-	warmUp, steps int
+	rate                float64
+	from, warmUp, steps int // the steps before it, and of these of its own
 }
 
 // warmUp is a share of the steps, and at least 20: the first estimates of Adam's moments are poor.
@@ -203,6 +207,7 @@ func warmUp(share float64, steps int) int {
 
 // at is the rate of step n, from 1.
 func (s schedule) at(n int) float64 {
+	n -= s.from
 	if n <= s.warmUp {
 		return s.rate * float64(n) / float64(s.warmUp)
 	}

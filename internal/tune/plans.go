@@ -51,9 +51,9 @@ func (t *trainer) prepare(ctx context.Context, p *plan, r *feed.Run) (grad.Value
 		return nil, err
 	}
 	terms, labels := slices.Clone(t.terms), t.labels
-	types := t.teacher.session.Outputs()
+	types := t.teacher.types()
 	for i := range terms {
-		terms[i].shape, terms[i].typ, terms[i].axis = answers[i].Shape, types[i].Type, t.teacher.axis(r, terms[i].value)
+		terms[i].shape, terms[i].typ, terms[i].axis = answers[i].Shape, types[terms[i].value], t.teacher.axis(r, terms[i].value)
 		if len(terms[i].shape) != 3 {
 			terms[i].words = 0
 		}
@@ -64,7 +64,7 @@ func (t *trainer) prepare(ctx context.Context, p *plan, r *feed.Run) (grad.Value
 		}
 	}
 	p.terms = terms
-	if p.objective, err = newObjective(t.compressed, terms, labels, t.o.Temperature); err != nil {
+	if p.objective, err = newObjective(t.compressed, terms, t.ends, labels, t.o.Temperature); err != nil {
 		return nil, err
 	}
 	example := map[string]tensor.Dense{}
@@ -99,7 +99,7 @@ func (t *trainer) differentiate(p *plan, values grad.Values) (err error) {
 	return nil
 }
 
-// open makes the plan of the first run, which chooses the parameters.
+// open lays the stages, and chooses the parameters by the objective of the first run.
 func (t *trainer) open(ctx context.Context) (err error) {
 	if t.block, err = grad.ChannelBlock(ctx, t.lib); err != nil {
 		return err
@@ -108,9 +108,9 @@ func (t *trainer) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	_, done, err := t.plan(ctx, r)
-	if err == nil {
-		done()
-	}
+	t.lay()
+	p := &plan{}
+	defer p.close()
+	_, err = t.prepare(ctx, p, r)
 	return err
 }

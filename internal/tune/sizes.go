@@ -76,7 +76,6 @@ func (t *trainer) confine(ctx context.Context, texts int) error {
 		return nil
 	}
 	room := t.o.Memory / 2 / each
-	t.teacher.room = min(t.teacher.room, int(t.o.Memory/8/4))
 	if room >= int64(t.beside*t.shard) {
 		return nil
 	}

@@ -22,20 +22,34 @@ type teacher struct {
 	mirror func(inputs map[string]tensor.Dense, stacked bool) (map[string]tensor.Dense, error)
 	scores []string // the outputs that are class scores
 
-	mu    sync.Mutex
-	known map[int][]tensor.Dense // by sample, each value
-	room  int                    // for more numbers
+	mu      sync.Mutex
+	known   map[seen][]tensor.Dense // each value
+	room    int                     // for more numbers
+	free    int                     // while nothing is known
+	variant int                     // of the samples that it is asked for now
+	kept    int                     // variants but 0 up to which answers are kept
 }
 
-// mostKnown bounds the numbers that a teacher keeps.
+// seen is a sample as it came, which is variant 0, or changed in one of the ways that augmentation has.
+type seen struct{ sample, variant int }
+
+// mostKnown bounds the numbers that a teacher keeps, as does an eighth of the memory.
 const mostKnown = 1 << 27
 
-func newTeacher(lib *ort.Library, m *onnxio.Model, values []string) (*teacher, error) {
+func newTeacher(lib *ort.Library, m *onnxio.Model, values []string, memory int64) (*teacher, error) {
 	s, err := sessionFor(lib, m, values)
 	if err != nil {
 		return nil, fmt.Errorf("the original model: %w", err)
 	}
-	return &teacher{session: s, values: values, known: map[int][]tensor.Dense{}, room: mostKnown}, nil
+	t := &teacher{session: s, free: min(mostKnown, int(memory/8/4))}
+	t.turn(values, 0)
+	return t, nil
+}
+
+// turn has the teacher asked for other values, all of which it has a session for, and which are so many numbers for all samples. Of the
+// variants of these it keeps those that fit whole, so that what is computed anew is the same for any order of runs.
+func (t *teacher) turn(values []string, numbers int) {
+	t.values, t.known, t.room, t.kept = values, map[seen][]tensor.Dense{}, t.free, t.free/max(numbers, 1)-1
 }
 
 // sessionFor makes a session of a model that gives out the named values.
@@ -56,6 +70,15 @@ func sessionFor(lib *ort.Library, m *onnxio.Model, values []string) (*ort.Sessio
 	return feed.NewSession(lib, derived)
 }
 
+// types are those of the values, by name.
+func (t *teacher) types() map[string]tensor.Type {
+	out := map[string]tensor.Type{}
+	for _, v := range t.session.Outputs() {
+		out[v.Name] = v.Type
+	}
+	return out
+}
+
 // ask returns the values for the samples of a run, stacked. A teacher that may keep them computes them once.
 func (t *teacher) ask(ctx context.Context, r *feed.Run, keep bool) ([]tensor.Dense, error) {
 	if keep {
@@ -70,7 +93,7 @@ func (t *teacher) ask(ctx context.Context, r *feed.Run, keep bool) ([]tensor.Den
 	if err != nil {
 		return nil, r.Explain(fmt.Errorf("the original model on sample %s: %w", r.Samples[0].Name, err))
 	}
-	if keep {
+	if keep && t.variant <= max(t.kept, 0) {
 		t.remember(r, out)
 	}
 	return out, nil
@@ -141,7 +164,7 @@ func (t *teacher) recall(r *feed.Run) ([]tensor.Dense, bool) {
 		var stacked []float32
 		var shape []int
 		for n := range max(r.Batch, 1) {
-			values, ok := t.known[r.Indices[min(n, len(r.Indices)-1)]]
+			values, ok := t.known[seen{r.Indices[min(n, len(r.Indices)-1)], t.variant}]
 			if !ok {
 				return nil, false
 			}
@@ -170,7 +193,7 @@ func (t *teacher) remember(r *feed.Run, values []tensor.Dense) {
 		return
 	}
 	for at, i := range r.Indices {
-		if _, ok := t.known[i]; ok {
+		if _, ok := t.known[seen{i, t.variant}]; ok {
 			continue
 		}
 		one := make([]tensor.Dense, len(values))
@@ -183,6 +206,6 @@ func (t *teacher) remember(r *feed.Run, values []tensor.Dense) {
 			one[k] = tensor.FromFloat32(shape, all[at*n:(at+1)*n])
 			t.room -= n
 		}
-		t.known[i] = one
+		t.known[seen{i, t.variant}] = one
 	}
 }

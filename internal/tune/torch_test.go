@@ -52,7 +52,7 @@ func TestTrainingGraphAgainstPyTorch(t *testing.T) {
 					terms[0].loss = Logits
 					labels = &supervision{value: "y", shape: shape, distill: 0.5}
 				}
-				o, err := newObjective(m, terms, labels, 3)
+				o, err := newObjective(m, terms, nil, labels, 3)
 				if err != nil {
 					t.Fatal(err)
 				}

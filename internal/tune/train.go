@@ -18,8 +18,8 @@ import (
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// begin sets the state before the first step, and judges it.
-func (t *trainer) begin(ctx context.Context) error {
+// appraise judges the start.
+func (t *trainer) appraise(ctx context.Context) error {
 	var err error
 	if t.start, err = t.params.load(t.compressed); err != nil {
 		return err
@@ -27,21 +27,23 @@ func (t *trainer) begin(ctx context.Context) error {
 	if err := t.params.finite(t.start); err != nil {
 		return err
 	}
-	t.weights = slices.Clone(t.start)
-	balance(t.original, t.compressed, t.params, t.weights)
-	t.gradient = make([]float32, t.params.size)
-	steps := t.o.Epochs * t.stepsPerEpoch()
-	t.descent = newDescent(t.o.Optimizer, t.o.Backend, t.params, t.o.Threads)
-	t.average = newAverage(t.o.Average, t.weights)
-	t.schedule = schedule{rate: t.o.Rate, warmUp: warmUp(t.o.WarmUp, steps), steps: steps}
 	v, err := t.judge(ctx, t.start)
 	if err != nil {
 		return err
 	}
-	t.curve = []Point{t.point(v)}
+	t.curve, t.judged = []Point{t.point(v)}, v.each
 	if held := t.curve[0].Held; math.IsNaN(held) || math.IsInf(held, 0) {
 		return fmt.Errorf("the compressed model's loss on the held-out samples is %v before the first step", held)
 	}
+	return nil
+}
+
+// begin sets the state before the first step.
+func (t *trainer) begin() (err error) {
+	t.gradient = make([]float32, t.params.size)
+	t.apportion(t.curve[0].Held)
+	t.pose(0)
+	t.renew()
 	if t.o.Checkpoint != "" {
 		if t.of, err = t.identity(); err != nil {
 			return err
@@ -50,6 +52,9 @@ func (t *trainer) begin(ctx context.Context) error {
 	if t.o.Resume {
 		if err := t.resume(); err != nil {
 			return err
+		}
+		if k := t.stageOf((t.step-1)/t.stepsPerEpoch() + 1); k != t.now {
+			t.pose(k)
 		}
 	}
 	t.pace = pace{began: time.Now(), from: t.step}
@@ -72,6 +77,10 @@ func (t *trainer) train(ctx context.Context) error {
 		}
 	}
 	for epoch := done + 1; epoch <= t.o.Epochs && t.end == ""; epoch++ {
+		if k := t.stageOf(epoch); k != t.now {
+			t.pose(k)
+			t.renew()
+		}
 		err := t.epoch(ctx, epoch)
 		if err == nil && t.end == "" {
 			err = t.settle(ctx, epoch)
@@ -81,6 +90,9 @@ func (t *trainer) train(ctx context.Context) error {
 		}
 		if err != nil {
 			return err
+		}
+		if t.end == Diverged && t.now < len(t.stages)-1 {
+			epoch = t.skip()
 		}
 		if err := t.save(); err != nil {
 			return err
@@ -110,7 +122,13 @@ func (t *trainer) epoch(ctx context.Context, epoch int) error {
 	parts := t.sizes.deal(order)[done*t.shards : t.stepsPerEpoch()*t.shards]
 	src := t.src
 	if t.o.Augment != nil {
-		src = samples.Augmented{Source: src, By: t.o.Augment, Among: t.learn, Epoch: epoch}
+		variant := epoch
+		if t.o.Variants > 0 {
+			variant = 1 + (epoch-1)%t.o.Variants
+		}
+		src = samples.Augmented{Source: src, By: t.o.Augment, Among: t.learn, Epoch: variant}
+		t.teacher.variant = variant
+		defer func() { t.teacher.variant = 0 }()
 	}
 	next, end, err := t.runs(src, parts)
 	if err != nil {
@@ -176,8 +194,8 @@ func (t *trainer) take(ctx context.Context, runs []*feed.Run) (float64, error) {
 		return math.NaN(), nil
 	}
 	t.step++
-	t.descent.apply(t.weights, t.gradient, stride{t.step, t.schedule.at(t.step), clip(size, t.o.Clip), t.o.Decay})
-	t.average.add(t.weights, t.step, t.o.Threads)
+	t.descent.apply(t.weights, t.gradient, stride{t.step - t.schedule.from, t.schedule.at(t.step), clip(size, t.o.Clip), t.o.Decay})
+	t.average.add(t.weights, t.step-t.schedule.from, t.o.Threads)
 	return loss, nil
 }
 
@@ -188,7 +206,7 @@ func (t *trainer) run(ctx context.Context, r *feed.Run) (*ort.Results, error) {
 		return nil, err
 	}
 	defer done()
-	answers, err := t.teacher.ask(ctx, r, t.keeps())
+	answers, err := t.teacher.ask(ctx, r, t.o.Augment == nil || t.o.Variants > 0)
 	if err != nil {
 		return nil, err
 	}
@@ -288,14 +306,14 @@ func (t *trainer) settle(ctx context.Context, epoch int) error {
 	if err != nil {
 		return err
 	}
-	p := t.point(v)
+	p, each := t.point(v), v.each
 	if t.average.vector != nil {
 		v, err := t.judge(ctx, t.average.vector)
 		if err != nil {
 			return err
 		}
 		if q := t.point(v); q.Held < p.Held {
-			p, state = q, t.average.vector
+			p, state, each = q, t.average.vector, v.each
 			p.Averaged = true
 		}
 	}
@@ -303,17 +321,18 @@ func (t *trainer) settle(ctx context.Context, epoch int) error {
 		t.end = Diverged
 		return nil
 	}
+	p.Blocks = len(t.ends) > 0
 	p.Epoch, p.Loss = epoch, t.sum/float64(t.step-last.Step)
 	t.sum = 0
 	t.curve = append(t.curve, p)
-	if p.Held < t.curve[t.bestPoint()].Held {
+	if p.Held < t.curve[t.bestPoint()].Held && surely(t.judged, each) {
 		t.best, t.at = slices.Clone(state), epoch
 	}
 	switch start := t.curve[0].Held; {
 	case t.end != "":
 	case !(p.Held < 3*max(start, tinyLoss)):
 		t.end = Diverged
-	case t.o.Patience > 0 && epoch-t.at >= t.o.Patience:
+	case t.o.Patience > 0 && t.now == len(t.stages)-1 && epoch-max(t.at, t.o.Epochs-t.stages[t.now].epochs) >= t.o.Patience:
 		t.end = Patient
 	}
 	return nil
@@ -344,9 +363,12 @@ func (t *trainer) report(epoch int, loss float64) {
 	if took := time.Since(t.pace.began); took > 0 && t.step > t.pace.from {
 		t.pace.rate = float64(t.step-t.pace.from) * float64(t.shard*t.shards) / took.Seconds()
 	}
-	last := t.curve[len(t.curve)-1]
-	t.o.Progress(fmt.Sprintf("epoch %d/%d, loss %.4f, held out %.4f, agreement %.1f%%, %.0f samples/s",
-		epoch, t.o.Epochs, loss, last.Held, 100*last.Agreement, t.pace.rate), t.step, t.schedule.steps)
+	last, what := t.curve[len(t.curve)-1], ""
+	if len(t.ends) > 0 {
+		what = fmt.Sprintf("%d blocks alone, ", len(t.ends)+1)
+	}
+	t.o.Progress(fmt.Sprintf("epoch %d/%d, %sloss %.4f, held out %.4f, agreement %.1f%%, %.0f samples/s",
+		epoch, t.o.Epochs, what, loss, last.Held, 100*last.Agreement, t.pace.rate), t.step, t.o.Epochs*t.stepsPerEpoch())
 }
 
 // finish makes the result.
@@ -364,6 +386,8 @@ func (t *trainer) finish() *Result {
 	switch {
 	case t.end == Diverged:
 		d.Advice = fmt.Sprintf("the loss ran away at step %d; try a learning rate of %.2g, or a longer warm-up", t.step, t.o.Rate/10)
+	case !d.Improved && t.end != Interrupted && t.o.Familiar && (t.o.Augment == nil || !t.o.Augment.Flip):
+		d.Advice = "no state was better than the start on samples that it was calibrated on; leave some out of calibration (--calib-samples), or learn from others"
 	case !d.Improved && t.end != Interrupted:
 		d.Advice = fmt.Sprintf("no state was better than the start on held-out samples; try a learning rate of %.2g, or more samples", t.o.Rate/10)
 	}

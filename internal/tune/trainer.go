@@ -1,6 +1,7 @@
 package tune
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,10 @@ type trainer struct {
 	sizes   sizes
 	kinds   map[string]outputs.Output
 	terms   []term
-	outputs int // how many of the terms are outputs; the others are values inside
+	outputs int      // how many of the terms are outputs; the others are values inside
+	ends    []string // between blocks, through which no gradient goes
+	stages  []stage
+	now     int // the stage under way, whose are the terms and the ends
 	labels  *supervision
 	teacher *teacher
 	params  *parameters
@@ -41,6 +45,7 @@ type trainer struct {
 	plans   *feed.Pool[plan]
 
 	start    []float32 // the parameters as they came
+	judged   []float64 // what they lose on each held-out sample
 	weights  []float32
 	gradient []float32
 	descent  *descent
@@ -61,12 +66,21 @@ type trainer struct {
 func newTrainer(ctx context.Context, lib *ort.Library, original, compressed *onnxio.Model, src samples.Source, indices []int, o Options) (*trainer, error) {
 	t := idle(lib, original, compressed, src, o)
 	for _, step := range []func(context.Context) error{
-		func(context.Context) error { return t.divide(indices) }, t.probe, t.weigh, t.open, t.begin,
+		func(context.Context) error { return t.divide(indices) }, t.probe, t.weigh, t.open, t.appraise,
 	} {
 		if err := step(ctx); err != nil {
 			t.close()
 			return nil, err
 		}
+	}
+	if o.Blocks == 0 && t.astray() > 0 {
+		o.Blocks = t.astray()
+		t.close()
+		return newTrainer(ctx, lib, original, compressed, src, indices, o)
+	}
+	if err := t.begin(); err != nil {
+		t.close()
+		return nil, err
 	}
 	return t, nil
 }
@@ -83,35 +97,42 @@ func (t *trainer) close() {
 	t.plans.Close()
 }
 
-// Bounds of the default number of held-out samples.
-const fewestHeld, mostHeld = 16, 1000
+// Bounds of how many samples judge by default.
+const FewestJudges, mostJudges = 16, 1000
 
-// Split returns the samples that are learned from, and those that judge: held where that is given, else every
-// tenth or so, at least 16 and at most 1,000, but never more than half.
-func Split(indices, held []int) (learn, judge []int) {
-	if held == nil {
-		n := min(max(len(indices)/10, fewestHeld), mostHeld, len(indices)/2)
-		for i, v := range indices {
-			if i*n/len(indices) != (i+1)*n/len(indices) {
-				held = append(held, v)
-			}
+// Judges is how many of n samples judge by default: every tenth or so, at least 16 and at most 1,000, but never more than half.
+func Judges(n int) int { return min(max(n/10, FewestJudges), mostJudges, n/2) }
+
+// Split returns the samples that are learned from, and those that judge: of those that are not seen, as many as Judges says or all that
+// there are, or where these are fewer than 16, of all.
+func Split(indices []int, seen map[int]bool) (learn, judge []int) {
+	fresh := slices.DeleteFunc(slices.Clone(indices), func(i int) bool { return seen[i] })
+	if len(fresh) < FewestJudges {
+		fresh = indices
+	}
+	n := min(Judges(len(indices)), len(fresh))
+	for i, v := range fresh {
+		if i*n/len(fresh) != (i+1)*n/len(fresh) {
+			judge = append(judge, v)
 		}
 	}
+	return without(indices, judge), judge
+}
+
+// without are the numbers of a list that are not among others.
+func without(list, others []int) []int {
 	out := map[int]bool{}
-	for _, v := range held {
+	for _, v := range others {
 		out[v] = true
 	}
-	for _, v := range indices {
-		if !out[v] {
-			learn = append(learn, v)
-		}
-	}
-	return learn, held
+	return slices.DeleteFunc(slices.Clone(list), func(i int) bool { return out[i] })
 }
 
 // divide holds samples out.
 func (t *trainer) divide(indices []int) error {
-	t.learn, t.held = Split(indices, t.o.Held)
+	if t.learn, t.held = without(indices, t.o.Held), t.o.Held; t.held == nil {
+		t.learn, t.held = Split(indices, nil)
+	}
 	if len(t.held) == 0 || len(t.learn) == 0 {
 		return fmt.Errorf("%d samples are too few to learn from some and judge by others; give more", len(indices))
 	}
@@ -134,11 +155,16 @@ func (t *trainer) probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	values, err := t.taught()
+	if t.o.Blocks > 0 {
+		if t.ends, err = t.shared(ctx, run, ends(t.original, t.compressed)); err != nil {
+			return err
+		}
+	}
+	values, err := t.taught(ctx, run)
 	if err != nil {
 		return err
 	}
-	if t.teacher, err = newTeacher(t.lib, t.original, values); err != nil {
+	if t.teacher, err = newTeacher(t.lib, t.original, values, t.o.Memory); err != nil {
 		return err
 	}
 	if err := t.locate(ctx, values); err != nil {
@@ -210,11 +236,8 @@ func sameInputs(m *onnxio.Model, inputs []samples.InputSpec) error {
 	return nil
 }
 
-// keeps tells whether what the original computes for a sample is the same in every epoch.
-func (t *trainer) keeps() bool { return t.o.Augment == nil }
-
 // taught lists the values that are held to the original's: outputs with a weight, then those inside.
-func (t *trainer) taught() ([]string, error) {
+func (t *trainer) taught(ctx context.Context, r *feed.Run) ([]string, error) {
 	list, err := outputs.Of(t.original, outputs.Options{Classes: t.o.Classes, Weights: t.o.Weights, Kinds: t.o.Kinds})
 	if err != nil {
 		return nil, err
@@ -249,6 +272,9 @@ func (t *trainer) taught() ([]string, error) {
 	if t.outputs = len(out); t.outputs == 0 {
 		return nil, fmt.Errorf("no output of a floating-point type has a weight%s", varying)
 	}
+	if err := t.lookInside(ctx, r, out); err != nil {
+		return nil, err
+	}
 	for _, v := range t.inside() {
 		if _, ok := graph.Of(t.original).Producer(v); !ok {
 			return nil, fmt.Errorf("the original has no value %q", v)
@@ -260,15 +286,42 @@ func (t *trainer) taught() ([]string, error) {
 			out = append(out, v)
 		}
 	}
+	for _, v := range t.ends {
+		if !slices.Contains(out, v) {
+			out = append(out, v)
+		}
+	}
 	return out, nil
 }
 
 // inside lists the values inside the model that are held to the original's: those asked for, or where only their weight is
 // given, what layers with weights give out in both models.
 func (t *trainer) inside() []string {
-	if t.o.Values != nil || t.o.Features == 0 {
+	if t.o.Values != nil || t.o.Features <= 0 {
 		return t.o.Values
 	}
+	return t.layers()
+}
+
+// lookInside has layers held to the original's where nothing is said of it and class scores are learned: these are few numbers a sample, by which
+// a model learns few samples by heart.
+func (t *trainer) lookInside(ctx context.Context, r *feed.Run, outs []string) error {
+	scores := slices.ContainsFunc(outs, func(v string) bool {
+		loss := cmp.Or(t.o.Losses[v], t.o.Loss, Logits)
+		return t.kinds[v].Kind == outputs.Scores && (loss == Logits || loss == KL)
+	})
+	if t.o.Values != nil || t.o.Features != 0 || !scores {
+		return nil
+	}
+	values, err := t.shared(ctx, r, t.layers())
+	if len(values) > 0 {
+		t.o.Values, t.o.Features = values, 1
+	}
+	return err
+}
+
+// layers lists what layers with weights give out in both models.
+func (t *trainer) layers() []string {
 	var out []string
 	small := graph.Of(t.compressed)
 	for _, n := range graph.Of(t.original).Nodes() {
@@ -306,8 +359,6 @@ func (t *trainer) describe(values []string, answers []tensor.Dense, batch int) e
 				return fmt.Errorf("output %q has the shape %v, which is not that of class scores; %s is no loss for it", v, a.Shape, one.loss)
 			}
 			one.weight = t.kinds[v].Weight
-		} else {
-			one.weight = t.o.Features / float64(len(values)-t.outputs)
 		}
 		if t.o.Labels && t.labels == nil && one.classes > 0 {
 			t.labels = &supervision{value: v, shape: a.Shape, distill: t.o.Lambda}

@@ -74,6 +74,9 @@ func tuningBlocks(t *compress.Tuning) []block {
 	} else {
 		out = append(out, text("The state after epoch %d was the best on %s, and was kept.", t.Best, number(t.Held, "held-out sample")))
 	}
+	if t.Familiar {
+		out = append(out, text("The start was fitted to these samples, and looks better on them than it is."))
+	}
 	if t.Advice != "" {
 		out = append(out, text("%s", t.Advice))
 	}
