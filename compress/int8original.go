@@ -78,11 +78,11 @@ func (o Options) quantizedOriginal(ctx context.Context, env *Environment, m *onn
 	if env.library == nil || o.Source == nil {
 		return nil, &unquantizedError{errors.New("that wants ONNX Runtime, samples for the ranges of activations and others to judge")}
 	}
-	calibrate, _, _, err := o.deal()
+	dealt, err := o.deal()
 	if err != nil {
 		return nil, err
 	}
-	return quantizedOriginal(ctx, env, m, o.Source, calibrate)
+	return quantizedOriginal(ctx, env, m, o.Source, dealt.calibrate)
 }
 
 // quantizedOriginal quantizes the original, with ranges of the first of the samples chosen.
