@@ -40,7 +40,7 @@ func (o Options) asInt8(ctx context.Context, env *Environment, m *onnxio.Model, 
 		return o, nil
 	}
 	if o.Costs != nil && o.Costs.Int8() == "" {
-		return o, &UsageError{Err: errors.New("the table of costs is of models that stay as they are, and the result is for int8: make one with `onnx-compress time --for cpu-int8`")}
+		return o, &UsageError{Err: errors.New("the table of costs is of models that stay as they are, and the result is for int8: make one for int8 models, with the same purpose")}
 	}
 	q, err := o.quantizedOriginal(ctx, env, m)
 	switch why := (*unquantizedError)(nil); {
