@@ -81,9 +81,14 @@ func restateCompletion(cmd *cobra.Command) {
   # powershell
   onnx-compress completion powershell | Out-String | Invoke-Expression`
 	cmd.Args = nil
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	cmd.RunE = wantsOneOf(shells)
+}
+
+// wantsOneOf refuses words behind a command that is none without another one, of those named.
+func wantsOneOf(names []string) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
 		word := strings.Join(args, " ")
-		return usagef("completion %s: want one of %s%s", word, strings.Join(shells, ", "), suggest.Phrase(word, shells))
+		return usagef("%s %s: want one of %s%s", cmd.Name(), word, strings.Join(names, ", "), suggest.Phrase(word, names))
 	}
 }
 

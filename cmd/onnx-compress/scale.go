@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/onnx-compress/onnx-compress/internal/quote"
-	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
@@ -46,11 +45,7 @@ which waits until the one before is done (afterok).`),
 that may come right another time from those that do not, by exit codes.`),
 		newScaleOf(s, "ray", "a Python script for Ray", "Prints a Python script of tasks for a cluster of Ray."),
 	)
-	names := each(cmd.Commands(), (*cobra.Command).Name)
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		word := strings.Join(args, " ")
-		return usagef("scale %s: want one of %s%s", word, strings.Join(names, ", "), suggest.Phrase(word, names))
-	}
+	cmd.RunE = wantsOneOf(each(cmd.Commands(), (*cobra.Command).Name))
 	return cmd
 }
 

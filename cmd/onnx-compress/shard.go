@@ -11,7 +11,6 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/quote"
-	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
@@ -41,11 +40,7 @@ that compress would have. See docs/shards.md.`,
 		Annotations: map[string]string{orderOf: "calibrate merge factor choose write"},
 	}
 	cmd.AddCommand(newShardCalibrate(s), newShardMerge(s), newShardFactor(s), newShardChoose(s), newShardWrite(s))
-	names := each(cmd.Commands(), (*cobra.Command).Name)
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		word := strings.Join(args, " ")
-		return usagef("shard %s: want one of %s%s", word, strings.Join(names, ", "), suggest.Phrase(word, names))
-	}
+	cmd.RunE = wantsOneOf(each(cmd.Commands(), (*cobra.Command).Name))
 	return cmd
 }
 

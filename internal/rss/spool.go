@@ -66,17 +66,27 @@ func (s *Spool) Bytes(b []byte) ([]byte, error) {
 }
 
 func (s *Spool) keep(b []byte) ([]byte, error) {
-	if len(b) > len(s.room) {
-		if err := s.extend(len(b)); err != nil {
-			return nil, err
-		}
+	kept, at, err := s.take(len(b))
+	if err == nil {
+		_, err = s.file.WriteAt(b, at)
 	}
-	if _, err := s.file.WriteAt(b, s.end); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	kept, took := s.room[:len(b):len(b)], min((len(b)+aligned-1)/aligned*aligned, len(s.room))
-	s.room, s.end = s.room[took:], s.end+int64(took)
 	return kept, nil
+}
+
+// take makes room for so many bytes, and says where they lie in the file.
+func (s *Spool) take(size int) (room []byte, at int64, err error) {
+	if size > len(s.room) {
+		if err := s.extend(size); err != nil {
+			return nil, 0, err
+		}
+	}
+	room, at = s.room[:size:size], s.end
+	took := min((size+aligned-1)/aligned*aligned, len(s.room))
+	s.room, s.end = s.room[took:], s.end+int64(took)
+	return room, at, nil
 }
 
 // extend makes the file longer, and maps what has come, with room for so many bytes.
@@ -115,28 +125,21 @@ func (s *Spool) Rows(rows [][]float64, kept []float64) ([]float64, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := error(nil)
+	at, err := int64(0), error(nil)
 	if kept == nil {
-		kept, err = s.reserve(count)
+		var room []byte
+		if room, at, err = s.take(8 * count); err == nil {
+			kept = unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(room))), count)
+		}
+	} else {
+		at = s.offset(kept)
 	}
 	if err == nil {
-		err = s.write(rows, s.offset(kept))
+		err = s.write(rows, at)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.file.Name(), err)
 	}
-	return kept, nil
-}
-
-// reserve makes room for so many numbers.
-func (s *Spool) reserve(count int) ([]float64, error) {
-	if 8*count > len(s.room) {
-		if err := s.extend(8 * count); err != nil {
-			return nil, err
-		}
-	}
-	kept := unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(s.room))), count)
-	s.room, s.end = s.room[8*count:], s.end+int64(8*count)
 	return kept, nil
 }
 
