@@ -53,18 +53,28 @@ func interrupts() []os.Signal {
 	return out
 }
 
-// envArenas is how many heaps glibc may have side by side.
-const envArenas = "MALLOC_ARENA_MAX"
+// What glibc's allocator goes by.
+const (
+	envArenas    = "MALLOC_ARENA_MAX"       // how many heaps there may be side by side
+	envThreshold = "MALLOC_MMAP_THRESHOLD_" // from how many bytes on a value is a map of its own
+)
 
-// environment is the worker's, with few heaps for the runtime's values where the user has not said how many: eight for each
-// processor, the default, keep what was freed in them, up to 64 MiB each.
+// mapped is the threshold that glibc begins with. It raises that by itself, up to 32 MiB, where values come and go.
+const mapped = 128 << 10
+
+// environment is the worker's, with settings for the runtime's values where the user has none: few heaps, since eight for each
+// processor, the default, keep what was freed in them, up to 64 MiB each; and maps for the large ones, which leave nothing behind.
 func environment(own []string, processors int) []string {
-	for _, v := range own {
-		if strings.HasPrefix(v, envArenas+"=") {
-			return own
+	out := slices.Clone(own)
+	for _, set := range []struct {
+		name  string
+		value int
+	}{{envArenas, max(2, processors/4)}, {envThreshold, mapped}} {
+		if !slices.ContainsFunc(own, func(v string) bool { return strings.HasPrefix(v, set.name+"=") }) {
+			out = append(out, fmt.Sprintf("%s=%d", set.name, set.value))
 		}
 	}
-	return append(slices.Clone(own), fmt.Sprintf("%s=%d", envArenas, max(2, processors/4)))
+	return out
 }
 
 // supervise has the command done by a worker, and returns its exit code.

@@ -71,6 +71,7 @@ func sweep(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewri
 		return nil, errors.New("there are no samples to calibrate on")
 	}
 	o = o.withDefaults()
+	defer feed.Shed(m, o.Memory)()
 	inputs, err := samples.Inputs(m)
 	if err != nil {
 		return nil, err

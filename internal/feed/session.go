@@ -2,6 +2,7 @@ package feed
 
 import (
 	"github.com/onnx-compress/onnx-compress/internal/ort"
+	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
@@ -11,6 +12,15 @@ const mappedPart = 8
 
 // Mapped tells whether NewSession has a model's weights stay in their files.
 func Mapped(m *onnxio.Model) bool { return m.FileBytes() >= (2<<30)/mappedPart }
+
+// Shed has the weights of a model that stay in their files leave memory whenever the process takes more than so many bytes, until stop is
+// called: what reads them next has them from the system's cache, which costs little beside the reading.
+func Shed(m *onnxio.Model, memory int64) (stop func()) {
+	if !Mapped(m) {
+		return func() {}
+	}
+	return rss.Shed(m.Files(), memory).Stop
+}
 
 // NewSession makes a session of a model, or of one derived from it, that stands in no file, under a memory limit of 2 GiB. It writes none.
 func NewSession(lib *ort.Library, m *onnxio.Model) (*ort.Session, error) {

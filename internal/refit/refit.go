@@ -14,6 +14,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/defaults"
+	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/moments"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/internal/rss"
@@ -201,6 +202,7 @@ func Run(ctx context.Context, lib *ort.Library, m *onnxio.Model, choices []Choic
 		return w.result, nil
 	}
 	w.measure = w.newMeasure()
+	defer feed.Shed(m, o.Memory)()
 	if err := w.load(ctx, src, indices); err != nil {
 		return nil, err
 	}

@@ -197,9 +197,7 @@ func leading(others, ridged []candidate, left []float64) []candidate {
 // compare returns about what W_ls of each candidate leaves of the errors on the samples held out, +Inf where it cannot be solved for.
 // One system per ridge answers for all targets.
 func (w *walk) compare(ctx context.Context, st *stop, p *problem, fit, held facts, ridged []candidate) ([]float64, error) {
-	if !p.choice.single() { // without factors, what is left of W_ls is all there is to know
-		p, fit, held = p.sketch(fit, held)
-	}
+	p, fit, held = p.sketch(fit, held)
 	both := slices.ContainsFunc(ridged, func(c candidate) bool { return c.short })
 	targets := []target{fit.own}
 	if both {
@@ -320,7 +318,7 @@ const sketched = 64
 // group has few outputs, or far more than inputs, or where G has no root.
 func (p *problem) sketch(fit, held facts) (*problem, facts, facts) {
 	k := p.kernel
-	if k.Rows() <= 2*sketched || k.Rows() > 2*k.Cols() {
+	if k.Rows() <= 2*sketched || k.Rows() > 3*len(ridges())*k.Cols() && p.g != nil {
 		return p, fit, held
 	}
 	r := rand.New(rand.NewPCG(uint64(k.Rows()), uint64(k.Cols())))

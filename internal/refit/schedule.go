@@ -153,3 +153,15 @@ func (p *schedule) needed(s side, value string, same bool) int {
 	}
 	return last
 }
+
+// needs is the model with those of its nodes alone that run in some stop.
+func (p *schedule) needs(m *onnxio.Model) *onnxio.Model {
+	parts := graph.Of(m).Parts().Plain()
+	parts.Nodes = nil
+	for i, n := range p.nodes {
+		if p.stops[original][i] != never {
+			parts.Nodes = append(parts.Nodes, n)
+		}
+	}
+	return parts.Model()
+}

@@ -128,7 +128,9 @@ func (w *walk) fit(ctx context.Context, src samples.Source, indices []int, input
 	}
 	// At least sixteen runs, so that an eighth of them can be told from the rest.
 	block, fixed := max(1, min(w.o.Batch, len(indices)/(2*heldEvery))), samples.Batch(inputs)
-	live := feed.Live(w.model, feed.Float32s(w.model, first.Inputs), nil)
+	runs := w.schedule.needs(w.model)
+	defer runs.Close() // it shares the files of the model, which stays open
+	live := feed.Live(runs, feed.Float32s(w.model, first.Inputs), nil)
 	if block, w.workers = feed.Fit(live, fixed > 0, w.o.Memory, block, w.o.Threads); fixed > 0 {
 		block = fixed
 	}
