@@ -38,8 +38,8 @@ type opening struct {
 	conds  map[string]string         // conditions of those that a run decided
 
 	ctx     context.Context
-	lib     *ort.Library // nil where nothing can be run
-	sampled bool         // whether there are samples, with or without lib
+	host    feed.Host // without a library where nothing can be run
+	sampled bool      // whether there are samples, with or without lib
 	source  samples.Source
 	indices []int
 }
@@ -56,7 +56,7 @@ func opened(ctx context.Context, env *Environment, m *onnxio.Model, o Options, i
 		if err != nil {
 			return bodies{}, err
 		}
-		d.lib, d.source, d.indices = env.library, o.Source, parts.calibrate
+		d.host, d.source, d.indices = feed.Host{Library: env.library, Memory: o.Memory}, o.Source, parts.calibrate
 	}
 	all := len(d.indices)
 	for {
@@ -123,7 +123,7 @@ func (d *opening) decide(at *onnxio.Model) error {
 	if len(d.asked) == 0 {
 		return nil
 	}
-	if d.lib != nil && len(d.indices) > 0 {
+	if d.host.Library != nil && len(d.indices) > 0 {
 		done, err := d.run(at)
 		if done || err != nil {
 			return err
@@ -150,7 +150,7 @@ func (d *opening) run(at *onnxio.Model) (bool, error) {
 		conds = append(conds, n.Input(0))
 	}
 	took := map[string][]int{}
-	c, err := newConditions(d.lib, at, conds)
+	c, err := newConditions(d.host, at, conds)
 	if err != nil {
 		return false, d.ctx.Err()
 	}
@@ -190,7 +190,7 @@ func (d *opening) together(m *onnxio.Model, batch int) bool {
 	for _, v := range conds {
 		alone += d.conds[v]
 	}
-	c, err := newConditions(d.lib, m, conds)
+	c, err := newConditions(d.host, m, conds)
 	if err != nil {
 		return true
 	}
@@ -207,7 +207,7 @@ type conditions struct {
 	session *ort.Session // nil where all are
 }
 
-func newConditions(lib *ort.Library, m *onnxio.Model, names []string) (*conditions, error) {
+func newConditions(host feed.Host, m *onnxio.Model, names []string) (*conditions, error) {
 	inputs, err := samples.Inputs(m)
 	if err != nil {
 		return nil, err
@@ -228,7 +228,7 @@ func newConditions(lib *ort.Library, m *onnxio.Model, names []string) (*conditio
 	p.Values = slices.DeleteFunc(p.Values, func(v graph.Value) bool { return slices.Contains(c.made, v.Name()) })
 	small := p.Model()
 	defer small.Close() // it shares the files of m, which stays open
-	if c.session, err = feed.NewSession(lib, small); err != nil {
+	if c.session, err = host.NewSession(small); err != nil {
 		return nil, fmt.Errorf("computing conditions: %w", err)
 	}
 	return c, nil

@@ -95,7 +95,7 @@ func carriedOut(t *testing.T, env *Environment, a *Analysis, plan []option) *ort
 		t.Fatal(err)
 	}
 	defer m.Close()
-	s, err := feed.NewSession(env.library, m)
+	s, err := feed.Host{Library: env.library}.NewSession(m)
 	if err != nil {
 		t.Fatal(err)
 	}

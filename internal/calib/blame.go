@@ -7,7 +7,6 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
-	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -16,10 +15,10 @@ import (
 // blamed is how many samples are looked at for a number that is not finite.
 const blamed = 32
 
-// Blame finds the node that makes the first number that is not finite, one that is NaN if there is any, on the first of some
+// blame finds the node that makes the first number that is not finite, one that is NaN if there is any, on the first of some
 // samples on which the model makes one, and says so: "node "n" makes NaN (output "y", sample s)". Empty where none was found
 // on the first 32 of the samples, or where the model cannot give out all of its values.
-func Blame(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples.Source, indices []int) string {
+func blame(ctx context.Context, host feed.Host, m *onnxio.Model, src samples.Source, indices []int) string {
 	inputs, err := samples.Inputs(m)
 	if err != nil {
 		return ""
@@ -32,7 +31,7 @@ func Blame(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples.S
 			}
 		}
 	}
-	p, err := newProbe(lib, m, inputs, values)
+	p, err := newProbe(host, m, inputs, values)
 	if err != nil {
 		return ""
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
@@ -31,7 +32,7 @@ func TestBlame(t *testing.T) {
 	if s := stats[1].Unusable; !strings.Contains(s, "not finite") || !strings.Contains(s, "(Sqrt) makes the first NaN") || !strings.Contains(s, "sample") {
 		t.Errorf("the site behind: %q", s)
 	}
-	if text := Blame(context.Background(), orttest.Open(t), m, src, nil); text != "" {
+	if text := blame(context.Background(), feed.Host{Library: orttest.Open(t)}, m, src, nil); text != "" {
 		t.Errorf("of no samples: %q", text)
 	}
 }

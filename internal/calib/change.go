@@ -18,7 +18,7 @@ import (
 
 // Outputs are what a model computes for some samples, kept to compare changed models with.
 type Outputs struct {
-	lib     *ort.Library
+	host    feed.Host
 	src     samples.Source
 	indices []int
 	inputs  []samples.InputSpec
@@ -75,7 +75,8 @@ func newOutputs(lib *ort.Library, m *onnxio.Model, src samples.Source, o Options
 		return nil, err
 	}
 	list, err := targets(m, o)
-	return &Outputs{lib: lib, src: src, o: o.withDefaults(), inputs: inputs, targets: list}, err
+	o = o.withDefaults()
+	return &Outputs{host: feed.Host{Library: lib, Memory: o.Memory}, src: src, o: o, inputs: inputs, targets: list}, err
 }
 
 // fit lowers the batch and the workers to what the memory holds of a model's values, going by the first of the samples, and finds along
@@ -93,7 +94,7 @@ func (o *Outputs) fit(ctx context.Context, m *onnxio.Model, s *ort.Session, indi
 	if err != nil {
 		return err
 	}
-	values, err := grad.Observe(ctx, o.lib, m, r.Inputs)
+	values, err := grad.Observe(ctx, o.host.Library, m, r.Inputs)
 	if err != nil {
 		return ctx.Err() // where sizes cannot be found out, the caller's are taken
 	}
@@ -139,7 +140,7 @@ func (o *Outputs) Samples() int { return o.samples }
 // weight becomes W+ΔW (see Collect), and not a number or infinite where outputs are, or change their shape. The
 // number of threads does not change it. There have to be Samples.
 func (o *Outputs) Change(ctx context.Context, m *onnxio.Model, progress samples.Progress) (float64, error) {
-	probe := Outputs{lib: o.lib, targets: slices.Clone(o.targets)}
+	probe := Outputs{host: o.host, targets: slices.Clone(o.targets)}
 	session, err := probe.open(m)
 	if err != nil {
 		return 0, err
@@ -176,7 +177,7 @@ func (o *Outputs) Change(ctx context.Context, m *onnxio.Model, progress samples.
 
 // open makes a session of a model, and leaves the outputs of floating-point types.
 func (o *Outputs) open(m *onnxio.Model) (*ort.Session, error) {
-	session, err := feed.NewSession(o.lib, m)
+	session, err := o.host.NewSession(m)
 	if err != nil {
 		return nil, fmt.Errorf("ONNX Runtime does not take the model: %w", err)
 	}

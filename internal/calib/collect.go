@@ -71,7 +71,8 @@ func sweep(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewri
 		return nil, errors.New("there are no samples to calibrate on")
 	}
 	o = o.withDefaults()
-	defer feed.Shed(m, o.Memory)()
+	host := feed.Host{Library: lib, Memory: o.Memory}
+	defer host.Shed(m)()
 	inputs, err := samples.Inputs(m)
 	if err != nil {
 		return nil, err
@@ -89,7 +90,7 @@ func sweep(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewri
 		if order, err = bySize(ctx, src, indices, inputs); err != nil {
 			return nil, err
 		}
-		if c.gradients, err = c.newGradients(lib, m, inputs); err != nil {
+		if c.gradients, err = c.newGradients(host, m, inputs); err != nil {
 			return nil, err
 		}
 		c.gradients.none = why
@@ -108,7 +109,7 @@ func sweep(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewri
 			return nil, err
 		}
 	} else {
-		if c.probe, err = newProbe(lib, m, inputs, c.values); err != nil {
+		if c.probe, err = newProbe(host, m, inputs, c.values); err != nil {
 			return nil, err
 		}
 		defer c.probe.close()
@@ -141,7 +142,7 @@ func sweep(ctx context.Context, lib *ort.Library, m *onnxio.Model, sites []rewri
 	if first == end {
 		return c, nil
 	}
-	return c, c.account.take(ctx, c, func() string { return Blame(ctx, lib, m, src, order) }, func() (*feed.Feed, error) {
+	return c, c.account.take(ctx, c, func() string { return blame(ctx, host, m, src, order) }, func() (*feed.Feed, error) {
 		return feed.New(src, indices[:min(len(indices), perturbed)], inputs, batch, workers)
 	}, workers)
 }

@@ -24,12 +24,12 @@ func (gs *gradients) footprint(ctx context.Context, src samples.Source, index in
 	if err != nil {
 		return 0, 0, err
 	}
-	values, err := grad.Observe(ctx, gs.lib, gs.model, r.Inputs)
+	values, err := grad.Observe(ctx, gs.host.Library, gs.model, r.Inputs)
 	if err != nil {
 		return 0, 0, ctx.Err()
 	}
 	bytes = computed(gs.model, values)
-	if live = bytes; !feed.Mapped(gs.model) || gs.none != "" {
+	if live = bytes; !gs.host.Mapped(gs.model) || gs.none != "" {
 		return bytes, live, nil
 	}
 	p := &pass{}

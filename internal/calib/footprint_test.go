@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/sitetest"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -23,7 +24,7 @@ func TestFootprint(t *testing.T) {
 			t.Fatal(err)
 		}
 		col := newCollector(sitetest.Sites(t, m, src[0]), inputs, Options{Probes: 1}.withDefaults())
-		gs, err := col.newGradients(orttest.Open(t), m, inputs)
+		gs, err := col.newGradients(feed.Host{Library: orttest.Open(t), Memory: col.o.Memory}, m, inputs)
 		if err != nil {
 			t.Fatal(err)
 		}

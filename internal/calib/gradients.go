@@ -20,7 +20,7 @@ import (
 // gradients has a session of the model's gradients for each shape of a run's inputs. Such
 // a session holds for its shapes only.
 type gradients struct {
-	lib     *ort.Library
+	host    feed.Host
 	model   *onnxio.Model
 	inputs  []samples.InputSpec
 	targets []target
@@ -39,7 +39,7 @@ func (gs *gradients) locate(ctx context.Context, src samples.Source, indices []i
 		for _, t := range gs.targets {
 			names = append(names, t.name)
 		}
-		p, err := newProbe(gs.lib, gs.model, gs.inputs, names)
+		p, err := newProbe(gs.host, gs.model, gs.inputs, names)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -102,7 +102,7 @@ func (gs *gradients) build(ctx context.Context, p *pass, inputs map[string]tenso
 		}
 	}
 	p.cotangents, p.found = nil, nil
-	p.probe, err = newProbe(gs.lib, gs.model, gs.inputs, gs.values)
+	p.probe, err = newProbe(gs.host, gs.model, gs.inputs, gs.values)
 	return err
 }
 
@@ -111,7 +111,7 @@ func (gs *gradients) differentiate(ctx context.Context, p *pass, inputs map[stri
 	if gs.none != "" {
 		return errors.New(gs.none)
 	}
-	values, err := grad.Observe(ctx, gs.lib, gs.model, inputs)
+	values, err := grad.Observe(ctx, gs.host.Library, gs.model, inputs)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (gs *gradients) differentiate(ctx context.Context, p *pass, inputs map[stri
 		return err
 	}
 	defer m.Close()
-	session, err := feed.NewSession(gs.lib, m)
+	session, err := gs.host.NewSession(m)
 	if err != nil {
 		return fmt.Errorf("ONNX Runtime does not take the model of the gradients: %w", err)
 	}
@@ -234,12 +234,12 @@ func (p *pass) directions(r *feed.Run, axes feed.Axes, seed uint64, probe int) (
 }
 
 // newGradients prepares for sessions, which are made as shapes turn up.
-func (c *collector) newGradients(lib *ort.Library, m *onnxio.Model, inputs []samples.InputSpec) (*gradients, error) {
+func (c *collector) newGradients(host feed.Host, m *onnxio.Model, inputs []samples.InputSpec) (*gradients, error) {
 	targets, err := targets(m, c.o)
 	if err != nil {
 		return nil, err
 	}
-	gs := &gradients{lib: lib, model: m, inputs: inputs, targets: targets, values: c.values, passes: feed.NewPool(mostPasses, (*pass).close)}
+	gs := &gradients{host: host, model: m, inputs: inputs, targets: targets, values: c.values, passes: feed.NewPool(mostPasses, (*pass).close)}
 	for _, s := range c.sensors {
 		gs.sites = append(gs.sites, s.site)
 	}

@@ -119,7 +119,7 @@ func (p *perturbation) open(gs *gradients) error {
 	open := parts.Model()
 	defer open.Close() // it shares the files of m, which stays open
 	var err error
-	if p.session, err = feed.NewSession(gs.lib, open); err != nil {
+	if p.session, err = gs.host.NewSession(open); err != nil {
 		return fmt.Errorf("%w: %w", errNoKernel, err)
 	}
 	for _, out := range p.session.Outputs() {

@@ -29,7 +29,7 @@ func TestSensitivityAgainstDifferences(t *testing.T) {
 			stats := sensitivities(t, m, src, o)
 			inputs := specs(t, m)
 			c := newCollector(sites, inputs, o)
-			gs, err := c.newGradients(lib, m, inputs)
+			gs, err := c.newGradients(feed.Host{Library: lib, Memory: o.Memory}, m, inputs)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -20,7 +20,7 @@ type probe struct {
 }
 
 // newProbe makes a session that computes the named values.
-func newProbe(lib *ort.Library, m *onnxio.Model, inputs []samples.InputSpec, values []string) (*probe, error) {
+func newProbe(host feed.Host, m *onnxio.Model, inputs []samples.InputSpec, values []string) (*probe, error) {
 	p := &probe{}
 	for _, v := range values {
 		if !slices.ContainsFunc(inputs, func(in samples.InputSpec) bool { return in.Name == v }) {
@@ -33,7 +33,7 @@ func newProbe(lib *ort.Library, m *onnxio.Model, inputs []samples.InputSpec, val
 	open := probed(m, p.outputs).Model()
 	defer open.Close() // it shares the files of m, which stays open
 	var err error
-	if p.session, err = feed.NewSession(lib, open); err != nil {
+	if p.session, err = host.NewSession(open); err != nil {
 		return nil, fmt.Errorf("calibration: ONNX Runtime does not take the model: %w", err)
 	}
 	return p, nil

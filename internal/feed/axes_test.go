@@ -46,7 +46,7 @@ func TestFindAxes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := NewSession(orttest.Open(t), m)
+		s, err := Host{Library: orttest.Open(t)}.NewSession(m)
 		if err != nil {
 			t.Fatal(err)
 		}

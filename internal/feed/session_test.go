@@ -38,8 +38,12 @@ func TestNewSession(t *testing.T) {
 	defer derived.Close()
 	in := map[string]tensor.Dense{"x": random(1, "x", tensor.Float32, 4, 33)[0].Inputs["x"]}
 	var outs [][]float32
-	for _, from := range []int64{2 << 30 / mappedPart, 0} {
-		s, err := newSession(lib, derived, from)
+	for _, memory := range []int64{0, mappedPart} {
+		host := Host{Library: lib, Memory: memory}
+		if got := host.Mapped(derived); got != (memory > 0) {
+			t.Fatalf("of a limit of %d bytes the weights stay in their file: %v", memory, got)
+		}
+		s, err := host.NewSession(derived)
 		if err != nil {
 			t.Fatal(err)
 		}

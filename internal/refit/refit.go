@@ -202,7 +202,7 @@ func Run(ctx context.Context, lib *ort.Library, m *onnxio.Model, choices []Choic
 		return w.result, nil
 	}
 	w.measure = w.newMeasure()
-	defer feed.Shed(m, o.Memory)()
+	defer w.host.Shed(m)()
 	if err := w.load(ctx, src, indices); err != nil {
 		return nil, err
 	}
@@ -248,7 +248,7 @@ func (w *walk) giveUp(k int) {
 // newWalk orders the choices and schedules the cuts.
 func newWalk(lib *ort.Library, m *onnxio.Model, choices []Choice, o Options) (*walk, error) {
 	w := &walk{
-		lib: lib, model: m, choices: choices, o: o, names: graph.NewNameSet(m),
+		host: feed.Host{Library: lib, Memory: o.Memory}, model: m, choices: choices, o: o, names: graph.NewNameSet(m),
 		patches: map[int]*rewrite.Patch{}, swaps: map[int]graph.Node{}, differs: map[string]bool{}, weights: map[string]onnxio.Tensor{},
 	}
 	w.result = &Result{Sites: make([]Outcome, len(choices)), nodes: map[side]map[int]int{original: {}, compressed: {}}}

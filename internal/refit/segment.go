@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/graph"
-	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -47,7 +46,7 @@ func (w *walk) newSegment(c piece) (*segment, error) {
 	}
 	m := p.Model()
 	defer m.Close() // it shares the files of the model that is refitted, which stays open
-	if s.session, err = feed.NewSessionWithin(w.lib, m, w.o.Memory); err != nil {
+	if s.session, err = w.host.NewSession(m); err != nil {
 		return nil, err
 	}
 	return s, nil

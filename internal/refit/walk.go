@@ -8,7 +8,6 @@ import (
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
-	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -16,7 +15,7 @@ import (
 
 // walk is the state of one refit.
 type walk struct {
-	lib      *ort.Library
+	host     feed.Host
 	model    *onnxio.Model
 	choices  []Choice
 	order    []int // choices in topological order: the site of stop k is that of choices[order[k]]

@@ -77,7 +77,7 @@ func (t *trainer) vectors() []vector {
 
 // identity describes all that the outcome depends on.
 func (t *trainer) identity() (map[string]string, error) {
-	of := map[string]string{"runtime": t.lib.Version()}
+	of := map[string]string{"runtime": t.host.Library.Version()}
 	if t.o.Optimizer == SOAP {
 		of["linear algebra"] = t.o.Backend.Name()
 	}

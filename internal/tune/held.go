@@ -118,7 +118,7 @@ func (t *trainer) judge(ctx context.Context, weights []float32) (verdict, error)
 	for _, term := range t.terms[:t.outputs] {
 		values = append(values, term.value)
 	}
-	s, err := sessionFor(t.lib, m, values)
+	s, err := sessionFor(t.host, m, values)
 	if err != nil {
 		return total, fmt.Errorf("the tuned model: %w", err)
 	}

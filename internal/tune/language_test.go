@@ -70,7 +70,7 @@ func TestLossOfTokens(t *testing.T) {
 	}
 	answer := func(m *onnxio.Model, inputs map[string]tensor.Dense, output string) tensor.Dense {
 		t.Helper()
-		s, err := feed.NewSession(lib, m)
+		s, err := feed.Host{Library: lib}.NewSession(m)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +133,7 @@ func divergence(t *testing.T, lib *ort.Library, original, m *onnxio.Model, texts
 	}
 	of := term{loss: KL, words: words, text: outputs.Text{IDs: "input_ids", Mask: "attention_mask"}}
 	scores := func(m *onnxio.Model) tensor.Dense {
-		s, err := feed.NewSession(lib, m)
+		s, err := feed.Host{Library: lib}.NewSession(m)
 		if err != nil {
 			t.Fatal(err)
 		}

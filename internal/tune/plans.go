@@ -80,7 +80,7 @@ func (t *trainer) prepare(ctx context.Context, p *plan, r *feed.Run) (grad.Value
 		}
 		example[name] = tensor.New(tensor.Float32, shape...)
 	}
-	values, err := grad.Observe(ctx, t.lib, p.objective.model, example)
+	values, err := grad.Observe(ctx, t.host.Library, p.objective.model, example)
 	if err != nil || t.params != nil {
 		return values, err
 	}
@@ -93,7 +93,7 @@ func (t *trainer) differentiate(p *plan, values grad.Values) (err error) {
 		return err
 	}
 	defer p.graph.Model.Close()
-	if p.session, err = feed.NewSession(t.lib, p.graph.Model); err != nil {
+	if p.session, err = t.host.NewSession(p.graph.Model); err != nil {
 		return fmt.Errorf("ONNX Runtime does not take the graph of a step: %w", err)
 	}
 	return nil
@@ -101,7 +101,7 @@ func (t *trainer) differentiate(p *plan, values grad.Values) (err error) {
 
 // open lays the stages, and chooses the parameters by the objective of the first run.
 func (t *trainer) open(ctx context.Context) (err error) {
-	if t.block, err = grad.ChannelBlock(ctx, t.lib); err != nil {
+	if t.block, err = grad.ChannelBlock(ctx, t.host.Library); err != nil {
 		return err
 	}
 	r, err := t.first(ctx)

@@ -158,7 +158,7 @@ func (t *trainer) shared(ctx context.Context, r *feed.Run, values []string) ([]s
 	}
 	shapes := make([]map[string][]int, 2)
 	for i, m := range []*onnxio.Model{t.original, t.compressed} {
-		s, err := sessionFor(t.lib, m, values)
+		s, err := sessionFor(t.host, m, values)
 		if err != nil {
 			return nil, fmt.Errorf("the values inside of %s: %w", m.Path, err)
 		}

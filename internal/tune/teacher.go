@@ -36,12 +36,12 @@ type seen struct{ sample, variant int }
 // mostKnown bounds the numbers that a teacher keeps, as does an eighth of the memory.
 const mostKnown = 1 << 27
 
-func newTeacher(lib *ort.Library, m *onnxio.Model, values []string, memory int64) (*teacher, error) {
-	s, err := sessionFor(lib, m, values)
+func newTeacher(host feed.Host, m *onnxio.Model, values []string) (*teacher, error) {
+	s, err := sessionFor(host, m, values)
 	if err != nil {
 		return nil, fmt.Errorf("the original model: %w", err)
 	}
-	t := &teacher{session: s, free: min(mostKnown, int(memory/8/4))}
+	t := &teacher{session: s, free: min(mostKnown, int(host.Memory/8/4))}
 	t.turn(values, 0)
 	return t, nil
 }
@@ -53,7 +53,7 @@ func (t *teacher) turn(values []string, numbers int) {
 }
 
 // sessionFor makes a session of a model that gives out the named values.
-func sessionFor(lib *ort.Library, m *onnxio.Model, values []string) (*ort.Session, error) {
+func sessionFor(host feed.Host, m *onnxio.Model, values []string) (*ort.Session, error) {
 	p := graph.Of(m).Parts()
 	declared := p.Outputs
 	p.Outputs = nil
@@ -67,7 +67,7 @@ func sessionFor(lib *ort.Library, m *onnxio.Model, values []string) (*ort.Sessio
 	}
 	derived := p.Model()
 	defer derived.Close()
-	return feed.NewSession(lib, derived)
+	return host.NewSession(derived)
 }
 
 // types are those of the values, by name.

@@ -92,7 +92,7 @@ func compareStep(t *testing.T, lib *ort.Library, o *objective, feeds map[string]
 	}
 	maps.Copy(feeds, p.feeds(weights))
 	feeds[g.Cotangents[o.loss]] = tensor.FromFloat32([]int{}, []float32{1})
-	session, err := feed.NewSession(lib, g.Model)
+	session, err := feed.Host{Library: lib}.NewSession(g.Model)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ import (
 // trainer is a tuning under way.
 type trainer struct {
 	o                    Options
-	lib                  *ort.Library
+	host                 feed.Host
 	original, compressed *onnxio.Model
 	src                  samples.Source
 	inputs               []samples.InputSpec
@@ -87,7 +87,7 @@ func newTrainer(ctx context.Context, lib *ort.Library, original, compressed *onn
 
 // idle is a trainer that has not begun with anything.
 func idle(lib *ort.Library, original, compressed *onnxio.Model, src samples.Source, o Options) *trainer {
-	return &trainer{o: o, most: mostShard, beside: o.Threads, lib: lib, original: original, compressed: compressed, src: src, plans: feed.NewPool(mostPlans, (*plan).close)}
+	return &trainer{o: o, most: mostShard, beside: o.Threads, host: feed.Host{Library: lib, Memory: o.Memory}, original: original, compressed: compressed, src: src, plans: feed.NewPool(mostPlans, (*plan).close)}
 }
 
 func (t *trainer) close() {
@@ -164,7 +164,7 @@ func (t *trainer) probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if t.teacher, err = newTeacher(t.lib, t.original, values, t.o.Memory); err != nil {
+	if t.teacher, err = newTeacher(t.host, t.original, values); err != nil {
 		return err
 	}
 	if err := t.locate(ctx, values); err != nil {
