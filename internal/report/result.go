@@ -349,11 +349,6 @@ func JoinInts(v []int, by string) string {
 	return strings.Join(s, by)
 }
 
-// ByReason puts nodes with the same reason together.
-func ByReason(nodes []compress.Skipped) []Group[compress.Skipped] {
-	return Grouped(nodes, func(s compress.Skipped) string { return s.Reason })
-}
-
 // printer writes lines until the first error.
 type printer struct {
 	w   io.Writer
@@ -370,27 +365,5 @@ func (p *printer) line(format string, args ...any) {
 func (p *printer) grid(columns []Column, rows [][]any) {
 	if p.err == nil {
 		p.err = grid(p.w, columns, rows)
-	}
-}
-
-// nodes lists nodes under a heading, those with one reason together, and of each
-// reason the first few or all.
-func (p *printer) nodes(heading string, nodes []compress.Skipped, all bool) {
-	if len(nodes) == 0 {
-		return
-	}
-	p.line("%s", heading)
-	for _, g := range ByReason(nodes) {
-		p.line("  %s", g.Name)
-		shown := len(g.Members)
-		if !all {
-			shown = min(4, shown)
-		}
-		for _, n := range g.Members[:shown] {
-			p.line("    %s %s", n.Op, n.Name)
-		}
-		if more := len(g.Members) - shown; more > 0 {
-			p.line("    and %d more", more)
-		}
 	}
 }
