@@ -5,8 +5,8 @@
 //
 //	go run ./bench -data DIR [-python PYTHON] [-only SECTION,...]
 //
-// DIR holds models/ and data/ with the files that the sections name, and minilm/, which
-// bench/minilm.sh makes. A section that was measured replaces the one recorded before, and says
+// DIR holds models/ and data/ with the files that the sections name, and minilm/ and smollm2/, which
+// bench/minilm.sh and bench/smollm2.sh make. A section that was measured replaces the one recorded before, and says
 // when, and with which version of the program; the others stay as they are, those too that lack what they need.
 package main
 

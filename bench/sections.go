@@ -43,6 +43,7 @@ func sections() []section {
 		{"widths-resnet20", "ResNet-20: chains and widths", (*bench).widthsResnet20},
 		{"widths-squeezenet", "SqueezeNet: chains and widths", (*bench).widthsSqueezenet},
 		{"widths-efficientnet", "EfficientNet-Lite0: chains and widths", (*bench).widthsEfficientnet},
+		{"language", "A language model", (*bench).language},
 		{"bn", "Batch-norm kept or folded", (*bench).batchNorm},
 		{"models", "Other trained models", (*bench).models},
 		{"real", "Models out of packages", (*bench).real},
