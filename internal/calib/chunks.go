@@ -220,14 +220,11 @@ func leave[T summed[T]](s *slots, one T) error {
 		return nil
 	}
 	free, err := sum.Leave(func(rows [][]float64) (kept []float64, err error) {
-		count := 0
-		for _, r := range rows {
-			count += len(r)
-		}
-		s.mu.Lock()
-		kept = take(s.file, count)
-		s.mu.Unlock()
-		*slot, err = s.spool.Rows(rows, kept)
+		*slot, err = s.spool.Rows(rows, func(count int) []float64 {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return take(s.file, count)
+		})
 		return *slot, err
 	})
 	s.give(s.memory, free...)

@@ -113,9 +113,9 @@ func (s *Spool) Floats(v []float64) ([]float64, error) {
 	return unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(kept))), len(v)), nil
 }
 
-// Rows is Floats for the numbers of several lists, one behind the other. Where kept is not nil, they go to its place, which Rows returned for
-// as many, and which nobody reads meanwhile.
-func (s *Spool) Rows(rows [][]float64, kept []float64) ([]float64, error) {
+// Rows is Floats for the numbers of several lists, one behind the other. Where free gives a place for so many, which Rows returned before and
+// which nobody reads meanwhile, they go there; free may be nil.
+func (s *Spool) Rows(rows [][]float64, free func(count int) []float64) (kept []float64, err error) {
 	count := 0
 	for _, r := range rows {
 		count += len(r)
@@ -123,9 +123,12 @@ func (s *Spool) Rows(rows [][]float64, kept []float64) ([]float64, error) {
 	if count == 0 {
 		return nil, nil
 	}
+	if free != nil {
+		kept = free(count)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at, err := int64(0), error(nil)
+	at := int64(0)
 	if kept == nil {
 		var room []byte
 		if room, at, err = s.take(8 * count); err == nil {
