@@ -58,8 +58,8 @@ target and has been verified. The word compress may be left out.`,
       --target macs=0.6 --target params=0.7 --keep '*/conv1' --json=result.json`,
 		Annotations: map[string]string{notesOf: `
 Exit codes: 0 done, 1 failed, 2 usage, 3 a target cannot be met, 6 random inputs
-show that a result is destroyed which no samples judged (--accept-damage).
-Nothing is written unless it is 0.`},
+show that a result is destroyed which no samples judged (--accept-damage), 8
+interrupted. Nothing is written unless it is 0.`},
 		ValidArgsFunction: ending("onnx"),
 		RunE:              c.run,
 	}, c.declare, configFlags)
@@ -92,6 +92,7 @@ func (c *compressCommand) declare(f *flagSet) {
 	reportFlag(f, &c.report, "a page for people: what was saved, what it costs, on what evidence; the models are timed for it")
 	f.BoolVar(&c.opts.Time, "time", false, "time both models in ONNX Runtime, by turns, on one sample")
 	c.out.declare(f, "the result as JSON", "no text, no progress", "every node: its rank and loss, or why it was left alone; and how long each stage took")
+	c.logFlag(f)
 }
 
 // target declares what to reach.

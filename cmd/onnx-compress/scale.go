@@ -83,6 +83,7 @@ type scaled struct {
 	Parts         int
 	Indices       []int
 	Unit, Whole   []string // flags of the parts, and of the last command
+	Log           []string // flags of what lines of logs look like, which the others have too
 	CPUs          int
 	MiB           int64 // of memory
 	Jobs          []scaledJob
@@ -181,6 +182,9 @@ func (c *scaleCommand) scaled(f *pflag.FlagSet, path string) (*scaled, error) {
 			return nil, usagef("%q has a character that no script can have", word)
 		}
 	}
+	if format := f.Lookup("log"); format.Changed {
+		p.Log = []string{"--log=" + format.Value.String()}
+	}
 	p.Jobs = p.jobs()
 	return p, nil
 }
@@ -205,10 +209,10 @@ func (p *scaled) jobs() []scaledJob {
 	part := fmt.Sprintf("k=$((JOB_COMPLETION_INDEX + 1)); mkdir -p %s; exec onnx-compress shard ", folder)
 	unit, whole := words(p.Unit...), words(p.Whole...)
 	return []scaledJob{
-		{"calibrate", true, fmt.Sprintf("%scalibrate %s %s --part $k/%d -o %s/stats-$k.ocs -q", part, quote.Shell(p.Model), unit, p.Parts, folder)},
-		{"merge", false, fmt.Sprintf("exec onnx-compress shard merge %s/stats-*.ocs -o %s/stats.ocs -q", folder, folder)},
-		{"factor", true, fmt.Sprintf("%sfactor %s %s --stats %s/stats.ocs --part $k/%d -o %s/offers-$k.oco -q", part, quote.Shell(p.Model), unit, folder, p.Parts, folder)},
-		{"write", false, fmt.Sprintf("exec onnx-compress shard write %s %s/offers-*.oco %s --stats %s/stats.ocs -o %s --force -q", quote.Shell(p.Model), folder, whole, folder, quote.Shell(p.Output))},
+		{"calibrate", true, fmt.Sprintf("%scalibrate %s %s --part $k/%d -o %s/stats-$k.ocs", part, quote.Shell(p.Model), unit, p.Parts, folder)},
+		{"merge", false, fmt.Sprintf("exec onnx-compress shard merge %s/stats-*.ocs -o %s/stats.ocs%s", folder, folder, strings.Join(append([]string{""}, p.Log...), " "))},
+		{"factor", true, fmt.Sprintf("%sfactor %s %s --stats %s/stats.ocs --part $k/%d -o %s/offers-$k.oco", part, quote.Shell(p.Model), unit, folder, p.Parts, folder)},
+		{"write", false, fmt.Sprintf("exec onnx-compress shard write %s %s/offers-*.oco %s --stats %s/stats.ocs -o %s --force", quote.Shell(p.Model), folder, whole, folder, quote.Shell(p.Output))},
 	}
 }
 
