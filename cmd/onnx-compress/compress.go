@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -84,10 +85,11 @@ func (c *compressCommand) declare(f *flagSet) {
 	c.tuning.images(f, "flip, mirror, crop=N, mix: change images meanwhile")
 	f.row("as the flags of tune without \"tune-\"; --batch is that of a step too where it is given (else 64)", func(f *flagSet) {
 		c.tuning.declare(f, "tune-")
-		c.tuning.states(f)
 	})
 	f.group("How to work")
 	c.work(f)
+	f.StringVar(&c.opts.Checkpoint, "checkpoint", "", "`FOLDER` keep in it what is done; after a kill the same command goes on from there, to the same bytes")
+	c.tuning.often(f)
 	f.group("What to say")
 	reportFlag(f, &c.report, "a page for people: what was saved, what it costs, on what evidence; the models are timed for it")
 	f.BoolVar(&c.opts.Time, "time", false, "time both models in ONNX Runtime, by turns, on one sample")
@@ -252,7 +254,7 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 		c.opts.Output = defaultPattern.of(path)
 	}
 	files := []string{path, c.opts.Output, c.calib, c.samples.labels, c.tuneData, c.plan.from, c.costs}
-	if err := writable(f, files, "json", "plan", "report", "stats", "checkpoint"); err != nil {
+	if err := writable(f, files, "json", "plan", "report", "stats"); err != nil {
 		return err
 	}
 	if c.opts.FromPlan, err = c.plan.read(); err != nil {
@@ -277,6 +279,9 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 	result, err := working(c.streams, c.env, c.out.quiet, func(env *compress.Environment) (*compress.Result, error) {
 		return compress.Run(cmd.Context(), env, m, c.opts)
 	})
+	if errors.Is(err, context.Canceled) && c.opts.Checkpoint != "" {
+		return &verdict{exitInterrupted, "interrupted; what is done is kept in " + c.opts.Checkpoint + ", from where the same command goes on"}
+	}
 	if err != nil {
 		return err
 	}

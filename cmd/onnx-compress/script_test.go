@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"bytes"
 	"crypto/sha256"
 	"errors"
@@ -40,6 +41,10 @@ func TestScripts(t *testing.T) {
 			e.Setenv(provision.EnvCache, filepath.Join(e.WorkDir, "cache"))
 			program, err := exec.LookPath("onnx-compress")
 			e.Setenv("BIN", filepath.Dir(program))
+			e.Setenv("PYTHON", interpreter())
+			if modules, err := filepath.Abs(filepath.Join("..", "..", "python")); err == nil {
+				e.Setenv("MODULES", modules)
+			}
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -53,10 +58,18 @@ func TestScripts(t *testing.T) {
 				return os.Geteuid() == 0, nil
 			case "bare":
 				return bare()
+			case "python": // with what the wheel's package needs
+				return exec.Command(interpreter(), "-c", "import numpy").Run() == nil, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 	})
+}
+
+// interpreter is the Python of the tests, where it is there.
+func interpreter() string {
+	own, _ := filepath.Abs(filepath.Join("..", "..", ".venv", "bin", "python"))
+	return cmp.Or(os.Getenv(provisiontest.EnvPython), own)
 }
 
 // theTest is the key of a script's own test among its values.

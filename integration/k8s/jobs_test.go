@@ -137,8 +137,11 @@ func checkPolicy(t *testing.T, j *batch.Job) {
 			t.Errorf("%s: code %d ends the Job: %t", j.Name, code, final)
 		}
 	}
+	if pod.ActiveDeadlineSeconds == nil || *pod.ActiveDeadlineSeconds < 600 {
+		t.Errorf("%s: %v seconds", j.Name, pod.ActiveDeadlineSeconds)
+	}
 	memory := pod.Containers[0].Resources.Limits.Memory()
-	if memory.IsZero() || memory.Cmp(*pod.Containers[0].Resources.Requests.Memory()) != 0 || memory.Value() < 1<<30 {
+	if memory.IsZero() || memory.Cmp(*pod.Containers[0].Resources.Requests.Memory()) != 0 || (memory.Value() > 1<<30) != (j.Labels["step"] != "merge") {
 		t.Errorf("%s: %+v", j.Name, pod.Containers[0].Resources)
 	}
 }
