@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"bytes"
 	"crypto/sha256"
 	"errors"
@@ -40,12 +39,19 @@ func TestScripts(t *testing.T) {
 			}
 			e.Setenv(provision.EnvCache, filepath.Join(e.WorkDir, "cache"))
 			program, err := exec.LookPath("onnx-compress")
-			e.Setenv("BIN", filepath.Dir(program))
-			e.Setenv("PYTHON", interpreter())
-			if modules, err := filepath.Abs(filepath.Join("..", "..", "python")); err == nil {
-				e.Setenv("MODULES", modules)
+			if err != nil {
+				return err
 			}
-			return err
+			e.Setenv("BIN", filepath.Dir(program))
+			root, err := provisiontest.Root()
+			if err != nil {
+				return err
+			}
+			e.Setenv("MODULES", filepath.Join(root, "python"))
+			if python, err := provisiontest.FindPython(); err == nil {
+				e.Setenv("PYTHON", python)
+			}
+			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExits, "stages": cmdStages, "interrupt": cmdInterrupt, "model": cmdModel, "language": cmdLanguage, "broken": cmdBroken, "fashion": cmdFashion,
@@ -59,17 +65,12 @@ func TestScripts(t *testing.T) {
 			case "bare":
 				return bare()
 			case "python": // with what the wheel's package needs
-				return exec.Command(interpreter(), "-c", "import numpy").Run() == nil, nil
+				_, err := provisiontest.FindPython("numpy")
+				return err == nil, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 	})
-}
-
-// interpreter is the Python of the tests, where it is there.
-func interpreter() string {
-	own, _ := filepath.Abs(filepath.Join("..", "..", ".venv", "bin", "python"))
-	return cmp.Or(os.Getenv(provisiontest.EnvPython), own)
 }
 
 // theTest is the key of a script's own test among its values.
