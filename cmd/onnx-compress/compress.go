@@ -257,6 +257,9 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 	if err := writable(f, files, "json", "plan", "report", "stats"); err != nil {
 		return err
 	}
+	if info, err := os.Stat(c.opts.Checkpoint); f.Changed("checkpoint") && (c.opts.Checkpoint == "" || err == nil && !info.IsDir()) {
+		return usagef("--checkpoint %s: want a folder, which is made where there is none", c.opts.Checkpoint)
+	}
 	if c.opts.FromPlan, err = c.plan.read(); err != nil {
 		return err
 	}

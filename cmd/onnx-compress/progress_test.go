@@ -69,9 +69,16 @@ func TestLines(t *testing.T) {
 			done, total int
 		}{
 			{0, "", 0, 0},
-			{0, "analyse", 0, 0}, {10, "calibrate", 1, 5}, {28, "calibrate", 3, 5}, {30, "", 0, 0},
-			{45, "fac\ntor", 0, 0}, {60, "", 0, 0},
-			{61, "tune", 0, 9}, {71, "tune: loss 0.5", 1, 9}, {90, "", 0, 0}, {120, "", 0, 0},
+			{0, "analyse", 0, 0},
+			{10, "calibrate", 1, 5},
+			{28, "calibrate", 3, 5},
+			{30, "", 0, 0},
+			{45, "fac\ntor", 0, 0},
+			{60, "", 0, 0},
+			{61, "tune", 0, 9},
+			{71, "tune: loss 0.5", 1, 9},
+			{90, "", 0, 0},
+			{120, "", 0, 0},
 		} {
 			at = begun.Add(time.Duration(u.second) * time.Second)
 			if u.stage == "" {

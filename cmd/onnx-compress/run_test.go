@@ -102,8 +102,12 @@ func TestErrorsAsJSON(t *testing.T) {
 		line string
 		want logFormat
 	}{
-		{"compress m.onnx --log json", logJSON}, {"m.onnx --log=json --target", logJSON}, {"shard merge 1.ocs --log text", logText},
-		{"compress m.onnx --log xml", ""}, {"inspect m.onnx --log json", ""}, {"compress m.onnx", ""},
+		{"compress m.onnx --log json", logJSON},
+		{"m.onnx --log=json --target", logJSON},
+		{"shard merge 1.ocs --log text", logText},
+		{"compress m.onnx --log xml", ""},
+		{"inspect m.onnx --log json", ""},
+		{"compress m.onnx", ""},
 	} {
 		if got := *loggedAs(strings.Fields(c.line)); got != c.want {
 			t.Errorf("%s: %q, want %q", c.line, got, c.want)
