@@ -29,13 +29,14 @@ const (
 	OptionDamage        Option = "Options.AcceptDamage"
 	OptionMemory        Option = "Options.Memory"
 	OptionStats         Option = "Options.Stats"
+	OptionCheckpoint    Option = "Options.Checkpoint"
 )
 
 // OptionNames lists every option that texts name.
 func OptionNames() []Option {
 	return []Option{
 		OptionOutput, OptionSource, OptionCalibSamples, OptionVerifySamples, OptionInputShapes, OptionRankMultiple, OptionMethods, OptionCosts, OptionOnly, OptionKeep, OptionLabels, OptionClasses,
-		OptionKinds, OptionDamage, OptionMemory, OptionStats,
+		OptionKinds, OptionDamage, OptionMemory, OptionStats, OptionCheckpoint,
 	}
 }
 

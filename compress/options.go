@@ -64,6 +64,10 @@ type Options struct {
 	// Offers are the files of all parts of a factoring by FactorPart with the statistics that Stats names. What they have is not found
 	// again; the result is the same.
 	Offers []string
+	// Checkpoint, when set, is a folder, made where there is none, that Run keeps its state in, in the files of a work in parts: sums of the
+	// samples so far, statistics, what was found of the sites, and the state of a tuning. A run with the same options, after one that was killed, goes
+	// on from there; the result is the same. What lies there of another work is replaced.
+	Checkpoint string
 	// Classes names the output whose numbers are class scores, or is "none". Empty means the first that looks like it.
 	Classes string
 	// Weights say by name how much the change of an output counts beside that of the others, each as a share of its own
@@ -170,6 +174,9 @@ func (o Options) check() error {
 	}
 	if err := o.CheckEffort(); err != nil {
 		return err
+	}
+	if o.Checkpoint != "" && o.Stats != "" && len(o.Offers) == 0 {
+		return &UsageError{Err: fmt.Errorf("the folder that %s names keeps the statistics, too; leave out %s", OptionCheckpoint, OptionStats)}
 	}
 	if len(o.Offers) > 0 && o.Stats == "" {
 		return &UsageError{Err: errors.New("parts of a factoring are named, but not the statistics that they are by")}

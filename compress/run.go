@@ -205,6 +205,9 @@ func (o Options) begin(ctx context.Context, env *Environment, m *onnxio.Model, t
 	if w.o.Goals, err = rehearse(ctx, env, w.a, w.o); err != nil {
 		return w, nil, err
 	}
+	if w.o, err = w.a.kept(ctx, env, w.o); err != nil {
+		return w, nil, err
+	}
 	start.Offers, err = Factor(ctx, env, w.a, w.o)
 	w.of = start.Offers
 	return w, start, err

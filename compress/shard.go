@@ -13,6 +13,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
@@ -106,6 +107,11 @@ func (o Options) calibratePart(ctx context.Context, env *Environment, m *onnxio.
 	if err != nil {
 		return done, err
 	}
+	return o.sumPart(ctx, env, lib, a, key, p, path)
+}
+
+// sumPart writes the sums of a part under the key of the calibration.
+func (o Options) sumPart(ctx context.Context, env *Environment, lib *ort.Library, a *Analysis, key statsKey, p ShardPart, path string) (done Sharded, err error) {
 	head := partHead{key, p, len(a.Groups)}.bytes(partMagic)
 	if done.Found, err = foundSealed(ctx, path, partMagic, head); err != nil || done.Found {
 		return done, err

@@ -50,6 +50,11 @@ func (o Options) factorPart(ctx context.Context, env *Environment, m *onnxio.Mod
 	if err := stats.wanted(); err != nil {
 		return done, err
 	}
+	return o.factorUnder(ctx, env, a, stats, p, path)
+}
+
+// factorUnder writes what a part finds under statistics.
+func (o Options) factorUnder(ctx context.Context, env *Environment, a *Analysis, stats *statsFile, p ShardPart, path string) (done Sharded, err error) {
 	key, err := offersKey(stats, o)
 	if err != nil {
 		return done, err

@@ -333,6 +333,10 @@ func Descend(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o
 	case s.open != nil:
 		start = s.open
 	}
+	how, err := o.keeping(how, start)
+	if err != nil {
+		return nil, err
+	}
 	tuned, t, err := descendFrom(ctx, env, original, start, src, indices, how)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a.model.Path, err)

@@ -5,6 +5,7 @@
 #
 #   sh scripts/scale.sh MODEL SAMPLES [FLAGS]      the program is that on PATH
 set -eu
+modules=$(realpath "$(dirname "$0")/../python")
 model=$(realpath "$1") samples=$(realpath "$2")
 shift 2
 dir=$(mktemp -d /tmp/scale.XXXXXX)
@@ -111,10 +112,10 @@ if "${RAY:-python3}" -c 'import ray' 2>/dev/null; then
 	# shellcheck disable=SC2086
 	onnx-compress scale ray net.onnx $flags --parts 4 -o ray.onnx >compress.py
 	sed -i 's/^ray.init()/ray.init(num_cpus=2, include_dashboard=False)/' compress.py
-	"${RAY:-python3}" compress.py >ray.log 2>&1 &
+	PYTHONPATH="$modules" "${RAY:-python3}" compress.py >ray.log 2>&1 &
 	python=$!
 	started="$python $started"
-	until worker=$(pgrep -f "ray::unit" | head -n 1) && [ -n "$worker" ]; do
+	until worker=$(pgrep -f "ray::run" | head -n 1) && [ -n "$worker" ]; do
 		kill -0 "$python" || break
 		sleep 0.2
 	done

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -58,8 +59,8 @@ target and has been verified. The word compress may be left out.`,
       --target macs=0.6 --target params=0.7 --keep '*/conv1' --json=result.json`,
 		Annotations: map[string]string{notesOf: `
 Exit codes: 0 done, 1 failed, 2 usage, 3 a target cannot be met, 6 random inputs
-show that a result is destroyed which no samples judged (--accept-damage).
-Nothing is written unless it is 0.`},
+show that a result is destroyed which no samples judged (--accept-damage), 8
+interrupted. Nothing is written unless it is 0.`},
 		ValidArgsFunction: ending("onnx"),
 		RunE:              c.run,
 	}, c.declare, configFlags)
@@ -84,14 +85,16 @@ func (c *compressCommand) declare(f *flagSet) {
 	c.tuning.images(f, "flip, mirror, crop=N, mix: change images meanwhile")
 	f.row("as the flags of tune without \"tune-\"; --batch is that of a step too where it is given (else 64)", func(f *flagSet) {
 		c.tuning.declare(f, "tune-")
-		c.tuning.states(f)
 	})
 	f.group("How to work")
 	c.work(f)
+	f.StringVar(&c.opts.Checkpoint, "checkpoint", "", "`FOLDER` keep in it what is done; after a kill the same command goes on from there, to the same bytes")
+	c.tuning.often(f)
 	f.group("What to say")
 	reportFlag(f, &c.report, "a page for people: what was saved, what it costs, on what evidence; the models are timed for it")
 	f.BoolVar(&c.opts.Time, "time", false, "time both models in ONNX Runtime, by turns, on one sample")
 	c.out.declare(f, "the result as JSON", "no text, no progress", "every node: its rank and loss, or why it was left alone; and how long each stage took")
+	c.logFlag(f)
 }
 
 // target declares what to reach.
@@ -251,8 +254,11 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 		c.opts.Output = defaultPattern.of(path)
 	}
 	files := []string{path, c.opts.Output, c.calib, c.samples.labels, c.tuneData, c.plan.from, c.costs}
-	if err := writable(f, files, "json", "plan", "report", "stats", "checkpoint"); err != nil {
+	if err := writable(f, files, "json", "plan", "report", "stats"); err != nil {
 		return err
+	}
+	if info, err := os.Stat(c.opts.Checkpoint); f.Changed("checkpoint") && (c.opts.Checkpoint == "" || err == nil && !info.IsDir()) {
+		return usagef("--checkpoint %s: want a folder, which is made where there is none", c.opts.Checkpoint)
 	}
 	if c.opts.FromPlan, err = c.plan.read(); err != nil {
 		return err
@@ -276,6 +282,9 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 	result, err := working(c.streams, c.env, c.out.quiet, func(env *compress.Environment) (*compress.Result, error) {
 		return compress.Run(cmd.Context(), env, m, c.opts)
 	})
+	if errors.Is(err, context.Canceled) && c.opts.Checkpoint != "" {
+		return &verdict{exitInterrupted, "interrupted; what is done is kept in " + c.opts.Checkpoint + ", from where the same command goes on"}
+	}
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ func TestExitCodesDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	help := helpOf(t, "help")
-	codes := []int{exitDone, exitFailed, exitUsage, exitUnmet, exitStale, exitBound, exitDamage, exitCrashed}
+	codes := []int{exitDone, exitFailed, exitUsage, exitUnmet, exitStale, exitBound, exitDamage, exitCrashed, exitInterrupted}
 	for _, code := range codes {
 		if !strings.Contains(string(table), fmt.Sprintf("\n| %d | ", code)) || !strings.Contains(help, fmt.Sprintf("\n  %d  ", code)) {
 			t.Errorf("exit code %d is missing in docs/exit-codes.md or in help", code)

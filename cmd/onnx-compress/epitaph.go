@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"regexp"
 	"syscall"
@@ -17,34 +16,33 @@ var (
 )
 
 // epitaph says of what a worker died, from how it ended and what it said last, and returns the code for it.
-func epitaph(state *os.ProcessState, said []byte, stderr io.Writer) int {
+func epitaph(state *os.ProcessState, said []byte, s streams) int {
 	switch sig := killedBy(state); sig {
 	case 0:
 	case syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP: // before it could ask for them
-		fmt.Fprintln(stderr, "onnx-compress: interrupted; nothing was written")
-		return exitFailed
+		return s.fails(exitInterrupted, "interrupted; nothing was written", "")
 	case syscall.SIGPIPE: // nobody reads the output any more, which needs no words
 		return 128 + int(sig)
 	case syscall.SIGKILL:
-		return crashed(stderr, "the process was killed (SIGKILL), most likely because memory ran out; "+lessMemory)
+		return crashed(s, "the process was killed (SIGKILL), most likely because memory ran out; "+lessMemory)
 	default:
-		return crashed(stderr, foreign(signalName(sig)))
+		return crashed(s, foreign(signalName(sig)))
 	}
 	switch name := string(fatalSignal.Find(said)); {
 	case bytes.Contains(said, []byte("SIGQUIT: quit")):
-		_, _ = stderr.Write(said)
-		return crashed(stderr, "ended by SIGQUIT")
+		_, _ = s.err.Write(said)
+		return crashed(s, "ended by SIGQUIT")
 	case bytes.Contains(said, []byte("out of memory")), bytes.Contains(said, []byte("std::bad_alloc")), bytes.Contains(said, []byte("cannot allocate memory")):
-		return crashed(stderr, "memory ran out; "+lessMemory)
+		return crashed(s, "memory ran out; "+lessMemory)
 	case name == "SIGBUS":
-		return crashed(stderr, "a file that was being read became shorter, or its disk failed (SIGBUS); see that nothing writes to the model and its data meanwhile")
+		return crashed(s, "a file that was being read became shorter, or its disk failed (SIGBUS); see that nothing writes to the model and its data meanwhile")
 	case outsideGo.Match(said):
-		return crashed(stderr, foreign(name))
+		return crashed(s, foreign(name))
 	case len(said) == 0:
-		return crashed(stderr, foreign(fmt.Sprintf("exit status %#x", state.ExitCode())))
+		return crashed(s, foreign(fmt.Sprintf("exit status %#x", state.ExitCode())))
 	}
-	_, _ = stderr.Write(said)
-	return crashed(stderr, "internal error; please report it, with the lines above")
+	_, _ = s.err.Write(said)
+	return crashed(s, "internal error; please report it, with the lines above")
 }
 
 const lessMemory = "try a smaller --batch, --threads or --memory, or a machine with more of it"
@@ -59,7 +57,6 @@ func foreign(how string) string {
 }
 
 // crashed reports a crash to a person.
-func crashed(stderr io.Writer, what string) int {
-	fmt.Fprintf(stderr, "onnx-compress: %s\nnothing was written, unless it was said before\n", what)
-	return exitCrashed
+func crashed(s streams, what string) int {
+	return s.fails(exitCrashed, what, "nothing was written, unless it was said before\n")
 }

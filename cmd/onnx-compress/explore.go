@@ -70,6 +70,7 @@ func (c *exploreCommand) declare(f *flagSet) {
 	f.group("What to say")
 	reportFlag(f, &c.report, "a page for people: every point of the frontier opens what that model is, and the command that makes it")
 	c.how.out.declare(f, "the frontier as JSON", "no text, no progress", "how each point came about: bound, refit, methods")
+	c.logFlag(f)
 }
 
 // read turns the words into options; path is the model's.
@@ -176,7 +177,7 @@ func (c *exploreCommand) alone(f *pflag.FlagSet, e *compress.Exploration, p *com
 	if p.Path != "" && !c.how.opts.Overwrite {
 		words = append(words, "--force") // it is there
 	}
-	words = append(words, given(f, quote.Shell, "budgets", "over", "models", "picture", "report", "json", "quiet", "verbose")...)
+	words = append(words, given(f, quote.Shell, "budgets", "over", "models", "picture", "report", "json", "quiet", "verbose", "log")...)
 	return strings.Join(append(words, unconfigured(f)...), " ")
 }
 
@@ -194,7 +195,7 @@ func unfinished(e *compress.Exploration, err error) error {
 	case len(complete) == 0:
 		return err
 	case errors.Is(err, context.Canceled):
-		return &verdict{exitFailed, "interrupted; complete, and kept: " + strings.Join(complete, ", ")}
+		return &verdict{exitInterrupted, "interrupted; complete, and kept: " + strings.Join(complete, ", ")}
 	}
 	return fmt.Errorf("%w; complete, and kept: %s", err, strings.Join(complete, ", "))
 }

@@ -13,7 +13,7 @@ func fieldFlags() map[compress.Option]string {
 		compress.OptionOutput: "output", compress.OptionSource: "calib", compress.OptionCalibSamples: "calib-samples",
 		compress.OptionVerifySamples: "verify-samples", compress.OptionInputShapes: "input-shape", compress.OptionRankMultiple: "rank-multiple", compress.OptionMethods: "methods", compress.OptionCosts: "costs",
 		compress.OptionOnly: "only", compress.OptionKeep: "keep", compress.OptionLabels: "labels",
-		compress.OptionClasses: "classes", compress.OptionKinds: "kind", compress.OptionDamage: "accept-damage", compress.OptionMemory: "memory", compress.OptionStats: "stats",
+		compress.OptionClasses: "classes", compress.OptionKinds: "kind", compress.OptionDamage: "accept-damage", compress.OptionMemory: "memory", compress.OptionStats: "stats", compress.OptionCheckpoint: "checkpoint",
 	}
 }
 

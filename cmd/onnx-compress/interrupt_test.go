@@ -51,7 +51,7 @@ func interruptedRun(point string, args []string) int {
 }
 
 // cmdStages interrupts the program at every point that a whole run passes: stages ARG...
-// -o DIR/FILE. Each time it must end with code 1, say so, and leave the folder empty.
+// -o DIR/FILE. Each time it must end with code 8, say so, and leave the folder empty.
 func cmdStages(ts *testscript.TestScript, neg bool, args []string) {
 	output := outputOf(ts, neg, args)
 	code, stderr, err := start(ts, "onnx-compress-interrupted", append([]string{"none"}, args...), nil)
@@ -69,7 +69,7 @@ func cmdStages(ts *testscript.TestScript, neg bool, args []string) {
 	for _, point := range points {
 		code, stderr, err := start(ts, "onnx-compress-interrupted", append([]string{point}, args...), nil)
 		ts.Check(err)
-		if code != exitFailed || stderr != "onnx-compress: interrupted; nothing was written\n" {
+		if code != exitInterrupted || stderr != "onnx-compress: interrupted; nothing was written\n" {
 			ts.Fatalf("SIGINT at %s: code %d, %q", point, code, stderr)
 		}
 		onlyIn(ts, filepath.Dir(output), "SIGINT at "+point)
@@ -107,7 +107,7 @@ func cmdInterrupt(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		case code < 0: // it had not asked for signals yet
 			onlyIn(ts, filepath.Dir(output), "SIGINT at the start")
-		case code == exitFailed && strings.Contains(stderr, "interrupted; nothing was written"):
+		case code == exitInterrupted && strings.Contains(stderr, "interrupted; nothing was written"):
 			onlyIn(ts, filepath.Dir(output), fmt.Sprintf("SIGINT after %v", after))
 		default:
 			ts.Fatalf("SIGINT after %v: code %d, %q", after, code, stderr)

@@ -13,7 +13,7 @@ func begin(args []string) int {
 	case isWorker():
 		return work(args, s.out)
 	case runsModels(args):
-		return supervise(args, s.err)
+		return supervise(args, s)
 	}
 	return run(args, s)
 }

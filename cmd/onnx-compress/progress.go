@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/onnx-compress/onnx-compress/internal/quote"
+	"github.com/onnx-compress/onnx-compress/internal/rss"
 )
 
 // shower shows people how far the work is.
@@ -26,19 +27,21 @@ type shower interface {
 // envProgress is the variable that a program sets to "lines" which shows the progress itself, as the Python package does.
 const envProgress = "ONNX_COMPRESS_PROGRESS"
 
-// newShower returns where progress goes: marks for a program that asks for them, bars on a terminal, and lines elsewhere.
-func newShower(w io.Writer, quiet bool) shower {
+// newShower returns where progress goes: marks for a program that asks for them, lines where they are asked for, bars on a terminal, and
+// lines elsewhere.
+func newShower(w io.Writer, format logFormat, quiet bool) shower {
 	if quiet {
 		return hidden{}
 	}
 	if os.Getenv(envProgress) == "lines" {
 		return &marks{w: w, now: time.Now}
 	}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f, ok := w.(*os.File); ok && format == "" && term.IsTerminal(int(f.Fd())) {
 		return &bars{w: w}
 	}
-	now := time.Now()
-	return &lines{w: w, now: time.Now, begun: now, said: now}
+	l := newLines(w, format, time.Now)
+	l.beats()
+	return l
 }
 
 // hidden shows nothing.
@@ -50,30 +53,90 @@ func (hidden) close()                  {}
 // between is the time from one line to the next.
 const between = 30 * time.Second
 
-// lines says now and then how far the work is, where that is read later: in a log. Work that is done sooner says nothing.
+// lines says every half minute how far the work is, where that is read later: in a log. Text says nothing of work that is done sooner; lines
+// of JSON say of every stage that it begins, too.
 type lines struct {
-	w           io.Writer
-	now         func() time.Time
-	mu          sync.Mutex
-	begun, said time.Time
+	w      io.Writer
+	json   bool
+	now    func() time.Time
+	memory func() int64
+	done   chan struct{}
+
+	mu     sync.Mutex
+	begun  time.Time
+	at     headway
+	origin time.Time // when the stage began
+	from   int       // what was done of it by then
+	ended  bool
+}
+
+func newLines(w io.Writer, format logFormat, now func() time.Time) *lines {
+	return &lines{w: w, json: format == logJSON, now: now, memory: rss.Resident, done: make(chan struct{}), begun: now()}
+}
+
+// beats has a line written every half minute until close, whether there is news or not.
+func (l *lines) beats() {
+	go func() {
+		tick := time.NewTicker(between)
+		defer tick.Stop()
+		for {
+			select {
+			case <-l.done:
+				return
+			case <-tick.C:
+				l.beat()
+			}
+		}
+	}()
 }
 
 func (l *lines) update(stage string, done, total int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	at := l.now()
-	if at.Sub(l.said) < between {
-		return
+	name, remark, _ := strings.Cut(stage, ": ")
+	begins := name != l.at.stage || total != l.at.total
+	news := name != l.at.stage
+	l.at.stage, l.at.remark, l.at.done, l.at.total = name, remark, done, total
+	if begins {
+		l.origin, l.from = l.now(), done
 	}
-	l.said = at
-	far := ""
-	if total > 0 {
-		far = fmt.Sprintf(" %d %%", 100*int64(done)/int64(total))
+	if news && l.json {
+		l.say()
 	}
-	fmt.Fprintf(l.w, "%s%s, after %s\n", quote.Name(stage), far, at.Sub(l.begun).Round(time.Second))
 }
 
-func (*lines) close() {}
+// beat says how far the work is, if it has begun.
+func (l *lines) beat() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.at.stage != "" && !l.ended {
+		l.say()
+	}
+}
+
+func (l *lines) say() {
+	at, now := l.at, l.now()
+	at.after, at.left, at.memory = now.Sub(l.begun), -1, l.memory()
+	if n := at.done - l.from; n > 0 && at.total > 0 {
+		at.left = time.Duration(float64(now.Sub(l.origin)) / float64(n) * float64(at.total-at.done))
+	}
+	if l.json {
+		at.log(newLog(l.w))
+		return
+	}
+	at.stage, at.remark = quote.Name(at.stage), quote.Name(at.remark)
+	_, _ = io.WriteString(l.w, at.text())
+}
+
+// close ends the lines; a second time it does nothing.
+func (l *lines) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.ended {
+		l.ended = true
+		close(l.done)
+	}
+}
 
 // apart is the time from one mark of a stage to the next.
 const apart = 100 * time.Millisecond

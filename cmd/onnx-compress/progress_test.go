@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -46,29 +48,82 @@ func TestBars(t *testing.T) {
 // called, and nothing is said of work that is done before, nor to people who want quiet.
 func TestLines(t *testing.T) {
 	var out bytes.Buffer
-	if _, ok := newShower(&out, true).(hidden); !ok {
+	if _, ok := newShower(&out, "", true).(hidden); !ok {
 		t.Error("people who want quiet are shown something")
 	}
-	l, ok := newShower(&out, false).(*lines)
+	shown, ok := newShower(&out, "", false).(*lines)
 	if !ok {
 		t.Fatal("a log does not get lines")
 	}
-	at := l.begun
-	l.now = func() time.Time { return at }
-	for _, u := range []struct {
-		second      int
-		stage       string
-		done, total int
-	}{
-		{0, "analyse", 0, 0}, {29, "calibrate", 1, 4}, {31, "calibrate", 3, 4}, {45, "factor", 0, 0}, {60, "factor", 1, 9}, {61, "fac\ntor", 0, 0}, {200, "search\n: x", 0, 0},
-	} {
-		at = l.begun.Add(time.Duration(u.second) * time.Second)
-		l.update(u.stage, u.done, u.total)
+	shown.close()
+	shown.close()
+	for _, format := range []logFormat{logText, logJSON} {
+		out.Reset()
+		begun := time.Unix(0, 0)
+		at := begun
+		l := newLines(&out, format, func() time.Time { return at })
+		l.memory = func() int64 { return 700 << 20 }
+		for _, u := range []struct {
+			second      int
+			stage       string // "" for the half minute
+			done, total int
+		}{
+			{0, "", 0, 0},
+			{0, "analyse", 0, 0},
+			{10, "calibrate", 1, 5},
+			{28, "calibrate", 3, 5},
+			{30, "", 0, 0},
+			{45, "fac\ntor", 0, 0},
+			{60, "", 0, 0},
+			{61, "tune", 0, 9},
+			{71, "tune: loss 0.5", 1, 9},
+			{90, "", 0, 0},
+			{120, "", 0, 0},
+		} {
+			at = begun.Add(time.Duration(u.second) * time.Second)
+			if u.stage == "" {
+				l.beat()
+			} else {
+				l.update(u.stage, u.done, u.total)
+			}
+		}
+		l.close()
+		l.beat()
+		want := "calibrate 3 of 5 (60 %), after 30s, 20s left, 700 MiB\n\"fac\\ntor\", after 1m0s, 700 MiB\n" +
+			"tune 1 of 9 (11 %): loss 0.5, after 1m30s, 3m52s left, 700 MiB\ntune 1 of 9 (11 %): loss 0.5, after 2m0s, 7m52s left, 700 MiB\n"
+		if format == logJSON {
+			want = `"stage":"analyse","seconds":0,"memory":734003200
+"stage":"calibrate","done":1,"of":5,"seconds":10,"memory":734003200
+"stage":"calibrate","done":3,"of":5,"seconds":30,"left":20,"memory":734003200
+"stage":"fac\ntor","seconds":45,"memory":734003200
+"stage":"fac\ntor","seconds":60,"memory":734003200
+"stage":"tune","done":0,"of":9,"seconds":61,"memory":734003200
+"stage":"tune","done":1,"of":9,"remark":"loss 0.5","seconds":90,"left":232,"memory":734003200
+"stage":"tune","done":1,"of":9,"remark":"loss 0.5","seconds":120,"left":472,"memory":734003200
+`
+		}
+		got := regexp.MustCompile(`(?m)^\{"time":"[^"]*","level":"INFO","msg":"progress",(.*)\}$`).ReplaceAllString(out.String(), "$1")
+		if got != want {
+			t.Errorf("it says %q, want %q", got, want)
+		}
 	}
-	l.close()
-	if want := "calibrate 75 %, after 31s\n\"fac\\ntor\", after 1m1s\n\"search\\n: x\", after 3m20s\n"; out.String() != want {
-		t.Errorf("it says %q, want %q", out.String(), want)
-	}
+}
+
+// TestHeartbeat: lines come by themselves, though nothing is told.
+func TestHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		l := newLines(&out, logText, time.Now)
+		l.memory = func() int64 { return 0 }
+		l.beats()
+		l.update("factor", 0, 0)
+		time.Sleep(3*between + time.Second)
+		l.close()
+		synctest.Wait()
+		if want := "factor, after 30s\nfactor, after 1m0s\nfactor, after 1m30s\n"; out.String() != want {
+			t.Errorf("it says %q, want %q", &out, want)
+		}
+	})
 }
 
 // TestFilesAreNoTerminal: a file gets lines and no bars.
@@ -78,7 +133,7 @@ func TestFilesAreNoTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if _, ok := newShower(file, false).(*lines); !ok {
+	if _, ok := newShower(file, "", false).(*lines); !ok {
 		t.Error("a file is taken for a terminal")
 	}
 }
@@ -87,7 +142,7 @@ func TestFilesAreNoTerminal(t *testing.T) {
 func TestMarks(t *testing.T) {
 	t.Setenv(envProgress, "lines")
 	var out bytes.Buffer
-	m, ok := newShower(&out, false).(*marks)
+	m, ok := newShower(&out, "", false).(*marks)
 	if !ok {
 		t.Fatal("a program does not get marks")
 	}
@@ -107,7 +162,7 @@ func TestMarks(t *testing.T) {
 	if want := "\x1eanalyse\t0\t0\n\x1ecalibrate\t0\t4\n\x1ecalibrate\t2\t4\n\x1ecalibrate\t4\t4\n\x1e\"a\\tb\"\t1\t2\n"; out.String() != want {
 		t.Errorf("it says %q, want %q", out.String(), want)
 	}
-	if _, ok := newShower(&out, true).(hidden); !ok {
+	if _, ok := newShower(&out, "", true).(hidden); !ok {
 		t.Error("people who want quiet are shown something")
 	}
 }

@@ -26,15 +26,17 @@ as small as it can with next to nothing lost on samples that were not used.`,
 		Annotations: map[string]string{notesOf: `
 Exit codes:
   0  done
-  1  failed, or interrupted; nothing was written, except that an interrupted
-     tuning writes its best state so far, and an exploration keeps the models
-     that are complete; both say so
+  1  failed; nothing was written
   2  the command line makes no sense
   3  a target cannot be met; nothing was written
   4  a compressed model is stale
   5  a bound that was required does not hold, or a model could shrink
   6  without samples: random inputs show that a result is destroyed
-  7  the process that ran the model died: a library crashed, or memory ran out`},
+  7  the process that ran the model died: a library crashed, or memory ran out
+  8  interrupted; nothing was written, except that a tuning writes its best
+     state so far, and an exploration keeps the models that are complete; both
+     say so
+With nothing changed 1, 7 and 8 may come right another time, the others not.`},
 		// The first word may be a model, too.
 		ValidArgsFunction:     cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
 		PersistentPreRunE:     useConfig,

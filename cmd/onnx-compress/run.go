@@ -23,6 +23,8 @@ const (
 	exitBound   = 5 // a comparison does not keep a bound, or a model could be smaller
 	exitDamage  = 6 // random inputs show that a data-free result is destroyed; nothing was written
 	exitCrashed = 7 // the process that did the work died
+	// exitInterrupted says that a signal broke the work off; nothing was written, or what is whole, which is said.
+	exitInterrupted = 8
 )
 
 // streams are where a command says what it has to say.
@@ -30,6 +32,8 @@ type streams struct {
 	out, err io.Writer
 	// screen is err as it came, for what moves about on a terminal.
 	screen io.Writer
+	// log says what lines on err look like; commands declare it as a flag.
+	log *logFormat
 	// watch, when set, is told of the progress, in place of a terminal.
 	watch func(stage string, done, total int)
 }
@@ -39,7 +43,14 @@ func (s streams) progress(quiet bool) (update func(stage string, done, total int
 	if s.watch != nil {
 		return s.watch, func() {}
 	}
-	p := newShower(s.screen, quiet)
+	w, format := s.screen, logFormat("")
+	if s.log != nil {
+		format = *s.log
+	}
+	if format == logJSON {
+		w = s.err
+	}
+	p := newShower(w, format, quiet)
 	return p.update, p.close
 }
 
@@ -67,14 +78,14 @@ func run(args []string, s streams) int {
 // execute does what a command line says: it alone turns errors into exit codes.
 func execute(ctx context.Context, args []string, s streams) int {
 	out := &output{to: &quote.Writer{To: s.out}}
-	s.out, s.err, s.screen = out, &quote.Writer{To: s.err}, s.err
+	s.out, s.err, s.screen, s.log = out, &quote.Writer{To: s.err}, s.err, new(logFormat)
 	root := newRoot(s)
 	root.SetArgs(withDefault(root, args))
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		err = out.err
 	}
-	return exitCode(err, strings.TrimPrefix(cmd.CommandPath(), root.Name()+" "), s.err)
+	return exitCode(err, strings.TrimPrefix(cmd.CommandPath(), root.Name()+" "), s)
 }
 
 // output keeps its first error, as help has no way to return one.
@@ -108,11 +119,8 @@ func usagef(format string, args ...any) error {
 }
 
 // exitCode reports an error to a person and judges it.
-func exitCode(err error, name string, stderr io.Writer) int {
-	say := func(code int, more string) int {
-		fmt.Fprintf(stderr, "onnx-compress: %s\n%s", withFlags(err.Error()), more)
-		return code
-	}
+func exitCode(err error, name string, s streams) int {
+	say := func(code int, more string) int { return s.fails(code, withFlags(err.Error()), more) }
 	decided, final := errors.AsType[*verdict](err)
 	switch {
 	case err == nil, errors.Is(err, errDone):
@@ -124,6 +132,7 @@ func exitCode(err error, name string, stderr io.Writer) int {
 		if name == "compress" || name == "explore" || name == "tune" || strings.HasPrefix(name, "shard ") {
 			err = errors.New("interrupted; nothing was written")
 		}
+		return say(exitInterrupted, "")
 	case is[*compress.UsageError](err):
 		return say(exitUsage, fmt.Sprintf("see `onnx-compress help %s`\n", name))
 	case is[*compress.UnmetError](err), is[*compress.UnmetGoalError](err), is[*compress.LateError](err), is[*compress.PlanError](err):

@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"testing"
 
@@ -53,19 +55,63 @@ func TestExitCode(t *testing.T) {
 		{errors.New("give more, or lower Options.CalibSamples"), "compress", 1, "onnx-compress: give more, or lower --calib-samples\n"},
 		{usagef("no such %s", "thing"), "verify", 2, "onnx-compress: no such thing\nsee `onnx-compress help verify`\n"},
 		{fmt.Errorf("model: %w", &compress.UsageError{Err: errors.New("odd")}), "inspect", 2, "onnx-compress: model: odd\nsee `onnx-compress help inspect`\n"},
-		{fmt.Errorf("running: %w", context.Canceled), "compress", 1, "onnx-compress: interrupted; nothing was written\n"},
-		{fmt.Errorf("running: %w", context.Canceled), "verify", 1, "onnx-compress: interrupted\n"},
-		{errors.Join(context.Canceled, usagef("odd")), "compress", 1, "onnx-compress: interrupted; nothing was written\n"},
+		{fmt.Errorf("running: %w", context.Canceled), "compress", 8, "onnx-compress: interrupted; nothing was written\n"},
+		{fmt.Errorf("running: %w", context.Canceled), "verify", 8, "onnx-compress: interrupted\n"},
+		{errors.Join(context.Canceled, usagef("odd")), "compress", 8, "onnx-compress: interrupted; nothing was written\n"},
 	} {
 		var errs bytes.Buffer
-		if code := exitCode(c.err, c.name, &errs); code != c.code || errs.String() != c.says {
+		if code := exitCode(c.err, c.name, streams{err: &errs}); code != c.code || errs.String() != c.says {
 			t.Errorf("%v: code %d, %q; want %d, %q", c.err, code, &errs, c.code, c.says)
 		}
 	}
 	var errs bytes.Buffer
 	unmet := fmt.Errorf("m.onnx: %w", &compress.UnmetError{Target: compress.Target{Resource: compress.MACs, Value: 0.1, Fraction: true}, Original: 10})
-	if code := exitCode(unmet, "compress", &errs); code != 3 || !strings.HasSuffix(errs.String(), "nothing was written\n") {
+	if code := exitCode(unmet, "compress", streams{err: &errs}); code != 3 || !strings.HasSuffix(errs.String(), "nothing was written\n") {
 		t.Errorf("code %d, %q", code, &errs)
+	}
+}
+
+// TestErrorsAsJSON: for an engine the words are a line of JSON, with the code and whether to try again.
+func TestErrorsAsJSON(t *testing.T) {
+	format := logJSON
+	for _, c := range []struct {
+		err  error
+		code int
+		want map[string]any
+	}{
+		{usagef("no such \x1bthing"), 2, map[string]any{"level": "ERROR", "msg": "no such \x1bthing", "code": 2.0, "again": false}},
+		{errors.New("disk full"), 1, map[string]any{"level": "ERROR", "msg": "disk full", "code": 1.0, "again": true}},
+		{context.Canceled, 8, map[string]any{"level": "ERROR", "msg": "interrupted; nothing was written", "code": 8.0, "again": true}},
+	} {
+		var errs bytes.Buffer
+		code := exitCode(c.err, "compress", streams{err: &errs, log: &format})
+		var got map[string]any
+		if err := json.Unmarshal(errs.Bytes(), &got); err != nil {
+			t.Fatalf("%v in %q", err, &errs)
+		}
+		delete(got, "time")
+		if code != c.code || !maps.Equal(got, c.want) || bytes.Count(errs.Bytes(), []byte("\n")) != 1 {
+			t.Errorf("code %d, %v; want %d, %v", code, got, c.code, c.want)
+		}
+	}
+	var errs bytes.Buffer
+	if code := crashed(streams{err: &errs, log: &format}, "gone"); code != exitCrashed || !strings.Contains(errs.String(), `"msg":"gone","code":7,"again":true`) {
+		t.Errorf("code %d, %q", code, &errs)
+	}
+	for _, c := range []struct {
+		line string
+		want logFormat
+	}{
+		{"compress m.onnx --log json", logJSON},
+		{"m.onnx --log=json --target", logJSON},
+		{"shard merge 1.ocs --log text", logText},
+		{"compress m.onnx --log xml", ""},
+		{"inspect m.onnx --log json", ""},
+		{"compress m.onnx", ""},
+	} {
+		if got := *loggedAs(strings.Fields(c.line)); got != c.want {
+			t.Errorf("%s: %q, want %q", c.line, got, c.want)
+		}
 	}
 }
 

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"embed"
 	"encoding/json"
 	"fmt"
+	"math"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -14,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/quote"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
@@ -62,9 +65,10 @@ func newScaleOf(s streams, engine, what, long string) *cobra.Command {
 		Use:   engine + " MODEL --calib SAMPLES --parts N [flags]",
 		Short: "print " + what,
 		Long: long + `
-Paths are those that the jobs see, in the folder that they run in. The jobs ask
-for the memory of --memory and twice the size of the model, and for the
-processors of --threads (4).`,
+Paths are those that the jobs see, in the folder that they run in; model and
+samples are looked at here, too. Jobs ask for the processors of --threads (4),
+and for the memory and the time that are foretold for each of them: three times
+as long as counted at ten billion multiply-adds a second and core.`,
 		Example:           fmt.Sprintf("  onnx-compress scale %s model.onnx --calib images/ --target macs=0.5 \\\n      --parts 16", engine),
 		ValidArgsFunction: ending("onnx"),
 		RunE:              c.run,
@@ -83,9 +87,15 @@ type scaled struct {
 	Parts         int
 	Indices       []int
 	Unit, Whole   []string // flags of the parts, and of the last command
+	Log           []string // flags of what lines of logs look like, which the others have too
 	CPUs          int
-	MiB           int64 // of memory
+	Rate          string // what times are counted by
 	Jobs          []scaledJob
+}
+
+// Of returns a step.
+func (p *scaled) Of(step string) scaledJob {
+	return p.Jobs[slices.IndexFunc(p.Jobs, func(j scaledJob) bool { return j.Step == step })]
 }
 
 // scaledJob is a step of the work.
@@ -93,6 +103,25 @@ type scaledJob struct {
 	Step    string
 	Indexed bool // there is one for each part
 	Command string
+	MiB     int64 // of memory that each unit asks for
+	Minutes int64 // that each may take
+}
+
+// Seconds is what a unit may take.
+func (j scaledJob) Seconds() int64 { return 60 * j.Minutes }
+
+// rate is how many multiply-adds a core is taken to do in a second, and slack how many times as long as that a unit may take, beside so many
+// minutes to start and to read.
+const (
+	rate         = 10_000_000_000
+	slack        = 3
+	leastMinutes = 10
+)
+
+// asks turns what a unit needs into what is asked for.
+func (j *scaledJob) asks(need compress.UnitNeed, cores int) {
+	j.MiB = (need.Memory + 1<<20 - 1) >> 20
+	j.Minutes = leastMinutes + int64(math.Ceil(slack*need.Work/rate/float64(cores)/60))
 }
 
 func (c *scaleCommand) run(cmd *cobra.Command, args []string) error {
@@ -110,7 +139,13 @@ func (c *scaleCommand) run(cmd *cobra.Command, args []string) error {
 	if err := c.how.read(f); err != nil {
 		return err
 	}
-	p, err := c.scaled(f, path)
+	if err := c.how.prepared(); err != nil {
+		return err
+	}
+	if c.how.tune {
+		c.how.opts.Descent = &c.how.tuning.options
+	}
+	p, err := c.scaled(cmd.Context(), f, path)
 	if err != nil {
 		return err
 	}
@@ -134,21 +169,13 @@ func (c *scaleCommand) run(cmd *cobra.Command, args []string) error {
 func plainPath() *regexp.Regexp { return regexp.MustCompile(`^[\pL\d._+,@/-]+$`) }
 
 // scaled works out what the script is made of. What would hang on the machine is said.
-func (c *scaleCommand) scaled(f *pflag.FlagSet, path string) (*scaled, error) {
-	m, err := onnxio.Read(path)
-	if err != nil {
-		return nil, mistyped(path, err)
-	}
-	size := int64(m.Size())
-	if err := m.Close(); err != nil {
-		return nil, err
-	}
-	external, err := onnxio.ExternalBytes(path)
-	if err != nil {
-		return nil, err
-	}
+func (c *scaleCommand) scaled(ctx context.Context, f *pflag.FlagSet, path string) (*scaled, error) {
 	if c.how.env.Threads == 0 {
 		c.how.env.Threads = 4
+	}
+	needs, err := c.foresee(ctx, path)
+	if err != nil {
+		return nil, err
 	}
 	for flag, value := range map[string]string{"threads": fmt.Sprint(c.how.env.Threads), "memory": wholeSize(c.how.opts.Memory)} {
 		if err := f.Set(flag, value); err != nil {
@@ -157,7 +184,7 @@ func (c *scaleCommand) scaled(f *pflag.FlagSet, path string) (*scaled, error) {
 	}
 	p := &scaled{
 		Model: path, Output: c.how.opts.Output, Folder: strings.TrimSuffix(path, filepath.Ext(path)) + ".parts", Parts: c.parts,
-		CPUs: c.how.env.Threads, MiB: (c.how.opts.Memory + 2*(size+external) + 1<<20 - 1) >> 20,
+		Log: []string{}, CPUs: c.how.env.Threads, Rate: fmt.Sprint(rate / 1_000_000_000),
 	}
 	if p.Output == "" {
 		p.Output = defaultPattern.of(path)
@@ -181,8 +208,31 @@ func (c *scaleCommand) scaled(f *pflag.FlagSet, path string) (*scaled, error) {
 			return nil, usagef("%q has a character that no script can have", word)
 		}
 	}
+	if format := f.Lookup("log"); format.Changed {
+		p.Log = []string{"--log=" + format.Value.String()}
+	}
 	p.Jobs = p.jobs()
+	for i, need := range []compress.UnitNeed{needs.Calibrate, needs.Merge, needs.Factor, needs.Write} {
+		p.Jobs[i].asks(need, p.CPUs)
+	}
 	return p, nil
+}
+
+// foresee foretells what the units need.
+func (c *scaleCommand) foresee(ctx context.Context, path string) (f compress.Foresight, err error) {
+	m, source, err := opened(path, c.how.calib, &c.how.samples)
+	if err != nil {
+		return f, err
+	}
+	defer m.Close()
+	c.how.opts.Source = source
+	external, err := onnxio.ExternalBytes(path)
+	if err != nil {
+		return f, err
+	}
+	return working(c.streams, c.how.env, true, func(env *compress.Environment) (compress.Foresight, error) {
+		return compress.Foresee(ctx, env, m, c.how.opts.Options, c.parts, int64(m.Size())+external)
+	})
 }
 
 // wholeSize is a number of bytes as --memory takes it, exactly.
@@ -205,10 +255,10 @@ func (p *scaled) jobs() []scaledJob {
 	part := fmt.Sprintf("k=$((JOB_COMPLETION_INDEX + 1)); mkdir -p %s; exec onnx-compress shard ", folder)
 	unit, whole := words(p.Unit...), words(p.Whole...)
 	return []scaledJob{
-		{"calibrate", true, fmt.Sprintf("%scalibrate %s %s --part $k/%d -o %s/stats-$k.ocs -q", part, quote.Shell(p.Model), unit, p.Parts, folder)},
-		{"merge", false, fmt.Sprintf("exec onnx-compress shard merge %s/stats-*.ocs -o %s/stats.ocs -q", folder, folder)},
-		{"factor", true, fmt.Sprintf("%sfactor %s %s --stats %s/stats.ocs --part $k/%d -o %s/offers-$k.oco -q", part, quote.Shell(p.Model), unit, folder, p.Parts, folder)},
-		{"write", false, fmt.Sprintf("exec onnx-compress shard write %s %s/offers-*.oco %s --stats %s/stats.ocs -o %s --force -q", quote.Shell(p.Model), folder, whole, folder, quote.Shell(p.Output))},
+		{Step: "calibrate", Indexed: true, Command: fmt.Sprintf("%scalibrate %s %s --part $k/%d -o %s/stats-$k.ocs", part, quote.Shell(p.Model), unit, p.Parts, folder)},
+		{Step: "merge", Command: fmt.Sprintf("exec onnx-compress shard merge %s/stats-*.ocs -o %s/stats.ocs%s", folder, folder, strings.Join(append([]string{""}, p.Log...), " "))},
+		{Step: "factor", Indexed: true, Command: fmt.Sprintf("%sfactor %s %s --stats %s/stats.ocs --part $k/%d -o %s/offers-$k.oco", part, quote.Shell(p.Model), unit, folder, p.Parts, folder)},
+		{Step: "write", Command: fmt.Sprintf("exec onnx-compress shard write %s %s/offers-*.oco %s --stats %s/stats.ocs -o %s --force", quote.Shell(p.Model), folder, whole, folder, quote.Shell(p.Output))},
 	}
 }
 

@@ -39,8 +39,19 @@ func TestScripts(t *testing.T) {
 			}
 			e.Setenv(provision.EnvCache, filepath.Join(e.WorkDir, "cache"))
 			program, err := exec.LookPath("onnx-compress")
+			if err != nil {
+				return err
+			}
 			e.Setenv("BIN", filepath.Dir(program))
-			return err
+			root, err := provisiontest.Root()
+			if err != nil {
+				return err
+			}
+			e.Setenv("MODULES", filepath.Join(root, "python"))
+			if python, err := provisiontest.FindPython(); err == nil {
+				e.Setenv("PYTHON", python)
+			}
+			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExits, "stages": cmdStages, "interrupt": cmdInterrupt, "model": cmdModel, "language": cmdLanguage, "broken": cmdBroken, "fashion": cmdFashion,
@@ -53,6 +64,9 @@ func TestScripts(t *testing.T) {
 				return os.Geteuid() == 0, nil
 			case "bare":
 				return bare()
+			case "python": // with what the wheel's package needs
+				_, err := provisiontest.FindPython("numpy")
+				return err == nil, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},

@@ -57,6 +57,7 @@ type shardUnit struct {
 func (c *shardUnit) declare(f *flagSet, where string) {
 	f.StringVarP(&c.output, "output", "o", "", "`FILE` "+where)
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "no text, no progress")
+	c.logFlag(f)
 	f.group("What is compressed, and how")
 	f.row("as `onnx-compress help compress` explains them", c.how.target, c.how.drawn, c.how.samples.declare, c.how.judge.declare, c.how.choice, c.how.work)
 	f.describe("calib", "samples to calibrate on: all of them, whatever the part")

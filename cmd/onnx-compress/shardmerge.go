@@ -37,6 +37,7 @@ are named. What the parts hold is added piece by piece, in little memory.`,
 func (c *shardMerge) declare(f *flagSet) {
 	f.StringVarP(&c.output, "output", "o", "", "`FILE` where the statistics go; what is there is replaced, if it holds statistics")
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "no text, no progress")
+	c.logFlag(f)
 }
 
 func (c *shardMerge) run(ctx context.Context, f *pflag.FlagSet, args []string) error {

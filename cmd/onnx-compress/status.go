@@ -37,7 +37,7 @@ type wantFlags struct {
 // ownOutput names the flags of compress that say what becomes of one result; commands that
 // only share its options leave them out.
 func ownOutput() []string {
-	return []string{"output", "plan", "time", "report", "force", "json", "quiet", "verbose"}
+	return []string{"output", "plan", "time", "report", "force", "json", "quiet", "verbose", "log"}
 }
 
 // options declares the flags of compress that say how a model is compressed, under their own names.

@@ -44,6 +44,16 @@ func runsModels(args []string) bool {
 	return err == nil && (cmd.Flags().Lookup("ort") != nil || cmd.Annotations[workerOf] != "")
 }
 
+// loggedAs is what the command line says of the lines on standard error.
+func loggedAs(args []string) *logFormat {
+	format := new(logFormat)
+	root := newRoot(streams{out: io.Discard, err: io.Discard, log: format})
+	if cmd, rest, err := root.Find(withDefault(root, args)); err == nil {
+		_ = cmd.ParseFlags(rest) // which the worker refuses
+	}
+	return format
+}
+
 // interrupts are the signals that break work off. SIGHUP is not, where nohup had it ignored.
 func interrupts() []os.Signal {
 	out := []os.Signal{os.Interrupt, syscall.SIGTERM}
@@ -78,9 +88,10 @@ func environment(own []string, processors int) []string {
 }
 
 // supervise has the command done by a worker, and returns its exit code.
-func supervise(args []string, stderr io.Writer) int {
+func supervise(args []string, s streams) int {
+	s.log = loggedAs(args)
 	fail := func(err error) int {
-		return exitCode(fmt.Errorf("starting a process for the work: %w", err), "", stderr)
+		return exitCode(fmt.Errorf("starting a process for the work: %w", err), "", s)
 	}
 	program, err := os.Executable()
 	if err != nil {
@@ -108,13 +119,13 @@ func supervise(args []string, stderr io.Writer) int {
 	}()
 	err = worker.Wait()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-		return exitCode(err, "", stderr)
+		return exitCode(err, "", s)
 	}
 	if code := worker.ProcessState.ExitCode() - workerCodes; code >= 0 {
-		_, _ = stderr.Write(said.text) // what libraries had to say
+		_, _ = s.err.Write(said.text) // what libraries had to say
 		return code
 	}
-	return epitaph(worker.ProcessState, said.text, stderr)
+	return epitaph(worker.ProcessState, said.text, s)
 }
 
 // work is the worker's side of supervise.
@@ -134,11 +145,11 @@ func work(args []string, stdout io.Writer) int {
 		if _, err := os.Stdin.Read(make([]byte, 1)); err == nil {
 			cancel()
 			_, _ = os.Stdin.Read(make([]byte, 1))
-			os.Exit(workerCodes + exitFailed)
+			os.Exit(workerCodes + exitInterrupted)
 		}
 		cancel()
 		time.Sleep(grace)
-		os.Exit(workerCodes + exitFailed)
+		os.Exit(workerCodes + exitInterrupted)
 	}()
 	return workerCodes + execute(ctx, args, streams{out: stdout, err: workerErrors()})
 }

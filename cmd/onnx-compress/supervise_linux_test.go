@@ -136,7 +136,7 @@ func TestBreaksOff(t *testing.T) {
 				if err := program.Process.Signal(sig); err != nil {
 					t.Fatal(err)
 				}
-				if got := code(t, program); got != exitFailed || !strings.Contains(stderr.String(), "onnx-compress: interrupted; ") {
+				if got := code(t, program); got != exitInterrupted || !strings.Contains(stderr.String(), "onnx-compress: interrupted; ") {
 					t.Errorf("code %d, %q", got, stderr)
 				}
 				if left, err := filepath.Glob(filepath.Join(program.Dir, ".*")); err != nil || len(left) > 0 {

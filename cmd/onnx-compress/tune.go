@@ -75,6 +75,7 @@ func (c *tuneCommand) declare(f *flagSet) {
 	f.group("What to say")
 	reportFlag(f, &c.report, "a page for people")
 	c.out.declare(f, "the result as JSON", "no text, no progress", "the whole curve, and how long each stage took")
+	c.logFlag(f)
 }
 
 // read turns the words into options; models are the two files named.
@@ -142,7 +143,7 @@ func brokenOff(t *compress.Tuning, output string) error {
 		return nil
 	}
 	if t.Improved {
-		return &verdict{exitFailed, fmt.Sprintf("interrupted; the best state so far, of epoch %d, is written to %s", t.Best, output)}
+		return &verdict{exitInterrupted, fmt.Sprintf("interrupted; the best state so far, of epoch %d, is written to %s", t.Best, output)}
 	}
-	return &verdict{exitFailed, fmt.Sprintf("interrupted; nothing was better than the start yet, and that is what %s is", output)}
+	return &verdict{exitInterrupted, fmt.Sprintf("interrupted; nothing was better than the start yet, and that is what %s is", output)}
 }

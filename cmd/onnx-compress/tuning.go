@@ -68,8 +68,13 @@ func (t *tuneFlags) images(f *flagSet, text string) {
 // states declares how a long run is kept.
 func (t *tuneFlags) states(f *flagSet) {
 	f.StringVar(&t.options.Checkpoint, "checkpoint", "", "`FILE` keep the state in FILE, at the end of every epoch")
-	f.IntVar(&t.options.CheckpointSteps, "checkpoint-every", 0, "`N` and after every N steps")
+	t.often(f)
 	f.BoolVar(&t.options.Resume, "resume", false, "go on from FILE, where it exists; the result is the same as without a break")
+}
+
+// often declares how often the state is kept.
+func (t *tuneFlags) often(f *flagSet) {
+	f.IntVar(&t.options.CheckpointSteps, "checkpoint-every", 0, "`N` keep the state of a tuning after every N steps, beside the end of every epoch")
 }
 
 // read turns the words into options.
@@ -113,7 +118,7 @@ func (t *tuneFlags) read(f *pflag.FlagSet) error {
 	if o.Labels = t.supervised; !o.Labels && f.Changed(t.prefix+"lambda") {
 		return usagef("--%slambda weighs the distance from the original against labels; want --%ssupervised with it", t.prefix, t.prefix)
 	}
-	if o.Resume && o.Checkpoint == "" || f.Changed("checkpoint-every") && o.Checkpoint == "" {
+	if o.Resume && o.Checkpoint == "" || f.Changed("checkpoint-every") && !f.Changed("checkpoint") {
 		return usagef("which checkpoint? name its file with --checkpoint")
 	}
 	return t.outputs()
@@ -216,7 +221,7 @@ func (t *tuneFlags) augmenter(m *onnxio.Model, flags *sampleFlags) (*samples.Aug
 func (c *compressCommand) readTuning(f *pflag.FlagSet) error {
 	if !c.tune {
 		for _, flag := range flagsOf(f) {
-			if flag.Changed && (strings.HasPrefix(flag.Name, "tune-") || slices.Contains([]string{"augment", "checkpoint", "checkpoint-every", "resume"}, flag.Name)) {
+			if flag.Changed && (strings.HasPrefix(flag.Name, "tune-") || slices.Contains([]string{"augment", "checkpoint-every"}, flag.Name)) {
 				return usagef("--%s is about tuning; want --tune with it", flag.Name)
 			}
 		}

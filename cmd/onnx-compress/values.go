@@ -80,6 +80,7 @@ func wordChecks() map[string]func(string) error {
 		"optimizer":   func(w string) error { _, err := tune.ParseOptimizer(w); return err },
 		"only":        func(w string) error { _, err := tune.ParsePart(w); return err },
 		"clip":        func(w string) error { _, err := numberOrNone(w, mostClip); return err },
+		"log":         new(logFormat).Set,
 		"average":     func(w string) error { _, err := numberOrNone(w, mostAverage); return err },
 	}
 }

@@ -63,6 +63,7 @@ func (c *verifyCommand) declare(f *flagSet) {
 	runtimeFlag(f, &c.env.Runtime)
 	c.gate.declare(f)
 	c.out.declare(f, "as JSON", "no text, no progress", "")
+	c.logFlag(f)
 }
 
 // anyPython is the value of a bare --int8.

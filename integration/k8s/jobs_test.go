@@ -120,21 +120,28 @@ func checkPolicy(t *testing.T, j *batch.Job) {
 		t.Fatalf("%s: %+v", j.Name, j.Spec)
 	}
 	for code := int32(1); code < 256; code++ {
-		final := false
+		final, uncounted := false, false
 		for _, rule := range j.Spec.PodFailurePolicy.Rules {
 			if on := rule.OnExitCodes; on != nil {
 				if on.ContainerName == nil || *on.ContainerName != pod.Containers[0].Name || on.Operator != batch.PodFailurePolicyOnExitCodesOpIn {
 					t.Fatalf("%s: %+v", j.Name, on)
 				}
+				uncounted = uncounted || rule.Action == batch.PodFailurePolicyActionIgnore && slices.Contains(on.Values, code)
 				final = final || rule.Action == batch.PodFailurePolicyActionFailJob && slices.Contains(on.Values, code)
 			}
+		}
+		if uncounted != (code == 8) {
+			t.Errorf("%s: code %d is not counted: %t", j.Name, code, uncounted)
 		}
 		if want := code >= 2 && code <= 6; final != want {
 			t.Errorf("%s: code %d ends the Job: %t", j.Name, code, final)
 		}
 	}
+	if pod.ActiveDeadlineSeconds == nil || *pod.ActiveDeadlineSeconds < 600 {
+		t.Errorf("%s: %v seconds", j.Name, pod.ActiveDeadlineSeconds)
+	}
 	memory := pod.Containers[0].Resources.Limits.Memory()
-	if memory.IsZero() || memory.Cmp(*pod.Containers[0].Resources.Requests.Memory()) != 0 || memory.Value() < 1<<30 {
+	if memory.IsZero() || memory.Cmp(*pod.Containers[0].Resources.Requests.Memory()) != 0 || (memory.Value() > 1<<30) != (j.Labels["step"] != "merge") {
 		t.Errorf("%s: %+v", j.Name, pod.Containers[0].Resources)
 	}
 }

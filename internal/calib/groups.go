@@ -195,3 +195,13 @@ func outputBytes(s *rewrite.Site) int64 {
 func valueBytes(s *rewrite.Site, channels int, size []int) int64 {
 	return 4 * int64(channels) * int64(max(s.Batch, 1)) * int64(tensor.Product(size))
 }
+
+// SumBytes is what the sums of a site take, those of its inputs and, with Probes, of its sensitivities, in bytes.
+func SumBytes(s *rewrite.Site, o Options) int64 {
+	o = o.withDefaults()
+	n := InputBytes(s, o.Samples)
+	if o.Probes > 0 {
+		n += sensitivityBytes(s, o.Memory)
+	}
+	return n
+}

@@ -19,6 +19,7 @@ from ._errors import (
     DamageError,
     FailedError,
     StaleError,
+    StoppedError,
     UnmetError,
     UsageError,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "DamageError",
     "FailedError",
     "StaleError",
+    "StoppedError",
     "UnmetError",
     "UsageError",
     "compress",

@@ -56,8 +56,14 @@ class CrashError(CompressError):
     code = 7
 
 
+class StoppedError(CompressError):
+    """A signal broke the program off (exit code 8)."""
+
+    code = 8
+
+
 _BY_CODE: dict[int, type[CompressError]] = {
-    c.code: c for c in (FailedError, UsageError, UnmetError, StaleError, BoundError, DamageError, CrashError)
+    c.code: c for c in (FailedError, UsageError, UnmetError, StaleError, BoundError, DamageError, CrashError, StoppedError)
 }
 
 

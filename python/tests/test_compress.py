@@ -163,7 +163,7 @@ class TestCompress(InFolder):
         self.assertEqual(sorted(os.listdir(".")), ["model.onnx"])
 
     def test_classes_of_errors(self) -> None:
-        for code, error in enumerate("FailedError UsageError UnmetError StaleError BoundError DamageError CrashError".split(), 1):
+        for code, error in enumerate("FailedError UsageError UnmetError StaleError BoundError DamageError CrashError StoppedError".split(), 1):
             found = error_of(code, "words")
             self.assertIs(type(found), getattr(onnx_compress, error))
             self.assertEqual((found.code, str(found)), (code, "words"))
