@@ -30,7 +30,7 @@ type Analysis struct {
 	Skips []rewrite.Skip
 	Costs rewrite.Costs
 	// Axes are what may be narrowed, and Whole the axes that may not and the channels that are on none, with the reasons. Both are
-	// empty where Width is not among the methods.
+	// empty where Width is not among the methods, but for those that become narrower by default.
 	Axes  []rewrite.Axis
 	Whole []WholeAxis
 	// Bytes is the size of the model's files, where that is a target, else 0.
@@ -114,10 +114,8 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 	if err != nil {
 		return nil, err
 	}
-	if o.widths() {
-		if sites, skips, err = a.findAxes(sites, skips); err != nil {
-			return nil, err
-		}
+	if sites, skips, err = a.findAxes(o, sites, skips); err != nil {
+		return nil, err
 	}
 	sites, skips = a.bodies.left(a.model, a.Shapes, sites, skips)
 	taken, left, err := o.Select.split(sites, skips)

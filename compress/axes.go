@@ -25,12 +25,35 @@ func (o Options) widths() bool {
 	return slices.Contains(o.Methods, Width) || o.FromPlan != nil && len(o.FromPlan.Axes) > 0
 }
 
-// findAxes is the analysis with the axes of the model, all that there are, and with those of their readers among the sites that
-// only a narrower axis makes smaller; of the sites and the nodes left alone it returns what these are then.
-func (a *Analysis) findAxes(sites []rewrite.Site, skips []rewrite.Skip) ([]rewrite.Site, []rewrite.Skip, error) {
+// mayNarrow tells whether some axes are to be narrowed though nobody named methods: where samples tell what they would lose, and no time
+// is asked for, of which a table need not have what narrower layers take.
+func (o Options) mayNarrow() bool {
+	return len(o.Methods) == 0 && o.Source != nil && o.FromPlan == nil && o.Costs == nil && o.latency() == nil
+}
+
+// depthwise tells whether a node is a convolution of single channels, as inverted residuals have, of which decompositions leave nearly all
+// and narrower layers take their share.
+func (a *Analysis) depthwise(n graph.Node) bool {
+	in, known := a.Shapes.Of(n.Input(0))
+	return known && n.Op() == "Conv" && len(in) > 1 && in[1] > 1 && n.Int("group", 1) == in[1]
+}
+
+// findAxes is the analysis with the axes of the model, all that there are or where nobody asks for them those with depthwise convolutions on
+// their way, and with those of their readers among the sites that only a narrower axis makes smaller; of the sites and the nodes left alone
+// it returns what these are then.
+func (a *Analysis) findAxes(o Options, sites []rewrite.Site, skips []rewrite.Skip) ([]rewrite.Site, []rewrite.Skip, error) {
+	if !o.widths() && !(o.mayNarrow() && slices.ContainsFunc(graph.Of(a.model).Nodes(), a.depthwise)) {
+		return sites, skips, nil
+	}
 	list, fixed, err := rewrite.Axes(a.model, a.Shapes)
 	if err != nil {
 		return nil, nil, err
+	}
+	if !o.widths() {
+		list = slices.DeleteFunc(list, func(axis rewrite.Axis) bool { return !slices.ContainsFunc(axis.Between, a.depthwise) })
+		if fixed = nil; len(list) == 0 {
+			return sites, skips, nil
+		}
 	}
 	a.Axes = list
 	for _, f := range fixed {

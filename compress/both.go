@@ -11,8 +11,8 @@ import (
 // both tells whether axes may be narrowed and sites factored.
 func (q *quest) both() bool { return len(q.a.Axes) > 0 && len(q.a.methods) > 0 }
 
-// rivalry is how many times the least loss another choice may lose and still turn out better: a refit wins more back of chains, which
-// see all of what they read, than of widths, or the reverse, and nothing tells which but to try.
+// rivalry is how many times the least loss another choice may lose and still turn out better: losses of widths and of chains are wrong by
+// different factors, which measurements of some of them correct only in part, and errors of many sites add up to more than their sum.
 const rivalry = 2
 
 // chooseBoth chooses widths and chains under one budget: first both among the coarse ranks, with losses corrected where that is

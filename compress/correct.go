@@ -159,11 +159,15 @@ func (q *quest) correct(ctx context.Context, st *stage, s *standing, doubtful, a
 
 // correctable is how many of the samples losses are measured on, by runs of so many models of which a sample takes that many multiply-adds.
 func correctable(samples, models int, macs int64) int {
-	n := min(correctedSamples, max(samples/8, fewestCorrected))
+	return affordable(min(correctedSamples, max(samples/8, fewestCorrected), samples), models, macs)
+}
+
+// affordable is how many of the samples so many models are run on.
+func affordable(samples, models int, macs int64) int {
 	if macs > 0 {
-		n = min(n, max(leastCorrected, int(mostCorrectedMACs/float64(macs)/float64(models))))
+		return min(samples, max(leastCorrected, int(mostCorrectedMACs/float64(macs)/float64(models))))
 	}
-	return min(n, samples)
+	return samples
 }
 
 // corrected are the offers with the losses of all sites and axes corrected by what was measured, and of axes by what was measured before.

@@ -80,7 +80,7 @@ func (w *work) better(ctx context.Context, s *Assembled) (*Assembled, error) {
 	if free == nil {
 		return s, nil
 	}
-	changes, n, err := w.changes(ctx, []*Assembled{s, free})
+	changes, n, err := w.changes(ctx, []*Assembled{s, free}, w.a.Verify)
 	if err != nil {
 		free.close()
 		s.close()

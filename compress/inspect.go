@@ -196,6 +196,7 @@ func (a *Analysis) supposed() map[string][]int {
 // narrowable adds the axes.
 func (i *Inspection) narrowable(a *Analysis) error {
 	wide := *a
+	wide.Axes, wide.Whole = nil, nil
 	if len(a.Unknown) > 0 {
 		i.Supposed = a.supposed()
 		if err := wide.expand(a.model, i.Supposed); err != nil {
@@ -208,7 +209,7 @@ func (i *Inspection) narrowable(a *Analysis) error {
 			}
 		}
 	}
-	sites, skips, err := wide.findAxes(wide.Sites, wide.Skips)
+	sites, skips, err := wide.findAxes(Options{Methods: []string{Width}}, wide.Sites, wide.Skips)
 	if err != nil {
 		return err
 	}

@@ -3,50 +3,49 @@ package compress
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/onnx-compress/onnx-compress/internal/calib"
 )
 
-// best is the model itself or, where its choice has rivals, that of all which changes the outputs least on the samples held out. The
-// others are closed.
-func (w *work) best(ctx context.Context, s *Assembled) (*Assembled, error) {
-	rivals := s.Choice.rivals
-	if len(rivals) == 0 || len(w.a.Verify) == 0 {
-		return s, nil
+// best is the choice itself or, where it has rivals, that of all whose model changes the outputs least on samples held out, before a
+// refit: that takes more than all else that is made of a choice, and is left to the one that is taken.
+func (w *work) best(ctx context.Context, c *Choice) (*Choice, error) {
+	if len(c.rivals) == 0 || len(w.a.Verify) == 0 {
+		return c, nil
 	}
-	all := []*Assembled{s}
-	leave := func(but int) {
-		for i, other := range all {
-			if i != but {
-				other.close()
-			}
+	all := append([]*Choice{c}, c.rivals...)
+	var drafts []*Assembled
+	defer func() {
+		for _, d := range drafts {
+			d.close()
 		}
-	}
-	for i, c := range rivals {
-		other, err := Assemble(ctx, w.env.inPass(fmt.Sprintf(" %d/%d", i+2, 1+len(rivals))), w.a, c, w.o)
+	}()
+	o := w.o
+	o.NoRefit = true
+	for _, one := range all {
+		d, err := Assemble(ctx, w.env, w.a, one, o)
 		if err != nil {
-			leave(-1)
 			return nil, err
 		}
-		all = append(all, other)
+		drafts = append(drafts, d)
 	}
-	changes, n, err := w.changes(ctx, all)
-	if err != nil {
-		leave(-1)
-		return nil, err
+	held := w.a.Verify[:affordable(min(len(w.a.Verify), correctedSamples), 1+len(drafts), w.a.Costs.MACs)]
+	changes, n, err := w.changes(ctx, drafts, held)
+	if err != nil || n == 0 {
+		return c, err
 	}
-	best := 0
+	least := 0
 	for i := range changes {
-		if n > 0 && changes[i] < changes[best] {
-			best = i
+		if changes[i] < changes[least] || math.IsNaN(changes[least]) {
+			least = i
 		}
 	}
-	leave(best)
-	return all[best], nil
+	return all[least], nil
 }
 
-// changes measures by how much models change the outputs on the samples held out. On none that tell, it says nothing.
-func (w *work) changes(ctx context.Context, models []*Assembled) (changes []float64, samples int, err error) {
+// changes measures by how much models change the outputs on the samples numbered by indices. On none that tell, it says nothing.
+func (w *work) changes(ctx context.Context, models []*Assembled, indices []int) (changes []float64, samples int, err error) {
 	lib, err := w.env.need("comparing models")
 	if err != nil {
 		return nil, 0, err
@@ -54,7 +53,7 @@ func (w *work) changes(ctx context.Context, models []*Assembled) (changes []floa
 	err = w.env.stage(ctx, "compare", func(st *stage) error {
 		o := w.env.calibOptions(w.a, w.o)
 		o.Progress = st.told
-		before, err := calib.Observe(ctx, lib, w.a.given, w.o.Source, w.a.Verify, o)
+		before, err := calib.Observe(ctx, lib, w.a.given, w.o.Source, indices, o)
 		if err != nil {
 			return fmt.Errorf("%s: observing its outputs: %w", w.a.model.Path, err)
 		}

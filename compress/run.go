@@ -317,10 +317,10 @@ func (w *work) attempt(ctx context.Context, last *Choice, bounds []Target, next 
 		if err != nil || c.Unmet != nil {
 			return nil, c, err
 		}
-		s, err := Assemble(ctx, w.env, w.a, c, w.o)
-		if err == nil {
-			s, err = w.best(ctx, s)
+		if c, err = w.best(ctx, c); err != nil {
+			return nil, c, err
 		}
+		s, err := Assemble(ctx, w.env, w.a, c, w.o)
 		if err == nil {
 			s, err = w.better(ctx, s)
 		}

@@ -1,8 +1,13 @@
 package compress
 
 import (
+	"bytes"
+	"slices"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
@@ -16,6 +21,69 @@ func TestWidthsMobile(t *testing.T) {
 		heldAxes(t, r)
 		if got := r.Targets[0]; r.Verification == nil || float64(got.Reached) > got.Limit || float64(got.Reached) < 0.8*got.Limit {
 			t.Errorf("%s: %+v, %+v", name, r.Targets, r.Verification)
+		}
+	}
+}
+
+// TestWidthsByDefault: where nobody names methods, samples are there and no time is asked for, those axes may become narrower that have
+// depthwise convolutions on their way, and no others.
+func TestWidthsByDefault(t *testing.T) {
+	o := Options{Source: images(60), CalibSamples: 48, Targets: []Target{share(MACs, 0.8)}}
+	axes := func(m *onnxio.Model, o Options) []rewrite.Axis {
+		a, err := Analyse(t.Context(), m, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.Axes
+	}
+	grouped := func(x rewrite.Axis) bool {
+		return slices.ContainsFunc(x.Between, func(n graph.Node) bool { return n.Has("group") })
+	}
+	found := 0
+	for name, b := range testmodels.Mobile(3) {
+		m := built(t, b)
+		named, blind := o, o
+		named.Methods = []string{Width}
+		blind.Source = nil
+		var want, got []string
+		for _, x := range axes(m, named) {
+			if grouped(x) {
+				want = append(want, x.Name)
+			}
+		}
+		for _, x := range axes(m, o) {
+			got = append(got, x.Name)
+		}
+		if found += len(got); !slices.Equal(got, want) {
+			t.Errorf("%s: axes %q, want %q", name, got, want)
+		}
+		named.Methods = []string{"svd"}
+		if len(axes(m, named))+len(axes(m, blind)) > 0 {
+			t.Errorf("%s: axes where they are not wanted", name)
+		}
+	}
+	if found == 0 {
+		t.Error("no axes at all")
+	}
+	o.Targets = []Target{share(RunTime, 0.8)}
+	if o.mayNarrow() {
+		t.Error("axes where a time is asked for")
+	}
+	if list := axes(thin(t), Options{Source: o.Source, CalibSamples: 48}); len(list) > 0 {
+		t.Errorf("%d axes without depthwise convolutions", len(list))
+	}
+}
+
+// TestPlanByDefault: the plan of a run that narrows axes by default gives the same bytes.
+func TestPlanByDefault(t *testing.T) {
+	needRuntime(t)
+	for name, b := range testmodels.Mobile(3) {
+		m := built(t, b)
+		o := Options{Source: images(60), CalibSamples: 48, Targets: []Target{share(MACs, 0.7)}, Search: "lagrange", AcceptDamage: true}
+		r, first := run(t, m, o)
+		given := Options{FromPlan: reread(t, PlanOf(r)), Source: o.Source, CalibSamples: o.CalibSamples, AcceptDamage: true}
+		if _, again := run(t, m, given); !bytes.Equal(unrecorded(t, again), unrecorded(t, first)) {
+			t.Errorf("%s: the plan gives other bytes", name)
 		}
 	}
 }
