@@ -101,7 +101,7 @@ func read(t *testing.T, path string) *onnxio.Model {
 func computed(t *testing.T, env *Environment, path string, inputs map[string]tensor.Dense) map[string]tensor.Dense {
 	t.Helper()
 	m := read(t, path)
-	s, err := feed.NewSession(env.library, m)
+	s, err := feed.Host{Library: env.library}.NewSession(m)
 	if err != nil {
 		t.Fatal(err)
 	}
