@@ -12,6 +12,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
+	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/verify"
@@ -230,7 +231,7 @@ func (w *work) handTo(ctx context.Context, f *follower, s, tuned *Assembled) (*D
 	if err != nil {
 		return nil, err
 	}
-	made := &Assembled{Choice: &Choice{}, Chains: make([]decomp.Chain, len(f.like)), on: &ground{a: f.a}}
+	made := &Assembled{Choice: &Choice{}, Chains: make([]decomp.Chain, len(f.like)), Tuning: tuned.Tuning, on: &ground{a: f.a}}
 	for i, k := range f.like {
 		if k >= 0 {
 			made.Chains[i] = s.Chains[k]
@@ -267,17 +268,21 @@ func (w *work) handOver(ctx context.Context, f *follower, made *Assembled) (*Del
 	}
 	*made = *recorded
 	d := &Delivered{Assembled: made}
+	to := place{path: f.Output, how: w.place.how}
+	if made.Tuning != nil && made.Tuning.End == tune.Interrupted {
+		to = to.aside()
+	}
 	err = w.env.stage(ctx, "write", func(*stage) (err error) {
-		d.staged, err = sealed(ctx, made.Model, place{path: f.Output, how: w.place.how})
+		d.staged, err = sealed(ctx, made.Model, to)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = w.env.stage(ctx, "verify", func(st *stage) error { return d.verify(ctx, st, f.a, f.o, f.Output) })
+	err = w.env.stage(ctx, "verify", func(st *stage) error { return d.verify(ctx, st, f.a, f.o, to.path) })
 	if err == nil {
 		if d.Output, err = describe(ctx, d.staged.Path(), made.Costs); err == nil {
-			d.Output.Path = f.Output
+			d.Output.Path = to.path
 			d.also, err = f.result(ctx, d)
 		}
 	}
