@@ -226,4 +226,5 @@ def main():
     {"torch": by_torch, "optimum": by_optimum, "builder": by_builder, "fuser": by_fuser}[exporter](work)
 
 
-main()
+if __name__ == "__main__":
+    main()

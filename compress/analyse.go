@@ -50,6 +50,7 @@ type Analysis struct {
 	seen    map[string][]int   // shapes of values that a run has shown
 	sampled bool               // whether there are samples
 	methods []decomp.Method    // on offer
+	apart   bool               // neighbours do not become one node, since other models with the same weights may have something between them
 	eight   probe.EightBits    // how nodes are timed
 	cramped int                // sites that are left alone for want of memory
 	wanted  int64              // the least limit under which none would be

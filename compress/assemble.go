@@ -275,6 +275,12 @@ func (s *Assembled) replace(env *Environment, a *Analysis, chains []decomp.Chain
 		return err
 	}
 	inputs, _ := shapes.InputShapes(applied, a.inputs)
+	if a.apart {
+		if s.Model, err = once(applied, a.model); err != nil {
+			return errors.Join(err, applied.Close())
+		}
+		return nil
+	}
 	merged, list, err := rewrite.Merge(applied, rewrite.MergeOptions{Inputs: inputs, Patches: patches, Sites: a.Sites, Backend: env.Algebra})
 	if err = errors.Join(err, applied.Close()); err != nil {
 		return err

@@ -32,6 +32,8 @@ type Delivered struct {
 	Unquantized string
 
 	staged *onnxio.Pending
+	others []*Delivered // further models with the same factors
+	also   *AlsoResult  // what became of such a one
 }
 
 // Deliver writes a model beside its place at path, verifies that file on samples that calibration did not see, and times it
@@ -41,7 +43,7 @@ func Deliver(ctx context.Context, env *Environment, a *Analysis, s *Assembled, o
 	o = o.WithDefaults()
 	d := &Delivered{Assembled: s}
 	err := env.stage(ctx, "write", func(*stage) (err error) {
-		d.staged, err = sealed(ctx, s.Model, place{path, w})
+		d.staged, err = sealed(ctx, s.Model, place{path: path, how: w})
 		return err
 	})
 	if err != nil {
@@ -64,14 +66,26 @@ func sealed(ctx context.Context, m *onnxio.Model, to place) (*onnxio.Pending, er
 	return onnxio.Create(ctx, whole, to.path, to.how)
 }
 
-// Commit moves the file to its place.
-func (d *Delivered) Commit() error { return d.staged.Commit() }
+// Commit moves the file to its place, behind those with the same factors.
+func (d *Delivered) Commit() error {
+	for _, other := range d.others {
+		if err := other.Commit(); err != nil {
+			return err
+		}
+	}
+	return d.staged.Commit()
+}
 
 // Discard removes the file; after Commit it does nothing.
 func (d *Delivered) Discard() {
-	if d != nil {
-		d.staged.Discard()
+	if d == nil {
+		return
 	}
+	for _, other := range d.others {
+		other.Discard()
+		other.Assembled.close()
+	}
+	d.staged.Discard()
 }
 
 // prove gathers the evidence for the written file.

@@ -250,7 +250,7 @@ func (x *explorer) work(env *Environment, budget float64) (*work, *Choice, error
 	if err != nil {
 		return nil, nil, fmt.Errorf("recording what the model is made from: %w", err)
 	}
-	to := place{o.Output, onnxio.WriteOptions{Overwrite: o.Overwrite}}
+	to := place{path: o.Output, how: onnxio.WriteOptions{Overwrite: o.Overwrite}}
 	if x.temp != "" {
 		to.path = filepath.Join(x.temp, filepath.Base(o.Output))
 	}

@@ -21,8 +21,10 @@ type RunOptions struct {
 	Options
 	// Output is where the compressed model goes. It may not be the input.
 	Output string
-	// Overwrite allows Output to exist.
+	// Overwrite allows Output to exist, and the outputs of Also.
 	Overwrite bool
+	// Also are further models that hold weights of this one. They appear with it, or not at all.
+	Also []Also
 	// Data says where the samples lie and how they are prepared; the written model
 	// records it. It may be left out.
 	Data Data
@@ -47,11 +49,15 @@ func Run(ctx context.Context, env *Environment, m *onnxio.Model, o RunOptions) (
 	if err := onFile(m); err != nil {
 		return nil, err
 	}
-	to := place{o.Output, onnxio.WriteOptions{Overwrite: o.Overwrite}}
+	to := place{path: o.Output, how: onnxio.WriteOptions{Overwrite: o.Overwrite}}
 	if err := onnxio.CanWrite(m, to.path, to.how); err != nil {
 		return nil, err
 	}
 	var read digests
+	var err error
+	if to.also, err = o.followers(ctx, m, &read); err != nil {
+		return nil, err
+	}
 	d, r, err := produce(ctx, env, m, o.Options, to, func(draft bool) (_ *provenance.Record, err error) {
 		if draft {
 			return o.record(m, o.unread())
@@ -68,6 +74,11 @@ func Run(ctx context.Context, env *Environment, m *onnxio.Model, o RunOptions) (
 	defer d.Discard()
 	if err := m.Unchanged(d.Assembled.lasting(ctx), read.source); err != nil {
 		return nil, err
+	}
+	for _, f := range to.also {
+		if err := f.Model.Unchanged(d.Assembled.lasting(ctx), f.digest); err != nil {
+			return nil, err
+		}
 	}
 	if err := d.Commit(); err != nil {
 		return nil, err
@@ -127,6 +138,7 @@ func Compress(ctx context.Context, env *Environment, m *onnxio.Model, o Options)
 type place struct {
 	path string
 	how  onnxio.WriteOptions
+	also []*follower // which go elsewhere
 }
 
 // aside is a place for a model whose tuning was broken off: another one where there is an older file, which that is not to replace.
@@ -135,7 +147,7 @@ func (p place) aside() place {
 		return p
 	}
 	kind := filepath.Ext(p.path)
-	return place{strings.TrimSuffix(p.path, kind) + ".interrupted" + kind, onnxio.WriteOptions{Overwrite: true}}
+	return place{path: strings.TrimSuffix(p.path, kind) + ".interrupted" + kind, how: onnxio.WriteOptions{Overwrite: true}}
 }
 
 // work is what all stages of a run share. Nothing of it changes on the way.
@@ -182,11 +194,17 @@ func (o Options) begin(ctx context.Context, env *Environment, m *onnxio.Model, t
 	if o, err = o.asInt8(ctx, env, m, w.profile); err != nil {
 		return w, nil, err
 	}
-	w.o = o
+	if w.o = o; len(to.also) > 0 {
+		w.o = o.unnarrowed()
+	}
 	if err := w.o.measureCosts(ctx, env, m); err != nil {
 		return w, nil, err
 	}
 	if w.a, err = analysed(ctx, env, m, w.o); err != nil {
+		return w, nil, err
+	}
+	w.a.apart = len(to.also) > 0
+	if err := followed(ctx, env, w.a, w.o, to.also); err != nil {
 		return w, nil, err
 	}
 	if w.record, err = trace(true); err != nil {
@@ -350,7 +368,11 @@ func (w *work) attempt(ctx context.Context, last *Choice, bounds []Target, next 
 // finish tunes a model where that is asked for, and delivers it.
 func (w *work) finish(ctx context.Context, s *Assembled) (*Delivered, error) {
 	if w.o.Descent == nil {
-		return Deliver(ctx, w.env, w.a, s, w.o, w.place.path, w.place.how)
+		d, err := Deliver(ctx, w.env, w.a, s, w.o, w.place.path, w.place.how)
+		if err != nil {
+			return nil, err
+		}
+		return w.hand(ctx, d, s)
 	}
 	tuned, err := Descend(ctx, w.env, w.a, s, w.o)
 	if err != nil {
@@ -360,7 +382,11 @@ func (w *work) finish(ctx context.Context, s *Assembled) (*Delivered, error) {
 	if tuned.Tuning.End == tune.Interrupted {
 		to = to.aside()
 	}
-	d, err := Deliver(tuned.lasting(ctx), w.env, w.a, tuned, w.o, to.path, to.how)
+	ctx = tuned.lasting(ctx)
+	d, err := Deliver(ctx, w.env, w.a, tuned, w.o, to.path, to.how)
+	if err == nil {
+		d, err = w.hand(ctx, d, s)
+	}
 	if err != nil {
 		tuned.close()
 		return nil, err

@@ -29,7 +29,7 @@ func ChooseParts(ctx context.Context, env *Environment, m *onnxio.Model, o RunOp
 	}
 	env = env.afresh()
 	o.Source = o.kept()
-	to := place{filepath.Join(folder, filepath.Base(o.Output)), onnxio.WriteOptions{Overwrite: true}}
+	to := place{path: filepath.Join(folder, filepath.Base(o.Output)), how: onnxio.WriteOptions{Overwrite: true}}
 	err = feed.OneByOne(o.Batch, func(batch int) (err error) {
 		o.Batch = batch
 		plan, err = o.choosePart(ctx, env, m, to)

@@ -40,6 +40,9 @@ func (w *work) sum(ctx context.Context, d *Delivered, last *Choice, trials *Tria
 		r.Sites = append(r.Sites, site)
 	}
 	r.Axes, r.Whole = c.axes(), w.a.Whole
+	for _, other := range d.others {
+		r.Also = append(r.Also, *other.also)
+	}
 	if r.Frontier, err = w.frontier(ctx, last, c, trials, d.Output); err != nil {
 		return nil, err
 	}

@@ -172,7 +172,7 @@ func Tune(ctx context.Context, env *Environment, original, compressed *onnxio.Mo
 		return nil, fmt.Errorf("%s: %w", compressed.Path, err)
 	}
 	defer tuned.Close()
-	to := place{o.Output, onnxio.WriteOptions{Overwrite: o.Overwrite}}
+	to := place{path: o.Output, how: onnxio.WriteOptions{Overwrite: o.Overwrite}}
 	if t.End == tune.Interrupted {
 		if to = to.aside(); !t.Improved && to.path != o.Output {
 			return nil, context.Cause(ctx) // the start is there already, and so is what was to be replaced

@@ -20,6 +20,9 @@ func (r renaming) of(name string) string {
 
 func (r renaming) all(list []string) []string { return wrap(list, r.of) }
 
+// Reading returns a node that reads values under other names, inside of its subgraphs too; itself where it reads none of them.
+func Reading(n Node, names map[string]string) Node { return Node{renaming(names).node(n.p)} }
+
 // node returns the node under the new names, what its subgraphs read of them included: the node itself where it has none of them.
 func (r renaming) node(n *onnxpb.NodeProto) *onnxpb.NodeProto {
 	if len(r) == 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -37,6 +38,7 @@ type compressCommand struct {
 	tune            bool
 	tuneData        string
 	report          string
+	also            []string
 }
 
 func newCompress(s streams) *cobra.Command {
@@ -69,6 +71,9 @@ interrupted. Nothing is written unless it is 0.`},
 func (c *compressCommand) declare(f *flagSet) {
 	f.group("What to reach")
 	f.StringVarP(&c.opts.Output, "output", "o", "", "`FILE` where the compressed model goes (MODEL.small.onnx, beside MODEL)")
+	f.StringArrayVar(&c.also, "also", nil, "`MODEL` another one that holds the same weights, as the decoder that goes on with a cache: its nodes with weights of this model's get the same factors, "+
+		"and it goes to MODEL.small.onnx beside OUTPUT; may be repeated")
+	f.completeWith("also", ending("onnx"))
 	c.target(f)
 	c.plan.declare(f)
 	c.timed(f)
@@ -253,7 +258,7 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 	if c.opts.Output == "" {
 		c.opts.Output = defaultPattern.of(path)
 	}
-	files := []string{path, c.opts.Output, c.calib, c.samples.labels, c.tuneData, c.plan.from, c.costs}
+	files := slices.Concat([]string{path, c.opts.Output, c.calib, c.samples.labels, c.tuneData, c.plan.from, c.costs}, c.also)
 	if err := writable(f, files, "json", "plan", "report", "stats"); err != nil {
 		return err
 	}
@@ -276,6 +281,14 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 	}
 	defer m.Close()
 	c.opts.Source = source
+	for _, name := range c.also {
+		other, _, err := opened(name, "", nil)
+		if err != nil {
+			return err
+		}
+		defer other.Close()
+		c.opts.Also = append(c.opts.Also, compress.Also{Model: other, Output: filepath.Join(filepath.Dir(c.opts.Output), filepath.Base(defaultPattern.of(name)))})
+	}
 	if err := c.learn(m); err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 
 // onlyByHand are the flags that a found configuration cannot set: what is loaded, run and written.
 var onlyByHand = []string{
-	"ort", "int8", "output", "report", "json", "plan", "stats", "checkpoint", "force",
+	"ort", "int8", "output", "also", "report", "json", "plan", "stats", "checkpoint", "force",
 	"models", "picture", "junit", "markdown", "fail-on-write", "resume",
 }
 

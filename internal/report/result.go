@@ -34,6 +34,7 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 	}
 	p.widths(r.Axes)
 	p.merges(r.Merged, verbose)
+	p.also(r.Also)
 	p.goals(r.Trials, verbose)
 	if len(r.Uncounted) > 0 {
 		p.line("MACs lack %s of unknown size", number(len(r.Uncounted), "node"))
@@ -198,6 +199,18 @@ func (p *printer) merges(merged []compress.MergedNodes, verbose bool) {
 	}
 	for _, m := range merged {
 		p.line("  %s and %s are %s", m.First, m.Second, m.Node)
+	}
+}
+
+// also says what further models became of the same factors.
+func (p *printer) also(list []compress.AlsoResult) {
+	for _, a := range list {
+		how := "runs on random inputs"
+		if a.Verification == nil {
+			how = "not run: " + a.Unverified
+		}
+		p.line("also %s → %s: of %s with the same weights %d changed alike, %s of the parameters left; %s", a.Input.Path, a.Output.Path, number(a.Sites, "node"), a.Changed,
+			Ratio(a.Output.Params, a.Input.Params), how)
 	}
 }
 
