@@ -183,6 +183,7 @@ func (o Options) begin(ctx context.Context, env *Environment, m *onnxio.Model, t
 		return w, nil, err
 	}
 	w.o = o
+	env.outlook.expects(o)
 	if err := w.o.measureCosts(ctx, env, m); err != nil {
 		return w, nil, err
 	}

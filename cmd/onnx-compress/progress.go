@@ -35,10 +35,9 @@ func newShower(w io.Writer, quiet bool) shower {
 		return &marks{w: w, now: time.Now}
 	}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return &bars{w: w}
+		return newBars(w)
 	}
-	now := time.Now()
-	return &lines{w: w, now: time.Now, begun: now, said: now}
+	return newLines(w, time.Now)
 }
 
 // hidden shows nothing.
@@ -54,26 +53,81 @@ const between = 30 * time.Second
 type lines struct {
 	w           io.Writer
 	now         func() time.Time
+	end         func()
 	mu          sync.Mutex
 	begun, said time.Time
+	stage       string // what was told last
+	done, total int
+	grows       bool // the steps of the stage turn out to be more on the way
+}
+
+func newLines(w io.Writer, now func() time.Time) *lines {
+	l := &lines{w: w, now: now, begun: now(), said: now()}
+	l.end = every(time.Second, l.say)
+	return l
 }
 
 func (l *lines) update(stage string, done, total int) {
 	l.mu.Lock()
+	same := nameOf(l.stage) == nameOf(stage)
+	l.grows = same && (l.grows || total > l.total && l.total > 0)
+	l.stage, l.done, l.total = stage, done, total
+	l.mu.Unlock()
+	l.say()
+}
+
+// say says how far the work is, where that was not said for long, also of work that tells nothing itself meanwhile.
+func (l *lines) say() {
+	l.mu.Lock()
 	defer l.mu.Unlock()
 	at := l.now()
-	if at.Sub(l.said) < between {
+	if l.stage == "" || at.Sub(l.said) < between {
 		return
 	}
 	l.said = at
+	name, remark, _ := strings.Cut(l.stage, ": ")
 	far := ""
-	if total > 0 {
-		far = fmt.Sprintf(" %d %%", 100*int64(done)/int64(total))
+	switch {
+	case l.total > 0 && l.grows:
+		far = fmt.Sprintf(" %d of %d so far", l.done, l.total)
+	case l.total > 0:
+		far = fmt.Sprintf(" %d %%", 100*int64(l.done)/int64(l.total))
 	}
-	fmt.Fprintf(l.w, "%s%s, after %s\n", quote.Name(stage), far, at.Sub(l.begun).Round(time.Second))
+	if remark != "" {
+		remark = "; " + quote.Name(remark)
+	}
+	fmt.Fprintf(l.w, "%s%s, after %s%s\n", quote.Name(name), far, at.Sub(l.begun).Round(time.Second), remark)
 }
 
-func (*lines) close() {}
+func (l *lines) close() { l.end() }
+
+// nameOf is the name of a stage without the remark behind it.
+func nameOf(stage string) string {
+	name, _, _ := strings.Cut(stage, ":")
+	return name
+}
+
+// every does something again and again, until the function that it returns is called.
+func every(d time.Duration, do func()) (end func()) {
+	done := make(chan struct{})
+	var over sync.WaitGroup
+	over.Go(func() {
+		t := time.NewTicker(d)
+		defer t.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-t.C:
+				do()
+			}
+		}
+	})
+	return sync.OnceFunc(func() {
+		close(done)
+		over.Wait()
+	})
+}
 
 // apart is the time from one mark of a stage to the next.
 const apart = 100 * time.Millisecond
@@ -107,13 +161,29 @@ type bars struct {
 	stage string
 	total int
 	bar   *progressbar.ProgressBar
+	end   func()
+}
+
+func newBars(w io.Writer) *bars {
+	b := &bars{w: w}
+	b.end = every(time.Second, b.draw)
+	return b
+}
+
+// draw draws the bar anew, so that its clock goes on.
+func (b *bars) draw() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.bar != nil {
+		_ = b.bar.RenderBlank()
+	}
 }
 
 func (b *bars) update(stage string, done, total int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	stage = quote.Name(stage)
-	name, _, _ := strings.Cut(stage, ":")
+	name := nameOf(stage)
 	if b.bar == nil || b.stage != name || b.total != total {
 		b.finish()
 		b.stage, b.total = name, total
@@ -135,6 +205,7 @@ func (b *bars) update(stage string, done, total int) {
 
 // close takes the bar off the screen.
 func (b *bars) close() {
+	b.end()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.finish()

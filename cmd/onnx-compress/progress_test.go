@@ -13,7 +13,7 @@ import (
 // goroutines, and leave the line empty.
 func TestBars(t *testing.T) {
 	var out bytes.Buffer
-	b := &bars{w: &out}
+	b := newBars(&out)
 	b.update("analyse", 0, 0)
 	b.update("calibrate", 0, 0)
 	var all sync.WaitGroup
@@ -49,24 +49,30 @@ func TestLines(t *testing.T) {
 	if _, ok := newShower(&out, true).(hidden); !ok {
 		t.Error("people who want quiet are shown something")
 	}
-	l, ok := newShower(&out, false).(*lines)
-	if !ok {
+	if l, ok := newShower(&out, false).(*lines); !ok {
 		t.Fatal("a log does not get lines")
+	} else {
+		l.close()
 	}
-	at := l.begun
-	l.now = func() time.Time { return at }
+	begun := time.Unix(0, 0)
+	at := begun
+	l := newLines(&out, func() time.Time { return at })
+	l.close() // its clock is ours
 	for _, u := range []struct {
 		second      int
 		stage       string
 		done, total int
 	}{
-		{0, "analyse", 0, 0}, {29, "calibrate", 1, 4}, {31, "calibrate", 3, 4}, {45, "factor", 0, 0}, {60, "factor", 1, 9}, {61, "fac\ntor", 0, 0}, {200, "search\n: x", 0, 0},
+		{0, "analyse", 0, 0}, {29, "calibrate", 1, 4}, {31, "calibrate: 2 to 9 min in all", 3, 4}, {45, "factor", 0, 0}, {60, "factor", 1, 9}, {61, "fac\ntor", 0, 0},
+		{180, "search", 1, 9}, {200, "search", 4, 12}, {220, "search", 5, 12}, {300, "search\n: x", 0, 0},
 	} {
-		at = l.begun.Add(time.Duration(u.second) * time.Second)
+		at = begun.Add(time.Duration(u.second) * time.Second)
 		l.update(u.stage, u.done, u.total)
 	}
-	l.close()
-	if want := "calibrate 75 %, after 31s\n\"fac\\ntor\", after 1m1s\n\"search\\n: x\", after 3m20s\n"; out.String() != want {
+	at = begun.Add(331 * time.Second)
+	l.say()
+	if want := "calibrate 75 %, after 31s; 2 to 9 min in all\n\"fac\\ntor\", after 1m1s\nsearch 11 %, after 3m0s\nsearch 5 of 12 so far, after 3m40s\n" +
+		"\"search\\n\", after 5m0s; x\n\"search\\n\", after 5m31s; x\n"; out.String() != want {
 		t.Errorf("it says %q, want %q", out.String(), want)
 	}
 }
@@ -78,9 +84,11 @@ func TestFilesAreNoTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if _, ok := newShower(file, false).(*lines); !ok {
-		t.Error("a file is taken for a terminal")
+	l, ok := newShower(file, false).(*lines)
+	if !ok {
+		t.Fatal("a file is taken for a terminal")
 	}
+	l.close()
 }
 
 // TestMarks: a program that asks for it gets a line for every stage, at once, and for its steps ten times a second.
