@@ -10,7 +10,7 @@ import (
 // What is known of a run while it calibrates is only how long that takes. The rest of a run took this many times as long, on the models
 // of the bench: more where there are few samples, since factors are found for as many whatever there are.
 const (
-	leastAfter, mostAfter       = 1, 8   // to find factors and ranks
+	leastAfter, mostAfter       = 1, 15  // to find factors and ranks
 	leastForModel, mostForModel = 1.5, 5 // to solve one model's sites anew, and to judge it
 	leastModels                 = 2      // of those that a search for goals may take
 )

@@ -25,10 +25,10 @@ func TestOutlook(t *testing.T) {
 	says("")
 	pass(25 * time.Second)
 	l.calibrates(l.begun, 1, 8, 2)
-	says("40 min to 5.2 h in all") // 480 s of calibration, times 5 and times 39
+	says("40 min to 6.1 h in all") // 480 s of calibration, times 5 and times 46
 	l.builds()
 	pass(10 * time.Minute)
-	says("40 min to 5.2 h in all")
+	says("40 min to 6.1 h in all")
 	l.builds()
 	says("at most about 50 min more")
 	pass(3 * time.Minute)
@@ -41,7 +41,7 @@ func TestOutlook(t *testing.T) {
 	l.expects(Options{Descent: new(Descent)})
 	pass(20 * time.Second)
 	l.calibrates(l.begun, 4, 4, 1)
-	says("70 s to 5 min in all, before it is tuned")
+	says("70 s to 7 min in all, before it is tuned")
 	pass(time.Hour)
 	says("")
 	(*outlook)(nil).expects(Options{})
