@@ -114,6 +114,7 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 	if err != nil {
 		return nil, err
 	}
+	a.compact.Hold(sites)
 	if o.widths() {
 		if sites, skips, err = a.findAxes(sites, skips); err != nil {
 			return nil, err
