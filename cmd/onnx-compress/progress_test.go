@@ -63,8 +63,16 @@ func TestLines(t *testing.T) {
 		stage       string
 		done, total int
 	}{
-		{0, "analyse", 0, 0}, {29, "calibrate", 1, 4}, {31, "calibrate: 2 to 9 min in all", 3, 4}, {45, "factor", 0, 0}, {60, "factor", 1, 9}, {61, "fac\ntor", 0, 0},
-		{180, "search", 1, 9}, {200, "search", 4, 12}, {220, "search", 5, 12}, {300, "search\n: x", 0, 0},
+		{0, "analyse", 0, 0},
+		{29, "calibrate", 1, 4},
+		{31, "calibrate: 2 to 9 min in all", 3, 4},
+		{45, "factor", 0, 0},
+		{60, "factor", 1, 9},
+		{61, "fac\ntor", 0, 0},
+		{180, "search", 1, 9},
+		{200, "search", 4, 12},
+		{220, "search", 5, 12},
+		{300, "search\n: x", 0, 0},
 	} {
 		at = begun.Add(time.Duration(u.second) * time.Second)
 		l.update(u.stage, u.done, u.total)
