@@ -91,7 +91,7 @@ func (b *bench) row(m trained, samples []string) error {
 // The exit codes of a result that is not delivered.
 const exitUnmet, exitDamage = 3, 6
 
-// outcome runs the tool once: its result, or where there is none the code that says something about it, with the first of its words.
+// outcome runs the tool once: its result, or where there is none the code that says something about it, with its words up to what to try.
 // Other codes are errors.
 func (b *bench) outcome(args ...string) (u usage, r *compress.Result, refused string, err error) {
 	u, out, stderr, err := b.call(append(slices.Clone(args), "--force", "-q", "--json")...)
@@ -102,7 +102,8 @@ func (b *bench) outcome(args ...string) (u usage, r *compress.Result, refused st
 	case 0:
 	case exitUnmet, exitDamage:
 		words, _, _ := strings.Cut(stderr, "\n")
-		return u, nil, fmt.Sprintf("exit %d: %s", u.code, words[strings.Index(words, ": ")+2:]), nil
+		words, _, _ = strings.Cut(words[strings.Index(words, ": ")+2:], "; ") // what to try stands behind it
+		return u, nil, fmt.Sprintf("exit %d: %s", u.code, words), nil
 	default:
 		return u, nil, "", fmt.Errorf("%s: exit code %d: %s", b.command(args...), u.code, stderr)
 	}

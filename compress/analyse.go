@@ -115,6 +115,7 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 	if err != nil {
 		return nil, err
 	}
+	a.compact.Hold(sites)
 	if sites, skips, err = a.findAxes(o, sites, skips); err != nil {
 		return nil, err
 	}

@@ -97,6 +97,7 @@ func (a *Analysis) beside(m *onnxio.Model, list []rewrite.Narrowing) (*Analysis,
 	if a.bodies.open != nil {
 		rewrite.Pair(m, next.Sites, func(index int) bool { return a.bodies.idle(m, index) })
 	}
+	a.compact.Hold(next.Sites)
 	rewrite.Settle(m, next.Sites)
 	return &next, nil
 }

@@ -178,6 +178,7 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 		budget = b.high // which is not the original, so that it may be too small already
 	}
 	for n, about := 1, b.steps(); ; n++ {
+		w.env.outlook.builds()
 		in := w.inPass(fmt.Sprintf(" (attempt %d of about %d)", n, max(n, about)))
 		step, s, c, err := in.try(ctx, last, budget, n == 1)
 		if err != nil {

@@ -30,7 +30,7 @@ type EnvironmentOptions struct {
 	// analyse, calibrate, factor, search, correct (and search again), refit, rewrite, tune, write, verify and time, as far as a
 	// run has them; behind the name of tune stands, after a colon, how it does; calibrate and factor are followed by
 	// their turn (" 2/3") where the memory limit makes several. With Goals, search to judge come in turns, one for each
-	// model that is tried; judge runs it. The points of Explore are turns too.
+	// model that is tried; judge runs it. The points of Explore are turns too. Where a run takes long, what is known of the time stands behind the colon.
 	Progress samples.Progress
 }
 
@@ -49,6 +49,7 @@ type Environment struct {
 	bounded  bool     // whether there is a memory limit
 	pass     string   // behind the names of stages
 	journal  *[]Stage // of a run: what was done, and how long it took; nil outside of one
+	outlook  *outlook // of a run: how long it takes; nil outside of one
 }
 
 // garbage is by how much of what lives, in percent, the heap may grow between collections where memory is bounded. Nearly all of it is
@@ -139,7 +140,7 @@ func (e *Environment) need(what string) (*ort.Library, error) {
 // afresh is the environment of a run of its own.
 func (e *Environment) afresh() *Environment {
 	run := *e
-	run.pass, run.journal = "", new([]Stage)
+	run.pass, run.journal, run.outlook = "", new([]Stage), newOutlook()
 	return &run
 }
 
@@ -155,11 +156,20 @@ type stage struct {
 	name  string
 	env   *Environment
 	found int // how many losses it has found, which later rounds of it count on from
+	begun time.Time
+	// sweeps is, of a calibration, how often all samples are run; else 0.
+	sweeps int
 }
 
 // told says how far the stage is, and how it goes where that is not "".
 func (s *stage) told(how string, done, total int) {
 	name := s.name
+	if s.sweeps > 0 {
+		s.env.outlook.calibrates(s.begun, done, total, s.sweeps)
+	}
+	if how == "" {
+		how = s.env.outlook.remark()
+	}
 	if how != "" {
 		name += ": " + how
 	}
@@ -168,12 +178,12 @@ func (s *stage) told(how string, done, total int) {
 
 // stage announces work under a name and times it. It does not begin after the context's end.
 func (e *Environment) stage(ctx context.Context, name string, work func(*stage) error) error {
-	s := &stage{name: name + e.pass, env: e}
+	start := time.Now()
+	s := &stage{name: name + e.pass, env: e, begun: start}
 	s.told("", 0, 0)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	start := time.Now()
 	err := work(s)
 	if e.bounded {
 		debug.FreeOSMemory() // which the next stage's sessions take beside the heap

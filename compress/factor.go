@@ -112,6 +112,7 @@ func (f *factoring) calibrated(ctx context.Context) (err error) {
 		turn := f.a.turn(g)
 		var stats []calib.Stats
 		err := f.env.stage(ctx, "calibrate"+turn, func(st *stage) (err error) {
+			st.sweeps = len(f.a.sweeps)
 			stats, err = cache.collect(ctx, from, st, g)
 			return err
 		})

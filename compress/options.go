@@ -133,6 +133,9 @@ func (o Options) WithDefaults() Options {
 // probes is how many there are.
 func (o Options) probes() int { return max(o.Probes, 0) }
 
+// fewestJudges is how many samples judge whether a goal is met, where there are as many: the mean of fewer is as much chance.
+const fewestJudges = 100
+
 // calibSamples is how many of n samples calibration draws.
 func (o Options) calibSamples(n int) int {
 	if o.CalibSamples > 0 {
@@ -140,7 +143,7 @@ func (o Options) calibSamples(n int) int {
 	}
 	held, half := (n+9)/10, (n+1)/2
 	for _, g := range o.Goals { // so that one set judges the search and another the result
-		held = max(held, min(2*needed(g), half))
+		held = max(held, min(2*max(needed(g), fewestJudges), half))
 	}
 	if o.fitting { // whose goals need samples as much as calibration does
 		held = half

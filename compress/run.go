@@ -197,6 +197,7 @@ func (o Options) begin(ctx context.Context, env *Environment, m *onnxio.Model, t
 	if w.o = o; len(to.also) > 0 {
 		w.o = o.unnarrowed()
 	}
+	env.outlook.expects(w.o)
 	if err := w.o.measureCosts(ctx, env, m); err != nil {
 		return w, nil, err
 	}

@@ -2,7 +2,9 @@ package rewrite
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/compound"
@@ -18,6 +20,7 @@ type Expansion struct {
 
 	original *onnxio.Model
 	list     []expanded // outer ones before what is in them
+	held     map[string]bool
 }
 
 // expanded is a node, and what stands in its place.
@@ -39,7 +42,7 @@ const maxNesting = 4
 //
 // The model shares the files of m and is closed with it.
 func Expand(m *onnxio.Model, inputs, seen map[string][]int) (*Expansion, error) {
-	x := &Expansion{Model: m, original: m}
+	x := &Expansion{Model: m, original: m, held: map[string]bool{}}
 	table, names := compound.NewTable(), (*graph.NameSet)(nil)
 	for range maxNesting {
 		e := newExpander(x.Model, nil, table, names)
@@ -49,6 +52,7 @@ func Expand(m *onnxio.Model, inputs, seen map[string][]int) (*Expansion, error) 
 			}
 			e = newExpander(x.Model, shapes.InferSeen(x.Model, inputs, seen), table, names)
 		}
+		e.held = x.held
 		next := e.expand()
 		if len(e.list) == 0 {
 			break
@@ -75,6 +79,8 @@ type expander struct {
 	types map[string]tensor.Type
 	list  []expanded
 	parts map[string]onnxio.Tensor // constants made so far, by how they come of the model's
+	// held has constants that were made of others which stay in the model though all that reads what was made of them goes.
+	held map[string]bool
 	// budget is how many bytes more these may have.
 	budget int
 }
@@ -173,13 +179,56 @@ func (e *expander) prune(p *graph.Parts) {
 			read[v] = true
 		}
 	}
+	stays := func(v string) bool {
+		return e.held[v] || read[v] || e.graph.IsOutput(v) || e.graph.IsInput(v) || !e.alone(v)
+	}
 	freed := map[string]bool{}
 	for _, x := range e.list {
 		for _, v := range x.reads() {
-			freed[v] = !read[v] && !e.graph.IsOutput(v) && !e.graph.IsInput(v) && e.alone(v)
+			freed[v] = !stays(v)
 		}
 	}
+	e.note(stays)
 	p.Initializers = slices.DeleteFunc(p.Initializers, func(t onnxio.Tensor) bool { return freed[t.Name()] })
+}
+
+// note notes which of the constants that were made are held: those made of a constant that stays, or of which more was made, all in all, than
+// it has numbers, so that it is not each of them that takes its place.
+func (e *expander) note(stays func(value string) bool) {
+	how := map[string]string{}
+	for from, t := range e.parts {
+		how[t.Name()] = from
+	}
+	made, numbers := map[string][]string{}, map[string]int{} // by the constant that they are made of
+	for _, x := range e.list {
+		for _, v := range x.reads() {
+			c, ok := e.graph.Constant(v)
+			if !ok {
+				continue
+			}
+			for _, t := range x.constants {
+				of := x.cone != nil || strings.Contains(how[t.Name()], fmt.Sprintf("%q", e.graph.Origin(v)))
+				if !of || t.Type() != c.Tensor.Type() || slices.Contains(made[v], t.Name()) { // sizes and indices are of another type
+					continue
+				}
+				made[v], numbers[v] = append(made[v], t.Name()), numbers[v]+min(t.Len(), c.Tensor.Len())
+			}
+			if stays(v) || numbers[v] > c.Tensor.Len() {
+				for _, name := range made[v] {
+					e.held[name] = true
+				}
+			}
+		}
+	}
+}
+
+// Hold sets WeightStays of sites whose weights were made of constants that stay in the model without them: replacing such a site drops nothing.
+func (x *Expansion) Hold(sites []Site) {
+	for i := range sites {
+		s := &sites[i]
+		s.held = x.held[s.Weight]
+		s.WeightStays = s.WeightStays || s.held
+	}
 }
 
 // reads are the values that an expanded node has read.

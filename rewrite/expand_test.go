@@ -519,3 +519,49 @@ func TestComputedRecurrentWeights(t *testing.T) {
 		}
 	}
 }
+
+// TestHeldWeights: a weight that is computed from a constant which stays, since another graph reads it or another weight is computed from it
+// too, is gone with its site no more than the constant is.
+func TestHeldWeights(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		nested, twice bool
+	}{{name: "alone"}, {name: "nested", nested: true}, {name: "twice", twice: true}} {
+		b := testmodels.NewBuilder(3, 17, 8)
+		x := b.Input("x", tensor.Float32, "N", 24)
+		flat, sizes := b.Random("flat", -1, 1, 24*24), b.Ints("sizes", 24, 24)
+		product := func(b *testmodels.Builder) string {
+			return b.Node("MatMul", []string{x, b.Node("Reshape", []string{flat, sizes})})
+		}
+		y := product(b)
+		if c.twice {
+			y = b.Node("Add", []string{y, product(b)})
+		}
+		branch := func(name string, again bool) graph.Attr {
+			return graph.Body(name, b.Body(name, func(body *testmodels.Builder) {
+				out := body.Node("Relu", []string{y})
+				if again {
+					out = body.Node("Add", []string{out, product(body)})
+				}
+				body.Output(out, tensor.Float32, "N", 24)
+			}))
+		}
+		b.Output(b.Node("If", []string{b.Input("choice", tensor.Bool)}, branch("then_branch", false), branch("else_branch", c.nested)), tensor.Float32, "N", 24)
+		m := testkit.Built(t, b)
+		e, err := rewrite.Expand(m, map[string][]int{"x": {1, 24}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sites, _, err := rewrite.Sites(e.Model, shapes.Infer(e.Model, map[string][]int{"x": {1, 24}}))
+		if err != nil || len(sites) == 0 {
+			t.Fatalf("%s: %d sites, %v", c.name, len(sites), err)
+		}
+		e.Hold(sites)
+		rewrite.Settle(e.Model, sites)
+		for _, s := range sites {
+			if want := c.nested || c.twice; s.WeightStays != want {
+				t.Errorf("%s: the weight of %s stays: %v, want %v", c.name, s.Name, s.WeightStays, want)
+			}
+		}
+	}
+}

@@ -59,6 +59,7 @@ type Site struct {
 
 	model  *onnxio.Model
 	weight weight
+	held   bool // whether the weight was made of a constant that stays in the model
 }
 
 // OutputMetric weighs the site's output errors by what the BatchNormalization behind it multiplies them with: diagonal,

@@ -365,7 +365,7 @@ func Settle(m *onnxio.Model, sites []Site) {
 			l.release(s.Node.Input(s.weight.slot))
 		}
 		for _, s := range list {
-			s.WeightStays = !l.dropped(root)
+			s.WeightStays = s.held || !l.dropped(root)
 		}
 	}
 }

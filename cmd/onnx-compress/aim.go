@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -17,25 +18,24 @@ func (c *compressCommand) aimless() bool { return len(c.targets) == 0 && c.plan.
 
 // ways says how to come by samples, or to do without. A model that can be read tells what they are.
 func (c *compressCommand) ways(path string) error {
-	input, model := "INPUT", quote.Shell(path)
-	takes, way := "", photoDoor("photos/", " --resize 256 --crop 224 --normalize imagenet")
+	model, takes := quote.Shell(path), ""
+	list := []door{photoDoor("photos/", " --resize 256 --crop 224 --normalize imagenet")}
 	if m, err := onnxio.Read(path); err == nil {
 		defer m.Close()
 		if about, err := subjectOf(m); err == nil && len(about.inputs) > 0 {
-			input, way = about.inputs[0].Name, about.door()
+			list = about.doors()
 			takes = " It takes " + strings.Join(each(about.inputs, samples.InputSpec.String), ", ") + "."
 		}
 	}
+	list = append(list, door{from: "From a folder of test_data_set_* with input_0.pb, ..., as ONNX's own models have them", flags: "--calib sets/"})
+	text := ""
+	for _, d := range list {
+		text += fmt.Sprintf("%s\n  onnx-compress %s %s\n", d, model, d.flags)
+	}
 	return usagef(`no --target and no samples, so that nothing says how small %s may become.%s
-Give it a few hundred samples like those that it will see, without labels; it becomes as small as next to no answer changes on others.
-%s
-  onnx-compress %s %s
-From Python, prepared as you run the model, saved with numpy.savez("samples.npz", **{%q: batch}):
-  onnx-compress %s --calib samples.npz
-From a folder of test_data_set_* with input_0.pb, ..., as ONNX's own models have them:
-  onnx-compress %s --calib sets/
-Without samples say how small, and nothing real will judge it:
-  onnx-compress %s --target macs=0.9`, quote.Name(path), takes, way, model, way.flags, input, model, model, model)
+Give it a few hundred samples like those that it will see, without labels: then it becomes as small as it can be without changing more than next to none of its answers on others.
+%sWithout samples say how small, and nothing real will judge it:
+  onnx-compress %s --target macs=0.9`, quote.Name(path), takes, text, model)
 }
 
 // asked is how the command line asks for a run, for the commands that a verdict names.

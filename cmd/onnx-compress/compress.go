@@ -140,7 +140,7 @@ func (c *compressCommand) calibration(f *flagSet) {
 func (c *compressCommand) drawn(f *flagSet) {
 	f.StringVar(&c.calib, "calib", "", "`PATH` a folder of JPEG, PNG or WebP images; a .npy file, or .npz with one array per input, for language models input_ids alone; a folder of test_data_set_*; "+
 		"or binary records, a label byte and the pixels, as CIFAR-10 has them")
-	f.IntVar(&c.opts.CalibSamples, "calib-samples", 0, "`N` how many samples calibration draws (1024, but at most nine tenths, and with a bound on the damage half: the others verify the result)")
+	f.IntVar(&c.opts.CalibSamples, "calib-samples", 0, "`N` how many samples calibration draws (1024, but at most nine tenths, with a bound on the damage down to half, and without a target half: the others judge and verify the result)")
 	f.IntVar(&c.opts.VerifySamples, "verify-samples", 0, "`N` how many of the others verify the result (1024)")
 	f.IntVar(&c.opts.Probes, "probes", 1, "`N` random directions in the outputs of every sample to estimate from how much each node matters (1); "+
 		"0 weighs the nodes by their own outputs instead")

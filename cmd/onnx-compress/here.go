@@ -29,27 +29,73 @@ func photoDoor(folder, prepared string) door {
 	return door{from: "From a folder of JPEG, PNG or WebP images, prepared as the model wants them", flags: "--calib " + folder + prepared}
 }
 
-// door is the way to samples that fits what a model takes: texts where there are ids of tokens, recordings where an input is called a
-// wave, else photos. It names the files that lie in the current folder, where these leave no doubt.
-func (s *subject) door() door {
+// doors are the ways to samples that fit what a model takes: what lies in the current folder and can be read as such; then from texts where there
+// are ids of tokens, from recordings where an input is a wave, from photos where it is an image. Files are named that lie in the current folder,
+// where these leave no doubt.
+func (s *subject) doors() []door {
+	var out []door
+	if here := s.samplesHere(); here != none && !isFolder(here) {
+		out = append(out, door{from: "From " + quote.Name(here) + ", which lies here", flags: "--calib " + quote.Shell(here)})
+	}
+	if d, ok := s.door(); ok {
+		out = append(out, d)
+	}
+	var arrays []string
+	for _, in := range s.inputs {
+		arrays = append(arrays, fmt.Sprintf("%q: array", in.Name))
+		if s.takesTokens(in) { // which the others are made of
+			arrays = arrays[len(arrays)-1:]
+			break
+		}
+	}
+	return append(out, door{
+		from:  fmt.Sprintf("From Python, prepared as you run the model, with an array of many samples for each input: numpy.savez(\"samples.npz\", **{%s})", strings.Join(arrays, ", ")),
+		flags: "--calib samples.npz",
+	})
+}
+
+// takesTokens tells whether an input is the ids of tokens.
+func (s *subject) takesTokens(in samples.InputSpec) bool {
+	name := strings.ToLower(in.Name)
+	return len(in.Shape) == 2 && !in.Type.IsFloat() && (strings.HasSuffix(name, "ids") || name == "tokens")
+}
+
+// takesWave tells whether an input is a wave: by its name, or because a number beside it is a rate.
+func (s *subject) takesWave(in samples.InputSpec) bool {
+	named := func(words ...string) func(samples.InputSpec) bool {
+		return func(in samples.InputSpec) bool {
+			return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(strings.ToLower(in.Name), word) })
+		}
+	}
+	rate := func(in samples.InputSpec) bool {
+		return !in.Type.IsFloat() && len(in.Shape) < 2 && (in.Name == "sr" || named("sample_rate", "sampling_rate")(in))
+	}
+	sound := len(in.Shape) < 4 && named("wave", "audio", "speech", "sound", "input_values", "pcm")(in)
+	return in.Type.IsFloat() && (sound || len(in.Shape) == 2 && slices.ContainsFunc(s.inputs, rate))
+}
+
+// door is the way that what a model takes suggests, false where it is neither texts nor sound nor images.
+func (s *subject) door() (door, bool) {
 	model := quote.Shell(s.path)
 	for _, in := range s.inputs {
-		name := strings.ToLower(in.Name)
 		switch {
-		case len(in.Shape) == 2 && !in.Type.IsFloat() && (strings.HasSuffix(name, "ids") || name == "tokens"):
+		case s.takesTokens(in):
 			return door{
 				"From a file with a text a line, by the Python package of the wheel",
 				fmt.Sprintf("python -m onnx_compress.texts %s --tokenizer tokenizer.json --model %s -o calib.npz", onlyHere("texts.txt", isText), model), "--calib calib.npz",
-			}
-		case len(in.Shape) < 4 && slices.ContainsFunc([]string{"wave", "audio", "speech", "sound", "input_values"}, func(s string) bool { return strings.Contains(name, s) }):
+			}, true
+		case s.takesWave(in):
 			return door{
 				"From a folder of WAV files, by the Python package of the wheel",
 				fmt.Sprintf("python -m onnx_compress.waves %s --model %s --rate 16000 -o calib.npz", onlyHere("recordings/", hasFiles(".wav", ".wave")), model), "--calib calib.npz",
-			}
+			}, true
 		}
 	}
+	if !s.takesImages() {
+		return door{}, false
+	}
 	folder := onlyHere("photos/", isPhotos)
-	return photoDoor(folder, asFlags(s.preparation(folder)))
+	return photoDoor(folder, asFlags(s.preparation(folder))), true
 }
 
 // onlyHere is the one entry of the current folder that is such, as a word for a shell, with a slash behind a folder; otherwise it is the name that

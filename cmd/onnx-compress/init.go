@@ -224,7 +224,7 @@ func (c *initCommand) next(f *pflag.FlagSet, about *subject, a answers) string {
 	if a["calib"] != nil {
 		return fmt.Sprintf("%s is written. Next:\n  %s\n", quote.Name(c.output), run)
 	}
-	way, again := about.door(), "onnx-compress init "+quote.Shell(about.path)
+	way, again := about.doors()[0], "onnx-compress init "+quote.Shell(about.path)
 	if way.made == "" {
 		again += " " + way.flags
 	}

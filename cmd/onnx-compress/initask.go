@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -64,6 +65,16 @@ func (s *subject) samplesHere() string {
 				return name + end
 			}
 		}
+	}
+	arrays := func(e os.DirEntry) bool {
+		if end := filepath.Ext(e.Name()); e.IsDir() || end != ".npz" && end != ".npy" {
+			return false
+		}
+		_, err := samples.Open(e.Name(), samples.SourceOptions{}, s.inputs)
+		return err == nil
+	}
+	if here := onlyHere(none, arrays); here != none {
+		return here
 	}
 	if here := onlyHere(none, isPhotos); s.takesImages() && here != none {
 		return strings.TrimSuffix(here, "/")

@@ -65,6 +65,7 @@ func again(code int) bool {
 type headway struct {
 	stage, remark string
 	done, total   int
+	grows         bool          // whether the steps of the stage turn out to be more on the way
 	after         time.Duration // since the work began
 	left          time.Duration // until the stage ends as fast as it went so far, negative where that is not known
 	memory        int64         // what this process has resident, in bytes; 0 where that is not known
@@ -73,7 +74,10 @@ type headway struct {
 // text is the headway as a line for people.
 func (h headway) text() string {
 	out := h.stage
-	if h.total > 0 {
+	switch {
+	case h.total > 0 && h.grows:
+		out += fmt.Sprintf(" %d of %d so far", h.done, h.total)
+	case h.total > 0:
 		out += fmt.Sprintf(" %d of %d (%d %%)", h.done, h.total, 100*int64(h.done)/int64(h.total))
 	}
 	if h.remark != "" {

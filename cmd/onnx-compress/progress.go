@@ -37,10 +37,10 @@ func newShower(w io.Writer, format logFormat, quiet bool) shower {
 		return &marks{w: w, now: time.Now}
 	}
 	if f, ok := w.(*os.File); ok && format == "" && term.IsTerminal(int(f.Fd())) {
-		return &bars{w: w}
+		return newBars(w)
 	}
 	l := newLines(w, format, time.Now)
-	l.beats()
+	l.end = every(between, l.beat)
 	return l
 }
 
@@ -60,46 +60,29 @@ type lines struct {
 	json   bool
 	now    func() time.Time
 	memory func() int64
-	done   chan struct{}
+	end    func()
 
 	mu     sync.Mutex
 	begun  time.Time
 	at     headway
 	origin time.Time // when the stage began
 	from   int       // what was done of it by then
-	ended  bool
 }
 
 func newLines(w io.Writer, format logFormat, now func() time.Time) *lines {
-	return &lines{w: w, json: format == logJSON, now: now, memory: rss.Resident, done: make(chan struct{}), begun: now()}
-}
-
-// beats has a line written every half minute until close, whether there is news or not.
-func (l *lines) beats() {
-	go func() {
-		tick := time.NewTicker(between)
-		defer tick.Stop()
-		for {
-			select {
-			case <-l.done:
-				return
-			case <-tick.C:
-				l.beat()
-			}
-		}
-	}()
+	return &lines{w: w, json: format == logJSON, now: now, memory: rss.Resident, end: func() {}, begun: now()}
 }
 
 func (l *lines) update(stage string, done, total int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	name, remark, _ := strings.Cut(stage, ": ")
-	begins := name != l.at.stage || total != l.at.total
 	news := name != l.at.stage
-	l.at.stage, l.at.remark, l.at.done, l.at.total = name, remark, done, total
-	if begins {
+	l.at.grows = !news && (l.at.grows || total > l.at.total && l.at.total > 0)
+	if news || total != l.at.total {
 		l.origin, l.from = l.now(), done
 	}
+	l.at.stage, l.at.remark, l.at.done, l.at.total = name, remark, done, total
 	if news && l.json {
 		l.say()
 	}
@@ -109,7 +92,7 @@ func (l *lines) update(stage string, done, total int) {
 func (l *lines) beat() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.at.stage != "" && !l.ended {
+	if l.at.stage != "" {
 		l.say()
 	}
 }
@@ -117,7 +100,7 @@ func (l *lines) beat() {
 func (l *lines) say() {
 	at, now := l.at, l.now()
 	at.after, at.left, at.memory = now.Sub(l.begun), -1, l.memory()
-	if n := at.done - l.from; n > 0 && at.total > 0 {
+	if n := at.done - l.from; n > 0 && at.total > 0 && !at.grows {
 		at.left = time.Duration(float64(now.Sub(l.origin)) / float64(n) * float64(at.total-at.done))
 	}
 	if l.json {
@@ -128,14 +111,40 @@ func (l *lines) say() {
 	_, _ = io.WriteString(l.w, at.text())
 }
 
-// close ends the lines; a second time it does nothing.
+// close ends the lines.
 func (l *lines) close() {
+	l.end()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.ended {
-		l.ended = true
-		close(l.done)
-	}
+	l.at = headway{}
+}
+
+// nameOf is the name of a stage without the remark behind it.
+func nameOf(stage string) string {
+	name, _, _ := strings.Cut(stage, ":")
+	return name
+}
+
+// every does something again and again, until the function that it returns is called.
+func every(d time.Duration, do func()) (end func()) {
+	done := make(chan struct{})
+	var over sync.WaitGroup
+	over.Go(func() {
+		t := time.NewTicker(d)
+		defer t.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-t.C:
+				do()
+			}
+		}
+	})
+	return sync.OnceFunc(func() {
+		close(done)
+		over.Wait()
+	})
 }
 
 // apart is the time from one mark of a stage to the next.
@@ -170,13 +179,29 @@ type bars struct {
 	stage string
 	total int
 	bar   *progressbar.ProgressBar
+	end   func()
+}
+
+func newBars(w io.Writer) *bars {
+	b := &bars{w: w}
+	b.end = every(time.Second, b.draw)
+	return b
+}
+
+// draw draws the bar anew, so that its clock goes on.
+func (b *bars) draw() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.bar != nil {
+		_ = b.bar.RenderBlank()
+	}
 }
 
 func (b *bars) update(stage string, done, total int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	stage = quote.Name(stage)
-	name, _, _ := strings.Cut(stage, ":")
+	name := nameOf(stage)
 	if b.bar == nil || b.stage != name || b.total != total {
 		b.finish()
 		b.stage, b.total = name, total
@@ -198,6 +223,7 @@ func (b *bars) update(stage string, done, total int) {
 
 // close takes the bar off the screen.
 func (b *bars) close() {
+	b.end()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.finish()

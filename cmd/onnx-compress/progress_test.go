@@ -15,7 +15,7 @@ import (
 // goroutines, and leave the line empty.
 func TestBars(t *testing.T) {
 	var out bytes.Buffer
-	b := &bars{w: &out}
+	b := newBars(&out)
 	b.update("analyse", 0, 0)
 	b.update("calibrate", 0, 0)
 	var all sync.WaitGroup
@@ -79,6 +79,9 @@ func TestLines(t *testing.T) {
 			{71, "tune: loss 0.5", 1, 9},
 			{90, "", 0, 0},
 			{120, "", 0, 0},
+			{121, "search", 1, 9},
+			{130, "search", 4, 12},
+			{150, "", 0, 0},
 		} {
 			at = begun.Add(time.Duration(u.second) * time.Second)
 			if u.stage == "" {
@@ -90,7 +93,8 @@ func TestLines(t *testing.T) {
 		l.close()
 		l.beat()
 		want := "calibrate 3 of 5 (60 %), after 30s, 20s left, 700 MiB\n\"fac\\ntor\", after 1m0s, 700 MiB\n" +
-			"tune 1 of 9 (11 %): loss 0.5, after 1m30s, 3m52s left, 700 MiB\ntune 1 of 9 (11 %): loss 0.5, after 2m0s, 7m52s left, 700 MiB\n"
+			"tune 1 of 9 (11 %): loss 0.5, after 1m30s, 3m52s left, 700 MiB\ntune 1 of 9 (11 %): loss 0.5, after 2m0s, 7m52s left, 700 MiB\n" +
+			"search 4 of 12 so far, after 2m30s, 700 MiB\n"
 		if format == logJSON {
 			want = `"stage":"analyse","seconds":0,"memory":734003200
 "stage":"calibrate","done":1,"of":5,"seconds":10,"memory":734003200
@@ -100,6 +104,8 @@ func TestLines(t *testing.T) {
 "stage":"tune","done":0,"of":9,"seconds":61,"memory":734003200
 "stage":"tune","done":1,"of":9,"remark":"loss 0.5","seconds":90,"left":232,"memory":734003200
 "stage":"tune","done":1,"of":9,"remark":"loss 0.5","seconds":120,"left":472,"memory":734003200
+"stage":"search","done":1,"of":9,"seconds":121,"memory":734003200
+"stage":"search","done":4,"of":12,"seconds":150,"memory":734003200
 `
 		}
 		got := regexp.MustCompile(`(?m)^\{"time":"[^"]*","level":"INFO","msg":"progress",(.*)\}$`).ReplaceAllString(out.String(), "$1")
@@ -115,7 +121,7 @@ func TestHeartbeat(t *testing.T) {
 		var out bytes.Buffer
 		l := newLines(&out, logText, time.Now)
 		l.memory = func() int64 { return 0 }
-		l.beats()
+		l.end = every(between, l.beat)
 		l.update("factor", 0, 0)
 		time.Sleep(3*between + time.Second)
 		l.close()
@@ -133,7 +139,9 @@ func TestFilesAreNoTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if _, ok := newShower(file, "", false).(*lines); !ok {
+	l := newShower(file, "", false)
+	defer l.close()
+	if _, ok := l.(*lines); !ok {
 		t.Error("a file is taken for a terminal")
 	}
 }

@@ -62,8 +62,17 @@ func cost(r *compress.Result) string {
 		v = &random
 	}
 	said := v.Judge().Text
-	if t := r.Trials; t != nil && t.Shared {
-		said += " These samples chose the size too, so that on others it may keep less."
+	t := r.Trials
+	if t == nil {
+		return said
+	}
+	if t.Shared {
+		return said + " These samples chose the size too, so that on others it may keep less."
+	}
+	for _, g := range t.Goals {
+		if g.Proved != nil && !g.Allows(*g.Proved) {
+			said += fmt.Sprintf(" The target %s held on the %d samples that chose the size, and not quite on these.", g.Bound, t.Judged)
+		}
 	}
 	return said
 }

@@ -174,3 +174,16 @@ func TestNext(t *testing.T) {
 		t.Error(why)
 	}
 }
+
+// TestTargetMissedOnOthers: a target that held on the samples that chose the size, and not on those that verify it, is said to.
+func TestTargetMissedOnOthers(t *testing.T) {
+	r := &compress.Result{Calibration: &compress.Calibration{Samples: 300}, Verification: embeddings(50)}
+	missed := "The target cosine=0.99 held on the 50 samples that chose the size, and not quite on these."
+	for _, proved := range []*float64{nil, ref(0.9921), ref(0.9876)} {
+		r.Trials = &compress.Trials{Judged: 50, Goals: []compress.GoalReached{{Bound: verify.Bound{Measure: verify.Cosine, Value: 0.99}, Proved: proved}}}
+		want := proved != nil && *proved < 0.99
+		if got := VerdictOf(r).Cost; strings.HasSuffix(got, missed) != want {
+			t.Errorf("with %v it says %q", proved, got)
+		}
+	}
+}

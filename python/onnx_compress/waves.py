@@ -35,13 +35,23 @@ def load(waves: Waves, inputs: Sequence[Input], rate: int = RATE, seconds: Optio
     waves are a folder, searched recursively in the order of the paths, a file, or several files. Channels are mixed to one, and what has
     another rate is resampled. All get the length that the model fixes, or that of so many seconds, or of the longest file up to ten
     seconds: longer ones are cut off at the end, shorter ones are followed by silence, which an attention mask leaves out. No more than limit files are taken.
+    A model of streams, which keeps states from one piece to the next, gets all pieces of the files, of so many seconds each, no more than limit, spread over
+    all: the states are zeros, as where a stream begins. A number that is the rate is filled in.
     """
-    wave = _wave(inputs)
+    wave, mask, number, states = _roles(inputs)
     if rate < 1 or seconds is not None and not 0 < seconds < math.inf:
         raise UsageError(f"a rate of {rate} and {seconds} seconds: want positive numbers")
     size = -1 if wave.shape is None else wave.shape[1] if wave.shape[-1] == 1 else wave.shape[-1]
+    if states and size <= 0 and seconds is None:
+        raise UsageError(f"the model takes recordings piece by piece, and keeps {states[0].name} meanwhile; say how long a piece is, for example --seconds 0.032, or seconds=0.032")
     most = size if size > 0 else max(round((SECONDS if seconds is None else seconds) * rate), 1)
-    found = [read(path, rate, most) for path in _files(waves)[:limit]]
+    if states:
+        whole = [read(path, rate) for path in _files(waves)[:limit]]
+        found = [one[at : at + most] for one in whole for at in range(0, len(one), most)]
+        if limit is not None and len(found) > limit:
+            found = [found[len(found) * i // limit] for i in range(limit)]
+    else:
+        found = [read(path, rate, most) for path in _files(waves)[:limit]]
     if size <= 0 and seconds is None:
         most = max(len(x) for x in found)
     x = np.zeros((len(found), most), np.float32)
@@ -50,25 +60,39 @@ def load(waves: Waves, inputs: Sequence[Input], rate: int = RATE, seconds: Optio
         row[: len(one)], seen[: len(one)] = one, 1
     out = {}
     for i in inputs:
-        values = x if i is wave else known
+        if i in states:
+            out[i.name] = np.zeros((len(found), *(max(n, 1) for n in i.shape or ())), np.float32)
+            continue
+        if i is number:
+            out[i.name] = np.full((len(found), *(i.shape or ())), rate, np.int64)
+            continue
+        values = known if i is mask else x
         if i.shape is not None and len(i.shape) == 3:
             values = values[:, :, None] if i.shape[2] == 1 else values[:, None, :]
         out[i.name] = values
     return out
 
 
-def _wave(inputs: Sequence[Input]) -> Input:
-    """Tells the input of the wave; there may be one of its mask beside it."""
+def _roles(inputs: Sequence[Input]) -> tuple[Input, Optional[Input], Optional[Input], list[Input]]:
+    """Tells the input of the wave, and where there are any, those of its mask, of its rate, and of the states that a model of streams keeps."""
+
+    def keeps(i: Input) -> bool:
+        name = i.name.lower()
+        return i.shape is not None and sum(n < 0 for n in i.shape) < 2 and (name in ("h", "c", "h0", "c0", "hn", "cn") or any(word in name for word in ("state", "cache", "hidden")))
+
     floats = [i for i in inputs if i.type.startswith("float")]
+    states = [i for i in floats if keeps(i)]
+    sounds = [i for i in floats if i not in states]
     masks = [i for i in inputs if i not in floats and "mask" in i.name.lower()]
-    shapes = [i.shape for i in [*floats, *masks]]
-    fits = all(s is None or len(s) == 2 or len(s) == 3 and 1 in s[1:] for s in shapes)
-    if len(floats) != 1 or len(masks) > 1 or len(floats) + len(masks) != len(inputs) or not fits:
+    rates = [i for i in inputs if i.type.startswith("int") and i.shape in ((), (1,)) and (i.name.lower() == "sr" or "sampl" in i.name.lower() and "rate" in i.name.lower())]
+    fits = all(i.shape is None or len(i.shape) == 2 or len(i.shape) == 3 and 1 in i.shape[1:] for i in [*sounds, *masks])
+    if len(sounds) != 1 or len(masks) > 1 or len(rates) > 1 or len(floats) + len(masks) + len(rates) != len(inputs) or not fits:
+        arrays = ", ".join(f'"{i.name}": array' for i in inputs)
         raise UsageError(
-            f"the model takes {', '.join(map(str, inputs))}, which is no wave [batch,samples] or [batch,1,samples]; compute what it takes as you do to run it, "
-            f'and save that: numpy.savez("calib.npz", **{{"{inputs[0].name if inputs else "input"}": array}})'
+            f"the model takes {', '.join(map(str, inputs))}, which is no wave [batch,samples] or [batch,1,samples] with its mask, rate and states; compute what it takes as you do to run it, "
+            f'and save that: numpy.savez("calib.npz", **{{{arrays}}})'
         )
-    return floats[0]
+    return sounds[0], next(iter(masks), None), next(iter(rates), None), states
 
 
 def _files(waves: Waves) -> list[pathlib.Path]:

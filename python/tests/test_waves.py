@@ -72,6 +72,18 @@ class TestWaves(InFolder):
         write("a.wav", tone(440, 44100, 3.0), 44100)
         np.testing.assert_allclose(waves.read("a.wav", 16000, 5000), waves.read("a.wav", 16000)[:5000], atol=1e-6)
 
+    def test_streams(self) -> None:
+        """Models that keep a state get all pieces of a recording, and the rate."""
+        write("a.wav", tone(440, 16000, 0.1))
+        silero = [Input("input", "float32", (-1, -1)), Input("state", "float32", (2, -1, 128)), Input("sr", "int64", ())]
+        with self.assertRaisesRegex(UsageError, "keeps state meanwhile; say how long a piece is, for example --seconds"):
+            waves.load("a.wav", silero)
+        made = waves.load("a.wav", silero, seconds=0.032)
+        self.assertEqual({k: v.shape for k, v in made.items()}, {"input": (4, 512), "state": (4, 2, 1, 128), "sr": (4,)})
+        np.testing.assert_array_equal(made["input"].ravel()[:1600], waves.read("a.wav"))
+        self.assertEqual((set(made["sr"]), made["state"].any()), ({16000}, False))
+        np.testing.assert_array_equal(waves.load("a.wav", silero, seconds=0.032, limit=2)["input"], made["input"][::2])
+
     def test_lengths(self) -> None:
         os.mkdir("sounds")
         write("sounds/b.wav", tone(440, 16000, 0.2))
