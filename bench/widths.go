@@ -54,11 +54,12 @@ func (b *bench) minilmWidths() error {
 
 // ways are the methods that the sections on chains and widths set side by side.
 func ways() []variant {
-	both := []string{compress.Width}
+	var chains []string
 	for _, m := range decomp.Methods() {
-		both = append(both, m.Name)
+		chains = append(chains, m.Name)
 	}
-	return []variant{{"chains", nil}, {"widths", []string{"--methods", compress.Width}}, {"both", []string{"--methods", strings.Join(both, ",")}}}
+	of := func(methods ...string) []string { return []string{"--methods", strings.Join(methods, ",")} }
+	return []variant{{"chains", of(chains...)}, {"widths", of(compress.Width)}, {"both", of(append(chains, compress.Width)...)}}
 }
 
 // nodes counts those of a model's graph.
@@ -87,7 +88,7 @@ func (b *bench) widthsEfficientnet() error {
 // widths shows chains, widths and both at fractions of a classifier's MACs, judged on the samples that a run keeps back or on others.
 func (b *bench) widths(original string, calib, others []string, shares ...string) error {
 	args := append([]string{original, "-o", b.file("small.onnx"), "--target", "macs=TARGET"}, calib...)
-	b.printf("Chains by the defaults, widths alone, and both in one search, at fractions of the MACs, with refit. Speed is the original's time over the compressed model's, as in the sections on speed, on one thread at batch 1 / batch 8. Nodes are those beyond the original's.\n\n```\n%s\n```\n\n| target | methods | MACs left | same class | top-1 | nodes | speed |\n|---|---|---|---|---|---|---|\n", b.command(args...))
+	b.printf("Chains alone (all decompositions), widths alone, and both in one search, at fractions of the MACs, with refit. Speed is the original's time over the compressed model's, as in the sections on speed, on one thread at batch 1 / batch 8. Nodes are those beyond the original's.\n\n```\n%s\n```\n\n| target | methods | MACs left | same class | top-1 | nodes | speed |\n|---|---|---|---|---|---|---|\n", b.command(args...))
 	stats := b.file(filepath.Base(original) + ".stats")
 	before, err := nodes(original)
 	if err != nil {
