@@ -224,7 +224,7 @@ func TestSplitOfSamples(t *testing.T) {
 		{600, verify.Bound{Measure: verify.Agreement, Value: 0.99}, 400}, // two sets of 100
 		{300, verify.Bound{Measure: verify.Agreement, Value: 0.99}, 150},
 		{3000, verify.Bound{Measure: verify.Agreement, Value: 0.99}, 1024},
-		{600, verify.Bound{Measure: verify.SNR, Value: 30}, 540},
+		{600, verify.Bound{Measure: verify.SNR, Value: 30}, 400},
 	} {
 		if got := (Options{Goals: []verify.Bound{c.goal}}).calibSamples(c.samples); got != c.want {
 			t.Errorf("%d of %d samples for %s; want %d", got, c.samples, c.goal, c.want)
