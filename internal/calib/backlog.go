@@ -3,6 +3,7 @@ package calib
 import (
 	"context"
 	"sync"
+	"unsafe"
 
 	"golang.org/x/sync/errgroup"
 
@@ -25,22 +26,35 @@ type outcome struct {
 	why    string // there are no gradients
 }
 
+// line is what values lie at multiples of, as in the runtime: products of gonum round otherwise from other addresses.
+const line = 64
+
+// inLines rounds a size up to whole lines.
+func inLines(size int) int { return (size + line - 1) / line * line }
+
+// lined makes room for so many bytes that begins with a line.
+func lined(size int) []byte {
+	room := make([]byte, size+line-1)
+	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(room))) % line)
+	return room[skip : skip : skip+size]
+}
+
 // keep copies the named values, which are valid until the run is forgotten.
 func (g *given) keep(names []string) {
 	values, size := g.probes[len(g.probes)-1].values, 0
 	for _, name := range names {
-		size += len(values[name].Data)
+		size += inLines(len(values[name].Data))
 	}
 	from := len(g.buffer)
 	if cap(g.buffer)-from < size {
-		g.buffer, from = make([]byte, 0, size), 0 // what was kept stays where it is
+		g.buffer, from = lined(size), 0 // what was kept stays where it is
 	}
 	g.buffer = g.buffer[:from+size]
 	for _, name := range names {
 		v := values[name]
 		n := copy(g.buffer[from:], v.Data)
 		v.Data = g.buffer[from : from+n : from+n]
-		values[name], from = v, from+n
+		values[name], from = v, from+inLines(n)
 	}
 }
 

@@ -25,28 +25,36 @@ type collector struct {
 	none    string // why no gradients were used where they could have been, empty in the common case
 	cut     cut
 	part    Part
-	slots   *slots   // where the sums lie, nil for the heap
-	backlog *backlog // of runs, where the sums lie in slots
+	slots   *slots   // where sums lie that wait for others, nil for the heap
+	backlog *backlog // of runs, where those that runs are added to lie in slots too
 	account account
 	done    map[*station]Stats
 }
 
-// sumsPart is the share of the memory limit, in eighths, that sums may take in the heap, those included that wait for others that they are
-// added to; and shedPart that from which on what lies in a file leaves memory.
+// sumsPart is the share of the memory limit, in eighths, that sums may take in the heap; and shedPart that from which on what lies in a file
+// leaves memory.
 const (
-	sumsPart = 5
+	sumsPart = 4
 	shedPart = 6
 )
+
+// atWork is how many times the sums may be in the heap though those that wait for others lie in a file: those of the chunk under way, and of
+// the next one or those that they are added to.
+const atWork = 2
 
 // cutInto says how many blocks there are, and which part of them is looked at.
 func (c *collector) cutInto(blocks int, part Part) error {
 	c.cut, c.part = cutInto(blocks), part
-	if c.sums()+c.waiting() > c.o.Memory/8*sumsPart {
+	most := c.o.Memory / 8 * sumsPart
+	if c.sums()+c.waiting() > most {
 		spool, err := rss.NewSpool(c.o.Memory / 8 * shedPart)
 		if err != nil {
 			return err
 		}
-		c.slots, c.backlog = newSlots(spool), newBacklog(c)
+		c.slots = newSlots(spool)
+	}
+	if c.slots != nil && atWork*c.sums() > most {
+		c.backlog = newBacklog(c)
 	}
 	first, _ := c.cut.part(part)
 	for _, st := range c.stations {
@@ -152,8 +160,11 @@ func (c *collector) batch() int {
 // of the memory.
 func (c *collector) workers(inputs []samples.InputSpec, batch int, held int64) int {
 	sums, largest := c.o.Memory/backlogPart, int64(0)
-	if c.slots == nil {
+	switch {
+	case c.slots == nil:
 		sums = c.sums() + c.waiting()
+	case c.backlog == nil:
+		sums = atWork * c.sums()
 	}
 	for _, st := range c.stations {
 		largest = max(largest, workerBytes(st.site, c.o.Samples))

@@ -102,6 +102,43 @@ func TestParts(t *testing.T) {
 	}
 }
 
+// TestWhereSumsLie: the less memory there is, the more of the sums lies in a file, and they are the same.
+func TestWhereSumsLie(t *testing.T) {
+	m := assorted(t)
+	src := random(37, "x", tensor.Float32, 3, 6, 6)
+	sites := sitetest.Sites(t, m, src[0])
+	o := Options{Batch: 1, Samples: len(src), Probes: 1}.withDefaults() // a larger batch would become smaller with the memory
+	sums := newCollector(sites, specs(t, m), o).sums()
+	want := ""
+	for _, c := range []struct {
+		tenths         int64 // of the sums that the limit is
+		waiting, added bool  // whether those that wait, and those that runs are added to, lie in a file
+	}{{1000, false, false}, {60, true, false}, {41, true, false}, {39, true, true}} {
+		o.Memory = sums * c.tenths / 10
+		col := newCollector(sites, specs(t, m), o)
+		if err := col.cutInto(len(src), Part{}); err != nil {
+			t.Fatal(err)
+		}
+		if waiting, added := col.slots != nil, col.backlog != nil; waiting != c.waiting || added != c.added {
+			t.Errorf("%d tenths of the sums: waiting ones in a file: %v, others: %v", c.tenths, waiting, added)
+		}
+		col.close()
+		got := texts(t, func(give func(Stats) error) error {
+			stats, err := Collect(t.Context(), orttest.Open(t), m, sites, src, testkit.Count(len(src)), o)
+			for _, s := range stats {
+				err = errors.Join(err, give(s))
+			}
+			return err
+		})
+		if want == "" {
+			want = got
+		}
+		if got != want {
+			t.Errorf("%d tenths of the sums: the statistics differ", c.tenths)
+		}
+	}
+}
+
 // TestPartsWithoutGradients perturbs in each part what no gradient tells, and refuses to mix.
 func TestPartsWithoutGradients(t *testing.T) {
 	b := testmodels.NewBuilder(1, 17, 8)
