@@ -23,6 +23,14 @@ func newBracket(most float64) *bracket {
 // steps is about how many budgets are tried at most.
 func (b *bracket) steps() int { return max(1, int(math.Ceil(math.Log2((b.high-b.low)/closeness)))) }
 
+// models is about how many models a run makes and judges at most, one after the other.
+func (o Options) models() int {
+	if len(o.Goals) == 0 {
+		return 1
+	}
+	return newBracket(1).steps()
+}
+
 // narrow tells whether no other budget is worth a model.
 func (b *bracket) narrow() bool {
 	gain := b.high - b.low

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/onnx-compress/onnx-compress/internal/calib"
+	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
@@ -19,9 +20,6 @@ type UnitNeed struct {
 
 // Foresight is what the units of a compression in parts need: for those that are parts the one that needs the most.
 type Foresight struct{ Calibrate, Merge, Factor, Write UnitNeed }
-
-// processBytes is about what the program and its libraries take beside all that they work on.
-const processBytes = 256 << 20
 
 // Foresee foretells what the units of a compression with these options in so many parts need, from sizes alone. size is that of the model's
 // files, in bytes. A unit that may run the model takes the memory limit, and the model twice, as the runtime does while it opens one.
@@ -48,7 +46,7 @@ func Foresee(ctx context.Context, env *Environment, m *onnxio.Model, o Options, 
 	sweep := float64(len(a.sweeps)) * run * float64(1+2*how.Probes)
 	f.Calibrate = UnitNeed{most, math.Ceil(samples/float64(parts)) * (sweep + seen)}
 	// Each number that is merged is read twice, and hashed, which takes about as long as that many multiply-adds.
-	f.Merge = UnitNeed{processBytes + 3*largest, 8 * float64(parts) * float64(sums)}
+	f.Merge = UnitNeed{rss.Base + 3*largest, 8 * float64(parts) * float64(sums)}
 	f.Factor.Memory = most + max(0, kernel-o.Memory/2)
 	for k := range parts {
 		f.Factor.Work = max(f.Factor.Work, a.partWork(ShardPart{k + 1, parts}))
@@ -89,22 +87,15 @@ func (a *Analysis) partWork(p ShardPart) float64 {
 	return 2 * work
 }
 
-// trials is about how many models a search for goals makes and judges.
-const trials = 12
-
 // finishing is what is left after the parts: both models run for the refit, whose sums are those of a calibration, for correcting losses and
 // judging, and for every epoch of a tuning.
 func (a *Analysis) finishing(o Options, run, seen float64) float64 {
-	models := 1.0
-	if len(o.Goals) > 0 {
-		models = trials
-	}
 	work := float64(len(a.Verify)) * 2 * run
 	each := float64(len(a.Calibrate)) * 2 * run // to correct losses
 	if !o.NoRefit {
 		each += float64(len(a.Calibrate)) * (2*run + seen)
 	}
-	work += models * (each + float64(len(a.Judge))*2*run)
+	work += float64(o.models()) * (each + float64(len(a.Judge))*2*run)
 	if o.Descent != nil {
 		epochs, learn := float64(o.Descent.Epochs), float64(len(a.Calibrate)+len(a.Tune))
 		if epochs == 0 {

@@ -2,6 +2,8 @@ package compress
 
 import (
 	"testing"
+
+	"github.com/onnx-compress/onnx-compress/internal/rss"
 )
 
 // TestForesee: what units need falls with their number as far as they share it out, and not below what one must have.
@@ -29,7 +31,7 @@ func TestForesee(t *testing.T) {
 	if want := int64(1<<30 + 10<<20); one.Calibrate.Memory != want || one.Factor.Memory != want || one.Write.Memory != want || four.Calibrate != (UnitNeed{want, one.Calibrate.Work / 4}) {
 		t.Errorf("%+v, want %d bytes", one, want)
 	}
-	if most := int64(8 * (1000*1000 + 12*12)); one.Merge.Memory != processBytes+3*most || four.Merge.Work != 4*one.Merge.Work {
+	if most := int64(8 * (1000*1000 + 12*12)); one.Merge.Memory != rss.Base+3*most || four.Merge.Work != 4*one.Merge.Work {
 		t.Errorf("merging takes %+v, and of four parts %+v; the largest sums are %d bytes", one.Merge, four.Merge, most)
 	}
 	for name, change := range map[string]func(*Options){

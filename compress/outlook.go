@@ -40,10 +40,7 @@ func (l *outlook) expects(o Options) {
 	if l == nil {
 		return
 	}
-	l.models = 1
-	if len(o.Goals) > 0 {
-		l.models = newBracket(1).steps()
-	}
+	l.models = o.models()
 	if o.Descent != nil {
 		l.then = ", before it is tuned"
 	}

@@ -12,7 +12,7 @@ func TestRoom(t *testing.T) {
 		}
 		last = room
 	}
-	if got := Room(2 << 30); got != 2<<30-base {
+	if got := Room(2 << 30); got != 2<<30-Base {
 		t.Errorf("of 2 GiB there is room for %d bytes", got)
 	}
 }
