@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
@@ -132,22 +130,6 @@ func Compress(ctx context.Context, env *Environment, m *onnxio.Model, o Options)
 		_ = d.Assembled.open.Close() // which shares with it what it needs
 	}
 	return small, r, nil
-}
-
-// place is where a model goes.
-type place struct {
-	path string
-	how  onnxio.WriteOptions
-	also []*follower // which go elsewhere
-}
-
-// aside is a place for a model whose tuning was broken off: another one where there is an older file, which that is not to replace.
-func (p place) aside() place {
-	if _, err := os.Lstat(p.path); err != nil {
-		return p
-	}
-	kind := filepath.Ext(p.path)
-	return place{path: strings.TrimSuffix(p.path, kind) + ".interrupted" + kind, how: onnxio.WriteOptions{Overwrite: true}}
 }
 
 // work is what all stages of a run share. Nothing of it changes on the way.
