@@ -58,7 +58,7 @@ def load(waves: Waves, inputs: Sequence[Input], rate: int = RATE, seconds: Optio
     known = np.zeros((len(found), most), np.int64)
     for row, seen, one in zip(x, known, found):
         row[: len(one)], seen[: len(one)] = one, 1
-    out = {}
+    out: dict[str, Array] = {}
     for i in inputs:
         if i in states:
             out[i.name] = np.zeros((len(found), *(max(n, 1) for n in i.shape or ())), np.float32)
@@ -66,7 +66,7 @@ def load(waves: Waves, inputs: Sequence[Input], rate: int = RATE, seconds: Optio
         if i is number:
             out[i.name] = np.full((len(found), *(i.shape or ())), rate, np.int64)
             continue
-        values = known if i is mask else x
+        values: Array = known if i is mask else x
         if i.shape is not None and len(i.shape) == 3:
             values = values[:, :, None] if i.shape[2] == 1 else values[:, None, :]
         out[i.name] = values
