@@ -54,10 +54,7 @@ func (b *bench) minilmWidths() error {
 
 // ways are the methods that the sections on chains and widths set side by side.
 func ways() []variant {
-	var chains []string
-	for _, m := range decomp.Methods() {
-		chains = append(chains, m.Name)
-	}
+	chains := decomp.Names()
 	of := func(methods ...string) []string { return []string{"--methods", strings.Join(methods, ",")} }
 	return []variant{{"chains", of(chains...)}, {"widths", of(compress.Width)}, {"both", of(append(chains, compress.Width)...)}}
 }

@@ -92,9 +92,7 @@ func (o RunOptions) followers(ctx context.Context, m *onnxio.Model, read *digest
 // unnarrowed leaves narrower layers out of what is on offer by default: nothing is handed on of them.
 func (o Options) unnarrowed() Options {
 	if o.mayNarrow() {
-		for _, m := range decomp.Methods() {
-			o.Methods = append(o.Methods, m.Name)
-		}
+		o.Methods = decomp.Names()
 	}
 	return o
 }

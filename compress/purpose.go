@@ -130,10 +130,7 @@ func (o Options) narrowing(p *Profile) Options {
 	if len(o.Methods) > 0 || o.FromPlan != nil || o.Source == nil || o.Costs != nil {
 		return o
 	}
-	for _, m := range decomp.Methods() {
-		o.Methods = append(o.Methods, m.Name)
-	}
-	o.Methods = append(o.Methods, Width)
+	o.Methods = append(decomp.Names(), Width)
 	p.set("narrower layers beside decompositions (methods %s)", strings.Join(o.Methods, ","))
 	return o
 }

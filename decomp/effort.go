@@ -37,3 +37,12 @@ func (e Effort) Methods() []Method {
 
 // Methods returns the methods of normal effort.
 func Methods() []Method { return Normal.Methods() }
+
+// Names returns the names of all methods, in their order.
+func Names() []string {
+	var out []string
+	for _, m := range Methods() {
+		out = append(out, m.Name)
+	}
+	return out
+}

@@ -35,12 +35,12 @@ func (p *printer) nodes(heading string, nodes []compress.Skipped, all bool) {
 	p.line("%s", heading)
 	for _, g := range ByReason(nodes) {
 		p.line("  %s", g.Name)
-		shown := len(g.Members)
+		shown, each := len(g.Members), all && differ(g)
 		if !all {
 			shown = min(4, shown)
 		}
 		for _, n := range g.Members[:shown] {
-			if all && differ(g) {
+			if each {
 				p.line("    %s %s: %s", n.Op, n.Name, n.Reason)
 			} else {
 				p.line("    %s %s", n.Op, n.Name)
