@@ -101,16 +101,19 @@ func (c *checkpoint) calibrate(ctx context.Context) error {
 }
 
 // factor finds what the sites offer.
-func (c *checkpoint) factor(ctx context.Context) error {
+func (c *checkpoint) factor(ctx context.Context) (err error) {
+	stats, err := readStatsFile(ctx, c.stats(), c.key)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stats.close()) }()
+	stats.key = c.key
 	for k, path := range c.files("offers-%d.oco") {
 		p, env := c.part(k, "nodes")
-		stats, err := readStatsFile(ctx, c.stats(), c.key)
-		if err != nil {
+		if err := stats.again(); err != nil {
 			return err
 		}
-		stats.key = c.key
-		_, err = c.o.factorUnder(ctx, env, c.a, stats, p, path)
-		if err = errors.Join(err, stats.close()); err != nil {
+		if _, err := c.o.factorUnder(ctx, env, c.a, stats, p, path); err != nil {
 			return err
 		}
 	}

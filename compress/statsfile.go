@@ -39,6 +39,7 @@ type statsFile struct {
 	path string
 	in   *bufio.Reader // of from, when reading
 	from *os.File
+	body int64         // where statistics begin in it
 	out  *bufio.Writer // to the file and its sum, when writing
 	to   *atomicfile.File
 	sum  hash.Hash
@@ -110,10 +111,18 @@ func readStatsFile(ctx context.Context, path string, key statsKey) (*statsFile, 
 	if err := checkSealed(ctx, f, info.Size()); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w; remove it, so that they are collected anew", err), f.Close())
 	}
-	if _, err := f.Seek(head.length, io.SeekStart); err != nil {
+	s := &statsFile{path: path, from: f, in: bufio.NewReaderSize(f, 1<<20), body: head.length}
+	if err := s.again(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &statsFile{path: path, from: f, in: bufio.NewReaderSize(f, 1<<20)}, nil
+	return s, nil
+}
+
+// again has the statistics read from the first on.
+func (s *statsFile) again() error {
+	_, err := s.from.Seek(s.body, io.SeekStart)
+	s.in.Reset(s.from)
+	return err
 }
 
 // statsHeading is what a file of statistics says of itself, in so many bytes.
