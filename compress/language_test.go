@@ -85,6 +85,43 @@ func TestLanguageModels(t *testing.T) {
 	}
 }
 
+// TestWindowedCaches: a decoder some of whose layers keep no more of the past than their window is compressed, refitted, verified and tuned on
+// texts longer than it, from their ids alone; where no rank is lower it is the same.
+func TestWindowedCaches(t *testing.T) {
+	needRuntime(t)
+	m := built(t, testmodels.Windowed(1))
+	random, positions := rand.New(rand.NewPCG(5, 6)), 2*testmodels.Window
+	ids := make([]int64, 40*positions)
+	for i := range ids {
+		ids[i] = random.Int64N(testmodels.LanguageVocabulary)
+	}
+	src := idsOf(t, m, ids, 40, positions, samples.NextToken)
+	o := to(t, Options{Targets: []Target{share(Params, 0.7)}, Source: src, CalibSamples: 30, Methods: []string{"svd"}, Probes: 1})
+	r, _ := runTo(t, m, o)
+	if 10*r.Output.Params > 7*r.Input.Params || len(r.Sites) != 10 || r.Refit == nil || len(r.Uncounted) > 0 {
+		t.Errorf("%d of %d parameters, %d sites, refit %+v, not counted %v", r.Output.Params, r.Input.Params, len(r.Sites), r.Refit, r.Uncounted)
+	}
+	for _, s := range r.Sites {
+		if s.Note != "" {
+			t.Errorf("%s: %s", s.Name, s.Note)
+		}
+	}
+	if want := "2 of past_key_values (empty), 2 of past_key_values (room for the window, unused)"; !strings.HasSuffix(r.Calibration.Source, want) {
+		t.Errorf("calibrated on %s", r.Calibration.Source)
+	}
+	if l := r.Verification.Language; l == nil || !(l.KL.Value > 0 && l.KL.Value < 1) {
+		t.Errorf("%+v", l)
+	}
+	small, err := onnxio.Read(o.Output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer small.Close()
+	if tuned, err := Tune(context.Background(), in(t), m, small, TuneOptions{Output: out(t), Source: src, Descent: Descent{Epochs: 1}}); err != nil || tuned.Verification.Language == nil {
+		t.Errorf("%+v, %v", tuned, err)
+	}
+}
+
 // TestPadding: texts mean the same with and without padding, behind or before them: their masks and positions are made right.
 func TestPadding(t *testing.T) {
 	needRuntime(t)

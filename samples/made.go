@@ -57,8 +57,9 @@ func textOf(s *Sample, real []bool) text {
 
 // What inputs are made of.
 const (
-	ones  = "ones"
-	empty = "empty"
+	ones   = "ones"
+	empty  = "empty"
+	unused = "room for the window, unused"
 )
 
 // rules are all that are known. Names are those of the exporters of Hugging Face's Optimum, of torch and of ONNX Runtime GenAI.
@@ -110,6 +111,11 @@ func rules() []rule {
 		{"zeros", func(in InputSpec, name string) bool { return cache(in, name) && crossed(name) }, func(in InputSpec, t text) ([]int, []float64) {
 			shape, _ := emptied(in.Shape)
 			shape[slices.Index(shape, 0)] = t.encoded
+			return shape, make([]float64, tensor.Product(shape))
+		}},
+		{unused, func(in InputSpec, name string) bool { return cache(in, name) && in.Room > 0 }, func(in InputSpec, _ text) ([]int, []float64) {
+			shape, _ := emptied(in.Shape)
+			shape[slices.Index(shape, 0)] = in.Room
 			return shape, make([]float64, tensor.Product(shape))
 		}},
 		{empty, cache, func(in InputSpec, _ text) ([]int, []float64) {
@@ -206,23 +212,35 @@ func (m *made) describe() string {
 		return ""
 	}
 	var parts []string
-	caches, name := 0, ""
+	caches, name := map[string]int{}, map[string]string{}
 	for _, in := range m.inputs {
-		switch {
-		case in.rule.what == empty:
-			if caches++; caches == 1 {
-				name, _, _ = strings.Cut(in.spec.Name, ".")
+		switch what := in.rule.what; {
+		case what == empty || what == unused:
+			if caches[what]++; caches[what] == 1 {
+				name[what], _, _ = strings.Cut(in.spec.Name, ".")
 			}
-		case in.rule.what == ones && m.pad.there:
+		case what == ones && m.pad.there:
 			parts = append(parts, fmt.Sprintf("%s (ones, 0 at padding, which is %d)", in.spec.Name, m.pad.id))
 		default:
-			parts = append(parts, fmt.Sprintf("%s (%s)", in.spec.Name, in.rule.what))
+			parts = append(parts, fmt.Sprintf("%s (%s)", in.spec.Name, what))
 		}
 	}
-	if caches > 0 {
-		parts = append(parts, fmt.Sprintf("%d of %s (%s)", caches, name, empty))
+	for _, what := range []string{empty, unused} {
+		if caches[what] > 0 {
+			parts = append(parts, fmt.Sprintf("%d of %s (%s)", caches[what], name[what], what))
+		}
 	}
 	return fmt.Sprintf("; made of %s: %s", m.ids, strings.Join(parts, ", "))
+}
+
+// fits refuses texts that what was made cannot go with.
+func (m *made) fits() error {
+	for _, in := range m.inputs {
+		if in.rule.what == unused && m.pad.there {
+			return fmt.Errorf("the attention that reads %q keeps a window of what it read, and takes no padding, which is %d here; give texts of as many tokens each, without it", in.spec.Name, m.pad.id)
+		}
+	}
+	return nil
 }
 
 // add makes the inputs of a sample that has the ids.
