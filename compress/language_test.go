@@ -98,8 +98,14 @@ func TestWindowedCaches(t *testing.T) {
 	src := idsOf(t, m, ids, 40, positions, samples.NextToken)
 	o := to(t, Options{Targets: []Target{share(Params, 0.7)}, Source: src, CalibSamples: 30, Methods: []string{"svd"}, Probes: 1})
 	r, _ := runTo(t, m, o)
-	if 10*r.Output.Params > 7*r.Input.Params || len(r.Sites) != 10 || r.Refit == nil || len(r.Uncounted) > 0 {
-		t.Errorf("%d of %d parameters, %d sites, refit %+v, not counted %v", r.Output.Params, r.Input.Params, len(r.Sites), r.Refit, r.Uncounted)
+	products := 0
+	for _, s := range r.Sites {
+		if s.Op == "MatMul" {
+			products++
+		}
+	}
+	if 10*r.Output.Params > 7*r.Input.Params || products != 9 || r.Refit == nil || len(r.Uncounted) > 0 {
+		t.Errorf("%d of %d parameters, %d products, refit %+v, not counted %v", r.Output.Params, r.Input.Params, products, r.Refit, r.Uncounted)
 	}
 	for _, s := range r.Sites {
 		if s.Note != "" {

@@ -107,7 +107,7 @@ func TestRooms(t *testing.T) {
 	}
 	room := map[string]int{}
 	for _, in := range inputs {
-		if room[in.Name] = in.Room; in.Type.IsFloat() && !slices.Equal(in.Shape, []int{-1, 2, -1, 8}) {
+		if room[in.Name] = in.Room; in.Type.IsFloat() && !slices.Equal(in.Shape, []int{-1, 2, -1, 16}) {
 			t.Errorf("%s", in)
 		}
 	}
@@ -120,7 +120,7 @@ func TestRooms(t *testing.T) {
 	}
 	src := mustOpen(t, ids(t, 2, 2, 5, 6, 7, 8), SourceOptions{}, inputs...)
 	s := mustSample(t, src, 1)
-	for name, want := range map[string][]int{"past_key_values.0.key": {2, testmodels.Window, 8}, "past_key_values.1.key": {2, 0, 8}} {
+	for name, want := range map[string][]int{"past_key_values.0.key": {2, testmodels.Window, 16}, "past_key_values.1.key": {2, 0, 16}} {
 		if got := s.Inputs[name]; !slices.Equal(got.Shape, want) || slices.ContainsFunc(got.Data, func(b byte) bool { return b != 0 }) {
 			t.Errorf("%s is %v", name, got)
 		}

@@ -14,7 +14,7 @@ const Window = 6
 // it: input_ids [batch, seq], attention_mask [batch, total] and past_key_values.N.key and .value [batch, 2, positions, open] to logits
 // [batch, seq, 64] and present.N.key and .value. The cache of the first layer has room for Window positions or more, that of the second grows.
 func Windowed(seed uint64) *Builder {
-	const width, heads, shared, each, length = 32, 4, 2, 8, 64
+	const width, heads, shared, each, length = 32, 4, 2, 16, 64
 	b := NewBuilder(seed, 21, 10).Import("com.microsoft", 1)
 	ids, mask := b.Input("input_ids", tensor.Int64, "batch", "seq"), b.Input("attention_mask", tensor.Int64, "batch", "total")
 	one := b.Ints("one", 1)
