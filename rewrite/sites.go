@@ -135,6 +135,9 @@ func (f *finder) foreign(at graph.Place, n graph.Node) Skip {
 	skip.Reason = "inside local " + at.Path + ", " + f.apart(at.Path)
 	if !at.Holder.IsZero() {
 		skip.Kind, skip.Reason = SkipSubgraph, fmt.Sprintf("inside a subgraph of %s %q", at.Holder.Type(), at.Path)
+		if outer := f.graph.Nodes()[at.Index].Op(); at.Holder.Op() == "If" && (outer == "Loop" || outer == "Scan") {
+			skip.Reason = fmt.Sprintf("in a branch of If %q in the body of a %s: which branch an iteration takes is not followed", at.Path, outer)
+		}
 		if op := at.Holder.Op(); op == "Loop" || op == "Scan" {
 			skip.Reason = fmt.Sprintf("inside the body of %s %q: only those are followed that are known to run twice or more often, whatever they compute", op, at.Path)
 		}
