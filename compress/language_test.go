@@ -170,3 +170,23 @@ func TestRefittedTokens(t *testing.T) {
 		t.Errorf("goals %v", got)
 	}
 }
+
+// TestInspectCaches: without samples axes are looked for where caches hold nothing yet, as tables of positions have room for.
+func TestInspectCaches(t *testing.T) {
+	i, err := Inspect(built(t, testmodels.Windowed(1)), nil, Selection{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][]int{"past_key_values.0.key": {1, 2, testmodels.Window, 16}, "past_key_values.1.key": {1, 2, 0, 16}} {
+		if got := i.Supposed[name]; !slices.Equal(got, want) {
+			t.Errorf("%s is seen at %v, want %v", name, got, want)
+		}
+	}
+	var units []int
+	for _, a := range i.Axes {
+		units = append(units, a.Units)
+	}
+	if want := []int{64, 64}; !slices.Equal(units, want) {
+		t.Errorf("axes of %v units, want %v: %+v", units, want, i.Whole)
+	}
+}

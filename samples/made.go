@@ -72,10 +72,7 @@ func rules() []rule {
 	single := func(in InputSpec) bool {
 		return in.Shape != nil && !slices.ContainsFunc(in.Shape, func(n int) bool { return n != 1 })
 	}
-	cache := func(in InputSpec, name string) bool {
-		_, ok := emptied(in.Shape)
-		return ok && in.Type.IsFloat() && (strings.HasPrefix(name, "past") || strings.Contains(name, "past_key_values"))
-	}
+	cache := func(in InputSpec, _ string) bool { return in.cache() }
 	byToken := func(number func(before int, real bool) float64) func(InputSpec, text) ([]int, []float64) {
 		return func(_ InputSpec, t text) ([]int, []float64) {
 			v, before := make([]float64, len(t.real)), 0
@@ -132,6 +129,32 @@ const cacheBranch = "use_cache_branch"
 // decoder that makes them anew can do without.
 func crossed(name string) bool {
 	return strings.Contains(name, ".encoder.") || strings.Contains(name, "cross")
+}
+
+// cache tells whether an input is a cache of keys or values that begins with nothing.
+func (s InputSpec) cache() bool {
+	_, ok := emptied(s.Shape)
+	name := strings.ToLower(s.Name)
+	return ok && s.Type.IsFloat() && (strings.HasPrefix(name, "past") || strings.Contains(name, "past_key_values"))
+}
+
+// Past is the shape of a cache of keys or values, as its name and axes tell one, before the first token of one sample; false for other inputs
+// and for what an encoder gave.
+func (s InputSpec) Past() ([]int, bool) {
+	if !s.cache() || crossed(strings.ToLower(s.Name)) {
+		return nil, false
+	}
+	out := slices.Clone(s.Shape)
+	for i, n := range slices.Backward(out) { // the last open axis has the positions, one before it the samples
+		if n < 0 {
+			out[i] = s.Room
+			break
+		}
+	}
+	if i := slices.Index(out, -1); i >= 0 {
+		out[i] = 1
+	}
+	return out, true
 }
 
 // emptied is the shape of a sample of a cache in which nothing is yet: without the axis of the samples, which is the first open one, or

@@ -118,6 +118,11 @@ func TestRooms(t *testing.T) {
 	if !maps.Equal(room, want) {
 		t.Errorf("%v, want %v", room, want)
 	}
+	for i, want := range [][]int{nil, nil, {1, 2, testmodels.Window, 16}, {1, 2, testmodels.Window, 16}, {1, 2, 0, 16}, {1, 2, 0, 16}} {
+		if got, ok := inputs[i].Past(); ok != (want != nil) || !slices.Equal(got, want) {
+			t.Errorf("%s before the first token: %v, want %v", inputs[i], got, want)
+		}
+	}
 	src := mustOpen(t, ids(t, 2, 2, 5, 6, 7, 8), SourceOptions{}, inputs...)
 	s := mustSample(t, src, 1)
 	for name, want := range map[string][]int{"past_key_values.0.key": {2, testmodels.Window, 16}, "past_key_values.1.key": {2, 0, 16}} {
