@@ -324,21 +324,23 @@ func (b *bodies) repeated(m *onnxio.Model, s *shapes.Shapes, sites []rewrite.Sit
 	var out []rewrite.Site
 	nodes, listed := graph.Of(m).Nodes(), map[graph.Node]bool{} // what is listed where it lies open
 	for _, n := range nodes {
-		if t, ok, _ := b.open.Twin(n); ok {
+		twins, _ := b.open.Twins(n)
+		for _, t := range twins {
 			listed[t.Node] = true
 		}
 	}
-	skips = slices.DeleteFunc(skips, func(s rewrite.Skip) bool { return listed[s.Node] })
+	// What a node of the last iteration has in bodies is listed in those before.
+	skips = slices.DeleteFunc(skips, func(s rewrite.Skip) bool { return listed[s.Node] || s.Where != "" && b.repeats(nodes[s.Index]) })
 	for _, site := range sites {
-		t, ok, inside := b.open.Twin(site.Node)
-		switch {
-		case ok:
-			site.Twins = append(site.Twins, rewrite.Twin{Node: t.Node, Index: slices.Index(nodes, t.Holder)})
-			in, _ := s.Inside(t.Holder)
-			site.Repeats = 1 + in.Trips
-		case inside:
+		twins, inside := b.open.Twins(site.Node)
+		if inside && twins == nil {
 			skips = append(skips, skip(site, "in the body of a Loop or Scan, where it is a part of an operator that is several in one"))
 			continue
+		}
+		for _, t := range twins {
+			site.Twins = append(site.Twins, rewrite.Twin{Node: t.Node, Index: slices.Index(nodes, t.Holder)})
+			in, _ := s.Inside(t.Holder)
+			site.Repeats = max(site.Repeats, 1) * (1 + in.Trips)
 		}
 		out = append(out, site)
 	}
@@ -350,7 +352,7 @@ func (b *bodies) repeats(n graph.Node) bool {
 	if b.open == nil {
 		return false
 	}
-	_, _, inside := b.open.Twin(n)
+	_, inside := b.open.Twins(n)
 	return inside
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/shapes"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
@@ -160,12 +161,19 @@ func inputsOf(m *onnxio.Model) []InputInspection {
 }
 
 // supposed completes the shapes of the inputs with sizes that hardly anything else has: those of one name are the same, as are those of
-// no name along one axis. What lies along which axis of a value does not depend on them.
+// no name along one axis. Caches hold nothing. What lies along which axis of a value does not depend on them.
 func (a *Analysis) supposed() map[string][]int {
 	sizes, next := map[string]int{}, []int{17, 19, 23, 29, 31, 37}
 	given := maps.Clone(a.inputs)
 	if given == nil {
 		given = map[string][]int{}
+	}
+	if inputs, err := samples.Inputs(a.model); err == nil { // else there are none that can be caches
+		for _, in := range inputs {
+			if shape, ok := in.Past(); ok && given[in.Name] == nil {
+				given[in.Name] = shape
+			}
+		}
 	}
 	for _, in := range graph.Of(a.model).Feeds() {
 		dims := in.Dims()

@@ -85,6 +85,49 @@ func TestLanguageModels(t *testing.T) {
 	}
 }
 
+// TestWindowedCaches: a decoder some of whose layers keep no more of the past than their window is compressed, refitted, verified and tuned on
+// texts longer than it, from their ids alone; where no rank is lower it is the same.
+func TestWindowedCaches(t *testing.T) {
+	needRuntime(t)
+	m := built(t, testmodels.Windowed(1))
+	random, positions := rand.New(rand.NewPCG(5, 6)), 2*testmodels.Window
+	ids := make([]int64, 40*positions)
+	for i := range ids {
+		ids[i] = random.Int64N(testmodels.LanguageVocabulary)
+	}
+	src := idsOf(t, m, ids, 40, positions, samples.NextToken)
+	o := to(t, Options{Targets: []Target{share(Params, 0.7)}, Source: src, CalibSamples: 30, Methods: []string{"svd"}, Probes: 1})
+	r, _ := runTo(t, m, o)
+	products := 0
+	for _, s := range r.Sites {
+		if s.Op == "MatMul" {
+			products++
+		}
+	}
+	if 10*r.Output.Params > 7*r.Input.Params || products != 9 || r.Refit == nil || len(r.Uncounted) > 0 {
+		t.Errorf("%d of %d parameters, %d products, refit %+v, not counted %v", r.Output.Params, r.Input.Params, products, r.Refit, r.Uncounted)
+	}
+	for _, s := range r.Sites {
+		if s.Note != "" {
+			t.Errorf("%s: %s", s.Name, s.Note)
+		}
+	}
+	if want := "2 of past_key_values (empty), 2 of past_key_values (room for the window, unused)"; !strings.HasSuffix(r.Calibration.Source, want) {
+		t.Errorf("calibrated on %s", r.Calibration.Source)
+	}
+	if l := r.Verification.Language; l == nil || !(l.KL.Value > 0 && l.KL.Value < 1) {
+		t.Errorf("%+v", l)
+	}
+	small, err := onnxio.Read(o.Output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer small.Close()
+	if tuned, err := Tune(context.Background(), in(t), m, small, TuneOptions{Output: out(t), Source: src, Descent: Descent{Epochs: 1}}); err != nil || tuned.Verification.Language == nil {
+		t.Errorf("%+v, %v", tuned, err)
+	}
+}
+
 // TestPadding: texts mean the same with and without padding, behind or before them: their masks and positions are made right.
 func TestPadding(t *testing.T) {
 	needRuntime(t)
@@ -125,5 +168,25 @@ func TestRefittedTokens(t *testing.T) {
 	r.Language = &verify.Language{}
 	if got := refitted(r); len(got) != 1 || got[0].Measure != verify.KL {
 		t.Errorf("goals %v", got)
+	}
+}
+
+// TestInspectCaches: without samples axes are looked for where caches hold nothing yet, as tables of positions have room for.
+func TestInspectCaches(t *testing.T) {
+	i, err := Inspect(built(t, testmodels.Windowed(1)), nil, Selection{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][]int{"past_key_values.0.key": {1, 2, testmodels.Window, 16}, "past_key_values.1.key": {1, 2, 0, 16}} {
+		if got := i.Supposed[name]; !slices.Equal(got, want) {
+			t.Errorf("%s is seen at %v, want %v", name, got, want)
+		}
+	}
+	var units []int
+	for _, a := range i.Axes {
+		units = append(units, a.Units)
+	}
+	if want := []int{64, 64}; !slices.Equal(units, want) {
+		t.Errorf("axes of %v units, want %v: %+v", units, want, i.Whole)
 	}
 }

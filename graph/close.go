@@ -274,7 +274,7 @@ func (c *closer) other(a, left Attr) Attr {
 	return with(a, nodes[:len(nodes)-1-len(a.p.G.GetOutput())])
 }
 
-// with is a body with other nodes. Constants that nothing reads any more go.
+// with is a body with other nodes, some of which may have other bodies. Constants that nothing reads any more go.
 func with(a Attr, nodes []*onnxpb.NodeProto) Attr {
 	own := onnxio.Shallow(a.p)
 	own.G = onnxio.Shallow(a.p.G)
@@ -282,7 +282,30 @@ func with(a Attr, nodes []*onnxpb.NodeProto) Attr {
 	idle := func(name string) bool { return before[name] && !after[name] }
 	own.G.Node = slices.DeleteFunc(slices.Clone(nodes), func(n *onnxpb.NodeProto) bool { return n.GetOpType() == "Constant" && idle(n.GetOutput()[0]) })
 	own.G.Initializer = slices.DeleteFunc(slices.Clone(a.p.G.GetInitializer()), func(t *onnxpb.TensorProto) bool { return idle(t.GetName()) })
+	for i, n := range own.G.Node {
+		k := slices.IndexFunc(a.p.G.GetNode(), func(was *onnxpb.NodeProto) bool { return slices.Equal(was.GetOutput(), n.GetOutput()) })
+		if len(onnxio.Subgraphs(n)) > 0 && k >= 0 {
+			own.G.Node[i] = cleared(a.p.G.GetNode()[k], n)
+		}
+	}
 	return Attr{own}
+}
+
+// cleared is a node without those constants of its bodies that the node that it was read, and it does not.
+func cleared(was, n *onnxpb.NodeProto) *onnxpb.NodeProto {
+	own := n
+	for i, a := range n.GetAttribute() {
+		k := slices.IndexFunc(was.GetAttribute(), func(w *onnxpb.AttributeProto) bool { return w.GetName() == a.GetName() })
+		if k < 0 || a.GetG() == nil || a.G == was.GetAttribute()[k].GetG() {
+			continue
+		}
+		if own == n {
+			own = onnxio.Shallow(n)
+			own.Attribute = slices.Clone(n.GetAttribute())
+		}
+		own.Attribute[i] = with(Attr{was.GetAttribute()[k]}, a.G.GetNode()).p
+	}
+	return own
 }
 
 // readInside are the values that nodes read, their bodies included, and what the graph gives.

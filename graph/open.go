@@ -46,7 +46,7 @@ type Opened struct {
 	exits  map[string]*opening
 	rests  map[string]*opening // by their first output
 	shared map[Node]bool       // constants of functions
-	twins  map[Node]Twin       // of nodes of last iterations
+	twins  map[Node][]Twin     // of nodes of last iterations
 }
 
 // region is the main graph, or a body of which the nodes lie open.
@@ -56,6 +56,16 @@ type region struct {
 	attr  string             // of the If
 	body  *onnxpb.GraphProto // of an If, under the names that it has in the open model
 	nodes int
+}
+
+// repeats tells whether a region belongs to the last iteration of a Loop or Scan.
+func (r *region) repeats() bool {
+	for ; r.from != nil; r = r.from.parent {
+		if r.from.last {
+			return true
+		}
+	}
+	return false
 }
 
 // opening is a call or an If whose nodes lie open.
@@ -88,10 +98,10 @@ func Open(m *onnxio.Model, decide func(n Node, fixed bool) Branches) *Opened {
 	o := &opener{
 		out: &Opened{
 			whole: m, root: &region{}, of: map[Node]*region{}, made: map[string]*region{}, held: map[string]holding{},
-			exits: map[string]*opening{}, rests: map[string]*opening{}, shared: map[Node]bool{}, twins: map[Node]Twin{},
+			exits: map[string]*opening{}, rests: map[string]*opening{}, shared: map[Node]bool{}, twins: map[Node][]Twin{},
 		},
 		graph: g, decide: decide, names: NewNameSet(m), times: map[string]int{}, used: map[string]bool{}, constants: map[Node]string{},
-		parts: g.Parts(), varies: map[string]bool{},
+		parts: g.Parts(), varies: map[string]bool{}, origins: map[*onnxpb.NodeProto][]Twin{},
 	}
 	o.parts.Nodes = nil
 	o.count(m.Proto.GetGraph())
@@ -129,10 +139,11 @@ type opener struct {
 	decide    func(Node, bool) Branches
 	parts     Parts
 	names     *NameSet
-	times     map[string]int  // how many graphs define a name
-	used      map[string]bool // names that bodies have brought
-	constants map[Node]string // of functions, the names that they have
-	varies    map[string]bool // values that depend on the inputs
+	times     map[string]int               // how many graphs define a name
+	used      map[string]bool              // names that bodies have brought
+	constants map[Node]string              // of functions, the names that they have
+	varies    map[string]bool              // values that depend on the inputs
+	origins   map[*onnxpb.NodeProto][]Twin // of nodes of last iterations, those in their bodies too
 	opened    bool
 }
 
@@ -157,6 +168,9 @@ func (o *opener) emit(n Node, r *region) {
 	o.place(n, r)
 	o.out.of[n] = r
 	r.nodes++
+	if list := o.origins[n.p]; list != nil {
+		o.out.twins[n] = list
+	}
 }
 
 // place adds a node of a seam.
@@ -176,11 +190,12 @@ func random(n Node) bool { return n.Random() || n.Op() == "Dropout" || n.Domain(
 func (o *opener) body(list []*onnxpb.NodeProto, r *region, names renaming) {
 	for _, p := range list {
 		n := Node{names.node(p)}
-		if f, ok := o.graph.Called(n); ok && o.agree(f) {
+		again := r.repeats()
+		if f, ok := o.graph.Called(n); ok && !again && o.agree(f) {
 			o.call(n, f, r)
 			continue
 		}
-		if n.Op() == "If" && o.parts.IR > 3 && o.read(n, r) && sound(n) {
+		if n.Op() == "If" && !again && o.parts.IR > 3 && o.read(n, r) && sound(n) {
 			if b := o.decide(n, !o.varies[n.Input(0)]); b != Closed {
 				o.branch(n, b, r)
 				continue

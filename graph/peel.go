@@ -12,15 +12,14 @@ import (
 // Twin is a node in the body of a Loop or Scan, and what holds that body in the open model.
 type Twin struct{ Node, Holder Node }
 
-// Twin returns what a node of the open model, that belongs to the last iteration of a Loop or Scan, is in the iterations before; inside tells
-// whether it belongs to one, and ok whether it is there as such.
-func (o *Opened) Twin(n Node) (t Twin, ok, inside bool) {
-	t, ok = o.twins[n]
-	if ok {
-		return t, true, true
+// Twins returns what a node of the open model, that belongs to the last iteration of a Loop or Scan, is in the iterations before: one node, or one
+// more for each Loop or Scan around that one. None has what is there as a part of something else; inside tells whether it belongs to one at all.
+func (o *Opened) Twins(n Node) (twins []Twin, inside bool) {
+	if list := o.twins[n]; list != nil {
+		return list, true
 	}
 	made := o.made[n.Output(0)]
-	return t, false, made != nil && made.from != nil && made.from.last
+	return nil, made != nil && made.repeats()
 }
 
 // Loops tells whether the last iteration of a Loop or Scan lies open.
@@ -143,10 +142,33 @@ func (o *opener) iteration(p *peeling, starts []string) *region {
 	for i, in := range p.body.GetInput() {
 		p.names[in.GetName()] = p.inputs[i]
 	}
-	return o.begin(p.op, "body", p.names.graph(p.body, true))
+	body := p.names.graph(p.body, true)
+	body.Node = o.pair(p.body.GetNode(), body.GetNode(), p.op.rest)
+	return o.begin(p.op, "body", body)
 }
 
-// nodes puts those of the last iteration into the open model, and returns the values that it gives.
+// pair returns copies of nodes, no node of which or of whose bodies is one of the others, and notes these as their twins beside those that they have.
+func (o *opener) pair(before, copies []*onnxpb.NodeProto, holder Node) []*onnxpb.NodeProto {
+	out := make([]*onnxpb.NodeProto, len(copies))
+	for i, p := range before {
+		own := onnxio.Shallow(copies[i])
+		own.Attribute = slices.Clone(own.GetAttribute())
+		for k, a := range own.Attribute {
+			if a.GetG() == nil {
+				continue
+			}
+			attr := onnxio.Shallow(a)
+			attr.G = onnxio.Shallow(a.G)
+			attr.G.Node = o.pair(p.GetAttribute()[k].GetG().GetNode(), a.G.GetNode(), holder)
+			own.Attribute[k] = attr
+		}
+		o.origins[own] = append(slices.Clone(o.origins[p]), Twin{Node{p}, holder})
+		out[i] = own
+	}
+	return out
+}
+
+// nodes puts those of the last iteration into the open model, Loops and Scans among them open again, and returns the values that it gives.
 func (o *opener) nodes(p *peeling, r *region) []string {
 	for _, t := range r.body.GetInitializer() {
 		o.out.held[t.GetName()] = holding{r, t}
@@ -154,10 +176,7 @@ func (o *opener) nodes(p *peeling, r *region) []string {
 		o.parts.Initializers = append(o.parts.Initializers, o.graph.m.Tensor(t))
 	}
 	o.parts.Values = append(o.parts.Values, valuesOf(r.body.GetValueInfo())...)
-	for i, inner := range r.body.GetNode() {
-		o.emit(Node{inner}, r)
-		o.out.twins[Node{inner}] = Twin{Node{p.body.GetNode()[i]}, p.op.rest}
-	}
+	o.body(r.body.GetNode(), r, nil)
 	return wrap(r.body.GetOutput(), (*onnxpb.ValueInfoProto).GetName)
 }
 

@@ -90,11 +90,14 @@ func TestCloseLoops(t *testing.T) {
 		p.Initializers = append(p.Initializers, counting("fresh", 1))
 		inside := map[Node][]Node{}
 		for _, n := range Of(o.Model).Nodes() {
-			twin, ok, last := o.Twin(n)
-			if ok != (last && (n.Op() == "Mul" || n.Op() == "Add")) {
-				t.Errorf("%s has a twin: %v, and is of a last iteration: %v", n.Label(), ok, last)
+			list, last := o.Twins(n)
+			if ok := len(list) == 1; ok != (last && (n.Op() == "Mul" || n.Op() == "Add")) {
+				t.Errorf("%s has twins: %v, and is of a last iteration: %v", n.Label(), list, last)
 			}
-			if ok && n.Op() == "Add" {
+			for _, twin := range list {
+				if n.Op() != "Add" {
+					continue
+				}
 				if n.Name() != twin.Node.Name() || !repeats(twin.Holder) {
 					t.Errorf("the twin of %s is %s in %s", n.Label(), twin.Node.Label(), twin.Holder.Label())
 				}
@@ -128,5 +131,78 @@ func TestCloseLoops(t *testing.T) {
 		if _, ok := Of(small).Initializer("fresh"); !ok {
 			t.Error("what the bodies read is not around them")
 		}
+	}
+}
+
+// nested returns a model with a Scan inside of a Loop, each with a constant of its own.
+func nested() *onnxio.Model {
+	inner := Parts{
+		Name: "inner", Initializers: []onnxio.Tensor{counting("v", 1)},
+		Inputs:  []Value{NewValue("g", tensor.Float32, nil), NewValue("e", tensor.Float32, nil)},
+		Outputs: []Value{NewValue("s", tensor.Float32, nil)},
+		Nodes:   nodesOf([]*onnxpb.NodeProto{node("n", "Mul", "g v", "p"), node("m", "Add", "p e", "s")}),
+	}
+	outer := Parts{
+		Name: "outer", Initializers: []onnxio.Tensor{counting("w", 1)},
+		Inputs:  []Value{NewValue("i", tensor.Int64, []Dim{}), NewValue("c", tensor.Bool, []Dim{}), NewValue("h", tensor.Float32, nil)},
+		Outputs: []Value{NewValue("c", tensor.Bool, []Dim{}), NewValue("r", tensor.Float32, nil)},
+		Nodes:   nodesOf([]*onnxpb.NodeProto{node("k", "Sub", "h w", "t"), node("scan", "Scan", "t a", "r", Body("body", inner), Int("num_scan_inputs", 1))}),
+	}
+	return parted(nil, []Value{NewValue("trips", tensor.Int64, []Dim{})}, node("loop", "Loop", "trips _ x", "y", Body("body", outer)))
+}
+
+// A Scan inside of a Loop lies open in the last iteration of it; what is in its last iteration has a twin in those before, and one in the Scan of
+// every iteration of the Loop before. What is changed in all of them is changed in the body of the body, whose constant goes with what read it.
+func TestNestedLoops(t *testing.T) {
+	m := nested()
+	o := Open(m, chosen(Last))
+	if err := o.Model.Check(); err != nil {
+		t.Fatal(err)
+	}
+	var open []string
+	for _, n := range Of(o.Model).Nodes() {
+		if list, last := o.Twins(n); len(list) > 0 {
+			open = append(open, fmt.Sprint(n.Op(), len(list), last))
+		}
+	}
+	if got, want := strings.Join(open, " "), "Sub1 true Mul2 true Add2 true"; got != want {
+		t.Errorf("what lies open is %s, want %s", got, want)
+	}
+	if got := bytesOf(t, o.Close(Of(o.Model).Parts().Model())); got != bytesOf(t, m) {
+		t.Error("closed again, the model has other bytes")
+	}
+	p := Of(o.Model).Parts()
+	p.Initializers = append(p.Initializers, counting("fresh", 1))
+	inside := map[Node][]Node{}
+	other := func(n Node) Node {
+		s := n.Spec()
+		s.Op, s.Inputs[1] = "Div", "fresh"
+		return s.Node()
+	}
+	for i, n := range p.Nodes {
+		list, _ := o.Twins(n)
+		if n.Op() != "Mul" || len(list) == 0 {
+			continue
+		}
+		p.Nodes[i] = other(n)
+		for _, twin := range list {
+			inside[twin.Node] = []Node{other(twin.Node)}
+		}
+	}
+	for i, n := range p.Nodes {
+		p.Nodes[i] = n.Inside(inside)
+	}
+	small := o.Close(p.Model())
+	if err := small.Check(); err != nil {
+		t.Fatal(err)
+	}
+	loop := Of(small).Nodes()[0]
+	outer, _ := loop.Graph(small, "body")
+	inner, _ := outer.Nodes()[1].Graph(small, "body")
+	if got := operators(outer.Nodes()) + ", " + operators(inner.Nodes()); got != "Sub Scan, Div Add" || len(Of(small).Nodes()) != 1 {
+		t.Errorf("the bodies are %s", got)
+	}
+	if len(outer.Initializers()) != 1 || len(inner.Initializers()) != 0 {
+		t.Errorf("the bodies have %d and %d constants", len(outer.Initializers()), len(inner.Initializers()))
 	}
 }

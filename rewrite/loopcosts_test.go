@@ -21,6 +21,7 @@ func TestCostsOfLoops(t *testing.T) {
 		"a loop":       {testmodels.Loop(1, 5, ""), around + 5*inside, ""},
 		"that may end": {testmodels.Loop(1, 5, "computed"), int64(n * width * width), "how often it runs"},
 		"a scan":       {testmodels.Scan(1), around + 6*(inside+n*width*8), ""},
+		"both":         {testmodels.LoopInLoop(1, 5), around + 5*(n*width*width+6*(inside+n*width*8)), ""},
 	} {
 		m := testkit.Built(t, c.model)
 		costs := MeasureCosts(m, shapes.Infer(m, map[string][]int{"x": {n, width}, "steps": {n, 6, 8}}))

@@ -1,7 +1,6 @@
 package rewrite
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -127,34 +126,6 @@ func newFinder(m *onnxio.Model, s *shapes.Shapes) *finder {
 		return names
 	})
 	return f
-}
-
-// foreign says why a multiplying node outside the main graph is left alone.
-func (f *finder) foreign(at graph.Place, n graph.Node) Skip {
-	skip := Skip{Node: n, Index: at.Index, Op: n.Op(), Name: n.Label(), Where: at.Path, Kind: SkipFunction}
-	skip.Reason = "inside local " + at.Path + ", " + f.apart(at.Path)
-	if !at.Holder.IsZero() {
-		skip.Kind, skip.Reason = SkipSubgraph, fmt.Sprintf("inside a subgraph of %s %q", at.Holder.Type(), at.Path)
-		if op := at.Holder.Op(); op == "Loop" || op == "Scan" {
-			skip.Reason = fmt.Sprintf("inside the body of %s %q: only those are followed that are known to run twice or more often, whatever they compute", op, at.Path)
-		}
-	}
-	return skip
-}
-
-// apart says what keeps a local function's nodes from being seen where it is called.
-func (f *finder) apart(path string) string {
-	for _, fn := range graph.Functions(f.model) {
-		if path != "function "+fn.Op() {
-			continue
-		}
-		for _, o := range fn.Opsets() {
-			if have := f.model.Opset(o.Domain); have != 0 && have != int64(o.Version) {
-				return fmt.Sprintf("which imports version %d of the operators of %q, and the model version %d", o.Version, cmp.Or(o.Domain, "ai.onnx"), have)
-			}
-		}
-	}
-	return "which may be called from several places"
 }
 
 // calls tells whether a node calls a local function.

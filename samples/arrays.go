@@ -213,6 +213,9 @@ func newArrays(path string, o SourceOptions, columns []column, missing []InputSp
 		if err != nil {
 			return nil, fmt.Errorf("%s: no array for the input %s: %w", path, missing[0], err)
 		}
+		if err := s.made.fits(); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
 	}
 	if o.Labels == NextToken {
 		return s, s.hasTokens()

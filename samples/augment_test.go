@@ -35,11 +35,11 @@ func numbered(channels, height, width int, last bool) Sample {
 func TestAugmentMoves(t *testing.T) {
 	const height, width, most = 5, 6, 2
 	o := SourceOptions{Scale: 1, Mean: []float64{3, 4, 5}, Std: []float64{2}}
-	first, err := NewAugmenter(Augment{Flip: true, Crop: most}, o, []InputSpec{{"x", tensor.Float32, []int{-1, 3, height, width}}}, 7)
+	first, err := NewAugmenter(Augment{Flip: true, Crop: most}, o, []InputSpec{{Name: "x", Type: tensor.Float32, Shape: []int{-1, 3, height, width}}}, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
-	last, err := NewAugmenter(Augment{Flip: true, Crop: most}, o, []InputSpec{{"x", tensor.Float32, []int{-1, height, width, 3}}}, 7)
+	last, err := NewAugmenter(Augment{Flip: true, Crop: most}, o, []InputSpec{{Name: "x", Type: tensor.Float32, Shape: []int{-1, height, width, 3}}}, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func isMoved(at func(c, y, x int) float32, height, width, dy, dx int, mirror boo
 
 // The same seed, epoch and index give the same image, another of them another one; the source's own sample stays.
 func TestAugmentSeeds(t *testing.T) {
-	inputs := []InputSpec{{"x", tensor.Float32, []int{-1, 1, 9, 9}}}
+	inputs := []InputSpec{{Name: "x", Type: tensor.Float32, Shape: []int{-1, 1, 9, 9}}}
 	draw := func(seed uint64, epoch int) []float32 {
 		a, err := NewAugmenter(Augment{Flip: true, Crop: 4}, SourceOptions{}, inputs, seed)
 		if err != nil {
@@ -148,7 +148,7 @@ func flat(t tensor.Type, label int, v float64) Sample {
 // from the given samples alone, and all of these occur.
 func TestAugmentMixes(t *testing.T) {
 	for _, typ := range []tensor.Type{tensor.Float32, tensor.Uint8} {
-		a, err := NewAugmenter(Augment{Mix: true}, SourceOptions{Scale: 1}, []InputSpec{{"x", typ, []int{-1, 1, 2, 2}}}, 3)
+		a, err := NewAugmenter(Augment{Mix: true}, SourceOptions{Scale: 1}, []InputSpec{{Name: "x", Type: typ, Shape: []int{-1, 1, 2, 2}}}, 3)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +196,7 @@ func TestAugmentMixes(t *testing.T) {
 
 // Images of two sizes cannot be blended.
 func TestAugmentMixSizes(t *testing.T) {
-	a, err := NewAugmenter(Augment{Mix: true}, SourceOptions{}, []InputSpec{{"x", tensor.Float32, []int{-1, 1, -1, -1}}}, 3)
+	a, err := NewAugmenter(Augment{Mix: true}, SourceOptions{}, []InputSpec{{Name: "x", Type: tensor.Float32, Shape: []int{-1, 1, -1, -1}}}, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func TestMirrored(t *testing.T) {
 		"channels first": {[]int{-1, 3, height, width}, numbered(3, height, width, false).Inputs["x"], func(c, y, x int) int { return (c*height+y)*width + x }},
 		"channels last":  {[]int{-1, height, width, 3}, numbered(3, height, width, true).Inputs["x"], func(c, y, x int) int { return (y*width+x)*3 + c }},
 	} {
-		a, err := NewAugmenter(Augment{Mirror: true}, SourceOptions{}, []InputSpec{{"x", tensor.Float32, c.spec}}, 1)
+		a, err := NewAugmenter(Augment{Mirror: true}, SourceOptions{}, []InputSpec{{Name: "x", Type: tensor.Float32, Shape: c.spec}}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -254,7 +254,7 @@ func TestMirrored(t *testing.T) {
 }
 
 func TestAugmentNothing(t *testing.T) {
-	inputs := []InputSpec{{"x", tensor.Float32, []int{-1, 1, 3, 3}}}
+	inputs := []InputSpec{{Name: "x", Type: tensor.Float32, Shape: []int{-1, 1, 3, 3}}}
 	a, err := NewAugmenter(Augment{}, SourceOptions{}, inputs, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -284,10 +284,10 @@ func TestParseAugment(t *testing.T) {
 
 // What is no single image is refused.
 func TestAugmentRefuses(t *testing.T) {
-	if _, err := NewAugmenter(Augment{Flip: true}, SourceOptions{}, []InputSpec{{"ids", tensor.Int64, []int{-1, 7}}}, 1); err == nil {
+	if _, err := NewAugmenter(Augment{Flip: true}, SourceOptions{}, []InputSpec{{Name: "ids", Type: tensor.Int64, Shape: []int{-1, 7}}}, 1); err == nil {
 		t.Error("token numbers are taken for images")
 	}
-	a, err := NewAugmenter(Augment{Flip: true, Crop: 3}, SourceOptions{}, []InputSpec{{"x", tensor.Float32, []int{-1, 1, 4, 4}}}, 1)
+	a, err := NewAugmenter(Augment{Flip: true, Crop: 3}, SourceOptions{}, []InputSpec{{Name: "x", Type: tensor.Float32, Shape: []int{-1, 1, 4, 4}}}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

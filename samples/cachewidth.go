@@ -9,39 +9,67 @@ import (
 // cacheAxes is how many axes a cache of keys or values has where its last one may be open: samples, heads, positions, channels of a head.
 const cacheAxes = 4
 
-// closeCaches fills in how many channels the heads of caches have that leave it open, as ONNX Runtime GenAI's builder does, from what the
-// attention reads beside them. Dimensions of one name have one size.
+// closeCaches says of caches of keys and values what the attention that reads them wants of them: how many channels the heads of those have that
+// leave it open, as ONNX Runtime GenAI's builder does, from what is beside them; and how much room. Dimensions of one name have one size.
 func closeCaches(m *onnxio.Model, inputs []InputSpec) {
-	dims, ones := map[string]string{}, map[string][]int{}
-	feeds := graph.Of(m).Feeds()
-	for i, in := range inputs {
-		switch open := len(in.Shape) == cacheAxes && in.Shape[cacheAxes-1] < 0; {
-		case !in.Type.IsFloat() && in.Shape != nil:
-			for _, n := range in.Shape {
-				ones[in.Name] = append(ones[in.Name], max(n, 1))
-			}
-		case open && feeds[i].Dims()[cacheAxes-1].Name != "":
-			dims[in.Name] = feeds[i].Dims()[cacheAxes-1].Name
-		case open:
-			dims[in.Name] = in.Name
-		}
-	}
-	if len(dims) == 0 {
+	channels, room := dimensions(m, inputs, cacheAxes-1), dimensions(m, inputs, cacheAxes-2)
+	if len(channels)+len(room) == 0 {
 		return
 	}
-	g, known, channels := graph.Of(m), shapes.Infer(m, ones), map[string]int{}
+	g := graph.Of(m)
+	var known *shapes.Shapes // inferred when first asked
+	sizes, rooms := map[string]int{}, map[string]int{}
 	for _, n := range g.Nodes() {
 		for _, past := range pasts(n) {
-			if size := headSize(n, width(g, known, n.Input(0))); size > 0 && dims[past] != "" {
-				channels[dims[past]] = size
+			if dim := room[past]; dim != "" && n.Int("sliding_window_cache", 0) != 0 {
+				rooms[dim] = max(rooms[dim], n.Int("local_window_size", 0))
+			}
+			if channels[past] == "" {
+				continue
+			}
+			if known == nil {
+				known = shapes.Infer(m, single(inputs))
+			}
+			if size := headSize(n, width(g, known, n.Input(0))); size > 0 {
+				sizes[channels[past]] = size
 			}
 		}
 	}
-	for _, in := range inputs {
-		if size := channels[dims[in.Name]]; size > 0 {
+	for i := range inputs {
+		in := &inputs[i]
+		if size := sizes[channels[in.Name]]; size > 0 {
 			in.Shape[cacheAxes-1] = size
 		}
+		in.Room = rooms[room[in.Name]]
 	}
+}
+
+// dimensions names the dimension of every cache along an axis, where it is open.
+func dimensions(m *onnxio.Model, inputs []InputSpec, axis int) map[string]string {
+	names, feeds := map[string]string{}, graph.Of(m).Feeds()
+	for i, in := range inputs {
+		if len(in.Shape) != cacheAxes || in.Shape[axis] >= 0 {
+			continue
+		}
+		if names[in.Name] = feeds[i].Dims()[axis].Name; names[in.Name] == "" {
+			names[in.Name] = in.Name
+		}
+	}
+	return names
+}
+
+// single are the shapes of inputs that are no caches where everything open is 1.
+func single(inputs []InputSpec) map[string][]int {
+	ones := map[string][]int{}
+	for _, in := range inputs {
+		if in.Type.IsFloat() {
+			continue
+		}
+		for _, n := range in.Shape {
+			ones[in.Name] = append(ones[in.Name], max(n, 1))
+		}
+	}
+	return ones
 }
 
 // pasts are the caches that a node reads.

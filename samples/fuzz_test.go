@@ -56,7 +56,7 @@ func FuzzImage(f *testing.F) {
 			t.Fatal(err)
 		}
 		o := SourceOptions{Resize: Resize{Short: int(resize % 16)}, Crop: Size{int(crop % 16), int(crop % 16)}}
-		in := []InputSpec{{"x", tensor.Float32, []int{-1, 3, -1, -1}}}
+		in := []InputSpec{{Name: "x", Type: tensor.Float32, Shape: []int{-1, 3, -1, -1}}}
 		s, err := Open(path, o, in)
 		if err != nil {
 			t.Fatal(err)
@@ -86,7 +86,7 @@ func FuzzRecords(f *testing.F) {
 			t.Fatal(err)
 		}
 		shape := [][]int{{-1, channels, height, width}, {-1, height, width, channels}, {-1, height, width}, {-1, width}}[how%4]
-		in := []InputSpec{{"x", []tensor.Type{tensor.Float32, tensor.Uint8, tensor.Float16}[how%3], shape}}
+		in := []InputSpec{{Name: "x", Type: []tensor.Type{tensor.Float32, tensor.Uint8, tensor.Float16}[how%3], Shape: shape}}
 		s, err := Open(path, SourceOptions{}, in)
 		if err != nil {
 			return

@@ -57,8 +57,9 @@ func textOf(s *Sample, real []bool) text {
 
 // What inputs are made of.
 const (
-	ones  = "ones"
-	empty = "empty"
+	ones   = "ones"
+	empty  = "empty"
+	unused = "room for the window, unused"
 )
 
 // rules are all that are known. Names are those of the exporters of Hugging Face's Optimum, of torch and of ONNX Runtime GenAI.
@@ -71,10 +72,7 @@ func rules() []rule {
 	single := func(in InputSpec) bool {
 		return in.Shape != nil && !slices.ContainsFunc(in.Shape, func(n int) bool { return n != 1 })
 	}
-	cache := func(in InputSpec, name string) bool {
-		_, ok := emptied(in.Shape)
-		return ok && in.Type.IsFloat() && (strings.HasPrefix(name, "past") || strings.Contains(name, "past_key_values"))
-	}
+	cache := func(in InputSpec, _ string) bool { return in.cache() }
 	byToken := func(number func(before int, real bool) float64) func(InputSpec, text) ([]int, []float64) {
 		return func(_ InputSpec, t text) ([]int, []float64) {
 			v, before := make([]float64, len(t.real)), 0
@@ -112,6 +110,11 @@ func rules() []rule {
 			shape[slices.Index(shape, 0)] = t.encoded
 			return shape, make([]float64, tensor.Product(shape))
 		}},
+		{unused, func(in InputSpec, name string) bool { return cache(in, name) && in.Room > 0 }, func(in InputSpec, _ text) ([]int, []float64) {
+			shape, _ := emptied(in.Shape)
+			shape[slices.Index(shape, 0)] = in.Room
+			return shape, make([]float64, tensor.Product(shape))
+		}},
 		{empty, cache, func(in InputSpec, _ text) ([]int, []float64) {
 			shape, _ := emptied(in.Shape)
 			return shape, nil
@@ -126,6 +129,32 @@ const cacheBranch = "use_cache_branch"
 // decoder that makes them anew can do without.
 func crossed(name string) bool {
 	return strings.Contains(name, ".encoder.") || strings.Contains(name, "cross")
+}
+
+// cache tells whether an input is a cache of keys or values that begins with nothing.
+func (s InputSpec) cache() bool {
+	_, ok := emptied(s.Shape)
+	name := strings.ToLower(s.Name)
+	return ok && s.Type.IsFloat() && (strings.HasPrefix(name, "past") || strings.Contains(name, "past_key_values"))
+}
+
+// Past is the shape of a cache of keys or values, as its name and axes tell one, before the first token of one sample; false for other inputs
+// and for what an encoder gave.
+func (s InputSpec) Past() ([]int, bool) {
+	if !s.cache() || crossed(strings.ToLower(s.Name)) {
+		return nil, false
+	}
+	out := slices.Clone(s.Shape)
+	for i, n := range slices.Backward(out) { // the last open axis has the positions, one before it the samples
+		if n < 0 {
+			out[i] = s.Room
+			break
+		}
+	}
+	if i := slices.Index(out, -1); i >= 0 {
+		out[i] = 1
+	}
+	return out, true
 }
 
 // emptied is the shape of a sample of a cache in which nothing is yet: without the axis of the samples, which is the first open one, or
@@ -206,23 +235,35 @@ func (m *made) describe() string {
 		return ""
 	}
 	var parts []string
-	caches, name := 0, ""
+	caches, name := map[string]int{}, map[string]string{}
 	for _, in := range m.inputs {
-		switch {
-		case in.rule.what == empty:
-			if caches++; caches == 1 {
-				name, _, _ = strings.Cut(in.spec.Name, ".")
+		switch what := in.rule.what; {
+		case what == empty || what == unused:
+			if caches[what]++; caches[what] == 1 {
+				name[what], _, _ = strings.Cut(in.spec.Name, ".")
 			}
-		case in.rule.what == ones && m.pad.there:
+		case what == ones && m.pad.there:
 			parts = append(parts, fmt.Sprintf("%s (ones, 0 at padding, which is %d)", in.spec.Name, m.pad.id))
 		default:
-			parts = append(parts, fmt.Sprintf("%s (%s)", in.spec.Name, in.rule.what))
+			parts = append(parts, fmt.Sprintf("%s (%s)", in.spec.Name, what))
 		}
 	}
-	if caches > 0 {
-		parts = append(parts, fmt.Sprintf("%d of %s (%s)", caches, name, empty))
+	for _, what := range []string{empty, unused} {
+		if caches[what] > 0 {
+			parts = append(parts, fmt.Sprintf("%d of %s (%s)", caches[what], name[what], what))
+		}
 	}
 	return fmt.Sprintf("; made of %s: %s", m.ids, strings.Join(parts, ", "))
+}
+
+// fits refuses texts that what was made cannot go with.
+func (m *made) fits() error {
+	for _, in := range m.inputs {
+		if in.rule.what == unused && m.pad.there {
+			return fmt.Errorf("the attention that reads %q keeps a window of what it read, and takes no padding, which is %d here; give texts of as many tokens each, without it", in.spec.Name, m.pad.id)
+		}
+	}
+	return nil
 }
 
 // add makes the inputs of a sample that has the ids.

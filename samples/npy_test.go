@@ -70,7 +70,7 @@ func TestNPY(t *testing.T) {
 	if want := []float32{0, 0.2, 0, -0.6}; !slices.Equal(x.Float32s(), want) {
 		t.Errorf("bytes become %v, want %v", x.Float32s(), want)
 	}
-	ids := mustSample(t, mustOpen(t, pixels, SourceOptions{}, InputSpec{"x", tensor.Int64, []int{-1, 2, 2}}), 0).Inputs["x"]
+	ids := mustSample(t, mustOpen(t, pixels, SourceOptions{}, InputSpec{Name: "x", Type: tensor.Int64, Shape: []int{-1, 2, 2}}), 0).Inputs["x"]
 	if v, err := ids.Int64s(); err != nil || !slices.Equal(v, []int64{0, 51, 255, 102}) {
 		t.Errorf("bytes for an integer input become %v (%v)", v, err)
 	}
@@ -143,7 +143,7 @@ func TestArrayErrors(t *testing.T) {
 	path := write(t, "x.npy", npyFloats("(1, 2)", 1, 2.5))
 	_, err := Open(path, SourceOptions{}, []InputSpec{float, spec("y", 1)})
 	testkit.WantError(t, err, "one array", "2 inputs", ".npz")
-	_, err = mustOpen(t, path, SourceOptions{}, InputSpec{"x", tensor.Int64, []int{-1, 2}}).Sample(0)
+	_, err = mustOpen(t, path, SourceOptions{}, InputSpec{Name: "x", Type: tensor.Int64, Shape: []int{-1, 2}}).Sample(0)
 	testkit.WantError(t, err, "sample 0", "element 1 is 2.5", "int64")
 	data := npz(t, zip.Store, []string{"b", "a"}, npyFloats("(2,)", 7, 8), npyFloats("(3,)", 1, 2, 3))
 	path = write(t, "x.npz", data)
@@ -233,7 +233,7 @@ func FuzzNPZ(f *testing.F) {
 		if err := os.WriteFile(path, data, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		s, err := Open(path, SourceOptions{}, []InputSpec{{"x", tensor.Float32, nil}})
+		s, err := Open(path, SourceOptions{}, []InputSpec{{Name: "x", Type: tensor.Float32, Shape: nil}})
 		if err != nil {
 			return
 		}

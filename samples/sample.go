@@ -44,6 +44,9 @@ type InputSpec struct {
 	// Shape has -1 for a dimension that the model leaves open; nil means that not
 	// even the number of dimensions is known.
 	Shape []int
+	// Room is how many positions the attention that reads it wants room for in a cache of keys or values which it keeps as long as that, as one
+	// with a window may (com.microsoft GroupQueryAttention with sliding_window_cache=1); 0 in all other inputs.
+	Room int
 }
 
 // axisOf is the axis of the input number i that stacks samples of the given shape: 0; or, where samples are stacked in other

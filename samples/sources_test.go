@@ -117,7 +117,7 @@ func TestImages(t *testing.T) {
 		{"nhwc", SourceOptions{Scale: 1}, spec("x", -1, 2, -1, 3), []int{2, 3, 3}, packed},
 		{"nhwc by option", SourceOptions{Scale: 1, Layout: NHWC}, spec("x", -1, -1, -1, -1), []int{2, 3, 3}, packed},
 		{"no batch axis", SourceOptions{Scale: 1}, spec("x", 3, 2, 3), []int{3, 2, 3}, planar},
-		{"unknown rank", SourceOptions{Scale: 1}, InputSpec{"x", tensor.Float32, nil}, []int{3, 2, 3}, planar},
+		{"unknown rank", SourceOptions{Scale: 1}, InputSpec{Name: "x", Type: tensor.Float32, Shape: nil}, []int{3, 2, 3}, planar},
 		{"gray", SourceOptions{Scale: 1}, spec("x", -1, 1, 2, 3), []int{1, 2, 3}, []float32{82, 82, 83, 90, 91, 92}},
 		{"gray without an axis", SourceOptions{Scale: 1}, spec("x", -1, 2, 3), []int{2, 3}, []float32{82, 82, 83, 90, 91, 92}},
 		{"crop", SourceOptions{Scale: 1, Crop: Size{1, 1}}, spec("x", -1, 3, -1, -1), []int{3, 1, 1}, []float32{1, 101, 200}},
@@ -141,7 +141,7 @@ func TestImages(t *testing.T) {
 			}
 		})
 	}
-	bytes := mustSample(t, mustOpen(t, dir, SourceOptions{}, InputSpec{"x", tensor.Uint8, []int{-1, 3, 2, 3}}), 0).Inputs["x"]
+	bytes := mustSample(t, mustOpen(t, dir, SourceOptions{}, InputSpec{Name: "x", Type: tensor.Uint8, Shape: []int{-1, 3, 2, 3}}), 0).Inputs["x"]
 	if bytes.Type != tensor.Uint8 || bytes.Data[17] != 200 || bytes.Data[1] != 1 {
 		t.Errorf("bytes %v of type %s, want the pixels as they are", bytes.Data, bytes.Type)
 	}
@@ -149,7 +149,7 @@ func TestImages(t *testing.T) {
 	if v := transparent.Float32s(); v[0] != 1 || v[6] != 2 || v[12] != 3 {
 		t.Errorf("a transparent pixel has the colours %v, want 1, 2, 3", []float32{v[0], v[6], v[12]})
 	}
-	half := mustSample(t, mustOpen(t, dir, SourceOptions{Scale: 1}, InputSpec{"x", tensor.Float16, []int{-1, 3, 2, 3}}), 0).Inputs["x"]
+	half := mustSample(t, mustOpen(t, dir, SourceOptions{Scale: 1}, InputSpec{Name: "x", Type: tensor.Float16, Shape: []int{-1, 3, 2, 3}}), 0).Inputs["x"]
 	if half.Type != tensor.Float16 || !slices.Equal(half.Float32s(), planar) {
 		t.Errorf("float16: %v", half.Float32s())
 	}
@@ -286,12 +286,12 @@ func TestOpenErrors(t *testing.T) {
 		{"empty folder", t.TempDir(), SourceOptions{}, []InputSpec{image}, []string{"neither JPEG or PNG"}},
 		{"no inputs", shots, SourceOptions{}, nil, []string{"no inputs"}},
 		{"two inputs", shots, SourceOptions{}, []InputSpec{image, spec("y", 1)}, []string{"x: float32[?,3,2,2]; y: float32[1]", ".npz"}},
-		{"integers", shots, SourceOptions{}, []InputSpec{{"x", tensor.Int64, []int{-1, 3, 2, 2}}}, []string{"int64", "uint8"}},
+		{"integers", shots, SourceOptions{}, []InputSpec{{Name: "x", Type: tensor.Int64, Shape: []int{-1, 3, 2, 2}}}, []string{"int64", "uint8"}},
 		{"five axes", shots, SourceOptions{}, []InputSpec{spec("x", 1, 1, 3, 2, 2)}, []string{"not the shape of an image"}},
 		{"seven channels", shots, SourceOptions{}, []InputSpec{spec("x", -1, 7, 2, 2)}, []string{"7 channels", "layout"}},
 		{"means", shots, SourceOptions{Mean: []float64{1, 2}}, []InputSpec{image}, []string{"mean has 2 numbers", "3 channels"}},
 		{"std", shots, SourceOptions{Std: []float64{0}}, []InputSpec{image}, []string{"other than 0"}},
-		{"scaled bytes", shots, SourceOptions{Mean: []float64{1}}, []InputSpec{{"x", tensor.Uint8, []int{-1, 3, 2, 2}}}, []string{"as they are"}},
+		{"scaled bytes", shots, SourceOptions{Mean: []float64{1}}, []InputSpec{{Name: "x", Type: tensor.Uint8, Shape: []int{-1, 3, 2, 2}}}, []string{"as they are"}},
 		{"two resizes", shots, SourceOptions{Resize: Resize{Short: 3, Exact: Size{2, 2}}}, []InputSpec{image}, []string{"choose one"}},
 		{"crop", shots, SourceOptions{Crop: Size{0, 3}}, []InputSpec{image}, []string{"0x3"}},
 		{"layout", shots, SourceOptions{Layout: "chw"}, []InputSpec{image}, []string{"chw", "nchw"}},

@@ -55,6 +55,30 @@ func Scan(seed uint64) *Builder {
 	return b.ended(out, 1)
 }
 
+// LoopInLoop is a model of x [N, 24] and steps [N, S, 8] with a Scan of the steps, as that of Scan, in every iteration of a Loop that runs so many
+// times and has a layer of its own; y [N, 12] is made of the last state and of all of the Loop.
+func LoopInLoop(seed uint64, trips int) *Builder {
+	b := NewBuilder(seed, 17, 8)
+	x := b.Linear(b.Input("x", tensor.Float32, "N", LoopWidth), LoopWidth, LoopWidth, true)
+	steps := b.Input("steps", tensor.Float32, "N", "S", 8)
+	outer := b.Weight("outer", LoopWidth, LoopWidth, LoopWidth)
+	body := b.Body("body", func(body *Builder) {
+		body.Input("iteration", tensor.Int64)
+		goes := body.Input("condition", tensor.Bool)
+		h := body.Node("Tanh", []string{body.Linear(body.Input("state", tensor.Float32, "N", LoopWidth), LoopWidth, LoopWidth, true)})
+		scan := body.Body("inner", func(inner *Builder) {
+			g, step := inner.Input("inner_state", tensor.Float32, "N", LoopWidth), inner.Input("step", tensor.Float32, "N", 8)
+			inner.Output(inner.step(g, inner.Linear(step, 8, LoopWidth, false), outer), tensor.Float32, "N", LoopWidth)
+		})
+		next := body.Node("Add", []string{x, body.Node("Scan", []string{h, steps}, graph.Body("body", scan), graph.Int("num_scan_inputs", 1), graph.Ints("scan_input_axes", 1))})
+		body.Output(body.Node("Identity", []string{goes}), tensor.Bool)
+		body.Output(next, tensor.Float32, "N", LoopWidth)
+		body.Output(body.Node("Mul", []string{next, next}), tensor.Float32, "N", LoopWidth)
+	})
+	out := b.Several("Loop", []string{b.Tensor("trips", tensor.Int64, nil, []float64{float64(trips)}), "", b.Node("Tanh", []string{x})}, 2, graph.Body("body", body))
+	return b.ended(out, 0)
+}
+
 // step is what the state becomes in an iteration.
 func (b *Builder) step(h, x, outer string) string {
 	y := b.Node("Tanh", []string{b.Node("Add", []string{b.Node("MatMul", []string{h, outer}), x})})

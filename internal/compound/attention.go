@@ -251,9 +251,9 @@ func (b *body) padding(mask, k string, filter float64) (string, error) {
 
 // groupQuery is GroupQueryAttention: query (or all three side by side), key, value, past_key, past_value, seqlens_k,
 // total_sequence_length, tables of cosines and sines, position_ids, attention_bias. The outputs are Y and the keys and values
-// so far, which are as long as past and new ones together.
+// so far, which are as long as past and new ones together, or with sliding_window_cache=1 as the past ones.
 func groupQuery(b *body) error {
-	err := errors.Join(b.without(11, 12, 13, 14, 15, 16), b.no(3), b.plain(0, "smooth_softmax", "kv_cache_bit_width", "sliding_window_cache"), b.plain(1, "causal"))
+	err := errors.Join(b.without(11, 12, 13, 14, 15, 16), b.no(3), b.plain(0, "smooth_softmax", "kv_cache_bit_width"), b.plain(1, "causal"))
 	if err != nil {
 		return err
 	}
@@ -282,39 +282,24 @@ func groupQuery(b *body) error {
 	} else {
 		q, k, v = b.reshape(q, 0, 0, n, channels), b.reshape(k, 0, 0, kv, channels), b.reshape(v, 0, 0, kv, channels)
 	}
-	offset := ""
-	if b.x(3) != "" {
-		offset = b.size(b.x(3), 2)
+	c, err := b.cached()
+	if err != nil {
+		return err
 	}
-	queries := b.size(b.x(0), 1)
 	if b.node.Int("do_rotary", 0) != 0 {
 		t := turn{cos: b.x(7), sin: b.x(8), positions: b.x(9), ranks: 3, interleaved: b.node.Int("rotary_interleaved", 0) != 0}
 		if t.half, err = b.last(t.cos); err != nil {
 			return err
 		}
 		if t.positions == "" {
-			t.positions, t.ranks = b.counting(queries), 2
-			if offset != "" {
-				t.positions = b.Op("Add", t.positions, offset)
-			}
+			t.positions, t.ranks = c.positions()
 		}
 		q, k = b.rotate(q, channels, t), b.rotate(k, channels, t)
 	}
-	q, k, v = b.transpose(q, 0, 2, 1, 3), b.transpose(k, 0, 2, 1, 3), b.transpose(v, 0, 2, 1, 3)
-	k, v = b.grown(b.x(3), k), b.grown(b.x(4), v)
-	b.give(1, k)
-	b.give(2, v)
-	s := softly{scale: b.scaled(channels), softcap: float64(b.node.Float("softcap", 0))}
-	keys := b.size(k, 2)
-	s.masks = append(s.masks, b.penalty(b.ahead(queries, keys, offset), b.lowest()))
-	if window := b.node.Int("local_window_size", -1); window > 0 {
-		first := b.Op("Sub", b.counting(queries), b.index(window-1))
-		if offset != "" {
-			first = b.Op("Add", first, offset)
-		}
-		before := b.Op("Less", b.counting(keys), b.unsqueeze(first, 1))
-		s.masks = append(s.masks, b.penalty(before, b.lowest()))
-	}
+	q, k, v = b.transpose(q, 0, 2, 1, 3), c.grow(b.x(3), b.transpose(k, 0, 2, 1, 3)), c.grow(b.x(4), b.transpose(v, 0, 2, 1, 3))
+	b.give(1, c.present(k, kv, channels))
+	b.give(2, c.present(v, kv, channels))
+	s := softly{scale: b.scaled(channels), softcap: float64(b.node.Float("softcap", 0)), masks: c.masks(k)}
 	if b.x(10) != "" {
 		s.masks = append(s.masks, b.x(10))
 	}
