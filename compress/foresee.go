@@ -6,6 +6,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/internal/calib"
 	"github.com/onnx-compress/onnx-compress/internal/rss"
+	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
@@ -97,11 +98,8 @@ func (a *Analysis) finishing(o Options, run, seen float64) float64 {
 	}
 	work += float64(o.models()) * (each + float64(len(a.Judge))*2*run)
 	if o.Descent != nil {
-		epochs, learn := float64(o.Descent.Epochs), float64(len(a.Calibrate)+len(a.Tune))
-		if epochs == 0 {
-			epochs = 120
-		}
-		work += epochs * learn * 4 * run
+		learned := len(a.Calibrate) + len(a.Tune)
+		work += float64(tune.MostEpochs(learned, *o.Descent)) * float64(learned) * 4 * run
 	}
 	return work
 }
