@@ -193,9 +193,13 @@ func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options
 		}
 	}
 	bounded := slices.ContainsFunc(s.Choice.Bounds, func(t Target) bool { return t.Resource != MACs })
-	r, err := refit.Run(ctx, lib, a.model, choices, o.Source, a.Calibrate, refit.Options{
-		Batch: a.batch(o), Threads: st.env.Threads, Memory: o.Memory, Backend: st.env.Algebra, Grow: !bounded, Progress: st.told,
-	})
+	how := refit.Options{Batch: a.batch(o), Threads: st.env.Threads, Memory: o.Memory, Backend: st.env.Algebra, Grow: !bounded, Progress: st.told}
+	kept, err := o.keeper.refitting(ctx, choices, &how)
+	if err != nil {
+		return err
+	}
+	r, err := refit.Run(ctx, lib, a.model, choices, o.Source, a.Calibrate, how)
+	err = errors.Join(err, kept.flush())
 	cut, few := (*refit.CutError)(nil), (*refit.TooFewError)(nil)
 	if errors.As(err, &cut) || errors.As(err, &few) {
 		s.Refit = &RefitSummary{Skipped: err.Error()}

@@ -246,24 +246,49 @@ func (w *work) judge(ctx context.Context, st *stage, s *Assembled, t *Trial) err
 	if _, err := weighed(s.Targets, staged.Path()); err != nil {
 		return err
 	}
-	r, err := verify.Compare(ctx, w.env.library, w.a.model.Path, staged.Path(), w.o.Source, w.a.Judge, w.o.judging(w.env, st.told, verify.Unseen))
-	if err != nil {
-		return fmt.Errorf("judging a model: %w", err)
+	var file string
+	if w.o.keeper != nil {
+		if file, err = onnxio.Digest(ctx, staged.Path()); err != nil {
+			return err
+		}
 	}
-	t.Met = broken(r) == nil
+	told, err := remembered(ctx, w.o.keeper, "judged", []any{file, w.o.Goals}, w.a.Judge, func() (judgement, error) { return w.compare(ctx, st, staged.Path()) })
+	if err != nil {
+		return err
+	}
+	t.Met, t.Why = told.Met, told.Why
+	for _, v := range told.Values {
+		t.Values = append(t.Values, (*float64)(v))
+	}
+	return nil
+}
+
+// judgement is what a model has of the goals, as a Trial says it.
+type judgement struct {
+	Values []*exact
+	Met    bool
+	Why    string
+}
+
+// compare compares the model of a file with the original.
+func (w *work) compare(ctx context.Context, st *stage, path string) (j judgement, err error) {
+	r, err := verify.Compare(ctx, w.env.library, w.a.model.Path, path, w.o.Source, w.a.Judge, w.o.judging(w.env, st.told, verify.Unseen))
+	if err != nil {
+		return j, fmt.Errorf("judging a model: %w", err)
+	}
+	j.Met = broken(r) == nil
 	for _, g := range w.o.Goals {
 		if err := enoughLabels(g, r); err != nil {
-			return err
+			return j, err
 		}
 		v, err := reached(g, r)
 		if err != nil {
-			t.Values, t.Met, t.Why = []*float64{}, false, err.Error() // it could be measured of the original
-			return nil
+			return judgement{Why: err.Error()}, nil // it could be measured of the original
 		}
-		t.Values = append(t.Values, v)
-		t.Met = t.Met && g.Allows(verify.Value(v))
+		j.Values = append(j.Values, (*exact)(v))
+		j.Met = j.Met && g.Allows(verify.Value(v))
 	}
-	return nil
+	return j, nil
 }
 
 // smaller tells whether a model needs less than an earlier one: of the resource

@@ -35,25 +35,45 @@ func (a *Analysis) kept(ctx context.Context, env *Environment, o Options) (Optio
 	if err := os.MkdirAll(o.Checkpoint, 0o777); err != nil {
 		return o, fmt.Errorf("a folder for checkpoints: %w", err)
 	}
-	if o.Source == nil || len(o.Offers) > 0 || len(a.Groups) == 0 {
+	if o.Source == nil || len(a.Groups) == 0 {
 		return o, nil
 	}
 	c := &checkpoint{folder: o.Checkpoint, env: env, a: a, o: o}
-	var err error
-	if c.key, err = newStatsKey(ctx, env, a, o); err == nil {
-		if err = c.calibrate(ctx); err == nil {
-			err = c.factor(ctx)
-		}
-	}
+	err := c.run(ctx)
 	if err != nil {
 		return o, fmt.Errorf("checkpoints in %s: %w", o.Checkpoint, err)
 	}
-	o.Stats, o.Offers = c.stats(), c.files("offers-%d.oco")
-	return o, nil
+	return c.o, nil
 }
 
-// stats is the file of the statistics.
-func (c *checkpoint) stats() string { return filepath.Join(c.folder, "stats.ocs") }
+// run makes what is missing of the parts, and the options of a run that begins with them. Parts that were made elsewhere are taken as they are.
+func (c *checkpoint) run(ctx context.Context) (err error) {
+	if c.key, err = newStatsKey(ctx, c.env, c.a, c.o); err != nil {
+		return err
+	}
+	apart := len(c.o.Offers) > 0
+	if !apart {
+		c.o.Stats = filepath.Join(c.folder, "stats.ocs")
+		if err = c.calibrate(ctx); err != nil {
+			return err
+		}
+	}
+	stats, err := readStatsFile(ctx, c.o.Stats, c.key)
+	if err != nil || stats == nil {
+		return err // of parts made elsewhere, whose statistics Factor will miss
+	}
+	defer func() { err = errors.Join(err, stats.close()) }()
+	stats.key = c.key
+	if !apart {
+		if err := c.factor(ctx, stats); err != nil {
+			return err
+		}
+		c.o.Offers = c.files("offers-%d.oco")
+	}
+	c.o.keeper = &keeper{folder: c.folder, source: c.o.Source, threads: c.env.Threads, key: c.key, samples: map[string]string{}}
+	c.o.keeper.offers, err = offersKey(stats, c.o)
+	return err
+}
 
 // files are those of all parts.
 func (c *checkpoint) files(name string) []string {
@@ -73,7 +93,7 @@ func (c *checkpoint) part(k int, of string) (ShardPart, *Environment) {
 // calibrate makes the statistics, of parts that go when these are whole.
 func (c *checkpoint) calibrate(ctx context.Context) error {
 	sums := c.files("stats-%d.ocs")
-	there, err := foundSealed(ctx, c.stats(), calibrationMagic, statsHeadOf(merged, c.key))
+	there, err := foundSealed(ctx, c.o.Stats, calibrationMagic, statsHeadOf(merged, c.key))
 	if err != nil {
 		return err
 	}
@@ -88,7 +108,7 @@ func (c *checkpoint) calibrate(ctx context.Context) error {
 				return err
 			}
 		}
-		if _, err := MergeParts(ctx, c.env, sums, c.stats()); err != nil {
+		if _, err := MergeParts(ctx, c.env, sums, c.o.Stats); err != nil {
 			return err
 		}
 	}
@@ -101,13 +121,7 @@ func (c *checkpoint) calibrate(ctx context.Context) error {
 }
 
 // factor finds what the sites offer.
-func (c *checkpoint) factor(ctx context.Context) (err error) {
-	stats, err := readStatsFile(ctx, c.stats(), c.key)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, stats.close()) }()
-	stats.key = c.key
+func (c *checkpoint) factor(ctx context.Context, stats *statsFile) error {
 	for k, path := range c.files("offers-%d.oco") {
 		p, env := c.part(k, "nodes")
 		if err := stats.again(); err != nil {

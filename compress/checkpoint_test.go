@@ -37,7 +37,7 @@ func TestCheckpoints(t *testing.T) {
 		{"calibrate, samples 3/8", "stats-1.ocs stats-2.ocs"},
 		{"merge", "stats-1.ocs stats-2.ocs stats-3.ocs stats-4.ocs stats-5.ocs stats-6.ocs stats-7.ocs stats-8.ocs"},
 		{"factor, nodes 2/8", "offers-1.oco stats.ocs"},
-		{"tune: 2", "offers-1.oco offers-2.oco offers-3.oco offers-4.oco offers-5.oco offers-6.oco offers-7.oco offers-8.oco stats.ocs tune-"},
+		{"tune: 2", "offers-1.oco offers-2.oco offers-3.oco offers-4.oco offers-5.oco offers-6.oco offers-7.oco offers-8.oco refit-"},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		o.Output = out(t)
@@ -71,6 +71,10 @@ func TestCheckpoints(t *testing.T) {
 	r, got := runTo(t, m, o)
 	if !bytes.Equal(got, want) || r.Tuning.End != tune.Completed {
 		t.Errorf("after all breaks there are other bytes, the tuning is %s", r.Tuning.End)
+	}
+
+	if got := kept(); !strings.Contains(got, " stats.ocs tune-") {
+		t.Errorf("at the end there are %s", got)
 	}
 
 	// What is there of another work is replaced, and what is none of ours is not.

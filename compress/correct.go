@@ -108,11 +108,28 @@ func (q *quest) doubtfulAxes(s *standing) []int {
 // one after the other, and gives the offers whose losses are rescaled by that. Each is measured once in a run, however often the
 // search is made.
 func (q *quest) correct(ctx context.Context, st *stage, s *standing, doubtful, axes []int) (*Offers, error) {
+	var of []any
+	for _, i := range doubtful {
+		of = append(of, s.ladders[i].predicted(s.ladders[i].rungs[s.plan.Rungs[i]]))
+	}
+	for _, i := range axes {
+		of = append(of, s.offers.axes[i].predicted(s.widths[i]))
+	}
+	indices := q.a.Calibrate[:correctable(len(q.a.Calibrate), 1+len(of), q.a.Costs.MACs)]
+	list, err := remembered(ctx, q.o.keeper, "corrections", of, indices, func() ([]Correction, error) {
+		return q.corrections(ctx, st, s, doubtful, axes, indices)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.offers.corrected(list), nil
+}
+
+func (q *quest) corrections(ctx context.Context, st *stage, s *standing, doubtful, axes, indices []int) ([]Correction, error) {
 	lib, err := q.env.need("measuring the change of the outputs")
 	if err != nil {
 		return nil, err
 	}
-	indices := q.a.Calibrate[:correctable(len(q.a.Calibrate), 1+len(doubtful)+len(axes), q.a.Costs.MACs)]
 	models := 0
 	progress := func(_ string, done, total int) {
 		st.told("", models*len(indices)+done*len(indices)/total, (1+len(doubtful)+len(axes))*len(indices))
@@ -154,7 +171,7 @@ func (q *quest) correct(ctx context.Context, st *stage, s *standing, doubtful, a
 			return nil, fmt.Errorf("%s: axis %q: measuring %d of %d units: %w", q.a.model.Path, o.axis.Name, width, o.axis.Units, err)
 		}
 	}
-	return s.offers.corrected(list), nil
+	return list, nil
 }
 
 // correctable is how many of the samples losses are measured on, by runs of so many models of which a sample takes that many multiply-adds.

@@ -66,14 +66,13 @@ func sealed(ctx context.Context, m *onnxio.Model, to place) (*onnxio.Pending, er
 	return onnxio.Create(ctx, whole, to.path, to.how)
 }
 
-// Commit moves the file to its place, behind those with the same factors.
+// Commit moves the file to its place, together with those with the same factors: all of them, or none.
 func (d *Delivered) Commit() error {
+	var all []*onnxio.Pending
 	for _, other := range d.others {
-		if err := other.Commit(); err != nil {
-			return err
-		}
+		all = append(all, other.staged)
 	}
-	return d.staged.Commit()
+	return onnxio.CommitAll(append(all, d.staged)...)
 }
 
 // Discard removes the file; after Commit it does nothing.

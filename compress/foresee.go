@@ -3,9 +3,12 @@ package compress
 import (
 	"context"
 	"math"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/calib"
+	"github.com/onnx-compress/onnx-compress/internal/moments"
 	"github.com/onnx-compress/onnx-compress/internal/rss"
+	"github.com/onnx-compress/onnx-compress/internal/tune"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
@@ -41,12 +44,13 @@ func Foresee(ctx context.Context, env *Environment, m *onnxio.Model, o Options, 
 		s := &a.Sites[i]
 		bytes := calib.SumBytes(s, how)
 		sums, largest, kernel = sums+bytes, max(largest, bytes), max(kernel, factoringBytes(s.Kernel))
-		seen += momentWork(s, how.Probes)
+		seen += momentWork(s, how.Probes, len(a.Calibrate))
 	}
 	sweep := float64(len(a.sweeps)) * run * float64(1+2*how.Probes)
 	f.Calibrate = UnitNeed{most, math.Ceil(samples/float64(parts)) * (sweep + seen)}
-	// Each number that is merged is read twice, and hashed, which takes about as long as that many multiply-adds.
-	f.Merge = UnitNeed{rss.Base + 3*largest, 8 * float64(parts) * float64(sums)}
+	// Each byte that is merged is read twice, and hashed, which takes about as long as eight multiply-adds; statistics are twice as many as the sums
+	// of a part, and are read again when they are written.
+	f.Merge = UnitNeed{rss.Base + 3*largest, 8 * float64(parts+4) * float64(sums)}
 	f.Factor.Memory = most + max(0, kernel-o.Memory/2)
 	for k := range parts {
 		f.Factor.Work = max(f.Factor.Work, a.partWork(ShardPart{k + 1, parts}))
@@ -55,8 +59,9 @@ func Foresee(ctx context.Context, env *Environment, m *onnxio.Model, o Options, 
 	return f, nil
 }
 
-// momentWork is what summing what a site sees of one sample takes: products of its columns, and of its output's sensitivities.
-func momentWork(s *rewrite.Site, probes int) float64 {
+// momentWork is what summing what a site sees of one of so many samples takes: half of the squares of its columns, which are symmetric, and of
+// its output's sensitivities, at the positions that are summed.
+func momentWork(s *rewrite.Site, probes, samples int) float64 {
 	if !s.Located {
 		return 0
 	}
@@ -68,7 +73,14 @@ func momentWork(s *rewrite.Site, probes int) float64 {
 	if s.View.Kind == rewrite.TableRows {
 		k = 1
 	}
-	return positions * float64(s.Kernel.Groups) * (k*k + float64(probes)*o*o)
+	square := k * k
+	in, out := float64(moments.ThinInputs(s, samples).Share()), float64(moments.ThinOutputs(s, samples).Share())
+	if v := &s.View; in == 1 && v.Kind == rewrite.ConvPatches && !v.Transposed && !slices.ContainsFunc(v.Strides, func(n int) bool { return n > 1 }) {
+		for _, w := range v.Window { // entries depend on the lag between two taps alone
+			square *= float64(2*w-1) / float64(w*w)
+		}
+	}
+	return positions * float64(s.Kernel.Groups) * (square/in + float64(probes)*o*o/out) / 2
 }
 
 // partWork is what the sites and axes of a part take to be factored.
@@ -97,11 +109,8 @@ func (a *Analysis) finishing(o Options, run, seen float64) float64 {
 	}
 	work += float64(o.models()) * (each + float64(len(a.Judge))*2*run)
 	if o.Descent != nil {
-		epochs, learn := float64(o.Descent.Epochs), float64(len(a.Calibrate)+len(a.Tune))
-		if epochs == 0 {
-			epochs = 120
-		}
-		work += epochs * learn * 4 * run
+		learned := len(a.Calibrate) + len(a.Tune)
+		work += float64(tune.MostEpochs(learned, *o.Descent)) * float64(learned) * 4 * run
 	}
 	return work
 }

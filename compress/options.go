@@ -65,9 +65,12 @@ type Options struct {
 	// again; the result is the same.
 	Offers []string
 	// Checkpoint, when set, is a folder, made where there is none, that Run keeps its state in, in the files of a work in parts: sums of the
-	// samples so far, statistics, what was found of the sites, and the state of a tuning. A run with the same options, after one that was killed, goes
-	// on from there; the result is the same. What lies there of another work is replaced.
+	// samples so far, statistics, what was found of the sites, what a refit came to site by site, how the outputs change, whether goals are met, and the
+	// state of a tuning. A run with the same options, after one that was killed, goes on from there; the result is the same. What lies there of
+	// another work is replaced. With Offers it has what follows these.
 	Checkpoint string
+	// keeper is the folder's, when a run has begun.
+	keeper *keeper
 	// Classes names the output whose numbers are class scores, or is "none". Empty means the first that looks like it.
 	Classes string
 	// Weights say by name how much the change of an output counts beside that of the others, each as a share of its own

@@ -46,6 +46,24 @@ func (w *work) best(ctx context.Context, c *Choice) (*Choice, error) {
 
 // changes measures by how much models change the outputs on the samples numbered by indices. On none that tell, it says nothing.
 func (w *work) changes(ctx context.Context, models []*Assembled, indices []int) (changes []float64, samples int, err error) {
+	var key []any
+	for _, m := range models {
+		key = append(key, m.told())
+	}
+	measured, err := remembered(ctx, w.o.keeper, "changes", key, indices, func() (c change, err error) {
+		list, n, err := w.measureChanges(ctx, models, indices)
+		return change{list, n}, err
+	})
+	return measured.Of, measured.Samples, err
+}
+
+// change is by how much models change the outputs, on so many samples.
+type change struct {
+	Of      exacts
+	Samples int
+}
+
+func (w *work) measureChanges(ctx context.Context, models []*Assembled, indices []int) (changes []float64, samples int, err error) {
 	lib, err := w.env.need("comparing models")
 	if err != nil {
 		return nil, 0, err

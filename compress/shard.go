@@ -37,8 +37,11 @@ type partHead struct {
 	Groups int `json:",omitempty"` // of sites, in a calibration
 }
 
-func (h partHead) bytes(magic string) []byte {
-	text, _ := json.Marshal(h) // which nothing in it can refuse
+func (h partHead) bytes(magic string) []byte { return sealedHead(magic, h) }
+
+// sealedHead is what a sealed file begins with: its magic, the length of what follows in 4 bytes, little-endian, and what it says of itself as JSON.
+func sealedHead(magic string, says any) []byte {
+	text, _ := json.Marshal(says) // which nothing in it can refuse
 	return append(binary.LittleEndian.AppendUint32([]byte(magic), uint32(len(text))), text...)
 }
 

@@ -53,9 +53,11 @@ func openStats(ctx context.Context, env *Environment, a *Analysis, o Options) (*
 	if path == "" {
 		return nil, nil
 	}
-	key, err := newStatsKey(ctx, env, a, o)
-	if err != nil {
-		return nil, fmt.Errorf("statistics %s: %w", path, err)
+	key, err := o.keeper.known(), error(nil)
+	if key == nil {
+		if key, err = newStatsKey(ctx, env, a, o); err != nil {
+			return nil, fmt.Errorf("statistics %s: %w", path, err)
+		}
 	}
 	s, err := readStatsFile(ctx, path, key)
 	if err != nil {

@@ -90,15 +90,25 @@ func (s *Pending) Path() string { return s.set.Path(s.target) }
 
 // Commit moves the files to their places, the model last: until then an old one is there, with its data. Then external data that
 // were written for this place and are not the model's go. The target is checked once more.
-func (s *Pending) Commit() error {
-	err := checkTarget(s.sources, s.target, s.options)
-	if err == nil {
-		err = s.set.Commit()
+func (s *Pending) Commit() error { return CommitAll(s) }
+
+// CommitAll is Commit of several models, in their order: all of them come to their places or, where one cannot, none, and what was there before
+// is put back. Where a file system does not allow that, the error names what was replaced.
+func CommitAll(list ...*Pending) error {
+	var sets []*atomicfile.Set
+	var targets []string
+	for _, s := range list {
+		if err := checkTarget(s.sources, s.target, s.options); err != nil {
+			return fmt.Errorf("writing model %s: %w", s.target, err)
+		}
+		sets, targets = append(sets, s.set), append(targets, s.target)
 	}
-	if err != nil {
-		return fmt.Errorf("writing model %s: %w", s.target, err)
+	if err := atomicfile.CommitAll(sets...); err != nil {
+		return fmt.Errorf("writing model %s: %w", strings.Join(targets, ", "), err)
 	}
-	removeOldData(s.sources, s.target, s.data)
+	for _, s := range list {
+		removeOldData(s.sources, s.target, s.data)
+	}
 	return nil
 }
 

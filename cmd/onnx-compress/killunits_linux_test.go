@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,12 +16,21 @@ import (
 )
 
 // TestKillsOfUnits kills units of a work in parts, and what merges them, at random moments: the file of each is not there or whole, the
-// next try makes the same bytes, and nothing else is left.
+// next try makes the same bytes, and nothing else is left. None has more memory resident than the scripts of scale ask for.
 func TestKillsOfUnits(t *testing.T) {
 	times := kills(t, 4)
 	s := newShop(t, t.TempDir())
 	at := func(name string) string { return filepath.Join(s.folder, name) }
-	flags := []string{"--calib", s.data, "--target", "macs=0.7", "--methods", "svd", "--threads", "1", "-q"}
+	flags := []string{"--calib", s.data, "--target", "macs=0.7", "--methods", "svd", "--threads", "1", "--memory", "320MiB"}
+	script, err := s.command(append([]string{"scale", "slurm", s.model, "--parts", "2"}, flags...)).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	foretold := regexp.MustCompile(`--mem=([0-9]+)M .*--job-name=([a-z]+)`).FindAllStringSubmatch(string(script), -1)
+	if len(foretold) != 4 {
+		t.Fatalf("what memory jobs ask for is not in %s", script)
+	}
+	flags = append(flags, "-q")
 	ask := func(out string, words ...string) []string {
 		return append(append([]string{"shard"}, words...), "-o", at(out))
 	}
@@ -33,8 +44,15 @@ func TestKillsOfUnits(t *testing.T) {
 	want, took := make([][]byte, len(units)), make([]time.Duration, len(units))
 	run := func(i int) []byte {
 		begin := time.Now()
-		if out, err := s.command(units[i]).CombinedOutput(); err != nil {
+		c := s.command(units[i])
+		if out, err := c.CombinedOutput(); err != nil {
 			t.Fatalf("%q: %v: %s", units[i], err, out)
+		}
+		resident := c.ProcessState.SysUsage().(*syscall.Rusage).Maxrss >> 10 // that of the worker, which is the larger
+		for _, f := range foretold {
+			if most, _ := strconv.ParseInt(f[1], 10, 64); f[2] == units[i][1] && resident > most {
+				t.Errorf("%s has up to %d MiB resident, foretold were %d", f[2], resident, most)
+			}
 		}
 		took[i] = max(took[i], time.Since(begin))
 		data, err := os.ReadFile(at(names[i]))

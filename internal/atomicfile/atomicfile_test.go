@@ -364,3 +364,57 @@ func TestFoldersConcurrently(t *testing.T) {
 	all.Wait()
 	holds(t, in)
 }
+
+// TestCommitAll: where one of several sets cannot come to its place, the others are as if nothing had been, links too; what could not be put back
+// is named.
+func TestCommitAll(t *testing.T) {
+	folder := t.TempDir()
+	in := func(name string) string { return filepath.Join(folder, name) }
+	begin := func() (sets []*Set) {
+		for _, name := range []string{"fresh", "old", "link", "last"} {
+			s, err := Beside(in(name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Write(in(name), text("new "+name)); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(s.Discard)
+			sets = append(sets, s)
+		}
+		return sets
+	}
+	put(t, in("old"), "what was there")
+	put(t, in("elsewhere"), "linked")
+	if err := os.Symlink("elsewhere", in("link")); err != nil {
+		t.Skip(err)
+	}
+	if err := os.MkdirAll(in("last/full"), 0o777); err != nil { // which no file replaces
+		t.Fatal(err)
+	}
+	sets := begin()
+	if err := CommitAll(sets...); err == nil || !strings.Contains(err.Error(), in("last")) || strings.Contains(err.Error(), "was replaced") {
+		t.Errorf("where one cannot be moved: %v", err)
+	}
+	for _, s := range sets {
+		s.Discard()
+	}
+	if err := os.RemoveAll(in("last")); err != nil {
+		t.Fatal(err)
+	}
+	if to, err := os.Readlink(in("link")); err != nil || to != "elsewhere" {
+		t.Errorf("the link leads to %q, %v", to, err)
+	}
+	holds(t, folder, "elsewhere: linked", "link: linked", "old: what was there")
+	if err := CommitAll(begin()...); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, folder, "elsewhere: linked", "fresh: new fresh", "last: new last", "link: new link", "old: new old")
+
+	err := undo([]moved{{target: in("old")}, {target: in("link"), old: in("lost")}, {target: in("none"), fresh: true}})
+	for _, want := range []string{in("old") + " was replaced, and what was there could not be held", in("link") + " was replaced", in("none") + " was written"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want that %s", err, want)
+		}
+	}
+}

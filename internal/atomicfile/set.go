@@ -8,7 +8,6 @@ package atomicfile
 import (
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -75,31 +74,6 @@ func (s *Set) Retarget(from, to string) error {
 
 // Path returns where the file for a target waits.
 func (s *Set) Path(target string) string { return filepath.Join(s.folder.Path, filepath.Base(target)) }
-
-// Commit moves the files to their targets, in the order in which they were written. The last is what refers to the others, which
-// have names of their own content: until it is in its place, what was there before is whole. When one cannot be moved, those that
-// were moved to where nothing was are removed again.
-func (s *Set) Commit() error {
-	var fresh []string
-	for _, target := range s.targets {
-		_, missing := os.Lstat(target)
-		if err := os.Rename(s.Path(target), target); err != nil {
-			for _, path := range fresh {
-				err = errors.Join(err, os.Remove(path))
-			}
-			return err
-		}
-		if errors.Is(missing, fs.ErrNotExist) {
-			fresh = append(fresh, target)
-		}
-		// The others are to be there for good before what refers to them.
-		if err := syncFolder(s.parent); err != nil {
-			return err
-		}
-	}
-	s.Discard()
-	return nil
-}
 
 // Discard removes whatever has not been committed. After Commit it does nothing.
 func (s *Set) Discard() { s.folder.Remove() }

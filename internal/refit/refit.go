@@ -94,6 +94,11 @@ type Options struct {
 	Grow bool
 	// Progress, when set, is told how much of the work is done, in samples times sites, each weighed by its arithmetic.
 	Progress samples.Progress
+	// From is what an earlier refit of the same choices came to, on the same samples with the same options. It is gone on from: these sites
+	// are not solved again. The result is that of an undisturbed one.
+	From Walked
+	// Keep, when set, is given what the refit has come to after every site that was solved. An error of it ends the refit.
+	Keep func(Walked) error
 }
 
 func (o Options) withDefaults() Options {
@@ -179,6 +184,8 @@ func (e *TooFewError) Error() string {
 // samples, and no node runs twice on a sample, except that a site runs once more with its original weights. So the
 // cost grows linearly with depth.
 //
+// A refit that goes on from an earlier one runs both models through the sites that were solved then as it did, which costs a part of what solving them does.
+//
 // Where none of the first third of the sites gains, the rest is given up. Sites that the samples show fewer than a quarter as many
 // columns as they have inputs are left as they are, and where that is so of all, nothing is run.
 //
@@ -191,6 +198,12 @@ func Run(ctx context.Context, lib *ort.Library, m *onnxio.Model, choices []Choic
 	}
 	defer w.close()
 	if len(choices) == 0 {
+		return w.result, nil
+	}
+	if err := w.taken(); err != nil {
+		return nil, err
+	}
+	if w.finished() {
 		return w.result, nil
 	}
 	w.samples = len(indices)

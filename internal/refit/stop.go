@@ -26,8 +26,9 @@ type stop struct {
 	differs    bool     // whether the site's input is not that of the original
 	shortcut   *shortcut
 	why        string // why there is nothing to solve
+	solved     bool   // whether the site is to be solved, or was in the refit that this one goes on from
 	layouts    *layouts
-	sums       *sums // nil where there is nothing to solve
+	sums       *sums // nil where there is nothing left to solve
 }
 
 // begin finds out what stop k has to run and to sum.
@@ -47,6 +48,10 @@ func (w *walk) begin(k int) (*stop, error) {
 	case dense && w.shared(st.site):
 		st.why = "its weight is used elsewhere too"
 	default:
+		st.solved = true
+		if k < len(w.o.From.Sites) {
+			break // then nothing but the values behind it is wanted
+		}
 		if !w.inputs.match(st.site, st.choice.Felt) {
 			w.inputs = newInputMoments(st.choice)
 		}
@@ -138,7 +143,7 @@ func (st *stop) ownPiece(other piece) piece {
 	w := st.w
 	c := piece{form: func(v string) (tensor.Type, []int, error) { return w.formOf(key{original, v}) }}
 	want := map[string]bool{}
-	if st.sums != nil {
+	if st.solved {
 		want[st.site.Input] = !st.differs
 		want[st.site.Output] = true
 		if st.shortcut != nil {
@@ -173,7 +178,7 @@ func (st *stop) otherPiece() piece {
 	w := st.w
 	c := piece{weights: w.weights}
 	want := map[string]bool{}
-	if st.sums != nil {
+	if st.solved {
 		want[st.site.Input] = true
 		if st.shortcut != nil {
 			want[st.shortcut.operand] = true
@@ -201,7 +206,7 @@ func (st *stop) otherPiece() piece {
 			}
 		}
 	}
-	if st.sums != nil && st.differs {
+	if st.solved && st.differs {
 		c.nodes = append(c.nodes, located{st.site.Index, 0, st.site.Node})
 		c.wanted = append(c.wanted, st.site.Output)
 	}

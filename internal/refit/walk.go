@@ -108,6 +108,7 @@ func (w *walk) load(ctx context.Context, src samples.Source, indices []int) erro
 	if err != nil {
 		return err
 	}
+	w.result.Fit, w.result.Held = 0, 0
 	for i := range len(runs) {
 		w.runs = append(w.runs, runs[i])
 		if runs[i].held {
@@ -167,13 +168,9 @@ func (w *walk) step(ctx context.Context, k int) error {
 		return err
 	}
 	outcome := &w.result.Sites[w.order[k]]
-	outcome.Site, outcome.Chain, outcome.Why = choice.Site.Name, choice.Chain, st.why
-	if st.sums != nil {
-		err := w.solve(ctx, st, outcome)
-		if unsolvable(err) {
-			*outcome = Outcome{Site: choice.Site.Name, Chain: choice.Chain, Why: fmt.Sprintf("the numbers have no answer: %v", err)}
-		} else if err != nil {
-			return fmt.Errorf("refitting node %q: %w", choice.Site.Name, err)
+	if k >= len(w.o.From.Sites) {
+		if err := w.decide(ctx, st, outcome); err != nil {
+			return err
 		}
 	}
 	if err := w.settle(&choice.Site, outcome.Chain, st.differs); err != nil {
@@ -183,6 +180,20 @@ func (w *walk) step(ctx context.Context, k int) error {
 	return w.shelf.sweep(func(key key) bool {
 		return w.schedule.needed(key.side, key.value, key.side == original && !w.differs[key.value]) > k
 	})
+}
+
+// decide finds what is to become of the site of a stop, and has it kept.
+func (w *walk) decide(ctx context.Context, st *stop, outcome *Outcome) error {
+	*outcome = Outcome{Site: st.site.Name, Chain: st.choice.Chain, Why: st.why}
+	if st.sums != nil {
+		err := w.solve(ctx, st, outcome)
+		if unsolvable(err) {
+			*outcome = Outcome{Site: st.site.Name, Chain: st.choice.Chain, Why: fmt.Sprintf("the numbers have no answer: %v", err)}
+		} else if err != nil {
+			return fmt.Errorf("refitting node %q: %w", st.site.Name, err)
+		}
+	}
+	return w.keep(st.k)
 }
 
 // settle puts a site's chain into the compressed model.
