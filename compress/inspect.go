@@ -39,8 +39,9 @@ type Inspection struct {
 	Whole []WholeAxis      `json:"whole,omitempty"`
 	// Supposed are the shapes of the inputs that axes were looked for at, where some of their sizes are unknown.
 	Supposed map[string][]int `json:"supposed,omitempty"`
-	// Unknown are the input sizes that nothing tells.
-	Unknown []string `json:"unknown,omitempty"`
+	// Unknown are the input sizes that nothing tells, and Suggested, for inputs that have such beyond the batch, shapes that they usually run at.
+	Unknown   []string         `json:"unknown,omitempty"`
+	Suggested map[string][]int `json:"suggested,omitempty"`
 	// Uncounted are nodes that multiply, but at an unknown size.
 	Uncounted []Skipped `json:"uncounted,omitempty"`
 }
@@ -51,6 +52,8 @@ type InputInspection struct {
 	Type string `json:"type"`
 	// Shape has -1 for sizes that are open; nil where even the number of axes is.
 	Shape []int `json:"shape"`
+	// Kind is empty where nothing tells what the input takes.
+	Kind InputKind `json:"kind,omitempty"`
 }
 
 // OutputInspection is an output and the kind that its shape and the nodes that make it show.
@@ -145,14 +148,18 @@ func inspection(a *Analysis) (*Inspection, error) {
 		}
 		out.Outputs = append(out.Outputs, OutputInspection{o.Name, o.Kind, o.Doubt})
 	}
+	if len(a.Unknown) > 0 {
+		out.Suggested = usual(a.model, a.inputs, out.Outputs)
+	}
 	return out, nil
 }
 
 // inputsOf lists the inputs that a caller gives.
 func inputsOf(m *onnxio.Model) []InputInspection {
 	out := []InputInspection{}
+	kinds := inputKinds(graph.Of(m).Feeds())
 	for _, v := range graph.Of(m).Feeds() {
-		in := InputInspection{Name: v.Name(), Type: v.Type().String()}
+		in := InputInspection{Name: v.Name(), Type: v.Type().String(), Kind: kinds[v.Name()]}
 		if dims := v.Dims(); dims != nil {
 			in.Shape = []int{}
 			for _, d := range dims {

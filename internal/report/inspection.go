@@ -40,7 +40,7 @@ func Inspection(w io.Writer, i *compress.Inspection, verbose bool) error {
 		p.line("note: %s; sizes that depend on it are unknown", u)
 	}
 	if len(i.Unknown) > 0 {
-		p.line("      to count all, say at which sizes it runs, for example%s", cmp.Or(ShapeFlags(i.Supposed), " --input-shape NAME=1x3x224x224"))
+		p.line("      to count all, say at which sizes it runs, for example%s", cmp.Or(ShapeFlags(i.Suggested), " --input-shape NAME=1x3x224x224"))
 	}
 	rows := make([][]any, 0, len(i.Sites))
 	most := int64(0)
