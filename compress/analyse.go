@@ -262,8 +262,8 @@ func (a *Analysis) placed(targets []Target) (*Analysis, error) {
 		return nil, a.unmet(targets[at], fmt.Sprintf("how often the %d sites multiply is unknown (%s); %s", len(a.Sites), a.Sites[0].Why, a.sizesAdvice()))
 	}
 	if len(next.Sites) == 0 && len(a.Sites) > 0 {
-		return nil, &UsageError{Err: fmt.Errorf("a macs target needs the sizes that the nodes run at, and they are unknown for all %d sites (%s); give the input's shape, for example %s %s, or bound params instead",
-			len(a.Sites), a.Sites[0].Why, OptionInputShapes, a.exampleShape())}
+		return nil, &UsageError{Err: fmt.Errorf("a macs target needs the sizes that the nodes run at, and they are unknown for all %d sites (%s); give the input's shape, for example %s, or bound params instead",
+			len(a.Sites), a.Sites[0].Why, a.exampleShapes())}
 	}
 	return next, nil
 }
@@ -294,7 +294,7 @@ func (a *Analysis) unmet(t Target, why string) error {
 func (a *Analysis) sizesAdvice() string {
 	switch {
 	case len(a.Unknown) > 0:
-		return fmt.Sprintf("give the input's shape, for example %s %s, or bound params instead", OptionInputShapes, a.exampleShape())
+		return fmt.Sprintf("give the input's shape, for example %s, or bound params instead", a.exampleShapes())
 	case !a.sampled:
 		return fmt.Sprintf("give samples (%s), on which a run shows the sizes, or bound params instead", OptionSource)
 	}

@@ -65,7 +65,7 @@ func TestLeaveSettles(t *testing.T) {
 func TestUnknownSizes(t *testing.T) {
 	for _, c := range []struct{ model, flag string }{
 		{"conv_dynamic", "Options.InputShapes x=1x6x224x224"},
-		{"embedding", "Options.InputShapes ids=1x16"},
+		{"embedding", "Options.InputShapes ids=1x128"},
 	} {
 		m := zoo(t, c.model)
 		a, err := Analyse(t.Context(), m, Options{})

@@ -28,8 +28,9 @@ type Trials struct {
 	Judged int  `json:"judged"`
 	Proved int  `json:"proved"`
 	Shared bool `json:"shared"`
-	// Steps are the models that were built, in their order.
-	Steps []Trial `json:"steps"`
+	// Steps are the models that were built, in their order, and Stopped says why there were no more.
+	Steps   []Trial `json:"steps"`
+	Stopped string  `json:"stopped"`
 }
 
 // GoalReached is a goal and what the written model has of it: on the samples that judged
@@ -193,8 +194,14 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 			s.close()
 		}
 		hopeless := !step.Met && budget == b.high
-		b.add(budget, step.Met, w.excess(&step))
-		if hopeless || b.narrow() || w.tight(&step) {
+		excess, noise := w.excess(&step)
+		b.add(budget, step.Met, excess, noise)
+		if w.tight(&step) {
+			t.Stopped = "the goals are met with next to nothing to spare"
+			break
+		}
+		if hopeless || b.narrow() {
+			t.Stopped = b.stopped(t.Over, t.Judged)
 			break
 		}
 		budget = b.next()

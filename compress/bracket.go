@@ -1,19 +1,27 @@
 package compress
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
-// closeness is the share of the original's resource below which a smaller budget is not worth another model.
-const closeness = 1. / 64
+// What a smaller budget must win to be worth another model, as a share of the original's resource.
+const (
+	closeness = 1. / 64 // as long as no budget met the goals: the model is as good as the original then, or there is none
+	rewarding = 1. / 32
+	unsure    = 1. / 16 // where the samples cannot tell the largest budget that did not meet the goals from one that does
+)
 
 // bracket is where the smallest budget lies that meets the goals: above the largest that did not, up to the smallest that did.
 type bracket struct {
 	low, high float64
+	met       bool // whether the upper end did
 	// below and above are the excesses there; NaN where there was no model to measure.
 	below, above float64
+	// noise is the excess up to which the samples cannot tell the lower end from a budget that meets the goals.
+	noise float64
 }
 
 func newBracket(most float64) *bracket {
@@ -31,13 +39,36 @@ func (o Options) models() int {
 	return newBracket(1).steps()
 }
 
-// narrow tells whether no other budget is worth a model.
-func (b *bracket) narrow() bool {
+// gain is about what another budget wins at most.
+func (b *bracket) gain() float64 {
 	gain := b.high - b.low
 	if b.measured() {
 		gain *= 1 - b.share()
 	}
-	return gain <= closeness
+	return gain
+}
+
+// least is what another budget must win to be worth a model.
+func (b *bracket) least() float64 {
+	switch {
+	case !b.met:
+		return closeness
+	case b.below <= b.noise:
+		return unsure
+	}
+	return rewarding
+}
+
+// narrow tells whether no other budget is worth a model.
+func (b *bracket) narrow() bool { return b.gain() <= b.least() }
+
+// stopped says why no other budget is tried, after a model that met the goals; n samples judge.
+func (b *bracket) stopped(over Resource, n int) string {
+	said := fmt.Sprintf("another model could win about %.2g %% of the original's %s, and less than %.2g %% is not worth one", 100*b.gain(), over, 100*b.least())
+	if b.least() == unsure {
+		said += fmt.Sprintf(" where %d samples cannot tell %s=%.4g from %.4g", n, over, b.low, b.high)
+	}
+	return said
 }
 
 // measured tells whether both ends were.
@@ -58,25 +89,38 @@ func (b *bracket) share() float64 {
 }
 
 // add brings in what a budget gave.
-func (b *bracket) add(budget float64, met bool, excess float64) {
+func (b *bracket) add(budget float64, met bool, excess, noise float64) {
 	switch {
 	case met:
-		b.high, b.above = budget, excess
+		b.high, b.above, b.met = budget, excess, true
 	case budget >= b.low:
-		b.low, b.below = budget, excess
+		b.low, b.below, b.noise = budget, excess, noise
 	}
 }
 
 // excess is by how much the damage of a step is more than what the goals allow, as the logarithm of the ratio, of the goal where it
-// is most; NaN where there was no model.
-func (w *work) excess(t *Trial) float64 {
-	most := math.NaN()
+// is most, and the noise of this one; NaN where there was no model.
+func (w *work) excess(t *Trial) (most, within float64) {
+	most, n := math.NaN(), len(w.a.Judge)
 	for i, v := range t.Values {
-		if e := excess(w.o.Goals[i], v, len(w.a.Judge)); math.IsNaN(most) || e > most {
-			most = e
+		if e := excess(w.o.Goals[i], v, n); math.IsNaN(most) || e > most {
+			most, within = e, chance(w.o.Goals[i], n)
 		}
 	}
-	return most
+	return most, within
+}
+
+// chance is the excess that a goal which is just met shows on n samples in one case of forty: two deviations of the mean, or of a count of
+// samples whose answers change. Errors of samples deviate by about as much as their mean.
+func chance(g verify.Bound, n int) float64 {
+	count := float64(n)
+	switch g.Measure {
+	case verify.Agreement:
+		count *= 1 - g.Value
+	case verify.Drop:
+		count *= g.Value
+	}
+	return math.Log1p(2 / math.Sqrt(count))
 }
 
 // excess is that of one goal, by a value that n samples gave; of shares of samples no less than half a sample's.

@@ -94,27 +94,61 @@ func TestBracket(t *testing.T) {
 	for _, c := range []struct {
 		at, slope float64
 		steps     int
-	}{{0.37, 6, 4}, {0.9, 12, 5}, {0.03, 20, 6}} {
+	}{{0.37, 6, 3}, {0.9, 12, 5}, {0.03, 20, 5}} {
 		b := newBracket(1)
 		n := 0
 		for ; !b.narrow(); n++ {
 			at := b.next()
 			e := c.slope * (c.at - at)
-			b.add(at, e <= 0, e)
+			b.add(at, e <= 0, e, 0)
 		}
-		if b.low > c.at || b.high < c.at || n > c.steps {
+		if b.low > c.at || b.high < c.at || b.high > c.at+rewarding || n > c.steps {
 			t.Errorf("%+v: from %g to %g after %d steps", c, b.low, b.high, n)
 		}
 	}
 	b := newBracket(0.8)
-	b.add(0.4, false, math.NaN())
+	b.add(0.4, false, math.NaN(), 0)
 	if got := b.next(); !near(got, 0.6) {
 		t.Errorf("the middle is %g", got)
 	}
-	b.add(0.6, true, -5)
-	b.add(0.3, false, 2)
+	b.add(0.6, true, -5, 0)
+	b.add(0.3, false, 2, 0)
 	if b.low != 0.4 || b.high != 0.6 || !near(b.next(), 0.5) {
 		t.Errorf("%+v", b)
+	}
+}
+
+// TestNotWorthwhile: the search stops at what it states, later as long as nothing met the goals, and sooner where samples cannot tell.
+func TestNotWorthwhile(t *testing.T) {
+	for name, c := range map[string]struct {
+		low, high, below, above, noise float64
+		want                           bool
+	}{
+		"none met, near":        {0.97, 1, 0.5, math.NaN(), 1, false},
+		"none met, at the end":  {0.985, 1, 0.5, math.NaN(), 1, true},
+		"less than it is worth": {0.45, 0.48, 2, -0.1, 1, true},
+		"what it is worth":      {0.44, 0.5, 2, -20, 1, false},
+		"not to be told":        {0.44, 0.5, 0.5, -2, 1, true},
+		"not to be told, wide":  {0.25, 0.5, 0.5, -2, 1, false},
+		"no model below":        {0.44, 0.5, math.NaN(), -2, 1, false},
+		"crossed near the top":  {0.3, 0.5, 9, -0.1, 1, true},
+	} {
+		b := &bracket{low: c.low, high: c.high, below: c.below, above: c.above, met: !math.IsNaN(c.above), noise: c.noise}
+		if got := b.narrow(); got != c.want {
+			t.Errorf("%s: narrow %v, gain %g, least %g", name, got, b.gain(), b.least())
+		}
+		if said := b.stopped(MACs, 60); strings.Contains(said, "60 samples cannot tell") != (b.least() == unsure) {
+			t.Errorf("%s: %s", name, said)
+		}
+	}
+	for _, c := range []struct {
+		g    verify.Bound
+		n    int
+		want float64
+	}{{agree(0.99), 100, math.Log(3)}, {agree(0.99), 10000, math.Log(1.2)}, {drop(0.01), 400, math.Log(2)}, {cosine(0.99), 100, math.Log(1.2)}, {snr(30), 400, math.Log(1.1)}} {
+		if got := chance(c.g, c.n); !near(got, c.want) {
+			t.Errorf("%s on %d samples: %g, want %g", c.g, c.n, got, c.want)
+		}
 	}
 }
 

@@ -1,11 +1,9 @@
 package compress
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/graph"
@@ -34,33 +32,6 @@ func (o Options) inputShapes(m *onnxio.Model) (map[string][]int, error) {
 	}
 	maps.Copy(given, o.InputShapes)
 	return given, nil
-}
-
-// exampleShape writes a shape for an input that needs one.
-func (a *Analysis) exampleShape() string {
-	name, shape := "input", "1x3x224x224"
-	if len(a.Unknown) > 0 {
-		name = a.Unknown[0].Input
-	}
-	for _, in := range graph.Of(a.model).Feeds() {
-		dims := in.Dims()
-		if in.Name() != name || len(dims) == 0 {
-			continue
-		}
-		sizes := make([]string, len(dims))
-		for i, d := range dims {
-			open := 16
-			switch {
-			case i == 0:
-				open = 1
-			case len(dims) == 4: // as images have it
-				open = 224
-			}
-			sizes[i] = strconv.Itoa(cmp.Or(max(d.Size, 0), open))
-		}
-		shape = strings.Join(sizes, "x")
-	}
-	return name + "=" + shape
 }
 
 // checkShapes refuses shapes of inputs that the model does not have, or declares

@@ -40,8 +40,9 @@ type Inspection struct {
 	Whole []WholeAxis      `json:"whole,omitempty"`
 	// Supposed are the shapes of the inputs that axes were looked for at, where some of their sizes are unknown.
 	Supposed map[string][]int `json:"supposed,omitempty"`
-	// Unknown are the input sizes that nothing tells.
-	Unknown []string `json:"unknown,omitempty"`
+	// Unknown are the input sizes that nothing tells, and Suggested, for inputs that have such beyond the batch, shapes that they usually run at.
+	Unknown   []string         `json:"unknown,omitempty"`
+	Suggested map[string][]int `json:"suggested,omitempty"`
 	// Uncounted are nodes that multiply, but at an unknown size.
 	Uncounted []Skipped `json:"uncounted,omitempty"`
 }
@@ -52,12 +53,16 @@ type InputInspection struct {
 	Type string `json:"type"`
 	// Shape has -1 for sizes that are open; nil where even the number of axes is.
 	Shape []int `json:"shape"`
+	// Kind is empty where nothing tells what the input takes.
+	Kind InputKind `json:"kind,omitempty"`
 }
 
 // OutputInspection is an output and the kind that its shape and the nodes that make it show.
 type OutputInspection struct {
 	Name string      `json:"name"`
 	Kind verify.Kind `json:"kind"`
+	// Doubt says what else it may be, and how to say so; empty where nothing is open.
+	Doubt string `json:"doubt,omitempty"`
 }
 
 // SiteInspection is a site before anything was decided about it.
@@ -114,13 +119,6 @@ func inspection(a *Analysis) (*Inspection, error) {
 		Schema: InspectionSchema, Path: a.model.Path, MACs: a.Costs.MACs, Params: a.Costs.Params,
 		Inputs: inputsOf(a.model), Outputs: []OutputInspection{}, Sites: []SiteInspection{}, Skipped: []Skipped{},
 	}
-	list, err := outputs.Of(a.model, outputs.Options{})
-	if err != nil {
-		return nil, err
-	}
-	for _, o := range list {
-		out.Outputs = append(out.Outputs, OutputInspection{o.Name, o.Kind})
-	}
 	for i := range a.Sites {
 		s := &a.Sites[i]
 		out.Sites = append(out.Sites, SiteInspection{
@@ -137,14 +135,32 @@ func inspection(a *Analysis) (*Inspection, error) {
 		out.Unknown = append(out.Unknown, u.String())
 	}
 	out.Uncounted = uncounted(a.Costs)
-	return out, out.narrowable(a)
+	sized, err := out.narrowable(a)
+	if err != nil {
+		return nil, err
+	}
+	list, err := outputs.Of(a.model, outputs.Options{})
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range list {
+		if shape, known := sized.Of(o.Name); known {
+			o = o.At(o.Lead(shape))
+		}
+		out.Outputs = append(out.Outputs, OutputInspection{o.Name, o.Kind, o.Doubt})
+	}
+	if len(a.Unknown) > 0 {
+		out.Suggested = usual(a.model, a.inputs, out.Outputs)
+	}
+	return out, nil
 }
 
 // inputsOf lists the inputs that a caller gives.
 func inputsOf(m *onnxio.Model) []InputInspection {
 	out := []InputInspection{}
+	kinds := inputKinds(graph.Of(m).Feeds())
 	for _, v := range graph.Of(m).Feeds() {
-		in := InputInspection{Name: v.Name(), Type: v.Type().String()}
+		in := InputInspection{Name: v.Name(), Type: v.Type().String(), Kind: kinds[v.Name()]}
 		if dims := v.Dims(); dims != nil {
 			in.Shape = []int{}
 			for _, d := range dims {
@@ -201,25 +217,25 @@ func (a *Analysis) supposed() map[string][]int {
 	return concrete
 }
 
-// narrowable adds the axes.
-func (i *Inspection) narrowable(a *Analysis) error {
+// narrowable adds the axes, and gives the shapes of values that they were looked for at.
+func (i *Inspection) narrowable(a *Analysis) (*shapes.Shapes, error) {
 	wide := *a
 	wide.Axes, wide.Whole = nil, nil
 	if len(a.Unknown) > 0 {
 		i.Supposed = a.supposed()
 		if err := wide.expand(a.model, i.Supposed); err != nil {
-			return err
+			return nil, err
 		}
 		if wide.model != a.model {
 			var err error
 			if wide.Sites, wide.Skips, err = rewrite.Sites(wide.model, wide.Shapes); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
 	sites, skips, err := wide.findAxes(Options{Methods: []string{Width}}, wide.Sites, wide.Skips)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	chosen := func(s rewrite.Site) bool { return a.excluded[s.Node] != "" }
 	wide.Sites, wide.Skips = slices.DeleteFunc(sites, chosen), append(skips, a.Skips...)
@@ -233,7 +249,7 @@ func (i *Inspection) narrowable(a *Analysis) error {
 		i.Axes = append(i.Axes, one)
 	}
 	i.Whole = found.Whole
-	return nil
+	return wide.Shapes, nil
 }
 
 // siteNames are those of ports.

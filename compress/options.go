@@ -74,7 +74,7 @@ type Options struct {
 	// Classes names the output whose numbers are class scores, or is "none". Empty means the first that looks like it.
 	Classes string
 	// Weights say by name how much the change of an output counts beside that of the others, each as a share of its own
-	// variance; default 1, and 0 for the state of a cache (present.*).
+	// variance; default 1, and 0 for a state (present.*, or hn beside an input h).
 	Weights map[string]float64
 	// Kinds say by name what outputs are, where it is known better than their shapes and the nodes that make them tell.
 	Kinds map[string]verify.Kind

@@ -12,7 +12,7 @@ import (
 // those of the class that lost most, however little they moved.
 func TestChanges(t *testing.T) {
 	s := newSums([]output{{Output: outputs.Output{Weight: 1}}}, 2)
-	run := &runSums{outputs: []outputSums{{samples: 1}}, classes: 3}
+	run := &runSums{outputs: []outputSums{{samples: 1}}, shapes: make([][]int, 1), classes: 3}
 	add := func(name string, label int, moved float64, before, after int) {
 		run.examples = append(run.examples, example{
 			name: name, label: label, parts: []energy{{moved * moved, 1}}, finite: true, scored: true, before: before, after: after,

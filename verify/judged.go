@@ -108,6 +108,9 @@ func (j Judged) sentence(r *Report) string {
 		if a := r.Classes.Accuracy; a != nil {
 			said += fmt.Sprintf("; top-1 accuracy went from %s to %s", share2(a.Before), share2(a.After))
 		}
+		if doubt := r.Classes.Doubt; doubt != "" {
+			said += fmt.Sprintf(". Is %s class scores? For every sample it lies as the corners of a box do, and %s", j.Output, doubt)
+		}
 		return said + "."
 	case KL:
 		return r.Language.sentence(j.Kind, on)

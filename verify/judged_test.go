@@ -125,3 +125,42 @@ func TestJudge(t *testing.T) {
 		}
 	}
 }
+
+// TestKindsAsTheyRun: what is taken for scores and runs in another shape is said to be what it then is; four scores that lie as the corners of a
+// box do for every sample are doubted, with the flag that settles it.
+func TestKindsAsTheyRun(t *testing.T) {
+	b := testmodels.NewBuilder(1, 17, 8)
+	x := b.Input("x", tensor.Float32, "N", 4)
+	b.Node("Reshape", []string{x, b.Ints("places", 0, 2, 1, 2)})
+	b.Output(b.Rename("wide"), tensor.Float32, "N", 2, "H", "W")
+	b.Node("MatMul", []string{x, b.Tensor("w", tensor.Float32, []int{4, 4}, []float64{1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1})})
+	b.Output(b.Rename("four"), tensor.Float32, "N", 4)
+	path := save(t, b)
+	for _, c := range []struct {
+		row   []float32
+		count int
+		kinds map[string]Kind
+		want  bool
+	}{
+		{[]float32{1, 2, 3, 4}, fewBoxes, nil, true},
+		{[]float32{1, 2, 3, 4}, fewBoxes - 1, nil, false},
+		{[]float32{1, 2, 3, 2}, fewBoxes, nil, false},
+		{[]float32{-1, 2, 3, 4}, fewBoxes, nil, false},
+		{[]float32{1, 2, 3, 4}, fewBoxes, map[string]Kind{"four": outputs.Scores}, false},
+	} {
+		rows, indices := make([][]float32, c.count), make([]int, c.count)
+		for i := range rows {
+			rows[i], indices[i] = c.row, i
+		}
+		r, err := Compare(context.Background(), orttest.Open(t), path, path, vectors(nil, rows...), indices, Options{Kinds: c.kinds})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Outputs[0].Kind != outputs.Values || r.Outputs[1].Kind != outputs.Scores {
+			t.Errorf("kinds %s, %s", r.Outputs[0].Kind, r.Outputs[1].Kind)
+		}
+		if got := r.Classes.Doubt; (got != "") != c.want || c.want != strings.Contains(r.Judged.Text, "--kind four=boxes") {
+			t.Errorf("%v, %d times, %v: %q, %q", c.row, c.count, c.kinds, got, r.Judged.Text)
+		}
+	}
+}

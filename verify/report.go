@@ -39,7 +39,7 @@ type Output struct {
 	Name string `json:"name"`
 	// Kind is what the numbers are.
 	Kind Kind `json:"kind"`
-	// Ignored says that the output counts nothing, as the state of a cache does, so that no measure takes it.
+	// Ignored says that the output counts nothing, as a state does, so that no measure takes it.
 	Ignored bool `json:"ignored,omitempty"`
 	// Uncompared says why nothing of the output was compared, empty where something was.
 	Uncompared string `json:"uncompared,omitempty"`
@@ -79,10 +79,16 @@ type Classes struct {
 	Agreement float64 `json:"agreement"`
 	// Accuracy is null where the samples have no labels.
 	Accuracy *Accuracy `json:"accuracy"`
+	// Doubt says that the scores may be a box, and how to say so: four numbers that nothing in the model tells apart from scores, and that lie
+	// as corners do for every sample. It is empty otherwise.
+	Doubt string `json:"doubt,omitempty"`
 	// Changed lists samples whose top class changed, the most moved first: those that
 	// moved most, and those of the class that lost most accuracy.
 	Changed []Moved `json:"changed,omitempty"`
 }
+
+// fewBoxes is how many samples make it sure that four numbers do not lie as corners do by chance.
+const fewBoxes = 8
 
 // Accuracy is the share of labelled samples whose label has the largest score.
 type Accuracy struct {
@@ -123,6 +129,9 @@ func (s *sums) report() *Report {
 	moved := s.moved()
 	r := &Report{Outputs: make([]Output, len(s.list)), Moved: make([]Moved, len(moved))}
 	for i, o := range s.list {
+		if s.shapes[i] != nil {
+			o.Output = o.At(s.shapes[i])
+		}
 		r.Outputs[i] = s.outputs[i].report(o)
 		r.Outputs[i].Neighbours = kept(s.vectors[i])
 	}
@@ -130,6 +139,9 @@ func (s *sums) report() *Report {
 		r.Classes = &Classes{
 			Output: s.list[s.scored].Name, Count: s.classes, Samples: s.judged,
 			Agreement: share(s.agree, s.judged), Accuracy: s.accuracy(),
+		}
+		if s.boxes == s.judged && s.judged >= fewBoxes {
+			r.Classes.Doubt = s.list[s.scored].Doubt
 		}
 	}
 	r.Language = s.language()

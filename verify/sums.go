@@ -45,6 +45,7 @@ type example struct {
 	parts         []energy // by output
 	finite        bool
 	scored        bool
+	box           bool    // the scores are four numbers that lie as the corners of a box do
 	before, after int     // classes; -1 for none
 	error         float64 // of all outputs together, once these can be weighed
 	text          textSums
@@ -62,6 +63,7 @@ func (e *energy) add(o energy) {
 type runSums struct {
 	batch    int // the size of the axis of an output that has one entry per example, filler included
 	outputs  []outputSums
+	shapes   [][]int // by output, with the examples first; nil of those that have nothing of single examples
 	examples []example
 	scored   int                  // the output with class scores, -1 for none
 	classes  int                  // of that output
@@ -75,7 +77,7 @@ type runSums struct {
 
 func newRunSums(r *feed.Run, outputs int) *runSums {
 	s := &runSums{
-		batch: max(r.Batch, r.Count()), outputs: make([]outputSums, outputs), scored: -1, vectors: map[int][]directions{},
+		batch: max(r.Batch, r.Count()), outputs: make([]outputSums, outputs), shapes: make([][]int, outputs), scored: -1, vectors: map[int][]directions{},
 		inputs: r.Inputs, spoken: -1,
 	}
 	for i := range r.Count() {
@@ -114,6 +116,7 @@ func (s *runSums) compare(i int, o outputs.Output, axes feed.Axes, before, after
 		}
 		return err
 	}
+	s.shapes[i] = before.Shape
 	if classes := o.Classes(before.Shape); classes > 0 && s.scored < 0 {
 		s.scored, s.classes = i, classes
 	}
@@ -155,6 +158,7 @@ func (s *runSums) example(i, k int, o outputs.Output, before, after tensor.Dense
 	if s.scored == i {
 		e.scored = true
 		e.before, e.after = tensor.ArgMax(y), tensor.ArgMax(z)
+		e.box = len(y) == 4 && y[0] >= 0 && y[1] >= 0 && y[2] > y[0] && y[3] > y[1]
 	}
 	return nil
 }

@@ -13,12 +13,14 @@ import (
 type sums struct {
 	list     []output
 	outputs  []outputSums
+	shapes   [][]int   // by output, of the first run that gave something for single examples
 	examples []example // all of them, for what they count beside each other is known at the end
 	keep     int
 	scored   int // the output with class scores, -1 as long as no run had any
 	classes  int // of it; -1 where runs differ
 	judged   int // examples with scores
 	agree    int
+	boxes    int // examples with scores that may be the corners of a box
 	labels   map[int]*tally
 	vectors  [][]directions // by output, of embeddings
 	spoken   int            // the output with scores of tokens of a vocabulary, −1 as long as no run had any
@@ -29,13 +31,16 @@ type sums struct {
 type tally struct{ samples, before, after int }
 
 func newSums(list []output, keep int) *sums {
-	return &sums{list: list, outputs: make([]outputSums, len(list)), keep: keep, scored: -1, spoken: -1, labels: map[int]*tally{}, vectors: make([][]directions, len(list))}
+	return &sums{list: list, outputs: make([]outputSums, len(list)), shapes: make([][]int, len(list)), keep: keep, scored: -1, spoken: -1, labels: map[int]*tally{}, vectors: make([][]directions, len(list))}
 }
 
 // add adds a run; runs come in their order.
 func (s *sums) add(r *runSums) {
 	for i := range r.outputs {
 		s.outputs[i].add(r.outputs[i])
+		if s.shapes[i] == nil {
+			s.shapes[i] = r.shapes[i]
+		}
 		s.vectors[i] = append(s.vectors[i], r.vectors[i][:min(len(r.vectors[i]), mostVectors-len(s.vectors[i]))]...)
 	}
 	s.examples = append(s.examples, r.examples...)
@@ -59,6 +64,9 @@ func (s *sums) add(r *runSums) {
 		e := &r.examples[i]
 		if e.same() {
 			s.agree++
+		}
+		if e.box {
+			s.boxes++
 		}
 		if e.label < 0 {
 			continue

@@ -29,7 +29,7 @@ type Options struct {
 	Threads int
 	// Classes names the output with class scores, or is "none"; empty means to look for one.
 	Classes string
-	// Weights say by name how much an output counts; default 1, and 0 for the state of a cache.
+	// Weights say by name how much an output counts; default 1, and 0 for a state.
 	Weights map[string]float64
 	// Kinds say by name what outputs are, where it is known better than their shapes and the nodes that make them tell.
 	Kinds map[string]Kind

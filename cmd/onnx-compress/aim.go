@@ -9,6 +9,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/quote"
+	"github.com/onnx-compress/onnx-compress/internal/report"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
 )
@@ -18,12 +19,13 @@ func (c *compressCommand) aimless() bool { return len(c.targets) == 0 && c.plan.
 
 // ways says how to come by samples, or to do without. A model that can be read tells what they are.
 func (c *compressCommand) ways(path string) error {
-	model, takes := quote.Shell(path), ""
+	model, takes, sizes := quote.Shell(path), "", ""
 	list := []door{photoDoor("photos/", " --resize 256 --crop 224 --normalize imagenet")}
 	if m, err := onnxio.Read(path); err == nil {
 		defer m.Close()
 		if about, err := subjectOf(m); err == nil && len(about.inputs) > 0 {
 			list = about.doors()
+			sizes = report.ShapeFlags(about.open)
 			takes = " It takes " + strings.Join(each(about.inputs, samples.InputSpec.String), ", ") + "."
 		}
 	}
@@ -35,7 +37,7 @@ func (c *compressCommand) ways(path string) error {
 	return usagef(`no --target and no samples, so that nothing says how small %s may become.%s
 Give it a few hundred samples like those that it will see, without labels: then it becomes as small as it can be without changing more than next to none of its answers on others.
 %sWithout samples say how small, and nothing real will judge it:
-  onnx-compress %s --target macs=0.9`, quote.Name(path), takes, text, model)
+  onnx-compress %s --target macs=0.9%s`, quote.Name(path), takes, text, model, sizes)
 }
 
 // asked is how the command line asks for a run, for the commands that a verdict names.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,7 +44,7 @@ func (s *subject) doors() []door {
 	var arrays []string
 	for _, in := range s.inputs {
 		arrays = append(arrays, fmt.Sprintf("%q: array", in.Name))
-		if s.takesTokens(in) { // which the others are made of
+		if s.takes[in.Name] == compress.TakesTokens { // which the others are made of
 			arrays = arrays[len(arrays)-1:]
 			break
 		}
@@ -54,40 +55,20 @@ func (s *subject) doors() []door {
 	})
 }
 
-// takesTokens tells whether an input is the ids of tokens.
-func (s *subject) takesTokens(in samples.InputSpec) bool {
-	name := strings.ToLower(in.Name)
-	return len(in.Shape) == 2 && !in.Type.IsFloat() && (strings.HasSuffix(name, "ids") || name == "tokens")
-}
-
-// takesWave tells whether an input is a wave: by its name, or because a number beside it is a rate.
-func (s *subject) takesWave(in samples.InputSpec) bool {
-	named := func(words ...string) func(samples.InputSpec) bool {
-		return func(in samples.InputSpec) bool {
-			return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(strings.ToLower(in.Name), word) })
-		}
-	}
-	rate := func(in samples.InputSpec) bool {
-		return !in.Type.IsFloat() && len(in.Shape) < 2 && (in.Name == "sr" || named("sample_rate", "sampling_rate")(in))
-	}
-	sound := len(in.Shape) < 4 && named("wave", "audio", "speech", "sound", "input_values", "pcm")(in)
-	return in.Type.IsFloat() && (sound || len(in.Shape) == 2 && slices.ContainsFunc(s.inputs, rate))
-}
-
 // door is the way that what a model takes suggests, false where it is neither texts nor sound nor images.
 func (s *subject) door() (door, bool) {
 	model := quote.Shell(s.path)
 	for _, in := range s.inputs {
-		switch {
-		case s.takesTokens(in):
+		switch s.takes[in.Name] {
+		case compress.TakesTokens:
 			return door{
 				"From a file with a text a line, by the Python package of the wheel",
 				fmt.Sprintf("python -m onnx_compress.texts %s --tokenizer tokenizer.json --model %s -o calib.npz", onlyHere("texts.txt", isText), model), "--calib calib.npz",
 			}, true
-		case s.takesWave(in):
+		case compress.TakesWave:
 			return door{
 				"From a folder of WAV files, by the Python package of the wheel",
-				fmt.Sprintf("python -m onnx_compress.waves %s --model %s --rate 16000 -o calib.npz", onlyHere("recordings/", hasFiles(".wav", ".wave")), model), "--calib calib.npz",
+				fmt.Sprintf("python -m onnx_compress.waves %s --model %s --rate 16000%s -o calib.npz", onlyHere("recordings/", hasFiles(".wav", ".wave")), model, s.piece()), "--calib calib.npz",
 			}, true
 		}
 	}
@@ -96,6 +77,16 @@ func (s *subject) door() (door, bool) {
 	}
 	folder := onlyHere("photos/", isPhotos)
 	return photoDoor(folder, asFlags(s.preparation(folder))), true
+}
+
+// piece says how long the pieces are that a model of streams takes, where its input leaves that open.
+func (s *subject) piece() string {
+	for _, in := range s.inputs {
+		if shape := s.open[in.Name]; s.takes[in.Name] == compress.TakesWave && shape != nil && slices.Contains(slices.Collect(maps.Values(s.takes)), compress.TakesState) {
+			return fmt.Sprintf(" --seconds %.4g", float64(shape[len(shape)-1])/16000)
+		}
+	}
+	return ""
 }
 
 // onlyHere is the one entry of the current folder that is such, as a word for a shell, with a slash behind a folder; otherwise it is the name that
@@ -166,10 +157,20 @@ func (s *subject) preparation(folder string) []string {
 	}
 	var out []string
 	colours := "imagenet"
-	switch whole := slices.ContainsFunc(s.outputs, func(o compress.OutputInspection) bool { return slices.Contains([]verify.Kind{"boxes", "mask"}, o.Kind) }); {
+	gives := func(kinds ...verify.Kind) bool {
+		return slices.ContainsFunc(s.outputs, func(o compress.OutputInspection) bool { return slices.Contains(kinds, o.Kind) })
+	}
+	boxes := gives("boxes")
+	whole := boxes || gives("mask")
+	if open := height <= 0 && width <= 0; open {
+		whole = whole || !gives("scores", "embedding")
+		height = map[bool]int{true: 640, false: 224}[whole]
+		width = height
+	}
+	switch {
 	case height > 0 && width < 0: // lines of text
 		out, colours = []string{fmt.Sprintf("resize=%d", height)}, "half"
-	case height <= 0 || width <= 0:
+	case height <= 0:
 	case whole || height != width:
 		out = []string{fmt.Sprintf("resize=%dx%d", height, width)}
 	default:
@@ -181,7 +182,7 @@ func (s *subject) preparation(folder string) []string {
 		}
 		out = append(out, fmt.Sprintf("crop=%d", height))
 	}
-	if channels == 3 {
+	if channels == 3 && !boxes { // which detectors mostly find in [0, 1] as it is
 		out = append(out, "normalize="+colours)
 	}
 	return out

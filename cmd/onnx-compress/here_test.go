@@ -48,11 +48,14 @@ func TestPreparation(t *testing.T) {
 		{[]int{-1, 3, 224, 224}, "scores", "little", "resize=256 crop=224 normalize=imagenet"},
 		{[]int{-1, 224, 224, 3}, "scores", "nowhere", "resize=256 crop=224 normalize=imagenet"},
 		{[]int{-1, 1, 28, 28}, "scores", "nowhere", "resize=32 crop=28"},
-		{[]int{1, 3, 640, 640}, "boxes", "large", "resize=640x640 normalize=imagenet"},
+		{[]int{1, 3, 640, 640}, "boxes", "large", "resize=640x640"},
 		{[]int{1, 3, 512, 512}, "mask", "large", "resize=512x512 normalize=imagenet"},
 		{[]int{1, 3, 320, 640}, "values", "large", "resize=320x640 normalize=imagenet"},
 		{[]int{-1, 3, 48, -1}, "tokens", "large", "resize=48 normalize=half"},
-		{[]int{-1, 3, -1, -1}, "values", "large", "normalize=imagenet"},
+		{[]int{-1, 3, -1, -1}, "values", "large", "resize=640x640 normalize=imagenet"},
+		{[]int{-1, 3, -1, -1}, "boxes", "large", "resize=640x640"},
+		{[]int{-1, 3, -1, -1}, "scores", "large", "resize=256 crop=224 normalize=imagenet"},
+		{[]int{-1, -1, -1, 3}, "scores", "nowhere", "resize=256 crop=224 normalize=imagenet"},
 		{[]int{-1, 128}, "scores", "large", ""},
 	} {
 		s := &subject{inputs: []samples.InputSpec{{Name: "x", Shape: c.shape}}, outputs: []compress.OutputInspection{{Kind: c.kind}}}

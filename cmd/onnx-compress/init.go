@@ -75,6 +75,7 @@ away from a terminal nothing is asked, and what would be suggested holds.`,
 type subject struct {
 	path    string
 	inputs  []samples.InputSpec
+	takes   map[string]compress.InputKind // by input
 	outputs []compress.OutputInspection
 	open    map[string][]int // suggested shapes of inputs whose sizes are open, beyond the batch
 	text    string
@@ -132,17 +133,13 @@ func subjectOf(m *onnxio.Model) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &subject{path: m.Path, inputs: list, open: map[string][]int{}}
+	s := &subject{path: m.Path, inputs: list, takes: map[string]compress.InputKind{}, open: found.Suggested}
 	var takes, gives []string
 	for _, in := range list {
 		takes = append(takes, quote.Name(in.String()))
-		switch shape := found.Supposed[in.Name]; {
-		case len(in.Shape) < 2 || !slices.Contains(in.Shape[1:], -1) || shape == nil:
-		case len(in.Shape) == 2 && !in.Type.IsFloat(): // tokens
-			s.open[in.Name] = []int{1, 128}
-		default:
-			s.open[in.Name] = shape
-		}
+	}
+	for _, in := range found.Inputs {
+		s.takes[in.Name] = in.Kind
 	}
 	for _, o := range found.Outputs {
 		gives = append(gives, quote.Name(o.Name)+": "+string(o.Kind))

@@ -35,7 +35,7 @@ type Options struct {
 	// (Stats.Columns); 0, the default, sums the moments of all.
 	Samples int
 	// Weights are what the squared change of an output, by name, counts in the loss;
-	// default 1 for each, and 0 for the state of a cache. Outputs that are not of a floating-point type, and those whose
+	// default 1 for each, and 0 for a state. Outputs that are not of a floating-point type, and those whose
 	// sizes depend on the data, never count. Shares finds weights with which all have the same share.
 	Weights map[string]float64
 	// Classes names the output with class scores, or is "none"; empty means to look. Kinds say what outputs are, where it is known better.

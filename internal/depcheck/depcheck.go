@@ -47,7 +47,7 @@ func House() Rules {
 			"verify":                           {"internal/feed", "internal/defaults", "internal/outputs"},
 			"grad":                             {"shapes"},
 			"internal/calib":                   {"internal/feed", "internal/outputs", "internal/moments", "internal/defaults", "rewrite", "grad"},
-			"internal/outputs":                 {"graph", "internal/suggest"},
+			"internal/outputs":                 {"graph", "internal/quote", "internal/suggest"},
 			"internal/feed":                    {"samples", "internal/ort", "internal/ordered", "internal/outputs", "shapes"},
 			"internal/ordered":                 {},
 			"samples":                          {"shapes", "internal/bounded", "internal/filekind", "internal/plaintext", "internal/suggest"},

@@ -24,12 +24,7 @@ const (
 func (w *walk) causal() bool {
 	if w.order == unknown {
 		w.order = behind
-		open, g := w, w.g
-		if o := graph.Open(g.Model(), func(graph.Node, bool) graph.Branches { return graph.Closed }); o != nil { // functions
-			g = graph.Of(o.Model)
-			open = newWalk(g)
-		}
-		if open.mixes() && !hides(g) && !open.triangular() {
+		if w.mixes() && !hides(w.g) && !w.triangular() {
 			w.order = ahead
 		}
 	}

@@ -18,7 +18,7 @@ const (
 	Scores Kind = "scores"
 	// Embedding is a vector for each sample, [samples, size], that is compared with others by its direction.
 	Embedding Kind = "embedding"
-	// Boxes are what a detector found: behind a non-maximum suppression.
+	// Boxes are what a detector found, or what may be found at each of its places: corners or sides, alone or beside scores.
 	Boxes Kind = "boxes"
 	// Mask has scores or classes for every place of an image.
 	Mask Kind = "mask"
@@ -31,7 +31,8 @@ const (
 	Words Kind = "words"
 	// Values are other numbers: a signal, an image, a regression.
 	Values Kind = "values"
-	// State is what a model hands on to its own next run: the cache of attention's keys and values, told by its name. Its numbers matter by what the next outputs make of them.
+	// State is what a model hands on to its own next run: a cache of attention's keys and values, or the state of a recurrence, told by its name
+	// and the input that it becomes. Its numbers matter by what the next outputs make of them.
 	State Kind = "state"
 	// Opaque has no numbers: a sequence, an optional value, a map, strings.
 	Opaque Kind = "opaque"
@@ -60,7 +61,7 @@ func (k Kind) Title() string {
 	case Words:
 		return "scores of tokens by position"
 	case State:
-		return "state of a cache"
+		return "state for the next run"
 	case Values:
 		return "other numbers"
 	case Opaque:
@@ -69,15 +70,27 @@ func (k Kind) Title() string {
 	return string(k)
 }
 
-// kind tells what an output is from its shape, the nodes that make it, and where these leave it open from its name.
-func (w *walk) kind(v graph.Value) Kind {
+// kind tells what an output is from its shape, the nodes that make it, and where these leave it open from its name. What else it may be
+// is for scores whose shape turns out to be another.
+func (w *walk) kind(v graph.Value) (is, otherwise Kind) {
+	otherwise = w.kindOf(v, false)
+	dims := v.Dims()
+	along := len(dims) > 1 && dims[1].Size <= 0 && w.batch[dims[1].Name] // an axis of the inputs is no axis of classes
+	if is = w.kindOf(v, shaped(v) && !along); is != Scores {
+		otherwise = ""
+	}
+	return is, otherwise
+}
+
+// kindOf is the kind of a value that has, or has not, the shape of class scores.
+func (w *walk) kindOf(v graph.Value, vector bool) Kind {
 	name := v.Name()
-	switch vector := shaped(v); {
+	switch {
 	case v.Declared() && !v.Dense() || v.Type() == tensor.String:
 		return Opaque
 	case cached(name) || w.handedOn(v):
 		return State
-	case w.suppressed[name]:
+	case w.suppressed[name] || w.detects(v):
 		return Boxes
 	case w.vocabulary(v) && !w.causal():
 		return Words
@@ -129,36 +142,4 @@ func (w *walk) places(v graph.Value) bool {
 	dims := v.Dims()
 	return (len(dims) == 3 || len(dims) == 4) && dims[len(dims)-1].Size != 1 && dims[len(dims)-2].Size != 1 &&
 		(w.made(v.Name(), "ArgMax") || len(dims) == 4 && w.made(v.Name(), "Softmax", "LogSoftmax", "Sigmoid", "HardSigmoid"))
-}
-
-// cached tells by its name whether an output is the state of a cache. Those who export decoders call it present.0.key, present_0 or
-// present_key_values; others after what it becomes in the next run, such as new_past_key_values, kv_cache_out or out_self_k_cache.
-func cached(name string) bool {
-	if rest, ok := strings.CutPrefix(name, "present"); ok && (rest == "" || strings.ContainsRune("._/0123456789", rune(rest[0]))) {
-		return true
-	}
-	name = strings.NewReplacer(".", "_", "/", "_", "-", "_").Replace(strings.ToLower(name))
-	return slices.ContainsFunc([]string{
-		"past_key", "past_value", "past_kv", "key_values", "kv_cache", "k_cache", "v_cache", "key_cache", "value_cache", "cache_k", "cache_v",
-	}, func(part string) bool { return strings.Contains(name, part) })
-}
-
-// handedOn tells whether an output is called as one of the inputs is, but for words that say which way it goes, and both are caches, such as
-// out_cache0 and in_cache0, conv_cache_out and conv_cache, or cache_last_time_next and cache_last_time.
-func (w *walk) handedOn(v graph.Value) bool {
-	words := cacheWords(v.Name())
-	return words != nil && slices.ContainsFunc(w.g.Feeds(), func(in graph.Value) bool {
-		return in.Name() != v.Name() && len(in.Dims()) == len(v.Dims()) && slices.Equal(cacheWords(in.Name()), words)
-	})
-}
-
-// cacheWords are the words of a cache's name but for those that say which way it goes; nil for no cache.
-func cacheWords(name string) []string {
-	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return strings.ContainsRune("_.-/: ", r) })
-	if !slices.ContainsFunc(words, func(word string) bool { return strings.TrimRight(word, "0123456789") == "cache" || word == "caches" }) {
-		return nil
-	}
-	return slices.DeleteFunc(words, func(word string) bool {
-		return slices.Contains([]string{"in", "out", "input", "output", "old", "new", "prev", "previous", "past", "next", "cur", "current"}, word)
-	})
 }

@@ -1,5 +1,5 @@
-// Package outputs says what each output of a model is: class scores, an embedding, boxes, a mask, scores of tokens, other numbers, the
-// state of a cache, or nothing that can be compared.
+// Package outputs says what each output of a model is: class scores, an embedding, boxes, a mask, scores of tokens, other numbers, a
+// state for the next run, or nothing that can be compared.
 //
 // All that judges a model by its outputs (verification, goals, calibration's sensitivities, tuning) asks [Of], so that an
 // output means the same to all.
@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/quote"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -35,6 +36,11 @@ type Output struct {
 	Text Text
 	// Weight is how much its change counts beside that of the others, 0 for not at all.
 	Weight float64
+	// Doubt says what else it may be that nothing in the model tells apart from its kind, and empty where the kind is sure or was said.
+	Doubt string
+
+	// otherwise is the kind of what was taken for scores, where its shape turns out to be no such; empty for what was said.
+	otherwise Kind
 }
 
 // Undeclared is the axis of samples that the declarations leave open.
@@ -47,7 +53,7 @@ const None = "none"
 type Options struct {
 	// Classes names the output that has the class scores, or is None. Empty means to look.
 	Classes string
-	// Weights are the weights of outputs by name; default 1, and 0 for a cache's state and what has no numbers.
+	// Weights are the weights of outputs by name; default 1, and 0 for a state and what has no numbers.
 	Weights map[string]float64
 	// Kinds are the kinds of outputs by name; the others are told from their shapes and the nodes that make them. Where
 	// one is said to be Scores, no other is looked for, as with Classes.
@@ -65,16 +71,16 @@ func Of(m *onnxio.Model, o Options) ([]Output, error) {
 		return nil, err
 	}
 	said := o.Classes != "" || slices.Contains(slices.Collect(maps.Values(o.Kinds)), Scores) // then no other is looked for
-	w := newWalk(g)
+	w, lying := newWalk(g), newWalk(lying(g))
 	var out []Output
 	for i, v := range g.Outputs() {
 		one := Output{Name: v.Name(), Number: i, Type: v.Type(), Varies: w.varies(v), Axis: w.axis(v), Weight: 1}
-		one.Kind = w.kind(v)
+		one.Kind, one.otherwise = lying.kind(v)
 		if given, ok := o.Kinds[one.Name]; ok && one.Kind != Opaque {
-			one.Kind = given
+			one.Kind, one.otherwise = given, ""
 		}
 		if one.Kind.Vocabulary() {
-			text, err := w.text(v)
+			text, err := lying.text(v)
 			if err != nil {
 				return nil, err
 			}
@@ -84,9 +90,11 @@ func Of(m *onnxio.Model, o Options) ([]Output, error) {
 		case one.Kind == Opaque:
 			one.Weight = 0
 		case o.Classes == one.Name:
-			one.Kind = Scores
+			one.Kind, one.otherwise = Scores, ""
 		case one.Kind == Scores && said && o.Kinds[one.Name] != Scores:
-			one.Kind = Values
+			one.Kind = one.otherwise
+		case one.Kind == Scores && !said && lying.side(v):
+			one.Doubt = fmt.Sprintf("its four numbers may be a box: --kind %s=%s says so", quote.Shell(one.Name), Boxes)
 		}
 		if (o.Classes == one.Name || o.Kinds[one.Name] == Scores) && (one.Kind == Opaque || !shaped(v)) {
 			return nil, fmt.Errorf("the classes are said to be in output %q, which has not the shape of class scores: [samples, classes], floating-point, with at least two classes, where axes of size 1 may follow", one.Name)
@@ -98,6 +106,15 @@ func Of(m *onnxio.Model, o Options) ([]Output, error) {
 		return nil, fmt.Errorf("no output counts: all outputs of the model have the weight 0; give one a weight")
 	}
 	return out, nil
+}
+
+// At is the output where a run gives it that shape, with the samples first: scores that have not the shape of any are what they otherwise
+// may be.
+func (o Output) At(shape []int) Output {
+	if o.Kind == Scores && o.otherwise != "" && Classes(shape) == 0 {
+		o.Kind, o.Doubt = o.otherwise, ""
+	}
+	return o
 }
 
 // known refuses what is said of outputs that a model does not have, and weights and kinds that there are not.
@@ -136,7 +153,7 @@ func (o Options) known(g *graph.Graph) error {
 	return nil
 }
 
-// weigh gives the outputs their weights. The state of a cache counts where there is nothing else, or it is said to.
+// weigh gives the outputs their weights. A state counts where there is nothing else, or it is said to.
 func weigh(list []Output, given map[string]float64) {
 	others := slices.ContainsFunc(list, func(o Output) bool { return o.Kind != State && o.Kind != Opaque })
 	for i := range list {

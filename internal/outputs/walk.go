@@ -16,7 +16,7 @@ type walk struct {
 	origin map[string]string
 	// suppressed are the values behind a non-maximum suppression.
 	suppressed map[string]bool
-	// batch has the names of the inputs' open dimensions; open tells that one of them has an open axis 0.
+	// batch has the names of the inputs' open dimensions, whatever axes these are; open tells that one of them has an open axis 0.
 	batch map[string]bool
 	open  bool
 	// tables are those that ids are looked up in, nil as long as nobody asked for them.
@@ -43,6 +43,21 @@ func newWalk(g *graph.Graph) *walk {
 		w.node(n)
 	}
 	return w
+}
+
+// lying is a model's graph with the nodes of local functions, and of one branch of every If, in the main graph, so that what makes an output
+// is seen wherever it stands: kinds are the same whether a model lies open or not.
+func lying(g *graph.Graph) *graph.Graph {
+	o := graph.Open(g.Model(), func(n graph.Node, _ bool) graph.Branches {
+		if n.Op() == "If" {
+			return graph.Then
+		}
+		return graph.Closed
+	})
+	if o == nil {
+		return g
+	}
+	return graph.Of(o.Model)
 }
 
 // node notes what a node hands on from its inputs.

@@ -32,6 +32,9 @@ func (p *printer) goals(t *compress.Trials, verbose bool) {
 		rows = append(rows, trialRow(t, s))
 	}
 	p.grid([]Column{{"tried", false}, {"MACs", true}, {"parameters", true}, {"predicted loss", true}, {"measured", false}, {"met", false}}, rows)
+	if t.Stopped != "" {
+		p.line("no more were tried: %s", t.Stopped)
+	}
 }
 
 func trialRow(t *compress.Trials, s compress.Trial) []any {

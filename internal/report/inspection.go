@@ -31,11 +31,16 @@ func Inspection(w io.Writer, i *compress.Inspection, verbose bool) error {
 		}
 		p.line("gives %s", strings.Join(gives, ", "))
 	}
+	for _, o := range i.Outputs {
+		if o.Doubt != "" {
+			p.note(o.Name, o.Doubt)
+		}
+	}
 	for _, u := range i.Unknown {
 		p.line("note: %s; sizes that depend on it are unknown", u)
 	}
 	if len(i.Unknown) > 0 {
-		p.line("      to count all, say at which sizes it runs, for example%s", shapeFlags(i.Supposed))
+		p.line("      to count all, say at which sizes it runs, for example%s", cmp.Or(ShapeFlags(i.Suggested), " --input-shape NAME=1x3x224x224"))
 	}
 	rows := make([][]any, 0, len(i.Sites))
 	most := int64(0)
@@ -81,8 +86,8 @@ func bar(n, most int64) string {
 	return strings.Repeat("█", int(math.Round(longestBar*float64(n)/float64(most))))
 }
 
-// shapeFlags are flags that name shapes of inputs; without any they say how such flags look.
-func shapeFlags(shapes map[string][]int) string {
+// ShapeFlags are flags that name shapes of inputs; empty for none.
+func ShapeFlags(shapes map[string][]int) string {
 	out := ""
 	for _, name := range slices.Sorted(maps.Keys(shapes)) {
 		if len(shapes[name]) == 0 {
@@ -90,7 +95,7 @@ func shapeFlags(shapes map[string][]int) string {
 		}
 		out += " --input-shape " + quote.Shell(name+"="+strings.ReplaceAll(strings.Trim(fmt.Sprint(shapes[name]), "[]"), " ", "x"))
 	}
-	return cmp.Or(out, " --input-shape NAME=1x3x224x224")
+	return out
 }
 
 // axes writes what may be narrowed, and what may not: of those with the same reason the first few, or, when verbose, all.

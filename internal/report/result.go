@@ -151,7 +151,7 @@ func ForetoldText(l *compress.Latency) string {
 
 // slowerText says that a model is slower than the original, where that is beyond doubt, and the way out; else it is empty.
 func slowerText(l *compress.Latency) string {
-	if l == nil || l.Skipped != "" || l.High >= 1 {
+	if l == nil || l.Skipped != "" || paceOf(l) != slower {
 		return ""
 	}
 	return fmt.Sprintf(": SLOWER than the original, at %.2f times its speed; try %s svd,svd-in,spatial,spatial-wh,tucker2, whose factors runtimes compute faster, or leave nodes alone with %s",

@@ -40,14 +40,48 @@ func gained(r *compress.Result) string {
 		said += fmt.Sprintf("; as int8 it runs at %.2f times the speed of the original as int8 (%s and %s).", both.Speed/alone.Speed, Millis(both.Time), Millis(alone.Time))
 	case l == nil || l.Skipped != "":
 		said += "; how fast it runs was not measured."
-	case l.Low <= 1 && l.High >= 1:
-		said += fmt.Sprintf("; on this machine it runs about as fast as before (%s, %s before).", Millis(l.After), Millis(l.Before))
-	case l.Speed > 1:
-		said += fmt.Sprintf("; on this machine it runs %.2f times as fast (%s, %s before).", l.Speed, Millis(l.After), Millis(l.Before))
 	default:
-		said += fmt.Sprintf("; on this machine it is slower, at %.2f times the original's speed (%s, %s before).", l.Speed, Millis(l.After), Millis(l.Before))
+		said += "; on this machine it " + speedText(l) + "."
 	}
 	return said
+}
+
+// speedText says by the median of the turns how fast the compressed model is beside the original; where a quarter of the turns says the
+// opposite, by how much they differ.
+func speedText(l *compress.Latency) string {
+	times := fmt.Sprintf("(%s, %s before)", Millis(l.After), Millis(l.Before))
+	switch p := paceOf(l); {
+	case p == even:
+		return "runs about as fast as before " + times
+	case p == slower:
+		return fmt.Sprintf("is slower, at %.2f times the original's speed %s", l.Speed, times)
+	case p == faster:
+		return fmt.Sprintf("runs %.2f times as fast %s", l.Speed, times)
+	}
+	return fmt.Sprintf("runs %.2f times as fast %s, which is not sure: half of the turns lie between %.2f and %.2f", l.Speed, times, l.Low, l.High)
+}
+
+// pace is how fast a compressed model is beside the original.
+type pace int
+
+const (
+	uncertain pace = iota // a quarter of the turns says the opposite
+	even                  // by two digits, as it is written
+	faster
+	slower
+)
+
+// paceOf is that of models that were timed.
+func paceOf(l *compress.Latency) pace {
+	switch {
+	case math.Round(100*l.Speed) == 100:
+		return even
+	case l.Low <= 1 && l.High >= 1:
+		return uncertain
+	case l.Speed > 1:
+		return faster
+	}
+	return slower
 }
 
 // cost says what that costs, on what evidence.

@@ -2,7 +2,9 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"math"
 	"regexp"
 	"strconv"
@@ -80,7 +82,8 @@ func TestVerdictNumbers(t *testing.T) {
 		"signal":        func(r *compress.Result) { r.Verification.Classes = nil },
 		"faster":        func(r *compress.Result) { timed(r, 1.4, 1.5, 1.6) },
 		"slower":        func(r *compress.Result) { timed(r, 0.6, 0.67, 0.7) },
-		"as fast":       func(r *compress.Result) { timed(r, 0.9, 1.1, 1.2) },
+		"as fast":       func(r *compress.Result) { timed(r, 0.9, 1.002, 1.2) },
+		"not sure":      func(r *compress.Result) { timed(r, 0.9, 1.29, 1.5) },
 		"unverified":    func(r *compress.Result) { r.Verification, r.Unverified = nil, "there is no runtime" },
 		"data-free":     func(r *compress.Result) { r.Calibration = nil },
 		"few":           func(r *compress.Result) { r.Verification.Classes.Agreement, r.Verification.Samples = 1, 30 },
@@ -123,6 +126,71 @@ func TestVerdictNumbers(t *testing.T) {
 			if !strings.Contains(text.String(), s) || strings.Contains(s, "NaN") {
 				t.Errorf("%s: the text lacks %q", name, s)
 			}
+		}
+	}
+}
+
+// TestVerdictBorders: each sentence says what the JSON's numbers do, on either side of where another one takes its place.
+func TestVerdictBorders(t *testing.T) {
+	const fast, slow, same, maybe = "times as fast (", "is slower, at", "about as fast as before", "which is not sure"
+	for _, c := range []struct {
+		low, speed, high float64
+		want             string
+	}{
+		{1.001, 1.29, 1.5, fast},
+		{1, 1.29, 1.5, maybe},
+		{0.999, 1.29, 1.5, maybe},
+		{0.7, 0.9, 1, maybe},
+		{0.7, 0.9, 0.999, slow},
+		{0.9, 1.0049, 1.2, same},
+		{0.9, 1.0051, 1.2, maybe},
+		{1.001, 1.004, 1.1, same},
+		{0.99, 0.996, 0.999, same},
+		{0.98, 0.9949, 0.999, slow},
+	} {
+		r := result()
+		r.Latency = &compress.Latency{Before: 4.5, After: 3, Speed: c.speed, Low: c.low, High: c.high, Turns: 9}
+		r.Verdict = Verdict(r, compress.Asked{Model: "model.onnx"})
+		var doc struct {
+			Latency struct {
+				Speed float64 `json:"speed"`
+			} `json:"latency"`
+			Verdict struct {
+				Gained string `json:"gained"`
+			} `json:"verdict"`
+		}
+		var b, text bytes.Buffer
+		if err := cmp.Or(JSON(&b, r), json.Unmarshal(b.Bytes(), &doc), Result(&text, r, false)); err != nil {
+			t.Fatal(err)
+		}
+		said := doc.Verdict.Gained
+		if !strings.Contains(said, c.want) || strings.Contains(said, maybe) != (c.want == maybe) {
+			t.Errorf("%+v: %s", c, said)
+		}
+		if figure := fmt.Sprintf("%.2f", doc.Latency.Speed); strings.Contains(said, figure) == (c.want == same) || !strings.Contains(text.String(), figure+" times") {
+			t.Errorf("%+v: not %s, as in the table: %s", c, figure, said)
+		}
+		if strings.Contains(text.String(), "SLOWER") != (c.want == slow) {
+			t.Errorf("%+v: the first line is another: %s", c, text.String())
+		}
+	}
+	for _, c := range []struct {
+		kept float64
+		n    int
+		want string
+	}{
+		{0.99, 2000, "explore"}, {0.9899, 2000, "tune"}, // what fits the outputs
+		{0.99, 100, "MORE"}, {0.9849, 100, "tune"}, // how many samples tell 99 % from 97 %
+	} {
+		r := result()
+		r.Verification.Classes.Agreement, r.Verification.Classes.Samples, r.Verification.Samples = c.kept, c.n, c.n
+		next := Verdict(r, compress.Asked{Model: "model.onnx"}).Next
+		if len(next) == 0 || !strings.Contains(next[0].Command, c.want) {
+			t.Errorf("%g of %d: %+v, want %s", c.kept, c.n, next, c.want)
+		}
+		j := r.Verification.Judge()
+		if said := fmt.Sprintf("%.2f %% of %d", 100*c.kept, c.n); !strings.Contains(j.Text, said) || !strings.Contains(j.Text, fmt.Sprintf("for %.2f %% to %.2f %%", 100**j.Low, 100**j.High)) {
+			t.Errorf("%g of %d: %s", c.kept, c.n, j.Text)
 		}
 	}
 }

@@ -190,7 +190,7 @@ func Uncompared(o verify.Output) string {
 	case o.Differing > 0:
 		return fmt.Sprintf("has sizes that depend on the data, and differ for %s, which are left out", number(o.Differing, "sample"))
 	case o.Kind == outputs.State && o.Ignored:
-		return "is the state of a cache, and counts nothing"
+		return "is a state for the next run, and counts nothing"
 	case o.Ignored:
 		return "counts nothing"
 	}

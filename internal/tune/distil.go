@@ -63,7 +63,7 @@ type Options struct {
 	// Part says which parameters are tuned; default AllParameters.
 	Part Part
 	// Losses and Weights say by output how it is held to the original's, by default by AutoLoss with weight 1. Weight 0
-	// leaves an output alone; the state of a cache and outputs whose sizes depend on the data have it by default.
+	// leaves an output alone; a state and outputs whose sizes depend on the data have it by default.
 	Losses  map[string]Loss
 	Weights map[string]float64
 	// Classes names the output with class scores, or is "none"; empty means to look. Kinds say what outputs are, where it is known better.

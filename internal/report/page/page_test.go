@@ -202,9 +202,14 @@ func TestLess(t *testing.T) {
 			[]string{"times as fast"},
 		},
 		"as fast": {
-			func(r *compress.Result) { r.Latency.Speed, r.Latency.Low, r.Latency.High = 1.05, 0.9, 1.2 },
+			func(r *compress.Result) { r.Latency.Speed, r.Latency.Low, r.Latency.High = 1.002, 0.9, 1.2 },
 			[]string{"about as fast as before"},
 			[]string{"times as fast"},
+		},
+		"not sure": {
+			func(r *compress.Result) { r.Latency.Speed, r.Latency.Low, r.Latency.High = 1.05, 0.9, 1.2 },
+			[]string{"1.05 times as fast", "not sure: half of the turns lie between 0.90 and 1.20"},
+			[]string{"about as fast as before"},
 		},
 		"given plan": {
 			func(r *compress.Result) {

@@ -33,9 +33,13 @@ func trialBlocks(t *compress.Trials) []block {
 		}
 		steps = append(steps, []string{budget, report.Count(s.MACs), report.Count(s.Params), small(s.Loss), strings.Join(values, ", "), met})
 	}
+	why := ""
+	if t.Stopped != "" {
+		why = " No more were tried: " + t.Stopped + "."
+	}
 	return []block{
-		text("Models were built and run until the smallest was found that keeps what was asked for: %d of them, on %s; the one that is delivered was then judged on %s.",
-			len(t.Steps), number(t.Judged, "sample"), number(t.Proved, "sample")),
+		text("Models were built and run until the smallest was found that keeps what was asked for: %d of them, on %s; the one that is delivered was then judged on %s.%s",
+			len(t.Steps), number(t.Judged, "sample"), number(t.Proved, "sample"), why),
 		tabled("Goals", report.Columns([]string{"Asked for"}, "When chosen", "On other samples"), goals),
 		tabled("Models that were tried", report.Columns([]string{"Budget"}, "Multiply-adds", "Parameters", "Predicted loss", "Measured", "Good enough"), steps),
 	}
