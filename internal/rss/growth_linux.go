@@ -1,10 +1,6 @@
 package rss
 
-import (
-	"bytes"
-	"os"
-	"strconv"
-)
+import "os"
 
 // Growth is by how many bytes what this process has resident was larger at its peak during work than before; 0 where the system does
 // not say. The peak that Peak tells begins anew with it.
@@ -15,26 +11,8 @@ func Growth(work func() error) (int64, error) {
 	if err := work(); err != nil {
 		return 0, err
 	}
-	if peak := highest(); known && before > 0 {
+	if peak := Peak(); known && before > 0 {
 		return max(peak-before, 0), nil
 	}
 	return 0, nil
-}
-
-// highest is the most that was resident since the peak was last forgotten, 0 where the system does not say.
-func highest() int64 {
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0
-	}
-	for line := range bytes.Lines(text) {
-		if rest, ok := bytes.CutPrefix(line, []byte("VmHWM:")); ok {
-			n, err := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(rest), []byte("kB")))), 10, 64)
-			if err != nil {
-				return 0
-			}
-			return n << 10
-		}
-	}
-	return 0
 }
