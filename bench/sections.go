@@ -79,6 +79,15 @@ func (b *bench) calibrated(model, out, macs string) []string {
 
 // top1 measures both files on all CIFAR test images.
 func (b *bench) top1(model, out string) (*verify.Accuracy, error) {
+	c, err := b.judged(model, out)
+	if err != nil {
+		return nil, err
+	}
+	return c.Accuracy, nil
+}
+
+// judged compares both files on all CIFAR test images.
+func (b *bench) judged(model, out string) (*verify.Classes, error) {
 	r, err := b.verify(append([]string{b.model(model), filepath.Join(b.work, out), "--data", b.sample("cifar10_test.bin")}, cifar...)...)
 	if err != nil {
 		return nil, err
@@ -86,7 +95,7 @@ func (b *bench) top1(model, out string) (*verify.Accuracy, error) {
 	if r.Classes == nil || r.Classes.Accuracy == nil {
 		return nil, fmt.Errorf("%s: no accuracy in the report", out)
 	}
-	return r.Classes.Accuracy, nil
+	return r.Classes, nil
 }
 
 // svdOnly keeps to one scheme, at any rank.

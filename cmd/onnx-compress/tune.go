@@ -34,9 +34,10 @@ func newTune(s streams) *cobra.Command {
 		Short: "win accuracy back: learn from the original by gradient descent",
 		Long: `Changes the weights of a compressed model by gradient descent, so that its
 outputs come closer to the original's on the samples. No labels are needed.
-Some samples are held out; the best state on them is written, never simply the
-last one, and where none is better than the start, the start. SIGINT ends the
-tuning early: the best state so far is written. A second SIGINT ends at once.
+Some samples are held out; the best state on them is written, the last one where
+no other is surely better, and where none is better than the start, the start.
+SIGINT ends the tuning early: the best state so far is written. A second SIGINT
+ends at once.
 An OUTPUT that --force was to replace stays then, and what there is goes beside
 it, to NAME.interrupted.onnx.`,
 		Example: `

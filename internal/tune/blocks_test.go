@@ -143,7 +143,7 @@ func TestSchedules(t *testing.T) {
 		loss   float64
 		epochs int
 	}{
-		{14, 0.2, 115}, {14, 0.075, 58}, {14, 1e-4, 20}, {3, 0.2, 120}, {780, 1, 20},
+		{14, 0.2, 115}, {14, 0.03, 58}, {14, 1e-4, 20}, {3, 0.2, 120}, {780, 1, 20},
 	} {
 		if got := epochs(c.steps, c.loss); got != c.epochs {
 			t.Errorf("%d steps an epoch, loss %g: %d epochs, want %d", c.steps, c.loss, got, c.epochs)

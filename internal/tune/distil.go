@@ -74,7 +74,7 @@ type Options struct {
 	// Temperature softens class probabilities for KL; default 2.
 	Temperature float64
 	// Features is the weight with which values inside the model are held to the original's too (Eq. 10 of arXiv 2409.03555,
-	// the mean over them); default 1 where class scores are learned or Values names some, else 0; negative for none. By default they are what
+	// the mean over them); default 10 where class scores are learned, 1 beside labels or where Values names some, else 0; negative for none. By default they are what
 	// layers with weights give out.
 	Values   []string
 	Features float64
@@ -144,7 +144,7 @@ const (
 
 // Result is what came of tuning.
 type Result struct {
-	// Model is the best state on the held-out samples: the start where nothing was better. The caller closes it.
+	// Model is the best state on the held-out samples, the last where no other is surely better, and the start where nothing was better. The caller closes it.
 	Model *onnxio.Model
 	// Improved tells that Model is better than the start.
 	Improved bool

@@ -90,7 +90,7 @@ const lost = 0.5
 const (
 	fewestEpochs, mostEpochs = 20, 120
 	enoughSteps              = 1600
-	far                      = 0.15
+	far                      = 0.06
 )
 
 // epochs is how often every sample is seen, where an epoch has so many steps and the start such a loss.

@@ -1,7 +1,6 @@
 package tune
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -292,48 +291,6 @@ func (t *trainer) taught(ctx context.Context, r *feed.Run) ([]string, error) {
 		}
 	}
 	return out, nil
-}
-
-// inside lists the values inside the model that are held to the original's: those asked for, or where only their weight is
-// given, what layers with weights give out in both models.
-func (t *trainer) inside() []string {
-	if t.o.Values != nil || t.o.Features <= 0 {
-		return t.o.Values
-	}
-	return t.layers()
-}
-
-// lookInside has layers held to the original's where nothing is said of it and class scores are learned: these are few numbers a sample, by which
-// a model learns few samples by heart.
-func (t *trainer) lookInside(ctx context.Context, r *feed.Run, outs []string) error {
-	scores := slices.ContainsFunc(outs, func(v string) bool {
-		loss := cmp.Or(t.o.Losses[v], t.o.Loss, Logits)
-		return t.kinds[v].Kind == outputs.Scores && (loss == Logits || loss == KL)
-	})
-	if t.o.Values != nil || t.o.Features != 0 || !scores {
-		return nil
-	}
-	values, err := t.shared(ctx, r, t.layers())
-	if len(values) > 0 {
-		t.o.Values, t.o.Features = values, 1
-	}
-	return err
-}
-
-// layers lists what layers with weights give out in both models.
-func (t *trainer) layers() []string {
-	var out []string
-	small := graph.Of(t.compressed)
-	for _, n := range graph.Of(t.original).Nodes() {
-		switch n.Op() {
-		case "Conv", "ConvTranspose", "Gemm", "MatMul":
-			v := n.Output(0)
-			if _, ok := small.Producer(v); ok && !small.IsOutput(v) {
-				out = append(out, v)
-			}
-		}
-	}
-	return out
 }
 
 // describe chooses the loss of every value.
