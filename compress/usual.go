@@ -157,7 +157,7 @@ func (a *Analysis) exampleShapes() string {
 	shapes := usual(a.model, a.inputs, list)
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(shapes)) {
-		out = append(out, fmt.Sprintf("%s %s=%s", OptionInputShapes, name, sizesText(shapes[name])))
+		out = append(out, fmt.Sprintf("%s %s=%s", OptionInputShapes, name, ShapeText(shapes[name])))
 	}
 	if out == nil { // where not even the number of axes is known
 		name := "input"
@@ -169,7 +169,7 @@ func (a *Analysis) exampleShapes() string {
 	return strings.Join(out, " ")
 }
 
-// sizesText writes a shape as flags have it.
-func sizesText(shape []int) string {
+// ShapeText writes a shape as flags have it.
+func ShapeText(shape []int) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(shape), "[]"), " ", "x")
 }

@@ -93,7 +93,7 @@ func ShapeFlags(shapes map[string][]int) string {
 		if len(shapes[name]) == 0 {
 			continue // a scalar has no sizes
 		}
-		out += " --input-shape " + quote.Shell(name+"="+strings.ReplaceAll(strings.Trim(fmt.Sprint(shapes[name]), "[]"), " ", "x"))
+		out += " --input-shape " + quote.Shell(name+"="+compress.ShapeText(shapes[name]))
 	}
 	return out
 }
