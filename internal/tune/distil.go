@@ -74,7 +74,7 @@ type Options struct {
 	// Temperature softens class probabilities for KL; default 2.
 	Temperature float64
 	// Features is the weight with which values inside the model are held to the original's too (Eq. 10 of arXiv 2409.03555,
-	// the mean over them); default 10 where class scores are learned, 1 beside labels or where Values names some, else 0; negative for none. By default they are what
+	// the mean over them); default 3 where class scores are learned, 1 beside labels or where Values names some, else 0; negative for none. By default they are what
 	// layers with weights give out.
 	Values   []string
 	Features float64

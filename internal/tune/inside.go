@@ -19,11 +19,11 @@ func (t *trainer) inside() []string {
 	return t.layers()
 }
 
-// insideWeight is what layers inside count by default: the outputs alone say little about a sample, and the more the layers count, the more of what
-// was not seen is answered as the original does (ResNet-20 at 0.3 of the MACs, 1,024 images: 93.8, 94.7, 94.9 and 95.0 % with weights 0, 1, 3 and 10). Labels say more,
-// and are not to be drowned out.
+// insideWeight is what layers inside count by default: the outputs alone say little about a sample. With weights 0, 1, 3 and 10, ResNet-20 at 0.3 of the
+// MACs answers 93.8, 94.7, 94.9 and 95.0 % of unseen images as the original does after 600 steps on 1,024 images, and the tutorial's network at a
+// quarter has 96.2, 96.6 and 96.4 % with 1, 3 and 10 after 112 steps, but 14.3, 14.2 and 13.9 dB. Labels say more, and are not to be drowned out.
 const (
-	insideWeight = 10
+	insideWeight = 3
 	besideLabels = 1
 )
 

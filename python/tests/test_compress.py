@@ -175,7 +175,7 @@ class TestCompress(InFolder):
         compared = onnx_compress.verify("model.onnx", small, models.images(20, 9))
         self.assertEqual((compared["samples"], compared["original"]), (20, "model.onnx"))
         found = onnx_compress.inspect(models.classifier())
-        self.assertEqual(found["inputs"], [{"name": "input", "type": "float32", "shape": [-1, 3, 64, 64]}])
+        self.assertEqual(found["inputs"], [{"name": "input", "type": "float32", "shape": [-1, 3, 64, 64], "kind": "images"}])
         self.assertEqual(len(found["sites"]), 4)
 
     @unittest.skipIf(os.name == "nt", "signals are those of other systems")
