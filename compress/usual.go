@@ -68,13 +68,28 @@ func mentions(name string, words ...string) bool {
 
 // Sizes that inputs usually have where a model leaves them open.
 const (
-	usualSide     = 224   // of an image that is looked at as a whole
-	usualDetected = 640   // and of one in which things are found
-	usualLine     = 320   // how wide a line of text is
-	usualLength   = 128   // of texts, and of what has no usual length
-	usualWave     = 16000 // a second
-	usualPiece    = 512   // what models of streams take at a time
+	usualSide     = 224 // of an image that is looked at as a whole
+	usualDetected = 640 // and of one in which things are found
+	usualLine     = 320 // how wide a line of text is
+	usualLength   = 128 // of texts, and of what has no usual length
+	usualWave     = UsualRate
+	usualPiece    = 512 // what models of streams take at a time
 )
+
+// UsualRate is how many positions of a wave are mostly a second.
+const UsualRate = 16000
+
+// UsualImage is the side of the images that a model of open sizes mostly takes, by what it gives, and whether these are whole: nothing may be cropped
+// from images in which things are found at places.
+func UsualImage(gives []OutputInspection) (side int, whole bool) {
+	judged := func(kinds ...verify.Kind) bool {
+		return slices.ContainsFunc(gives, func(o OutputInspection) bool { return slices.Contains(kinds, o.Kind) })
+	}
+	if judged(outputs.Boxes, outputs.Mask) || !judged(outputs.Scores, outputs.Embedding) {
+		return usualDetected, true
+	}
+	return usualSide, false
+}
 
 // usual are shapes that the inputs whose sizes are open beyond the batch may run at: those that such inputs usually have, one for each name of a size.
 func usual(m *onnxio.Model, given map[string][]int, gives []OutputInspection) map[string][]int {
@@ -86,10 +101,7 @@ func usual(m *onnxio.Model, given map[string][]int, gives []OutputInspection) ma
 		}
 	}
 	streams := slices.Contains(slices.Collect(maps.Values(kinds)), TakesState)
-	judged := func(kinds ...verify.Kind) bool {
-		return slices.ContainsFunc(gives, func(o OutputInspection) bool { return slices.Contains(kinds, o.Kind) })
-	}
-	whole := judged(outputs.Boxes, outputs.Mask) || !judged(outputs.Scores, outputs.Embedding)
+	side, _ := UsualImage(gives)
 	out := map[string][]int{}
 	for _, in := range ins {
 		dims, kind, open := in.Dims(), kinds[in.Name()], false
@@ -108,7 +120,7 @@ func usual(m *onnxio.Model, given map[string][]int, gives []OutputInspection) ma
 			case kind == TakesCache:
 				shape[i] = 0 // in which nothing is yet
 			case kind == TakesImages:
-				shape[i] = imageSide(dims, i, whole)
+				shape[i] = imageSide(dims, i, side)
 			case kind == TakesWave && streams:
 				shape[i] = usualPiece
 			case kind == TakesWave:
@@ -125,8 +137,8 @@ func usual(m *onnxio.Model, given map[string][]int, gives []OutputInspection) ma
 	return out
 }
 
-// imageSide is the usual size of an open axis of an image: that of its fixed side, unless that is the height of a line of text.
-func imageSide(dims []graph.Dim, i int, whole bool) int {
+// imageSide is the usual size of an open axis of an image: that of its fixed side, unless that is the height of a line of text, or what it is without one.
+func imageSide(dims []graph.Dim, i, side int) int {
 	sides := []int{2, 3}
 	if n := dims[3].Size; n == 1 || n == 3 {
 		sides = []int{1, 2}
@@ -140,10 +152,8 @@ func imageSide(dims []graph.Dim, i int, whole bool) int {
 		return usualLine
 	case other > 0:
 		return other
-	case whole:
-		return usualDetected
 	}
-	return usualSide
+	return side
 }
 
 // exampleShapes are the flags that say at which sizes a model may run.

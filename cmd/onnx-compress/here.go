@@ -68,7 +68,7 @@ func (s *subject) door() (door, bool) {
 		case compress.TakesWave:
 			return door{
 				"From a folder of WAV files, by the Python package of the wheel",
-				fmt.Sprintf("python -m onnx_compress.waves %s --model %s --rate 16000%s -o calib.npz", onlyHere("recordings/", hasFiles(".wav", ".wave")), model, s.piece()), "--calib calib.npz",
+				fmt.Sprintf("python -m onnx_compress.waves %s --model %s --rate %d%s -o calib.npz", onlyHere("recordings/", hasFiles(".wav", ".wave")), model, compress.UsualRate, s.piece()), "--calib calib.npz",
 			}, true
 		}
 	}
@@ -83,7 +83,7 @@ func (s *subject) door() (door, bool) {
 func (s *subject) piece() string {
 	for _, in := range s.inputs {
 		if shape := s.open[in.Name]; s.takes[in.Name] == compress.TakesWave && shape != nil && slices.Contains(slices.Collect(maps.Values(s.takes)), compress.TakesState) {
-			return fmt.Sprintf(" --seconds %.4g", float64(shape[len(shape)-1])/16000)
+			return fmt.Sprintf(" --seconds %.4g", float64(shape[len(shape)-1])/compress.UsualRate)
 		}
 	}
 	return ""
@@ -163,8 +163,7 @@ func (s *subject) preparation(folder string) []string {
 	boxes := gives("boxes")
 	whole := boxes || gives("mask")
 	if open := height <= 0 && width <= 0; open {
-		whole = whole || !gives("scores", "embedding")
-		height = map[bool]int{true: 640, false: 224}[whole]
+		height, whole = compress.UsualImage(s.outputs)
 		width = height
 	}
 	switch {

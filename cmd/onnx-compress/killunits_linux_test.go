@@ -108,7 +108,7 @@ func watched(c *exec.Cmd) (resident int64, text string, err error) {
 	if err := c.Start(); err != nil {
 		return 0, "", err
 	}
-	done := make(chan error, 1)
+	highest, done := regexp.MustCompile(`VmHWM:\s+([0-9]+) kB`), make(chan error, 1)
 	go func() { done <- c.Wait() }()
 	for {
 		own, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", c.Process.Pid))
@@ -119,7 +119,7 @@ func watched(c *exec.Cmd) (resident int64, text string, err error) {
 		}
 		for _, pid := range pids {
 			status, _ := os.ReadFile("/proc/" + pid + "/status")
-			if found := regexp.MustCompile(`VmHWM:\s+([0-9]+) kB`).FindSubmatch(status); found != nil {
+			if found := highest.FindSubmatch(status); found != nil {
 				n, _ := strconv.ParseInt(string(found[1]), 10, 64)
 				resident = max(resident, n)
 			}

@@ -36,15 +36,7 @@ func TestWindowedCache(t *testing.T) {
 				total = append(total, tokens)
 				most = max(most, tokens)
 			}
-			if d.coin() {
-				d.float(batch, sequence, n*channels)
-				d.float(batch, sequence, kv*channels)
-				d.float(batch, sequence, kv*channels)
-			} else {
-				d.float(batch, sequence, (n+2*kv)*channels)
-				d.none()
-				d.none()
-			}
+			d.groups(batch, sequence, n, kv, channels)
 			d.float(batch, kv, room, channels)
 			d.float(batch, kv, room, channels)
 			at := -1

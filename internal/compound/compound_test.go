@@ -58,6 +58,19 @@ func (d *draw) none() { d.inputs = append(d.inputs, "") }
 
 func (d *draw) coin() bool { return d.IntN(2) == 0 }
 
+// groups are queries of n heads, and keys and values of kv, in three inputs or packed in the first.
+func (d *draw) groups(batch, sequence, n, kv, channels int) {
+	if d.coin() {
+		d.float(batch, sequence, n*channels)
+		d.float(batch, sequence, kv*channels)
+		d.float(batch, sequence, kv*channels)
+		return
+	}
+	d.float(batch, sequence, (n+2*kv)*channels)
+	d.none()
+	d.none()
+}
+
 // maybe is an input that may be left out.
 func (d *draw) maybe(shape ...int) {
 	if d.coin() {
@@ -263,15 +276,7 @@ var cases = map[string]func(d *draw){
 		if past > 0 {
 			sequence = 1
 		}
-		if d.coin() {
-			d.float(batch, sequence, n*channels)
-			d.float(batch, sequence, kv*channels)
-			d.float(batch, sequence, kv*channels)
-		} else {
-			d.float(batch, sequence, (n+2*kv)*channels)
-			d.none()
-			d.none()
-		}
+		d.groups(batch, sequence, n, kv, channels)
 		d.float(batch, kv, past, channels)
 		d.float(batch, kv, past, channels)
 		d.list(tensor.Int32, []int{batch}, past+sequence-1, past+sequence-1)
