@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 )
 
@@ -74,8 +75,8 @@ func (b *bench) tuneMinilm() error {
 	}
 	target := strconv.FormatInt(int64(minilmParams-0.5*minilmLinear), 10)
 	start := []string{model, "-o", b.file("small.onnx"), "--target", "params=" + target, "--calib", calib, "--calib-samples", "1024", "--verify-samples", "256", "--keep", "Gather_*"}
-	args := []string{"tune", model, b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", learn, "--loss", "cosine", "--only", "factors", "--epochs", "6"}
-	b.printf("The sentence encoder at half the parameters of its linear layers, tuned on 2,000 sentences from Debian's `fortunes`; mean cosine between its embeddings and the original's on 512 sentences that neither saw.\n\n```\n%s\n%s\n```\n\n", b.command(start...), b.command(args...))
+	args := []string{"tune", model, b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", learn, "--samples", "1024"}
+	b.printf("The sentence encoder at half the parameters of its linear layers, tuned on 1,024 sentences from Debian's `fortunes`; mean cosine between its embeddings and the original's on 512 sentences that neither saw.\n\n```\n%s\n%s\n```\n\n", b.command(start...), b.command(args...))
 	if _, _, err := b.compress(start...); err != nil {
 		return err
 	}
@@ -107,47 +108,61 @@ func (b *bench) tuneMinilm() error {
 	return nil
 }
 
-// tuneSqueezenet tunes a network of 1,000 classes.
-func (b *bench) tuneSqueezenet() error {
+// tunePhotos tunes networks of 1,000 classes on the images that compressed them.
+func (b *bench) tunePhotos() error {
 	data := filepath.Join(b.data, "data", "imagenet")
-	images := []string{"--labels", filepath.Join(data, "labels.tsv"), "--crop", "224", "--normalize", "imagenet"}
+	images := []string{"--labels", filepath.Join(data, "labels.tsv"), "--crop", "224"}
 	learn, judge := b.file("learn"), b.file("judge")
 	if err := parted(data, learn, judge); err != nil {
 		return err
 	}
-	model := b.model("squeezenet1.1_imagenet.onnx")
-	start := append([]string{model, "-o", b.file("small.onnx"), "--target", "macs=0.5", "--calib", learn, "--calib-samples", "512", "--verify-samples", "128"}, images...)
-	args := append([]string{"tune", model, b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", learn, "--augment", "flip,crop=16", "--features", "1", "--epochs", "24", "--batch", "32"}, images...)
-	b.printf("SqueezeNet 1.1 at half its MACs: of every ten images, `learn` holds seven and `judge` the other three.\n\n```\n%s\n%s\n```\n\n", b.command(start...), b.command(args...))
-	if _, _, err := b.compress(start...); err != nil {
-		return err
+	start := func(model, target string) []string {
+		return append([]string{model, "-o", b.file("small.onnx"), "--target", "macs=" + target, "--calib", learn, "--calib-samples", "512"}, images...)
 	}
-	agrees := func(file string) (a, accuracy float64, err error) {
-		r, err := b.verify(append([]string{model, b.file(file), "--data", judge}, images...)...)
-		if err != nil {
-			return 0, 0, err
+	args := func(model string) []string {
+		return append([]string{"tune", model, b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", learn, "--augment", "flip,crop=16"}, images...)
+	}
+	b.printf("Compressed and tuned on the 512 images of `learn`; the other 488, in `judge`, are seen by neither. Seconds are of the tuning.\n\n```\n%s\n%s\n```\n\n| network | target | | same class | top-1 | epochs | best | seconds |\n|---|---|---|---|---|---|---|---|\n",
+		b.command(append(start("MODEL", "TARGET"), "NORMALIZE")...), b.command(append(args("MODEL"), "NORMALIZE")...))
+	for _, m := range []struct {
+		file, target string
+		normalize    []string
+	}{
+		{"squeezenet1.1_imagenet.onnx", "0.5", []string{"--normalize", "imagenet"}},
+		{"efficientnet_lite0.onnx", "0.7", []string{"--mean", "0.498", "--std", "0.502"}},
+	} {
+		model := b.model(m.file)
+		if _, _, err := b.compress(slices.Concat(start(model, m.target), m.normalize)...); err != nil {
+			return err
 		}
-		return 100 * r.Classes.Agreement, 100 * r.Classes.Accuracy.After, nil
+		row := func(what, file string) (string, error) {
+			r, err := b.verify(slices.Concat([]string{model, b.file(file), "--data", judge}, images, m.normalize)...)
+			if err != nil {
+				return "", err
+			}
+			row := fmt.Sprintf("| %s | %s | %s | %.2f %% | %.2f %% |", modelName(m.file), m.target, what, 100*r.Classes.Agreement, 100*r.Classes.Accuracy.After)
+			b.note("%s", row)
+			return row, nil
+		}
+		before, err := row("start", "small.onnx")
+		if err != nil {
+			return err
+		}
+		b.printf("%s | | |\n", before)
+		u, t, err := b.learn(slices.Concat(args(model), m.normalize)...)
+		if err != nil {
+			return err
+		}
+		after, err := row("**tuned**", "tuned.onnx")
+		if err != nil {
+			return err
+		}
+		b.printf("%s %d | %d | %.0f |\n", after, t.Steps, t.Best, u.seconds)
 	}
-	before, right, err := agrees("small.onnx")
-	if err != nil {
-		return err
-	}
-	b.note("squeezenet: start at %.2f %%", before)
-	u, t, err := b.learn(args...)
-	if err != nil {
-		return err
-	}
-	after, righter, err := agrees("tuned.onnx")
-	if err != nil {
-		return err
-	}
-	b.note("squeezenet: tuned to %.2f %%", after)
-	b.printf("| | same class | top-1 |\n|---|---|---|\n| start | %.2f %% | %.2f %% |\n| **tuned** | **%.2f %%** | **%.2f %%** |\n\nBest epoch %d, %.0f s, %.1f samples/s.\n", before, right, after, righter, t.Best, u.seconds, t.SamplesPerSecond)
 	return nil
 }
 
-// parted links seven of every ten images of a folder into one folder, and the others into another.
+// parted links 512 of every 1,000 images of a folder into one folder, and the others into another, by turns.
 func parted(from, learn, judge string) error {
 	images, err := filepath.Glob(filepath.Join(from, "*.jpg"))
 	if err != nil {
@@ -158,7 +173,7 @@ func parted(from, learn, judge string) error {
 	}
 	for i, path := range images { // in the order of their names
 		folder := learn
-		if i%10 >= 7 {
+		if (i+1)*512/1000 == i*512/1000 {
 			folder = judge
 		}
 		if err := os.MkdirAll(folder, 0o755); err != nil {
