@@ -34,7 +34,7 @@ func sections() []section {
 		{"tune-parts", "Tuning: what each part is worth", (*bench).tuneParts},
 		{"mirror", "The mean over mirror images", (*bench).mirror},
 		{"tune-labels", "Tuning with labels", (*bench).tuneLabels},
-		{"tune-photos", "Networks for photos, tuned", (*bench).tunePhotos},
+		{"tune-photos", "SqueezeNet, tuned", (*bench).tunePhotos},
 		{"tune-minilm", "A sentence encoder, tuned", (*bench).tuneMinilm},
 		{"resnet56", "ResNet-56, all schemes", (*bench).resnet56},
 		{"squeezenet", "SqueezeNet: what each part is worth", (*bench).squeezenet},
