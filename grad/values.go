@@ -22,6 +22,28 @@ type Value struct {
 // by name. Initializers need no entry.
 type Values map[string]Value
 
+// Bytes is what the value takes in memory, 0 where that is not known.
+func (v Value) Bytes() int64 {
+	if count, err := tensor.Elements(v.Shape); err == nil && v.Type != tensor.Undefined {
+		return int64(v.Type.Bytes(count))
+	}
+	return 0
+}
+
+// Computed is what the values take together that the nodes of a model's main graph compute from inputs, in bytes.
+func (v Values) Computed(m *onnxio.Model) int64 {
+	var sum int64
+	g := graph.Of(m)
+	for _, n := range g.Nodes() {
+		for _, out := range n.Outputs() {
+			if _, constant := g.Constant(out); !constant {
+				sum += v[out].Bytes()
+			}
+		}
+	}
+	return sum
+}
+
 // Infer finds out about a model's values from the shapes of its inputs, without running
 // it. What [shapes.Infer] cannot find stays unknown; [Observe] finds that too.
 func Infer(m *onnxio.Model, inputs map[string][]int) Values {

@@ -14,7 +14,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
-// Augment says how images may be changed so that more can be learned from them. The zero value changes nothing.
+// Augment says how images, or texts, may be changed so that more can be learned from them. The zero value changes nothing.
 type Augment struct {
 	// Flip mirrors every other image left to right.
 	Flip bool
@@ -26,7 +26,7 @@ type Augment struct {
 	Crop int
 	// Mix blends every image with another one (mixup, Zhang and others, arXiv 1710.09412, with shares drawn evenly). A
 	// model that is held to another one's outputs learns from such images too, for these are known for all inputs (Beyer
-	// and others, arXiv 2106.05237).
+	// and others, arXiv 2106.05237). A text goes on from some token what another one has begun.
 	Mix bool
 }
 
@@ -77,25 +77,32 @@ func (a Augment) String() string {
 	return strings.Join(words, ",")
 }
 
-// Augmenter changes the images of a source at random, by a seed.
+// Augmenter changes the images or texts of a source at random, by a seed.
 type Augmenter struct {
 	Augment
 	seed  uint64
+	texts *tokenInputs // nil for images
 	input InputSpec
 	last  bool     // channels are the last axis
 	black [][]byte // the encoding of a black pixel, per channel
 	typ   tensor.Type
 }
 
-// NewAugmenter returns an augmenter for samples that were prepared with o for the inputs of a model, which must have
-// one, of images.
+// NewAugmenter returns an augmenter for samples that were prepared with o for the inputs of a model: one, of images, or those of tokens and
+// what goes with them.
 func NewAugmenter(a Augment, o SourceOptions, inputs []InputSpec, seed uint64) (*Augmenter, error) {
 	if a.Crop < 0 || a.Crop > maxSide {
 		return nil, fmt.Errorf("augmentation: a crop by %d pixels: want 0 to %d", a.Crop, maxSide)
 	}
+	if t := textsOf(inputs); t != nil {
+		if a.Flip || a.Mirror || a.Crop > 0 {
+			return nil, fmt.Errorf("augmentation: the model reads tokens (%s), and %s is for images; texts can be changed by mix", t.tokens, a)
+		}
+		return &Augmenter{Augment: a, seed: seed, texts: t}, nil
+	}
 	p, err := newPixels("augmentation", o, inputs, false)
 	if err != nil {
-		return nil, fmt.Errorf("augmentation is for images: %w", err)
+		return nil, fmt.Errorf("augmentation is for images and texts: %w", err)
 	}
 	a.Flip = a.Flip || a.Mirror
 	out := &Augmenter{Augment: a, seed: seed, input: p.input, last: p.last, typ: p.input.Type}
@@ -143,12 +150,15 @@ func (a Augmented) Sample(i int) (Sample, error) {
 	if err != nil {
 		return s, err
 	}
+	if a.By.texts != nil {
+		return a.By.texts.splice(s, other, r)
+	}
 	return a.By.blend(s, other, r.Float64()/2)
 }
 
 func (a Augmented) moved(i int) (Sample, error) {
 	s, err := a.Source.Sample(i)
-	if err != nil {
+	if err != nil || a.By.texts != nil {
 		return s, err
 	}
 	return a.By.Apply(s, a.Epoch, i)

@@ -61,7 +61,7 @@ func (c *tuneCommand) declare(f *flagSet) {
 	f.IntVar(&c.opts.Samples, "samples", 0, "`N` use only N of them, drawn by --seed (all)")
 	f.row(asForCompress, c.samples.declare)
 	c.tuning.images(f, "change images while learning, by comma: flip, left to right; mirror, flip, and learn the mean of the class scores that the original gives "+
-		"an image and its mirror image; crop=N, move by up to N pixels; mix, blend each with another one")
+		"an image and its mirror image; crop=N, move by up to N pixels; mix, blend each with another one, or have a text go on where another one has begun")
 	f.group("What to learn")
 	c.tuning.losing(f, "")
 	c.judge.declare(f)

@@ -40,7 +40,7 @@ func (t *tuneFlags) losing(f *flagSet, prefix string) {
 	f.StringArrayVar(&t.losses, prefix+"loss", nil, "`NAME` how outputs are held to the original's: logits, squared distance of centred class scores; kl, divergence of class probabilities, or of those of the token at each position that is no padding; "+
 		"cosine, for embeddings; mse; auto: logits for class scores, kl for scores of a vocabulary, cosine for embeddings, else mse. OUTPUT=NAME for one output; may be repeated")
 	f.Float64Var(&o.Temperature, prefix+"temperature", 2, "`T` softens the probabilities of kl (2)")
-	f.Float64Var(&o.Features, prefix+"features", 0, "`X` weight of the outputs of layers inside, which are held to the original's too (3 where class scores are learned, 1 beside labels, else 0)")
+	f.Float64Var(&o.Features, prefix+"features", 0, "`X` weight of the outputs of layers inside, which are held to the original's too (3 where class scores or embeddings are learned, 1 beside labels, else 0)")
 	f.BoolVar(&t.supervised, prefix+"supervised", false, "the cross-entropy with labels, plus --"+prefix+"lambda times that")
 	f.Float64Var(&o.Lambda, prefix+"lambda", 10, "`X` how much the distance from the original counts beside labels (10)")
 	f.StringVar(&t.only, prefix+"only", string(tune.AllParameters), "`PART` all weights; factors, those that the original does not have; or reachable, those that have a gradient (all)")

@@ -98,7 +98,7 @@ func (o *Outputs) fit(ctx context.Context, m *onnxio.Model, s *ort.Session, indi
 	if err != nil {
 		return ctx.Err() // where sizes cannot be found out, the caller's are taken
 	}
-	live := feed.Live(m, func(v string) int64 { return size(values[v]) }, wanted)
+	live := feed.Live(m, func(v string) int64 { return values[v].Bytes() }, wanted)
 	o.batch, o.workers = feed.Fit(live, samples.Batch(o.inputs) > 0, o.o.Memory, o.o.Batch, o.o.Threads)
 	return nil
 }

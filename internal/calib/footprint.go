@@ -5,9 +5,7 @@ import (
 	"maps"
 
 	"github.com/onnx-compress/onnx-compress/grad"
-	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
-	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -28,7 +26,7 @@ func (gs *gradients) footprint(ctx context.Context, src samples.Source, index in
 	if err != nil {
 		return 0, 0, ctx.Err()
 	}
-	bytes = computed(gs.model, values)
+	bytes = values.Computed(gs.model)
 	if live = bytes; !gs.host.Mapped(gs.model) || gs.none != "" {
 		return bytes, live, nil
 	}
@@ -45,27 +43,4 @@ func (gs *gradients) footprint(ctx context.Context, src samples.Source, index in
 		}
 	}
 	return bytes, live, nil
-}
-
-// computed is what the values take that the nodes of the main graph compute from inputs.
-func computed(m *onnxio.Model, values grad.Values) int64 {
-	var sum int64
-	g := graph.Of(m)
-	for _, n := range g.Nodes() {
-		for _, out := range n.Outputs() {
-			if _, constant := g.Constant(out); constant {
-				continue
-			}
-			sum += size(values[out])
-		}
-	}
-	return sum
-}
-
-// size is what a value takes in bytes, 0 where that is not known.
-func size(v grad.Value) int64 {
-	if count, err := tensor.Elements(v.Shape); err == nil && v.Type != tensor.Undefined {
-		return int64(v.Type.Bytes(count))
-	}
-	return 0
 }

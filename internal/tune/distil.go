@@ -96,10 +96,10 @@ type Options struct {
 	// another one in every epoch.
 	Variants int
 	Seed     uint64
-	// Memory bounds what the scores of a vocabulary at the positions of texts may take in the runs that are side by side, in bytes: half of it. So many
-	// texts run at once then, and one at least; default rss.DefaultLimit().
+	// Memory bounds what a tuning takes, in bytes: so many samples run at once then, and runs side by side. Where one alone does not fit, the error
+	// is a *MemoryError. Default rss.DefaultLimit().
 	Memory int64
-	// Threads is how many shards are worked on side by side; default 1. The result does not depend on it.
+	// Threads is how many shards are worked on side by side; default 1. The result does not depend on it where the memory holds as many.
 	Threads int
 	// Checkpoint, when set, is a file that the state is kept in, written at the end of every epoch, every
 	// CheckpointSteps steps where that is not 0, and on an interrupt. Resume goes on from it, where it exists; the
@@ -274,8 +274,11 @@ func Rehearse(ctx context.Context, lib *ort.Library, m *onnxio.Model, src sample
 	}
 	p := &plan{}
 	defer p.close()
-	_, err = t.prepare(ctx, p, r)
-	return err
+	values, err := t.prepare(ctx, p, r)
+	if err != nil {
+		return err
+	}
+	return t.house(ctx, values.Computed(p.objective.model), len(r.Samples))
 }
 
 // Run tunes the weights of a compressed model by gradient descent, so that on the samples numbered by indices its
@@ -289,7 +292,8 @@ func Rehearse(ctx context.Context, lib *ort.Library, m *onnxio.Model, src sample
 // after each epoch the loss on them decides whether the state is the best so far. The context's end is no error: the
 // best state so far is returned.
 //
-// Where an operator without a gradient stands between a parameter and the loss, the error is an *OpaqueError.
+// Where an operator without a gradient stands between a parameter and the loss, the error is an *OpaqueError, and a *MemoryError where the memory
+// does not hold one sample beside the state of all parameters.
 func Run(ctx context.Context, lib *ort.Library, original, compressed *onnxio.Model, src samples.Source, indices []int, o Options) (*Result, error) {
 	o = o.withDefaults()
 	if err := o.check(); err != nil {

@@ -27,14 +27,19 @@ const (
 	besideLabels = 1
 )
 
-// lookInside has layers held to the original's where nothing is said of it and class scores are learned: these are few numbers a sample, by which
-// a model learns few samples by heart.
+// lookInside has layers held to the original's where nothing is said of it and class scores or embeddings are learned: these are few numbers a
+// sample, by which a model learns few samples by heart.
 func (t *trainer) lookInside(ctx context.Context, r *feed.Run, outs []string) error {
-	scores := slices.ContainsFunc(outs, func(v string) bool {
-		loss := cmp.Or(t.o.Losses[v], t.o.Loss, Logits)
-		return t.kinds[v].Kind == outputs.Scores && (loss == Logits || loss == KL)
+	few := slices.ContainsFunc(outs, func(v string) bool {
+		switch loss := cmp.Or(t.o.Losses[v], t.o.Loss); t.kinds[v].Kind {
+		case outputs.Scores:
+			return loss != Cosine && loss != MSE
+		case outputs.Embedding:
+			return true
+		}
+		return false
 	})
-	if t.o.Values != nil || t.o.Features != 0 || !scores {
+	if t.o.Values != nil || t.o.Features != 0 || !few {
 		return nil
 	}
 	values, err := t.shared(ctx, r, t.layers())

@@ -2,6 +2,7 @@ package tune
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -166,32 +167,44 @@ func TestAutoOfTokens(t *testing.T) {
 	unseen := padded(200, 1)[96:]
 	left := map[Loss]float64{}
 	for _, loss := range []Loss{AutoLoss, KL, MSE} {
-		d := distil(t, lib, original, narrowSpeaker(t, 4), padded(96, 0), Options{Epochs: 12, Batch: 8, Threads: 2, Optimizer: Adam, Rate: 1e-2, Loss: loss, Blocks: -1})
+		d := distil(t, lib, original, narrowSpeaker(t, 2), padded(96, 0), Options{Epochs: 12, Batch: 8, Threads: 2, Optimizer: Adam, Rate: 1e-2, Loss: loss, Blocks: -1})
 		left[loss] = divergence(t, lib, original, d.Model, unseen)
 	}
-	if before := divergence(t, lib, original, narrowSpeaker(t, 4), unseen); left[AutoLoss] != left[KL] || left[KL] > 0.9*left[MSE] || left[KL] > before/3 {
+	if before := divergence(t, lib, original, narrowSpeaker(t, 2), unseen); left[AutoLoss] != left[KL] || left[KL] > 0.9*left[MSE] || left[KL] > before/2 {
 		t.Errorf("a divergence of %v is left of %g", left, before)
 	}
 }
 
-// Scores of a vocabulary stay within the memory: fewer texts run at once, one after the other, and come to the same.
-func TestMemoryOfTokens(t *testing.T) {
+// A tuning stays within its memory: fewer texts run at once, one after the other, and come to the same. What cannot be held is refused with the
+// least that would do, and that does.
+func TestMemory(t *testing.T) {
 	lib := orttest.Open(t)
 	original, src := speaker(t, 0), padded(48, 0)
+	begun := func(memory int64) (*trainer, error) {
+		o := Options{Epochs: 3, Batch: 8, Threads: 2, Optimizer: Adam, Rate: 1e-2, Memory: memory}.withDefaults()
+		return newTrainer(t.Context(), lib, original, speaker(t, 0.5), src, testkit.Count(len(src)), o)
+	}
+	var refused *MemoryError
+	if _, err := begun(1000); !errors.As(err, &refused) || refused.Limit != 1000 || refused.Least <= 1000 {
+		t.Fatalf("%v", err)
+	}
+	if _, err := begun(refused.Least - 1); !errors.As(err, &refused) {
+		t.Fatalf("%v", err)
+	}
+	least := refused.Least
 	var losses []float64
 	for _, c := range []struct {
 		memory        int64
 		shard, beside int
-	}{{1 << 30, 8, 2}, {2 * 2 * 3 * copies * 4 * 5 * words, 2, 2}, {2 * copies * 4 * 5 * words, 1, 1}, {1, 1, 1}} {
-		o := Options{Epochs: 3, Batch: 8, Threads: 2, Optimizer: Adam, Rate: 1e-2, Memory: c.memory}.withDefaults()
-		tr, err := newTrainer(context.Background(), lib, original, speaker(t, 0.5), src, testkit.Count(len(src)), o)
+	}{{1 << 30, 8, 2}, {4 * least, 2, 1}, {least, 1, 1}} {
+		tr, err := begun(c.memory)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if tr.shard != c.shard || tr.beside != c.beside || int64(tr.teacher.room) > c.memory {
+		if tr.shard != c.shard || tr.beside != c.beside || 4*int64(tr.teacher.room) > c.memory {
 			t.Errorf("in %d bytes %d texts run at once, %d times; want %d, %d times", c.memory, tr.shard, tr.beside, c.shard, c.beside)
 		}
-		if err := tr.train(context.Background()); err != nil {
+		if err := tr.train(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		losses = append(losses, tr.curve[len(tr.curve)-1].Held)

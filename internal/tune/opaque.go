@@ -30,12 +30,10 @@ func (e *OpaqueError) Error() string {
 
 // choose finds the parameters that are tuned.
 func (t *trainer) choose(objective *objective, values grad.Values) error {
-	var keep func(string) bool
-	if t.o.Part == Factors {
-		keep = func(name string) bool {
-			_, ok := graph.Of(t.original).Initializer(name)
-			return !ok
-		}
+	// The original's own tables of embeddings stay: of the rows, few samples show few.
+	keep := func(name string) bool {
+		_, ok := graph.Of(t.original).Initializer(name)
+		return !ok || t.o.Part != Factors && !table(graph.Of(t.compressed), name)
 	}
 	t.params = newParameters(t.compressed, keep)
 	if len(t.params.list) == 0 {

@@ -72,6 +72,14 @@ func newParameters(m *onnxio.Model, keep func(name string) bool) *parameters {
 	return p
 }
 
+// table tells whether a constant is one of embeddings: rows of it are looked up, and nothing else.
+func table(g *graph.Graph, constant string) bool {
+	uses := g.Uses(constant)
+	return len(uses) > 0 && !slices.ContainsFunc(uses, func(u graph.Use) bool {
+		return u.Node.IsZero() || u.Node.Op() != "Gather" || u.Slot != 0
+	})
+}
+
 // How far a constant is followed.
 const (
 	mostArranged = 8  // nodes that arrange it

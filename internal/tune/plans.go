@@ -99,7 +99,7 @@ func (t *trainer) differentiate(p *plan, values grad.Values) (err error) {
 	return nil
 }
 
-// open lays the stages, and chooses the parameters by the objective of the first run.
+// open lays the stages, chooses the parameters by the objective of the first run, and has as much run at once as the memory holds.
 func (t *trainer) open(ctx context.Context) (err error) {
 	if t.block, err = grad.ChannelBlock(ctx, t.host.Library); err != nil {
 		return err
@@ -111,6 +111,9 @@ func (t *trainer) open(ctx context.Context) (err error) {
 	t.lay()
 	p := &plan{}
 	defer p.close()
-	_, err = t.prepare(ctx, p, r)
-	return err
+	values, err := t.prepare(ctx, p, r)
+	if err != nil {
+		return err
+	}
+	return t.house(ctx, values.Computed(p.objective.model), len(r.Samples))
 }

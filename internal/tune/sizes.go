@@ -7,15 +7,28 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/samples"
-	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // sizes sorts the samples that are learned from by their shapes: those of one shape run together.
 type sizes struct {
 	of map[int]string // the shapes of a sample by its number; nil where all are alike
+	// elements are those of the inputs of a sample of some shapes.
+	elements map[string]int
 	// runs is how many an epoch has, and cut how many samples each of those of a shape.
 	runs int
 	cut  map[string]int
+}
+
+// spread is how many times the values of runs of the largest samples those of one run of each shape take.
+func (s *sizes) spread() float64 {
+	sum, most := 0, 0
+	for _, n := range s.elements {
+		sum, most = sum+n, max(most, n)
+	}
+	if most == 0 {
+		return 1
+	}
+	return float64(sum) / float64(most)
 }
 
 // size sorts the samples, and chooses how many a run and a step take.
@@ -37,7 +50,7 @@ func (t *trainer) size(ctx context.Context) error {
 		}
 	}
 	t.sizes = sizes{cut: map[string]int{}}
-	if t.sizes.of, err = t.shapes(ctx, first); err != nil {
+	if err := t.shapes(ctx, first); err != nil {
 		return err
 	}
 	counts := map[string]int{}
@@ -59,55 +72,39 @@ func (t *trainer) size(ctx context.Context) error {
 	return nil
 }
 
-// copies is how many values of the size of a vocabulary's scores a step holds at once: both models' scores, softened, their probabilities and the
-// logarithms of these, and the cotangents of them.
-const copies = 12
-
-// confine has as many texts run at once, and runs side by side, as leave their scores of a vocabulary within the memory: those of a first run
-// are for so many texts.
-func (t *trainer) confine(ctx context.Context, texts int) error {
-	var each int64 // of a text
-	for _, term := range t.terms {
-		if term.words > 0 {
-			each += copies * 4 * int64(tensor.Product(term.shape)) / int64(texts)
-		}
-	}
-	if each == 0 {
-		return nil
-	}
-	room := t.o.Memory / 2 / each
-	if room >= int64(t.beside*t.shard) {
-		return nil
-	}
-	t.beside = int(min(max(room/int64(min(t.shard, 2)), 1), int64(t.beside)))
-	t.most = int(max(room/int64(t.beside), 1))
-	return t.size(ctx)
-}
-
-// shapes finds the shapes of the samples that are learned from; nil where the model fixes them, or all have the same.
-func (t *trainer) shapes(ctx context.Context, first *feed.Run) (map[int]string, error) {
+// shapes finds the shapes of the samples that are learned from, unless the model fixes them or all have the same.
+func (t *trainer) shapes(ctx context.Context, first *feed.Run) error {
 	open := func(in samples.InputSpec) bool {
 		return in.Shape == nil || len(in.Shape) > 1 && slices.Contains(in.Shape[1:], -1)
 	}
 	if first.Batch > 0 && !slices.ContainsFunc(t.inputs, open) {
-		return nil, nil
+		return nil
 	}
-	out, several := map[int]string{}, map[string]bool{}
+	of, elements := map[int]string{}, map[string]int{}
 	for _, i := range t.learn {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		s, err := t.src.Sample(i)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		out[i] = feed.Shapes(s.Inputs)
-		several[out[i]] = true
+		of[i] = feed.Shapes(s.Inputs)
+		elements[of[i]] = elementsOf(s)
 	}
-	if len(several) == 1 {
-		return nil, nil
+	if len(elements) > 1 {
+		t.sizes.of, t.sizes.elements = of, elements
 	}
-	return out, nil
+	return nil
+}
+
+// elementsOf counts those of all inputs.
+func elementsOf(s samples.Sample) int {
+	n := 0
+	for _, d := range s.Inputs {
+		n += d.Len()
+	}
+	return n
 }
 
 // deal parts samples, in a given order, into runs. What does not fill one is left out.
@@ -124,9 +121,13 @@ func (s *sizes) deal(order []int) [][]int {
 	return out
 }
 
-// first returns a run as the steps take them.
+// first returns a run as the steps take them, of the largest samples.
 func (t *trainer) first(ctx context.Context) (*feed.Run, error) {
-	return t.load(ctx, t.src, t.sizes.deal(t.learn)[0])
+	runs := t.sizes.deal(t.learn)
+	largest := slices.MaxFunc(runs, func(a, b []int) int {
+		return t.sizes.elements[t.sizes.of[a[0]]] - t.sizes.elements[t.sizes.of[b[0]]]
+	})
+	return t.load(ctx, t.src, largest)
 }
 
 // load returns the run of the samples with the given numbers.

@@ -50,21 +50,7 @@ type rotations struct {
 
 // newRotations finds the matrices among parameters.
 func newRotations(backend linalg.Backend, list []parameter) *rotations {
-	r := &rotations{backend: backend}
-	total := 0
-	for _, p := range list {
-		if len(p.shape) < 2 {
-			continue
-		}
-		m := rotated{parameter: p, height: p.shape[0], width: tensor.Product(p.shape[1:])}
-		for _, side := range m.sides() {
-			total += 2 * side.n * side.n
-		}
-		if len(m.sides()) > 0 {
-			r.list = append(r.list, m)
-		}
-	}
-	r.numbers = make([]float32, total)
+	r := &rotations{backend: backend, list: matrices(list), numbers: make([]float32, basisNumbers(list))}
 	rest := r.numbers
 	square := func(n int) linalg.Block32 {
 		b := linalg.Block32{Rows: n, Cols: n, Stride: n, Data: rest[: n*n : n*n]}
@@ -77,6 +63,32 @@ func newRotations(backend linalg.Backend, list []parameter) *rotations {
 		}
 	}
 	return r
+}
+
+// matrices are the parameters of which a side gets a basis of its own.
+func matrices(list []parameter) []rotated {
+	var out []rotated
+	for _, p := range list {
+		if len(p.shape) < 2 {
+			continue
+		}
+		m := rotated{parameter: p, height: p.shape[0], width: tensor.Product(p.shape[1:])}
+		if len(m.sides()) > 0 {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// basisNumbers counts the numbers of the moments and bases of parameters.
+func basisNumbers(list []parameter) int {
+	total := 0
+	for _, m := range matrices(list) {
+		for _, side := range m.sides() {
+			total += 2 * side.n * side.n
+		}
+	}
+	return total
 }
 
 // side is one that gets a basis of its own, and its length.

@@ -124,7 +124,7 @@ func (t *trainer) pose(k int) {
 		values = append(values, one.value)
 		numbers += tensor.Product(one.shape)
 	}
-	t.teacher.turn(values, numbers/t.shard*(len(t.learn)+len(t.held)))
+	t.teacher.turn(values, numbers/t.told*(len(t.learn)+len(t.held)))
 	steps := s.epochs * t.stepsPerEpoch()
 	t.schedule = schedule{rate: s.rate, from: from, warmUp: warmUp(t.o.WarmUp, steps), steps: steps}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/ordered"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -165,30 +166,25 @@ func (t *trainer) epoch(ctx context.Context, epoch int) error {
 
 // take takes one step on a batch, and returns its loss. When that is not finite, nothing changes.
 func (t *trainer) take(ctx context.Context, runs []*feed.Run) (float64, error) {
-	results := make([]*ort.Results, len(runs))
-	defer func() {
-		for _, r := range results {
-			if r != nil {
-				r.Close()
-			}
-		}
-	}()
+	loss, weights, turns := 0., weightsOf(runs), ordered.Turns{}
 	g, inner := errgroup.WithContext(ctx)
 	g.SetLimit(t.beside)
 	for i, r := range runs {
-		g.Go(func() (err error) {
-			results[i], err = t.run(inner, r)
-			return err
+		g.Go(func() error {
+			results, err := t.run(inner, r)
+			if err != nil {
+				return err
+			}
+			defer results.Close()
+			return turns.Do(inner, i, func() {
+				loss += float64(results.Get(0).Float32s()[0]) * weights[i]
+				t.add(results, float32(weights[i]), i == 0)
+			})
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return 0, err
 	}
-	loss, total := 0., samplesOf(runs)
-	for i, r := range results {
-		loss += float64(r.Get(0).Float32s()[0]) * float64(len(runs[i].Samples)) / float64(total)
-	}
-	t.sumUp(results, runs)
 	size := norm(t.gradient, t.o.Threads)
 	if math.IsNaN(loss+size) || math.IsInf(loss+size, 0) {
 		return math.NaN(), nil
@@ -252,42 +248,29 @@ func ones(r *feed.Run, shape []int) tensor.Dense {
 	return tensor.FromFloat32(shape, v)
 }
 
-// samplesOf counts those of a step.
-func samplesOf(runs []*feed.Run) int {
-	total := 0
+// weightsOf are the shares that runs have in the samples of a step.
+func weightsOf(runs []*feed.Run) []float64 {
+	total, out := 0, make([]float64, len(runs))
 	for _, r := range runs {
 		total += len(r.Samples)
 	}
-	return total
+	for i, r := range runs {
+		out[i] = float64(len(r.Samples)) / float64(total)
+	}
+	return out
 }
 
-// sumUp adds the gradients of shards, in their order, into the mean over the samples.
-func (t *trainer) sumUp(results []*ort.Results, runs []*feed.Run) {
-	share := 1 / float32(len(results))
-	uneven := slices.ContainsFunc(runs, func(r *feed.Run) bool { return len(r.Samples) != len(runs[0].Samples) })
-	parts, total := make([]float32, len(runs)), float32(samplesOf(runs))
-	for i, r := range runs {
-		if parts[i] = 1; uneven {
-			parts[i], share = float32(len(r.Samples))/total, 1
-		}
-	}
+// add adds the gradients of a run, so many times, to those of the runs of a step before it: the mean over the samples when all are in. Only what
+// runs side by side is so in memory at once.
+func (t *trainer) add(results *ort.Results, weight float32, first bool) {
 	inParallel(len(t.params.list), t.o.Threads, func(i int) {
 		p := t.params.list[i]
 		out := t.gradient[p.from:p.to]
-		for s, r := range results {
-			g := r.Get(1 + i).Float32s()
-			if s == 0 {
-				for k, v := range g {
-					out[k] = parts[s] * v
-				}
-				continue
-			}
-			for k, v := range g {
-				out[k] += parts[s] * v
-			}
+		if first {
+			clear(out)
 		}
-		for k := range out {
-			out[k] *= share
+		for k, v := range results.Get(1 + i).Float32s() {
+			out[k] += weight * v
 		}
 	})
 }

@@ -33,6 +33,7 @@ type trainer struct {
 	sizes   sizes
 	kinds   map[string]outputs.Output
 	terms   []term
+	told    int      // samples of the run whose shapes the terms have
 	outputs int      // how many of the terms are outputs; the others are values inside
 	ends    []string // between blocks, through which no gradient goes
 	stages  []stage
@@ -147,6 +148,9 @@ func (t *trainer) probe(ctx context.Context) error {
 	if err := sameInputs(t.original, t.inputs); err != nil {
 		return err
 	}
+	if err := t.trim(ctx); err != nil {
+		return err
+	}
 	if err := t.size(ctx); err != nil {
 		return err
 	}
@@ -174,9 +178,6 @@ func (t *trainer) probe(ctx context.Context) error {
 		return err
 	}
 	if err := t.describe(values, answers, max(run.Batch, 1)); err != nil {
-		return err
-	}
-	if err := t.confine(ctx, max(run.Batch, 1)); err != nil {
 		return err
 	}
 	return t.reflect()
@@ -295,6 +296,7 @@ func (t *trainer) taught(ctx context.Context, r *feed.Run) ([]string, error) {
 
 // describe chooses the loss of every value.
 func (t *trainer) describe(values []string, answers []tensor.Dense, batch int) error {
+	t.told = batch
 	for i, v := range values {
 		a := answers[i]
 		if len(a.Shape) == 0 || a.Shape[0] == 0 || a.Shape[0]%batch != 0 {
