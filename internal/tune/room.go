@@ -26,7 +26,7 @@ const (
 	// grown is how many times the values of a forward pass the runtime holds for a step: gradients come and go beside them, and its arena grows by doubling.
 	grown = 2
 	// loose is the part of what the program holds itself that garbage may take beside it: one in so many.
-	loose = 4
+	loose = 3
 	// passed is how many copies there are of what the original answers, on the way from its run to that of a step.
 	passed = 3
 )
