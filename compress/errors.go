@@ -1,10 +1,13 @@
 package compress
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/onnx-compress/onnx-compress/internal/tune"
 )
 
 // Option is a field of the options as texts of this package name it: errors, and what results say of nodes left alone or of work
@@ -106,4 +109,13 @@ func (e *UnmetError) Error() string {
 		fmt.Fprintf(&b, "; allow more, or let more nodes change (%s, %s, %s)", OptionOnly, OptionKeep, OptionRankMultiple)
 	}
 	return b.String()
+}
+
+// roomier says of a tuning that memory has no room for which limit would do.
+func roomier(err error) error {
+	large := (*tune.MemoryError)(nil)
+	if !errors.As(err, &large) {
+		return err
+	}
+	return fmt.Errorf("%w; allow it with %s=%dMiB, or tune factors alone", err, OptionMemory, (large.Least+1<<20-1)>>20)
 }

@@ -211,7 +211,7 @@ func (r *TuneResult) deliver(ctx context.Context, env *Environment, original, st
 		return nil, err
 	}
 	r.Verification.Compressed, r.Output.Path, r.Stages = to.path, to.path, *env.journal
-	r.Memory = Memory{Limit: rss.DefaultLimit()}.with(r.Stages)
+	r.Memory = Memory{Limit: cmp.Or(o.Descent.Memory, rss.DefaultLimit())}.with(r.Stages)
 	return staged, nil
 }
 
@@ -219,7 +219,7 @@ func (r *TuneResult) deliver(ctx context.Context, env *Environment, original, st
 func (r *TuneResult) prove(ctx context.Context, env *Environment, original, start, tuned *onnxio.Model, o TuneOptions, staged *onnxio.Pending) error {
 	err := env.stage(ctx, "verify", func(st *stage) (err error) {
 		r.Verification, err = verify.Compare(ctx, env.library, original.Path, staged.Path(), o.Source, o.Descent.Held, verify.Options{
-			Threads: env.Threads, Progress: st.told, Classes: o.Descent.Classes, Weights: o.Descent.Weights, Kinds: o.Descent.Kinds, Memory: rss.DefaultLimit(),
+			Threads: env.Threads, Progress: st.told, Classes: o.Descent.Classes, Weights: o.Descent.Weights, Kinds: o.Descent.Kinds, Memory: cmp.Or(o.Descent.Memory, rss.DefaultLimit()),
 		})
 		return err
 	})
@@ -285,7 +285,7 @@ func admit(ctx context.Context, env *Environment, a *Analysis, o Options) error 
 		return err
 	}
 	if err := tune.Rehearse(ctx, lib, x.Model, src, o.descent()); err != nil {
-		return fmt.Errorf("%s: %w", m.Path, err)
+		return fmt.Errorf("%s: %w", m.Path, roomier(err))
 	}
 	return nil
 }
@@ -374,7 +374,7 @@ func descendFrom(ctx context.Context, env *Environment, original, compressed *on
 		if d, err = tune.Run(ctx, lib, before.Model, after.Model, src, indices, o); err == nil {
 			d.Model, err = after.Collapse(d.Model)
 		}
-		return err
+		return roomier(err)
 	})
 	if err != nil {
 		return nil, nil, err

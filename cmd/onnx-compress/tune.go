@@ -25,6 +25,7 @@ type tuneCommand struct {
 	out     outputFlags
 	report  string
 	data    string
+	memory  string
 }
 
 func newTune(s streams) *cobra.Command {
@@ -70,6 +71,7 @@ func (c *tuneCommand) declare(f *flagSet) {
 	f.IntVar(&o.Batch, "batch", 64, "`N` samples of a step (64)")
 	seedFlag(f, &o.Seed, "decides on order, held-out samples and augmentation (0)")
 	threadsFlag(f, &o.Threads, "parts of a step worked on side by side (all cores); the written bytes do not depend on it")
+	memoryFlag(f, &c.memory)
 	runtimeFlag(f, &c.env.Runtime)
 	f.group("Long runs")
 	c.tuning.states(f)
@@ -98,6 +100,10 @@ func (c *tuneCommand) read(f *pflag.FlagSet, models []string) error {
 	o := &c.tuning.options
 	o.Classes = c.judge.classes
 	var err error
+	if o.Memory, err = memoryLimit(c.memory); err != nil {
+		return err
+	}
+	c.env.Memory = o.Memory
 	if o.Weights, o.Kinds, err = c.judge.read(); err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ type MemoryError struct {
 }
 
 func (e *MemoryError) Error() string {
-	return fmt.Sprintf("tuning %d numbers wants a memory limit of %.4g MiB, and it is %.4g MiB", e.Parameters, float64(e.Least)/(1<<20), float64(e.Limit)/(1<<20))
+	return fmt.Sprintf("the state of %d numbers beside one sample wants a memory limit of %.4g MiB, and it is %.4g MiB", e.Parameters, float64(e.Least)/(1<<20), float64(e.Limit)/(1<<20))
 }
 
 const (
