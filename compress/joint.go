@@ -27,6 +27,7 @@ type joint struct {
 	stated  []search.Ladder
 	touch   [][]int // by axis, the ladders whose costs it changes
 	shapes  []shaped
+	cells   []map[[3]int][]cell // by ladder and shape of its kernel, by rung
 }
 
 // point is a choice: a rung of every axis, and one of every ladder.
@@ -39,7 +40,7 @@ type point struct {
 // jointly prepares the search among what is known.
 func (q *quest) jointly(of *Offers) *joint {
 	j := &joint{weaving: q.weave(of), ladders: of.ladders(), touch: make([][]int, len(of.axes))}
-	j.stated, j.shapes = searchLadders(j.ladders, q.bounds), make([]shaped, len(j.ladders))
+	j.stated, j.shapes, j.cells = searchLadders(j.ladders, q.bounds), make([]shaped, len(j.ladders)), make([]map[[3]int][]cell, len(j.ladders))
 	for l := range j.ladders {
 		for _, o := range j.ladders[l].offers {
 			by := follows(&o.site, q.a.Axes)
@@ -206,7 +207,7 @@ func (j *joint) choose() ([]point, bool, error) {
 
 // within chooses under the limits that w has then, as w does for widths alone.
 func (j *joint) within(w *weaving) func() (*woven, error) {
-	j.weaving = w
+	j.weaving = w // of the same bounds
 	return func() (*woven, error) {
 		points, within, err := j.choose()
 		if err != nil {

@@ -45,14 +45,14 @@ func (s *shaped) kernel(gone func(axis int) int) decomp.Shape {
 	return k
 }
 
-// site is a ladder's site beside the widths, and whether it may have a chain there.
-func (j *joint) site(l int, rungs []int) (rewrite.Site, bool) {
-	s := *j.shapes[l].site
-	s.Kernel = j.shapes[l].kernel(func(a int) int { return j.widths[a][len(j.widths[a])-1] - j.widths[a][rungs[a]] })
-	return s, len(j.ladders[l].at) == 1 && (s.Kernel.Groups == 1 || s.Kernel.Groups == j.shapes[l].site.Kernel.Groups)
+// cell says what a rung saves beside kernels of a shape: whether that is known, whether the rung can be had there, and what it saves of each bound.
+type cell struct {
+	known, may bool
+	saved      []float64
 }
 
-// saves are what a rung of a ladder saves of the model that is narrower as by rungs of axes; false where it cannot be had there.
+// saves are what a rung of a ladder saves of the model that is narrower as by rungs of axes; false where it cannot be had there. A search asks for
+// the same again and again: it depends on the shape of the kernel alone.
 func (j *joint) saves(l, rung int, rungs []int, into []float64) bool {
 	of := &j.ladders[l]
 	whole := len(of.rungs) - 1
@@ -66,10 +66,33 @@ func (j *joint) saves(l, rung int, rungs []int, into []float64) bool {
 		}
 		return true
 	}
-	s, may := j.site(l, rungs)
-	if !may {
+	kernel := j.shapes[l].kernel(func(a int) int { return j.widths[a][len(j.widths[a])-1] - j.widths[a][rungs[a]] })
+	shape := [3]int{kernel.In, kernel.Out, kernel.Groups}
+	if j.cells[l] == nil {
+		j.cells[l] = map[[3]int][]cell{}
+	}
+	row := j.cells[l][shape]
+	if row == nil {
+		row = make([]cell, whole)
+		j.cells[l][shape] = row
+	}
+	c := &row[rung]
+	if !c.known {
+		c.known, c.saved = true, make([]float64, len(into))
+		c.may = j.saved(l, rung, kernel, c.saved)
+	}
+	copy(into, c.saved)
+	return c.may
+}
+
+// saved counts it.
+func (j *joint) saved(l, rung int, kernel decomp.Shape, into []float64) bool {
+	of := &j.ladders[l]
+	s := *j.shapes[l].site
+	if len(of.at) != 1 || kernel.Groups != 1 && kernel.Groups != s.Kernel.Groups {
 		return false
 	}
+	s.Kernel = kernel
 	o := of.rungs[rung][0]
 	chain := o.method.Factors(s.Kernel, o.rank)
 	if chain == nil {
