@@ -30,7 +30,8 @@ func (b *bench) kills() error {
 	cmd := exec.CommandContext(b.ctx, "go", "test", "-v", "-count=1", "-timeout=60m", "-run", pattern, "./cmd/onnx-compress")
 	cmd.Env = append(os.Environ(), "ONNX_COMPRESS_REQUIRE=1", "ONNX_COMPRESS_KILLS=200")
 	text, err := cmd.CombinedOutput()
-	b.printf("Each kill is of a run that writes another output over one that is there; afterwards the file is the old or the new one, whole, and the next run leaves nothing but its output in the folders.\n\n"+
+	b.printf("Each kill is of a run that writes another output over one that is there; afterwards the file is the old or the new one, whole, and the next run leaves nothing but its output in the folders. "+
+		"So many again are of units of a work in parts and of merges: the file of each is not there or whole, and the next try makes the same bytes.\n\n"+
 		"```\nONNX_COMPRESS_REQUIRE=1 ONNX_COMPRESS_KILLS=200 go test -v -count=1 -timeout=60m -run '%s' ./cmd/onnx-compress\n%s```\n", pattern, text)
 	return err
 }

@@ -20,6 +20,7 @@ import (
 // usage is what a process took.
 type usage struct {
 	seconds float64
+	cpu     float64 // seconds, user and system, of the process and those that it started
 	peakMiB float64
 	code    int
 }
@@ -39,6 +40,7 @@ func (b *bench) call(args ...string) (usage, []byte, string, error) {
 	if err != nil {
 		return u, nil, "", err
 	}
+	u.cpu = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
 	if r, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		u.peakMiB = float64(r.Maxrss) / 1024
 	}

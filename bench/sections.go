@@ -55,6 +55,7 @@ func sections() []section {
 		{"inspect", "Inspecting a model of 1 GiB", (*bench).inspect},
 		{"large", "Models of real sizes", (*bench).large},
 		{"limits", "A limit of 512 MiB", (*bench).limits},
+		{"shards", "Calibration in parts", (*bench).shards},
 		{"laws", "Held by tests", (*bench).laws},
 		{"kills", "Killed at random moments", (*bench).kills},
 		{"fuzz", "Fuzzing", (*bench).fuzz},

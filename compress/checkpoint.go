@@ -102,9 +102,10 @@ func (c *checkpoint) calibrate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		key, _ := c.key.apart()
 		for k, path := range sums {
 			p, env := c.part(k, "samples")
-			if _, err := c.o.sumPart(ctx, env, lib, c.a, c.key, p, path); err != nil {
+			if _, err := c.o.sumPart(ctx, env, lib, c.a, key, p, path); err != nil {
 				return err
 			}
 		}

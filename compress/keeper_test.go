@@ -97,6 +97,37 @@ func TestRefitCheckpoints(t *testing.T) {
 	}
 }
 
+// TestCheckpointsOfParts: a run that takes what parts have found is broken off in its refit and goes on behind the sites that were solved, to the
+// bytes of one without parts or checkpoints; of the parts it keeps nothing.
+func TestCheckpointsOfParts(t *testing.T) {
+	needRuntime(t)
+	m := zoo(t, "cnn")
+	o := to(t, Options{Source: images(60), CalibSamples: 24, VerifySamples: 8, Methods: []string{"svd"}, Targets: []Target{half(MACs)}, Batch: 2})
+	first, want := runTo(t, m, o)
+	with := to(t, inParts(t, m, o.Options, 2))
+	with.Checkpoint = filepath.Join(t.TempDir(), "kept")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, err := Run(ctx, in(t, told(func(stage string, done, total int) {
+		if stage == "refit" && total > 0 && 2*done >= total {
+			cancel()
+		}
+	})), m, with)
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("in the middle of the refit: %v", err)
+	}
+	if solved := matching(t, with.Checkpoint, "refit-*.ocr"); len(solved) == 0 {
+		t.Error("nothing of the refit is kept")
+	}
+	if more := append(matching(t, with.Checkpoint, "*.ocs"), matching(t, with.Checkpoint, "*.oco")...); len(more) > 0 {
+		t.Errorf("what the parts have is kept again: %v", more)
+	}
+	r, got := runTo(t, m, with)
+	if !bytes.Equal(got, want) || !reflect.DeepEqual(r.Refit, first.Refit) {
+		t.Errorf("other bytes, or another refit: %+v, want %+v", r.Refit, first.Refit)
+	}
+}
+
 // TestGoalCheckpoints: a search for a goal that is broken off in one of its attempts judges and refits none of those again that were done,
 // and ends in the same bytes with the same account of all attempts.
 func TestGoalCheckpoints(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/ort"
 	"github.com/onnx-compress/onnx-compress/onnxio"
+	"github.com/onnx-compress/onnx-compress/samples"
 )
 
 // ShardPart is one of so many that the samples of a calibration, or the sites of a factoring, are cut into.
@@ -26,15 +27,18 @@ type ShardPart struct {
 // String is 3/16.
 func (p ShardPart) String() string { return fmt.Sprintf("%d/%d", p.Index, p.Of) }
 
-// partMagic starts a file of a part of a calibration. Behind it are the length of what follows in 4 bytes, little-endian, the key, the part and the number of groups
-// of sites as JSON, the sums of each group, as calib.Swept.Write writes them, and the SHA-256 of all that.
-const partMagic = "onnx-compress.part\x01"
+// partMagic starts a file of a part of a calibration. Behind it are the length of what follows in 4 bytes, little-endian, the key, the part and the numbers of
+// samples and groups of sites as JSON, the sums of the samples that it read (partNotes), the sums of each group, as calib.Swept.Write writes them, and the
+// SHA-256 of all that.
+const partMagic = "onnx-compress.part\x02"
 
 // partHead is what a file of a part says of itself.
 type partHead struct {
-	Key    statsKey
-	Part   ShardPart
-	Groups int `json:",omitempty"` // of sites, in a calibration
+	Key  statsKey
+	Part ShardPart
+	// Samples and Groups of sites are how many there are in a calibration, whatever the part.
+	Samples int `json:",omitempty"`
+	Groups  int `json:",omitempty"`
 }
 
 func (h partHead) bytes(magic string) []byte { return sealedHead(magic, h) }
@@ -106,27 +110,37 @@ func (o Options) calibratePart(ctx context.Context, env *Environment, m *onnxio.
 	if err != nil {
 		return done, err
 	}
-	key, err := newStatsKey(ctx, env, a, o)
+	key, err := newPartKey(ctx, env, a, o)
 	if err != nil {
 		return done, err
 	}
 	return o.sumPart(ctx, env, lib, a, key, p, path)
 }
 
-// sumPart writes the sums of a part under the key of the calibration.
+// sumPart writes the sums of a part under its key.
 func (o Options) sumPart(ctx context.Context, env *Environment, lib *ort.Library, a *Analysis, key statsKey, p ShardPart, path string) (done Sharded, err error) {
-	head := partHead{key, p, len(a.Groups)}.bytes(partMagic)
-	if done.Found, err = foundSealed(ctx, path, partMagic, head); err != nil || done.Found {
+	head := partHead{Key: key, Part: p, Samples: len(a.Calibrate), Groups: len(a.Groups)}
+	if done.Found, err = o.foundPart(ctx, env, a, head, path); err != nil || done.Found {
 		return done, err
 	}
+	read := samples.Note(o.Source)
+	o.Source = read
 	if o.Weights, err = shares(ctx, env, lib, a, o); err != nil {
 		return done, err
 	}
-	to, err := writeSealed(path, head)
+	to, err := writeSealed(path, head.bytes(partMagic))
 	if err != nil {
 		return done, err
 	}
 	defer func() { err = errors.Join(err, to.close()) }()
+	if len(a.Groups) == 0 { // and nothing to read samples for
+		if _, err = samples.Digest(ctx, read, a.Calibrate, env.Threads); err == nil {
+			err = notesOf(read, a.Calibrate).write(to)
+		}
+		if err != nil {
+			return done, err
+		}
+	}
 	from := &sweeping{env: env, lib: lib, a: a, o: o, part: calib.Part{Index: p.Index - 1, Of: p.Of}}
 	defer from.close()
 	for g := range a.Groups {
@@ -135,6 +149,9 @@ func (o Options) sumPart(ctx context.Context, env *Environment, lib *ort.Library
 				done.Samples = count
 				st.told(stage, count, total)
 			})
+			if err == nil && g == 0 { // each sweep reads all samples of the part
+				err = notesOf(read, a.Calibrate).write(to)
+			}
 			if err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"github.com/onnx-compress/onnx-compress/decomp"
@@ -42,15 +43,37 @@ func (o Options) factorPart(ctx context.Context, env *Environment, m *onnxio.Mod
 	if err != nil {
 		return done, err
 	}
-	stats, err := openStats(ctx, env, a, o)
+	stats, err := openMerged(ctx, env, a, o)
 	if err != nil {
 		return done, err
 	}
 	defer func() { err = errors.Join(err, stats.close()) }()
-	if err := stats.wanted(); err != nil {
-		return done, err
-	}
 	return o.factorUnder(ctx, env, a, stats, p, path)
+}
+
+// openMerged opens the statistics that a part of a factoring goes by. It takes their word for which samples they are of but for the first ones: what
+// writes the model reads all, and refuses a part under other statistics.
+func openMerged(ctx context.Context, env *Environment, a *Analysis, o Options) (*statsFile, error) {
+	fail := func(err error) (*statsFile, error) { return nil, fmt.Errorf("statistics %s: %w", o.Stats, err) }
+	key, err := newPartKey(ctx, env, a, o)
+	if err != nil {
+		return fail(err)
+	}
+	said, err := statsHeadAt(o.Stats)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fail(err)
+	}
+	_, data := said.key.apart()
+	s := &statsFile{path: o.Stats, key: key.on(data)}
+	there, err := readStatsFile(ctx, o.Stats, s.key)
+	if err != nil {
+		return fail(err)
+	}
+	if there == nil {
+		return nil, s.wanted()
+	}
+	there.key = s.key
+	return there, nil
 }
 
 // factorUnder writes what a part finds under statistics.

@@ -12,14 +12,18 @@ import (
 // MergeParts makes of the files of all parts, in any order, the statistics that one run collects, and writes them to a file that
 // Options.Stats may name. They do not depend on how many parts there are. Of the sums it holds those of one site at a time.
 //
-// A *UsageError names parts that are missing, there twice, or not of the same calibration.
+// A *UsageError names parts that are missing, there twice, or not of the same calibration or the same samples.
 func MergeParts(ctx context.Context, env *Environment, paths []string, path string) (done Sharded, err error) {
 	parts, err := openParts(paths, calibrations())
 	defer func() { err = errors.Join(err, closeParts(parts)) }()
 	if err != nil {
 		return done, err
 	}
-	head := statsHeadOf(merged, parts[0].head.Key)
+	read, err := readBy(parts)
+	if err != nil {
+		return done, err
+	}
+	head := statsHeadOf(merged, parts[0].head.Key.on(read))
 	if done.Found, err = foundSealed(ctx, path, calibrationMagic, head); err != nil || done.Found {
 		return done, err
 	}

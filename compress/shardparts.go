@@ -17,8 +17,10 @@ type partFile struct {
 	path string
 	from *os.File
 	head partHead
-	at   int64
-	size int64
+	// notes are of a part of a calibration.
+	notes partNotes
+	at    int64
+	size  int64
 }
 
 // partKind is what parts are of.
@@ -58,7 +60,12 @@ func openPart(path string, kind partKind) (*partFile, error) {
 		return nil, err
 	}
 	p := &partFile{path: path, from: f, size: info.Size()}
-	if p.head, p.at, err = readPartHead(f, kind); err != nil {
+	if p.head, p.at, err = readPartHead(f, kind); err == nil && kind.magic == partMagic {
+		if p.notes, p.at, err = readNotes(f, p.at, p.size, p.head.Samples); err != nil {
+			err = fmt.Errorf("%w; remove it, and calibrate part %s anew", err, p.head.Part)
+		}
+	}
+	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return p, nil
@@ -89,8 +96,8 @@ func readPartHead(f io.ReaderAt, kind partKind) (h partHead, end int64, err erro
 	if err := json.Unmarshal(text, &h); err != nil {
 		return h, 0, fmt.Errorf("the file is damaged (%w); %s", err, again)
 	}
-	if p := h.Part; p.Of < 1 || p.Index < 1 || p.Index > p.Of || h.Groups < 0 {
-		return h, 0, fmt.Errorf("the file is damaged: it is part %s, of %d groups; %s", p, h.Groups, again)
+	if p := h.Part; p.Of < 1 || p.Index < 1 || p.Index > p.Of || h.Groups < 0 || h.Samples < 0 {
+		return h, 0, fmt.Errorf("the file is damaged: it is part %s, of %d samples and %d groups; %s", p, h.Samples, h.Groups, again)
 	}
 	return h, int64(len(magic) + len(text)), nil
 }
@@ -106,7 +113,7 @@ func complete(parts []*partFile, kind partKind) error {
 		if why := p.head.Key.differs(first.head.Key); why != "" {
 			return fmt.Errorf("%s is not of the same %s as %s: %s", p.path, kind.of, first.path, why)
 		}
-		if p.head.Part.Of != first.head.Part.Of || p.head.Groups != first.head.Groups {
+		if p.head.Part.Of != first.head.Part.Of || p.head.Groups != first.head.Groups || p.head.Samples != first.head.Samples {
 			return fmt.Errorf("%s is part %s, and %s is part %s: want parts of one number", p.path, p.head.Part, first.path, first.head.Part)
 		}
 		if other := at[p.head.Part.Index]; other != nil {

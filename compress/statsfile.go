@@ -3,7 +3,6 @@ package compress
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -81,12 +80,12 @@ func (s *statsFile) wanted() error {
 		return nil
 	}
 	why := "they are not there"
-	if f, _, err := openRegular(s.path); err == nil {
-		head, err := statsHead(f)
-		if err = errors.Join(err, f.Close()); err != nil {
-			return fmt.Errorf("statistics %s: %w", s.path, err)
-		}
-		why = cmp.Or(head.key.differs(s.key), why)
+	said, err := statsHeadAt(s.path)
+	switch {
+	case err == nil:
+		why = said.key.differs(s.key)
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("statistics %s: %w", s.path, err)
 	}
 	return &UsageError{Err: fmt.Errorf("statistics %s: %s; merge them from parts of the same options (`onnx-compress shard merge`)", s.path, why)}
 }
@@ -132,6 +131,16 @@ type statsHeading struct {
 	how    byte
 	key    statsKey
 	length int64
+}
+
+// statsHeadAt reads the heading of the file of that name.
+func statsHeadAt(path string) (h statsHeading, err error) {
+	f, _, err := openRegular(path)
+	if err != nil {
+		return h, err
+	}
+	h, err = statsHead(f)
+	return h, errors.Join(err, f.Close())
 }
 
 // statsHead reads the heading of a file. One that ends before it does is damaged.

@@ -23,13 +23,29 @@ type statsKey []keyFact
 
 type keyFact struct{ Name, Value string }
 
+// factSamples is the fact that tells all samples by their numbers, which a part of a calibration does not read.
+const factSamples = "samples"
+
+// firstSamples is how many of the samples every part reads, so that parts of others are told apart.
+const firstSamples = 4
+
 // newStatsKey returns the key of a calibration.
 func newStatsKey(ctx context.Context, env *Environment, a *Analysis, opts Options) (statsKey, error) {
-	model, err := onnxio.Digest(ctx, a.model.Path)
+	key, err := newPartKey(ctx, env, a, opts)
 	if err != nil {
 		return nil, err
 	}
 	data, err := samples.Digest(ctx, opts.Source, a.Calibrate, env.Threads)
+	return key.on(data), err
+}
+
+// newPartKey returns what the key of a calibration says without all samples being read.
+func newPartKey(ctx context.Context, env *Environment, a *Analysis, opts Options) (statsKey, error) {
+	model, err := onnxio.Digest(ctx, a.model.Path)
+	if err != nil {
+		return nil, err
+	}
+	first, err := samples.Digest(ctx, opts.Source, a.Calibrate[:min(len(a.Calibrate), firstSamples)], env.Threads)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +62,7 @@ func newStatsKey(ctx context.Context, env *Environment, a *Analysis, opts Option
 		{"version of the statistics", fmt.Sprint(calib.Version)},
 		{"model", model},
 		{"numbers of samples", digest(a.Calibrate)},
-		{"samples", data},
+		{"first samples", first},
 	}
 	for _, fact := range []struct {
 		name  string
@@ -69,6 +85,23 @@ func newStatsKey(ctx context.Context, env *Environment, a *Analysis, opts Option
 		key = append(key, keyFact{fact.name, string(text)})
 	}
 	return append(key, keyFact{"nodes", digest(names)}), nil
+}
+
+// on is the key of a part as that of the calibration on all samples, of such a digest.
+func (k statsKey) on(data string) statsKey {
+	return append(slices.Clone(k), keyFact{factSamples, data})
+}
+
+// apart is the key of a calibration as its parts have it, and the digest of all samples.
+func (k statsKey) apart() (key statsKey, data string) {
+	for _, f := range k {
+		if f.Name == factSamples {
+			data = f.Value
+			continue
+		}
+		key = append(key, f)
+	}
+	return key, data
 }
 
 // digest is the SHA-256 of what fmt writes of a value.

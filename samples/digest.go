@@ -15,7 +15,7 @@ import (
 // types, shapes and numbers of their inputs, in this order. Labels do not count. So many samples as threads are read
 // side by side.
 func Digest(ctx context.Context, src Source, indices []int, threads int) (string, error) {
-	sums := make([][]byte, len(indices))
+	sums := make([]Sum, len(indices))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(max(threads, 1))
 	for k, i := range indices {
@@ -24,19 +24,31 @@ func Digest(ctx context.Context, src Source, indices []int, threads int) (string
 				return err
 			}
 			s, err := src.Sample(i)
-			sums[k] = s.sum()
+			if err == nil {
+				sums[k] = s.sum()
+			}
 			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return "", err
 	}
-	all := sha256.Sum256(slices.Concat(sums...))
-	return hex.EncodeToString(all[:]), nil
+	return DigestOf(sums), nil
 }
 
-// sum is the SHA-256 of one sample.
-func (s Sample) sum() []byte {
+// Sum is the SHA-256 of a sample as a model is fed with it.
+type Sum [sha256.Size]byte
+
+// DigestOf is the Digest of samples that have these sums.
+func DigestOf(sums []Sum) string {
+	h := sha256.New()
+	for _, s := range sums {
+		h.Write(s[:])
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func (s Sample) sum() Sum {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %v\n", s.Name, s.Whole)
 	for _, name := range slices.Sorted(maps.Keys(s.Inputs)) {
@@ -44,5 +56,5 @@ func (s Sample) sum() []byte {
 		fmt.Fprintf(h, "%q %s %v %d\n", name, t.Type, t.Shape, len(t.Data))
 		h.Write(t.Data)
 	}
-	return h.Sum(nil)
+	return Sum(h.Sum(nil))
 }

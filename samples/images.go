@@ -1,6 +1,7 @@
 package samples
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"image"
@@ -206,20 +207,11 @@ func opaque(img image.Image) *image.NRGBA {
 // shape resizes and crops as the options say.
 func (s *images) shape(img *image.NRGBA) (*image.NRGBA, error) {
 	size := img.Bounds().Size()
-	target := s.opts.Resize.Exact
-	if short := s.opts.Resize.Short; short != 0 {
-		// torchvision keeps the aspect ratio by rounding the long side down.
-		target = Size{short, short}
-		if size.X > size.Y {
-			target.Width = short * size.X / size.Y
-		} else {
-			target.Height = short * size.Y / size.X
-		}
-		if target.Height > maxPixels/target.Width {
-			return nil, errors.New("it is too long and thin to be resized by its short side")
-		}
+	target, err := s.resized(Size{Height: size.Y, Width: size.X})
+	if err != nil {
+		return nil, err
 	}
-	if target != (Size{}) && (target.Width != size.X || target.Height != size.Y) {
+	if target.Width != size.X || target.Height != size.Y {
 		out := image.NewNRGBA(image.Rect(0, 0, target.Width, target.Height))
 		draw.BiLinear.Scale(out, out.Bounds(), img, img.Bounds(), draw.Src, nil)
 		img = out
@@ -233,6 +225,25 @@ func (s *images) shape(img *image.NRGBA) (*image.NRGBA, error) {
 		img = img.SubImage(image.Rect(x, y, x+c.Width, y+c.Height)).(*image.NRGBA)
 	}
 	return img, nil
+}
+
+// resized is the size that images of a size get before they are cropped.
+func (s *images) resized(size Size) (Size, error) {
+	short := s.opts.Resize.Short
+	if short == 0 {
+		return cmp.Or(s.opts.Resize.Exact, size), nil
+	}
+	// torchvision keeps the aspect ratio by rounding the long side down.
+	target := Size{short, short}
+	if size.Width > size.Height {
+		target.Width = short * size.Width / size.Height
+	} else {
+		target.Height = short * size.Height / size.Width
+	}
+	if target.Height > maxPixels/target.Width {
+		return target, errors.New("it is too long and thin to be resized by its short side")
+	}
+	return target, nil
 }
 
 // middle halves a margin, rounding halves to even as Python's round does.

@@ -8,11 +8,11 @@ func Kept(src Source, limit int64) Source {
 	if src == nil {
 		return nil
 	}
-	return &kept{Source: src, left: limit, samples: map[int]Sample{}}
+	return &kept{through: through{src}, left: limit, samples: map[int]Sample{}}
 }
 
 type kept struct {
-	Source
+	through
 
 	mu      sync.Mutex
 	left    int64
@@ -41,16 +41,3 @@ func (k *kept) Sample(i int) (Sample, error) {
 	}
 	return s, nil
 }
-
-func (k *kept) accounted() string {
-	if s, ok := k.Source.(interface{ accounted() string }); ok {
-		return s.accounted()
-	}
-	return ""
-}
-
-func (k *kept) knownLabels() []int { return Labels(k.Source) }
-
-func (k *kept) classNames() []string { return ClassNames(k.Source) }
-
-func (k *kept) nextTokens() bool { return NextTokens(k.Source) }

@@ -11,7 +11,7 @@ import (
 
 // bySize brings samples of the same shapes together, so that they share a batch, and the
 // session of their shapes is needed once. Where the model fixes all axes but the first of
-// its inputs, the order stays and no sample is read.
+// its inputs, the order stays.
 func bySize(ctx context.Context, src samples.Source, indices []int, inputs []samples.InputSpec) ([]int, error) {
 	open := func(in samples.InputSpec) bool {
 		return in.Shape == nil || len(in.Shape) > 1 && slices.Contains(in.Shape[1:], -1)
@@ -31,13 +31,13 @@ func bySize(ctx context.Context, src samples.Source, indices []int, inputs []sam
 		if i < 0 || i >= src.Len() {
 			return indices, nil // the feed reports it
 		}
-		s, err := src.Sample(i)
+		shapes, err := samples.Shapes(src, i)
 		if err != nil {
 			return nil, err
 		}
 		all[k].index = i
 		for _, in := range inputs {
-			all[k].size += fmt.Sprint(s.Inputs[in.Name].Shape)
+			all[k].size += fmt.Sprint(shapes[in.Name])
 		}
 	}
 	slices.SortStableFunc(all, func(a, b sized) int { return cmp.Compare(a.size, b.size) })
