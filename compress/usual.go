@@ -31,15 +31,15 @@ const (
 	TakesCache InputKind = "cache"
 )
 
-// inputKinds are those of inputs by name; what none fits is not there.
-func inputKinds(ins []graph.Value) map[string]InputKind {
-	out := map[string]InputKind{}
+// inputKinds are those of a graph's inputs by name; what none fits is not there.
+func inputKinds(g *graph.Graph) map[string]InputKind {
+	out, ins, began := map[string]InputKind{}, g.Feeds(), outputs.Began(g)
 	rated := false
 	for _, in := range ins {
 		name, axes := strings.ToLower(in.Name()), len(in.Dims())
 		state, cache := outputs.Carried(in)
 		switch whole := !in.Type().IsFloat(); {
-		case state:
+		case state || began[in.Name()] && !cache:
 			out[in.Name()] = TakesState
 		case cache:
 			out[in.Name()] = TakesCache
@@ -94,7 +94,7 @@ func UsualImage(gives []OutputInspection) (side int, whole bool) {
 // usual are shapes that the inputs whose sizes are open beyond the batch may run at: those that such inputs usually have, one for each name of a size.
 func usual(m *onnxio.Model, given map[string][]int, gives []OutputInspection) map[string][]int {
 	ins := slices.DeleteFunc(slices.Clone(graph.Of(m).Feeds()), func(in graph.Value) bool { return given[in.Name()] != nil || len(in.Dims()) == 0 })
-	kinds, batch := inputKinds(graph.Of(m).Feeds()), map[string]bool{}
+	kinds, batch := inputKinds(graph.Of(m)), map[string]bool{}
 	for _, in := range ins {
 		if d := in.Dims()[0]; d.Size <= 0 && d.Name != "" {
 			batch[d.Name] = true
