@@ -45,8 +45,7 @@ func (w *walk) corners(v graph.Value) bool {
 			return slices.Contains([]string{"score", "scores", "label", "labels", "class", "classes", "num", "indices"}, word)
 		})
 	}
-	last := dims[len(dims)-1].Size
-	return len(dims) > 1 && last >= sides && last <= most
+	return len(dims) > 1 && dims[len(dims)-1].Size >= sides && dims[len(dims)-1].Size <= most
 }
 
 // boxed tells whether a name says that it is boxes.
