@@ -201,7 +201,7 @@ func (a *Analysis) supposed() map[string][]int {
 			size := d.Size
 			switch name := cmp.Or(d.Name, fmt.Sprint(i)); {
 			case size > 0:
-			case i == 0:
+			case i == 0 || kinds[in.Name()] == TakesState: // which has an axis of samples somewhere
 				size = 1
 			case len(dims) == 4: // as images have it
 				size = 224

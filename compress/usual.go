@@ -91,6 +91,12 @@ func UsualImage(gives []OutputInspection) (side int, whole bool) {
 	return usualSide, false
 }
 
+// statedImage is the height and width of the images that a model says that it is made for, in the metadata of Ultralytics' exporter: [height, width].
+func statedImage(m *onnxio.Model) (height, width int, ok bool) {
+	n, err := fmt.Sscanf(graph.Of(m).Stated("imgsz"), "[%d, %d]", &height, &width)
+	return height, width, err == nil && n == 2 && height > 0 && width > 0
+}
+
 // usual are shapes that the inputs whose sizes are open beyond the batch may run at: those that such inputs usually have, one for each name of a size.
 func usual(m *onnxio.Model, given map[string][]int, gives []OutputInspection) map[string][]int {
 	ins := slices.DeleteFunc(slices.Clone(graph.Of(m).Feeds()), func(in graph.Value) bool { return given[in.Name()] != nil || len(in.Dims()) == 0 })
@@ -102,6 +108,7 @@ func usual(m *onnxio.Model, given map[string][]int, gives []OutputInspection) ma
 	}
 	streams := slices.Contains(slices.Collect(maps.Values(kinds)), TakesState)
 	side, _ := UsualImage(gives)
+	height, width, stated := statedImage(m)
 	out := map[string][]int{}
 	for _, in := range ins {
 		dims, kind, open := in.Dims(), kinds[in.Name()], false
@@ -119,6 +126,10 @@ func usual(m *onnxio.Model, given map[string][]int, gives []OutputInspection) ma
 				shape[i] = 1 // sample
 			case kind == TakesCache:
 				shape[i] = 0 // in which nothing is yet
+			case kind == TakesImages && stated && i == len(dims)-2 && dims[1].Size > 0: // as that exporter lays them
+				shape[i] = height
+			case kind == TakesImages && stated && i == len(dims)-1 && dims[1].Size > 0:
+				shape[i] = width
 			case kind == TakesImages:
 				shape[i] = imageSide(dims, i, side)
 			case kind == TakesWave && streams:
