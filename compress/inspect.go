@@ -181,6 +181,9 @@ func inputsOf(m *onnxio.Model) []InputInspection {
 func (a *Analysis) supposed() map[string][]int {
 	sizes, next := map[string]int{}, []int{17, 19, 23, 29, 31, 37}
 	kinds, long := inputKinds(graph.Of(a.model)), []int{16007, 16033, 16057}
+	if streams(kinds) {
+		long = []int{521, 523, 541} // of which a piece gives as many steps as one of usualPiece
+	}
 	given := maps.Clone(a.inputs)
 	if given == nil {
 		given = map[string][]int{}

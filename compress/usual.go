@@ -61,6 +61,11 @@ func inputKinds(g *graph.Graph) map[string]InputKind {
 	return out
 }
 
+// streams tells whether a model of such inputs takes what it reads piece by piece, and keeps a state meanwhile.
+func streams(kinds map[string]InputKind) bool {
+	return slices.Contains(slices.Collect(maps.Values(kinds)), TakesState)
+}
+
 // mentions tells whether one of the words is in a name.
 func mentions(name string, words ...string) bool {
 	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(name, word) })
@@ -106,7 +111,7 @@ func usual(m *onnxio.Model, given map[string][]int, gives []OutputInspection) ma
 			batch[d.Name] = true
 		}
 	}
-	streams := slices.Contains(slices.Collect(maps.Values(kinds)), TakesState)
+	piecewise := streams(kinds)
 	side, _ := UsualImage(gives)
 	height, width, stated := statedImage(m)
 	out := map[string][]int{}
@@ -132,7 +137,7 @@ func usual(m *onnxio.Model, given map[string][]int, gives []OutputInspection) ma
 				shape[i] = width
 			case kind == TakesImages:
 				shape[i] = imageSide(dims, i, side)
-			case kind == TakesWave && streams:
+			case kind == TakesWave && piecewise:
 				shape[i] = usualPiece
 			case kind == TakesWave:
 				shape[i] = usualWave
