@@ -219,6 +219,9 @@ func (q *quest) missed(k int, limit, reachable float64, ls []ladder) *UnmetError
 	if q.o.widths() && len(q.a.Axes) == 0 {
 		why = q.a.nothingNarrower()
 	}
+	if percent := !target.Fraction && target.Resource != RunTime && target.Value <= 100; percent { // as which it may have been meant
+		why = fmt.Sprintf("%v is a count of %s here; %v %% of the model are %s%%", target.Value, target.Resource, target.Value, target)
+	}
 	return &UnmetError{
 		Why: why, Target: target, Limit: limit + rest, Reachable: reachable + rest, Original: q.a.need(target.Resource),
 		Others: slices.Concat(q.bounds[:k], q.bounds[k+1:]), Sites: len(q.a.Sites),

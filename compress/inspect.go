@@ -158,7 +158,7 @@ func inspection(a *Analysis) (*Inspection, error) {
 // inputsOf lists the inputs that a caller gives.
 func inputsOf(m *onnxio.Model) []InputInspection {
 	out := []InputInspection{}
-	kinds := inputKinds(graph.Of(m).Feeds())
+	kinds := inputKinds(graph.Of(m))
 	for _, v := range graph.Of(m).Feeds() {
 		in := InputInspection{Name: v.Name(), Type: v.Type().String(), Kind: kinds[v.Name()]}
 		if dims := v.Dims(); dims != nil {
@@ -180,6 +180,10 @@ func inputsOf(m *onnxio.Model) []InputInspection {
 // no name along one axis. Caches hold nothing. What lies along which axis of a value does not depend on them.
 func (a *Analysis) supposed() map[string][]int {
 	sizes, next := map[string]int{}, []int{17, 19, 23, 29, 31, 37}
+	kinds, long := inputKinds(graph.Of(a.model)), []int{16007, 16033, 16057}
+	if streams(kinds) {
+		long = []int{521, 523, 541} // of which a piece gives as many steps as one of usualPiece
+	}
 	given := maps.Clone(a.inputs)
 	if given == nil {
 		given = map[string][]int{}
@@ -200,12 +204,15 @@ func (a *Analysis) supposed() map[string][]int {
 			size := d.Size
 			switch name := cmp.Or(d.Name, fmt.Sprint(i)); {
 			case size > 0:
-			case i == 0:
+			case i == 0 || kinds[in.Name()] == TakesState: // which has an axis of samples somewhere
 				size = 1
 			case len(dims) == 4: // as images have it
 				size = 224
 			case sizes[name] > 0:
 				size = sizes[name]
+			case kinds[in.Name()] == TakesWave: // of which a window may be long
+				size = long[len(sizes)%len(long)]
+				sizes[name] = size
 			default:
 				size = next[len(sizes)%len(next)]
 				sizes[name] = size

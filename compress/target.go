@@ -87,6 +87,8 @@ func ParseTarget(s string) (Target, error) {
 	}
 	t.Fraction = percent || unit == 1 && t.Value <= 1
 	switch {
+	case unit == 1 && !t.Fraction && t.Value != math.Trunc(t.Value):
+		return Target{}, fmt.Errorf("target %q: %s is more than the whole model, and no count; write %s", s, value, t.Resource.forms())
 	case t.Fraction && t.Value > 1:
 		return Target{}, fmt.Errorf("target %q: %s is more than the whole model; want at most 100%%", s, value)
 	case t.Value == 0 || math.IsInf(t.Value, 0) || !t.Fraction && t.Value <= 1:

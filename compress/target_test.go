@@ -58,6 +58,7 @@ func TestParseTargetErrors(t *testing.T) {
 		{"macs=NaN", "not a positive number"},
 		{"macs=half", "not a positive number"},
 		{"macs=120%", "more than the whole model"},
+		{"macs=1.7", "more than the whole model, and no count; write a fraction"},
 		{"macs=1e308G", "no useful count"},
 		{"macs=0.0005k", "no useful count"},
 		{"macs=1e-323%", "no useful count"},

@@ -31,15 +31,15 @@ const (
 	TakesCache InputKind = "cache"
 )
 
-// inputKinds are those of inputs by name; what none fits is not there.
-func inputKinds(ins []graph.Value) map[string]InputKind {
-	out := map[string]InputKind{}
+// inputKinds are those of a graph's inputs by name; what none fits is not there.
+func inputKinds(g *graph.Graph) map[string]InputKind {
+	out, ins, began := map[string]InputKind{}, g.Feeds(), outputs.Began(g)
 	rated := false
 	for _, in := range ins {
 		name, axes := strings.ToLower(in.Name()), len(in.Dims())
 		state, cache := outputs.Carried(in)
 		switch whole := !in.Type().IsFloat(); {
-		case state:
+		case state || began[in.Name()] && !cache:
 			out[in.Name()] = TakesState
 		case cache:
 			out[in.Name()] = TakesCache
@@ -59,6 +59,11 @@ func inputKinds(ins []graph.Value) map[string]InputKind {
 		}
 	}
 	return out
+}
+
+// streams tells whether a model of such inputs takes what it reads piece by piece, and keeps a state meanwhile.
+func streams(kinds map[string]InputKind) bool {
+	return slices.Contains(slices.Collect(maps.Values(kinds)), TakesState)
 }
 
 // mentions tells whether one of the words is in a name.
@@ -91,17 +96,24 @@ func UsualImage(gives []OutputInspection) (side int, whole bool) {
 	return usualSide, false
 }
 
+// statedImage is the height and width of the images that a model says that it is made for, in the metadata of Ultralytics' exporter: [height, width].
+func statedImage(m *onnxio.Model) (height, width int, ok bool) {
+	n, err := fmt.Sscanf(graph.Of(m).Stated("imgsz"), "[%d, %d]", &height, &width)
+	return height, width, err == nil && n == 2 && height > 0 && width > 0
+}
+
 // usual are shapes that the inputs whose sizes are open beyond the batch may run at: those that such inputs usually have, one for each name of a size.
 func usual(m *onnxio.Model, given map[string][]int, gives []OutputInspection) map[string][]int {
 	ins := slices.DeleteFunc(slices.Clone(graph.Of(m).Feeds()), func(in graph.Value) bool { return given[in.Name()] != nil || len(in.Dims()) == 0 })
-	kinds, batch := inputKinds(graph.Of(m).Feeds()), map[string]bool{}
+	kinds, batch := inputKinds(graph.Of(m)), map[string]bool{}
 	for _, in := range ins {
 		if d := in.Dims()[0]; d.Size <= 0 && d.Name != "" {
 			batch[d.Name] = true
 		}
 	}
-	streams := slices.Contains(slices.Collect(maps.Values(kinds)), TakesState)
+	piecewise := streams(kinds)
 	side, _ := UsualImage(gives)
+	height, width, stated := statedImage(m)
 	out := map[string][]int{}
 	for _, in := range ins {
 		dims, kind, open := in.Dims(), kinds[in.Name()], false
@@ -119,9 +131,13 @@ func usual(m *onnxio.Model, given map[string][]int, gives []OutputInspection) ma
 				shape[i] = 1 // sample
 			case kind == TakesCache:
 				shape[i] = 0 // in which nothing is yet
+			case kind == TakesImages && stated && i == len(dims)-2 && dims[1].Size > 0: // as that exporter lays them
+				shape[i] = height
+			case kind == TakesImages && stated && i == len(dims)-1 && dims[1].Size > 0:
+				shape[i] = width
 			case kind == TakesImages:
 				shape[i] = imageSide(dims, i, side)
-			case kind == TakesWave && streams:
+			case kind == TakesWave && piecewise:
 				shape[i] = usualPiece
 			case kind == TakesWave:
 				shape[i] = usualWave

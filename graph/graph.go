@@ -38,6 +38,16 @@ func newGraph(m *onnxio.Model, p *onnxpb.GraphProto) *Graph {
 // Model returns the model that the graph is part of.
 func (g *Graph) Model() *onnxio.Model { return g.m }
 
+// Stated is what the model's metadata have under a key, empty without it.
+func (g *Graph) Stated(key string) string {
+	for _, e := range g.m.Proto.GetMetadataProps() {
+		if e.GetKey() == key {
+			return e.GetValue()
+		}
+	}
+	return ""
+}
+
 // Name returns the graph's name.
 func (g *Graph) Name() string { return g.p.GetName() }
 

@@ -76,7 +76,7 @@ func openFolder(path string, o SourceOptions, inputs []InputSpec) (Source, error
 		return nil, err
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("%s: the folder has neither JPEG or PNG images nor test_data_set_* folders%s", path, instead(path))
+		return nil, fmt.Errorf("%s: the folder has neither JPEG, PNG or WebP images nor test_data_set_* folders%s", path, instead(path))
 	}
 	return openImages(path, files, o, inputs)
 }

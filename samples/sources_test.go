@@ -283,7 +283,7 @@ func TestOpenErrors(t *testing.T) {
 		words  []string
 	}{
 		{"nothing there", filepath.Join(dir, "gone"), SourceOptions{}, []InputSpec{image}, []string{"gone"}},
-		{"empty folder", t.TempDir(), SourceOptions{}, []InputSpec{image}, []string{"neither JPEG or PNG"}},
+		{"empty folder", t.TempDir(), SourceOptions{}, []InputSpec{image}, []string{"neither JPEG, PNG or WebP"}},
 		{"no inputs", shots, SourceOptions{}, nil, []string{"no inputs"}},
 		{"two inputs", shots, SourceOptions{}, []InputSpec{image, spec("y", 1)}, []string{"x: float32[?,3,2,2]; y: float32[1]", ".npz"}},
 		{"integers", shots, SourceOptions{}, []InputSpec{{Name: "x", Type: tensor.Int64, Shape: []int{-1, 3, 2, 2}}}, []string{"int64", "uint8"}},

@@ -65,6 +65,12 @@ func (b *Builder) Import(domain string, version int64) *Builder {
 	return b
 }
 
+// State adds to the model's metadata.
+func (b *Builder) State(key, value string) *Builder {
+	b.shared.model.About.Metadata = append(b.shared.model.About.Metadata, graph.Pair{Key: key, Value: value})
+	return b
+}
+
 // Place says where the constants that follow go.
 func (b *Builder) Place(p Placement) *Builder {
 	b.place = p

@@ -92,8 +92,8 @@ func opened(path, data string, flags *sampleFlags) (*onnxio.Model, samples.Sourc
 	}
 	source, err := openSamples(m, data, flags)
 	if err != nil {
-		m.Close()
-		return nil, nil, mistyped(data, err)
+		defer m.Close()
+		return nil, nil, elsewhere(m, data, mistyped(data, err))
 	}
 	return m, source, nil
 }
@@ -109,6 +109,22 @@ func mistyped(path string, err error) error {
 		return err
 	}
 	return fmt.Errorf("%w%s", err, near)
+}
+
+// elsewhere adds to the error of images for a model that takes texts or sound how samples are made of these.
+func elsewhere(m *onnxio.Model, data string, err error) error {
+	if sizes, failed := samples.ImageSizes(data, 1); failed != nil || len(sizes) == 0 {
+		return err
+	}
+	about, failed := subjectOf(m)
+	if failed != nil {
+		return err
+	}
+	d, ok := about.door()
+	if !ok || d.made == "" {
+		return err
+	}
+	return fmt.Errorf("%w\n%s\nand then %s", err, d, d.flags)
 }
 
 // openSamples opens the samples at path for the model.

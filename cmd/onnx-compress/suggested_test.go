@@ -39,6 +39,12 @@ func openModels() map[string]suggestedFor {
 			b.Node("Reshape", []string{b.Rename("all"), b.Ints("places", 0, 16, -1)})
 			b.Output(b.Rename("found"), tensor.Float32, "N", 16, "M")
 		}, " --input-shape images=1x3x640x640", "--resize 640x640", ""},
+		"a detector that says its size": {func(b *testmodels.Builder) {
+			y := b.State("imgsz", "[320, 256]").Conv(b.Input("images", tensor.Float32, "N", 3, "H", "W"), 3, 8, []int{3, 3})
+			b.Node("Concat", []string{b.Node("Exp", []string{y}), b.Node("Sigmoid", []string{y})}, graph.Int("axis", 1))
+			b.Node("Reshape", []string{b.Rename("all"), b.Ints("places", 0, 16, -1)})
+			b.Output(b.Rename("found"), tensor.Float32, "N", 16, "M")
+		}, " --input-shape images=1x3x320x256", "--resize 320x256", ""},
 		"lines of text": {func(b *testmodels.Builder) {
 			b.Conv(b.Input("x", tensor.Float32, "N", 3, 48, "W"), 3, 8, []int{3, 3})
 			b.Output(b.Rename("y"), tensor.Float32, "N", 8, 46, "V")

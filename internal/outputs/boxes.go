@@ -29,6 +29,25 @@ func (w *walk) detects(v graph.Value) bool {
 	return boxed(v.Name()) && (four || last <= 0) || len(dims) == 3 && w.joined(v.Name()) || last == sides && w.scoredBeside(v)
 }
 
+// most is how many numbers a found box has with its score, its class, and which image it is of.
+const most = 7
+
+// corners tells of what a non-maximum suppression leaves whether it has the boxes, alone or with what goes with them.
+func (w *walk) corners(v graph.Value) bool {
+	dims := v.Dims()
+	switch {
+	case boxed(v.Name()):
+		return true
+	case v.Type() != tensor.Undefined && !v.Type().IsFloat():
+		return false
+	case dims == nil:
+		return !slices.ContainsFunc(nameWords(v.Name()), func(word string) bool {
+			return slices.Contains([]string{"score", "scores", "label", "labels", "class", "classes", "num", "indices"}, word)
+		})
+	}
+	return len(dims) > 1 && dims[len(dims)-1].Size >= sides && dims[len(dims)-1].Size <= most
+}
+
 // boxed tells whether a name says that it is boxes.
 func boxed(name string) bool {
 	return slices.ContainsFunc(nameWords(name), func(word string) bool {

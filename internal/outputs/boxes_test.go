@@ -68,6 +68,43 @@ func TestBoxes(t *testing.T) {
 	}
 }
 
+// TestSuppressed: behind a non-maximum suppression the boxes are told from their scores and labels by their shapes and types, and by their names
+// where nothing else is known.
+func TestSuppressed(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		typ  tensor.Type
+		dims []any
+		want Kind
+	}{
+		{"out", tensor.Float32, []any{"found", 4}, Boxes},
+		{"out", tensor.Float32, []any{1, 300, 6}, Boxes},
+		{"out", tensor.Float32, []any{"found", 7}, Boxes},
+		{"det_boxes", tensor.Float32, []any{"found", "sides"}, Boxes},
+		{"out", tensor.Float32, []any{}, Values},
+		{"out", tensor.Float32, []any{"found"}, Values},
+		{"out", tensor.Float32, []any{1, 100}, Values},
+		{"out", tensor.Int64, []any{"found"}, Values},
+		{"out", tensor.Int64, []any{"found", 4}, Values},
+		{"masks", tensor.Float32, []any{"found", 1, 28, 28}, Values},
+	} {
+		b := testmodels.NewBuilder(5, 13, 8)
+		x := b.Input("x", tensor.Float32, "N", 8)
+		y := b.Linear(x, 8, 4, true)
+		one(b, "Gather", y, one(b, "NonMaxSuppression", x, y))
+		b.Output(b.Rename(c.name), c.typ, c.dims...)
+		list, err := Of(testkit.Built(t, b), Options{})
+		if err != nil || list[0].Kind != c.want {
+			t.Errorf("%s %s%v: %+v, %v; want %s", c.name, c.typ, c.dims, list, err, c.want)
+		}
+	}
+	for name, want := range map[string]bool{"out": true, "det_scores": false, "det_boxes": true} {
+		if got := (&walk{}).corners(graph.NewValue(name, tensor.Float32, nil)); got != want {
+			t.Errorf("%s of unknown shape: boxes %v, want %v", name, got, want)
+		}
+	}
+}
+
 // TestDoubt: four numbers that no softmax makes may be scores or a box, which is said with the flag that settles it. A shape that no
 // scores have leaves what they may be otherwise.
 func TestDoubt(t *testing.T) {

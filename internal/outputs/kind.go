@@ -88,10 +88,12 @@ func (w *walk) kindOf(v graph.Value, vector bool) Kind {
 	switch {
 	case v.Declared() && !v.Dense() || v.Type() == tensor.String:
 		return Opaque
-	case cached(name) || w.handedOn(v):
+	case cached(name) || w.handedOn(v) || w.recurs(v):
 		return State
-	case w.suppressed[name] || w.detects(v):
+	case w.detects(v) || w.suppressed[name] && w.corners(v):
 		return Boxes
+	case w.suppressed[name]: // what goes with the boxes: their scores, their classes, how many there are
+		return Values
 	case w.vocabulary(v) && !w.causal():
 		return Words
 	case w.vocabulary(v):

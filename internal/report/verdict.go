@@ -192,7 +192,11 @@ func tooFew(r *compress.Result, j verify.Judged) string {
 	if *j.Low >= 1-3*(1-share) {
 		return ""
 	}
-	return fmt.Sprintf("%s are too few to tell %s from %s, about %d would do", number(j.Samples, "sample"),
+	few := fmt.Sprintf("%d samples are", j.Samples)
+	if j.Samples == 1 {
+		few = "1 sample is"
+	}
+	return fmt.Sprintf("%s too few to tell %s from %s, about %d would do", few,
 		verify.Agreement.Text(share), verify.Agreement.Text(1-3*(1-share)), verify.Telling(share))
 }
 

@@ -17,6 +17,10 @@ func TestNearest(t *testing.T) {
 		{"mäcs", "macs"},
 		{"", ""},
 		{"ab", ""},
+		{"par", "params"},
+		{"--calibration", "--calib"},
+		{"--calib-samples-file", "--calib-samples"},
+		{"macsimum", "macs"},
 	} {
 		got, ok := Nearest(c.word, candidates)
 		if got != c.want || ok != (c.want != "") {

@@ -23,11 +23,12 @@ LIMIT = 4096
 
 
 class Input(NamedTuple):
-    """An input of a model: its shape has -1 for sizes that are open, and is None where nothing is known of it."""
+    """An input of a model: its shape has -1 for sizes that are open, and is None where nothing is known of it; its kind is what inspect says that it takes."""
 
     name: str
     type: str
     shape: Optional[tuple[int, ...]]
+    kind: str = ""
 
     def __str__(self) -> str:
         sizes = "" if self.shape is None else "[" + ",".join("?" if n < 0 else str(n) for n in self.shape) + "]"
@@ -40,7 +41,7 @@ def inputs_of(path: str) -> list[Input]:
         said = pathlib.Path(folder, "said")
         _program.run(["inspect", path, "--json", "--no-config"], said, False)
         found = json.loads(said.read_text(encoding="utf-8"))["inputs"]
-    return [Input(i["name"], i["type"], None if i["shape"] is None else tuple(i["shape"])) for i in found]
+    return [Input(i["name"], i["type"], None if i["shape"] is None else tuple(i["shape"]), i.get("kind", "")) for i in found]
 
 
 def array_of(value: Any) -> Array:

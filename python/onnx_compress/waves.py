@@ -78,7 +78,7 @@ def _roles(inputs: Sequence[Input]) -> tuple[Input, Optional[Input], Optional[In
 
     def keeps(i: Input) -> bool:
         name = i.name.lower()
-        return i.shape is not None and sum(n < 0 for n in i.shape) < 2 and (name in ("h", "c", "h0", "c0", "hn", "cn") or any(word in name for word in ("state", "cache", "hidden")))
+        return i.shape is not None and sum(n < 0 for n in i.shape) < 2 and (i.kind == "state" or name in ("h", "c", "h0", "c0", "hn", "cn") or any(word in name for word in ("state", "cache", "hidden")))
 
     floats = [i for i in inputs if i.type.startswith("float")]
     states = [i for i in floats if keeps(i)]
