@@ -45,6 +45,7 @@ type Analysis struct {
 	model   *onnxio.Model      // as it lies open, with compound operators written as what they consist of
 	given   *onnxio.Model      // as it was given
 	bodies  bodies             // what lies open
+	behind  *behind            // what reads what the model gives, and judges it; nil for nothing
 	compact *rewrite.Expansion // the way back to the model as it lies open
 	inputs  map[string][]int   // shapes, as samples or the caller tell them
 	seen    map[string][]int   // shapes of values that a run has shown
@@ -81,11 +82,19 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 	if err != nil {
 		return nil, err
 	}
-	inputs, err := o.inputShapes(m)
+	var tail *behind
+	whole := m
+	if o.Through != nil {
+		if tail, err = newBehind(m, o.Through); err != nil {
+			return nil, err
+		}
+		whole = graph.Join(m, tail.file)
+	}
+	inputs, err := o.inputShapes(whole)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkShapes(m, inputs); err != nil {
+	if err := checkShapes(whole, inputs); err != nil {
 		return nil, &UsageError{Err: fmt.Errorf("%s: %w", m.Path, err)}
 	}
 	inside, err := opened(ctx, env, m, o, inputs)
@@ -97,7 +106,7 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 		m = inside.open.Model
 	}
 	concrete, unknown := shapes.InputShapes(m, inputs)
-	a := &Analysis{Unknown: unknown, given: given, bodies: inside, inputs: inputs, sampled: o.Source != nil, methods: methods, eight: o.int8.kernels()}
+	a := &Analysis{Unknown: unknown, given: given, bodies: inside, behind: tail, inputs: inputs, sampled: o.Source != nil, methods: methods, eight: o.int8.kernels()}
 	if err := a.expand(m, concrete); err != nil {
 		return nil, err
 	}
@@ -108,6 +117,11 @@ func analyse(ctx context.Context, env *Environment, m *onnxio.Model, o Options) 
 		return nil, err
 	}
 	m = a.model
+	if tail != nil {
+		if a.behind, err = tail.expand(a); err != nil {
+			return nil, err
+		}
+	}
 	if err := a.judgeable(o); err != nil {
 		return nil, &UsageError{Err: fmt.Errorf("%s: %w", m.Path, err)}
 	}

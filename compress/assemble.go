@@ -198,7 +198,11 @@ func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options
 	if err != nil {
 		return err
 	}
-	r, err := refit.Run(ctx, lib, a.model, choices, o.Source, a.Calibrate, how)
+	src, err := o.front(a.given)
+	if err != nil {
+		return err
+	}
+	r, err := refit.Run(ctx, lib, a.model, choices, src, a.Calibrate, how)
 	err = errors.Join(err, kept.flush())
 	cut, few := (*refit.CutError)(nil), (*refit.TooFewError)(nil)
 	if errors.As(err, &cut) || errors.As(err, &few) {

@@ -141,12 +141,11 @@ func rehearse(ctx context.Context, env *Environment, a *Analysis, o Options) ([]
 	if err != nil {
 		return nil, err
 	}
-	path := a.model.Path
 	judges := a.Judge[:min(len(a.Judge), rehearsal)]
 	if slices.ContainsFunc(o.Goals, func(g verify.Bound) bool { return g.Measure == verify.Drop }) {
 		judges = a.Judge // whether the original does better than guessing takes more than a few
 	}
-	r, err := verify.Compare(ctx, lib, path, path, o.Source, judges, o.judging(env, nil, ""))
+	r, err := a.behind.compare(ctx, lib, a.given, a.given.Path, o.Source, judges, o.judging(env, nil, ""))
 	if err != nil {
 		return nil, err
 	}
@@ -279,7 +278,7 @@ type judgement struct {
 
 // compare compares the model of a file with the original.
 func (w *work) compare(ctx context.Context, st *stage, path string) (j judgement, err error) {
-	r, err := verify.Compare(ctx, w.env.library, w.a.model.Path, path, w.o.Source, w.a.Judge, w.o.judging(w.env, st.told, verify.Unseen))
+	r, err := w.a.behind.compare(ctx, w.env.library, w.a.given, path, w.o.Source, w.a.Judge, w.o.judging(w.env, st.told, verify.Unseen))
 	if err != nil {
 		return j, fmt.Errorf("judging a model: %w", err)
 	}

@@ -56,7 +56,10 @@ func opened(ctx context.Context, env *Environment, m *onnxio.Model, o Options, i
 		if err != nil {
 			return bodies{}, err
 		}
-		d.host, d.source, d.indices = feed.Host{Library: env.library, Memory: o.Memory}, o.Source, parts.calibrate
+		if d.source, err = o.front(m); err != nil {
+			return bodies{}, err
+		}
+		d.host, d.indices = feed.Host{Library: env.library, Memory: o.Memory}, parts.calibrate
 	}
 	all := len(d.indices)
 	for {

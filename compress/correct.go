@@ -136,7 +136,7 @@ func (q *quest) corrections(ctx context.Context, st *stage, s *standing, doubtfu
 	}
 	o := q.env.calibOptions(q.a, q.o)
 	o.Progress, o.Weights = progress, s.offers.weights
-	before, err := calib.Observe(ctx, lib, q.a.model, q.o.Source, indices, o)
+	before, err := calib.Observe(ctx, lib, q.a.judged(q.a.model), q.o.Source, indices, o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: observing its outputs: %w", q.a.model.Path, err)
 	}
@@ -151,7 +151,7 @@ func (q *quest) corrections(ctx context.Context, st *stage, s *standing, doubtfu
 			return err
 		}
 		defer m.Close()
-		change, err := before.Change(ctx, m, progress)
+		change, err := before.Change(ctx, q.a.judged(m), progress)
 		if err == nil && c.measured(change) {
 			c.Samples = before.Samples()
 			list = append(list, c)

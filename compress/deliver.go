@@ -134,7 +134,7 @@ func (d *Delivered) verify(ctx context.Context, st *stage, a *Analysis, o Option
 		d.Unverified = fmt.Sprintf("all %d samples were used for calibration; give more, or lower %s", src.Len(), OptionCalibSamples)
 		return nil
 	}
-	r, err := verify.Compare(ctx, st.env.library, a.model.Path, d.staged.Path(), src, held, o.judging(st.env, st.told, evidence))
+	r, err := a.behind.compare(ctx, st.env.library, a.given, d.staged.Path(), src, held, o.judging(st.env, st.told, evidence))
 	original := (*verify.OriginalError)(nil)
 	switch {
 	case err == nil:

@@ -166,7 +166,7 @@ func shares(ctx context.Context, env *Environment, lib *ort.Library, a *Analysis
 	if o.probes() == 0 {
 		return o.Weights, nil
 	}
-	shares, err := calib.Shares(ctx, lib, a.model, o.Source, a.Calibrate, env.calibOptions(a, o))
+	shares, err := calib.Shares(ctx, lib, a.judged(a.model), o.Source, a.Calibrate, env.calibOptions(a, o))
 	if err != nil {
 		return nil, fmt.Errorf("%s: how much its outputs vary: %w", a.model.Path, err)
 	}

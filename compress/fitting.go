@@ -23,7 +23,11 @@ func (o Options) fitted(m *onnxio.Model) (Options, error) {
 	if o.Source.Len() < 2 {
 		return o, &UsageError{Err: fmt.Errorf("%s: how small the model may become is judged on samples that calibration does not use, and there is 1; give more, a few hundred if there are, or say how small, for example macs=0.5", o.Source.Describe())}
 	}
-	list, err := outputs.Of(m, outputs.Options{Classes: o.Classes, Weights: o.Weights, Kinds: o.Kinds})
+	whole, err := o.judged(m)
+	if err != nil {
+		return o, err
+	}
+	list, err := outputs.Of(whole, outputs.Options{Classes: o.Classes, Weights: o.Weights, Kinds: o.Kinds})
 	if err != nil {
 		return o, &UsageError{Err: fmt.Errorf("%s: %w", m.Path, err)}
 	}

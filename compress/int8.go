@@ -87,7 +87,7 @@ func (o VerifyOptions) hold(ctx context.Context, env *Environment, m *onnxio.Mod
 	paths := []string{m.Path, q.path, out.Models[2].Of, q.judged()}
 	for i := range out.Models[1:] {
 		o.pass = fmt.Sprintf(" %d/3", i+1)
-		if out.Models[i+1].Report, err = o.compare(ctx, env, m.Path, paths[i+1], judged); err != nil {
+		if out.Models[i+1].Report, err = o.compare(ctx, env, m, paths[i+1], judged); err != nil {
 			return err
 		}
 	}

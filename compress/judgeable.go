@@ -12,8 +12,13 @@ import (
 // judgeable refuses what is said of outputs that the model does not have, and labels that none of its classes has, as far as
 // both are known before anything runs.
 func (a *Analysis) judgeable(o Options) error {
+	whole, sizes := a.judged(a.model), a.Shapes
+	if whole != a.model {
+		concrete, _ := shapes.InputShapes(whole, a.inputs)
+		sizes = shapes.Infer(whole, concrete)
+	}
 	for _, src := range []samples.Source{o.Source, o.TuneSource} {
-		if err := judgeable(a.model, a.Shapes, src, outputs.Options{Classes: o.Classes, Weights: o.Weights, Kinds: o.Kinds}); err != nil {
+		if err := judgeable(whole, sizes, src, outputs.Options{Classes: o.Classes, Weights: o.Weights, Kinds: o.Kinds}); err != nil {
 			return err
 		}
 	}

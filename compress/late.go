@@ -56,7 +56,11 @@ func (o *Options) measureCosts(ctx context.Context, env *Environment, m *onnxio.
 		_, err = env.need("a target of latency without a table of costs")
 		return &UsageError{Err: err}
 	}
-	o.Costs, err = MeasureTimes(ctx, env, m, CostOptions{Source: o.Source, InputShapes: o.InputShapes, Methods: o.Methods, RankMultiple: o.RankMultiple, block: o.block, int8: o.int8})
+	src, err := o.front(m)
+	if err != nil {
+		return err
+	}
+	o.Costs, err = MeasureTimes(ctx, env, m, CostOptions{Source: src, InputShapes: o.InputShapes, Methods: o.Methods, RankMultiple: o.RankMultiple, block: o.block, int8: o.int8})
 	return err
 }
 

@@ -124,7 +124,11 @@ func openPair(ctx context.Context, env *Environment, a *Analysis, o Options, bef
 	if o.foretells() {
 		batch, threads = o.Costs.Batch, o.Costs.Threads
 	}
-	src, indices := o.Source, firstOf(1, 1)
+	src, err := o.front(a.given)
+	if err != nil {
+		return nil, err
+	}
+	indices := firstOf(1, 1)
 	if src == nil {
 		if src, err = newNoise(a.model, batched(a.model, &BenchOptions{InputShapes: o.InputShapes, Batch: batch}), o.Seed); err != nil {
 			return nil, err

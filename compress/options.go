@@ -10,6 +10,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/rss"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
+	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/search"
 	"github.com/onnx-compress/onnx-compress/verify"
@@ -53,6 +54,10 @@ type Options struct {
 	// Source has the calibration samples; nil means data-free: every loss is
 	// then measured on the weights alone.
 	Source samples.Source
+	// Through, when set, is a model that reads what this one gives, as a decoder reads what its encoder gives. What becomes of its outputs then
+	// decides what is lost, meets Goals and is verified: Classes, Weights and Kinds are about these, and Source has the inputs of both, as
+	// Joined says. It stays as it is, and open while there is work. It needs Source.
+	Through *onnxio.Model
 	// CalibSamples is how many samples calibration draws; default 1024, but at
 	// most nine tenths of what there are, so that some are left to verify on, with goals as
 	// many as these need, up to half, and without targets and goals half.
@@ -171,6 +176,9 @@ func (o Options) check() error {
 		if slices.ContainsFunc(o.Targets[:i], func(u Target) bool { return u.Resource == t.Resource }) {
 			return &UsageError{Err: fmt.Errorf("two targets bound %s; give one", t.Resource)}
 		}
+	}
+	if err := o.checkThrough(); err != nil {
+		return err
 	}
 	if err := o.CheckPurpose(); err != nil {
 		return err

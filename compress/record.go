@@ -137,8 +137,11 @@ func optionText(v any) (string, error) {
 	return text, nil
 }
 
+// ThroughKey is where a record has the digest of the model that the compressed one was judged through.
+const ThroughKey = "through"
+
 // digests are those of what a run reads.
-type digests struct{ source, data, tuned string }
+type digests struct{ source, data, tuned, through string }
 
 // hash finds the digests.
 func (o RunOptions) hash(ctx context.Context, m *onnxio.Model) (d digests, err error) {
@@ -151,7 +154,12 @@ func (o RunOptions) hash(ctx context.Context, m *onnxio.Model) (d digests, err e
 		}
 	}
 	if o.recordsTuneData() {
-		d.tuned, err = provenance.DataDigest(ctx, o.Data.Tune)
+		if d.tuned, err = provenance.DataDigest(ctx, o.Data.Tune); err != nil {
+			return d, err
+		}
+	}
+	if o.Through != nil {
+		d.through, err = o.Through.SourceDigest(ctx)
 	}
 	return d, err
 }
@@ -165,6 +173,9 @@ func (o RunOptions) unread() (d digests) {
 	}
 	if o.recordsTuneData() {
 		d.tuned = none
+	}
+	if o.Through != nil {
+		d.through = none
 	}
 	return d
 }
@@ -182,6 +193,9 @@ func (o RunOptions) record(m *onnxio.Model, d digests) (r *provenance.Record, er
 	r = &provenance.Record{Version: provenance.Version(), Weights: provenance.Unsealed}
 	if r.Options, err = o.Recorded(); err != nil {
 		return nil, err
+	}
+	if o.Through != nil {
+		r.Options[ThroughKey] = d.through
 	}
 	if r.Source.Path, err = provenance.RelativePath(o.Output, m.Path); err != nil {
 		return nil, err

@@ -32,6 +32,8 @@ type Result struct {
 	// Axes are those that were offered to be narrowed, and Whole the others with what is on none; absent where that was not asked for.
 	Axes  []AxisResult `json:"axes,omitempty"`
 	Whole []WholeAxis  `json:"whole,omitempty"`
+	// Through is the model whose outputs judged this one; absent where it was judged by its own.
+	Through *ThroughResult `json:"through,omitempty"`
 	// Also are further models that got the same factors; absent without any.
 	Also []AlsoResult `json:"also,omitempty"`
 	// Merged are the nodes of neighbouring sites that became one.

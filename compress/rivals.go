@@ -71,7 +71,7 @@ func (w *work) measureChanges(ctx context.Context, models []*Assembled, indices 
 	err = w.env.stage(ctx, "compare", func(st *stage) error {
 		o := w.env.calibOptions(w.a, w.o)
 		o.Progress = st.told
-		before, err := calib.Observe(ctx, lib, w.a.given, w.o.Source, indices, o)
+		before, err := calib.Observe(ctx, lib, w.a.judged(w.a.given), w.o.Source, indices, o)
 		if err != nil {
 			return fmt.Errorf("%s: observing its outputs: %w", w.a.model.Path, err)
 		}
@@ -79,7 +79,7 @@ func (w *work) measureChanges(ctx context.Context, models []*Assembled, indices 
 			return nil
 		}
 		for _, m := range models {
-			change, err := before.Change(ctx, m.Model, st.told)
+			change, err := before.Change(ctx, w.a.judged(m.Model), st.told)
 			if err != nil {
 				return fmt.Errorf("%s: measuring the change of its outputs: %w", w.a.model.Path, err)
 			}

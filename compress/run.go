@@ -73,6 +73,11 @@ func Run(ctx context.Context, env *Environment, m *onnxio.Model, o RunOptions) (
 	if err := m.Unchanged(d.Assembled.lasting(ctx), read.source); err != nil {
 		return nil, err
 	}
+	if o.Through != nil {
+		if err := o.Through.Unchanged(d.Assembled.lasting(ctx), read.through); err != nil {
+			return nil, err
+		}
+	}
 	for _, f := range to.also {
 		if err := f.Model.Unchanged(d.Assembled.lasting(ctx), f.digest); err != nil {
 			return nil, err

@@ -18,7 +18,8 @@ func see(ctx context.Context, env *Environment, a *Analysis, o Options) (map[str
 	if !missing || o.Source == nil || o.Source.Len() == 0 || env == nil || env.library == nil {
 		return nil, nil
 	}
-	specs, err := samples.Inputs(a.model)
+	whole := a.judged(a.model)
+	specs, err := samples.Inputs(whole)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +27,7 @@ func see(ctx context.Context, env *Environment, a *Analysis, o Options) (map[str
 	if err != nil {
 		return nil, err
 	}
-	values, err := grad.Observe(ctx, env.library, a.model, run.Inputs)
+	values, err := grad.Observe(ctx, env.library, whole, run.Inputs)
 	if err != nil {
 		return nil, ctx.Err()
 	}

@@ -84,6 +84,13 @@ func newPartKey(ctx context.Context, env *Environment, a *Analysis, opts Options
 		}
 		key = append(key, keyFact{fact.name, string(text)})
 	}
+	if opts.Through != nil {
+		through, err := opts.Through.SourceDigest(ctx)
+		if err != nil {
+			return nil, err
+		}
+		key = append(key, keyFact{"judged through", through})
+	}
 	return append(key, keyFact{"nodes", digest(names)}), nil
 }
 

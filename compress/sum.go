@@ -12,7 +12,7 @@ import (
 func (w *work) sum(ctx context.Context, d *Delivered, last *Choice, trials *Trials) (*Result, error) {
 	s, c := d.Assembled, d.Assembled.Choice
 	r := &Result{
-		Schema: ResultSchema, For: w.profile, Output: d.Output, Environment: w.env.result(w.o.Seed), Targets: d.Targets, Calibration: c.Offers.Calibration,
+		Schema: ResultSchema, Through: w.a.behind.result(), For: w.profile, Output: d.Output, Environment: w.env.result(w.o.Seed), Targets: d.Targets, Calibration: c.Offers.Calibration,
 		Plan: c.Summary, Refit: s.Refit, Trials: trials.proved(d.Verification), Sites: []SiteResult{}, Skipped: []Skipped{}, Merged: s.Merged, Tuning: s.Tuning,
 		Uncounted: uncounted(w.a.Costs), Verification: d.Verification, Unverified: d.Unverified, Unjudged: d.Unjudged, Latency: d.Latency, Int8: d.Int8, Unquantized: d.Unquantized, Stages: *w.env.journal,
 		Memory: Memory{Limit: w.o.Memory}.with(*w.env.journal),

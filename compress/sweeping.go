@@ -42,7 +42,7 @@ func (s *sweeping) group(ctx context.Context, g int, progress samples.Progress) 
 	s.close()
 	how := s.env.calibOptions(s.a, s.o)
 	how.Progress = progress
-	swept, err := calib.Sweep(ctx, s.lib, s.a.model, sites, s.o.Source, s.a.Calibrate, how, s.part)
+	swept, err := calib.Sweep(ctx, s.lib, s.a.judged(s.a.model), sites, s.o.Source, s.a.Calibrate, how, s.part)
 	if err != nil {
 		return nil, nil, fmt.Errorf("calibration on %s: %w", s.o.Source.Describe(), unrunnable(err))
 	}

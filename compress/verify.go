@@ -27,9 +27,13 @@ type VerifyOptions struct {
 	Classes string
 	Weights map[string]float64
 	Kinds   map[string]verify.Kind
+	// Through, when set, is a model that reads what both give, as Options.Through: its outputs are compared. It needs Source, and goes
+	// without Int8.
+	Through *onnxio.Model
 	// Int8, when set, has both models quantized and compared too; it wants samples.
 	Int8 *Int8Options
 
+	behind   *behind // made of Through
 	evidence verify.Evidence
 	pass     string // behind the name of the stage
 }
@@ -47,7 +51,9 @@ const VerificationSchema = "onnx-compress/verification/1"
 type Verification struct {
 	Schema string `json:"schema"`
 	*verify.Report
-	Int8 *Int8 `json:"int8,omitempty"`
+	// Through is the model whose outputs were compared; absent where it was the models' own.
+	Through *ThroughResult `json:"through,omitempty"`
+	Int8    *Int8          `json:"int8,omitempty"`
 }
 
 // Verify runs the model m, read from a file, and the model in the file
@@ -55,6 +61,9 @@ type Verification struct {
 func Verify(ctx context.Context, env *Environment, m *onnxio.Model, compressed string, o VerifyOptions) (*Verification, error) {
 	if o.Batch < 0 || o.Samples < 0 {
 		return nil, &UsageError{Err: errors.New("samples and batch cannot be negative")}
+	}
+	if err := o.checkThrough(); err != nil {
+		return nil, err
 	}
 	if _, err := env.need("comparing models"); err != nil {
 		return nil, err
@@ -72,31 +81,49 @@ func Verify(ctx context.Context, env *Environment, m *onnxio.Model, compressed s
 			return nil, &UsageError{Err: fmt.Errorf("nothing to run the models on: %w", err)}
 		}
 	}
+	if o.Through != nil {
+		var err error
+		if o.behind, err = newBehind(m, o.Through); err != nil {
+			return nil, err
+		}
+	}
 	n := o.Source.Len()
 	if o.Samples > 0 {
 		n = min(n, o.Samples)
 	}
 	chosen, _ := samples.Split(o.Source.Len(), n, o.Seed)
-	r, err := o.compare(ctx, env, m.Path, compressed, chosen)
+	r, err := o.compare(ctx, env, m, compressed, chosen)
 	if err != nil {
 		return nil, err
 	}
-	out := &Verification{Schema: VerificationSchema, Report: r}
+	out := &Verification{Schema: VerificationSchema, Report: r, Through: o.behind.result()}
 	if o.Int8 != nil {
 		out.Int8, err = o.int8From(ctx, env, m, compressed, chosen)
 	}
 	return out, err
 }
 
+// checkThrough refuses what is not compared through another model.
+func (o VerifyOptions) checkThrough() error {
+	switch {
+	case o.Through == nil:
+	case o.Source == nil:
+		return &UsageError{Err: fmt.Errorf("models are compared by what %s makes of them on samples, and there are none; give some, with the inputs of both", o.Through.Path)}
+	case o.Int8 != nil:
+		return &UsageError{Err: fmt.Errorf("int8 models are compared by their own outputs, not by what %s makes of them; leave one of the two out", o.Through.Path)}
+	}
+	return nil
+}
+
 // compare runs two models on the samples chosen.
-func (o VerifyOptions) compare(ctx context.Context, env *Environment, original, compressed string, chosen []int) (*verify.Report, error) {
+func (o VerifyOptions) compare(ctx context.Context, env *Environment, original *onnxio.Model, compressed string, chosen []int) (*verify.Report, error) {
 	lib, err := env.need("comparing models")
 	if err != nil {
 		return nil, err
 	}
 	var r *verify.Report
 	err = feed.OneByOne(o.Batch, func(batch int) (err error) {
-		r, err = verify.Compare(ctx, lib, original, compressed, o.Source, chosen, verify.Options{
+		r, err = o.behind.compare(ctx, lib, original, compressed, o.Source, chosen, verify.Options{
 			Batch: batch, Threads: env.Threads, Classes: o.Classes, Weights: o.Weights, Kinds: o.Kinds, Memory: rss.DefaultLimit(), Evidence: o.evidence,
 			Progress: (&stage{name: "verify" + o.pass, env: env}).told,
 		})

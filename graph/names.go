@@ -2,6 +2,7 @@ package graph
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/onnxio/onnxpb"
@@ -36,6 +37,16 @@ func (s *NameSet) Add(names ...string) {
 
 // Has reports whether a name is taken.
 func (s *NameSet) Has(name string) bool { return s.taken[name] }
+
+// begins tells whether any of the names does so with a prefix.
+func (s *NameSet) begins(prefix string) bool {
+	for name := range s.taken {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
 
 // Fresh takes and returns base, or where that is taken the first of base_1, base_2, … that is not.
 func (s *NameSet) Fresh(base string) string {

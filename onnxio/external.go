@@ -94,6 +94,25 @@ func (m *Model) checkExternal(p *onnxpb.TensorProto, l layout) (span, os.FileInf
 	return s, info, nil
 }
 
+// Inlined returns the model with the numbers of its tensors inside, those that lie in files of their own too: as far as they are read, they are in
+// memory only while they are used. It is used no longer than m.
+func (m *Model) Inlined() (*Model, error) {
+	inside, err := replaceTensors(m.Proto.ProtoReflect(), func(t *onnxpb.TensorProto) (*onnxpb.TensorProto, error) {
+		if !external(t) {
+			return t, nil
+		}
+		d, err := m.Tensor(t).Dense()
+		if err != nil {
+			return nil, err
+		}
+		return DenseTensor(t.GetName(), d).proto, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return m.View(inside.Interface().(*onnxpb.ModelProto)), nil
+}
+
 // readExternal returns the mapped bytes of a tensor's external data.
 func (m *Model) readExternal(p *onnxpb.TensorProto, l layout) ([]byte, error) {
 	s, _, err := m.checkExternal(p, l)

@@ -48,7 +48,7 @@ func (c *compressCommand) asked(f *pflag.FlagSet, path string) compress.Asked {
 			return !slices.Contains(names, name)
 		}), " ")
 	}
-	out := compress.Asked{Model: quote.Shell(path), Inputs: words("classes", "kind", "weight"), Prepared: words("resize", "crop", "normalize", "mean", "std", "scale", "layout", "order")}
+	out := compress.Asked{Model: quote.Shell(path), Inputs: words("classes", "kind", "weight", "through"), Prepared: words("resize", "crop", "normalize", "mean", "std", "scale", "layout", "order")}
 	if c.calib != "" {
 		out.Samples = strings.Join(slices.DeleteFunc([]string{quote.Shell(c.calib), words("labels"), out.Prepared}, func(s string) bool { return s == "" }), " ")
 	}

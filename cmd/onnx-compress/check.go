@@ -150,13 +150,13 @@ func sortOut(files []string, pattern namePattern) (results, sources []string, er
 
 // estimate finds by how much a model could shrink.
 func (w *wantFlags) estimate(ctx context.Context, path string, tolerance float64) (*compress.Estimate, error) {
-	m, source, err := opened(path, w.compress.calib, &w.compress.samples)
+	m, behind, source, err := openedThrough(path, w.compress.through, w.compress.calib, &w.compress.samples)
 	if err != nil {
 		return nil, err
 	}
-	defer m.Close()
+	defer closeAll(m, behind)
 	o := w.compress.opts.Options
-	o.Source = source
+	o.Source, o.Through = source, behind
 	if o.Memory, err = memoryLimit(w.compress.memory); err != nil {
 		return nil, err
 	}

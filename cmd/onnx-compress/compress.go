@@ -39,6 +39,7 @@ type compressCommand struct {
 	tuneData        string
 	report          string
 	also            []string
+	through         string
 }
 
 func newCompress(s streams) *cobra.Command {
@@ -74,6 +75,8 @@ func (c *compressCommand) declare(f *flagSet) {
 	f.StringArrayVar(&c.also, "also", nil, "`MODEL` another one that holds the same weights, as the decoder that goes on with a cache: its nodes with weights of this model's get the same factors, "+
 		"and it goes to MODEL.small.onnx beside OUTPUT; may be repeated")
 	f.completeWith("also", ending("onnx"))
+	throughFlag(f, &c.through, "one that reads what this one gives, as a decoder does of its encoder: what becomes of its outputs is what counts, judges and is verified; "+
+		"--calib then has the inputs of both")
 	c.target(f)
 	c.plan.declare(f)
 	c.timed(f)
@@ -258,7 +261,7 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 	if c.opts.Output == "" {
 		c.opts.Output = defaultPattern.of(path)
 	}
-	files := slices.Concat([]string{path, c.opts.Output, c.calib, c.samples.labels, c.tuneData, c.plan.from, c.costs}, c.also)
+	files := slices.Concat([]string{path, c.opts.Output, c.calib, c.samples.labels, c.tuneData, c.plan.from, c.costs, c.through}, c.also)
 	if err := writable(f, files, "json", "plan", "report", "stats"); err != nil {
 		return err
 	}
@@ -275,12 +278,12 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	c.opts.Time = c.opts.Time || c.report != "" || c.aimless()
-	m, source, err := opened(path, c.calib, &c.samples)
+	m, behind, source, err := openedThrough(path, c.through, c.calib, &c.samples)
 	if err != nil {
 		return err
 	}
-	defer m.Close()
-	c.opts.Source = source
+	defer closeAll(m, behind)
+	c.opts.Source, c.opts.Through = source, behind
 	for _, name := range c.also {
 		other, _, err := opened(name, "", nil)
 		if err != nil {

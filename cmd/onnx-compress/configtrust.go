@@ -20,15 +20,15 @@ var onlyByHand = []string{
 }
 
 // insideOnly are those whose value is a path to read, which has to stay in the folder.
-var insideOnly = []string{"calib", "data", "labels", "from-plan", "source", "tune-data", "compressed", "costs", "profile", "layers"}
+var insideOnly = []string{"calib", "data", "labels", "from-plan", "source", "tune-data", "compressed", "costs", "profile", "layers", "through"}
 
 // gates are for every command the flags that say what must hold, and those that make it easier.
 var gates = map[string]struct{ must, ease []string }{
-	"verify":   {[]string{"require"}, []string{"samples", "classes", "weight", "kind"}},
-	"check":    {[]string{"max-shrink", "tolerance", "calib", "target"}, []string{"any-data", "max-shrink", "tolerance", "only", "keep", "methods", "effort", "rank-multiple", "for", "classes", "weight", "kind"}},
+	"verify":   {[]string{"require"}, []string{"samples", "classes", "weight", "kind", "through"}},
+	"check":    {[]string{"max-shrink", "tolerance", "calib", "target"}, []string{"any-data", "max-shrink", "tolerance", "only", "keep", "methods", "effort", "rank-multiple", "for", "classes", "weight", "kind", "through"}},
 	"status":   {[]string{"calib", "source", "target"}, []string{"any-data"}},
-	"compress": {[]string{"target"}, []string{"verify-samples", "accept-damage", "classes", "weight", "kind"}},
-	"convert":  {[]string{"target"}, []string{"verify-samples", "accept-damage", "classes", "weight", "kind"}},
+	"compress": {[]string{"target"}, []string{"verify-samples", "accept-damage", "classes", "weight", "kind", "through"}},
+	"convert":  {[]string{"target"}, []string{"verify-samples", "accept-damage", "classes", "weight", "kind", "through"}},
 }
 
 // byHand is what to do about a value that a found configuration cannot set.

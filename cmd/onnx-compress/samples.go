@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/suggest"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
@@ -96,6 +97,45 @@ func opened(path, data string, flags *sampleFlags) (*onnxio.Model, samples.Sourc
 		return nil, nil, elsewhere(m, data, mistyped(data, err))
 	}
 	return m, source, nil
+}
+
+// openedThrough is opened, with the model that the first one is judged through where a path names one; its samples are for both then. The caller
+// closes both.
+func openedThrough(path, through, data string, flags *sampleFlags) (m, behind *onnxio.Model, source samples.Source, err error) {
+	if through == "" {
+		m, source, err = opened(path, data, flags)
+		return m, nil, source, err
+	}
+	if m, _, err = opened(path, "", nil); err != nil {
+		return nil, nil, nil, err
+	}
+	if behind, _, err = opened(through, "", nil); err == nil && data != "" {
+		var whole *onnxio.Model
+		if whole, err = compress.Joined(m, behind); err == nil {
+			source, err = openSamples(whole, data, flags)
+			err = mistyped(data, err)
+		}
+	}
+	if err != nil {
+		closeAll(m, behind)
+		return nil, nil, nil, err
+	}
+	return m, behind, source, nil
+}
+
+// closeAll closes models, nil for none.
+func closeAll(list ...*onnxio.Model) {
+	for _, m := range list {
+		if m != nil {
+			m.Close()
+		}
+	}
+}
+
+// throughFlag declares the model that another one is judged through.
+func throughFlag(f *flagSet, path *string, text string) {
+	f.StringVar(path, "through", "", "`MODEL` "+text)
+	f.completeWith("through", ending("onnx"))
 }
 
 // mistyped adds to the error of a file that is not there which one beside it may have been meant.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +12,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/provenance"
 	"github.com/onnx-compress/onnx-compress/internal/quote"
+	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/samples"
 )
 
@@ -103,7 +106,9 @@ func (w *wantFlags) wanted(out provenance.Want) (provenance.Want, error) {
 		w.compress.opts.Descent = &w.compress.tuning.options
 		out.TuneData = w.compress.tuneData
 	}
-	out.Options, err = w.compress.opts.Recorded()
+	if out.Options, err = w.compress.opts.Recorded(); err == nil && w.compress.through != "" {
+		out.Options[compress.ThroughKey], err = onnxio.Digest(context.Background(), w.compress.through)
+	}
 	return out, err
 }
 

@@ -81,7 +81,7 @@ func TestMistypedFile(t *testing.T) {
 // TestEveryWordIsChecked: a flag of words either has a check or is free text.
 func TestEveryWordIsChecked(t *testing.T) {
 	free := strings.Fields(`also calib checkpoint classes compressed costs data from-plan int8 json junit keep labels layers markdown models only ort output picture plan profile report source stats
-		data with`)
+		data through with`)
 	for _, c := range configurable() {
 		for _, flag := range settable(c.Flags()) {
 			name := strings.TrimPrefix(flag.Name, "tune-")

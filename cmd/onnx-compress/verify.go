@@ -20,6 +20,7 @@ type verifyCommand struct {
 	data    string
 	shapes  []string
 	int8    string
+	through string
 }
 
 func newVerify(s streams) *cobra.Command {
@@ -54,6 +55,7 @@ func (c *verifyCommand) declare(f *flagSet) {
 	f.IntVar(&c.opts.Samples, "samples", 0, "`N` run only N of them, drawn by --seed (all)")
 	f.row(asForCompress, c.samples.declare)
 	c.judge.declare(f)
+	throughFlag(f, &c.through, "one that reads what both give, as a decoder does of its encoder: its outputs are compared, and --data has the inputs of both")
 	f.StringVar(&c.int8, "int8", "", "`[=PYTHON]` quantize both models too; in the Python that has onnxruntime and onnx (python3)")
 	f.Lookup("int8").NoOptDefVal = anyPython
 	shapeFlag(f, &c.shapes, "the shape of a random input that the model leaves open")
@@ -99,19 +101,19 @@ func (c *verifyCommand) read(f *pflag.FlagSet, models []string) (err error) {
 	if err := c.gate.read(); err != nil {
 		return err
 	}
-	return writable(f, []string{models[0], models[1], c.data, c.samples.labels}, "json", "junit", "markdown")
+	return writable(f, []string{models[0], models[1], c.data, c.samples.labels, c.through}, "json", "junit", "markdown")
 }
 
 func (c *verifyCommand) run(ctx context.Context, f *pflag.FlagSet, models []string) error {
 	if err := c.read(f, models); err != nil {
 		return err
 	}
-	m, source, err := opened(models[0], c.data, &c.samples)
+	m, behind, source, err := openedThrough(models[0], c.through, c.data, &c.samples)
 	if err != nil {
 		return err
 	}
-	defer m.Close()
-	c.opts.Source = source
+	defer closeAll(m, behind)
+	c.opts.Source, c.opts.Through = source, behind
 	r, err := working(c.streams, c.env, c.out.quiet, func(env *compress.Environment) (*compress.Verification, error) {
 		return compress.Verify(ctx, env, m, models[1], c.opts)
 	})

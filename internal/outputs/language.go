@@ -135,12 +135,12 @@ func (w *walk) lookups() []table {
 func (w *walk) text(v graph.Value) (Text, error) {
 	out := Text{Probabilities: w.made(v.Name(), "Softmax")}
 	best, dims := 0, v.Dims()
-	for _, t := range w.lookups() { // the largest, but for the one that fits
+	for _, t := range w.lookups() { // the largest, but for the one that fits; of several alike the last, for a decoder stands behind its encoder
 		rows := t.rows
 		if len(dims) == 3 && dims[2].Size == rows {
 			rows = math.MaxInt
 		}
-		if rows > best {
+		if rows >= best {
 			out.IDs, best = t.ids, rows
 		}
 	}

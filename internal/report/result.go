@@ -34,6 +34,7 @@ func Result(w io.Writer, r *compress.Result, verbose bool) error {
 	}
 	p.widths(r.Axes)
 	p.merges(r.Merged, verbose)
+	p.through(r.Through)
 	p.also(r.Also)
 	p.goals(r.Trials, verbose)
 	if len(r.Uncounted) > 0 {
@@ -212,6 +213,22 @@ func (p *printer) also(list []compress.AlsoResult) {
 		p.line("also %s → %s: of %s with the same weights %d changed alike, %s of the parameters left; %s", a.Input.Path, a.Output.Path, number(a.Sites, "node"), a.Changed,
 			Ratio(a.Output.Params, a.Input.Params), how)
 	}
+}
+
+// through says of which model the outputs are that judged the result; nothing where they are its own.
+func (p *printer) through(t *compress.ThroughResult) {
+	if t == nil {
+		return
+	}
+	var words []string
+	for _, f := range t.Fed {
+		if f.Input == f.From {
+			words = append(words, f.From)
+			continue
+		}
+		words = append(words, fmt.Sprintf("%s as its %s", f.From, f.Input))
+	}
+	p.line("judged by what %s makes of it, which is given %s", t.Path, strings.Join(words, " and "))
 }
 
 // details writes every site, every node left alone, and how long the stages took.

@@ -166,11 +166,13 @@ func next(r *compress.Result, asked compress.Asked) []compress.NextStep {
 		out = append(out, step(short+": judge it on more", "verify", asked.Model, quote.Shell(r.Output.Path), strings.TrimSpace("--data MORE "+asked.Prepared)))
 	}
 	switch {
+	case !kept && r.Through != nil: // tuning and exploring go by the model's own outputs
 	case !kept && r.Tuning == nil:
 		out = append(out, step("win some of that back by tuning, without labels", "tune", asked.Model, quote.Shell(r.Output.Path), "-o", quote.Shell(besides(r.Output.Path, "tuned")), "--data", on))
 	case !kept || short != "":
 	case r.Trials != nil:
 		out = append(out, step("smaller still, if it may lose more", asked.Model, "-o", quote.Shell(besides(r.Output.Path, "smaller")), "--calib", on, "--target", looser(goal(r, j)).String()))
+	case r.Through != nil:
 	default:
 		out = append(out, step("see what other sizes would lose", "explore", asked.Model, "--calib", on))
 	}
