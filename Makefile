@@ -76,7 +76,7 @@ endef
 test: setup $(if $(HAVE_PYTHON),$(VENV)) $(if $(HAVE_NPM),$(AXE))
 	@$(if $(HAVE_PYTHON),:,echo "No Python 3.11 with pip as $(PYTHON): tests that need it are skipped.")
 	@$(if $(HAVE_NPM),:,echo "No npm: pages are not checked in a browser.")
-	ONNX_COMPRESS_REQUIRE=$(HAVE_PYTHON) go test $$(go list ./... | grep -v /integration)
+	ONNX_COMPRESS_REQUIRE=$(HAVE_PYTHON) go test -timeout 30m $$(go list ./... | grep -v /integration)
 	@$(integration)
 
 # The Python package with torch, Jupyter, Olive and optimum themselves, which are gigabytes: the tests say so and skip without them.
