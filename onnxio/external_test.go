@@ -70,7 +70,7 @@ func TestReadExternalRefuses(t *testing.T) {
 		want  string
 	}{
 		{"no location", func(p *tensorProto) { p.ExternalData = nil }, "external data has no location"},
-		{"missing file", set("location", "gone.bin"), "gone.bin: no such file"},
+		{"missing file", set("location", "gone.bin"), ": no such file or directory; it belongs beside the model"},
 		{"folder", set("location", "sub"), "external data sub in folder"},
 		{"absolute", set("location", "/etc/passwd"), `"/etc/passwd" is not a relative path`},
 		{"drive", set("location", "C:weights"), `"C:weights" is not a relative path`},

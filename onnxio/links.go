@@ -84,6 +84,9 @@ func relocated(t *onnxpb.TensorProto, location string) *onnxpb.TensorProto {
 
 // unreachable says why a file of external data cannot be had, and what to do about that.
 func unreachable(folder, location string, err error) error {
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		err = path.Err // the file is named already, and the system's call tells nobody anything
+	}
 	err = fmt.Errorf("external data %s in folder %s: %w", location, folder, err)
 	path := filepath.Join(folder, filepath.FromSlash(location))
 	real, failed := filepath.EvalSymlinks(path)
