@@ -82,8 +82,11 @@ func ParseTarget(s string) (Target, error) {
 	if err != nil || !(t.Value > 0) {
 		return Target{}, fmt.Errorf("target %q: %q is not a positive number; write %s", s, value, t.Resource.forms())
 	}
-	if percent {
+	switch {
+	case percent:
 		t.Value /= 100
+	case unit != 1 && t.Resource != RunTime:
+		t.Value = math.Round(t.Value) // 2.3M are no 2299999.9999999995
 	}
 	t.Fraction = percent || unit == 1 && t.Value <= 1
 	switch {

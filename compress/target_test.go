@@ -61,6 +61,7 @@ func TestParseTargetErrors(t *testing.T) {
 		{"macs=1.7", "more than the whole model, and no count; write a fraction"},
 		{"macs=1e308G", "no useful count"},
 		{"macs=0.0005k", "no useful count"},
+		{"params=0.0011k", "no useful count"},
 		{"macs=1e-323%", "no useful count"},
 		{"MACS=0.5", `did you mean "macs"`},
 		{"=0.5", "unknown kind"},
@@ -76,6 +77,9 @@ func TestTargetLimit(t *testing.T) {
 	if got := (Target{MACs, 0.5, true}).Limit(101); got != 50.5 {
 		t.Errorf("half of 101 is %g", got)
 	}
+	if got, err := ParseTarget("macs=2.3M"); err != nil || got != (Target{MACs, 2300000, false}) {
+		t.Errorf("2.3M are %+v, %v", got, err)
+	}
 	if got := (Target{Params, 2000, false}).Limit(101); got != 2000 {
 		t.Errorf("a count of 2000 is %g", got)
 	}
@@ -84,7 +88,7 @@ func TestTargetLimit(t *testing.T) {
 // FuzzParseTarget: what is accepted is a bound that can be used, and it can be written and
 // read again.
 func FuzzParseTarget(f *testing.F) {
-	for _, s := range []string{"macs=0.5", "params=2M", "=", "macs=1e309", "macs=%", "macs=1e300T", "params=0.001k", "macs=0x1p-3", "bytes=2MiB"} {
+	for _, s := range []string{"macs=0.5", "params=2M", "=", "macs=1e309", "macs=%", "macs=1e300T", "params=0.001k", "params=0.0011k", "macs=2.3M", "macs=0x1p-3", "bytes=2MiB"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
