@@ -122,7 +122,7 @@ func (b *bench) tunePhotos() error {
 	args := func(model string) []string {
 		return append([]string{"tune", model, b.file("small.onnx"), "-o", b.file("tuned.onnx"), "--data", learn, "--augment", "flip,crop=16"}, images...)
 	}
-	b.printf("Compressed and tuned on the 512 images of `learn`; the other 488, in `judge`, are seen by neither. Seconds are of the tuning.\n\n```\n%s\n%s\n```\n\n| network | target | | same class | top-1 | epochs | best | seconds |\n|---|---|---|---|---|---|---|---|\n",
+	b.printf("Compressed and tuned on the 512 images of `learn`; the other 488, in `judge`, are seen by neither. Seconds are of the tuning.\n\n```\n%s\n%s\n```\n\n| network | target | | same class | top-1 | steps | best epoch | seconds |\n|---|---|---|---|---|---|---|---|\n",
 		b.command(append(start("MODEL", "TARGET"), "NORMALIZE")...), b.command(append(args("MODEL"), "NORMALIZE")...))
 	for _, m := range []struct {
 		file, target string

@@ -141,7 +141,10 @@ func TestTrimmed(t *testing.T) {
 	whole := sentence(3, 5, 0, 11)
 	whole.Whole = true
 	src := list{sentence(3, 5, 0, 11), sentence(5, 9, 0, 3), sentence(7, 8, 0, 8), sentence(3, 5, 11, 0), wide, whole}
-	trimmed := Trimmed(src, textInputs(), 8)
+	trimmed, ok := Trimmed(src, textInputs(), 8)
+	if !ok {
+		t.Fatal("texts with a mask are not trimmed")
+	}
 	for i, want := range []int{8, 12, 8, 16, 16, 16} {
 		s, err := trimmed.Sample(i)
 		if err != nil {
@@ -157,7 +160,8 @@ func TestTrimmed(t *testing.T) {
 		fixed[k].Shape = []int{-1, 16}
 	}
 	for _, inputs := range [][]InputSpec{fixed, textInputs()[1:], {{Name: "image", Type: tensor.Float32, Shape: []int{-1, 3, 8, 8}}}} {
-		if s, err := Trimmed(src, inputs, 8).Sample(0); err != nil || len(numbers(t, s, "input_ids")) != 16 {
+		same, ok := Trimmed(src, inputs, 8)
+		if s, err := same.Sample(0); ok || err != nil || len(numbers(t, s, "input_ids")) != 16 {
 			t.Errorf("trimmed for %v: %v", inputs, err)
 		}
 	}

@@ -14,19 +14,19 @@ type trimmed struct {
 }
 
 // Trimmed is a source whose texts end with their last token that the mask of a model does not hide, at the next multiple of so many tokens: runs
-// take no time for padding then. Where the inputs are no texts with a mask, or of a fixed length, it is the source itself. A sample with an input
-// that has the length in another place, such as one of positions by positions, stays as it is.
-func Trimmed(src Source, inputs []InputSpec, multiple int) Source {
+// take no time for padding then. Where the inputs are no texts with a mask, or of a fixed length, it is the source itself, and ok is false. A sample
+// with an input that has the length in another place, such as one of positions by positions, stays as it is.
+func Trimmed(src Source, inputs []InputSpec, multiple int) (short Source, ok bool) {
 	t := textsOf(inputs)
 	if t == nil || t.mask == "" {
-		return src
+		return src, false
 	}
 	for _, in := range inputs {
 		if (in.Name == t.tokens || in.Name == t.mask) && in.Shape[1] >= 0 {
-			return src
+			return src, false
 		}
 	}
-	return trimmed{src, t, multiple}
+	return trimmed{src, t, multiple}, true
 }
 
 // Sample implements Source.

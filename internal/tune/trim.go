@@ -33,7 +33,10 @@ func (t *trainer) trim(ctx context.Context) error {
 		}
 	}
 	step := (longest + lengths*finest - 1) / (lengths * finest) * finest
-	short := samples.Trimmed(t.src, t.inputs, max(step, finest))
+	short, ok := samples.Trimmed(t.src, t.inputs, max(step, finest))
+	if !ok {
+		return nil
+	}
 	most, at := 0, 0
 	for _, i := range t.learn[:min(len(t.learn), looked)] {
 		a, err := t.src.Sample(i)
