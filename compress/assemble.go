@@ -98,7 +98,10 @@ func Assemble(ctx context.Context, env *Environment, a *Analysis, c *Choice, o O
 	}
 	changed := len(s.Narrowed) > 0 || slices.ContainsFunc(c.picks, func(p option) bool { return p.method != nil })
 	if changed && !o.NoRefit && o.Source != nil {
-		if err := env.stage(ctx, "refit", func(st *stage) error { return s.refit(ctx, st, a, o, shelf) }); err != nil {
+		if err := env.stage(ctx, "refit", func(st *stage) error {
+			st.covers(0, 1)
+			return s.refit(ctx, st, a, o, shelf)
+		}); err != nil {
 			return nil, errors.Join(err, shelf.Close())
 		}
 	}

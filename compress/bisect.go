@@ -178,7 +178,7 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 		budget = b.high // which is not the original, so that it may be too small already
 	}
 	for n, about := 1, b.steps(); ; n++ {
-		w.env.outlook.builds()
+		w.env.outlook.build()
 		in := w.inPass(fmt.Sprintf(" (attempt %d of about %d)", n, max(n, about)))
 		step, s, c, err := in.try(ctx, last, budget, n == 1)
 		if err != nil {
@@ -231,7 +231,10 @@ func (w *work) try(ctx context.Context, last *Choice, budget float64, first bool
 	bounds := w.o.bounds(budget)
 	s, c, err = w.attempt(ctx, last, bounds, func(s *Assembled) error {
 		t = Trial{Budget: budget, MACs: s.Costs.MACs, Params: s.Costs.Params, Loss: s.Choice.Summary.Loss, Values: []*float64{}}
-		return w.env.stage(ctx, "judge", func(st *stage) error { return w.judge(ctx, st, s, &t) })
+		return w.env.stage(ctx, "judge", func(st *stage) error {
+			st.covers(0, 1)
+			return w.judge(ctx, st, s, &t)
+		})
 	})
 	if err != nil || c.Unmet == nil {
 		return t, s, c, err

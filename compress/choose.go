@@ -88,6 +88,7 @@ func (q *quest) surer(ctx context.Context, s standing, again func(context.Contex
 		}
 		var of *Offers
 		err := q.env.stage(ctx, "correct", func(st *stage) (err error) {
+			st.covers(0, mostlyChosen)
 			of, err = q.correct(ctx, st, &s, doubtful, narrow)
 			return err
 		})

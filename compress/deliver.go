@@ -92,7 +92,10 @@ func (d *Delivered) prove(ctx context.Context, env *Environment, a *Analysis, o 
 	if d.Targets, err = weighed(d.Assembled.Targets, d.staged.Path()); err != nil {
 		return err
 	}
-	err = env.stage(ctx, "verify", func(st *stage) error { return d.verify(ctx, st, a, o, path) })
+	err = env.stage(ctx, "verify", func(st *stage) error {
+		st.covers(0, 1)
+		return d.verify(ctx, st, a, o, path)
+	})
 	if err != nil {
 		return err
 	}

@@ -184,7 +184,7 @@ func offersUnder(t *testing.T, env *Environment, a *Analysis, o Options, stats [
 	for i := range all {
 		all[i] = i
 	}
-	if err := f.group(context.Background(), "factor", all, stats); err != nil {
+	if err := f.group(context.Background(), "factor", all, stats, 0, 1); err != nil {
 		t.Fatal(err)
 	}
 	return f.out

@@ -156,16 +156,18 @@ type stage struct {
 	name  string
 	env   *Environment
 	found int // how many losses it has found, which later rounds of it count on from
-	begun time.Time
-	// sweeps is, of a calibration, how often all samples are run; else 0.
-	sweeps int
+	// from and to are what of its chapter (see outlook) is done when it begins, and when it is over; both are 0 where that is not known.
+	from, to float64
 }
+
+// covers says what of its chapter the stage is.
+func (s *stage) covers(from, to float64) { s.from, s.to = from, to }
 
 // told says how far the stage is, and how it goes where that is not "".
 func (s *stage) told(how string, done, total int) {
 	name := s.name
-	if s.sweeps > 0 {
-		s.env.outlook.calibrates(s.begun, done, total, s.sweeps)
+	if s.to > 0 && total > 0 {
+		s.env.outlook.goes(s.from + (s.to-s.from)*float64(done)/float64(total))
 	}
 	if how == "" {
 		how = s.env.outlook.remark()
@@ -179,12 +181,15 @@ func (s *stage) told(how string, done, total int) {
 // stage announces work under a name and times it. It does not begin after the context's end.
 func (e *Environment) stage(ctx context.Context, name string, work func(*stage) error) error {
 	start := time.Now()
-	s := &stage{name: name + e.pass, env: e, begun: start}
+	s := &stage{name: name + e.pass, env: e}
+	e.outlook.enters(name)
+	defer e.outlook.leaves()
 	s.told("", 0, 0)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	err := work(s)
+	e.outlook.goes(s.to)
 	if e.bounded {
 		debug.FreeOSMemory() // which the next stage's sessions take beside the heap
 	}

@@ -58,7 +58,7 @@ func (f *factoring) run(ctx context.Context) (err error) {
 		}
 		var stats []calib.Stats
 		if stats, err = f.hidden(); err == nil {
-			err = f.group(ctx, "factor", all, stats)
+			err = f.group(ctx, "factor", all, stats, 0, 1)
 		}
 	} else {
 		err = f.calibrated(ctx)
@@ -108,18 +108,20 @@ func (f *factoring) calibrated(ctx context.Context) (err error) {
 	c.Samples, c.Sweeps, c.Cached = len(f.a.Calibrate), len(f.a.sweeps), cache.cached()
 	from := &sweeping{env: f.env, lib: lib, a: f.a, o: f.o}
 	defer from.close()
+	f.env.outlook.plans(f.a.effort(f.o, cache.cached()))
 	for g, group := range f.a.Groups {
 		turn := f.a.turn(g)
 		var stats []calib.Stats
 		err := f.env.stage(ctx, "calibrate"+turn, func(st *stage) (err error) {
-			st.sweeps = len(f.a.sweeps)
+			st.covers(f.a.swept(g))
 			stats, err = cache.collect(ctx, from, st, g)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		if err := f.group(ctx, "factor"+turn, group, stats); err != nil {
+		all := float64(len(f.a.Groups))
+		if err := f.group(ctx, "factor"+turn, group, stats, float64(g)/all, float64(g+1)/all); err != nil {
 			return err
 		}
 	}
@@ -182,9 +184,10 @@ func (e *Environment) calibOptions(a *Analysis, o Options) calib.Options {
 }
 
 // group makes offers of the sites numbered in group. stats is nil or has one
-// entry per site of the group.
-func (f *factoring) group(ctx context.Context, name string, group []int, stats []calib.Stats) error {
+// entry per site of the group. from and to are the share of all that is done before and after it.
+func (f *factoring) group(ctx context.Context, name string, group []int, stats []calib.Stats, from, to float64) error {
 	return f.env.stage(ctx, name, func(st *stage) (err error) {
+		st.covers(from, to)
 		means := centres{}
 		var closed []*closing
 		for i, k := range group {

@@ -80,6 +80,9 @@ func (w *work) timely(ctx context.Context, start *Choice) (found, error) {
 	}
 	p := pace{target: *w.o.latency(), least: len(w.o.Goals) > 0}
 	for share, more := 1.0, true; more; share, more = p.next() {
+		if len(w.o.Goals) == 0 { // whose search counts its models
+			w.env.outlook.build()
+		}
 		one := *w
 		one.share = share
 		f, err := one.find(ctx, start, func(s *Assembled) error { return one.timed(ctx, s) })

@@ -196,24 +196,29 @@ func turns(axis *rewrite.Axis) bool {
 // several ranks. ResNet-20 takes 160 of them, SqueezeNet 100.
 const descents = 128
 
-// factoringWork is about what it takes to factor a site by all methods that take it: for those in closed form an eigenproblem of the smaller side,
-// and products.
+// factoringWork is about what it takes to factor a site by all methods that take it.
 func (a *Analysis) factoringWork(s *rewrite.Site) float64 {
+	closed, sought := a.methodsWork(s)
+	return closed + sought
+}
+
+// methodsWork is what methods in closed form take of that, an eigenproblem of the smaller side and products, and what those that descend do.
+func (a *Analysis) methodsWork(s *rewrite.Site) (closed, sought float64) {
 	small, one := float64(min(s.Kernel.Rows(), s.Kernel.Cols())), product(s.Kernel)
 	if s.View.Kind == rewrite.TableRows { // whose moment is a diagonal: what is left is to multiply it with itself
 		one = small * small * float64(max(s.Kernel.Rows(), s.Kernel.Cols()))
 	}
-	work := one
+	closed = one
 	for i := range a.methods {
 		switch m := &a.methods[i]; {
 		case m.Accepts(s.Kernel) != nil:
 		case m.Closed != nil:
-			work += one + 10*float64(s.Kernel.Groups)*small*small*small
+			closed += one + 10*float64(s.Kernel.Groups)*small*small*small
 		default:
-			work += descents * one
+			sought += descents * one
 		}
 	}
-	return work
+	return closed, sought
 }
 
 // eliminationWork is about what it takes to find the order in which units leave an axis.

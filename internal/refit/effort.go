@@ -1,6 +1,10 @@
 package refit
 
-import "github.com/onnx-compress/onnx-compress/tensor"
+import (
+	"github.com/onnx-compress/onnx-compress/internal/moments"
+	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
 
 // Multiply-adds of a refit, in units of one in float32 by a large product of matrices. They are estimates, which nothing but what is
 // said of the progress goes by.
@@ -22,21 +26,27 @@ func (w *walk) efforts() (sweeps, solves []float64) {
 }
 
 func (w *walk) effort(c *Choice) (sweep, solve float64) {
-	s := &c.Site
-	kernel := s.Kernel
-	groups, k, o := float64(kernel.Groups), float64(kernel.Cols()), float64(kernel.Rows())
-	positions := float64(w.samples) * float64(max(s.Batch, 1)) * float64(tensor.Product(s.Geometry.Out))
-	read := float64(w.samples) * float64(max(s.Batch, 1)) * float64(tensor.Product(s.Geometry.In)) * float64(kernel.In)
-	sweep = passing*(read+positions*float64(kernel.Out)) + 3*positions*groups*k*o
+	sweep, moved, solve := Effort(&c.Site, w.samples, !c.single())
 	if w.left(c) != "" {
 		return sweep, 0
 	}
-	sweep += positions / float64(w.thin(s).Share()) * groups * (k*k/2 + k*o + o*o/2/heldEvery)
+	return sweep + moved, solve
+}
+
+// Effort is about what a site of a refit takes on so many samples, in multiply-adds in float32 by a large product of matrices: for both models to
+// run through it, to sum what it is solved from, and to solve it, as a chain of factors or whole.
+func Effort(s *rewrite.Site, samples int, chain bool) (run, sum, solve float64) {
+	kernel := s.Kernel
+	groups, k, o := float64(kernel.Groups), float64(kernel.Cols()), float64(kernel.Rows())
+	positions := float64(samples) * float64(max(s.Batch, 1)) * float64(tensor.Product(s.Geometry.Out))
+	read := float64(samples) * float64(max(s.Batch, 1)) * float64(tensor.Product(s.Geometry.In)) * float64(kernel.In)
+	run = passing*(read+positions*float64(kernel.Out)) + 3*positions*groups*k*o
+	sum = positions / float64(moments.ThinInputs(s, samples).Share()) * groups * (k*k/2 + k*o + o*o/2/heldEvery)
 	solve = ridged * k * k * k
-	if !c.single() {
+	if chain {
 		solve += splitted * k * k * min(k, o)
 	}
-	return sweep, double * groups * solve
+	return run, sum, double * groups * solve
 }
 
 // measure is how far a refit is.
