@@ -6,6 +6,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/tensor"
 )
 
 // Width is the name, among Options.Methods, of what narrows axes instead of factoring sites: units of an axis are left out,
@@ -38,11 +39,30 @@ func (a *Analysis) depthwise(n graph.Node) bool {
 	return known && n.Op() == "Conv" && len(in) > 1 && in[1] > 1 && n.Int("group", 1) == in[1]
 }
 
-// findAxes is the analysis with the axes of the model, all that there are or where nobody asks for them those with depthwise convolutions on
-// their way, and with those of their readers among the sites that only a narrower axis makes smaller; of the sites and the nodes left alone
-// it returns what these are then.
+// atPositions tells whether a site is a product of matrices at many positions of a sample, as those of transformers are. A layer that sees one
+// column of each sample is none: what its units lose is known too badly.
+func atPositions(s *rewrite.Site) bool {
+	switch s.View.Kind {
+	case rewrite.LastAxis, rewrite.FirstAxis, rewrite.SecondLastAxis:
+		return s.Located && s.Batch*tensor.Product(s.Geometry.In) > 1
+	}
+	return false
+}
+
+// promising tells whether an axis is narrowed without being asked for: one with depthwise convolutions on its way, and hidden units and heads of
+// transformers, of which widths leave more than chains do at the same size.
+func (a *Analysis) promising(axis *rewrite.Axis) bool {
+	other := func(p rewrite.Port) bool { return !atPositions(p.Site) }
+	return slices.ContainsFunc(axis.Between, a.depthwise) ||
+		!slices.ContainsFunc(axis.Producers, other) && !slices.ContainsFunc(axis.Readers, other)
+}
+
+// findAxes is the analysis with the axes of the model, all that there are or where nobody asks for them those that promise something, and with
+// those of their readers among the sites that only a narrower axis makes smaller; of the sites and the nodes left alone it returns what these
+// are then.
 func (a *Analysis) findAxes(o Options, sites []rewrite.Site, skips []rewrite.Skip) ([]rewrite.Site, []rewrite.Skip, error) {
-	if !o.widths() && !(o.mayNarrow() && slices.ContainsFunc(graph.Of(a.model).Nodes(), a.depthwise)) {
+	some := slices.ContainsFunc(sites, func(s rewrite.Site) bool { return atPositions(&s) }) || slices.ContainsFunc(graph.Of(a.model).Nodes(), a.depthwise)
+	if !o.widths() && !(o.mayNarrow() && some) {
 		return sites, skips, nil
 	}
 	list, fixed, err := rewrite.Axes(a.model, a.Shapes)
@@ -50,7 +70,7 @@ func (a *Analysis) findAxes(o Options, sites []rewrite.Site, skips []rewrite.Ski
 		return nil, nil, err
 	}
 	if !o.widths() {
-		list = slices.DeleteFunc(list, func(axis rewrite.Axis) bool { return !slices.ContainsFunc(axis.Between, a.depthwise) })
+		list = slices.DeleteFunc(list, func(axis rewrite.Axis) bool { return !a.promising(&axis) })
 		if fixed = nil; len(list) == 0 {
 			return sites, skips, nil
 		}

@@ -32,7 +32,7 @@ type Options struct {
 	// Select and RankMultiple must then be left alone.
 	FromPlan *Plan
 	// Methods are the names of the schemes on offer; empty means all decompositions and, with a Source and no bound on the time, Width for
-	// axes with depthwise convolutions on their way. Width among them narrows layers too, or alone.
+	// axes with depthwise convolutions on their way and for hidden units and heads of transformers. Width among them narrows layers too, or alone.
 	Methods []string
 	Select  Selection
 	// Effort is how much arithmetic the methods that search may spend on a rank; empty for decomp.Normal.

@@ -8,6 +8,7 @@ import (
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
+	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
 
@@ -26,7 +27,7 @@ func TestWidthsMobile(t *testing.T) {
 }
 
 // TestWidthsByDefault: where nobody names methods, samples are there and no time is asked for, those axes may become narrower that have
-// depthwise convolutions on their way, and no others.
+// depthwise convolutions on their way, and hidden units of perceptrons at many places, and no others.
 func TestWidthsByDefault(t *testing.T) {
 	o := Options{Source: images(60), CalibSamples: 48, Targets: []Target{share(MACs, 0.8)}}
 	axes := func(m *onnxio.Model, o Options) []rewrite.Axis {
@@ -47,7 +48,7 @@ func TestWidthsByDefault(t *testing.T) {
 		blind.Source = nil
 		var want, got []string
 		for _, x := range axes(m, named) {
-			if grouped(x) {
+			if grouped(x) || name == "convnext" { // whose perceptrons are products of matrices at all places
 				want = append(want, x.Name)
 			}
 		}
@@ -71,6 +72,34 @@ func TestWidthsByDefault(t *testing.T) {
 	}
 	if list := axes(thin(t), Options{Source: o.Source, CalibSamples: 48}); len(list) > 0 {
 		t.Errorf("%d axes without depthwise convolutions", len(list))
+	}
+}
+
+// TestWidthsOfTransformersByDefault: so may hidden units and heads of a transformer, all that only matrix products at many positions compute and read,
+// but not the units between two layers that see one column of each sample.
+func TestWidthsOfTransformersByDefault(t *testing.T) {
+	o := Options{Source: drawn(60, "x", 8, 12), CalibSamples: 48, Targets: []Target{share(Params, 0.8)}}
+	m := attentive(t, 2, 2)
+	named := o
+	named.Methods = []string{"svd", Width}
+	want, err := Analyse(t.Context(), m, named)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Analyse(t.Context(), m, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Axes) == 0 || len(got.Axes) != len(want.Axes) {
+		t.Errorf("%d axes by default, %d where they are named", len(got.Axes), len(want.Axes))
+	}
+
+	b := testmodels.NewBuilder(5, 17, 8)
+	b.Linear(b.Node("Relu", []string{b.Linear(b.Input("x", tensor.Float32, "N", 12), 12, 24, true)}), 24, 5, true)
+	b.Output(b.Rename("y"), tensor.Float32, "N", 5)
+	o.Source = drawn(60, "x", 12)
+	if got, err = Analyse(t.Context(), built(t, b), o); err != nil || len(got.Axes) > 0 {
+		t.Errorf("%d axes of a perceptron of one column, error %v", len(got.Axes), err)
 	}
 }
 

@@ -151,7 +151,7 @@ func (c *compressCommand) drawn(f *flagSet) {
 
 // choice declares what there is to choose from.
 func (c *compressCommand) choice(f *flagSet) {
-	methodsFlag(f, &c.opts.Methods, "decompositions on offer, by comma, and width, which makes layers narrower (all decompositions, and with --calib and no bound on latency width around depthwise convolutions; `onnx-compress methods` lists and explains them)")
+	methodsFlag(f, &c.opts.Methods, "decompositions on offer, by comma, and width, which makes layers narrower (all decompositions, and with --calib and no bound on latency width around depthwise convolutions and in transformers; `onnx-compress methods` lists and explains them)")
 	f.StringArrayVar(&c.opts.Select.Only, "only", nil, "`PATTERN` change only nodes whose name matches; may be repeated")
 	f.StringArrayVar(&c.opts.Select.Keep, "keep", nil, "`PATTERN` leave nodes alone whose name matches; may be repeated (in patterns * stands for any characters, ? for one)")
 	f.StringVar(&c.opts.Search, "search", "", "`NAME` how ranks are chosen: composite, continuous in stages, with losses corrected by what sites really do to the outputs (default); "+
