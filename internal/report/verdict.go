@@ -27,10 +27,14 @@ func VerdictOf(r *compress.Result) *compress.Verdict {
 // gained says what became smaller, and how much faster that is.
 func gained(r *compress.Result) string {
 	a, b := r.Input, r.Output
-	if a.MACs == b.MACs && a.Params == b.Params {
-		return "Nothing became smaller: the model computes what it did, with the same weights."
+	said := Elsewhere(b)
+	if said != "" {
+		said += " "
 	}
-	said := fmt.Sprintf("The file has %s of the original's size (%s of %s)", Ratio(b.Bytes, a.Bytes), Bytes(b.Bytes), Bytes(a.Bytes))
+	if a.MACs == b.MACs && a.Params == b.Params {
+		return said + "Nothing became smaller: the model computes what it did, with the same weights."
+	}
+	said += fmt.Sprintf("The file has %s of the original's size (%s of %s)", Ratio(b.Bytes, a.Bytes), Bytes(b.Bytes), Bytes(a.Bytes))
 	if a.MACs > 0 {
 		said += fmt.Sprintf(", the model %s of its multiply-adds (%s of %s)", Ratio(b.MACs, a.MACs), Count(b.MACs), Count(a.MACs))
 	}
@@ -44,6 +48,14 @@ func gained(r *compress.Result) string {
 		said += "; on this machine it " + speedText(l) + "."
 	}
 	return said
+}
+
+// Elsewhere says of a model that is not where it was to go where it is; else it is empty.
+func Elsewhere(f compress.File) string {
+	if f.Wanted == "" {
+		return ""
+	}
+	return fmt.Sprintf("Something else has come to %s during the run, and stays: this model is in %s.", f.Wanted, f.Path)
 }
 
 // speedText says by the median of the turns how fast the compressed model is beside the original; where a quarter of the turns says the
