@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -98,6 +99,9 @@ func onlyHere(otherwise string, such func(os.DirEntry) bool) string {
 	}
 	found := ""
 	for _, e := range entries {
+		if info, err := os.Stat(e.Name()); err == nil && e.Type() == fs.ModeSymlink { // as data sets often are
+			e = fs.FileInfoToDirEntry(info)
+		}
 		if strings.HasPrefix(e.Name(), ".") || quote.Name(e.Name()) != e.Name() || !such(e) {
 			continue
 		}
