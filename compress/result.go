@@ -68,7 +68,7 @@ type Result struct {
 // File is a model on disk and what it costs.
 type File struct {
 	Path string `json:"path"`
-	// Wanted is the path that was asked for, where something else has come there since the run began, so that the model is at Path, beside it;
+	// Wanted is the path that was asked for, where another file is there that the run may not replace, so that the model is at Path, beside it;
 	// else it is empty.
 	Wanted string `json:"wanted,omitempty"`
 	// Bytes counts the file and its external weights.

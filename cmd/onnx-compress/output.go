@@ -156,7 +156,7 @@ func displaced(f *pflag.FlagSet, output compress.File) error {
 	if output.Wanted == "" || !f.Changed("output") {
 		return nil
 	}
-	return &verdict{exitFailed, fmt.Sprintf("something else has come to %s during the run, and stays; the model is in %s", output.Wanted, output.Path)}
+	return &verdict{exitFailed, fmt.Sprintf("another file is at %s, and stays; the model is in %s", output.Wanted, output.Path)}
 }
 
 // writeAnew writes a file about work that is done. Where that fails, a file of an earlier run goes, for it would be taken for

@@ -40,13 +40,13 @@ func TestOutputTaken(t *testing.T) {
 		} else if err := json.Unmarshal(data, &r); err != nil {
 			t.Fatal(err)
 		}
-		if r.Output.Wanted != "model.small.onnx" || r.Output.Path != "model.small.2.onnx" || !strings.HasPrefix(r.Verdict.Gained, "Something else has come to model.small.onnx") {
+		if r.Output.Wanted != "model.small.onnx" || r.Output.Path != "model.small.2.onnx" || !strings.HasPrefix(r.Verdict.Gained, "Another file is at model.small.onnx") {
 			t.Errorf("named %v: %+v, %s", named, r.Output, r.Verdict.Gained)
 		}
 		if !strings.Contains(out.String(), "model.onnx → model.small.2.onnx") || !strings.Contains(out.String(), r.Verdict.Gained) {
 			t.Errorf("named %v: %s", named, out.String())
 		}
-		if said := "onnx-compress: something else has come to model.small.onnx during the run, and stays; the model is in model.small.2.onnx\n"; (errs.String() == said) != named {
+		if said := "onnx-compress: another file is at model.small.onnx, and stays; the model is in model.small.2.onnx\n"; (errs.String() == said) != named {
 			t.Errorf("named %v: %s", named, errs.String())
 		}
 		for path, want := range map[string]string{"model.small.onnx": "precious", r.Output.Path: ""} {

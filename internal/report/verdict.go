@@ -55,7 +55,7 @@ func Elsewhere(f compress.File) string {
 	if f.Wanted == "" {
 		return ""
 	}
-	return fmt.Sprintf("Something else has come to %s during the run, and stays: this model is in %s.", f.Wanted, f.Path)
+	return fmt.Sprintf("Another file is at %s, and stays: this model is in %s.", f.Wanted, f.Path)
 }
 
 // untimed tells whether nothing says how fast a result runs.
