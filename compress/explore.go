@@ -250,7 +250,7 @@ func (x *explorer) work(env *Environment, budget float64) (*work, *Choice, error
 	if err != nil {
 		return nil, nil, fmt.Errorf("recording what the model is made from: %w", err)
 	}
-	to := place{path: o.Output, how: onnxio.WriteOptions{Overwrite: o.Overwrite}}
+	to := placed(o.Output, o.Overwrite)
 	if x.temp != "" {
 		to.path = filepath.Join(x.temp, filepath.Base(o.Output))
 	}
@@ -279,9 +279,10 @@ func (x *explorer) point(ctx context.Context, out *Exploration, budget float64, 
 		defer d.Discard()
 		err = d.judgeInt8(ctx, w.env, x.a, w.o)
 		if err == nil && x.temp == "" {
-			p.Path = w.place.path
 			if err = x.a.model.Unchanged(ctx, x.sums.source); err == nil {
-				err = d.Commit()
+				if err = d.Commit(); err == nil {
+					p.Path = d.staged.Target()
+				}
 			}
 		}
 	}

@@ -25,6 +25,9 @@ func (o Options) inputShapes(m *onnxio.Model) (map[string][]int, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := sample.Check(inputs); err != nil {
+			return nil, fmt.Errorf("%s: %w", src.Describe(), err)
+		}
 		given = sample.Shapes(inputs)
 		if err := checkShapes(m, given); err != nil {
 			return nil, fmt.Errorf("%s: sample %s: %w", src.Describe(), sample.Name, err)

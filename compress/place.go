@@ -15,11 +15,16 @@ type place struct {
 	also []*follower // which go elsewhere
 }
 
+// placed is where a model goes that is asked for at path: beside it where nothing there may be replaced and something has come there since the run began.
+func placed(path string, overwrite bool) place {
+	return place{path: path, how: onnxio.WriteOptions{Overwrite: overwrite, Aside: true}}
+}
+
 // aside is a place for a model whose tuning was broken off: another one where there is an older file, which that is not to replace.
 func (p place) aside() place {
 	if _, err := os.Lstat(p.path); err != nil {
 		return p
 	}
 	kind := filepath.Ext(p.path)
-	return place{path: strings.TrimSuffix(p.path, kind) + ".interrupted" + kind, how: onnxio.WriteOptions{Overwrite: true}}
+	return place{path: strings.TrimSuffix(p.path, kind) + ".interrupted" + kind, how: onnxio.WriteOptions{Aside: true}}
 }

@@ -68,6 +68,9 @@ type Result struct {
 // File is a model on disk and what it costs.
 type File struct {
 	Path string `json:"path"`
+	// Wanted is the path that was asked for, where another file is there that the run may not replace, so that the model is at Path, beside it;
+	// else it is empty.
+	Wanted string `json:"wanted,omitempty"`
 	// Bytes counts the file and its external weights.
 	Bytes int64 `json:"bytes"`
 	// SHA256 is the digest of the model file itself, in hex.

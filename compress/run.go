@@ -47,7 +47,7 @@ func Run(ctx context.Context, env *Environment, m *onnxio.Model, o RunOptions) (
 	if err := onFile(m); err != nil {
 		return nil, err
 	}
-	to := place{path: o.Output, how: onnxio.WriteOptions{Overwrite: o.Overwrite}}
+	to := placed(o.Output, o.Overwrite)
 	if err := onnxio.CanWrite(m, to.path, to.how); err != nil {
 		return nil, err
 	}
@@ -84,6 +84,9 @@ func Run(ctx context.Context, env *Environment, m *onnxio.Model, o RunOptions) (
 		}
 	}
 	if err := d.Commit(); err != nil {
+		return nil, err
+	}
+	if err := r.arrived(d.Assembled.lasting(ctx), d); err != nil {
 		return nil, err
 	}
 	return r, nil

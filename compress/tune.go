@@ -172,7 +172,7 @@ func Tune(ctx context.Context, env *Environment, original, compressed *onnxio.Mo
 		return nil, fmt.Errorf("%s: %w", compressed.Path, err)
 	}
 	defer tuned.Close()
-	to := place{path: o.Output, how: onnxio.WriteOptions{Overwrite: o.Overwrite}}
+	to := placed(o.Output, o.Overwrite)
 	if t.End == tune.Interrupted {
 		if to = to.aside(); !t.Improved && to.path != o.Output {
 			return nil, context.Cause(ctx) // the start is there already, and so is what was to be replaced
@@ -193,6 +193,10 @@ func Tune(ctx context.Context, env *Environment, original, compressed *onnxio.Mo
 	if err := pending.Commit(); err != nil {
 		return nil, err
 	}
+	if err := r.Output.arrived(context.WithoutCancel(ctx), pending); err != nil {
+		return nil, err
+	}
+	r.Verification.Compressed = r.Output.Path
 	return r, nil
 }
 

@@ -76,6 +76,7 @@ const (
 	usualSide     = 224 // of an image that is looked at as a whole
 	usualDetected = 640 // and of one in which things are found
 	usualLine     = 320 // how wide a line of text is
+	usualLetters  = 48  // and how high
 	usualLength   = 128 // of texts, and of what has no usual length
 	usualWave     = UsualRate
 	usualPiece    = 512 // what models of streams take at a time
@@ -84,16 +85,22 @@ const (
 // UsualRate is how many positions of a wave are mostly a second.
 const UsualRate = 16000
 
-// UsualImage is the side of the images that a model of open sizes mostly takes, by what it gives, and whether these are whole: nothing may be cropped
-// from images in which things are found at places.
-func UsualImage(gives []OutputInspection) (side int, whole bool) {
+// UsualImage is the size of the images that a model of open sizes mostly takes, by what it gives, and whether these are whole: nothing may be cropped
+// from images in which things are found at places. A model that gives classes by position reads lines of text, each as wide as it is: of these the
+// width is only an example.
+func UsualImage(gives []OutputInspection) (height, width int, whole bool) {
 	judged := func(kinds ...verify.Kind) bool {
 		return slices.ContainsFunc(gives, func(o OutputInspection) bool { return slices.Contains(kinds, o.Kind) })
 	}
-	if judged(outputs.Boxes, outputs.Mask) || !judged(outputs.Scores, outputs.Embedding) {
-		return usualDetected, true
+	switch {
+	case judged(outputs.Boxes, outputs.Mask):
+		return usualDetected, usualDetected, true
+	case judged(outputs.Tokens):
+		return usualLetters, usualLine, true
+	case judged(outputs.Scores, outputs.Embedding):
+		return usualSide, usualSide, false
 	}
-	return usualSide, false
+	return usualDetected, usualDetected, true
 }
 
 // statedImage is the height and width of the images that a model says that it is made for, in the metadata of Ultralytics' exporter: [height, width].
@@ -112,7 +119,7 @@ func usual(m *onnxio.Model, given map[string][]int, gives []OutputInspection) ma
 		}
 	}
 	piecewise := streams(kinds)
-	side, _ := UsualImage(gives)
+	high, wide, _ := UsualImage(gives)
 	height, width, stated := statedImage(m)
 	out := map[string][]int{}
 	for _, in := range ins {
@@ -136,7 +143,7 @@ func usual(m *onnxio.Model, given map[string][]int, gives []OutputInspection) ma
 			case kind == TakesImages && stated && i == len(dims)-1 && dims[1].Size > 0:
 				shape[i] = width
 			case kind == TakesImages:
-				shape[i] = imageSide(dims, i, side)
+				shape[i] = imageSide(dims, i, high, wide)
 			case kind == TakesWave && piecewise:
 				shape[i] = usualPiece
 			case kind == TakesWave:
@@ -154,7 +161,7 @@ func usual(m *onnxio.Model, given map[string][]int, gives []OutputInspection) ma
 }
 
 // imageSide is the usual size of an open axis of an image: that of its fixed side, unless that is the height of a line of text, or what it is without one.
-func imageSide(dims []graph.Dim, i, side int) int {
+func imageSide(dims []graph.Dim, i, height, width int) int {
 	sides := []int{2, 3}
 	if n := dims[3].Size; n == 1 || n == 3 {
 		sides = []int{1, 2}
@@ -168,8 +175,10 @@ func imageSide(dims []graph.Dim, i, side int) int {
 		return usualLine
 	case other > 0:
 		return other
+	case i == sides[0]:
+		return height
 	}
-	return side
+	return width
 }
 
 // exampleShapes are the flags that say at which sizes a model may run.

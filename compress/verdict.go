@@ -22,6 +22,8 @@ type Asked struct {
 	// Model is the source's path, and Samples that of the samples, empty for none, with the flags that say how these are labelled and
 	// prepared; Prepared are the latter, which hold for others like them.
 	Model, Samples, Prepared string
-	// Inputs are flags about the model itself: its outputs and the sizes of its inputs.
+	// Inputs are flags about the model itself: its outputs, and what reads them.
 	Inputs string
+	// Sizes are flags with the sizes of its inputs that it leaves open.
+	Sizes string
 }

@@ -14,6 +14,9 @@ import (
 type WriteOptions struct {
 	// Overwrite allows an existing file at the target to be replaced.
 	Overwrite bool
+	// Aside has a model whose target exists, and may not be replaced, go to the first free of NAME.2.onnx, NAME.3.onnx, … beside it: for
+	// those who made sure by CanWrite that the target was free, and whose work is not to be lost where that is so no more.
+	Aside bool
 }
 
 // Write writes the model to a file at path, and external data, where it has any, to one
@@ -33,8 +36,9 @@ func Write(ctx context.Context, m *Model, path string, o WriteOptions) error {
 // need not end in a refusal. Refused are a target that is the file the model came from
 // or one of its data files, by whatever name or link; a target that is not a regular
 // file, or whose folder does not exist or cannot be written to; and, unless
-// o.Overwrite is set, one that exists, with an error that is [fs.ErrExist].
+// o.Overwrite is set, one that exists, with an error that is [fs.ErrExist], whatever o.Aside says.
 func CanWrite(m *Model, path string, o WriteOptions) error {
+	o.Aside = false
 	err := checkTarget(m.sources(), path, o)
 	if err == nil {
 		var probe *atomicfile.Set
@@ -89,6 +93,9 @@ func checkTarget(sources []os.FileInfo, path string, o WriteOptions) error {
 			return nil
 		}
 		return err
+	}
+	if o.Aside && !o.Overwrite {
+		return fmt.Errorf("%s: %w", path, fs.ErrExist)
 	}
 	if info, err = os.Stat(path); err != nil {
 		return fmt.Errorf("the target is a link that leads nowhere: %w", err)

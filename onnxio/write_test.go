@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -296,6 +297,59 @@ func TestCommitRefuses(t *testing.T) {
 	s.Discard()
 	if got := snapshot(t, folder); !slices.Equal(got, []string{"out.onnx: precious"}) {
 		t.Errorf("the folder holds %q", got)
+	}
+}
+
+// TestCommitAside: a model whose target comes into being while it waits goes beside it, with its data, and what is there stays, whatever it is.
+func TestCommitAside(t *testing.T) {
+	for _, file := range []string{save(t, small()), outside(t)} {
+		for _, early := range []bool{true, false} {
+			m := open(t, file)
+			folder := t.TempDir()
+			at := func(name string) string { return filepath.Join(folder, name) }
+			taken := func() {
+				if err := errors.Join(os.Mkdir(at("out.onnx"), 0o755), os.WriteFile(at("out.2.onnx"), []byte("precious"), 0o644)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			o := WriteOptions{Aside: true}
+			if early {
+				taken()
+				refused(t, CanWrite(m, at("out.2.onnx"), o), "file already exists")
+			}
+			s, err := Create(context.Background(), m, at("out.onnx"), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !early {
+				taken()
+			}
+			if err := s.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			if s.Target() != at("out.3.onnx") {
+				t.Errorf("it went to %s", s.Target())
+			}
+			if ok, diff := Equal(m, open(t, s.Target())); !ok {
+				t.Error(diff)
+			}
+			if err := CheckData(context.Background(), s.Target()); err != nil {
+				t.Error(err)
+			}
+			want := []string{"out.2.onnx", "out.3.onnx"}
+			if len(m.files.infos()) > 0 {
+				want = append(want, filepath.Base(theData(t, s.Target())))
+				if !strings.HasPrefix(want[2], "out.3.onnx.") {
+					t.Errorf("its data went to %s", want[2])
+				}
+			}
+			if got := listing(t, folder); !slices.Equal(got, append(want, "out.onnx")) {
+				t.Errorf("the folder holds %q, want %q", got, want)
+			}
+			if b, err := os.ReadFile(at("out.2.onnx")); err != nil || string(b) != "precious" {
+				t.Errorf("what was there is %q, %v", b, err)
+			}
+		}
 	}
 }
 

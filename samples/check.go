@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/tensor"
@@ -70,9 +71,58 @@ func (s Sample) checkInput(inputs []InputSpec, i int, t tensor.Dense) error {
 		want = slices.Delete(slices.Clone(want), axis, axis+1)
 	}
 	if want != nil && !fits(want, t.Shape) {
-		return fmt.Errorf("the model wants %s, the sample has %s%s; bring the samples to %s", in, t.Type, tensor.ShapeText(t.Shape), tensor.ShapeText(want))
+		one := want
+		if len(want) == len(in.Shape) && len(want) > 0 && len(want) != len(t.Shape) && !s.Whole {
+			one = want[1:] // of a sample, whatever this one is
+		}
+		return fmt.Errorf("the model wants %s, the sample has %s%s; %s", in, t.Type, tensor.ShapeText(t.Shape), brought(one, t.Shape))
 	}
 	return checkFinite(in.Name, t)
+}
+
+// brought says how an array of samples, each of a shape, comes to one whose samples are of the shape that is wanted.
+func brought(want, shape []int) string {
+	if order := reordered(want, shape); order != nil {
+		words := strings.Join(strings.Fields(strings.Trim(fmt.Sprint(order), "[]")), ", ")
+		return fmt.Sprintf("its axes are in another order: numpy.transpose(samples, (%s))", words)
+	}
+	sizes, open, n := make([]string, len(want)), 0, 1
+	for i, size := range want {
+		sizes[i] = strconv.Itoa(size)
+		if size < 0 {
+			sizes[i], open = "-1", open+1
+		} else {
+			n *= size
+		}
+	}
+	if elements := tensor.Product(shape); open == 0 && elements == n {
+		return fmt.Sprintf("it has as many numbers: samples.reshape(-1, %s)", strings.Join(sizes, ", "))
+	}
+	return "bring the samples to " + tensor.ShapeText(want)
+}
+
+// reordered are the axes of an array of samples, the first of which is theirs, in the order in which each sample fits, with as few of them out of their
+// order as can be from the first on; nil where there is none.
+func reordered(want, shape []int) []int {
+	if len(want) != len(shape) || len(want) > 4 { // of more there are too many orders
+		return nil
+	}
+	var try func(order []int) []int
+	try = func(order []int) []int {
+		k := len(order) - 1
+		if k == len(shape) {
+			return order
+		}
+		for axis := 1; axis <= len(shape); axis++ {
+			if (want[k] == shape[axis-1] || want[k] < 0) && !slices.Contains(order, axis) {
+				if whole := try(append(slices.Clone(order), axis)); whole != nil {
+					return whole
+				}
+			}
+		}
+		return nil
+	}
+	return try([]int{0})
 }
 
 // checkFinite refuses NaN and infinite numbers.

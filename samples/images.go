@@ -113,17 +113,25 @@ func (s *images) prepare(img *image.NRGBA, i int) (Sample, error) {
 	}
 	size := img.Bounds().Size()
 	if p := s.pixels; p.height >= 0 && p.height != size.Y || p.width >= 0 && p.width != size.X {
-		want, by := fmt.Sprintf("%sx%s", side(p.height), side(p.width)), fmt.Sprintf("--resize %dx%d", p.height, p.width)
-		if min(p.height, p.width) < 0 { // lines of text, for the most part
-			by = fmt.Sprintf("--resize %d, the length of the short side", max(p.height, p.width))
-		}
-		return Sample{}, fmt.Errorf("image %s: it is %dx%d (height x width), the model wants %s; resize or crop the images to %s (%s)", path, size.Y, size.X, want, want, by)
+		return Sample{}, fmt.Errorf("image %s: it is %dx%d (height x width), the model wants %sx%s; %s", path, size.Y, size.X, side(p.height), side(p.width), p.preparation())
 	}
 	t, err := s.pixels.tensor(s.pixels.channels, size.Y, size.X, s.channelAt(img))
 	if err != nil {
 		return Sample{}, fmt.Errorf("image %s: %w", path, err)
 	}
 	return newSample(s.files[i], s.labels, i, s.pixels.input.Name, t), nil
+}
+
+// preparation says how images come to the size that the model wants.
+func (p *pixels) preparation() string {
+	switch {
+	case min(p.height, p.width) < 0: // lines of text, for the most part
+		return fmt.Sprintf("resize the images (--resize %d, the length of the short side)", max(p.height, p.width))
+	case p.height == p.width:
+		return fmt.Sprintf("resize or crop the images, as they were for training: classifiers mostly see the middle (--resize %d --crop %d), detectors the whole image (--resize %dx%d)",
+			p.height*8/7, p.height, p.height, p.width) // as 256 are to 224
+	}
+	return fmt.Sprintf("resize or crop the images, as they were for training (--resize %dx%d)", p.height, p.width)
 }
 
 func side(n int) string {

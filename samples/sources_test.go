@@ -313,7 +313,9 @@ func TestOpenErrors(t *testing.T) {
 		})
 	}
 	_, err := mustOpen(t, shots, SourceOptions{}, image).Sample(0)
-	testkit.WantError(t, err, "x.png", "it is 2x3", "the model wants 2x2", "resize or crop")
+	testkit.WantError(t, err, "x.png", "it is 2x3", "the model wants 2x2", "resize or crop", "--resize 2 --crop 2", "--resize 2x2")
+	_, err = mustOpen(t, shots, SourceOptions{}, spec("x", -1, 3, 4, 2)).Sample(0)
+	testkit.WantError(t, err, "the model wants 4x2; resize or crop the images, as they were for training (--resize 4x2)")
 	_, err = mustOpen(t, shots, SourceOptions{Crop: Size{9, 1}}, spec("x", -1, 3, -1, -1)).Sample(0)
 	testkit.WantError(t, err, "x.png", "9x1", "resize it first (--resize ")
 	broken := file("b.jpg", "no picture")

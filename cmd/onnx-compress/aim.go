@@ -41,14 +41,22 @@ Give it a few hundred samples like those that it will see, without labels: then 
 }
 
 // asked is how the command line asks for a run, for the commands that a verdict names.
-func (c *compressCommand) asked(f *pflag.FlagSet, path string) compress.Asked {
+func (c *compressCommand) asked(f *pflag.FlagSet, path string, m *onnxio.Model) compress.Asked {
 	words := func(names ...string) string {
 		return strings.Join(slices.DeleteFunc(given(f, quote.Shell), func(word string) bool {
 			name, _, _ := strings.Cut(strings.TrimPrefix(word, "--"), "=")
 			return !slices.Contains(names, name)
 		}), " ")
 	}
-	out := compress.Asked{Model: quote.Shell(path), Inputs: words("classes", "kind", "weight", "through"), Prepared: words("resize", "crop", "normalize", "mean", "std", "scale", "layout", "order")}
+	out := compress.Asked{
+		Model: quote.Shell(path), Inputs: words("classes", "kind", "weight", "through"), Sizes: words("input-shape"),
+		Prepared: words("resize", "crop", "normalize", "mean", "std", "scale", "layout", "order"),
+	}
+	if out.Sizes == "" {
+		if about, err := subjectOf(m); err == nil {
+			out.Sizes = strings.TrimSpace(report.ShapeFlags(about.open))
+		}
+	}
 	if c.calib != "" {
 		out.Samples = strings.Join(slices.DeleteFunc([]string{quote.Shell(c.calib), words("labels"), out.Prepared}, func(s string) bool { return s == "" }), " ")
 	}

@@ -304,13 +304,14 @@ func (c *compressCommand) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	result.Command, result.Verdict = commandLine(cmd.CommandPath(), f, slices.Concat(args, c.opts.Offers)), report.Verdict(result, c.asked(f, path))
+	result.Command, result.Verdict = commandLine(cmd.CommandPath(), f, slices.Concat(args, c.opts.Offers)), report.Verdict(result, c.asked(f, path, m))
 	return errors.Join(
-		butNot(c.opts.Output, "its plan", writeNamed("plan", c.plan.to, func(w io.Writer) error { return report.JSON(w, compress.PlanOf(result)) })),
-		butNot(c.opts.Output, "the page about it", writeNamed("report", c.report, inFlags(func(w io.Writer) error { return page.Result(w, result, page.PicturesOf(source, result.Verification)) }))),
-		butNot(c.opts.Output, "what there is to say about it",
+		butNot(result.Output.Path, "its plan", writeNamed("plan", c.plan.to, func(w io.Writer) error { return report.JSON(w, compress.PlanOf(result)) })),
+		butNot(result.Output.Path, "the page about it", writeNamed("report", c.report, inFlags(func(w io.Writer) error { return page.Result(w, result, page.PicturesOf(source, result.Verification)) }))),
+		butNot(result.Output.Path, "what there is to say about it",
 			c.out.write(c.streams.out, result, func(w io.Writer) error { return report.Result(w, result, c.out.verbose) })),
 		brokenOff(result.Tuning, result.Output.Path),
+		displaced(f, result.Output),
 	)
 }
 

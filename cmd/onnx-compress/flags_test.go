@@ -186,6 +186,30 @@ func TestHelpFits(t *testing.T) {
 	}
 }
 
+// TestFirstScreen: the first help shows targets of every kind, each of which can be pasted, and is no longer than a screen.
+func TestFirstScreen(t *testing.T) {
+	var out bytes.Buffer
+	if code := run([]string{"--help"}, streams{out: &out, err: &out}); code != exitDone {
+		t.Fatal(out.String())
+	}
+	if n := strings.Count(out.String(), "\n"); n > 50 {
+		t.Errorf("it has %d lines", n)
+	}
+	_, after, _ := strings.Cut(out.String(), "\nTargets (")
+	section, _, _ := strings.Cut(after, "\n\n")
+	for _, kind := range targetWords() {
+		at := strings.Index(section, " "+kind)
+		if at < 0 {
+			t.Errorf("%s is not among %q", kind, section)
+			continue
+		}
+		o := compress.Options{}
+		if err := o.AddTarget(strings.Fields(section[at:])[0]); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestWriteFlags: headings, rows, tables and long names each have their place.
 func TestWriteFlags(t *testing.T) {
 	cmd := declare(&cobra.Command{}, func(f *flagSet) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -98,6 +99,9 @@ func onlyHere(otherwise string, such func(os.DirEntry) bool) string {
 	}
 	found := ""
 	for _, e := range entries {
+		if info, err := os.Stat(e.Name()); err == nil && e.Type() == fs.ModeSymlink { // as data sets often are
+			e = fs.FileInfoToDirEntry(info)
+		}
 		if strings.HasPrefix(e.Name(), ".") || quote.Name(e.Name()) != e.Name() || !such(e) {
 			continue
 		}
@@ -163,9 +167,9 @@ func (s *subject) preparation(folder string) []string {
 	boxes := gives("boxes")
 	whole := boxes || gives("mask")
 	if open := height <= 0 && width <= 0; open {
-		height, whole = compress.UsualImage(s.outputs)
-		width = height
-		if usual := s.open[s.inputs[0].Name]; len(usual) == len(shape) {
+		if height, width, whole = compress.UsualImage(s.outputs); height != width { // lines of text
+			width = -1
+		} else if usual := s.open[s.inputs[0].Name]; len(usual) == len(shape) {
 			height, width = usual[2], usual[3]
 			if shape[3] == 1 || shape[3] == 3 {
 				height, width = usual[1], usual[2]

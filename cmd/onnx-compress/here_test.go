@@ -91,4 +91,14 @@ func TestOnlyHere(t *testing.T) {
 	touch("other.txt")
 	drawn(t, "more", 1, 1)
 	want("texts.txt", "photos/")
+	elsewhere := t.TempDir()
+	drawn(t, filepath.Join(elsewhere, "street"), 1, 1)
+	t.Chdir(t.TempDir())
+	if err := os.Symlink(filepath.Join(elsewhere, "street"), "linked"); err != nil {
+		t.Skipf("no links here: %v", err)
+	}
+	if err := os.Symlink("nowhere", "dangling"); err != nil {
+		t.Fatal(err)
+	}
+	want("texts.txt", "linked/")
 }

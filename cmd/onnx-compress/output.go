@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/atomicfile"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 )
@@ -147,6 +148,15 @@ func butNot(output, what string, err error) error {
 		return fmt.Errorf("%s is written, but not %s: %w", output, what, err)
 	}
 	return nil
+}
+
+// displaced is the error of a model that is not where the command line says, since something else has come there meanwhile. Where it names no place
+// there is none, for that the model is in another is said.
+func displaced(f *pflag.FlagSet, output compress.File) error {
+	if output.Wanted == "" || !f.Changed("output") {
+		return nil
+	}
+	return &verdict{exitFailed, fmt.Sprintf("another file is at %s, and stays; the model is in %s", output.Wanted, output.Path)}
 }
 
 // writeAnew writes a file about work that is done. Where that fails, a file of an earlier run goes, for it would be taken for

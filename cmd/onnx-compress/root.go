@@ -16,10 +16,13 @@ func newRoot(s streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "onnx-compress COMMAND",
 		Short: "make trained ONNX models smaller and faster",
-		Long: `onnx-compress makes trained ONNX models smaller and faster: it replaces layers
-by chains of low-rank factors, with the ranks of all layers chosen together
-under a budget, and verifies what it wrote. Without a --target the model becomes
-as small as it can with next to nothing lost on samples that were not used.`,
+		Long: `Makes trained ONNX models smaller and faster: replaces layers by chains of
+low-rank factors, all ranks chosen together, and verifies what it wrote. Without
+a --target, as small as they can be with next to nothing lost on unseen samples.
+
+Targets (--target KIND=VALUE; several hold together):
+  agree=99%  drop=0.5%  cosine=0.99  snr=30dB  kl=0.05  ppl=+2%   what is kept
+  macs=0.5   params=2M  bytes=20MB   latency=12ms                 what it takes`,
 		Example: `  onnx-compress model.onnx --calib images/
   onnx-compress model.onnx -o small.onnx --calib images/ --target macs=0.5
   onnx-compress init model.onnx    # asks, and writes onnx-compress.yaml`,
@@ -33,9 +36,7 @@ Exit codes:
   5  a bound that was required does not hold, or a model could shrink
   6  without samples: random inputs show that a result is destroyed
   7  the process that ran the model died: a library crashed, or memory ran out
-  8  interrupted; nothing was written, except that a tuning writes its best
-     state so far, and an exploration keeps the models that are complete; both
-     say so
+  8  interrupted; nothing was written, but what is whole by then and is named
 With nothing changed 1, 7 and 8 may come right another time, the others not.`},
 		// The first word may be a model, too.
 		ValidArgsFunction:     cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),

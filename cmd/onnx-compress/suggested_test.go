@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"regexp"
 	"slices"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/graph"
+	"github.com/onnx-compress/onnx-compress/internal/provision"
+	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
 	"github.com/onnx-compress/onnx-compress/internal/report"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
 	"github.com/onnx-compress/onnx-compress/onnxio"
@@ -48,6 +51,12 @@ func openModels() map[string]suggestedFor {
 		"lines of text": {func(b *testmodels.Builder) {
 			b.Conv(b.Input("x", tensor.Float32, "N", 3, 48, "W"), 3, 8, []int{3, 3})
 			b.Output(b.Rename("y"), tensor.Float32, "N", 8, 46, "V")
+		}, " --input-shape x=1x3x48x320", "--resize 48 --normalize half", ""},
+		"lines of any height": {func(b *testmodels.Builder) {
+			y := b.Conv(b.Input("x", tensor.Float32, "N", 3, "H", "W"), 3, 8, []int{3, 3})
+			b.Node("Squeeze", []string{b.Node("ReduceMean", []string{y}, graph.Ints("axes", 2)), b.Ints("high", 2)})
+			b.Node("Softmax", []string{b.Node("Transpose", []string{b.Rename("columns")}, graph.Ints("perm", 0, 2, 1))}, graph.Int("axis", 2))
+			b.Output(b.Rename("y"), tensor.Float32, "N", "V", 8)
 		}, " --input-shape x=1x3x48x320", "--resize 48 --normalize half", ""},
 		"texts": {func(b *testmodels.Builder) {
 			ids := b.Input("input_ids", tensor.Int64, "N", "T")
@@ -154,5 +163,40 @@ func pasted(t *testing.T, m *onnxio.Model, words []string) {
 	}
 	if err != nil {
 		t.Errorf("%q: %v", words, err)
+	}
+}
+
+// TestMeasuredNext: where a run did not measure how fast its result runs, the command that it suggests for that measures it.
+func TestMeasuredNext(t *testing.T) {
+	provisiontest.Need(t, provision.ONNXRuntime)
+	for name, calib := range map[string][]string{"the sizes that were given": {"--input-shape=x=1x3x32x32"}, "samples": {"--calib=photos", "--resize=32x32", "--calib-samples=2", "--batch=1"}} {
+		t.Chdir(t.TempDir())
+		for i := range 4 {
+			drawn(t, "photos", 30+i, 40)
+		}
+		b := testmodels.NewBuilder(3, 17, 8)
+		x := b.Conv(b.Conv(b.Input("x", tensor.Float32, "N", 3, "H", "W"), 3, 32, []int{3, 3}), 32, 32, []int{3, 3})
+		b.Linear(b.Node("Flatten", []string{b.Node("GlobalAveragePool", []string{x})}), 32, 5, true)
+		b.Output(b.Rename("scores"), tensor.Float32, "N", 5)
+		if err := os.Rename(testkit.Save(t, testkit.Built(t, b)), "model.onnx"); err != nil {
+			t.Fatal(err)
+		}
+		var out, errs bytes.Buffer
+		args := slices.Concat([]string{"model.onnx", "--target=macs=0.9", "--accept-damage", "--json"}, calib)
+		if code := run(args, streams{out: &out, err: &errs}); code != exitDone {
+			t.Fatalf("%s: %s", name, errs.String())
+		}
+		var r compress.Result
+		if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+			t.Fatal(err)
+		}
+		steps := r.Verdict.Next
+		if len(steps) == 0 || !strings.HasPrefix(steps[len(steps)-1].Command, "onnx-compress bench model.onnx model.small.onnx ") {
+			t.Fatalf("%s: %+v", name, steps)
+		}
+		out.Reset()
+		if code := run(strings.Fields(steps[len(steps)-1].Command)[1:], streams{out: &out, err: &errs}); code != exitDone || !strings.Contains(out.String(), "model.small.onnx") {
+			t.Errorf("%s: %s gives %d: %s%s", name, steps[len(steps)-1].Command, code, out.String(), errs.String())
+		}
 	}
 }

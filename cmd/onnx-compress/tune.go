@@ -137,10 +137,11 @@ func (c *tuneCommand) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	return errors.Join(
-		butNot(c.opts.Output, "the page about it", writeNamed("report", c.report, inFlags(func(w io.Writer) error { return page.Tuning(w, r, page.PicturesOf(source, r.Verification)) }))),
-		butNot(c.opts.Output, "what there is to say about it",
+		butNot(r.Output.Path, "the page about it", writeNamed("report", c.report, inFlags(func(w io.Writer) error { return page.Tuning(w, r, page.PicturesOf(source, r.Verification)) }))),
+		butNot(r.Output.Path, "what there is to say about it",
 			c.out.write(c.streams.out, r, func(w io.Writer) error { return report.Tuning(w, r, c.out.verbose) })),
 		brokenOff(r.Tuning, r.Output.Path),
+		displaced(cmd.Flags(), r.Output),
 	)
 }
 

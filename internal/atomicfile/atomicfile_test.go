@@ -418,3 +418,61 @@ func TestCommitAll(t *testing.T) {
 		}
 	}
 }
+
+// TestFresh: where something has come to the place of what must be new it stays, and the files wait on for another place; of sets that are written
+// to one place at once exactly one comes there.
+func TestFresh(t *testing.T) {
+	folder := t.TempDir()
+	in := func(name string) string { return filepath.Join(folder, name) }
+	data, model, other := in("data"), in("model"), in("other")
+	put(t, data, "old data")
+	put(t, model, "precious")
+	s, err := Beside(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Discard()
+	s.Fresh()
+	if err := errors.Join(s.Write(data, text("new data")), s.Write(model, text("new"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("error %v", err)
+	}
+	for path, want := range map[string]string{data: "old data", model: "precious", s.Path(data): "new data", s.Path(model): "new"} {
+		if got, err := os.ReadFile(path); err != nil || string(got) != want {
+			t.Errorf("%s holds %q, %v; want %q", path, got, err, want)
+		}
+	}
+	if err := errors.Join(s.Retarget(model, other), s.Commit()); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, folder, "data: new data", "model: precious", "other: new")
+
+	var all sync.WaitGroup
+	came := make([]error, 8)
+	for i := range came {
+		s, err := Beside(in("one"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Discard()
+		s.Fresh()
+		if err := s.Write(in("one"), text("x")); err != nil {
+			t.Fatal(err)
+		}
+		all.Go(func() { came[i] = s.Commit() })
+	}
+	all.Wait()
+	first := 0
+	for _, err := range came {
+		if err == nil {
+			first++
+		} else if !errors.Is(err, fs.ErrExist) {
+			t.Error(err)
+		}
+	}
+	if first != 1 {
+		t.Errorf("%d of %d came to one place", first, len(came))
+	}
+}

@@ -12,8 +12,8 @@ import (
 func (s *Set) Commit() error { return CommitAll(s) }
 
 // CommitAll moves the files of several sets to their targets, one set after the other: all of them or, where one cannot be moved, none. Then
-// those that were moved to where nothing was are removed again, and what others replaced is put back; until all are in their places it is held by
-// links in the hidden folders. Where that cannot be, as on file systems without links, the error names what was replaced. A process that
+// those that were moved to where nothing was wait in their hidden folders again, and what others replaced is put back; until all are in their places
+// it is held by links in the hidden folders. Where that cannot be, as on file systems without links, the error names what was replaced. A process that
 // is killed here leaves each target as one of both.
 func CommitAll(sets ...*Set) error {
 	left := 0
@@ -43,22 +43,34 @@ func CommitAll(sets ...*Set) error {
 
 // moved is a file that has come to its target.
 type moved struct {
-	target string
-	fresh  bool   // whether nothing was there
-	old    string // what was there, "" where it could not be held
+	target, from string
+	linked       bool   // whether it is still where it waited, too, and nothing was at the target
+	fresh        bool   // whether it is not, and nothing was at the target
+	old          string // what was there, "" where it could not be held
 }
 
 // move moves the file for a target; with hold, what it replaces is held.
 func (s *Set) move(target string, hold bool) (moved, error) {
-	m := moved{target: target}
+	m := moved{target: target, from: s.Path(target)}
+	alone := s.fresh && target == s.targets[len(s.targets)-1] // where nothing may be
+	if s.fresh {
+		// A link is made where nothing is, or not at all; a rename would replace what came there since anybody looked.
+		err := os.Link(m.from, target)
+		if err == nil || alone && errors.Is(err, fs.ErrExist) {
+			m.linked = err == nil
+			return m, err
+		}
+	}
 	info, err := os.Lstat(target)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		m.fresh = true
+	case err == nil && alone:
+		return m, fmt.Errorf("%s: %w", target, fs.ErrExist)
 	case err == nil && hold:
-		m.old = held(target, info, s.Path(target)+".replaced")
+		m.old = held(target, info, m.from+".replaced")
 	}
-	return m, os.Rename(s.Path(target), target)
+	return m, os.Rename(m.from, target)
 }
 
 // held makes a second name of a file, or of a link another one; "" where that cannot be.
@@ -83,13 +95,20 @@ func undo(done []moved) error {
 		m := done[i]
 		var err error
 		switch {
+		case m.linked:
+			if err = os.Remove(m.target); errors.Is(err, fs.ErrNotExist) {
+				err = nil // another writer has cleared it away
+			} else if err != nil {
+				err = fmt.Errorf("%s was written, and could not be removed again: %w", m.target, err)
+			}
 		case m.fresh:
-			if err = os.Remove(m.target); err != nil {
+			if err = os.Rename(m.target, m.from); err != nil {
 				err = fmt.Errorf("%s was written, and could not be removed again: %w", m.target, err)
 			}
 		case m.old == "":
 			err = fmt.Errorf("%s was replaced, and what was there could not be held", m.target)
 		default:
+			_ = os.Link(m.target, m.from) // so that it waits again, as far as links go
 			if err = os.Rename(m.old, m.target); err != nil {
 				err = fmt.Errorf("%s was replaced, and what was there could not be put back: %w", m.target, err)
 			}

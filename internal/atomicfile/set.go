@@ -21,6 +21,7 @@ type Set struct {
 	folder  *Folder // in which the files wait under their names
 	parent  string
 	targets []string
+	fresh   bool // whether nothing may be at the last target
 }
 
 // Beside begins a set with a hidden folder beside path.
@@ -70,6 +71,17 @@ func (s *Set) Retarget(from, to string) error {
 	}
 	s.targets[slices.Index(s.targets, from)] = to
 	return nil
+}
+
+// Fresh has Commit fail, with an error that is [fs.ErrExist], where anything is at the target that was written last, and replace nothing there, whoever
+// else writes meanwhile. The files wait as before then, and can be retargeted. (Where a file system has no links, somebody who writes there between
+// two system calls may be missed.)
+func (s *Set) Fresh() { s.fresh = true }
+
+// Drop removes the file that waits for a target.
+func (s *Set) Drop(target string) error {
+	s.targets = slices.DeleteFunc(s.targets, func(t string) bool { return t == target })
+	return os.Remove(s.Path(target))
 }
 
 // Path returns where the file for a target waits.

@@ -212,6 +212,9 @@ func (p *printer) also(list []compress.AlsoResult) {
 		}
 		p.line("also %s → %s: of %s with the same weights %d changed alike, %s of the parameters left; %s", a.Input.Path, a.Output.Path, number(a.Sites, "node"), a.Changed,
 			Ratio(a.Output.Params, a.Input.Params), how)
+		if said := Elsewhere(a.Output); said != "" {
+			p.line("%s", said)
+		}
 	}
 }
 

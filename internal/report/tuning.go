@@ -12,6 +12,9 @@ import (
 func Tuning(w io.Writer, r *compress.TuneResult, verbose bool) error {
 	p := &printer{w: w}
 	p.line("%s → %s", r.Start.Path, r.Output.Path)
+	if said := Elsewhere(r.Output); said != "" {
+		p.line("%s", said)
+	}
 	p.learning(r.Tuning, verbose)
 	if verbose {
 		p.durations(r.Stages)

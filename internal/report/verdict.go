@@ -27,10 +27,14 @@ func VerdictOf(r *compress.Result) *compress.Verdict {
 // gained says what became smaller, and how much faster that is.
 func gained(r *compress.Result) string {
 	a, b := r.Input, r.Output
-	if a.MACs == b.MACs && a.Params == b.Params {
-		return "Nothing became smaller: the model computes what it did, with the same weights."
+	said := Elsewhere(b)
+	if said != "" {
+		said += " "
 	}
-	said := fmt.Sprintf("The file has %s of the original's size (%s of %s)", Ratio(b.Bytes, a.Bytes), Bytes(b.Bytes), Bytes(a.Bytes))
+	if a.MACs == b.MACs && a.Params == b.Params {
+		return said + "Nothing became smaller: the model computes what it did, with the same weights."
+	}
+	said += fmt.Sprintf("The file has %s of the original's size (%s of %s)", Ratio(b.Bytes, a.Bytes), Bytes(b.Bytes), Bytes(a.Bytes))
 	if a.MACs > 0 {
 		said += fmt.Sprintf(", the model %s of its multiply-adds (%s of %s)", Ratio(b.MACs, a.MACs), Count(b.MACs), Count(a.MACs))
 	}
@@ -38,12 +42,25 @@ func gained(r *compress.Result) string {
 	case r.Int8 != nil:
 		alone, both := r.Int8.Models[1], r.Int8.Models[3]
 		said += fmt.Sprintf("; as int8 it runs at %.2f times the speed of the original as int8 (%s and %s).", both.Speed/alone.Speed, Millis(both.Time), Millis(alone.Time))
-	case l == nil || l.Skipped != "":
+	case untimed(r):
 		said += "; how fast it runs was not measured."
 	default:
 		said += "; on this machine it " + speedText(l) + "."
 	}
 	return said
+}
+
+// Elsewhere says of a model that is not where it was to go where it is; else it is empty.
+func Elsewhere(f compress.File) string {
+	if f.Wanted == "" {
+		return ""
+	}
+	return fmt.Sprintf("Another file is at %s, and stays: this model is in %s.", f.Wanted, f.Path)
+}
+
+// untimed tells whether nothing says how fast a result runs.
+func untimed(r *compress.Result) bool {
+	return r.Int8 == nil && (r.Latency == nil || r.Latency.Skipped != "")
 }
 
 // speedText says by the median of the turns how fast the compressed model is beside the original; where a quarter of the turns says the
@@ -136,6 +153,22 @@ func looser(g verify.Bound) verify.Bound {
 
 // next is what to try.
 func next(r *compress.Result, asked compress.Asked) []compress.NextStep {
+	out := better(r, asked)
+	if !untimed(r) || r.Input.MACs == r.Output.MACs && r.Input.Params == r.Output.Params {
+		return out
+	}
+	fed := asked.Sizes // of inputs that random numbers go to
+	if asked.Samples != "" && r.Through == nil {
+		fed = "--data " + asked.Samples
+	}
+	return append(out, compress.NextStep{
+		Why:     "measure how fast it runs here",
+		Command: strings.TrimSpace(strings.Join([]string{"onnx-compress bench", asked.Model, quote.Shell(r.Output.Path), fed}, " ")),
+	})
+}
+
+// better is what may make the result better, or surer.
+func better(r *compress.Result, asked compress.Asked) []compress.NextStep {
 	on := "SAMPLES"
 	if asked.Samples != "" {
 		on = asked.Samples

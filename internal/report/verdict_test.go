@@ -197,6 +197,7 @@ func TestVerdictBorders(t *testing.T) {
 
 // TestNext: what is tried next follows from how much was kept, and on how many samples that is known.
 func TestNext(t *testing.T) {
+	const bench = "onnx-compress bench model.onnx small.onnx --data photos --labels=l.tsv --crop=224"
 	agreeing := func(share float64, n int) func(*compress.Result) {
 		return func(r *compress.Result) {
 			r.Verification.Classes.Agreement, r.Verification.Samples = share, n
@@ -206,26 +207,48 @@ func TestNext(t *testing.T) {
 		change func(*compress.Result)
 		want   []string
 	}{
-		"lost much":   {agreeing(0.9, 1000), []string{"onnx-compress tune model.onnx small.onnx -o small.tuned.onnx --data photos --labels=l.tsv --crop=224"}},
-		"lost little": {agreeing(0.995, 1000), []string{"onnx-compress explore model.onnx --calib photos --labels=l.tsv --crop=224"}},
-		"too few":     {agreeing(1, 30), []string{"onnx-compress verify model.onnx small.onnx --data MORE --crop=224"}},
+		"lost much":   {agreeing(0.9, 1000), []string{"onnx-compress tune model.onnx small.onnx -o small.tuned.onnx --data photos --labels=l.tsv --crop=224", bench}},
+		"lost little": {agreeing(0.995, 1000), []string{"onnx-compress explore model.onnx --calib photos --labels=l.tsv --crop=224", bench}},
+		"too few":     {agreeing(1, 30), []string{"onnx-compress verify model.onnx small.onnx --data MORE --crop=224", bench}},
 		"too few for both": {
 			func(r *compress.Result) { agreeing(1, 30)(r); r.Trials = trials(true); r.Trials.Fitting = true },
-			[]string{"onnx-compress model.onnx -o small.onnx --force --calib MORE --crop=224"},
+			[]string{"onnx-compress model.onnx -o small.onnx --force --calib MORE --crop=224", bench},
 		},
-		"data-free":     {func(r *compress.Result) { r.Calibration = nil }, []string{"onnx-compress model.onnx --calib photos --labels=l.tsv --crop=224"}},
-		"not run":       {func(r *compress.Result) { r.Verification = nil }, nil},
-		"a goal is met": {func(r *compress.Result) { agreeing(0.99, 1000)(r); r.Trials = trials(false) }, []string{"-o small.smaller.onnx --calib photos --labels=l.tsv --crop=224 --target agree=97%"}},
-		"embeddings":    {func(r *compress.Result) { r.Verification = embeddings(100); r.Trials = trials(false) }, []string{"--target cosine=0.97"}},
+		"data-free":     {func(r *compress.Result) { r.Calibration = nil }, []string{"onnx-compress model.onnx --calib photos --labels=l.tsv --crop=224", bench}},
+		"not run":       {func(r *compress.Result) { r.Verification = nil }, []string{bench}},
+		"a goal is met": {func(r *compress.Result) { agreeing(0.99, 1000)(r); r.Trials = trials(false) }, []string{"-o small.smaller.onnx --calib photos --labels=l.tsv --crop=224 --target agree=97%", bench}},
+		"embeddings":    {func(r *compress.Result) { r.Verification = embeddings(100); r.Trials = trials(false) }, []string{"--target cosine=0.97", bench}},
 		"not quantized": {
 			func(r *compress.Result) { agreeing(0.995, 1000)(r); r.Unquantized = "no Python" },
-			[]string{"onnx-compress verify model.onnx small.onnx --data photos --labels=l.tsv --crop=224 --int8", "onnx-compress explore"},
+			[]string{"onnx-compress verify model.onnx small.onnx --data photos --labels=l.tsv --crop=224 --int8", "onnx-compress explore", bench},
 		},
-		"tuned": {func(r *compress.Result) { agreeing(0.9, 1000)(r); r.Tuning = &compress.Tuning{} }, nil},
+		"timed": {
+			func(r *compress.Result) {
+				agreeing(0.995, 1000)(r)
+				r.Latency = &compress.Latency{Before: 4, After: 3, Speed: 1.3, Low: 1.2, High: 1.4}
+			},
+			[]string{"onnx-compress explore model.onnx --calib photos"},
+		},
+		"not timed": {
+			func(r *compress.Result) {
+				agreeing(0.995, 1000)(r)
+				r.Latency = &compress.Latency{Skipped: "it has no sizes"}
+			},
+			[]string{"onnx-compress explore", "onnx-compress bench model.onnx small.onnx --data photos --labels=l.tsv --crop=224"},
+		},
+		"through another": {
+			func(r *compress.Result) { agreeing(0.995, 1000)(r); r.Through = &compress.ThroughResult{} },
+			[]string{"onnx-compress bench model.onnx small.onnx --input-shape=x=1x8"},
+		},
+		"the same": {func(r *compress.Result) {
+			agreeing(0.995, 1000)(r)
+			r.Output.MACs, r.Output.Params = r.Input.MACs, r.Input.Params
+		}, []string{"onnx-compress explore"}},
+		"tuned": {func(r *compress.Result) { agreeing(0.9, 1000)(r); r.Tuning = &compress.Tuning{} }, []string{bench}},
 	} {
 		r := result()
 		c.change(r)
-		got := Verdict(r, compress.Asked{Model: "model.onnx", Samples: "photos --labels=l.tsv --crop=224", Prepared: "--crop=224"}).Next
+		got := Verdict(r, compress.Asked{Model: "model.onnx", Samples: "photos --labels=l.tsv --crop=224", Prepared: "--crop=224", Sizes: "--input-shape=x=1x8"}).Next
 		if len(got) != len(c.want) {
 			t.Errorf("%s: %+v", name, got)
 			continue

@@ -136,6 +136,9 @@ func ofTuning(r *compress.TuneResult, pictures Pictures) *document {
 	if !t.Improved {
 		said += " No state was better than the start, which was kept."
 	}
+	if at := report.Elsewhere(r.Output); at != "" {
+		said = at + " " + said
+	}
 	d.add("summary", "Summary", text("%s", said))
 	d.add("sizes", "Size", tabled("Original, compressed and tuned", report.Columns([]string{"Need"}, "Original", "Compressed", "Tuned"), [][]string{
 		{"Multiply-adds of one inference", report.Count(r.Original.MACs), report.Count(r.Start.MACs), report.Count(r.Output.MACs)},
