@@ -125,9 +125,8 @@ func (b *bench) besideOne(folder string, flags []string) (one, two float64, err 
 		}
 		both = append(both, time.Since(start).Seconds())
 	}
-	slices.Sort(alone)
-	slices.Sort(both)
-	return alone[len(alone)/2], both[len(both)/2], nil
+	seconds := func(s float64) float64 { return s }
+	return middle(alone, seconds), middle(both, seconds), nil
 }
 
 // inParts is what a calibration in so many parts takes of CPU seconds, one after the other and with the merge, and what the merge takes.
