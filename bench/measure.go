@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -62,17 +63,17 @@ func (b *bench) median(runs int, args ...string) (usage, []byte, error) {
 		}
 		all, out = append(all, u), stdout
 	}
-	slices.SortFunc(all, func(x, y usage) int {
-		if x.seconds < y.seconds {
-			return -1
-		}
-		return 1
-	})
-	u := all[len(all)/2]
+	u := middle(all, func(u usage) float64 { return u.seconds })
 	for _, v := range all {
 		u.peakMiB = max(u.peakMiB, v.peakMiB)
 	}
 	return u, out, nil
+}
+
+// middle is the median of several measurements by a number, of an even count the larger of the two in the middle.
+func middle[T any](all []T, by func(T) float64) T {
+	sorted := slices.SortedFunc(slices.Values(all), func(x, y T) int { return cmp.Compare(by(x), by(y)) })
+	return sorted[len(sorted)/2]
 }
 
 // compress runs the tool once with --json and reads the result.

@@ -38,7 +38,7 @@ func (b *bench) shards() error {
 	b.printf("Calibrations in parts (`shard calibrate --threads 1`). Speed-up: one part against two that run side by side on two cores, medians of %d turns; %.1f is wanted. Work: CPU seconds, user and system, of one part and of %d, with the merge. "+
 		"Starting: those of %d parts that have no samples. Work beyond that is to be at most %.0f %% more, and the merge to take at most %d MiB.\n\n```\n%s\n```\n\n"+
 		"| model | one part, s | two at once, s | speed-up | work of 1, CPU s | of %d | starting | beyond that | merge of %d: parts, MiB | peak, MiB |\n|---|---|---|---|---|---|---|---|---|---|\n",
-		b.runs, leastSpeedUp, manyParts, manyParts, 100*mostMoreWork, mostMergePeak, b.command(append([]string{"shard", "calibrate"}, append(models[0].flags, "--threads", "1", "--part", "K/N", "-o", "K.ocs")...)...), manyParts, manyParts)
+		b.runs, leastSpeedUp, manyParts, manyParts-1, 100*mostMoreWork, mostMergePeak, b.command(append([]string{"shard", "calibrate"}, append(models[0].flags, "--threads", "1", "--part", "K/N", "-o", "K.ocs")...)...), manyParts, manyParts)
 	var short error
 	for _, m := range models {
 		if need("bench/minilm.sh", m.files...) != nil {
@@ -125,9 +125,8 @@ func (b *bench) besideOne(folder string, flags []string) (one, two float64, err 
 		}
 		both = append(both, time.Since(start).Seconds())
 	}
-	slices.Sort(alone)
-	slices.Sort(both)
-	return alone[len(alone)/2], both[len(both)/2], nil
+	seconds := func(s float64) float64 { return s }
+	return middle(alone, seconds), middle(both, seconds), nil
 }
 
 // inParts is what a calibration in so many parts takes of CPU seconds, one after the other and with the merge, and what the merge takes.

@@ -64,6 +64,7 @@ type Assembled struct {
 	narrow []*refit.Narrow // what stays of each site, nil of those that are whole
 	on     *ground         // what is narrowed
 	open   *onnxio.Model   // Model as it lies open, nil where it has no bodies
+	kept   *refitting      // where the refit's outcomes lie, nil where they are not kept
 }
 
 // MergedNodes are two nodes that became one, because they follow each other with nothing between and one of them came of
@@ -206,6 +207,7 @@ func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options
 		return err
 	}
 	r, err := refit.Run(ctx, lib, a.model, choices, src, a.Calibrate, how)
+	s.kept = kept
 	err = errors.Join(err, kept.flush())
 	cut, few := (*refit.CutError)(nil), (*refit.TooFewError)(nil)
 	if errors.As(err, &cut) || errors.As(err, &few) {

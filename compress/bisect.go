@@ -3,6 +3,7 @@ package compress
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -172,7 +173,7 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 	}()
 	t = &Trials{Fitting: w.o.fitting, Over: w.o.over(), Judged: len(w.a.Judge), Proved: len(w.a.Verify), Steps: []Trial{}}
 	t.Shared = slices.Equal(w.a.Judge, w.a.Verify)
-	b, values := newBracket(w.most()), []*float64(nil)
+	b, bestOf := newBracket(w.most()), Trial{}
 	budget, last := b.next(), start
 	if b.high < 1 {
 		budget = b.high // which is not the original, so that it may be too small already
@@ -186,12 +187,16 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 		}
 		last = c
 		t.Steps = append(t.Steps, step)
-		if step.Met && (best == nil || w.smaller(s, best)) {
-			best.close()
-			best, values = s, step.Values
-		} else {
-			s.close()
+		beaten, of := s, step
+		if step.Met && s != nil && (best == nil || w.smaller(s, best)) {
+			beaten, of = best, bestOf
+			best, bestOf = s, step
 		}
+		if err := in.beat(ctx, of, beaten, best); err != nil {
+			beaten.close()
+			return best, nil, nil, err
+		}
+		beaten.close()
 		hopeless := !step.Met && budget == b.high
 		excess, noise := w.excess(&step)
 		b.add(budget, step.Met, excess, noise)
@@ -209,7 +214,7 @@ func (w *work) bisect(ctx context.Context, start *Choice) (best *Assembled, last
 		return nil, nil, nil, w.unmetGoal(t)
 	}
 	for i, g := range w.o.Goals {
-		t.Goals = append(t.Goals, GoalReached{Bound: g, Judged: values[i]})
+		t.Goals = append(t.Goals, GoalReached{Bound: g, Judged: bestOf.Values[i]})
 	}
 	return best, last, t, nil
 }
@@ -236,6 +241,9 @@ func (w *work) try(ctx context.Context, last *Choice, budget float64, first bool
 			return w.judge(ctx, st, s, &t)
 		})
 	})
+	if known, ok := errors.AsType[*beatenError](err); ok {
+		return known.trial, nil, c, nil
+	}
 	if err != nil || c.Unmet == nil {
 		return t, s, c, err
 	}

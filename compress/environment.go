@@ -47,6 +47,7 @@ type Environment struct {
 	library  *ort.Library // nil where it is missing
 	progress samples.Progress
 	bounded  bool     // whether there is a memory limit
+	idle     []byte   // never touched, and so no memory: what the collector takes for living, so that it does not run for every megabyte of a small heap
 	pass     string   // behind the names of stages
 	journal  *[]Stage // of a run: what was done, and how long it took; nil outside of one
 	outlook  *outlook // of a run: how long it takes; nil outside of one
@@ -62,11 +63,13 @@ func Open(o EnvironmentOptions) (*Environment, error) {
 	if o.Threads < 0 {
 		return nil, negative("number of threads", int64(o.Threads))
 	}
+	e := &Environment{Algebra: linalg.Gonum(), Threads: o.Threads, progress: oneByOne(o.Progress), bounded: o.Memory > 0}
 	if o.Memory > 0 {
-		debug.SetMemoryLimit(max(o.Memory/4*3, leastMemory))
+		idle := max(o.Memory, leastMemory) / 16
+		e.idle = make([]byte, idle)
+		debug.SetMemoryLimit(max(o.Memory/4*3, leastMemory) + idle)
 		debug.SetGCPercent(garbage)
 	}
-	e := &Environment{Algebra: linalg.Gonum(), Threads: o.Threads, progress: oneByOne(o.Progress), bounded: o.Memory > 0}
 	if e.Threads == 0 {
 		e.Threads = runtime.GOMAXPROCS(0)
 	}

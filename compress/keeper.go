@@ -54,36 +54,58 @@ func remembered[T any](ctx context.Context, k *keeper, kind string, of []any, on
 	if k == nil {
 		return make()
 	}
-	fail := func(err error) (T, error) {
-		var none T
-		return none, fmt.Errorf("checkpoints in %s: %w", k.folder, err)
-	}
-	key, err := k.thing(ctx, kind, of, on)
-	if err != nil {
-		return fail(err)
-	}
-	path, head := k.path(kind, key)+".ock", sealedHead(keptMagic, keptHead{key})
-	there, err := foundSealed(ctx, path, keptMagic, head)
-	if err != nil {
-		return fail(err)
-	}
-	if there {
-		if was, err := readKept[T](path, int64(len(head))); err == nil {
-			return was, nil
-		} // else the program that wrote it is not this one, and it is replaced
+	if was, found, err := recalled[T](ctx, k, kind, of, on); err != nil || found {
+		return was, err
 	}
 	made, err := make()
 	if err != nil {
 		return made, err
 	}
+	_, err = k.keep(ctx, kind, of, on, made) // what cannot be written is found again
+	return made, err
+}
+
+// recalled is what was kept of things and samples.
+func recalled[T any](ctx context.Context, k *keeper, kind string, of []any, on []int) (was T, found bool, err error) {
+	path, head, err := k.place(ctx, kind, of, on)
+	if err != nil {
+		return was, false, err
+	}
+	there, err := foundSealed(ctx, path, keptMagic, head)
+	if err != nil || !there {
+		return was, false, k.failed(err)
+	}
+	if was, err = readKept[T](path, int64(len(head))); err != nil {
+		return was, false, nil // the program that wrote it is not this one, and it is replaced
+	}
+	return was, true, nil
+}
+
+// keep keeps something of things and samples, if it can be written.
+func (k *keeper) keep(ctx context.Context, kind string, of []any, on []int, made any) (kept bool, err error) {
 	text, err := json.Marshal(made)
 	if err != nil || len(text) > maxKept {
-		return made, nil // what cannot be written is found again
+		return false, nil
 	}
-	if err := writeKept(ctx, path, head, text); err != nil {
-		return fail(err)
+	path, head, err := k.place(ctx, kind, of, on)
+	if err == nil {
+		err = k.failed(writeKept(ctx, path, head, text))
 	}
-	return made, nil
+	return err == nil, err
+}
+
+// place is where something of things and samples is kept, and how its file begins.
+func (k *keeper) place(ctx context.Context, kind string, of []any, on []int) (path string, head []byte, err error) {
+	key, err := k.thing(ctx, kind, of, on)
+	return k.path(kind, key) + ".ock", sealedHead(keptMagic, keptHead{key}), k.failed(err)
+}
+
+// failed says of an error where it came about.
+func (k *keeper) failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("checkpoints in %s: %w", k.folder, err)
 }
 
 // thing is the key of something by what makes it what it is.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -23,6 +24,17 @@ func matching(t *testing.T, folder, pattern string) []string {
 		t.Fatal(err)
 	}
 	return list
+}
+
+// refitsOf are the refits of which a folder has files.
+func refitsOf(t *testing.T, folder string) []string {
+	t.Helper()
+	seen := map[string]bool{}
+	for _, path := range matching(t, folder, "refit-*.ocr") {
+		name := filepath.Base(path)
+		seen[name[:strings.LastIndex(name, "-")]] = true
+	}
+	return slices.Sorted(maps.Keys(seen))
 }
 
 // TestRefitCheckpoints: a run that is broken off in its refit, at one site after the other, goes on behind the sites that were solved, to the
@@ -159,6 +171,9 @@ func TestGoalCheckpoints(t *testing.T) {
 			if !errors.Is(err, context.Canceled) {
 				t.Fatalf("run %d: %v", n, err)
 			}
+			if list := refitsOf(t, o.Checkpoint); len(list) > 1 {
+				t.Errorf("run %d leaves the refits %v: only the best attempt's are still read", n, list)
+			}
 			continue
 		}
 		if err != nil {
@@ -170,6 +185,9 @@ func TestGoalCheckpoints(t *testing.T) {
 		if !reflect.DeepEqual(r.Trials, first.Trials) {
 			t.Errorf("the attempts are %+v, want %+v", r.Trials, first.Trials)
 		}
+	}
+	if list := refitsOf(t, o.Checkpoint); len(list) != 1 {
+		t.Errorf("the refits %v are left, want the best attempt's", list)
 	}
 	if attempts < 3 {
 		t.Errorf("%d attempts say little", attempts)

@@ -90,8 +90,11 @@ func (k *keeper) refitting(ctx context.Context, choices []refit.Choice, o *refit
 // place is where the outcomes of the next sites lie, and how their file begins.
 func (r *refitting) place() (path string, head []byte) {
 	key := append(r.key[:len(r.key):len(r.key)], keyFact{"nodes before", fmt.Sprint(r.written)})
-	return fmt.Sprintf("%s-%d.ocr", r.k.path("refit", r.key), r.written), sealedHead(refitMagic, keptHead{key})
+	return fmt.Sprintf("%s-%d.ocr", r.files(), r.written), sealedHead(refitMagic, keptHead{key})
 }
+
+// files is what the paths of all its files begin with.
+func (r *refitting) files() string { return r.k.path("refit", r.key) }
 
 // keep notes how far the refit is, and writes it where that takes little of the time since.
 func (r *refitting) keep(done refit.Walked) error {

@@ -329,6 +329,9 @@ func (w *work) attempt(ctx context.Context, last *Choice, bounds []Target, next 
 		if c, err = w.best(ctx, c); err != nil {
 			return nil, c, err
 		}
+		if err := w.known(ctx, c); err != nil {
+			return nil, c, err
+		}
 		s, err := Assemble(ctx, w.env, w.a, c, w.o)
 		if err == nil {
 			s, err = w.better(ctx, s)

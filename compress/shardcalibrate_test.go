@@ -84,7 +84,7 @@ func TestPartsReadTheirOwn(t *testing.T) {
 	for _, c := range []struct {
 		place int
 		want  string
-	}{{2, "its first samples is"}, {all - 1, fmt.Sprintf("sample %d of the %d that calibrate is another", all, all)}} {
+	}{{0, "its first sample is"}, {all - 1, fmt.Sprintf("sample %d of the %d that calibrate is another", all, all)}} {
 		path := filepath.Join(folder, "other")
 		calibrate(other(c.place), 2, path)
 		_, err := MergeParts(ctx, env, []string{paths[0], path, paths[2], paths[3]}, filepath.Join(folder, "never"))

@@ -26,26 +26,37 @@ type keyFact struct{ Name, Value string }
 // factSamples is the fact that tells all samples by their numbers, which a part of a calibration does not read.
 const factSamples = "samples"
 
-// firstSamples is how many of the samples every part reads, so that parts of others are told apart.
-const firstSamples = 4
+// firstSamples is how many of the samples every part reads, so that parts of others, or of the same prepared otherwise, are told apart. To
+// prepare an image takes as long as to run a small model on it, and parts are small.
+const firstSamples = 1
 
 // newStatsKey returns the key of a calibration.
 func newStatsKey(ctx context.Context, env *Environment, a *Analysis, opts Options) (statsKey, error) {
-	key, err := newPartKey(ctx, env, a, opts)
+	read := samples.Note(opts.Source)
+	data, err := samples.Digest(ctx, read, a.Calibrate, env.Threads)
 	if err != nil {
 		return nil, err
 	}
-	data, err := samples.Digest(ctx, opts.Source, a.Calibrate, env.Threads)
+	first := make([]samples.Sum, min(len(a.Calibrate), firstSamples))
+	for place := range first {
+		first[place], _ = read.Sum(a.Calibrate[place]) // each was read
+	}
+	key, err := keyOn(ctx, env, a, opts, samples.DigestOf(first))
 	return key.on(data), err
 }
 
 // newPartKey returns what the key of a calibration says without all samples being read.
 func newPartKey(ctx context.Context, env *Environment, a *Analysis, opts Options) (statsKey, error) {
-	model, err := onnxio.Digest(ctx, a.model.Path)
+	first, err := samples.Digest(ctx, opts.Source, a.Calibrate[:min(len(a.Calibrate), firstSamples)], env.Threads)
 	if err != nil {
 		return nil, err
 	}
-	first, err := samples.Digest(ctx, opts.Source, a.Calibrate[:min(len(a.Calibrate), firstSamples)], env.Threads)
+	return keyOn(ctx, env, a, opts, first)
+}
+
+// keyOn is what the key of a calibration says of all but the samples, of which the first have such a digest.
+func keyOn(ctx context.Context, env *Environment, a *Analysis, opts Options, first string) (statsKey, error) {
+	model, err := onnxio.Digest(ctx, a.model.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +73,7 @@ func newPartKey(ctx context.Context, env *Environment, a *Analysis, opts Options
 		{"version of the statistics", fmt.Sprint(calib.Version)},
 		{"model", model},
 		{"numbers of samples", digest(a.Calibrate)},
-		{"first samples", first},
+		{"first sample", first},
 	}
 	for _, fact := range []struct {
 		name  string

@@ -22,6 +22,10 @@ import (
 // It is an error when the file cannot be loaded, is no OpenBLAS, lacks LAPACK, threads through OpenMP
 // (which cannot be held to one thread from here), or gives wrong answers to a small test.
 func Open(path string) (Backend, error) {
+	// As it is loaded OpenBLAS starts a thread for each processor, and these look for work that never comes, for tens of milliseconds each.
+	if err := dynlib.Setenv("OPENBLAS_NUM_THREADS", "1"); err != nil {
+		return nil, fmt.Errorf("linalg: open OpenBLAS: %w", err)
+	}
 	library, err := dynlib.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("linalg: open OpenBLAS: %w", err)

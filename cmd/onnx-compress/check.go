@@ -98,7 +98,7 @@ func (c *checkCommand) run(cmd *cobra.Command, files []string) error {
 	}
 	want := provenance.Want{Source: c.want.source, Data: c.want.compress.calib, AnyData: c.want.anyData}
 	if c.want.targeted() {
-		if want, err = c.want.wanted(want); err != nil {
+		if want, err = c.want.wanted(cmd.Context(), want); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/goccy/go-yaml"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/spf13/cobra"
 )
 
@@ -58,13 +60,13 @@ func TestConfigRefused(t *testing.T) {
 		"compres:\n  target: macs=0.5\n":                 `line 1: unknown command "compres" (did you mean "compress"?)`,
 		"compress: [a]\n":                                "compress holds a sequence",
 		"- compress\n":                                   "the file holds a sequence",
-		"compress:\n  batch: many\n":                     "compress: batch: it is a string; want a integer",
-		"compress:\n  batch: 1.5\n":                      "compress: batch: it is a number; want a integer",
-		"compress:\n  seed: -1\n":                        "compress: seed: minimum",
-		"compress:\n  no-refit: 1\n":                     "compress: no-refit: it is a number; want a boolean",
+		"compress:\n  batch: many\n":                     "compress: batch: it is a string; want an integer",
+		"compress:\n  batch: 1.5\n":                      "compress: batch: it is a number; want an integer",
+		"compress:\n  seed: -1\n":                        "compress: seed: it is -1; want at least 0",
+		"compress:\n  no-refit: 1\n":                     "compress: no-refit: it is an integer; want a boolean",
 		"compress:\n  calib: true\n":                     "compress: calib: it is a boolean",
-		"compress:\n  calib: [a, b]\n":                   "compress: calib: it is a array",
-		"compress:\n  target: []\n":                      "compress: target: minItems",
+		"compress:\n  calib: [a, b]\n":                   "compress: calib: it is an array; want a string or a number",
+		"compress:\n  target: []\n":                      "compress: target: the list is empty; want at least 1 value",
 		"compress:\n  calib: {a: b}\n":                   "line 2: compress: calib: a mapping; want a plain value",
 		"compress:\n  calib:\n":                          "compress: calib: a null; want a plain value",
 		"compress:\n  target: [[a]]\n":                   "a list in a list",
@@ -86,6 +88,48 @@ func TestConfigRefused(t *testing.T) {
 		if _, err := parseConfig([]byte(text)); err != nil && !strings.Contains(text, ">") {
 			t.Errorf("%q: %v", text, err)
 		}
+	}
+}
+
+// TestSchemaIsKept: what the program takes of values is what the published schema does.
+func TestSchemaIsKept(t *testing.T) {
+	data, err := configSchema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource(schemaID, parsed); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := c.Compile(schemaID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := []string{"x", "3", "-3", "0", "2.5", "2.0", "1e30", "true", "false", "\"7\"", "[]", "[a]", "[1, b, 2.5]", "[true]", "[null]", "null", "{a: b}"}
+	refused := 0
+	for _, command := range configurable() {
+		for _, flag := range settable(command.Flags()) {
+			for _, value := range values {
+				var doc any
+				if err := yaml.Unmarshal([]byte(command.Name()+":\n  "+flag.Name+": "+value+"\n"), &doc); err != nil {
+					t.Fatal(err)
+				}
+				got, want := fits(flagSchema(flag), doc.(object)[command.Name()].(object)[flag.Name]), schema.Validate(doc)
+				if (got == nil) != (want == nil) {
+					t.Errorf("%s: %s: %s: %v, and by the schema %v", command.Name(), flag.Name, value, got, want)
+				}
+				if got != nil {
+					refused++
+				}
+			}
+		}
+	}
+	if refused == 0 {
+		t.Error("nothing is refused")
 	}
 }
 

@@ -64,7 +64,7 @@ func parseConfig(data []byte) (*configDoc, error) {
 	if err := yaml.Unmarshal(data, &plain); err != nil {
 		return nil, fmt.Errorf("no YAML: %w", err)
 	}
-	if err := checkSchemaOf(plain); err != nil {
+	if err := checkConfigValues(plain); err != nil {
 		return doc, err
 	}
 	for _, c := range configurable() {
@@ -92,11 +92,7 @@ func mapping(n ast.Node, what, of string) ([]*ast.MappingValueNode, error) {
 
 // kindOf names what a node is, with its article.
 func kindOf(n ast.Node) string {
-	kind := strings.ToLower(n.Type().String())
-	if strings.ContainsRune("aeiou", rune(kind[0])) {
-		return "an " + kind
-	}
-	return "a " + kind
+	return withArticle(strings.ToLower(n.Type().String()))
 }
 
 func line(n ast.Node) int {

@@ -60,7 +60,7 @@ func (c *convertCommand) run(ctx context.Context, files []string) error {
 	if err := pattern.check("--output", files); err != nil {
 		return err
 	}
-	want, err := c.want.wanted(provenance.Want{Data: c.want.compress.calib})
+	want, err := c.want.wanted(ctx, provenance.Want{Data: c.want.compress.calib})
 	if err != nil {
 		return err
 	}

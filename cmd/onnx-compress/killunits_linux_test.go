@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/onnx-compress/onnx-compress/internal/rss"
 )
 
 // TestKillsOfUnits kills units of a work in parts, and what merges them, at random moments: the file of each is not there or whole, the
@@ -108,21 +110,20 @@ func watched(c *exec.Cmd) (resident int64, text string, err error) {
 	if err := c.Start(); err != nil {
 		return 0, "", err
 	}
-	highest, done := regexp.MustCompile(`VmHWM:\s+([0-9]+) kB`), make(chan error, 1)
+	done := make(chan error, 1)
 	go func() { done <- c.Wait() }()
 	for {
 		own, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", c.Process.Pid))
-		pids := []string{strconv.Itoa(c.Process.Pid)}
+		pids := []int{c.Process.Pid}
 		for _, path := range own {
 			list, _ := os.ReadFile(path)
-			pids = append(pids, strings.Fields(string(list))...)
+			for _, word := range strings.Fields(string(list)) {
+				pid, _ := strconv.Atoi(word) // 0 is nobody
+				pids = append(pids, pid)
+			}
 		}
 		for _, pid := range pids {
-			status, _ := os.ReadFile("/proc/" + pid + "/status")
-			if found := highest.FindSubmatch(status); found != nil {
-				n, _ := strconv.ParseInt(string(found[1]), 10, 64)
-				resident = max(resident, n)
-			}
+			resident = max(resident, rss.PeakOf(pid)>>10)
 		}
 		select {
 		case err := <-done:

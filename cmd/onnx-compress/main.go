@@ -9,10 +9,11 @@ func main() { os.Exit(begin(os.Args[1:])) }
 // begin is the program as one process or two: commands that may run models do so in a worker.
 func begin(args []string) int {
 	s := streams{out: os.Stdout, err: os.Stderr}
-	switch {
-	case isWorker():
+	if isWorker() {
 		return work(args, s.out)
-	case runsModels(args):
+	}
+	if models, format := runsModels(args); models {
+		s.log = format
 		return supervise(args, s)
 	}
 	return run(args, s)

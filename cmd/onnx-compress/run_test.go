@@ -109,8 +109,8 @@ func TestErrorsAsJSON(t *testing.T) {
 		{"inspect m.onnx --log json", ""},
 		{"compress m.onnx", ""},
 	} {
-		if got := *loggedAs(strings.Fields(c.line)); got != c.want {
-			t.Errorf("%s: %q, want %q", c.line, got, c.want)
+		if models, got := runsModels(strings.Fields(c.line)); !models || *got != c.want {
+			t.Errorf("%s: runs models: %v, logs as %q, want %q", c.line, models, *got, c.want)
 		}
 	}
 }

@@ -3,17 +3,14 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 )
 
 // schemaID names the schema of configurations. It stands in docs/.
@@ -79,39 +76,82 @@ func flagSchema(flag *pflag.Flag) object {
 	return out
 }
 
-// checkSchemaOf holds a configuration against the schema.
-func checkSchemaOf(doc any) error {
-	data, err := configSchema()
-	if err != nil {
-		return err
+// checkConfigValues holds the values of a configuration, by command and flag, against what these can be set to: as the schema does, whose
+// compiler takes longer to start than most commands.
+func checkConfigValues(doc any) error {
+	sections, _ := doc.(map[string]any)
+	for _, c := range configurable() {
+		values, _ := sections[c.Name()].(map[string]any)
+		for _, flag := range settable(c.Flags()) {
+			value, given := values[flag.Name]
+			if !given {
+				continue
+			}
+			if err := fits(flagSchema(flag), value); err != nil {
+				return fmt.Errorf("%s: %s: %w", c.Name(), flag.Name, err)
+			}
+		}
 	}
-	parsed, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
-	if err != nil {
-		return err
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource(schemaID, parsed); err != nil {
-		return err
-	}
-	schema, err := c.Compile(schemaID)
-	if err != nil {
-		return err
-	}
-	err = schema.Validate(doc)
-	if fault := (*jsonschema.ValidationError)(nil); errors.As(err, &fault) {
-		return faultWords(fault)
-	}
-	return err
+	return nil
 }
 
-// faultWords says what the deepest cause of a fault is, and where.
-func faultWords(fault *jsonschema.ValidationError) error {
-	for len(fault.Causes) > 0 {
-		fault = fault.Causes[0]
+// fits holds a value against what flagSchema says.
+func fits(schema object, value any) error {
+	var want []string
+	switch types := schema["type"].(type) {
+	case string:
+		want = []string{types}
+	case []string:
+		want = types
 	}
-	where := strings.Join(fault.InstanceLocation, ": ")
-	if k, ok := fault.ErrorKind.(*kind.Type); ok {
-		return fmt.Errorf("%s: it is a %s; want a %s", where, k.Got, strings.Join(k.Want, " or a "))
+	got, number := jsonType(value)
+	if !slices.Contains(want, got) && !(got == "integer" && slices.Contains(want, "number")) {
+		return fmt.Errorf("it is %s; want %s", withArticle(got), strings.Join(each(want, withArticle), " or "))
 	}
-	return fmt.Errorf("%s: %s", where, fault.ErrorKind.LocalizedString(message.NewPrinter(language.English)))
+	if least, ok := schema["minimum"].(int); ok && number < float64(least) {
+		return fmt.Errorf("it is %v; want at least %d", value, least)
+	}
+	list, ok := value.([]any)
+	if !ok {
+		return nil
+	}
+	if least, ok := schema["minItems"].(int); ok && len(list) < least {
+		return fmt.Errorf("the list is empty; want at least %d value", least)
+	}
+	items, _ := schema["items"].(object)
+	for i, v := range list {
+		if err := fits(items, v); err != nil {
+			return fmt.Errorf("value %d of the list: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+// jsonType is what a value that YAML gives is in JSON, a whole number being an integer, and its number if it is one.
+func jsonType(value any) (string, float64) {
+	switch v := value.(type) {
+	case nil:
+		return "null", 0
+	case bool:
+		return "boolean", 0
+	case string:
+		return "string", 0
+	case []any:
+		return "array", 0
+	case int, int64, uint64, float64:
+		number, _ := strconv.ParseFloat(fmt.Sprint(v), 64)
+		if number == math.Trunc(number) {
+			return "integer", number
+		}
+		return "number", number
+	}
+	return "object", 0
+}
+
+// withArticle is a word with its article.
+func withArticle(word string) string {
+	if strings.ContainsRune("aeiou", rune(word[0])) {
+		return "an " + word
+	}
+	return "a " + word
 }

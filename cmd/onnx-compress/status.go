@@ -65,7 +65,7 @@ func (w *wantFlags) files(f *flagSet) {
 }
 
 // want turns the flags into what is wanted. Options are compared where one of them is given.
-func (w *wantFlags) want() (provenance.Want, error) {
+func (w *wantFlags) want(ctx context.Context) (provenance.Want, error) {
 	out := provenance.Want{Source: w.source, Data: w.compress.calib, AnyData: w.anyData}
 	given := false
 	for _, flag := range flagsOf(w.words) {
@@ -74,7 +74,7 @@ func (w *wantFlags) want() (provenance.Want, error) {
 	if !given {
 		return out, nil
 	}
-	return w.wanted(out)
+	return w.wanted(ctx, out)
 }
 
 // targeted says whether the flags say what to reach, without which they are no options to
@@ -84,7 +84,7 @@ func (w *wantFlags) targeted() bool {
 }
 
 // wanted adds the options that are wanted.
-func (w *wantFlags) wanted(out provenance.Want) (provenance.Want, error) {
+func (w *wantFlags) wanted(ctx context.Context, out provenance.Want) (provenance.Want, error) {
 	if err := w.compress.read(w.words); err != nil {
 		return out, err
 	}
@@ -107,7 +107,7 @@ func (w *wantFlags) wanted(out provenance.Want) (provenance.Want, error) {
 		out.TuneData = w.compress.tuneData
 	}
 	if out.Options, err = w.compress.opts.Recorded(); err == nil && w.compress.through != "" {
-		out.Options[compress.ThroughKey], err = onnxio.Digest(context.Background(), w.compress.through)
+		out.Options[compress.ThroughKey], err = onnxio.Digest(ctx, w.compress.through)
 	}
 	return out, err
 }
@@ -155,7 +155,7 @@ func (c *statusCommand) run(cmd *cobra.Command, files []string) error {
 	if err := writable(cmd.Flags(), append([]string{c.want.source, c.want.compress.calib}, files...), "json"); err != nil {
 		return err
 	}
-	want, err := c.want.want()
+	want, err := c.want.want(cmd.Context())
 	if err != nil {
 		return err
 	}

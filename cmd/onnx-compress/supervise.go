@@ -37,21 +37,16 @@ func isWorker() bool { return os.Getenv(envWorker) == strconv.Itoa(os.Getppid())
 // workerOf is the annotation of a command that loads libraries, though it runs no model.
 const workerOf = "worker"
 
-// runsModels tells whether the command may load ONNX Runtime, or another library.
-func runsModels(args []string) bool {
-	root := newRoot(streams{out: io.Discard, err: io.Discard})
-	cmd, _, err := root.Find(withDefault(root, args))
-	return err == nil && (cmd.Flags().Lookup("ort") != nil || cmd.Annotations[workerOf] != "")
-}
-
-// loggedAs is what the command line says of the lines on standard error.
-func loggedAs(args []string) *logFormat {
+// runsModels tells whether the command may load ONNX Runtime, or another library, and what the command line says of the lines on standard error.
+func runsModels(args []string) (bool, *logFormat) {
 	format := new(logFormat)
 	root := newRoot(streams{out: io.Discard, err: io.Discard, log: format})
-	if cmd, rest, err := root.Find(withDefault(root, args)); err == nil {
-		_ = cmd.ParseFlags(rest) // which the worker refuses
+	cmd, rest, err := root.Find(withDefault(root, args))
+	if err != nil {
+		return false, format
 	}
-	return format
+	_ = cmd.ParseFlags(rest) // which the command refuses
+	return cmd.Flags().Lookup("ort") != nil || cmd.Annotations[workerOf] != "", format
 }
 
 // interrupts are the signals that break work off. SIGHUP is not, where nohup had it ignored.
@@ -89,7 +84,6 @@ func environment(own []string, processors int) []string {
 
 // supervise has the command done by a worker, and returns its exit code.
 func supervise(args []string, s streams) int {
-	s.log = loggedAs(args)
 	fail := func(err error) int {
 		return exitCode(fmt.Errorf("starting a process for the work: %w", err), "", s)
 	}

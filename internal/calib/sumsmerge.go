@@ -218,13 +218,13 @@ const piece = 1 << 15
 
 // sumInto adds the sums of the nodes along the tree, and puts them in to, which is as long.
 func sumInto[T any](ctx context.Context, to [][]float64, nodes []opened[T]) error {
-	at := int64(0)
+	at, free := int64(0), &spare{}
 	for _, row := range to {
 		for part := range slices.Chunk(row, piece) {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := sumPiece(part, nodes, at); err != nil {
+			if err := sumPiece(part, nodes, at, free); err != nil {
 				return err
 			}
 			at += int64(len(part))
@@ -234,19 +234,23 @@ func sumInto[T any](ctx context.Context, to [][]float64, nodes []opened[T]) erro
 }
 
 // sumPiece adds the numbers from at on.
-func sumPiece[T any](to []float64, nodes []opened[T], at int64) error {
+func sumPiece[T any](to []float64, nodes []opened[T], at int64, free *spare) error {
 	var tree ordered.Tree[[]float64]
 	join := func(a, b []float64) ([]float64, error) {
-		if a == nil || b == nil {
-			return slices.Concat(a, b), nil
+		switch {
+		case a == nil:
+			return b, nil
+		case b == nil:
+			return a, nil
 		}
 		for i, v := range a {
 			b[i] += v
 		}
+		free.give(a)
 		return b, nil
 	}
 	for _, n := range nodes {
-		numbers, err := n.numbers(at, len(to))
+		numbers, err := n.numbers(at, len(to), free)
 		if err == nil {
 			err = tree.Put(ordered.Node[[]float64]{Level: n.level, Index: n.index, Value: numbers}, join)
 		}
@@ -256,19 +260,42 @@ func sumPiece[T any](to []float64, nodes []opened[T], at int64) error {
 	}
 	sum, _, err := tree.Root(join)
 	copy(to, sum)
+	free.give(sum)
 	return err
 }
 
+// spare are lists of numbers that were pieces, and the bytes of one, to be used again.
+type spare struct {
+	lists [][]float64
+	bytes []byte
+}
+
+func (s *spare) take(count int) []float64 {
+	if n := len(s.lists) - 1; n >= 0 && cap(s.lists[n]) >= count {
+		list := s.lists[n]
+		s.lists = s.lists[:n]
+		return list[:count]
+	}
+	return make([]float64, count)
+}
+
+func (s *spare) give(list []float64) {
+	if list != nil {
+		s.lists = append(s.lists, list)
+	}
+}
+
 // numbers reads so many of a node's sums from at on, nil where it has none.
-func (n *opened[T]) numbers(at int64, count int) ([]float64, error) {
+func (n *opened[T]) numbers(at int64, count int, free *spare) ([]float64, error) {
 	if !n.some {
 		return nil, nil
 	}
-	b := make([]byte, 8*count)
+	free.bytes = slices.Grow(free.bytes[:0], 8*count)[:8*count]
+	b := free.bytes
 	if _, err := n.from.ReadAt(b, n.sums+8*at); err != nil && err != io.EOF {
 		return nil, err
 	}
-	out := make([]float64, count)
+	out := free.take(count)
 	for i := range out {
 		out[i] = math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:]))
 	}
@@ -280,7 +307,7 @@ func load(n *opened[*shown], f reading) error {
 	var rows [][]float64
 	at := int64(0)
 	for _, length := range []int{f.Columns * f.Columns, f.Columns, f.Columns, f.Columns} {
-		row, err := n.numbers(at, length)
+		row, err := n.numbers(at, length, &spare{})
 		if err != nil {
 			return err
 		}
