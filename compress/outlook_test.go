@@ -59,7 +59,7 @@ func TestOutlook(t *testing.T) {
 	d.spend(36*time.Second, 0.8)
 	d.leaves()
 	d.enters("refit")
-	d.spend(54*time.Second, 0.5) // so that what is left of it is 54 s
+	d.spend(54*time.Second, 0.5)     // so that what is left of it is 54 s
 	d.says("all done in about 90 s") // and 10 parts at 260 s for 75
 	d.spend(54*time.Second, 1)
 	d.leaves()
