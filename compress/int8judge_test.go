@@ -114,7 +114,10 @@ func TestInt8Table(t *testing.T) {
 	o.Methods, o.RankMultiple, o.Costs, o.Targets = []string{Width}, 4, table, nil
 	e, err := Explore(context.Background(), in(t), m, ExploreOptions{Options: o, Budgets: []float64{0.7}})
 	if slow := (*LateError)(nil); errors.As(err, &slow) && slow.Int8 {
-		return // as this machine happens to time it
+		t.Skipf("as this machine happens to time it: %v", err)
+	}
+	if unmet := (*UnmetError)(nil); errors.As(err, &unmet) && unmet.Target.Resource == RunTime {
+		t.Skipf("as this machine happened to time single nodes: %v", err)
 	}
 	if err != nil {
 		t.Fatal(err)
