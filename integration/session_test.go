@@ -112,7 +112,7 @@ func (s *session) run(t *testing.T, b block) {
 var ended = regexp.MustCompile(`\n?\x1e(\d+)\x1e\n`)
 
 // onTheWay are the lines that say each half minute how far the work is, on machines that are slow or busy.
-var onTheWay = regexp.MustCompile(`^[a-z][a-z0-9 /()]*( \d+ %)?, after [0-9hms]+$`)
+var onTheWay = regexp.MustCompile(`^[a-z][a-z0-9 /()%]*(: .+)?, after [0-9hms]+(, [0-9hms]+ left)?(, \d+ MiB)?$`)
 
 // console runs a block's commands and compares what they print and how they end.
 func (s *session) console(t *testing.T, b block) {
