@@ -57,12 +57,16 @@ func (a *Analysis) promising(axis *rewrite.Axis) bool {
 		!slices.ContainsFunc(axis.Producers, other) && !slices.ContainsFunc(axis.Readers, other)
 }
 
+// mayPromise tells whether there may be such axes, before they are looked for.
+func (a *Analysis) mayPromise(sites []rewrite.Site) bool {
+	return slices.ContainsFunc(sites, func(s rewrite.Site) bool { return atPositions(&s) }) || slices.ContainsFunc(graph.Of(a.model).Nodes(), a.depthwise)
+}
+
 // findAxes is the analysis with the axes of the model, all that there are or where nobody asks for them those that promise something, and with
 // those of their readers among the sites that only a narrower axis makes smaller; of the sites and the nodes left alone it returns what these
 // are then.
 func (a *Analysis) findAxes(o Options, sites []rewrite.Site, skips []rewrite.Skip) ([]rewrite.Site, []rewrite.Skip, error) {
-	some := slices.ContainsFunc(sites, func(s rewrite.Site) bool { return atPositions(&s) }) || slices.ContainsFunc(graph.Of(a.model).Nodes(), a.depthwise)
-	if !o.widths() && !(o.mayNarrow() && some) {
+	if !o.widths() && !(o.mayNarrow() && a.mayPromise(sites)) {
 		return sites, skips, nil
 	}
 	list, fixed, err := rewrite.Axes(a.model, a.Shapes)

@@ -196,7 +196,7 @@ func (l *outlook) left() (low, high float64) {
 			spent, worked = spent+took[c], worked+l.ahead[c]*l.done[c]
 		}
 	}
-	if worked == 0 {
+	if worked == 0 || l.models == 0 { // or other work than a run, such as a part of one, or many at once
 		return 0, 0
 	}
 	var first, again float64 // what is left of the first model, and what each other takes

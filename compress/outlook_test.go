@@ -97,6 +97,13 @@ func TestOutlookBeyond(t *testing.T) {
 	d.enters("tune")
 	d.spend(time.Minute, 1)
 
+	part := &day{t: t, at: time.Unix(0, 0)} // of which nobody said what it is to do
+	part.outlook = &outlook{now: func() time.Time { return part.at }, begun: part.at}
+	part.plans(effort{chapterCalibrate: 90, chapterRefit: 1})
+	part.enters("calibrate")
+	part.spend(time.Minute, 0.1)
+	part.says("")
+
 	var none *outlook
 	none.expects(Options{})
 	none.plans(effort{})
