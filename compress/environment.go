@@ -24,7 +24,8 @@ type EnvironmentOptions struct {
 	Runtime string
 	// Threads is how many batches, or sites, are worked on side by side; default: all processors.
 	Threads int
-	// Memory, when set, has Go collect garbage sooner as the process comes near three quarters of so many bytes.
+	// Memory, when set, has Go collect garbage sooner as the process comes near three quarters of so many bytes, until the
+	// environment is closed. Of several such environments the last that was opened is to be closed first.
 	Memory int64
 	// Progress, when set, is told that a stage begins, and where there is something to count how far it is. The stages of Run are
 	// analyse, calibrate, factor, search, correct (and search again), refit, rewrite, tune, write, verify and time, as far as a
@@ -47,6 +48,7 @@ type Environment struct {
 	library  *ort.Library // nil where it is missing
 	progress samples.Progress
 	bounded  bool     // whether there is a memory limit
+	restore  func()   // lets Go collect garbage as before; nil without a limit
 	idle     []byte   // never touched, and so no memory: what the collector takes for living, so that it does not run for every megabyte of a small heap
 	pass     string   // behind the names of stages
 	journal  *[]Stage // of a run: what was done, and how long it took; nil outside of one
@@ -64,12 +66,6 @@ func Open(o EnvironmentOptions) (*Environment, error) {
 		return nil, negative("number of threads", int64(o.Threads))
 	}
 	e := &Environment{Algebra: linalg.Gonum(), Threads: o.Threads, progress: oneByOne(o.Progress), bounded: o.Memory > 0}
-	if o.Memory > 0 {
-		idle := max(o.Memory, leastMemory) / 16
-		e.idle = make([]byte, idle)
-		debug.SetMemoryLimit(max(o.Memory/4*3, leastMemory) + idle)
-		debug.SetGCPercent(garbage)
-	}
 	if e.Threads == 0 {
 		e.Threads = runtime.GOMAXPROCS(0)
 	}
@@ -89,6 +85,15 @@ func Open(o EnvironmentOptions) (*Environment, error) {
 	}
 	if e.Missing = err; err != nil && named {
 		return nil, &UsageError{Err: fmt.Errorf("ONNX Runtime: %w", err)}
+	}
+	if o.Memory > 0 {
+		idle := max(o.Memory, leastMemory) / 16
+		e.idle = make([]byte, idle)
+		limit, percent := debug.SetMemoryLimit(max(o.Memory/4*3, leastMemory)+idle), debug.SetGCPercent(garbage)
+		e.restore = func() {
+			debug.SetMemoryLimit(limit)
+			debug.SetGCPercent(percent)
+		}
 	}
 	return e, nil
 }
@@ -117,8 +122,12 @@ func find(lib provision.Library, flag string) (path string, named bool, err erro
 	return found.Path, found.Source == provision.FromFlag || found.Source == provision.FromEnv, nil
 }
 
-// Close releases ONNX Runtime.
+// Close releases ONNX Runtime and gives up the memory limit.
 func (e *Environment) Close() {
+	if e.restore != nil {
+		e.restore()
+		e.restore, e.idle = nil, nil
+	}
 	if e.library != nil {
 		e.library.Close()
 	}
