@@ -18,8 +18,13 @@ import (
 	"github.com/onnx-compress/onnx-compress/onnxio"
 )
 
+// tests are run as those of other packages, unlike the programs that they start.
+type tests struct{ *testing.M }
+
+func (t tests) Run() int { return provisiontest.Main(t.M) }
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(tests{m}, map[string]func(){
 		"onnx-compress":             func() { os.Exit(begin(os.Args[1:])) },
 		"onnx-compress-interrupted": func() { os.Exit(interruptedRun(os.Args[1], os.Args[2:])) },
 	})
