@@ -57,7 +57,12 @@ func (o option) key() string {
 }
 
 // same says whether both write a site in the same way.
-func (o option) same(p option) bool { return o.key() == p.key() }
+func (o option) same(p option) bool {
+	if o.method == nil || p.method == nil {
+		return o.method == p.method
+	}
+	return o.method.Name == p.method.Name && slices.Equal(o.rank, p.rank)
+}
 
 // seen is a site and what calibration saw there.
 type seen struct {
