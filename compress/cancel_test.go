@@ -54,7 +54,7 @@ func TestCancel(t *testing.T) {
 	}{
 		{"with data", zoo(t, "cnn"), Options{Source: images(40), CalibSamples: 30, Batch: 4}, threads(2)},
 		{"with sensitivities", zoo(t, "cnn"), Options{Source: images(40), CalibSamples: 30, Batch: 4, Probes: 1}, threads(2)},
-		{"in several sweeps", wide(t, 2), Options{Source: drawn(40, "x", 12, 1, 1), CalibSamples: 30, Batch: 4, Memory: 56 << 20}, threads(1)},
+		{"in several sweeps", wide(t, 2), Options{Source: drawn(40, "x", 12, 1, 1), CalibSamples: 30, Batch: 10, Memory: 56 << 20}, threads(1)},
 		{"data-free", zoo(t, "cnn"), Options{}, threads(0)},
 	} {
 		var seen log
