@@ -29,6 +29,7 @@ type action struct {
 // TestAction runs the steps of action.yml as a runner would: with the inputs in the
 // environment, in the folder of the workflow.
 func TestAction(t *testing.T) {
+	t.Parallel()
 	root := moduleRoot(t)
 	data, err := os.ReadFile(filepath.Join(root, "action.yml"))
 	if err != nil {

@@ -69,6 +69,7 @@ func TestDocuments(t *testing.T) {
 			continue
 		}
 		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
 			folder, path := t.TempDir(), []string{python(t), program}
 			if withWheel(d.name) {
 				path = []string{filepath.Dir(pythonDoor(t)), path[0]}

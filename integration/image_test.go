@@ -69,6 +69,7 @@ func TestDockerfile(t *testing.T) {
 // the program from nothing but the files that .dockerignore lets through, and asks it in an
 // empty place for the libraries that setup fetched.
 func TestImageSteps(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skipf("the image is one of Linux, this is %s", runtime.GOOS)
 	}
@@ -151,6 +152,7 @@ func ignored(rules, name string) bool {
 // TestImage builds the image where there is a Docker that runs and can fetch the images it
 // begins from.
 func TestImage(t *testing.T) {
+	t.Parallel()
 	docker := need(t, "docker")
 	if out, err := exec.Command(docker, "info").CombinedOutput(); err != nil {
 		t.Skipf("docker does not run here, so no image is built: %s", lastLine(out))

@@ -82,6 +82,7 @@ func samples(seed byte) string {
 // TestMake: a model is made anew when its source, its calibration data or its flags are
 // others, and not otherwise; what depends on it likewise, and several at a time.
 func TestMake(t *testing.T) {
+	t.Parallel()
 	w := newWorkshop(t, `
 FLAGS ?= --target macs=0.8 --calib data.bin --calib-samples 12
 ONNX_COMPRESS_FLAGS = $(FLAGS) --methods svd --threads 1 -q
@@ -124,6 +125,7 @@ c.onnx: a.onnx
 
 // TestMakeFails: where nothing can be made the old model stays, and make stops.
 func TestMakeFails(t *testing.T) {
+	t.Parallel()
 	w := newWorkshop(t, "ONNX_COMPRESS_FLAGS = --target macs=0.8 --methods svd -q\nONNX_COMPRESS_SUFFIX = -lite.onnx\ninclude MK\n")
 	model(t, "cnn", 1, filepath.Join(w.folder, "a.onnx"))
 	w.make([]string{"a-lite.onnx"}, "a-lite.onnx")

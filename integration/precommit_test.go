@@ -104,6 +104,7 @@ func hookRepository(t *testing.T) (folder, revision string) {
 // TestPreCommit goes through both hooks as pre-commit builds and runs them from a hook
 // repository, without a network.
 func TestPreCommit(t *testing.T) {
+	t.Parallel()
 	program := preCommit(t)
 	bin(t)
 	hooks, revision := hookRepository(t)
@@ -145,6 +146,7 @@ func TestPreCommit(t *testing.T) {
 // TestPreCommitSystem: with the program on the PATH a hook of the kind system stops a
 // commit whose compressed model is stale, by whichever of the files is in it.
 func TestPreCommitSystem(t *testing.T) {
+	t.Parallel()
 	program := preCommit(t)
 	env := append(offline(t), "PATH="+bin(t)+string(filepath.ListSeparator)+os.Getenv("PATH"))
 	r := newRepository(t, t.TempDir(), env...)

@@ -5,18 +5,24 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/provision/provisiontest"
 )
 
-// wheelPython is what pythonDoor made.
-var wheelPython string
+// wheelPython is what pythonDoor made, one test at a time.
+var (
+	wheelPython string
+	wheelMaking sync.Mutex
+)
 
 // pythonDoor is the interpreter of a fresh virtual environment with the wheel in it, and beside it the Python packages that tests have. It is made
 // once for all tests.
 func pythonDoor(t *testing.T) (interpreter string) {
 	t.Helper()
+	wheelMaking.Lock()
+	defer wheelMaking.Unlock()
 	if wheelPython != "" {
 		return wheelPython
 	}
@@ -57,6 +63,7 @@ func pythonDoor(t *testing.T) (interpreter string) {
 
 // TestPythonPackage runs the package's own tests with what the wheel has installed.
 func TestPythonPackage(t *testing.T) {
+	t.Parallel()
 	interpreter := pythonDoor(t)
 	folder := t.TempDir()
 	tests := os.DirFS(filepath.Join(moduleRoot(t), "python", "tests"))
@@ -76,6 +83,7 @@ func TestPythonPackage(t *testing.T) {
 
 // TestPythonTypes: the package keeps what its annotations promise.
 func TestPythonTypes(t *testing.T) {
+	t.Parallel()
 	interpreter := provisiontest.Python(t, "mypy", "numpy", "onnx")
 	folder := t.TempDir()
 	write(t, filepath.Join(folder, "user.py"), `import numpy as np

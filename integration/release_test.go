@@ -35,6 +35,7 @@ func goreleaser(t *testing.T) string {
 // TestRelease lets goreleaser check its configuration, and builds the archive of this
 // platform as a release would.
 func TestRelease(t *testing.T) {
+	t.Parallel()
 	program := goreleaser(t)
 	folder, _ := hookRepository(t)
 	r := &repository{t, folder, offline(t)}

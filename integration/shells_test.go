@@ -10,6 +10,7 @@ import (
 
 // TestCompletion sources each shell's script in that shell, and asks it what can stand next.
 func TestCompletion(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	write(t, filepath.Join(folder, "model one.onnx"), "")
 	path := "PATH=" + bin(t) + string(filepath.ListSeparator) + os.Getenv("PATH")
@@ -72,6 +73,7 @@ func TestCompletion(t *testing.T) {
 
 // TestManualPages formats the manual with what is there to format it.
 func TestManualPages(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	tool(t, folder, 0, "man", ".")
 	pages, err := filepath.Glob(filepath.Join(folder, "*.1"))

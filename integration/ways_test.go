@@ -42,6 +42,7 @@ func beginning(t *testing.T, folder, way string) {
 
 // TestNotebook runs the cells of the notebook, and wants its last value to show as a page.
 func TestNotebook(t *testing.T) {
+	t.Parallel()
 	interpreter := pythonDoor(t)
 	folder := t.TempDir()
 	beginning(t, folder, "notebook")

@@ -26,6 +26,7 @@ func wheel(t *testing.T, python, folder string) string {
 // TestWheel installs the wheel with its libraries into a fresh virtual environment, and
 // works there with nothing else on the PATH.
 func TestWheel(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("the paths here are those of other systems")
 	}
@@ -92,6 +93,7 @@ func checkRule(t *testing.T, path string) {
 // TestTutorialFromWheel follows the tutorial as one who installs the wheel: its first
 // sections, with both libraries from the wheel's extra.
 func TestTutorialFromWheel(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("the tutorial's commands are those of other systems")
 	}
@@ -125,6 +127,7 @@ func TestTutorialFromWheel(t *testing.T) {
 
 // TestWheelIsRepeatable: the same sources give the same wheel, of every platform's name.
 func TestWheelIsRepeatable(t *testing.T) {
+	t.Parallel()
 	python := need(t, "python3")
 	var first []byte
 	for range 2 {
