@@ -21,6 +21,8 @@ HAVE_PYTHON := $(shell $(PYTHON) -c 'import pip, sys; print(1 if sys.version_inf
 
 # The program is free of cgo; only the race detector needs it.
 export CGO_ENABLED = 0
+# As wheels and releases are built. What is compiled then holds for clones in other folders too, which several tests make.
+export GOFLAGS ?= -trimpath
 
 .PHONY: all build setup venv test doors onnxgo k8s scale kills race fuzz lint cross demo screenshots bench generate train wheels snapshot clean
 

@@ -74,7 +74,7 @@ func offline(t *testing.T) []string {
 	}
 	lines := strings.Fields(string(out))
 	return []string{
-		"GOMODCACHE=" + lines[0], "GOCACHE=" + lines[1], "GOPROXY=off", "GOFLAGS=-mod=mod", "GOTOOLCHAIN=local", "CGO_ENABLED=0",
+		"GOMODCACHE=" + lines[0], "GOCACHE=" + lines[1], "GOPROXY=off", "GOFLAGS=-mod=mod -trimpath", "GOTOOLCHAIN=local", "CGO_ENABLED=0",
 		"PIP_NO_INDEX=1", "PRE_COMMIT_HOME=" + filepath.Join(scratch, "pre-commit"), "PRE_COMMIT_COLOR=never",
 	}
 }
