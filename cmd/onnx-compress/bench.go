@@ -35,7 +35,7 @@ Without --data the inputs are random.`,
   onnx-compress bench model.onnx small.onnx
   onnx-compress bench model.onnx small.onnx int8.onnx --batch 8 --threads 2
   onnx-compress bench bert.onnx small.onnx --input-shape ids=1x128 --json`,
-		ValidArgsFunction: ending("onnx"),
+		ValidArgsFunction: ending("onnx").asked,
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), cmd.Flags(), args) },
 	}, c.declare, configFlags)
 }

@@ -59,7 +59,7 @@ in its folder and below.`,
 		Annotations: map[string]string{notesOf: `
 Exit codes: 0 nothing to do, 4 a compressed model is stale, 5 a model could
 shrink by too much, 1 something could not be read or found.`},
-		ValidArgsFunction: ending("onnx"),
+		ValidArgsFunction: ending("onnx").asked,
 		RunE:              c.run,
 	}, c.declare, configFlags)
 }

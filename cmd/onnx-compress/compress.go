@@ -64,7 +64,7 @@ target and has been verified. The word compress may be left out.`,
 Exit codes: 0 done, 1 failed, 2 usage, 3 a target cannot be met, 6 random inputs
 show that a result is destroyed which no samples judged (--accept-damage), 8
 interrupted. Nothing is written unless it is 0.`},
-		ValidArgsFunction: ending("onnx"),
+		ValidArgsFunction: ending("onnx").asked,
 		RunE:              c.run,
 	}, c.declare, configFlags)
 }

@@ -34,7 +34,7 @@ models in its folder and below.`,
 		Annotations: map[string]string{notesOf: `
 Exit codes: 0 done, 1 failed, 2 usage, 3 a target cannot be met, 4 a model was
 written and --fail-on-write is set.`},
-		ValidArgsFunction: ending("onnx"),
+		ValidArgsFunction: ending("onnx").asked,
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args) },
 	}, c.declare, configFlags)
 }

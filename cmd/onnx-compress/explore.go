@@ -49,7 +49,7 @@ When it is interrupted, the models that are complete by then stay, and nothing
 half-written does.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 none of the budgets can be reached.`},
-		ValidArgsFunction: ending("onnx"),
+		ValidArgsFunction: ending("onnx").asked,
 		RunE:              c.run,
 	}, c.declare, configFlags)
 }

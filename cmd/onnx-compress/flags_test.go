@@ -6,9 +6,11 @@ import (
 	"math"
 	"reflect"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"weak"
 
 	"github.com/spf13/cobra"
 
@@ -371,5 +373,14 @@ func TestSampleFlags(t *testing.T) {
 		if _, err := bad.options(); err == nil || !strings.HasPrefix(err.Error(), flag) {
 			t.Errorf("%s: error %v", flag, err)
 		}
+	}
+}
+
+// TestCommandsAreForgotten: nothing keeps the commands of a run that is over, as cobra does with what it is told of completions.
+func TestCommandsAreForgotten(t *testing.T) {
+	flag := weak.Make(newCompress(streams{}).Flags().Lookup("target"))
+	runtime.GC()
+	if flag.Value() != nil {
+		t.Error("a flag is kept")
 	}
 }

@@ -23,6 +23,9 @@ const (
 	valueOf   = "value"   // the name of its value
 	rowOf     = "row"     // the text of the flags that stand in one row with it
 	firstOf   = "first"   // only the first flag of that row is named
+
+	completionsOf = "completions" // the words that its value may be, or endings of files
+	directiveOf   = "directive"   // how shells complete it, as cobra numbers the ways
 )
 
 // declare gives a command its flags.

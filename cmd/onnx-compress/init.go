@@ -53,7 +53,7 @@ away from a terminal nothing is asked, and what would be suggested holds.`,
   onnx-compress init model.onnx
   onnx-compress init model.onnx --calib photos/ --target agree=99.5%`,
 		Annotations:       map[string]string{notesOf: "Exit codes: 0 done, 1 failed, 2 usage."},
-		ValidArgsFunction: ending("onnx"),
+		ValidArgsFunction: ending("onnx").asked,
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
 	}, func(f *flagSet) {
 		f.group("Answers")

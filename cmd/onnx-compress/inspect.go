@@ -41,7 +41,7 @@ at smaller ones, as a share of the variance of the node's output.`,
   onnx-compress inspect model.onnx
   onnx-compress inspect ocr.onnx --input-shape x=1x3x48x320 --json
   onnx-compress inspect model.onnx --spectra --calib images/ --only '*/conv2'`,
-		ValidArgsFunction: ending("onnx"),
+		ValidArgsFunction: ending("onnx").asked,
 		RunE:              c.run,
 	}, c.declare, configFlags)
 }

@@ -22,7 +22,7 @@ func newMethods(s streams) *cobra.Command {
 		Short: "explain the decompositions",
 		Long: `Lists the decompositions, or explains one: what it computes, which nodes it
 becomes, what they cost, and where it is described.`,
-		ValidArgsFunction: words(methodWords()...),
+		ValidArgsFunction: words(methodWords()...).asked,
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd.Flags(), args) },
 	}, func(f *flagSet) { c.out.declare(f, "as JSON", "", "") }, configFlags)
 }

@@ -42,7 +42,7 @@ something else.`,
   onnx-compress report result.json -o result.html
   onnx-compress report svd.json all.json -o both.html`,
 		Annotations:       map[string]string{notesOf: "Exit codes: 0 done, 1 failed, 2 usage."},
-		ValidArgsFunction: ending("json"),
+		ValidArgsFunction: ending("json").asked,
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd.Flags(), args) },
 	}, func(f *flagSet) {
 		f.StringVarP(&c.output, "output", "o", "", "`FILE` where the page goes")

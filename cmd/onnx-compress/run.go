@@ -80,6 +80,7 @@ func execute(ctx context.Context, args []string, s streams) int {
 	out := &output{to: &quote.Writer{To: s.out}}
 	s.out, s.err, s.screen, s.log = out, &quote.Writer{To: s.err}, s.err, new(logFormat)
 	root := newRoot(s)
+	tellCompletions(root, args)
 	root.SetArgs(withDefault(root, args))
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {

@@ -70,7 +70,7 @@ samples are looked at here, too. Jobs ask for the processors of --threads (4),
 and for the memory and the time that are foretold for each of them: three times
 as long as counted at ten billion multiply-adds a second and core.`,
 		Example:           fmt.Sprintf("  onnx-compress scale %s model.onnx --calib images/ --target macs=0.5 \\\n      --parts 16", engine),
-		ValidArgsFunction: ending("onnx"),
+		ValidArgsFunction: ending("onnx").asked,
 		RunE:              c.run,
 	}, func(f *flagSet) {
 		f.IntVar(&c.parts, "parts", 0, "`N` how many parts")

@@ -157,7 +157,7 @@ have samples, as many as there are chunks of these; others are empty.`,
 		Example: `
   onnx-compress shard calibrate model.onnx --calib images/ \
       --target macs=0.5 --part 3/16 -o stats-3.ocs`,
-		ValidArgsFunction: ending("onnx"),
+		ValidArgsFunction: ending("onnx").asked,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.run(cmd.Context(), cmd, args, compress.CalibratePart, func(p compress.ShardPart, done compress.Sharded) string {
 				switch {

@@ -25,7 +25,7 @@ same samples and options: those that compress will have. No sample is run.`,
 		Example: `
   onnx-compress shard factor model.onnx --calib images/ --target macs=0.5 \
       --stats stats.ocs --part 3/16 -o offers-3.oco`,
-		ValidArgsFunction: ending("onnx"),
+		ValidArgsFunction: ending("onnx").asked,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.run(cmd.Context(), cmd, args, compress.FactorPart, func(p compress.ShardPart, done compress.Sharded) string {
 				switch {
@@ -57,7 +57,7 @@ largest losses are held against what the model does on some samples, as there.`,
 		Example: `
   onnx-compress shard choose model.onnx offers-*.oco --calib images/ \
       --target macs=0.5 --stats stats.ocs -o plan.json`,
-		ValidArgsFunction: ending("onnx", "oco"),
+		ValidArgsFunction: ending("onnx", "oco").asked,
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.choose(cmd.Context(), cmd, args) },
 	}, func(f *flagSet) {
 		c.declareStats(f)
@@ -114,7 +114,7 @@ all parts of a factoring what these found, in place of finding it again. With
 		Example: `
   onnx-compress shard write model.onnx offers-*.oco --calib images/ \
       --target macs=0.5 --stats stats.ocs -o small.onnx`,
-		ValidArgsFunction: ending("onnx", "oco"),
+		ValidArgsFunction: ending("onnx", "oco").asked,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				c.opts.Offers = args[1:]

@@ -29,7 +29,7 @@ twice, or of another model, other samples, options or versions of the program
 are named. What the parts hold is added piece by piece, in little memory.`,
 		Example:           "  onnx-compress shard merge stats-*.ocs -o stats.ocs",
 		Annotations:       map[string]string{workerOf: "it computes with a library"},
-		ValidArgsFunction: ending("ocs"),
+		ValidArgsFunction: ending("ocs").asked,
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), cmd.Flags(), args) },
 	}, c.declare)
 }

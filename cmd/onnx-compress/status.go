@@ -136,7 +136,7 @@ change of these is unknown.`,
   onnx-compress status models/*.onnx --any-data
   onnx-compress status small.onnx --target macs=0.5 --calib images/ --crop 224`,
 		Annotations:       map[string]string{notesOf: "Exit codes: 0 all are fresh, 4 one is stale, 1 none is, but one is unknown."},
-		ValidArgsFunction: ending("onnx"),
+		ValidArgsFunction: ending("onnx").asked,
 		RunE:              c.run,
 	}, c.declare, configFlags)
 }

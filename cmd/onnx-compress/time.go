@@ -44,7 +44,7 @@ the table knows chains.`,
   onnx-compress time model.onnx -o pi5.json --batch 8 --threads 4
   onnx-compress time model.onnx small.onnx -o trt.json \
       --profile model.prof.json --profile small.prof.json`,
-		ValidArgsFunction: ending("onnx"),
+		ValidArgsFunction: ending("onnx").asked,
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), cmd.Flags(), args) },
 	}, c.declare, configFlags)
 }

@@ -48,7 +48,7 @@ it, to NAME.interrupted.onnx.`,
       --loss cosine --only factors
   onnx-compress tune net.onnx small.onnx -o tuned.onnx --data train.bin \
       --supervised --lambda 5 --optimizer sgd --lr 0.01`,
-		ValidArgsFunction: ending("onnx"),
+		ValidArgsFunction: ending("onnx").asked,
 		RunE:              c.run,
 	}, c.declare, configFlags)
 }

@@ -45,7 +45,7 @@ both, and all four are held against the original, with their sizes and times.`,
 		Annotations: map[string]string{notesOf: `
 Exit codes: 0 done, 1 failed, 2 usage, 5 a bound does not hold; it is named,
 with the class or the samples to look at.`},
-		ValidArgsFunction: ending("onnx"),
+		ValidArgsFunction: ending("onnx").asked,
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), cmd.Flags(), args) },
 	}, c.declare, configFlags)
 }
