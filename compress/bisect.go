@@ -40,6 +40,8 @@ type GoalReached struct {
 	verify.Bound
 	Judged *float64 `json:"judged"`
 	Proved *float64 `json:"proved"`
+	// Unproved says why the latter could not tell, where they could not.
+	Unproved string `json:"unproved,omitempty"`
 }
 
 // Trial is one step of the bisection.
@@ -143,8 +145,8 @@ func rehearse(ctx context.Context, env *Environment, a *Analysis, o Options) ([]
 		return nil, err
 	}
 	judges := a.Judge[:min(len(a.Judge), rehearsal)]
-	if slices.ContainsFunc(o.Goals, func(g verify.Bound) bool { return g.Measure == verify.Drop }) {
-		judges = a.Judge // whether the original does better than guessing takes more than a few
+	if slices.ContainsFunc(o.Goals, func(g verify.Bound) bool { return g.Measure == verify.Drop || g.Measure == verify.Boxes }) {
+		judges = a.Judge // whether the original does better than guessing, or finds anything, takes more than a few
 	}
 	r, err := a.behind.compare(ctx, lib, a.given, a.given.Path, o.Source, judges, o.judging(env, nil, ""))
 	if err != nil {
@@ -330,9 +332,12 @@ func (t *Trials) proved(r *verify.Report) *Trials {
 	next := *t
 	next.Goals = slices.Clone(t.Goals)
 	for i := range next.Goals {
-		if v, err := reached(next.Goals[i].Bound, r); err == nil {
-			next.Goals[i].Proved = v
+		v, err := next.Goals[i].Measure.Of(r)
+		if err != nil {
+			next.Goals[i].Unproved = err.Error()
+			continue
 		}
+		next.Goals[i].Proved = verify.Number(v.Value)
 	}
 	return &next
 }

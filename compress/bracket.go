@@ -115,7 +115,7 @@ func (w *work) excess(t *Trial) (most, within float64) {
 func chance(g verify.Bound, n int) float64 {
 	count := float64(n)
 	switch g.Measure {
-	case verify.Agreement:
+	case verify.Agreement, verify.Boxes:
 		count *= 1 - g.Value
 	case verify.Drop:
 		count *= g.Value
@@ -127,7 +127,7 @@ func chance(g verify.Bound, n int) float64 {
 func excess(g verify.Bound, value *float64, n int) float64 {
 	v, sample := verify.Value(value), 0.5/float64(n)
 	switch g.Measure {
-	case verify.Agreement:
+	case verify.Agreement, verify.Boxes:
 		return math.Log(max(1-v, sample) / (1 - g.Value))
 	case verify.Drop:
 		return math.Log(max(v, sample) / g.Value)
@@ -154,7 +154,7 @@ func (w *work) tight(t *Trial) bool {
 func tight(g verify.Bound, value *float64, n int) bool {
 	v := verify.Value(value)
 	switch g.Measure {
-	case verify.Agreement:
+	case verify.Agreement, verify.Boxes:
 		return v-g.Value < 1/float64(n)-1e-12
 	case verify.Drop:
 		return g.Value-v < 1/float64(n)-1e-12

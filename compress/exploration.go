@@ -129,7 +129,7 @@ func (p *Point) Value(m verify.Measure) (float64, bool) {
 			least = min(least, verify.Value(o.SNR))
 		}
 		return least, true
-	case (m == verify.Cosine || m == verify.KL) && p.Judged != nil && p.Judged.Measure == m:
+	case (m == verify.Cosine || m == verify.KL || m == verify.Boxes) && p.Judged != nil && p.Judged.Measure == m:
 		if p.Judged.Value != nil {
 			return *p.Judged.Value, true
 		}

@@ -41,14 +41,24 @@ func (o Options) fitted(m *onnxio.Model) (Options, error) {
 	return o, nil
 }
 
-// refitted are the goals when the model has run: an output whose scores turn out to have another shape is judged as numbers are.
+// refitted are the goals when the model has run: an output whose scores turn out to have another shape, or boxes of a layout that is
+// not known, are judged as numbers are, and what goes with boxes that are matched with these.
 func refitted(r *verify.Report) []verify.Bound {
 	var kinds []verify.Kind
 	for _, v := range r.Outputs {
+		if d := r.Detections; d != nil && slices.Contains(d.Reads, v.Name) {
+			if v.Name == d.Output {
+				kinds = append(kinds, outputs.Boxes)
+			}
+			continue
+		}
 		if v.Ignored || v.Uncompared != "" {
 			continue
 		}
 		kind := v.Kind
+		if kind == outputs.Boxes {
+			kind = outputs.Values
+		}
 		if kind == outputs.Scores && r.Classes == nil || kind.Vocabulary() && r.Language == nil {
 			kind = outputs.Values
 		}

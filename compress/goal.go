@@ -13,24 +13,24 @@ import (
 
 // GoalMeasures lists what a goal may bound: what compression does to the model's outputs, which only running it can tell.
 func GoalMeasures() []verify.Measure {
-	return []verify.Measure{verify.Agreement, verify.Drop, verify.KL, verify.PPL, verify.Cosine, verify.SNR}
+	return []verify.Measure{verify.Agreement, verify.Drop, verify.KL, verify.PPL, verify.Boxes, verify.Cosine, verify.SNR}
 }
 
-// parseGoal reads a goal: a share for agree, drop and ppl (0.99, 99%, +5%), nats for kl (0.05), a cosine (0.99), decibels for snr (30, 30dB).
+// parseGoal reads a goal: a share for agree, drop and ppl (0.99, 99%, +5%), nats for kl (0.05), a cosine (0.99), a share of boxes for boxes (97%), decibels for snr (30, 30dB).
 func parseGoal(word string) (verify.Bound, error) {
 	g, err := verify.ParseBound(word)
 	kind, _, _ := strings.Cut(word, "=")
 	want := map[string]string{
 		"agree": "a share, for example agree=99%", "drop": "a share, for example drop=0.5%", "snr": "decibels above 0, for example snr=30dB", "cosine": "a cosine between 0 and 1, for example cosine=0.99",
-		"kl": "nats above 0, for example kl=0.05", "ppl": "by how much perplexity may grow, for example ppl=+5%",
+		"boxes": "a share, for example boxes=97%", "kl": "nats above 0, for example kl=0.05", "ppl": "by how much perplexity may grow, for example ppl=+5%",
 	}[kind]
 	switch {
 	case err != nil || g.Value <= 0 || g.Measure == verify.SNR && g.Value > 300:
 		return g, fmt.Errorf("target %s: want %s", word, want)
 	case g.Measure == verify.Cosine && g.Value >= 1:
 		return g, fmt.Errorf("target %s: only equal outputs reach that; ask for less, for example cosine=0.999", word)
-	case g.Measure == verify.Agreement && g.Value == 1:
-		return g, fmt.Errorf("target %s: no number of samples can show that; ask for less, for example agree=99.5%%", word)
+	case (g.Measure == verify.Agreement || g.Measure == verify.Boxes) && g.Value == 1:
+		return g, fmt.Errorf("target %s: no number of samples can show that; ask for less, for example %s=99.5%%", word, g.Measure)
 	case g.Measure == verify.Drop && g.Value == 1:
 		return g, fmt.Errorf("target %s: that bounds nothing", word)
 	}
@@ -102,6 +102,8 @@ func reached(g verify.Bound, r *verify.Report) (*float64, error) {
 		return nil, fmt.Errorf("target %s: the samples have no labels (%s)", g, OptionLabels)
 	case r.Language == nil && (g.Measure == verify.KL || g.Measure == verify.PPL):
 		return nil, fmt.Errorf("target %s: no output of the model looks like scores of the next token; say which one has them (%s), or bound the signal-to-noise ratio instead, for example snr=30dB", g, OptionKinds)
+	case g.Measure == verify.Boxes:
+		return nil, fmt.Errorf("target %s: %w; say which output has boxes (%s), or bound the signal-to-noise ratio instead, for example snr=30dB", g, err, OptionKinds)
 	}
 	return nil, fmt.Errorf("target %s: %w", g, err)
 }

@@ -21,7 +21,7 @@ const (
 )
 
 // Judged is what a comparison says by the one measure that fits the outputs: agreement for class scores, the KL divergence for
-// tokens, the cosine for embeddings, the signal to noise ratio for all else, each at the output where it is worst.
+// tokens, the share of boxes that match for detectors, the cosine for embeddings, the signal to noise ratio for all else, each at the output where it is worst.
 type Judged struct {
 	// Measure is empty where no output that counts could be compared.
 	Measure Measure `json:"measure,omitempty"`
@@ -32,7 +32,7 @@ type Judged struct {
 	Value *float64 `json:"value"`
 	// Samples is how many were judged, of class scores so many with the same class.
 	Samples int `json:"samples"`
-	// Low and High are the ends of the 95 % interval of an agreement (Wilson), or of a KL divergence; null for other measures.
+	// Low and High are the ends of the 95 % interval of an agreement (Wilson), of matching boxes, or of a KL divergence; null for other measures.
 	Low  *float64 `json:"low,omitempty"`
 	High *float64 `json:"high,omitempty"`
 	// Least is the cosine of the sample where it is least, and Recall the share of Neighbours.Of nearest neighbours that were kept;
@@ -61,6 +61,9 @@ func (r *Report) judged() Judged {
 	}
 	if l := r.Language; l != nil {
 		return Judged{Measure: KL, Output: l.Output, Kind: l.kind(r), Value: &l.KL.Value, Samples: l.Samples, Low: l.KL.Low, High: l.KL.High}
+	}
+	if d := r.Detections; d != nil {
+		return Judged{Measure: Boxes, Output: d.Output, Kind: outputs.Boxes, Value: &d.Share, Samples: r.Samples, Low: &d.Low, High: &d.High}
 	}
 	measure, list := SNR, []Output{}
 	for _, o := range r.Outputs {
@@ -114,6 +117,8 @@ func (j Judged) sentence(r *Report) string {
 		return said + "."
 	case KL:
 		return r.Language.sentence(j.Kind, on)
+	case Boxes:
+		return r.Detections.sentence(on)
 	case Cosine:
 		said := fmt.Sprintf("Its embeddings (%s) keep a mean cosine of %.4f with the original's on %s, of %.4f where it is least", j.Output, *j.Value, on, *j.Least)
 		if j.Recall != nil {

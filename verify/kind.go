@@ -3,7 +3,7 @@ package verify
 import "github.com/onnx-compress/onnx-compress/internal/outputs"
 
 // Kind says what an output's numbers are, and so by what it is judged: scores of classes by the top class, those of tokens of a vocabulary by the KL divergence, an embedding by its
-// direction and its neighbours, all else by the signal to noise ratio.
+// direction and its neighbours, boxes by how many match where their layout is known, all else by the signal to noise ratio.
 type Kind = outputs.Kind
 
 // Kinds lists the kinds that an output with numbers may be said to be of.
@@ -19,6 +19,8 @@ func Fitting(k Kind) Bound {
 		return Bound{Agreement, 0.99}
 	case outputs.Next, outputs.Words:
 		return Bound{KL, 0.05}
+	case outputs.Boxes:
+		return Bound{Boxes, 0.98}
 	case outputs.Embedding:
 		return Bound{Cosine, 0.99}
 	}

@@ -28,6 +28,8 @@ const (
 	// KL is Language.KL in nats, and PPL the share by which perplexity grows, Language.Perplexity.Increase.
 	KL  Measure = "kl"
 	PPL Measure = "ppl"
+	// Boxes is Detections.Share.
+	Boxes Measure = "boxes"
 	// Recall is Neighbours.Kept.
 	Recall Measure = "recall"
 	// Cosine, MeanError and MaxError are Output.Cosine, MeanRelative and MaxRelative.
@@ -38,7 +40,7 @@ const (
 
 // Measures lists all measures.
 func Measures() []Measure {
-	return []Measure{Agreement, Drop, ClassDrop, KL, PPL, SNR, Cosine, Recall, MeanError, MaxError}
+	return []Measure{Agreement, Drop, ClassDrop, KL, PPL, Boxes, SNR, Cosine, Recall, MeanError, MaxError}
 }
 
 // Title names the measure in words.
@@ -54,6 +56,8 @@ func (m Measure) Title() string {
 		return "KL divergence of the token"
 	case PPL:
 		return "increase of perplexity"
+	case Boxes:
+		return "boxes that match"
 	case SNR:
 		return "signal to noise ratio"
 	case Cosine:
@@ -67,12 +71,14 @@ func (m Measure) Title() string {
 }
 
 // Least tells that large values are good, so that a bound is a least value; else it is the largest.
-func (m Measure) Least() bool { return m == Agreement || m == SNR || m == Cosine || m == Recall }
+func (m Measure) Least() bool {
+	return m == Agreement || m == Boxes || m == SNR || m == Cosine || m == Recall
+}
 
 // unit is "%" for shares, "dB", or "" for plain numbers.
 func (m Measure) unit() string {
 	switch m {
-	case Agreement, Drop, ClassDrop, PPL, Recall:
+	case Agreement, Drop, ClassDrop, PPL, Boxes, Recall:
 		return "%"
 	case SNR:
 		return "dB"
@@ -117,6 +123,8 @@ func (m Measure) Of(r *Report) (Finding, error) {
 	switch m {
 	case KL, PPL:
 		return m.ofText(r)
+	case Boxes:
+		return m.ofBoxes(r)
 	case Agreement:
 		switch {
 		case r.Classes == nil && r.Language != nil:
@@ -159,6 +167,17 @@ func (m Measure) ofText(r *Report) (Finding, error) {
 		return Finding{Output: l.Output}, errors.New("its tokens are no labels, so that there is no perplexity")
 	}
 	return Finding{Value: l.Perplexity.Increase.Value, Output: l.Output}, nil
+}
+
+// ofBoxes is what a comparison of detections says.
+func (m Measure) ofBoxes(r *Report) (Finding, error) {
+	switch {
+	case r.Detections != nil:
+		return Finding{Value: r.Detections.Share, Output: r.Detections.Output}, nil
+	case r.Unmatched != "":
+		return Finding{}, errors.New(r.Unmatched)
+	}
+	return Finding{}, errors.New("no output that counts looks like a detector's boxes, or several do")
 }
 
 // GuessingError says that already the original is right as seldom as guessing is, so that there is no accuracy to lose.

@@ -27,6 +27,10 @@ type Report struct {
 	Classes *Classes `json:"classes"`
 	// Language judges the first output that counts and has scores of tokens of a vocabulary; null where none has.
 	Language *Language `json:"language,omitempty"`
+	// Detections compares what a detector finds; null where no output that counts has boxes, or it is not known how these are laid out,
+	// or there are none. Unmatched says which, where boxes are.
+	Detections *Detections `json:"detections,omitempty"`
+	Unmatched  string      `json:"unmatched,omitempty"`
 	// Moved lists the samples whose outputs moved most, the most moved first; those
 	// that did not move at all are not among them.
 	Moved []Moved `json:"moved"`
@@ -145,6 +149,7 @@ func (s *sums) report() *Report {
 		}
 	}
 	r.Language = s.language()
+	r.Detections, r.Unmatched = s.detections()
 	for i, e := range moved {
 		r.Moved[i] = e.moved(s.classes > 0)
 	}

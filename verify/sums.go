@@ -49,6 +49,8 @@ type example struct {
 	before, after int     // classes; -1 for none
 	error         float64 // of all outputs together, once these can be weighed
 	text          textSums
+	found         []reading // what a detector's outputs say, by every layout that they may have
+	blind         bool      // they are not finite, and say nothing
 }
 
 // energy is that of an output's change in a sample, Σ(y'−y)², and of the output, Σy².

@@ -15,6 +15,7 @@ import (
 type given struct {
 	run     *feed.Run
 	pass    *pass       // nil without probes
+	counts  counting    // what the outputs' numbers count
 	weights [][]float32 // of the positions at each station, nil for all equal
 	probes  []outcome   // one without probes
 	buffer  []byte      // where values are that were copied

@@ -27,6 +27,7 @@ type Outputs struct {
 	o       Options
 
 	values  [][]tensor.Dense // by run, then target, without filler
+	counts  []counting       // by run
 	samples int
 
 	batch, workers int // of the runs
@@ -106,9 +107,13 @@ func (o *Outputs) fit(ctx context.Context, m *onnxio.Model, s *ort.Session, indi
 // keep fills in what the session computes.
 func (o *Outputs) keep(ctx context.Context, session *ort.Session) error {
 	var mu sync.Mutex
-	runs := map[int][]tensor.Dense{}
+	runs, counts := map[int][]tensor.Dense{}, map[int]counting{}
 	err := o.each(ctx, session, o.indices, o.o.Progress, func(r *feed.Run, values []tensor.Dense) error {
 		kept := make([]tensor.Dense, len(values))
+		count, _, err := countingOf(o.targets, o.axes, r, values)
+		if err != nil {
+			return err
+		}
 		for i, v := range values {
 			v, ok := r.WithoutFiller(o.axes, o.targets[i].name, v)
 			if !ok {
@@ -119,13 +124,14 @@ func (o *Outputs) keep(ctx context.Context, session *ort.Session) error {
 		}
 		mu.Lock()
 		defer mu.Unlock()
+		counts[r.Seq] = count
 		if runs[r.Seq] = kept; kept != nil {
 			o.samples += r.Count()
 		}
 		return nil
 	})
 	for n := range len(runs) {
-		o.values = append(o.values, runs[n])
+		o.values, o.counts = append(o.values, runs[n]), append(o.counts, counts[n])
 	}
 	return err
 }
@@ -136,7 +142,7 @@ func (o *Outputs) Samples() int { return o.samples }
 
 // Change runs a changed model on the same samples and returns by how much its outputs
 // differ from those kept: per sample Σ ‖Δf‖², weighed over the outputs, and centred over
-// the classes of class scores and the vocabulary of next tokens', of which padding does not count. It is what T·tr(G ΔW A ΔWᵀ) predicts for one site whose
+// the classes of class scores and the vocabulary of next tokens', of which padding does not count; numbers of boxes count as outputs.BoxCounts says. It is what T·tr(G ΔW A ΔWᵀ) predicts for one site whose
 // weight becomes W+ΔW (see Collect), and not a number or infinite where outputs are, or change their shape. The
 // number of threads does not change it. There have to be Samples.
 func (o *Outputs) Change(ctx context.Context, m *onnxio.Model, progress samples.Progress) (float64, error) {
@@ -157,7 +163,7 @@ func (o *Outputs) Change(ctx context.Context, m *onnxio.Model, progress samples.
 			if !ok {
 				return fmt.Errorf("output %q: its shape becomes %s, from %s without filler", o.targets[i].name, tensor.ShapeText(values[i].Shape), tensor.ShapeText(before[i].Shape))
 			}
-			change, err := o.targets[i].change(before[i], after, r.Inputs)
+			change, err := o.targets[i].change(before[i], after, r.Inputs, o.counts[r.Seq], i)
 			if errors.Is(err, errSizes) {
 				change, err = math.Inf(1), nil
 			}

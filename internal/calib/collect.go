@@ -209,6 +209,9 @@ func (c *collector) backward(ctx context.Context, w *worker, g *given) error {
 	}
 	defer done()
 	g.pass = p
+	if g.counts, err = c.gradients.counting(ctx, g.run); err != nil {
+		return err
+	}
 	for probe := range c.o.Probes {
 		if err := c.backwardOnce(ctx, w, g, probe); err != nil {
 			return err
@@ -221,7 +224,7 @@ func (c *collector) backward(ctx context.Context, w *worker, g *given) error {
 // each station: a gradient of zero in a random direction is zero in all of them.
 func (c *collector) backwardOnce(ctx context.Context, w *worker, g *given, probe int) error {
 	p := g.pass
-	inputs, why, err := p.directions(g.run, c.gradients.axes, c.o.Seed, probe)
+	inputs, why, err := p.directions(g.run, c.gradients.axes, g.counts, c.o.Seed, probe)
 	if err != nil {
 		return err
 	}

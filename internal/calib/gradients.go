@@ -30,15 +30,22 @@ type gradients struct {
 	none    string // why there are to be no gradients, empty where there are
 
 	passes *feed.Pool[pass]
+	// forward computes the targets alone, where what their numbers count depends on these; nil where they count alike.
+	forward *probe
 }
 
 // locate finds along which axes of the outputs samples lie.
 func (gs *gradients) locate(ctx context.Context, src samples.Source, indices []int, batch int) (err error) {
-	gs.axes, err = axesOf(ctx, func() (*ort.Session, func(), error) {
-		var names []string
-		for _, t := range gs.targets {
-			names = append(names, t.name)
+	var names []string
+	for _, t := range gs.targets {
+		names = append(names, t.name)
+	}
+	if boxed(gs.targets) >= 0 {
+		if gs.forward, err = newProbe(gs.host, gs.model, gs.inputs, names); err != nil {
+			return err
 		}
+	}
+	gs.axes, err = axesOf(ctx, func() (*ort.Session, func(), error) {
 		p, err := newProbe(gs.host, gs.model, gs.inputs, names)
 		if err != nil {
 			return nil, nil, err
@@ -61,6 +68,7 @@ type pass struct {
 // cotangent is the input of a pass that weighs an output.
 type cotangent struct {
 	target
+	at    int // among the targets
 	input string
 	typ   tensor.Type
 	shape []int
@@ -74,7 +82,12 @@ func (gs *gradients) get(ctx context.Context, r *feed.Run) (*pass, func(), error
 	return gs.passes.Get(r, func(p *pass) error { return gs.build(ctx, p, r.Inputs) })
 }
 
-func (gs *gradients) close() { gs.passes.Close() }
+func (gs *gradients) close() {
+	gs.passes.Close()
+	if gs.forward != nil {
+		gs.forward.close()
+	}
+}
 
 func (p *pass) close() {
 	if p.probe != nil {
@@ -131,10 +144,10 @@ func (gs *gradients) differentiate(ctx context.Context, p *pass, inputs map[stri
 // derived is the model of the gradients that can be had where the model's values are such, and what is asked of it.
 func (gs *gradients) derived(p *pass, values grad.Values) (*onnxio.Model, []string, error) {
 	o := grad.Options{Values: values}
-	for _, t := range gs.targets {
+	for i, t := range gs.targets {
 		if v := values[t.name]; v.Type.IsFloat() {
 			o.Outputs = append(o.Outputs, t.name)
-			p.cotangents = append(p.cotangents, cotangent{target: t, typ: v.Type, shape: v.Shape})
+			p.cotangents = append(p.cotangents, cotangent{target: t, at: i, typ: v.Type, shape: v.Shape})
 		}
 	}
 	if len(o.Outputs) == 0 {
@@ -195,11 +208,11 @@ var errNoKernel = errors.New("ONNX Runtime does not take the model with perturba
 var errNoOutput = errors.New("no output that counts is of a floating-point type")
 
 // directions draws the cotangents of a run: standard normal numbers, centred over the
-// classes of class scores or the vocabulary of next tokens, zero at padding of these, and scaled by the root of the output's weight. Those of a sample
+// classes of class scores or the vocabulary of next tokens, zero at padding of these, multiplied with what each number counts, and scaled by the root of the output's weight. Those of a sample
 // depend on the seed, its number in the source and the probe. Filler has the cotangent
 // zero. Where filler cannot be told from samples, because an output has no axis for the
 // batch, why says so, and all are zero.
-func (p *pass) directions(r *feed.Run, axes feed.Axes, seed uint64, probe int) (in map[string]tensor.Dense, why string, err error) {
+func (p *pass) directions(r *feed.Run, axes feed.Axes, counts counting, seed uint64, probe int) (in map[string]tensor.Dense, why string, err error) {
 	in = maps.Clone(r.Inputs)
 	drawn := make([]tensor.Dense, len(p.cotangents))
 	for i, c := range p.cotangents {
@@ -218,6 +231,7 @@ func (p *pass) directions(r *feed.Run, axes feed.Axes, seed uint64, probe int) (
 			s.normal(v[k*each:][:each], math.Sqrt(c.weight))
 		}
 		c.telling(v, led.Shape, r.Inputs)
+		counts.weigh(c.at, v)
 		if single {
 			drawn[i] = axes.Back(c.name, led)
 		}

@@ -153,6 +153,14 @@ func (p *perturbation) run(ctx context.Context, r *feed.Run, seed uint64) error 
 		return err
 	}
 	defer done()
+	all := make([]tensor.Dense, len(of))
+	for k, name := range of {
+		all[k] = base[name]
+	}
+	counts, _, err := countingOf(p.targets, p.axes, r, all)
+	if err != nil {
+		return err
+	}
 	result := make([]response, len(p.sites))
 	for i, s := range p.sites {
 		y := base[s.Output]
@@ -175,7 +183,7 @@ func (p *perturbation) run(ctx context.Context, r *feed.Run, seed uint64) error 
 				moved.Close()
 				return fmt.Errorf("output %q: %w", t.name, err)
 			}
-			result[i].change += t.square(finite(d), still.Shape, r.Inputs)
+			result[i].change += t.square(finite(d), still.Shape, r.Inputs, counts, k)
 		}
 		moved.Close()
 	}
@@ -214,17 +222,18 @@ func (p *perturbation) draw(r *feed.Run, s *rewrite.Site, y tensor.Dense, seed u
 }
 
 // change is the weighed energy of the difference of two values of an output of a run, of what tells anything.
-func (t target) change(a, b tensor.Dense, inputs map[string]tensor.Dense) (float64, error) {
+func (t target) change(a, b tensor.Dense, inputs map[string]tensor.Dense, counts counting, at int) (float64, error) {
 	d, err := difference(a, b)
 	if err != nil {
 		return 0, err
 	}
-	return t.square(d, a.Shape, inputs), nil
+	return t.square(d, a.Shape, inputs, counts, at), nil
 }
 
-// square is what a difference d of outputs of a shape counts for.
-func (t target) square(d []float32, shape []int, inputs map[string]tensor.Dense) float64 {
+// square is what a difference d of outputs of a shape counts for, the target being at that place among those that are counted.
+func (t target) square(d []float32, shape []int, inputs map[string]tensor.Dense, counts counting, at int) float64 {
 	t.telling(d, shape, inputs)
+	counts.weigh(at, d)
 	sum := 0.
 	for _, v := range d {
 		sum += float64(v) * float64(v)

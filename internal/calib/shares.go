@@ -41,9 +41,13 @@ func Shares(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples.
 		return nil, err
 	}
 	var mu sync.Mutex
-	runs := map[int][]outputSpread{}
+	runs, scores := map[int][]outputSpread{}, map[int][]int{}
 	err = out.each(ctx, session, indices[:min(len(indices), sharing)], func(string, int, int) {}, func(r *feed.Run, values []tensor.Dense) error {
 		part := make([]outputSpread, len(values))
+		_, beside, err := countingOf(out.targets, out.axes, r, values)
+		if err != nil {
+			return err
+		}
 		for i, v := range values {
 			if v, ok := r.WithoutFiller(out.axes, out.targets[i].name, v); ok {
 				part[i].add(out.targets[i], v, r)
@@ -51,7 +55,7 @@ func Shares(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples.
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		runs[r.Seq] = part
+		runs[r.Seq], scores[r.Seq] = part, beside
 		return nil
 	})
 	if err != nil {
@@ -68,6 +72,12 @@ func Shares(ctx context.Context, lib *ort.Library, m *onnxio.Model, src samples.
 		}
 		if v := sum.variance(); v > 0 {
 			weights[t.name] = min(t.weight/v, maxWeight)
+		}
+	}
+	if beside := scores[0]; len(beside) > 1 { // boxes, whose changes count in the unit of their scores'
+		box, score := out.targets[beside[0]], out.targets[beside[1]]
+		if w, ok := weights[score.name]; ok && score.weight > 0 {
+			weights[box.name] = min(box.weight*w/score.weight, maxWeight)
 		}
 	}
 	return weights, nil

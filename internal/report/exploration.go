@@ -9,12 +9,16 @@ import (
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
 // Kept is the goal that the text and the picture of an exploration point at, which fits what the model gives.
 func Kept(e *compress.Exploration) verify.Bound {
-	if judgedBy(e, verify.Cosine) {
+	switch {
+	case judgedBy(e, verify.Boxes):
+		return verify.Fitting(outputs.Boxes)
+	case judgedBy(e, verify.Cosine):
 		return verify.Bound{Measure: verify.Cosine, Value: 0.99}
 	}
 	return verify.Bound{Measure: verify.Agreement, Value: 0.99}
@@ -22,7 +26,10 @@ func Kept(e *compress.Exploration) verify.Bound {
 
 // KeptText says what a model does that meets the goal.
 func KeptText(e *compress.Exploration) string {
-	if judgedBy(e, verify.Cosine) {
+	switch {
+	case judgedBy(e, verify.Boxes):
+		return fmt.Sprintf("keeps %s of the boxes on these samples", Percent(Kept(e).Value))
+	case judgedBy(e, verify.Cosine):
 		return "keeps a cosine of 0.99 on these samples"
 	}
 	return "keeps the top class for 99 % of these samples"
@@ -123,7 +130,7 @@ type measurement struct {
 }
 
 func measurements() []measurement {
-	return []measurement{{"SNR", snrText}, {"cosine", cosineText}, {"KL", divergenceText}, {"same class", agreementText}, {"top-1", accuracyText}, {"time", timeText}, {"as int8", Int8PointText}, {"speed as int8", Int8SpeedText}}
+	return []measurement{{"SNR", snrText}, {"cosine", cosineText}, {"KL", divergenceText}, {"boxes", boxesText}, {"same class", agreementText}, {"top-1", accuracyText}, {"time", timeText}, {"as int8", Int8PointText}, {"speed as int8", Int8SpeedText}}
 }
 
 func snrText(q *compress.Point) string {
@@ -139,6 +146,13 @@ func snrText(q *compress.Point) string {
 
 func cosineText(q *compress.Point) string     { return numberText(q, verify.Cosine) }
 func divergenceText(q *compress.Point) string { return numberText(q, verify.KL) }
+
+func boxesText(q *compress.Point) string {
+	if v, measured := q.Value(verify.Boxes); measured {
+		return fmt.Sprintf("%.2f %%", 100*v)
+	}
+	return none
+}
 
 // numberText writes a measure that has no unit.
 func numberText(q *compress.Point, m verify.Measure) string {

@@ -22,7 +22,7 @@ func (p *printer) goals(t *compress.Trials, verbose bool) {
 			continue
 		}
 		p.line("%s: %s on the %s that judged the search, %s on %d others",
-			g, goalText(g.Measure, g.Judged), number(t.Judged, "sample"), goalText(g.Measure, g.Proved), t.Proved)
+			g, goalText(g.Measure, g.Judged), number(t.Judged, "sample"), ProvedText(g, goalText), t.Proved)
 	}
 	if !verbose {
 		return
@@ -35,6 +35,14 @@ func (p *printer) goals(t *compress.Trials, verbose bool) {
 	if t.Stopped != "" {
 		p.line("no more were tried: %s", t.Stopped)
 	}
+}
+
+// ProvedText writes what the samples that verified the result say of a goal.
+func ProvedText(g compress.GoalReached, write func(verify.Measure, *float64) string) string {
+	if g.Unproved != "" {
+		return "not measured (" + g.Unproved + ")"
+	}
+	return write(g.Measure, g.Proved)
 }
 
 func trialRow(t *compress.Trials, s compress.Trial) []any {
@@ -63,9 +71,10 @@ func goalText(m verify.Measure, number *float64) string {
 		return fmt.Sprintf("KL %.4f", *number)
 	case m == verify.PPL:
 		return fmt.Sprintf("perplexity %+.2f %%", 100**number)
-	}
-	if m == verify.Cosine {
+	case m == verify.Cosine:
 		return fmt.Sprintf("cosine %.4f", *number)
+	case m == verify.Boxes:
+		return fmt.Sprintf("%.2f %% of boxes match", 100**number)
 	}
 	return fmt.Sprintf("%.2f %% agree", 100**number)
 }

@@ -13,7 +13,7 @@ import (
 
 // ExplorationPicture draws the frontier as SVG: what is left of the resource against what is
 // kept of the model's behaviour, as far as that was measured: the agreement of top classes,
-// and with labels the accuracy; the cosine of embeddings; the divergence of next tokens; else the signal to noise ratio; else the predicted loss. A point leads
+// and with labels the accuracy; the boxes that match; the cosine of embeddings; the divergence of next tokens; else the signal to noise ratio; else the predicted loss. A point leads
 // where link says, given its place in the exploration; a nil link leads nowhere.
 func ExplorationPicture(e *compress.Exploration, link func(point int) string) ([]byte, error) {
 	p := chart.Plot{
@@ -22,6 +22,7 @@ func ExplorationPicture(e *compress.Exploration, link func(point int) string) ([
 	}
 	agreement := seriesOf(e, "same top class", func(q *compress.Point) *float64 { return q.Agreement }, link)
 	cosines := seriesOf(e, "cosine", valueOf(verify.Cosine), link)
+	boxes := seriesOf(e, "boxes that match", valueOf(verify.Boxes), link)
 	divergences := seriesOf(e, "KL divergence", valueOf(verify.KL), link)
 	ratios := seriesOf(e, "signal to noise", drawable, link)
 	losses := seriesOf(e, "predicted", func(q *compress.Point) *float64 { return &q.Loss }, link)
@@ -33,6 +34,12 @@ func ExplorationPicture(e *compress.Exploration, link func(point int) string) ([
 		}
 		if q := e.Smallest(Kept(e)); q != nil {
 			p.Mark = &chart.Mark{X: shareOf(e, q), Y: *q.Agreement, Name: "the smallest with 99 %"}
+		}
+	case len(boxes.X) > 0:
+		p.Y, p.YPercent, p.Series = "of the boxes", true, []chart.Series{boxes}
+		if q := e.Smallest(Kept(e)); q != nil {
+			v, _ := q.Value(verify.Boxes)
+			p.Mark = &chart.Mark{X: shareOf(e, q), Y: v, Name: "the smallest with " + Percent(Kept(e).Value)}
 		}
 	case len(cosines.X) > 0:
 		p.Y, p.Series = "mean cosine", []chart.Series{cosines}

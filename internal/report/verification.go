@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
 	"github.com/onnx-compress/onnx-compress/internal/outputs"
@@ -117,6 +118,8 @@ func keptText(j verify.Judged) string {
 		return "everything"
 	case j.Measure == verify.Agreement:
 		return fmt.Sprintf("%.2f %% same class", 100**j.Value)
+	case j.Measure == verify.Boxes:
+		return fmt.Sprintf("%.2f %% of boxes", 100**j.Value)
 	case j.Measure == verify.KL:
 		return fmt.Sprintf("KL %.4f", *j.Value)
 	case j.Measure == verify.Cosine:
@@ -149,6 +152,7 @@ func (p *printer) verification(r *verify.Report) {
 		p.line("same top-1 class for %.2f %% of the samples", 100*c.Agreement)
 		p.accuracy(c.Accuracy)
 	}
+	p.detections(r)
 	p.language(r.Language)
 	p.neighbours(r.Outputs)
 	p.moved(r.Moved)
@@ -170,6 +174,16 @@ func (p *printer) language(l *verify.Language) {
 		within(l.KL, func(v float64) string { return fmt.Sprintf("%.4f", v) }))
 	if t := l.Perplexity; t != nil {
 		p.line("perplexity %.2f → %.2f, %s on %s", t.Before, t.After, within(t.Increase, func(v float64) string { return fmt.Sprintf("%+.2f %%", 100*v) }), number(t.Tokens, "token"))
+	}
+}
+
+// detections says how many boxes match, or why that is not known.
+func (p *printer) detections(r *verify.Report) {
+	switch d := r.Detections; {
+	case d != nil:
+		p.line("%s: %.2f %% of boxes match: %d of %d before, of %d after, in %s", strings.Join(d.Reads, ", "), 100*d.Share, d.Matched, d.Before, d.After, number(d.Samples, "sample"))
+	case r.Unmatched != "":
+		p.line("boxes are not matched: %s", r.Unmatched)
 	}
 }
 

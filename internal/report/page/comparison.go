@@ -88,7 +88,7 @@ func (p pair) between() string {
 			return ""
 		}
 		j := r.Verification.Judge()
-		if j.Measure != verify.Agreement {
+		if j.Measure != verify.Agreement && j.Measure != verify.Boxes {
 			return ""
 		}
 		low[i], high[i] = *j.Low, *j.High
@@ -151,6 +151,12 @@ func (p pair) needs() block {
 			return none
 		}
 		return exact(v.Classes.Accuracy.After) + ", was " + exact(v.Classes.Accuracy.Before)
+	})
+	judged("Boxes that match", func(v *verify.Report) string {
+		if v.Detections == nil {
+			return none
+		}
+		return exact(v.Detections.Share)
 	})
 	for _, m := range []struct {
 		name    string

@@ -173,7 +173,11 @@ func pointTable(e *compress.Exploration) block {
 		accuracy := func(a compress.PointAccuracy) string {
 			return exact(a.After) + " (" + percentPoints(a.After-a.Before) + ")"
 		}
-		row = append(row, orElse(p.Agreement, exact, none), ratio, orElse(p.Accuracy, accuracy, none))
+		same := orElse(p.Agreement, exact, none)
+		if v, measured := p.Value(verify.Boxes); measured {
+			same = exact(v)
+		}
+		row = append(row, same, ratio, orElse(p.Accuracy, accuracy, none))
 		if eight {
 			row = append(row, report.Int8PointText(p), report.Int8SpeedText(p))
 		}

@@ -108,6 +108,9 @@ func tiles(r *compress.Result) []tile {
 		if p := l.Perplexity; p != nil {
 			out = append(out, tile{"Perplexity", fmt.Sprintf("%.2f", p.After), fmt.Sprintf("was %.2f, %+.2f %%", p.Before, 100*p.Increase.Value)})
 		}
+	case j.Measure == verify.Boxes:
+		d := r.Verification.Detections
+		out = append(out, tile{"Boxes that match", exact(*j.Value), fmt.Sprintf("%d of %d, and of %d now", d.Matched, d.Before, d.After)})
 	case j.Measure == verify.Cosine:
 		out = append(out, tile{"Cosine", fmt.Sprintf("%.4f", *j.Value), "of " + j.Output})
 	case j.Measure == verify.SNR:

@@ -18,7 +18,7 @@ func trialBlocks(t *compress.Trials) []block {
 	}
 	var goals [][]string
 	for _, g := range t.Goals {
-		goals = append(goals, []string{g.Bound.String(), measured(g.Measure, g.Judged), measured(g.Measure, g.Proved)})
+		goals = append(goals, []string{g.Bound.String(), measured(g.Measure, g.Judged), report.ProvedText(g, measured)})
 	}
 	var steps [][]string
 	for _, s := range t.Steps {
@@ -58,9 +58,10 @@ func measured(m verify.Measure, number *float64) string {
 		return fmt.Sprintf("KL %.4f", *number)
 	case m == verify.PPL:
 		return fmt.Sprintf("perplexity %+.2f %%", 100**number)
-	}
-	if m == verify.Cosine {
+	case m == verify.Cosine:
 		return fmt.Sprintf("cosine %.4f", *number)
+	case m == verify.Boxes:
+		return fmt.Sprintf("%.2f %% of boxes match", 100**number)
 	}
 	return exact(*number) + " agree"
 }

@@ -1,0 +1,108 @@
+package calib
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// counting says by target and for all samples of a run, one after the other, with what the change of each number is multiplied before it
+// is squared; nil for a target all whose numbers count alike, as those of all but boxes do.
+type counting [][]float32
+
+// boxed is the target with a detector's boxes, −1 where there is none.
+func boxed(list []target) int { return outputs.Boxed(outputsOf(list)) }
+
+func outputsOf(list []target) []outputs.Output {
+	out := make([]outputs.Output, len(list))
+	for i, t := range list {
+		out[i] = t.Output
+	}
+	return out
+}
+
+// countingOf looks at the values of all targets in a run of the original, and says which targets have the scores of a sample's boxes.
+func countingOf(list []target, axes feed.Axes, r *feed.Run, values []tensor.Dense) (c counting, scores []int, err error) {
+	c = make(counting, len(list))
+	at := boxed(list)
+	if at < 0 {
+		return c, nil, nil
+	}
+	count := 1
+	parts, single := make([]tensor.Dense, len(list)), make([]bool, len(list))
+	for i, t := range list {
+		parts[i], single[i] = values[i], true
+		if r.Batch > 0 {
+			parts[i], single[i] = axes.Lead(t.name, values[i], r.Batch)
+			count = len(r.Samples)
+		}
+	}
+	if !single[at] {
+		return c, nil, nil
+	}
+	whole := len(parts[at].Float32s())
+	if parts[at].Type != tensor.Float32 {
+		whole = parts[at].Len()
+	}
+	each := whole / max(r.Batch, 1)
+	counts := make([]float32, whole)
+	for k := range count {
+		of := make([]outputs.Numbers, len(list))
+		for i, d := range parts {
+			if !single[i] {
+				continue
+			}
+			if r.Batch > 0 {
+				size := len(d.Data) / r.Batch
+				d = tensor.Dense{Type: d.Type, Shape: d.Shape[1:], Data: d.Data[k*size:][:size]}
+			}
+			of[i].Shape = d.Shape
+			if of[i].Values, err = d.Float64s(); err != nil {
+				return nil, nil, fmt.Errorf("output %q: %w", list[i].name, err)
+			}
+		}
+		own, which := outputs.BoxCounts(outputsOf(list), of)
+		if own == nil {
+			return make(counting, len(list)), nil, nil
+		}
+		scores = which
+		for i, v := range own {
+			counts[k*each+i] = float32(math.Sqrt(v))
+		}
+	}
+	c[at] = counts
+	return c, scores, nil
+}
+
+// weigh multiplies changes with what they count.
+func (c counting) weigh(target int, x []float32) {
+	if c == nil || c[target] == nil {
+		return
+	}
+	for i := range x {
+		x[i] *= c[target][i]
+	}
+}
+
+// counting runs the model alone, where what the outputs' numbers count depends on these.
+func (gs *gradients) counting(ctx context.Context, r *feed.Run) (counting, error) {
+	if gs.forward == nil {
+		return nil, nil
+	}
+	values := map[string]tensor.Dense{}
+	done, err := gs.forward.run(ctx, r.Inputs, gs.forward.outputs, values)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	all := make([]tensor.Dense, len(gs.targets))
+	for i, t := range gs.targets {
+		all[i] = values[t.name]
+	}
+	c, _, err := countingOf(gs.targets, gs.axes, r, all)
+	return c, err
+}

@@ -1,0 +1,58 @@
+package outputs
+
+import "math"
+
+// leastSide is the least side of a box, by the largest number of all, for its change to be taken as a share of that.
+const leastSide = 0.01
+
+// BoxCounts says how much the squared change of each number of the output with boxes counts beside that of a score, for one sample's numbers of all
+// outputs, without a shape for those that have none. A score's counts one. That of a box counts as a share of the size of the box, as
+// overlaps do, and by the score at that place: s/area. So in a detector's joined outputs, where boxes in pixels stand beside
+// chances, it is not the boxes alone that matter, and of these not those of places without an object.
+//
+// It is nil where nothing is known of a box at every place. Scores are in the outputs numbered by scores, the first of which is that with the boxes.
+func BoxCounts(list []Output, of []Numbers) (counts []float64, scores []int) {
+	shapes := make([][]int, len(of))
+	for i, n := range of {
+		shapes[i] = n.Shape
+	}
+	for _, l := range Layouts(list, shapes) {
+		if !l.dense {
+			continue
+		}
+		f := &finder{middle: l.middle}
+		read := make([]Numbers, len(l.Outputs))
+		for i, k := range l.Outputs {
+			read[i] = of[k]
+		}
+		if l.read(f, read) && !f.odd {
+			return l.counts(read[0], f.spots), l.Outputs
+		}
+	}
+	return nil, nil
+}
+
+// counts lays out what the spots count.
+func (l Layout) counts(boxes Numbers, spots []spot) []float64 {
+	out := make([]float64, len(boxes.Values))
+	for i := range out {
+		out[i] = 1
+	}
+	place, number := l.stride(boxes.Shape)
+	largest := 0.
+	for p := range spots {
+		for k := range sides {
+			largest = max(largest, math.Abs(boxes.Values[p*place+k*number]))
+		}
+	}
+	for p, s := range spots {
+		count := 0.
+		if area := max(s.area, leastSide*leastSide*largest*largest); area > 0 {
+			count = max(s.score, 0) / area
+		}
+		for k := range sides {
+			out[p*place+k*number] = count
+		}
+	}
+	return out
+}

@@ -1,0 +1,176 @@
+package outputs
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// Numbers are what an output has for one sample.
+type Numbers struct {
+	Shape  []int // the axis of samples aside
+	Values []float64
+}
+
+// Layout is one way in which a model's outputs may say what it found. Which of several it is, only the numbers tell: see Read.
+type Layout struct {
+	// Name tells the layout from others of the same outputs.
+	Name string
+	// Outputs are the numbers of the outputs that it reads, that with the boxes first.
+	Outputs []int
+	read    func(f *finder, of []Numbers) (shaped bool)
+	middle  bool // boxes are a middle and two lengths
+	dense   bool // there is a box for every place, so that several are of one object
+	// stride says of an output with boxes of that shape how far the numbers of two places are apart, and those of a box.
+	stride func(shape []int) (place, number int)
+}
+
+// Read is what a sample's outputs say, those of Outputs in their order, by this layout. It is false where they cannot be meant so: a score is
+// not between 0 and 1, a class no whole number, the first corner of a box behind the second.
+func (l Layout) Read(of []Numbers) ([]Detection, bool) {
+	f := &finder{middle: l.middle}
+	if !l.read(f, of) {
+		return nil, false
+	}
+	if l.dense {
+		return suppressed(f.found), !f.odd
+	}
+	return f.found, !f.odd
+}
+
+// Boxed is the only output that counts and has boxes, −1 where there is none, or several.
+func Boxed(list []Output) int {
+	boxed := func(o Output) bool { return o.Kind == Boxes && o.Weight > 0 }
+	i := slices.IndexFunc(list, boxed)
+	if i < 0 || slices.ContainsFunc(list[i+1:], boxed) {
+		return -1
+	}
+	return i
+}
+
+// Layouts are those that outputs of these shapes may have, nil for one that has no numbers, with the axis of samples aside, the likeliest first. The boxes are in Boxed.
+func Layouts(list []Output, shapes [][]int) []Layout {
+	at := Boxed(list)
+	if at < 0 || shapes[at] == nil {
+		return nil
+	}
+	rows, columns, ok := matrix(shapes[at])
+	switch {
+	case !ok:
+		return nil
+	case columns == sides:
+		return beside(list, shapes, at, rows)
+	}
+	var out []Layout
+	turned := rows < columns
+	add := func(name string, middle, dense bool, read func(f *finder, of []Numbers) bool) {
+		out = append(out, Layout{Name: name, Outputs: []int{at}, read: read, middle: middle, dense: dense, stride: stride(turned)})
+	}
+	for _, r := range rowLayouts() {
+		if columns == r.columns {
+			add(r.name, false, false, r.read)
+		}
+	}
+	for _, first := range []int{sides, sides + 1} { // in the order that is usual where places come last
+		if !turned {
+			first = 2*sides + 1 - first
+		}
+		if min(rows, columns) > first {
+			for _, middle := range []bool{true, false} {
+				add(fmt.Sprintf("joined from %d, turned %t, middle %t", first, turned, middle), middle, true, joinedAt(first, turned))
+			}
+		}
+	}
+	return out
+}
+
+// matrix is the shape as rows and columns, where it has no more than two axes longer than 1, the last two.
+func matrix(shape []int) (rows, columns int, ok bool) {
+	if len(shape) < 2 || tensor.Product(shape[:len(shape)-2]) != 1 {
+		return 0, 0, false
+	}
+	return shape[len(shape)-2], shape[len(shape)-1], true
+}
+
+// rowLayout has a row for everything that was found.
+type rowLayout struct {
+	name                     string
+	columns                  int
+	box, score, class, image int // the columns; image −1 for none
+}
+
+// rowLayouts are those that exporters write behind a non-maximum suppression.
+func rowLayouts() []rowLayout {
+	return []rowLayout{
+		{"box, score, class", 6, 0, 4, 5, -1},       // Ultralytics' nms=True, YOLOv10
+		{"class, score, box", 6, 2, 1, 0, -1},       // PaddleDetection
+		{"image, box, class, score", 7, 1, 6, 5, 0}, // YOLOv7's end2end
+		{"image, class, score, box", 7, 3, 2, 1, 0}, // SSD of Caffe and OpenVINO
+		{"image, box, score, class", 7, 1, 5, 6, 0}, // YOLOX with suppression
+	}
+}
+
+func (r rowLayout) read(f *finder, of []Numbers) bool {
+	rows, columns, ok := matrix(of[0].Shape)
+	if !ok || columns != r.columns {
+		return false
+	}
+	image := 0
+	for i := range rows {
+		row := of[0].Values[i*columns:][:columns]
+		score := row[r.score]
+		f.add(row[r.box:][:sides], score, f.class(row[r.class]))
+		if r.image < 0 || score < LeastScore { // what fills a fixed number of rows up has no image
+			continue
+		}
+		if of := f.class(row[r.image]); len(f.found) > 1 && of != image {
+			f.odd = true
+		} else {
+			image = of
+		}
+	}
+	return true
+}
+
+// stride is that of a matrix with a box in each row, or where that is turned in each column.
+func stride(turned bool) func(shape []int) (place, number int) {
+	return func(shape []int) (place, number int) {
+		columns := shape[len(shape)-1]
+		if turned {
+			return 1, columns
+		}
+		return columns, 1
+	}
+}
+
+// joinedAt reads the chances of classes after the numbers of the box, and where these are more than four, the chance that there is an
+// object before them, which they are multiplied with. The box and what belongs to it are a column where that is turned, and else a row.
+func joinedAt(first int, turned bool) func(f *finder, of []Numbers) bool {
+	return func(f *finder, of []Numbers) bool {
+		rows, columns, ok := matrix(of[0].Shape)
+		places, count := rows, columns
+		if turned {
+			places, count = columns, rows
+		}
+		place, number := stride(turned)(of[0].Shape)
+		if !ok || count <= first {
+			return false
+		}
+		one := make([]float64, count)
+		for p := range places {
+			for i := range one {
+				one[i] = of[0].Values[p*place+i*number]
+			}
+			for _, v := range one[sides:] {
+				f.chance(v)
+			}
+			class, score := best(one[first:])
+			for _, object := range one[sides:first] {
+				score *= object
+			}
+			f.add(one[:sides], score, class)
+		}
+		return true
+	}
+}
