@@ -9,6 +9,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/internal/testkit"
+	"github.com/onnx-compress/onnx-compress/testmodels"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
 
@@ -20,7 +21,8 @@ func TestFittingGoals(t *testing.T) {
 		{nil, []verify.Bound{snr(30)}},
 		{[]verify.Kind{outputs.Scores, outputs.Scores}, []verify.Bound{agree(0.99)}},
 		{[]verify.Kind{outputs.Embedding}, []verify.Bound{cosine(0.99)}},
-		{[]verify.Kind{outputs.Boxes, outputs.Mask, outputs.Tokens, outputs.Values}, []verify.Bound{snr(30)}},
+		{[]verify.Kind{outputs.Mask, outputs.Tokens, outputs.Values}, []verify.Bound{snr(30)}},
+		{[]verify.Kind{outputs.Boxes, outputs.Values}, []verify.Bound{boxes(0.98), snr(30)}},
 		{[]verify.Kind{outputs.Values, outputs.Scores}, []verify.Bound{snr(30), agree(0.99)}},
 	} {
 		if got := fittingGoals(c.kinds); !slices.Equal(got, c.want) {
@@ -30,6 +32,34 @@ func TestFittingGoals(t *testing.T) {
 	odd := &verify.Report{Outputs: []verify.Output{{Kind: outputs.Scores}, {Kind: outputs.Embedding, Ignored: true}, {Kind: outputs.Opaque, Uncompared: "a map"}}}
 	if got := refitted(odd); !slices.Equal(got, []verify.Bound{snr(30)}) {
 		t.Errorf("scores of another shape: %v", got)
+	}
+	found := &verify.Report{Outputs: []verify.Output{{Name: "boxes", Kind: outputs.Boxes, Uncompared: "sizes"}, {Name: "scores", Kind: outputs.Values}, {Name: "gaze", Kind: outputs.Embedding}}}
+	if got := refitted(found); !slices.Equal(got, []verify.Bound{snr(30), cosine(0.99)}) {
+		t.Errorf("boxes of a layout that is not known: %v", got)
+	}
+	found.Detections = &verify.Detections{Output: "boxes", Reads: []string{"boxes", "scores"}}
+	if got := refitted(found); !slices.Equal(got, []verify.Bound{boxes(0.98), cosine(0.99)}) {
+		t.Errorf("boxes with scores: %v", got)
+	}
+}
+
+// boxes is a goal for detectors.
+func boxes(v float64) verify.Bound { return verify.Bound{Measure: verify.Boxes, Value: v} }
+
+// TestFittingBoxes: without a target a detector becomes as small as the boxes allow that both models find, and is judged by these.
+func TestFittingBoxes(t *testing.T) {
+	needRuntime(t)
+	r, _ := run(t, built(t, testmodels.Detector(1)), Options{Source: images(80), Probes: 1, NoRefit: true})
+	checkTrials(t, r, 20, 20, false)
+	if g := r.Trials.Goals; len(g) != 1 || g[0].Bound != boxes(0.98) || g[0].Unproved != "" || g[0].Proved == nil {
+		t.Errorf("%+v", g)
+	}
+	d := r.Verification.Detections
+	if d == nil || d.Before < 20 || d.Output != "found" || r.Verification.Judged.Measure != verify.Boxes {
+		t.Errorf("%+v, %+v", d, r.Verification.Judged)
+	}
+	if r.Output.MACs >= r.Input.MACs {
+		t.Errorf("%d multiply-adds of %d", r.Output.MACs, r.Input.MACs)
 	}
 }
 

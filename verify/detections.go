@@ -174,8 +174,8 @@ func summed(all []reading) *Detections {
 		off := 2*float64(r.matched) - d.Share*float64(r.before+r.after)
 		deviation += off * off
 	}
-	alone := float64(d.Samples) // where all match, each sample counts once
-	if deviation > 0 {
+	alone := float64(d.Samples) // where all match, or none, each sample counts once
+	if 0 < d.Share && d.Share < 1 {
 		alone = min(d.Share*(1-d.Share)*boxes*boxes/deviation, boxes/2)
 	}
 	d.Low, d.High = Wilson(d.Share, max(1, int(math.Round(alone))))

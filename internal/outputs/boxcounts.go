@@ -8,18 +8,15 @@ const leastSide = 0.01
 // BoxCounts says how much the squared change of each number of the output with boxes counts beside that of a score, for one sample's numbers of all
 // outputs, without a shape for those that have none. A score's counts one. That of a box counts as a share of the size of the box, as
 // overlaps do, and by the score at that place: s/area. So in a detector's joined outputs, where boxes in pixels stand beside
-// chances, it is not the boxes alone that matter, and of these not those of places without an object.
+// chances, it is not the boxes alone that matter, and of these not those of places without an object. The name of a class counts nothing.
 //
-// It is nil where nothing is known of a box at every place. Scores are in the outputs numbered by scores, the first of which is that with the boxes.
+// It is nil where the layout is not known. Scores are in the outputs numbered by scores, the first of which is that with the boxes.
 func BoxCounts(list []Output, of []Numbers) (counts []float64, scores []int) {
 	shapes := make([][]int, len(of))
 	for i, n := range of {
 		shapes[i] = n.Shape
 	}
 	for _, l := range Layouts(list, shapes) {
-		if !l.dense {
-			continue
-		}
 		f := &finder{middle: l.middle}
 		read := make([]Numbers, len(l.Outputs))
 		for i, k := range l.Outputs {
@@ -42,7 +39,7 @@ func (l Layout) counts(boxes Numbers, spots []spot) []float64 {
 	largest := 0.
 	for p := range spots {
 		for k := range sides {
-			largest = max(largest, math.Abs(boxes.Values[p*place+k*number]))
+			largest = max(largest, math.Abs(boxes.Values[p*place+(l.box+k)*number]))
 		}
 	}
 	for p, s := range spots {
@@ -51,7 +48,10 @@ func (l Layout) counts(boxes Numbers, spots []spot) []float64 {
 			count = max(s.score, 0) / area
 		}
 		for k := range sides {
-			out[p*place+k*number] = count
+			out[p*place+(l.box+k)*number] = count
+		}
+		for _, k := range l.names {
+			out[p*place+k*number] = 0
 		}
 	}
 	return out

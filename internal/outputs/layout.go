@@ -22,8 +22,10 @@ type Layout struct {
 	read    func(f *finder, of []Numbers) (shaped bool)
 	middle  bool // boxes are a middle and two lengths
 	dense   bool // there is a box for every place, so that several are of one object
-	// stride says of an output with boxes of that shape how far the numbers of two places are apart, and those of a box.
+	// stride says of an output with boxes of that shape how far the numbers of two places are apart, and those of a place.
 	stride func(shape []int) (place, number int)
+	box    int   // which of the numbers of a place is the first of its box
+	names  []int // which of them are names, of a class or an image, and no amounts
 }
 
 // Read is what a sample's outputs say, those of Outputs in their order, by this layout. It is false where they cannot be meant so: a score is
@@ -64,12 +66,9 @@ func Layouts(list []Output, shapes [][]int) []Layout {
 	}
 	var out []Layout
 	turned := rows < columns
-	add := func(name string, middle, dense bool, read func(f *finder, of []Numbers) bool) {
-		out = append(out, Layout{Name: name, Outputs: []int{at}, read: read, middle: middle, dense: dense, stride: stride(turned)})
-	}
 	for _, r := range rowLayouts() {
 		if columns == r.columns {
-			add(r.name, false, false, r.read)
+			out = append(out, Layout{Name: r.name, Outputs: []int{at}, read: r.read, stride: stride(false), box: r.box, names: r.names()})
 		}
 	}
 	for _, first := range []int{sides, sides + 1} { // in the order that is usual where places come last
@@ -78,7 +77,8 @@ func Layouts(list []Output, shapes [][]int) []Layout {
 		}
 		if min(rows, columns) > first {
 			for _, middle := range []bool{true, false} {
-				add(fmt.Sprintf("joined from %d, turned %t, middle %t", first, turned, middle), middle, true, joinedAt(first, turned))
+				name := fmt.Sprintf("joined from %d, turned %t, middle %t", first, turned, middle)
+				out = append(out, Layout{Name: name, Outputs: []int{at}, read: joinedAt(first, turned), middle: middle, dense: true, stride: stride(turned)})
 			}
 		}
 	}
@@ -109,6 +109,14 @@ func rowLayouts() []rowLayout {
 		{"image, class, score, box", 7, 3, 2, 1, 0}, // SSD of Caffe and OpenVINO
 		{"image, box, score, class", 7, 1, 5, 6, 0}, // YOLOX with suppression
 	}
+}
+
+// names are the columns of classes and images.
+func (r rowLayout) names() []int {
+	if r.image < 0 {
+		return []int{r.class}
+	}
+	return []int{r.class, r.image}
 }
 
 func (r rowLayout) read(f *finder, of []Numbers) bool {

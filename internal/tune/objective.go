@@ -26,6 +26,8 @@ type term struct {
 	// model reads for them.
 	words int
 	text  outputs.Text
+	// counted says that differences are multiplied with what each number counts, as those of boxes do.
+	counted bool
 }
 
 // objective is a model whose output is its distance from the original.
@@ -35,7 +37,8 @@ type objective struct {
 	loss string
 	// teachers names the inputs that take what the original computes, one for each term.
 	teachers []string
-	// shares names the inputs that take what each position counts, one for each term; empty where its loss is not one of next tokens.
+	// shares names the inputs that take what each position of a text counts, or each number of boxes, one for each term; empty where all
+	// count alike.
 	shares []string
 	// passed names what nodes read in the place of a value between two blocks.
 	passed []string
@@ -75,6 +78,8 @@ func newObjective(m *onnxio.Model, terms []term, ends []string, labels *supervis
 		shares := ""
 		if t.spoken() {
 			shares = add("shares/"+t.value, t.shape[:2])
+		} else if t.counted {
+			shares = add("shares/"+t.value, t.shape)
 		}
 		o.teachers, o.shares = append(o.teachers, teacher), append(o.shares, shares)
 		total = e.plus(total, e.scale(e.distance(t, teacher, shares, temperature), t.weight))
@@ -150,6 +155,9 @@ func (e emitter) distance(t term, teacher, shares string, temperature float64) s
 	d := e.Op("Sub", t.value, teacher)
 	if t.loss == Logits {
 		d = e.Op("Sub", d, e.Reduce("ReduceMean", d, []int{1}, true))
+	}
+	if t.counted {
+		d = e.Op("Mul", d, shares)
 	}
 	return e.mean(e.Op("Mul", d, d))
 }

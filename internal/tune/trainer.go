@@ -35,6 +35,7 @@ type trainer struct {
 	terms   []term
 	told    int      // samples of the run whose shapes the terms have
 	outputs int      // how many of the terms are outputs; the others are values inside
+	boxes   []int    // the terms with a detector's boxes and their scores; none where there is no such output
 	ends    []string // between blocks, through which no gradient goes
 	stages  []stage
 	now     int // the stage under way, whose are the terms and the ends
@@ -179,6 +180,9 @@ func (t *trainer) probe(ctx context.Context) error {
 	}
 	if err := t.describe(values, answers, max(run.Batch, 1)); err != nil {
 		return err
+	}
+	if _, t.boxes = t.boxCounts(run, answers, 0); t.boxes != nil {
+		t.terms[t.boxes[0]].counted = true
 	}
 	return t.reflect()
 }
@@ -341,7 +345,12 @@ func (t *trainer) weigh(ctx context.Context) error {
 		lists := make([][][]float32, len(answers))
 		for i, a := range answers {
 			for k := range r.Samples {
-				lists[i] = append(lists[i], t.terms[i].rows(a, r, k)...)
+				list := t.terms[i].rows(a, r, k)
+				if t.terms[i].counted {
+					counts, _ := t.boxCounts(r, answers, k)
+					list = counted(list, counts)
+				}
+				lists[i] = append(lists[i], list...)
 			}
 		}
 		return func() {
@@ -352,6 +361,7 @@ func (t *trainer) weigh(ctx context.Context) error {
 			}
 		}, err
 	})
+	t.weighBoxes(spreads)
 	for i := range t.terms {
 		t.terms[i].weight *= spreads[i].weight()
 	}

@@ -1,0 +1,86 @@
+package tune
+
+import (
+	"math"
+
+	"github.com/onnx-compress/onnx-compress/internal/feed"
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
+	"github.com/onnx-compress/onnx-compress/tensor"
+)
+
+// taughtOutputs are what the outputs are that terms hold to the original's.
+func (t *trainer) taughtOutputs() []outputs.Output {
+	var out []outputs.Output
+	for _, term := range t.terms[:t.outputs] {
+		out = append(out, t.kinds[term.value])
+	}
+	return out
+}
+
+// boxCounts says of sample k of a run with what the difference of each number of the boxes is multiplied, and in which terms their scores are, the
+// first of which is that of the boxes. It is nil where the numbers count alike.
+func (t *trainer) boxCounts(r *feed.Run, answers []tensor.Dense, k int) (counts []float32, terms []int) {
+	list := t.taughtOutputs()
+	at := outputs.Boxed(list)
+	if at < 0 || t.terms[at].loss != MSE {
+		return nil, nil
+	}
+	of := make([]outputs.Numbers, len(list))
+	for i := range list {
+		a := answers[i]
+		count := a.Shape[0] / max(r.Batch, 1)
+		of[i].Shape = append([]int{count}, a.Shape[1:]...)
+		for _, row := range rows(a, r, k) {
+			for _, v := range row {
+				of[i].Values = append(of[i].Values, float64(v))
+			}
+		}
+	}
+	own, terms := outputs.BoxCounts(list, of)
+	for _, v := range own {
+		counts = append(counts, float32(math.Sqrt(v)))
+	}
+	return counts, terms
+}
+
+// boxShares are the counts of all samples of a run, filler included, in the shape of its term. A sample of which nothing is known counts nothing.
+func (t *trainer) boxShares(r *feed.Run, answers []tensor.Dense, shape []int) tensor.Dense {
+	out := tensor.New(tensor.Float32, shape...)
+	v, n := out.Float32s(), max(r.Batch, 1)
+	for k := range n {
+		counts, _ := t.boxCounts(r, answers, k)
+		copy(v[k*len(v)/n:][:len(v)/n], counts)
+	}
+	return out
+}
+
+// counted multiplies rows of numbers of boxes, one after the other, with what they count.
+func counted(list [][]float32, counts []float32) [][]float32 {
+	out := make([][]float32, len(list))
+	at := 0
+	for i, row := range list {
+		out[i] = make([]float32, len(row))
+		for k, v := range row {
+			if at < len(counts) {
+				out[i][k] = v * counts[at]
+			}
+			at++
+		}
+	}
+	return out
+}
+
+// shares are what each position of a run's texts counts in a term, or each number of its boxes.
+func (t *trainer) shares(of term, r *feed.Run, answers []tensor.Dense) tensor.Dense {
+	if of.counted {
+		return t.boxShares(r, answers, of.shape)
+	}
+	return of.shares(r)
+}
+
+// weighBoxes gives boxes whose scores are in another term the weight of these: their differences count in the unit of scores.
+func (t *trainer) weighBoxes(spreads []variance) {
+	if len(t.boxes) > 1 {
+		spreads[t.boxes[0]] = spreads[t.boxes[1]]
+	}
+}
