@@ -118,6 +118,7 @@ func (c *compressCommand) target(f *flagSet) {
 		"  drop=0.5%   top-1 accuracy that may be lost\n"+
 		"  kl=0.05     KL divergence of the token, in nats\n"+
 		"  ppl=+5%     increase of perplexity (--labels next)\n"+
+		"  boxes=98%   a detector's boxes that match\n"+
 		"  cosine=0.99 of the outputs\n"+
 		"  snr=30dB    of the outputs\n"+
 		"smallest in MACs, or in what the first target bounds that stands beside it")

@@ -29,6 +29,7 @@ func (g *gateFlags) declare(f *flagSet) {
 		"  class-drop  largest loss of accuracy of any class\n"+
 		"  kl          largest KL divergence of the token\n"+
 		"  ppl         largest increase of perplexity (+5%)\n"+
+		"  boxes       least share of boxes that match\n"+
 		"  snr         least signal to noise ratio, in dB\n"+
 		"  cosine      least cosine\n"+
 		"  recall      least share of nearest neighbours kept\n"+

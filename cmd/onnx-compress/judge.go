@@ -16,7 +16,7 @@ type judgeFlags struct {
 func (j *judgeFlags) declare(f *flagSet) {
 	f.StringVar(&j.classes, "classes", "", "`OUTPUT` the output whose numbers are class scores, or none (the first that looks like it: made by a linear layer or a softmax, not normalized)")
 	f.StringArrayVar(&j.kinds, "kind", nil, "`OUTPUT=KIND` what an output is, where the run tells it wrong: "+strings.Join(each(verify.Kinds(), func(k verify.Kind) string { return string(k) }), ", ")+
-		"; embeddings are judged by cosine and neighbours, scores by the top class, next and words by KL divergence, all else by its signal to noise ratio")
+		"; embeddings are judged by cosine and neighbours, scores by the top class, next and words by KL divergence, boxes by how many match where their layout is known, all else by its signal to noise ratio")
 	f.StringArrayVar(&j.weights, "weight", nil, "`OUTPUT=X` how much the change of an output counts, as a share of its variance; 0 for not at all (1; 0 for a state, such as present.*)")
 }
 

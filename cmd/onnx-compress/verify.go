@@ -29,8 +29,9 @@ func newVerify(s streams) *cobra.Command {
 		Use:   "verify ORIGINAL COMPRESSED [flags]",
 		Short: "compare two models on the same samples",
 		Long: `Runs both files on the same samples: largest and mean error, cosine, signal to
-noise ratio, agreement of the top class; with labels the accuracy before and
-after, overall and per class; and the samples that moved most. Without --data
+noise ratio, agreement of the top class, boxes of detectors that match; with
+labels the accuracy before and after, overall and per class; and the samples
+that moved most. Without --data
 the inputs are random, which shows that a model runs, not how good it is.
 
 With --int8 ONNX Runtime's quantizer, a Python package, makes int8 models of
