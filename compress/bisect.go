@@ -86,8 +86,12 @@ func (e *UnmetGoalError) Error() string {
 	if e.Reached == nil {
 		return fmt.Sprintf("%s: no smaller model can be made; `onnx-compress inspect` says why, or let more nodes change (%s, %s, %s)", text, OptionOnly, OptionKeep, OptionRankMultiple)
 	}
-	return fmt.Sprintf("%s: at %s=%.4g, the largest budget that was tried, %s is reached; allow more damage, or calibrate on more samples",
-		text, e.Over, e.Budget, verify.Bound{Measure: e.Goal.Measure, Value: *e.Reached})
+	more := "allow more damage"
+	if g := allowing(e.Goal.Measure, *e.Reached); g.Value > 0 {
+		more += fmt.Sprintf(", for example %s", g)
+	}
+	return fmt.Sprintf("%s: at %s=%.4g, the largest budget that was tried, %s is reached; %s, or calibrate on more samples",
+		text, e.Over, e.Budget, verify.Bound{Measure: e.Goal.Measure, Value: *e.Reached}, more)
 }
 
 // checkGoals refuses goals that make no sense together, or with the other options.

@@ -118,3 +118,15 @@ func enoughLabels(g verify.Bound, r *verify.Report) error {
 	}
 	return nil
 }
+
+// allowing is a goal of few digits that a value meets with a little to spare.
+func allowing(m verify.Measure, value float64) verify.Bound {
+	switch m {
+	case verify.SNR:
+		return verify.Bound{Measure: m, Value: math.Floor(value)}
+	case verify.Cosine, verify.Agreement, verify.Boxes:
+		return verify.Bound{Measure: m, Value: math.Floor(100*value) / 100}
+	}
+	digit := math.Pow(10, math.Floor(math.Log10(max(value, 1e-9))))
+	return verify.Bound{Measure: m, Value: math.Round(math.Ceil(value/digit)*digit*1e12) / 1e12}
+}

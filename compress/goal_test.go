@@ -245,3 +245,21 @@ func TestBisectLanguage(t *testing.T) {
 	_, err = Run(context.Background(), in(t), m, to(t, o))
 	testkit.WantError(t, err, "no target was given, and what fits the outputs, kl=0.05, cannot be met")
 }
+
+// TestAllowing: what is suggested where a goal cannot be met is met by what was reached, and can be read.
+func TestAllowing(t *testing.T) {
+	for _, c := range []struct {
+		m     verify.Measure
+		value float64
+		want  string
+	}{
+		{verify.SNR, 25.39, "snr=25dB"}, {verify.Agreement, 0.9871, "agree=98%"}, {verify.Boxes, 0.9667, "boxes=96%"}, {verify.Cosine, 0.98765, "cosine=0.98"},
+		{verify.KL, 0.0712, "kl=0.08"}, {verify.PPL, 0.123, "ppl=+20%"}, {verify.Drop, 0.0123, "drop=2%"},
+	} {
+		g := allowing(c.m, c.value)
+		var o Options
+		if g.String() != c.want || !g.Allows(c.value) || o.AddTarget(g.String()) != nil {
+			t.Errorf("%s of %v: %s, want %s", c.m, c.value, g, c.want)
+		}
+	}
+}
