@@ -133,7 +133,7 @@ func (p *Point) Value(m verify.Measure) (float64, bool) {
 		if p.Judged.Value != nil {
 			return *p.Judged.Value, true
 		}
-		return map[verify.Measure]float64{verify.Cosine: 1, verify.KL: 0}[m], true // of equal outputs
+		return map[verify.Measure]float64{verify.Cosine: 1, verify.Boxes: 1, verify.KL: 0}[m], true // of equal outputs
 	}
 	return 0, false
 }

@@ -16,6 +16,8 @@ type Detections struct {
 	// Output has the boxes, and Reads lists all outputs that were read, this one first.
 	Output string   `json:"output"`
 	Reads  []string `json:"reads"`
+	// LeastScore is the least score of a box that counts.
+	LeastScore float64 `json:"least_score"`
 	// Samples is in how many a model found something.
 	Samples int `json:"samples"`
 	// Before and After are how many boxes the models found, and Matched how many both.
@@ -155,7 +157,7 @@ func readings(list []example, layout reading) []reading {
 // summed adds readings up. The interval is Wilson's for as many boxes as would deviate as much, each by itself: the share is a ratio of sums over
 // samples, and the boxes of a sample are no independent ones.
 func summed(all []reading) *Detections {
-	d := &Detections{}
+	d := &Detections{LeastScore: outputs.LeastScore}
 	for _, r := range all {
 		d.Before += r.before
 		d.After += r.after
@@ -185,5 +187,5 @@ func summed(all []reading) *Detections {
 // sentence says how many boxes match.
 func (d *Detections) sentence(on string) string {
 	return fmt.Sprintf("Of the boxes that it or the original finds on %s, %s match (with 95 %% confidence %s to %s of all such): %d of the original's %d and its %d, of the same class, overlapping by half or more, with a score of %g or more.",
-		on, share2(d.Share), share2(d.Low), share2(d.High), d.Matched, d.Before, d.After, outputs.LeastScore)
+		on, share2(d.Share), share2(d.Low), share2(d.High), d.Matched, d.Before, d.After, d.LeastScore)
 }

@@ -74,6 +74,7 @@ func TestExplorationText(t *testing.T) {
 	golden(t, "exploration_predicted", func(w io.Writer) error { return Exploration(w, unmeasured(), true) })
 	golden(t, "exploration_embedding", func(w io.Writer) error { return Exploration(w, judged(verify.Cosine, 0.995, 0.94), false) })
 	golden(t, "exploration_language", func(w io.Writer) error { return Exploration(w, judged(verify.KL, 0.01, 0.2), false) })
+	golden(t, "exploration_boxes", func(w io.Writer) error { return Exploration(w, judged(verify.Boxes, 0.985, 0.94), false) })
 	golden(t, "exploration_int8", func(w io.Writer) error {
 		e := exploration()
 		e.Points[1].Int8 = asInt8()

@@ -272,6 +272,7 @@ func TestVerificationText(t *testing.T) {
 			{Name: "sometimes", Values: 8, Cosine: 0.5, MaxRelative: 1, MeanRelative: 1, SNR: ref(-3.0), NonFiniteOriginal: 1, NonFiniteCompressed: 2},
 		}, Classes: &verify.Classes{Output: "equal", Count: 2, Agreement: 1}}})
 	})
+	golden(t, "verification_boxes", func(w io.Writer) error { return Verification(w, &compress.Verification{Report: detector(0.9673)}) })
 	golden(t, "verification_tokens", func(w io.Writer) error { return Verification(w, spoken()) })
 	golden(t, "verification_int8", func(w io.Writer) error {
 		return Verification(w, &compress.Verification{Report: classified(), Int8: asInt8()})

@@ -23,6 +23,14 @@ func embeddings(n int) *verify.Report {
 	}}}
 }
 
+// detector is a report on a detector.
+func detector(share float64) *verify.Report {
+	return &verify.Report{
+		Samples: 120, Evidence: verify.Unseen, Data: "photos", Outputs: []verify.Output{{Name: "found", Kind: "boxes", Values: 46200, Cosine: 0.99994, LeastCosine: 0.99, SNR: ref(39.17), MeanRelative: 0.0024, MaxRelative: 0.255}},
+		Detections: &verify.Detections{Output: "found", Reads: []string{"found", "classes"}, LeastScore: 0.25, Samples: 57, Before: 140, After: 135, Matched: 133, Share: share, Low: 0.9031, High: 0.9917},
+	}
+}
+
 // figures are the numbers of a JSON document, and its files' and times' ratios, as sentences may write them.
 func figures(doc any) []float64 {
 	var out []float64
@@ -78,6 +86,7 @@ func TestVerdictNumbers(t *testing.T) {
 		"classes":       func(*compress.Result) {},
 		"no labels":     func(r *compress.Result) { r.Verification.Classes.Accuracy = nil },
 		"embeddings":    func(r *compress.Result) { r.Verification = embeddings(378) },
+		"boxes":         func(r *compress.Result) { r.Verification = detector(0.9673) },
 		"next tokens":   func(r *compress.Result) { r.Verification = spoken().Report },
 		"signal":        func(r *compress.Result) { r.Verification.Classes = nil },
 		"faster":        func(r *compress.Result) { timed(r, 1.4, 1.5, 1.6) },
@@ -218,6 +227,8 @@ func TestNext(t *testing.T) {
 		"not run":       {func(r *compress.Result) { r.Verification = nil }, []string{bench}},
 		"a goal is met": {func(r *compress.Result) { agreeing(0.99, 1000)(r); r.Trials = trials(false) }, []string{"-o small.smaller.onnx --calib photos --labels=l.tsv --crop=224 --target agree=97%", bench}},
 		"embeddings":    {func(r *compress.Result) { r.Verification = embeddings(100); r.Trials = trials(false) }, []string{"--target cosine=0.97", bench}},
+		"boxes":         {func(r *compress.Result) { r.Verification = detector(0.99) }, []string{"onnx-compress explore", bench}},
+		"lost boxes":    {func(r *compress.Result) { r.Verification = detector(0.9) }, []string{"onnx-compress tune", bench}},
 		"not quantized": {
 			func(r *compress.Result) { agreeing(0.995, 1000)(r); r.Unquantized = "no Python" },
 			[]string{"onnx-compress verify model.onnx small.onnx --data photos --labels=l.tsv --crop=224 --int8", "onnx-compress explore", bench},

@@ -65,6 +65,21 @@ func TestLanguageTiles(t *testing.T) {
 	}
 }
 
+// TestBoxTiles: of a detector the page leads with the boxes that match.
+func TestBoxTiles(t *testing.T) {
+	r := pagetest.Full(12, 10)
+	r.Verification.Classes = nil
+	r.Verification.Detections = &verify.Detections{Output: "found", Samples: 57, Before: 140, After: 135, Matched: 133, Share: 0.9673, Low: 0.9, High: 0.99, LeastScore: 0.25}
+	r.Verification.Judged = r.Verification.Judge()
+	r.Trials.Goals = []compress.GoalReached{{Bound: verify.Bound{Measure: verify.Boxes, Value: 0.95}, Judged: &r.Verification.Detections.Share, Unproved: "no sample has a box"}}
+	html := rendered(t, r)
+	for _, want := range []string{"Boxes that match", "96.73 %", "133 of 140, and of 135 now", "96.73 % of boxes match", "not measured (no sample has a box)"} {
+		if !strings.Contains(html, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
+
 // TestPictures: samples that look like pictures are on the page, with what the models said of them, and others are not.
 func TestPictures(t *testing.T) {
 	r := pagetest.Full(2, 3)
@@ -347,6 +362,17 @@ func TestExploration(t *testing.T) {
 				}
 			},
 			[]string{"The smallest that keeps a cosine of 0.99 on these samples has 50.0 % of the multiply-adds left.", "<p>Its embeddings keep a mean cosine.</p>", "cosine 0.9920"},
+			[]string{"same answer for 99"},
+		},
+		"boxes": {
+			func(e *compress.Exploration) {
+				for i := range e.Points {
+					e.Points[i].Agreement, e.Points[i].Accuracy = nil, nil
+					v := 1 - 0.01*float64(i)
+					e.Points[i].Judged = &verify.Judged{Measure: verify.Boxes, Value: &v, Text: "Of the boxes, most match."}
+				}
+			},
+			[]string{"The smallest that keeps 98.0 % of the boxes on these samples has 50.0 % of the multiply-adds left.", "<p>Of the boxes, most match.</p>", "of the boxes"},
 			[]string{"same answer for 99"},
 		},
 		"of time": {
