@@ -253,8 +253,13 @@ func TestAllowing(t *testing.T) {
 		value float64
 		want  string
 	}{
-		{verify.SNR, 25.39, "snr=25dB"}, {verify.Agreement, 0.9871, "agree=98%"}, {verify.Boxes, 0.9667, "boxes=96%"}, {verify.Cosine, 0.98765, "cosine=0.98"},
-		{verify.KL, 0.0712, "kl=0.08"}, {verify.PPL, 0.123, "ppl=+20%"}, {verify.Drop, 0.0123, "drop=2%"},
+		{verify.SNR, 25.39, "snr=25dB"},
+		{verify.Agreement, 0.9871, "agree=98%"},
+		{verify.Boxes, 0.9667, "boxes=96%"},
+		{verify.Cosine, 0.98765, "cosine=0.98"},
+		{verify.KL, 0.0712, "kl=0.08"},
+		{verify.PPL, 0.123, "ppl=+20%"},
+		{verify.Drop, 0.0123, "drop=2%"},
 	} {
 		g := allowing(c.m, c.value)
 		var o Options
