@@ -53,6 +53,14 @@ type target struct {
 	weight float64 // of its squared change
 }
 
+func namesOf(list []target) []string {
+	out := make([]string, len(list))
+	for i, t := range list {
+		out[i] = t.name
+	}
+	return out
+}
+
 // targets returns the outputs that count, whatever their type; those whose sizes depend on the data are none, for nothing can be
 // held against them.
 func targets(m *onnxio.Model, o Options) ([]target, error) {

@@ -27,6 +27,11 @@ func (gs *gradients) footprint(ctx context.Context, src samples.Source, index in
 		return 0, 0, ctx.Err()
 	}
 	bytes = values.Computed(gs.model)
+	var beside int64 // what the session holds that computes the outputs alone
+	if boxed(gs.targets) >= 0 {
+		beside = feed.Live(gs.model, func(v string) int64 { return values[v].Bytes() }, namesOf(gs.targets))
+		bytes += beside
+	}
 	if live = bytes; !gs.host.Mapped(gs.model) || gs.none != "" {
 		return bytes, live, nil
 	}
@@ -39,7 +44,7 @@ func (gs *gradients) footprint(ctx context.Context, src samples.Source, index in
 			in[c.input] = tensor.Dense{Type: c.typ, Shape: c.shape}
 		}
 		if least := feed.Live(m, feed.Float32s(m, in), outputs); least > 0 {
-			live = least
+			live = least + beside
 		}
 	}
 	return bytes, live, nil

@@ -36,10 +36,7 @@ type gradients struct {
 
 // locate finds along which axes of the outputs samples lie.
 func (gs *gradients) locate(ctx context.Context, src samples.Source, indices []int, batch int) (err error) {
-	var names []string
-	for _, t := range gs.targets {
-		names = append(names, t.name)
-	}
+	names := namesOf(gs.targets)
 	if boxed(gs.targets) >= 0 {
 		if gs.forward, err = newProbe(gs.host, gs.model, gs.inputs, names); err != nil {
 			return err
