@@ -20,9 +20,9 @@ func newRoot(s streams) *cobra.Command {
 low-rank factors, all ranks chosen together, and verifies what it wrote. Without
 a --target, as small as they can be with next to nothing lost on unseen samples.
 
-Targets (--target KIND=VALUE; several hold together):
-  agree=99%  cosine=0.99  boxes=98%  snr=30dB  drop=0.5%  ppl=+2%  what is kept
-  macs=0.5   params=2M    bytes=20MB  latency=12ms                 what it takes`,
+Targets (--target KIND=VALUE; several hold): what is kept, and what it takes
+  agree=99%  cosine=0.99  boxes=98%  snr=30dB  drop=0.5%  kl=0.05  ppl=+2%
+  macs=0.5   params=2M    bytes=20MB  latency=12ms`,
 		Example: `  onnx-compress model.onnx --calib images/
   onnx-compress model.onnx -o small.onnx --calib images/ --target macs=0.5
   onnx-compress init model.onnx    # asks, and writes onnx-compress.yaml`,
