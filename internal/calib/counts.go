@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/outputs"
@@ -44,12 +45,6 @@ func countingOf(list []target, axes feed.Axes, r *feed.Run, values []tensor.Dens
 	if !single[at] {
 		return c, nil, nil
 	}
-	whole := len(parts[at].Float32s())
-	if parts[at].Type != tensor.Float32 {
-		whole = parts[at].Len()
-	}
-	each := whole / max(r.Batch, 1)
-	counts := make([]float32, whole)
 	for k := range count {
 		of := make([]outputs.Numbers, len(list))
 		for i, d := range parts {
@@ -65,17 +60,29 @@ func countingOf(list []target, axes feed.Axes, r *feed.Run, values []tensor.Dens
 				return nil, nil, fmt.Errorf("output %q: %w", list[i].name, err)
 			}
 		}
-		own, which := outputs.BoxCounts(outputsOf(list), of)
-		if own == nil {
+		counts, reads := outputs.BoxCounts(outputsOf(list), of)
+		if counts == nil {
 			return make(counting, len(list)), nil, nil
 		}
-		scores = which
-		for i, v := range own {
-			counts[k*each+i] = float32(math.Sqrt(v))
+		scores = reads
+		c.add(k, max(r.Batch, 1), counts)
+	}
+	return c, scores, nil
+}
+
+// add sets what the numbers of sample k of so many count.
+func (c counting) add(k, of int, counts [][]float64) {
+	for i, own := range counts {
+		if own == nil {
+			continue
+		}
+		if c[i] == nil {
+			c[i] = slices.Repeat([]float32{1}, len(own)*of)
+		}
+		for n, v := range own {
+			c[i][k*len(own)+n] = float32(math.Sqrt(v))
 		}
 	}
-	c[at] = counts
-	return c, scores, nil
 }
 
 // weigh multiplies changes with what they count.

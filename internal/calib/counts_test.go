@@ -33,11 +33,11 @@ func found(t *testing.T, lib *ort.Library, m *onnxio.Model, s samples.Sample) (v
 	if values, err = out.Get(0).Float64s(); err != nil {
 		t.Fatal(err)
 	}
-	counts, _ = outputs.BoxCounts([]outputs.Output{{Kind: outputs.Boxes, Weight: 1}}, []outputs.Numbers{{Shape: []int{6, 64}, Values: values}})
-	if counts == nil {
+	all, _ := outputs.BoxCounts([]outputs.Output{{Kind: outputs.Boxes, Weight: 1}}, []outputs.Numbers{{Shape: []int{6, 64}, Values: values}})
+	if all == nil {
 		t.Fatal("the layout is not known")
 	}
-	return values, counts
+	return values, all[0]
 }
 
 // TestBoxChange: the change of a detector's output is what its numbers count, by the original's boxes, whatever the batch.

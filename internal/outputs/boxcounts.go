@@ -5,13 +5,18 @@ import "math"
 // leastSide is the least side of a box, by the largest number of all, for its change to be taken as a share of that.
 const leastSide = 0.01
 
-// BoxCounts says how much the squared change of each number of the output with boxes counts beside that of a score, for one sample's numbers of all
-// outputs, without a shape for those that have none. A score's counts one. That of a box counts as a share of the size of the box, as
+// leastSlope is the least by how much a score is taken to change with its logit: where there is no object it would be next to nothing, though a
+// change that is large makes one.
+const leastSlope = 0.05
+
+// BoxCounts says how much the squared change of each number of the outputs of a detector counts, for one sample's numbers of all outputs, without
+// a shape for those that have none. A score's counts one, and that of a logit as much as the score changes with it. That of a box counts as a share of the size of the box, as
 // overlaps do, and by the score at that place: s/area. So in a detector's joined outputs, where boxes in pixels stand beside
 // chances, it is not the boxes alone that matter, and of these not those of places without an object. The name of a class counts nothing.
 //
-// It is nil where the layout is not known. Scores are in the outputs numbered by scores, the first of which is that with the boxes.
-func BoxCounts(list []Output, of []Numbers) (counts []float64, scores []int) {
+// Counts are by output, nil for one all whose numbers count one; of none where the layout is not known. Reads are the outputs that have boxes and
+// scores, the first of which is that with the boxes.
+func BoxCounts(list []Output, of []Numbers) (counts [][]float64, reads []int) {
 	shapes := make([][]int, len(of))
 	for i, n := range of {
 		shapes[i] = n.Shape
@@ -22,9 +27,16 @@ func BoxCounts(list []Output, of []Numbers) (counts []float64, scores []int) {
 		for i, k := range l.Outputs {
 			read[i] = of[k]
 		}
-		if l.read(f, read) && !f.odd {
-			return l.counts(read[0], f.spots), l.Outputs
+		if !l.read(f, read) || !f.fits() {
+			continue
 		}
+		counts = make([][]float64, len(of))
+		counts[l.Outputs[0]] = l.counts(read[0], f.spots)
+		for _, s := range f.slopes {
+			s = max(s, leastSlope)
+			counts[l.Outputs[1]] = append(counts[l.Outputs[1]], s*s)
+		}
+		return counts, l.Outputs
 	}
 	return nil, nil
 }

@@ -87,7 +87,12 @@ type finder struct {
 	odd    bool // a number was no such thing: the layout is another
 	middle bool // boxes are a middle and two lengths, not two corners
 	spots  []spot
+	turned int       // spots whose box has a corner or a length on the wrong side
+	slopes []float64 // by how much a score changes with each number of the output that has them, where these are logits
 }
+
+// fits tells whether all numbers may be what they were read as. At places without an object a few boxes may be no such.
+func (f *finder) fits() bool { return !f.odd && 10*f.turned <= len(f.spots) }
 
 // spot is a place that a detector looks at: the score there, and the area of the box.
 type spot struct{ score, area float64 }
@@ -100,6 +105,9 @@ func (f *finder) add(box []float64, score float64, class int) {
 		width, height = box[2]-box[0], box[3]-box[1]
 	}
 	f.spots = append(f.spots, spot{score, width * height})
+	if !(width >= 0 && height >= 0) {
+		f.turned++
+	}
 	if !(score >= LeastScore) {
 		return
 	}

@@ -138,12 +138,28 @@ func layoutCases() []layoutCase {
 		}},
 		{"SSD", beside(300, func(d Detection) ([]float64, []float64) { return d.Box[:], softmax(0, d) })},
 		{"DETR after a softmax", beside(100, func(d Detection) ([]float64, []float64) { return middles(d), softmax(3, d) })},
+		{"DETR", beside(100, func(d Detection) ([]float64, []float64) { return middles(d), logarithms(softmax(3, d), 2) })},
+		{"SSD without its softmax", beside(300, func(d Detection) ([]float64, []float64) { return d.Box[:], logarithms(softmax(0, d), -1) })},
 		{"RetinaNet", beside(300, func(d Detection) ([]float64, []float64) {
 			s := []float64{0.01, 0.02, 0.01}
 			s[d.Class] = max(d.Score, 0.02)
 			return d.Box[:], s
 		})},
+		{"RT-DETR", beside(300, func(d Detection) ([]float64, []float64) {
+			s := []float64{-5, -4, -4.5}
+			s[d.Class] = max(math.Log(d.Score/(1-d.Score)), -4)
+			return middles(d), s
+		})},
 	}
+}
+
+// logarithms are logits that a softmax makes these chances of.
+func logarithms(chances []float64, shift float64) []float64 {
+	out := make([]float64, len(chances))
+	for i, v := range chances {
+		out[i] = math.Log(v) + shift
+	}
+	return out
 }
 
 // listed are outputs of these types, the first of which has boxes.
@@ -263,6 +279,8 @@ func TestNoLayout(t *testing.T) {
 		"raw of a level": {{[]int{3, 6, 50}, slices.Concat(raw, raw, raw)}},
 		"raw scores":     {{[]int{50, 4}, raw[:200]}, {[]int{50, 2}, raw[:100]}},
 		"boxes alone":    {{[]int{50, 4}, raw[:200]}},
+		"key points":     {{[]int{50, 4}, ordered(50)}, {[]int{50, 10}, slices.Repeat([]float64{0.3, 0.6}, 250)}},
+		"offsets":        {{[]int{50, 4}, ordered(50)}, {[]int{50, 6}, raw}},
 	} {
 		types := slices.Repeat([]tensor.Type{tensor.Float32}, len(of))
 		if got, found := reads(listed(types), [][]Numbers{of}); found != nil {
@@ -278,6 +296,9 @@ func TestNoLayout(t *testing.T) {
 		t.Error("an output without weight counts")
 	}
 }
+
+// ordered are boxes of side 1.
+func ordered(n int) []float64 { return slices.Repeat([]float64{1, 1, 2, 2}, n) }
 
 // TestMatch holds matches to their laws: all of a scene match itself, in any order; classes tell apart; each box has one at most.
 func TestMatch(t *testing.T) {
@@ -333,7 +354,7 @@ func TestBoxCounts(t *testing.T) {
 		t.Fatalf("scores in %v", scores)
 	}
 	score, area := []float64{0.5, 0, 1, 0.25, 0, 0, 0}, []float64{200, 400, 0.36, 16, 1, 1, 1} // a box of no size by a hundredth of the largest number
-	for i, got := range counts {
+	for i, got := range counts[0] {
 		want := 1.
 		if i/7 < 4 {
 			want = score[i%7] / area[i%7]
@@ -343,11 +364,22 @@ func TestBoxCounts(t *testing.T) {
 		}
 	}
 	found, types := layoutCases()[3].write(scene(rand.New(rand.NewPCG(5, 6)), 8, 3))
-	if counts, _ := BoxCounts(listed(types), found); len(counts) != 6*8 || !(counts[0] > 0 && counts[3] == counts[0]) || counts[4] != 1 || counts[5] != 0 {
-		t.Errorf("of what was found: %v", counts)
+	if all, _ := BoxCounts(listed(types), found); len(all) != 1 || len(all[0]) != 6*8 || !(all[0][0] > 0 && all[0][3] == all[0][0]) || all[0][4] != 1 || all[0][5] != 0 {
+		t.Errorf("of what was found: %v", all)
 	}
 	beside, types := layoutCases()[10].write(scene(rand.New(rand.NewPCG(5, 6)), 8, 3))
-	if counts, scores := BoxCounts(listed(types), beside); len(counts) != 4*300 || !slices.Equal(scores, []int{0, 1}) || !(counts[0] > 0 && counts[4*299] < counts[0]) {
-		t.Errorf("boxes beside scores: %d numbers, scores in %v", len(counts), scores)
+	if all, reads := BoxCounts(listed(types), beside); len(all) != 2 || len(all[0]) != 4*300 || all[1] != nil || !slices.Equal(reads, []int{0, 1}) || !(all[0][0] > 0 && all[0][4*299] < all[0][0]) {
+		t.Errorf("boxes beside scores: %d numbers, scores in %v", len(all), reads)
+	}
+	logits, types := layoutCases()[len(layoutCases())-1].write(scene(rand.New(rand.NewPCG(5, 6)), 8, 3))
+	all, _ := BoxCounts(listed(types), logits)
+	if len(all) != 2 || len(all[1]) != len(logits[1].Values) {
+		t.Fatalf("logits: %v", all)
+	}
+	for i, x := range logits[1].Values {
+		s := 1 / (1 + math.Exp(-x))
+		if want := max(s*(1-s), 0.05); math.Abs(all[1][i]-want*want) > 1e-12 {
+			t.Errorf("a logit of %v counts %v, want %v", x, all[1][i], want*want)
+		}
 	}
 }

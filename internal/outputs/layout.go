@@ -36,9 +36,9 @@ func (l Layout) Read(of []Numbers) ([]Detection, bool) {
 		return nil, false
 	}
 	if l.dense {
-		return suppressed(f.found), !f.odd
+		return suppressed(f.found), f.fits()
 	}
-	return f.found, !f.odd
+	return f.found, f.fits()
 }
 
 // Boxed is the only output that counts and has boxes, −1 where there is none, or several.

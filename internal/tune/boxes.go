@@ -17,12 +17,11 @@ func (t *trainer) taughtOutputs() []outputs.Output {
 	return out
 }
 
-// boxCounts says of sample k of a run with what the difference of each number of the boxes is multiplied, and in which terms their scores are, the
-// first of which is that of the boxes. It is nil where the numbers count alike.
-func (t *trainer) boxCounts(r *feed.Run, answers []tensor.Dense, k int) (counts []float32, terms []int) {
+// boxCounts says of sample k of a run, by term, with what the difference of each number is multiplied, nil for one all of whose numbers count
+// alike; and which terms have boxes and their scores, the first of which is that of the boxes.
+func (t *trainer) boxCounts(r *feed.Run, answers []tensor.Dense, k int) (counts [][]float32, reads []int) {
 	list := t.taughtOutputs()
-	at := outputs.Boxed(list)
-	if at < 0 || t.terms[at].loss != MSE {
+	if outputs.Boxed(list) < 0 {
 		return nil, nil
 	}
 	of := make([]outputs.Numbers, len(list))
@@ -36,22 +35,41 @@ func (t *trainer) boxCounts(r *feed.Run, answers []tensor.Dense, k int) (counts 
 			}
 		}
 	}
-	own, terms := outputs.BoxCounts(list, of)
-	for _, v := range own {
-		counts = append(counts, float32(math.Sqrt(v)))
+	own, reads := outputs.BoxCounts(list, of)
+	counts = make([][]float32, len(own))
+	for i, list := range own {
+		if t.terms[i].loss != MSE {
+			continue
+		}
+		for _, v := range list {
+			counts[i] = append(counts[i], float32(math.Sqrt(v)))
+		}
 	}
-	return counts, terms
+	return counts, reads
 }
 
-// boxShares are the counts of all samples of a run, filler included, in the shape of its term. A sample of which nothing is known counts nothing.
-func (t *trainer) boxShares(r *feed.Run, answers []tensor.Dense, shape []int) tensor.Dense {
+// boxShares are the counts of all samples of a run in a term, filler included, in the shape of the term. A sample of which nothing is known counts nothing.
+func (t *trainer) boxShares(r *feed.Run, answers []tensor.Dense, of int, shape []int) tensor.Dense {
 	out := tensor.New(tensor.Float32, shape...)
 	v, n := out.Float32s(), max(r.Batch, 1)
 	for k := range n {
-		counts, _ := t.boxCounts(r, answers, k)
-		copy(v[k*len(v)/n:][:len(v)/n], counts)
+		if counts, _ := t.boxCounts(r, answers, k); counts != nil {
+			copy(v[k*len(v)/n:][:len(v)/n], counts[of])
+		}
 	}
 	return out
+}
+
+// countedRows are the rows of sample k in a term, multiplied with what their numbers count.
+func (t *trainer) countedRows(of int, d tensor.Dense, r *feed.Run, k int, counts [][]float32) [][]float32 {
+	list := t.terms[of].rows(d, r, k)
+	switch {
+	case !t.terms[of].counted:
+		return list
+	case counts == nil:
+		return counted(list, nil)
+	}
+	return counted(list, counts[of])
 }
 
 // counted multiplies rows of numbers of boxes, one after the other, with what they count.
@@ -71,11 +89,11 @@ func counted(list [][]float32, counts []float32) [][]float32 {
 }
 
 // shares are what each position of a run's texts counts in a term, or each number of its boxes.
-func (t *trainer) shares(of term, r *feed.Run, answers []tensor.Dense) tensor.Dense {
-	if of.counted {
-		return t.boxShares(r, answers, of.shape)
+func (t *trainer) shares(p *plan, of int, r *feed.Run, answers []tensor.Dense) tensor.Dense {
+	if term := p.terms[of]; term.counted {
+		return t.boxShares(r, answers, of, term.shape)
 	}
-	return of.shares(r)
+	return p.terms[of].shares(r)
 }
 
 // weighBoxes gives boxes whose scores are in another term the weight of these: their differences count in the unit of scores.

@@ -76,7 +76,7 @@ func TestBoxLoss(t *testing.T) {
 				before.Values = append(before.Values, float64(x))
 			}
 			counts, _ := outputs.BoxCounts([]outputs.Output{{Kind: outputs.Boxes, Weight: 1}}, []outputs.Numbers{before})
-			for i, c := range counts {
+			for i, c := range counts[0] {
 				d := float64(y[k*6*64+i]) - before.Values[i]
 				direct += c * d * d / 6 / 64 / float64(len(tr.held)) * tr.terms[0].weight
 			}

@@ -148,12 +148,9 @@ func (t *trainer) judgeRun(ctx context.Context, s *ort.Session, values []string,
 	for k, sample := range r.Samples {
 		v.samples++
 		before := v
+		counts, _ := t.boxCounts(r, answers, k)
 		for i, term := range t.terms[:t.outputs] {
-			y, z := term.rows(own[i], r, k), term.rows(answers[i], r, k)
-			if term.counted {
-				counts, _ := t.boxCounts(r, answers, k)
-				y, z = counted(y, counts), counted(z, counts)
-			}
+			y, z := t.countedRows(i, own[i], r, k, counts), t.countedRows(i, answers[i], r, k, counts)
 			if len(y) != len(z) {
 				return v, fmt.Errorf("output %q on sample %s: the shape is %v, the original's %v", term.value, sample.Name, own[i].Shape, answers[i].Shape)
 			}

@@ -213,7 +213,7 @@ func (t *trainer) run(ctx context.Context, r *feed.Run) (*ort.Results, error) {
 	for i, name := range p.objective.teachers {
 		feeds[name] = answers[i]
 		if shares := p.objective.shares[i]; shares != "" {
-			feeds[shares] = t.shares(p.terms[i], r, answers)
+			feeds[shares] = t.shares(p, i, r, answers)
 		}
 	}
 	if p.labels != nil {

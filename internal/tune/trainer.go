@@ -181,8 +181,10 @@ func (t *trainer) probe(ctx context.Context) error {
 	if err := t.describe(values, answers, max(run.Batch, 1)); err != nil {
 		return err
 	}
-	if _, t.boxes = t.boxCounts(run, answers, 0); t.boxes != nil {
-		t.terms[t.boxes[0]].counted = true
+	counts, reads := t.boxCounts(run, answers, 0)
+	t.boxes = reads
+	for i := range counts {
+		t.terms[i].counted = counts[i] != nil
 	}
 	return t.reflect()
 }
@@ -342,15 +344,15 @@ func (t *trainer) weigh(ctx context.Context) error {
 	}
 	err := t.each(ctx, func(ctx context.Context, r *feed.Run) (func(), error) {
 		answers, err := t.teacher.ask(ctx, r, true)
-		lists := make([][][]float32, len(answers))
+		lists, counts := make([][][]float32, len(answers)), make([][][]float32, len(r.Samples))
+		for k := range counts {
+			if answers != nil {
+				counts[k], _ = t.boxCounts(r, answers, k)
+			}
+		}
 		for i, a := range answers {
 			for k := range r.Samples {
-				list := t.terms[i].rows(a, r, k)
-				if t.terms[i].counted {
-					counts, _ := t.boxCounts(r, answers, k)
-					list = counted(list, counts)
-				}
-				lists[i] = append(lists[i], list...)
+				lists[i] = append(lists[i], t.countedRows(i, a, r, k, counts[k])...)
 			}
 		}
 		return func() {
