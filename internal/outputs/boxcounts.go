@@ -11,7 +11,7 @@ const leastSlope = 0.05
 
 // BoxCounts says how much the squared change of each number of the outputs of a detector counts, for one sample's numbers of all outputs, without
 // a shape for those that have none. A score's counts one, and that of a logit as much as the score changes with it. That of a box counts as a share of the size of the box, as
-// overlaps do, and by the score at that place: s/area. So in a detector's joined outputs, where boxes in pixels stand beside
+// overlaps do, and by the score at that place: s/area; what is joined beside counts as a share of its own mean square, and by the score too. So in a detector's joined outputs, where boxes in pixels stand beside
 // chances, it is not the boxes alone that matter, and of these not those of places without an object. The name of a class counts nothing.
 //
 // Counts are by output, nil for one all whose numbers count one; of none where the layout is not known. Reads are the outputs that have boxes and
@@ -32,6 +32,9 @@ func BoxCounts(list []Output, of []Numbers) (counts [][]float64, reads []int) {
 		}
 		counts = make([][]float64, len(of))
 		counts[l.Outputs[0]] = l.counts(read[0], f.spots)
+		if f.more > 0 {
+			l.countMore(counts[l.Outputs[0]], read[0], f)
+		}
 		for _, s := range f.slopes {
 			s = max(s, leastSlope)
 			counts[l.Outputs[1]] = append(counts[l.Outputs[1]], s*s)
@@ -67,4 +70,25 @@ func (l Layout) counts(boxes Numbers, spots []spot) []float64 {
 		}
 	}
 	return out
+}
+
+// countMore lays out what the numbers behind the classes count.
+func (l Layout) countMore(counts []float64, of Numbers, f *finder) {
+	place, number := l.stride(of.Shape)
+	last := len(of.Values) / max(len(f.spots), 1)
+	square, weight := 0., 0.
+	for p, s := range f.spots {
+		for k := f.more; k < last; k++ {
+			v := of.Values[p*place+k*number]
+			square += max(s.score, 0) * v * v
+			weight += max(s.score, 0)
+		}
+	}
+	for p, s := range f.spots {
+		for k := f.more; k < last; k++ {
+			if counts[p*place+k*number] = 0; square > 0 {
+				counts[p*place+k*number] = max(s.score, 0) * weight / square
+			}
+		}
+	}
 }

@@ -88,6 +88,7 @@ type finder struct {
 	middle bool // boxes are a middle and two lengths, not two corners
 	spots  []spot
 	turned int       // spots whose box has a corner or a length on the wrong side
+	more   int       // the number of a place behind its classes, where there is more; else 0
 	slopes []float64 // by how much a score changes with each number of the output that has them, where these are logits
 }
 

@@ -71,15 +71,23 @@ func Layouts(list []Output, shapes [][]int) []Layout {
 			out = append(out, Layout{Name: r.name, Outputs: []int{at}, read: r.read, stride: stride(false), box: r.box, names: r.names()})
 		}
 	}
-	for _, first := range []int{sides, sides + 1} { // in the order that is usual where places come last
-		if !turned {
-			first = 2*sides + 1 - first
-		}
+	add := func(j joined, middle bool) {
+		out = append(out, Layout{Name: fmt.Sprintf("%s, middle %t", j, middle), Outputs: []int{at}, read: j.read, middle: middle, dense: true, stride: stride(turned)})
+	}
+	firsts := []int{sides, sides + 1} // in the order that is usual where places come last
+	if !turned {
+		slices.Reverse(firsts)
+	}
+	for _, first := range firsts {
 		if min(rows, columns) > first {
 			for _, middle := range []bool{true, false} {
-				name := fmt.Sprintf("joined from %d, turned %t, middle %t", first, turned, middle)
-				out = append(out, Layout{Name: name, Outputs: []int{at}, read: joinedAt(first, turned), middle: middle, dense: true, stride: stride(turned)})
+				add(joined{first, turned, false}, middle)
 			}
+		}
+	}
+	for _, first := range firsts {
+		if min(rows, columns) > first+1 {
+			add(joined{first, turned, true}, true)
 		}
 	}
 	return out
@@ -152,33 +160,60 @@ func stride(turned bool) func(shape []int) (place, number int) {
 	}
 }
 
-// joinedAt reads the chances of classes after the numbers of the box, and where these are more than four, the chance that there is an
-// object before them, which they are multiplied with. The box and what belongs to it are a column where that is turned, and else a row.
-func joinedAt(first int, turned bool) func(f *finder, of []Numbers) bool {
-	return func(f *finder, of []Numbers) bool {
-		rows, columns, ok := matrix(of[0].Shape)
-		places, count := rows, columns
-		if turned {
-			places, count = columns, rows
-		}
-		place, number := stride(turned)(of[0].Shape)
-		if !ok || count <= first {
-			return false
-		}
-		one := make([]float64, count)
-		for p := range places {
-			for i := range one {
-				one[i] = of[0].Values[p*place+i*number]
-			}
-			for _, v := range one[sides:] {
-				f.chance(v)
-			}
-			class, score := best(one[first:])
-			for _, object := range one[sides:first] {
-				score *= object
-			}
-			f.add(one[:sides], score, class)
-		}
-		return true
+// joined has, for each place, the numbers of the box, in some models the chance that there is an object, then the chances of classes, and in
+// some models more: masks' coefficients, key points.
+type joined struct {
+	first  int  // the number of the first class
+	turned bool // a place is a column, and else a row
+	more   bool // there is more behind the classes
+}
+
+func (j joined) String() string {
+	return fmt.Sprintf("joined from %d, turned %t, more %t", j.first, j.turned, j.more)
+}
+
+func (j joined) read(f *finder, of []Numbers) bool {
+	rows, columns, ok := matrix(of[0].Shape)
+	places, count := rows, columns
+	if j.turned {
+		places, count = columns, rows
 	}
+	if !ok || count <= j.first {
+		return false
+	}
+	place, number := stride(j.turned)(of[0].Shape)
+	at := func(p, i int) float64 { return of[0].Values[p*place+i*number] }
+	last := count
+	if j.more {
+		last = j.last(places, count, at)
+		f.more = last
+		f.odd = f.odd || last == j.first || last == count
+	}
+	one := make([]float64, last)
+	for p := range places {
+		for i := range one {
+			one[i] = at(p, i)
+		}
+		for _, v := range one[sides:] {
+			f.chance(v)
+		}
+		class, score := best(one[j.first:])
+		for _, object := range one[sides:j.first] {
+			score *= object
+		}
+		f.add(one[:sides], score, class)
+	}
+	return true
+}
+
+// last is where the chances end: behind the first numbers that are between 0 and 1 at all places.
+func (j joined) last(places, count int, at func(place, number int) float64) int {
+	for i := j.first; i < count; i++ {
+		for p := range places {
+			if v := at(p, i); !(v >= -rounding && v <= 1+rounding) {
+				return i
+			}
+		}
+	}
+	return count
 }
