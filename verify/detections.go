@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -41,15 +42,18 @@ type reading struct {
 // same tells whether readings are by the same layout.
 func (r reading) same(as reading) bool { return r.name == as.name && slices.Equal(r.reads, as.reads) }
 
-// numbersOf gives the numbers of an output of both models.
-type numbersOf func(output int) (before, after tensor.Dense)
-
-// detect reads what both models found in every sample of a run.
-func (s *runSums) detect(list []output, lead func(name string, d tensor.Dense) (tensor.Dense, bool), of numbersOf) error {
-	known := make([]outputs.Output, len(list))
+// plain are what outputs are, without how they are compared.
+func plain(list []output) []outputs.Output {
+	out := make([]outputs.Output, len(list))
 	for i, o := range list {
-		known[i] = o.Output
+		out[i] = o.Output
 	}
+	return out
+}
+
+// detect reads what both models found in every sample of a run: of gives an output of both.
+func (s *runSums) detect(list []output, axes feed.Axes, of func(output int) (before, after tensor.Dense)) (err error) {
+	known := plain(list)
 	if outputs.Boxed(known) < 0 {
 		return nil
 	}
@@ -58,11 +62,11 @@ func (s *runSums) detect(list []output, lead func(name string, d tensor.Dense) (
 			if s.batch == 1 { // all of it is of this sample, whatever its axes are
 				return d, true
 			}
-			d, single := lead(list[i].Name, d)
+			d, single := axes.Lead(list[i].Name, d, s.batch)
 			if !single {
 				return d, false
 			}
-			return entry(d, k), true
+			return feed.Entry(d, k), true
 		}
 		shapes := make([][]int, len(list))
 		for i, o := range list {
@@ -74,8 +78,8 @@ func (s *runSums) detect(list []output, lead func(name string, d tensor.Dense) (
 				shapes[i] = d.Shape
 			}
 		}
-		var err error
-		if s.examples[k].found, s.examples[k].blind, err = detected(outputs.Layouts(known, shapes), func(i int) (y, z outputs.Numbers, err error) {
+		e := &s.examples[k]
+		if e.found, e.blind, err = detected(outputs.Layouts(known, shapes), func(i int) (y, z outputs.Numbers, err error) {
 			before, after := of(i)
 			before, _ = sample(i, before)
 			after, _ = sample(i, after)
@@ -118,11 +122,7 @@ func detected(layouts []outputs.Layout, numbers func(output int) (y, z outputs.N
 // detections sums up what was found by the likeliest of the layouts that all samples allow; nil where there is none, or nothing was
 // found, which why says.
 func (s *sums) detections() (d *Detections, why string) {
-	var list []outputs.Output
-	for _, o := range s.list {
-		list = append(list, o.Output)
-	}
-	at := outputs.Boxed(list)
+	at := outputs.Boxed(plain(s.list))
 	seen := slices.DeleteFunc(slices.Clone(s.examples), func(e example) bool { return e.blind })
 	if at < 0 || len(seen) == 0 {
 		return nil, ""
@@ -130,9 +130,9 @@ func (s *sums) detections() (d *Detections, why string) {
 	for _, layout := range seen[0].found {
 		if all := readings(seen, layout); len(all) == len(seen) {
 			d = summed(all)
-			d.Output = list[at].Name
+			d.Output = s.list[at].Name
 			for _, i := range layout.reads {
-				d.Reads = append(d.Reads, list[i].Name)
+				d.Reads = append(d.Reads, s.list[i].Name)
 			}
 			if d.Before+d.After == 0 {
 				return nil, fmt.Sprintf("no sample has a box with a score of %g or more", outputs.LeastScore)

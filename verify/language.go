@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/onnx-compress/onnx-compress/internal/feed"
 	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/tensor"
 )
@@ -63,7 +64,7 @@ type text struct {
 func (s *runSums) read(k int, t outputs.Text) text {
 	out := text{probability: t.Probabilities}
 	if d, ok := s.inputs[t.IDs]; ok && s.labelled && len(d.Shape) == 2 && d.Shape[0] == s.batch {
-		out.ids, _ = entry(d, k).Int64s() // which are integers
+		out.ids, _ = feed.Entry(d, k).Int64s() // which are integers
 	}
 	if s.empty != nil {
 		n := len(s.empty) / s.batch
@@ -95,7 +96,7 @@ func (t text) compare(before, after tensor.Dense) (textSums, error) {
 		if t.padding(k) {
 			continue
 		}
-		y, z, err := pair(entry(before, k), entry(after, k))
+		y, z, err := pair(feed.Entry(before, k), feed.Entry(after, k))
 		if err != nil {
 			return s, err
 		}

@@ -127,7 +127,7 @@ func (s *runSums) compare(i int, o outputs.Output, axes feed.Axes, before, after
 		s.labelled = s.labelled && o.Kind == outputs.Next
 	}
 	for k := range s.examples {
-		if err := s.example(i, k, o, entry(before, k), entry(after, k)); err != nil {
+		if err := s.example(i, k, o, feed.Entry(before, k), feed.Entry(after, k)); err != nil {
 			return err
 		}
 	}
@@ -163,12 +163,6 @@ func (s *runSums) example(i, k int, o outputs.Output, before, after tensor.Dense
 		e.box = len(y) == 4 && y[0] >= 0 && y[1] >= 0 && y[2] > y[0] && y[3] > y[1]
 	}
 	return nil
-}
-
-// entry is one entry of an output along its axis 0, of elements of whole bytes, as those of outputs are.
-func entry(d tensor.Dense, k int) tensor.Dense {
-	size := len(d.Data) / d.Shape[0]
-	return tensor.Dense{Type: d.Type, Shape: d.Shape[1:], Data: d.Data[k*size:][:size]}
 }
 
 // pair converts the numbers of both models.

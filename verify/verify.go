@@ -229,8 +229,8 @@ func (c *comparison) run(ctx context.Context, r *feed.Run) (*runSums, error) {
 			return nil, fmt.Errorf("output %q on sample %s: %w", o.Name, name, err)
 		}
 	}
-	if err := s.detect(c.outputs, func(name string, d tensor.Dense) (tensor.Dense, bool) { return c.axes.Lead(name, d, s.batch) },
-		func(i int) (y, z tensor.Dense) { return before.Get(c.outputs[i].at), after.Get(c.outputs[i].at) }); err != nil {
+	both := func(i int) (y, z tensor.Dense) { return before.Get(c.outputs[i].at), after.Get(c.outputs[i].at) }
+	if err := s.detect(c.outputs, c.axes, both); err != nil {
 		return nil, fmt.Errorf("sample %s: %w", name, err)
 	}
 	if s.scored >= 0 {

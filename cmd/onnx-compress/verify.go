@@ -31,8 +31,8 @@ func newVerify(s streams) *cobra.Command {
 		Long: `Runs both files on the same samples: largest and mean error, cosine, signal to
 noise ratio, agreement of the top class, boxes of detectors that match; with
 labels the accuracy before and after, overall and per class; and the samples
-that moved most. Without --data
-the inputs are random, which shows that a model runs, not how good it is.
+that moved most. Without --data the inputs are random, which shows that a model
+runs, not how good it is.
 
 With --int8 ONNX Runtime's quantizer, a Python package, makes int8 models of
 both, and all four are held against the original, with their sizes and times.`,

@@ -86,10 +86,6 @@ func (o *Outputs) fit(ctx context.Context, m *onnxio.Model, s *ort.Session, indi
 	if o.axes, err = axesOf(ctx, feed.Opened(s), o.src, indices, o.inputs, o.o.Batch, o.targets); err != nil {
 		return err
 	}
-	var wanted []string
-	for _, t := range o.targets {
-		wanted = append(wanted, t.name)
-	}
 	o.batch, o.workers = o.o.Batch, o.o.Threads
 	r, err := feed.First(ctx, o.src, indices[:1], o.inputs, 1)
 	if err != nil {
@@ -99,7 +95,7 @@ func (o *Outputs) fit(ctx context.Context, m *onnxio.Model, s *ort.Session, indi
 	if err != nil {
 		return ctx.Err() // where sizes cannot be found out, the caller's are taken
 	}
-	live := feed.Live(m, func(v string) int64 { return values[v].Bytes() }, wanted)
+	live := feed.Live(m, func(v string) int64 { return values[v].Bytes() }, namesOf(o.targets))
 	o.batch, o.workers = feed.Fit(live, samples.Batch(o.inputs) > 0, o.o.Memory, o.o.Batch, o.o.Threads)
 	return nil
 }
@@ -195,10 +191,7 @@ func (o *Outputs) open(m *onnxio.Model) (*ort.Session, error) {
 
 // each hands the outputs of every run to f, which may not keep them.
 func (o *Outputs) each(ctx context.Context, session *ort.Session, indices []int, progress samples.Progress, f func(*feed.Run, []tensor.Dense) error) error {
-	names := make([]string, len(o.targets))
-	for i, t := range o.targets {
-		names[i] = t.name
-	}
+	names := namesOf(o.targets)
 	runs, err := feed.New(o.src, indices, o.inputs, o.batch, o.workers)
 	if err != nil {
 		return err

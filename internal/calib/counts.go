@@ -29,7 +29,8 @@ func outputsOf(list []target) []outputs.Output {
 // countingOf looks at the values of all targets in a run of the original, and says which targets have the scores of a sample's boxes.
 func countingOf(list []target, axes feed.Axes, r *feed.Run, values []tensor.Dense) (c counting, scores []int, err error) {
 	c = make(counting, len(list))
-	at := boxed(list)
+	known := outputsOf(list)
+	at := outputs.Boxed(known)
 	if at < 0 {
 		return c, nil, nil
 	}
@@ -52,15 +53,14 @@ func countingOf(list []target, axes feed.Axes, r *feed.Run, values []tensor.Dens
 				continue
 			}
 			if r.Batch > 0 {
-				size := len(d.Data) / r.Batch
-				d = tensor.Dense{Type: d.Type, Shape: d.Shape[1:], Data: d.Data[k*size:][:size]}
+				d = feed.Entry(d, k)
 			}
 			of[i].Shape = d.Shape
 			if of[i].Values, err = d.Float64s(); err != nil {
 				return nil, nil, fmt.Errorf("output %q: %w", list[i].name, err)
 			}
 		}
-		counts, reads := outputs.BoxCounts(outputsOf(list), of)
+		counts, reads := outputs.BoxCounts(known, of)
 		if counts == nil {
 			return make(counting, len(list)), nil, nil
 		}
@@ -106,10 +106,6 @@ func (gs *gradients) counting(ctx context.Context, r *feed.Run) (counting, error
 		return nil, err
 	}
 	defer done()
-	all := make([]tensor.Dense, len(gs.targets))
-	for i, t := range gs.targets {
-		all[i] = values[t.name]
-	}
-	c, _, err := countingOf(gs.targets, gs.axes, r, all)
+	c, _, err := countingOf(gs.targets, gs.axes, r, valuesOf(gs.targets, values))
 	return c, err
 }

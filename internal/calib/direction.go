@@ -53,6 +53,15 @@ type target struct {
 	weight float64 // of its squared change
 }
 
+// valuesOf are the values of targets, in their order.
+func valuesOf(list []target, values map[string]tensor.Dense) []tensor.Dense {
+	out := make([]tensor.Dense, len(list))
+	for i, t := range list {
+		out[i] = values[t.name]
+	}
+	return out
+}
+
 func namesOf(list []target) []string {
 	out := make([]string, len(list))
 	for i, t := range list {
@@ -94,11 +103,7 @@ func (t target) telling(x []float32, shape []int, inputs map[string]tensor.Dense
 
 // axesOf finds along which axes of the targets samples lie.
 func axesOf(ctx context.Context, open func() (*ort.Session, func(), error), src samples.Source, indices []int, inputs []samples.InputSpec, batch int, list []target) (feed.Axes, error) {
-	var outs []outputs.Output
-	for _, t := range list {
-		outs = append(outs, t.Output)
-	}
-	return feed.FindAxes(ctx, open, src, indices, inputs, batch, outs)
+	return feed.FindAxes(ctx, open, src, indices, inputs, batch, outputsOf(list))
 }
 
 // maxWeight bounds weights, so that weighed directions stay well inside float32.

@@ -137,10 +137,8 @@ func (p *perturbation) open(gs *gradients) error {
 // run perturbs one site after the other.
 func (p *perturbation) run(ctx context.Context, r *feed.Run, seed uint64) error {
 	in := maps.Clone(r.Inputs)
-	var of, outputs []string
-	for _, t := range p.targets {
-		of = append(of, t.name)
-	}
+	var outputs []string
+	of := namesOf(p.targets)
 	for i, s := range p.sites {
 		in[p.noise[i]] = tensor.New(s.Computes(), 1)
 		if !slices.Contains(of, s.Output) {
@@ -153,11 +151,7 @@ func (p *perturbation) run(ctx context.Context, r *feed.Run, seed uint64) error 
 		return err
 	}
 	defer done()
-	all := make([]tensor.Dense, len(of))
-	for k, name := range of {
-		all[k] = base[name]
-	}
-	counts, _, err := countingOf(p.targets, p.axes, r, all)
+	counts, _, err := countingOf(p.targets, p.axes, r, valuesOf(p.targets, base))
 	if err != nil {
 		return err
 	}

@@ -166,6 +166,12 @@ func (a Axes) Lead(name string, d tensor.Dense, batch int) (tensor.Dense, bool) 
 	return tensor.Dense{Type: d.Type, Shape: shape, Data: swapped(d.Data, tensor.Product(d.Shape[:axis]), batch)}, true
 }
 
+// Entry is one entry of a value along its axis 0, of elements of whole bytes, as those of outputs are.
+func Entry(d tensor.Dense, k int) tensor.Dense {
+	size := len(d.Data) / d.Shape[0]
+	return tensor.Dense{Type: d.Type, Shape: d.Shape[1:], Data: d.Data[k*size:][:size]}
+}
+
 // Back undoes Lead.
 func (a Axes) Back(name string, d tensor.Dense) tensor.Dense {
 	axis := a[name]

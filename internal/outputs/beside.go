@@ -14,7 +14,7 @@ func beside(list []Output, shapes [][]int, at, n int) []Layout {
 	var out []Layout
 	add := func(name string, others []int, dense bool, read func(f *finder, of []Numbers) bool) {
 		for _, middle := range []bool{false, true} {
-			out = append(out, Layout{Name: fmt.Sprintf("%s, middle %t", name, middle), Outputs: append([]int{at}, others...), read: read, middle: middle, dense: dense, stride: stride(false)})
+			out = append(out, Layout{Name: fmt.Sprintf("%s, middle %t", name, middle), Outputs: append([]int{at}, others...), read: read, middle: middle, dense: dense})
 		}
 	}
 	var single, tables []int

@@ -22,12 +22,12 @@ func BoxCounts(list []Output, of []Numbers) (counts [][]float64, reads []int) {
 		shapes[i] = n.Shape
 	}
 	for _, l := range Layouts(list, shapes) {
-		f := &finder{middle: l.middle}
 		read := make([]Numbers, len(l.Outputs))
 		for i, k := range l.Outputs {
 			read[i] = of[k]
 		}
-		if !l.read(f, read) || !f.fits() {
+		f, fits := l.find(read)
+		if !fits {
 			continue
 		}
 		counts = make([][]float64, len(of))
@@ -50,7 +50,7 @@ func (l Layout) counts(boxes Numbers, spots []spot) []float64 {
 	for i := range out {
 		out[i] = 1
 	}
-	place, number := l.stride(boxes.Shape)
+	place, number := strides(boxes.Shape, l.turned)
 	largest := 0.
 	for p := range spots {
 		for k := range sides {
@@ -74,7 +74,7 @@ func (l Layout) counts(boxes Numbers, spots []spot) []float64 {
 
 // countMore lays out what the numbers behind the classes count.
 func (l Layout) countMore(counts []float64, of Numbers, f *finder) {
-	place, number := l.stride(of.Shape)
+	place, number := strides(of.Shape, l.turned)
 	last := len(of.Values) / max(len(f.spots), 1)
 	square, weight := 0., 0.
 	for p, s := range f.spots {

@@ -20,25 +20,27 @@ type Layout struct {
 	// Outputs are the numbers of the outputs that it reads, that with the boxes first.
 	Outputs []int
 	read    func(f *finder, of []Numbers) (shaped bool)
-	middle  bool // boxes are a middle and two lengths
-	dense   bool // there is a box for every place, so that several are of one object
-	// stride says of an output with boxes of that shape how far the numbers of two places are apart, and those of a place.
-	stride func(shape []int) (place, number int)
-	box    int   // which of the numbers of a place is the first of its box
-	names  []int // which of them are names, of a class or an image, and no amounts
+	middle  bool  // boxes are a middle and two lengths
+	dense   bool  // there is a box for every place, so that several are of one object
+	turned  bool  // a place is a column of the output with boxes, and else a row
+	box     int   // which of the numbers of a place is the first of its box
+	names   []int // which of them are names, of a class or an image, and no amounts
 }
 
 // Read is what a sample's outputs say, those of Outputs in their order, by this layout. It is false where they cannot be meant so: a score is
 // not between 0 and 1, a class no whole number, the first corner of a box behind the second.
 func (l Layout) Read(of []Numbers) ([]Detection, bool) {
-	f := &finder{middle: l.middle}
-	if !l.read(f, of) {
-		return nil, false
-	}
+	f, fits := l.find(of)
 	if l.dense {
-		return suppressed(f.found), f.fits()
+		return suppressed(f.found), fits
 	}
-	return f.found, f.fits()
+	return f.found, fits
+}
+
+// find is Read with all that was noted on the way.
+func (l Layout) find(of []Numbers) (*finder, bool) {
+	f := &finder{middle: l.middle}
+	return f, l.read(f, of) && f.fits()
 }
 
 // Boxed is the only output that counts and has boxes, −1 where there is none, or several.
@@ -68,11 +70,11 @@ func Layouts(list []Output, shapes [][]int) []Layout {
 	turned := rows < columns
 	for _, r := range rowLayouts() {
 		if columns == r.columns {
-			out = append(out, Layout{Name: r.name, Outputs: []int{at}, read: r.read, stride: stride(false), box: r.box, names: r.names()})
+			out = append(out, Layout{Name: r.name, Outputs: []int{at}, read: r.read, box: r.box, names: r.names()})
 		}
 	}
 	add := func(j joined, middle bool) {
-		out = append(out, Layout{Name: fmt.Sprintf("%s, middle %t", j, middle), Outputs: []int{at}, read: j.read, middle: middle, dense: true, stride: stride(turned)})
+		out = append(out, Layout{Name: fmt.Sprintf("%s, middle %t", j, middle), Outputs: []int{at}, read: j.read, middle: middle, dense: true, turned: turned})
 	}
 	firsts := []int{sides, sides + 1} // in the order that is usual where places come last
 	if !turned {
@@ -149,15 +151,14 @@ func (r rowLayout) read(f *finder, of []Numbers) bool {
 	return true
 }
 
-// stride is that of a matrix with a box in each row, or where that is turned in each column.
-func stride(turned bool) func(shape []int) (place, number int) {
-	return func(shape []int) (place, number int) {
-		columns := shape[len(shape)-1]
-		if turned {
-			return 1, columns
-		}
-		return columns, 1
+// strides are how far the numbers of two places are apart in a matrix of that shape, and those of a place, which is a row, or where that is
+// turned a column.
+func strides(shape []int, turned bool) (place, number int) {
+	columns := shape[len(shape)-1]
+	if turned {
+		return 1, columns
 	}
+	return columns, 1
 }
 
 // joined has, for each place, the numbers of the box, in some models the chance that there is an object, then the chances of classes, and in
@@ -181,7 +182,7 @@ func (j joined) read(f *finder, of []Numbers) bool {
 	if !ok || count <= j.first {
 		return false
 	}
-	place, number := stride(j.turned)(of[0].Shape)
+	place, number := strides(of[0].Shape, j.turned)
 	at := func(p, i int) float64 { return of[0].Values[p*place+i*number] }
 	last := count
 	if j.more {

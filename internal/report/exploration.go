@@ -147,8 +147,12 @@ func snrText(q *compress.Point) string {
 func cosineText(q *compress.Point) string     { return numberText(q, verify.Cosine) }
 func divergenceText(q *compress.Point) string { return numberText(q, verify.KL) }
 
-func boxesText(q *compress.Point) string {
-	if v, measured := q.Value(verify.Boxes); measured {
+func boxesText(q *compress.Point) string     { return shareText(q, verify.Boxes) }
+func agreementText(q *compress.Point) string { return shareText(q, verify.Agreement) }
+
+// shareText writes a measure that is a share.
+func shareText(q *compress.Point, m verify.Measure) string {
+	if v, measured := q.Value(m); measured {
 		return fmt.Sprintf("%.2f %%", 100*v)
 	}
 	return none
@@ -160,13 +164,6 @@ func numberText(q *compress.Point, m verify.Measure) string {
 		return fmt.Sprintf("%.4f", v)
 	}
 	return none
-}
-
-func agreementText(q *compress.Point) string {
-	if q.Agreement == nil {
-		return none
-	}
-	return fmt.Sprintf("%.2f %%", 100**q.Agreement)
 }
 
 func accuracyText(q *compress.Point) string {

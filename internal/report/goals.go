@@ -18,11 +18,11 @@ func (p *printer) goals(t *compress.Trials, verbose bool) {
 	for _, g := range t.Goals {
 		if t.Shared {
 			p.line("%s: %s on the %s that judged the search and verify the result, because there were too few for both",
-				g, goalText(g.Measure, g.Judged), number(t.Judged, "sample"))
+				g, GoalText(g.Measure, g.Judged), number(t.Judged, "sample"))
 			continue
 		}
 		p.line("%s: %s on the %s that judged the search, %s on %d others",
-			g, goalText(g.Measure, g.Judged), number(t.Judged, "sample"), ProvedText(g, goalText), t.Proved)
+			g, GoalText(g.Measure, g.Judged), number(t.Judged, "sample"), ProvedText(g, GoalText), t.Proved)
 	}
 	if !verbose {
 		return
@@ -52,14 +52,14 @@ func trialRow(t *compress.Trials, s compress.Trial) []any {
 	}
 	var values []string
 	for i, g := range t.Goals {
-		values = append(values, goalText(g.Measure, s.Values[i]))
+		values = append(values, GoalText(g.Measure, s.Values[i]))
 	}
 	met := map[bool]string{true: "yes", false: "no"}[s.Met]
 	return []any{budget, Count(s.MACs), Count(s.Params), fmt.Sprintf("%.4g", s.Loss), strings.Join(values, ", "), met}
 }
 
-// goalText writes a measured value.
-func goalText(m verify.Measure, number *float64) string {
+// GoalText writes what was measured of a goal.
+func GoalText(m verify.Measure, number *float64) string {
 	switch {
 	case number == nil:
 		return "equal outputs"

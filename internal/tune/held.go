@@ -145,12 +145,12 @@ func (t *trainer) judgeRun(ctx context.Context, s *ort.Session, values []string,
 	for i, value := range values {
 		own[i] = t.teacher.lead(r, value, results.Get(i))
 	}
+	counts, _ := t.boxCounts(r, answers)
 	for k, sample := range r.Samples {
 		v.samples++
 		before := v
-		counts, _ := t.boxCounts(r, answers, k)
 		for i, term := range t.terms[:t.outputs] {
-			y, z := t.countedRows(i, own[i], r, k, counts), t.countedRows(i, answers[i], r, k, counts)
+			y, z := t.countedRows(i, own[i], r, k, counts.of(k)), t.countedRows(i, answers[i], r, k, counts.of(k))
 			if len(y) != len(z) {
 				return v, fmt.Errorf("output %q on sample %s: the shape is %v, the original's %v", term.value, sample.Name, own[i].Shape, answers[i].Shape)
 			}

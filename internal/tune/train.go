@@ -210,10 +210,11 @@ func (t *trainer) run(ctx context.Context, r *feed.Run) (*ort.Results, error) {
 	for name, d := range r.Inputs {
 		feeds[name] = d
 	}
+	counts, _ := t.boxCounts(r, answers)
 	for i, name := range p.objective.teachers {
 		feeds[name] = answers[i]
 		if shares := p.objective.shares[i]; shares != "" {
-			feeds[shares] = t.shares(p, i, r, answers)
+			feeds[shares] = p.shares(i, r, counts)
 		}
 	}
 	if p.labels != nil {

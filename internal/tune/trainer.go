@@ -181,11 +181,7 @@ func (t *trainer) probe(ctx context.Context) error {
 	if err := t.describe(values, answers, max(run.Batch, 1)); err != nil {
 		return err
 	}
-	counts, reads := t.boxCounts(run, answers, 0)
-	t.boxes = reads
-	for i := range counts {
-		t.terms[i].counted = counts[i] != nil
-	}
+	t.findBoxes(run, answers)
 	return t.reflect()
 }
 
@@ -344,15 +340,11 @@ func (t *trainer) weigh(ctx context.Context) error {
 	}
 	err := t.each(ctx, func(ctx context.Context, r *feed.Run) (func(), error) {
 		answers, err := t.teacher.ask(ctx, r, true)
-		lists, counts := make([][][]float32, len(answers)), make([][][]float32, len(r.Samples))
-		for k := range counts {
-			if answers != nil {
-				counts[k], _ = t.boxCounts(r, answers, k)
-			}
-		}
+		lists := make([][][]float32, len(answers))
+		counts, _ := t.boxCounts(r, answers)
 		for i, a := range answers {
 			for k := range r.Samples {
-				lists[i] = append(lists[i], t.countedRows(i, a, r, k, counts[k])...)
+				lists[i] = append(lists[i], t.countedRows(i, a, r, k, counts.of(k))...)
 			}
 		}
 		return func() {

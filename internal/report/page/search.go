@@ -45,25 +45,12 @@ func trialBlocks(t *compress.Trials) []block {
 	}
 }
 
-// measured writes a value of a measure.
+// measured writes what was measured of a goal.
 func measured(m verify.Measure, number *float64) string {
-	switch {
-	case number == nil:
-		return "equal outputs"
-	case m == verify.SNR:
-		return report.Decibels(*number)
-	case m == verify.Drop:
+	if m == verify.Drop && number != nil {
 		return percentPoints(-*number)
-	case m == verify.KL:
-		return fmt.Sprintf("KL %.4f", *number)
-	case m == verify.PPL:
-		return fmt.Sprintf("perplexity %+.2f %%", 100**number)
-	case m == verify.Cosine:
-		return fmt.Sprintf("cosine %.4f", *number)
-	case m == verify.Boxes:
-		return fmt.Sprintf("%.2f %% of boxes match", 100**number)
 	}
-	return exact(*number) + " agree"
+	return report.GoalText(m, number)
 }
 
 // tuningBlocks show what gradient descent gave.
