@@ -74,9 +74,11 @@ func (t *trainer) roots(counts [][]float64) [][]float32 {
 // findBoxes looks in the first run for the terms whose numbers do not count alike.
 func (t *trainer) findBoxes(r *feed.Run, answers []tensor.Dense) {
 	counts, reads := t.boxCounts(r, answers)
-	t.boxes = reads
 	for i, own := range counts.of(0) {
 		t.terms[i].counted = own != nil
+	}
+	if len(reads) > 0 && t.terms[reads[0]].counted {
+		t.boxes = reads
 	}
 }
 

@@ -105,3 +105,23 @@ func TestDistilBoxes(t *testing.T) {
 		t.Errorf("from %+v to %+v", first, best)
 	}
 }
+
+// TestBoxUnit: boxes that are squared distances have the unit of their scores, and those that a user gives another loss keep theirs.
+func TestBoxUnit(t *testing.T) {
+	boxes, scores := tensor.New(tensor.Float32, 1, 8, 4), tensor.New(tensor.Float32, 1, 8, 2)
+	for i := range 8 {
+		copy(boxes.Float32s()[4*i:], []float32{1, 1, 3, 3})
+		copy(scores.Float32s()[2*i:], []float32{0.1, 0.05 * float32(i)})
+	}
+	for _, loss := range []Loss{MSE, Cosine} {
+		tr := &trainer{outputs: 2, terms: []term{{value: "boxes", loss: loss}, {value: "scores", loss: MSE}}, kinds: map[string]outputs.Output{
+			"boxes": {Kind: outputs.Boxes, Weight: 1, Type: tensor.Float32}, "scores": {Kind: outputs.Values, Weight: 1, Type: tensor.Float32},
+		}}
+		tr.findBoxes(&feed.Run{Batch: 1}, []tensor.Dense{boxes, scores})
+		spreads := []variance{{loss: loss, n: 1}, {loss: MSE, n: 2}}
+		tr.weighBoxes(spreads)
+		if shared := spreads[0].n == 2; shared != (loss == MSE) || tr.terms[0].counted != (loss == MSE) || tr.terms[1].counted {
+			t.Errorf("%s: the unit of scores %t, terms %+v", loss, shared, tr.terms)
+		}
+	}
+}
