@@ -149,7 +149,8 @@ func rehearse(ctx context.Context, env *Environment, a *Analysis, o Options) ([]
 		return nil, err
 	}
 	judges := a.Judge[:min(len(a.Judge), rehearsal)]
-	if slices.ContainsFunc(o.Goals, func(g verify.Bound) bool { return g.Measure == verify.Drop || g.Measure == verify.Boxes }) {
+	tells := []verify.Measure{verify.Drop, verify.Boxes, verify.CER, verify.IoU}
+	if slices.ContainsFunc(o.Goals, func(g verify.Bound) bool { return slices.Contains(tells, g.Measure) }) {
 		judges = a.Judge // whether the original does better than guessing, or finds anything, takes more than a few
 	}
 	r, err := a.behind.compare(ctx, lib, a.given, a.given.Path, o.Source, judges, o.judging(env, nil, ""))

@@ -131,9 +131,9 @@ func excess(g verify.Bound, value *float64, n int) float64 {
 		return math.Log(max(1-v, sample) / (1 - g.Value))
 	case verify.Drop:
 		return math.Log(max(v, sample) / g.Value)
-	case verify.KL, verify.PPL:
+	case verify.KL, verify.PPL, verify.CER:
 		return math.Log(max(v, 1e-9) / g.Value)
-	case verify.Cosine:
+	case verify.Cosine, verify.IoU:
 		return math.Log(max(1-v, 1e-9) / (1 - g.Value))
 	}
 	return math.Ln10 / 10 * min(max(g.Value-v, -100), 100)
@@ -158,9 +158,9 @@ func tight(g verify.Bound, value *float64, n int) bool {
 		return v-g.Value < 1/float64(n)-1e-12
 	case verify.Drop:
 		return g.Value-v < 1/float64(n)-1e-12
-	case verify.KL, verify.PPL:
+	case verify.KL, verify.PPL, verify.CER:
 		return v > 0.95*g.Value
-	case verify.Cosine:
+	case verify.Cosine, verify.IoU:
 		return 1-v > 0.95*(1-g.Value)
 	}
 	return v-g.Value < 0.2

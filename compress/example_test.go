@@ -138,5 +138,5 @@ func ExampleOptions_AddTarget() {
 	fmt.Println(o.AddTarget("mac=0.5"))
 	// Output:
 	// [macs=0.5 params=2000000] [agree=99%]
-	// target "mac=0.5": unknown kind "mac" (did you mean "macs"?); known kinds: macs, params, bytes, latency, agree, drop, kl, ppl, boxes, cosine, snr
+	// target "mac=0.5": unknown kind "mac" (did you mean "macs"?); known kinds: macs, params, bytes, latency, agree, drop, kl, ppl, boxes, cer, iou, cosine, snr
 }

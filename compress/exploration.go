@@ -129,11 +129,14 @@ func (p *Point) Value(m verify.Measure) (float64, bool) {
 			least = min(least, verify.Value(o.SNR))
 		}
 		return least, true
-	case (m == verify.Cosine || m == verify.KL || m == verify.Boxes) && p.Judged != nil && p.Judged.Measure == m:
+	case m != verify.SNR && p.Judged != nil && p.Judged.Measure == m:
 		if p.Judged.Value != nil {
 			return *p.Judged.Value, true
 		}
-		return map[verify.Measure]float64{verify.Cosine: 1, verify.Boxes: 1, verify.KL: 0}[m], true // of equal outputs
+		if m.Least() { // of equal outputs
+			return 1, true
+		}
+		return 0, true
 	}
 	return 0, false
 }

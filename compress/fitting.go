@@ -59,7 +59,7 @@ func refitted(r *verify.Report) []verify.Bound {
 		if kind == outputs.Boxes {
 			kind = outputs.Values
 		}
-		if kind == outputs.Scores && r.Classes == nil || kind.Vocabulary() && r.Language == nil {
+		if kind == outputs.Scores && r.Classes == nil || kind.Vocabulary() && r.Language == nil || v.Placeless() {
 			kind = outputs.Values
 		}
 		kinds = append(kinds, kind)

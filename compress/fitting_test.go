@@ -21,7 +21,8 @@ func TestFittingGoals(t *testing.T) {
 		{nil, []verify.Bound{snr(30)}},
 		{[]verify.Kind{outputs.Scores, outputs.Scores}, []verify.Bound{agree(0.99)}},
 		{[]verify.Kind{outputs.Embedding}, []verify.Bound{cosine(0.99)}},
-		{[]verify.Kind{outputs.Mask, outputs.Tokens, outputs.Values}, []verify.Bound{snr(30)}},
+		{[]verify.Kind{outputs.Mask, outputs.Tokens, outputs.Values}, []verify.Bound{{Measure: verify.IoU, Value: 0.97}, agree(0.99), snr(30)}},
+		{[]verify.Kind{outputs.Letters}, []verify.Bound{{Measure: verify.CER, Value: 0.01}}},
 		{[]verify.Kind{outputs.Boxes, outputs.Values}, []verify.Bound{boxes(0.98), snr(30)}},
 		{[]verify.Kind{outputs.Values, outputs.Scores}, []verify.Bound{snr(30), agree(0.99)}},
 	} {
@@ -32,6 +33,10 @@ func TestFittingGoals(t *testing.T) {
 	odd := &verify.Report{Outputs: []verify.Output{{Kind: outputs.Scores}, {Kind: outputs.Embedding, Ignored: true}, {Kind: outputs.Opaque, Uncompared: "a map"}}}
 	if got := refitted(odd); !slices.Equal(got, []verify.Bound{snr(30)}) {
 		t.Errorf("scores of another shape: %v", got)
+	}
+	placeless := &verify.Report{Outputs: []verify.Output{{Kind: outputs.Mask}, {Kind: outputs.Letters, Sequence: &verify.Sequence{}}, {Kind: outputs.Tokens, Sequence: &verify.Sequence{}}}}
+	if got := refitted(placeless); !slices.Equal(got, []verify.Bound{snr(30), agree(0.99)}) {
+		t.Errorf("a mask without places, and letters that are none: %v", got)
 	}
 	found := &verify.Report{Outputs: []verify.Output{{Name: "boxes", Kind: outputs.Boxes, Uncompared: "sizes"}, {Name: "scores", Kind: outputs.Values}, {Name: "gaze", Kind: outputs.Embedding}}}
 	if got := refitted(found); !slices.Equal(got, []verify.Bound{snr(30), cosine(0.99)}) {

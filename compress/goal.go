@@ -13,25 +13,25 @@ import (
 
 // GoalMeasures lists what a goal may bound: what compression does to the model's outputs, which only running it can tell.
 func GoalMeasures() []verify.Measure {
-	return []verify.Measure{verify.Agreement, verify.Drop, verify.KL, verify.PPL, verify.Boxes, verify.Cosine, verify.SNR}
+	return []verify.Measure{verify.Agreement, verify.Drop, verify.KL, verify.PPL, verify.Boxes, verify.CER, verify.IoU, verify.Cosine, verify.SNR}
 }
 
-// parseGoal reads a goal: a share for agree, drop and ppl (0.99, 99%, +5%), nats for kl (0.05), a cosine (0.99), a share of boxes for boxes (97%), decibels for snr (30, 30dB).
+// parseGoal reads a goal: a share for agree, drop and ppl (0.99, 99%, +5%), nats for kl (0.05), a cosine (0.99), a share of boxes for boxes (97%), of letters for cer (1%) and of what masks cover for iou (97%), decibels for snr (30, 30dB).
 func parseGoal(word string) (verify.Bound, error) {
 	g, err := verify.ParseBound(word)
 	kind, _, _ := strings.Cut(word, "=")
 	want := map[string]string{
 		"agree": "a share, for example agree=99%", "drop": "a share, for example drop=0.5%", "snr": "decibels above 0, for example snr=30dB", "cosine": "a cosine between 0 and 1, for example cosine=0.99",
-		"boxes": "a share, for example boxes=97%", "kl": "nats above 0, for example kl=0.05", "ppl": "by how much perplexity may grow, for example ppl=+5%",
+		"boxes": "a share, for example boxes=97%", "cer": "a share of letters, for example cer=1%", "iou": "a share, for example iou=97%", "kl": "nats above 0, for example kl=0.05", "ppl": "by how much perplexity may grow, for example ppl=+5%",
 	}[kind]
 	switch {
 	case err != nil || g.Value <= 0 || g.Measure == verify.SNR && g.Value > 300:
 		return g, fmt.Errorf("target %s: want %s", word, want)
 	case g.Measure == verify.Cosine && g.Value >= 1:
 		return g, fmt.Errorf("target %s: only equal outputs reach that; ask for less, for example cosine=0.999", word)
-	case (g.Measure == verify.Agreement || g.Measure == verify.Boxes) && g.Value == 1:
+	case (g.Measure == verify.Agreement || g.Measure == verify.Boxes || g.Measure == verify.IoU) && g.Value == 1:
 		return g, fmt.Errorf("target %s: no number of samples can show that; ask for less, for example %s=99.5%%", word, g.Measure)
-	case g.Measure == verify.Drop && g.Value == 1:
+	case (g.Measure == verify.Drop || g.Measure == verify.CER) && g.Value == 1:
 		return g, fmt.Errorf("target %s: that bounds nothing", word)
 	}
 	return g, nil
@@ -102,8 +102,9 @@ func reached(g verify.Bound, r *verify.Report) (*float64, error) {
 		return nil, fmt.Errorf("target %s: the samples have no labels (%s)", g, OptionLabels)
 	case r.Language == nil && (g.Measure == verify.KL || g.Measure == verify.PPL):
 		return nil, fmt.Errorf("target %s: no output of the model looks like scores of the next token; say which one has them (%s), or bound the signal-to-noise ratio instead, for example snr=30dB", g, OptionKinds)
-	case g.Measure == verify.Boxes:
-		return nil, fmt.Errorf("target %s: %w; say which output has boxes (%s), or bound the signal-to-noise ratio instead, for example snr=30dB", g, err, OptionKinds)
+	case g.Measure == verify.Boxes || g.Measure == verify.CER || g.Measure == verify.IoU:
+		what := map[verify.Measure]string{verify.Boxes: "boxes", verify.CER: "letters", verify.IoU: "a mask"}[g.Measure]
+		return nil, fmt.Errorf("target %s: %w; say which output has %s (%s), or bound the signal-to-noise ratio instead, for example snr=30dB", g, err, what, OptionKinds)
 	}
 	return nil, fmt.Errorf("target %s: %w", g, err)
 }
@@ -124,7 +125,7 @@ func allowing(m verify.Measure, value float64) verify.Bound {
 	switch m {
 	case verify.SNR:
 		return verify.Bound{Measure: m, Value: math.Floor(value)}
-	case verify.Cosine, verify.Agreement, verify.Boxes:
+	case verify.Cosine, verify.Agreement, verify.Boxes, verify.IoU:
 		return verify.Bound{Measure: m, Value: math.Floor(100*value) / 100}
 	}
 	digit := math.Pow(10, math.Floor(math.Log10(max(value, 1e-9))))

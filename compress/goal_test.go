@@ -24,7 +24,7 @@ func snr(v float64) verify.Bound    { return verify.Bound{Measure: verify.SNR, V
 func TestAddTarget(t *testing.T) {
 	for word, want := range map[string]verify.Bound{
 		"agree=99%": agree(0.99), "agree=0.995": agree(0.995), "drop=0.5%": drop(0.005), "drop=0.02": drop(0.02),
-		"snr=30dB": snr(30), "boxes=97%": boxes(0.97), "snr=12.5": snr(12.5), "cosine=0.99": cosine(0.99),
+		"cer=1%": {Measure: verify.CER, Value: 0.01}, "iou=97%": {Measure: verify.IoU, Value: 0.97}, "snr=30dB": snr(30), "boxes=97%": boxes(0.97), "snr=12.5": snr(12.5), "cosine=0.99": cosine(0.99),
 		"kl=0.05": {Measure: verify.KL, Value: 0.05}, "ppl=+5%": {Measure: verify.PPL, Value: 0.05}, "ppl=2": {Measure: verify.PPL, Value: 2},
 	} {
 		var o Options
@@ -42,7 +42,7 @@ func TestAddTarget(t *testing.T) {
 		t.Errorf("macs=0.5: %+v, %v", o, err)
 	}
 	for word, words := range map[string][]string{
-		"agree=100%": {"no number of samples"}, "boxes=100%": {"no number of samples", "boxes=99.5%"}, "boxes=0": {"boxes=97%"}, "agree=1": {"no number of samples"}, "agree=0": {"agree=99%"}, "agree=101%": {"agree=99%"}, "agree=x": {"agree=99%"},
+		"agree=100%": {"no number of samples"}, "boxes=100%": {"no number of samples", "boxes=99.5%"}, "boxes=0": {"boxes=97%"}, "iou=100%": {"no number of samples"}, "cer=100%": {"bounds nothing"}, "cer=0": {"cer=1%"}, "agree=1": {"no number of samples"}, "agree=0": {"agree=99%"}, "agree=101%": {"agree=99%"}, "agree=x": {"agree=99%"},
 		"drop=0": {"drop=0.5%"}, "drop=100%": {"bounds nothing"}, "drop=-1%": {"drop=0.5%"}, "cosine=1": {"cosine=0.999"}, "cosine=0": {"cosine=0.99"}, "cosine=2": {"cosine=0.99"}, "snr=0": {"snr=30dB"}, "snr=30%": {"snr=30dB"}, "snr=NaN": {"snr=30dB"}, "agree=NaN": {"agree=99%"},
 		"kl=0": {"kl=0.05"}, "kl=5%": {"kl=0.05"}, "ppl=x": {"ppl=+5%"}, "ppl=-3%": {"ppl=+5%"}, "agre=99%": {"did you mean", "agree"}, "agree": {"KIND=VALUE"}, "speed=2": {"macs", "agree", "snr"},
 	} {

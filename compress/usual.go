@@ -95,7 +95,7 @@ func UsualImage(gives []OutputInspection) (height, width int, whole bool) {
 	switch {
 	case judged(outputs.Boxes, outputs.Mask):
 		return usualDetected, usualDetected, true
-	case judged(outputs.Tokens):
+	case judged(outputs.Tokens, outputs.Letters):
 		return usualLetters, usualLine, true
 	case judged(outputs.Scores, outputs.Embedding):
 		return usualSide, usualSide, false

@@ -59,7 +59,7 @@ func ExampleParseBound() {
 	fmt.Println(err)
 	// Output:
 	// same top class ≥ 99 % <nil>
-	// "agre=99%": want NAME=BOUND with one of the names agree, drop, class-drop, kl, ppl, boxes, snr, cosine, recall, mean-error, max-error (did you mean "agree"?)
+	// "agre=99%": want NAME=BOUND with one of the names agree, drop, class-drop, kl, ppl, boxes, cer, iou, snr, cosine, recall, mean-error, max-error (did you mean "agree"?)
 }
 
 func TestMeasureTitles(t *testing.T) {

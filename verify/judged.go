@@ -21,7 +21,7 @@ const (
 )
 
 // Judged is what a comparison says by the one measure that fits the outputs: agreement for class scores, the KL divergence for
-// tokens, the share of boxes that match for detectors, the cosine for embeddings, the signal to noise ratio for all else, each at the output where it is worst.
+// next tokens, the share of boxes that match for detectors, edits for letters, the class at each position for other tokens, the overlap of masks, the cosine for embeddings, the signal to noise ratio for all else, each at the output where it is worst.
 type Judged struct {
 	// Measure is empty where no output that counts could be compared.
 	Measure Measure `json:"measure,omitempty"`
@@ -32,7 +32,7 @@ type Judged struct {
 	Value *float64 `json:"value"`
 	// Samples is how many were judged, of class scores so many with the same class.
 	Samples int `json:"samples"`
-	// Low and High are the ends of the 95 % interval of an agreement (Wilson), of matching boxes, or of a KL divergence; null for other measures.
+	// Low and High are the ends of the 95 % interval of an agreement (Wilson), of matching boxes, a KL divergence, a character error rate or an overlap; null for other measures.
 	Low  *float64 `json:"low,omitempty"`
 	High *float64 `json:"high,omitempty"`
 	// Least is the cosine of the sample where it is least, and Recall the share of Neighbours.Of nearest neighbours that were kept;
@@ -65,6 +65,11 @@ func (r *Report) judged() Judged {
 	if d := r.Detections; d != nil {
 		return Judged{Measure: Boxes, Output: d.Output, Kind: outputs.Boxes, Value: &d.Share, Samples: r.Samples, Low: &d.Low, High: &d.High}
 	}
+	for _, m := range []Measure{CER, Agreement, IoU} {
+		if f, err := m.worst(r.Outputs); err == nil && f.Output != "" {
+			return r.placed(m, f)
+		}
+	}
 	measure, list := SNR, []Output{}
 	for _, o := range r.Outputs {
 		if o.Kind == outputs.Embedding && o.Values > 0 {
@@ -93,6 +98,28 @@ func (r *Report) judged() Judged {
 	return j
 }
 
+// placed is judged by what an output names at positions or places.
+func (r *Report) placed(m Measure, f Finding) Judged {
+	o := r.named(f.Output)
+	j := Judged{Measure: m, Output: o.Name, Kind: o.Kind, Value: &f.Value, Samples: r.Samples}
+	e := Estimate{}
+	switch m {
+	case CER:
+		e = o.Sequence.Spelling.Rate
+	case IoU:
+		e = o.Regions.IoU
+	default:
+		e = o.Sequence.Agreement
+	}
+	j.Low, j.High = e.Low, e.High
+	return j
+}
+
+// named is the output of that name, which there is.
+func (r *Report) named(output string) *Output {
+	return &r.Outputs[slices.IndexFunc(r.Outputs, func(o Output) bool { return o.Name == output })]
+}
+
 // sentence says what was found.
 func (j Judged) sentence(r *Report) string {
 	on := fmt.Sprintf("%d samples", j.Samples)
@@ -106,7 +133,14 @@ func (j Judged) sentence(r *Report) string {
 		on = strconv.Itoa(j.Samples) + " unseen" + on[len(strconv.Itoa(j.Samples)):]
 	}
 	switch j.Measure {
+	case CER:
+		return r.named(j.Output).Sequence.sentence(j.Output, on)
+	case IoU:
+		return r.named(j.Output).Regions.sentence(j.Output, on)
 	case Agreement:
+		if r.Classes == nil {
+			return r.named(j.Output).Sequence.sentence(j.Output, on)
+		}
 		said := fmt.Sprintf("It gives the original's top class for %s of %s (with 95 %% confidence for %s to %s of all such samples)", share2(*j.Value), on, share2(*j.Low), share2(*j.High))
 		if a := r.Classes.Accuracy; a != nil {
 			said += fmt.Sprintf("; top-1 accuracy went from %s to %s", share2(a.Before), share2(a.After))

@@ -16,7 +16,7 @@ type Measure string
 
 // The measures. Those of outputs are of the output where they are worst.
 const (
-	// Agreement is the share of samples whose top class is the original's, or without class scores Language.Agreement.
+	// Agreement is the share of samples whose top class is the original's, or without class scores Language.Agreement, or Sequence.Agreement of tokens.
 	Agreement Measure = "agree"
 	// Drop is the share of labelled samples by which top-1 accuracy falls.
 	Drop Measure = "drop"
@@ -30,6 +30,9 @@ const (
 	PPL Measure = "ppl"
 	// Boxes is Detections.Share.
 	Boxes Measure = "boxes"
+	// CER is Spelling.Rate, and IoU Regions.IoU.
+	CER Measure = "cer"
+	IoU Measure = "iou"
 	// Recall is Neighbours.Kept.
 	Recall Measure = "recall"
 	// Cosine, MeanError and MaxError are Output.Cosine, MeanRelative and MaxRelative.
@@ -40,7 +43,7 @@ const (
 
 // Measures lists all measures.
 func Measures() []Measure {
-	return []Measure{Agreement, Drop, ClassDrop, KL, PPL, Boxes, SNR, Cosine, Recall, MeanError, MaxError}
+	return []Measure{Agreement, Drop, ClassDrop, KL, PPL, Boxes, CER, IoU, SNR, Cosine, Recall, MeanError, MaxError}
 }
 
 // Title names the measure in words.
@@ -58,6 +61,10 @@ func (m Measure) Title() string {
 		return "increase of perplexity"
 	case Boxes:
 		return "boxes that match"
+	case CER:
+		return "letters that differ"
+	case IoU:
+		return "overlap of masks"
 	case SNR:
 		return "signal to noise ratio"
 	case Cosine:
@@ -72,13 +79,13 @@ func (m Measure) Title() string {
 
 // Least tells that large values are good, so that a bound is a least value; else it is the largest.
 func (m Measure) Least() bool {
-	return m == Agreement || m == Boxes || m == SNR || m == Cosine || m == Recall
+	return m == Agreement || m == Boxes || m == IoU || m == SNR || m == Cosine || m == Recall
 }
 
 // unit is "%" for shares, "dB", or "" for plain numbers.
 func (m Measure) unit() string {
 	switch m {
-	case Agreement, Drop, ClassDrop, PPL, Boxes, Recall:
+	case Agreement, Drop, ClassDrop, PPL, Boxes, CER, IoU, Recall:
 		return "%"
 	case SNR:
 		return "dB"
@@ -130,7 +137,7 @@ func (m Measure) Of(r *Report) (Finding, error) {
 		case r.Classes == nil && r.Language != nil:
 			return m.ofText(r)
 		case r.Classes == nil:
-			return Finding{}, errors.New("no output looks like class scores")
+			return m.worst(r.Outputs)
 		}
 		return Finding{Value: r.Classes.Agreement, Output: r.Classes.Output}, nil
 	case Drop, ClassDrop:
@@ -200,7 +207,7 @@ func (m Measure) worst(list []Output) (Finding, error) {
 	var out Finding
 	none := true
 	for _, o := range list {
-		if o.Ignored || o.Uncompared != "" || m == Recall && o.Neighbours == nil {
+		if o.Ignored || o.Uncompared != "" || !o.has(m) {
 			continue
 		}
 		if o.Values == 0 {
@@ -212,13 +219,48 @@ func (m Measure) worst(list []Output) (Finding, error) {
 		}
 		none = false
 	}
-	if none && m == Recall {
-		return Finding{}, fmt.Errorf("no output is known to be an embedding, or there are fewer than %d samples", leastVectors)
+	if !none {
+		return out, nil
 	}
-	if none {
-		return Finding{}, errors.New("no output that counts can be compared")
+	switch m {
+	case Recall:
+		return out, fmt.Errorf("no output is known to be an embedding, or there are fewer than %d samples", leastVectors)
+	case CER:
+		return out, errors.New("no output that counts looks like letters that are read from an image or a sound, or none are read")
+	case IoU:
+		return out, errors.New("no output that counts looks like a mask, or no place is inside of one, or its numbers are no mask's: many lie between 0.1 and 0.9")
+	case Agreement:
+		return out, errors.New("no output looks like class scores")
 	}
-	return out, nil
+	return out, errors.New("no output that counts can be compared")
+}
+
+// has tells whether an output has the measure.
+func (o Output) has(m Measure) bool {
+	switch m {
+	case Recall:
+		return o.Neighbours != nil
+	case Agreement:
+		return o.Sequence != nil
+	case CER:
+		return o.Sequence != nil && o.Sequence.Spelling != nil
+	case IoU:
+		return o.Regions != nil
+	}
+	return true
+}
+
+// Placeless tells whether an output that should name classes at positions or places names none.
+func (o Output) Placeless() bool {
+	switch o.Kind {
+	case outputs.Tokens:
+		return !o.has(Agreement)
+	case outputs.Letters:
+		return !o.has(CER)
+	case outputs.Mask:
+		return !o.has(IoU)
+	}
+	return false
 }
 
 // value is that of one output.
@@ -230,6 +272,12 @@ func (o Output) value(m Measure) float64 {
 		return o.Cosine
 	case Recall:
 		return o.Neighbours.Kept
+	case Agreement:
+		return o.Sequence.Agreement.Value
+	case CER:
+		return o.Sequence.Spelling.Rate.Value
+	case IoU:
+		return o.Regions.IoU.Value
 	case MeanError:
 		return o.MeanRelative
 	}

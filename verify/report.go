@@ -63,6 +63,10 @@ type Output struct {
 	LeastCosine float64 `json:"least_cosine"`
 	// Neighbours are those of an embedding's samples; null for other outputs, and where there are too few samples to tell.
 	Neighbours *Neighbours `json:"neighbours,omitempty"`
+	// Sequence is that of tokens or letters, and Regions those of masks; null for other outputs, for masks whose places belong to nothing, and
+	// for numbers that turn out to be none.
+	Sequence *Sequence `json:"sequence,omitempty"`
+	Regions  *Regions  `json:"regions,omitempty"`
 	// SNR is 10·log10(Σy² / Σ(y' − y)²) in dB; null where y' = y, or y = 0.
 	SNR *float64 `json:"snr_db"`
 	// NonFiniteOriginal and NonFiniteCompressed count the samples with a NaN or an
@@ -138,6 +142,7 @@ func (s *sums) report() *Report {
 		}
 		r.Outputs[i] = s.outputs[i].report(o)
 		r.Outputs[i].Neighbours = kept(s.vectors[i])
+		r.Outputs[i].Sequence, r.Outputs[i].Regions = s.sequence(i), s.regions(i)
 	}
 	if s.classes > 0 {
 		r.Classes = &Classes{

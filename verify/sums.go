@@ -49,6 +49,7 @@ type example struct {
 	before, after int     // classes; -1 for none
 	error         float64 // of all outputs together, once these can be weighed
 	text          textSums
+	named         []*named  // by output, of those that name classes at positions or places
 	found         []reading // what a detector's outputs say, by every layout that they may have
 	blind         bool      // they are not finite, and say nothing
 }
@@ -71,9 +72,10 @@ type runSums struct {
 	classes  int                  // of that output
 	vectors  map[int][]directions // by output, of embeddings
 	inputs   map[string]tensor.Dense
-	spoken   int    // the output with the scores of next tokens, -1 for none
-	words    int    // of that output's vocabulary
-	empty    []bool // its positions that are padding, [batch, positions]; nil where none are
+	padded   map[int][]bool // by output, of tokens: its positions that are padding, [batch, positions]
+	spoken   int            // the output with the scores of next tokens, -1 for none
+	words    int            // of that output's vocabulary
+	empty    []bool         // its positions that are padding, [batch, positions]; nil where none are
 	labelled bool
 }
 
@@ -83,7 +85,7 @@ func newRunSums(r *feed.Run, outputs int) *runSums {
 		inputs: r.Inputs, spoken: -1,
 	}
 	for i := range r.Count() {
-		e := example{label: -1, index: -1, finite: true, before: -1, after: -1, parts: make([]energy, outputs)}
+		e := example{label: -1, index: -1, finite: true, before: -1, after: -1, parts: make([]energy, outputs), named: make([]*named, outputs)}
 		if len(r.Samples) == r.Count() {
 			e.name, e.label, e.index = r.Samples[i].Name, r.Samples[i].Label, r.Indices[i]
 		} else {
@@ -126,6 +128,7 @@ func (s *runSums) compare(i int, o outputs.Output, axes feed.Axes, before, after
 		s.spoken, s.words, s.empty = i, before.Shape[2], o.Text.Padding(s.inputs, before.Shape[0], before.Shape[1])
 		s.labelled = s.labelled && o.Kind == outputs.Next
 	}
+	s.padding(i, o, before.Shape)
 	for k := range s.examples {
 		if err := s.example(i, k, o, feed.Entry(before, k), feed.Entry(after, k)); err != nil {
 			return err
@@ -147,6 +150,11 @@ func (s *runSums) example(i, k int, o outputs.Output, before, after tensor.Dense
 	case s.spoken == i && finite:
 		e.text, err = s.read(k, o.Text).compare(before, after)
 		return err
+	case slices.Contains(placed, o.Kind) && o.Weight > 0:
+		if !finite {
+			return nil
+		}
+		return s.names(i, k, o, before, after)
 	case o.Kind != outputs.Embedding && s.scored != i:
 		return nil
 	}

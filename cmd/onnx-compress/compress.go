@@ -119,6 +119,8 @@ func (c *compressCommand) target(f *flagSet) {
 		"  kl=0.05     KL divergence of the token, in nats\n"+
 		"  ppl=+5%     increase of perplexity (--labels next)\n"+
 		"  boxes=98%   a detector's boxes that match\n"+
+		"  cer=1%      letters that are read in another way\n"+
+		"  iou=97%     overlap of masks\n"+
 		"  cosine=0.99 of the outputs\n"+
 		"  snr=30dB    of the outputs\n"+
 		"smallest in MACs, or in what the first target bounds that stands beside it")

@@ -166,7 +166,7 @@ func (s *subject) whatItGives() question {
 func (s *subject) whatToReach() question {
 	return question{
 		flags: []string{"target"},
-		text:  "What to reach: agree=99%, cosine=0.99, boxes=98% or snr=30dB, with labels drop=0.5%; or macs=0.5, params=60%, bytes=20MB, latency=0.6; several by spaces?",
+		text:  "What to reach: agree=99%, cosine=0.99, boxes=98%, iou=97%, cer=1% or snr=30dB, with labels drop=0.5%; or macs=0.5, params=60%, bytes=20MB, latency=0.6; several by spaces?",
 		suggested: func(a answers) string {
 			if a["calib"] == nil || a["calib"][0] == none {
 				return "macs=0.9" // next to nothing, since nothing judges it

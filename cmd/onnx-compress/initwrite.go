@@ -61,7 +61,7 @@ func configFor(about *subject, a answers) (string, error) {
 	}
 	put("input-shape", "The sizes that the model leaves open.", "")
 	put("kind", "What outputs are, by which they are judged: "+kindsText()+".", about.kinds())
-	put("target", "What to reach: as small as one of agree=99%, cosine=0.99, boxes=98%, snr=30dB, drop=0.5% (with labels) allows; or macs=0.5, params=60%, bytes=20MB, latency=0.6.", "")
+	put("target", "What to reach: as small as one of agree=99%, cosine=0.99, boxes=98%, iou=97%, cer=1%, snr=30dB, drop=0.5% (with labels) allows; or macs=0.5, params=60%, bytes=20MB, latency=0.6.", "")
 	put("for", "What the model is made for: cpu, cpu-int8, tensorrt or size.", "cpu")
 	line("  # Nodes that stay as they are.")
 	line("  # keep: ['*/head*']")

@@ -21,8 +21,8 @@ low-rank factors, all ranks chosen together, and verifies what it wrote. Without
 a --target, as small as they can be with next to nothing lost on unseen samples.
 
 Targets (--target KIND=VALUE; several hold): what is kept, and what it takes
-  agree=99%  cosine=0.99  boxes=98%  snr=30dB  drop=0.5%  kl=0.05  ppl=+2%
-  macs=0.5   params=2M    bytes=20MB  latency=12ms`,
+  agree=99%  cosine=0.99  boxes=98%  iou=97%  cer=1%  snr=30dB  kl=0.05
+  ppl=+2%  drop=0.5%   macs=0.5  params=2M  bytes=20MB  latency=12ms`,
 		Example: `  onnx-compress model.onnx --calib images/
   onnx-compress model.onnx -o small.onnx --calib images/ --target macs=0.5
   onnx-compress init model.onnx    # asks, and writes onnx-compress.yaml`,

@@ -24,6 +24,9 @@ const (
 	Mask Kind = "mask"
 	// Tokens are class scores at every position of a sequence, [samples, positions, classes].
 	Tokens Kind = "tokens"
+	// Letters are scores of the letter, or of none, at every position of a line or a sound, [samples, positions, letters], by models that read it
+	// from there (CTC: A. Graves et al., ICML 2006).
+	Letters Kind = "letters"
 	// Next are scores of the next token at every position of a text, [samples, positions, vocabulary], as language models give them.
 	Next Kind = "next"
 	// Words are scores of the token at every position of a text, [samples, positions, vocabulary], by models that see what comes after it
@@ -40,7 +43,7 @@ const (
 
 // Kinds lists the kinds that an output with numbers may be said to be of.
 func Kinds() []Kind {
-	return []Kind{Scores, Embedding, Boxes, Mask, Tokens, Next, Words, Values, State}
+	return []Kind{Scores, Embedding, Boxes, Mask, Tokens, Letters, Next, Words, Values, State}
 }
 
 // ParseKind reads one of Kinds.
@@ -56,6 +59,8 @@ func (k Kind) Title() string {
 		return "class scores"
 	case Tokens:
 		return "class scores by position"
+	case Letters:
+		return "letters by position"
 	case Next:
 		return "scores of the next token"
 	case Words:
@@ -104,6 +109,8 @@ func (w *walk) kindOf(v graph.Value, vector bool) Kind {
 		return Values
 	case vector && flat(v):
 		return Embedding
+	case w.positions(v) && w.letters(v):
+		return Letters
 	case w.positions(v):
 		return Tokens
 	case w.places(v):
@@ -137,6 +144,17 @@ func (w *walk) positions(v graph.Value) bool {
 	}
 	reads := slices.ContainsFunc(w.g.Feeds(), func(in graph.Value) bool { return in.Type() == tensor.Int64 || in.Type() == tensor.Int32 })
 	return w.made(v.Name(), "Softmax", "LogSoftmax") || reads && w.linear(v.Name())
+}
+
+// fewestLetters is the least number of letters, with none of them: those of digits. Voices, speakers and parts of music are fewer.
+const fewestLetters = 11
+
+// letters tells whether class scores by position are of letters that a model reads from an image or a sound.
+func (w *walk) letters(v graph.Value) bool {
+	return v.Dims()[2].Size >= fewestLetters && slices.ContainsFunc(w.g.Feeds(), func(in graph.Value) bool {
+		dims := in.Dims()
+		return in.Type().IsFloat() && (len(dims) > 2 || len(dims) == 2 && dims[1].Size <= 0)
+	}) && !slices.ContainsFunc(w.g.Feeds(), func(in graph.Value) bool { return !in.Type().IsFloat() && len(in.Dims()) == 2 })
 }
 
 // places tells whether a value has scores or classes at every place of an image.

@@ -32,13 +32,15 @@ type Output struct {
 	// Axis is that along which the samples of a batch lie, as far as the names and sizes of dimensions say; Undeclared where they do
 	// not. feed.FindAxes looks further.
 	Axis int
-	// Text is what the model reads where the output is Next or Words.
+	// Text is what the model reads where the output is Next, Words or Tokens.
 	Text Text
 	// Weight is how much its change counts beside that of the others, 0 for not at all.
 	Weight float64
 	// Doubt says what else it may be that nothing in the model tells apart from its kind, and empty where the kind is sure or was said.
 	Doubt string
 
+	// masked says how the numbers of a Mask lie.
+	masked masked
 	// otherwise is the kind of what was taken for scores, where its shape turns out to be no such; empty for what was said.
 	otherwise Kind
 }
@@ -79,11 +81,15 @@ func Of(m *onnxio.Model, o Options) ([]Output, error) {
 		if given, ok := o.Kinds[one.Name]; ok && one.Kind != Opaque {
 			one.Kind, one.otherwise = given, ""
 		}
-		if one.Kind.Vocabulary() {
-			text, err := lying.text(v)
-			if err != nil {
-				return nil, err
-			}
+		switch text, err := lying.text(v); {
+		case one.Kind == Tokens && err == nil:
+			one.Text = text
+		case one.Kind == Mask:
+			one.masked = lying.masked(v)
+		case !one.Kind.Vocabulary():
+		case err != nil:
+			return nil, err
+		default:
 			one.Text = text
 		}
 		switch {

@@ -197,6 +197,8 @@ func TestKinds(t *testing.T) {
 		"few normalized":           {op("Tanh"), "out", []any{"N", 3}, Values},
 		"as its input":             {op("Tanh"), "out", []any{"N", 8}, Values},
 		"softmax along a sequence": {op("Softmax"), "out", []any{"N", "T", 97}, Tokens},
+		"read from an image":       {op("Softmax"), "out", []any{"N", "T", 97}, Letters},
+		"voices":                   {op("Softmax"), "out", []any{"N", "T", 7}, Tokens},
 		"a signal":                 {keep, "out", []any{"N", 2, 800}, Values},
 		"classes at every place":   {op("ArgMax"), "out", []any{"N", 64, 64}, Mask},
 		"scores at every place":    {op("Sigmoid"), "out", []any{"N", 5, "H", 64}, Mask},
@@ -207,7 +209,11 @@ func TestKinds(t *testing.T) {
 		"a cache": {keep, "present.0.key", []any{"N", 32}, State},
 	} {
 		b := testmodels.NewBuilder(5, 13, 8)
-		x := b.Input("x", tensor.Float32, "N", 8)
+		dims := []any{"N", 8}
+		if name == "read from an image" || name == "voices" {
+			dims = []any{"N", 3, "H", 8}
+		}
+		x := b.Input("x", tensor.Float32, dims...)
 		c.end(b, x, b.Linear(x, 8, 32, true))
 		typ := tensor.Float32
 		if name == "classes at every place" {

@@ -18,6 +18,10 @@ func Kept(e *compress.Exploration) verify.Bound {
 	switch {
 	case judgedBy(e, verify.Boxes):
 		return verify.Fitting(outputs.Boxes)
+	case judgedBy(e, verify.CER):
+		return verify.Fitting(outputs.Letters)
+	case judgedBy(e, verify.IoU):
+		return verify.Fitting(outputs.Mask)
 	case judgedBy(e, verify.Cosine):
 		return verify.Bound{Measure: verify.Cosine, Value: 0.99}
 	}
@@ -29,6 +33,10 @@ func KeptText(e *compress.Exploration) string {
 	switch {
 	case judgedBy(e, verify.Boxes):
 		return fmt.Sprintf("keeps %s of the boxes on these samples", Percent(Kept(e).Value))
+	case judgedBy(e, verify.CER):
+		return fmt.Sprintf("reads no more than %s of the letters of these samples in another way", Percent(Kept(e).Value))
+	case judgedBy(e, verify.IoU):
+		return fmt.Sprintf("has masks that overlap by %s on these samples", Percent(Kept(e).Value))
 	case judgedBy(e, verify.Cosine):
 		return "keeps a cosine of 0.99 on these samples"
 	}
@@ -130,7 +138,7 @@ type measurement struct {
 }
 
 func measurements() []measurement {
-	return []measurement{{"SNR", snrText}, {"cosine", cosineText}, {"KL", divergenceText}, {"boxes", boxesText}, {"same class", agreementText}, {"top-1", accuracyText}, {"time", timeText}, {"as int8", Int8PointText}, {"speed as int8", Int8SpeedText}}
+	return []measurement{{"SNR", snrText}, {"cosine", cosineText}, {"KL", divergenceText}, {"boxes", boxesText}, {"letters that differ", lettersText}, {"IoU", overlapText}, {"same class", agreementText}, {"top-1", accuracyText}, {"time", timeText}, {"as int8", Int8PointText}, {"speed as int8", Int8SpeedText}}
 }
 
 func snrText(q *compress.Point) string {
@@ -147,6 +155,8 @@ func snrText(q *compress.Point) string {
 func cosineText(q *compress.Point) string     { return numberText(q, verify.Cosine) }
 func divergenceText(q *compress.Point) string { return numberText(q, verify.KL) }
 
+func lettersText(q *compress.Point) string   { return shareText(q, verify.CER) }
+func overlapText(q *compress.Point) string   { return shareText(q, verify.IoU) }
 func boxesText(q *compress.Point) string     { return shareText(q, verify.Boxes) }
 func agreementText(q *compress.Point) string { return shareText(q, verify.Agreement) }
 

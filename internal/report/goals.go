@@ -75,6 +75,10 @@ func GoalText(m verify.Measure, number *float64) string {
 		return fmt.Sprintf("cosine %.4f", *number)
 	case m == verify.Boxes:
 		return fmt.Sprintf("%.2f %% of boxes match", 100**number)
+	case m == verify.CER:
+		return fmt.Sprintf("%.2f %% of letters differ", 100**number)
+	case m == verify.IoU:
+		return fmt.Sprintf("masks overlap by %.2f %%", 100**number)
 	}
 	return fmt.Sprintf("%.2f %% agree", 100**number)
 }

@@ -13,16 +13,18 @@ import (
 
 // ExplorationPicture draws the frontier as SVG: what is left of the resource against what is
 // kept of the model's behaviour, as far as that was measured: the agreement of top classes,
-// and with labels the accuracy; the boxes that match; the cosine of embeddings; the divergence of next tokens; else the signal to noise ratio; else the predicted loss. A point leads
+// and with labels the accuracy; the boxes that match; the letters that differ; the overlap of masks; the cosine of embeddings; the divergence of next tokens; else the signal to noise ratio; else the predicted loss. A point leads
 // where link says, given its place in the exploration; a nil link leads nowhere.
 func ExplorationPicture(e *compress.Exploration, link func(point int) string) ([]byte, error) {
 	p := chart.Plot{
 		Title: "What is kept at which size", XPercent: true,
 		X: "left of the " + map[compress.Resource]string{compress.MACs: "multiply-adds", compress.Params: "parameters", compress.Bytes: "bytes", compress.RunTime: "time"}[e.Over],
 	}
-	agreement := seriesOf(e, "same top class", func(q *compress.Point) *float64 { return q.Agreement }, link)
+	agreement := seriesOf(e, "same top class", valueOf(verify.Agreement), link)
 	cosines := seriesOf(e, "cosine", valueOf(verify.Cosine), link)
 	boxes := seriesOf(e, "boxes that match", valueOf(verify.Boxes), link)
+	letters := seriesOf(e, "letters that differ", valueOf(verify.CER), link)
+	masks := seriesOf(e, "overlap of masks", valueOf(verify.IoU), link)
 	divergences := seriesOf(e, "KL divergence", valueOf(verify.KL), link)
 	ratios := seriesOf(e, "signal to noise", drawable, link)
 	losses := seriesOf(e, "predicted", func(q *compress.Point) *float64 { return &q.Loss }, link)
@@ -33,7 +35,8 @@ func ExplorationPicture(e *compress.Exploration, link func(point int) string) ([
 			p.Series = append(p.Series, accuracy)
 		}
 		if q := e.Smallest(Kept(e)); q != nil {
-			p.Mark = &chart.Mark{X: shareOf(e, q), Y: *q.Agreement, Name: "the smallest with 99 %"}
+			v, _ := q.Value(verify.Agreement)
+			p.Mark = &chart.Mark{X: shareOf(e, q), Y: v, Name: "the smallest with 99 %"}
 		}
 	case len(boxes.X) > 0:
 		p.Y, p.YPercent, p.Series = "of the boxes", true, []chart.Series{boxes}
@@ -41,6 +44,10 @@ func ExplorationPicture(e *compress.Exploration, link func(point int) string) ([
 			v, _ := q.Value(verify.Boxes)
 			p.Mark = &chart.Mark{X: shareOf(e, q), Y: v, Name: "the smallest with " + Percent(Kept(e).Value)}
 		}
+	case len(letters.X) > 0:
+		p.Y, p.YPercent, p.Series = "of the letters differ", true, []chart.Series{letters}
+	case len(masks.X) > 0:
+		p.Y, p.YPercent, p.Series = "overlap", true, []chart.Series{masks}
 	case len(cosines.X) > 0:
 		p.Y, p.Series = "mean cosine", []chart.Series{cosines}
 		if q := e.Smallest(Kept(e)); q != nil {

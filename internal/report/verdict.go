@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/onnx-compress/onnx-compress/compress"
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/internal/quote"
 	"github.com/onnx-compress/onnx-compress/verify"
 )
@@ -145,7 +146,7 @@ func looser(g verify.Bound) verify.Bound {
 	if g.Measure == verify.SNR {
 		return verify.Bound{Measure: g.Measure, Value: max(1, g.Value-10)}
 	}
-	if g.Measure == verify.KL || g.Measure == verify.PPL {
+	if g.Measure == verify.KL || g.Measure == verify.PPL || g.Measure == verify.CER {
 		return verify.Bound{Measure: g.Measure, Value: math.Round(3e4*g.Value) / 1e4}
 	}
 	return verify.Bound{Measure: g.Measure, Value: max(0.5, math.Round(1e4*(1-3*(1-g.Value)))/1e4)}
@@ -220,7 +221,7 @@ func besides(path, word string) string {
 
 // tooFew says that samples are too few to tell an agreement from one that is noticeably less; empty where they are not.
 func tooFew(r *compress.Result, j verify.Judged) string {
-	if j.Measure != verify.Agreement || verify.Value(j.Value) < 0.985 {
+	if j.Measure != verify.Agreement || j.Kind != outputs.Scores || verify.Value(j.Value) < 0.985 {
 		return ""
 	}
 	share := goal(r, j).Value

@@ -90,7 +90,7 @@ func Int8Verdict(q *compress.Int8) string {
 	alone, both := q.Models[1], q.Models[3]
 	a, b := alone.Report.Judge(), both.Report.Judge()
 	said := fmt.Sprintf("As int8 the compressed model runs at %.2f times the speed of the original as int8, and keeps %s where that keeps %s", both.Speed/alone.Speed, keptText(b), keptText(a))
-	worse := a.Measure == b.Measure && b.Value != nil && (a.Value == nil || *b.Value < *a.Value)
+	worse := a.Measure == b.Measure && b.Value != nil && (a.Value == nil || (*b.Value < *a.Value) == a.Measure.Least() && *b.Value != *a.Value)
 	if both.Speed <= alone.Speed && worse {
 		return said + ": quantize the original as it is."
 	}
@@ -118,6 +118,10 @@ func keptText(j verify.Judged) string {
 		return "everything"
 	case j.Measure == verify.Agreement:
 		return fmt.Sprintf("%.2f %% same class", 100**j.Value)
+	case j.Measure == verify.CER:
+		return fmt.Sprintf("%.2f %% of letters", 100*(1-*j.Value))
+	case j.Measure == verify.IoU:
+		return fmt.Sprintf("IoU %.4f", *j.Value)
 	case j.Measure == verify.Boxes:
 		return fmt.Sprintf("%.2f %% of boxes", 100**j.Value)
 	case j.Measure == verify.KL:
@@ -154,6 +158,7 @@ func (p *printer) verification(r *verify.Report) {
 	}
 	p.detections(r)
 	p.language(r.Language)
+	p.placed(r.Outputs)
 	p.neighbours(r.Outputs)
 	p.moved(r.Moved)
 }
@@ -163,17 +168,36 @@ func (p *printer) language(l *verify.Language) {
 	if l == nil {
 		return
 	}
-	within := func(e verify.Estimate, text func(float64) string) string {
-		if e.Low == nil {
-			return text(e.Value)
-		}
-		return fmt.Sprintf("%s (%s to %s)", text(e.Value), text(*e.Low), text(*e.High))
-	}
-	share := func(v float64) string { return fmt.Sprintf("%.2f %%", 100*v) }
 	p.line("%s: same most likely token for %s of %s, KL divergence %s", l.Output, within(l.Agreement, share), number(l.Positions, "position"),
 		within(l.KL, func(v float64) string { return fmt.Sprintf("%.4f", v) }))
 	if t := l.Perplexity; t != nil {
 		p.line("perplexity %.2f → %.2f, %s on %s", t.Before, t.After, within(t.Increase, func(v float64) string { return fmt.Sprintf("%+.2f %%", 100*v) }), number(t.Tokens, "token"))
+	}
+}
+
+// within writes an estimate with its interval, where it has one.
+func within(e verify.Estimate, text func(float64) string) string {
+	if e.Low == nil {
+		return text(e.Value)
+	}
+	return fmt.Sprintf("%s (%s to %s)", text(e.Value), text(*e.Low), text(*e.High))
+}
+
+// share writes one.
+func share(v float64) string { return fmt.Sprintf("%.2f %%", 100*v) }
+
+// placed says what is the same of tokens, letters and masks.
+func (p *printer) placed(list []verify.Output) {
+	for _, o := range list {
+		if q := o.Sequence; q != nil {
+			p.line("%s: same class for %s of %s", o.Name, within(q.Agreement, share), number(q.Positions, "position"))
+			if w := q.Spelling; w != nil {
+				p.line("%s: %s of letters differ, %s among %d before and %d after; %d of %s read the same", o.Name, within(w.Rate, share), number(w.Edits, "edit"), w.Before, w.After, w.Same, number(q.Samples, "sample"))
+			}
+		}
+		if g := o.Regions; g != nil {
+			p.line("%s: masks overlap by %s (IoU, the mean over %s); same class for %.2f %% of places", o.Name, within(g.IoU, share), number(g.Classes, "class"), 100*g.Agreement)
+		}
 	}
 }
 

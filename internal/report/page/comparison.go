@@ -88,7 +88,7 @@ func (p pair) between() string {
 			return ""
 		}
 		j := r.Verification.Judge()
-		if j.Measure != verify.Agreement && j.Measure != verify.Boxes {
+		if j.Measure != verify.Agreement && j.Measure != verify.Boxes || j.Low == nil {
 			return ""
 		}
 		low[i], high[i] = *j.Low, *j.High
@@ -162,7 +162,7 @@ func (p pair) needs() block {
 		name    string
 		measure verify.Measure
 		write   func(float64) string
-	}{{"Signal to noise, where it is least", verify.SNR, decibels}, {"Cosine, where it is least", verify.Cosine, func(v float64) string { return fmt.Sprintf("%.5f", v) }}} {
+	}{{"Letters that differ", verify.CER, exact}, {"Overlap of masks", verify.IoU, exact}, {"Signal to noise, where it is least", verify.SNR, decibels}, {"Cosine, where it is least", verify.Cosine, func(v float64) string { return fmt.Sprintf("%.5f", v) }}} {
 		judged(m.name, func(v *verify.Report) string {
 			f, err := m.measure.Of(v)
 			if err != nil {

@@ -174,8 +174,13 @@ func pointTable(e *compress.Exploration) block {
 			return exact(a.After) + " (" + percentPoints(a.After-a.Before) + ")"
 		}
 		same := orElse(p.Agreement, exact, none)
-		if v, measured := p.Value(verify.Boxes); measured {
-			same = exact(v)
+		for _, m := range []verify.Measure{verify.Agreement, verify.Boxes, verify.CER, verify.IoU} {
+			switch v, measured := p.Value(m); {
+			case measured && m == verify.CER:
+				same = exact(1 - v)
+			case measured:
+				same = exact(v)
+			}
 		}
 		row = append(row, same, ratio, orElse(p.Accuracy, accuracy, none))
 		if eight {

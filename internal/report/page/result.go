@@ -92,6 +92,12 @@ func tiles(r *compress.Result) []tile {
 		return out
 	}
 	switch j := r.Verification.Judge(); {
+	case j.Measure == verify.Agreement && j.Kind == outputs.Tokens:
+		out = append(out, tile{"Same class", exact(*j.Value), "of the positions of " + number(j.Samples, "sample")})
+	case j.Measure == verify.CER:
+		out = append(out, tile{"Letters that differ", exact(*j.Value), "of " + number(j.Samples, "sample")})
+	case j.Measure == verify.IoU:
+		out = append(out, tile{"Overlap of masks", exact(*j.Value), "of " + j.Output})
 	case j.Measure == verify.Agreement:
 		out = append(out, tile{"Same answer", exact(*j.Value), "of " + number(j.Samples, "sample")})
 		if a := r.Verification.Classes.Accuracy; a != nil {
