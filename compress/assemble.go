@@ -166,7 +166,7 @@ func (c *Choice) chains(ctx context.Context, env *Environment, a *Analysis, on *
 				leave()
 			}
 			if err == nil {
-				chains[i], err = on.chain(chains[i])
+				chains[i], err = on.Chain(chains[i])
 			}
 			if err != nil {
 				return fmt.Errorf("%s: node %q: %s at rank %v: %w", a.model.Path, o.site.Name, p.method.Name, p.rank, err)
@@ -185,7 +185,7 @@ func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options
 	}
 	choices := make([]refit.Choice, len(s.Chains))
 	for i, at := range s.on.of.sites {
-		choices[i] = refit.Choice{Site: at.site, Chain: s.Chains[i], Narrow: s.narrow[i], Output: s.felt(i), Felt: at.felt}
+		choices[i] = refit.Choice{Site: at.site, Chain: s.Chains[i], Narrow: s.narrow[i], Output: at.seen.output, Stays: s.stays(i), Felt: at.felt}
 		if m := s.Choice.picks[i].method; m != nil {
 			choices[i].Method = *m
 		}
@@ -197,7 +197,7 @@ func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options
 		}
 	}
 	bounded := slices.ContainsFunc(s.Choice.Bounds, func(t Target) bool { return t.Resource != MACs })
-	how := refit.Options{Batch: a.batch(o), Threads: st.env.Threads, Memory: o.Memory, Backend: st.env.Algebra, Grow: !bounded, Progress: st.told}
+	how := refit.Options{Batch: a.batch(o), Threads: st.env.Threads, Memory: o.Memory, Backend: st.env.Algebra, Grow: !bounded, Progress: st.told, Away: on}
 	kept, err := o.keeper.refitting(ctx, choices, &how)
 	if err != nil {
 		return err
@@ -219,9 +219,7 @@ func (s *Assembled) refit(ctx context.Context, st *stage, a *Analysis, o Options
 	}
 	s.Refit = &RefitSummary{Fit: r.Fit, Held: r.Held}
 	for i, site := range r.Sites {
-		if s.Chains[i], err = on.chain(site.Chain); err != nil {
-			return err
-		}
+		s.Chains[i] = site.Chain
 		s.Refits = append(s.Refits, Refit{Kept: site.Kept, Before: site.Before, After: site.After, Why: site.Why})
 		if site.Kept {
 			s.Refit.Kept++
@@ -317,7 +315,7 @@ func (a *Analysis) replace(chains []decomp.Chain, on *shelf) (*onnxio.Model, []r
 		if err != nil {
 			return nil, nil, err
 		}
-		if p.Weights, err = on.tensors(p.Weights); err != nil {
+		if p.Weights, err = on.Tensors(p.Weights); err != nil {
 			return nil, nil, err
 		}
 		patches = append(patches, p)

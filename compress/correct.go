@@ -9,6 +9,7 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/calib"
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
 	"github.com/onnx-compress/onnx-compress/onnxio"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 	"github.com/onnx-compress/onnx-compress/search"
@@ -19,10 +20,11 @@ const (
 	correctedLadders = 8   // that are measured: those of the largest losses
 	correctedSamples = 128 // they are measured on; of fewer than 1,024 that calibrate, an eighth of these
 	fewestCorrected  = 64  // but no fewer than so many, unless the model takes long
-	// mostCorrectedMACs bounds the multiply-adds of all that is run to correct losses at once, down to leastCorrected samples: of large models these
-	// runs would take as long as all of calibration.
+	// mostCorrectedMACs bounds the multiply-adds of all that is run to correct losses, down to leastCorrected samples, or leastTexts where each has an
+	// answer at many positions: of large models these runs would take as long as all of calibration.
 	mostCorrectedMACs = 2e12
 	leastCorrected    = 16
+	leastTexts        = 4
 	mostCorrection    = 16 // up or down: what lies beyond is chance, or no matter of scale
 	// remeasured is how often the choice is made again, as long as it has axes whose losses were not measured: those of narrower axes are
 	// wrong by much that is not common to them, since what a channel's absence changes is alike at many positions, so that a choice
@@ -115,7 +117,8 @@ func (q *quest) correct(ctx context.Context, st *stage, s *standing, doubtful, a
 	for _, i := range axes {
 		of = append(of, s.offers.axes[i].predicted(s.widths[i]))
 	}
-	indices := q.a.Calibrate[:correctable(len(q.a.Calibrate), 1+len(of), q.a.Costs.MACs)]
+	samples, _ := q.a.corrected()
+	indices := q.a.Calibrate[:samples]
 	list, err := remembered(ctx, q.o.keeper, "corrections", of, indices, func() ([]Correction, error) {
 		return q.corrections(ctx, st, s, doubtful, axes, indices)
 	})
@@ -174,15 +177,37 @@ func (q *quest) corrections(ctx context.Context, st *stage, s *standing, doubtfu
 	return list, nil
 }
 
-// correctable is how many of the samples losses are measured on, by runs of so many models of which a sample takes that many multiply-adds.
-func correctable(samples, models int, macs int64) int {
-	return affordable(min(correctedSamples, max(samples/8, fewestCorrected), samples), models, macs)
+// corrected is on how many samples losses are measured, and by at most how many models: with axes in all rounds, the original in each of them.
+func (a *Analysis) corrected() (samples, models int) {
+	models = 1 + correctedLadders
+	if len(a.Axes) > 0 {
+		models = correctedLadders + remeasured*models
+	}
+	least := leastCorrected
+	if a.positional() {
+		least = leastTexts
+	}
+	return correctable(len(a.Calibrate), models, least, a.Costs.MACs), models
 }
 
-// affordable is how many of the samples so many models are run on.
-func affordable(samples, models int, macs int64) int {
+// positional tells whether an output that counts has an answer at each of many positions or places.
+func (a *Analysis) positional() bool {
+	m := a.judged(a.model)
+	list, err := outputs.Of(m, outputs.Options{})
+	return err == nil && slices.ContainsFunc(list, func(o outputs.Output) bool {
+		return o.Weight > 0 && (o.Kind.Vocabulary() || slices.Contains([]outputs.Kind{outputs.Tokens, outputs.Letters, outputs.Mask}, o.Kind))
+	})
+}
+
+// correctable is how many of the samples losses are measured on, by runs of so many models of which a sample takes that many multiply-adds.
+func correctable(samples, models, least int, macs int64) int {
+	return affordable(min(correctedSamples, max(samples/8, fewestCorrected), samples), models, least, macs)
+}
+
+// affordable is how many of the samples so many models are run on, and at least so many where there are.
+func affordable(samples, models, least int, macs int64) int {
 	if macs > 0 {
-		return min(samples, max(leastCorrected, int(mostCorrectedMACs/float64(macs)/float64(models))))
+		return min(samples, max(least, int(mostCorrectedMACs/float64(macs)/float64(models))))
 	}
 	return samples
 }

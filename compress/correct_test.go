@@ -219,22 +219,24 @@ func TestCorrectsSharedWeights(t *testing.T) {
 // Losses of models that take long are measured on fewer samples.
 func TestCorrectable(t *testing.T) {
 	for _, c := range []struct {
-		samples, models int
-		macs            int64
-		want            int
+		samples, models, least int
+		macs                   int64
+		want                   int
 	}{
-		{1024, 9, 40e6, 128},
-		{512, 9, 40e6, 64},
-		{512, 9, 400e6, 64},
-		{40, 9, 400e6, 40},
-		{1024, 9, 0, 128},
-		{128, 9, 4e9, 55},
-		{128, 9, 11e9, 20},
-		{128, 3, 11e9, 60},
-		{128, 9, 90e9, 16},
-		{8, 9, 90e9, 8},
+		{1024, 9, 16, 40e6, 128},
+		{512, 9, 16, 40e6, 64},
+		{512, 9, 16, 400e6, 64},
+		{40, 9, 16, 400e6, 40},
+		{1024, 9, 16, 0, 128},
+		{128, 9, 16, 4e9, 55},
+		{128, 9, 16, 11e9, 20},
+		{128, 3, 16, 11e9, 60},
+		{128, 9, 16, 90e9, 16},
+		{8, 9, 16, 90e9, 8},
+		{128, 44, 16, 17e9, 16},
+		{128, 44, 4, 17e9, 4},
 	} {
-		if got := correctable(c.samples, c.models, c.macs); got != c.want {
+		if got := correctable(c.samples, c.models, c.least, c.macs); got != c.want {
 			t.Errorf("%+v: %d samples", c, got)
 		}
 	}

@@ -17,7 +17,6 @@ const (
 	toFeel   = 3 // one of the model and its gradients
 	toFactor = 6 // one in float64 in a decomposition
 	toRefit  = 2 // what a refit is estimated at, with its files
-	observed = 1 + correctedLadders
 	// mostlyChosen is the share of the choice that is over when losses were corrected.
 	mostlyChosen = 0.8
 )
@@ -28,7 +27,8 @@ func (a *Analysis) effort(o Options, cached bool) (e effort) {
 	if !cached {
 		e[chapterCalibrate] = toFeel * float64(samples) * float64(len(a.sweeps)) * macs * float64(1+2*probes)
 	}
-	e[chapterChoose] = toRun * float64(correctable(samples, observed, a.Costs.MACs)) * observed * macs
+	measured, models := a.corrected()
+	e[chapterChoose] = toRun * float64(measured) * float64(models) * macs
 	e[chapterProve] = toRun * 2 * float64(len(a.Verify)) * macs
 	for i := range a.Sites {
 		s := &a.Sites[i]

@@ -85,7 +85,7 @@ func (s *Assembled) even(ctx context.Context, env *Environment, on *shelf) error
 			store := s.on.of.store
 			even, err := o.eight.Even(store.algebra, o.site.Kernel, store.metric(o.site.Name), o.mean, chain)
 			if err == nil {
-				s.Chains[i], err = on.chain(even)
+				s.Chains[i], err = on.Chain(even)
 			}
 			if err != nil {
 				return fmt.Errorf("node %q: scaling its factors for int8: %w", o.site.Name, err)

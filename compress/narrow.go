@@ -10,7 +10,6 @@ import (
 
 	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/internal/refit"
-	"github.com/onnx-compress/onnx-compress/linalg"
 	"github.com/onnx-compress/onnx-compress/rewrite"
 )
 
@@ -110,7 +109,7 @@ func (s *Assembled) widen(ctx context.Context, env *Environment, on *shelf) erro
 			clear(whole.Weights[c*whole.Cols():][:whole.Cols()])
 		}
 		fold.Shift = silenced(site, fold.Shift, silent)
-		single, err := on.chain(decomp.Chain{{Part: "fold", Kernel: whole, Axes: slices.Repeat([]bool{true}, len(whole.Window)), Shift: fold.Shift}})
+		single, err := on.Chain(decomp.Chain{{Part: "fold", Kernel: whole, Axes: slices.Repeat([]bool{true}, len(whole.Window)), Shift: fold.Shift}})
 		if err != nil {
 			return err
 		}
@@ -123,7 +122,7 @@ func (s *Assembled) widen(ctx context.Context, env *Environment, on *shelf) erro
 		for o, v := range fold.Shift { // a chain makes up for what it loses of the fold
 			wide[len(wide)-1].Shift[o] += v
 		}
-		if s.Chains[i], err = on.chain(wide); err != nil {
+		if s.Chains[i], err = on.Chain(wide); err != nil {
 			return err
 		}
 	}
@@ -161,27 +160,12 @@ func (s *Assembled) left() []decomp.Chain {
 	return out
 }
 
-// felt weighs errors of a site's outputs, of those alone that stay: nil for what the refit takes by itself.
-func (s *Assembled) felt(i int) []*linalg.Matrix {
+// stays are the output channels of a site that are left of narrower axes; nil for all.
+func (s *Assembled) stays(i int) []int {
 	o := s.on.of.sites[i].seen
 	stays := rewrite.LeftOut(&o.site, s.on.list)
 	if len(stays) == o.site.Kernel.Out || o.site.Kernel.Groups > 1 || o.pulled {
-		return o.output
+		return nil
 	}
-	whole := o.output
-	if whole == nil {
-		whole = o.site.OutputMetric()
-	}
-	rows := o.site.Kernel.Rows()
-	out := linalg.New(rows, rows)
-	for _, r := range stays {
-		for _, c := range stays {
-			if whole != nil {
-				out.Set(r, c, whole[0].At(r, c))
-			} else if r == c {
-				out.Set(r, c, 1)
-			}
-		}
-	}
-	return []*linalg.Matrix{out}
+	return stays
 }

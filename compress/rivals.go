@@ -30,7 +30,7 @@ func (w *work) best(ctx context.Context, c *Choice) (*Choice, error) {
 		}
 		drafts = append(drafts, d)
 	}
-	held := w.a.Verify[:affordable(min(len(w.a.Verify), correctedSamples), 1+len(drafts), w.a.Costs.MACs)]
+	held := w.a.Verify[:affordable(min(len(w.a.Verify), correctedSamples), 1+len(drafts), leastCorrected, w.a.Costs.MACs)]
 	changes, n, err := w.changes(ctx, drafts, held)
 	if err != nil || n == 0 {
 		return c, err

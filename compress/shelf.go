@@ -34,8 +34,8 @@ func (c *Choice) shelf(o Options) (*shelf, error) {
 	}
 	narrowed := c.narrowings()
 	for i := range c.picks {
-		if s := &c.Offers.sites[i].site; len(rewrite.Left(s, narrowed)) < s.Kernel.In {
-			need += 8 * s.Kernel.Params() // of a fold, zeros included
+		if s := &c.Offers.sites[i].site; len(rewrite.Left(s, narrowed)) < s.Kernel.In || len(rewrite.LeftOut(s, narrowed)) < s.Kernel.Out {
+			need += 8 * s.Kernel.Params() // of a fold, or of what a refit finds, zeros included
 		}
 	}
 	if need <= o.Memory/chainsPart {
@@ -116,8 +116,8 @@ func (s *shelf) Close() error {
 	return s.spool.Close()
 }
 
-// chain puts the weights of a chain on the shelf.
-func (s *shelf) chain(c decomp.Chain) (decomp.Chain, error) {
+// Chain puts the weights of a chain on the shelf.
+func (s *shelf) Chain(c decomp.Chain) (decomp.Chain, error) {
 	if s == nil {
 		return c, nil
 	}
@@ -132,8 +132,8 @@ func (s *shelf) chain(c decomp.Chain) (decomp.Chain, error) {
 	return c, nil
 }
 
-// tensors puts new weights on the shelf.
-func (s *shelf) tensors(list []onnxio.Tensor) ([]onnxio.Tensor, error) {
+// Tensors puts new weights on the shelf.
+func (s *shelf) Tensors(list []onnxio.Tensor) ([]onnxio.Tensor, error) {
 	if s == nil {
 		return list, nil
 	}

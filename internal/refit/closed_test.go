@@ -275,7 +275,7 @@ func checkClosed(t *testing.T, lib *ort.Library, m *onnxio.Model, choices []Choi
 	}
 	last := got.Chain[len(got.Chain)-1]
 	wanted := decomp.Kernel{Shape: kernel.Shape}
-	metric := decomp.Metric{Out: choices[at].Output}
+	metric := decomp.Metric{Out: choices[at].felt()}
 	var mx, my [][]float64
 	for g := range groups {
 		w := &linalg.Matrix{Rows: rows, Cols: cols, Data: kernel.Weights[g*rows*cols : (g+1)*rows*cols]}
@@ -288,9 +288,6 @@ func checkClosed(t *testing.T, lib *ort.Library, m *onnxio.Model, choices []Choi
 		wanted.Weights = append(wanted.Weights, ls.Data...)
 		metric.In = append(metric.In, cov)
 		mx, my = append(mx, a), append(my, b)
-	}
-	if metric.Out == nil && s.OutputScale != nil {
-		metric.Out = s.OutputMetric()
 	}
 	want := wanted
 	if c := &choices[at]; !c.single() {
@@ -503,11 +500,7 @@ func narrowed(t *testing.T, s rewrite.Site, method string) Choice {
 		return c
 	}
 	n.Out = n.Out[1:]
-	felt := linalg.New(k.Out, k.Out)
-	for _, o := range n.Out {
-		felt.Set(o, o, 1)
-	}
-	c.Output = []*linalg.Matrix{felt}
+	c.Stays = n.Out
 	i := slices.IndexFunc(decomp.Methods(), func(m decomp.Method) bool { return m.Name == method })
 	c.Method = decomp.Methods()[i]
 	made, err := c.Method.Factor(linalg.Gonum(), k.Some(n.In).SomeRows(n.Out), decomp.Metric{})

@@ -36,6 +36,8 @@ type Choice struct {
 	// Output is G, the weight of errors in the site's output, [O, O] for each group. Nil stands for the squares of
 	// Site.OutputScale, and for the identity where that is nil too.
 	Output []*linalg.Matrix
+	// Stays are the output channels of a site without groups whose errors count, ascending; nil for all.
+	Stays []int
 	// Left says why the site is left as it was chosen, empty where it is to be solved.
 	Left string
 	// Felt weighs the output positions of the samples that the refit is given; see calib.Stats.
@@ -49,6 +51,29 @@ type Narrow struct {
 	// Fold is the site's kernel as it makes up for the input channels that go, with zeros for these, [Out, In, Window...]: the ridge
 	// pulls towards it. Where Method is none, Chain is that as a single factor.
 	Fold decomp.Kernel
+}
+
+// felt is the weight of errors in the site's output: that of the choice or of the site, zero for channels that do not stay. Nil is the identity.
+func (c *Choice) felt() []*linalg.Matrix {
+	whole := c.Output
+	if whole == nil {
+		whole = c.Site.OutputMetric()
+	}
+	if c.Stays == nil {
+		return whole
+	}
+	rows := c.Site.Kernel.Rows()
+	out := linalg.New(rows, rows)
+	for _, i := range c.Stays {
+		if whole == nil {
+			out.Set(i, i, 1)
+			continue
+		}
+		for _, k := range c.Stays {
+			out.Set(i, k, whole[0].At(i, k))
+		}
+	}
+	return []*linalg.Matrix{out}
 }
 
 // single tells whether the site is to be one factor, of any rank.
@@ -92,6 +117,8 @@ type Options struct {
 	Backend linalg.Backend
 	// Grow allows a bias for nodes that have none, nor a constant behind them to take it: new parameters.
 	Grow bool
+	// Away is where what was found lies until it is wanted; nil stands for memory.
+	Away Away
 	// Progress, when set, is told how much of the work is done, in samples times sites, each weighed by its arithmetic.
 	Progress samples.Progress
 	// From is what an earlier refit of the same choices came to, on the same samples with the same options. It is gone on from: these sites
@@ -101,7 +128,22 @@ type Options struct {
 	Keep func(Walked) error
 }
 
+// Away puts numbers where they take no memory, and gives them as they lie there, to be read only.
+type Away interface {
+	Chain(decomp.Chain) (decomp.Chain, error)
+	Tensors([]onnxio.Tensor) ([]onnxio.Tensor, error)
+}
+
+// here is memory.
+type here struct{}
+
+func (here) Chain(c decomp.Chain) (decomp.Chain, error)            { return c, nil }
+func (here) Tensors(list []onnxio.Tensor) ([]onnxio.Tensor, error) { return list, nil }
+
 func (o Options) withDefaults() Options {
+	if o.Away == nil {
+		o.Away = here{}
+	}
 	defaults.Runs(&o.Batch, &o.Threads, &o.Progress)
 	defaults.Sums(&o.Memory, &o.Backend)
 	return o

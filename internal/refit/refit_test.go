@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-compress/onnx-compress/decomp"
 	"github.com/onnx-compress/onnx-compress/graph"
 	"github.com/onnx-compress/onnx-compress/internal/ort/orttest"
 	"github.com/onnx-compress/onnx-compress/internal/sitetest"
@@ -257,6 +258,50 @@ func TestThreads(t *testing.T) {
 	one := refit(t, lib, m, choices, src, Options{Threads: 1})
 	for _, threads := range []int{2, 5} {
 		same(t, one, refit(t, lib, m, choices, src, Options{Threads: threads}))
+	}
+}
+
+// attic gives copies of what it is given, and keeps these.
+type attic struct {
+	chains  []decomp.Chain
+	tensors int
+}
+
+func (a *attic) Chain(c decomp.Chain) (decomp.Chain, error) {
+	c = slices.Clone(c)
+	for i := range c {
+		c[i].Kernel.Weights = slices.Clone(c[i].Kernel.Weights)
+	}
+	a.chains = append(a.chains, c)
+	return c, nil
+}
+
+func (a *attic) Tensors(list []onnxio.Tensor) ([]onnxio.Tensor, error) {
+	a.tensors += len(list)
+	return list, nil
+}
+
+// TestAway: what is found lies where it is put, and is the same there.
+func TestAway(t *testing.T) {
+	lib := orttest.Open(t)
+	m := testkit.Zoo(t, "cnn")
+	src := sitetest.Draws(70, "image", 0.2, 3, 16, 16)
+	sites := sitetest.Sites(t, m, src[0])
+	choices := choose(t, sites, halves(sites)...)
+	away := &attic{}
+	r := refit(t, lib, m, choices, src, Options{Away: away})
+	same(t, refit(t, lib, m, choices, src, Options{}), r)
+	if away.tensors == 0 {
+		t.Error("the weights of the model under way are not put away")
+	}
+	for _, s := range r.Sites {
+		if s.Chain == nil {
+			continue
+		}
+		put := func(c decomp.Chain) bool { return &c[0].Kernel.Weights[0] == &s.Chain[0].Kernel.Weights[0] }
+		if !slices.ContainsFunc(away.chains, put) {
+			t.Errorf("node %q: its chain was not put away", s.Site)
+		}
 	}
 }
 

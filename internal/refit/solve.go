@@ -175,7 +175,7 @@ func (w *walk) problem(st *stop) (*problem, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &problem{backend: w.o.Backend, choice: st.choice, kernel: kernel, base: kernel.Weights, g: st.choice.Output}
+	p := &problem{backend: w.o.Backend, choice: st.choice, kernel: kernel, base: kernel.Weights, g: st.choice.felt()}
 	if n := st.choice.Narrow; n != nil {
 		p.base, p.columns = n.Fold.Weights, kernel.Columns(0, n.In)
 	}
@@ -184,9 +184,6 @@ func (w *walk) problem(st *stop) (*problem, error) {
 		p.shift = true
 	case rewrite.BiasGrows:
 		p.shift = w.o.Grow
-	}
-	if p.g == nil {
-		p.g = st.site.OutputMetric()
 	}
 	p.metric.Out = p.g
 	if n := st.choice.Narrow; n != nil && p.weight(0) != nil {

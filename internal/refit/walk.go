@@ -192,6 +192,9 @@ func (w *walk) decide(ctx context.Context, st *stop, outcome *Outcome) error {
 		} else if err != nil {
 			return fmt.Errorf("refitting node %q: %w", st.site.Name, err)
 		}
+		if outcome.Chain, err = w.o.Away.Chain(outcome.Chain); err != nil {
+			return err
+		}
 	}
 	return w.keep(st.k)
 }
@@ -205,6 +208,9 @@ func (w *walk) settle(s *rewrite.Site, chain decomp.Chain, differs bool) error {
 		return nil
 	}
 	p, err := rewrite.Replace(w.model, s.Uncast(), chain, w.names)
+	if err == nil {
+		p.Weights, err = w.o.Away.Tensors(p.Weights)
+	}
 	if err != nil {
 		return err
 	}
