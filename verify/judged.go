@@ -163,7 +163,7 @@ func (j Judged) sentence(r *Report) string {
 		if j.Value == nil {
 			return fmt.Sprintf("Its outputs are the original's numbers on %s.", on)
 		}
-		return fmt.Sprintf("Its outputs keep a signal to noise ratio of %s on %s, at %s, where it is least%s.", decibels(*j.Value), on, j.Output, r.differing())
+		return fmt.Sprintf("Its outputs keep a signal to noise ratio of %s on %s, at %s, where it is least%s.", decibels(*j.Value), on, j.Output, r.differing()+r.doubted(j.Output))
 	}
 	for _, o := range r.Outputs {
 		if !o.Ignored && o.Values == 0 && o.NonFiniteOriginal > 0 {
@@ -174,6 +174,14 @@ func (j Judged) sentence(r *Report) string {
 		return "No output that counts could be compared: all are empty for every sample, as where a detector finds nothing. Are the samples prepared as the model wants them?"
 	}
 	return "No output that counts could be compared."
+}
+
+// doubted says what else an output may be, if anything.
+func (r *Report) doubted(output string) string {
+	if doubt := r.named(output).Doubt; doubt != "" {
+		return "; " + doubt
+	}
+	return ""
 }
 
 // differing says for how many samples sizes differ that depend on the data, if for any: how many boxes a detector finds.

@@ -68,8 +68,23 @@ type region struct {
 // spelling is how far the letters of the models are apart.
 type spelling struct{ before, after, edits int }
 
-// placed are the kinds of outputs that name a class at each of many positions or places.
-var placed = []Kind{outputs.Tokens, outputs.Letters, outputs.Mask}
+// placed tells whether an output counts that names a class at each of many positions or places.
+func placed(o outputs.Output) bool {
+	return o.Weight > 0 && slices.Contains([]Kind{outputs.Tokens, outputs.Letters, outputs.Mask}, o.Kind)
+}
+
+// squeezed is an output that is all of one sample, without axes of size 1, as far as two are left.
+func squeezed(d tensor.Dense) tensor.Dense {
+	shape := slices.Clone(d.Shape)
+	for i := 0; i < len(shape) && len(shape) > 2; {
+		if shape[i] == 1 {
+			shape = slices.Delete(shape, i, i+1)
+		} else {
+			i++
+		}
+	}
+	return tensor.Dense{Type: d.Type, Shape: shape, Data: d.Data}
+}
 
 // names reads what both models name in example k by output i.
 func (s *runSums) names(i, k int, o outputs.Output, before, after tensor.Dense) error {

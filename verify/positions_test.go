@@ -192,3 +192,43 @@ func TestNoRegions(t *testing.T) {
 		}
 	}
 }
+
+// TestDoubted: numbers that may be scores of classes are judged as numbers, and the sentence says what would have them judged by what they say.
+func TestDoubted(t *testing.T) {
+	model := func(more float64) string {
+		b := testmodels.NewBuilder(1, 17, 8)
+		x := b.Node("Reshape", []string{b.Input("x", tensor.Float32, "N", 12), b.Ints("shape", 0, 3, 2, 2)})
+		b.Node("Add", []string{b.Conv(x, 3, 6, []int{1, 1}), b.Tensor("more", tensor.Float32, nil, []float64{more})})
+		b.Output(b.Rename("out"), tensor.Float32, "N", 6, 2, 2)
+		return save(t, b)
+	}
+	r, err := compare(t, model(0), model(0.1), vectors(nil, []float32{1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3}), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if j := r.Judged; j.Measure != SNR || !strings.HasSuffix(j.Text, "its numbers may be scores of classes (mask): --kind out=mask says so.") {
+		t.Errorf("%+v", j)
+	}
+}
+
+// TestSpellingOfOne: a model of one sample may have its positions first.
+func TestSpellingOfOne(t *testing.T) {
+	model := func(add ...float64) string {
+		b := testmodels.NewBuilder(1, 17, 8)
+		x := b.Input("x", tensor.Float32, 1, 6)
+		if add != nil {
+			x = b.Node("Add", []string{x, b.Tensor("add", tensor.Float32, []int{6}, add)})
+		}
+		b.Node("Reshape", []string{x, b.Ints("shape", 2, 1, 3)})
+		b.Output(b.Rename("out"), tensor.Float32, 2, 1, 3)
+		return save(t, b)
+	}
+	src := vectors(nil, []float32{0, 1, 0, 1, 0, 0}, []float32{0, 0, 1, 1, 0, 0})
+	r, err := compare(t, model(), model(0, 0, 5, 0, 0, 0), src, Options{Kinds: map[string]Kind{"out": outputs.Letters}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q := r.Outputs[0].Sequence; q == nil || q.Positions != 4 || q.Spelling == nil || q.Spelling.Edits != 1 || q.Spelling.Before != 2 {
+		t.Errorf("%+v", q)
+	}
+}

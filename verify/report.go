@@ -5,6 +5,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+
+	"github.com/onnx-compress/onnx-compress/internal/outputs"
 )
 
 // Report says how far the outputs of two models lie apart, and on what data.
@@ -43,6 +45,8 @@ type Output struct {
 	Name string `json:"name"`
 	// Kind is what the numbers are.
 	Kind Kind `json:"kind"`
+	// Doubt says what other numbers may be that nothing in the model tells apart from scores, and how to say so; empty where nothing is open.
+	Doubt string `json:"doubt,omitempty"`
 	// Ignored says that the output counts nothing, as a state does, so that no measure takes it.
 	Ignored bool `json:"ignored,omitempty"`
 	// Uncompared says why nothing of the output was compared, empty where something was.
@@ -141,6 +145,9 @@ func (s *sums) report() *Report {
 			o.Output = o.At(s.shapes[i])
 		}
 		r.Outputs[i] = s.outputs[i].report(o)
+		if o.Kind == outputs.Values {
+			r.Outputs[i].Doubt = o.Doubt
+		}
 		r.Outputs[i].Neighbours = kept(s.vectors[i])
 		r.Outputs[i].Sequence, r.Outputs[i].Regions = s.sequence(i), s.regions(i)
 	}

@@ -114,11 +114,15 @@ func (s *runSums) compare(i int, o outputs.Output, axes feed.Axes, before, after
 			return nil
 		}
 		part, finite, err := s.outputs[i].sample(before, after)
-		if err == nil && len(s.examples) == 1 {
-			s.examples[0].parts[i].add(part)
-			s.examples[0].finite = s.examples[0].finite && finite
+		if err != nil || len(s.examples) != 1 {
+			return err
 		}
-		return err
+		s.examples[0].parts[i].add(part)
+		s.examples[0].finite = s.examples[0].finite && finite
+		if !finite || !placed(o) {
+			return nil
+		}
+		return s.names(i, 0, o, squeezed(before), squeezed(after))
 	}
 	s.shapes[i] = before.Shape
 	if classes := o.Classes(before.Shape); classes > 0 && s.scored < 0 {
@@ -150,7 +154,7 @@ func (s *runSums) example(i, k int, o outputs.Output, before, after tensor.Dense
 	case s.spoken == i && finite:
 		e.text, err = s.read(k, o.Text).compare(before, after)
 		return err
-	case slices.Contains(placed, o.Kind) && o.Weight > 0:
+	case placed(o):
 		if !finite {
 			return nil
 		}

@@ -143,7 +143,13 @@ func (w *walk) positions(v graph.Value) bool {
 		return false
 	}
 	reads := slices.ContainsFunc(w.g.Feeds(), func(in graph.Value) bool { return in.Type() == tensor.Int64 || in.Type() == tensor.Int32 })
-	return w.made(v.Name(), "Softmax", "LogSoftmax") || reads && w.linear(v.Name())
+	return w.made(v.Name(), "Softmax", "LogSoftmax") || reads && w.linear(v.Name()) && !featured(v.Name())
+}
+
+// featured tells whether an output is called features rather than scores.
+func featured(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc([]string{"embed", "hidden", "feature"}, func(word string) bool { return strings.Contains(name, word) })
 }
 
 // fewestLetters is the least number of letters, with none of them: those of digits. Voices, speakers and parts of music are fewer.
@@ -151,10 +157,32 @@ const fewestLetters = 11
 
 // letters tells whether class scores by position are of letters that a model reads from an image or a sound.
 func (w *walk) letters(v graph.Value) bool {
-	return v.Dims()[2].Size >= fewestLetters && slices.ContainsFunc(w.g.Feeds(), func(in graph.Value) bool {
+	dims := v.Dims()
+	return len(dims) == 3 && dims[2].Size >= fewestLetters && slices.ContainsFunc(w.g.Feeds(), func(in graph.Value) bool {
 		dims := in.Dims()
 		return in.Type().IsFloat() && (len(dims) > 2 || len(dims) == 2 && dims[1].Size <= 0)
 	}) && !slices.ContainsFunc(w.g.Feeds(), func(in graph.Value) bool { return !in.Type().IsFloat() && len(in.Dims()) == 2 })
+}
+
+// unscaled says what other numbers may be that no softmax makes scores: letters by position, or classes at the places of an image. It is empty where
+// they are neither.
+func (w *walk) unscaled(v graph.Value) Kind {
+	dims, made := v.Dims(), v.Name()
+	if w.echoes(v) || featured(made) || v.Type() != tensor.Undefined && !v.Type().IsFloat() {
+		return ""
+	}
+	for range deepest {
+		if n, ok := w.g.Producer(made); ok && (n.Op() == "Resize" || n.Op() == "Upsample") {
+			made = n.Input(0)
+		}
+	}
+	switch linear := w.linear(made); {
+	case linear && w.letters(v):
+		return Letters
+	case linear && len(dims) == 4 && (dims[1].Size == 2 || dims[1].Size > 4) && dims[2].Size != 1 && dims[3].Size != 1: // others are pictures
+		return Mask
+	}
+	return ""
 }
 
 // places tells whether a value has scores or classes at every place of an image.

@@ -2,6 +2,7 @@ package outputs
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/graph"
@@ -78,5 +79,51 @@ func TestMaskLabels(t *testing.T) {
 	first, _ := Output{}.Labels([]int{1, 2}, []float32{-3, 3}, nil)
 	if second, _ := (Output{}).Labels([]int{1, 2}, []float32{0.2, 0.3}, &first); !slices.Equal(second.Of, []int32{0, 0}) {
 		t.Errorf("numbers of another model do not mean what the first's do: %v", second.Of)
+	}
+}
+
+// TestUnscaled: numbers of a linear layer that may be scores of classes at places or positions are doubted, with the flag that says so; pictures,
+// features and what has the shape of an input are not.
+func TestUnscaled(t *testing.T) {
+	resized := func(b *testmodels.Builder, y string) string {
+		return b.Node("Resize", []string{y, "", b.Tensor("scales", tensor.Float32, []int{4}, []float64{1, 1, 2, 2})})
+	}
+	plain := func(_ *testmodels.Builder, y string) string { return y }
+	lines := func(b *testmodels.Builder, y string) string { // [N, 8, C·8]
+		turned := b.Node("Transpose", []string{y}, graph.Ints("perm", 0, 2, 1, 3))
+		return b.Linear(b.Node("Reshape", []string{turned, b.Ints("shape", 0, 8, -1)}), 48, 30, true)
+	}
+	for name, c := range map[string]struct {
+		out      string
+		channels int
+		end      func(b *testmodels.Builder, y string) string
+		dims     []any
+		want     Kind
+	}{
+		"classes by place":  {"out", 6, resized, []any{"N", 6, 16, 16}, Mask},
+		"inside or outside": {"out", 2, plain, []any{"N", 2, 8, 8}, Mask},
+		"a picture":         {"out", 3, resized, []any{"N", 3, 16, 16}, ""},
+		"features":          {"image_features", 6, plain, []any{"N", 6, 8, 8}, ""},
+		"activated":         {"out", 6, func(b *testmodels.Builder, y string) string { return one(b, "Relu", y) }, []any{"N", 6, 8, 8}, ""},
+		"letters":           {"out", 6, lines, []any{"N", "T", 30}, Letters},
+	} {
+		b := testmodels.NewBuilder(5, 13, 8)
+		y := b.Conv(b.Input("x", tensor.Float32, "N", 3, 8, 8), 3, c.channels, []int{1, 1})
+		if end := c.end(b, y); end == y {
+			one(b, "Identity", y)
+		}
+		b.Output(b.Rename(c.out), tensor.Float32, c.dims...)
+		m, err := b.Model()
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := Of(m, Options{})
+		if err != nil || list[0].Kind != Values || strings.Contains(list[0].Doubt, "--kind out="+string(c.want)) != (c.want != "") || (list[0].Doubt == "") != (c.want == "") {
+			t.Errorf("%s: %+v, %v", name, list, err)
+		}
+		if list, err = Of(m, Options{Kinds: map[string]Kind{c.out: Mask}}); err != nil || list[0].Kind != Mask || list[0].Doubt != "" {
+			t.Errorf("%s, said to be a mask: %+v, %v", name, list, err)
+		}
+		m.Close()
 	}
 }

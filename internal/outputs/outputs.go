@@ -101,6 +101,10 @@ func Of(m *onnxio.Model, o Options) ([]Output, error) {
 			one.Kind = one.otherwise
 		case one.Kind == Scores && !said && lying.side(v):
 			one.Doubt = fmt.Sprintf("its four numbers may be a box: --kind %s=%s says so", quote.Shell(one.Name), Boxes)
+		case one.Kind == Values && o.Kinds[one.Name] == "":
+			if may := lying.unscaled(v); may != "" {
+				one.Doubt = fmt.Sprintf("its numbers may be scores of classes (%s): --kind %s=%s says so", may.Title(), quote.Shell(one.Name), may)
+			}
 		}
 		if (o.Classes == one.Name || o.Kinds[one.Name] == Scores) && (one.Kind == Opaque || !shaped(v)) {
 			return nil, fmt.Errorf("the classes are said to be in output %q, which has not the shape of class scores: [samples, classes], floating-point, with at least two classes, where axes of size 1 may follow", one.Name)
