@@ -46,6 +46,8 @@ func countingOf(list []target, axes feed.Axes, r *feed.Run, values []tensor.Dens
 	if !single[at] {
 		return c, nil, nil
 	}
+	var fits [][]float64 // what counts in one of the samples that fit
+	var others []int     // the rest
 	for k := range count {
 		of := make([]outputs.Numbers, len(list))
 		for i, d := range parts {
@@ -62,10 +64,22 @@ func countingOf(list []target, axes feed.Axes, r *feed.Run, values []tensor.Dens
 		}
 		counts, reads := outputs.BoxCounts(known, of)
 		if counts == nil {
-			return make(counting, len(list)), nil, nil
+			others = append(others, k)
+			continue
 		}
-		scores = reads
+		scores, fits = reads, counts
 		c.add(k, max(r.Batch, 1), counts)
+	}
+	if fits != nil { // beside a sample whose boxes can be read, others count nothing: their pixels would drown all else
+		nothing := make([][]float64, len(fits))
+		for i, own := range fits {
+			if own != nil {
+				nothing[i] = make([]float64, len(own))
+			}
+		}
+		for _, k := range others {
+			c.add(k, max(r.Batch, 1), nothing)
+		}
 	}
 	return c, scores, nil
 }

@@ -109,3 +109,44 @@ func TestBoxDirections(t *testing.T) {
 		}
 	}
 }
+
+// TestUnreadableBoxes: beside samples whose boxes can be read, one counts nothing whose numbers fit no layout; where none can be read, all count alike.
+func TestUnreadableBoxes(t *testing.T) {
+	m := testkit.Built(t, testmodels.Detector(1))
+	list, err := targets(m, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, counts := found(t, orttest.Open(t), m, random(1, "image", tensor.Float32, 3, 16, 16)[0])
+	all := tensor.New(tensor.Float32, 2, 6, 64)
+	for i, v := range values {
+		all.Float32s()[i], all.Float32s()[len(values)+i] = float32(v), float32(v)
+	}
+	r := &feed.Run{Batch: 2, Samples: make([]samples.Sample, 2)}
+	look := func() (counting, []int) {
+		c, scores, err := countingOf(list, feed.Axes{list[0].name: 0}, r, []tensor.Dense{all})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c, scores
+	}
+	spoil := func(sample int) {
+		for _, class := range []int{4, 5} { // no chances
+			all.Float32s()[sample*len(values)+class*64] = 7
+		}
+	}
+	spoil(1)
+	c, scores := look()
+	if scores == nil || c[0] == nil {
+		t.Fatal("no sample is read")
+	}
+	for i, v := range counts {
+		if math.Abs(float64(c[0][i])-math.Sqrt(v)) > 1e-6*math.Sqrt(v) || c[0][len(counts)+i] != 0 {
+			t.Fatalf("number %d counts %v and %v, want %v and nothing", i, c[0][i], c[0][len(counts)+i], math.Sqrt(v))
+		}
+	}
+	spoil(0)
+	if c, scores = look(); c[0] != nil || scores != nil {
+		t.Errorf("numbers of no layout count %v", c[0][:4])
+	}
+}
