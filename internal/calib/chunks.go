@@ -68,7 +68,7 @@ type summed[T any] interface {
 // leaving is a sum whose numbers can leave memory.
 type leaving interface {
 	Leave(keep func(rows [][]float64) ([]float64, error)) (free [][]float64, err error)
-	Return()
+	Return(fill func(lists [][]float64, kept []float64) error) error
 	Drop() (free [][]float64)
 }
 
@@ -107,7 +107,9 @@ func (p *pending[T]) reach(chunk int) error {
 		p.mu.Lock()
 		delete(p.open, p.now)
 		p.mu.Unlock()
-		comeBack(p.slots, one)
+		if err := comeBack(p.slots, one); err != nil {
+			return err
+		}
 		one.settle()
 		if err := p.tree.Put(ordered.Node[T]{Index: p.now, Value: one}, p.join); err != nil {
 			return err
@@ -121,7 +123,9 @@ func (p *pending[T]) reach(chunk int) error {
 }
 
 func (p *pending[T]) join(a, b T) (T, error) {
-	comeBack(p.slots, b)
+	if err := comeBack(p.slots, b); err != nil {
+		return b, err
+	}
 	b.join(a)
 	done(p.slots, a)
 	return b, nil
@@ -131,7 +135,7 @@ func (p *pending[T]) join(a, b T) (T, error) {
 func (p *pending[T]) root() (T, error) {
 	root, ok, err := p.tree.Root(p.join)
 	if ok && err == nil {
-		comeBack(p.slots, root)
+		err = comeBack(p.slots, root)
 	}
 	return root, err
 }
@@ -152,7 +156,9 @@ func (p *pending[T]) turn(ctx context.Context, turns *ordered.Turns, turn, chunk
 // while has what chunks are open in memory while work goes on.
 func (p *pending[T]) while(work func() error) error {
 	for _, one := range p.open {
-		comeBack(p.slots, one)
+		if err := comeBack(p.slots, one); err != nil {
+			return err
+		}
 	}
 	if err := work(); err != nil {
 		return err
@@ -177,19 +183,32 @@ func newSlots(spool *rss.Spool) *slots {
 	return &slots{spool: spool, file: map[int][][]float64{}, memory: map[int][][]float64{}}
 }
 
-// floats returns so many zeros in memory.
-func (s *slots) floats(n int) []float64 {
-	if s == nil {
-		return make([]float64, n)
-	}
-	s.mu.Lock()
-	last := take(s.memory, n)
-	s.mu.Unlock()
+// Zeros returns so many zeros in memory.
+func (s *slots) Zeros(n int) []float64 {
+	last := s.taken(n)
 	if last == nil {
 		return make([]float64, n)
 	}
 	clear(last)
 	return last
+}
+
+// Room returns so many numbers in memory.
+func (s *slots) Room(n int) []float64 {
+	if last := s.taken(n); last != nil {
+		return last
+	}
+	return make([]float64, n)
+}
+
+// taken is memory for so many numbers that nobody uses, nil where there is none.
+func (s *slots) taken(n int) []float64 {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return take(s.memory, n)
 }
 
 // take returns a list of so many numbers of those that are free, nil where there is none.
@@ -232,13 +251,16 @@ func leave[T summed[T]](s *slots, one T) error {
 }
 
 // comeBack has the sums of one in memory.
-func comeBack[T summed[T]](s *slots, one T) {
+func comeBack[T summed[T]](s *slots, one T) error {
 	sum, slot := one.sum()
 	if s == nil || sum == nil {
-		return
+		return nil
 	}
-	sum.Return()
+	if err := sum.Return(s.spool.Fill); err != nil {
+		return err
+	}
 	s.empty(slot)
+	return nil
 }
 
 // done gives back what the sums of one took, which is used up.

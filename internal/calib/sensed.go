@@ -18,7 +18,7 @@ type sensed struct {
 }
 
 func newSensed(f feeling, in *slots) *sensed {
-	return &sensed{feeling: f, sums: moments.NewSum(f.Groups, f.Order).In(in.floats)}
+	return &sensed{feeling: f, sums: moments.NewSum(f.Groups, f.Order).In(in)}
 }
 
 func (s *sensed) settle() {

@@ -42,7 +42,7 @@ func newShown(f reading, b linalg.Backend, in *slots) *shown {
 	case f.Table:
 		s.counts = make([]int64, f.Columns)
 	case !f.Wide:
-		s.sums = moments.NewHalves(f.Groups, f.Columns, s.pilot).In(in.floats)
+		s.sums = moments.NewHalves(f.Groups, f.Columns, s.pilot).In(in)
 	}
 	return s
 }

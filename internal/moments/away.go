@@ -2,6 +2,7 @@ package moments
 
 // away is where the numbers of a sum are that have left memory: the moments as rows lists them, and totals.
 type away struct {
+	kept          []float64 // all of them, one list behind the other
 	moments       [][]float64
 	totals, apart []float64
 }
@@ -35,7 +36,7 @@ func (s *Sum) Leave(keep func(rows [][]float64) ([]float64, error)) (free [][]fl
 	if err != nil {
 		return nil, err
 	}
-	s.away = &away{}
+	s.away = &away{kept: kept}
 	for i, r := range lists {
 		part := kept[:len(r):len(r)]
 		kept = kept[len(r):]
@@ -64,29 +65,30 @@ func (s *Sum) Drop() (free [][]float64) {
 	return free
 }
 
-// Return has the numbers in memory again.
-func (s *Sum) Return() {
+// Return has the numbers in memory again, as fill reads them into lists.
+func (s *Sum) Return(fill func(lists [][]float64, kept []float64) error) error {
 	from := s.away
 	if from == nil {
-		return
+		return nil
 	}
 	if s.away = nil; len(from.moments) > 0 {
-		s.need()
+		s.have(s.room) // all of which is filled, or below a diagonal and never read
 	}
-	for i, r := range s.rows() {
-		copy(r, from.moments[i])
-	}
+	lists := s.rows()
 	if from.totals != nil {
-		s.totals = append([]float64(nil), from.totals...)
+		s.totals = make([]float64, len(from.totals))
+		lists = append(lists, s.totals)
 	}
 	if from.apart != nil {
-		s.apart.totals = append([]float64(nil), from.apart...)
+		s.apart.totals = make([]float64, len(from.apart))
+		lists = append(lists, s.apart.totals)
 	}
+	return fill(lists, from.kept)
 }
 
 // In is Sum.In.
-func (h *Halves) In(floats func(int) []float64) *Halves {
-	h.sum.In(floats)
+func (h *Halves) In(m Memory) *Halves {
+	h.sum.In(m)
 	return h
 }
 
@@ -99,4 +101,6 @@ func (h *Halves) Leave(keep func(rows [][]float64) ([]float64, error)) (free [][
 func (h *Halves) Drop() [][]float64 { return h.sum.Drop() }
 
 // Return is Sum.Return.
-func (h *Halves) Return() { h.sum.Return() }
+func (h *Halves) Return(fill func(lists [][]float64, kept []float64) error) error {
+	return h.sum.Return(fill)
+}

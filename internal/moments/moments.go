@@ -119,18 +119,28 @@ type Sum struct {
 	// summation turns up: then every partial result goes into the moments at once.
 	summation Summation
 	totals    []float64
-	apart     *second // what half of the runs showed, nil where all goes into one sum
-	// Floats makes room for moments: so many zeros. Nil stands for the heap.
-	floats func(int) []float64
-	away   *away // where the numbers are that are not in memory, nil where they are
+	apart     *second             // what half of the runs showed, nil where all goes into one sum
+	floats    func(int) []float64 // makes room for moments: so many zeros
+	room      func(int) []float64 // and so many numbers of whatever value
+	away      *away               // where the numbers are that are not in memory, nil where they are
 }
 
 // NewSum returns an empty sum for moments of the given size.
-func NewSum(groups, columns int) *Sum { return &Sum{groups: groups, columns: columns} }
+func NewSum(groups, columns int) *Sum {
+	heap := func(n int) []float64 { return make([]float64, n) }
+	return &Sum{groups: groups, columns: columns, floats: heap, room: heap}
+}
 
-// In has room for moments made by floats, which returns so many zeros.
-func (s *Sum) In(floats func(int) []float64) *Sum {
-	s.floats = floats
+// Memory makes room for moments.
+type Memory interface {
+	// Zeros returns so many zeros, and Room so many numbers of whatever value.
+	Zeros(n int) []float64
+	Room(n int) []float64
+}
+
+// In has room for moments made by a memory; without it they are in the heap.
+func (s *Sum) In(m Memory) *Sum {
+	s.floats, s.room = m.Zeros, m.Room
 	return s
 }
 
@@ -175,15 +185,12 @@ func addTo[F float32 | float64](sums []float64, more []F) {
 }
 
 // need makes the moments where there are none yet.
-func (s *Sum) need() {
+func (s *Sum) need() { s.have(s.floats) }
+
+// have makes the moments of room, where there are none yet.
+func (s *Sum) have(room func(int) []float64) {
 	for len(s.moments) < s.groups {
-		m := &linalg.Matrix{Rows: s.columns, Cols: s.columns}
-		if s.floats != nil {
-			m.Data = s.floats(s.columns * s.columns)
-		} else {
-			m.Data = make([]float64, s.columns*s.columns)
-		}
-		s.moments = append(s.moments, m)
+		s.moments = append(s.moments, &linalg.Matrix{Rows: s.columns, Cols: s.columns, Data: room(s.columns * s.columns)})
 	}
 }
 

@@ -128,6 +128,13 @@ func TestSpoolRows(t *testing.T) {
 		if !slices.Equal(kept, want) {
 			t.Errorf("lists number %d are others now", i)
 		}
+		read := [][]float64{make([]float64, 2), nil, make([]float64, len(want)-2)}
+		if err := s.Fill(read, kept); err != nil || !slices.Equal(slices.Concat(read...), want) {
+			t.Errorf("lists number %d are read as others, %v", i, err)
+		}
+	}
+	if err := s.Fill([][]float64{nil}, nil); err != nil {
+		t.Errorf("no numbers: %v", err)
 	}
 	if kept, err := s.Rows([][]float64{nil}, nil); err != nil || kept != nil {
 		t.Errorf("%v, %v for no numbers", kept, err)
