@@ -89,7 +89,7 @@ func TestInitAsks(t *testing.T) {
 	if _, again, err := initiate(t, strings.NewReader(strings.Repeat("\n", 9)), "net.onnx"); !errors.Is(err, os.ErrExist) || again != config {
 		t.Errorf("a configuration was replaced: %v", err)
 	}
-	if _, config, err = initiate(t, strings.NewReader(strings.Repeat("\n", 9)), "net.onnx", "--force", "--kind", "logits=mask"); err != nil || strings.Contains(config, "half") || !strings.Contains(config, "\n  target: snr=30dB\n") {
+	if _, config, err = initiate(t, strings.NewReader(strings.Repeat("\n", 9)), "net.onnx", "--force", "--kind", "logits=mask"); err != nil || strings.Contains(config, "half") || !strings.Contains(config, "\n  target: iou=97%\n") {
 		t.Errorf("%v\n%s", err, config)
 	}
 }
