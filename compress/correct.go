@@ -195,7 +195,7 @@ func (a *Analysis) positional() bool {
 	m := a.judged(a.model)
 	list, err := outputs.Of(m, outputs.Options{})
 	return err == nil && slices.ContainsFunc(list, func(o outputs.Output) bool {
-		return o.Weight > 0 && (o.Kind.Vocabulary() || slices.Contains([]outputs.Kind{outputs.Tokens, outputs.Letters, outputs.Mask}, o.Kind))
+		return o.Weight > 0 && (o.Kind.Vocabulary() || o.Kind.Placed())
 	})
 }
 

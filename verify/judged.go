@@ -101,18 +101,8 @@ func (r *Report) judged() Judged {
 // placed is judged by what an output names at positions or places.
 func (r *Report) placed(m Measure, f Finding) Judged {
 	o := r.named(f.Output)
-	j := Judged{Measure: m, Output: o.Name, Kind: o.Kind, Value: &f.Value, Samples: r.Samples}
-	e := Estimate{}
-	switch m {
-	case CER:
-		e = o.Sequence.Spelling.Rate
-	case IoU:
-		e = o.Regions.IoU
-	default:
-		e = o.Sequence.Agreement
-	}
-	j.Low, j.High = e.Low, e.High
-	return j
+	e := o.estimate(m)
+	return Judged{Measure: m, Output: o.Name, Kind: o.Kind, Value: &e.Value, Samples: r.Samples, Low: e.Low, High: e.High}
 }
 
 // named is the output of that name, which there is.

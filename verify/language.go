@@ -66,15 +66,19 @@ func (s *runSums) read(k int, t outputs.Text) text {
 	if d, ok := s.inputs[t.IDs]; ok && s.labelled && len(d.Shape) == 2 && d.Shape[0] == s.batch {
 		out.ids, _ = feed.Entry(d, k).Int64s() // which are integers
 	}
-	if s.empty != nil {
-		n := len(s.empty) / s.batch
-		out.empty = s.empty[k*n:][:n]
-	}
+	out.empty = s.padding(s.spoken, k)
 	return out
 }
 
+// padding says which positions of example k are at an output; nil where none are.
+func (s *runSums) padding(output, k int) []bool {
+	all := s.empty[output]
+	n := len(all) / s.batch
+	return all[k*n:][:n]
+}
+
 // padding tells whether a position of the scores is.
-func (t text) padding(k int) bool { return t.empty != nil && t.empty[k] }
+func (t text) padding(k int) bool { return len(t.empty) > 0 && t.empty[k] }
 
 // id is the token at a position, counted from the last one at 0; −1 where there is none.
 func (t text) id(back int) int {

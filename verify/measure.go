@@ -263,6 +263,17 @@ func (o Output) Placeless() bool {
 	return false
 }
 
+// estimate is a measure of what an output, which has it, names at positions or places.
+func (o Output) estimate(m Measure) Estimate {
+	switch m {
+	case CER:
+		return o.Sequence.Spelling.Rate
+	case IoU:
+		return o.Regions.IoU
+	}
+	return o.Sequence.Agreement
+}
+
 // value is that of one output.
 func (o Output) value(m Measure) float64 {
 	switch m {
@@ -272,12 +283,8 @@ func (o Output) value(m Measure) float64 {
 		return o.Cosine
 	case Recall:
 		return o.Neighbours.Kept
-	case Agreement:
-		return o.Sequence.Agreement.Value
-	case CER:
-		return o.Sequence.Spelling.Rate.Value
-	case IoU:
-		return o.Regions.IoU.Value
+	case Agreement, CER, IoU:
+		return o.estimate(m).Value
 	case MeanError:
 		return o.MeanRelative
 	}

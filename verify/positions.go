@@ -70,7 +70,7 @@ type spelling struct{ before, after, edits int }
 
 // placed tells whether an output counts that names a class at each of many positions or places.
 func placed(o outputs.Output) bool {
-	return o.Weight > 0 && slices.Contains([]Kind{outputs.Tokens, outputs.Letters, outputs.Mask}, o.Kind)
+	return o.Weight > 0 && o.Kind.Placed()
 }
 
 // squeezed is an output that is all of one sample, without axes of size 1, as far as two are left.
@@ -106,11 +106,7 @@ func (s *runSums) names(i, k int, o outputs.Output, before, after tensor.Dense) 
 			s.examples[k].named[i] = inRegions(first, second)
 		}
 	case len(before.Shape) == 2 && before.Shape[1] > 1:
-		t := text{}
-		if at := s.padded[i]; at != nil {
-			t.empty = at[k*before.Shape[0]:][:before.Shape[0]]
-		}
-		s.examples[k].named[i] = inSequence(t, o.Kind == outputs.Letters, before.Shape[1], y, z)
+		s.examples[k].named[i] = inSequence(text{empty: s.padding(i, k)}, o.Kind == outputs.Letters, before.Shape[1], y, z)
 	}
 	return nil
 }
@@ -333,16 +329,6 @@ func overlap(all map[int32]*region, classes []int32, list []*named) Estimate {
 	low, high := max(0, out.Value-reach), min(1, out.Value+reach)
 	out.Low, out.High = &low, &high
 	return out
-}
-
-// padding notes which positions of output i are.
-func (s *runSums) padding(i int, o outputs.Output, shape []int) {
-	if o.Kind == outputs.Tokens && len(shape) == 3 {
-		if s.padded == nil {
-			s.padded = map[int][]bool{}
-		}
-		s.padded[i] = o.Text.Padding(s.inputs, shape[0], shape[1])
-	}
 }
 
 // interval writes the ends of an estimate.

@@ -72,17 +72,16 @@ type runSums struct {
 	classes  int                  // of that output
 	vectors  map[int][]directions // by output, of embeddings
 	inputs   map[string]tensor.Dense
-	padded   map[int][]bool // by output, of tokens: its positions that are padding, [batch, positions]
 	spoken   int            // the output with the scores of next tokens, -1 for none
 	words    int            // of that output's vocabulary
-	empty    []bool         // its positions that are padding, [batch, positions]; nil where none are
+	empty    map[int][]bool // by output, of tokens: its positions that are padding, [batch, positions]; nil where none are
 	labelled bool
 }
 
 func newRunSums(r *feed.Run, outputs int) *runSums {
 	s := &runSums{
 		batch: max(r.Batch, r.Count()), outputs: make([]outputSums, outputs), shapes: make([][]int, outputs), scored: -1, vectors: map[int][]directions{},
-		inputs: r.Inputs, spoken: -1,
+		inputs: r.Inputs, spoken: -1, empty: map[int][]bool{},
 	}
 	for i := range r.Count() {
 		e := example{label: -1, index: -1, finite: true, before: -1, after: -1, parts: make([]energy, outputs), named: make([]*named, outputs)}
@@ -129,10 +128,12 @@ func (s *runSums) compare(i int, o outputs.Output, axes feed.Axes, before, after
 		s.scored, s.classes = i, classes
 	}
 	if o.Kind.Vocabulary() && o.Weight > 0 && s.spoken < 0 && len(before.Shape) == 3 {
-		s.spoken, s.words, s.empty = i, before.Shape[2], o.Text.Padding(s.inputs, before.Shape[0], before.Shape[1])
+		s.spoken, s.words = i, before.Shape[2]
 		s.labelled = s.labelled && o.Kind == outputs.Next
 	}
-	s.padding(i, o, before.Shape)
+	if (s.spoken == i || o.Kind == outputs.Tokens) && len(before.Shape) == 3 {
+		s.empty[i] = o.Text.Padding(s.inputs, before.Shape[0], before.Shape[1])
+	}
 	for k := range s.examples {
 		if err := s.example(i, k, o, feed.Entry(before, k), feed.Entry(after, k)); err != nil {
 			return err

@@ -72,7 +72,7 @@ func (s *Sum) Return(fill func(lists [][]float64, kept []float64) error) error {
 		return nil
 	}
 	if s.away = nil; len(from.moments) > 0 {
-		s.have(s.room) // all of which is filled, or below a diagonal and never read
+		s.have(s.memory.Room) // all of which is filled, or below a diagonal and never read
 	}
 	lists := s.rows()
 	if from.totals != nil {

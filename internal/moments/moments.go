@@ -119,16 +119,14 @@ type Sum struct {
 	// summation turns up: then every partial result goes into the moments at once.
 	summation Summation
 	totals    []float64
-	apart     *second             // what half of the runs showed, nil where all goes into one sum
-	floats    func(int) []float64 // makes room for moments: so many zeros
-	room      func(int) []float64 // and so many numbers of whatever value
-	away      *away               // where the numbers are that are not in memory, nil where they are
+	apart     *second // what half of the runs showed, nil where all goes into one sum
+	memory    Memory
+	away      *away // where the numbers are that are not in memory, nil where they are
 }
 
 // NewSum returns an empty sum for moments of the given size.
 func NewSum(groups, columns int) *Sum {
-	heap := func(n int) []float64 { return make([]float64, n) }
-	return &Sum{groups: groups, columns: columns, floats: heap, room: heap}
+	return &Sum{groups: groups, columns: columns, memory: heap{}}
 }
 
 // Memory makes room for moments.
@@ -138,9 +136,14 @@ type Memory interface {
 	Room(n int) []float64
 }
 
+type heap struct{}
+
+func (heap) Zeros(n int) []float64 { return make([]float64, n) }
+func (heap) Room(n int) []float64  { return make([]float64, n) }
+
 // In has room for moments made by a memory; without it they are in the heap.
 func (s *Sum) In(m Memory) *Sum {
-	s.floats, s.room = m.Zeros, m.Room
+	s.memory = m
 	return s
 }
 
@@ -185,7 +188,7 @@ func addTo[F float32 | float64](sums []float64, more []F) {
 }
 
 // need makes the moments where there are none yet.
-func (s *Sum) need() { s.have(s.floats) }
+func (s *Sum) need() { s.have(s.memory.Zeros) }
 
 // have makes the moments of room, where there are none yet.
 func (s *Sum) have(room func(int) []float64) {

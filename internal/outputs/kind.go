@@ -52,6 +52,9 @@ func ParseKind(word string) (Kind, error) { return suggest.Named("kind", word, K
 // Vocabulary tells whether there is a score for each token of a vocabulary, at every position of a text.
 func (k Kind) Vocabulary() bool { return k == Next || k == Words }
 
+// Placed tells whether a class is named at each of many positions or places, of no vocabulary.
+func (k Kind) Placed() bool { return k == Tokens || k == Letters || k == Mask }
+
 // Title names the kind in words.
 func (k Kind) Title() string {
 	switch k {
@@ -172,9 +175,11 @@ func (w *walk) unscaled(v graph.Value) Kind {
 		return ""
 	}
 	for range deepest {
-		if n, ok := w.g.Producer(made); ok && (n.Op() == "Resize" || n.Op() == "Upsample") {
-			made = n.Input(0)
+		n, ok := w.g.Producer(made)
+		if !ok || n.Op() != "Resize" && n.Op() != "Upsample" {
+			break
 		}
+		made = n.Input(0)
 	}
 	switch linear := w.linear(made); {
 	case linear && w.letters(v):

@@ -81,16 +81,16 @@ func Of(m *onnxio.Model, o Options) ([]Output, error) {
 		if given, ok := o.Kinds[one.Name]; ok && one.Kind != Opaque {
 			one.Kind, one.otherwise = given, ""
 		}
-		switch text, err := lying.text(v); {
-		case one.Kind == Tokens && err == nil:
-			one.Text = text
+		switch {
 		case one.Kind == Mask:
 			one.masked = lying.masked(v)
-		case !one.Kind.Vocabulary():
-		case err != nil:
-			return nil, err
-		default:
-			one.Text = text
+		case one.Kind.Vocabulary() || one.Kind == Tokens:
+			text, err := lying.text(v)
+			if err == nil {
+				one.Text = text
+			} else if one.Kind.Vocabulary() {
+				return nil, err
+			}
 		}
 		switch {
 		case one.Kind == Opaque:

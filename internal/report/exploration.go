@@ -15,17 +15,12 @@ import (
 
 // Kept is the goal that the text and the picture of an exploration point at, which fits what the model gives.
 func Kept(e *compress.Exploration) verify.Bound {
-	switch {
-	case judgedBy(e, verify.Boxes):
-		return verify.Fitting(outputs.Boxes)
-	case judgedBy(e, verify.CER):
-		return verify.Fitting(outputs.Letters)
-	case judgedBy(e, verify.IoU):
-		return verify.Fitting(outputs.Mask)
-	case judgedBy(e, verify.Cosine):
-		return verify.Bound{Measure: verify.Cosine, Value: 0.99}
+	for _, kind := range []verify.Kind{outputs.Boxes, outputs.Letters, outputs.Mask, outputs.Embedding} {
+		if fitting := verify.Fitting(kind); judgedBy(e, fitting.Measure) {
+			return fitting
+		}
 	}
-	return verify.Bound{Measure: verify.Agreement, Value: 0.99}
+	return verify.Fitting(outputs.Scores)
 }
 
 // KeptText says what a model does that meets the goal.
