@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/onnx-compress/onnx-compress/internal/outputs"
+	"github.com/onnx-compress/onnx-compress/samples"
 	"github.com/onnx-compress/onnx-compress/tensor"
 	"github.com/onnx-compress/onnx-compress/testmodels"
 )
@@ -229,6 +230,30 @@ func TestSpellingOfOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	if q := r.Outputs[0].Sequence; q == nil || q.Positions != 4 || q.Spelling == nil || q.Spelling.Edits != 1 || q.Spelling.Before != 2 {
+		t.Errorf("%+v", q)
+	}
+}
+
+// TestPaddedTokens: what a model names at padding does not count.
+func TestPaddedTokens(t *testing.T) {
+	model := func(first ...float64) string { // the scores of three ids in two classes
+		b := testmodels.NewBuilder(1, 17, 8)
+		ids := b.Input("input_ids", tensor.Int64, "N", "S")
+		b.Input("attention_mask", tensor.Int64, "N", "S")
+		b.Node("Gather", []string{b.Tensor("table", tensor.Float32, []int{3, 2}, append(first, 0, 1, 1, 0)), ids})
+		b.Output(b.Rename("out"), tensor.Float32, "N", "S", 2)
+		return save(t, b)
+	}
+	whole := func(v ...int64) tensor.Dense { return tensor.FromInt64([]int{len(v)}, v) }
+	var src memory
+	for _, mask := range [][]int64{{1, 1, 0, 0}, {1, 1, 1, 0}} {
+		src = append(src, samples.Sample{Name: "text", Label: -1, Inputs: map[string]tensor.Dense{"input_ids": whole(1, 2, 0, 0), "attention_mask": whole(mask...)}})
+	}
+	r, err := compare(t, model(1, 0), model(0, 1), src, Options{Kinds: map[string]Kind{"out": outputs.Tokens}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q := r.Outputs[0].Sequence; q == nil || q.Positions != 5 || !near(q.Agreement.Value, 4./5) {
 		t.Errorf("%+v", q)
 	}
 }
